@@ -1,0 +1,2 @@
+//! The `turnwise` binary.
+fn main() {}

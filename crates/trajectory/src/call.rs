@@ -1,0 +1,105 @@
+//! Tool calls as the policy wrote them, and what came back. Malformed calls and failed executions are data.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A call that could be parsed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The tool's name.
+    pub name: String,
+    /// The arguments, as a JSON object.
+    pub arguments: Map<String, Value>,
+    /// Byte offsets of the whole call in the turn's text.
+    pub span: Range<usize>,
+}
+
+/// Why a call is invalid (arXiv:2511.14846: an invalid call costs the turn its format reward).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViolationKind {
+    /// The body is not the JSON object that the format asks for.
+    InvalidJson,
+    /// No tool of this name is offered.
+    UnknownTool,
+    /// A required argument is absent.
+    MissingArgument,
+    /// An argument has a type other than its schema's.
+    WrongType,
+    /// The call was opened and never closed.
+    Unterminated,
+    /// The call has no content.
+    Empty,
+}
+
+/// A call that is invalid: data on the trajectory, never an `Err` of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MalformedCall {
+    /// What is wrong.
+    pub kind: ViolationKind,
+    /// One line for the model and for the reader.
+    pub message: String,
+    /// Byte offsets of the whole call in the turn's text.
+    pub span: Range<usize>,
+}
+
+/// How an execution ended. These are the model's doing; a fault of ours is an error of the executor instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStatus {
+    /// Ran to its end.
+    Ok,
+    /// Raised, or ended with a non-zero exit status.
+    Error,
+    /// Used up its CPU time or its wall time.
+    Timeout,
+    /// Asked for more memory than allowed.
+    OutOfMemory,
+    /// Ended by a signal.
+    Killed,
+    /// Not run at all.
+    Rejected,
+}
+
+/// What a tool call gave back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolOutput {
+    /// How the execution ended.
+    pub status: OutputStatus,
+    /// Captured output (stdout and stderr in the order written), bounded.
+    pub stdout: String,
+    /// `repr` of the last expression, if there was one and it is not `None`.
+    pub value: Option<String>,
+    /// One readable line (the last of a traceback, or the limit that was hit).
+    pub error: Option<String>,
+    /// Whether `stdout` was cut.
+    pub truncated: bool,
+    /// Wall time in milliseconds.
+    pub wall_ms: f64,
+    /// CPU time in milliseconds.
+    pub cpu_ms: f64,
+}
+
+/// One call of a turn with its fate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallRecord {
+    /// Parsed and executed.
+    Executed {
+        /// The call.
+        call: ToolCall,
+        /// Its output.
+        output: ToolOutput,
+    },
+    /// Could not be parsed or checked.
+    Malformed(MalformedCall),
+}
+
+impl CallRecord {
+    /// Whether the call itself was valid (its execution may still have failed).
+    pub fn is_valid(&self) -> bool {
+        matches!(self, CallRecord::Executed { .. })
+    }
+}

@@ -1,0 +1,15 @@
+//! What happened in a rollout, and nothing else: prompt, turns, tokens, log-probabilities, tool calls.
+//!
+//! Spans and masks are *derived* from a [`Trajectory`], never stored beside it, so they cannot disagree with
+//! the tokens. A turn `j` is the paper's `y_ij = (t_ij, c_ij)`: reasoning text and tool calls, sampled by the
+//! policy; its observation is the paper's `b_ij` (arXiv:2511.14846 §3).
+
+mod call;
+mod message;
+mod reward;
+mod trajectory;
+
+pub use call::{CallRecord, MalformedCall, OutputStatus, ToolCall, ToolOutput, ViolationKind};
+pub use message::{Message, Role};
+pub use reward::{Group, ScoredTrajectory, TurnReward};
+pub use trajectory::{Finish, Stop, TokenId, Trajectory, Turn};

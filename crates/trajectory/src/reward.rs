@@ -1,0 +1,48 @@
+//! Turn rewards and the group they are compared in.
+
+use serde::{Deserialize, Serialize};
+
+/// Reward of one turn, `r_ij = acc_ij + fmt_ij` (arXiv:2511.14846 §3.2). The parts stay apart because the
+/// GRPO baseline of the paper combines them differently.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct TurnReward {
+    /// Accuracy part: 1 at the last turn of a correct trajectory, else 0, or the shaped value.
+    pub acc: f64,
+    /// Format part: 0, or negative if the turn broke the format.
+    pub fmt: f64,
+}
+
+impl TurnReward {
+    /// `acc + fmt`.
+    pub fn total(self) -> f64 {
+        self.acc + self.fmt
+    }
+}
+
+/// What an advantage estimator may see of one trajectory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoredTrajectory {
+    /// One reward per turn.
+    pub turns: Vec<TurnReward>,
+    /// Whether the final answer is right. Used by shaping only.
+    #[serde(default)]
+    pub correct: bool,
+    /// Code of all turns, concatenated in order. Used by shaping only.
+    #[serde(default)]
+    pub code: String,
+    /// The last turn was cut off by a limit. Used by filters only.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Some turn holds neither a complete tool call nor a final answer. Used by filters only.
+    #[serde(default)]
+    pub void_turn: bool,
+}
+
+/// `G` trajectories of one prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Name of the group, usually the task's id.
+    pub group: String,
+    /// Its trajectories.
+    pub trajectories: Vec<ScoredTrajectory>,
+}

@@ -1,0 +1,158 @@
+//! A trajectory: the exact tokens of prompt, turns and observations, with a log-probability per sampled token.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::CallRecord;
+
+/// Index into a tokenizer's vocabulary.
+pub type TokenId = u32;
+
+/// Why sampling of one turn stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The policy sampled a stop token; it is the turn's last token.
+    EndOfTurn,
+    /// A stop string was completed; all its tokens belong to the turn.
+    StopString,
+    /// The token limit was reached.
+    Length,
+}
+
+/// Why a trajectory ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The last turn holds no tool call: it is the final answer.
+    Answer,
+    /// The last turn was cut off by the limit of tokens per turn.
+    Truncated,
+    /// The limit of turns was reached with a tool call.
+    TurnLimit,
+    /// The next observation or turn would not fit into the context.
+    ContextLimit,
+}
+
+/// One assistant turn and the feedback it got.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Exactly the tokens that the policy sampled, the stop token included. Never re-tokenised.
+    pub tokens: Vec<TokenId>,
+    /// `logprobs[t]` is the log-probability of `tokens[t]` when it was sampled, in nats.
+    pub logprobs: Vec<f32>,
+    /// `tokens` decoded, without the stop token.
+    pub text: String,
+    /// Why sampling stopped.
+    pub finish: Finish,
+    /// The tool calls found in `text`, in order.
+    pub calls: Vec<CallRecord>,
+    /// Context appended after the turn: tool output and chat scaffold up to the next assistant turn. Empty
+    /// after the last turn. Never sampled, never trained on.
+    pub observation: Vec<TokenId>,
+}
+
+/// One rollout of one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trajectory {
+    /// The task's id; trajectories with the same id form a group.
+    pub task: String,
+    /// Index of the trajectory in its group.
+    pub sample: u32,
+    /// Tokens of the prompt, the opening of the first assistant turn included.
+    pub prompt: Vec<TokenId>,
+    /// The turns, oldest first.
+    pub turns: Vec<Turn>,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+impl Trajectory {
+    /// All tokens in the order the model saw them: prompt, then each turn with its observation. Length `T`.
+    pub fn tokens(&self) -> Vec<TokenId> {
+        let mut tokens = self.prompt.clone();
+        for turn in &self.turns {
+            tokens.extend_from_slice(&turn.tokens);
+            tokens.extend_from_slice(&turn.observation);
+        }
+        tokens
+    }
+
+    /// Where each turn's sampled tokens lie in [`Trajectory::tokens`].
+    pub fn turn_spans(&self) -> Vec<Range<usize>> {
+        let mut start = self.prompt.len();
+        self.turns
+            .iter()
+            .map(|turn| {
+                let span = start..start + turn.tokens.len();
+                start = span.end + turn.observation.len();
+                span
+            })
+            .collect()
+    }
+
+    /// Number of tokens, `T`.
+    pub fn len(&self) -> usize {
+        self.prompt.len() + self.turns.iter().map(|t| t.tokens.len() + t.observation.len()).sum::<usize>()
+    }
+
+    /// Whether there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Checks what every trajectory must hold: a log-probability for each sampled token and for no other.
+    ///
+    /// # Panics
+    /// If a turn has a different number of tokens and log-probabilities.
+    pub fn check(&self) {
+        for (j, turn) in self.turns.iter().enumerate() {
+            assert_eq!(
+                turn.tokens.len(),
+                turn.logprobs.len(),
+                "turn {j} of task {}: a log-probability exists exactly where a token was sampled",
+                self.task
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(tokens: &[TokenId], observation: &[TokenId]) -> Turn {
+        Turn {
+            tokens: tokens.to_vec(),
+            logprobs: vec![-0.5; tokens.len()],
+            text: String::new(),
+            finish: Finish::EndOfTurn,
+            calls: Vec::new(),
+            observation: observation.to_vec(),
+        }
+    }
+
+    #[test]
+    fn spans_cover_exactly_the_sampled_tokens() {
+        let t = Trajectory {
+            task: "t".into(),
+            sample: 0,
+            prompt: vec![1, 2],
+            turns: vec![turn(&[3, 4, 5], &[6]), turn(&[], &[]), turn(&[7], &[])],
+            stop: Stop::Answer,
+        };
+        assert_eq!(t.tokens(), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(t.turn_spans(), [2..5, 6..6, 6..7]);
+        assert_eq!(t.len(), t.tokens().len());
+        t.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "a log-probability exists exactly where a token was sampled")]
+    fn a_missing_logprob_is_a_broken_invariant() {
+        let mut broken = turn(&[1, 2], &[]);
+        broken.logprobs.pop();
+        Trajectory { task: "t".into(), sample: 0, prompt: vec![], turns: vec![broken], stop: Stop::Answer }.check();
+    }
+}
