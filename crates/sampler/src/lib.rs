@@ -1,1 +1,15 @@
-//! sampler
+//! Logits to tokens: batched generation with a key-value cache that survives between turns.
+//!
+//! **The rule of log-probabilities.** A recorded log-probability is `log_softmax(logits / temperature)` at the sampled
+//! token, in f32, before top-k, top-p or min-p cut anything away. At temperature 0 (greedy) it is taken at
+//! temperature 1. The trainer recomputes it under the same rule (`turnwise_model::token_logprobs`).
+
+mod generate;
+mod rng;
+mod sampling;
+mod stop;
+
+pub use generate::{Completion, Generator, Request};
+pub use rng::{SequenceId, SequenceRng};
+pub use sampling::{Sampled, Sampling, sample};
+pub use stop::{Decode, StopRule};

@@ -1,1 +1,3 @@
-//! trainer
+//! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning, evaluation.
+
+pub mod backend;

@@ -1,0 +1,150 @@
+//! Keys and values of the tokens already seen, so that a turn only computes what is new.
+
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+
+use crate::config::ModelConfig;
+
+/// Capacity grows in steps of this many tokens.
+const STEP: usize = 64;
+
+/// One slot per sequence. Each layer's cache is `[slots · capacity, K·D]`, so that a write is an indexed assignment of
+/// whole rows, which backends do in place.
+#[derive(Debug, Clone)]
+pub struct KvCache {
+    layers: Vec<Option<(Tensor<2>, Tensor<2>)>>,
+    lengths: Vec<usize>,
+    capacity: usize,
+    width: usize,
+}
+
+impl KvCache {
+    /// An empty cache for `slots` sequences.
+    pub fn new(config: &ModelConfig, slots: usize) -> Self {
+        Self {
+            layers: vec![None; config.num_layers],
+            lengths: vec![0; slots],
+            capacity: 0,
+            width: config.heads.key_value * config.heads.dim,
+        }
+    }
+
+    /// Tokens held for each slot.
+    pub fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// Bytes held in f32.
+    pub fn bytes(&self) -> usize {
+        self.layers.len() * 2 * self.lengths.len() * self.capacity * self.width * size_of::<f32>()
+    }
+
+    /// Forgets what lies behind the first `length` tokens of a slot.
+    pub fn truncate(&mut self, slot: usize, length: usize) {
+        assert!(length <= self.lengths[slot], "a cache can only forget what it holds");
+        self.lengths[slot] = length;
+    }
+
+    /// A cache holding only the given slots, in this order.
+    #[must_use]
+    pub fn keep(&self, slots: &[usize]) -> Self {
+        let mut kept = self.clone();
+        kept.lengths = slots.iter().map(|&slot| self.lengths[slot]).collect();
+        let rows: Vec<i32> = slots
+            .iter()
+            .flat_map(|slot| (0..self.capacity).map(move |t| (slot * self.capacity + t) as i32))
+            .collect();
+        for layer in kept.layers.iter_mut().flatten() {
+            let rows =
+                Tensor::<1, Int>::from_data(TensorData::new(rows.clone(), [rows.len()]), &layer.0.device());
+            *layer = (layer.0.clone().select(0, rows.clone()), layer.1.clone().select(0, rows));
+        }
+        kept
+    }
+
+    /// Makes room for `extra[slot]` more tokens and returns where the pass will write and what it will read.
+    pub(crate) fn plan(&mut self, extra: &[usize], columns: usize, device: &Device) -> CachePlan {
+        assert_eq!(extra.len(), self.lengths.len(), "one count of new tokens per slot");
+        let needed = self.lengths.iter().zip(extra).map(|(have, more)| have + more).max().unwrap_or(0);
+        if needed > self.capacity {
+            self.grow(needed.div_ceil(STEP) * STEP);
+        }
+        let (mut targets, mut sources) = (Vec::new(), Vec::new());
+        for (slot, &more) in extra.iter().enumerate() {
+            for t in 0..more {
+                targets.push((slot * self.capacity + self.lengths[slot] + t) as i32);
+                sources.push((slot * columns + t) as i32);
+            }
+        }
+        let full = targets.len() == extra.len() * columns;
+        let index = |v: Vec<i32>| Tensor::<1, Int>::from_data(TensorData::new(v.clone(), [v.len()]), device);
+        let sources = (!full).then(|| index(sources));
+        CachePlan { targets: index(targets), sources, visible: needed }
+    }
+
+    /// Notes that a pass has written `extra[slot]` tokens.
+    pub(crate) fn advance(&mut self, extra: &[usize]) {
+        for (length, more) in self.lengths.iter_mut().zip(extra) {
+            *length += more;
+        }
+    }
+
+    /// Writes the new keys and values of a layer and returns all that the pass may look at.
+    ///
+    /// # Shapes
+    /// - `keys`, `values`: `[B·T, K·D]`
+    /// - returns two of `[B, K, visible, D]`
+    pub(crate) fn extend(
+        &mut self,
+        layer: usize,
+        keys: Tensor<2>,
+        values: Tensor<2>,
+        plan: &CachePlan,
+        head_dim: usize,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let slots = self.lengths.len();
+        let (old_keys, old_values) = self.layers[layer].take().unwrap_or_else(|| {
+            let zeros = || Tensor::zeros([slots * self.capacity, self.width], (&keys.device(), keys.dtype()));
+            (zeros(), zeros())
+        });
+        let write = |old: Tensor<2>, new: Tensor<2>| {
+            let new = match &plan.sources {
+                Some(rows) => new.select(0, rows.clone()),
+                None => new,
+            };
+            old.select_assign(0, plan.targets.clone(), new, IndexingUpdateOp::Assign)
+        };
+        let (keys, values) = (write(old_keys, keys), write(old_values, values));
+        self.layers[layer] = Some((keys.clone(), values.clone()));
+        let view = |cache: Tensor<2>| {
+            cache
+                .reshape([slots, self.capacity, self.width / head_dim, head_dim])
+                .narrow(1, 0, plan.visible)
+                .swap_dims(1, 2)
+        };
+        (view(keys), view(values))
+    }
+
+    fn grow(&mut self, capacity: usize) {
+        let (slots, old) = (self.lengths.len(), self.capacity);
+        for (keys, values) in self.layers.iter_mut().flatten() {
+            for cache in [keys, values] {
+                let whole = cache.clone().reshape([slots, old, self.width]);
+                let room =
+                    Tensor::zeros([slots, capacity - old, self.width], (&whole.device(), whole.dtype()));
+                *cache = Tensor::cat(vec![whole, room], 1).reshape([slots * capacity, self.width]);
+            }
+        }
+        self.capacity = capacity;
+    }
+}
+
+/// Where one forward pass writes into the cache and how far it looks.
+#[derive(Debug)]
+pub(crate) struct CachePlan {
+    /// Cache rows that receive the new tokens.
+    targets: Tensor<1, Int>,
+    /// Rows of the pass that are real tokens, if some are padding.
+    sources: Option<Tensor<1, Int>>,
+    /// Columns of the cache that hold anything.
+    pub(crate) visible: usize,
+}

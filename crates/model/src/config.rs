@@ -1,0 +1,117 @@
+//! Shape and switches of the transformer, independent of the family they came from.
+
+use serde::{Deserialize, Serialize};
+
+/// How positions are stretched beyond the trained context.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RopeScaling {
+    /// Every frequency divided by the factor.
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Llama 3.1: low frequencies divided by the factor, high ones kept, a ramp between.
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Wavelengths above `original / low_freq_factor` are scaled.
+        low_freq_factor: f64,
+        /// Wavelengths below `original / high_freq_factor` are kept.
+        high_freq_factor: f64,
+        /// Context length of pre-training, in tokens.
+        original_max_position: usize,
+    },
+}
+
+/// Rotary position embedding (arXiv:2104.09864), rotate-half layout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RopeConfig {
+    /// Base of the geometric frequency series.
+    pub theta: f64,
+    /// Stretching, if any.
+    pub scaling: Option<RopeScaling>,
+}
+
+/// Everything that fixes the network's shape and arithmetic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Entries of the vocabulary, `V`.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: usize,
+    /// Number of blocks.
+    pub num_layers: usize,
+    /// Attention heads and their sizes.
+    pub heads: Heads,
+    /// Longest context in tokens.
+    pub max_position: usize,
+    /// ε of every RMSNorm.
+    pub norm_eps: f64,
+    /// Rotary embedding.
+    pub rope: RopeConfig,
+    /// Output matrix = input embedding.
+    pub tied_embeddings: bool,
+}
+
+/// Attention heads. Query heads are grouped: `query / key_value` of them share one key/value head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heads {
+    /// Query heads, `H`.
+    pub query: usize,
+    /// Key/value heads, `K`.
+    pub key_value: usize,
+    /// Size of each head, `D`; may differ from `hidden_size / query`.
+    pub dim: usize,
+    /// Biases on the q, k and v projections (Qwen2).
+    pub qkv_bias: bool,
+    /// RMSNorm on each head of q and k before the rotation (Qwen3).
+    pub qk_norm: bool,
+    /// A query sees only this many tokens back, itself included (Mistral).
+    pub sliding_window: Option<usize>,
+}
+
+/// Above these a `config.json` is taken for damaged or hostile rather than for a model.
+const MAX_DIMENSION: usize = 1 << 20;
+const MAX_LAYERS: usize = 1 << 10;
+
+impl ModelConfig {
+    /// Checks that the sizes describe a network. Returns what is wrong, with the value.
+    pub fn check(&self) -> Result<(), String> {
+        let h = &self.heads;
+        for (name, value) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", h.query),
+            ("num_key_value_heads", h.key_value),
+            ("head_dim", h.dim),
+            ("max_position_embeddings", self.max_position),
+        ] {
+            let limit = if name == "max_position_embeddings" { MAX_DIMENSION << 8 } else { MAX_DIMENSION };
+            if value == 0 || value > limit {
+                return Err(format!("{name} = {value} is not between 1 and {limit}"));
+            }
+        }
+        if self.num_layers == 0 || self.num_layers > MAX_LAYERS {
+            return Err(format!("num_hidden_layers = {} is not between 1 and {MAX_LAYERS}", self.num_layers));
+        }
+        if !h.query.is_multiple_of(h.key_value) {
+            return Err(format!(
+                "num_attention_heads = {} is not a multiple of num_key_value_heads = {}",
+                h.query, h.key_value
+            ));
+        }
+        if !h.dim.is_multiple_of(2) {
+            return Err(format!("head_dim = {} is odd; the rotary embedding needs pairs", h.dim));
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
+            return Err(format!("rms_norm_eps = {} is not between 0 and 1", self.norm_eps));
+        }
+        if !(self.rope.theta > 1.0 && self.rope.theta.is_finite()) {
+            return Err(format!("rope_theta = {} is not a finite number above 1", self.rope.theta));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Typed access to `config.json`: a wrong type is one line with the key and the value.
+
+use serde_json::{Map, Value};
+
+/// The object that fields are read from.
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get<T>(
+        &self,
+        key: &str,
+        what: &str,
+        convert: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => convert(value).map(Some).ok_or_else(|| format!("{key} = {value} is not {what}")),
+        }
+    }
+
+    pub(super) fn optional_size(&self, key: &str) -> Result<Option<usize>, String> {
+        self.get(key, "a whole number", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
+    }
+
+    pub(super) fn size(&self, key: &str) -> Result<usize, String> {
+        self.optional_size(key)?.ok_or_else(|| format!("{key} is missing"))
+    }
+
+    pub(super) fn number(&self, key: &str) -> Result<Option<f64>, String> {
+        self.get(key, "a number", Value::as_f64)
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, String> {
+        self.get(key, "true or false", Value::as_bool)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, String> {
+        self.get(key, "a string", Value::as_str)
+    }
+
+    pub(super) fn object(&self, key: &str) -> Result<Option<&'a Map<String, Value>>, String> {
+        self.get(key, "an object", Value::as_object)
+    }
+}

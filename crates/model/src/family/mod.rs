@@ -1,0 +1,137 @@
+//! Model families: each file maps one `model_type` of Hugging Face onto the one transformer, and back.
+
+use serde_json::{Map, Value};
+
+use crate::config::{ModelConfig, RopeConfig, RopeScaling};
+
+mod fields;
+mod llama;
+mod mistral;
+mod qwen2;
+mod qwen3;
+
+use fields::Fields;
+
+/// A family of published models.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// Name of the class that `transformers` loads.
+    pub architecture: &'static str,
+    /// What differs from Llama, read from `config.json` into a configuration.
+    read: fn(&Fields<'_>, &mut ModelConfig) -> Result<(), String>,
+    /// The same differences written back.
+    write: fn(&ModelConfig, &mut Map<String, Value>),
+}
+
+/// Every family. A new one is a file and a line here.
+pub const FAMILIES: [Family; 4] = [llama::LLAMA, qwen2::QWEN2, qwen3::QWEN3, mistral::MISTRAL];
+
+impl Family {
+    /// The family of a `model_type`.
+    pub fn named(model_type: &str) -> Result<Self, String> {
+        FAMILIES.into_iter().find(|family| family.model_type == model_type).ok_or_else(|| {
+            let known: Vec<_> = FAMILIES.iter().map(|family| family.model_type).collect();
+            format!(
+                "model_type = \"{model_type}\" is not supported\n  hint: supported are {}",
+                known.join(", ")
+            )
+        })
+    }
+
+    /// Reads `config.json`.
+    pub fn read(&self, json: &Map<String, Value>) -> Result<ModelConfig, String> {
+        let fields = Fields(json);
+        let hidden_size = fields.size("hidden_size")?;
+        let query = fields.size("num_attention_heads")?;
+        if let Some(act) = fields.text("hidden_act")?.filter(|act| *act != "silu") {
+            return Err(format!("hidden_act = \"{act}\" is not supported (only silu)"));
+        }
+        let mut config = ModelConfig {
+            vocab_size: fields.size("vocab_size")?,
+            hidden_size,
+            intermediate_size: fields.size("intermediate_size")?,
+            num_layers: fields.size("num_hidden_layers")?,
+            heads: crate::config::Heads {
+                query,
+                key_value: fields.optional_size("num_key_value_heads")?.unwrap_or(query),
+                dim: match fields.optional_size("head_dim")? {
+                    Some(dim) => dim,
+                    None => hidden_size / query.max(1),
+                },
+                qkv_bias: false,
+                qk_norm: false,
+                sliding_window: None,
+            },
+            max_position: fields.size("max_position_embeddings")?,
+            norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
+            rope: read_rope(&fields)?,
+            tied_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(false),
+        };
+        (self.read)(&fields, &mut config)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Writes `config.json` over what a folder's file said before (empty for a new model).
+    pub fn write(&self, config: &ModelConfig, before: &Map<String, Value>) -> Map<String, Value> {
+        let mut json = before.clone();
+        let h = &config.heads;
+        for (key, value) in [
+            ("model_type", Value::from(self.model_type)),
+            ("architectures", Value::from(vec![self.architecture])),
+            ("vocab_size", config.vocab_size.into()),
+            ("hidden_size", config.hidden_size.into()),
+            ("intermediate_size", config.intermediate_size.into()),
+            ("num_hidden_layers", config.num_layers.into()),
+            ("num_attention_heads", h.query.into()),
+            ("num_key_value_heads", h.key_value.into()),
+            ("head_dim", h.dim.into()),
+            ("hidden_act", "silu".into()),
+            ("max_position_embeddings", config.max_position.into()),
+            ("rms_norm_eps", config.norm_eps.into()),
+            ("tie_word_embeddings", config.tied_embeddings.into()),
+            ("torch_dtype", "float32".into()),
+        ] {
+            json.insert(key.into(), value);
+        }
+        if !before.contains_key("rope_parameters") {
+            json.insert("rope_theta".into(), config.rope.theta.into());
+        }
+        (self.write)(config, &mut json);
+        json
+    }
+}
+
+/// Reads RoPE settings in both spellings: `rope_theta` + `rope_scaling`, and the newer `rope_parameters`.
+fn read_rope(fields: &Fields<'_>) -> Result<RopeConfig, String> {
+    let nested = fields.object("rope_parameters")?.or(fields.object("rope_scaling")?);
+    let inner = nested.map(Fields);
+    let theta = match inner.as_ref().map(|inner| inner.number("rope_theta")).transpose()?.flatten() {
+        Some(theta) => theta,
+        None => fields.number("rope_theta")?.unwrap_or(10_000.0),
+    };
+    let Some(inner) = inner else { return Ok(RopeConfig { theta, scaling: None }) };
+    let kind = match inner.text("rope_type")? {
+        Some(kind) => kind,
+        None => inner.text("type")?.unwrap_or("default"),
+    };
+    let need = |key: &str| inner.number(key)?.ok_or_else(|| format!("rope scaling \"{kind}\" lacks {key}"));
+    let scaling = match kind {
+        "default" => None,
+        "linear" => Some(RopeScaling::Linear { factor: need("factor")? }),
+        "llama3" => Some(RopeScaling::Llama3 {
+            factor: need("factor")?,
+            low_freq_factor: need("low_freq_factor")?,
+            high_freq_factor: need("high_freq_factor")?,
+            original_max_position: inner.size("original_max_position_embeddings")?,
+        }),
+        other => {
+            return Err(format!(
+                "rope scaling \"{other}\" is not supported\n  hint: supported are default, linear, llama3"
+            ));
+        }
+    };
+    Ok(RopeConfig { theta, scaling })
+}

@@ -1,0 +1,22 @@
+//! RMSNorm (arXiv:1910.07467 eq. 4), computed in f32: `y = x / sqrt(mean(x²) + ε) · w`.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Tensor};
+
+/// Root-mean-square normalisation over the last dimension.
+#[derive(Module, Debug)]
+pub(crate) struct RmsNorm {
+    pub(crate) weight: Param<Tensor<1>>,
+    pub(crate) eps: f64,
+}
+
+impl RmsNorm {
+    /// # Shapes
+    /// - `x`: `[..., width]` → the same
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let dtype = x.dtype();
+        let x = x.cast(DType::F32);
+        let scale = (x.clone().square().mean_dim(D - 1) + self.eps).sqrt().recip();
+        (x * scale).cast(dtype) * self.weight.val().unsqueeze()
+    }
+}

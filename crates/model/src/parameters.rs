@@ -1,0 +1,64 @@
+//! The parameters of a model under their Hugging Face names.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor};
+
+use crate::transformer::Transformer;
+
+/// One parameter: Hugging Face name, shape, and values in f32.
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+struct Collect<F> {
+    path: Vec<String>,
+    take: F,
+}
+
+impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = hugging_face_name(&self.path);
+        let read = || {
+            let value = param.val();
+            let data = value.clone().into_data_dtype(DType::F32);
+            Named {
+                name: hugging_face_name(&self.path),
+                shape: value.dims().to_vec(),
+                values: data.try_into_vec().expect("data was just converted to f32"),
+            }
+        };
+        (self.take)(name, &read);
+    }
+}
+
+/// Field names are Hugging Face's; only the prefix differs.
+fn hugging_face_name(path: &[String]) -> String {
+    let path = path.join(".");
+    if path.starts_with("lm_head") { path } else { format!("model.{path}") }
+}
+
+/// All parameters with their values, in the order of the fields.
+pub(crate) fn parameters(model: &Transformer) -> Vec<Named> {
+    let mut all = Vec::new();
+    let mut visitor = Collect { path: Vec::new(), take: |_, read: &dyn Fn() -> Named| all.push(read()) };
+    model.visit(&mut visitor);
+    all
+}
+
+/// Hugging Face names of all parameters, in the order of the fields.
+pub fn parameter_names(model: &Transformer) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut visitor = Collect { path: Vec::new(), take: |name, _: &dyn Fn() -> Named| names.push(name) };
+    model.visit(&mut visitor);
+    names
+}

@@ -1,0 +1,132 @@
+//! The decoder-only transformer that every family is an instance of.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::attention::{Attention, Pass, causal_mask};
+use crate::batch::TokenBatch;
+use crate::cache::KvCache;
+use crate::config::ModelConfig;
+use crate::linear::Linear;
+use crate::mlp::Mlp;
+use crate::norm::RmsNorm;
+use crate::rope::Rotation;
+
+/// Input embedding, `[V, hidden]`.
+#[derive(Module, Debug)]
+pub(crate) struct Embedding {
+    pub(crate) weight: Param<Tensor<2>>,
+}
+
+/// One pre-norm block. Field names are Hugging Face's, so that a parameter's path is its name on disk.
+#[derive(Module, Debug)]
+pub(crate) struct Block {
+    pub(crate) input_layernorm: RmsNorm,
+    pub(crate) self_attn: Attention,
+    pub(crate) post_attention_layernorm: RmsNorm,
+    pub(crate) mlp: Mlp,
+}
+
+/// A decoder-only transformer: RMSNorm, rotate-half RoPE, grouped-query attention, SwiGLU.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    pub(crate) embed_tokens: Embedding,
+    pub(crate) layers: Vec<Block>,
+    pub(crate) norm: RmsNorm,
+    pub(crate) lm_head: Option<Linear>,
+    #[module(skip)]
+    pub(crate) config: ModelConfig,
+}
+
+impl Transformer {
+    /// Shape and switches.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.embed_tokens.weight.val().device()
+    }
+
+    /// Final hidden states of whole sequences, each from position 0.
+    ///
+    /// # Shapes
+    /// - `batch`: `B` rows of up to `T` tokens → `[B·T, hidden]`, normalised; rows of padding hold no meaning
+    pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
+        let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
+        let starts = vec![0; rows];
+        let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
+        let pass = Pass {
+            heads: &self.config.heads,
+            shape: [rows, columns],
+            rotation: self.rotation(&positions, [rows, columns], &device),
+            mask: causal_mask(&starts, columns, columns, self.config.heads.sliding_window, &device),
+        };
+        let mut x = self.embed(batch, &device);
+        for block in &self.layers {
+            x = block.forward(x, |attention, x| attention.forward(x, &pass, None));
+        }
+        self.norm.forward(x)
+    }
+
+    /// Feeds each row's new tokens behind what its slot of the cache holds, and returns the hidden state of each
+    /// row's last new token. Rows without new tokens are computed along and mean nothing.
+    ///
+    /// # Shapes
+    /// - `batch`: one row per slot of the cache → `[B, hidden]`, normalised
+    pub fn extend(&self, batch: &TokenBatch, cache: &mut KvCache) -> Tensor<2> {
+        let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
+        let starts = cache.lengths().to_vec();
+        let plan = cache.plan(&batch.lengths, columns, &device);
+        let positions: Vec<usize> = starts.iter().flat_map(|&s| s..s + columns).collect();
+        let window = self.config.heads.sliding_window;
+        let pass = Pass {
+            heads: &self.config.heads,
+            shape: [rows, columns],
+            rotation: self.rotation(&positions, [rows, columns], &device),
+            mask: causal_mask(&starts, columns, plan.visible, window, &device),
+        };
+        let mut x = self.embed(batch, &device);
+        for (layer, block) in self.layers.iter().enumerate() {
+            x = block
+                .forward(x, |attention, x| attention.forward(x, &pass, Some((&mut *cache, &plan, layer))));
+        }
+        cache.advance(&batch.lengths);
+        let last: Vec<i32> = batch
+            .lengths
+            .iter()
+            .enumerate()
+            .map(|(row, length)| (row * columns + length.saturating_sub(1)) as i32)
+            .collect();
+        let x = if columns == 1 { x } else { x.select(0, Tensor::from_ints(last.as_slice(), &device)) };
+        self.norm.forward(x)
+    }
+
+    /// Scores over the vocabulary.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[N, hidden]` → `[N, V]`
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => hidden.matmul(self.embed_tokens.weight.val().transpose()),
+        }
+    }
+
+    fn embed(&self, batch: &TokenBatch, device: &Device) -> Tensor<2> {
+        let ids: Tensor<1, Int> = batch.tensor(device).flatten(0, 1);
+        self.embed_tokens.weight.val().select(0, ids)
+    }
+
+    fn rotation(&self, positions: &[usize], shape: [usize; 2], device: &Device) -> Rotation {
+        Rotation::new(&self.config.rope, self.config.heads.dim, positions, shape, device)
+    }
+}
+
+impl Block {
+    fn forward(&self, x: Tensor<2>, attend: impl FnOnce(&Attention, Tensor<2>) -> Tensor<2>) -> Tensor<2> {
+        let x = x.clone() + attend(&self.self_attn, self.input_layernorm.forward(x));
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+}

@@ -1,0 +1,169 @@
+//! Batched generation. The cache of a sequence is kept between its turns: only the observation is fed in.
+
+use std::collections::HashMap;
+
+use burn::tensor::DType;
+use turnwise_model::{KvCache, TokenBatch, Transformer};
+use turnwise_trajectory::{Finish, TokenId};
+
+use crate::rng::SequenceRng;
+use crate::sampling::{Sampling, sample};
+use crate::stop::StopRule;
+
+/// Rows that are fed through the model at once when prompts or observations come in, in tokens.
+const PREFILL_TOKENS: usize = 8192;
+
+/// One sequence to continue.
+pub struct Request<'a> {
+    /// Names the sequence: the same over all its turns, unlike any other's.
+    pub key: u64,
+    /// All tokens so far. What an earlier request of the same key held and sampled must be its beginning.
+    pub tokens: &'a [TokenId],
+    /// At most this many tokens are sampled.
+    pub max_new: usize,
+    /// The random numbers of this turn.
+    pub rng: SequenceRng,
+}
+
+/// A sampled turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// The tokens, the stop token included.
+    pub tokens: Vec<TokenId>,
+    /// One log-probability per token.
+    pub logprobs: Vec<f32>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// Generates turns for a set of sequences.
+pub struct Generator {
+    model: Transformer,
+    sampling: Sampling,
+    cache: KvCache,
+    /// Key of the sequence in each slot, and the tokens whose keys and values the slot holds.
+    slots: Vec<(u64, Vec<TokenId>)>,
+}
+
+impl Generator {
+    /// A generator with an empty cache. The model must not track gradients (`model.valid()`).
+    pub fn new(model: Transformer, sampling: Sampling) -> Self {
+        let cache = KvCache::new(model.config(), 0);
+        Self { model, sampling, cache, slots: Vec::new() }
+    }
+
+    /// Continues every request by one turn. Slots of sequences that are not among the requests are given up.
+    ///
+    /// # Panics
+    /// If two requests have the same key, or one holds no token, or a sequence would exceed the model's context.
+    pub fn complete(&mut self, requests: &[Request<'_>], stop: &StopRule<'_>) -> Vec<Completion> {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        self.assign_slots(requests);
+        let mut logits = self.prefill(requests);
+        let vocab = self.model.config().vocab_size;
+        let mut rngs: Vec<SequenceRng> = requests.iter().map(|r| r.rng.clone()).collect();
+        let mut turns: Vec<Completion> = requests
+            .iter()
+            .map(|_| Completion { tokens: Vec::new(), logprobs: Vec::new(), finish: Finish::Length })
+            .collect();
+        let mut active: Vec<bool> = requests.iter().map(|r| r.max_new > 0).collect();
+        while active.iter().any(|&a| a) {
+            for row in 0..turns.len() {
+                if !active[row] {
+                    continue;
+                }
+                let turn = &mut turns[row];
+                let drawn = sample(&logits[row * vocab..][..vocab], &self.sampling, &mut rngs[row]);
+                turn.tokens.push(drawn.token);
+                turn.logprobs.push(drawn.logprob);
+                if let Some(finish) = stop.check(&turn.tokens, requests[row].max_new) {
+                    turn.finish = finish;
+                    active[row] = false;
+                }
+            }
+            if active.iter().any(|&a| a) {
+                let next: Vec<&[TokenId]> = turns
+                    .iter()
+                    .zip(&active)
+                    .map(|(turn, &go)| if go { &turn.tokens[turn.tokens.len() - 1..] } else { &[] })
+                    .collect();
+                logits = self.feed(&next);
+            }
+        }
+        turns
+    }
+
+    /// Gives each request its old slot, or a new one; row `i` of the cache is request `i` from here on.
+    fn assign_slots(&mut self, requests: &[Request<'_>]) {
+        let old: HashMap<u64, usize> =
+            self.slots.iter().enumerate().map(|(slot, (key, _))| (*key, slot)).collect();
+        let known: Vec<Option<usize>> = requests.iter().map(|r| old.get(&r.key).copied()).collect();
+        let unchanged =
+            known.len() == self.slots.len() && known.iter().enumerate().all(|(i, k)| *k == Some(i));
+        if !unchanged {
+            if known.iter().all(Option::is_some) {
+                let kept: Vec<usize> = known.iter().flatten().copied().collect();
+                self.cache = self.cache.keep(&kept);
+                self.slots = kept.iter().map(|&slot| self.slots[slot].clone()).collect();
+            } else {
+                // A play starts all its sequences together, so a new one among old ones is rare: start over.
+                self.cache = KvCache::new(self.model.config(), requests.len());
+                self.slots = requests.iter().map(|r| (r.key, Vec::new())).collect();
+            }
+        }
+        let mut keys: Vec<u64> = self.slots.iter().map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "every sequence has a key of its own");
+    }
+
+    /// Feeds what each request holds beyond its slot, and returns the logits behind its last token, row by row.
+    fn prefill(&mut self, requests: &[Request<'_>]) -> Vec<f32> {
+        for (row, request) in requests.iter().enumerate() {
+            let held = &self.slots[row].1;
+            let limit = self.model.config().max_position;
+            assert!(!request.tokens.is_empty(), "a sequence to continue has at least one token");
+            assert!(
+                request.tokens.len() + request.max_new <= limit,
+                "the caller keeps sequences within the context"
+            );
+            let same = held.iter().zip(request.tokens).take_while(|(a, b)| a == b).count();
+            // At least one token must be fed: its logits are what sampling starts from.
+            let keep = same.min(request.tokens.len() - 1);
+            self.cache.truncate(row, keep);
+            self.slots[row].1.truncate(keep);
+        }
+        let vocab = self.model.config().vocab_size;
+        let mut logits = vec![0.0; requests.len() * vocab];
+        let chunk = (PREFILL_TOKENS / requests.len()).max(1);
+        loop {
+            let next: Vec<&[TokenId]> = requests
+                .iter()
+                .zip(&self.slots)
+                .map(|(request, (_, held))| {
+                    let rest = &request.tokens[held.len()..];
+                    &rest[..rest.len().min(chunk)]
+                })
+                .collect();
+            if next.iter().all(|tokens| tokens.is_empty()) {
+                return logits;
+            }
+            let fed: Vec<bool> = next.iter().map(|tokens| !tokens.is_empty()).collect();
+            let new = self.feed(&next);
+            for row in (0..requests.len()).filter(|&row| fed[row]) {
+                logits[row * vocab..][..vocab].copy_from_slice(&new[row * vocab..][..vocab]);
+            }
+        }
+    }
+
+    /// Feeds tokens (none for idle rows) and returns the logits behind each row's last one, `[B · V]`.
+    fn feed(&mut self, next: &[&[TokenId]]) -> Vec<f32> {
+        let hidden = self.model.extend(&TokenBatch::new(next), &mut self.cache);
+        for ((_, held), tokens) in self.slots.iter_mut().zip(next) {
+            held.extend_from_slice(tokens);
+        }
+        let logits = self.model.logits(hidden).cast(DType::F32);
+        logits.into_data().try_into_vec().expect("logits were just cast to f32")
+    }
+}
