@@ -1,0 +1,209 @@
+"""Golden vectors for the transformer: tiny random checkpoints and what `transformers` computes with them.
+
+    python3 -m venv .venv-golden && .venv-golden/bin/pip install -r tests/golden/model/requirements.txt
+    .venv-golden/bin/python tests/golden/model/make.py
+
+Every family gets a folder as `save_pretrained` writes it (config.json, model.safetensors) and beside them
+
+- `config_v4.json`: the same configuration in the spelling of transformers 4 (`rope_theta`, `rope_scaling`),
+- `expected.safetensors`, all float32 or int64, B = 2, T = 24:
+    `ids`        [B, T]     input tokens
+    `logits`     [B, T, V]
+    `logprobs`   [B, T]     log p(ids[b, t] | ids[b, :t]); column 0 is 0, since nothing precedes it
+    `nll`        [1]        mean of -logprobs over columns 1..T
+    `grad.NAME`  gradient of `nll` by the parameter NAME (every parameter)
+    `prompt`     [P]        and `greedy` [64]: the tokens that follow it, the whole sequence fed at every step
+    `greedy_cached` [64]    the same with a KV cache. Equal to `greedy`, except under dynamic rope scaling, whose
+                            frequencies change with the length while cached keys keep the old ones.
+
+Seeds are searched until the best and second-best logit of every greedy step differ by at least MIN_GAP, so that
+an implementation that is right to 1e-4 has to find the same tokens.
+"""
+
+import json
+import pathlib
+
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+HERE = pathlib.Path(__file__).parent
+BATCH, TIME, PROMPT, GREEDY, MIN_GAP, MIN_DISTINCT = 2, 24, 5, 64, 0.02, 12
+
+SHAPE = dict(
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    vocab_size=64,
+    max_position_embeddings=128,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=False,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+
+
+def rope(kind, **settings):
+    """Rope settings with a base that makes the slow frequencies differ within 24 positions."""
+    return {"rope_type": kind, "rope_theta": 1000.0, **settings}
+
+
+FAMILIES = {
+    "llama": LlamaConfig(**{**SHAPE, "head_dim": 12, "rope_parameters": rope("default")}),
+    "llama-tied": LlamaConfig(
+        **{**SHAPE, "num_key_value_heads": 4, "tie_word_embeddings": True, "rope_parameters": rope("default")}
+    ),
+    "qwen2": Qwen2Config(**{**SHAPE, "rope_parameters": rope("default"), "tie_word_embeddings": True}),
+    "qwen3": Qwen3Config(**{**SHAPE, "head_dim": 16, "vocab_size": 72, "rope_parameters": rope("default")}),
+    "mistral": MistralConfig(
+        **{**SHAPE, "num_key_value_heads": 1, "sliding_window": 7, "rope_parameters": rope("default")}
+    ),
+    "llama-rope-linear": LlamaConfig(**{**SHAPE, "rope_parameters": rope("linear", factor=4.0)}),
+    "llama-rope-dynamic": LlamaConfig(
+        **{**SHAPE, "max_position_embeddings": 16, "rope_parameters": rope("dynamic", factor=2.0)}
+    ),
+    "llama-rope-yarn": LlamaConfig(
+        **{
+            **SHAPE,
+            "head_dim": 16,
+            "rope_parameters": rope("yarn", factor=4.0, original_max_position_embeddings=32),
+        }
+    ),
+    "llama-rope-llama3": LlamaConfig(
+        **{
+            **SHAPE,
+            "head_dim": 16,
+            "rope_parameters": rope(
+                "llama3",
+                factor=8.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=64,
+            ),
+        }
+    ),
+}
+
+
+def build(config, seed):
+    """A model with weights large enough that logits, norms and biases all matter."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if "norm" in name:
+                parameter.copy_(1.0 + 0.2 * noise)
+            elif name.endswith("bias"):
+                parameter.copy_(0.3 * noise)
+            elif "embed_tokens" in name or "lm_head" in name:
+                parameter.copy_(0.5 * noise)
+            else:
+                parameter.copy_(1.5 * noise / parameter.shape[1] ** 0.5)
+    return model.eval()
+
+
+def greedy(model, prompt, cached):
+    """GREEDY tokens after `prompt` and the smallest gap between the two best logits on the way."""
+    ids, gap, cache = prompt.clone(), float("inf"), None
+    for _ in range(GREEDY):
+        fed = ids[:, -1:] if cache is not None else ids
+        out = model(fed, past_key_values=cache, use_cache=cached)
+        cache = out.past_key_values if cached else None
+        best = out.logits[0, -1].topk(2).values
+        gap = min(gap, (best[0] - best[1]).item())
+        ids = torch.cat([ids, out.logits[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids[0, prompt.shape[1] :].clone(), gap
+
+
+def reload(folder, config_name="config.json"):
+    """A fresh model from the folder: rope state starts clean."""
+    config = AutoConfig.from_pretrained(folder / config_name)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, config=config, attn_implementation="eager", dtype=torch.float32
+    ).eval()
+
+
+def expected(folder, seed):
+    """Everything in expected.safetensors, or None if a greedy step is too close to a tie."""
+    generator = torch.Generator().manual_seed(1000 + seed)
+    model = reload(folder)
+    vocab = model.config.vocab_size
+    ids = torch.randint(3, vocab, (BATCH, TIME), generator=generator)
+    prompt = torch.randint(3, vocab, (1, PROMPT), generator=generator)
+    with torch.no_grad():
+        tokens, gap = greedy(reload(folder), prompt, cached=False)
+        tokens_cached, gap_cached = greedy(reload(folder), prompt, cached=True)
+    if min(gap, gap_cached) < MIN_GAP or len(set(tokens.tolist())) < MIN_DISTINCT:
+        return None
+    logits = model(ids, use_cache=False).logits
+    picked = torch.log_softmax(logits, -1)[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1)
+    nll = -picked.mean()
+    nll.backward()
+    columns = {
+        "ids": ids,
+        "logits": logits.detach(),
+        "logprobs": torch.cat([torch.zeros(BATCH, 1), picked.detach()], 1),
+        "nll": nll.detach().reshape(1),
+        "prompt": prompt[0],
+        "greedy": tokens,
+        "greedy_cached": tokens_cached,
+    }
+    columns |= {f"grad.{name}": p.grad for name, p in model.named_parameters()}
+    return {name: tensor.contiguous() for name, tensor in columns.items()}
+
+
+def old_spelling(config):
+    """The configuration as transformers 4 wrote it."""
+    config = dict(config)
+    parameters = dict(config.pop("rope_parameters"))
+    config["rope_theta"] = parameters.pop("rope_theta")
+    config["rope_scaling"] = None if parameters["rope_type"] == "default" else parameters
+    config["torch_dtype"] = config.pop("dtype")
+    config["transformers_version"] = "4.57.0"
+    return config
+
+
+def check_old_spelling(folder, columns):
+    """transformers itself has to read both spellings alike."""
+    with torch.no_grad():
+        logits = reload(folder, "config_v4.json")(columns["ids"], use_cache=False).logits
+    difference = (logits - columns["logits"]).abs().max().item()
+    assert difference == 0.0, f"{folder.name}: config_v4.json differs by {difference}"
+
+
+def make(name, config):
+    folder = HERE / name
+    for seed in range(1000):
+        build(config, seed).save_pretrained(folder)
+        columns = expected(folder, seed)
+        if columns is not None:
+            break
+    else:
+        raise SystemExit(f"{name}: no seed keeps every greedy step {MIN_GAP} away from a tie")
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config_v4.json").write_text(json.dumps(old_spelling(written), indent=2) + "\n")
+    check_old_spelling(folder, columns)
+    save_file(columns, folder / "expected.safetensors", metadata={"seed": str(seed)})
+    same = torch.equal(columns["greedy"], columns["greedy_cached"])
+    assert same or name == "llama-rope-dynamic", name
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    spread = columns["logits"].std().item()
+    print(f"{name}: seed {seed}, {size // 1024} kB, logit std {spread:.2f}, nll {columns['nll'].item():.4f}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, config in FAMILIES.items():
+        make(name, config)
