@@ -20,7 +20,7 @@ impl TurnReward {
 }
 
 /// What an advantage estimator may see of one trajectory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScoredTrajectory {
     /// One reward per turn.
     pub turns: Vec<TurnReward>,
@@ -36,6 +36,11 @@ pub struct ScoredTrajectory {
     /// Some turn holds neither a complete tool call nor a final answer. Used by filters only.
     #[serde(default)]
     pub void_turn: bool,
+    /// What the policy saw before each turn, as a key: equal keys are equal observations. Used by the
+    /// estimators that compare states across trajectories only. A missing key equals no other; the first
+    /// turn always sees the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<String>,
 }
 
 /// `G` trajectories of one prompt.

@@ -1,0 +1,72 @@
+//! The GRPO baseline of the GTPO paper.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
+use crate::{bounds, episode::Episode, moments::ZScore};
+
+/// The GRPO baseline of arXiv:2511.14846: the trajectory's reward is `min(acc, format_ok)` in {0, 1}, so one
+/// format error in any turn zeroes a correct trajectory; z-scored in the group and copied to every turn.
+///
+/// The accuracy is the one before shaping: the paper's baseline has none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpoMin {
+    /// Delta degrees of freedom of σ: 0 or 1.
+    #[serde(deserialize_with = "bounds::ddof")]
+    pub ddof: u8,
+    /// ε, added to σ.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub eps: f64,
+    /// Lower bound of σ; 0 is the paper's formula.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub std_floor: f64,
+}
+
+impl Default for GrpoMin {
+    fn default() -> Self {
+        Self { ddof: 1, eps: 1e-6, std_floor: 0.0 }
+    }
+}
+
+impl AdvantageEstimator for GrpoMin {
+    fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit> {
+        let z = ZScore { ddof: self.ddof, eps: self.eps, std_floor: self.std_floor };
+        trajectory_level(groups, min_reward, |rewards| {
+            let z = z.among(rewards);
+            rewards.iter().map(|r| z(*r)).collect()
+        })
+    }
+}
+
+fn min_reward(episode: &Episode) -> f64 {
+    let format_ok = episode.rewards.iter().all(|r| r.fmt >= 0.0);
+    if format_ok && episode.outcome >= 1.0 { 1.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advantage::testing::{assert_per_turn, episodes};
+
+    #[test]
+    fn fixture_a_a_violation_zeroes_the_correct_trajectory() {
+        let group: [&[(f64, f64)]; 4] = [
+            &[(0.0, 0.0), (0.0, -0.1), (1.0, 0.0)],
+            &[(0.0, 0.0), (1.0, 0.0)],
+            &[(0.0, 0.0)],
+            &[(0.0, -0.1), (0.0, 0.0), (0.0, 0.0)],
+        ];
+        let credit = GrpoMin { eps: 0.0, ..GrpoMin::default() }.credit(&[episodes(&group)]).remove(0);
+        assert_per_turn(&credit.returns, &[&[0.0; 3], &[1.0; 2], &[0.0], &[0.0; 3]]);
+        assert_per_turn(&credit.advantages, &[&[-0.5; 3], &[1.5; 2], &[-0.5], &[-0.5; 3]]);
+    }
+
+    #[test]
+    fn shaped_accuracy_does_not_count() {
+        let mut group = episodes(&[&[(0.0, 0.0)], &[(1.0, 0.0)]]);
+        group[0].rewards[0].acc = 0.35;
+        let credit = GrpoMin::default().credit(&[group]).remove(0);
+        assert_per_turn(&credit.returns, &[&[0.0], &[1.0]]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Advantage estimators: one file each. An estimator sees the rewards of turns and nothing else.
+
+mod dr_grpo;
+mod gigpo;
+mod grpo;
+mod grpo_min;
+mod gtpo;
+mod mt_grpo;
+mod process_grpo;
+mod rebn;
+mod reinforce_pp;
+mod rloo;
+#[cfg(test)]
+mod testing;
+mod trajectory_level;
+mod turn_loo;
+
+pub use dr_grpo::DrGrpo;
+pub use gigpo::Gigpo;
+pub use grpo::Grpo;
+pub use grpo_min::GrpoMin;
+pub use gtpo::{Gtpo, NormScope};
+pub use mt_grpo::MtGrpo;
+pub use process_grpo::ProcessGrpo;
+pub use rebn::Rebn;
+pub use reinforce_pp::ReinforcePp;
+pub use rloo::Rloo;
+pub use turn_loo::TurnLoo;
+
+use crate::episode::{Episode, PerTurn};
+
+/// What an estimator says about one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credit {
+    /// The raw quantity behind each turn's advantage: the return of the turn, or the reward of the trajectory
+    /// copied to its turns for an estimator without turn-level credit.
+    pub returns: PerTurn,
+    /// The advantage of each turn, to be copied to every sampled token of the turn. Always finite.
+    pub advantages: PerTurn,
+}
+
+/// Turns rewards into advantages.
+pub trait AdvantageEstimator {
+    /// The set over which the baseline and the scale are taken, as recorded with every run.
+    fn norm_scope(&self) -> &'static str {
+        "group"
+    }
+
+    /// Credit for each group of a step, in the same order. All groups come at once because some estimators
+    /// normalise over the batch.
+    fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit>;
+}
+
+choice! {
+    /// Which estimator a run uses. The estimators share rewards and rollouts and are one key apart.
+    pub enum AdvantageConfig {
+        /// GTPO, Group Turn Policy Optimization.
+        "gtpo" => Gtpo(Gtpo),
+        /// The GRPO baseline of the GTPO paper.
+        "grpo_min" => GrpoMin(GrpoMin),
+        /// GRPO over the sum of the turn rewards.
+        "grpo" => Grpo(Grpo),
+        /// GRPO without the standard deviation.
+        "dr_grpo" => DrGrpo(DrGrpo),
+        /// Leave-one-out baseline.
+        "rloo" => Rloo(Rloo),
+        /// REINFORCE++ with a group baseline.
+        "reinforce_pp" => ReinforcePp(ReinforcePp),
+        /// GRPO with process supervision.
+        "process_grpo" => ProcessGrpo(ProcessGrpo),
+        /// Multi-turn GRPO: outcome and turn advantage.
+        "mt_grpo" => MtGrpo(MtGrpo),
+        /// Group-in-group: episode and state advantage.
+        "gigpo" => Gigpo(Gigpo),
+        /// Return batch normalisation.
+        "rebn" => Rebn(Rebn),
+        /// Leave-one-trajectory-out baseline per turn.
+        "turn_loo" => TurnLoo(TurnLoo),
+    }
+}
+
+impl Default for AdvantageConfig {
+    fn default() -> Self {
+        AdvantageConfig::Gtpo(Gtpo::default())
+    }
+}
+
+impl AdvantageConfig {
+    /// The estimator chosen.
+    pub fn estimator(&self) -> &dyn AdvantageEstimator {
+        match self {
+            Self::Gtpo(e) => e,
+            Self::GrpoMin(e) => e,
+            Self::Grpo(e) => e,
+            Self::DrGrpo(e) => e,
+            Self::Rloo(e) => e,
+            Self::ReinforcePp(e) => e,
+            Self::ProcessGrpo(e) => e,
+            Self::MtGrpo(e) => e,
+            Self::Gigpo(e) => e,
+            Self::Rebn(e) => e,
+            Self::TurnLoo(e) => e,
+        }
+    }
+}

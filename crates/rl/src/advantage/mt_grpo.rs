@@ -1,0 +1,81 @@
+//! Multi-turn GRPO (arXiv:2505.11821).
+
+use serde::{Deserialize, Serialize};
+
+use super::{AdvantageEstimator, Credit};
+use crate::{bounds, episode::Episode, moments::ZScore};
+
+/// MT-GRPO (arXiv:2505.11821): the outcome advantage everywhere, and λ times the turn advantage on what was
+/// written before the first tool result, which is the first turn.
+///
+/// ```text
+/// A_i1 = A^O_i + λ·A^T_i      A_ij = A^O_i for j > 1
+/// ```
+///
+/// Ours: the paper's turn reward rates the first tool call, here that is `fmt_i1`; its outcome reward rates
+/// the rest, here `Σ_j r_ij - fmt_i1`. Both are z-scored in the group.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MtGrpo {
+    /// λ, the weight of the turn advantage.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub lambda: f64,
+    /// Delta degrees of freedom of σ: 0 or 1.
+    #[serde(deserialize_with = "bounds::ddof")]
+    pub ddof: u8,
+    /// ε, added to σ.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub eps: f64,
+    /// Lower bound of σ; 0 is the paper's formula.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub std_floor: f64,
+}
+
+impl Default for MtGrpo {
+    fn default() -> Self {
+        Self { lambda: 1.0, ddof: 1, eps: 1e-6, std_floor: 0.0 }
+    }
+}
+
+impl AdvantageEstimator for MtGrpo {
+    fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit> {
+        let z = ZScore { ddof: self.ddof, eps: self.eps, std_floor: self.std_floor };
+        groups
+            .iter()
+            .map(|group| {
+                let turn: Vec<f64> = group.iter().map(|e| e.rewards.first().map_or(0.0, |r| r.fmt)).collect();
+                let outcome: Vec<f64> = group.iter().zip(&turn).map(|(e, t)| e.total() - t).collect();
+                let (z_turn, z_outcome) = (z.among(&turn), z.among(&outcome));
+                let mut credit = Credit { returns: Vec::new(), advantages: Vec::new() };
+                for (episode, (turn, outcome)) in group.iter().zip(turn.iter().zip(&outcome)) {
+                    let (mut returns, mut advantages) =
+                        (episode.copied(*outcome), episode.copied(z_outcome(*outcome)));
+                    if !advantages.is_empty() {
+                        returns[0] += turn;
+                        advantages[0] += self.lambda * z_turn(*turn);
+                    }
+                    credit.returns.push(returns);
+                    credit.advantages.push(advantages);
+                }
+                credit
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advantage::testing::{assert_per_turn, episodes};
+
+    #[test]
+    fn the_turn_advantage_reaches_the_first_turn_only() {
+        let group: [&[(f64, f64)]; 2] = [&[(0.0, -0.1), (1.0, 0.0)], &[(0.0, 0.0), (0.0, 0.0)]];
+        let credit =
+            MtGrpo { lambda: 0.5, eps: 0.0, ..MtGrpo::default() }.credit(&[episodes(&group)]).remove(0);
+        let half = 0.5_f64.sqrt();
+        let first = half - 0.5 * half;
+        assert_per_turn(&credit.advantages, &[&[first, half], &[-first, -half]]);
+        assert_per_turn(&credit.returns, &[&[0.9, 1.0], &[0.0, 0.0]]);
+    }
+}

@@ -1,0 +1,78 @@
+//! REINFORCE++ with a group baseline (arXiv:2501.03262).
+
+use serde::{Deserialize, Serialize};
+
+use super::{AdvantageEstimator, Credit, trajectory_level::copied};
+use crate::{
+    bounds,
+    episode::Episode,
+    moments::{ZScore, finite, mean},
+};
+
+/// REINFORCE++-baseline (arXiv:2501.03262 §3): the trajectory's reward minus the mean of its group, then
+/// whitened over all trajectories of the batch.
+///
+/// Deviation: one vote per trajectory. verl and OpenRLHF whiten over tokens, so there a long trajectory
+/// weighs more; the two agree where all trajectories have the same number of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReinforcePp {
+    /// Delta degrees of freedom of the batch's σ: 0 or 1.
+    #[serde(deserialize_with = "bounds::ddof")]
+    pub ddof: u8,
+    /// ε, added to σ.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub eps: f64,
+    /// Lower bound of σ.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub std_floor: f64,
+}
+
+impl Default for ReinforcePp {
+    fn default() -> Self {
+        Self { ddof: 1, eps: 1e-6, std_floor: 0.0 }
+    }
+}
+
+impl AdvantageEstimator for ReinforcePp {
+    fn norm_scope(&self) -> &'static str {
+        "batch"
+    }
+
+    fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit> {
+        let rewards: Vec<Vec<f64>> = groups.iter().map(|g| g.iter().map(Episode::total).collect()).collect();
+        let centred: Vec<Vec<f64>> = rewards
+            .iter()
+            .map(|group| {
+                let mean = mean(group);
+                group.iter().map(|r| finite(r - mean)).collect()
+            })
+            .collect();
+        let z = ZScore { ddof: self.ddof, eps: self.eps, std_floor: self.std_floor }.among(&centred.concat());
+        groups
+            .iter()
+            .zip(rewards.iter().zip(&centred))
+            .map(|(group, (rewards, centred))| {
+                let advantages: Vec<f64> = centred.iter().map(|r| z(*r)).collect();
+                copied(group, rewards, &advantages)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advantage::testing::{assert_per_turn, single_turns};
+
+    #[test]
+    fn the_scale_is_the_batch_s_and_the_baseline_the_group_s() {
+        let groups = [single_turns(&[1.0, 0.0]), single_turns(&[0.0, 0.0]), single_turns(&[0.5, 0.5])];
+        let credit = ReinforcePp { eps: 0.0, ..ReinforcePp::default() }.credit(&groups);
+        // Centred: ±0.5 and four zeros; σ = sqrt(0.5 / 5).
+        let a = 0.5 / 0.1_f64.sqrt();
+        assert_per_turn(&credit[0].advantages, &[&[a], &[-a]]);
+        assert_per_turn(&credit[1].advantages, &[&[0.0], &[0.0]]);
+        assert_per_turn(&credit[2].advantages, &[&[0.0], &[0.0]]);
+    }
+}

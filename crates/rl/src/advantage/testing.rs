@@ -1,0 +1,35 @@
+//! Building blocks of the estimators' tests.
+
+use crate::episode::{Episode, PerTurn};
+use turnwise_trajectory::TurnReward;
+
+/// A group from `(acc, fmt)` per turn.
+pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
+    group
+        .iter()
+        .map(|turns| Episode {
+            rewards: turns.iter().map(|&(acc, fmt)| TurnReward { acc, fmt }).collect(),
+            outcome: turns.iter().map(|t| t.0).sum(),
+            states: &[],
+        })
+        .collect()
+}
+
+/// Single-turn trajectories with these accuracies.
+pub(super) fn single_turns(rewards: &[f64]) -> Vec<Episode<'static>> {
+    rewards
+        .iter()
+        .map(|&acc| Episode { rewards: vec![TurnReward { acc, fmt: 0.0 }], outcome: acc, states: &[] })
+        .collect()
+}
+
+/// Equal shapes, and equal values to the six decimals of the published fixtures.
+pub(super) fn assert_per_turn(got: &PerTurn, expect: &[&[f64]]) {
+    assert_eq!(got.len(), expect.len(), "trajectories of {got:?}");
+    for (i, (got, expect)) in got.iter().zip(expect).enumerate() {
+        assert_eq!(got.len(), expect.len(), "turns of trajectory {i}");
+        for (j, (g, e)) in got.iter().zip(expect.iter()).enumerate() {
+            assert!((g - e).abs() < 1e-6, "trajectory {i} turn {j}: {g} is not {e}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What an estimator sees of a trajectory: rewards and states of its turns, no text and no tokens.
+
+use turnwise_trajectory::{ScoredTrajectory, TurnReward};
+
+/// One number per trajectory and turn of a group: `[trajectory][turn]`.
+pub type PerTurn = Vec<Vec<f64>>;
+
+/// One trajectory, after shaping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode<'a> {
+    /// Reward of each turn, shaped.
+    pub rewards: Vec<TurnReward>,
+    /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`.
+    pub outcome: f64,
+    /// Keys of what the policy saw before each turn; shorter than `rewards` where it is not known.
+    pub states: &'a [String],
+}
+
+impl<'a> Episode<'a> {
+    /// The episode of a recorded trajectory, not shaped.
+    pub fn new(trajectory: &'a ScoredTrajectory) -> Self {
+        Self {
+            rewards: trajectory.turns.clone(),
+            outcome: trajectory.turns.iter().map(|r| r.acc).sum(),
+            states: &trajectory.states,
+        }
+    }
+
+    /// `r_ij` of each turn.
+    pub fn totals(&self) -> Vec<f64> {
+        self.rewards.iter().map(|r| r.total()).collect()
+    }
+
+    /// `Σ_j r_ij`, the reward of the trajectory.
+    pub fn total(&self) -> f64 {
+        self.rewards.iter().map(|r| r.total()).sum()
+    }
+
+    /// One value copied to every turn: what an estimator without turn-level credit does.
+    pub fn copied(&self, value: f64) -> Vec<f64> {
+        vec![value; self.rewards.len()]
+    }
+}

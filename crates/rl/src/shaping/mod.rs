@@ -1,0 +1,237 @@
+//! Self-supervised reward shaping: a failed trajectory earns a share for code that resembles correct code.
+
+mod code;
+
+use serde::{Deserialize, Serialize};
+use turnwise_trajectory::{Group, TurnReward};
+
+pub use code::{code_of, normalised_code};
+
+use crate::{
+    bounds,
+    moments::mean,
+    similarity::{Similarity, SimilarityConfig, SimilarityError},
+};
+
+/// Shaping of failed trajectories (arXiv:2511.14846 §3.4).
+///
+/// ```text
+/// acc_iT = (α / |P|) · Σ_{p in P} sim(code_i, code_p)
+/// ```
+///
+/// `P` holds the correct trajectories of the group. Without any, or with nothing but, there is nothing to
+/// shape. The sum is divided by `|P|` once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShapingConfig {
+    /// α, the accuracy of a failed trajectory whose code equals a correct one's; 0 turns shaping off.
+    #[serde(deserialize_with = "bounds::fraction")]
+    pub alpha: f64,
+    /// α at and after `anneal_steps`.
+    #[serde(deserialize_with = "bounds::fraction")]
+    pub alpha_end: f64,
+    /// Number of steps over which α moves linearly to `alpha_end`; 0 keeps it constant.
+    pub anneal_steps: usize,
+    /// The measure.
+    pub similarity: SimilarityConfig,
+    /// Subtract what code for *different* prompts has in common: `s' = max(0, (s - s0)/(1 - s0))`, where `s0`
+    /// is the mean similarity across prompts. Ours: code for one tool is always somewhat alike.
+    pub centre: bool,
+}
+
+impl Default for ShapingConfig {
+    fn default() -> Self {
+        Self {
+            alpha: 0.5,
+            alpha_end: 0.0,
+            anneal_steps: 0,
+            similarity: SimilarityConfig::default(),
+            centre: false,
+        }
+    }
+}
+
+impl ShapingConfig {
+    /// α at a training step, steps counted from 0.
+    pub fn alpha_at(&self, step: usize) -> f64 {
+        if self.anneal_steps == 0 {
+            return self.alpha;
+        }
+        let done = (step as f64 / self.anneal_steps as f64).min(1.0);
+        self.alpha + done * (self.alpha_end - self.alpha)
+    }
+}
+
+/// Turn rewards after shaping, per group and trajectory, with α given.
+pub fn shaped_rewards(
+    groups: &[Group],
+    alpha: f64,
+    centre: bool,
+    similarity: &dyn Similarity,
+) -> Result<Vec<Vec<Vec<TurnReward>>>, SimilarityError> {
+    let mut rewards: Vec<Vec<Vec<TurnReward>>> =
+        groups.iter().map(|g| g.trajectories.iter().map(|t| t.turns.clone()).collect()).collect();
+    if alpha == 0.0 {
+        return Ok(rewards);
+    }
+    let common = if centre { across_prompts(groups, similarity)? } else { 0.0 };
+    for (group, rewards) in groups.iter().zip(&mut rewards) {
+        let (failed, correct) = (indices(group, false), indices(group, true));
+        if failed.is_empty() || correct.is_empty() {
+            continue;
+        }
+        let matrix = similarity.matrix(&codes(group, &failed), &codes(group, &correct))?;
+        for (i, row) in failed.iter().zip(&matrix) {
+            if let Some(last) = rewards[*i].last_mut() {
+                last.acc = alpha * mean(&row.iter().map(|s| centred(*s, common)).collect::<Vec<_>>());
+            }
+        }
+    }
+    Ok(rewards)
+}
+
+/// `max(0, (s - s0)/(1 - s0))`.
+fn centred(s: f64, common: f64) -> f64 {
+    if common < 1.0 { ((s - common) / (1.0 - common)).max(0.0) } else { 0.0 }
+}
+
+/// Mean similarity of failed code to the correct code of the next group that has any; 0 with one group.
+/// One neighbour per group is enough for a mean and keeps the cost linear in the number of groups.
+fn across_prompts(groups: &[Group], similarity: &dyn Similarity) -> Result<f64, SimilarityError> {
+    let solved: Vec<usize> = (0..groups.len()).filter(|g| !indices(&groups[*g], true).is_empty()).collect();
+    let mut seen = Vec::new();
+    for (g, group) in groups.iter().enumerate() {
+        let next = solved.iter().find(|s| **s > g).or_else(|| solved.iter().find(|s| **s != g));
+        if let Some(other) = next.map(|s| &groups[*s]) {
+            let (failed, correct) = (indices(group, false), indices(other, true));
+            seen.extend(similarity.matrix(&codes(group, &failed), &codes(other, &correct))?.concat());
+        }
+    }
+    Ok(mean(&seen))
+}
+
+fn indices(group: &Group, correct: bool) -> Vec<usize> {
+    (0..group.trajectories.len()).filter(|i| group.trajectories[*i].correct == correct).collect()
+}
+
+fn codes<'a>(group: &'a Group, of: &[usize]) -> Vec<&'a str> {
+    of.iter().map(|i| group.trajectories[*i].code.as_str()).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unreadable_literal, reason = "the fixtures' numbers, as they are printed elsewhere")]
+mod tests {
+    use turnwise_trajectory::ScoredTrajectory;
+
+    use super::*;
+    use crate::{AdvantageEstimator, Episode, Gtpo, similarity::Matrix};
+
+    /// Similarities written down in a table: the code is a row or column number.
+    struct Table(Matrix);
+
+    impl Similarity for Table {
+        fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError> {
+            let number = |code: &str| code.parse::<usize>().expect("a number");
+            Ok(rows.iter().map(|r| columns.iter().map(|c| self.0[number(r)][number(c)]).collect()).collect())
+        }
+    }
+
+    fn trajectory(turns: &[(f64, f64)], correct: bool, code: &str) -> ScoredTrajectory {
+        let turns = turns.iter().map(|&(acc, fmt)| TurnReward { acc, fmt }).collect();
+        ScoredTrajectory { turns, correct, code: code.into(), ..ScoredTrajectory::default() }
+    }
+
+    fn group(trajectories: Vec<ScoredTrajectory>) -> Group {
+        Group { group: "g".into(), trajectories }
+    }
+
+    fn fixture_a() -> Group {
+        group(vec![
+            trajectory(&[(0.0, 0.0), (0.0, -0.1), (1.0, 0.0)], true, "0"),
+            trajectory(&[(0.0, 0.0), (1.0, 0.0)], true, "1"),
+            trajectory(&[(0.0, 0.0)], false, "2"),
+            trajectory(&[(0.0, -0.1), (0.0, 0.0), (0.0, 0.0)], false, "3"),
+        ])
+    }
+
+    #[test]
+    fn fixture_b() {
+        let table = Table(vec![vec![0.0; 2], vec![0.0; 2], vec![0.6, 0.8], vec![0.4, 0.2]]);
+        let groups = [fixture_a()];
+        let rewards = shaped_rewards(&groups, 0.5, false, &table).expect("a table").remove(0);
+        let episodes: Vec<Episode> = groups[0]
+            .trajectories
+            .iter()
+            .zip(rewards)
+            .map(|(t, rewards)| Episode { rewards, ..Episode::new(t) })
+            .collect();
+        let credit = Gtpo::default().credit(&[episodes]).remove(0);
+        let close = |got: &[f64], expect: &[f64]| {
+            assert_eq!(got.len(), expect.len());
+            got.iter().zip(expect).for_each(|(g, e)| assert!((g - e).abs() < 1e-6, "{g} is not {e}"));
+        };
+        close(&credit.returns[2], &[0.35]);
+        close(&credit.returns[3], &[0.0215, 0.135, 0.15]);
+        close(&credit.advantages[0], &[0.391599, 0.592490, 1.094719]);
+        close(&credit.advantages[1], &[0.843604, 1.094719]);
+        close(&credit.advantages[2], &[-0.537524]);
+        close(&credit.advantages[3], &[-1.362434, -1.077420, -1.039753]);
+    }
+
+    #[test]
+    fn nothing_to_resemble_or_nothing_failed_changes_nothing() {
+        let check = |correct: bool| {
+            let group = group(vec![
+                trajectory(&[(0.0, -0.1)], correct, "x"),
+                trajectory(&[(0.0, 0.0)], correct, "x"),
+            ]);
+            let similarity = SimilarityConfig::default().build();
+            let shaped =
+                shaped_rewards(std::slice::from_ref(&group), 0.5, false, &*similarity).expect("offline");
+            assert_eq!(shaped[0], group.trajectories.iter().map(|t| t.turns.clone()).collect::<Vec<_>>());
+        };
+        check(true);
+        check(false);
+    }
+
+    #[test]
+    fn empty_code_earns_nothing_and_no_turn_is_made_up() {
+        let group = group(vec![
+            trajectory(&[(1.0, 0.0)], true, "print(1)"),
+            trajectory(&[(0.0, 0.0)], false, ""),
+            trajectory(&[], false, "print(1)"),
+            trajectory(&[(0.0, 0.0)], false, "print(1)"),
+        ]);
+        let similarity = SimilarityConfig::default().build();
+        let shaped = shaped_rewards(&[group], 0.5, false, &*similarity).expect("offline").remove(0);
+        assert_eq!(shaped[1][0].acc, 0.0);
+        assert!(shaped[2].is_empty());
+        assert!((shaped[3][0].acc - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn centring_takes_out_what_all_prompts_share() {
+        // Failed code 0 and 2, correct code 1 and 3; across prompts 0.5, within 0.8 and 0.4.
+        let mut table = vec![vec![0.0; 4]; 4];
+        (table[0][1], table[2][3], table[0][3], table[2][1]) = (0.8, 0.4, 0.5, 0.5);
+        let pair = |failed: &str, correct: &str| {
+            group(vec![trajectory(&[(0.0, 0.0)], false, failed), trajectory(&[(1.0, 0.0)], true, correct)])
+        };
+        let groups = [pair("0", "1"), pair("2", "3")];
+        let shaped = shaped_rewards(&groups, 0.5, true, &Table(table)).expect("a table");
+        assert!((shaped[0][0][0].acc - 0.5 * 0.6).abs() < 1e-12, "(0.8 - 0.5) / (1 - 0.5)");
+        assert_eq!(shaped[1][0][0].acc, 0.0, "below the mean is nothing");
+    }
+
+    #[test]
+    fn alpha_moves_linearly_and_stays_at_its_end() {
+        let config =
+            ShapingConfig { alpha: 0.5, alpha_end: 0.1, anneal_steps: 4, ..ShapingConfig::default() };
+        let check = |step: usize, expect: f64| assert!((config.alpha_at(step) - expect).abs() < 1e-12);
+        check(0, 0.5);
+        check(1, 0.4);
+        check(4, 0.1);
+        check(9, 0.1);
+        assert_eq!(ShapingConfig::default().alpha_at(1000), 0.5);
+    }
+}

@@ -1,0 +1,47 @@
+//! How alike two programs are: one file per measure.
+
+mod ngram;
+
+pub use ngram::Ngram;
+
+/// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
+pub type Matrix = Vec<Vec<f64>>;
+
+/// A similarity could not be computed. Only a measure that leaves the process can fail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("similarity `{measure}`: {reason}")]
+pub struct SimilarityError {
+    /// Name of the measure in the run file.
+    pub measure: &'static str,
+    /// What went wrong and where, with a hint.
+    pub reason: String,
+}
+
+/// Measures how alike programs are.
+pub trait Similarity: Send + Sync {
+    /// Similarity of each of `rows` to each of `columns`. A text without content is like nothing: 0.
+    fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError>;
+}
+
+choice! {
+    /// Which similarity shaping uses.
+    pub enum SimilarityConfig {
+        /// Cosine of hashed token n-gram counts: offline, deterministic, microseconds.
+        "ngram" => Ngram(Ngram),
+    }
+}
+
+impl Default for SimilarityConfig {
+    fn default() -> Self {
+        SimilarityConfig::Ngram(Ngram::default())
+    }
+}
+
+impl SimilarityConfig {
+    /// The measure chosen.
+    pub fn build(&self) -> Box<dyn Similarity> {
+        match self {
+            Self::Ngram(measure) => Box::new(*measure),
+        }
+    }
+}
