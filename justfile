@@ -1,0 +1,61 @@
+# Every recipe is a plain command; `just --list` shows them all.
+# Tests, lints and documentation use the release profile and one feature set, so that nothing is compiled twice.
+
+set positional-arguments
+
+features := "turnwise-tests/wgpu"
+
+# Train: cold start, GTPO with real tools, table before and after
+train *args: build
+    target/release/turnwise train {{ if args == "" { "configs/tiny.toml" } else { "" } }} "$@"
+
+# The release binary on the CPU backend
+build:
+    @test -x target/release/turnwise || echo "Building the release binary. The first build compiles the tensor library and takes up to ten minutes on two cores." >&2
+    cargo build --release --locked -p turnwise-cli
+
+# All tests, on the CPU and on wgpu; installs a software Vulkan driver if there is none and it may
+test *args: nextest
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if scripts/vulkan.sh; then features=(--features {{ features }}); else features=(); fi
+    cargo nextest run --release --locked "${features[@]}" "$@"
+    cargo test --release --locked --doc --quiet "${features[@]}"
+    if [ ${#features[@]} -gt 0 ]; then
+        TURNWISE_TEST_DEVICE=wgpu cargo nextest run --release --locked --profile device "${features[@]}" "$@"
+    fi
+
+# Formatting and lints
+check:
+    cargo fmt --all --check
+    cargo clippy --release --locked --workspace --all-targets --features {{ features }} -- -D warnings
+
+# The API documentation, in target/doc
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --features {{ features }}
+
+# Benches of the hot paths: `just bench`, or `just bench parser`
+bench *args:
+    cargo bench --locked -p turnwise-benches {{ if args == "" { "" } else { "--bench" } }} "$@"
+
+# What CI runs
+ci:
+    bash .ci/run
+
+# models/tiny anew from its seed: tokenizer, configuration, cold-started weights
+tiny: build
+    target/release/turnwise sft configs/tiny-cold-start.toml
+
+# models/tiny in transformers, beside our binary
+check-tiny: build
+    test -d .venv-golden || python3 -m venv .venv-golden
+    .venv-golden/bin/pip install --quiet -r tests/golden/model/requirements.txt
+    .venv-golden/bin/python tests/golden/model/check_tiny.py
+
+# Licences, advisories and sources of every dependency (needs `cargo install cargo-deny --locked`)
+deny:
+    cargo deny check
+
+[private]
+nextest:
+    @cargo nextest --version > /dev/null 2>&1 || { echo "Installing cargo-nextest, which runs every test in its own process." >&2; cargo install cargo-nextest --locked --no-default-features --features default-no-update; }
