@@ -15,6 +15,7 @@ mod advantage;
 mod bounds;
 mod episode;
 mod filter;
+mod loss;
 mod moments;
 mod returns;
 mod sample;
@@ -29,6 +30,10 @@ pub use advantage::{
 };
 pub use episode::{Episode, PerTurn};
 pub use filter::{Dropped, FilterConfig};
+pub use loss::{
+    Cispo, Clip, Gspo, KlEstimator, LossBatch, LossConfig, LossOutput, LossSums, PolicyLoss, RatioLevel,
+    Terms, TokenStats,
+};
 pub use returns::discounted_returns;
 pub use sample::Sample;
 pub use score::{ScoredGroup, Scorer};
