@@ -1,0 +1,76 @@
+//! The import graph of the workspace: an edge that isn't in the table fails, and so does one that is there in vain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::tree::{report, root};
+
+/// Who may import whom. Development dependencies are free.
+const ALLOWED: [(&str, &[&str]); 9] = [
+    ("trajectory", &[]),
+    ("tools", &["trajectory"]),
+    ("envs", &["trajectory", "tools"]),
+    ("rollout", &["trajectory", "tools", "envs"]),
+    ("rl", &["trajectory"]),
+    ("model", &[]),
+    ("sampler", &["model", "trajectory"]),
+    ("trainer", &["trajectory", "tools", "envs", "rollout", "rl", "model", "sampler"]),
+    ("cli", &["trajectory", "tools", "rl", "trainer"]),
+];
+
+/// The half of the workspace that builds in seconds.
+const WITHOUT_BURN: [&str; 4] = ["trajectory", "tools", "envs", "rollout"];
+
+fn metadata() -> Value {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON")
+}
+
+/// Folder name of a member → names of everything it depends on outside tests; our own without their prefix.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let short = |name: &Value| name.as_str().expect("a name").trim_start_matches("turnwise-").to_string();
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let of_package = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("dependencies");
+        all.iter().filter(|d| d["kind"].as_str() != Some("dev")).map(|d| short(&d["name"])).collect()
+    };
+    packages.iter().map(|package| (short(&package["name"]), of_package(package))).collect()
+}
+
+#[test]
+fn imports_are_those_of_the_table() {
+    let found = dependencies();
+    let mut findings = Vec::new();
+    for (name, allowed) in ALLOWED {
+        let ours: BTreeSet<&str> =
+            found[name].iter().map(String::as_str).filter(|d| found.contains_key(*d)).collect();
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        findings.extend(ours.difference(&allowed).map(|d| format!("{name} → {d} is not allowed")));
+        findings.extend(allowed.difference(&ours).map(|d| format!("{name} → {d} is allowed, but not used")));
+    }
+    report(&findings, "the import graph (tests/tests/tidy/imports.rs) and the manifests differ");
+}
+
+#[test]
+fn every_member_is_in_the_table() {
+    let known: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).chain(["tests", "benches"]).collect();
+    let found = dependencies();
+    assert_eq!(found.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn half_of_the_workspace_builds_without_burn() {
+    let found = dependencies();
+    let heavy = |d: &&String| d.starts_with("burn") || d.starts_with("cubecl");
+    let uses = |name: &&str| found[*name].iter().find(heavy).map(|d| format!("{name} → {d}"));
+    report(&WITHOUT_BURN.iter().filter_map(uses).collect::<Vec<_>>(), "these crates don't use tensors");
+}

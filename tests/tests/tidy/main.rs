@@ -1,0 +1,8 @@
+//! House rules that a compiler doesn't know: who imports whom, sizes of files, what sources may contain, and that
+//! documents and shipped configurations are true.
+
+mod configs;
+mod documents;
+mod imports;
+mod sources;
+mod tree;

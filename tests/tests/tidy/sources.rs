@@ -1,0 +1,94 @@
+//! What a source file may contain.
+
+use crate::tree::{TextFile, report, tracked_text};
+
+const MAX_LINES: usize = 600;
+
+/// Reports `rule` with every (file, line, what) that `find` names.
+fn each_line(files: &[TextFile], rule: &str, find: impl Fn(&TextFile, &str) -> Option<String>) {
+    let mut findings = Vec::new();
+    for file in files {
+        let found = file.code_lines().filter_map(|(number, line)| Some((number, find(file, line)?)));
+        findings.extend(found.map(|(number, what)| format!("{}:{number}: {what}", file.path)));
+    }
+    report(&findings, rule);
+}
+
+fn rust_files(wanted: impl Fn(&str) -> bool) -> Vec<TextFile> {
+    tracked_text().into_iter().filter(|file| file.is_rust() && wanted(&file.path)).collect()
+}
+
+/// The file that speaks about forbidden words can't avoid them.
+fn is_this_file(path: &str) -> bool {
+    path == "tests/tests/tidy/sources.rs"
+}
+
+#[test]
+fn files_are_short() {
+    let counted = |file: &TextFile| ["rs", "py", "sh"].iter().any(|e| file.has_extension(e));
+    let long = tracked_text().into_iter().filter(counted).filter_map(|file| {
+        let lines = file.text.lines().count();
+        (lines > MAX_LINES).then(|| format!("{}: {lines} lines", file.path))
+    });
+    report(&long.collect::<Vec<_>>(), "no file has more than 600 lines");
+}
+
+#[test]
+fn libraries_do_not_print() {
+    let files = rust_files(|p| p.starts_with("crates/") && p.contains("/src/") && !p.starts_with("crates/cli/"));
+    let macros = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
+    each_line(&files, "only the binary prints", |_, line| {
+        macros.iter().find(|name| line.starts_with(*name) || line.contains(&format!(" {name}"))).map(|m| (*m).into())
+    });
+}
+
+#[test]
+fn only_the_backend_module_names_a_backend() {
+    let files = rust_files(|p| p != "crates/trainer/src/backend.rs" && !is_this_file(p));
+    let names = ["flex", "wgpu", "vulkan", "cuda", "libtorch", "cpu"];
+    each_line(&files, "a device is named in crates/trainer/src/backend.rs", |_, line| {
+        names.iter().map(|name| format!("Device::{name}(")).find(|call| line.contains(call.as_str()))
+    });
+    let features = ["flex", "wgpu", "vulkan", "cuda", "tch", "fusion", "autotune"];
+    each_line(&files, "a backend feature is read in crates/trainer/src/backend.rs", |_, line| {
+        features.iter().map(|name| format!("feature = \"{name}\"")).find(|f| line.contains(f.as_str()))
+    });
+}
+
+#[test]
+fn every_crate_says_what_it_is() {
+    let silent = rust_files(|p| p.ends_with("/src/lib.rs") || p.ends_with("/src/main.rs"));
+    let silent = silent.iter().filter(|file| !file.text.starts_with("//! ")).map(|file| file.path.clone());
+    report(&silent.collect::<Vec<_>>(), "a crate opens with a doc comment");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let files = rust_files(|p| !is_this_file(p));
+    let words = ["todo!(", "unimplemented!(", "#[ignore", "dbg!("];
+    each_line(&files, "work is finished or not there", |_, line| {
+        words.iter().find(|word| line.contains(*word)).map(|word| (*word).into())
+    });
+}
+
+#[test]
+fn files_are_named_for_what_they_hold() {
+    let empty = ["utils", "util", "common", "helpers", "helper", "misc", "base"];
+    let stem = |path: &str| path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs").map(str::to_string));
+    let unnamed = rust_files(|p| stem(p).is_some_and(|stem| empty.contains(&stem.as_str())));
+    report(&unnamed.into_iter().map(|file| file.path).collect::<Vec<_>>(), "these names say nothing");
+}
+
+#[test]
+fn no_file_knows_the_machine_it_was_written_on() {
+    let files: Vec<_> = tracked_text().into_iter().filter(|file| !is_this_file(&file.path)).collect();
+    let places = ["/home/", "/Users/", "/root/.", "/work/", "C:\\Users"];
+    let mut findings = Vec::new();
+    for file in &files {
+        for (number, line) in file.text.lines().enumerate() {
+            let found = places.iter().find(|place| line.contains(*place));
+            findings.extend(found.map(|place| format!("{}:{}: {place}", file.path, number + 1)));
+        }
+    }
+    report(&findings, "paths of one machine");
+}
