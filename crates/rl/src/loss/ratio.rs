@@ -35,9 +35,8 @@ impl RatioLevel {
 
 fn per_turn(log_ratio: Tensor<2>, batch: &LossBatch, ignored: &Bools) -> Tensor<2> {
     let turns = batch.turns.clone().expect("ratios per turn need the batch's `turns`");
-    let [rows, tokens] = log_ratio.dims();
     // A row of T tokens has at most T turns, so T slots are always enough and nothing is read back.
-    let slots = Tensor::<2>::zeros([rows, tokens], &log_ratio.device());
+    let slots = log_ratio.zeros_like();
     let trained = ignored.clone().bool_not().float();
     let sums = slots.clone().scatter(1, turns.clone(), log_ratio, IndexingUpdateOp::Add);
     let counts = slots.scatter(1, turns.clone(), trained, IndexingUpdateOp::Add).clamp_min(1.0);

@@ -1,0 +1,309 @@
+//! Policy losses against a naive f64 reference: values, gradients by finite differences, masks, micro-batches.
+
+use burn::tensor::{Int, Tensor, TensorData};
+use turnwise_rl::{
+    Cispo, Clip, Gspo, KlEstimator, LossBatch, LossConfig, LossOutput, LossSums, RatioLevel, Terms,
+};
+use turnwise_tests::{device, values};
+
+const ROWS: usize = 4;
+const TOKENS: usize = 7;
+const N: usize = ROWS * TOKENS;
+
+/// Columns of a batch on the host, row after row.
+#[derive(Clone)]
+struct Columns {
+    logprobs: Vec<f64>,
+    old: Vec<f64>,
+    advantages: Vec<f64>,
+    weights: Vec<f64>,
+    reference: Vec<f64>,
+    rollout: Vec<f64>,
+    entropies: Vec<f64>,
+    turns: Vec<i64>,
+}
+
+/// Uniform numbers in [0, 1), the same everywhere (splitmix64).
+fn noise(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as f64 / 2.0_f64.powi(64)
+    }
+}
+
+impl Columns {
+    /// Log-ratios far enough from every kink that a finite difference does not cross it. The first and the
+    /// fourth column are context, and the last row is padding.
+    fn random(seed: u64) -> Self {
+        let mut uniform = noise(seed);
+        let mut take =
+            |low: f64, high: f64| (0..N).map(|_| low + (high - low) * uniform()).collect::<Vec<_>>();
+        let logprobs = take(-3.0, -0.1);
+        let mut ratio = take(-1.5, 1.5);
+        for r in &mut ratio {
+            let kinks = [0.8_f64.ln(), 1.28_f64.ln(), 3.0_f64.ln(), 2.0_f64.ln()];
+            while kinks.iter().any(|k| (*r - k).abs() < 0.01) {
+                *r += 0.02;
+            }
+        }
+        let context = |n: usize| matches!(n % TOKENS, 0 | 3) || n / TOKENS == ROWS - 1;
+        let weights = take(0.1, 1.0).into_iter().enumerate();
+        Self {
+            old: logprobs.iter().zip(&ratio).map(|(l, r)| l - r).collect(),
+            advantages: take(-2.0, 2.0),
+            weights: weights.map(|(n, w)| if context(n) { 0.0 } else { w }).collect(),
+            reference: take(-3.0, -0.1),
+            rollout: take(-3.0, -0.1),
+            entropies: take(0.0, 2.0),
+            turns: (0..N).map(|n| i64::from(n % TOKENS > 3)).collect(),
+            logprobs,
+        }
+    }
+
+    fn tensor(column: &[f64], rows: &[usize]) -> Tensor<2> {
+        let flat: Vec<f32> =
+            rows.iter().flat_map(|r| &column[r * TOKENS..(r + 1) * TOKENS]).map(|v| *v as f32).collect();
+        Tensor::from_data(TensorData::new(flat, [rows.len(), TOKENS]), &device().autodiff())
+    }
+
+    /// Loss, gradient with respect to the log-probabilities, and statistics of some rows.
+    fn run(&self, config: &LossConfig, rows: &[usize]) -> (f64, Vec<f32>, LossSums) {
+        let logprobs = Self::tensor(&self.logprobs, rows).require_grad();
+        let turns: Vec<i64> =
+            rows.iter().flat_map(|r| self.turns[r * TOKENS..(r + 1) * TOKENS].to_vec()).collect();
+        let batch = LossBatch {
+            ref_logprobs: Some(Self::tensor(&self.reference, rows)),
+            entropies: Some(Self::tensor(&self.entropies, rows)),
+            rollout_logprobs: Some(Self::tensor(&self.rollout, rows)),
+            turns: Some(Tensor::<2, Int>::from_data(
+                TensorData::new(turns, [rows.len(), TOKENS]),
+                &device().autodiff(),
+            )),
+            ..LossBatch::new(
+                Self::tensor(&self.old, rows),
+                Self::tensor(&self.advantages, rows),
+                Self::tensor(&self.weights, rows),
+            )
+        };
+        let LossOutput { loss, stats } = config.loss().evaluate(logprobs.clone(), &batch);
+        let gradients = loss.backward();
+        let gradient = logprobs.grad(&gradients).expect("a gradient for the log-probabilities");
+        (f64::from(values(loss.inner())[0]), values(gradient), stats.sums(&batch.weights))
+    }
+
+    /// The loss as one loop over tokens in f64. What a loss detaches is computed from `frozen`.
+    fn naive(&self, config: &LossConfig, logprobs: &[f64], frozen: &[f64]) -> f64 {
+        let terms = config.loss().terms();
+        let trained = |n: &usize| self.weights[*n] != 0.0;
+        let tokens = (0..N).filter(trained);
+        tokens
+            .map(|n| {
+                let level = |l: &[f64]| {
+                    let d = |m: usize| l[m] - self.old[m];
+                    let row = n / TOKENS * TOKENS..(n / TOKENS + 1) * TOKENS;
+                    let peers: Vec<usize> = match terms.level {
+                        RatioLevel::Token => vec![n],
+                        RatioLevel::Turn => row.filter(|m| self.turns[*m] == self.turns[n]).collect(),
+                        RatioLevel::Sequence => row.collect(),
+                    };
+                    let peers: Vec<f64> = peers.into_iter().filter(trained).map(d).collect();
+                    peers.iter().sum::<f64>() / peers.len() as f64
+                };
+                let loss = self.naive_surrogate(config, n, level(logprobs), level(frozen), logprobs, frozen);
+                let d = logprobs[n] - self.reference[n];
+                let kl = match terms.kl {
+                    KlEstimator::K1 => d,
+                    KlEstimator::K2 => 0.5 * d * d,
+                    KlEstimator::K3 => (-d).exp() + d - 1.0,
+                };
+                self.weights[n] * (loss + terms.beta * kl - terms.entropy * self.entropies[n])
+            })
+            .sum()
+    }
+
+    fn naive_surrogate(
+        &self,
+        config: &LossConfig,
+        n: usize,
+        d: f64,
+        frozen_d: f64,
+        logprobs: &[f64],
+        frozen: &[f64],
+    ) -> f64 {
+        let Terms { tis_cap, .. } = config.loss().terms();
+        let stale = if tis_cap > 0.0 { (self.old[n] - self.rollout[n]).exp().min(tis_cap) } else { 1.0 };
+        let a = self.advantages[n] * stale;
+        let clipped =
+            |ratio: f64, low: f64, high: f64| (ratio * a).min(ratio.clamp(1.0 - low, 1.0 + high) * a);
+        match config {
+            LossConfig::Clip(c) if c.dual_clip > 0.0 && a < 0.0 => {
+                -clipped(d.exp(), c.eps_low, c.eps_high).max(c.dual_clip * a)
+            }
+            LossConfig::Clip(c) => -clipped(d.exp(), c.eps_low, c.eps_high),
+            LossConfig::Cispo(c) => {
+                -frozen_d.exp().clamp(1.0 - c.eps_low, 1.0 + c.eps_high) * a * logprobs[n]
+            }
+            LossConfig::Gspo(c) => {
+                -clipped((frozen_d + logprobs[n] - frozen[n]).exp(), c.eps_low, c.eps_high)
+            }
+        }
+    }
+}
+
+/// Every loss with every term, one per line.
+fn configs() -> Vec<LossConfig> {
+    let terms = Clip { beta: 0.1, entropy: 0.05, ..Clip::default() };
+    vec![
+        LossConfig::Clip(Clip::default()),
+        LossConfig::Clip(Clip { dual_clip: 3.0, ..Clip::default() }),
+        LossConfig::Clip(Clip { kl: KlEstimator::K1, ..terms }),
+        LossConfig::Clip(Clip { kl: KlEstimator::K2, ..terms }),
+        LossConfig::Clip(Clip { kl: KlEstimator::K3, ..terms }),
+        LossConfig::Clip(Clip { level: RatioLevel::Turn, ..terms }),
+        LossConfig::Clip(Clip { level: RatioLevel::Sequence, ..terms }),
+        LossConfig::Clip(Clip { tis_cap: 2.0, ..terms }),
+        LossConfig::Cispo(Cispo { eps_low: 0.2, eps_high: 1.0, beta: 0.1, ..Cispo::default() }),
+        LossConfig::Cispo(Cispo { level: RatioLevel::Turn, tis_cap: 2.0, ..Cispo::default() }),
+        LossConfig::Gspo(Gspo { eps_low: 0.2, eps_high: 0.28, beta: 0.1, ..Gspo::default() }),
+        LossConfig::Gspo(Gspo { eps_low: 0.2, eps_high: 0.28, level: RatioLevel::Turn, ..Gspo::default() }),
+    ]
+}
+
+const ALL: [usize; ROWS] = [0, 1, 2, 3];
+
+#[test]
+fn values_and_gradients_equal_finite_differences_of_the_naive_loss() {
+    for config in configs() {
+        for seed in 0..8 {
+            let columns = Columns::random(seed);
+            let (loss, gradient, _) = columns.run(&config, &ALL);
+            let base = columns.logprobs.clone();
+            let expect = columns.naive(&config, &base, &base);
+            assert!(
+                (loss - expect).abs() < 1e-5 * (1.0 + expect.abs()),
+                "{config:?}: {loss} is not {expect}"
+            );
+            for n in 0..N {
+                let at = |step: f64| {
+                    let mut moved = base.clone();
+                    moved[n] += step;
+                    columns.naive(&config, &moved, &base)
+                };
+                let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+                let got = f64::from(gradient[n]);
+                assert!(
+                    (got - slope).abs() < 2e-5 * (1.0 + slope.abs()),
+                    "{config:?} token {n}: {got} is not {slope}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn at_ratio_one_the_gradient_is_reinforce() {
+    let mut columns = Columns::random(1);
+    columns.old = columns.logprobs.clone();
+    for config in [
+        LossConfig::default(),
+        LossConfig::Clip(Clip { dual_clip: 3.0, ..Clip::default() }),
+        LossConfig::Cispo(Cispo::default()),
+        LossConfig::Gspo(Gspo::default()),
+    ] {
+        let (_, gradient, sums) = columns.run(&config, &ALL);
+        for (n, g) in gradient.iter().enumerate() {
+            let expect = -(columns.weights[n] as f32) * (columns.advantages[n] as f32);
+            assert_eq!(*g, expect, "{config:?} token {n}");
+        }
+        assert_eq!(sums.clipped, 0.0);
+        assert!((sums.means().ratio - 1.0).abs() < 1e-6);
+        assert_eq!(sums.old_kl, 0.0);
+    }
+}
+
+/// Context, padding and dropped trajectories: whatever stands there, also infinities and NaN.
+#[test]
+fn tokens_of_weight_zero_have_exactly_zero_gradient_and_no_say() {
+    for config in configs() {
+        let columns = Columns::random(2);
+        let mut spoilt = columns.clone();
+        for n in (0..N).filter(|n| columns.weights[*n] == 0.0) {
+            for column in [&mut spoilt.logprobs, &mut spoilt.old, &mut spoilt.reference, &mut spoilt.rollout]
+            {
+                column[n] = [f64::NEG_INFINITY, f64::NAN, f64::INFINITY, 1e30][n % 4];
+            }
+            spoilt.advantages[n] = f64::NAN;
+            spoilt.entropies[n] = f64::INFINITY;
+        }
+        let (loss, gradient, sums) = columns.run(&config, &ALL);
+        let again = spoilt.run(&config, &ALL);
+        assert_eq!((loss, &gradient, sums), (again.0, &again.1, again.2), "{config:?}");
+        for n in (0..N).filter(|n| columns.weights[*n] == 0.0) {
+            assert_eq!(gradient[n], 0.0, "{config:?} token {n}");
+        }
+    }
+}
+
+#[test]
+fn any_split_into_micro_batches_gives_the_same_loss_and_gradients() {
+    let splits: [&[&[usize]]; 4] =
+        [&[&[0], &[1], &[2], &[3]], &[&[0, 1], &[2, 3]], &[&[3, 1], &[2], &[0]], &[&[0, 2, 3], &[1]]];
+    for config in configs() {
+        let columns = Columns::random(3);
+        let (loss, gradient, sums) = columns.run(&config, &ALL);
+        for split in splits {
+            let (mut total, mut added) = (0.0, LossSums::default());
+            for rows in split {
+                let (part, part_gradient, part_sums) = columns.run(&config, rows);
+                total += part;
+                added += part_sums;
+                for (k, row) in rows.iter().enumerate() {
+                    let (whole, part) = (&gradient[row * TOKENS..], &part_gradient[k * TOKENS..]);
+                    for t in 0..TOKENS {
+                        let tolerance = 1e-6 * whole[t].abs();
+                        assert!((whole[t] - part[t]).abs() <= tolerance, "{config:?} row {row} token {t}");
+                    }
+                }
+            }
+            assert!((total - loss).abs() <= 1e-6 * (1.0 + loss.abs()), "{config:?} {split:?}");
+            assert!((added.means().ratio - sums.means().ratio).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn extreme_log_ratios_stay_finite() {
+    for config in configs() {
+        let mut columns = Columns::random(4);
+        for n in 0..N {
+            columns.old[n] = if n % 2 == 0 { -1e4 } else { 0.0 };
+            columns.logprobs[n] = if n % 2 == 0 { 0.0 } else { -1e4 };
+            columns.reference[n] = columns.old[n];
+            columns.rollout[n] = columns.logprobs[n];
+        }
+        let (loss, gradient, sums) = columns.run(&config, &ALL);
+        assert!(loss.is_finite() && sums.ratio.is_finite(), "{config:?}");
+        assert!(gradient.iter().all(|g| g.is_finite()), "{config:?}");
+    }
+}
+
+#[test]
+fn statistics_count_what_was_clipped_with_the_weights_of_the_loss() {
+    let mut columns = Columns::random(5);
+    let tokens = [1, 2, 4, 5];
+    columns.weights = (0..N).map(|n| if tokens.contains(&n) { 0.25 } else { 0.0 }).collect();
+    for (n, (ratio, advantage)) in
+        tokens.into_iter().zip([(1.5_f64, 1.0), (1.5, -1.0), (0.5, -1.0), (1.0, 1.0)])
+    {
+        columns.old[n] = columns.logprobs[n] - ratio.ln();
+        columns.advantages[n] = advantage;
+    }
+    let (_, _, sums) = columns.run(&LossConfig::default(), &ALL);
+    assert!((sums.weight - 1.0).abs() < 1e-6);
+    assert!((sums.clipped - 0.5).abs() < 1e-6, "rising with A > 0 and falling with A < 0");
+    assert!((sums.ratio - 4.5 / 4.0).abs() < 1e-5);
+}
