@@ -68,3 +68,63 @@ macro_rules! choice {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use crate::{AdvantageConfig, Gtpo, LossConfig, NormScope, ShapingConfig, WeightsConfig};
+
+    #[derive(Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[derive(Default)]
+    struct Run {
+        advantage: AdvantageConfig,
+        loss: LossConfig,
+        weights: WeightsConfig,
+        shaping: ShapingConfig,
+    }
+
+    fn read(text: &str) -> Result<Run, String> {
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_choice_is_a_name_or_a_table() {
+        let run =
+            read("advantage = \"grpo_min\"\nloss = \"gspo\"\n[weights.constant]\nlength = 8").expect("valid");
+        assert_eq!(
+            (run.advantage.name(), run.loss.name(), run.weights.name()),
+            ("grpo_min", "gspo", "constant")
+        );
+        let run = read("[advantage.gtpo]\ngamma = 1\nnorm_scope = \"turn_index\"").expect("valid");
+        let expect = Gtpo { gamma: 1.0, norm_scope: NormScope::TurnIndex, ..Gtpo::default() };
+        assert_eq!(run.advantage, AdvantageConfig::Gtpo(expect));
+        assert_eq!(run.shaping, ShapingConfig::default());
+    }
+
+    #[test]
+    fn what_was_written_reads_back() {
+        for name in AdvantageConfig::NAMES {
+            let run = read(&format!("advantage = \"{name}\"")).expect("a name");
+            let table = toml::to_string(&std::collections::BTreeMap::from([("advantage", &run.advantage)]));
+            assert_eq!(read(&table.expect("serialisable")).expect("valid").advantage, run.advantage);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_choices() {
+        let check = |text: &str, line: &str, reason: &str| {
+            let error = read(text).err().expect("an error");
+            assert!(error.contains(line) && error.contains(reason), "{error}");
+        };
+        check("\nadvantage = \"gtop\"", "line 2", "unknown variant `gtop`, expected one of `gtpo`");
+        check("[advantage.gtpo]\ngama = 1", "line 2", "unknown field `gama`, expected one of `gamma`");
+        check("[advantage.gtpo]\ngamma = 1.5", "line 2", "1.5 is not between 0 and 1");
+        check("[advantage.gtpo]\neps = nan", "line 2", "NaN is not zero or a positive number");
+        check("[advantage.grpo]\nddof = 2", "line 2", "ddof is 2: it must be 0 or 1");
+        check("[advantage.grpo]\n[advantage.gtpo]", "line 1", "`grpo` and `gtpo` are both chosen");
+        check("advantage = 3", "line 1", "one of gtpo, grpo_min");
+        check("[advantage]", "line 1", "one of gtpo, grpo_min");
+    }
+}

@@ -6,7 +6,7 @@ use super::{AdvantageEstimator, Credit};
 use crate::{
     bounds,
     episode::{Episode, PerTurn},
-    moments::finite,
+    moments::{finite, mean},
     returns::discounted_returns,
 };
 
@@ -47,16 +47,17 @@ impl TurnLoo {
     fn group_credit(self, group: &[Episode]) -> Credit {
         let returns: PerTurn = group.iter().map(|e| discounted_returns(&e.totals(), self.gamma)).collect();
         let longest = returns.iter().map(Vec::len).max().unwrap_or(0);
-        let sums: Vec<f64> =
-            (0..longest).map(|j| returns.iter().filter_map(|turns| turns.get(j)).sum()).collect();
-        let others = group.len().saturating_sub(1);
-        let baseline = |j: usize, own: f64| (sums[j] - own) / others as f64;
+        let means: Vec<f64> = (0..longest)
+            .map(|j| {
+                mean(&returns.iter().map(|turns| turns.get(j).copied().unwrap_or(0.0)).collect::<Vec<_>>())
+            })
+            .collect();
+        // R - (Σ - R)/(G-1) = (R - mean)·G/(G-1); for G = 1 the difference is exactly 0.
+        let n = group.len() as f64;
+        let scale = n / (n - 1.0).max(1.0);
         let advantages = returns
             .iter()
-            .map(|turns| {
-                let against = |(j, r): (usize, &f64)| if others == 0 { 0.0 } else { r - baseline(j, *r) };
-                turns.iter().enumerate().map(against).map(finite).collect()
-            })
+            .map(|turns| turns.iter().zip(&means).map(|(r, mean)| finite((r - mean) * scale)).collect())
             .collect();
         Credit { returns, advantages }
     }
