@@ -1,6 +1,6 @@
 //! Building the network parameter by parameter, from random numbers or from a file: the one list of its tensors.
 
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -33,6 +33,12 @@ pub(crate) enum Start {
 /// Standard deviation of fresh weights, as in GPT-2 and Llama.
 const STD: f64 = 0.02;
 
+/// A parameter's id is its name (FNV-1a), so that optimizer state finds its parameter in another process too.
+fn id(name: &str) -> ParamId {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    ParamId::from(hash)
+}
+
 struct Builder<'a, S> {
     source: &'a mut S,
     config: &'a ModelConfig,
@@ -42,12 +48,12 @@ struct Builder<'a, S> {
 impl<S: ParameterSource> Builder<'_, S> {
     fn matrix(&mut self, name: &str, shape: [usize; 2], std: f64) -> Result<Param<Tensor<2>>, S::Error> {
         let values = self.source.values(name, &shape, Start::Normal(std))?;
-        Ok(Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device)))
+        Ok(Param::initialized(id(name), Tensor::from_data(TensorData::new(values, shape), self.device).require_grad()))
     }
 
     fn vector(&mut self, name: &str, width: usize, start: f32) -> Result<Param<Tensor<1>>, S::Error> {
         let values = self.source.values(name, &[width], Start::Constant(start))?;
-        Ok(Param::from_tensor(Tensor::from_data(TensorData::new(values, [width]), self.device)))
+        Ok(Param::initialized(id(name), Tensor::from_data(TensorData::new(values, [width]), self.device).require_grad()))
     }
 
     fn linear(&mut self, name: &str, shape: [usize; 2], bias: bool, std: f64) -> Result<Linear, S::Error> {

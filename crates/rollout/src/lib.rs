@@ -1,1 +1,12 @@
-//! rollout
+//! Plays a policy in an environment: token in, token out. Tokens that the policy sampled are never re-tokenised; what
+//! a tool says is appended to exactly the tokens before it.
+
+pub mod chat;
+mod limits;
+mod observe;
+mod play;
+mod policy;
+
+pub use limits::Limits;
+pub use play::{Game, Played, play};
+pub use policy::{Completion, Context, Policy, PolicyError};

@@ -1,0 +1,273 @@
+//! Multi-turn play. All trajectories of a batch step together by turn; the tools of one turn run in parallel.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use turnwise_envs::{Env, Task};
+use turnwise_tools::observation::malformed_observation;
+use turnwise_tools::{CallFormat, Executor, ExecutorFault, check_calls, observation};
+use turnwise_trajectory::{
+    CallRecord, Finish, Message, OutputStatus, Role, Stop, TokenId, ToolCall, ToolOutput, Trajectory, Turn,
+};
+
+use crate::chat::ChatFormat;
+use crate::limits::Limits;
+use crate::observe::fit;
+use crate::policy::{Completion, Context, Policy, PolicyError};
+
+/// Everything that a trajectory is played with, except the policy.
+#[derive(Clone, Copy)]
+pub struct Game<'a> {
+    /// Tasks and answers.
+    pub env: &'a dyn Env,
+    /// Messages to tokens.
+    pub chat: &'a dyn ChatFormat,
+    /// Text to calls.
+    pub format: &'a dyn CallFormat,
+    /// Calls to outputs.
+    pub executor: &'a dyn Executor,
+    /// Bounds.
+    pub limits: Limits,
+    /// Whether the system message describes the tools; a model that was trained on them may not need it.
+    pub describe_tools: bool,
+}
+
+/// What a play gave.
+#[derive(Debug, Clone)]
+pub struct Played {
+    /// Trajectories by task, then by sample. Those that an executor fault ended are missing.
+    pub groups: Vec<Vec<Trajectory>>,
+    /// Faults of ours that cost a trajectory.
+    pub faults: Vec<ExecutorFault>,
+}
+
+/// One trajectory in progress.
+struct Seat {
+    task: usize,
+    trajectory: Trajectory,
+    tokens: Vec<TokenId>,
+    done: bool,
+    fault: Option<ExecutorFault>,
+}
+
+/// A call of this turn that is to be executed, by seat and position.
+struct Job {
+    seat: usize,
+    call: usize,
+    parsed: ToolCall,
+}
+
+/// Plays every task `samples` times. `progress` is told how many trajectories have ended, of how many.
+pub fn play(
+    game: &Game<'_>,
+    tasks: &[&Task],
+    samples: u32,
+    policy: &mut dyn Policy,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Played, PolicyError> {
+    let mut seats: Vec<Seat> = Vec::with_capacity(tasks.len() * samples as usize);
+    for (at, task) in tasks.iter().enumerate() {
+        let prompt = game.chat.open(&game.opening(task));
+        for sample in 0..samples {
+            let trajectory = Trajectory {
+                task: task.id.clone(),
+                sample,
+                prompt: prompt.clone(),
+                turns: vec![],
+                stop: Stop::Answer,
+            };
+            seats.push(Seat { task: at, trajectory, tokens: prompt.clone(), done: false, fault: None });
+        }
+    }
+    for turn in 0.. {
+        game.refuse_full(&mut seats);
+        let open: Vec<usize> = (0..seats.len()).filter(|&seat| !seats[seat].done).collect();
+        progress(seats.len() - open.len(), seats.len());
+        if open.is_empty() {
+            break;
+        }
+        let contexts: Vec<Context<'_>> =
+            open.iter().map(|&seat| game.context(seat, &seats[seat], turn)).collect();
+        let completions = policy.complete(&contexts, game.chat.stop_tokens())?;
+        assert_eq!(completions.len(), open.len(), "a policy answers every context");
+        for (&seat, completion) in open.iter().zip(completions) {
+            game.take(&mut seats[seat], completion);
+        }
+        let jobs = game.parse(&mut seats, &open);
+        game.execute(&mut seats, tasks, &jobs);
+        for &seat in &open {
+            game.close_turn(&mut seats[seat]);
+        }
+    }
+    let mut played = Played { groups: vec![Vec::new(); tasks.len()], faults: Vec::new() };
+    for seat in seats {
+        seat.trajectory.check();
+        match seat.fault {
+            Some(fault) => played.faults.push(fault),
+            None => played.groups[seat.task].push(seat.trajectory),
+        }
+    }
+    Ok(played)
+}
+
+impl Game<'_> {
+    /// The messages before the first assistant turn.
+    pub fn opening(&self, task: &Task) -> Vec<Message> {
+        let mut messages = task.messages.clone();
+        if self.describe_tools && !self.env.tools().is_empty() {
+            let text = self.format.describe(self.env.tools());
+            match messages.first_mut().filter(|first| first.role == Role::System) {
+                Some(system) => system.content = format!("{}\n\n{text}", system.content),
+                None => messages.insert(0, Message::new(Role::System, text)),
+            }
+        }
+        messages
+    }
+
+    /// Ends trajectories that have no room for another token.
+    fn refuse_full(&self, seats: &mut [Seat]) {
+        for seat in seats.iter_mut().filter(|seat| !seat.done && seat.tokens.len() >= self.limits.tokens) {
+            seat.done = true;
+            seat.trajectory.stop = Stop::ContextLimit;
+        }
+    }
+
+    fn context<'s>(&self, index: usize, seat: &'s Seat, turn: usize) -> Context<'s> {
+        Context {
+            index,
+            task: &seat.trajectory.task,
+            sample: seat.trajectory.sample,
+            turn,
+            tokens: &seat.tokens,
+            max_new: self.limits.turn_tokens.min(self.limits.tokens - seat.tokens.len()),
+        }
+    }
+
+    /// Appends a sampled turn.
+    fn take(&self, seat: &mut Seat, completion: Completion) {
+        seat.tokens.extend_from_slice(&completion.tokens);
+        seat.trajectory.turns.push(Turn {
+            text: self.chat.text(&completion.tokens),
+            tokens: completion.tokens,
+            logprobs: completion.logprobs,
+            finish: completion.finish,
+            calls: Vec::new(),
+            observation: Vec::new(),
+        });
+    }
+
+    /// Finds the calls of this turn. Malformed ones are recorded at once, the others become jobs. Their places in the
+    /// turn are kept by a rejected output until the real one is there.
+    fn parse(&self, seats: &mut [Seat], open: &[usize]) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for &at in open {
+            let turn = seats[at].trajectory.turns.last_mut().expect("a turn was just appended");
+            let found = check_calls(self.format.parse(&turn.text), self.env.tools());
+            for (position, call) in found.into_iter().enumerate() {
+                turn.calls.push(match call {
+                    Ok(call) => {
+                        jobs.push(Job { seat: at, call: position, parsed: call.clone() });
+                        CallRecord::Executed { call, output: rejected(String::new()) }
+                    }
+                    Err(malformed) => CallRecord::Malformed(malformed),
+                });
+            }
+        }
+        jobs
+    }
+
+    /// Runs the jobs on a few threads. Results go back by position, so timing changes nothing.
+    fn execute(&self, seats: &mut [Seat], tasks: &[&Task], jobs: &[Job]) {
+        let next = AtomicUsize::new(0);
+        let run = |job: &Job| match self.env.program(tasks[seats[job.seat].task], &job.parsed) {
+            Ok(program) => self.executor.run(&program),
+            Err(text) => Ok(rejected(text)),
+        };
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((job, run(job)));
+            }
+            done
+        };
+        // Twice the cores: a tool that waits leaves its core to another one.
+        let threads = std::thread::available_parallelism().map_or(2, |cores| 2 * cores.get()).min(jobs.len());
+        let outputs: Vec<(&Job, Result<ToolOutput, ExecutorFault>)> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().flat_map(|worker| worker.join().expect("a tool thread panicked")).collect()
+        });
+        for (job, output) in outputs {
+            let seat = &mut seats[job.seat];
+            match output {
+                Ok(output) => {
+                    let turn = seat.trajectory.turns.last_mut().expect("the turn that made the call");
+                    turn.calls[job.call] = CallRecord::Executed { call: job.parsed.clone(), output };
+                }
+                Err(fault) => {
+                    seat.fault = Some(fault);
+                    seat.done = true;
+                }
+            }
+        }
+    }
+
+    /// Decides how the trajectory goes on behind this turn, and appends the observation if it does.
+    fn close_turn(&self, seat: &mut Seat) {
+        if seat.done {
+            return;
+        }
+        let turns = seat.trajectory.turns.len();
+        let turn = seat.trajectory.turns.last_mut().expect("a turn was just played");
+        let stop = if turn.calls.is_empty() && turn.finish != Finish::Length {
+            Some(Stop::Answer)
+        } else if turn.finish == Finish::Length {
+            Some(Stop::Truncated)
+        } else if turns >= self.limits.turns {
+            Some(Stop::TurnLimit)
+        } else {
+            None
+        };
+        if let Some(stop) = stop {
+            seat.trajectory.stop = stop;
+            seat.done = true;
+            return;
+        }
+        let observation = self.observation(turn);
+        if seat.tokens.len() + observation.len() >= self.limits.tokens {
+            seat.trajectory.stop = Stop::ContextLimit;
+            seat.done = true;
+            return;
+        }
+        seat.tokens.extend_from_slice(&observation);
+        turn.observation = observation;
+    }
+
+    /// What the policy is told about its calls.
+    fn observation(&self, turn: &Turn) -> Vec<TokenId> {
+        let messages: Vec<Message> = turn
+            .calls
+            .iter()
+            .map(|record| {
+                let text = match record {
+                    CallRecord::Executed { output, .. } => observation(output),
+                    CallRecord::Malformed(call) => malformed_observation(call),
+                };
+                let text = fit(self.chat, &text, self.limits.observation_tokens);
+                Message::new(Role::Tool, self.format.render_output(&text))
+            })
+            .collect();
+        self.chat.follow(&messages, turn.finish == Finish::EndOfTurn)
+    }
+}
+
+/// The output of a call that was not run.
+fn rejected(text: String) -> ToolOutput {
+    ToolOutput {
+        status: OutputStatus::Rejected,
+        stdout: String::new(),
+        value: None,
+        error: Some(text),
+        truncated: false,
+        wall_ms: 0.0,
+        cpu_ms: 0.0,
+    }
+}
