@@ -1,7 +1,12 @@
 //! How alike two programs are: one file per measure.
 
+mod endpoint;
+mod lcs;
 mod ngram;
+mod tokens;
 
+pub use endpoint::Endpoint;
+pub use lcs::Lcs;
 pub use ngram::Ngram;
 
 /// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
@@ -28,6 +33,10 @@ choice! {
     pub enum SimilarityConfig {
         /// Cosine of hashed token n-gram counts: offline, deterministic, microseconds.
         "ngram" => Ngram(Ngram),
+        /// Longest common subsequence of tokens: offline and deterministic, slower.
+        "lcs" => Lcs(Lcs),
+        /// Cosine of embeddings by a server that speaks the OpenAI protocol.
+        "endpoint" => Endpoint(Endpoint),
     }
 }
 
@@ -42,6 +51,8 @@ impl SimilarityConfig {
     pub fn build(&self) -> Box<dyn Similarity> {
         match self {
             Self::Ngram(measure) => Box::new(*measure),
+            Self::Lcs(measure) => Box::new(*measure),
+            Self::Endpoint(endpoint) => Box::new(endpoint.connect()),
         }
     }
 }

@@ -1,0 +1,119 @@
+//! Cosine similarity of embeddings from an endpoint that speaks the OpenAI `/v1/embeddings` protocol.
+
+mod cache;
+mod http;
+
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use self::{cache::Cache, http::Client};
+use super::{Matrix, Similarity, SimilarityError};
+use crate::bounds;
+
+/// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
+/// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.
+///
+/// `https` needs the cargo feature of that name. A training step fails, with the reason, if the server can't be
+/// reached after all retries: half-shaped rewards would be worse.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Endpoint {
+    /// Where to post to.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// Name of the environment variable that holds the key; empty: no key is sent.
+    pub api_key_env: String,
+    /// Limit of one attempt, in seconds.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub timeout_s: f64,
+    /// Attempts after the first one, for connections that fail or time out and for statuses 429 and 5xx.
+    pub retries: u32,
+    /// Wait before the first retry, in seconds; it doubles each time.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub retry_wait_s: f64,
+    /// Texts per request, at least 1.
+    pub batch: std::num::NonZeroUsize,
+    /// Embeddings kept in memory; the oldest go first.
+    pub cache: usize,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8000/v1/embeddings".into(),
+            model: "text-embedding-3-small".into(),
+            api_key_env: String::new(),
+            timeout_s: 30.0,
+            retries: 3,
+            retry_wait_s: 0.25,
+            batch: std::num::NonZeroUsize::new(64).expect("a positive number"),
+            cache: 16_384,
+        }
+    }
+}
+
+/// The measure behind [`Endpoint`]: a connection and what it has already answered.
+pub(super) struct Embeddings {
+    client: Client,
+    batch: usize,
+    cache: Mutex<Cache>,
+}
+
+impl Endpoint {
+    /// Nothing is contacted before the first similarity is asked for.
+    pub(super) fn connect(&self) -> Embeddings {
+        Embeddings {
+            client: Client::new(self),
+            batch: self.batch.get(),
+            cache: Mutex::new(Cache::new(self.cache)),
+        }
+    }
+}
+
+impl Similarity for Embeddings {
+    fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError> {
+        let texts: Vec<&str> = rows.iter().chain(columns).copied().collect();
+        let vectors = self.embed(&texts)?;
+        let (rows, columns) = vectors.split_at(rows.len());
+        Ok(rows.iter().map(|a| columns.iter().map(|b| cosine(a, b)).collect()).collect())
+    }
+}
+
+impl Embeddings {
+    /// One vector per text; an empty one for a text without content, which is never sent.
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
+        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known: Vec<Option<Vec<f32>>> = texts
+            .iter()
+            .map(|text| if text.trim().is_empty() { Some(Vec::new()) } else { cache.get(text) })
+            .collect();
+        let mut missing: Vec<&str> =
+            texts.iter().zip(&known).filter(|(_, k)| k.is_none()).map(|(t, _)| *t).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let mut fresh = std::collections::HashMap::new();
+        for texts in missing.chunks(self.batch) {
+            let vectors = self.client.embed(texts)?;
+            fresh.extend(texts.iter().copied().zip(vectors));
+        }
+        for (text, slot) in texts.iter().zip(&mut known) {
+            slot.get_or_insert_with(|| fresh[text].clone());
+        }
+        for (text, vector) in fresh {
+            cache.insert(text, vector);
+        }
+        Ok(known.into_iter().flatten().collect())
+    }
+}
+
+/// Cosine in `[0, 1]`: opposite directions count as unrelated. 0 if either vector is empty or zero.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let norms = (dot(a, a) * dot(b, b)).sqrt();
+    if norms > 0.0 { (dot(a, b) / norms).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;
