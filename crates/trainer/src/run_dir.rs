@@ -1,0 +1,261 @@
+//! A run directory: everything that one run leaves behind.
+//!
+//! ```text
+//! config.toml                 the resolved config
+//! env.json                    what it ran with: versions, device, executor, git commit
+//! metrics.jsonl               one line per step
+//! rollouts/step_00012.jsonl   one line per group
+//! checkpoints/step_00012/     a Hugging Face folder
+//! lock                        held while a process uses the directory
+//! ```
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use turnwise_tools::ExecutorInfo;
+
+use crate::metrics::Metrics;
+use crate::whole_folder::{self, sync_folder};
+
+const CONFIG: &str = "config.toml";
+const LOCK: &str = "lock";
+
+/// What a run ran with, for its record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunEnvironment {
+    /// Version of this crate.
+    pub version: String,
+    /// Name of the device.
+    pub device: String,
+    /// What ran the tool calls, and how well it was isolated.
+    pub executor: ExecutorInfo,
+    /// The git commit of the current directory, if it lies in a repository.
+    pub git_commit: Option<String>,
+}
+
+/// A directory that can't hold a run, or can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// A run, or a folder to be written as a whole, is there already.
+    #[error("{}: exists already, nothing is written over\n  hint: name another folder, or remove this one", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Something else is there.
+    #[error("{}: the folder is not empty and holds no run\n  hint: name another folder", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process holds the lock.
+    #[error("{}: another process is using this run\n  hint: name another folder, or stop that process", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system's refusal.
+    #[error("{}: cannot write: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// A run directory that this process has to itself. The lock ends with the value, or with the process.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes the directory of a new run and writes `config.toml` and `env.json`. Nothing that exists is written over.
+    pub fn create(path: &Path, config: &str, environment: &RunEnvironment) -> Result<Self, RunDirError> {
+        refuse_used(path)?;
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| RunDirError::Write { path, source }
+        };
+        std::fs::create_dir_all(path).map_err(at(path))?;
+        let lock_path = path.join(LOCK);
+        let lock = File::create(&lock_path).map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RunDirError::InUse { path: path.into() }),
+            Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
+        }
+        // Another process may have made its run here between the first look and the lock.
+        if path.join(CONFIG).exists() {
+            return Err(RunDirError::Exists { path: path.into() });
+        }
+        let run = Self { path: path.into(), _lock: lock };
+        let environment = serde_json::to_string_pretty(environment).expect("a record of plain values") + "\n";
+        for folder in ["rollouts", "checkpoints"] {
+            let folder = path.join(folder);
+            std::fs::create_dir_all(&folder).map_err(at(&folder))?;
+        }
+        run.write_file("env.json", environment.as_bytes())?;
+        // Last: a directory with a config is a run.
+        run.write_file(CONFIG, config.as_bytes())?;
+        Ok(run)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `metrics.jsonl`, to append to.
+    pub fn metrics(&self) -> Result<Metrics, RunDirError> {
+        let path = self.path.join("metrics.jsonl");
+        Metrics::open(&path).map_err(|source| RunDirError::Write { path, source })
+    }
+
+    /// Writes `rollouts/step_NNNNN.jsonl`, one text a line.
+    pub fn write_rollouts(&self, step: usize, lines: &[String]) -> Result<PathBuf, RunDirError> {
+        let mut text = lines.join("\n");
+        text.push('\n');
+        self.write_file(&format!("rollouts/step_{step:05}.jsonl"), text.as_bytes())
+    }
+
+    /// Writes `checkpoints/step_NNNNN/`. `fill` gets an empty folder under another name; what it leaves there appears
+    /// under the checkpoint's name only when it is complete and on disk.
+    pub fn write_checkpoint<E: From<RunDirError>>(
+        &self,
+        step: usize,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        let path = self.path.join(format!("checkpoints/step_{step:05}"));
+        whole_folder::write(&path, fill)?;
+        Ok(path)
+    }
+
+    /// Writes a file of the directory: aside, to disk, then under its name.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, RunDirError> {
+        let path = self.path.join(name);
+        let aside = path.with_extension("partial");
+        let write = || {
+            let mut file = File::create(&aside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&aside, &path)?;
+            sync_folder(path.parent().unwrap_or(&self.path))
+        };
+        match write() {
+            Ok(()) => Ok(path),
+            Err(source) => Err(RunDirError::Write { path, source }),
+        }
+    }
+}
+
+/// Fails if the directory holds anything but the traces of a start that never came to a config.
+fn refuse_used(path: &Path) -> Result<(), RunDirError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(RunDirError::Write { path: path.into(), source }),
+    };
+    let names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    if names.iter().any(|name| name == CONFIG) {
+        // Who still holds the lock is still running.
+        let held = File::open(path.join(LOCK))
+            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+        let path = path.into();
+        return Err(if held { RunDirError::InUse { path } } else { RunDirError::Exists { path } });
+    }
+    if names.iter().all(|name| name == LOCK) {
+        Ok(())
+    } else {
+        Err(RunDirError::Foreign { path: path.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> RunEnvironment {
+        let executor = ExecutorInfo {
+            backend: "python".into(),
+            python_version: Some("3.11.2".into()),
+            isolation: vec!["seccomp".into()],
+            missing: vec![],
+        };
+        RunEnvironment { version: "0.1.0".into(), device: "flex".into(), executor, git_commit: None }
+    }
+
+    fn create(path: &Path) -> Result<RunDir, RunDirError> {
+        RunDir::create(path, "model = \"m\"\n", &environment())
+    }
+
+    #[test]
+    fn a_new_run_has_its_records_and_a_second_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs/a");
+        let run = create(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(path.join(CONFIG)).unwrap(), "model = \"m\"\n");
+        let env = std::fs::read_to_string(path.join("env.json")).unwrap();
+        assert!(env.contains("\"device\": \"flex\"") && env.contains("seccomp"), "{env}");
+        assert!(matches!(create(&path), Err(RunDirError::InUse { .. })), "its process is still there");
+        drop(run);
+        let error = RunDir::create(&path, "other", &environment()).unwrap_err();
+        assert!(error.to_string().contains("exists already, nothing is written over\n  hint: "), "{error}");
+        assert_eq!(
+            std::fs::read_to_string(path.join(CONFIG)).unwrap(),
+            "model = \"m\"\n",
+            "nothing is written over"
+        );
+    }
+
+    #[test]
+    fn two_processes_that_start_together_do_not_share_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        // The other process has its lock, and no config yet.
+        let lock = File::create(folder.path().join(LOCK)).unwrap();
+        lock.try_lock().unwrap();
+        assert!(matches!(create(folder.path()), Err(RunDirError::InUse { .. })));
+        drop(lock);
+        assert!(create(folder.path()).is_ok(), "a start that died leaves nothing in the way");
+    }
+
+    #[test]
+    fn a_folder_with_other_things_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("thesis.tex"), "x").unwrap();
+        let error = create(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("not empty"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "not even a lock");
+        let file = folder.path().join("thesis.tex");
+        assert!(matches!(create(&file), Err(RunDirError::Write { .. })), "a file is no folder");
+    }
+
+    #[test]
+    fn rollouts_metrics_and_checkpoints_have_their_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = create(&folder.path().join("a")).unwrap();
+        run.write_rollouts(3, &["{}".into(), "[]".into()]).unwrap();
+        run.metrics().unwrap().append(&serde_json::json!({"step": 3})).unwrap();
+        let checkpoint = run
+            .write_checkpoint(3, |folder| {
+                std::fs::write(folder.join("w"), "1").map_err(|_| unreachable(folder))
+            })
+            .unwrap();
+        assert_eq!(
+            std::fs::read_to_string(run.path().join("rollouts/step_00003.jsonl")).unwrap(),
+            "{}\n[]\n"
+        );
+        assert_eq!(std::fs::read_to_string(run.path().join("metrics.jsonl")).unwrap(), "{\"step\":3}\n");
+        assert_eq!(std::fs::read_to_string(checkpoint.join("w")).unwrap(), "1");
+        let kept = run.write_checkpoint(4, |folder| Err(unreachable(folder)));
+        assert!(kept.is_err() && !run.path().join("checkpoints/step_00004").exists());
+    }
+
+    fn unreachable(path: &Path) -> RunDirError {
+        RunDirError::Exists { path: path.into() }
+    }
+}

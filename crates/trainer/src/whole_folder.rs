@@ -1,0 +1,91 @@
+//! Folders that appear under their name only when they are complete and on disk.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::run_dir::RunDirError;
+
+/// Fills a folder aside (`.NAME.partial` beside it), flushes every file of it to disk and renames it. Fails if `path`
+/// exists; what an interrupted attempt left aside is removed first.
+pub fn write<E: From<RunDirError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    if path.exists() {
+        return Err(RunDirError::Exists { path: path.into() }.into());
+    }
+    let aside = aside(path);
+    let failed = |source| RunDirError::Write { path: path.into(), source };
+    let prepare = || {
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)?;
+        }
+        std::fs::create_dir_all(&aside)
+    };
+    prepare().map_err(failed)?;
+    if let Err(error) = fill(&aside) {
+        // The reason for the failure matters more than a folder that can't be removed.
+        let _ = std::fs::remove_dir_all(&aside);
+        return Err(error);
+    }
+    let publish = || {
+        sync_tree(&aside)?;
+        std::fs::rename(&aside, path)?;
+        sync_folder(aside.parent().unwrap_or(path))
+    };
+    publish().map_err(failed)?;
+    Ok(())
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.partial"))
+}
+
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
+}
+
+/// Flushes a folder's list of names to disk.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_before_it_is_complete() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("m");
+        let fail = write(&path, |folder| {
+            std::fs::write(folder.join("half"), "x").unwrap();
+            assert!(!path.exists(), "filled aside");
+            Err(RunDirError::InUse { path: folder.into() })
+        });
+        assert!(fail.is_err());
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0, "a failure leaves nothing");
+
+        std::fs::create_dir(parent.path().join(".m.partial")).unwrap();
+        std::fs::write(parent.path().join(".m.partial/old"), "x").unwrap();
+        write::<RunDirError>(&path, |folder| {
+            std::fs::create_dir(folder.join("inner")).unwrap();
+            std::fs::write(folder.join("inner/new"), "x").unwrap();
+            Ok(())
+        })
+        .unwrap();
+        assert!(
+            path.join("inner/new").exists() && !path.join("old").exists(),
+            "leftovers are not taken over"
+        );
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
+        assert!(write::<RunDirError>(&path, |_| unreachable!("not even asked")).is_err());
+    }
+}
