@@ -10,6 +10,8 @@ pub type PerTurn = Vec<Vec<f64>>;
 pub struct Episode<'a> {
     /// Reward of each turn, shaped.
     pub rewards: Vec<TurnReward>,
+    /// What the KL penalty takes off each turn's reward; shorter than `rewards` where there is none.
+    pub kl_penalties: Vec<f64>,
     /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`.
     pub outcome: f64,
     /// Keys of what the policy saw before each turn; shorter than `rewards` where it is not known.
@@ -21,19 +23,21 @@ impl<'a> Episode<'a> {
     pub fn new(trajectory: &'a ScoredTrajectory) -> Self {
         Self {
             rewards: trajectory.turns.clone(),
+            kl_penalties: Vec::new(),
             outcome: trajectory.turns.iter().map(|r| r.acc).sum(),
             states: &trajectory.states,
         }
     }
 
-    /// `r_ij` of each turn.
+    /// `r_ij` of each turn, less its KL penalty.
     pub fn totals(&self) -> Vec<f64> {
-        self.rewards.iter().map(|r| r.total()).collect()
+        let penalties = self.kl_penalties.iter().copied().chain(std::iter::repeat(0.0));
+        self.rewards.iter().zip(penalties).map(|(reward, penalty)| reward.total() - penalty).collect()
     }
 
     /// `Σ_j r_ij`, the reward of the trajectory.
     pub fn total(&self) -> f64 {
-        self.rewards.iter().map(|r| r.total()).sum()
+        self.totals().iter().sum()
     }
 
     /// One value copied to every turn: what an estimator without turn-level credit does.

@@ -13,10 +13,12 @@ mod choice;
 
 mod advantage;
 mod bounds;
+mod diagnostics;
 mod episode;
 mod filter;
 mod loss;
 mod moments;
+mod preset;
 mod returns;
 mod sample;
 mod score;
@@ -28,12 +30,16 @@ pub use advantage::{
     AdvantageConfig, AdvantageEstimator, Credit, DrGrpo, Gigpo, Grpo, GrpoMin, Gtpo, MtGrpo, NormScope,
     ProcessGrpo, Rebn, ReinforcePp, Rloo, TurnLoo,
 };
+pub use diagnostics::{
+    OutcomeShares, TurnCalls, TurnCredit, calls_by_turn, credit_by_turn, is_dummy_first_call, outcome_shares,
+};
 pub use episode::{Episode, PerTurn};
 pub use filter::{Dropped, FilterConfig};
 pub use loss::{
     Cispo, Clip, Gspo, KlEstimator, LossBatch, LossConfig, LossOutput, LossSums, PolicyLoss, RatioLevel,
     Terms, TokenStats,
 };
+pub use preset::Preset;
 pub use returns::discounted_returns;
 pub use sample::Sample;
 pub use score::{ScoredGroup, Scorer};

@@ -1,7 +1,7 @@
 //! Rewards → shaping → returns → advantages → filters: what the trainer and `turnwise score` both call.
 
 use serde::{Deserialize, Serialize};
-use turnwise_trajectory::{Group, TurnReward};
+use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
 
 use crate::{
     advantage::AdvantageConfig,
@@ -20,7 +20,7 @@ pub struct ScoredGroup {
     pub estimator: String,
     /// The set over which baseline and scale were taken.
     pub norm_scope: String,
-    /// `r_ij` after shaping.
+    /// `r_ij` after shaping and the KL penalty.
     pub rewards: PerTurn,
     /// The quantity behind the advantage: the turn's return, or the trajectory's reward on each of its turns
     /// for an estimator without turn-level credit.
@@ -52,7 +52,7 @@ impl Scorer {
         let alpha = self.shaping.alpha_at(step);
         let rewards = shaped_rewards(groups, alpha, self.shaping.centre, &*self.similarity)?;
         let episodes: Vec<Vec<Episode>> =
-            groups.iter().zip(rewards).map(|(group, rewards)| with_rewards(group, rewards)).collect();
+            groups.iter().zip(rewards).map(|(group, rewards)| self.episodes(group, rewards)).collect();
         let estimator = self.advantage.estimator();
         let credits = estimator.credit(&episodes);
         assert_eq!(credits.len(), groups.len(), "an estimator answers for every group");
@@ -73,11 +73,21 @@ impl Scorer {
             })
             .collect())
     }
-}
 
-fn with_rewards(group: &Group, rewards: Vec<Vec<TurnReward>>) -> Vec<Episode<'_>> {
-    let pairs = group.trajectories.iter().zip(rewards);
-    pairs.map(|(trajectory, rewards)| Episode { rewards, ..Episode::new(trajectory) }).collect()
+    /// A group with shaped rewards and the KL penalty, if it is part of the reward.
+    fn episodes<'a>(&self, group: &'a Group, rewards: Vec<Vec<TurnReward>>) -> Vec<Episode<'a>> {
+        let beta = self.shaping.kl_beta;
+        let episode = |(trajectory, rewards): (&'a ScoredTrajectory, _)| Episode {
+            rewards,
+            kl_penalties: if beta > 0.0 {
+                trajectory.kl.iter().map(|kl| beta * kl).collect()
+            } else {
+                vec![]
+            },
+            ..Episode::new(trajectory)
+        };
+        group.trajectories.iter().zip(rewards).map(episode).collect()
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +112,22 @@ mod tests {
                 r#""returns":[[0.8,1.0]],"advantages":[[-0.7071017812219026,0.7071017812219026]],"dropped":[null]}"#
             )
         );
+    }
+
+    #[test]
+    fn kl_in_the_reward_is_charged_to_the_turn_that_drifted() {
+        let line = r#"{"group":"g","trajectories":[
+            {"turns":[{"acc":0,"fmt":0},{"acc":1,"fmt":0}],"kl":[0.5,2.0]},
+            {"turns":[{"acc":1,"fmt":0}]}]}"#;
+        let group: Group = serde_json::from_str(line).expect("a group");
+        let check = |kl_beta: f64, expect: [&[f64]; 2]| {
+            let shaping = ShapingConfig { kl_beta, ..ShapingConfig::default() };
+            let scorer = Scorer::new(AdvantageConfig::default(), shaping, FilterConfig::default());
+            let scored = scorer.score(std::slice::from_ref(&group), 0).expect("offline").remove(0);
+            assert_eq!(scored.rewards, expect);
+        };
+        check(0.0, [&[0.0, 1.0], &[1.0]]);
+        check(0.1, [&[-0.05, 0.8], &[1.0]]);
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub struct ScoredTrajectory {
     /// turn always sees the prompt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<String>,
+    /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. Used where the
+    /// KL penalty is part of the reward only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kl: Vec<f64>,
 }
 
 /// `G` trajectories of one prompt.

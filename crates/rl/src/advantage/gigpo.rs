@@ -46,7 +46,7 @@ impl Default for Gigpo {
     }
 }
 
-/// A state is known by its key; the first turn without one saw the prompt.
+/// A state is known by its key; the first turn saw the prompt, whatever its key.
 #[derive(PartialEq, Eq, Hash)]
 enum State<'a> {
     Prompt,
@@ -56,8 +56,8 @@ enum State<'a> {
 
 fn state<'a>(episode: &Episode<'a>, trajectory: usize, turn: usize) -> State<'a> {
     match episode.states.get(turn) {
+        _ if turn == 0 => State::Prompt,
         Some(key) => State::Key(key),
-        None if turn == 0 => State::Prompt,
         None => State::Unknown { trajectory, turn },
     }
 }

@@ -8,7 +8,8 @@ use crate::{bounds, episode::Episode, moments::ZScore};
 /// The GRPO baseline of arXiv:2511.14846: the trajectory's reward is `min(acc, format_ok)` in {0, 1}, so one
 /// format error in any turn zeroes a correct trajectory; z-scored in the group and copied to every turn.
 ///
-/// The accuracy is the one before shaping: the paper's baseline has none.
+/// The accuracy is the one before shaping, and a KL penalty in the reward is not seen: the paper's baseline has
+/// neither.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpoMin {

@@ -236,13 +236,19 @@ mod tests {
         assert!(floored.advantages.concat().iter().all(|a| a.abs() <= 0.1 / 0.5));
     }
 
-    /// Turn-index scope: two trajectories that play the same first turn and end alike differ in the sign of
-    /// that turn's advantage only through who else happens to reach the later turns.
+    /// The bias of the turn-index scope: the winner's credit depends on when the losers stop, not on what they
+    /// earn. Where nobody else goes on, the turn that won is worth nothing.
     #[test]
-    fn turn_index_gives_a_lone_survivor_no_credit() {
-        let group: [&[(f64, f64)]; 3] = [&[(0.0, 0.0), (1.0, 0.0)], &[(0.0, 0.0)], &[(0.0, 0.0)]];
-        let scope = |norm_scope| Gtpo { norm_scope, ..Gtpo::default() }.credit(&[episodes(&group)]).remove(0);
-        assert_eq!(scope(NormScope::TurnIndex).advantages[0][1], 0.0, "the winning turn has no peers");
-        assert!(scope(NormScope::Pooled).advantages[0][1] > 0.9);
+    fn turn_index_pays_the_winner_by_how_long_the_losers_last() {
+        let advantage_of_the_winning_turn = |norm_scope, losers: &[(f64, f64)]| {
+            let group = [&[(0.0, 0.0), (1.0, 0.0)], losers, losers];
+            Gtpo { norm_scope, ..Gtpo::default() }.credit(&[episodes(&group)]).remove(0).advantages[0][1]
+        };
+        let (short, long) = ([(0.0, 0.0); 1].as_slice(), [(0.0, 0.0); 2].as_slice());
+        assert_eq!(advantage_of_the_winning_turn(NormScope::TurnIndex, short), 0.0);
+        assert!(advantage_of_the_winning_turn(NormScope::TurnIndex, long) > 1.1);
+        for losers in [short, long] {
+            assert!(advantage_of_the_winning_turn(NormScope::Pooled, losers) > 0.9);
+        }
     }
 }

@@ -9,6 +9,7 @@ pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
         .iter()
         .map(|turns| Episode {
             rewards: turns.iter().map(|&(acc, fmt)| TurnReward { acc, fmt }).collect(),
+            kl_penalties: Vec::new(),
             outcome: turns.iter().map(|t| t.0).sum(),
             states: &[],
         })
@@ -17,10 +18,8 @@ pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
 
 /// Single-turn trajectories with these accuracies.
 pub(super) fn single_turns(rewards: &[f64]) -> Vec<Episode<'static>> {
-    rewards
-        .iter()
-        .map(|&acc| Episode { rewards: vec![TurnReward { acc, fmt: 0.0 }], outcome: acc, states: &[] })
-        .collect()
+    let turns: Vec<[(f64, f64); 1]> = rewards.iter().map(|&acc| [(acc, 0.0)]).collect();
+    episodes(&turns.iter().map(<[_; 1]>::as_slice).collect::<Vec<_>>())
 }
 
 /// Equal shapes, and equal values to the six decimals of the published fixtures.

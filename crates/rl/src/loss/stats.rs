@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Detached values per token, each `[B, T]`. Tokens of weight 0 hold what a ratio of 1 gives.
@@ -16,26 +16,50 @@ pub struct TokenStats {
     pub old_kl: Tensor<2>,
     /// The estimate of the KL to the reference, if there is a reference.
     pub ref_kl: Option<Tensor<2>>,
+    /// The policy's entropy, if it was computed.
+    pub entropy: Option<Tensor<2>>,
 }
 
 impl TokenStats {
     /// Sums over the micro-batch with the loss's own weights `[B, T]`. Reads the device once.
     pub fn sums(&self, weights: &Tensor<2>) -> LossSums {
         let weights = weights.clone().inner();
-        let sum = |x: &Tensor<2>| (x.clone().inner() * weights.clone()).sum();
-        let ref_kl = self.ref_kl.as_ref().map_or_else(|| weights.clone().sum() * 0.0, sum);
-        let sums = [weights.clone().sum(), sum(&self.ratio), sum(&self.clipped), sum(&self.old_kl), ref_kl];
-        let read: Vec<f32> =
-            Tensor::cat(sums.to_vec(), 0).into_data().convert::<f32>().try_to_vec().expect("five f32 sums");
-        let [weight, ratio, clipped, old_kl, ref_kl] = read[..] else { unreachable!("five sums were read") };
-        LossSums {
-            weight: f64::from(weight),
-            ratio: f64::from(ratio),
-            clipped: f64::from(clipped),
-            old_kl: f64::from(old_kl),
-            ref_kl: f64::from(ref_kl),
-        }
+        let sums = self.columns(&weights).map(|column| (column * weights.clone()).sum());
+        LossSums::of(&read(Tensor::cat(sums.to_vec(), 0)))
     }
+
+    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, `[B, T]`.
+    pub fn sums_by_turn(&self, weights: &Tensor<2>, turns: &Tensor<2, Int>) -> Vec<LossSums> {
+        let weights = weights.clone().inner();
+        let columns = self.columns(&weights).map(|column| (column * weights.clone()).flatten::<1>(0, 1));
+        let values = read(Tensor::cat(columns.to_vec(), 0));
+        let turns: Vec<i64> = turns.clone().into_data().convert::<i64>().try_into_vec().expect("i64 turns");
+        let tokens = turns.len();
+        let mut by_turn: Vec<LossSums> = Vec::new();
+        for (t, turn) in turns.into_iter().enumerate() {
+            let turn = usize::try_from(turn).expect("turns count from 0");
+            let sums: Vec<f64> = (0..COLUMNS).map(|c| values[c * tokens + t]).collect();
+            if sums[0] != 0.0 {
+                by_turn.resize(by_turn.len().max(turn + 1), LossSums::default());
+                by_turn[turn] += LossSums::of(&sums);
+            }
+        }
+        by_turn
+    }
+
+    /// Ones and the columns, in the order of [`LossSums`]; zeros for what was not computed.
+    fn columns(&self, like: &Tensor<2>) -> [Tensor<2>; COLUMNS] {
+        let or_zero = |x: &Option<Tensor<2>>| x.clone().map_or_else(|| like.zeros_like(), Tensor::inner);
+        let [ratio, clipped, old_kl] = [&self.ratio, &self.clipped, &self.old_kl].map(|x| x.clone().inner());
+        [like.ones_like(), ratio, clipped, old_kl, or_zero(&self.ref_kl), or_zero(&self.entropy)]
+    }
+}
+
+/// Number of fields of [`LossSums`].
+const COLUMNS: usize = 6;
+
+fn read(values: Tensor<1>) -> Vec<f64> {
+    values.into_data().convert::<f64>().try_into_vec().expect("f64 sums")
 }
 
 /// Weighted sums of [`TokenStats`]. Add up those of all micro-batches, then take the [`LossSums::means`].
@@ -47,23 +71,22 @@ pub struct LossSums {
     pub ratio: f64,
     /// Clipped tokens.
     pub clipped: f64,
-    /// KL between the old and the current policy.
+    /// KL between the old and the current policy, in nats.
     pub old_kl: f64,
-    /// KL to the reference.
+    /// KL to the reference, in nats; 0 without a reference.
     pub ref_kl: f64,
-}
-
-impl AddAssign for LossSums {
-    fn add_assign(&mut self, other: Self) {
-        self.weight += other.weight;
-        self.ratio += other.ratio;
-        self.clipped += other.clipped;
-        self.old_kl += other.old_kl;
-        self.ref_kl += other.ref_kl;
-    }
+    /// Entropy, in nats; 0 where it was not computed.
+    pub entropy: f64,
 }
 
 impl LossSums {
+    fn of(sums: &[f64]) -> Self {
+        let [weight, ratio, clipped, old_kl, ref_kl, entropy] = *sums else {
+            unreachable!("there are {COLUMNS} sums")
+        };
+        Self { weight, ratio, clipped, old_kl, ref_kl, entropy }
+    }
+
     /// Divides by the sum of the weights, which becomes 1; all 0 if nothing was trained on.
     #[must_use]
     pub fn means(self) -> Self {
@@ -74,7 +97,19 @@ impl LossSums {
             clipped: self.clipped * scale,
             old_kl: self.old_kl * scale,
             ref_kl: self.ref_kl * scale,
+            entropy: self.entropy * scale,
         }
+    }
+}
+
+impl AddAssign for LossSums {
+    fn add_assign(&mut self, other: Self) {
+        self.weight += other.weight;
+        self.ratio += other.ratio;
+        self.clipped += other.clipped;
+        self.old_kl += other.old_kl;
+        self.ref_kl += other.ref_kl;
+        self.entropy += other.entropy;
     }
 }
 

@@ -94,8 +94,9 @@ impl Terms {
             // k3 of KL(old ‖ new) with the ratio's own level.
             old_kl: (ratio.clone() - masked.log_ratio - 1.0).detach(),
             ratio: ratio.detach(),
-            clipped: clipped.float().mask_fill(masked.ignored, 0.0),
+            clipped: clipped.float().mask_fill(masked.ignored.clone(), 0.0),
             ref_kl: reference.map(Tensor::detach),
+            entropy: batch.entropies.as_ref().map(|entropies| quiet(entropies).detach()),
         };
         LossOutput { loss: (loss * batch.weights.clone()).sum(), stats }
     }

@@ -9,6 +9,7 @@ pub use code::{code_of, normalised_code};
 
 use crate::{
     bounds,
+    loss::KlEstimator,
     moments::mean,
     similarity::{Similarity, SimilarityConfig, SimilarityError},
 };
@@ -37,6 +38,12 @@ pub struct ShapingConfig {
     /// Subtract what code for *different* prompts has in common: `s' = max(0, (s - s0)/(1 - s0))`, where `s0`
     /// is the mean similarity across prompts. Ours: code for one tool is always somewhat alike.
     pub centre: bool,
+    /// β of a KL penalty in the reward: each turn's reward loses β times the KL divergence to the reference that
+    /// its tokens add up to (arXiv:2203.02155 eq. 2, per turn). 0: none. The penalty in the loss is the loss's.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub kl_beta: f64,
+    /// The estimator of that divergence.
+    pub kl: KlEstimator,
 }
 
 impl Default for ShapingConfig {
@@ -47,6 +54,8 @@ impl Default for ShapingConfig {
             anneal_steps: 0,
             similarity: SimilarityConfig::default(),
             centre: false,
+            kl_beta: 0.0,
+            kl: KlEstimator::K1,
         }
     }
 }
