@@ -49,21 +49,17 @@ pub fn without_times(lines: &str) -> Result<String, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn records_are_appended_and_compared_without_times() {
-        #[derive(Serialize)]
-        struct Step {
-            step: u32,
-            reward: f64,
-            time_step: f64,
-            after: &'static str,
-        }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         for step in 0..2 {
-            let record = Step { step, reward: 0.1, time_step: f64::from(step) + 0.5, after: "a\nb" };
+            let record =
+                json!({"step": step, "reward": 0.1, "time_step": f64::from(step) + 0.5, "after": "a\nb"});
             Metrics::open(&path).unwrap().append(&record).unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();

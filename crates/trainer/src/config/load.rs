@@ -64,7 +64,7 @@ pub fn load<C: DeserializeOwned>(
     sets: &[String],
 ) -> Result<C, ConfigError> {
     let sources = sources(path, overlays, sets)?;
-    deserialize(&sources, merged(&sources)?)
+    deserialize(&sources, &merged(&sources)?)
 }
 
 /// What [`load`] does, for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as one.
@@ -76,9 +76,9 @@ pub fn load_score(
     let sources = sources(path, overlays, sets)?;
     let table = merged(&sources)?;
     if !table.contains_key("model") {
-        return deserialize(&sources, table);
+        return deserialize(&sources, &table);
     }
-    let RunConfig { shaping, advantage, filter, .. } = deserialize(&sources, table)?;
+    let RunConfig { shaping, advantage, filter, .. } = deserialize(&sources, &table)?;
     Ok(ScoreConfig { shaping, advantage, filter })
 }
 
@@ -90,10 +90,10 @@ pub fn to_toml(config: &impl Serialize) -> String {
     toml::to_string(config).expect("a config holds tables, arrays, strings, numbers and booleans")
 }
 
-fn deserialize<C: DeserializeOwned>(sources: &[Source], table: DeTable<'_>) -> Result<C, ConfigError> {
+fn deserialize<C: DeserializeOwned>(sources: &[Source], table: &DeTable<'_>) -> Result<C, ConfigError> {
     // The span of the whole is that of no key, so that an error about it names no line.
     let deserializer = Deserializer::from(Spanned::new(usize::MAX..usize::MAX, table.clone()));
-    C::deserialize(deserializer).map_err(|error| explain(&error, sources, &table))
+    C::deserialize(deserializer).map_err(|error| explain(&error, sources, table))
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ impl Source {
         if !self.is_file {
             return self.name.clone();
         }
-        let before = &self.text.as_bytes()[..(span.start - self.start).min(self.len())];
-        format!("{}:{}", self.name, 1 + before.iter().filter(|b| **b == b'\n').count())
+        let before = self.text.get(..span.start - self.start).unwrap_or(&self.text);
+        format!("{}:{}", self.name, 1 + before.matches('\n').count())
     }
 
     /// The whole source, without a line.
