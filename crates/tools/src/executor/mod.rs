@@ -1,0 +1,79 @@
+//! What runs a call: one file per executor, chosen by name.
+
+mod python;
+mod scripted;
+
+use serde::{Deserialize, Serialize};
+use turnwise_trajectory::ToolOutput;
+
+pub use python::{PythonConfig, PythonExecutor};
+pub use scripted::Scripted;
+
+/// Runs code. Whatever the code does is data in [`ToolOutput`]; an [`ExecutorFault`] is our own failure.
+///
+/// `run` may be called from many threads at once; each call runs in a fresh interpreter state.
+pub trait Executor: Send + Sync {
+    /// Runs `code` in a fresh state, under the executor's limits. Always comes back.
+    fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault>;
+
+    /// What this executor is and what it achieved, for the run's record.
+    fn describe(&self) -> ExecutorInfo;
+}
+
+/// What an executor is, written to the run's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecutorInfo {
+    /// The executor's name, e.g. `python`.
+    pub backend: String,
+    /// Version of the Python it runs, e.g. `3.11.2`; none if it runs none.
+    pub python_version: Option<String>,
+    /// The layers of isolation that hold, e.g. `seccomp`, in a fixed order.
+    pub isolation: Vec<String>,
+    /// One line per layer that is missing, with the reason.
+    pub missing: Vec<String>,
+}
+
+/// Our own failure, not the model's: it must never be shown to the model nor cost it reward.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("executor {backend}: {message}")]
+pub struct ExecutorFault {
+    /// The executor's name.
+    pub backend: &'static str,
+    /// What failed.
+    pub message: String,
+}
+
+/// An executor could not be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("executor {backend}: {message}; hint: {hint}")]
+pub struct ExecutorError {
+    /// The executor's name.
+    pub backend: &'static str,
+    /// What failed, with place and value.
+    pub message: String,
+    /// What the user can do.
+    pub hint: String,
+}
+
+/// An executor as a config chooses it: `[executor.python]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ExecutorConfig {
+    /// CPython in sandboxed children.
+    Python(PythonConfig),
+}
+
+impl Default for ExecutorConfig {
+    fn default() -> Self {
+        Self::Python(PythonConfig::default())
+    }
+}
+
+impl ExecutorConfig {
+    /// Starts the executor.
+    pub fn build(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        match self {
+            Self::Python(config) => Ok(Box::new(PythonExecutor::new(config.clone())?)),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! An executor for tests: answers from a table, runs nothing.
+
+use std::collections::HashMap;
+
+use turnwise_trajectory::{OutputStatus, ToolOutput};
+
+use super::{Executor, ExecutorFault, ExecutorInfo};
+
+/// Answers known code from a table and everything else with a `NameError`.
+#[derive(Debug, Clone, Default)]
+pub struct Scripted {
+    answers: HashMap<String, Result<ToolOutput, ExecutorFault>>,
+}
+
+impl Scripted {
+    /// Knows no code yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `code` prints `stdout`.
+    #[must_use]
+    pub fn prints(self, code: &str, stdout: &str) -> Self {
+        self.gives(code, Ok(output(OutputStatus::Ok, stdout, None)))
+    }
+
+    /// `code` raises: `error` is the last line of its traceback.
+    #[must_use]
+    pub fn raises(self, code: &str, error: &str) -> Self {
+        self.gives(code, Ok(output(OutputStatus::Error, "", Some(error.into()))))
+    }
+
+    /// `code` gives exactly this, a fault included.
+    #[must_use]
+    pub fn gives(mut self, code: &str, answer: Result<ToolOutput, ExecutorFault>) -> Self {
+        self.answers.insert(code.into(), answer);
+        self
+    }
+}
+
+fn output(status: OutputStatus, stdout: &str, error: Option<String>) -> ToolOutput {
+    ToolOutput {
+        status,
+        stdout: stdout.into(),
+        value: None,
+        error,
+        truncated: false,
+        wall_ms: 0.0,
+        cpu_ms: 0.0,
+    }
+}
+
+impl Executor for Scripted {
+    fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        self.answers.get(code).cloned().unwrap_or_else(|| {
+            Ok(output(OutputStatus::Error, "", Some("NameError: this code is not in the script".into())))
+        })
+    }
+
+    fn describe(&self) -> ExecutorInfo {
+        ExecutorInfo { backend: "scripted".into(), python_version: None, isolation: vec![], missing: vec![] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_from_the_script() {
+        let fault = ExecutorFault { backend: "scripted", message: "gone".into() };
+        let executor = Scripted::new()
+            .prints("print(1)", "1\n")
+            .raises("x", "NameError: x")
+            .gives("y", Err(fault.clone()));
+        assert_eq!(executor.run("print(1)").unwrap().stdout, "1\n");
+        assert_eq!(executor.run("x").unwrap().status, OutputStatus::Error);
+        assert_eq!(executor.run("y"), Err(fault));
+        assert_eq!(executor.run("?").unwrap().status, OutputStatus::Error);
+    }
+}

@@ -1,0 +1,90 @@
+//! The JSON of `turnwise parse`. (`turnwise exec` writes a [`turnwise_trajectory::ToolOutput`] as it is.)
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+
+use crate::format::CallFormat;
+use crate::spec::{ToolSpec, check_calls};
+
+/// Everything found in one completion.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ParseReport {
+    /// The calls in the order written, valid or not.
+    pub calls: Vec<ReportedCall>,
+    /// False if the text ends inside a call.
+    pub complete: bool,
+}
+
+/// One call: `{"ok":true,"name":…}` or `{"ok":false,"kind":…}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ReportedCall {
+    /// Can be executed.
+    Valid {
+        /// Always true.
+        ok: bool,
+        /// The tool's name.
+        name: String,
+        /// The arguments.
+        arguments: Map<String, Value>,
+        /// Byte offsets of the whole call.
+        span: [usize; 2],
+    },
+    /// Cannot.
+    Invalid {
+        /// Always false.
+        ok: bool,
+        /// What is wrong.
+        kind: ViolationKind,
+        /// One readable line.
+        message: String,
+        /// Byte offsets of the whole call.
+        span: [usize; 2],
+    },
+}
+
+impl From<Result<ToolCall, MalformedCall>> for ReportedCall {
+    fn from(call: Result<ToolCall, MalformedCall>) -> Self {
+        match call {
+            Ok(ToolCall { name, arguments, span }) => {
+                Self::Valid { ok: true, name, arguments, span: [span.start, span.end] }
+            }
+            Err(MalformedCall { kind, message, span }) => {
+                Self::Invalid { ok: false, kind, message, span: [span.start, span.end] }
+            }
+        }
+    }
+}
+
+impl ParseReport {
+    /// Parses `completion`; with `tools`, checks the calls against them too.
+    pub fn new(format: &dyn CallFormat, completion: &str, tools: Option<&[ToolSpec]>) -> Self {
+        let mut calls = format.parse(completion);
+        let unterminated =
+            |call: &Result<_, MalformedCall>| matches!(call, Err(e) if e.kind == ViolationKind::Unterminated);
+        let complete = !calls.iter().any(unterminated);
+        if let Some(tools) = tools {
+            calls = check_calls(calls, tools);
+        }
+        Self { calls: calls.into_iter().map(ReportedCall::from).collect(), complete }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Hermes;
+
+    #[test]
+    fn the_json_is_the_documented_one() {
+        let text = "<tool_call>{\"name\":\"python\",\"arguments\":{\"code\":\"1\"}}</tool_call> <tool_call>";
+        let report = ParseReport::new(&Hermes, text, Some(&[ToolSpec::python()]));
+        assert_eq!(
+            serde_json::to_string(&report).unwrap(),
+            "{\"calls\":[{\"ok\":true,\"name\":\"python\",\"arguments\":{\"code\":\"1\"},\"span\":[0,65]},\
+             {\"ok\":false,\"kind\":\"unterminated\",\"message\":\"the call is never closed with </tool_call>\",\
+             \"span\":[66,77]}],\"complete\":false}"
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! Tool schemas (OpenAI style), and the one place where a call is checked against them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+
+/// A tool as the model is told about it.
+///
+/// Reads both the wrapped form `{"type":"function","function":{…}}` and the bare `{"name":…,"parameters":…}`;
+/// writes the wrapped one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct ToolSpec {
+    /// Name used in calls.
+    pub name: String,
+    /// What the tool does, for the model.
+    pub description: String,
+    /// JSON schema of the arguments: `{"type":"object","properties":{…},"required":[…]}`.
+    pub parameters: Value,
+}
+
+impl ToolSpec {
+    /// A tool with the given schema of arguments.
+    pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
+        Self { name: name.into(), description: description.into(), parameters }
+    }
+
+    /// The Python tool: one string argument `code`.
+    pub fn python() -> Self {
+        Self::new(
+            "python",
+            "Runs Python code and returns what it prints, and the value of its last expression.",
+            json!({
+                "type": "object",
+                "properties": {"code": {"type": "string", "description": "Python source code."}},
+                "required": ["code"],
+            }),
+        )
+    }
+
+    fn property(&self, argument: &str) -> Option<&Value> {
+        self.parameters.get("properties")?.get(argument)
+    }
+
+    fn required(&self) -> impl Iterator<Item = &str> {
+        self.parameters
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+    }
+}
+
+/// The two published spellings of a tool.
+#[derive(Serialize, Deserialize, Clone)]
+#[serde(untagged)]
+enum Written {
+    Wrapped {
+        #[serde(rename = "type", default = "function")]
+        kind: String,
+        function: Bare,
+    },
+    Bare(Bare),
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+struct Bare {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    parameters: Value,
+}
+
+fn function() -> String {
+    "function".into()
+}
+
+impl From<Written> for ToolSpec {
+    fn from(written: Written) -> Self {
+        let (Written::Wrapped { function: bare, .. } | Written::Bare(bare)) = written;
+        Self { name: bare.name, description: bare.description, parameters: bare.parameters }
+    }
+}
+
+impl From<ToolSpec> for Written {
+    fn from(spec: ToolSpec) -> Self {
+        let bare = Bare { name: spec.name, description: spec.description, parameters: spec.parameters };
+        Self::Wrapped { kind: function(), function: bare }
+    }
+}
+
+/// Checks parsed calls against the tools on offer; calls that are malformed already pass through unchanged.
+pub fn check_calls(
+    calls: Vec<Result<ToolCall, MalformedCall>>,
+    tools: &[ToolSpec],
+) -> Vec<Result<ToolCall, MalformedCall>> {
+    calls.into_iter().map(|call| call.and_then(|call| check_call(call, tools))).collect()
+}
+
+/// Checks one call: the tool exists, its required arguments are there, and every argument has its schema's type.
+/// Arguments that the schema doesn't name are let through, as in the public stacks.
+pub fn check_call(call: ToolCall, tools: &[ToolSpec]) -> Result<ToolCall, MalformedCall> {
+    let Some(spec) = tools.iter().find(|tool| tool.name == call.name) else {
+        let offered: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        let message = format!("unknown tool {:?}; offered: {}", call.name, offered.join(", "));
+        return Err(MalformedCall { kind: ViolationKind::UnknownTool, message, span: call.span });
+    };
+    match check_arguments(&call.arguments, spec) {
+        Ok(()) => Ok(call),
+        Err((kind, message)) => Err(MalformedCall { kind, message, span: call.span }),
+    }
+}
+
+fn check_arguments(arguments: &Map<String, Value>, spec: &ToolSpec) -> Result<(), (ViolationKind, String)> {
+    if let Some(missing) = spec.required().find(|name| !arguments.contains_key(*name)) {
+        let message = format!("{}: missing argument {missing:?}", spec.name);
+        return Err((ViolationKind::MissingArgument, message));
+    }
+    for (name, value) in arguments {
+        let Some(schema) = spec.property(name) else { continue };
+        if let Some(wanted) = mismatch(value, schema) {
+            let message = format!("{}: argument {name:?} is {}, not {wanted}", spec.name, type_name(value));
+            return Err((ViolationKind::WrongType, message));
+        }
+    }
+    Ok(())
+}
+
+/// The type that the schema wants, if the value has another. Looks at `type` (one or several) and `enum` only:
+/// the rest of JSON schema is the tool's own business.
+fn mismatch(value: &Value, schema: &Value) -> Option<String> {
+    if let Some(options) = schema.get("enum").and_then(Value::as_array)
+        && !options.contains(value)
+    {
+        return Some(format!("one of {}", Value::Array(options.clone())));
+    }
+    let wanted: Vec<&str> = match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => return None,
+    };
+    (!wanted.is_empty() && !wanted.iter().any(|wanted| has_type(value, wanted))).then(|| wanted.join(" or "))
+}
+
+fn has_type(value: &Value, wanted: &str) -> bool {
+    match wanted {
+        // JSON schema: a number without a fractional part is an integer, however it's written.
+        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|x| x.fract() == 0.0),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "null" => value.is_null(),
+        // A name that JSON schema doesn't know restricts nothing.
+        _ => true,
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: Value, expect: Result<(), ViolationKind>) {
+        let spec = ToolSpec::new(
+            "search",
+            "",
+            json!({
+                "type": "object",
+                "properties": {
+                    "query": {"type": "string"},
+                    "limit": {"type": "integer"},
+                    "sort": {"enum": ["up", "down"]},
+                    "filter": {"type": ["object", "null"]},
+                },
+                "required": ["query"],
+            }),
+        );
+        let Value::Object(arguments) = arguments else { unreachable!("the table holds objects") };
+        let call = ToolCall { name: "search".into(), arguments, span: 0..1 };
+        assert_eq!(check_call(call.clone(), &[spec]).map(|_| ()).map_err(|e| e.kind), expect, "{call:?}");
+    }
+
+    #[test]
+    fn arguments_are_checked_against_the_schema() {
+        use ViolationKind::{MissingArgument, WrongType};
+        check(json!({"query": "x"}), Ok(()));
+        check(json!({"query": "x", "limit": 3, "sort": "up", "filter": null}), Ok(()));
+        check(json!({"query": "x", "limit": 3.0}), Ok(()));
+        check(json!({"query": "x", "other": 1}), Ok(()));
+        check(json!({}), Err(MissingArgument));
+        check(json!({"limit": 3}), Err(MissingArgument));
+        check(json!({"query": 1}), Err(WrongType));
+        check(json!({"query": null}), Err(WrongType));
+        check(json!({"query": "x", "limit": 2.5}), Err(WrongType));
+        check(json!({"query": "x", "limit": "3"}), Err(WrongType));
+        check(json!({"query": "x", "sort": "left"}), Err(WrongType));
+        check(json!({"query": "x", "filter": []}), Err(WrongType));
+    }
+
+    #[test]
+    fn an_unknown_tool_is_named_with_what_is_offered() {
+        let call = ToolCall { name: "pyhton".into(), arguments: Map::new(), span: 4..9 };
+        let error = check_call(call, &[ToolSpec::python()]).unwrap_err();
+        assert_eq!(error.kind, ViolationKind::UnknownTool);
+        assert_eq!(error.span, 4..9);
+        assert_eq!(error.message, "unknown tool \"pyhton\"; offered: python");
+    }
+
+    #[test]
+    fn both_published_forms_are_read_and_the_wrapped_one_is_written() {
+        let wrapped =
+            json!({"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}});
+        let bare = json!({"name": "f", "description": "d", "parameters": {}});
+        let spec: ToolSpec = serde_json::from_value(bare).unwrap();
+        assert_eq!(serde_json::from_value::<ToolSpec>(wrapped.clone()).unwrap(), spec);
+        assert_eq!(serde_json::to_value(&spec).unwrap(), wrapped);
+    }
+}
