@@ -1,6 +1,6 @@
 //! Discounted returns of turns.
 
-/// `R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik` (arXiv:2511.14846 §3.3), one per turn. γ counts turns, never tokens.
+/// `R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik` (arXiv:2511.14846), one per turn. γ counts turns, never tokens.
 ///
 /// ```
 /// let returns = turnwise_rl::discounted_returns(&[0.0, -0.1, 1.0], 0.9);

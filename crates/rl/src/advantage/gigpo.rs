@@ -12,7 +12,7 @@ use crate::{
     returns::discounted_returns,
 };
 
-/// GiGPO (arXiv:2505.10978 §4): the episode advantage plus ω times a state advantage, which compares the
+/// GiGPO (arXiv:2505.10978): the episode advantage plus ω times a state advantage, which compares the
 /// discounted returns of turns that were taken from an identical observation.
 ///
 /// ```text

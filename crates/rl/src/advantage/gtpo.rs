@@ -10,7 +10,7 @@ use crate::{
     returns::discounted_returns,
 };
 
-/// GTPO, Group **Turn** Policy Optimization (arXiv:2511.14846 §3): discounted returns per turn, normalised in
+/// GTPO, Group **Turn** Policy Optimization (arXiv:2511.14846): discounted returns per turn, normalised in
 /// the group, copied to every token of the turn.
 ///
 /// ```text

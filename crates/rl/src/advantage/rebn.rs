@@ -10,7 +10,7 @@ use crate::{
     returns::discounted_returns,
 };
 
-/// ReBN (GEM, arXiv:2510.01051 §3): the discounted returns of all turns, normalised over the whole batch
+/// ReBN (GEM, arXiv:2510.01051): the discounted returns of all turns, normalised over the whole batch
 /// instead of the group.
 ///
 /// ```text

@@ -9,7 +9,7 @@ use crate::{
     moments::{ZScore, finite, mean},
 };
 
-/// REINFORCE++-baseline (arXiv:2501.03262 §3): the trajectory's reward minus the mean of its group, then
+/// REINFORCE++-baseline (arXiv:2501.03262): the trajectory's reward minus the mean of its group, then
 /// whitened over all trajectories of the batch.
 ///
 /// Deviation: one vote per trajectory. verl and OpenRLHF whiten over tokens, so there a long trajectory

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{KlEstimator, LossBatch, LossOutput, PolicyLoss, RatioLevel, Terms};
 use crate::bounds;
 
-/// CISPO (MiniMax-M1, arXiv:2506.13585 eq. 4): REINFORCE with a clipped, detached importance weight, so that no
+/// CISPO (MiniMax-M1, arXiv:2506.13585): REINFORCE with a clipped, detached importance weight, so that no
 /// token loses its gradient.
 ///
 /// ```text
