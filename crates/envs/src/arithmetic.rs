@@ -1,0 +1,342 @@
+//! Nested integer expressions whose tool does one step at a time, so that every task needs as many dependent calls as
+//! it has operations.
+
+use std::collections::HashSet;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{Message, Role, ToolCall};
+
+use crate::env::{DemoTurn, Demonstration, Env, EnvError, Task};
+use crate::expression::{Expression, Operator};
+
+/// Settings of the arithmetic environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArithmeticConfig {
+    /// Numbers of operations; tasks are spread evenly over them.
+    pub levels: Vec<u32>,
+    /// Operators to draw from.
+    pub operators: Vec<Operator>,
+    /// Operands are drawn from 1 to this.
+    pub max_operand: i64,
+    /// No intermediate result is above this, nor below 0.
+    pub max_value: i64,
+    /// Seed of the tasks.
+    pub seed: u64,
+    /// Tasks to train on.
+    pub train_tasks: usize,
+    /// Tasks held out.
+    pub held_out_tasks: usize,
+}
+
+impl Default for ArithmeticConfig {
+    fn default() -> Self {
+        Self {
+            levels: vec![2, 3, 4],
+            operators: vec![Operator::Add, Operator::Sub, Operator::Mul],
+            max_operand: 99,
+            max_value: 9999,
+            seed: 0,
+            train_tasks: 8192,
+            held_out_tasks: 1024,
+        }
+    }
+}
+
+/// Tries to draw an expression within bounds before the bounds are taken for impossible.
+const TRIES: u64 = 10_000;
+
+/// The guard around the model's code. It evaluates the checked syntax tree and never runs the code itself.
+const GUARD: &str = r#"import ast
+
+class StepError(Exception):
+    pass
+
+def number(node):
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -number(node.operand)
+    if isinstance(node, ast.Constant) and type(node.value) is int and abs(node.value) < 10**12:
+        return node.value
+    raise StepError("one operation on two integers per call")
+
+def step(code):
+    body = ast.parse(code.strip()).body
+    if len(body) != 1 or not isinstance(body[0], ast.Expr):
+        raise StepError("one expression per call")
+    node = body[0].value
+    if isinstance(node, ast.Call):
+        if not (isinstance(node.func, ast.Name) and node.func.id == "print" and len(node.args) == 1 and not node.keywords):
+            raise StepError("only print may be called")
+        node = node.args[0]
+    if not isinstance(node, ast.BinOp):
+        return number(node)
+    a, b = number(node.left), number(node.right)
+    if isinstance(node.op, ast.Add):
+        return a + b
+    if isinstance(node.op, ast.Sub):
+        return a - b
+    if isinstance(node.op, ast.Mult):
+        return a * b
+    if isinstance(node.op, ast.FloorDiv):
+        return a // b
+    if isinstance(node.op, ast.Mod):
+        return a % b
+    raise StepError("only + - * // % are known")
+
+"#;
+
+/// The environment.
+pub struct Arithmetic {
+    config: ArithmeticConfig,
+    tools: Vec<ToolSpec>,
+    train: Vec<Task>,
+    held_out: Vec<Task>,
+    /// Texts of the held-out expressions.
+    reserved: HashSet<String>,
+}
+
+impl Arithmetic {
+    /// Draws the tasks. Fails if the settings leave nothing to draw.
+    pub fn new(config: ArithmeticConfig) -> Result<Self, EnvError> {
+        let wrong = |message: String| EnvError::Config { env: "arithmetic", message };
+        if config.levels.is_empty() || config.levels.iter().any(|level| !(2..=16).contains(level)) {
+            return Err(wrong(format!(
+                "levels = {:?}: give numbers of operations from 2 to 16",
+                config.levels
+            )));
+        }
+        if config.operators.is_empty() || config.max_operand < 1 || config.train_tasks == 0 {
+            return Err(wrong("operators, max_operand and train_tasks must not be empty or 0".into()));
+        }
+        let mut env = Self {
+            tools: vec![ToolSpec::python()],
+            train: Vec::new(),
+            held_out: Vec::new(),
+            reserved: HashSet::new(),
+            config,
+        };
+        for index in 0..env.config.held_out_tasks {
+            let (level, expression) =
+                env.draw("held-out", index as u64, |text, seen| !seen.contains(text)).map_err(wrong)?;
+            env.reserved.insert(expression.text());
+            env.held_out.push(task(format!("arithmetic/held-out/{index}"), level, &expression));
+        }
+        for index in 0..env.config.train_tasks {
+            let (level, expression) =
+                env.draw("train", index as u64, |text, held| !held.contains(text)).map_err(wrong)?;
+            env.train.push(task(format!("arithmetic/train/{index}"), level, &expression));
+        }
+        Ok(env)
+    }
+
+    /// The expression at a place of a stream: the first acceptable one of its own random numbers.
+    fn draw(
+        &self,
+        stream: &str,
+        index: u64,
+        accept: impl Fn(&str, &HashSet<String>) -> bool,
+    ) -> Result<(u32, Expression), String> {
+        let c = &self.config;
+        let level = c.levels[(index % c.levels.len() as u64) as usize];
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&c.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&index.to_le_bytes());
+        key[16..16 + stream.len()].copy_from_slice(stream.as_bytes());
+        let mut rng = ChaCha8Rng::from_seed(key);
+        for _ in 0..TRIES {
+            let expression = Expression::random(level, &c.operators, c.max_operand, &mut rng);
+            if expression.stays_within(c.max_value) && accept(&expression.text(), &self.reserved) {
+                return Ok((level, expression));
+            }
+        }
+        Err(format!(
+            "no new expression of {level} operations with operands up to {} and results up to {} after {TRIES} tries: \
+             raise max_value or ask for fewer held_out_tasks",
+            c.max_operand, c.max_value
+        ))
+    }
+}
+
+fn task(id: String, level: u32, expression: &Expression) -> Task {
+    let messages = vec![Message::new(Role::User, expression.text())];
+    Task { id, level, messages, answer: expression.value().to_string() }
+}
+
+fn call(code: String) -> ToolCall {
+    let arguments: Map<String, Value> = [("code".to_string(), Value::String(code))].into_iter().collect();
+    ToolCall { name: "python".into(), arguments, span: 0..0 }
+}
+
+impl Env for Arithmetic {
+    fn name(&self) -> &'static str {
+        "arithmetic"
+    }
+
+    fn train(&self) -> &[Task] {
+        &self.train
+    }
+
+    fn held_out(&self) -> &[Task] {
+        &self.held_out
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+
+    fn program(&self, _task: &Task, call: &ToolCall) -> Result<String, String> {
+        let code = call.arguments.get("code").and_then(Value::as_str).unwrap_or_default();
+        // A JSON string literal is a Python string literal.
+        Ok(format!("{GUARD}print(step({}))\n", Value::String(code.to_string())))
+    }
+
+    fn answer(&self, text: &str) -> Option<String> {
+        let after = text.rsplit_once("Answer:")?.1.trim();
+        after.parse::<i64>().ok().map(|n| n.to_string())
+    }
+
+    fn is_correct(&self, task: &Task, answer: &str) -> bool {
+        task.answer == answer
+    }
+
+    fn demonstration(&self, index: u64) -> Option<Demonstration> {
+        let (level, mut expression) =
+            self.draw("demonstration", index, |text, held| !held.contains(text)).ok()?;
+        let task = task(format!("arithmetic/demonstration/{index}"), level, &expression);
+        let mut turns = Vec::new();
+        loop {
+            let text = expression.text();
+            match expression.reduce() {
+                Some((step, value)) => {
+                    let call = call(format!("print({step})"));
+                    turns.push(DemoTurn { text, call: Some((call, value.to_string())) });
+                }
+                None => {
+                    turns.push(DemoTurn { text: format!("Answer: {text}"), call: None });
+                    return Some(Demonstration { task, turns });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turnwise_tools::Executor;
+    use turnwise_tools::executor::{PythonConfig, PythonExecutor};
+    use turnwise_trajectory::OutputStatus;
+
+    fn env() -> Arithmetic {
+        Arithmetic::new(ArithmeticConfig { train_tasks: 300, held_out_tasks: 100, ..Default::default() })
+            .unwrap()
+    }
+
+    #[test]
+    fn splits_are_disjoint_and_follow_the_seed() {
+        let (a, b) = (env(), env());
+        assert_eq!((a.train(), a.held_out()), (b.train(), b.held_out()));
+        let held: HashSet<&str> = a.held_out().iter().map(|t| t.messages[0].content.as_str()).collect();
+        assert_eq!(held.len(), 100);
+        assert!(a.train().iter().all(|t| !held.contains(t.messages[0].content.as_str())));
+        assert!(
+            (0..300).all(|i| !held.contains(a.demonstration(i).unwrap().task.messages[0].content.as_str()))
+        );
+        let other = Arithmetic::new(ArithmeticConfig {
+            seed: 1,
+            train_tasks: 3,
+            held_out_tasks: 3,
+            ..Default::default()
+        });
+        assert_ne!(other.unwrap().held_out()[..3], a.held_out()[..3]);
+    }
+
+    #[test]
+    fn demonstrations_solve_their_task_with_one_call_per_operation_as_python_computes_it() {
+        let (env, python) = (env(), PythonExecutor::new(PythonConfig::default()).unwrap());
+        for index in 0..120 {
+            let demo = env.demonstration(index).unwrap();
+            let (last, steps) = demo.turns.split_last().unwrap();
+            assert_eq!(steps.len(), demo.task.level as usize);
+            assert!(env.is_correct(&demo.task, &env.answer(&last.text).unwrap()));
+            for turn in steps {
+                let (call, output) = turn.call.as_ref().unwrap();
+                let ran = python.run(&env.program(&demo.task, call).unwrap()).unwrap();
+                assert_eq!(ran.stdout.trim_end(), output, "{call:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_but_one_operation_gets_through() {
+        let (env, python) = (env(), PythonExecutor::new(PythonConfig::default()).unwrap());
+        let run = |code: &str| python.run(&env.program(&env.train[0], &call(code.into())).unwrap()).unwrap();
+        for (code, output) in
+            [("print(2+3)", "5"), ("7*8", "56"), ("-4-5", "-9"), ("9//2", "4"), ("print(7)", "7")]
+        {
+            assert_eq!(run(code).stdout.trim_end(), output, "{code}");
+        }
+        for code in [
+            "print(1+2+3)",
+            "print((1+2)*3)",
+            "print(2**9)",
+            "x=1",
+            "print(1);print(2)",
+            "exec('print(1+2+3)')",
+            "eval('1+2+3')",
+            "print(eval('1+2'))",
+            "sum([1,2,3])",
+            "__import__('os')",
+            "(lambda: 1)()",
+            "1<2",
+            "print('a'*3)",
+            "print(1, 2)",
+            "print(1, end='')",
+            "import os",
+            "1.5+2",
+            "True+1",
+            "step('1+1')",
+            "print(99999999999999*2)",
+            "",
+            "print(",
+            "'\"); print(1+2+3) #'",
+            "\0",
+            "1/0",
+            "9//0",
+        ] {
+            let ran = run(code);
+            assert_eq!(ran.status, OutputStatus::Error, "{code} gave {ran:?}");
+            assert!(ran.stdout.is_empty());
+        }
+    }
+
+    #[test]
+    fn answers_are_read_after_the_last_marker_only() {
+        let env = env();
+        for (text, answer) in [
+            ("Answer: 12", Some("12")),
+            ("Answer: 1\nAnswer: -7 ", Some("-7")),
+            ("Answer: 012", Some("12")),
+            ("Answer: 12 or 13", None),
+            ("12", None),
+            ("Answer:", None),
+        ] {
+            assert_eq!(env.answer(text).as_deref(), answer, "{text}");
+        }
+    }
+
+    #[test]
+    fn impossible_settings_are_refused() {
+        for config in [
+            ArithmeticConfig { levels: vec![1], ..Default::default() },
+            ArithmeticConfig { levels: vec![], ..Default::default() },
+            ArithmeticConfig { max_value: 0, operators: vec![Operator::Add], ..Default::default() },
+        ] {
+            assert!(Arithmetic::new(config).is_err());
+        }
+    }
+}
