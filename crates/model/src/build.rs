@@ -35,7 +35,9 @@ const STD: f64 = 0.02;
 
 /// A parameter's id is its name (FNV-1a), so that optimizer state finds its parameter in another process too.
 fn id(name: &str) -> ParamId {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     ParamId::from(hash)
 }
 
@@ -48,12 +50,18 @@ struct Builder<'a, S> {
 impl<S: ParameterSource> Builder<'_, S> {
     fn matrix(&mut self, name: &str, shape: [usize; 2], std: f64) -> Result<Param<Tensor<2>>, S::Error> {
         let values = self.source.values(name, &shape, Start::Normal(std))?;
-        Ok(Param::initialized(id(name), Tensor::from_data(TensorData::new(values, shape), self.device).require_grad()))
+        Ok(Param::initialized(
+            id(name),
+            Tensor::from_data(TensorData::new(values, shape), self.device).require_grad(),
+        ))
     }
 
     fn vector(&mut self, name: &str, width: usize, start: f32) -> Result<Param<Tensor<1>>, S::Error> {
         let values = self.source.values(name, &[width], Start::Constant(start))?;
-        Ok(Param::initialized(id(name), Tensor::from_data(TensorData::new(values, [width]), self.device).require_grad()))
+        Ok(Param::initialized(
+            id(name),
+            Tensor::from_data(TensorData::new(values, [width]), self.device).require_grad(),
+        ))
     }
 
     fn linear(&mut self, name: &str, shape: [usize; 2], bias: bool, std: f64) -> Result<Linear, S::Error> {

@@ -71,8 +71,13 @@ pub fn save(
     write(&folder.join("model.safetensors"), &parameters(model))
 }
 
-/// The family that a folder's `config.json` names.
-pub(crate) fn family(json: &Map<String, Value>) -> Result<Family, String> {
+/// The family of a model folder.
+pub fn family_of(folder: &Path) -> Result<Family, ModelError> {
+    let (path, json) = config_json(folder)?;
+    family(&json).map_err(|message| ModelError::Config { path, message })
+}
+
+fn family(json: &Map<String, Value>) -> Result<Family, String> {
     match json.get("model_type") {
         Some(Value::String(name)) => Family::named(name),
         Some(other) => Err(format!("model_type = {other} is not a string")),

@@ -21,7 +21,7 @@ mod transformer;
 
 pub use batch::TokenBatch;
 pub use cache::KvCache;
-pub use checkpoint::{load, load_config, save};
+pub use checkpoint::{family_of, load, load_config, save};
 pub use config::{Heads, ModelConfig, RopeConfig, RopeScaling};
 pub use error::ModelError;
 pub use logprobs::{TokenLogprobs, token_logprobs};

@@ -8,5 +8,5 @@ mod play;
 mod policy;
 
 pub use limits::Limits;
-pub use play::{Game, Played, play};
+pub use play::{Game, Played, opening, play};
 pub use policy::{Completion, Context, Policy, PolicyError};

@@ -112,15 +112,7 @@ pub fn play(
 impl Game<'_> {
     /// The messages before the first assistant turn.
     pub fn opening(&self, task: &Task) -> Vec<Message> {
-        let mut messages = task.messages.clone();
-        if self.describe_tools && !self.env.tools().is_empty() {
-            let text = self.format.describe(self.env.tools());
-            match messages.first_mut().filter(|first| first.role == Role::System) {
-                Some(system) => system.content = format!("{}\n\n{text}", system.content),
-                None => messages.insert(0, Message::new(Role::System, text)),
-            }
-        }
-        messages
+        opening(self.env, self.format, self.describe_tools, task)
     }
 
     /// Ends trajectories that have no room for another token.
@@ -257,6 +249,19 @@ impl Game<'_> {
             .collect();
         self.chat.follow(&messages, turn.finish == Finish::EndOfTurn)
     }
+}
+
+/// The messages before the first assistant turn: the task's own, and the description of the tools.
+pub fn opening(env: &dyn Env, format: &dyn CallFormat, describe_tools: bool, task: &Task) -> Vec<Message> {
+    let mut messages = task.messages.clone();
+    if describe_tools && !env.tools().is_empty() {
+        let text = format.describe(env.tools());
+        match messages.first_mut().filter(|first| first.role == Role::System) {
+            Some(system) => system.content = format!("{}\n\n{text}", system.content),
+            None => messages.insert(0, Message::new(Role::System, text)),
+        }
+    }
+    messages
 }
 
 /// The output of a call that was not run.

@@ -1,3 +1,32 @@
 //! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning, evaluation.
 
 pub mod backend;
+pub mod config;
+pub mod curve;
+mod error;
+mod evaluate;
+mod gradients;
+mod learner;
+pub mod metrics;
+mod micro_batch;
+mod optimizer;
+mod order;
+mod policy;
+pub mod progress;
+mod record;
+pub mod run_dir;
+pub mod runs;
+pub mod scratch;
+mod setup;
+pub mod sft;
+mod step;
+pub mod whole_folder;
+mod workers;
+
+pub use error::TrainError;
+pub use evaluate::{Evaluation, evaluate};
+pub use optimizer::{Optimizer, Update};
+pub use policy::ModelPolicy;
+pub use record::{StepRecord, Times};
+pub use setup::{Setup, sampling, tokenizer};
+pub use step::Trainer;

@@ -1,0 +1,247 @@
+//! The run file: one TOML describes one run. Unknown keys are refused, with their line.
+
+mod load;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use turnwise_envs::{EnvConfig, RewardConfig};
+use turnwise_rl::{AdvantageConfig, FilterConfig, LossConfig, ShapingConfig, WeightsConfig};
+use turnwise_tools::executor::ExecutorConfig;
+use turnwise_tools::format::FormatName;
+
+pub use load::{ConfigError, ScoreConfig, load, load_score, to_toml};
+
+/// One training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Hugging Face folder of the model to start from.
+    pub model: PathBuf,
+    /// The task family and its tools.
+    pub env: EnvConfig,
+    /// Playing episodes.
+    #[serde(default)]
+    pub rollout: RolloutConfig,
+    /// Turn rewards.
+    #[serde(default)]
+    pub reward: RewardConfig,
+    /// Partial credit for failed trajectories.
+    #[serde(default)]
+    pub shaping: ShapingConfig,
+    /// The advantage estimator.
+    #[serde(default)]
+    pub advantage: AdvantageConfig,
+    /// Trajectories left out of the loss.
+    #[serde(default)]
+    pub filter: FilterConfig,
+    /// Normalisation of the loss.
+    #[serde(default)]
+    pub weights: WeightsConfig,
+    /// The policy loss.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// From gradients to weights.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// Length of the run, its seed and its checkpoints.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// Held-out evaluation.
+    #[serde(default)]
+    pub eval: EvalConfig,
+}
+
+/// Supervised fine-tuning on an environment's demonstrations: a run file of its own (`turnwise sft`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SftConfig {
+    /// What to start from.
+    pub model: StartConfig,
+    /// The task family that writes the demonstrations.
+    pub env: EnvConfig,
+    /// Seed of the weights and of the order of demonstrations.
+    #[serde(default)]
+    pub seed: u64,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Demonstrations per step.
+    pub batch: usize,
+    /// From gradients to weights; the learning rate falls to a tenth along a cosine.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// Evaluation after the last step.
+    #[serde(default)]
+    pub eval: EvalConfig,
+    /// Playing episodes, for the evaluation.
+    #[serde(default)]
+    pub rollout: RolloutConfig,
+}
+
+/// What supervised fine-tuning starts from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StartConfig {
+    /// A Hugging Face folder.
+    Folder(PathBuf),
+    /// Random weights and a tokenizer made from the demonstrations.
+    Scratch(ScratchConfig),
+}
+
+/// A Llama-shaped model with random weights. The vocabulary is a byte-level BPE.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScratchConfig {
+    /// Entries of the vocabulary at most; at least 256 bytes and the chat tokens.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Longest context in tokens.
+    pub max_position: usize,
+}
+
+/// Playing episodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RolloutConfig {
+    /// Tasks per step.
+    pub groups: usize,
+    /// Trajectories per task, `G`.
+    pub samples: usize,
+    /// Turns per trajectory at most.
+    pub max_turns: usize,
+    /// Sampled tokens per turn at most.
+    pub max_turn_tokens: usize,
+    /// Tokens per trajectory at most, prompt and tool output included.
+    pub max_tokens: usize,
+    /// Tokens of one observation at most; more is cut in the middle.
+    pub max_observation_tokens: usize,
+    /// How tool calls are written.
+    pub format: FormatName,
+    /// Whether the system message describes the tools. A model that was trained on them doesn't need it.
+    pub describe_tools: bool,
+    /// How tokens are drawn.
+    pub sampling: SamplingConfig,
+    /// What runs the calls.
+    pub executor: ExecutorConfig,
+}
+
+impl Default for RolloutConfig {
+    fn default() -> Self {
+        Self {
+            groups: 16,
+            samples: 8,
+            max_turns: 8,
+            max_turn_tokens: 256,
+            max_tokens: 2048,
+            max_observation_tokens: 256,
+            format: FormatName::Hermes,
+            describe_tools: true,
+            sampling: SamplingConfig::default(),
+            executor: ExecutorConfig::default(),
+        }
+    }
+}
+
+/// Drawing tokens while training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplingConfig {
+    /// Divides the logits; above 0.
+    pub temperature: f64,
+    /// Keep this many of the likeliest tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keep the smallest set whose probability reaches this; 1 keeps all.
+    pub top_p: f64,
+    /// Keep tokens at least this likely relative to the likeliest; 0 keeps all.
+    pub min_p: f64,
+}
+
+impl Default for SamplingConfig {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0 }
+    }
+}
+
+/// AdamW with linear warm-up and clipping by global norm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Learning rate after warm-up.
+    pub lr: f64,
+    /// Steps over which the learning rate grows from 0.
+    pub warmup: usize,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// The gradient's global norm at most; 0 switches clipping off.
+    pub clip_norm: f64,
+    /// Optimizer steps per batch of rollouts.
+    pub minibatches: usize,
+    /// Tokens (padding included) per forward pass at most.
+    pub micro_batch_tokens: usize,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            lr: 1e-6,
+            warmup: 10,
+            beta1: 0.9,
+            beta2: 0.95,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+            minibatches: 1,
+            micro_batch_tokens: 8192,
+        }
+    }
+}
+
+/// Length of the run, its seed and its checkpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Seed of everything random in the run.
+    pub seed: u64,
+    /// Steps.
+    pub steps: usize,
+    /// Steps between checkpoints; the last step always makes one.
+    pub checkpoint_every: usize,
+    /// Steps between evaluations; 0 evaluates before and after only.
+    pub eval_every: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { seed: 0, steps: 100, checkpoint_every: 50, eval_every: 0 }
+    }
+}
+
+/// Held-out evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// Held-out tasks.
+    pub tasks: usize,
+    /// Trajectories per task.
+    pub samples: usize,
+    /// Temperature; 0 is greedy.
+    pub temperature: f64,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self { tasks: 256, samples: 1, temperature: 1.0 }
+    }
+}

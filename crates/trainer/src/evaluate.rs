@@ -1,0 +1,112 @@
+//! Held-out evaluation: accuracy and manners of a policy on tasks that training never sees.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use turnwise_envs::{RewardConfig, Task, score};
+use turnwise_model::Transformer;
+use turnwise_rollout::{Game, play};
+use turnwise_sampler::Sampling;
+use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Trajectory};
+
+use crate::config::EvalConfig;
+use crate::error::TrainError;
+use crate::policy::ModelPolicy;
+use crate::workers;
+
+/// Random streams of evaluations never meet those of training steps.
+const EVALUATION: u64 = u64::MAX;
+
+/// What an evaluation found. Shares are between 0 and 1.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Trajectories played.
+    pub trajectories: usize,
+    /// Share of trajectories whose final answer is right.
+    pub accuracy: f64,
+    /// Share of valid calls whose execution went well.
+    pub tool_success: f64,
+    /// Share of turns that broke the format.
+    pub violations: f64,
+    /// Turns per trajectory.
+    pub turns: f64,
+    /// Accuracy by level of the task.
+    pub levels: BTreeMap<u32, f64>,
+}
+
+/// Counts from which shares are taken.
+#[derive(Default)]
+pub(crate) struct Tally {
+    trajectories: usize,
+    correct: usize,
+    turns: usize,
+    violations: usize,
+    executed: usize,
+    succeeded: usize,
+    levels: BTreeMap<u32, (usize, usize)>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, level: u32, played: &Trajectory, scored: &ScoredTrajectory) {
+        self.trajectories += 1;
+        self.correct += usize::from(scored.correct);
+        self.turns += played.turns.len();
+        self.violations += scored.turns.iter().filter(|turn| turn.fmt < 0.0).count();
+        for call in played.turns.iter().flat_map(|turn| &turn.calls) {
+            if let CallRecord::Executed { output, .. } = call {
+                self.executed += 1;
+                self.succeeded += usize::from(output.status == OutputStatus::Ok);
+            }
+        }
+        let level = self.levels.entry(level).or_default();
+        level.0 += usize::from(scored.correct);
+        level.1 += 1;
+    }
+
+    pub(crate) fn evaluation(&self) -> Evaluation {
+        Evaluation {
+            trajectories: self.trajectories,
+            accuracy: share(self.correct, self.trajectories),
+            tool_success: share(self.succeeded, self.executed),
+            violations: share(self.violations, self.turns),
+            turns: share(self.turns, self.trajectories),
+            levels: self.levels.iter().map(|(level, (right, all))| (*level, share(*right, *all))).collect(),
+        }
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Plays the first held-out tasks. The same model, seed and configuration give the same result, and every evaluation
+/// of a run draws the same random numbers.
+pub fn evaluate(
+    model: &Transformer,
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    seed: u64,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Evaluation, TrainError> {
+    let tasks: Vec<&Task> = game.env.held_out().iter().take(config.tasks).collect();
+    let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
+    let workers = workers::count(&model.device());
+    let mut tally = Tally::default();
+    // A bounded number of trajectories at a time, so that the cache stays small.
+    let at_once = (256 / config.samples.max(1)).max(1);
+    for (part, tasks) in tasks.chunks(at_once).enumerate() {
+        let mut policy = ModelPolicy::new(model, sampling, workers, seed, EVALUATION);
+        let before = part * at_once * config.samples;
+        let total = config.tasks.min(game.env.held_out().len()) * config.samples;
+        let played = play(game, tasks, config.samples as u32, &mut policy, &mut |done, _| {
+            progress(before + done, total)
+        })?;
+        for (task, group) in tasks.iter().zip(&played.groups) {
+            for trajectory in group {
+                tally.add(task.level, trajectory, &score(game.env, task, trajectory, rewards));
+            }
+        }
+    }
+    Ok(tally.evaluation())
+}

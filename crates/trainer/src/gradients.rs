@@ -1,0 +1,61 @@
+//! Sums of gradients and their global norm.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor};
+use turnwise_model::Transformer;
+
+/// Adds gradients up, parameter by parameter, in the order given.
+pub(crate) fn sum(model: &Transformer, all: Vec<GradientsParams>) -> GradientsParams {
+    struct Add<'a>(&'a mut GradientsParams, GradientsParams);
+    impl ModuleVisitor for Add<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(new) = self.1.remove::<D>(param.id) {
+                let total = match self.0.remove::<D>(param.id) {
+                    Some(old) => old + new,
+                    None => new,
+                };
+                self.0.register(param.id, total);
+            }
+        }
+    }
+    let mut all = all.into_iter();
+    let mut total = all.next().unwrap_or_default();
+    for gradients in all {
+        model.visit(&mut Add(&mut total, gradients));
+    }
+    total
+}
+
+/// The square root of the sum of all squared entries, taken in f64 over per-parameter sums in f32.
+pub(crate) fn global_norm(model: &Transformer, gradients: &GradientsParams) -> f64 {
+    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.get::<D>(param.id) {
+                self.1.push(gradient.cast(DType::F32).square().sum());
+            }
+        }
+    }
+    let mut squares = Squares(gradients, Vec::new());
+    model.visit(&mut squares);
+    if squares.1.is_empty() {
+        return 0.0;
+    }
+    let sums: Vec<f32> =
+        Tensor::cat(squares.1, 0).into_data().try_into_vec().expect("sums were taken in f32");
+    sums.into_iter().map(f64::from).sum::<f64>().sqrt()
+}
+
+/// Multiplies every gradient.
+pub(crate) fn scale(model: &Transformer, gradients: &mut GradientsParams, factor: f64) {
+    struct Scale<'a>(&'a mut GradientsParams, f64);
+    impl ModuleVisitor for Scale<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.remove::<D>(param.id) {
+                self.0.register(param.id, gradient.mul_scalar(self.1));
+            }
+        }
+    }
+    model.visit(&mut Scale(gradients, factor));
+}

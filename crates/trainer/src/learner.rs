@@ -1,0 +1,136 @@
+//! From rows of tokens to one summed gradient: micro-batches over workers, added up in a fixed order.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use turnwise_model::{TokenBatch, Transformer, token_logprobs};
+use turnwise_rl::{LossBatch, LossConfig, LossSums, Sample};
+
+use crate::gradients::sum;
+use crate::{micro_batch, workers};
+
+/// How rows are cut into micro-batches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Split {
+    /// Tokens per micro-batch at most, padding included.
+    pub(crate) tokens: usize,
+    /// Workers.
+    pub(crate) workers: usize,
+}
+
+/// Runs `loss` on each micro-batch of rows with the given lengths and adds up the gradients. `loss` gets a model to
+/// differentiate and the indices of its rows, and returns the micro-batch's share of the loss and what else the caller
+/// wants to know. The result depends on the split only through rounding, and not at all on timing.
+pub(crate) fn accumulate<S: Send>(
+    model: &Transformer,
+    lengths: &[usize],
+    split: Split,
+    loss: impl Fn(&Transformer, &[usize]) -> (Tensor<1>, S) + Sync,
+) -> (GradientsParams, Vec<S>) {
+    let batches = micro_batch::plan(lengths, split.tokens, split.workers);
+    let workers = split.workers.min(batches.len()).max(1);
+    let shares: Vec<Vec<&[usize]>> =
+        (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
+    let results = workers::run(shares, |share| {
+        // Leaves of its own: a worker whose graph shared them would wait for the others' graphs.
+        let model = model.valid().train();
+        let mut total = Vec::new();
+        let mut told = Vec::new();
+        for rows in share {
+            let (loss, tell) = loss(&model, rows);
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            total = vec![sum(&model, total.into_iter().chain([gradients]).collect())];
+            told.push(tell);
+        }
+        (total, told)
+    });
+    let (gradients, told): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    (sum(model, gradients.into_iter().flatten().collect()), told.into_iter().flatten().collect())
+}
+
+/// What one pass over a minibatch showed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PolicyStats {
+    /// The loss.
+    pub(crate) loss: f64,
+    /// Weighted sums over its tokens.
+    pub(crate) sums: LossSums,
+    /// Largest `|logp - old_logp|` over the trained tokens: how far the trainer's numbers are from the sampler's.
+    pub(crate) logprob_gap: f64,
+}
+
+/// The gradient of the policy loss over samples with their token weights.
+pub(crate) fn policy_gradient(
+    model: &Transformer,
+    reference: Option<&Transformer>,
+    samples: &[&Sample],
+    weights: &[Vec<f32>],
+    config: &LossConfig,
+    temperature: f64,
+    split: Split,
+) -> (GradientsParams, PolicyStats) {
+    let lengths: Vec<usize> = samples.iter().map(|sample| sample.len()).collect();
+    let device = model.device().without_autodiff();
+    let terms = config.loss().terms();
+    let (gradients, told) = accumulate(model, &lengths, split, |model, rows| {
+        let picked: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
+        let batch = TokenBatch::new(&picked.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
+        let float = |column: &dyn Fn(usize) -> Vec<f32>| {
+            rectangle(rows.iter().map(|&row| column(row)), batch.columns, &device)
+        };
+        let old = float(&|row| samples[row].old_logprobs.clone());
+        let weight = float(&|row| weights[row].clone());
+        let wanted: Vec<bool> = picked
+            .iter()
+            .zip(rows)
+            .flat_map(|(sample, &row)| {
+                let trained = (0..batch.columns).map(move |t| t < sample.len() && weights[row][t] != 0.0);
+                trained.collect::<Vec<_>>()
+            })
+            .collect();
+        let now = token_logprobs(model, &batch, &wanted, temperature, terms.entropy > 0.0);
+        let turns: Vec<i32> = picked
+            .iter()
+            .flat_map(|sample| (0..batch.columns).map(|t| sample.turns.get(t).map_or(0, |&turn| turn as i32)))
+            .collect();
+        let columns = LossBatch {
+            ref_logprobs: reference
+                .map(|reference| token_logprobs(reference, &batch, &wanted, temperature, false).logprobs),
+            entropies: now.entropies,
+            turns: Some(Tensor::<2, Int>::from_data(
+                TensorData::new(turns, [rows.len(), batch.columns]),
+                &device,
+            )),
+            rollout_logprobs: Some(old.clone()),
+            ..LossBatch::new(old.clone(), float(&|row| samples[row].advantages.clone()), weight.clone())
+        };
+        let trained = weight.clone().not_equal_elem(0.0).float();
+        let gap = ((now.logprobs.clone().inner() - old) * trained).abs().max().into_scalar::<f32>();
+        let output = config.loss().evaluate(now.logprobs, &columns);
+        let stats = PolicyStats {
+            loss: f64::from(output.loss.clone().inner().into_scalar::<f32>()),
+            sums: output.stats.sums(&weight),
+            logprob_gap: f64::from(gap),
+        };
+        (output.loss, stats)
+    });
+    let mut total = PolicyStats::default();
+    for part in told {
+        total.loss += part.loss;
+        total.sums += part.sums;
+        total.logprob_gap = total.logprob_gap.max(part.logprob_gap);
+    }
+    (gradients, total)
+}
+
+/// Rows of different lengths as `[B, columns]`, padded with 0.
+fn rectangle(rows: impl Iterator<Item = Vec<f32>>, columns: usize, device: &Device) -> Tensor<2> {
+    let mut count = 0;
+    let mut values = Vec::new();
+    for row in rows {
+        count += 1;
+        values.extend_from_slice(&row);
+        values.resize(count * columns, 0.0);
+    }
+    Tensor::from_data(TensorData::new(values, [count, columns]), device)
+}

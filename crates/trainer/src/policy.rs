@@ -1,0 +1,64 @@
+//! The local model as a policy: one generator per worker, each with the cache of its own sequences.
+
+use turnwise_model::Transformer;
+use turnwise_rollout::{Completion, Context, Policy, PolicyError};
+use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_trajectory::TokenId;
+
+use crate::workers;
+
+/// Samples turns from a model. Trajectories are dealt to workers by their index, so a trajectory stays with its cache.
+pub struct ModelPolicy {
+    generators: Vec<Generator>,
+    seed: u64,
+    step: u64,
+}
+
+impl ModelPolicy {
+    /// A policy for one play. `seed` and `step` name its random streams; the model must not track gradients.
+    pub fn new(model: &Transformer, sampling: Sampling, workers: usize, seed: u64, step: u64) -> Self {
+        let generators = (0..workers.max(1)).map(|_| Generator::new(model.clone(), sampling)).collect();
+        Self { generators, seed, step }
+    }
+}
+
+/// FNV-1a: the same in every build.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Policy for ModelPolicy {
+    fn complete(
+        &mut self,
+        contexts: &[Context<'_>],
+        stop: &[TokenId],
+    ) -> Result<Vec<Completion>, PolicyError> {
+        let workers = self.generators.len();
+        let rule = StopRule { tokens: stop, strings: &[], decode: None };
+        let mut shares: Vec<(&mut Generator, Vec<usize>)> =
+            self.generators.iter_mut().map(|generator| (generator, Vec::new())).collect();
+        for (at, context) in contexts.iter().enumerate() {
+            shares[context.index % workers].1.push(at);
+        }
+        let (seed, step) = (self.seed, self.step);
+        let completed = workers::run(shares, |(generator, share)| {
+            let requests: Vec<Request<'_>> = share
+                .iter()
+                .map(|&at| {
+                    let c = &contexts[at];
+                    let id =
+                        SequenceId { seed, step, task: hash(c.task), sample: c.sample, turn: c.turn as u32 };
+                    Request { key: c.index as u64, tokens: c.tokens, max_new: c.max_new, rng: id.rng() }
+                })
+                .collect();
+            let turns = generator.complete(&requests, &rule);
+            share.into_iter().zip(turns).collect::<Vec<_>>()
+        });
+        let mut all: Vec<_> = completed.into_iter().flatten().collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(all
+            .into_iter()
+            .map(|(_, turn)| Completion { tokens: turn.tokens, logprobs: turn.logprobs, finish: turn.finish })
+            .collect())
+    }
+}

@@ -1,0 +1,181 @@
+//! What a step leaves behind: one line of metrics, and one line per group of rollouts.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use turnwise_rl::ScoredGroup;
+use turnwise_rollout::Played;
+use turnwise_trajectory::{CallRecord, Group, OutputStatus, ScoredTrajectory, Stop, Trajectory};
+
+use crate::evaluate::Tally;
+use crate::learner::PolicyStats;
+use crate::optimizer::Update;
+
+/// Wall time of the phases of a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub(crate) rollout: Duration,
+    pub(crate) score: Duration,
+    pub(crate) train: Duration,
+}
+
+/// A finished step.
+pub struct StepRecord {
+    pub(crate) step: usize,
+    pub(crate) levels: Vec<u32>,
+    pub(crate) played: Played,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) scored: Vec<ScoredGroup>,
+    pub(crate) learned: Vec<(PolicyStats, Update)>,
+    pub(crate) times: Times,
+}
+
+/// A group as a line of `rollouts/step_*.jsonl`. `turnwise score` reads it too: the first two keys are its input.
+#[derive(Serialize)]
+struct GroupLine<'a> {
+    group: &'a str,
+    trajectories: Vec<TrajectoryLine<'a>>,
+    step: usize,
+    level: u32,
+    estimator: &'a str,
+    norm_scope: &'a str,
+    rewards: &'a [Vec<f64>],
+    returns: &'a [Vec<f64>],
+    advantages: &'a [Vec<f64>],
+    dropped: Value,
+}
+
+#[derive(Serialize)]
+struct TrajectoryLine<'a> {
+    #[serde(flatten)]
+    scored: &'a ScoredTrajectory,
+    played: &'a Trajectory,
+}
+
+impl StepRecord {
+    /// One JSON line per group.
+    pub fn rollout_lines(&self) -> Vec<String> {
+        let groups = self.groups.iter().zip(&self.played.groups).zip(self.scored.iter().zip(&self.levels));
+        groups
+            .map(|((group, played), (scored, &level))| {
+                let line = GroupLine {
+                    group: &group.group,
+                    trajectories: group
+                        .trajectories
+                        .iter()
+                        .zip(played)
+                        .map(|(scored, played)| TrajectoryLine { scored, played })
+                        .collect(),
+                    step: self.step,
+                    level,
+                    estimator: &scored.estimator,
+                    norm_scope: &scored.norm_scope,
+                    rewards: &scored.rewards,
+                    returns: &scored.returns,
+                    advantages: &scored.advantages,
+                    dropped: json!(scored.dropped),
+                };
+                serde_json::to_string(&line).expect("a record holds no map with odd keys and no NaN")
+            })
+            .collect()
+    }
+
+    /// The step's line of `metrics.jsonl`. Keys that start with `time_` are wall time in seconds and differ between
+    /// two runs of the same seed; all others are the same on a CPU backend.
+    pub fn metrics(&self) -> Map<String, Value> {
+        let mut metrics = self.rollout_metrics();
+        let (stats, updates): (Vec<PolicyStats>, Vec<Update>) = self.learned.iter().copied().unzip();
+        let n = stats.len().max(1) as f64;
+        let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
+        let learned = json!({
+            "loss": mean(&|s| s.loss),
+            "ratio": mean(&|s| s.sums.means().ratio),
+            "clipped": mean(&|s| s.sums.means().clipped),
+            "old_kl": mean(&|s| s.sums.means().old_kl),
+            "ref_kl": mean(&|s| s.sums.means().ref_kl),
+            "logprob_gap": stats.first().map_or(0.0, |s| s.logprob_gap),
+            "grad_norm": updates.iter().map(|u| u.grad_norm).sum::<f64>() / n,
+            "lr": updates.last().map_or(0.0, |u| u.lr),
+            "updates": updates.len(),
+            "time_rollout": self.times.rollout.as_secs_f64(),
+            "time_score": self.times.score.as_secs_f64(),
+            "time_train": self.times.train.as_secs_f64(),
+        });
+        metrics.extend(learned.as_object().expect("an object").clone());
+        metrics
+    }
+
+    /// The step in a line.
+    pub fn sentence(&self, steps: usize) -> String {
+        let m = self.metrics();
+        let number = |key: &str| m[key].as_f64().unwrap_or_default();
+        let seconds = number("time_rollout") + number("time_score") + number("time_train");
+        format!(
+            "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, loss {:.4}, |grad| {:.2}, {seconds:.1} s",
+            self.step + 1,
+            100.0 * number("accuracy"),
+            number("reward"),
+            100.0 * number("violations"),
+            number("turns"),
+            number("loss"),
+            number("grad_norm"),
+        )
+    }
+
+    fn rollout_metrics(&self) -> Map<String, Value> {
+        let mut tally = Tally::default();
+        let (mut tokens, mut sampled, mut logprobs) = (0_usize, 0_usize, 0.0_f64);
+        let (mut truncated, mut dummy_first, mut all_right, mut all_wrong) = (0, 0, 0, 0);
+        let mut rewards = 0.0;
+        for ((group, played), &level) in self.groups.iter().zip(&self.played.groups).zip(&self.levels) {
+            let right = group.trajectories.iter().filter(|t| t.correct).count();
+            all_right += usize::from(right == group.trajectories.len());
+            all_wrong += usize::from(right == 0);
+            for (scored, played) in group.trajectories.iter().zip(played) {
+                tally.add(level, played, scored);
+                tokens += played.len();
+                sampled += played.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>();
+                logprobs += played.turns.iter().flat_map(|t| &t.logprobs).map(|&l| f64::from(l)).sum::<f64>();
+                truncated += usize::from(played.stop != Stop::Answer);
+                dummy_first += usize::from(played.turns.first().is_some_and(is_dummy));
+                rewards += scored.turns.iter().map(|turn| turn.total()).sum::<f64>();
+            }
+        }
+        let summary = tally.evaluation();
+        let n = summary.trajectories.max(1) as f64;
+        let groups = self.groups.len().max(1) as f64;
+        let dropped = self.scored.iter().flat_map(|group| &group.dropped).filter(|d| d.is_some()).count();
+        let value = json!({
+            "step": self.step,
+            "accuracy": summary.accuracy,
+            "reward": rewards / n,
+            "turns": summary.turns,
+            "tokens": tokens as f64 / n,
+            "sampled_tokens": sampled as f64 / n,
+            "tool_success": summary.tool_success,
+            "violations": summary.violations,
+            "truncated": truncated as f64 / n,
+            "dummy_first_call": dummy_first as f64 / n,
+            "groups_all_right": all_right as f64 / groups,
+            "groups_all_wrong": all_wrong as f64 / groups,
+            "dropped": dropped as f64 / n,
+            "executor_faults": self.played.faults.len(),
+            // The mean of -log p over sampled tokens estimates the entropy of the policy without another pass.
+            "entropy": if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 },
+        });
+        value.as_object().expect("an object").clone()
+    }
+}
+
+/// A first call that can't tell the policy anything: it ran and printed nothing. It satisfies the rule of the first
+/// turn all the same, so its rate is worth watching.
+fn is_dummy(turn: &turnwise_trajectory::Turn) -> bool {
+    !turn.calls.is_empty()
+        && turn.calls.iter().all(|call| match call {
+            CallRecord::Executed { output, .. } => {
+                output.status == OutputStatus::Ok && output.stdout.trim().is_empty() && output.value.is_none()
+            }
+            CallRecord::Malformed(_) => false,
+        })
+}

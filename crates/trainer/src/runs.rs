@@ -1,0 +1,220 @@
+//! Whole runs: the cold start and the training run, from a configuration to files on disk.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use tokenizers::Tokenizer;
+use turnwise_envs::RewardConfig;
+use turnwise_model::{Transformer, family::Family, family_of, load, load_config, save};
+use turnwise_rollout::opening;
+
+use crate::config::{RunConfig, SftConfig, StartConfig, to_toml};
+use crate::curve;
+use crate::error::TrainError;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::progress::Progress;
+use crate::run_dir::{RunDir, RunEnvironment};
+use crate::scratch;
+use crate::setup::{Setup, tokenizer};
+use crate::sft::{fine_tune, transcript};
+use crate::step::Trainer;
+use crate::whole_folder;
+
+/// Where a run happens.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// Its name, for the record.
+    pub device_name: String,
+    /// The git commit of the current directory, for the record.
+    pub git_commit: Option<String>,
+}
+
+/// A finished training run.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Held-out evaluation before the first step.
+    pub before: Evaluation,
+    /// Held-out evaluation after the last step.
+    pub after: Evaluation,
+    /// The run directory.
+    pub run: PathBuf,
+}
+
+/// Trains a policy. The run directory is made only when everything that the run needs has been opened.
+pub fn train(
+    config: &RunConfig,
+    place: &Place,
+    run: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Finished, TrainError> {
+    let model = load(&config.model, &place.device.clone().autodiff())?;
+    let context = model.config().max_position;
+    let setup = Setup::open(&config.env, &config.rollout, tokenizer(&config.model)?, context)?;
+    let run = RunDir::create(
+        run,
+        &to_toml(config),
+        &RunEnvironment {
+            version: env!("CARGO_PKG_VERSION").into(),
+            device: place.device_name.clone(),
+            executor: setup.executor.describe(),
+            git_commit: place.git_commit.clone(),
+        },
+    )?;
+    let mut metrics = run.metrics()?;
+    let mut trainer = Trainer::new(config.clone(), setup, model);
+    let before = measure(&trainer, config, "evaluating", progress)?;
+    progress.line(&format!("before: {}", sentence(&before)));
+    let (mut accuracy, mut marks) = (Vec::new(), vec![(0, before.accuracy)]);
+    let (steps, per_step) = (config.train.steps, config.rollout.groups * config.rollout.samples);
+    for step in 0..steps {
+        progress.phase("rollouts", per_step as u64);
+        let record = trainer.step(step, &mut |done, _| progress.advance(done as u64))?;
+        let mut line = record.metrics();
+        accuracy.push(line["accuracy"].as_f64().unwrap_or_default());
+        run.write_rollouts(step, &record.rollout_lines())?;
+        progress.phase("steps", steps as u64);
+        progress.advance(step as u64 + 1);
+        progress.line(&record.sentence(steps));
+        let done = step + 1;
+        let every = config.train.eval_every;
+        if every > 0 && done % every == 0 && done < steps {
+            let now = measure(&trainer, config, "evaluating", progress)?;
+            marks.push((done, now.accuracy));
+            line.insert("held_out_accuracy".into(), now.accuracy.into());
+        }
+        metrics
+            .append(&line)
+            .map_err(|source| TrainError::Input(format!("metrics.jsonl: cannot write: {source}")))?;
+        if done == steps || done % config.train.checkpoint_every.max(1) == 0 {
+            checkpoint(&run, &trainer, config, done)?;
+        }
+    }
+    let after = measure(&trainer, config, "evaluating", progress)?;
+    marks.push((steps, after.accuracy));
+    let title =
+        format!("Share of right answers per step, {} ({})", config.advantage.name(), run.path().display());
+    run.write_file("curve.svg", curve::svg(&title, &accuracy, &marks).as_bytes())?;
+    let evaluations = serde_json::json!({ "before": before, "after": after });
+    run.write_file("evaluation.json", (evaluations.to_string() + "\n").as_bytes())?;
+    Ok(Finished { before, after, run: run.path().to_path_buf() })
+}
+
+fn measure(
+    trainer: &Trainer,
+    config: &RunConfig,
+    phase: &str,
+    progress: &mut dyn Progress,
+) -> Result<Evaluation, TrainError> {
+    let mut started = false;
+    evaluate(
+        &trainer.model().valid(),
+        &trainer.setup().game(),
+        &config.eval,
+        &config.reward,
+        config.train.seed,
+        &mut |done, total| {
+            if !started {
+                progress.phase(phase, total as u64);
+                started = true;
+            }
+            progress.advance(done as u64);
+        },
+    )
+}
+
+/// A complete model folder, and the optimizer's moments beside its weights.
+fn checkpoint(
+    run: &RunDir,
+    trainer: &Trainer,
+    config: &RunConfig,
+    step: usize,
+) -> Result<PathBuf, TrainError> {
+    run.write_checkpoint(step, |folder| {
+        let family = family_of(&config.model)?;
+        save(trainer.model(), family, Some(&config.model), folder)?;
+        trainer.optimizer().save(&folder.join("optimizer.bpk")).map_err(TrainError::Input)
+    })
+}
+
+/// An evaluation in words.
+pub fn sentence(e: &Evaluation) -> String {
+    format!(
+        "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns",
+        100.0 * e.accuracy,
+        100.0 * e.tool_success,
+        100.0 * e.violations,
+        e.turns
+    )
+}
+
+/// Fine-tunes a model on demonstrations and writes it as a Hugging Face folder.
+pub fn cold_start(
+    config: &SftConfig,
+    place: &Place,
+    out: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Evaluation, TrainError> {
+    if out.exists() {
+        return Err(crate::run_dir::RunDirError::Exists { path: out.into() }.into());
+    }
+    let device = place.device.clone().autodiff();
+    // The tokenizer of a new model, to be written beside it.
+    let mut made = None;
+    let (model, setup, start) = match &config.model {
+        StartConfig::Folder(folder) => {
+            let context = load_config(folder)?.max_position;
+            let setup = Setup::open(&config.env, &config.rollout, tokenizer(folder)?, context)?;
+            (load(folder, &device)?, setup, Some(folder.as_path()))
+        }
+        StartConfig::Scratch(shape) => {
+            let new = scratch_tokenizer(config, shape.vocab_size)?;
+            let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
+            let setup = Setup::open(&config.env, &config.rollout, new.clone(), model_config.max_position)?;
+            made = Some(new);
+            (Transformer::random(&model_config, config.seed, &device), setup, None)
+        }
+    };
+    progress.phase("steps", config.steps as u64);
+    let game = setup.game();
+    let model = fine_tune(model, &game, config, &mut |step, loss| {
+        progress.advance(step as u64 + 1);
+        if (step + 1) % 20 == 0 || step + 1 == config.steps {
+            progress.line(&format!("step {}/{}: loss {loss:.4}", step + 1, config.steps));
+        }
+    })?;
+    let model = model.valid();
+    progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
+    let rewards = RewardConfig::default();
+    let evaluation = evaluate(&model, &game, &config.eval, &rewards, config.seed, &mut |done, _| {
+        progress.advance(done as u64)
+    })?;
+    whole_folder::write(out, |folder| -> Result<(), TrainError> {
+        if let Some(tokenizer) = &made {
+            scratch::write_tokenizer(tokenizer, folder).map_err(TrainError::Input)?;
+        }
+        let family = match start {
+            Some(folder) => family_of(folder)?,
+            None => Family::named("llama").map_err(TrainError::Input)?,
+        };
+        Ok(save(&model, family, start, folder)?)
+    })?;
+    Ok(evaluation)
+}
+
+/// Demonstrations that a new model's tokenizer is made from.
+const TOKENIZER_TEXTS: u64 = 2000;
+
+fn scratch_tokenizer(config: &SftConfig, vocab_size: usize) -> Result<Tokenizer, TrainError> {
+    let (env, format) = (config.env.open()?, config.rollout.format.build());
+    let texts: Vec<String> = (0..TOKENIZER_TEXTS)
+        .filter_map(|index| env.demonstration(index))
+        .flat_map(|demonstration| {
+            let opening = opening(&*env, &*format, config.rollout.describe_tools, &demonstration.task);
+            transcript(&*format, &opening, &demonstration)
+        })
+        .collect();
+    scratch::tokenizer(&texts, vocab_size).map_err(TrainError::Input)
+}

@@ -1,0 +1,154 @@
+//! One training step. This file is the only orchestration; everything it calls knows one thing.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use turnwise_envs::{Task, score};
+use turnwise_model::Transformer;
+use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
+use turnwise_rollout::{Played, play};
+use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory};
+
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::learner::{PolicyStats, Split, policy_gradient};
+use crate::optimizer::{Optimizer, Update};
+use crate::order::tasks_of_step;
+use crate::policy::ModelPolicy;
+use crate::record::{StepRecord, Times};
+use crate::setup::{Setup, sampling};
+use crate::workers;
+
+/// A run in memory: the policy, its optimizer, and what it plays with.
+pub struct Trainer {
+    config: RunConfig,
+    setup: Setup,
+    scorer: Scorer,
+    model: Option<Transformer>,
+    /// The policy before the first step, if the loss needs it.
+    reference: Option<Transformer>,
+    optimizer: Optimizer,
+    workers: usize,
+}
+
+impl Trainer {
+    /// A trainer before its first step. The model must be on an autodiff device.
+    pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
+        let needs_reference = config.loss.loss().terms().beta > 0.0;
+        Self {
+            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter.clone()),
+            reference: needs_reference.then(|| model.valid()),
+            optimizer: Optimizer::new(&config.optimizer),
+            workers: workers::count(&model.device()),
+            model: Some(model),
+            config,
+            setup,
+        }
+    }
+
+    /// The policy.
+    pub fn model(&self) -> &Transformer {
+        self.model.as_ref().expect("the policy is only away during an update")
+    }
+
+    /// What the policy plays with.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The optimizer.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// Plays, scores, learns. `progress` hears how many trajectories of the step have ended, of how many.
+    pub fn step(
+        &mut self,
+        step: usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<StepRecord, TrainError> {
+        let start = Instant::now();
+        let (tasks, played) = self.rollout(step, progress)?;
+        let rollout = start.elapsed();
+        let groups = self.reward(&tasks, &played);
+        let scored = self.scorer.score(&groups, step)?;
+        let samples = samples(&played, &scored);
+        let score = start.elapsed() - rollout;
+        let learned = self.learn(&samples);
+        let train = start.elapsed() - rollout - score;
+        let levels = tasks.iter().map(|task| task.level).collect();
+        let times = Times { rollout, score, train };
+        Ok(StepRecord { step, levels, played, groups, scored, learned, times })
+    }
+
+    /// Rollouts of this step's tasks.
+    fn rollout(
+        &self,
+        step: usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Vec<Task>, Played), TrainError> {
+        let (rollout, train) = (&self.config.rollout, &self.config.train);
+        let all = self.setup.env.train();
+        let tasks: Vec<Task> = tasks_of_step(train.seed, step, rollout.groups, all.len())
+            .into_iter()
+            .map(|index| all[index].clone())
+            .collect();
+        let model = self.model().valid();
+        let sampling = sampling(&rollout.sampling);
+        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64);
+        let refs: Vec<&Task> = tasks.iter().collect();
+        let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
+        Ok((tasks, played))
+    }
+
+    /// Turn rewards of every group.
+    fn reward(&self, tasks: &[Task], played: &Played) -> Vec<Group> {
+        let of = |task: &Task, trajectory: &Trajectory| ScoredTrajectory {
+            code: code_of(trajectory),
+            ..score(&*self.setup.env, task, trajectory, &self.config.reward)
+        };
+        let group = |(task, trajectories): (&Task, &Vec<Trajectory>)| Group {
+            group: task.id.clone(),
+            trajectories: trajectories.iter().map(|trajectory| of(task, trajectory)).collect(),
+        };
+        tasks.iter().zip(&played.groups).map(group).collect()
+    }
+
+    /// Updates the policy, once per minibatch.
+    fn learn(&mut self, samples: &[Sample]) -> Vec<(PolicyStats, Update)> {
+        let c = &self.config;
+        let trained: Vec<&Sample> = samples.iter().filter(|sample| sample.mask.contains(&true)).collect();
+        if trained.is_empty() {
+            return Vec::new();
+        }
+        let split = Split { tokens: c.optimizer.micro_batch_tokens, workers: self.workers };
+        let size = trained.len().div_ceil(c.optimizer.minibatches.max(1));
+        let token_limit = c.rollout.max_turns * c.rollout.max_turn_tokens;
+        let mut updates = Vec::new();
+        for minibatch in trained.chunks(size) {
+            let masks: Vec<Vec<bool>> = minibatch.iter().map(|sample| sample.mask.clone()).collect();
+            let weights = c.weights.token_weights(&masks, token_limit);
+            let model = self.model.take().expect("the policy is only away during an update");
+            let temperature = c.rollout.sampling.temperature;
+            let reference = self.reference.as_ref();
+            let (gradients, stats) =
+                policy_gradient(&model, reference, minibatch, &weights, &c.loss, temperature, split);
+            let (model, update) = self.optimizer.step(model, gradients);
+            self.model = Some(model);
+            updates.push((stats, update));
+        }
+        updates
+    }
+}
+
+/// Training columns of all trajectories, group by group.
+fn samples(played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
+    let groups = played.groups.iter().zip(scored);
+    groups
+        .flat_map(|(trajectories, group)| {
+            trajectories.iter().enumerate().map(|(i, trajectory)| {
+                Sample::new(trajectory, &group.advantages[i], group.dropped[i].is_none())
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! The sampler against the full forward pass, and against itself in other company.
+
+use burn::module::Module;
+use turnwise_model::{Heads, ModelConfig, RopeConfig, TokenBatch, Transformer, token_logprobs};
+use turnwise_sampler::{Completion, Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_tests::{device, max_abs_diff, values};
+
+const NO_STOP: StopRule<'static> = StopRule { tokens: &[], strings: &[], decode: None };
+
+fn model(seed: u64) -> Transformer {
+    let config = ModelConfig {
+        vocab_size: 50,
+        hidden_size: 32,
+        intermediate_size: 64,
+        num_layers: 2,
+        heads: Heads { query: 4, key_value: 2, dim: 8, qkv_bias: true, qk_norm: true, sliding_window: None },
+        max_position: 256,
+        norm_eps: 1e-6,
+        rope: RopeConfig { theta: 10_000.0, scaling: None },
+        tied_embeddings: true,
+    };
+    Transformer::random(&config, seed, &device().autodiff())
+}
+
+fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Request<'_> {
+    let rng = SequenceId { seed: 3, step: 0, task: 0, sample, turn }.rng();
+    Request { key: u64::from(sample), tokens, max_new, rng }
+}
+
+/// Log-probabilities of `tokens[from..]` by the trainer's function.
+fn recomputed(model: &Transformer, tokens: &[u32], from: usize, temperature: f64) -> Vec<f32> {
+    let batch = TokenBatch::new(&[tokens]);
+    values(token_logprobs(model, &batch, &vec![true; tokens.len()], temperature, false).logprobs)[from..].to_vec()
+}
+
+#[test]
+fn logprobs_of_sampler_and_trainer_agree_over_turns_of_different_lengths() {
+    let model = model(1);
+    for temperature in [0.7, 1.0] {
+        // Truncation changes what is drawn, not what is recorded.
+        let sampling = Sampling { temperature, top_k: 20, top_p: 0.9, min_p: 0.01 };
+        let mut generator = Generator::new(model.valid(), sampling);
+        let mut sequences: Vec<Vec<u32>> = (0..5).map(|i| (0..3 + 4 * i).map(|t| (t * 7 + i) % 50).collect()).collect();
+        for turn in 0..4 {
+            let requests: Vec<Request<'_>> = sequences
+                .iter()
+                .enumerate()
+                .map(|(i, tokens)| request(i as u32, turn, tokens, 4 + 3 * i))
+                .collect();
+            let turns = generator.complete(&requests, &NO_STOP);
+            for (i, (tokens, turn)) in sequences.iter_mut().zip(turns).enumerate() {
+                let from = tokens.len();
+                tokens.extend(&turn.tokens);
+                let diff = max_abs_diff(&turn.logprobs, &recomputed(&model, tokens, from, temperature));
+                assert!(diff <= 1e-4, "sequence {i}: log-probabilities differ by {diff}");
+                // An observation of another length for everyone.
+                tokens.extend((0..2 + i as u32 * 3).map(|t| (t + 11) % 50));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_is_the_same_alone_in_a_batch_and_in_another_order() {
+    let model = model(2).valid();
+    let prompts: Vec<Vec<u32>> = (0..7).map(|i| (0..5 + i).map(|t| (t * 3 + i) % 50).collect()).collect();
+    let play = |order: &[usize]| -> Vec<Completion> {
+        let mut generator = Generator::new(model.clone(), Sampling::default());
+        let requests: Vec<Request<'_>> = order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
+        let turns = generator.complete(&requests, &NO_STOP);
+        let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
+        sorted.sort_by_key(|(i, _)| *i);
+        sorted.into_iter().map(|(_, turn)| turn).collect()
+    };
+    let together = play(&[0, 1, 2, 3, 4, 5, 6]);
+    let reversed = play(&[6, 5, 4, 3, 2, 1, 0]);
+    for i in 0..prompts.len() {
+        let alone = play(&[i]).remove(0);
+        assert_eq!(together[i].tokens, alone.tokens, "sequence {i} alone");
+        assert_eq!(together[i].tokens, reversed[i].tokens, "sequence {i} in another slot");
+        assert!(max_abs_diff(&together[i].logprobs, &alone.logprobs) <= 1e-5);
+    }
+}
+
+#[test]
+fn sequences_that_end_leave_the_others_undisturbed() {
+    let model = model(4).valid();
+    let prompts: Vec<Vec<u32>> = (0..4_u32).map(|i| vec![i, i + 1, i + 2]).collect();
+    let run = |survivors: &[usize]| {
+        let mut generator = Generator::new(model.clone(), Sampling::default());
+        let first: Vec<Request<'_>> = (0..4).map(|i| request(i as u32, 0, &prompts[i], 6 + i)).collect();
+        let turns = generator.complete(&first, &NO_STOP);
+        let longer: Vec<Vec<u32>> =
+            prompts.iter().zip(&turns).map(|(p, t)| [p.as_slice(), &t.tokens, &[9, 9]].concat()).collect();
+        let second: Vec<Request<'_>> = survivors.iter().map(|&i| request(i as u32, 1, &longer[i], 8)).collect();
+        generator.complete(&second, &NO_STOP)
+    };
+    let all = run(&[0, 1, 2, 3]);
+    let some = run(&[1, 3]);
+    assert_eq!(some[0].tokens, all[1].tokens);
+    assert_eq!(some[1].tokens, all[3].tokens);
+}
