@@ -19,41 +19,44 @@ pub struct Ngram {
 impl Default for Ngram {
     fn default() -> Self {
         let number = |n| std::num::NonZeroUsize::new(n).expect("a positive number");
-        Self { n: number(3), buckets: number(1 << 16) }
+        Self { n: number(3), buckets: number(1 << 15) }
     }
 }
 
 impl Similarity for Ngram {
     fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError> {
-        let columns: Vec<Counts> = columns.iter().map(|code| self.counts(code)).collect();
+        let mut dense = vec![0.0; self.buckets.get()];
+        let columns: Vec<Counts> = columns.iter().map(|code| self.counts(code, &mut dense)).collect();
         Ok(rows
             .iter()
             .map(|code| {
-                let row = self.counts(code);
-                columns.iter().map(|column| row.cosine(column)).collect()
+                let row = self.counts(code, &mut dense);
+                row.cosines(&columns, &mut dense)
             })
             .collect())
     }
 }
 
-/// A sparse unit vector: bucket and value, ordered by bucket.
-struct Counts(Vec<(usize, f64)>);
+/// A sparse unit vector: bucket and value, each bucket once.
+struct Counts(Vec<(u32, f64)>);
 
 impl Ngram {
-    fn counts(self, code: &str) -> Counts {
-        let tokens = tokens(code);
-        let mut hits = Vec::new();
+    /// Counts of a program's n-grams, as a unit vector. `dense` holds zeros before and after: adding up there
+    /// and reading off what was touched is several times faster than sorting the hashes.
+    fn counts(self, code: &str, dense: &mut [f64]) -> Counts {
+        let hashes: Vec<u64> = tokens(code).into_iter().map(token_hash).collect();
+        let mut touched: Vec<u32> = Vec::with_capacity(self.n.get() * hashes.len());
         for n in 1..=self.n.get() {
-            hits.extend(tokens.windows(n).map(|gram| hash(gram) as usize % self.buckets));
-        }
-        hits.sort_unstable();
-        let mut counts: Vec<(usize, f64)> = Vec::new();
-        for hit in hits {
-            match counts.last_mut() {
-                Some((bucket, count)) if *bucket == hit => *count += 1.0,
-                _ => counts.push((hit, 1.0)),
+            for gram in hashes.windows(n) {
+                let bucket = gram_hash(gram) as usize % self.buckets;
+                if dense[bucket] == 0.0 {
+                    touched.push(bucket as u32);
+                }
+                dense[bucket] += 1.0;
             }
         }
+        let take = |bucket: u32| (bucket, std::mem::take(&mut dense[bucket as usize]));
+        let mut counts: Vec<(u32, f64)> = touched.into_iter().map(take).collect();
         let norm = counts.iter().map(|(_, c)| c * c).sum::<f64>().sqrt();
         for (_, count) in &mut counts {
             *count /= norm;
@@ -63,30 +66,34 @@ impl Ngram {
 }
 
 impl Counts {
-    /// Dot product of unit vectors whose entries are positive: in `[0, 1]`, 0 if either is empty.
-    fn cosine(&self, other: &Counts) -> f64 {
-        let (mut a, mut b) = (self.0.iter().peekable(), other.0.iter().peekable());
-        let mut dot = 0.0;
-        while let (Some((i, x)), Some((j, y))) = (a.peek(), b.peek()) {
-            match i.cmp(j) {
-                std::cmp::Ordering::Less => _ = a.next(),
-                std::cmp::Ordering::Greater => _ = b.next(),
-                std::cmp::Ordering::Equal => {
-                    dot += x * y;
-                    a.next();
-                    b.next();
-                }
-            }
+    /// Dot products of unit vectors whose entries are positive: in `[0, 1]`, 0 if either is empty. `dense` holds
+    /// zeros before and after.
+    fn cosines(&self, others: &[Counts], dense: &mut [f64]) -> Vec<f64> {
+        for (bucket, value) in &self.0 {
+            dense[*bucket as usize] = *value;
         }
-        dot.min(1.0)
+        let dot = |other: &Counts| {
+            other.0.iter().map(|(bucket, value)| dense[*bucket as usize] * value).sum::<f64>()
+        };
+        let cosines = others.iter().map(|other| dot(other).min(1.0)).collect();
+        for (bucket, _) in &self.0 {
+            dense[*bucket as usize] = 0.0;
+        }
+        cosines
     }
 }
 
-/// FNV-1a over the tokens with a separator. Written out because its values are part of recorded rewards:
-/// the standard library's hasher may change between releases.
-fn hash(gram: &[&str]) -> u64 {
-    let bytes = gram.iter().flat_map(|token| token.bytes().chain(std::iter::once(0xff)));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+/// FNV-1a of a token. Written out because its values are part of recorded rewards: the standard library's hasher may
+/// change between releases.
+fn token_hash(token: &str) -> u64 {
+    token.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(FNV_PRIME))
+}
+
+/// The same fold over whole token hashes. The upper half is the well mixed one.
+fn gram_hash(gram: &[u64]) -> u64 {
+    gram.iter().fold(0, |h: u64, token| (h.rotate_left(31) ^ token).wrapping_mul(FNV_PRIME)) >> 32
 }
 
 #[cfg(test)]
