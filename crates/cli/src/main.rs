@@ -1,2 +1,35 @@
-//! The `turnwise` binary.
-fn main() {}
+//! The command line of turnwise. JSON goes to stdout, everything else to stderr; see `turnwise help`.
+
+mod command;
+mod evaluation_table;
+mod failure;
+mod input;
+mod model_folder;
+mod output;
+mod place;
+mod progress;
+mod run_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::command::Command;
+
+/// Trains tool-using language models, one turn at a time.
+///
+/// JSON goes to stdout; logs, tables and progress go to stderr.
+/// Exit status: 0 done, 1 the work failed, 2 wrong usage or config.
+#[derive(Parser)]
+#[command(name = "turnwise", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

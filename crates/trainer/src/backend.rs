@@ -25,9 +25,8 @@ pub const NAMES: &[&str] = &[
 
 /// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`].
 pub fn device(name: Option<&str>) -> Result<Device, UnknownDevice> {
-    let from_environment = std::env::var("BURN_DEVICE").ok();
-    let name = name.or(from_environment.as_deref()).unwrap_or(NAMES.first().copied().unwrap_or("none"));
-    match name {
+    let name = chosen(name);
+    match name.as_str() {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
         #[cfg(feature = "wgpu")]
@@ -38,6 +37,14 @@ pub fn device(name: Option<&str>) -> Result<Device, UnknownDevice> {
         "cuda" => Ok(Device::cuda(0)),
         #[cfg(feature = "tch")]
         "tch" => Ok(Device::libtorch()),
-        _ => Err(UnknownDevice { name: name.to_string() }),
+        _ => Err(UnknownDevice { name }),
     }
+}
+
+/// The name of the device that [`device`] gives.
+pub fn chosen(name: Option<&str>) -> String {
+    let from_environment = std::env::var("BURN_DEVICE").ok();
+    name.map(String::from)
+        .or(from_environment)
+        .unwrap_or_else(|| NAMES.first().copied().unwrap_or("none").into())
 }

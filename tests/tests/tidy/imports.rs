@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("sampler", &["model", "trajectory"]),
     ("trainer", &["trajectory", "tools", "envs", "rollout", "rl", "model", "sampler"]),
-    ("cli", &["trajectory", "tools", "rl", "trainer"]),
+    ("cli", &["trajectory", "tools", "rollout", "rl", "model", "sampler", "trainer"]),
 ];
 
 /// The half of the workspace that builds in seconds.

@@ -1,0 +1,60 @@
+//! `turnwise config`: a config with every default, overlay and `--set` in its place.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use turnwise_trainer::config::{RunConfig, SftConfig, load, load_score, to_toml};
+
+use crate::output;
+use crate::run_file::Changes;
+
+#[derive(Args)]
+pub(crate) struct Config {
+    /// The TOML file
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The command that the file is for
+    #[arg(long = "for", value_name = "COMMAND", default_value = "train")]
+    kind: Kind,
+    #[command(flatten)]
+    changes: Changes,
+    /// Print JSON instead of TOML
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Train,
+    Sft,
+    Score,
+}
+
+impl Config {
+    pub(crate) fn run(self) -> Result<()> {
+        match self.kind {
+            Kind::Train => print(&self.load::<RunConfig>()?, self.json),
+            Kind::Sft => print(&self.load::<SftConfig>()?, self.json),
+            Kind::Score => {
+                print(&load_score(self.file.as_deref(), &self.changes.overlay, &self.changes.set)?, self.json)
+            }
+        }
+    }
+
+    fn load<C: DeserializeOwned>(&self) -> Result<C> {
+        Ok(load(self.file.as_deref(), &self.changes.overlay, &self.changes.set)?)
+    }
+}
+
+/// A resolved config on stdout.
+pub(super) fn print(config: &impl Serialize, json: bool) -> Result<()> {
+    if json {
+        output::line(config)?;
+    } else {
+        output::text(to_toml(config).as_bytes())?;
+    }
+    Ok(())
+}

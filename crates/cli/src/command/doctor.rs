@@ -1,0 +1,74 @@
+//! `turnwise doctor`: what this binary and this machine can do.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use turnwise_tools::ExecutorInfo;
+use turnwise_tools::executor::ExecutorConfig;
+use turnwise_trainer::backend;
+
+use crate::output;
+
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Print JSON on stdout instead of a table on stderr
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Findings {
+    version: &'static str,
+    /// Backends compiled in; the first is the default.
+    devices: &'static [&'static str],
+    cores: usize,
+    executor: Option<ExecutorInfo>,
+    /// Why there is no executor.
+    executor_error: Option<String>,
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> Result<()> {
+        let executor = ExecutorConfig::default().build().map(|executor| executor.describe());
+        let findings = Findings {
+            version: env!("CARGO_PKG_VERSION"),
+            devices: backend::NAMES,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            executor_error: executor.as_ref().err().map(ToString::to_string),
+            executor: executor.ok(),
+        };
+        if self.json {
+            output::line(&findings)?;
+        } else {
+            // Nobody reads a table on a closed stderr.
+            let _ = std::io::stderr().write_all(findings.table().as_bytes());
+        }
+        Ok(())
+    }
+}
+
+impl Findings {
+    fn table(&self) -> String {
+        let mut rows = vec![
+            ("turnwise", self.version.to_string()),
+            (
+                "devices",
+                format!("{} (default {})", self.devices.join(", "), self.devices.first().unwrap_or(&"none")),
+            ),
+            ("cores", self.cores.to_string()),
+        ];
+        if let Some(error) = &self.executor_error {
+            rows.push(("executor", error.clone()));
+        }
+        if let Some(info) = &self.executor {
+            let version = info.python_version.as_deref().map_or(String::new(), |v| format!(" {v}"));
+            rows.push(("executor", format!("{}{version}", info.backend)));
+            let isolation = if info.isolation.is_empty() { "none".into() } else { info.isolation.join(", ") };
+            rows.push(("isolation", isolation));
+            rows.extend(info.missing.iter().map(|missing| ("missing", missing.clone())));
+        }
+        rows.iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! `turnwise generate`: continues a prompt.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use serde::Serialize;
+use tokenizers::Tokenizer;
+use turnwise_model::{load, load_config};
+use turnwise_rollout::chat::{ChatFormat, ChatMl};
+use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_trainer::backend;
+use turnwise_trajectory::{Finish, Message};
+
+use crate::failure::Usage;
+use crate::{input, model_folder, output};
+
+#[derive(Args)]
+pub(crate) struct Generate {
+    /// A Hugging Face folder
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    #[command(flatten)]
+    prompt: Prompt,
+    /// Tokens to sample at most; fewer if the context is full before
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    max_tokens: usize,
+    /// Divides the logits; 0 takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    temperature: f64,
+    /// Seed of the sampling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Stop when this text is complete; may be given more than once
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Go on behind the tokens that end a text
+    #[arg(long)]
+    ignore_eos: bool,
+    /// The device; see `turnwise doctor`
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// Print JSON instead of the text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Prompt {
+    /// The text to continue
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// The token ids to continue, as a JSON array; - reads it from stdin
+    #[arg(long, value_name = "JSON")]
+    tokens: Option<String>,
+    /// The conversation to continue: a JSON array of {"role", "content"}
+    #[arg(long, value_name = "FILE")]
+    messages: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    prompt_tokens: &'a [u32],
+    tokens: &'a [u32],
+    logprobs: &'a [f32],
+    /// None without a tokenizer.
+    text: Option<String>,
+    stop: Finish,
+}
+
+impl Generate {
+    pub(crate) fn run(self) -> Result<()> {
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(Usage(format!("--temperature {}: not a number from 0 up", self.temperature)).into());
+        }
+        let device = backend::device(self.device.as_deref())?;
+        let config = load_config(&self.model)?;
+        let needs_text = self.prompt.tokens.is_none() || !self.stop.is_empty() || !self.json;
+        let has_tokenizer = self.model.join("tokenizer.json").is_file();
+        let tokenizer =
+            (needs_text || has_tokenizer).then(|| model_folder::tokenizer(&self.model)).transpose()?;
+        let tokenizer = tokenizer.as_ref();
+        let mut stop = if self.ignore_eos { Vec::new() } else { model_folder::end_tokens(&self.model)? };
+        let prompt = self.prompt.read(tokenizer, (!self.ignore_eos).then_some(&mut stop))?;
+        model_folder::check_tokens(&prompt, config.vocab_size)?;
+        let Some(room) = config.max_position.checked_sub(prompt.len()).filter(|&room| room > 0) else {
+            bail!(
+                "{} prompt tokens leave no room in the model's context of {}",
+                prompt.len(),
+                config.max_position
+            );
+        };
+        let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| text(t, tokens));
+        let rule = StopRule { tokens: &stop, strings: &self.stop, decode: Some(&decode) };
+        let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
+        let id = SequenceId { seed: self.seed, step: 0, task: 0, sample: 0, turn: 0 };
+        let request = Request { key: 0, tokens: &prompt, max_new: self.max_tokens.min(room), rng: id.rng() };
+        let model = load(&self.model, &device)?;
+        let turn = Generator::new(model, sampling).complete(&[request], &rule).remove(0);
+        let ended = turn.finish == Finish::EndOfTurn;
+        let said = &turn.tokens[..turn.tokens.len() - usize::from(ended)];
+        if self.json {
+            output::line(&Answer {
+                prompt_tokens: &prompt,
+                tokens: &turn.tokens,
+                logprobs: &turn.logprobs,
+                text: tokenizer.map(|tokenizer| text(tokenizer, said)),
+                stop: turn.finish,
+            })?;
+        } else {
+            output::text(format!("{}\n", decode(said)).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl Prompt {
+    /// The tokens to continue. Messages add their format's own end of turn to `stop`.
+    fn read(&self, tokenizer: Option<&Tokenizer>, stop: Option<&mut Vec<u32>>) -> Result<Vec<u32>> {
+        let tokenizer = || tokenizer.ok_or_else(|| anyhow!("text needs a tokenizer"));
+        match self {
+            Self { tokens: Some(tokens), .. } => input::tokens(tokens),
+            Self { messages: Some(path), .. } => {
+                let chat = ChatMl::new(tokenizer()?.clone())?;
+                if let Some(stop) = stop {
+                    stop.extend_from_slice(chat.stop_tokens());
+                }
+                Ok(chat.open(&read_messages(path)?))
+            }
+            Self { prompt, .. } => {
+                let prompt = prompt.as_deref().unwrap_or_default();
+                let encoding = tokenizer()?.encode(prompt, true).map_err(|e| anyhow!("--prompt: {e}"))?;
+                Ok(encoding.get_ids().to_vec())
+            }
+        }
+    }
+}
+
+fn read_messages(path: &Path) -> Result<Vec<Message>> {
+    input::json(&path.display().to_string(), &input::file(path)?)
+}
+
+/// Bytes that are no UTF-8 become replacement characters: what a model says is data.
+fn text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
+    tokenizer.decode(tokens, false).unwrap_or_default()
+}

@@ -1,0 +1,56 @@
+//! Subcommands: one file each.
+
+mod config;
+mod doctor;
+mod eval;
+mod exec;
+mod generate;
+mod logprobs;
+mod parse;
+mod score;
+mod sft;
+mod train;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Train a model by reinforcement learning, as a run file says
+    Train(train::Train),
+    /// Fine-tune a model on an environment's demonstrations
+    Sft(sft::Sft),
+    /// Evaluate a model on held-out tasks
+    Eval(eval::Eval),
+    /// Continue a prompt
+    Generate(generate::Generate),
+    /// Log-probabilities of given tokens
+    Logprobs(logprobs::Logprobs),
+    /// Rewards on stdin to returns and advantages on stdout, one group per line
+    Score(score::Score),
+    /// Find the tool calls in the completion on stdin
+    Parse(parse::Parse),
+    /// Run the code on stdin as a tool call would run
+    Exec(exec::Exec),
+    /// Print a config with everything resolved
+    Config(config::Config),
+    /// Say what this binary and this machine can do
+    Doctor(doctor::Doctor),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::Train(command) => command.run(),
+            Self::Sft(command) => command.run(),
+            Self::Eval(command) => command.run(),
+            Self::Generate(command) => command.run(),
+            Self::Logprobs(command) => command.run(),
+            Self::Score(command) => command.run(),
+            Self::Parse(command) => command.run(),
+            Self::Exec(command) => command.run(),
+            Self::Config(command) => command.run(),
+            Self::Doctor(command) => command.run(),
+        }
+    }
+}

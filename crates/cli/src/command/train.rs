@@ -1,0 +1,63 @@
+//! `turnwise train`: one run, from its file to a trained policy.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use turnwise_trainer::Evaluation;
+use turnwise_trainer::config::{RunConfig, load};
+use turnwise_trainer::runs::train;
+
+use crate::place::place;
+use crate::run_file::Changes;
+use crate::{evaluation_table, output, progress};
+
+#[derive(Args)]
+pub(crate) struct Train {
+    /// The run file
+    config: PathBuf,
+    /// Where everything about the run goes; must not exist yet [default: runs/ and the name of the run file]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    changes: Changes,
+    /// The device; see `turnwise doctor`
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// Print the resolved config and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    run: &'a Path,
+    before: &'a Evaluation,
+    after: &'a Evaluation,
+}
+
+impl Train {
+    pub(crate) fn run(self) -> Result<()> {
+        let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        if self.dry_run {
+            return super::config::print(&config, self.json);
+        }
+        let place = place(self.device.as_deref())?;
+        let run = self
+            .run
+            .unwrap_or_else(|| Path::new("runs").join(self.config.file_stem().unwrap_or("run".as_ref())));
+        let mut progress = progress::on_stderr();
+        let finished = train(&config, &place, &run, &mut *progress)?;
+        drop(progress);
+        evaluation_table::write(&[("before", &finished.before), ("after", &finished.after)]);
+        progress::on_stderr().line(&format!("{}", finished.run.display()));
+        if self.json {
+            output::line(&Answer { run: &finished.run, before: &finished.before, after: &finished.after })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! Failures: their exit status, and the one or two lines that a user sees.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Error;
+use turnwise_trainer::backend::UnknownDevice;
+use turnwise_trainer::config::ConfigError;
+
+/// A command that is used wrongly: exit status 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Writes the failure to stderr and returns its exit status. Whoever reads our stdout may stop at any time: that
+/// isn't a failure.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    // With stderr closed there's nobody left to tell.
+    let _ = writeln!(io::stderr(), "{}", text(error));
+    if is_usage(error) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+fn is_usage(error: &Error) -> bool {
+    error.is::<Usage>() || error.is::<ConfigError>() || error.is::<UnknownDevice>()
+}
+
+/// One line, and a second one with the hint. Libraries write hints behind `; hint: ` where one line has to do.
+fn text(error: &Error) -> String {
+    format!("{error:#}").replace("; hint: ", "\n  hint: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_and_config_are_told_from_work() {
+        assert!(is_usage(&Usage("x".into()).into()));
+        assert!(!is_usage(&anyhow::anyhow!("x")));
+        assert_eq!(text(&anyhow::anyhow!("a: b; hint: c")), "a: b\n  hint: c");
+    }
+}

@@ -1,0 +1,57 @@
+//! Text and JSON from stdin and files, with the place in every error.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use serde::de::DeserializeOwned;
+
+/// All of stdin.
+pub(crate) fn stdin() -> Result<String> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
+    utf8("stdin", bytes)
+}
+
+/// All of a file.
+pub(crate) fn file(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    utf8(&path.display().to_string(), bytes)
+}
+
+fn utf8(place: &str, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes)
+        .map_err(|e| anyhow!("{place}: not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
+}
+
+/// One JSON value. `place` is the file, and the line if the text is one line of it.
+pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        let what = message.split(" at line ").next().unwrap_or(&message);
+        // In one line of a file the reader's line is always 1.
+        let at = if text.trim_end().contains('\n') { format!(":{}", error.line()) } else { String::new() };
+        anyhow!("{place}{at}: {what} (column {})", error.column())
+    })
+}
+
+/// A JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an argument.
+pub(crate) fn tokens(argument: &str) -> Result<Vec<u32>> {
+    if argument == "-" { json("stdin", &stdin()?) } else { json("--tokens", argument) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_their_place() {
+        let check = |text: &str, expect: &str| {
+            assert_eq!(json::<Vec<u32>>("f", text).unwrap_err().to_string(), expect);
+        };
+        check("[1,", "f: EOF while parsing a value (column 3)");
+        check("[1,\n-2]", "f:2: invalid value: integer `-2`, expected u32 (column 2)");
+        assert_eq!(utf8("f", vec![b'a', 0xff]).unwrap_err().to_string(), "f: not UTF-8 text (byte 1)");
+        assert_eq!(tokens("[1, 2]").unwrap(), [1, 2]);
+    }
+}

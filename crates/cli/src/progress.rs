@@ -1,0 +1,99 @@
+//! Progress on stderr: bars on a terminal, plain lines elsewhere.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use turnwise_trainer::progress::Progress;
+
+/// Progress as this stderr can show it.
+pub(crate) fn on_stderr() -> Box<dyn Progress> {
+    if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines) }
+}
+
+/// One line per finished step, and nothing between.
+struct Lines;
+
+impl Progress for Lines {
+    fn phase(&mut self, _name: &str, _total: u64) {}
+
+    fn advance(&mut self, _done: u64) {}
+
+    fn line(&mut self, text: &str) {
+        // A log that nobody reads any more must not stop the run.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// One bar per phase: the steps of the run on top, what the step is doing below.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    bars: Vec<(String, ProgressBar)>,
+    current: usize,
+}
+
+impl Progress for Bars {
+    fn phase(&mut self, name: &str, total: u64) {
+        if let Some(known) = self.bars.iter().position(|(known, _)| known == name) {
+            self.current = known;
+            self.bars[known].1.set_length(total);
+            return;
+        }
+        let style = ProgressStyle::with_template("{prefix:>12} [{bar:32}] {pos}/{len} {elapsed} left {eta}")
+            .expect("the template is fixed")
+            .progress_chars("=> ");
+        let bar = self.all.add(ProgressBar::new(total)).with_style(style).with_prefix(name.to_string());
+        self.current = self.bars.len();
+        self.bars.push((name.to_string(), bar));
+    }
+
+    fn advance(&mut self, done: u64) {
+        let Some((_, bar)) = self.bars.get(self.current) else { return };
+        if done < bar.position() {
+            // The phase starts over, and so does its clock.
+            bar.reset();
+        }
+        bar.set_position(done);
+    }
+
+    fn line(&mut self, text: &str) {
+        // Fails only if stderr is gone.
+        let _ = self.all.println(text);
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        for (_, bar) in &self.bars {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use indicatif::{InMemoryTerm, ProgressDrawTarget};
+
+    #[test]
+    fn bars_keep_their_places_and_start_over() {
+        let term = InMemoryTerm::new(10, 100);
+        let mut bars = Bars::default();
+        bars.all.set_draw_target(ProgressDrawTarget::term_like(Box::new(term.clone())));
+        bars.phase("steps", 60);
+        bars.advance(1);
+        bars.phase("rollouts", 128);
+        bars.advance(128);
+        bars.line("step 1 reward 0.5");
+        bars.advance(3);
+        bars.phase("steps", 60);
+        bars.advance(2);
+        let seen = term.contents();
+        let lines: Vec<&str> = seen.lines().map(str::trim).collect();
+        assert_eq!(lines[0], "step 1 reward 0.5");
+        assert!(lines[1].starts_with("steps [") && lines[1].contains(" 2/60 "), "{seen}");
+        assert!(lines[2].starts_with("rollouts [") && lines[2].contains(" 3/128 "), "{seen}");
+        drop(bars);
+        assert_eq!(term.contents(), "step 1 reward 0.5", "bars leave nothing behind");
+    }
+}
