@@ -6,7 +6,7 @@ mod scripted;
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::ToolOutput;
 
-pub use python::{PythonConfig, PythonExecutor};
+pub use python::{Isolation, PythonConfig, PythonExecutor};
 pub use scripted::Scripted;
 
 /// Runs code. Whatever the code does is data in [`ToolOutput`]; an [`ExecutorFault`] is our own failure.
@@ -16,8 +16,19 @@ pub trait Executor: Send + Sync {
     /// Runs `code` in a fresh state, under the executor's limits. Always comes back.
     fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault>;
 
+    /// Opens a session: a state that lives on between cells. It ends when dropped, or by a cell that breaks it.
+    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault>;
+
     /// What this executor is and what it achieved, for the run's record.
     fn describe(&self) -> ExecutorInfo;
+}
+
+/// Code run piece by piece in one state.
+pub trait Session: Send {
+    /// Runs one cell under the executor's limits. Always comes back. A limit that the code gives way to leaves the
+    /// state alive; after a cell that had to be killed, every further one is
+    /// [`Rejected`](turnwise_trajectory::OutputStatus::Rejected).
+    fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault>;
 }
 
 /// What an executor is, written to the run's record.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
-use super::{Executor, ExecutorFault, ExecutorInfo};
+use super::{Executor, ExecutorFault, ExecutorInfo, Session};
 
 /// Answers known code from a table and everything else with a `NameError`.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +57,18 @@ impl Executor for Scripted {
         })
     }
 
+    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn describe(&self) -> ExecutorInfo {
         ExecutorInfo { backend: "scripted".into(), python_version: None, isolation: vec![], missing: vec![] }
+    }
+}
+
+impl Session for Scripted {
+    fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        Executor::run(self, code)
     }
 }
 
@@ -73,9 +83,9 @@ mod tests {
             .prints("print(1)", "1\n")
             .raises("x", "NameError: x")
             .gives("y", Err(fault.clone()));
-        assert_eq!(executor.run("print(1)").unwrap().stdout, "1\n");
-        assert_eq!(executor.run("x").unwrap().status, OutputStatus::Error);
-        assert_eq!(executor.run("y"), Err(fault));
-        assert_eq!(executor.run("?").unwrap().status, OutputStatus::Error);
+        assert_eq!(Executor::run(&executor, "print(1)").unwrap().stdout, "1\n");
+        assert_eq!(Executor::run(&executor, "x").unwrap().status, OutputStatus::Error);
+        assert_eq!(Executor::run(&executor, "y"), Err(fault));
+        assert_eq!(Executor::run(&executor, "?").unwrap().status, OutputStatus::Error);
     }
 }

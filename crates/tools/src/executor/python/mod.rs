@@ -1,0 +1,76 @@
+//! CPython in sandboxed children: a warm zygote per core, one locked-down fork per execution.
+//!
+//! ```text
+//! supervisor (this process)        zygote (python3, one per worker)     child (one execution or session)
+//!   finds python3, probes layers     not root, new namespaces             rlimits, no_new_privs, landlock, seccomp
+//!   sends code, drains output        imports the library, then forks      runs cells under soft limits
+//!   watches clocks, kills, reaps     never runs model code                is the supervisor's own child
+//! ```
+//! What a child reports is advisory, because the code it runs could forge it. Exit statuses, signals, clocks and
+//! the bounds on output are the supervisor's own.
+
+mod capture;
+mod child;
+mod config;
+mod frames;
+mod interpreter;
+mod isolation;
+mod keeper;
+mod outcome;
+mod pool;
+mod seccomp;
+mod self_test;
+mod session;
+mod sys;
+mod zygote;
+
+use std::sync::Arc;
+
+use turnwise_trajectory::ToolOutput;
+
+pub use config::{Isolation, PythonConfig};
+
+use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, Session};
+use pool::Pool;
+
+/// The executor's name in configs and messages.
+const NAME: &str = "python";
+
+/// Runs code with the machine's `python3`, see the [module](self).
+#[derive(Debug)]
+pub struct PythonExecutor {
+    pool: Arc<Pool>,
+}
+
+impl PythonExecutor {
+    /// Finds the interpreter, starts one zygote, finds out which layers of isolation hold, and tries to break out.
+    ///
+    /// # Errors
+    /// If there's no usable interpreter, if less isolation holds than the config demands, or if the self-test got
+    /// through a layer.
+    pub fn new(config: PythonConfig) -> Result<Self, ExecutorError> {
+        config.check()?;
+        let pool = Pool::start(config)?;
+        self_test::run(&pool)?;
+        Ok(Self { pool: Arc::new(pool) })
+    }
+}
+
+impl Executor for PythonExecutor {
+    fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        self.pool.run(code)
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+        Ok(Box::new(session::PythonSession::open(Arc::clone(&self.pool))?))
+    }
+
+    fn describe(&self) -> ExecutorInfo {
+        self.pool.describe()
+    }
+}
+
+/// A fault of this executor.
+fn fault(doing: &str, error: impl std::fmt::Display) -> ExecutorFault {
+    ExecutorFault { backend: NAME, message: format!("{doing}: {error}") }
+}

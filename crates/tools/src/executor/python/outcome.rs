@@ -1,0 +1,144 @@
+//! From how a cell ended to what the trajectory records.
+
+use serde::Deserialize;
+use turnwise_trajectory::OutputStatus;
+
+use super::config::PythonConfig;
+use super::sys::Ended;
+
+/// The exit status of a child without memory for its answer (see `zygote.py`).
+const OUT_OF_MEMORY_EXIT: i32 = 71;
+/// The exit status of a child that could not go on, because its cell closed or broke what it needs.
+const BROKEN_EXIT: i32 = 72;
+
+/// How a cell ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The child answered, and lives.
+    Answer(Answer),
+    /// The child ended by itself.
+    Ended(Ended),
+    /// It was killed.
+    Stopped(Hard),
+}
+
+/// What a child says about a cell.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    status: Said,
+    #[serde(default)]
+    value: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    Ok,
+    Error,
+    Memory,
+    Cpu,
+    Wall,
+}
+
+/// Why the supervisor killed a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hard {
+    Cpu,
+    Wall,
+    Output,
+    Protocol,
+}
+
+/// Output beyond which a child is killed, in bytes: it's dropped anyway, but draining it costs.
+pub(super) const MOST_OUTPUT: u64 = 64 << 20;
+
+/// Status, value and error line of a cell.
+pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<String>, Option<String>) {
+    use OutputStatus::{Error, Killed, Ok, OutOfMemory, Timeout};
+    let cpu = || format!("Timed out: more than {} s of CPU time", config.cpu_seconds);
+    let wall = || format!("Timed out: more than {} s of wall time", config.wall_seconds);
+    let memory = || format!("MemoryError: more than {} MiB", config.memory_mib);
+    match end {
+        End::Answer(Answer { status, value, error }) => match status {
+            Said::Ok => (Ok, value, None),
+            Said::Error => (Error, None, error.or(Some("Error".into()))),
+            Said::Memory => (OutOfMemory, None, Some(memory())),
+            Said::Cpu => (Timeout, None, Some(cpu())),
+            Said::Wall => (Timeout, None, Some(wall())),
+        },
+        End::Stopped(Hard::Cpu) | End::Ended(Ended::Signalled(libc::SIGXCPU)) => (Timeout, None, Some(cpu())),
+        End::Stopped(Hard::Wall) => (Timeout, None, Some(wall())),
+        End::Stopped(Hard::Output) => {
+            (Killed, None, Some(format!("Killed: more than {} MiB of output", MOST_OUTPUT >> 20)))
+        }
+        End::Stopped(Hard::Protocol) => {
+            (Killed, None, Some("Killed: the code wrote to the executor's channel".into()))
+        }
+        End::Ended(Ended::Exited(0)) => (Ok, None, None),
+        End::Ended(Ended::Exited(OUT_OF_MEMORY_EXIT)) => (OutOfMemory, None, Some(memory())),
+        End::Ended(Ended::Exited(BROKEN_EXIT)) => {
+            (Error, None, Some("Exited: the code closed or broke the executor's channel".into()))
+        }
+        End::Ended(Ended::Exited(status)) => (Error, None, Some(format!("Exited with status {status}"))),
+        End::Ended(Ended::Signalled(signal)) => {
+            (Killed, None, Some(format!("Killed by signal {signal}{}", name(signal))))
+        }
+    }
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGSEGV => " (segmentation fault)",
+        libc::SIGBUS => " (bus error)",
+        libc::SIGFPE => " (arithmetic error)",
+        libc::SIGILL => " (illegal instruction)",
+        libc::SIGABRT => " (abort)",
+        libc::SIGSYS => " (forbidden system call)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(end: End, status: OutputStatus, error: Option<&str>) {
+        let (found, _, line) = judge(end, &PythonConfig::default());
+        assert_eq!((found, line.as_deref()), (status, error));
+    }
+
+    #[test]
+    fn every_end_has_a_status_and_a_line() {
+        let said = |json: &str| End::Answer(serde_json::from_str(json).unwrap());
+        check(said(r#"{"status":"ok"}"#), OutputStatus::Ok, None);
+        check(
+            said(r#"{"status":"error","error":"ValueError: no"}"#),
+            OutputStatus::Error,
+            Some("ValueError: no"),
+        );
+        check(
+            said(r#"{"status":"cpu"}"#),
+            OutputStatus::Timeout,
+            Some("Timed out: more than 2 s of CPU time"),
+        );
+        check(
+            End::Stopped(Hard::Wall),
+            OutputStatus::Timeout,
+            Some("Timed out: more than 10 s of wall time"),
+        );
+        check(
+            said(r#"{"status":"memory"}"#),
+            OutputStatus::OutOfMemory,
+            Some("MemoryError: more than 512 MiB"),
+        );
+        check(End::Ended(Ended::Exited(3)), OutputStatus::Error, Some("Exited with status 3"));
+        check(End::Ended(Ended::Exited(0)), OutputStatus::Ok, None);
+        check(
+            End::Ended(Ended::Signalled(libc::SIGSEGV)),
+            OutputStatus::Killed,
+            Some("Killed by signal 11 (segmentation fault)"),
+        );
+    }
+}

@@ -1,0 +1,170 @@
+"""Forks locked-down children that run cells. Started by the supervisor, which sends everything it needs.
+
+A zygote imports the standard library once and never runs a model's code. Each child belongs to the supervisor
+(CLONE_PARENT), restricts itself, and then answers cells until it is killed. What a child says is advisory, as
+the code it runs could forge it: the supervisor trusts exit statuses, signals and its own clocks.
+"""
+import ctypes, errno, fcntl, gc, importlib, random, resource, socket
+
+SYS_CLONE = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
+SYS_LANDLOCK_RESTRICT_SELF = 446
+CLONE_PARENT, CLONE_NEWPID = 0x8000, 0x20000000
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 22, 38, 47
+PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
+CAPABILITY_VERSION_3 = 0x20080522
+# The supervisor knows these exit statuses.
+OUT_OF_MEMORY, BROKEN = 71, 72
+
+PRELOAD = (
+    "abc bisect calendar cmath collections contextlib copy csv dataclasses datetime decimal enum fractions "
+    "functools hashlib heapq inspect itertools json math numbers operator pprint queue random re secrets "
+    "statistics string textwrap time traceback typing unicodedata warnings zlib"
+).split()
+
+libc = ctypes.PyDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+
+def failed(result):
+    """The errno of a C call that failed, 0 if it worked."""
+    return ctypes.get_errno() if result == -1 else 0
+
+
+def prctl(option, first=0, second=None):
+    return failed(libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), second, None, None))
+
+
+class Program(ctypes.Structure):
+    """`struct sock_fprog`."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def program(code):
+    instructions = ctypes.create_string_buffer(code, len(code))
+    loaded = Program(len(code) // 8, ctypes.addressof(instructions))
+    loaded.keep = instructions
+    return loaded
+
+
+def restrict(settings, ruleset, session):
+    """Applies every layer that it can, and returns the errno of each (0: it holds)."""
+    layers = {"rlimits": set_limits(settings, session)}
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if ruleset:
+        layers["landlock"] = failed(libc.syscall(ctypes.c_long(SYS_LANDLOCK_RESTRICT_SELF), ctypes.c_long(ruleset), None))
+    for loaded in settings["seccomp"]:
+        layers["seccomp"] = prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded))
+    return layers
+
+
+def set_limits(settings, session):
+    limits = {
+        resource.RLIMIT_AS: settings["base_bytes"] + settings["memory_bytes"],
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NOFILE: 64,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_STACK: 8 << 20,
+    }
+    if not session:
+        # A belt for the case that the supervisor can't look. It counts whole seconds.
+        limits[resource.RLIMIT_CPU] = int(settings["cpu_seconds"]) + 3
+    try:
+        for name, value in limits.items():
+            hard = resource.getrlimit(name)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(name, (value, value))
+    except (OSError, ValueError) as error:
+        return getattr(error, "errno", None) or errno.EINVAL
+    return 0
+
+
+def become_child(settings, session, fds, ruleset):
+    """Answers cells until killed. Never returns into the zygote's loop."""
+    try:
+        # The session of its own keeps signals to "my group" from the zygote and its siblings.
+        os.setsid()
+        # Above the numbers that they move to, so that no move overwrites another.
+        cell, output = (fcntl.fcntl(fd, fcntl.F_DUPFD, 16) for fd in fds)
+        kept = fcntl.fcntl(ruleset, fcntl.F_DUPFD, 16) if ruleset else 0
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.dup2(cell, 3)
+        ruleset = kept and os.dup2(kept, 4)
+        os.closerange(5, 256)
+        layers = restrict(settings, ruleset, session)
+        if ruleset:
+            os.close(ruleset)
+        send(3, {"layers": layers, "pid": os.getpid()})
+        while True:
+            source = receive(3)
+            if source is None:
+                _exit(0)
+            send(3, run_cell(source, settings))
+    except MemoryError:
+        _exit(OUT_OF_MEMORY)
+    finally:
+        _exit(BROKEN)
+
+
+def fork(flags):
+    """The pid in the parent, 0 in the child, minus errno on failure."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = libc.syscall(ctypes.c_long(SYS_CLONE), ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None)
+    code = failed(pid)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return -code if code else pid
+
+
+def start(settings):
+    """Imports, and whatever else should happen once instead of in every child."""
+    settings["seccomp"] = [program(bytes(code)) for code in settings["seccomp"]]
+    sys.path = [entry for entry in sys.path if entry]
+    for name in PRELOAD + settings["imports"]:
+        importlib.import_module(name)
+    for code in settings["warm_up"]:
+        exec(code, {})
+    random.seed(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    with open("/proc/self/statm") as statm:
+        settings["base_bytes"] = int(statm.read().split()[0]) * resource.getpagesize()
+    prepare()
+    gc.collect()
+    gc.freeze()
+
+
+def main():
+    control = socket.socket(fileno=0)
+    _, rulesets, _, _ = socket.recv_fds(control, 1, 1)
+    settings = json.loads(receive(0))
+    try:
+        start(settings)
+    except BaseException as error:
+        send(0, {"error": last_line(error)})
+        _exit(1)
+    send(0, {"version": sys.version.split()[0]})
+    flags = CLONE_PARENT | (CLONE_NEWPID if settings["namespaces"] else 0)
+    while True:
+        kind, fds, _, _ = socket.recv_fds(control, 1, 2)
+        if not kind:
+            _exit(0)
+        pid = fork(flags)
+        if pid in (-errno.EPERM, -errno.EINVAL) and flags & CLONE_NEWPID:
+            flags &= ~CLONE_NEWPID
+            pid = fork(flags)
+        if pid == 0:
+            become_child(settings, kind == b"s", fds, rulesets and rulesets[0])
+        for fd in fds:
+            os.close(fd)
+        control.sendall(struct.pack("<i", pid))
+
+
+main()

@@ -1,0 +1,164 @@
+//! One zygote: a Python process that forks children for us.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child as Spawned, Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::PythonConfig;
+use super::frames;
+use super::interpreter::Interpreter;
+use super::keeper::Keeper;
+use super::sys::{self, Process, Setup};
+
+const SOURCE: &str = concat!(include_str!("cell.py"), include_str!("zygote.py"));
+
+/// Imports of heavy modules take seconds, and more on a loaded machine.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
+const FORK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What every zygote of an executor is started with.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) interpreter: Interpreter,
+    pub(super) setup: Setup,
+    pub(super) ruleset: Option<OwnedFd>,
+    pub(super) settings: Settings,
+}
+
+/// What a zygote is told. `zygote.py` reads it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Settings {
+    cpu_seconds: f64,
+    wall_seconds: f64,
+    memory_bytes: u64,
+    output_bytes: usize,
+    imports: Vec<String>,
+    warm_up: Vec<String>,
+    namespaces: bool,
+    seccomp: Vec<Vec<u8>>,
+}
+
+impl Settings {
+    pub(super) fn new(config: &PythonConfig, namespaces: bool, programs: &[Vec<u8>]) -> Self {
+        Self {
+            cpu_seconds: config.cpu_seconds,
+            wall_seconds: config.wall_seconds,
+            memory_bytes: config.memory_mib << 20,
+            output_bytes: config.output_bytes,
+            imports: config.imports.clone(),
+            warm_up: config.warm_up.clone(),
+            namespaces,
+            seccomp: programs.to_vec(),
+        }
+    }
+}
+
+/// Whether a child runs one cell or many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    Once,
+    Session,
+}
+
+/// A running zygote.
+#[derive(Debug)]
+pub(super) struct Zygote {
+    process: Spawned,
+    control: UnixStream,
+    /// The Python's version.
+    pub(super) version: String,
+    forks: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Greeting {
+    Version(String),
+    Error(String),
+}
+
+impl Zygote {
+    /// Starts one, and waits until it's ready to fork.
+    pub(super) fn start(keeper: &Keeper, recipe: &Recipe) -> io::Result<Self> {
+        let (control, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&recipe.interpreter.executable);
+        command
+            .args(["-s", "-B", "-X", "utf8", "-c", SOURCE])
+            .env_clear()
+            // The order of sets must not differ between two runs, and one execution is one core's work.
+            .envs([("PYTHONHASHSEED", "0"), ("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1")])
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        sys::prepare(&mut command, recipe.setup);
+        let process = keeper.spawn(command)?;
+        let mut zygote = Self { process, control, version: String::new(), forks: 0 };
+        match zygote.greet(recipe) {
+            Ok(Greeting::Version(version)) => zygote.version = version,
+            Ok(Greeting::Error(line)) => return Err(io::Error::other(line)),
+            Err(error) => return Err(io::Error::other(zygote.last_words(&error))),
+        }
+        zygote.control.set_read_timeout(Some(FORK_TIMEOUT))?;
+        Ok(zygote)
+    }
+
+    fn greet(&self, recipe: &Recipe) -> io::Result<Greeting> {
+        self.control.set_read_timeout(Some(START_TIMEOUT))?;
+        self.control.set_write_timeout(Some(START_TIMEOUT))?;
+        let ruleset: Vec<BorrowedFd> = recipe.ruleset.iter().map(AsFd::as_fd).collect();
+        sys::send_with_fds(&self.control, b'r', &ruleset)?;
+        let settings = serde_json::to_vec(&recipe.settings).map_err(io::Error::other)?;
+        frames::send(&self.control, &settings)?;
+        let greeting = frames::receive(&self.control, 1 << 16)?;
+        serde_json::from_slice(&greeting).map_err(io::Error::other)
+    }
+
+    /// What a zygote that didn't start printed last.
+    fn last_words(&mut self, error: &io::Error) -> String {
+        let _ = self.process.kill();
+        let mut said = Vec::new();
+        if let Some(stderr) = self.process.stderr.take() {
+            let _ = stderr.take(1 << 16).read_to_end(&mut said);
+        }
+        String::from_utf8_lossy(&said).lines().last().map_or_else(|| error.to_string(), str::to_string)
+    }
+
+    /// Forks a child that answers on `cell` and prints to `output`.
+    pub(super) fn fork(
+        &mut self,
+        lifetime: Lifetime,
+        cell: BorrowedFd,
+        output: BorrowedFd,
+    ) -> io::Result<Process> {
+        let kind = match lifetime {
+            Lifetime::Once => b'o',
+            Lifetime::Session => b's',
+        };
+        sys::send_with_fds(&self.control, kind, &[cell, output])?;
+        let mut pid = [0; 4];
+        self.control.read_exact(&mut pid)?;
+        self.forks += 1;
+        match i32::from_le_bytes(pid) {
+            pid if pid > 0 => Process::adopt(pid),
+            errno => Err(io::Error::from_raw_os_error(-errno)),
+        }
+    }
+
+    /// Whether it has forked so often that a fresh one is due: whatever might pile up in it then doesn't.
+    pub(super) fn is_worn(&self) -> bool {
+        self.forks >= 20_000
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        // Errors say that it's gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
