@@ -1,5 +1,6 @@
 //! Workloads that several benches share, made from a seed: a measured number belongs to one input, always the same.
 
+use turnwise_model::{Heads, ModelConfig, RopeConfig};
 use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
 
 /// A small generator (SplitMix64, public domain): benches need variety, not statistics.
@@ -38,4 +39,25 @@ pub fn groups(trajectories: usize, turns: usize) -> Vec<Group> {
     (0..trajectories / 8)
         .map(|g| Group { group: format!("g{g}"), trajectories: (0..8).map(|_| trajectory()).collect() })
         .collect()
+}
+
+/// The shape of the model that `just train` uses, untrained: speed doesn't depend on what weights say.
+pub fn tiny_model() -> ModelConfig {
+    let heads = Heads { query: 4, key_value: 2, dim: 32, qkv_bias: false, qk_norm: false, sliding_window: None };
+    ModelConfig {
+        vocab_size: 600,
+        hidden_size: 128,
+        intermediate_size: 384,
+        num_layers: 4,
+        heads,
+        max_position: 512,
+        norm_eps: 1e-6,
+        rope: RopeConfig { theta: 10_000.0, scaling: None },
+        tied_embeddings: true,
+    }
+}
+
+/// A row of tokens that a vocabulary of 600 holds.
+pub fn row(length: usize, random: &mut Sequence) -> Vec<u32> {
+    (0..length).map(|_| random.below(600) as u32).collect()
 }

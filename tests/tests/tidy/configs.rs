@@ -1,0 +1,37 @@
+//! Shipped run files load.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use turnwise_trainer::config::{RunConfig, SftConfig, load, to_toml};
+
+use crate::tree::{report, root};
+
+fn shipped() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("configs")).expect("configs/");
+    let paths = entries.map(|entry| entry.expect("an entry of configs/").path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect()
+}
+
+/// Loads a file as `C` and once more from what it resolved to.
+fn loads<C: DeserializeOwned + Serialize + PartialEq>(path: &Path) -> Result<(), String> {
+    let config: C = load(Some(path), &[], &[]).map_err(|error| error.to_string())?;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let resolved = folder.path().join("resolved.toml");
+    std::fs::write(&resolved, to_toml(&config)).expect("a file");
+    let again: C = load(Some(&resolved), &[], &[]).map_err(|error| format!("resolved: {error}"))?;
+    if again == config { Ok(()) } else { Err("the resolved file says something else".into()) }
+}
+
+#[test]
+fn every_shipped_config_loads() {
+    let paths = shipped();
+    assert!(!paths.is_empty(), "configs/ holds run files");
+    let findings = paths.iter().filter_map(|path| {
+        let run = loads::<RunConfig>(path).err()?;
+        let cold_start = loads::<SftConfig>(path).err()?;
+        Some(format!("as a run: {run}\n  as a cold start: {cold_start}"))
+    });
+    report(&findings.collect::<Vec<_>>(), "configs that don't load");
+}
