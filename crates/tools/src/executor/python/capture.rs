@@ -34,20 +34,22 @@ impl Capture {
 
     /// The text, and whether some of it was cut. The cut is named where it is.
     pub(super) fn finish(self) -> (String, bool) {
-        let cut = self.total - (self.head.len() + self.tail.len()) as u64;
-        let mut bytes = self.head;
-        if cut > 0 {
+        let (mut head, mut tail) = (self.head, Vec::from(self.tail));
+        let truncated = self.total > (head.len() + tail.len()) as u64;
+        if truncated {
             // A character torn by the cut would become a replacement character that nobody printed.
-            while bytes.last().is_some_and(|b| !b.is_ascii()) {
-                bytes.pop();
+            if let Err(error) = std::str::from_utf8(&head)
+                && error.error_len().is_none()
+            {
+                head.truncate(error.valid_up_to());
             }
-            bytes.extend_from_slice(format!("\n[... {cut} bytes cut ...]\n").as_bytes());
+            let torn = tail.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count();
+            tail.drain(..torn);
+            let cut = self.total - (head.len() + tail.len()) as u64;
+            head.extend_from_slice(format!("\n[... {cut} bytes cut ...]\n").as_bytes());
         }
-        let tail: Vec<u8> = self.tail.into();
-        let torn = if cut > 0 { tail.iter().take_while(|b| (0x80..0xC0).contains(*b)).count() } else { 0 };
-        bytes.extend_from_slice(&tail[torn..]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        (text, cut > 0)
+        head.append(&mut tail);
+        (String::from_utf8_lossy(&head).into_owned(), truncated)
     }
 }
 
@@ -74,6 +76,7 @@ mod tests {
 
     #[test]
     fn the_cut_tears_no_character() {
-        check(6, &["aa😀bbbb😀cc"], "aa\n[... 9 bytes cut ...]\ncc", true);
+        check(6, &["aa😀bbbb😀cc"], "aa\n[... 12 bytes cut ...]\ncc", true);
+        check(12, &["数学数学数学数学"], "数学\n[... 12 bytes cut ...]\n数学", true);
     }
 }

@@ -1,5 +1,6 @@
 //! One child: sending it cells, draining its output, watching its clocks, ending it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,7 @@ use super::capture::Capture;
 use super::config::PythonConfig;
 use super::frames::{self, Incoming, Progress};
 use super::isolation::Hello;
-use super::outcome::{End, Hard, MOST_OUTPUT, judge};
+use super::outcome::{Answer, End, Hard, MOST_OUTPUT, judge};
 use super::sys::{self, Process};
 use super::zygote::{Lifetime, Zygote};
 
@@ -86,7 +87,8 @@ impl Child {
         let cpu_before = self.process.cpu_time();
         self.cell.set_nonblocking(false)?;
         // A child that doesn't take the cell is dead or dying; what follows finds out.
-        let _ = frames::send(&self.cell, code.as_bytes());
+        let key = fresh_key();
+        let _ = frames::send(&self.cell, &[&key, code.as_bytes()].concat());
         self.cell.set_nonblocking(true)?;
 
         let cpu_limit = Duration::from_secs_f64(config.cpu_seconds) + GRACE;
@@ -118,21 +120,39 @@ impl Child {
                 return Ok(End::Stopped(Hard::Output));
             }
             if answered {
-                match incoming.read(&self.cell, most_answer)? {
-                    Progress::Waiting => {}
-                    Progress::Closed => cell_open = false,
-                    Progress::TooLong => return Ok(End::Stopped(Hard::Protocol)),
-                    Progress::Message(body) => {
+                match self.answer(&mut incoming, key, most_answer)? {
+                    Some(Ok(answer)) => {
                         // What the child flushed before it answered.
                         self.drain(capture)?;
-                        let answer = serde_json::from_slice(&body);
-                        return Ok(answer.map_or(End::Stopped(Hard::Protocol), End::Answer));
+                        return Ok(End::Answer(answer));
                     }
+                    Some(Err(hard)) => return Ok(End::Stopped(hard)),
+                    None => cell_open = incoming.is_open(),
                 }
             }
             if ended {
                 let (ended, _) = (self.process.peek()?, self.drain(capture)?);
                 return Ok(End::Ended(ended));
+            }
+        }
+    }
+
+    /// The answer to the cell of this key, if it's there. Others are an earlier cell's or forged, and dropped.
+    fn answer(
+        &self,
+        incoming: &mut Incoming,
+        key: [u8; 8],
+        most: usize,
+    ) -> io::Result<Option<Result<Answer, Hard>>> {
+        loop {
+            match incoming.read(&self.cell, most)? {
+                Progress::Waiting | Progress::Closed => return Ok(None),
+                Progress::TooLong => return Ok(Some(Err(Hard::Protocol))),
+                Progress::Message(body) => match serde_json::from_slice::<Answer>(&body) {
+                    Ok(answer) if answer.is_for(key) => return Ok(Some(Ok(answer))),
+                    Ok(_) => {}
+                    Err(_) => return Ok(Some(Err(Hard::Protocol))),
+                },
             }
         }
     }
@@ -160,6 +180,11 @@ impl Child {
         self.drain(capture)?;
         Ok((end, cpu))
     }
+}
+
+/// A number that no earlier cell can have known.
+fn fresh_key() -> [u8; 8] {
+    RandomState::new().build_hasher().finish().to_le_bytes()
 }
 
 fn output(end: End, capture: Capture, wall: Duration, cpu: Duration, config: &PythonConfig) -> ToolOutput {

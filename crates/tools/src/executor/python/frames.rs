@@ -27,6 +27,7 @@ pub(super) fn receive(mut stream: &UnixStream, most: usize) -> io::Result<Vec<u8
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     bytes: Vec<u8>,
+    closed: bool,
 }
 
 /// What a read brought.
@@ -43,28 +44,38 @@ pub(super) enum Progress {
 }
 
 impl Incoming {
+    /// Whether more may come.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closed
+    }
+
     /// Reads what is there, without waiting. `stream` must be non-blocking.
     pub(super) fn read(&mut self, mut stream: &UnixStream, most: usize) -> io::Result<Progress> {
         let mut buffer = [0; 4096];
         loop {
+            if let Some((length, body)) = self.bytes.split_first_chunk::<4>() {
+                let length = u32::from_le_bytes(*length) as usize;
+                if length > most {
+                    return Ok(Progress::TooLong);
+                }
+                if body.len() >= length {
+                    let message = body[..length].to_vec();
+                    self.bytes.drain(..4 + length);
+                    return Ok(Progress::Message(message));
+                }
+            }
             match stream.read(&mut buffer) {
-                Ok(0) => return Ok(Progress::Closed),
+                Ok(0) => break,
                 Ok(count) => self.bytes.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The other end went away with unread bytes of ours.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Progress::Closed),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
                 Err(error) => return Err(error),
             }
-            let Some((length, body)) = self.bytes.split_first_chunk::<4>() else { continue };
-            let length = u32::from_le_bytes(*length) as usize;
-            if length > most {
-                return Ok(Progress::TooLong);
-            }
-            if body.len() >= length {
-                return Ok(Progress::Message(body[..length].to_vec()));
-            }
         }
+        self.closed = true;
+        Ok(Progress::Closed)
     }
 }
 
@@ -83,6 +94,12 @@ mod tests {
         }
         (&theirs).write_all(b"cd").unwrap();
         assert_eq!(incoming.read(&ours, 10).unwrap(), Progress::Message(b"abc".to_vec()));
+        (&theirs).write_all(&[0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!(
+            incoming.read(&ours, 10).unwrap_or(Progress::Closed),
+            Progress::TooLong,
+            "d and three zeros"
+        );
     }
 
     #[test]

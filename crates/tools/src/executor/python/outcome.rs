@@ -25,11 +25,22 @@ pub(super) enum End {
 /// What a child says about a cell.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
+    /// The key of the cell that is answered, in hex.
+    #[serde(default)]
+    key: String,
     status: Said,
     #[serde(default)]
     value: Option<String>,
     #[serde(default)]
     error: Option<String>,
+}
+
+impl Answer {
+    /// Whether it answers the cell of this key.
+    pub(super) fn is_for(&self, key: [u8; 8]) -> bool {
+        let nibble = |i: usize| char::from_digit(u32::from(key[i / 2] >> (4 * (1 - i % 2)) & 15), 16);
+        self.key.len() == 16 && self.key.chars().enumerate().all(|(i, c)| nibble(i) == Some(c))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +72,7 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     let wall = || format!("Timed out: more than {} s of wall time", config.wall_seconds);
     let memory = || format!("MemoryError: more than {} MiB", config.memory_mib);
     match end {
-        End::Answer(Answer { status, value, error }) => match status {
+        End::Answer(Answer { status, value, error, .. }) => match status {
             Said::Ok => (Ok, value, None),
             Said::Error => (Error, None, error.or(Some("Error".into()))),
             Said::Memory => (OutOfMemory, None, Some(memory())),

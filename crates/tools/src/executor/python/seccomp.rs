@@ -42,7 +42,7 @@ fn rules(writes: bool) -> Result<Rules, String> {
     let mut rules: Rules = ALWAYS.iter().chain(ARCH_ONLY).map(|call| (*call, vec![])).collect();
     // Only as far as it makes a thread.
     rules.insert(libc::SYS_clone, vec![when(0, SeccompCmpOp::MaskedEq(THREAD), THREAD)?]);
-    // Reading limits, not setting them: the second argument is where new ones would be.
+    // Reading limits, not setting them: the third argument is where new ones would be.
     rules.insert(libc::SYS_prlimit64, vec![when(2, SeccompCmpOp::Eq, 0)?]);
     rules.insert(
         libc::SYS_ioctl,

@@ -97,15 +97,18 @@ def become_child(settings, session, fds, ruleset):
         os.dup2(cell, 3)
         ruleset = kept and os.dup2(kept, 4)
         os.closerange(5, 256)
+        # Forking has seeded it from the system; the same code should give the same numbers in every execution.
+        random.seed(0)
         layers = restrict(settings, ruleset, session)
         if ruleset:
             os.close(ruleset)
         send(3, {"layers": layers, "pid": os.getpid()})
         while True:
-            source = receive(3)
-            if source is None:
+            message = receive(3)
+            if message is None:
                 _exit(0)
-            send(3, run_cell(source, settings))
+            # The answer carries the cell's key, so that what a cell forged isn't taken for the next one's answer.
+            send(3, dict(run_cell(message[8:], settings), key=message[:8].hex()))
     except MemoryError:
         _exit(OUT_OF_MEMORY)
     finally:
@@ -132,7 +135,6 @@ def start(settings):
         importlib.import_module(name)
     for code in settings["warm_up"]:
         exec(code, {})
-    random.seed(0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     with open("/proc/self/statm") as statm:
         settings["base_bytes"] = int(statm.read().split()[0]) * resource.getpagesize()

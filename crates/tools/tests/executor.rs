@@ -1,0 +1,253 @@
+//! The Python executor as a program sees it: results, sessions, faults, parallel use.
+#![cfg(target_os = "linux")]
+
+mod machine;
+
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use turnwise_tools::executor::{Isolation, PythonConfig, PythonExecutor};
+use turnwise_tools::{Executor, Session};
+use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Rejected, Timeout};
+
+fn start() -> PythonExecutor {
+    PythonExecutor::new(PythonConfig { cpu_seconds: 0.3, wall_seconds: 2.0, ..PythonConfig::default() })
+        .unwrap()
+}
+
+/// Some tests look for this process's children, so only one at a time may have any.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn check(
+    executor: &PythonExecutor,
+    code: &str,
+    status: OutputStatus,
+    stdout: &str,
+    value: Option<&str>,
+    error: Option<&str>,
+) {
+    let output = executor.run(code).unwrap();
+    let found = (output.status, output.stdout.as_str(), output.value.as_deref(), output.error.as_deref());
+    assert_eq!(found, (status, stdout, value, error), "{code}");
+}
+
+#[test]
+fn code_gives_what_it_prints_and_its_last_value() {
+    let _alone = alone();
+    let python = start();
+    check(&python, "", Ok, "", None, None);
+    check(&python, "print(6 * 7)", Ok, "42\n", None, None);
+    check(&python, "x = 20\nx + 1", Ok, "", Some("21"), None);
+    check(&python, "print('a')\n'é😀'", Ok, "a\n", Some("'é😀'"), None);
+    check(&python, "None", Ok, "", None, None);
+    check(&python, "def f():\n  return 1\nf()", Ok, "", Some("1"), None);
+    check(
+        &python,
+        "import sys\nprint('a')\nprint('b', file=sys.stderr)\nprint('c')",
+        Ok,
+        "a\nb\nc\n",
+        None,
+        None,
+    );
+    check(&python, "print(1)\n1/0", Error, "1\n", None, Some("ZeroDivisionError: division by zero"));
+    check(&python, "x =", Error, "", None, Some("SyntaxError: invalid syntax"));
+    check(&python, "raise KeyError('k')", Error, "", None, Some("KeyError: 'k'"));
+    check(&python, "class No(Exception): pass\nraise No", Error, "", None, Some("No"));
+    check(
+        &python,
+        "import json; json.loads('{')",
+        Error,
+        "",
+        None,
+        Some(
+            "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+    );
+    check(&python, "import nowhere", Error, "", None, Some("ModuleNotFoundError: No module named 'nowhere'"));
+    check(&python, "print(1); exit()", Ok, "1\n", None, None);
+    check(&python, "exit(3)", Error, "", None, Some("SystemExit: 3"));
+    check(&python, "if __name__ == '__main__': print('main')", Ok, "main\n", None, None);
+    check(
+        &python,
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n  x: int\nP(1)",
+        Ok,
+        "",
+        Some("P(x=1)"),
+        None,
+    );
+    check(
+        &python,
+        "import threading\nt = threading.Thread(target=print, args=('t',))\nt.start()",
+        Ok,
+        "t\n",
+        None,
+        None,
+    );
+    check(
+        &python,
+        "from fractions import Fraction as F; F(1, 3) + F(1, 6)",
+        Ok,
+        "",
+        Some("Fraction(1, 2)"),
+        None,
+    );
+}
+
+#[test]
+fn the_same_code_gives_the_same_output_twice() {
+    let _alone = alone();
+    let code = "import random\nprint(random.random(), list({'a', 'b', 'c', 'd'}), hash('x'))";
+    let (one, other) = (start(), start());
+    let output = one.run(code).unwrap().stdout;
+    assert_eq!(one.run(code).unwrap().stdout, output);
+    assert_eq!(other.run(code).unwrap().stdout, output, "another executor");
+}
+
+#[test]
+fn time_is_charged_as_cpu_time() {
+    let _alone = alone();
+    let output = start().run("while True: pass").unwrap();
+    assert_eq!(output.error.as_deref(), Some("Timed out: more than 0.3 s of CPU time"));
+    assert!((295.0..600.0).contains(&output.cpu_ms), "{output:?}");
+    let output = start().run("import time; time.sleep(60)").unwrap();
+    assert_eq!(output.error.as_deref(), Some("Timed out: more than 2 s of wall time"));
+    assert!(output.cpu_ms < 100.0, "{output:?}");
+}
+
+fn cell(session: &mut dyn Session, code: &str, status: OutputStatus, value: Option<&str>) {
+    let output = session.run(code).unwrap();
+    assert_eq!((output.status, output.value.as_deref()), (status, value), "{code}: {output:?}");
+}
+
+#[test]
+fn a_session_keeps_its_state_over_soft_limits() {
+    let _alone = alone();
+    let python = start();
+    let mut session = python.session().unwrap();
+    cell(&mut *session, "x = [1, 2]\ndef f(): return sum(x)", Ok, None);
+    cell(&mut *session, "x.append(3); f()", Ok, Some("6"));
+    cell(&mut *session, "1 / 0", Error, None);
+    cell(&mut *session, "while True: pass", Timeout, None);
+    cell(&mut *session, "import time; time.sleep(60)", Timeout, None);
+    cell(&mut *session, "y = [0] * 10 ** 12", OutOfMemory, None);
+    cell(&mut *session, "f()", Ok, Some("6"));
+    // Another session, and a plain run, see none of it.
+    cell(&mut *python.session().unwrap(), "'x' in globals()", Ok, Some("False"));
+    check(&python, "'x' in globals()", Ok, "", Some("False"), None);
+}
+
+#[test]
+fn a_cell_that_must_be_killed_ends_its_session() {
+    let _alone = alone();
+    let python = start();
+    for (code, status) in [
+        ("import signal\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\nwhile True: pass", Timeout),
+        ("import ctypes; ctypes.string_at(1)", Killed),
+        ("import os; os._exit(3)", Error),
+    ] {
+        let mut session = python.session().unwrap();
+        cell(&mut *session, "x = 1", Ok, None);
+        cell(&mut *session, code, status, None);
+        cell(&mut *session, "x", Rejected, None);
+    }
+    assert_eq!(machine::children_besides_zygotes(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_cell_forged_is_not_taken_for_the_next_ones_answer() {
+    let _alone = alone();
+    let python = start();
+    let mut session = python.session().unwrap();
+    let forge = "import os, struct\nm = b'{\"status\":\"ok\",\"value\":\"forged\"}'\n\
+                 os.write(3, struct.pack('<I', len(m)) + m)\n'true'";
+    cell(&mut *session, forge, Ok, Some("'true'"));
+    cell(&mut *session, "1 + 1", Ok, Some("2"));
+}
+
+#[test]
+fn many_threads_share_an_executor() {
+    let _alone = alone();
+    let python = start();
+    std::thread::scope(|scope| {
+        for thread in 0..16 {
+            let python = &python;
+            scope.spawn(move || {
+                for i in 0..5 {
+                    let output = python.run(&format!("print({thread} * 100 + {i})")).unwrap();
+                    assert_eq!(output.stdout, format!("{}\n", thread * 100 + i));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_killed_zygote_is_replaced_unseen() {
+    let _alone = alone();
+    let python = start();
+    for _ in 0..3 {
+        for line in machine::children() {
+            let pid = line.split(' ').next().unwrap();
+            assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
+        }
+        check(&python, "print(1)", Ok, "1\n", None, None);
+    }
+    drop(python);
+    assert_eq!(machine::children(), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_piles_up() {
+    let _alone = alone();
+    let python = start();
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let run = |times: usize| {
+        (0..times).for_each(|i| check(&python, &format!("print({i})"), Ok, &format!("{i}\n"), None, None));
+    };
+    run(20);
+    let before = open_files();
+    run(200);
+    assert_eq!(open_files(), before);
+    assert_eq!(machine::children_besides_zygotes(), Vec::<String>::new());
+}
+
+fn refused(config: PythonConfig, expect: &str) {
+    let error = PythonExecutor::new(config).unwrap_err().to_string();
+    assert!(error.starts_with(expect) && error.contains("; hint: ") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line() {
+    let _alone = alone();
+    let default = PythonConfig::default;
+    refused(
+        PythonConfig { interpreter: Some("/nowhere/python3".into()), ..default() },
+        "executor python: no usable python3 (/nowhere/python3: No such file or directory",
+    );
+    refused(
+        PythonConfig { cpu_seconds: 0.0, ..default() },
+        "executor python: cpu_seconds = 0 is out of range",
+    );
+    refused(
+        PythonConfig { cpu_seconds: f64::NAN, ..default() },
+        "executor python: cpu_seconds = NaN is out of range",
+    );
+    refused(PythonConfig { workers: Some(0), ..default() }, "executor python: workers = 0 is out of range");
+    let error =
+        PythonExecutor::new(PythonConfig { imports: vec!["nowhere".into()], ..default() }).unwrap_err();
+    assert!(error.message.contains("ModuleNotFoundError: No module named 'nowhere'"), "{error}");
+}
+
+#[test]
+fn a_demanded_level_is_reached_or_refused() {
+    let _alone = alone();
+    let config = PythonConfig { isolation: Isolation::Full, ..PythonConfig::default() };
+    // Which of the two it is depends on the machine; that it's never less than demanded doesn't.
+    match PythonExecutor::new(config) {
+        Result::Ok(python) => assert!(python.describe().missing.is_empty()),
+        Err(error) => assert!(error.message.starts_with("isolation full is demanded"), "{error}"),
+    }
+}

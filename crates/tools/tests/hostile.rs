@@ -1,0 +1,74 @@
+//! Programs that try to break out, to hang, to leak or to lie. Each must end in bounded time with the right status,
+//! leave no process and no file, and leave the executor as it was.
+#![cfg(target_os = "linux")]
+
+mod machine;
+mod programs;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use turnwise_tools::Executor;
+use turnwise_tools::executor::{PythonConfig, PythonExecutor};
+
+use programs::{PROGRAMS, Program};
+
+/// Limits that keep the whole table quick.
+fn config() -> PythonConfig {
+    PythonConfig { cpu_seconds: 0.2, wall_seconds: 1.5, memory_mib: 256, ..PythonConfig::default() }
+}
+
+/// Wall time within which every program must be over: its limit, and patience with a loaded machine.
+const BOUND: Duration = Duration::from_secs(15);
+
+/// What went wrong with a program; nothing if it was contained.
+fn check(executor: &PythonExecutor, program: &Program) -> Vec<String> {
+    let files = machine::files_of_interest();
+    let started = Instant::now();
+    let output = match executor.run(program.code) {
+        Ok(output) => output,
+        Err(fault) => return vec![fault.to_string()],
+    };
+    let took = started.elapsed();
+    let next = executor.run("import os; print(6 * 7, os.environ.get('MARK'), 'leak' in globals())");
+    let claims = [
+        (took < BOUND, format!("took {took:?}")),
+        (program.ends.contains(&output.status), "has another status".into()),
+        (output.stdout.contains(program.prints), "doesn't print what it should".into()),
+        (!output.stdout.contains("BROKE OUT"), "broke out".into()),
+        (output.stdout.len() <= config().output_bytes + 100, "prints too much".into()),
+        (machine::files_of_interest() == files, "left a file".into()),
+        (machine::children_besides_zygotes().is_empty(), "left a process".into()),
+        (
+            next.as_ref().is_ok_and(|next| next.stdout == "42 None False\n"),
+            format!("broke the next: {next:?}"),
+        ),
+    ];
+    let shown = format!("{:?} {:?} {:.60}", output.status, output.error, output.stdout);
+    claims
+        .into_iter()
+        .filter(|(holds, _)| !holds)
+        .map(|(_, what)| format!("{}: {what}: {shown}", program.name))
+        .collect()
+}
+
+/// Processes are looked at from outside, so only one test may have any.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Runs the table in this process. The test below runs it again as an ordinary user.
+#[test]
+fn every_hostile_program_is_contained() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let executor = PythonExecutor::new(config()).unwrap();
+    assert!(PROGRAMS.len() >= 40);
+    let wrong: Vec<String> = PROGRAMS.iter().flat_map(|program| check(&executor, program)).collect();
+    assert!(wrong.is_empty(), "with {:?}:\n{}", executor.describe(), wrong.join("\n"));
+    drop(executor);
+    assert_eq!(machine::children(), Vec::<String>::new(), "the executor left a process");
+}
+
+#[test]
+fn every_hostile_program_is_contained_for_an_ordinary_user() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    machine::again_as_nobody("every_hostile_program_is_contained");
+}
