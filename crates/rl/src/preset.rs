@@ -70,14 +70,19 @@ impl Preset {
         }
     }
 
-    /// The preset as TOML, to be laid *under* a run file whose estimator and loss have these names. Estimators
-    /// that have no σ and losses that have no dual clip take what applies to them.
-    pub fn layer(self, advantage: &str, loss: &str) -> String {
-        let c = self.convention();
-        let mut text = String::from("weights = \"token_mean\"\n");
-        if !matches!(advantage, "dr_grpo" | "rloo" | "turn_loo") {
-            let _ = write!(text, "[advantage.{advantage}]\nddof = 1\neps = {:e}\n", c.eps);
+    /// The preset as TOML, to be laid *under* a run file whose estimator has this name; empty for an estimator
+    /// that has no σ.
+    pub fn advantage_layer(self, advantage: &str) -> String {
+        if matches!(advantage, "dr_grpo" | "rloo" | "turn_loo") {
+            return String::new();
         }
+        format!("[advantage.{advantage}]\nddof = 1\neps = {:e}\n", self.convention().eps)
+    }
+
+    /// The same for a run file whose loss has this name. A loss without dual clip takes the rest.
+    pub fn loss_layer(self, loss: &str) -> String {
+        let c = self.convention();
+        let mut text = String::from("[weights.token_mean]\n");
         let _ = write!(
             text,
             "[loss.{loss}]\nlog_ratio_clamp = {:?}\nkl_input_clamp = {:?}\nkl_output_clamp = {:?}\n",
@@ -107,7 +112,8 @@ mod tests {
     }
 
     fn read(preset: Preset, advantage: &str, loss: &str) -> Layer {
-        toml::from_str(&preset.layer(advantage, loss)).expect("a valid layer")
+        let text = preset.advantage_layer(advantage) + &preset.loss_layer(loss);
+        toml::from_str(&text).expect("a valid layer")
     }
 
     #[test]

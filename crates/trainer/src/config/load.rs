@@ -5,6 +5,7 @@
 mod explain;
 mod layers;
 mod nearest;
+mod preset;
 
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,7 @@ pub struct ScoreConfig {
 ///
 /// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice
 /// (`advantage`, `loss`, …), another variant replaces the first with all its keys. The value of a `--set` is TOML;
-/// what isn't, is a string. Relative paths inside the file are left as they are: relative to the current directory.
+/// what isn't, is a string. `preset = "trl"` lays the conventions of [`turnwise_rl::Preset`] under everything. Relative paths inside the file are left as they are: relative to the current directory.
 pub fn load<C: DeserializeOwned>(
     path: Option<&Path>,
     overlays: &[PathBuf],
@@ -98,6 +99,8 @@ fn deserialize<C: DeserializeOwned>(sources: &[Source], table: &DeTable<'_>) -> 
 
 #[cfg(test)]
 mod tests {
+    use turnwise_rl::{LossConfig, WeightsConfig};
+
     use super::*;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -110,6 +113,10 @@ mod tests {
         advantage: AdvantageConfig,
         #[serde(default)]
         shaping: ShapingConfig,
+        #[serde(default)]
+        loss: LossConfig,
+        #[serde(default)]
+        weights: WeightsConfig,
         env: Env,
     }
 
@@ -212,6 +219,35 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_lies_under_every_key_that_is_set() {
+        let eps = |files: &[&str], sets: &[&str]| {
+            let AdvantageConfig::Gtpo(gtpo) = read(files, sets).unwrap().advantage else {
+                panic!("not gtpo")
+            };
+            (gtpo.gamma, gtpo.eps)
+        };
+        let preset = format!("preset = \"trl\"\n{FILE}");
+        assert_eq!(eps(&[&preset], &[]), (0.5, 1e-4));
+        assert_eq!(eps(&[FILE], &["preset=openrlhf"]), (0.5, 1e-9));
+        assert_eq!(eps(&[&preset], &["advantage.gtpo.eps=0"]), (0.5, 0.0));
+        let grpo = read(&[&preset], &["advantage=grpo"]).unwrap().advantage;
+        assert_eq!(
+            grpo,
+            AdvantageConfig::Grpo(turnwise_rl::Grpo { eps: 1e-4, ..turnwise_rl::Grpo::default() })
+        );
+        let known = "known here are trl, verl, openrlhf, skyrl";
+        check(
+            "\npreset = \"verll\"\n",
+            &[],
+            "0.toml:2: unknown preset `verll`\n  hint: did you mean `verl`?",
+        );
+        check("preset = 3\n", &[], &format!("0.toml:1: `preset` is not a name\n  hint: {known}"));
+        let score = |set: &str| load_score(None, &[], &[set.to_string()]).unwrap().advantage;
+        let AdvantageConfig::Gtpo(gtpo) = score("preset=trl") else { panic!("not gtpo") };
+        assert_eq!(gtpo.eps, 1e-4);
+    }
+
+    #[test]
     fn what_was_written_reads_back() {
         let run = read(&[FILE], &["optimizer.lr=3e-4"]).unwrap();
         assert_eq!(read(&[&to_toml(&run)], &[]).unwrap(), run);
@@ -224,7 +260,7 @@ mod tests {
         check(
             &format!("lr = 1\n{FILE}"),
             &[],
-            "0.toml:1: unknown key `lr`\n  hint: known here are model, optimizer, advantage, shaping, env",
+            "0.toml:1: unknown key `lr`\n  hint: known here are model, optimizer, advantage, shaping, loss, weights, env",
         );
         check(
             FILE,

@@ -10,6 +10,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::ConfigError;
 use super::nearest::nearest;
+use super::preset;
 
 /// Keys that hold one of several variants: naming another variant replaces the first instead of joining it.
 const CHOICES: [&str; 6] = ["advantage", "loss", "env", "weights", "shaping.similarity", "rollout.executor"];
@@ -21,12 +22,23 @@ const HOW_TO_SET: &str = "write --set key.path=value, for example --set advantag
 
 /// Where a layer's text came from.
 pub(super) struct Source {
-    /// A file's path, or `--set …`.
+    /// A file's path, `--set …`, or `preset …`.
     name: String,
     text: String,
     /// Spans of the merged table count bytes over all sources; this one's start here.
     start: usize,
-    is_file: bool,
+    kind: Kind,
+}
+
+/// What a source's text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A TOML file.
+    File,
+    /// `key.path=value`.
+    Set,
+    /// TOML that lies under all others.
+    Preset,
 }
 
 impl Source {
@@ -40,9 +52,9 @@ impl Source {
         (self.start..=self.start + self.len()).contains(&span.start)
     }
 
-    /// `file:line`, or the `--set`.
+    /// `file:line`, the `--set`, or the preset.
     pub(super) fn place(&self, span: &Range<usize>) -> String {
-        if !self.is_file {
+        if self.kind != Kind::File {
             return self.name.clone();
         }
         let before = self.text.get(..span.start - self.start).unwrap_or(&self.text);
@@ -68,35 +80,61 @@ pub(super) fn sources(
         let text = String::from_utf8(text).map_err(|e| {
             ConfigError::new(&name, format!("not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
         })?;
-        sources.push(Source { name, text, start: 0, is_file: true });
+        sources.push(Source { name, text, start: 0, kind: Kind::File });
     }
     for set in sets {
-        sources.push(Source { name: format!("--set {set}"), text: set.clone(), start: 0, is_file: false });
+        sources.push(Source { name: format!("--set {set}"), text: set.clone(), start: 0, kind: Kind::Set });
     }
-    let mut start = 0;
-    for source in &mut sources {
-        source.start = start;
-        // One byte apart, so that no place belongs to two sources.
-        start += source.len() + 1;
+    number(&mut sources);
+    if let Some((name, text)) = preset::layer(&sources, &layered(&sources)?)? {
+        sources.push(Source { name, text, start: 0, kind: Kind::Preset });
+        number(&mut sources);
     }
     Ok(sources)
 }
 
-/// All sources as one table, each laid over those before it.
-pub(super) fn merged(sources: &[Source]) -> Result<DeTable<'_>, ConfigError> {
-    let mut table = DeTable::new();
+/// Gives every source its place among the bytes of all.
+fn number(sources: &mut [Source]) {
+    let mut start = 0;
     for source in sources {
-        let layer = if source.is_file {
-            DeTable::parse(&source.text).map_err(|e| syntax(source, &e, 0))?.into_inner()
-        } else {
-            set(source)?
-        };
-        merge(&mut table, shifted_table(layer, source.start), "");
+        source.start = start;
+        // One byte apart, so that no place belongs to two sources.
+        start += source.len() + 1;
+    }
+}
+
+/// All sources as one table, each laid over those before it and all over the preset, whose name is gone then.
+pub(super) fn merged(sources: &[Source]) -> Result<DeTable<'_>, ConfigError> {
+    let mut table = layered(sources)?;
+    table.remove(preset::KEY);
+    for source in sources.iter().filter(|source| source.kind == Kind::Preset) {
+        let mut under = shifted_table(file(source)?, source.start);
+        merge(&mut under, table, "");
+        table = under;
     }
     for choice in CHOICES {
         open(&mut table, choice);
     }
     Ok(table)
+}
+
+/// The files and `--set`s.
+fn layered(sources: &[Source]) -> Result<DeTable<'_>, ConfigError> {
+    let mut table = DeTable::new();
+    for source in sources {
+        let layer = match source.kind {
+            Kind::File => file(source)?,
+            Kind::Set => set(source)?,
+            Kind::Preset => continue,
+        };
+        merge(&mut table, shifted_table(layer, source.start), "");
+    }
+    Ok(table)
+}
+
+/// The table of a TOML text.
+fn file(source: &Source) -> Result<DeTable<'_>, ConfigError> {
+    Ok(DeTable::parse(&source.text).map_err(|e| syntax(source, &e, 0))?.into_inner())
 }
 
 /// The table of a `key.path=value`.
@@ -176,7 +214,7 @@ fn replace<'s>(table: &mut DeTable<'s>, key: Spanned<DeString<'s>>, value: Spann
 }
 
 /// The variant that a choice names: as a string, or as a table with one key.
-fn variant<'a>(choice: &'a DeValue<'_>) -> Option<&'a str> {
+pub(super) fn variant<'a>(choice: &'a DeValue<'_>) -> Option<&'a str> {
     match choice {
         DeValue::String(name) => Some(name.as_ref()),
         DeValue::Table(table) => variant_of(table),
