@@ -41,6 +41,12 @@ fn id(name: &str) -> ParamId {
     ParamId::from(hash)
 }
 
+/// A parameter tracks gradients on a device that can.
+fn parameter<const D: usize>(name: &str, values: Tensor<D>) -> Param<Tensor<D>> {
+    let tracked = if values.device().is_autodiff() { values.require_grad() } else { values };
+    Param::initialized(id(name), tracked)
+}
+
 struct Builder<'a, S> {
     source: &'a mut S,
     config: &'a ModelConfig,
@@ -50,18 +56,12 @@ struct Builder<'a, S> {
 impl<S: ParameterSource> Builder<'_, S> {
     fn matrix(&mut self, name: &str, shape: [usize; 2], std: f64) -> Result<Param<Tensor<2>>, S::Error> {
         let values = self.source.values(name, &shape, Start::Normal(std))?;
-        Ok(Param::initialized(
-            id(name),
-            Tensor::from_data(TensorData::new(values, shape), self.device).require_grad(),
-        ))
+        Ok(parameter(name, Tensor::from_data(TensorData::new(values, shape), self.device)))
     }
 
     fn vector(&mut self, name: &str, width: usize, start: f32) -> Result<Param<Tensor<1>>, S::Error> {
         let values = self.source.values(name, &[width], Start::Constant(start))?;
-        Ok(Param::initialized(
-            id(name),
-            Tensor::from_data(TensorData::new(values, [width]), self.device).require_grad(),
-        ))
+        Ok(parameter(name, Tensor::from_data(TensorData::new(values, [width]), self.device)))
     }
 
     fn linear(&mut self, name: &str, shape: [usize; 2], bias: bool, std: f64) -> Result<Linear, S::Error> {

@@ -1,7 +1,11 @@
 //! `turnwise exec`: runs code as a tool call would run.
 
-use anyhow::Result;
+use std::io::BufRead;
+
+use anyhow::{Context, Result};
 use clap::Args;
+use serde::Deserialize;
+use turnwise_tools::Executor;
 use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 
 use crate::failure::Usage;
@@ -12,6 +16,9 @@ pub(crate) struct Exec {
     /// What runs the code
     #[arg(long, value_name = "NAME", default_value = "python")]
     executor: String,
+    /// Read JSON lines {"code": "…"} and keep the state between them; one line of output for each
+    #[arg(long)]
+    session: bool,
     /// Seconds of CPU time, and of wall time, before the code is stopped
     #[arg(long, value_name = "S")]
     timeout: Option<f64>,
@@ -20,9 +27,19 @@ pub(crate) struct Exec {
     memory: Option<u64>,
 }
 
+/// A line of a session.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cell {
+    code: String,
+}
+
 impl Exec {
     pub(crate) fn run(self) -> Result<()> {
         let executor = self.config()?.build()?;
+        if self.session {
+            return session(&*executor);
+        }
         output::line(&executor.run(&input::stdin()?)?)?;
         Ok(())
     }
@@ -38,10 +55,26 @@ impl Exec {
                     cpu_seconds: self.timeout.unwrap_or(default.cpu_seconds),
                     wall_seconds: self.timeout.unwrap_or(default.wall_seconds),
                     memory_mib: self.memory.unwrap_or(default.memory_mib),
+                    // One execution at a time needs one interpreter.
+                    workers: Some(1),
                     ..default
                 }))
             }
             other => Err(Usage(format!("--executor {other}: unknown\n  hint: one of python")).into()),
         }
     }
+}
+
+/// Answers each line before it reads the next, so that a program can talk to it.
+fn session(executor: &dyn Executor) -> Result<()> {
+    let mut session = executor.session()?;
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let place = format!("stdin:{}", number + 1);
+        let line = line.with_context(|| place.clone())?;
+        if !line.trim().is_empty() {
+            let cell: Cell = input::json(&place, &line)?;
+            output::line(&session.run(&cell.code)?)?;
+        }
+    }
+    Ok(())
 }

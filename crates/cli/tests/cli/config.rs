@@ -1,0 +1,52 @@
+//! `turnwise config`, `--dry-run`, `doctor`.
+
+use serde_json::Value;
+
+use crate::binary::{arg, root, turnwise};
+
+#[test]
+fn the_resolved_config_reads_back_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let resolved = turnwise(&["config", "configs/tiny.toml", "--set", "advantage.grpo.ddof=0"], "");
+    assert_eq!((resolved.code, resolved.stderr.as_str()), (Some(0), ""));
+    assert!(resolved.stdout.contains("[advantage.grpo]\n"), "{}", resolved.stdout);
+    assert!(!resolved.stdout.contains("gtpo"), "another variant replaces the first");
+    let path = folder.path().join("resolved.toml");
+    std::fs::write(&path, &resolved.stdout).unwrap();
+    assert_eq!(turnwise(&["train", arg(&path), "--dry-run"], "").stdout, resolved.stdout);
+    let json: Value = turnwise(&["config", arg(&path), "--json"], "").json();
+    assert_eq!(json["advantage"]["grpo"]["ddof"], 0);
+    assert_eq!(json["model"], "models/tiny", "paths stay relative to the current directory");
+    let score: Value = turnwise(&["config", "--for", "score", "--json"], "").json();
+    assert_eq!(score["advantage"]["gtpo"]["gamma"], 0.9);
+}
+
+#[test]
+fn overlays_lie_between_the_file_and_the_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let overlay = folder.path().join("overlay.toml");
+    std::fs::write(&overlay, "[train]\nsteps = 5\nseed = 6\n").unwrap();
+    let args = ["config", "configs/tiny.toml", "--json", "--set", "train.seed=7", "--overlay", arg(&overlay)];
+    let json: Value = turnwise(&args, "").json();
+    assert_eq!((&json["train"]["steps"], &json["train"]["seed"]), (&5.into(), &7.into()));
+}
+
+#[test]
+fn every_shipped_config_resolves() {
+    for entry in std::fs::read_dir(root().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        let kinds = ["train", "sft"].map(|kind| turnwise(&["config", arg(&path), "--for", kind], "").code);
+        assert!(kinds.contains(&Some(0)), "{}", path.display());
+    }
+}
+
+#[test]
+fn doctor_says_what_there_is() {
+    let found: Value = turnwise(&["doctor", "--json"], "").json();
+    assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
+    assert!(!found["devices"].as_array().unwrap().is_empty());
+    assert_eq!(found["executor"]["backend"], "python");
+    let table = turnwise(&["doctor"], "");
+    assert_eq!((table.code, table.stdout.as_str()), (Some(0), ""));
+    assert!(table.stderr.contains("executor   python"), "{}", table.stderr);
+}

@@ -1,0 +1,11 @@
+//! The binary's contracts, through the binary: what goes to stdout, what goes to stderr, and the exit status.
+
+mod binary;
+mod config;
+mod exec;
+mod failures;
+mod generate;
+mod logprobs;
+mod model;
+mod parse;
+mod score;

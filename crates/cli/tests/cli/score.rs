@@ -1,0 +1,138 @@
+//! `turnwise score`.
+
+use serde_json::{Value, json};
+
+use crate::binary::{arg, turnwise};
+
+/// Fixture A of the estimator's tests: turns [3,2,1,3], correct [1,1,0,0], violations at (0, 2) and (3, 1).
+fn fixture_a() -> Value {
+    let turn = |acc: f64, fmt: f64| json!({"acc": acc, "fmt": fmt});
+    let group = json!([
+        {"turns": [turn(0.0, 0.0), turn(0.0, -0.1), turn(1.0, 0.0)], "correct": true, "code": "print(1 + 2)"},
+        {"turns": [turn(0.0, 0.0), turn(1.0, 0.0)], "correct": true, "code": "print(3)"},
+        {"turns": [turn(0.0, 0.0)], "code": "print(4)"},
+        {"turns": [turn(0.0, -0.1), turn(0.0, 0.0), turn(0.0, 0.0)], "truncated": true},
+    ]);
+    json!({"group": "a", "trajectories": group})
+}
+
+fn score(args: &[&str], input: &str) -> Vec<Value> {
+    turnwise(&[&["score"], args].concat(), input).lines()
+}
+
+#[track_caller]
+fn close(found: &Value, expect: &[&[f64]]) {
+    let rows: Vec<Vec<f64>> = serde_json::from_value(found.clone()).expect("numbers per trajectory and turn");
+    let near = |(a, b): (&Vec<f64>, &&[f64])| {
+        a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| (a - b).abs() < 4e-6)
+    };
+    assert!(rows.len() == expect.len() && rows.iter().zip(expect).all(near), "{rows:?}\n{expect:?}");
+}
+
+#[test]
+fn fixture_a_has_the_published_numbers() {
+    let input = fixture_a().to_string();
+    let scored = score(&["--set", "shaping.alpha=0"], &input).remove(0);
+    let keys: Vec<&str> = scored.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["group", "estimator", "norm_scope", "rewards", "returns", "advantages", "dropped"]);
+    assert_eq!((&scored["group"], &scored["estimator"]), (&"a".into(), &"gtpo".into()));
+    assert_eq!(
+        (&scored["norm_scope"], &scored["dropped"]),
+        (&"pooled".into(), &json!([null, null, null, null]))
+    );
+    close(&scored["returns"], &[&[0.72, 0.8, 1.0], &[0.9, 1.0], &[0.0], &[-0.1, 0.0, 0.0]]);
+    close(
+        &scored["advantages"],
+        &[
+            &[0.491848, 0.655797, 1.065670],
+            &[0.860733, 1.065670],
+            &[-0.983695],
+            &[-1.188632, -0.983695, -0.983695],
+        ],
+    );
+    let other = |sets: &[&str]| {
+        let args: Vec<&str> =
+            sets.iter().flat_map(|set| ["--set", set]).chain(["--set", "shaping.alpha=0"]).collect();
+        score(&args, &input).remove(0)
+    };
+    let first = other(&["advantage.gtpo.norm_scope=first_return"]);
+    close(
+        &first["advantages"],
+        &[
+            &[0.675155, 0.834015, 1.231165],
+            &[1.032590, 1.231165],
+            &[-0.754585],
+            &[-0.953160, -0.754585, -0.754585],
+        ],
+    );
+    let min = other(&["advantage=grpo_min"]);
+    assert_eq!(min["estimator"], "grpo_min");
+    close(&min["advantages"], &[&[-0.5; 3], &[1.5; 2], &[-0.5], &[-0.5; 3]]);
+    let dropped = other(&["filter.truncated=true"]);
+    assert_eq!(dropped["dropped"], json!([null, null, null, "truncated"]));
+    close(
+        &other(&["advantage.gtpo.gamma=1.0"])["returns"],
+        &[&[0.9, 0.9, 1.0], &[1.0, 1.0], &[0.0], &[-0.1, 0.0, 0.0]],
+    );
+}
+
+#[test]
+fn numbers_carry_their_digits_and_order_is_kept() {
+    let group = |name: &str| {
+        let turns = json!([{"acc": 0.123_456_789_012, "fmt": 0}]);
+        json!({"group": name, "trajectories": [{"turns": turns}, {"turns": [{"acc": 0, "fmt": 0}]}]})
+            .to_string()
+    };
+    let input = format!("{}\n\n{}\n", group("b"), group("a"));
+    let scored = score(&[], &input);
+    assert_eq!(scored.iter().map(|s| s["group"].as_str().unwrap()).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!(scored[0]["rewards"][0][0], 0.123_456_789_012);
+    assert!(score(&[], "").is_empty());
+}
+
+#[test]
+fn a_line_of_a_runs_own_rollouts_is_a_group_with_more_keys() {
+    let mut line = fixture_a();
+    line["step"] = 7.into();
+    line["level"] = 2.into();
+    line["advantages"] = json!([]);
+    for trajectory in line["trajectories"].as_array_mut().unwrap() {
+        trajectory["played"] = json!({"task": "t", "sample": 0});
+    }
+    assert_eq!(score(&[], &line.to_string()), score(&[], &fixture_a().to_string()));
+    // α falls from 0.5 to 0 over ten steps: a line is scored as at its own step.
+    let annealed = ["--set", "shaping.anneal_steps=10"];
+    assert_ne!(score(&annealed, &line.to_string()), score(&annealed, &fixture_a().to_string()));
+    line["step"] = 10.into();
+    assert_eq!(score(&annealed, &line.to_string()), score(&["--set", "shaping.alpha=0"], &line.to_string()));
+}
+
+#[test]
+fn a_run_file_gives_its_estimator() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.toml");
+    std::fs::write(&path, "model = \"m\"\nadvantage = \"rloo\"\n[env.arithmetic]\n[shaping]\nalpha = 0\n")
+        .unwrap();
+    let input = fixture_a().to_string();
+    assert_eq!(score(&["--config", arg(&path)], &input)[0]["estimator"], "rloo");
+    let scored = score(&["--config", arg(&path), "--set", "advantage.grpo.ddof=0"], &input);
+    assert_eq!(scored[0]["estimator"], "grpo");
+    std::fs::write(&path, "model = \"m\"\n[env.arithmetic]\nlevles = [1]\n").unwrap();
+    turnwise(&["score", "--config", arg(&path)], &input)
+        .fails(2, &["run.toml:3: unknown key `levles`", "`levels`"]);
+}
+
+#[test]
+fn a_broken_line_is_named() {
+    let good = fixture_a().to_string();
+    let check =
+        |line: &str, parts: &[&str]| turnwise(&["score"], &format!("{good}\n{line}\n")).fails(1, parts);
+    check("{\"group\":\"g\"", &["stdin:2: EOF while parsing an object (column 12)"]);
+    check("{\"group\":\"g\"}", &["stdin:2: missing field `trajectories`"]);
+    check(
+        "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1e999,\"fmt\":0}]}]}",
+        &["stdin:2: number out of range"],
+    );
+    turnwise(&["score", "--set", "advantage=gtop"], &good)
+        .fails(2, &["--set advantage=gtop: unknown choice `gtop`", "did you mean `gtpo`?"]);
+}
