@@ -44,7 +44,9 @@ ci:
 
 # models/tiny anew from its seed: tokenizer, configuration, cold-started weights
 tiny: build
-    target/release/turnwise sft configs/tiny-cold-start.toml
+    rm -rf target/tiny
+    target/release/turnwise sft configs/tiny-sft.toml --out target/tiny
+    rm -rf models/tiny && mv target/tiny models/tiny
 
 # models/tiny in transformers, beside our binary
 check-tiny: build
