@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use crate::format::CallFormat;
-use crate::spec::{ToolSpec, check_calls};
+use crate::spec::ToolSpec;
 
 /// Everything found in one completion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,13 +60,13 @@ impl From<Result<ToolCall, MalformedCall>> for ReportedCall {
 impl ParseReport {
     /// Parses `completion`; with `tools`, checks the calls against them too.
     pub fn new(format: &dyn CallFormat, completion: &str, tools: Option<&[ToolSpec]>) -> Self {
-        let mut calls = format.parse(completion);
+        let calls = match tools {
+            Some(tools) => format.parse_checked(completion, tools),
+            None => format.parse(completion),
+        };
         let unterminated =
             |call: &Result<_, MalformedCall>| matches!(call, Err(e) if e.kind == ViolationKind::Unterminated);
         let complete = !calls.iter().any(unterminated);
-        if let Some(tools) = tools {
-            calls = check_calls(calls, tools);
-        }
         Self { calls: calls.into_iter().map(ReportedCall::from).collect(), complete }
     }
 }

@@ -32,6 +32,8 @@ pub enum ViolationKind {
     Unterminated,
     /// The call has no content.
     Empty,
+    /// The model wrote an observation, which only the environment may write.
+    ForgedObservation,
 }
 
 /// A call that is invalid: data on the trajectory, never an `Err` of the program.

@@ -1,22 +1,55 @@
 //! Hermes and Qwen2.5/Qwen3: `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`.
 
 use serde_json::json;
-use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+use turnwise_trajectory::ToolCall;
 
 use super::CallFormat;
+use super::grammar::{Grammar, Marker, forged_observation};
 use super::json::{read_call, spaced};
+use super::lexer::Found;
+use super::quotes::{JsonQuotes, Quotes};
+use super::scan::{Scan, Tagged};
 use crate::spec::ToolSpec;
 
-const OPEN: &str = "<tool_call>";
-const CLOSE: &str = "</tool_call>";
+pub(super) const OPEN: &str = "<tool_call>";
+pub(super) const CLOSE: &str = "</tool_call>";
+pub(super) const RESPONSE: &str = "<tool_response>";
 
 /// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 
+impl Grammar for Hermes {
+    fn markers(&self) -> &'static [Marker] {
+        const { &[Marker::call(OPEN), Marker::forged(RESPONSE)] }
+    }
+
+    fn scan(&self, marker: usize, raw: bool) -> Scan {
+        let quotes = if raw { Quotes::None } else { Quotes::Json(JsonQuotes::default()) };
+        if marker == 0 { Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes)) } else { Scan::Marker }
+    }
+
+    fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
+        if marker != 0 {
+            return forged_observation(text, offset);
+        }
+        let body = text.strip_prefix(OPEN).unwrap_or(text);
+        let body = body.strip_suffix(CLOSE).unwrap_or(body);
+        vec![read_call(body, &["arguments"], offset..offset + text.len())]
+    }
+
+    fn closing(&self, _: usize) -> &'static str {
+        CLOSE
+    }
+}
+
 impl CallFormat for Hermes {
     fn name(&self) -> &'static str {
         "hermes"
+    }
+
+    fn grammar(&self) -> &'static dyn Grammar {
+        &Hermes
     }
 
     fn describe(&self, tools: &[ToolSpec]) -> String {
@@ -37,72 +70,83 @@ impl CallFormat for Hermes {
         text
     }
 
-    fn parse(&self, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
-        let mut calls = Vec::new();
-        let mut at = 0;
-        while let Some(found) = completion[at..].find(OPEN) {
-            let start = at + found;
-            let body = start + OPEN.len();
-            let Some(close) = completion[body..].find(CLOSE) else {
-                let message = format!("the call is never closed with {CLOSE}");
-                let span = start..completion.len();
-                calls.push(Err(MalformedCall { kind: ViolationKind::Unterminated, message, span }));
-                break;
-            };
-            at = body + close + CLOSE.len();
-            calls.push(read_call(&completion[body..body + close], start..at));
-        }
-        calls
-    }
-
     fn render(&self, call: &ToolCall) -> String {
         format!("{OPEN}\n{}\n{CLOSE}", spaced(&json!({"name": call.name, "arguments": call.arguments})))
     }
 
     fn render_output(&self, output: &str) -> String {
-        format!("<tool_response>\n{output}\n</tool_response>")
+        format!("{RESPONSE}\n{output}\n</tool_response>")
     }
 
     fn stop_strings(&self) -> &[&str] {
-        &["<tool_response>"]
+        &[RESPONSE]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ViolationKind::{Empty, InvalidJson, Unterminated};
-
-    fn check(text: &str, expect: &[Result<&str, ViolationKind>]) {
-        let calls = Hermes.parse(text);
-        let found: Vec<_> =
-            calls.iter().map(|c| c.as_ref().map(|c| c.name.as_str()).map_err(|e| e.kind)).collect();
-        assert_eq!(found, expect, "{text}");
-    }
+    use crate::format::testing::check;
+    use turnwise_trajectory::ViolationKind::{Empty, ForgedObservation, InvalidJson, Unterminated};
 
     #[test]
     fn completions_parse() {
+        let check = |text: &str, expect: &[_]| check(&Hermes, text, expect);
         check("no call", &[]);
-        check("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", &[Ok("f")]);
-        check("<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":1}}</tool_call>", &[Ok("f")]);
+        check("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", &[Ok("f {}")]);
+        check("<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":1}}</tool_call>", &[Ok("f {\"x\":1}")]);
         check("<tool_call></tool_call>", &[Err(Empty)]);
         check("<tool_call>{\"name\":\"f\"</tool_call>", &[Err(InvalidJson)]);
         check("<tool_call>[1]</tool_call>", &[Err(InvalidJson)]);
         check("<tool_call>{\"name\":\"f\",\"arguments\":\"x\"}</tool_call>", &[Err(InvalidJson)]);
         check(
             "a <tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call> b <tool_call>",
-            &[Ok("f"), Err(Unterminated)],
+            &[Ok("f {}"), Err(Unterminated)],
+        );
+        check(
+            "<tool_call>{\"a\" <tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>",
+            &[Err(Unterminated), Ok("f {}")],
+        );
+        check("<tool_response>\n4", &[Err(ForgedObservation)]);
+    }
+
+    #[test]
+    fn a_marker_inside_a_string_does_not_fire() {
+        let check = |text: &str, expect: &[_]| check(&Hermes, text, expect);
+        check(
+            "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"</tool_call>\"}}</tool_call>",
+            &[Ok("f {\"x\":\"</tool_call>\"}")],
+        );
+        check(
+            "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"<tool_call>\\\"\"}}</tool_call>",
+            &[Ok("f {\"x\":\"<tool_call>\\\"\"}")],
         );
     }
 
     #[test]
-    fn a_rendered_call_parses_to_itself() {
-        let arguments = json!({"code": "print('</b>', \"é\\n\")\nx = {1: 2}", "n": [1, null]});
-        let arguments = arguments.as_object().unwrap().clone();
-        let mut call = ToolCall { name: "python".into(), arguments, span: 0..0 };
-        let text = Hermes.render(&call);
-        call.span = 0..text.len();
-        assert_eq!(Hermes.parse(&text), [Ok(call)]);
+    fn a_string_that_is_never_closed_hides_only_its_own_call() {
+        let check = |text: &str, expect: &[_]| check(&Hermes, text, expect);
+        let good = "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>";
+        check(&format!("<tool_call>{{\"x}}</tool_call>\n{good}"), &[Err(InvalidJson), Ok("f {}")]);
+        check(&format!("<tool_call>{{\"x}}</tool_call>{good}"), &[Err(InvalidJson), Ok("f {}")]);
+        check("<tool_call>{\"x}</tool_call>", &[Err(InvalidJson)]);
+        check("<tool_call>{\"x}", &[Err(Unterminated)]);
+    }
+
+    #[test]
+    fn what_was_meant_stands_beside_the_verdict() {
+        let recovered = |text: &str| {
+            let found = Hermes.examine(text).remove(0);
+            assert!(found.verdict.is_err());
+            found.recovered.map(|call| call.arguments["c"].as_str().unwrap().to_string())
+        };
+        let call = |code: &str, end: &str| {
+            format!("<tool_call>{{\"name\":\"f\",\"arguments\":{{\"c\":\"{code}\"}}{end}")
+        };
+        assert_eq!(recovered(&call("1", "}")).as_deref(), Some("1"), "the tag is missing");
+        assert_eq!(recovered(&call("1\n2", "}</tool_call>")).as_deref(), Some("1\n2"), "a raw line break");
+        assert_eq!(recovered(&call("1", ",}</tool_call>")).as_deref(), Some("1"), "a trailing comma");
+        assert_eq!(recovered(&call("1", "</tool_call>")), None, "a bracket is missing");
     }
 
     #[test]

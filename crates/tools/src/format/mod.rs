@@ -1,8 +1,21 @@
 //! How a model writes tool calls: one file per format, chosen by name, never guessed from text.
 
+mod deepseek;
 mod fenced_python;
+mod grammar;
 mod hermes;
 mod json;
+mod lexer;
+mod llama3_json;
+mod mistral;
+mod python_literal;
+mod pythonic;
+mod quotes;
+mod qwen_xml;
+mod scan;
+#[cfg(test)]
+mod testing;
+mod token_spans;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +23,20 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::{MalformedCall, ToolCall};
 
-pub use fenced_python::FencedPython;
+pub use deepseek::{DeepSeek, Version};
+pub use fenced_python::{FencedPython, Profile};
+pub use grammar::{Grammar, Marker, Place};
 pub use hermes::Hermes;
+pub use lexer::{Found, Lexer, MAX_CALL_BYTES};
+pub use llama3_json::Llama3Json;
+pub use mistral::{Mistral, Style};
+pub use pythonic::Pythonic;
+pub use quotes::{JsonQuotes, PythonQuotes, Quotes};
+pub use qwen_xml::QwenXml;
+pub use scan::{JsonValue, PythonCalls, Scan, Tagged};
+pub use token_spans::TokenSpans;
 
-use crate::spec::ToolSpec;
+use crate::spec::{ToolSpec, check_calls};
 
 /// A call format: tools to prompt text, completions to calls, calls and results to text.
 pub trait CallFormat: fmt::Debug + Send + Sync {
@@ -23,9 +46,34 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
     /// The part of the system prompt that offers the tools and shows how to call them.
     fn describe(&self, tools: &[ToolSpec]) -> String;
 
+    /// Where calls begin and end, and how to read them.
+    fn grammar(&self) -> &'static dyn Grammar;
+
+    /// A lexer to feed while sampling.
+    fn lexer(&self) -> Lexer {
+        Lexer::new(self.grammar())
+    }
+
+    /// Every call of a completion with the strict verdict and what was evidently meant. Never panics, whatever the
+    /// text.
+    fn examine(&self, completion: &str) -> Vec<Found> {
+        let mut lexer = self.lexer();
+        let mut found = lexer.push(completion.as_bytes());
+        found.extend(lexer.finish());
+        found
+    }
+
     /// Every call of a completion in the order written, malformed ones included. Spans are byte offsets of the
-    /// whole call. Never panics, whatever the text. Doesn't know the tools: see [`crate::spec::check_calls`].
-    fn parse(&self, completion: &str) -> Vec<Result<ToolCall, MalformedCall>>;
+    /// whole call. Doesn't know the tools: see [`CallFormat::parse_checked`].
+    fn parse(&self, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
+        self.examine(completion).into_iter().map(|found| found.verdict).collect()
+    }
+
+    /// As [`CallFormat::parse`], and checks the calls against the tools on offer. Formats that write values without
+    /// types give them those of the schema.
+    fn parse_checked(&self, completion: &str, tools: &[ToolSpec]) -> Vec<Result<ToolCall, MalformedCall>> {
+        check_calls(self.parse(completion), tools)
+    }
 
     /// Writes a call such that [`CallFormat::parse`] gives it back.
     fn render(&self, call: &ToolCall) -> String;
@@ -43,19 +91,43 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
 pub enum FormatName {
     /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>` (Hermes, Qwen2.5, Qwen3).
     Hermes,
+    /// `<tool_call><function=…><parameter=…>` (Qwen3-Coder).
+    QwenXml,
+    /// `{"name":…,"parameters":{…}}` (Llama 3.1).
+    Llama3Json,
+    /// `[name(key=value)]` (Llama 3.2 and 4).
+    Pythonic,
+    /// `[TOOL_CALLS]` (Mistral).
+    Mistral,
+    /// `<｜tool▁call▁begin｜>` (DeepSeek).
+    #[serde(rename = "deepseek")]
+    DeepSeek,
     /// A Markdown block ```` ```python ````, read as a call of the tool `python`.
     FencedPython,
 }
 
 impl FormatName {
     /// Every format.
-    pub const ALL: [FormatName; 2] = [FormatName::Hermes, FormatName::FencedPython];
+    pub const ALL: [FormatName; 7] = [
+        FormatName::Hermes,
+        FormatName::QwenXml,
+        FormatName::Llama3Json,
+        FormatName::Pythonic,
+        FormatName::Mistral,
+        FormatName::DeepSeek,
+        FormatName::FencedPython,
+    ];
 
     /// The format itself.
     pub fn build(self) -> Box<dyn CallFormat> {
         match self {
             FormatName::Hermes => Box::new(Hermes),
-            FormatName::FencedPython => Box::new(FencedPython),
+            FormatName::QwenXml => Box::new(QwenXml),
+            FormatName::Llama3Json => Box::new(Llama3Json),
+            FormatName::Pythonic => Box::new(Pythonic),
+            FormatName::Mistral => Box::new(Mistral::default()),
+            FormatName::DeepSeek => Box::new(DeepSeek::default()),
+            FormatName::FencedPython => Box::new(FencedPython::default()),
         }
     }
 }

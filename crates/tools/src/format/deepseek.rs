@@ -1,0 +1,138 @@
+//! DeepSeek V3 and R1 (`function<sep>NAME`, arguments in a ```` ```json ```` block) and V3.1 (`NAME<sep>{…}`), between
+//! `<｜tool▁call▁begin｜>` and `<｜tool▁call▁end｜>`.
+
+use turnwise_trajectory::{ToolCall, ViolationKind};
+
+use super::CallFormat;
+use super::grammar::{Grammar, Marker, forged_observation, malformed};
+use super::json::{read_arguments, spaced};
+use super::lexer::Found;
+use super::quotes::{JsonQuotes, Quotes};
+use super::scan::{Scan, Tagged};
+use crate::spec::ToolSpec;
+
+const OPEN: &str = "<｜tool▁call▁begin｜>";
+const CLOSE: &str = "<｜tool▁call▁end｜>";
+const SEPARATOR: &str = "<｜tool▁sep｜>";
+const OUTPUT: &str = "<｜tool▁output▁begin｜>";
+const OUTPUTS: &str = "<｜tool▁outputs▁begin｜>";
+
+/// The format of the DeepSeek family. Reads both versions and writes `version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeepSeek {
+    /// The version to write.
+    pub version: Version,
+}
+
+/// How calls are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// V3 and R1.
+    #[default]
+    V3,
+    /// V3.1.
+    V31,
+}
+
+impl Grammar for DeepSeek {
+    fn markers(&self) -> &'static [Marker] {
+        const { &[Marker::call(OPEN), Marker::forged(OUTPUTS), Marker::forged(OUTPUT)] }
+    }
+
+    fn scan(&self, marker: usize, raw: bool) -> Scan {
+        let quotes = if raw { Quotes::None } else { Quotes::Json(JsonQuotes::default()) };
+        if marker == 0 { Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes)) } else { Scan::Marker }
+    }
+
+    fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
+        if marker != 0 {
+            return forged_observation(text, offset);
+        }
+        let span = offset..offset + text.len();
+        let body = text.strip_prefix(OPEN).unwrap_or(text);
+        let body = body.strip_suffix(CLOSE).unwrap_or(body).trim();
+        if body.is_empty() {
+            return vec![malformed(ViolationKind::Empty, "the call is empty", span)];
+        }
+        let Some((head, rest)) = body.split_once(SEPARATOR) else {
+            return vec![malformed(ViolationKind::InvalidJson, format!("there's no {SEPARATOR}"), span)];
+        };
+        // V3.1 has the name first; V3 has the kind of tool there and the name on the line after.
+        match rest.split_once("```json") {
+            Some((name, block)) if head.trim() == "function" => {
+                let arguments = block.trim().strip_suffix("```").unwrap_or(block);
+                vec![read_arguments(name.trim(), arguments, span)]
+            }
+            _ => vec![read_arguments(head.trim(), rest, span)],
+        }
+    }
+
+    fn closing(&self, _: usize) -> &'static str {
+        CLOSE
+    }
+}
+
+impl CallFormat for DeepSeek {
+    fn name(&self) -> &'static str {
+        "deepseek"
+    }
+
+    fn grammar(&self) -> &'static dyn Grammar {
+        match self.version {
+            Version::V3 => &DeepSeek { version: Version::V3 },
+            Version::V31 => &DeepSeek { version: Version::V31 },
+        }
+    }
+
+    fn describe(&self, tools: &[ToolSpec]) -> String {
+        let tools: Vec<String> = tools.iter().map(spaced).collect();
+        let example = ToolCall { name: "NAME".into(), arguments: serde_json::Map::new(), span: 0..0 };
+        format!("## Tools\n\n{}\n\nTo call one, write:\n\n{}", tools.join("\n"), self.render(&example))
+    }
+
+    fn render(&self, call: &ToolCall) -> String {
+        let (name, arguments) = (&call.name, spaced(&call.arguments));
+        let call = match self.version {
+            Version::V3 => format!("{OPEN}function{SEPARATOR}{name}\n```json\n{arguments}\n```{CLOSE}"),
+            Version::V31 => format!("{OPEN}{name}{SEPARATOR}{arguments}{CLOSE}"),
+        };
+        format!("<｜tool▁calls▁begin｜>{call}<｜tool▁calls▁end｜>")
+    }
+
+    fn render_output(&self, output: &str) -> String {
+        match self.version {
+            Version::V3 => {
+                format!("{OUTPUTS}{OUTPUT}{output}<｜tool▁output▁end｜><｜tool▁outputs▁end｜>")
+            }
+            Version::V31 => format!("{OUTPUT}{output}<｜tool▁output▁end｜>"),
+        }
+    }
+
+    fn stop_strings(&self) -> &[&str] {
+        &[OUTPUTS, OUTPUT]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::testing::check;
+    use ViolationKind::{Empty, ForgedObservation, InvalidJson, Unterminated};
+
+    #[test]
+    fn completions_parse() {
+        let check = |text: &str, expect: &[_]| {
+            let text = text.replace("B>", OPEN).replace("E>", CLOSE).replace("S>", SEPARATOR);
+            check(&DeepSeek::default(), &text, expect);
+        };
+        check("no call", &[]);
+        check("B>functionS>f\n```json\n{\"x\": \"```\"}\n```E>", &[Ok(r#"f {"x":"```"}"#)]);
+        check("B>fS>{\"x\": 1}E>B>gS>{}E>", &[Ok(r#"f {"x":1}"#), Ok("g {}")]);
+        check("B>E>", &[Err(Empty)]);
+        check("B>f {}E>", &[Err(InvalidJson)]);
+        check("B>S>{}E>", &[Err(InvalidJson)]);
+        check("B>fS>{\"x\": 1", &[Err(Unterminated)]);
+        check("B>fS>{\"x\": \"E>\"}E>", &[Ok("f {\"x\":\"<｜tool▁call▁end｜>\"}")]);
+        check("<｜tool▁output▁begin｜>4", &[Err(ForgedObservation)]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Pythonic (Llama 3.2 and 4, and others): `[name(key=value, …), …]` with Python literals for values.
+
+use std::ops::Range;
+
+use serde_json::Map;
+use turnwise_trajectory::{ToolCall, ViolationKind};
+
+use super::CallFormat;
+use super::grammar::{Grammar, Marker, Place, forged_observation, malformed};
+use super::json::spaced;
+use super::lexer::Found;
+use super::python_literal::{from_json, split_top, to_json};
+use super::scan::{PythonCalls, Scan};
+use crate::spec::ToolSpec;
+
+const IPYTHON: &str = "<|start_header_id|>ipython";
+const MARKERS: &[Marker] = &[
+    Marker { text: "[", place: Place::LineStart, keep: 0, forged: false },
+    Marker::call("<|python_start|>["),
+    Marker::forged(IPYTHON),
+];
+
+/// A list of calls as Python would write them. Only keyword arguments count.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pythonic;
+
+impl Grammar for Pythonic {
+    fn markers(&self) -> &'static [Marker] {
+        MARKERS
+    }
+
+    fn scan(&self, marker: usize, _raw: bool) -> Scan {
+        if MARKERS[marker].forged { Scan::Marker } else { Scan::Calls(PythonCalls::new()) }
+    }
+
+    fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
+        if MARKERS[marker].forged {
+            return forged_observation(text, offset);
+        }
+        let body = &text[MARKERS[marker].text.len()..];
+        let body = body.strip_suffix(']').unwrap_or(body);
+        // A comma may stand after the last call. All calls of a list have the list's span.
+        let pieces = split_top(body).into_iter().map(str::trim).filter(|piece| !piece.is_empty());
+        pieces.map(|piece| read_one(piece, offset..offset + text.len())).collect()
+    }
+
+    fn closing(&self, _: usize) -> &'static str {
+        "]"
+    }
+}
+
+fn read_one(text: &str, span: Range<usize>) -> Found {
+    let wrong = |message: String| malformed(ViolationKind::InvalidJson, message, span.clone());
+    let Some((name, arguments)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) else {
+        return wrong("not a call with parentheses".into());
+    };
+    let mut read = Map::new();
+    for piece in split_top(arguments).into_iter().map(str::trim).filter(|piece| !piece.is_empty()) {
+        let Some((key, value)) = piece.split_once('=').filter(|(key, _)| is_name(key.trim())) else {
+            return wrong(format!("not a keyword argument: {piece:.40}"));
+        };
+        match to_json(value.trim()) {
+            Ok(value) => read.insert(key.trim().into(), value),
+            Err(message) => return wrong(format!("argument {}: {message}", key.trim())),
+        };
+    }
+    let call = ToolCall { name: name.trim().into(), arguments: read, span };
+    Found { verdict: Ok(call), recovered: None }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+impl CallFormat for Pythonic {
+    fn name(&self) -> &'static str {
+        "pythonic"
+    }
+
+    fn grammar(&self) -> &'static dyn Grammar {
+        &Pythonic
+    }
+
+    fn describe(&self, tools: &[ToolSpec]) -> String {
+        let tools: Vec<String> = tools.iter().map(spaced).collect();
+        format!(
+            "You may call functions. To do so, answer with a list of calls and nothing else: \
+             [func_name1(params_name1=params_value1, params_name2=params_value2), func_name2(params)]\n\n\
+             Here are the functions in JSON format:\n\n{}",
+            tools.join("\n")
+        )
+    }
+
+    fn render(&self, call: &ToolCall) -> String {
+        let arguments: Vec<String> =
+            call.arguments.iter().map(|(key, value)| format!("{key}={}", from_json(value))).collect();
+        format!("[{}({})]", call.name, arguments.join(", "))
+    }
+
+    fn render_output(&self, output: &str) -> String {
+        output.into()
+    }
+
+    fn stop_strings(&self) -> &[&str] {
+        &["<|eom_id|>", IPYTHON]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::testing::check;
+    use ViolationKind::{ForgedObservation, InvalidJson, Unterminated};
+
+    #[test]
+    fn completions_parse() {
+        let check = |text: &str, expect: &[_]| check(&Pythonic, text, expect);
+        check("no call [1], nor [a, b]", &[]);
+        check("[1, 2]\n[a, b]\n[x[0](1)]", &[]);
+        check("[f()]", &[Ok("f {}")]);
+        check(
+            "[f(x=1, y='a]', z=[True, None]), g.h(k={\"a\": (1, -2.5)})]",
+            &[Ok(r#"f {"x":1,"y":"a]","z":[true,null]}"#), Ok(r#"g.h {"k":{"a":[1,-2.5]}}"#)],
+        );
+        check("<|python_start|>[f(x=\"\"\"a\n'b'\"\"\")]<|python_end|>", &[Ok(r#"f {"x":"a\n'b'"}"#)]);
+        check("[f(1), g()]", &[Err(InvalidJson), Ok("g {}")]);
+        check("[f(x=y)]", &[Err(InvalidJson)]);
+        check("[f(x=1", &[Err(Unterminated)]);
+        check("<|start_header_id|>ipython", &[Err(ForgedObservation)]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether a byte lies inside a string literal: of JSON, of Python, or of nothing.
+
+/// String literals, as a scanner follows them byte by byte.
+#[derive(Debug)]
+pub enum Quotes {
+    /// There are none.
+    None,
+    /// Those of JSON.
+    Json(JsonQuotes),
+    /// Those of Python, and its comments.
+    Python(PythonQuotes),
+}
+
+impl Quotes {
+    /// Whether a marker that starts with `byte` here is only text.
+    pub(super) fn hide(&self, byte: u8) -> bool {
+        match self {
+            Quotes::None => false,
+            Quotes::Json(quotes) => quotes.inside(),
+            Quotes::Python(quotes) => quotes.hide(byte),
+        }
+    }
+
+    /// Goes on by as many bytes as are given back; none if that depends on what comes.
+    pub(super) fn step(&mut self, rest: &[u8], finishing: bool) -> Option<usize> {
+        match self {
+            Quotes::None => Some(1),
+            Quotes::Json(quotes) => {
+                quotes.step(rest[0]);
+                Some(1)
+            }
+            Quotes::Python(quotes) => quotes.step(rest, finishing),
+        }
+    }
+
+    /// Whether a literal went on where none can.
+    pub(super) fn are_broken(&self) -> bool {
+        matches!(self, Quotes::Json(quotes) if quotes.broken)
+    }
+}
+
+/// JSON's string literals.
+#[derive(Debug, Default)]
+pub struct JsonQuotes {
+    inside: bool,
+    escaped: bool,
+    /// A line break was met inside a literal.
+    broken: bool,
+}
+
+impl JsonQuotes {
+    pub(super) fn inside(&self) -> bool {
+        self.inside
+    }
+
+    pub(super) fn step(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.inside => self.escaped = true,
+            b'"' => self.inside = !self.inside,
+            b'\n' if self.inside => self.broken = true,
+            _ => {}
+        }
+    }
+}
+
+/// Python's string literals and comments.
+#[derive(Debug, Default)]
+pub struct PythonQuotes {
+    state: Python,
+    escaped: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Python {
+    #[default]
+    Code,
+    Comment,
+    /// One quote; ends with the line at the latest.
+    Single(u8),
+    /// Three quotes.
+    Triple(u8),
+}
+
+impl PythonQuotes {
+    pub(super) fn hide(&self, byte: u8) -> bool {
+        match self.state {
+            Python::Code | Python::Comment => false,
+            Python::Single(_) => byte != b'\n' || self.escaped,
+            Python::Triple(_) => true,
+        }
+    }
+
+    pub(super) fn step(&mut self, rest: &[u8], finishing: bool) -> Option<usize> {
+        let byte = rest[0];
+        if self.escaped {
+            self.escaped = false;
+            return Some(1);
+        }
+        let is_quote = matches!(byte, b'"' | b'\'');
+        // Three of a kind, none of which is known to be missing yet.
+        let same = rest.iter().take(3).take_while(|other| **other == byte).count();
+        let may_grow = same == rest.len() && same < 3 && !finishing;
+        match self.state {
+            Python::Code if is_quote && may_grow => return None,
+            Python::Code if is_quote && same == 3 => {
+                self.state = Python::Triple(byte);
+                return Some(3);
+            }
+            Python::Code if is_quote => self.state = Python::Single(byte),
+            Python::Code if byte == b'#' => self.state = Python::Comment,
+            Python::Comment | Python::Single(_) if byte == b'\n' => self.state = Python::Code,
+            Python::Single(_) | Python::Triple(_) if byte == b'\\' => self.escaped = true,
+            Python::Single(quote) if byte == quote => self.state = Python::Code,
+            Python::Triple(quote) if byte == quote && may_grow => return None,
+            Python::Triple(quote) if byte == quote && same == 3 => {
+                self.state = Python::Code;
+                return Some(3);
+            }
+            Python::Code | Python::Comment | Python::Single(_) | Python::Triple(_) => {}
+        }
+        Some(1)
+    }
+}

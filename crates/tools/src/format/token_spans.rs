@@ -1,0 +1,46 @@
+//! From bytes to tokens: which tokens of a turn a span of its text covers.
+
+use std::ops::Range;
+
+/// Where each token of a turn ends in its text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TokenSpans {
+    ends: Vec<usize>,
+}
+
+impl TokenSpans {
+    /// No tokens yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next token, which stands for so many bytes. A token may hold a part of a character, or nothing.
+    pub fn push(&mut self, bytes: usize) {
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.ends.push(end + bytes);
+    }
+
+    /// The tokens that overlap these bytes: a token that begins or ends in the middle of a marker is part of it.
+    pub fn of(&self, bytes: &Range<usize>) -> Range<usize> {
+        let first = self.ends.partition_point(|end| *end <= bytes.start);
+        let last = self.ends.partition_point(|end| *end < bytes.end);
+        first..(last + 1).clamp(first, self.ends.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_that_overlap_are_covered() {
+        // Text of 2 + 0 + 3 + 1 bytes in four tokens.
+        let mut spans = TokenSpans::new();
+        [2, 0, 3, 1].into_iter().for_each(|bytes| spans.push(bytes));
+        assert_eq!(spans.of(&(0..6)), 0..4);
+        assert_eq!(spans.of(&(0..2)), 0..1);
+        assert_eq!(spans.of(&(1..3)), 0..3);
+        assert_eq!(spans.of(&(4..6)), 2..4);
+        assert_eq!(spans.of(&(5..99)), 3..4);
+    }
+}

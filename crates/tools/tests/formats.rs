@@ -1,0 +1,273 @@
+//! What every call format must hold, on texts that nobody wrote by hand.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value, json};
+use turnwise_tools::format::{
+    CallFormat, DeepSeek, FencedPython, FormatName, Found, Mistral, Profile, Style, Version,
+};
+use turnwise_tools::{ToolSpec, check_calls};
+use turnwise_trajectory::{ToolCall, ViolationKind};
+
+fn every_format() -> Vec<Box<dyn CallFormat>> {
+    let mut formats: Vec<Box<dyn CallFormat>> = FormatName::ALL.into_iter().map(FormatName::build).collect();
+    formats.push(Box::new(Mistral { style: Style::Args }));
+    formats.push(Box::new(DeepSeek { version: Version::V31 }));
+    formats.push(Box::new(FencedPython { profile: Profile::SimpleTir }));
+    formats.push(Box::new(FencedPython { profile: Profile::ReTool }));
+    formats
+}
+
+/// Texts that come near to what the formats mean: markers, quotes, brackets, line breaks, characters of several bytes.
+fn near_misses() -> impl Strategy<Value = String> {
+    let pieces = select(vec![
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_response>",
+        "<function=f>",
+        "</function>",
+        "<parameter=x>",
+        "</parameter>",
+        "[TOOL_CALLS]",
+        "[ARGS]",
+        "[TOOL_RESULTS]",
+        "<|python_tag|>",
+        "<|python_start|>",
+        "```python\n",
+        "```py\n",
+        "```",
+        "```output",
+        "<code>",
+        "</code>",
+        "<interpreter>",
+        "Code execution result:",
+        "<｜tool▁call▁begin｜>",
+        "<｜tool▁call▁end｜>",
+        "<｜tool▁sep｜>",
+        "<｜tool▁output▁begin｜>",
+        "{\"name\": \"f\", \"arguments\": {}}",
+        "{\"name\": \"f\", \"parameters\": {\"x\": \"",
+        "f(x=1)",
+        "f(",
+        "name",
+        "\"",
+        "'",
+        "'''",
+        "\"\"\"",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        ",",
+        ";",
+        ":",
+        "=",
+        "#",
+        "\n",
+        " ",
+        "\n```",
+        "é",
+        "😀",
+        "▁",
+        "<",
+        "`",
+        "x = 1",
+        "True",
+    ]);
+    prop::collection::vec(pieces, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+fn pushed(format: &dyn CallFormat, text: &[u8], cuts: &[usize]) -> Vec<Found> {
+    let mut lexer = format.lexer();
+    let mut found = Vec::new();
+    let mut at = 0;
+    for cut in cuts.iter().map(|cut| cut % (text.len() + 1)).filter(|cut| *cut > 0) {
+        let next = (at + cut).min(text.len());
+        found.extend(lexer.push(&text[at..next]));
+        at = next;
+    }
+    found.extend(lexer.push(&text[at..]));
+    found.extend(lexer.finish());
+    found
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        near_misses(),
+        any::<String>(),
+        select(vec!["5", "true", "null", "[1]", "\"5\"", "", " x "]).prop_map(str::to_string)
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<i32>().prop_map(|n| Value::from(f64::from(n) / 8.0)),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{1,3}", inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_gives_the_same_calls(text in near_misses(), cuts in prop::collection::vec(0usize..50, 0..30)) {
+        for format in every_format() {
+            let whole = format.examine(&text);
+            prop_assert_eq!(&pushed(&*format, text.as_bytes(), &cuts), &whole, "{} in pieces: {}", format.name(), text);
+            let bytes = vec![1; text.len()];
+            prop_assert_eq!(&pushed(&*format, text.as_bytes(), &bytes), &whole, "{} by bytes: {}", format.name(), text);
+        }
+    }
+
+    #[test]
+    fn spans_lie_in_the_text_in_order(text in near_misses()) {
+        for format in every_format() {
+            let mut last = 0;
+            for found in format.examine(&text) {
+                let span = found.span();
+                prop_assert!(span.start >= last && span.start < span.end && text.get(span.clone()).is_some(),
+                    "{}: {:?} in {}", format.name(), span, text);
+                last = span.start;
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200), text in near_misses(), at in 0usize..100) {
+        let mut mixed = text.into_bytes();
+        let at = at.min(mixed.len());
+        mixed.splice(at..at, bytes);
+        for format in every_format() {
+            pushed(&*format, &mixed, &[]);
+        }
+    }
+
+    #[test]
+    fn what_is_rendered_parses_to_itself(arguments in prop::collection::btree_map("[a-z]{1,4}", value(), 0..4)) {
+        let arguments: Map<String, Value> = arguments.into_iter().collect();
+        let call = ToolCall { name: "some_tool".into(), arguments, span: 0..0 };
+        for format in every_format() {
+            // These hold one argument, text of Python, and are tested below. XML-like values have no way to say
+            // where line breaks at their ends belong.
+            if matches!(format.name(), "fenced_python" | "qwen_xml") {
+                continue;
+            }
+            let text = format!("Let me see.\n{}", format.render(&call));
+            let parsed = format.parse(&text);
+            prop_assert_eq!(parsed.len(), 1, "{}: {}\n{:?}", format.name(), text, parsed);
+            let parsed = parsed[0].as_ref().map(|parsed| (&parsed.name, &parsed.arguments));
+            prop_assert_eq!(parsed, Ok((&call.name, &call.arguments)), "{}: {}", format.name(), text);
+        }
+    }
+
+    #[test]
+    fn code_survives_every_format(lines in prop::collection::vec(select(vec![
+        "x = 1", "print('```')", "s = \"</tool_call>\"", "# don't", "y = '''", "'''", "print(f'{x}')", "d = {'a': [1]}",
+        "</parameter>", "é = '😀'", "if x:\n    pass", "z = \"\\n\"", "[TOOL_CALLS]", "42",
+    ]), 1..8)) {
+        let code = lines.join("\n");
+        // A literal that is never closed hides the closing fence, as it should.
+        prop_assume!(code.matches("'''").count() % 2 == 0);
+        let arguments = Map::from_iter([("code".to_string(), Value::from(code))]);
+        let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
+        for format in every_format() {
+            let text = format.render(&call);
+            let parsed = format.parse_checked(&text, &[ToolSpec::python()]);
+            prop_assert_eq!(parsed.len(), 1, "{}: {}\n{:?}", format.name(), text, parsed);
+            let parsed = parsed[0].as_ref().map(|parsed| &parsed.arguments);
+            prop_assert_eq!(parsed, Ok(&call.arguments), "{}: {}", format.name(), text);
+        }
+    }
+}
+
+#[test]
+fn a_character_split_over_tokens_does_no_harm() {
+    let text = "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"😀\"}}</tool_call>";
+    let at = text.find('😀').unwrap();
+    let format = FormatName::Hermes.build();
+    let mut lexer = format.lexer();
+    let mut found = lexer.push(&text.as_bytes()[..at]);
+    for byte in 0..4 {
+        found.extend(lexer.push(&text.as_bytes()[at + byte..=at + byte]));
+        assert!(lexer.is_inside());
+    }
+    found.extend(lexer.push(&text.as_bytes()[at + 4..]));
+    assert!(!lexer.is_inside(), "the sampler learns at once that the call is complete");
+    assert_eq!(found[0].verdict.as_ref().unwrap().arguments["x"], "😀");
+}
+
+#[test]
+fn every_format_offers_every_tool_and_shows_how_to_call() {
+    let search = ToolSpec::new("search_the_web", "Finds pages.", json!({"type": "object", "properties": {}}));
+    for format in every_format() {
+        let text = format.describe(std::slice::from_ref(&search));
+        // Formats of one tool name none.
+        assert!(
+            format.name() == "fenced_python" || text.contains("search_the_web"),
+            "{}: {text}",
+            format.name()
+        );
+        assert!(format.render_output("some output").contains("some output"));
+    }
+}
+
+#[test]
+fn a_description_is_not_taken_for_an_unknown_tools_call() {
+    let call = "<tool_call>{\"name\":\"search\",\"arguments\":{}}</tool_call>";
+    let checked = check_calls(FormatName::Hermes.build().parse(call), &[ToolSpec::python()]);
+    assert_eq!(checked[0].as_ref().unwrap_err().kind, ViolationKind::UnknownTool);
+}
+
+/// Seconds to parse; the least of three, as others use this machine too.
+fn seconds(format: &dyn CallFormat, text: &str) -> f64 {
+    let once = |_| {
+        let started = Instant::now();
+        std::hint::black_box(format.examine(text));
+        started.elapsed().as_secs_f64()
+    };
+    (0..3).map(once).fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+fn time_is_linear_in_the_length_even_of_hostile_texts() {
+    let hostile = [
+        "<tool_call>",
+        "<tool_call>{\"",
+        "<tool_call>{\"x}</tool_call>",
+        "{",
+        "[",
+        "[f(",
+        "```python\n'''\n```\n",
+        "<code>'",
+        "[TOOL_CALLS]",
+        "[TOOL_CALLS][",
+        "```",
+        "<｜tool▁call▁begin｜>\"",
+        "<tool_call></tool_call>",
+        " {",
+        "\"",
+        "{\"name\"",
+        "<tool_call><function=f><parameter=x></parameter>",
+        "f(x=",
+        "'",
+    ];
+    for format in every_format() {
+        for piece in hostile {
+            let (short, long) = (piece.repeat(20_000 / piece.len()), piece.repeat(320_000 / piece.len()));
+            let ratio = seconds(&*format, &long) / seconds(&*format, &short).max(1e-4);
+            // Sixteen times the text; a quadratic parser would take 256 times as long.
+            assert!(ratio < 100.0, "{} on {piece:?}: {ratio}", format.name());
+        }
+    }
+}
