@@ -1,6 +1,6 @@
 //! What every call format must hold, on texts that nobody wrote by hand.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -21,6 +21,7 @@ fn every_format() -> Vec<Box<dyn CallFormat>> {
 }
 
 /// Texts that come near to what the formats mean: markers, quotes, brackets, line breaks, characters of several bytes.
+#[rustfmt::skip]
 fn near_misses() -> impl Strategy<Value = String> {
     let pieces = select(vec![
         "<tool_call>",
@@ -229,16 +230,6 @@ fn a_description_is_not_taken_for_an_unknown_tools_call() {
     assert_eq!(checked[0].as_ref().unwrap_err().kind, ViolationKind::UnknownTool);
 }
 
-/// Seconds to parse; the least of three, as others use this machine too.
-fn seconds(format: &dyn CallFormat, text: &str) -> f64 {
-    let once = |_| {
-        let started = Instant::now();
-        std::hint::black_box(format.examine(text));
-        started.elapsed().as_secs_f64()
-    };
-    (0..3).map(once).fold(f64::INFINITY, f64::min)
-}
-
 #[test]
 fn time_is_linear_in_the_length_even_of_hostile_texts() {
     let hostile = [
@@ -264,10 +255,12 @@ fn time_is_linear_in_the_length_even_of_hostile_texts() {
     ];
     for format in every_format() {
         for piece in hostile {
-            let (short, long) = (piece.repeat(20_000 / piece.len()), piece.repeat(320_000 / piece.len()));
-            let ratio = seconds(&*format, &long) / seconds(&*format, &short).max(1e-4);
-            // Sixteen times the text; a quadratic parser would take 256 times as long.
-            assert!(ratio < 100.0, "{} on {piece:?}: {ratio}", format.name());
+            let text = piece.repeat(200_000 / piece.len());
+            let started = Instant::now();
+            std::hint::black_box(format.examine(&text));
+            // Takes some 30 ms. A parser that looks at the rest of the text once per marker takes minutes.
+            let took = started.elapsed();
+            assert!(took < Duration::from_secs(5), "{} on {piece:?}: {took:?}", format.name());
         }
     }
 }

@@ -117,7 +117,7 @@ mod tests {
             &[Ok("f {}"), Ok("g {}")],
         );
         check(r#"a[TOOL_CALLS]f[ARGS]{"x": 1}"#, &[Ok(r#"f {"x":1}"#)]);
-        check(r#"[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]g[ARGS]{}"#, &[Ok("f {}"), Ok("g {}")]);
+        check("[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]g[ARGS]{}", &[Ok("f {}"), Ok("g {}")]);
         check("[TOOL_CALLS] []", &[Err(Empty)]);
         check(r#"[TOOL_CALLS] [{"name": "f"}]"#, &[Err(InvalidJson)]);
         check("[TOOL_CALLS]f[ARGS][1]", &[Err(InvalidJson)]);

@@ -157,8 +157,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(literal: &str, expect: Option<Value>) {
-        assert_eq!(to_json(literal).ok(), expect, "{literal}");
+    fn check(literal: &str, expect: impl Into<Option<Value>>) {
+        assert_eq!(to_json(literal).ok(), expect.into(), "{literal}");
     }
 
     #[test]

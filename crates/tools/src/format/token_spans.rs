@@ -36,7 +36,9 @@ mod tests {
     fn tokens_that_overlap_are_covered() {
         // Text of 2 + 0 + 3 + 1 bytes in four tokens.
         let mut spans = TokenSpans::new();
-        [2, 0, 3, 1].into_iter().for_each(|bytes| spans.push(bytes));
+        for bytes in [2, 0, 3, 1] {
+            spans.push(bytes);
+        }
         assert_eq!(spans.of(&(0..6)), 0..4);
         assert_eq!(spans.of(&(0..2)), 0..1);
         assert_eq!(spans.of(&(1..3)), 0..3);
