@@ -13,7 +13,7 @@ pub mod observation;
 pub mod report;
 pub mod spec;
 
-pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, Session};
+pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 pub use format::{CallFormat, FormatName};
 pub use observation::observation;
 pub use spec::{ToolSpec, check_calls};

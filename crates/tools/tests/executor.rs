@@ -6,7 +6,7 @@ mod machine;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use turnwise_tools::executor::{Isolation, PythonConfig, PythonExecutor};
+use turnwise_tools::executor::{ExecutorStats, Isolation, PythonConfig, PythonExecutor};
 use turnwise_tools::{Executor, Session};
 use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Rejected, Timeout};
 
@@ -182,6 +182,22 @@ fn many_threads_share_an_executor() {
             });
         }
     });
+}
+
+#[test]
+fn executions_are_counted_for_the_metrics() {
+    let _alone = alone();
+    let python = start();
+    assert_eq!(python.take_stats(), ExecutorStats::default(), "the self-test isn't counted");
+    for code in ["1", "while True: pass", "bytearray(1 << 40)", "import ctypes; ctypes.string_at(1)"] {
+        python.run(code).unwrap();
+    }
+    python.session().unwrap().run("1").unwrap();
+    let stats = python.take_stats();
+    let counted = (stats.executions, stats.timeouts, stats.out_of_memory, stats.killed, stats.faults);
+    assert_eq!(counted, (5, 1, 1, 1, 0), "{stats:?}");
+    assert!(stats.wall_ms_p50 > 0.0 && stats.wall_ms_p99 >= 295.0 && stats.cpu_ms >= 295.0, "{stats:?}");
+    assert_eq!(python.take_stats().executions, 0);
 }
 
 #[test]

@@ -1,13 +1,19 @@
 //! What runs a call: one file per executor, chosen by name.
 
+#[cfg(target_os = "linux")]
+mod python;
+#[cfg(not(target_os = "linux"))]
+#[path = "python/elsewhere.rs"]
 mod python;
 mod scripted;
+mod stats;
 
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::ToolOutput;
 
 pub use python::{Isolation, PythonConfig, PythonExecutor};
 pub use scripted::Scripted;
+pub use stats::ExecutorStats;
 
 /// Runs code. Whatever the code does is data in [`ToolOutput`]; an [`ExecutorFault`] is our own failure.
 ///
@@ -21,6 +27,11 @@ pub trait Executor: Send + Sync {
 
     /// What this executor is and what it achieved, for the run's record.
     fn describe(&self) -> ExecutorInfo;
+
+    /// What ran since the last call of this; all zeros for an executor that doesn't count.
+    fn take_stats(&self) -> ExecutorStats {
+        ExecutorStats::default()
+    }
 }
 
 /// Code run piece by piece in one state.

@@ -30,7 +30,7 @@ use turnwise_trajectory::ToolOutput;
 
 pub use config::{Isolation, PythonConfig};
 
-use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, Session};
+use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 use pool::Pool;
 
 /// The executor's name in configs and messages.
@@ -52,6 +52,8 @@ impl PythonExecutor {
         config.check()?;
         let pool = Pool::start(config)?;
         self_test::run(&pool)?;
+        // The self-test isn't the caller's.
+        pool.take_stats();
         Ok(Self { pool: Arc::new(pool) })
     }
 }
@@ -67,6 +69,10 @@ impl Executor for PythonExecutor {
 
     fn describe(&self) -> ExecutorInfo {
         self.pool.describe()
+    }
+
+    fn take_stats(&self) -> ExecutorStats {
+        self.pool.take_stats()
     }
 }
 

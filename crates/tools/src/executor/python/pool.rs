@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use turnwise_trajectory::ToolOutput;
 
@@ -14,7 +15,8 @@ use super::seccomp;
 use super::sys::{self, Setup};
 use super::zygote::{Lifetime, Recipe, Settings, Zygote};
 use super::{NAME, fault};
-use crate::executor::{ExecutorError, ExecutorFault, ExecutorInfo};
+use crate::executor::stats::Recorder;
+use crate::executor::{ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats};
 
 /// As many workers as executions may run at a time; a worker's zygote is started when it's first needed.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(super) struct Pool {
     config: PythonConfig,
     achieved: Achieved,
     version: String,
+    recorder: Recorder,
     keeper: Keeper,
 }
 
@@ -66,7 +69,7 @@ impl Pool {
         let mut idle: Vec<Option<Zygote>> = (1..config.worker_count()).map(|_| None).collect();
         idle.push(Some(zygote));
         let (idle, freed) = (Mutex::new(idle), Condvar::new());
-        Ok(Self { idle, freed, recipe, config, achieved, version, keeper })
+        Ok(Self { idle, freed, recipe, config, achieved, version, recorder: Recorder::default(), keeper })
     }
 
     pub(super) fn config(&self) -> &PythonConfig {
@@ -93,9 +96,22 @@ impl Pool {
             let child = self.open(&mut turn, Lifetime::Once)?;
             let result = child.run_once(code, &self.config).map_err(|error| fault("running code", error));
             turn.renew_if(result.is_err());
+            self.record(result.as_ref(), &turn);
             result
         };
         once().or_else(|_| once())
+    }
+
+    /// Counts what a turn came to.
+    pub(super) fn record(&self, result: Result<&ToolOutput, &ExecutorFault>, turn: &Turn<'_>) {
+        match result {
+            Ok(output) => self.recorder.ran(output, turn.queued),
+            Err(_) => self.recorder.failed(),
+        }
+    }
+
+    pub(super) fn take_stats(&self) -> ExecutorStats {
+        self.recorder.take()
     }
 
     /// Forks a child that stays.
@@ -106,10 +122,11 @@ impl Pool {
 
     /// Waits until fewer executions run than there are workers.
     pub(super) fn take_turn(&self) -> Turn<'_> {
+        let started = Instant::now();
         let mut idle = self.idle();
         loop {
             if let Some(zygote) = idle.pop() {
-                return Turn { pool: self, zygote };
+                return Turn { pool: self, zygote, queued: started.elapsed() };
             }
             idle = self.freed.wait(idle).unwrap_or_else(PoisonError::into_inner);
         }
@@ -118,6 +135,9 @@ impl Pool {
     fn open(&self, turn: &mut Turn<'_>, lifetime: Lifetime) -> Result<Child, ExecutorFault> {
         let child = self.try_open(turn, lifetime);
         turn.renew_if(child.is_err());
+        if child.is_err() {
+            self.recorder.failed();
+        }
         child
     }
 
@@ -147,6 +167,8 @@ impl Pool {
 pub(super) struct Turn<'a> {
     pool: &'a Pool,
     zygote: Option<Zygote>,
+    /// How long it had to be waited for.
+    queued: Duration,
 }
 
 impl Turn<'_> {

@@ -38,6 +38,7 @@ impl Session for PythonSession {
         };
         let turn = self.pool.take_turn();
         let result = child.run_cell(code, self.pool.config()).map_err(|error| fault("running a cell", error));
+        self.pool.record(result.as_ref().map(|(output, _)| output), &turn);
         drop(turn);
         if !matches!(result, Ok((_, true))) {
             self.child = None;

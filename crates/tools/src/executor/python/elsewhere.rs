@@ -1,0 +1,43 @@
+//! The Python executor where it can't run: its sandbox is made of parts of Linux.
+
+#[path = "config.rs"]
+mod config;
+
+use turnwise_trajectory::ToolOutput;
+
+pub use config::{Isolation, PythonConfig};
+
+use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, Session};
+
+const NAME: &str = "python";
+
+/// Can't be built on this system, see [`PythonExecutor::new`].
+#[derive(Debug)]
+pub enum PythonExecutor {}
+
+impl PythonExecutor {
+    /// # Errors
+    /// Always: this system isn't Linux.
+    pub fn new(config: PythonConfig) -> Result<Self, ExecutorError> {
+        config.check()?;
+        Err(ExecutorError {
+            backend: NAME,
+            message: format!("the sandbox needs Linux, and this is {}", std::env::consts::OS),
+            hint: "run in a Linux container or virtual machine".into(),
+        })
+    }
+}
+
+impl Executor for PythonExecutor {
+    fn run(&self, _code: &str) -> Result<ToolOutput, ExecutorFault> {
+        match *self {}
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+        match *self {}
+    }
+
+    fn describe(&self) -> ExecutorInfo {
+        match *self {}
+    }
+}
