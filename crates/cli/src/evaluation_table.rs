@@ -13,11 +13,11 @@ pub(crate) fn write(columns: &[(&str, &Evaluation)]) {
 fn table(columns: &[(&str, &Evaluation)]) -> String {
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let row = |name: &str, value: &dyn Fn(&Evaluation) -> String| {
-        let values: String = columns.iter().map(|(_, e)| format!("{:>12}", value(e))).collect();
-        format!("{name:<24}{values}\n")
+        let values: Vec<String> = columns.iter().map(|(_, e)| format!("{:>12}", value(e))).collect();
+        format!("{name:<24}{}\n", values.concat())
     };
-    let names: String = columns.iter().map(|(name, _)| format!("{name:>12}")).collect();
-    let mut text = format!("{:<24}{names}\n", "");
+    let names: Vec<String> = columns.iter().map(|(name, _)| format!("{name:>12}")).collect();
+    let mut text = format!("{:<24}{}\n", "", names.concat());
     text += &row("held-out accuracy", &|e| percent(e.accuracy));
     text += &row("tool calls that succeed", &|e| percent(e.tool_success));
     text += &row("format violations", &|e| percent(e.violations));

@@ -28,27 +28,27 @@ impl Progress for Lines {
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
-    bars: Vec<(String, ProgressBar)>,
+    phases: Vec<(String, ProgressBar)>,
     current: usize,
 }
 
 impl Progress for Bars {
     fn phase(&mut self, name: &str, total: u64) {
-        if let Some(known) = self.bars.iter().position(|(known, _)| known == name) {
+        if let Some(known) = self.phases.iter().position(|(known, _)| known == name) {
             self.current = known;
-            self.bars[known].1.set_length(total);
+            self.phases[known].1.set_length(total);
             return;
         }
         let style = ProgressStyle::with_template("{prefix:>12} [{bar:32}] {pos}/{len} {elapsed} left {eta}")
             .expect("the template is fixed")
             .progress_chars("=> ");
         let bar = self.all.add(ProgressBar::new(total)).with_style(style).with_prefix(name.to_string());
-        self.current = self.bars.len();
-        self.bars.push((name.to_string(), bar));
+        self.current = self.phases.len();
+        self.phases.push((name.to_string(), bar));
     }
 
     fn advance(&mut self, done: u64) {
-        let Some((_, bar)) = self.bars.get(self.current) else { return };
+        let Some((_, bar)) = self.phases.get(self.current) else { return };
         if done < bar.position() {
             // The phase starts over, and so does its clock.
             bar.reset();
@@ -64,7 +64,7 @@ impl Progress for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        for (_, bar) in &self.bars {
+        for (_, bar) in &self.phases {
             bar.finish_and_clear();
         }
     }
@@ -81,7 +81,7 @@ mod tests {
         let mut bars = Bars::default();
         bars.all.set_draw_target(ProgressDrawTarget::hidden());
         let seen = |bars: &Bars| -> Vec<(String, u64, Option<u64>)> {
-            bars.bars.iter().map(|(name, bar)| (name.clone(), bar.position(), bar.length())).collect()
+            bars.phases.iter().map(|(name, bar)| (name.clone(), bar.position(), bar.length())).collect()
         };
         bars.phase("steps", 60);
         bars.advance(1);

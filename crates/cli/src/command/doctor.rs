@@ -69,6 +69,6 @@ impl Findings {
             rows.push(("isolation", isolation));
             rows.extend(info.missing.iter().map(|missing| ("missing", missing.clone())));
         }
-        rows.iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect()
+        rows.iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect::<Vec<_>>().concat()
     }
 }

@@ -49,8 +49,8 @@ pub(crate) struct Generate {
 #[group(required = true, multiple = false)]
 struct Prompt {
     /// The text to continue
-    #[arg(long, value_name = "TEXT")]
-    prompt: Option<String>,
+    #[arg(long = "prompt", value_name = "TEXT")]
+    text: Option<String>,
     /// The token ids to continue, as a JSON array; - reads it from stdin
     #[arg(long, value_name = "JSON")]
     tokens: Option<String>,
@@ -128,9 +128,9 @@ impl Prompt {
                 }
                 Ok(chat.open(&read_messages(path)?))
             }
-            Self { prompt, .. } => {
-                let prompt = prompt.as_deref().unwrap_or_default();
-                let encoding = tokenizer()?.encode(prompt, true).map_err(|e| anyhow!("--prompt: {e}"))?;
+            Self { text, .. } => {
+                let text = text.as_deref().unwrap_or_default();
+                let encoding = tokenizer()?.encode(text, true).map_err(|e| anyhow!("--prompt: {e}"))?;
                 Ok(encoding.get_ids().to_vec())
             }
         }

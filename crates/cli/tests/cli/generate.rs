@@ -15,6 +15,12 @@ struct Answer {
     stop: String,
 }
 
+/// What `turnwise logprobs` answers.
+#[derive(Deserialize)]
+struct Logprobs {
+    logprobs: Vec<Option<f32>>,
+}
+
 fn generate(model: &std::path::Path, args: &[&str]) -> Ran {
     turnwise(&[&["generate", "--model", arg(model), "--json"], args].concat(), "")
 }
@@ -30,10 +36,6 @@ fn greedy_tokens_are_those_of_transformers_and_need_no_tokenizer() {
     assert_eq!((answer.text, answer.stop.as_str()), (None, "length"));
 
     // What the sampler recorded is what `logprobs` says of the same tokens.
-    #[derive(Deserialize)]
-    struct Logprobs {
-        logprobs: Vec<Option<f32>>,
-    }
     let whole = serde_json::to_string(&[prompt.clone(), greedy].concat()).unwrap();
     let again: Logprobs = turnwise(&["logprobs", "--model", arg(&llama()), "--tokens", &whole], "").json();
     for (t, logp) in answer.logprobs.iter().enumerate() {

@@ -1,4 +1,5 @@
 //! `turnwise score`.
+#![allow(clippy::unreadable_literal, reason = "published numbers, as published")]
 
 use serde_json::{Value, json};
 
