@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokenizers::Tokenizer;
-use turnwise_envs::{Demonstration, Env, EnvConfig, Task};
+use turnwise_envs::{Demonstration, Env, EnvConfig, Request, Response, Task};
 use turnwise_rollout::chat::{ChatFormat, ChatMl};
 use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, play};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor, Scripted};
@@ -52,8 +52,9 @@ fn table(env: &dyn Env, demonstrations: &[Demonstration]) -> Scripted {
     let mut scripted = Scripted::new();
     for demonstration in demonstrations {
         for (call, output) in demonstration.turns.iter().filter_map(|turn| turn.call.as_ref()) {
-            let program = env.program(&demonstration.task, call).expect("a demonstration's call may run");
-            scripted = scripted.prints(&program, &format!("{output}\n"));
+            if let Response::Run(program) = env.respond(&Request::first(&demonstration.task, call)) {
+                scripted = scripted.prints(&program, &format!("{output}\n"));
+            }
         }
     }
     scripted

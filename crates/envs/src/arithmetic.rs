@@ -3,14 +3,12 @@
 
 use std::collections::HashSet;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role, ToolCall};
 
-use crate::env::{DemoTurn, Demonstration, Env, EnvError, Task};
+use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::expression::{Expression, Operator};
 
 /// Settings of the arithmetic environment.
@@ -51,43 +49,7 @@ impl Default for ArithmeticConfig {
 const TRIES: u64 = 10_000;
 
 /// The guard around the model's code. It evaluates the checked syntax tree and never runs the code itself.
-const GUARD: &str = r#"import ast
-
-class StepError(Exception):
-    pass
-
-def number(node):
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -number(node.operand)
-    if isinstance(node, ast.Constant) and type(node.value) is int and abs(node.value) < 10**12:
-        return node.value
-    raise StepError("one operation on two integers per call")
-
-def step(code):
-    body = ast.parse(code.strip()).body
-    if len(body) != 1 or not isinstance(body[0], ast.Expr):
-        raise StepError("one expression per call")
-    node = body[0].value
-    if isinstance(node, ast.Call):
-        if not (isinstance(node.func, ast.Name) and node.func.id == "print" and len(node.args) == 1 and not node.keywords):
-            raise StepError("only print may be called")
-        node = node.args[0]
-    if not isinstance(node, ast.BinOp):
-        return number(node)
-    a, b = number(node.left), number(node.right)
-    if isinstance(node.op, ast.Add):
-        return a + b
-    if isinstance(node.op, ast.Sub):
-        return a - b
-    if isinstance(node.op, ast.Mult):
-        return a * b
-    if isinstance(node.op, ast.FloorDiv):
-        return a // b
-    if isinstance(node.op, ast.Mod):
-        return a % b
-    raise StepError("only + - * // % are known")
-
-"#;
+const GUARD: &str = include_str!("arithmetic/guard.py");
 
 /// The environment.
 pub struct Arithmetic {
@@ -142,11 +104,7 @@ impl Arithmetic {
     ) -> Result<(u32, Expression), String> {
         let c = &self.config;
         let level = c.levels[(index % c.levels.len() as u64) as usize];
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&c.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&index.to_le_bytes());
-        key[16..16 + stream.len()].copy_from_slice(stream.as_bytes());
-        let mut rng = ChaCha8Rng::from_seed(key);
+        let mut rng = crate::seed::stream(c.seed, stream, index);
         for _ in 0..TRIES {
             let expression = Expression::random(level, &c.operators, c.max_operand, &mut rng);
             if expression.stays_within(c.max_value) && accept(&expression.text(), &self.reserved) {
@@ -188,10 +146,9 @@ impl Env for Arithmetic {
         &self.tools
     }
 
-    fn program(&self, _task: &Task, call: &ToolCall) -> Result<String, String> {
-        let code = call.arguments.get("code").and_then(Value::as_str).unwrap_or_default();
+    fn respond(&self, request: &Request<'_>) -> Response {
         // A JSON string literal is a Python string literal.
-        Ok(format!("{GUARD}print(step({}))\n", Value::String(code.to_string())))
+        Response::Run(format!("{GUARD}\nprint(step({}))\n", Value::from(request.text("code"))))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -199,8 +156,8 @@ impl Env for Arithmetic {
         after.parse::<i64>().ok().map(|n| n.to_string())
     }
 
-    fn is_correct(&self, task: &Task, answer: &str) -> bool {
-        task.answer == answer
+    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
+        Ok(task.answer == answer)
     }
 
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
@@ -236,6 +193,13 @@ mod tests {
             .unwrap()
     }
 
+    fn program(env: &dyn Env, task: &Task, call: &ToolCall) -> String {
+        match env.respond(&Request::first(task, call)) {
+            Response::Run(program) => program,
+            Response::Output(output) => panic!("not run: {output:?}"),
+        }
+    }
+
     #[test]
     fn splits_are_disjoint_and_follow_the_seed() {
         let (a, b) = (env(), env());
@@ -262,10 +226,10 @@ mod tests {
             let demo = env.demonstration(index).unwrap();
             let (last, steps) = demo.turns.split_last().unwrap();
             assert_eq!(steps.len(), demo.task.level as usize);
-            assert!(env.is_correct(&demo.task, &env.answer(&last.text).unwrap()));
+            assert!(env.is_correct(&demo.task, &env.answer(&last.text).unwrap()).unwrap());
             for turn in steps {
                 let (call, output) = turn.call.as_ref().unwrap();
-                let ran = python.run(&env.program(&demo.task, call).unwrap()).unwrap();
+                let ran = python.run(&program(&env, &demo.task, call)).unwrap();
                 assert_eq!(ran.stdout.trim_end(), output, "{call:?}");
             }
         }
@@ -274,7 +238,7 @@ mod tests {
     #[test]
     fn nothing_but_one_operation_gets_through() {
         let (env, python) = (env(), PythonExecutor::new(PythonConfig::default()).unwrap());
-        let run = |code: &str| python.run(&env.program(&env.train[0], &call(code.into())).unwrap()).unwrap();
+        let run = |code: &str| python.run(&program(&env, &env.train[0], &call(code.into()))).unwrap();
         for (code, output) in
             [("print(2+3)", "5"), ("7*8", "56"), ("-4-5", "-9"), ("9//2", "4"), ("print(7)", "7")]
         {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
 use crate::env::{Env, EnvError};
+use crate::qa::{Qa, QaConfig};
 
 /// The environments. A new one is a file and a line here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ use crate::env::{Env, EnvError};
 pub enum EnvConfig {
     /// Nested integer expressions, one operation per call.
     Arithmetic(ArithmeticConfig),
+    /// Questions and numeric answers from JSONL files, with a free Python tool.
+    Qa(QaConfig),
 }
 
 impl EnvConfig {
@@ -18,6 +21,7 @@ impl EnvConfig {
     pub fn open(&self) -> Result<Box<dyn Env>, EnvError> {
         Ok(match self {
             Self::Arithmetic(config) => Box::new(Arithmetic::new(config.clone())?),
+            Self::Qa(config) => Box::new(Qa::new(config)?),
         })
     }
 }

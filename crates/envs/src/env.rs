@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{Message, ToolCall};
+use turnwise_trajectory::{Message, OutputStatus, ToolCall, ToolOutput, Trajectory};
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,64 @@ pub struct DemoTurn {
     pub call: Option<(ToolCall, String)>,
 }
 
+/// A checked call, and where it stands in the play.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The problem.
+    pub task: &'a Task,
+    /// Index of the trajectory in its group.
+    pub sample: u32,
+    /// Index of the turn, from 0.
+    pub turn: usize,
+    /// Index of the call in its turn, from 0.
+    pub position: usize,
+    /// The call. It names a tool on offer and has its arguments.
+    pub call: &'a ToolCall,
+}
+
+impl<'a> Request<'a> {
+    /// The first call of a task's first trajectory.
+    pub fn first(task: &'a Task, call: &'a ToolCall) -> Self {
+        Self { task, sample: 0, turn: 0, position: 0, call }
+    }
+
+    /// A text argument; empty if it is absent, which a checked call rules out for required ones.
+    pub fn text(&self, argument: &str) -> &'a str {
+        self.call.arguments.get(argument).and_then(serde_json::Value::as_str).unwrap_or_default()
+    }
+}
+
+/// What a call leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Response {
+    /// This Python program runs, and its output is the call's.
+    Run(String),
+    /// Nothing runs; this is the output.
+    Output(ToolOutput),
+}
+
+impl Response {
+    /// A tool that answers by itself.
+    pub fn says(text: impl Into<String>) -> Self {
+        let stdout = text.into();
+        Self::Output(ToolOutput {
+            status: OutputStatus::Ok,
+            stdout,
+            value: None,
+            error: None,
+            truncated: false,
+            wall_ms: 0.0,
+            cpu_ms: 0.0,
+        })
+    }
+
+    /// A call that fails with this line.
+    pub fn fails(status: OutputStatus, line: impl Into<String>) -> Self {
+        let Self::Output(output) = Self::says("") else { unreachable!("an output") };
+        Self::Output(ToolOutput { status, error: Some(line.into()), ..output })
+    }
+}
+
 /// Tasks and everything that is particular to them.
 pub trait Env: Send + Sync {
     /// The name in configs.
@@ -50,14 +108,23 @@ pub trait Env: Send + Sync {
     /// The tools on offer.
     fn tools(&self) -> &[ToolSpec];
 
-    /// The Python program that a checked call runs, or text for the model if it may not run.
-    fn program(&self, task: &Task, call: &ToolCall) -> Result<String, String>;
+    /// What a checked call leads to. The same request always gets the same response.
+    fn respond(&self, request: &Request<'_>) -> Response;
 
     /// The final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 
+    /// The final answer of a trajectory whose last turn has no call and wasn't cut off: by default the one in that
+    /// turn's text. An environment whose answers are programs takes the last one that was tried.
+    fn final_answer(&self, played: &Trajectory) -> Option<String> {
+        self.answer(&played.turns.last()?.text)
+    }
+
     /// Whether an answer is right. Anything doubtful is wrong.
-    fn is_correct(&self, task: &Task, answer: &str) -> bool;
+    ///
+    /// # Errors
+    /// If what judges the answer (a sandbox, a command) is out of order. A wrong answer is no error.
+    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError>;
 
     /// The `index`-th demonstration of an endless, seeded stream that avoids held-out tasks; none if the environment
     /// can't solve its own tasks.
@@ -97,5 +164,20 @@ pub enum EnvError {
         env: &'static str,
         /// What is wrong, with the value.
         message: String,
+    },
+    /// An executor that judges answers can't be started.
+    #[error(transparent)]
+    Executor(#[from] turnwise_tools::ExecutorError),
+    /// What judges answers is out of order.
+    #[error("env.{env}: judging task {task}: {message}\n  hint: {hint}")]
+    Judge {
+        /// The environment's name.
+        env: &'static str,
+        /// The task's id.
+        task: String,
+        /// What went wrong.
+        message: String,
+        /// What to do.
+        hint: &'static str,
     },
 }

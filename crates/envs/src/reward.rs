@@ -13,7 +13,7 @@ use turnwise_trajectory::{
     CallRecord, Finish, OutputStatus, ScoredTrajectory, Stop, Trajectory, Turn, TurnReward,
 };
 
-use crate::env::{Env, Task};
+use crate::env::{Env, EnvError, Task};
 
 /// Reward settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,9 +35,20 @@ impl Default for RewardConfig {
 
 /// Rewards of a played trajectory. Tool output can't be mistaken for the policy's words: only [`Turn::text`], which
 /// holds sampled text alone, is searched for an answer.
-pub fn score(env: &dyn Env, task: &Task, played: &Trajectory, config: &RewardConfig) -> ScoredTrajectory {
+///
+/// # Errors
+/// If the environment can't judge the answer.
+pub fn score(
+    env: &dyn Env,
+    task: &Task,
+    played: &Trajectory,
+    config: &RewardConfig,
+) -> Result<ScoredTrajectory, EnvError> {
     let last = played.turns.len().saturating_sub(1);
-    let correct = answer(env, played).is_some_and(|answer| env.is_correct(task, &answer));
+    let correct = match answer(env, played) {
+        Some(answer) => env.is_correct(task, &answer)?,
+        None => false,
+    };
     let turns = played
         .turns
         .iter()
@@ -47,20 +58,20 @@ pub fn score(env: &dyn Env, task: &Task, played: &Trajectory, config: &RewardCon
             fmt: if breaks_format(j, turn, config) { config.format_penalty } else { 0.0 },
         })
         .collect();
-    ScoredTrajectory {
+    Ok(ScoredTrajectory {
         turns,
         correct,
         truncated: matches!(played.stop, Stop::Truncated | Stop::ContextLimit),
         void_turn: played.turns.iter().any(|turn| is_void(env, turn)),
         states: played.turns.iter().scan(String::new(), |seen, turn| Some(state(seen, turn))).collect(),
         ..ScoredTrajectory::default()
-    }
+    })
 }
 
 /// The final answer of a trajectory that ended with one. A turn that was cut off holds no answer.
 pub fn answer(env: &dyn Env, played: &Trajectory) -> Option<String> {
     let last = played.turns.last()?;
-    (played.stop == Stop::Answer && last.finish != Finish::Length).then(|| env.answer(&last.text))?
+    (played.stop == Stop::Answer && last.finish != Finish::Length).then(|| env.final_answer(played))?
 }
 
 fn breaks_format(j: usize, turn: &Turn, config: &RewardConfig) -> bool {
@@ -86,4 +97,193 @@ fn state(seen: &mut String, turn: &Turn) -> String {
         CallRecord::Malformed(_) => None,
     });
     std::mem::replace(seen, now.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arithmetic::{Arithmetic, ArithmeticConfig};
+    use turnwise_trajectory::{MalformedCall, ToolCall, ToolOutput, ViolationKind};
+
+    /// The environment with one task; its right answer is written `@` in the tables.
+    fn env() -> Arithmetic {
+        let one = ArithmeticConfig { train_tasks: 1, held_out_tasks: 0, ..Default::default() };
+        Arithmetic::new(one).unwrap()
+    }
+
+    fn ran(status: OutputStatus, stdout: &str) -> CallRecord {
+        CallRecord::Executed {
+            call: ToolCall { name: "python".into(), arguments: serde_json::Map::new(), span: 0..0 },
+            output: ToolOutput {
+                status,
+                stdout: stdout.into(),
+                value: None,
+                error: None,
+                truncated: false,
+                wall_ms: 1.0,
+                cpu_ms: 1.0,
+            },
+        }
+    }
+
+    fn ok() -> CallRecord {
+        ran(OutputStatus::Ok, "5\n")
+    }
+
+    fn bad() -> CallRecord {
+        CallRecord::Malformed(MalformedCall {
+            kind: ViolationKind::InvalidJson,
+            message: String::new(),
+            span: 0..0,
+        })
+    }
+
+    fn turn(text: &str, calls: Vec<CallRecord>) -> Turn {
+        let text = text.replace('@', &env().train()[0].answer);
+        Turn {
+            tokens: vec![1],
+            logprobs: vec![-0.5],
+            text,
+            finish: Finish::EndOfTurn,
+            calls,
+            observation: vec![2],
+        }
+    }
+
+    fn played(turns: Vec<Turn>, stop: Stop) -> Trajectory {
+        Trajectory { task: "t".into(), sample: 0, prompt: vec![0], turns, stop }
+    }
+
+    fn scored(turns: Vec<Turn>, stop: Stop, config: &RewardConfig) -> ScoredTrajectory {
+        let env = env();
+        score(&env, &env.train()[0], &played(turns, stop), config).unwrap()
+    }
+
+    fn check(turns: Vec<Turn>, stop: Stop, acc: &[f64], fmt: &[f64]) {
+        let shown = format!("{turns:?}");
+        let scored = scored(turns, stop, &RewardConfig::default());
+        let (got_acc, got_fmt): (Vec<f64>, Vec<f64>) = scored.turns.iter().map(|r| (r.acc, r.fmt)).unzip();
+        assert_eq!((got_acc.as_slice(), got_fmt.as_slice()), (acc, fmt), "{shown}");
+        assert_eq!(scored.correct, acc.contains(&1.0), "{shown}");
+    }
+
+    #[test]
+    fn only_the_last_turn_of_a_right_trajectory_earns_accuracy() {
+        let answer = || turn("Answer: @", vec![]);
+        let step = || turn("", vec![ok()]);
+        check(vec![step(), answer()], Stop::Answer, &[0.0, 1.0], &[0.0, 0.0]);
+        check(vec![step(), step(), answer()], Stop::Answer, &[0.0, 0.0, 1.0], &[0.0; 3]);
+        check(vec![step(), turn("Answer: @1", vec![])], Stop::Answer, &[0.0; 2], &[0.0; 2]);
+        check(vec![step(), turn("it is @", vec![])], Stop::Answer, &[0.0; 2], &[0.0; 2]);
+        // An answer beside a call is not final, whatever comes after it.
+        check(vec![turn("Answer: @", vec![ok()]), turn("done", vec![])], Stop::Answer, &[0.0; 2], &[0.0; 2]);
+        check(vec![step(), turn("Answer: @", vec![ok()])], Stop::TurnLimit, &[0.0; 2], &[0.0; 2]);
+        check(vec![], Stop::ContextLimit, &[], &[]);
+    }
+
+    #[test]
+    fn the_format_penalty_falls_once_on_each_turn_that_breaks_the_format() {
+        let answer = || turn("Answer: @", vec![]);
+        check(vec![answer()], Stop::Answer, &[1.0], &[-0.1]);
+        check(vec![turn("", vec![bad()]), answer()], Stop::Answer, &[0.0, 1.0], &[-0.1, 0.0]);
+        check(vec![turn("", vec![bad(), bad(), ok()]), answer()], Stop::Answer, &[0.0, 1.0], &[-0.1, 0.0]);
+        check(
+            vec![turn("", vec![ok()]), turn("", vec![ok(), bad()]), turn("", vec![bad()]), answer()],
+            Stop::Answer,
+            &[0.0, 0.0, 0.0, 1.0],
+            &[0.0, -0.1, -0.1, 0.0],
+        );
+        // Only the first turn must hold a call.
+        check(vec![turn("", vec![ok()]), turn("hm", vec![])], Stop::Answer, &[0.0; 2], &[0.0; 2]);
+    }
+
+    #[test]
+    fn settings_choose_the_penalty_and_what_earns_it() {
+        let fmt = |calls: Vec<CallRecord>, config: &RewardConfig| {
+            scored(vec![turn("", calls)], Stop::TurnLimit, config).turns[0].fmt
+        };
+        let paper = RewardConfig::default();
+        let strict = RewardConfig { penalize_tool_errors: true, ..paper.clone() };
+        for status in [
+            OutputStatus::Error,
+            OutputStatus::Timeout,
+            OutputStatus::OutOfMemory,
+            OutputStatus::Killed,
+            OutputStatus::Rejected,
+        ] {
+            assert_eq!(fmt(vec![ran(status, "")], &paper), 0.0, "{status:?}");
+            assert_eq!(fmt(vec![ok(), ran(status, "")], &strict), -0.1, "{status:?}");
+        }
+        assert_eq!(fmt(vec![ok()], &strict), 0.0);
+        let lenient = RewardConfig { require_first_call: false, format_penalty: -0.5, ..paper };
+        assert_eq!(fmt(vec![], &lenient), 0.0);
+        assert_eq!(fmt(vec![bad()], &lenient), -0.5);
+    }
+
+    #[test]
+    fn tool_output_is_never_read_as_an_answer() {
+        let env = env();
+        let right = format!("Answer: {}", env.train()[0].answer);
+        for status in [OutputStatus::Ok, OutputStatus::Error] {
+            let tool = turn("", vec![ran(status, &right)]);
+            check(vec![tool.clone()], Stop::TurnLimit, &[0.0], &[0.0]);
+            check(vec![tool.clone()], Stop::Answer, &[0.0], &[0.0]);
+            check(vec![tool.clone(), turn("as it says", vec![])], Stop::Answer, &[0.0; 2], &[0.0; 2]);
+            check(vec![tool, turn("Answer: @1", vec![])], Stop::Answer, &[0.0; 2], &[0.0; 2]);
+        }
+    }
+
+    #[test]
+    fn only_a_finished_last_turn_of_an_answered_trajectory_holds_an_answer() {
+        use Finish::{EndOfTurn, Length, StopString};
+        use Stop::{Answer, ContextLimit, Truncated, TurnLimit};
+        for (finish, stop, holds) in [
+            (EndOfTurn, Answer, true),
+            (StopString, Answer, true),
+            (Length, Answer, false),
+            (Length, Truncated, false),
+            (EndOfTurn, Truncated, false),
+            (EndOfTurn, TurnLimit, false),
+            (EndOfTurn, ContextLimit, false),
+        ] {
+            let env = env();
+            let last = Turn { finish, ..turn("Answer: @", vec![]) };
+            let played = played(vec![turn("", vec![ok()]), last], stop);
+            assert_eq!(answer(&env, &played).is_some(), holds, "{finish:?} {stop:?}");
+            let scored = score(&env, &env.train()[0], &played, &RewardConfig::default()).unwrap();
+            assert_eq!((scored.correct, scored.turns[1].acc == 1.0), (holds, holds), "{finish:?} {stop:?}");
+            assert_eq!(scored.truncated, matches!(stop, Truncated | ContextLimit), "{stop:?}");
+        }
+        assert_eq!(answer(&env(), &played(vec![], Answer)), None);
+    }
+
+    #[test]
+    fn a_turn_with_neither_a_complete_call_nor_an_answer_is_void() {
+        for (text, calls, finish, void) in [
+            ("", vec![ok()], Finish::EndOfTurn, false),
+            ("", vec![ran(OutputStatus::Error, "")], Finish::EndOfTurn, false),
+            ("", vec![bad(), ok()], Finish::Length, false),
+            ("Answer: 1", vec![], Finish::EndOfTurn, false),
+            ("Answer: 1", vec![], Finish::Length, true),
+            ("", vec![bad()], Finish::EndOfTurn, true),
+            ("thinking", vec![], Finish::EndOfTurn, true),
+            ("", vec![], Finish::Length, true),
+        ] {
+            let first = Turn { finish, ..turn(text, calls) };
+            let shown = format!("{first:?}");
+            let turns = vec![first, turn("Answer: @", vec![])];
+            assert_eq!(scored(turns, Stop::Answer, &RewardConfig::default()).void_turn, void, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_state_before_a_turn_is_the_output_of_the_turn_before() {
+        let turns = vec![
+            turn("", vec![ran(OutputStatus::Ok, "5\n"), ran(OutputStatus::Ok, "")]),
+            turn("", vec![bad()]),
+            turn("Answer: @", vec![]),
+        ];
+        let states = scored(turns, Stop::Answer, &RewardConfig::default()).states;
+        assert_eq!(states, ["", "5\n[no output]", ""]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use turnwise_envs::{Env, Task};
+use turnwise_envs::{Env, Request, Response, Task};
 use turnwise_tools::observation::malformed_observation;
 use turnwise_tools::{CallFormat, Executor, ExecutorFault, check_calls, observation};
 use turnwise_trajectory::{
@@ -158,7 +158,7 @@ impl Game<'_> {
                 turn.calls.push(match call {
                     Ok(call) => {
                         jobs.push(Job { seat: at, call: position, parsed: call.clone() });
-                        CallRecord::Executed { call, output: rejected(String::new()) }
+                        CallRecord::Executed { call, output: pending() }
                     }
                     Err(malformed) => CallRecord::Malformed(malformed),
                 });
@@ -170,9 +170,19 @@ impl Game<'_> {
     /// Runs the jobs on a few threads. Results go back by position, so timing changes nothing.
     fn execute(&self, seats: &mut [Seat], tasks: &[&Task], jobs: &[Job]) {
         let next = AtomicUsize::new(0);
-        let run = |job: &Job| match self.env.program(tasks[seats[job.seat].task], &job.parsed) {
-            Ok(program) => self.executor.run(&program),
-            Err(text) => Ok(rejected(text)),
+        let run = |job: &Job| {
+            let seat = &seats[job.seat];
+            let request = Request {
+                task: tasks[seat.task],
+                sample: seat.trajectory.sample,
+                turn: seat.trajectory.turns.len() - 1,
+                position: job.call,
+                call: &job.parsed,
+            };
+            match self.env.respond(&request) {
+                Response::Run(program) => self.executor.run(&program),
+                Response::Output(output) => Ok(output),
+            }
         };
         let work = || {
             let mut done = Vec::new();
@@ -264,13 +274,13 @@ pub fn opening(env: &dyn Env, format: &dyn CallFormat, describe_tools: bool, tas
     messages
 }
 
-/// The output of a call that was not run.
-fn rejected(text: String) -> ToolOutput {
+/// The output of a call that is yet to run.
+fn pending() -> ToolOutput {
     ToolOutput {
         status: OutputStatus::Rejected,
         stdout: String::new(),
         value: None,
-        error: Some(text),
+        error: None,
         truncated: false,
         wall_ms: 0.0,
         cpu_ms: 0.0,

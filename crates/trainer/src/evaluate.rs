@@ -104,7 +104,7 @@ pub fn evaluate(
         })?;
         for (task, group) in tasks.iter().zip(&played.groups) {
             for trajectory in group {
-                tally.add(task.level, trajectory, &score(game.env, task, trajectory, rewards));
+                tally.add(task.level, trajectory, &score(game.env, task, trajectory, rewards)?);
             }
         }
     }

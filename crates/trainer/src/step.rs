@@ -70,7 +70,7 @@ impl Trainer {
         let start = Instant::now();
         let (tasks, played) = self.rollout(step, progress)?;
         let rollout = start.elapsed();
-        let groups = self.reward(&tasks, &played);
+        let groups = self.reward(&tasks, &played)?;
         let scored = self.scorer.score(&groups, step)?;
         let samples = samples(&played, &scored);
         let score = start.elapsed() - rollout;
@@ -102,14 +102,14 @@ impl Trainer {
     }
 
     /// Turn rewards of every group.
-    fn reward(&self, tasks: &[Task], played: &Played) -> Vec<Group> {
-        let of = |task: &Task, trajectory: &Trajectory| ScoredTrajectory {
-            code: code_of(trajectory),
-            ..score(&*self.setup.env, task, trajectory, &self.config.reward)
+    fn reward(&self, tasks: &[Task], played: &Played) -> Result<Vec<Group>, TrainError> {
+        let of = |task: &Task, trajectory: &Trajectory| {
+            let scored = score(&*self.setup.env, task, trajectory, &self.config.reward)?;
+            Ok(ScoredTrajectory { code: code_of(trajectory), ..scored })
         };
-        let group = |(task, trajectories): (&Task, &Vec<Trajectory>)| Group {
-            group: task.id.clone(),
-            trajectories: trajectories.iter().map(|trajectory| of(task, trajectory)).collect(),
+        let group = |(task, trajectories): (&Task, &Vec<Trajectory>)| {
+            let trajectories = trajectories.iter().map(|trajectory| of(task, trajectory));
+            Ok(Group { group: task.id.clone(), trajectories: trajectories.collect::<Result<_, TrainError>>()? })
         };
         tasks.iter().zip(&played.groups).map(group).collect()
     }
