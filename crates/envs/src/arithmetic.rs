@@ -167,16 +167,12 @@ impl Env for Arithmetic {
         let mut turns = Vec::new();
         loop {
             let text = expression.text();
-            match expression.reduce() {
-                Some((step, value)) => {
-                    let call = call(format!("print({step})"));
-                    turns.push(DemoTurn { text, call: Some((call, value.to_string())) });
-                }
-                None => {
-                    turns.push(DemoTurn { text: format!("Answer: {text}"), call: None });
-                    return Some(Demonstration { task, turns });
-                }
-            }
+            let Some((step, value)) = expression.reduce() else {
+                turns.push(DemoTurn { text: format!("Answer: {text}"), call: None });
+                return Some(Demonstration { task, turns });
+            };
+            let call = call(format!("print({step})"));
+            turns.push(DemoTurn { text, call: Some((call, value.to_string())) });
         }
     }
 }

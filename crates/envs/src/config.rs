@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
 use crate::env::{Env, EnvError};
+use crate::lookup::{Lookup, LookupConfig};
 use crate::qa::{Qa, QaConfig};
+use crate::strategy_qa::{StrategyQa, StrategyQaConfig};
 
 /// The environments. A new one is a file and a line here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +16,10 @@ pub enum EnvConfig {
     Arithmetic(ArithmeticConfig),
     /// Questions and numeric answers from JSONL files, with a free Python tool.
     Qa(QaConfig),
+    /// Procedural questions over several facts, one lookup per call.
+    Lookup(LookupConfig),
+    /// StrategyQA's yes/no questions, with a search over its facts.
+    StrategyQa(StrategyQaConfig),
 }
 
 impl EnvConfig {
@@ -22,6 +28,8 @@ impl EnvConfig {
         Ok(match self {
             Self::Arithmetic(config) => Box::new(Arithmetic::new(config.clone())?),
             Self::Qa(config) => Box::new(Qa::new(config)?),
+            Self::Lookup(config) => Box::new(Lookup::new(config.clone())?),
+            Self::StrategyQa(config) => Box::new(StrategyQa::new(config)?),
         })
     }
 }

@@ -1,0 +1,253 @@
+//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON array or JSON
+//! lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search tool
+//! knows, so that finding the right ones is part of the task.
+
+mod search;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{Message, Role};
+
+use crate::env::{Env, EnvError, Request, Response, Task};
+use crate::one_word::one_word;
+use crate::records;
+use crate::seed::stream;
+use search::Search;
+
+/// Settings of the StrategyQA environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrategyQaConfig {
+    /// The data.
+    pub data: PathBuf,
+    /// How many questions to hold out; the rest is to train on.
+    #[serde(default = "held_out")]
+    pub held_out: usize,
+    /// Seed of the split.
+    #[serde(default)]
+    pub seed: u64,
+    /// Facts that one search returns at most.
+    #[serde(default = "facts")]
+    pub facts: usize,
+}
+
+fn held_out() -> usize {
+    512
+}
+
+fn facts() -> usize {
+    3
+}
+
+/// One question of the data. What else is published with it is not read.
+#[derive(Deserialize)]
+struct Record {
+    question: String,
+    answer: bool,
+    facts: Vec<String>,
+}
+
+/// The environment.
+pub struct StrategyQa {
+    tools: Vec<ToolSpec>,
+    train: Vec<Task>,
+    held_out: Vec<Task>,
+    search: Search,
+    facts: usize,
+}
+
+impl StrategyQa {
+    /// Reads the data and splits it. A question that stands there twice counts once, as one does in the published
+    /// file; with two different answers it is an error.
+    pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
+        let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
+        if config.facts == 0 {
+            return Err(wrong("facts = 0: a search must return at least one fact".into()));
+        }
+        let records: Vec<(usize, Record)> = records::read(&config.data)?;
+        let mut tasks = tasks(&config.data, &records)?;
+        if config.held_out >= tasks.len() {
+            let (held_out, all) = (config.held_out, tasks.len());
+            return Err(wrong(format!(
+                "held_out = {held_out} leaves nothing to train on of {all} questions"
+            )));
+        }
+        let mut rng = stream(config.seed, "split", 0);
+        for last in (1..tasks.len()).rev() {
+            tasks.swap(last, rng.random_range(0..=last));
+        }
+        let train = tasks.split_off(config.held_out);
+        let search = Search::new(records.into_iter().flat_map(|(_, record)| record.facts));
+        Ok(Self { tools: vec![tool()], train, held_out: tasks, search, facts: config.facts })
+    }
+}
+
+/// One task per question, in the order of the file.
+fn tasks(path: &Path, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
+    let wrong = |line: usize, message: String| Err(records::line_error(path, line, message));
+    let mut answers: HashMap<&str, bool> = HashMap::new();
+    let mut tasks = Vec::new();
+    for (line, record) in records {
+        let question = record.question.trim();
+        if question.is_empty() {
+            return wrong(*line, "the question is empty; hint: remove the record".into());
+        }
+        match answers.insert(question, record.answer) {
+            Some(answer) if answer == record.answer => continue,
+            Some(_) => {
+                let message =
+                    format!("question {question:?} has two answers; hint: remove one of the records");
+                return wrong(*line, message);
+            }
+            None => {}
+        }
+        tasks.push(Task {
+            id: format!("strategy_qa/{}", tasks.len()),
+            level: record.facts.len() as u32,
+            messages: vec![Message::new(Role::User, question)],
+            answer: if record.answer { "yes" } else { "no" }.into(),
+        });
+    }
+    Ok(tasks)
+}
+
+fn tool() -> ToolSpec {
+    ToolSpec::new(
+        "search",
+        "Searches a collection of facts and returns those that share the most telling words with the query.",
+        json!({
+            "type": "object",
+            "properties": {"query": {"type": "string", "description": "Words to search for."}},
+            "required": ["query"],
+        }),
+    )
+}
+
+impl Env for StrategyQa {
+    fn name(&self) -> &'static str {
+        "strategy_qa"
+    }
+
+    fn train(&self) -> &[Task] {
+        &self.train
+    }
+
+    fn held_out(&self) -> &[Task] {
+        &self.held_out
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+
+    fn respond(&self, request: &Request<'_>) -> Response {
+        let found = self.search.best(request.text("query"), self.facts);
+        Response::says(if found.is_empty() { "No fact found.".into() } else { found.join("\n") })
+    }
+
+    /// `yes` or `no`, also where the policy says true or false.
+    fn answer(&self, text: &str) -> Option<String> {
+        match one_word(text)?.as_str() {
+            "yes" | "true" => Some("yes".into()),
+            "no" | "false" => Some("no".into()),
+            _ => None,
+        }
+    }
+
+    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
+        Ok(task.answer == answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use turnwise_trajectory::ToolCall;
+
+    fn config(content: &str) -> (tempfile::TempDir, StrategyQaConfig) {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data.json");
+        std::fs::write(&data, content).unwrap();
+        (folder, StrategyQaConfig { data, held_out: 1, seed: 0, facts: 2 })
+    }
+
+    fn open(content: &str, change: impl Fn(&mut StrategyQaConfig)) -> Result<StrategyQa, EnvError> {
+        let (_folder, mut config) = config(content);
+        change(&mut config);
+        StrategyQa::new(&config)
+    }
+
+    const DATA: &str = r#"[
+        {"qid": "1", "question": "Do cats bark?", "answer": false, "facts": ["Cats meow.", "Dogs bark."]},
+        {"question": "Can a penguin swim?", "answer": true, "facts": ["Penguins swim well."]},
+        {"question": "Is iron a metal?", "answer": true, "facts": ["Iron is a metal."]}
+    ]"#;
+
+    #[test]
+    fn every_question_is_in_one_split_and_the_seed_decides_which() {
+        let held = |seed: u64| {
+            let env = open(DATA, |config| config.seed = seed).unwrap();
+            let mut all: Vec<&Task> = env.train().iter().chain(env.held_out()).collect();
+            all.sort_by_key(|task| &task.id);
+            let read: Vec<_> = all.iter().map(|task| (task.level, task.answer.as_str())).collect();
+            assert_eq!(read, [(2, "no"), (1, "yes"), (1, "yes")]);
+            env.held_out()[0].id.clone()
+        };
+        let picks: HashSet<String> = (0..20).map(held).collect();
+        assert_eq!((picks.len(), held(7)), (3, held(7)));
+    }
+
+    #[test]
+    fn a_search_sees_the_facts_of_all_questions() {
+        let env = open(DATA, |_| ()).unwrap();
+        for (query, expect) in [("bark cats", "Cats meow.\nDogs bark."), ("unicorn", "No fact found.")] {
+            let arguments = [("query".to_string(), query.into())].into_iter().collect();
+            let call = ToolCall { name: "search".into(), arguments, span: 0..0 };
+            for task in env.train().iter().chain(env.held_out()) {
+                assert_eq!(env.respond(&Request::first(task, &call)), Response::says(expect));
+            }
+        }
+    }
+
+    #[test]
+    fn yes_and_no_have_two_spellings_and_no_third() {
+        let env = open(DATA, |_| ()).unwrap();
+        for (text, answer) in [
+            ("Answer: Yes.", Some("yes")),
+            ("Answer: false", Some("no")),
+            ("Answer: maybe", None),
+            ("Answer: yes and no", None),
+            ("Yes", None),
+        ] {
+            assert_eq!(env.answer(text).as_deref(), answer, "{text}");
+        }
+    }
+
+    #[test]
+    fn data_that_cannot_serve_is_refused_with_its_place() {
+        let twice = DATA.replace("Is iron a metal?", "Do cats bark?");
+        let again =
+            twice.replace("\"answer\": true, \"facts\": [\"Iron", "\"answer\": false, \"facts\": [\"Iron");
+        assert_eq!(open(&again, |_| ()).unwrap().train().len(), 1, "the same answer again counts once");
+        let empty = DATA.replace("Is iron a metal?", " ");
+        let no_answer = DATA.replace("\"answer\": true, \"facts\": [\"Iron", "\"facts\": [\"Iron");
+        let all = |config: &mut StrategyQaConfig| config.held_out = 3;
+        for (result, expect) in [
+            (open(&twice, |_| ()), "data.json:4: question \"Do cats bark?\" has two answers"),
+            (open(&empty, |_| ()), "data.json:4: the question is empty"),
+            (open(&no_answer, |_| ()), "data.json:4: missing field `answer`"),
+            (open(DATA, all), "held_out = 3 leaves nothing to train on of 3 questions"),
+            (open(DATA, |config| config.facts = 0), "facts = 0"),
+            (open("", |_| ()), "no record"),
+        ] {
+            let error = result.err().unwrap().to_string();
+            assert!(error.contains(expect), "{error}");
+        }
+    }
+}
