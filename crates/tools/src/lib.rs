@@ -1,10 +1,11 @@
-//! Tool calls for language-model rollouts: formats (text to calls and back) and executors (calls to outputs).
+#![doc = include_str!("../README.md")]
 //!
-//! - [`format`]: how a model writes a call. Every format describes the tools, parses, renders calls and results.
+//! # Modules
+//! - [`mod@format`]: how a model writes a call. Every format describes the tools, parses, renders calls and results.
 //! - [`executor`]: what runs a call. The model's failures are data ([`turnwise_trajectory::ToolOutput`]); only a
 //!   fault of ours is an `Err`.
 //! - [`spec`]: tool schemas, and the one place where a call is checked against them.
-//! - [`observation`]: the one place where the text that the model sees is made.
+//! - [`mod@observation`]: the one place where the text that the model sees is made.
 //! - [`report`]: the JSON of `turnwise parse`.
 
 pub mod executor;

@@ -139,12 +139,15 @@ fn a_session_keeps_its_state_over_soft_limits() {
     check(&python, "'x' in globals()", Ok, "", Some("False"), None);
 }
 
+const IGNORES_LIMITS: &str = "import signal\nfor s in (signal.SIGPROF, signal.SIGALRM): signal.signal(s, signal.SIG_IGN)\n\
+                              while True: pass";
+
 #[test]
 fn a_cell_that_must_be_killed_ends_its_session() {
     let _alone = alone();
     let python = start();
     for (code, status) in [
-        ("import signal\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\nwhile True: pass", Timeout),
+        (IGNORES_LIMITS, Timeout),
         ("import ctypes; ctypes.string_at(1)", Killed),
         ("import os; os._exit(3)", Error),
     ] {

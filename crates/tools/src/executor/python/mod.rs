@@ -18,6 +18,7 @@ mod isolation;
 mod keeper;
 mod outcome;
 mod pool;
+mod recorder;
 mod seccomp;
 mod self_test;
 mod session;
@@ -36,7 +37,7 @@ use pool::Pool;
 /// The executor's name in configs and messages.
 const NAME: &str = "python";
 
-/// Runs code with the machine's `python3`, see the [module](self).
+/// Runs code with the machine's `python3`: a warm zygote per worker, one locked-down fork per execution.
 #[derive(Debug)]
 pub struct PythonExecutor {
     pool: Arc<Pool>,

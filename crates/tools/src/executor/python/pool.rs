@@ -11,11 +11,11 @@ use super::config::PythonConfig;
 use super::interpreter::{self, Interpreter};
 use super::isolation::{self, Achieved, Found};
 use super::keeper::Keeper;
+use super::recorder::Recorder;
 use super::seccomp;
 use super::sys::{self, Setup};
 use super::zygote::{Lifetime, Recipe, Settings, Zygote};
 use super::{NAME, fault};
-use crate::executor::stats::Recorder;
 use crate::executor::{ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats};
 
 /// As many workers as executions may run at a time; a worker's zygote is started when it's first needed.
