@@ -321,7 +321,8 @@ fn statistics_by_turn_add_up_to_those_of_the_batch() {
     let (logprobs, batch) = columns.batch(&ALL);
     let stats = config.loss().evaluate(logprobs, &batch).stats;
     let sums = stats.sums(&batch.weights);
-    let by_turn = stats.sums_by_turn(&batch.weights, batch.turns.as_ref().expect("turns"));
+    let by_turn =
+        stats.sums_by_turn(&batch.weights, &columns.turns.iter().map(|t| *t as i32).collect::<Vec<_>>());
     assert_eq!(by_turn.len(), 2);
     let mut added = LossSums::default();
     for (turn, part) in by_turn.into_iter().enumerate() {

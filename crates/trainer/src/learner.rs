@@ -49,14 +49,33 @@ pub(crate) fn accumulate<S: Send>(
 }
 
 /// What one pass over a minibatch showed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PolicyStats {
     /// The loss.
     pub(crate) loss: f64,
-    /// Weighted sums over its tokens.
-    pub(crate) sums: LossSums,
+    /// Weighted sums over its tokens, by turn index.
+    pub(crate) by_turn: Vec<LossSums>,
     /// Largest `|logp - old_logp|` over the trained tokens: how far the trainer's numbers are from the sampler's.
     pub(crate) logprob_gap: f64,
+}
+
+impl PolicyStats {
+    /// Weighted means over all tokens.
+    pub(crate) fn means(&self) -> LossSums {
+        let mut sums = LossSums::default();
+        self.by_turn.iter().for_each(|&turn| sums += turn);
+        sums.means()
+    }
+
+    /// Takes in what another part of the minibatch showed.
+    fn add(&mut self, part: &Self) {
+        self.loss += part.loss;
+        self.logprob_gap = self.logprob_gap.max(part.logprob_gap);
+        self.by_turn.resize(self.by_turn.len().max(part.by_turn.len()), LossSums::default());
+        for (sums, &turn) in self.by_turn.iter_mut().zip(&part.by_turn) {
+            *sums += turn;
+        }
+    }
 }
 
 /// The gradient of the policy loss over samples with their token weights.
@@ -98,7 +117,7 @@ pub(crate) fn policy_gradient(
                 .map(|reference| token_logprobs(reference, &batch, &wanted, temperature, false).logprobs),
             entropies: now.entropies,
             turns: Some(Tensor::<2, Int>::from_data(
-                TensorData::new(turns, [rows.len(), batch.columns]),
+                TensorData::new(turns.clone(), [rows.len(), batch.columns]),
                 &device,
             )),
             rollout_logprobs: Some(old.clone()),
@@ -109,16 +128,14 @@ pub(crate) fn policy_gradient(
         let output = config.loss().evaluate(now.logprobs, &columns);
         let stats = PolicyStats {
             loss: f64::from(output.loss.clone().inner().into_scalar::<f32>()),
-            sums: output.stats.sums(&weight),
+            by_turn: output.stats.sums_by_turn(&weight, &turns),
             logprob_gap: f64::from(gap),
         };
         (output.loss, stats)
     });
     let mut total = PolicyStats::default();
     for part in told {
-        total.loss += part.loss;
-        total.sums += part.sums;
-        total.logprob_gap = total.logprob_gap.max(part.logprob_gap);
+        total.add(&part);
     }
     (gradients, total)
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use turnwise_rl::ScoredGroup;
+use turnwise_rl::{
+    Dropped, LossSums, ScoredGroup, TurnCalls, TurnCredit, calls_by_turn, credit_by_turn,
+    is_dummy_first_call, outcome_shares,
+};
 use turnwise_rollout::Played;
-use turnwise_trajectory::{CallRecord, Group, OutputStatus, ScoredTrajectory, Stop, Trajectory};
+use turnwise_trajectory::{Group, ScoredTrajectory, Stop, Trajectory};
 
 use crate::evaluate::Tally;
 use crate::learner::PolicyStats;
@@ -85,15 +88,16 @@ impl StepRecord {
     /// two runs of the same seed; all others are the same on a CPU backend.
     pub fn metrics(&self) -> Map<String, Value> {
         let mut metrics = self.rollout_metrics();
-        let (stats, updates): (Vec<PolicyStats>, Vec<Update>) = self.learned.iter().copied().unzip();
+        let (stats, updates): (Vec<PolicyStats>, Vec<Update>) = self.learned.iter().cloned().unzip();
         let n = stats.len().max(1) as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
         let learned = json!({
             "loss": mean(&|s| s.loss),
-            "ratio": mean(&|s| s.sums.means().ratio),
-            "clipped": mean(&|s| s.sums.means().clipped),
-            "old_kl": mean(&|s| s.sums.means().old_kl),
-            "ref_kl": mean(&|s| s.sums.means().ref_kl),
+            "ratio": mean(&|s| s.means().ratio),
+            "clipped": mean(&|s| s.means().clipped),
+            "old_kl": mean(&|s| s.means().old_kl),
+            "ref_kl": mean(&|s| s.means().ref_kl),
+            "by_turn": self.by_turn(&stats),
             "logprob_gap": stats.first().map_or(0.0, |s| s.logprob_gap),
             "grad_norm": updates.iter().map(|u| u.grad_norm).sum::<f64>() / n,
             "lr": updates.last().map_or(0.0, |u| u.lr),
@@ -123,29 +127,46 @@ impl StepRecord {
         )
     }
 
+    /// Credit, tool status and what the first update saw, by turn index.
+    fn by_turn(&self, stats: &[PolicyStats]) -> Vec<Value> {
+        let credit = credit_by_turn(&self.scored);
+        let calls = calls_by_turn(self.played.groups.iter().flatten());
+        let loss: &[LossSums] = stats.first().map_or(&[], |first| &first.by_turn);
+        let turn = |(j, (credit, calls)): (usize, (&TurnCredit, &TurnCalls))| {
+            let LossSums { ratio, clipped, old_kl, ref_kl, entropy, .. } =
+                loss.get(j).copied().unwrap_or_default().means();
+            json!({
+                "credit": credit,
+                "calls": calls,
+                "loss": {"ratio": ratio, "clipped": clipped, "old_kl": old_kl, "ref_kl": ref_kl, "entropy": entropy},
+            })
+        };
+        credit.iter().zip(&calls).enumerate().map(turn).collect()
+    }
+
     fn rollout_metrics(&self) -> Map<String, Value> {
         let mut tally = Tally::default();
         let (mut tokens, mut sampled, mut logprobs) = (0_usize, 0_usize, 0.0_f64);
-        let (mut truncated, mut dummy_first, mut all_right, mut all_wrong) = (0, 0, 0, 0);
+        let (mut truncated, mut dummy_first) = (0, 0);
         let mut rewards = 0.0;
         for ((group, played), &level) in self.groups.iter().zip(&self.played.groups).zip(&self.levels) {
-            let right = group.trajectories.iter().filter(|t| t.correct).count();
-            all_right += usize::from(right == group.trajectories.len());
-            all_wrong += usize::from(right == 0);
             for (scored, played) in group.trajectories.iter().zip(played) {
                 tally.add(level, played, scored);
                 tokens += played.len();
                 sampled += played.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>();
                 logprobs += played.turns.iter().flat_map(|t| &t.logprobs).map(|&l| f64::from(l)).sum::<f64>();
                 truncated += usize::from(played.stop != Stop::Answer);
-                dummy_first += usize::from(played.turns.first().is_some_and(is_dummy));
+                dummy_first += usize::from(is_dummy_first_call(played));
                 rewards += scored.turns.iter().map(|turn| turn.total()).sum::<f64>();
             }
         }
         let summary = tally.evaluation();
         let n = summary.trajectories.max(1) as f64;
-        let groups = self.groups.len().max(1) as f64;
-        let dropped = self.scored.iter().flat_map(|group| &group.dropped).filter(|d| d.is_some()).count();
+        let groups = outcome_shares(&self.groups);
+        let dropped = |filter: Option<Dropped>| {
+            let all = self.scored.iter().flat_map(|group| group.dropped.iter().flatten());
+            all.filter(|dropped| filter.is_none_or(|filter| filter == **dropped)).count() as f64 / n
+        };
         let value = json!({
             "step": self.step,
             "accuracy": summary.accuracy,
@@ -157,25 +178,16 @@ impl StepRecord {
             "violations": summary.violations,
             "truncated": truncated as f64 / n,
             "dummy_first_call": dummy_first as f64 / n,
-            "groups_all_right": all_right as f64 / groups,
-            "groups_all_wrong": all_wrong as f64 / groups,
-            "dropped": dropped as f64 / n,
+            "groups_all_right": groups.all_right,
+            "groups_all_wrong": groups.all_wrong,
+            "dropped": dropped(None),
+            "dropped_zero_variance": dropped(Some(Dropped::ZeroVariance)),
+            "dropped_truncated": dropped(Some(Dropped::Truncated)),
+            "dropped_void_turn": dropped(Some(Dropped::VoidTurn)),
             "executor_faults": self.played.faults.len(),
             // The mean of -log p over sampled tokens estimates the entropy of the policy without another pass.
             "entropy": if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 },
         });
         value.as_object().expect("an object").clone()
     }
-}
-
-/// A first call that can't tell the policy anything: it ran and printed nothing. It satisfies the rule of the first
-/// turn all the same, so its rate is worth watching.
-fn is_dummy(turn: &turnwise_trajectory::Turn) -> bool {
-    !turn.calls.is_empty()
-        && turn.calls.iter().all(|call| match call {
-            CallRecord::Executed { output, .. } => {
-                output.status == OutputStatus::Ok && output.stdout.trim().is_empty() && output.value.is_none()
-            }
-            CallRecord::Malformed(_) => false,
-        })
 }

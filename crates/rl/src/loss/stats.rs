@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Detached values per token, each `[B, T]`. Tokens of weight 0 hold what a ratio of 1 gives.
@@ -28,16 +28,20 @@ impl TokenStats {
         LossSums::of(&read(Tensor::cat(sums.to_vec(), 0)))
     }
 
-    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, `[B, T]`.
-    pub fn sums_by_turn(&self, weights: &Tensor<2>, turns: &Tensor<2, Int>) -> Vec<LossSums> {
+    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, from 0, row after row.
+    /// Reads the device once.
+    ///
+    /// # Panics
+    /// If there are not `B·T` turns.
+    pub fn sums_by_turn(&self, weights: &Tensor<2>, turns: &[i32]) -> Vec<LossSums> {
         let weights = weights.clone().inner();
         let columns = self.columns(&weights).map(|column| (column * weights.clone()).flatten::<1>(0, 1));
         let values = read(Tensor::cat(columns.to_vec(), 0));
-        let turns: Vec<i64> = turns.clone().into_data().convert::<i64>().try_into_vec().expect("i64 turns");
         let tokens = turns.len();
+        assert_eq!(values.len(), COLUMNS * tokens, "every token has a turn");
         let mut by_turn: Vec<LossSums> = Vec::new();
-        for (t, turn) in turns.into_iter().enumerate() {
-            let turn = usize::try_from(turn).expect("turns count from 0");
+        for (t, turn) in turns.iter().enumerate() {
+            let turn = usize::try_from(*turn).expect("turns count from 0");
             let sums: Vec<f64> = (0..COLUMNS).map(|c| values[c * tokens + t]).collect();
             if sums[0] != 0.0 {
                 by_turn.resize(by_turn.len().max(turn + 1), LossSums::default());
