@@ -6,6 +6,8 @@ mod limits;
 mod observe;
 mod play;
 mod policy;
+#[cfg(test)]
+mod testing;
 
 pub use limits::Limits;
 pub use play::{Game, Played, opening, play};

@@ -9,6 +9,6 @@ pub struct Limits {
     pub turn_tokens: usize,
     /// Tokens per trajectory, prompt and observations included.
     pub tokens: usize,
-    /// Tokens of the tool output in one observation; more is cut in the middle.
+    /// Tokens of the output of one call; more is cut in the middle.
     pub observation_tokens: usize,
 }

@@ -286,3 +286,6 @@ fn pending() -> ToolOutput {
         cpu_ms: 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests;
