@@ -11,21 +11,8 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 40.0;
 
-/// A curve of values between 0 and 1 over training steps. `marks` are held-out evaluations: steps done, value.
-pub fn svg(title: &str, values: &[f64], marks: &[(usize, f64)]) -> String {
-    let last = values.len().max(marks.iter().map(|(step, _)| *step).max().unwrap_or(1)).max(1) as f64;
-    let x = |step: f64| LEFT + (WIDTH - LEFT - RIGHT) * step / last;
-    let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value);
-    let mut out = String::new();
-    let mut line = |text: String| {
-        out.push_str(&text);
-        out.push('\n');
-    };
-    line(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">"
-    ));
-    line("<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>".into());
-    line(format!("<text x=\"{LEFT}\" y=\"20\" font-size=\"14\" fill=\"#222222\">{}</text>", escape(title)));
+/// Lines and labels behind the curves.
+fn grid(line: &mut impl FnMut(String), last: f64, x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) {
     for tick in 0..=5 {
         let value = f64::from(tick) / 5.0;
         let at = y(value);
@@ -50,6 +37,24 @@ pub fn svg(title: &str, values: &[f64], marks: &[(usize, f64)]) -> String {
         "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#555555\">step</text>",
         HEIGHT - 6.0
     ));
+}
+
+/// A curve of values between 0 and 1 over training steps. `marks` are held-out evaluations: steps done, value.
+pub fn svg(title: &str, values: &[f64], marks: &[(usize, f64)]) -> String {
+    let last = values.len().max(marks.iter().map(|(step, _)| *step).max().unwrap_or(1)).max(1) as f64;
+    let x = |step: f64| LEFT + (WIDTH - LEFT - RIGHT) * step / last;
+    let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value);
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    line(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">"
+    ));
+    line("<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>".into());
+    line(format!("<text x=\"{LEFT}\" y=\"20\" font-size=\"14\" fill=\"#222222\">{}</text>", escape(title)));
+    grid(&mut line, last, &x, &y);
     let smooth: Vec<f64> = (0..values.len())
         .map(|i| {
             let seen = &values[i.saturating_sub(WINDOW - 1)..=i];

@@ -100,7 +100,7 @@ pub fn evaluate(
         let before = part * at_once * config.samples;
         let total = config.tasks.min(game.env.held_out().len()) * config.samples;
         let played = play(game, tasks, config.samples as u32, &mut policy, &mut |done, _| {
-            progress(before + done, total)
+            progress(before + done, total);
         })?;
         for (task, group) in tasks.iter().zip(&played.groups) {
             for trajectory in group {

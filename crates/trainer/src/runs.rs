@@ -189,7 +189,7 @@ pub fn cold_start(
     progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
     let rewards = RewardConfig::default();
     let evaluation = evaluate(&model, &game, &config.eval, &rewards, config.seed, &mut |done, _| {
-        progress.advance(done as u64)
+        progress.advance(done as u64);
     })?;
     whole_folder::write(out, |folder| -> Result<(), TrainError> {
         if let Some(tokenizer) = &made {

@@ -36,7 +36,7 @@ impl Trainer {
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
         let needs_reference = config.loss.loss().terms().beta > 0.0;
         Self {
-            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter.clone()),
+            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter),
             reference: needs_reference.then(|| model.valid()),
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),
@@ -67,15 +67,16 @@ impl Trainer {
         step: usize,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<StepRecord, TrainError> {
-        let start = Instant::now();
+        let mut clock = Instant::now();
+        let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
         let (tasks, played) = self.rollout(step, progress)?;
-        let rollout = start.elapsed();
+        let rollout = lap();
         let groups = self.reward(&tasks, &played)?;
         let scored = self.scorer.score(&groups, step)?;
         let samples = samples(&played, &scored);
-        let score = start.elapsed() - rollout;
+        let score = lap();
         let learned = self.learn(&samples);
-        let train = start.elapsed() - rollout - score;
+        let train = lap();
         let levels = tasks.iter().map(|task| task.level).collect();
         let times = Times { rollout, score, train };
         Ok(StepRecord { step, levels, played, groups, scored, learned, times })
@@ -109,7 +110,10 @@ impl Trainer {
         };
         let group = |(task, trajectories): (&Task, &Vec<Trajectory>)| {
             let trajectories = trajectories.iter().map(|trajectory| of(task, trajectory));
-            Ok(Group { group: task.id.clone(), trajectories: trajectories.collect::<Result<_, TrainError>>()? })
+            Ok(Group {
+                group: task.id.clone(),
+                trajectories: trajectories.collect::<Result<_, TrainError>>()?,
+            })
         };
         tasks.iter().zip(&played.groups).map(group).collect()
     }

@@ -17,7 +17,7 @@ use crate::{evaluation_table, output, progress};
 pub(crate) struct Train {
     /// The run file
     config: PathBuf,
-    /// Where everything about the run goes; must not exist yet [default: runs/ and the name of the run file]
+    /// Where everything about the run goes; must not exist yet [default: runs/NAME of the run file, with a number if taken]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     #[command(flatten)]
@@ -47,9 +47,7 @@ impl Train {
             return super::config::print(&config, self.json);
         }
         let place = place(self.device.as_deref())?;
-        let run = self
-            .run
-            .unwrap_or_else(|| Path::new("runs").join(self.config.file_stem().unwrap_or("run".as_ref())));
+        let run = self.run.unwrap_or_else(|| unused(&self.config));
         let mut progress = progress::on_stderr();
         let finished = train(&config, &place, &run, &mut *progress)?;
         drop(progress);
@@ -60,4 +58,13 @@ impl Train {
         }
         Ok(())
     }
+}
+
+/// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, … that is not there yet.
+fn unused(config: &Path) -> PathBuf {
+    let name = config.file_stem().unwrap_or("run".as_ref()).to_string_lossy();
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut names =
+        std::iter::once(name.to_string()).chain(numbered).map(|name| Path::new("runs").join(name));
+    names.find(|path| !path.exists()).expect("there is always another number")
 }
