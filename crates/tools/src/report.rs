@@ -1,20 +1,11 @@
-//! The JSON of `turnwise parse`, and the input of `turnwise exec --session`. (`turnwise exec` writes a
-//! [`turnwise_trajectory::ToolOutput`] as it is.)
+//! The JSON of `turnwise parse`. (`turnwise exec` writes a [`turnwise_trajectory::ToolOutput`] as it is.)
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use crate::format::CallFormat;
 use crate::spec::ToolSpec;
-
-/// One line of the input of `turnwise exec --session`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cell {
-    /// The code to run.
-    pub code: String,
-}
 
 /// Everything found in one completion.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -15,7 +15,7 @@ use programs::{PROGRAMS, Program};
 
 /// Limits that keep the whole table quick.
 fn config() -> PythonConfig {
-    PythonConfig { cpu_seconds: 0.2, wall_seconds: 1.5, memory_mib: 256, ..PythonConfig::default() }
+    PythonConfig { cpu_seconds: 0.2, wall_seconds: 1.0, memory_mib: 256, ..PythonConfig::default() }
 }
 
 /// Wall time within which every program must be over: its limit, and patience with a loaded machine.

@@ -115,7 +115,9 @@ impl Lexer {
     /// Looks for the next opening marker. Gives false if there's none yet.
     fn open(&mut self, finishing: bool) -> bool {
         let markers = self.grammar.markers();
-        while self.at < self.text.len() {
+        let may_start = |byte: &u8| markers.iter().any(|marker| marker.text.as_bytes()[0] == *byte);
+        while let Some(skipped) = self.text[self.at..].iter().position(may_start) {
+            self.at += skipped;
             let rest = &self.text[self.at..];
             for (index, marker) in markers.iter().enumerate() {
                 if marker.place == Place::LineStart && !self.at_line_start() {
@@ -134,6 +136,7 @@ impl Lexer {
             }
             self.at += 1;
         }
+        self.at = self.text.len();
         false
     }
 
