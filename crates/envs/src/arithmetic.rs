@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_tools::ToolSpec;
@@ -10,6 +11,7 @@ use turnwise_trajectory::{Message, Role, ToolCall};
 
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::expression::{Expression, Operator};
+use crate::seed::stream;
 
 /// Settings of the arithmetic environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct ArithmeticConfig {
     pub train_tasks: usize,
     /// Tasks held out.
     pub held_out_tasks: usize,
+    /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a wrong answer,
+    /// a wrong operator, or two operations in one call.
+    pub mistakes: f64,
 }
 
 impl Default for ArithmeticConfig {
@@ -41,6 +46,7 @@ impl Default for ArithmeticConfig {
             seed: 0,
             train_tasks: 8192,
             held_out_tasks: 1024,
+            mistakes: 0.0,
         }
     }
 }
@@ -70,6 +76,9 @@ impl Arithmetic {
                 "levels = {:?}: give numbers of operations from 2 to 16",
                 config.levels
             )));
+        }
+        if !(0.0..=1.0).contains(&config.mistakes) {
+            return Err(wrong(format!("mistakes = {} is not a share between 0 and 1", config.mistakes)));
         }
         if config.operators.is_empty() || config.max_operand < 1 || config.train_tasks == 0 {
             return Err(wrong("operators, max_operand and train_tasks must not be empty or 0".into()));
@@ -164,18 +173,45 @@ impl Env for Arithmetic {
         let (level, mut expression) =
             self.draw("demonstration", index, |text, held| !held.contains(text)).ok()?;
         let task = task(format!("arithmetic/demonstration/{index}"), level, &expression);
+        let mut rng = stream(self.config.seed, "mistakes", index);
         let mut turns = Vec::new();
-        loop {
+        while let Expression::Binary(..) = expression {
             let text = expression.text();
-            let Some((step, value)) = expression.reduce() else {
-                turns.push(DemoTurn { text: format!("Answer: {text}"), call: None });
-                return Some(Demonstration { task, turns });
-            };
-            let call = call(format!("print({step})"));
-            turns.push(DemoTurn { text, call: Some((call, value.to_string())) });
+            let mut instead = None;
+            if rng.random_bool(self.config.mistakes) {
+                match rng.random_range(0..3) {
+                    0 => {
+                        turns.push(DemoTurn { text: format!("Answer: {}", expression.first()), call: None });
+                        return Some(Demonstration { task, turns });
+                    }
+                    1 if expression.operations() > 1 => {
+                        let call = call(format!("print({text})"));
+                        turns.push(DemoTurn { text, call: Some((call, TOO_MANY.into())) });
+                        continue;
+                    }
+                    _ => {
+                        instead =
+                            Some(self.config.operators[rng.random_range(0..self.config.operators.len())])
+                    }
+                }
+            }
+            let mut next = expression.clone();
+            let (mut step, mut value) = next.reduce(instead)?;
+            if !next.stays_within(self.config.max_value) || value < 0 {
+                // The wrong operator would leave the numbers that tasks are made of.
+                next = expression;
+                (step, value) = next.reduce(None)?;
+            }
+            expression = next;
+            turns.push(DemoTurn { text, call: Some((call(format!("print({step})")), value.to_string())) });
         }
+        turns.push(DemoTurn { text: format!("Answer: {}", expression.text()), call: None });
+        Some(Demonstration { task, turns })
     }
 }
+
+/// What the guard says to a call with more than one operation.
+const TOO_MANY: &str = "StepError: one operation on two integers per call";
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +263,27 @@ mod tests {
                 let (call, output) = turn.call.as_ref().unwrap();
                 let ran = python.run(&program(&env, &demo.task, call)).unwrap();
                 assert_eq!(ran.stdout.trim_end(), output, "{call:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_made_at_the_rate_asked_for_and_answered_as_python_does() {
+        let config =
+            ArithmeticConfig { mistakes: 0.4, train_tasks: 1, held_out_tasks: 1, ..Default::default() };
+        let env = Arithmetic::new(config).unwrap();
+        let demos: Vec<Demonstration> = (0..2000).map(|index| env.demonstration(index).unwrap()).collect();
+        let right = |demo: &&Demonstration| {
+            let last = &demo.turns.last().unwrap().text;
+            env.is_correct(&demo.task, &env.answer(last).unwrap()).unwrap()
+        };
+        let share = demos.iter().filter(right).count() as f64 / 2000.0;
+        assert!((0.3..0.7).contains(&share), "{share} are right");
+        let python = PythonExecutor::new(PythonConfig::default()).unwrap();
+        for demo in &demos[..40] {
+            for (call, output) in demo.turns.iter().filter_map(|turn| turn.call.as_ref()) {
+                let ran = python.run(&program(&env, &demo.task, call)).unwrap();
+                assert_eq!(&turnwise_tools::observation(&ran), output, "{call:?}");
             }
         }
     }

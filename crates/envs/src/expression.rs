@@ -97,15 +97,33 @@ impl Expression {
         }
     }
 
-    /// The leftmost operation whose sides are numbers: its text and its value. It is replaced by its value.
-    pub(crate) fn reduce(&mut self) -> Option<(String, i64)> {
-        let Self::Binary(_, a, b) = self else { return None };
-        if let Some(done) = a.reduce().or_else(|| b.reduce()) {
+    /// The leftmost operation whose sides are numbers, done with another operator if one is given: its text and its
+    /// value. It is replaced by its value.
+    pub(crate) fn reduce(&mut self, instead: Option<Operator>) -> Option<(String, i64)> {
+        let Self::Binary(operator, a, b) = self else { return None };
+        if let Some(done) = a.reduce(instead).or_else(|| b.reduce(instead)) {
             return Some(done);
         }
+        *operator = instead.unwrap_or(*operator);
         let done = (self.text(), self.value());
         *self = Self::Number(done.1);
         Some(done)
+    }
+
+    /// Number of operations.
+    pub(crate) fn operations(&self) -> u32 {
+        match self {
+            Self::Number(_) => 0,
+            Self::Binary(_, a, b) => 1 + a.operations() + b.operations(),
+        }
+    }
+
+    /// The leftmost number.
+    pub(crate) fn first(&self) -> i64 {
+        match self {
+            Self::Number(n) => *n,
+            Self::Binary(_, a, _) => a.first(),
+        }
     }
 }
 
@@ -140,7 +158,7 @@ mod tests {
             Expression::Number(19),
         );
         let mut steps = Vec::new();
-        while let Some((text, value)) = e.reduce() {
+        while let Some((text, value)) = e.reduce(None) {
             steps.push((text, value, e.text()));
         }
         let steps: Vec<_> = steps.iter().map(|(a, b, c)| (a.as_str(), *b, c.as_str())).collect();
