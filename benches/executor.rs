@@ -16,7 +16,9 @@ fn executor(c: &mut Criterion) {
         bencher.iter(|| python.run(black_box(PROGRAM)).expect("no fault"));
     });
     table.bench_function("spawned python3 -I -S", |bencher| {
-        bencher.iter(|| Command::new("python3").args(["-I", "-S", "-c", PROGRAM]).output().expect("python3 runs"));
+        bencher.iter(|| {
+            Command::new("python3").args(["-I", "-S", "-c", PROGRAM]).output().expect("python3 runs")
+        });
     });
     table.finish();
 }

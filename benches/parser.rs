@@ -28,11 +28,13 @@ fn completion(format: &dyn CallFormat, bytes: usize) -> String {
 fn parser(c: &mut Criterion) {
     for name in FormatName::ALL {
         let format = name.build();
-        let opener = completion(&*format, 1).chars().skip_while(|c| !"<`[".contains(*c)).take(12).collect::<String>();
+        let opener =
+            completion(&*format, 1).chars().skip_while(|c| !"<`[".contains(*c)).take(12).collect::<String>();
         let mut table = c.benchmark_group(format!("parser {name}"));
         table.sample_size(10);
         for size in SIZES {
-            let texts = [("calls", completion(&*format, size)), ("openers", opener.repeat(size / opener.len()))];
+            let texts =
+                [("calls", completion(&*format, size)), ("openers", opener.repeat(size / opener.len()))];
             for (kind, text) in texts {
                 table.throughput(Throughput::Bytes(text.len() as u64));
                 table.bench_with_input(BenchmarkId::new(kind, size), &text, |bencher, text| {

@@ -61,7 +61,8 @@ fn table(env: &dyn Env, demonstrations: &[Demonstration]) -> Scripted {
 }
 
 fn rollouts(c: &mut Criterion) {
-    let env = EnvConfig::Arithmetic(turnwise_envs::ArithmeticConfig::default()).open().expect("the defaults open");
+    let env =
+        EnvConfig::Arithmetic(turnwise_envs::ArithmeticConfig::default()).open().expect("the defaults open");
     let demonstrations: Vec<Demonstration> =
         (0..TASKS).map(|index| env.demonstration(index).expect("arithmetic solves its tasks")).collect();
     let tasks: Vec<&Task> = demonstrations.iter().map(|demonstration| &demonstration.task).collect();
@@ -79,7 +80,9 @@ fn rollouts(c: &mut Criterion) {
         let game =
             Game { env: &*env, chat: &chat, format: &*format, executor, limits, describe_tools: false };
         group.bench_function(format!("{TASKS} tasks of {SAMPLES}, {name}"), |bencher| {
-            bencher.iter(|| play(&game, &tasks, SAMPLES, &mut policy, &mut |_, _| {}).expect("a replay answers"));
+            bencher.iter(|| {
+                play(&game, &tasks, SAMPLES, &mut policy, &mut |_, _| {}).expect("a replay answers")
+            });
         });
     }
 }

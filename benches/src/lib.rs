@@ -43,7 +43,8 @@ pub fn groups(trajectories: usize, turns: usize) -> Vec<Group> {
 
 /// The shape of the model that `just train` uses, untrained: speed doesn't depend on what weights say.
 pub fn tiny_model() -> ModelConfig {
-    let heads = Heads { query: 4, key_value: 2, dim: 32, qkv_bias: false, qk_norm: false, sliding_window: None };
+    let heads =
+        Heads { query: 4, key_value: 2, dim: 32, qkv_bias: false, qk_norm: false, sliding_window: None };
     ModelConfig {
         vocab_size: 600,
         hidden_size: 128,

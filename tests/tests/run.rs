@@ -54,5 +54,10 @@ fn gtpo_learns() {
         &["train.steps=12", "rollout.groups=8", "eval.tasks=128", "optimizer.warmup=2"],
     );
     let gain = finished.after.accuracy - finished.before.accuracy;
-    assert!(gain >= 0.05, "held-out accuracy went from {} to {}", finished.before.accuracy, finished.after.accuracy);
+    assert!(
+        gain >= 0.05,
+        "held-out accuracy went from {} to {}",
+        finished.before.accuracy,
+        finished.after.accuracy
+    );
 }

@@ -30,7 +30,8 @@ fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Request<'_
 /// Log-probabilities of `tokens[from..]` by the trainer's function.
 fn recomputed(model: &Transformer, tokens: &[u32], from: usize, temperature: f64) -> Vec<f32> {
     let batch = TokenBatch::new(&[tokens]);
-    values(token_logprobs(model, &batch, &vec![true; tokens.len()], temperature, false).logprobs)[from..].to_vec()
+    values(token_logprobs(model, &batch, &vec![true; tokens.len()], temperature, false).logprobs)[from..]
+        .to_vec()
 }
 
 #[test]
@@ -40,7 +41,8 @@ fn logprobs_of_sampler_and_trainer_agree_over_turns_of_different_lengths() {
         // Truncation changes what is drawn, not what is recorded.
         let sampling = Sampling { temperature, top_k: 20, top_p: 0.9, min_p: 0.01 };
         let mut generator = Generator::new(model.valid(), sampling);
-        let mut sequences: Vec<Vec<u32>> = (0..5).map(|i| (0..3 + 4 * i).map(|t| (t * 7 + i) % 50).collect()).collect();
+        let mut sequences: Vec<Vec<u32>> =
+            (0..5).map(|i| (0..3 + 4 * i).map(|t| (t * 7 + i) % 50).collect()).collect();
         for turn in 0..4 {
             let requests: Vec<Request<'_>> = sequences
                 .iter()
@@ -66,7 +68,8 @@ fn a_sequence_is_the_same_alone_in_a_batch_and_in_another_order() {
     let prompts: Vec<Vec<u32>> = (0..7).map(|i| (0..5 + i).map(|t| (t * 3 + i) % 50).collect()).collect();
     let play = |order: &[usize]| -> Vec<Completion> {
         let mut generator = Generator::new(model.clone(), Sampling::default());
-        let requests: Vec<Request<'_>> = order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
+        let requests: Vec<Request<'_>> =
+            order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
         let turns = generator.complete(&requests, &NO_STOP);
         let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
         sorted.sort_by_key(|(i, _)| *i);
@@ -92,7 +95,8 @@ fn sequences_that_end_leave_the_others_undisturbed() {
         let turns = generator.complete(&first, &NO_STOP);
         let longer: Vec<Vec<u32>> =
             prompts.iter().zip(&turns).map(|(p, t)| [p.as_slice(), &t.tokens, &[9, 9]].concat()).collect();
-        let second: Vec<Request<'_>> = survivors.iter().map(|&i| request(i as u32, 1, &longer[i], 8)).collect();
+        let second: Vec<Request<'_>> =
+            survivors.iter().map(|&i| request(i as u32, 1, &longer[i], 8)).collect();
         generator.complete(&second, &NO_STOP)
     };
     let all = run(&[0, 1, 2, 3]);

@@ -153,6 +153,7 @@ mod tests {
     fn a_missing_logprob_is_a_broken_invariant() {
         let mut broken = turn(&[1, 2], &[]);
         broken.logprobs.pop();
-        Trajectory { task: "t".into(), sample: 0, prompt: vec![], turns: vec![broken], stop: Stop::Answer }.check();
+        Trajectory { task: "t".into(), sample: 0, prompt: vec![], turns: vec![broken], stop: Stop::Answer }
+            .check();
     }
 }

@@ -35,10 +35,14 @@ fn files_are_short() {
 
 #[test]
 fn libraries_do_not_print() {
-    let files = rust_files(|p| p.starts_with("crates/") && p.contains("/src/") && !p.starts_with("crates/cli/"));
+    let files =
+        rust_files(|p| p.starts_with("crates/") && p.contains("/src/") && !p.starts_with("crates/cli/"));
     let macros = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
     each_line(&files, "only the binary prints", |_, line| {
-        macros.iter().find(|name| line.starts_with(*name) || line.contains(&format!(" {name}"))).map(|m| (*m).into())
+        macros
+            .iter()
+            .find(|name| line.starts_with(*name) || line.contains(&format!(" {name}")))
+            .map(|m| (*m).into())
     });
 }
 
@@ -74,7 +78,8 @@ fn nothing_is_left_for_later() {
 #[test]
 fn files_are_named_for_what_they_hold() {
     let empty = ["utils", "util", "common", "helpers", "helper", "misc", "base"];
-    let stem = |path: &str| path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs").map(str::to_string));
+    let stem =
+        |path: &str| path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs").map(str::to_string));
     let unnamed = rust_files(|p| stem(p).is_some_and(|stem| empty.contains(&stem.as_str())));
     report(&unnamed.into_iter().map(|file| file.path).collect::<Vec<_>>(), "these names say nothing");
 }

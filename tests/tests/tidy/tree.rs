@@ -21,7 +21,11 @@ impl TextFile {
 
     /// Lines with their numbers from 1, without those that are only a comment.
     pub(crate) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, l)| !l.starts_with("//"))
+        self.text
+            .lines()
+            .enumerate()
+            .map(|(i, line)| (i + 1, line.trim()))
+            .filter(|(_, l)| !l.starts_with("//"))
     }
 }
 
