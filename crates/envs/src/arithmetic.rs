@@ -190,8 +190,8 @@ impl Env for Arithmetic {
                         continue;
                     }
                     _ => {
-                        instead =
-                            Some(self.config.operators[rng.random_range(0..self.config.operators.len())])
+                        let operators = &self.config.operators;
+                        instead = Some(operators[rng.random_range(0..operators.len())]);
                     }
                 }
             }

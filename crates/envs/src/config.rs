@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
 use crate::env::{Env, EnvError};
+use crate::human_eval::{HumanEval, HumanEvalConfig};
 use crate::lookup::{Lookup, LookupConfig};
+use crate::programs::{Programs, ProgramsConfig};
 use crate::qa::{Qa, QaConfig};
 use crate::strategy_qa::{StrategyQa, StrategyQaConfig};
 
@@ -20,6 +22,10 @@ pub enum EnvConfig {
     Lookup(LookupConfig),
     /// StrategyQA's yes/no questions, with a search over its facts.
     StrategyQa(StrategyQaConfig),
+    /// Procedural functions to write, with examples to try them on and hidden tests.
+    Programs(ProgramsConfig),
+    /// HumanEval's functions to write.
+    HumanEval(HumanEvalConfig),
 }
 
 impl EnvConfig {
@@ -30,6 +36,8 @@ impl EnvConfig {
             Self::Qa(config) => Box::new(Qa::new(config)?),
             Self::Lookup(config) => Box::new(Lookup::new(config.clone())?),
             Self::StrategyQa(config) => Box::new(StrategyQa::new(config)?),
+            Self::Programs(config) => Box::new(Programs::new(config.clone())?),
+            Self::HumanEval(config) => Box::new(HumanEval::new(config)?),
         })
     }
 }

@@ -1,0 +1,332 @@
+//! Program synthesis: write a function to a specification, try it on examples, read the failure, repair. In some tasks
+//! the specification leaves out a constant, which only a failing example gives away. What counts is whether the last
+//! program that was tried passes hidden tests.
+
+mod pipeline;
+
+use std::collections::{HashMap, HashSet};
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
+
+use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
+use crate::judge::{Exam, Judge, examples_program, last_code};
+use crate::seed::stream;
+use pipeline::Pipeline;
+
+/// Settings of the program synthesis environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProgramsConfig {
+    /// Numbers of steps of a function; tasks are spread evenly over them.
+    pub levels: Vec<u32>,
+    /// Share of tasks that leave out a constant, from 0 to 1.
+    pub unknown: f64,
+    /// Share of demonstrations that end with a wrong program, from 0 to 1, for a noisy cold start.
+    pub mistakes: f64,
+    /// Seed of the tasks.
+    pub seed: u64,
+    /// Tasks to train on.
+    pub train_tasks: usize,
+    /// Tasks held out.
+    pub held_out_tasks: usize,
+}
+
+impl Default for ProgramsConfig {
+    fn default() -> Self {
+        Self {
+            levels: vec![2, 3, 4],
+            unknown: 0.5,
+            mistakes: 0.0,
+            seed: 0,
+            train_tasks: 4096,
+            held_out_tasks: 512,
+        }
+    }
+}
+
+/// Examples that the tool shows, and inputs of hidden tests.
+const VISIBLE: usize = 2;
+const HIDDEN: usize = 8;
+/// Tries to draw a function before the settings are taken for impossible.
+const TRIES: u64 = 10_000;
+/// The constant that demonstrations try first where none is told.
+const FIRST_GUESS: i64 = 1;
+
+/// A function with the inputs that it is tried on; the visible ones come first.
+#[derive(Clone)]
+struct Problem {
+    pipeline: Pipeline,
+    inputs: Vec<Vec<i64>>,
+}
+
+/// The environment.
+pub struct Programs {
+    config: ProgramsConfig,
+    judge: Judge,
+    tools: Vec<ToolSpec>,
+    train: Vec<Task>,
+    held_out: Vec<Task>,
+    /// Problems of the tasks above, by task.
+    problems: HashMap<String, Problem>,
+    /// Programs of the held-out tasks.
+    reserved: HashSet<String>,
+}
+
+impl Programs {
+    /// Draws the tasks and starts the sandbox that judges programs.
+    pub fn new(config: ProgramsConfig) -> Result<Self, EnvError> {
+        let wrong = |message: String| EnvError::Config { env: "programs", message };
+        if config.levels.is_empty() || config.levels.iter().any(|level| !(1..=8).contains(level)) {
+            return Err(wrong(format!("levels = {:?}: give numbers of steps from 1 to 8", config.levels)));
+        }
+        for (name, share) in [("unknown", config.unknown), ("mistakes", config.mistakes)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(wrong(format!("{name} = {share} is no share from 0 to 1")));
+            }
+        }
+        if config.train_tasks == 0 {
+            return Err(wrong("train_tasks = 0 leaves nothing to train on".into()));
+        }
+        let mut env = Self {
+            judge: Judge::open("programs")?,
+            tools: vec![ToolSpec::python()],
+            train: Vec::new(),
+            held_out: Vec::new(),
+            problems: HashMap::new(),
+            reserved: HashSet::new(),
+            config,
+        };
+        for index in 0..env.config.held_out_tasks {
+            let (task, problem) = env.draw("held-out", index as u64).map_err(wrong)?;
+            env.reserved.insert(problem.pipeline.python());
+            env.problems.insert(task.id.clone(), problem);
+            env.held_out.push(task);
+        }
+        for index in 0..env.config.train_tasks {
+            let (task, problem) = env.draw("train", index as u64).map_err(wrong)?;
+            env.problems.insert(task.id.clone(), problem);
+            env.train.push(task);
+        }
+        Ok(env)
+    }
+
+    /// The problem at a place of a stream: the first one of its own random numbers that is worth asking and isn't
+    /// held out already.
+    fn draw(&self, name: &str, index: u64) -> Result<(Task, Problem), String> {
+        let level = self.config.levels[(index % self.config.levels.len() as u64) as usize];
+        let mut rng = stream(self.config.seed, name, index);
+        let hide = rng.random_bool(self.config.unknown);
+        for _ in 0..TRIES {
+            let Some(pipeline) = Pipeline::draw(level, hide, &mut rng) else { continue };
+            let problem =
+                Problem { pipeline, inputs: (0..VISIBLE + HIDDEN).map(|_| input(&mut rng)).collect() };
+            if problem.is_fair() && !self.reserved.contains(&problem.pipeline.python()) {
+                let messages = vec![Message::new(Role::User, problem.pipeline.text())];
+                let answer = problem.pipeline.python();
+                return Ok((
+                    Task { id: format!("programs/{name}/{index}"), level, messages, answer },
+                    problem,
+                ));
+            }
+        }
+        Err(format!(
+            "no new function of {level} steps after {TRIES} tries: raise levels or ask for fewer held_out_tasks"
+        ))
+    }
+
+    /// The problem of a task, those of demonstrations included.
+    fn problem(&self, task: &Task) -> Problem {
+        if let Some(problem) = self.problems.get(&task.id) {
+            return problem.clone();
+        }
+        let index = task.id.strip_prefix("programs/demonstration/").and_then(|index| index.parse().ok());
+        let index = index.unwrap_or_else(|| panic!("{}: a task of another environment", task.id));
+        self.draw("demonstration", index).expect("the demonstration was drawn before").1
+    }
+}
+
+fn input(rng: &mut impl Rng) -> Vec<i64> {
+    (0..rng.random_range(1..=4)).map(|_| rng.random_range(0..=9)).collect()
+}
+
+impl Problem {
+    /// Whether the results differ enough that no constant function passes, and the visible examples alone tell every
+    /// other constant from the one that isn't told.
+    fn is_fair(&self) -> bool {
+        let results: HashSet<String> =
+            self.inputs.iter().map(|x| self.pipeline.apply(x).to_string()).collect();
+        let told = |other: i64| {
+            let guess = self.pipeline.guess(other);
+            self.inputs[..VISIBLE].iter().any(|x| guess.apply(x) != self.pipeline.apply(x))
+        };
+        let unknown = self.pipeline.unknown_constant();
+        2 * results.len() > self.inputs.len() && unknown.is_none_or(|c| (1..=9).all(|o| o == c || told(o)))
+    }
+
+    fn examples(&self) -> Vec<(String, String)> {
+        let visible = &self.inputs[..VISIBLE];
+        visible.iter().map(|x| (format!("f({x:?})"), self.pipeline.apply(x).to_string())).collect()
+    }
+
+    fn exam(&self) -> Exam {
+        let mut tests = vec!["def check(candidate):".to_string()];
+        let assert = |x: &Vec<i64>| format!("    assert candidate({x:?}) == {}", self.pipeline.apply(x));
+        tests.extend(self.inputs.iter().map(assert));
+        Exam { context: String::new(), entry: "f".into(), tests: tests.join("\n") }
+    }
+
+    /// What the tool says of a function, as `judge/examples.py` does.
+    fn feedback(&self, attempt: &Pipeline) -> String {
+        let failing = self.inputs[..VISIBLE].iter().find(|x| attempt.apply(x) != self.pipeline.apply(x));
+        failing.map_or(format!("all {VISIBLE} examples pass"), |x| {
+            format!("f({x:?}) gave {}, want {}", attempt.apply(x), self.pipeline.apply(x))
+        })
+    }
+
+    fn attempt(&self, text: String, attempt: &Pipeline) -> DemoTurn {
+        let arguments: Map<String, Value> =
+            [("code".to_string(), attempt.python().into())].into_iter().collect();
+        let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
+        DemoTurn { text, call: Some((call, self.feedback(attempt))) }
+    }
+}
+
+impl Env for Programs {
+    fn name(&self) -> &'static str {
+        "programs"
+    }
+
+    fn train(&self) -> &[Task] {
+        &self.train
+    }
+
+    fn held_out(&self) -> &[Task] {
+        &self.held_out
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+
+    fn respond(&self, request: &Request<'_>) -> Response {
+        Response::Run(examples_program("", request.text("code"), &self.problem(request.task).examples()))
+    }
+
+    fn answer(&self, text: &str) -> Option<String> {
+        text.rsplit_once("Answer:")
+            .map(|(_, after)| after.trim().to_string())
+            .filter(|after| !after.is_empty())
+    }
+
+    fn final_answer(&self, played: &Trajectory) -> Option<String> {
+        self.answer(&played.turns.last()?.text)?;
+        last_code(played)
+    }
+
+    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
+        self.judge.passes(&task.id, answer, &self.problem(task).exam())
+    }
+
+    fn demonstration(&self, index: u64) -> Option<Demonstration> {
+        let (task, problem) = self.draw("demonstration", index).ok()?;
+        let mut rng = stream(self.config.seed, "mistakes", index);
+        let wrong = rng.random_bool(self.config.mistakes);
+        let mut turns = Vec::new();
+        let first = problem.pipeline.guess(FIRST_GUESS);
+        if first != problem.pipeline {
+            turns.push(problem.attempt("try 1".into(), &first));
+        }
+        if !wrong {
+            let text = problem.pipeline.unknown_constant().map_or("try".into(), |c| format!("? is {c}"));
+            turns.push(problem.attempt(text, &problem.pipeline));
+        } else if turns.is_empty() {
+            let step = rng.random_range(0..problem.pipeline.len());
+            let attempt = if problem.pipeline.len() > 1 { problem.pipeline.without(step) } else { first };
+            turns.push(problem.attempt("try".into(), &attempt));
+        }
+        turns.push(DemoTurn { text: "Answer: done".into(), call: None });
+        Some(Demonstration { task, turns })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turnwise_tools::executor::ExecutorConfig;
+
+    fn env(mistakes: f64) -> Programs {
+        let config = ProgramsConfig { train_tasks: 60, held_out_tasks: 60, mistakes, ..Default::default() };
+        Programs::new(config).unwrap()
+    }
+
+    #[test]
+    fn splits_are_disjoint_and_follow_the_seed() {
+        let (a, b) = (env(0.0), env(0.0));
+        assert_eq!((a.train(), a.held_out()), (b.train(), b.held_out()));
+        let held: HashSet<&str> = a.held_out().iter().map(|task| task.answer.as_str()).collect();
+        assert_eq!(held.len(), 60);
+        assert!(a.train().iter().all(|task| !held.contains(task.answer.as_str())));
+        assert!((0..60).all(|i| !held.contains(a.demonstration(i).unwrap().task.answer.as_str())));
+    }
+
+    #[test]
+    fn demonstrations_say_what_the_tool_says_and_pass_the_hidden_tests() {
+        let (env, python) = (env(0.0), ExecutorConfig::default().build().unwrap());
+        let mut repaired = 0;
+        for index in 0..24 {
+            let demonstration = env.demonstration(index).unwrap();
+            let calls: Vec<&(ToolCall, String)> =
+                demonstration.turns.iter().filter_map(|turn| turn.call.as_ref()).collect();
+            repaired += usize::from(calls.len() == 2);
+            for (call, output) in &calls {
+                let Response::Run(program) = env.respond(&Request::first(&demonstration.task, call)) else {
+                    panic!("programs run")
+                };
+                assert_eq!(python.run(&program).unwrap().stdout.trim_end(), output);
+            }
+            let code = calls.last().unwrap().0.arguments["code"].as_str().unwrap();
+            assert!(env.is_correct(&demonstration.task, code).unwrap(), "{code}");
+        }
+        assert!((6..=18).contains(&repaired), "{repaired} of 24 leave out a constant");
+    }
+
+    #[test]
+    fn demonstrations_with_mistakes_end_with_a_wrong_program() {
+        let env = env(1.0);
+        let wrong = (0..24).filter(|&index| {
+            let demonstration = env.demonstration(index).unwrap();
+            let last = demonstration.turns.iter().rev().find_map(|turn| turn.call.as_ref()).unwrap();
+            !env.is_correct(&demonstration.task, last.0.arguments["code"].as_str().unwrap()).unwrap()
+        });
+        // Leaving out a step, such as sorting before a sum, may change nothing.
+        assert!(wrong.count() >= 20);
+    }
+
+    #[test]
+    fn knowing_the_visible_examples_is_not_enough() {
+        let env = env(0.0);
+        for task in &env.train()[..10] {
+            let table: Vec<String> = env.problem(task).inputs[..VISIBLE]
+                .iter()
+                .map(|x| format!("    if x == {x:?}: return {}", env.problem(task).pipeline.apply(x)))
+                .collect();
+            assert!(!env.is_correct(task, &format!("def f(x):\n{}", table.join("\n"))).unwrap());
+        }
+    }
+
+    #[test]
+    fn impossible_settings_are_refused() {
+        for config in [
+            ProgramsConfig { levels: vec![], ..Default::default() },
+            ProgramsConfig { levels: vec![1], held_out_tasks: 1000, ..Default::default() },
+            ProgramsConfig { unknown: 1.5, ..Default::default() },
+            ProgramsConfig { train_tasks: 0, ..Default::default() },
+        ] {
+            assert!(Programs::new(config).is_err());
+        }
+    }
+}
