@@ -12,6 +12,7 @@ use turnwise_trajectory::{Message, Role, ToolCall};
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::expression::{Expression, Operator};
 use crate::seed::stream;
+use crate::story::story;
 
 /// Settings of the arithmetic environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct ArithmeticConfig {
     /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a wrong answer,
     /// a wrong operator, or two operations in one call.
     pub mistakes: f64,
+    /// Whether tasks are word problems: chains of operations told as stories.
+    pub stories: bool,
 }
 
 impl Default for ArithmeticConfig {
@@ -47,6 +50,7 @@ impl Default for ArithmeticConfig {
             train_tasks: 8192,
             held_out_tasks: 1024,
             mistakes: 0.0,
+            stories: false,
         }
     }
 }
@@ -94,12 +98,14 @@ impl Arithmetic {
             let (level, expression) =
                 env.draw("held-out", index as u64, |text, seen| !seen.contains(text)).map_err(wrong)?;
             env.reserved.insert(expression.text());
-            env.held_out.push(task(format!("arithmetic/held-out/{index}"), level, &expression));
+            let task = env.task(format!("arithmetic/held-out/{index}"), level, &expression);
+            env.held_out.push(task);
         }
         for index in 0..env.config.train_tasks {
             let (level, expression) =
                 env.draw("train", index as u64, |text, held| !held.contains(text)).map_err(wrong)?;
-            env.train.push(task(format!("arithmetic/train/{index}"), level, &expression));
+            let task = env.task(format!("arithmetic/train/{index}"), level, &expression);
+            env.train.push(task);
         }
         Ok(env)
     }
@@ -115,7 +121,8 @@ impl Arithmetic {
         let level = c.levels[(index % c.levels.len() as u64) as usize];
         let mut rng = crate::seed::stream(c.seed, stream, index);
         for _ in 0..TRIES {
-            let expression = Expression::random(level, &c.operators, c.max_operand, &mut rng);
+            let draw = if c.stories { Expression::chain } else { Expression::random };
+            let expression = draw(level, &c.operators, c.max_operand, &mut rng);
             if expression.stays_within(c.max_value) && accept(&expression.text(), &self.reserved) {
                 return Ok((level, expression));
             }
@@ -126,11 +133,12 @@ impl Arithmetic {
             c.max_operand, c.max_value
         ))
     }
-}
 
-fn task(id: String, level: u32, expression: &Expression) -> Task {
-    let messages = vec![Message::new(Role::User, expression.text())];
-    Task { id, level, messages, answer: expression.value().to_string() }
+    fn task(&self, id: String, level: u32, expression: &Expression) -> Task {
+        let question = if self.config.stories { story(expression) } else { expression.text() };
+        let messages = vec![Message::new(Role::User, question)];
+        Task { id, level, messages, answer: expression.value().to_string() }
+    }
 }
 
 fn call(code: String) -> ToolCall {
@@ -172,7 +180,7 @@ impl Env for Arithmetic {
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         let (level, mut expression) =
             self.draw("demonstration", index, |text, held| !held.contains(text)).ok()?;
-        let task = task(format!("arithmetic/demonstration/{index}"), level, &expression);
+        let task = self.task(format!("arithmetic/demonstration/{index}"), level, &expression);
         let mut rng = stream(self.config.seed, "mistakes", index);
         let mut turns = Vec::new();
         while let Expression::Binary(..) = expression {
@@ -265,6 +273,22 @@ mod tests {
                 assert_eq!(ran.stdout.trim_end(), output, "{call:?}");
             }
         }
+    }
+
+    #[test]
+    fn stories_are_solved_by_writing_down_their_expression() {
+        let config =
+            ArithmeticConfig { stories: true, train_tasks: 20, held_out_tasks: 20, ..Default::default() };
+        let env = Arithmetic::new(config).unwrap();
+        assert!(env.train().iter().all(|task| task.messages[0].content.ends_with("have now?")));
+        let demo = env.demonstration(0).unwrap();
+        let (first, last) = (&demo.turns[0].text, &demo.turns.last().unwrap().text);
+        let numbers = |text: &str| {
+            let parts = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+            parts.map(str::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(first), numbers(&demo.task.messages[0].content));
+        assert!(env.is_correct(&demo.task, &env.answer(last).unwrap()).unwrap());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
+use crate::command::{CheckedByCommand, CommandConfig};
 use crate::env::{Env, EnvError};
+use crate::flaky::{Flaky, FlakyConfig};
 use crate::human_eval::{HumanEval, HumanEvalConfig};
 use crate::lookup::{Lookup, LookupConfig};
 use crate::programs::{Programs, ProgramsConfig};
@@ -26,6 +28,10 @@ pub enum EnvConfig {
     Programs(ProgramsConfig),
     /// HumanEval's functions to write.
     HumanEval(HumanEvalConfig),
+    /// Tasks from a file, checked by a command of the user's.
+    Command(CommandConfig),
+    /// Any of the others, with tools that fail on purpose.
+    Flaky(FlakyConfig),
 }
 
 impl EnvConfig {
@@ -38,6 +44,8 @@ impl EnvConfig {
             Self::StrategyQa(config) => Box::new(StrategyQa::new(config)?),
             Self::Programs(config) => Box::new(Programs::new(config.clone())?),
             Self::HumanEval(config) => Box::new(HumanEval::new(config)?),
+            Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
+            Self::Flaky(config) => Box::new(Flaky::new(config)?),
         })
     }
 }

@@ -63,6 +63,22 @@ impl Expression {
         Self::Binary(operator, a, b)
     }
 
+    /// A random chain: every right side is a number, and a factor has one digit.
+    pub(crate) fn chain(
+        operations: u32,
+        operators: &[Operator],
+        max_operand: i64,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let mut chain = Self::Number(rng.random_range(1..=max_operand));
+        for _ in 0..operations {
+            let operator = operators[rng.random_range(0..operators.len())];
+            let range = if operator == Operator::Mul { 2..=9 } else { 1..=max_operand };
+            chain = Self::Binary(operator, Box::new(chain), Box::new(Self::Number(rng.random_range(range))));
+        }
+        chain
+    }
+
     /// The value.
     pub(crate) fn value(&self) -> i64 {
         match self {

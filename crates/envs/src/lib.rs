@@ -2,9 +2,11 @@
 
 mod answer;
 mod arithmetic;
+mod command;
 mod config;
 mod env;
 mod expression;
+mod flaky;
 mod human_eval;
 mod judge;
 mod lookup;
@@ -14,12 +16,15 @@ mod qa;
 mod records;
 mod reward;
 mod seed;
+mod story;
 mod strategy_qa;
 
 pub use arithmetic::{Arithmetic, ArithmeticConfig};
+pub use command::{CheckedByCommand, CommandConfig};
 pub use config::EnvConfig;
 pub use env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 pub use expression::Operator;
+pub use flaky::{Flaky, FlakyConfig};
 pub use human_eval::{HumanEval, HumanEvalConfig};
 pub use lookup::{Lookup, LookupConfig, Question};
 pub use programs::{Programs, ProgramsConfig};

@@ -1,0 +1,284 @@
+//! An environment without Rust: tasks in JSON lines, and a command that checks answers over stdin and stdout.
+//!
+//! ```text
+//! task:    {"question": "…", "answer": "…", "id": "…", "level": 1}           id, answer and level may be left out
+//! to the command, a line per answer:    {"task": "…", "question": "…", "answer": "…", "given": "…"}
+//! from the command, a line for each:    {"correct": true}
+//! ```
+//! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in order; it
+//! ends when its stdin does. What it writes to stderr is shown as it is. The tool is Python.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{Message, Role};
+
+use crate::env::{Env, EnvError, Request, Response, Task};
+use crate::records;
+
+/// Settings of an environment whose answers a command checks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandConfig {
+    /// The tasks to train on: JSON lines.
+    pub train: PathBuf,
+    /// The tasks held out.
+    pub held_out: PathBuf,
+    /// The command that checks answers, and its arguments.
+    pub check: Vec<String>,
+    /// Seconds that an answer may take to check.
+    #[serde(default = "timeout_seconds")]
+    pub timeout_seconds: f64,
+    /// What the policy is told before every question.
+    #[serde(default)]
+    pub instruction: String,
+}
+
+fn timeout_seconds() -> f64 {
+    10.0
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    id: Option<String>,
+    question: String,
+    #[serde(default)]
+    answer: String,
+    #[serde(default = "level")]
+    level: u32,
+}
+
+fn level() -> u32 {
+    1
+}
+
+/// The environment.
+pub struct CheckedByCommand {
+    tools: Vec<ToolSpec>,
+    train: Vec<Task>,
+    held_out: Vec<Task>,
+    checker: Mutex<Checker>,
+    timeout: Duration,
+}
+
+/// The running command.
+struct Checker {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<std::io::Result<String>>,
+}
+
+impl CheckedByCommand {
+    /// Reads the tasks and starts the command.
+    pub fn new(config: &CommandConfig) -> Result<Self, EnvError> {
+        let wrong = |message: String| EnvError::Config { env: "command", message };
+        let timeout = Duration::try_from_secs_f64(config.timeout_seconds)
+            .map_err(|_| wrong(format!("timeout_seconds = {} is no time span", config.timeout_seconds)))?;
+        let mut ids = HashSet::new();
+        let train = read(&config.train, "train", config, &mut ids)?;
+        let held_out = read(&config.held_out, "held-out", config, &mut ids)?;
+        let checker = Checker::start(&config.check).map_err(wrong)?;
+        let tools = vec![ToolSpec::python()];
+        Ok(Self { tools, train, held_out, checker: Mutex::new(checker), timeout })
+    }
+}
+
+fn read(
+    path: &Path,
+    split: &str,
+    config: &CommandConfig,
+    ids: &mut HashSet<String>,
+) -> Result<Vec<Task>, EnvError> {
+    let records = records::read::<Record>(path)?.into_iter();
+    let task = |(line, record): (usize, Record)| {
+        let id = record.id.unwrap_or_else(|| format!("command/{split}/{line}"));
+        if record.question.trim().is_empty() {
+            return Err(records::line_error(path, line, "the question is empty"));
+        }
+        if !ids.insert(id.clone()) {
+            return Err(records::line_error(
+                path,
+                line,
+                format!("the id {id:?} is taken; hint: leave it out"),
+            ));
+        }
+        let mut messages = vec![Message::new(Role::User, record.question)];
+        if !config.instruction.is_empty() {
+            messages.insert(0, Message::new(Role::System, config.instruction.as_str()));
+        }
+        Ok(Task { id, level: record.level, messages, answer: record.answer })
+    };
+    records.map(task).collect()
+}
+
+impl Checker {
+    fn start(command: &[String]) -> Result<Self, String> {
+        let (program, arguments) =
+            command.split_first().ok_or("check = [] names no command; hint: [\"python3\", \"check.py\"]")?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("check = {command:?} doesn't start: {error}"))?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("it is piped"));
+        let (send, lines) = channel();
+        // Ends with the command's stdout, or when nobody listens any more.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, stdin, lines })
+    }
+
+    /// Sends a question and waits for its answer.
+    fn ask(&mut self, question: &str, timeout: Duration) -> Result<bool, String> {
+        #[derive(Deserialize)]
+        struct Reply {
+            correct: bool,
+        }
+        let stdin = self.stdin.as_mut().ok_or("the checker was given up after an earlier failure")?;
+        let sent = writeln!(stdin, "{question}").and_then(|()| stdin.flush());
+        sent.map_err(|error| format!("the checker doesn't read: {error}"))?;
+        let line = match self.lines.recv_timeout(timeout) {
+            Ok(line) => line.map_err(|error| format!("the checker can't be read: {error}"))?,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("the checker said nothing for {} s", timeout.as_secs_f64()));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err("the checker has ended".into()),
+        };
+        let reply: Reply = serde_json::from_str(&line)
+            .map_err(|_| format!("the checker said {line:?}, which isn't {{\"correct\": true}} or false"))?;
+        Ok(reply.correct)
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters here.
+        drop(self.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Env for CheckedByCommand {
+    fn name(&self) -> &'static str {
+        "command"
+    }
+
+    fn train(&self) -> &[Task] {
+        &self.train
+    }
+
+    fn held_out(&self) -> &[Task] {
+        &self.held_out
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+
+    fn respond(&self, request: &Request<'_>) -> Response {
+        Response::Run(request.text("code").to_string())
+    }
+
+    fn answer(&self, text: &str) -> Option<String> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_string())
+    }
+
+    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
+        let question = &task.messages.last().expect("a task has a question").content;
+        let line = json!({"task": task.id, "question": question, "answer": task.answer, "given": answer})
+            .to_string();
+        let mut checker = self.checker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        checker.ask(&line, self.timeout).map_err(|message| {
+            // A late reply would be taken for the next one's.
+            checker.stdin = None;
+            let hint =
+                "try the command by hand: a line of JSON in, {\"correct\": true} out, and stdout flushed";
+            EnvError::Judge { env: "command", task: task.id.clone(), message, hint }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(script: &str, tasks: &str) -> Result<CheckedByCommand, EnvError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("train.jsonl"), tasks).unwrap();
+        std::fs::write(path("held_out.jsonl"), "{\"question\": \"held out\"}").unwrap();
+        CheckedByCommand::new(&CommandConfig {
+            train: path("train.jsonl"),
+            held_out: path("held_out.jsonl"),
+            check: ["python3", "-c", script].map(String::from).to_vec(),
+            timeout_seconds: 5.0,
+            instruction: String::new(),
+        })
+    }
+
+    const ECHO: &str = "import sys, json\nfor line in sys.stdin:\n    x = json.loads(line)\n    \
+                        print(json.dumps({'correct': x['given'] == x['answer']}), flush=True)";
+    const TASKS: &str = "{\"id\": \"a\", \"question\": \"é\\n?\", \"answer\": \"ja\\n\\\"1\\\"\", \"level\": 3}\n{\"question\": \"b\"}\n";
+
+    #[test]
+    fn the_command_decides() {
+        let env = open(ECHO, TASKS).unwrap();
+        let ids: Vec<&str> = env.train().iter().map(|task| task.id.as_str()).collect();
+        assert_eq!(ids, ["a", "command/train/2"]);
+        assert_eq!(env.train()[0].level, 3);
+        for _ in 0..3 {
+            assert!(env.is_correct(&env.train()[0], "ja\n\"1\"").unwrap());
+            assert!(!env.is_correct(&env.train()[0], "nein").unwrap());
+        }
+    }
+
+    #[test]
+    fn a_command_that_fails_is_an_error_and_no_verdict() {
+        for (script, expect) in [
+            ("import time\ninput()\ntime.sleep(60)", "the checker said nothing for 5 s"),
+            ("input()", "the checker has ended"),
+            ("input()\nprint('yes')", "the checker said \"yes\""),
+            ("input()\nprint('{\"correct\": 1}')", "the checker said \"{\\\"correct\\\": 1}\""),
+        ] {
+            let env = open(script, TASKS).unwrap();
+            let error = env.is_correct(&env.train()[0], "x").unwrap_err().to_string();
+            assert!(error.contains(expect) && error.starts_with("env.command: judging task a: "), "{error}");
+            assert!(env.is_correct(&env.train()[0], "x").is_err());
+        }
+    }
+
+    #[test]
+    fn broken_settings_are_named() {
+        for (tasks, expect) in [
+            ("{\"question\": \" \"}", "train.jsonl:1: the question is empty"),
+            (
+                "{\"id\": \"a\", \"question\": \"x\"}\n{\"id\": \"a\", \"question\": \"y\"}",
+                "train.jsonl:2: the id \"a\" is taken",
+            ),
+            ("{\"question\": \"x\", \"anwser\": \"y\"}", "train.jsonl:1: unknown field `anwser`"),
+        ] {
+            let error = open(ECHO, tasks).err().unwrap().to_string();
+            assert!(error.contains(expect), "{error}");
+        }
+        for check in [vec![], vec!["no-such-command".to_string()]] {
+            assert!(Checker::start(&check).err().unwrap().starts_with("check = "));
+        }
+    }
+}
