@@ -35,9 +35,16 @@ fn is_usage(error: &Error) -> bool {
     error.is::<Usage>() || error.is::<ConfigError>() || error.is::<UnknownDevice>()
 }
 
-/// One line, and a second one with the hint. Libraries write hints behind `; hint: ` where one line has to do.
+/// One line, and a second one with the hint. Libraries write hints behind `; hint: ` where one line has to do. A cause
+/// that the line above it already names is not said twice.
 fn text(error: &Error) -> String {
-    format!("{error:#}").replace("; hint: ", "\n  hint: ")
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.replace("; hint: ", "\n  hint: ")
 }
 
 #[cfg(test)]
@@ -49,5 +56,7 @@ mod tests {
         assert!(is_usage(&Usage("x".into()).into()));
         assert!(!is_usage(&anyhow::anyhow!("x")));
         assert_eq!(text(&anyhow::anyhow!("a: b; hint: c")), "a: b\n  hint: c");
+        assert_eq!(text(&anyhow::anyhow!("gone").context("file: gone\n  hint: c")), "file: gone\n  hint: c");
+        assert_eq!(text(&anyhow::anyhow!("gone").context("file")), "file: gone");
     }
 }
