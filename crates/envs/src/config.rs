@@ -49,3 +49,66 @@ impl EnvConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The TOML blocks of the environments' page.
+    fn documented() -> Vec<EnvConfig> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct RunFile {
+            env: EnvConfig,
+        }
+        let page = include_str!("../../../docs/environments.md");
+        let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        blocks.map(|block| toml::from_str::<RunFile>(block).expect(block).env).collect()
+    }
+
+    #[test]
+    fn every_environment_is_documented_with_settings_that_load() {
+        let mut names: Vec<String> = documented()
+            .iter()
+            .map(|config| {
+                let value = serde_json::to_value(config).unwrap();
+                value.as_object().unwrap().keys().next().unwrap().clone()
+            })
+            .collect();
+        names.sort();
+        let error = serde_json::from_str::<EnvConfig>("{\"?\": {}}").unwrap_err().to_string();
+        let mut known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        known.sort_unstable();
+        assert_eq!(names, known);
+    }
+
+    #[test]
+    fn the_template_without_rust_works_as_documented() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let is_command = |config: &EnvConfig| matches!(config, EnvConfig::Command(_));
+        let Some(EnvConfig::Command(mut config)) = documented().into_iter().find(is_command) else {
+            panic!("the page shows a command")
+        };
+        config.train = root.join(config.train);
+        config.held_out = root.join(config.held_out);
+        config.check[1] = root.join(&config.check[1]).display().to_string();
+        let env = EnvConfig::Command(config).open().unwrap();
+        let task = &env.held_out()[0];
+        for (said, right) in
+            [("Answer: dusty", true), ("Answer: study", false), ("Answer: dust", false), ("?", false)]
+        {
+            assert_eq!(env.is_correct(task, &env.answer(said).unwrap()).unwrap(), right, "{said}");
+        }
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_in_every_environment() {
+        for config in documented() {
+            let mut value = serde_json::to_value(&config).unwrap();
+            let settings = value.as_object_mut().unwrap().values_mut().next().unwrap();
+            settings.as_object_mut().unwrap().insert("typo".into(), true.into());
+            let error = serde_json::from_value::<EnvConfig>(value).unwrap_err().to_string();
+            assert!(error.contains("unknown field `typo`"), "{error}");
+        }
+    }
+}

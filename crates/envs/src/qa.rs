@@ -1,5 +1,6 @@
 //! Questions with a numeric answer, read from JSONL files as GSM8K is published (arXiv:2110.14168): one object a line,
-//! `{"question": "…", "answer": "… #### 42"}`. The tool is Python, unrestricted but for the executor's limits.
+//! `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191), one a line:
+//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. The tool is Python, unrestricted but for the executor's limits.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -103,6 +104,9 @@ fn pair(line: &[u8]) -> Result<(String, String), String> {
         let shown = short(&String::from_utf8_lossy(line));
         format!("{error} in {shown:?}\n  hint: save the file as UTF-8")
     })?;
+    if let Some(pair) = svamp(text) {
+        return pair;
+    }
     let Pair { question, answer } = serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
         // serde_json sees one line only and would call it line 1.
@@ -126,6 +130,22 @@ fn pair(line: &[u8]) -> Result<(String, String), String> {
         )
     })?;
     Ok((question, value.to_string()))
+}
+
+/// Question and exact answer of a line in SVAMP's form, if it is one.
+fn svamp(text: &str) -> Option<Result<(String, String), String>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Svamp {
+        body: String,
+        question: String,
+        answer: serde_json::Number,
+    }
+    let Svamp { body, question, answer } = serde_json::from_str(text).ok()?;
+    let value = parse(&answer.to_string());
+    let value =
+        value.ok_or_else(|| format!("the answer {answer} is not one exact number\n  hint: write 42 or 0.5"));
+    Some(value.map(|value| (format!("{} {}", body.trim(), question.trim()), value.to_string())))
 }
 
 /// The start of a value for an error line.
@@ -244,6 +264,22 @@ mod tests {
         assert!(env.demonstration(0).is_none());
         config.limit = Some(2);
         assert_eq!(Qa::new(&config).unwrap().train(), &env.train()[..2]);
+    }
+
+    #[test]
+    fn svamp_is_read_too() {
+        let train = r#"{"ID": "chal-1", "Body": "Ann has 3 hats. ", "Question": "How many?", "Equation": "x", "Answer": 3.0}
+{"Body": "B.", "Question": "Half?", "Answer": 0.5}"#;
+        let env = Qa::new(&files(train, HELD_OUT).1).unwrap();
+        let read: Vec<_> = env
+            .train()
+            .iter()
+            .map(|task| (task.messages[0].content.as_str(), task.answer.as_str()))
+            .collect();
+        assert_eq!(read, [("Ann has 3 hats. How many?", "3"), ("B. Half?", "1/2")]);
+        let broken = r#"{"Body": "B.", "Question": "Half?", "Answer": 1e99}"#;
+        let error = Qa::new(&files(broken, HELD_OUT).1).err().unwrap().to_string();
+        assert!(error.contains("train.jsonl:1: the answer 1e+99 is not one exact number"), "{error}");
     }
 
     #[test]

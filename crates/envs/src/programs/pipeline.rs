@@ -123,9 +123,13 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// A random function. With `hide`, one of its constants isn't told; none if it has no constant.
+    /// A random function. With `hide`, one of its constants isn't told. None if it has no constant then, or if a step
+    /// repeats the one before.
     pub(super) fn draw(steps: u32, hide: bool, rng: &mut impl Rng) -> Option<Self> {
         let steps: Vec<Step> = (1..=steps).map(|at| Step::draw(at == steps, rng)).collect();
+        if steps.windows(2).any(|pair| pair[0] == pair[1]) {
+            return None;
+        }
         let constants: Vec<usize> = (0..steps.len()).filter(|&at| steps[at].with(0).is_some()).collect();
         let unknown = match (hide, constants.len()) {
             (false, _) => None,

@@ -1,0 +1,98 @@
+//! A template for an environment of your own: counting letters, with Python as the tool.
+//!
+//! To make it one that run files can choose, move the file to `crates/envs/src/`, give it a config (see
+//! `arithmetic.rs`), and add a line to each of the two lists in `config.rs`.
+
+use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{Message, Role, ToolCall};
+
+const WORDS: [&str; 6] = ["tomato", "letter", "attention", "turn", "trajectory", "reward"];
+
+/// Tasks are drawn once, when the environment opens. The id of a task must be the same in every run.
+struct Letters {
+    tools: Vec<ToolSpec>,
+    train: Vec<Task>,
+    held_out: Vec<Task>,
+}
+
+impl Letters {
+    fn new() -> Self {
+        let tasks: Vec<Task> = WORDS.iter().map(|word| task(word)).collect();
+        let (train, held_out) = tasks.split_at(4);
+        Self { tools: vec![ToolSpec::python()], train: train.to_vec(), held_out: held_out.to_vec() }
+    }
+}
+
+fn task(word: &str) -> Task {
+    let count = word.matches('t').count();
+    let question = format!("How many t are in {word}?");
+    Task {
+        id: format!("letters/{word}"),
+        level: word.len() as u32,
+        messages: vec![Message::new(Role::User, question)],
+        answer: count.to_string(),
+    }
+}
+
+impl Env for Letters {
+    fn name(&self) -> &'static str {
+        "letters"
+    }
+
+    fn train(&self) -> &[Task] {
+        &self.train
+    }
+
+    fn held_out(&self) -> &[Task] {
+        &self.held_out
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+
+    /// The call is checked already: it names one of the tools and has its arguments. A tool that needs no Python
+    /// returns `Response::says(text)` or `Response::fails(status, line)`.
+    fn respond(&self, request: &Request<'_>) -> Response {
+        Response::Run(request.text("code").to_string())
+    }
+
+    /// Where the answer stands in the text of the last turn.
+    fn answer(&self, text: &str) -> Option<String> {
+        let (_, after) = text.rsplit_once("Answer:")?;
+        Some(after.trim().to_string())
+    }
+
+    /// Anything doubtful is wrong. An error means that the judge is out of order, and ends the run.
+    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
+        Ok(task.answer == answer)
+    }
+
+    /// Only needed for a cold start. Held-out tasks must not come up here.
+    fn demonstration(&self, index: u64) -> Option<Demonstration> {
+        let task = self.train[(index % self.train.len() as u64) as usize].clone();
+        let word = task.id.strip_prefix("letters/")?;
+        let code = format!("print('{word}'.count('t'))");
+        let arguments = [("code".to_string(), code.into())].into_iter().collect();
+        let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
+        let turns = vec![
+            DemoTurn { text: String::new(), call: Some((call, task.answer.clone())) },
+            DemoTurn { text: format!("Answer: {}", task.answer), call: None },
+        ];
+        Some(Demonstration { task, turns })
+    }
+}
+
+fn main() -> Result<(), EnvError> {
+    let env = Letters::new();
+    for task in env.train().iter().chain(env.held_out()) {
+        let said = format!("Answer: {}", task.answer);
+        let right = match env.answer(&said) {
+            Some(answer) => env.is_correct(task, &answer)?,
+            None => false,
+        };
+        println!("{} → {} ({right})", task.messages[0].content, task.answer);
+    }
+    Ok(())
+}
