@@ -18,7 +18,9 @@ build:
 test *args: nextest
     #!/usr/bin/env bash
     set -euo pipefail
-    if scripts/vulkan.sh; then features=(--features {{ features }}); else features=(); fi
+    # TURNWISE_TEST_WGPU=0 leaves wgpu out: its crates take longer to compile than everything else.
+    features=()
+    if [ "${TURNWISE_TEST_WGPU:-1}" != 0 ] && scripts/vulkan.sh; then features=(--features {{ features }}); fi
     cargo nextest run --release --locked "${features[@]}" "$@"
     cargo test --release --locked --doc --quiet "${features[@]}"
     if [ ${#features[@]} -gt 0 ]; then
