@@ -29,15 +29,19 @@ impl<'a> Episode<'a> {
         }
     }
 
+    fn each(&self) -> impl Iterator<Item = f64> {
+        let penalties = self.kl_penalties.iter().copied().chain(std::iter::repeat(0.0));
+        self.rewards.iter().zip(penalties).map(|(reward, penalty)| reward.total() - penalty)
+    }
+
     /// `r_ij` of each turn, less its KL penalty.
     pub fn totals(&self) -> Vec<f64> {
-        let penalties = self.kl_penalties.iter().copied().chain(std::iter::repeat(0.0));
-        self.rewards.iter().zip(penalties).map(|(reward, penalty)| reward.total() - penalty).collect()
+        self.each().collect()
     }
 
     /// `Σ_j r_ij`, the reward of the trajectory.
     pub fn total(&self) -> f64 {
-        self.totals().iter().sum()
+        self.each().sum()
     }
 
     /// One value copied to every turn: what an estimator without turn-level credit does.
