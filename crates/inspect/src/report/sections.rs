@@ -278,8 +278,9 @@ fn turn(arm: &Arm<'_>, j: usize, turns: &[&Value]) -> Vec<String> {
         let sum: f64 = turns.iter().map(count).sum();
         format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 })
     };
-    let ratio: f64 =
-        turns.iter().filter_map(|turn| turn["loss"]["ratio"].as_f64()).sum::<f64>() / turns.len() as f64;
+    // Null where nothing of the turn was trained on.
+    let ratios: Vec<f64> = turns.iter().filter_map(|turn| turn["loss"]["ratio"].as_f64()).collect();
+    let ratio = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
     vec![
         format!("{}: turn {}", arm.label, j + 1),
         number(all / turns.len() as f64),

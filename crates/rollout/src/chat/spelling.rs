@@ -41,6 +41,11 @@ impl Spelling {
         self.reads_tokens.token_to_id(text)
     }
 
+    /// The special token that a text begins with.
+    pub(super) fn special_at_start(&self, text: &str) -> Option<&str> {
+        self.special.iter().map(String::as_str).find(|token| text.starts_with(token))
+    }
+
     /// Puts a mark in the place of everything in `text` that a tokenizer would take for a chat token.
     pub(super) fn guard(&self, text: &str, guarded: &mut Guarded) -> String {
         let mut out = String::with_capacity(text.len());

@@ -69,11 +69,10 @@ impl TemplateChat {
         let tools = (shape.native && calls.describe && !offered.is_empty()).then_some(offered);
         let mut chat = Self { template, spelling, tools, shape, end: String::new(), stop: Vec::new() };
         let tail = chat.behind(&[], false).map_err(failed)?;
-        let first = chat.spelling.encode(&tail, &Guarded::default()).first().copied();
-        let end = first.filter(|&token| tail.starts_with(&chat.spelling.decode(&[token])));
-        let end = end.ok_or_else(|| failed("nothing ends an assistant turn".into()))?;
-        chat.end = chat.spelling.decode(&[end]);
-        chat.stop = vec![end];
+        let unended =
+            || failed(format!("no special token of the tokenizer ends a turn, but {:?}", first_of(&tail)));
+        chat.end = chat.spelling.special_at_start(&tail).ok_or_else(unended)?.to_string();
+        chat.stop.extend(chat.spelling.token(&chat.end));
         let named =
             folder.tokens.get("eos_token").and_then(Json::as_str).and_then(|t| chat.spelling.token(t));
         for token in folder.ends.iter().copied().chain(named) {
@@ -97,7 +96,8 @@ impl TemplateChat {
         };
         let text = self.template.render(&conversation).map_err(|error| error.0)?;
         match text.split_once(SAID) {
-            Some((_, tail)) => Ok(tail.to_string()),
+            // Some templates put a space before the end of a turn; a policy's turn ends where it ends.
+            Some((_, tail)) => Ok(tail.trim_start().to_string()),
             None => Err("it leaves out what the assistant said".into()),
         }
     }
@@ -192,6 +192,11 @@ fn spell(
         Conversation { messages: &messages, tools, add_generation_prompt: true, ..Conversation::default() };
     let text = template.render(&conversation).map_err(|error| ChatError::Refused(error.0))?;
     Ok(spelling.encode(&text, &guarded))
+}
+
+/// The first letters of a text, for a message.
+fn first_of(text: &str) -> String {
+    text.chars().take(16).collect()
 }
 
 /// A message of a tool for templates that want to know which call it answers.
