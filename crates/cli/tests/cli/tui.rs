@@ -66,10 +66,10 @@ fn a_run_is_shown_and_q_ends_it_as_ctrl_c_does() {
         // The task's name stands in the excerpt of the first step.
         let sent = on_a_terminal("arithmetic/train/", key, &[&args[..], &SMALL].concat());
         let end = sent.lines().last().unwrap();
-        assert_eq!(end, "status 1 restored True", "{key:?}: {sent}");
+        assert_eq!(end, "status 1 restored True", "{key:?}");
         let (shown, after) = sent.split_once("\x1b[?1049l").expect("the first screen comes back");
-        assert!(shown.contains("\x1b[?1049h") && shown.contains("right answers"), "{shown}");
-        assert!(shown.contains("once more stops at once"), "{shown}");
+        assert!(shown.contains("\x1b[?1049h") && shown.contains("right answers"));
+        assert!(shown.contains("once more stops at once"));
         assert!(after.contains("nothing is lost") && after.contains("hint: the same command"), "{after}");
         assert!(run.join("metrics.jsonl").exists());
     }
@@ -82,11 +82,11 @@ fn a_run_that_fails_or_ends_gives_the_terminal_back() {
     let args = ["train", "configs/tiny.toml", "--tui", "--run", arg(&run), "--set", "train.steps=1"];
     let args = [&args[..], &SMALL].concat();
     let ended = on_a_terminal("", "", &args);
-    assert!(ended.ends_with("status 0 restored True\n"), "{ended}");
+    assert!(ended.ends_with("status 0 restored True\n"));
     let table = ended.split_once("\x1b[?1049l").unwrap().1;
     assert!(table.contains("held-out accuracy") && table.contains("before: "), "{table}");
     let failed = on_a_terminal("", "", &[&args[..], &["--set", "optimizer.lr=1"]].concat());
-    assert!(failed.ends_with("status 1 restored True\n"), "{failed}");
+    assert!(failed.ends_with("status 1 restored True\n"));
     let told = failed.split_once("\x1b[?1049l").unwrap().1;
     assert!(told.contains("the run was started with another config"), "{told}");
 }
