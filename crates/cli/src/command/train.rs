@@ -15,6 +15,7 @@ use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress, run_place, stop};
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Train {
     /// The run file
     config: PathBuf,
