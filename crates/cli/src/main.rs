@@ -11,6 +11,7 @@ mod progress;
 mod run_file;
 mod run_place;
 mod stop;
+mod tui;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,22 @@
 //! Progress on stderr: bars on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
+use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use turnwise_trainer::progress::Progress;
+
+use crate::tui::Tui;
 
 /// Progress as this stderr can show it.
 pub(crate) fn on_stderr() -> Box<dyn Progress> {
     if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines) }
+}
+
+/// Progress of a run: the live view if it is asked for.
+pub(crate) fn of_run(run: &Path, tui: bool) -> Result<Box<dyn Progress>> {
+    if tui { Ok(Box::new(Tui::open(run)?)) } else { Ok(on_stderr()) }
 }
 
 /// One line per finished step, and nothing between.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Serialize, Serializer};
 use turnwise_trajectory::{Finish, OutputStatus, Stop};
 
+use crate::conversation::group_line;
 use crate::error::InspectError;
 use crate::record::{CallOutline, GroupOutline, GroupRecord, TrajectoryOutline};
 
@@ -115,7 +116,7 @@ struct IndexedGroup {
 }
 
 impl Index {
-    /// Reads the files of `folder`, in the order of their names. Files that `before` knows and that have kept their
+    /// Reads the files of `folder`, in the order of their names, or the one file that it is. Files that `before` knows and that have kept their
     /// length aren't read again, so a run that goes on is followed cheaply. `progress` hears bytes read, of how many.
     pub fn build(
         folder: &Path,
@@ -224,7 +225,7 @@ impl Index {
     /// A group in full.
     pub fn group(&self, group: u32) -> Result<GroupRecord, InspectError> {
         let line = self.line(group)?;
-        serde_json::from_slice(&line).map_err(|error| {
+        serde_json::from_slice(&group_line(&line)).map_err(|error| {
             let place = self.groups[group as usize];
             let path = self.files[place.file as usize].path.clone();
             InspectError::Broken { path, line: place.line as usize, message: error.to_string() }
@@ -232,8 +233,12 @@ impl Index {
     }
 }
 
-/// The rollout files of a run with their lengths. None before the first step.
+/// The rollout files of a run with their lengths, or one file that is named. None before the first step.
 fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
+    if folder.is_file() {
+        let bytes = folder.metadata().map_err(InspectError::read(folder))?.len();
+        return Ok(vec![(folder.into(), bytes)]);
+    }
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -260,7 +265,7 @@ fn index_file(path: &Path) -> Result<IndexedFile, InspectError> {
     for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let trimmed = line.trim_ascii();
         if !trimmed.is_empty() {
-            match serde_json::from_slice::<GroupOutline>(trimmed) {
+            match serde_json::from_slice::<GroupOutline>(&group_line(trimmed)) {
                 Ok(outline) => file.groups.push(IndexedGroup {
                     line: number as u32 + 1,
                     offset: offset as u64,

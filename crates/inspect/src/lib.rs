@@ -2,6 +2,7 @@
 //!
 //! Nothing here writes into a run directory, and nothing of it needs the code that trained.
 
+mod conversation;
 mod error;
 mod index;
 mod pieces;

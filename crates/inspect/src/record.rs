@@ -46,6 +46,9 @@ pub struct TrajectoryRecord {
     /// record has it. Its exponential is the ratio of the loss.
     #[serde(default)]
     pub log_ratios: Option<Vec<Vec<f32>>>,
+    /// What the policy was asked, where the record has text and no tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<String>,
 }
 
 /// What the index takes from a line.
@@ -105,6 +108,8 @@ pub(crate) struct GroupTexts {
 
 #[derive(Deserialize)]
 pub(crate) struct TrajectoryTexts {
+    #[serde(default)]
+    pub(crate) opening: Option<String>,
     pub(crate) played: PlayedTexts,
 }
 

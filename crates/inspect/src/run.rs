@@ -13,6 +13,8 @@ use crate::pieces::Pieces;
 /// One run on disk. The run may still be going on: [`Run::refresh`] takes in what has come.
 pub struct Run {
     folder: PathBuf,
+    /// The folder of its rollouts, or one file of them.
+    rollouts: PathBuf,
     name: String,
     config: toml::Table,
     pieces: Pieces,
@@ -20,6 +22,18 @@ pub struct Run {
 }
 
 impl Run {
+    /// The conversations in a file that `turnwise rollout` wrote: rollouts, and nothing else that a run has.
+    pub fn of_conversations(file: &Path) -> Self {
+        Self {
+            folder: file.into(),
+            rollouts: file.into(),
+            name: file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(),
+            config: toml::Table::new(),
+            pieces: Pieces::of_run(file, None),
+            index: RwLock::default(),
+        }
+    }
+
     /// Opens a run without its rollouts; those come with [`Run::refresh`].
     pub fn open(folder: &Path) -> Result<Self, InspectError> {
         let path = folder.join("config.toml");
@@ -35,12 +49,13 @@ impl Run {
         let full = folder.canonicalize().unwrap_or_else(|_| folder.into());
         let name = full.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         let pieces = Pieces::of_run(folder, config.get("model").and_then(toml::Value::as_str));
-        Ok(Self { folder: folder.into(), name, config, pieces, index: RwLock::default() })
+        let rollouts = folder.join("rollouts");
+        Ok(Self { folder: folder.into(), rollouts, name, config, pieces, index: RwLock::default() })
     }
 
     /// Reads rollouts that are new since the last time. `progress` hears bytes read, of how many.
     pub fn refresh(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<Index>, InspectError> {
-        let index = Arc::new(Index::build(&self.folder.join("rollouts"), &self.index(), progress)?);
+        let index = Arc::new(Index::build(&self.rollouts, &self.index(), progress)?);
         *self.index.write().expect("no thread panicked") = index.clone();
         Ok(index)
     }
@@ -74,6 +89,9 @@ impl Run {
 
     /// The lines of `metrics.jsonl`; a torn last line, of a run that was killed, is left out.
     pub fn metrics(&self) -> Result<Vec<Map<String, Value>>, InspectError> {
+        if self.rollouts.is_file() {
+            return Ok(Vec::new());
+        }
         let path = self.folder.join("metrics.jsonl");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -93,6 +111,9 @@ impl Run {
 
     /// A JSON file of the run, if it is there.
     pub fn json(&self, name: &str) -> Result<Option<Value>, InspectError> {
+        if self.rollouts.is_file() {
+            return Ok(None);
+        }
         let path = self.folder.join(name);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,

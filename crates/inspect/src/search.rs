@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use turnwise_trajectory::CallRecord;
 
+use crate::conversation::group_line;
 use crate::error::InspectError;
 use crate::index::Index;
 use crate::pieces::Pieces;
@@ -38,11 +39,12 @@ pub(crate) fn matching(
                 continue;
             }
             // The index has read this line once already.
-            let Ok(group) = serde_json::from_slice::<GroupTexts>(&line) else { continue };
+            let Ok(group) = serde_json::from_slice::<GroupTexts>(&group_line(&line)) else { continue };
             // All trajectories of a task have its prompt.
             let prompt = known.unwrap_or_else(|| {
                 let prompt = group.trajectories.first().map_or(&[][..], |one| &one.played.prompt);
-                sought.is_in(&group.group) || sought.is_in(&pieces.text(prompt))
+                let opening = group.trajectories.first().and_then(|one| one.opening.as_deref());
+                sought.is_in(&group.group) || sought.is_in(opening.unwrap_or(&pieces.text(prompt)))
             });
             prompts.lock().expect("no thread panicked").insert(task.clone(), prompt);
             let hit = |id: &u32| {

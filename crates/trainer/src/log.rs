@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::json_lines::Record;
 use crate::progress::Progress;
 use crate::run_dir::RunDirError;
 
@@ -38,6 +39,14 @@ impl Progress for Logged<'_> {
         // A log that can't be written stops nothing: what the run needs is written elsewhere.
         let _ = writeln!(self.file, "{} {text}", utc(SystemTime::now()));
         self.inner.line(text);
+    }
+
+    fn metrics(&mut self, line: &Record) {
+        self.inner.metrics(line);
+    }
+
+    fn rollout(&mut self, text: &str) {
+        self.inner.rollout(text);
     }
 }
 

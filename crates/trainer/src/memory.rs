@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
+use serde::Serialize;
 use turnwise_model::{ModelConfig, load_config};
 
 use crate::config::{Precision, RunConfig};
@@ -15,7 +17,7 @@ const F32: u64 = 4;
 
 /// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
 /// is what trajectories and micro-batches need that are as long as the config allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Estimate {
     /// Weights of the policy, and their copy in the sampler's precision if that is another.
     pub weights: u64,
@@ -97,6 +99,11 @@ impl std::fmt::Display for Estimate {
     }
 }
 
+/// The estimate for a run on a device. Only the model's `config.json` is read.
+pub fn estimate(config: &RunConfig, device: &Device) -> Result<Estimate, TrainError> {
+    Ok(Estimate::of(config, &load_config(&config.model)?, workers::count(device)))
+}
+
 /// Refuses a run whose certain part doesn't fit into the memory that is left, and warns of one that may not fit. Only
 /// the CPU's memory is known here; for other devices the estimate is told.
 pub(crate) fn check(
@@ -104,8 +111,7 @@ pub(crate) fn check(
     place: &Place,
     progress: &mut dyn Progress,
 ) -> Result<(), TrainError> {
-    let workers = workers::count(&place.device);
-    let estimate = Estimate::of(config, &load_config(&config.model)?, workers);
+    let estimate = estimate(config, &place.device)?;
     let Some(left) = workers::on_host(&place.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
         return Ok(());
@@ -129,8 +135,9 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Bytes that this process may still take: what the machine has left, or what its control group allows.
-fn available() -> Option<u64> {
+/// Bytes that this process may still take: what the machine has left, or what its control group allows. None where the
+/// system doesn't say.
+pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let machine = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
@@ -178,7 +185,7 @@ fn adapter(model: &ModelConfig, rank: u64, targets: &[String]) -> u64 {
 }
 
 /// A size for a reader.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let gib = bytes as f64 / (1_u64 << 30) as f64;
     if gib >= 0.1 { format!("{gib:.1} GiB") } else { format!("{:.0} MiB", gib * 1024.0) }
 }

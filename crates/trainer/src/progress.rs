@@ -1,5 +1,7 @@
 //! How a run tells its progress, without knowing who listens.
 
+use crate::json_lines::Record;
+
 /// Hears how far a run is. The binary draws bars or writes lines; a library user may listen to nothing: [`Silent`].
 pub trait Progress: Send {
     /// From here on, `advance` counts `name` up to `total`. A name that was used before goes on or starts over,
@@ -11,6 +13,12 @@ pub trait Progress: Send {
 
     /// One finished line, for example a step with its reward.
     fn line(&mut self, text: &str);
+
+    /// A line of `metrics.jsonl`; when a run goes on, those from before the stop as well. Most don't listen to this.
+    fn metrics(&mut self, _line: &Record) {}
+
+    /// One trajectory of the newest step as text. Most don't listen to this either.
+    fn rollout(&mut self, _text: &str) {}
 }
 
 /// Tells nobody.

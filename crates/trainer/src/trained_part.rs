@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, FloatDType};
+use burn::tensor::{DType, Device, FloatDType};
 use turnwise_model::{Transformer, load_adapter};
 
 use crate::config::{OptimizerConfig, Precision};
@@ -32,12 +32,12 @@ pub(crate) fn trained_part(
         }
         None => model.frozen(&config.freeze).map_err(bad)?,
     };
-    let (dtype, float) = match config.precision {
+    let dtype = match config.precision {
         Precision::F32 => return Ok(model),
-        Precision::Bf16 => (DType::BF16, FloatDType::BF16),
-        Precision::F16 => (DType::F16, FloatDType::F16),
+        Precision::Bf16 => DType::BF16,
+        Precision::F16 => DType::F16,
     };
-    if !place.device.supports_dtype(float) {
+    if !precisions(&place.device).contains(&config.precision) {
         return Err(bad(format!(
             "precision = \"{}\" is not available on device \"{}\"\n  hint: f32 is",
             config.precision.name(),
@@ -45,4 +45,17 @@ pub(crate) fn trained_part(
         )));
     }
     Ok(model.computing_in(dtype))
+}
+
+/// The precisions that a device computes in.
+pub fn precisions(device: &Device) -> Vec<Precision> {
+    let all = [
+        (Precision::F32, FloatDType::F32),
+        (Precision::Bf16, FloatDType::BF16),
+        (Precision::F16, FloatDType::F16),
+    ];
+    all.into_iter()
+        .filter(|(_, float)| device.supports_dtype(*float))
+        .map(|(precision, _)| precision)
+        .collect()
 }

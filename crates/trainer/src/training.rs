@@ -9,6 +9,7 @@ use crate::checkpoint::{ADAPTER, OPTIMIZER, State};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
+use crate::excerpt::excerpt;
 use crate::guards::{self, Action, Finding, Watched};
 use crate::json_lines::Record;
 use crate::log::Logged;
@@ -123,6 +124,9 @@ fn go_on(
     run.replace_config(&to_toml(config), step)?;
     run.replace_environment(&environment, step)?;
     progress.line(&format!("{}: goes on after step {step} of {steps}", run.path().display()));
+    for line in &records {
+        progress.metrics(line);
+    }
     let mut running = Running::new(config, run, trainer, session, &mut progress);
     running.records = records;
     match found {
@@ -222,6 +226,7 @@ impl<'a> Running<'a> {
         self.progress.phase("steps", steps as u64);
         self.progress.advance(step as u64 + 1);
         self.progress.line(&record.sentence(steps));
+        self.progress.rollout(&excerpt(&record));
         self.records.push(record.metrics());
         let alarm = self.guard();
         let every = self.config.train.eval_every;
@@ -232,6 +237,7 @@ impl<'a> Running<'a> {
             line.insert("held_out_accuracy".into(), measured.accuracy.into());
         }
         self.run.append(line, &record.times())?;
+        self.progress.metrics(line);
         if let Some(sinks) = &mut self.sinks {
             sinks.add(&self.run, line)?;
         }

@@ -1,18 +1,28 @@
 //! `turnwise doctor`: what this binary and this machine can do.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use turnwise_tools::ExecutorInfo;
-use turnwise_tools::executor::ExecutorConfig;
+use turnwise_tools::executor::{ExecutorConfig, Isolation, PythonConfig};
 use turnwise_trainer::backend;
+use turnwise_trainer::config::{RunConfig, load};
+use turnwise_trainer::memory::{self, Estimate};
+use turnwise_trainer::precisions;
 
 use crate::output;
 
 #[derive(Args)]
 pub(crate) struct Doctor {
+    /// A run file: says what memory its run needs
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The device to ask [default: that of a run without --device]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
     /// Print JSON on stdout instead of a table on stderr
     #[arg(long)]
     json: bool,
@@ -23,21 +33,42 @@ struct Findings {
     version: &'static str,
     /// Backends compiled in; the first is the default.
     devices: &'static [&'static str],
+    /// The device that was asked.
+    device: String,
+    /// What activations can be computed in there (`optimizer.precision`).
+    precisions: Vec<&'static str>,
     cores: usize,
+    /// Bytes that a process may still take, where the system says so.
+    memory_left: Option<u64>,
+    /// What the run of `--config` needs, in bytes.
+    run: Option<Estimate>,
+    /// What would run tool calls; with `executor_error`, what would run them if less isolation were demanded.
     executor: Option<ExecutorInfo>,
-    /// Why there is no executor.
+    /// Why tool calls are not run by default.
     executor_error: Option<String>,
 }
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<()> {
-        let executor = ExecutorConfig::default().build().map(|executor| executor.describe());
+        let device = backend::device(self.device.as_deref())?;
+        let run = match &self.config {
+            Some(file) => {
+                let config: RunConfig = load(Some(file), &[], &[])?;
+                Some(memory::estimate(&config, &device)?)
+            }
+            None => None,
+        };
+        let executor = ExecutorConfig::default().build();
         let findings = Findings {
             version: env!("CARGO_PKG_VERSION"),
             devices: backend::NAMES,
+            device: backend::chosen(self.device.as_deref()),
+            precisions: precisions(&device).into_iter().map(|precision| precision.name()).collect(),
+            memory_left: memory::available(),
+            run,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             executor_error: executor.as_ref().err().map(ToString::to_string),
-            executor: executor.ok(),
+            executor: executor.or_else(|_| without_isolation().build()).ok().map(|found| found.describe()),
         };
         if self.json {
             output::line(&findings)?;
@@ -47,6 +78,11 @@ impl Doctor {
         }
         Ok(())
     }
+}
+
+/// Python, however little keeps it in: only to see which layers there are.
+fn without_isolation() -> ExecutorConfig {
+    ExecutorConfig::Python(PythonConfig { isolation: Isolation::None, ..PythonConfig::default() })
 }
 
 /// What to do about a missing layer.
@@ -73,10 +109,18 @@ impl Findings {
                 "devices",
                 format!("{} (default {})", self.devices.join(", "), self.devices.first().unwrap_or(&"none")),
             ),
+            ("precisions", format!("{} on {}", self.precisions.join(", "), self.device)),
             ("cores", self.cores.to_string()),
         ];
+        rows.extend(self.memory_left.map(|left| ("memory", format!("{} left", memory::size(left)))));
+        rows.extend(self.run.map(|run| {
+            let (certain, total) = (memory::size(run.certain()), memory::size(run.total()));
+            ("the run", format!("needs {certain}, and up to {total} ({run})"))
+        }));
         if let Some(error) = &self.executor_error {
-            rows.push(("executor", error.clone()));
+            let (error, hint) = error.split_once("; hint: ").unwrap_or((error, ""));
+            rows.push(("refused", error.into()));
+            rows.push(("hint", hint.into()));
         }
         if let Some(info) = &self.executor {
             let version = info.python_version.as_deref().map_or(String::new(), |v| format!(" {v}"));

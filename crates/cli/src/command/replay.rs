@@ -27,6 +27,9 @@ pub(crate) struct Replay {
     /// The device; see `turnwise doctor`
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    /// Show curves, turns and a rollout on the terminal while it goes on
+    #[arg(long)]
+    tui: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -40,10 +43,10 @@ impl Replay {
         let place = place(self.device.as_deref())?;
         let session = Session {
             allow_changes: self.allow_changes,
-            stop: stop::on_signals("stopping after this step, with a checkpoint")?,
+            stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
             rollouts: Rollouts::Replay(&recorded),
         };
-        let mut progress = progress::on_stderr();
+        let mut progress = progress::of_run(&self.run, self.tui)?;
         let finished = train(&config, &place, &self.run, session, &mut *progress)?;
         drop(progress);
         super::train::conclude(&finished, self.json)

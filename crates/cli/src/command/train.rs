@@ -15,6 +15,7 @@ use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress, run_place, stop};
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Train {
     /// The run file
     config: PathBuf,
@@ -33,6 +34,9 @@ pub(crate) struct Train {
     /// Print the resolved config and stop
     #[arg(long)]
     dry_run: bool,
+    /// Show curves, turns and a rollout on the terminal while it goes on
+    #[arg(long)]
+    tui: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -55,10 +59,10 @@ impl Train {
         let run = self.run.unwrap_or_else(|| run_place::default(&self.config, &config));
         let session = Session {
             allow_changes: self.allow_changes,
-            stop: stop::on_signals("stopping after this step, with a checkpoint")?,
+            stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
             rollouts: Rollouts::Play,
         };
-        let mut progress = progress::on_stderr();
+        let mut progress = progress::of_run(&run, self.tui)?;
         let finished = train(&config, &place, &run, session, &mut *progress)?;
         drop(progress);
         conclude(&finished, self.json)

@@ -11,7 +11,7 @@ use crate::{output, progress};
 
 #[derive(Args)]
 pub(crate) struct View {
-    /// The run directory
+    /// The run directory, or a file that `turnwise rollout --out` wrote
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// Another one, to compare with on the same tasks
@@ -30,7 +30,7 @@ impl View {
         let mut runs = Vec::new();
         let mut progress = progress::on_stderr();
         for folder in [Some(self.run), self.second].into_iter().flatten() {
-            let run = Run::open(&folder)?;
+            let run = if folder.is_file() { Run::of_conversations(&folder) } else { Run::open(&folder)? };
             let index = run.refresh(&|_, _| {})?;
             progress.line(&format!(
                 "{}: {} rollouts in {} groups",

@@ -57,6 +57,15 @@ fn doctor_says_what_there_is() {
     assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
     assert!(!found["devices"].as_array().unwrap().is_empty());
     assert_eq!(found["executor"]["backend"], "python");
+    assert!(found["precisions"].as_array().unwrap().contains(&"f32".into()), "{found}");
+    assert!(found["memory_left"].as_u64().unwrap() > 0 && found["run"].is_null(), "{found}");
+    let run: Value = turnwise(&["doctor", "--config", "configs/tiny.toml", "--json"], "").json();
+    assert_eq!(
+        run["run"]["moments"].as_u64(),
+        run["run"]["weights"].as_u64().map(|bytes| 2 * bytes),
+        "{run}"
+    );
+    turnwise(&["doctor", "--device", "tpu"], "").fails(2, &["device \"tpu\" is not available"]);
     let table = turnwise(&["doctor"], "");
     assert_eq!((table.code, table.stdout.as_str()), (Some(0), ""));
     assert!(table.stderr.contains("executor   python"), "{}", table.stderr);

@@ -138,6 +138,15 @@ fn no_permission_to_sandbox() {
     denied(&["exec"]).fails(1, &parts);
     denied(&["train", arg(&attempt.config), "--run", arg(&attempt.run)]).fails(1, &parts);
     assert!(!attempt.run.exists(), "nothing is written");
+    let doctor = denied(&["doctor"]);
+    assert_eq!(doctor.code, Some(0), "{}", doctor.stderr);
+    for part in [
+        "refused    executor python: isolation files is demanded",
+        "missing    landlock: ",
+        "hint       needs Linux",
+    ] {
+        assert!(doctor.stderr.contains(part), "{part:?} is not in\n{}", doctor.stderr);
+    }
 }
 
 #[test]

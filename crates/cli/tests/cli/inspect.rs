@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -30,6 +30,64 @@ fn get(url: &str, path: &str) -> String {
     body.to_string()
 }
 
+/// `turnwise view`, until it is dropped.
+struct View {
+    process: Child,
+    url: String,
+}
+
+impl View {
+    fn of(run: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["view", arg(run)]).current_dir(root()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Self { process, url: url.trim().into() }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&get(&self.url, path)).unwrap()
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_rollout_wrote_is_viewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.jsonl");
+    let args = ["rollout", "--config", "configs/tiny.toml", "--model", "models/tiny", "--out", arg(&file)];
+    let ran = turnwise(&[&args[..], &["--set", "eval.tasks=4", "--set", "eval.samples=2"]].concat(), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let view = View::of(&file);
+    let runs = view.get("/api/runs");
+    assert_eq!((&runs[0]["name"], &runs[0]["rollouts"]), (&"played.jsonl".into(), &8.into()));
+    assert!(
+        runs[0]["bad"].as_array().unwrap().is_empty() && runs[0]["tokenizer_missing"].is_null(),
+        "{runs}"
+    );
+    for (id, line) in lines.iter().enumerate() {
+        let rollout = view.get(&format!("/api/rollout?run=0&id={id}"));
+        assert_eq!((&rollout["row"]["task"], &rollout["row"]["correct"]), (&line["task"], &line["correct"]));
+        assert_eq!(rollout["opening"], line["messages"][0]["content"]);
+        assert_eq!(rollout["turns"][0]["text"], line["messages"][1]["content"]);
+        assert_eq!(rollout["turns"][0]["calls"], line["played"]["turns"][0]["calls"]);
+        assert!(rollout["turns"][0]["advantage"].is_null() && rollout["turns"][0]["reward"].is_number());
+    }
+    let question = lines[0]["messages"][0]["content"].as_str().unwrap();
+    let encoded: String = question.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    assert_eq!(view.get(&format!("/api/list?run=0&q={encoded}"))["total"], 2, "both samples of the task");
+    turnwise(&["report", arg(&file)], "").fails(1, &["played.jsonl: this is no run directory"]);
+}
+
 #[test]
 fn a_run_is_viewed_and_reported() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,20 +104,10 @@ fn a_run_is_viewed_and_reported() {
     assert!(text.starts_with("# Run first\n") && text.contains("](accuracy.svg)"), "{text}");
     assert!(out.join("accuracy.svg").is_file());
 
-    let mut view = Command::new(BINARY)
-        .args(["view", arg(&run)])
-        .current_dir(root())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut url = String::new();
-    BufReader::new(view.stdout.take().unwrap()).read_line(&mut url).unwrap();
-    let runs: Value = serde_json::from_str(&get(url.trim(), "/api/runs")).unwrap();
+    let view = View::of(&run);
+    let runs = view.get("/api/runs");
     assert_eq!((&runs[0]["name"], &runs[0]["rollouts"]), (&"first".into(), &16.into()));
-    let rollout: Value = serde_json::from_str(&get(url.trim(), "/api/rollout?run=0&id=9")).unwrap();
-    view.kill().unwrap();
-    view.wait().unwrap();
+    let rollout = view.get("/api/rollout?run=0&id=9");
     let turn = &rollout["turns"][0];
     let (tokens, ratios) =
         (turn["sampled"]["ids"].as_array().unwrap(), turn["log_ratios"].as_array().unwrap());

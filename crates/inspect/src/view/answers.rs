@@ -55,7 +55,8 @@ fn one(run: &Run) -> Result<RunAnswer<'_>, InspectError> {
         groups: index.groups(),
         steps,
         bad: index.bad().cloned().collect(),
-        tokenizer_missing: run.pieces().missing().map(shown),
+        // A file of conversations has no tokens to spell.
+        tokenizer_missing: run.pieces().missing().filter(|looked| !looked.is_empty()).map(shown),
         metrics: run.metrics()?,
         config: run.config(),
         evaluation: run.json("evaluation.json")?,
@@ -70,6 +71,8 @@ pub(super) struct RolloutAnswer<'a> {
     estimator: &'a str,
     norm_scope: &'a str,
     prompt: Tokens<'a>,
+    /// What was asked, where there is text and no tokens.
+    opening: Option<&'a str>,
     turns: Vec<TurnAnswer<'a>>,
     group: Vec<Sibling<'a>>,
 }
@@ -84,6 +87,8 @@ struct Tokens<'a> {
 #[derive(Serialize)]
 struct TurnAnswer<'a> {
     sampled: Tokens<'a>,
+    /// What was written, where there is text and no tokens.
+    text: Option<&'a str>,
     logprobs: &'a [f32],
     /// Log of the ratio, per token; absent if the record hasn't it.
     log_ratios: Option<&'a [f32]>,
@@ -127,6 +132,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
         sampled: Tokens { ids: &turn.tokens, pieces: take(turn.tokens.len()) },
+        text: trajectory.opening.as_ref().map(|_| turn.text.as_str()),
         logprobs: &turn.logprobs,
         log_ratios: trajectory.log_ratios.as_ref().and_then(|turns| turns.get(j)).map(Vec::as_slice),
         finish: turn.finish,
@@ -149,6 +155,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         estimator: &group.estimator,
         norm_scope: &group.norm_scope,
         prompt,
+        opening: trajectory.opening.as_deref(),
         turns: turns.collect(),
         group: index.siblings(row).iter().map(sibling).collect(),
     };

@@ -105,6 +105,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
             ],
             correct: i.is_multiple_of(2),
             log_ratios: Some(played.turns.iter().map(|turn| vec![0.3; turn.tokens.len()]).collect()),
+            opening: None,
             played,
         }
     };
@@ -190,14 +191,36 @@ pub(crate) fn large(folder: &Path, rollouts: usize) {
     }
 }
 
+/// A line as `turnwise rollout` writes it of a server's play: text that attacks the page, and no tokens.
+pub(crate) fn conversation() -> String {
+    let words = Words::new();
+    let mut played = words.trajectory("task/a", 0, HOSTILE, ran("print(4)", OutputStatus::Ok, HOSTILE));
+    played.prompt.clear();
+    for turn in &mut played.turns {
+        (turn.tokens, turn.logprobs, turn.observation) = (vec![], vec![], vec![]);
+    }
+    let said = |role: &str, content: &str| json!({ "role": role, "content": content });
+    let line = json!({
+        "level": 2, "sample": 0, "correct": true,
+        "rewards": [{"acc": 0.0, "fmt": 0.0}, {"acc": 1.0, "fmt": 0.0}],
+        "messages": [said("user", HOSTILE), said("assistant", HOSTILE), said("tool", "4"), said("assistant", "Answer: 4")],
+        "played": played,
+    });
+    // The task comes first in such a line.
+    format!("{{\"task\":\"task/a\",{}\n", &line.to_string()[1..])
+}
+
 /// Opens runs and serves them until the process ends.
 pub(crate) fn serve(folders: &[&Path]) -> String {
-    let open = |folder: &&Path| {
-        let run = Run::open(folder).expect("a run");
+    serve_runs(folders.iter().map(|folder| Run::open(folder).expect("a run")).collect())
+}
+
+/// Serves runs until the process ends.
+pub(crate) fn serve_runs(runs: Vec<Run>) -> String {
+    for run in &runs {
         run.refresh(&|_, _| {}).expect("its rollouts");
-        run
-    };
-    let viewer = Arc::new(Viewer::bind(folders.iter().map(open).collect(), 0).expect("a free port"));
+    }
+    let viewer = Arc::new(Viewer::bind(runs, 0).expect("a free port"));
     let url = viewer.url();
     std::thread::spawn(move || viewer.serve());
     url

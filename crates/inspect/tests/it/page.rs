@@ -128,3 +128,24 @@ fn a_list_of_a_hundred_thousand_scrolls() {
     browser.wait("document.querySelector('.reader h2').textContent.includes('task/12499')");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
+
+#[test]
+fn conversations_without_tokens_are_text_and_never_markup() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.jsonl");
+    std::fs::write(&file, made::conversation()).unwrap();
+    let run = turnwise_inspect::Run::of_conversations(&file);
+    let url = made::serve_runs(vec![run]);
+    browser.open(&url);
+    browser.wait(READY);
+    for place in [".prompt .tokens", ".turn .tokens", ".output"] {
+        let text = browser.eval(&format!("document.querySelector({place:?}).textContent"));
+        assert!(text.as_str().unwrap().contains(made::HOSTILE), "{place}: {text}");
+    }
+    let sub = browser.eval("document.querySelector('.reader .sub').textContent");
+    assert!(sub.as_str().unwrap().contains("played, not learnt from"), "{sub}");
+    browser.keys("c");
+    assert_eq!(browser.eval("document.querySelectorAll('img, body script').length"), 0);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}

@@ -78,7 +78,9 @@ fn one_run_has_its_settings_and_a_run_without_evaluation_says_so() {
     let picture = curve(&one).unwrap();
     assert!(picture.contains("held out 40.0 %") && picture.contains("held out 70.0 %"), "{picture}");
     std::fs::remove_file(path.join("evaluation.json")).unwrap();
-    let text = report(std::slice::from_ref(&one)).unwrap().markdown();
+    let report = report(std::slice::from_ref(&one)).unwrap();
+    assert!(report.pictures().all(|(_, svg)| !svg.contains("opacity=\"0.16\"")), "one seed has no band");
+    let text = report.markdown();
     assert!(text.starts_with("# Run only\n") && text.contains("No run has been evaluated"), "{text}");
     assert!(text.contains("| train.seed | 0 |"), "{text}");
 }

@@ -38,7 +38,7 @@ export class Reader {
     ];
     return [
       el("h2", {}, el("span", { class: "run-name" }, name), el("bdi", {}, row.task)),
-      el("p", { class: "sub" }, `step ${row.step + 1} · sample ${row.sample} · ${estimator} over ${words(norm_scope)}`),
+      el("p", { class: "sub" }, `step ${row.step + 1} · sample ${row.sample} · ${estimator ? `${estimator} over ${words(norm_scope)}` : "played, not learnt from"}`),
       el("p", { class: "chips" }, ...facts),
       expected ? el("p", { class: "expected" }, "Right answer: ", el("code", {}, expected)) : null,
     ].filter(Boolean);
@@ -82,13 +82,14 @@ export class Reader {
     return this.text(tokens, () => ({ sampled: false, trained: false, logprob: null, advantage: null, logRatio: null }));
   }
 
-  prompt({ prompt }) {
+  prompt({ prompt, opening }) {
+    if (opening !== null) return el("details", { class: "prompt", open: true }, el("summary", {}, "prompt"), el("pre", { class: "tokens" }, opening));
     return el("details", { class: "prompt", open: prompt.ids.length <= 400 }, el("summary", {}, `prompt, ${prompt.ids.length} tokens`), this.context(prompt));
   }
 
   turn(turn, j) {
     const trained = !this.data.row.dropped;
-    const sampled = this.text(turn.sampled, (t) => ({
+    const sampled = turn.text !== null ? el("pre", { class: "tokens" }, turn.text) : this.text(turn.sampled, (t) => ({
       sampled: true,
       trained,
       logprob: turn.logprobs[t],
@@ -107,7 +108,7 @@ export class Reader {
     return el(
       "section",
       { class: "turn" },
-      el("header", {}, el("h3", {}, `Turn ${j + 1}`), el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.parts.fmt < 0 && chip(`format ${number(turn.parts.fmt)}`, "bad"), credit),
+      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.parts.fmt < 0 && chip(`format ${number(turn.parts.fmt)}`, "bad"), credit),
       sampled,
       ...turn.calls.map((call) => this.call(call)),
       turn.observation.ids.length > 0 && el("details", { class: "observation" }, el("summary", {}, `what the model read next, ${turn.observation.ids.length} tokens`), this.context(turn.observation)),

@@ -120,7 +120,7 @@ pub(super) fn none_usable(reasons: &[String]) -> ExecutorError {
     ExecutorError {
         backend: NAME,
         message: format!("no usable python3 ({})", reasons.join("; ")),
-        hint: "install Python 3.9 or later where every user can read it, or name one with executor.python.interpreter"
+        hint: "install Python 3.9 or later where every user can read it, or name one with rollout.executor.python.interpreter"
             .into(),
     }
 }

@@ -57,7 +57,7 @@ impl Pool {
                 achieved.level,
                 achieved.missing.join("; ")
             );
-            let hint = "allow what is missing, or ask for less with executor.python.isolation".into();
+            let hint = "allow what is missing, or ask for less with rollout.executor.python.isolation".into();
             return Err(ExecutorError { backend: NAME, message: message.to_lowercase(), hint });
         }
         if let Some(reason) = achieved.hello.no_scratch() {

@@ -1,0 +1,25 @@
+//! A trajectory as a reader sees it while a run goes on.
+
+use turnwise_tools::observation;
+use turnwise_trajectory::CallRecord;
+
+use crate::record::StepRecord;
+
+/// The first trajectory of a step: what the policy wrote, what its calls gave, and whether the answer is right.
+pub(crate) fn excerpt(step: &StepRecord) -> String {
+    let first = step.played.groups.first().and_then(|group| group.first());
+    let scored = step.groups.first().and_then(|group| group.trajectories.first());
+    let (Some(played), Some(scored)) = (first, scored) else { return String::new() };
+    let mut text = format!("{}\n", played.task);
+    for turn in &played.turns {
+        text += turn.text.trim_end();
+        text.push('\n');
+        for call in &turn.calls {
+            text += &match call {
+                CallRecord::Executed { output, .. } => format!("→ {}\n", observation(output).trim_end()),
+                CallRecord::Malformed(call) => format!("✗ {}\n", call.message),
+            };
+        }
+    }
+    text + if scored.correct { "(right)" } else { "(wrong)" }
+}
