@@ -38,7 +38,7 @@ pub(crate) fn pages(plan: &Plan) -> Result<Vec<(String, String)>> {
         page += "\n## Hypotheses\n\nDifferences of held-out avg@8 in percentage points, over seeds that both methods have.\n\n";
         page += &paired::hypotheses(&main);
         page += "\n## Overhead\n\n";
-        page += &tables::overhead(&main);
+        page += &tables::overhead(&main, &controls);
         page += "\n## Where it may hurt\n\n";
         page += &tables::shares(&main);
     }

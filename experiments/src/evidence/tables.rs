@@ -100,13 +100,14 @@ pub(super) fn by_seed(records: &[&Record]) -> String {
     table(&["seed", "cold start", MAIN[0], MAIN[1], MAIN[2]], &seeds.into_iter().map(row).collect::<Vec<_>>())
 }
 
-/// The share of a step's time between rewards and advantages.
-pub(super) fn overhead(records: &[Record]) -> String {
+/// The share of a step's time between rewards and advantages, GTPO without shaping among them.
+pub(super) fn overhead(main: &[Record], controls: &[Record]) -> String {
     let mut rows = Vec::new();
-    for family in super::families(records) {
-        for method in MAIN {
+    for family in super::families(main) {
+        for method in MAIN.into_iter().chain(["no_shaping"]) {
+            let all = main.iter().chain(controls);
             let of: Vec<&Record> =
-                records.iter().filter(|record| record.family == family && record.method == method).collect();
+                all.filter(|record| record.family == family && record.method == method).collect();
             let sum = |value: &dyn Fn(&Record) -> f64| of.iter().map(|record| value(record)).sum::<f64>();
             let total = sum(&|record| record.seconds.total());
             if total > 0.0 {

@@ -8,15 +8,12 @@ use super::{Matrix, Ngram, Similarity, SimilarityError};
 /// earn together stays the same; that it was earned by likeness doesn't. Ours: if shaping helps because like code is
 /// paid, this helps less. A group with a single failure has nobody to swap with and keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Permuted {
-    /// The measure whose values are handed on.
-    pub ngram: Ngram,
-}
+#[serde(deny_unknown_fields)]
+pub struct Permuted {}
 
 impl Similarity for Permuted {
     fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError> {
-        let mut matrix = self.ngram.matrix(rows, columns)?;
+        let mut matrix = Ngram::default().matrix(rows, columns)?;
         if !matrix.is_empty() {
             matrix.rotate_left(1);
         }
