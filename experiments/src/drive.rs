@@ -113,14 +113,11 @@ impl Driver<'_> {
                 if state.open.is_empty() || self.until.is_some_and(|end| Instant::now() >= end) {
                     return;
                 }
-                match state.take() {
-                    Some(cell) => break cell,
-                    // What is left waits for a cold start that another worker makes.
-                    None => {
-                        state =
-                            turn.wait_timeout(state, Duration::from_secs(1)).expect("no worker panicked").0
-                    }
+                if let Some(cell) = state.take() {
+                    break cell;
                 }
+                // What is left waits for a cold start that another worker makes.
+                state = turn.wait_timeout(state, Duration::from_secs(1)).expect("no worker panicked").0;
             };
             drop(state);
             let began = Instant::now();
