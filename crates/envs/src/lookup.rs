@@ -7,6 +7,7 @@ mod world;
 
 use std::collections::HashSet;
 
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use turnwise_tools::ToolSpec;
@@ -14,9 +15,10 @@ use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall};
 
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::one_word::one_word;
+use crate::seed::stream;
 use question::Query;
 pub use question::Question;
-use world::World;
+use world::{AGE, TIES, World};
 
 /// Settings of the lookup environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct LookupConfig {
     pub train_tasks: usize,
     /// Tasks held out.
     pub held_out_tasks: usize,
+    /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a guess, a
+    /// wrong fact, or several lookups in one call.
+    pub mistakes: f64,
 }
 
 impl Default for LookupConfig {
@@ -42,6 +47,7 @@ impl Default for LookupConfig {
             seed: 0,
             train_tasks: 8192,
             held_out_tasks: 1024,
+            mistakes: 0.0,
         }
     }
 }
@@ -65,6 +71,9 @@ impl Lookup {
         let wrong = |message: String| EnvError::Config { env: "lookup", message };
         if config.levels.is_empty() || config.levels.iter().any(|level| !(2..=8).contains(level)) {
             return Err(wrong(format!("levels = {:?}: give numbers of lookups from 2 to 8", config.levels)));
+        }
+        if !(0.0..=1.0).contains(&config.mistakes) {
+            return Err(wrong(format!("mistakes = {} is no share from 0 to 1", config.mistakes)));
         }
         if config.questions.is_empty() || config.train_tasks == 0 {
             return Err(wrong("questions and train_tasks must not be empty or 0".into()));
@@ -156,15 +165,37 @@ impl Env for Lookup {
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         let (task, mut query) = self.draw("demonstration", index).ok()?;
         let world = World::new(self.config.seed, &task.id);
+        let mut rng = stream(self.config.seed, "mistakes", index);
         let mut turns = Vec::new();
         loop {
             let text = query.rest();
-            let Some((person, fact, value)) = query.reduce(&world) else { break };
+            let mut instead = None;
+            if rng.random_bool(self.config.mistakes) {
+                match rng.random_range(0..3) {
+                    0 => {
+                        turns.push(DemoTurn { text: format!("Answer: {}", query.guess()), call: None });
+                        return Some(Demonstration { task, turns });
+                    }
+                    // The rest of a chain is nobody's name. What is no chain is looked up right.
+                    1 if text.starts_with("the ") => {
+                        let said = observed(&world, &text, AGE);
+                        turns.push(DemoTurn { text, call: Some((call(&query.rest(), AGE), said)) });
+                        continue;
+                    }
+                    _ => instead = Some(rng.random_range(0..TIES.len())),
+                }
+            }
+            let Some((person, fact, value)) = query.reduce(&world, instead) else { break };
             turns.push(DemoTurn { text, call: Some((call(person, fact), value)) });
         }
-        turns.push(DemoTurn { text: format!("Answer: {}", task.answer), call: None });
+        turns.push(DemoTurn { text: format!("Answer: {}", query.outcome()), call: None });
         Some(Demonstration { task, turns })
     }
+}
+
+/// What the policy sees of a lookup.
+fn observed(world: &World, person: &str, fact: &str) -> String {
+    world.fact(person, fact).unwrap_or_else(|line| line)
 }
 
 fn call(person: &str, fact: &str) -> ToolCall {
@@ -205,6 +236,25 @@ mod tests {
             }
             assert!(env.is_correct(&demo.task, &env.answer(&last.text).unwrap()).unwrap());
         }
+    }
+
+    #[test]
+    fn mistakes_are_made_at_the_rate_asked_for_and_answered_as_the_tool_does() {
+        let config = LookupConfig { mistakes: 0.4, train_tasks: 1, held_out_tasks: 1, ..Default::default() };
+        let env = Lookup::new(config).unwrap();
+        let (mut right, mut failed) = (0, 0);
+        for index in 0..1000 {
+            let demo = env.demonstration(index).unwrap();
+            for (call, output) in demo.turns.iter().filter_map(|turn| turn.call.as_ref()) {
+                let said = respond(&env, &demo.task, call);
+                assert_eq!(&said, output);
+                failed += usize::from(said.starts_with("LookupError"));
+            }
+            let answer = env.answer(&demo.turns.last().unwrap().text).unwrap();
+            right += usize::from(env.is_correct(&demo.task, &answer).unwrap());
+        }
+        assert!((250..650).contains(&right), "{right} of 1000 are right");
+        assert!(failed > 100, "{failed} calls fail");
     }
 
     #[test]
@@ -258,6 +308,7 @@ mod tests {
             (LookupConfig { levels: vec![1], ..Default::default() }, "levels = [1]"),
             (LookupConfig { levels: vec![], ..Default::default() }, "levels = []"),
             (LookupConfig { questions: vec![], ..Default::default() }, "questions and train_tasks"),
+            (LookupConfig { mistakes: 2.0, ..Default::default() }, "mistakes = 2"),
             (
                 LookupConfig {
                     levels: vec![2],

@@ -9,9 +9,8 @@ mod sections;
 use crate::error::InspectError;
 use crate::run::Run;
 
+pub use chart::{Chart, Mark, Series};
 pub use document::Report;
-
-use chart::{Chart, Mark, Series};
 
 /// Steps that a moving mean looks back.
 const WINDOW: usize = 5;

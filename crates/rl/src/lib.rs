@@ -45,5 +45,5 @@ pub use returns::discounted_returns;
 pub use sample::Sample;
 pub use score::{ScoredGroup, Scorer};
 pub use shaping::{ShapingConfig, code_of, normalised_code, shaped_rewards};
-pub use similarity::{Endpoint, Lcs, Matrix, Ngram, Similarity, SimilarityConfig, SimilarityError};
+pub use similarity::{Endpoint, Lcs, Matrix, Ngram, Permuted, Similarity, SimilarityConfig, SimilarityError};
 pub use weights::{Constant, Plain, WeightsConfig};

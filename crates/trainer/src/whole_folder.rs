@@ -67,6 +67,8 @@ fn sync_tree(folder: &Path) -> io::Result<()> {
 
 /// Flushes a folder's list of names to disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // The parent of a bare name is the empty path.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder)?.sync_all()
 }
 

@@ -9,9 +9,13 @@ use turnwise_trainer::config::{RunConfig, SftConfig, load, to_toml};
 use crate::tree::{report, root};
 
 fn shipped() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("configs")).expect("configs/");
-    let paths = entries.map(|entry| entry.expect("an entry of configs/").path());
-    paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect()
+    let entries =
+        ["configs", "experiments"].map(|folder| std::fs::read_dir(root().join(folder)).expect(folder));
+    let paths = entries.into_iter().flatten().map(|entry| entry.expect("an entry of the folder").path());
+    // The driver's own files.
+    let is_run_file =
+        |path: &PathBuf| !["Cargo.toml", "plan.toml", "rates.toml"].iter().any(|n| path.ends_with(n));
+    paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).filter(is_run_file).collect()
 }
 
 /// Loads a file as `C` and once more from what it resolved to.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("trajectory", &[]),
     ("tools", &["trajectory"]),
     ("envs", &["trajectory", "tools"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("stats", &[]),
     ("inspect", &["trajectory", "stats"]),
     ("gguf", &[]),
+    ("experiments", &["inspect", "stats"]),
     ("model", &[]),
     ("sampler", &["model", "trajectory"]),
     ("trainer", &["trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"]),

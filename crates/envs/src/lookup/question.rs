@@ -42,9 +42,10 @@ impl Chain {
         self.ties.iter().rev().fold(self.person, |person, tie| world.follow(person, *tie))
     }
 
-    /// Follows the tie nearest to the person.
-    fn hop(&mut self, world: &World) -> Option<Step> {
-        let (person, tie) = (self.person, self.ties.pop()?);
+    /// Follows the tie nearest to the person, or another one `instead`.
+    fn hop(&mut self, world: &World, instead: Option<usize>) -> Option<Step> {
+        let (person, right) = (self.person, self.ties.pop()?);
+        let tie = instead.unwrap_or(right);
         self.person = world.follow(person, tie);
         Some((PEOPLE[person], TIES[tie], PEOPLE[self.person].to_string()))
     }
@@ -110,13 +111,29 @@ impl Query {
         }
     }
 
-    /// The next lookup; none if nothing is left to look up.
-    pub(super) fn reduce(&mut self, world: &World) -> Option<Step> {
+    /// What someone says who has lost patience: the person reached so far, or that the first is older.
+    pub(super) fn guess(&self) -> &'static str {
         match self {
-            Self::Who(chain) => chain.hop(world),
+            Self::Who(chain) => PEOPLE[chain.person],
+            Self::Older(..) => "yes",
+        }
+    }
+
+    /// What the question has come to in a table: the answer, whatever was looked up on the way.
+    pub(super) fn outcome(&self) -> String {
+        match self {
+            Self::Who(chain) => PEOPLE[chain.person].to_string(),
+            Self::Older(a, b) => if a.age > b.age { "yes" } else { "no" }.to_string(),
+        }
+    }
+
+    /// The next lookup; none if nothing is left to look up. With `instead`, a tie is mistaken for that one.
+    pub(super) fn reduce(&mut self, world: &World, instead: Option<usize>) -> Option<Step> {
+        match self {
+            Self::Who(chain) => chain.hop(world, instead),
             Self::Older(a, b) => a
-                .hop(world)
-                .or_else(|| b.hop(world))
+                .hop(world, instead)
+                .or_else(|| b.hop(world, instead))
                 .or_else(|| a.look_up_age(world))
                 .or_else(|| b.look_up_age(world)),
         }
@@ -145,10 +162,10 @@ mod tests {
         assert_eq!(query.text(), "Who is the boss of the friend of Ann?");
         let answer = query.answer(&world).unwrap();
         assert_eq!(answer, fact(&friend, "boss"));
-        assert_eq!(query.reduce(&world), Some(("Ann", "friend", friend.clone())));
+        assert_eq!(query.reduce(&world, None), Some(("Ann", "friend", friend.clone())));
         assert_eq!(query.rest(), format!("the boss of {friend}"));
-        assert_eq!(query.reduce(&world).map(|step| step.2), Some(answer));
-        assert_eq!(query.reduce(&world), None);
+        assert_eq!(query.reduce(&world, None).map(|step| step.2), Some(answer));
+        assert_eq!(query.reduce(&world, None), None);
     }
 
     #[test]
@@ -157,7 +174,7 @@ mod tests {
         let mut query = Query::Older(chain("Ann", &["coach"]), chain("Ben", &[]));
         assert_eq!(query.text(), "Is the coach of Ann older than Ben?");
         let answer = query.answer(&world);
-        let steps: Vec<Step> = std::iter::from_fn(|| query.reduce(&world)).collect();
+        let steps: Vec<Step> = std::iter::from_fn(|| query.reduce(&world, None)).collect();
         let ages: Vec<u32> = steps[1..].iter().map(|step| step.2.parse().unwrap()).collect();
         assert_eq!((steps.len(), steps[1].1, steps[2].1), (3, AGE, AGE));
         assert_eq!(query.rest(), format!("{} older than {}", ages[0], ages[1]));

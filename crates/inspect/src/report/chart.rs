@@ -15,31 +15,39 @@ const BOTTOM: f64 = 40.0;
 const COLOURS: [&str; 6] = ["#1f5fb0", "#d0701f", "#7a4fb5", "#1c8a86", "#b0326b", "#6b6b1f"];
 
 /// One line, and what lies around it.
-pub(super) struct Series {
-    pub(super) label: String,
+pub struct Series {
+    /// Its name in the legend; none without one.
+    pub label: String,
     /// A thin line: single values.
-    pub(super) raw: Vec<(f64, f64)>,
+    pub raw: Vec<(f64, f64)>,
     /// A thick line: their moving mean.
-    pub(super) smooth: Vec<(f64, f64)>,
+    pub smooth: Vec<(f64, f64)>,
     /// Step, lowest, highest: the range over seeds.
-    pub(super) band: Option<Vec<(f64, f64, f64)>>,
+    pub band: Option<Vec<(f64, f64, f64)>>,
 }
 
 /// A single value with its name.
-pub(super) struct Mark {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) label: String,
-    pub(super) at_the_left: bool,
+pub struct Mark {
+    /// The step.
+    pub x: f64,
+    /// The value.
+    pub y: f64,
+    /// Its name.
+    pub label: String,
+    /// Whether the name begins at the mark instead of ending there.
+    pub at_the_left: bool,
 }
 
 /// A picture of curves over training steps.
-pub(super) struct Chart {
-    pub(super) title: String,
+pub struct Chart {
+    /// What stands above it.
+    pub title: String,
     /// Whether values are shares, shown on an axis from 0 to 100 %.
-    pub(super) percent: bool,
-    pub(super) series: Vec<Series>,
-    pub(super) marks: Vec<Mark>,
+    pub percent: bool,
+    /// The lines.
+    pub series: Vec<Series>,
+    /// Single values.
+    pub marks: Vec<Mark>,
 }
 
 /// From data to places in the picture.
@@ -71,7 +79,7 @@ impl Scale {
 
 impl Chart {
     /// The picture.
-    pub(super) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let scale = self.scale();
         let mut out = vec![format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\

@@ -3,11 +3,13 @@
 mod endpoint;
 mod lcs;
 mod ngram;
+mod permuted;
 mod tokens;
 
 pub use endpoint::Endpoint;
 pub use lcs::Lcs;
 pub use ngram::Ngram;
+pub use permuted::Permuted;
 
 /// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
 pub type Matrix = Vec<Vec<f64>>;
@@ -37,6 +39,8 @@ choice! {
         "lcs" => Lcs(Lcs),
         /// Cosine of embeddings by a server that speaks the OpenAI protocol.
         "endpoint" => Endpoint(Endpoint),
+        /// The n-gram measure with its values handed to the wrong programs: a control for experiments.
+        "permuted" => Permuted(Permuted),
     }
 }
 
@@ -52,6 +56,7 @@ impl SimilarityConfig {
         match self {
             Self::Ngram(measure) => Box::new(*measure),
             Self::Lcs(measure) => Box::new(*measure),
+            Self::Permuted(measure) => Box::new(*measure),
             Self::Endpoint(endpoint) => Box::new(endpoint.connect()),
         }
     }

@@ -1,0 +1,117 @@
+//! `just experiment NAME`, `just choose-rates` and `just evidence`: runs the grids of `plan.toml`, chooses learning
+//! rates from the tuning runs, and writes the evidence from the committed records.
+
+mod choose;
+mod drive;
+mod evidence;
+mod plan;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use drive::Driver;
+use plan::Plan;
+
+#[derive(Parser)]
+#[command(about = "Pre-registered experiments")]
+struct Arguments {
+    /// The folder of plan.toml
+    #[arg(long, default_value = "experiments", global = true)]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run what isn't recorded of an experiment
+    Run(Run),
+    /// Write rates.toml: the best learning rate of the experiment `tune` for each family and method
+    ChooseRates,
+    /// Write docs/evidence.md and its figures from the records
+    Evidence {
+        /// The folder of evidence.md
+        #[arg(long, default_value = "docs")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// The experiment's name in plan.toml
+    name: String,
+    /// Processes at once, each on a core of its own; by default all cores
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Begin no run after so many hours
+    #[arg(long)]
+    hours: Option<f64>,
+    /// Keep run directories once they are recorded
+    #[arg(long)]
+    keep: bool,
+    /// Print the runs that are missing and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// The binary
+    #[arg(long, default_value = "target/release/turnwise")]
+    binary: PathBuf,
+    /// Where run directories and cold starts go
+    #[arg(long, default_value = "runs/experiments")]
+    scratch: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let plan = Plan::read(&arguments.folder)?;
+    match arguments.command {
+        Command::Run(run) => execute(&plan, run),
+        Command::ChooseRates => choose::write(&plan),
+        Command::Evidence { out } => evidence(&plan, &out),
+    }
+}
+
+fn execute(plan: &Plan, run: Run) -> Result<()> {
+    let experiment = plan.experiment(&run.name)?;
+    let cells = plan.cells(experiment, &plan.rates()?)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = run.jobs.unwrap_or(cores);
+    if jobs == 0 || jobs > cores {
+        bail!("--jobs {jobs}: this machine has {cores} cores, and each process wants one");
+    }
+    let hours = |hours: f64| {
+        let span = Duration::try_from_secs_f64(hours * 3600.0).context("--hours is no time span")?;
+        Instant::now().checked_add(span).context("--hours is too long")
+    };
+    let driver = Driver {
+        plan,
+        name: &run.name,
+        experiment,
+        binary: run.binary,
+        scratch: run.scratch,
+        jobs,
+        until: run.hours.map(hours).transpose()?,
+        keep: run.keep,
+    };
+    if run.dry_run {
+        let known = record::load(&driver.data())?;
+        for cell in cells.iter().filter(|cell| !known.iter().any(|record| record.is_of(cell))) {
+            println!("{}", cell.name());
+        }
+        return Ok(());
+    }
+    driver.run(cells, &|line| eprintln!("{line}"))
+}
+
+fn evidence(plan: &Plan, out: &Path) -> Result<()> {
+    for (name, text) in evidence::pages(plan)? {
+        let path = out.join(name);
+        std::fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+        std::fs::write(&path, text).with_context(|| format!("{}: cannot write", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! What is to be run: `plan.toml`, as the pre-registration describes it in words, and `rates.toml`, the learning rates
+//! that the tuning runs chose.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Family → method → learning rate.
+pub(crate) type Rates = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// The files of the experiments.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    /// Updates of the policy in every run.
+    pub(crate) updates: usize,
+    /// Settings by the method's name.
+    pub(crate) methods: BTreeMap<String, Method>,
+    pub(crate) experiments: BTreeMap<String, Experiment>,
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// One way to give credit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Method {
+    /// What differs from the family's run file, as `turnwise train --set` takes it.
+    pub(crate) set: Vec<String>,
+    /// The method whose learning rate a control takes over. Without it, the rate is its own and tuned.
+    pub(crate) rate_of: Option<String>,
+}
+
+/// A grid of runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Experiment {
+    pub(crate) families: Vec<String>,
+    pub(crate) methods: Vec<String>,
+    pub(crate) first_seed: u64,
+    pub(crate) seeds: u64,
+    /// Learning rates to try; empty: the chosen ones.
+    #[serde(default)]
+    pub(crate) rates: Vec<f64>,
+    /// Held-out tasks and samples of each.
+    pub(crate) tasks: usize,
+    pub(crate) samples: usize,
+}
+
+/// One run of a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Cell {
+    pub(crate) family: String,
+    pub(crate) method: String,
+    pub(crate) seed: u64,
+    pub(crate) rate: f64,
+}
+
+/// The name under which the cold start itself is recorded.
+pub(crate) const COLD_START: &str = "cold_start";
+
+impl Cell {
+    /// Names the run and its folder.
+    pub(crate) fn name(&self) -> String {
+        let Self { family, method, seed, rate } = self;
+        format!("{family}-{method}-{seed}-{rate:e}")
+    }
+}
+
+impl Plan {
+    /// Reads `plan.toml` of the folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("plan.toml");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{}: cannot read", path.display()))?;
+        let mut plan: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        plan.folder = folder.into();
+        Ok(plan)
+    }
+
+    /// A file of the experiments.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(crate) fn experiment(&self, name: &str) -> Result<&Experiment> {
+        self.experiments.get(name).with_context(|| {
+            let known: Vec<&str> = self.experiments.keys().map(String::as_str).collect();
+            format!("no experiment {name:?}; plan.toml has {}", known.join(", "))
+        })
+    }
+
+    /// The chosen learning rates; none before `choose`.
+    pub(crate) fn rates(&self) -> Result<Rates> {
+        let path = self.file("rates.toml");
+        if !path.exists() {
+            return Ok(Rates::new());
+        }
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{}: cannot read", path.display()))?;
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The runs of an experiment, seed by seed, so that what is there at any time is whole pairs. The cold starts are
+    /// runs too: their evaluation is the value before training, for all methods.
+    pub(crate) fn cells(&self, experiment: &Experiment, rates: &Rates) -> Result<Vec<Cell>> {
+        let mut cells = Vec::new();
+        for seed in experiment.first_seed..experiment.first_seed + experiment.seeds {
+            for family in &experiment.families {
+                let cell =
+                    |method: &str, rate| Cell { family: family.clone(), method: method.into(), seed, rate };
+                cells.push(cell(COLD_START, 0.0));
+                for method in &experiment.methods {
+                    let tried = if experiment.rates.is_empty() {
+                        vec![self.rate(family, method, rates)?]
+                    } else {
+                        experiment.rates.clone()
+                    };
+                    cells.extend(tried.into_iter().map(|rate| cell(method, rate)));
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    fn rate(&self, family: &str, method: &str, rates: &Rates) -> Result<f64> {
+        let Some(settings) = self.methods.get(method) else { bail!("plan.toml: no method {method:?}") };
+        let owner = settings.rate_of.as_deref().unwrap_or(method);
+        rates.get(family).and_then(|of| of.get(owner)).copied().with_context(|| {
+            format!("rates.toml has no learning rate of {owner} for {family}\n  hint: just experiment tune, then just choose-rates")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the committed plan")
+    }
+
+    #[test]
+    fn seeds_for_tuning_are_never_seeds_for_evidence() {
+        let plan = plan();
+        let seeds = |name: &str| {
+            let of = &plan.experiments[name];
+            of.first_seed..of.first_seed + of.seeds
+        };
+        for tuning in ["pilot", "tune"] {
+            for evidence in ["main", "controls"] {
+                assert!(seeds(tuning).all(|seed| !seeds(evidence).contains(&seed)), "{tuning} {evidence}");
+            }
+        }
+        assert!(seeds("controls").all(|seed| seeds("main").contains(&seed)), "controls are paired with main");
+        assert!(seeds("main").count() >= 20);
+        let main = &plan.experiments["main"];
+        assert!(main.tasks >= 1024 && main.samples == 8);
+    }
+
+    #[test]
+    fn every_cell_has_a_name_of_its_own_and_controls_take_over_a_rate() {
+        let plan = plan();
+        let methods: BTreeMap<String, f64> = plan
+            .methods
+            .iter()
+            .filter(|(_, m)| m.rate_of.is_none())
+            .map(|(n, _)| (n.clone(), 1e-4))
+            .collect();
+        let families = ["arithmetic", "lookup", "programs"];
+        let rates: Rates = families.iter().map(|f| ((*f).to_string(), methods.clone())).collect();
+        for (name, experiment) in &plan.experiments {
+            let cells = plan.cells(experiment, &rates).expect(name);
+            let names: std::collections::BTreeSet<String> = cells.iter().map(Cell::name).collect();
+            assert_eq!(names.len(), cells.len(), "{name}");
+            let per_seed = 1 + experiment.methods.len() * experiment.rates.len().max(1);
+            assert_eq!(
+                cells.len(),
+                experiment.seeds as usize * experiment.families.len() * per_seed,
+                "{name}"
+            );
+        }
+        let missing = plan.cells(plan.experiment("main").unwrap(), &Rates::new()).unwrap_err().to_string();
+        assert!(missing.contains("just experiment tune"), "{missing}");
+    }
+}

@@ -1,0 +1,224 @@
+//! What is kept of a run: a line of JSON, small enough to be committed, from which every table and figure is made.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::plan::Cell;
+
+/// A finished run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) family: String,
+    pub(crate) method: String,
+    pub(crate) seed: u64,
+    /// Learning rate; 0 for a cold start.
+    pub(crate) rate: f64,
+    /// The commit of the binary that trained.
+    pub(crate) commit: String,
+    pub(crate) held_out: HeldOut,
+    /// Metrics of the rollouts by update; empty for a cold start.
+    pub(crate) curve: Curve,
+    /// Wall time of all updates.
+    pub(crate) seconds: Seconds,
+}
+
+/// The evaluation of what the run ended with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeldOut {
+    /// Share of right samples: avg@k.
+    pub(crate) accuracy: f64,
+    pub(crate) tool_success: f64,
+    pub(crate) violations: f64,
+    pub(crate) turns: f64,
+    pub(crate) levels: BTreeMap<u32, f64>,
+    /// A digit per task: how many of its samples are right.
+    pub(crate) right: String,
+}
+
+/// One value per update.
+pub(crate) type Curve = BTreeMap<String, Vec<f64>>;
+
+/// What is kept of `metrics.jsonl`.
+const KEPT: [&str; 9] = [
+    "accuracy",
+    "reward",
+    "turns",
+    "violations",
+    "groups_all_right",
+    "groups_all_wrong",
+    "dummy_first_call",
+    "entropy",
+    "grad_norm",
+];
+
+/// Wall time, summed over updates.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seconds {
+    pub(crate) rollout: f64,
+    /// From rewards to advantages: what methods differ in.
+    pub(crate) score: f64,
+    pub(crate) train: f64,
+}
+
+impl Seconds {
+    pub(crate) fn total(self) -> f64 {
+        self.rollout + self.score + self.train
+    }
+}
+
+impl Record {
+    /// Whether the record is of this run.
+    pub(crate) fn is_of(&self, cell: &Cell) -> bool {
+        (&self.family, &self.method, self.seed, self.rate)
+            == (&cell.family, &cell.method, cell.seed, cell.rate)
+    }
+
+    /// Reads a finished run and what `turnwise eval --json` said of it. `run` is none for a cold start.
+    pub(crate) fn harvest(cell: &Cell, run: Option<&Path>, evaluation: &str) -> Result<Self> {
+        let (mut curve, mut seconds, mut commit) = (Curve::new(), Seconds::default(), String::new());
+        if let Some(run) = run {
+            for line in lines(&run.join("metrics.jsonl"))? {
+                for key in KEPT {
+                    curve.entry(key.into()).or_default().push(short(line[key].as_f64().unwrap_or_default()));
+                }
+            }
+            for line in lines(&run.join("times.jsonl"))? {
+                let time = |phase: &str| line[phase].as_f64().unwrap_or_default();
+                seconds.rollout += time("time_rollout");
+                seconds.score += time("time_score");
+                seconds.train += time("time_train");
+            }
+            let environment = read(&run.join("env.json"))?;
+            let environment: Value = serde_json::from_str(&environment).context("env.json")?;
+            commit = environment["git_commit"].as_str().unwrap_or_default().chars().take(12).collect();
+        }
+        Ok(Self {
+            family: cell.family.clone(),
+            method: cell.method.clone(),
+            seed: cell.seed,
+            rate: cell.rate,
+            commit,
+            held_out: held_out(evaluation)?,
+            curve,
+            seconds,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))
+}
+
+fn lines(path: &Path) -> Result<Vec<Value>> {
+    let text = read(path)?;
+    let parse = |line: &str| serde_json::from_str(line).with_context(|| path.display().to_string());
+    text.lines().map(parse).collect()
+}
+
+/// Four decimal places: a share of 128 trajectories has no more.
+fn short(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+fn held_out(evaluation: &str) -> Result<HeldOut> {
+    let value: Value = serde_json::from_str(evaluation).context("the evaluation is no JSON")?;
+    let number = |key: &str| value[key].as_f64().with_context(|| format!("the evaluation has no {key}"));
+    let right = |task: &Value| {
+        let samples = task["samples"].as_array().map_or(&[][..], Vec::as_slice);
+        let right = samples.iter().filter(|sample| sample["failure"].is_null()).count();
+        u32::try_from(right).ok().and_then(|right| char::from_digit(right, 36)).unwrap_or('?')
+    };
+    let tasks = value["outcomes"].as_array().context("the evaluation has no outcomes")?;
+    Ok(HeldOut {
+        accuracy: number("accuracy")?,
+        tool_success: short(number("tool_success")?),
+        violations: number("violations")?,
+        turns: short(number("turns")?),
+        levels: serde_json::from_value(value["levels"].clone()).context("levels")?,
+        right: tasks.iter().map(right).collect(),
+    })
+}
+
+/// The records of an experiment; none if there is no file yet. A torn last line, of a driver that was killed, is left
+/// out.
+pub(crate) fn load(path: &Path) -> Result<Vec<Record>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = read(path)?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let parse = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), number + 1))
+    };
+    whole.lines().enumerate().map(parse).collect()
+}
+
+/// Adds a record to a file. What a killed driver left of a line is cut first.
+pub(crate) fn append(path: &Path, record: &Record) -> Result<()> {
+    let text = if path.exists() { read(path)? } else { String::new() };
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let open = || -> std::io::Result<()> {
+        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        file.set_len(whole as u64)?;
+        let line = serde_json::to_string(record).expect("a record is JSON") + "\n";
+        file.write_all(line.as_bytes())?;
+        file.sync_all()
+    };
+    open().with_context(|| format!("{}: cannot write", path.display()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record whose policy is right at this share, from a cold start at 0.3.
+    pub(crate) fn record(method: &str, seed: u64, accuracy: f64) -> Record {
+        let path = |end: f64| (0..10).map(|i| 0.3 + (end - 0.3) * f64::from(i) / 9.0).collect::<Vec<_>>();
+        let mut curve = Curve::from([("accuracy".to_string(), path(accuracy))]);
+        for key in &KEPT[1..] {
+            curve.insert((*key).into(), vec![0.1; 10]);
+        }
+        Record {
+            family: "arithmetic".into(),
+            method: method.into(),
+            seed,
+            rate: 1e-4,
+            commit: "abc".into(),
+            held_out: HeldOut { accuracy, turns: 3.0, right: "08".into(), ..HeldOut::default() },
+            curve,
+            seconds: Seconds { rollout: 6.0, score: 0.1, train: 3.9 },
+        }
+    }
+
+    #[test]
+    fn a_finished_run_becomes_a_line_and_a_torn_line_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("metrics.jsonl", "{\"accuracy\": 0.25}\n{\"accuracy\": 0.333333}\n");
+        write("times.jsonl", "{\"time_rollout\": 1.5, \"time_score\": 0.25, \"time_train\": 2}\n");
+        write("env.json", "{\"git_commit\": \"0123456789abcdef\"}");
+        let cell = Cell { family: "f".into(), method: "m".into(), seed: 3, rate: 1e-4 };
+        let evaluation = "{\"accuracy\": 0.5, \"tool_success\": 1, \"violations\": 0, \"turns\": 2.5, \"levels\": {\"2\": 0.5}, \
+            \"outcomes\": [{\"samples\": [{\"failure\": null}, {\"failure\": \"wrong_answer\"}]}]}";
+        let found = Record::harvest(&cell, Some(folder.path()), evaluation).unwrap();
+        assert!(found.is_of(&cell) && found.held_out.right == "1" && found.commit == "0123456789ab");
+        assert_eq!(found.curve["accuracy"], [0.25, 0.3333]);
+        assert_eq!(found.seconds.total(), 3.75);
+        let data = folder.path().join("data.jsonl");
+        append(&data, &found).unwrap();
+        let torn = std::fs::read_to_string(&data).unwrap() + "{\"family\": \"f";
+        std::fs::write(&data, torn).unwrap();
+        assert_eq!(load(&data).unwrap(), [found.clone()]);
+        append(&data, &found).unwrap();
+        assert_eq!(load(&data).unwrap().len(), 2);
+    }
+}
