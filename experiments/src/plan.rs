@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Family → method → learning rate.
 pub(crate) type Rates = BTreeMap<String, BTreeMap<String, f64>>;
