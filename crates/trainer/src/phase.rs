@@ -56,7 +56,7 @@ mod tests {
         let before = first.spent().peak.unwrap();
         drop(std::hint::black_box(vec![1_u8; BIG]));
         let with = first.spent();
-        assert!(with.peak.unwrap() >= before + BIG as u64, "{before} and then {with}");
+        assert!(with.peak.unwrap() > before + BIG as u64 / 10 * 9, "{before} and then {with}");
         // What was given back is counted no more, where the system lets a process begin anew.
         if std::fs::write("/proc/self/clear_refs", "5").is_ok() {
             let after = Phase::begin().spent().peak.unwrap();
