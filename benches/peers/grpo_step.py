@@ -4,8 +4,9 @@
     turnwise train benches/peers/grpo_step.toml --run runs/grpo-step && cat runs/grpo-step/times.jsonl
     .venv-peers/bin/python benches/peers/grpo_step.py FOLDER runs/grpo-step
 
-Prints for each step the wall and CPU seconds and the peak of resident memory of rollout and training, as JSON. f32, two
-threads, no gradient checkpointing, no reference model.
+Prints for each step the wall and CPU seconds and the peak of resident memory of rollout and training, as JSON. f32, no gradient
+checkpointing, no reference model; two threads, or OMP_NUM_THREADS of them. On a loaded machine take one: OpenMP's threads
+spin while they wait for each other, which counts as CPU time.
 """
 
 import json
@@ -64,7 +65,7 @@ def prompts(run, tokenizer):
 
 
 def main(folder, run):
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     texts = prompts(run, tokenizer)
