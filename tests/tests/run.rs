@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter};
+use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::recorded::Recorded;
 use turnwise_trainer::runs::Place;
 use turnwise_trainer::{Finished, Rollouts, Session, train};
+use turnwise_trajectory::Trajectory;
 
 fn run(folder: &Path, sets: &[&str]) -> Finished {
     run_on(folder, sets, Rollouts::Play)
@@ -173,6 +174,54 @@ fn kl_in_the_reward_is_zero_at_the_start_and_charged_afterwards() {
     };
     assert!(drift(0) <= 1e-3, "the first policy is its own reference, KL {}", drift(0));
     assert!(drift(2) > 10.0 * drift(0), "the policy has moved, KL {}", drift(2));
+}
+
+/// Log-probability of each turn's tokens under a model that is not the one that played.
+fn turn_logprobs(model: &Transformer, played: &Trajectory, temperature: f64) -> Vec<f64> {
+    let tokens = played.tokens();
+    let batch = TokenBatch::new(&[tokens.as_slice()]);
+    let wanted = vec![true; tokens.len()];
+    let logprobs = values(token_logprobs(model, &batch, &wanted, temperature, false).logprobs);
+    let sum =
+        |span: std::ops::Range<usize>| logprobs[span].iter().map(|&logprob| f64::from(logprob)).sum::<f64>();
+    played.turn_spans().into_iter().map(sum).collect()
+}
+
+#[test]
+fn the_reference_of_an_adapter_is_its_base_also_after_a_stop() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a");
+    let sets = ["optimizer.lora.rank=4", "optimizer.lr=1e-2", "shaping.kl_beta=0.1", "shaping.alpha=0"];
+    let sets = [&SMALL[..], &sets[..]].concat();
+    run(&folder, &[&sets[..], &["train.steps=2"]].concat());
+    run(&folder, &sets);
+    let base = load_model(&model_folder("tiny"), &device()).unwrap();
+    let mut moved = 0.0_f64;
+    // Step 2 is the first one of the second process.
+    for step in 0..3 {
+        let text = std::fs::read_to_string(folder.join(format!("rollouts/step_{step:05}.jsonl"))).unwrap();
+        for line in text.lines() {
+            let group: serde_json::Value = serde_json::from_str(line).unwrap();
+            for trajectory in group["trajectories"].as_array().unwrap() {
+                let played: Trajectory = serde_json::from_value(trajectory["played"].clone()).unwrap();
+                let by_base = turn_logprobs(&base, &played, 1.0);
+                for ((turn, by_base), kl) in
+                    played.turns.iter().zip(by_base).zip(trajectory["kl"].as_array().unwrap())
+                {
+                    let by_policy: f64 = turn.logprobs.iter().map(|&logprob| f64::from(logprob)).sum();
+                    let (expected, kl) = (by_policy - by_base, kl.as_f64().unwrap());
+                    assert!(
+                        (kl - expected).abs() <= 1e-3,
+                        "step {step}: KL {kl}, to the base it is {expected}"
+                    );
+                    if step == 2 {
+                        moved = moved.max(kl.abs());
+                    }
+                }
+            }
+        }
+    }
+    assert!(moved > 0.05, "the adapter has moved the policy, by {moved}");
 }
 
 #[test]

@@ -33,22 +33,12 @@ struct Index {
 impl WeightFiles {
     /// Opens `model.safetensors`, or the shards of `model.safetensors.index.json`.
     pub(crate) fn open(folder: &Path) -> Result<Self, ModelError> {
-        let index = folder.join("model.safetensors.index.json");
-        let files: Vec<PathBuf> = if index.is_file() {
-            let text = read(&index)?;
+        let file = folder.join("model.safetensors.index.json");
+        let files: Vec<PathBuf> = if file.is_file() {
+            let text = read(&file)?;
             let index: Index = serde_json::from_slice(&text)
-                .map_err(|e| weights(&index, format!("not an index of shards: {e}")))?;
-            let names: BTreeSet<String> = index.weight_map.into_values().collect();
-            for name in &names {
-                // A shard's name comes from a file: it may not lead out of the folder.
-                if Path::new(name).file_name().is_none_or(|n| n != name.as_str()) {
-                    return Err(weights(
-                        &folder.join("model.safetensors.index.json"),
-                        format!("shard \"{name}\" is not a plain file name"),
-                    ));
-                }
-            }
-            names.into_iter().map(|name| folder.join(name)).collect()
+                .map_err(|e| weights(&file, format!("not an index of shards: {e}")))?;
+            shards(&file, index)?.into_iter().map(|name| folder.join(name)).collect()
         } else {
             vec![folder.join("model.safetensors")]
         };
@@ -83,6 +73,19 @@ impl WeightFiles {
             }
         }
         Ok(())
+    }
+}
+
+/// The shards of an index, each once.
+fn shards(file: &Path, index: Index) -> Result<BTreeSet<String>, ModelError> {
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    if names.is_empty() {
+        return Err(weights(file, "names no shard".into()));
+    }
+    // A shard's name comes from a file: it may not lead out of the folder.
+    match names.iter().find(|name| Path::new(name).file_name().is_none_or(|n| n != name.as_str())) {
+        Some(name) => Err(weights(file, format!("shard \"{name}\" is not a plain file name"))),
+        None => Ok(names),
     }
 }
 
@@ -171,4 +174,90 @@ fn to_f32(view: &TensorView<'_>) -> Result<Vec<f32>, String> {
         Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
         other => return Err(format!("element type {other:?} is not supported (only F32, BF16, F16)")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tensor as it lies on disk.
+    type Stored<'a> = (&'a str, Dtype, &'a [usize], Vec<u8>);
+
+    fn store(path: &Path, tensors: &[Stored<'_>]) {
+        let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+            (*name, TensorView::new(*dtype, shape.to_vec(), bytes).expect("bytes fill the shape"))
+        });
+        std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+    }
+
+    fn floats(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    /// Two shards, with a tensor of every element type that is read.
+    fn sharded() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let brain = [1.5_f32, -2.0].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+        let half = [0.25_f32, 65504.0].iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let whole = ("whole", Dtype::F32, &[2, 1][..], floats(&[0.1, -0.2]));
+        store(&folder.path().join("a.safetensors"), &[whole, ("brain", Dtype::BF16, &[2][..], brain)]);
+        store(&folder.path().join("b.safetensors"), &[("half", Dtype::F16, &[1, 2][..], half)]);
+        let (a, b) = ("a.safetensors", "b.safetensors");
+        index(&folder, &[("whole", a), ("brain", a), ("half", b)]);
+        folder
+    }
+
+    fn index(folder: &tempfile::TempDir, map: &[(&str, &str)]) {
+        let map: BTreeMap<_, _> = map.iter().copied().collect();
+        let text = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map}).to_string();
+        std::fs::write(folder.path().join("model.safetensors.index.json"), text).unwrap();
+    }
+
+    #[test]
+    fn shards_are_read_in_every_element_type() {
+        let folder = sharded();
+        let mut files = WeightFiles::open(folder.path()).unwrap();
+        let mut check = |name: &str, shape: &[usize], expect: [f32; 2]| {
+            assert_eq!(files.values(name, shape, Start::Constant(0.0)).unwrap(), expect, "{name}");
+        };
+        check("whole", &[2, 1], [0.1, -0.2]);
+        check("brain", &[2], [1.5, -2.0]);
+        check("half", &[1, 2], [0.25, 65504.0]);
+        files.finish(&[]).unwrap();
+    }
+
+    #[test]
+    fn tensors_that_do_not_fit_are_named_with_their_shard() {
+        let folder = sharded();
+        let refused = |name: &str, shape: &[usize], message: &str| {
+            let mut files = WeightFiles::open(folder.path()).unwrap();
+            let error = files.values(name, shape, Start::Constant(0.0)).unwrap_err().to_string();
+            assert!(error.ends_with(message), "{error}");
+        };
+        refused("other", &[3], "tensor other of shape [3] is missing");
+        refused("half", &[2], "b.safetensors: tensor half has shape [1, 2], config.json asks for [2]");
+        let surplus = WeightFiles::open(folder.path()).unwrap().finish(&["whole", "brain"]).unwrap_err();
+        let message = "b.safetensors: tensor half has no place in the model that config.json describes";
+        assert!(surplus.to_string().ends_with(message), "{surplus}");
+        let integers = ("whole", Dtype::I64, &[1][..], vec![0; 8]);
+        store(&folder.path().join("a.safetensors"), &[integers]);
+        refused("whole", &[1], "element type I64 is not supported (only F32, BF16, F16)");
+    }
+
+    #[test]
+    fn an_index_that_lies_is_refused() {
+        let check = |map: &[(&str, &str)], message: &str| {
+            let folder = sharded();
+            index(&folder, map);
+            std::fs::copy(folder.path().join("a.safetensors"), folder.path().join("c.safetensors")).unwrap();
+            let error = WeightFiles::open(folder.path()).err().expect("a refusal").to_string();
+            assert!(error.contains(message), "{error}");
+        };
+        check(&[], "model.safetensors.index.json: names no shard");
+        for name in ["../a.safetensors", "/etc/passwd", "", "."] {
+            check(&[("whole", name)], "is not a plain file name");
+        }
+        check(&[("whole", "d.safetensors")], "d.safetensors");
+        check(&[("whole", "a.safetensors"), ("brain", "c.safetensors")], "is in another shard too");
+    }
 }

@@ -14,13 +14,15 @@ use turnwise_trajectory::{CallRecord, Group, OutputStatus, ScoredTrajectory, Sto
 use crate::evaluate::Tally;
 use crate::learner::PolicyStats;
 use crate::optimizer::Update;
+use crate::phase::Spent;
 
-/// Wall time of the phases of a step.
+/// What the phases of a step took.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    pub(crate) rollout: Duration,
+    pub(crate) rollout: Spent,
     pub(crate) score: Duration,
-    pub(crate) train: Duration,
+    /// Its peak of memory is that of scoring and training.
+    pub(crate) train: Spent,
 }
 
 /// A finished step.
@@ -99,8 +101,8 @@ impl StepRecord {
             .collect()
     }
 
-    /// The step's line of `times.jsonl`: wall time of the phases in seconds, and of every executed call in
-    /// milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed.
+    /// The step's line of `times.jsonl`: wall time of the phases in seconds and their peak of memory in
+    /// bytes, and wall time of every executed call in milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed.
     pub fn times(&self) -> Map<String, Value> {
         let calls = self.played.groups.iter().flatten().flat_map(|t| &t.turns).flat_map(|turn| &turn.calls);
         let calls = calls.filter_map(|call| match call {
@@ -110,9 +112,11 @@ impl StepRecord {
         let executor = &self.played.executor;
         let value = json!({
             "step": self.step,
-            "time_rollout": self.times.rollout.as_secs_f64(),
+            "time_rollout": self.times.rollout.wall.as_secs_f64(),
             "time_score": self.times.score.as_secs_f64(),
-            "time_train": self.times.train.as_secs_f64(),
+            "time_train": self.times.train.wall.as_secs_f64(),
+            "peak_rollout": self.times.rollout.peak,
+            "peak_train": self.times.train.peak,
             "time_tool_cpu": executor.cpu_ms / 1e3,
             "time_tool_p50": executor.wall_ms_p50 / 1e3,
             "time_tool_p99": executor.wall_ms_p99 / 1e3,
@@ -150,7 +154,7 @@ impl StepRecord {
     pub fn sentence(&self, steps: usize) -> String {
         let m = self.metrics();
         let number = |key: &str| m[key].as_f64().unwrap_or_default();
-        let seconds = (self.times.rollout + self.times.score + self.times.train).as_secs_f64();
+        let seconds = (self.times.rollout.wall + self.times.score + self.times.train.wall).as_secs_f64();
         format!(
             "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, loss {:.4}, |grad| {:.2}, {seconds:.1} s",
             self.step + 1,

@@ -1,9 +1,8 @@
 //! Where a run's rollouts come from: its own policy, or the record of another run.
 
-use std::time::Instant;
-
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::record::StepRecord;
 use crate::recorded::Recorded;
@@ -39,9 +38,9 @@ impl Rollouts<'_> {
                 trainer.step(step, &mut |done, _| progress.advance(done as u64))
             }
             Self::Replay(recorded) => {
-                let clock = Instant::now();
+                let phase = Phase::begin();
                 let rollouts = recorded.step(step, trainer.model().config())?;
-                trainer.learn_from(step, rollouts, clock.elapsed())
+                trainer.learn_from(step, rollouts, phase.spent())
             }
         }
     }

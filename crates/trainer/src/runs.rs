@@ -13,6 +13,7 @@ use crate::checkpoint::OF_A_RUN;
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
+use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::scratch;
 use crate::setup::{Setup, tokenizer};
@@ -73,18 +74,22 @@ pub fn cold_start(
     let model = trained_part(model, &config.optimizer, config.seed, place, None)?;
     progress.phase("steps", config.steps as u64);
     let game = setup.game();
+    let phase = Phase::begin();
     let model = fine_tune(model, &game, config, &mut |step, loss| {
         progress.advance(step as u64 + 1);
         if (step + 1) % 20 == 0 || step + 1 == config.steps {
             progress.line(&format!("step {}/{}: loss {loss:.4}", step + 1, config.steps));
         }
     })?;
+    progress.line(&format!("trained: {}", phase.spent()));
+    let phase = Phase::begin();
     let (model, sampled) = (model.valid(), model.for_sampling());
     progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
     let rewards = RewardConfig::default();
     let evaluation = evaluate(&sampled, &game, &config.eval, &rewards, config.seed, &mut |done, _| {
         progress.advance(done as u64);
     })?;
+    progress.line(&format!("evaluated: {}", phase.spent()));
     whole_folder::write(out, |folder| -> Result<(), TrainError> {
         if let Some(tokenizer) = &made {
             scratch::write_tokenizer(tokenizer, folder).map_err(TrainError::Input)?;

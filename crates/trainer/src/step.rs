@@ -1,7 +1,7 @@
 //! One training step. This file is the only orchestration; everything it calls knows one thing.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::module::Module;
 use turnwise_envs::{Task, score};
@@ -15,6 +15,7 @@ use crate::error::TrainError;
 use crate::learner::{PolicyStats, Split, policy_gradient};
 use crate::optimizer::{Optimizer, Update};
 use crate::order::tasks_of_step;
+use crate::phase::{Phase, Spent};
 use crate::policy::ModelPolicy;
 use crate::record::{StepRecord, Times};
 use crate::recorded::StepRollouts;
@@ -88,12 +89,12 @@ impl Trainer {
         step: usize,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<StepRecord, TrainError> {
-        let clock = Instant::now();
+        let phase = Phase::begin();
         let (tasks, played) = self.rollout(step, progress)?;
         let groups = self.reward(&tasks, &played)?;
         let levels = tasks.iter().map(|task| task.level).collect();
         let answers = tasks.into_iter().map(|task| task.answer).collect();
-        self.learn_from(step, StepRollouts { levels, answers, played, groups }, clock.elapsed())
+        self.learn_from(step, StepRollouts { levels, answers, played, groups }, phase.spent())
     }
 
     /// The rest of a step: scores rollouts and learns from them, whether they were played just now or in another run.
@@ -101,8 +102,9 @@ impl Trainer {
         &mut self,
         step: usize,
         rollouts: StepRollouts,
-        rollout: Duration,
+        rollout: Spent,
     ) -> Result<StepRecord, TrainError> {
+        let phase = Phase::begin();
         let mut clock = Instant::now();
         let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
         let StepRollouts { levels, answers, played, mut groups } = rollouts;
@@ -114,7 +116,8 @@ impl Trainer {
         let score = lap();
         let samples = self.samples(&played, &scored);
         let learned = self.learn(&samples);
-        let times = Times { rollout, score, train: forward + lap() };
+        let train = Spent { wall: forward + lap(), ..phase.spent() };
+        let times = Times { rollout, score, train };
         let log_ratios = log_ratios(&samples, &learned);
         Ok(StepRecord { step, levels, answers, played, groups, scored, learned, log_ratios, times })
     }

@@ -14,6 +14,7 @@ use crate::guards::{self, Action, Finding, Watched};
 use crate::json_lines::Record;
 use crate::log::Logged;
 use crate::memory;
+use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::resume::{self, EVALUATIONS, Evaluations};
 use crate::retention::prune;
@@ -313,8 +314,8 @@ impl<'a> Running<'a> {
 
     fn measure(&mut self) -> Result<Evaluation, TrainError> {
         let (config, progress) = (self.config, &mut *self.progress);
-        let mut started = false;
-        evaluate(
+        let (phase, mut started) = (Phase::begin(), false);
+        let measured = evaluate(
             &self.trainer.model().for_sampling(),
             &self.trainer.setup().game(),
             &config.eval,
@@ -327,6 +328,8 @@ impl<'a> Running<'a> {
                 }
                 progress.advance(done as u64);
             },
-        )
+        )?;
+        progress.line(&format!("evaluated: {}", phase.spent()));
+        Ok(measured)
     }
 }

@@ -387,6 +387,21 @@ fn an_adapter_and_its_moments_survive_a_stop() {
 }
 
 #[test]
+fn an_adapter_and_its_moments_survive_a_kill() {
+    let runs = Runs::new();
+    let lora = ["--set", "optimizer.lora.rank=2", "--set", "optimizer.lr=1e-2"];
+    runs.finishes("reference", &lora);
+    let mut child = runs.start("a", &lora);
+    wait("a step behind the first checkpoint", || steps(&runs.path("a")) >= 3);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a child to wait for");
+    let on = runs.finishes("a", &lora);
+    let (after, finished) = ("goes on after step ", "finished already");
+    assert!(on.stderr.contains(after) || on.stderr.contains(finished), "{}", on.stderr);
+    same(&runs.path("a"), &runs.path("reference"));
+}
+
+#[test]
 fn sinks_hold_each_step_once_after_a_stop() {
     let runs = Runs::new();
     let sinks = ["--set", "sinks.tensorboard=true", "--set", "sinks.openmetrics=true"];

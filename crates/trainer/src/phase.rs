@@ -1,0 +1,66 @@
+//! What a phase of a run takes: wall time, and memory at its fullest.
+
+use std::time::{Duration, Instant};
+
+/// A phase that has begun.
+pub(crate) struct Phase {
+    clock: Instant,
+}
+
+/// What a phase took.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    /// Wall time.
+    pub(crate) wall: Duration,
+    /// Resident memory of this process at its fullest, in bytes, with what was there when the phase began. Of the whole
+    /// process so far where the system doesn't let a process begin to count anew; `None` where it doesn't count.
+    pub(crate) peak: Option<u64>,
+}
+
+impl Phase {
+    /// Starts the clock, and counts the peak of memory from here on. Only one phase can be counted at a time.
+    pub(crate) fn begin() -> Self {
+        // Linux: 5 sets the peak to what is resident now. Refused, or elsewhere, the peak of the process so far stays.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        Self { clock: Instant::now() }
+    }
+
+    /// What it took until now.
+    pub(crate) fn spent(&self) -> Spent {
+        Spent { wall: self.clock.elapsed(), peak: peak() }
+    }
+}
+
+impl std::fmt::Display for Spent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} s", self.wall.as_secs_f64())?;
+        let Some(peak) = self.peak else { return Ok(()) };
+        write!(f, ", at most {:.2} GiB of memory", peak as f64 / (1_u64 << 30) as f64)
+    }
+}
+
+fn peak() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_counts_its_own_peak_and_not_the_one_before() {
+        const BIG: usize = 256 << 20;
+        let first = Phase::begin();
+        let before = first.spent().peak.unwrap();
+        drop(std::hint::black_box(vec![1_u8; BIG]));
+        let with = first.spent();
+        assert!(with.peak.unwrap() > before + BIG as u64 / 10 * 9, "{before} and then {with}");
+        // What was given back is counted no more, where the system lets a process begin anew.
+        if std::fs::write("/proc/self/clear_refs", "5").is_ok() {
+            let after = Phase::begin().spent().peak.unwrap();
+            assert!(after < before + BIG as u64 / 2, "{after} after {with}");
+        }
+    }
+}
