@@ -35,7 +35,9 @@ pub(crate) fn write(plan: &Plan) -> Result<()> {
 
 /// The best rate by family and method; of equals the lowest.
 pub(crate) fn best(records: &[Record]) -> Rates {
-    let mut tried: BTreeMap<(String, String), Vec<(f64, Vec<f64>)>> = BTreeMap::new();
+    // By family and method: the rates in order of appearance, each with what its seeds reached.
+    type Tried = Vec<(f64, Vec<f64>)>;
+    let mut tried: BTreeMap<(String, String), Tried> = BTreeMap::new();
     for record in records.iter().filter(|record| record.method != COLD_START) {
         let rates = tried.entry((record.family.clone(), record.method.clone())).or_default();
         match rates.iter_mut().find(|(rate, _)| *rate == record.rate) {

@@ -237,7 +237,7 @@ impl Driver<'_> {
         let log = folder.join(format!("{}.{what}.log", cell.name()));
         let output =
             command.stdin(Stdio::null()).stderr(File::create(&log)?).output().with_context(|| {
-                format!("{:?} doesn't start; it needs `taskset` (util-linux)", command.get_program())
+                format!("{} doesn't start; it needs `taskset` (util-linux)", command.get_program().display())
             })?;
         if !output.status.success() {
             let said = std::fs::read_to_string(&log).unwrap_or_default();

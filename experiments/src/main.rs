@@ -29,7 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run what isn't recorded of an experiment
-    Run(Run),
+    Run(Grid),
     /// Write rates.toml: the best learning rate of the experiment `tune` for each family and method
     ChooseRates,
     /// Write docs/evidence.md and its figures from the records
@@ -41,7 +41,7 @@ enum Command {
 }
 
 #[derive(Args)]
-struct Run {
+struct Grid {
     /// The experiment's name in plan.toml
     name: String,
     /// Processes at once, each on a core of its own; by default all cores
@@ -74,7 +74,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn execute(plan: &Plan, run: Run) -> Result<()> {
+fn execute(plan: &Plan, run: Grid) -> Result<()> {
     let experiment = plan.experiment(&run.name)?;
     let cells = plan.cells(experiment, &plan.rates()?)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -217,7 +217,7 @@ pub(crate) mod tests {
         append(&data, &found).unwrap();
         let torn = std::fs::read_to_string(&data).unwrap() + "{\"family\": \"f";
         std::fs::write(&data, torn).unwrap();
-        assert_eq!(load(&data).unwrap(), [found.clone()]);
+        assert_eq!(load(&data).unwrap(), std::slice::from_ref(&found));
         append(&data, &found).unwrap();
         assert_eq!(load(&data).unwrap().len(), 2);
     }

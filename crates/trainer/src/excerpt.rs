@@ -15,10 +15,13 @@ pub(crate) fn excerpt(step: &StepRecord) -> String {
         text += turn.text.trim_end();
         text.push('\n');
         for call in &turn.calls {
-            text += &match call {
-                CallRecord::Executed { output, .. } => format!("→ {}\n", observation(output).trim_end()),
-                CallRecord::Malformed(call) => format!("✗ {}\n", call.message),
+            let (sign, said) = match call {
+                CallRecord::Executed { output, .. } => ("→ ", observation(output)),
+                CallRecord::Malformed(call) => ("✗ ", call.message.clone()),
             };
+            text.push_str(sign);
+            text.push_str(said.trim_end());
+            text.push('\n');
         }
     }
     text + if scored.correct { "(right)" } else { "(wrong)" }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use turnwise_tools::ExecutorInfo;
 use turnwise_tools::executor::{ExecutorConfig, Isolation, PythonConfig};
 use turnwise_trainer::backend;
-use turnwise_trainer::config::{RunConfig, load};
+use turnwise_trainer::config::{Precision, RunConfig, load};
 use turnwise_trainer::memory::{self, Estimate};
 use turnwise_trainer::precisions;
 
@@ -63,7 +63,7 @@ impl Doctor {
             version: env!("CARGO_PKG_VERSION"),
             devices: backend::NAMES,
             device: backend::chosen(self.device.as_deref()),
-            precisions: precisions(&device).into_iter().map(|precision| precision.name()).collect(),
+            precisions: precisions(&device).into_iter().map(Precision::name).collect(),
             memory_left: memory::available(),
             run,
             cores: std::thread::available_parallelism().map_or(1, usize::from),

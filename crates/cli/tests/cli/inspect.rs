@@ -83,7 +83,7 @@ fn what_rollout_wrote_is_viewed() {
         assert!(rollout["turns"][0]["advantage"].is_null() && rollout["turns"][0]["reward"].is_number());
     }
     let question = lines[0]["messages"][0]["content"].as_str().unwrap();
-    let encoded: String = question.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = question.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"));
     assert_eq!(view.get(&format!("/api/list?run=0&q={encoded}"))["total"], 2, "both samples of the task");
     turnwise(&["report", arg(&file)], "").fails(1, &["played.jsonl: this is no run directory"]);
 }

@@ -100,6 +100,9 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     let Some(Value::String(name)) = object.remove("name") else {
         return wrong("\"name\" is not a string".into());
     };
+    if let Err(message) = check_name(&name) {
+        return wrong(message);
+    }
     let key = keys.iter().find(|key| object.contains_key(**key)).unwrap_or(&keys[0]);
     match object.remove(*key) {
         Some(Value::Object(arguments)) => Ok(Parts { name, arguments }),

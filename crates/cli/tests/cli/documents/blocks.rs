@@ -14,7 +14,7 @@ impl Block {
     /// The name of a file to save it as: `# NAME.toml` in its first line.
     pub(crate) fn file_name(&self) -> Option<&str> {
         let first = self.text.lines().next()?.strip_prefix("# ")?;
-        first.ends_with(".toml").then_some(first)
+        first.strip_suffix(".toml").map(|_| first)
     }
 }
 

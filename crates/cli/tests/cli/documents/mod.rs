@@ -38,7 +38,7 @@ fn read(document: &str) -> String {
 fn documents() -> BTreeSet<String> {
     let entries = std::fs::read_dir(root().join("docs")).expect("docs");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-    let pages = names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
+    let pages = names.filter_map(|name| name.strip_suffix(".md").map(|name| format!("docs/{name}.md")));
     pages.chain(["README.md".to_string()]).collect()
 }
 
