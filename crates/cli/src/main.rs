@@ -1,8 +1,10 @@
 //! The command line of turnwise. JSON goes to stdout, everything else to stderr; see `turnwise help`.
 
 mod command;
+mod device_check;
 mod evaluation_table;
 mod failure;
+mod freed_pages;
 mod input;
 mod model_folder;
 mod output;

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 use turnwise_tools::ExecutorInfo;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trainer::backend;
+use turnwise_trainer::self_check::self_check;
 
+use crate::device_check::{self, Checked};
 use crate::output;
 
 #[derive(Args)]
@@ -16,6 +18,9 @@ pub(crate) struct Doctor {
     /// Print JSON on stdout instead of a table on stderr
     #[arg(long)]
     json: bool,
+    /// Check one device and print what was found; `doctor` runs this in a process of its own
+    #[arg(long, hide = true)]
+    check: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -23,6 +28,8 @@ struct Findings {
     version: &'static str,
     /// Backends compiled in; the first is the default.
     devices: &'static [&'static str],
+    /// What each of them can do on this machine.
+    checks: Vec<Checked>,
     cores: usize,
     executor: Option<ExecutorInfo>,
     /// Why there is no executor.
@@ -31,10 +38,16 @@ struct Findings {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<()> {
+        if let Some(name) = &self.check {
+            let found =
+                self_check(&backend::device(Some(name))?).map_err(|what| anyhow!("device {name}: {what}"))?;
+            return Ok(output::line(&found)?);
+        }
         let executor = ExecutorConfig::default().build().map(|executor| executor.describe());
         let findings = Findings {
             version: env!("CARGO_PKG_VERSION"),
             devices: backend::NAMES,
+            checks: backend::NAMES.iter().map(|name| device_check::of(name)).collect(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             executor_error: executor.as_ref().err().map(ToString::to_string),
             executor: executor.ok(),
@@ -73,8 +86,9 @@ impl Findings {
                 "devices",
                 format!("{} (default {})", self.devices.join(", "), self.devices.first().unwrap_or(&"none")),
             ),
-            ("cores", self.cores.to_string()),
         ];
+        rows.extend(self.checks.iter().map(|checked| ("", checked.to_string())));
+        rows.extend([("cores", self.cores.to_string())]);
         if let Some(error) = &self.executor_error {
             rows.push(("executor", error.clone()));
         }

@@ -8,6 +8,7 @@ use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::recorded::Recorded;
 use turnwise_trainer::{Rollouts, Session, train};
 
+use crate::freed_pages;
 use crate::place::place;
 use crate::run_file::Changes;
 use crate::{progress, stop};
@@ -37,6 +38,7 @@ impl Replay {
         let file = self.recorded.join("config.toml");
         let config: RunConfig = load(Some(&file), &self.changes.overlay, &self.changes.set)?;
         let recorded = Recorded::open(&self.recorded)?;
+        freed_pages::keep();
         let place = place(self.device.as_deref())?;
         let session = Session {
             allow_changes: self.allow_changes,

@@ -7,6 +7,7 @@ use clap::Args;
 use turnwise_trainer::config::{SftConfig, load};
 use turnwise_trainer::runs::cold_start;
 
+use crate::freed_pages;
 use crate::place::place;
 use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress};
@@ -37,6 +38,7 @@ impl Sft {
         if self.dry_run {
             return super::config::print(&config, self.json);
         }
+        freed_pages::keep();
         let mut progress = progress::on_stderr();
         let evaluation = cold_start(&config, &place(self.device.as_deref())?, &self.out, &mut *progress)?;
         drop(progress);

@@ -10,6 +10,7 @@ use turnwise_inspect::report::curve;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{Evaluation, Finished, Rollouts, Session, train};
 
+use crate::freed_pages;
 use crate::place::place;
 use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress, run_place, stop};
@@ -51,6 +52,7 @@ impl Train {
         if self.dry_run {
             return super::config::print(&config, self.json);
         }
+        freed_pages::keep();
         let place = place(self.device.as_deref())?;
         let run = self.run.unwrap_or_else(|| run_place::default(&self.config, &config));
         let session = Session {
