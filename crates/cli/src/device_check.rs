@@ -46,14 +46,17 @@ fn ask(device: &str) -> Result<SelfCheck, String> {
         .map_err(|error| error.to_string())?;
     let ended = wait(&mut child)?;
     // What a check says fits into a pipe.
-    let text = |pipe: Option<&mut dyn Read>| {
-        let mut text = String::new();
-        pipe.map(|pipe| pipe.read_to_string(&mut text));
-        text
-    };
-    let out = text(child.stdout.as_mut().map(|pipe| pipe as &mut dyn Read));
-    let said = text(child.stderr.as_mut().map(|pipe| pipe as &mut dyn Read));
+    let (out, said) = (read(child.stdout.take()), read(child.stderr.take()));
     serde_json::from_str(&out).map_err(|_| reason(&said).unwrap_or(ended))
+}
+
+fn read(pipe: Option<impl Read>) -> String {
+    let mut text = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // Whatever came before a failure is all there is.
+        let _ = pipe.read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// How it ended; it is made to end if it doesn't.

@@ -88,7 +88,7 @@ impl Findings {
             ),
         ];
         rows.extend(self.checks.iter().map(|checked| ("", checked.to_string())));
-        rows.extend([("cores", self.cores.to_string())]);
+        rows.push(("cores", self.cores.to_string()));
         if let Some(error) = &self.executor_error {
             rows.push(("executor", error.clone()));
         }
