@@ -45,6 +45,33 @@ config-reference:
 bench *args:
     cargo bench --locked -p turnwise-benches {{ if args == "" { "" } else { "--bench" } }} "$@"
 
+# Decoding and a training step in turns with transformers and PyTorch, which PEERS (a Python) has
+bench-peers *args: bench-binary
+    target/release/turnwise-bench peers --python "${PEERS:-python3}" "$@"
+
+# Prefill, decode, loss, train step and GTPO step on every backend of FEATURES: table, JSON and picture in target/backends
+bench-backends *args: bench-binary
+    target/release/turnwise-bench backends "$@"
+
+# dist/: the measuring program for a machine with an NVIDIA GPU and no toolchain. Burn's cuda backend brings LLVM along
+dist-cuda:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked -p turnwise-benches --bin turnwise-bench \
+        --no-default-features --features cuda --target-dir target/cuda
+    mkdir -p dist
+    cp target/cuda/release/turnwise-bench benches/peers/serve.py scripts/bench-cuda.sh dist/
+    size=$(stat -c %s dist/turnwise-bench)
+    [ "$size" -lt $((60 << 20)) ] || { echo "dist/turnwise-bench: $((size >> 20)) MiB, more than 60" >&2; exit 1; }
+
+# What dist/ measures, on this machine
+bench-cuda *args:
+    dist/bench-cuda.sh "$@"
+
+[private]
+bench-binary:
+    cargo build --release --locked --workspace --bin turnwise-bench ${FEATURES:+--features "$FEATURES"}
+
 # Executions in a row in the sandbox; fails if anything piles up
 soak count="100000":
     cargo run --release --locked -p turnwise-tools --example soak -- {{ count }}

@@ -1,7 +1,8 @@
 //! One turn of a batch of sequences: prompts in, sampled tokens out, with the cache.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use turnwise_benches::{Sequence, row, small_model, tiny_model};
+use turnwise_benches::shapes::{small_model, tiny_model};
+use turnwise_benches::{Sequence, row};
 use turnwise_model::{ModelConfig, Transformer, load};
 use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};

@@ -1,7 +1,7 @@
 //! Log-probabilities of a batch of trajectories, and the same with gradients: what a training step is made of.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use turnwise_benches::{Sequence, row, tiny_model};
+use turnwise_benches::{Sequence, row, shapes::tiny_model};
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
 use turnwise_trainer::backend;
 

@@ -1,8 +1,11 @@
 //! Workloads that several benches share, made from a seed: a measured number belongs to one input, always the same.
 
+pub mod cost;
 pub mod numpy;
+pub mod peer;
+pub mod shapes;
+pub mod workload;
 
-use turnwise_model::{Heads, ModelConfig, RopeConfig};
 use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
 
 /// A small generator (SplitMix64, public domain): benches need variety, not statistics.
@@ -41,38 +44,6 @@ pub fn groups(trajectories: usize, turns: usize) -> Vec<Group> {
     (0..trajectories / 8)
         .map(|g| Group { group: format!("g{g}"), trajectories: (0..8).map(|_| trajectory()).collect() })
         .collect()
-}
-
-/// The shape of the model that `just train` uses, untrained: speed doesn't depend on what weights say.
-pub fn tiny_model() -> ModelConfig {
-    let heads =
-        Heads { query: 4, key_value: 2, dim: 32, qkv_bias: false, qk_norm: false, sliding_window: None };
-    ModelConfig {
-        vocab_size: 600,
-        hidden_size: 128,
-        intermediate_size: 384,
-        num_layers: 4,
-        heads,
-        max_position: 512,
-        norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
-        tied_embeddings: true,
-    }
-}
-
-/// A Llama of 8.4 million parameters, untrained: what small research models look like.
-pub fn small_model() -> ModelConfig {
-    let heads =
-        Heads { query: 8, key_value: 4, dim: 32, qkv_bias: false, qk_norm: false, sliding_window: None };
-    ModelConfig {
-        vocab_size: 8192,
-        hidden_size: 256,
-        intermediate_size: 768,
-        num_layers: 8,
-        heads,
-        max_position: 2048,
-        ..tiny_model()
-    }
 }
 
 /// A row of tokens that a vocabulary of 600 holds.

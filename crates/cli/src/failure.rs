@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Error;
-use turnwise_trainer::backend::UnknownDevice;
+use turnwise_trainer::backend::DeviceError;
 use turnwise_trainer::config::ConfigError;
 
 /// A command that is used wrongly: exit status 2.
@@ -32,7 +32,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 }
 
 fn is_usage(error: &Error) -> bool {
-    error.is::<Usage>() || error.is::<ConfigError>() || error.is::<UnknownDevice>()
+    error.is::<Usage>() || error.is::<ConfigError>() || error.is::<DeviceError>()
 }
 
 /// One line, and a second one with the hint. Libraries write hints behind `; hint: ` where one line has to do. A cause

@@ -1,6 +1,7 @@
 //! The command line of turnwise. JSON goes to stdout, everything else to stderr; see `turnwise help`.
 
 mod command;
+mod device_check;
 mod evaluation_table;
 mod failure;
 mod input;

@@ -1,12 +1,26 @@
 //! Choosing a device: the only place that names a backend.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
-/// A device that this binary doesn't have.
+/// A device that can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("device \"{name}\" is not available\n  hint: this binary was built with {}; rebuild with --features {name}", NAMES.join(", "))]
-pub struct UnknownDevice {
-    name: String,
+pub enum DeviceError {
+    /// The binary was built without it.
+    #[error("device \"{name}\" is not available\n  hint: this binary was built with {}; rebuild with --features {name}", NAMES.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The machine lacks what it needs: a driver, or the hardware.
+    #[error(
+        "device \"{name}\" cannot be used on this machine: {why}\n  hint: `turnwise doctor` says which devices can"
+    )]
+    Unusable {
+        /// What was asked for.
+        name: String,
+        /// What its driver said, in one line.
+        why: String,
+    },
 }
 
 /// Names of the backends that this binary was built with.
@@ -23,10 +37,19 @@ pub const NAMES: &[&str] = &[
     "tch",
 ];
 
-/// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`].
-pub fn device(name: Option<&str>) -> Result<Device, UnknownDevice> {
+/// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`]. A device that doesn't answer is
+/// refused here, before any work is lost on it.
+pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
     let name = chosen(name);
-    match name.as_str() {
+    let device = known(&name)?;
+    if !crate::workers::on_host(&device) {
+        answers(&device).map_err(|why| DeviceError::Unusable { name, why })?;
+    }
+    Ok(device)
+}
+
+fn known(name: &str) -> Result<Device, DeviceError> {
+    match name {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
         #[cfg(feature = "wgpu")]
@@ -37,7 +60,26 @@ pub fn device(name: Option<&str>) -> Result<Device, UnknownDevice> {
         "cuda" => Ok(Device::cuda(0)),
         #[cfg(feature = "tch")]
         "tch" => Ok(Device::libtorch()),
-        _ => Err(UnknownDevice { name }),
+        _ => Err(DeviceError::Unknown { name: name.into() }),
+    }
+}
+
+/// Whether one sum comes out right. Drivers that are missing make Burn panic; the message is what the user needs.
+fn answers(device: &Device) -> Result<(), String> {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let sum = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>()
+    }));
+    std::panic::set_hook(loud);
+    match sum {
+        Ok(3.0) => Ok(()),
+        Ok(other) => Err(format!("1 + 2 is {other} on it")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("its driver failed");
+            Err(text.lines().next().unwrap_or_default().to_string())
+        }
     }
 }
 
@@ -47,4 +89,21 @@ pub fn chosen(name: Option<&str>) -> String {
     name.map(String::from)
         .or(from_environment)
         .unwrap_or_else(|| NAMES.first().copied().unwrap_or("none").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused_with_those_that_are() {
+        let refused = device(Some("abacus")).unwrap_err().to_string();
+        assert!(refused.contains("\"abacus\"") && refused.contains(NAMES[0]), "{refused}");
+    }
+
+    #[test]
+    fn a_device_that_computes_answers() {
+        let device = device(Some(NAMES[0])).unwrap();
+        assert_eq!(answers(&device), Ok(()));
+    }
 }

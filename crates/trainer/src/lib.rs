@@ -29,6 +29,7 @@ pub mod run_dir;
 pub mod runs;
 mod sampled_logprobs;
 pub mod scratch;
+pub mod self_check;
 mod setup;
 pub mod sft;
 mod sinks;

@@ -7,8 +7,8 @@ pub(crate) struct Phase {
     clock: Instant,
 }
 
-/// What a phase took.
-#[derive(Debug, Clone, Copy)]
+/// What a phase took; by default nothing.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Spent {
     /// Wall time.
     pub(crate) wall: Duration,

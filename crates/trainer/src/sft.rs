@@ -7,7 +7,7 @@ use turnwise_rollout::chat::ChatError;
 use turnwise_tools::CallFormat;
 use turnwise_trajectory::{Message, Role, TokenId};
 
-use crate::config::SftConfig;
+use crate::config::{OptimizerConfig, SftConfig};
 use crate::error::TrainError;
 use crate::learner::{Split, accumulate};
 use crate::optimizer::Optimizer;
@@ -76,12 +76,6 @@ pub fn fine_tune(
     told: &mut dyn FnMut(usize, f64),
 ) -> Result<Transformer, TrainError> {
     let mut optimizer = Optimizer::new(&config.optimizer).with_cosine(config.steps);
-    let device = model.device();
-    let split = Split {
-        tokens: config.optimizer.micro_batch_tokens,
-        workers: workers::count(&device),
-        recompute: config.optimizer.recompute,
-    };
     for step in 0..config.steps {
         let examples: Vec<Example> = (0..config.batch)
             .map(|i| {
@@ -95,11 +89,27 @@ pub fn fine_tune(
                 Ok(example(game, &demonstration)?)
             })
             .collect::<Result<_, TrainError>>()?;
-        let (gradients, losses) = nll_gradient(&model, &examples, split);
-        (model, _) = optimizer.step(model, gradients);
-        told(step, losses);
+        let loss;
+        (model, loss) = self::step(model, &mut optimizer, &examples, &config.optimizer);
+        told(step, loss);
     }
     Ok(model)
+}
+
+/// One step on examples, and their loss before it: the mean negative log-probability per trained token, in nats.
+pub fn step(
+    model: Transformer,
+    optimizer: &mut Optimizer,
+    examples: &[Example],
+    config: &OptimizerConfig,
+) -> (Transformer, f64) {
+    let split = Split {
+        tokens: config.micro_batch_tokens,
+        workers: workers::count(&model.device()),
+        recompute: config.recompute,
+    };
+    let (gradients, loss) = nll_gradient(&model, examples, split);
+    (optimizer.step(model, gradients).0, loss)
 }
 
 fn nll_gradient(

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 use turnwise_tools::ExecutorInfo;
@@ -12,7 +12,9 @@ use turnwise_trainer::backend;
 use turnwise_trainer::config::{Precision, RunConfig, load};
 use turnwise_trainer::memory::{self, Estimate};
 use turnwise_trainer::precisions;
+use turnwise_trainer::self_check::self_check;
 
+use crate::device_check::{self, Checked};
 use crate::output;
 
 #[derive(Args)]
@@ -26,6 +28,9 @@ pub(crate) struct Doctor {
     /// Print JSON on stdout instead of a table on stderr
     #[arg(long)]
     json: bool,
+    /// Check one device and print what was found; `doctor` runs this in a process of its own
+    #[arg(long, hide = true)]
+    check: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -37,6 +42,8 @@ struct Findings {
     device: String,
     /// What activations can be computed in there (`optimizer.precision`).
     precisions: Vec<&'static str>,
+    /// What each of them can do on this machine.
+    checks: Vec<Checked>,
     cores: usize,
     /// Bytes that a process may still take, where the system says so.
     memory_left: Option<u64>,
@@ -50,6 +57,11 @@ struct Findings {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<()> {
+        if let Some(name) = &self.check {
+            let found =
+                self_check(&backend::device(Some(name))?).map_err(|what| anyhow!("device {name}: {what}"))?;
+            return Ok(output::line(&found)?);
+        }
         let device = backend::device(self.device.as_deref())?;
         let run = match &self.config {
             Some(file) => {
@@ -66,6 +78,7 @@ impl Doctor {
             precisions: precisions(&device).into_iter().map(Precision::name).collect(),
             memory_left: memory::available(),
             run,
+            checks: backend::NAMES.iter().map(|name| device_check::of(name)).collect(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             executor_error: executor.as_ref().err().map(ToString::to_string),
             executor: executor.or_else(|_| without_isolation().build()).ok().map(|found| found.describe()),
@@ -112,6 +125,7 @@ impl Findings {
             ("precisions", format!("{} on {}", self.precisions.join(", "), self.device)),
             ("cores", self.cores.to_string()),
         ];
+        rows.extend(self.checks.iter().map(|checked| ("", checked.to_string())));
         rows.extend(self.memory_left.map(|left| ("memory", format!("{} left", memory::size(left)))));
         rows.extend(self.run.map(|run| {
             let (certain, total) = (memory::size(run.certain()), memory::size(run.total()));

@@ -56,6 +56,9 @@ fn doctor_says_what_there_is() {
     let found: Value = turnwise(&["doctor", "--json"], "").json();
     assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
     assert!(!found["devices"].as_array().unwrap().is_empty());
+    let first = &found["checks"][0];
+    assert_eq!(first["device"], found["devices"][0]);
+    assert_eq!(first["found"]["dtypes"][0], "f32", "{first}");
     assert_eq!(found["executor"]["backend"], "python");
     assert!(found["precisions"].as_array().unwrap().contains(&"f32".into()), "{found}");
     assert!(found["memory_left"].as_u64().unwrap() > 0 && found["run"].is_null(), "{found}");

@@ -1,0 +1,112 @@
+"""The work of benches/src/workload.rs in PyTorch and `transformers`, to run beside ours. Commands come on stdin.
+
+    serve.py SHAPE|FOLDER [DEVICE] [f32|bf16]
+
+    prefill      eight prompts of 256 tokens into a cache
+    decode B     B sequences, 64 tokens in and 128 sampled
+    loss         log-probabilities of eight rows of 256 tokens
+    train        their gradient, clipped, and AdamW
+    peak         the most memory that this process has held, in bytes
+
+Work is answered with its cost in seconds, {"wall": …, "cpu": …}. Threads are as many as the cores that it may use.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+PROMPT, NEW, ROWS, COLUMNS = 64, 128, 8, 256
+
+
+def llama(vocab, hidden, inner, layers, heads, kv):
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=vocab, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=kv, max_position_embeddings=2048, tie_word_embeddings=True,
+        eos_token_id=2, pad_token_id=0,
+    ))
+
+
+def qwen(hidden, inner, layers, heads, kv):
+    return Qwen2ForCausalLM(Qwen2Config(
+        vocab_size=151936, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=kv, max_position_embeddings=32768, tie_word_embeddings=True,
+        eos_token_id=2, pad_token_id=0,
+    ))
+
+
+SHAPES = {
+    "8.4M": lambda: llama(8192, 256, 768, 8, 8, 4),
+    "135M": lambda: llama(49152, 576, 1536, 30, 9, 3),
+    "0.5B": lambda: qwen(896, 4864, 24, 14, 2),
+    "1.5B": lambda: qwen(1536, 8960, 28, 12, 2),
+}
+
+
+class Work:
+    def __init__(self, name, device, dtype):
+        model = SHAPES[name]() if name in SHAPES else AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        self.model, self.device, self.dtype = model.to(device), device, dtype
+        self.optimizer = None
+
+    def rows(self, count, length):
+        return torch.randint(3, self.model.config.vocab_size, (count, length), device=self.device)
+
+    def prefill(self):
+        with torch.no_grad():
+            self.model(input_ids=self.rows(ROWS, COLUMNS), use_cache=True, logits_to_keep=1)
+
+    def decode(self, batch):
+        ids = self.rows(batch, PROMPT)
+        with torch.no_grad():
+            out = self.model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=True,
+                top_k=0, top_p=1.0,
+            )
+        assert out.shape[1] == PROMPT + NEW
+
+    def loss(self):
+        ids = self.rows(ROWS, COLUMNS)
+        with torch.no_grad():
+            self.model(input_ids=ids, labels=ids)
+
+    def train(self):
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5)
+        ids = self.rows(ROWS, COLUMNS)
+        self.model(input_ids=ids, labels=ids).loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def timed(self, name, *arguments):
+        wall, cpu = time.perf_counter(), time.process_time()
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.dtype == "bf16"):
+            getattr(self, name)(*map(int, arguments))
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def main():
+    transformers.utils.logging.set_verbosity_error()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    name, device, dtype = (sys.argv[1:] + ["cpu", "f32"][len(sys.argv) - 2:])[:3]
+    work = Work(name, device, dtype)
+    for line in sys.stdin:
+        command = line.split()
+        if command == ["peak"]:
+            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        elif command and command[0] in ("prefill", "decode", "loss", "train"):
+            answer = work.timed(*command)
+        else:
+            answer = f"unknown: {line.strip()}"
+        print(json.dumps(answer), flush=True)
+
+
+main()

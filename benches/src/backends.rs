@@ -1,0 +1,246 @@
+//! The same work on every backend that is compiled in and answers on this machine.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde::Serialize;
+use turnwise_benches::cost::{Cost, median};
+use turnwise_benches::peer::Peer;
+use turnwise_benches::shapes::{multiplied, shape};
+use turnwise_benches::workload::{COLUMNS, ROWS, Work};
+use turnwise_model::ModelConfig;
+use turnwise_trainer::backend;
+
+use crate::picture::picture;
+use crate::serve::Type;
+
+const WORK: [&str; 6] = ["prefill", "decode 1", "decode 8", "loss", "train", "gtpo"];
+
+#[derive(Args)]
+pub(crate) struct Backends {
+    /// Sizes: tiny, 8.4M, 135M, 0.5B, 1.5B
+    #[arg(long, value_delimiter = ',', default_value = "8.4M")]
+    sizes: Vec<String>,
+    /// Devices; all that are compiled in unless named
+    #[arg(long, value_delimiter = ',')]
+    devices: Vec<String>,
+    /// Element types of activations
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32")]
+    dtypes: Vec<Type>,
+    /// A Python with torch and transformers, to be measured as one more backend
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// The program that it runs
+    #[arg(long, default_value = "benches/peers/serve.py")]
+    script: PathBuf,
+    /// Its device
+    #[arg(long, default_value = "cpu")]
+    python_device: String,
+    /// How often each work is done; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Folder for backends.json, backends.md and backends.svg
+    #[arg(long, default_value = "target/backends")]
+    out: PathBuf,
+}
+
+/// One work on one backend.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub(crate) size: String,
+    pub(crate) work: &'static str,
+    pub(crate) backend: String,
+    /// Why there are no numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<String>,
+    /// Of the first time, which compiles kernels on a GPU, in seconds.
+    pub(crate) first: f64,
+    /// Medians of the others, in seconds.
+    pub(crate) wall: f64,
+    pub(crate) cpu: f64,
+    pub(crate) tokens_per_second: f64,
+    /// Of the bytes per second that a pass over memory reaches on this device: weights read once per decoding step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) share_of_bandwidth: Option<f64>,
+    /// Of the operations per second that a large product of matrices reaches: 2 per weight and token, 6 with gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) share_of_matrix_rate: Option<f64>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+struct Limits {
+    bandwidth: f64,
+    rate: f64,
+}
+
+/// A program to measure.
+struct Candidate {
+    name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    dtype: Type,
+    ours: bool,
+}
+
+impl Backends {
+    pub(crate) fn run(self) -> Result<()> {
+        let mut rows = Vec::new();
+        for size in &self.sizes {
+            let config = shape(size).with_context(|| format!("no such size: {size}"))?;
+            for candidate in self.candidates(size)? {
+                eprintln!("{size} on {}", candidate.name);
+                rows.extend(self.measure(size, &config, &candidate));
+            }
+        }
+        ensure!(rows.iter().any(|row| row.refused.is_none()), "no backend could be measured");
+        fs::create_dir_all(&self.out)?;
+        let table = table(&rows);
+        let write = |name: &str, text: &str| {
+            let path = self.out.join(name);
+            fs::write(&path, text).with_context(|| path.display().to_string())
+        };
+        write("backends.json", &(serde_json::to_string_pretty(&rows)? + "\n"))?;
+        write("backends.md", &table)?;
+        write("backends.svg", &picture(&rows))?;
+        print!("{table}");
+        eprintln!("{}", self.out.display());
+        Ok(())
+    }
+
+    fn candidates(&self, size: &str) -> Result<Vec<Candidate>> {
+        let named: Vec<&str> = self.devices.iter().map(String::as_str).collect();
+        let devices = if named.is_empty() { backend::NAMES.to_vec() } else { named };
+        let program = std::env::current_exe()?;
+        let mut all = Vec::new();
+        for &dtype in &self.dtypes {
+            all.extend(devices.iter().map(|device| Candidate {
+                name: format!("{device} {}", dtype.name()),
+                program: program.clone(),
+                arguments:
+                    ["serve", size, "--device", device, "--dtype", dtype.name()].map(String::from).into(),
+                dtype,
+                ours: true,
+            }));
+            all.extend(self.python.iter().map(|python| {
+                Candidate {
+                    name: format!("PyTorch {} {}", self.python_device, dtype.name()),
+                    program: python.clone(),
+                    arguments: [&*self.script.to_string_lossy(), size, &self.python_device, dtype.name()]
+                        .map(String::from)
+                        .into(),
+                    dtype,
+                    ours: false,
+                }
+            }));
+        }
+        Ok(all)
+    }
+
+    fn measure(&self, size: &str, config: &ModelConfig, candidate: &Candidate) -> Vec<Row> {
+        let row = |work| Row {
+            size: size.into(),
+            work,
+            backend: candidate.name.clone(),
+            refused: None,
+            first: 0.0,
+            wall: 0.0,
+            cpu: 0.0,
+            tokens_per_second: 0.0,
+            share_of_bandwidth: None,
+            share_of_matrix_rate: None,
+        };
+        let refused = |work, why: String| Row { refused: Some(why), ..row(work) };
+        let mut peer = match Peer::start(&candidate.program, &candidate.arguments) {
+            Ok(peer) => peer,
+            Err(error) => return WORK.map(|work| refused(work, error.to_string())).into(),
+        };
+        let limits: Option<Limits> = if candidate.ours {
+            peer.ask("limits").ok().and_then(|answer| serde_json::from_str(&answer).ok())
+        } else {
+            None
+        };
+        let works = WORK.iter().filter(|work| candidate.ours || **work != "gtpo");
+        let once = |work: &'static str| match self.costs(&mut peer, work) {
+            Err(why) => refused(work, why),
+            Ok(costs) => {
+                let wall = median(costs[1..].iter().map(|cost| cost.wall).collect());
+                let shares = limits.map(|limits| shares(config, work, wall, candidate.dtype, limits));
+                Row {
+                    first: costs[0].wall,
+                    wall,
+                    cpu: median(costs[1..].iter().map(|cost| cost.cpu).collect()),
+                    tokens_per_second: Work::named(work).expect("a name of the table").tokens() as f64 / wall,
+                    share_of_bandwidth: shares.and_then(|shares| shares.0),
+                    share_of_matrix_rate: shares.and_then(|shares| shares.1),
+                    ..row(work)
+                }
+            }
+        };
+        works.copied().map(once).collect()
+    }
+
+    fn costs(&self, peer: &mut Peer, work: &str) -> Result<Vec<Cost>, String> {
+        (0..=self.rounds.max(1)).map(|_| peer.cost(work)).collect()
+    }
+}
+
+/// How near a work comes to the bandwidth or the matrix rate of its device, whichever bounds it.
+fn shares(
+    config: &ModelConfig,
+    work: &str,
+    wall: f64,
+    dtype: Type,
+    limits: Limits,
+) -> (Option<f64>, Option<f64>) {
+    let weights = multiplied(config) as f64;
+    let bytes = if dtype == Type::F32 { 4.0 } else { 2.0 };
+    let steps = turnwise_benches::workload::NEW as f64;
+    let tokens = (ROWS * COLUMNS) as f64;
+    match work {
+        "decode 1" | "decode 8" => (Some(weights * bytes * steps / wall / limits.bandwidth), None),
+        "loss" => (None, Some(2.0 * weights * tokens / wall / limits.rate)),
+        "train" => (None, Some(6.0 * weights * tokens / wall / limits.rate)),
+        _ => (None, None),
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| size | work | backend | tokens/s | wall | CPU | first | of bandwidth | of matrix rate |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    let percent = |share: Option<f64>| share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
+    let line = |row: &Row| {
+        let start = format!("| {} | {} | {} |", row.size, row.work, row.backend);
+        match &row.refused {
+            Some(why) => format!("{start} {why} | | | | | |\n"),
+            None => format!(
+                "{start} {:.1} | {:.3} s | {:.3} s | {:.1} s | {} | {} |\n",
+                row.tokens_per_second,
+                row.wall,
+                row.cpu,
+                row.first,
+                percent(row.share_of_bandwidth),
+                percent(row.share_of_matrix_rate)
+            ),
+        }
+    };
+    text.extend(rows.iter().map(line));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_the_part_of_the_limit_that_the_work_needs() {
+        let config = shape("135M").unwrap();
+        let weights = multiplied(&config) as f64;
+        let limits = Limits { bandwidth: weights * 4.0 * 128.0, rate: 6.0 * weights * 2048.0 };
+        assert_eq!(shares(&config, "decode 1", 2.0, Type::F32, limits).0, Some(0.5));
+        assert_eq!(shares(&config, "train", 4.0, Type::F32, limits).1, Some(0.25));
+    }
+}

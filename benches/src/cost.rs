@@ -1,0 +1,67 @@
+//! What work costs: wall time, processor time of all threads, and memory at its fullest.
+
+use std::fs;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+/// Seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// By the clock on the wall.
+    pub wall: f64,
+    /// By the processor, all threads of this process together.
+    pub cpu: f64,
+}
+
+/// User and system time so far, threads that have ended included. Linux counts in hundredths of a second.
+fn processor_time() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+    ticks as f64 / 100.0
+}
+
+/// What `work` cost.
+pub fn cost(work: impl FnOnce()) -> Cost {
+    let (started, before) = (Instant::now(), processor_time());
+    work();
+    Cost { wall: started.elapsed().as_secs_f64(), cpu: processor_time() - before }
+}
+
+/// The most memory that this process has held, in bytes; 0 where the system doesn't tell.
+pub fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// The middle one.
+///
+/// # Panics
+/// If there is none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_time_and_memory() {
+        let started = Instant::now();
+        let spent = cost(|| {
+            let before = processor_time();
+            while processor_time() < before + 0.02 {
+                assert!(started.elapsed().as_secs() < 60, "the processor's clock stands still");
+            }
+        });
+        assert!(spent.wall >= 0.01 && spent.cpu >= 0.02, "{spent:?}");
+        assert!(peak_memory() > 1 << 20);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+    }
+}

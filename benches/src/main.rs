@@ -1,0 +1,47 @@
+//! The same work on every backend, and beside PyTorch: what BENCHMARKS.md is filled from.
+
+mod backends;
+mod peers;
+mod picture;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// As in the binary that users run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures turnwise: on every backend that is compiled in, and beside PyTorch and transformers.
+#[derive(Parser)]
+#[command(name = "turnwise-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prefill, decode, loss, train step and GTPO step on every backend: a table, JSON and a picture
+    Backends(backends::Backends),
+    /// Decoding and training beside PyTorch, in turns
+    Peers(peers::Peers),
+    /// Does the work that stdin names, line by line, and answers with what it cost
+    Serve(serve::Serve),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Backends(command) => command.run(),
+        Command::Peers(command) => command.run(),
+        Command::Serve(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

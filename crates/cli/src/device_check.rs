@@ -1,0 +1,108 @@
+//! What a device can do on this machine, found out in a process of its own: a driver that crashes takes only that along.
+
+use std::fmt;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use turnwise_trainer::self_check::SelfCheck;
+
+/// What was found about a device.
+#[derive(Debug, Serialize)]
+pub(crate) struct Checked {
+    device: &'static str,
+    /// Element types, and how far its numbers are from the host's; none if it can't be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<SelfCheck>,
+    /// Why it can't be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// How long the check took. GPUs compile their kernels in it.
+    seconds: f64,
+}
+
+/// A driver that takes longer to answer hangs.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Checks a device that this binary has.
+pub(crate) fn of(device: &'static str) -> Checked {
+    let started = Instant::now();
+    let (found, error) = match ask(device) {
+        Ok(found) => (Some(found), None),
+        Err(error) => (None, Some(error)),
+    };
+    Checked { device, found, error, seconds: started.elapsed().as_secs_f64() }
+}
+
+fn ask(device: &str) -> Result<SelfCheck, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut child = Command::new(program)
+        .args(["doctor", "--check", device])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let ended = wait(&mut child)?;
+    // What a check says fits into a pipe.
+    let (out, said) = (read(child.stdout.take()), read(child.stderr.take()));
+    serde_json::from_str(&out).map_err(|_| reason(&said).unwrap_or(ended))
+}
+
+fn read(pipe: Option<impl Read>) -> String {
+    let mut text = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // Whatever came before a failure is all there is.
+        let _ = pipe.read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// How it ended; it is made to end if it doesn't.
+fn wait(child: &mut Child) -> Result<String, String> {
+    let started = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(format!("its check ended with {status}")),
+            Ok(None) if started.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("it did not answer within {} s", PATIENCE.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// The last line that isn't a hint: drivers talk before the error comes.
+fn reason(said: &str) -> Option<String> {
+    let line = said.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with(' '))?;
+    Some(line.to_string())
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.found, &self.error) {
+            (Some(found), _) => {
+                let types = found.dtypes.join(", ");
+                write!(f, "{}: {types}; checked in {:.1} s", self.device, self.seconds)
+            }
+            (None, Some(error)) => write!(f, "{}: {error}", self.device),
+            (None, None) => write!(f, "{}", self.device),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_with_the_error_is_the_reason() {
+        let said = "a driver talks\nno such library\n  hint: install it\n";
+        assert_eq!(reason(said).as_deref(), Some("no such library"));
+        assert_eq!(reason("\n"), None);
+    }
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch where python3 has it. Lies beside turnwise-bench and
+# serve.py (`just dist-cuda`) and needs the driver, no toolchain. Results: backends.{json,md,svg} in the folder `cuda`.
+# usage: bench-cuda.sh [further arguments of `turnwise-bench backends`]
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+peer=()
+if python3 -c "import torch, transformers, sys; sys.exit(not torch.cuda.is_available())" 2>/dev/null; then
+    peer=(--python python3 --python-device cuda --script "$here/serve.py")
+else
+    echo "python3 has no torch with CUDA and transformers: ours alone" >&2
+fi
+exec "$here/turnwise-bench" backends --devices cuda --sizes 8.4M,135M,0.5B,1.5B --dtypes f32,bf16 --out cuda \
+    "${peer[@]}" "$@"
