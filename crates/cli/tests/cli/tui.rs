@@ -69,7 +69,6 @@ fn a_run_is_shown_and_q_ends_it_as_ctrl_c_does() {
         assert_eq!(end, "status 1 restored True", "{key:?}");
         let (shown, after) = sent.split_once("\x1b[?1049l").expect("the first screen comes back");
         assert!(shown.contains("\x1b[?1049h") && shown.contains("right answers"));
-        assert!(shown.contains("once more stops at once"));
         assert!(after.contains("nothing is lost") && after.contains("hint: the same command"), "{after}");
         assert!(run.join("metrics.jsonl").exists());
     }
