@@ -227,6 +227,8 @@ impl Driver<'_> {
     fn turnwise(&self, core: usize, command: &str) -> Command {
         let mut process = Command::new("taskset");
         process.args(["-c", &core.to_string()]).arg(&self.binary).arg(command);
+        // Freed pages stay with the process: an eighth less CPU time where page faults are dear.
+        process.env("MIMALLOC_PURGE_DELAY", "-1");
         process
     }
 

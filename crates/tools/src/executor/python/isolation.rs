@@ -14,6 +14,7 @@ use super::config::Isolation;
 /// What a child says about itself before its first cell: the errno of each layer, 0 where it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Hello {
+    #[serde(flatten)]
     layers: Layers,
     /// Its own process id: 1 in a pid namespace of its own.
     pid: i32,

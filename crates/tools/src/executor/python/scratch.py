@@ -41,8 +41,7 @@ def allow_beneath(place, ruleset):
     for rights in (ACCESS | ACROSS_FOLDERS | TRUNCATE, ACCESS | ACROSS_FOLDERS, ACCESS):
         if code == errno.EINVAL:
             rule = PathBeneath(rights, parent)
-            arguments = (ctypes.c_long(ruleset), ctypes.c_long(PATH_BENEATH), ctypes.byref(rule), ctypes.c_long(0))
-            code = failed(libc.syscall(ctypes.c_long(SYS_LANDLOCK_ADD_RULE), *arguments))
+            code = failed(libc.syscall(SYS_LANDLOCK_ADD_RULE, ruleset, PATH_BENEATH, ctypes.addressof(rule), 0, 0))
     os.close(parent)
     return code
 

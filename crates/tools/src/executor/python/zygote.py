@@ -9,8 +9,7 @@ import fcntl, gc, importlib, random, resource, socket
 SYS_CLONE = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
 SYS_LANDLOCK_RESTRICT_SELF = 446
 CLONE_PARENT, CLONE_NEWNS, CLONE_NEWPID = 0x8000, 0x20000, 0x20000000
-PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 22, 38, 47
-PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 1, 22, 38, 2
 CAPABILITY_VERSION_3 = 0x20080522
 # The supervisor knows these exit statuses.
 OUT_OF_MEMORY, BROKEN = 71, 72
@@ -21,8 +20,14 @@ PRELOAD = (
     "statistics string textwrap time traceback typing unicodedata warnings zlib"
 ).split()
 
+libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+libc.syscall.argtypes = (ctypes.c_long,) * 6
+libc.capset.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+NO_CAPABILITIES = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+
+
 def prctl(option, first=0, second=None):
-    return failed(libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), second, None, None))
+    return failed(libc.prctl(option, first, second, None, None))
 
 
 class Program(ctypes.Structure):
@@ -38,33 +43,46 @@ def program(code):
     return loaded
 
 
+def restrict_self(settings):
+    """What children inherit, so that it costs them nothing. Keeps the errno of each layer."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    # All but the allow-list, which the zygote couldn't live with.
+    settings["no_seccomp"] = next(filter(None, map(filter_calls, settings["seccomp"][:-1])), 0)
+    settings["no_rlimits"] = set_limits(
+        {
+            resource.RLIMIT_AS: settings["base_bytes"] + settings["memory_bytes"],
+            resource.RLIMIT_FSIZE: settings["scratch_bytes"],
+            resource.RLIMIT_NOFILE: 64,
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_STACK: 8 << 20,
+        }
+    )
+
+
 def restrict(settings, ruleset, session):
     """Applies every layer that it can, and returns the errno of each (0: it holds)."""
-    layers = {"rlimits": set_limits(settings, session)}
+    # A belt for the case that the supervisor can't look. It counts whole seconds.
+    cpu = {} if session else {resource.RLIMIT_CPU: int(settings["cpu_seconds"]) + 3}
+    layers = {"rlimits": settings["no_rlimits"] or set_limits(cpu)}
     if settings["scratch_bytes"]:
         layers["scratch"] = settings["no_scratch"] or mount_scratch(settings["scratch_bytes"])
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    # The ambient ones go with the others.
+    libc.capset(*NO_CAPABILITIES)
     if ruleset:
-        layers["landlock"] = failed(libc.syscall(ctypes.c_long(SYS_LANDLOCK_RESTRICT_SELF), ctypes.c_long(ruleset), None))
-    for loaded in settings["seccomp"]:
-        layers["seccomp"] = prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded))
+        layers["landlock"] = failed(libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0, 0, 0, 0))
+    if settings["seccomp"]:
+        layers["seccomp"] = settings["no_seccomp"] or filter_calls(settings["seccomp"][-1])
     return layers
 
 
-def set_limits(settings, session):
-    limits = {
-        resource.RLIMIT_AS: settings["base_bytes"] + settings["memory_bytes"],
-        resource.RLIMIT_FSIZE: settings["scratch_bytes"],
-        resource.RLIMIT_NOFILE: 64,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_STACK: 8 << 20,
-    }
-    if not session:
-        # A belt for the case that the supervisor can't look. It counts whole seconds.
-        limits[resource.RLIMIT_CPU] = int(settings["cpu_seconds"]) + 3
+def filter_calls(loaded):
+    """The errno of installing a seccomp program, 0 if it holds."""
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded))
+
+
+def set_limits(limits):
+    """The errno of what failed, 0 if nothing did."""
     try:
         for name, value in limits.items():
             hard = resource.getrlimit(name)[1]
@@ -75,7 +93,7 @@ def set_limits(settings, session):
     return 0
 
 
-def become_child(settings, session, fds, ruleset):
+def become_child(settings, session, fds, ruleset, null):
     """Answers cells until killed. Never returns into the zygote's loop."""
     try:
         # The session of its own keeps signals to "my group" from the zygote and its siblings.
@@ -83,19 +101,16 @@ def become_child(settings, session, fds, ruleset):
         # Above the numbers that they move to, so that no move overwrites another.
         cell, output = (fcntl.fcntl(fd, fcntl.F_DUPFD, 16) for fd in fds)
         kept = fcntl.fcntl(ruleset, fcntl.F_DUPFD, 16) if ruleset else 0
-        null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.dup2(cell, 3)
         ruleset = kept and os.dup2(kept, 4)
         os.closerange(5, 256)
-        # Forking has seeded it from the system; the same code should give the same numbers in every execution.
-        random.seed(0)
         layers = restrict(settings, ruleset, session)
         if ruleset:
             os.close(ruleset)
-        send(3, {"layers": layers, "pid": os.getpid()})
+        send(3, dict(layers, pid=os.getpid()))
         while True:
             message = receive(3)
             if message is None:
@@ -109,14 +124,12 @@ def become_child(settings, session, fds, ruleset):
 
 
 def fork(flags):
-    """The pid in the parent, 0 in the child, minus errno on failure."""
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid = libc.syscall(ctypes.c_long(SYS_CLONE), ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None)
+    """The pid in the parent, 0 in the child, minus errno on failure.
+
+    Without the hooks of os.fork: they take locks from threads that don't exist here, and double what a fork costs.
+    """
+    pid = libc.syscall(SYS_CLONE, flags | signal.SIGCHLD, 0, 0, 0, 0)
     code = failed(pid)
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-    else:
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
     return -code if code else pid
 
 
@@ -128,10 +141,12 @@ def start(settings):
         importlib.import_module(name)
     for code in settings["warm_up"]:
         exec(code, {})
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     with open("/proc/self/statm") as statm:
         settings["base_bytes"] = int(statm.read().split()[0]) * resource.getpagesize()
+    restrict_self(settings)
     prepare()
+    # The same code should give the same numbers in every execution.
+    random.seed(0)
     gc.collect()
     gc.freeze()
 
@@ -148,6 +163,7 @@ def main():
     if settings["scratch_bytes"]:
         settings["no_scratch"] = prepare_scratch(settings["namespaces"], rulesets and rulesets[0])
     send(0, {"version": sys.version.split()[0]})
+    null = os.open(os.devnull, os.O_RDONLY)
     flags = CLONE_PARENT | (CLONE_NEWPID if settings["namespaces"] else 0)
     if settings["scratch_bytes"] and not settings["no_scratch"]:
         flags |= CLONE_NEWNS
@@ -160,7 +176,7 @@ def main():
             flags &= ~CLONE_NEWPID
             pid = fork(flags)
         if pid == 0:
-            become_child(settings, kind == b"s", fds, rulesets and rulesets[0])
+            become_child(settings, kind == b"s", fds, rulesets and rulesets[0], null)
         for fd in fds:
             os.close(fd)
         control.sendall(struct.pack("<i", pid))
