@@ -64,6 +64,10 @@ dist-cuda:
     size=$(stat -c %s dist/turnwise-bench)
     [ "$size" -lt $((60 << 20)) ] || { echo "dist/turnwise-bench: $((size >> 20)) MiB, more than 60" >&2; exit 1; }
 
+# libtorch from its PyPI wheel (6 GB) and target/tch/release/turnwise on top of it: `--device tch`
+setup-tch:
+    scripts/setup-tch.sh target/libtorch
+
 # What dist/ measures, on this machine
 bench-cuda *args:
     dist/bench-cuda.sh "$@"

@@ -78,25 +78,23 @@ impl Serve {
     }
 }
 
+/// Elements of a pass over memory: too many for any cache, and no more than every driver gives to one buffer.
+const PASS: usize = 1 << 25;
+/// Rows of the largest product that is tried.
+const SIDE: usize = 4096;
+
 /// What the device reaches with nothing else to do: bytes per second through memory, and operations per second in a
-/// product of large square matrices. Sizes grow until the work is long enough to be measured.
+/// product of square matrices, which grow until one takes long enough to be measured.
 fn limits(device: &Device, dtype: Type) -> serde_json::Value {
     let (dtype, size) = if dtype == Type::F32 { (DType::F32, 4.0) } else { (DType::BF16, 2.0) };
     let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Default, device).cast(dtype);
-    let mut length = 1 << 22;
-    let pass = loop {
-        let line = random([1, length]);
-        let seconds = seconds(&|| line.clone().add_scalar(1.0));
-        if seconds > 0.005 || length == 1 << 27 {
-            break 2.0 * size * length as f64 / seconds;
-        }
-        length *= 2;
-    };
+    let line = random([1, PASS]);
+    let pass = 2.0 * size * PASS as f64 / seconds(device, &|| line.clone().add_scalar(1.0));
     let mut side = 512;
     let rate = loop {
         let square = random([side, side]);
-        let seconds = seconds(&|| square.clone().matmul(square.clone()));
-        if seconds > 0.02 || side == 8192 {
+        let seconds = seconds(device, &|| square.clone().matmul(square.clone()));
+        if seconds > 0.02 || side == SIDE {
             break 2.0 * (side as f64).powi(3) / seconds;
         }
         side *= 2;
@@ -104,15 +102,19 @@ fn limits(device: &Device, dtype: Type) -> serde_json::Value {
     json!({ "bandwidth": pass, "rate": rate })
 }
 
-/// Median wall time of three, after one that warms up.
-fn seconds(work: &dyn Fn() -> Tensor<2>) -> f64 {
-    let once = || {
+/// Wall time of the work: the median of three, each long enough for a clock, after one that warms up.
+fn seconds(device: &Device, work: &dyn Fn() -> Tensor<2>) -> f64 {
+    let spent = |times: u32| {
         let spent = cost(|| {
-            // Reading one number waits for all of it.
-            work().slice([0..1, 0..1]).cast(DType::F32).into_data();
+            for _ in 0..times {
+                work();
+            }
+            // Not read back: a fused kernel may then compute only what is read.
+            device.sync().expect("the device has answered before");
         });
         spent.wall
     };
-    once();
-    median((0..3).map(|_| once()).collect())
+    spent(1);
+    let times = (0.02 / spent(1)).ceil().clamp(1.0, 1000.0) as u32;
+    median((0..3).map(|_| spent(times) / f64::from(times)).collect())
 }

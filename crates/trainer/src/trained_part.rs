@@ -59,3 +59,69 @@ pub fn precisions(device: &Device) -> Vec<Precision> {
         .map(|(precision, _)| precision)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use turnwise_model::{Heads, ModelConfig, RopeConfig, TokenBatch};
+
+    use super::*;
+
+    fn model(device: &Device) -> Transformer {
+        let config = ModelConfig {
+            vocab_size: 48,
+            hidden_size: 32,
+            intermediate_size: 64,
+            num_layers: 2,
+            heads: Heads {
+                query: 4,
+                key_value: 2,
+                dim: 8,
+                qkv_bias: false,
+                qk_norm: false,
+                sliding_window: None,
+            },
+            max_position: 64,
+            norm_eps: 1e-6,
+            rope: RopeConfig { theta: 10_000.0, scaling: None },
+            tied_embeddings: true,
+        };
+        Transformer::random(&config, 0, device)
+    }
+
+    fn scores(model: &Transformer) -> Vec<f32> {
+        let tokens: Vec<u32> = (0..16).map(|t| t * 7 % 48).collect();
+        let hidden = model.hidden(&TokenBatch::new(&[&tokens]));
+        model.logits(hidden).cast(DType::F32).into_data().try_into_vec().expect("scores were just cast")
+    }
+
+    #[test]
+    fn a_precision_is_computed_in_or_refused() {
+        let device_name = std::env::var("TURNWISE_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
+        let device = crate::backend::device(Some(&device_name)).unwrap();
+        let place = Place { device: device.clone(), device_name: device_name.clone(), git_commit: None };
+        let exact = scores(&model(&device));
+        for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+            let config = OptimizerConfig { precision, ..OptimizerConfig::default() };
+            let result = trained_part(model(&device), &config, 0, &place, None);
+            let has = precisions(&device).contains(&precision);
+            assert_eq!(has, result.is_ok(), "{precision:?}");
+            match result {
+                Ok(model) => {
+                    let gaps = scores(&model).into_iter().zip(&exact).map(|(a, b)| (a - b).abs());
+                    let gap = gaps.fold(0.0, f32::max);
+                    let rounds = precision != Precision::F32;
+                    assert!(gap < 0.05 && (gap > 0.0) == rounds, "{precision:?} is off by {gap}");
+                }
+                Err(error) => assert_eq!(
+                    error.to_string(),
+                    format!(
+                        "optimizer.precision = \"{}\" is not available on device \"{device_name}\"\n  hint: f32 is",
+                        precision.name()
+                    )
+                ),
+            }
+        }
+        // The software driver of the tests has none, so there the refusal is seen.
+        assert!(device_name != "wgpu" || !precisions(&device).contains(&Precision::Bf16));
+    }
+}
