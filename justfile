@@ -49,6 +49,10 @@ bench *args:
 bench-peers *args: bench-binary
     target/release/turnwise-bench peers --python "${PEERS:-python3}" "$@"
 
+# A whole GRPO and GTPO step beside TRL's, phase by phase; see benches/peers/grpo_step.py for what it needs
+bench-steps *args: build bench-binary
+    target/release/turnwise-bench steps "$@"
+
 # Prefill, decode, loss, train step and GTPO step on every backend of FEATURES: table, JSON and picture in target/backends
 bench-backends *args: bench-binary
     target/release/turnwise-bench backends "$@"

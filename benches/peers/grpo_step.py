@@ -1,8 +1,9 @@
 """A GRPO step in TRL, on the prompts that a run of benches/peers/grpo_step.toml had:
 
     python3 -m venv .venv-peers && .venv-peers/bin/pip install torch==2.15.0 transformers==5.23.0 trl==1.16.0 datasets==5.2.0
-    turnwise train benches/peers/grpo_step.toml --run runs/grpo-step && cat runs/grpo-step/times.jsonl
-    .venv-peers/bin/python benches/peers/grpo_step.py FOLDER runs/grpo-step
+    just bench-steps --python .venv-peers/bin/python --smollm2 models/SmolLM2-135M-Instruct
+
+It is called with the model's folder and the run's.
 
 Prints for each step the wall and CPU seconds and the peak of resident memory of rollout and training, as JSON. f32, no gradient
 checkpointing, no reference model; two threads, or OMP_NUM_THREADS of them. On a loaded machine take one: OpenMP's threads
@@ -21,7 +22,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-SAMPLES, NEW = 8, 64
+SAMPLES, NEW = 8, 128
 
 
 class Phase:

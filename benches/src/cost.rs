@@ -14,13 +14,9 @@ pub struct Cost {
     pub cpu: f64,
 }
 
-/// User and system time so far, threads that have ended included. Linux counts in hundredths of a second.
+/// Seconds of processor time so far; 0 where the system doesn't tell.
 fn processor_time() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
-    ticks as f64 / 100.0
+    turnwise_trainer::processor_time().map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// What `work` cost.

@@ -4,6 +4,7 @@ mod backends;
 mod peers;
 mod picture;
 mod serve;
+mod steps;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ enum Command {
     Backends(backends::Backends),
     /// Decoding and training beside PyTorch, in turns
     Peers(peers::Peers),
+    /// A whole step of GRPO and of GTPO beside TRL's, in turns, phase by phase
+    Steps(steps::Steps),
     /// Does the work that stdin names, line by line, and answers with what it cost
     Serve(serve::Serve),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Backends(command) => command.run(),
         Command::Peers(command) => command.run(),
+        Command::Steps(command) => command.run(),
         Command::Serve(command) => command.run(),
     };
     match done {

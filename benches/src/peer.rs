@@ -16,13 +16,8 @@ pub struct Peer {
 impl Peer {
     /// Starts a program; its stderr is ours.
     pub fn start<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[A]) -> io::Result<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
-            // As `turnwise train` sets it for itself.
-            .env("MIMALLOC_PURGE_DELAY", "-1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let to = child.stdin.take().expect("stdin is piped");
         let from = BufReader::new(child.stdout.take().expect("stdout is piped"));
         Ok(Self { child, to, from })

@@ -42,7 +42,7 @@ mod workers;
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Trial, evaluate};
 pub use optimizer::{Optimizer, Update};
-pub use phase::Spent;
+pub use phase::{Spent, processor_time};
 pub use policy::{ModelPolicy, generator};
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;

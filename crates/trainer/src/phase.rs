@@ -1,10 +1,11 @@
-//! What a phase of a run takes: wall time, and memory at its fullest.
+//! What a phase of a run takes: wall time, processor time, and memory at its fullest.
 
 use std::time::{Duration, Instant};
 
 /// A phase that has begun.
 pub(crate) struct Phase {
     clock: Instant,
+    cpu: Option<Duration>,
 }
 
 /// What a phase took; by default nothing.
@@ -12,6 +13,8 @@ pub(crate) struct Phase {
 pub struct Spent {
     /// Wall time.
     pub(crate) wall: Duration,
+    /// Processor time of all threads of this process, without that of tools. `None` where the system doesn't count.
+    pub(crate) cpu: Option<Duration>,
     /// Resident memory of this process at its fullest, in bytes, with what was there when the phase began. Of the whole
     /// process so far where the system doesn't let a process begin to count anew; `None` where it doesn't count.
     pub(crate) peak: Option<u64>,
@@ -22,12 +25,13 @@ impl Phase {
     pub(crate) fn begin() -> Self {
         // Linux: 5 sets the peak to what is resident now. Refused, or elsewhere, the peak of the process so far stays.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
-        Self { clock: Instant::now() }
+        Self { clock: Instant::now(), cpu: processor_time() }
     }
 
     /// What it took until now.
     pub(crate) fn spent(&self) -> Spent {
-        Spent { wall: self.clock.elapsed(), peak: peak() }
+        let cpu = processor_time().zip(self.cpu).map(|(now, then)| now.saturating_sub(then));
+        Spent { wall: self.clock.elapsed(), cpu, peak: peak() }
     }
 }
 
@@ -37,6 +41,14 @@ impl std::fmt::Display for Spent {
         let Some(peak) = self.peak else { return Ok(()) };
         write!(f, ", at most {:.2} GiB of memory", peak as f64 / (1_u64 << 30) as f64)
     }
+}
+
+/// User and system time of this process so far, in hundredths of a second, threads that have ended included.
+pub fn processor_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let behind_name = stat.rsplit(')').next()?.split_whitespace();
+    let ticks: u64 = behind_name.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(10 * ticks))
 }
 
 fn peak() -> Option<u64> {

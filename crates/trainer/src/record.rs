@@ -101,8 +101,8 @@ impl StepRecord {
             .collect()
     }
 
-    /// The step's line of `times.jsonl`: wall time of the phases in seconds and their peak of memory in
-    /// bytes, and wall time of every executed call in milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed.
+    /// The step's line of `times.jsonl`: wall and processor time of the phases in seconds and their peak of
+    /// memory in bytes, and wall time of every executed call in milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed.
     pub fn times(&self) -> Map<String, Value> {
         let calls = self.played.groups.iter().flatten().flat_map(|t| &t.turns).flat_map(|turn| &turn.calls);
         let calls = calls.filter_map(|call| match call {
@@ -115,6 +115,8 @@ impl StepRecord {
             "time_rollout": self.times.rollout.wall.as_secs_f64(),
             "time_score": self.times.score.as_secs_f64(),
             "time_train": self.times.train.wall.as_secs_f64(),
+            "cpu_rollout": self.times.rollout.cpu.map(|cpu| cpu.as_secs_f64()),
+            "cpu_train": self.times.train.cpu.map(|cpu| cpu.as_secs_f64()),
             "peak_rollout": self.times.rollout.peak,
             "peak_train": self.times.train.peak,
             "time_tool_cpu": executor.cpu_ms / 1e3,
