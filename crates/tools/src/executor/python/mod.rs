@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! supervisor (this process)        zygote (python3, one per worker)     child (one execution or session)
-//!   finds python3, probes layers     not root, new namespaces             rlimits, no_new_privs, landlock, seccomp
-//!   sends code, drains output        imports the library, then forks      runs cells under soft limits
-//!   watches clocks, kills, reaps     never runs model code                is the supervisor's own child
+//!   finds python3, probes layers     not root, new namespaces             no capabilities, landlock, seccomp
+//!   sends code, drains output        imports the library                  runs cells under soft limits
+//!   watches clocks, kills, reaps     rlimits, no_new_privs, then forks    is the supervisor's own child
 //! ```
+//! What children inherit costs them nothing, so all that a zygote can bear is its own; it never runs model code.
 //! What a child reports is advisory, because the code it runs could forge it. Exit statuses, signals, clocks and
 //! the bounds on output are the supervisor's own.
 
