@@ -12,6 +12,7 @@ mod checkpoint;
 mod config;
 mod error;
 pub mod family;
+mod head;
 mod host;
 mod linear;
 mod logprobs;
@@ -26,7 +27,7 @@ mod trainable;
 mod transformer;
 
 pub use adapter_file::{load_adapter, save_adapter};
-pub use backward::gradients;
+pub use backward::{add_gradients, gradients};
 pub use batch::TokenBatch;
 pub use build::parameter_id;
 pub use cache::KvCache;

@@ -1,6 +1,9 @@
 //! Log-probabilities of given tokens: the one place where logits of position `t - 1` meet token `t`.
 
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{
+    DType, Device, IndexingUpdateOp, Int, Tensor, TensorData,
+    activation::{log_softmax, softmax},
+};
 
 use crate::batch::TokenBatch;
 use crate::transformer::Transformer;
@@ -42,22 +45,23 @@ pub fn token_logprobs(
 }
 
 /// Answers a question from final hidden states. Only rows of wanted tokens reach the vocabulary, so prompts and tool
-/// output cost no logits; without a graph they do so in chunks, so that `[N, V]` is never whole.
+/// output cost no logits, and they do so in chunks, so that `[N, V]` is never whole. With a graph the chunks are all
+/// kept for its backward pass; [`gradients`](crate::gradients) keeps none.
 ///
 /// # Shapes
 /// - `hidden`: `[B·T, hidden]`, normalised
 pub(crate) fn answer(model: &Transformer, hidden: Tensor<2>, question: &Question<'_>) -> TokenLogprobs {
     let positions = Positions::of(question);
-    let (device, n) = (hidden.device(), positions.tokens.len());
-    if n == 0 {
+    let device = hidden.device();
+    if positions.tokens.is_empty() {
         return positions.place(None, None, question, &device);
     }
     let hidden = hidden.select(0, positions.sources(&device));
-    let size = if device.is_autodiff() { n } else { rows_per_chunk(model) };
+    let weight = model.vocabulary().val().cast(hidden.dtype());
     let (mut logprobs, mut entropies) = (Vec::new(), Vec::new());
-    for (start, length) in chunks(n, size) {
-        let tokens = &positions.tokens[start..start + length];
-        let (logprob, entropy) = chosen(model, hidden.clone().narrow(0, start, length), tokens, question);
+    for (start, length) in chunks(positions.tokens.len(), model.config().vocab_size) {
+        let logits = logits(hidden.clone().narrow(0, start, length), weight.clone(), question.temperature);
+        let (logprob, entropy) = chosen(logits, &positions.tokens[start..start + length], question);
         logprobs.push(logprob);
         entropies.extend(entropy);
     }
@@ -65,38 +69,67 @@ pub(crate) fn answer(model: &Transformer, hidden: Tensor<2>, question: &Question
     positions.place(Some(Tensor::cat(logprobs, 0)), entropies, question, &device)
 }
 
-/// Starts and lengths of pieces of at most `size`.
-pub(crate) fn chunks(count: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..count).step_by(size).map(move |start| (start, size.min(count - start)))
+/// Logits that exist at once: 48 MiB in f32.
+const CHUNK: usize = 3 << 22;
+/// Rows of logits that exist at once in any case. Each chunk brings a gradient of the whole vocabulary's weights, which
+/// fewer rows would not repay.
+const LEAST_ROWS: usize = 192;
+
+/// Starts and lengths of even pieces of `rows` rows of logits, each as large as may exist at once.
+pub(crate) fn chunks(rows: usize, vocabulary: usize) -> impl Iterator<Item = (usize, usize)> {
+    let pieces = rows.div_ceil((CHUNK / vocabulary).max(LEAST_ROWS)).max(1);
+    let size = rows.div_ceil(pieces).max(1);
+    (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
 }
 
-/// Logits that exist at once when they are made in chunks: 128 MiB in f32.
-const CHUNK: usize = 1 << 25;
-
-/// How many rows of hidden states reach the vocabulary together.
-pub(crate) fn rows_per_chunk(model: &Transformer) -> usize {
-    (CHUNK / model.config().vocab_size).max(1)
-}
-
-/// Log-probabilities of one token per row of hidden states, and the rows' entropies if asked for.
+/// Scores over the vocabulary, divided by the temperature.
 ///
 /// # Shapes
-/// - `hidden`: `[N, hidden]`, `tokens`: `N` → `[N]`, f32
+/// - `hidden`: `[N, hidden]`, `weight`: `[V, hidden]` → `[N, V]`, f32
+pub(crate) fn logits(hidden: Tensor<2>, weight: Tensor<2>, temperature: f64) -> Tensor<2> {
+    assert!(temperature > 0.0, "log-probabilities need a temperature above 0");
+    let logits = hidden.matmul(weight.transpose()).cast(DType::F32);
+    if temperature == 1.0 { logits } else { logits.div_scalar(temperature) }
+}
+
+/// Log-probabilities of one token per row of logits, and the rows' entropies if asked for.
+///
+/// # Shapes
+/// - `logits`: `[N, V]`, `tokens`: `N` → `[N]`, f32
 pub(crate) fn chosen(
-    model: &Transformer,
-    hidden: Tensor<2>,
+    logits: Tensor<2>,
     tokens: &[i32],
     question: &Question<'_>,
 ) -> (Tensor<1>, Option<Tensor<1>>) {
-    assert!(question.temperature > 0.0, "log-probabilities need a temperature above 0");
-    let device = hidden.device();
-    let logits = model.logits(hidden).cast(DType::F32);
-    let scaled = if question.temperature == 1.0 { logits } else { logits.div_scalar(question.temperature) };
-    let logp = log_softmax(scaled, 1);
+    let index = index(tokens, &logits.device());
+    let logp = log_softmax(logits, 1);
     let entropy =
         question.with_entropy.then(|| (logp.clone().exp() * logp.clone()).sum_dim(1).neg().squeeze_dim(1));
-    let logprob = logp.gather(1, index(tokens, &device).unsqueeze_dim(1));
-    (logprob.squeeze_dim(1), entropy)
+    (logp.gather(1, index.unsqueeze_dim(1)).squeeze_dim(1), entropy)
+}
+
+/// From slopes by log-probability and entropy to the slope by the logits:
+/// `∂logp(a)/∂l = onehot(a) - p` and `∂H/∂l = -p·(log p + H)`.
+///
+/// # Shapes
+/// - `logits`: `[N, V]`, without a graph; `tokens`: `N`; `slopes`: `[N]` each → `[N, V]`
+pub(crate) fn slope_by_logits(
+    logits: Tensor<2>,
+    tokens: &[i32],
+    (by_logprob, by_entropy): (Tensor<1>, Option<Tensor<1>>),
+) -> Tensor<2> {
+    let index = index(tokens, &logits.device()).unsqueeze_dim(1);
+    let by_logprob: Tensor<2> = by_logprob.unsqueeze_dim(1);
+    let slope = match by_entropy {
+        None => softmax(logits, 1) * by_logprob.clone().neg(),
+        Some(by_entropy) => {
+            let logp = log_softmax(logits, 1);
+            let p = logp.clone().exp();
+            let entropy = (p.clone() * logp.clone()).sum_dim(1).neg();
+            p * ((logp + entropy) * by_entropy.unsqueeze_dim(1) + by_logprob.clone()).neg()
+        }
+    };
+    slope.scatter(1, index, by_logprob, IndexingUpdateOp::Add)
 }
 
 fn index(values: &[i32], device: &Device) -> Tensor<1, Int> {
@@ -154,5 +187,33 @@ impl Positions {
             filled.reshape([rows, columns])
         };
         TokenLogprobs { logprobs: put(logprobs), entropies: question.with_entropy.then(|| put(entropies)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_logits_are_cut_evenly_and_never_more_than_may_exist() {
+        let check = |rows, vocabulary, expect: &[usize]| {
+            let pieces: Vec<_> = chunks(rows, vocabulary).collect();
+            let lengths: Vec<_> = pieces.iter().map(|piece| piece.1).collect();
+            assert_eq!(lengths, expect, "{rows} rows of {vocabulary}");
+            let mut at = 0;
+            for (start, length) in pieces {
+                assert_eq!(start, at);
+                assert!(length * vocabulary <= CHUNK.max(LEAST_ROWS * vocabulary));
+                at += length;
+            }
+            assert_eq!(at, rows);
+        };
+        check(1, 600, &[1]);
+        check(8192, 600, &[8192]);
+        check(1024, 49_152, &[256; 4]);
+        check(1020, 49_152, &[255; 4]);
+        check(1025, 49_152, &[205; 5]);
+        // Qwen's: 111 MiB at once where 2,048 rows would be 1.2 GiB.
+        check(2048, 151_936, &[187, 187, 187, 187, 187, 187, 187, 187, 187, 187, 178]);
     }
 }

@@ -121,11 +121,13 @@ impl Transformer {
     /// # Shapes
     /// - `hidden`: `[N, hidden]` → `[N, V]`
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        if let Some(head) = &self.lm_head {
-            return head.forward(hidden);
-        }
-        let weight = self.embed_tokens.weight.val().cast(hidden.dtype());
+        let weight = self.vocabulary().val().cast(hidden.dtype());
         hidden.matmul(weight.transpose())
+    }
+
+    /// The weights that logits are made with, `[V, hidden]`: the head's, or the embedding's if it has none.
+    pub(crate) fn vocabulary(&self) -> &Param<Tensor<2>> {
+        self.lm_head.as_ref().map_or(&self.embed_tokens.weight, |head| &head.weight)
     }
 
     pub(crate) fn embed(&self, batch: &TokenBatch, device: &Device) -> Tensor<2> {
