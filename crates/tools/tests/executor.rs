@@ -43,14 +43,6 @@ fn code_gives_what_it_prints_and_its_last_value() {
     check(&python, "x = 20\nx + 1", Ok, "", Some("21"), None);
     check(&python, "print('a')\n'é😀'", Ok, "a\n", Some("'é😀'"), None);
     check(&python, "None", Ok, "", None, None);
-    // Wherever the last statement begins.
-    check(&python, "x = 1; x", Ok, "", Some("1"), None);
-    check(&python, "max(\n1,\n2\n)\n# the end\n", Ok, "", Some("2"), None);
-    check(&python, "x = '''\n1\n'''", Ok, "", None, None);
-    check(&python, "if 1:\n  x = 2\nelse:\n  x = 3\nx", Ok, "", Some("2"), None);
-    check(&python, "x = \\\n5", Ok, "", None, None);
-    check(&python, "for i in range(2):\n  i\n", Ok, "", None, None);
-    check(&python, "x = 1\n x", Error, "", None, Some("IndentationError: unexpected indent"));
     check(&python, "def f():\n  return 1\nf()", Ok, "", Some("1"), None);
     check(
         &python,
@@ -102,6 +94,19 @@ fn code_gives_what_it_prints_and_its_last_value() {
         Some("Fraction(1, 2)"),
         None,
     );
+}
+
+#[test]
+fn the_last_value_is_found_wherever_its_statement_begins() {
+    let _alone = alone();
+    let python = start();
+    check(&python, "x = 1; x", Ok, "", Some("1"), None);
+    check(&python, "max(\n1,\n2\n)\n# the end\n", Ok, "", Some("2"), None);
+    check(&python, "x = '''\n1\n'''", Ok, "", None, None);
+    check(&python, "if 1:\n  x = 2\nelse:\n  x = 3\nx", Ok, "", Some("2"), None);
+    check(&python, "x = \\\n5", Ok, "", None, None);
+    check(&python, "for i in range(2):\n  i\n", Ok, "", None, None);
+    check(&python, "x = 1\n x", Error, "", None, Some("IndentationError: unexpected indent"));
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod model;
 mod parse;
 mod resume;
 mod rollout;
+mod run_folder;
+mod runs;
 mod score;
 mod setup;
 mod tui;

@@ -1,121 +1,11 @@
 //! Runs that are killed, stopped, damaged or continued, through the binary.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use crate::binary::{BINARY, Ran, arg, ran, root, turnwise};
-
-/// A small run with real tool calls: two steps between checkpoints, five in all.
-const SMALL: [&str; 14] = [
-    "train.steps=5",
-    "train.checkpoint_every=2",
-    "train.eval_every=2",
-    "rollout.groups=2",
-    "rollout.samples=2",
-    "rollout.max_turns=2",
-    "rollout.executor.python.workers=2",
-    "eval.tasks=2",
-    "env.arithmetic.train_tasks=16",
-    "env.arithmetic.held_out_tasks=4",
-    "shaping.alpha=0.5",
-    "loss.clip.beta=0.01",
-    "optimizer.minibatches=2",
-    "train.seed=3",
-];
-
-/// Runs in one folder, so that their directories can be compared.
-struct Runs {
-    folder: TempDir,
-}
-
-impl Runs {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, name: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
-        command.args(["train", "configs/tiny.toml", "--run", arg(&self.path(name))]).current_dir(root());
-        for set in SMALL {
-            command.args(["--set", set]);
-        }
-        command.args(more);
-        command
-    }
-
-    fn train(&self, name: &str, more: &[&str]) -> Ran {
-        ran(&mut self.command(name, more), "")
-    }
-
-    /// A process whose end nobody has to wait for.
-    fn start(&self, name: &str, more: &[&str]) -> Child {
-        let mut command = self.command(name, more);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().expect("the binary starts")
-    }
-
-    #[track_caller]
-    fn finishes(&self, name: &str, more: &[&str]) -> Ran {
-        let ran = self.train(name, more);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        ran
-    }
-}
-
-const OF_ITS_OWN: [&str; 6] =
-    ["times.jsonl", "log.txt", "curve.svg", "lock", "optimizer.bpk", "manifest.json"];
-
-/// Every file of a run that doesn't depend on the clock or on its own path, by name. Burn writes the optimizer's moments
-/// in any order; that they are right shows in the weights after them.
-fn record(run: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![run.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder of the run") {
-            let path = entry.expect("an entry").path();
-            let name = path.strip_prefix(run).expect("inside the run").display().to_string();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !OF_ITS_OWN.iter().any(|other| name.ends_with(other)) {
-                files.insert(name, std::fs::read(&path).expect("a file of the run"));
-            }
-        }
-    }
-    files
-}
-
-#[track_caller]
-fn same(run: &Path, reference: &Path) {
-    let (run, reference) = (record(run), record(reference));
-    let names = |record: &BTreeMap<String, Vec<u8>>| record.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&run), names(&reference));
-    for (name, bytes) in &run {
-        assert!(*bytes == reference[name], "{name} differs");
-    }
-}
-
-/// Steps in `metrics.jsonl` as it lies there, whatever happens to the process.
-fn steps(run: &Path) -> usize {
-    std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
-}
-
-/// Waits until something is true.
-#[track_caller]
-fn wait(what: &str, mut happened: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !happened() {
-        assert!(start.elapsed() < Duration::from_mins(1), "never: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
+use crate::binary::{ran, root};
+use crate::runs::{Runs, record, same, steps, wait};
 
 /// A sequence of numbers between 0 and 1 (SplitMix64): the moments of death differ, and are the same in every test.
 struct Moments(u64);
@@ -333,49 +223,6 @@ fn a_full_disk_damages_nothing() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
-    let ran = turnwise(&["train", "configs/tiny.toml", "--run", "/proc/run"], "");
-    ran.fails(1, &["/proc/run: cannot write: "]);
-}
-
-#[test]
-fn old_checkpoints_go_and_the_best_stays() {
-    let runs = Runs::new();
-    let keep = ["--set", "train.checkpoint_every=1", "--set", "train.keep=2", "--set", "train.keep_best=0"];
-    runs.finishes("a", &keep);
-    let names = |run: &str| {
-        let entries = std::fs::read_dir(runs.path(run).join("checkpoints")).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names("a"), ["step_00004", "step_00005"]);
-}
-
-#[test]
-fn a_learning_rate_that_breaks_the_weights_is_stopped_and_the_run_can_go_on() {
-    let runs = Runs::new();
-    let broken = runs.train("a", &["--set", "optimizer.lr=1e30"]);
-    assert_eq!(broken.code, Some(1), "{}", broken.stderr);
-    let last: Vec<&str> = broken.stderr.lines().rev().take(2).collect();
-    assert!(last[1].contains("guard non_finite stopped the run at step 1: NaN or infinity in "), "{last:?}");
-    assert!(last[1].ends_with("the weights"), "{last:?}");
-    assert!(last[0].starts_with("  hint: lower optimizer.lr"), "{last:?}");
-    let log = std::fs::read_to_string(runs.path("a/log.txt")).unwrap();
-    assert!(log.contains("guard non_finite at step 1"), "{log}");
-    let metrics = std::fs::read_to_string(runs.path("a/metrics.jsonl")).unwrap();
-    assert!(metrics.contains("\"guards\":[\"non_finite\"]"), "{metrics}");
-    assert_eq!(
-        std::fs::read_dir(runs.path("a/checkpoints")).unwrap().count(),
-        0,
-        "broken weights are not kept"
-    );
-    runs.finishes("a", &["--allow-changes"]);
-    assert_eq!(steps(&runs.path("a")), 5);
-}
-
-#[test]
 fn an_adapter_and_its_moments_survive_a_stop() {
     let runs = Runs::new();
     let lora = ["--set", "optimizer.lora.rank=2", "--set", "optimizer.lr=1e-2"];
@@ -399,45 +246,4 @@ fn an_adapter_and_its_moments_survive_a_kill() {
     let (after, finished) = ("goes on after step ", "finished already");
     assert!(on.stderr.contains(after) || on.stderr.contains(finished), "{}", on.stderr);
     same(&runs.path("a"), &runs.path("reference"));
-}
-
-#[test]
-fn sinks_hold_each_step_once_after_a_stop() {
-    let runs = Runs::new();
-    let sinks = ["--set", "sinks.tensorboard=true", "--set", "sinks.openmetrics=true"];
-    runs.finishes("a", &[&sinks[..], &["--set", "train.steps=3"]].concat());
-    runs.finishes("a", &sinks);
-    let metrics = std::fs::read_to_string(runs.path("a/metrics.prom")).unwrap();
-    assert!(metrics.contains("turnwise_step{run=\"a\"} 4\n") && metrics.ends_with("# EOF\n"), "{metrics}");
-    let events = std::fs::read(runs.path("a/tensorboard/events.out.tfevents.0.turnwise")).unwrap();
-    // The tag of a metric that every step has.
-    let tag = b"weight_norm";
-    assert_eq!(events.windows(tag.len()).filter(|window| window == tag).count(), 5);
-}
-
-#[test]
-fn a_model_that_cannot_fit_is_refused_with_the_numbers() {
-    let folder = crate::model::with_tokenizer();
-    let path = folder.path().join("config.json");
-    let config = std::fs::read_to_string(&path).unwrap();
-    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
-    config["hidden_size"] = (1 << 19).into();
-    config["intermediate_size"] = (1 << 19).into();
-    std::fs::write(&path, config.to_string()).unwrap();
-    let runs = Runs::new();
-    let refused = runs.train("a", &["--set", &format!("model={:?}", arg(folder.path()))]);
-    refused.fails(1, &["training needs at least ", "GiB of memory", "weights ", "moments ", "hint: "]);
-    assert!(!runs.path("a").exists(), "nothing is written");
-}
-
-#[test]
-fn a_guard_that_warns_lets_the_run_go_on() {
-    let runs = Runs::new();
-    let ran =
-        runs.finishes("a", &["--set", "guards.limits.logprob_gap=0", "--set", "guards.limits.window=2"]);
-    let told = ran.stderr.matches("guard drift at step 1: log-probabilities").count();
-    assert_eq!(told, 1, "said once while it lasts: {}", ran.stderr);
-    let stopped = runs.train("b", &["--set", "guards.limits.logprob_gap=0", "--set", "guards.drift=stop"]);
-    assert_eq!(stopped.code, Some(1), "{}", stopped.stderr);
-    assert!(runs.path("b/checkpoints/step_00001/manifest.json").exists(), "what was learnt is kept");
 }
