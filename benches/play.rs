@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokenizers::Tokenizer;
 use turnwise_envs::{Demonstration, Env, EnvConfig, Request, Response, Task};
 use turnwise_rollout::chat::{ChatFormat, ChatMl};
-use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, TurnEnd, play};
+use turnwise_rollout::{Completion, Game, Limits, Policy, PolicyError, TurnEnd, Turns, play};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor, Scripted};
 use turnwise_tools::{CallFormat, Executor, FormatName};
 use turnwise_trajectory::{Finish, TokenId};
@@ -34,16 +34,13 @@ impl Replay {
 }
 
 impl Policy for Replay {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        _end: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
-        let say = |context: &Context<'_>| {
+    fn serve(&mut self, turns: &Turns<'_>, _end: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        while let Some(context) = turns.take() {
             let tokens = self.0[&(context.task.to_string(), context.turn)].clone();
-            Completion { logprobs: vec![-0.5; tokens.len()], finish: Finish::EndOfTurn, tokens }
-        };
-        Ok(contexts.iter().map(say).collect())
+            let said = Completion { logprobs: vec![-0.5; tokens.len()], finish: Finish::EndOfTurn, tokens };
+            turns.answer(context.index, said);
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ mod engine;
 mod generate;
 mod rng;
 mod sampling;
+mod slot;
 mod stop;
 
 pub use generate::{Completion, Generator, Request};

@@ -88,7 +88,7 @@ pub fn evaluate(
     config: &EvalConfig,
     rewards: &RewardConfig,
     seed: u64,
-    progress: &mut dyn FnMut(usize, usize),
+    progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
     let tasks: Vec<&Task> = game.env.held_out().iter().take(config.tasks).collect();
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
@@ -114,7 +114,7 @@ impl Trial<'_> {
     pub fn run(
         &self,
         policy: &mut dyn FnMut() -> Box<dyn Policy>,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut dyn FnMut(&Task, &Trajectory, &ScoredTrajectory),
     ) -> Result<Evaluation, TrainError> {
         let Self { game, tasks, samples, rewards } = *self;

@@ -1,11 +1,12 @@
 //! The local model as a policy: one generator per worker, each with the cache of its own sequences.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::tensor::DType;
 use turnwise_model::{HostModel, Transformer};
-use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd};
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_rollout::{Completion, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
+use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
 use crate::workers;
@@ -58,39 +59,35 @@ fn hash(text: &str) -> u64 {
 }
 
 impl Policy for ModelPolicy {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        end: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
+    fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let workers = self.generators.len();
-        let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
-        let mut shares: Vec<(&mut Generator, Vec<usize>)> =
-            self.generators.iter_mut().map(|generator| (generator, Vec::new())).collect();
-        for (at, context) in contexts.iter().enumerate() {
-            shares[context.index % workers].1.push(at);
-        }
         let (seed, step) = (self.seed, self.step);
-        let completed = workers::run(shares, |(generator, share)| {
-            let requests: Vec<Request<'_>> = share
-                .iter()
-                .map(|&at| {
-                    let c = &contexts[at];
+        let generators: Vec<_> = self.generators.iter_mut().enumerate().collect();
+        workers::run(generators, |(at, generator)| {
+            let share = turns.share(at, workers);
+            let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
+            let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();
+            // While there is something to sample, nobody waits for a tool.
+            while let Some(handed) = share.take(generator.is_idle()) {
+                for index in handed.ended {
+                    generator.release(index as u64);
+                }
+                for c in handed.turns {
                     let id =
                         SequenceId { seed, step, task: hash(c.task), sample: c.sample, turn: c.turn as u32 };
-                    Request { key: c.index as u64, tokens: c.tokens, max_new: c.max_new, rng: id.rng() }
-                })
-                .collect();
-            let mut watches: Vec<_> = requests.iter().map(|_| end.watch()).collect();
-            let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
-            let turns = generator.complete_watched(&requests, &rule, &mut ends);
-            share.into_iter().zip(turns).collect::<Vec<_>>()
+                    let (key, rng) = (c.index as u64, id.rng());
+                    generator.submit(Request { key, tokens: &c.tokens, max_new: c.max_new, rng });
+                    watches.insert(key, end.watch());
+                }
+                let mut ends = |key: u64, token: TokenId| {
+                    watches.get_mut(&key).is_some_and(|watch| watch.sampled(token).is_some())
+                };
+                for (key, turn) in generator.step(&rule, &mut ends) {
+                    let Turn { tokens, logprobs, finish } = turn;
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish });
+                }
+            }
         });
-        let mut all: Vec<_> = completed.into_iter().flatten().collect();
-        all.sort_by_key(|(at, _)| *at);
-        Ok(all
-            .into_iter()
-            .map(|(_, turn)| Completion { tokens: turn.tokens, logprobs: turn.logprobs, finish: turn.finish })
-            .collect())
+        Ok(())
     }
 }

@@ -87,7 +87,7 @@ impl Trainer {
     pub fn step(
         &mut self,
         step: usize,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRecord, TrainError> {
         let phase = Phase::begin();
         let (tasks, played) = self.rollout(step, progress)?;
@@ -126,7 +126,7 @@ impl Trainer {
     fn rollout(
         &self,
         step: usize,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<(Vec<Task>, Played), TrainError> {
         let (rollout, train) = (&self.config.rollout, &self.config.train);
         let all = self.setup.env.train();

@@ -32,25 +32,21 @@ impl<'a> Speaker<'a> {
 }
 
 impl Policy for Speaker<'_> {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        _: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
-        let complete = |context: &Context<'_>| {
+    fn serve(&mut self, turns: &Turns<'_>, _: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        while let Some(context) = turns.take() {
             let owner = (context.task.to_string(), context.sample);
             assert_eq!(self.indices.entry(context.index).or_insert(owner.clone()), &owner, "an index moved");
-            let key = (owner.0, owner.1, context.turn);
-            assert!(self.shown.insert(key, context.tokens.to_vec()).is_none(), "a turn was asked for twice");
             let mut completion = (self.says)(context.task, context.sample, context.turn);
+            let key = (owner.0, owner.1, context.turn);
+            assert!(self.shown.insert(key, context.tokens).is_none(), "a turn was asked for twice");
             if completion.tokens.len() > context.max_new {
                 completion.tokens.truncate(context.max_new);
                 completion.logprobs.truncate(context.max_new);
                 completion.finish = Finish::Length;
             }
-            completion
-        };
-        Ok(contexts.iter().map(complete).collect())
+            turns.answer(context.index, completion);
+        }
+        Ok(())
     }
 }
 
