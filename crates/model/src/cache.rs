@@ -85,10 +85,13 @@ impl KvCache {
         for (mine, theirs) in self.layers.iter_mut().zip(part.layers) {
             let Some((keys, values)) = theirs else { continue };
             let (old_keys, old_values) = mine.take().unwrap_or_else(|| {
-                let zeros = || Tensor::zeros([self.lengths.len() * capacity, self.width], (&keys.device(), keys.dtype()));
+                let zeros = || {
+                    Tensor::zeros([self.lengths.len() * capacity, self.width], (&keys.device(), keys.dtype()))
+                };
                 (zeros(), zeros())
             });
-            let write = |old: Tensor<2>, new| old.select_assign(0, rows.clone(), new, IndexingUpdateOp::Assign);
+            let write =
+                |old: Tensor<2>, new| old.select_assign(0, rows.clone(), new, IndexingUpdateOp::Assign);
             *mine = Some((write(old_keys, keys), write(old_values, values)));
         }
         for (&slot, length) in slots.iter().zip(part.lengths) {

@@ -30,7 +30,13 @@ pub(crate) struct Seat<'a> {
 
 impl<'a> Seat<'a> {
     /// A trajectory before its first turn.
-    pub(crate) fn new(task: &'a Task, group: usize, sample: u32, prompt: &[TokenId], game: &Game<'_>) -> Self {
+    pub(crate) fn new(
+        task: &'a Task,
+        group: usize,
+        sample: u32,
+        prompt: &[TokenId],
+        game: &Game<'_>,
+    ) -> Self {
         let full = prompt.len() >= game.limits.tokens;
         let trajectory = Trajectory {
             task: task.id.clone(),

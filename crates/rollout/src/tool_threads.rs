@@ -85,11 +85,7 @@ impl Game<'_> {
         Event::Ran { seat, outputs, state }
     }
 
-    fn respond(
-        &self,
-        request: &Request<'_>,
-        state: Option<&mut State>,
-    ) -> Result<ToolOutput, ExecutorFault> {
+    fn respond(&self, request: &Request<'_>, state: Option<&mut State>) -> Result<ToolOutput, ExecutorFault> {
         match (self.env.respond(request), state) {
             (Response::Run(program), Some(state)) => state.run(self.executor, &program),
             (Response::Run(program), None) => self.executor.run(&program),

@@ -109,8 +109,12 @@ impl Engine {
 /// One pass over all slots of a cache.
 fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
     let hidden = model.extend(&TokenBatch::new(next), cache);
-    let scores: Vec<f32> =
-        model.logits(hidden).cast(DType::F32).into_data().try_into_vec().expect("logits were just cast to f32");
+    let scores: Vec<f32> = model
+        .logits(hidden)
+        .cast(DType::F32)
+        .into_data()
+        .try_into_vec()
+        .expect("logits were just cast to f32");
     let rows = scores.chunks_exact(model.config().vocab_size);
     rows.zip(next).map(|(row, tokens)| (!tokens.is_empty()).then(|| row.to_vec())).collect()
 }

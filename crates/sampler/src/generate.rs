@@ -72,10 +72,9 @@ impl Generator {
         Self { engine, sampling, slots, at_once: usize::MAX, waiting, steps: 0 }
     }
 
-    /// The same with caches for at most so many sequences at a time, at least one.
-    #[must_use]
-    pub fn at_once(self, sequences: usize) -> Self {
-        Self { at_once: sequences.max(1), ..self }
+    /// Gives caches to at most so many sequences at a time, at least one, from the next step on.
+    pub fn bound(&mut self, sequences: usize) {
+        self.at_once = sequences.max(1);
     }
 
     /// Steps that computed anything so far. A step gives at most one token to each sequence.
@@ -203,7 +202,7 @@ impl Generator {
             self.free(last.expect("at least one sequence is held"));
         }
         let held = self.sequences().count();
-        let wanted = self.waiting.len().min(self.at_once - held);
+        let wanted = self.waiting.len().min(self.at_once.saturating_sub(held));
         let free = self.slots.len() - held;
         if wanted > free {
             self.engine.add(wanted - free);
@@ -254,8 +253,7 @@ impl Generator {
     /// once. Returns the slots that wait for one that reads their beginning in this step.
     fn share_beginnings(&mut self) -> Vec<usize> {
         let empty = |slot: &Slot| slot.held.is_empty() && slot.turn.is_some();
-        let fresh: Vec<usize> =
-            self.sequences().filter(|(_, slot)| empty(slot)).map(|(at, _)| at).collect();
+        let fresh: Vec<usize> = self.sequences().filter(|(_, slot)| empty(slot)).map(|(at, _)| at).collect();
         let (mut leading, mut postponed) = (Vec::<usize>::new(), Vec::new());
         for at in fresh {
             let tokens_of = |at: usize| {

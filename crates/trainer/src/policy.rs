@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::tensor::DType;
-use turnwise_model::{HostModel, Transformer};
+use turnwise_model::{HostModel, ModelConfig, Transformer};
 use turnwise_rollout::{Completion, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
 use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
+use crate::cache_budget::CacheBudget;
 use crate::workers;
 
 /// Random streams of evaluations never meet those of training steps.
@@ -17,6 +18,10 @@ const EVALUATION: u64 = u64::MAX;
 /// Samples turns from a model. Trajectories are dealt to workers by their index, so a trajectory stays with its cache.
 pub struct ModelPolicy {
     generators: Vec<Generator>,
+    config: ModelConfig,
+    /// Bytes of a number in its caches.
+    element: u64,
+    cache: CacheBudget,
     seed: u64,
     step: u64,
 }
@@ -24,7 +29,21 @@ pub struct ModelPolicy {
 impl ModelPolicy {
     /// A policy for one play. `seed` and `step` name its random streams; the model must not track gradients.
     pub fn new(model: &Transformer, sampling: Sampling, workers: usize, seed: u64, step: u64) -> Self {
-        Self { generators: generators(model, sampling, workers.max(1)), seed, step }
+        let (config, device) = (model.config().clone(), model.device());
+        let generators = generators(model, sampling, workers.max(1));
+        let cache = CacheBudget::new(None, &device);
+        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step }
+    }
+
+    /// The same with another bound on its caches than the machine's memory.
+    #[must_use]
+    pub fn within(self, cache: CacheBudget) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Forward passes so far, those of all workers.
+    pub fn steps(&self) -> usize {
+        self.generators.iter().map(Generator::steps).sum()
     }
 
     /// A policy for evaluations: the random streams of [`crate::evaluate()`], on as many workers as the device is
@@ -60,10 +79,12 @@ fn hash(text: &str) -> u64 {
 
 impl Policy for ModelPolicy {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
-        let workers = self.generators.len();
+        let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
+        let workers = self.generators.len().min(fit);
         let (seed, step) = (self.seed, self.step);
-        let generators: Vec<_> = self.generators.iter_mut().enumerate().collect();
+        let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         workers::run(generators, |(at, generator)| {
+            generator.bound(fit / workers + usize::from(at < fit % workers));
             let share = turns.share(at, workers);
             let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
             let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();

@@ -10,6 +10,7 @@ use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
 use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory, Turn};
 
+use crate::cache_budget::CacheBudget;
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::learner::{PolicyStats, Split, policy_gradient};
@@ -71,6 +72,11 @@ impl Trainer {
     /// Trajectories of a step that plays.
     pub fn trajectories_per_step(&self) -> usize {
         self.config.rollout.groups * self.config.rollout.samples
+    }
+
+    /// Memory for the keys and values of its rollouts.
+    pub(crate) fn cache_budget(&self) -> CacheBudget {
+        CacheBudget::new(self.config.rollout.cache_mib, &self.model().device())
     }
 
     /// What the policy plays with.
@@ -136,7 +142,8 @@ impl Trainer {
             .collect();
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);
-        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64);
+        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)
+            .within(self.cache_budget());
         let refs: Vec<&Task> = tasks.iter().collect();
         let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
         Ok((tasks, played))

@@ -116,7 +116,11 @@ impl HostModel {
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
         let mut rows: Vec<(Row, u32)> = Vec::new();
         for (feed, (tokens, cache)) in feeds.iter_mut().enumerate() {
-            cache.reserve(self.layers.len(), tokens.len(), self.config.heads.key_value * self.config.heads.dim);
+            cache.reserve(
+                self.layers.len(),
+                tokens.len(),
+                self.config.heads.key_value * self.config.heads.dim,
+            );
             let positions = cache.length..;
             rows.extend(positions.zip(*tokens).map(|(position, &token)| (Row { feed, position }, token)));
         }

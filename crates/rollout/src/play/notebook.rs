@@ -2,11 +2,14 @@
 
 use turnwise_envs::{Arithmetic, ArithmeticConfig, Env, EnvError, Request, Response, Task};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
-use turnwise_tools::{FormatName, ToolSpec};
+use turnwise_tools::{FormatName, ToolSpec, observation};
 use turnwise_trajectory::{CallRecord, Finish};
 
 use super::*;
+use crate::chat::ChatFormat;
+use crate::limits::Limits;
 use crate::testing::chat;
+use crate::turn_end::TurnEnd;
 
 /// Runs what the policy writes as it is.
 struct Notebook(Arithmetic);

@@ -151,8 +151,7 @@ impl Policy for RemotePolicy {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..self.endpoint.parallel.max(1)).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..self.endpoint.parallel.max(1)).map(|_| scope.spawn(work)).collect();
             workers.into_iter().map(|worker| worker.join().expect("a request thread panicked")).collect()
         })
     }
