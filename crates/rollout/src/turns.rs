@@ -85,6 +85,7 @@ impl<'a> Turns<'a> {
 
     pub(crate) fn end(&self, index: usize) {
         self.desk().ended.push(index);
+        self.changed.notify_all();
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk<'a>> {
@@ -93,7 +94,7 @@ impl<'a> Turns<'a> {
 }
 
 impl<'a> Share<'_, 'a> {
-    /// All that is there for this share by now. If that is no turn, waits for one if told to. None if there are no more.
+    /// All that is there for this share by now. If that is nothing, waits if told to. None if there are no more turns.
     pub fn take(&self, wait: bool) -> Option<Handed<'a>> {
         let mine = |index: &usize| index % self.of == self.at;
         let mut desk = self.turns.desk();
@@ -103,8 +104,8 @@ impl<'a> Share<'_, 'a> {
             }
             let turns: Vec<Context<'a>> =
                 desk.ready.extract_if(.., |index, _| mine(index)).map(|(_, context)| context).collect();
-            if !turns.is_empty() || !wait {
-                let ended = desk.ended.extract_if(.., |index| mine(index)).collect();
+            let ended: Vec<usize> = desk.ended.extract_if(.., |index| mine(index)).collect();
+            if !(wait && turns.is_empty() && ended.is_empty()) {
                 return Some(Handed { turns, ended });
             }
             desk = self.turns.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@
 //! another layout. Here a weight is read once per step, from where it lies. The numbers are those of
 //! [`Transformer::extend`] up to rounding; what is trained stays on the backend.
 
+mod attend;
 mod cache;
 mod cpu;
 mod kernels;
@@ -18,9 +19,10 @@ use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::rope::{Angles, attention_gain};
 use crate::transformer::Transformer;
+use attend::Attend;
 pub use cache::HostCache;
 use cpu::Cpu;
-use kernels::{Attend, Matrix, add, norm, swiglu};
+use kernels::{Matrix, add, norm, swiglu};
 
 /// Tokens that go through the layers together while a prompt or an observation is read.
 const ROWS: usize = 96;
