@@ -164,7 +164,9 @@ impl<'p> Leader<'_, 'p> {
             let state = Some(seat.lend_state());
             self.tools.run(work(calls, state));
         } else {
-            calls.into_iter().for_each(|call| self.tools.run(work(vec![call], None)));
+            for call in calls {
+                self.tools.run(work(vec![call], None));
+            }
         }
         Ok(())
     }

@@ -113,8 +113,9 @@ impl Generator {
     /// Forgets a sequence: its cache goes to the next one.
     pub fn release(&mut self, key: u64) {
         self.waiting.remove(&key);
-        let at = self.slot_of(key);
-        at.into_iter().for_each(|at| self.free(at));
+        if let Some(at) = self.slot_of(key) {
+            self.free(at);
+        }
     }
 
     /// Samples one more token for each sequence that has a turn and a cache, and returns the turns that ended by it.
@@ -163,7 +164,9 @@ impl Generator {
         let rows: HashMap<u64, usize> = requests.iter().enumerate().map(|(row, r)| (r.key, row)).collect();
         let others: Vec<u64> =
             self.sequences().map(|(_, slot)| slot.key).filter(|key| !rows.contains_key(key)).collect();
-        others.into_iter().for_each(|key| self.release(key));
+        for key in others {
+            self.release(key);
+        }
         for request in requests {
             self.submit(Request { rng: request.rng.clone(), ..*request });
         }

@@ -51,7 +51,9 @@ impl WithSimd for Attend<'_> {
                 *score = (*score - max).exp();
                 total += *score;
             }
-            scores.iter_mut().for_each(|score| *score /= total);
+            for score in &mut scores {
+                *score /= total;
+            }
             out.fill(0.0);
             let (fours, rest) = scores.split_at(seen / AT_ONCE * AT_ONCE);
             let (value_fours, value_rest) = values.split_at(fours.len() * width);
