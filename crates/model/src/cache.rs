@@ -77,11 +77,8 @@ impl KvCache {
         let capacity = self.capacity.max(part.capacity);
         self.grow(capacity);
         part.grow(capacity);
-        let device = |layers: &[Option<(Tensor<2>, Tensor<2>)>]| {
-            layers.iter().flatten().next().map(|(keys, _)| keys.device())
-        };
-        let Some(device) = device(&part.layers) else { return };
-        let rows = slot_rows(slots, capacity, capacity, &device);
+        let Some((keys, _)) = part.layers.iter().flatten().next() else { return };
+        let rows = slot_rows(slots, capacity, capacity, &keys.device());
         for (mine, theirs) in self.layers.iter_mut().zip(part.layers) {
             let Some((keys, values)) = theirs else { continue };
             let (old_keys, old_values) = mine.take().unwrap_or_else(|| {

@@ -66,7 +66,7 @@ pub fn play(
         let turns = &turns;
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
-            Leader { game, seats, turns, tools, progress, ended: 0 }.lead(events)
+            Leader { game, seats, turns, tools, progress, ended: 0 }.lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);
@@ -120,7 +120,7 @@ struct Leader<'s, 'p> {
 
 impl<'p> Leader<'_, 'p> {
     /// Plays until all trajectories have ended, or the policy has left.
-    fn lead(mut self, events: Receiver<Event>) -> Result<Vec<Seat<'p>>, PolicyError> {
+    fn lead(mut self, events: &Receiver<Event>) -> Result<Vec<Seat<'p>>, PolicyError> {
         self.report();
         for at in 0..self.seats.len() {
             self.go_on(at);

@@ -26,11 +26,6 @@ impl CacheBudget {
         Self { bytes: configured.or_else(half), configured: configured.is_some() }
     }
 
-    /// Bytes, if there is a bound.
-    pub fn bytes(self) -> Option<u64> {
-        self.bytes
-    }
-
     /// How many sequences of up to `longest` tokens fit, with numbers of `element` bytes.
     ///
     /// # Errors

@@ -152,7 +152,7 @@ impl Policy for RemotePolicy {
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..self.endpoint.parallel.max(1)).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().map(|worker| worker.join().expect("a request thread panicked")).collect()
+            workers.into_iter().try_for_each(|worker| worker.join().expect("a request thread panicked"))
         })
     }
 }
