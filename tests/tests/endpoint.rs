@@ -16,7 +16,7 @@ use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_token
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{Evaluation, Setup, Trial, evaluate, tokenizer};
+use turnwise_trainer::{CacheBudget, Evaluation, Setup, Trial, evaluate, tokenizer};
 use turnwise_trajectory::{Finish, Message, Role, Trajectory};
 
 /// A server on a free port. It is too busy for every fifth request.
@@ -149,7 +149,16 @@ fn a_server_plays_as_its_model_plays() {
     let setup =
         Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
             .unwrap();
-    let local = evaluate(&model, &setup.game(), &config.eval, &config.reward, 0, &mut |_, _| {}).unwrap();
+    let local = evaluate(
+        &model,
+        &setup.game(),
+        &config.eval,
+        &config.reward,
+        0,
+        CacheBudget::new(None, &device()),
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(remote, local, "greedy play is the same, turn by turn");
     assert!(local.accuracy > 0.2 && local.turns > 2.0, "{local:?}");
 

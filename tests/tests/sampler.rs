@@ -138,6 +138,59 @@ fn a_group_s_prompt_is_read_once_and_its_sequences_go_their_own_ways() {
 }
 
 #[test]
+fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
+    let model = model(6).valid();
+    // Beginnings that several have in common, and lengths of their own.
+    let prompts: Vec<Vec<u32>> = (0..10)
+        .map(|i| (0..40).map(|t| t * 3 + i / 4).chain(0..1 + 5 * (i % 4)).map(|t| t % 50).collect())
+        .collect();
+    let (turns, max_new) = (3, |i: usize| 4 + 3 * (i % 4));
+    let alone = |engine: usize, i: usize| -> Vec<Completion> {
+        let generator = &mut generators(&model, Sampling::default())[engine];
+        let mut tokens = prompts[i].clone();
+        let mut play = |turn| {
+            let request = request(i as u32, turn, &tokens, max_new(i));
+            let said = generator.complete(&[request], &NO_STOP).remove(0);
+            tokens.extend(said.tokens.iter().chain(&[i as u32, 9, 9]));
+            said
+        };
+        (0..turns).map(&mut play).collect()
+    };
+    for (engine, bound) in [(0, 20), (0, 3), (1, 20), (1, 3), (1, 1)] {
+        let generator = &mut generators(&model, Sampling::default())[engine];
+        generator.bound(bound);
+        let (mut tokens, mut said) = (prompts.clone(), vec![Vec::new(); prompts.len()]);
+        // When each has a turn: one after the other at first, and again a while after its last one.
+        let mut due: Vec<(usize, usize)> = (0..prompts.len()).map(|i| (2 * (i / 2), i)).collect();
+        let mut step = 0;
+        while !due.is_empty() || !generator.is_idle() {
+            for (_, i) in due.extract_if(.., |(at, _)| *at <= step) {
+                generator.submit(request(i as u32, said[i].len() as u32, &tokens[i], max_new(i)));
+            }
+            for (key, turn) in generator.step(&NO_STOP, &mut |_, _| false) {
+                let i = key as usize;
+                tokens[i].extend(turn.tokens.iter().chain(&[i as u32, 9, 9]));
+                said[i].push(turn);
+                if said[i].len() < turns as usize {
+                    due.push((step + 1 + 2 * (i % 3), i));
+                } else {
+                    generator.release(key);
+                }
+            }
+            step += 1;
+        }
+        for (i, said) in said.iter().enumerate() {
+            for (turn, alone) in said.iter().zip(alone(engine, i)) {
+                assert_eq!(turn.tokens, alone.tokens, "engine {engine}, room for {bound}, sequence {i}");
+                let tolerance = if engine == 0 { 1e-5 } else { 0.0 };
+                assert!(max_abs_diff(&turn.logprobs, &alone.logprobs) <= tolerance);
+            }
+            assert_eq!(said.len(), turns as usize);
+        }
+    }
+}
+
+#[test]
 fn a_watched_turn_ends_behind_the_token_that_ends_it_and_no_other_turn_does() {
     let model = model(5).valid();
     let prompts: Vec<Vec<u32>> = (0..3_u32).map(|i| vec![i, i + 1, i + 2]).collect();

@@ -49,16 +49,70 @@ impl KvCache {
     pub fn keep(&self, slots: &[usize]) -> Self {
         let mut kept = self.clone();
         kept.lengths = slots.iter().map(|&slot| self.lengths[slot]).collect();
-        let rows: Vec<i32> = slots
-            .iter()
-            .flat_map(|slot| (0..self.capacity).map(move |t| (slot * self.capacity + t) as i32))
-            .collect();
         for layer in kept.layers.iter_mut().flatten() {
-            let rows =
-                Tensor::<1, Int>::from_data(TensorData::new(rows.clone(), [rows.len()]), &layer.0.device());
+            let rows = slot_rows(slots, self.capacity, self.capacity, &layer.0.device());
             *layer = (layer.0.clone().select(0, rows.clone()), layer.1.clone().select(0, rows));
         }
         kept
+    }
+
+    /// Adds empty slots behind the others.
+    pub fn add(&mut self, slots: usize) {
+        self.lengths.resize(self.lengths.len() + slots, 0);
+        for (keys, values) in self.layers.iter_mut().flatten() {
+            for cache in [keys, values] {
+                let room =
+                    Tensor::zeros([slots * self.capacity, self.width], (&cache.device(), cache.dtype()));
+                *cache = Tensor::cat(vec![cache.clone(), room], 0);
+            }
+        }
+    }
+
+    /// Writes the slots of a part that [`Self::keep`] gave back to where they were, with what has come to them since.
+    ///
+    /// # Panics
+    /// If the part holds another number of slots.
+    pub fn put(&mut self, slots: &[usize], mut part: Self) {
+        assert_eq!(slots.len(), part.lengths.len(), "one place for each slot");
+        let capacity = self.capacity.max(part.capacity);
+        self.grow(capacity);
+        part.grow(capacity);
+        let Some((keys, _)) = part.layers.iter().flatten().next() else { return };
+        let rows = slot_rows(slots, capacity, capacity, &keys.device());
+        for (mine, theirs) in self.layers.iter_mut().zip(part.layers) {
+            let Some((keys, values)) = theirs else { continue };
+            let (old_keys, old_values) = mine.take().unwrap_or_else(|| {
+                let zeros = || {
+                    Tensor::zeros([self.lengths.len() * capacity, self.width], (&keys.device(), keys.dtype()))
+                };
+                (zeros(), zeros())
+            });
+            let write =
+                |old: Tensor<2>, new| old.select_assign(0, rows.clone(), new, IndexingUpdateOp::Assign);
+            *mine = Some((write(old_keys, keys), write(old_values, values)));
+        }
+        for (&slot, length) in slots.iter().zip(part.lengths) {
+            self.lengths[slot] = length;
+        }
+    }
+
+    /// Gives a slot what another holds of its first `length` tokens.
+    ///
+    /// # Panics
+    /// If the other holds fewer.
+    pub fn copy(&mut self, from: usize, to: usize, length: usize) {
+        assert!(length <= self.lengths[from], "a slot gives what it holds");
+        for layer in &mut self.layers {
+            let Some((keys, values)) = layer.take() else { continue };
+            let rows = |slot| slot_rows(&[slot], self.capacity, length, &keys.device());
+            let (source, target) = (rows(from), rows(to));
+            let write = |cache: Tensor<2>| {
+                let part = cache.clone().select(0, source.clone());
+                cache.select_assign(0, target.clone(), part, IndexingUpdateOp::Assign)
+            };
+            *layer = Some((write(keys), write(values)));
+        }
+        self.lengths[to] = length;
     }
 
     /// Makes room for `extra[slot]` more tokens and returns where the pass will write and what it will read.
@@ -126,6 +180,9 @@ impl KvCache {
 
     fn grow(&mut self, capacity: usize) {
         let (slots, old) = (self.lengths.len(), self.capacity);
+        if capacity == old {
+            return;
+        }
         for (keys, values) in self.layers.iter_mut().flatten() {
             for cache in [keys, values] {
                 let whole = cache.clone().reshape([slots, old, self.width]);
@@ -136,6 +193,14 @@ impl KvCache {
         }
         self.capacity = capacity;
     }
+}
+
+/// The rows of the first `length` tokens of some slots.
+fn slot_rows(slots: &[usize], capacity: usize, length: usize, device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> =
+        slots.iter().flat_map(|slot| (0..length).map(move |t| (slot * capacity + t) as i32)).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
 /// Where one forward pass writes into the cache and how far it looks.

@@ -2,17 +2,25 @@
 //! a tool says is appended to exactly the tokens before it.
 
 pub mod chat;
+mod game;
 mod limits;
+mod messages;
 mod observe;
 mod play;
 mod policy;
 pub mod remote;
+mod seat;
 mod state;
 #[cfg(test)]
 mod testing;
+mod tool_threads;
 mod turn_end;
+mod turns;
 
+pub use game::Game;
 pub use limits::Limits;
-pub use play::{Game, Played, offer, opening, outputs, play};
+pub use messages::{offer, opening, outputs};
+pub use play::{Played, play};
 pub use policy::{Completion, Context, Policy, PolicyError};
 pub use turn_end::{TurnEnd, TurnWatch};
+pub use turns::{Handed, Share, Turns};

@@ -3,11 +3,12 @@
 use turnwise_trajectory::{Finish, TokenId};
 
 use crate::turn_end::TurnEnd;
+use crate::turns::Turns;
 
 /// A trajectory at the point where its next turn begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Context<'a> {
-    /// Names the trajectory in this play: the same over all its turns, unlike any other's.
+    /// Names the trajectory in this play: the same over all its turns, unlike any other's. Tasks follow each other in it.
     pub index: usize,
     /// The task's id.
     pub task: &'a str,
@@ -16,7 +17,7 @@ pub struct Context<'a> {
     /// Index of the turn to sample, from 0.
     pub turn: usize,
     /// All tokens so far.
-    pub tokens: &'a [TokenId],
+    pub tokens: Vec<TokenId>,
     /// At most this many tokens may be sampled; at least 1.
     pub max_new: usize,
 }
@@ -37,12 +38,10 @@ pub struct Completion {
 #[error("{0}")]
 pub struct PolicyError(pub String);
 
-/// Samples the next turn of each trajectory.
+/// Samples turns of trajectories, of any number of them at a time.
 pub trait Policy {
-    /// One completion per context, in order. What ends a turn belongs to it.
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        end: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError>;
+    /// Takes turns and answers each, until there are no more. Which turns are ready at what moment depends on how long
+    /// tools took, so what is sampled for a turn may depend on its context only. `end` says what ends a turn and
+    /// belongs to it.
+    fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError>;
 }

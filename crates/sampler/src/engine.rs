@@ -20,11 +20,11 @@ impl Engine {
         }
     }
 
-    /// Empty caches for so many sequences.
-    pub(crate) fn reset(&mut self, count: usize) {
+    /// Adds empty slots behind the others.
+    pub(crate) fn add(&mut self, count: usize) {
         match self {
-            Self::Tensor { model, cache } => *cache = KvCache::new(model.config(), count),
-            Self::Host { slots, .. } => *slots = vec![HostCache::default(); count],
+            Self::Tensor { cache, .. } => cache.add(count),
+            Self::Host { slots, .. } => slots.resize(slots.len() + count, HostCache::default()),
         }
     }
 
@@ -38,6 +38,14 @@ impl Engine {
         }
     }
 
+    /// Forgets what a slot holds, and gives its memory back where a slot has memory of its own.
+    pub(crate) fn clear(&mut self, slot: usize) {
+        match self {
+            Self::Tensor { cache, .. } => cache.truncate(slot, 0),
+            Self::Host { slots, .. } => slots[slot] = HostCache::default(),
+        }
+    }
+
     /// Forgets what a slot holds behind its first `length` tokens.
     pub(crate) fn truncate(&mut self, slot: usize, length: usize) {
         match self {
@@ -46,18 +54,12 @@ impl Engine {
         }
     }
 
-    /// Whether a slot can be copied.
-    pub(crate) fn copies(&self) -> bool {
-        matches!(self, Self::Host { .. })
-    }
-
-    /// Gives one slot a copy of what another holds.
-    ///
-    /// # Panics
-    /// If slots can't be copied.
-    pub(crate) fn copy(&mut self, from: usize, to: usize) {
-        let Self::Host { slots, .. } = self else { panic!("slots of a tensor are not copied one by one") };
-        slots[to] = slots[from].clone();
+    /// Gives one slot a copy of the first `length` tokens of what another holds.
+    pub(crate) fn copy(&mut self, from: usize, to: usize, length: usize) {
+        match self {
+            Self::Tensor { cache, .. } => cache.copy(from, to, length),
+            Self::Host { slots, .. } => slots[to] = slots[from].beginning(length),
+        }
     }
 
     /// How many tokens of each of `count` sequences to feed at once while prompts are read.
@@ -65,7 +67,7 @@ impl Engine {
         // Rows of a tensor are padded to the longest; the host cuts its work up itself.
         const TOKENS: usize = 8192;
         match self {
-            Self::Tensor { .. } => (TOKENS / count).max(1),
+            Self::Tensor { .. } => (TOKENS / count.max(1)).max(1),
             Self::Host { .. } => usize::MAX,
         }
     }
@@ -74,15 +76,26 @@ impl Engine {
     pub(crate) fn feed(&mut self, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
         match self {
             Self::Tensor { model, cache } => {
-                let hidden = model.extend(&TokenBatch::new(next), cache);
-                let scores: Vec<f32> = model
-                    .logits(hidden)
-                    .cast(DType::F32)
-                    .into_data()
-                    .try_into_vec()
-                    .expect("logits were just cast to f32");
-                let rows = scores.chunks_exact(model.config().vocab_size);
-                rows.zip(next).map(|(row, tokens)| (!tokens.is_empty()).then(|| row.to_vec())).collect()
+                // Rows are padded to the longest, so a few that read a prompt go by themselves.
+                let reading: Vec<usize> = (0..next.len()).filter(|&slot| next[slot].len() > 1).collect();
+                if reading.is_empty() || reading.len() * 2 > next.len() {
+                    return extend(model, cache, next);
+                }
+                let mut part = cache.keep(&reading);
+                let fed: Vec<&[TokenId]> = reading.iter().map(|&slot| next[slot]).collect();
+                let read = extend(model, &mut part, &fed);
+                cache.put(&reading, part);
+                let others: Vec<&[TokenId]> =
+                    next.iter().map(|tokens| if tokens.len() > 1 { &[][..] } else { tokens }).collect();
+                let mut scores = if others.iter().any(|tokens| !tokens.is_empty()) {
+                    extend(model, cache, &others)
+                } else {
+                    vec![None; next.len()]
+                };
+                for (slot, row) in reading.into_iter().zip(read) {
+                    scores[slot] = row;
+                }
+                scores
             }
             Self::Host { model, slots } => {
                 let mut feeds: Vec<(&[u32], &mut HostCache)> = next.iter().copied().zip(slots).collect();
@@ -91,4 +104,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// One pass over all slots of a cache.
+fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
+    let hidden = model.extend(&TokenBatch::new(next), cache);
+    let scores: Vec<f32> = model
+        .logits(hidden)
+        .cast(DType::F32)
+        .into_data()
+        .try_into_vec()
+        .expect("logits were just cast to f32");
+    let rows = scores.chunks_exact(model.config().vocab_size);
+    rows.zip(next).map(|(row, tokens)| (!tokens.is_empty()).then(|| row.to_vec())).collect()
 }

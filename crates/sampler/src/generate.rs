@@ -1,6 +1,11 @@
-//! Batched generation. The cache of a sequence is kept between its turns: only the observation is fed in.
+//! Generation of turns for many sequences, each at its own place. The cache of a sequence is kept between its turns: only
+//! the observation is fed in.
+//!
+//! A turn is submitted when it is ready and sampled token by token, together with all others that are there at the
+//! moment. Of the caches there are at most so many at a time; sequences beyond them wait in the order of their keys. What
+//! is sampled for a sequence depends on none of this.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use turnwise_model::{HostModel, KvCache, Transformer};
@@ -8,14 +13,18 @@ use turnwise_trajectory::{Finish, TokenId};
 
 use crate::engine::Engine;
 use crate::rng::SequenceRng;
-use crate::sampling::{Sampling, sample};
+use crate::sampling::Sampling;
+use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
+
+/// Tokens in common that are worth waiting one step for, to copy instead of computing them.
+const WORTH: usize = 16;
 
 /// One sequence to continue.
 pub struct Request<'a> {
     /// Names the sequence: the same over all its turns, unlike any other's.
     pub key: u64,
-    /// All tokens so far. What an earlier request of the same key held and sampled must be its beginning.
+    /// All tokens so far. What an earlier request of the same key held and sampled is not computed again.
     pub tokens: &'a [TokenId],
     /// At most this many tokens are sampled.
     pub max_new: usize,
@@ -38,26 +47,108 @@ pub struct Completion {
 pub struct Generator {
     engine: Engine,
     sampling: Sampling,
-    /// Key of the sequence in each slot, and the tokens whose keys and values the slot holds.
-    slots: Vec<(u64, Vec<TokenId>)>,
+    /// Slots of the cache. One without a sequence is free.
+    slots: Vec<Option<Slot>>,
+    at_once: usize,
+    /// Turns of sequences that have no slot yet, by key.
+    waiting: BTreeMap<u64, Pending>,
+    steps: usize,
 }
 
 impl Generator {
     /// A generator with an empty cache. The model must not track gradients (`model.valid()`).
     pub fn new(model: Transformer, sampling: Sampling) -> Self {
         let cache = KvCache::new(model.config(), 0);
-        Self { engine: Engine::Tensor { model: Box::new(model), cache }, sampling, slots: Vec::new() }
+        Self::of(Engine::Tensor { model: Box::new(model), cache }, sampling)
     }
 
     /// A generator that computes on the host: the fast way on a CPU backend.
     pub fn on_host(model: Arc<HostModel>, sampling: Sampling) -> Self {
-        Self { engine: Engine::Host { model, slots: Vec::new() }, sampling, slots: Vec::new() }
+        Self::of(Engine::Host { model, slots: Vec::new() }, sampling)
+    }
+
+    fn of(engine: Engine, sampling: Sampling) -> Self {
+        let (slots, waiting) = (Vec::new(), BTreeMap::new());
+        Self { engine, sampling, slots, at_once: usize::MAX, waiting, steps: 0 }
+    }
+
+    /// Gives caches to at most so many sequences at a time, at least one, from the next step on.
+    pub fn bound(&mut self, sequences: usize) {
+        self.at_once = sequences.max(1);
+    }
+
+    /// Steps that computed anything so far. A step gives at most one token to each sequence.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Whether there is nothing to compute.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.sequences().all(|(_, slot)| slot.turn.is_none())
+    }
+
+    /// Takes a turn to be sampled from the next step on.
+    ///
+    /// # Panics
+    /// If a turn of the same sequence is being sampled, or it holds no token, or would exceed the model's context.
+    pub fn submit(&mut self, request: Request<'_>) {
+        let Request { key, tokens, max_new, rng } = request;
+        assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
+        let context = self.engine.config().max_position;
+        assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
+        let turn = Pending::new(tokens, max_new, rng);
+        let Some(at) = self.slot_of(key) else {
+            let twice = self.waiting.insert(key, turn);
+            assert!(twice.is_none(), "every sequence has a key of its own");
+            return;
+        };
+        let slot = self.slots[at].as_mut().expect("the slot was just found");
+        assert!(slot.turn.is_none(), "every sequence has a key of its own");
+        let keep = slot.common(tokens);
+        slot.held.truncate(keep);
+        slot.turn = Some(turn);
+        self.engine.truncate(at, keep);
+    }
+
+    /// Forgets a sequence: its cache goes to the next one.
+    pub fn release(&mut self, key: u64) {
+        self.waiting.remove(&key);
+        if let Some(at) = self.slot_of(key) {
+            self.free(at);
+        }
+    }
+
+    /// Samples one more token for each sequence that has a turn and a cache, and returns the turns that ended by it.
+    /// `ends` is told every token as it's sampled, with the key of its sequence, and says whether the turn ends behind it.
+    pub fn step(
+        &mut self,
+        stop: &StopRule<'_>,
+        ends: &mut dyn FnMut(u64, TokenId) -> bool,
+    ) -> Vec<(u64, Completion)> {
+        self.admit();
+        let scores = self.feed();
+        let mut finished = Vec::new();
+        for (slot, scores) in self.slots.iter_mut().zip(scores) {
+            let (Some(slot), Some(scores)) = (slot, scores) else { continue };
+            // A prompt may take several steps to read.
+            if !slot.rest().is_empty() {
+                continue;
+            }
+            let key = slot.key;
+            let turn = slot.turn.as_mut().expect("only turns are fed");
+            let finish = turn.go_on(&scores, &self.sampling, stop, &mut |token| ends(key, token));
+            if let Some(finish) = finish {
+                let turn = slot.turn.take().expect("it was just sampled for");
+                finished.push((key, turn.completion(finish)));
+            }
+        }
+        finished
     }
 
     /// Continues every request by one turn. Slots of sequences that are not among the requests are given up.
     ///
     /// # Panics
-    /// If two requests have the same key, or one holds no token, or a sequence would exceed the model's context.
+    /// As [`Generator::submit`].
     pub fn complete(&mut self, requests: &[Request<'_>], stop: &StopRule<'_>) -> Vec<Completion> {
         self.complete_watched(requests, stop, &mut |_, _| false)
     }
@@ -70,140 +161,123 @@ impl Generator {
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
     ) -> Vec<Completion> {
-        if requests.is_empty() {
+        let rows: HashMap<u64, usize> = requests.iter().enumerate().map(|(row, r)| (r.key, row)).collect();
+        let others: Vec<u64> =
+            self.sequences().map(|(_, slot)| slot.key).filter(|key| !rows.contains_key(key)).collect();
+        for key in others {
+            self.release(key);
+        }
+        for request in requests {
+            self.submit(Request { rng: request.rng.clone(), ..*request });
+        }
+        let mut turns: Vec<Option<Completion>> = requests.iter().map(|_| None).collect();
+        while !self.is_idle() {
+            for (key, turn) in self.step(stop, &mut |key, token| ends(rows[&key], token)) {
+                turns[rows[&key]] = Some(turn);
+            }
+        }
+        turns.into_iter().map(|turn| turn.expect("every turn ends")).collect()
+    }
+
+    /// The sequences that have a slot.
+    fn sequences(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        self.slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)))
+    }
+
+    fn slot_of(&self, key: u64) -> Option<usize> {
+        self.sequences().find(|(_, slot)| slot.key == key).map(|(at, _)| at)
+    }
+
+    fn free(&mut self, at: usize) {
+        self.slots[at] = None;
+        self.engine.clear(at);
+    }
+
+    /// Gives slots to sequences that wait, in the order of their keys.
+    fn admit(&mut self) {
+        if self.waiting.is_empty() {
+            return self.compact();
+        }
+        let held = self.sequences().count();
+        if held >= self.at_once && self.sequences().all(|(_, slot)| slot.turn.is_none()) {
+            // Everybody who has a cache is elsewhere. The last of them will read its sequence again.
+            let last = self.sequences().max_by_key(|(_, slot)| slot.key).map(|(at, _)| at);
+            self.free(last.expect("at least one sequence is held"));
+        }
+        let held = self.sequences().count();
+        let wanted = self.waiting.len().min(self.at_once.saturating_sub(held));
+        let free = self.slots.len() - held;
+        if wanted > free {
+            self.engine.add(wanted - free);
+            self.slots.resize_with(held + wanted, || None);
+        }
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_none()).take(wanted) {
+            let (key, turn) = self.waiting.pop_first().expect("as many wait as are wanted");
+            *slot = Some(Slot { key, held: Vec::new(), turn: Some(turn) });
+        }
+    }
+
+    /// Drops free slots once they are more than half: rows of a tensor are computed whether anybody needs them or not.
+    fn compact(&mut self) {
+        let held: Vec<usize> = self.sequences().map(|(at, _)| at).collect();
+        if !held.is_empty() && held.len() * 2 <= self.slots.len() {
+            self.engine.keep(&held);
+            self.slots.retain(Option::is_some);
+        }
+    }
+
+    /// Feeds each turn what its cache lacks, and returns the scores behind the last token, slot by slot.
+    fn feed(&mut self) -> Vec<Option<Vec<f32>>> {
+        let postponed = self.share_beginnings();
+        let reading = self.sequences().filter(|(_, slot)| slot.rest().len() > 1).count();
+        let chunk = self.engine.prefill(reading);
+        let next: Vec<Vec<TokenId>> = self
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(at, slot)| {
+                let rest = slot.as_ref().filter(|_| !postponed.contains(&at)).map_or(&[][..], Slot::rest);
+                rest[..rest.len().min(chunk)].to_vec()
+            })
+            .collect();
+        if next.iter().all(Vec::is_empty) {
             return Vec::new();
         }
-        self.assign_slots(requests);
-        let mut logits = self.prefill(requests);
-        let mut rngs: Vec<SequenceRng> = requests.iter().map(|r| r.rng.clone()).collect();
-        let mut turns: Vec<Completion> = requests
-            .iter()
-            .map(|_| Completion { tokens: Vec::new(), logprobs: Vec::new(), finish: Finish::Length })
-            .collect();
-        let mut active: Vec<bool> = requests.iter().map(|r| r.max_new > 0).collect();
-        while active.iter().any(|&a| a) {
-            for row in 0..turns.len() {
-                if !active[row] {
-                    continue;
-                }
-                let turn = &mut turns[row];
-                let drawn = sample(&logits[row], &self.sampling, &mut rngs[row]);
-                turn.tokens.push(drawn.token);
-                turn.logprobs.push(drawn.logprob);
-                let finish = stop.check(&turn.tokens, requests[row].max_new);
-                // A turn that ends by itself doesn't need to be stopped.
-                let stopped = ends(row, drawn.token).then_some(Finish::StopString);
-                if let Some(finish) = finish.filter(|f| *f == Finish::EndOfTurn).or(stopped).or(finish) {
-                    turn.finish = finish;
-                    active[row] = false;
-                }
-            }
-            if active.iter().any(|&a| a) {
-                let next: Vec<&[TokenId]> = turns
-                    .iter()
-                    .zip(&active)
-                    .map(|(turn, &go)| if go { &turn.tokens[turn.tokens.len() - 1..] } else { &[] })
-                    .collect();
-                for (logits, new) in logits.iter_mut().zip(self.feed(&next)) {
-                    *logits = new.unwrap_or_default();
-                }
+        for (slot, tokens) in self.slots.iter_mut().zip(&next) {
+            if let Some(slot) = slot {
+                slot.held.extend_from_slice(tokens);
             }
         }
-        turns
+        self.steps += 1;
+        self.engine.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
-    /// Gives each request its old slot, or a new one; row `i` of the cache is request `i` from here on.
-    fn assign_slots(&mut self, requests: &[Request<'_>]) {
-        let old: HashMap<u64, usize> =
-            self.slots.iter().enumerate().map(|(slot, (key, _))| (*key, slot)).collect();
-        let known: Vec<Option<usize>> = requests.iter().map(|r| old.get(&r.key).copied()).collect();
-        let unchanged =
-            known.len() == self.slots.len() && known.iter().enumerate().all(|(i, k)| *k == Some(i));
-        if !unchanged {
-            if known.iter().all(Option::is_some) {
-                let kept: Vec<usize> = known.iter().flatten().copied().collect();
-                self.engine.keep(&kept);
-                self.slots = kept.iter().map(|&slot| self.slots[slot].clone()).collect();
-            } else {
-                // A play starts all its sequences together, so a new one among old ones is rare: start over.
-                self.engine.reset(requests.len());
-                self.slots = requests.iter().map(|r| (r.key, Vec::new())).collect();
+    /// Gives each sequence that has an empty slot what another slot holds of its beginning: a group's prompt is read
+    /// once. Returns the slots that wait for one that reads their beginning in this step.
+    fn share_beginnings(&mut self) -> Vec<usize> {
+        let empty = |slot: &Slot| slot.held.is_empty() && slot.turn.is_some();
+        let fresh: Vec<usize> = self.sequences().filter(|(_, slot)| empty(slot)).map(|(at, _)| at).collect();
+        let (mut leading, mut postponed) = (Vec::<usize>::new(), Vec::new());
+        for at in fresh {
+            let tokens_of = |at: usize| {
+                let slot: Option<&Slot> = self.slots[at].as_ref();
+                slot.and_then(|slot| slot.turn.as_ref()).expect("a fresh slot has a turn").tokens()
+            };
+            let tokens = tokens_of(at);
+            let held = self.sequences().map(|(from, slot)| (slot.common(tokens), from)).max();
+            let (held, from) = held.expect("at least its own slot");
+            let read = leading.iter().map(|&other| common(tokens_of(other), tokens)).max().unwrap_or(0);
+            if read >= held + WORTH {
+                postponed.push(at);
+                continue;
+            }
+            leading.push(at);
+            if held >= WORTH {
+                let beginning = tokens[..held].to_vec();
+                self.engine.copy(from, at, held);
+                self.slots[at].as_mut().expect("a fresh slot is taken").held = beginning;
             }
         }
-        let mut keys: Vec<u64> = self.slots.iter().map(|(key, _)| *key).collect();
-        keys.sort_unstable();
-        assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "every sequence has a key of its own");
-    }
-
-    /// Feeds what each request holds beyond its slot, and returns the logits behind its last token, row by row.
-    fn prefill(&mut self, requests: &[Request<'_>]) -> Vec<Vec<f32>> {
-        for (row, request) in requests.iter().enumerate() {
-            let held = &self.slots[row].1;
-            let limit = self.engine.config().max_position;
-            assert!(!request.tokens.is_empty(), "a sequence to continue has at least one token");
-            assert!(
-                request.tokens.len() + request.max_new <= limit,
-                "the caller keeps sequences within the context"
-            );
-            let same = held.iter().zip(request.tokens).take_while(|(a, b)| a == b).count();
-            // At least one token must be fed: its logits are what sampling starts from.
-            let keep = same.min(request.tokens.len() - 1);
-            self.engine.truncate(row, keep);
-            self.slots[row].1.truncate(keep);
-        }
-        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); requests.len()];
-        let twins = self.twins(requests);
-        let chunk = self.engine.prefill(requests.len());
-        loop {
-            let next: Vec<&[TokenId]> = requests
-                .iter()
-                .zip(&self.slots)
-                .zip(&twins)
-                .map(|((request, (_, held)), twin)| {
-                    let rest = &request.tokens[held.len()..];
-                    if twin.is_some() { &[] } else { &rest[..rest.len().min(chunk)] }
-                })
-                .collect();
-            if next.iter().all(|tokens| tokens.is_empty()) {
-                break;
-            }
-            for (logits, new) in logits.iter_mut().zip(self.feed(&next)) {
-                if let Some(new) = new {
-                    *logits = new;
-                }
-            }
-        }
-        for (row, twin) in twins.iter().enumerate() {
-            if let Some(twin) = *twin {
-                self.engine.copy(twin, row);
-                let (held, scores) = (self.slots[twin].1.clone(), logits[twin].clone());
-                self.slots[row].1 = held;
-                logits[row] = scores;
-            }
-        }
-        logits
-    }
-
-    /// For each request an earlier one with the same tokens, if both slots are empty: a group's prompt is read once.
-    fn twins(&self, requests: &[Request<'_>]) -> Vec<Option<usize>> {
-        if !self.engine.copies() {
-            return vec![None; requests.len()];
-        }
-        let mut seen: HashMap<&[TokenId], usize> = HashMap::new();
-        let mut twins = Vec::with_capacity(requests.len());
-        for (row, request) in requests.iter().enumerate() {
-            let fresh = self.slots[row].1.is_empty();
-            let first = if fresh { *seen.entry(request.tokens).or_insert(row) } else { row };
-            twins.push((first != row).then_some(first));
-        }
-        twins
-    }
-
-    /// Feeds tokens (none for idle rows) and returns the scores behind the last one of each row that got any.
-    fn feed(&mut self, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
-        for ((_, held), tokens) in self.slots.iter_mut().zip(next) {
-            held.extend_from_slice(tokens);
-        }
-        self.engine.feed(next)
+        postponed
     }
 }

@@ -1,4 +1,4 @@
-//! Logits to tokens: batched generation with a key-value cache that survives between turns.
+//! Logits to tokens: continuous batching with a bounded key-value cache that survives between turns.
 //!
 //! **The rule of log-probabilities.** A recorded log-probability is `log_softmax(logits / temperature)` at the sampled
 //! token, in f32, before top-k, top-p or min-p cut anything away. At temperature 0 (greedy) it is taken at
@@ -8,6 +8,7 @@ mod engine;
 mod generate;
 mod rng;
 mod sampling;
+mod slot;
 mod stop;
 
 pub use generate::{Completion, Generator, Request};

@@ -60,26 +60,24 @@ fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
             kept.truncate(how.top_k);
         }
     }
-    let weight = |i: usize| f64::from(scaled[i] - max).exp();
-    let mut total: f64 = kept.iter().map(|&i| weight(i)).sum();
+    let mut weights: Vec<f64> = kept.iter().map(|&i| f64::from(scaled[i] - max).exp()).collect();
+    let mut total: f64 = weights.iter().sum();
     if how.top_p < 1.0 {
         let goal = how.top_p * total;
         let mut sum = 0.0;
-        let enough = kept.iter().position(|&i| {
-            sum += weight(i);
+        let enough = weights.iter().position(|weight| {
+            sum += weight;
             sum >= goal
         });
-        kept.truncate(enough.map_or(kept.len(), |last| last + 1));
-        total = kept.iter().map(|&i| weight(i)).sum();
+        weights.truncate(enough.map_or(kept.len(), |last| last + 1));
+        total = weights.iter().sum();
     }
     let mut left = rng.random::<f64>() * total;
-    for &i in &kept {
-        left -= weight(i);
-        if left < 0.0 {
-            return i;
-        }
-    }
-    *kept.last().expect("the likeliest token survives every truncation")
+    let drawn = weights.iter().position(|weight| {
+        left -= weight;
+        left < 0.0
+    });
+    kept[drawn.unwrap_or(weights.len() - 1)]
 }
 
 #[cfg(test)]

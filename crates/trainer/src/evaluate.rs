@@ -10,6 +10,7 @@ use turnwise_sampler::Sampling;
 use turnwise_stats::{SampleOutcome, TaskOutcome};
 use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Trajectory};
 
+use crate::cache_budget::CacheBudget;
 use crate::config::EvalConfig;
 use crate::error::TrainError;
 use crate::policy::ModelPolicy;
@@ -88,11 +89,13 @@ pub fn evaluate(
     config: &EvalConfig,
     rewards: &RewardConfig,
     seed: u64,
-    progress: &mut dyn FnMut(usize, usize),
+    cache: CacheBudget,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
     let tasks: Vec<&Task> = game.env.held_out().iter().take(config.tasks).collect();
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
-    let mut policy = || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed)) };
+    let mut policy =
+        || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
     let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };
     trial.run(&mut policy, progress, &mut |_, _, _| {})
 }
@@ -114,7 +117,7 @@ impl Trial<'_> {
     pub fn run(
         &self,
         policy: &mut dyn FnMut() -> Box<dyn Policy>,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut dyn FnMut(&Task, &Trajectory, &ScoredTrajectory),
     ) -> Result<Evaluation, TrainError> {
         let Self { game, tasks, samples, rewards } = *self;

@@ -1,6 +1,7 @@
 //! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning, evaluation.
 
 pub mod backend;
+mod cache_budget;
 pub mod checkpoint;
 pub mod config;
 pub mod differences;
@@ -39,6 +40,7 @@ mod training;
 pub mod whole_folder;
 mod workers;
 
+pub use cache_budget::CacheBudget;
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Trial, evaluate};
 pub use optimizer::{Optimizer, Update};

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 use turnwise_model::{ModelConfig, load_config};
 
+use crate::cache_budget::{CacheBudget, bytes_per_token};
 use crate::config::{Precision, RunConfig};
 use crate::error::TrainError;
 use crate::progress::Progress;
@@ -27,7 +28,7 @@ pub struct Estimate {
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
-    /// Keys and values of all trajectories of a step.
+    /// Keys and values of all trajectories of a step, or as much of them as may be there at a time.
     pub kv_cache: u64,
     /// Logits of the micro-batches that are computed at once, with their softmax and gradient.
     pub logits: u64,
@@ -40,7 +41,7 @@ impl Estimate {
     pub fn of(config: &RunConfig, model: &ModelConfig, workers: usize) -> Self {
         let optimizer = &config.optimizer;
         let half = optimizer.precision != Precision::F32;
-        let element = if half { 2 } else { F32 };
+        let element = element(config);
         let all = parameters(model);
         // Which parameters `freeze` names is known only when they are loaded: nothing of them is certain.
         let trained = match &optimizer.lora {
@@ -65,7 +66,8 @@ impl Estimate {
             reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
             gradients: trained * F32,
             moments: 2 * trained * F32,
-            kv_cache: trajectories * length * layers * 2 * kv * element,
+            kv_cache: (trajectories * length * bytes_per_token(model, element))
+                .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
             logits: 3 * logit_rows * model.vocab_size as u64 * F32,
             activations: at_once * (kept_layers * per_layer + layers * hidden) * element,
         }
@@ -111,7 +113,11 @@ pub(crate) fn check(
     place: &Place,
     progress: &mut dyn Progress,
 ) -> Result<(), TrainError> {
-    let estimate = estimate(config, &place.device)?;
+    let model = load_config(&config.model)?;
+    CacheBudget::new(config.rollout.cache_mib, &place.device)
+        .sequences(&model, element(config), config.rollout.max_tokens)
+        .map_err(TrainError::Input)?;
+    let estimate = Estimate::of(config, &model, workers::count(&place.device));
     let Some(left) = workers::on_host(&place.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
         return Ok(());
@@ -128,7 +134,7 @@ pub(crate) fn check(
     if estimate.total() > left {
         progress.line(&format!(
             "memory: may need {total}, {} are left ({estimate})\n  \
-             hint: lower optimizer.micro_batch_tokens, rollout.groups or rollout.max_tokens; or optimizer.recompute",
+             hint: lower optimizer.micro_batch_tokens, rollout.cache_mib or rollout.max_tokens; or optimizer.recompute",
             size(left)
         ));
     }
@@ -152,6 +158,11 @@ fn control_group() -> Option<u64> {
     let room = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
     room("memory.max", "memory.current")
         .or_else(|| room("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+}
+
+/// Bytes of a number that the sampler computes with.
+fn element(config: &RunConfig) -> u64 {
+    if config.optimizer.precision == Precision::F32 { F32 } else { 2 }
 }
 
 /// Widths of all query heads and of all key/value heads together.
@@ -242,6 +253,7 @@ mod tests {
         smaller(&["optimizer.recompute=true"], |e| e.logits + e.activations);
         smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits);
         smaller(&["rollout.samples=4"], |e| e.kv_cache);
+        assert_eq!(estimate(&["rollout.cache_mib=3"]).kv_cache, 3 << 20);
         assert!(available().unwrap() > 1 << 20, "this machine has memory");
     }
 }

@@ -1,13 +1,15 @@
 //! The local model as a policy: one generator per worker, each with the cache of its own sequences.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::tensor::DType;
-use turnwise_model::{HostModel, Transformer};
-use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd};
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_model::{HostModel, ModelConfig, Transformer};
+use turnwise_rollout::{Completion, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
+use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
+use crate::cache_budget::CacheBudget;
 use crate::workers;
 
 /// Random streams of evaluations never meet those of training steps.
@@ -16,6 +18,10 @@ const EVALUATION: u64 = u64::MAX;
 /// Samples turns from a model. Trajectories are dealt to workers by their index, so a trajectory stays with its cache.
 pub struct ModelPolicy {
     generators: Vec<Generator>,
+    config: ModelConfig,
+    /// Bytes of a number in its caches.
+    element: u64,
+    cache: CacheBudget,
     seed: u64,
     step: u64,
 }
@@ -23,7 +29,21 @@ pub struct ModelPolicy {
 impl ModelPolicy {
     /// A policy for one play. `seed` and `step` name its random streams; the model must not track gradients.
     pub fn new(model: &Transformer, sampling: Sampling, workers: usize, seed: u64, step: u64) -> Self {
-        Self { generators: generators(model, sampling, workers.max(1)), seed, step }
+        let (config, device) = (model.config().clone(), model.device());
+        let generators = generators(model, sampling, workers.max(1));
+        let cache = CacheBudget::new(None, &device);
+        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step }
+    }
+
+    /// The same with another bound on its caches than the machine's memory.
+    #[must_use]
+    pub fn within(self, cache: CacheBudget) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Forward passes so far, those of all workers.
+    pub fn steps(&self) -> usize {
+        self.generators.iter().map(Generator::steps).sum()
     }
 
     /// A policy for evaluations: the random streams of [`crate::evaluate()`], on as many workers as the device is
@@ -58,39 +78,37 @@ fn hash(text: &str) -> u64 {
 }
 
 impl Policy for ModelPolicy {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        end: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
-        let workers = self.generators.len();
-        let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
-        let mut shares: Vec<(&mut Generator, Vec<usize>)> =
-            self.generators.iter_mut().map(|generator| (generator, Vec::new())).collect();
-        for (at, context) in contexts.iter().enumerate() {
-            shares[context.index % workers].1.push(at);
-        }
+    fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
+        let workers = self.generators.len().min(fit);
         let (seed, step) = (self.seed, self.step);
-        let completed = workers::run(shares, |(generator, share)| {
-            let requests: Vec<Request<'_>> = share
-                .iter()
-                .map(|&at| {
-                    let c = &contexts[at];
+        let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
+        workers::run(generators, |(at, generator)| {
+            generator.bound(fit / workers + usize::from(at < fit % workers));
+            let share = turns.share(at, workers);
+            let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
+            let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();
+            // While there is something to sample, nobody waits for a tool.
+            while let Some(handed) = share.take(generator.is_idle()) {
+                for index in handed.ended {
+                    generator.release(index as u64);
+                }
+                for c in handed.turns {
                     let id =
                         SequenceId { seed, step, task: hash(c.task), sample: c.sample, turn: c.turn as u32 };
-                    Request { key: c.index as u64, tokens: c.tokens, max_new: c.max_new, rng: id.rng() }
-                })
-                .collect();
-            let mut watches: Vec<_> = requests.iter().map(|_| end.watch()).collect();
-            let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
-            let turns = generator.complete_watched(&requests, &rule, &mut ends);
-            share.into_iter().zip(turns).collect::<Vec<_>>()
+                    let (key, rng) = (c.index as u64, id.rng());
+                    generator.submit(Request { key, tokens: &c.tokens, max_new: c.max_new, rng });
+                    watches.insert(key, end.watch());
+                }
+                let mut ends = |key: u64, token: TokenId| {
+                    watches.get_mut(&key).is_some_and(|watch| watch.sampled(token).is_some())
+                };
+                for (key, turn) in generator.step(&rule, &mut ends) {
+                    let Turn { tokens, logprobs, finish } = turn;
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish });
+                }
+            }
         });
-        let mut all: Vec<_> = completed.into_iter().flatten().collect();
-        all.sort_by_key(|(at, _)| *at);
-        Ok(all
-            .into_iter()
-            .map(|(_, turn)| Completion { tokens: turn.tokens, logprobs: turn.logprobs, finish: turn.finish })
-            .collect())
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use turnwise_envs::RewardConfig;
 use turnwise_model::{Transformer, family::Family, family_of, load, load_config, save};
 use turnwise_rollout::opening;
 
+use crate::cache_budget::CacheBudget;
 use crate::checkpoint::OF_A_RUN;
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
@@ -86,9 +87,11 @@ pub fn cold_start(
     let (model, sampled) = (model.valid(), model.for_sampling());
     progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
     let rewards = RewardConfig::default();
-    let evaluation = evaluate(&sampled, &game, &config.eval, &rewards, config.seed, &mut |done, _| {
-        progress.advance(done as u64);
-    })?;
+    let cache = CacheBudget::new(config.rollout.cache_mib, &place.device);
+    let evaluation =
+        evaluate(&sampled, &game, &config.eval, &rewards, config.seed, cache, &mut |done, _| {
+            progress.advance(done as u64);
+        })?;
     progress.line(&format!("evaluated: {}", phase.spent()));
     whole_folder::write(out, |folder| -> Result<(), TrainError> {
         if let Some(tokenizer) = &made {

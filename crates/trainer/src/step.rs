@@ -10,6 +10,7 @@ use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
 use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory, Turn};
 
+use crate::cache_budget::CacheBudget;
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::learner::{PolicyStats, Split, policy_gradient};
@@ -73,6 +74,11 @@ impl Trainer {
         self.config.rollout.groups * self.config.rollout.samples
     }
 
+    /// Memory for the keys and values of its rollouts.
+    pub(crate) fn cache_budget(&self) -> CacheBudget {
+        CacheBudget::new(self.config.rollout.cache_mib, &self.model().device())
+    }
+
     /// What the policy plays with.
     pub fn setup(&self) -> &Setup {
         &self.setup
@@ -87,7 +93,7 @@ impl Trainer {
     pub fn step(
         &mut self,
         step: usize,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRecord, TrainError> {
         let phase = Phase::begin();
         let (tasks, played) = self.rollout(step, progress)?;
@@ -126,7 +132,7 @@ impl Trainer {
     fn rollout(
         &self,
         step: usize,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<(Vec<Task>, Played), TrainError> {
         let (rollout, train) = (&self.config.rollout, &self.config.train);
         let all = self.setup.env.train();
@@ -136,7 +142,8 @@ impl Trainer {
             .collect();
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);
-        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64);
+        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)
+            .within(self.cache_budget());
         let refs: Vec<&Task> = tasks.iter().collect();
         let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
         Ok((tasks, played))

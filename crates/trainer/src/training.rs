@@ -321,6 +321,7 @@ impl<'a> Running<'a> {
             &config.eval,
             &config.reward,
             config.train.seed,
+            self.trainer.cache_budget(),
             &mut |done, total| {
                 if !started {
                     progress.phase("evaluating", total as u64);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use turnwise_model::load as load_model;
 use turnwise_stats::{Comparison, Summary, compare, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{Evaluation, Setup, backend, evaluate, tokenizer};
+use turnwise_trainer::{CacheBudget, Evaluation, Setup, backend, evaluate, tokenizer};
 
 use crate::run_file::Changes;
 use crate::{evaluation_table, input, output, progress};
@@ -83,7 +83,8 @@ impl Eval {
         let mut progress = progress::on_stderr();
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;
-        Ok(evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, &mut |done, _| {
+        let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
+        Ok(evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, cache, &mut |done, _| {
             progress.advance(done as u64);
         })?)
     }

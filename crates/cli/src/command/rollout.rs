@@ -15,7 +15,7 @@ use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_token
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
+use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
 use turnwise_trajectory::{Message, Trajectory, TurnReward};
 
 use crate::run_file::Changes;
@@ -154,9 +154,10 @@ impl Rollout {
                 context,
             )?;
             let sampling = Sampling { temperature, ..Sampling::default() };
+            let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
             return Ok((
                 setup,
-                Box::new(move || Box::new(ModelPolicy::on_all_cores(&model, sampling, seed))),
+                Box::new(move || Box::new(ModelPolicy::on_all_cores(&model, sampling, seed).within(cache))),
             ));
         };
         let endpoint = Endpoint {

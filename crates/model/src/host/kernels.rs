@@ -53,10 +53,13 @@ impl Matrix {
 }
 
 fn transposed(columns: &[f32], out: usize, n: usize) -> Vec<f32> {
+    // A block of columns stays in the cache while each row takes its piece of it.
+    const PIECE: usize = 16;
     let mut rows = vec![0.0; columns.len()];
-    for (at, column) in columns.chunks_exact(n).enumerate() {
-        for (row, value) in column.iter().enumerate() {
-            rows[row * out + at] = *value;
+    for (at, block) in columns.chunks(PIECE * n).enumerate() {
+        for row in 0..n {
+            let piece = &mut rows[row * out + at * PIECE..][..block.len() / n];
+            piece.iter_mut().zip(block[row..].iter().step_by(n)).for_each(|(to, from)| *to = *from);
         }
     }
     rows
@@ -170,60 +173,6 @@ pub(super) fn swiglu(gate: &mut [f32], up: &[f32]) {
 /// Adds `b` to `a`.
 pub(super) fn add(a: &mut [f32], b: &[f32]) {
     a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-}
-
-/// Attention of one query row over the keys and values of its sequence.
-pub(super) struct Attend<'a> {
-    /// `[H, D]`, rotated and divided by `√D`.
-    pub(super) q: &'a [f32],
-    /// `[S, K, D]`: what the query may see.
-    pub(super) keys: &'a [f32],
-    /// `[S, K, D]`.
-    pub(super) values: &'a [f32],
-    /// `H / K`.
-    pub(super) share: usize,
-    /// `D`.
-    pub(super) dim: usize,
-    /// `K·D`.
-    pub(super) width: usize,
-    /// `[H, D]`.
-    pub(super) out: &'a mut [f32],
-}
-
-impl WithSimd for Attend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { q, keys, values, share, dim, width, out } = self;
-        let seen = keys.len() / width;
-        let mut scores = vec![0.0_f32; seen];
-        for (head, (q, out)) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)).enumerate() {
-            let at = head / share * dim;
-            for (score, key) in scores.iter_mut().zip(keys.chunks_exact(width)) {
-                tile::<S, 1, 1>(simd, &key[at..at + dim], q, std::slice::from_mut(score), dim, 1);
-            }
-            let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut total = 0.0;
-            for score in &mut scores {
-                *score = (*score - max).exp();
-                total += *score;
-            }
-            out.fill(0.0);
-            for (score, value) in scores.iter().zip(values.chunks_exact(width)) {
-                let weight = score / total;
-                let (out_head, out_tail) = S::as_mut_simd_f32s(out);
-                let (value_head, value_tail) = S::as_simd_f32s(&value[at..at + dim]);
-                let wide = simd.splat_f32s(weight);
-                for (o, v) in out_head.iter_mut().zip(value_head) {
-                    *o = simd.mul_add_f32s(wide, *v, *o);
-                }
-                for (o, v) in out_tail.iter_mut().zip(value_tail) {
-                    *o += weight * v;
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

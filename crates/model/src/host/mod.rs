@@ -5,6 +5,8 @@
 //! another layout. Here a weight is read once per step, from where it lies. The numbers are those of
 //! [`Transformer::extend`] up to rounding; what is trained stays on the backend.
 
+mod attend;
+mod cache;
 mod cpu;
 mod kernels;
 
@@ -17,8 +19,10 @@ use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::rope::{Angles, attention_gain};
 use crate::transformer::Transformer;
+use attend::Attend;
+pub use cache::HostCache;
 use cpu::Cpu;
-use kernels::{Attend, Matrix, add, norm, swiglu};
+use kernels::{Matrix, add, norm, swiglu};
 
 /// Tokens that go through the layers together while a prompt or an observation is read.
 const ROWS: usize = 96;
@@ -52,34 +56,6 @@ struct Layer {
 struct Affine {
     weight: Matrix,
     bias: Option<Vec<f32>>,
-}
-
-/// Keys and values of one sequence: `[layer][token, K·D]`.
-#[derive(Debug, Clone, Default)]
-pub struct HostCache {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
-    length: usize,
-}
-
-impl HostCache {
-    /// Tokens held.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// Forgets what lies behind the first `length` tokens.
-    ///
-    /// # Panics
-    /// If it holds fewer.
-    pub fn truncate(&mut self, length: usize) {
-        assert!(length <= self.length, "a cache can only forget what it holds");
-        let held = self.length;
-        for column in self.layers.iter_mut().flat_map(|(keys, values)| [keys, values]) {
-            let width = column.len() / held.max(1);
-            column.truncate(length * width);
-        }
-        self.length = length;
-    }
 }
 
 /// One token on its way through the layers.
@@ -142,7 +118,11 @@ impl HostModel {
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
         let mut rows: Vec<(Row, u32)> = Vec::new();
         for (feed, (tokens, cache)) in feeds.iter_mut().enumerate() {
-            cache.layers.resize_with(self.layers.len(), Default::default);
+            cache.reserve(
+                self.layers.len(),
+                tokens.len(),
+                self.config.heads.key_value * self.config.heads.dim,
+            );
             let positions = cache.length..;
             rows.extend(positions.zip(*tokens).map(|(position, &token)| (Row { feed, position }, token)));
         }

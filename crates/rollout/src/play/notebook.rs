@@ -2,11 +2,14 @@
 
 use turnwise_envs::{Arithmetic, ArithmeticConfig, Env, EnvError, Request, Response, Task};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
-use turnwise_tools::{FormatName, ToolSpec};
+use turnwise_tools::{FormatName, ToolSpec, observation};
 use turnwise_trajectory::{CallRecord, Finish};
 
 use super::*;
+use crate::chat::ChatFormat;
+use crate::limits::Limits;
 use crate::testing::chat;
+use crate::turn_end::TurnEnd;
 
 /// Runs what the policy writes as it is.
 struct Notebook(Arithmetic);
@@ -45,12 +48,8 @@ impl Env for Notebook {
 struct Lines(Vec<String>);
 
 impl Policy for Lines {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        end: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
-        let say = |context: &Context<'_>| {
+    fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        while let Some(context) = turns.take() {
             let line = self.0.get(context.turn).map_or("Answer: 1", String::as_str);
             let mut watch = end.watch();
             let mut tokens = chat().tokens(line);
@@ -62,9 +61,9 @@ impl Policy for Lines {
                 tokens.push(end.tokens()[0]);
                 Finish::EndOfTurn
             };
-            Completion { logprobs: vec![-0.5; tokens.len()], tokens, finish }
-        };
-        Ok(contexts.iter().map(say).collect())
+            turns.answer(context.index, Completion { logprobs: vec![-0.5; tokens.len()], tokens, finish });
+        }
+        Ok(())
     }
 }
 

@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
-use turnwise_envs::{Arithmetic, ArithmeticConfig, Demonstration, RewardConfig, score};
+use turnwise_envs::{
+    Arithmetic, ArithmeticConfig, Demonstration, Env, Request, Response, RewardConfig, score,
+};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor, Scripted};
 use turnwise_tools::format::FormatName;
+use turnwise_tools::{CallFormat, Executor};
+use turnwise_trajectory::{Finish, Message, Role, Stop, TokenId};
 
 use super::*;
-use crate::chat::ChatMl;
+use crate::chat::{ChatFormat, ChatMl};
+use crate::limits::Limits;
+use crate::messages::opening;
 use crate::testing::chat;
+use crate::turn_end::TurnEnd;
 
 /// The format that writes a call as a block of Python.
 fn fenced() -> Box<dyn CallFormat> {
@@ -32,25 +39,21 @@ impl<'a> Speaker<'a> {
 }
 
 impl Policy for Speaker<'_> {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        _: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
-        let complete = |context: &Context<'_>| {
+    fn serve(&mut self, turns: &Turns<'_>, _: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        while let Some(context) = turns.take() {
             let owner = (context.task.to_string(), context.sample);
             assert_eq!(self.indices.entry(context.index).or_insert(owner.clone()), &owner, "an index moved");
-            let key = (owner.0, owner.1, context.turn);
-            assert!(self.shown.insert(key, context.tokens.to_vec()).is_none(), "a turn was asked for twice");
             let mut completion = (self.says)(context.task, context.sample, context.turn);
+            let key = (owner.0, owner.1, context.turn);
+            assert!(self.shown.insert(key, context.tokens).is_none(), "a turn was asked for twice");
             if completion.tokens.len() > context.max_new {
                 completion.tokens.truncate(context.max_new);
                 completion.logprobs.truncate(context.max_new);
                 completion.finish = Finish::Length;
             }
-            completion
-        };
-        Ok(contexts.iter().map(complete).collect())
+            turns.answer(context.index, completion);
+        }
+        Ok(())
     }
 }
 
@@ -163,6 +166,77 @@ fn a_fault_of_the_executor_costs_its_trajectory_and_no_other() {
     let played = play(&game, &[&env.train()[0]], 3, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
     assert_eq!(played.faults, [fault]);
     assert_eq!(played.groups[0].iter().map(|t| t.sample).collect::<Vec<_>>(), [0, 2]);
+}
+
+/// Calls a tool that takes its time for the first trajectory, and notes who was answered meanwhile.
+struct Slow(std::sync::Mutex<Vec<u32>>);
+
+impl Executor for Slow {
+    fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        let wait = |enough: &dyn Fn(&[u32]) -> bool| {
+            let started = std::time::Instant::now();
+            while !enough(&self.0.lock().unwrap()) {
+                assert!(started.elapsed().as_secs() < 20, "the others never went on");
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        };
+        if code.contains("0+1") {
+            wait(&|spoken| spoken.iter().filter(|sample| **sample == 1).count() == 2);
+        }
+        Scripted::new().run(code)
+    }
+
+    fn session(&self) -> Result<Box<dyn turnwise_tools::Session>, ExecutorFault> {
+        Scripted::new().session()
+    }
+
+    fn describe(&self) -> turnwise_tools::ExecutorInfo {
+        Scripted::new().describe()
+    }
+}
+
+#[test]
+fn a_trajectory_goes_on_while_the_tools_of_another_run() {
+    let (env, chat, fenced) = (arithmetic(), chat(), fenced());
+    let slow = Slow(std::sync::Mutex::default());
+    let says = |_: &str, sample: u32, turn| {
+        slow.0.lock().unwrap().push(sample);
+        let call = format!("```python\nprint({sample}+1)\n```");
+        spoken(&chat, if turn == 0 { &call } else { "Answer: 1" })
+    };
+    let game = game(&env, &chat, &*fenced, &slow);
+    let played = play(&game, &[&env.train()[0]], 2, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
+    assert_eq!(*slow.0.lock().unwrap(), [0, 1, 1, 0], "the second trajectory did not wait for the first");
+    assert_eq!(
+        played.groups[0].iter().map(|t| (t.sample, t.turns.len())).collect::<Vec<_>>(),
+        [(0, 2), (1, 2)]
+    );
+}
+
+/// Answers so many turns, and then breaks in its way.
+struct Broken<'a>(&'a ChatMl, usize, fn() -> Result<(), PolicyError>);
+
+impl Policy for Broken<'_> {
+    fn serve(&mut self, turns: &Turns<'_>, _: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        for _ in 0..self.1 {
+            let context = turns.take().expect("there are more turns");
+            turns.answer(context.index, spoken(self.0, "```python\nprint(1+1)\n```"));
+        }
+        self.2()
+    }
+}
+
+#[test]
+fn a_policy_that_breaks_ends_the_play() {
+    let (env, chat, nothing, fenced) = (arithmetic(), chat(), Scripted::new(), fenced());
+    let game = game(&env, &chat, &*fenced, &nothing);
+    let tasks: Vec<&Task> = env.train().iter().take(3).collect();
+    let broken = |answers, how| play(&game, &tasks, 2, &mut Broken(&chat, answers, how), &mut |_, _| {});
+    for answers in [0, 1, 8] {
+        assert_eq!(broken(answers, || Err(PolicyError("gone".into()))).unwrap_err().to_string(), "gone");
+        let panicked = std::panic::AssertUnwindSafe(|| broken(answers, || panic!("broken")));
+        assert!(std::panic::catch_unwind(panicked).is_err());
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `POST /v1/chat/completions`, several at a time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use turnwise_trajectory::{Finish, Message, Role};
 use super::transcript::Transcript;
 use crate::policy::{Completion, Context, Policy, PolicyError};
 use crate::turn_end::TurnEnd;
+use crate::turns::Turns;
 
 /// Tries of a request that the server is too busy for, or whose connection breaks.
 const TRIES: u32 = 4;
@@ -53,7 +53,7 @@ impl RemotePolicy {
     }
 
     fn complete_one(&self, context: &Context<'_>) -> Result<Completion, PolicyError> {
-        let messages: Vec<Value> = self.transcript.messages(context.tokens).iter().map(message).collect();
+        let messages: Vec<Value> = self.transcript.messages(&context.tokens).iter().map(message).collect();
         let body = json!({
             "model": self.endpoint.model,
             "messages": messages,
@@ -133,34 +133,26 @@ fn short(text: &str) -> String {
 }
 
 impl Policy for RemotePolicy {
-    fn complete(
-        &mut self,
-        contexts: &[Context<'_>],
-        _end: &TurnEnd<'_>,
-    ) -> Result<Vec<Completion>, PolicyError> {
-        let next = AtomicUsize::new(0);
+    fn serve(&mut self, turns: &Turns<'_>, _end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let this = &*self;
         let work = || {
-            let mut done = Vec::new();
-            while let Some((at, context)) = {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                contexts.get(at).map(|context| (at, context))
-            } {
-                let completed = this.complete_one(context);
-                if completed.is_err() {
-                    // Nobody needs the rest.
-                    next.store(contexts.len(), Ordering::Relaxed);
+            // So that a panic here doesn't leave the other threads waiting.
+            let _share = turns.share(0, 1);
+            while let Some(context) = turns.take() {
+                match this.complete_one(&context) {
+                    Ok(completion) => turns.answer(context.index, completion),
+                    Err(error) => {
+                        // Nobody needs the rest.
+                        turns.close();
+                        return Err(error);
+                    }
                 }
-                done.push((at, completed));
             }
-            done
+            Ok(())
         };
-        let threads = self.endpoint.parallel.clamp(1, contexts.len().max(1));
-        let mut all: Vec<_> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("a request thread panicked")).collect()
-        });
-        all.sort_by_key(|(at, _)| *at);
-        all.into_iter().map(|(_, completed)| completed).collect()
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.endpoint.parallel.max(1)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| worker.join().expect("a request thread panicked"))
+        })
     }
 }

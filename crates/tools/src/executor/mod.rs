@@ -48,6 +48,11 @@ pub trait Executor: Send + Sync {
     /// What this executor is and what it achieved, for the run's record.
     fn describe(&self) -> ExecutorInfo;
 
+    /// How many executions it takes at a time; more of them wait.
+    fn at_once(&self) -> usize {
+        1
+    }
+
     /// What ran since the last call of this; all zeros for an executor that doesn't count.
     fn take_stats(&self) -> ExecutorStats {
         ExecutorStats::default()

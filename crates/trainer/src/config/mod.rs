@@ -136,6 +136,9 @@ pub struct RolloutConfig {
     pub max_tokens: usize,
     /// Tokens of one observation at most; more is cut in the middle.
     pub max_observation_tokens: usize,
+    /// MiB for keys and values: so many trajectories have a cache at a time as fit with `max_tokens` each, the others wait
+    /// for one that ends. It changes no result. Unset, it's half of the memory that is left, or no bound on a GPU.
+    pub cache_mib: Option<u64>,
     /// How messages are spelled: `auto` is the model folder's chat template, or ChatML if it has none; `template`,
     /// `chatml` and `qwen3` name one.
     pub chat: ChatName,
@@ -162,6 +165,7 @@ impl Default for RolloutConfig {
             max_turn_tokens: 256,
             max_tokens: 2048,
             max_observation_tokens: 256,
+            cache_mib: None,
             chat: ChatName::default(),
             format: FormatName::Hermes,
             describe_tools: true,

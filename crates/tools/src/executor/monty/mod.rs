@@ -62,6 +62,10 @@ impl Executor for MontyExecutor {
         self.pool.describe()
     }
 
+    fn at_once(&self) -> usize {
+        self.pool.config().worker_count()
+    }
+
     fn take_stats(&self) -> ExecutorStats {
         self.pool.take_stats()
     }

@@ -1,0 +1,77 @@
+//! A sequence that has a cache, and the turn that is being sampled for it.
+
+use turnwise_trajectory::{Finish, TokenId};
+
+use crate::generate::Completion;
+use crate::rng::SequenceRng;
+use crate::sampling::{Sampling, sample};
+use crate::stop::StopRule;
+
+/// A turn in the making.
+pub(crate) struct Pending {
+    /// What the turn goes on from, and what was sampled behind it.
+    tokens: Vec<TokenId>,
+    given: usize,
+    max_new: usize,
+    rng: SequenceRng,
+    logprobs: Vec<f32>,
+}
+
+impl Pending {
+    pub(crate) fn new(tokens: &[TokenId], max_new: usize, rng: SequenceRng) -> Self {
+        Self { tokens: tokens.to_vec(), given: tokens.len(), max_new, rng, logprobs: Vec::new() }
+    }
+
+    pub(crate) fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// Samples the next token from the scores behind the last one. Says why the turn ends, if it does.
+    pub(crate) fn go_on(
+        &mut self,
+        scores: &[f32],
+        sampling: &Sampling,
+        stop: &StopRule<'_>,
+        ends: &mut dyn FnMut(TokenId) -> bool,
+    ) -> Option<Finish> {
+        if self.max_new == 0 {
+            return Some(Finish::Length);
+        }
+        let drawn = sample(scores, sampling, &mut self.rng);
+        self.tokens.push(drawn.token);
+        self.logprobs.push(drawn.logprob);
+        let finish = stop.check(&self.tokens[self.given..], self.max_new);
+        // A turn that ends by itself doesn't need to be stopped.
+        let stopped = ends(drawn.token).then_some(Finish::StopString);
+        finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish)
+    }
+
+    pub(crate) fn completion(mut self, finish: Finish) -> Completion {
+        Completion { tokens: self.tokens.split_off(self.given), logprobs: self.logprobs, finish }
+    }
+}
+
+/// A sequence and the tokens whose keys and values its slot of the cache holds.
+pub(crate) struct Slot {
+    pub(crate) key: u64,
+    pub(crate) held: Vec<TokenId>,
+    pub(crate) turn: Option<Pending>,
+}
+
+impl Slot {
+    /// How many tokens of a sequence this slot can give to another one: at least one token must be fed there, since
+    /// its scores are what sampling starts from.
+    pub(crate) fn common(&self, tokens: &[TokenId]) -> usize {
+        common(&self.held, tokens).min(tokens.len() - 1)
+    }
+
+    /// What the cache lacks of its turn.
+    pub(crate) fn rest(&self) -> &[TokenId] {
+        self.turn.as_ref().map_or(&[], |turn| &turn.tokens[self.held.len()..])
+    }
+}
+
+/// Length of the common beginning.
+pub(crate) fn common(a: &[TokenId], b: &[TokenId]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
