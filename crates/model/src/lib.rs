@@ -35,7 +35,7 @@ pub use checkpoint::{family_of, load, load_config, save};
 pub use config::{Heads, ModelConfig, RopeConfig, RopeScaling, Yarn};
 pub use error::ModelError;
 pub use host::{HostCache, HostModel};
-pub use logprobs::{Question, TokenLogprobs, token_logprobs};
+pub use logprobs::{Question, TokenLogprobs, chunk_rows, token_logprobs};
 pub use lora::LoraConfig;
 pub use parameters::parameter_names;
 pub use transformer::Transformer;

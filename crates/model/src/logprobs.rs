@@ -75,9 +75,14 @@ const CHUNK: usize = 3 << 22;
 /// fewer rows would not repay.
 const LEAST_ROWS: usize = 192;
 
+/// Rows of logits over a vocabulary that exist at once at most.
+pub fn chunk_rows(vocabulary: usize) -> usize {
+    (CHUNK / vocabulary).max(LEAST_ROWS)
+}
+
 /// Starts and lengths of even pieces of `rows` rows of logits, each as large as may exist at once.
 pub(crate) fn chunks(rows: usize, vocabulary: usize) -> impl Iterator<Item = (usize, usize)> {
-    let pieces = rows.div_ceil((CHUNK / vocabulary).max(LEAST_ROWS)).max(1);
+    let pieces = rows.div_ceil(chunk_rows(vocabulary)).max(1);
     let size = rows.div_ceil(pieces).max(1);
     (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
 }

@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use turnwise_model::{Question, TokenBatch, Transformer, gradients, token_logprobs};
+use turnwise_model::{Question, TokenBatch, Transformer, add_gradients, token_logprobs};
 use turnwise_rl::{LossBatch, LossConfig, LossSums, Sample};
 
 use crate::gradients::sum;
-use crate::{micro_batch, workers};
+use crate::{memory, micro_batch, workers};
 
 /// How a gradient over many rows is taken.
 #[derive(Debug, Clone, Copy)]
@@ -16,37 +16,37 @@ pub(crate) struct Split {
     pub(crate) tokens: usize,
     /// Workers.
     pub(crate) workers: usize,
-    /// Whether each block is computed a second time instead of kept.
-    pub(crate) recompute: bool,
+    /// Whether each block is computed a second time instead of kept; None leaves it to their size.
+    pub(crate) recompute: Option<bool>,
 }
 
-/// Runs `gradient` on each micro-batch of rows with the given lengths and adds up what it returns. It gets a model to
-/// differentiate and the indices of its rows, and returns the micro-batch's share and what else the caller wants to
-/// know. The result depends on the split only through rounding, and not at all on timing.
+/// Runs `gradient` on each micro-batch of rows with the given lengths. It gets the sum that it adds its share to, a model
+/// to differentiate, the indices of its rows and whether to recompute, and returns what else the caller wants to know.
+/// The result depends on the split only through rounding, and not at all on timing.
 pub(crate) fn accumulate<S: Send>(
     model: &Transformer,
     lengths: &[usize],
     split: Split,
-    gradient: impl Fn(&Transformer, &[usize]) -> (GradientsParams, S) + Sync,
+    gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], bool) -> S + Sync,
 ) -> (GradientsParams, Vec<S>) {
     let batches = micro_batch::plan(lengths, split.tokens, split.workers);
     let workers = split.workers.min(batches.len()).max(1);
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let recompute = split
+        .recompute
+        .unwrap_or_else(|| memory::recomputes(model.config(), longest as u64, &model.device()));
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
     let results = workers::run(shares, |share| {
         // Leaves of its own: a worker whose graph shared them would wait for the others' graphs.
         let model = model.valid().train();
-        let mut total = Vec::new();
-        let mut told = Vec::new();
-        for rows in share {
-            let (gradients, tell) = gradient(&model, rows);
-            total = vec![sum(&model, total.into_iter().chain([gradients]).collect())];
-            told.push(tell);
-        }
+        let mut total = GradientsParams::new();
+        let told: Vec<S> =
+            share.into_iter().map(|rows| gradient(&mut total, &model, rows, recompute)).collect();
         (total, told)
     });
     let (gradients, told): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-    (sum(model, gradients.into_iter().flatten().collect()), told.into_iter().flatten().collect())
+    (sum(model, gradients), told.into_iter().flatten().collect())
 }
 
 /// What one pass over a minibatch showed.
@@ -95,7 +95,7 @@ pub(crate) fn policy_gradient(
     let lengths: Vec<usize> = samples.iter().map(|sample| sample.len()).collect();
     let device = model.device().without_autodiff();
     let terms = config.loss().terms();
-    let (gradients, told) = accumulate(model, &lengths, split, |model, rows| {
+    let (gradients, told) = accumulate(model, &lengths, split, |total, model, rows, recompute| {
         let picked: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
         let batch = TokenBatch::new(&picked.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
         let float = |column: &dyn Fn(usize) -> Vec<f32>| {
@@ -129,7 +129,7 @@ pub(crate) fn policy_gradient(
         let question =
             Question { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
         let trained = weight.clone().not_equal_elem(0.0).float();
-        gradients(model, &question, split.recompute, |now| {
+        add_gradients(total, model, &question, recompute, |now| {
             columns.entropies = now.entropies;
             let gaps = (now.logprobs.clone().inner() - sampled) * trained;
             let log_ratios = of_trained_tokens(gaps, &picked, rows);

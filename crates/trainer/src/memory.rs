@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use serde::Serialize;
-use turnwise_model::{ModelConfig, load_config};
+use turnwise_model::{ModelConfig, chunk_rows, load_config};
 
 use crate::cache_budget::{CacheBudget, bytes_per_token};
 use crate::config::{Precision, RunConfig};
@@ -16,6 +16,24 @@ use crate::workers;
 
 const F32: u64 = 4;
 
+/// Activations of a token, in bytes, that are kept on the CPU; what takes more is recomputed unless the config decides.
+/// Memory that is taken anew in each step costs time too; a model that keeps less is better cut into small micro-batches.
+const KEPT_PER_TOKEN: u64 = 1 << 18;
+
+/// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
+pub(crate) fn recomputes(model: &ModelConfig, length: u64, device: &Device) -> bool {
+    let values = model.num_layers as u64 * values_of_block(model, length);
+    workers::on_host(device) && values * F32 > KEPT_PER_TOKEN
+}
+
+/// Values that a block's graph keeps per token of a row of `length`: the norms' and sums' of the residual stream, those of
+/// queries, keys and values, the five of SwiGLU, the scores and their softmax.
+fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
+    let (query, kv) = widths(model);
+    let scores = model.heads.query as u64 * length;
+    6 * model.hidden_size as u64 + 2 * (query + kv) + 5 * model.intermediate_size as u64 + 2 * scores
+}
+
 /// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
 /// is what trajectories and micro-batches need that are as long as the config allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,21 +42,21 @@ pub struct Estimate {
     pub weights: u64,
     /// Weights of the reference policy.
     pub reference: u64,
-    /// Gradients of the trained parameters.
+    /// Gradients of the trained parameters, one sum per worker.
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
     /// Keys and values of all trajectories of a step, or as much of them as may be there at a time.
     pub kv_cache: u64,
-    /// Logits of the micro-batches that are computed at once, with their softmax and gradient.
+    /// A chunk of logits per worker, with its softmax and gradient, and its gradient of the vocabulary's weights.
     pub logits: u64,
     /// Activations that wait for the backward pass.
     pub activations: u64,
 }
 
 impl Estimate {
-    /// The estimate for a run with this many micro-batches at once.
-    pub fn of(config: &RunConfig, model: &ModelConfig, workers: usize) -> Self {
+    /// The estimate for a run on a device with this many micro-batches at once.
+    pub fn of(config: &RunConfig, model: &ModelConfig, workers: usize, device: &Device) -> Self {
         let optimizer = &config.optimizer;
         let half = optimizer.precision != Precision::F32;
         let element = element(config);
@@ -50,26 +68,26 @@ impl Estimate {
             None => 0,
         };
         let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
-        let (query, kv) = widths(model);
+        let (_, kv) = widths(model);
         let rollout = &config.rollout;
         let length = rollout.max_tokens.min(model.max_position) as u64;
         let trajectories = (rollout.groups * rollout.samples) as u64;
         let step = (trajectories * length).div_ceil(optimizer.minibatches.max(1) as u64);
         let at_once = step.min(workers as u64 * (optimizer.micro_batch_tokens as u64).max(length));
-        let scores = model.heads.query as u64 * length;
-        let per_layer = 8 * hidden + 2 * (query + kv) + 4 * model.intermediate_size as u64 + 2 * scores;
-        // Recomputed, one block's activations and a chunk of the vocabulary's logits are there at a time.
-        let (kept_layers, logit_rows) =
-            if optimizer.recompute { (1, at_once.min(workers as u64 * 1024)) } else { (layers, at_once) };
+        let values = values_of_block(model, length);
+        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, device));
+        let kept_blocks = if recompute { 1 } else { layers };
+        let vocabulary = model.vocab_size as u64;
+        let logit_rows = at_once.min(workers as u64 * chunk_rows(model.vocab_size) as u64);
         Self {
             weights: all * (F32 + if half { element } else { 0 }),
             reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
-            gradients: trained * F32,
+            gradients: workers as u64 * trained * F32,
             moments: 2 * trained * F32,
             kv_cache: (trajectories * length * bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
-            logits: 3 * logit_rows * model.vocab_size as u64 * F32,
-            activations: at_once * (kept_layers * per_layer + layers * hidden) * element,
+            logits: 3 * logit_rows * vocabulary * F32 + workers as u64 * vocabulary * hidden * F32,
+            activations: at_once * (kept_blocks * values + layers * hidden) * element,
         }
     }
 
@@ -103,7 +121,7 @@ impl std::fmt::Display for Estimate {
 
 /// The estimate for a run on a device. Only the model's `config.json` is read.
 pub fn estimate(config: &RunConfig, device: &Device) -> Result<Estimate, TrainError> {
-    Ok(Estimate::of(config, &load_config(&config.model)?, workers::count(device)))
+    Ok(Estimate::of(config, &load_config(&config.model)?, workers::count(device), device))
 }
 
 /// Refuses a run whose certain part doesn't fit into the memory that is left, and warns of one that may not fit. Only
@@ -236,12 +254,13 @@ mod tests {
     fn what_changes_memory_changes_the_estimate() {
         let file = repository().join("configs/tiny.toml");
         let model = load_config(&repository().join("models/tiny")).unwrap();
+        let device = crate::backend::device(Some("flex")).unwrap();
         let estimate = |sets: &[&str]| {
             let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-            Estimate::of(&load(Some(&file), &[], &sets).unwrap(), &model, 2)
+            Estimate::of(&load(Some(&file), &[], &sets).unwrap(), &model, 2, &device)
         };
         let base = estimate(&[]);
-        assert_eq!((base.gradients, base.moments), (base.weights, 2 * base.weights));
+        assert_eq!((base.gradients, base.moments), (2 * base.weights, 2 * base.weights));
         assert_eq!(base.reference, 0);
         // 128 trajectories of 320 tokens, 3 layers, keys and values of one head of 32, in f32.
         assert_eq!(base.kv_cache, 128 * 320 * 3 * 2 * 32 * 4);
@@ -250,8 +269,17 @@ mod tests {
             assert!(part(&estimate(sets)) < part(&base), "{sets:?}");
         };
         smaller(&["optimizer.lora.rank=2"], Estimate::certain);
-        smaller(&["optimizer.recompute=true"], |e| e.logits + e.activations);
-        smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits);
+        smaller(&["optimizer.recompute=true"], |e| e.activations);
+        smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits + e.activations);
+        // Nothing of so small a model is recomputed unless it is said; of one with ten times its blocks, everything is.
+        let activations = |recompute: Option<bool>, layers: usize| {
+            let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
+            config.optimizer.recompute = recompute;
+            let model = ModelConfig { num_layers: layers * model.num_layers, ..model.clone() };
+            Estimate::of(&config, &model, 2, &device).activations
+        };
+        assert_eq!(activations(None, 1), activations(Some(false), 1));
+        assert_eq!(activations(None, 10), activations(Some(true), 10));
         smaller(&["rollout.samples=4"], |e| e.kv_cache);
         assert_eq!(estimate(&["rollout.cache_mib=3"]).kv_cache, 3 << 20);
         assert!(available().unwrap() > 1 << 20, "this machine has memory");

@@ -1,7 +1,7 @@
 //! Supervised fine-tuning on demonstrations: the cold start.
 
 use turnwise_envs::{DemoTurn, Demonstration};
-use turnwise_model::{Question, TokenBatch, Transformer, gradients};
+use turnwise_model::{Question, TokenBatch, Transformer, add_gradients};
 use turnwise_rollout::Game;
 use turnwise_rollout::chat::ChatError;
 use turnwise_tools::CallFormat;
@@ -119,7 +119,7 @@ fn nll_gradient(
 ) -> (burn::optim::GradientsParams, f64) {
     let lengths: Vec<usize> = examples.iter().map(|e| e.tokens.len()).collect();
     let trained: usize = examples.iter().map(|e| e.mask.iter().filter(|m| **m).count()).sum();
-    let (gradients, losses) = accumulate(model, &lengths, split, |model, rows| {
+    let (gradients, losses) = accumulate(model, &lengths, split, |total, model, rows, recompute| {
         let batch =
             TokenBatch::new(&rows.iter().map(|&row| examples[row].tokens.as_slice()).collect::<Vec<_>>());
         let wanted: Vec<bool> = rows
@@ -129,7 +129,7 @@ fn nll_gradient(
             })
             .collect();
         let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
-        gradients(model, &question, split.recompute, |answer| {
+        add_gradients(total, model, &question, recompute, |answer| {
             let loss = answer.logprobs.sum().div_scalar(-(trained as f64));
             let value = f64::from(loss.clone().inner().into_scalar::<f32>());
             (loss, value)

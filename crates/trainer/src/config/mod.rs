@@ -217,9 +217,10 @@ pub struct OptimizerConfig {
     pub minibatches: usize,
     /// Tokens (padding included) per forward pass at most.
     pub micro_batch_tokens: usize,
-    /// Computes each block twice instead of keeping its activations, and the vocabulary in chunks: about a third more
-    /// time, a fraction of the memory.
-    pub recompute: bool,
+    /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a fraction of the
+    /// memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recompute: Option<bool>,
     /// Element type of activations; weights, gradients and moments stay in f32.
     pub precision: Precision,
     /// Parameters that stay as they are: Hugging Face names, in which `*` stands for any text.
@@ -264,7 +265,7 @@ impl Default for OptimizerConfig {
             clip_norm: 1.0,
             minibatches: 1,
             micro_batch_tokens: 8192,
-            recompute: false,
+            recompute: None,
             precision: Precision::F32,
             freeze: Vec::new(),
             lora: None,

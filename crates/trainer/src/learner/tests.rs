@@ -85,7 +85,7 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             let weighting: WeightsConfig = serde_json::from_value((*name).into()).expect("a weighting");
             let weights = weighting.token_weights(&masks, 32);
             let run = |tokens, workers, recompute| {
-                let split = Split { tokens, workers, recompute };
+                let split = Split { tokens, workers, recompute: Some(recompute) };
                 policy_gradient(&model, None, &rows, &weights, &config, 1.0, split)
             };
             for (tokens, workers, recompute) in
