@@ -142,7 +142,7 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
     let model = model(6).valid();
     // Beginnings that several have in common, and lengths of their own.
     let prompts: Vec<Vec<u32>> = (0..10)
-        .map(|i| (0..40).map(|t| t * 3 + i / 4).chain(0..1 + 5 * (i % 4)).map(|t| t % 50).collect())
+        .map(|i| (0..40).map(|t| t * 3 + i / 4).chain(0..=5 * (i % 4)).map(|t| t % 50).collect())
         .collect();
     let (turns, max_new) = (3, |i: usize| 4 + 3 * (i % 4));
     let alone = |engine: usize, i: usize| -> Vec<Completion> {
