@@ -68,7 +68,6 @@ impl Estimate {
             None => 0,
         };
         let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
-        let (_, kv) = widths(model);
         let rollout = &config.rollout;
         let length = rollout.max_tokens.min(model.max_position) as u64;
         let trajectories = (rollout.groups * rollout.samples) as u64;
@@ -135,7 +134,7 @@ pub(crate) fn check(
     CacheBudget::new(config.rollout.cache_mib, &place.device)
         .sequences(&model, element(config), config.rollout.max_tokens)
         .map_err(TrainError::Input)?;
-    let estimate = Estimate::of(config, &model, workers::count(&place.device));
+    let estimate = Estimate::of(config, &model, workers::count(&place.device), &place.device);
     let Some(left) = workers::on_host(&place.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
         return Ok(());
