@@ -19,7 +19,7 @@ pub use worker::serve_if_asked;
 
 use super::monty_config::MontyConfig;
 use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session, session_over};
-use pool::{Lost, Pool, Worker};
+use pool::{Lost, Pool, Worker, worker_count};
 
 /// The executor's name in configs and messages.
 const NAME: &str = "monty";
@@ -63,7 +63,7 @@ impl Executor for MontyExecutor {
     }
 
     fn at_once(&self) -> usize {
-        self.pool.config().worker_count()
+        worker_count(self.pool.config())
     }
 
     fn take_stats(&self) -> ExecutorStats {

@@ -30,9 +30,14 @@ pub(super) struct Pool {
     recorder: Recorder,
 }
 
+/// How many executions run at a time.
+pub(super) fn worker_count(config: &MontyConfig) -> usize {
+    config.workers.unwrap_or_else(cores)
+}
+
 impl Pool {
     pub(super) fn start(config: MontyConfig) -> Result<Self, ExecutorError> {
-        let count = config.workers.unwrap_or_else(cores);
+        let count = worker_count(&config);
         let (cpu, wall) = (config.cpu_seconds, config.wall_seconds);
         check_limits(NAME, cpu, wall, config.memory_mib, config.output_bytes, count)?;
         let refuse = |message: String| ExecutorError {
