@@ -68,7 +68,7 @@ dist-cuda:
     size=$(stat -c %s dist/turnwise-bench)
     [ "$size" -lt $((60 << 20)) ] || { echo "dist/turnwise-bench: $((size >> 20)) MiB, more than 60" >&2; exit 1; }
 
-# libtorch from its PyPI wheel (6 GB) and target/tch/release/turnwise on top of it: `--device tch`
+# Not tried to its end yet: libtorch from its PyPI wheel (6 GB) and target/tch/release/turnwise on top of it: `--device tch`
 setup-tch:
     scripts/setup-tch.sh target/libtorch
 

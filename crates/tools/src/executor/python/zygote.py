@@ -126,7 +126,7 @@ def become_child(settings, session, fds, ruleset, null):
 def fork(flags):
     """The pid in the parent, 0 in the child, minus errno on failure.
 
-    Without the hooks of os.fork: they take locks from threads that don't exist here, and double what a fork costs.
+    Without the hooks of os.fork: they take locks from threads that don't exist here, and double the pages that a child touches.
     """
     pid = libc.syscall(SYS_CLONE, flags | signal.SIGCHLD, 0, 0, 0, 0)
     code = failed(pid)
