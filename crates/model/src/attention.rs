@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 
 use crate::cache::{CachePlan, KvCache};
 use crate::config::Heads;
+use crate::fused::{FusedAttention, apply};
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::rope::Rotation;
@@ -28,9 +29,19 @@ pub(crate) struct Pass<'a> {
     pub(crate) heads: &'a Heads,
     /// `[B, T]`.
     pub(crate) shape: [usize; 2],
-    pub(crate) rotation: Rotation,
-    /// `[B or 1, 1, T, visible]`: 0 where a query may look, a large negative number elsewhere.
-    pub(crate) mask: Tensor<4>,
+    pub(crate) look: Look,
+}
+
+/// How queries meet keys.
+pub(crate) enum Look {
+    /// By operations of the tensor backend.
+    Operations {
+        rotation: Rotation,
+        /// `[B or 1, 1, T, visible]`: 0 where a query may look, a large negative number elsewhere.
+        mask: Tensor<4>,
+    },
+    /// In one pass, for whole sequences on the host.
+    Fused(FusedAttention),
 }
 
 impl Attention {
@@ -50,8 +61,16 @@ impl Attention {
         if let (Some(q_norm), Some(k_norm)) = (&self.q_norm, &self.k_norm) {
             (q, k) = (q_norm.forward(q), k_norm.forward(k));
         }
-        let q = pass.rotation.apply(q.swap_dims(1, 2));
-        let k = pass.rotation.apply(k.swap_dims(1, 2));
+        let (rotation, mask) = match &pass.look {
+            Look::Operations { rotation, mask } => (rotation, mask.clone()),
+            Look::Fused(attention) => {
+                let flat = |y: Tensor<4>, heads: usize| y.reshape([b * t, heads * h.dim]);
+                let (q, k) = (flat(q, h.query), flat(k, h.key_value));
+                return self.o_proj.forward(apply(attention.clone(), [q, k, v], [b * t, h.query * h.dim]));
+            }
+        };
+        let q = rotation.apply(q.swap_dims(1, 2));
+        let k = rotation.apply(k.swap_dims(1, 2));
         let (k, v) = match cache {
             Some((cache, plan, layer)) => {
                 let k = k.swap_dims(1, 2).reshape([b * t, h.key_value * h.dim]);
@@ -59,7 +78,7 @@ impl Attention {
             }
             None => (k, split(v, h.key_value).swap_dims(1, 2)),
         };
-        let y = attend(q, k, v, pass.mask.clone());
+        let y = attend(q, k, v, mask);
         self.o_proj.forward(y.swap_dims(1, 2).reshape([b * t, h.query * h.dim]))
     }
 }

@@ -12,6 +12,7 @@ mod checkpoint;
 mod config;
 mod error;
 pub mod family;
+mod fused;
 mod head;
 mod host;
 mod linear;
@@ -23,6 +24,7 @@ mod parameters;
 mod precision;
 mod rope;
 mod safetensors_file;
+mod simd;
 mod trainable;
 mod transformer;
 

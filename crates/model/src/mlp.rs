@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::silu};
 
+use crate::fused::{FusedSwiglu, apply, takes};
 use crate::linear::Linear;
 
 /// The feed-forward layer of a block.
@@ -18,6 +19,9 @@ impl Mlp {
     /// # Shapes
     /// - `x`: `[N, hidden]` → the same
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.down_proj.forward(silu(self.gate_proj.forward(x.clone())) * self.up_proj.forward(x))
+        let (gate, up) = (self.gate_proj.forward(x.clone()), self.up_proj.forward(x));
+        let shape = gate.dims();
+        let y = if takes(&gate) { apply(FusedSwiglu, [gate, up], shape) } else { silu(gate) * up };
+        self.down_proj.forward(y)
     }
 }

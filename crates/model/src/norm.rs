@@ -3,6 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
 
+use crate::fused::{FusedNorm, apply, takes};
+
 /// Root-mean-square normalisation over the last dimension.
 #[derive(Module, Debug)]
 pub(crate) struct RmsNorm {
@@ -14,6 +16,13 @@ impl RmsNorm {
     /// # Shapes
     /// - `x`: `[..., width]` → the same
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if takes(&x) {
+            let (shape, weight) = (x.dims(), self.weight.val().unsqueeze());
+            let width = shape[D - 1];
+            let rows = shape.iter().product::<usize>() / width;
+            let norm = FusedNorm { eps: self.eps as f32 };
+            return apply(norm, [x.reshape([rows, width]), weight], [rows, width]).reshape(shape);
+        }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let scale = (x.clone().square().mean_dim(D - 1) + self.eps).sqrt().recip();

@@ -3,10 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
 
-use crate::attention::{Attention, Pass, causal_mask};
+use crate::attention::{Attention, Look, Pass, causal_mask};
 use crate::batch::TokenBatch;
 use crate::cache::KvCache;
 use crate::config::ModelConfig;
+use crate::fused::{FusedAttention, takes};
 use crate::linear::Linear;
 use crate::mlp::Mlp;
 use crate::norm::RmsNorm;
@@ -73,14 +74,17 @@ impl Transformer {
     /// What the layers share when whole sequences are computed, each from position 0.
     pub(crate) fn whole(&self, batch: &TokenBatch) -> Pass<'_> {
         let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
-        let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
-        let window = self.config.heads.sliding_window;
-        Pass {
-            heads: &self.config.heads,
-            shape: [rows, columns],
-            rotation: self.rotation(&positions, [rows, columns], &device),
-            mask: causal_mask(&vec![0; rows], columns, columns, window, &device),
-        }
+        let look = if self.dtype() == DType::F32 && takes(&self.norm.weight.val()) {
+            Look::Fused(FusedAttention::new(&self.config, &batch.lengths, columns))
+        } else {
+            let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
+            let window = self.config.heads.sliding_window;
+            Look::Operations {
+                rotation: self.rotation(&positions, [rows, columns], &device),
+                mask: causal_mask(&vec![0; rows], columns, columns, window, &device),
+            }
+        };
+        Pass { heads: &self.config.heads, shape: [rows, columns], look }
     }
 
     /// Feeds each row's new tokens behind what its slot of the cache holds, and returns the hidden state of each
@@ -97,8 +101,10 @@ impl Transformer {
         let pass = Pass {
             heads: &self.config.heads,
             shape: [rows, columns],
-            rotation: self.rotation(&positions, [rows, columns], &device),
-            mask: causal_mask(&starts, columns, plan.visible, window, &device),
+            look: Look::Operations {
+                rotation: self.rotation(&positions, [rows, columns], &device),
+                mask: causal_mask(&starts, columns, plan.visible, window, &device),
+            },
         };
         let mut x = self.embed(batch, &device);
         for (layer, block) in self.layers.iter().enumerate() {

@@ -116,8 +116,8 @@ fn add_weighted<S: Simd, const N: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::cpu::Cpu;
     use super::*;
+    use crate::simd::Cpu;
 
     #[test]
     fn attention_is_that_of_the_textbook() {

@@ -9,7 +9,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::cpu::Cpu;
+use crate::simd::Cpu;
 
 /// A matrix `[out, in]`, row by row, as checkpoints store it.
 #[derive(Debug)]

@@ -7,7 +7,6 @@
 
 mod attend;
 mod cache;
-mod cpu;
 mod kernels;
 
 use burn::module::Param;
@@ -18,10 +17,10 @@ use crate::config::ModelConfig;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::rope::{Angles, attention_gain};
+use crate::simd::Cpu;
 use crate::transformer::Transformer;
 use attend::Attend;
 pub use cache::HostCache;
-use cpu::Cpu;
 use kernels::{Matrix, add, norm, swiglu};
 
 /// Tokens that go through the layers together while a prompt or an observation is read.

@@ -1,4 +1,13 @@
-//! The vector instructions of this processor, found when the program starts.
+//! Arithmetic in the vector instructions of this processor, which are found at run time, without `unsafe`.
+
+// Everything under `with_simd` has to become part of one function compiled for the chosen instructions.
+#![allow(clippy::inline_always)]
+
+mod exp;
+mod product;
+
+pub(crate) use exp::exp;
+pub(crate) use product::{TALL, Target, WIDE, tile};
 
 #[cfg(target_arch = "x86_64")]
 use pulp::Simd;
@@ -7,14 +16,14 @@ use pulp::{Arch, WithSimd};
 /// What to dispatch to. AVX-512 is compiled in where the tensor backend asks for it (`burn/x86-v4`), AVX2 always, and
 /// other processors take what `pulp` finds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     arch: Arch,
     #[cfg(target_arch = "x86_64")]
     avx2: Option<pulp::x86::V3>,
 }
 
 impl Cpu {
-    pub(super) fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         Self {
             arch: Arch::new(),
             #[cfg(target_arch = "x86_64")]
@@ -23,7 +32,7 @@ impl Cpu {
     }
 
     /// Runs `work`, compiled for the best instructions there are.
-    pub(super) fn run<W: WithSimd>(self, work: W) -> W::Output {
+    pub(crate) fn run<W: WithSimd>(self, work: W) -> W::Output {
         #[cfg(target_arch = "x86_64")]
         if let (Arch::Scalar, Some(avx2)) = (self.arch, self.avx2) {
             return Simd::vectorize(avx2, work);

@@ -1,0 +1,113 @@
+//! Causal grouped-query attention with rotary positions, without the matrix of weights.
+//!
+//! Rows of queries are taken [`ROWS`] at a time over the keys that they may see; their weights live in a buffer of that
+//! many rows and are made once more on the way back from two numbers per row (the idea of arXiv:2205.14135).
+
+mod backward;
+mod forward;
+mod heads;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::HostOp;
+use crate::config::{Heads, ModelConfig};
+use crate::rope::{Angles, attention_gain};
+use crate::simd::Cpu;
+use heads::Unit;
+
+/// Rows of queries whose weights are there together.
+const ROWS: usize = 8;
+/// Numbers of keys and of head dimensions are rounded up to it: the columns of a tile, on every processor.
+const COLUMNS: usize = 32;
+
+/// Attention of whole sequences, each from position 0.
+///
+/// # Shapes
+/// - `q`: `[B·T, H·D]`, `k`, `v`: `[B·T, K·D]`, not rotated → `[B·T, H·D]`; zero where a row has no token
+#[derive(Debug, Clone)]
+pub(crate) struct FusedAttention(Arc<Plan>);
+
+/// What all layers share.
+#[derive(Debug)]
+struct Plan {
+    heads: Heads,
+    /// Tokens of each row of the batch.
+    lengths: Vec<usize>,
+    /// `T`.
+    columns: usize,
+    angles: Vec<Angles>,
+    /// Of queries and of keys.
+    gains: [f32; 2],
+    cpu: Cpu,
+}
+
+/// The greatest score of a query's row and `1 / Σ exp(score - greatest)`.
+type Row = [f32; 2];
+
+impl FusedAttention {
+    pub(crate) fn new(config: &ModelConfig, lengths: &[usize], columns: usize) -> Self {
+        let gain = attention_gain(&config.rope) as f32;
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        Self(Arc::new(Plan {
+            heads: config.heads.clone(),
+            lengths: lengths.to_vec(),
+            columns,
+            angles: (0..longest).map(|position| Angles::new(config, position, columns)).collect(),
+            gains: [gain / (config.heads.dim as f32).sqrt(), gain],
+            cpu: Cpu::detect(),
+        }))
+    }
+}
+
+impl Plan {
+    /// Every sequence's key/value heads.
+    fn units(&self) -> Vec<Unit<'_>> {
+        let unit = |(row, group)| Unit { plan: self, row, group };
+        (0..self.lengths.len())
+            .flat_map(|row| (0..self.heads.key_value).map(move |group| (row, group)))
+            .map(unit)
+            .collect()
+    }
+}
+
+/// `of` every unit, on as many threads as the caller's pool has.
+fn each<T: Send>(units: &[Unit<'_>], of: impl Fn(&Unit<'_>) -> T + Sync + Send) -> Vec<T> {
+    if rayon::current_num_threads() == 1 {
+        units.iter().map(of).collect()
+    } else {
+        units.par_iter().map(of).collect()
+    }
+}
+
+impl HostOp<3> for FusedAttention {
+    type Kept = Arc<Vec<Vec<Row>>>;
+
+    fn forward(&self, inputs: [&[f32]; 3]) -> (Vec<f32>, Self::Kept) {
+        let units = self.0.units();
+        let (mut out, mut kept) = (vec![0.0; inputs[0].len()], Vec::with_capacity(units.len()));
+        let parts = each(&units, |unit| unit.forward(inputs));
+        for (unit, (part, rows)) in units.iter().zip(parts) {
+            unit.queries().write(&part, &mut out);
+            kept.push(rows);
+        }
+        (out, Arc::new(kept))
+    }
+
+    fn backward(&self, inputs: [&[f32]; 3], kept: &Self::Kept, slope: &[f32]) -> [Vec<f32>; 3] {
+        let units = self.0.units();
+        let mut slopes = inputs.map(|input| vec![0.0; input.len()]);
+        let at = |unit: &Unit<'_>| unit.row * self.0.heads.key_value + unit.group;
+        let parts = each(&units, |unit| unit.backward(inputs, &kept[at(unit)], slope));
+        for (unit, [q, k, v]) in units.iter().zip(parts) {
+            unit.queries().write(&q, &mut slopes[0]);
+            unit.keys().write(&k, &mut slopes[1]);
+            unit.keys().write(&v, &mut slopes[2]);
+        }
+        slopes
+    }
+}
+
+#[cfg(test)]
+mod tests;

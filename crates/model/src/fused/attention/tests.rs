@@ -1,0 +1,98 @@
+use super::super::testing::{check, numbers};
+use super::*;
+use crate::config::RopeConfig;
+
+/// Heads of queries and of keys, their dimension, tokens of each row, and the window.
+type Case<'a> = (usize, usize, usize, &'a [usize], Option<usize>);
+
+const CASES: &[Case<'_>] = &[
+    (1, 1, 2, &[1], None),
+    (2, 1, 8, &[5, 3], None),
+    (4, 2, 12, &[9, 0, 17], None),
+    (3, 3, 32, &[40], None),
+    (2, 2, 64, &[33, 34], Some(7)),
+    (2, 1, 20, &[70], Some(32)),
+];
+
+fn config(case: &Case<'_>) -> ModelConfig {
+    let &(query, key_value, dim, _, sliding_window) = case;
+    ModelConfig {
+        vocab_size: 1,
+        hidden_size: 1,
+        intermediate_size: 1,
+        num_layers: 1,
+        heads: Heads { query, key_value, dim, qkv_bias: false, qk_norm: false, sliding_window },
+        max_position: 128,
+        norm_eps: 1e-5,
+        rope: RopeConfig { theta: 10_000.0, scaling: None },
+        tied_embeddings: true,
+    }
+}
+
+/// The textbook's attention over rows of `[B·T, heads·D]`.
+fn textbook(case: &Case<'_>, columns: usize, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f64> {
+    let &(heads, groups, dim, lengths, window) = case;
+    let rotated = |x: &[f64], all: usize, row: usize, head: usize, d: usize, t: usize| {
+        let at = |d: usize| x[((row * columns + t) * all + head) * dim + d];
+        let half = dim / 2;
+        let angle = t as f64 * 10_000_f64.powf(-2.0 * (d % half) as f64 / dim as f64);
+        let other = if d < half { -at(d + half) } else { at(d - half) };
+        at(d) * angle.cos() + other * angle.sin()
+    };
+    let mut out = vec![0.0; q.len()];
+    for (row, &length) in lengths.iter().enumerate() {
+        for (head, t) in (0..heads).flat_map(|head| (0..length).map(move |t| (head, t))) {
+            let group = head / (heads / groups);
+            let oldest = window.map_or(0, |w| (t + 1).saturating_sub(w));
+            let score = |s: usize| {
+                (0..dim)
+                    .map(|d| rotated(q, heads, row, head, d, t) * rotated(k, groups, row, group, d, s))
+                    .sum::<f64>()
+                    / (dim as f64).sqrt()
+            };
+            let weights: Vec<f64> = (oldest..=t).map(|s| score(s).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for d in 0..dim {
+                let value = |s: usize| v[((row * columns + s) * groups + group) * dim + d];
+                let sum: f64 = weights.iter().zip(oldest..).map(|(weight, s)| weight * value(s)).sum();
+                out[((row * columns + t) * heads + head) * dim + d] = sum / total;
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn it_is_the_formula_and_its_slopes() {
+    for case in CASES {
+        let &(heads, groups, dim, lengths, _) = case;
+        // A column more than any row needs.
+        let columns = lengths.iter().max().unwrap() + 1;
+        let tokens = lengths.len() * columns;
+        let inputs = [(heads, 1), (groups, 2), (groups, 3)].map(|(h, seed)| numbers(tokens * h * dim, seed));
+        let op = FusedAttention::new(&config(case), lengths, columns);
+        check(&op, inputs, |inputs| textbook(case, columns, inputs));
+    }
+}
+
+#[test]
+fn a_sequence_does_not_depend_on_its_batch_or_on_threads() {
+    let case: Case<'_> = (4, 2, 16, &[33, 7], None);
+    let of = |lengths: &[usize], columns: usize, cut: usize| {
+        let op = FusedAttention::new(&config(&case), lengths, columns);
+        let row = |heads: usize, seed| {
+            let width = heads * 16;
+            let mut all = numbers(33 * width, seed);
+            all.resize(lengths.len() * columns * width, 0.5);
+            all
+        };
+        let (q, k, v) = (row(4, 1), row(2, 2), row(2, 3));
+        let mut out = op.forward([&q, &k, &v]).0;
+        out.truncate(cut);
+        out
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let alone = of(&[33], 33, 33 * 64);
+    assert_eq!(alone, of(&[33, 7], 33, 33 * 64));
+    assert_eq!(alone, pool.install(|| of(&[33, 7], 33, 33 * 64)));
+}

@@ -1,0 +1,86 @@
+//! Between Burn's graph and plain slices: the only place of this crate that names a backend.
+
+use burn::tensor::Tensor;
+
+use super::HostOp;
+
+#[cfg(feature = "flex")]
+pub(crate) use host::{apply, takes};
+
+#[cfg(not(feature = "flex"))]
+pub(crate) fn takes<const D: usize>(_: &Tensor<D>) -> bool {
+    false
+}
+
+#[cfg(not(feature = "flex"))]
+pub(crate) fn apply<O: HostOp<N>, const N: usize>(_: O, _: [Tensor<2>; N], _: [usize; 2]) -> Tensor<2> {
+    unreachable!("no tensor is in the host's memory")
+}
+
+#[cfg(feature = "flex")]
+mod host {
+    use burn::backend::autodiff::checkpoint::base::Checkpointer;
+    use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+    use burn::backend::autodiff::grads::Gradients;
+    use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+    use burn::backend::flex::FlexTensor;
+    use burn::backend::{Autodiff, DispatchDevice, Flex};
+    use burn::tensor::{DType, TensorData};
+
+    use super::{HostOp, Tensor};
+
+    /// Whether [`apply`] takes such tensors.
+    pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
+        x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+    }
+
+    /// The output of `op`, of the given shape, as a node of the graph that its inputs are in.
+    pub(crate) fn apply<O: HostOp<N>, const N: usize>(
+        op: O,
+        inputs: [Tensor<2>; N],
+        shape: [usize; 2],
+    ) -> Tensor<2> {
+        const ONE: &str = "inputs are f32 on one device";
+        let tensor = |values| FlexTensor::from_data(TensorData::new(values, shape));
+        if !inputs[0].device().is_autodiff() {
+            let inputs = inputs.map(|x| x.try_into_primitive::<Flex>().expect(ONE).to_contiguous());
+            return Tensor::from_primitive::<Flex>(tensor(op.forward(inputs.each_ref().map(slice)).0));
+        }
+        let mut guards = Vec::with_capacity(N);
+        let inputs = inputs.map(|x| {
+            let (values, guard) = x.try_into_primitive::<Autodiff<Flex>>().expect(ONE).into_parts();
+            guards.push(guard);
+            values.to_contiguous()
+        });
+        let (output, kept) = op.forward(inputs.each_ref().map(slice));
+        let guards = guards.try_into().expect("one guard per input");
+        let node = match Node(op).prepare::<NoCheckpointing>(guards).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish((inputs, kept), tensor(output)),
+            OpsKind::UnTracked(node) => node.finish(tensor(output)),
+        };
+        Tensor::from_primitive::<Autodiff<Flex>>(node)
+    }
+
+    fn slice(tensor: &FlexTensor) -> &[f32] {
+        tensor.as_slice().expect("contiguous f32")
+    }
+
+    #[derive(Debug)]
+    struct Node<O>(O);
+
+    impl<O: HostOp<N>, const N: usize> Backward<Flex, N> for Node<O> {
+        type State = ([FlexTensor; N], O::Kept);
+
+        fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+            let slope = grads.consume::<Flex>(&ops.node).to_contiguous();
+            let (inputs, kept) = &ops.state;
+            let slopes = self.0.backward(inputs.each_ref().map(slice), kept, slice(&slope));
+            for ((parent, input), slope) in ops.parents.into_iter().zip(inputs).zip(slopes) {
+                if let Some(parent) = parent {
+                    let shape = input.layout().shape().clone();
+                    grads.register::<Flex>(parent.id, FlexTensor::from_data(TensorData::new(slope, shape)));
+                }
+            }
+        }
+    }
+}

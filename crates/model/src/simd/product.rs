@@ -1,0 +1,47 @@
+//! The inner part of matrix products, in registers.
+
+use pulp::Simd;
+
+/// Rows of a tile, and vectors that it has beside each other.
+pub(crate) const TALL: usize = 4;
+pub(crate) const WIDE: usize = 2;
+
+/// Where a tile's numbers are written.
+pub(crate) struct Target<'a> {
+    pub(crate) out: &'a mut [f32],
+    /// Numbers from one row to the next.
+    pub(crate) stride: usize,
+    /// Whether they are added to what is there.
+    pub(crate) add: bool,
+}
+
+/// `out[i][..] = Σ_k a(k)[i] · b[k][..]` for `M` rows and `W` vectors of columns, added up in the order of `k`.
+///
+/// `b` begins at the tile's first column; its rows lie `stride` apart.
+#[inline(always)]
+pub(crate) fn tile<S: Simd, const M: usize, const W: usize>(
+    simd: S,
+    depth: usize,
+    a: impl Fn(usize) -> [f32; M],
+    (b, stride): (&[f32], usize),
+    target: Target<'_>,
+) {
+    let width = W * S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); W]; M];
+    for (k, row) in b.chunks(stride).take(depth).enumerate() {
+        let row = S::as_simd_f32s(&row[..width]).0;
+        let factors = a(k);
+        for (sums, factor) in sums.iter_mut().zip(factors) {
+            let factor = simd.splat_f32s(factor);
+            for (sum, b) in sums.iter_mut().zip(row) {
+                *sum = simd.mul_add_f32s(factor, *b, *sum);
+            }
+        }
+    }
+    for (i, sums) in sums.into_iter().enumerate() {
+        let out = S::as_mut_simd_f32s(&mut target.out[i * target.stride..][..width]).0;
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = if target.add { simd.add_f32s(*out, sum) } else { sum };
+        }
+    }
+}
