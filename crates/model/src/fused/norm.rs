@@ -1,6 +1,10 @@
 //! RMSNorm (arXiv:1910.07467 eq. 4).
 
+// What runs under `Cpu::run` has to become part of one function compiled for the chosen instructions.
+#![allow(clippy::inline_always)]
+
 use super::HostOp;
+use crate::simd::Cpu;
 
 /// `y = x / sqrt(mean(x²) + ε) · w` of every row.
 #[derive(Debug, Clone)]
@@ -14,43 +18,52 @@ impl HostOp<2> for FusedNorm {
 
     fn forward(&self, [x, weight]: [&[f32]; 2]) -> (Vec<f32>, Vec<f32>) {
         let width = weight.len();
-        let mut y = Vec::with_capacity(x.len());
-        let scale = |row: &[f32]| {
-            let scale = 1.0 / (dot(row, row) / width as f32 + self.eps).sqrt();
-            y.extend(row.iter().zip(weight).map(|(x, w)| x * scale * w));
-            scale
-        };
-        let scales = x.chunks_exact(width).map(scale).collect();
+        let (mut y, mut scales) = (vec![0.0; x.len()], vec![0.0; x.len() / width]);
+        Cpu::detect().run(|| {
+            let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
+            for ((x, y), scale) in rows.zip(&mut scales) {
+                *scale = 1.0 / (dot(x, x) / width as f32 + self.eps).sqrt();
+                for (y, (x, w)) in y.iter_mut().zip(x.iter().zip(weight)) {
+                    *y = x * *scale * w;
+                }
+            }
+        });
         (y, scales)
     }
 
     /// With `s` the scale and `g = slope·w`: `dx = s·g - x·s³·(g·x)/width`, `dw = Σ slope·x·s` over rows.
     fn backward(&self, [x, weight]: [&[f32]; 2], scales: &Vec<f32>, slope: &[f32]) -> [Vec<f32>; 2] {
         let width = weight.len();
-        let (mut by_x, mut by_weight) = (Vec::with_capacity(x.len()), vec![0.0_f32; width]);
-        let mut g = vec![0.0_f32; width];
-        for ((x, slope), &s) in x.chunks_exact(width).zip(slope.chunks_exact(width)).zip(scales) {
-            for (((g, by_weight), (x, w)), slope) in
-                g.iter_mut().zip(&mut by_weight).zip(x.iter().zip(weight)).zip(slope)
-            {
-                *g = slope * w;
-                *by_weight += slope * x * s;
+        let (mut by_x, mut by_weight) = (vec![0.0; x.len()], vec![0.0_f32; width]);
+        Cpu::detect().run(|| {
+            let inputs = x.chunks_exact(width).zip(slope.chunks_exact(width)).zip(scales);
+            for (g, ((x, slope), &s)) in by_x.chunks_exact_mut(width).zip(inputs) {
+                let columns = g.iter_mut().zip(&mut by_weight).zip(x.iter().zip(weight)).zip(slope);
+                for (((g, by_weight), (x, w)), slope) in columns {
+                    *g = slope * w;
+                    *by_weight += slope * x * s;
+                }
+                let along = s * s * s * dot(g, x) / width as f32;
+                for (g, x) in g.iter_mut().zip(x) {
+                    *g = s * *g - along * x;
+                }
             }
-            let along = s * s * s * dot(&g, x) / width as f32;
-            by_x.extend(g.iter().zip(x).map(|(g, x)| s * g - along * x));
-        }
+        });
         [by_x, by_weight]
     }
 }
 
 /// A sum in sixteen lanes, in the same order everywhere.
+#[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0_f32; LANES];
     let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let tail: f32 = a_lanes.remainder().iter().zip(b_lanes.remainder()).map(|(a, b)| a * b).sum();
     for (a, b) in a_lanes.zip(b_lanes) {
-        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
     }
     sums.iter().sum::<f32>() + tail
 }

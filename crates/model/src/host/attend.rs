@@ -5,6 +5,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::simd::{exps, greatest};
+
 /// Keys and values that are read together.
 const AT_ONCE: usize = 4;
 
@@ -33,10 +35,11 @@ impl WithSimd for Attend<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { q, keys, values, share, dim, width, out } = self;
         let seen = keys.len() / width;
-        let mut scores = vec![0.0_f32; seen];
+        // Whole vectors; what is behind the last key weighs nothing.
+        let mut all = vec![f32::NEG_INFINITY; seen.next_multiple_of(S::F32_LANES)];
         for (head, (q, out)) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)).enumerate() {
             let at = head / share * dim;
-            let (fours, rest) = scores.split_at_mut(seen / AT_ONCE * AT_ONCE);
+            let (fours, rest) = all[..seen].split_at_mut(seen / AT_ONCE * AT_ONCE);
             let (key_fours, key_rest) = keys.split_at(fours.len() * width);
             for (scores, keys) in fours.chunks_exact_mut(AT_ONCE).zip(key_fours.chunks_exact(AT_ONCE * width))
             {
@@ -45,15 +48,10 @@ impl WithSimd for Attend<'_> {
             for (score, key) in rest.iter_mut().zip(key_rest.chunks_exact(width)) {
                 dots::<S, 1>(simd, q, &key[at..], width, std::slice::from_mut(score));
             }
-            let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut total = 0.0;
-            for score in &mut scores {
-                *score = (*score - max).exp();
-                total += *score;
-            }
-            for score in &mut scores {
-                *score /= total;
-            }
+            let most = greatest(simd, &all);
+            let scale = 1.0 / exps(simd, &mut all, most);
+            let scores = &mut all[..seen];
+            scores.iter_mut().for_each(|score| *score *= scale);
             out.fill(0.0);
             let (fours, rest) = scores.split_at(seen / AT_ONCE * AT_ONCE);
             let (value_fours, value_rest) = values.split_at(fours.len() * width);
@@ -65,6 +63,7 @@ impl WithSimd for Attend<'_> {
             for (weight, value) in rest.iter().zip(value_rest.chunks_exact(width)) {
                 add_weighted::<S, 1>(simd, std::slice::from_ref(weight), &value[at..], width, out);
             }
+            all[seen..].fill(f32::NEG_INFINITY);
         }
     }
 }

@@ -9,68 +9,78 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::simd::Cpu;
+use crate::simd::{Cpu, TALL, Target, WIDE, sigmoids, tile};
 
-/// A matrix `[out, in]`, row by row, as checkpoints store it.
-#[derive(Debug)]
-pub(super) struct Matrix {
-    pub(super) values: Vec<f32>,
-    pub(super) out: usize,
-    pub(super) wide: usize,
-}
-
-/// Rows of the weight that a thread takes at a time.
-const BLOCK: usize = 64;
+/// Outputs whose weights lie together.
+const PANEL: usize = 64;
+/// Vectors of outputs that fewer rows than a tile's take together.
+const WIDER: usize = 4;
 /// Multiplications below which a product is not worth a second thread.
 const ALONE: usize = 1 << 17;
-/// Rows of the weight and of the input that a tile keeps in registers.
-const TALL: usize = 4;
-const WIDE: usize = 3;
+
+/// A matrix `[out, in]` in panels of [`PANEL`] outputs, `[in, PANEL]` each: a product reads it from end to end and adds up
+/// whole vectors of outputs. The last panel is filled with zeros.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    panels: Vec<f32>,
+    out: usize,
+    wide: usize,
+}
 
 impl Matrix {
+    /// From rows, as checkpoints store them.
+    pub(super) fn new(rows: &[f32], out: usize, wide: usize) -> Self {
+        let mut panels = vec![0.0; out.div_ceil(PANEL) * PANEL * wide];
+        for (at, row) in rows.chunks_exact(wide).enumerate() {
+            let column = panels[at / PANEL * PANEL * wide + at % PANEL..].iter_mut().step_by(PANEL);
+            column.zip(row).for_each(|(to, from)| *to = *from);
+        }
+        Self { panels, out, wide }
+    }
+
     /// `x·Wᵀ`.
     ///
     /// # Shapes
     /// - `x`: `[N, in]` → `[N, out]`
     pub(super) fn apply(&self, cpu: Cpu, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.wide;
-        // `[out, N]`, so that a block of weight rows writes one contiguous piece.
-        let mut columns = vec![0.0; self.out * n];
-        let block = |(w, y): (&[f32], &mut [f32])| cpu.run(Product { w, x, y, n, wide: self.wide });
-        if rayon::current_num_threads() == 1 || self.out * self.wide * n < ALONE {
-            block((&self.values, &mut columns));
-        } else {
-            let (weights, outputs) = (BLOCK * self.wide, BLOCK * n);
-            self.values.par_chunks(weights).zip(columns.par_chunks_mut(outputs)).for_each(block);
+        if n == 0 {
+            return Vec::new();
         }
-        if n == 1 { columns } else { transposed(&columns, self.out, n) }
+        // `[out / PANEL, N, PANEL]`, so that every panel writes one piece.
+        let mut parts = vec![0.0; self.out.next_multiple_of(PANEL) * n];
+        let panel = |(w, y): (&[f32], &mut [f32])| cpu.run(Product { w, x, y, wide: self.wide });
+        let panels = PANEL * self.wide;
+        if rayon::current_num_threads() == 1 || self.panels.len() * n < ALONE {
+            self.panels.chunks_exact(panels).zip(parts.chunks_exact_mut(PANEL * n)).for_each(panel);
+        } else {
+            self.panels.par_chunks_exact(panels).zip(parts.par_chunks_exact_mut(PANEL * n)).for_each(panel);
+        }
+        if n == 1 {
+            parts.truncate(self.out);
+            return parts;
+        }
+        let mut y = Vec::with_capacity(self.out * n);
+        for row in 0..n {
+            for (at, part) in parts.chunks_exact(PANEL * n).enumerate() {
+                y.extend_from_slice(&part[row * PANEL..][..PANEL.min(self.out - at * PANEL)]);
+            }
+        }
+        y
     }
 
     /// Row `at`.
-    pub(super) fn row(&self, at: usize) -> &[f32] {
-        &self.values[at * self.wide..][..self.wide]
+    pub(super) fn row(&self, at: usize) -> impl Iterator<Item = f32> {
+        let column = &self.panels[at / PANEL * PANEL * self.wide + at % PANEL..];
+        column.iter().step_by(PANEL).take(self.wide).copied()
     }
 }
 
-fn transposed(columns: &[f32], out: usize, n: usize) -> Vec<f32> {
-    // A block of columns stays in the cache while each row takes its piece of it.
-    const PIECE: usize = 16;
-    let mut rows = vec![0.0; columns.len()];
-    for (at, block) in columns.chunks(PIECE * n).enumerate() {
-        for row in 0..n {
-            let piece = &mut rows[row * out + at * PIECE..][..block.len() / n];
-            piece.iter_mut().zip(block[row..].iter().step_by(n)).for_each(|(to, from)| *to = *from);
-        }
-    }
-    rows
-}
-
-/// `y[o][j] = w[o]·x[j]` for all rows of a block.
+/// `y[j][o] = x[j]·w[o]` for all rows of `x`, `[N, wide]`, and the outputs of one panel.
 struct Product<'a> {
     w: &'a [f32],
     x: &'a [f32],
     y: &'a mut [f32],
-    n: usize,
     wide: usize,
 }
 
@@ -79,63 +89,43 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { w, x, y, n, wide } = self;
-        for (w, y) in w.chunks(TALL * wide).zip(y.chunks_mut(TALL * n)) {
-            let rows = w.len() / wide;
-            let mut j = 0;
-            while j < n {
-                let x = &x[j * wide..];
-                let left = n - j;
-                let y = &mut y[j..];
-                match (rows, left.min(WIDE)) {
-                    (TALL, 3) => tile::<S, TALL, 3>(simd, w, x, y, wide, n),
-                    (TALL, 2) => tile::<S, TALL, 2>(simd, w, x, y, wide, n),
-                    (TALL, _) => tile::<S, TALL, 1>(simd, w, x, y, wide, n),
-                    (rows, columns) => {
-                        for i in 0..rows {
-                            for c in 0..columns {
-                                let (w, x) = (&w[i * wide..], &x[c * wide..]);
-                                tile::<S, 1, 1>(simd, w, x, &mut y[i * n + c..], wide, n);
-                            }
-                        }
-                    }
+        let Self { w, x, y, wide } = self;
+        for (x, y) in x.chunks(TALL * wide).zip(y.chunks_mut(TALL * PANEL)) {
+            let row = |i: usize| &x[i * wide..][..wide];
+            match x.len() / wide {
+                TALL => {
+                    let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+                    strip::<S, TALL, WIDE>(simd, wide, |k| [a[k], b[k], c[k], d[k]], w, y);
                 }
-                j += left.min(WIDE);
+                3 => {
+                    let (a, b, c) = (row(0), row(1), row(2));
+                    strip::<S, 3, WIDER>(simd, wide, |k| [a[k], b[k], c[k]], w, y);
+                }
+                2 => {
+                    let (a, b) = (row(0), row(1));
+                    strip::<S, 2, WIDER>(simd, wide, |k| [a[k], b[k]], w, y);
+                }
+                _ => {
+                    let a = row(0);
+                    strip::<S, 1, WIDER>(simd, wide, |k| [a[k]], w, y);
+                }
             }
         }
     }
 }
 
-/// `A` rows of the weight by `B` rows of the input.
+/// All outputs of a panel for `M` rows.
 #[inline(always)]
-fn tile<S: Simd, const A: usize, const B: usize>(
+fn strip<S: Simd, const M: usize, const W: usize>(
     simd: S,
-    w: &[f32],
-    x: &[f32],
-    y: &mut [f32],
     wide: usize,
-    n: usize,
+    x: impl Fn(usize) -> [f32; M],
+    w: &[f32],
+    y: &mut [f32],
 ) {
-    let ws: [_; A] = std::array::from_fn(|i| S::as_simd_f32s(&w[i * wide..][..wide]));
-    let xs: [_; B] = std::array::from_fn(|j| S::as_simd_f32s(&x[j * wide..][..wide]));
-    let mut sums = [[simd.splat_f32s(0.0); B]; A];
-    let length = xs[0].0.len();
-    let ws_head: [_; A] = std::array::from_fn(|i| &ws[i].0[..length]);
-    let xs_head: [_; B] = std::array::from_fn(|j| &xs[j].0[..length]);
-    for k in 0..length {
-        let here: [_; B] = std::array::from_fn(|j| xs_head[j][k]);
-        for i in 0..A {
-            let weight = ws_head[i][k];
-            for j in 0..B {
-                sums[i][j] = simd.mul_add_f32s(weight, here[j], sums[i][j]);
-            }
-        }
-    }
-    for i in 0..A {
-        for j in 0..B {
-            let tail: f32 = ws[i].1.iter().zip(xs[j].1).map(|(w, x)| w * x).sum();
-            y[i * n + j] = simd.reduce_sum_f32s(sums[i][j]) + tail;
-        }
+    for column in (0..PANEL).step_by(W * S::F32_LANES) {
+        let target = Target { out: &mut y[column..], stride: PANEL, add: false };
+        tile::<S, M, W>(simd, wide, &x, (&w[column..], PANEL), target);
     }
 }
 
@@ -164,9 +154,10 @@ fn lanes(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
 }
 
 /// `silu(gate) ⊙ up`, in place of `gate`.
-pub(super) fn swiglu(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + (-*gate).exp()) * up;
+pub(super) fn swiglu(cpu: Cpu, gate: &mut [f32], up: &[f32]) {
+    let sigmoids = sigmoids(cpu, gate);
+    for ((gate, up), sigmoid) in gate.iter_mut().zip(up).zip(sigmoids) {
+        *gate *= sigmoid * up;
     }
 }
 
@@ -192,14 +183,16 @@ mod tests {
     #[test]
     fn products_are_those_of_the_textbook_and_do_not_depend_on_company() {
         for (out, wide) in [(1, 1), (4, 16), (7, 33), (130, 48), (64, 5)] {
-            let matrix = Matrix { values: numbers(out * wide, 1), out, wide };
+            let weights = numbers(out * wide, 1);
+            let matrix = Matrix::new(&weights, out, wide);
             let x = numbers(8 * wide, 2);
             let together = matrix.apply(Cpu::detect(), &x);
             for (row, x) in x.chunks_exact(wide).enumerate() {
                 assert_eq!(together[row * out..][..out], matrix.apply(Cpu::detect(), x), "row {row} alone");
                 for at in 0..out {
+                    assert!(matrix.row(at).eq(weights[at * wide..][..wide].iter().copied()), "row {at}");
                     let exact: f64 =
-                        matrix.row(at).iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                        weights[at * wide..].iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
                     let diff = (f64::from(together[row * out + at]) - exact).abs();
                     assert!(
                         diff <= 1e-5 * wide as f64,
@@ -212,8 +205,8 @@ mod tests {
 
     #[test]
     fn threads_do_not_change_a_product() {
-        let matrix = Matrix { values: numbers(1000 * 300, 3), out: 1000, wide: 300 };
-        let x = numbers(5 * 300, 4);
+        let matrix = Matrix::new(&numbers(1000 * 300, 3), 1000, 300);
+        let x = numbers(7 * 300, 4);
         let of = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| matrix.apply(Cpu::detect(), &x))

@@ -156,7 +156,7 @@ impl HostModel {
     fn hidden(&self, rows: &[(Row, u32)], feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<f32> {
         let eps = self.config.norm_eps;
         let mut x: Vec<f32> =
-            rows.iter().flat_map(|(_, token)| self.embedding.row(*token as usize)).copied().collect();
+            rows.iter().flat_map(|(_, token)| self.embedding.row(*token as usize)).collect();
         let angles: Vec<Angles> = rows
             .iter()
             .map(|(row, _)| {
@@ -176,7 +176,7 @@ impl HostModel {
             add(&mut x, &layer.o.apply(self.cpu, &self.attend(at, rows, feeds, &q)));
             let h = norm(&x, &layer.mlp_norm, eps);
             let mut gate = layer.gate.apply(self.cpu, &h);
-            swiglu(&mut gate, &layer.up.apply(self.cpu, &h));
+            swiglu(self.cpu, &mut gate, &layer.up.apply(self.cpu, &h));
             add(&mut x, &layer.down.apply(self.cpu, &gate));
         }
         x
@@ -249,7 +249,7 @@ fn vector(norm: &RmsNorm) -> Vec<f32> {
 
 fn matrix(weight: &Param<Tensor<2>>) -> Matrix {
     let [out, wide] = weight.val().dims();
-    Matrix { values: floats(weight), out, wide }
+    Matrix::new(&floats(weight), out, wide)
 }
 
 fn affine(linear: &Linear) -> Affine {

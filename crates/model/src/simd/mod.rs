@@ -5,9 +5,11 @@
 
 mod exp;
 mod product;
+mod softmax;
 
 pub(crate) use exp::exp;
 pub(crate) use product::{TALL, Target, WIDE, tile};
+pub(crate) use softmax::{exps, greatest, sigmoids};
 
 #[cfg(target_arch = "x86_64")]
 use pulp::Simd;

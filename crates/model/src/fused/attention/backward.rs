@@ -100,11 +100,13 @@ impl Block<'_> {
         let Size { wide, rows, .. } = *self.size;
         let b = &b[self.start * wide..];
         for key in (self.first..self.end).step_by(TALL) {
-            let weights: [[f32; TALL]; ROWS] =
-                std::array::from_fn(|i| std::array::from_fn(|j| weights[i * rows + key + j]));
+            let mut tall = [[0.0; TALL]; ROWS];
+            for (i, tall) in tall.iter_mut().enumerate() {
+                tall.copy_from_slice(&weights[i * rows + key..][..TALL]);
+            }
             for column in (0..wide).step_by(WIDE * S::F32_LANES) {
                 let target = Target { out: &mut out[key * wide + column..], stride: wide, add: true };
-                tile::<S, TALL, WIDE>(simd, ROWS, |k| weights[k], (&b[column..], wide), target);
+                tile::<S, TALL, WIDE>(simd, ROWS, |k| tall[k], (&b[column..], wide), target);
             }
         }
     }

@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 
 use super::heads::{Size, Unit};
 use super::{COLUMNS, ROWS, Row};
-use crate::simd::{TALL, Target, WIDE, exp, tile};
+use crate::simd::{TALL, Target, WIDE, exps, greatest, tile};
 
 impl Unit<'_> {
     /// `[share, rows, wide]`, and the two numbers of every query's row.
@@ -131,22 +131,4 @@ impl<'a> Block<'a> {
         scores[..visible.start - self.first].fill(f32::NEG_INFINITY);
         scores[visible.end - self.first..].fill(f32::NEG_INFINITY);
     }
-}
-
-#[inline(always)]
-fn greatest<S: Simd>(simd: S, row: &[f32]) -> f32 {
-    let vectors = S::as_simd_f32s(row).0;
-    let most = vectors.iter().fold(simd.splat_f32s(f32::NEG_INFINITY), |most, &x| simd.max_f32s(most, x));
-    simd.reduce_max_f32s(most)
-}
-
-/// `exp(score - most)` in place, and their sum.
-#[inline(always)]
-fn exps<S: Simd>(simd: S, row: &mut [f32], most: f32) -> f32 {
-    let (most, mut sum) = (simd.splat_f32s(most), simd.splat_f32s(0.0));
-    for x in S::as_mut_simd_f32s(row).0 {
-        *x = exp(simd, simd.sub_f32s(*x, most));
-        sum = simd.add_f32s(sum, *x);
-    }
-    simd.reduce_sum_f32s(sum)
 }
