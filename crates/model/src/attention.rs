@@ -33,6 +33,7 @@ pub(crate) struct Pass<'a> {
 }
 
 /// How queries meet keys.
+#[allow(clippy::large_enum_variant)] // there is one of a pass
 pub(crate) enum Look {
     /// By operations of the tensor backend.
     Operations {

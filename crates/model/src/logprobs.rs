@@ -6,6 +6,7 @@ use burn::tensor::{
 };
 
 use crate::batch::TokenBatch;
+use crate::fused::{Slopes, change, choose, read, slopes_by_logits, takes};
 use crate::transformer::Transformer;
 
 /// Per-token columns of a batch. Column `t` speaks of token `t`; column 0 and padding hold 0.
@@ -106,7 +107,18 @@ pub(crate) fn chosen(
     tokens: &[i32],
     question: &Question<'_>,
 ) -> (Tensor<1>, Option<Tensor<1>>) {
-    let index = index(tokens, &logits.device());
+    let device = logits.device();
+    if takes(&logits) && !device.is_autodiff() {
+        let rows = read(logits, |logits| choose(logits, tokens));
+        let column = |at: usize| {
+            Tensor::from_data(
+                TensorData::new(rows.iter().map(|row| row[at]).collect(), [rows.len()]),
+                &device,
+            )
+        };
+        return (column(0), question.with_entropy.then(|| column(1)));
+    }
+    let index = index(tokens, &device);
     let logp = log_softmax(logits, 1);
     let entropy =
         question.with_entropy.then(|| (logp.clone().exp() * logp.clone()).sum_dim(1).neg().squeeze_dim(1));
@@ -123,6 +135,12 @@ pub(crate) fn slope_by_logits(
     tokens: &[i32],
     (by_logprob, by_entropy): (Tensor<1>, Option<Tensor<1>>),
 ) -> Tensor<2> {
+    if takes(&logits) && !logits.device().is_autodiff() {
+        let by_logprob = values(by_logprob);
+        let by_entropy = by_entropy.map(values);
+        let slopes = Slopes { by_logprob: &by_logprob, by_entropy: by_entropy.as_deref() };
+        return change(logits, |logits| slopes_by_logits(logits, tokens, &slopes));
+    }
     let index = index(tokens, &logits.device()).unsqueeze_dim(1);
     let by_logprob: Tensor<2> = by_logprob.unsqueeze_dim(1);
     let slope = match by_entropy {
@@ -135,6 +153,10 @@ pub(crate) fn slope_by_logits(
         }
     };
     slope.scatter(1, index, by_logprob, IndexingUpdateOp::Add)
+}
+
+fn values(column: Tensor<1>) -> Vec<f32> {
+    column.into_data_dtype(DType::F32).try_into_vec().expect("data was just converted to f32")
 }
 
 fn index(values: &[i32], device: &Device) -> Tensor<1, Int> {

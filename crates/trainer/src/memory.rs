@@ -20,18 +20,23 @@ const F32: u64 = 4;
 /// Memory that is taken anew in each step costs time too; a model that keeps less is better cut into small micro-batches.
 const KEPT_PER_TOKEN: u64 = 1 << 18;
 
-/// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
-pub(crate) fn recomputes(model: &ModelConfig, length: u64, device: &Device) -> bool {
-    let values = model.num_layers as u64 * values_of_block(model, length);
+/// Whether blocks are computed twice where the config doesn't say.
+pub(crate) fn recomputes(model: &ModelConfig, device: &Device) -> bool {
+    let values = model.num_layers as u64 * values_of_fused_block(model);
     workers::on_host(device) && values * F32 > KEPT_PER_TOKEN
 }
 
-/// Values that a block's graph keeps per token of a row of `length`: the norms' and sums' of the residual stream, those of
-/// queries, keys and values, the five of SwiGLU, the scores and their softmax.
-fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
+/// Values per token that the graph of a block keeps whose parts are single passes: those of the residual stream and its
+/// norms, queries, keys, values and what attention returns, and those of SwiGLU.
+fn values_of_fused_block(model: &ModelConfig) -> u64 {
     let (query, kv) = widths(model);
-    let scores = model.heads.query as u64 * length;
-    6 * model.hidden_size as u64 + 2 * (query + kv) + 5 * model.intermediate_size as u64 + 2 * scores
+    4 * model.hidden_size as u64 + 2 * (query + kv) + 3 * model.intermediate_size as u64
+}
+
+/// The same where they are not: also the steps between, and scores and their softmax in a row of `length` tokens.
+fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
+    let between = 2 * model.hidden_size as u64 + 2 * model.intermediate_size as u64;
+    values_of_fused_block(model) + between + 2 * model.heads.query as u64 * length
 }
 
 /// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
@@ -73,8 +78,9 @@ impl Estimate {
         let trajectories = (rollout.groups * rollout.samples) as u64;
         let step = (trajectories * length).div_ceil(optimizer.minibatches.max(1) as u64);
         let at_once = step.min(workers as u64 * (optimizer.micro_batch_tokens as u64).max(length));
-        let values = values_of_block(model, length);
-        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, device));
+        let fused = workers::on_host(device) && !half;
+        let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
+        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, device));
         let kept_blocks = if recompute { 1 } else { layers };
         let vocabulary = model.vocab_size as u64;
         let logit_rows = at_once.min(workers as u64 * chunk_rows(model.vocab_size) as u64);
@@ -270,7 +276,7 @@ mod tests {
         smaller(&["optimizer.lora.rank=2"], Estimate::certain);
         smaller(&["optimizer.recompute=true"], |e| e.activations);
         smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits + e.activations);
-        // Nothing of so small a model is recomputed unless it is said; of one with ten times its blocks, everything is.
+        // Nothing of so small a model is recomputed unless it is said; of one with twenty times its blocks, everything is.
         let activations = |recompute: Option<bool>, layers: usize| {
             let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
             config.optimizer.recompute = recompute;
@@ -278,7 +284,7 @@ mod tests {
             Estimate::of(&config, &model, 2, &device).activations
         };
         assert_eq!(activations(None, 1), activations(Some(false), 1));
-        assert_eq!(activations(None, 10), activations(Some(true), 10));
+        assert_eq!(activations(None, 20), activations(Some(true), 20));
         smaller(&["rollout.samples=4"], |e| e.kv_cache);
         assert_eq!(estimate(&["rollout.cache_mib=3"]).kv_cache, 3 << 20);
         assert!(available().unwrap() > 1 << 20, "this machine has memory");

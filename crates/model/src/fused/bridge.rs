@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::HostOp;
 
 #[cfg(feature = "flex")]
-pub(crate) use host::{apply, takes};
+pub(crate) use host::{apply, change, read, takes};
 
 #[cfg(not(feature = "flex"))]
 pub(crate) fn takes<const D: usize>(_: &Tensor<D>) -> bool {
@@ -14,6 +14,16 @@ pub(crate) fn takes<const D: usize>(_: &Tensor<D>) -> bool {
 
 #[cfg(not(feature = "flex"))]
 pub(crate) fn apply<O: HostOp<N>, const N: usize>(_: O, _: [Tensor<2>; N], _: [usize; 2]) -> Tensor<2> {
+    unreachable!("no tensor is in the host's memory")
+}
+
+#[cfg(not(feature = "flex"))]
+pub(crate) fn read<T>(_: Tensor<2>, _: impl FnOnce(&[f32]) -> T) -> T {
+    unreachable!("no tensor is in the host's memory")
+}
+
+#[cfg(not(feature = "flex"))]
+pub(crate) fn change(_: Tensor<2>, _: impl FnOnce(&mut [f32])) -> Tensor<2> {
     unreachable!("no tensor is in the host's memory")
 }
 
@@ -59,6 +69,25 @@ mod host {
             OpsKind::UnTracked(node) => node.finish(tensor(output)),
         };
         Tensor::from_primitive::<Autodiff<Flex>>(node)
+    }
+
+    const PLAIN: &str = "f32 on this device, without a graph";
+
+    /// What `of` says of the numbers of a tensor without a graph.
+    pub(crate) fn read<T>(x: Tensor<2>, of: impl FnOnce(&[f32]) -> T) -> T {
+        of(slice(&x.try_into_primitive::<Flex>().expect(PLAIN).to_contiguous()))
+    }
+
+    /// Changes the numbers of a tensor without a graph, in its own memory unless that is shared.
+    pub(crate) fn change(x: Tensor<2>, by: impl FnOnce(&mut [f32])) -> Tensor<2> {
+        let shape = x.dims();
+        let mut x = x.try_into_primitive::<Flex>().expect(PLAIN).to_contiguous();
+        // A view of something larger is copied.
+        if x.storage::<f32>().len() != shape[0] * shape[1] {
+            x = FlexTensor::from_data(TensorData::new(slice(&x).to_vec(), shape));
+        }
+        by(x.storage_mut());
+        Tensor::from_primitive::<Flex>(x)
     }
 
     fn slice(tensor: &FlexTensor) -> &[f32] {

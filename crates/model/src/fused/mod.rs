@@ -10,13 +10,15 @@ mod norm;
 mod swiglu;
 #[cfg(test)]
 mod testing;
+mod vocabulary;
 
 use std::fmt::Debug;
 
 pub(crate) use attention::FusedAttention;
-pub(crate) use bridge::{apply, takes};
+pub(crate) use bridge::{apply, change, read, takes};
 pub(crate) use norm::FusedNorm;
 pub(crate) use swiglu::FusedSwiglu;
+pub(crate) use vocabulary::{Slopes, choose, slopes_by_logits};
 
 /// A function of `N` matrices, and how slopes come back through it. All slices are row by row.
 pub(crate) trait HostOp<const N: usize>: Debug + Clone + Send + Sync + 'static {

@@ -77,7 +77,7 @@ mod tests {
     fn it_is_the_formula_and_its_slopes() {
         for width in [1, 7, 16, 40] {
             let norm = FusedNorm { eps: 1e-5 };
-            check(&norm, [numbers(6 * width, 1), numbers(width, 2)], |[x, weight]| {
+            check(&norm, &[numbers(6 * width, 1), numbers(width, 2)], |[x, weight]| {
                 let of = |row: &[f64]| {
                     let mean = row.iter().map(|x| x * x).sum::<f64>() / width as f64;
                     let scale = 1.0 / (mean + f64::from(1e-5_f32)).sqrt();

@@ -46,7 +46,7 @@ mod tests {
     fn it_is_the_formula_and_its_slopes() {
         for count in [1, 15, 64, 130] {
             let far = |seed| numbers(count, seed).into_iter().map(|x| 20.0 * x).collect();
-            check(&FusedSwiglu, [far(1), numbers(count, 2)], |[gate, up]| {
+            check(&FusedSwiglu, &[far(1), numbers(count, 2)], |[gate, up]| {
                 gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect()
             });
         }

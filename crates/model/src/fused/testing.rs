@@ -15,7 +15,7 @@ pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
 /// Fails unless the output is the formula's and every slope its central difference.
 pub(super) fn check<O: HostOp<N>, const N: usize>(
     op: &O,
-    inputs: [Vec<f32>; N],
+    inputs: &[Vec<f32>; N],
     formula: impl Fn(&[Vec<f64>; N]) -> Vec<f64>,
 ) {
     let slices = inputs.each_ref().map(Vec::as_slice);

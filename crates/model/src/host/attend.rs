@@ -51,7 +51,9 @@ impl WithSimd for Attend<'_> {
             let most = greatest(simd, &all);
             let scale = 1.0 / exps(simd, &mut all, most);
             let scores = &mut all[..seen];
-            scores.iter_mut().for_each(|score| *score *= scale);
+            for score in &mut *scores {
+                *score *= scale;
+            }
             out.fill(0.0);
             let (fours, rest) = scores.split_at(seen / AT_ONCE * AT_ONCE);
             let (value_fours, value_rest) = values.split_at(fours.len() * width);

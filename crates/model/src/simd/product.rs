@@ -38,10 +38,11 @@ pub(crate) fn tile<S: Simd, const M: usize, const W: usize>(
             }
         }
     }
+    let Target { out, stride, add } = target;
     for (i, sums) in sums.into_iter().enumerate() {
-        let out = S::as_mut_simd_f32s(&mut target.out[i * target.stride..][..width]).0;
+        let out = S::as_mut_simd_f32s(&mut out[i * stride..][..width]).0;
         for (out, sum) in out.iter_mut().zip(sums) {
-            *out = if target.add { simd.add_f32s(*out, sum) } else { sum };
+            *out = if add { simd.add_f32s(*out, sum) } else { sum };
         }
     }
 }

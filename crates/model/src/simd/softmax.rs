@@ -14,6 +14,13 @@ pub(crate) fn greatest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     simd.reduce_max_f32s(most)
 }
 
+/// The greatest of any number of numbers.
+#[inline(always)]
+pub(crate) fn greatest_of_any<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let (head, tail) = row.split_at(row.len() / S::F32_LANES * S::F32_LANES);
+    tail.iter().copied().fold(greatest(simd, head), f32::max)
+}
+
 /// `exp(score - most)` in place, and their sum.
 #[inline(always)]
 pub(crate) fn exps<S: Simd>(simd: S, row: &mut [f32], most: f32) -> f32 {

@@ -67,7 +67,9 @@ impl WithSimd for Forward<'_> {
             block.mix(simd, weights, v, &mut out[start * size.wide..]);
             let out = &mut out[start * size.wide..];
             for (row, [_, scale]) in out.chunks_exact_mut(size.wide).zip(&rows[start..]).take(ROWS) {
-                row.iter_mut().for_each(|value| *value *= scale);
+                for value in row {
+                    *value *= scale;
+                }
             }
         }
     }

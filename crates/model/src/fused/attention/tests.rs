@@ -71,7 +71,7 @@ fn it_is_the_formula_and_its_slopes() {
         let tokens = lengths.len() * columns;
         let inputs = [(heads, 1), (groups, 2), (groups, 3)].map(|(h, seed)| numbers(tokens * h * dim, seed));
         let op = FusedAttention::new(&config(case), lengths, columns);
-        check(&op, inputs, |inputs| textbook(case, columns, inputs));
+        check(&op, &inputs, |inputs| textbook(case, columns, inputs));
     }
 }
 
