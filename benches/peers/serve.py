@@ -4,6 +4,8 @@
 
     prefill      eight prompts of 256 tokens into a cache
     decode B     B sequences, 64 tokens in and 128 sampled
+    turns T      eight trajectories of T turns: a prompt of 64 tokens, 16 sampled a turn, 32 of observation between. Each turn
+                 is a call of generate with all tokens so far, which is what TRL's loop over tool calls makes
     loss         log-probabilities of eight rows of 256 tokens
     train        their gradient, clipped, and AdamW
     peak         the most memory that this process has held, in bytes
@@ -70,6 +72,17 @@ class Work:
             )
         assert out.shape[1] == PROMPT + NEW
 
+    def turns(self, turns):
+        ids = self.rows(1, PROMPT).repeat(ROWS, 1)
+        for turn in range(turns):
+            with torch.no_grad():
+                ids = self.model.generate(
+                    ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, min_new_tokens=16, do_sample=True,
+                    top_k=0, top_p=1.0,
+                )
+            ids = torch.cat([ids, self.rows(ROWS, 32)], dim=1)
+        assert ids.shape[1] == PROMPT + turns * (16 + 32)
+
     def loss(self):
         ids = self.rows(ROWS, COLUMNS)
         with torch.no_grad():
@@ -102,7 +115,7 @@ def main():
         command = line.split()
         if command == ["peak"]:
             answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        elif command and command[0] in ("prefill", "decode", "loss", "train"):
+        elif command and command[0] in ("prefill", "decode", "turns", "loss", "train"):
             answer = work.timed(*command)
         else:
             answer = f"unknown: {line.strip()}"

@@ -9,8 +9,10 @@ use turnwise_benches::peer::Peer;
 use turnwise_benches::workload::Work;
 
 /// What is measured for each size.
-const WORK: [(&str, &[&str]); 2] =
-    [("8.4M", &["decode 1", "decode 32", "train"]), ("135M", &["decode 1", "decode 8", "train"])];
+const WORK: [(&str, &[&str]); 2] = [
+    ("8.4M", &["decode 1", "decode 32", "turns 8", "train"]),
+    ("135M", &["decode 1", "decode 8", "turns 8", "train"]),
+];
 
 #[derive(Args)]
 pub(crate) struct Peers {

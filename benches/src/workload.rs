@@ -27,6 +27,8 @@ pub const COLUMNS: usize = 256;
 /// Turns of a GTPO step's trajectories, and tokens of the observation between two of them.
 const TURNS: usize = 4;
 const OBSERVATION: usize = 16;
+/// Tokens of a turn, and of the observation behind it, where trajectories have many turns.
+const SHORT: [usize; 2] = [16, 32];
 
 const TOKENIZER: &[u8] = include_bytes!("../../models/tiny/tokenizer.json");
 
@@ -37,6 +39,8 @@ pub enum Work {
     Prefill,
     /// So many sequences, 64 tokens in and 128 out.
     Decode(usize),
+    /// Eight trajectories of so many turns: 64 tokens of prompt, 16 sampled tokens a turn, 32 of observation between.
+    Turns(usize),
     /// Log-probabilities of eight rows of 256 tokens.
     Loss,
     /// Their gradient, clipped, and an update.
@@ -54,6 +58,7 @@ impl Work {
             None if name == "train" => Self::Train,
             None if name == "gtpo" => Self::Gtpo,
             Some(("decode", batch)) => Self::Decode(batch.parse().ok().filter(|batch| *batch > 0)?),
+            Some(("turns", turns)) => Self::Turns(turns.parse().ok().filter(|turns| *turns > 0)?),
             _ => return None,
         })
     }
@@ -63,6 +68,7 @@ impl Work {
         match self {
             Self::Prefill | Self::Loss | Self::Train => ROWS * COLUMNS,
             Self::Decode(batch) => batch * NEW,
+            Self::Turns(turns) => ROWS * turns * SHORT[0],
             Self::Gtpo => ROWS * NEW,
         }
     }
@@ -115,6 +121,7 @@ impl Workload {
         match work {
             Work::Prefill => self.sample(ROWS, COLUMNS, 0),
             Work::Decode(batch) => self.sample(batch, PROMPT, NEW),
+            Work::Turns(turns) => self.turns(turns),
             Work::Loss => self.loss(),
             Work::Train => self.train(),
             Work::Gtpo => self.gtpo()?,
@@ -130,6 +137,16 @@ impl Workload {
             .unwrap_or_else(|| generator(&self.model().for_sampling(), Sampling::default()));
         continued(&mut generator, &rows, self.steps, 0, new);
         self.generator = Some(generator);
+    }
+
+    fn turns(&mut self, turns: usize) {
+        let [new, observation] = SHORT;
+        let (prompt, observations) = (self.rows(1, PROMPT).remove(0), self.rows(ROWS, observation));
+        let mut generator = generator(&self.model().for_sampling(), Sampling::default());
+        let played = play(&mut generator, &prompt, &observations, self.steps, [turns, new]);
+        let sampled =
+            |trajectory: &Trajectory| trajectory.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>();
+        assert_eq!(played.groups[0].iter().map(sampled).sum::<usize>(), ROWS * turns * new);
     }
 
     fn loss(&mut self) {
@@ -163,7 +180,7 @@ impl Workload {
         let step = self.steps;
         let trainer = self.trainer.as_mut().expect("it was just made");
         let mut generator = generator(&trainer.model().for_sampling(), Sampling::default());
-        let played = play(&mut generator, &prompt, &observations, step);
+        let played = play(&mut generator, &prompt, &observations, step, [TURNS, NEW / TURNS]);
         let mut groups = groups(ROWS, TURNS);
         // All right or all wrong would leave nothing to learn.
         groups[0].trajectories.iter_mut().step_by(2).for_each(|t| t.turns[TURNS - 1].acc += 0.5);
@@ -193,8 +210,14 @@ fn continued(
     generator.complete(&requests, &StopRule { tokens: &[], strings: &[], decode: None })
 }
 
-/// A group of trajectories that begin with the same prompt.
-fn play(generator: &mut Generator, prompt: &[TokenId], observations: &[Vec<TokenId>], step: usize) -> Played {
+/// A group of trajectories that begin with the same prompt: so many turns of so many tokens.
+fn play(
+    generator: &mut Generator,
+    prompt: &[TokenId],
+    observations: &[Vec<TokenId>],
+    step: usize,
+    [turns, new]: [usize; 2],
+) -> Played {
     let mut rows = vec![prompt.to_vec(); observations.len()];
     let mut group: Vec<Trajectory> = (0..observations.len())
         .map(|sample| Trajectory {
@@ -205,10 +228,10 @@ fn play(generator: &mut Generator, prompt: &[TokenId], observations: &[Vec<Token
             stop: Stop::Answer,
         })
         .collect();
-    for turn in 0..TURNS {
-        let completions = continued(generator, &rows, step, turn, NEW / TURNS);
+    for turn in 0..turns {
+        let completions = continued(generator, &rows, step, turn, new);
         for (row, said) in completions.into_iter().enumerate() {
-            let observation = if turn + 1 < TURNS { observations[row].clone() } else { Vec::new() };
+            let observation = if turn + 1 < turns { observations[row].clone() } else { Vec::new() };
             rows[row].extend_from_slice(&said.tokens);
             rows[row].extend_from_slice(&observation);
             group[row].turns.push(Turn {
