@@ -45,6 +45,30 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn remembered_outputs_change_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let record = |name: &str, remember: &str| {
+        let folder = parent.path().join(name);
+        let sets = ["train.steps=2", "rollout.groups=3", "rollout.samples=4", "eval.tasks=4", remember];
+        run(&folder, &sets);
+        let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+        let count = |key: &str| -> u64 {
+            let lines = text("times.jsonl");
+            let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            lines.map(|line| line[key].as_u64().unwrap()).sum()
+        };
+        let weights = std::fs::read(folder.join("checkpoints/step_00002/model.safetensors")).unwrap();
+        let records = ["metrics.jsonl", "rollouts/step_00000.jsonl", "rollouts/step_00001.jsonl"].map(text);
+        ((records, weights), (count("tool_executions"), count("tool_remembered")))
+    };
+    let (every_call, (all, none)) = record("a", "rollout.remember_mib=0");
+    let (once, (ran, remembered)) = record("b", "rollout.remember_mib=64");
+    assert!(every_call == once, "rollouts, metrics or weights differ");
+    assert_eq!((none, ran + remembered), (0, all));
+    assert!(remembered > 0 && ran > 0, "{ran} of {all} calls ran");
+}
+
+#[test]
 fn sampler_and_trainer_agree_before_the_first_update() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("a");

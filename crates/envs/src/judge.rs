@@ -10,7 +10,7 @@
 //! isn't supported: each call is made once, on copies.
 
 use serde_json::{Value, json};
-use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig, Remembering};
 use turnwise_tools::{Executor, ExecutorFault};
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolOutput, Trajectory};
 
@@ -36,17 +36,22 @@ pub(crate) struct Exam {
     pub(crate) tests: String,
 }
 
-/// Runs exams in a sandbox of its own.
+/// Bytes of programs and outputs that a judge remembers.
+const MEMORY: usize = 64 << 20;
+
+/// Runs exams in a sandbox of its own. Many programs are judged again and again, so each runs once; what ran is a whole
+/// program, exam or answers, so that none can stand in for another.
 pub(crate) struct Judge {
     env: &'static str,
-    executor: Box<dyn Executor>,
+    executor: Remembering,
 }
 
 impl Judge {
     /// Starts the sandbox. Results have room: a list of a thousand numbers is a good answer.
     pub(crate) fn open(env: &'static str) -> Result<Self, EnvError> {
         let config = PythonConfig { output_bytes: 1 << 20, ..PythonConfig::default() };
-        Ok(Self { env, executor: ExecutorConfig::Python(config).build()? })
+        let executor = ExecutorConfig::Python(config).build()?;
+        Ok(Self { env, executor: Remembering::new(executor, MEMORY) })
     }
 
     /// Whether the program passes. Whatever goes wrong in its own process counts against it.

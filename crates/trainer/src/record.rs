@@ -102,7 +102,9 @@ impl StepRecord {
     }
 
     /// The step's line of `times.jsonl`: wall and processor time of the phases in seconds and their peak of
-    /// memory in bytes, and wall time of every executed call in milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed.
+    /// memory in bytes, how many calls ran and how many were answered from memory, and wall time of every call in
+    /// milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed, or
+    /// between one that was stopped and one that wasn't: memory ends with the process.
     pub fn times(&self) -> Map<String, Value> {
         let calls = self.played.groups.iter().flatten().flat_map(|t| &t.turns).flat_map(|turn| &turn.calls);
         let calls = calls.filter_map(|call| match call {
@@ -119,6 +121,8 @@ impl StepRecord {
             "cpu_train": self.times.train.cpu.map(|cpu| cpu.as_secs_f64()),
             "peak_rollout": self.times.rollout.peak,
             "peak_train": self.times.train.peak,
+            "tool_executions": executor.executions,
+            "tool_remembered": executor.remembered,
             "time_tool_cpu": executor.cpu_ms / 1e3,
             "time_tool_p50": executor.wall_ms_p50 / 1e3,
             "time_tool_p99": executor.wall_ms_p99 / 1e3,

@@ -7,6 +7,7 @@ use turnwise_envs::{Env, EnvConfig};
 use turnwise_rollout::chat::{self, Calls, ChatFormat};
 use turnwise_rollout::{Game, Limits};
 use turnwise_sampler::Sampling;
+use turnwise_tools::executor::{ExecutorError, Remembering};
 use turnwise_tools::{CallFormat, Executor};
 
 use crate::config::{RolloutConfig, SamplingConfig};
@@ -56,7 +57,7 @@ impl Setup {
             env: env.open()?,
             chat,
             format: rollout.format.build(),
-            executor: rollout.executor.build()?,
+            executor: executor(rollout)?,
             limits: Limits {
                 turns: rollout.max_turns,
                 turn_tokens: rollout.max_turn_tokens,
@@ -82,6 +83,15 @@ impl Setup {
             keep_state: self.keep_state,
         }
     }
+}
+
+/// What runs the calls, with a memory if there's room for one.
+fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError> {
+    let executor = rollout.executor.build()?;
+    Ok(match rollout.remember_mib {
+        0 => executor,
+        mib => Box::new(Remembering::new(executor, mib.saturating_mul(1 << 20))),
+    })
 }
 
 /// The tokenizer of a model folder.

@@ -1,5 +1,8 @@
 //! What the limits of an executor may be.
 
+#[cfg(any(target_os = "linux", feature = "monty"))]
+use turnwise_trajectory::{OutputStatus, ToolOutput};
+
 use super::ExecutorError;
 
 /// How many executions run at a time if nobody says.
@@ -33,4 +36,13 @@ pub(super) fn check_limits(
             hint: format!("leave out {name} for the default"),
         }),
     }
+}
+
+/// Whether an output is the code's own doing. Code can swallow what a soft limit raises and end well, so the times that
+/// were seen from outside count as well.
+#[cfg(any(target_os = "linux", feature = "monty"))]
+pub(super) fn would_repeat(output: &ToolOutput, cpu_seconds: f64, wall_seconds: f64) -> bool {
+    matches!(output.status, OutputStatus::Ok | OutputStatus::Error)
+        && output.cpu_ms < cpu_seconds * 1e3
+        && output.wall_ms < wall_seconds * 1e3
 }

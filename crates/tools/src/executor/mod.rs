@@ -5,6 +5,7 @@ mod capture;
 #[cfg(any(target_os = "linux", feature = "monty"))]
 mod frames;
 mod limits;
+mod memory;
 #[cfg(feature = "monty")]
 mod monty;
 #[path = "monty/config.rs"]
@@ -16,6 +17,7 @@ mod python;
 mod python;
 #[cfg(any(target_os = "linux", feature = "monty"))]
 mod recorder;
+mod remembering;
 mod scripted;
 #[cfg(target_os = "linux")]
 mod seccomp;
@@ -24,14 +26,13 @@ mod slots;
 mod stats;
 
 use serde::{Deserialize, Serialize};
-#[cfg(any(target_os = "linux", feature = "monty"))]
-use turnwise_trajectory::OutputStatus;
-use turnwise_trajectory::ToolOutput;
+use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 #[cfg(feature = "monty")]
 pub use monty::{MontyExecutor, serve_if_asked as serve_monty_if_asked};
 pub use monty_config::MontyConfig;
 pub use python::{Isolation, PythonConfig, PythonExecutor};
+pub use remembering::Remembering;
 pub use scripted::Scripted;
 pub use stats::ExecutorStats;
 
@@ -51,6 +52,12 @@ pub trait Executor: Send + Sync {
     /// How many executions it takes at a time; more of them wait.
     fn at_once(&self) -> usize {
         1
+    }
+
+    /// Whether an output is the code's own doing, so that the same code would give it again: not if it hit a limit, was
+    /// killed or took as long as a limit allows.
+    fn would_repeat(&self, output: &ToolOutput) -> bool {
+        matches!(output.status, OutputStatus::Ok | OutputStatus::Error)
     }
 
     /// What ran since the last call of this; all zeros for an executor that doesn't count.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct ExecutorStats {
     /// How many ran, cells of sessions included.
     pub executions: u64,
+    /// How many were answered without running, because the same code had run.
+    pub remembered: u64,
     /// Hit a limit of time.
     pub timeouts: u64,
     /// Hit the limit of memory.

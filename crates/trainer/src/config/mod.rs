@@ -150,6 +150,11 @@ pub struct RolloutConfig {
     pub stop_at_call: bool,
     /// Whether the calls of a trajectory share one interpreter state, as in a notebook. Otherwise each starts afresh.
     pub keep_state: bool,
+    /// MiB for code that ran and what it gave: the same code runs once, whoever writes it, and its output is given again.
+    /// It changes nothing for code whose output is its own doing. Code that reads the clock, `os.urandom` or an address
+    /// gets one answer for all samples instead of one for each, as it does from `random` either way. Timeouts and whatever
+    /// else hit a limit run again, and so do calls that share a state. 0 runs every call.
+    pub remember_mib: usize,
     /// How tokens are drawn.
     pub sampling: SamplingConfig,
     /// What runs the calls.
@@ -171,6 +176,7 @@ impl Default for RolloutConfig {
             describe_tools: true,
             stop_at_call: false,
             keep_state: false,
+            remember_mib: 64,
             sampling: SamplingConfig::default(),
             executor: ExecutorConfig::default(),
         }

@@ -17,6 +17,7 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 pub use worker::serve_if_asked;
 
+use super::limits::would_repeat;
 use super::monty_config::MontyConfig;
 use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session, session_over};
 use pool::{Lost, Pool, Worker, worker_count};
@@ -64,6 +65,11 @@ impl Executor for MontyExecutor {
 
     fn at_once(&self) -> usize {
         worker_count(self.pool.config())
+    }
+
+    fn would_repeat(&self, output: &ToolOutput) -> bool {
+        let config = self.pool.config();
+        would_repeat(output, config.cpu_seconds, config.wall_seconds)
     }
 
     fn take_stats(&self) -> ExecutorStats {

@@ -203,7 +203,7 @@ fn judge(status: ExitStatus, said: &str) -> Lost {
 
 fn output(answer: Answer, config: &MontyConfig) -> ToolOutput {
     use turnwise_trajectory::OutputStatus::{OutOfMemory, Timeout};
-    let Answer { mut output } = answer;
+    let mut output = ToolOutput { cpu_ms: answer.cpu_ms, ..answer.output };
     match output.status {
         Timeout => output.error = Some(cpu_line(config.cpu_seconds)),
         OutOfMemory => output.error = Some(memory_line(config.memory_mib)),

@@ -64,6 +64,8 @@ pub(super) struct Asked {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) output: ToolOutput,
+    /// Its CPU time, which the output leaves out when it's written.
+    pub(super) cpu_ms: f64,
 }
 
 /// Turns this process into a worker if that is what it was started for, and then doesn't return. A program that uses
@@ -90,7 +92,8 @@ fn serve() -> io::Result<()> {
             repl = None;
         }
         let repl = repl.get_or_insert_with(|| new_repl(settings.memory_bytes));
-        send(&channel, &Answer { output: run(repl, &code, settings.output_bytes, &watch) })?;
+        let output = run(repl, &code, settings.output_bytes, &watch);
+        send(&channel, &Answer { cpu_ms: output.cpu_ms, output })?;
     }
     Ok(())
 }

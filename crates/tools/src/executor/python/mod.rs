@@ -28,6 +28,7 @@ use turnwise_trajectory::ToolOutput;
 
 pub use config::{Isolation, PythonConfig};
 
+use super::limits::would_repeat;
 use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 use pool::Pool;
 
@@ -71,6 +72,11 @@ impl Executor for PythonExecutor {
 
     fn at_once(&self) -> usize {
         self.pool.config().worker_count()
+    }
+
+    fn would_repeat(&self, output: &ToolOutput) -> bool {
+        let config = self.pool.config();
+        would_repeat(output, config.cpu_seconds, config.wall_seconds)
     }
 
     fn take_stats(&self) -> ExecutorStats {

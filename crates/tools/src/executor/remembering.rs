@@ -1,0 +1,122 @@
+//! Running the same code once. In rollouts the samples of a group write the same call again and again.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use turnwise_trajectory::ToolOutput;
+
+use super::memory::{Known, Memory};
+use super::{Executor, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
+
+/// An executor that gives code which ran before, or runs right now for another thread, the output of that execution.
+///
+/// Remembered is only what [is the code's own doing](Executor::would_repeat): never a fault, nor what hit a limit or was
+/// killed. Sessions have a state and aren't remembered. Code that asks for something else than itself, such as the
+/// clock, `os.urandom` or an address, gets one answer for all its executions instead of one for each.
+///
+/// A remembered output has the time that it took to be given as wall time, and no CPU time.
+pub struct Remembering {
+    executor: Box<dyn Executor>,
+    shared: Mutex<Shared>,
+    /// An execution that others may wait for has ended.
+    ended: Condvar,
+}
+
+struct Shared {
+    memory: Memory,
+    /// Code that runs right now and that others may wait for.
+    running: HashSet<Box<str>>,
+    remembered: u64,
+}
+
+impl Remembering {
+    /// Around any executor, with room for so many bytes of code and outputs.
+    pub fn new(executor: Box<dyn Executor>, bytes: usize) -> Self {
+        let shared = Shared { memory: Memory::new(bytes), running: HashSet::new(), remembered: 0 };
+        Self { executor, shared: Mutex::new(shared), ended: Condvar::new() }
+    }
+
+    /// The output of `code` if it's known, once it doesn't run for another thread. Else the right to run it: whoever
+    /// waited in vain doesn't wait again, so that code whose executions all time out isn't run one after the other.
+    fn recall(&self, code: &str) -> Result<Arc<ToolOutput>, Option<Running<'_>>> {
+        let mut shared = self.shared();
+        let mut known = shared.memory.recall(code);
+        if known.is_none() && shared.running.contains(code) {
+            let wait = self.ended.wait_while(shared, |shared| shared.running.contains(code));
+            shared = wait.unwrap_or_else(PoisonError::into_inner);
+            known = shared.memory.recall(code);
+        }
+        match known {
+            Some(Known::Output(output)) => {
+                shared.remembered += 1;
+                Ok(output)
+            }
+            Some(Known::RunsEachTime) => Err(None),
+            None => {
+                let first = shared.running.insert(code.into());
+                Err(first.then(|| Running { executor: self, code: code.into() }))
+            }
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // Nothing that can panic happens while it's half changed.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An execution that others wait for; they go on when it's dropped, whether it came to its end or not.
+struct Running<'a> {
+    executor: &'a Remembering,
+    code: Box<str>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.executor.shared().running.remove(&self.code);
+        self.executor.ended.notify_all();
+    }
+}
+
+impl Executor for Remembering {
+    fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        let started = Instant::now();
+        let _running = match self.recall(code) {
+            Ok(output) => {
+                let wall_ms = started.elapsed().as_secs_f64() * 1e3;
+                return Ok(ToolOutput { wall_ms, cpu_ms: 0.0, ..ToolOutput::clone(&output) });
+            }
+            Err(running) => running,
+        };
+        let output = self.executor.run(code)?;
+        let known = if self.executor.would_repeat(&output) {
+            Known::Output(Arc::new(output.clone()))
+        } else {
+            Known::RunsEachTime
+        };
+        self.shared().memory.keep(code.into(), known);
+        Ok(output)
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+        self.executor.session()
+    }
+
+    fn describe(&self) -> ExecutorInfo {
+        self.executor.describe()
+    }
+
+    fn at_once(&self) -> usize {
+        self.executor.at_once()
+    }
+
+    fn would_repeat(&self, output: &ToolOutput) -> bool {
+        self.executor.would_repeat(output)
+    }
+
+    fn take_stats(&self) -> ExecutorStats {
+        let remembered = std::mem::take(&mut self.shared().remembered);
+        ExecutorStats { remembered, ..self.executor.take_stats() }
+    }
+}
