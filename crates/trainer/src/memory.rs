@@ -23,7 +23,7 @@ const KEPT_PER_TOKEN: u64 = 1 << 18;
 /// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
 pub(crate) fn recomputes(model: &ModelConfig, length: u64, device: &Device) -> bool {
     let values = model.num_layers as u64 * values_of_block(model, length);
-    workers::on_host(device) && values * F32 > KEPT_PER_TOKEN
+    workers::in_memory(device) && values * F32 > KEPT_PER_TOKEN
 }
 
 /// Values that a block's graph keeps per token of a row of `length`: the norms' and sums' of the residual stream, those of
@@ -135,7 +135,7 @@ pub(crate) fn check(
         .sequences(&model, element(config), config.rollout.max_tokens)
         .map_err(TrainError::Input)?;
     let estimate = Estimate::of(config, &model, workers::count(&place.device), &place.device);
-    let Some(left) = workers::on_host(&place.device).then(available).flatten() else {
+    let Some(left) = workers::in_memory(&place.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
         return Ok(());
     };
