@@ -53,9 +53,13 @@ bench-peers *args: bench-binary
 bench-steps *args: build bench-binary
     target/release/turnwise-bench steps "$@"
 
-# Prefill, decode, loss, train step and GTPO step on every backend of FEATURES: table, JSON and picture in target/backends
+# Prefill, decode, loss, train step and GTPO step on every backend of FEATURES and, after `just setup-tch`, on libtorch:
+# table, JSON and picture in target/backends
 bench-backends *args: bench-binary
-    target/release/turnwise-bench backends "$@"
+    #!/usr/bin/env bash
+    set -euo pipefail
+    tch=target/tch/release/turnwise-bench
+    target/release/turnwise-bench backends $([ -x "$tch" ] && echo "--also=tch=$tch") "$@"
 
 # dist/: the measuring program for a machine with an NVIDIA GPU and no toolchain. Burn's cuda backend brings LLVM along
 dist-cuda:
@@ -68,9 +72,16 @@ dist-cuda:
     size=$(stat -c %s dist/turnwise-bench)
     [ "$size" -lt $((60 << 20)) ] || { echo "dist/turnwise-bench: $((size >> 20)) MiB, more than 60" >&2; exit 1; }
 
-# Not tried to its end yet: libtorch from its PyPI wheel (6 GB) and target/tch/release/turnwise on top of it: `--device tch`
+# libtorch from its PyPI wheel (7 GB), and target/tch/release/turnwise on top of it: `--device tch`
 setup-tch:
-    scripts/setup-tch.sh target/libtorch
+    scripts/tch.sh cargo build --release --locked --workspace --no-default-features --features turnwise-tests/tch \
+        --bin turnwise --bin turnwise-bench
+    target/tch/release/turnwise doctor
+
+# The tensor tests on libtorch
+test-tch *args: nextest
+    TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo nextest run --release --locked --profile device \
+        --no-default-features --features turnwise-tests/tch "$@"
 
 # What dist/ measures, on this machine
 bench-cuda *args:

@@ -4,12 +4,11 @@
 # usage: bench-cuda.sh [further arguments of `turnwise-bench backends`]
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
-peer=()
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+arguments=(--devices cuda --sizes "8.4M,135M,0.5B,1.5B" --dtypes f32,bf16 --out cuda)
 if python3 -c "import torch, transformers, sys; sys.exit(not torch.cuda.is_available())" 2>/dev/null; then
-    peer=(--python python3 --python-device cuda --script "$here/serve.py")
+    arguments+=(--python python3 --python-device cuda --script "$here/serve.py")
 else
     echo "python3 has no torch with CUDA and transformers: ours alone" >&2
 fi
-exec "$here/turnwise-bench" backends --devices cuda --sizes 8.4M,135M,0.5B,1.5B --dtypes f32,bf16 --out cuda \
-    "${peer[@]}" "$@"
+exec "$here/turnwise-bench" backends "${arguments[@]}" "$@"

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use clap::Args;
+use anyhow::{Context, Result, bail};
+use clap::{ArgAction, Args};
 use serde::Serialize;
 use turnwise_benches::cost::{Cost, median};
 use turnwise_benches::peer::Peer;
@@ -18,16 +18,21 @@ use crate::serve::Type;
 
 const WORK: [&str; 6] = ["prefill", "decode 1", "decode 8", "loss", "train", "gtpo"];
 
+// What is said again holds: bench-cuda.sh begins with arguments of its own.
 #[derive(Args)]
+#[command(args_override_self = true)]
 pub(crate) struct Backends {
     /// Sizes: tiny, 8.4M, 135M, 0.5B, 1.5B
-    #[arg(long, value_delimiter = ',', default_value = "8.4M")]
+    #[arg(long, value_delimiter = ',', action = ArgAction::Set, default_value = "8.4M")]
     sizes: Vec<String>,
     /// Devices; all that are compiled in unless named
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', action = ArgAction::Set)]
     devices: Vec<String>,
+    /// A device of another build of this program, to be measured beside these: tch=target/tch/release/turnwise-bench
+    #[arg(long, value_name = "DEVICE=PROGRAM", value_parser = elsewhere)]
+    also: Vec<(String, PathBuf)>,
     /// Element types of activations
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32")]
+    #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Set, default_value = "f32")]
     dtypes: Vec<Type>,
     /// A Python with torch and transformers, to be measured as one more backend
     #[arg(long)]
@@ -94,7 +99,10 @@ impl Backends {
                 rows.extend(self.measure(size, &config, &candidate));
             }
         }
-        ensure!(rows.iter().any(|row| row.refused.is_none()), "no backend could be measured");
+        if rows.iter().all(|row| row.refused.is_some()) {
+            let why = rows.first().and_then(|row| row.refused.as_deref()).unwrap_or("none was named");
+            bail!("no backend could be measured: {why}");
+        }
         fs::create_dir_all(&self.out)?;
         let table = table(&rows);
         let write = |name: &str, text: &str| {
@@ -113,9 +121,12 @@ impl Backends {
         let named: Vec<&str> = self.devices.iter().map(String::as_str).collect();
         let devices = if named.is_empty() { backend::NAMES.to_vec() } else { named };
         let program = std::env::current_exe()?;
+        let here = devices.into_iter().map(|device| (device, &program));
+        let there = self.also.iter().map(|(device, program)| (device.as_str(), program));
+        let builds: Vec<(&str, &PathBuf)> = here.chain(there).collect();
         let mut all = Vec::new();
         for &dtype in &self.dtypes {
-            all.extend(devices.iter().map(|device| Candidate {
+            all.extend(builds.iter().map(|&(device, program)| Candidate {
                 name: format!("{device} {}", dtype.name()),
                 program: program.clone(),
                 arguments:
@@ -186,6 +197,12 @@ impl Backends {
     }
 }
 
+/// `device=program`.
+fn elsewhere(text: &str) -> Result<(String, PathBuf), String> {
+    let (device, program) = text.split_once('=').ok_or("expected DEVICE=PROGRAM")?;
+    Ok((device.into(), program.into()))
+}
+
 /// How near a work comes to the bandwidth or the matrix rate of its device, whichever bounds it.
 fn shares(
     config: &ModelConfig,
@@ -208,19 +225,20 @@ fn shares(
 
 fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| size | work | backend | tokens/s | wall | CPU | first | of bandwidth | of matrix rate |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| size | work | backend | tokens/s | wall | CPU | CPU, of the first backend's | first | of bandwidth | of matrix rate |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     let percent = |share: Option<f64>| share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
     let line = |row: &Row| {
         let start = format!("| {} | {} | {} |", row.size, row.work, row.backend);
         match &row.refused {
-            Some(why) => format!("{start} {why} | | | | | |\n"),
+            Some(why) => format!("{start} {why} | | | | | | |\n"),
             None => format!(
-                "{start} {:.1} | {:.3} s | {:.3} s | {:.1} s | {} | {} |\n",
+                "{start} {:.1} | {:.3} s | {:.3} s | {:.2} | {:.1} s | {} | {} |\n",
                 row.tokens_per_second,
                 row.wall,
                 row.cpu,
+                row.cpu / first_cpu(rows, row),
                 row.first,
                 percent(row.share_of_bandwidth),
                 percent(row.share_of_matrix_rate)
@@ -229,6 +247,12 @@ fn table(rows: &[Row]) -> String {
     };
     text.extend(rows.iter().map(line));
     text
+}
+
+/// CPU time of the same work on the first backend that does it: what neighbours on the machine change least.
+fn first_cpu(rows: &[Row], row: &Row) -> f64 {
+    let same = |other: &&Row| other.size == row.size && other.work == row.work && other.refused.is_none();
+    rows.iter().find(same).map_or(f64::NAN, |first| first.cpu)
 }
 
 #[cfg(test)]

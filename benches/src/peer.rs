@@ -34,10 +34,11 @@ impl Peer {
         Err(format!("ended at \"{line}\": {ended}"))
     }
 
-    /// What a piece of work cost it.
+    /// What a piece of work cost it, or why it can't be done there.
     pub fn cost(&mut self, work: &str) -> Result<Cost, String> {
         let answer = self.ask(work)?;
-        serde_json::from_str(&answer).map_err(|_| answer)
+        let refused = |_| serde_json::from_str(&answer).unwrap_or_else(|_| answer.clone());
+        serde_json::from_str(&answer).map_err(refused)
     }
 }
 
@@ -55,9 +56,13 @@ mod tests {
 
     #[test]
     fn answers_come_back_and_an_end_is_told() {
-        let mut peer =
-            Peer::start("sh", &["-c", "read a; echo '{\"wall\":1,\"cpu\":2}'; read a; exit 3"]).unwrap();
+        let mut peer = Peer::start(
+            "sh",
+            &["-c", "read a; echo '{\"wall\":1,\"cpu\":2}'; read a; echo '\"no\"'; read a; exit 3"],
+        )
+        .unwrap();
         assert_eq!(peer.cost("train"), Ok(Cost { wall: 1.0, cpu: 2.0 }));
+        assert_eq!(peer.cost("train"), Err("no".into()));
         let error = peer.cost("train").unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");
     }

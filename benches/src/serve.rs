@@ -44,6 +44,20 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> Result<()> {
+        let mut opened = self.open();
+        for line in stdin().lock().lines() {
+            let answer = match &mut opened {
+                Ok((device, workload)) => answer(&line?, device, workload, self.dtype)?,
+                // What can't be measured is a row of the table, and its reason belongs there.
+                Err(error) => json!(format!("{error:#}").lines().next()),
+            };
+            writeln!(stdout(), "{answer}")?;
+        }
+        Ok(())
+    }
+
+    /// The device, and the model on it.
+    fn open(&self) -> Result<(Device, Workload)> {
         let device = backend::device(self.device.as_deref())?;
         let precision = match self.dtype {
             Type::F32 => Precision::F32,
@@ -51,31 +65,27 @@ impl Serve {
         };
         let supported = self.dtype == Type::F32 || device.supports_dtype(FloatDType::BF16);
         ensure!(supported, "this device has no {}", self.dtype.name());
-        let mut workload = if let Some(config) = shape(&self.model) {
-            Workload::random(&config, precision, &device)
-        } else {
-            let folder = Path::new(&self.model);
-            let model =
-                load(folder, &device.clone().autodiff()).context("neither a size nor a model folder")?;
-            Workload::of(model, precision)
-        };
-        for line in stdin().lock().lines() {
-            let line = line?;
-            let answer = match line.as_str() {
-                "peak" => json!(peak_memory()),
-                "limits" => limits(&device, self.dtype),
-                name => {
-                    let work = Work::named(name).with_context(|| format!("no such work: {name}"))?;
-                    let mut done = Ok(());
-                    let cost = cost(|| done = workload.run(work));
-                    done?;
-                    serde_json::to_value(cost)?
-                }
-            };
-            writeln!(stdout(), "{answer}")?;
+        if let Some(config) = shape(&self.model) {
+            return Ok((device.clone(), Workload::random(&config, precision, &device)));
         }
-        Ok(())
+        let folder = Path::new(&self.model);
+        let model = load(folder, &device.clone().autodiff()).context("neither a size nor a model folder")?;
+        Ok((device, Workload::of(model, precision)))
     }
+}
+
+fn answer(line: &str, device: &Device, workload: &mut Workload, dtype: Type) -> Result<serde_json::Value> {
+    Ok(match line {
+        "peak" => json!(peak_memory()),
+        "limits" => limits(device, dtype),
+        name => {
+            let work = Work::named(name).with_context(|| format!("no such work: {name}"))?;
+            let mut done = Ok(());
+            let cost = cost(|| done = workload.run(work));
+            done?;
+            serde_json::to_value(cost)?
+        }
+    })
 }
 
 /// Elements of a pass over memory: too many for any cache, and no more than every driver gives to one buffer.

@@ -64,10 +64,15 @@ fn known(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// Whether one sum comes out right. Drivers that are missing make Burn panic; the message is what the user needs.
+/// Whether one sum comes out right. Drivers that are missing make Burn panic, some on a thread of their own, and what
+/// waits for that thread panics too: the first message is what the user needs.
 fn answers(device: &Device) -> Result<(), String> {
     let loud = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    let (told, heard) = std::sync::mpsc::channel();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Nobody listens any more to a thread that panics later.
+        let _ = told.send(panic.payload_as_str().unwrap_or_default().to_string());
+    }));
     let sum = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>()
     }));
@@ -75,11 +80,16 @@ fn answers(device: &Device) -> Result<(), String> {
     match sum {
         Ok(3.0) => Ok(()),
         Ok(other) => Err(format!("1 + 2 is {other} on it")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("its driver failed");
-            Err(text.lines().next().unwrap_or_default().to_string())
-        }
+        Err(_) => Err(one_line(&heard.try_recv().unwrap_or_default())),
+    }
+}
+
+/// What a driver said, or the library that isn't there.
+fn one_line(said: &str) -> String {
+    let line = said.lines().next().filter(|line| !line.is_empty()).unwrap_or("its driver failed");
+    match line.strip_prefix("Unable to dynamically load the \"").and_then(|rest| rest.split_once('"')) {
+        Some((library, _)) => format!("there is no lib{library}.so, which comes with its driver"),
+        None => line.to_string(),
     }
 }
 
@@ -99,6 +109,14 @@ mod tests {
     fn a_device_that_is_not_there_is_refused_with_those_that_are() {
         let refused = device(Some("abacus")).unwrap_err().to_string();
         assert!(refused.contains("\"abacus\"") && refused.contains(NAMES[0]), "{refused}");
+    }
+
+    #[test]
+    fn a_driver_is_heard_in_one_line() {
+        let missing = "Unable to dynamically load the \"cuda\" shared library - searched for library names: […]. Ensure";
+        assert_eq!(one_line(missing), "there is no libcuda.so, which comes with its driver");
+        assert_eq!(one_line("no adapter\n  at frame 1"), "no adapter");
+        assert_eq!(one_line(""), "its driver failed");
     }
 
     #[test]

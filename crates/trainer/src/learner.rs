@@ -31,7 +31,10 @@ pub(crate) fn accumulate<S: Send>(
 ) -> (GradientsParams, Vec<S>) {
     let batches = micro_batch::plan(lengths, split.tokens, split.workers);
     let workers = split.workers.min(batches.len()).max(1);
-    let recompute = split.recompute.unwrap_or_else(|| memory::recomputes(model.config(), &model.device()));
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let recompute = split
+        .recompute
+        .unwrap_or_else(|| memory::recomputes(model.config(), longest as u64, &model.device()));
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
     let results = workers::run(shares, |share| {

@@ -20,10 +20,11 @@ const F32: u64 = 4;
 /// Memory that is taken anew in each step costs time too; a model that keeps less is better cut into small micro-batches.
 const KEPT_PER_TOKEN: u64 = 1 << 18;
 
-/// Whether blocks are computed twice where the config doesn't say.
-pub(crate) fn recomputes(model: &ModelConfig, device: &Device) -> bool {
-    let values = model.num_layers as u64 * values_of_fused_block(model);
-    workers::on_host(device) && values * F32 > KEPT_PER_TOKEN
+/// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
+pub(crate) fn recomputes(model: &ModelConfig, length: u64, device: &Device) -> bool {
+    let fused = workers::on_host(device);
+    let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
+    workers::in_memory(device) && model.num_layers as u64 * values * F32 > KEPT_PER_TOKEN
 }
 
 /// Values per token that the graph of a block keeps whose parts are single passes: those of the residual stream and its
@@ -80,7 +81,7 @@ impl Estimate {
         let at_once = step.min(workers as u64 * (optimizer.micro_batch_tokens as u64).max(length));
         let fused = workers::on_host(device) && !half;
         let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
-        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, device));
+        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, device));
         let kept_blocks = if recompute { 1 } else { layers };
         let vocabulary = model.vocab_size as u64;
         let logit_rows = at_once.min(workers as u64 * chunk_rows(model.vocab_size) as u64);
@@ -141,7 +142,7 @@ pub(crate) fn check(
         .sequences(&model, element(config), config.rollout.max_tokens)
         .map_err(TrainError::Input)?;
     let estimate = Estimate::of(config, &model, workers::count(&place.device), &place.device);
-    let Some(left) = workers::on_host(&place.device).then(available).flatten() else {
+    let Some(left) = workers::in_memory(&place.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
         return Ok(());
     };
