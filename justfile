@@ -28,6 +28,11 @@ test *args: nextest
         TURNWISE_TEST_DEVICE=wgpu cargo nextest run --release --locked --profile device "${features[@]}" "$@"
     fi
 
+# The unit tests of one crate, with the features of `just test`, so that nothing below it is compiled again
+unit crate *args: nextest
+    shift; cargo nextest run --release --locked -p turnwise-tests -p turnwise-cli -p turnwise-trainer -p {{ crate }} \
+        --features {{ features }} --lib -E 'package({{ crate }})' "$@"
+
 # Formatting and lints
 check:
     cargo fmt --all --check
