@@ -28,10 +28,9 @@ test *args: nextest
         TURNWISE_TEST_DEVICE=wgpu cargo nextest run --release --locked --profile device "${features[@]}" "$@"
     fi
 
-# The unit tests of one crate, with the features of `just test`, so that nothing below it is compiled again
+# The tests of one crate and nothing else. For a crate on Burn the first time compiles Burn with fewer features
 unit crate *args: nextest
-    shift; cargo nextest run --release --locked -p turnwise-tests -p turnwise-cli -p turnwise-trainer -p {{ crate }} \
-        --features {{ features }} --lib -E 'package({{ crate }})' "$@"
+    shift; cargo nextest run --release --locked -p {{ crate }} "$@"
 
 # Formatting and lints
 check:

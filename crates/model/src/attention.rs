@@ -47,7 +47,7 @@ pub(crate) enum Look {
 
 impl Attention {
     /// # Shapes
-    /// - `x`: `[B·T, hidden]` → the same
+    /// - `x`: `[N, hidden]` → the same
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,

@@ -60,7 +60,7 @@ pub fn add_gradients<S>(
         upstream = through(block, output, upstream, &input, total);
     }
     if model.embed_tokens.weight.val().is_require_grad() {
-        let embedded = model.embed(question.batch, &model.device());
+        let embedded = model.embed(question.batch, model.packs(question.batch));
         add(total, backward(embedded, upstream), &model.embed_tokens);
     }
     told
@@ -69,7 +69,7 @@ pub fn add_gradients<S>(
 /// A forward pass without a graph: the input of every block, and of the final norm.
 fn inputs_of_blocks(model: &Transformer, question: &Question<'_>) -> Vec<Tensor<2>> {
     let pass = model.whole(question.batch);
-    let mut inputs = vec![model.embed(question.batch, &model.device())];
+    let mut inputs = vec![model.embed(question.batch, model.packs(question.batch))];
     for block in &model.layers {
         let x = inputs.last().expect("the embedding comes first").clone();
         inputs.push(block.forward(x, |attention, x| attention.forward(x, &pass, None)));

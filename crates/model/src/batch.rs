@@ -1,8 +1,9 @@
-//! Token sequences of different lengths as one rectangle, padded on the right.
+//! Token sequences of different lengths that go through the model together.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// `B` rows of up to `T` tokens. Padding lies on the right, where a causal model can't look at it.
+/// `B` rows of up to `T` tokens. Padding lies on the right, where a causal model can't look at it; where attention takes
+/// rows of any lengths, it never reaches the model.
 #[derive(Debug, Clone)]
 pub struct TokenBatch {
     /// Tokens row by row, `B·T` of them; padding holds token 0.
@@ -35,9 +36,32 @@ impl TokenBatch {
         self.lengths.len()
     }
 
-    /// The tokens as `[B, T]`.
-    pub fn tensor(&self, device: &Device) -> Tensor<2, Int> {
-        let ids: Vec<i32> = self.tokens.iter().map(|&t| t as i32).collect();
-        Tensor::from_data(TensorData::new(ids, [self.rows(), self.columns]), device)
+    /// The cell of every row's first token where cells lie one after the other: without padding if they are packed.
+    pub(crate) fn starts(&self, packed: bool) -> Vec<usize> {
+        let width = |row: usize| if packed { self.lengths[row] } else { self.columns };
+        (0..self.rows()).scan(0, |end, row| Some(std::mem::replace(end, *end + width(row)))).collect()
+    }
+
+    /// The tokens of all cells.
+    pub(crate) fn cells(&self, packed: bool, device: &Device) -> Tensor<1, Int> {
+        let rows = self.tokens.chunks_exact(self.columns).zip(&self.lengths);
+        let width = |length: usize| if packed { length } else { self.columns };
+        let ids: Vec<i32> =
+            rows.flat_map(|(row, &length)| &row[..width(length)]).map(|&token| token as i32).collect();
+        let count = ids.len();
+        Tensor::from_data(TensorData::new(ids, [count]), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_packed_or_padded() {
+        let batch = TokenBatch::new(&[vec![1, 2, 3], vec![], vec![4]]);
+        for (packed, starts) in [(true, [0, 3, 3]), (false, [0, 3, 6])] {
+            assert_eq!(batch.starts(packed), starts);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::transformer::Transformer;
 /// the slope of the loss by the hidden states, none if no token is wanted, and what else `loss` returns.
 ///
 /// # Shapes
-/// - `hidden`: `[B·T, hidden]`, normalised, without a graph → the same
+/// - `hidden`: `[N, hidden]`, normalised, without a graph → the same
 pub(crate) fn head<S>(
     model: &Transformer,
     hidden: Tensor<2>,
@@ -19,7 +19,7 @@ pub(crate) fn head<S>(
     loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
     total: &mut GradientsParams,
 ) -> (Option<Tensor<2>>, S) {
-    let (positions, device, shape) = (Positions::of(question), hidden.device(), hidden.dims());
+    let (positions, device, shape) = (Positions::of(question, model), hidden.device(), hidden.dims());
     let weight = model.vocabulary();
     let trained = weight.val().is_require_grad();
     let plain = weight.val().inner().cast(hidden.dtype());

@@ -1,6 +1,7 @@
 //! One decoder-only transformer; model families are data that maps a Hugging Face folder onto it.
 //!
-//! Letters in shapes: B batch, T tokens, N = B·T, H query heads, K key/value heads, D head dim, V vocabulary.
+//! Letters in shapes: B batch, T tokens, N rows of a matrix (B·T of them, or those
+//! without padding), H query heads, K key/value heads, D head dim, V vocabulary.
 
 mod adapter_file;
 mod attention;

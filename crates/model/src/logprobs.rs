@@ -50,9 +50,9 @@ pub fn token_logprobs(
 /// kept for its backward pass; [`gradients`](crate::gradients) keeps none.
 ///
 /// # Shapes
-/// - `hidden`: `[B·T, hidden]`, normalised
+/// - `hidden`: `[N, hidden]`, normalised
 pub(crate) fn answer(model: &Transformer, hidden: Tensor<2>, question: &Question<'_>) -> TokenLogprobs {
-    let positions = Positions::of(question);
+    let positions = Positions::of(question, model);
     let device = hidden.device();
     if positions.tokens.is_empty() {
         return positions.place(None, None, question, &device);
@@ -171,14 +171,14 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
-    pub(crate) fn of(question: &Question<'_>) -> Self {
+    pub(crate) fn of(question: &Question<'_>, model: &Transformer) -> Self {
         let (batch, wanted) = (question.batch, question.wanted);
-        let columns = batch.columns;
+        let (columns, starts) = (batch.columns, batch.starts(model.packs(batch)));
         assert_eq!(wanted.len(), batch.rows() * columns, "one flag per token");
         let mut all = Self { sources: Vec::new(), targets: Vec::new(), tokens: Vec::new() };
         for row in 0..batch.rows() {
             for t in (1..batch.lengths[row]).filter(|t| wanted[row * columns + t]) {
-                all.sources.push((row * columns + t - 1) as i32);
+                all.sources.push((starts[row] + t - 1) as i32);
                 all.targets.push((row * columns + t) as i32);
                 all.tokens.push(batch.tokens[row * columns + t] as i32);
             }

@@ -1,7 +1,7 @@
 //! The decoder-only transformer that every family is an instance of.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::attention::{Attention, Look, Pass, causal_mask};
 use crate::batch::TokenBatch;
@@ -61,30 +61,38 @@ impl Transformer {
     /// Final hidden states of whole sequences, each from position 0.
     ///
     /// # Shapes
-    /// - `batch`: `B` rows of up to `T` tokens → `[B·T, hidden]`, normalised; rows of padding hold no meaning
+    /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised: the tokens row by row, on the CPU without and
+    ///   elsewhere with padding up to `T`, whose hidden states mean nothing
     pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
         let pass = self.whole(batch);
-        let mut x = self.embed(batch, &self.device());
+        let mut x = self.embed(batch, self.packs(batch));
         for block in &self.layers {
             x = block.forward(x, |attention, x| attention.forward(x, &pass, None));
         }
         self.norm.forward(x)
     }
 
+    /// Whether whole sequences are computed without padding. A batch without any token keeps its padding.
+    pub(crate) fn packs(&self, batch: &TokenBatch) -> bool {
+        let tokens = batch.lengths.iter().any(|&length| length > 0);
+        tokens && self.dtype() == DType::F32 && takes(&self.norm.weight.val())
+    }
+
     /// What the layers share when whole sequences are computed, each from position 0.
     pub(crate) fn whole(&self, batch: &TokenBatch) -> Pass<'_> {
-        let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
-        let look = if self.dtype() == DType::F32 && takes(&self.norm.weight.val()) {
-            Look::Fused(FusedAttention::new(&self.config, &batch.lengths, columns))
-        } else {
-            let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
-            let window = self.config.heads.sliding_window;
-            Look::Operations {
-                rotation: self.rotation(&positions, [rows, columns], &device),
-                mask: causal_mask(&vec![0; rows], columns, columns, window, &device),
-            }
-        };
-        Pass { heads: &self.config.heads, shape: [rows, columns], look }
+        let (rows, columns, device, heads) = (batch.rows(), batch.columns, self.device(), &self.config.heads);
+        if self.packs(batch) {
+            let cells = batch.lengths.iter().sum();
+            return Pass {
+                heads,
+                shape: [1, cells],
+                look: Look::Fused(FusedAttention::new(&self.config, batch)),
+            };
+        }
+        let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
+        let rotation = self.rotation(&positions, [rows, columns], &device);
+        let mask = causal_mask(&vec![0; rows], columns, columns, heads.sliding_window, &device);
+        Pass { heads, shape: [rows, columns], look: Look::Operations { rotation, mask } }
     }
 
     /// Feeds each row's new tokens behind what its slot of the cache holds, and returns the hidden state of each
@@ -106,7 +114,7 @@ impl Transformer {
                 mask: causal_mask(&starts, columns, plan.visible, window, &device),
             },
         };
-        let mut x = self.embed(batch, &device);
+        let mut x = self.embed(batch, false);
         for (layer, block) in self.layers.iter().enumerate() {
             x = block
                 .forward(x, |attention, x| attention.forward(x, &pass, Some((&mut *cache, &plan, layer))));
@@ -136,9 +144,8 @@ impl Transformer {
         self.lm_head.as_ref().map_or(&self.embed_tokens.weight, |head| &head.weight)
     }
 
-    pub(crate) fn embed(&self, batch: &TokenBatch, device: &Device) -> Tensor<2> {
-        let ids: Tensor<1, Int> = batch.tensor(device).flatten(0, 1);
-        let x = self.embed_tokens.weight.val().select(0, ids);
+    pub(crate) fn embed(&self, batch: &TokenBatch, packed: bool) -> Tensor<2> {
+        let x = self.embed_tokens.weight.val().select(0, batch.cells(packed, &self.device()));
         match self.compute {
             Some(dtype) => x.cast(dtype),
             None => x,

@@ -33,12 +33,12 @@ impl Unit<'_> {
         }
     }
 
-    /// Where the unit's queries lie in `[B·T, H·D]`.
+    /// Where the unit's queries lie in `[N, H·D]`.
     pub(super) fn queries(&self) -> Place {
         self.place(self.plan.heads.query, self.share())
     }
 
-    /// Where the unit's keys, or its values, lie in `[B·T, K·D]`.
+    /// Where the unit's keys, or its values, lie in `[N, K·D]`.
     pub(super) fn keys(&self) -> Place {
         self.place(self.plan.heads.key_value, 1)
     }
@@ -46,7 +46,7 @@ impl Unit<'_> {
     fn place(&self, all: usize, heads: usize) -> Place {
         let dim = self.plan.heads.dim;
         Place {
-            first: self.row * self.plan.columns,
+            first: self.plan.starts[self.row],
             stride: all * dim,
             start: self.group * heads * dim,
             heads,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::HostOp;
+use crate::batch::TokenBatch;
 use crate::config::{Heads, ModelConfig};
 use crate::rope::{Angles, attention_gain};
 use crate::simd::Cpu;
@@ -25,7 +26,7 @@ const COLUMNS: usize = 32;
 /// Attention of whole sequences, each from position 0.
 ///
 /// # Shapes
-/// - `q`: `[B·T, H·D]`, `k`, `v`: `[B·T, K·D]`, not rotated → `[B·T, H·D]`; zero where a row has no token
+/// - `q`: `[N, H·D]`, `k`, `v`: `[N, K·D]`, not rotated, of the tokens of all sequences one after the other → `[N, H·D]`
 #[derive(Debug, Clone)]
 pub(crate) struct FusedAttention(Arc<Plan>);
 
@@ -33,10 +34,10 @@ pub(crate) struct FusedAttention(Arc<Plan>);
 #[derive(Debug)]
 struct Plan {
     heads: Heads,
-    /// Tokens of each row of the batch.
+    /// Tokens of each sequence.
     lengths: Vec<usize>,
-    /// `T`.
-    columns: usize,
+    /// The row of each sequence's first token.
+    starts: Vec<usize>,
     angles: Vec<Angles>,
     /// Of queries and of keys.
     gains: [f32; 2],
@@ -47,14 +48,13 @@ struct Plan {
 type Row = [f32; 2];
 
 impl FusedAttention {
-    pub(crate) fn new(config: &ModelConfig, lengths: &[usize], columns: usize) -> Self {
+    pub(crate) fn new(config: &ModelConfig, batch: &TokenBatch) -> Self {
         let gain = attention_gain(&config.rope) as f32;
-        let longest = lengths.iter().copied().max().unwrap_or(0);
         Self(Arc::new(Plan {
             heads: config.heads.clone(),
-            lengths: lengths.to_vec(),
-            columns,
-            angles: (0..longest).map(|position| Angles::new(config, position, columns)).collect(),
+            lengths: batch.lengths.clone(),
+            starts: batch.starts(true),
+            angles: (0..batch.columns).map(|at| Angles::new(config, at, batch.columns)).collect(),
             gains: [gain / (config.heads.dim as f32).sqrt(), gain],
             cpu: Cpu::detect(),
         }))

@@ -29,11 +29,12 @@ fn config(case: &Case<'_>) -> ModelConfig {
     }
 }
 
-/// The textbook's attention over rows of `[B·T, heads·D]`.
-fn textbook(case: &Case<'_>, columns: usize, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f64> {
+/// The textbook's attention over rows of `[N, heads·D]`.
+fn textbook(case: &Case<'_>, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f64> {
     let &(heads, groups, dim, lengths, window) = case;
+    let cell = |row: usize, t: usize| lengths[..row].iter().sum::<usize>() + t;
     let rotated = |x: &[f64], all: usize, row: usize, head: usize, d: usize, t: usize| {
-        let at = |d: usize| x[((row * columns + t) * all + head) * dim + d];
+        let at = |d: usize| x[(cell(row, t) * all + head) * dim + d];
         let half = dim / 2;
         let angle = t as f64 * 10_000_f64.powf(-2.0 * (d % half) as f64 / dim as f64);
         let other = if d < half { -at(d + half) } else { at(d - half) };
@@ -53,9 +54,9 @@ fn textbook(case: &Case<'_>, columns: usize, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f
             let weights: Vec<f64> = (oldest..=t).map(|s| score(s).exp()).collect();
             let total: f64 = weights.iter().sum();
             for d in 0..dim {
-                let value = |s: usize| v[((row * columns + s) * groups + group) * dim + d];
+                let value = |s: usize| v[(cell(row, s) * groups + group) * dim + d];
                 let sum: f64 = weights.iter().zip(oldest..).map(|(weight, s)| weight * value(s)).sum();
-                out[((row * columns + t) * heads + head) * dim + d] = sum / total;
+                out[(cell(row, t) * heads + head) * dim + d] = sum / total;
             }
         }
     }
@@ -66,33 +67,34 @@ fn textbook(case: &Case<'_>, columns: usize, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f
 fn it_is_the_formula_and_its_slopes() {
     for case in CASES {
         let &(heads, groups, dim, lengths, _) = case;
-        // A column more than any row needs.
-        let columns = lengths.iter().max().unwrap() + 1;
-        let tokens = lengths.len() * columns;
+        let tokens: usize = lengths.iter().sum();
         let inputs = [(heads, 1), (groups, 2), (groups, 3)].map(|(h, seed)| numbers(tokens * h * dim, seed));
-        let op = FusedAttention::new(&config(case), lengths, columns);
-        check(&op, &inputs, |inputs| textbook(case, columns, inputs));
+        let op = FusedAttention::new(&config(case), &batch(lengths));
+        check(&op, &inputs, |inputs| textbook(case, inputs));
     }
+}
+
+fn batch(lengths: &[usize]) -> TokenBatch {
+    TokenBatch::new(&lengths.iter().map(|&length| vec![0; length]).collect::<Vec<_>>())
 }
 
 #[test]
 fn a_sequence_does_not_depend_on_its_batch_or_on_threads() {
     let case: Case<'_> = (4, 2, 16, &[33, 7], None);
-    let of = |lengths: &[usize], columns: usize, cut: usize| {
-        let op = FusedAttention::new(&config(&case), lengths, columns);
-        let row = |heads: usize, seed| {
-            let width = heads * 16;
-            let mut all = numbers(33 * width, seed);
-            all.resize(lengths.len() * columns * width, 0.5);
+    let of = |lengths: &[usize]| {
+        let op = FusedAttention::new(&config(&case), &batch(lengths));
+        let matrix = |heads: usize, seed| {
+            let mut all = numbers(33 * heads * 16, seed);
+            all.resize(lengths.iter().sum::<usize>() * heads * 16, 0.5);
             all
         };
-        let (q, k, v) = (row(4, 1), row(2, 2), row(2, 3));
+        let (q, k, v) = (matrix(4, 1), matrix(2, 2), matrix(2, 3));
         let mut out = op.forward([&q, &k, &v]).0;
-        out.truncate(cut);
+        out.truncate(33 * 4 * 16);
         out
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    let alone = of(&[33], 33, 33 * 64);
-    assert_eq!(alone, of(&[33, 7], 33, 33 * 64));
-    assert_eq!(alone, pool.install(|| of(&[33, 7], 33, 33 * 64)));
+    let alone = of(&[33]);
+    assert_eq!(alone, of(&[33, 40]));
+    assert_eq!(alone, pool.install(|| of(&[33, 40])));
 }
