@@ -43,7 +43,7 @@ impl Setup {
         let (opened, format) = (env.open()?, rollout.format.build());
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer, calls)?;
-        Self::with_chat(env, rollout, chat, context)
+        Self::assemble(opened, rollout, chat, context)
     }
 
     /// The same with any chat format, for policies that aren't a local model.
@@ -53,8 +53,18 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
+        Self::assemble(env.open()?, rollout, chat, context)
+    }
+
+    /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.
+    fn assemble(
+        env: Box<dyn Env>,
+        rollout: &RolloutConfig,
+        chat: Box<dyn ChatFormat>,
+        context: usize,
+    ) -> Result<Self, TrainError> {
         Ok(Self {
-            env: env.open()?,
+            env,
             chat,
             format: rollout.format.build(),
             executor: executor(rollout)?,
