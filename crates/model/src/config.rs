@@ -131,6 +131,9 @@ impl ModelConfig {
         if !h.dim.is_multiple_of(2) {
             return Err(format!("head_dim = {} is odd; the rotary embedding needs pairs", h.dim));
         }
+        if h.sliding_window == Some(0) {
+            return Err("sliding_window = 0 lets no token see any".into());
+        }
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
             return Err(format!("rms_norm_eps = {} is not between 0 and 1", self.norm_eps));
         }

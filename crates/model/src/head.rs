@@ -47,9 +47,11 @@ pub(crate) fn head<S>(
     for &(start, length, tokens) in &chunks {
         let rows = rows.clone().narrow(0, start, length);
         let logits = kept.take().unwrap_or_else(|| scores(rows.clone()));
-        let part = |column: &Tensor<1>| column.clone().narrow(0, start, length);
+        // By logits divided by the temperature; by the scores before, the slope is as much smaller.
+        let part =
+            |column: &Tensor<1>| column.clone().narrow(0, start, length).div_scalar(question.temperature);
         let by_logits = slope_by_logits(logits, tokens, (part(&slopes.0), slopes.1.as_ref().map(part)));
-        let by_scores = by_logits.div_scalar(question.temperature).cast(rows.dtype());
+        let by_scores = by_logits.cast(rows.dtype());
         upstream.push(by_scores.clone().matmul(plain.clone()));
         if trained {
             add_to(total, weight, by_scores.transpose().matmul(rows).cast(weight.val().dtype()));

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::lora::Lora;
 
-/// A linear layer. The weight has shape `[out, in]`: rows are contiguous for the matrix-vector products of decoding.
+/// A linear layer. The weight has shape `[out, in]`, as it has on disk.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Param<Tensor<2>>,

@@ -173,7 +173,7 @@ pub(crate) struct Positions {
 impl Positions {
     pub(crate) fn of(question: &Question<'_>, model: &Transformer) -> Self {
         let (batch, wanted) = (question.batch, question.wanted);
-        let (columns, starts) = (batch.columns, batch.starts(model.packs(batch)));
+        let (columns, starts) = (batch.columns, model.starts(batch));
         assert_eq!(wanted.len(), batch.rows() * columns, "one flag per token");
         let mut all = Self { sources: Vec::new(), targets: Vec::new(), tokens: Vec::new() };
         for row in 0..batch.rows() {

@@ -17,7 +17,7 @@ impl RmsNorm {
     /// - `x`: `[..., width]` → the same
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if takes(&x) {
-            let (shape, weight) = (x.dims(), self.weight.val().unsqueeze());
+            let (shape, weight) = (x.dims(), self.weight.val().cast(DType::F32).unsqueeze());
             let width = shape[D - 1];
             let rows = shape.iter().product::<usize>() / width;
             let norm = FusedNorm { eps: self.eps as f32 };

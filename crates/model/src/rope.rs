@@ -160,6 +160,7 @@ impl Angles {
         }
     }
 
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
     /// From the slope by what [`rotate`](Self::rotate) returns to the slope by what it gets.
     pub(crate) fn rotate_back(&self, head: &mut [f32], factor: f32) {
         let (first, second) = head.split_at_mut(self.0.len());

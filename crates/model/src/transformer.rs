@@ -62,7 +62,7 @@ impl Transformer {
     ///
     /// # Shapes
     /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised: the tokens row by row, on the CPU without and
-    ///   elsewhere with padding up to `T`, whose hidden states mean nothing
+    ///   elsewhere with padding up to `T`, whose hidden states mean nothing; see [`starts`](Self::starts)
     pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
         let pass = self.whole(batch);
         let mut x = self.embed(batch, self.packs(batch));
@@ -76,6 +76,11 @@ impl Transformer {
     pub(crate) fn packs(&self, batch: &TokenBatch) -> bool {
         let tokens = batch.lengths.iter().any(|&length| length > 0);
         tokens && self.dtype() == DType::F32 && takes(&self.norm.weight.val())
+    }
+
+    /// The row of [`hidden`](Self::hidden) that the first token of each row of the batch has.
+    pub fn starts(&self, batch: &TokenBatch) -> Vec<usize> {
+        batch.starts(self.packs(batch))
     }
 
     /// What the layers share when whole sequences are computed, each from position 0.

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use turnwise_model::{Question, TokenBatch, Transformer, add_gradients, token_logprobs};
 use turnwise_rl::{LossBatch, LossConfig, LossSums, Sample};
 
@@ -12,7 +12,7 @@ use crate::{memory, micro_batch, workers};
 /// How a gradient over many rows is taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Split {
-    /// Tokens per micro-batch at most, padding included.
+    /// Tokens per micro-batch at most, with padding where there is any.
     pub(crate) tokens: usize,
     /// Workers.
     pub(crate) workers: usize,
@@ -29,12 +29,12 @@ pub(crate) fn accumulate<S: Send>(
     split: Split,
     gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], bool) -> S + Sync,
 ) -> (GradientsParams, Vec<S>) {
-    let batches = micro_batch::plan(lengths, split.tokens, split.workers);
+    let (device, half) = (model.device(), model.dtype() != DType::F32);
+    let batches = micro_batch::plan(lengths, split.tokens, split.workers, memory::is_fused(&device, half));
     let workers = split.workers.min(batches.len()).max(1);
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    let recompute = split
-        .recompute
-        .unwrap_or_else(|| memory::recomputes(model.config(), longest as u64, &model.device()));
+    let recompute =
+        split.recompute.unwrap_or_else(|| memory::recomputes(model.config(), longest as u64, half, &device));
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
     let results = workers::run(shares, |share| {

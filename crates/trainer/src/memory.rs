@@ -21,17 +21,23 @@ const F32: u64 = 4;
 const KEPT_PER_TOKEN: u64 = 1 << 18;
 
 /// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
-pub(crate) fn recomputes(model: &ModelConfig, length: u64, device: &Device) -> bool {
-    let fused = workers::on_host(device);
+pub(crate) fn recomputes(model: &ModelConfig, length: u64, half: bool, device: &Device) -> bool {
+    let fused = is_fused(device, half);
     let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
     workers::in_memory(device) && model.num_layers as u64 * values * F32 > KEPT_PER_TOKEN
+}
+
+/// Whether parts of a block are single passes, and rows are packed: in f32 on the CPU.
+pub(crate) fn is_fused(device: &Device, half: bool) -> bool {
+    workers::on_host(device) && !half
 }
 
 /// Values per token that the graph of a block keeps whose parts are single passes: those of the residual stream and its
 /// norms, queries, keys, values and what attention returns, and those of SwiGLU.
 fn values_of_fused_block(model: &ModelConfig) -> u64 {
     let (query, kv) = widths(model);
-    4 * model.hidden_size as u64 + 2 * (query + kv) + 3 * model.intermediate_size as u64
+    let before_norms = if model.heads.qk_norm { query + kv } else { 0 };
+    4 * model.hidden_size as u64 + 2 * (query + kv) + before_norms + 3 * model.intermediate_size as u64
 }
 
 /// The same where they are not: also the steps between, and scores and their softmax in a row of `length` tokens.
@@ -46,6 +52,8 @@ fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
 pub struct Estimate {
     /// Weights of the policy, and their copy in the sampler's precision if that is another.
     pub weights: u64,
+    /// Weights in the layout that rollouts on the CPU read; gone before gradients come.
+    pub copy: u64,
     /// Weights of the reference policy.
     pub reference: u64,
     /// Gradients of the trained parameters, one sum per worker.
@@ -79,14 +87,15 @@ impl Estimate {
         let trajectories = (rollout.groups * rollout.samples) as u64;
         let step = (trajectories * length).div_ceil(optimizer.minibatches.max(1) as u64);
         let at_once = step.min(workers as u64 * (optimizer.micro_batch_tokens as u64).max(length));
-        let fused = workers::on_host(device) && !half;
+        let fused = is_fused(device, half);
         let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
-        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, device));
+        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
         let kept_blocks = if recompute { 1 } else { layers };
         let vocabulary = model.vocab_size as u64;
         let logit_rows = at_once.min(workers as u64 * chunk_rows(model.vocab_size) as u64);
         Self {
             weights: all * (F32 + if half { element } else { 0 }),
+            copy: if is_fused(device, half) { all * F32 } else { 0 },
             reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
             gradients: workers as u64 * trained * F32,
             moments: 2 * trained * F32,
@@ -99,7 +108,7 @@ impl Estimate {
 
     /// What the run needs whatever happens in it.
     pub fn certain(&self) -> u64 {
-        self.weights + self.reference + self.gradients + self.moments
+        self.weights + self.reference + self.moments + self.gradients.max(self.copy)
     }
 
     /// What it may need.

@@ -1,11 +1,12 @@
 //! Log-probabilities of recorded turns under a model: what a reference policy, or the policy before its first update,
 //! gives to tokens that were sampled earlier.
 
+use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
 use turnwise_trajectory::Trajectory;
 
 use crate::learner::Split;
-use crate::{micro_batch, workers};
+use crate::{memory, micro_batch, workers};
 
 /// One number per sampled token, `[trajectory][turn][token]`, in nats.
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
@@ -18,7 +19,8 @@ pub(crate) fn sampled_logprobs(
     split: Split,
 ) -> PerToken {
     let lengths: Vec<usize> = trajectories.iter().map(|trajectory| trajectory.len()).collect();
-    let batches = micro_batch::plan(&lengths, split.tokens, split.workers);
+    let packed = memory::is_fused(&model.device(), model.dtype() != DType::F32);
+    let batches = micro_batch::plan(&lengths, split.tokens, split.workers, packed);
     let workers = split.workers.min(batches.len()).max(1);
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();

@@ -34,14 +34,19 @@ mod host {
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
     use burn::backend::flex::FlexTensor;
-    use burn::backend::{Autodiff, DispatchDevice, Flex};
+    use burn::backend::{Autodiff, DispatchDevice, Flex, GradientCheckpointingStrategy};
     use burn::tensor::{DType, TensorData};
 
     use super::{HostOp, Tensor};
 
     /// Whether [`apply`] takes such tensors.
     pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
-        x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+        let device = x.device();
+        // With Burn's own checkpointing the graph is of another type.
+        let plain = device
+            .gradient_checkpointing_strategy()
+            .is_none_or(|strategy| strategy == GradientCheckpointingStrategy::Disabled);
+        x.dtype() == DType::F32 && plain && matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_))
     }
 
     /// The output of `op`, of the given shape, as a node of the graph that its inputs are in.

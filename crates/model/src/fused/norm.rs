@@ -3,6 +3,8 @@
 // What runs under `Cpu::run` has to become part of one function compiled for the chosen instructions.
 #![allow(clippy::inline_always)]
 
+use pulp::{Simd, WithSimd};
+
 use super::HostOp;
 use crate::simd::Cpu;
 
@@ -17,39 +19,71 @@ impl HostOp<2> for FusedNorm {
     type Kept = Vec<f32>;
 
     fn forward(&self, [x, weight]: [&[f32]; 2]) -> (Vec<f32>, Vec<f32>) {
-        let width = weight.len();
-        let (mut y, mut scales) = (vec![0.0; x.len()], vec![0.0; x.len() / width]);
-        Cpu::detect().run(|| {
-            let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
-            for ((x, y), scale) in rows.zip(&mut scales) {
-                *scale = 1.0 / (dot(x, x) / width as f32 + self.eps).sqrt();
-                for (y, (x, w)) in y.iter_mut().zip(x.iter().zip(weight)) {
-                    *y = x * *scale * w;
-                }
-            }
-        });
+        let (mut y, mut scales) = (vec![0.0; x.len()], vec![0.0; x.len() / weight.len()]);
+        Cpu::detect().run(Forward { x, weight, eps: self.eps, y: &mut y, scales: &mut scales });
         (y, scales)
     }
 
-    /// With `s` the scale and `g = slope·w`: `dx = s·g - x·s³·(g·x)/width`, `dw = Σ slope·x·s` over rows.
     fn backward(&self, [x, weight]: [&[f32]; 2], scales: &Vec<f32>, slope: &[f32]) -> [Vec<f32>; 2] {
-        let width = weight.len();
-        let (mut by_x, mut by_weight) = (vec![0.0; x.len()], vec![0.0_f32; width]);
-        Cpu::detect().run(|| {
-            let inputs = x.chunks_exact(width).zip(slope.chunks_exact(width)).zip(scales);
-            for (g, ((x, slope), &s)) in by_x.chunks_exact_mut(width).zip(inputs) {
-                let columns = g.iter_mut().zip(&mut by_weight).zip(x.iter().zip(weight)).zip(slope);
-                for (((g, by_weight), (x, w)), slope) in columns {
-                    *g = slope * w;
-                    *by_weight += slope * x * s;
-                }
-                let along = s * s * s * dot(g, x) / width as f32;
-                for (g, x) in g.iter_mut().zip(x) {
-                    *g = s * *g - along * x;
-                }
-            }
-        });
+        let (mut by_x, mut by_weight) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+        Cpu::detect().run(Backward { x, weight, scales, slope, by_x: &mut by_x, by_weight: &mut by_weight });
         [by_x, by_weight]
+    }
+}
+
+struct Forward<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    eps: f32,
+    y: &'a mut [f32],
+    scales: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let width = self.weight.len();
+        let rows = self.x.chunks_exact(width).zip(self.y.chunks_exact_mut(width));
+        for ((x, y), scale) in rows.zip(self.scales) {
+            *scale = 1.0 / (dot(x, x) / width as f32 + self.eps).sqrt();
+            for (y, (x, w)) in y.iter_mut().zip(x.iter().zip(self.weight)) {
+                *y = x * *scale * w;
+            }
+        }
+    }
+}
+
+/// With `s` the scale and `g = slope·w`: `dx = s·g - x·s³·(g·x)/width`, `dw = Σ slope·x·s` over rows.
+struct Backward<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    scales: &'a [f32],
+    slope: &'a [f32],
+    by_x: &'a mut [f32],
+    by_weight: &'a mut [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { x, weight, scales, slope, by_x, by_weight } = self;
+        let width = weight.len();
+        let inputs = x.chunks_exact(width).zip(slope.chunks_exact(width)).zip(scales);
+        for (g, ((x, slope), &s)) in by_x.chunks_exact_mut(width).zip(inputs) {
+            let columns = g.iter_mut().zip(&mut *by_weight).zip(x.iter().zip(weight)).zip(slope);
+            for (((g, by_weight), (x, w)), slope) in columns {
+                *g = slope * w;
+                *by_weight += slope * x * s;
+            }
+            let along = s * s * s * dot(g, x) / width as f32;
+            for (g, x) in g.iter_mut().zip(x) {
+                *g = s * *g - along * x;
+            }
+        }
     }
 }
 

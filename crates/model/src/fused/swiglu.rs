@@ -1,7 +1,12 @@
 //! SwiGLU (arXiv:2002.05202): `silu(gate) ⊙ up`.
 
+// Everything under `with_simd` has to become part of one function compiled for the chosen instructions.
+#![allow(clippy::inline_always)]
+
+use pulp::{Simd, WithSimd};
+
 use super::HostOp;
-use crate::simd::{Cpu, sigmoids};
+use crate::simd::{Cpu, sigmoids, swiglu};
 
 /// `gate·σ(gate)·up` of every number.
 #[derive(Debug, Clone)]
@@ -11,13 +16,8 @@ impl HostOp<2> for FusedSwiglu {
     type Kept = ();
 
     fn forward(&self, [gate, up]: [&[f32]; 2]) -> (Vec<f32>, ()) {
-        let cpu = Cpu::detect();
-        let mut y = sigmoids(cpu, gate);
-        cpu.run(|| {
-            for (y, (gate, up)) in y.iter_mut().zip(gate.iter().zip(up)) {
-                *y *= gate * up;
-            }
-        });
+        let mut y = gate.to_vec();
+        swiglu(Cpu::detect(), &mut y, up);
         (y, ())
     }
 
@@ -25,15 +25,31 @@ impl HostOp<2> for FusedSwiglu {
     fn backward(&self, [gate, up]: [&[f32]; 2], (): &(), slope: &[f32]) -> [Vec<f32>; 2] {
         let cpu = Cpu::detect();
         let (mut by_gate, mut by_up) = (sigmoids(cpu, gate), vec![0.0; up.len()]);
-        cpu.run(|| {
-            let inputs = gate.iter().zip(up).zip(slope);
-            for ((by_gate, by_up), ((gate, up), slope)) in by_gate.iter_mut().zip(&mut by_up).zip(inputs) {
-                let sigmoid = *by_gate;
-                *by_up = slope * gate * sigmoid;
-                *by_gate = slope * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-            }
-        });
+        cpu.run(Backward { gate, up, slope, by_gate: &mut by_gate, by_up: &mut by_up });
         [by_gate, by_up]
+    }
+}
+
+struct Backward<'a> {
+    gate: &'a [f32],
+    up: &'a [f32],
+    slope: &'a [f32],
+    /// `σ(gate)` before.
+    by_gate: &'a mut [f32],
+    by_up: &'a mut [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let inputs = self.gate.iter().zip(self.up).zip(self.slope);
+        for ((by_gate, by_up), ((gate, up), slope)) in self.by_gate.iter_mut().zip(self.by_up).zip(inputs) {
+            let sigmoid = *by_gate;
+            *by_up = slope * gate * sigmoid;
+            *by_gate = slope * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::simd::{Cpu, TALL, Target, WIDE, sigmoids, tile};
+use crate::simd::{Cpu, TALL, Target, WIDE, tile};
 
 /// Outputs whose weights lie together.
 const PANEL: usize = 64;
@@ -124,8 +124,8 @@ fn strip<S: Simd, const M: usize, const W: usize>(
     y: &mut [f32],
 ) {
     for column in (0..PANEL).step_by(W * S::F32_LANES) {
-        let target = Target { out: &mut y[column..], stride: PANEL, add: false };
-        tile::<S, M, W>(simd, wide, &x, (&w[column..], PANEL), target);
+        let target = Target { out: &mut *y, stride: PANEL, add: false };
+        tile::<S, M, W>(simd, wide, &x, (w, PANEL, column), target);
     }
 }
 
@@ -151,14 +151,6 @@ fn lanes(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
         }
     }
     sums.iter().sum::<f32>() + tail
-}
-
-/// `silu(gate) ⊙ up`, in place of `gate`.
-pub(super) fn swiglu(cpu: Cpu, gate: &mut [f32], up: &[f32]) {
-    let sigmoids = sigmoids(cpu, gate);
-    for ((gate, up), sigmoid) in gate.iter_mut().zip(up).zip(sigmoids) {
-        *gate *= sigmoid * up;
-    }
 }
 
 /// Adds `b` to `a`.

@@ -2,7 +2,7 @@
 //!
 //! A decoding step multiplies one row per sequence by every weight of the model. On a tensor backend each of its small
 //! operations is a call, an allocation and a pass over memory of its own, and matrix products first copy the weights into
-//! another layout. Here a weight is read once per step, from where it lies. The numbers are those of
+//! another layout. Here the weights lie in that layout from the start, and four sequences share each reading of them. The numbers are those of
 //! [`Transformer::extend`] up to rounding; what is trained stays on the backend.
 
 mod attend;
@@ -17,11 +17,11 @@ use crate::config::ModelConfig;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::rope::{Angles, attention_gain};
-use crate::simd::Cpu;
+use crate::simd::{Cpu, swiglu};
 use crate::transformer::Transformer;
 use attend::Attend;
 pub use cache::HostCache;
-use kernels::{Matrix, add, norm, swiglu};
+use kernels::{Matrix, add, norm};
 
 /// Tokens that go through the layers together while a prompt or an observation is read.
 const ROWS: usize = 96;

@@ -16,9 +16,9 @@ const TERMS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let wide = |value: f32| simd.splat_f32s(value);
-    // In this order a NaN is handed on.
+    // Comparisons with NaN are false, so it is handed on.
     let below = simd.less_than_f32s(x, wide(LEAST));
-    let x = simd.min_f32s(wide(MOST), simd.max_f32s(wide(LEAST), x));
+    let x = simd.select_f32s(simd.greater_than_f32s(x, wide(MOST)), wide(MOST), x);
     let shifted = simd.mul_add_f32s(x, wide(std::f32::consts::LOG2_E), wide(ROUND));
     let n = simd.sub_f32s(shifted, wide(ROUND));
     let r = simd.mul_add_f32s(n, wide(-LN_2[0]), x);

@@ -9,7 +9,7 @@ mod softmax;
 
 pub(crate) use exp::exp;
 pub(crate) use product::{TALL, Target, WIDE, tile};
-pub(crate) use softmax::{exps, greatest, greatest_of_any, sigmoids};
+pub(crate) use softmax::{exps, greatest, greatest_of_any, sigmoids, swiglu};
 
 #[cfg(target_arch = "x86_64")]
 use pulp::Simd;

@@ -17,19 +17,19 @@ pub(crate) struct Target<'a> {
 
 /// `out[i][..] = Σ_k a(k)[i] · b[k][..]` for `M` rows and `W` vectors of columns, added up in the order of `k`.
 ///
-/// `b` begins at the tile's first column; its rows lie `stride` apart.
+/// The rows of `b` lie `stride` apart, and the tile begins at its `column`.
 #[inline(always)]
 pub(crate) fn tile<S: Simd, const M: usize, const W: usize>(
     simd: S,
     depth: usize,
     a: impl Fn(usize) -> [f32; M],
-    (b, stride): (&[f32], usize),
+    (b, stride, column): (&[f32], usize, usize),
     target: Target<'_>,
 ) {
     let width = W * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); W]; M];
-    for (k, row) in b.chunks(stride).take(depth).enumerate() {
-        let row = S::as_simd_f32s(&row[..width]).0;
+    for (k, row) in b.chunks_exact(stride).take(depth).enumerate() {
+        let row = S::as_simd_f32s(&row[column..][..width]).0;
         let factors = a(k);
         for (sums, factor) in sums.iter_mut().zip(factors) {
             let factor = simd.splat_f32s(factor);
@@ -40,7 +40,7 @@ pub(crate) fn tile<S: Simd, const M: usize, const W: usize>(
     }
     let Target { out, stride, add } = target;
     for (i, sums) in sums.into_iter().enumerate() {
-        let out = S::as_mut_simd_f32s(&mut out[i * stride..][..width]).0;
+        let out = S::as_mut_simd_f32s(&mut out[i * stride + column..][..width]).0;
         for (out, sum) in out.iter_mut().zip(sums) {
             *out = if add { simd.add_f32s(*out, sum) } else { sum };
         }

@@ -32,6 +32,14 @@ pub(crate) fn exps<S: Simd>(simd: S, row: &mut [f32], most: f32) -> f32 {
     simd.reduce_sum_f32s(sum)
 }
 
+/// `silu(gate) ⊙ up`, in place of `gate`.
+pub(crate) fn swiglu(cpu: Cpu, gate: &mut [f32], up: &[f32]) {
+    let sigmoids = sigmoids(cpu, gate);
+    for ((gate, up), sigmoid) in gate.iter_mut().zip(up).zip(sigmoids) {
+        *gate *= sigmoid * up;
+    }
+}
+
 /// `σ(x) = 1 / (1 + e⁻ˣ)`.
 pub(crate) fn sigmoids(cpu: Cpu, x: &[f32]) -> Vec<f32> {
     let mut y = x.to_vec();

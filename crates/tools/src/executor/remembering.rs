@@ -1,6 +1,6 @@
 //! Running the same code once. In rollouts the samples of a group write the same call again and again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -25,15 +25,18 @@ pub struct Remembering {
 
 struct Shared {
     memory: Memory,
-    /// Code that runs right now and that others may wait for.
-    running: HashSet<Box<str>>,
+    /// Code that runs right now and that others may wait for, with the number of that execution.
+    running: HashMap<Box<str>, u64>,
+    /// Executions so far that others could wait for.
+    executions: u64,
     remembered: u64,
 }
 
 impl Remembering {
     /// Around any executor, with room for so many bytes of code and outputs.
     pub fn new(executor: Box<dyn Executor>, bytes: usize) -> Self {
-        let shared = Shared { memory: Memory::new(bytes), running: HashSet::new(), remembered: 0 };
+        let memory = Memory::new(bytes);
+        let shared = Shared { memory, running: HashMap::new(), executions: 0, remembered: 0 };
         Self { executor, shared: Mutex::new(shared), ended: Condvar::new() }
     }
 
@@ -42,8 +45,8 @@ impl Remembering {
     fn recall(&self, code: &str) -> Result<Arc<ToolOutput>, Option<Running<'_>>> {
         let mut shared = self.shared();
         let mut known = shared.memory.recall(code);
-        if known.is_none() && shared.running.contains(code) {
-            let wait = self.ended.wait_while(shared, |shared| shared.running.contains(code));
+        if let (None, Some(&first)) = (&known, shared.running.get(code)) {
+            let wait = self.ended.wait_while(shared, |shared| shared.running.get(code) == Some(&first));
             shared = wait.unwrap_or_else(PoisonError::into_inner);
             known = shared.memory.recall(code);
         }
@@ -53,9 +56,13 @@ impl Remembering {
                 Ok(output)
             }
             Some(Known::RunsEachTime) => Err(None),
+            // Somebody else who waited in vain may be faster: then both run.
+            None if shared.running.contains_key(code) => Err(None),
             None => {
-                let first = shared.running.insert(code.into());
-                Err(first.then(|| Running { executor: self, code: code.into() }))
+                shared.executions += 1;
+                let number = shared.executions;
+                shared.running.insert(code.into(), number);
+                Err(Some(Running { executor: self, code: code.into() }))
             }
         }
     }

@@ -105,8 +105,8 @@ impl Block<'_> {
                 tall.copy_from_slice(&weights[i * rows + key..][..TALL]);
             }
             for column in (0..wide).step_by(WIDE * S::F32_LANES) {
-                let target = Target { out: &mut out[key * wide + column..], stride: wide, add: true };
-                tile::<S, TALL, WIDE>(simd, ROWS, |k| tall[k], (&b[column..], wide), target);
+                let target = Target { out: &mut out[key * wide..], stride: wide, add: true };
+                tile::<S, TALL, WIDE>(simd, ROWS, |k| tall[k], (b, wide, column), target);
             }
         }
     }

@@ -102,11 +102,11 @@ impl<'a> Block<'a> {
     pub(super) fn scores<S: Simd>(&self, simd: S, (a, b): (&[f32], &[f32]), out: &mut [f32]) {
         let Size { dim, wide, rows, .. } = *self.size;
         for top in (0..ROWS).step_by(TALL) {
-            let a: [&[f32]; TALL] = std::array::from_fn(|i| &a[(self.start + top + i) * wide..][..dim]);
+            let a: [&[f32]; TALL] = [0, 1, 2, 3].map(|i| &a[(self.start + top + i) * wide..][..dim]);
             for column in (self.first..self.end).step_by(WIDE * S::F32_LANES) {
-                let target = Target { out: &mut out[top * rows + column..], stride: rows, add: false };
+                let target = Target { out: &mut out[top * rows..], stride: rows, add: false };
                 let at = |k: usize| [a[0][k], a[1][k], a[2][k], a[3][k]];
-                tile::<S, TALL, WIDE>(simd, dim, at, (&b[column..], rows), target);
+                tile::<S, TALL, WIDE>(simd, dim, at, (b, rows, column), target);
             }
         }
     }
@@ -118,11 +118,11 @@ impl<'a> Block<'a> {
         let depth = self.end - self.first;
         for top in (0..ROWS).step_by(TALL) {
             let weights: [&[f32]; TALL] =
-                std::array::from_fn(|i| &weights[(top + i) * rows + self.first..][..depth]);
+                [0, 1, 2, 3].map(|i| &weights[(top + i) * rows + self.first..][..depth]);
             for column in (0..wide).step_by(WIDE * S::F32_LANES) {
-                let target = Target { out: &mut out[top * wide + column..], stride: wide, add: false };
+                let target = Target { out: &mut out[top * wide..], stride: wide, add: false };
                 let at = |k: usize| [weights[0][k], weights[1][k], weights[2][k], weights[3][k]];
-                tile::<S, TALL, WIDE>(simd, depth, at, (&b[self.first * wide + column..], wide), target);
+                tile::<S, TALL, WIDE>(simd, depth, at, (&b[self.first * wide..], wide, column), target);
             }
         }
     }
