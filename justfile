@@ -85,7 +85,8 @@ setup-tch:
 # The tensor tests on libtorch
 test-tch *args: nextest
     TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo nextest run --release --locked --profile device \
-        --no-default-features --features turnwise-tests/tch "$@"
+        --no-default-features --features turnwise-tests/tch \
+        --test model --test backward --test lora --test sampler --test loss "$@"
 
 # What dist/ measures, on this machine
 bench-cuda *args:

@@ -13,6 +13,7 @@ mod checkpoint;
 mod config;
 mod error;
 pub mod family;
+#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "other backends take Burn's operations"))]
 mod fused;
 mod head;
 mod host;

@@ -59,6 +59,7 @@ fn known(name: &str) -> Result<Device, DeviceError> {
         #[cfg(feature = "cuda")]
         "cuda" => Ok(Device::cuda(0)),
         #[cfg(feature = "tch")]
+        #[expect(deprecated, reason = "Burn means to drop it; there is no other way to libtorch")]
         "tch" => Ok(Device::libtorch()),
         _ => Err(DeviceError::Unknown { name: name.into() }),
     }
