@@ -142,7 +142,7 @@ pub(crate) fn attention_gain(config: &RopeConfig) -> f64 {
 
 /// The rotation at one position, for code that works on plain vectors.
 #[derive(Debug)]
-pub(crate) struct Angles(Vec<(f32, f32)>);
+pub(crate) struct Angles(pub(crate) Vec<(f32, f32)>);
 
 impl Angles {
     /// Of a position in a sequence of `length` tokens.
@@ -157,15 +157,6 @@ impl Angles {
         let (first, second) = head.split_at_mut(self.0.len());
         for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(&self.0) {
             (*a, *b) = ((*a * cos - *b * sin) * factor, (*b * cos + *a * sin) * factor);
-        }
-    }
-
-    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
-    /// From the slope by what [`rotate`](Self::rotate) returns to the slope by what it gets.
-    pub(crate) fn rotate_back(&self, head: &mut [f32], factor: f32) {
-        let (first, second) = head.split_at_mut(self.0.len());
-        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(&self.0) {
-            (*a, *b) = ((*a * cos + *b * sin) * factor, (*b * cos - *a * sin) * factor);
         }
     }
 }

@@ -5,9 +5,6 @@
 //! the same parts are made of Burn's operations. The tests of each part compare it with its formula in f64 and its
 //! slopes with differences of the formula.
 
-// Without the CPU backend nothing calls what lies below the bridge.
-#![cfg_attr(not(feature = "flex"), allow(dead_code))]
-
 mod attention;
 mod bridge;
 mod norm;

@@ -145,3 +145,13 @@ impl Place {
         (self.first + t) * self.stride + self.start + head * self.size.dim
     }
 }
+
+impl Angles {
+    /// From the slope by what [`rotate`](Self::rotate) returns to the slope by what it gets.
+    fn rotate_back(&self, head: &mut [f32], factor: f32) {
+        let (first, second) = head.split_at_mut(self.0.len());
+        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(&self.0) {
+            (*a, *b) = ((*a * cos + *b * sin) * factor, (*b * cos - *a * sin) * factor);
+        }
+    }
+}
