@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch where python3 has it. Lies beside turnwise-bench and
-# serve.py (`just dist-cuda`) and needs the driver, no toolchain. Results: backends.{json,md,svg} in the folder `cuda`.
+# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch where python3 has it. Lies beside turnwise-bench.gz and
+# serve.py (`just dist-cuda`) and needs the driver, glibc 2.35 and libstdc++, no toolchain. Results: backends.{json,md,svg}
+# in the folder `cuda`.
 # usage: bench-cuda.sh [further arguments of `turnwise-bench backends`]
 set -euo pipefail
 
@@ -10,5 +11,10 @@ if python3 -c "import torch, transformers, sys; sys.exit(not torch.cuda.is_avail
     arguments+=(--python python3 --python-device cuda --script "$here/serve.py")
 else
     echo "python3 has no torch with CUDA and transformers: ours alone" >&2
+fi
+if [ ! "$here/turnwise-bench" -nt "$here/turnwise-bench.gz" ]; then
+    gzip -dc "$here/turnwise-bench.gz" > "$here/turnwise-bench.part"
+    chmod +x "$here/turnwise-bench.part"
+    mv "$here/turnwise-bench.part" "$here/turnwise-bench"
 fi
 exec "$here/turnwise-bench" backends "${arguments[@]}" "$@"
