@@ -221,7 +221,7 @@ pub struct OptimizerConfig {
     pub clip_norm: f64,
     /// Optimizer steps per batch of rollouts.
     pub minibatches: usize,
-    /// Tokens (padding included) per forward pass at most.
+    /// Tokens per forward pass at most, with the padding that other devices than the CPU need.
     pub micro_batch_tokens: usize,
     /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a fraction of the
     /// memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
