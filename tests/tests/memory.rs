@@ -1,0 +1,99 @@
+//! What a run says that it will need, and what it then holds.
+#![cfg(target_os = "linux")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use turnwise_model::{ModelConfig, Transformer, family_of, load_config, save};
+use turnwise_tests::{device, model_folder};
+use turnwise_trainer::config::{RunConfig, load};
+use turnwise_trainer::memory::{Estimate, estimate};
+use turnwise_trainer::progress::Silent;
+use turnwise_trainer::runs::Place;
+use turnwise_trainer::{Session, train};
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Bytes that this process holds now.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+    line.trim().strip_suffix(" kB").expect("in kB").trim().parse::<u64>().expect("a number") * 1024
+}
+
+/// A model of ten million parameters with random weights, which write until they may no longer.
+fn model(folder: &Path) {
+    let like = model_folder("tiny");
+    let config = load_config(&like).expect("the tiny model");
+    let mut config = ModelConfig { hidden_size: 384, intermediate_size: 1024, num_layers: 6, ..config };
+    config.heads.query = 12;
+    config.heads.key_value = 4;
+    save(
+        &Transformer::random(&config, 0, &device()),
+        family_of(&like).expect("its family"),
+        Some(&like),
+        folder,
+    )
+    .expect("a folder");
+}
+
+/// The estimate and, of each of two steps, the peak of its two phases, without what was there before.
+fn run(sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (at, folder) = (parent.path().join("model"), parent.path().join("run"));
+    model(&at);
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
+    let small = [
+        "train.steps=2",
+        "rollout.groups=2",
+        "rollout.samples=8",
+        "rollout.max_turns=1",
+        "rollout.max_turn_tokens=320",
+        "eval.tasks=1",
+    ];
+    let model = format!("model={:?}", at.display().to_string());
+    let sets: Vec<String> = small.iter().chain(sets).map(ToString::to_string).chain([model]).collect();
+    let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
+    let place = Place { device: device(), device_name: "test".into(), git_commit: None };
+    let estimate = estimate(&config, &place.device).expect("an estimate");
+    let before = resident();
+    train(&config, &place, &folder, Session::default(), &mut Silent).expect("a run");
+    let times = std::fs::read_to_string(folder.join("times.jsonl")).expect("times");
+    let peaks = times.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        ["peak_rollout", "peak_train"].map(|key| line[key].as_u64().expect("a peak").saturating_sub(before))
+    });
+    (estimate, peaks.collect())
+}
+
+/// No peak is above the estimate, and the estimate isn't far above the last peak.
+fn check(sets: &[&str]) {
+    let (estimate, peaks) = run(sets);
+    let total = estimate.total();
+    for peak in peaks.as_flattened() {
+        assert!(*peak <= total + total / 10, "{} MiB, said {} ({estimate})", peak >> 20, total >> 20);
+    }
+    let last = peaks[1][1];
+    assert!(last >= estimate.certain(), "{} MiB ({estimate})", last >> 20);
+    assert!(last >= total / 2, "{} MiB, said {} ({estimate})", last >> 20, total >> 20);
+}
+
+// What waits for the backward pass is most of it, and changes by a factor of ten between these. One process each, as peaks are
+// a process's.
+
+#[test]
+fn a_run_holds_what_its_estimate_says() {
+    check(&[]);
+}
+
+#[test]
+fn a_run_that_recomputes_holds_what_its_estimate_says() {
+    check(&["optimizer.recompute=true"]);
+}
+
+#[test]
+fn a_run_with_large_micro_batches_holds_what_its_estimate_says() {
+    check(&["optimizer.micro_batch_tokens=4096"]);
+}
