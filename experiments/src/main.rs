@@ -2,6 +2,7 @@
 //! rates from the tuning runs, and writes the evidence from the committed records.
 
 mod choose;
+mod diagnosis;
 mod drive;
 mod evidence;
 mod plan;

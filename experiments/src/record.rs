@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::diagnosis;
 use crate::plan::Cell;
 
 /// A finished run.
@@ -22,7 +23,8 @@ pub(crate) struct Record {
     /// The commit of the binary that trained.
     pub(crate) commit: String,
     pub(crate) held_out: HeldOut,
-    /// Metrics of the rollouts by update; empty for a cold start.
+    /// Metrics of the rollouts by update; empty for a cold start. Records of before 2026-11-21, 22:00 lack `dropped` and what
+    /// [`diagnosis`] adds.
     pub(crate) curve: Curve,
     /// Wall time of all updates.
     pub(crate) seconds: Seconds,
@@ -45,14 +47,15 @@ pub(crate) struct HeldOut {
 /// One value per update.
 pub(crate) type Curve = BTreeMap<String, Vec<f64>>;
 
-/// What is kept of `metrics.jsonl`.
-const KEPT: [&str; 9] = [
+/// What is kept of `metrics.jsonl`. It is all there for every update: a number that is missing is an error.
+const KEPT: [&str; 10] = [
     "accuracy",
     "reward",
     "turns",
     "violations",
     "groups_all_right",
     "groups_all_wrong",
+    "dropped",
     "dummy_first_call",
     "entropy",
     "grad_norm",
@@ -85,16 +88,19 @@ impl Record {
     pub(crate) fn harvest(cell: &Cell, run: Option<&Path>, evaluation: &str) -> Result<Self> {
         let (mut curve, mut seconds, mut commit) = (Curve::new(), Seconds::default(), String::new());
         if let Some(run) = run {
-            for line in lines(&run.join("metrics.jsonl"))? {
+            for (update, line) in lines(&run.join("metrics.jsonl"))?.iter().enumerate() {
                 for key in KEPT {
-                    curve.entry(key.into()).or_default().push(short(line[key].as_f64().unwrap_or_default()));
+                    curve.entry(key.into()).or_default().push(short(number(line, key)?));
+                }
+                let rollouts = run.join(format!("rollouts/step_{update:05}.jsonl"));
+                for (key, value) in diagnosis::of_update(&rollouts)? {
+                    curve.entry(key.into()).or_default().push(short(value));
                 }
             }
             for line in lines(&run.join("times.jsonl"))? {
-                let time = |phase: &str| line[phase].as_f64().unwrap_or_default();
-                seconds.rollout += time("time_rollout");
-                seconds.score += time("time_score");
-                seconds.train += time("time_train");
+                seconds.rollout += number(&line, "time_rollout")?;
+                seconds.score += number(&line, "time_score")?;
+                seconds.train += number(&line, "time_train")?;
             }
             let environment = read(&run.join("env.json"))?;
             let environment: Value = serde_json::from_str(&environment).context("env.json")?;
@@ -123,6 +129,10 @@ fn lines(path: &Path) -> Result<Vec<Value>> {
     text.lines().map(parse).collect()
 }
 
+fn number(of: &Value, key: &str) -> Result<f64> {
+    of[key].as_f64().with_context(|| format!("{key} is no number: {}", of[key]))
+}
+
 /// Four decimal places: a share of 128 trajectories has no more.
 fn short(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
@@ -130,7 +140,6 @@ fn short(value: f64) -> f64 {
 
 fn held_out(evaluation: &str) -> Result<HeldOut> {
     let value: Value = serde_json::from_str(evaluation).context("the evaluation is no JSON")?;
-    let number = |key: &str| value[key].as_f64().with_context(|| format!("the evaluation has no {key}"));
     let right = |task: &Value| {
         let samples = task["samples"].as_array().map_or(&[][..], Vec::as_slice);
         let right = samples.iter().filter(|sample| sample["failure"].is_null()).count();
@@ -138,10 +147,10 @@ fn held_out(evaluation: &str) -> Result<HeldOut> {
     };
     let tasks = value["outcomes"].as_array().context("the evaluation has no outcomes")?;
     Ok(HeldOut {
-        accuracy: number("accuracy")?,
-        tool_success: short(number("tool_success")?),
-        violations: number("violations")?,
-        turns: short(number("turns")?),
+        accuracy: number(&value, "accuracy")?,
+        tool_success: short(number(&value, "tool_success")?),
+        violations: number(&value, "violations")?,
+        turns: short(number(&value, "turns")?),
         levels: serde_json::from_value(value["levels"].clone()).context("levels")?,
         right: tasks.iter().map(right).collect(),
     })
@@ -203,7 +212,16 @@ pub(crate) mod tests {
     fn a_finished_run_becomes_a_line_and_a_torn_line_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("metrics.jsonl", "{\"accuracy\": 0.25}\n{\"accuracy\": 0.333333}\n");
+        let metrics = |accuracy: f64| {
+            let mut line: serde_json::Map<String, Value> =
+                KEPT.map(|key| (key.into(), 0.5.into())).into_iter().collect();
+            line["accuracy"] = accuracy.into();
+            serde_json::to_string(&line).unwrap()
+        };
+        write("metrics.jsonl", &format!("{}\n{}\n", metrics(0.25), metrics(0.333_333)));
+        std::fs::create_dir(folder.path().join("rollouts")).unwrap();
+        write("rollouts/step_00000.jsonl", "");
+        write("rollouts/step_00001.jsonl", "");
         write("times.jsonl", "{\"time_rollout\": 1.5, \"time_score\": 0.25, \"time_train\": 2}\n");
         write("env.json", "{\"git_commit\": \"0123456789abcdef\"}");
         let cell = Cell { family: "f".into(), method: "m".into(), seed: 3, rate: 1e-4 };
@@ -212,7 +230,11 @@ pub(crate) mod tests {
         let found = Record::harvest(&cell, Some(folder.path()), evaluation).unwrap();
         assert!(found.is_of(&cell) && found.held_out.right == "1" && found.commit == "0123456789ab");
         assert_eq!(found.curve["accuracy"], [0.25, 0.3333]);
+        assert_eq!(found.curve["weight"], [0.0, 0.0]);
         assert_eq!(found.seconds.total(), 3.75);
+        write("metrics.jsonl", "{\"accuracy\": null}\n");
+        let error = Record::harvest(&cell, Some(folder.path()), evaluation).unwrap_err();
+        assert!(error.to_string().contains("accuracy is no number: null"), "{error:#}");
         let data = folder.path().join("data.jsonl");
         append(&data, &found).unwrap();
         let torn = std::fs::read_to_string(&data).unwrap() + "{\"family\": \"f";
