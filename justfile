@@ -106,13 +106,13 @@ soak count="100000":
 fuzz target seconds="600":
     cargo +nightly fuzz run {{ target }} -- -dict=fuzz/formats.dict -max_len=2048 -max_total_time={{ seconds }}
 
-# Runs what isn't recorded yet of an experiment of experiments/plan.toml: pilot, tune, main, controls
+# Runs what isn't recorded yet of an experiment of experiments/plan.toml: pilot, tune, main, controls, rates
 experiment name *args: build
     cargo run --release --locked --quiet -p turnwise-experiments -- run "$@"
 
-# experiments/rates.toml from the runs of `just experiment tune`
-choose-rates:
-    cargo run --release --locked --quiet -p turnwise-experiments -- choose-rates
+# Adds to experiments/rates.toml what the runs of `just experiment tune`, or of another one that tunes, say
+choose-rates *args:
+    cargo run --release --locked --quiet -p turnwise-experiments -- choose-rates "$@"
 
 # docs/evidence.md and its figures anew from the records in experiments/data; trains nothing
 evidence:

@@ -7,28 +7,33 @@ use anyhow::{Context, Result, bail};
 use crate::plan::{COLD_START, Plan, Rates};
 use crate::record::{Record, load};
 
-/// Writes `rates.toml`. Once there are records that used it, it is frozen.
-pub(crate) fn write(plan: &Plan) -> Result<()> {
-    for name in ["main", "controls"] {
-        let used = plan.file("data").join(format!("{name}.jsonl"));
-        if load(&used)?.iter().any(|record| record.method != COLD_START) {
-            bail!("{} holds runs with the rates chosen before: they are frozen", used.display());
+/// Writes `rates.toml`: adds what the experiment says of methods that have no rate yet. A rate that is there is frozen.
+pub(crate) fn write(plan: &Plan, name: &str) -> Result<()> {
+    let records = load(&plan.data(name))?;
+    let tuned = plan.experiment(name)?;
+    if tuned.rates.is_empty() {
+        bail!("the experiment {name} tries no rates");
+    }
+    let cells = plan.cells(tuned, &Rates::new())?;
+    let missing = cells.iter().filter(|cell| !records.iter().any(|record| record.is_of(cell))).count();
+    if missing > 0 {
+        bail!("{missing} runs of the experiment {name} are missing\n  hint: just experiment {name}");
+    }
+    let mut rates = plan.rates()?;
+    for (family, found) in best(&records) {
+        for (method, rate) in found {
+            rates.entry(family.clone()).or_default().entry(method).or_insert(rate);
         }
     }
-    let records = load(&plan.file("data/tune.jsonl"))?;
-    let tune = plan.experiment("tune")?;
-    let missing = plan
-        .cells(tune, &Rates::new())?
-        .into_iter()
-        .filter(|cell| !records.iter().any(|record| record.is_of(cell)))
-        .count();
-    if missing > 0 {
-        bail!("{missing} runs of the experiment tune are missing\n  hint: just experiment tune");
-    }
-    let text = toml::to_string(&best(&records)).context("rates as TOML")?;
+    let text = toml::to_string(&rates).context("rates as TOML")?;
     let path = plan.file("rates.toml");
-    std::fs::write(&path, format!("# Chosen by `just choose-rates` from data/tune.jsonl.\n{text}"))
-        .with_context(|| format!("{}: cannot write", path.display()))?;
+    std::fs::write(
+        &path,
+        format!(
+            "# Chosen by `just choose-rates` from the tuning runs in data/. What is here is frozen.\n{text}"
+        ),
+    )
+    .with_context(|| format!("{}: cannot write", path.display()))?;
     println!("{}", path.display());
     Ok(())
 }

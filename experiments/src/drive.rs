@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::plan::{COLD_START, Cell, Experiment, Plan};
-use crate::record::{Record, append, load};
+use crate::record::{Record, append};
 
 /// Where and how runs are made.
 pub(crate) struct Driver<'a> {
@@ -57,11 +57,6 @@ impl Board {
 }
 
 impl Driver<'_> {
-    /// Where records of the experiment go.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.plan.file("data").join(format!("{}.jsonl", self.name))
-    }
-
     /// Runs what isn't recorded. `told` hears a line per run.
     pub(crate) fn run(&self, cells: Vec<Cell>, told: &(dyn Fn(&str) + Sync)) -> Result<()> {
         std::fs::create_dir_all(&self.scratch).with_context(|| self.scratch.display().to_string())?;
@@ -69,7 +64,7 @@ impl Driver<'_> {
         if lock.try_lock().is_err() {
             bail!("{}: another driver runs experiments here", self.scratch.display());
         }
-        let known = load(&self.data())?;
+        let known = self.plan.records(self.name)?;
         let recorded = |cell: &Cell| known.iter().any(|record| record.is_of(cell));
         let there = cells.iter().filter(|cell| recorded(cell)).count();
         told(&format!("{}: {there} of {} runs are recorded", self.name, cells.len()));
@@ -125,11 +120,12 @@ impl Driver<'_> {
             let mut state = board.lock().expect("no worker panicked");
             let minutes = began.elapsed().as_secs_f64() / 60.0;
             match result {
-                Ok(line) => {
+                Ok(()) => {
                     if cell.method == COLD_START {
                         state.cold.remove(&(cell.family.clone(), cell.seed));
                     }
-                    told(&format!("{}: {line}, {minutes:.1} min; {} to go", cell.name(), state.open.len()));
+                    // What it came to is for the page that shows all seeds at once.
+                    told(&format!("{}: {minutes:.1} min; {} to go", cell.name(), state.open.len()));
                 }
                 Err(error) => {
                     state.give_up(&cell);
@@ -143,17 +139,17 @@ impl Driver<'_> {
     }
 
     /// Records a run and removes what is no longer needed.
-    fn settle(&self, cell: &Cell, record: &Record) -> Result<String> {
+    fn settle(&self, cell: &Cell, record: &Record) -> Result<()> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let guard = ONE_AT_A_TIME.lock().expect("no worker panicked");
-        if !load(&self.data())?.iter().any(|known| known.is_of(cell)) {
-            append(&self.data(), record)?;
+        if !self.plan.records(self.name)?.iter().any(|known| known.is_of(cell)) {
+            append(&self.plan.data(self.name), record)?;
         }
         drop(guard);
         if !self.keep && cell.method != COLD_START {
             std::fs::remove_dir_all(self.run_folder(cell)).context("the recorded run can't be removed")?;
         }
-        Ok(format!("held out {:.1} %", 100.0 * record.held_out.accuracy))
+        Ok(())
     }
 
     /// Makes one run, or goes on with it.

@@ -31,8 +31,12 @@ struct Arguments {
 enum Command {
     /// Run what isn't recorded of an experiment
     Run(Grid),
-    /// Write rates.toml: the best learning rate of the experiment `tune` for each family and method
-    ChooseRates,
+    /// Add to rates.toml the best learning rate for each family and method of a tuning experiment
+    ChooseRates {
+        /// The experiment's name in plan.toml
+        #[arg(default_value = "tune")]
+        name: String,
+    },
     /// Write docs/evidence.md and its figures from the records
     Evidence {
         /// The folder of evidence.md
@@ -70,7 +74,7 @@ fn main() -> Result<()> {
     let plan = Plan::read(&arguments.folder)?;
     match arguments.command {
         Command::Run(run) => execute(&plan, run),
-        Command::ChooseRates => choose::write(&plan),
+        Command::ChooseRates { name } => choose::write(&plan, &name),
         Command::Evidence { out } => evidence(&plan, &out),
     }
 }
@@ -98,7 +102,7 @@ fn execute(plan: &Plan, run: Grid) -> Result<()> {
         keep: run.keep,
     };
     if run.dry_run {
-        let known = record::load(&driver.data())?;
+        let known = plan.records(&run.name)?;
         for cell in cells.iter().filter(|cell| !known.iter().any(|record| record.is_of(cell))) {
             println!("{}", cell.name());
         }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::record::{Record, load};
+
 /// Family → method → learning rate.
 pub(crate) type Rates = BTreeMap<String, BTreeMap<String, f64>>;
 
@@ -27,6 +29,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Method {
+    /// What it is, for readers of the evidence.
+    pub(crate) what: String,
     /// What differs from the family's run file, as `turnwise train --set` takes it.
     pub(crate) set: Vec<String>,
     /// The method whose learning rate a control takes over. Without it, the rate is its own and tuned.
@@ -47,6 +51,10 @@ pub(crate) struct Experiment {
     /// Held-out tasks and samples of each.
     pub(crate) tasks: usize,
     pub(crate) samples: usize,
+    /// The experiment whose records and cold starts serve here too, as far as the runs are the same.
+    pub(crate) with: Option<String>,
+    /// Why the experiment ended before all its runs were made. Until one or the other nothing of it is shown.
+    pub(crate) stopped: Option<String>,
 }
 
 /// One run of a grid.
@@ -90,6 +98,20 @@ impl Plan {
             let known: Vec<&str> = self.experiments.keys().map(String::as_str).collect();
             format!("no experiment {name:?}; plan.toml has {}", known.join(", "))
         })
+    }
+
+    /// Where the records of an experiment are.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        self.file("data").join(format!("{name}.jsonl"))
+    }
+
+    /// The records that an experiment can use: its own, and those of the one that it goes with.
+    pub(crate) fn records(&self, name: &str) -> Result<Vec<Record>> {
+        let mut records = load(&self.data(name))?;
+        if let Some(other) = &self.experiment(name)?.with {
+            records.extend(load(&self.data(other))?);
+        }
+        Ok(records)
     }
 
     /// The chosen learning rates; none before `choose`.
@@ -142,19 +164,24 @@ mod tests {
         Plan::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the committed plan")
     }
 
+    /// Two experiments share seeds if one says that it goes with the other, or if neither is evidence.
     #[test]
-    fn seeds_for_tuning_are_never_seeds_for_evidence() {
+    fn seeds_of_evidence_are_nobody_elses() {
         let plan = plan();
         let seeds = |name: &str| {
             let of = &plan.experiments[name];
             of.first_seed..of.first_seed + of.seeds
         };
-        for tuning in ["pilot", "tune"] {
-            for evidence in ["main", "controls"] {
-                assert!(seeds(tuning).all(|seed| !seeds(evidence).contains(&seed)), "{tuning} {evidence}");
+        let root = |name: &str| plan.experiments[name].with.clone().unwrap_or_else(|| name.into());
+        let tunes = |name: &str| plan.experiments[name].tasks < 1024;
+        for one in plan.experiments.keys() {
+            for other in plan.experiments.keys().filter(|other| root(other) != root(one)) {
+                let apart = seeds(one).all(|seed| !seeds(other).contains(&seed));
+                assert!(apart || (tunes(one) && tunes(other)), "{one} {other}");
             }
+            let with = root(one);
+            assert!(seeds(one).all(|seed| seeds(&with).contains(&seed)), "{one} is paired with {with}");
         }
-        assert!(seeds("controls").all(|seed| seeds("main").contains(&seed)), "controls are paired with main");
         assert!(seeds("main").count() >= 20);
         let main = &plan.experiments["main"];
         assert!(main.tasks >= 1024 && main.samples == 8);

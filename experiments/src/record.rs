@@ -23,7 +23,7 @@ pub(crate) struct Record {
     /// The commit of the binary that trained.
     pub(crate) commit: String,
     pub(crate) held_out: HeldOut,
-    /// Metrics of the rollouts by update; empty for a cold start. Records of before 2026-11-21, 22:00 lack `dropped` and what
+    /// Metrics of the rollouts by update; empty for a cold start. Records of the first seeds of `main`, and older ones, lack `dropped` and what
     /// [`diagnosis`] adds.
     pub(crate) curve: Curve,
     /// Wall time of all updates.

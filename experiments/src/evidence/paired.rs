@@ -11,20 +11,20 @@ const RESAMPLES: usize = 10_000;
 const SEED: u64 = 0;
 
 /// One method against another.
-struct Difference {
-    family: String,
-    name: String,
-    seeds: usize,
-    points: f64,
+pub(super) struct Difference {
+    pub(super) family: String,
+    pub(super) name: String,
+    pub(super) seeds: usize,
+    pub(super) points: f64,
     /// Relative to the mean of the method it is compared with.
     relative: f64,
-    t: Interval,
+    pub(super) t: Interval,
     bca: Interval,
     p: f64,
 }
 
-/// `b − a` over the seeds of a family that both have; none of fewer than two.
-fn difference(a: &[&Record], b: &[&Record]) -> Option<Difference> {
+/// Held-out avg@8 of `b − a` over the seeds that both have; none of fewer than two.
+pub(super) fn difference(a: &[&Record], b: &[&Record]) -> Option<Difference> {
     let mut pairs: Vec<(u64, f64, f64)> = Vec::new();
     for left in a {
         let right = b.iter().find(|right| right.seed == left.seed);
@@ -45,59 +45,76 @@ fn difference(a: &[&Record], b: &[&Record]) -> Option<Difference> {
     })
 }
 
-fn of<'a>(records: &'a [Record], family: &str, method: &str) -> Vec<&'a Record> {
-    records.iter().filter(|record| record.family == family && record.method == method).collect()
+/// What the rule of the pre-registration makes of a comparison, from values before they are rounded.
+fn verdict(difference: &Difference, adjusted: f64) -> &'static str {
+    let sure = adjusted < 0.05;
+    if sure && difference.points > 0.0 && difference.bca.low > 0.0 {
+        "above"
+    } else if sure && difference.points < 0.0 && difference.bca.high < 0.0 {
+        "below"
+    } else {
+        "open"
+    }
 }
 
-/// GTPO against both baselines in every family.
-pub(super) fn hypotheses(main: &[Record]) -> String {
-    let families = super::families(main);
-    let pairs = families.iter().flat_map(|family| ["grpo_min", "grpo"].map(|baseline| (family, baseline)));
-    let found = pairs
-        .filter_map(|(family, baseline)| difference(&of(main, family, baseline), &of(main, family, "gtpo")));
-    rows(&found.collect::<Vec<_>>())
-}
-
-/// Every other method against GTPO.
-pub(super) fn controls(records: &[Record], main: &[Record]) -> String {
-    let mut methods: Vec<(&str, &str)> =
-        records.iter().map(|record| (record.family.as_str(), record.method.as_str())).collect();
-    methods.sort_unstable();
-    methods.dedup();
-    let found = methods
-        .into_iter()
-        .filter(|(_, method)| *method != crate::plan::COLD_START)
-        .filter_map(|(family, method)| difference(&of(main, family, "gtpo"), &of(records, family, method)));
-    rows(&found.collect::<Vec<_>>())
-}
-
-fn rows(found: &[Difference]) -> String {
+/// Comparisons that were registered: with tests, and Holm over all of them.
+pub(super) fn tested(found: &[Difference]) -> String {
     let adjusted = holm(&found.iter().map(|difference| difference.p).collect::<Vec<_>>());
-    let interval = |i: Interval| format!("{} … {}", points(i.low), points(i.high));
-    let row = |(d, p): (&Difference, f64)| {
-        vec![
-            d.family.clone(),
-            d.name.clone(),
-            d.seeds.to_string(),
-            points(d.points),
-            format!("{} %", points(d.relative)),
-            interval(d.t),
-            interval(d.bca),
-            format!("{:.4}", d.p),
-            format!("{p:.4}"),
-        ]
+    let row = |(d, adjusted): (&Difference, f64)| {
+        let mut row = estimate(d);
+        row.extend([interval(d.bca), probability(d.p), probability(adjusted), verdict(d, adjusted).into()]);
+        row
     };
     let rows: Vec<Vec<String>> = found.iter().zip(adjusted).map(row).collect();
-    let heads = [
-        "family",
-        "difference",
-        "seeds",
-        "points",
-        "relative",
-        "95 % (t)",
-        "95 % (BCa)",
-        "p (t)",
-        "p (Holm)",
-    ];
-    table(&heads, &rows)
+    let tests = ["95 % (BCa)", "p (t)", "p (Holm)", "verdict"];
+    table(&[&HEADS[..], &tests[..]].concat(), &rows)
+}
+
+/// Comparisons that were not: no tests.
+pub(super) fn described(found: &[Difference]) -> String {
+    table(&HEADS, &found.iter().map(estimate).collect::<Vec<_>>())
+}
+
+const HEADS: [&str; 6] = ["family", "difference", "seeds", "points", "relative", "95 % (t)"];
+
+fn estimate(d: &Difference) -> Vec<String> {
+    vec![
+        d.family.clone(),
+        d.name.clone(),
+        d.seeds.to_string(),
+        points(d.points),
+        format!("{} %", points(d.relative)),
+        interval(d.t),
+    ]
+}
+
+fn interval(of: Interval) -> String {
+    format!("{} … {}", points(of.low), points(of.high))
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    #[test]
+    fn the_verdict_needs_test_interval_and_sign() {
+        let runs = |method: &str, gains: &[f64]| -> Vec<Record> {
+            gains.iter().zip(0..).map(|(gain, seed)| record(method, seed, 0.5 + gain)).collect()
+        };
+        let of = |gains: &[f64]| {
+            let (a, b) = (runs("a", &[0.0; 6]), runs("b", gains));
+            let (a, b): (Vec<&Record>, Vec<&Record>) = (a.iter().collect(), b.iter().collect());
+            difference(&a, &b).unwrap()
+        };
+        let sure = of(&[0.05, 0.06, 0.04, 0.05, 0.06, 0.05]);
+        assert_eq!((verdict(&sure, 0.01), verdict(&sure, 0.05)), ("above", "open"));
+        assert_eq!(verdict(&of(&[-0.05, -0.06, -0.04, -0.05, -0.06, -0.05]), 0.01), "below");
+        assert_eq!(verdict(&of(&[0.05, -0.06, 0.04, -0.05, 0.06, 0.0]), 0.01), "open");
+        assert!(tested(&[sure]).contains("| arithmetic | b − a | 6 | +5.2 | +10.3 % |"));
+    }
 }

@@ -1,11 +1,8 @@
-//! Tables of means: what each method came to, seed by seed, what it cost, and where it may hurt.
-
-use std::collections::BTreeSet;
+//! Tables of means: what each method came to, and seed by seed.
 
 use turnwise_stats::{mean, mean_interval};
 
-use super::MAIN;
-use crate::plan::COLD_START;
+use super::runs::Runs;
 use crate::record::Record;
 
 /// Markdown.
@@ -31,130 +28,94 @@ pub(super) fn points(share: f64) -> String {
     format!("{sign}{value}")
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// Mean over the last tenth of a run's updates.
-fn end(record: &Record, key: &str) -> f64 {
-    let values = record.curve.get(key).map_or(&[][..], Vec::as_slice);
-    mean(&values[values.len() - values.len().div_ceil(10)..])
+/// A value of each run, and their mean.
+pub(super) fn mean_of(runs: &[&Record], value: impl Fn(&Record) -> f64) -> f64 {
+    mean(&runs.iter().map(|record| value(record)).collect::<Vec<_>>())
 }
 
-/// Held-out results of one family, by method.
-pub(super) fn methods(records: &[&Record]) -> String {
-    let mut rows = Vec::new();
-    for method in MAIN {
-        let of: Vec<&&Record> = records.iter().filter(|record| record.method == method).collect();
-        if of.is_empty() {
-            continue;
-        }
-        let seeds: BTreeSet<u64> = of.iter().map(|record| record.seed).collect();
-        let cold =
-            records.iter().filter(|record| record.method == COLD_START && seeds.contains(&record.seed));
-        let before: Vec<f64> = cold.map(|record| record.held_out.accuracy).collect();
-        let all =
-            |value: &dyn Fn(&Record) -> f64| of.iter().map(|record| value(record)).collect::<Vec<f64>>();
-        let after = all(&|record| record.held_out.accuracy);
-        let interval = mean_interval(&after, 0.95);
-        let spread =
-            interval.map_or(String::new(), |i| format!(" ({} … {})", percent(i.low), percent(i.high)));
-        rows.push(vec![
-            format!("`{method}`"),
+/// Held-out results of one family, by method, below the cold starts.
+pub(super) fn methods(runs: &Runs, family: &str) -> String {
+    let named = std::iter::once(("cold start".to_string(), runs.cold(family)));
+    let trained = runs.methods.iter().map(|method| (format!("`{method}`"), runs.get(family, method)));
+    let row = |(name, of): (String, Vec<&Record>)| {
+        let accuracy: Vec<f64> = of.iter().map(|record| record.held_out.accuracy).collect();
+        let spread = mean_interval(&accuracy, 0.95)
+            .map_or(String::new(), |i| format!(" ({} … {})", percent(i.low), percent(i.high)));
+        let area = |record: &Record| record.curve.get("accuracy").map_or(f64::NAN, |curve| mean(curve));
+        let area = mean_of(&of, area);
+        vec![
+            name,
             of.len().to_string(),
-            percent(mean(&before)),
-            percent(mean(&after)) + &spread,
-            percent(mean(&all(&|record| mean(record.curve.get("accuracy").map_or(&[][..], Vec::as_slice))))),
-            format!("{:.2}", mean(&all(&|record| record.held_out.turns))),
-            percent(mean(&all(&|record| record.held_out.violations))),
-            percent(mean(&all(&|record| record.held_out.tool_success))),
-        ]);
-    }
-    let heads = [
-        "method",
-        "seeds",
-        "cold start",
-        "held out, avg@8 (95 %)",
-        "area",
-        "turns",
-        "violations",
-        "calls that succeed",
-    ];
+            percent(mean(&accuracy)) + &spread,
+            if area.is_nan() { "–".into() } else { percent(area) },
+            format!("{:.2}", mean_of(&of, |record| record.held_out.turns)),
+            percent(mean_of(&of, |record| record.held_out.violations)),
+            percent(mean_of(&of, |record| record.held_out.tool_success)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = named.chain(trained).map(row).collect();
+    table(
+        &["method", "seeds", "held out, avg@8 (95 %)", "area", "turns", "violations", "calls that succeed"],
+        &rows,
+    )
+}
+
+/// Held-out results seed by seed, in per cent.
+pub(super) fn by_seed(runs: &Runs, family: &str) -> String {
+    let columns: Vec<Vec<&Record>> = std::iter::once(runs.cold(family))
+        .chain(runs.methods.iter().map(|method| runs.get(family, method)))
+        .collect();
+    let row = |(at, seed): (usize, u64)| {
+        let cells = columns.iter().map(|of| format!("{:.1}", 100.0 * of[at].held_out.accuracy));
+        std::iter::once(seed.to_string()).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = runs.seeds(family).into_iter().enumerate().map(row).collect();
+    let heads: Vec<&str> =
+        ["seed", "cold start"].into_iter().chain(runs.methods.iter().map(String::as_str)).collect();
     table(&heads, &rows)
-        + "\nThe area is the mean share of right training rollouts over all updates. Intervals are t intervals over seeds.\n"
 }
 
-/// Held-out results seed by seed.
-pub(super) fn by_seed(records: &[&Record]) -> String {
-    let seeds: BTreeSet<u64> = records.iter().map(|record| record.seed).collect();
-    let methods = [COLD_START, MAIN[0], MAIN[1], MAIN[2]];
-    let cell = |seed: u64, method: &str| {
-        let record = records.iter().find(|record| record.seed == seed && record.method == method);
-        record.map_or("–".into(), |record| format!("{:.1}", 100.0 * record.held_out.accuracy))
+/// Held-out accuracy of tasks that the cold start of the same seed solves never, rarely, often and always.
+pub(super) fn by_difficulty(runs: &Runs) -> String {
+    const STRATA: [(&str, std::ops::RangeInclusive<u32>); 4] =
+        [("0 of 8", 0..=0), ("1–3", 1..=3), ("4–7", 4..=7), ("8 of 8", 8..=8)];
+    let digits = |record: &Record| -> Vec<u32> {
+        record.held_out.right.chars().map(|digit| digit.to_digit(36).unwrap_or(0)).collect()
     };
-    let row = |seed: u64| {
-        let mut row = vec![seed.to_string()];
-        row.extend(methods.map(|method| cell(seed, method)));
-        row
-    };
-    table(&["seed", "cold start", MAIN[0], MAIN[1], MAIN[2]], &seeds.into_iter().map(row).collect::<Vec<_>>())
-}
-
-/// The share of a step's time between rewards and advantages, GTPO without shaping among them.
-pub(super) fn overhead(main: &[Record], controls: &[Record]) -> String {
     let mut rows = Vec::new();
-    for family in super::families(main) {
-        for method in MAIN.into_iter().chain(["no_shaping"]) {
-            let all = main.iter().chain(controls);
-            let of: Vec<&Record> =
-                all.filter(|record| record.family == family && record.method == method).collect();
-            let sum = |value: &dyn Fn(&Record) -> f64| of.iter().map(|record| value(record)).sum::<f64>();
-            let total = sum(&|record| record.seconds.total());
-            if total > 0.0 {
-                let share = |value: &dyn Fn(&Record) -> f64| format!("{:.3} %", 100.0 * sum(value) / total);
-                rows.push(vec![
-                    family.clone(),
-                    method.to_string(),
-                    share(&|record| record.seconds.score),
-                    share(&|record| record.seconds.rollout),
-                    share(&|record| record.seconds.train),
-                ]);
-            }
+    for family in &runs.families {
+        let cold: Vec<Vec<u32>> = runs.cold(family).into_iter().map(digits).collect();
+        let inside = |at: usize, stratum: &std::ops::RangeInclusive<u32>| -> Vec<usize> {
+            (0..cold[at].len()).filter(|task| stratum.contains(&cold[at][*task])).collect()
+        };
+        let mut row = vec![family.clone(), "share of tasks".into()];
+        for (_, stratum) in &STRATA {
+            let shares: Vec<f64> = (0..cold.len())
+                .map(|at| inside(at, stratum).len() as f64 / cold[at].len().max(1) as f64)
+                .collect();
+            row.push(percent(mean(&shares)));
         }
-    }
-    table(&["family", "method", "credit", "rollouts", "updates"], &rows)
-}
-
-/// What may go wrong with turn-level credit, over the last tenth of updates.
-pub(super) fn shares(records: &[Record]) -> String {
-    let keys = ["turns", "violations", "groups_all_right", "groups_all_wrong", "dummy_first_call", "entropy"];
-    let mut rows = Vec::new();
-    for family in super::families(records) {
-        for method in MAIN {
-            let of: Vec<&Record> =
-                records.iter().filter(|record| record.family == family && record.method == method).collect();
-            if of.is_empty() {
-                continue;
-            }
-            let value = |key: &str| mean(&of.iter().map(|record| end(record, key)).collect::<Vec<_>>());
-            let text = |key: &str| match key {
-                "turns" | "entropy" => format!("{:.3}", value(key)),
-                _ => percent(value(key)),
-            };
+        rows.push(row);
+        for method in &runs.methods {
             let mut row = vec![family.clone(), format!("`{method}`")];
-            row.extend(keys.map(text));
+            for (_, stratum) in &STRATA {
+                let of = |(at, record): (usize, &&Record)| {
+                    let (right, tasks) = (digits(record), inside(at, stratum));
+                    (!tasks.is_empty()).then(|| {
+                        mean(&tasks.iter().map(|task| f64::from(right[*task]) / 8.0).collect::<Vec<_>>())
+                    })
+                };
+                let shares: Vec<f64> = runs.get(family, method).iter().enumerate().filter_map(of).collect();
+                row.push(percent(mean(&shares)));
+            }
             rows.push(row);
         }
     }
-    let heads = [
-        "family",
-        "method",
-        "turns",
-        "violations",
-        "groups all right",
-        "groups all wrong",
-        "dummy first call",
-        "entropy (nats)",
-    ];
+    let heads: Vec<&str> =
+        ["family", "method"].into_iter().chain(STRATA.iter().map(|stratum| stratum.0)).collect();
     table(&heads, &rows)
 }

@@ -1,0 +1,116 @@
+//! Where turn-level credit may hurt: what the groups of an update pay for, and how trajectories begin.
+
+use turnwise_stats::mean;
+
+use super::runs::Runs;
+use super::tables::{percent, table};
+use crate::record::Record;
+
+/// Updates at either end of a run that are averaged.
+const END: usize = 5;
+
+/// A quotient of two sums over some updates of some runs. Records that lack one of them don't count.
+fn quotient(of: &[&Record], above: &str, below: Option<&str>, updates: fn(&[f64]) -> &[f64]) -> Option<f64> {
+    let pairs = of.iter().filter_map(|record| {
+        let above = mean(updates(record.curve.get(above)?));
+        let below = below.map_or(Some(1.0), |key| record.curve.get(key).map(|curve| mean(updates(curve))))?;
+        Some((above, below))
+    });
+    let (above, below): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    let below = mean(&below);
+    (!above.is_empty() && below != 0.0).then(|| mean(&above) / below)
+}
+
+fn first(values: &[f64]) -> &[f64] {
+    &values[..END.min(values.len())]
+}
+
+fn last(values: &[f64]) -> &[f64] {
+    &values[values.len().saturating_sub(END)..]
+}
+
+fn all(values: &[f64]) -> &[f64] {
+    values
+}
+
+/// A column: its head, what is divided by what, and how it is written.
+struct Column {
+    head: &'static str,
+    above: &'static str,
+    below: Option<&'static str>,
+    write: fn(f64) -> String,
+    /// From the first updates to the last; otherwise over all of them.
+    moves: bool,
+}
+
+const fn column(head: &'static str, above: &'static str, below: Option<&'static str>, moves: bool) -> Column {
+    Column { head, above, below, write: percent, moves }
+}
+
+fn turns(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+fn signed(value: f64) -> String {
+    format!("{}{:.3}", if value < 0.0 { "−" } else { "+" }, value.abs())
+}
+
+fn rows(runs: &Runs, columns: &[Column]) -> String {
+    let mut rows = Vec::new();
+    for family in &runs.families {
+        for method in &runs.methods {
+            let of = runs.get(family, method);
+            let cell = |c: &Column| {
+                let value = |updates| quotient(&of, c.above, c.below, updates).map_or("–".into(), c.write);
+                if c.moves { format!("{} → {}", value(first), value(last)) } else { value(all) }
+            };
+            let mut row = vec![family.clone(), format!("`{method}`")];
+            row.extend(columns.iter().map(cell));
+            rows.push(row);
+        }
+    }
+    let heads: Vec<&str> = ["family", "method"].into_iter().chain(columns.iter().map(|c| c.head)).collect();
+    table(&heads, &rows)
+}
+
+/// Length and format.
+pub(super) fn behaviour(runs: &Runs) -> String {
+    let columns = [
+        Column { write: turns, ..column("turns", "turns", None, true) },
+        Column { write: turns, ..column("turns of right ones", "turns_of_right", Some("accuracy"), true) },
+        column("violations", "violations", None, true),
+        column("begin without a call", "first_turn_no_call", None, true),
+        column("begin with a call that fails", "first_call_failed", None, true),
+        column("begin with an idle call", "first_call_idle", None, true),
+    ];
+    rows(runs, &columns)
+}
+
+/// Which groups the gradient comes from, and what they pay for.
+pub(super) fn groups(runs: &Runs) -> String {
+    let columns = [
+        column("groups all right", "groups_all_right", None, true),
+        column("their weight", "weight_all_right", Some("weight"), false),
+        Column {
+            write: signed,
+            ..column("pay for length there", "brevity_all_right", Some("groups_all_right"), false)
+        },
+        Column { write: signed, ..column("pay for length anywhere", "brevity", None, false) },
+        column("groups all wrong", "groups_all_wrong", None, true),
+        column("their weight", "weight_all_wrong", Some("weight"), false),
+        column("violations there", "violations_all_wrong", Some("turns_all_wrong"), true),
+    ];
+    rows(runs, &columns)
+}
+
+/// How many runs of each method have what these tables need.
+pub(super) fn counted(runs: &Runs) -> usize {
+    let has = |family: &String, method: &String| {
+        runs.get(family, method).iter().filter(|record| record.curve.contains_key("weight")).count()
+    };
+    runs.families
+        .iter()
+        .flat_map(|family| runs.methods.iter().map(move |method| has(family, method)))
+        .min()
+        .unwrap_or(0)
+}

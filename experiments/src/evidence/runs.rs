@@ -1,0 +1,92 @@
+//! The runs of an experiment that count: those of its plan, over seeds that are whole.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+
+use crate::plan::{COLD_START, Cell, Plan};
+use crate::record::Record;
+
+/// An experiment whose runs are all there, or that was stopped for a reason that the plan tells.
+pub(super) struct Runs {
+    /// In the order of the plan.
+    pub(super) families: Vec<String>,
+    pub(super) methods: Vec<String>,
+    /// The rates that were tried; none where each method has the chosen one.
+    pub(super) rates: Vec<f64>,
+    records: Vec<Record>,
+}
+
+impl Runs {
+    /// None while runs are missing: nobody looks at differences before.
+    pub(super) fn of(plan: &Plan, name: &str) -> Result<Option<Self>> {
+        let experiment = plan.experiment(name)?;
+        let (cells, there) = (plan.cells(experiment, &plan.rates()?)?, plan.records(name)?);
+        for own in crate::record::load(&plan.data(name))? {
+            if !cells.iter().any(|cell| own.is_of(cell)) {
+                bail!(
+                    "data/{name}.jsonl: {} {} at seed {} with rate {:e} isn't in plan.toml",
+                    own.family,
+                    own.method,
+                    own.seed,
+                    own.rate
+                );
+            }
+        }
+        let mut records = Vec::new();
+        let mut torn: BTreeSet<(String, u64)> = BTreeSet::new();
+        for cell in &cells {
+            let mut found = there.iter().filter(|record| record.is_of(cell));
+            match found.next() {
+                Some(record) => records.push(record.clone()),
+                None => {
+                    torn.insert((cell.family.clone(), cell.seed));
+                }
+            }
+            if found.any(|_| cell.method != COLD_START) {
+                bail!("the experiment {name} has two records of {}", cell.name());
+            }
+        }
+        if !torn.is_empty() && experiment.stopped.is_none() {
+            return Ok(None);
+        }
+        records.retain(|record| !torn.contains(&(record.family.clone(), record.seed)));
+        let (families, methods) = (experiment.families.clone(), experiment.methods.clone());
+        Ok(Some(Self { families, methods, rates: experiment.rates.clone(), records }))
+    }
+
+    /// The runs of a method in a family, by seed.
+    pub(super) fn get(&self, family: &str, method: &str) -> Vec<&Record> {
+        self.records.iter().filter(|record| record.family == family && record.method == method).collect()
+    }
+
+    /// The same at one of several rates.
+    pub(super) fn at(&self, family: &str, method: &str, rate: f64) -> Vec<&Record> {
+        self.get(family, method).into_iter().filter(|record| record.rate == rate).collect()
+    }
+
+    /// The cold starts of a family, by seed.
+    pub(super) fn cold(&self, family: &str) -> Vec<&Record> {
+        self.get(family, COLD_START)
+    }
+
+    /// The seeds of a family that are whole.
+    pub(super) fn seeds(&self, family: &str) -> Vec<u64> {
+        self.cold(family).iter().map(|record| record.seed).collect()
+    }
+}
+
+/// How many of an experiment's runs are recorded, cold starts not counted, and how many there are.
+pub(super) fn progress(plan: &Plan, name: &str) -> Result<(usize, usize)> {
+    let experiment = plan.experiment(name)?;
+    let rates = plan.rates()?;
+    let records = plan.records(name)?;
+    let of_runs = |cell: &&Cell| cell.method != COLD_START;
+    // Rates that aren't chosen yet don't change the number.
+    let Ok(cells) = plan.cells(experiment, &rates) else {
+        let runs = experiment.seeds as usize * experiment.families.len() * experiment.methods.len();
+        return Ok((0, runs * experiment.rates.len().max(1)));
+    };
+    let there = |cell: &&Cell| records.iter().any(|record| record.is_of(cell));
+    Ok((cells.iter().filter(of_runs).filter(there).count(), cells.iter().filter(of_runs).count()))
+}
