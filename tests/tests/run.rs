@@ -35,13 +35,17 @@ fn the_same_seed_gives_the_same_bytes() {
         let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
         let weights = std::fs::read(folder.join("checkpoints/step_00002/model.safetensors")).unwrap();
         let rollouts = std::fs::read(folder.join("rollouts/step_00001.jsonl")).unwrap();
-        (metrics, weights, rollouts)
+        let env = std::fs::read_to_string(folder.join("env.json")).unwrap();
+        (metrics, weights, rollouts, env)
     };
     let (first, second) = (record("a"), record("b"));
     assert_eq!(first.0, second.0);
     assert_eq!(first.0.lines().count(), 2);
     assert!(first.1 == second.1, "the weights differ");
     assert!(first.2 == second.2, "the rollouts differ");
+    assert_eq!(first.3, second.3);
+    let env: serde_json::Value = serde_json::from_str(&first.3).unwrap();
+    assert_eq!(env["program_sha256"].as_str().map(str::len), Some(64), "{env}");
 }
 
 #[test]

@@ -62,6 +62,11 @@ pub(crate) fn verify(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// SHA-256 of a file's content, in hexadecimal digits.
+pub(crate) fn file_sha256(path: &Path) -> io::Result<String> {
+    Ok(entry_of(path)?.sha256)
+}
+
 fn entry_of(path: &Path) -> io::Result<Entry> {
     let mut file = File::open(path)?;
     let (mut digest, mut bytes) = (Sha256::new(), 0);

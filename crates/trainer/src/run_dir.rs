@@ -43,6 +43,8 @@ pub struct RunEnvironment {
     pub device: String,
     /// What ran the tool calls, and how well it was isolated.
     pub executor: ExecutorInfo,
+    /// SHA-256 of the program's file, where the system tells which one it is.
+    pub program_sha256: Option<String>,
     /// The git commit of the current directory, if it lies in a repository.
     pub git_commit: Option<String>,
 }
@@ -264,7 +266,13 @@ pub(crate) mod tests {
             isolation: vec!["seccomp".into()],
             missing: vec![],
         };
-        RunEnvironment { version: "0.1.0".into(), device: "flex".into(), executor, git_commit: None }
+        RunEnvironment {
+            version: "0.1.0".into(),
+            device: "flex".into(),
+            executor,
+            program_sha256: None,
+            git_commit: None,
+        }
     }
 
     pub(crate) fn create(path: &Path) -> Result<RunDir, RunDirError> {

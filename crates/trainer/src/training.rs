@@ -13,6 +13,7 @@ use crate::excerpt::excerpt;
 use crate::guards::{self, Action, Finding, Watched};
 use crate::json_lines::Record;
 use crate::log::Logged;
+use crate::manifest::file_sha256;
 use crate::memory;
 use crate::phase::Phase;
 use crate::progress::Progress;
@@ -141,6 +142,7 @@ fn environment(place: &Place, setup: &Setup) -> RunEnvironment {
         version: env!("CARGO_PKG_VERSION").into(),
         device: place.device_name.clone(),
         executor: setup.executor.describe(),
+        program_sha256: std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok()),
         git_commit: place.git_commit.clone(),
     }
 }

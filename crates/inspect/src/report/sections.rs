@@ -69,12 +69,13 @@ fn runs(arms: &[Arm<'_>]) -> Table {
             member.metrics.len().to_string(),
             environment("version"),
             environment("device"),
+            environment("program_sha256"),
             environment("git_commit"),
         ]
     };
     let rows = arms.iter().flat_map(|arm| arm.members.iter().map(move |member| row(arm, member)));
     Table {
-        heads: heads(&["run", "setting", "seed", "steps", "turnwise", "device", "commit"]),
+        heads: heads(&["run", "setting", "seed", "steps", "turnwise", "device", "program", "commit"]),
         rows: rows.collect(),
     }
 }
