@@ -47,7 +47,7 @@ config-reference:
 
 # Benches of the hot paths: `just bench`, or `just bench parser`
 bench *args:
-    cargo bench --locked -p turnwise-benches {{ if args == "" { "" } else { "--bench" } }} "$@"
+    cargo bench --locked -p turnwise-hot-paths {{ if args == "" { "" } else { "--bench" } }} "$@"
 
 # Decoding and a training step in turns with transformers and PyTorch, which PEERS (a Python) has
 bench-peers *args: bench-binary
@@ -70,7 +70,7 @@ dist-cuda:
     #!/usr/bin/env bash
     set -euo pipefail
     CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked -p turnwise-benches --bin turnwise-bench \
-        --no-default-features --features cuda --target-dir target/cuda
+        --no-default-features --features cuda,fusion,autotune --target-dir target/cuda
     mkdir -p dist
     cp benches/peers/serve.py scripts/bench-cuda.sh dist/
     # Stripped it has 124 MiB, for Burn's cuda backend links LLVM; bench-cuda.sh unpacks it.

@@ -8,11 +8,13 @@
                  is a call of generate with all tokens so far, which is what TRL's loop over tool calls makes
     loss         log-probabilities of eight rows of 256 tokens
     train        their gradient, clipped, and AdamW
+    limits       bytes per second of a pass over memory, and operations per second of a large product of matrices
     peak         the most memory that this process has held, in bytes
 
 Work is answered with its cost in seconds, {"wall": …, "cpu": …}. Threads are as many as the cores that it may use.
 """
 
+import copy
 import json
 import os
 import resource
@@ -54,6 +56,8 @@ class Work:
     def __init__(self, name, device, dtype):
         model = SHAPES[name]() if name in SHAPES else AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
         self.model, self.device, self.dtype = model.to(device), device, dtype
+        # What doesn't train reads weights of half the size; training keeps them in f32 and computes under autocast.
+        self.reader = copy.deepcopy(self.model).to(torch.bfloat16) if dtype == "bf16" else self.model
         self.optimizer = None
 
     def rows(self, count, length):
@@ -61,12 +65,12 @@ class Work:
 
     def prefill(self):
         with torch.no_grad():
-            self.model(input_ids=self.rows(ROWS, COLUMNS), use_cache=True, logits_to_keep=1)
+            self.reader(input_ids=self.rows(ROWS, COLUMNS), use_cache=True, logits_to_keep=1)
 
     def decode(self, batch):
         ids = self.rows(batch, PROMPT)
         with torch.no_grad():
-            out = self.model.generate(
+            out = self.reader.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=True,
                 top_k=0, top_p=1.0,
             )
@@ -76,7 +80,7 @@ class Work:
         ids = self.rows(1, PROMPT).repeat(ROWS, 1)
         for turn in range(turns):
             with torch.no_grad():
-                ids = self.model.generate(
+                ids = self.reader.generate(
                     ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, min_new_tokens=16, do_sample=True,
                     top_k=0, top_p=1.0,
                 )
@@ -86,7 +90,26 @@ class Work:
     def loss(self):
         ids = self.rows(ROWS, COLUMNS)
         with torch.no_grad():
-            self.model(input_ids=ids, labels=ids)
+            self.reader(input_ids=ids, labels=ids)
+
+    def limits(self):
+        dtype = torch.bfloat16 if self.dtype == "bf16" else torch.float32
+        line = torch.rand(1 << 25, device=self.device).to(dtype)
+        square = torch.rand(4096, 4096, device=self.device).to(dtype)
+        passes, product = self.seconds(lambda: line + 1), self.seconds(lambda: square @ square)
+        return {"bandwidth": 2 * line.numel() * line.element_size() / passes, "rate": 2 * 4096**3 / product}
+
+    def seconds(self, work):
+        """The fastest of a few times; a GPU is kept busy for as long as its clock can tell."""
+        times, best = 20 if self.device == "cuda" else 1, float("inf")
+        for _ in range(4):
+            start = time.perf_counter()
+            for _ in range(times):
+                work()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+            best = min(best, (time.perf_counter() - start) / times)
+        return best
 
     def train(self):
         if self.optimizer is None:
@@ -99,7 +122,7 @@ class Work:
 
     def timed(self, name, *arguments):
         wall, cpu = time.perf_counter(), time.process_time()
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.dtype == "bf16"):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.dtype == "bf16" and name == "train"):
             getattr(self, name)(*map(int, arguments))
         if self.device == "cuda":
             torch.cuda.synchronize()
@@ -115,6 +138,8 @@ def main():
         command = line.split()
         if command == ["peak"]:
             answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        elif command == ["limits"]:
+            answer = work.limits()
         elif command and command[0] in ("prefill", "decode", "turns", "loss", "train"):
             answer = work.timed(*command)
         else:

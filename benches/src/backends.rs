@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args};
@@ -46,6 +47,9 @@ pub(crate) struct Backends {
     /// How often each work is done; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Seconds that a piece of work may take; what takes longer is stopped, and with it what comes after it on that backend
+    #[arg(long, default_value_t = 300.0)]
+    patience: f64,
     /// Folder for backends.json, backends.md and backends.svg
     #[arg(long, default_value = "target/backends")]
     out: PathBuf,
@@ -74,6 +78,7 @@ pub(crate) struct Row {
     pub(crate) share_of_matrix_rate: Option<f64>,
 }
 
+/// What a device reaches with nothing else to do.
 #[derive(serde::Deserialize, Clone, Copy)]
 struct Limits {
     bandwidth: f64,
@@ -86,35 +91,59 @@ struct Candidate {
     program: PathBuf,
     arguments: Vec<String>,
     dtype: Type,
+    /// What it computes on: programs on the same one share its limits.
+    on: &'static str,
     ours: bool,
+}
+
+/// A device of ours, or PyTorch's, by what it computes on.
+fn hardware(device: &str) -> &'static str {
+    match device {
+        "flex" | "tch" | "cpu" => "cpu",
+        "cuda" => "cuda",
+        _ => "graphics",
+    }
 }
 
 impl Backends {
     pub(crate) fn run(self) -> Result<()> {
+        fs::create_dir_all(&self.out)?;
         let mut rows = Vec::new();
         for size in &self.sizes {
             let config = shape(size).with_context(|| format!("no such size: {size}"))?;
+            let (mut measured, mut limits) = (Vec::new(), Vec::new());
             for candidate in self.candidates(size)? {
                 eprintln!("{size} on {}", candidate.name);
-                rows.extend(self.measure(size, &config, &candidate));
+                let (found, reached) = self.measure(size, &candidate);
+                limits.extend(reached.map(|reached| (candidate.on, candidate.dtype, reached)));
+                measured.extend(found.into_iter().map(|row| (candidate.on, candidate.dtype, row)));
             }
+            for (on, dtype, mut row) in measured {
+                let best = best(&limits, on, dtype).filter(|_| row.refused.is_none());
+                let shares = best.map(|best| shares(&config, row.work, row.wall, dtype, best));
+                (row.share_of_bandwidth, row.share_of_matrix_rate) = shares.unwrap_or_default();
+                rows.push(row);
+            }
+            // After each size: what is measured is kept if the next one is stopped.
+            self.write(&rows)?;
         }
         if rows.iter().all(|row| row.refused.is_some()) {
             let why = rows.first().and_then(|row| row.refused.as_deref()).unwrap_or("none was named");
             bail!("no backend could be measured: {why}");
         }
-        fs::create_dir_all(&self.out)?;
-        let table = table(&rows);
+        print!("{}", table(&rows));
+        eprintln!("{}", self.out.display());
+        Ok(())
+    }
+
+    fn write(&self, rows: &[Row]) -> Result<()> {
         let write = |name: &str, text: &str| {
             let path = self.out.join(name);
             fs::write(&path, text).with_context(|| path.display().to_string())
         };
-        write("backends.json", &(serde_json::to_string_pretty(&rows)? + "\n"))?;
-        write("backends.md", &table)?;
-        write("backends.svg", &picture(&rows))?;
-        print!("{table}");
-        eprintln!("{}", self.out.display());
-        Ok(())
+        write("backends.json", &(serde_json::to_string_pretty(rows)? + "\n"))?;
+        write("backends.md", &table(rows))?;
+        write("backends.svg", &picture(rows))
     }
 
     fn candidates(&self, size: &str) -> Result<Vec<Candidate>> {
@@ -132,6 +161,7 @@ impl Backends {
                 arguments:
                     ["serve", size, "--device", device, "--dtype", dtype.name()].map(String::from).into(),
                 dtype,
+                on: hardware(device),
                 ours: true,
             }));
             all.extend(self.python.iter().map(|python| {
@@ -142,6 +172,7 @@ impl Backends {
                         .map(String::from)
                         .into(),
                     dtype,
+                    on: hardware(&self.python_device),
                     ours: false,
                 }
             }));
@@ -149,7 +180,8 @@ impl Backends {
         Ok(all)
     }
 
-    fn measure(&self, size: &str, config: &ModelConfig, candidate: &Candidate) -> Vec<Row> {
+    /// The works on a candidate, and what it reaches at most.
+    fn measure(&self, size: &str, candidate: &Candidate) -> (Vec<Row>, Option<Limits>) {
         let row = |work| Row {
             size: size.into(),
             work,
@@ -163,38 +195,39 @@ impl Backends {
             share_of_matrix_rate: None,
         };
         let refused = |work, why: String| Row { refused: Some(why), ..row(work) };
-        let mut peer = match Peer::start(&candidate.program, &candidate.arguments) {
+        let patience = Duration::from_secs_f64(self.patience.clamp(0.0, 1e6));
+        let mut peer = match Peer::start(&candidate.program, &candidate.arguments, patience) {
             Ok(peer) => peer,
-            Err(error) => return WORK.map(|work| refused(work, error.to_string())).into(),
+            Err(error) => return (WORK.map(|work| refused(work, error.to_string())).into(), None),
         };
-        let limits: Option<Limits> = if candidate.ours {
-            peer.ask("limits").ok().and_then(|answer| serde_json::from_str(&answer).ok())
-        } else {
-            None
-        };
+        let limits = peer.ask("limits").ok().and_then(|answer| serde_json::from_str(&answer).ok());
         let works = WORK.iter().filter(|work| candidate.ours || **work != "gtpo");
         let once = |work: &'static str| match self.costs(&mut peer, work) {
             Err(why) => refused(work, why),
             Ok(costs) => {
                 let wall = median(costs[1..].iter().map(|cost| cost.wall).collect());
-                let shares = limits.map(|limits| shares(config, work, wall, candidate.dtype, limits));
                 Row {
                     first: costs[0].wall,
                     wall,
                     cpu: median(costs[1..].iter().map(|cost| cost.cpu).collect()),
                     tokens_per_second: Work::named(work).expect("a name of the table").tokens() as f64 / wall,
-                    share_of_bandwidth: shares.and_then(|shares| shares.0),
-                    share_of_matrix_rate: shares.and_then(|shares| shares.1),
                     ..row(work)
                 }
             }
         };
-        works.copied().map(once).collect()
+        (works.copied().map(once).collect(), limits)
     }
 
     fn costs(&self, peer: &mut Peer, work: &str) -> Result<Vec<Cost>, String> {
         (0..=self.rounds.max(1)).map(|_| peer.cost(work)).collect()
     }
+}
+
+/// The most that anything reached on this hardware: a library whose kernels are slow must not look near the limit.
+fn best(limits: &[(&str, Type, Limits)], on: &str, dtype: Type) -> Option<Limits> {
+    let same =
+        limits.iter().filter(|(hardware, of, _)| (*hardware, *of) == (on, dtype)).map(|(.., limits)| *limits);
+    same.reduce(|a, b| Limits { bandwidth: a.bandwidth.max(b.bandwidth), rate: a.rate.max(b.rate) })
 }
 
 /// `device=program`.
@@ -266,5 +299,14 @@ mod tests {
         let limits = Limits { bandwidth: weights * 4.0 * 128.0, rate: 6.0 * weights * 2048.0 };
         assert_eq!(shares(&config, "decode 1", 2.0, Type::F32, limits).0, Some(0.5));
         assert_eq!(shares(&config, "train", 4.0, Type::F32, limits).1, Some(0.25));
+        let other = Limits { bandwidth: 2.0 * limits.bandwidth, rate: 0.5 * limits.rate };
+        let all = [
+            ("cuda", Type::F32, limits),
+            ("cuda", Type::F32, other),
+            ("cpu", Type::F32, Limits { rate: 1e99, ..other }),
+        ];
+        let best = best(&all, "cuda", Type::F32).unwrap();
+        assert_eq!((best.bandwidth, best.rate), (other.bandwidth, limits.rate));
+        assert!(super::best(&all, "cuda", Type::Bf16).is_none());
     }
 }

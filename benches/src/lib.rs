@@ -46,7 +46,7 @@ pub fn groups(trajectories: usize, turns: usize) -> Vec<Group> {
         .collect()
 }
 
-/// A row of tokens that a vocabulary of 600 holds.
+/// A row of tokens that every vocabulary here holds.
 pub fn row(length: usize, random: &mut Sequence) -> Vec<u32> {
-    (0..length).map(|_| random.below(600) as u32).collect()
+    (0..length).map(|_| random.below(320) as u32).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use crate::cost::Cost;
 
@@ -10,28 +12,43 @@ use crate::cost::Cost;
 pub struct Peer {
     child: Child,
     to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    from: Receiver<String>,
+    patience: Duration,
 }
 
 impl Peer {
-    /// Starts a program; its stderr is ours.
-    pub fn start<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[A]) -> io::Result<Self> {
+    /// Starts a program; its stderr is ours. An answer that takes longer than `patience` ends it.
+    pub fn start<A: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        arguments: &[A],
+        patience: Duration,
+    ) -> io::Result<Self> {
         let mut child =
             Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let to = child.stdin.take().expect("stdin is piped");
-        let from = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Ok(Self { child, to, from })
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let (answers, from) = channel();
+        // It ends with the program, or when nobody listens any more.
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| answers.send(line)));
+        Ok(Self { child, to, from, patience })
     }
 
     /// Sends a line and returns the answer, or what became of a program that gave none.
     pub fn ask(&mut self, line: &str) -> Result<String, String> {
-        let sent = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
-        let mut answer = String::new();
-        if let Ok(1..) = sent.and_then(|()| self.from.read_line(&mut answer)) {
-            return Ok(answer.trim_end().to_string());
+        // Where nobody reads there is no answer either.
+        let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
+        match self.from.recv_timeout(self.patience) {
+            Ok(answer) => Ok(answer),
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = self.child.kill();
+                Err(format!("stopped at \"{line}\" after {} s", self.patience.as_secs_f64()))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let ended = self.child.wait();
+                let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Err(format!("ended at \"{line}\": {how}"))
+            }
         }
-        let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        Err(format!("ended at \"{line}\": {ended}"))
     }
 
     /// What a piece of work cost it, or why it can't be done there.
@@ -59,11 +76,20 @@ mod tests {
         let mut peer = Peer::start(
             "sh",
             &["-c", "read a; echo '{\"wall\":1,\"cpu\":2}'; read a; echo '\"no\"'; read a; exit 3"],
+            Duration::from_secs(60),
         )
         .unwrap();
         assert_eq!(peer.cost("train"), Ok(Cost { wall: 1.0, cpu: 2.0 }));
         assert_eq!(peer.cost("train"), Err("no".into()));
         let error = peer.cost("train").unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_that_takes_too_long_is_not_waited_for() {
+        let script = &["-c", "read a; exec sleep 600"];
+        let mut peer = Peer::start("sh", script, Duration::from_millis(50)).unwrap();
+        assert_eq!(peer.cost("train"), Err("stopped at \"train\" after 0.05 s".into()));
+        assert!(peer.ask("loss").unwrap_err().starts_with("ended at \"loss\""));
     }
 }

@@ -1,12 +1,16 @@
 //! Ours and PyTorch's in turns, a process each, so that a busy machine is busy for both.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use turnwise_benches::cost::{Cost, median};
 use turnwise_benches::peer::Peer;
 use turnwise_benches::workload::Work;
+
+/// What a single piece of work may take.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What is measured for each size.
 const WORK: [(&str, &[&str]); 2] = [
@@ -106,5 +110,5 @@ impl Peers {
 }
 
 fn start(program: &Path, arguments: &[&str]) -> Result<Peer> {
-    Peer::start(program, arguments).map_err(|error| anyhow!("{}: {error}", program.display()))
+    Peer::start(program, arguments, PATIENCE).map_err(|error| anyhow!("{}: {error}", program.display()))
 }

@@ -26,11 +26,11 @@ fn heads(query: usize, key_value: usize, dim: usize, qkv_bias: bool) -> Heads {
 /// The shape of the model that `just train` uses.
 pub fn tiny_model() -> ModelConfig {
     ModelConfig {
-        vocab_size: 600,
-        hidden_size: 128,
-        intermediate_size: 384,
-        num_layers: 4,
-        heads: heads(4, 2, 32, false),
+        vocab_size: 320,
+        hidden_size: 96,
+        intermediate_size: 256,
+        num_layers: 3,
+        heads: heads(3, 1, 32, false),
         max_position: 512,
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
@@ -101,6 +101,12 @@ pub fn multiplied(config: &ModelConfig) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tiny_shape_is_that_of_the_committed_model() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny");
+        assert_eq!(tiny_model(), turnwise_model::load_config(folder.as_ref()).unwrap());
+    }
 
     #[test]
     fn sizes_are_those_of_their_names() {

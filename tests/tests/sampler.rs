@@ -138,6 +138,29 @@ fn a_group_s_prompt_is_read_once_and_its_sequences_go_their_own_ways() {
 }
 
 #[test]
+fn nothing_is_computed_twice() {
+    let model = model(5).valid();
+    let prompt: Vec<u32> = (0..150).map(|t| t * 7 % 50).collect();
+    // The last token of a turn is fed with the next turn, if there is one.
+    let sampled = |turns: &[Completion]| turns.iter().map(|turn| turn.tokens.len() - 1).sum::<usize>();
+    for generator in &mut generators(&model, Sampling::default()) {
+        let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
+        let first = generator.complete(&requests, &NO_STOP);
+        // Whoever copies a beginning reads its last token again.
+        assert_eq!(generator.fed(), prompt.len() + 3 + sampled(&first), "a group's prompt");
+        let before = generator.fed();
+        let observation = [9; 20];
+        let longer: Vec<Vec<u32>> =
+            first.iter().map(|turn| [&prompt[..], &turn.tokens, &observation].concat()).collect();
+        let requests: Vec<Request<'_>> =
+            longer.iter().zip(0..).map(|(tokens, sample)| request(sample, 1, tokens, 12)).collect();
+        let second = generator.complete(&requests, &NO_STOP);
+        let read = 4 * (1 + observation.len());
+        assert_eq!(generator.fed() - before, read + sampled(&second), "observations");
+    }
+}
+
+#[test]
 fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
     let model = model(6).valid();
     // Beginnings that several have in common, and lengths of their own.

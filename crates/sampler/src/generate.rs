@@ -53,6 +53,7 @@ pub struct Generator {
     /// Turns of sequences that have no slot yet, by key.
     waiting: BTreeMap<u64, Pending>,
     steps: usize,
+    fed: usize,
 }
 
 impl Generator {
@@ -69,7 +70,7 @@ impl Generator {
 
     fn of(engine: Engine, sampling: Sampling) -> Self {
         let (slots, waiting) = (Vec::new(), BTreeMap::new());
-        Self { engine, sampling, slots, at_once: usize::MAX, waiting, steps: 0 }
+        Self { engine, sampling, slots, at_once: usize::MAX, waiting, steps: 0, fed: 0 }
     }
 
     /// Gives caches to at most so many sequences at a time, at least one, from the next step on.
@@ -80,6 +81,11 @@ impl Generator {
     /// Steps that computed anything so far. A step gives at most one token to each sequence.
     pub fn steps(&self) -> usize {
         self.steps
+    }
+
+    /// Tokens that were computed so far. What a cache held already isn't among them.
+    pub fn fed(&self) -> usize {
+        self.fed
     }
 
     /// Whether there is nothing to compute.
@@ -249,6 +255,7 @@ impl Generator {
             }
         }
         self.steps += 1;
+        self.fed += next.iter().map(Vec::len).sum::<usize>();
         self.engine.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 

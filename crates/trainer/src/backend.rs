@@ -23,6 +23,9 @@ pub enum DeviceError {
     },
 }
 
+/// Version of the tensor library.
+pub const BURN: &str = "0.22.1";
+
 /// Names of the backends that this binary was built with.
 pub const NAMES: &[&str] = &[
     #[cfg(feature = "flex")]
@@ -110,6 +113,13 @@ mod tests {
     fn a_device_that_is_not_there_is_refused_with_those_that_are() {
         let refused = device(Some("abacus")).unwrap_err().to_string();
         assert!(refused.contains("\"abacus\"") && refused.contains(NAMES[0]), "{refused}");
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_manifest() {
+        let manifest =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).unwrap();
+        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")), "{BURN}");
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl std::fmt::Display for Estimate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts = [
             ("weights", self.weights),
+            ("their copy for rollouts", self.copy),
             ("reference", self.reference),
             ("gradients", self.gradients),
             ("moments", self.moments),
@@ -159,9 +160,10 @@ pub(crate) fn check(
     if estimate.certain() > left {
         return Err(TrainError::Input(format!(
             "{}: training needs at least {certain} of memory, {} are left ({estimate})\n  \
-             hint: take a smaller model, or train an adapter (optimizer.lora)",
+             hint: take a smaller model{}",
             config.model.display(),
-            size(left)
+            size(left),
+            if config.optimizer.lora.is_some() { "" } else { ", or train an adapter (optimizer.lora)" }
         )));
     }
     if estimate.total() > left {

@@ -36,10 +36,14 @@ pub(crate) struct Doctor {
 #[derive(Serialize)]
 struct Findings {
     version: &'static str,
+    /// Version of the tensor library.
+    burn: &'static str,
     /// Backends compiled in; the first is the default.
     devices: &'static [&'static str],
     /// The device that was asked.
     device: String,
+    /// Why it can't be used.
+    device_error: Option<String>,
     /// What activations can be computed in there (`optimizer.precision`).
     precisions: Vec<&'static str>,
     /// What each of them can do on this machine.
@@ -62,20 +66,26 @@ impl Doctor {
                 self_check(&backend::device(Some(name))?).map_err(|what| anyhow!("device {name}: {what}"))?;
             return Ok(output::line(&found)?);
         }
-        let device = backend::device(self.device.as_deref())?;
-        let run = match &self.config {
-            Some(file) => {
+        let device = match backend::device(self.device.as_deref()) {
+            // A device that doesn't answer is what doctor is asked about; a name that nobody knows is a mistake.
+            Err(error @ backend::DeviceError::Unusable { .. }) => Err(error.to_string()),
+            other => Ok(other?),
+        };
+        let run = match (&self.config, &device) {
+            (Some(file), Ok(device)) => {
                 let config: RunConfig = load(Some(file), &[], &[])?;
-                Some(memory::estimate(&config, &device)?)
+                Some(memory::estimate(&config, device)?)
             }
-            None => None,
+            _ => None,
         };
         let executor = ExecutorConfig::default().build();
         let findings = Findings {
             version: env!("CARGO_PKG_VERSION"),
+            burn: backend::BURN,
             devices: backend::NAMES,
             device: backend::chosen(self.device.as_deref()),
-            precisions: precisions(&device).into_iter().map(Precision::name).collect(),
+            precisions: device.iter().flat_map(precisions).map(Precision::name).collect(),
+            device_error: device.err().map(|error| error.lines().next().unwrap_or_default().to_string()),
             memory_left: memory::available(),
             run,
             checks: backend::NAMES.iter().map(|name| device_check::of(name)).collect(),
@@ -117,12 +127,15 @@ fn advice(missing: &str) -> Option<&'static str> {
 impl Findings {
     fn table(&self) -> String {
         let mut rows = vec![
-            ("turnwise", self.version.to_string()),
+            ("turnwise", format!("{} on burn {}", self.version, self.burn)),
             (
                 "devices",
                 format!("{} (default {})", self.devices.join(", "), self.devices.first().unwrap_or(&"none")),
             ),
-            ("precisions", format!("{} on {}", self.precisions.join(", "), self.device)),
+            match &self.device_error {
+                Some(error) => ("refused", error.clone()),
+                None => ("precisions", format!("{} on {}", self.precisions.join(", "), self.device)),
+            },
             ("cores", self.cores.to_string()),
         ];
         rows.extend(self.checks.iter().map(|checked| ("", checked.to_string())));

@@ -1,8 +1,10 @@
 //! `turnwise config`, `--dry-run`, `doctor`.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use crate::binary::{arg, root, turnwise};
+use crate::binary::{BINARY, arg, ran, root, turnwise};
 
 #[test]
 fn the_resolved_config_reads_back_to_itself() {
@@ -69,6 +71,26 @@ fn doctor_says_what_there_is() {
         "{run}"
     );
     turnwise(&["doctor", "--device", "tpu"], "").fails(2, &["device \"tpu\" is not available"]);
+    // The environment names a device where no argument does.
+    let asked = |name: &str| {
+        let mut doctor = Command::new(BINARY);
+        // Where no driver is to be found, wgpu has no adapter.
+        doctor.args(["doctor", "--json"]).env("BURN_DEVICE", name).env("VK_DRIVER_FILES", "/nonexistent");
+        doctor.env("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent");
+        ran(doctor.env("VK_ICD_FILENAMES", "/nonexistent").current_dir(root()), "")
+    };
+    asked("tpu").fails(2, &["device \"tpu\" is not available"]);
+    if cfg!(target_os = "linux") && found["devices"].as_array().unwrap().contains(&"wgpu".into()) {
+        let refused: Value = asked("wgpu").json();
+        assert_eq!(
+            (&refused["device"], refused["precisions"].as_array().map(Vec::len)),
+            (&"wgpu".into(), Some(0))
+        );
+        assert!(
+            refused["device_error"].as_str().unwrap().contains("cannot be used on this machine"),
+            "{refused}"
+        );
+    }
     let table = turnwise(&["doctor"], "");
     assert_eq!((table.code, table.stdout.as_str()), (Some(0), ""));
     assert!(table.stderr.contains("executor   python"), "{}", table.stderr);

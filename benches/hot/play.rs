@@ -74,7 +74,7 @@ fn rollouts(c: &mut Criterion) {
     let demonstrations: Vec<Demonstration> =
         (0..TASKS).map(|index| env.demonstration(index).expect("arithmetic solves its tasks")).collect();
     let tasks: Vec<&Task> = demonstrations.iter().map(|demonstration| &demonstration.task).collect();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny/tokenizer.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny/tokenizer.json");
     let chat = ChatMl::new(Tokenizer::from_file(path).expect("models/tiny")).expect("a ChatML tokenizer");
     let format = FormatName::Hermes.build();
     let scripted = table(&*env, &demonstrations);
@@ -167,8 +167,8 @@ fn request<'c>(context: &'c Context<'_>) -> sampler::Request<'c> {
 
 /// One line per way to play.
 fn occupancy(_: &mut Criterion) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/tiny.toml");
     let config: RunConfig = load(Some(&file), &[], &[]).expect("configs/tiny.toml");
     let model = load_model(&folder, &backend::device(None).expect("a backend")).expect("models/tiny");
     let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).expect("models/tiny");
