@@ -6,10 +6,10 @@ use anyhow::Result;
 use turnwise_trainer::backend;
 use turnwise_trainer::runs::Place;
 
-/// The place of a run on the named device, or on the default one.
+/// The place of a run on the named device, or on the default one, which must compute what it should.
 pub(crate) fn place(device: Option<&str>) -> Result<Place> {
     Ok(Place {
-        device: backend::device(device)?,
+        device: backend::for_training(device)?,
         device_name: backend::chosen(device),
         git_commit: git_commit(),
     })

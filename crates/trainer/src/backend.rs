@@ -2,6 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 
+use crate::self_check::self_check;
+use crate::workers;
+
 /// A device that can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -45,7 +48,7 @@ pub const NAMES: &[&str] = &[
 pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
     let name = chosen(name);
     let device = known(&name)?;
-    if !crate::workers::on_host(&device) {
+    if !workers::on_host(&device) {
         answers(&device).map_err(|why| DeviceError::Unusable { name, why })?;
     }
     Ok(device)
@@ -68,24 +71,38 @@ fn known(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// Whether one sum comes out right. Drivers that are missing make Burn panic, some on a thread of their own, and what
-/// waits for that thread panics too: the first message is what the user needs.
+/// As [`device`], for a program that trains on it: a driver must also compute what it should ([`self_check`]), in a few
+/// seconds. Burn's CPU backend comes with the program and is tested with it.
+pub fn for_training(name: Option<&str>) -> Result<Device, DeviceError> {
+    let device = device(name)?;
+    if !workers::on_host(&device) {
+        heard(|| self_check(&device))
+            .and_then(|found| found)
+            .map_err(|why| DeviceError::Unusable { name: chosen(name), why })?;
+    }
+    Ok(device)
+}
+
+/// Whether one sum comes out right.
 fn answers(device: &Device) -> Result<(), String> {
+    match heard(|| Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>())? {
+        3.0 => Ok(()),
+        other => Err(format!("1 + 2 is {other} on it")),
+    }
+}
+
+/// What a device computes. Drivers that are missing or lack something make Burn panic, some on a thread of their own, and what
+/// waits for that thread panics too: the first message is what the user needs.
+fn heard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let loud = std::panic::take_hook();
-    let (told, heard) = std::sync::mpsc::channel();
+    let (told, said) = std::sync::mpsc::channel();
     std::panic::set_hook(Box::new(move |panic| {
         // Nobody listens any more to a thread that panics later.
         let _ = told.send(panic.payload_as_str().unwrap_or_default().to_string());
     }));
-    let sum = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>()
-    }));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     std::panic::set_hook(loud);
-    match sum {
-        Ok(3.0) => Ok(()),
-        Ok(other) => Err(format!("1 + 2 is {other} on it")),
-        Err(_) => Err(one_line(&heard.try_recv().unwrap_or_default())),
-    }
+    done.map_err(|_| one_line(&said.try_recv().unwrap_or_default()))
 }
 
 /// What a driver said, or the library that isn't there.
@@ -128,6 +145,13 @@ mod tests {
         assert_eq!(one_line(missing), "there is no libcuda.so, which comes with its driver");
         assert_eq!(one_line("no adapter\n  at frame 1"), "no adapter");
         assert_eq!(one_line(""), "its driver failed");
+    }
+
+    #[test]
+    fn what_a_driver_cannot_do_is_heard_from_any_thread() {
+        let panics = || std::thread::spawn(|| panic!("no such kernel\n at frame 1")).join().unwrap();
+        assert_eq!(heard(panics), Err("no such kernel".into()));
+        assert_eq!(heard(|| 3), Ok(3));
     }
 
     #[test]
