@@ -1,17 +1,24 @@
-//! Exact answers: text to a reduced fraction. What isn't plainly one number is no answer, so that a doubtful answer
-//! can't be right by accident.
+//! Exact answers: text to a reduced fraction, with a unit if it has one. What isn't plainly one number is no answer, so
+//! that a doubtful answer can't be right by accident.
 //!
 //! ```text
-//! answer  = "\boxed{" answer "}" | [sign] [currency] [sign] number ["$"] [unit] ["."]      (one sign at most)
+//! answer  = "\boxed{" answer "}" | "$" answer "$" | [sign] [currency] [sign] number ["$"] [unit] ["."]
 //! number  = integer ["." digits] | "." digits | integer "/" integer | "\frac{" integer "}{" integer "}"
-//! integer = digits | 1 to 3 digits and then groups of 3, each after a comma
-//! unit    = "%" | up to three words
+//! integer = digits | 1 to 3 digits and then groups of 3, each after "," or "{,}"
+//! unit    = words of a closed list, see unit.rs
 //! ```
+//! There is one sign, one currency, one full stop and one pair of `$` around it all, at most.
 //!
-//! Units are not compared and nothing is converted: `50%`, `50 percent` and `$50` are all the number 50. A word that
-//! changes the number (`5 thousand`, `2 and a half`, `10 squared`) is no unit, and neither is a single letter.
+//! A number without a unit leaves it open: `50 apples` agrees with `50`, and so does `$50`. Two units must be the same.
+//! Two of them are converted: `50 cents` is `$0.50` and nothing else, and `50%` agrees with `0.5`. Questions about
+//! percentages are often answered with the number alone, and shares are never above 1: so `50%` agrees with `50` as
+//! well, but `0.5%` not with `0.5`, nor `5000%` with `50`.
+
+mod unit;
 
 use std::fmt;
+
+use unit::{PERCENT, Unit};
 
 /// A fraction in lowest terms with a positive denominator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +36,16 @@ impl Rational {
         let divisor = gcd(numerator.abs(), denominator.abs()) * denominator.signum();
         Some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
     }
+
+    /// One of so many equal parts; none if it overflows.
+    fn over(self, parts: i128) -> Option<Self> {
+        Self::new(self.numerator, self.denominator.checked_mul(parts)?)
+    }
+
+    /// Whether it is from -1 to 1.
+    fn is_share(self) -> bool {
+        self.numerator.abs() <= self.denominator
+    }
 }
 
 fn gcd(a: i128, b: i128) -> i128 {
@@ -44,28 +61,80 @@ impl fmt::Display for Rational {
     }
 }
 
-/// The number that a text states, or none if it states anything else or overflows 128 bits.
-pub(crate) fn parse(text: &str) -> Option<Rational> {
-    let mut text = text.trim();
-    while let Some(boxed) = text.strip_prefix("\\boxed{") {
-        text = boxed.strip_suffix('}')?.trim();
+/// A number and its unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    value: Rational,
+    unit: Option<String>,
+}
+
+impl Answer {
+    /// Whether two answers state the same, as far as their units say.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        match (self.unit.as_deref(), other.unit.as_deref()) {
+            (Some(PERCENT), None) if other.value.is_share() => self.value.over(100) == Some(other.value),
+            (None, Some(PERCENT)) => other.agrees(self),
+            (Some(a), Some(b)) if a != b => false,
+            _ => self.value == other.value,
+        }
     }
-    let text = text.strip_suffix('.').unwrap_or(text).trim_end();
+}
+
+/// In a form that [`parse`] reads back.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.unit {
+            None => write!(f, "{}", self.value),
+            Some(unit) if unit.starts_with(PERCENT) => write!(f, "{}{unit}", self.value),
+            Some(unit) => write!(f, "{} {unit}", self.value),
+        }
+    }
+}
+
+/// What a text states, or none if it isn't plainly one number or overflows 128 bits.
+pub(crate) fn parse(text: &str) -> Option<Answer> {
+    let (mut text, mut math) = (text.trim(), false);
+    let stopped = text.ends_with('.');
+    text = text.strip_suffix('.').unwrap_or(text).trim_end();
+    loop {
+        if let Some(boxed) = text.strip_prefix("\\boxed{") {
+            text = boxed.strip_suffix('}')?.trim();
+        } else if let Some(inner) = text.strip_prefix('$').and_then(|rest| rest.strip_suffix('$'))
+            && !math
+        {
+            (text, math) = (inner.trim(), true);
+        } else {
+            break;
+        }
+    }
+    if !stopped {
+        text = text.strip_suffix('.').unwrap_or(text).trim_end();
+    }
     let (before, text) = sign(text);
-    let text = match text.strip_prefix("\\$").or_else(|| text.strip_prefix(['$', '€', '£'])) {
-        Some(amount) => amount.trim_start(),
-        None => text,
-    };
+    let (currency, text) = currency(text, math);
     let (after, text) = sign(text);
     if before.is_some() && after.is_some() {
         return None;
     }
     let (value, rest) = number(text)?;
-    if !is_unit(rest.strip_prefix('$').unwrap_or(rest)) {
-        return None;
-    }
-    let sign = before.or(after).unwrap_or(1);
-    Some(Rational { numerator: sign * value.numerator, ..value })
+    let (currency, rest) = match rest.strip_prefix('$') {
+        Some(_) if math || currency.is_some() => return None,
+        Some(rest) => (Some(unit::DOLLAR), rest),
+        None => (currency, rest),
+    };
+    let Unit { name, parts } = unit::read(rest, currency)?;
+    let value = Rational { numerator: before.or(after).unwrap_or(1) * value.numerator, ..value };
+    Some(Answer { value: value.over(parts)?, unit: name })
+}
+
+/// The currency in front, if there is one, and what follows it. Inside of math, a dollar has a backslash.
+fn currency(text: &str, math: bool) -> (Option<&'static str>, &str) {
+    let signs = [("\\$", unit::DOLLAR), ("$", unit::DOLLAR), ("€", "euro"), ("£", "sterling")];
+    let found = signs.iter().find_map(|(sign, name)| {
+        let rest = text.strip_prefix(sign).filter(|_| !math || *sign != "$")?;
+        Some((Some(*name), rest.trim_start()))
+    });
+    found.unwrap_or((None, text))
 }
 
 /// The sign in front, if there is one, and what follows it.
@@ -122,7 +191,7 @@ fn integer(text: &str) -> Option<(String, &str)> {
     let first = digits(text);
     let mut all = first.to_string();
     let mut rest = &text[first.len()..];
-    while let Some(more) = rest.strip_prefix(',') {
+    while let Some(more) = rest.strip_prefix("{,}").or_else(|| rest.strip_prefix(',')) {
         let group = digits(more);
         // "0,123" is how some write 0.123.
         if group.len() != 3 || first.len() > 3 || first.starts_with('0') {
@@ -134,42 +203,16 @@ fn integer(text: &str) -> Option<(String, &str)> {
     (!first.is_empty()).then_some((all, rest))
 }
 
-/// Words that change the number they follow, or leave it open.
-const NO_UNIT: &str = "\
-    hundred hundreds thousand thousands million millions mil mn billion billions bn trillion trillions tn lakh \
-    crore dozen dozens score half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths \
-    seventh sevenths eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth thousandths \
-    st nd rd th zero one two three four five six seven eight nine ten eleven twelve \
-    and or to of if but not no nor is was isn wasn point over by times plus minus mod squared cubed factorial \
-    choose power root pi more less least most off only maybe about approximately roughly remainder negative \
-    ish something wrong true false nan inf";
-
-/// Whether the text after a number leaves the number as it is.
-fn is_unit(text: &str) -> bool {
-    let text = text.trim_start_matches(' ');
-    if text == "%" || text == "\\%" {
-        return true;
-    }
-    let one_line = !text.contains(['\n', '\r']);
-    one_line && text.split_whitespace().count() <= 3 && text.split_whitespace().all(is_unit_word)
-}
-
-fn is_unit_word(word: &str) -> bool {
-    // One letter may be a scale (5k, 5M), a variable (5x) or the imaginary unit.
-    word.len() >= 2
-        && word.chars().all(|c| c.is_ascii_alphabetic())
-        && !NO_UNIT.split(' ').any(|no| no.eq_ignore_ascii_case(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Every one of the texts, parted by `;`, states the number.
+    /// Every one of the texts, parted by `;`, states the number, whatever its unit.
     fn check(texts: &str, numerator: i128, denominator: i128) {
         for text in texts.split(';') {
-            assert_eq!(parse(text), Some(Rational { numerator, denominator }), "{text:?}");
+            let value = parse(text).map(|answer| answer.value);
+            assert_eq!(value, Some(Rational { numerator, denominator }), "{text:?}");
         }
     }
 
@@ -185,8 +228,19 @@ mod tests {
         check("1,234;1234;1,234.0;1,234.00.;$1,234;\\$1,234.00;$ 1234;€1,234;£1234;1234$;$1,234$", 1234, 1);
         check("-12,345,678;-12345678;-$12,345,678 dollars", -12_345_678, 1);
         check("2,469/2;1,234.5;\\frac{2,469}{ 2 }", 2469, 2);
-        check("50%;50 %;50\\%;50%.;50 percent;50;$50", 50, 1);
+        check("50%;50 %;50\\%;50%.;50 percent;50 per cent;50;$50;5,000 cents;5000¢;$50\\%$", 50, 1);
         check("12 apples;12 apples.;12cm;12 miles per hour;12 square feet;$12 Dollars;24/2 cups", 12, 1);
+        check(
+            "12\\text{ cm};12 \\text{apples};12\\,\\text{cm}.;$12\\ \\mathrm{kg}$;\\boxed{12\\text{ ft}}",
+            12,
+            1,
+        );
+        check(
+            "12 people;12 boxes;12 km;12 Kg;12 sq ft;$12 per hour;12 strawberries;12 miles/hour;€12 euros",
+            12,
+            1,
+        );
+        check("\\frac{1}{2}\\text{ cup};.5%;50 cents;$.50;50 cents per minute", 1, 2);
         check(
             "\\boxed{7};\\boxed{ \\boxed{7.0} };\\boxed{\\$7};\\boxed{\\frac{14}{2}};\\boxed{7 apples.}",
             7,
@@ -200,13 +254,14 @@ mod tests {
     fn near_misses(answer: &str, texts: &str) -> usize {
         let right = parse(answer).unwrap();
         for text in texts.split(';') {
-            assert_ne!(parse(text), Some(right), "{text:?} for {answer}");
+            let agrees = parse(text).is_some_and(|given| given.agrees(&right) || right.agrees(&given));
+            assert!(!agrees, "{text:?} for {answer}");
         }
         texts.split(';').count()
     }
 
     /// A right answer, and texts that are nearly it.
-    const NEAR_MISSES: [(&str, &str); 23] = [
+    const NEAR_MISSES: [(&str, &str); 34] = [
         ("42", "42 or 43;42-43;42\u{2013}43;42, 43;42 43;42 42;4 2;4,2;042,;42,;,42;42..;42.0.0"),
         ("42", "--42;+-42;-+42;- 42;+ 42;42-;42+;-$-42;42!;42?;~42;\u{2248}42;=42;x = 42;<42;(42)"),
         ("42", "42k;42 K;42M;42x;42i;42e0;42e;42E2;42_0;4_2;0x2A;0b101010;42f32;42\u{b0};42\u{3c0}"),
@@ -221,7 +276,7 @@ mod tests {
         ("1234", "1,23;12,34;1,2345;1,234,;,1,234;1,,234;1234,000;1 234;1'234;1.234;1,234,0;0,001,234"),
         ("1234.5", "1,234,5;1.234,5;1,234.5.0;1234,5;1,234.5,0;1,234. 5;1,234 .5"),
         ("1/3", "0.333333333333333333;.33;33%;33.33%;1/3.0;1 / 3 / 1;3/1;1-3;-1/3;\\frac{3}{1};0,333"),
-        ("3/4", "0.74;0.7500001;75%;3 3/4;4/3;34;3/4/2020;3\\4;3|4;3 4"),
+        ("3/4", "0.74;0.7500001;0.75%;75;3 3/4;4/3;34;3/4/2020;3\\4;3|4;3 4"),
         ("7/4", "1 3/4;1-3/4;1 and 3/4;1\\frac{3}{4};13/4"),
         ("5/2", "2 1/2;2 and a half;2,5;2.5.0;2\u{bd};5/2i;2.5 million"),
         (
@@ -241,8 +296,60 @@ mod tests {
             "7",
             "\\boxed{7}\\boxed{8};\\boxed{8};\\text{7};$7$$;7^2;7\\%x;\\sqrt{7};7\\cdot1;7\\,000;7!;seven;07.1",
         ),
-        ("1/2", "50%;5%;0,5;\u{bd};half;0.49999999999999999999;a half;1/2/1;0.5e0"),
+        ("1/2", "0.5%;1/2%;5%;50;0,5;\u{bd};half;0.49999999999999999999;a half;1/2/1;0.5e0"),
+        (
+            "5",
+            "5 twelfths;5 tens;5 pairs;5 pair;5 twenty;5 fewer;5 dozens;5 grand;5 kilo;5 myriad;5 couples;5 doubled",
+        ),
+        (
+            "5",
+            "5 gross;5 twos;5 halfs;5 nickels;5 quarters;5 higher;5 extra;5 lower;5 pm;5 MM;5 mil;5 per;5 per hour",
+        ),
+        (
+            "5",
+            "5 apples oranges;5 hours minutes;5 square;5 cm^2;5 per cent cent;5\\text{ tens};5\\text{;5\\text{}6",
+        ),
+        (
+            "42",
+            "42 fewer;42 twelfths;42\\text{ or }43;42\\text{ apples}43;$$42;42$.$;-$42$;$42$$;\\$42$;\\$$42",
+        ),
+        (
+            "$50",
+            "50 cents;50¢;$50 cents;50%;€50;£50;50 euros;$50%;$50 apples;500 cents;$0.50;50 hours;50 lbs",
+        ),
+        ("50", "50 cents;50¢;5000%;0.5;1/2;5000 cents per;$50 %;50 cents%"),
+        ("0.5", "0.5 cents;0.5¢;0.5%;.5 percent;500%;5000%;50;5 cents;$50"),
+        ("50%", "5000;0.005;.5%;5;500;$50;50 cents;50 apples;50% per year;0.50%"),
+        ("5 hours", "5 minutes;5 hours per day;5 apples;$5;5%;300 minutes;300;5 square hours"),
+        (
+            "1234",
+            "1{,}23;1{,}2345;{,}234;1{,};1{234;1{,}234{,}5;12{,}34;1234{,}000;1{,,}234;1{.}234;1{,}{,}234;1{, }234",
+        ),
+        ("1", "1%;1 percent;1 cent;100;100 cents per cent;0.01;1%%"),
     ];
+
+    /// Texts that state the same, each beside the answer.
+    #[test]
+    fn units_are_compared_and_percentages_and_cents_converted() {
+        for (answer, texts) in [
+            ("50", "50;50%;$50;50 apples;50 dollars;5000 cents;€50;50\\text{ cm};50.0 percent"),
+            ("0.5", "1/2;50%;50 percent;50\\%;50 cents;$0.50;0.5 hours"),
+            ("1", "100%;100 cents;1 hour"),
+            ("50%", "50;0.5;1/2;50 percent;100/2%;\\frac{1}{2}"),
+            ("150%", "150;150%"),
+            ("$0.50", "50 cents;50¢;.5;0.50 dollars;$1/2;1/2 USD"),
+            ("5 hours", "5;5 hrs;5.0 Hours;10/2 hour;5\\text{ hours}"),
+            ("-5%", "-5;-0.05;-5 percent"),
+            ("0", "0%;$0;0 cents;0 apples"),
+        ] {
+            let right = parse(answer).unwrap();
+            for text in texts.split(';') {
+                let given = parse(text).unwrap_or_else(|| panic!("{text:?} is no answer"));
+                assert!(given.agrees(&right) && right.agrees(&given), "{text:?} for {answer}");
+                assert_eq!(parse(&given.to_string()), Some(given), "{text:?}");
+            }
+        }
+    }
 
     #[test]
     fn near_misses_are_not_equal() {
@@ -278,7 +385,8 @@ mod tests {
         #[test]
         fn shown_fractions_read_back(numerator in any::<i64>(), denominator in 1..i64::MAX, text in "\\PC*") {
             let value = Rational::new(numerator.into(), denominator.into()).unwrap();
-            prop_assert_eq!(parse(&value.to_string()), Some(value));
+            let value = Answer { value, unit: None };
+            prop_assert_eq!(parse(&value.to_string()), Some(value.clone()));
             prop_assert_eq!(parse(&format!("{numerator}/{denominator}")), Some(value));
             let _ = parse(&text);
         }

@@ -202,9 +202,9 @@ impl Env for Qa {
         parse(stated).map(|value| value.to_string())
     }
 
-    /// Exact equality as fractions.
+    /// Exact equality of fractions and units; a right answer without a unit leaves it open.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        Ok(parse(answer).is_some_and(|answer| parse(&task.answer) == Some(answer)))
+        Ok(parse(answer).is_some_and(|given| parse(&task.answer).is_some_and(|right| right.agrees(&given))))
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
             [
                 ("qa/train/1", "How many?", "1234"),
                 ("qa/train/3", "And é?", "-3/4"),
-                ("qa/train/4", "Third?", "5/2"),
+                ("qa/train/4", "Third?", "5/2 dollar"),
                 ("qa/held-out/1", "Unseen?", "7"),
             ]
         );
@@ -343,7 +343,7 @@ mod tests {
         let env = env();
         for (text, expect) in [
             ("Answer: 12", Some("12")),
-            ("Answer: 1\nFinal Answer: -1,234.50 dollars.\n", Some("-2469/2")),
+            ("Answer: 1\nFinal Answer: -1,234.50 dollars.\n", Some("-2469/2 dollar")),
             ("#### 5", Some("5")),
             ("Answer: 4 #### 5", Some("5")),
             ("#### 5\nAnswer: 4", Some("4")),
