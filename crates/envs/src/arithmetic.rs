@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role, ToolCall};
 
+use crate::answer::integer_after_mark;
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::expression::{Expression, Operator};
 use crate::seed::stream;
@@ -169,8 +170,7 @@ impl Env for Arithmetic {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        let after = text.rsplit_once("Answer:")?.1.trim();
-        after.parse::<i64>().ok().map(|n| n.to_string())
+        integer_after_mark(text.rsplit_once("Answer:")?.1).map(|n| n.to_string())
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -362,7 +362,21 @@ mod tests {
             ("Answer: 12", Some("12")),
             ("Answer: 1\nAnswer: -7 ", Some("-7")),
             ("Answer: 012", Some("12")),
+            ("Answer: +7", Some("7")),
+            ("Answer: 1,234", Some("1234")),
+            ("Answer: 42.", Some("42")),
+            ("Answer: 42.0", Some("42")),
+            ("**Answer:** 42", Some("42")),
+            ("Answer: **-42**.", Some("-42")),
+            ("Answer: \\boxed{42}", Some("42")),
             ("Answer: 12 or 13", None),
+            ("Answer: 84/2", None),
+            ("Answer: \\frac{84}{2}", None),
+            ("Answer: 40+2", None),
+            ("Answer: 4.5", None),
+            ("Answer: 42%", None),
+            ("Answer: 42 apples", None),
+            ("Answer: 12,34", None),
             ("12", None),
             ("Answer:", None),
         ] {

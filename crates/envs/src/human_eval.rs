@@ -84,13 +84,33 @@ impl HumanEval {
     }
 }
 
-/// The examples of a docstring: a call after `>>> `, and the line below it.
+/// The examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further lines of it after `... `,
+/// and the lines of its result up to a blank one, the next call or the docstring's end. A comparison that has no result
+/// is one that holds. Whatever else has no result is no example.
 fn examples(prompt: &str) -> Vec<(String, String)> {
-    let lines: Vec<&str> = prompt.lines().map(str::trim).collect();
-    let pairs = lines.windows(2).filter_map(|pair| Some((pair[0].strip_prefix(">>> ")?, pair[1])));
-    let shown =
-        pairs.filter(|(_, want)| !want.is_empty() && !want.starts_with(">>>") && !want.starts_with("\"\"\""));
-    shown.map(|(call, want)| (call.to_string(), want.to_string())).collect()
+    let mut lines = prompt.lines().map(str::trim).peekable();
+    let mut examples = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(call) = line.strip_prefix(">>> ") else { continue };
+        let mut call = call.to_string();
+        while let Some(more) = lines.next_if(|line| line.starts_with("... ")) {
+            call.extend(["\n", &more[4..]]);
+        }
+        let ends = |line: &str| {
+            line.is_empty() || [">>>", "\"\"\"", "'''"].iter().any(|mark| line.starts_with(mark))
+        };
+        let mut want = Vec::new();
+        while let Some(line) = lines.next_if(|line| !ends(line)) {
+            want.push(line);
+        }
+        if want.is_empty() && call.contains(" == ") {
+            want.push("True");
+        }
+        if !want.is_empty() {
+            examples.push((call, want.join("\n")));
+        }
+    }
+    examples
 }
 
 impl Env for HumanEval {
@@ -135,14 +155,20 @@ impl Env for HumanEval {
 mod tests {
     use super::*;
     use serde_json::json;
+    use turnwise_tools::Executor;
     use turnwise_tools::executor::ExecutorConfig;
     use turnwise_trajectory::ToolCall;
 
-    fn record(id: &str) -> String {
+    const EXAMPLES: &str = ">>> up(3)\n    2\n    >>> up(4)\n    2";
+
+    /// A record of the published form, with these lines of examples.
+    fn record_with(id: &str, examples: &str) -> String {
         json!({
             "task_id": id,
-            "prompt": "import math\n\ndef half(x):\n    return x / 2\n\ndef up(x):\n    \"\"\"Half of x, rounded up.\n    \
-                       >>> up(3)\n    2\n    >>> up(4)\n    2\n    \"\"\"\n",
+            "prompt": format!(
+                "import math\n\ndef half(x):\n    return x / 2\n\ndef up(x):\n    \"\"\"Half of x, rounded up.\n    \
+                 {examples}\n    \"\"\"\n"
+            ),
             "entry_point": "up",
             "canonical_solution": "    return math.ceil(half(x))\n",
             "test": "METADATA = {}\n\ndef check(candidate):\n    assert candidate(3) == 2\n    for x in range(9):\n        \
@@ -150,6 +176,10 @@ mod tests {
         })
         .to_string()
             + "\n"
+    }
+
+    fn record(id: &str) -> String {
+        record_with(id, EXAMPLES)
     }
 
     fn open(train: &str, held_out: &str) -> Result<HumanEval, EnvError> {
@@ -161,23 +191,66 @@ mod tests {
         HumanEval::new(&config)
     }
 
+    const RIGHT: &str = "def up(x):\n    return math.ceil(half(x))";
+    const WRONG: &str = "def up(x):\n    return x // 2";
+
+    /// What the tool prints for this code.
+    fn tried(python: &dyn Executor, env: &HumanEval, task: &Task, code: &str) -> String {
+        let arguments = json!({"code": code}).as_object().unwrap().clone();
+        let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
+        let Response::Run(program) = env.respond(&Request::first(task, &call)) else {
+            panic!("programs run")
+        };
+        assert!(!program.contains("range(9)"), "a hidden test is in the tool's program");
+        let output = python.run(&program).unwrap();
+        assert_eq!(output.error, None);
+        output.stdout.trim_end().to_string()
+    }
+
     #[test]
     fn the_published_form_is_read_tried_and_judged() {
         let env = open(&record("T/0"), &record("T/1")).unwrap();
-        let task = &env.held_out()[0];
-        let right = "def up(x):\n    return math.ceil(half(x))";
-        let wrong = "def up(x):\n    return x // 2";
-        assert!(env.is_correct(task, right).unwrap());
-        assert!(!env.is_correct(task, wrong).unwrap());
         let python = ExecutorConfig::default().build().unwrap();
-        for (code, said) in [(right, "all 2 examples pass"), (wrong, "up(3) gave 1, want 2")] {
-            let arguments = json!({"code": code}).as_object().unwrap().clone();
-            let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
-            let Response::Run(program) = env.respond(&Request::first(task, &call)) else {
-                panic!("programs run")
-            };
-            assert!(!program.contains("range(9)"), "a hidden test is in the tool's program");
-            assert_eq!(python.run(&program).unwrap().stdout.trim_end(), said);
+        let task = &env.held_out()[0];
+        assert!(env.is_correct(task, RIGHT).unwrap());
+        assert!(!env.is_correct(task, WRONG).unwrap());
+        assert_eq!(tried(&*python, &env, task, RIGHT), "all 2 examples pass");
+        assert_eq!(tried(&*python, &env, task, WRONG), "up(3) gave 1, want 2");
+    }
+
+    #[test]
+    fn examples_are_read_as_python_writes_them() {
+        let cases = [
+            ("up(3) == 2", "the code runs; there are no examples to try", ""),
+            (">>> up(3)", "the code runs; there are no examples to try", ""),
+            (">>> up(3)\n\n    2", "the code runs; there are no examples to try", ""),
+            (
+                ">>> up(3)\n    2 is more than half.",
+                "up(3) gave 2, want 2 is more than half.",
+                "up(3) gave 1, want 2 is more than half.",
+            ),
+            (">>> up(3)\n    2\n    and so on", "all 1 examples pass", "up(3) gave 1, want 2"),
+            (
+                ">>> [up(3),\n    ... up(4)]\n    [2,\n     2]",
+                "all 1 examples pass",
+                "[up(3),\nup(4)] gave [1, 2], want [2, 2]",
+            ),
+            (">>> up(4) == 2\n    >>> up(3) == 2", "all 2 examples pass", "up(3) == 2 gave False, want True"),
+            (
+                ">>> up('3')\n    Traceback (most recent call last):\n        ...\n    TypeError: \
+                 unsupported operand type(s) for /: 'str' and 'int'",
+                "all 1 examples pass",
+                "up('3') raised TypeError: unsupported operand type(s) for //: 'str' and 'int'",
+            ),
+        ];
+        let records: String =
+            (0..).zip(&cases).map(|(id, case)| record_with(&format!("T/{id}"), case.0)).collect();
+        let env = open(&records, &record("T/held out")).unwrap();
+        let python = ExecutorConfig::default().build().unwrap();
+        for (task, (examples, right, wrong)) in env.train().iter().zip(cases) {
+            assert_eq!(tried(&*python, &env, task, RIGHT), right, "{examples}");
+            let wrong = if wrong.is_empty() { right } else { wrong };
+            assert_eq!(tried(&*python, &env, task, WRONG), wrong, "{examples}");
         }
     }
 

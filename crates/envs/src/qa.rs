@@ -1,6 +1,9 @@
 //! Questions with a numeric answer, read from JSONL files as GSM8K is published (arXiv:2110.14168): one object a line,
-//! `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191), one a line:
-//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. The tool is Python, unrestricted but for the executor's limits.
+//! `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191):
+//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. One JSON array of records, as SVAMP is published, is read as well.
+//! The tool is Python, unrestricted but for the executor's limits.
+
+mod form;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -8,19 +11,22 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role};
 
-use crate::answer::parse;
+use crate::answer::{after_mark, parse};
 use crate::env::{Env, EnvError, Request, Response, Task};
+use crate::records;
+use form::{pair, short};
 
 /// Settings of the question/answer environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QaConfig {
-    /// JSONL file of the tasks to train on.
+    /// The tasks to train on: JSON lines, or one JSON array.
     pub train: PathBuf,
-    /// JSONL file of the tasks held out. It may share no question with `train`.
+    /// The tasks held out, in the same form. It may share no question with `train`.
     pub held_out: PathBuf,
     /// How many tasks to read of each file, from its start; without it, all.
     pub limit: Option<usize>,
@@ -60,19 +66,14 @@ fn read(
     limit: Option<usize>,
     taken: &HashSet<&str>,
 ) -> Result<Vec<Task>, EnvError> {
-    let unreadable = |source| EnvError::Read { path: path.into(), source, hint: READ_HINT };
     let mut tasks = Vec::new();
-    for (index, line) in BufReader::new(File::open(path).map_err(unreadable)?).split(b'\n').enumerate() {
+    for record in records(path)? {
         if limit.is_some_and(|limit| tasks.len() == limit) {
             break;
         }
-        let line = line.map_err(unreadable)?;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let number = index + 1;
+        let (number, record) = record?;
         let broken = |message| EnvError::Line { path: path.into(), line: number, message };
-        let (question, answer) = pair(&line).map_err(broken)?;
+        let (question, answer) = pair(&record).map_err(broken)?;
         if taken.contains(question.as_str()) {
             return Err(broken(format!(
                 "the question {:?} is in env.qa.train as well\n  hint: give a file that training never sees",
@@ -93,67 +94,22 @@ fn read(
     Ok(tasks)
 }
 
-/// Question and exact answer of one line, or what is wrong with it.
-fn pair(line: &[u8]) -> Result<(String, String), String> {
-    #[derive(Deserialize)]
-    struct Pair {
-        question: String,
-        answer: String,
-    }
-    let text = std::str::from_utf8(line).map_err(|error| {
-        let shown = short(&String::from_utf8_lossy(line));
-        format!("{error} in {shown:?}\n  hint: save the file as UTF-8")
-    })?;
-    if let Some(pair) = svamp(text) {
-        return pair;
-    }
-    let Pair { question, answer } = serde_json::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        // serde_json sees one line only and would call it line 1.
-        let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
-        format!(
-            "{what} at column {} of {:?}\n  hint: each line is {{\"question\": \"…\", \"answer\": \"… {MARK} 42\"}}",
-            error.column(),
-            short(text)
-        )
-    })?;
-    if question.trim().is_empty() {
-        return Err(format!("the question is empty in {:?}\n  hint: remove the line", short(text)));
-    }
-    let (_, after) = answer.rsplit_once(MARK).ok_or_else(|| {
-        format!("the answer {:?} has no \"{MARK}\"\n  hint: end it with \"{MARK} 42\"", short(&answer))
-    })?;
-    let value = parse(after).ok_or_else(|| {
-        format!(
-            "the answer {:?} is not one exact number\n  hint: write an integer, a decimal or a fraction after \"{MARK}\"",
-            short(after.trim())
-        )
-    })?;
-    Ok((question, value.to_string()))
-}
+/// A record's text, and the line that it starts on, from 1.
+type Record = Result<(usize, Vec<u8>), EnvError>;
 
-/// Question and exact answer of a line in SVAMP's form, if it is one.
-fn svamp(text: &str) -> Option<Result<(String, String), String>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Svamp {
-        body: String,
-        question: String,
-        answer: serde_json::Number,
+/// The records of a file, read as they are asked for if each has a line of its own.
+fn records(path: &Path) -> Result<Box<dyn Iterator<Item = Record>>, EnvError> {
+    let owner = path.to_path_buf();
+    let unreadable = move |source| EnvError::Read { path: owner.clone(), source, hint: READ_HINT };
+    let mut file = BufReader::new(File::open(path).map_err(&unreadable)?);
+    let start = file.fill_buf().map_err(&unreadable)?.trim_ascii_start();
+    if start.starts_with(b"[") {
+        let elements = records::read::<Value>(path)?.into_iter();
+        return Ok(Box::new(elements.map(|(line, record)| Ok((line, record.to_string().into_bytes())))));
     }
-    let Svamp { body, question, answer } = serde_json::from_str(text).ok()?;
-    let value = parse(&answer.to_string());
-    let value =
-        value.ok_or_else(|| format!("the answer {answer} is not one exact number\n  hint: write 42 or 0.5"));
-    Some(value.map(|value| (format!("{} {}", body.trim(), question.trim()), value.to_string())))
-}
-
-/// The start of a value for an error line.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_string(),
-    }
+    let lines =
+        (1..).zip(file.split(b'\n')).map(move |(number, line)| Ok((number, line.map_err(&unreadable)?)));
+    Ok(Box::new(lines.filter(|line| !line.as_ref().is_ok_and(|(_, line)| line.trim_ascii().is_empty()))))
 }
 
 /// The inside of a text that starts just after `\boxed{`.
@@ -197,21 +153,22 @@ impl Env for Qa {
     /// comes last; in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
-        let (in_box, after_mark) = (after("\\boxed{"), after("Answer:").max(after(MARK)));
-        let stated = if in_box > after_mark { boxed(&text[in_box?..])? } else { &text[after_mark?..] };
-        parse(stated).map(|value| value.to_string())
+        let (in_box, marked) = (after("\\boxed{"), after("Answer:").max(after(MARK)));
+        let answer =
+            if in_box > marked { parse(boxed(&text[in_box?..])?) } else { after_mark(&text[marked?..]) };
+        answer.map(|answer| answer.to_string())
     }
 
-    /// Exact equality as fractions.
+    /// Exact equality of fractions and units; a right answer without a unit leaves it open.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        Ok(parse(answer).is_some_and(|answer| parse(&task.answer) == Some(answer)))
+        Ok(parse(answer).is_some_and(|given| parse(&task.answer).is_some_and(|right| right.agrees(&given))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use tempfile::TempDir;
     use turnwise_trajectory::ToolCall;
 
@@ -254,7 +211,7 @@ mod tests {
             [
                 ("qa/train/1", "How many?", "1234"),
                 ("qa/train/3", "And é?", "-3/4"),
-                ("qa/train/4", "Third?", "5/2"),
+                ("qa/train/4", "Third?", "5/2 dollar"),
                 ("qa/held-out/1", "Unseen?", "7"),
             ]
         );
@@ -277,9 +234,40 @@ mod tests {
             .map(|task| (task.messages[0].content.as_str(), task.answer.as_str()))
             .collect();
         assert_eq!(read, [("Ann has 3 hats. How many?", "3"), ("B. Half?", "1/2")]);
-        let broken = r#"{"Body": "B.", "Question": "Half?", "Answer": 1e99}"#;
-        let error = Qa::new(&files(broken, HELD_OUT).1).err().unwrap().to_string();
-        assert!(error.contains("train.jsonl:1: the answer 1e+99 is not one exact number"), "{error}");
+        let array = "\n[\n  {\"Body\": \"\", \"Question\": \"One?\", \"Answer\": \"1,000.0\"},\n  \
+                     {\"Body\": \"B\",\n   \"Question\": \"Two?\", \"Answer\": 2}\n]";
+        let (_dir, mut config) = files(array, HELD_OUT);
+        let env = Qa::new(&config).unwrap();
+        let read: Vec<_> = env.train().iter().map(|task| (task.id.as_str(), task.answer.as_str())).collect();
+        assert_eq!(read, [("qa/train/3", "1000"), ("qa/train/4", "2")]);
+        config.limit = Some(1);
+        assert_eq!(Qa::new(&config).unwrap().train(), &env.train()[..1]);
+    }
+
+    #[test]
+    fn a_broken_record_of_svamp_is_told_its_own_form() {
+        for (train, expect) in [
+            (
+                r#"{"Body": "B.", "Question": "Q?", "Answer": 1e99}"#,
+                ":1: the answer \"1e+99\" is not one exact",
+            ),
+            (
+                r#"{"Body": "B.", "Question": "Q?", "Answer": null}"#,
+                ":1: the answer \"null\" is not one exact",
+            ),
+            (r#"{"Body": "B.", "Question": "Q?"}"#, ":1: missing field `Answer`"),
+            (r#"{"Question": "Q?", "Answer": 1}"#, ":1: missing field `Body`"),
+            (r#"{"Body": " ", "Question": "", "Answer": 1}"#, ":1: the question is empty"),
+            (
+                "[{\"Body\": \"B\", \"Question\": \"Q\", \"Answer\": 1},\n{\"Body\": 2}]",
+                ":2: invalid type: integer `2`",
+            ),
+            ("[{\"Body\": \"B\"", ":1: EOF"),
+        ] {
+            let error = Qa::new(&files(train, HELD_OUT).1).err().unwrap().to_string();
+            assert!(error.contains(&format!("train.jsonl{expect}")), "{train}: {error}");
+            assert!(!error.contains("####"), "{train}: {error}");
+        }
     }
 
     #[test]
@@ -343,7 +331,7 @@ mod tests {
         let env = env();
         for (text, expect) in [
             ("Answer: 12", Some("12")),
-            ("Answer: 1\nFinal Answer: -1,234.50 dollars.\n", Some("-2469/2")),
+            ("Answer: 1\nFinal Answer: -1,234.50 dollars.\n", Some("-2469/2 dollar")),
             ("#### 5", Some("5")),
             ("Answer: 4 #### 5", Some("5")),
             ("#### 5\nAnswer: 4", Some("4")),
@@ -352,6 +340,17 @@ mod tests {
             ("Answer: \\boxed{3} as shown", Some("3")),
             ("\\boxed{3}\nAnswer: 4", Some("4")),
             ("\\boxed{3}\nAnswer: see above", None),
+            ("**Answer:** 42", Some("42")),
+            ("Answer: **42**", Some("42")),
+            ("**Answer: 42**", Some("42")),
+            ("**Answer: $1,234.**", Some("1234 dollar")),
+            ("**Answer:** **42 apples**.", Some("42 apple")),
+            ("**Answer:** \\boxed{42}", Some("42")),
+            ("#### **50%**", Some("50%")),
+            ("Answer: 4**2", None),
+            ("Answer: **4** or **2**", None),
+            ("Answer: ****", None),
+            ("Answer: *42*", None),
             ("Answer: 4, that is \\boxed{x}", None),
             ("Answer: \\boxed{4", None),
             ("Answer: 12 or 13", None),

@@ -83,7 +83,7 @@ pub fn fine_tune(
                 let demonstration = game.env.demonstration(index).ok_or_else(|| {
                     let name = game.env.name();
                     TrainError::Input(format!(
-                        "env.{name} writes no demonstrations\n  hint: env.arithmetic does"
+                        "env.{name} writes no demonstrations\n  hint: env.arithmetic, env.lookup and env.programs do"
                     ))
                 })?;
                 Ok(example(game, &demonstration)?)
