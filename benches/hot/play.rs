@@ -17,7 +17,7 @@ use turnwise_model::load as load_model;
 use turnwise_rollout::chat::{ChatFormat, ChatMl};
 use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, TurnEnd, Turns, play};
 use turnwise_sampler::{self as sampler, Generator, Sampling, SequenceId, StopRule};
-use turnwise_tools::executor::{PythonConfig, PythonExecutor, Scripted};
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig, PythonExecutor, Scripted};
 use turnwise_tools::{CallFormat, Executor, ExecutorFault, ExecutorInfo, FormatName, Session};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{ModelPolicy, Setup, backend, generator};
@@ -69,8 +69,9 @@ fn table(env: &dyn Env, demonstrations: &[Demonstration]) -> Scripted {
 }
 
 fn rollouts(c: &mut Criterion) {
-    let env =
-        EnvConfig::Arithmetic(turnwise_envs::ArithmeticConfig::default()).open().expect("the defaults open");
+    let env = EnvConfig::Arithmetic(turnwise_envs::ArithmeticConfig::default())
+        .open(&ExecutorConfig::default())
+        .expect("the defaults open");
     let demonstrations: Vec<Demonstration> =
         (0..TASKS).map(|index| env.demonstration(index).expect("arithmetic solves its tasks")).collect();
     let tasks: Vec<&Task> = demonstrations.iter().map(|demonstration| &demonstration.task).collect();

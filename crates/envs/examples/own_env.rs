@@ -1,7 +1,8 @@
 //! A template for an environment of your own: counting letters, with Python as the tool.
 //!
-//! To make it one that run files can choose, move the file to `crates/envs/src/`, give it a config (see
-//! `arithmetic.rs`), and add a line to each of the two lists in `config.rs`.
+//! To make it one that run files can choose, move the file to `crates/envs/src/letters.rs`, write `crate::env::` for
+//! `turnwise_envs::`, give it a config (see `arithmetic.rs`), and add `mod letters;` to `lib.rs` and a line to each of the
+//! two lists in `config.rs`.
 
 use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use turnwise_tools::ToolSpec;
@@ -95,4 +96,37 @@ fn main() -> Result<(), EnvError> {
         println!("{} → {} ({right})", task.messages[0].content, task.answer);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turnwise_tools::executor::ExecutorConfig;
+
+    #[test]
+    fn every_task_is_judged_and_no_held_out_one_is_trained_on() {
+        let env = Letters::new();
+        for task in env.train().iter().chain(env.held_out()) {
+            let answer = env.answer(&format!("Answer: {}", task.answer)).unwrap();
+            assert!(env.is_correct(task, &answer).unwrap());
+            assert!(!env.is_correct(task, "7").unwrap() && env.answer("7").is_none());
+        }
+        assert!(env.held_out().iter().all(|task| !env.train().contains(task)));
+        main().unwrap();
+    }
+
+    #[test]
+    fn demonstrations_say_what_the_tool_says() {
+        let (env, python) = (Letters::new(), ExecutorConfig::default().build().unwrap());
+        for index in 0..8 {
+            let Demonstration { task, turns } = env.demonstration(index).unwrap();
+            let (call, output) = turns[0].call.as_ref().unwrap();
+            let Response::Run(program) = env.respond(&Request::first(&task, call)) else {
+                panic!("programs run")
+            };
+            assert_eq!(python.run(&program).unwrap().stdout.trim_end(), output);
+            assert!(env.is_correct(&task, &env.answer(&turns[1].text).unwrap()).unwrap());
+            assert!(!env.held_out().contains(&task));
+        }
+    }
 }

@@ -8,12 +8,11 @@
 //! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in order; it
 //! ends when its stdin does. What it writes to stderr is shown as it is. The tool is Python.
 
+mod checker;
+
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +22,7 @@ use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError, Request, Response, Task};
 use crate::records;
+use checker::Checker;
 
 /// Settings of an environment whose answers a command checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ use crate::records;
 pub struct CommandConfig {
     /// The tasks to train on: JSON lines.
     pub train: PathBuf,
-    /// The tasks held out.
+    /// The tasks held out. They may share no question with `train`.
     pub held_out: PathBuf,
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
@@ -70,13 +70,6 @@ pub struct CheckedByCommand {
     timeout: Duration,
 }
 
-/// The running command.
-struct Checker {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<std::io::Result<String>>,
-}
-
 impl CheckedByCommand {
     /// Reads the tasks and starts the command.
     pub fn new(config: &CommandConfig) -> Result<Self, EnvError> {
@@ -84,25 +77,40 @@ impl CheckedByCommand {
         let timeout = Duration::try_from_secs_f64(config.timeout_seconds)
             .map_err(|_| wrong(format!("timeout_seconds = {} is no time span", config.timeout_seconds)))?;
         let mut ids = HashSet::new();
-        let train = read(&config.train, "train", config, &mut ids)?;
-        let held_out = read(&config.held_out, "held-out", config, &mut ids)?;
+        let train = read(&config.train, "train", config, &mut ids, &HashSet::new())?;
+        let seen = train.iter().map(question).collect();
+        let held_out = read(&config.held_out, "held-out", config, &mut ids, &seen)?;
         let checker = Checker::start(&config.check).map_err(wrong)?;
         let tools = vec![ToolSpec::python()];
         Ok(Self { tools, train, held_out, checker: Mutex::new(checker), timeout })
     }
 }
 
+/// The question of a task.
+fn question(task: &Task) -> &str {
+    &task.messages.last().expect("a task has a question").content
+}
+
+/// The tasks of a file, none of whose questions may be in `taken`.
 fn read(
     path: &Path,
     split: &str,
     config: &CommandConfig,
     ids: &mut HashSet<String>,
+    taken: &HashSet<&str>,
 ) -> Result<Vec<Task>, EnvError> {
     let records = records::read::<Record>(path)?.into_iter();
     let task = |(line, record): (usize, Record)| {
         let id = record.id.unwrap_or_else(|| format!("command/{split}/{line}"));
         if record.question.trim().is_empty() {
             return Err(records::line_error(path, line, "the question is empty"));
+        }
+        if taken.contains(record.question.as_str()) {
+            let message = format!(
+                "the question {:?} is in env.command.train as well; hint: give a file that training never sees",
+                record.question
+            );
+            return Err(records::line_error(path, line, message));
         }
         if !ids.insert(id.clone()) {
             return Err(records::line_error(
@@ -118,60 +126,6 @@ fn read(
         Ok(Task { id, level: record.level, messages, answer: record.answer })
     };
     records.map(task).collect()
-}
-
-impl Checker {
-    fn start(command: &[String]) -> Result<Self, String> {
-        let (program, arguments) =
-            command.split_first().ok_or("check = [] names no command; hint: [\"python3\", \"check.py\"]")?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("check = {command:?} doesn't start: {error}"))?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("it is piped"));
-        let (send, lines) = channel();
-        // Ends with the command's stdout, or when nobody listens any more.
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                if send.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self { child, stdin, lines })
-    }
-
-    /// Sends a question and waits for its answer.
-    fn ask(&mut self, question: &str, timeout: Duration) -> Result<bool, String> {
-        #[derive(Deserialize)]
-        struct Reply {
-            correct: bool,
-        }
-        let stdin = self.stdin.as_mut().ok_or("the checker was given up after an earlier failure")?;
-        let sent = writeln!(stdin, "{question}").and_then(|()| stdin.flush());
-        sent.map_err(|error| format!("the checker doesn't read: {error}"))?;
-        let line = match self.lines.recv_timeout(timeout) {
-            Ok(line) => line.map_err(|error| format!("the checker can't be read: {error}"))?,
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("the checker said nothing for {} s", timeout.as_secs_f64()));
-            }
-            Err(RecvTimeoutError::Disconnected) => return Err("the checker has ended".into()),
-        };
-        let reply: Reply = serde_json::from_str(&line)
-            .map_err(|_| format!("the checker said {line:?}, which isn't {{\"correct\": true}} or false"))?;
-        Ok(reply.correct)
-    }
-}
-
-impl Drop for Checker {
-    fn drop(&mut self) {
-        // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters here.
-        drop(self.stdin.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Env for CheckedByCommand {
@@ -201,13 +155,10 @@ impl Env for CheckedByCommand {
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        let question = &task.messages.last().expect("a task has a question").content;
-        let line = json!({"task": task.id, "question": question, "answer": task.answer, "given": answer})
-            .to_string();
+        let line =
+            json!({"task": task.id, "question": question(task), "answer": task.answer, "given": answer});
         let mut checker = self.checker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        checker.ask(&line, self.timeout).map_err(|message| {
-            // A late reply would be taken for the next one's.
-            checker.stdin = None;
+        checker.ask(&line.to_string(), self.timeout).map_err(|message| {
             let hint =
                 "try the command by hand: a line of JSON in, {\"correct\": true} out, and stdout flushed";
             EnvError::Judge { env: "command", task: task.id.clone(), message, hint }
@@ -271,6 +222,10 @@ mod tests {
             (
                 "{\"id\": \"a\", \"question\": \"x\"}\n{\"id\": \"a\", \"question\": \"y\"}",
                 "train.jsonl:2: the id \"a\" is taken",
+            ),
+            (
+                "{\"question\": \"held out\", \"answer\": \"x\"}",
+                "held_out.jsonl:1: the question \"held out\" is in env.command.train as well",
             ),
             ("{\"question\": \"x\", \"anwser\": \"y\"}", "train.jsonl:1: unknown field `anwser`"),
         ] {

@@ -1,6 +1,7 @@
 //! Choosing an environment in a run file: `[env.arithmetic]`.
 
 use serde::{Deserialize, Serialize};
+use turnwise_tools::executor::ExecutorConfig;
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
 use crate::command::{CheckedByCommand, CommandConfig};
@@ -34,18 +35,33 @@ pub enum EnvConfig {
     Flaky(FlakyConfig),
 }
 
+const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpreter can't run\n  \
+                          hint: leave out rollout.executor.monty, or choose another environment";
+
 impl EnvConfig {
-    /// Opens the environment.
-    pub fn open(&self) -> Result<Box<dyn Env>, EnvError> {
+    /// Opens the environment. What runs the calls also runs what judges programs.
+    ///
+    /// # Errors
+    /// If data can't be read, settings make no sense, the sandbox doesn't start, or the tool is a Python program that
+    /// the executor can't run.
+    pub fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        let python = |env| match executor {
+            ExecutorConfig::Python(config) => Ok(config),
+            // It has neither `ast` nor `exec`.
+            ExecutorConfig::Monty(_) => Err(EnvError::Config { env, message: NO_CPYTHON.into() }),
+        };
         Ok(match self {
-            Self::Arithmetic(config) => Box::new(Arithmetic::new(config.clone())?),
+            Self::Arithmetic(config) => {
+                python("arithmetic")?;
+                Box::new(Arithmetic::new(config.clone())?)
+            }
             Self::Qa(config) => Box::new(Qa::new(config)?),
             Self::Lookup(config) => Box::new(Lookup::new(config.clone())?),
             Self::StrategyQa(config) => Box::new(StrategyQa::new(config)?),
-            Self::Programs(config) => Box::new(Programs::new(config.clone())?),
-            Self::HumanEval(config) => Box::new(HumanEval::new(config)?),
+            Self::Programs(config) => Box::new(Programs::new(config.clone(), python("programs")?)?),
+            Self::HumanEval(config) => Box::new(HumanEval::new(config, python("human_eval")?)?),
             Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
-            Self::Flaky(config) => Box::new(Flaky::new(config)?),
+            Self::Flaky(config) => Box::new(Flaky::new(config, executor)?),
         })
     }
 }
@@ -92,13 +108,45 @@ mod tests {
         config.train = root.join(config.train);
         config.held_out = root.join(config.held_out);
         config.check[1] = root.join(&config.check[1]).display().to_string();
-        let env = EnvConfig::Command(config).open().unwrap();
+        let env = EnvConfig::Command(config).open(&ExecutorConfig::default()).unwrap();
         let task = &env.held_out()[0];
         for (said, right) in
             [("Answer: dusty", true), ("Answer: study", false), ("Answer: dust", false), ("?", false)]
         {
             assert_eq!(env.is_correct(task, &env.answer(said).unwrap()).unwrap(), right, "{said}");
         }
+    }
+
+    #[test]
+    fn the_executor_of_the_calls_judges_programs() {
+        let open = |env: &str, executor: &str| {
+            let env: EnvConfig = toml::from_str(env).unwrap();
+            env.open(&toml::from_str(executor).unwrap()).err().map(|error| error.to_string())
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = |id: u32| {
+            let path = folder.path().join(id.to_string());
+            let record =
+                "'prompt': '', 'entry_point': 'f', 'test': 'def check(candidate): pass'".replace('\'', "\"");
+            std::fs::write(&path, format!("{{\"task_id\": \"{id}\", {record}}}")).unwrap();
+            path.display().to_string()
+        };
+        let (arithmetic, lookup) = ("[arithmetic]\ntrain_tasks = 1", "[lookup]\ntrain_tasks = 1");
+        let programs = "[programs]\ntrain_tasks = 1\nheld_out_tasks = 1";
+        let human_eval = format!("[human_eval]\ntrain = {:?}\nheld_out = {:?}", file(0), file(1));
+        let flaky = format!("[flaky.env{}", &programs.replacen('[', ".", 1));
+        let elsewhere = "[python]\ninterpreter = \"/no/such/python\"";
+        for env in [programs, &human_eval, &flaky] {
+            assert_eq!(open(env, "[python]\nisolation = \"none\""), None, "{env}");
+            let error = open(env, elsewhere).expect("it judges with the interpreter");
+            assert!(error.contains("/no/such/python"), "{error}");
+        }
+        for env in [arithmetic, programs, &human_eval, &flaky] {
+            let error = open(env, "[monty]").expect("it needs CPython");
+            assert!(error.contains("the embedded interpreter can't run\n  hint: "), "{error}");
+        }
+        assert_eq!(open(lookup, "[monty]"), None);
+        assert_eq!(open(lookup, elsewhere), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use turnwise_tools::ToolSpec;
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trajectory::{OutputStatus, Trajectory};
 
 use crate::config::EnvConfig;
@@ -39,7 +40,7 @@ pub struct Flaky {
 
 impl Flaky {
     /// Opens the inner environment.
-    pub fn new(config: &FlakyConfig) -> Result<Self, EnvError> {
+    pub fn new(config: &FlakyConfig, executor: &ExecutorConfig) -> Result<Self, EnvError> {
         let FlakyConfig { timeouts, errors, .. } = *config;
         let share = |x: f64| (0.0..=1.0).contains(&x);
         if !(share(timeouts) && share(errors) && share(timeouts + errors)) {
@@ -48,7 +49,7 @@ impl Flaky {
             );
             return Err(EnvError::Config { env: "flaky", message });
         }
-        Ok(Self { config: config.clone(), inner: config.env.open()? })
+        Ok(Self { config: config.clone(), inner: config.env.open(executor)? })
     }
 }
 
@@ -113,7 +114,8 @@ mod tests {
 
     fn open(timeouts: f64, errors: f64, seed: u64) -> Result<Flaky, EnvError> {
         let inner = ArithmeticConfig { train_tasks: 50, held_out_tasks: 1, ..Default::default() };
-        Flaky::new(&FlakyConfig { timeouts, errors, seed, env: Box::new(EnvConfig::Arithmetic(inner)) })
+        let config = FlakyConfig { timeouts, errors, seed, env: Box::new(EnvConfig::Arithmetic(inner)) };
+        Flaky::new(&config, &ExecutorConfig::default())
     }
 
     /// Fates of the calls of 50 tasks, 4 samples and 5 turns.

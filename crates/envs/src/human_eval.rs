@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_tools::ToolSpec;
+use turnwise_tools::executor::PythonConfig;
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError, Request, Response, Task};
@@ -44,10 +45,10 @@ pub struct HumanEval {
 }
 
 impl HumanEval {
-    /// Reads the problems and starts the sandbox that judges programs.
-    pub fn new(config: &HumanEvalConfig) -> Result<Self, EnvError> {
+    /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
+    pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let mut env = Self {
-            judge: Judge::open("human_eval")?,
+            judge: Judge::open("human_eval", python)?,
             tools: vec![ToolSpec::python()],
             train: Vec::new(),
             held_out: Vec::new(),
@@ -188,7 +189,7 @@ mod tests {
             HumanEvalConfig { train: folder.path().join("a.jsonl"), held_out: folder.path().join("b.jsonl") };
         std::fs::write(&config.train, train).unwrap();
         std::fs::write(&config.held_out, held_out).unwrap();
-        HumanEval::new(&config)
+        HumanEval::new(&config, &PythonConfig::default())
     }
 
     const RIGHT: &str = "def up(x):\n    return math.ceil(half(x))";

@@ -47,9 +47,18 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// Starts the sandbox. Results have room: a list of a thousand numbers is a good answer.
-    pub(crate) fn open(env: &'static str) -> Result<Self, EnvError> {
-        let config = PythonConfig { output_bytes: 1 << 20, ..PythonConfig::default() };
+    /// Starts the sandbox: that of the calls, so that a program is judged by the interpreter that it was tried with.
+    /// Limits are never below the defaults, because tests run under them, too. Results have room: a list of a thousand
+    /// numbers is a good answer.
+    pub(crate) fn open(env: &'static str, python: &PythonConfig) -> Result<Self, EnvError> {
+        let least = PythonConfig::default();
+        let config = PythonConfig {
+            cpu_seconds: python.cpu_seconds.max(least.cpu_seconds),
+            wall_seconds: python.wall_seconds.max(least.wall_seconds),
+            memory_mib: python.memory_mib.max(least.memory_mib),
+            output_bytes: python.output_bytes.max(1 << 20),
+            ..python.clone()
+        };
         let executor = ExecutorConfig::Python(config).build()?;
         Ok(Self { env, executor: Remembering::new(executor, MEMORY) })
     }
@@ -136,7 +145,7 @@ mod tests {
 
     #[test]
     fn right_programs_pass_and_wrong_ones_dont() {
-        let judge = Judge::open("test").unwrap();
+        let judge = Judge::open("test", &PythonConfig::default()).unwrap();
         for (code, passes) in [
             ("def f(x): return x + x", true),
             ("f = lambda x: 2 * x", true),
@@ -158,7 +167,7 @@ mod tests {
 
     #[test]
     fn hidden_tests_can_be_neither_read_nor_tampered_with() {
-        let judge = Judge::open("test").unwrap();
+        let judge = Judge::open("test", &PythonConfig::default()).unwrap();
         let always_equal = "class A(int):\n    def __eq__(self, other): return True\n    __hash__ = None\n    \
                             def __repr__(self): return 'A()'\ndef f(x): return A()";
         let search = "import gc, sys\ndef f(x):\n    frame = sys._getframe()\n    while frame:\n        for v in \
@@ -186,12 +195,27 @@ mod tests {
 
     #[test]
     fn tests_that_dont_run_are_our_fault_not_the_programs() {
-        let judge = Judge::open("test").unwrap();
+        let judge = Judge::open("test", &PythonConfig::default()).unwrap();
         for tests in
             ["def check(candidate:", "x = 1", "def check(candidate):\n    assert candidate(object())"]
         {
             let error = judge.passes("t", "def f(x): return 1", &exam(tests)).unwrap_err().to_string();
             assert!(error.starts_with("env.test: judging task t: its tests don't run: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_sandbox_is_that_of_the_calls_with_limits_that_suffice() {
+        let tight =
+            PythonConfig { cpu_seconds: 0.01, memory_mib: 1, output_bytes: 1, ..PythonConfig::default() };
+        let judge = Judge::open("test", &tight).unwrap();
+        let big = exam("def check(candidate):\n    assert candidate(9000) == list(range(9000))");
+        let slow = "def f(x):\n    sum(range(2 * 10 ** 6))\n    return list(range(x))";
+        assert!(judge.passes("t", slow, &big).unwrap());
+        let warm = PythonConfig { imports: vec!["no_such_module".into()], ..PythonConfig::default() };
+        for python in [PythonConfig { interpreter: Some("/no/such/python".into()), ..tight }, warm] {
+            let error = Judge::open("test", &python).err().expect("no such sandbox").to_string();
+            assert!(error.contains("no/such/python") || error.contains("no_such_module"), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_tools::ToolSpec;
+use turnwise_tools::executor::PythonConfig;
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
 
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
@@ -78,7 +79,7 @@ pub struct Programs {
 
 impl Programs {
     /// Draws the tasks and starts the sandbox that judges programs.
-    pub fn new(config: ProgramsConfig) -> Result<Self, EnvError> {
+    pub fn new(config: ProgramsConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "programs", message };
         if config.levels.is_empty() || config.levels.iter().any(|level| !(1..=8).contains(level)) {
             return Err(wrong(format!("levels = {:?}: give numbers of steps from 1 to 8", config.levels)));
@@ -92,7 +93,7 @@ impl Programs {
             return Err(wrong("train_tasks = 0 leaves nothing to train on".into()));
         }
         let mut env = Self {
-            judge: Judge::open("programs")?,
+            judge: Judge::open("programs", python)?,
             tools: vec![ToolSpec::python()],
             train: Vec::new(),
             held_out: Vec::new(),
@@ -260,7 +261,7 @@ mod tests {
 
     fn env(mistakes: f64) -> Programs {
         let config = ProgramsConfig { train_tasks: 60, held_out_tasks: 60, mistakes, ..Default::default() };
-        Programs::new(config).unwrap()
+        Programs::new(config, &PythonConfig::default()).unwrap()
     }
 
     #[test]
@@ -326,7 +327,7 @@ mod tests {
             ProgramsConfig { unknown: 1.5, ..Default::default() },
             ProgramsConfig { train_tasks: 0, ..Default::default() },
         ] {
-            assert!(Programs::new(config).is_err());
+            assert!(Programs::new(config, &PythonConfig::default()).is_err());
         }
     }
 }

@@ -115,7 +115,7 @@ pub fn cold_start(
 const TOKENIZER_TEXTS: u64 = 2000;
 
 fn scratch_tokenizer(config: &SftConfig, vocab_size: usize) -> Result<Tokenizer, TrainError> {
-    let (env, format) = (config.env.open()?, config.rollout.format.build());
+    let (env, format) = (config.env.open(&config.rollout.executor)?, config.rollout.format.build());
     let texts: Vec<String> = (0..TOKENIZER_TEXTS)
         .filter_map(|index| env.demonstration(index))
         .flat_map(|demonstration| {

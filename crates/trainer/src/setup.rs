@@ -40,7 +40,7 @@ impl Setup {
         tokenizer: Tokenizer,
         context: usize,
     ) -> Result<Self, TrainError> {
-        let (opened, format) = (env.open()?, rollout.format.build());
+        let (opened, format) = (env.open(&rollout.executor)?, rollout.format.build());
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer, calls)?;
         Self::assemble(opened, rollout, chat, context)
@@ -53,7 +53,7 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
-        Self::assemble(env.open()?, rollout, chat, context)
+        Self::assemble(env.open(&rollout.executor)?, rollout, chat, context)
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.

@@ -1,0 +1,194 @@
+//! The running command: a question in, a verdict out, one after the other.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// What happened to the command.
+enum Event {
+    /// It wrote a line, and more came with it or not.
+    Said(String, bool),
+    /// Its stdout ended.
+    Ended,
+    /// Its stdin is closed.
+    Deaf(std::io::Error),
+    /// Its stdout can't be read as text.
+    Mute(std::io::Error),
+}
+
+/// A command that checks answers. Threads of their own read and write, so that no command can make one wait for longer
+/// than it may; they end with the command.
+pub(super) struct Checker {
+    child: Child,
+    /// Lines for its stdin; none once it was given up.
+    questions: Option<Sender<String>>,
+    events: Receiver<Event>,
+}
+
+impl Checker {
+    pub(super) fn start(command: &[String]) -> Result<Self, String> {
+        let (program, arguments) =
+            command.split_first().ok_or("check = [] names no command; hint: [\"python3\", \"check.py\"]")?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("check = {command:?} doesn't start: {error}"))?;
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("it is piped");
+        let (questions, asked) = channel();
+        let (tell, events) = channel();
+        let tell_too = tell.clone();
+        thread::spawn(move || write(stdin, &asked, &tell_too));
+        thread::spawn(move || read(stdout, &tell));
+        Ok(Self { child, questions: Some(questions), events })
+    }
+
+    /// Sends a question and waits for its verdict, both within the time. After an error nothing is asked any more: a late
+    /// verdict would be taken for the next question's.
+    pub(super) fn ask(&mut self, question: &str, timeout: Duration) -> Result<bool, String> {
+        let verdict = self.try_ask(question, timeout);
+        if verdict.is_err() {
+            self.questions = None;
+        }
+        verdict
+    }
+
+    fn try_ask(&mut self, question: &str, timeout: Duration) -> Result<bool, String> {
+        #[derive(Deserialize)]
+        struct Reply {
+            correct: bool,
+        }
+        let questions = self.questions.as_ref().ok_or("the checker was given up after an earlier failure")?;
+        if let Ok(event) = self.events.try_recv() {
+            return Err(unasked(&event));
+        }
+        // Fails only if the thread has ended, which tells why.
+        let _ = questions.send(format!("{question}\n"));
+        let (line, more) = match self.events.recv_timeout(timeout) {
+            Ok(Event::Said(line, more)) => (line, more),
+            Ok(event) => return Err(unasked(&event)),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("the checker said nothing for {} s", timeout.as_secs_f64()));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err("the checker has ended".into()),
+        };
+        let reply: Reply = serde_json::from_str(&line)
+            .map_err(|_| format!("the checker said {line:?}, which isn't {{\"correct\": true}} or false"))?;
+        if more {
+            return Err(format!("the checker said more than {line:?} to one question"));
+        }
+        Ok(reply.correct)
+    }
+}
+
+/// Why an event is no verdict.
+fn unasked(event: &Event) -> String {
+    match event {
+        Event::Said(line, _) => format!("the checker said {line:?} without being asked"),
+        Event::Ended => "the checker has ended".into(),
+        Event::Deaf(error) => format!("the checker doesn't read: {error}"),
+        Event::Mute(error) => format!("the checker can't be read: {error}"),
+    }
+}
+
+/// Writes questions until there are no more; then the command's stdin ends.
+fn write(mut stdin: ChildStdin, questions: &Receiver<String>, tell: &Sender<Event>) {
+    for question in questions {
+        if let Err(error) = stdin.write_all(question.as_bytes()) {
+            // Nobody may listen any more.
+            let _ = tell.send(Event::Deaf(error));
+            return;
+        }
+    }
+}
+
+/// Tells of every line until stdout ends or nobody listens any more.
+fn read(stdout: ChildStdout, tell: &Sender<Event>) {
+    let mut stdout = BufReader::new(stdout);
+    loop {
+        let mut line = String::new();
+        let event = match stdout.read_line(&mut line) {
+            Ok(0) => Event::Ended,
+            Ok(_) => {
+                Event::Said(line.trim_end_matches(['\n', '\r']).to_string(), !stdout.buffer().is_empty())
+            }
+            Err(error) => Event::Mute(error),
+        };
+        let last = !matches!(event, Event::Said(..));
+        if tell.send(event).is_err() || last {
+            return;
+        }
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters here.
+        drop(self.questions.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn python(script: &str) -> Checker {
+        Checker::start(&["python3", "-u", "-c", script].map(String::from)).unwrap()
+    }
+
+    /// Asks until something is wrong.
+    fn failure(checker: &mut Checker, question: &str) -> String {
+        let failed = (0..3).find_map(|_| {
+            let answered = checker.ask(question, SECOND * 5).err();
+            // Time for a line that nobody asked for.
+            thread::sleep(SECOND / 2);
+            answered
+        });
+        failed.expect("it fails")
+    }
+
+    #[test]
+    fn a_verdict_that_nobody_asked_for_answers_no_question() {
+        let yes = "print('{\"correct\": true}')\n";
+        for (script, expect) in [
+            (
+                "input()\nprint('{\"correct\": false}\\n{\"correct\": true}')\ninput()".to_string(),
+                "the checker said more than",
+            ),
+            (format!("input()\n{yes}import time; time.sleep(0.1)\n{yes}input()"), "without being asked"),
+            (
+                format!("input()\n{yes}import os; os.close(0); time = __import__('time'); time.sleep(60)"),
+                "doesn't read: ",
+            ),
+            (format!("input()\n{yes}"), "the checker has ended"),
+        ] {
+            let error = failure(&mut python(&script), "{}");
+            assert!(error.contains(expect), "{script}: {error}");
+        }
+        let mut early = python(&format!("{yes}input()"));
+        thread::sleep(SECOND);
+        assert!(early.ask("{}", SECOND).unwrap_err().contains("without being asked"));
+    }
+
+    /// A pipe holds some 64 KiB; what doesn't fit waits for the command to read.
+    #[test]
+    fn a_command_that_reads_nothing_is_given_up_in_time() {
+        let start = std::time::Instant::now();
+        let mut checker = python("import time; time.sleep(60)");
+        let error = checker.ask(&"x".repeat(1 << 20), SECOND).unwrap_err();
+        assert_eq!(error, "the checker said nothing for 1 s");
+        assert!(checker.ask("{}", SECOND).unwrap_err().contains("given up"));
+        drop(checker);
+        assert!(start.elapsed() < SECOND * 20);
+    }
+}
