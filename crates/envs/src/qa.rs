@@ -238,6 +238,7 @@ mod tests {
                      {\"Body\": \"B\",\n   \"Question\": \"Two?\", \"Answer\": 2}\n]";
         let (_dir, mut config) = files(array, HELD_OUT);
         let env = Qa::new(&config).unwrap();
+        assert_eq!(env.train()[0].messages[0].content, "One?");
         let read: Vec<_> = env.train().iter().map(|task| (task.id.as_str(), task.answer.as_str())).collect();
         assert_eq!(read, [("qa/train/3", "1000"), ("qa/train/4", "2")]);
         config.limit = Some(1);
@@ -257,7 +258,7 @@ mod tests {
             ),
             (r#"{"Body": "B.", "Question": "Q?"}"#, ":1: missing field `Answer`"),
             (r#"{"Question": "Q?", "Answer": 1}"#, ":1: missing field `Body`"),
-            (r#"{"Body": " ", "Question": "", "Answer": 1}"#, ":1: the question is empty"),
+            (r#"{"Body": "B.", "Question": " ", "Answer": 1}"#, ":1: the question is empty"),
             (
                 "[{\"Body\": \"B\", \"Question\": \"Q\", \"Answer\": 1},\n{\"Body\": 2}]",
                 ":2: invalid type: integer `2`",

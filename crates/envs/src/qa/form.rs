@@ -56,7 +56,9 @@ fn svamp(text: &str) -> Result<(String, String), String> {
         typed(text, "{\"Body\": \"…\", \"Question\": \"…\", \"Answer\": 42.0}")?;
     let answer = answer.as_str().map_or_else(|| answer.to_string(), str::to_string);
     let answer = exact(&answer, "write \"Answer\": 42 or 0.5")?;
-    Ok((format!("{} {}", body.trim(), question.trim()), answer))
+    // A text without its question asks nothing.
+    let told = if question.trim().is_empty() { "" } else { body.trim() };
+    Ok((format!("{told} {}", question.trim()).trim().to_string(), answer))
 }
 
 /// A record in a form, or what is wrong with it.
