@@ -1,6 +1,6 @@
 //! Log-probabilities of a batch of trajectories, their gradients as a training step makes them, and the optimizer.
 
-use burn::module::AutodiffModule;
+use burn::module::Module;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use turnwise_benches::{Sequence, row, shapes::tiny_model};
 use turnwise_model::{Question, TokenBatch, TokenLogprobs, Transformer, gradients, token_logprobs};

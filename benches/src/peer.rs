@@ -76,7 +76,7 @@ mod tests {
         let mut peer = Peer::start(
             "sh",
             &["-c", "read a; echo '{\"wall\":1,\"cpu\":2}'; read a; echo '\"no\"'; read a; exit 3"],
-            Duration::from_secs(60),
+            Duration::from_mins(1),
         )
         .unwrap();
         assert_eq!(peer.cost("train"), Ok(Cost { wall: 1.0, cpu: 2.0 }));

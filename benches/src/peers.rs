@@ -10,7 +10,7 @@ use turnwise_benches::peer::Peer;
 use turnwise_benches::workload::Work;
 
 /// What a single piece of work may take.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// What is measured for each size.
 const WORK: [(&str, &[&str]); 2] = [

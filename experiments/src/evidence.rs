@@ -23,7 +23,8 @@ struct Page {
 
 impl Page {
     fn head(&mut self, title: &str) {
-        self.text += &format!("\n## {title}\n\n");
+        self.text += "\n## ";
+        self.add(title);
     }
 
     fn add(&mut self, text: &str) {

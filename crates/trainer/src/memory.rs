@@ -158,12 +158,14 @@ pub(crate) fn check(
     };
     let (certain, total) = (size(estimate.certain()), size(estimate.total()));
     if estimate.certain() > left {
+        let hint = match &config.optimizer.lora {
+            Some(_) => "\n  hint: take a smaller model",
+            None => "\n  hint: take a smaller model, or train an adapter (optimizer.lora)",
+        };
         return Err(TrainError::Input(format!(
-            "{}: training needs at least {certain} of memory, {} are left ({estimate})\n  \
-             hint: take a smaller model{}",
+            "{}: training needs at least {certain} of memory, {} are left ({estimate}){hint}",
             config.model.display(),
-            size(left),
-            if config.optimizer.lora.is_some() { "" } else { ", or train an adapter (optimizer.lora)" }
+            size(left)
         )));
     }
     if estimate.total() > left {

@@ -30,13 +30,7 @@ pub(super) fn forest(title: &str, found: &[Difference]) -> String {
     for at in -ticks..=ticks {
         let points = f64::from(at) * tick;
         let colour = if at == 0 { "#444" } else { "#ddd" };
-        let sign = if at > 0 {
-            "+"
-        } else if at < 0 {
-            "−"
-        } else {
-            ""
-        };
+        let sign = ["−", "", "+"][(at.signum() + 1) as usize];
         write!(
             out,
             "<path d=\"M{:.1} {:.1}V{bottom:.1}\" stroke=\"{colour}\"/>\n\
