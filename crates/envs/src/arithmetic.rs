@@ -13,6 +13,7 @@ use crate::answer::integer_after_mark;
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::expression::{Expression, Operator};
 use crate::seed::stream;
+use crate::stated::stated;
 use crate::story::story;
 
 /// Settings of the arithmetic environment.
@@ -170,7 +171,7 @@ impl Env for Arithmetic {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        integer_after_mark(text.rsplit_once("Answer:")?.1).map(|n| n.to_string())
+        integer_after_mark(stated(text)?).map(|n| n.to_string())
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {

@@ -13,6 +13,7 @@ use turnwise_trajectory::{Message, Role, Trajectory};
 use crate::env::{Env, EnvError, Request, Response, Task};
 use crate::judge::{Exam, Judge, examples_program, last_code};
 use crate::records;
+use crate::stated::stated;
 
 /// Settings of the HumanEval environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,9 +138,7 @@ impl Env for HumanEval {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        text.rsplit_once("Answer:")
-            .map(|(_, after)| after.trim().to_string())
-            .filter(|after| !after.is_empty())
+        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {

@@ -16,6 +16,7 @@ mod qa;
 mod records;
 mod reward;
 mod seed;
+mod stated;
 mod story;
 mod strategy_qa;
 

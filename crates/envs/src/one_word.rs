@@ -1,9 +1,10 @@
 //! Answers of one word: a name, or yes or no.
 
+use crate::stated::stated;
+
 /// The only word after the last `Answer:`, in lower case. More than one word, or a number, is no answer.
 pub(crate) fn one_word(text: &str) -> Option<String> {
-    let answer =
-        text.rsplit_once("Answer:")?.1.trim().trim_start_matches("**").trim_end_matches(['*', '.']).trim();
+    let answer = stated(text)?.trim().trim_start_matches("**").trim_end_matches(['*', '.']).trim();
     (!answer.is_empty() && answer.chars().all(char::is_alphabetic)).then(|| answer.to_lowercase())
 }
 
@@ -18,6 +19,7 @@ mod tests {
             ("Answer: No. Answer: yes.", Some("yes")),
             ("**Answer:** Yes", Some("yes")),
             ("**Answer: No.**", Some("no")),
+            ("**Answer**: no", Some("no")),
             ("Answer: yes or no", None),
             ("Answer: not Ann", None),
             ("Answer: yes\nno", None),

@@ -16,6 +16,7 @@ use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
 use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 use crate::judge::{Exam, Judge, examples_program, last_code};
 use crate::seed::stream;
+use crate::stated::stated;
 use pipeline::Pipeline;
 
 /// Settings of the program synthesis environment.
@@ -218,9 +219,7 @@ impl Env for Programs {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        text.rsplit_once("Answer:")
-            .map(|(_, after)| after.trim().to_string())
-            .filter(|after| !after.is_empty())
+        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {

@@ -18,6 +18,7 @@ use turnwise_trajectory::{Message, Role};
 use crate::answer::{after_mark, parse};
 use crate::env::{Env, EnvError, Request, Response, Task};
 use crate::records;
+use crate::stated::stated_at;
 use form::{pair, short};
 
 /// Settings of the question/answer environment.
@@ -153,7 +154,7 @@ impl Env for Qa {
     /// comes last; in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
-        let (in_box, marked) = (after("\\boxed{"), after("Answer:").max(after(MARK)));
+        let (in_box, marked) = (after("\\boxed{"), stated_at(text).max(after(MARK)));
         let answer =
             if in_box > marked { parse(boxed(&text[in_box?..])?) } else { after_mark(&text[marked?..]) };
         answer.map(|answer| answer.to_string())
@@ -344,6 +345,7 @@ mod tests {
             ("**Answer:** 42", Some("42")),
             ("Answer: **42**", Some("42")),
             ("**Answer: 42**", Some("42")),
+            ("**Answer**: 42", Some("42")),
             ("**Answer: $1,234.**", Some("1234 dollar")),
             ("**Answer:** **42 apples**.", Some("42 apple")),
             ("**Answer:** \\boxed{42}", Some("42")),

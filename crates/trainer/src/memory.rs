@@ -86,22 +86,25 @@ impl Estimate {
         let length = rollout.max_tokens.min(model.max_position) as u64;
         let trajectories = (rollout.groups * rollout.samples) as u64;
         let step = (trajectories * length).div_ceil(optimizer.minibatches.max(1) as u64);
-        let at_once = step.min(workers as u64 * (optimizer.micro_batch_tokens as u64).max(length));
+        let micro_batch = (optimizer.micro_batch_tokens as u64).max(length);
+        // Workers that get no micro-batch hold nothing.
+        let workers = (workers as u64).min(step.div_ceil(micro_batch)).max(1);
+        let at_once = step.min(workers * micro_batch);
         let fused = is_fused(device, half);
         let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
         let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
         let kept_blocks = if recompute { 1 } else { layers };
         let vocabulary = model.vocab_size as u64;
-        let logit_rows = at_once.min(workers as u64 * chunk_rows(model.vocab_size) as u64);
+        let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
         Self {
             weights: all * (F32 + if half { element } else { 0 }),
             copy: if is_fused(device, half) { all * F32 } else { 0 },
             reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
-            gradients: workers as u64 * trained * F32,
+            gradients: workers * trained * F32,
             moments: 2 * trained * F32,
             kv_cache: (trajectories * length * bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
-            logits: 3 * logit_rows * vocabulary * F32 + workers as u64 * vocabulary * hidden * F32,
+            logits: 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32,
             activations: at_once * (kept_blocks * values + layers * hidden) * element,
         }
     }
@@ -280,6 +283,9 @@ mod tests {
         };
         let base = estimate(&[]);
         assert_eq!((base.gradients, base.moments), (2 * base.weights, 2 * base.weights));
+        // 128 trajectories of 320 tokens keep forty workers busy, not more.
+        let many = Estimate::of(&load(Some(&file), &[], &[]).unwrap(), &model, 1000, &device);
+        assert_eq!(many.gradients, 40 * base.weights);
         assert_eq!(base.reference, 0);
         // 128 trajectories of 320 tokens, 3 layers, keys and values of one head of 32, in f32.
         assert_eq!(base.kv_cache, 128 * 320 * 3 * 2 * 32 * 4);
