@@ -23,13 +23,15 @@ struct Page {
 
 impl Page {
     fn head(&mut self, title: &str) {
-        self.text += "\n## ";
+        self.text += "## ";
         self.add(title);
     }
 
     fn add(&mut self, text: &str) {
-        self.text += text.trim_end();
-        self.text += "\n\n";
+        if !text.is_empty() {
+            self.text += text.trim_end();
+            self.text += "\n\n";
+        }
     }
 
     fn figure(&mut self, name: &str, alternative: &str, svg: String) {
