@@ -20,7 +20,7 @@ pub(crate) struct Record {
     pub(crate) seed: u64,
     /// Learning rate; 0 for a cold start.
     pub(crate) rate: f64,
-    /// The commit of the binary that trained.
+    /// The commit of the directory that the driver ran in.
     pub(crate) commit: String,
     pub(crate) held_out: HeldOut,
     /// Metrics of the rollouts by update; empty for a cold start. Records of the first seeds of `main`, and older ones, lack `dropped` and what
