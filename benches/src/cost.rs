@@ -1,7 +1,7 @@
 //! What work costs: wall time, processor time of all threads, and memory at its fullest.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +14,16 @@ pub struct Cost {
     pub cpu: f64,
 }
 
-/// Seconds of processor time so far; 0 where the system doesn't tell.
-fn processor_time() -> f64 {
-    turnwise_trainer::processor_time().map_or(0.0, |time| time.as_secs_f64())
+/// Processor time so far; 0 where the system doesn't tell.
+fn processor_time() -> Duration {
+    turnwise_trainer::processor_time().unwrap_or_default()
 }
 
 /// What `work` cost.
 pub fn cost(work: impl FnOnce()) -> Cost {
     let (started, before) = (Instant::now(), processor_time());
     work();
-    Cost { wall: started.elapsed().as_secs_f64(), cpu: processor_time() - before }
+    Cost { wall: started.elapsed().as_secs_f64(), cpu: (processor_time() - before).as_secs_f64() }
 }
 
 /// The most memory that this process has held, in bytes; 0 where the system doesn't tell.
@@ -51,8 +51,9 @@ mod tests {
     fn work_costs_time_and_memory() {
         let started = Instant::now();
         let spent = cost(|| {
-            let before = processor_time();
-            while processor_time() < before + 0.02 {
+            // A whole number of the clock's ticks, so that the sum is exact.
+            let enough = processor_time() + Duration::from_millis(20);
+            while processor_time() < enough {
                 assert!(started.elapsed().as_secs() < 60, "the processor's clock stands still");
             }
         });

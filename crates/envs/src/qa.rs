@@ -347,7 +347,7 @@ mod tests {
             ("**Answer: 42**", Some("42")),
             ("**Answer**: 42", Some("42")),
             ("**Answer: $1,234.**", Some("1234 dollar")),
-            ("**Answer:** **42 apples**.", Some("42 apple")),
+            ("**Answer:** **42 apples**.", Some("42 apples")),
             ("**Answer:** \\boxed{42}", Some("42")),
             ("#### **50%**", Some("50%")),
             ("Answer: 4**2", None),

@@ -1,5 +1,6 @@
-//! Units that may follow a number. The list is closed: a word that isn't on it may change the number (`5 tens`,
-//! `5 fewer`), and no list of such words is ever complete.
+//! Units that may follow a number: measures of a closed list, and counted things, whose plurals are told from other words
+//! by their form. An adjective or a verb may change the number (`5 fewer`), and no list of such words is ever complete; of
+//! plurals that do (`5 tens`) there are few.
 
 /// The name of percentages.
 pub(super) const PERCENT: &str = "%";
@@ -56,30 +57,17 @@ kilowatt
 volt
 unit";
 
-/// Things that are counted. What names a number of things (a pair, a dozen) or a coin is none.
-const THINGS: &str = "\
-animal apple baby bag ball balloon banana bar basket battery bead bean bed bee bird block boat book bottle bowl box \
-boy bracelet branch bread brick brother bucket building bus button cake calf can candle candy car card carrot cat \
-chair chicken child chocolate class classroom coin computer cookie cow crayon crate customer desk dog doll donut door \
-dress drink duck egg employee envelope family fan farmer fish flower friend fruit game gift girl glass goat grape \
-guest hat hen horse hotdog house item jar kid kitten lap lemon lesson letter lion lollipop loaf magazine man marble \
-match meal member message minion monkey muffin mug nail necklace notebook onion orange orchid package page painting \
-pancake paper passenger patient peach peanut pear pen pencil people person photo pie piece pig pigeon pill pizza plant \
-plate player potato present problem puppy puzzle question rabbit ribbon ring room rose sandwich scarf seashell seat \
-seed sheep shell shirt shoe shop sister skirt slice snack sock song soldier spider sticker stone strawberry student \
-sweater table teacher ticket tile tomato tooth toy tray tree truck vehicle visitor wheel window woman word worker";
+/// Plurals without an `s`.
+const PLURALS: &str = "people children men women teeth mice geese fish sheep deer cattle";
 
-const IRREGULAR: [(&str, &str); 9] = [
-    ("calves", "calf"),
-    ("children", "child"),
-    ("feet", "foot"),
-    ("loaves", "loaf"),
-    ("men", "man"),
-    ("people", "person"),
-    ("scarves", "scarf"),
-    ("teeth", "tooth"),
-    ("women", "woman"),
-];
+/// Words in `s` that change the number, name a coin, or are no plurals; beside those that end as [`ENDINGS`].
+const NO_THINGS: &str = "\
+zeros zeroes ones twos threes fours fives sixes sevens eights nines tens elevens twelves teens twenties thirties forties \
+fifties sixties seventies eighties nineties dozens scores hundreds thousands lakhs crores myriads grands kilos mils bils \
+halfs halves thirds quarters pairs couples twins trios doubles triples times powers roots pennies nickels dimes cents does";
+
+/// Fractions (tenths), large numbers (millions), and words that aren't plurals (less, this, minus).
+const ENDINGS: [&str; 5] = ["ths", "illions", "ss", "is", "us"];
 
 /// A unit, and how many of what was written make one of it.
 #[derive(Debug, PartialEq)]
@@ -91,7 +79,8 @@ pub(super) struct Unit {
 /// The unit in the text after a number, none if it's anything else. `before` names the currency in front of the number.
 ///
 /// ```text
-/// unit = ["square" | "cubic"] word ["per" ["square" | "cubic"] word]
+/// unit    = (measure | things) ["per" (measure | thing)]
+/// measure = ["square" | "cubic"] word of the list
 /// ```
 pub(super) fn read(text: &str, before: Option<&str>) -> Option<Unit> {
     if text.contains(['\n', '\r', '\t']) {
@@ -112,12 +101,12 @@ pub(super) fn read(text: &str, before: Option<&str>) -> Option<Unit> {
             parts = 100;
             DOLLAR.to_string()
         }
-        (Some(_), None) => measured(&mut words)?,
-        (Some(_), Some(before)) => measured(&mut words).filter(|name| name == before)?,
+        (Some(_), None) => read_name(&mut words, are_things)?,
+        (Some(_), Some(before)) => read_name(&mut words, are_things).filter(|name| name == before)?,
     };
     let name = match words.next() {
         None => name,
-        Some("per") => format!("{name} per {}", measured(&mut words)?),
+        Some("per") => format!("{name} per {}", read_name(&mut words, is_thing)?),
         Some(_) => return None,
     };
     words.next().is_none().then_some(Unit { name: Some(name), parts })
@@ -135,40 +124,52 @@ fn plain(text: &str) -> Option<&str> {
     }
 }
 
-fn measured<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<String> {
-    let power = |word: &str| match word {
-        "square" | "sq" => Some("square"),
-        "cubic" => Some("cubic"),
-        _ => None,
-    };
+/// The name of a measure, or of things that `is_word` takes.
+fn read_name<'a>(words: &mut impl Iterator<Item = &'a str>, is_word: fn(&str) -> bool) -> Option<String> {
     let word = words.next()?;
-    match power(word) {
-        Some(power) => Some(format!("{power} {}", name(words.next()?)?)),
-        None => name(word),
-    }
+    let power = match word {
+        "square" | "sq" => "square",
+        "cubic" => "cubic",
+        _ => return measure(word).or_else(|| is_word(word).then(|| word.to_lowercase())),
+    };
+    Some(format!("{power} {}", measure(words.next()?)?))
 }
 
-/// The name of the unit that a word writes.
-fn name(word: &str) -> Option<String> {
+/// The name of the measure that a word writes.
+fn measure(word: &str) -> Option<String> {
     // MM may be millions, so that capitals alone must be listed.
-    let shouted = word.len() < 4 && word.chars().all(|c| c.is_ascii_uppercase());
+    let shouted = word.len() < 4 && word.trim_end_matches('s').chars().all(|c| c.is_ascii_uppercase());
     let word = if shouted { word.to_string() } else { word.to_lowercase() };
-    if let Some((_, singular)) = IRREGULAR.iter().find(|(plural, _)| *plural == word) {
-        return Some((*singular).to_string());
-    }
     let listed = |word: &str| {
-        let measure = MEASURES.lines().find(|line| line.split(' ').any(|spelling| spelling == word));
-        let thing = || THINGS.split(' ').find(|thing| *thing == word);
-        measure
-            .map(|line| line.split(' ').next().expect("a line has a name"))
-            .or_else(thing)
-            .map(str::to_string)
+        let measure = MEASURES.lines().find(|line| line.split(' ').any(|spelling| spelling == word))?;
+        measure.split(' ').next().map(str::to_string)
     };
     let is_word = word.chars().all(|c| c.is_ascii_alphabetic());
     let stems = [word.strip_suffix('s'), word.strip_suffix("es")].into_iter().flatten().filter(|_| is_word);
-    listed(&word)
-        .or_else(|| stems.clone().find_map(listed))
-        .or_else(|| listed(&format!("{}y", word.strip_suffix("ies")?)))
+    listed(&word).or_else(|| stems.into_iter().find_map(listed))
+}
+
+/// Whether a word is the plural of things that are counted.
+fn are_things(word: &str) -> bool {
+    let Some(word) = plain_word(word) else { return false };
+    let excepted = || among(NO_THINGS, &word) || ENDINGS.iter().any(|ending| word.ends_with(ending));
+    // Of three letters, most are abbreviations.
+    word.len() > 3 && word.ends_with('s') && !excepted() || among(PLURALS, &word)
+}
+
+/// Whether a word may be one of a kind of things.
+fn is_thing(word: &str) -> bool {
+    plain_word(word).is_some_and(|word| !among(NO_THINGS, &format!("{word}s")))
+}
+
+/// A word of letters that is no abbreviation, in lower case.
+fn plain_word(word: &str) -> Option<String> {
+    let plain = word.len() > 2 && word.chars().skip(1).all(|c| c.is_ascii_lowercase());
+    (plain && word.starts_with(|c: char| c.is_ascii_alphabetic())).then(|| word.to_lowercase())
+}
+
+fn among(words: &str, word: &str) -> bool {
+    words.split(' ').any(|listed| listed == word)
 }
 
 #[cfg(test)]
@@ -178,12 +179,13 @@ mod tests {
     #[test]
     fn units_have_one_name_however_they_are_written() {
         for (text, name, parts) in [
-            ("apples", "apple", 1),
-            ("Apple", "apple", 1),
-            (" strawberries", "strawberry", 1),
-            ("people", "person", 1),
+            ("Apples", "apples", 1),
+            (" strawberries", "strawberries", 1),
+            ("kayaks per child", "kayaks per child", 1),
+            ("people", "people", 1),
             ("feet", "foot", 1),
-            ("boxes", "box", 1),
+            ("inches", "inch", 1),
+            ("months", "month", 1),
             ("kg", "kilogram", 1),
             ("USD", "dollar", 1),
             ("\\text{ cm}", "centimeter", 1),
@@ -210,6 +212,12 @@ mod tests {
         for text in [
             "tens",
             "pairs",
+            "billions",
+            "sixteenths",
+            "plus",
+            "less",
+            "green",
+            "kayak",
             "MM",
             "%s",
             "apples oranges",
