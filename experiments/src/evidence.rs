@@ -88,7 +88,7 @@ fn results(page: &mut Page, plan: &Plan, main: &Runs) -> Result<()> {
     page.add(&overhead::overhead(main, "grpo", &no_shaping));
     harm(page, main);
     if let Some(controls) = &controls {
-        of_controls(page, main, controls);
+        of_controls(page, controls);
     }
     if let Some(rates) = Runs::of(plan, "rates")? {
         page.head("At equal learning rates");
@@ -150,24 +150,26 @@ fn harm(page: &mut Page, main: &Runs) {
     page.add(&tables::by_difficulty(main));
 }
 
-fn of_controls(page: &mut Page, main: &Runs, controls: &Runs) {
+fn of_controls(page: &mut Page, controls: &Runs) {
     page.head("Controls");
     page.add("Where a difference comes from: each against `gtpo` of the same seed and with its learning rate, `grpo_shaped` with that of `grpo`.");
     let family = controls.families[0].as_str();
-    let gtpo = main.get(family, "gtpo");
-    let found: Vec<Difference> = controls
+    let against = |baseline: &str, methods: &[&str]| -> Vec<Difference> {
+        let baseline = controls.get(family, baseline);
+        methods.iter().filter_map(|method| difference(&baseline, &controls.get(family, method))).collect()
+    };
+    let registered: Vec<&str> = controls
         .methods
         .iter()
-        .filter_map(|method| difference(&gtpo, &controls.get(family, method)))
+        .map(String::as_str)
+        .filter(|method| !["grpo", "gtpo"].contains(method))
         .collect();
+    let found = against("gtpo", &registered);
     page.figure("controls", "Differences of the controls", forest::forest("Controls against GTPO", &found));
     page.add(&tested(&found));
     page.add(&tables::methods(controls, family));
     page.add("Not registered, without tests: shaping under GRPO, and credit by turn without shaping.");
-    let (grpo, of) = (main.get(family, "grpo"), |method: &str| controls.get(family, method));
-    let secondary =
-        ["grpo_shaped", "no_shaping"].into_iter().filter_map(|method| difference(&grpo, &of(method)));
-    page.add(&described(&secondary.collect::<Vec<_>>()));
+    page.add(&described(&against("grpo", &["grpo_shaped", "no_shaping"])));
     page.add(&harm::behaviour(controls));
     page.add(&harm::groups(controls));
     page.add(&tables::by_seed(controls, family));
@@ -220,7 +222,7 @@ mod tests {
             experiment["families"] = vec!["arithmetic"].into();
             experiment["seeds"] = (seeds as i64).into();
             if name == "controls" {
-                experiment["methods"] = vec!["gamma_1"].into();
+                experiment["methods"] = vec!["grpo", "gtpo", "gamma_1"].into();
             }
         }
         std::fs::write(folder.path().join("plan.toml"), toml::to_string(&plan).unwrap()).unwrap();
