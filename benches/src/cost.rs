@@ -23,7 +23,7 @@ fn processor_time() -> Duration {
 pub fn cost(work: impl FnOnce()) -> Cost {
     let (started, before) = (Instant::now(), processor_time());
     work();
-    Cost { wall: started.elapsed().as_secs_f64(), cpu: (processor_time() - before).as_secs_f64() }
+    Cost { wall: started.elapsed().as_secs_f64(), cpu: processor_time().saturating_sub(before).as_secs_f64() }
 }
 
 /// The most memory that this process has held, in bytes; 0 where the system doesn't tell.
