@@ -28,7 +28,7 @@ mod weights;
 
 pub use advantage::{
     AdvantageConfig, AdvantageEstimator, Credit, DrGrpo, Gigpo, Grpo, GrpoMin, Gtpo, MtGrpo, NormScope,
-    ProcessGrpo, Rebn, ReinforcePp, Rloo, TurnLoo,
+    ProcessGrpo, Rebn, ReinforcePp, Rloo, TurnTree,
 };
 pub use diagnostics::{
     OutcomeShares, TurnCalls, TurnCredit, calls_by_turn, credit_by_turn, entropy_by_turn,

@@ -73,7 +73,7 @@ impl Preset {
     /// The preset as TOML, to be laid *under* a run file whose estimator has this name; empty for an estimator
     /// that has no σ.
     pub fn advantage_layer(self, advantage: &str) -> String {
-        if matches!(advantage, "dr_grpo" | "rloo" | "turn_loo") {
+        if matches!(advantage, "dr_grpo" | "rloo" | "turn_tree") {
             return String::new();
         }
         format!("[advantage.{advantage}]\nddof = 1\neps = {:e}\n", self.convention().eps)

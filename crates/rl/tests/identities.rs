@@ -114,7 +114,7 @@ proptest! {
             ("gigpo", "grpo", 2.0),
             ("rebn", "grpo", 1.0),
             ("reinforce_pp", "grpo", 1.0),
-            ("turn_loo", "rloo", 1.0),
+            ("turn_tree", "rloo", 1.0),
         ] {
             let of = |name: &str| advantages(named(name).estimator(), &groups)[0].concat();
             for (a, b) in of(name).iter().zip(of(plain)) {

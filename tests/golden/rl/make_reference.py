@@ -19,7 +19,7 @@ ESTIMATORS = [
     {"process_grpo": {}}, {"process_grpo": {"ddof": 0, "std_floor": 0.1}},
     {"mt_grpo": {}}, {"mt_grpo": {"lambda": 0.3, "ddof": 0}},
     {"gigpo": {}}, {"gigpo": {"omega": 0.5, "gamma": 1.0, "eps": 1e-4}},
-    {"rebn": {}}, {"rebn": {"gamma": 1.0, "std_floor": 0.5}}, {"turn_loo": {}}, {"turn_loo": {"gamma": 0.5}},
+    {"rebn": {}}, {"rebn": {"gamma": 1.0, "std_floor": 0.5}}, {"turn_tree": {}},
 ]
 
 

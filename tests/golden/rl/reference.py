@@ -120,13 +120,31 @@ def gigpo(group, states, omega=1.0, gamma=0.95, **z):
     return unpadded(episode + omega * step, real)
 
 
-def turn_loo(group, gamma=0.9):
+def turn_tree(group, states):
+    """By the definition, one pair of trajectories at a time: k is in the state of i before turn j if both saw the same."""
     acc, fmt, real = padded(group)
-    returns = discounted(acc + fmt, real, gamma)
-    if len(group) < 2:
-        return unpadded(np.zeros_like(returns), real)
-    others = (returns.sum(0, keepdims=True) - returns) / (len(group) - 1)
-    return unpadded(returns - others, real)
+    rewards = (acc + fmt) * real
+    returns = discounted(rewards, real, 1.0)
+    seen = [[("own", i, j) if j >= len(states[i]) else states[i][j] for j in range(1, len(group[i]))] for i in range(len(group))]
+
+    def shares(i, k, j):
+        return i == k or len(group[k]) > j and seen[i][:j] == seen[k][:j]
+
+    out = []
+    for i, trajectory in enumerate(group):
+        row, value = [], None
+        for j in range(len(trajectory)):
+            others = [returns[k, j] for k in range(len(group)) if k != i and shares(i, k, j)]
+            if j == 0:
+                value = np.mean(others) if others else None
+            elif value is not None:
+                value = (sum(others) + value) / (len(others) + 1)
+            after = 0.0
+            if j + 1 < len(trajectory):
+                after = np.mean([returns[k, j + 1] for k in range(len(group)) if shares(i, k, j + 1)])
+            row.append(0.0 if value is None else float(rewards[i, j] + after - value))
+        out.append(row)
+    return out
 
 
 def rebn(batch, gamma=0.9, **z):
@@ -144,15 +162,16 @@ def reinforce_pp(batch, **z):
     return [unpadded(spread(zscore(c, votes, **z), real), real) for c, (_, _, real) in zip(centred, groups)]
 
 
-PER_GROUP = {f.__name__: f for f in [gtpo, grpo, grpo_min, dr_grpo, rloo, process_grpo, mt_grpo, turn_loo]}
+PER_GROUP = {f.__name__: f for f in [gtpo, grpo, grpo_min, dr_grpo, rloo, process_grpo, mt_grpo]}
+PER_STATE = {f.__name__: f for f in [gigpo, turn_tree]}
 PER_BATCH = {f.__name__: f for f in [rebn, reinforce_pp]}
 
 
 def advantages(batch, keys, name, options):
     """Advantages of a batch by the estimator of that name."""
     options = {"floor" if key == "std_floor" else key: value for key, value in options.items()}
-    if name == "gigpo":
-        return [gigpo(group, seen, **options) for group, seen in zip(batch, keys)]
+    if name in PER_STATE:
+        return [PER_STATE[name](group, seen, **options) for group, seen in zip(batch, keys)]
     if name in PER_BATCH:
         return PER_BATCH[name](batch, **options)
     return [PER_GROUP[name](group, **options) for group in batch]

@@ -13,7 +13,7 @@ mod rloo;
 #[cfg(test)]
 mod testing;
 mod trajectory_level;
-mod turn_loo;
+mod turn_tree;
 
 pub use dr_grpo::DrGrpo;
 pub use gigpo::Gigpo;
@@ -25,7 +25,7 @@ pub use process_grpo::ProcessGrpo;
 pub use rebn::Rebn;
 pub use reinforce_pp::ReinforcePp;
 pub use rloo::Rloo;
-pub use turn_loo::TurnLoo;
+pub use turn_tree::TurnTree;
 
 use crate::episode::{Episode, PerTurn};
 
@@ -74,8 +74,8 @@ choice! {
         "gigpo" => Gigpo(Gigpo),
         /// Return batch normalisation.
         "rebn" => Rebn(Rebn),
-        /// Leave-one-trajectory-out baseline per turn.
-        "turn_loo" => TurnLoo(TurnLoo),
+        /// Leave-one-out over the tree of what a group has seen.
+        "turn_tree" => TurnTree(TurnTree),
     }
 }
 
@@ -99,7 +99,7 @@ impl AdvantageConfig {
             Self::MtGrpo(e) => e,
             Self::Gigpo(e) => e,
             Self::Rebn(e) => e,
-            Self::TurnLoo(e) => e,
+            Self::TurnTree(e) => e,
         }
     }
 }
