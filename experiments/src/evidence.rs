@@ -63,12 +63,18 @@ pub(crate) fn pages(plan: &Plan) -> Result<Vec<(String, String)>> {
             "Held-out accuracy on 256 tasks by learning rate: mean, and each of two seeds. Bold: chosen.",
         );
         page.add(&rates::tuning(&tune, &plan.rates()?));
+        if let Some(own) = Runs::of(plan, "tune_own")? {
+            page.add(&rates::tuning(&own, &plan.rates()?));
+        }
         page.add(
             "Intervals below hold for these rates; that another choice might have been better isn't in them.",
         );
     }
     if let Some(main) = &main {
         results(&mut page, plan, main)?;
+    }
+    if let Some(own) = Runs::of(plan, "own")? {
+        beyond(&mut page, &own);
     }
     let mut pages = vec![("evidence.md".into(), page.text.trim_end().to_string() + "\n")];
     pages.extend(page.figures);
@@ -173,6 +179,29 @@ fn of_controls(page: &mut Page, controls: &Runs) {
     page.add(&harm::behaviour(controls));
     page.add(&harm::groups(controls));
     page.add(&tables::by_seed(controls, family));
+}
+
+/// The estimator of our own against the paper's and against the best baseline, on seeds of their own.
+fn beyond(page: &mut Page, own: &Runs) {
+    page.head("Beyond the paper");
+    page.add("`turn_tree`, chosen after `main` and `controls` and registered before these runs, on seeds that nothing was chosen on. Verdicts as above, with Holm over this table.");
+    let against = |baseline: &'static str| {
+        own.families
+            .iter()
+            .filter_map(move |family| difference(&own.get(family, baseline), &own.get(family, "turn_tree")))
+    };
+    let found: Vec<Difference> = against("gtpo").chain(against("grpo_min")).collect();
+    page.figure("own", "Differences of turn_tree", forest::forest("turn_tree against the others", &found));
+    page.add(&tested(&found));
+    for family in &own.families {
+        page.add(&format!("`{family}`:"));
+        page.add(&tables::methods(own, family));
+        page.add(&tables::by_seed(own, family));
+    }
+    page.add(&overhead::overhead(own, "gtpo", &[]));
+    page.add(&harm::behaviour(own));
+    page.add(&harm::groups(own));
+    page.add(&tables::by_difficulty(own));
 }
 
 /// What each method is.

@@ -21,8 +21,13 @@ impl Runs {
     /// None while runs are missing: nobody looks at differences before.
     pub(super) fn of(plan: &Plan, name: &str) -> Result<Option<Self>> {
         let experiment = plan.experiment(name)?;
+        let own = crate::record::load(&plan.data(name))?;
+        if own.is_empty() {
+            // Its rates needn't be chosen yet.
+            return Ok(None);
+        }
         let (cells, there) = (plan.cells(experiment, &plan.rates()?)?, plan.records(name)?);
-        for own in crate::record::load(&plan.data(name))? {
+        for own in own {
             if !cells.iter().any(|cell| own.is_of(cell)) {
                 bail!(
                     "data/{name}.jsonl: {} {} at seed {} with rate {:e} isn't in plan.toml",
