@@ -168,14 +168,16 @@ fn of_controls(page: &mut Page, controls: &Runs) {
         .methods
         .iter()
         .map(String::as_str)
-        .filter(|method| !["grpo", "gtpo"].contains(method))
+        .filter(|method| !["grpo_min", "grpo", "gtpo"].contains(method))
         .collect();
     let found = against("gtpo", &registered);
     page.figure("controls", "Differences of the controls", forest::forest("Controls against GTPO", &found));
     page.add(&tested(&found));
     page.add(&tables::methods(controls, family));
-    page.add("Not registered, without tests: shaping under GRPO, and credit by turn without shaping.");
-    page.add(&described(&against("grpo", &["grpo_shaped", "no_shaping"])));
+    page.add("Not registered, without tests: shaping under GRPO, credit by turn without shaping, and the scopes against the paper's baseline.");
+    let mut others = against("grpo", &["grpo_shaped", "no_shaping"]);
+    others.extend(against("grpo_min", &["gtpo", "turn_index", "first_return"]));
+    page.add(&described(&others));
     page.add(&harm::behaviour(controls));
     page.add(&harm::groups(controls));
     page.add(&tables::by_seed(controls, family));
@@ -184,14 +186,21 @@ fn of_controls(page: &mut Page, controls: &Runs) {
 /// The estimator of our own against the paper's and against the best baseline, on seeds of their own.
 fn beyond(page: &mut Page, own: &Runs) {
     page.head("Beyond the paper");
-    page.add("`turn_tree`, chosen after `main` and `controls` and registered before these runs, on seeds that nothing was chosen on. Verdicts as above, with Holm over this table.");
-    let against = |baseline: &'static str| {
+    page.add(
+        "`turn_tree`, and the scope that did best among the controls, chosen after `main` and `controls` and registered before these runs, \
+         on seeds that nothing was chosen on. Verdicts as above, with Holm over this table.",
+    );
+    let of = |baseline: &'static str, method: &'static str| {
         own.families
             .iter()
-            .filter_map(move |family| difference(&own.get(family, baseline), &own.get(family, "turn_tree")))
+            .filter_map(move |family| difference(&own.get(family, baseline), &own.get(family, method)))
     };
-    let found: Vec<Difference> = against("gtpo").chain(against("grpo_min")).collect();
-    page.figure("own", "Differences of turn_tree", forest::forest("turn_tree against the others", &found));
+    let found: Vec<Difference> = of("gtpo", "turn_tree")
+        .chain(of("grpo_min", "turn_tree"))
+        .chain(of("gtpo", "first_return"))
+        .chain(of("grpo_min", "first_return"))
+        .collect();
+    page.figure("own", "Differences and their intervals", forest::forest("Beyond the paper", &found));
     page.add(&tested(&found));
     for family in &own.families {
         page.add(&format!("`{family}`:"));
@@ -251,7 +260,7 @@ mod tests {
             experiment["families"] = vec!["arithmetic"].into();
             experiment["seeds"] = (seeds as i64).into();
             if name == "controls" {
-                experiment["methods"] = vec!["grpo", "gtpo", "gamma_1"].into();
+                experiment["methods"] = vec!["grpo_min", "grpo", "gtpo", "gamma_1"].into();
             }
         }
         std::fs::write(folder.path().join("plan.toml"), toml::to_string(&plan).unwrap()).unwrap();

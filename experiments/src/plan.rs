@@ -53,6 +53,9 @@ pub(crate) struct Experiment {
     pub(crate) samples: usize,
     /// The experiment whose records and cold starts serve here too, as far as the runs are the same.
     pub(crate) with: Option<String>,
+    /// Rates that differ here from the chosen ones.
+    #[serde(default)]
+    pub(crate) chosen: Rates,
     /// Why the experiment ended before all its runs were made. Until one or the other nothing of it is shown.
     pub(crate) stopped: Option<String>,
 }
@@ -136,7 +139,7 @@ impl Plan {
                 cells.push(cell(COLD_START, 0.0));
                 for method in &experiment.methods {
                     let tried = if experiment.rates.is_empty() {
-                        vec![self.rate(family, method, rates)?]
+                        vec![self.rate(family, method, &experiment.chosen, rates)?]
                     } else {
                         experiment.rates.clone()
                     };
@@ -147,10 +150,11 @@ impl Plan {
         Ok(cells)
     }
 
-    fn rate(&self, family: &str, method: &str, rates: &Rates) -> Result<f64> {
+    fn rate(&self, family: &str, method: &str, here: &Rates, everywhere: &Rates) -> Result<f64> {
         let Some(settings) = self.methods.get(method) else { bail!("plan.toml: no method {method:?}") };
         let owner = settings.rate_of.as_deref().unwrap_or(method);
-        rates.get(family).and_then(|of| of.get(owner)).copied().with_context(|| {
+        let found = [here, everywhere].into_iter().find_map(|rates| rates.get(family)?.get(owner));
+        found.copied().with_context(|| {
             format!("rates.toml has no learning rate of {owner} for {family}\n  hint: just experiment tune, then just choose-rates")
         })
     }
@@ -208,6 +212,13 @@ mod tests {
                 experiment.seeds as usize * experiment.families.len() * per_seed,
                 "{name}"
             );
+        }
+        let own = BTreeMap::from([("gtpo".to_string(), 7e-4)]);
+        let chosen = Rates::from([("lookup".to_string(), own)]);
+        let other = Experiment { chosen, ..plan.experiment("own").unwrap().clone() };
+        for cell in plan.cells(&other, &rates).unwrap().iter().filter(|cell| cell.method != COLD_START) {
+            let changed = cell.family == "lookup" && ["gtpo", "first_return"].contains(&cell.method.as_str());
+            assert_eq!(cell.rate, if changed { 7e-4 } else { 1e-4 }, "{}", cell.name());
         }
         let missing = plan.cells(plan.experiment("main").unwrap(), &Rates::new()).unwrap_err().to_string();
         assert!(missing.contains("just experiment tune"), "{missing}");
