@@ -23,13 +23,15 @@ use crate::{
 /// V_i1 = mean of R_k1 over k ≠ i
 /// ```
 ///
-/// A turn after which others succeeded isn't blamed for a mistake of a later one, and one after a mistake that none
-/// recovered from isn't blamed again. The baseline never looks at the trajectory's own rewards. It leans on the
-/// state before by the weight of one trajectory, and where nobody shares a state all turns have the baseline of the
-/// prompt: that is RLOO on rewards to come. There is no σ: the scale is the reward's.
+/// A turn is blamed less for a later mistake if others succeeded after it, and a later turn is blamed less for an
+/// earlier mistake the more others were in its state. The baseline never looks at the trajectory's own rewards, as
+/// long as shaping is off. It leans on the state before by the weight of one trajectory, and where nobody shares a
+/// state all turns have the baseline of the prompt: that is RLOO on rewards to come. There is no σ: the scale is the
+/// reward's.
 ///
-/// It is unbiased as far as equal observations mean equal prospects. Related: values from additional rollouts in
-/// VinePPO (arXiv:2410.01679), returns compared at equal observations in GiGPO (arXiv:2505.10978).
+/// It is unbiased as far as equal observations mean equal prospects. They don't where something that isn't observed
+/// decides, such as the code of a call that is itself the answer. Related: values from additional rollouts in VinePPO
+/// (arXiv:2410.01679), returns compared at equal observations in GiGPO (arXiv:2505.10978).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnTree {}
