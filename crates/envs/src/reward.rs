@@ -90,11 +90,11 @@ fn is_void(env: &dyn Env, turn: &Turn) -> bool {
         && (turn.finish == Finish::Length || env.answer(&turn.text).is_none())
 }
 
-/// What the policy saw before a turn: the tool output of the turn before. Equal texts are equal states.
+/// What the policy saw before a turn: the observations of the turn before, uncut. Equal texts are equal states.
 fn state(seen: &mut String, turn: &Turn) -> String {
-    let now = turn.calls.iter().filter_map(|call| match call {
-        CallRecord::Executed { output, .. } => Some(turnwise_tools::observation(output)),
-        CallRecord::Malformed(_) => None,
+    let now = turn.calls.iter().map(|call| match call {
+        CallRecord::Executed { output, .. } => turnwise_tools::observation(output),
+        CallRecord::Malformed(call) => turnwise_tools::observation::malformed_observation(call),
     });
     std::mem::replace(seen, now.collect::<Vec<_>>().join("\n"))
 }
@@ -284,6 +284,6 @@ mod tests {
             turn("Answer: @", vec![]),
         ];
         let states = scored(turns, Stop::Answer, &RewardConfig::default()).states;
-        assert_eq!(states, ["", "5\n[no output]", ""]);
+        assert_eq!(states, ["", "5\n[no output]", "Invalid tool call: "]);
     }
 }
