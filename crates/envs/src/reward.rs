@@ -64,6 +64,7 @@ pub fn score(
         truncated: matches!(played.stop, Stop::Truncated | Stop::ContextLimit),
         void_turn: played.turns.iter().any(|turn| is_void(env, turn)),
         states: played.turns.iter().scan(String::new(), |seen, turn| Some(state(seen, turn))).collect(),
+        calls: played.turns.iter().map(asked).collect(),
         ..ScoredTrajectory::default()
     })
 }
@@ -97,6 +98,17 @@ fn state(seen: &mut String, turn: &Turn) -> String {
         CallRecord::Malformed(call) => turnwise_tools::observation::malformed_observation(call),
     });
     std::mem::replace(seen, now.collect::<Vec<_>>().join("\n"))
+}
+
+/// What a turn asked of its tools: names and arguments of the calls that ran. What the others were is in the
+/// observation.
+fn asked(turn: &Turn) -> String {
+    let ran = turn.calls.iter().filter_map(|call| match call {
+        CallRecord::Executed { call, .. } => Some((&call.name, &call.arguments)),
+        CallRecord::Malformed(_) => None,
+    });
+    let ran: Vec<_> = ran.collect();
+    if ran.is_empty() { String::new() } else { serde_json::to_string(&ran).expect("keys are strings") }
 }
 
 #[cfg(test)]
@@ -277,13 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn the_state_before_a_turn_is_the_output_of_the_turn_before() {
+    fn the_state_before_a_turn_is_what_was_seen_since_the_turn_before() {
         let turns = vec![
             turn("", vec![ran(OutputStatus::Ok, "5\n"), ran(OutputStatus::Ok, "")]),
             turn("", vec![bad()]),
             turn("Answer: @", vec![]),
         ];
-        let states = scored(turns, Stop::Answer, &RewardConfig::default()).states;
-        assert_eq!(states, ["", "5\n[no output]", "Invalid tool call: "]);
+        let scored = scored(turns, Stop::Answer, &RewardConfig::default());
+        assert_eq!(scored.states, ["", "5\n[no output]", "Invalid tool call: "]);
+        assert_eq!(scored.calls, [r#"[["python",{}],["python",{}]]"#, "", ""]);
     }
 }

@@ -16,6 +16,8 @@ pub struct Episode<'a> {
     pub outcome: f64,
     /// Keys of what the policy saw before each turn; shorter than `rewards` where it is not known.
     pub states: &'a [String],
+    /// Keys of what each turn asked of its tools; shorter than `rewards` where it is not known.
+    pub calls: &'a [String],
 }
 
 impl<'a> Episode<'a> {
@@ -26,6 +28,7 @@ impl<'a> Episode<'a> {
             kl_penalties: Vec::new(),
             outcome: trajectory.turns.iter().map(|r| r.acc).sum(),
             states: &trajectory.states,
+            calls: &trajectory.calls,
         }
     }
 

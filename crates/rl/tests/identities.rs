@@ -10,7 +10,13 @@ use turnwise_trajectory::TurnReward;
 const SCOPES: [NormScope; 3] = [NormScope::Pooled, NormScope::TurnIndex, NormScope::FirstReturn];
 
 fn episode(rewards: Vec<TurnReward>) -> Episode<'static> {
-    Episode { outcome: rewards.iter().map(|r| r.acc).sum(), rewards, kl_penalties: Vec::new(), states: &[] }
+    Episode {
+        outcome: rewards.iter().map(|r| r.acc).sum(),
+        rewards,
+        kl_penalties: Vec::new(),
+        states: &[],
+        calls: &[],
+    }
 }
 
 fn named(name: &str) -> AdvantageConfig {

@@ -41,6 +41,10 @@ pub struct ScoredTrajectory {
     /// turn always sees the prompt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<String>,
+    /// What each turn asked of its tools, as a key: equal keys are equal calls. Used by estimators that tell
+    /// trajectories apart by all that their environment knows. A missing key is that of a turn without calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
     /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. Used where the
     /// KL penalty is part of the reward only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

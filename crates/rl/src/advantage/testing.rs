@@ -12,6 +12,7 @@ pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
             kl_penalties: Vec::new(),
             outcome: turns.iter().map(|t| t.0).sum(),
             states: &[],
+            calls: &[],
         })
         .collect()
 }

@@ -13,8 +13,8 @@ use crate::{
 
 /// A proposal of this project, not of a paper: what a turn changed in the group's own estimate of success.
 ///
-/// Trajectories that saw the same observations in the same order are in the same state `h`, so a group is a tree
-/// whose root is the prompt. With `R_ij = Σ_{k≥j} r_ik`, not discounted, and `N(h)` the trajectories through `h`:
+/// Trajectories that made the same calls and saw the same observations, in the same order, are in the same state `h`:
+/// their environments can't be told apart. So a group is a tree whose root is the prompt. With `R_ij = Σ_{k≥j} r_ik`, not discounted, and `N(h)` the trajectories through `h`:
 ///
 /// ```text
 /// A_ij = Q_ij - V_ij
@@ -29,8 +29,7 @@ use crate::{
 /// state all turns have the baseline of the prompt: that is RLOO on rewards to come. There is no σ: the scale is the
 /// reward's.
 ///
-/// It is unbiased as far as equal observations mean equal prospects. They don't where something that isn't observed
-/// decides, such as the code of a call that is itself the answer. Related: values from additional rollouts in VinePPO
+/// It is unbiased as far as equal states mean equal prospects, whatever else the policy wrote. Related: values from additional rollouts in VinePPO
 /// (arXiv:2410.01679), returns compared at equal observations in GiGPO (arXiv:2505.10978).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +38,7 @@ pub struct TurnTree {}
 /// The root of the tree: everybody saw the prompt.
 const PROMPT: usize = 0;
 
-/// A group as a tree of what its trajectories saw.
+/// A group as a tree of what its trajectories did and saw.
 #[derive(Default)]
 struct Tree {
     /// The trajectories that came through a state, in order.
@@ -68,14 +67,15 @@ fn credit_in(group: &[Episode]) -> Credit {
 impl Tree {
     fn of(group: &[Episode]) -> Self {
         let mut tree = Self { visitors: vec![Vec::new()], ..Self::default() };
-        let mut children: HashMap<(usize, &str), usize> = HashMap::new();
+        let mut children: HashMap<(usize, &str, &str), usize> = HashMap::new();
         for (i, episode) in group.iter().enumerate() {
             let (mut at, mut path) = (PROMPT, Vec::with_capacity(episode.rewards.len()));
             for j in 0..episode.rewards.len() {
                 if j > 0 {
                     let new = tree.visitors.len();
+                    let calls = episode.calls.get(j - 1).map_or("", String::as_str);
                     at = match episode.states.get(j) {
-                        Some(key) => *children.entry((at, key)).or_insert(new),
+                        Some(seen) => *children.entry((at, calls, seen)).or_insert(new),
                         // What isn't known is nobody else's state.
                         None => new,
                     };
@@ -118,12 +118,15 @@ mod tests {
     use super::*;
     use crate::advantage::testing::{assert_per_turn, episodes};
 
+    fn owned(keys: &[&[&str]]) -> Vec<Vec<String>> {
+        keys.iter().map(|keys| keys.iter().map(ToString::to_string).collect()).collect()
+    }
+
     fn credit(group: &[&[(f64, f64)]], states: &[&[&str]]) -> Credit {
-        let keys: Vec<Vec<String>> =
-            states.iter().map(|keys| keys.iter().map(ToString::to_string).collect()).collect();
+        let states = owned(states);
         let mut group = episodes(group);
-        for (episode, keys) in group.iter_mut().zip(&keys) {
-            episode.states = keys;
+        for (episode, states) in group.iter_mut().zip(&states) {
+            episode.states = states;
         }
         TurnTree::default().credit(&[group]).remove(0)
     }
@@ -163,7 +166,7 @@ mod tests {
 
     /// The same observation after other ones is another state.
     #[test]
-    fn a_state_is_all_that_was_seen() {
+    fn a_state_is_all_that_happened() {
         let turns: &[(f64, f64)] = &[(0.0, 0.0), (0.0, 0.0), (1.0, 0.0)];
         let wrong: &[(f64, f64)] = &[(0.0, 0.0); 3];
         let apart: [&[&str]; 2] = [&["", "a", "x"], &["", "b", "x"]];
@@ -171,6 +174,25 @@ mod tests {
         assert_eq!(last(&apart), 1.0);
         let together: [&[&str]; 2] = [&["", "a", "x"], &["", "a", "x"]];
         assert_eq!(credit(&[turns, wrong], &together).advantages[0][..2], [0.5, 0.5]);
+    }
+
+    /// A call may be the answer, and its output the same for a wrong one.
+    #[test]
+    fn calls_are_told_apart_where_observations_are_not() {
+        let (states, calls) = (owned(&[&["", "ok"], &["", "ok"]]), owned(&[&["f"], &["g"]]));
+        let mut group = episodes(&[RIGHT, WRONG]);
+        for (episode, states) in group.iter_mut().zip(&states) {
+            episode.states = states;
+        }
+        let first = |group: &Vec<Episode>| {
+            let credit = TurnTree::default().credit(std::slice::from_ref(group)).remove(0);
+            (credit.advantages[0][0], credit.advantages[1][0])
+        };
+        assert_eq!(first(&group), (0.5, -0.5));
+        for (episode, calls) in group.iter_mut().zip(&calls) {
+            episode.calls = calls;
+        }
+        assert_eq!(first(&group), (1.0, -1.0));
     }
 
     #[test]
