@@ -72,7 +72,7 @@ dist-cuda:
     CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked -p turnwise-benches --bin turnwise-bench \
         --no-default-features --features cuda,fusion,autotune --target-dir target/cuda
     mkdir -p dist
-    cp benches/peers/serve.py scripts/bench-cuda.sh dist/
+    cp benches/peers/{serve,trl_step}.py scripts/bench-cuda.sh dist/
     # Stripped it has 124 MiB, for Burn's cuda backend links LLVM; bench-cuda.sh unpacks it.
     gzip -9 -c target/cuda/release/turnwise-bench > dist/turnwise-bench.gz
     size=$(stat -c %s dist/turnwise-bench.gz)

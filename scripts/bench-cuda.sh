@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch where python3 has it. Lies beside turnwise-bench.gz and
-# serve.py (`just dist-cuda`) and needs the driver, glibc 2.35 and libstdc++, no toolchain. Results: backends.{json,md,svg}
-# in the folder `cuda`.
+# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch and TRL where python3 has them. Lies beside turnwise-bench.gz,
+# serve.py and trl_step.py (`just dist-cuda`) and needs the driver, glibc 2.35 and libstdc++, no toolchain. Results:
+# backends.{json,md,svg} in the folder `cuda`.
 # usage: bench-cuda.sh [further arguments of `turnwise-bench backends`]
 set -euo pipefail
 

@@ -8,6 +8,7 @@
                  is a call of generate with all tokens so far, which is what TRL's loop over tool calls makes
     loss         log-probabilities of eight rows of 256 tokens
     train        their gradient, clipped, and AdamW
+    gtpo         a step of TRL's GRPO on a group of four turns, see trl_step.py
     limits       bytes per second of a pass over memory, and operations per second of a large product of matrices
     peak         the most memory that this process has held, in bytes
 
@@ -58,7 +59,7 @@ class Work:
         self.model, self.device, self.dtype = model.to(device), device, dtype
         # What doesn't train reads weights of half the size; training keeps them in f32 and computes under autocast.
         self.reader = copy.deepcopy(self.model).to(torch.bfloat16) if dtype == "bf16" else self.model
-        self.optimizer = None
+        self.optimizer = self.step = None
 
     def rows(self, count, length):
         return torch.randint(3, self.model.config.vocab_size, (count, length), device=self.device)
@@ -120,6 +121,15 @@ class Work:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
+    def gtpo(self):
+        if self.step is None:
+            try:
+                from trl_step import Step
+            except ImportError as missing:
+                return f"no step of TRL: {missing}"
+            self.step = Step(self.model, self.device, self.dtype)
+        return self.step.cost()
+
     def timed(self, name, *arguments):
         wall, cpu = time.perf_counter(), time.process_time()
         with torch.autocast(self.device, torch.bfloat16, enabled=self.dtype == "bf16" and name == "train"):
@@ -140,6 +150,8 @@ def main():
             answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         elif command == ["limits"]:
             answer = work.limits()
+        elif command == ["gtpo"]:
+            answer = work.gtpo()
         elif command and command[0] in ("prefill", "decode", "turns", "loss", "train"):
             answer = work.timed(*command)
         else:

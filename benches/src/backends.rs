@@ -93,7 +93,6 @@ struct Candidate {
     dtype: Type,
     /// What it computes on: programs on the same one share its limits.
     on: &'static str,
-    ours: bool,
 }
 
 /// A device of ours, or PyTorch's, by what it computes on.
@@ -162,7 +161,6 @@ impl Backends {
                     ["serve", size, "--device", device, "--dtype", dtype.name()].map(String::from).into(),
                 dtype,
                 on: hardware(device),
-                ours: true,
             }));
             all.extend(self.python.iter().map(|python| {
                 Candidate {
@@ -173,7 +171,6 @@ impl Backends {
                         .into(),
                     dtype,
                     on: hardware(&self.python_device),
-                    ours: false,
                 }
             }));
         }
@@ -201,7 +198,6 @@ impl Backends {
             Err(error) => return (WORK.map(|work| refused(work, error.to_string())).into(), None),
         };
         let limits = peer.ask("limits").ok().and_then(|answer| serde_json::from_str(&answer).ok());
-        let works = WORK.iter().filter(|work| candidate.ours || **work != "gtpo");
         let once = |work: &'static str| match self.costs(&mut peer, work) {
             Err(why) => refused(work, why),
             Ok(costs) => {
@@ -215,7 +211,7 @@ impl Backends {
                 }
             }
         };
-        (works.copied().map(once).collect(), limits)
+        (WORK.map(once).into(), limits)
     }
 
     fn costs(&self, peer: &mut Peer, work: &str) -> Result<Vec<Cost>, String> {

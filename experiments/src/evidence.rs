@@ -259,6 +259,7 @@ mod tests {
             let experiment = experiment.as_table_mut().unwrap();
             experiment["families"] = vec!["arithmetic"].into();
             experiment["seeds"] = (seeds as i64).into();
+            experiment.remove("chosen");
             if name == "controls" {
                 experiment["methods"] = vec!["grpo_min", "grpo", "gtpo", "gamma_1"].into();
             }
@@ -266,7 +267,7 @@ mod tests {
         std::fs::write(folder.path().join("plan.toml"), toml::to_string(&plan).unwrap()).unwrap();
         std::fs::write(
             folder.path().join("rates.toml"),
-            "[arithmetic]\ngrpo = 1e-4\ngrpo_min = 1e-4\ngtpo = 1e-4\n",
+            "[arithmetic]\ngrpo = 1e-4\ngrpo_min = 1e-4\ngtpo = 1e-4\nturn_tree = 1e-4\n",
         )
         .unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
@@ -303,6 +304,29 @@ mod tests {
         for (name, svg) in &pages[1..] {
             assert!(page.contains(name) && svg.ends_with("</svg>\n"), "{name}");
         }
+    }
+
+    #[test]
+    fn our_own_estimator_is_held_against_both() {
+        let folder = folder(3);
+        for seed in 20..23 {
+            assert!(!page(folder.path()).unwrap().contains("## Beyond"), "seed {seed} is missing");
+            let noise = 0.01 * (seed % 3) as f64;
+            add(folder.path(), "own", &Record { rate: 0.0, ..record(COLD_START, seed, 0.3) });
+            for (method, accuracy) in [("grpo_min", 0.5), ("gtpo", 0.48), ("first_return", 0.51)] {
+                add(folder.path(), "own", &record(method, seed, accuracy));
+            }
+            add(folder.path(), "own", &record("turn_tree", seed, 0.55 + noise));
+        }
+        let page = page(folder.path()).unwrap();
+        for row in [
+            "turn_tree − gtpo | 3 | +8.0",
+            "turn_tree − grpo_min | 3 | +6.0",
+            "first_return − gtpo | 3 | +3.0",
+        ] {
+            assert!(page.contains(&format!("| arithmetic | {row} |")), "{row}: {page}");
+        }
+        assert!(page.contains("| `turn_tree` | 3 | 56.0 %"), "{page}");
     }
 
     #[test]
