@@ -88,7 +88,7 @@ setup-tch:
 test-tch *args: nextest
     TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo nextest run --release --locked --profile device \
         --no-default-features --features turnwise-tests/tch \
-        --test model --test backward --test lora --test sampler --test loss "$@"
+        --test model --test backward --test lora --test sampler --test loss --test loss_golden --test head "$@"
 
 # What dist/ measures, on this machine
 bench-cuda *args:

@@ -68,25 +68,22 @@ class Work:
         with torch.no_grad():
             self.reader(input_ids=self.rows(ROWS, COLUMNS), use_cache=True, logits_to_keep=1)
 
-    def decode(self, batch):
-        ids = self.rows(batch, PROMPT)
+    def continued(self, ids, new):
         with torch.no_grad():
             out = self.reader.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=True,
-                top_k=0, top_p=1.0,
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new, do_sample=True, top_k=0,
+                top_p=1.0,
             )
-        assert out.shape[1] == PROMPT + NEW
+        assert out.shape[1] == ids.shape[1] + new
+        return out
+
+    def decode(self, batch):
+        self.continued(self.rows(batch, PROMPT), NEW)
 
     def turns(self, turns):
         ids = self.rows(1, PROMPT).repeat(ROWS, 1)
         for turn in range(turns):
-            with torch.no_grad():
-                ids = self.reader.generate(
-                    ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, min_new_tokens=16, do_sample=True,
-                    top_k=0, top_p=1.0,
-                )
-            ids = torch.cat([ids, self.rows(ROWS, 32)], dim=1)
-        assert ids.shape[1] == PROMPT + turns * (16 + 32)
+            ids = torch.cat([self.continued(ids, 16), self.rows(ROWS, 32)], dim=1)
 
     def loss(self):
         ids = self.rows(ROWS, COLUMNS)
@@ -127,7 +124,7 @@ class Work:
                 from trl_step import Step
             except ImportError as missing:
                 return f"no step of TRL: {missing}"
-            self.step = Step(self.model, self.device, self.dtype)
+            self.step = Step(self)
         return self.step.cost()
 
     def timed(self, name, *arguments):

@@ -1,5 +1,6 @@
 """A GRPO step in TRL on a group of several turns: the work `gtpo` of benches/src/workload.rs, whose four turns have 32 sampled tokens
-each and 16 of observation between them. Turns are sampled as by `turns` in serve.py; credit, loss and update are TRL's.
+each and 16 of observation between them. Turns are sampled as by `turns` in serve.py, in bf16 from a copy of the weights; credit,
+loss and update are TRL's.
 """
 
 import contextlib
@@ -44,41 +45,38 @@ class Clock(TrainerCallback):
 
 
 class Step:
-    def __init__(self, model, device, dtype):
+    """Of the model of a `Work` of serve.py."""
+
+    def __init__(self, work):
         os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
-        self.clock = Clock(device)
+        self.work, self.clock = work, Clock(work.device)
         config = GRPOConfig(
             output_dir=tempfile.mkdtemp(), per_device_train_batch_size=SAMPLES, num_generations=SAMPLES, max_steps=1,
-            max_completion_length=TURNS * (NEW + OBSERVATION), learning_rate=1e-5, beta=0.0, use_cpu=device == "cpu",
-            bf16=dtype == "bf16", gradient_checkpointing=False, save_strategy="no", logging_strategy="no", report_to=[],
+            max_completion_length=TURNS * (NEW + OBSERVATION), learning_rate=1e-5, beta=0.0, use_cpu=work.device == "cpu",
+            bf16=work.dtype == "bf16", gradient_checkpointing=False, save_strategy="no", logging_strategy="no", report_to=[],
             disable_tqdm=True,
         )
         self.trainer = GRPOTrainer(
-            model=model, args=config, processing_class=no_words(), train_dataset=Dataset.from_dict({"prompt": ["-"]}),
+            model=work.model, args=config, processing_class=no_words(), train_dataset=Dataset.from_dict({"prompt": ["-"]}),
             # Any reward that differs between trajectories: what it says changes no times.
             reward_funcs=lambda completions, **_: [float(row % 2) for row in range(len(completions))],
             rollout_func=self.rollout, callbacks=[self.clock],
         )
 
-    def rollout(self, _prompts, trainer):
-        model = trainer.accelerator.unwrap_model(trainer.model)
-
-        def drawn(rows, columns):
-            return torch.randint(3, model.config.vocab_size, (rows, columns), device=model.device)
-
-        training, ids, mask = model.training, drawn(1, PROMPT).repeat(SAMPLES, 1), []
-        model.eval()
+    def rollout(self, _prompts, _trainer):
+        work = self.work
+        if work.reader is not work.model:
+            work.reader.load_state_dict(work.model.state_dict())
+        ids, mask = work.rows(1, PROMPT).repeat(SAMPLES, 1), []
+        training = work.reader.training
+        work.reader.eval()
         for turn in range(TURNS):
-            with torch.no_grad():
-                ids = model.generate(
-                    ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=True,
-                    top_k=0, top_p=1.0,
-                )
+            ids = work.continued(ids, NEW)
             mask += [1] * NEW
             if turn + 1 < TURNS:
-                ids = torch.cat([ids, drawn(SAMPLES, OBSERVATION)], dim=1)
+                ids = torch.cat([ids, work.rows(SAMPLES, OBSERVATION)], dim=1)
                 mask += [0] * OBSERVATION
-        model.train(training)
+        work.reader.train(training)
         rows = ids.tolist()
         return {
             "prompt_ids": [row[:PROMPT] for row in rows],

@@ -13,6 +13,8 @@ struct Golden {
     groups: Vec<Vec<Vec<[f64; 2]>>>,
     /// `[group][trajectory][turn]`: what the policy saw.
     states: Vec<Vec<Vec<String>>>,
+    /// What each turn asked of its tools.
+    calls: Vec<Vec<Vec<String>>>,
     cases: Vec<Case>,
     /// `[group][trajectory] = (correct, code)`
     programs: Vec<Vec<(bool, String)>>,
@@ -41,16 +43,17 @@ fn read() -> Golden {
 fn every_estimator_equals_its_formula_in_numpy() {
     let golden = read();
     assert!(golden.groups.len() >= 50, "at least 50 groups");
-    let trajectory = |(turns, states): (&Vec<[f64; 2]>, &Vec<String>)| ScoredTrajectory {
-        turns: turns.iter().map(|[acc, fmt]| TurnReward { acc: *acc, fmt: *fmt }).collect(),
-        states: states.clone(),
+    let trajectory = |g: usize, i: usize| ScoredTrajectory {
+        turns: golden.groups[g][i].iter().map(|[acc, fmt]| TurnReward { acc: *acc, fmt: *fmt }).collect(),
+        states: golden.states[g][i].clone(),
+        calls: golden.calls[g][i].clone(),
         ..ScoredTrajectory::default()
     };
-    let group = |(group, states): (&Vec<Vec<[f64; 2]>>, &Vec<Vec<String>>)| Group {
+    let group = |g: usize| Group {
         group: String::new(),
-        trajectories: group.iter().zip(states).map(trajectory).collect(),
+        trajectories: (0..golden.groups[g].len()).map(|i| trajectory(g, i)).collect(),
     };
-    let groups: Vec<Group> = golden.groups.iter().zip(&golden.states).map(group).collect();
+    let groups: Vec<Group> = (0..golden.groups.len()).map(group).collect();
     let mut seen = BTreeSet::new();
     for Case { config, advantages } in golden.cases {
         seen.insert(config.name());

@@ -9,7 +9,7 @@ use turnwise_trainer::runs::Place;
 /// The place of a run on the named device, or on the default one, which must compute what it should.
 pub(crate) fn place(device: Option<&str>) -> Result<Place> {
     Ok(Place {
-        device: backend::for_training(device)?,
+        device: backend::checked(device)?,
         device_name: backend::chosen(device),
         git_commit: git_commit(),
     })

@@ -5,7 +5,7 @@
 //! answer  = "\boxed{" answer "}" | "$" answer "$" | [sign] [currency] [sign] number ["$"] [unit] ["."]
 //! number  = integer ["." digits] | "." digits | integer "/" integer | "\frac{" integer "}{" integer "}"
 //! integer = digits | 1 to 3 digits and then groups of 3, each after "," or "{,}"
-//! unit    = a measure of a closed list, or the plural of counted things, see unit.rs
+//! unit    = a measure of a closed list, or counted things, see unit.rs
 //! ```
 //! There is one sign, one currency, one full stop and one pair of `$` around it all, at most.
 //!

@@ -71,9 +71,9 @@ fn known(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// As [`device`], for a program that trains on it: a driver must also compute what it should ([`self_check`]), in a few
-/// seconds. Burn's CPU backend comes with the program and is tested with it.
-pub fn for_training(name: Option<&str>) -> Result<Device, DeviceError> {
+/// As [`device`], for a program whose results count, as training and evaluation: a driver must also compute what it should
+/// ([`self_check`]), in a few seconds. Burn's CPU backend comes with the program and is tested with it.
+pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
     let device = device(name)?;
     if !workers::on_host(&device) {
         heard(|| self_check(&device))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use turnwise_model::{ModelConfig, chunk_rows, load_config};
 
 use crate::cache_budget::{CacheBudget, bytes_per_token};
-use crate::config::{Precision, RunConfig};
+use crate::config::{Precision, RolloutConfig, RunConfig};
 use crate::error::TrainError;
 use crate::progress::Progress;
 use crate::runs::Place;
@@ -73,7 +73,7 @@ impl Estimate {
     pub fn of(config: &RunConfig, model: &ModelConfig, workers: usize, device: &Device) -> Self {
         let optimizer = &config.optimizer;
         let half = optimizer.precision != Precision::F32;
-        let element = element(config);
+        let element = element(optimizer.precision);
         let all = parameters(model);
         // Which parameters `freeze` names is known only when they are loaded: nothing of them is certain.
         let trained = match &optimizer.lora {
@@ -85,10 +85,11 @@ impl Estimate {
         let rollout = &config.rollout;
         let length = rollout.max_tokens.min(model.max_position) as u64;
         let trajectories = (rollout.groups * rollout.samples) as u64;
-        let step = (trajectories * length).div_ceil(optimizer.minibatches.max(1) as u64);
-        let micro_batch = (optimizer.micro_batch_tokens as u64).max(length);
-        // Workers that get no micro-batch hold nothing.
-        let workers = (workers as u64).min(step.div_ceil(micro_batch)).max(1);
+        let rows = trajectories.div_ceil(optimizer.minibatches.max(1) as u64);
+        let step = rows * length;
+        // Micro-batches shrink until every worker has one, down to a row; who then has none holds nothing.
+        let workers = (workers as u64).min(rows).max(1);
+        let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
         let at_once = step.min(workers * micro_batch);
         let fused = is_fused(device, half);
         let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
@@ -151,9 +152,7 @@ pub(crate) fn check(
     progress: &mut dyn Progress,
 ) -> Result<(), TrainError> {
     let model = load_config(&config.model)?;
-    CacheBudget::new(config.rollout.cache_mib, &place.device)
-        .sequences(&model, element(config), config.rollout.max_tokens)
-        .map_err(TrainError::Input)?;
+    check_cache(&model, &config.rollout, config.optimizer.precision, &place.device)?;
     let estimate = Estimate::of(config, &model, workers::count(&place.device), &place.device);
     let Some(left) = workers::in_memory(&place.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
@@ -200,9 +199,21 @@ fn control_group() -> Option<u64> {
         .or_else(|| room("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 }
 
+/// Refuses rollouts of which not even one trajectory fits into the cache.
+pub(crate) fn check_cache(
+    model: &ModelConfig,
+    rollout: &RolloutConfig,
+    precision: Precision,
+    device: &Device,
+) -> Result<(), TrainError> {
+    let cache = CacheBudget::new(rollout.cache_mib, device);
+    cache.sequences(model, element(precision), rollout.max_tokens).map_err(TrainError::Input)?;
+    Ok(())
+}
+
 /// Bytes of a number that the sampler computes with.
-fn element(config: &RunConfig) -> u64 {
-    if config.optimizer.precision == Precision::F32 { F32 } else { 2 }
+fn element(precision: Precision) -> u64 {
+    if precision == Precision::F32 { F32 } else { 2 }
 }
 
 /// Widths of all query heads and of all key/value heads together.
@@ -248,6 +259,7 @@ mod tests {
 
     use super::*;
     use crate::config::load;
+    use crate::micro_batch;
 
     fn repository() -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -283,9 +295,14 @@ mod tests {
         };
         let base = estimate(&[]);
         assert_eq!((base.gradients, base.moments), (2 * base.weights, 2 * base.weights));
-        // 128 trajectories of 320 tokens keep forty workers busy, not more.
-        let many = Estimate::of(&load(Some(&file), &[], &[]).unwrap(), &model, 1000, &device);
-        assert_eq!(many.gradients, 40 * base.weights);
+        // As many workers hold gradients as there are micro-batches for.
+        let config: RunConfig = load(Some(&file), &[], &[]).unwrap();
+        for workers in [3, 100, 1000] {
+            let batches = micro_batch::plan(&[320; 128], config.optimizer.micro_batch_tokens, workers, true);
+            let busy = batches.len().min(workers) as u64;
+            let found = Estimate::of(&config, &model, workers, &device);
+            assert_eq!(found.gradients, busy * base.weights, "{workers} workers");
+        }
         assert_eq!(base.reference, 0);
         // 128 trajectories of 320 tokens, 3 layers, keys and values of one head of 32, in f32.
         assert_eq!(base.kv_cache, 128 * 320 * 3 * 2 * 32 * 4);

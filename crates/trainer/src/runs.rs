@@ -20,7 +20,7 @@ use crate::scratch;
 use crate::setup::{Setup, tokenizer};
 use crate::sft::{fine_tune, transcript};
 use crate::trained_part::trained_part;
-use crate::whole_folder;
+use crate::{memory, whole_folder};
 
 /// Where a run happens.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub fn sentence(e: &Evaluation) -> String {
     )
 }
 
-/// Fine-tunes a model on demonstrations and writes it as a Hugging Face folder.
+/// Fine-tunes a model on demonstrations, writes it as a Hugging Face folder, and evaluates it.
 pub fn cold_start(
     config: &SftConfig,
     place: &Place,
@@ -72,6 +72,7 @@ pub fn cold_start(
             (Transformer::random(&model_config, config.seed, &device), setup, None)
         }
     };
+    memory::check_cache(model.config(), &config.rollout, config.optimizer.precision, &place.device)?;
     let model = trained_part(model, &config.optimizer, config.seed, place, None)?;
     progress.phase("steps", config.steps as u64);
     let game = setup.game();
@@ -83,16 +84,7 @@ pub fn cold_start(
         }
     })?;
     progress.line(&format!("trained: {}", phase.spent()));
-    let phase = Phase::begin();
     let (model, sampled) = (model.valid(), model.for_sampling());
-    progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
-    let rewards = RewardConfig::default();
-    let cache = CacheBudget::new(config.rollout.cache_mib, &place.device);
-    let evaluation =
-        evaluate(&sampled, &game, &config.eval, &rewards, config.seed, cache, &mut |done, _| {
-            progress.advance(done as u64);
-        })?;
-    progress.line(&format!("evaluated: {}", phase.spent()));
     whole_folder::write(out, |folder| -> Result<(), TrainError> {
         if let Some(tokenizer) = &made {
             scratch::write_tokenizer(tokenizer, folder).map_err(TrainError::Input)?;
@@ -108,6 +100,15 @@ pub fn cold_start(
         }
         Ok(())
     })?;
+    let phase = Phase::begin();
+    progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
+    let rewards = RewardConfig::default();
+    let cache = CacheBudget::new(config.rollout.cache_mib, &place.device);
+    let evaluation =
+        evaluate(&sampled, &game, &config.eval, &rewards, config.seed, cache, &mut |done, _| {
+            progress.advance(done as u64);
+        })?;
+    progress.line(&format!("evaluated: {}", phase.spent()));
     Ok(evaluation)
 }
 

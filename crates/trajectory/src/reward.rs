@@ -42,7 +42,8 @@ pub struct ScoredTrajectory {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<String>,
     /// What each turn asked of its tools, as a key: equal keys are equal calls. Used by estimators that tell
-    /// trajectories apart by all that their environment knows. A missing key is that of a turn without calls.
+    /// trajectories apart by all that their environment knows; empty for a turn without calls, and unlike any other
+    /// where it is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
     /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. Used where the

@@ -1,5 +1,7 @@
 //! Where turn-level credit may hurt: what the groups of an update pay for, and how trajectories begin.
 
+use std::collections::BTreeSet;
+
 use turnwise_stats::mean;
 
 use super::runs::Runs;
@@ -9,12 +11,11 @@ use crate::record::Record;
 /// Updates at either end of a run that are averaged.
 const END: usize = 5;
 
-/// A quotient of two sums over some updates of some runs. Records that lack one of them don't count.
+/// A quotient of two sums over some updates of some runs, which all have them.
 fn quotient(of: &[&Record], above: &str, below: Option<&str>, updates: fn(&[f64]) -> &[f64]) -> Option<f64> {
-    let pairs = of.iter().filter_map(|record| {
-        let above = mean(updates(record.curve.get(above)?));
-        let below = below.map_or(Some(1.0), |key| record.curve.get(key).map(|curve| mean(updates(curve))))?;
-        Some((above, below))
+    let pairs = of.iter().map(|record| {
+        let value = |key: &str| mean(updates(&record.curve[key]));
+        (value(above), below.map_or(1.0, value))
     });
     let (above, below): (Vec<f64>, Vec<f64>) = pairs.unzip();
     let below = mean(&below);
@@ -55,21 +56,37 @@ fn signed(value: f64) -> String {
     format!("{}{:.3}", if value < 0.0 { "−" } else { "+" }, value.abs())
 }
 
+/// The seeds of a family for which every method recorded what a column needs: the first ones lack some of it, and not in all
+/// methods.
+fn common(runs: &Runs, family: &str, column: &Column) -> BTreeSet<u64> {
+    let needs = || std::iter::once(column.above).chain(column.below);
+    let has = |record: &&Record| needs().all(|key| record.curve.contains_key(key));
+    let of = |method: &String| -> BTreeSet<u64> {
+        runs.get(family, method).into_iter().filter(has).map(|record| record.seed).collect()
+    };
+    runs.methods.iter().map(of).reduce(|a, b| &a & &b).unwrap_or_default()
+}
+
 fn rows(runs: &Runs, columns: &[Column]) -> String {
     let mut rows = Vec::new();
     for family in &runs.families {
+        let seeds: Vec<BTreeSet<u64>> = columns.iter().map(|column| common(runs, family, column)).collect();
+        let counts: BTreeSet<usize> = seeds.iter().map(BTreeSet::len).collect();
+        let counts = counts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         for method in &runs.methods {
-            let of = runs.get(family, method);
-            let cell = |c: &Column| {
+            let cell = |(c, seeds): (&Column, &BTreeSet<u64>)| {
+                let mut of = runs.get(family, method);
+                of.retain(|record| seeds.contains(&record.seed));
                 let value = |updates| quotient(&of, c.above, c.below, updates).map_or("–".into(), c.write);
                 if c.moves { format!("{} → {}", value(first), value(last)) } else { value(all) }
             };
-            let mut row = vec![family.clone(), format!("`{method}`")];
-            row.extend(columns.iter().map(cell));
+            let mut row = vec![family.clone(), format!("`{method}`"), counts.clone()];
+            row.extend(columns.iter().zip(&seeds).map(cell));
             rows.push(row);
         }
     }
-    let heads: Vec<&str> = ["family", "method"].into_iter().chain(columns.iter().map(|c| c.head)).collect();
+    let heads: Vec<&str> =
+        ["family", "method", "seeds"].into_iter().chain(columns.iter().map(|c| c.head)).collect();
     table(&heads, &rows)
 }
 
@@ -101,16 +118,4 @@ pub(super) fn groups(runs: &Runs) -> String {
         column("violations there", "violations_all_wrong", Some("turns_all_wrong"), true),
     ];
     rows(runs, &columns)
-}
-
-/// How many runs of each method have what these tables need.
-pub(super) fn counted(runs: &Runs) -> usize {
-    let has = |family: &String, method: &String| {
-        runs.get(family, method).iter().filter(|record| record.curve.contains_key("weight")).count()
-    };
-    runs.families
-        .iter()
-        .flat_map(|family| runs.methods.iter().map(move |method| has(family, method)))
-        .min()
-        .unwrap_or(0)
 }

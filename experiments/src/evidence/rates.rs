@@ -35,6 +35,21 @@ pub(super) fn tuning(runs: &Runs, chosen: &Rates) -> String {
     table(&heads, &rows)
 }
 
+/// The rate that each method had.
+pub(super) fn used(runs: &Runs) -> String {
+    let rate = |family: &str, method: &str| match runs.get(family, method).first() {
+        Some(record) => format!("{:e}", record.rate),
+        None => "–".into(),
+    };
+    let row = |family: &String| {
+        std::iter::once(family.clone())
+            .chain(runs.methods.iter().map(|method| rate(family, method)))
+            .collect()
+    };
+    let heads: Vec<&str> = std::iter::once("family").chain(runs.methods.iter().map(String::as_str)).collect();
+    table(&heads, &runs.families.iter().map(row).collect::<Vec<_>>())
+}
+
 /// `method` against the others where all have the same rate.
 pub(super) fn at_equal_rates(runs: &Runs, method: &str) -> String {
     let mut found = Vec::new();

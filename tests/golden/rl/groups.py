@@ -35,6 +35,12 @@ def states(batch, seed=1):
     return [[[seen(j) for j in range(len(turns))] for turns in group] for group in batch]
 
 
+def calls(batch, seed=3):
+    """What each turn asked of its tools, as a key."""
+    rng = random.Random(seed)
+    return [[[rng.choice(["", "f(1)"]) for _ in turns] for turns in group] for group in batch]
+
+
 def edge_groups():
     """Groups that the public functions don't take: nobody in it, no turns, one turn in all."""
     return [[], [[]], [[], [[1.0, 0.0]]], [[[1.0, 0.0]]], [[[0.0, -0.1]]], [[[0.5, 0.0], [0.5, 0.0]]] * 3]

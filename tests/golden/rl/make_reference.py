@@ -7,7 +7,7 @@ import json
 import random
 from pathlib import Path
 
-from groups import edge_groups, groups, states
+from groups import calls, edge_groups, groups, states
 from reference import advantages, lcs, ngram, shaped
 
 ESTIMATORS = [
@@ -41,8 +41,8 @@ def short(values):
 
 def main():
     batch = groups(count=60) + edge_groups()
-    keys = states(batch)
-    cases = [{"config": config, "advantages": short(advantages(batch, keys, name, options))}
+    keys, asked = states(batch), calls(batch)
+    cases = [{"config": config, "advantages": short(advantages(batch, keys, asked, name, options))}
              for config in ESTIMATORS for name, options in config.items()]
     rng = random.Random(2)
     written = [programs(rng) for _ in range(50)]
@@ -50,7 +50,7 @@ def main():
     shaping = [{"config": {"similarity": name, "alpha": alpha, "centre": centre},
                 "acc": short(shaped(written, measure, alpha, centre))}
                for name, measure in measures for alpha, centre in [(0.5, False), (0.3, True)]]
-    document = {"groups": batch, "states": keys, "cases": cases, "programs": written, "shaping": shaping}
+    document = {"groups": batch, "states": keys, "calls": asked, "cases": cases, "programs": written, "shaping": shaping}
     Path(__file__).with_name("reference.json").write_text(json.dumps(document, ensure_ascii=False) + "\n")
 
 

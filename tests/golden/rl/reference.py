@@ -120,12 +120,12 @@ def gigpo(group, states, omega=1.0, gamma=0.95, **z):
     return unpadded(episode + omega * step, real)
 
 
-def turn_tree(group, states):
-    """By the definition, one pair of trajectories at a time: k is in the state of i before turn j if both saw the same."""
+def turn_tree(group, states, calls):
+    """By the definition, one pair of trajectories at a time: k is in the state of i before turn j if both asked and saw the same."""
     acc, fmt, real = padded(group)
     rewards = (acc + fmt) * real
     returns = discounted(rewards, real, 1.0)
-    seen = [[("own", i, j) if j >= len(states[i]) else states[i][j] for j in range(1, len(group[i]))] for i in range(len(group))]
+    seen = [[(calls[i][j - 1], states[i][j]) for j in range(1, len(group[i]))] for i in range(len(group))]
 
     def shares(i, k, j):
         return i == k or len(group[k]) > j and seen[i][:j] == seen[k][:j]
@@ -163,15 +163,16 @@ def reinforce_pp(batch, **z):
 
 
 PER_GROUP = {f.__name__: f for f in [gtpo, grpo, grpo_min, dr_grpo, rloo, process_grpo, mt_grpo]}
-PER_STATE = {f.__name__: f for f in [gigpo, turn_tree]}
 PER_BATCH = {f.__name__: f for f in [rebn, reinforce_pp]}
 
 
-def advantages(batch, keys, name, options):
+def advantages(batch, keys, asked, name, options):
     """Advantages of a batch by the estimator of that name."""
     options = {"floor" if key == "std_floor" else key: value for key, value in options.items()}
-    if name in PER_STATE:
-        return [PER_STATE[name](group, seen, **options) for group, seen in zip(batch, keys)]
+    if name == "gigpo":
+        return [gigpo(group, seen, **options) for group, seen in zip(batch, keys)]
+    if name == "turn_tree":
+        return [turn_tree(*group, **options) for group in zip(batch, keys, asked)]
     if name in PER_BATCH:
         return PER_BATCH[name](batch, **options)
     return [PER_GROUP[name](group, **options) for group in batch]

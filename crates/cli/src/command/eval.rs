@@ -77,7 +77,7 @@ impl Eval {
         // JSON's strings are TOML's.
         sets.push(format!("model={}", Value::from(folder.display().to_string())));
         let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &sets)?;
-        let model = load_model(folder, &backend::device(self.device.as_deref())?)?;
+        let model = load_model(folder, &backend::checked(self.device.as_deref())?)?;
         let context = model.config().max_position;
         let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer(folder)?, context)?;
         let mut progress = progress::on_stderr();

@@ -144,7 +144,7 @@ impl Rollout {
     fn open(&self, config: &RunConfig) -> Result<(Setup, Policies)> {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {
-            let model = load_model(&config.model, &backend::device(self.device.as_deref())?)?;
+            let model = load_model(&config.model, &backend::checked(self.device.as_deref())?)?;
             let context = model.config().max_position;
             let setup = Setup::open(
                 &config.env,

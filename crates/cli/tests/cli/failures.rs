@@ -46,6 +46,21 @@ fn a_typo_in_a_config() {
 }
 
 #[test]
+fn a_cache_too_small_for_one_trajectory() {
+    let said = [
+        "one trajectory of ",
+        "rollout.cache_mib allows 0.0 MiB",
+        "hint: raise rollout.cache_mib to at least 1",
+    ];
+    Attempt::new(&root().join("models/tiny"), &format!("{ENV}[rollout]\ncache_mib = 0\n")).fails(1, &said);
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("model");
+    turnwise(&["sft", "configs/tiny-sft.toml", "--set", "rollout.cache_mib=0", "--out", arg(&out)], "")
+        .fails(1, &said);
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_missing_model_folder() {
     Attempt::new(Path::new("no/such/model"), ENV)
         .fails(1, &["no/such/model/config.json: No such file", "hint: "]);

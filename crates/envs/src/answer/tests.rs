@@ -50,7 +50,7 @@ fn near_misses(answer: &str, texts: &str) -> usize {
 }
 
 /// A right answer, and texts that are nearly it.
-const NEAR_MISSES: [(&str, &str); 37] = [
+const NEAR_MISSES: [(&str, &str); 39] = [
     ("42", "42 or 43;42-43;42\u{2013}43;42, 43;42 43;42 42;4 2;4,2;042,;42,;,42;42..;42.0.0"),
     ("42", "--42;+-42;-+42;- 42;+ 42;42-;42+;-$-42;42!;42?;~42;\u{2248}42;=42;x = 42;<42;(42)"),
     ("42", "42k;42 K;42M;42x;42i;42e0;42e;42E2;42_0;4_2;0x2A;0b101010;42f32;42\u{b0};42\u{3c0}"),
@@ -116,6 +116,15 @@ const NEAR_MISSES: [(&str, &str); 37] = [
         "5",
         "5 Ms;5 ks;5 MMs;5 per dozen;5 kayaks per hundred;5 kayaks per;5 mils;5 square kayaks;5 trios;5 was;5 does",
     ),
+    (
+        "5",
+        "5 fifteens;5 milliards;5 grosses;5 trebles;5 triplets;5 permilles;5 reciprocals;5 factorials;5 perhaps;5 upwards",
+    ),
+    (
+        "5",
+        "5 kayaks per million;$5 per billion;$5 per six;$5 per twenty;5 kayaks per thousands;$5 per fifteen;$5 per gross;\
+         $5 per penny;5 kayaks per fifth;5 kayaks per less",
+    ),
     ("5 kayaks", "5 canoes;5%;$5;5 kayaks per day;5 hours;5 square feet"),
     ("1", "1%;1 percent;1 cent;100;100 cents per cent;0.01;1%%"),
 ];
@@ -131,6 +140,7 @@ fn units_are_compared_and_percentages_and_cents_converted() {
         ("150%", "150;150%"),
         ("$0.50", "50 cents;50¢;.5;0.50 dollars;$1/2;1/2 USD"),
         ("7 kayaks", "7;7 Kayaks;14/2 kayaks"),
+        ("1 apples", "1 apple;1;1 Apple;3/3 apples"),
         ("5 hours", "5;5 hrs;5.0 Hours;10/2 hour;5\\text{ hours}"),
         ("-5%", "-5;-0.05;-5 percent"),
         ("0", "0%;$0;0 cents;0 apples"),

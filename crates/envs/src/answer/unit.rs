@@ -1,6 +1,6 @@
 //! Units that may follow a number: measures of a closed list, and counted things, whose plurals are told from other words
-//! by their form. An adjective or a verb may change the number (`5 fewer`), and no list of such words is ever complete; of
-//! plurals that do (`5 tens`) there are few.
+//! by their form; one of them is taken from a list, too. An adjective or a verb may change the number (`5 fewer`), and no
+//! list of such words is ever complete; of plurals that do (`5 tens`) there are few.
 
 /// The name of percentages.
 pub(super) const PERCENT: &str = "%";
@@ -57,17 +57,25 @@ kilowatt
 volt
 unit";
 
-/// Plurals without an `s`.
-const PLURALS: &str = "people children men women teeth mice geese fish sheep deer cattle";
+/// Plurals without an `s`, and those that end as no plural should.
+const PLURALS: &str = "\
+people children men women teeth mice geese fish sheep deer cattle kiwis taxis skis menus baths booths cloths moths paths youths";
+
+/// One of a kind of things.
+const THINGS: &str = "\
+animal apple bag ball basket bird book bottle box boy cake car card cat chair chicken child class coin cookie cow customer \
+dog egg employee family flower friend game girl glass guest house item kid lesson man marble meal member orange package page pen \
+pencil person piece pizza plant player room shirt slice sticker student team ticket toy tree trip woman word worker";
 
 /// Words in `s` that change the number, name a coin, or are no plurals; beside those that end as [`ENDINGS`].
 const NO_THINGS: &str = "\
 zeros zeroes ones twos threes fours fives sixes sevens eights nines tens elevens twelves teens twenties thirties forties \
 fifties sixties seventies eighties nineties dozens scores hundreds thousands lakhs crores myriads grands kilos mils bils \
-halfs halves thirds quarters pairs couples twins trios doubles triples times powers roots pennies nickels dimes cents does";
+halfs halves thirds quarters pairs couples twins trios triplets doubles triples trebles grosses permilles times powers roots \
+reciprocals factorials pennies nickels dimes cents does perhaps always besides upwards downwards towards";
 
-/// Fractions (tenths), large numbers (millions), and words that aren't plurals (less, this, minus).
-const ENDINGS: [&str; 5] = ["ths", "illions", "ss", "is", "us"];
+/// Fractions (tenths), numbers (fifteens, millions, milliards), and words that aren't plurals (less, this, minus).
+const ENDINGS: [&str; 7] = ["ths", "teens", "illions", "illiards", "ss", "is", "us"];
 
 /// A unit, and how many of what was written make one of it.
 #[derive(Debug, PartialEq)]
@@ -101,12 +109,12 @@ pub(super) fn read(text: &str, before: Option<&str>) -> Option<Unit> {
             parts = 100;
             DOLLAR.to_string()
         }
-        (Some(_), None) => read_name(&mut words, are_things)?,
-        (Some(_), Some(before)) => read_name(&mut words, are_things).filter(|name| name == before)?,
+        (Some(_), None) => read_name(&mut words, things)?,
+        (Some(_), Some(before)) => read_name(&mut words, things).filter(|name| name == before)?,
     };
     let name = match words.next() {
         None => name,
-        Some("per") => format!("{name} per {}", read_name(&mut words, is_thing)?),
+        Some("per") => format!("{name} per {}", read_name(&mut words, thing)?),
         Some(_) => return None,
     };
     words.next().is_none().then_some(Unit { name: Some(name), parts })
@@ -124,13 +132,16 @@ fn plain(text: &str) -> Option<&str> {
     }
 }
 
-/// The name of a measure, or of things that `is_word` takes.
-fn read_name<'a>(words: &mut impl Iterator<Item = &'a str>, is_word: fn(&str) -> bool) -> Option<String> {
+/// The name of a measure, or what `other` reads.
+fn read_name<'a>(
+    words: &mut impl Iterator<Item = &'a str>,
+    other: fn(&str) -> Option<String>,
+) -> Option<String> {
     let word = words.next()?;
     let power = match word {
         "square" | "sq" => "square",
         "cubic" => "cubic",
-        _ => return measure(word).or_else(|| is_word(word).then(|| word.to_lowercase())),
+        _ => return measure(word).or_else(|| other(word)),
     };
     Some(format!("{power} {}", measure(words.next()?)?))
 }
@@ -149,17 +160,36 @@ fn measure(word: &str) -> Option<String> {
     listed(&word).or_else(|| stems.into_iter().find_map(listed))
 }
 
-/// Whether a word is the plural of things that are counted.
-fn are_things(word: &str) -> bool {
-    let Some(word) = plain_word(word) else { return false };
+/// The plural of things that are counted, also from one of them.
+fn things(word: &str) -> Option<String> {
+    let one = thing(word);
+    let word = plain_word(word)?;
     let excepted = || among(NO_THINGS, &word) || ENDINGS.iter().any(|ending| word.ends_with(ending));
     // Of three letters, most are abbreviations.
-    word.len() > 3 && word.ends_with('s') && !excepted() || among(PLURALS, &word)
+    let many = || word.len() > 3 && word.ends_with('s') && !excepted() || among(PLURALS, &word);
+    one.map(|one| plural(&one)).or_else(|| many().then_some(word.clone()))
 }
 
-/// Whether a word may be one of a kind of things.
-fn is_thing(word: &str) -> bool {
-    plain_word(word).is_some_and(|word| !among(NO_THINGS, &format!("{word}s")))
+/// One of a kind of things.
+fn thing(word: &str) -> Option<String> {
+    plain_word(word).filter(|word| among(THINGS, word))
+}
+
+fn plural(thing: &str) -> String {
+    let irregular = match thing {
+        "child" => Some("children"),
+        "man" => Some("men"),
+        "person" => Some("people"),
+        "woman" => Some("women"),
+        _ => None,
+    };
+    let stem = thing.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o']));
+    match (irregular, stem) {
+        (Some(plural), _) => plural.into(),
+        (None, Some(stem)) => format!("{stem}ies"),
+        _ if thing.ends_with(['s', 'x']) => format!("{thing}es"),
+        _ => format!("{thing}s"),
+    }
 }
 
 /// A word of letters that is no abbreviation, in lower case.
@@ -182,7 +212,15 @@ mod tests {
             ("Apples", "apples", 1),
             (" strawberries", "strawberries", 1),
             ("kayaks per child", "kayaks per child", 1),
+            ("kayaks per Person", "kayaks per person", 1),
             ("people", "people", 1),
+            ("person", "people", 1),
+            ("apple", "apples", 1),
+            ("box", "boxes", 1),
+            ("family", "families", 1),
+            ("toy", "toys", 1),
+            ("kiwis", "kiwis", 1),
+            ("moths", "moths", 1),
             ("feet", "foot", 1),
             ("inches", "inch", 1),
             ("months", "month", 1),

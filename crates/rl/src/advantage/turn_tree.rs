@@ -73,11 +73,10 @@ impl Tree {
             for j in 0..episode.rewards.len() {
                 if j > 0 {
                     let new = tree.visitors.len();
-                    let calls = episode.calls.get(j - 1).map_or("", String::as_str);
-                    at = match episode.states.get(j) {
-                        Some(seen) => *children.entry((at, calls, seen)).or_insert(new),
+                    at = match (episode.calls.get(j - 1), episode.states.get(j)) {
+                        (Some(asked), Some(seen)) => *children.entry((at, asked, seen)).or_insert(new),
                         // What isn't known is nobody else's state.
-                        None => new,
+                        _ => new,
                     };
                     if at == new {
                         tree.visitors.push(Vec::new());
@@ -122,11 +121,13 @@ mod tests {
         keys.iter().map(|keys| keys.iter().map(ToString::to_string).collect()).collect()
     }
 
+    /// Of trajectories that all made the same calls.
     fn credit(group: &[&[(f64, f64)]], states: &[&[&str]]) -> Credit {
+        let calls = vec![String::new(); 8];
         let states = owned(states);
         let mut group = episodes(group);
         for (episode, states) in group.iter_mut().zip(&states) {
-            episode.states = states;
+            (episode.states, episode.calls) = (states, &calls);
         }
         TurnTree::default().credit(&[group]).remove(0)
     }
@@ -179,20 +180,21 @@ mod tests {
     /// A call may be the answer, and its output the same for a wrong one.
     #[test]
     fn calls_are_told_apart_where_observations_are_not() {
-        let (states, calls) = (owned(&[&["", "ok"], &["", "ok"]]), owned(&[&["f"], &["g"]]));
-        let mut group = episodes(&[RIGHT, WRONG]);
-        for (episode, states) in group.iter_mut().zip(&states) {
-            episode.states = states;
-        }
-        let first = |group: &Vec<Episode>| {
-            let credit = TurnTree::default().credit(std::slice::from_ref(group)).remove(0);
+        let states = owned(&[&["", "ok"], &["", "ok"]]);
+        let first = |calls: &[&[&str]]| {
+            let calls = owned(calls);
+            let mut group = episodes(&[RIGHT, WRONG]);
+            for (i, episode) in group.iter_mut().enumerate() {
+                episode.states = &states[i];
+                episode.calls = calls.get(i).map_or(&[], Vec::as_slice);
+            }
+            let credit = TurnTree::default().credit(&[group]).remove(0);
             (credit.advantages[0][0], credit.advantages[1][0])
         };
-        assert_eq!(first(&group), (0.5, -0.5));
-        for (episode, calls) in group.iter_mut().zip(&calls) {
-            episode.calls = calls;
-        }
-        assert_eq!(first(&group), (1.0, -1.0));
+        assert_eq!(first(&[&["f"], &["f"]]), (0.5, -0.5));
+        assert_eq!(first(&[&["f"], &["g"]]), (1.0, -1.0));
+        // Not known isn't the same.
+        assert_eq!(first(&[]), (1.0, -1.0));
     }
 
     #[test]
