@@ -73,7 +73,7 @@ dist-cuda:
         --no-default-features --features cuda,fusion,autotune --target-dir target/cuda
     mkdir -p dist
     cp benches/peers/{serve,trl_step}.py scripts/bench-cuda.sh dist/
-    # Stripped it has 124 MiB, for Burn's cuda backend links LLVM; bench-cuda.sh unpacks it.
+    # Stripped it has 134 MiB, for Burn's cuda backend links LLVM; bench-cuda.sh unpacks it.
     gzip -9 -c target/cuda/release/turnwise-bench > dist/turnwise-bench.gz
     size=$(stat -c %s dist/turnwise-bench.gz)
     [ "$size" -lt $((60 << 20)) ] || { echo "dist/turnwise-bench.gz: $((size >> 20)) MiB, more than 60" >&2; exit 1; }
