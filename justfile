@@ -106,7 +106,7 @@ soak count="100000":
 fuzz target seconds="600":
     cargo +nightly fuzz run {{ target }} -- -dict=fuzz/formats.dict -max_len=2048 -max_total_time={{ seconds }}
 
-# Runs what isn't recorded yet of an experiment of experiments/plan.toml: pilot, tune, main, controls, rates
+# Runs what isn't recorded yet of an experiment of experiments/plan.toml
 experiment name *args: build
     cargo run --release --locked --quiet -p turnwise-experiments -- run "$@"
 

@@ -35,7 +35,7 @@ pub(crate) struct Backends {
     /// Element types of activations
     #[arg(long, value_enum, value_delimiter = ',', action = ArgAction::Set, default_value = "f32")]
     dtypes: Vec<Type>,
-    /// A Python with torch and transformers, to be measured as one more backend
+    /// A Python with torch and transformers, and trl for the GTPO step, to be measured as one more backend
     #[arg(long)]
     python: Option<PathBuf>,
     /// The program that it runs
