@@ -73,6 +73,7 @@ dist-cuda:
         --no-default-features --features cuda,fusion,autotune --target-dir target/cuda
     mkdir -p dist
     cp benches/peers/{serve,trl_step}.py scripts/bench-cuda.sh dist/
+    scripts/libdevice.sh dist
     # Stripped it has 134 MiB, for Burn's cuda backend links LLVM; bench-cuda.sh unpacks it.
     gzip -9 -c target/cuda/release/turnwise-bench > dist/turnwise-bench.gz
     size=$(stat -c %s dist/turnwise-bench.gz)
@@ -89,6 +90,12 @@ test-tch *args: nextest
     TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo nextest run --release --locked --profile device \
         --no-default-features --features turnwise-tests/tch \
         --test model --test backward --test lora --test sampler --test loss --test loss_golden --test head "$@"
+
+# Whether the kernels of `cuda` are made and assembled, for architectures of ours, without a GPU
+check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":
+    cargo build --release --locked -p turnwise-benches --bin turnwise-bench --no-default-features --features cuda \
+        --target-dir target/cuda
+    scripts/check-cuda.sh target/cuda/release/turnwise-bench {{ sizes }} {{ architectures }}
 
 # What dist/ measures, on this machine
 bench-cuda *args:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch and TRL where python3 has them. Lies beside turnwise-bench.gz,
-# serve.py and trl_step.py (`just dist-cuda`) and needs the driver, glibc 2.35 and libstdc++, no toolchain. Results:
+# serve.py, trl_step.py and nvvm (`just dist-cuda`) and needs the driver, glibc 2.35 and libstdc++, no toolkit. Results:
 # backends.{json,md,svg} in the folder `cuda`.
 # usage: bench-cuda.sh [further arguments of `turnwise-bench backends`]
 set -euo pipefail
@@ -17,4 +17,6 @@ if [ ! "$here/turnwise-bench" -nt "$here/turnwise-bench.gz" ]; then
     chmod +x "$here/turnwise-bench.part"
     mv "$here/turnwise-bench.part" "$here/turnwise-bench"
 fi
+# Where Burn finds nvvm/libdevice/libdevice.10.bc, toolkit or not.
+export CUDA_PATH=$here
 exec "$here/turnwise-bench" backends "${arguments[@]}" "$@"

@@ -1,5 +1,7 @@
 //! Choosing a device: the only place that names a backend.
 
+mod libdevice;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::self_check::self_check;
@@ -49,7 +51,7 @@ pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
     let name = chosen(name);
     let device = known(&name)?;
     if !workers::on_host(&device) {
-        answers(&device).map_err(|why| DeviceError::Unusable { name, why })?;
+        answers(&device).and_then(|()| equipped(&name)).map_err(|why| DeviceError::Unusable { name, why })?;
     }
     Ok(device)
 }
@@ -88,6 +90,14 @@ fn answers(device: &Device) -> Result<(), String> {
     match heard(|| Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>())? {
         3.0 => Ok(()),
         other => Err(format!("1 + 2 is {other} on it")),
+    }
+}
+
+/// Whether there is what a backend's kernels are made from, beside a driver.
+fn equipped(name: &str) -> Result<(), String> {
+    match name {
+        "cuda" => libdevice::found(std::env::var_os("CUDA_PATH").as_deref().map(std::path::Path::new)),
+        _ => Ok(()),
     }
 }
 
