@@ -219,6 +219,8 @@ fn beyond(page: &mut Page, own: &Runs) {
         .collect();
     page.figure("own", "Differences and their intervals", forest::forest("Beyond the paper", &found));
     page.add(&tested(&found));
+    page.add("Not registered, without tests: the paper's claim once more, on these seeds and at rates chosen over eight others; and the two against each other.");
+    page.add(&described(&of("grpo_min", "gtpo").chain(of("first_return", "turn_tree")).collect::<Vec<_>>()));
     for family in &own.families {
         page.add(&format!("`{family}`:"));
         page.add(&tables::methods(own, family));
@@ -340,6 +342,7 @@ mod tests {
             "turn_tree − gtpo | 3 | +8.0",
             "turn_tree − grpo_min | 3 | +6.0",
             "first_return − gtpo | 3 | +3.0",
+            "gtpo − grpo_min | 3 | −2.0",
         ] {
             assert!(page.contains(&format!("| arithmetic | {row} |")), "{row}: {page}");
         }
