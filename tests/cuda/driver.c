@@ -22,6 +22,20 @@ static int arch(void) {
     return said ? atoi(said) : 90;
 }
 
+// Kernels take 2 µs of a clock that events read. Those with which Burn measures a device before it tunes take 25 ms, really:
+// Burn repeats them until they take 20 ms, and overflows if they never do.
+static double clock_ms;
+static int measures;
+static void run_kernel(Handle function) {
+    int slow = (size_t)function % 2;
+    if (slow) __atomic_store_n(&measures, 1, __ATOMIC_RELAXED);
+    clock_ms += slow ? 25 : 0.002;
+}
+static int catch_up(void) {
+    if (__atomic_exchange_n(&measures, 0, __ATOMIC_RELAXED)) usleep(25000);
+    return SUCCESS;
+}
+
 int cuInit(unsigned flags) { return SUCCESS; }
 int cuDriverGetVersion(int *version) { return *version = 13000, SUCCESS; }
 int cuDeviceGetCount(int *count) { return *count = 1, SUCCESS; }
@@ -51,20 +65,20 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 int cuDevicePrimaryCtxRetain(Handle *context, int device) { return *context = fresh(), SUCCESS; }
 int cuDevicePrimaryCtxRelease_v2(int device) { return SUCCESS; }
 int cuCtxSetCurrent(Handle context) { return SUCCESS; }
-int cuCtxSynchronize(void) { return SUCCESS; }
+int cuCtxSynchronize(void) { return catch_up(); }
 int cuCtxGetStreamPriorityRange(int *least, int *greatest) { return *least = 0, *greatest = -5, SUCCESS; }
 
 int cuStreamCreate(Handle *stream, unsigned flags) { return *stream = fresh(), SUCCESS; }
 int cuStreamCreateWithPriority(Handle *stream, unsigned flags, int priority) { return *stream = fresh(), SUCCESS; }
 int cuStreamDestroy_v2(Handle stream) { return SUCCESS; }
-int cuStreamSynchronize(Handle stream) { return SUCCESS; }
+int cuStreamSynchronize(Handle stream) { return catch_up(); }
 int cuStreamWaitEvent(Handle stream, Handle event, unsigned flags) { return SUCCESS; }
-int cuEventCreate(Handle *event, unsigned flags) { return *event = fresh(), SUCCESS; }
-int cuEventDestroy_v2(Handle event) { return SUCCESS; }
-int cuEventRecord(Handle event, Handle stream) { return SUCCESS; }
-int cuEventSynchronize(Handle event) { return SUCCESS; }
-int cuEventElapsedTime(float *ms, Handle start, Handle end) { return *ms = 1, SUCCESS; }
-int cuEventElapsedTime_v2(float *ms, Handle start, Handle end) { return *ms = 1, SUCCESS; }
+int cuEventCreate(Handle *event, unsigned flags) { return *event = calloc(1, sizeof(double)), SUCCESS; }
+int cuEventDestroy_v2(Handle event) { return free(event), SUCCESS; }
+int cuEventRecord(Handle event, Handle stream) { return *(double *)event = clock_ms, SUCCESS; }
+int cuEventSynchronize(Handle event) { return catch_up(); }
+int cuEventElapsedTime_v2(float *ms, Handle start, Handle end) { return *ms = *(double *)end - *(double *)start, SUCCESS; }
+int cuEventElapsedTime(float *ms, Handle start, Handle end) { return cuEventElapsedTime_v2(ms, start, end); }
 
 // Never given back, and taken from the machine only where something is written.
 int cuMemAllocAsync(Pointer *memory, size_t bytes, Handle stream) {
@@ -115,13 +129,16 @@ int cuModuleLoadData(Handle *module, const void *ptx) {
     fputs(ptx, file);
     return *module = fresh(), fclose(file) ? INVALID_VALUE : SUCCESS;
 }
-int cuModuleGetFunction(Handle *function, Handle module, const char *name) { return *function = fresh(), SUCCESS; }
+int cuModuleGetFunction(Handle *function, Handle module, const char *name) {
+    return *function = (char *)fresh() + (strstr(name, "throughput") != NULL), SUCCESS;
+}
 int cuModuleUnload(Handle module) { return SUCCESS; }
 int cuFuncSetAttribute(Handle function, int attribute, int value) { return value > MAX_SHARED ? INVALID_VALUE : SUCCESS; }
 int cuLaunchKernel(Handle function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned x, unsigned y, unsigned z,
                    unsigned shared, Handle stream, void **parameters, void **extra) {
     unsigned long long threads = 1ull * x * y * z, blocks = 1ull * grid_x * grid_y * grid_z;
     int fits = threads <= MAX_THREADS && z <= 64 && grid_y <= MAX_GRID_YZ && grid_z <= MAX_GRID_YZ && shared <= MAX_SHARED;
+    run_kernel(function);
     return fits && threads && blocks ? SUCCESS : INVALID_VALUE;
 }
 int cuTensorMapEncodeTiled() { return SUCCESS; }
