@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use turnwise_model::{ModelConfig, Transformer, family_of, load_config, save};
-use turnwise_tests::{device, model_folder};
+use turnwise_tests::{alone, device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::memory::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
@@ -80,20 +80,21 @@ fn check(sets: &[&str]) {
     assert!(last >= total / 2, "{} MiB, said {} ({estimate})", last >> 20, total >> 20);
 }
 
-// What waits for the backward pass is most of it, and changes by a factor of ten between these. One process each, as peaks are
-// a process's.
+// Activations are most of it, and differ by a factor of ten between these. A peak belongs to a process, so each test
+// has one to itself.
 
 #[test]
 fn a_run_holds_what_its_estimate_says() {
-    check(&[]);
+    alone("a_run_holds_what_its_estimate_says", || check(&[]));
 }
 
 #[test]
 fn a_run_that_recomputes_holds_what_its_estimate_says() {
-    check(&["optimizer.recompute=true"]);
+    alone("a_run_that_recomputes_holds_what_its_estimate_says", || check(&["optimizer.recompute=true"]));
 }
 
 #[test]
 fn a_run_with_large_micro_batches_holds_what_its_estimate_says() {
-    check(&["optimizer.micro_batch_tokens=4096"]);
+    let sets = ["optimizer.micro_batch_tokens=4096"];
+    alone("a_run_with_large_micro_batches_holds_what_its_estimate_says", || check(&sets));
 }

@@ -1,10 +1,11 @@
 //! Evaluations side by side, for a reader.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use turnwise_stats::{Comparison, Estimate, Summary};
 use turnwise_trainer::Evaluation;
+
+use crate::terminal;
 
 /// Writes a table to stderr: one column per evaluation.
 pub(crate) fn write(columns: &[(&str, &Evaluation)]) {
@@ -17,8 +18,7 @@ pub(crate) fn write_in_full(columns: &[(&str, &Evaluation, &Summary)], compariso
 }
 
 fn print(text: &str) {
-    // Nobody reads a table on a closed stderr.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    terminal::conclude(text);
 }
 
 fn percent(share: f64) -> String {

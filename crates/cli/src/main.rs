@@ -12,6 +12,7 @@ mod progress;
 mod run_file;
 mod run_place;
 mod stop;
+mod terminal;
 mod tui;
 
 use std::process::ExitCode;

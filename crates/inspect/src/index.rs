@@ -2,7 +2,6 @@
 //! what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,11 +18,17 @@ use crate::record::{CallOutline, GroupOutline, GroupRecord, TrajectoryOutline};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bad {
     /// The file.
+    #[serde(serialize_with = "displayed")]
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub message: String,
+}
+
+/// Writes a path as text. One that isn't UTF-8 has replacement characters.
+fn displayed<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// One rollout in a list.
@@ -213,7 +218,7 @@ impl Index {
         let place = self.groups[group as usize];
         let path = &self.files[place.file as usize].path;
         let read = || {
-            let mut file = File::open(path)?;
+            let mut file = turnwise_files::open(path)?;
             file.seek(SeekFrom::Start(place.offset))?;
             let mut bytes = vec![0; place.bytes as usize];
             file.read_exact(&mut bytes)?;
@@ -258,7 +263,7 @@ fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
 }
 
 fn index_file(path: &Path) -> Result<IndexedFile, InspectError> {
-    let text = std::fs::read(path).map_err(InspectError::read(path))?;
+    let text = turnwise_files::read(path, turnwise_files::TEXT).map_err(InspectError::read(path))?;
     let mut file =
         IndexedFile { path: path.into(), bytes: text.len() as u64, groups: Vec::new(), bad: Vec::new() };
     let mut offset = 0_usize;

@@ -77,7 +77,7 @@ impl Recorded {
     /// The rollouts of a step. A model of this configuration must be able to read them.
     pub fn step(&self, step: usize, model: &ModelConfig) -> Result<StepRollouts, TrainError> {
         let path = self.path(step);
-        let text = std::fs::read_to_string(&path)
+        let text = turnwise_files::read_to_string(&path, turnwise_files::TEXT)
             .map_err(|e| TrainError::Input(format!("{}: cannot read: {e}", path.display())))?;
         let mut all = StepRollouts {
             levels: Vec::new(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use turnwise_envs::Env;
+use turnwise_files::own;
 use turnwise_model::{Transformer, load};
 
 use crate::checkpoint::{ADAPTER, Checkpoint, OPTIMIZER, newest};
@@ -35,14 +36,15 @@ pub(crate) const EVALUATIONS: &str = "evaluation.json";
 
 /// The evaluations of a run that ended, if it did all the steps that are asked for.
 pub(crate) fn finished(run: &Path, steps: usize) -> Option<Evaluations> {
-    let text = std::fs::read(run.join(EVALUATIONS)).ok()?;
+    let text = own::read(&run.join(EVALUATIONS), turnwise_files::TEXT).ok()?;
     let found: Evaluations = serde_json::from_slice(&text).ok()?;
     (found.steps >= steps).then_some(found)
 }
 
-/// Whether a directory holds a run of this config with steps left to do.
+/// Whether a directory holds a run of this config with steps left to do, which no process is doing.
 pub fn is_unfinished(path: &Path, config: &RunConfig) -> bool {
-    let same = run_dir::is_run(path) && changes(path, config).is_ok_and(|changes| changes.is_empty());
+    let free = matches!(RunDir::open(path), Ok(Some(_)));
+    let same = free && changes(path, config).is_ok_and(|changes| changes.is_empty());
     same && finished(path, config.train.steps).is_none()
 }
 
@@ -58,7 +60,8 @@ fn changes(run: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError
     // Keys that came after the run was started have their defaults in it.
     let before = match load_config::<RunConfig>(Some(&path), &[], &[]) {
         Ok(before) => to_toml(&before),
-        Err(_) => std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?,
+        Err(_) => turnwise_files::read_to_string(&path, turnwise_files::SETTINGS)
+            .map_err(|error| failed(error.to_string()))?,
     };
     differences(&before, &to_toml(config)).map_err(|error| failed(error.message().to_string()))
 }

@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use turnwise_files::own;
 use turnwise_tools::ExecutorInfo;
 
 use crate::json_lines::{JsonLines, Record};
@@ -110,6 +111,7 @@ impl RunDir {
             move |source| RunDirError::Write { path, source }
         };
         std::fs::create_dir_all(path).map_err(at(path))?;
+        refuse_links(path)?;
         let run = Self { path: path.into(), _lock: lock(path)? };
         // Another process may have made its run here between the first look and the lock.
         if path.join(CONFIG).exists() {
@@ -130,6 +132,7 @@ impl RunDir {
         if !is_run(path) {
             return Ok(None);
         }
+        refuse_links(path)?;
         Ok(Some(Self { path: path.into(), _lock: lock(path)? }))
     }
 
@@ -144,14 +147,14 @@ impl RunDir {
     }
 
     fn replace(&self, name: &str, text: &str, step: usize) -> Result<(), RunDirError> {
-        let before = std::fs::read_to_string(self.path.join(name)).unwrap_or_default();
-        if before == text {
+        let before = own::read(&self.path.join(name), turnwise_files::SETTINGS).unwrap_or_default();
+        if before == text.as_bytes() {
             return Ok(());
         }
         let (stem, extension) = name.split_once('.').expect("records have an extension");
         let old = format!("{stem}.until_step_{step:05}.{extension}");
         if !before.is_empty() {
-            self.write_file(&old, before.as_bytes())?;
+            self.write_file(&old, &before)?;
         }
         self.write_file(name, text.as_bytes()).map(|_| ())
     }
@@ -201,7 +204,7 @@ impl RunDir {
         let path = self.path.join(name);
         let aside = path.with_extension("partial");
         let write = || {
-            let mut file = File::create(&aside)?;
+            let mut file = own::create(&aside)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             std::fs::rename(&aside, &path)?;
@@ -219,10 +222,19 @@ pub fn is_run(path: &Path) -> bool {
     path.join(CONFIG).exists() && path.join(ENVIRONMENT).exists()
 }
 
+/// Fails if a folder of the run is a link: what is removed or written there would be somebody else's.
+fn refuse_links(path: &Path) -> Result<(), RunDirError> {
+    for name in FOLDERS.into_iter().chain(["tensorboard"]) {
+        let path = path.join(name);
+        own::refuse_link(&path).map_err(|source| RunDirError::Write { path, source })?;
+    }
+    Ok(())
+}
+
 fn lock(path: &Path) -> Result<File, RunDirError> {
     let lock_path = path.join(LOCK);
     let failed = |source| RunDirError::Write { path: lock_path.clone(), source };
-    let lock = File::create(&lock_path).map_err(failed)?;
+    let lock = own::create(&lock_path).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(RunDirError::InUse { path: path.into() }),
@@ -322,6 +334,38 @@ pub(crate) mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "not even a lock");
         let file = folder.path().join("thesis.tex");
         assert!(matches!(create(&file), Err(RunDirError::Write { .. })), "a file is no folder");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_inside_the_directory_costs_nobody_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("run"), folder.path().join("other"));
+        drop(create(&path).unwrap());
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(other.join("step_00009.jsonl"), "kept").unwrap();
+        for name in [LOCK, "rollouts", "checkpoints", "tensorboard"] {
+            let (link, saved) = (path.join(name), path.join("saved"));
+            let was_there = std::fs::rename(&link, &saved).is_ok();
+            std::os::unix::fs::symlink(if name == LOCK { other.join("step_00009.jsonl") } else { other.clone() }, &link)
+                .unwrap();
+            let error = RunDir::open(&path).unwrap_err().to_string();
+            let line = format!("{name}: cannot write: is a symbolic link");
+            assert!(error.contains(&line) && error.contains("\n  hint: "), "{error}");
+            std::fs::remove_file(&link).unwrap();
+            if was_there {
+                std::fs::rename(&saved, &link).unwrap();
+            }
+        }
+        let run = RunDir::open(&path).unwrap().unwrap();
+        for name in [METRICS, TIMES, "env.partial"] {
+            let link = path.join(name);
+            std::os::unix::fs::symlink(other.join("step_00009.jsonl"), &link).unwrap();
+            let written = run.append(&record(0), &record(0)).and_then(|()| run.write_file("env.json", b"x").map(|_| ()));
+            assert!(written.is_err(), "{name}");
+            std::fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(other.join("step_00009.jsonl")).unwrap(), "kept");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `turnwise doctor`: what this binary and this machine can do.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
@@ -15,7 +14,7 @@ use turnwise_trainer::precisions;
 use turnwise_trainer::self_check::self_check;
 
 use crate::device_check::{self, Checked};
-use crate::output;
+use crate::{output, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -96,8 +95,7 @@ impl Doctor {
         if self.json {
             output::line(&findings)?;
         } else {
-            // Nobody reads a table on a closed stderr.
-            let _ = std::io::stderr().write_all(findings.table().as_bytes());
+            terminal::conclude(&findings.table());
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod inspect;
 mod logprobs;
 mod model;
 mod parse;
+mod process;
 mod resume;
 mod rollout;
 mod run_folder;

@@ -192,7 +192,7 @@ fn a_second_signal_stops_at_once_and_a_second_process_is_refused() {
     assert!(stopped.stderr.contains("optimizer.lr"), "the lock went with the process: {}", stopped.stderr);
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
 
 use serde_json::json;
 use tokenizers::Tokenizer;
@@ -220,7 +220,7 @@ pub(crate) fn serve_runs(runs: Vec<Run>) -> String {
     for run in &runs {
         run.refresh(&|_, _| {}).expect("its rollouts");
     }
-    let viewer = Arc::new(Viewer::bind(runs, 0).expect("a free port"));
+    let viewer = Viewer::bind(runs, 0).expect("a free port");
     let url = viewer.url();
     std::thread::spawn(move || viewer.serve());
     url
