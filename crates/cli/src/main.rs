@@ -40,8 +40,10 @@ pub(crate) struct Cli {
 fn main() -> ExitCode {
     #[cfg(feature = "monty")]
     turnwise_tools::executor::serve_monty_if_asked();
-    match Cli::parse().command.run() {
+    let code = match Cli::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
-    }
+    };
+    terminal::flush();
+    code
 }

@@ -47,6 +47,7 @@ pub(crate) fn asked() -> bool {
 fn stop(signal: i32) {
     if STOP.swap(true, Ordering::Relaxed) {
         tui::give_back();
+        terminal::flush();
         // As a shell reports a process that a signal ended.
         std::process::exit(128 + signal);
     }

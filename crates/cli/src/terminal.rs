@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::time::{Duration, Instant};
 
-/// Bytes that a pipe takes without blocking when it takes any (POSIX: `PIPE_BUF` is at least 512; Linux: 4096).
-const PIECE: usize = 512;
+/// Notes that wait for a reader of stderr; more are dropped.
+const WAITING: usize = 256;
 /// Time that the last words of a command wait for a reader who has stopped reading.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -59,32 +61,56 @@ fn is_control(c: char) -> bool {
     reorders || (c.is_control() && c != '\n' && c != '\t')
 }
 
-/// Writes to stderr what its reader takes within the time. With stderr closed there is nobody to tell.
+/// Waits a moment until what was written to stderr has been read.
+pub(crate) fn flush() {
+    let (done, waits) = mpsc::sync_channel(1);
+    if offer(Note::Flush(done), PATIENCE) {
+        let _ = waits.recv_timeout(PATIENCE);
+    }
+}
+
+/// Writes to stderr, if its reader makes room within the time. With stderr closed there is nobody to tell.
 fn to_stderr(text: &str, patience: Duration) {
     let text = visible(text);
-    let mut stderr = io::stderr().lock();
+    let mut stderr = io::stderr();
     if stderr.is_terminal() {
         let _ = stderr.write_all(text.as_bytes());
-        return;
+    } else {
+        offer(Note::Text(text.into_owned()), patience);
     }
-    for piece in text.as_bytes().chunks(PIECE) {
-        if !takes(&stderr, patience) || stderr.write_all(piece).is_err() {
-            return;
+}
+
+enum Note {
+    Text(String),
+    Flush(SyncSender<()>),
+}
+
+/// Hands a note to the thread that writes to stderr, unless its queue stays full. Returns whether it was taken.
+fn offer(mut note: Note, patience: Duration) -> bool {
+    static QUEUE: OnceLock<SyncSender<Note>> = OnceLock::new();
+    let queue = QUEUE.get_or_init(|| {
+        let (queue, notes) = mpsc::sync_channel(WAITING);
+        std::thread::spawn(move || write_all(&notes));
+        queue
+    });
+    let start = Instant::now();
+    loop {
+        match queue.try_send(note) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(back)) if start.elapsed() < patience => note = back,
+            Err(_) => return false,
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn write_all(notes: &Receiver<Note>) {
+    for note in notes {
+        match note {
+            Note::Text(text) => _ = io::stderr().write_all(text.as_bytes()),
+            Note::Flush(done) => _ = done.send(()),
         }
     }
-}
-
-#[cfg(unix)]
-fn takes(stderr: &io::StderrLock<'_>, patience: Duration) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: 0 };
-    let mut wanted = [PollFd::new(stderr, PollFlags::OUT)];
-    poll(&mut wanted, Some(&timeout)).is_ok_and(|ready| ready > 0)
-}
-
-#[cfg(not(unix))]
-fn takes(_: &io::StderrLock<'_>, _: Duration) -> bool {
-    true
 }
 
 #[cfg(test)]
