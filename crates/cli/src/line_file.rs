@@ -1,4 +1,5 @@
-//! A file of lines that are on disk as soon as they are known, whatever happens later, and in order in the end.
+//! A file of lines that are on disk as soon as they are known, whatever happens later, and in order in the
+//! end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Lines with places. A file that exists keeps what it holds until the first line is there. A pipe gets its lines in order,
-/// each as soon as those before it are there.
+/// Lines with places. A file that exists keeps what it holds until the first line is there. A pipe gets its
+/// lines in order, each as soon as those before it are there.
 pub(crate) struct LineFile {
     path: PathBuf,
     file: File,

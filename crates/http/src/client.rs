@@ -44,7 +44,8 @@ impl Client {
         &self.url
     }
 
-    /// Sends a JSON text. `time` bounds the whole exchange: connection, redirects, and the last byte of the answer.
+    /// Sends a JSON text. `time` bounds the whole exchange: connection, redirects, and the last byte of the
+    /// answer.
     pub fn post(&self, body: &str, time: Duration) -> Result<Reply, Failure> {
         let start = std::time::Instant::now();
         let mut url = self.url.clone();

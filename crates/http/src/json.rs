@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
-/// Reads a JSON text. Where it isn't JSON, half surrogate pairs, byte marks, raw control characters, `NaN` and `Infinity`
-/// are mended first.
+/// Reads a JSON text. Where it isn't JSON, half surrogate pairs, byte marks, raw control characters, `NaN`
+/// and `Infinity` are mended first.
 ///
 /// # Errors
 /// The strict reader's, if mending doesn't help.

@@ -1,5 +1,5 @@
-//! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]), the rule for
-//! trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]).
+//! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]),
+//! the rule for trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]).
 
 mod client;
 pub mod json;

@@ -18,8 +18,8 @@ const YEAR: Duration = Duration::from_hours(24 * 365);
 pub struct Patience {
     /// Longest time of one try.
     pub timeout: Duration,
-    /// Longest time for everything after the first try has failed: waits and further tries, the last one's answer
-    /// included.
+    /// Longest time for everything after the first try has failed: waits and further tries, the last one's
+    /// answer included.
     pub retry: Duration,
     /// Tries after the first one.
     pub retries: u32,
@@ -44,8 +44,8 @@ impl fmt::Display for GaveUp {
 }
 
 impl Patience {
-    /// Tries until it works, lasts, takes too long, or `needless` says that nobody waits for it any more. `attempt` is told
-    /// how much time it has.
+    /// Tries until it works, lasts, takes too long, or `needless` says that nobody waits for it any more.
+    /// `attempt` is told how much time it has.
     pub fn run<T>(
         &self,
         needless: impl Fn() -> bool,

@@ -149,7 +149,7 @@ impl Trial<'_> {
             let mut play = || -> Result<(), TrainError> {
                 for (part, now) in tasks.chunks(at_once).enumerate() {
                     let (first, total) = (part * at_once, tasks.len() * samples);
-                    let mut progress = |done, _| progress(first * samples + done, total);
+                    let mut progress = |done: usize, _: usize| progress(first * samples + done, total);
                     let mut ended = |task: usize, trajectory: &Trajectory| {
                         // A judge that has failed takes no more.
                         let _ = tell.send((first + task, trajectory.clone()));

@@ -19,5 +19,6 @@ mod rollout;
 mod run_folder;
 mod runs;
 mod score;
+mod server;
 mod setup;
 mod tui;

@@ -58,7 +58,8 @@ pub(super) enum Unsaid {
 }
 
 impl Unsaid {
-    /// The failure that it is. An answer without a choice may be the server's last word: `again` says whether to ask again.
+    /// The failure that it is. An answer without a choice may be the server's last word: `again` says whether
+    /// to ask again.
     pub(super) fn failure(self, again: bool) -> Failure {
         match self {
             Self::Broken(reason) => Failure::passing(reason),
@@ -68,8 +69,8 @@ impl Unsaid {
     }
 }
 
-/// Reads the first choice. Calls that the server parsed are written out in the call format. Thoughts that it took out of
-/// the text stay out: they are no part of what the conversation goes on with.
+/// Reads the first choice. Calls that the server parsed are written out in the call format. Thoughts that it
+/// took out of the text stay out: they are no part of what the conversation goes on with.
 pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsaid> {
     let Some(choice) = answer["choices"].get(0).filter(|choice| choice.is_object()) else {
         return Err(Unsaid::Nothing(format!("the answer has no choice: {}", short(&answer.to_string()))));

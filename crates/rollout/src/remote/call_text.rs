@@ -1,11 +1,13 @@
-//! Calls that a server parsed itself, written out again in the call format, so that they are read like any others.
+//! Calls that a server parsed itself, written out again in the call format, so that they are read like any
+//! others.
 
 use serde_json::{Map, Value};
 use turnwise_http::json;
 use turnwise_tools::CallFormat;
 use turnwise_trajectory::ToolCall;
 
-/// The text with the message's parsed calls behind it, one a line. Those that the text holds as well are left out.
+/// The text with the message's parsed calls behind it, one a line. Those that the text holds as well are left
+/// out.
 pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat) -> String {
     let said: Vec<ToolCall> = format.parse(&text).into_iter().flatten().collect();
     let single = message["function_call"].is_object().then_some(&message["function_call"]);
@@ -33,7 +35,8 @@ pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat)
     text
 }
 
-/// The arguments of a call: an object, or its JSON, also if that was written twice. Nothing is an empty object.
+/// The arguments of a call: an object, or its JSON, also if that was written twice. Nothing is an empty
+/// object.
 fn arguments(given: &Value) -> Option<Map<String, Value>> {
     match given {
         Value::Null => Some(Map::new()),
@@ -67,7 +70,8 @@ fn is_same(a: &ToolCall, b: &ToolCall) -> bool {
     a.name == b.name && a.arguments.len() == b.arguments.len() && a.arguments.iter().all(same)
 }
 
-/// A text in which the format finds a malformed call and no other: the policy did call, and nobody can run it.
+/// A text in which the format finds a malformed call and no other: the policy did call, and nobody can run
+/// it.
 fn malformed(format: &dyn CallFormat, name: &str, raw: &str) -> String {
     let call = |name: &str, arguments: &[(&str, &str)]| ToolCall {
         name: name.into(),

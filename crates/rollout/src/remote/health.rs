@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use turnwise_http::{Failure, Refusal};
 
-/// Different tasks that in a row come to nothing. One odd task can't end a play, whatever number of samples it has.
+/// Different tasks that in a row come to nothing. One odd task can't end a play, whatever number of samples
+/// it has.
 const TASKS: usize = 4;
 
 /// What a play knows of its server.

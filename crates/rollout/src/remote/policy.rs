@@ -20,7 +20,7 @@ use crate::turns::Turns;
 /// Longest answer that is read, in bytes: thoughts and log-probabilities may come with it.
 const LONGEST: u64 = 16 << 20;
 /// Wait before a turn is tried again for the first time.
-const WAIT: Duration = Duration::from_millis(500);
+const WAIT: Duration = Duration::from_millis(250);
 /// How long an address is tried that never answered: it may be wrong.
 const UNREACHED: Duration = Duration::from_secs(10);
 /// Tries of a turn that is answered without a choice.

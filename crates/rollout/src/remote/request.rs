@@ -195,10 +195,11 @@ mod tests {
         let check = |status: u16, text: &str, expect: bool| {
             assert_eq!(is_full(&refusal(status, text)), expect, "{status} {text}");
         };
-        // OpenAI and vLLM, vLLM's newer ones, SGLang, llama.cpp, text-generation-inference, Anthropic, Gemini, LM Studio.
+        // OpenAI and vLLM, vLLM's newer ones, SGLang, llama.cpp, text-generation-inference, Anthropic,
+        // Gemini, LM Studio.
         for text in [
             "This model's maximum context length is 4096 tokens. However, you requested 4137 tokens",
-            "'max_tokens' or 'max_completion_tokens' is too large: 2048. This model's maximum context length is 4096",
+            "'max_completion_tokens' is too large: 2048. This model's maximum context length is 4096",
             "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
             "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
             "the request exceeds the available context size. try increasing the context size",
@@ -223,9 +224,9 @@ mod tests {
                 quirk(&refusal(status, text), &endpoint(temperature), &conversation()[..4], &BTreeSet::new());
             assert_eq!(found, expect, "{text}");
         };
-        let o_series = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+        let o_series = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
         check(0.5, 400, o_series, Some(Quirk::CompletionTokens));
-        let default = "Unsupported value: 'temperature' does not support 1 with this model. Only the default (1) value is supported.";
+        let default = "'temperature' does not support 1. Only the default (1) value is supported.";
         check(1.0, 400, default, Some(Quirk::NoTemperature));
         check(0.5, 400, default, None);
         let extra = r#"{"detail":[{"type":"extra_forbidden","loc":["body","seed"]}]}"#;

@@ -55,14 +55,9 @@ fn bytes_are_read_in_every_form() {
     check("NaN", move |ask| refuses(200, &with(ask, "\"logprob\": NaN")));
     check("half a pair", move |ask| refuses(200, &with(ask, "\"x\": \"\\ud83d\"")));
     check("Latin-1", move |ask| {
-        let text = with(ask, "\"x\": \"caf_\"");
-        let bytes = text.bytes().map(|byte| if byte == b'_' { 0xe9 } else { byte }).collect::<Vec<u8>>();
-        // The text's own underscores are part of keys.
-        response(
-            200,
-            "",
-            &String::from_utf8_lossy(&bytes).replace("tool\u{fffd}call", "tool_call").into_bytes(),
-        )
+        let text = with(ask, "\"x\": \"caf~\"");
+        let bytes: Vec<u8> = text.bytes().map(|byte| if byte == b'~' { 0xe9 } else { byte }).collect();
+        response(200, "", &bytes)
     });
     check("chunks", |ask| {
         let text = ask.good().to_string();
@@ -135,7 +130,7 @@ fn an_odd_answer_is_data_on_its_trajectory() {
 
 #[test]
 fn a_full_context_ends_its_trajectory_at_that_limit() {
-    let full = "This model's maximum context length is 4096 tokens. However, you requested 4137 tokens (2089 in the messages, 2048 in the completion).";
+    let full = "This model's maximum context length is 4096 tokens. However, you requested 4137 tokens.";
     let bodies = [
         (400, json!({"object": "error", "message": full, "type": "BadRequestError", "code": 400})),
         (400, json!({"error": {"message": full, "code": "context_length_exceeded"}})),

@@ -32,11 +32,8 @@ fn busy_servers_are_asked_again() {
     });
     check("an error in a 200", |_| ok(&json!({"error": {"message": "provider overloaded", "code": 502}})));
     check("an error without a code", |_| ok(&json!({"error": "overloaded"})));
-    check("an error in the choice", |_| {
-        ok(
-            &json!({"choices": [{"message": {"content": ""}, "error": {"code": 502}, "finish_reason": "error"}]}),
-        )
-    });
+    let failed = json!({"message": {"content": ""}, "error": {"code": 502}, "finish_reason": "error"});
+    check("an error in the choice", move |_| ok(&json!({"choices": [failed]})));
     let aborted = json!({"choices": [{"message": {"content": "Answer: 4"}, "finish_reason": "abort"}]});
     check("abort", move |_| ok(&aborted));
     check("a web page", |_| response(200, "content-type: text/html\r\n", b"<!doctype html><p>Back soon"));
@@ -71,15 +68,15 @@ fn broken_connections_and_cut_answers_are_asked_again() {
 
 #[test]
 fn an_answer_that_comes_too_late_is_asked_for_again() {
-    let scene = Scene { parallel: 8, timeout: Duration::from_secs(1), ..Scene::default() };
+    let scene = Scene { parallel: 8, timeout: Duration::from_secs(2), ..Scene::default() };
     let ran = scene.plays(|ask| {
         if ask.number == 3 {
-            sleep(Duration::from_secs(3));
+            sleep(Duration::from_secs(6));
         }
         ok(&ask.good())
     });
     ran.is_whole("late");
-    assert_eq!(ran.asked.len(), 17);
+    assert!(ran.asked.len() >= 17);
 }
 
 #[test]

@@ -120,7 +120,8 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Ask>>, handler: &Handler) -> Opt
         let mut log = log.lock().expect("no test panics in it");
         let path = head.split(' ').nth(1).expect("a path").to_string();
         let body = serde_json::from_slice(&body).expect("a JSON request");
-        log.push(Ask { number: log.len(), path, body });
+        let number = log.len();
+        log.push(Ask { number, path, body });
         log.last().expect("just pushed").clone()
     };
     stream.write_all(&handler(&ask)).ok()?;

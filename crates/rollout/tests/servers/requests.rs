@@ -17,7 +17,7 @@ fn a_parameter_that_a_server_refuses_is_put_otherwise() {
         ran.is_whole(words);
         assert!(ran.asked.len() <= 16 + 3, "it is learnt once: {}", ran.asked.len());
     };
-    let o_series = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+    let o_series = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
     check("max_tokens", Some("max_completion_tokens"), o_series, 400);
     check("seed", None, "Extra inputs are not permitted: seed", 422);
     check(

@@ -1,4 +1,4 @@
-//! Four questions, twice each, played against a server.
+//! Four questions, usually twice each, played against a server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +19,14 @@ pub(crate) struct Scene {
     pub(crate) timeout: Duration,
     pub(crate) retry: Duration,
     pub(crate) stop_at_call: bool,
-    pub(crate) describe_tools: bool,
+    pub(crate) samples: u32,
     pub(crate) path: &'static str,
 }
 
 impl Default for Scene {
     fn default() -> Self {
         let minute = Duration::from_mins(1);
-        let (stop_at_call, describe_tools) = (false, true);
-        Self { parallel: 3, timeout: minute, retry: minute, stop_at_call, describe_tools, path: "" }
+        Self { parallel: 3, timeout: minute, retry: minute, stop_at_call: false, samples: 2, path: "" }
     }
 }
 
@@ -74,7 +73,7 @@ impl Scene {
             format: &*format,
             executor: &executor,
             limits: Limits { turns: 4, turn_tokens: 64, tokens: 1000, observation_tokens: 64 },
-            describe_tools: self.describe_tools,
+            describe_tools: true,
             stop_at_call: self.stop_at_call,
             keep_state: false,
         };
@@ -85,7 +84,7 @@ impl Scene {
             assert_eq!(trajectory.task, tasks[task].id);
             told.push(trajectory.clone());
         };
-        let played = play_telling(&game, &tasks, 2, &mut policy, &mut |_, _| {}, &mut tell);
+        let played = play_telling(&game, &tasks, self.samples, &mut policy, &mut |_, _| {}, &mut tell);
         let asked = server.asked();
         match played {
             Ok(played) => {
