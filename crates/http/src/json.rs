@@ -1,5 +1,7 @@
 //! JSON as servers send it: strictly, or else with the faults mended that serialisers make.
 
+use std::fmt::Write;
+
 use serde::de::DeserializeOwned;
 
 /// Reads a JSON text. Where it isn't JSON, half surrogate pairs, byte marks, raw control characters, `NaN`
@@ -24,7 +26,8 @@ fn mended(text: &str) -> String {
             }
             '\\' if quoted => escape(rest, &mut out),
             control if quoted && control < ' ' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(control)));
+                // Writing to a string never fails.
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
                 1
             }
             _ if !quoted && word(rest).is_some() => {

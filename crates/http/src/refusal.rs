@@ -6,6 +6,35 @@ use serde_json::Value;
 
 use crate::{Failure, Reply, json, short};
 
+/// How servers say that a context is full, in lower case.
+const TOO_LONG: [&str; 25] = [
+    "context length",
+    "context_length",
+    "context size",
+    "context window",
+    "context limit",
+    "exceed_context",
+    "maximum context",
+    "maximum prompt length",
+    "maximum input length",
+    "prompt is too long",
+    "prompt too long",
+    "prompt exceeds",
+    "input is too long",
+    "range of input length",
+    "longer than the maximum model length",
+    "max_model_len",
+    "max_seq_len",
+    "max_num_tokens",
+    "session_len",
+    "reduce the length",
+    "`inputs` tokens",
+    "must have less than",
+    "input token count",
+    "input tokens exceed",
+    "too many tokens",
+];
+
 /// Why a server doesn't answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -29,6 +58,16 @@ impl Refusal {
     pub fn says(&self, any: &[&str]) -> bool {
         let text = self.text.to_lowercase();
         any.iter().any(|part| text.contains(part))
+    }
+
+    /// Whether what was sent is too long for the model's context.
+    pub fn is_too_long(&self) -> bool {
+        match self.status {
+            413 => true,
+            // A limit of tokens per minute passes.
+            429 => self.says(&["context_length_exceeded"]),
+            _ => self.says(&TOO_LONG),
+        }
     }
 
     /// The failure that it is.
@@ -103,6 +142,36 @@ mod tests {
         check(200, r#"{"error":"something"}"#, true);
         check(200, r#"{"error":{"message":"no such model","code":404}}"#, false);
         check(200, r#"{"object":"error","message":"too long","code":400}"#, false);
+    }
+
+    #[test]
+    fn a_full_context_is_known_by_its_words() {
+        let check = |status: u16, text: &str, expect: bool| {
+            assert_eq!(refusal(status, text).unwrap().is_too_long(), expect, "{status} {text}");
+        };
+        // Servers and hosts differ: OpenAI and vLLM, vLLM's newer ones, SGLang, llama.cpp,
+        // text-generation-inference, Anthropic, Gemini, LM Studio, xAI, TensorRT-LLM.
+        for text in [
+            "This model's maximum context length is 4096 tokens. However, you requested 4137 tokens",
+            "'max_completion_tokens' is too large: 2048. This model's maximum context length is 4096",
+            "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+            "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+            "the request exceeds the available context size. try increasing the context size",
+            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096",
+            "Input validation error: `inputs` must have less than 4096 tokens. Given: 5000",
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "The input token count (40000) exceeds the maximum number of tokens allowed (32768).",
+            "the model is loaded with Context Length of only 4096 tokens",
+            "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+            "Prompt length (5000) exceeds maximum input length (4096).",
+        ] {
+            check(400, text, true);
+        }
+        check(413, "<html>Request Entity Too Large</html>", true);
+        check(500, "context_length_exceeded", true);
+        check(429, "Limit of tokens per minute; please reduce the length of the messages", false);
+        check(400, "Unsupported parameter: 'max_tokens'", false);
+        check(404, "The model `m` does not exist", false);
     }
 
     #[test]

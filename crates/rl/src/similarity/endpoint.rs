@@ -100,7 +100,7 @@ impl Embeddings {
         missing.dedup();
         let mut fresh = std::collections::HashMap::new();
         for texts in missing.chunks(self.batch) {
-            let vectors = self.client.embed(texts)?;
+            let vectors = self.fetch(texts)?;
             fresh.extend(texts.iter().copied().zip(vectors));
         }
         for (text, slot) in texts.iter().zip(&mut known) {
@@ -110,6 +110,19 @@ impl Embeddings {
             cache.insert(text, vector);
         }
         Ok(known.into_iter().flatten().collect())
+    }
+
+    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory wrote can't
+    /// end a run.
+    fn fetch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
+        match self.client.embed(texts)? {
+            Some(vectors) => Ok(vectors),
+            None if texts.len() == 1 => Ok(vec![Vec::new()]),
+            None => {
+                let (front, back) = texts.split_at(texts.len() / 2);
+                Ok([self.fetch(front)?, self.fetch(back)?].concat())
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const LONGEST: u64 = 16 << 20;
 /// Wait before a turn is tried again for the first time.
 const WAIT: Duration = Duration::from_millis(250);
 /// How long an address is tried that never answered: it may be wrong.
-const UNREACHED: Duration = Duration::from_secs(10);
+const UNREACHED: Duration = Duration::from_secs(15);
 /// Tries of a turn that is answered without a choice.
 const CHOICELESS: u32 = 3;
 
@@ -114,7 +114,7 @@ impl Remote {
             unreached.set(matches!(reply, Err(Failure::Unreached(_))));
             refused.replace(None);
             match reply? {
-                Err(refusal) if request::is_full(&refusal) => Ok(Outcome::Full),
+                Err(refusal) if refusal.is_too_long() => Ok(Outcome::Full),
                 Err(refusal) => {
                     refused.replace(Some(refusal.clone()));
                     // A server that is started anew may not know its model yet.
@@ -153,10 +153,9 @@ impl Remote {
                 }
                 Err(refusal) => refusal,
             };
-            let quirk = Some(()).filter(|()| !request::is_full(&refusal));
-            match quirk.and_then(|()| request::quirk(&refusal, &self.endpoint, messages, &quirks)) {
-                Some(quirk) => quirks.insert(quirk),
-                None => return Ok(Err(refusal)),
+            match request::quirk(&refusal, &self.endpoint, messages, &quirks) {
+                Some(quirk) if !refusal.is_too_long() => quirks.insert(quirk),
+                _ => return Ok(Err(refusal)),
             };
         }
     }

@@ -126,35 +126,6 @@ fn alternating(messages: Vec<(Role, String)>) -> Vec<(Role, String)> {
     merged
 }
 
-/// Whether a refusal says that the conversation doesn't fit into the model's context.
-pub(super) fn is_full(refusal: &Refusal) -> bool {
-    // A limit of tokens per minute passes.
-    if refusal.status == 429 {
-        return refusal.says(&["context_length_exceeded"]);
-    }
-    refusal.status == 413
-        || refusal.says(&[
-            "context length",
-            "context_length",
-            "context size",
-            "context window",
-            "context limit",
-            "exceed_context",
-            "maximum context",
-            "prompt is too long",
-            "prompt too long",
-            "input is too long",
-            "longer than the maximum model length",
-            "max_model_len",
-            "max_seq_len",
-            "reduce the length",
-            "`inputs` tokens",
-            "input token count",
-            "input tokens exceed",
-            "too many tokens",
-        ])
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -188,33 +159,6 @@ mod tests {
             (Role::Tool, "2"),
         ];
         said.map(|(role, text)| Message::new(role, text)).to_vec()
-    }
-
-    #[test]
-    fn a_full_context_is_known_by_its_words() {
-        let check = |status: u16, text: &str, expect: bool| {
-            assert_eq!(is_full(&refusal(status, text)), expect, "{status} {text}");
-        };
-        // OpenAI and vLLM, vLLM's newer ones, SGLang, llama.cpp, text-generation-inference, Anthropic,
-        // Gemini, LM Studio.
-        for text in [
-            "This model's maximum context length is 4096 tokens. However, you requested 4137 tokens",
-            "'max_completion_tokens' is too large: 2048. This model's maximum context length is 4096",
-            "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
-            "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
-            "the request exceeds the available context size. try increasing the context size",
-            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096",
-            "prompt is too long: 210000 tokens > 200000 maximum",
-            "The input token count (40000) exceeds the maximum number of tokens allowed (32768).",
-            "the model is loaded with Context Length of only 4096 tokens",
-        ] {
-            check(400, text, true);
-        }
-        check(413, "<html>Request Entity Too Large</html>", true);
-        check(500, "context_length_exceeded", true);
-        check(429, "Limit of tokens per minute; please reduce the length of the messages", false);
-        check(400, "Unsupported parameter: 'max_tokens'", false);
-        check(404, "The model `m` does not exist", false);
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(crate) const CALL: &str =
     "<tool_call>\n{\"name\": \"python\", \"arguments\": {\"code\": \"print(6*7)\"}}\n</tool_call>";
 pub(crate) const ANSWER: &str = "Answer: 42";
 
+/// A header: the response is written byte by byte, and takes longer than anybody should wait.
+pub(crate) const SLOWLY: &str = "x-slowly: yes\r\n";
+
 /// One request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -124,7 +127,15 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Ask>>, handler: &Handler) -> Opt
         log.push(Ask { number, path, body });
         log.last().expect("just pushed").clone()
     };
-    stream.write_all(&handler(&ask)).ok()?;
+    let bytes = handler(&ask);
+    if bytes.windows(SLOWLY.len()).any(|part| part == SLOWLY.as_bytes()) {
+        for byte in &bytes {
+            stream.write_all(&[*byte]).ok()?;
+            thread::sleep(Duration::from_millis(50));
+        }
+    } else {
+        stream.write_all(&bytes).ok()?;
+    }
     stream.shutdown(Shutdown::Write).ok()?;
     // What a client still says is of no interest, but must not reset the connection under the answer.
     stream.set_read_timeout(Some(Duration::from_millis(200))).ok()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_http::{self as http, Failure, Patience, Refusal};
+use turnwise_http::{self as http, Failure, Patience};
 
 use super::Endpoint;
 use crate::similarity::SimilarityError;
@@ -26,7 +26,8 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Embedding {
-    index: usize,
+    /// Its text; without it, the one at its own place.
+    index: Option<usize>,
     embedding: Vec<f32>,
 }
 
@@ -55,8 +56,8 @@ impl Client {
         Self { http, patience, model: config.model.clone(), keyless }
     }
 
-    /// One vector per text, in order.
-    pub(super) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
+    /// One vector per text, in order; none if they are too long for the server's model.
+    pub(super) fn embed(&self, texts: &[&str]) -> Result<Option<Vec<Vec<f32>>>, SimilarityError> {
         let failed = |reason: String| {
             let reason = format!("POST {}: {reason}", self.http.url());
             SimilarityError { measure: "endpoint", reason }
@@ -66,9 +67,10 @@ impl Client {
         }
         let request = Request { model: &self.model, input: texts, encoding_format: "float" };
         let body = serde_json::to_string(&request).map_err(|error| failed(error.to_string()))?;
-        let attempt = |time| {
-            let answer = self.http.post(&body, time)?.read()?.map_err(Refusal::failure)?;
-            vectors(answer, texts.len()).map_err(Failure::Lasting)
+        let attempt = |time| match self.http.post(&body, time)?.read()? {
+            Ok(answer) => vectors(answer, texts.len()).map(Some).map_err(Failure::Lasting),
+            Err(refusal) if refusal.is_too_long() => Ok(None),
+            Err(refusal) => Err(refusal.failure()),
         };
         self.patience.run(|| false, attempt).map_err(|gave_up| {
             let unreached = matches!(gave_up.failure, Failure::Unreached(_));
@@ -86,7 +88,8 @@ fn vectors(answer: Value, texts: usize) -> Result<Vec<Vec<f32>>, String> {
     }
     let width = answer.data.first().map_or(0, |e| e.embedding.len());
     let mut vectors = vec![Vec::new(); texts];
-    for Embedding { index, embedding } in answer.data {
+    for (place, Embedding { index, embedding }) in answer.data.into_iter().enumerate() {
+        let index = index.unwrap_or(place);
         if embedding.is_empty() || embedding.len() != width || !embedding.iter().all(|x| x.is_finite()) {
             return Err(format!(
                 "embedding {index} has {} numbers, finite ones of {width} are due",

@@ -145,6 +145,17 @@ fn a_passing_failure_is_tried_again() {
 }
 
 #[test]
+fn a_text_that_is_too_long_is_like_nothing_and_costs_no_other() {
+    let server = Server::start(|_, _, body| {
+        let long = body["input"].as_array().expect("texts").iter().any(|text| text == "0 1");
+        if long { (400, "maximum context length is 512 tokens".into()) } else { (200, vectors(body)) }
+    });
+    let matrix =
+        server.endpoint().connect().matrix(&["1 0", "0 1", "2 0"], &["1 0", "0 1"]).expect("vectors");
+    assert_eq!(matrix, [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]);
+}
+
+#[test]
 fn a_lasting_failure_is_one_clear_line() {
     let check = |handler: Handler, expect: &str, attempts: usize| {
         let server = Server::start(handler);
