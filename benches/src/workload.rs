@@ -245,7 +245,7 @@ fn play(
             });
         }
     }
-    Played { groups: vec![group], faults: Vec::new(), executor: ExecutorStats::default() }
+    Played { groups: vec![group], lost: Vec::new(), executor: ExecutorStats::default() }
 }
 
 fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, TrainError> {

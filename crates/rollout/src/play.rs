@@ -14,6 +14,7 @@ use turnwise_trajectory::{ToolOutput, Trajectory};
 
 use crate::chat::ChatError;
 use crate::game::Game;
+use crate::lost::Lost;
 use crate::policy::{Completion, Policy, PolicyError};
 use crate::seat::Seat;
 use crate::state::State;
@@ -23,10 +24,10 @@ use crate::turns::Turns;
 /// What a play gave.
 #[derive(Debug, Clone)]
 pub struct Played {
-    /// Trajectories by task, then by sample. Those that an executor fault ended are missing.
+    /// Trajectories by task, then by sample. Those that were lost are missing.
     pub groups: Vec<Vec<Trajectory>>,
-    /// Faults of ours that cost a trajectory.
-    pub faults: Vec<ExecutorFault>,
+    /// Those that were lost.
+    pub lost: Vec<Lost>,
     /// What the executor did meanwhile.
     pub executor: ExecutorStats,
 }
@@ -35,6 +36,10 @@ pub struct Played {
 pub(crate) enum Event {
     /// The policy has sampled a turn.
     Sampled(usize, Completion),
+    /// The policy could not sample a turn, for this reason.
+    Lost(usize, String),
+    /// The context of a turn is full for the policy.
+    Full(usize),
     /// Calls of a trajectory's turn have run, in a state if they share one.
     Ran { seat: usize, outputs: Vec<(usize, Result<ToolOutput, ExecutorFault>)>, state: Option<State> },
     /// Nobody samples any more.
@@ -52,6 +57,22 @@ pub fn play(
     policy: &mut dyn Policy,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Played, PolicyError> {
+    play_telling(game, tasks, samples, policy, progress, &mut |_, _| {})
+}
+
+/// As [`play`], and tells `ended` every trajectory with the index of its task as soon as it has ended, from a thread of the
+/// play. What was told stays true if the play itself fails later.
+///
+/// # Errors
+/// If the policy can't sample at all.
+pub fn play_telling(
+    game: &Game<'_>,
+    tasks: &[&Task],
+    samples: u32,
+    policy: &mut dyn Policy,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+    ended: &mut (dyn FnMut(usize, &Trajectory) + Send),
+) -> Result<Played, PolicyError> {
     // What ran before isn't this play's.
     game.executor.take_stats();
     let mut seats: Vec<Seat<'_>> = Vec::with_capacity(tasks.len() * samples as usize);
@@ -66,7 +87,7 @@ pub fn play(
         let turns = &turns;
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
-            Leader { game, seats, turns, tools, progress, ended: 0 }.lead(&events)
+            Leader { game, seats, turns, tools, progress, tell: ended, ended: 0 }.lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);
@@ -78,11 +99,11 @@ pub fn play(
     let seats = led.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     assert!(seats.iter().all(|seat| seat.done), "a policy serves until there are no more turns");
     let executor = game.executor.take_stats();
-    let mut played = Played { groups: vec![Vec::new(); tasks.len()], faults: Vec::new(), executor };
+    let mut played = Played { groups: vec![Vec::new(); tasks.len()], lost: Vec::new(), executor };
     for seat in seats {
         let group = seat.group;
         match seat.finish() {
-            Err(fault) => played.faults.push(fault),
+            Err(lost) => played.lost.push(lost),
             Ok(trajectory) => played.groups[group].push(trajectory),
         }
     }
@@ -115,6 +136,7 @@ struct Leader<'s, 'p> {
     turns: &'p Turns<'p>,
     tools: ToolThreads<'s, 'p>,
     progress: &'p mut (dyn FnMut(usize, usize) + Send),
+    tell: &'p mut (dyn FnMut(usize, &Trajectory) + Send),
     ended: usize,
 }
 
@@ -128,6 +150,14 @@ impl<'p> Leader<'_, 'p> {
         while self.ended < self.seats.len() {
             match events.recv().expect("the policy says when it leaves") {
                 Event::Sampled(at, completion) => self.sampled(at, completion)?,
+                Event::Lost(at, reason) => {
+                    self.seats[at].lose(reason);
+                    self.go_on(at);
+                }
+                Event::Full(at) => {
+                    self.seats[at].fill();
+                    self.go_on(at);
+                }
                 Event::Ran { seat, outputs, state } => {
                     if self.seats[seat].heard(outputs, state) {
                         self.close_turn(seat)?;
@@ -142,7 +172,11 @@ impl<'p> Leader<'_, 'p> {
 
     /// Hands the next turn of a trajectory to the policy, if there is one.
     fn go_on(&mut self, at: usize) {
-        if self.seats[at].done {
+        let seat = &self.seats[at];
+        if seat.done {
+            if let Some(trajectory) = seat.whole() {
+                (self.tell)(seat.group, trajectory);
+            }
             self.ended += 1;
             self.turns.end(at);
             self.report();

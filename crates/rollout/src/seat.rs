@@ -8,6 +8,7 @@ use turnwise_trajectory::{
 
 use crate::chat::ChatError;
 use crate::game::Game;
+use crate::lost::Lost;
 use crate::messages::outputs;
 use crate::policy::{Completion, Context};
 use crate::state::State;
@@ -24,6 +25,8 @@ pub(crate) struct Seat<'a> {
     awaited: usize,
     /// The first call of the turn that a fault of ours cost, with the fault.
     fault: Option<(usize, ExecutorFault)>,
+    /// Why it isn't to be used.
+    lost: Option<String>,
     /// What its calls share. Away while a call runs.
     state: Option<State>,
 }
@@ -46,7 +49,7 @@ impl<'a> Seat<'a> {
             stop: if full { Stop::ContextLimit } else { Stop::Answer },
         };
         let tokens = prompt.to_vec();
-        Self { task, group, trajectory, tokens, done: full, awaited: 0, fault: None, state: None }
+        Self { task, group, trajectory, tokens, done: full, awaited: 0, fault: None, lost: None, state: None }
     }
 
     /// The next turn, for the policy.
@@ -118,14 +121,34 @@ impl<'a> Seat<'a> {
 
     /// Decides how the trajectory goes on behind this turn, and appends the observation if it does.
     pub(crate) fn close_turn(&mut self, game: &Game<'_>) -> Result<(), ChatError> {
-        let stop = if self.fault.is_some() { Some(self.trajectory.stop) } else { self.observe(game)? };
-        if let Some(stop) = stop {
-            self.trajectory.stop = stop;
-            self.done = true;
-            // Its interpreter goes with it, not with the play.
-            self.state = None;
+        if let Some((_, fault)) = self.fault.take() {
+            self.lose(fault.to_string());
+        } else if let Some(stop) = self.observe(game)? {
+            self.end(stop);
         }
         Ok(())
+    }
+
+    /// Ends the trajectory, which is not to be used.
+    pub(crate) fn lose(&mut self, reason: String) {
+        self.lost = Some(reason);
+        self.end(self.trajectory.stop);
+    }
+
+    /// Ends the trajectory before its next turn, for which the policy has no room.
+    pub(crate) fn fill(&mut self) {
+        // Nothing follows the last turn.
+        if let Some(turn) = self.trajectory.turns.last_mut() {
+            turn.observation.clear();
+        }
+        self.end(Stop::ContextLimit);
+    }
+
+    fn end(&mut self, stop: Stop) {
+        self.trajectory.stop = stop;
+        self.done = true;
+        // Its interpreter goes with it, not with the play.
+        self.state = None;
     }
 
     /// Appends what the policy is told about its calls, or says why the trajectory ends.
@@ -149,11 +172,17 @@ impl<'a> Seat<'a> {
         Ok(None)
     }
 
-    /// The trajectory, or the fault that cost it.
-    pub(crate) fn finish(self) -> Result<Trajectory, ExecutorFault> {
+    /// The trajectory as it ended, unless it was lost.
+    pub(crate) fn whole(&self) -> Option<&Trajectory> {
+        Some(&self.trajectory).filter(|_| self.lost.is_none())
+    }
+
+    /// The trajectory, or what became of it.
+    pub(crate) fn finish(self) -> Result<Trajectory, Lost> {
         self.trajectory.check();
-        match self.fault {
-            Some((_, fault)) => Err(fault),
+        let sample = self.trajectory.sample;
+        match self.lost {
+            Some(reason) => Err(Lost { task: self.trajectory.task, sample, reason }),
             None => Ok(self.trajectory),
         }
     }

@@ -246,7 +246,7 @@ impl StepRecord {
             "tool_killed": ended(OutputStatus::Killed),
             // Ours, not the model's. A fault that the retry made good costs nothing; another one costs its rollout.
             "executor_faults": executor.faults,
-            "rollouts_lost": self.played.faults.len(),
+            "rollouts_lost": self.played.lost.len(),
             // The mean of -log p over sampled tokens estimates the entropy of the policy without another pass.
             "entropy": if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 },
         });

@@ -82,7 +82,7 @@ impl Recorded {
         let mut all = StepRollouts {
             levels: Vec::new(),
             answers: Vec::new(),
-            played: Played { groups: Vec::new(), faults: Vec::new(), executor: ExecutorStats::default() },
+            played: Played { groups: Vec::new(), lost: Vec::new(), executor: ExecutorStats::default() },
             groups: Vec::new(),
         };
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("files", &[]),
     ("trajectory", &[]),
     ("tools", &["trajectory"]),
     ("envs", &["trajectory", "tools"]),
-    ("rollout", &["trajectory", "tools", "envs"]),
-    ("rl", &["trajectory"]),
+    ("http", &[]),
+    ("rollout", &["trajectory", "tools", "envs", "http"]),
+    ("rl", &["trajectory", "http"]),
     ("stats", &[]),
     ("inspect", &["files", "trajectory", "stats"]),
     ("gguf", &[]),
@@ -29,7 +30,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 8] = ["files", "trajectory", "tools", "envs", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 9] =
+    ["files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
