@@ -202,8 +202,14 @@ fn continued(
         .iter()
         .enumerate()
         .map(|(row, tokens)| {
-            let id =
-                SequenceId { seed: 0, step: step as u64, task: 0, sample: row as u32, turn: turn as u32 };
+            let id = SequenceId {
+                seed: 0,
+                step: step as u64,
+                task: 0,
+                occurrence: 0,
+                sample: row as u32,
+                turn: turn as u32,
+            };
             Request { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
         })
         .collect();
@@ -245,7 +251,7 @@ fn play(
             });
         }
     }
-    Played { groups: vec![group], faults: Vec::new(), executor: ExecutorStats::default() }
+    Played { groups: vec![group], lost: Vec::new(), executor: ExecutorStats::default() }
 }
 
 fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, TrainError> {

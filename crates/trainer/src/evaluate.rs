@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use turnwise_envs::{RewardConfig, Task, answer, score};
+use turnwise_envs::{RewardConfig, Task, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Policy, play};
 use turnwise_sampler::Sampling;
@@ -13,6 +13,8 @@ use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Traj
 use crate::cache_budget::CacheBudget;
 use crate::config::EvalConfig;
 use crate::error::TrainError;
+use crate::judged::judge;
+use crate::losses::refuse_many;
 use crate::policy::ModelPolicy;
 
 /// What an evaluation found. Shares are between 0 and 1.
@@ -30,9 +32,17 @@ pub struct Evaluation {
     pub turns: f64,
     /// Accuracy by level of the task.
     pub levels: BTreeMap<u32, f64>,
+    /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollouts_lost: usize,
     /// Task by task, from which [`turnwise_stats::summarize`] takes intervals, pass@k and majority@k.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<TaskOutcome>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Counts from which shares are taken.
@@ -52,7 +62,7 @@ impl Tally {
         self.trajectories += 1;
         self.correct += usize::from(scored.correct);
         self.turns += played.turns.len();
-        self.violations += scored.turns.iter().filter(|turn| turn.fmt < 0.0).count();
+        self.violations += (0..scored.turns.len()).filter(|&turn| scored.violates(turn)).count();
         for call in played.turns.iter().flat_map(|turn| &turn.calls) {
             if let CallRecord::Executed { output, .. } = call {
                 self.executed += 1;
@@ -72,6 +82,7 @@ impl Tally {
             violations: share(self.violations, self.turns),
             turns: share(self.turns, self.trajectories),
             levels: self.levels.iter().map(|(level, (right, all))| (*level, share(*right, *all))).collect(),
+            rollouts_lost: 0,
             outcomes: Vec::new(),
         }
     }
@@ -113,7 +124,12 @@ pub struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its rewards.
+    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its
+    /// rewards. A task all of whose trajectories were lost has no outcome.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories played by the end of a part were
+    /// lost.
     pub fn run(
         &self,
         policy: &mut dyn FnMut() -> Box<dyn Policy>,
@@ -122,7 +138,7 @@ impl Trial<'_> {
     ) -> Result<Evaluation, TrainError> {
         let Self { game, tasks, samples, rewards } = *self;
         let mut tally = Tally::default();
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut lost) = (Vec::new(), Vec::new());
         // A bounded number of trajectories at a time, so that the cache stays small.
         let at_once = (256 / samples.max(1)).max(1);
         for (part, now) in tasks.chunks(at_once).enumerate() {
@@ -134,7 +150,13 @@ impl Trial<'_> {
                 let mut outcome =
                     TaskOutcome { task: task.id.clone(), level: task.level, samples: Vec::new() };
                 for trajectory in group {
-                    let scored = score(game.env, task, trajectory, rewards)?;
+                    let scored = match judge(game.env, task, trajectory, rewards) {
+                        Ok(scored) => scored,
+                        Err(unjudged) => {
+                            lost.push(unjudged);
+                            continue;
+                        }
+                    };
                     tally.add(task.level, trajectory, &scored);
                     keep(task, trajectory, &scored);
                     let answer = answer(game.env, trajectory);
@@ -142,10 +164,14 @@ impl Trial<'_> {
                         (!scored.correct).then(|| failure(trajectory, answer.is_some()).to_string());
                     outcome.samples.push(SampleOutcome { answer, failure });
                 }
-                outcomes.push(outcome);
+                if !outcome.samples.is_empty() {
+                    outcomes.push(outcome);
+                }
             }
+            lost.extend(played.lost);
+            refuse_many(&lost, before + now.len() * samples)?;
         }
-        Ok(Evaluation { outcomes, ..tally.evaluation() })
+        Ok(Evaluation { outcomes, rollouts_lost: lost.len(), ..tally.evaluation() })
     }
 }
 

@@ -59,7 +59,7 @@ fn one(run: &Run) -> Result<RunAnswer<'_>, InspectError> {
         tokenizer_missing: run.pieces().missing().filter(|looked| !looked.is_empty()).map(shown),
         metrics: run.metrics()?,
         config: run.config(),
-        evaluation: run.json("evaluation.json")?,
+        evaluation: run.evaluation()?,
     })
 }
 
@@ -97,6 +97,8 @@ struct TurnAnswer<'a> {
     observation: Tokens<'a>,
     /// Before shaping, in its parts.
     parts: TurnReward,
+    /// Whether the turn broke the format.
+    violation: bool,
     reward: Option<f64>,
     #[serde(rename = "return")]
     returned: Option<f64>,
@@ -128,6 +130,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         rest = tail;
         head
     };
+    let parts = |j: usize| trajectory.turns.get(j).copied().unwrap_or_default();
     let value = |values: &[Vec<f64>], j: usize| of(values, row.at).get(j).copied();
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
@@ -138,7 +141,8 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         finish: turn.finish,
         calls: &turn.calls,
         observation: Tokens { ids: &turn.observation, pieces: take(turn.observation.len()) },
-        parts: trajectory.turns.get(j).copied().unwrap_or_default(),
+        parts: parts(j),
+        violation: trajectory.violations.get(j).copied().unwrap_or_else(|| parts(j).fmt < 0.0),
         reward: value(&group.rewards, j),
         returned: value(&group.returns, j),
         advantage: value(&group.advantages, j),

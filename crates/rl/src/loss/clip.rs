@@ -24,7 +24,7 @@ pub struct Clip {
     /// ε_high.
     #[serde(deserialize_with = "bounds::not_negative")]
     pub eps_high: f64,
-    /// Bound of the ratio where the advantage is negative, above 1 + ε_high; 0: none.
+    /// Bound of the ratio where the advantage is negative, at least 1 + ε_high; 0: none.
     #[serde(deserialize_with = "bounds::not_negative")]
     pub dual_clip: f64,
     /// Over what the log-ratio is averaged.
@@ -69,6 +69,21 @@ impl Default for Clip {
     }
 }
 
+impl Clip {
+    /// Checks what no key says alone. Returns what is wrong, with the values.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { dual_clip, eps_high, .. } = *self;
+        if dual_clip == 0.0 || dual_clip >= 1.0 + eps_high {
+            return Ok(());
+        }
+        Err(format!(
+            "dual_clip = {dual_clip} is below 1 + eps_high = {}, which bounds the ratio already: \
+             give more, or 0 for none",
+            1.0 + eps_high
+        ))
+    }
+}
+
 impl PolicyLoss for Clip {
     fn evaluate(&self, logprobs: Tensor<2>, batch: &LossBatch) -> LossOutput {
         let terms = self.terms();
@@ -78,8 +93,13 @@ impl PolicyLoss for Clip {
         let bounded =
             if self.dual_clip > 0.0 { ratio.clone().clamp_max(self.dual_clip) } else { ratio.clone() };
         let free = bounded * masked.advantages.clone();
-        let clipped = ratio.clamp(1.0 - self.eps_low, 1.0 + self.eps_high) * masked.advantages.clone();
-        let cut = clipped.clone().lower(free.clone());
+        let clipped =
+            ratio.clone().clamp(1.0 - self.eps_low, 1.0 + self.eps_high) * masked.advantages.clone();
+        let mut cut = clipped.clone().lower(free.clone());
+        if self.dual_clip > 0.0 {
+            let negative = masked.advantages.clone().lower_elem(0.0);
+            cut = cut.bool_or(ratio.greater_elem(self.dual_clip).bool_and(negative));
+        }
         terms.finish(masked, -free.min_pair(clipped), cut, batch)
     }
 
