@@ -24,7 +24,7 @@ pub struct Clip {
     /// ε_high.
     #[serde(deserialize_with = "bounds::not_negative")]
     pub eps_high: f64,
-    /// Bound of the ratio where the advantage is negative, at least 1 + ε_high; 0: none.
+    /// Bound of the ratio where the advantage is negative, above 1 + ε_high; 0: none.
     #[serde(deserialize_with = "bounds::not_negative")]
     pub dual_clip: f64,
     /// Over what the log-ratio is averaged.
@@ -66,21 +66,6 @@ impl Default for Clip {
             log_ratio_clamp: 20.0,
             tis_cap: 0.0,
         }
-    }
-}
-
-impl Clip {
-    /// Checks what no key says alone. Returns what is wrong, with the values.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let Self { dual_clip, eps_high, .. } = *self;
-        if dual_clip == 0.0 || dual_clip >= 1.0 + eps_high {
-            return Ok(());
-        }
-        Err(format!(
-            "dual_clip = {dual_clip} is below 1 + eps_high = {}, which bounds the ratio already: \
-             give more, or 0 for none",
-            1.0 + eps_high
-        ))
     }
 }
 

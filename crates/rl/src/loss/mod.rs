@@ -111,14 +111,6 @@ impl Default for LossConfig {
 }
 
 impl LossConfig {
-    /// Checks the keys against each other. Returns what is wrong, with the values.
-    pub fn check(&self) -> Result<(), String> {
-        match self {
-            Self::Clip(loss) => loss.check(),
-            Self::Cispo(_) | Self::Gspo(_) => Ok(()),
-        }
-    }
-
     /// The loss chosen.
     pub fn loss(&self) -> &dyn PolicyLoss {
         match self {

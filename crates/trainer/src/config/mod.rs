@@ -1,6 +1,5 @@
 //! The run file: one TOML describes one run. Unknown keys are refused, with their line.
 
-mod checked;
 mod guards;
 mod load;
 mod sinks;
@@ -46,7 +45,7 @@ pub struct RunConfig {
     #[serde(default)]
     pub weights: WeightsConfig,
     /// The policy loss.
-    #[serde(default, deserialize_with = "checked::loss")]
+    #[serde(default)]
     pub loss: LossConfig,
     /// From gradients to weights.
     #[serde(default)]
