@@ -79,8 +79,8 @@ fn played(
     let tasks: Vec<_> = setup.env.train().iter().take(5).collect();
     let mut policy = ModelPolicy::new(&model, Sampling::default(), workers, 7, 3)
         .within(CacheBudget::new(cache_mib, &device()));
-    let Played { mut groups, faults, .. } = play(&game, &tasks, 4, &mut policy, &mut |_, _| {})?;
-    assert!(faults.is_empty(), "{faults:?}");
+    let Played { mut groups, lost, .. } = play(&game, &tasks, 4, &mut policy, &mut |_, _| {})?;
+    assert!(lost.is_empty(), "{lost:?}");
     let records = groups.iter_mut().flatten().flat_map(|t| &mut t.turns).flat_map(|turn| &mut turn.calls);
     for record in records {
         if let CallRecord::Executed { output, .. } = record {

@@ -121,6 +121,7 @@ fn endpoint(url: &str, key: Option<&str>) -> Endpoint {
         seed: 0,
         parallel: 4,
         timeout: Duration::from_mins(1),
+        retry: Duration::from_mins(1),
     }
 }
 
@@ -133,11 +134,11 @@ fn play(endpoint: &Endpoint) -> Result<(Evaluation, Vec<Trajectory>), String> {
     let game = setup.game();
     let tasks: Vec<_> = setup.env.held_out().iter().take(config.eval.tasks).collect();
     let trial = Trial { game: &game, tasks: &tasks, samples: 1, rewards: &config.reward };
-    let mut policies =
-        || -> Box<dyn Policy> { Box::new(RemotePolicy::new(endpoint.clone(), transcript.clone())) };
+    let policy = RemotePolicy::new(endpoint.clone(), transcript);
+    let mut policies = || -> Box<dyn Policy> { Box::new(policy.clone()) };
     let mut played = Vec::new();
     let evaluation = trial
-        .run(&mut policies, &mut |_, _| {}, &mut |_, trajectory, _| played.push(trajectory.clone()))
+        .run(&mut policies, &mut |_, _| {}, &mut |_, _, trajectory, _| played.push(trajectory.clone()))
         .map_err(|error| error.to_string())?;
     Ok((evaluation, played))
 }
@@ -186,8 +187,9 @@ fn a_server_that_refuses_or_is_gone_is_one_clear_line() {
     let elsewhere = play(&endpoint(&url.replace("/v1", ""), Some("secret"))).unwrap_err();
     assert!(elsewhere.contains("status 404"), "{elsewhere}");
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gone = play(&endpoint(&format!("http://{gone}/v1"), None)).unwrap_err();
-    assert!(gone.contains("(after 4 tries)\n  hint: "), "{gone}");
+    let gone = Endpoint { retry: Duration::from_secs(1), ..endpoint(&format!("http://{gone}/v1"), None) };
+    let gone = play(&gone).unwrap_err();
+    assert!(gone.contains(" tries)\n  hint: is the server running?"), "{gone}");
 }
 
 /// A process that ends with the value.

@@ -5,6 +5,7 @@ mod device_check;
 mod evaluation_table;
 mod failure;
 mod input;
+mod line_file;
 mod model_folder;
 mod output;
 mod place;

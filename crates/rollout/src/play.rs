@@ -38,6 +38,8 @@ pub(crate) enum Event {
     Sampled(usize, Completion),
     /// The policy could not sample a turn, for this reason.
     Lost(usize, String),
+    /// The context of a turn is full for the policy.
+    Full(usize),
     /// Calls of a trajectory's turn have run, in a state if they share one.
     Ran { seat: usize, outputs: Vec<(usize, Result<ToolOutput, ExecutorFault>)>, state: Option<State> },
     /// Nobody samples any more.
@@ -61,6 +63,22 @@ pub fn play(
     policy: &mut dyn Policy,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Played, PolicyError> {
+    play_telling(game, tasks, samples, policy, progress, &mut |_, _| {})
+}
+
+/// As [`play`], and tells `ended` every trajectory with the index of its task as soon as it has ended, from a thread of the
+/// play. What was told stays true if the play itself fails later.
+///
+/// # Errors
+/// If the policy can't sample at all.
+pub fn play_telling(
+    game: &Game<'_>,
+    tasks: &[&Task],
+    samples: u32,
+    policy: &mut dyn Policy,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+    ended: &mut (dyn FnMut(usize, &Trajectory) + Send),
+) -> Result<Played, PolicyError> {
     // What ran before isn't this play's.
     game.executor.take_stats();
     let mut seats: Vec<Seat<'_>> = Vec::with_capacity(tasks.len() * samples as usize);
@@ -79,7 +97,7 @@ pub fn play(
         let turns = &turns;
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
-            Leader { game, seats, turns, tools, progress, ended: 0 }.lead(&events)
+            Leader { game, seats, turns, tools, progress, tell: ended, ended: 0 }.lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);
@@ -128,6 +146,7 @@ struct Leader<'s, 'p> {
     turns: &'p Turns<'p>,
     tools: ToolThreads<'s, 'p>,
     progress: &'p mut (dyn FnMut(usize, usize) + Send),
+    tell: &'p mut (dyn FnMut(usize, &Trajectory) + Send),
     ended: usize,
 }
 
@@ -145,6 +164,10 @@ impl<'p> Leader<'_, 'p> {
                     self.seats[at].lose(reason);
                     self.go_on(at);
                 }
+                Event::Full(at) => {
+                    self.seats[at].fill();
+                    self.go_on(at);
+                }
                 Event::Ran { seat, outputs, state } => {
                     if self.seats[seat].heard(outputs, state) {
                         self.close_turn(seat);
@@ -159,7 +182,11 @@ impl<'p> Leader<'_, 'p> {
 
     /// Hands the next turn of a trajectory to the policy, if there is one.
     fn go_on(&mut self, at: usize) {
-        if self.seats[at].done {
+        let seat = &self.seats[at];
+        if seat.done {
+            if let Some(trajectory) = seat.whole() {
+                (self.tell)(seat.place.group, trajectory);
+            }
             self.ended += 1;
             self.turns.end(at);
             self.report();

@@ -161,6 +161,15 @@ impl<'a> Seat<'a> {
         self.end(self.trajectory.stop);
     }
 
+    /// Ends the trajectory before its next turn, for which the policy has no room.
+    pub(crate) fn fill(&mut self) {
+        // Nothing follows the last turn.
+        if let Some(turn) = self.trajectory.turns.last_mut() {
+            turn.observation.clear();
+        }
+        self.end(Stop::ContextLimit);
+    }
+
     fn end(&mut self, stop: Stop) {
         self.trajectory.stop = stop;
         self.done = true;
@@ -187,6 +196,11 @@ impl<'a> Seat<'a> {
         self.tokens.extend_from_slice(&observation);
         turn.observation = observation;
         Ok(None)
+    }
+
+    /// The trajectory as it ended, unless it was lost.
+    pub(crate) fn whole(&self) -> Option<&Trajectory> {
+        Some(&self.trajectory).filter(|_| self.lost.is_none())
     }
 
     /// The trajectory, or what became of it.

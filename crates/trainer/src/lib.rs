@@ -44,7 +44,7 @@ mod workers;
 
 pub use cache_budget::CacheBudget;
 pub use error::TrainError;
-pub use evaluate::{Evaluation, Trial, evaluate};
+pub use evaluate::{Evaluation, Keep, Trial, evaluate};
 pub use optimizer::{Optimizer, Update};
 pub use phase::{Spent, processor_time};
 pub use policy::{ModelPolicy, generator};

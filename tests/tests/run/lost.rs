@@ -123,7 +123,7 @@ fn an_evaluation_counts_what_it_lost_and_leaves_it_out() {
         let mut policy =
             || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(&model, Sampling::default(), 0)) };
         let mut kept = 0;
-        let found = trial.run(&mut policy, &mut |_, _| {}, &mut |_, _, _| kept += 1);
+        let found = trial.run(&mut policy, &mut |_, _| {}, &mut |_, _, _, _| kept += 1);
         found.map(|found| (found, kept))
     };
     let (whole, all) = evaluate(|_| false).unwrap();

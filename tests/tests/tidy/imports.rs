@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("trajectory", &[]),
     ("tools", &["trajectory"]),
     ("envs", &["trajectory", "tools"]),
-    ("rollout", &["trajectory", "tools", "envs"]),
-    ("rl", &["trajectory"]),
+    ("http", &[]),
+    ("rollout", &["trajectory", "tools", "envs", "http"]),
+    ("rl", &["trajectory", "http"]),
     ("stats", &[]),
     ("inspect", &["trajectory", "stats"]),
     ("gguf", &[]),
@@ -28,7 +29,8 @@ const ALLOWED: [(&str, &[&str]); 13] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 7] = ["trajectory", "tools", "envs", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 8] =
+    ["trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

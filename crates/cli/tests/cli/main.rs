@@ -20,5 +20,6 @@ mod rollout;
 mod run_folder;
 mod runs;
 mod score;
+mod server;
 mod setup;
 mod tui;

@@ -28,11 +28,15 @@ pub struct Endpoint {
     /// Limit of one attempt, in seconds.
     #[serde(deserialize_with = "bounds::not_negative")]
     pub timeout_s: f64,
-    /// Attempts after the first one, for connections that fail or time out and for statuses 429 and 5xx.
+    /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too late, servers
+    /// that are busy or loading.
     pub retries: u32,
-    /// Wait before the first retry, in seconds; it doubles each time.
+    /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer one.
     #[serde(deserialize_with = "bounds::not_negative")]
     pub retry_wait_s: f64,
+    /// Longest time for everything after the first failed attempt, in seconds: waits and answers included.
+    #[serde(deserialize_with = "bounds::not_negative")]
+    pub retry_total_s: f64,
     /// Texts per request, at least 1.
     pub batch: std::num::NonZeroUsize,
     /// Embeddings kept in memory; the oldest go first.
@@ -46,8 +50,9 @@ impl Default for Endpoint {
             model: "text-embedding-3-small".into(),
             api_key_env: String::new(),
             timeout_s: 30.0,
-            retries: 3,
+            retries: 10,
             retry_wait_s: 0.25,
+            retry_total_s: 120.0,
             batch: std::num::NonZeroUsize::new(64).expect("a positive number"),
             cache: 16_384,
         }
@@ -95,7 +100,7 @@ impl Embeddings {
         missing.dedup();
         let mut fresh = std::collections::HashMap::new();
         for texts in missing.chunks(self.batch) {
-            let vectors = self.client.embed(texts)?;
+            let vectors = self.fetch(texts)?;
             fresh.extend(texts.iter().copied().zip(vectors));
         }
         for (text, slot) in texts.iter().zip(&mut known) {
@@ -105,6 +110,19 @@ impl Embeddings {
             cache.insert(text, vector);
         }
         Ok(known.into_iter().flatten().collect())
+    }
+
+    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory wrote can't
+    /// end a run.
+    fn fetch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
+        match self.client.embed(texts)? {
+            Some(vectors) => Ok(vectors),
+            None if texts.len() == 1 => Ok(vec![Vec::new()]),
+            None => {
+                let (front, back) = texts.split_at(texts.len() / 2);
+                Ok([self.fetch(front)?, self.fetch(back)?].concat())
+            }
+        }
     }
 }
 
