@@ -85,7 +85,8 @@ fn rollouts(c: &mut Criterion) {
     let mut group = c.benchmark_group("play");
     group.sample_size(10).throughput(Throughput::Elements(TASKS * u64::from(SAMPLES)));
     for (name, executor) in executors {
-        let limits = Limits { turns: 8, turn_tokens: 256, tokens: 2048, observation_tokens: 256 };
+        let limits =
+            Limits { turns: 8, turn_tokens: 256, tokens: 2048, observation_tokens: 256, turn_calls: 32 };
         let game = Game {
             env: &*env,
             chat: &chat,
@@ -161,7 +162,8 @@ impl Policy for Lockstep {
 
 fn request<'c>(context: &'c Context<'_>) -> sampler::Request<'c> {
     let task = context.task.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
-    let id = SequenceId { seed: 0, step: 0, task, sample: context.sample, turn: context.turn as u32 };
+    let (occurrence, sample, turn) = (context.occurrence, context.sample, context.turn as u32);
+    let id = SequenceId { seed: 0, step: 0, task, occurrence, sample, turn };
     let (key, max_new, rng) = (context.index as u64, context.max_new, id.rng());
     sampler::Request { key, tokens: &context.tokens, max_new, rng }
 }

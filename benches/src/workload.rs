@@ -202,8 +202,14 @@ fn continued(
         .iter()
         .enumerate()
         .map(|(row, tokens)| {
-            let id =
-                SequenceId { seed: 0, step: step as u64, task: 0, sample: row as u32, turn: turn as u32 };
+            let id = SequenceId {
+                seed: 0,
+                step: step as u64,
+                task: 0,
+                occurrence: 0,
+                sample: row as u32,
+                turn: turn as u32,
+            };
             Request { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
         })
         .collect();

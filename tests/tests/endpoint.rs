@@ -86,9 +86,15 @@ impl Server {
         let tokens = self.chat.open(&messages).unwrap();
         let sampling =
             Sampling { temperature: body["temperature"].as_f64().expect("a number"), ..Sampling::default() };
-        let rng =
-            SequenceId { seed: body["seed"].as_u64().expect("a seed"), step: 0, task: 0, sample: 0, turn: 0 }
-                .rng();
+        let rng = SequenceId {
+            seed: body["seed"].as_u64().expect("a seed"),
+            step: 0,
+            task: 0,
+            occurrence: 0,
+            sample: 0,
+            turn: 0,
+        }
+        .rng();
         let max_new = body["max_tokens"].as_u64().expect("a limit") as usize;
         let request = Request { key: 0, tokens: &tokens, max_new, rng };
         let rule = StopRule { tokens: self.chat.stop_tokens(), strings: &[], decode: None };

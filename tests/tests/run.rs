@@ -1,5 +1,10 @@
 //! Whole runs on the committed tiny model: they learn, and the same seed gives the same bytes.
 
+#[path = "run/lost.rs"]
+mod lost;
+#[path = "run/words.rs"]
+mod words;
+
 use std::path::{Path, PathBuf};
 
 use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
@@ -16,13 +21,19 @@ fn run(folder: &Path, sets: &[&str]) -> Finished {
 }
 
 fn run_on(folder: &Path, sets: &[&str], rollouts: Rollouts<'_>) -> Finished {
+    run_with(folder, sets, Session { rollouts, ..Session::default() })
+}
+
+fn config(sets: &[&str]) -> RunConfig {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
     let model = format!("model={:?}", model_folder("tiny").display().to_string());
     let sets: Vec<String> = sets.iter().map(ToString::to_string).chain([model]).collect();
-    let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
-    let session = Session { rollouts, ..Session::default() };
+    load(Some(&file), &[], &sets).expect("the shipped configuration")
+}
+
+fn run_with(folder: &Path, sets: &[&str], session: Session<'_>) -> Finished {
     let place = Place { device: device(), device_name: "test".into(), git_commit: None };
-    train(&config, &place, folder, session, &mut Silent).expect("a run")
+    train(&config(sets), &place, folder, session, &mut Silent).expect("a run")
 }
 
 #[test]

@@ -17,6 +17,8 @@ struct Conversation {
     level: u32,
     correct: bool,
     rewards: Vec<TurnReward>,
+    #[serde(default)]
+    violations: Vec<bool>,
     messages: Vec<Message>,
     played: Value,
 }
@@ -53,7 +55,7 @@ impl Conversation {
             "group": self.task, "step": 0, "level": self.level, "estimator": "", "norm_scope": "",
             "rewards": [rewards], "returns": [], "advantages": [], "dropped": [null],
             "trajectories": [{
-                "turns": self.rewards, "correct": self.correct, "played": self.played,
+                "turns": self.rewards, "violations": self.violations, "correct": self.correct, "played": self.played,
                 "opening": opening.join("\n\n"),
             }],
         }))

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Serialize, Serializer};
-use turnwise_trajectory::{Finish, OutputStatus, Stop};
+use turnwise_trajectory::{OutputStatus, Stop};
 
 use crate::conversation::group_line;
 use crate::error::InspectError;
@@ -298,6 +298,9 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
         let malformed =
             |j: usize| played.turns[j].calls.iter().any(|call| matches!(call, CallOutline::Malformed(_)));
         let penalised = |j: usize| trajectory.turns.get(j).is_some_and(|reward| reward.fmt < 0.0);
+        // A record without flags is of an earlier version.
+        let violates =
+            |j: usize| trajectory.violations.get(j).copied().unwrap_or_else(|| malformed(j) || penalised(j));
         let failed = |call: &&CallOutline| match call {
             CallOutline::Executed { output } => output.status != OutputStatus::Ok,
             CallOutline::Malformed(_) => false,
@@ -317,10 +320,9 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
             turns: played.turns.len() as u32,
             tokens: played.prompt.0 + sampled + observed,
             sampled,
-            violations: (0..played.turns.len()).filter(|&j| malformed(j) || penalised(j)).count() as u32,
+            violations: (0..played.turns.len()).filter(|&j| violates(j)).count() as u32,
             tool_errors: played.turns.iter().flat_map(|turn| &turn.calls).filter(failed).count() as u32,
-            cut: played.stop != Stop::Answer
-                || played.turns.last().is_some_and(|turn| turn.finish == Finish::Length),
+            cut: played.stop.is_truncated(),
             reward: turn(&group.rewards).iter().sum(),
             first_return: turn(&group.returns).first().copied().unwrap_or_default(),
             advantage: advantages.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or_default(),

@@ -110,6 +110,16 @@ impl Run {
         whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
     }
 
+    /// The held-out evaluations before and after the run. None while it goes on, and none of an earlier end
+    /// that it has gone beyond.
+    pub fn evaluation(&self) -> Result<Option<Value>, InspectError> {
+        let found = self.json("evaluation.json")?;
+        let Some(steps) = found.as_ref().and_then(|found| found["steps"].as_u64()) else {
+            return Ok(found);
+        };
+        Ok(found.filter(|_| self.metrics().is_ok_and(|lines| lines.len() as u64 <= steps)))
+    }
+
     /// A JSON file of the run, if it is there.
     pub fn json(&self, name: &str) -> Result<Option<Value>, InspectError> {
         if self.rollouts.is_file() {

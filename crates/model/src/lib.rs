@@ -30,7 +30,7 @@ mod simd;
 mod trainable;
 mod transformer;
 
-pub use adapter_file::{load_adapter, save_adapter};
+pub use adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
 pub use backward::{add_gradients, gradients};
 pub use batch::TokenBatch;
 pub use build::parameter_id;

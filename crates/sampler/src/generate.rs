@@ -151,7 +151,8 @@ impl Generator {
         finished
     }
 
-    /// Continues every request by one turn. Slots of sequences that are not among the requests are given up.
+    /// Continues every request by one turn. Sequences that are not among the requests are given up, with
+    /// their slots and with turns that were submitted and not sampled yet.
     ///
     /// # Panics
     /// As [`Generator::submit`].
@@ -168,8 +169,8 @@ impl Generator {
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
     ) -> Vec<Completion> {
         let rows: HashMap<u64, usize> = requests.iter().enumerate().map(|(row, r)| (r.key, row)).collect();
-        let others: Vec<u64> =
-            self.sequences().map(|(_, slot)| slot.key).filter(|key| !rows.contains_key(key)).collect();
+        let held = self.sequences().map(|(_, slot)| slot.key).chain(self.waiting.keys().copied());
+        let others: Vec<u64> = held.filter(|key| !rows.contains_key(key)).collect();
         for key in others {
             self.release(key);
         }

@@ -93,7 +93,9 @@ impl Recorded {
             let (mut scored, mut played) = (Vec::new(), Vec::new());
             for trajectory in line.trajectories {
                 check(&trajectory, model).map_err(bad)?;
-                scored.push(ScoredTrajectory { kl: Vec::new(), ..trajectory.scored });
+                // Records of earlier versions have another idea of what is truncated.
+                let truncated = trajectory.played.stop.is_truncated();
+                scored.push(ScoredTrajectory { kl: Vec::new(), truncated, ..trajectory.scored });
                 played.push(trajectory.played);
             }
             all.levels.push(line.level);
@@ -113,6 +115,13 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
         return Err(format!(
             "{name} has {} turn rewards for {} turns",
             scored.turns.len(),
+            played.turns.len()
+        ));
+    }
+    if !(scored.violations.is_empty() || scored.violations.len() == played.turns.len()) {
+        return Err(format!(
+            "{name} has {} violation flags for {} turns",
+            scored.violations.len(),
             played.turns.len()
         ));
     }
@@ -180,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn words_of_an_older_record_mean_what_they_mean_now() {
+        // Without flags a negative format reward is a violation, and a limit of turns is a truncation.
+        let old = LINE.replace(r#""fmt":0.0"#, r#""fmt":-0.1"#).replace(r#""answer""#, r#""turn_limit""#);
+        let scored = read(&old).unwrap().groups.remove(0).trajectories.remove(0);
+        assert!(scored.violates(0) && scored.truncated);
+        let flagged = old.replace(r#""correct""#, r#""violations":[false],"correct""#);
+        assert!(!read(&flagged).unwrap().groups[0].trajectories[0].violates(0));
+    }
+
+    #[test]
     fn a_broken_recording_has_its_line_and_what_is_wrong() {
         let check = |from: &str, to: &str, expect: &str| {
             let broken = LINE.replace(from, to);
@@ -191,6 +210,8 @@ mod tests {
         let name = "trajectory 2 of t";
         check("[-0.5,-1.25]", "[-0.5]", &format!("{name}, turn 0: 1 log-probabilities for 2 tokens"));
         check(r#"[{"acc":1.0,"fmt":0.0}]"#, "[]", &format!("{name} has 0 turn rewards for 1 turns"));
+        let flags = r#""violations":[true,false],"correct""#;
+        check(r#""correct""#, flags, &format!("{name} has 2 violation flags for 1 turns"));
         check("[3,4]", "[3,16]", &format!("{name}: token 16 is not in the model's vocabulary of 16"));
         check("[1,2]", "[]", &format!("{name} has no prompt"));
         check("[1,2]", "[1,2,1,2,1,2,1]", &format!("{name} has 9 tokens, the model's context ends at 8"));

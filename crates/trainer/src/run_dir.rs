@@ -151,12 +151,20 @@ impl RunDir {
         if before == text.as_bytes() {
             return Ok(());
         }
-        let (stem, extension) = name.split_once('.').expect("records have an extension");
-        let old = format!("{stem}.until_step_{step:05}.{extension}");
         if !before.is_empty() {
-            self.write_file(&old, &before)?;
+            self.write_file(&until(name, step), &before)?;
         }
         self.write_file(name, text.as_bytes()).map(|_| ())
+    }
+
+    /// Gives a file that is there another name: until the given step it was this one.
+    pub fn set_aside(&self, name: &str, step: usize) -> Result<(), RunDirError> {
+        let path = self.path.join(name);
+        match std::fs::rename(&path, self.path.join(until(name, step))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(RunDirError::Write { path, source }),
+            Ok(()) => sync_folder(&self.path).map_err(|source| RunDirError::Write { path, source }),
+        }
     }
 
     /// The directory.
@@ -215,6 +223,12 @@ impl RunDir {
             Err(source) => Err(RunDirError::Write { path, source }),
         }
     }
+}
+
+/// The name of a record that holds no longer: `config.until_step_00012.toml`.
+fn until(name: &str, step: usize) -> String {
+    let (stem, extension) = name.split_once('.').expect("records have an extension");
+    format!("{stem}.until_step_{step:05}.{extension}")
 }
 
 /// Whether a directory holds a run.

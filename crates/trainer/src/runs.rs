@@ -35,8 +35,12 @@ pub struct Place {
 
 /// An evaluation in words.
 pub fn sentence(e: &Evaluation) -> String {
+    let lost = match e.rollouts_lost {
+        0 => String::new(),
+        lost => format!(", {lost} rollouts lost"),
+    };
     format!(
-        "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns",
+        "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
         100.0 * e.accuracy,
         100.0 * e.tool_success,
         100.0 * e.violations,

@@ -73,6 +73,7 @@ impl Setup {
                 turn_tokens: rollout.max_turn_tokens,
                 tokens: rollout.max_tokens.min(context),
                 observation_tokens: rollout.max_observation_tokens,
+                turn_calls: rollout.max_turn_calls,
             },
             describe_tools: rollout.describe_tools,
             stop_at_call: rollout.stop_at_call,

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, FloatDType};
-use turnwise_model::{Transformer, load_adapter};
+use turnwise_model::{Transformer, load_adapter_as};
 
 use crate::config::{OptimizerConfig, Precision};
 use crate::error::TrainError;
 use crate::runs::Place;
 
-/// Adds a fresh adapter or the one of a checkpoint or freezes what the configuration freezes, and sets the element type of activations. What the
-/// device can't do is refused here: Burn computes wrong numbers in a type that a backend lacks, without an error.
+/// Adds a fresh adapter or the matrices of a checkpoint's, or freezes what the configuration freezes, and
+/// sets the element type of activations. What the device can't do is refused here: Burn computes wrong
+/// numbers in a type that a backend lacks, without an error.
 pub(crate) fn trained_part(
     model: Transformer,
     config: &OptimizerConfig,
@@ -26,7 +27,7 @@ pub(crate) fn trained_part(
         Some(lora) => {
             lora.check().map_err(bad)?;
             match adapter {
-                Some(folder) => load_adapter(model, folder)?,
+                Some(folder) => load_adapter_as(model, lora, folder)?,
                 None => model.with_adapter(lora, seed),
             }
         }

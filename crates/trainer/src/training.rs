@@ -123,6 +123,7 @@ fn go_on(
         None => Trainer::new(config.clone(), setup, resume::first_model(config, place)?),
     };
     let records = run.rewind(step)?;
+    resume::set_evaluations_aside(&run, step)?;
     run.replace_config(&to_toml(config), step)?;
     run.replace_environment(&environment, step)?;
     progress.line(&format!("{}: goes on after step {step} of {steps}", run.path().display()));
@@ -212,7 +213,8 @@ impl<'a> Running<'a> {
             None => self.measure()?,
         };
         let path = self.run.path().to_path_buf();
-        let evaluations = Evaluations { before, after, steps };
+        // A run that was made shorter has done more.
+        let evaluations = Evaluations { before, after, steps: steps.max(first) };
         let text = serde_json::to_string(&evaluations).expect("a record of plain values") + "\n";
         // Last: a run with its evaluations is finished.
         self.run.write_file(EVALUATIONS, text.as_bytes())?;
@@ -225,6 +227,9 @@ impl<'a> Running<'a> {
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
         let record = self.session.rollouts.step(step, &mut self.trainer, self.progress)?;
+        if let Some(sentence) = record.losses() {
+            self.progress.line(&sentence);
+        }
         self.run.write_rollouts(step, &record.rollout_lines())?;
         self.progress.phase("steps", steps as u64);
         self.progress.advance(step as u64 + 1);

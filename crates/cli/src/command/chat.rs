@@ -159,7 +159,8 @@ impl Talk {
         let Some(room) = self.context.checked_sub(self.tokens.len()).filter(|&room| room > 0) else {
             bail!("the conversation fills the model's context of {} tokens", self.context);
         };
-        let id = SequenceId { seed: options.seed, step: 0, task: 0, sample: 0, turn: self.turns };
+        let id =
+            SequenceId { seed: options.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: self.turns };
         self.turns += 1;
         let request =
             Request { key: 0, tokens: &self.tokens, max_new: options.max_tokens.min(room), rng: id.rng() };

@@ -102,7 +102,7 @@ impl Generate {
         let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| text(t, tokens));
         let rule = StopRule { tokens: &stop, strings: &self.stop, decode: Some(&decode) };
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
-        let id = SequenceId { seed: self.seed, step: 0, task: 0, sample: 0, turn: 0 };
+        let id = SequenceId { seed: self.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let request = Request { key: 0, tokens: &prompt, max_new: self.max_tokens.min(room), rng: id.rng() };
         let model = load(&self.model, &device)?;
         let turn = generator(&model, sampling).complete(&[request], &rule).remove(0);

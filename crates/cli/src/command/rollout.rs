@@ -72,6 +72,8 @@ struct Line<'a> {
     sample: u32,
     correct: bool,
     rewards: &'a [TurnReward],
+    /// Whether each turn broke the format.
+    violations: &'a [bool],
     messages: Vec<Message>,
     /// Texts, calls and outputs; tokens and log-probabilities where they are known.
     played: &'a Trajectory,
@@ -117,6 +119,7 @@ impl Rollout {
                         sample: played.sample,
                         correct: scored.correct,
                         rewards: &scored.turns,
+                        violations: &scored.violations,
                         messages,
                         played: &known,
                     };

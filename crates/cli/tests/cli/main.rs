@@ -1,6 +1,7 @@
 //! The binary's contracts, through the binary: what goes to stdout, what goes to stderr, and the exit status.
 
 mod binary;
+mod changes;
 mod chat;
 mod config;
 mod convert;

@@ -48,7 +48,7 @@ pub(super) fn runs(runs: &[Run]) -> Vec<RunAnswer<'_>> {
 fn one(run: &Run) -> RunAnswer<'_> {
     let mut unreadable = Vec::new();
     let metrics = readable(run.metrics(), &mut unreadable);
-    let evaluation = readable(run.json("evaluation.json"), &mut unreadable);
+    let evaluation = readable(run.evaluation(), &mut unreadable);
     let index = run.index();
     let mut steps: Vec<u32> = index.rows().iter().map(|row| row.step).collect();
     steps.dedup();
@@ -111,6 +111,8 @@ struct TurnAnswer<'a> {
     observation: Tokens<'a>,
     /// Before shaping, in its parts.
     parts: TurnReward,
+    /// Whether the turn broke the format.
+    violation: bool,
     reward: Option<f64>,
     #[serde(rename = "return")]
     returned: Option<f64>,
@@ -144,6 +146,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         rest = tail;
         head
     };
+    let parts = |j: usize| trajectory.turns.get(j).copied().unwrap_or_default();
     let value = |values: &[Vec<f64>], j: usize| of(values, row.at).get(j).copied();
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
@@ -154,7 +157,8 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         finish: turn.finish,
         calls: &turn.calls,
         observation: Tokens { ids: &turn.observation, pieces: take(turn.observation.len()) },
-        parts: trajectory.turns.get(j).copied().unwrap_or_default(),
+        parts: parts(j),
+        violation: trajectory.violations.get(j).copied().unwrap_or_else(|| parts(j).fmt < 0.0),
         reward: value(&group.rewards, j),
         returned: value(&group.returns, j),
         advantage: value(&group.advantages, j),

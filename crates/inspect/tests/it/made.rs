@@ -103,6 +103,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
                 TurnReward { acc: 0.0, fmt: if broken { -0.1 } else { 0.0 } },
                 TurnReward { acc: right(i), fmt: 0.0 },
             ],
+            violations: vec![],
             correct: i.is_multiple_of(2),
             log_ratios: Some(played.turns.iter().map(|turn| vec![0.3; turn.tokens.len()]).collect()),
             opening: None,

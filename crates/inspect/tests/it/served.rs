@@ -22,6 +22,21 @@ fn json(url: &str) -> Value {
 }
 
 #[test]
+fn a_violation_is_the_flag_of_its_turn_and_in_older_records_the_sign_of_its_reward() {
+    let folder = tempfile::tempdir().unwrap();
+    made::small(folder.path(), "one");
+    let path = folder.path().join("rollouts/step_00000.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let flagged = text.replace("\"correct\":", "\"violations\":[false,true],\"correct\":");
+    assert_ne!(text, flagged);
+    std::fs::write(&path, flagged).unwrap();
+    let url = made::serve(&[folder.path()]);
+    let total = |query: &str| json(&format!("{url}api/list?{query}"))["total"].as_u64().unwrap();
+    assert_eq!(total("filter=violations&step=0"), 8);
+    assert_eq!(total("filter=violations&step=1"), 2);
+}
+
+#[test]
 fn lists_are_filtered_ordered_and_cut_into_pages() {
     let folder = tempfile::tempdir().unwrap();
     made::small(folder.path(), "one");

@@ -136,6 +136,8 @@ pub struct RolloutConfig {
     pub max_tokens: usize,
     /// Tokens of one observation at most; more is cut in the middle.
     pub max_observation_tokens: usize,
+    /// Calls of one turn that run at most; the others are rejected, and the policy is told so.
+    pub max_turn_calls: usize,
     /// MiB for keys and values: so many trajectories have a cache at a time as fit with `max_tokens` each, the others wait
     /// for one that ends. It changes no result. Unset, it's half of the memory that is left, or no bound on a GPU.
     pub cache_mib: Option<u64>,
@@ -170,6 +172,7 @@ impl Default for RolloutConfig {
             max_turn_tokens: 256,
             max_tokens: 2048,
             max_observation_tokens: 256,
+            max_turn_calls: 32,
             cache_mib: None,
             chat: ChatName::default(),
             format: FormatName::Hermes,
@@ -209,7 +212,7 @@ impl Default for SamplingConfig {
 pub struct OptimizerConfig {
     /// Learning rate after warm-up.
     pub lr: f64,
-    /// Steps over which the learning rate grows from 0.
+    /// Optimizer updates over which the learning rate grows from 0; a step makes `minibatches` of them.
     pub warmup: usize,
     /// Decay of the first moment.
     pub beta1: f64,
@@ -219,7 +222,8 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// The gradient's global norm at most; 0 switches clipping off.
     pub clip_norm: f64,
-    /// Optimizer steps per batch of rollouts.
+    /// Optimizer updates per batch of rollouts, each on an equal part of the trajectories that are trained
+    /// on. Fewer trajectories than that make one update each.
     pub minibatches: usize,
     /// Tokens per forward pass at most, with the padding that other devices than the CPU need.
     pub micro_batch_tokens: usize,
