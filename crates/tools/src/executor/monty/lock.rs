@@ -66,7 +66,10 @@ fn landlock() -> Result<(), String> {
 
 #[cfg(target_os = "linux")]
 fn seccomp() -> Result<(), String> {
-    for program in crate::executor::seccomp::programs(false, false)? {
+    use crate::executor::seccomp::{Allowed, programs};
+
+    let allowed = Allowed { writes: false, scratch: false, threads: true };
+    for program in programs(allowed)? {
         // The watch is a thread of its own.
         seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())?;
     }
