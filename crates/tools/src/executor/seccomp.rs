@@ -68,7 +68,10 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
         ALWAYS.iter().chain(ARCH_ONLY).chain(own_files).map(|call| (*call, vec![])).collect();
     if allowed.threads {
         // As libc makes threads and not otherwise: one that shared less would have descriptors of its own.
-        rules.insert(libc::SYS_clone, vec![all(&[masked(0, !(THREAD | THREAD_TOO), 0)?, masked(0, THREAD, THREAD)?])?]);
+        rules.insert(
+            libc::SYS_clone,
+            vec![all(&[masked(0, !(THREAD | THREAD_TOO), 0)?, masked(0, THREAD, THREAD)?])?],
+        );
     }
     // Reading limits, not setting them: the third argument is where new ones would be.
     rules.insert(libc::SYS_prlimit64, vec![all(&[equal(2, 0)?])?]);
@@ -145,14 +148,8 @@ const IOCTLS: [i32; 5] = [
     libc::FIOCLEX as i32,
     libc::TIOCGWINSZ as i32,
 ];
-const FCNTLS: [i32; 6] = [
-    libc::F_DUPFD,
-    libc::F_DUPFD_CLOEXEC,
-    libc::F_GETFD,
-    libc::F_SETFD,
-    libc::F_GETFL,
-    libc::F_GETPIPE_SZ,
-];
+const FCNTLS: [i32; 6] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_GETPIPE_SZ];
 const FILE_LOCKS: [i32; 3] = [libc::F_GETLK, libc::F_SETLK, libc::F_SETLKW];
 
 #[rustfmt::skip]

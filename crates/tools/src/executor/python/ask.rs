@@ -49,7 +49,8 @@ fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Resul
         if left.is_zero() {
             return Ok(None);
         }
-        let fds = [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd), Some(process.ended_fd().as_fd())];
+        let fds =
+            [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd), Some(process.ended_fd().as_fd())];
         let [_, _, ended] = sys::wait_readable(fds, left)?;
         take(&mut out, &mut said.stdout)?;
         take(&mut err, &mut said.stderr)?;

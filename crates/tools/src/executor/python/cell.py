@@ -8,8 +8,14 @@ from time import monotonic, process_time
 read, write, _exit = os.read, os.write, os._exit
 MAIN = types.ModuleType("__main__")
 
+class Output(io.BufferedWriter):
+    def seekable(self):
+        """False: it's a pipe in children, whatever it is here."""
+        return False
+
+
 # Both streams share one buffer, so that what is printed keeps its order.
-OUTPUT = io.BufferedWriter(io.FileIO(1, "w", closefd=False))
+OUTPUT = Output(io.FileIO(1, "w", closefd=False))
 
 
 def text_stream():
@@ -56,18 +62,19 @@ class Limit(BaseException):
 CPU_OVER, WALL_OVER = 24, 16
 armed = False
 cpu_deadline = wall_deadline = raise_after = 0.0
+raised = None
 
 
 def on_limit(number, frame):
-    global raise_after
+    global raise_after, raised
     now = monotonic()
     # Not while the last one is on its way out. One that was meant for an earlier cell comes before time is over.
     if not armed or now < raise_after:
         return
     over = process_time() >= cpu_deadline if number == CPU_OVER else now >= wall_deadline
     if over:
-        raise_after = now + 0.1
-        raise Limit("cpu" if number == CPU_OVER else "wall")
+        raise_after, raised = now + 0.1, "cpu" if number == CPU_OVER else "wall"
+        raise Limit(raised)
 
 
 def on_own_timer(number, frame):
@@ -143,6 +150,8 @@ def join_threads():
 
 def finish():
     """What Python does at the end of a script: waits for its threads, calls what atexit has, flushes the streams."""
+    global raised
+    raised = None
     try:
         if threading.active_count() > 1:
             threading._shutdown()
@@ -154,6 +163,9 @@ def finish():
     except BaseException:
         # It has printed what it was; the cell has ended before.
         pass
+    # Functions of atexit can't let a limit through.
+    if raised:
+        raise Limit(raised)
 
 
 def evaluate(source):
@@ -207,8 +219,11 @@ def prepare():
     sys.modules["__main__"] = MAIN
     sys.argv = [""]
     sys.stdout, sys.stderr = text_stream(), text_stream()
+    # What keeps the stream open if code puts another one in its place.
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
     # Children have /dev/null there.
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), "utf-8")
+    sys.__stdin__ = sys.stdin
     for number in (CPU_OVER, WALL_OVER):
         signal.signal(number, on_limit)
     for number in (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF):

@@ -144,7 +144,8 @@ impl Child {
         let _ = frames::send(&self.cell, &[&key, code.as_bytes()].concat());
         self.cell.set_nonblocking(true)?;
 
-        let mut expected = Expected { key, most: most_answer(config), incoming: Incoming::default(), forged: 0 };
+        let mut expected =
+            Expected { key, most: most_answer(config), incoming: Incoming::default(), forged: 0 };
         loop {
             let wait = match clocks.look(&self.process) {
                 Ok(wait) => wait,

@@ -114,7 +114,9 @@ impl PythonConfig {
         }
         // A path that isn't there may be one that was meant to be: without it, code would fail for no reason of its own.
         match self.readable.iter().find(|path| !path.is_absolute() || !path.exists()) {
-            Some(path) => Err(refuse("readable", &path.display().to_string(), "is no absolute path of what is there")),
+            Some(path) => {
+                Err(refuse("readable", &path.display().to_string(), "is no absolute path of what is there"))
+            }
             None => Ok(()),
         }
     }

@@ -77,12 +77,15 @@ impl Interpreter {
 
     fn of(candidate: &Path, patience: Duration) -> Result<Self, String> {
         let name = candidate.display();
-        let said = ask(candidate, &["-I", "-c", QUESTION], patience).map_err(|why| format!("{name}: {why}"))?;
+        let said =
+            ask(candidate, &["-I", "-c", QUESTION], patience).map_err(|why| format!("{name}: {why}"))?;
         let broken = || {
             let last = String::from_utf8_lossy(&said.stderr).lines().last().map(str::to_string);
             format!("{name}: doesn't run Python: {}", last.as_deref().unwrap_or("no answer"))
         };
-        let mut found: Self = serde_json::from_slice(&said.stdout).map_err(|_| broken())?;
+        // Something that runs at the start of every Python may have printed before.
+        let last = said.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let mut found: Self = serde_json::from_slice(last).map_err(|_| broken())?;
         if found.version < OLDEST {
             let ((a, b), (c, d)) = (found.version, OLDEST);
             return Err(format!("{name}: is Python {a}.{b}, older than {c}.{d}"));

@@ -99,9 +99,11 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
         End::Ended(Ended::Exited(BROKEN_EXIT)) => {
             (Error, None, Some("Exited: the code closed or broke the executor's channel".into()))
         }
-        End::Ended(Ended::Exited(status)) if OWN_TIMERS.contains(&(status - BY_SIGNAL)) => {
-            (Killed, None, Some(format!("Killed by signal {}{}", status - BY_SIGNAL, name(status - BY_SIGNAL))))
-        }
+        End::Ended(Ended::Exited(status)) if OWN_TIMERS.contains(&(status - BY_SIGNAL)) => (
+            Killed,
+            None,
+            Some(format!("Killed by signal {}{}", status - BY_SIGNAL, name(status - BY_SIGNAL))),
+        ),
         End::Ended(Ended::Exited(status)) => (Error, None, Some(format!("Exited with status {status}"))),
         End::Ended(Ended::Signalled(signal)) => {
             (Killed, None, Some(format!("Killed by signal {signal}{}", name(signal))))

@@ -54,7 +54,8 @@ impl Session for PythonSession {
         }
         let turn = self.pool.take_turn();
         let result = child.run_cell(code, self.pool.config()).map_err(|error| fault("running a cell", error));
-        let result = result.and_then(|(output, lives)| if lives { self.rest(output) } else { Ok((output, false)) });
+        let result =
+            result.and_then(|(output, lives)| if lives { self.rest(output) } else { Ok((output, false)) });
         self.pool.record(result.as_ref().map(|(output, _)| output), &turn);
         drop(turn);
         if !matches!(result, Ok((_, true))) {

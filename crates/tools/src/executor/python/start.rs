@@ -1,5 +1,7 @@
 //! Starts an executor's first zygote: with every layer, then without those that this machine refuses, one by one.
 
+use std::path::PathBuf;
+
 use super::child::Child;
 use super::config::PythonConfig;
 use super::interpreter::Interpreter;
@@ -20,7 +22,7 @@ pub(super) fn first_zygote(
     let readable = interpreter.readable(&config.readable);
     let ruleset = isolation::landlock_ruleset(&readable, newest_landlock);
     let ruleset = ruleset.map_err(|reason| found.no_landlock = Some(reason)).ok();
-    let settings = settings(config, ruleset.is_some(), &mut found);
+    let settings = settings(config, &readable, ruleset.is_some(), &mut found);
     let setup = Setup { drop_root: sys::is_root(), namespaces: true };
     let mut recipe = Recipe { interpreter, setup, ruleset, settings };
     loop {
@@ -33,7 +35,7 @@ pub(super) fn first_zygote(
                     // Without landlock, system calls must not open files for writing.
                     found.no_landlock = hello.no_landlock();
                     recipe.ruleset = None;
-                    recipe.settings = self::settings(config, false, &mut found);
+                    recipe.settings = self::settings(config, &readable, false, &mut found);
                     continue;
                 }
                 Ok(hello) => {
@@ -89,9 +91,9 @@ fn give_up(refusal: &NotStarted, setup: &mut Setup, found: &mut Found) -> bool {
     }
 }
 
-fn settings(config: &PythonConfig, writes: bool, found: &mut Found) -> Settings {
+fn settings(config: &PythonConfig, readable: &[PathBuf], writes: bool, found: &mut Found) -> Settings {
     let allowed = |threads| Allowed { writes, scratch: config.scratch_mib > 0, threads };
-    Settings::new(config, allowed).unwrap_or_else(|(reason, settings)| {
+    Settings::new(config, readable, allowed).unwrap_or_else(|(reason, settings)| {
         found.no_seccomp = Some(reason);
         settings
     })

@@ -268,11 +268,16 @@ pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<Owned
         message.msg_iovlen = 1;
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of::<Control>() as _;
-        let count = libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC);
-        match count {
-            1 => {}
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => return Err(io::Error::last_os_error()),
+        loop {
+            match libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) {
+                1 => break,
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
         }
         let header = libc::CMSG_FIRSTHDR(&raw const message);
         if !header.is_null()

@@ -206,6 +206,11 @@ def fork(flags):
     return -code if code else pid
 
 
+def is_below(path, folders):
+    real = os.path.realpath(path) + "/"
+    return any(real.startswith(os.path.realpath(folder) + "/") for folder in folders)
+
+
 def start(settings):
     """Imports, and whatever else should happen once instead of in every child."""
     settings["no_oom_score"] = end_first()
@@ -218,6 +223,8 @@ def start(settings):
     for code in settings["warm_up"]:
         exec(code, {})
     os.environ.pop("LD_LIBRARY_PATH", None)
+    # What children can't read isn't there for them.
+    sys.path = [entry for entry in sys.path if is_below(entry, settings["readable"])]
     gc.collect()
     restrict_self(settings)
     prepare()

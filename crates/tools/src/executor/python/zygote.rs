@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child as Spawned, Command, Stdio};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(super) struct Settings {
     output_bytes: usize,
     imports: Vec<String>,
     warm_up: Vec<String>,
+    /// Folders of which a child can import.
+    readable: Vec<PathBuf>,
     namespaces: bool,
     seccomp: Option<Programs>,
 }
@@ -61,6 +64,7 @@ impl Settings {
     /// Gives, beside the reason, settings without seccomp if there can't be any.
     pub(super) fn new(
         config: &PythonConfig,
+        readable: &[PathBuf],
         allowed: impl Fn(bool) -> Allowed,
     ) -> Result<Self, (String, Self)> {
         let settings = Self {
@@ -71,6 +75,7 @@ impl Settings {
             output_bytes: config.output_bytes,
             imports: config.imports.clone(),
             warm_up: config.warm_up.clone(),
+            readable: readable.to_vec(),
             namespaces: true,
             seccomp: None,
         };
