@@ -22,6 +22,15 @@ const SOURCE: &str = concat!(include_str!("cell.py"), include_str!("scratch.py")
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const FORK_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's work, and
+/// an arena for each thread would take more address space than its stack.
+const ALWAYS: [(&str, &str); 4] = [
+    ("PYTHONHASHSEED", "0"),
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("MALLOC_ARENA_MAX", "1"),
+];
+
 /// What every zygote of an executor is started with.
 #[derive(Debug)]
 pub(super) struct Recipe {
@@ -150,8 +159,7 @@ impl Zygote {
         command
             .args(["-s", "-B", "-X", "utf8", "-c", SOURCE])
             .env_clear()
-            // The order of sets must not differ between two runs, and one execution is one core's work.
-            .envs([("PYTHONHASHSEED", "0"), ("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1")])
+            .envs(ALWAYS)
             .envs(Interpreter::library_path().map(|path| ("LD_LIBRARY_PATH", path)))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
