@@ -118,6 +118,9 @@ fn advice(missing: &str) -> Option<&'static str> {
         "landlock" => "needs Linux 5.13 or later with landlock in /sys/kernel/security/lsm",
         "seccomp" => "needs x86-64 or AArch64 and a kernel with seccomp filters",
         "rlimits" => "see `ulimit -a`",
+        "threads" => "something else listens to this process's seccomp filters, as container managers do",
+        "oom_score" => "needs /proc: mount it, so that code ends before the trainer when memory runs out",
+        "dropped_root" => "allow CAP_SETUID, CAP_SETGID and CAP_KILL, or run as an ordinary user",
         _ => return None,
     })
 }
@@ -170,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_missing_layer_comes_with_advice() {
-        for layer in ["rlimits", "seccomp", "landlock", "namespaces", "pid_namespace"] {
+        let layers = ["rlimits", "seccomp", "landlock", "namespaces", "pid_namespace", "threads", "oom_score"];
+        for layer in layers.into_iter().chain(["dropped_root"]) {
             assert!(advice(&format!("{layer}: Operation not permitted")).is_some(), "{layer}");
         }
         assert_eq!(advice("nonsense"), None);
