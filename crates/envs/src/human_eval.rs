@@ -1,36 +1,35 @@
-//! Program synthesis from a file in HumanEval's form (arXiv:2107.03374): `{"task_id", "prompt", "entry_point", "test"}`,
-//! where `test` defines `check(candidate)`. The tool tries a program on the examples of the prompt's docstring
-//! (`>>> f(1)`); what counts is whether the last program that was tried passes the hidden tests.
+//! Program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732), see `form.rs`. The
+//! tool tries a program on the examples that the task shows; what counts is whether the last program that was tried
+//! passes the hidden tests.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+mod form;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::PythonConfig;
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError, Request, Response, Task};
-use crate::judge::{Exam, Judge, examples_program, last_code};
+use crate::judge::{Judge, examples_program, last_code};
 use crate::records;
+use crate::same_question::normal;
 use crate::stated::stated;
+use form::{Problem, Split};
 
 /// Settings of the HumanEval environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanEvalConfig {
-    /// The problems to train on: JSON lines, not compressed.
+    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, not compressed.
     pub train: PathBuf,
-    /// The problems held out.
+    /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held out, 601
+    /// to 974 are to train on.
     pub held_out: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    task_id: String,
-    prompt: String,
-    entry_point: String,
-    test: String,
 }
 
 const INSTRUCTION: &str = "Write the whole function and try it with the tool. When it's right, end with \
@@ -42,77 +41,113 @@ pub struct HumanEval {
     tools: Vec<ToolSpec>,
     train: Vec<Task>,
     held_out: Vec<Task>,
-    exams: HashMap<String, Exam>,
+    problems: HashMap<String, Problem>,
 }
+
+/// A problem and the line that it stands on.
+type Placed = (usize, Problem);
 
 impl HumanEval {
     /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
+    ///
+    /// # Errors
+    /// If a file can't be read, a problem stands in both, or its tests can't judge any program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
-        let mut env = Self {
-            judge: Judge::open("human_eval", python)?,
-            tools: vec![ToolSpec::python()],
-            train: Vec::new(),
-            held_out: Vec::new(),
-            exams: HashMap::new(),
-        };
-        env.held_out = env.read(&config.held_out)?;
-        env.train = env.read(&config.train)?;
-        Ok(env)
-    }
-
-    fn read(&mut self, path: &std::path::Path) -> Result<Vec<Task>, EnvError> {
-        let mut tasks = Vec::new();
-        for (line, record) in records::read::<Record>(path)? {
-            let id = format!("human_eval/{}", record.task_id);
-            if !record.test.contains("def check(") {
-                let message = format!("{}: the test defines no check(candidate)", record.task_id);
-                return Err(records::line_error(path, line, message));
-            }
-            let exam = Exam { context: record.prompt.clone(), entry: record.entry_point, tests: record.test };
-            if self.exams.insert(id.clone(), exam).is_some() {
-                let message =
-                    format!("{}: another record has this task_id, in this file or the other", record.task_id);
-                return Err(records::line_error(path, line, message));
-            }
-            let messages =
-                vec![Message::new(Role::System, INSTRUCTION), Message::new(Role::User, record.prompt)];
-            tasks.push(Task { id, level: 1, messages, answer: String::new() });
+        let one_file = config.train == config.held_out;
+        let held_out = read(&config.held_out, one_file.then_some(Split::HeldOut))?;
+        let train = read(&config.train, one_file.then_some(Split::Train))?;
+        differ(config, &held_out, &train)?;
+        let judge = Judge::open("human_eval", python)?;
+        for (path, problems) in [(&config.held_out, &held_out), (&config.train, &train)] {
+            can_judge(&judge, path, problems)?;
         }
-        Ok(tasks)
+        let tasks = |problems: &[Placed]| problems.iter().map(|(_, problem)| task(problem)).collect();
+        let (train_tasks, held_out_tasks) = (tasks(&train), tasks(&held_out));
+        let problems = held_out.into_iter().chain(train).map(|(_, problem)| (problem.id.clone(), problem));
+        Ok(Self {
+            judge,
+            tools: vec![ToolSpec::python()],
+            train: train_tasks,
+            held_out: held_out_tasks,
+            problems: problems.collect(),
+        })
     }
 
-    fn exam(&self, task: &Task) -> &Exam {
-        self.exams.get(&task.id).unwrap_or_else(|| panic!("{}: a task of another environment", task.id))
+    fn problem(&self, task: &Task) -> &Problem {
+        self.problems.get(&task.id).unwrap_or_else(|| panic!("{}: a task of another environment", task.id))
     }
 }
 
-/// The examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further lines of it after `... `,
-/// and the lines of its result up to a blank one, the next call or the docstring's end. A comparison that has no result
-/// is one that holds. Whatever else has no result is no example.
-fn examples(prompt: &str) -> Vec<(String, String)> {
-    let mut lines = prompt.lines().map(str::trim).peekable();
-    let mut examples = Vec::new();
-    while let Some(line) = lines.next() {
-        let Some(call) = line.strip_prefix(">>> ") else { continue };
-        let mut call = call.to_string();
-        while let Some(more) = lines.next_if(|line| line.starts_with("... ")) {
-            call.extend(["\n", &more[4..]]);
-        }
-        let ends = |line: &str| {
-            line.is_empty() || [">>>", "\"\"\"", "'''"].iter().any(|mark| line.starts_with(mark))
-        };
-        let mut want = Vec::new();
-        while let Some(line) = lines.next_if(|line| !ends(line)) {
-            want.push(line);
-        }
-        if want.is_empty() && call.contains(" == ") {
-            want.push("True");
-        }
-        if !want.is_empty() {
-            examples.push((call, want.join("\n")));
+fn task(problem: &Problem) -> Task {
+    let messages =
+        vec![Message::new(Role::System, INSTRUCTION), Message::new(Role::User, problem.prompt.as_str())];
+    Task { id: problem.id.clone(), level: 1, messages, answer: String::new() }
+}
+
+/// The problems of a file, or those of one part of a file that holds both.
+fn read(path: &Path, split: Option<Split>) -> Result<Vec<Placed>, EnvError> {
+    let mut problems = Vec::new();
+    for (line, record) in records::read::<Value>(path)? {
+        let problem = Problem::read(record).map_err(|message| records::line_error(path, line, message))?;
+        if split.is_none_or(|split| problem.split.is_none_or(|own| own == split)) {
+            problems.push((line, problem));
         }
     }
-    examples
+    match split {
+        Some(split) if problems.is_empty() => {
+            let message = format!("{} holds no problem that is published {split}", path.display());
+            Err(EnvError::Config { env: "human_eval", message })
+        }
+        _ => Ok(problems),
+    }
+}
+
+/// Refuses a name that is taken, and a problem of the training file that is held out.
+fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Result<(), EnvError> {
+    let (mut ids, mut seen) = (HashSet::new(), HashSet::new());
+    let files = [(&config.held_out, held_out), (&config.train, train)];
+    for (path, line, problem) in
+        files.iter().flat_map(|(path, all)| all.iter().map(move |(line, problem)| (path, line, problem)))
+    {
+        if !ids.insert(problem.id.as_str()) {
+            let message =
+                format!("{}: another record has this task_id, in this file or the other", problem.name());
+            return Err(records::line_error(path, *line, message));
+        }
+    }
+    seen.extend(held_out.iter().map(|(_, problem)| normal(&problem.prompt)));
+    for (line, problem) in train {
+        if seen.contains(&normal(&problem.prompt)) {
+            let message = format!(
+                "{}: the same problem is in env.human_eval.held_out; hint: leave it out here",
+                problem.name()
+            );
+            return Err(records::line_error(&config.train, *line, message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the first problem whose tests no program could pass or fail.
+fn can_judge(judge: &Judge, path: &Path, problems: &[Placed]) -> Result<(), EnvError> {
+    let left = Mutex::new(problems.iter());
+    let next = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    let work = || {
+        let mut wrong = Vec::new();
+        while let Some((line, problem)) = next() {
+            wrong.extend(judge.check(&problem.exam).err().map(|message| (*line, problem, message)));
+        }
+        wrong
+    };
+    let wrong = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..judge.at_once()).map(|_| scope.spawn(work)).collect();
+        let found = threads.into_iter().flat_map(|thread| thread.join().expect("a check doesn't panic"));
+        found.min_by_key(|(line, ..)| *line)
+    });
+    wrong.map_or(Ok(()), |(line, problem, message)| {
+        let message = format!("{}: {message}; hint: leave the record out", problem.name());
+        Err(records::line_error(path, line, message))
+    })
 }
 
 impl Env for HumanEval {
@@ -133,8 +168,8 @@ impl Env for HumanEval {
     }
 
     fn respond(&self, request: &Request<'_>) -> Response {
-        let prompt = &self.exam(request.task).context;
-        Response::Run(examples_program(prompt, request.text("code"), &examples(prompt)))
+        let Problem { exam, examples, .. } = self.problem(request.task);
+        Response::Run(examples_program(&exam.context, request.text("code"), examples))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -147,7 +182,12 @@ impl Env for HumanEval {
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        self.judge.passes(&task.id, answer, self.exam(task))
+        self.judge.passes(&task.id, answer, &self.problem(task).exam)
+    }
+
+    /// Programs aren't compared by what they compute.
+    fn vote(&self, _: &Task, _: &str) -> Option<String> {
+        None
     }
 }
 

@@ -138,9 +138,10 @@ impl Trial<'_> {
                     tally.add(task.level, trajectory, &scored);
                     keep(task, trajectory, &scored);
                     let answer = answer(game.env, trajectory);
+                    let vote = answer.as_ref().and_then(|answer| game.env.vote(task, answer));
                     let failure =
                         (!scored.correct).then(|| failure(trajectory, answer.is_some()).to_string());
-                    outcome.samples.push(SampleOutcome { answer, failure });
+                    outcome.samples.push(SampleOutcome { answer, vote, failure });
                 }
                 outcomes.push(outcome);
             }
