@@ -127,6 +127,7 @@ mod tests {
     fn the_full_table_has_every_number_once() {
         let sample = |right: bool| SampleOutcome {
             answer: Some("7".into()),
+            vote: Some("7".into()),
             failure: (!right).then(|| "wrong_answer".to_string()),
         };
         let task = |id: &str, right: &[bool]| TaskOutcome {

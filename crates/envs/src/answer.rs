@@ -144,12 +144,10 @@ pub(crate) fn parse(text: &str) -> Option<Answer> {
         Some(rest) => (Some(unit::DOLLAR), rest),
         None => (currency, rest),
     };
-    let unit = match (rest.trim(), behind) {
-        (rest, "") => rest,
-        ("", behind) => behind,
-        _ => return None,
-    };
-    let Unit { name, parts } = unit::read(unit, currency)?;
+    if !(behind.is_empty() || rest.trim().is_empty()) {
+        return None;
+    }
+    let Unit { name, parts } = unit::read(if behind.is_empty() { rest } else { behind }, currency)?;
     let number = Rational { numerator: before.or(after).unwrap_or(1) * value.numerator, ..value };
     Some(Answer { value: number.over(parts)?, unit: name, written: (parts != 1).then_some(number) })
 }
@@ -171,13 +169,13 @@ fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
             // A dollar alone is a currency.
             return (close == "$").then_some((text, math, behind));
         };
-        if !after.trim().is_empty() && (!behind.is_empty() || !after.contains(|c: char| c.is_alphabetic() || c == '%'))
-        {
-            return None;
+        let is_unit = after.contains(|c: char| c.is_alphabetic() || "%¢€£".contains(c));
+        match after.trim() {
+            "" => {}
+            _ if is_unit && behind.is_empty() => behind = after,
+            _ => return None,
         }
-        math |= close != "}";
-        behind = if after.trim().is_empty() { behind } else { after.trim() };
-        text = inner.trim();
+        (text, math) = (inner.trim(), math || close != "}");
     }
 }
 

@@ -95,7 +95,9 @@ impl CheckedByCommand {
             answer: span("timeout_seconds", config.timeout_seconds)?,
         };
         if config.answer_after.as_ref().is_some_and(String::is_empty) {
-            return Err(wrong("answer_after = \"\" marks nothing; hint: \"Answer:\", or leave it out".into()));
+            return Err(wrong(
+                "answer_after = \"\" marks nothing; hint: \"Answer:\", or leave it out".into(),
+            ));
         }
         let mut ids = HashSet::new();
         let train = read(&config.train, "train", config, &mut ids, &HashSet::new())?;
@@ -181,7 +183,8 @@ impl Env for CheckedByCommand {
     fn vote(&self, task: &Task, answer: &str) -> Option<String> {
         let mark = self.answer_after.as_deref()?;
         // Without the mark there is no answer to agree with, but one vote for none.
-        let stated = answer.rfind(mark).map_or("", |at| answer[at + mark.len()..].lines().next().unwrap_or(""));
+        let stated =
+            answer.rfind(mark).map_or("", |at| answer[at + mark.len()..].lines().next().unwrap_or(""));
         Some(vote(&task.answer, stated.trim().trim_matches('*')))
     }
 }
@@ -261,7 +264,10 @@ mod tests {
         }
         assert!(!env.is_correct(task, "end").unwrap());
         // The end of the command may be noticed before the question or behind it.
-        assert!(env.is_correct(task, "ja\n\"1\"").is_ok_and(|right| right) || env.is_correct(task, "ja\n\"1\"").unwrap());
+        assert!(
+            env.is_correct(task, "ja\n\"1\"").is_ok_and(|right| right)
+                || env.is_correct(task, "ja\n\"1\"").unwrap()
+        );
     }
 
     #[test]

@@ -51,16 +51,15 @@ impl HumanEval {
     /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
     ///
     /// # Errors
-    /// If a file can't be read, a problem stands in both, or its tests can't judge any program.
+    /// If a file can't be read, a problem stands in both, or the tests of one that is held out can't judge any program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let one_file = config.train == config.held_out;
         let held_out = read(&config.held_out, one_file.then_some(Split::HeldOut))?;
         let train = read(&config.train, one_file.then_some(Split::Train))?;
         differ(config, &held_out, &train)?;
         let judge = Judge::open("human_eval", python)?;
-        for (path, problems) in [(&config.held_out, &held_out), (&config.train, &train)] {
-            can_judge(&judge, path, problems)?;
-        }
+        // Training names such a problem when it is played, and goes on.
+        can_judge(&judge, &config.held_out, &held_out)?;
         let tasks = |problems: &[Placed]| problems.iter().map(|(_, problem)| task(problem)).collect();
         let (train_tasks, held_out_tasks) = (tasks(&train), tasks(&held_out));
         let problems = held_out.into_iter().chain(train).map(|(_, problem)| (problem.id.clone(), problem));
@@ -249,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_published_form_is_read_tried_and_judged() {
-        let env = open(&record("T/0"), &record("T/1")).unwrap();
+        let env = open(&record_with("T/0", ""), &record("T/1")).unwrap();
         let python = ExecutorConfig::default().build().unwrap();
         let task = &env.held_out()[0];
         assert!(env.is_correct(task, RIGHT).unwrap());
@@ -294,6 +293,80 @@ mod tests {
         }
     }
 
+    /// A record of MBPP's form.
+    fn mbpp(id: u32, code: &str, tests: &[&str], setup: &str) -> String {
+        let record = json!({
+            "text": format!("Write function {id}."), "code": code, "task_id": id, "test_setup_code": setup,
+            "test_list": tests, "challenge_test_list": [],
+        });
+        record.to_string() + "\n"
+    }
+
+    #[test]
+    fn mbpp_is_read_shown_tried_and_judged() {
+        let twice = "def helper(x):\r\n    return x\r\ndef twice(x):\r\n    return helper(x) + x";
+        let tests = ["assert twice(1) == 2", "assert twice('a') == 'aa'", "assert twice(1.5) == 3.0"];
+        let sanitized = json!([
+            {"task_id": 602, "prompt": "Root?", "code": "import math\ndef root(x): return math.sqrt(x)",
+             "test_imports": ["import math"], "test_list": ["assert math.isclose(root(2), 2 ** 0.5)"], "source_file": "x"},
+            {"task_id": 603, "prompt": "Check?", "code": "def check(x): return x > 0", "test_imports": [],
+             "test_list": ["assert check(1) == True", "assert check(-1) == False"]},
+        ]);
+        let env = open(&sanitized.to_string(), &mbpp(11, twice, &tests, "")).unwrap();
+        let task = &env.held_out()[0];
+        assert_eq!(task.id, "mbpp/11");
+        let shown = "Write function 11.\n\nIts name is `twice`, and this must hold:\nassert twice(1) == 2";
+        assert_eq!(task.messages[1].content, shown);
+        let python = ExecutorConfig::default().build().unwrap();
+        let (right, wrong) = ("def twice(x): return x + x", "def twice(x): return 2");
+        assert_eq!(tried(&*python, &env, task, right), "all 1 examples pass");
+        assert_eq!(
+            tried(&*python, &env, task, "def twice(x): return 3"),
+            "twice(1) == 2 gave False, want True"
+        );
+        assert!(env.is_correct(task, right).unwrap() && !env.is_correct(task, wrong).unwrap());
+        let [root, check] = env.train() else { panic!("two tasks") };
+        assert!(env.is_correct(root, "def root(x): return x ** 0.5").unwrap());
+        assert!(!env.is_correct(root, "def root(x): return x").unwrap());
+        assert!(env.is_correct(check, "def check(x): return x >= 1").unwrap());
+        assert!(!env.is_correct(check, "def check(x): return True").unwrap());
+        assert_eq!(env.vote(task, right), None, "programs have no majority");
+    }
+
+    /// Tests of MBPP make objects of the program's own classes, and use modules that only the program imports.
+    #[test]
+    fn what_the_program_defines_is_the_programs() {
+        let code = "import sys\nclass Node:\n    def __init__(self, x):\n        self.x, self.left = x, None\n\
+                    def depth(node):\n    return 1 + depth(node.left) if node else 0";
+        let tests = ["assert depth(root) == 2", "assert sys.maxsize > depth(None) == 0"];
+        let setup = "root = Node(1)\nroot.left = Node(2)";
+        let env =
+            open(&mbpp(601, "def f(): 1", &["assert f() == 1"], ""), &mbpp(12, code, &tests, setup)).unwrap();
+        let task = &env.held_out()[0];
+        assert!(env.is_correct(task, code).unwrap());
+        assert!(!env.is_correct(task, &code.replace("1 + depth", "2 + depth")).unwrap());
+        assert!(
+            !env.is_correct(task, "def depth(node): return 2 if node else 0").unwrap(),
+            "without the class"
+        );
+    }
+
+    #[test]
+    fn one_file_of_mbpp_is_divided_as_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mbpp.jsonl");
+        let record = |id: u32| mbpp(id, "def f(x): return x", &["assert f(1) == 1"], "");
+        std::fs::write(&file, [1, 10, 11, 510, 511, 600, 601, 974].map(record).concat()).unwrap();
+        let config = HumanEvalConfig { train: file.clone(), held_out: file.clone() };
+        let env = HumanEval::new(&config, &PythonConfig::default()).unwrap();
+        let ids = |tasks: &[Task]| tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(env.held_out()), ["mbpp/11", "mbpp/510"]);
+        assert_eq!(ids(env.train()), ["mbpp/601", "mbpp/974"]);
+        std::fs::write(&file, record(1)).unwrap();
+        let error = HumanEval::new(&config, &PythonConfig::default()).err().unwrap().to_string();
+        assert!(error.contains("mbpp.jsonl holds no problem that is published to be held out"), "{error}");
+    }
+
     #[test]
     fn broken_files_are_named_by_line() {
         let without_check = record("T/2").replace("def check(", "def chuck(");
@@ -301,6 +374,27 @@ mod tests {
             (record("T/0") + &without_check, record("T/1"), "a.jsonl:2: T/2: the test defines no check"),
             (record("T/0"), record("T/0"), "a.jsonl:1: T/0: another record has this task_id"),
             ("{}".into(), record("T/0"), "a.jsonl:1: missing field `task_id`"),
+            (record("T/0"), record("T/1"), "a.jsonl:1: T/0: the same problem is in env.human_eval.held_out"),
+            (
+                mbpp(601, "x = 1", &["assert f(1)"], ""),
+                record("T/1"),
+                "a.jsonl:1: 601: its tests call no function that its code defines",
+            ),
+            (
+                mbpp(601, "def f(): 1", &["assert f()"], "") + "{\"test_list\": [1]}",
+                record("T/1"),
+                "a.jsonl:2: ",
+            ),
+            (
+                record_with("T/0", ""),
+                record("T/1").replace("candidate(3)", "candidate(object())"),
+                "b.jsonl:1: T/1: its tests don't run: Unsupported: a value of the class object",
+            ),
+            (
+                record_with("T/0", ""),
+                mbpp(11, "def f(): 1", &["assert f(np.ones(3))"], ""),
+                "b.jsonl:1: 11: its tests don't run: NameError: name 'np' is not defined",
+            ),
         ] {
             let error = open(&train, &held_out).err().unwrap().to_string();
             assert!(error.contains(expect), "{error}");

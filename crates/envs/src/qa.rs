@@ -62,12 +62,7 @@ impl Qa {
 }
 
 /// The tasks of a file, none of whose questions may be in `taken`.
-fn read(
-    path: &Path,
-    split: &str,
-    config: &QaConfig,
-    taken: &HashSet<String>,
-) -> Result<Vec<Task>, EnvError> {
+fn read(path: &Path, split: &str, config: &QaConfig, taken: &HashSet<String>) -> Result<Vec<Task>, EnvError> {
     let mut tasks = Vec::new();
     for record in records::texts(path)? {
         if config.limit.is_some_and(|limit| tasks.len() == limit) {

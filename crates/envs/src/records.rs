@@ -25,7 +25,11 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, 
     let parse = |record: Record| {
         let (line, text) = record?;
         let wrong = |error: serde_json::Error| {
-            line_error(path, line + error.line().max(1) - 1, format!("{}{}", reason(&error), hint(&text, &error)))
+            line_error(
+                path,
+                line + error.line().max(1) - 1,
+                format!("{}{}", reason(&error), hint(&text, &error)),
+            )
         };
         serde_json::from_str(&text).map(|record| (line, record)).map_err(wrong)
     };
@@ -56,14 +60,17 @@ pub(crate) fn texts(path: &Path) -> Result<Box<dyn Iterator<Item = Record>>, Env
             line_error(&owner, number, format!("not UTF-8 after {:?}; {UTF8_HINT}", ending(&shown)))
         })?;
         // Files that were put together have one at each seam.
-        Ok((number, match text.strip_prefix(MARK) {
-            Some(rest) => rest.to_string(),
-            None => text,
-        }))
+        Ok((
+            number,
+            match text.strip_prefix(MARK) {
+                Some(rest) => rest.to_string(),
+                None => text,
+            },
+        ))
     });
     if is_array {
-        let text = lines.map(|line| line.map(|(_, text)| text + "\n")).collect::<Result<String, _>>()?;
-        return Ok(Box::new(array(path, &text)?.into_iter().map(Ok)));
+        let lines = lines.map(|line| line.map(|(_, text)| text)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Box::new(array(path, &lines.join("\n"))?.into_iter().map(Ok)));
     }
     Ok(Box::new(lines.filter(|line| !line.as_ref().is_ok_and(|(_, text)| text.trim().is_empty()))))
 }
@@ -87,7 +94,11 @@ fn array(path: &Path, text: &str) -> Result<Vec<(usize, String)>, EnvError> {
         if let Some(behind) = rest.strip_prefix(']') {
             return match behind.trim() {
                 "" => Ok(records),
-                _ => Err(line_error(path, line, "more text after the array; hint: one array, or one object per line")),
+                _ => Err(line_error(
+                    path,
+                    line,
+                    "more text after the array; hint: one array, or one object per line",
+                )),
             };
         }
         let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
@@ -184,11 +195,14 @@ mod tests {
         check(b"{\"a\":1}\n{\"a\":\"x\"}", Err("2: invalid type: string \"x\", expected i64"));
         check(b"[\n {\"a\":1},\n {\"a\":\n x}\n]", Err("4: expected value"));
         check(b"[\n {\"a\":1}\n {\"a\":2}]", Err("3: expected `,` or `]`"));
-        check(b"[\n {\"a\":1},\n", Err("3: the file ends"));
+        check(b"[\n {\"a\":1},\n", Err("2: the file ends"));
         check(b"{\"a\":1}\n\xff", Err("2: not UTF-8"));
         check(b"[{\"a\":1}]\n{\"a\":2}", Err("1: more text after the array"));
         check(b"{\"a\":1},\n{\"a\":2}", Err("1: trailing characters (column 8); hint: one record per line"));
-        check(b"{\n\"a\":1\n}", Err("1: EOF while parsing an object (column 1); hint: a record has one line"));
+        check(
+            b"{\n\"a\":1\n}",
+            Err("1: EOF while parsing an object (column 1); hint: a record has one line"),
+        );
     }
 
     #[test]

@@ -76,7 +76,8 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// whose answer has no end in sight.
 pub fn answer(env: &dyn Env, played: &Trajectory) -> Option<String> {
     let last = played.turns.last()?;
-    let answer = (played.stop == Stop::Answer && last.finish != Finish::Length).then(|| env.final_answer(played))?;
+    let answer =
+        (played.stop == Stop::Answer && last.finish != Finish::Length).then(|| env.final_answer(played))?;
     answer.filter(|answer| answer.len() <= LONGEST_ANSWER)
 }
 

@@ -8,7 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 pub(crate) fn normal(text: &str) -> String {
     // Upper case first, because `ß` and `SS` are the same only there.
     let text: String = text.nfkc().collect::<String>().to_uppercase().to_lowercase();
-    let text: Vec<char> = text.chars().filter(|c| !is_nothing(*c)).map(|c| if is_dash(c) { '-' } else { c }).collect();
+    let text: Vec<char> =
+        text.chars().filter(|c| !is_nothing(*c)).map(|c| if is_dash(c) { '-' } else { c }).collect();
     let formal = (0..text.len()).any(|at| is_operator(&text, at));
     let mut normal = String::with_capacity(text.len());
     for (at, &c) in text.iter().enumerate() {
@@ -27,8 +28,10 @@ pub(crate) fn normal(text: &str) -> String {
 
 /// Characters that nobody sees, and quotation marks, which also stand inside of words.
 fn is_nothing(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\'' | '"' | '`' | '´' | '«' | '»')
-        || matches!(c, '\u{2018}'..='\u{201f}' | '\u{2032}'..='\u{2037}')
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\'' | '"' | '`' | '´' | '«' | '»'
+    ) || matches!(c, '\u{2018}'..='\u{201f}' | '\u{2032}'..='\u{2037}')
 }
 
 fn is_dash(c: char) -> bool {
@@ -83,7 +86,12 @@ mod tests {
     #[test]
     fn questions_are_the_same_whatever_changes_nothing() {
         for same in [
-            &["How many apples?", "how  many\tapples", " HOW MANY APPLES ?!", "How many \u{201c}apples\u{201d}?"][..],
+            &[
+                "How many apples?",
+                "how  many\tapples",
+                " HOW MANY APPLES ?!",
+                "How many \u{201c}apples\u{201d}?",
+            ][..],
             &["Ann\u{2019}s café", "Ann's cafe\u{301}", "ANNS CAFÉ."],
             &["\u{ff28}ow many \u{fb01}sh?", "How many fish?"],
             &["a well-known man: who?", "A well known man \u{2014} who"],

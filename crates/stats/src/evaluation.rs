@@ -126,7 +126,10 @@ fn samples(tasks: &[TaskOutcome]) -> usize {
 }
 
 /// The numbers of votes to count; none if a task has answers without one.
-fn votes<'a>(tasks: impl IntoIterator<Item = &'a TaskOutcome>, samples: usize) -> impl Iterator<Item = usize> {
+fn votes<'a>(
+    tasks: impl IntoIterator<Item = &'a TaskOutcome>,
+    samples: usize,
+) -> impl Iterator<Item = usize> {
     let all = tasks.into_iter().all(TaskOutcome::has_votes);
     ks(samples).filter(move |_| all)
 }
@@ -252,7 +255,8 @@ mod tests {
         let task = |samples: Vec<SampleOutcome>| TaskOutcome { task: "a".into(), level: 1, samples };
         let spelled = task([right(), right(), right()].into_iter().chain(samples).collect());
         assert_eq!(summarize(std::slice::from_ref(&spelled)).majority[&8].value, 0.0);
-        let programs = task(vec![outcome(Some("def f(): 1"), None, None), outcome(None, None, Some("no_answer"))]);
+        let programs =
+            task(vec![outcome(Some("def f(): 1"), None, None), outcome(None, None, Some("no_answer"))]);
         let summary = summarize(std::slice::from_ref(&programs));
         assert!(summary.majority.is_empty() && summary.pass.len() == 2, "{summary:?}");
         assert!(compare(&[spelled], &[programs]).majority.is_empty());

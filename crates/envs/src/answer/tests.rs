@@ -23,8 +23,16 @@ fn texts_that_state_one_number_are_read_exactly() {
     check("2,469/2;1,234.5;\\frac{2,469}{ 2 }", 2469, 2);
     check("50%;50 %;50\\%;50%.;50 percent;50 per cent;50;$50;5,000 cents;5000¢;$50\\%$", 50, 1);
     check("12 apples;12 apples.;12cm;12 miles per hour;12 square feet;$12 Dollars;24/2 cups", 12, 1);
-    check("\\(7\\);\\[7\\];\\( 7 \\).;\\[\n7\n\\];\\(7.\\);$7$;\\(7.0\\);\\(\\frac{14}{2}\\);\\(7{,}000/1000\\)", 7, 1);
-    check("\\(\\boxed{7}\\);\\boxed{\\(7\\)};\\[\\boxed{\\$7}\\];\\(\\$7\\);\\(7\\%\\);\\(7\\text{ cm}\\);\\(7\\) apples;$7$ apples.", 7, 1);
+    check(
+        "\\(7\\);\\[7\\];\\( 7 \\).;\\[\n7\n\\];\\(7.\\);$7$;\\(7.0\\);\\(\\frac{14}{2}\\);\\(7{,}000/1000\\)",
+        7,
+        1,
+    );
+    check(
+        "\\(\\boxed{7}\\);\\boxed{\\(7\\)};\\[\\boxed{\\$7}\\];\\(\\$7\\);\\(7\\%\\);\\(7\\text{ cm}\\);\\(7\\) apples;$7$ apples.",
+        7,
+        1,
+    );
     check("\\boxed{7} apples;\\(7\\)%;\\[7\\] \\text{ cm};\\(700\\) cents", 7, 1);
     check(
         "12\\text{ cm};12 \\text{apples};12\\,\\text{cm}.;$12\\ \\mathrm{kg}$;\\boxed{12\\text{ ft}}",
@@ -105,8 +113,14 @@ const NEAR_MISSES: [(&str, &str); 43] = [
     ("$50", "50 cents;50¢;$50 cents;50%;€50;£50;50 euros;$50%;$50 apples;500 cents;$0.50;50 hours;50 lbs"),
     ("50", "5000%;0.5;1/2;5000 cents per;$50 %;50 cents%;500 cents;0.5 cents"),
     ("0.5", "0.5%;.5 percent;500%;5000%;50;5 cents;$50"),
-    ("42", "\\(42;42\\);\\[42\\);\\(42\\] ;\\(\\(42\\)\\);$\\(42\\)$;\\(42\\)\\(43\\);\\(4\\)2;\\(x = 42\\);\\(\\)"),
-    ("42", "$42$ or $43$;\\(42\\) or 43;\\(42\\) is wrong;\\(42\\) million;\\boxed{42} hundred;\\(42 apples\\) pears"),
+    (
+        "42",
+        "\\(42;42\\);\\[42\\);\\(42\\] ;\\(\\(42\\)\\);$\\(42\\)$;\\(42\\)\\(43\\);\\(4\\)2;\\(x = 42\\);\\(\\)",
+    ),
+    (
+        "42",
+        "$42$ or $43$;\\(42\\) or 43;\\(42\\) is wrong;\\(42\\) million;\\boxed{42} hundred;\\(42 apples\\) pears;\\(42\\)\napples",
+    ),
     ("50%", "5000;0.005;.5%;5;500;$50;50 cents;50 apples;50% per year;0.50%"),
     ("5 hours", "5 minutes;5 hours per day;5 apples;$5;5%;300 minutes;300;5 square hours"),
     (
@@ -140,7 +154,10 @@ const NEAR_MISSES: [(&str, &str); 43] = [
 #[test]
 fn units_are_compared_and_percentages_and_cents_converted() {
     for (answer, texts) in [
-        ("50", "50;50%;$50;50 apples;50 dollars;5000 cents;€50;50\\text{ cm};50.0 percent;50 cents;50¢;50 cents per hour"),
+        (
+            "50",
+            "50;50%;$50;50 apples;50 dollars;5000 cents;€50;50\\text{ cm};50.0 percent;50 cents;50¢;50 cents per hour",
+        ),
         ("0.5", "1/2;50%;50 percent;50\\%;50 cents;$0.50;0.5 hours;0.5 cents;0.5¢"),
         ("1", "100%;100 cents;1 hour;1 cent"),
         ("50 cents", "50;0.5;$0.50;50¢;50.0 cents;1/2 dollars;\\(50\\) cents"),

@@ -178,4 +178,3 @@ fn examples(prompt: &str) -> Vec<(String, String)> {
     }
     examples
 }
-

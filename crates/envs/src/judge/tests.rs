@@ -114,13 +114,16 @@ fn exceptions_changed_arguments_and_results_of_results_are_seen_by_the_tests() {
     let raises = "def check(f):\n    try:\n        f(-1)\n        assert False\n    except ValueError as error:\n        \
                   assert str(error) == 'no'";
     let swallows = "def check(f):\n    try:\n        f(-1)\n    except:\n        return\n    assert False";
-    let exits = "def check(f):\n    try:\n        f(1)\n    except SystemExit as end:\n        assert end.code == 3";
+    let exits =
+        "def check(f):\n    try:\n        f(1)\n    except SystemExit as end:\n        assert end.code == 3";
     let sorts = "def check(f):\n    x = [2, 1]\n    assert f(x) is None and x == [1, 2]";
     let lazy = "def check(f):\n    numbers = f(2)\n    assert next(numbers) == 2\n    try:\n        next(numbers)\n    \
                 except KeyError:\n        return\n    assert False";
-    let sums = "def check(f):\n    total = 0\n    for i in range(3):\n        total += f(i)\n    assert total == 6";
+    let sums =
+        "def check(f):\n    total = 0\n    for i in range(3):\n        total += f(i)\n    assert total == 6";
     let chain = "def check(f):\n    x = 1\n    for _ in range(100):\n        x = f(x)\n    assert x == 101";
-    let warns = "def check(f):\n    import warnings\n    warnings.warn('x')\n    print('fail')\n    assert f(0) == 0";
+    let warns =
+        "def check(f):\n    import warnings\n    warnings.warn('x')\n    print('fail')\n    assert f(0) == 0";
     for (tests, code, passes) in [
         (raises, "def f(x): raise ValueError('no')", true),
         (raises, "class Mine(ValueError): pass\ndef f(x): raise Mine('no')", true),
@@ -188,7 +191,8 @@ fn no_program_makes_the_judge_unusable() {
 #[test]
 fn forged_results_are_values_and_nothing_else() {
     let judge = Judge::open("test", &PythonConfig::default()).unwrap();
-    let exam = exam("SECRET = {'a': 42}\nclass Any:\n    pass\ndef check(f):\n    assert f(1) == SECRET['a']");
+    let exam =
+        exam("SECRET = {'a': 42}\nclass Any:\n    pass\ndef check(f):\n    assert f(1) == SECRET['a']");
     for forged in [
         "['value', ['member', 'SECRET', 'a']]",
         "['value', ['made', 'check', [], ['dict', []], ['dict', []]]]",
@@ -204,19 +208,20 @@ fn forged_results_are_values_and_nothing_else() {
         "['error', [['builtins', 'SystemExit']], [0]]",
         "None",
     ] {
-        let code = format!("import sys\nsys.modules['_judge'].answer = lambda *a: [{forged}, None]\ndef f(x): return x");
+        let code = format!(
+            "import sys\nsys.modules['_judge'].answer = lambda *a: [{forged}, None]\ndef f(x): return x"
+        );
         assert!(!judge.passes("t", &code, &exam).unwrap(), "{forged}");
     }
-    let honest = "import sys\nsys.modules['_judge'].answer = lambda *a: [['value', 42], None]\ndef f(x): return x";
+    let honest =
+        "import sys\nsys.modules['_judge'].answer = lambda *a: [['value', 42], None]\ndef f(x): return x";
     assert!(judge.passes("t", honest, &exam).unwrap(), "the form is that of results");
 }
 
 #[test]
 fn tests_that_dont_run_are_our_fault_not_the_programs() {
     let judge = Judge::open("test", &PythonConfig::default()).unwrap();
-    for tests in
-        ["def check(candidate:", "x = 1", "def check(candidate):\n    assert candidate(object())"]
-    {
+    for tests in ["def check(candidate:", "x = 1", "def check(candidate):\n    assert candidate(object())"] {
         assert!(judge.check(&exam(tests)).is_err(), "{tests}");
         let error = judge.passes("t", "def f(x): return 1", &exam(tests)).unwrap_err().to_string();
         assert!(error.starts_with("env.test: judging task t: its tests don't run: "), "{error}");
@@ -226,8 +231,7 @@ fn tests_that_dont_run_are_our_fault_not_the_programs() {
 
 #[test]
 fn the_sandbox_is_that_of_the_calls_with_limits_that_suffice() {
-    let tight =
-        PythonConfig { cpu_seconds: 0.01, memory_mib: 1, output_bytes: 1, ..PythonConfig::default() };
+    let tight = PythonConfig { cpu_seconds: 0.01, memory_mib: 1, output_bytes: 1, ..PythonConfig::default() };
     let judge = Judge::open("test", &tight).unwrap();
     let big = exam("def check(candidate):\n    assert candidate(9000) == list(range(9000))");
     let slow = "def f(x):\n    sum(range(2 * 10 ** 6))\n    return list(range(x))";
@@ -251,5 +255,27 @@ fn the_first_example_that_fails_is_named() {
     ] {
         let output = executor.run(&examples_program("", code, &examples)).unwrap();
         assert_eq!(output.stdout.trim_end(), line, "{code}");
+    }
+}
+
+#[test]
+fn examples_are_compared_by_value() {
+    let executor = ExecutorConfig::default().build().unwrap();
+    for (want, right, wrong) in [
+        ("inf", "math.inf", "-math.inf"),
+        ("nan", "math.nan", "0.0"),
+        ("[nan, 1]", "[math.nan, 1]", "[1, math.nan]"),
+        ("Counter({'a': 2, 'b': 1})", "collections.Counter('aba')", "collections.Counter('ab')"),
+        ("Fraction(1, 2)", "fractions.Fraction(2, 4)", "fractions.Fraction(1, 3)"),
+        ("deque([1, 2])", "collections.deque((1, 2))", "[1, 2]"),
+        ("{1, 2}", "{2, 1}", "{2}"),
+    ] {
+        let examples = [("f(1)".to_string(), want.to_string())];
+        for (body, passes) in [(right, true), (wrong, false)] {
+            let code = format!("def f(x): return {body}");
+            let program = examples_program("import collections, fractions, math", &code, &examples);
+            let said = executor.run(&program).unwrap().stdout;
+            assert_eq!(said.starts_with("all 1 examples pass"), passes, "{want}: {said}");
+        }
     }
 }

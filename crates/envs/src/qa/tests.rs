@@ -47,9 +47,7 @@ fn a_task_per_line_with_the_answer_after_the_last_mark() {
             ("qa/held-out/1", "Unseen?", "7"),
         ]
     );
-    assert!(
-        env.train().iter().all(|task| task.messages.len() == 2 && task.messages[1].role == Role::User)
-    );
+    assert!(env.train().iter().all(|task| task.messages.len() == 2 && task.messages[1].role == Role::User));
     assert!(env.demonstration(0).is_none());
     config.limit = Some(2);
     assert_eq!(Qa::new(&config).unwrap().train(), &env.train()[..2]);
@@ -60,11 +58,7 @@ fn svamp_is_read_too() {
     let train = r#"{"ID": "chal-1", "Body": "Ann has 3 hats. ", "Question": "How many?", "Equation": "x", "Answer": 3.0}
 {"Body": "B.", "Question": "Half?", "Answer": 0.5}"#;
     let env = Qa::new(&files(train, HELD_OUT).1).unwrap();
-    let read: Vec<_> = env
-        .train()
-        .iter()
-        .map(|task| (question(task), task.answer.as_str()))
-        .collect();
+    let read: Vec<_> = env.train().iter().map(|task| (question(task), task.answer.as_str())).collect();
     assert_eq!(read, [("Ann has 3 hats. How many?", "3"), ("B. Half?", "1/2")]);
     let array = "\n[\n  {\"Body\": \"\", \"Question\": \"One?\", \"Answer\": \"1,000.0\"},\n  \
                  {\"Body\": \"B\",\n   \"Question\": \"Two?\", \"Answer\": 2}\n]";
@@ -80,14 +74,8 @@ fn svamp_is_read_too() {
 #[test]
 fn a_broken_record_of_svamp_is_told_its_own_form() {
     for (train, expect) in [
-        (
-            r#"{"Body": "B.", "Question": "Q?", "Answer": 1e99}"#,
-            ":1: the answer \"1e+99\" is not one exact",
-        ),
-        (
-            r#"{"Body": "B.", "Question": "Q?", "Answer": null}"#,
-            ":1: the answer \"null\" is not one exact",
-        ),
+        (r#"{"Body": "B.", "Question": "Q?", "Answer": 1e99}"#, ":1: the answer \"1e+99\" is not one exact"),
+        (r#"{"Body": "B.", "Question": "Q?", "Answer": null}"#, ":1: the answer \"null\" is not one exact"),
         (r#"{"Body": "B.", "Question": "Q?"}"#, ":1: missing field `Answer`"),
         (r#"{"Question": "Q?", "Answer": 1}"#, ":1: missing field `Body`"),
         (r#"{"Body": "B.", "Question": " ", "Answer": 1}"#, ":1: the question is empty"),
@@ -137,8 +125,7 @@ fn a_broken_line_is_named_with_its_value_and_a_hint() {
 fn files_that_cannot_serve_are_refused() {
     let (dir, config) = files(TRAIN, HELD_OUT);
     for train in [dir.path().join("absent.jsonl"), dir.path().to_path_buf()] {
-        let error =
-            Qa::new(&QaConfig { train: train.clone(), ..config.clone() }).err().unwrap().to_string();
+        let error = Qa::new(&QaConfig { train: train.clone(), ..config.clone() }).err().unwrap().to_string();
         assert!(error.starts_with(&train.display().to_string()) && error.contains("hint: "), "{error}");
     }
     let error = Qa::new(&QaConfig { limit: Some(0), ..config.clone() }).err().unwrap().to_string();
@@ -203,13 +190,9 @@ fn answers_are_read_after_the_last_mark_only() {
 fn only_the_exact_number_is_right() {
     let env = env();
     let task = &env.train()[1];
-    for (answer, right) in [
-        ("-3/4", true),
-        ("-0.75", true),
-        ("-6/8", true),
-        ("3/4", false),
-        ("-0.7499999999999999999", false),
-    ] {
+    for (answer, right) in
+        [("-3/4", true), ("-0.75", true), ("-6/8", true), ("3/4", false), ("-0.7499999999999999999", false)]
+    {
         assert_eq!(env.is_correct(task, answer).unwrap(), right, "{answer}");
     }
     let unreadable = Task { answer: "?".into(), ..task.clone() };

@@ -33,7 +33,9 @@ const OTHERS: [(&[u8], &str); 10] = [
 pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     let path = path.display();
     if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
-        return Some(format!("compressed with {name}; hint: `{command} {path}`, and name the file that it holds"));
+        return Some(format!(
+            "compressed with {name}; hint: `{command} {path}`, and name the file that it holds"
+        ));
     }
     if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
         let hint = match *name {
@@ -88,9 +90,13 @@ mod tests {
             (&tar, "a tar archive; hint: `tar -xf data.x`"),
         ] {
             let found = other_than_json(start, Path::new("data.x"));
-            assert!(found.as_ref().is_some_and(|found| found.starts_with(expect)), "{found:?} is not {expect}");
+            assert!(
+                found.as_ref().is_some_and(|found| found.starts_with(expect)),
+                "{found:?} is not {expect}"
+            );
         }
-        for start in [&b""[..], b"{", b"[]", b"\xef\xbb\xbf{", b"{\"a\": 1}", b" \n[", b"PK", b"BZ", b"\xff"] {
+        for start in [&b""[..], b"{", b"[]", b"\xef\xbb\xbf{", b"{\"a\": 1}", b" \n[", b"PK", b"BZ", b"\xff"]
+        {
             assert_eq!(other_than_json(start, Path::new("data.x")), None, "{start:?}");
         }
     }
