@@ -182,7 +182,6 @@ impl Env for CheckedByCommand {
 
     fn vote(&self, task: &Task, answer: &str) -> Option<String> {
         let mark = self.answer_after.as_deref()?;
-        // Without the mark there is no answer to agree with, but one vote for none.
         let stated =
             answer.rfind(mark).map_or("", |at| answer[at + mark.len()..].lines().next().unwrap_or(""));
         Some(vote(&task.answer, stated.trim().trim_matches('*')))

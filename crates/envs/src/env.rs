@@ -139,8 +139,8 @@ pub trait Env: Send + Sync {
     /// If what judges the answer (a sandbox, a command) is out of order. A wrong answer is no error.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError>;
 
-    /// What a majority vote counts an answer as: equal texts for answers of one value, however they are spelled. None if
-    /// answers can't be compared, as programs can't; then there is no vote.
+    /// What a majority vote counts an answer as: equal texts for answers of one value, however they are spelled, and an
+    /// empty one for none. None if answers can't be compared, as programs can't; then there is no vote.
     fn vote(&self, task: &Task, answer: &str) -> Option<String> {
         Some(vote(&task.answer, answer))
     }

@@ -34,7 +34,7 @@ pub struct QaConfig {
 }
 
 fn instruction() -> String {
-    "Solve the problem; the tool computes. End your last message with `Answer: ` and the number.".into()
+    "Solve the problem; the tool computes. End your last message with Answer: and the number.".into()
 }
 
 /// What stands before the answer in the data, and may stand there in a completion.

@@ -40,7 +40,7 @@ pub struct StrategyQaConfig {
 }
 
 fn instruction() -> String {
-    "Answer the question; the tool searches for facts. End your last message with `Answer: yes` or `Answer: no`.".into()
+    "Answer the question; the tool finds facts. End your last message with Answer: yes or Answer: no.".into()
 }
 
 fn held_out() -> usize {

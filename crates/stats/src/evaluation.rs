@@ -25,6 +25,9 @@ pub struct TaskOutcome {
     pub level: u32,
     /// One entry per sample.
     pub samples: Vec<SampleOutcome>,
+    /// Whether answers can't be counted, as programs can't: then there is no majority.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub uncounted: bool,
 }
 
 /// What became of one sample.
@@ -32,12 +35,18 @@ pub struct TaskOutcome {
 pub struct SampleOutcome {
     /// The final answer, if it gave one.
     pub answer: Option<String>,
-    /// What a majority vote counts it as: equal for answers of one value. None without an answer, and where answers
-    /// aren't compared.
+    /// What a majority vote counts it as, equal for answers of one value, if that is not the text of the answer.
+    /// for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vote: Option<String>,
     /// Why it is not right, in a word; none if it is.
     pub failure: Option<String>,
+}
+
+/// Takes a reference because serde gives one.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl TaskOutcome {
@@ -54,16 +63,13 @@ impl TaskOutcome {
         pass_at_k(self.samples.len(), self.right(), k)
     }
 
-    /// Whether its answers can be counted.
-    fn has_votes(&self) -> bool {
-        self.samples.iter().all(|sample| sample.answer.is_some() == sample.vote.is_some())
-    }
-
     /// All right answers are one answer; wrong ones are told apart by their votes.
     fn majority(&self, k: usize) -> f64 {
         let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
         for sample in self.samples.iter().filter(|sample| sample.failure.is_some()) {
-            if let Some(vote) = &sample.vote {
+            if let Some(vote) =
+                sample.vote.as_ref().or(sample.answer.as_ref()).filter(|vote| !vote.is_empty())
+            {
                 *wrong.entry(vote).or_default() += 1;
             }
         }
@@ -107,7 +113,7 @@ pub struct Summary {
     pub average: Estimate,
     /// The chance that one of `k` samples is right.
     pub pass: BTreeMap<usize, Estimate>,
-    /// The chance that the most frequent of `k` answers is right. Empty where answers have no votes.
+    /// The chance that the most frequent of `k` answers is right. Empty where answers can't be counted.
     pub majority: BTreeMap<usize, Estimate>,
     /// By level of the task.
     pub levels: BTreeMap<u32, Level>,
@@ -125,13 +131,13 @@ fn samples(tasks: &[TaskOutcome]) -> usize {
     tasks.iter().map(|task| task.samples.len()).min().unwrap_or(0)
 }
 
-/// The numbers of votes to count; none if a task has answers without one.
+/// The numbers of votes to count; none if a task's answers can't be counted.
 fn votes<'a>(
     tasks: impl IntoIterator<Item = &'a TaskOutcome>,
     samples: usize,
 ) -> impl Iterator<Item = usize> {
-    let all = tasks.into_iter().all(TaskOutcome::has_votes);
-    ks(samples).filter(move |_| all)
+    let none = tasks.into_iter().any(|task| task.uncounted);
+    ks(samples).filter(move |_| !none)
 }
 
 fn by_task(tasks: &[TaskOutcome], value: impl Fn(&TaskOutcome) -> f64) -> Vec<f64> {
@@ -181,7 +187,7 @@ pub struct Comparison {
     pub test: Option<PairedT>,
     /// Differences of pass@k.
     pub pass: BTreeMap<usize, Estimate>,
-    /// Differences of majority@k. Empty where answers have no votes.
+    /// Differences of majority@k. Empty where answers can't be counted.
     pub majority: BTreeMap<usize, Estimate>,
 }
 
@@ -225,7 +231,8 @@ mod tests {
             '-' => outcome(None, None, Some("no_answer")),
             letter => outcome(Some("another spelling"), Some(&letter.to_string()), Some("wrong_answer")),
         };
-        TaskOutcome { task: id.into(), level, samples: samples.chars().map(sample).collect() }
+        let samples = samples.chars().map(sample).collect();
+        TaskOutcome { task: id.into(), level, samples, uncounted: false }
     }
 
     #[test]
@@ -248,20 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn votes_are_counted_by_value_and_answers_without_one_have_no_majority() {
+    fn votes_are_counted_by_value_and_what_cannot_be_counted_has_no_majority() {
         let wrong = |answer: &str| outcome(Some(answer), Some("41"), Some("wrong_answer"));
         let samples = ["41", "41.0", "$41", "82/2", "41 apples"].map(wrong);
         let right = || outcome(Some("50"), Some("50"), None);
-        let task = |samples: Vec<SampleOutcome>| TaskOutcome { task: "a".into(), level: 1, samples };
+        let task = |samples: Vec<SampleOutcome>| TaskOutcome { samples, ..TaskOutcome::default() };
         let spelled = task([right(), right(), right()].into_iter().chain(samples).collect());
         assert_eq!(summarize(std::slice::from_ref(&spelled)).majority[&8].value, 0.0);
-        let programs =
-            task(vec![outcome(Some("def f(): 1"), None, None), outcome(None, None, Some("no_answer"))]);
+        let own = task(vec![outcome(Some("41"), None, Some("wrong")), wrong("41.0"), right()]);
+        assert_eq!(summarize(&[own]).majority[&3].value, 0.0, "an answer is its own vote");
+        let programs = TaskOutcome { uncounted: true, ..task(vec![right(), right()]) };
         let summary = summarize(std::slice::from_ref(&programs));
         assert!(summary.majority.is_empty() && summary.pass.len() == 2, "{summary:?}");
         assert!(compare(&[spelled], &[programs]).majority.is_empty());
-        let silent = task(vec![outcome(None, None, Some("no_answer")); 2]);
-        assert_eq!(summarize(&[silent]).majority[&2].value, 0.0);
     }
 
     #[test]

@@ -132,13 +132,15 @@ impl Trial<'_> {
             })?;
             for (task, group) in now.iter().zip(&played.groups) {
                 let mut outcome =
-                    TaskOutcome { task: task.id.clone(), level: task.level, samples: Vec::new() };
+                    TaskOutcome { task: task.id.clone(), level: task.level, ..TaskOutcome::default() };
                 for trajectory in group {
                     let scored = score(game.env, task, trajectory, rewards)?;
                     tally.add(task.level, trajectory, &scored);
                     keep(task, trajectory, &scored);
                     let answer = answer(game.env, trajectory);
-                    let vote = answer.as_ref().and_then(|answer| game.env.vote(task, answer));
+                    let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
+                    outcome.uncounted |= vote == Some(None);
+                    let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
                     let failure =
                         (!scored.correct).then(|| failure(trajectory, answer.is_some()).to_string());
                     outcome.samples.push(SampleOutcome { answer, vote, failure });
