@@ -35,8 +35,8 @@ pub struct TaskOutcome {
 pub struct SampleOutcome {
     /// The final answer, if it gave one.
     pub answer: Option<String>,
-    /// What a majority vote counts it as, equal for answers of one value, if that is not the text of the answer.
-    /// for nothing.
+    /// What a majority vote counts it as, if that isn't the answer's own text: equal for answers of one value, empty for
+    /// no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vote: Option<String>,
     /// Why it is not right, in a word; none if it is.
