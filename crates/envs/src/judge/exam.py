@@ -66,13 +66,22 @@ def change(args, now):
 def provide(tree, scope, names, ask):
     """Gives the tests what nobody else does: modules that the program imports, and what it defines."""
     nodes = list(ast.walk(tree))
-    bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)} | set(scope)
+    loads, bound = set(), set(scope) | set(dir(builtins))
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            (loads if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).split(".")[0])
+        else:
+            bound.add(getattr(node, "name", None) or getattr(node, "arg", None))
     used = [node.value for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
     for name in {node.id for node in used} & sys.stdlib_module_names - bound:
         scope[name] = importlib.import_module(name)
     for name in set(names) - bound:
         scope[name] = type(name, (Made,), {}) if name[0].isupper() else Function(name, ask)
+    missing = sorted(loads - bound - set(scope))
+    if missing and "*" not in bound:
+        raise NameError("name %r is not defined" % missing[0])
 
 
 def examine(context, tests, entry, names, known):

@@ -20,6 +20,9 @@ CHANGEABLE = (list, bytearray, dict, set, collections.deque)
 class Unsupported(Exception):
     """A value that can't travel, or more than there is room for."""
 
+    # Messages show its bare name.
+    __module__ = "builtins"
+
 
 class Stranger:
     """A value of a class that only the other process knows. It equals nothing."""
