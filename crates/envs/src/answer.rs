@@ -91,12 +91,12 @@ impl Answer {
 
     /// A text that is equal for answers of one value where this is the right one, whose unit is open or stands for all.
     fn vote(&self, right: &Self) -> String {
-        match (&self.unit, &right.unit) {
+        let hundredths = || self.value.over(100).unwrap_or(self.value).to_string();
+        match (self.unit.as_deref(), right.unit.as_deref()) {
+            (Some(PERCENT), None) if right.value.is_share() => hundredths(),
             (_, None) => self.number().to_string(),
             (Some(unit), Some(own)) if unit != own => self.to_string(),
-            (None, Some(_)) if right.written.is_some() => {
-                self.value.over(100).unwrap_or(self.value).to_string()
-            }
+            (None, Some(_)) if right.written.is_some() => hundredths(),
             _ => self.value.to_string(),
         }
     }

@@ -225,6 +225,7 @@ proptest! {
 fn votes_count_values() {
     for (right, same, others) in [
         ("50", "41;41.0;$41;41 apples;82/2;41 dollars.;\\(41\\);\\boxed{41};41%;41 cents;+41", "42;4.1;-41"),
+        ("0.5", "0.41;41%;41/100;41 percent", "41;0.41%"),
         ("$50", "41;$41;41 dollars;4100 cents;41.00 USD", "41 cents;41 euros;41%;41 apples;42"),
         ("50 cents", "41;41 cents;$0.41;41¢", "$41;41 euros;40"),
         ("5 hours", "6;6 hrs;12/2 hours", "6 minutes;6 apples"),
