@@ -133,12 +133,14 @@ mod tests {
     fn the_full_table_has_every_number_once() {
         let sample = |right: bool| SampleOutcome {
             answer: Some("7".into()),
+            vote: None,
             failure: (!right).then(|| "wrong_answer".to_string()),
         };
         let task = |id: &str, right: &[bool]| TaskOutcome {
             task: id.into(),
             level: 2,
             samples: right.iter().map(|&right| sample(right)).collect(),
+            uncounted: false,
         };
         let tasks = vec![task("a", &[true, false]), task("b", &[true, true]), task("c", &[false, false])];
         let evaluation = Evaluation { outcomes: tasks.clone(), ..Evaluation::default() };

@@ -71,10 +71,16 @@ pub fn score(
     })
 }
 
-/// The final answer of a trajectory that ended with one. A turn that was cut off holds no answer.
+/// The longest answer, in bytes: a long program, or a text that nobody would read to its end.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// The final answer of a trajectory that ended with one. A turn that was cut off holds no answer, and neither does one
+/// whose answer has no end in sight.
 pub fn answer(env: &dyn Env, played: &Trajectory) -> Option<String> {
     let last = played.turns.last()?;
-    (played.stop == Stop::Answer && last.finish != Finish::Length).then(|| env.final_answer(played))?
+    let answer =
+        (played.stop == Stop::Answer && last.finish != Finish::Length).then(|| env.final_answer(played))?;
+    answer.filter(|answer| answer.len() <= LONGEST_ANSWER)
 }
 
 fn breaks_format(j: usize, turn: &Turn, config: &RewardConfig) -> bool {

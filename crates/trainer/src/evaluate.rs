@@ -1,6 +1,6 @@
 //! Held-out evaluation: accuracy and manners of a policy on tasks that training never sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
@@ -183,6 +183,8 @@ impl Trial<'_> {
         let Self { game, tasks, samples, rewards } = *self;
         let mut tally = Tally::default();
         let (mut by_place, mut lost) = (BTreeMap::new(), Vec::new());
+        // Tasks with an answer that has no value to vote for.
+        let mut uncounted = BTreeSet::new();
         for (at, trajectory) in ended {
             let (task, place) = (tasks[at], at * samples + trajectory.sample as usize);
             let scored = match judge(game.env, task, &trajectory, rewards) {
@@ -195,13 +197,19 @@ impl Trial<'_> {
             tally.add(task.level, &trajectory, &scored);
             keep(place, task, &trajectory, &scored);
             let answer = answer(game.env, &trajectory);
+            let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
+            if vote == Some(None) {
+                uncounted.insert(at);
+            }
+            let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
             let failure = (!scored.correct).then(|| failure(&trajectory, answer.is_some()).to_string());
-            by_place.insert(place, SampleOutcome { answer, failure });
+            by_place.insert(place, SampleOutcome { answer, vote, failure });
         }
         let outcome = |(at, task): (usize, &&Task)| {
             let mine = by_place.range(at * samples..(at + 1) * samples);
             let samples: Vec<SampleOutcome> = mine.map(|(_, outcome)| outcome.clone()).collect();
-            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples };
+            let uncounted = uncounted.contains(&at);
+            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
             Some(whole).filter(|task| !task.samples.is_empty())
         };
         let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
