@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use turnwise_bounds::Seconds;
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role};
 
@@ -35,7 +36,7 @@ pub struct CommandConfig {
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
     /// Seconds that an answer may take to check.
-    #[serde(default = "timeout_seconds")]
+    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
     /// What the policy is told before every question.
     #[serde(default)]
@@ -74,8 +75,8 @@ impl CheckedByCommand {
     /// Reads the tasks and starts the command.
     pub fn new(config: &CommandConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "command", message };
-        let timeout = Duration::try_from_secs_f64(config.timeout_seconds)
-            .map_err(|_| wrong(format!("timeout_seconds = {} is no time span", config.timeout_seconds)))?;
+        Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
+        let timeout = Duration::from_secs_f64(config.timeout_seconds);
         let mut ids = HashSet::new();
         let train = read(&config.train, "train", config, &mut ids, &HashSet::new())?;
         let seen = train.iter().map(question).collect();

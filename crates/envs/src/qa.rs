@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use turnwise_bounds::Within;
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role};
 
@@ -30,6 +31,7 @@ pub struct QaConfig {
     /// The tasks held out, in the same form. It may share no question with `train`.
     pub held_out: PathBuf,
     /// How many tasks to read of each file, from its start; without it, all.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
 }
 
@@ -49,10 +51,6 @@ pub struct Qa {
 impl Qa {
     /// Reads both files. Fails at the first line that isn't a question with one exact number as its answer.
     pub fn new(config: &QaConfig) -> Result<Self, EnvError> {
-        if config.limit == Some(0) {
-            let message = "limit = 0 leaves no task: give a number of tasks, or leave it out for all".into();
-            return Err(EnvError::Config { env: "qa", message });
-        }
         let train = read(&config.train, "train", config.limit, &HashSet::new())?;
         let seen = train.iter().map(|task| task.messages[0].content.as_str()).collect();
         let held_out = read(&config.held_out, "held-out", config.limit, &seen)?;
@@ -310,8 +308,6 @@ mod tests {
                 Qa::new(&QaConfig { train: train.clone(), ..config.clone() }).err().unwrap().to_string();
             assert!(error.starts_with(&train.display().to_string()) && error.contains("hint: "), "{error}");
         }
-        let error = Qa::new(&QaConfig { limit: Some(0), ..config.clone() }).err().unwrap().to_string();
-        assert!(error.starts_with("env.qa: limit = 0"), "{error}");
         let error = Qa::new(&files("\n \n", HELD_OUT).1).err().unwrap().to_string();
         assert!(error.contains("train.jsonl holds no task"), "{error}");
         let leaking = format!("{HELD_OUT}\n{}", r#"{"question": "Third?", "answer": "@ 2"}"#);

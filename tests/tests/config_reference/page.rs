@@ -125,8 +125,20 @@ fn kind(field: &Field, inner: Option<&Item>) -> String {
             "name".into()
         }
         Some(Kind::Choice(_)) => "choice".into(),
-        None => simple(&field.kind),
+        None => numbers(field),
     }
+}
+
+/// A kind with its range, if it is one of numbers.
+fn numbers(field: &Field) -> String {
+    let simple = simple(&field.kind);
+    let Some(range) = field.range else { return simple };
+    let (list, kind) = match field.kind.strip_prefix("Vec<") {
+        Some(kind) => ("list of ", kind.trim_end_matches('>')),
+        None => ("", field.kind.as_str()),
+    };
+    let text = range.in_words(is_whole(kind)).to_string();
+    format!("{list}{}", text.trim_start_matches("a "))
 }
 
 fn simple(kind: &str) -> String {

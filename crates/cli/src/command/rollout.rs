@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use turnwise_bounds::Within;
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
@@ -37,10 +38,12 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     name: Option<String>,
     /// Requests to the server at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 4_096>::parse::<usize>)]
     parallel: usize,
     /// Longest wait for one turn of the server, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 3_600_000>::parse::<u64>)]
     timeout: u64,
     /// Play training tasks instead of held-out ones
     #[arg(long)]

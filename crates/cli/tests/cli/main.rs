@@ -13,6 +13,7 @@ mod hostile;
 mod inspect;
 mod logprobs;
 mod model;
+mod numbers;
 mod parse;
 mod resume;
 mod rollout;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
+use turnwise_bounds::Conflict;
 
 use super::ConfigError;
 use super::layers::Source;
@@ -45,6 +46,21 @@ pub(super) fn explain(error: &Error, sources: &[Source], table: &DeTable<'_>) ->
         None => format!("`{at}`: {message}"),
     };
     ConfigError::new(place, message)
+}
+
+/// Two keys that don't go together, with the place of the one to change or of the table nearest to it.
+pub(super) fn conflicting(conflict: &Conflict, sources: &[Source], table: &DeTable<'_>) -> ConfigError {
+    let mut place = sources.first().map_or_else(|| "config".into(), |source| source.name().to_string());
+    let mut table = Some(table);
+    for part in conflict.key.split('.') {
+        let Some(value) = table.and_then(|table| table.get(part)) else { break };
+        let span = value.span();
+        if let Some(source) = sources.iter().find(|source| source.holds(&span)) {
+            place = source.place(&span);
+        }
+        table = value.get_ref().as_table();
+    }
+    ConfigError::new(place, format!("`{}` {}", conflict.key, conflict.message))
 }
 
 /// A choice with more than one variant.
