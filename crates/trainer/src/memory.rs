@@ -181,6 +181,19 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
+pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
+    let needed = parameters(model).saturating_mul(4 * F32);
+    match workers::in_memory(device).then(available).flatten() {
+        Some(left) if needed > left => Err(TrainError::Input(format!(
+            "model.scratch: training needs at least {} of memory, {} are left\n  hint: take a smaller model",
+            size(needed),
+            size(left)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes that this process may still take: what the machine has left, or what its control group allows. None where the
 /// system doesn't say.
 pub fn available() -> Option<u64> {

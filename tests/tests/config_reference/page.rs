@@ -10,7 +10,8 @@ const HEAD: &str = "\
 
 Made from the sources by `just config-reference`; a test fails when it is out of date. `turnwise config FILE` prints a
 file with all its defaults, `turnwise config --schema` a JSON schema for editors. A key that doesn't exist is refused with
-its line and the nearest one that does.
+its line and the nearest one that does; a number out of its range, with its line and the range. NaN and the infinities are
+out of every range.
 
 A key that is a *choice* takes a name, or a table of that name with keys: `advantage = \"grpo\"`, or `[advantage.gtpo]` and
 `gamma = 0.9` below it. On the command line: `--set advantage.gtpo.gamma=0.9`.

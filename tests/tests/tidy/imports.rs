@@ -8,27 +8,41 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
+    ("bounds", &[]),
     ("trajectory", &[]),
-    ("tools", &["trajectory"]),
-    ("envs", &["trajectory", "tools"]),
+    ("tools", &["bounds", "trajectory"]),
+    ("envs", &["bounds", "trajectory", "tools"]),
     ("rollout", &["trajectory", "tools", "envs"]),
-    ("rl", &["trajectory"]),
+    ("rl", &["bounds", "trajectory"]),
     ("stats", &[]),
     ("inspect", &["trajectory", "stats"]),
     ("gguf", &[]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &[]),
+    ("model", &["bounds"]),
     ("sampler", &["model", "trajectory"]),
-    ("trainer", &["trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"]),
+    ("trainer", &["bounds", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"]),
     (
         "cli",
-        &["trajectory", "tools", "rollout", "rl", "gguf", "inspect", "model", "sampler", "stats", "trainer"],
+        &[
+            "bounds",
+            "trajectory",
+            "tools",
+            "rollout",
+            "rl",
+            "gguf",
+            "inspect",
+            "model",
+            "sampler",
+            "stats",
+            "trainer",
+        ],
     ),
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 7] = ["trajectory", "tools", "envs", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 8] =
+    ["bounds", "trajectory", "tools", "envs", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

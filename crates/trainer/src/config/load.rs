@@ -316,6 +316,17 @@ mod tests {
             &["optimizer=3"],
             "--set optimizer=3: `optimizer` is integer `3`, expected a table with keys",
         );
+        check(
+            FILE,
+            &["model=18446744073709551616"],
+            "--set model=18446744073709551616: `model` is integer `18446744073709551616`, expected a path",
+        );
+        check(
+            FILE,
+            &["advantage.gtpo.gamma=99999999999999999999"],
+            "--set advantage.gtpo.gamma=99999999999999999999: \
+             `advantage.gtpo.gamma` is 99999999999999999999, expected a number from 0 to 1",
+        );
         check("[env.qa]\npath = \"p\"\n", &[], "0.toml: missing key `model`");
         check("model = \"m\"\n\n[env.qa]\n", &[], "0.toml:3: missing key `path` in [env.qa]");
     }

@@ -40,7 +40,11 @@ pub(super) fn explain(error: &Error, sources: &[Source], table: &DeTable<'_>) ->
     }
     let mismatch = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     let message = match mismatch.and_then(|rest| rest.split_once(", expected ")) {
-        Some((got, wanted)) => format!("`{at}` is {got}, expected {}", plain(wanted)),
+        Some((got, wanted)) => {
+            // How wide a number is in Rust is nothing for a reader of TOML.
+            let got = got.trim_end_matches(" as i128").trim_end_matches(" as u128");
+            format!("`{at}` is {got}, expected {}", plain(wanted))
+        }
         None if message.starts_with("wanted exactly 1 element") => several(&at, table),
         None if at.is_empty() => message,
         None => format!("`{at}`: {message}"),
