@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use crate::number::float;
 use crate::{Number, Range};
 
-/// What a field with a range may hold: a number, none or one, or a list.
+/// A type that a field with a range may have: a number, an optional one, or a list.
 pub trait Ranged<'de>: Sized {
     /// Reads it. The error tells the value and the range.
     fn read<D: Deserializer<'de>>(range: Range, deserializer: D) -> Result<Self, D::Error>;

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(greedy.logprob, cut.logprob);
     }
 
-    /// What may stand in a run file, at its ends and beyond what f32 can tell apart.
+    /// Settings at the ends of their ranges, and beyond what f32 can tell apart.
     #[test]
     fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
         let rows: [(&[f32], Option<&str>); 8] = [

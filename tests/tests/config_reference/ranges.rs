@@ -22,7 +22,7 @@ use crate::root;
 use crate::schema::schema;
 use crate::source::Sources;
 
-/// What every number is tried with, besides the ends of its own range.
+/// Values for every number, besides the ends of its own range.
 const VALUES: [&str; 20] = [
     "0",
     "-0.0",
@@ -49,7 +49,7 @@ const VALUES: [&str; 20] = [
 /// A number of a run file.
 struct Number {
     path: String,
-    /// What makes its table one of the file's.
+    /// Choices that its table is a part of, as `--set` makes them.
     sets: Vec<String>,
     schema: Value,
     in_list: bool,
