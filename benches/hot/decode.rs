@@ -43,7 +43,7 @@ fn decode(c: &mut Criterion) {
                     let requests: Vec<Request<'_>> =
                         prompts.iter().map(Vec::as_slice).enumerate().map(request).collect();
                     let stop = StopRule { tokens: &[], strings: &[], decode: None };
-                    generator(&model, Sampling::default()).complete(&requests, &stop)
+                    generator(&model, Sampling::default()).complete(&requests, &stop).expect("finite logits")
                 });
             });
         }

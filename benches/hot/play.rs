@@ -150,7 +150,7 @@ impl Policy for Lockstep {
             let requests: Vec<_> = ready.iter().map(request).collect();
             let mut watches: Vec<_> = ready.iter().map(|_| end.watch()).collect();
             let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
-            let said = self.generator.complete_watched(&requests, &rule, &mut ends);
+            let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
                 let said = Completion { tokens: turn.tokens, logprobs: turn.logprobs, finish: turn.finish };
                 turns.answer(context.index, said);

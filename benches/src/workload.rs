@@ -213,7 +213,8 @@ fn continued(
             Request { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
         })
         .collect();
-    generator.complete(&requests, &StopRule { tokens: &[], strings: &[], decode: None })
+    let stop = StopRule { tokens: &[], strings: &[], decode: None };
+    generator.complete(&requests, &stop).expect("finite logits")
 }
 
 /// A group of trajectories that begin with the same prompt: so many turns of so many tokens.

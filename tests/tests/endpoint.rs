@@ -98,7 +98,8 @@ impl Server {
         let max_new = body["max_tokens"].as_u64().expect("a limit") as usize;
         let request = Request { key: 0, tokens: &tokens, max_new, rng };
         let rule = StopRule { tokens: self.chat.stop_tokens(), strings: &[], decode: None };
-        let turn = Generator::new(self.model.clone(), sampling).complete(&[request], &rule).remove(0);
+        let turn =
+            Generator::new(self.model.clone(), sampling).complete(&[request], &rule).unwrap().remove(0);
         let reason = if turn.finish == Finish::Length { "length" } else { "stop" };
         let message = json!({"role": "assistant", "content": self.chat.text(&turn.tokens)});
         json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})

@@ -152,7 +152,7 @@ fn greedy_tokens_equal_those_of_transformers() {
         for mut generator in engines {
             let request = Request { key: 0, tokens: prompt, max_new, rng: id.rng() };
             let stop = StopRule { tokens: &[], strings: &[], decode: None };
-            let turn = generator.complete(&[request], &stop).remove(0);
+            let turn = generator.complete(&[request], &stop).unwrap().remove(0);
             assert_eq!(turn.tokens, expected.tokens["greedy"][..max_new], "{family}");
         }
     });

@@ -96,6 +96,22 @@ fn sampler_and_trainer_agree_before_the_first_update() {
 }
 
 #[test]
+fn a_greedy_evaluation_draws_no_random_numbers() {
+    let parent = tempfile::tempdir().unwrap();
+    let before = |seed: &str| {
+        let sets =
+            ["train.steps=1", "rollout.groups=1", "eval.tasks=6", "eval.samples=2", "eval.temperature=0"];
+        let finished = run(&parent.path().join(seed), &[&sets[..], &[seed]].concat());
+        assert_eq!(finished.after.trajectories, 12);
+        finished.before
+    };
+    let (one, other) = (before("train.seed=1"), before("train.seed=2"));
+    assert_eq!(one, other);
+    let same = one.outcomes.iter().all(|task| task.samples[0] == task.samples[1]);
+    assert!(same, "{:?}", one.outcomes);
+}
+
+#[test]
 fn gtpo_learns() {
     let parent = tempfile::tempdir().unwrap();
     let finished = run(

@@ -58,7 +58,7 @@ fn logprobs_of_sampler_and_trainer_agree_over_turns_of_different_lengths() {
                 .enumerate()
                 .map(|(i, tokens)| request(i as u32, turn, tokens, 4 + 3 * i))
                 .collect();
-            let turns = generator.complete(&requests, &NO_STOP);
+            let turns = generator.complete(&requests, &NO_STOP).unwrap();
             for (i, (tokens, turn)) in sequences.iter_mut().zip(turns).enumerate() {
                 let from = tokens.len();
                 tokens.extend(&turn.tokens);
@@ -79,7 +79,7 @@ fn a_sequence_is_the_same_alone_in_a_batch_and_in_another_order() {
         let generator = &mut generators(&model, Sampling::default())[engine];
         let requests: Vec<Request<'_>> =
             order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
-        let turns = generator.complete(&requests, &NO_STOP);
+        let turns = generator.complete(&requests, &NO_STOP).unwrap();
         let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
         sorted.sort_by_key(|(i, _)| *i);
         sorted.into_iter().map(|(_, turn)| turn).collect()
@@ -105,12 +105,12 @@ fn sequences_that_end_leave_the_others_undisturbed() {
     let run = |engine: usize, survivors: &[usize]| {
         let generator = &mut generators(&model, Sampling::default())[engine];
         let first: Vec<Request<'_>> = (0..4).map(|i| request(i as u32, 0, &prompts[i], 6 + i)).collect();
-        let turns = generator.complete(&first, &NO_STOP);
+        let turns = generator.complete(&first, &NO_STOP).unwrap();
         let longer: Vec<Vec<u32>> =
             prompts.iter().zip(&turns).map(|(p, t)| [p.as_slice(), &t.tokens, &[9, 9]].concat()).collect();
         let second: Vec<Request<'_>> =
             survivors.iter().map(|&i| request(i as u32, 1, &longer[i], 8)).collect();
-        generator.complete(&second, &NO_STOP)
+        generator.complete(&second, &NO_STOP).unwrap()
     };
     for engine in 0..2 {
         let all = run(engine, &[0, 1, 2, 3]);
@@ -126,10 +126,10 @@ fn a_group_s_prompt_is_read_once_and_its_sequences_go_their_own_ways() {
     let prompt: Vec<u32> = (0..150).map(|t| t * 7 % 50).collect();
     let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
     let mut generator = Generator::on_host(Arc::new(HostModel::of(&model)), Sampling::default());
-    let turns = generator.complete(&requests, &NO_STOP);
+    let turns = generator.complete(&requests, &NO_STOP).unwrap();
     for (sample, turn) in turns.iter().enumerate() {
         let mut alone = Generator::on_host(Arc::new(HostModel::of(&model)), Sampling::default());
-        let alone = alone.complete(&[request(sample as u32, 0, &prompt, 12)], &NO_STOP).remove(0);
+        let alone = alone.complete(&[request(sample as u32, 0, &prompt, 12)], &NO_STOP).unwrap().remove(0);
         assert_eq!(*turn, alone);
         let whole = [prompt.as_slice(), &turn.tokens].concat();
         assert!(max_abs_diff(&turn.logprobs, &recomputed(&model, &whole, prompt.len(), 1.0)) <= 1e-4);
@@ -145,7 +145,7 @@ fn nothing_is_computed_twice() {
     let sampled = |turns: &[Completion]| turns.iter().map(|turn| turn.tokens.len() - 1).sum::<usize>();
     for generator in &mut generators(&model, Sampling::default()) {
         let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
-        let first = generator.complete(&requests, &NO_STOP);
+        let first = generator.complete(&requests, &NO_STOP).unwrap();
         // Whoever copies a beginning reads its last token again.
         assert_eq!(generator.fed(), prompt.len() + 3 + sampled(&first), "a group's prompt");
         let before = generator.fed();
@@ -154,7 +154,7 @@ fn nothing_is_computed_twice() {
             first.iter().map(|turn| [&prompt[..], &turn.tokens, &observation].concat()).collect();
         let requests: Vec<Request<'_>> =
             longer.iter().zip(0..).map(|(tokens, sample)| request(sample, 1, tokens, 12)).collect();
-        let second = generator.complete(&requests, &NO_STOP);
+        let second = generator.complete(&requests, &NO_STOP).unwrap();
         let read = 4 * (1 + observation.len());
         assert_eq!(generator.fed() - before, read + sampled(&second), "observations");
     }
@@ -173,7 +173,7 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
         let mut tokens = prompts[i].clone();
         let mut play = |turn| {
             let request = request(i as u32, turn, &tokens, max_new(i));
-            let said = generator.complete(&[request], &NO_STOP).remove(0);
+            let said = generator.complete(&[request], &NO_STOP).unwrap().remove(0);
             tokens.extend(said.tokens.iter().chain(&[i as u32, 9, 9]));
             said
         };
@@ -190,7 +190,7 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
             for (_, i) in due.extract_if(.., |(at, _)| *at <= step) {
                 generator.submit(request(i as u32, said[i].len() as u32, &tokens[i], max_new(i)));
             }
-            for (key, turn) in generator.step(&NO_STOP, &mut |_, _| false) {
+            for (key, turn) in generator.step(&NO_STOP, &mut |_, _| false).unwrap() {
                 let i = key as usize;
                 tokens[i].extend(turn.tokens.iter().chain(&[i as u32, 9, 9]));
                 said[i].push(turn);
@@ -247,14 +247,15 @@ fn a_watched_turn_ends_behind_the_token_that_ends_it_and_no_other_turn_does() {
     let prompts: Vec<Vec<u32>> = (0..3_u32).map(|i| vec![i, i + 1, i + 2]).collect();
     let requests =
         || prompts.iter().enumerate().map(|(i, p)| request(i as u32, 0, p, 12)).collect::<Vec<_>>();
-    let free = Generator::new(model.clone(), Sampling::default()).complete(&requests(), &NO_STOP);
+    let free = Generator::new(model.clone(), Sampling::default()).complete(&requests(), &NO_STOP).unwrap();
     let mut told = vec![Vec::new(); 3];
     let mut ends = |row: usize, token: u32| {
         told[row].push(token);
         row == 1 && told[1].len() == 5
     };
-    let watched =
-        Generator::new(model.clone(), Sampling::default()).complete_watched(&requests(), &NO_STOP, &mut ends);
+    let watched = Generator::new(model.clone(), Sampling::default())
+        .complete_watched(&requests(), &NO_STOP, &mut ends)
+        .unwrap();
     assert_eq!((&watched[0], &watched[2]), (&free[0], &free[2]));
     assert_eq!((watched[1].tokens.as_slice(), watched[1].finish), (&free[1].tokens[..5], Finish::StopString));
     assert_eq!(watched[1].logprobs.len(), 5, "all its tokens are kept");
@@ -263,10 +264,8 @@ fn a_watched_turn_ends_behind_the_token_that_ends_it_and_no_other_turn_does() {
     // A token that ends the turn anyway ends it in its own way.
     let stop = [free[1].tokens[4]];
     let rule = StopRule { tokens: &stop, strings: &[], decode: None };
-    let both = Generator::new(model, Sampling::default()).complete_watched(
-        &requests()[1..2],
-        &rule,
-        &mut |_, token| token == stop[0],
-    );
+    let both = Generator::new(model, Sampling::default())
+        .complete_watched(&requests()[1..2], &rule, &mut |_, token| token == stop[0])
+        .unwrap();
     assert_eq!(both[0].finish, Finish::EndOfTurn);
 }

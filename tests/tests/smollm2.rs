@@ -46,7 +46,7 @@ fn perplexity_and_greedy_text_are_those_of_transformers() {
         let max_new = expected.greedy.len();
         let request = Request { key: 0, tokens: &expected.prompt, max_new, rng: id.rng() };
         let stop = StopRule { tokens: &[], strings: &[], decode: None };
-        let turn = generator.complete(&[request], &stop).remove(0);
+        let turn = generator.complete(&[request], &stop).unwrap().remove(0);
         assert_eq!(turn.tokens, expected.greedy);
     }
 }

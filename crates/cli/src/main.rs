@@ -41,7 +41,11 @@ pub(crate) struct Cli {
 fn main() -> ExitCode {
     #[cfg(feature = "monty")]
     turnwise_tools::executor::serve_monty_if_asked();
-    let code = match Cli::parse().command.run() {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let code = match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     };

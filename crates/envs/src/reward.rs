@@ -9,17 +9,22 @@
 //! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 use turnwise_trajectory::{
     CallRecord, Finish, OutputStatus, ScoredTrajectory, Stop, Trajectory, Turn, TurnReward,
 };
 
 use crate::env::{Env, EnvError, Task};
 
+/// A reward that is lost, never gained.
+type Penalty = Within<-1_000, 0>;
+
 /// Reward settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
     /// Added to a turn that breaks the format; the paper's −0.1.
+    #[serde(deserialize_with = "Penalty::read")]
     pub format_penalty: f64,
     /// Whether the first turn must hold a call.
     pub require_first_call: bool,

@@ -586,13 +586,16 @@ fn what_cannot_start_says_why_in_one_line() {
     );
     refused(
         PythonConfig { cpu_seconds: 0.0, ..default() },
-        "executor python: cpu_seconds = 0 is out of range",
+        "executor python: cpu_seconds is 0, expected a number from 0.001 to 3600000",
     );
     refused(
         PythonConfig { cpu_seconds: f64::NAN, ..default() },
-        "executor python: cpu_seconds = NaN is out of range",
+        "executor python: cpu_seconds is nan, expected a number from 0.001 to",
     );
-    refused(PythonConfig { workers: Some(0), ..default() }, "executor python: workers = 0 is out of range");
+    refused(
+        PythonConfig { workers: Some(0), ..default() },
+        "executor python: workers is 0, expected a whole number from 1 to 4096",
+    );
     let error =
         PythonExecutor::new(PythonConfig { imports: vec!["nowhere".into()], ..default() }).unwrap_err();
     assert!(error.message.contains("ModuleNotFoundError: No module named 'nowhere'"), "{error}");

@@ -70,6 +70,7 @@ pub fn cold_start(
         StartConfig::Scratch(shape) => {
             let new = scratch_tokenizer(config, shape.vocab_size)?;
             let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
+            memory::check_new(&model_config, &place.device)?;
             let setup =
                 Setup::open(&config.env, &config.rollout, None, new.clone(), model_config.max_position)?;
             made = Some(new);

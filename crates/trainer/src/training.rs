@@ -191,7 +191,7 @@ impl<'a> Running<'a> {
             let (held_out, alarm) = self.step(step)?;
             measured = held_out;
             let done = step + 1;
-            let due = done == steps || done % self.config.train.checkpoint_every.max(1) == 0;
+            let due = done == steps || done % self.config.train.checkpoint_every == 0;
             // Numbers that are none would make a checkpoint that nobody can use.
             let whole = alarm.as_ref().is_none_or(|alarm| alarm.guard != guards::NON_FINITE);
             if whole && (due || alarm.is_some() || self.stopping()) {

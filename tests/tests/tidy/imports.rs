@@ -8,30 +8,47 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
+    ("bounds", &[]),
     ("files", &[]),
     ("trajectory", &[]),
-    ("tools", &["trajectory"]),
-    ("envs", &["trajectory", "tools"]),
+    ("tools", &["bounds", "trajectory"]),
+    ("envs", &["bounds", "trajectory", "tools"]),
     ("http", &[]),
     ("rollout", &["trajectory", "tools", "envs", "http"]),
-    ("rl", &["trajectory", "http"]),
+    ("rl", &["bounds", "trajectory", "http"]),
     ("stats", &[]),
     ("inspect", &["files", "trajectory", "stats"]),
     ("gguf", &[]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &[]),
+    ("model", &["bounds"]),
     ("sampler", &["model", "trajectory"]),
-    ("trainer", &["files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"]),
+    (
+        "trainer",
+        &["bounds", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
+    ),
     (
         "cli",
-        &["files", "trajectory", "tools", "rollout", "rl", "gguf", "inspect", "model", "sampler", "stats", "trainer"],
+        &[
+            "bounds",
+            "files",
+            "trajectory",
+            "tools",
+            "rollout",
+            "rl",
+            "gguf",
+            "inspect",
+            "model",
+            "sampler",
+            "stats",
+            "trainer",
+        ],
     ),
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 9] =
-    ["files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 10] =
+    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use turnwise_bounds::{Seed, Within};
 use turnwise_model::load;
 use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName};
 use turnwise_rollout::{offer, outputs};
@@ -36,16 +37,20 @@ pub(crate) struct Chat {
     #[arg(long)]
     no_description: bool,
     /// Tokens per turn at most
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 16_777_216>::parse::<usize>)]
     max_tokens: usize,
     /// Turns with calls for each of your messages at most
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 65_536>::parse::<usize>)]
     max_turns: usize,
     /// Divides the logits; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.7)]
+    #[arg(long, value_name = "T", default_value_t = 0.7, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<0, 100>::parse::<f64>)]
     temperature: f64,
     /// Seed of the sampling
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(value_parser = Seed::parse::<u64>)]
     seed: u64,
     /// The device; see `turnwise doctor`
     #[arg(long, value_name = "NAME")]
@@ -73,9 +78,6 @@ struct Talk {
 
 impl Chat {
     pub(crate) fn run(self) -> Result<()> {
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Usage(format!("--temperature {}: not a number from 0 up", self.temperature)).into());
-        }
         let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
         let mut talk = self.begin(format)?;
         let terminal = std::io::stdin().is_terminal();
@@ -134,7 +136,7 @@ impl Talk {
             let next = self.chat.follow(&[message], self.closed)?;
             self.tokens.extend(next);
         }
-        for _ in 0..options.max_turns.max(1) {
+        for _ in 0..options.max_turns {
             let text = self.turn(options)?;
             let calls = self.execute(&text)?;
             if calls.is_empty() {
@@ -175,7 +177,7 @@ impl Talk {
                     shown = stream.show(chat, token);
                 }
                 false
-            })
+            })?
             .remove(0);
         shown?;
         output::text(b"\n")?;

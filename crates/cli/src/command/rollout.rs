@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use turnwise_bounds::Within;
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
@@ -36,14 +37,17 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     name: Option<String>,
     /// Requests to the server at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 1_024>::parse::<u16>)]
     parallel: u16,
     /// Longest wait for one answer of the server, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 3_600_000>::parse::<u32>)]
     timeout: u32,
     /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still loading, gone,
     /// or answers nonsense), waits and answers included; then the conversation is lost and counted
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<0, 3_600_000>::parse::<u32>)]
     retry: u32,
     /// Play training tasks instead of held-out ones
     #[arg(long)]

@@ -14,6 +14,7 @@ mod hostile;
 mod inspect;
 mod logprobs;
 mod model;
+mod numbers;
 mod parse;
 mod process;
 mod resume;

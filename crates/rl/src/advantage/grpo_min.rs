@@ -1,9 +1,10 @@
 //! The GRPO baseline of the GTPO paper.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
-use crate::{bounds, episode::Episode, moments::ZScore};
+use crate::{episode::Episode, moments::ZScore};
 
 /// The GRPO baseline of arXiv:2511.14846: the trajectory's reward is `min(acc, format_ok)` in {0, 1}, so one
 /// format error in any turn zeroes a correct trajectory; z-scored in the group and copied to every turn.
@@ -15,13 +16,13 @@ use crate::{bounds, episode::Episode, moments::ZScore};
 #[serde(default, deny_unknown_fields)]
 pub struct GrpoMin {
     /// Delta degrees of freedom of σ: 0 or 1.
-    #[serde(deserialize_with = "bounds::ddof")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub ddof: u8,
     /// ε, added to σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps: f64,
     /// Lower bound of σ; 0 is the paper's formula.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub std_floor: f64,
 }
 

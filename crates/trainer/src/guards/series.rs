@@ -16,7 +16,6 @@ pub(super) fn lately(
     window: usize,
     value: impl Fn(&Record) -> Option<f64>,
 ) -> Option<f64> {
-    let window = window.max(1);
     mean(records.get(records.len().checked_sub(window)?..)?, value)
 }
 
@@ -26,7 +25,6 @@ pub(super) fn at_first(
     window: usize,
     value: impl Fn(&Record) -> Option<f64>,
 ) -> Option<f64> {
-    let window = window.max(1);
     if records.len() < 2 * window { None } else { mean(&records[..window], value) }
 }
 

@@ -3,25 +3,31 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Seconds, Within};
 
 use super::NAME;
 use crate::executor::ExecutorError;
-use crate::executor::limits::{check_limits, cores};
+use crate::executor::limits::{MemoryMib, OutputBytes, Workers, check_limits, cores};
 
 /// Limits and choices of the [`PythonExecutor`](super::PythonExecutor).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonConfig {
     /// CPU seconds per execution: the limit that counts, because it doesn't depend on the machine's load.
+    #[serde(deserialize_with = "Seconds::read")]
     pub cpu_seconds: f64,
     /// Wall seconds per execution: a generous backstop for code that sleeps.
+    #[serde(deserialize_with = "Seconds::read")]
     pub wall_seconds: f64,
     /// MiB of memory that the code may add to the interpreter's own.
+    #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
     /// MiB of private scratch space in the working directory, gone when the code ends; 0 for none, so that nothing can
     /// be written. It counts beside `memory_mib`.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub scratch_mib: u64,
     /// Bytes of output kept, half from its start and half from its end.
+    #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
     /// The interpreter, a name on `PATH` or a path. Without it: the first `python3` on `PATH` that is usable.
     pub interpreter: Option<String>,
@@ -33,6 +39,7 @@ pub struct PythonConfig {
     /// editable install isn't readable unless it's named here.
     pub readable: Vec<PathBuf>,
     /// How many executions run at a time; one per core without it.
+    #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
     /// The least isolation to run with. With less, the executor doesn't start.
     pub isolation: Isolation,
