@@ -10,8 +10,10 @@ use crate::build::{ParameterSource, Start};
 use crate::error::ModelError;
 use crate::lora::LoraConfig;
 use crate::parameters::Named;
-use crate::safetensors_file::{WeightFiles, read, write, write_whole};
+use crate::regular_file::{SETTINGS, read};
 use crate::transformer::Transformer;
+use crate::weight_files::WeightFiles;
+use crate::written::{write, write_whole};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -38,7 +40,7 @@ struct Peft {
 pub fn load_adapter(base: Transformer, folder: &Path) -> Result<Transformer, ModelError> {
     let path = folder.join(CONFIG);
     let bad = |message: String| ModelError::Config { path: path.clone(), message };
-    let peft: Peft = serde_json::from_slice(&read(&path)?)
+    let peft: Peft = serde_json::from_slice(&read(&path, SETTINGS)?)
         .map_err(|e| bad(format!("not an adapter's configuration: {e}")))?;
     if peft.peft_type != "LORA" {
         return Err(bad(format!("peft_type = \"{}\" is not supported (only LORA)", peft.peft_type)));
