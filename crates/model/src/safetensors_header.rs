@@ -96,7 +96,7 @@ mod tests {
         check(&one("[4611686018427387904]", u64::MAX), u64::MAX >> 1, "");
         check(&one("[-1]", 8), 8, "");
         check(&one("[2]", 8)[..20], 8, "");
-        check(&"[".repeat(100_000), 0, "recursion limit");
+        check(&"[".repeat(100_000), 0, "");
         check(&format!(r#"{{"a":{}}}"#, "{\"x\":".repeat(100_000)), 0, "recursion limit");
         for size in [0, 7, 8, 9] {
             assert!(Header::read(&[0xff; 9][..size], size as u64).is_err(), "{size} bytes");

@@ -17,7 +17,7 @@ pub(super) fn read(fields: &Fields<'_>, layers: usize) -> Result<Option<usize>, 
             }
             let known =
                 |kind: &&Value| !matches!(kind.as_str(), Some("full_attention" | "sliding_attention"));
-            if let Some(kind) = kinds.iter().find(known) {
+            if let Some(kind) = kinds.iter().find(unknown) {
                 return Err(format!("layer_types: {kind} is not supported"));
             }
             kinds.iter().filter(|kind| kind.as_str() == Some("sliding_attention")).count()

@@ -51,7 +51,9 @@ type Row = [f32; 2];
 impl FusedAttention {
     pub(crate) fn new(config: &ModelConfig, batch: &TokenBatch) -> Self {
         let gain = attention_gain(&config.rope) as f32;
-        let angles = |length: usize| (0..length).map(|at| Angles::new(config, at, length)).collect();
+        let angles = |length: usize| -> Vec<Angles> {
+            (0..length).map(|at| Angles::new(config, at, length)).collect()
+        };
         Self(Arc::new(Plan {
             heads: config.heads.clone(),
             lengths: batch.lengths.clone(),

@@ -91,14 +91,14 @@ fn batch(lengths: &[usize]) -> TokenBatch {
 fn a_sequence_does_not_depend_on_its_batch_or_on_threads() {
     // The second case is longer than the context, where the angles depend on the length.
     for (scaling, max_position) in [(None, 128), (Some(RopeScaling::Dynamic { factor: 2.0 }), 16)] {
-        alone_and_in_company(&scaling, max_position);
+        alone_and_in_company(scaling, max_position);
     }
 }
 
-fn alone_and_in_company(scaling: &Option<RopeScaling>, max_position: usize) {
+fn alone_and_in_company(scaling: Option<RopeScaling>, max_position: usize) {
     let case: Case<'_> = (4, 2, 16, &[33, 7], None);
     let mut config = config(&case);
-    (config.rope.scaling, config.max_position) = (scaling.clone(), max_position);
+    (config.rope.scaling, config.max_position) = (scaling, max_position);
     let of = |lengths: &[usize]| {
         let op = FusedAttention::new(&config, &batch(lengths));
         let matrix = |heads: usize, seed| {
