@@ -17,11 +17,20 @@ pub(crate) struct Shape {
     pub(crate) dim: usize,
     /// Norms on each head of queries and keys.
     pub(crate) head_norms: bool,
-    pub(crate) qkv_bias: bool,
-    pub(crate) output_bias: bool,
+    pub(crate) attention_bias: AttentionBias,
     pub(crate) mlp_bias: bool,
     /// Rows of queries and keys are in llama.cpp's order.
     pub(crate) interleaved: bool,
+}
+
+/// Which projections of attention have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttentionBias {
+    Nothing,
+    /// Queries, keys and values.
+    Inputs,
+    /// The output too.
+    All,
 }
 
 /// More than any size of a model: products of two don't overflow.
@@ -95,7 +104,7 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
     });
     let object = config.as_object_mut().expect("an object was just made");
     if architecture != "qwen2" {
-        object.insert("attention_bias".into(), shape.qkv_bias.into());
+        object.insert("attention_bias".into(), (shape.attention_bias == AttentionBias::All).into());
     }
     match architecture {
         "llama" => drop(object.insert("mlp_bias".into(), shape.mlp_bias.into())),
@@ -119,7 +128,6 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
     let llama = keys.architecture == "llama";
-    let attention_bias = keys.architecture != "qwen2" && has(file, "blk.0.attn_q.bias");
     Ok(Shape {
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
         hidden: keys.size("embedding_length")? as usize,
@@ -129,8 +137,11 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
         key_value_heads: key_value_heads as usize,
         dim: dim as usize,
         head_norms: keys.architecture == "qwen3",
-        qkv_bias: attention_bias || keys.architecture == "qwen2",
-        output_bias: attention_bias,
+        attention_bias: match keys.architecture {
+            "qwen2" => AttentionBias::Inputs,
+            _ if has(file, "blk.0.attn_q.bias") => AttentionBias::All,
+            _ => AttentionBias::Nothing,
+        },
         mlp_bias: llama && has(file, "blk.0.ffn_up.bias"),
         interleaved: llama,
     })

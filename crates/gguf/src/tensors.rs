@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::Shape;
+use crate::config::{AttentionBias, Shape};
 use crate::file::TensorInfo;
 
 /// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights (`rope_freqs`).
@@ -80,8 +80,8 @@ impl Shape {
             (true, "weight", &["attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output"][..]),
             (true, "weight", &["ffn_gate", "ffn_up", "ffn_down"]),
             (self.head_norms, "weight", &["attn_q_norm", "attn_k_norm"]),
-            (self.qkv_bias, "bias", &["attn_q", "attn_k", "attn_v"]),
-            (self.output_bias, "bias", &["attn_output"]),
+            (self.attention_bias != AttentionBias::Nothing, "bias", &["attn_q", "attn_k", "attn_v"]),
+            (self.attention_bias == AttentionBias::All, "bias", &["attn_output"]),
             (self.mlp_bias, "bias", &["ffn_gate", "ffn_up", "ffn_down"]),
         ];
         let layer = move |layer: usize| {

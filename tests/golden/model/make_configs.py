@@ -3,7 +3,7 @@
     .venv-golden/bin/python tests/golden/model/make_configs.py
 
 A list of cases. `config` is a config.json; beside it what the model is built with: its sizes, the window of each layer,
-whether projections have biases, the frequencies of the rotary embedding (radians per token) and what its cosines are
+whether queries, the output of attention and the feed-forward layer have biases, the frequencies of the rotary embedding (radians per token) and what its cosines are
 multiplied by.
 """
 
@@ -104,9 +104,7 @@ def expected(case):
         max_position=config.max_position_embeddings,
         norm_eps=layer.input_layernorm.variance_epsilon,
         tied=config.tie_word_embeddings,
-        qkv_bias=layer.self_attn.q_proj.bias is not None,
-        output_bias=layer.self_attn.o_proj.bias is not None,
-        mlp_bias=layer.mlp.down_proj.bias is not None,
+        biases=[part.bias is not None for part in (layer.self_attn.q_proj, layer.self_attn.o_proj, layer.mlp.down_proj)],
         windows=windows,
         frequencies=rotary.inv_freq.tolist(),
         attention_factor=rotary.attention_scaling,

@@ -23,9 +23,8 @@ struct Case {
     max_position: usize,
     norm_eps: f64,
     tied: bool,
-    qkv_bias: bool,
-    output_bias: bool,
-    mlp_bias: bool,
+    /// Of queries, of attention's output, of the feed-forward layer.
+    biases: [bool; 3],
     windows: Vec<Option<usize>>,
     frequencies: Vec<f64>,
     attention_factor: f64,
@@ -60,8 +59,7 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
         ];
         assert!(sizes.iter().all(|(ours, theirs)| ours == theirs), "{shown}: {sizes:?}");
         assert_eq!((found.norm_eps, found.tied_embeddings), (case.norm_eps, case.tied), "{shown}");
-        let biases = (case.qkv_bias, case.output_bias, case.mlp_bias);
-        assert_eq!((h.qkv_bias, h.output_bias, found.mlp_bias), biases, "{shown}");
+        assert_eq!([h.qkv_bias, h.output_bias, found.mlp_bias], case.biases, "{shown}");
         assert!(case.windows.iter().all(|window| *window == h.sliding_window), "{shown}");
         let ours = frequencies(&found.rope, h.dim, found.max_position, 1);
         assert_eq!(ours.len(), case.frequencies.len(), "{shown}");
