@@ -158,7 +158,7 @@ impl WeightFiles {
             return Some(format!("the file calls it {other}: the prefix is \"{prefix}\", not \"{ours}\""));
         }
         let common = self.common_prefix()?;
-        (!common.starts_with("model."))
+        (name.starts_with("model.") && !common.starts_with("model."))
             .then(|| format!("names in the file begin with \"{common}\", not with \"model.\""))
     }
 
