@@ -40,7 +40,7 @@ pub(crate) fn copy(base: &Path, folder: &Path) -> Result<(), ModelError> {
     let (from, to) = (base.join(TEMPLATES), folder.join(TEMPLATES));
     if from.is_dir() {
         std::fs::create_dir_all(&to).map_err(|source| ModelError::Write { path: to.clone(), source })?;
-        copy_some(&from, &to, |name| name.ends_with(".jinja"))?;
+        copy_some(&from, &to, |name| Path::new(name).extension().is_some_and(|kind| kind == "jinja"))?;
     }
     Ok(())
 }
