@@ -175,9 +175,8 @@ fn occupancy(_: &mut Criterion) {
     let config: RunConfig = load(Some(&file), &[], &[]).expect("configs/tiny.toml");
     let model = load_model(&folder, &backend::device(None).expect("a backend")).expect("models/tiny");
     let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).expect("models/tiny");
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer, model.config().max_position)
-            .expect("the shipped config opens");
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer, model.config().context())
+        .expect("the shipped config opens");
     let tasks: Vec<&Task> = setup.env.train().iter().take(TASKS as usize).collect();
     let trajectories = tasks.len() * SAMPLES as usize;
     println!("{trajectories} trajectories of models/tiny; tokens per step, wall s, CPU s");

@@ -261,7 +261,7 @@ fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, T
     let mut config: RunConfig = serde_json::from_value(least).expect("the rest has defaults");
     config.optimizer = optimizer.clone();
     let tokenizer = Tokenizer::from_bytes(TOKENIZER).expect("models/tiny has a tokenizer");
-    let context = model.config().max_position;
+    let context = model.config().context();
     let setup = Setup::open(&config.env, &config.rollout, None, tokenizer, context)?;
     Ok(Trainer::new(config, setup, model))
 }

@@ -69,7 +69,7 @@ fn played(
 ) -> Result<Vec<Vec<Trajectory>>, PolicyError> {
     let (config, folder) = (config(), model_folder("tiny"));
     let model = load_model(&folder, &device()).unwrap();
-    let context = model.config().max_position;
+    let context = model.config().context();
     let setup =
         Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
             .unwrap();

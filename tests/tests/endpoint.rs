@@ -153,7 +153,7 @@ fn a_server_plays_as_its_model_plays() {
     let config = config();
     let folder = model_folder("tiny");
     let model = load_model(&folder, &device()).unwrap();
-    let context = model.config().max_position;
+    let context = model.config().context();
     let setup =
         Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
             .unwrap();

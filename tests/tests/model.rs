@@ -11,8 +11,9 @@ use turnwise_model::{HostModel, TokenBatch, Transformer, family_of, load, load_c
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 9] = [
+const FAMILIES: [&str; 10] = [
     "llama",
+    "llama-bias",
     "llama-tied",
     "llama-rope-linear",
     "llama-rope-dynamic",
@@ -148,7 +149,7 @@ fn greedy_tokens_equal_those_of_transformers() {
         let id = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let prompt = &expected.tokens["prompt"];
         // The sampler stays within the context; that of the model with dynamic RoPE is short.
-        let max_new = 64.min(model.config().max_position - prompt.len());
+        let max_new = 64.min(model.config().context() - prompt.len());
         for mut generator in engines {
             let request = Request { key: 0, tokens: prompt, max_new, rng: id.rng() };
             let stop = StopRule { tokens: &[], strings: &[], decode: None };

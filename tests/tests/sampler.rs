@@ -16,11 +16,20 @@ fn model(seed: u64) -> Transformer {
         hidden_size: 32,
         intermediate_size: 64,
         num_layers: 2,
-        heads: Heads { query: 4, key_value: 2, dim: 8, qkv_bias: true, qk_norm: true, sliding_window: None },
+        heads: Heads {
+            query: 4,
+            key_value: 2,
+            dim: 8,
+            qkv_bias: true,
+            output_bias: false,
+            qk_norm: true,
+            sliding_window: None,
+        },
         max_position: 256,
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     Transformer::random(&config, seed, &device().autodiff())
 }

@@ -10,8 +10,10 @@ use crate::build::{ParameterSource, Start};
 use crate::error::ModelError;
 use crate::lora::LoraConfig;
 use crate::parameters::Named;
-use crate::safetensors_file::{WeightFiles, read, write, write_whole};
+use crate::regular_file::{SETTINGS, read};
 use crate::transformer::Transformer;
+use crate::weight_files::WeightFiles;
+use crate::written::{write, write_whole};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -58,7 +60,7 @@ pub fn load_adapter_as(
 pub fn adapter_config(folder: &Path) -> Result<LoraConfig, ModelError> {
     let path = folder.join(CONFIG);
     let bad = |message: String| ModelError::Config { path: path.clone(), message };
-    let peft: Peft = serde_json::from_slice(&read(&path)?)
+    let peft: Peft = serde_json::from_slice(&read(&path, SETTINGS)?)
         .map_err(|e| bad(format!("not an adapter's configuration: {e}")))?;
     if peft.peft_type != "LORA" {
         return Err(bad(format!("peft_type = \"{}\" is not supported (only LORA)", peft.peft_type)));

@@ -100,7 +100,7 @@ impl Generator {
     pub fn submit(&mut self, request: Request<'_>) {
         let Request { key, tokens, max_new, rng } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
-        let context = self.engine.config().max_position;
+        let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
         let turn = Pending::new(tokens, max_new, rng);
         let Some(at) = self.slot_of(key) else {

@@ -16,9 +16,6 @@ pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
 pub(crate) const ADAPTER: &str = "adapter";
 const STATE: &str = "state.json";
 
-/// Files of a checkpoint that a model folder made from it doesn't have.
-pub(crate) const OF_A_RUN: [&str; 3] = [OPTIMIZER, STATE, manifest::NAME];
-
 /// Where a run was when it wrote a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {

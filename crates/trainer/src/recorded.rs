@@ -134,7 +134,7 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
             ));
         }
     }
-    let (size, context) = (model.vocab_size, model.max_position);
+    let (size, context) = (model.vocab_size, model.context());
     if played.len() > context {
         return Err(format!("{name} has {} tokens, the model's context ends at {context}", played.len()));
     }
@@ -152,8 +152,15 @@ mod tests {
     use super::*;
 
     fn model() -> ModelConfig {
-        let heads =
-            Heads { query: 1, key_value: 1, dim: 8, qkv_bias: false, qk_norm: false, sliding_window: None };
+        let heads = Heads {
+            query: 1,
+            key_value: 1,
+            dim: 8,
+            qkv_bias: false,
+            output_bias: false,
+            qk_norm: false,
+            sliding_window: None,
+        };
         ModelConfig {
             vocab_size: 16,
             hidden_size: 8,
@@ -164,6 +171,7 @@ mod tests {
             norm_eps: 1e-6,
             rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
+            mlp_bias: false,
         }
     }
 

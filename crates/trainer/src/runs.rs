@@ -10,7 +10,6 @@ use turnwise_model::{Transformer, family::Family, family_of, load, load_config, 
 use turnwise_rollout::opening;
 
 use crate::cache_budget::CacheBudget;
-use crate::checkpoint::OF_A_RUN;
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
@@ -63,7 +62,7 @@ pub fn cold_start(
     let mut made = None;
     let (model, setup, start) = match &config.model {
         StartConfig::Folder(folder) => {
-            let context = load_config(folder)?.max_position;
+            let context = load_config(folder)?.context();
             let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer(folder)?, context)?;
             (load(folder, &device)?, setup, Some(folder.as_path()))
         }
@@ -99,10 +98,6 @@ pub fn cold_start(
             None => Family::named("llama").map_err(TrainError::Input)?,
         };
         save(&model, family, start, folder)?;
-        // What it starts from may be a checkpoint of a run; these files were copied along and mean nothing here.
-        for name in OF_A_RUN {
-            let _ = std::fs::remove_file(folder.join(name));
-        }
         Ok(())
     })?;
     let phase = Phase::begin();

@@ -78,6 +78,7 @@ mod tests {
                 key_value: 2,
                 dim: 8,
                 qkv_bias: false,
+                output_bias: false,
                 qk_norm: false,
                 sliding_window: None,
             },
@@ -85,6 +86,7 @@ mod tests {
             norm_eps: 1e-6,
             rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
+            mlp_bias: false,
         };
         Transformer::random(&config, 0, device)
     }

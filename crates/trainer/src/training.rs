@@ -84,7 +84,7 @@ fn begin(
 ) -> Result<Finished, TrainError> {
     memory::check(config, place, progress)?;
     let model = resume::first_model(config, place)?;
-    let context = model.config().max_position;
+    let context = model.config().context();
     let setup =
         Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer(&config.model)?, context)?;
     let run = RunDir::create(path, &to_toml(config), &environment(place, &setup))?;
@@ -109,7 +109,7 @@ fn go_on(
     }
     let mut progress = Logged::new(progress, run.path())?;
     memory::check(config, place, &mut progress)?;
-    let context = load_config(&config.model)?.max_position;
+    let context = load_config(&config.model)?.context();
     let setup =
         Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer(&config.model)?, context)?;
     let found = resume::checkpoint(&run, &mut progress)?;

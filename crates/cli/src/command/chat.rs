@@ -104,7 +104,7 @@ impl Chat {
         let chat = chat::open(ChatName::Auto, Some(&self.model), tokenizer, calls)?;
         let executor = if self.no_tools { None } else { Some(ExecutorConfig::default().build()?) };
         let model = load(&self.model, &device)?;
-        let context = model.config().max_position;
+        let context = model.config().context();
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
         let generator = generator(&model, sampling);
         Ok(Talk {

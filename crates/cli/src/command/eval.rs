@@ -78,7 +78,7 @@ impl Eval {
         sets.push(format!("model={}", Value::from(folder.display().to_string())));
         let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &sets)?;
         let model = load_model(folder, &backend::checked(self.device.as_deref())?)?;
-        let context = model.config().max_position;
+        let context = model.config().context();
         let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer(folder)?, context)?;
         let mut progress = progress::on_stderr();
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);

@@ -92,11 +92,11 @@ impl Generate {
             stop.extend(ends);
         }
         model_folder::check_tokens(&prompt, config.vocab_size)?;
-        let Some(room) = config.max_position.checked_sub(prompt.len()).filter(|&room| room > 0) else {
+        let Some(room) = config.context().checked_sub(prompt.len()).filter(|&room| room > 0) else {
             bail!(
                 "{} prompt tokens leave no room in the model's context of {}",
                 prompt.len(),
-                config.max_position
+                config.context()
             );
         };
         let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| text(t, tokens));

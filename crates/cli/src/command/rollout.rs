@@ -154,7 +154,7 @@ impl Rollout {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {
             let model = load_model(&config.model, &backend::checked(self.device.as_deref())?)?;
-            let context = model.config().max_position;
+            let context = model.config().context();
             let setup = Setup::open(
                 &config.env,
                 &config.rollout,

@@ -9,6 +9,7 @@ mod documents;
 mod eval;
 mod exec;
 mod failures;
+mod folders;
 mod generate;
 mod hostile;
 mod inspect;
