@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
-use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_rollout::chat::Moment;
+use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::recorded::Recorded;
@@ -61,7 +61,11 @@ fn a_run_that_goes_on_or_is_replayed_tomorrow_sees_the_same_date() {
     assert_eq!(go("halves", two, Rollouts::Play, 1), whole, "it goes on a day later");
     assert_ne!(go("later", two, Rollouts::Play, 1).1, whole.1, "another run shows its own date");
     let recorded = Recorded::open(&parent.path().join("whole")).unwrap();
-    assert_eq!(go("replayed", two, Rollouts::Replay(&recorded), 1).2, whole.2, "a replay shows that of the record");
+    assert_eq!(
+        go("replayed", two, Rollouts::Replay(&recorded), 1).2,
+        whole.2,
+        "a replay shows that of the record"
+    );
 }
 
 #[test]

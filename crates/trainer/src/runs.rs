@@ -63,15 +63,27 @@ pub fn cold_start(
     let (model, setup, start) = match &config.model {
         StartConfig::Folder(folder) => {
             let context = load_config(folder)?.max_position;
-            let setup =
-                Setup::open(&config.env, &config.rollout, Some(folder), tokenizer(folder)?, context, place.now)?;
+            let setup = Setup::open(
+                &config.env,
+                &config.rollout,
+                Some(folder),
+                tokenizer(folder)?,
+                context,
+                place.now,
+            )?;
             (load(folder, &device)?, setup, Some(folder.as_path()))
         }
         StartConfig::Scratch(shape) => {
             let new = scratch_tokenizer(config, shape.vocab_size)?;
             let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
-            let setup =
-                Setup::open(&config.env, &config.rollout, None, new.clone(), model_config.max_position, place.now)?;
+            let setup = Setup::open(
+                &config.env,
+                &config.rollout,
+                None,
+                new.clone(),
+                model_config.max_position,
+                place.now,
+            )?;
             made = Some(new);
             (Transformer::random(&model_config, config.seed, &device), setup, None)
         }

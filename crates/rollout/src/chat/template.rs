@@ -148,7 +148,8 @@ impl ChatFormat for TemplateChat {
 
     fn turn(&self, text: &str) -> Vec<TokenId> {
         let mut guarded = Guarded::default();
-        let text = self.shape.thought.as_ref().map_or_else(|| text.to_string(), |thought| thought.behind(text));
+        let text =
+            self.shape.thought.as_ref().map_or_else(|| text.to_string(), |thought| thought.behind(text));
         let text = self.spelling.guard(&text, &mut guarded, true);
         // Behind a token of the chat, as where it stands: some tokenizers write the first letters of a text otherwise.
         let tokens = self.spelling.encode(&format!("{}{}{text}", self.end, self.shape.lead), &guarded);
@@ -174,8 +175,9 @@ pub fn prompt(
     now: Moment,
 ) -> Result<(Vec<TokenId>, Vec<TokenId>), ChatError> {
     let source = folder.tool_use.as_ref().filter(|_| tools.is_some()).unwrap_or(&folder.template);
-    let template = Template::new(source, folder.tokens.clone(), now).map_err(|error| {
-        ChatError::Folder { place: folder.place.clone(), message: format!("the chat template: {error}") }
+    let template = Template::new(source, folder.tokens.clone(), now).map_err(|error| ChatError::Folder {
+        place: folder.place.clone(),
+        message: format!("the chat template: {error}"),
     })?;
     let spelling = Spelling::new(tokenizer);
     let tokens = spell(&template, &spelling, messages, tools)?;

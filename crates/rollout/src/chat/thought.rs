@@ -26,7 +26,8 @@ fn tag_at(text: &str) -> Option<Tags> {
         _ => return None,
     };
     let (name, _) = text[1..].split_once(close)?;
-    let is_name = name.len() < 32 && name.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '_' | '-'));
+    let is_name =
+        name.len() < 32 && name.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '_' | '-'));
     let lower = name.to_lowercase();
     (is_name && NAMES.iter().any(|part| lower.contains(part))).then(|| {
         let bracket = &text[..1];
@@ -42,8 +43,7 @@ impl Opening {
         starts().find_map(|(at, _)| {
             let tags = tag_at(&end[at..])?;
             let behind = end[at + tags.open.len()..].trim();
-            (behind.is_empty() || behind == tags.close)
-                .then(|| Self { is_open: behind.is_empty(), tags })
+            (behind.is_empty() || behind == tags.close).then(|| Self { is_open: behind.is_empty(), tags })
         })
     }
 

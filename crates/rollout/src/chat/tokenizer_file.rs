@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokenizers::Tokenizer;
 
-use super::charsmap;
 use super::ChatError;
+use super::charsmap;
 
 /// Bytes of a file at most; the largest published ones have a tenth of it.
 const LARGEST: u64 = 1 << 28;
@@ -60,7 +60,8 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
 
 /// Encodes a page of text, and decodes it. A tokenizer that can't, or needs very long, is none to work with.
 fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
-    const PAGE: &str = "The 12 quick (brown) foxes' code:\n\tprint(\"é ß 数学 😀\")\r\n<|x|> \u{301}\u{200d}\u{0} aaaa    ";
+    const PAGE: &str =
+        "The 12 quick (brown) foxes' code:\n\tprint(\"é ß 数学 😀\")\r\n<|x|> \u{301}\u{200d}\u{0} aaaa    ";
     let (tokenizer, (tell, told)) = (tokenizer.clone(), channel());
     let work = move || {
         let page = format!("{}{}", PAGE.repeat(8), "a".repeat(200));

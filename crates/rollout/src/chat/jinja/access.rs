@@ -10,8 +10,20 @@ use super::{containers, text_methods};
 
 /// Methods that change what they are called on; templates may not.
 const CHANGES: [&str; 14] = [
-    "append", "extend", "insert", "remove", "sort", "reverse", "pop", "popitem", "clear", "update", "setdefault",
-    "add", "discard", "difference_update",
+    "append",
+    "extend",
+    "insert",
+    "remove",
+    "sort",
+    "reverse",
+    "pop",
+    "popitem",
+    "clear",
+    "update",
+    "setdefault",
+    "add",
+    "discard",
+    "difference_update",
 ];
 
 /// `value.name`: an attribute, or else an item of this name.
@@ -40,9 +52,7 @@ pub(super) fn item(run: &mut Run<'_>, value: &Value, key: &Value) -> Outcome<Val
             let _ = dict;
             None
         }
-        (Value::Dict(dict), _) => {
-            find(&dict.pairs, key, &mut run.budget)?.map(|at| dict.pairs[at].1.clone())
-        }
+        (Value::Dict(dict), _) => find(&dict.pairs, key, &mut run.budget)?.map(|at| dict.pairs[at].1.clone()),
         _ => match key.as_int() {
             Some(index) => indexed(value, index, &mut run.budget)?,
             None => None,
@@ -63,7 +73,9 @@ pub(super) fn item(run: &mut Run<'_>, value: &Value, key: &Value) -> Outcome<Val
 /// An attribute of the value's type.
 fn own(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome<Option<Value>> {
     let found = match value {
-        Value::Namespace(at) => run.namespaces[*at].iter().find(|(known, _)| &**known == name).map(|(_, v)| v.clone()),
+        Value::Namespace(at) => {
+            run.namespaces[*at].iter().find(|(known, _)| &**known == name).map(|(_, v)| v.clone())
+        }
         Value::Loop(at) => run.loop_attribute(*at, name)?,
         Value::Macro(at) if name == "name" => Some(Value::text(run.macros[*at].0.name.clone())),
         Value::Cycler(at) if name == "current" => {
@@ -107,7 +119,9 @@ fn indexed(value: &Value, index: i128, budget: &mut Budget) -> Outcome<Option<Va
         usize::try_from(place).ok().filter(|place| *place < length)
     };
     Ok(match value {
-        Value::List(items) | Value::Tuple(items) => place(items.values.len()).map(|at| items.values[at].clone()),
+        Value::List(items) | Value::Tuple(items) => {
+            place(items.values.len()).map(|at| items.values[at].clone())
+        }
         Value::Text(text) => {
             budget.spend(text.text.len() / 32)?;
             let length = text.text.chars().count();
@@ -136,7 +150,14 @@ pub(super) fn slice(value: &Value, bounds: [Option<Value>; 3], budget: &mut Budg
         Value::Undefined(why) => fail(&**why),
         Value::List(items) => Value::list(sliced(&items.values, bounds)?, budget),
         Value::Tuple(items) => Value::tuple(sliced(&items.values, bounds)?, budget),
-        Value::Range(..) => Value::list(sliced(&super::iterate::values(value, budget)?, bounds)?, budget),
+        Value::Range(start, end, step) => {
+            let (first, last, each) = places(range_length(*start, *end, *step), bounds)?;
+            let place = |at: i128| at.checked_mul(*step).and_then(|far| far.checked_add(*start));
+            match (place(first), place(last), each.checked_mul(*step)) {
+                (Some(first), Some(last), Some(each)) => Ok(Value::Range(first, last, each)),
+                _ => fail("an integer is too large"),
+            }
+        }
         Value::Text(text) => {
             budget.write(text.text.len().saturating_mul(4))?;
             let letters: Vec<char> = text.text.chars().collect();
@@ -147,8 +168,9 @@ pub(super) fn slice(value: &Value, bounds: [Option<Value>; 3], budget: &mut Budg
     }
 }
 
-fn sliced<T: Clone>(items: &[T], [start, end, step]: [Option<i128>; 3]) -> Outcome<Vec<T>> {
-    let (length, step) = (items.len() as i128, step.unwrap_or(1));
+/// The first place of a slice, the one behind its last, and the way from one to the next.
+fn places(length: usize, [start, end, step]: [Option<i128>; 3]) -> Outcome<(i128, i128, i128)> {
+    let (length, step) = (length as i128, step.unwrap_or(1));
     if step == 0 {
         return fail("slice step cannot be zero");
     }
@@ -157,11 +179,15 @@ fn sliced<T: Clone>(items: &[T], [start, end, step]: [Option<i128>; 3]) -> Outco
         let Some(bound) = bound else { return default };
         (if bound < 0 { bound.saturating_add(length) } else { bound }).clamp(low, high)
     };
-    let (mut at, end) = if step > 0 {
-        (place(start, low), place(end, high))
+    Ok(if step > 0 {
+        (place(start, low), place(end, high), step)
     } else {
-        (place(start, high), place(end, low))
-    };
+        (place(start, high), place(end, low), step)
+    })
+}
+
+fn sliced<T: Clone>(items: &[T], bounds: [Option<i128>; 3]) -> Outcome<Vec<T>> {
+    let (mut at, end, step) = places(items.len(), bounds)?;
     let mut all = Vec::new();
     while if step > 0 { at < end } else { at > end } {
         all.push(items[at as usize].clone());

@@ -65,7 +65,8 @@ fn symbol(operator: Operator) -> &'static str {
 /// Markup escapes what is added to it.
 fn added(a: &Text, b: &Text, budget: &mut Budget) -> Outcome<Value> {
     let safe = a.safe || b.safe;
-    let (a, b) = if safe { (escaped(a, budget)?, escaped(b, budget)?) } else { (a.text.clone(), b.text.clone()) };
+    let (a, b) =
+        if safe { (escaped(a, budget)?, escaped(b, budget)?) } else { (a.text.clone(), b.text.clone()) };
     budget.write(a.len() + b.len())?;
     Ok(Value::Text(Text { text: format!("{a}{b}").into(), safe }))
 }
@@ -109,7 +110,9 @@ fn integers(operator: Operator, a: i128, b: i128) -> Outcome<Value> {
         Operator::FloorDiv => {
             a.checked_div(b).map(|quotient| quotient - i128::from(a % b != 0 && (a < 0) != (b < 0)))
         }
-        Operator::Mod => a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }),
+        Operator::Mod => {
+            a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+        }
         Operator::Pow if b < 0 => return floats(operator, a as f64, b as f64),
         Operator::Pow => match a {
             0 | 1 => Some(if b == 0 { 1 } else { a }),
@@ -121,9 +124,16 @@ fn integers(operator: Operator, a: i128, b: i128) -> Outcome<Value> {
 }
 
 fn floats(operator: Operator, a: f64, b: f64) -> Outcome<Value> {
+    // A rest has the sign of what is divided by.
     let rest = || {
         let rest = a % b;
-        if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+        if rest == 0.0 {
+            0.0_f64.copysign(b)
+        } else if (rest < 0.0) == (b < 0.0) {
+            rest
+        } else {
+            rest + b
+        }
     };
     let number = match operator {
         Operator::Add => a + b,
@@ -131,7 +141,10 @@ fn floats(operator: Operator, a: f64, b: f64) -> Outcome<Value> {
         Operator::Mul => a * b,
         Operator::Div | Operator::FloorDiv | Operator::Mod if b == 0.0 => return fail("division by zero"),
         Operator::Div => a / b,
-        Operator::FloorDiv => ((a - rest()) / b).round(),
+        Operator::FloorDiv => match ((a - rest()) / b).round() {
+            0.0 => 0.0_f64.copysign(a / b),
+            whole => whole,
+        },
         Operator::Mod => rest(),
         Operator::Pow if a == 0.0 && b < 0.0 => return fail("0.0 cannot be raised to a negative power"),
         Operator::Pow if a < 0.0 && b.fract() != 0.0 => return fail("complex numbers aren't supported"),
@@ -145,7 +158,9 @@ pub(super) fn sign(value: &Value, negative: bool) -> Outcome<Value> {
     match (value, value.as_int()) {
         (Value::Undefined(why), _) => fail(&**why),
         (Value::Float(number), _) => Ok(Value::Float(if negative { -number } else { *number })),
-        (_, Some(number)) if negative => number.checked_neg().map(Value::Int).map_or_else(|| fail(TOO_LARGE), Ok),
+        (_, Some(number)) if negative => {
+            number.checked_neg().map(Value::Int).map_or_else(|| fail(TOO_LARGE), Ok)
+        }
         (_, Some(number)) => Ok(Value::Int(number)),
         _ => fail(format!("bad operand type for unary sign: '{}'", value.type_name())),
     }

@@ -79,7 +79,11 @@ impl Budget {
     pub(super) fn enter(&mut self) -> Outcome<()> {
         self.spend(1)?;
         self.depth += 1;
-        if self.depth > CALLS { fail("calls, loops and expressions lie too deep in each other") } else { Ok(()) }
+        if self.depth > CALLS {
+            fail("calls, loops and expressions lie too deep in each other")
+        } else {
+            Ok(())
+        }
     }
 
     /// Comes back.

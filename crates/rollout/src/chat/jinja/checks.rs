@@ -11,10 +11,45 @@ use super::value::Value;
 use super::{arithmetic, compare, filters, spelling};
 
 const NAMES: [&str; 39] = [
-    "odd", "even", "divisibleby", "defined", "undefined", "filter", "test", "none", "boolean", "false", "true",
-    "integer", "float", "lower", "upper", "string", "mapping", "number", "sequence", "iterable", "callable",
-    "sameas", "escaped", "in", "==", "eq", "equalto", "!=", "ne", ">", "gt", "greaterthan", "ge", ">=", "<", "lt",
-    "lessthan", "<=", "le",
+    "odd",
+    "even",
+    "divisibleby",
+    "defined",
+    "undefined",
+    "filter",
+    "test",
+    "none",
+    "boolean",
+    "false",
+    "true",
+    "integer",
+    "float",
+    "lower",
+    "upper",
+    "string",
+    "mapping",
+    "number",
+    "sequence",
+    "iterable",
+    "callable",
+    "sameas",
+    "escaped",
+    "in",
+    "==",
+    "eq",
+    "equalto",
+    "!=",
+    "ne",
+    ">",
+    "gt",
+    "greaterthan",
+    "ge",
+    ">=",
+    "<",
+    "lt",
+    "lessthan",
+    "<=",
+    "le",
 ];
 
 /// Whether a value passes a test.
@@ -58,8 +93,11 @@ fn plain(run: &mut Run<'_>, name: &str, value: &Value) -> Outcome<bool> {
         "even" => return remainder(run, value, &Value::Int(2), 0),
         "defined" => !matches!(value, Value::Undefined(_)),
         "undefined" => matches!(value, Value::Undefined(_)),
-        "filter" => value.as_str().is_some_and(|name| filters::NAMES.contains(&name)),
-        "test" => value.as_str().is_some_and(|name| NAMES.contains(&name)),
+        "filter" | "test" => {
+            compare::hashable(value, &mut run.budget)?;
+            let known: &[&str] = if name == "filter" { &filters::NAMES } else { &NAMES };
+            value.as_str().is_some_and(|name| known.contains(&name))
+        }
         "none" => matches!(value, Value::None),
         "boolean" => matches!(value, Value::Bool(_)),
         "false" => matches!(value, Value::Bool(false)),
@@ -72,7 +110,12 @@ fn plain(run: &mut Run<'_>, name: &str, value: &Value) -> Outcome<bool> {
         "mapping" => matches!(value, Value::Dict(_)),
         "sequence" => matches!(
             value,
-            Value::Undefined(_) | Value::Text(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Range(..)
+            Value::Undefined(_)
+                | Value::Text(_)
+                | Value::List(_)
+                | Value::Tuple(_)
+                | Value::Dict(_)
+                | Value::Range(..)
         ),
         "iterable" => matches!(
             value,

@@ -72,7 +72,9 @@ pub(super) fn find(pairs: &[(Value, Value)], key: &Value, budget: &mut Budget) -
 pub(super) fn hashable(key: &Value, budget: &mut Budget) -> Outcome<()> {
     budget.spend(1)?;
     match key {
-        Value::List(_) | Value::Dict(_) => fail(format!("unhashable type: '{}'", key.type_name())),
+        Value::List(_) | Value::Dict(_) | Value::View(..) => {
+            fail(format!("unhashable type: '{}'", key.type_name()))
+        }
         Value::Tuple(items) => items.values.iter().try_for_each(|item| hashable(item, budget)),
         _ => Ok(()),
     }

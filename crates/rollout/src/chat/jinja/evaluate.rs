@@ -27,7 +27,9 @@ impl<'t> Run<'t> {
             Expr::Float(number) => Ok(Value::Float(*number)),
             Expr::Text(text) => Ok(Value::text(text.clone())),
             Expr::Name(name) => self.variable(name),
-            Expr::Body => self.bodies.last().map_or_else(|| fail("a filter has no value"), |body| Ok(body.clone())),
+            Expr::Body => {
+                self.bodies.last().map_or_else(|| fail("a filter has no value"), |body| Ok(body.clone()))
+            }
             Expr::Tuple(items) => {
                 let items = self.each(items)?;
                 Value::tuple(items, &mut self.budget)
@@ -120,7 +122,8 @@ impl<'t> Run<'t> {
             let part = self.evaluate(part)?;
             let text = spelling::str(&part, &mut self.budget)?;
             let markup = matches!(&part, Value::Text(text) if text.safe);
-            let text = if self.escapes && !markup { super::escape::escape(&text, &mut self.budget)? } else { text };
+            let text =
+                if self.escapes && !markup { super::escape::escape(&text, &mut self.budget)? } else { text };
             out.push_str(&text);
         }
         Ok(Value::Text(Text { text: out.into(), safe: self.escapes }))
@@ -251,7 +254,8 @@ impl<'t> Run<'t> {
             let explicit = called.parameters.iter().any(|(name, _)| &**name == "caller");
             if reads_caller && !explicit {
                 let given = args.named.iter().position(|(name, _)| &**name == "caller");
-                let caller = given.map_or_else(|| Value::undefined("No caller defined"), |at| args.named.remove(at).1);
+                let caller =
+                    given.map_or_else(|| Value::undefined("No caller defined"), |at| args.named.remove(at).1);
                 run.set(&"caller".into(), caller)?;
             }
             if reads_kwargs {

@@ -1,7 +1,7 @@
 //! What a value holds, one after another.
 
 use super::budget::{Budget, Outcome, fail};
-use super::value::{Dict, Text, Value, View, range_length};
+use super::value::{Dict, Value, View, range_length};
 
 /// The values that a loop over this one takes. An iterator is empty afterwards.
 pub(super) fn values(value: &Value, budget: &mut Budget) -> Outcome<Vec<Value>> {
@@ -9,8 +9,8 @@ pub(super) fn values(value: &Value, budget: &mut Budget) -> Outcome<Vec<Value>> 
         Value::Undefined(_) => Vec::new(),
         Value::Text(text) => {
             budget.values(text.text.len())?;
-            let one = |c: char| Value::Text(Text { text: c.to_string().into(), safe: text.safe });
-            return Ok(text.text.chars().map(one).collect());
+            // The letters of markup are no markup.
+            return Ok(text.text.chars().map(|c| Value::text(c.to_string())).collect());
         }
         Value::List(items) | Value::Tuple(items) => items.values.clone(),
         Value::Dict(dict) => viewed(View::Keys, dict, budget)?,
@@ -32,7 +32,9 @@ fn viewed(view: View, dict: &Dict, budget: &mut Budget) -> Outcome<Vec<Value>> {
     match view {
         View::Keys => Ok(pairs.map(|(key, _)| key.clone()).collect()),
         View::Values => Ok(pairs.map(|(_, value)| value.clone()).collect()),
-        View::Items => pairs.map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()], budget)).collect(),
+        View::Items => {
+            pairs.map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()], budget)).collect()
+        }
     }
 }
 

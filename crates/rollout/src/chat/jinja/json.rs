@@ -32,9 +32,7 @@ pub(super) fn tojson(value: &Value, args: Arguments, budget: &mut Budget) -> Out
         }
     };
     let (item_separator, key_separator) = match separators {
-        None | Some(Value::None) => {
-            (if indent.is_some() { "," } else { ", " }.to_string(), ": ".to_string())
-        }
+        None | Some(Value::None) => (if indent.is_some() { "," } else { ", " }.to_string(), ": ".to_string()),
         Some(Value::List(pair) | Value::Tuple(pair)) if pair.values.len() == 2 => {
             (pair.values[0].str()?.to_string(), pair.values[1].str()?.to_string())
         }
@@ -148,10 +146,7 @@ fn key(key: &Value) -> Outcome<String> {
         Value::Int(number) => number.to_string(),
         Value::Float(number) => float(*number),
         other => {
-            return fail(format!(
-                "keys must be str, int, float, bool or None, not {}",
-                other.type_name()
-            ));
+            return fail(format!("keys must be str, int, float, bool or None, not {}", other.type_name()));
         }
     })
 }

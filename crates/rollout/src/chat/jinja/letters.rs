@@ -7,9 +7,16 @@ pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(|c| {
-        matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+        matches!(
+            c,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
     }) {
-        let end = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
+        let end = if rest[at..].starts_with("\r\n") {
+            2
+        } else {
+            rest[at..].chars().next().map_or(1, char::len_utf8)
+        };
         lines.push(&rest[..if keep { at + end } else { at }]);
         rest = &rest[at + end..];
     }
@@ -21,6 +28,14 @@ pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
 
 /// A letter at the beginning of a word.
 fn titled(c: char, out: &mut String) {
+    // Letters of two have a third form, with only the first of them large.
+    match c {
+        'Ǆ'..='ǆ' => return out.push('ǅ'),
+        'Ǉ'..='ǉ' => return out.push('ǈ'),
+        'Ǌ'..='ǌ' => return out.push('ǋ'),
+        'Ǳ'..='ǳ' => return out.push('ǲ'),
+        _ => {}
+    }
     let mut upper = c.to_uppercase();
     out.extend(upper.next());
     // `ß` becomes `Ss`.
@@ -62,8 +77,11 @@ pub(super) fn swapped(text: &str) -> String {
 
 /// Whether there are cased letters, and all are of this case.
 pub(super) fn all_cased(text: &str, upper: bool) -> bool {
-    let (wanted, other): (fn(char) -> bool, fn(char) -> bool) =
-        if upper { (char::is_uppercase, char::is_lowercase) } else { (char::is_lowercase, char::is_uppercase) };
+    let (wanted, other): (fn(char) -> bool, fn(char) -> bool) = if upper {
+        (char::is_uppercase, char::is_lowercase)
+    } else {
+        (char::is_lowercase, char::is_uppercase)
+    };
     text.chars().any(wanted) && !text.chars().any(other)
 }
 
@@ -72,7 +90,12 @@ pub(super) fn is_title(text: &str) -> bool {
 }
 
 /// Pieces between separators, `most` separators at most, counted from the left or from the right.
-pub(super) fn split<'t>(text: &'t str, separator: Option<&str>, most: i128, from_right: bool) -> Vec<&'t str> {
+pub(super) fn split<'t>(
+    text: &'t str,
+    separator: Option<&str>,
+    most: i128,
+    from_right: bool,
+) -> Vec<&'t str> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     match (separator, from_right) {
         (Some(separator), false) => text.splitn(most.saturating_add(1), separator).collect(),

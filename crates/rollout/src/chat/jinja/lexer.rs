@@ -21,8 +21,8 @@ pub(super) enum Token {
 
 /// The longest first.
 const OPERATORS: [&str; 26] = [
-    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=",
-    ".", ":", "|", ",", ";",
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<",
+    "=", ".", ":", "|", ",", ";",
 ];
 
 /// White space as Python's `str.isspace` has it.
@@ -150,7 +150,9 @@ impl<'s> Lexer<'s> {
             let sign = tag.chars().next().filter(|c| matches!(c, '-' | '+'));
             let name = tag[usize::from(sign.is_some())..].trim_start_matches(is_space);
             let end = name.strip_prefix("endraw").map(|end| end.trim_start_matches(is_space));
-            if let Some(end) = end.filter(|end| ["%}", "-%}", "+%}"].iter().any(|close| end.starts_with(close))) {
+            if let Some(end) =
+                end.filter(|end| ["%}", "-%}", "+%}"].iter().any(|close| end.starts_with(close)))
+            {
                 let tag_length = self.rest.len() - at - end.len();
                 self.data(at, sign, true);
                 self.take(tag_length);
@@ -159,7 +161,7 @@ impl<'s> Lexer<'s> {
             }
             from = at + 2;
         }
-        fail("a raw block doesn't end")
+        if self.rest.is_empty() { Ok(true) } else { fail("a raw block doesn't end") }
     }
 
     /// The tokens of one tag, and its end.
@@ -299,6 +301,7 @@ fn unescaped(text: &str) -> Outcome<String> {
                 rest = &rest[more..];
                 out.extend(u32::from_str_radix(&octal, 8).ok().and_then(char::from_u32));
             }
+            'N' => return fail("characters can't be given by their names"),
             other => out.extend(['\\', other]),
         }
     }

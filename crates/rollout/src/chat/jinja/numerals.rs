@@ -79,7 +79,13 @@ fn bounded(precision: usize) -> Outcome<()> {
 }
 
 /// A text in a width.
-pub(super) fn padded(text: &str, width: usize, fill: char, align: char, budget: &mut Budget) -> Outcome<String> {
+pub(super) fn padded(
+    text: &str,
+    width: usize,
+    fill: char,
+    align: char,
+    budget: &mut Budget,
+) -> Outcome<String> {
     let missing = width.saturating_sub(text.chars().count());
     budget.write(missing.saturating_mul(fill.len_utf8()).saturating_add(text.len()))?;
     let left = match align {
@@ -140,7 +146,8 @@ fn general(number: f64, precision: usize, alternate: bool) -> String {
     let scientific = exponential(number, precision - 1);
     let exponent: i64 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
     let plain = (-4..precision as i64).contains(&exponent);
-    let text = if plain { format!("{number:.*}", (precision as i64 - 1 - exponent) as usize) } else { scientific };
+    let text =
+        if plain { format!("{number:.*}", (precision as i64 - 1 - exponent) as usize) } else { scientific };
     let (digits, tail) = text.split_once('e').map_or((text.as_str(), None), |(digits, e)| (digits, Some(e)));
     let digits = if digits.contains('.') && !alternate {
         digits.trim_end_matches('0').trim_end_matches('.')

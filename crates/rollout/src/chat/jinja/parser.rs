@@ -144,7 +144,10 @@ impl Parser {
                 }
                 Token::End if ends.is_empty() => return Ok(body),
                 Token::End => {
-                    return fail(format!("syntax error: the template ends, but {} is missing", ends.join(" or ")));
+                    return fail(format!(
+                        "syntax error: the template ends, but {} is missing",
+                        ends.join(" or ")
+                    ));
                 }
                 _ => return self.unexpected("text or a tag"),
             };

@@ -38,7 +38,7 @@ impl Given<'_> {
     fn is_left(&self) -> bool {
         match self.all {
             Value::Tuple(items) => self.next < items.values.len(),
-            Value::Dict(_) | Value::List(_) => false,
+            Value::Undefined(_) | Value::Dict(_) | Value::List(_) | Value::Range(..) => false,
             _ => self.next == 0 && !self.by_name,
         }
     }
@@ -53,9 +53,16 @@ pub(super) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
         budget.write(at)?;
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
+        if let Some(behind) = rest.strip_prefix('%') {
+            out.push('%');
+            rest = behind;
+            continue;
+        }
         let name = match rest.strip_prefix('(') {
             Some(inner) => {
-                let Some((name, behind)) = inner.split_once(')') else { return fail("incomplete format key") };
+                let Some((name, behind)) = inner.split_once(')') else {
+                    return fail("incomplete format key");
+                };
                 rest = behind;
                 Some(name)
             }
@@ -77,10 +84,16 @@ pub(super) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
         rest = &rest[kind.len_utf8()..];
         let left = flags.contains('-') || width.is_some_and(|width| width < 0);
         let sign = if flags.contains('+') { Some('+') } else { flags.contains(' ').then_some(' ') };
-        let zeros = flags.contains('0') && !left && !matches!(kind, 's' | 'r' | 'a' | 'c' | '%');
+        let zeros = flags.contains('0') && !left && !matches!(kind, 's' | 'r' | 'a' | 'c');
         let spec = Spec {
             fill: if zeros { '0' } else { ' ' },
-            align: if left { '<' } else if zeros { '=' } else { '>' },
+            align: if left {
+                '<'
+            } else if zeros {
+                '='
+            } else {
+                '>'
+            },
             sign,
             alternate: flags.contains('#'),
             width: usize::try_from(width.unwrap_or(0).unsigned_abs()).unwrap_or(usize::MAX),
@@ -88,10 +101,6 @@ pub(super) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
             precision: precision.map(|precision| usize::try_from(precision).unwrap_or(usize::MAX)),
             kind: Some(kind),
         };
-        if kind == '%' {
-            out.push('%');
-            continue;
-        }
         let value = match name {
             Some(name) => given.named(name, budget)?,
             None => given.take()?,

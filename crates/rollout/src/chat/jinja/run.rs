@@ -154,7 +154,8 @@ impl<'t> Run<'t> {
             scope = *around;
         }
         let global = super::globals::NAMES.iter().find(|known| **known == name);
-        Ok(global.map_or_else(|| Value::undefined(format!("'{name}' is undefined")), |name| Value::Global(name)))
+        Ok(global
+            .map_or_else(|| Value::undefined(format!("'{name}' is undefined")), |name| Value::Global(name)))
     }
 
     /// Defines a macro that sees the present scope.
@@ -284,7 +285,11 @@ impl<'t> Run<'t> {
             Target::Tuple(targets) => {
                 let values = iterate::values(&value, &mut self.budget)?;
                 if values.len() != targets.len() {
-                    return fail(format!("expected {} values to unpack, got {}", targets.len(), values.len()));
+                    return fail(format!(
+                        "expected {} values to unpack, got {}",
+                        targets.len(),
+                        values.len()
+                    ));
                 }
                 targets.iter().zip(values).try_for_each(|(target, value)| self.assign(target, value))
             }

@@ -92,7 +92,10 @@ impl Fields<'_, '_> {
             value.map_or_else(|| fail("Replacement index out of range for positional args tuple"), Ok)?
         } else {
             let found = self.given.named.iter().find(|(name, _)| &**name == first);
-            found.map_or_else(|| fail(format!("there is no value {first:?} for the format")), |(_, value)| Ok(value.clone()))?
+            found.map_or_else(
+                || fail(format!("there is no value {first:?} for the format")),
+                |(_, value)| Ok(value.clone()),
+            )?
         };
         while !rest.is_empty() {
             value = if let Some(behind) = rest.strip_prefix('.') {
@@ -101,7 +104,9 @@ impl Fields<'_, '_> {
                 access::attribute(self.run, &value, &behind[..end])?
             } else {
                 let inner = rest.strip_prefix('[').unwrap_or(rest);
-                let Some((key, behind)) = inner.split_once(']') else { return fail("Missing ']' in format string") };
+                let Some((key, behind)) = inner.split_once(']') else {
+                    return fail("Missing ']' in format string");
+                };
                 rest = behind;
                 let key = key.parse::<i128>().map_or_else(|_| Value::text(key), Value::Int);
                 access::item(self.run, &value, &key)?
@@ -132,9 +137,8 @@ fn formatted(value: &Value, spec: &str, budget: &mut Budget) -> Outcome<String> 
     }
     let is_text = value.as_str().is_some();
     let spec = read(spec, is_text)?;
-    let wrong = |kind: char| {
-        fail(format!("Unknown format code '{kind}' for object of type '{}'", value.type_name()))
-    };
+    let wrong =
+        |kind: char| fail(format!("Unknown format code '{kind}' for object of type '{}'", value.type_name()));
     match (value, value.as_int(), spec.kind) {
         (Value::Text(text), ..) => match spec.kind {
             None | Some('s') => {

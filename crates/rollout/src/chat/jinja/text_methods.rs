@@ -3,9 +3,7 @@
 use super::arguments::{Arguments, required};
 use super::budget::{Budget, Outcome, fail};
 use super::escape::escaped;
-use super::letters::{
-    all_cased, capitalized, is_title, lines, replaced, split, stripped, swapped, title,
-};
+use super::letters::{all_cased, capitalized, is_title, lines, replaced, split, stripped, swapped, title};
 use super::lexer::is_space;
 use super::numerals::padded;
 use super::run::Run;
@@ -15,11 +13,50 @@ use super::{iterate, str_format};
 
 /// The methods there are.
 pub(super) const NAMES: [&str; 44] = [
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "format_map", "index",
-    "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable",
-    "isspace", "istitle", "isupper", "join", "ljust", "lower", "lstrip", "partition", "removeprefix",
-    "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split", "splitlines",
-    "startswith", "strip", "swapcase", "title", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "format_map",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
 ];
 
 /// Calls a method.
@@ -32,7 +69,8 @@ pub(super) fn call(run: &mut Run<'_>, text: &Text, method: &str, args: Arguments
         "format_map" => {
             let [map] = args.bind(method, ["mapping"])?;
             let Some(Value::Dict(dict)) = map else { return fail("format_map() needs a mapping") };
-            let named = dict.pairs.iter().filter_map(|(key, value)| Some((key.as_str()?.into(), value.clone())));
+            let named =
+                dict.pairs.iter().filter_map(|(key, value)| Some((key.as_str()?.into(), value.clone())));
             str_format::format(run, text, Arguments { positional: Vec::new(), named: named.collect() })
         }
         "join" => join(text, args, budget),
@@ -80,7 +118,10 @@ fn plain(whole: &Text, method: &str) -> Value {
     let all = |test: fn(char) -> bool| Value::Bool(!text.is_empty() && text.chars().all(test));
     match method {
         "upper" => like(whole, &text.to_uppercase()),
-        "lower" | "casefold" => like(whole, &text.to_lowercase()),
+        "lower" => like(whole, &text.to_lowercase()),
+        "casefold" => {
+            like(whole, &text.to_lowercase().replace('ß', "ss").replace('ς', "σ").replace('ſ', "s"))
+        }
         "capitalize" => like(whole, &capitalized(text)),
         "title" => like(whole, &title(text)),
         "swapcase" => like(whole, &swapped(text)),
@@ -216,7 +257,9 @@ fn pieces(text: &Text, method: &str, args: Arguments, budget: &mut Budget) -> Ou
             ("partition", separator) => {
                 whole.split_once(separator).map_or([whole, "", ""], |(a, b)| [a, separator, b])
             }
-            (_, separator) => whole.rsplit_once(separator).map_or(["", "", whole], |(a, b)| [a, separator, b]),
+            (_, separator) => {
+                whole.rsplit_once(separator).map_or(["", "", whole], |(a, b)| [a, separator, b])
+            }
         };
         return Value::tuple(parts.iter().map(|part| like(text, part)).collect(), budget);
     }
@@ -252,7 +295,8 @@ fn found(text: &str, method: &str, args: Arguments, budget: &mut Budget) -> Outc
     if let "startswith" | "endswith" = method {
         let matches = |part: &Value| -> Outcome<bool> {
             let part = part.str()?;
-            Ok(is_inside && if method == "startswith" { inner.starts_with(part) } else { inner.ends_with(part) })
+            Ok(is_inside
+                && if method == "startswith" { inner.starts_with(part) } else { inner.ends_with(part) })
         };
         return match &part {
             Value::Tuple(parts) => {
@@ -264,10 +308,9 @@ fn found(text: &str, method: &str, args: Arguments, budget: &mut Budget) -> Outc
                 Ok(Value::Bool(false))
             }
             Value::Text(_) => Ok(Value::Bool(matches(&part)?)),
-            other => fail(format!(
-                "{method} first arg must be str or a tuple of str, not {}",
-                other.type_name()
-            )),
+            other => {
+                fail(format!("{method} first arg must be str or a tuple of str, not {}", other.type_name()))
+            }
         };
     }
     let part = part.str()?;

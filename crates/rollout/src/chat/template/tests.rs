@@ -308,7 +308,8 @@ fn without_a_system_role_the_description_stands_before_the_question() {
         let tokens = chat.open(&[message(Role::System, "Tools: f."), message(Role::User, "2+2")]).unwrap();
         assert_eq!(chat.spelling.decode(&tokens), "[INST] Tools: f.\n\n2+2 [/INST]", "{source}");
         let next = chat.follow(&[message(Role::Tool, "a"), message(Role::Tool, "b")], true).unwrap();
-        let expect = if source == alternating { "[INST] a\nb [/INST]" } else { "[INST] a [/INST][INST] b [/INST]" };
+        let expect =
+            if source == alternating { "[INST] a\nb [/INST]" } else { "[INST] a [/INST][INST] b [/INST]" };
         assert_eq!(chat.spelling.decode(&next), expect);
     }
 }

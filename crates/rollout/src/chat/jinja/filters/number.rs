@@ -72,7 +72,9 @@ fn digits(text: &str) -> String {
     let text = stripped(text, None, true, true);
     let inside = |at: usize| {
         let bytes = text.as_bytes();
-        at > 0 && bytes[at - 1].is_ascii_alphanumeric() && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
+        at > 0
+            && bytes[at - 1].is_ascii_alphanumeric()
+            && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
     };
     text.char_indices().filter(|(at, c)| *c != '_' || !inside(*at)).map(|(_, c)| c).collect()
 }
@@ -86,11 +88,15 @@ fn int(value: &Value, base: i128) -> Outcome<Option<i128>> {
             None => (1, text.strip_prefix('+').unwrap_or(&text)),
         };
         let prefixed = [("0x", 16), ("0o", 8), ("0b", 2)];
-        let found = prefixed.iter().find(|(prefix, of)| (base == 0 || base == *of) && plain.starts_with(prefix));
-        let (plain, radix) = found.map_or((plain, if base == 0 { 10 } else { base }), |(_, of)| (&plain[2..], *of));
+        let found =
+            prefixed.iter().find(|(prefix, of)| (base == 0 || base == *of) && plain.starts_with(prefix));
+        let (plain, radix) =
+            found.map_or((plain, if base == 0 { 10 } else { base }), |(_, of)| (&plain[2..], *of));
         let radix = u32::try_from(radix).ok().filter(|radix| (2..=36).contains(radix));
         let starts = plain.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if let Some(number) = radix.filter(|_| starts).and_then(|radix| i128::from_str_radix(plain, radix).ok()) {
+        if let Some(number) =
+            radix.filter(|_| starts).and_then(|radix| i128::from_str_radix(plain, radix).ok())
+        {
             return Ok(Some(sign * number));
         }
     } else if let Some(number) = value.as_int() {

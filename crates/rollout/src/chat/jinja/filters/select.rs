@@ -37,7 +37,8 @@ pub(super) fn follow(
     let mut value = value.clone();
     for part in path {
         value = access::item(run, &value, part)?;
-        if let (Value::Undefined(_), Some(default)) = (&value, default.filter(|d| !matches!(d, Value::None))) {
+        if let (Value::Undefined(_), Some(default)) = (&value, default.filter(|d| !matches!(d, Value::None)))
+        {
             value = default.clone();
         }
     }
@@ -51,7 +52,8 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
     let values = iterate::values(value, &mut run.budget)?;
     let mut all = Vec::new();
     if name == "map" {
-        let by_attribute = args.positional.is_empty() && args.named.iter().any(|(name, _)| &**name == "attribute");
+        let by_attribute =
+            args.positional.is_empty() && args.named.iter().any(|(name, _)| &**name == "attribute");
         if by_attribute {
             let [attribute, default] = args.bind(name, ["attribute", "default"])?;
             let path = path(attribute.as_ref());

@@ -4,7 +4,6 @@ use super::super::arguments::{Arguments, required};
 use super::super::budget::{Outcome, fail};
 use super::super::compare::{equal, hashable, sort};
 use super::super::iterate;
-use super::super::letters;
 use super::super::run::Run;
 use super::super::value::{Text, Value};
 use super::select::{Path, follow, path};
@@ -94,7 +93,9 @@ struct Key {
 impl Key {
     fn new(attribute: Option<Value>, exact: Option<Value>, default: Option<Value>) -> Self {
         let paths = match &attribute {
-            Some(Value::Text(text)) => text.text.split(',').map(|part| path(Some(&Value::text(part)))).collect(),
+            Some(Value::Text(text)) => {
+                text.text.split(',').map(|part| path(Some(&Value::text(part)))).collect()
+            }
             other => vec![path(other.as_ref())],
         };
         Self { paths, exact: exact.is_some_and(|exact| exact.truth()), default }
@@ -189,7 +190,8 @@ fn dictsort(run: &mut Run<'_>, value: &Value, args: Arguments) -> Outcome<Value>
 }
 
 fn portions(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<Value> {
-    let [size, fill] = args.bind(name, [if name == "batch" { "linecount" } else { "slices" }, "fill_with"])?;
+    let [size, fill] =
+        args.bind(name, [if name == "batch" { "linecount" } else { "slices" }, "fill_with"])?;
     let size = required(size, name, "size")?.int()?;
     let fill = fill.filter(|fill| !matches!(fill, Value::None));
     let values = iterate::values(value, &mut run.budget)?;
@@ -232,7 +234,9 @@ pub(super) fn titled(text: &str) -> String {
     while let Some(at) = rest.find(|c| !is_edge(c)) {
         out.push_str(&rest[..at]);
         let end = rest[at..].find(is_edge).map_or(rest.len(), |end| at + end);
-        out.push_str(&letters::capitalized(&rest[at..end]));
+        let mut word = rest[at..end].chars();
+        out.extend(word.next().into_iter().flat_map(char::to_uppercase));
+        out.push_str(&word.as_str().to_lowercase());
         rest = &rest[end..];
     }
     out + rest

@@ -92,7 +92,8 @@ fn plain(text: &Text, name: &str, budget: &mut Budget) -> Outcome<Value> {
 
 fn join(run: &mut Run<'_>, value: &Value, args: Arguments) -> Outcome<Value> {
     let [separator, attribute] = args.bind("join", ["d", "attribute"])?;
-    let separator = separator.map_or_else(|| Ok(String::new()), |separator| str(&separator, &mut run.budget))?;
+    let separator =
+        separator.map_or_else(|| Ok(String::new()), |separator| str(&separator, &mut run.budget))?;
     let path = path(attribute.as_ref());
     let mut out = String::new();
     for (at, value) in iterate::values(value, &mut run.budget)?.iter().enumerate() {
@@ -110,7 +111,9 @@ fn indent(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Value>
     let text = match value {
         Value::Text(text) => text,
         Value::Undefined(why) => return fail(&**why),
-        other => return fail(format!("unsupported operand type(s) for +=: '{}' and 'str'", other.type_name())),
+        other => {
+            return fail(format!("unsupported operand type(s) for +=: '{}' and 'str'", other.type_name()));
+        }
     };
     let indentation = match width {
         Some(Value::Text(text)) => text.text.to_string(),
@@ -140,8 +143,6 @@ fn indent(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Value>
 
 fn truncate(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Value> {
     let [length, killwords, end, leeway] = args.bind("truncate", ["length", "killwords", "end", "leeway"])?;
-    let text = value.str()?;
-    budget.write(text.len())?;
     let length = length.map_or(Ok(255), |length| length.int())?;
     let leeway = match leeway {
         None | Some(Value::None) => 5,
@@ -153,9 +154,11 @@ fn truncate(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Valu
     if kept < 0 || leeway < 0 {
         return fail(format!("expected length >= {}, got {length}", end.chars().count()));
     }
-    if text.chars().count() as i128 <= length.saturating_add(leeway) {
+    if iterate::length(value)? as i128 <= length.saturating_add(leeway) {
         return Ok(value.clone());
     }
+    let text = value.str()?;
+    budget.write(text.len())?;
     let cut: String = text.chars().take(kept as usize).collect();
     let whole_words = if killwords.is_some_and(|kill| kill.truth()) {
         cut.as_str()
@@ -181,14 +184,15 @@ fn without_tags(text: &str) -> String {
     }
     out.push_str(rest);
     let words = split(&out, None, -1, false).join(" ");
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
     entities.iter().fold(words, |text, (entity, c)| text.replace(entity, c))
 }
 
 fn urlencode(value: &Value, budget: &mut Budget) -> Outcome<String> {
     let pairs = match value {
         Value::Dict(dict) => dict.pairs.clone(),
-        Value::List(_) | Value::Tuple(_) => {
+        Value::List(_) | Value::Tuple(_) | Value::Range(..) | Value::View(..) | Value::Iterator(..) => {
             let mut pairs = Vec::new();
             for pair in iterate::values(value, budget)? {
                 let mut pair = iterate::values(&pair, budget)?;
@@ -211,9 +215,8 @@ fn urlencode(value: &Value, budget: &mut Budget) -> Outcome<String> {
 
 fn quoted(text: &str, safe: &str, budget: &mut Budget) -> Outcome<String> {
     budget.write(text.len().saturating_mul(3))?;
-    let plain = |byte: u8| {
-        byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) || safe.as_bytes().contains(&byte)
-    };
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) || safe.as_bytes().contains(&byte);
     Ok(text
         .bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
