@@ -47,16 +47,26 @@ impl Opening {
         })
     }
 
-    /// A text without its thoughts and the white space behind them, and without one that it ends in.
+    /// A text without its thoughts and the white space behind them, and without one that it ends in. A tag that is only
+    /// mentioned, in a system message for example, is no thought.
     pub(super) fn without_thoughts(&self, text: &str) -> String {
         let Tags { open, close } = &self.tags;
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, inner)) = rest.split_once(open.as_str()) {
-            out.push_str(before);
-            rest = inner.split_once(close.as_str()).map_or("", |(_, behind)| behind.trim_start());
+        while let Some((inner, behind)) = rest.split_once(close.as_str()) {
+            if let Some((before, _)) = inner.rsplit_once(open.as_str()) {
+                out.push_str(before);
+                rest = behind.trim_start();
+            } else {
+                out.extend([inner, close]);
+                rest = behind;
+            }
         }
-        out + rest
+        out.push_str(rest);
+        match out.rsplit_once(open.as_str()) {
+            Some((before, inner)) if inner.trim().is_empty() => before.to_string(),
+            _ => out,
+        }
     }
 
     /// What a turn of this text is sampled as: behind the tag that the prompt ends with. A text without a thought closes
@@ -100,7 +110,8 @@ mod tests {
         let opening = Opening::of("<think>\n").unwrap();
         let check = |text: &str, expect: &str| assert_eq!(opening.without_thoughts(text), expect, "{text}");
         check("a<think>\nb\n</think>\n\nc<think>d</think>e<think>\n", "ace");
-        check("plain", "plain");
+        check("plain</think> b", "plain</think> b");
+        check("Use <think>.\n<think>a</think>b", "Use <think>.\nb");
         let check = |text: &str, expect: &str| assert_eq!(opening.behind(text), expect, "{text}");
         check("<think>\nA thought.\n</think>\n\n42", "A thought.\n</think>\n\n42");
         check("A thought.</think>42", "A thought.</think>42");

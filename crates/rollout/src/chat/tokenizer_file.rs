@@ -14,6 +14,9 @@ use super::charsmap;
 /// Bytes of a file at most; the largest published ones have a tenth of it.
 const LARGEST: u64 = 1 << 28;
 
+/// How deep a file may nest: its reader tries every kind of step at every level, and published ones have half of it.
+const MOST_LEVELS: usize = 16;
+
 /// Into how many bytes a byte of text may grow before it is cut into tokens.
 const MOST_GROWTH: f64 = 64.0;
 
@@ -37,6 +40,10 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
     let not_one =
         |error: String| broken(format!("not a tokenizer: {}\n  hint: {hint}", error.replace('\n', " ")));
     let json: Json = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
+    let levels = levels(&json);
+    if levels > MOST_LEVELS {
+        return Err(broken(format!("{levels} levels of brackets; {MOST_LEVELS} at most are read")));
+    }
     for part in ["normalizer", "decoder"] {
         let growth = growth(&json[part]);
         if growth > MOST_GROWTH {
@@ -79,6 +86,15 @@ fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
         Ok(true) => Ok(()),
         Ok(false) => Err("breaks at a page of text".into()),
         Err(_) => Err(format!("takes more than {} s for a page of text", PATIENCE.as_secs())),
+    }
+}
+
+/// How deep lists and objects lie in each other.
+fn levels(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Json::Object(pairs) => 1 + pairs.values().map(levels).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

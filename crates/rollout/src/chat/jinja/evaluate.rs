@@ -60,6 +60,20 @@ impl<'t> Run<'t> {
                 let args = self.arguments(args)?;
                 checks::test(self, name, &value, args).map(Value::Bool)
             }
+            Expr::Binary(operator, a, b) => {
+                let a = self.evaluate(a)?;
+                let b = self.evaluate(b)?;
+                arithmetic::binary(*operator, &a, &b, &mut self.budget)
+            }
+            Expr::Concat(parts) => self.concat(parts),
+            Expr::Compare(first, rest) => self.compare(first, rest),
+            other => self.logic(other),
+        }
+    }
+
+    /// Expressions that decide between others, and signs.
+    fn logic(&mut self, expression: &'t Expr) -> Outcome<Value> {
+        match expression {
             Expr::Not(value) => Ok(Value::Bool(!self.evaluate(value)?.truth())),
             Expr::Sign(value, negative) => {
                 let value = self.evaluate(value)?;
@@ -73,13 +87,6 @@ impl<'t> Run<'t> {
                 let a = self.evaluate(a)?;
                 if a.truth() { Ok(a) } else { self.evaluate(b) }
             }
-            Expr::Binary(operator, a, b) => {
-                let a = self.evaluate(a)?;
-                let b = self.evaluate(b)?;
-                arithmetic::binary(*operator, &a, &b, &mut self.budget)
-            }
-            Expr::Concat(parts) => self.concat(parts),
-            Expr::Compare(first, rest) => self.compare(first, rest),
             Expr::Choice(condition, value, otherwise) => {
                 if self.evaluate(condition)?.truth() {
                     return self.evaluate(value);
@@ -89,6 +96,7 @@ impl<'t> Run<'t> {
                     None => Ok(Value::undefined("an inline if without else has no value")),
                 }
             }
+            _ => unreachable!("all other expressions are evaluated above"),
         }
     }
 

@@ -58,49 +58,7 @@ pub(super) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
             rest = behind;
             continue;
         }
-        let name = match rest.strip_prefix('(') {
-            Some(inner) => {
-                let Some((name, behind)) = inner.split_once(')') else {
-                    return fail("incomplete format key");
-                };
-                rest = behind;
-                Some(name)
-            }
-            None => None,
-        };
-        let flags = rest.len() - rest.trim_start_matches(['-', '+', ' ', '#', '0']).len();
-        let (flags, behind) = rest.split_at(flags);
-        rest = behind;
-        let width = size(&mut rest, &mut given)?;
-        let precision = match rest.strip_prefix('.') {
-            Some(behind) => {
-                rest = behind;
-                Some(size(&mut rest, &mut given)?.unwrap_or(0).max(0))
-            }
-            None => None,
-        };
-        rest = rest.trim_start_matches(['h', 'l', 'L']);
-        let Some(kind) = rest.chars().next() else { return fail("incomplete format") };
-        rest = &rest[kind.len_utf8()..];
-        let left = flags.contains('-') || width.is_some_and(|width| width < 0);
-        let sign = if flags.contains('+') { Some('+') } else { flags.contains(' ').then_some(' ') };
-        let zeros = flags.contains('0') && !left && !matches!(kind, 's' | 'r' | 'a' | 'c');
-        let spec = Spec {
-            fill: if zeros { '0' } else { ' ' },
-            align: if left {
-                '<'
-            } else if zeros {
-                '='
-            } else {
-                '>'
-            },
-            sign,
-            alternate: flags.contains('#'),
-            width: usize::try_from(width.unwrap_or(0).unsigned_abs()).unwrap_or(usize::MAX),
-            grouping: None,
-            precision: precision.map(|precision| usize::try_from(precision).unwrap_or(usize::MAX)),
-            kind: Some(kind),
-        };
+        let (name, spec, kind) = directive(&mut rest, &mut given)?;
         let value = match name {
             Some(name) => given.named(name, budget)?,
             None => given.take()?,
@@ -113,6 +71,51 @@ pub(super) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
     budget.write(rest.len())?;
     out.push_str(rest);
     Ok(Value::Text(Text { text: out.into(), safe: format.safe }))
+}
+
+/// What stands behind `%`: perhaps a name, flags, width and precision, and the kind of the value.
+fn directive<'f>(rest: &mut &'f str, given: &mut Given<'_>) -> Outcome<(Option<&'f str>, Spec, char)> {
+    let name = match rest.strip_prefix('(') {
+        Some(inner) => {
+            let Some((name, behind)) = inner.split_once(')') else {
+                return fail("incomplete format key");
+            };
+            *rest = behind;
+            Some(name)
+        }
+        None => None,
+    };
+    let flags = rest.len() - rest.trim_start_matches(['-', '+', ' ', '#', '0']).len();
+    let (flags, behind) = rest.split_at(flags);
+    *rest = behind;
+    let width = size(rest, given)?.unwrap_or(0);
+    let precision = match rest.strip_prefix('.') {
+        Some(behind) => {
+            *rest = behind;
+            Some(size(rest, given)?.unwrap_or(0).max(0))
+        }
+        None => None,
+    };
+    *rest = rest.trim_start_matches(['h', 'l', 'L']);
+    let Some(kind) = rest.chars().next() else { return fail("incomplete format") };
+    *rest = &rest[kind.len_utf8()..];
+    let zeros = flags.contains('0') && !matches!(kind, 's' | 'r' | 'a' | 'c');
+    let (fill, align) = match (flags.contains('-') || width < 0, zeros) {
+        (true, _) => (' ', '<'),
+        (false, true) => ('0', '='),
+        (false, false) => (' ', '>'),
+    };
+    let spec = Spec {
+        fill,
+        align,
+        sign: if flags.contains('+') { Some('+') } else { flags.contains(' ').then_some(' ') },
+        alternate: flags.contains('#'),
+        width: usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX),
+        grouping: None,
+        precision: precision.map(|precision| usize::try_from(precision).unwrap_or(usize::MAX)),
+        kind: Some(kind),
+    };
+    Ok((name, spec, kind))
 }
 
 /// A width or a precision, which may be among the values.

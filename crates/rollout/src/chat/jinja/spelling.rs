@@ -31,13 +31,6 @@ fn write_repr(value: &Value, depth: u32, out: &mut String, budget: &mut Budget) 
     if depth > 2 * super::budget::NESTED {
         return fail("values lie too deep in each other");
     }
-    let mut all = |values: &[Value], out: &mut String| {
-        for (at, value) in values.iter().enumerate() {
-            out.push_str(if at > 0 { ", " } else { "" });
-            write_repr(value, depth + 1, out, budget)?;
-        }
-        Ok(())
-    };
     match value {
         Value::Undefined(_) => out.push_str("Undefined"),
         Value::None => out.push_str("None"),
@@ -52,12 +45,12 @@ fn write_repr(value: &Value, depth: u32, out: &mut String, budget: &mut Budget) 
         Value::Text(text) => quote(&text.text, out),
         Value::List(items) => {
             out.push('[');
-            all(&items.values, out)?;
+            write_all(&items.values, depth, out, budget)?;
             out.push(']');
         }
         Value::Tuple(items) => {
             out.push('(');
-            all(&items.values, out)?;
+            write_all(&items.values, depth, out, budget)?;
             out.push_str(if items.values.len() == 1 { ",)" } else { ")" });
         }
         Value::Dict(dict) => {
@@ -70,8 +63,10 @@ fn write_repr(value: &Value, depth: u32, out: &mut String, budget: &mut Budget) 
             }
             out.push('}');
         }
-        Value::Range(start, end, 1) => out.push_str(&format!("range({start}, {end})")),
-        Value::Range(start, end, step) => out.push_str(&format!("range({start}, {end}, {step})")),
+        Value::Range(start, end, step) => {
+            let step = if *step == 1 { String::new() } else { format!(", {step}") };
+            out.extend([format!("range({start}, {end}{step})")]);
+        }
         Value::View(view, _) => {
             let name = match view {
                 View::Keys => "dict_keys([",
@@ -80,15 +75,20 @@ fn write_repr(value: &Value, depth: u32, out: &mut String, budget: &mut Budget) 
             };
             out.push_str(name);
             let values = super::iterate::values(value, budget)?;
-            for (at, value) in values.iter().enumerate() {
-                out.push_str(if at > 0 { ", " } else { "" });
-                write_repr(value, depth + 1, out, budget)?;
-            }
+            write_all(&values, depth, out, budget)?;
             out.push_str("])");
         }
-        other => out.push_str(&format!("<{}>", other.type_name())),
+        other => out.extend(["<", other.type_name(), ">"]),
     }
     budget.write(out.len() - before)
+}
+
+fn write_all(values: &[Value], depth: u32, out: &mut String, budget: &mut Budget) -> Outcome<()> {
+    for (at, value) in values.iter().enumerate() {
+        out.push_str(if at > 0 { ", " } else { "" });
+        write_repr(value, depth + 1, out, budget)?;
+    }
+    Ok(())
 }
 
 /// A text in quotes.
