@@ -771,7 +771,9 @@ def main(given=None, out=here / "expressions.jsonl"):
     for source in dict.fromkeys(json.loads(Path(given).read_text()) if given else sources()):
         found = render(source)
         # An address in memory is nobody's contract, and complex numbers aren't ours.
-        if not re.search(r" at 0x|object sync_do|\d\.\d+e-\d+[+-].*j\)", found.get("text", ""), re.IGNORECASE):
+        if "|map('string'))|wordcount" in source:
+            continue
+        if not re.search(r" at 0x|sync_do|\d\.\d+e-\d+[+-].*j\)", found.get("text", ""), re.IGNORECASE):
             lines.append(json.dumps({"source": source, **found}, ensure_ascii=False))
     Path(out).write_text("\n".join(lines) + "\n")
     if not given:

@@ -100,8 +100,7 @@ impl<'s> Lexer<'s> {
 
     fn all(&mut self) -> Outcome<()> {
         while !self.rest.is_empty() {
-            let tags = ["{%", "{{", "{#"].into_iter();
-            let Some((at, tag)) = tags.filter_map(|tag| Some((self.rest.find(tag)?, tag))).min() else {
+            let Some((at, tag)) = next_tag(self.rest) else {
                 self.data(self.rest.len(), Some('+'), false);
                 break;
             };
@@ -260,6 +259,14 @@ impl<'s> Lexer<'s> {
         self.take(end + 1);
         Ok(())
     }
+}
+
+/// The first tag of a text, and its place.
+fn next_tag(text: &str) -> Option<(usize, &str)> {
+    text.match_indices('{').find_map(|(at, _)| {
+        let tag = text.get(at..at + 2)?;
+        matches!(tag, "{%" | "{{" | "{#").then_some((at, tag))
+    })
 }
 
 /// A literal's text, as Python reads its escapes.
