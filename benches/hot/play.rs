@@ -14,7 +14,7 @@ use tokenizers::Tokenizer;
 use turnwise_benches::cost::cost;
 use turnwise_envs::{Demonstration, Env, EnvConfig, Request, Response, Task};
 use turnwise_model::load as load_model;
-use turnwise_rollout::chat::{ChatFormat, ChatMl};
+use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, TurnEnd, Turns, play};
 use turnwise_sampler::{self as sampler, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::{ExecutorConfig, PythonConfig, PythonExecutor, Scripted};
@@ -175,7 +175,8 @@ fn occupancy(_: &mut Criterion) {
     let config: RunConfig = load(Some(&file), &[], &[]).expect("configs/tiny.toml");
     let model = load_model(&folder, &backend::device(None).expect("a backend")).expect("models/tiny");
     let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).expect("models/tiny");
-    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer, model.config().context())
+    let (context, now) = (model.config().context(), Moment::now());
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer, context, now)
         .expect("the shipped config opens");
     let tasks: Vec<&Task> = setup.env.train().iter().take(TASKS as usize).collect();
     let trajectories = tasks.len() * SAMPLES as usize;

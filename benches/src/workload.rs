@@ -6,6 +6,7 @@ use tokenizers::Tokenizer;
 use turnwise_envs::{ArithmeticConfig, EnvConfig};
 use turnwise_model::{ModelConfig, TokenBatch, Transformer, token_logprobs};
 use turnwise_rollout::Played;
+use turnwise_rollout::chat::Moment;
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
@@ -262,6 +263,6 @@ fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, T
     config.optimizer = optimizer.clone();
     let tokenizer = Tokenizer::from_bytes(TOKENIZER).expect("models/tiny has a tokenizer");
     let context = model.config().context();
-    let setup = Setup::open(&config.env, &config.rollout, None, tokenizer, context)?;
+    let setup = Setup::open(&config.env, &config.rollout, None, tokenizer, context, Moment::now())?;
     Ok(Trainer::new(config, setup, model))
 }

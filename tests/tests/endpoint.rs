@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use turnwise_model::{Transformer, load as load_model};
 use turnwise_rollout::Policy;
-use turnwise_rollout::chat::{ChatFormat, ChatMl};
+use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, model_folder};
@@ -154,9 +154,8 @@ fn a_server_plays_as_its_model_plays() {
     let folder = model_folder("tiny");
     let model = load_model(&folder, &device()).unwrap();
     let context = model.config().context();
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
-            .unwrap();
+    let (text, now) = (tokenizer(&folder).unwrap(), Moment::now());
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), text, context, now).unwrap();
     let local = evaluate(
         &model,
         &setup.game(),

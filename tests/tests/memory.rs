@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use turnwise_model::{ModelConfig, Transformer, family_of, load_config, save};
+use turnwise_rollout::chat::Moment;
 use turnwise_tests::{alone, device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::memory::{Estimate, estimate};
@@ -56,7 +57,12 @@ fn run(sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
     let model = format!("model={:?}", at.display().to_string());
     let sets: Vec<String> = small.iter().chain(sets).map(ToString::to_string).chain([model]).collect();
     let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
-    let place = Place { device: device(), device_name: "test".into(), git_commit: None };
+    let place = Place {
+        device: device(),
+        device_name: "test".into(),
+        git_commit: None,
+        now: Moment::from_unix(1_735_603_199),
+    };
     let estimate = estimate(&config, &place.device).expect("an estimate");
     let before = resident();
     train(&config, &place, &folder, Session::default(), &mut Silent).expect("a run");

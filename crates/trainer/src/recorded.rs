@@ -61,6 +61,11 @@ impl Recorded {
         Ok(recorded)
     }
 
+    /// The directory of the run.
+    pub(crate) fn run(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
     /// How many steps are there, from the first on without a gap.
     pub fn steps(&self) -> usize {
         let mut steps = 0;

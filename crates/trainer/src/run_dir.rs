@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.toml                 the resolved config
-//! env.json                    what it ran with: versions, device, executor, git commit
+//! env.json                    what it ran with: versions, device, executor, git commit; when it began
 //! metrics.jsonl               one line per step
 //! times.jsonl                 wall-clock times, one line per step
 //! rollouts/step_00012.jsonl   one line per group
@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use turnwise_files::own;
+use turnwise_rollout::chat::Moment;
 use turnwise_tools::ExecutorInfo;
 
 use crate::json_lines::{JsonLines, Record};
@@ -48,6 +49,8 @@ pub struct RunEnvironment {
     pub program_sha256: Option<String>,
     /// The git commit of the current directory, if it lies in a repository.
     pub git_commit: Option<String>,
+    /// When the run began, in seconds since 1970: the date that its prompts show, also when it goes on later.
+    pub began: i64,
 }
 
 impl RunEnvironment {
@@ -167,6 +170,11 @@ impl RunDir {
         }
     }
 
+    /// When the run began, if it is recorded.
+    pub fn began(&self) -> Option<Moment> {
+        began(&self.path)
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -229,6 +237,13 @@ impl RunDir {
 fn until(name: &str, step: usize) -> String {
     let (stem, extension) = name.split_once('.').expect("records have an extension");
     format!("{stem}.until_step_{step:05}.{extension}")
+}
+
+/// When the run in a directory began, if it is recorded.
+pub(crate) fn began(path: &Path) -> Option<Moment> {
+    let record = own::read(&path.join(ENVIRONMENT), turnwise_files::SETTINGS).ok()?;
+    let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
+    record["began"].as_i64().map(Moment::from_unix)
 }
 
 /// Whether a directory holds a run.
@@ -298,6 +313,7 @@ pub(crate) mod tests {
             executor,
             program_sha256: None,
             git_commit: None,
+            began: 1_735_603_199,
         }
     }
 
@@ -401,6 +417,15 @@ pub(crate) mod tests {
         assert_eq!(std::fs::read_to_string(checkpoint.join("w")).unwrap(), "1");
         let kept = run.write_checkpoint(4, |folder| Err(unreachable(folder)));
         assert!(kept.is_err() && !run.path().join("checkpoints/step_00004").exists());
+    }
+
+    #[test]
+    fn the_beginning_of_a_run_is_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = create(&folder.path().join("a")).unwrap();
+        assert_eq!(run.began(), Some(Moment::from_unix(1_735_603_199)));
+        std::fs::write(run.path().join(ENVIRONMENT), "{\"version\": \"0.1.0\"}").unwrap();
+        assert_eq!(run.began(), None, "by an older version");
     }
 
     #[test]

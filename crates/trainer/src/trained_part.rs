@@ -101,7 +101,12 @@ mod tests {
     fn a_precision_is_computed_in_or_refused() {
         let device_name = std::env::var("TURNWISE_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
         let device = crate::backend::device(Some(&device_name)).unwrap();
-        let place = Place { device: device.clone(), device_name: device_name.clone(), git_commit: None };
+        let place = Place {
+            device: device.clone(),
+            device_name: device_name.clone(),
+            git_commit: None,
+            now: turnwise_rollout::chat::Moment::now(),
+        };
         let exact = scores(&model(&device));
         for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
             let config = OptimizerConfig { precision, ..OptimizerConfig::default() };

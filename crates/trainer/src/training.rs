@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use turnwise_model::{family_of, load_config, save, save_adapter};
+use turnwise_rollout::chat::Moment;
 
 use crate::checkpoint::{ADAPTER, OPTIMIZER, State};
 use crate::config::{Precision, RunConfig, to_toml};
@@ -85,9 +86,10 @@ fn begin(
     memory::check(config, place, progress)?;
     let model = resume::first_model(config, place)?;
     let context = model.config().context();
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer(&config.model)?, context)?;
-    let run = RunDir::create(path, &to_toml(config), &environment(place, &setup))?;
+    // A run that replays another one has its prompts.
+    let began = session.rollouts.began().unwrap_or(place.now);
+    let setup = open(config, context, began)?;
+    let run = RunDir::create(path, &to_toml(config), &environment(place, &setup, began))?;
     let mut progress = Logged::new(progress, run.path())?;
     let trainer = Trainer::new(config.clone(), setup, model);
     Running::new(config, run, trainer, session, &mut progress).begin_anew()
@@ -110,14 +112,15 @@ fn go_on(
     let mut progress = Logged::new(progress, run.path())?;
     memory::check(config, place, &mut progress)?;
     let context = load_config(&config.model)?.context();
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer(&config.model)?, context)?;
+    // Runs of older versions didn't record when they began.
+    let began = run.began().unwrap_or(place.now);
+    let setup = open(config, context, began)?;
     let found = resume::checkpoint(&run, &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
     if let Some(found) = found.as_ref().filter(|_| !session.allow_changes) {
         resume::refuse_other_tasks(run.path(), &resume::digest(&*setup.env), found)?;
     }
-    let environment = environment(place, &setup);
+    let environment = environment(place, &setup, began);
     let trainer = match &found {
         Some(found) => resume::trainer(config, place, setup, found)?,
         None => Trainer::new(config.clone(), setup, resume::first_model(config, place)?),
@@ -138,13 +141,20 @@ fn go_on(
     }
 }
 
-fn environment(place: &Place, setup: &Setup) -> RunEnvironment {
+/// What the run plays with; its templates show the date on which it began, however long it takes.
+fn open(config: &RunConfig, context: usize, began: Moment) -> Result<Setup, TrainError> {
+    let tokenizer = tokenizer(&config.model)?;
+    Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer, context, began)
+}
+
+fn environment(place: &Place, setup: &Setup, began: Moment) -> RunEnvironment {
     RunEnvironment {
         version: env!("CARGO_PKG_VERSION").into(),
         device: place.device_name.clone(),
         executor: setup.executor.describe(),
         program_sha256: std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok()),
         git_commit: place.git_commit.clone(),
+        began: began.unix(),
     }
 }
 

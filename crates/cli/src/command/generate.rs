@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 use turnwise_bounds::{Seed, Within};
 use turnwise_model::{load, load_config};
-use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, prompt};
+use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
 use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};
@@ -141,7 +141,7 @@ impl Generate {
         let tools: Option<Vec<Value>> = self.tools.as_deref().map(read_json).transpose()?;
         if let Some(folder) = ChatFolder::read(&self.model)? {
             let messages: Vec<Value> = read_json(path)?;
-            return Ok(prompt(&folder, tokenizer, &messages, tools.as_deref())?);
+            return Ok(prompt(&folder, tokenizer, &messages, tools.as_deref(), Moment::now())?);
         }
         if tools.is_some() {
             bail!(

@@ -10,6 +10,7 @@ use serde_json::Value;
 use turnwise_bounds::Within;
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
+use turnwise_rollout::chat::Moment;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
@@ -161,6 +162,7 @@ impl Rollout {
                 Some(&config.model),
                 tokenizer(&config.model)?,
                 context,
+                Moment::now(),
             )?;
             let sampling = Sampling { temperature, ..Sampling::default() };
             let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
