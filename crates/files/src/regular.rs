@@ -12,6 +12,16 @@ pub fn open(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().read(true), path)
 }
 
+/// Opens a regular file of at most `limit` bytes for reading.
+///
+/// # Errors
+/// Those of [`open`], and one that names size and limit if the file is larger.
+pub fn open_within(path: &Path, limit: u64) -> io::Result<File> {
+    let file = open(path)?;
+    within(&file, limit)?;
+    Ok(file)
+}
+
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
@@ -52,16 +62,22 @@ pub(crate) fn opened(options: &mut OpenOptions, flags: i32, path: &Path) -> io::
 
 /// The content of a file that is no larger than `limit`, nor becomes so while it is read.
 pub(crate) fn bounded(file: &File, limit: u64) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
-    if size > limit {
-        return Err(refused(format!("has {size} bytes, more than the {limit} that are read at once")));
-    }
+    let size = within(file, limit)?;
     let mut bytes = Vec::with_capacity(size as usize);
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(refused(format!("grows, and has more than the {limit} bytes that are read at once")));
+        return Err(refused(format!("grows, and has more than the {limit} bytes that are read")));
     }
     Ok(bytes)
+}
+
+/// The size of a file that is no larger than `limit`.
+fn within(file: &File, limit: u64) -> io::Result<u64> {
+    let size = file.metadata()?.len();
+    if size > limit {
+        return Err(refused(format!("has {size} bytes, more than the {limit} that are read")));
+    }
+    Ok(size)
 }
 
 pub(crate) fn refused(message: String) -> io::Error {
@@ -102,7 +118,7 @@ mod tests {
         assert_eq!(read(&path, 3).unwrap(), b"abc");
         assert_eq!(read_to_string(&path, u64::MAX).unwrap(), "abc");
         let error = read(&path, 2).unwrap_err().to_string();
-        assert_eq!(error, "has 3 bytes, more than the 2 that are read at once");
+        assert_eq!(error, "has 3 bytes, more than the 2 that are read");
         std::fs::write(&path, b"\xff").unwrap();
         assert_eq!(read_to_string(&path, 9).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(read(&folder.path().join("none"), 9).unwrap_err().kind(), io::ErrorKind::NotFound);

@@ -65,7 +65,8 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self, Damaged> {
         let damaged = |reason| Damaged { path: path.into(), reason };
         manifest::verify(path).map_err(damaged)?;
-        let state = own::read(&path.join(STATE), SETTINGS).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+        let state =
+            own::read(&path.join(STATE), SETTINGS).map_err(|error| damaged(format!("{STATE}: {error}")))?;
         let state = serde_json::from_slice(&state).map_err(|error| damaged(format!("{STATE}: {error}")))?;
         Ok(Self { path: path.into(), state })
     }

@@ -377,8 +377,11 @@ pub(crate) mod tests {
         for name in [LOCK, "rollouts", "checkpoints", "tensorboard"] {
             let (link, saved) = (path.join(name), path.join("saved"));
             let was_there = std::fs::rename(&link, &saved).is_ok();
-            std::os::unix::fs::symlink(if name == LOCK { other.join("step_00009.jsonl") } else { other.clone() }, &link)
-                .unwrap();
+            std::os::unix::fs::symlink(
+                if name == LOCK { other.join("step_00009.jsonl") } else { other.clone() },
+                &link,
+            )
+            .unwrap();
             let error = RunDir::open(&path).unwrap_err().to_string();
             let line = format!("{name}: cannot write: is a symbolic link");
             assert!(error.contains(&line) && error.contains("\n  hint: "), "{error}");
@@ -391,7 +394,9 @@ pub(crate) mod tests {
         for name in [METRICS, TIMES, "env.partial"] {
             let link = path.join(name);
             std::os::unix::fs::symlink(other.join("step_00009.jsonl"), &link).unwrap();
-            let written = run.append(&record(0), &record(0)).and_then(|()| run.write_file("env.json", b"x").map(|_| ()));
+            let written = run
+                .append(&record(0), &record(0))
+                .and_then(|()| run.write_file("env.json", b"x").map(|_| ()));
             assert!(written.is_err(), "{name}");
             std::fs::remove_file(&link).unwrap();
         }

@@ -99,7 +99,11 @@ impl Rollout {
             // JSON's strings are TOML's.
             self.changes.set.push(format!("model={}", Value::from(folder.display().to_string())));
         }
-        let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        let mut config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        if let Some(folder) = &self.model {
+            // A path that isn't UTF-8 doesn't survive the way through text.
+            config.model.clone_from(folder);
+        }
         let (setup, mut policies) = self.open(&config)?;
         let game = setup.game();
         let all = if self.train { setup.env.train() } else { setup.env.held_out() };

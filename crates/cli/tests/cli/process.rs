@@ -27,7 +27,8 @@ fn signals_of_terminals_and_batch_systems_save_and_stop() {
     for name in ["HUP", "USR1", "TERM"] {
         let runs = Runs::new();
         let mut command = runs.command("a", &["--set", "train.steps=1000"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         wait("a first step", || steps(&runs.path("a")) > 0);
         signal(&child, name);
         let output = child.wait_with_output().unwrap();

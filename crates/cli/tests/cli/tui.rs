@@ -103,6 +103,7 @@ fn without_a_terminal_it_is_refused() {
     turnwise(&["train", "configs/tiny.toml", "--tui", "--run", arg(&run)], "")
         .fails(2, &["--tui needs a terminal on stdin and stdout", "hint: "]);
     assert!(!run.exists(), "nothing is written");
-    let dumb = on_a_terminal_named("dumb", "", "", &["train", "configs/tiny.toml", "--tui", "--run", arg(&run)]);
+    let dumb =
+        on_a_terminal_named("dumb", "", "", &["train", "configs/tiny.toml", "--tui", "--run", arg(&run)]);
     assert!(dumb.contains("not TERM=dumb") && dumb.ends_with("status 2 restored True\n"), "{dumb}");
 }

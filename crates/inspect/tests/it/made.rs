@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-
 use serde_json::json;
 use tokenizers::Tokenizer;
 use turnwise_inspect::{GroupRecord, Run, TrajectoryRecord, view::Viewer};

@@ -175,7 +175,9 @@ fn whatever_a_record_holds_every_request_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     made::small(folder.path(), "one");
     let conversation = |played: &str| {
-        format!("{{\"task\":\"a\",\"level\":1,\"correct\":true,\"rewards\":[],\"messages\":[],\"played\":{played}}}")
+        format!(
+            "{{\"task\":\"a\",\"level\":1,\"correct\":true,\"rewards\":[],\"messages\":[],\"played\":{played}}}"
+        )
     };
     let deep = "[".repeat(100_000);
     let lines = [

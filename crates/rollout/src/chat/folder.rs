@@ -93,15 +93,7 @@ const LARGEST: u64 = 1 << 26;
 
 /// A file's text; none if there is no such file.
 fn text(path: &Path) -> Result<Option<String>, ChatError> {
-    // What is no file could be read for ever.
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() => return Err(broken(path, "not a file")),
-        Ok(found) if found.len() > LARGEST => {
-            return Err(broken(path, &format!("{} bytes are more than is read ({LARGEST})", found.len())));
-        }
-        _ => {}
-    }
-    match std::fs::read(path) {
+    match turnwise_files::read(path, LARGEST) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| broken(path, "not UTF-8 text")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(broken(path, &error.to_string())),

@@ -28,15 +28,7 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
     let broken = |message: String| ChatError::Folder { place: path.into(), message };
     let hint = "a model folder holds a tokenizer.json of the `tokenizers` library";
     let missing = |error: std::io::Error| broken(format!("{error}\n  hint: {hint}"));
-    let found = std::fs::metadata(path).map_err(missing)?;
-    if !found.is_file() {
-        return Err(broken(format!("not a file\n  hint: {hint}")));
-    }
-    let size = found.len();
-    if size > LARGEST {
-        return Err(broken(format!("{size} bytes are more than a tokenizer has ({LARGEST})")));
-    }
-    let bytes = std::fs::read(path).map_err(missing)?;
+    let bytes = turnwise_files::read(path, LARGEST).map_err(missing)?;
     let not_one =
         |error: String| broken(format!("not a tokenizer: {}\n  hint: {hint}", error.replace('\n', " ")));
     let json: Json = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
