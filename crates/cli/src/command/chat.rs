@@ -80,7 +80,7 @@ impl Chat {
             return Err(Usage(format!("--temperature {}: not a number from 0 up", self.temperature)).into());
         }
         let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
-        let name = self.chat.parse().map_err(|error: chat::UnknownChat| Usage(error.to_string()))?;
+        let name = self.chat.parse::<ChatName>().map_err(|error| Usage(error.to_string()))?;
         let mut talk = self.begin(name, format)?;
         let terminal = std::io::stdin().is_terminal();
         let mut lines = std::io::stdin().lock().lines();
