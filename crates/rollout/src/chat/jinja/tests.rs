@@ -110,7 +110,9 @@ fn a_template_that_takes_all_time_or_memory_ends_with_a_message() {
             .into(),
         "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}".into(),
     ];
-    sources.iter().for_each(|source| ends_with_a_message(source));
+    for source in &sources {
+        ends_with_a_message(source);
+    }
 }
 
 #[test]
@@ -138,7 +140,9 @@ fn a_template_that_takes_all_of_the_stack_ends_with_a_message() {
         "{#".repeat(99_999),
         "x".repeat(LARGEST + 1),
     ];
-    sources.iter().for_each(|source| ends_with_a_message(source));
+    for source in &sources {
+        ends_with_a_message(source);
+    }
 }
 
 #[test]
