@@ -44,7 +44,7 @@ impl Opening {
             let tags = tag_at(&end[at..])?;
             let behind = end[at + tags.open.len()..].trim();
             let is_open = behind.is_empty();
-            (is_open || behind == tags.close).then_some(Self { is_open, tags })
+            (is_open || behind == tags.close).then_some(Self { tags, is_open })
         })
     }
 
