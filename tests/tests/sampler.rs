@@ -16,11 +16,20 @@ fn model(seed: u64) -> Transformer {
         hidden_size: 32,
         intermediate_size: 64,
         num_layers: 2,
-        heads: Heads { query: 4, key_value: 2, dim: 8, qkv_bias: true, qk_norm: true, sliding_window: None },
+        heads: Heads {
+            query: 4,
+            key_value: 2,
+            dim: 8,
+            qkv_bias: true,
+            output_bias: false,
+            qk_norm: true,
+            sliding_window: None,
+        },
         max_position: 256,
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     Transformer::random(&config, seed, &device().autodiff())
 }
@@ -32,7 +41,7 @@ fn generators(model: &Transformer, sampling: Sampling) -> [Generator; 2] {
 }
 
 fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Request<'_> {
-    let rng = SequenceId { seed: 3, step: 0, task: 0, sample, turn }.rng();
+    let rng = SequenceId { seed: 3, step: 0, task: 0, occurrence: 0, sample, turn }.rng();
     Request { key: u64::from(sample), tokens, max_new, rng }
 }
 
@@ -209,6 +218,34 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
                 assert!(max_abs_diff(&turn.logprobs, &alone.logprobs) <= tolerance);
             }
             assert_eq!(said.len(), turns as usize);
+        }
+    }
+}
+
+#[test]
+fn a_batch_gives_up_what_it_does_not_ask_for() {
+    let model = model(7).valid();
+    let prompts: Vec<Vec<u32>> = (0..5_u32).map(|i| (0..4 + i).map(|t| (t * 3 + i) % 50).collect()).collect();
+    for engine in 0..2 {
+        let alone = generators(&model, Sampling::default())[engine]
+            .complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP)
+            .remove(0);
+        for (bound, steps) in [(1, 0), (1, 3), (2, 3), (9, 0), (9, 3)] {
+            let generator = &mut generators(&model, Sampling::default())[engine];
+            generator.bound(bound);
+            // Some are being sampled by then, the others wait for room.
+            for sample in 0..4 {
+                generator.submit(request(sample, 0, &prompts[sample as usize], 8));
+            }
+            for _ in 0..steps {
+                assert!(generator.step(&NO_STOP, &mut |_, _| false).is_empty());
+            }
+            let said = generator.complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP);
+            assert_eq!(
+                said[0].tokens, alone.tokens,
+                "engine {engine}, room for {bound}, after {steps} steps"
+            );
+            assert!(generator.is_idle());
         }
     }
 }

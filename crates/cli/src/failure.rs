@@ -1,13 +1,15 @@
 //! Failures: their exit status, and the one or two lines that a user sees.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::error::{ContextKind, ContextValue};
 use turnwise_trainer::backend::DeviceError;
 use turnwise_trainer::config::ConfigError;
+
+use crate::terminal;
 
 /// A command that is used wrongly: exit status 2.
 #[derive(Debug)]
@@ -27,8 +29,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    // With stderr closed there's nobody left to tell.
-    let _ = writeln!(io::stderr(), "{}", text(error));
+    terminal::conclude(&format!("{}\n", text(error)));
     if is_usage(error) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 

@@ -5,6 +5,7 @@ mod device_check;
 mod evaluation_table;
 mod failure;
 mod input;
+mod line_file;
 mod model_folder;
 mod output;
 mod place;
@@ -12,6 +13,7 @@ mod progress;
 mod run_file;
 mod run_place;
 mod stop;
+mod terminal;
 mod tui;
 
 use std::process::ExitCode;
@@ -43,8 +45,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
-    match cli.command.run() {
+    let code = match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
-    }
+    };
+    terminal::flush();
+    code
 }

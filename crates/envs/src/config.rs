@@ -136,8 +136,9 @@ mod tests {
         let file = |id: u32| {
             let path = folder.path().join(id.to_string());
             let record =
-                "'prompt': '', 'entry_point': 'f', 'test': 'def check(candidate): pass'".replace('\'', "\"");
-            std::fs::write(&path, format!("{{\"task_id\": \"{id}\", {record}}}")).unwrap();
+                "'entry_point': 'f', 'test': 'def check(candidate): candidate()'".replace('\'', "\"");
+            let id = format!("\"task_id\": \"{id}\", \"prompt\": \"# {id}\"");
+            std::fs::write(&path, format!("{{{id}, {record}}}")).unwrap();
             path.display().to_string()
         };
         let (arithmetic, lookup) = ("[arithmetic]\ntrain_tasks = 1", "[lookup]\ntrain_tasks = 1");

@@ -110,6 +110,10 @@ impl Env for Flaky {
         self.inner.is_correct(task, answer)
     }
 
+    fn vote(&self, task: &Task, answer: &str) -> Option<String> {
+        self.inner.vote(task, answer)
+    }
+
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         self.inner.demonstration(index)
     }

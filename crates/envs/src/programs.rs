@@ -177,7 +177,7 @@ impl Problem {
         let mut tests = vec!["def check(candidate):".to_string()];
         let assert = |x: &Vec<i64>| format!("    assert candidate({x:?}) == {}", self.pipeline.apply(x));
         tests.extend(self.inputs.iter().map(assert));
-        Exam { context: String::new(), entry: "f".into(), tests: tests.join("\n") }
+        Exam { context: String::new(), entry: "f".into(), tests: tests.join("\n"), names: Vec::new() }
     }
 
     /// What the tool says of a function, as `judge/examples.py` does.
@@ -228,6 +228,11 @@ impl Env for Programs {
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
         self.judge.passes(&task.id, answer, &self.problem(task).exam())
+    }
+
+    /// Programs aren't compared by what they compute.
+    fn vote(&self, _: &Task, _: &str) -> Option<String> {
+        None
     }
 
     fn demonstration(&self, index: u64) -> Option<Demonstration> {

@@ -180,6 +180,20 @@ impl Transformer {
         self
     }
 
+    /// Whether the layers that `config` names, and no others, have an adapter of its rank and scale.
+    pub(crate) fn has_adapter_of(&self, config: &LoraConfig) -> bool {
+        let scale = config.alpha / config.rank as f64;
+        let mut model = self.clone();
+        model.linears_mut().all(|(path, linear)| {
+            let target = path.rsplit('.').next().unwrap_or_default();
+            let wanted = config.targets.iter().any(|name| name == target);
+            match &linear.lora {
+                Some(lora) => wanted && lora.a.val().dims()[0] == config.rank && lora.scale == scale,
+                None => !wanted,
+            }
+        })
+    }
+
     /// The adapter's matrices under the names of `peft`; none without an adapter.
     pub(crate) fn adapter_matrices(&self) -> Vec<(String, Tensor<2>)> {
         let mut model = self.clone();

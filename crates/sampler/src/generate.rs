@@ -100,7 +100,7 @@ impl Generator {
     pub fn submit(&mut self, request: Request<'_>) {
         let Request { key, tokens, max_new, rng } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
-        let context = self.engine.config().max_position;
+        let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
         let turn = Pending::new(tokens, max_new, rng);
         let Some(at) = self.slot_of(key) else {
@@ -154,7 +154,8 @@ impl Generator {
         Ok(finished)
     }
 
-    /// Continues every request by one turn. Slots of sequences that are not among the requests are given up.
+    /// Continues every request by one turn. Sequences that are not among the requests are given up, with
+    /// their slots and with turns that were submitted and not sampled yet.
     ///
     /// # Errors
     /// As [`Generator::step`].
@@ -178,8 +179,8 @@ impl Generator {
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
     ) -> Result<Vec<Completion>, LogitsError> {
         let rows: HashMap<u64, usize> = requests.iter().enumerate().map(|(row, r)| (r.key, row)).collect();
-        let others: Vec<u64> =
-            self.sequences().map(|(_, slot)| slot.key).filter(|key| !rows.contains_key(key)).collect();
+        let held = self.sequences().map(|(_, slot)| slot.key).chain(self.waiting.keys().copied());
+        let others: Vec<u64> = held.filter(|key| !rows.contains_key(key)).collect();
         for key in others {
             self.release(key);
         }

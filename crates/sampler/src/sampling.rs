@@ -107,7 +107,7 @@ mod tests {
     const LOGITS: [f32; 5] = [1.0, 3.0, 2.0, 3.0, -4.0];
 
     fn frequencies(how: Sampling) -> Vec<f64> {
-        let mut rng = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 }.rng();
+        let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
         let n = 100_000;
         let mut counts = vec![0.0; LOGITS.len()];
         for _ in 0..n {
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn logprob_ignores_truncation_and_greedy_takes_the_first_of_equals() {
-        let mut rng = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 }.rng();
+        let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
         let greedy = sample(&LOGITS, &Sampling { temperature: 0.0, ..Sampling::default() }, &mut rng);
         let greedy = greedy.expect("finite");
         assert_eq!(greedy.token, 1);

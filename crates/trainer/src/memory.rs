@@ -1,9 +1,8 @@
 //! How much memory a run needs, told before it begins, and a refusal if it can't fit.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use serde::Serialize;
+pub use turnwise_model::available_memory as available;
 use turnwise_model::{ModelConfig, chunk_rows, load_config};
 
 use crate::cache_budget::{CacheBudget, bytes_per_token};
@@ -83,7 +82,7 @@ impl Estimate {
         };
         let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
         let rollout = &config.rollout;
-        let length = rollout.max_tokens.min(model.max_position) as u64;
+        let length = rollout.max_tokens.min(model.context()) as u64;
         let trajectories = rollout.groups as u64 * rollout.samples as u64;
         let rows = trajectories.div_ceil(optimizer.minibatches.max(1) as u64);
         let step = rows * length;
@@ -194,25 +193,6 @@ pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), Trai
     }
 }
 
-/// Bytes that this process may still take: what the machine has left, or what its control group allows. None where the
-/// system doesn't say.
-pub fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let machine = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
-    Some(control_group().map_or(machine, |group| group.min(machine)))
-}
-
-/// The room that control groups leave, if they limit it (v2, then v1).
-fn control_group() -> Option<u64> {
-    let number = |path: &str| {
-        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(path)).ok()?.trim().parse::<u64>().ok()
-    };
-    let room = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
-    room("memory.max", "memory.current")
-        .or_else(|| room("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-}
-
 /// Refuses rollouts of which not even one trajectory fits into the cache.
 pub(crate) fn check_cache(
     model: &ModelConfig,
@@ -240,7 +220,10 @@ fn widths(model: &ModelConfig) -> (u64, u64) {
 fn parameters(model: &ModelConfig) -> u64 {
     let (hidden, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
     let (query, kv) = widths(model);
-    let biases = if model.heads.qkv_bias { query + 2 * kv } else { 0 };
+    let bias = |there: bool, width: u64| if there { width } else { 0 };
+    let biases = bias(model.heads.qkv_bias, query + 2 * kv)
+        + bias(model.heads.output_bias, hidden)
+        + bias(model.mlp_bias, 2 * inner + hidden);
     let head_norms = if model.heads.qk_norm { 2 * model.heads.dim as u64 } else { 0 };
     let block = 2 * hidden * (query + kv) + 3 * hidden * inner + 2 * hidden + biases + head_norms;
     let embeddings = if model.tied_embeddings { 1 } else { 2 } * model.vocab_size as u64 * hidden;
@@ -268,6 +251,8 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use burn::module::Module;
     use turnwise_model::{LoraConfig, Transformer};
 
@@ -285,6 +270,7 @@ mod tests {
         for folder in [
             "models/tiny",
             "tests/golden/model/llama",
+            "tests/golden/model/llama-bias",
             "tests/golden/model/qwen2",
             "tests/golden/model/qwen3",
         ] {

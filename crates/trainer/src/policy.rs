@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::DType;
 use turnwise_model::{HostModel, ModelConfig, Transformer};
-use turnwise_rollout::{Completion, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
+use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
 use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
@@ -94,8 +94,9 @@ impl Policy for ModelPolicy {
                     generator.release(index as u64);
                 }
                 for c in handed.turns {
-                    let id =
-                        SequenceId { seed, step, task: hash(c.task), sample: c.sample, turn: c.turn as u32 };
+                    let (task, turn) = (hash(c.task), c.turn as u32);
+                    let Context { occurrence, sample, .. } = c;
+                    let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
                     generator.submit(Request { key, tokens: &c.tokens, max_new: c.max_new, rng });
                     watches.insert(key, end.watch());

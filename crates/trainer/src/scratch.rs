@@ -90,6 +90,7 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
             key_value: config.kv_heads,
             dim: config.hidden_size / config.heads,
             qkv_bias: false,
+            output_bias: false,
             qk_norm: false,
             sliding_window: None,
         },
@@ -97,6 +98,7 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     model.check()?;
     Ok(model)

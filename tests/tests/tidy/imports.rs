@@ -8,24 +8,30 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("bounds", &[]),
+    ("files", &[]),
     ("trajectory", &[]),
     ("tools", &["bounds", "trajectory"]),
-    ("envs", &["bounds", "trajectory", "tools"]),
-    ("rollout", &["trajectory", "tools", "envs"]),
-    ("rl", &["bounds", "trajectory"]),
+    ("envs", &["bounds", "files", "trajectory", "tools"]),
+    ("http", &[]),
+    ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
+    ("rl", &["bounds", "trajectory", "http"]),
     ("stats", &[]),
-    ("inspect", &["trajectory", "stats"]),
-    ("gguf", &[]),
+    ("inspect", &["files", "trajectory", "stats"]),
+    ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &["bounds"]),
+    ("model", &["bounds", "files"]),
     ("sampler", &["model", "trajectory"]),
-    ("trainer", &["bounds", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"]),
+    (
+        "trainer",
+        &["bounds", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
+    ),
     (
         "cli",
         &[
             "bounds",
+            "files",
             "trajectory",
             "tools",
             "rollout",
@@ -41,8 +47,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 8] =
-    ["bounds", "trajectory", "tools", "envs", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 10] =
+    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use turnwise_bounds::{Seed, Within};
 use turnwise_model::load;
-use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName};
+use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName, Moment};
 use turnwise_rollout::{offer, outputs};
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
@@ -27,6 +27,9 @@ pub(crate) struct Chat {
     /// The system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
+    /// How messages are spelled: auto is the folder's template; template, chatml and qwen3 name one
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    chat: String,
     /// How the model writes tool calls
     #[arg(long, value_name = "NAME", default_value = "hermes")]
     format: String,
@@ -79,7 +82,8 @@ struct Talk {
 impl Chat {
     pub(crate) fn run(self) -> Result<()> {
         let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
-        let mut talk = self.begin(format)?;
+        let name = self.chat.parse().map_err(|error: chat::UnknownChat| Usage(error.to_string()))?;
+        let mut talk = self.begin(name, format)?;
         let terminal = std::io::stdin().is_terminal();
         let mut lines = std::io::stdin().lock().lines();
         loop {
@@ -96,15 +100,15 @@ impl Chat {
         }
     }
 
-    fn begin(&self, format: Box<dyn CallFormat>) -> Result<Talk> {
+    fn begin(&self, name: ChatName, format: Box<dyn CallFormat>) -> Result<Talk> {
         let device = backend::device(self.device.as_deref())?;
         let tools = if self.no_tools { Vec::new() } else { vec![ToolSpec::python()] };
         let tokenizer = model_folder::tokenizer(&self.model)?;
         let calls = Calls { format: &*format, tools: &tools, describe: !self.no_description };
-        let chat = chat::open(ChatName::Auto, Some(&self.model), tokenizer, calls)?;
+        let chat = chat::open(name, Some(&self.model), tokenizer, calls, Moment::now())?;
         let executor = if self.no_tools { None } else { Some(ExecutorConfig::default().build()?) };
         let model = load(&self.model, &device)?;
-        let context = model.config().max_position;
+        let context = model.config().context();
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
         let generator = generator(&model, sampling);
         Ok(Talk {
@@ -161,7 +165,8 @@ impl Talk {
         let Some(room) = self.context.checked_sub(self.tokens.len()).filter(|&room| room > 0) else {
             bail!("the conversation fills the model's context of {} tokens", self.context);
         };
-        let id = SequenceId { seed: options.seed, step: 0, task: 0, sample: 0, turn: self.turns };
+        let id =
+            SequenceId { seed: options.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: self.turns };
         self.turns += 1;
         let request =
             Request { key: 0, tokens: &self.tokens, max_new: options.max_tokens.min(room), rng: id.rng() };

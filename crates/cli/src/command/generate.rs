@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 use turnwise_bounds::{Seed, Within};
 use turnwise_model::{load, load_config};
-use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, prompt};
+use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
 use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};
@@ -92,17 +92,17 @@ impl Generate {
             stop.extend(ends);
         }
         model_folder::check_tokens(&prompt, config.vocab_size)?;
-        let Some(room) = config.max_position.checked_sub(prompt.len()).filter(|&room| room > 0) else {
+        let Some(room) = config.context().checked_sub(prompt.len()).filter(|&room| room > 0) else {
             bail!(
                 "{} prompt tokens leave no room in the model's context of {}",
                 prompt.len(),
-                config.max_position
+                config.context()
             );
         };
         let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| text(t, tokens));
         let rule = StopRule { tokens: &stop, strings: &self.stop, decode: Some(&decode) };
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
-        let id = SequenceId { seed: self.seed, step: 0, task: 0, sample: 0, turn: 0 };
+        let id = SequenceId { seed: self.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let request = Request { key: 0, tokens: &prompt, max_new: self.max_tokens.min(room), rng: id.rng() };
         let model = load(&self.model, &device)?;
         let turn = generator(&model, sampling).complete(&[request], &rule)?.remove(0);
@@ -141,7 +141,7 @@ impl Generate {
         let tools: Option<Vec<Value>> = self.tools.as_deref().map(read_json).transpose()?;
         if let Some(folder) = ChatFolder::read(&self.model)? {
             let messages: Vec<Value> = read_json(path)?;
-            return Ok(prompt(&folder, tokenizer, &messages, tools.as_deref())?);
+            return Ok(prompt(&folder, tokenizer, &messages, tools.as_deref(), Moment::now())?);
         }
         if tools.is_some() {
             bail!(

@@ -9,8 +9,9 @@ use crate::{episode::Episode, moments::ZScore};
 /// The GRPO baseline of arXiv:2511.14846: the trajectory's reward is `min(acc, format_ok)` in {0, 1}, so one
 /// format error in any turn zeroes a correct trajectory; z-scored in the group and copied to every turn.
 ///
-/// The accuracy is the one before shaping, and a KL penalty in the reward is not seen: the paper's baseline has
-/// neither.
+/// A format error is the turn's flag, not the sign of its `fmt`: the gate stands where
+/// `reward.format_penalty` is 0. The accuracy is the one before shaping, and a KL penalty in the reward is
+/// not seen: the paper's baseline has neither.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpoMin {
@@ -42,7 +43,7 @@ impl AdvantageEstimator for GrpoMin {
 }
 
 fn min_reward(episode: &Episode) -> f64 {
-    let format_ok = episode.rewards.iter().all(|r| r.fmt >= 0.0);
+    let format_ok = !episode.violations.contains(&true);
     if format_ok && episode.outcome >= 1.0 { 1.0 } else { 0.0 }
 }
 
@@ -62,6 +63,16 @@ mod tests {
         let credit = GrpoMin { eps: 0.0, ..GrpoMin::default() }.credit(&[episodes(&group)]).remove(0);
         assert_per_turn(&credit.returns, &[&[0.0; 3], &[1.0; 2], &[0.0], &[0.0; 3]]);
         assert_per_turn(&credit.advantages, &[&[-0.5; 3], &[1.5; 2], &[-0.5], &[-0.5; 3]]);
+    }
+
+    #[test]
+    fn a_violation_that_costs_nothing_still_closes_the_gate() {
+        let mut group = episodes(&[&[(0.0, -0.1), (1.0, 0.0)], &[(1.0, 0.0)]]);
+        let priced = GrpoMin::default().credit(std::slice::from_ref(&group));
+        group[0].rewards[0].fmt = 0.0;
+        let free = GrpoMin::default().credit(&[group]);
+        assert_eq!(priced, free);
+        assert_per_turn(&free[0].returns, &[&[0.0; 2], &[1.0]]);
     }
 
     #[test]

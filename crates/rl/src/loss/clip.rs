@@ -88,8 +88,13 @@ impl PolicyLoss for Clip {
         let bounded =
             if self.dual_clip > 0.0 { ratio.clone().clamp_max(self.dual_clip) } else { ratio.clone() };
         let free = bounded * masked.advantages.clone();
-        let clipped = ratio.clamp(1.0 - self.eps_low, 1.0 + self.eps_high) * masked.advantages.clone();
-        let cut = clipped.clone().lower(free.clone());
+        let clipped =
+            ratio.clone().clamp(1.0 - self.eps_low, 1.0 + self.eps_high) * masked.advantages.clone();
+        let mut cut = clipped.clone().lower(free.clone());
+        if self.dual_clip > 0.0 {
+            let negative = masked.advantages.clone().lower_elem(0.0);
+            cut = cut.bool_or(ratio.greater_elem(self.dual_clip).bool_and(negative));
+        }
         terms.finish(masked, -free.min_pair(clipped), cut, batch)
     }
 

@@ -28,12 +28,16 @@ pub struct Endpoint {
     /// Limit of one attempt, in seconds.
     #[serde(deserialize_with = "Seconds::read")]
     pub timeout_s: f64,
-    /// Attempts after the first one, for connections that fail or time out and for statuses 429 and 5xx.
+    /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too late, servers
+    /// that are busy or loading.
     #[serde(deserialize_with = "Within::<0, 32>::read")]
     pub retries: u32,
-    /// Wait before the first retry, in seconds; it doubles each time.
+    /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer one.
     #[serde(deserialize_with = "Within::<0, 3_600>::read")]
     pub retry_wait_s: f64,
+    /// Longest time for everything after the first failed attempt, in seconds: waits and answers included.
+    #[serde(deserialize_with = "Within::<0, 3_600_000>::read")]
+    pub retry_total_s: f64,
     /// Texts per request.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: std::num::NonZeroUsize,
@@ -49,8 +53,9 @@ impl Default for Endpoint {
             model: "text-embedding-3-small".into(),
             api_key_env: String::new(),
             timeout_s: 30.0,
-            retries: 3,
+            retries: 10,
             retry_wait_s: 0.25,
+            retry_total_s: 120.0,
             batch: std::num::NonZeroUsize::new(64).expect("a positive number"),
             cache: 16_384,
         }
@@ -98,7 +103,7 @@ impl Embeddings {
         missing.dedup();
         let mut fresh = std::collections::HashMap::new();
         for texts in missing.chunks(self.batch) {
-            let vectors = self.client.embed(texts)?;
+            let vectors = self.fetch(texts)?;
             fresh.extend(texts.iter().copied().zip(vectors));
         }
         for (text, slot) in texts.iter().zip(&mut known) {
@@ -108,6 +113,19 @@ impl Embeddings {
             cache.insert(text, vector);
         }
         Ok(known.into_iter().flatten().collect())
+    }
+
+    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory wrote can't
+    /// end a run.
+    fn fetch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
+        match self.client.embed(texts)? {
+            Some(vectors) => Ok(vectors),
+            None if texts.len() == 1 => Ok(vec![Vec::new()]),
+            None => {
+                let (front, back) = texts.split_at(texts.len() / 2);
+                Ok([self.fetch(front)?, self.fetch(back)?].concat())
+            }
+        }
     }
 }
 

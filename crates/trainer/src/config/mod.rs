@@ -154,6 +154,9 @@ pub struct RolloutConfig {
     /// Tokens of one observation at most; more is cut in the middle.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub max_observation_tokens: usize,
+    /// Calls of one turn that run at most; the others are rejected, and the policy is told so.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
+    pub max_turn_calls: usize,
     /// MiB for keys and values: so many trajectories have a cache at a time as fit with `max_tokens` each, the others wait
     /// for one that ends. It changes no result. Unset, it's half of the memory that is left, or no bound on a GPU.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
@@ -190,6 +193,7 @@ impl Default for RolloutConfig {
             max_turn_tokens: 256,
             max_tokens: 2048,
             max_observation_tokens: 256,
+            max_turn_calls: 32,
             cache_mib: None,
             chat: ChatName::default(),
             format: FormatName::Hermes,
@@ -237,7 +241,7 @@ pub struct OptimizerConfig {
     /// Learning rate after warm-up.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub lr: f64,
-    /// Steps over which the learning rate grows from 0.
+    /// Optimizer updates over which the learning rate grows from 0; a step makes `minibatches` of them.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub warmup: usize,
     /// Decay of the first moment.
@@ -252,7 +256,8 @@ pub struct OptimizerConfig {
     /// The gradient's global norm at most; 0 switches clipping off.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub clip_norm: f64,
-    /// Optimizer steps per batch of rollouts.
+    /// Optimizer updates per batch of rollouts, each on an equal part of the trajectories that are trained
+    /// on. Fewer trajectories than that make one update each.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub minibatches: usize,
     /// Tokens per forward pass at most, with the padding that other devices than the CPU need.

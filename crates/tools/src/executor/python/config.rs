@@ -1,5 +1,7 @@
 //! Limits and choices of the Python executor.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use turnwise_bounds::{Seconds, Within};
 
@@ -33,6 +35,9 @@ pub struct PythonConfig {
     pub imports: Vec<String>,
     /// Code run once, after the imports, to warm up what they do lazily.
     pub warm_up: Vec<String>,
+    /// Files and folders that the code may read besides the standard library and site-packages, which it always may. An
+    /// editable install isn't readable unless it's named here.
+    pub readable: Vec<PathBuf>,
     /// How many executions run at a time; one per core without it.
     #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
@@ -88,6 +93,7 @@ impl Default for PythonConfig {
             interpreter: None,
             imports: Vec::new(),
             warm_up: Vec::new(),
+            readable: Vec::new(),
             workers: None,
             isolation: Isolation::Files,
         }
@@ -109,6 +115,24 @@ impl PythonConfig {
     /// Refuses limits that nothing could run under.
     pub(super) fn check(&self) -> Result<(), ExecutorError> {
         let (cpu, wall, workers) = (self.cpu_seconds, self.wall_seconds, self.worker_count());
-        check_limits(NAME, cpu, wall, self.memory_mib, self.output_bytes, workers)
+        check_limits(NAME, cpu, wall, self.memory_mib, self.output_bytes, workers)?;
+        if self.scratch_mib > 1 << 30 {
+            return Err(refuse("scratch_mib", &self.scratch_mib.to_string(), "is out of range"));
+        }
+        // A path that isn't there may be one that was meant to be: without it, code would fail for no reason of its own.
+        match self.readable.iter().find(|path| !path.is_absolute() || !path.exists()) {
+            Some(path) => {
+                Err(refuse("readable", &path.display().to_string(), "is no absolute path of what is there"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn refuse(key: &str, value: &str, what: &str) -> ExecutorError {
+    ExecutorError {
+        backend: NAME,
+        message: format!("{key} = {value} {what}"),
+        hint: format!("leave out {key} for the default"),
     }
 }
