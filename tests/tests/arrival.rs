@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use turnwise_model::load as load_model;
+use turnwise_rollout::chat::Moment;
 use turnwise_rollout::{Game, Played, PolicyError, play};
 use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
@@ -69,10 +70,9 @@ fn played(
 ) -> Result<Vec<Vec<Trajectory>>, PolicyError> {
     let (config, folder) = (config(), model_folder("tiny"));
     let model = load_model(&folder, &device()).unwrap();
-    let context = model.config().max_position;
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
-            .unwrap();
+    let context = model.config().context();
+    let (text, now) = (tokenizer(&folder).unwrap(), Moment::now());
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), text, context, now).unwrap();
     let python = PythonExecutor::new(PythonConfig::default()).unwrap();
     let late = Late { python, state: seed.into(), most_ms };
     let game = Game { executor: &late, ..setup.game() };

@@ -1,7 +1,7 @@
 //! Trajectories that came to nothing by no fault of the policy's.
 
-/// A trajectory that was lost: something of ours, or that we depend on, failed while it was played or judged. It is
-/// missing in its group, and the others go on.
+/// A trajectory that was lost: something of ours, or that we depend on, failed while it was played or judged.
+/// It is missing in its group, and the others go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The task's id.

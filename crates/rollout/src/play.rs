@@ -5,6 +5,7 @@
 //! trajectories, and hears of turns and outputs as [`Event`]s. Trajectories are recorded by task and sample, so nothing
 //! that is kept depends on the order of events.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::scope;
 
@@ -12,11 +13,10 @@ use turnwise_envs::Task;
 use turnwise_tools::{ExecutorFault, ExecutorStats};
 use turnwise_trajectory::{ToolOutput, Trajectory};
 
-use crate::chat::ChatError;
 use crate::game::Game;
 use crate::lost::Lost;
 use crate::policy::{Completion, Policy, PolicyError};
-use crate::seat::Seat;
+use crate::seat::{Place, Seat};
 use crate::state::State;
 use crate::tool_threads::{ToolThreads, Work};
 use crate::turns::Turns;
@@ -50,6 +50,12 @@ pub(crate) enum Event {
 
 /// Plays every task `samples` times. `progress` is told how many trajectories have ended, of how many, from a thread of
 /// the play.
+///
+/// What goes wrong with one trajectory (a fault of the executor, a conversation that the chat template
+/// refuses, a turn that the policy gives up) costs that one: it is in [`Played::lost`].
+///
+/// # Errors
+/// If the policy can't sample at all.
 pub fn play(
     game: &Game<'_>,
     tasks: &[&Task],
@@ -76,9 +82,13 @@ pub fn play_telling(
     // What ran before isn't this play's.
     game.executor.take_stats();
     let mut seats: Vec<Seat<'_>> = Vec::with_capacity(tasks.len() * samples as usize);
+    let mut seen: HashMap<&str, u32> = HashMap::new();
     for (group, task) in tasks.iter().enumerate() {
-        let prompt = game.chat.open(&game.opening(task)).map_err(|refusal| unspoken(&refusal))?;
-        seats.extend((0..samples).map(|sample| Seat::new(task, group, sample, &prompt, game)));
+        let prompt = game.chat.open(&game.opening(task)).map_err(|refusal| refusal.to_string());
+        let times = seen.entry(&task.id).or_default();
+        let place = Place { group, occurrence: *times };
+        *times += 1;
+        seats.extend((0..samples).map(|sample| Seat::new(task, place, sample, &prompt, game)));
     }
     let (tell, events) = channel();
     let turns = Turns::new(tell.clone(), game.limits.tokens);
@@ -96,12 +106,12 @@ pub fn play_telling(
         (served, leader.join())
     });
     served?;
-    let seats = led.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let seats = led.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     assert!(seats.iter().all(|seat| seat.done), "a policy serves until there are no more turns");
     let executor = game.executor.take_stats();
     let mut played = Played { groups: vec![Vec::new(); tasks.len()], lost: Vec::new(), executor };
     for seat in seats {
-        let group = seat.group;
+        let group = seat.place.group;
         match seat.finish() {
             Err(lost) => played.lost.push(lost),
             Ok(trajectory) => played.groups[group].push(trajectory),
@@ -142,14 +152,14 @@ struct Leader<'s, 'p> {
 
 impl<'p> Leader<'_, 'p> {
     /// Plays until all trajectories have ended, or the policy has left.
-    fn lead(mut self, events: &Receiver<Event>) -> Result<Vec<Seat<'p>>, PolicyError> {
+    fn lead(mut self, events: &Receiver<Event>) -> Vec<Seat<'p>> {
         self.report();
         for at in 0..self.seats.len() {
             self.go_on(at);
         }
         while self.ended < self.seats.len() {
             match events.recv().expect("the policy says when it leaves") {
-                Event::Sampled(at, completion) => self.sampled(at, completion)?,
+                Event::Sampled(at, completion) => self.sampled(at, completion),
                 Event::Lost(at, reason) => {
                     self.seats[at].lose(reason);
                     self.go_on(at);
@@ -160,14 +170,14 @@ impl<'p> Leader<'_, 'p> {
                 }
                 Event::Ran { seat, outputs, state } => {
                     if self.seats[seat].heard(outputs, state) {
-                        self.close_turn(seat)?;
+                        self.close_turn(seat);
                     }
                 }
                 Event::PolicyLeft => break,
                 Event::ToolsBroke => panic!("a tool thread panicked"),
             }
         }
-        Ok(self.seats)
+        self.seats
     }
 
     /// Hands the next turn of a trajectory to the policy, if there is one.
@@ -175,7 +185,7 @@ impl<'p> Leader<'_, 'p> {
         let seat = &self.seats[at];
         if seat.done {
             if let Some(trajectory) = seat.whole() {
-                (self.tell)(seat.group, trajectory);
+                (self.tell)(seat.place.group, trajectory);
             }
             self.ended += 1;
             self.turns.end(at);
@@ -185,7 +195,7 @@ impl<'p> Leader<'_, 'p> {
         }
     }
 
-    fn sampled(&mut self, at: usize, completion: Completion) -> Result<(), PolicyError> {
+    fn sampled(&mut self, at: usize, completion: Completion) {
         let seat = &mut self.seats[at];
         let calls = seat.take(completion, self.game);
         if calls.is_empty() {
@@ -202,13 +212,11 @@ impl<'p> Leader<'_, 'p> {
                 self.tools.run(work(vec![call], None));
             }
         }
-        Ok(())
     }
 
-    fn close_turn(&mut self, at: usize) -> Result<(), PolicyError> {
-        self.seats[at].close_turn(self.game).map_err(|refusal| unspoken(&refusal))?;
+    fn close_turn(&mut self, at: usize) {
+        self.seats[at].close_turn(self.game);
         self.go_on(at);
-        Ok(())
     }
 
     fn report(&mut self) {
@@ -216,11 +224,8 @@ impl<'p> Leader<'_, 'p> {
     }
 }
 
-/// A template that refuses a conversation ends the play: every trajectory of it would meet the same refusal.
-fn unspoken(refusal: &ChatError) -> PolicyError {
-    PolicyError(refusal.to_string())
-}
-
+#[cfg(test)]
+mod lost;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Held-out evaluation: accuracy and manners of a policy on tasks that training never sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
 use serde::{Deserialize, Serialize};
-use turnwise_envs::{RewardConfig, Task, answer, score};
+use turnwise_envs::{RewardConfig, Task, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_sampler::Sampling;
@@ -16,6 +16,8 @@ use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Traj
 use crate::cache_budget::CacheBudget;
 use crate::config::EvalConfig;
 use crate::error::TrainError;
+use crate::judged::judge;
+use crate::losses::refuse_many;
 use crate::policy::ModelPolicy;
 
 /// What an evaluation found. Shares are between 0 and 1.
@@ -66,7 +68,7 @@ impl Tally {
         self.trajectories += 1;
         self.correct += usize::from(scored.correct);
         self.turns += played.turns.len();
-        self.violations += scored.turns.iter().filter(|turn| turn.fmt < 0.0).count();
+        self.violations += (0..scored.turns.len()).filter(|&turn| scored.violates(turn)).count();
         for call in played.turns.iter().flat_map(|turn| &turn.calls) {
             if let CallRecord::Executed { output, .. } = call {
                 self.executed += 1;
@@ -131,8 +133,12 @@ pub struct Trial<'a> {
 pub type Keep<'k> = dyn FnMut(usize, &Task, &Trajectory, &ScoredTrajectory) + Send + 'k;
 
 impl Trial<'_> {
-    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its rewards as soon as
-    /// it has ended, whatever becomes of the others. A task all of whose trajectories were lost has no outcome.
+    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its rewards
+    /// as soon as it has ended, whatever becomes of the others. A task all of whose trajectories were lost has
+    /// no outcome.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories were lost.
     pub fn run(
         &self,
         policy: &mut dyn FnMut() -> Box<dyn Policy>,
@@ -151,13 +157,14 @@ impl Trial<'_> {
                     let (first, total) = (part * at_once, tasks.len() * samples);
                     let mut progress = |done: usize, _: usize| progress(first * samples + done, total);
                     let mut ended = |task: usize, trajectory: &Trajectory| {
-                        // A judge that has failed takes no more.
+                        // A judge that has panicked takes no more.
                         let _ = tell.send((first + task, trajectory.clone()));
                     };
                     let mut policy = policy();
                     let samples = samples as u32;
                     let played = play_telling(game, now, samples, &mut *policy, &mut progress, &mut ended)?;
                     lost.extend(played.lost);
+                    refuse_many(&lost, (first + now.len()) * samples as usize)?;
                 }
                 Ok(())
             };
@@ -166,35 +173,50 @@ impl Trial<'_> {
             (played, judge.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         played?;
-        Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged? })
+        lost.extend(judged.lost);
+        refuse_many(&lost, tasks.len() * samples)?;
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged })
     }
 
     /// Judges trajectories as they come, in any order. What is found doesn't depend on it.
-    fn judge(
-        &self,
-        ended: &Receiver<(usize, Trajectory)>,
-        keep: &mut Keep<'_>,
-    ) -> Result<Evaluation, TrainError> {
+    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> Evaluation {
         let Self { game, tasks, samples, rewards } = *self;
         let mut tally = Tally::default();
-        let mut by_place = BTreeMap::new();
+        let (mut by_place, mut lost) = (BTreeMap::new(), Vec::new());
+        // Tasks with an answer that has no value to vote for.
+        let mut uncounted = BTreeSet::new();
         for (at, trajectory) in ended {
             let (task, place) = (tasks[at], at * samples + trajectory.sample as usize);
-            let scored = score(game.env, task, &trajectory, rewards)?;
+            let scored = match judge(game.env, task, &trajectory, rewards) {
+                Ok(scored) => scored,
+                Err(unjudged) => {
+                    lost.push((place, unjudged));
+                    continue;
+                }
+            };
             tally.add(task.level, &trajectory, &scored);
             keep(place, task, &trajectory, &scored);
             let answer = answer(game.env, &trajectory);
+            let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
+            if vote == Some(None) {
+                uncounted.insert(at);
+            }
+            let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
             let failure = (!scored.correct).then(|| failure(&trajectory, answer.is_some()).to_string());
-            by_place.insert(place, SampleOutcome { answer, failure });
+            by_place.insert(place, SampleOutcome { answer, vote, failure });
         }
         let outcome = |(at, task): (usize, &&Task)| {
             let mine = by_place.range(at * samples..(at + 1) * samples);
             let samples: Vec<SampleOutcome> = mine.map(|(_, outcome)| outcome.clone()).collect();
-            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples };
+            let uncounted = uncounted.contains(&at);
+            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
             Some(whole).filter(|task| !task.samples.is_empty())
         };
         let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
-        Ok(Evaluation { outcomes, ..tally.evaluation() })
+        // They came in any order.
+        lost.sort_by_key(|(place, _)| *place);
+        let lost = lost.into_iter().map(|(_, lost)| lost).collect();
+        Evaluation { outcomes, lost, ..tally.evaluation() }
     }
 }
 

@@ -7,8 +7,10 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use turnwise_bounds::Within;
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
+use turnwise_rollout::chat::Moment;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
@@ -37,14 +39,17 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     name: Option<String>,
     /// Requests to the server at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 1_024>::parse::<u16>)]
     parallel: u16,
     /// Longest wait for one answer of the server, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 3_600_000>::parse::<u32>)]
     timeout: u32,
     /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still loading, gone,
     /// or answers nonsense), waits and answers included; then the conversation is lost and counted
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<0, 3_600_000>::parse::<u32>)]
     retry: u32,
     /// Play training tasks instead of held-out ones
     #[arg(long)]
@@ -73,6 +78,8 @@ struct Line<'a> {
     sample: u32,
     correct: bool,
     rewards: &'a [TurnReward],
+    /// Whether each turn broke the format.
+    violations: &'a [bool],
     messages: Vec<Message>,
     /// Texts, calls and outputs; tokens and log-probabilities where they are known.
     played: &'a Trajectory,
@@ -112,7 +119,11 @@ impl Rollout {
             // JSON's strings are TOML's.
             self.changes.set.push(format!("model={}", Value::from(folder.display().to_string())));
         }
-        let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        let mut config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        if let Some(folder) = &self.model {
+            // A path that isn't UTF-8 doesn't survive the way through text.
+            config.model.clone_from(folder);
+        }
         let (setup, mut policies) = self.open(&config)?;
         let game = setup.game();
         let all = if self.train { setup.env.train() } else { setup.env.held_out() };
@@ -137,6 +148,7 @@ impl Rollout {
                         sample: played.sample,
                         correct: scored.correct,
                         rewards: &scored.turns,
+                        violations: &scored.violations,
                         messages,
                         played: &known,
                     };
@@ -167,13 +179,14 @@ impl Rollout {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {
             let model = load_model(&config.model, &backend::checked(self.device.as_deref())?)?;
-            let context = model.config().max_position;
+            let context = model.config().context();
             let setup = Setup::open(
                 &config.env,
                 &config.rollout,
                 Some(&config.model),
                 tokenizer(&config.model)?,
                 context,
+                Moment::now(),
             )?;
             let sampling = Sampling { temperature, ..Sampling::default() };
             let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());

@@ -6,10 +6,10 @@ mod http;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Seconds, Within};
 
 use self::{cache::Cache, http::Client};
 use super::{Matrix, Similarity, SimilarityError};
-use crate::bounds;
 
 /// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
 /// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.
@@ -26,20 +26,23 @@ pub struct Endpoint {
     /// Name of the environment variable that holds the key; empty: no key is sent.
     pub api_key_env: String,
     /// Limit of one attempt, in seconds.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Seconds::read")]
     pub timeout_s: f64,
     /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too late, servers
     /// that are busy or loading.
+    #[serde(deserialize_with = "Within::<0, 32>::read")]
     pub retries: u32,
     /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer one.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 3_600>::read")]
     pub retry_wait_s: f64,
     /// Longest time for everything after the first failed attempt, in seconds: waits and answers included.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 3_600_000>::read")]
     pub retry_total_s: f64,
-    /// Texts per request, at least 1.
+    /// Texts per request.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: std::num::NonZeroUsize,
     /// Embeddings kept in memory; the oldest go first.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub cache: usize,
 }
 

@@ -71,7 +71,7 @@ fn played(lines: &[&str], change: impl Fn(&mut Game<'_>)) -> Trajectory {
     let env = Notebook(Arithmetic::new(ArithmeticConfig { train_tasks: 4, ..Default::default() }).unwrap());
     let (chat, format) = (chat(), FormatName::FencedPython.build());
     let python = PythonExecutor::new(PythonConfig::default()).unwrap();
-    let limits = Limits { turns: 8, turn_tokens: 200, tokens: 4000, observation_tokens: 60 };
+    let limits = Limits { turns: 8, turn_tokens: 200, tokens: 4000, observation_tokens: 60, turn_calls: 8 };
     let mut game = Game {
         env: &env,
         chat: &chat,

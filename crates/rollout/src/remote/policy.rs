@@ -183,7 +183,10 @@ impl Remote {
 /// One seed per turn of each trajectory (FNV-1a); 31 bits, which every server takes.
 fn seed(seed: u64, context: &Context<'_>) -> u64 {
     let numbers = [seed, u64::from(context.sample), context.turn as u64];
-    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).chain(context.task.bytes());
+    // A task that is drawn once has the seed of its id alone.
+    let again = context.occurrence.to_le_bytes().into_iter().filter(|_| context.occurrence > 0);
+    let bytes =
+        numbers.iter().flat_map(|number| number.to_le_bytes()).chain(context.task.bytes()).chain(again);
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     hash >> 33

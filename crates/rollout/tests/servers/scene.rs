@@ -72,7 +72,7 @@ impl Scene {
             chat: &transcript,
             format: &*format,
             executor: &executor,
-            limits: Limits { turns: 4, turn_tokens: 64, tokens: 1000, observation_tokens: 64 },
+            limits: Limits { turns: 4, turn_tokens: 64, tokens: 1000, observation_tokens: 64, turn_calls: 8 },
             describe_tools: true,
             stop_at_call: self.stop_at_call,
             keep_state: false,
