@@ -129,7 +129,7 @@ mod tests {
             json!({"function": null, "name": "f"}),
             json!({"model": "m", "tools": [{"name": "f"}]}),
         ] {
-            assert_eq!(read(file), [bare.clone()]);
+            assert_eq!(read(file), std::slice::from_ref(&bare));
         }
         let schema = json!({"type": null, "properties": {"x": {"enum": null}, "y": null}, "required": null});
         assert_eq!(read(json!({"name": "f", "parameters": schema}))[0].parameters, schema);
