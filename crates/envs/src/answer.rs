@@ -2,15 +2,17 @@
 //! that a doubtful answer can't be right by accident.
 //!
 //! ```text
-//! answer  = "\boxed{" answer "}" | "$" answer "$" | [sign] [currency] [sign] number ["$"] [unit] ["."]
+//! answer  = "\boxed{" answer "}" | math | [sign] [currency] [sign] number ["$"] [unit] ["."]
+//! math    = "$" answer "$" | "\(" answer "\)" | "\[" answer "\]"
 //! number  = integer ["." digits] | "." digits | integer "/" integer | "\frac{" integer "}{" integer "}"
 //! integer = digits | 1 to 3 digits and then groups of 3, each after "," or "{,}"
 //! unit    = a measure of a closed list, or counted things, see unit.rs
 //! ```
-//! There is one sign, one currency, one full stop and one pair of `$` around it all, at most.
+//! There is one sign, one currency, one full stop and one pair of marks of math around it all, at most. A unit may stand
+//! behind a box or math.
 //!
-//! A number without a unit leaves it open: `50 apples` agrees with `50`, and so does `$50`. Two units must be the same.
-//! Two of them are converted: `50 cents` is `$0.50` and nothing else, and `50%` agrees with `0.5`. Questions about
+//! A number without a unit leaves it open: `50 apples` agrees with `50`, and so do `$50` and `50 cents`. Two units must be
+//! the same. Two of them are converted: `50 cents` is `$0.50` as well, and `50%` agrees with `0.5`. Questions about
 //! percentages are often answered with the number alone, and shares are never above 1: so `50%` agrees with `50` as
 //! well, but `0.5%` not with `0.5`, nor `5000%` with `50`.
 
@@ -18,6 +20,7 @@ mod unit;
 
 use std::fmt;
 
+use crate::same_question::normal;
 use unit::{PERCENT, Unit};
 
 /// A fraction in lowest terms with a positive denominator.
@@ -66,6 +69,8 @@ impl fmt::Display for Rational {
 pub(crate) struct Answer {
     value: Rational,
     unit: Option<String>,
+    /// The number as it was written, where that is of parts of the unit: 50 of `50 cents`.
+    written: Option<Rational>,
 }
 
 impl Answer {
@@ -74,10 +79,33 @@ impl Answer {
         match (self.unit.as_deref(), other.unit.as_deref()) {
             (Some(PERCENT), None) if other.value.is_share() => self.value.over(100) == Some(other.value),
             (None, Some(PERCENT)) => other.agrees(self),
-            (Some(a), Some(b)) if a != b => false,
-            _ => self.value == other.value,
+            (Some(a), Some(b)) => a == b && self.value == other.value,
+            _ => self.value == other.value || self.number() == other.number(),
         }
     }
+
+    /// The number as it was written.
+    fn number(&self) -> Rational {
+        self.written.unwrap_or(self.value)
+    }
+
+    /// A text that is equal for answers of one value where this is the right one, whose unit is open or stands for all.
+    fn vote(&self, right: &Self) -> String {
+        let hundredths = || self.value.over(100).unwrap_or(self.value).to_string();
+        match (self.unit.as_deref(), right.unit.as_deref()) {
+            (Some(PERCENT), None) if right.value.is_share() => hundredths(),
+            (_, None) => self.number().to_string(),
+            (Some(unit), Some(own)) if unit != own => self.to_string(),
+            (None, Some(_)) if right.written.is_some() => hundredths(),
+            _ => self.value.to_string(),
+        }
+    }
+}
+
+/// A text that is equal for answers of one value: numbers are compared by value, and other answers by their words.
+pub(crate) fn vote(right: &str, given: &str) -> String {
+    let open = Answer { value: Rational { numerator: 0, denominator: 1 }, unit: None, written: None };
+    parse(given).map_or_else(|| normal(given), |given| given.vote(&parse(right).unwrap_or(open)))
 }
 
 /// In a form that [`parse`] reads back.
@@ -86,6 +114,9 @@ impl fmt::Display for Answer {
         match &self.unit {
             None => write!(f, "{}", self.value),
             Some(unit) if unit.starts_with(PERCENT) => write!(f, "{}{unit}", self.value),
+            Some(unit) if self.written.is_some() => {
+                write!(f, "{} {}", self.number(), unit.replacen(unit::DOLLAR, "cents", 1))
+            }
             Some(unit) => write!(f, "{} {unit}", self.value),
         }
     }
@@ -93,21 +124,12 @@ impl fmt::Display for Answer {
 
 /// What a text states, or none if it isn't plainly one number or overflows 128 bits.
 pub(crate) fn parse(text: &str) -> Option<Answer> {
-    let (mut text, mut math) = (text.trim(), false);
+    let mut text = text.trim();
     let stopped = text.ends_with('.');
     text = text.strip_suffix('.').unwrap_or(text).trim_end();
-    loop {
-        if let Some(boxed) = text.strip_prefix("\\boxed{") {
-            text = boxed.strip_suffix('}')?.trim();
-        } else if let Some(inner) = text.strip_prefix('$').and_then(|rest| rest.strip_suffix('$'))
-            && !math
-        {
-            (text, math) = (inner.trim(), true);
-        } else {
-            break;
-        }
-    }
-    if !stopped {
+    let (inner, math, behind) = unwrap(text)?;
+    text = inner;
+    if !stopped && behind.is_empty() {
         text = text.strip_suffix('.').unwrap_or(text).trim_end();
     }
     let (before, text) = sign(text);
@@ -122,9 +144,39 @@ pub(crate) fn parse(text: &str) -> Option<Answer> {
         Some(rest) => (Some(unit::DOLLAR), rest),
         None => (currency, rest),
     };
-    let Unit { name, parts } = unit::read(rest, currency)?;
-    let value = Rational { numerator: before.or(after).unwrap_or(1) * value.numerator, ..value };
-    Some(Answer { value: value.over(parts)?, unit: name })
+    if !(behind.is_empty() || rest.trim().is_empty()) {
+        return None;
+    }
+    let Unit { name, parts } = unit::read(if behind.is_empty() { rest } else { behind }, currency)?;
+    let number = Rational { numerator: before.or(after).unwrap_or(1) * value.numerator, ..value };
+    Some(Answer { value: number.over(parts)?, unit: name, written: (parts != 1).then_some(number) })
+}
+
+/// Pairs of marks around math.
+const MATH: [(&str, &str); 3] = [("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")];
+
+/// What stands in boxes and in one pair of marks of math, whether there is math, and what stands behind it all.
+fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
+    let (mut math, mut behind) = (false, "");
+    loop {
+        let boxed = text.strip_prefix("\\boxed{").map(|rest| (rest, "}"));
+        let marks = || MATH.iter().find_map(|(open, close)| Some((text.strip_prefix(open)?, *close)));
+        let (rest, close) = match boxed.or_else(|| marks().filter(|_| !math)) {
+            Some(found) => found,
+            None => return Some((text, math, behind)),
+        };
+        let Some((inner, after)) = rest.rsplit_once(close) else {
+            // A dollar alone is a currency.
+            return (close == "$").then_some((text, math, behind));
+        };
+        let is_unit = after.contains(|c: char| c.is_alphabetic() || "%¢€£".contains(c));
+        match after.trim() {
+            "" => {}
+            _ if is_unit && behind.is_empty() => behind = after,
+            _ => return None,
+        }
+        (text, math) = (inner.trim(), math || close != "}");
+    }
 }
 
 /// What stands after a mark such as `Answer:`, where Markdown's `**` may surround mark, answer or both.
@@ -139,7 +191,7 @@ pub(crate) fn after_mark(text: &str) -> Option<Answer> {
 
 /// An integer after a mark, without a unit and already computed: `84/2` is none.
 pub(crate) fn integer_after_mark(text: &str) -> Option<i128> {
-    let Answer { value: Rational { numerator, denominator: 1 }, unit: None } = after_mark(text)? else {
+    let Answer { value: Rational { numerator, denominator: 1 }, unit: None, .. } = after_mark(text)? else {
         return None;
     };
     (!text.contains('/') && !text.contains("frac")).then_some(numerator)

@@ -6,7 +6,8 @@
 //! from the command, a line for each:    {"correct": true}
 //! ```
 //! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in order; it
-//! ends when its stdin does. What it writes to stderr is shown as it is. The tool is Python.
+//! ends when its stdin does. After a failure it is started anew, so that one answer that it can't bear costs no other.
+//! What it writes to stderr is shown as it is. The tool is Python.
 
 mod checker;
 
@@ -17,12 +18,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use turnwise_bounds::Seconds;
 use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{Message, Role};
 
-use crate::env::{Env, EnvError, Request, Response, Task};
+use crate::answer::vote;
+use crate::env::{Env, EnvError, Request, Response, Task, asked, question};
 use crate::records;
-use checker::Checker;
+use crate::same_question::normal;
+use checker::{Checker, Patience};
 
 /// Settings of an environment whose answers a command checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,20 +33,30 @@ use checker::Checker;
 pub struct CommandConfig {
     /// The tasks to train on: JSON lines.
     pub train: PathBuf,
-    /// The tasks held out. They may share no question with `train`.
+    /// The tasks held out. They may share no question with `train`, however it is written.
     pub held_out: PathBuf,
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
     /// Seconds that an answer may take to check.
-    #[serde(default = "timeout_seconds")]
+    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
+    /// Seconds that the command may take to start, before the time of its first answer begins.
+    #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
+    pub start_seconds: f64,
     /// What the policy is told before every question.
     #[serde(default)]
     pub instruction: String,
+    /// The mark behind which an answer stands, up to the end of its line, such as `Answer:`. Majority votes count what
+    /// stands there, numbers by value; without a mark there is no majority. The command sees the whole text all the same.
+    pub answer_after: Option<String>,
 }
 
 fn timeout_seconds() -> f64 {
     10.0
+}
+
+fn start_seconds() -> f64 {
+    60.0
 }
 
 #[derive(Deserialize)]
@@ -67,28 +80,32 @@ pub struct CheckedByCommand {
     train: Vec<Task>,
     held_out: Vec<Task>,
     checker: Mutex<Checker>,
-    timeout: Duration,
+    answer_after: Option<String>,
 }
 
 impl CheckedByCommand {
     /// Reads the tasks and starts the command.
     pub fn new(config: &CommandConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "command", message };
-        let timeout = Duration::try_from_secs_f64(config.timeout_seconds)
-            .map_err(|_| wrong(format!("timeout_seconds = {} is no time span", config.timeout_seconds)))?;
+        Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
+        Seconds::check("start_seconds", config.start_seconds).map_err(wrong)?;
+        let patience = Patience {
+            start: Duration::from_secs_f64(config.start_seconds),
+            answer: Duration::from_secs_f64(config.timeout_seconds),
+        };
+        if config.answer_after.as_ref().is_some_and(String::is_empty) {
+            return Err(wrong(
+                "answer_after = \"\" marks nothing; hint: \"Answer:\", or leave it out".into(),
+            ));
+        }
         let mut ids = HashSet::new();
         let train = read(&config.train, "train", config, &mut ids, &HashSet::new())?;
-        let seen = train.iter().map(question).collect();
+        let seen = train.iter().map(|task| normal(question(task))).collect();
         let held_out = read(&config.held_out, "held-out", config, &mut ids, &seen)?;
-        let checker = Checker::start(&config.check).map_err(wrong)?;
-        let tools = vec![ToolSpec::python()];
-        Ok(Self { tools, train, held_out, checker: Mutex::new(checker), timeout })
+        let checker = Mutex::new(Checker::start(&config.check, patience).map_err(wrong)?);
+        let (tools, answer_after) = (vec![ToolSpec::python()], config.answer_after.clone());
+        Ok(Self { tools, train, held_out, checker, answer_after })
     }
-}
-
-/// The question of a task.
-fn question(task: &Task) -> &str {
-    &task.messages.last().expect("a task has a question").content
 }
 
 /// The tasks of a file, none of whose questions may be in `taken`.
@@ -97,7 +114,7 @@ fn read(
     split: &str,
     config: &CommandConfig,
     ids: &mut HashSet<String>,
-    taken: &HashSet<&str>,
+    taken: &HashSet<String>,
 ) -> Result<Vec<Task>, EnvError> {
     let records = records::read::<Record>(path)?.into_iter();
     let task = |(line, record): (usize, Record)| {
@@ -105,7 +122,7 @@ fn read(
         if record.question.trim().is_empty() {
             return Err(records::line_error(path, line, "the question is empty"));
         }
-        if taken.contains(record.question.as_str()) {
+        if taken.contains(&normal(&record.question)) {
             let message = format!(
                 "the question {:?} is in env.command.train as well; hint: give a file that training never sees",
                 record.question
@@ -119,10 +136,7 @@ fn read(
                 format!("the id {id:?} is taken; hint: leave it out"),
             ));
         }
-        let mut messages = vec![Message::new(Role::User, record.question)];
-        if !config.instruction.is_empty() {
-            messages.insert(0, Message::new(Role::System, config.instruction.as_str()));
-        }
+        let messages = asked(&config.instruction, record.question);
         Ok(Task { id, level: record.level, messages, answer: record.answer })
     };
     records.map(task).collect()
@@ -158,11 +172,18 @@ impl Env for CheckedByCommand {
         let line =
             json!({"task": task.id, "question": question(task), "answer": task.answer, "given": answer});
         let mut checker = self.checker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        checker.ask(&line.to_string(), self.timeout).map_err(|message| {
+        checker.ask(&line.to_string()).map_err(|message| {
             let hint =
                 "try the command by hand: a line of JSON in, {\"correct\": true} out, and stdout flushed";
             EnvError::Judge { env: "command", task: task.id.clone(), message, hint }
         })
+    }
+
+    fn vote(&self, task: &Task, answer: &str) -> Option<String> {
+        let mark = self.answer_after.as_deref()?;
+        let stated =
+            answer.rfind(mark).map_or("", |at| answer[at + mark.len()..].lines().next().unwrap_or(""));
+        Some(vote(&task.answer, stated.trim().trim_matches('*')))
     }
 }
 
@@ -179,8 +200,10 @@ mod tests {
             train: path("train.jsonl"),
             held_out: path("held_out.jsonl"),
             check: ["python3", "-c", script].map(String::from).to_vec(),
-            timeout_seconds: 5.0,
+            timeout_seconds: 2.0,
+            start_seconds: 2.0,
             instruction: String::new(),
+            answer_after: Some("Answer:".into()),
         })
     }
 
@@ -203,7 +226,7 @@ mod tests {
     #[test]
     fn a_command_that_fails_is_an_error_and_no_verdict() {
         for (script, expect) in [
-            ("import time\ninput()\ntime.sleep(60)", "the checker said nothing for 5 s"),
+            ("import time\ninput()\ntime.sleep(60)", "the checker said nothing for 2 s"),
             ("input()", "the checker has ended"),
             ("input()\nprint('yes')", "the checker said \"yes\""),
             ("input()\nprint('{\"correct\": 1}')", "the checker said \"{\\\"correct\\\": 1}\""),
@@ -213,6 +236,53 @@ mod tests {
             assert!(error.contains(expect) && error.starts_with("env.command: judging task a: "), "{error}");
             assert!(env.is_correct(&env.train()[0], "x").is_err());
         }
+    }
+
+    /// The first answer's time begins when the command has started; a second one has no more than its own.
+    #[test]
+    fn a_slow_start_is_not_the_first_answers_time() {
+        let slow = format!("import time\ntime.sleep(3)\n{ECHO}");
+        let env = open(&slow, TASKS).unwrap();
+        assert!(env.is_correct(&env.train()[0], "ja\n\"1\"").unwrap());
+    }
+
+    /// Whatever it says of one answer, the next one gets its verdict.
+    #[test]
+    fn a_command_that_one_answer_breaks_judges_the_next_one() {
+        let fragile = format!("{ECHO}\n    if x['given'] == 'end': sys.exit(1)").replace(
+            "    print(json.dumps({'correct': x['given'] == x['answer']}), flush=True)",
+            "    if x['given'] == 'crash': raise ValueError\n    print('{}' if x['given'] == 'odd' else \
+             json.dumps({'correct': x['given'] == x['answer']}), flush=True)",
+        );
+        let env = open(&fragile, TASKS).unwrap();
+        let task = &env.train()[0];
+        for odd in ["crash", "odd", "crash"] {
+            assert!(env.is_correct(task, odd).is_err(), "{odd}");
+            assert!(env.is_correct(task, "ja\n\"1\"").unwrap(), "after {odd}");
+        }
+        assert!(!env.is_correct(task, "end").unwrap());
+        // The end of the command may be noticed before the question or behind it.
+        assert!(
+            env.is_correct(task, "ja\n\"1\"").is_ok_and(|right| right)
+                || env.is_correct(task, "ja\n\"1\"").unwrap()
+        );
+    }
+
+    #[test]
+    fn votes_count_what_stands_behind_the_mark() {
+        let env = open(ECHO, TASKS).unwrap();
+        let vote = |text: &str| env.vote(&env.train()[1], text);
+        for (a, b) in [
+            ("It is 41.\nAnswer: 41", "So, **Answer: 41.0**\nDone."),
+            ("Answer: the Cat", "Answer: 1\nAnswer: The cat."),
+            ("no mark", "none either"),
+        ] {
+            assert_eq!(vote(a), vote(b), "{a:?} {b:?}");
+        }
+        assert_ne!(vote("Answer: 41"), vote("Answer: 42"));
+        assert_ne!(vote("Answer: 41"), vote("41"));
+        let unmarked = CheckedByCommand { answer_after: None, ..env };
+        assert_eq!(unmarked.vote(&unmarked.train()[1], "Answer: 41"), None);
     }
 
     #[test]
@@ -233,7 +303,7 @@ mod tests {
             assert!(error.contains(expect), "{error}");
         }
         for check in [vec![], vec!["no-such-command".to_string()]] {
-            assert!(Checker::start(&check).err().unwrap().starts_with("check = "));
+            assert!(Checker::start(&check, Patience::default()).err().unwrap().starts_with("check = "));
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{Message, OutputStatus, ToolCall, ToolOutput, Trajectory};
+use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput, Trajectory};
+
+use crate::answer::vote;
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +18,17 @@ pub struct Task {
     pub messages: Vec<Message>,
     /// The right answer, in the environment's own form.
     pub answer: String,
+}
+
+/// A question, with what is told before every question in front of it, if there is something.
+pub(crate) fn asked(instruction: &str, question: impl Into<String>) -> Vec<Message> {
+    let told = (!instruction.is_empty()).then(|| Message::new(Role::System, instruction));
+    told.into_iter().chain([Message::new(Role::User, question)]).collect()
+}
+
+/// The question of a task.
+pub(crate) fn question(task: &Task) -> &str {
+    &task.messages.last().expect("a task has a question").content
 }
 
 /// A solution in the environment's own words, for a cold start.
@@ -125,6 +138,12 @@ pub trait Env: Send + Sync {
     /// # Errors
     /// If what judges the answer (a sandbox, a command) is out of order. A wrong answer is no error.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError>;
+
+    /// What a majority vote counts an answer as: equal texts for answers of one value, however they are spelled, and an
+    /// empty one for none. None if answers can't be compared, as programs can't; then there is no vote.
+    fn vote(&self, task: &Task, answer: &str) -> Option<String> {
+        Some(vote(&task.answer, answer))
+    }
 
     /// The `index`-th demonstration of an endless, seeded stream that avoids held-out tasks; none if the environment
     /// can't solve its own tasks.

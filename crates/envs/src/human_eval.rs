@@ -1,36 +1,35 @@
-//! Program synthesis from a file in HumanEval's form (arXiv:2107.03374): `{"task_id", "prompt", "entry_point", "test"}`,
-//! where `test` defines `check(candidate)`. The tool tries a program on the examples of the prompt's docstring
-//! (`>>> f(1)`); what counts is whether the last program that was tried passes the hidden tests.
+//! Program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732), see `form.rs`. The
+//! tool tries a program on the examples that the task shows; what counts is whether the last program that was tried
+//! passes the hidden tests.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+mod form;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::PythonConfig;
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError, Request, Response, Task};
-use crate::judge::{Exam, Judge, examples_program, last_code};
+use crate::judge::{Judge, examples_program, last_code};
 use crate::records;
+use crate::same_question::normal;
 use crate::stated::stated;
+use form::{Problem, Split};
 
 /// Settings of the HumanEval environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanEvalConfig {
-    /// The problems to train on: JSON lines, not compressed.
+    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, not compressed.
     pub train: PathBuf,
-    /// The problems held out.
+    /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held out, 601
+    /// to 974 are to train on.
     pub held_out: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    task_id: String,
-    prompt: String,
-    entry_point: String,
-    test: String,
 }
 
 const INSTRUCTION: &str = "Write the whole function and try it with the tool. When it's right, end with \
@@ -42,77 +41,112 @@ pub struct HumanEval {
     tools: Vec<ToolSpec>,
     train: Vec<Task>,
     held_out: Vec<Task>,
-    exams: HashMap<String, Exam>,
+    problems: HashMap<String, Problem>,
 }
+
+/// A problem and the line that it stands on.
+type Placed = (usize, Problem);
 
 impl HumanEval {
     /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
+    ///
+    /// # Errors
+    /// If a file can't be read, a problem stands in both, or the tests of one that is held out can't judge any program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
-        let mut env = Self {
-            judge: Judge::open("human_eval", python)?,
+        let one_file = config.train == config.held_out;
+        let held_out = read(&config.held_out, one_file.then_some(Split::HeldOut))?;
+        let train = read(&config.train, one_file.then_some(Split::Train))?;
+        differ(config, &held_out, &train)?;
+        let judge = Judge::open("human_eval", python)?;
+        // Training names such a problem when it is played, and goes on.
+        can_judge(&judge, &config.held_out, &held_out)?;
+        let tasks = |problems: &[Placed]| problems.iter().map(|(_, problem)| task(problem)).collect();
+        let (train_tasks, held_out_tasks) = (tasks(&train), tasks(&held_out));
+        let problems = held_out.into_iter().chain(train).map(|(_, problem)| (problem.id.clone(), problem));
+        Ok(Self {
+            judge,
             tools: vec![ToolSpec::python()],
-            train: Vec::new(),
-            held_out: Vec::new(),
-            exams: HashMap::new(),
-        };
-        env.held_out = env.read(&config.held_out)?;
-        env.train = env.read(&config.train)?;
-        Ok(env)
+            train: train_tasks,
+            held_out: held_out_tasks,
+            problems: problems.collect(),
+        })
     }
 
-    fn read(&mut self, path: &std::path::Path) -> Result<Vec<Task>, EnvError> {
-        let mut tasks = Vec::new();
-        for (line, record) in records::read::<Record>(path)? {
-            let id = format!("human_eval/{}", record.task_id);
-            if !record.test.contains("def check(") {
-                let message = format!("{}: the test defines no check(candidate)", record.task_id);
-                return Err(records::line_error(path, line, message));
-            }
-            let exam = Exam { context: record.prompt.clone(), entry: record.entry_point, tests: record.test };
-            if self.exams.insert(id.clone(), exam).is_some() {
-                let message =
-                    format!("{}: another record has this task_id, in this file or the other", record.task_id);
-                return Err(records::line_error(path, line, message));
-            }
-            let messages =
-                vec![Message::new(Role::System, INSTRUCTION), Message::new(Role::User, record.prompt)];
-            tasks.push(Task { id, level: 1, messages, answer: String::new() });
-        }
-        Ok(tasks)
-    }
-
-    fn exam(&self, task: &Task) -> &Exam {
-        self.exams.get(&task.id).unwrap_or_else(|| panic!("{}: a task of another environment", task.id))
+    fn problem(&self, task: &Task) -> &Problem {
+        self.problems.get(&task.id).unwrap_or_else(|| panic!("{}: a task of another environment", task.id))
     }
 }
 
-/// The examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further lines of it after `... `,
-/// and the lines of its result up to a blank one, the next call or the docstring's end. A comparison that has no result
-/// is one that holds. Whatever else has no result is no example.
-fn examples(prompt: &str) -> Vec<(String, String)> {
-    let mut lines = prompt.lines().map(str::trim).peekable();
-    let mut examples = Vec::new();
-    while let Some(line) = lines.next() {
-        let Some(call) = line.strip_prefix(">>> ") else { continue };
-        let mut call = call.to_string();
-        while let Some(more) = lines.next_if(|line| line.starts_with("... ")) {
-            call.extend(["\n", &more[4..]]);
-        }
-        let ends = |line: &str| {
-            line.is_empty() || [">>>", "\"\"\"", "'''"].iter().any(|mark| line.starts_with(mark))
-        };
-        let mut want = Vec::new();
-        while let Some(line) = lines.next_if(|line| !ends(line)) {
-            want.push(line);
-        }
-        if want.is_empty() && call.contains(" == ") {
-            want.push("True");
-        }
-        if !want.is_empty() {
-            examples.push((call, want.join("\n")));
+fn task(problem: &Problem) -> Task {
+    let messages =
+        vec![Message::new(Role::System, INSTRUCTION), Message::new(Role::User, problem.prompt.as_str())];
+    Task { id: problem.id.clone(), level: 1, messages, answer: String::new() }
+}
+
+/// The problems of a file, or those of one part of a file that holds both.
+fn read(path: &Path, split: Option<Split>) -> Result<Vec<Placed>, EnvError> {
+    let mut problems = Vec::new();
+    for (line, record) in records::read::<Value>(path)? {
+        let problem = Problem::read(record).map_err(|message| records::line_error(path, line, message))?;
+        if split.is_none_or(|split| problem.split.is_none_or(|own| own == split)) {
+            problems.push((line, problem));
         }
     }
-    examples
+    match split {
+        Some(split) if problems.is_empty() => {
+            let message = format!("{} holds no problem that is published {split}", path.display());
+            Err(EnvError::Config { env: "human_eval", message })
+        }
+        _ => Ok(problems),
+    }
+}
+
+/// Refuses a name that is taken, and a problem of the training file that is held out.
+fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Result<(), EnvError> {
+    let (mut ids, mut seen) = (HashSet::new(), HashSet::new());
+    let files = [(&config.held_out, held_out), (&config.train, train)];
+    for (path, line, problem) in
+        files.iter().flat_map(|(path, all)| all.iter().map(move |(line, problem)| (path, line, problem)))
+    {
+        if !ids.insert(problem.id.as_str()) {
+            let message =
+                format!("{}: another record has this task_id, in this file or the other", problem.name());
+            return Err(records::line_error(path, *line, message));
+        }
+    }
+    seen.extend(held_out.iter().map(|(_, problem)| normal(&problem.prompt)));
+    for (line, problem) in train {
+        if seen.contains(&normal(&problem.prompt)) {
+            let message = format!(
+                "{}: the same problem is in env.human_eval.held_out; hint: leave it out here",
+                problem.name()
+            );
+            return Err(records::line_error(&config.train, *line, message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the first problem whose tests no program could pass or fail.
+fn can_judge(judge: &Judge, path: &Path, problems: &[Placed]) -> Result<(), EnvError> {
+    let left = Mutex::new(problems.iter());
+    let next = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    let work = || {
+        let mut wrong = Vec::new();
+        while let Some((line, problem)) = next() {
+            wrong.extend(judge.check(&problem.exam).err().map(|message| (*line, problem, message)));
+        }
+        wrong
+    };
+    let wrong = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..judge.at_once()).map(|_| scope.spawn(work)).collect();
+        let found = threads.into_iter().flat_map(|thread| thread.join().expect("a check doesn't panic"));
+        found.min_by_key(|(line, ..)| *line)
+    });
+    wrong.map_or(Ok(()), |(line, problem, message)| {
+        let message = format!("{}: {message}; hint: leave the record out", problem.name());
+        Err(records::line_error(path, line, message))
+    })
 }
 
 impl Env for HumanEval {
@@ -133,8 +167,8 @@ impl Env for HumanEval {
     }
 
     fn respond(&self, request: &Request<'_>) -> Response {
-        let prompt = &self.exam(request.task).context;
-        Response::Run(examples_program(prompt, request.text("code"), &examples(prompt)))
+        let Problem { exam, examples, .. } = self.problem(request.task);
+        Response::Run(examples_program(&exam.context, request.text("code"), examples))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -147,7 +181,12 @@ impl Env for HumanEval {
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        self.judge.passes(&task.id, answer, self.exam(task))
+        self.judge.passes(&task.id, answer, &self.problem(task).exam)
+    }
+
+    /// Programs aren't compared by what they compute.
+    fn vote(&self, _: &Task, _: &str) -> Option<String> {
+        None
     }
 }
 
@@ -209,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_published_form_is_read_tried_and_judged() {
-        let env = open(&record("T/0"), &record("T/1")).unwrap();
+        let env = open(&record_with("T/0", ""), &record("T/1")).unwrap();
         let python = ExecutorConfig::default().build().unwrap();
         let task = &env.held_out()[0];
         assert!(env.is_correct(task, RIGHT).unwrap());
@@ -254,6 +293,80 @@ mod tests {
         }
     }
 
+    /// A record of MBPP's form.
+    fn mbpp(id: u32, code: &str, tests: &[&str], setup: &str) -> String {
+        let record = json!({
+            "text": format!("Write function {id}."), "code": code, "task_id": id, "test_setup_code": setup,
+            "test_list": tests, "challenge_test_list": [],
+        });
+        record.to_string() + "\n"
+    }
+
+    #[test]
+    fn mbpp_is_read_shown_tried_and_judged() {
+        let twice = "def helper(x):\r\n    return x\r\ndef twice(x):\r\n    return helper(x) + x";
+        let tests = ["assert twice(1) == 2", "assert twice('a') == 'aa'", "assert twice(1.5) == 3.0"];
+        let sanitized = json!([
+            {"task_id": 602, "prompt": "Root?", "code": "import math\ndef root(x): return math.sqrt(x)",
+             "test_imports": ["import math"], "test_list": ["assert math.isclose(root(2), 2 ** 0.5)"], "source_file": "x"},
+            {"task_id": 603, "prompt": "Check?", "code": "def check(x): return x > 0", "test_imports": [],
+             "test_list": ["assert check(1) == True", "assert check(-1) == False"]},
+        ]);
+        let env = open(&sanitized.to_string(), &mbpp(11, twice, &tests, "")).unwrap();
+        let task = &env.held_out()[0];
+        assert_eq!(task.id, "mbpp/11");
+        let shown = "Write function 11.\n\nIts name is `twice`, and this must hold:\nassert twice(1) == 2";
+        assert_eq!(task.messages[1].content, shown);
+        let python = ExecutorConfig::default().build().unwrap();
+        let (right, wrong) = ("def twice(x): return x + x", "def twice(x): return 2");
+        assert_eq!(tried(&*python, &env, task, right), "all 1 examples pass");
+        assert_eq!(
+            tried(&*python, &env, task, "def twice(x): return 3"),
+            "twice(1) == 2 gave False, want True"
+        );
+        assert!(env.is_correct(task, right).unwrap() && !env.is_correct(task, wrong).unwrap());
+        let [root, check] = env.train() else { panic!("two tasks") };
+        assert!(env.is_correct(root, "def root(x): return x ** 0.5").unwrap());
+        assert!(!env.is_correct(root, "def root(x): return x").unwrap());
+        assert!(env.is_correct(check, "def check(x): return x >= 1").unwrap());
+        assert!(!env.is_correct(check, "def check(x): return True").unwrap());
+        assert_eq!(env.vote(task, right), None, "programs have no majority");
+    }
+
+    /// Tests of MBPP make objects of the program's own classes, and use modules that only the program imports.
+    #[test]
+    fn what_the_program_defines_is_the_programs() {
+        let code = "import sys\nclass Node:\n    def __init__(self, x):\n        self.x, self.left = x, None\n\
+                    def depth(node):\n    return 1 + depth(node.left) if node else 0";
+        let tests = ["assert depth(root) == 2", "assert sys.maxsize > depth(None) == 0"];
+        let setup = "root = Node(1)\nroot.left = Node(2)";
+        let env =
+            open(&mbpp(601, "def f(): 1", &["assert f() == 1"], ""), &mbpp(12, code, &tests, setup)).unwrap();
+        let task = &env.held_out()[0];
+        assert!(env.is_correct(task, code).unwrap());
+        assert!(!env.is_correct(task, &code.replace("1 + depth", "2 + depth")).unwrap());
+        assert!(
+            !env.is_correct(task, "def depth(node): return 2 if node else 0").unwrap(),
+            "without the class"
+        );
+    }
+
+    #[test]
+    fn one_file_of_mbpp_is_divided_as_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mbpp.jsonl");
+        let record = |id: u32| mbpp(id, "def f(x): return x", &["assert f(1) == 1"], "");
+        std::fs::write(&file, [1, 10, 11, 510, 511, 600, 601, 974].map(record).concat()).unwrap();
+        let config = HumanEvalConfig { train: file.clone(), held_out: file.clone() };
+        let env = HumanEval::new(&config, &PythonConfig::default()).unwrap();
+        let ids = |tasks: &[Task]| tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(env.held_out()), ["mbpp/11", "mbpp/510"]);
+        assert_eq!(ids(env.train()), ["mbpp/601", "mbpp/974"]);
+        std::fs::write(&file, record(1)).unwrap();
+        let error = HumanEval::new(&config, &PythonConfig::default()).err().unwrap().to_string();
+        assert!(error.contains("mbpp.jsonl holds no problem that is published to be held out"), "{error}");
+    }
+
     #[test]
     fn broken_files_are_named_by_line() {
         let without_check = record("T/2").replace("def check(", "def chuck(");
@@ -261,6 +374,27 @@ mod tests {
             (record("T/0") + &without_check, record("T/1"), "a.jsonl:2: T/2: the test defines no check"),
             (record("T/0"), record("T/0"), "a.jsonl:1: T/0: another record has this task_id"),
             ("{}".into(), record("T/0"), "a.jsonl:1: missing field `task_id`"),
+            (record("T/0"), record("T/1"), "a.jsonl:1: T/0: the same problem is in env.human_eval.held_out"),
+            (
+                mbpp(601, "x = 1", &["assert f(1)"], ""),
+                record("T/1"),
+                "a.jsonl:1: 601: its tests call no function that its code defines",
+            ),
+            (
+                mbpp(601, "def f(): 1", &["assert f()"], "") + "{\"test_list\": [1]}",
+                record("T/1"),
+                "a.jsonl:2: ",
+            ),
+            (
+                record_with("T/0", ""),
+                record("T/1").replace("candidate(3)", "candidate(object())"),
+                "b.jsonl:1: T/1: its tests don't run: Unsupported: a value of the class object",
+            ),
+            (
+                record_with("T/0", ""),
+                mbpp(11, "def f(): 1", &["assert f(np.ones(3))"], ""),
+                "b.jsonl:1: 11: its tests don't run: NameError: name 'np' is not defined",
+            ),
         ] {
             let error = open(&train, &held_out).err().unwrap().to_string();
             assert!(error.contains(expect), "{error}");

@@ -15,6 +15,7 @@ mod programs;
 mod qa;
 mod records;
 mod reward;
+mod same_question;
 mod seed;
 mod stated;
 mod story;

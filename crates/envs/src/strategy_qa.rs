@@ -5,17 +5,18 @@
 mod search;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use turnwise_bounds::{Seed, Within};
 use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{Message, Role};
 
-use crate::env::{Env, EnvError, Request, Response, Task};
+use crate::env::{Env, EnvError, Request, Response, Task, asked};
 use crate::one_word::one_word;
 use crate::records;
+use crate::same_question::normal;
 use crate::seed::stream;
 use search::Search;
 
@@ -26,14 +27,21 @@ pub struct StrategyQaConfig {
     /// The data.
     pub data: PathBuf,
     /// How many questions to hold out; the rest is to train on.
-    #[serde(default = "held_out")]
+    #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub held_out: usize,
     /// Seed of the split.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// Facts that one search returns at most.
-    #[serde(default = "facts")]
+    #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
+    /// What the policy is told before every question: where its answer is read. Empty for nothing.
+    #[serde(default = "instruction")]
+    pub instruction: String,
+}
+
+fn instruction() -> String {
+    "Answer the question; the tool finds facts. End your last message with Answer: yes or Answer: no.".into()
 }
 
 fn held_out() -> usize {
@@ -62,15 +70,12 @@ pub struct StrategyQa {
 }
 
 impl StrategyQa {
-    /// Reads the data and splits it. A question that stands there twice counts once, as one does in the published
-    /// file; with two different answers it is an error.
+    /// Reads the data and splits it. A question that stands there twice, however it is written, counts once, as one does
+    /// in the published file; with two different answers it is an error.
     pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
-        if config.facts == 0 {
-            return Err(wrong("facts = 0: a search must return at least one fact".into()));
-        }
         let records: Vec<(usize, Record)> = records::read(&config.data)?;
-        let mut tasks = tasks(&config.data, &records)?;
+        let mut tasks = tasks(config, &records)?;
         if config.held_out >= tasks.len() {
             let (held_out, all) = (config.held_out, tasks.len());
             return Err(wrong(format!(
@@ -88,16 +93,16 @@ impl StrategyQa {
 }
 
 /// One task per question, in the order of the file.
-fn tasks(path: &Path, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
-    let wrong = |line: usize, message: String| Err(records::line_error(path, line, message));
-    let mut answers: HashMap<&str, bool> = HashMap::new();
+fn tasks(config: &StrategyQaConfig, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
+    let wrong = |line: usize, message: String| Err(records::line_error(&config.data, line, message));
+    let mut answers: HashMap<String, bool> = HashMap::new();
     let mut tasks = Vec::new();
     for (line, record) in records {
         let question = record.question.trim();
         if question.is_empty() {
             return wrong(*line, "the question is empty; hint: remove the record".into());
         }
-        match answers.insert(question, record.answer) {
+        match answers.insert(normal(question), record.answer) {
             Some(answer) if answer == record.answer => continue,
             Some(_) => {
                 let message =
@@ -109,7 +114,7 @@ fn tasks(path: &Path, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError
         tasks.push(Task {
             id: format!("strategy_qa/{}", tasks.len()),
             level: record.facts.len() as u32,
-            messages: vec![Message::new(Role::User, question)],
+            messages: asked(&config.instruction, question),
             answer: if record.answer { "yes" } else { "no" }.into(),
         });
     }
@@ -174,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data.json");
         std::fs::write(&data, content).unwrap();
-        (folder, StrategyQaConfig { data, held_out: 1, seed: 0, facts: 2 })
+        (folder, StrategyQaConfig { data, held_out: 1, seed: 0, facts: 2, instruction: instruction() })
     }
 
     fn open(content: &str, change: impl Fn(&mut StrategyQaConfig)) -> Result<StrategyQa, EnvError> {
@@ -235,6 +240,8 @@ mod tests {
         let again =
             twice.replace("\"answer\": true, \"facts\": [\"Iron", "\"answer\": false, \"facts\": [\"Iron");
         assert_eq!(open(&again, |_| ()).unwrap().train().len(), 1, "the same answer again counts once");
+        let respelled = again.replacen("Do cats bark?", "do  cats BARK", 1);
+        assert_eq!(open(&respelled, |_| ()).unwrap().train().len(), 1, "however it is written");
         let empty = DATA.replace("Is iron a metal?", " ");
         let no_answer = DATA.replace("\"answer\": true, \"facts\": [\"Iron", "\"facts\": [\"Iron");
         let all = |config: &mut StrategyQaConfig| config.held_out = 3;
@@ -243,7 +250,6 @@ mod tests {
             (open(&empty, |_| ()), "data.json:4: the question is empty"),
             (open(&no_answer, |_| ()), "data.json:4: missing field `answer`"),
             (open(DATA, all), "held_out = 3 leaves nothing to train on of 3 questions"),
-            (open(DATA, |config| config.facts = 0), "facts = 0"),
             (open("", |_| ()), "no record"),
         ] {
             let error = result.err().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! HumanEval as it was published: the unpacked file that `TURNWISE_HUMAN_EVAL` names.
+//! HumanEval and MBPP as they were published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and `TURNWISE_MBPP` name.
 
 use serde_json::{Value, json};
 use turnwise_envs::{Env, HumanEval, HumanEvalConfig};
@@ -27,4 +27,29 @@ fn the_published_problems_are_solved_by_their_solutions_alone() {
     let verdicts: Vec<(&str, bool, bool)> = env.held_out().iter().zip(text.lines()).map(verdict).collect();
     let wrong: Vec<_> = verdicts.iter().filter(|(_, solved, stub)| !solved || *stub).collect();
     assert!(verdicts.len() == 164 && wrong.is_empty(), "{wrong:?}");
+}
+
+/// Those of the whole file, or of the sanitized one.
+#[test]
+fn the_published_solutions_of_mbpp_pass() {
+    let Some(file) = std::env::var_os("TURNWISE_MBPP") else {
+        eprintln!("left out: TURNWISE_MBPP names no file");
+        return;
+    };
+    let text = std::fs::read_to_string(&file).unwrap();
+    let records: Vec<Value> = match serde_json::from_str(&text) {
+        Ok(array) => array,
+        Err(_) => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+    };
+    let config = HumanEvalConfig { train: file.clone().into(), held_out: file.into() };
+    let env = HumanEval::new(&config, &PythonConfig::default()).unwrap();
+    let mut wrong = Vec::new();
+    for task in env.held_out().iter().chain(env.train()) {
+        let record = records.iter().find(|record| task.id == format!("mbpp/{}", record["task_id"])).unwrap();
+        let code = record["code"].as_str().unwrap();
+        if !env.is_correct(task, code).unwrap() || env.is_correct(task, "def f(): pass").unwrap() {
+            wrong.push(&task.id);
+        }
+    }
+    assert!(env.held_out().len() > 200 && wrong.is_empty(), "{wrong:?}");
 }

@@ -48,11 +48,7 @@ impl GgufFile {
     pub fn open(path: &Path) -> Result<Self, GgufError> {
         let unreadable = |source| GgufError::Read { path: path.into(), source };
         let broken = |message| GgufError::Content { path: path.into(), message };
-        // Opening a pipe would wait for its other end.
-        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(broken("not a regular file".into()));
-        }
-        let file = File::open(path).map_err(unreadable)?;
+        let file = turnwise_files::open(path).map_err(unreadable)?;
         let found = file.metadata().map_err(unreadable)?;
         let (size, stored) = (found.len(), found.blocks() * 512);
         // A system that doesn't count blocks says 0.

@@ -37,7 +37,7 @@ mod transformer;
 mod weight_files;
 mod written;
 
-pub use adapter_file::{load_adapter, save_adapter};
+pub use adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
 pub use available::available_memory;
 pub use backward::{add_gradients, gradients};
 pub use batch::TokenBatch;

@@ -25,6 +25,9 @@ pub struct TaskOutcome {
     pub level: u32,
     /// One entry per sample.
     pub samples: Vec<SampleOutcome>,
+    /// Whether answers can't be counted, as programs can't: then there is no majority.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub uncounted: bool,
 }
 
 /// What became of one sample.
@@ -32,8 +35,18 @@ pub struct TaskOutcome {
 pub struct SampleOutcome {
     /// The final answer, if it gave one.
     pub answer: Option<String>,
+    /// What a majority vote counts it as, if that isn't the answer's own text: equal for answers of one value, empty for
+    /// no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vote: Option<String>,
     /// Why it is not right, in a word; none if it is.
     pub failure: Option<String>,
+}
+
+/// Takes a reference because serde gives one.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl TaskOutcome {
@@ -50,12 +63,14 @@ impl TaskOutcome {
         pass_at_k(self.samples.len(), self.right(), k)
     }
 
-    /// All right answers are one answer, however they are spelled; wrong ones are told apart by their text.
+    /// All right answers are one answer; wrong ones are told apart by their votes.
     fn majority(&self, k: usize) -> f64 {
         let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
         for sample in self.samples.iter().filter(|sample| sample.failure.is_some()) {
-            if let Some(answer) = &sample.answer {
-                *wrong.entry(answer).or_default() += 1;
+            if let Some(vote) =
+                sample.vote.as_ref().or(sample.answer.as_ref()).filter(|vote| !vote.is_empty())
+            {
+                *wrong.entry(vote).or_default() += 1;
             }
         }
         let counts: Vec<usize> = wrong.into_values().collect();
@@ -98,7 +113,7 @@ pub struct Summary {
     pub average: Estimate,
     /// The chance that one of `k` samples is right.
     pub pass: BTreeMap<usize, Estimate>,
-    /// The chance that the most frequent of `k` answers is right.
+    /// The chance that the most frequent of `k` answers is right. Empty where answers can't be counted.
     pub majority: BTreeMap<usize, Estimate>,
     /// By level of the task.
     pub levels: BTreeMap<u32, Level>,
@@ -114,6 +129,15 @@ fn ks(samples: usize) -> impl Iterator<Item = usize> {
 
 fn samples(tasks: &[TaskOutcome]) -> usize {
     tasks.iter().map(|task| task.samples.len()).min().unwrap_or(0)
+}
+
+/// The numbers of votes to count; none if a task's answers can't be counted.
+fn votes<'a>(
+    tasks: impl IntoIterator<Item = &'a TaskOutcome>,
+    samples: usize,
+) -> impl Iterator<Item = usize> {
+    let none = tasks.into_iter().any(|task| task.uncounted);
+    ks(samples).filter(move |_| !none)
 }
 
 fn by_task(tasks: &[TaskOutcome], value: impl Fn(&TaskOutcome) -> f64) -> Vec<f64> {
@@ -142,7 +166,7 @@ pub fn summarize(tasks: &[TaskOutcome]) -> Summary {
         samples,
         average: estimate(&TaskOutcome::average),
         pass: ks(samples).map(|k| (k, estimate(&|task| task.pass(k)))).collect(),
-        majority: ks(samples).map(|k| (k, estimate(&|task| task.majority(k)))).collect(),
+        majority: votes(tasks, samples).map(|k| (k, estimate(&|task| task.majority(k)))).collect(),
         levels: levels.into_iter().map(level).collect(),
         failures: failures.into_iter().map(share).collect(),
     }
@@ -163,7 +187,7 @@ pub struct Comparison {
     pub test: Option<PairedT>,
     /// Differences of pass@k.
     pub pass: BTreeMap<usize, Estimate>,
-    /// Differences of majority@k.
+    /// Differences of majority@k. Empty where answers can't be counted.
     pub majority: BTreeMap<usize, Estimate>,
 }
 
@@ -185,7 +209,9 @@ pub fn compare(a: &[TaskOutcome], b: &[TaskOutcome]) -> Comparison {
         average: Estimate::of(&averages),
         test: paired_t(&of_a, &of_b, CONFIDENCE),
         pass: ks(both).map(|k| (k, Estimate::of(&differences(&|task| task.pass(k))))).collect(),
-        majority: ks(both).map(|k| (k, Estimate::of(&differences(&|task| task.majority(k))))).collect(),
+        majority: votes(a.iter().chain(b), both)
+            .map(|k| (k, Estimate::of(&differences(&|task| task.majority(k)))))
+            .collect(),
     }
 }
 
@@ -193,14 +219,20 @@ pub fn compare(a: &[TaskOutcome], b: &[TaskOutcome]) -> Comparison {
 mod tests {
     use super::*;
 
+    fn outcome(answer: Option<&str>, vote: Option<&str>, failure: Option<&str>) -> SampleOutcome {
+        let [answer, vote, failure] = [answer, vote, failure].map(|text| text.map(str::to_string));
+        SampleOutcome { answer, vote, failure }
+    }
+
     /// `+` is a right sample, `-` one without an answer, a letter a wrong answer.
     fn task(id: &str, level: u32, samples: &str) -> TaskOutcome {
         let sample = |mark: char| match mark {
-            '+' => SampleOutcome { answer: Some("right".into()), failure: None },
-            '-' => SampleOutcome { answer: None, failure: Some("no_answer".into()) },
-            letter => SampleOutcome { answer: Some(letter.into()), failure: Some("wrong_answer".into()) },
+            '+' => outcome(Some("right"), Some("right"), None),
+            '-' => outcome(None, None, Some("no_answer")),
+            letter => outcome(Some("another spelling"), Some(&letter.to_string()), Some("wrong_answer")),
         };
-        TaskOutcome { task: id.into(), level, samples: samples.chars().map(sample).collect() }
+        let samples = samples.chars().map(sample).collect();
+        TaskOutcome { task: id.into(), level, samples, uncounted: false }
     }
 
     #[test]
@@ -220,6 +252,22 @@ mod tests {
         close(summary.failures["no_answer"], 1.0 / 9.0);
         let interval = summary.average.interval.unwrap();
         assert!(interval.low < 1.0 / 3.0 && interval.high > 1.0 / 3.0);
+    }
+
+    #[test]
+    fn votes_are_counted_by_value_and_what_cannot_be_counted_has_no_majority() {
+        let wrong = |answer: &str| outcome(Some(answer), Some("41"), Some("wrong_answer"));
+        let samples = ["41", "41.0", "$41", "82/2", "41 apples"].map(wrong);
+        let right = || outcome(Some("50"), Some("50"), None);
+        let task = |samples: Vec<SampleOutcome>| TaskOutcome { samples, ..TaskOutcome::default() };
+        let spelled = task([right(), right(), right()].into_iter().chain(samples).collect());
+        assert_eq!(summarize(std::slice::from_ref(&spelled)).majority[&8].value, 0.0);
+        let own = task(vec![outcome(Some("41"), None, Some("wrong")), wrong("41.0"), right()]);
+        assert_eq!(summarize(&[own]).majority[&3].value, 0.0, "an answer is its own vote");
+        let programs = TaskOutcome { uncounted: true, ..task(vec![right(), right()]) };
+        let summary = summarize(std::slice::from_ref(&programs));
+        assert!(summary.majority.is_empty() && summary.pass.len() == 2, "{summary:?}");
+        assert!(compare(&[spelled], &[programs]).majority.is_empty());
     }
 
     #[test]

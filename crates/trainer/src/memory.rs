@@ -83,7 +83,7 @@ impl Estimate {
         let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
         let rollout = &config.rollout;
         let length = rollout.max_tokens.min(model.context()) as u64;
-        let trajectories = (rollout.groups * rollout.samples) as u64;
+        let trajectories = rollout.groups as u64 * rollout.samples as u64;
         let rows = trajectories.div_ceil(optimizer.minibatches.max(1) as u64);
         let step = rows * length;
         // Micro-batches shrink until every worker has one, down to a row; who then has none holds nothing.
@@ -102,10 +102,11 @@ impl Estimate {
             reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
             gradients: workers * trained * F32,
             moments: 2 * trained * F32,
-            kv_cache: (trajectories * length * bytes_per_token(model, element))
+            kv_cache: (trajectories * length)
+                .saturating_mul(bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
             logits: 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32,
-            activations: at_once * (kept_blocks * values + layers * hidden) * element,
+            activations: at_once.saturating_mul((kept_blocks * values + layers * hidden) * element),
         }
     }
 
@@ -116,7 +117,7 @@ impl Estimate {
 
     /// What it may need.
     pub fn total(&self) -> u64 {
-        self.certain() + self.kv_cache + self.logits + self.activations
+        [self.kv_cache, self.logits, self.activations].into_iter().fold(self.certain(), u64::saturating_add)
     }
 }
 
@@ -177,6 +178,19 @@ pub(crate) fn check(
         ));
     }
     Ok(())
+}
+
+/// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
+pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
+    let needed = parameters(model).saturating_mul(4 * F32);
+    match workers::in_memory(device).then(available).flatten() {
+        Some(left) if needed > left => Err(TrainError::Input(format!(
+            "model.scratch: training needs at least {} of memory, {} are left\n  hint: take a smaller model",
+            size(needed),
+            size(left)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses rollouts of which not even one trajectory fits into the cache.

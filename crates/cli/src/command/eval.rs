@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 use turnwise_model::load as load_model;
+use turnwise_rollout::chat::Moment;
 use turnwise_stats::{Comparison, Summary, compare, summarize};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, Evaluation, Setup, backend, evaluate, tokenizer};
@@ -79,7 +80,8 @@ impl Eval {
         let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &sets)?;
         let model = load_model(folder, &backend::checked(self.device.as_deref())?)?;
         let context = model.config().context();
-        let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer(folder)?, context)?;
+        let (tokenizer, now) = (tokenizer(folder)?, Moment::now());
+        let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer, context, now)?;
         let mut progress = progress::on_stderr();
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;

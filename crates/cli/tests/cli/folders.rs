@@ -85,7 +85,7 @@ fn files_of_absurd_sizes_and_depths_are_refused_at_once() {
         std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(bytes).unwrap();
     };
     for (name, part) in [
-        ("config.json", "1099511627776 bytes are more than such a file has"),
+        ("config.json", "has 1099511627776 bytes, more than the"),
         ("model.safetensors", "not a whole safetensors file (1099511627776 bytes)"),
     ] {
         let folder = copy();

@@ -24,6 +24,17 @@ fn texts_that_state_one_number_are_read_exactly() {
     check("50%;50 %;50\\%;50%.;50 percent;50 per cent;50;$50;5,000 cents;5000¢;$50\\%$", 50, 1);
     check("12 apples;12 apples.;12cm;12 miles per hour;12 square feet;$12 Dollars;24/2 cups", 12, 1);
     check(
+        "\\(7\\);\\[7\\];\\( 7 \\).;\\[\n7\n\\];\\(7.\\);$7$;\\(7.0\\);\\(\\frac{14}{2}\\);\\(7{,}000/1000\\)",
+        7,
+        1,
+    );
+    check(
+        "\\(\\boxed{7}\\);\\boxed{\\(7\\)};\\[\\boxed{\\$7}\\];\\(\\$7\\);\\(7\\%\\);\\(7\\text{ cm}\\);\\(7\\) apples;$7$ apples.",
+        7,
+        1,
+    );
+    check("\\boxed{7} apples;\\(7\\)%;\\[7\\] \\text{ cm};\\(700\\) cents", 7, 1);
+    check(
         "12\\text{ cm};12 \\text{apples};12\\,\\text{cm}.;$12\\ \\mathrm{kg}$;\\boxed{12\\text{ ft}}",
         12,
         1,
@@ -50,7 +61,7 @@ fn near_misses(answer: &str, texts: &str) -> usize {
 }
 
 /// A right answer, and texts that are nearly it.
-const NEAR_MISSES: [(&str, &str); 39] = [
+const NEAR_MISSES: [(&str, &str); 43] = [
     ("42", "42 or 43;42-43;42\u{2013}43;42, 43;42 43;42 42;4 2;4,2;042,;42,;,42;42..;42.0.0"),
     ("42", "--42;+-42;-+42;- 42;+ 42;42-;42+;-$-42;42!;42?;~42;\u{2248}42;=42;x = 42;<42;(42)"),
     ("42", "42k;42 K;42M;42x;42i;42e0;42e;42E2;42_0;4_2;0x2A;0b101010;42f32;42\u{b0};42\u{3c0}"),
@@ -100,8 +111,16 @@ const NEAR_MISSES: [(&str, &str); 39] = [
     ),
     ("42", "42 fewer;42 twelfths;42\\text{ or }43;42\\text{ apples}43;$$42;42$.$;-$42$;$42$$;\\$42$;\\$$42"),
     ("$50", "50 cents;50¢;$50 cents;50%;€50;£50;50 euros;$50%;$50 apples;500 cents;$0.50;50 hours;50 lbs"),
-    ("50", "50 cents;50¢;5000%;0.5;1/2;5000 cents per;$50 %;50 cents%"),
-    ("0.5", "0.5 cents;0.5¢;0.5%;.5 percent;500%;5000%;50;5 cents;$50"),
+    ("50", "5000%;0.5;1/2;5000 cents per;$50 %;50 cents%;500 cents;0.5 cents"),
+    ("0.5", "0.5%;.5 percent;500%;5000%;50;5 cents;$50"),
+    (
+        "42",
+        "\\(42;42\\);\\[42\\);\\(42\\] ;\\(\\(42\\)\\);$\\(42\\)$;\\(42\\)\\(43\\);\\(4\\)2;\\(x = 42\\);\\(\\)",
+    ),
+    (
+        "42",
+        "$42$ or $43$;\\(42\\) or 43;\\(42\\) is wrong;\\(42\\) million;\\boxed{42} hundred;\\(42 apples\\) pears;\\(42\\)\napples",
+    ),
     ("50%", "5000;0.005;.5%;5;500;$50;50 cents;50 apples;50% per year;0.50%"),
     ("5 hours", "5 minutes;5 hours per day;5 apples;$5;5%;300 minutes;300;5 square hours"),
     (
@@ -126,16 +145,22 @@ const NEAR_MISSES: [(&str, &str); 39] = [
          $5 per penny;5 kayaks per fifth;5 kayaks per less",
     ),
     ("5 kayaks", "5 canoes;5%;$5;5 kayaks per day;5 hours;5 square feet"),
-    ("1", "1%;1 percent;1 cent;100;100 cents per cent;0.01;1%%"),
+    ("1", "1%;1 percent;100;100 cents per cent;0.01;1%%"),
+    ("1 dollar", "1 cent;1¢"),
+    ("50 cents", "50 dollars;$50;5 cents;5000 cents;50%;50 euros"),
 ];
 
 /// Texts that state the same, each beside the answer.
 #[test]
 fn units_are_compared_and_percentages_and_cents_converted() {
     for (answer, texts) in [
-        ("50", "50;50%;$50;50 apples;50 dollars;5000 cents;€50;50\\text{ cm};50.0 percent"),
-        ("0.5", "1/2;50%;50 percent;50\\%;50 cents;$0.50;0.5 hours"),
-        ("1", "100%;100 cents;1 hour"),
+        (
+            "50",
+            "50;50%;$50;50 apples;50 dollars;5000 cents;€50;50\\text{ cm};50.0 percent;50 cents;50¢;50 cents per hour",
+        ),
+        ("0.5", "1/2;50%;50 percent;50\\%;50 cents;$0.50;0.5 hours;0.5 cents;0.5¢"),
+        ("1", "100%;100 cents;1 hour;1 cent"),
+        ("50 cents", "50;0.5;$0.50;50¢;50.0 cents;1/2 dollars;\\(50\\) cents"),
         ("50%", "50;0.5;1/2;50 percent;100/2%;\\frac{1}{2}"),
         ("150%", "150;150%"),
         ("$0.50", "50 cents;50¢;.5;0.50 dollars;$1/2;1/2 USD"),
@@ -188,9 +213,30 @@ proptest! {
     #[test]
     fn shown_fractions_read_back(numerator in any::<i64>(), denominator in 1..i64::MAX, text in "\\PC*") {
         let value = Rational::new(numerator.into(), denominator.into()).unwrap();
-        let value = Answer { value, unit: None };
+        let value = Answer { value, unit: None, written: None };
         prop_assert_eq!(parse(&value.to_string()), Some(value.clone()));
         prop_assert_eq!(parse(&format!("{numerator}/{denominator}")), Some(value));
         let _ = parse(&text);
+    }
+}
+
+/// Votes for one value are equal, whatever their spelling; where the right answer has a unit, others are other values.
+#[test]
+fn votes_count_values() {
+    for (right, same, others) in [
+        ("50", "41;41.0;$41;41 apples;82/2;41 dollars.;\\(41\\);\\boxed{41};41%;41 cents;+41", "42;4.1;-41"),
+        ("0.5", "0.41;41%;41/100;41 percent", "41;0.41%"),
+        ("$50", "41;$41;41 dollars;4100 cents;41.00 USD", "41 cents;41 euros;41%;41 apples;42"),
+        ("50 cents", "41;41 cents;$0.41;41¢", "$41;41 euros;40"),
+        ("5 hours", "6;6 hrs;12/2 hours", "6 minutes;6 apples"),
+        ("Ann", "Bob;bob;BOB.;\u{201c}Bob\u{201d}", "Ann;Bobby"),
+    ] {
+        let one = vote(right, same.split(';').next().unwrap());
+        for given in same.split(';') {
+            assert_eq!(vote(right, given), one, "{given} for {right}");
+        }
+        for given in others.split(';') {
+            assert_ne!(vote(right, given), one, "{given} for {right}");
+        }
     }
 }

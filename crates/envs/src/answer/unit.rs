@@ -9,70 +9,16 @@ pub(super) const DOLLAR: &str = "dollar";
 
 /// Units of measure, a line each: the name, and how else it is written. Plurals in `s` and `es` go without saying. No
 /// spelling has one letter, which may be a scale (5k, 5M), a variable (5x) or the imaginary unit.
-const MEASURES: &str = "\
-% \\% percent
-dollar buck USD
-euro EUR €
-sterling quid GBP £
-yen JPY
-rupee INR
-meter metre
-centimeter centimetre cm
-millimeter millimetre mm
-kilometer kilometre km
-inch
-foot feet ft
-yard yd
-mile
-mph
-kmh kph
-gram
-kilogram kg
-milligram mg
-ton tonne
-pound lb
-ounce oz
-liter litre
-milliliter millilitre ml
-cup
-pint
-quart
-gallon
-teaspoon tsp
-tablespoon tbsp
-acre
-hectare
-second sec
-minute min
-hour hr
-day
-week
-month
-year yr
-degree
-radian
-calorie
-watt
-kilowatt
-volt
-unit";
+const MEASURES: &str = include_str!("words/measures.txt");
 
 /// Plurals without an `s`, and those that end as no plural should.
-const PLURALS: &str = "\
-people children men women teeth mice geese fish sheep deer cattle kiwis taxis skis menus baths booths cloths moths paths youths";
+const PLURALS: &str = include_str!("words/plurals.txt");
 
 /// One of a kind of things.
-const THINGS: &str = "\
-animal apple bag ball basket bird book bottle box boy cake car card cat chair chicken child class coin cookie cow customer \
-dog egg employee family flower friend game girl glass guest house item kid lesson man marble meal member orange package page pen \
-pencil person piece pizza plant player room shirt slice sticker student team ticket toy tree trip woman word worker";
+const THINGS: &str = include_str!("words/things.txt");
 
 /// Words in `s` that change the number, name a coin, or are no plurals; beside those that end as [`ENDINGS`].
-const NO_THINGS: &str = "\
-zeros zeroes ones twos threes fours fives sixes sevens eights nines tens elevens twelves teens twenties thirties forties \
-fifties sixties seventies eighties nineties dozens scores hundreds thousands lakhs crores myriads grands kilos mils bils \
-halfs halves thirds quarters pairs couples twins trios triplets doubles triples trebles grosses permilles times powers roots \
-reciprocals factorials pennies nickels dimes cents does perhaps always besides upwards downwards towards";
+const NO_THINGS: &str = include_str!("words/no_things.txt");
 
 /// Fractions (tenths), numbers (fifteens, millions, milliards), and words that aren't plurals (less, this, minus).
 const ENDINGS: [&str; 7] = ["ths", "teens", "illions", "illiards", "ss", "is", "us"];
@@ -199,7 +145,7 @@ fn plain_word(word: &str) -> Option<String> {
 }
 
 fn among(words: &str, word: &str) -> bool {
-    words.split(' ').any(|listed| listed == word)
+    words.split_whitespace().any(|listed| listed == word)
 }
 
 #[cfg(test)]

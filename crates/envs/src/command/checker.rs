@@ -1,10 +1,10 @@
 //! The running command: a question in, a verdict out, one after the other.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -20,17 +20,58 @@ enum Event {
     Mute(std::io::Error),
 }
 
-/// A command that checks answers. Threads of their own read and write, so that no command can make one wait for longer
-/// than it may; they end with the command.
+/// How long the command may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Patience {
+    /// To start, before the time of its first answer begins.
+    pub(super) start: Duration,
+    /// For one answer.
+    pub(super) answer: Duration,
+}
+
+/// The longest line that can be a verdict, in bytes.
+const LONGEST_LINE: u64 = 1 << 16;
+
+/// A command that checks answers, started anew after each failure.
 pub(super) struct Checker {
-    child: Child,
-    /// Lines for its stdin; none once it was given up.
-    questions: Option<Sender<String>>,
-    events: Receiver<Event>,
+    command: Vec<String>,
+    patience: Patience,
+    running: Option<Running>,
 }
 
 impl Checker {
-    pub(super) fn start(command: &[String]) -> Result<Self, String> {
+    pub(super) fn start(command: &[String], patience: Patience) -> Result<Self, String> {
+        let running = Some(Running::start(command)?);
+        Ok(Self { command: command.to_vec(), patience, running })
+    }
+
+    /// Sends a question and waits for its verdict, both within the time. After an error another command is asked: a late
+    /// verdict would be taken for the next question's.
+    pub(super) fn ask(&mut self, question: &str) -> Result<bool, String> {
+        let mut running = match self.running.take() {
+            Some(running) => running,
+            None => Running::start(&self.command)?,
+        };
+        let verdict = running.ask(question, self.patience)?;
+        self.running = Some(running);
+        Ok(verdict)
+    }
+}
+
+/// The command as it runs. Threads of their own read and write, so that no command can make one wait for longer than it
+/// may; they end with the command.
+struct Running {
+    child: Child,
+    /// Lines for its stdin.
+    questions: Option<Sender<String>>,
+    events: Receiver<Event>,
+    started: Instant,
+    /// Whether it gave a verdict, so that its start is over.
+    answered: bool,
+}
+
+impl Running {
+    fn start(command: &[String]) -> Result<Self, String> {
         let (program, arguments) =
             command.split_first().ok_or("check = [] names no command; hint: [\"python3\", \"check.py\"]")?;
         let mut child = Command::new(program)
@@ -46,51 +87,54 @@ impl Checker {
         let tell_too = tell.clone();
         thread::spawn(move || write(stdin, &asked, &tell_too));
         thread::spawn(move || read(stdout, &tell));
-        Ok(Self { child, questions: Some(questions), events })
+        Ok(Self { child, questions: Some(questions), events, started: Instant::now(), answered: false })
     }
 
-    /// Sends a question and waits for its verdict, both within the time. After an error nothing is asked any more: a late
-    /// verdict would be taken for the next question's.
-    pub(super) fn ask(&mut self, question: &str, timeout: Duration) -> Result<bool, String> {
-        let verdict = self.try_ask(question, timeout);
-        if verdict.is_err() {
-            self.questions = None;
-        }
-        verdict
-    }
-
-    fn try_ask(&mut self, question: &str, timeout: Duration) -> Result<bool, String> {
+    fn ask(&mut self, question: &str, patience: Patience) -> Result<bool, String> {
         #[derive(Deserialize)]
         struct Reply {
             correct: bool,
         }
-        let questions = self.questions.as_ref().ok_or("the checker was given up after an earlier failure")?;
         if let Ok(event) = self.events.try_recv() {
             return Err(unasked(&event));
         }
-        // Fails only if the thread has ended, which tells why.
-        let _ = questions.send(format!("{question}\n"));
+        if let Some(questions) = &self.questions {
+            // Fails only if the thread has ended, which tells why.
+            let _ = questions.send(format!("{question}\n"));
+        }
+        // It can't be seen when a start is over, only that it is once something was answered.
+        let start = if self.answered { Duration::ZERO } else { patience.start };
+        let timeout = patience.answer + start.saturating_sub(self.started.elapsed());
         let (line, more) = match self.events.recv_timeout(timeout) {
             Ok(Event::Said(line, more)) => (line, more),
             Ok(event) => return Err(unasked(&event)),
             Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("the checker said nothing for {} s", timeout.as_secs_f64()));
+                let seconds = patience.answer.as_secs_f64();
+                let starting = if self.answered { "" } else { " after its time to start" };
+                return Err(format!("the checker said nothing for {seconds} s{starting}"));
             }
             Err(RecvTimeoutError::Disconnected) => return Err("the checker has ended".into()),
         };
-        let reply: Reply = serde_json::from_str(&line)
-            .map_err(|_| format!("the checker said {line:?}, which isn't {{\"correct\": true}} or false"))?;
+        let reply: Reply = serde_json::from_str(&line).map_err(|_| {
+            format!("the checker said {:?}, which isn't {{\"correct\": true}} or false", short(&line))
+        })?;
         if more {
-            return Err(format!("the checker said more than {line:?} to one question"));
+            return Err(format!("the checker said more than {:?} to one question", short(&line)));
         }
+        self.answered = true;
         Ok(reply.correct)
     }
+}
+
+/// The start of what it said, for an error line.
+fn short(line: &str) -> String {
+    line.chars().take(200).collect()
 }
 
 /// Why an event is no verdict.
 fn unasked(event: &Event) -> String {
     match event {
-        Event::Said(line, _) => format!("the checker said {line:?} without being asked"),
+        Event::Said(line, _) => format!("the checker said {:?} without being asked", short(line)),
         Event::Ended => "the checker has ended".into(),
         Event::Deaf(error) => format!("the checker doesn't read: {error}"),
         Event::Mute(error) => format!("the checker can't be read: {error}"),
@@ -113,7 +157,7 @@ fn read(stdout: ChildStdout, tell: &Sender<Event>) {
     let mut stdout = BufReader::new(stdout);
     loop {
         let mut line = String::new();
-        let event = match stdout.read_line(&mut line) {
+        let event = match (&mut stdout).take(LONGEST_LINE).read_line(&mut line) {
             Ok(0) => Event::Ended,
             Ok(_) => {
                 Event::Said(line.trim_end_matches(['\n', '\r']).to_string(), !stdout.buffer().is_empty())
@@ -127,7 +171,7 @@ fn read(stdout: ChildStdout, tell: &Sender<Event>) {
     }
 }
 
-impl Drop for Checker {
+impl Drop for Running {
     fn drop(&mut self) {
         // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters here.
         drop(self.questions.take());
@@ -142,15 +186,17 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn python(script: &str) -> Checker {
-        Checker::start(&["python3", "-u", "-c", script].map(String::from)).unwrap()
+    /// A command with so much time for an answer, and as much to start.
+    fn python(script: &str, answer: Duration) -> Checker {
+        let command = ["python3", "-u", "-c", script].map(String::from);
+        Checker::start(&command, Patience { start: answer, answer }).unwrap()
     }
 
     /// What is wrong with a command that is asked again and again.
     fn failure(script: &str) -> String {
-        let mut checker = python(script);
+        let mut checker = python(script, SECOND * 5);
         let failed = (0..10).find_map(|_| {
-            let error = checker.ask("{}", SECOND * 10).err();
+            let error = checker.ask("{}").err();
             // Time for a line that nobody asked for.
             thread::sleep(SECOND / 5);
             error
@@ -169,6 +215,7 @@ mod tests {
             ("print(yes)\nfor line in sys.stdin: print(yes)", TOO_MUCH),
             ("input()\nos.close(0)\nprint(yes)\ntime.sleep(60)", &["the checker doesn't read: "]),
             ("input()\nprint(yes)\nos.close(1)\ntime.sleep(60)", &["the checker has ended"]),
+            ("input()\nprint('x' * 10 ** 6)\ntime.sleep(60)", &["which isn't"]),
         ] {
             let error = failure(&format!("{YES}{script}"));
             assert!(expect.iter().any(|expect| error.contains(expect)), "{script}: {error}");
@@ -179,10 +226,11 @@ mod tests {
     #[test]
     fn a_command_that_reads_nothing_is_given_up_in_time() {
         let start = std::time::Instant::now();
-        let mut checker = python("import time; time.sleep(60)");
-        let error = checker.ask(&"x".repeat(1 << 20), SECOND).unwrap_err();
-        assert_eq!(error, "the checker said nothing for 1 s");
-        assert!(checker.ask("{}", SECOND).unwrap_err().contains("given up"));
+        let mut checker = python("import time; time.sleep(60)", SECOND);
+        for _ in 0..2 {
+            let error = checker.ask(&"x".repeat(1 << 20)).unwrap_err();
+            assert_eq!(error, "the checker said nothing for 1 s after its time to start");
+        }
         drop(checker);
         assert!(start.elapsed() < SECOND * 20);
     }

@@ -1,24 +1,30 @@
 """Tries a program on the examples that everyone may see, and names the first one that fails."""
-import ast
+import ast, collections, decimal, fractions, math
 
 
-def wanted(text):
-    """The fewest lines that are a literal: prose may follow a result. If none are, all of them."""
+def wanted(text, scope):
+    """The fewest lines that are a literal, for prose may follow a result, and the value. If none are, all of them."""
     lines = text.split("\n")
     for end in range(1, len(lines) + 1):
         shown = " ".join(lines[:end])
         try:
-            return shown, [ast.literal_eval(shown)]
+            return shown, ast.literal_eval(shown)
         except Exception:
             pass
-    return text, []
-
-
-def same(value, want, literal):
     try:
-        return value == literal[0]
+        return text, eval(text, {**vars(math), **vars(fractions), **vars(decimal), **vars(collections), **scope})
     except Exception:
-        return repr(value) == want
+        return text, scope
+
+
+def same(value, want, wanted):
+    try:
+        if value == wanted:
+            return True
+    except Exception:
+        pass
+    # NaN, and values that only look alike.
+    return repr(value) == want
 
 
 def examples(context, code, examples):
@@ -26,7 +32,7 @@ def examples(context, code, examples):
     exec(context, scope)
     exec(compile(code, "<code>", "exec"), scope)
     for call, want in examples:
-        want, literal = wanted(want)
+        want, result = wanted(want, scope)
         try:
             value = eval(call, scope)
         except Exception as error:
@@ -34,9 +40,8 @@ def examples(context, code, examples):
             if want.startswith("Traceback ") and want.endswith("\n" + line):
                 continue
             return "%s raised %s" % (call, line)
-        if not same(value, want, literal):
+        if not same(value, want, result):
             return "%s gave %r, want %s" % (call, value, want)
     if not examples:
         return "the code runs; there are no examples to try"
     return "all %d examples pass" % len(examples)
-

@@ -8,7 +8,7 @@ use super::MARK;
 use crate::answer::parse;
 
 /// Question and exact answer of one record, or what is wrong with it.
-pub(super) fn pair(record: &[u8]) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     #[derive(Deserialize)]
     struct Form {
         #[serde(rename = "Body")]
@@ -16,10 +16,6 @@ pub(super) fn pair(record: &[u8]) -> Result<(String, String), String> {
         #[serde(rename = "Answer")]
         answer: Option<IgnoredAny>,
     }
-    let text = std::str::from_utf8(record).map_err(|error| {
-        let shown = short(&String::from_utf8_lossy(record));
-        format!("{error} in {shown:?}\n  hint: save the file as UTF-8")
-    })?;
     let is_svamp = |form: Form| form.body.is_some() || form.answer.is_some();
     let (question, answer) =
         if serde_json::from_str(text).is_ok_and(is_svamp) { svamp(text) } else { gsm8k(text) }?;

@@ -1,0 +1,213 @@
+use super::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use turnwise_trajectory::{Role, ToolCall};
+
+const TRAIN: &str = r#"{"question": "How many?", "answer": "Not @ 1 but\n<<2*3=6>>6.\n@ 1,234"}
+
+{"question": "And é?", "answer": "@ -3/4", "source": "elsewhere"}
+{"question": "Third?", "answer": "@ $2.50"}
+"#;
+const HELD_OUT: &str = r#"{"question": "Unseen?", "answer": "@ 7"}"#;
+
+/// Two files, in which `@` stands for the mark.
+fn files(train: &str, held_out: &str) -> (TempDir, QaConfig) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = QaConfig {
+        train: dir.path().join("train.jsonl"),
+        held_out: dir.path().join("test.jsonl"),
+        limit: None,
+        instruction: instruction(),
+    };
+    std::fs::write(&config.train, train.replace('@', MARK)).unwrap();
+    std::fs::write(&config.held_out, held_out.replace('@', MARK)).unwrap();
+    (dir, config)
+}
+
+fn env() -> Qa {
+    Qa::new(&files(TRAIN, HELD_OUT).1).unwrap()
+}
+
+#[test]
+fn a_task_per_line_with_the_answer_after_the_last_mark() {
+    let (_dir, mut config) = files(TRAIN, HELD_OUT);
+    let env = Qa::new(&config).unwrap();
+    let read: Vec<(&str, &str, &str)> = env
+        .train()
+        .iter()
+        .chain(env.held_out())
+        .map(|task| (task.id.as_str(), question(task), task.answer.as_str()))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("qa/train/1", "How many?", "1234"),
+            ("qa/train/3", "And é?", "-3/4"),
+            ("qa/train/4", "Third?", "5/2 dollar"),
+            ("qa/held-out/1", "Unseen?", "7"),
+        ]
+    );
+    assert!(env.train().iter().all(|task| task.messages.len() == 2 && task.messages[1].role == Role::User));
+    assert!(env.demonstration(0).is_none());
+    config.limit = Some(2);
+    assert_eq!(Qa::new(&config).unwrap().train(), &env.train()[..2]);
+}
+
+#[test]
+fn svamp_is_read_too() {
+    let train = r#"{"ID": "chal-1", "Body": "Ann has 3 hats. ", "Question": "How many?", "Equation": "x", "Answer": 3.0}
+{"Body": "B.", "Question": "Half?", "Answer": 0.5}"#;
+    let env = Qa::new(&files(train, HELD_OUT).1).unwrap();
+    let read: Vec<_> = env.train().iter().map(|task| (question(task), task.answer.as_str())).collect();
+    assert_eq!(read, [("Ann has 3 hats. How many?", "3"), ("B. Half?", "1/2")]);
+    let array = "\n[\n  {\"Body\": \"\", \"Question\": \"One?\", \"Answer\": \"1,000.0\"},\n  \
+                 {\"Body\": \"B\",\n   \"Question\": \"Two?\", \"Answer\": 2}\n]";
+    let (_dir, mut config) = files(array, HELD_OUT);
+    let env = Qa::new(&config).unwrap();
+    assert_eq!(question(&env.train()[0]), "One?");
+    let read: Vec<_> = env.train().iter().map(|task| (task.id.as_str(), task.answer.as_str())).collect();
+    assert_eq!(read, [("qa/train/3", "1000"), ("qa/train/4", "2")]);
+    config.limit = Some(1);
+    assert_eq!(Qa::new(&config).unwrap().train(), &env.train()[..1]);
+}
+
+#[test]
+fn a_broken_record_of_svamp_is_told_its_own_form() {
+    for (train, expect) in [
+        (r#"{"Body": "B.", "Question": "Q?", "Answer": 1e99}"#, ":1: the answer \"1e+99\" is not one exact"),
+        (r#"{"Body": "B.", "Question": "Q?", "Answer": null}"#, ":1: the answer \"null\" is not one exact"),
+        (r#"{"Body": "B.", "Question": "Q?"}"#, ":1: missing field `Answer`"),
+        (r#"{"Question": "Q?", "Answer": 1}"#, ":1: missing field `Body`"),
+        (r#"{"Body": "B.", "Question": " ", "Answer": 1}"#, ":1: the question is empty"),
+        (
+            "[{\"Body\": \"B\", \"Question\": \"Q\", \"Answer\": 1},\n{\"Body\": 2}]",
+            ":2: invalid type: integer `2`",
+        ),
+        ("[{\"Body\": \"B\"", ":1: EOF"),
+    ] {
+        let error = Qa::new(&files(train, HELD_OUT).1).err().unwrap().to_string();
+        assert!(error.contains(&format!("train.jsonl{expect}")), "{train}: {error}");
+        assert!(!error.contains("####"), "{train}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_line_is_named_with_its_value_and_a_hint() {
+    let long = format!(r#"{{"question": "{}", "answer": "no mark"}}"#, "x".repeat(500));
+    for (line, expect) in [
+        ("{\"question\": ", "EOF while parsing a value at column 13"),
+        ("[1, 2]", "invalid"),
+        ("null", "invalid type: null"),
+        (r#"{"answer": "\q 1"}"#, "invalid escape"),
+        (r#"{"answer": "@ 1"}"#, "missing field `question`"),
+        (r#"{"question": "Q"}"#, "missing field `answer`"),
+        (r#"{"question": "Q", "answer": 5}"#, "invalid type: integer `5`, expected a string"),
+        (r#"{"question": " ", "answer": "@ 5"}"#, "the question is empty"),
+        (r#"{"question": "Q", "answer": "it is 5"}"#, "the answer \"it is 5\" has no \"####\""),
+        (r#"{"question": "Q", "answer": "@ about 5"}"#, "\"about 5\" is not one exact number"),
+        (r#"{"question": "Q", "answer": "@ 1,23"}"#, "\"1,23\" is not one exact number"),
+        (r#"{"question": "Q", "answer": "@ 5 @"}"#, "\"\" is not one exact number"),
+        (&long, "has no \"####\""),
+    ] {
+        let (_dir, config) = files(&format!("{TRAIN}{line}\n"), HELD_OUT);
+        let error = Qa::new(&config).err().unwrap().to_string();
+        let place = format!("{}:5: ", config.train.display());
+        assert!(error.starts_with(&place) && error.contains(expect), "{line}: {error}");
+        assert!(error.contains("\n  hint: ") && error.len() < place.len() + 300, "{error}");
+    }
+    let (_dir, config) = files("", HELD_OUT);
+    std::fs::write(&config.train, b"{\"question\": \"caf\xe9\"}").unwrap();
+    let error = Qa::new(&config).err().unwrap().to_string();
+    assert!(error.contains(":1: not UTF-8 after") && error.contains("caf"), "{error}");
+}
+
+#[test]
+fn files_that_cannot_serve_are_refused() {
+    let (dir, config) = files(TRAIN, HELD_OUT);
+    for train in [dir.path().join("absent.jsonl"), dir.path().to_path_buf()] {
+        let error = Qa::new(&QaConfig { train: train.clone(), ..config.clone() }).err().unwrap().to_string();
+        assert!(error.starts_with(&train.display().to_string()) && error.contains("hint: "), "{error}");
+    }
+    let error = Qa::new(&QaConfig { limit: Some(0), ..config.clone() }).err().unwrap().to_string();
+    assert!(error.starts_with("env.qa: limit = 0"), "{error}");
+    let error = Qa::new(&files("\n \n", HELD_OUT).1).err().unwrap().to_string();
+    assert!(error.contains("train.jsonl holds no task"), "{error}");
+    let leaking = format!("{HELD_OUT}\n{}", r#"{"question": "Third?", "answer": "@ 2"}"#);
+    let error = Qa::new(&files(TRAIN, &leaking).1).err().unwrap().to_string();
+    assert!(error.contains("test.jsonl:2: the question \"Third?\" is in env.qa.train"), "{error}");
+}
+
+#[test]
+fn settings_take_no_unknown_key() {
+    let config: QaConfig =
+        serde_json::from_value(json!({"train": "a.jsonl", "held_out": "b.jsonl"})).unwrap();
+    assert_eq!(config.limit, None);
+    let typo = json!({"train": "a.jsonl", "held_out": "b.jsonl", "limits": 3});
+    assert!(serde_json::from_value::<QaConfig>(typo).unwrap_err().to_string().contains("`limits`"));
+}
+
+#[test]
+fn answers_are_read_after_the_last_mark_only() {
+    let env = env();
+    for (text, expect) in [
+        ("Answer: 12", Some("12")),
+        ("Answer: 1\nFinal Answer: -1,234.50 dollars.\n", Some("-2469/2 dollar")),
+        ("#### 5", Some("5")),
+        ("Answer: 4 #### 5", Some("5")),
+        ("#### 5\nAnswer: 4", Some("4")),
+        ("so \\boxed{\\frac{3}{6}} it is", Some("1/2")),
+        ("\\boxed{1} and \\boxed{2}, done", Some("2")),
+        ("Answer: \\boxed{3} as shown", Some("3")),
+        ("\\boxed{3}\nAnswer: 4", Some("4")),
+        ("\\boxed{3}\nAnswer: see above", None),
+        ("**Answer:** 42", Some("42")),
+        ("Answer: **42**", Some("42")),
+        ("**Answer: 42**", Some("42")),
+        ("**Answer**: 42", Some("42")),
+        ("**Answer: $1,234.**", Some("1234 dollar")),
+        ("**Answer:** **42 apples**.", Some("42 apples")),
+        ("**Answer:** \\boxed{42}", Some("42")),
+        ("#### **50%**", Some("50%")),
+        ("Answer: 4**2", None),
+        ("Answer: **4** or **2**", None),
+        ("Answer: ****", None),
+        ("Answer: *42*", None),
+        ("Answer: 4, that is \\boxed{x}", None),
+        ("Answer: \\boxed{4", None),
+        ("Answer: 12 or 13", None),
+        ("Answer: 12\nor 13", None),
+        ("Answer: 12 #####", None),
+        ("answer: 12", None),
+        ("It is 12.", None),
+        ("Answer:", None),
+        ("", None),
+    ] {
+        assert_eq!(env.answer(text).as_deref(), expect, "{text}");
+    }
+}
+
+#[test]
+fn only_the_exact_number_is_right() {
+    let env = env();
+    let task = &env.train()[1];
+    for (answer, right) in
+        [("-3/4", true), ("-0.75", true), ("-6/8", true), ("3/4", false), ("-0.7499999999999999999", false)]
+    {
+        assert_eq!(env.is_correct(task, answer).unwrap(), right, "{answer}");
+    }
+    let unreadable = Task { answer: "?".into(), ..task.clone() };
+    assert!(!env.is_correct(&unreadable, "?").unwrap() && !env.is_correct(task, "").unwrap());
+}
+
+#[test]
+fn code_runs_as_it_was_written() {
+    let env = env();
+    let call = |arguments: Value| ToolCall {
+        name: "python".into(),
+        arguments: arguments.as_object().unwrap().clone(),
+        span: 0..0,
+    };
+    let code = "import math\n\tprint('\"é\\n')  # as is\r\n";
+    let call = call(json!({"code": code}));
+    assert_eq!(env.respond(&Request::first(&env.train[0], &call)), Response::Run(code.into()));
+}

@@ -1,0 +1,103 @@
+//! Files that aren't JSON in UTF-8, told by how they begin.
+
+use std::path::Path;
+
+/// How a compressed file begins, its name, and what makes it a text.
+const PACKED: [(&[u8], &str, &str); 9] = [
+    (b"\x1f\x8b", "gzip", "gzip -d"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
+    (b"BZh", "bzip2", "bzip2 -d"),
+    (b"\xfd7zXZ\0", "xz", "xz -d"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4 -d"),
+    (b"PK\x03\x04", "zip", "unzip"),
+    (b"PK\x05\x06", "zip", "unzip"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip", "7z x"),
+    (b"\x1f\x9d", "compress", "gzip -d"),
+];
+
+/// How files of tables, and others that are often taken for data, begin.
+const OTHERS: [(&[u8], &str); 10] = [
+    (b"PAR1", "a parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"FEA1", "a Feather file"),
+    (b"ORC", "an ORC file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x89HDF\r\n", "an HDF5 file"),
+    (b"\x93NUMPY", "a NumPy file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"%PDF-", "a PDF"),
+    (b"version https://git-lfs", "the pointer of Git LFS, without the file that it stands for"),
+];
+
+/// What a file is that begins so, with a hint; none if it may be JSON in UTF-8.
+pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
+    let path = path.display();
+    if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+        return Some(format!(
+            "compressed with {name}; hint: `{command} {path}`, and name the file that it holds"
+        ));
+    }
+    if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
+        let hint = match *name {
+            name if name.starts_with("the pointer") => "`git lfs pull` fetches it",
+            _ => "convert it to JSON lines, as by pandas: to_json(FILE, orient=\"records\", lines=True)",
+        };
+        return Some(format!("{name}; hint: {hint}"));
+    }
+    if let Some(name) = utf16(start) {
+        return Some(format!("text in {name}; hint: save it as UTF-8, as by `iconv -f {name} -t UTF-8`"));
+    }
+    let text = String::from_utf8_lossy(&start[..start.len().min(256)]).trim_start().to_lowercase();
+    if text.starts_with("<!doctype") || text.starts_with("<html") || text.starts_with("<?xml") {
+        return Some("a page of the web, not data; hint: download the file itself".into());
+    }
+    let is_tar = start.get(257..262) == Some(b"ustar");
+    is_tar.then(|| format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"))
+}
+
+/// The name of the encoding of a text of two or four bytes a character, told by its mark or by the zeros of its first
+/// character, which is a bracket or white space.
+fn utf16(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32LE"),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => Some("UTF-32BE"),
+        [0xff, 0xfe, ..] | [1..=255, 0, ..] => Some("UTF-16LE"),
+        [0xfe, 0xff, ..] | [0, 1..=255, ..] => Some("UTF-16BE"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_another_kind_are_named_with_what_to_do() {
+        let tar = [[b'a'; 257].as_slice(), b"ustar"].concat();
+        for (start, expect) in [
+            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -d data.x`"),
+            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -d data.x`"),
+            (b"BZh91AY", "compressed with bzip2"),
+            (b"\xfd7zXZ\0\0", "compressed with xz"),
+            (b"PK\x03\x04\x14", "compressed with zip; hint: `unzip data.x`"),
+            (b"PAR1\x15", "a parquet file; hint: convert it to JSON lines"),
+            (b"ARROW1\0\0", "an Arrow file"),
+            (b"version https://git-lfs.github.com/spec/v1", "the pointer of Git LFS"),
+            (b"\xff\xfe{\0", "text in UTF-16LE"),
+            (b"{\0\"\0", "text in UTF-16LE"),
+            (b"\xfe\xff\0{", "text in UTF-16BE"),
+            (b"\n<!DOCTYPE html>", "a page of the web"),
+            (&tar, "a tar archive; hint: `tar -xf data.x`"),
+        ] {
+            let found = other_than_json(start, Path::new("data.x"));
+            assert!(
+                found.as_ref().is_some_and(|found| found.starts_with(expect)),
+                "{found:?} is not {expect}"
+            );
+        }
+        for start in [&b""[..], b"{", b"[]", b"\xef\xbb\xbf{", b"{\"a\": 1}", b" \n[", b"PK", b"BZ", b"\xff"]
+        {
+            assert_eq!(other_than_json(start, Path::new("data.x")), None, "{start:?}");
+        }
+    }
+}
