@@ -28,7 +28,7 @@ pub struct QaConfig {
     pub held_out: PathBuf,
     /// How many tasks to read of each file, from its start; without it, all.
     pub limit: Option<usize>,
-    /// What the policy is told before every question: where its answer is read. Empty for nothing.
+    /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }

@@ -1,4 +1,5 @@
-//! HumanEval and MBPP as they were published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and `TURNWISE_MBPP` name.
+//! HumanEval and MBPP as they were published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and
+//! `TURNWISE_MBPP` name.
 
 use serde_json::{Value, json};
 use turnwise_envs::{Env, HumanEval, HumanEvalConfig};

@@ -188,7 +188,7 @@ fn no_program_makes_the_judge_unusable() {
     assert!(judge.passes("t", "def f(x): return x * 2", &double()).unwrap(), "it judges on");
 }
 
-/// What a program may write of its results reaches no name of the tests, and skips no assertion.
+/// A program that writes its results itself reaches no name of the tests and skips no assertion.
 #[test]
 fn forged_results_are_values_and_nothing_else() {
     let judge = Judge::open("test", &PythonConfig::default()).unwrap();

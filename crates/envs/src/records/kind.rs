@@ -29,7 +29,7 @@ const OTHERS: [(&[u8], &str); 10] = [
     (b"version https://git-lfs", "the pointer of Git LFS, without the file that it stands for"),
 ];
 
-/// What a file is that begins so, with a hint; none if it may be JSON in UTF-8.
+/// Names the kind of a file that begins so, with a hint; none if it may be JSON in UTF-8.
 pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     let path = path.display();
     if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
@@ -55,8 +55,8 @@ pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     is_tar.then(|| format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"))
 }
 
-/// The name of the encoding of a text of two or four bytes a character, told by its mark or by the zeros of its first
-/// character, which is a bracket or white space.
+/// The name of the encoding of a text of two or four bytes a character, told by its mark or by the zeros of
+/// its first character, which is a bracket or white space.
 fn utf16(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32LE"),
