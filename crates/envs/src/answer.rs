@@ -163,9 +163,8 @@ fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
     loop {
         let boxed = text.strip_prefix("\\boxed{").map(|rest| (rest, "}"));
         let marks = || MATH.iter().find_map(|(open, close)| Some((text.strip_prefix(open)?, *close)));
-        let (rest, close) = match boxed.or_else(|| marks().filter(|_| !math)) {
-            Some(found) => found,
-            None => return Some((text, math, behind)),
+        let Some((rest, close)) = boxed.or_else(|| marks().filter(|_| !math)) else {
+            return Some((text, math, behind));
         };
         let Some((inner, after)) = rest.rsplit_once(close) else {
             // A dollar alone is a currency.
