@@ -4,15 +4,15 @@ use std::path::Path;
 
 /// How a compressed file begins, its name, and what makes it a text.
 const PACKED: [(&[u8], &str, &str); 9] = [
-    (b"\x1f\x8b", "gzip", "gzip -d"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
-    (b"BZh", "bzip2", "bzip2 -d"),
-    (b"\xfd7zXZ\0", "xz", "xz -d"),
-    (b"\x04\x22\x4d\x18", "lz4", "lz4 -d"),
+    (b"\x1f\x8b", "gzip", "gzip -dc <"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc <"),
+    (b"BZh", "bzip2", "bzip2 -dc <"),
+    (b"\xfd7zXZ\0", "xz", "xz -dc <"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4 -dc <"),
     (b"PK\x03\x04", "zip", "unzip"),
     (b"PK\x05\x06", "zip", "unzip"),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip", "7z x"),
-    (b"\x1f\x9d", "compress", "gzip -d"),
+    (b"\x1f\x9d", "compress", "gzip -dc <"),
 ];
 
 /// How files of tables, and others that are often taken for data, begin.
@@ -33,8 +33,9 @@ const OTHERS: [(&[u8], &str); 10] = [
 pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     let path = path.display();
     if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+        let into = if command.ends_with('<') { " > unpacked.jsonl" } else { "" };
         return Some(format!(
-            "compressed with {name}; hint: `{command} {path}`, and name the file that it holds"
+            "compressed with {name}; hint: `{command} {path}{into}`, and name the file that it holds"
         ));
     }
     if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
@@ -75,7 +76,7 @@ mod tests {
     fn files_of_another_kind_are_named_with_what_to_do() {
         let tar = [[b'a'; 257].as_slice(), b"ustar"].concat();
         for (start, expect) in [
-            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -d data.x`"),
+            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -dc < data.x > unpacked.jsonl`"),
             (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -d data.x`"),
             (b"BZh91AY", "compressed with bzip2"),
             (b"\xfd7zXZ\0\0", "compressed with xz"),
