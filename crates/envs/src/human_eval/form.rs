@@ -97,7 +97,7 @@ fn mbpp(record: Value) -> Result<Problem, String> {
         test_imports: Vec<String>,
     }
     let Record { task_id, text, code, test_list, test_setup_code, test_imports } = typed(record)?;
-    let tests = [&[test_setup_code.clone()], test_list.as_slice()].concat().join("\n");
+    let tests = [std::slice::from_ref(&test_setup_code), &test_list].concat().join("\n");
     let names: Vec<(bool, &str)> = defined(&code).filter(|(_, name)| calls(&tests, name)).collect();
     // The last one, because helpers come first.
     let Some((_, entry)) = names.iter().rfind(|(is_function, _)| *is_function) else {
