@@ -77,7 +77,7 @@ mod tests {
         let tar = [[b'a'; 257].as_slice(), b"ustar"].concat();
         for (start, expect) in [
             (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -dc < data.x > unpacked.jsonl`"),
-            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -d data.x`"),
+            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -dc < data.x > unpacked.jsonl`"),
             (b"BZh91AY", "compressed with bzip2"),
             (b"\xfd7zXZ\0\0", "compressed with xz"),
             (b"PK\x03\x04\x14", "compressed with zip; hint: `unzip data.x`"),
