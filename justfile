@@ -109,7 +109,8 @@ bench-binary:
 soak count="100000":
     cargo run --release --locked -p turnwise-tools --example soak -- {{ count }}
 
-# One fuzz target, ten minutes: hermes, qwen_xml, llama3_json, pythonic, mistral, deepseek, fenced_python, lexer
+# One fuzz target, ten minutes: hermes, qwen_xml, llama3_json, pythonic, mistral, deepseek, fenced_python, lexer, gguf,
+# safetensors_header, model_config
 fuzz target seconds="600":
     cargo +nightly fuzz run {{ target }} -- -dict=fuzz/formats.dict -max_len=2048 -max_total_time={{ seconds }}
 

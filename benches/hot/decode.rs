@@ -32,7 +32,7 @@ fn decode(c: &mut Criterion) {
         for &batch in batches {
             let mut random = Sequence(5);
             let prompts: Vec<Vec<u32>> = (0..batch).map(|_| row(PROMPT, &mut random)).collect();
-            let id = |sample| SequenceId { seed: 0, step: 0, task: 0, sample, turn: 0 };
+            let id = |sample| SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample, turn: 0 };
             table.throughput(Throughput::Elements((batch * NEW) as u64));
             table.bench_function(format!("batch {batch}, {PROMPT} in, {NEW} out"), |bencher| {
                 bencher.iter(|| {
@@ -43,7 +43,7 @@ fn decode(c: &mut Criterion) {
                     let requests: Vec<Request<'_>> =
                         prompts.iter().map(Vec::as_slice).enumerate().map(request).collect();
                     let stop = StopRule { tokens: &[], strings: &[], decode: None };
-                    generator(&model, Sampling::default()).complete(&requests, &stop)
+                    generator(&model, Sampling::default()).complete(&requests, &stop).expect("finite logits")
                 });
             });
         }

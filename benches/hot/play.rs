@@ -14,7 +14,7 @@ use tokenizers::Tokenizer;
 use turnwise_benches::cost::cost;
 use turnwise_envs::{Demonstration, Env, EnvConfig, Request, Response, Task};
 use turnwise_model::load as load_model;
-use turnwise_rollout::chat::{ChatFormat, ChatMl};
+use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, TurnEnd, Turns, play};
 use turnwise_sampler::{self as sampler, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::{ExecutorConfig, PythonConfig, PythonExecutor, Scripted};
@@ -85,7 +85,8 @@ fn rollouts(c: &mut Criterion) {
     let mut group = c.benchmark_group("play");
     group.sample_size(10).throughput(Throughput::Elements(TASKS * u64::from(SAMPLES)));
     for (name, executor) in executors {
-        let limits = Limits { turns: 8, turn_tokens: 256, tokens: 2048, observation_tokens: 256 };
+        let limits =
+            Limits { turns: 8, turn_tokens: 256, tokens: 2048, observation_tokens: 256, turn_calls: 32 };
         let game = Game {
             env: &*env,
             chat: &chat,
@@ -149,7 +150,7 @@ impl Policy for Lockstep {
             let requests: Vec<_> = ready.iter().map(request).collect();
             let mut watches: Vec<_> = ready.iter().map(|_| end.watch()).collect();
             let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
-            let said = self.generator.complete_watched(&requests, &rule, &mut ends);
+            let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
                 let said = Completion { tokens: turn.tokens, logprobs: turn.logprobs, finish: turn.finish };
                 turns.answer(context.index, said);
@@ -161,7 +162,8 @@ impl Policy for Lockstep {
 
 fn request<'c>(context: &'c Context<'_>) -> sampler::Request<'c> {
     let task = context.task.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
-    let id = SequenceId { seed: 0, step: 0, task, sample: context.sample, turn: context.turn as u32 };
+    let (occurrence, sample, turn) = (context.occurrence, context.sample, context.turn as u32);
+    let id = SequenceId { seed: 0, step: 0, task, occurrence, sample, turn };
     let (key, max_new, rng) = (context.index as u64, context.max_new, id.rng());
     sampler::Request { key, tokens: &context.tokens, max_new, rng }
 }
@@ -173,9 +175,9 @@ fn occupancy(_: &mut Criterion) {
     let config: RunConfig = load(Some(&file), &[], &[]).expect("configs/tiny.toml");
     let model = load_model(&folder, &backend::device(None).expect("a backend")).expect("models/tiny");
     let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).expect("models/tiny");
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer, model.config().max_position)
-            .expect("the shipped config opens");
+    let (context, now) = (model.config().context(), Moment::now());
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer, context, now)
+        .expect("the shipped config opens");
     let tasks: Vec<&Task> = setup.env.train().iter().take(TASKS as usize).collect();
     let trajectories = tasks.len() * SAMPLES as usize;
     println!("{trajectories} trajectories of models/tiny; tokens per step, wall s, CPU s");

@@ -20,7 +20,7 @@ pub fn shape(name: &str) -> Option<ModelConfig> {
 }
 
 fn heads(query: usize, key_value: usize, dim: usize, qkv_bias: bool) -> Heads {
-    Heads { query, key_value, dim, qkv_bias, qk_norm: false, sliding_window: None }
+    Heads { query, key_value, dim, qkv_bias, output_bias: false, qk_norm: false, sliding_window: None }
 }
 
 /// The shape of the model that `just train` uses.
@@ -35,6 +35,7 @@ pub fn tiny_model() -> ModelConfig {
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     }
 }
 

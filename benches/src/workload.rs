@@ -6,6 +6,7 @@ use tokenizers::Tokenizer;
 use turnwise_envs::{ArithmeticConfig, EnvConfig};
 use turnwise_model::{ModelConfig, TokenBatch, Transformer, token_logprobs};
 use turnwise_rollout::Played;
+use turnwise_rollout::chat::Moment;
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
@@ -202,12 +203,19 @@ fn continued(
         .iter()
         .enumerate()
         .map(|(row, tokens)| {
-            let id =
-                SequenceId { seed: 0, step: step as u64, task: 0, sample: row as u32, turn: turn as u32 };
+            let id = SequenceId {
+                seed: 0,
+                step: step as u64,
+                task: 0,
+                occurrence: 0,
+                sample: row as u32,
+                turn: turn as u32,
+            };
             Request { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
         })
         .collect();
-    generator.complete(&requests, &StopRule { tokens: &[], strings: &[], decode: None })
+    let stop = StopRule { tokens: &[], strings: &[], decode: None };
+    generator.complete(&requests, &stop).expect("finite logits")
 }
 
 /// A group of trajectories that begin with the same prompt: so many turns of so many tokens.
@@ -245,7 +253,7 @@ fn play(
             });
         }
     }
-    Played { groups: vec![group], faults: Vec::new(), executor: ExecutorStats::default() }
+    Played { groups: vec![group], lost: Vec::new(), executor: ExecutorStats::default() }
 }
 
 fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, TrainError> {
@@ -254,7 +262,7 @@ fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, T
     let mut config: RunConfig = serde_json::from_value(least).expect("the rest has defaults");
     config.optimizer = optimizer.clone();
     let tokenizer = Tokenizer::from_bytes(TOKENIZER).expect("models/tiny has a tokenizer");
-    let context = model.config().max_position;
-    let setup = Setup::open(&config.env, &config.rollout, None, tokenizer, context)?;
+    let context = model.config().context();
+    let setup = Setup::open(&config.env, &config.rollout, None, tokenizer, context, Moment::now())?;
     Ok(Trainer::new(config, setup, model))
 }

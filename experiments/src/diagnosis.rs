@@ -20,10 +20,12 @@ struct Group {
 struct Trajectory {
     correct: bool,
     turns: Vec<Reward>,
+    /// Whether each turn broke the format; records of earlier versions have a format reward below 0 there.
+    #[serde(default)]
+    violations: Vec<bool>,
     played: Played,
 }
 
-/// The format reward is below 0 where the turn broke the format.
 #[derive(Deserialize)]
 struct Reward {
     fmt: f64,
@@ -108,7 +110,10 @@ fn of_group(group: &Group) -> Vec<(&'static str, f64)> {
             sums.push(("brevity_all_right", brevity));
         }
         if all_wrong {
-            let violations = trajectory.turns.iter().filter(|turn| turn.fmt < 0.0).count();
+            let violates = |(j, turn): &(usize, &Reward)| {
+                trajectory.violations.get(*j).copied().unwrap_or(turn.fmt < 0.0)
+            };
+            let violations = trajectory.turns.iter().enumerate().filter(violates).count();
             sums.extend([("turns_all_wrong", turns), ("weight_all_wrong", weight)]);
             sums.push(("violations_all_wrong", violations as f64));
         }

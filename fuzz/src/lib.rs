@@ -2,6 +2,17 @@
 
 #[path = "../../crates/tools/tests/claims/mod.rs"]
 mod claims;
+// Of turnwise-model only what knows nothing of tensors: Burn would take minutes to compile.
+#[allow(dead_code)]
+#[path = "../../crates/model/src/config.rs"]
+mod config;
+#[allow(dead_code)]
+#[path = "../../crates/model/src/family/mod.rs"]
+mod family;
+pub mod model_files;
+#[allow(dead_code)]
+#[path = "../../crates/model/src/safetensors_header.rs"]
+mod safetensors_header;
 
 /// Checks one format, in each of its variants.
 pub fn format(name: &str, bytes: &[u8]) {

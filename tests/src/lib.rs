@@ -1,6 +1,7 @@
 //! What the integration tests share: the device under test and golden files.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use burn::tensor::{Device, Tensor};
 
@@ -32,4 +33,24 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 pub fn max_abs_diff(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "compared values have the same shape");
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Runs a test that measures or changes its process in a process where no other test runs.
+///
+/// Starts this test program again for the test of that name. Under a runner that gives every test a
+/// process, and under one that runs many in a process, the test then sees the same.
+///
+/// # Panics
+/// If the test fails, with its output.
+pub fn alone(name: &str, test: impl FnOnce()) {
+    const MARK: &str = "TURNWISE_TEST_ALONE";
+    if std::env::var_os(MARK).is_some_and(|alone| alone == name) {
+        return test();
+    }
+    let program = std::env::current_exe().expect("a test program knows its file");
+    let again = Command::new(program).args(["--exact", name, "--nocapture"]).env(MARK, name).output();
+    let output = again.expect("a test program can be started");
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{name}, alone: {}\n{}", output.status, said.join("\n"));
+    assert!(said[0].contains("1 passed"), "no test of the name {name}: {}", said[0]);
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use turnwise_model::load as load_model;
+use turnwise_rollout::chat::Moment;
 use turnwise_rollout::{Game, Played, PolicyError, play};
 use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
@@ -69,18 +70,17 @@ fn played(
 ) -> Result<Vec<Vec<Trajectory>>, PolicyError> {
     let (config, folder) = (config(), model_folder("tiny"));
     let model = load_model(&folder, &device()).unwrap();
-    let context = model.config().max_position;
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
-            .unwrap();
+    let context = model.config().context();
+    let (text, now) = (tokenizer(&folder).unwrap(), Moment::now());
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), text, context, now).unwrap();
     let python = PythonExecutor::new(PythonConfig::default()).unwrap();
     let late = Late { python, state: seed.into(), most_ms };
     let game = Game { executor: &late, ..setup.game() };
     let tasks: Vec<_> = setup.env.train().iter().take(5).collect();
     let mut policy = ModelPolicy::new(&model, Sampling::default(), workers, 7, 3)
         .within(CacheBudget::new(cache_mib, &device()));
-    let Played { mut groups, faults, .. } = play(&game, &tasks, 4, &mut policy, &mut |_, _| {})?;
-    assert!(faults.is_empty(), "{faults:?}");
+    let Played { mut groups, lost, .. } = play(&game, &tasks, 4, &mut policy, &mut |_, _| {})?;
+    assert!(lost.is_empty(), "{lost:?}");
     let records = groups.iter_mut().flatten().flat_map(|t| &mut t.turns).flat_map(|turn| &mut turn.calls);
     for record in records {
         if let CallRecord::Executed { output, .. } = record {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use turnwise_model::{Transformer, load as load_model};
 use turnwise_rollout::Policy;
-use turnwise_rollout::chat::{ChatFormat, ChatMl};
+use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, model_folder};
@@ -86,13 +86,20 @@ impl Server {
         let tokens = self.chat.open(&messages).unwrap();
         let sampling =
             Sampling { temperature: body["temperature"].as_f64().expect("a number"), ..Sampling::default() };
-        let rng =
-            SequenceId { seed: body["seed"].as_u64().expect("a seed"), step: 0, task: 0, sample: 0, turn: 0 }
-                .rng();
+        let rng = SequenceId {
+            seed: body["seed"].as_u64().expect("a seed"),
+            step: 0,
+            task: 0,
+            occurrence: 0,
+            sample: 0,
+            turn: 0,
+        }
+        .rng();
         let max_new = body["max_tokens"].as_u64().expect("a limit") as usize;
         let request = Request { key: 0, tokens: &tokens, max_new, rng };
         let rule = StopRule { tokens: self.chat.stop_tokens(), strings: &[], decode: None };
-        let turn = Generator::new(self.model.clone(), sampling).complete(&[request], &rule).remove(0);
+        let turn =
+            Generator::new(self.model.clone(), sampling).complete(&[request], &rule).unwrap().remove(0);
         let reason = if turn.finish == Finish::Length { "length" } else { "stop" };
         let message = json!({"role": "assistant", "content": self.chat.text(&turn.tokens)});
         json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
@@ -115,6 +122,7 @@ fn endpoint(url: &str, key: Option<&str>) -> Endpoint {
         seed: 0,
         parallel: 4,
         timeout: Duration::from_mins(1),
+        retry: Duration::from_mins(1),
     }
 }
 
@@ -127,11 +135,11 @@ fn play(endpoint: &Endpoint) -> Result<(Evaluation, Vec<Trajectory>), String> {
     let game = setup.game();
     let tasks: Vec<_> = setup.env.held_out().iter().take(config.eval.tasks).collect();
     let trial = Trial { game: &game, tasks: &tasks, samples: 1, rewards: &config.reward };
-    let mut policies =
-        || -> Box<dyn Policy> { Box::new(RemotePolicy::new(endpoint.clone(), transcript.clone())) };
+    let policy = RemotePolicy::new(endpoint.clone(), transcript);
+    let mut policies = || -> Box<dyn Policy> { Box::new(policy.clone()) };
     let mut played = Vec::new();
     let evaluation = trial
-        .run(&mut policies, &mut |_, _| {}, &mut |_, trajectory, _| played.push(trajectory.clone()))
+        .run(&mut policies, &mut |_, _| {}, &mut |_, _, trajectory, _| played.push(trajectory.clone()))
         .map_err(|error| error.to_string())?;
     Ok((evaluation, played))
 }
@@ -145,10 +153,9 @@ fn a_server_plays_as_its_model_plays() {
     let config = config();
     let folder = model_folder("tiny");
     let model = load_model(&folder, &device()).unwrap();
-    let context = model.config().max_position;
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
-            .unwrap();
+    let context = model.config().context();
+    let (text, now) = (tokenizer(&folder).unwrap(), Moment::now());
+    let setup = Setup::open(&config.env, &config.rollout, Some(&folder), text, context, now).unwrap();
     let local = evaluate(
         &model,
         &setup.game(),
@@ -180,8 +187,9 @@ fn a_server_that_refuses_or_is_gone_is_one_clear_line() {
     let elsewhere = play(&endpoint(&url.replace("/v1", ""), Some("secret"))).unwrap_err();
     assert!(elsewhere.contains("status 404"), "{elsewhere}");
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gone = play(&endpoint(&format!("http://{gone}/v1"), None)).unwrap_err();
-    assert!(gone.contains("(after 4 tries)\n  hint: "), "{gone}");
+    let gone = Endpoint { retry: Duration::from_secs(1), ..endpoint(&format!("http://{gone}/v1"), None) };
+    let gone = play(&gone).unwrap_err();
+    assert!(gone.contains(" tries)\n  hint: is the server running?"), "{gone}");
 }
 
 /// A process that ends with the value.

@@ -314,6 +314,61 @@ fn statistics_count_what_was_clipped_with_the_weights_of_the_loss() {
     assert!((sums.ratio - 4.5 / 4.0).abs() < 1e-5);
 }
 
+/// The rule behind `clipped`: the surrogate's own gradient is gone although the token has an advantage.
+#[test]
+fn a_token_is_counted_as_clipped_where_its_gradient_is_cut() {
+    for dual_clip in [0.0, 1.28, 3.0] {
+        let config = LossConfig::Clip(Clip { dual_clip, ..Clip::default() });
+        for seed in 0..8 {
+            let columns = Columns::random(seed);
+            for n in (0..N).filter(|n| columns.weights[*n] != 0.0) {
+                let mut one = columns.clone();
+                one.weights = (0..N).map(|m| if m == n { 1.0 } else { 0.0 }).collect();
+                let (_, gradient, sums) = one.run(&config, &ALL);
+                let cut = if gradient[n] == 0.0 { 1.0 } else { 0.0 };
+                assert_eq!(sums.clipped, cut, "{config:?} seed {seed} token {n}");
+            }
+        }
+    }
+    // By hand: A < 0 and a ratio above c is bounded by the dual clip alone.
+    let mut columns = Columns::random(5);
+    columns.weights = (0..N).map(|n| if n == 1 { 1.0 } else { 0.0 }).collect();
+    columns.old[1] = columns.logprobs[1] - 4.0_f64.ln();
+    columns.advantages[1] = -1.0;
+    let clipped =
+        |dual_clip| columns.run(&LossConfig::Clip(Clip { dual_clip, ..Clip::default() }), &ALL).2.clipped;
+    assert_eq!((clipped(0.0), clipped(3.0), clipped(5.0)), (0.0, 1.0, 0.0));
+}
+
+#[test]
+fn divergences_are_never_negative_and_have_their_digits_near_zero() {
+    let configs =
+        [LossConfig::Clip(Clip { beta: 0.1, ..Clip::default() }), LossConfig::Gspo(Gspo::default())];
+    for d in [0.0, 1e-9, 1e-7, 3e-6, 1e-5, 2e-4, 0.003, 0.07, 0.4999, 0.5001, 2.0, 15.0] {
+        for d in [d, -d] {
+            for config in &configs {
+                let mut columns = Columns::random(7);
+                // Steps that f32 holds, so that the difference is the one that is meant.
+                columns.logprobs.fill(0.0);
+                columns.old.fill(-d);
+                columns.reference.fill(d);
+                columns.weights.fill(1.0 / N as f64);
+                let (_, gradient, sums) = columns.run(config, &ALL);
+                assert!(gradient.iter().all(|g| g.is_finite()));
+                for found in [sums.old_kl, sums.ref_kl] {
+                    // exp_m1 has its digits, but for the smallest, where the series is one term.
+                    let expect = if d.abs() < 1e-5 { d * d / 2.0 } else { d.exp_m1() - d };
+                    assert!(found >= 0.0, "{config:?} d = {d}: {found}");
+                    let off = (found - expect).abs();
+                    assert!(off <= 2e-5 * expect, "{config:?} d = {d}: {found} is not {expect}");
+                }
+            }
+            let host = KlEstimator::K3.of(0.0, d);
+            assert!(host >= 0.0 && (host - (d.exp_m1() - d)).abs() <= 1e-9 * d * d + 1e-16, "{d}: {host}");
+        }
+    }
+}
+
 #[test]
 fn statistics_by_turn_add_up_to_those_of_the_batch() {
     let columns = Columns::random(6);

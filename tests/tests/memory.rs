@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use turnwise_model::{ModelConfig, Transformer, family_of, load_config, save};
-use turnwise_tests::{device, model_folder};
+use turnwise_rollout::chat::Moment;
+use turnwise_tests::{alone, device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::memory::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
@@ -56,7 +57,12 @@ fn run(sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
     let model = format!("model={:?}", at.display().to_string());
     let sets: Vec<String> = small.iter().chain(sets).map(ToString::to_string).chain([model]).collect();
     let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
-    let place = Place { device: device(), device_name: "test".into(), git_commit: None };
+    let place = Place {
+        device: device(),
+        device_name: "test".into(),
+        git_commit: None,
+        now: Moment::from_unix(1_735_603_199),
+    };
     let estimate = estimate(&config, &place.device).expect("an estimate");
     let before = resident();
     train(&config, &place, &folder, Session::default(), &mut Silent).expect("a run");
@@ -80,20 +86,21 @@ fn check(sets: &[&str]) {
     assert!(last >= total / 2, "{} MiB, said {} ({estimate})", last >> 20, total >> 20);
 }
 
-// What waits for the backward pass is most of it, and changes by a factor of ten between these. One process each, as peaks are
-// a process's.
+// Activations are most of it, and differ by a factor of ten between these. A peak belongs to a process, so each test
+// has one to itself.
 
 #[test]
 fn a_run_holds_what_its_estimate_says() {
-    check(&[]);
+    alone("a_run_holds_what_its_estimate_says", || check(&[]));
 }
 
 #[test]
 fn a_run_that_recomputes_holds_what_its_estimate_says() {
-    check(&["optimizer.recompute=true"]);
+    alone("a_run_that_recomputes_holds_what_its_estimate_says", || check(&["optimizer.recompute=true"]));
 }
 
 #[test]
 fn a_run_with_large_micro_batches_holds_what_its_estimate_says() {
-    check(&["optimizer.micro_batch_tokens=4096"]);
+    let sets = ["optimizer.micro_batch_tokens=4096"];
+    alone("a_run_with_large_micro_batches_holds_what_its_estimate_says", || check(&sets));
 }

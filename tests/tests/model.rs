@@ -11,8 +11,9 @@ use turnwise_model::{HostModel, TokenBatch, Transformer, family_of, load, load_c
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 9] = [
+const FAMILIES: [&str; 10] = [
     "llama",
+    "llama-bias",
     "llama-tied",
     "llama-rope-linear",
     "llama-rope-dynamic",
@@ -145,14 +146,14 @@ fn greedy_tokens_equal_those_of_transformers() {
         let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
         let on_host = Arc::new(HostModel::of(&model));
         let engines = [Generator::new(model.clone(), greedy), Generator::on_host(on_host, greedy)];
-        let id = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 };
+        let id = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let prompt = &expected.tokens["prompt"];
         // The sampler stays within the context; that of the model with dynamic RoPE is short.
-        let max_new = 64.min(model.config().max_position - prompt.len());
+        let max_new = 64.min(model.config().context() - prompt.len());
         for mut generator in engines {
             let request = Request { key: 0, tokens: prompt, max_new, rng: id.rng() };
             let stop = StopRule { tokens: &[], strings: &[], decode: None };
-            let turn = generator.complete(&[request], &stop).remove(0);
+            let turn = generator.complete(&[request], &stop).unwrap().remove(0);
             assert_eq!(turn.tokens, expected.tokens["greedy"][..max_new], "{family}");
         }
     });

@@ -1,8 +1,14 @@
 //! Whole runs on the committed tiny model: they learn, and the same seed gives the same bytes.
 
+#[path = "run/lost.rs"]
+mod lost;
+#[path = "run/words.rs"]
+mod words;
+
 use std::path::{Path, PathBuf};
 
 use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
+use turnwise_rollout::chat::Moment;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
@@ -15,14 +21,70 @@ fn run(folder: &Path, sets: &[&str]) -> Finished {
     run_on(folder, sets, Rollouts::Play)
 }
 
+/// 2024-12-30, a second before midnight.
+const BEGAN: i64 = 1_735_603_199;
+
 fn run_on(folder: &Path, sets: &[&str], rollouts: Rollouts<'_>) -> Finished {
+    run_with(folder, sets, Session { rollouts, ..Session::default() })
+}
+
+fn config(sets: &[&str]) -> RunConfig {
+    config_of(&model_folder("tiny"), sets)
+}
+
+fn config_of(model: &Path, sets: &[&str]) -> RunConfig {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
-    let model = format!("model={:?}", model_folder("tiny").display().to_string());
+    let model = format!("model={:?}", model.display().to_string());
     let sets: Vec<String> = sets.iter().map(ToString::to_string).chain([model]).collect();
-    let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
+    load(Some(&file), &[], &sets).expect("the shipped configuration")
+}
+
+fn run_with(folder: &Path, sets: &[&str], session: Session<'_>) -> Finished {
+    train(&config(sets), &place(BEGAN), folder, session, &mut Silent).expect("a run")
+}
+
+fn place(unix: i64) -> Place {
+    let now = Moment::from_unix(unix);
+    Place { device: device(), device_name: "test".into(), git_commit: None, now }
+}
+
+/// A run of this model by a clock that shows this moment.
+fn run_at(folder: &Path, sets: &[&str], rollouts: Rollouts<'_>, unix: i64, model: &Path) -> Finished {
     let session = Session { rollouts, ..Session::default() };
-    let place = Place { device: device(), device_name: "test".into(), git_commit: None };
-    train(&config, &place, folder, session, &mut Silent).expect("a run")
+    train(&config_of(model, sets), &place(unix), folder, session, &mut Silent).expect("a run")
+}
+
+#[test]
+fn a_run_that_goes_on_or_is_replayed_tomorrow_sees_the_same_date() {
+    let parent = tempfile::tempdir().unwrap();
+    let model = parent.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(model_folder("tiny")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, model.join(path.file_name().unwrap())).unwrap();
+    }
+    let dated = "{{ '<|im_start|>system\n' + strftime_now('%d %b %Y %H:%M') + '<|im_end|>\n' }}\
+        {% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}\
+        {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+    std::fs::write(model.join("chat_template.jinja"), dated).unwrap();
+    let small = ["train.checkpoint_every=1", "rollout.groups=2", "rollout.samples=2", "eval.tasks=4"];
+    let go = |name: &str, steps: &str, rollouts: Rollouts<'_>, days: i64| {
+        let folder = parent.path().join(name);
+        run_at(&folder, &[&small[..], &[steps]].concat(), rollouts, BEGAN + 86_400 * days, &model);
+        let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+        (read("metrics.jsonl"), read("rollouts/step_00001.jsonl"), read("evaluation.json"))
+    };
+    let (one, two) = ("train.steps=1", "train.steps=2");
+    let whole = go("whole", two, Rollouts::Play, 0);
+    run_at(&parent.path().join("halves"), &[&small[..], &[one]].concat(), Rollouts::Play, BEGAN, &model);
+    assert_eq!(go("halves", two, Rollouts::Play, 1), whole, "it goes on a day later");
+    assert_ne!(go("later", two, Rollouts::Play, 1).1, whole.1, "another run shows its own date");
+    let recorded = Recorded::open(&parent.path().join("whole")).unwrap();
+    assert_eq!(
+        go("replayed", two, Rollouts::Replay(&recorded), 1).2,
+        whole.2,
+        "a replay shows that of the record"
+    );
 }
 
 #[test]
@@ -82,6 +144,22 @@ fn sampler_and_trainer_agree_before_the_first_update() {
     let gap = line["logprob_gap"].as_f64().unwrap();
     assert!(gap <= 1e-4, "log-probabilities differ by {gap}");
     assert!((line["ratio"].as_f64().unwrap() - 1.0).abs() <= 1e-5);
+}
+
+#[test]
+fn a_greedy_evaluation_draws_no_random_numbers() {
+    let parent = tempfile::tempdir().unwrap();
+    let before = |seed: &str| {
+        let sets =
+            ["train.steps=1", "rollout.groups=1", "eval.tasks=6", "eval.samples=2", "eval.temperature=0"];
+        let finished = run(&parent.path().join(seed), &[&sets[..], &[seed]].concat());
+        assert_eq!(finished.after.trajectories, 12);
+        finished.before
+    };
+    let (one, other) = (before("train.seed=1"), before("train.seed=2"));
+    assert_eq!(one, other);
+    let same = one.outcomes.iter().all(|task| task.samples[0] == task.samples[1]);
+    assert!(same, "{:?}", one.outcomes);
 }
 
 #[test]

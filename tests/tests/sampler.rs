@@ -16,11 +16,20 @@ fn model(seed: u64) -> Transformer {
         hidden_size: 32,
         intermediate_size: 64,
         num_layers: 2,
-        heads: Heads { query: 4, key_value: 2, dim: 8, qkv_bias: true, qk_norm: true, sliding_window: None },
+        heads: Heads {
+            query: 4,
+            key_value: 2,
+            dim: 8,
+            qkv_bias: true,
+            output_bias: false,
+            qk_norm: true,
+            sliding_window: None,
+        },
         max_position: 256,
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     Transformer::random(&config, seed, &device().autodiff())
 }
@@ -32,7 +41,7 @@ fn generators(model: &Transformer, sampling: Sampling) -> [Generator; 2] {
 }
 
 fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Request<'_> {
-    let rng = SequenceId { seed: 3, step: 0, task: 0, sample, turn }.rng();
+    let rng = SequenceId { seed: 3, step: 0, task: 0, occurrence: 0, sample, turn }.rng();
     Request { key: u64::from(sample), tokens, max_new, rng }
 }
 
@@ -58,7 +67,7 @@ fn logprobs_of_sampler_and_trainer_agree_over_turns_of_different_lengths() {
                 .enumerate()
                 .map(|(i, tokens)| request(i as u32, turn, tokens, 4 + 3 * i))
                 .collect();
-            let turns = generator.complete(&requests, &NO_STOP);
+            let turns = generator.complete(&requests, &NO_STOP).unwrap();
             for (i, (tokens, turn)) in sequences.iter_mut().zip(turns).enumerate() {
                 let from = tokens.len();
                 tokens.extend(&turn.tokens);
@@ -79,7 +88,7 @@ fn a_sequence_is_the_same_alone_in_a_batch_and_in_another_order() {
         let generator = &mut generators(&model, Sampling::default())[engine];
         let requests: Vec<Request<'_>> =
             order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
-        let turns = generator.complete(&requests, &NO_STOP);
+        let turns = generator.complete(&requests, &NO_STOP).unwrap();
         let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
         sorted.sort_by_key(|(i, _)| *i);
         sorted.into_iter().map(|(_, turn)| turn).collect()
@@ -105,12 +114,12 @@ fn sequences_that_end_leave_the_others_undisturbed() {
     let run = |engine: usize, survivors: &[usize]| {
         let generator = &mut generators(&model, Sampling::default())[engine];
         let first: Vec<Request<'_>> = (0..4).map(|i| request(i as u32, 0, &prompts[i], 6 + i)).collect();
-        let turns = generator.complete(&first, &NO_STOP);
+        let turns = generator.complete(&first, &NO_STOP).unwrap();
         let longer: Vec<Vec<u32>> =
             prompts.iter().zip(&turns).map(|(p, t)| [p.as_slice(), &t.tokens, &[9, 9]].concat()).collect();
         let second: Vec<Request<'_>> =
             survivors.iter().map(|&i| request(i as u32, 1, &longer[i], 8)).collect();
-        generator.complete(&second, &NO_STOP)
+        generator.complete(&second, &NO_STOP).unwrap()
     };
     for engine in 0..2 {
         let all = run(engine, &[0, 1, 2, 3]);
@@ -126,10 +135,10 @@ fn a_group_s_prompt_is_read_once_and_its_sequences_go_their_own_ways() {
     let prompt: Vec<u32> = (0..150).map(|t| t * 7 % 50).collect();
     let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
     let mut generator = Generator::on_host(Arc::new(HostModel::of(&model)), Sampling::default());
-    let turns = generator.complete(&requests, &NO_STOP);
+    let turns = generator.complete(&requests, &NO_STOP).unwrap();
     for (sample, turn) in turns.iter().enumerate() {
         let mut alone = Generator::on_host(Arc::new(HostModel::of(&model)), Sampling::default());
-        let alone = alone.complete(&[request(sample as u32, 0, &prompt, 12)], &NO_STOP).remove(0);
+        let alone = alone.complete(&[request(sample as u32, 0, &prompt, 12)], &NO_STOP).unwrap().remove(0);
         assert_eq!(*turn, alone);
         let whole = [prompt.as_slice(), &turn.tokens].concat();
         assert!(max_abs_diff(&turn.logprobs, &recomputed(&model, &whole, prompt.len(), 1.0)) <= 1e-4);
@@ -145,7 +154,7 @@ fn nothing_is_computed_twice() {
     let sampled = |turns: &[Completion]| turns.iter().map(|turn| turn.tokens.len() - 1).sum::<usize>();
     for generator in &mut generators(&model, Sampling::default()) {
         let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
-        let first = generator.complete(&requests, &NO_STOP);
+        let first = generator.complete(&requests, &NO_STOP).unwrap();
         // Whoever copies a beginning reads its last token again.
         assert_eq!(generator.fed(), prompt.len() + 3 + sampled(&first), "a group's prompt");
         let before = generator.fed();
@@ -154,7 +163,7 @@ fn nothing_is_computed_twice() {
             first.iter().map(|turn| [&prompt[..], &turn.tokens, &observation].concat()).collect();
         let requests: Vec<Request<'_>> =
             longer.iter().zip(0..).map(|(tokens, sample)| request(sample, 1, tokens, 12)).collect();
-        let second = generator.complete(&requests, &NO_STOP);
+        let second = generator.complete(&requests, &NO_STOP).unwrap();
         let read = 4 * (1 + observation.len());
         assert_eq!(generator.fed() - before, read + sampled(&second), "observations");
     }
@@ -173,7 +182,7 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
         let mut tokens = prompts[i].clone();
         let mut play = |turn| {
             let request = request(i as u32, turn, &tokens, max_new(i));
-            let said = generator.complete(&[request], &NO_STOP).remove(0);
+            let said = generator.complete(&[request], &NO_STOP).unwrap().remove(0);
             tokens.extend(said.tokens.iter().chain(&[i as u32, 9, 9]));
             said
         };
@@ -190,7 +199,7 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
             for (_, i) in due.extract_if(.., |(at, _)| *at <= step) {
                 generator.submit(request(i as u32, said[i].len() as u32, &tokens[i], max_new(i)));
             }
-            for (key, turn) in generator.step(&NO_STOP, &mut |_, _| false) {
+            for (key, turn) in generator.step(&NO_STOP, &mut |_, _| false).unwrap() {
                 let i = key as usize;
                 tokens[i].extend(turn.tokens.iter().chain(&[i as u32, 9, 9]));
                 said[i].push(turn);
@@ -214,19 +223,48 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
 }
 
 #[test]
+fn a_batch_gives_up_what_it_does_not_ask_for() {
+    let model = model(7).valid();
+    let prompts: Vec<Vec<u32>> = (0..5_u32).map(|i| (0..4 + i).map(|t| (t * 3 + i) % 50).collect()).collect();
+    for engine in 0..2 {
+        let alone = generators(&model, Sampling::default())[engine]
+            .complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP)
+            .remove(0);
+        for (bound, steps) in [(1, 0), (1, 3), (2, 3), (9, 0), (9, 3)] {
+            let generator = &mut generators(&model, Sampling::default())[engine];
+            generator.bound(bound);
+            // Some are being sampled by then, the others wait for room.
+            for sample in 0..4 {
+                generator.submit(request(sample, 0, &prompts[sample as usize], 8));
+            }
+            for _ in 0..steps {
+                assert!(generator.step(&NO_STOP, &mut |_, _| false).is_empty());
+            }
+            let said = generator.complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP);
+            assert_eq!(
+                said[0].tokens, alone.tokens,
+                "engine {engine}, room for {bound}, after {steps} steps"
+            );
+            assert!(generator.is_idle());
+        }
+    }
+}
+
+#[test]
 fn a_watched_turn_ends_behind_the_token_that_ends_it_and_no_other_turn_does() {
     let model = model(5).valid();
     let prompts: Vec<Vec<u32>> = (0..3_u32).map(|i| vec![i, i + 1, i + 2]).collect();
     let requests =
         || prompts.iter().enumerate().map(|(i, p)| request(i as u32, 0, p, 12)).collect::<Vec<_>>();
-    let free = Generator::new(model.clone(), Sampling::default()).complete(&requests(), &NO_STOP);
+    let free = Generator::new(model.clone(), Sampling::default()).complete(&requests(), &NO_STOP).unwrap();
     let mut told = vec![Vec::new(); 3];
     let mut ends = |row: usize, token: u32| {
         told[row].push(token);
         row == 1 && told[1].len() == 5
     };
-    let watched =
-        Generator::new(model.clone(), Sampling::default()).complete_watched(&requests(), &NO_STOP, &mut ends);
+    let watched = Generator::new(model.clone(), Sampling::default())
+        .complete_watched(&requests(), &NO_STOP, &mut ends)
+        .unwrap();
     assert_eq!((&watched[0], &watched[2]), (&free[0], &free[2]));
     assert_eq!((watched[1].tokens.as_slice(), watched[1].finish), (&free[1].tokens[..5], Finish::StopString));
     assert_eq!(watched[1].logprobs.len(), 5, "all its tokens are kept");
@@ -235,10 +273,8 @@ fn a_watched_turn_ends_behind_the_token_that_ends_it_and_no_other_turn_does() {
     // A token that ends the turn anyway ends it in its own way.
     let stop = [free[1].tokens[4]];
     let rule = StopRule { tokens: &stop, strings: &[], decode: None };
-    let both = Generator::new(model, Sampling::default()).complete_watched(
-        &requests()[1..2],
-        &rule,
-        &mut |_, token| token == stop[0],
-    );
+    let both = Generator::new(model, Sampling::default())
+        .complete_watched(&requests()[1..2], &rule, &mut |_, token| token == stop[0])
+        .unwrap();
     assert_eq!(both[0].finish, Finish::EndOfTurn);
 }

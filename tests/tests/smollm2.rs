@@ -42,11 +42,11 @@ fn perplexity_and_greedy_text_are_those_of_transformers() {
     let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
     let on_host = Arc::new(HostModel::of(&model));
     for mut generator in [Generator::new(model.clone(), greedy), Generator::on_host(on_host, greedy)] {
-        let id = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 };
+        let id = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let max_new = expected.greedy.len();
         let request = Request { key: 0, tokens: &expected.prompt, max_new, rng: id.rng() };
         let stop = StopRule { tokens: &[], strings: &[], decode: None };
-        let turn = generator.complete(&[request], &stop).remove(0);
+        let turn = generator.complete(&[request], &stop).unwrap().remove(0);
         assert_eq!(turn.tokens, expected.greedy);
     }
 }

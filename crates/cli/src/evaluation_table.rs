@@ -1,10 +1,11 @@
 //! Evaluations side by side, for a reader.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use turnwise_stats::{Comparison, Estimate, Summary};
 use turnwise_trainer::Evaluation;
+
+use crate::terminal;
 
 /// Writes a table to stderr: one column per evaluation.
 pub(crate) fn write(columns: &[(&str, &Evaluation)]) {
@@ -17,8 +18,7 @@ pub(crate) fn write_in_full(columns: &[(&str, &Evaluation, &Summary)], compariso
 }
 
 fn print(text: &str) {
-    // Nobody reads a table on a closed stderr.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    terminal::conclude(text);
 }
 
 fn percent(share: f64) -> String {
@@ -37,6 +37,9 @@ fn table(columns: &[(&str, &Evaluation)]) -> String {
     text += &row("format violations", &|e| percent(e.violations));
     text += &row("turns", &|e| format!("{:.2}", e.turns));
     text += &row("trajectories", &|e| e.trajectories.to_string());
+    if columns.iter().any(|(_, e)| e.rollouts_lost > 0) {
+        text += &row("rollouts lost", &|e| e.rollouts_lost.to_string());
+    }
     text
 }
 
@@ -82,6 +85,9 @@ fn full_table(columns: &[(&str, &Evaluation, &Summary)], comparison: Option<&Com
     text += &line("tool calls that succeed", evaluations(&|e| percent(e.tool_success)));
     text += &line("format violations", evaluations(&|e| percent(e.violations)));
     text += &line("turns", evaluations(&|e| format!("{:.2}", e.turns)));
+    if columns.iter().any(|(_, e, _)| e.rollouts_lost > 0) {
+        text += &line("rollouts lost", evaluations(&|e| e.rollouts_lost.to_string()));
+    }
     for level in all.iter().flat_map(|s| s.levels.keys().copied()).collect::<BTreeSet<u32>>() {
         let cell = |s: &Summary| s.levels.get(&level).map(|level| with_interval(&level.average));
         text += &line(&format!("level {level}"), each(&cell));

@@ -1,12 +1,15 @@
 //! Failures: their exit status, and the one or two lines that a user sees.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Error;
+use clap::error::{ContextKind, ContextValue};
 use turnwise_trainer::backend::DeviceError;
 use turnwise_trainer::config::ConfigError;
+
+use crate::terminal;
 
 /// A command that is used wrongly: exit status 2.
 #[derive(Debug)]
@@ -26,9 +29,27 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    // With stderr closed there's nobody left to tell.
-    let _ = writeln!(io::stderr(), "{}", text(error));
+    terminal::conclude(&format!("{}\n", text(error)));
     if is_usage(error) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// Writes a command line's error to stderr, or the help that it asked for to stdout. One line says what is wrong with an
+/// argument's value.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let Some(line) = wrong_value(error) else { error.exit() };
+    let _ = writeln!(io::stderr(), "{line}");
+    ExitCode::from(2)
+}
+
+/// `--name value: what was expected`.
+fn wrong_value(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let expected = std::error::Error::source(error)?;
+    let name = text(ContextKind::InvalidArg)?.split(' ').next()?;
+    Some(format!("{name} {}: {expected}", text(ContextKind::InvalidValue)?))
 }
 
 fn is_usage(error: &Error) -> bool {

@@ -15,7 +15,8 @@ pub(crate) fn stdin() -> Result<String> {
 
 /// All of a file.
 pub(crate) fn file(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    let bytes =
+        turnwise_files::read(path, turnwise_files::TEXT).map_err(|e| anyhow!("{}: {e}", path.display()))?;
     utf8(&path.display().to_string(), bytes)
 }
 

@@ -5,6 +5,7 @@ mod device_check;
 mod evaluation_table;
 mod failure;
 mod input;
+mod line_file;
 mod model_folder;
 mod output;
 mod place;
@@ -12,6 +13,7 @@ mod progress;
 mod run_file;
 mod run_place;
 mod stop;
+mod terminal;
 mod tui;
 
 use std::process::ExitCode;
@@ -39,8 +41,14 @@ pub(crate) struct Cli {
 fn main() -> ExitCode {
     #[cfg(feature = "monty")]
     turnwise_tools::executor::serve_monty_if_asked();
-    match Cli::parse().command.run() {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let code = match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
-    }
+    };
+    terminal::flush();
+    code
 }

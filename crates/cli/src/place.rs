@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::Result;
+use turnwise_rollout::chat::Moment;
 use turnwise_trainer::backend;
 use turnwise_trainer::runs::Place;
 
@@ -12,6 +13,7 @@ pub(crate) fn place(device: Option<&str>) -> Result<Place> {
         device: backend::checked(device)?,
         device_name: backend::chosen(device),
         git_commit: git_commit(),
+        now: Moment::now(),
     })
 }
 

@@ -1,17 +1,17 @@
-//! Progress on stderr: bars on a terminal, plain lines elsewhere.
+//! Progress on stderr: bars on a terminal that can draw them, plain lines elsewhere.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use turnwise_trainer::progress::Progress;
 
+use crate::terminal;
 use crate::tui::Tui;
 
 /// Progress as this stderr can show it.
 pub(crate) fn on_stderr() -> Box<dyn Progress> {
-    if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines) }
+    if terminal::draws() { Box::new(Bars::default()) } else { Box::new(Lines) }
 }
 
 /// Progress of a run: the live view if it is asked for.
@@ -28,8 +28,7 @@ impl Progress for Lines {
     fn advance(&mut self, _done: u64) {}
 
     fn line(&mut self, text: &str) {
-        // A log that nobody reads any more must not stop the run.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        terminal::log(text);
     }
 }
 
@@ -67,7 +66,7 @@ impl Progress for Bars {
 
     fn line(&mut self, text: &str) {
         // Fails only if stderr is gone.
-        let _ = self.all.println(text);
+        let _ = self.all.println(terminal::visible(text));
     }
 }
 

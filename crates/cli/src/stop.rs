@@ -1,29 +1,38 @@
-//! Ctrl-C and SIGTERM: the first one ends the work at the next good place, the second one at once.
+//! Signals that end the work: the first one at the next good place, the second one at once.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::tui;
+use crate::{terminal, tui};
 
 /// Becomes true when somebody wants the work to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on. `what` says what happens after the first signal, where nobody else shows it.
+/// Listens from now on to Ctrl-C, SIGTERM, SIGUSR1, which batch systems send before a job's time is over, and SIGHUP,
+/// unless `nohup` has switched it off. `what` says what happens after the first one, where nobody else shows it.
 pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static AtomicBool> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let heard = [SIGINT, SIGTERM, SIGUSR1, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !is_ignored(s));
+    let mut signals = Signals::new(heard)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             stop(signal);
             if let Some(what) = what {
-                // Nobody reads on a closed stderr.
-                let _ = writeln!(io::stderr(), "{what}; once more stops at once");
+                terminal::log(&format!("{what}; once more stops at once"));
             }
         }
     })?;
     Ok(&STOP)
+}
+
+/// Whether whoever started this process had it ignore a signal. Without Linux's /proc the answer is no.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// What Ctrl-C does.
@@ -39,6 +48,7 @@ pub(crate) fn asked() -> bool {
 fn stop(signal: i32) {
     if STOP.swap(true, Ordering::Relaxed) {
         tui::give_back();
+        terminal::flush();
         // As a shell reports a process that a signal ended.
         std::process::exit(128 + signal);
     }

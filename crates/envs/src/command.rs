@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use turnwise_bounds::Seconds;
 use turnwise_tools::ToolSpec;
 
 use crate::answer::vote;
@@ -37,10 +38,10 @@ pub struct CommandConfig {
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
     /// Seconds that an answer may take to check.
-    #[serde(default = "timeout_seconds")]
+    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
     /// Seconds that the command may take to start, before the time of its first answer begins.
-    #[serde(default = "start_seconds")]
+    #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
     pub start_seconds: f64,
     /// What the policy is told before every question.
     #[serde(default)]
@@ -87,13 +88,11 @@ impl CheckedByCommand {
     /// Reads the tasks and starts the command.
     pub fn new(config: &CommandConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "command", message };
-        let span = |key: &str, seconds: f64| {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| wrong(format!("{key} = {seconds} is no time span; hint: seconds, such as 10")))
-        };
+        Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
+        Seconds::check("start_seconds", config.start_seconds).map_err(wrong)?;
         let patience = Patience {
-            start: span("start_seconds", config.start_seconds)?,
-            answer: span("timeout_seconds", config.timeout_seconds)?,
+            start: Duration::from_secs_f64(config.start_seconds),
+            answer: Duration::from_secs_f64(config.timeout_seconds),
         };
         if config.answer_after.as_ref().is_some_and(String::is_empty) {
             return Err(wrong(

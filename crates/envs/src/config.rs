@@ -1,6 +1,7 @@
 //! Choosing an environment in a run file: `[env.arithmetic]`.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Conflict;
 use turnwise_tools::executor::ExecutorConfig;
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
@@ -39,6 +40,14 @@ const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpr
                           hint: leave out rollout.executor.monty, or choose another environment";
 
 impl EnvConfig {
+    /// Keys whose values don't go together, each of them being in its range.
+    pub fn conflict(&self) -> Option<Conflict> {
+        match self {
+            Self::Flaky(config) => config.conflict().map(|conflict| conflict.under("flaky")),
+            _ => None,
+        }
+    }
+
     /// Opens the environment. What runs the calls also runs what judges programs.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Conflict, Seed, Within};
 use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trajectory::{OutputStatus, Trajectory};
@@ -14,17 +15,29 @@ use crate::seed::stream;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlakyConfig {
-    /// Share of calls that time out, from 0 to 1.
-    #[serde(default)]
+    /// Share of calls that time out.
+    #[serde(default, deserialize_with = "Within::<0, 1>::read")]
     pub timeouts: f64,
-    /// Share of calls that end with an error, from 0 to 1.
-    #[serde(default)]
+    /// Share of calls that end with an error.
+    #[serde(default, deserialize_with = "Within::<0, 1>::read")]
     pub errors: f64,
     /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, whatever it says.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// The environment whose tools fail.
     pub env: Box<EnvConfig>,
+}
+
+impl FlakyConfig {
+    /// Keys whose values don't go together.
+    pub(crate) fn conflict(&self) -> Option<Conflict> {
+        let Self { timeouts, errors, .. } = *self;
+        let message = format!("is {errors} beside timeouts = {timeouts}: together they may be 1 at most");
+        // A sum that is no number is none of a share.
+        let shares = timeouts + errors <= 1.0;
+        let inner = || self.env.conflict().map(|conflict| conflict.under("env"));
+        if shares { inner() } else { Some(Conflict::new("errors", message)) }
+    }
 }
 
 /// What the policy reads of a time-out on purpose.
@@ -41,13 +54,8 @@ pub struct Flaky {
 impl Flaky {
     /// Opens the inner environment.
     pub fn new(config: &FlakyConfig, executor: &ExecutorConfig) -> Result<Self, EnvError> {
-        let FlakyConfig { timeouts, errors, .. } = *config;
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        if !(share(timeouts) && share(errors) && share(timeouts + errors)) {
-            let message = format!(
-                "timeouts = {timeouts} and errors = {errors}: give shares of calls, from 0 to 1 together"
-            );
-            return Err(EnvError::Config { env: "flaky", message });
+        if let Some(Conflict { key, message }) = config.conflict() {
+            return Err(EnvError::Config { env: "flaky", message: format!("{key} {message}") });
         }
         Ok(Self { config: config.clone(), inner: config.env.open(executor)? })
     }
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn shares_beyond_one_are_refused() {
-        for (timeouts, errors) in [(0.6, 0.6), (-0.1, 0.0), (0.0, f64::NAN)] {
+        for (timeouts, errors) in [(0.6, 0.6), (1.0, 0.1), (0.0, f64::NAN)] {
             assert!(open(timeouts, errors, 0).is_err());
         }
     }

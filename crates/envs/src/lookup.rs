@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use turnwise_bounds::{Seed, Within};
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall};
 
@@ -25,17 +26,22 @@ use world::{AGE, TIES, World};
 #[serde(deny_unknown_fields, default)]
 pub struct LookupConfig {
     /// Numbers of lookups; tasks are spread evenly over them.
+    #[serde(deserialize_with = "Within::<2, 8>::read")]
     pub levels: Vec<u32>,
     /// Kinds of questions; tasks alternate between them.
     pub questions: Vec<Question>,
     /// Seed of the tasks and their tables.
+    #[serde(deserialize_with = "Seed::read")]
     pub seed: u64,
     /// Tasks to train on.
+    #[serde(deserialize_with = "Within::<1, 1_000_000>::read")]
     pub train_tasks: usize,
     /// Tasks held out.
+    #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
     /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a guess, a
     /// wrong fact, or several lookups in one call.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
 }
 
@@ -69,14 +75,8 @@ impl Lookup {
     /// Draws the tasks. Fails if the settings leave nothing to draw.
     pub fn new(config: LookupConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "lookup", message };
-        if config.levels.is_empty() || config.levels.iter().any(|level| !(2..=8).contains(level)) {
-            return Err(wrong(format!("levels = {:?}: give numbers of lookups from 2 to 8", config.levels)));
-        }
-        if !(0.0..=1.0).contains(&config.mistakes) {
-            return Err(wrong(format!("mistakes = {} is no share from 0 to 1", config.mistakes)));
-        }
-        if config.questions.is_empty() || config.train_tasks == 0 {
-            return Err(wrong("questions and train_tasks must not be empty or 0".into()));
+        if config.levels.is_empty() || config.questions.is_empty() || config.train_tasks == 0 {
+            return Err(wrong("levels, questions and train_tasks must not be empty or 0".into()));
         }
         let tools = vec![tool()];
         let mut env =
@@ -305,10 +305,8 @@ mod tests {
     #[test]
     fn settings_that_leave_nothing_are_refused() {
         for (config, expect) in [
-            (LookupConfig { levels: vec![1], ..Default::default() }, "levels = [1]"),
-            (LookupConfig { levels: vec![], ..Default::default() }, "levels = []"),
-            (LookupConfig { questions: vec![], ..Default::default() }, "questions and train_tasks"),
-            (LookupConfig { mistakes: 2.0, ..Default::default() }, "mistakes = 2"),
+            (LookupConfig { levels: vec![], ..Default::default() }, "levels, questions and train_tasks"),
+            (LookupConfig { questions: vec![], ..Default::default() }, "levels, questions and train_tasks"),
             (
                 LookupConfig {
                     levels: vec![2],

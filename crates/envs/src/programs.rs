@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use turnwise_bounds::{Seed, Within};
 use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::PythonConfig;
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
@@ -24,16 +25,22 @@ use pipeline::Pipeline;
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramsConfig {
     /// Numbers of steps of a function; tasks are spread evenly over them.
+    #[serde(deserialize_with = "Within::<1, 8>::read")]
     pub levels: Vec<u32>,
-    /// Share of tasks that leave out a constant, from 0 to 1.
+    /// Share of tasks that leave out a constant.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub unknown: f64,
-    /// Share of demonstrations that end with a wrong program, from 0 to 1, for a noisy cold start.
+    /// Share of demonstrations that end with a wrong program, for a noisy cold start.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
     /// Seed of the tasks.
+    #[serde(deserialize_with = "Seed::read")]
     pub seed: u64,
     /// Tasks to train on.
+    #[serde(deserialize_with = "Within::<1, 1_000_000>::read")]
     pub train_tasks: usize,
     /// Tasks held out.
+    #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
 }
 
@@ -82,16 +89,8 @@ impl Programs {
     /// Draws the tasks and starts the sandbox that judges programs.
     pub fn new(config: ProgramsConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "programs", message };
-        if config.levels.is_empty() || config.levels.iter().any(|level| !(1..=8).contains(level)) {
-            return Err(wrong(format!("levels = {:?}: give numbers of steps from 1 to 8", config.levels)));
-        }
-        for (name, share) in [("unknown", config.unknown), ("mistakes", config.mistakes)] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(wrong(format!("{name} = {share} is no share from 0 to 1")));
-            }
-        }
-        if config.train_tasks == 0 {
-            return Err(wrong("train_tasks = 0 leaves nothing to train on".into()));
+        if config.levels.is_empty() || config.train_tasks == 0 {
+            return Err(wrong("levels and train_tasks must not be empty or 0".into()));
         }
         let mut env = Self {
             judge: Judge::open("programs", python)?,
@@ -328,7 +327,6 @@ mod tests {
         for config in [
             ProgramsConfig { levels: vec![], ..Default::default() },
             ProgramsConfig { levels: vec![1], held_out_tasks: 1000, ..Default::default() },
-            ProgramsConfig { unknown: 1.5, ..Default::default() },
             ProgramsConfig { train_tasks: 0, ..Default::default() },
         ] {
             assert!(Programs::new(config, &PythonConfig::default()).is_err());

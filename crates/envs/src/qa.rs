@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 use turnwise_tools::ToolSpec;
 
 use crate::answer::{after_mark, parse};
@@ -27,6 +28,7 @@ pub struct QaConfig {
     /// The tasks held out, in the same form. It may share no question with `train`, however it is written.
     pub held_out: PathBuf,
     /// How many tasks to read of each file, from its start; without it, all.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
@@ -50,10 +52,6 @@ pub struct Qa {
 impl Qa {
     /// Reads both files. Fails at the first line that isn't a question with one exact number as its answer.
     pub fn new(config: &QaConfig) -> Result<Self, EnvError> {
-        if config.limit == Some(0) {
-            let message = "limit = 0 leaves no task: give a number of tasks, or leave it out for all".into();
-            return Err(EnvError::Config { env: "qa", message });
-        }
         let train = read(&config.train, "train", config, &HashSet::new())?;
         let seen = train.iter().map(|task| normal(question(task))).collect();
         let held_out = read(&config.held_out, "held-out", config, &seen)?;

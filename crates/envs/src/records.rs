@@ -3,11 +3,11 @@
 
 mod kind;
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
+use turnwise_files::{TEXT, open_within};
 
 use crate::env::EnvError;
 
@@ -44,7 +44,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, 
 pub(crate) fn texts(path: &Path) -> Result<Box<dyn Iterator<Item = Record>>, EnvError> {
     let owner = path.to_path_buf();
     let unreadable = move |source| EnvError::Read { path: owner.clone(), source, hint: READ_HINT };
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(&unreadable)?);
+    let mut file = BufReader::with_capacity(1 << 16, open_within(path, TEXT).map_err(&unreadable)?);
     let start = file.fill_buf().map_err(&unreadable)?;
     if let Some(message) = kind::other_than_json(start, path) {
         return Err(line_error(path, 1, message));

@@ -9,17 +9,22 @@
 //! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 use turnwise_trajectory::{
     CallRecord, Finish, OutputStatus, ScoredTrajectory, Stop, Trajectory, Turn, TurnReward,
 };
 
 use crate::env::{Env, EnvError, Task};
 
+/// A reward that is lost, never gained.
+type Penalty = Within<-1_000, 0>;
+
 /// Reward settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
     /// Added to a turn that breaks the format; the paper's −0.1.
+    #[serde(deserialize_with = "Penalty::read")]
     pub format_penalty: f64,
     /// Whether the first turn must hold a call.
     pub require_first_call: bool,
@@ -49,19 +54,21 @@ pub fn score(
         Some(answer) => env.is_correct(task, &answer)?,
         None => false,
     };
-    let turns = played
-        .turns
+    let violations: Vec<bool> =
+        played.turns.iter().enumerate().map(|(j, turn)| breaks_format(j, turn, config)).collect();
+    let turns = violations
         .iter()
         .enumerate()
-        .map(|(j, turn)| TurnReward {
+        .map(|(j, &violation)| TurnReward {
             acc: if correct && j == last { 1.0 } else { 0.0 },
-            fmt: if breaks_format(j, turn, config) { config.format_penalty } else { 0.0 },
+            fmt: if violation { config.format_penalty } else { 0.0 },
         })
         .collect();
     Ok(ScoredTrajectory {
         turns,
         correct,
-        truncated: matches!(played.stop, Stop::Truncated | Stop::ContextLimit),
+        violations,
+        truncated: played.stop.is_truncated(),
         void_turn: played.turns.iter().any(|turn| is_void(env, turn)),
         states: played.turns.iter().scan(String::new(), |seen, turn| Some(state(seen, turn))).collect(),
         calls: played.turns.iter().map(asked).collect(),
@@ -239,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn a_violation_is_flagged_whatever_it_costs() {
+        for format_penalty in [-0.1, -0.0, 0.0] {
+            let config = RewardConfig { format_penalty, ..RewardConfig::default() };
+            let turns = vec![turn("", vec![bad()]), turn("", vec![ok()]), turn("", vec![ok(), bad()])];
+            let scored = scored(turns, Stop::TurnLimit, &config);
+            assert_eq!(scored.violations, [true, false, true], "{format_penalty}");
+            assert!((0..3).all(|j| scored.violates(j) == scored.violations[j]));
+        }
+    }
+
+    #[test]
     fn tool_output_is_never_read_as_an_answer() {
         let env = env();
         let right = format!("Answer: {}", env.train()[0].answer);
@@ -270,7 +288,7 @@ mod tests {
             assert_eq!(answer(&env, &played).is_some(), holds, "{finish:?} {stop:?}");
             let scored = score(&env, &env.train()[0], &played, &RewardConfig::default()).unwrap();
             assert_eq!((scored.correct, scored.turns[1].acc == 1.0), (holds, holds), "{finish:?} {stop:?}");
-            assert_eq!(scored.truncated, matches!(stop, Truncated | ContextLimit), "{stop:?}");
+            assert_eq!(scored.truncated, stop != Answer, "{stop:?}");
         }
         assert_eq!(answer(&env(), &played(vec![], Answer)), None);
     }

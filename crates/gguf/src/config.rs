@@ -4,14 +4,37 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::file::GgufFile;
 
-/// What the weights' layout depends on.
+/// What the weights' shapes and layout depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
+    pub(crate) vocabulary: usize,
+    pub(crate) hidden: usize,
+    pub(crate) inner: usize,
+    pub(crate) layers: usize,
     pub(crate) heads: usize,
     pub(crate) key_value_heads: usize,
+    /// Size of a head, even.
+    pub(crate) dim: usize,
+    /// Norms on each head of queries and keys.
+    pub(crate) head_norms: bool,
+    pub(crate) attention_bias: AttentionBias,
+    pub(crate) mlp_bias: bool,
     /// Rows of queries and keys are in llama.cpp's order.
     pub(crate) interleaved: bool,
 }
+
+/// Which projections of attention have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttentionBias {
+    Nothing,
+    /// Queries, keys and values.
+    Inputs,
+    /// The output too.
+    All,
+}
+
+/// More than any size of a model: products of two don't overflow.
+const LARGEST: u64 = 1 << 24;
 
 /// Reads keys of one architecture.
 struct Keys<'a> {
@@ -25,12 +48,16 @@ impl Keys<'_> {
     }
 
     fn size(&self, name: &str) -> Result<u64, String> {
+        self.optional_size(name)?.ok_or_else(|| format!("{} is missing or 0", self.key(name)))
+    }
+
+    /// A size above 0.
+    fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
         let key = self.key(name);
-        self.file
-            .metadata
-            .size(&key)?
-            .filter(|&size| size > 0)
-            .ok_or_else(|| format!("{key} is missing or 0"))
+        match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
+            Some(size) if size > LARGEST => Err(format!("{key} = {size} is more than {LARGEST}")),
+            size => Ok(size),
+        }
     }
 
     fn number(&self, name: &str) -> Result<Option<f64>, String> {
@@ -52,22 +79,19 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
         }
     };
     let keys = Keys { file, architecture };
-    let (heads, key_value_heads, dim) = attention(&keys)?;
-    let hidden = keys.size("embedding_length")?;
-    let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    let vocabulary = embedding.ok_or("tensor token_embd.weight is missing")?.shape[0];
-    let tied = !file.tensors.iter().any(|tensor| tensor.name == "output.weight");
+    let shape = shape(&keys)?;
+    let tied = !has(file, "output.weight");
     let epsilon = keys.number("attention.layer_norm_rms_epsilon")?;
     let mut config = json!({
         "architectures": [class],
         "model_type": architecture,
-        "vocab_size": vocabulary,
-        "hidden_size": hidden,
-        "intermediate_size": keys.size("feed_forward_length")?,
-        "num_hidden_layers": keys.size("block_count")?,
-        "num_attention_heads": heads,
-        "num_key_value_heads": key_value_heads,
-        "head_dim": dim,
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.key_value_heads,
+        "head_dim": shape.dim,
         "max_position_embeddings": keys.size("context_length")?,
         "rms_norm_eps": epsilon.ok_or_else(|| format!("{} is missing", keys.key("attention.layer_norm_rms_epsilon")))?,
         "rope_theta": keys.number("rope.freq_base")?.unwrap_or(10_000.0),
@@ -76,39 +100,63 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
         "attention_dropout": 0.0,
         "initializer_range": 0.02,
         "use_cache": true,
-        "torch_dtype": dtype,
+        "dtype": dtype,
     });
     let object = config.as_object_mut().expect("an object was just made");
+    if architecture != "qwen2" {
+        object.insert("attention_bias".into(), (shape.attention_bias == AttentionBias::All).into());
+    }
     match architecture {
-        "llama" => drop(object.insert("attention_bias".into(), has(file, "blk.0.attn_q.bias").into())),
+        "llama" => drop(object.insert("mlp_bias".into(), shape.mlp_bias.into())),
         _ => drop(object.insert("use_sliding_window".into(), false.into())),
     }
     if architecture == "qwen2" {
-        if dim != hidden / heads {
+        if shape.dim != shape.hidden / shape.heads {
+            let Shape { dim, hidden, heads, .. } = shape;
             return Err(format!("qwen2.attention.key_length = {dim} is not {hidden} / {heads}"));
         }
         object.remove("head_dim");
     }
-    object.extend(scaling(&keys, dim)?);
+    object.extend(scaling(&keys, shape.dim)?);
     object.extend(ends(file)?);
-    let shape = Shape {
+    Ok((config, shape))
+}
+
+/// Sizes from the metadata, and which biases the file has.
+fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
+    let file = keys.file;
+    let (heads, key_value_heads, dim) = attention(keys)?;
+    let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
+    let llama = keys.architecture == "llama";
+    Ok(Shape {
+        vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
+        hidden: keys.size("embedding_length")? as usize,
+        inner: keys.size("feed_forward_length")? as usize,
+        layers: keys.size("block_count")? as usize,
         heads: heads as usize,
         key_value_heads: key_value_heads as usize,
-        interleaved: architecture == "llama",
-    };
-    Ok((config, shape))
+        dim: dim as usize,
+        head_norms: keys.architecture == "qwen3",
+        attention_bias: match keys.architecture {
+            "qwen2" => AttentionBias::Inputs,
+            _ if has(file, "blk.0.attn_q.bias") => AttentionBias::All,
+            _ => AttentionBias::Nothing,
+        },
+        mlp_bias: llama && has(file, "blk.0.ffn_up.bias"),
+        interleaved: llama,
+    })
 }
 
 /// Heads, those of keys and values, and their size.
 fn attention(keys: &Keys<'_>) -> Result<(u64, u64, u64), String> {
     let (hidden, heads) = (keys.size("embedding_length")?, keys.size("attention.head_count")?);
-    let size = |name: &str| keys.file.metadata.size(&keys.key(name));
-    let key_value_heads = size("attention.head_count_kv")?.filter(|&n| n > 0).unwrap_or(heads);
-    let dim = size("attention.key_length")?.unwrap_or(hidden / heads);
-    if dim == 0 || !dim.is_multiple_of(2) || heads > 1 << 16 || key_value_heads > heads {
+    let key_value_heads = keys.optional_size("attention.head_count_kv")?.unwrap_or(heads);
+    let dim = keys.optional_size("attention.key_length")?.unwrap_or(hidden / heads);
+    let odd = dim == 0 || !dim.is_multiple_of(2) || !heads.is_multiple_of(key_value_heads);
+    if odd || heads * dim > LARGEST {
         return Err(format!("{heads} heads of size {dim} with {key_value_heads} for keys make no attention"));
     }
-    if size("expert_count")?.is_some_and(|n| n > 0) {
+    if keys.optional_size("expert_count")?.is_some() {
         return Err(format!("{}: mixtures of experts are not supported", keys.key("expert_count")));
     }
     Ok((heads, key_value_heads, dim))
@@ -139,7 +187,7 @@ pub(crate) fn ends(file: &GgufFile) -> Result<Map<String, Json>, String> {
 }
 
 /// How positions are stretched: from the keys, or for Llama 3 from the factors that the file carries as a tensor.
-fn scaling(keys: &Keys<'_>, dim: u64) -> Result<Map<String, Json>, String> {
+fn scaling(keys: &Keys<'_>, dim: usize) -> Result<Map<String, Json>, String> {
     let file = keys.file;
     let kind = file.metadata.text(&keys.key("rope.scaling.type"))?.unwrap_or("none");
     let factor = keys.number("rope.scaling.factor")?;
@@ -153,6 +201,9 @@ fn scaling(keys: &Keys<'_>, dim: u64) -> Result<Map<String, Json>, String> {
         }),
         ("none" | "linear" | "yarn", _) => {
             match file.tensors.iter().find(|t| t.name == "rope_freqs.weight") {
+                Some(tensor) if tensor.shape != [dim / 2] => {
+                    return Err(format!("rope_freqs.weight has shape {:?}, not [{}]", tensor.shape, dim / 2));
+                }
                 Some(tensor) => {
                     let factors = file.values(tensor).map_err(|error| error.to_string())?;
                     llama3(keys.number("rope.freq_base")?.unwrap_or(10_000.0), dim, &factors)?
@@ -166,10 +217,10 @@ fn scaling(keys: &Keys<'_>, dim: u64) -> Result<Map<String, Json>, String> {
 }
 
 /// Llama 3's scaling has published constants beside its factor; the tensor must be what they give.
-fn llama3(theta: f64, dim: u64, factors: &[f32]) -> Result<Json, String> {
+fn llama3(theta: f64, dim: usize, factors: &[f32]) -> Result<Json, String> {
     let (low, high, original) = (1.0, 4.0, 8192.0);
     let factor = f64::from(factors.iter().copied().fold(1.0, f32::max)).round();
-    let right = factors.len() as u64 == dim / 2
+    let right = factors.len() == dim / 2
         && factors.iter().enumerate().all(|(at, &found)| {
             let wavelength = 2.0 * std::f64::consts::PI * theta.powf(2.0 * at as f64 / dim as f64);
             let turns = original / wavelength;

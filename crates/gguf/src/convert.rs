@@ -30,6 +30,10 @@ pub fn convert(path: &Path, folder: &Path, stored: Stored) -> Result<Converted, 
     let broken = |message| file.broken(message);
     let (config, shape) = config(&file, stored.name()).map_err(broken)?;
     let made = tokenizer(&file.metadata).map_err(broken)?;
+    if made.tokens > shape.vocabulary {
+        let (tokens, rows) = (made.tokens, shape.vocabulary);
+        return Err(file.broken(format!("{tokens} tokens, and an embedding of {rows} rows")));
+    }
     let generation: Map<String, Json> = ends(&file).map_err(broken)?;
     let weights = write(&file, &shape, stored, &folder.join("model.safetensors"))?;
     let files = [

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::GgufError;
@@ -36,37 +37,96 @@ pub struct GgufFile {
     pub tensors: Vec<TensorInfo>,
 }
 
+/// Bytes of a file that may be holes before it counts as unfinished. Some systems leave out blocks of zeros.
+const HOLES: u64 = 64 << 20;
+
+/// Numbers that are dequantised at once.
+const AT_ONCE: usize = 1 << 20;
+
 impl GgufFile {
-    /// Opens a file. Every tensor lies within it, and no two overlap.
+    /// Opens a regular file. Every tensor lies within it, and no two overlap.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
         let unreadable = |source| GgufError::Read { path: path.into(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
+        let broken = |message| GgufError::Content { path: path.into(), message };
+        let file = turnwise_files::open(path).map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?;
+        let (size, stored) = (found.len(), found.blocks() * 512);
+        // A system that doesn't count blocks says 0.
+        if stored > 0 && size - stored.min(size) > size / 2 + HOLES {
+            return Err(broken(format!(
+                "{stored} of its {size} bytes are on disk\n  hint: was it downloaded to its end?"
+            )));
+        }
         let mut head = Head::new(file.try_clone().map_err(unreadable)?, size);
-        let (metadata, tensors) =
-            read(&mut head, size).map_err(|message| GgufError::Content { path: path.into(), message })?;
+        let (metadata, tensors) = read(&mut head, size).map_err(broken)?;
         Ok(Self { path: path.into(), file, metadata, tensors })
     }
 
     /// The numbers of a tensor. Fails if one is not finite.
     pub fn values(&self, tensor: &TensorInfo) -> Result<Vec<f32>, GgufError> {
-        let mut bytes = vec![0; tensor.bytes as usize];
-        self.file
-            .read_exact_at(&mut bytes, tensor.start)
-            .map_err(|source| GgufError::Read { path: self.path.clone(), source })?;
-        let mut values = Vec::with_capacity(tensor.shape.iter().product());
-        dequantize(tensor.kind, &bytes, &mut values);
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(at) => {
-                Err(self.broken(format!("tensor {} holds {} at index {at}", tensor.name, values[at])))
+        let mut all = Vec::new();
+        all.try_reserve_exact(tensor.count()).map_err(|_| {
+            self.broken(format!(
+                "tensor {}: its {} numbers don't fit into memory",
+                tensor.name,
+                tensor.count()
+            ))
+        })?;
+        self.each_part(tensor, 0..tensor.rows(), |part| {
+            all.extend_from_slice(part);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Hands over the numbers of some rows of a tensor, some whole rows at a time. Fails if one is not finite.
+    pub(crate) fn each_part(
+        &self,
+        tensor: &TensorInfo,
+        rows: Range<usize>,
+        mut take: impl FnMut(&[f32]) -> Result<(), GgufError>,
+    ) -> Result<(), GgufError> {
+        let width = tensor.width();
+        let row_bytes = width / tensor.kind.block() * tensor.kind.bytes();
+        let step = (AT_ONCE / width).max(1);
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
+        for first in rows.clone().step_by(step) {
+            let count = step.min(rows.end - first);
+            bytes.resize(count * row_bytes, 0);
+            self.file
+                .read_exact_at(&mut bytes, tensor.start + (first * row_bytes) as u64)
+                .map_err(|source| GgufError::Read { path: self.path.clone(), source })?;
+            values.clear();
+            dequantize(tensor.kind, &bytes, &mut values);
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                let (value, at) = (values[at], first * width + at);
+                return Err(self.broken(format!("tensor {} holds {value} at index {at}", tensor.name)));
             }
-            None => Ok(values),
+            take(&values)?;
         }
+        Ok(())
     }
 
     /// An error about the content of this file.
     pub(crate) fn broken(&self, message: String) -> GgufError {
         GgufError::Content { path: self.path.clone(), message }
+    }
+}
+
+impl TensorInfo {
+    /// Numbers of the tensor.
+    pub(crate) fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Numbers of a row: the dimension that is stored without gaps.
+    pub(crate) fn width(&self) -> usize {
+        *self.shape.last().expect("a tensor has a dimension")
+    }
+
+    /// Rows; one if there is one dimension only.
+    pub(crate) fn rows(&self) -> usize {
+        self.count() / self.width()
     }
 }
 

@@ -10,14 +10,22 @@ pub(crate) struct Head {
     reader: BufReader<File>,
     size: u64,
     at: u64,
+    /// Entries of lists so far.
+    listed: u64,
 }
 
 /// Entries of the key/value part, and tensors: more than any model has.
 const MOST_ENTRIES: u64 = 1 << 20;
 
+/// Entries of all lists together: tokens, their scores and types, merges. Each takes more memory than in the file.
+const MOST_LISTED: u64 = 1 << 22;
+
+/// Bytes of a head: a large tokenizer has some 20 MiB.
+const LARGEST: u64 = 128 << 20;
+
 impl Head {
     pub(crate) fn new(file: File, size: u64) -> Self {
-        Self { reader: BufReader::new(file), size, at: 0 }
+        Self { reader: BufReader::new(file), size, at: 0, listed: 0 }
     }
 
     /// Bytes read so far.
@@ -26,13 +34,17 @@ impl Head {
     }
 
     fn left(&self) -> u64 {
-        self.size - self.at
+        self.size.min(LARGEST) - self.at
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
         let mut bytes = [0; N];
         if self.left() < N as u64 {
-            return Err(format!("the file ends within its head, at byte {}", self.size));
+            return Err(if self.size > LARGEST {
+                format!("a head of more than {LARGEST} bytes")
+            } else {
+                format!("the file ends within its head, at byte {}", self.size)
+            });
         }
         self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
         self.at += N as u64;
@@ -52,7 +64,7 @@ impl Head {
         let count = self.u64()?;
         if count > self.left() / bytes {
             return Err(format!(
-                "{count} {what} at byte {} don't fit into the rest of the file",
+                "{count} {what} at byte {} don't fit into the rest of the head",
                 self.at - 8
             ));
         }
@@ -124,6 +136,10 @@ impl Head {
             other => return Err(format!("lists of type {other} are unknown")),
         };
         let count = self.count("entries of a list", width)?;
+        self.listed += count as u64;
+        if self.listed > MOST_LISTED {
+            return Err(format!("lists of more than {MOST_LISTED} entries"));
+        }
         Ok(match kind {
             8 => Value::Texts((0..count).map(|_| self.text()).collect::<Result<_, _>>()?),
             6 => Value::Floats(

@@ -1,60 +1,111 @@
-//! Names and layout of tensors: what llama.cpp calls them, and what Hugging Face does.
+//! Names, shapes and layout of tensors: what llama.cpp calls them, and what Hugging Face does.
 
-use crate::config::Shape;
+use std::collections::BTreeSet;
 
-/// Hugging Face's name of a tensor, or none for one that holds no weights (`rope_freqs`).
-pub(crate) fn name(gguf: &str) -> Result<Option<String>, String> {
-    let whole = match gguf {
-        "token_embd.weight" => Some("model.embed_tokens.weight"),
-        "output_norm.weight" => Some("model.norm.weight"),
-        "output.weight" => Some("lm_head.weight"),
+use crate::config::{AttentionBias, Shape};
+use crate::file::TensorInfo;
+
+/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights (`rope_freqs`).
+fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, String> {
+    let (whole, vocabulary) = (|name: &str| name.to_string(), vec![shape.vocabulary, shape.hidden]);
+    match gguf {
+        "token_embd.weight" => return Ok(Some((whole("model.embed_tokens.weight"), vocabulary))),
+        "output_norm.weight" => return Ok(Some((whole("model.norm.weight"), vec![shape.hidden]))),
+        "output.weight" => return Ok(Some((whole("lm_head.weight"), vocabulary))),
         "rope_freqs.weight" => return Ok(None),
-        _ => None,
-    };
-    if let Some(name) = whole {
-        return Ok(Some(name.into()));
+        _ => {}
     }
     let unknown = || format!("tensor {gguf} has no place in a llama, qwen2 or qwen3 model");
     let rest = gguf.strip_prefix("blk.").ok_or_else(unknown)?;
     let (layer, rest) = rest.split_once('.').ok_or_else(unknown)?;
     let (part, suffix) = rest.split_once('.').ok_or_else(unknown)?;
     let layer: usize = layer.parse().map_err(|_| unknown())?;
-    if !["weight", "bias"].contains(&suffix) {
-        return Err(unknown());
+    if layer >= shape.layers {
+        return Err(format!("tensor {gguf} has no place in a model of {} layers", shape.layers));
     }
-    let part = match part {
-        "attn_norm" => "input_layernorm",
-        "ffn_norm" => "post_attention_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "attn_q_norm" => "self_attn.q_norm",
-        "attn_k_norm" => "self_attn.k_norm",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
+    let (query, key_value) = (shape.heads * shape.dim, shape.key_value_heads * shape.dim);
+    let (hidden, inner) = (shape.hidden, shape.inner);
+    let (name, out, wide) = match part {
+        "attn_norm" => ("input_layernorm", hidden, None),
+        "ffn_norm" => ("post_attention_layernorm", hidden, None),
+        "attn_q" => ("self_attn.q_proj", query, Some(hidden)),
+        "attn_k" => ("self_attn.k_proj", key_value, Some(hidden)),
+        "attn_v" => ("self_attn.v_proj", key_value, Some(hidden)),
+        "attn_output" => ("self_attn.o_proj", hidden, Some(query)),
+        "attn_q_norm" => ("self_attn.q_norm", shape.dim, None),
+        "attn_k_norm" => ("self_attn.k_norm", shape.dim, None),
+        "ffn_gate" => ("mlp.gate_proj", inner, Some(hidden)),
+        "ffn_up" => ("mlp.up_proj", inner, Some(hidden)),
+        "ffn_down" => ("mlp.down_proj", hidden, Some(inner)),
         _ => return Err(unknown()),
     };
-    Ok(Some(format!("model.layers.{layer}.{part}.{suffix}")))
+    let expected = match (suffix, wide) {
+        ("weight", Some(wide)) => vec![out, wide],
+        ("weight", None) | ("bias", Some(_)) => vec![out],
+        _ => return Err(unknown()),
+    };
+    Ok(Some((format!("model.layers.{layer}.{name}.{suffix}"), expected)))
 }
 
-/// Undoes what llama.cpp does to queries and keys of the llama architecture: it turns neighbouring pairs, where Hugging
-/// Face turns the halves of a head, and so the rows of each head are interleaved in the file.
-pub(crate) fn in_halves(gguf: &str, shape: &Shape, rows: usize, values: Vec<f32>) -> Vec<f32> {
-    let heads = match gguf.split('.').nth(2) {
-        Some("attn_q") if shape.interleaved => shape.heads,
-        Some("attn_k") if shape.interleaved => shape.key_value_heads,
-        _ => return values,
-    };
-    let (dim, width) = (rows / heads, values.len() / rows);
-    let mut out = Vec::with_capacity(values.len());
-    for row in 0..rows {
-        let (head, within) = (row / dim, row % dim);
-        // Row `p · dim/2 + i` of the halves is row `2 i + p` of the pairs.
-        let (half, pair) = (within / (dim / 2), within % (dim / 2));
-        let from = (head * dim + 2 * pair + half) * width;
-        out.extend_from_slice(&values[from..from + width]);
+/// The tensors that hold weights, with their new names. Fails unless they are all those of the model, in its shapes.
+pub(crate) fn placed<'a>(
+    tensors: &'a [TensorInfo],
+    shape: &Shape,
+) -> Result<Vec<(&'a TensorInfo, String)>, String> {
+    let mut found = Vec::new();
+    for tensor in tensors {
+        let Some((name, expected)) = place(&tensor.name, shape)? else { continue };
+        if tensor.shape != expected {
+            let TensorInfo { name, shape, .. } = tensor;
+            return Err(format!("tensor {name} has shape {shape:?}, the metadata ask for {expected:?}"));
+        }
+        found.push((tensor, name));
     }
-    out
+    let mut there: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    for name in shape.weights() {
+        if !there.remove(name.as_str()) {
+            return Err(format!("tensor {name} is missing"));
+        }
+    }
+    match there.iter().find(|name| !["output.weight", "rope_freqs.weight"].contains(name)) {
+        Some(name) => Err(format!("tensor {name} is there, and others of its kind are not")),
+        None => Ok(found),
+    }
+}
+
+impl Shape {
+    /// Names of the tensors that a model of this shape has, but for the output matrix.
+    fn weights(&self) -> impl Iterator<Item = String> {
+        let parts = [
+            (true, "weight", &["attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output"][..]),
+            (true, "weight", &["ffn_gate", "ffn_up", "ffn_down"]),
+            (self.head_norms, "weight", &["attn_q_norm", "attn_k_norm"]),
+            (self.attention_bias != AttentionBias::Nothing, "bias", &["attn_q", "attn_k", "attn_v"]),
+            (self.attention_bias == AttentionBias::All, "bias", &["attn_output"]),
+            (self.mlp_bias, "bias", &["ffn_gate", "ffn_up", "ffn_down"]),
+        ];
+        let layer = move |layer: usize| {
+            let parts = parts.into_iter().filter(|(there, ..)| *there);
+            parts.flat_map(move |(_, suffix, parts)| {
+                parts.iter().map(move |part| format!("blk.{layer}.{part}.{suffix}"))
+            })
+        };
+        let ends = ["token_embd.weight", "output_norm.weight"].map(String::from);
+        ends.into_iter().chain((0..self.layers).flat_map(layer))
+    }
+
+    /// Size of the heads whose rows a tensor has in llama.cpp's order.
+    pub(crate) fn interleaved(&self, gguf: &str) -> Option<usize> {
+        let part = gguf.split('.').nth(2);
+        (self.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
+    }
+}
+
+/// Which row of the file is a row of Hugging Face's order. llama.cpp turns neighbouring pairs of queries and keys of the
+/// llama architecture, where Hugging Face turns the halves of a head: the rows of each head are interleaved in the file.
+pub(crate) fn source_row(row: usize, dim: usize) -> usize {
+    let (head, within) = (row / dim, row % dim);
+    // Row `p · dim/2 + i` of the halves is row `2 i + p` of the pairs.
+    let (half, pair) = (within / (dim / 2), within % (dim / 2));
+    head * dim + 2 * pair + half
 }

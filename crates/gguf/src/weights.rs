@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::config::Shape;
 use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
-use crate::tensors::{in_halves, name};
+use crate::tensors::{placed, source_row};
 
 /// What weights are stored as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,26 +60,13 @@ impl Stored {
 /// Writes `model.safetensors`. Returns the number of weights.
 pub(crate) fn write(file: &GgufFile, shape: &Shape, stored: Stored, path: &Path) -> Result<usize, GgufError> {
     let failed = |source| GgufError::Write { path: path.into(), source };
-    let mut kept: Vec<(&TensorInfo, String)> = Vec::new();
-    for tensor in &file.tensors {
-        if let Some(name) = name(&tensor.name).map_err(|message| file.broken(message))? {
-            let heads = match tensor.name.split('.').nth(2) {
-                Some("attn_q") => shape.heads,
-                Some("attn_k") => shape.key_value_heads,
-                _ => 1,
-            };
-            if !tensor.shape[0].is_multiple_of(2 * heads) && heads > 1 {
-                return Err(file.broken(format!("tensor {} has no rows for {heads} heads", tensor.name)));
-            }
-            kept.push((tensor, name));
-        }
-    }
+    let kept = placed(&file.tensors, shape).map_err(|message| file.broken(message))?;
     let mut head = Map::new();
     head.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut end = 0;
     for (tensor, name) in &kept {
         let start = end;
-        end += tensor.shape.iter().product::<usize>() * stored.bytes();
+        end += tensor.count() * stored.bytes();
         let entry = json!({"dtype": stored.tag(), "shape": tensor.shape, "data_offsets": [start, end]});
         head.insert(name.clone(), entry);
     }
@@ -88,18 +75,40 @@ pub(crate) fn write(file: &GgufFile, shape: &Shape, stored: Stored, path: &Path)
     let mut out = BufWriter::new(File::create(path).map_err(failed)?);
     out.write_all(&(head.len() as u64).to_le_bytes()).map_err(failed)?;
     out.write_all(&head).map_err(failed)?;
-    let mut count = 0;
     for (tensor, _) in &kept {
-        let values = in_halves(&tensor.name, shape, tensor.shape[0], file.values(tensor)?);
-        if let (Stored::F16, Some(large)) = (stored, values.iter().find(|value| value.abs() > 65504.0)) {
-            return Err(file.broken(format!(
-                "tensor {} holds {large}, too large for f16\n  hint: --dtype bf16",
-                tensor.name
-            )));
-        }
-        count += values.len();
-        stored.write(&values, &mut out).map_err(failed)?;
+        write_tensor(file, tensor, shape, &mut |values| {
+            if let (Stored::F16, Some(large)) = (stored, values.iter().find(|value| value.abs() > 65504.0)) {
+                return Err(file.broken(format!(
+                    "tensor {} holds {large}, too large for f16\n  hint: --dtype bf16",
+                    tensor.name
+                )));
+            }
+            stored.write(values, &mut out).map_err(failed)
+        })?;
     }
     out.flush().map_err(failed)?;
-    Ok(count)
+    Ok(kept.iter().map(|(tensor, _)| tensor.count()).sum())
+}
+
+/// Hands over a tensor's numbers in Hugging Face's order.
+fn write_tensor(
+    file: &GgufFile,
+    tensor: &TensorInfo,
+    shape: &Shape,
+    take: &mut impl FnMut(&[f32]) -> Result<(), GgufError>,
+) -> Result<(), GgufError> {
+    let rows = tensor.rows();
+    match shape.interleaved(&tensor.name) {
+        None => file.each_part(tensor, 0..rows, take),
+        // A bias has a number per row.
+        Some(dim) if tensor.shape.len() == 1 => {
+            let values = file.values(tensor)?;
+            let turned: Vec<f32> = (0..values.len()).map(|row| values[source_row(row, dim)]).collect();
+            take(&turned)
+        }
+        Some(dim) => (0..rows).try_for_each(|row| {
+            let row = source_row(row, dim);
+            file.each_part(tensor, row..row + 1, &mut *take)
+        }),
+    }
 }

@@ -96,7 +96,7 @@ fn the_configuration_is_hugging_faces() {
     check("qwen2", "head_dim", Value::Null);
     let folder = converted("llama", Stored::Bf16);
     let read = |name: &str| json_of(&folder.path().join(name));
-    assert_eq!(read("config.json")["torch_dtype"], "bfloat16");
+    assert_eq!(read("config.json")["dtype"], "bfloat16");
     assert_eq!(
         read("generation_config.json"),
         json!({"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0})

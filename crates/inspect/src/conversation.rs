@@ -17,6 +17,8 @@ struct Conversation {
     level: u32,
     correct: bool,
     rewards: Vec<TurnReward>,
+    #[serde(default)]
+    violations: Vec<bool>,
     messages: Vec<Message>,
     played: Value,
 }
@@ -26,14 +28,13 @@ pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(BEGINS) {
         return Cow::Borrowed(line);
     }
-    match serde_json::from_slice::<Conversation>(line) {
-        Ok(conversation) => Cow::Owned(conversation.group().to_string().into_bytes()),
-        Err(_) => Cow::Borrowed(line),
-    }
+    let group = serde_json::from_slice::<Conversation>(line).ok().and_then(Conversation::group);
+    group.map_or(Cow::Borrowed(line), |group| Cow::Owned(group.to_string().into_bytes()))
 }
 
 impl Conversation {
-    fn group(mut self) -> Value {
+    /// The record of a group, unless what was played isn't an object with a list of turns.
+    fn group(mut self) -> Option<Value> {
         let opening: Vec<String> = self
             .messages
             .into_iter()
@@ -41,20 +42,22 @@ impl Conversation {
             .map(|message| message.content)
             .collect();
         // Which tokenizer they belong to isn't written down.
-        self.played["prompt"] = json!([]);
-        for turn in self.played["turns"].as_array_mut().into_iter().flatten() {
+        let played = self.played.as_object_mut()?;
+        played.insert("prompt".into(), json!([]));
+        for turn in played.get_mut("turns")?.as_array_mut()? {
+            let turn = turn.as_object_mut()?;
             for tokens in ["tokens", "logprobs", "observation"] {
-                turn[tokens] = json!([]);
+                turn.insert(tokens.into(), json!([]));
             }
         }
         let rewards: Vec<f64> = self.rewards.iter().map(|reward| reward.acc + reward.fmt).collect();
-        json!({
+        Some(json!({
             "group": self.task, "step": 0, "level": self.level, "estimator": "", "norm_scope": "",
             "rewards": [rewards], "returns": [], "advantages": [], "dropped": [null],
             "trajectories": [{
-                "turns": self.rewards, "correct": self.correct, "played": self.played,
+                "turns": self.rewards, "violations": self.violations, "correct": self.correct, "played": self.played,
                 "opening": opening.join("\n\n"),
             }],
-        })
+        }))
     }
 }

@@ -2,14 +2,13 @@
 //! what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Serialize, Serializer};
-use turnwise_trajectory::{Finish, OutputStatus, Stop};
+use turnwise_trajectory::{OutputStatus, Stop};
 
 use crate::conversation::group_line;
 use crate::error::InspectError;
@@ -19,11 +18,17 @@ use crate::record::{CallOutline, GroupOutline, GroupRecord, TrajectoryOutline};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bad {
     /// The file.
+    #[serde(serialize_with = "displayed")]
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub message: String,
+}
+
+/// Writes a path as text. One that isn't UTF-8 has replacement characters.
+fn displayed<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// One rollout in a list.
@@ -213,7 +218,7 @@ impl Index {
         let place = self.groups[group as usize];
         let path = &self.files[place.file as usize].path;
         let read = || {
-            let mut file = File::open(path)?;
+            let mut file = turnwise_files::open(path)?;
             file.seek(SeekFrom::Start(place.offset))?;
             let mut bytes = vec![0; place.bytes as usize];
             file.read_exact(&mut bytes)?;
@@ -258,7 +263,7 @@ fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
 }
 
 fn index_file(path: &Path) -> Result<IndexedFile, InspectError> {
-    let text = std::fs::read(path).map_err(InspectError::read(path))?;
+    let text = turnwise_files::read(path, turnwise_files::TEXT).map_err(InspectError::read(path))?;
     let mut file =
         IndexedFile { path: path.into(), bytes: text.len() as u64, groups: Vec::new(), bad: Vec::new() };
     let mut offset = 0_usize;
@@ -293,6 +298,9 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
         let malformed =
             |j: usize| played.turns[j].calls.iter().any(|call| matches!(call, CallOutline::Malformed(_)));
         let penalised = |j: usize| trajectory.turns.get(j).is_some_and(|reward| reward.fmt < 0.0);
+        // A record without flags is of an earlier version.
+        let violates =
+            |j: usize| trajectory.violations.get(j).copied().unwrap_or_else(|| malformed(j) || penalised(j));
         let failed = |call: &&CallOutline| match call {
             CallOutline::Executed { output } => output.status != OutputStatus::Ok,
             CallOutline::Malformed(_) => false,
@@ -312,10 +320,9 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
             turns: played.turns.len() as u32,
             tokens: played.prompt.0 + sampled + observed,
             sampled,
-            violations: (0..played.turns.len()).filter(|&j| malformed(j) || penalised(j)).count() as u32,
+            violations: (0..played.turns.len()).filter(|&j| violates(j)).count() as u32,
             tool_errors: played.turns.iter().flat_map(|turn| &turn.calls).filter(failed).count() as u32,
-            cut: played.stop != Stop::Answer
-                || played.turns.last().is_some_and(|turn| turn.finish == Finish::Length),
+            cut: played.stop.is_truncated(),
             reward: turn(&group.rewards).iter().sum(),
             first_return: turn(&group.returns).first().copied().unwrap_or_default(),
             advantage: advantages.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use turnwise_trajectory::{Finish, OutputStatus, Stop, Trajectory, TurnReward};
+use turnwise_trajectory::{OutputStatus, Stop, Trajectory, TurnReward};
 
 /// A group as it was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct GroupRecord {
 pub struct TrajectoryRecord {
     /// Rewards before shaping, by turn.
     pub turns: Vec<TurnReward>,
+    /// Whether each turn broke the format, where the record has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<bool>,
     /// Whether the final answer is right.
     pub correct: bool,
     /// Tokens, texts, calls.
@@ -67,6 +70,8 @@ pub(crate) struct GroupOutline {
 #[derive(Deserialize)]
 pub(crate) struct TrajectoryOutline {
     pub(crate) turns: Vec<TurnReward>,
+    #[serde(default)]
+    pub(crate) violations: Vec<bool>,
     pub(crate) correct: bool,
     pub(crate) played: PlayedOutline,
 }
@@ -83,7 +88,6 @@ pub(crate) struct PlayedOutline {
 pub(crate) struct TurnOutline {
     pub(crate) tokens: Count,
     pub(crate) observation: Count,
-    pub(crate) finish: Finish,
     pub(crate) calls: Vec<CallOutline>,
 }
 

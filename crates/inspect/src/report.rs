@@ -30,7 +30,7 @@ pub fn curve(run: &Run) -> Result<String, InspectError> {
         .into_iter()
         .map(|(step, value)| (step + 1.0, value))
         .collect();
-    let evaluation = run.json("evaluation.json")?.unwrap_or_default();
+    let evaluation = run.evaluation()?.unwrap_or_default();
     let steps = metrics.len() as f64;
     let held_out = |when: &str| evaluation[when]["accuracy"].as_f64();
     marks.extend(held_out("before").map(|value| (0.0, value)));

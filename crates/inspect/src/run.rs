@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use serde_json::{Map, Value};
+use turnwise_files::{SETTINGS, TEXT, read_to_string};
 
 use crate::error::InspectError;
 use crate::index::Index;
@@ -40,7 +41,7 @@ impl Run {
         if !path.is_file() {
             return Err(InspectError::NoRun { path: folder.into() });
         }
-        let text = std::fs::read_to_string(&path).map_err(InspectError::read(&path))?;
+        let text = read_to_string(&path, SETTINGS).map_err(InspectError::read(&path))?;
         let config: toml::Table = toml::from_str(&text).map_err(|error| InspectError::Broken {
             line: error.span().map_or(1, |span| text[..span.start].lines().count().max(1)),
             message: error.message().to_string(),
@@ -93,7 +94,7 @@ impl Run {
             return Ok(Vec::new());
         }
         let path = self.folder.join("metrics.jsonl");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_to_string(&path, TEXT) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(InspectError::read(&path)(source)),
@@ -109,13 +110,23 @@ impl Run {
         whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
     }
 
+    /// The held-out evaluations before and after the run. None while it goes on, and none of an earlier end
+    /// that it has gone beyond.
+    pub fn evaluation(&self) -> Result<Option<Value>, InspectError> {
+        let found = self.json("evaluation.json")?;
+        let Some(steps) = found.as_ref().and_then(|found| found["steps"].as_u64()) else {
+            return Ok(found);
+        };
+        Ok(found.filter(|_| self.metrics().is_ok_and(|lines| lines.len() as u64 <= steps)))
+    }
+
     /// A JSON file of the run, if it is there.
     pub fn json(&self, name: &str) -> Result<Option<Value>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(None);
         }
         let path = self.folder.join(name);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_to_string(&path, TEXT) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(InspectError::read(&path)(source)),

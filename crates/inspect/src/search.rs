@@ -48,8 +48,9 @@ pub(crate) fn matching(
             });
             prompts.lock().expect("no thread panicked").insert(task.clone(), prompt);
             let hit = |id: &u32| {
-                let trajectory = &group.trajectories[rows[*id as usize].at as usize];
-                prompt || trajectory.played.turns.iter().any(|turn| sought.is_in_turn(turn))
+                let trajectory = group.trajectories.get(rows[*id as usize].at as usize);
+                let mut turns = trajectory.into_iter().flat_map(|trajectory| &trajectory.played.turns);
+                prompt || turns.any(|turn| sought.is_in_turn(turn))
             };
             found.push((at, ids.iter().copied().filter(hit).collect::<Vec<_>>()));
         }

@@ -6,22 +6,21 @@ mod params;
 mod routes;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::InspectError;
 use crate::query::Query;
 use crate::run::Run;
 
-/// Connections that are answered at once.
-const WORKERS: usize = 8;
 /// Lists that are kept.
 const LISTS: usize = 16;
 
 /// A page for one run, or for two to compare.
 pub struct Viewer {
     listener: TcpListener,
-    site: Site,
+    site: Arc<Site>,
 }
 
 /// What the routes answer from.
@@ -39,7 +38,8 @@ impl Site {
     /// The rollouts that a query finds in a run.
     fn list(&self, run: usize, query: Query) -> Result<Arc<Vec<u32>>, InspectError> {
         let key = (run, query);
-        let lists = || self.lists.lock().expect("no thread panicked");
+        // A list is whole when it goes in, so a thread that panicked elsewhere leaves no half of one.
+        let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lists().get(&key).cloned();
         if let Some(ids) = known {
             return Ok(ids);
@@ -55,7 +55,7 @@ impl Site {
 
     /// Drops what was found before a run was read anew.
     fn forget(&self) {
-        self.lists.lock().expect("no thread panicked").clear();
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -65,7 +65,7 @@ impl Viewer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|source| InspectError::Port { port, source })?;
         let port = listener.local_addr().map_err(|source| InspectError::Port { port, source })?.port();
-        Ok(Self { listener, site: Site { port, runs, lists: Mutex::default() } })
+        Ok(Self { listener, site: Arc::new(Site { port, runs, lists: Mutex::default() }) })
     }
 
     /// Where the page is.
@@ -74,18 +74,12 @@ impl Viewer {
     }
 
     /// Answers until the process ends.
-    pub fn serve(&self) {
-        std::thread::scope(|scope| {
-            for _ in 0..WORKERS {
-                scope.spawn(|| {
-                    loop {
-                        // A connection that breaks is the browser's business, and the next one may be fine.
-                        if let Ok((stream, _)) = self.listener.accept() {
-                            let _ = http::answer(stream, |request| routes::answer(&self.site, request));
-                        }
-                    }
-                });
-            }
-        });
+    ///
+    /// # Errors
+    /// The system's, if it lends no event loop.
+    pub fn serve(self) -> io::Result<()> {
+        self.listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(http::serve(self.listener, routes::router(self.site)))
     }
 }

@@ -10,8 +10,10 @@ use crate::build::{ParameterSource, Start};
 use crate::error::ModelError;
 use crate::lora::LoraConfig;
 use crate::parameters::Named;
-use crate::safetensors_file::{WeightFiles, read, write, write_whole};
+use crate::regular_file::{SETTINGS, read};
 use crate::transformer::Transformer;
+use crate::weight_files::WeightFiles;
+use crate::written::{write, write_whole};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -36,9 +38,29 @@ struct Peft {
 
 /// Loads an adapter onto its base. Nothing but the adapter is trained from here on.
 pub fn load_adapter(base: Transformer, folder: &Path) -> Result<Transformer, ModelError> {
+    load_adapter_as(base, &adapter_config(folder)?, folder)
+}
+
+/// As [`load_adapter`], scaled as `config` says instead of the folder.
+///
+/// # Panics
+/// If the configuration fails [`LoraConfig::check`].
+pub fn load_adapter_as(
+    base: Transformer,
+    config: &LoraConfig,
+    folder: &Path,
+) -> Result<Transformer, ModelError> {
+    let mut files = WeightFiles::of(vec![folder.join(WEIGHTS)])?;
+    let model = base.adapt(config, &mut |name, shape| files.values(name, &shape, Start::Constant(0.0)))?;
+    files.finish(&[])?;
+    Ok(model)
+}
+
+/// The configuration of a saved adapter.
+pub fn adapter_config(folder: &Path) -> Result<LoraConfig, ModelError> {
     let path = folder.join(CONFIG);
     let bad = |message: String| ModelError::Config { path: path.clone(), message };
-    let peft: Peft = serde_json::from_slice(&read(&path)?)
+    let peft: Peft = serde_json::from_slice(&read(&path, SETTINGS)?)
         .map_err(|e| bad(format!("not an adapter's configuration: {e}")))?;
     if peft.peft_type != "LORA" {
         return Err(bad(format!("peft_type = \"{}\" is not supported (only LORA)", peft.peft_type)));
@@ -52,16 +74,13 @@ pub fn load_adapter(base: Transformer, folder: &Path) -> Result<Transformer, Mod
         // Rank-stabilised LoRA (arXiv:2312.03732) scales by α/√r.
         config.alpha *= (config.rank as f64).sqrt();
     }
-    let mut files = WeightFiles::of(vec![folder.join(WEIGHTS)])?;
-    let model = base.adapt(&config, &mut |name, shape| files.values(name, &shape, Start::Constant(0.0)))?;
-    files.finish(&[])?;
-    Ok(model)
+    Ok(config)
 }
 
 /// Saves the adapter of a model so that `peft` loads it onto `base`, a folder or a name on a hub.
 ///
 /// # Panics
-/// If the model has no adapter.
+/// If the model has no adapter, or another one than `config` says.
 pub fn save_adapter(
     model: &Transformer,
     config: &LoraConfig,
@@ -70,6 +89,7 @@ pub fn save_adapter(
 ) -> Result<(), ModelError> {
     let matrices = model.adapter_matrices();
     assert!(!matrices.is_empty(), "only a model with an adapter has one to save");
+    assert!(model.has_adapter_of(config), "an adapter is saved with its own configuration");
     std::fs::create_dir_all(folder).map_err(|source| ModelError::Write { path: folder.into(), source })?;
     let named: Vec<Named> = matrices
         .into_iter()

@@ -83,7 +83,7 @@ impl<S: ParameterSource> Builder<'_, S> {
             q_proj: self.linear(&format!("{at}.q_proj"), [q, hidden], h.qkv_bias, STD)?,
             k_proj: self.linear(&format!("{at}.k_proj"), [kv, hidden], h.qkv_bias, STD)?,
             v_proj: self.linear(&format!("{at}.v_proj"), [kv, hidden], h.qkv_bias, STD)?,
-            o_proj: self.linear(&format!("{at}.o_proj"), [hidden, q], false, out_std)?,
+            o_proj: self.linear(&format!("{at}.o_proj"), [hidden, q], h.output_bias, out_std)?,
             q_norm: if h.qk_norm { Some(self.norm(&format!("{at}.q_norm"), h.dim)?) } else { None },
             k_norm: if h.qk_norm { Some(self.norm(&format!("{at}.k_norm"), h.dim)?) } else { None },
         })
@@ -93,15 +93,15 @@ impl<S: ParameterSource> Builder<'_, S> {
         let (hidden, wide) = (self.config.hidden_size, self.config.intermediate_size);
         // Layers that write to the residual stream start smaller, so that its variance doesn't grow with depth.
         let out_std = STD / (2.0 * self.config.num_layers as f64).sqrt();
-        let at = format!("model.layers.{layer}");
+        let (at, bias) = (format!("model.layers.{layer}"), self.config.mlp_bias);
         Ok(Block {
             input_layernorm: self.norm(&format!("{at}.input_layernorm"), hidden)?,
             self_attn: self.attention(&format!("{at}.self_attn"), out_std)?,
             post_attention_layernorm: self.norm(&format!("{at}.post_attention_layernorm"), hidden)?,
             mlp: Mlp {
-                gate_proj: self.linear(&format!("{at}.mlp.gate_proj"), [wide, hidden], false, STD)?,
-                up_proj: self.linear(&format!("{at}.mlp.up_proj"), [wide, hidden], false, STD)?,
-                down_proj: self.linear(&format!("{at}.mlp.down_proj"), [hidden, wide], false, out_std)?,
+                gate_proj: self.linear(&format!("{at}.mlp.gate_proj"), [wide, hidden], bias, STD)?,
+                up_proj: self.linear(&format!("{at}.mlp.up_proj"), [wide, hidden], bias, STD)?,
+                down_proj: self.linear(&format!("{at}.mlp.down_proj"), [hidden, wide], bias, out_std)?,
             },
         })
     }

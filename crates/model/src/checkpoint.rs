@@ -9,9 +9,14 @@ use crate::build::build;
 use crate::config::ModelConfig;
 use crate::error::ModelError;
 use crate::family::Family;
+use crate::folder_files;
+use crate::fused::in_host_memory;
 use crate::parameters::parameters;
-use crate::safetensors_file::{WeightFiles, read, write, write_whole};
+use crate::regular_file::{SETTINGS, read};
+use crate::token_ids;
 use crate::transformer::Transformer;
+use crate::weight_files::{OUTPUT, WeightFiles};
+use crate::written::{write, write_whole};
 
 /// Tensors of old checkpoints that hold constants, not weights.
 const CONSTANTS: [&str; 1] = ["rotary_emb.inv_freq"];
@@ -24,46 +29,41 @@ pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
 }
 
 /// Loads a model folder: `config.json` and `model.safetensors` (or an index of shards); f32, bf16 or f16 on disk,
-/// f32 in memory. Every tensor of the file must have its place and every parameter its tensor.
+/// f32 in memory. Every tensor of the file must have its place, every parameter its tensor, and every id of the
+/// folder's tokenizer, if there is one, its row of the embedding.
 pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
-    let config = load_config(folder)?;
-    let mut files = WeightFiles::open(folder)?;
-    let model = build(&config, &mut files, device)?;
-    // A tied model may carry the output matrix a second time.
+    let (path, json) = config_json(folder)?;
+    let config = family(&json)
+        .and_then(|family| family.read(&json))
+        .map_err(|message| ModelError::Config { path, message })?;
+    token_ids::check(folder, config.vocab_size)?;
+    let mut files = WeightFiles::open(folder, json.get("transformers_weights").and_then(Value::as_str))?;
+    files.check_memory(in_host_memory(device))?;
     let mut ignored = CONSTANTS.to_vec();
     if config.tied_embeddings {
-        ignored.push("lm_head.weight");
+        // A tied model may carry the matrix twice, or under the name of the output alone.
+        files.tie()?;
+        ignored.push(OUTPUT);
     }
+    let model = build(&config, &mut files, device)?;
     files.finish(&ignored)?;
     Ok(model)
 }
 
-/// Saves a model as a folder that `transformers` loads as it is, an adapter merged into its weights. Files of `like` that are not weights (tokenizer, chat
-/// template, generation settings) are copied along; its `config.json` keeps the keys that this crate doesn't know.
+/// Saves a model as a folder that `transformers` loads as it is, an adapter merged into its weights. Tokenizer, chat
+/// template, generation settings and licences of `like` are copied along; its `config.json` keeps the keys that this
+/// crate doesn't know.
 pub fn save(
     model: &Transformer,
     family: Family,
     like: Option<&Path>,
     folder: &Path,
 ) -> Result<(), ModelError> {
-    let io = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| ModelError::Write { path, source }
-    };
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
+    std::fs::create_dir_all(folder).map_err(|source| ModelError::Write { path: folder.into(), source })?;
     let mut before = Map::new();
     if let Some(like) = like {
         before = config_json(like)?.1;
-        for entry in
-            std::fs::read_dir(like).map_err(|source| ModelError::Read { path: like.into(), source })?
-        {
-            let from = entry.map_err(|source| ModelError::Read { path: like.into(), source })?.path();
-            let Some(name) = from.file_name().and_then(|name| name.to_str()) else { continue };
-            let weights = name.contains("safetensors") || name.ends_with(".partial");
-            if from.is_file() && !weights && name != "config.json" {
-                std::fs::copy(&from, folder.join(name)).map_err(io(&folder.join(name)))?;
-            }
-        }
+        folder_files::copy(like, folder)?;
     }
     let config =
         serde_json::to_vec_pretty(&family.write(model.config(), &before)).expect("JSON of plain values");
@@ -87,7 +87,7 @@ fn family(json: &Map<String, Value>) -> Result<Family, String> {
 
 fn config_json(folder: &Path) -> Result<(std::path::PathBuf, Map<String, Value>), ModelError> {
     let path = folder.join("config.json");
-    let json = serde_json::from_slice(&read(&path)?)
+    let json = serde_json::from_slice(&read(&path, SETTINGS)?)
         .map_err(|e| ModelError::Config { path: path.clone(), message: format!("not a JSON object: {e}") })?;
     Ok((path, json))
 }

@@ -70,7 +70,7 @@ pub struct ModelConfig {
     pub num_layers: usize,
     /// Attention heads and their sizes.
     pub heads: Heads,
-    /// Longest context in tokens.
+    /// `max_position_embeddings` of the file, in tokens; see [`context`](Self::context).
     pub max_position: usize,
     /// ε of every RMSNorm.
     pub norm_eps: f64,
@@ -78,6 +78,8 @@ pub struct ModelConfig {
     pub rope: RopeConfig,
     /// Output matrix = input embedding.
     pub tied_embeddings: bool,
+    /// Biases on the three projections of the feed-forward layer (Llama's `mlp_bias`).
+    pub mlp_bias: bool,
 }
 
 /// Attention heads. Query heads are grouped: `query / key_value` of them share one key/value head.
@@ -91,6 +93,8 @@ pub struct Heads {
     pub dim: usize,
     /// Biases on the q, k and v projections (Qwen2).
     pub qkv_bias: bool,
+    /// A bias on the output projection too (Llama and Qwen3 with `attention_bias`).
+    pub output_bias: bool,
     /// RMSNorm on each head of q and k before the rotation (Qwen3).
     pub qk_norm: bool,
     /// A query sees only this many tokens back, itself included (Mistral).
@@ -100,8 +104,22 @@ pub struct Heads {
 /// Above these a `config.json` is taken for damaged or hostile rather than for a model.
 const MAX_DIMENSION: usize = 1 << 20;
 const MAX_LAYERS: usize = 1 << 10;
+const MAX_CONTEXT: usize = MAX_DIMENSION << 8;
 
 impl ModelConfig {
+    /// Longest context in tokens: what the trained positions are stretched to. YaRN and linear scaling keep their
+    /// frequencies whatever the length, so the factor counts in full; under [`RopeScaling::Dynamic`] cached keys would
+    /// keep the frequencies of a shorter sequence.
+    pub fn context(&self) -> usize {
+        let stretched = match &self.rope.scaling {
+            Some(RopeScaling::Yarn(yarn)) => yarn.original_max_position as f64 * yarn.factor,
+            Some(RopeScaling::Linear { factor }) => self.max_position as f64 * factor,
+            None | Some(RopeScaling::Llama3 { .. } | RopeScaling::Dynamic { .. }) => 0.0,
+        };
+        // A part of a token counts for nothing.
+        self.max_position.max(stretched as usize)
+    }
+
     /// Checks that the sizes describe a network. Returns what is wrong, with the value.
     pub fn check(&self) -> Result<(), String> {
         let h = &self.heads;
@@ -114,13 +132,19 @@ impl ModelConfig {
             ("head_dim", h.dim),
             ("max_position_embeddings", self.max_position),
         ] {
-            let limit = if name == "max_position_embeddings" { MAX_DIMENSION << 8 } else { MAX_DIMENSION };
+            let limit = if name == "max_position_embeddings" { MAX_CONTEXT } else { MAX_DIMENSION };
             if value == 0 || value > limit {
                 return Err(format!("{name} = {value} is not between 1 and {limit}"));
             }
         }
         if self.num_layers == 0 || self.num_layers > MAX_LAYERS {
             return Err(format!("num_hidden_layers = {} is not between 1 and {MAX_LAYERS}", self.num_layers));
+        }
+        if h.query.saturating_mul(h.dim) > MAX_DIMENSION {
+            return Err(format!(
+                "{} attention heads of size {} are more than {MAX_DIMENSION} numbers",
+                h.query, h.dim
+            ));
         }
         if !h.query.is_multiple_of(h.key_value) {
             return Err(format!(
@@ -137,9 +161,65 @@ impl ModelConfig {
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
             return Err(format!("rms_norm_eps = {} is not between 0 and 1", self.norm_eps));
         }
-        if !(self.rope.theta > 1.0 && self.rope.theta.is_finite()) {
-            return Err(format!("rope_theta = {} is not a finite number above 1", self.rope.theta));
+        if self.context() > MAX_CONTEXT {
+            return Err(format!("rope scaling stretches the context to more than {MAX_CONTEXT} tokens"));
         }
-        Ok(())
+        self.rope.check(h.dim)
+    }
+}
+
+impl RopeConfig {
+    /// Checks that every frequency is a finite number above 0.
+    fn check(&self, head_dim: usize) -> Result<(), String> {
+        if !(self.theta > 1.0 && self.theta.is_finite()) {
+            return Err(format!("rope_theta = {} is not a finite number above 1", self.theta));
+        }
+        let positive = |name: &str, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(format!("rope scaling: {name} = {value} is not a finite number above 0"))
+            }
+        };
+        let factor = |factor: f64| {
+            if factor >= 1.0 && factor.is_finite() {
+                Ok(())
+            } else {
+                Err(format!("rope scaling: factor = {factor} is not a finite number of at least 1"))
+            }
+        };
+        match &self.scaling {
+            None => Ok(()),
+            Some(RopeScaling::Linear { factor: by }) => factor(*by),
+            Some(RopeScaling::Dynamic { factor: by }) => {
+                if head_dim == 2 {
+                    return Err("rope scaling \"dynamic\" needs a head_dim above 2".into());
+                }
+                factor(*by)
+            }
+            Some(RopeScaling::Llama3 {
+                factor: by,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_position,
+            }) => {
+                factor(*by)?;
+                positive("low_freq_factor", *low)?;
+                positive("high_freq_factor", *high)?;
+                if low >= high {
+                    return Err(format!(
+                        "rope scaling: low_freq_factor = {low} is not below high_freq_factor = {high}"
+                    ));
+                }
+                positive("original_max_position_embeddings", *original_max_position as f64)
+            }
+            Some(RopeScaling::Yarn(yarn)) => {
+                factor(yarn.factor)?;
+                positive("beta_fast", yarn.beta_fast)?;
+                positive("beta_slow", yarn.beta_slow)?;
+                positive("attention_factor", yarn.attention_factor)?;
+                positive("original_max_position_embeddings", yarn.original_max_position as f64)
+            }
+        }
     }
 }

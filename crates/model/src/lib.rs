@@ -5,6 +5,7 @@
 
 mod adapter_file;
 mod attention;
+mod available;
 mod backward;
 mod batch;
 mod build;
@@ -13,6 +14,7 @@ mod checkpoint;
 mod config;
 mod error;
 pub mod family;
+mod folder_files;
 #[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "other backends take Burn's operations"))]
 mod fused;
 mod head;
@@ -24,13 +26,19 @@ mod mlp;
 mod norm;
 mod parameters;
 mod precision;
+mod regular_file;
 mod rope;
-mod safetensors_file;
+mod safetensors_header;
+mod shard;
 mod simd;
+mod token_ids;
 mod trainable;
 mod transformer;
+mod weight_files;
+mod written;
 
-pub use adapter_file::{load_adapter, save_adapter};
+pub use adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
+pub use available::available_memory;
 pub use backward::{add_gradients, gradients};
 pub use batch::TokenBatch;
 pub use build::parameter_id;

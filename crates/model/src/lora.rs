@@ -5,18 +5,27 @@ use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Above, Within};
 
 use crate::build::{parameter, parameter_id};
 use crate::linear::Linear;
 use crate::transformer::{Block, Transformer};
+
+/// Ranks of an update.
+type Rank = Within<1, 16_384>;
+
+/// Values of `alpha`.
+type Scale = Above<0, 1_000_000>;
 
 /// Which linear layers get an adapter, and how large it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoraConfig {
     /// Rank `r` of the update.
+    #[serde(deserialize_with = "Rank::read")]
     pub rank: usize,
     /// The update is scaled by `alpha / rank`.
+    #[serde(deserialize_with = "Scale::read")]
     pub alpha: f64,
     /// Names of the linear layers that get an adapter; all seven of a block unless told otherwise.
     pub targets: Vec<String>,
@@ -34,12 +43,8 @@ impl Default for LoraConfig {
 impl LoraConfig {
     /// Checks the numbers and names. Returns what is wrong, with the value.
     pub fn check(&self) -> Result<(), String> {
-        if self.rank == 0 || self.rank > 1 << 14 {
-            return Err(format!("lora.rank = {} is not between 1 and 16384", self.rank));
-        }
-        if !(self.alpha > 0.0 && self.alpha.is_finite()) {
-            return Err(format!("lora.alpha = {} is not a finite number above 0", self.alpha));
-        }
+        Rank::check("lora.rank", self.rank)?;
+        Scale::check("lora.alpha", self.alpha)?;
         if self.targets.is_empty() {
             return Err("lora.targets is empty: there would be nothing to train".into());
         }
@@ -173,6 +178,20 @@ impl Transformer {
             }
         }
         self
+    }
+
+    /// Whether the layers that `config` names, and no others, have an adapter of its rank and scale.
+    pub(crate) fn has_adapter_of(&self, config: &LoraConfig) -> bool {
+        let scale = config.alpha / config.rank as f64;
+        let mut model = self.clone();
+        model.linears_mut().all(|(path, linear)| {
+            let target = path.rsplit('.').next().unwrap_or_default();
+            let wanted = config.targets.iter().any(|name| name == target);
+            match &linear.lora {
+                Some(lora) => wanted && lora.a.val().dims()[0] == config.rank && lora.scale == scale,
+                None => !wanted,
+            }
+        })
     }
 
     /// The adapter's matrices under the names of `peft`; none without an adapter.

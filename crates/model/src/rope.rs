@@ -6,7 +6,12 @@ use crate::config::{ModelConfig, RopeConfig, RopeScaling, Yarn};
 
 /// Angular frequencies in radians per token, one per pair of dimensions, for a sequence of `length` tokens. Length
 /// `D / 2`. Only [`RopeScaling::Dynamic`] looks at the sequence's length.
-fn frequencies(config: &RopeConfig, head_dim: usize, max_position: usize, length: usize) -> Vec<f64> {
+pub(crate) fn frequencies(
+    config: &RopeConfig,
+    head_dim: usize,
+    max_position: usize,
+    length: usize,
+) -> Vec<f64> {
     let dim = head_dim as f64;
     let theta = match config.scaling {
         Some(RopeScaling::Dynamic { factor }) if length > max_position => {
@@ -41,6 +46,11 @@ fn frequencies(config: &RopeConfig, head_dim: usize, max_position: usize, length
 }
 
 impl RopeConfig {
+    /// Whether frequencies follow the length of the sequence.
+    pub(crate) fn depends_on_length(&self) -> bool {
+        matches!(self.scaling, Some(RopeScaling::Dynamic { .. }))
+    }
+
     fn factor(&self) -> f64 {
         match &self.scaling {
             None => 1.0,
@@ -53,7 +63,7 @@ impl RopeConfig {
         }
     }
 
-    fn attention_factor(&self) -> f64 {
+    pub(crate) fn attention_factor(&self) -> f64 {
         match &self.scaling {
             Some(RopeScaling::Yarn(yarn)) => yarn.attention_factor,
             _ => 1.0,
@@ -87,25 +97,20 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// For `rows × columns` positions given row by row. Tables have shape `[B, 1, T, D]`.
-    pub(crate) fn new(
-        config: &ModelConfig,
-        positions: &[usize],
-        [rows, columns]: [usize; 2],
-        device: &Device,
-    ) -> Self {
-        assert_eq!(positions.len(), rows * columns, "one position per token");
+    /// For positions given row by row, and how many tokens each row holds in the end: those of its cache and its new
+    /// ones. Padding doesn't count, so that a row doesn't depend on its batch. Tables have shape `[B, 1, T, D]`.
+    pub(crate) fn new(config: &ModelConfig, positions: &[usize], lengths: &[usize], device: &Device) -> Self {
+        let rows = lengths.len();
+        assert!(positions.len().is_multiple_of(rows), "as many positions in each row");
+        let columns = positions.len() / rows;
         let (rope, head_dim) = (&config.rope, config.heads.dim);
         let gain = rope.attention_factor();
         let mut cos = Vec::with_capacity(positions.len() * head_dim);
         let mut sin = Vec::with_capacity(positions.len() * head_dim);
         let mut frequencies = Vec::new();
         for (at, &position) in positions.iter().enumerate() {
-            if frequencies.is_empty()
-                || (at % columns == 0 && matches!(rope.scaling, Some(RopeScaling::Dynamic { .. })))
-            {
-                let length = positions[at..at + columns].iter().max().expect("a row has a column") + 1;
-                frequencies = self::frequencies(rope, head_dim, config.max_position, length);
+            if frequencies.is_empty() || (at % columns == 0 && rope.depends_on_length()) {
+                frequencies = self::frequencies(rope, head_dim, config.max_position, lengths[at / columns]);
             }
             // The two halves of a head share their angles; the sign of the first half's sine does the rotation.
             for half in [-gain, gain] {

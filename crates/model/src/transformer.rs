@@ -95,7 +95,7 @@ impl Transformer {
             };
         }
         let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
-        let rotation = self.rotation(&positions, [rows, columns], &device);
+        let rotation = Rotation::new(&self.config, &positions, &batch.lengths, &device);
         let mask = causal_mask(&vec![0; rows], columns, columns, heads.sliding_window, &device);
         Pass { heads, shape: [rows, columns], look: Look::Operations { rotation, mask } }
     }
@@ -110,12 +110,13 @@ impl Transformer {
         let starts = cache.lengths().to_vec();
         let plan = cache.plan(&batch.lengths, columns, &device);
         let positions: Vec<usize> = starts.iter().flat_map(|&s| s..s + columns).collect();
+        let held: Vec<usize> = starts.iter().zip(&batch.lengths).map(|(start, new)| start + new).collect();
         let window = self.config.heads.sliding_window;
         let pass = Pass {
             heads: &self.config.heads,
             shape: [rows, columns],
             look: Look::Operations {
-                rotation: self.rotation(&positions, [rows, columns], &device),
+                rotation: Rotation::new(&self.config, &positions, &held, &device),
                 mask: causal_mask(&starts, columns, plan.visible, window, &device),
             },
         };
@@ -155,10 +156,6 @@ impl Transformer {
             Some(dtype) => x.cast(dtype),
             None => x,
         }
-    }
-
-    fn rotation(&self, positions: &[usize], shape: [usize; 2], device: &Device) -> Rotation {
-        Rotation::new(&self.config, positions, shape, device)
     }
 }
 

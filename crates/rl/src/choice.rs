@@ -120,9 +120,17 @@ mod tests {
         };
         check("\nadvantage = \"gtop\"", "line 2", "unknown variant `gtop`, expected one of `gtpo`");
         check("[advantage.gtpo]\ngama = 1", "line 2", "unknown field `gama`, expected one of `gamma`");
-        check("[advantage.gtpo]\ngamma = 1.5", "line 2", "1.5 is not between 0 and 1");
-        check("[advantage.gtpo]\neps = nan", "line 2", "NaN is not zero or a positive number");
-        check("[advantage.grpo]\nddof = 2", "line 2", "ddof is 2: it must be 0 or 1");
+        check("[advantage.gtpo]\ngamma = 1.5", "line 2", "invalid value: 1.5, expected a number from 0 to 1");
+        check(
+            "[advantage.gtpo]\neps = nan",
+            "line 2",
+            "invalid value: nan, expected a number from 0 to 1000",
+        );
+        check(
+            "[advantage.grpo]\nddof = 2",
+            "line 2",
+            "invalid value: 2, expected a whole number from 0 to 1",
+        );
         check("[advantage.grpo]\n[advantage.gtpo]", "line 1", "`grpo` and `gtpo` are both chosen");
         check("advantage = 3", "line 1", "one of gtpo, grpo_min");
         check("[advantage]", "line 1", "one of gtpo, grpo_min");

@@ -10,6 +10,8 @@ pub type PerTurn = Vec<Vec<f64>>;
 pub struct Episode<'a> {
     /// Reward of each turn, shaped.
     pub rewards: Vec<TurnReward>,
+    /// Whether each turn broke the format.
+    pub violations: Vec<bool>,
     /// What the KL penalty takes off each turn's reward; shorter than `rewards` where there is none.
     pub kl_penalties: Vec<f64>,
     /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`.
@@ -25,6 +27,7 @@ impl<'a> Episode<'a> {
     pub fn new(trajectory: &'a ScoredTrajectory) -> Self {
         Self {
             rewards: trajectory.turns.clone(),
+            violations: (0..trajectory.turns.len()).map(|turn| trajectory.violates(turn)).collect(),
             kl_penalties: Vec::new(),
             outcome: trajectory.turns.iter().map(|r| r.acc).sum(),
             states: &trajectory.states,

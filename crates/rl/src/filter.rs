@@ -15,7 +15,8 @@ pub struct FilterConfig {
     /// All trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476, without
     /// re-sampling). GTPO can still learn brevity from such a group, so this is off by default.
     pub zero_variance: bool,
-    /// Trajectories whose last turn was cut off by a limit.
+    /// Trajectories that a limit ended: of a turn's tokens, of turns, or of the context. The metric
+    /// `truncated` is their share.
     pub truncated: bool,
     /// Trajectories with a turn that holds neither a complete tool call nor a final answer (SimpleTIR,
     /// arXiv:2509.02479).
@@ -28,7 +29,7 @@ pub struct FilterConfig {
 pub enum Dropped {
     /// The group's rewards do not differ.
     ZeroVariance,
-    /// The last turn was cut off.
+    /// A limit ended the trajectory.
     Truncated,
     /// Some turn is void.
     VoidTurn,

@@ -12,7 +12,6 @@
 mod choice;
 
 mod advantage;
-mod bounds;
 mod diagnostics;
 mod episode;
 mod filter;

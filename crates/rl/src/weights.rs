@@ -4,13 +4,14 @@
 //! into micro-batches.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 /// `constant` with its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constant {
     /// `L_max` in tokens; absent: the run's limit of sampled tokens per trajectory.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub length: Option<std::num::NonZeroUsize>,
 }
 

@@ -12,6 +12,7 @@ const SCOPES: [NormScope; 3] = [NormScope::Pooled, NormScope::TurnIndex, NormSco
 fn episode(rewards: Vec<TurnReward>) -> Episode<'static> {
     Episode {
         outcome: rewards.iter().map(|r| r.acc).sum(),
+        violations: rewards.iter().map(|r| r.fmt < 0.0).collect(),
         rewards,
         kl_penalties: Vec::new(),
         states: &[],

@@ -4,6 +4,7 @@
 pub mod chat;
 mod game;
 mod limits;
+mod lost;
 mod messages;
 mod observe;
 mod play;
@@ -19,8 +20,9 @@ mod turns;
 
 pub use game::Game;
 pub use limits::Limits;
+pub use lost::Lost;
 pub use messages::{offer, opening, outputs};
-pub use play::{Played, play};
+pub use play::{Played, play, play_telling};
 pub use policy::{Completion, Context, Policy, PolicyError};
 pub use turn_end::{TurnEnd, TurnWatch};
 pub use turns::{Handed, Share, Turns};

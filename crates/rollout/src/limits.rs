@@ -11,4 +11,10 @@ pub struct Limits {
     pub tokens: usize,
     /// Tokens of the output of one call; more is cut in the middle.
     pub observation_tokens: usize,
+    /// Calls of one turn that run; the others are rejected.
+    pub turn_calls: usize,
 }
+
+/// Bytes of a turn's text that are read. A longer text, which only a server can send, is a turn that was cut
+/// off here.
+pub(crate) const TURN_BYTES: usize = 1 << 20;

@@ -12,6 +12,9 @@ pub struct Context<'a> {
     pub index: usize,
     /// The task's id.
     pub task: &'a str,
+    /// How many groups of this play before it have the same task: 0 but where a step draws a task twice.
+    /// Samples of both have the same indices, so this belongs to their random streams.
+    pub occurrence: u32,
     /// Index of the trajectory in its group.
     pub sample: u32,
     /// Index of the turn to sample, from 0.

@@ -8,15 +8,25 @@ use turnwise_trajectory::{
 
 use crate::chat::ChatError;
 use crate::game::Game;
+use crate::limits::TURN_BYTES;
+use crate::lost::Lost;
 use crate::messages::outputs;
 use crate::policy::{Completion, Context};
 use crate::state::State;
+
+/// The place of a group in its play.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) group: usize,
+    /// Groups before it with the same task.
+    pub(crate) occurrence: u32,
+}
 
 /// A trajectory and where it stands.
 pub(crate) struct Seat<'a> {
     /// Its task, and the task's place in the play.
     pub(crate) task: &'a Task,
-    pub(crate) group: usize,
+    pub(crate) place: Place,
     pub(crate) trajectory: Trajectory,
     tokens: Vec<TokenId>,
     pub(crate) done: bool,
@@ -24,19 +34,25 @@ pub(crate) struct Seat<'a> {
     awaited: usize,
     /// The first call of the turn that a fault of ours cost, with the fault.
     fault: Option<(usize, ExecutorFault)>,
+    /// Why the trajectory is lost, if it is.
+    lost: Option<String>,
     /// What its calls share. Away while a call runs.
     state: Option<State>,
 }
 
 impl<'a> Seat<'a> {
-    /// A trajectory before its first turn.
+    /// A trajectory before its first turn. One without a prompt, which the chat template refused, is lost.
     pub(crate) fn new(
         task: &'a Task,
-        group: usize,
+        place: Place,
         sample: u32,
-        prompt: &[TokenId],
+        prompt: &Result<Vec<TokenId>, String>,
         game: &Game<'_>,
     ) -> Self {
+        let (prompt, lost) = match prompt {
+            Ok(prompt) => (prompt.as_slice(), None),
+            Err(refusal) => (&[][..], Some(refusal.clone())),
+        };
         let full = prompt.len() >= game.limits.tokens;
         let trajectory = Trajectory {
             task: task.id.clone(),
@@ -45,8 +61,8 @@ impl<'a> Seat<'a> {
             turns: vec![],
             stop: if full { Stop::ContextLimit } else { Stop::Answer },
         };
-        let tokens = prompt.to_vec();
-        Self { task, group, trajectory, tokens, done: full, awaited: 0, fault: None, state: None }
+        let (tokens, done) = (prompt.to_vec(), full || lost.is_some());
+        Self { task, place, trajectory, tokens, done, awaited: 0, fault: None, lost, state: None }
     }
 
     /// The next turn, for the policy.
@@ -54,6 +70,7 @@ impl<'a> Seat<'a> {
         Context {
             index,
             task: &self.task.id,
+            occurrence: self.place.occurrence,
             sample: self.trajectory.sample,
             turn: self.trajectory.turns.len(),
             tokens: self.tokens.clone(),
@@ -61,14 +78,24 @@ impl<'a> Seat<'a> {
         }
     }
 
-    /// Appends a sampled turn and gives the calls in it that are to be run, by position. Malformed ones are recorded at
-    /// once; the places of the others are kept by a rejected output until the real one is there.
+    /// Appends a sampled turn and gives the calls in it that are to be run, by position. Malformed ones are
+    /// recorded at once; the places of the others are kept by a rejected output until the real one is there.
+    /// Calls beyond the limit of a turn stay rejected.
     pub(crate) fn take(&mut self, completion: Completion, game: &Game<'_>) -> Vec<(usize, ToolCall)> {
         self.tokens.extend_from_slice(&completion.tokens);
-        let text = game.turn_end().text(&completion.tokens, completion.finish);
-        let mut jobs = Vec::new();
+        let mut text = game.turn_end().text(&completion.tokens, completion.finish);
+        let mut finish = completion.finish;
+        if text.len() > TURN_BYTES {
+            text.truncate(text.floor_char_boundary(TURN_BYTES));
+            finish = Finish::Length;
+        }
+        let (mut jobs, at_most) = (Vec::new(), game.limits.turn_calls);
         let found = game.format.parse_checked(&text, game.env.tools());
         let mut record = |(position, call): (usize, Result<ToolCall, _>)| match call {
+            Ok(call) if jobs.len() >= at_most => CallRecord::Executed {
+                call,
+                output: ToolOutput { error: Some(too_many(at_most)), ..pending() },
+            },
             Ok(call) => {
                 jobs.push((position, call.clone()));
                 CallRecord::Executed { call, output: pending() }
@@ -80,7 +107,7 @@ impl<'a> Seat<'a> {
             text,
             tokens: completion.tokens,
             logprobs: completion.logprobs,
-            finish: completion.finish,
+            finish,
             calls,
             observation: Vec::new(),
         });
@@ -117,15 +144,37 @@ impl<'a> Seat<'a> {
     }
 
     /// Decides how the trajectory goes on behind this turn, and appends the observation if it does.
-    pub(crate) fn close_turn(&mut self, game: &Game<'_>) -> Result<(), ChatError> {
-        let stop = if self.fault.is_some() { Some(self.trajectory.stop) } else { self.observe(game)? };
-        if let Some(stop) = stop {
-            self.trajectory.stop = stop;
-            self.done = true;
-            // Its interpreter goes with it, not with the play.
-            self.state = None;
+    pub(crate) fn close_turn(&mut self, game: &Game<'_>) {
+        if let Some((_, fault)) = self.fault.take() {
+            return self.lose(fault.to_string());
         }
-        Ok(())
+        match self.observe(game) {
+            Ok(None) => {}
+            Ok(Some(stop)) => self.end(stop),
+            Err(refusal) => self.lose(refusal.to_string()),
+        }
+    }
+
+    /// Ends the trajectory, which is not to be used.
+    pub(crate) fn lose(&mut self, reason: String) {
+        self.lost = Some(reason);
+        self.end(self.trajectory.stop);
+    }
+
+    /// Ends the trajectory before its next turn, for which the policy has no room.
+    pub(crate) fn fill(&mut self) {
+        // Nothing follows the last turn.
+        if let Some(turn) = self.trajectory.turns.last_mut() {
+            turn.observation.clear();
+        }
+        self.end(Stop::ContextLimit);
+    }
+
+    fn end(&mut self, stop: Stop) {
+        self.trajectory.stop = stop;
+        self.done = true;
+        // Its interpreter goes with it, not with the play.
+        self.state = None;
     }
 
     /// Appends what the policy is told about its calls, or says why the trajectory ends.
@@ -149,14 +198,25 @@ impl<'a> Seat<'a> {
         Ok(None)
     }
 
-    /// The trajectory, or the fault that cost it.
-    pub(crate) fn finish(self) -> Result<Trajectory, ExecutorFault> {
+    /// The trajectory as it ended, unless it was lost.
+    pub(crate) fn whole(&self) -> Option<&Trajectory> {
+        Some(&self.trajectory).filter(|_| self.lost.is_none())
+    }
+
+    /// The trajectory, or what became of it.
+    pub(crate) fn finish(self) -> Result<Trajectory, Lost> {
         self.trajectory.check();
-        match self.fault {
-            Some((_, fault)) => Err(fault),
+        let sample = self.trajectory.sample;
+        match self.lost {
+            Some(reason) => Err(Lost { task: self.trajectory.task, sample, reason }),
             None => Ok(self.trajectory),
         }
     }
+}
+
+/// What the policy reads of a call beyond the limit.
+fn too_many(at_most: usize) -> String {
+    format!("not run: a turn runs at most {at_most} calls")
 }
 
 /// The output of a call that is yet to run.

@@ -72,6 +72,22 @@ impl<'a> Turns<'a> {
         let _ = self.answers.send(Event::Sampled(index, completion));
     }
 
+    /// Gives up a turn that was handed out: its trajectory is lost, and the others go on.
+    pub fn lose(&self, index: usize, reason: String) {
+        // As in an answer.
+        let _ = self.answers.send(Event::Lost(index, reason));
+    }
+
+    /// Says that the context of a turn that was handed out is full for the policy: its trajectory ends at that limit.
+    pub fn fill(&self, index: usize) {
+        let _ = self.answers.send(Event::Full(index));
+    }
+
+    /// Whether no turn will be answered any more.
+    pub fn is_closed(&self) -> bool {
+        self.desk().closed
+    }
+
     /// Says that no turn will be answered any more, to all threads that wait for one.
     pub fn close(&self) {
         self.desk().closed = true;

@@ -13,7 +13,7 @@ use turnwise_trajectory::{Finish, TokenId};
 
 use crate::engine::Engine;
 use crate::rng::SequenceRng;
-use crate::sampling::Sampling;
+use crate::sampling::{LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
 
@@ -100,7 +100,7 @@ impl Generator {
     pub fn submit(&mut self, request: Request<'_>) {
         let Request { key, tokens, max_new, rng } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
-        let context = self.engine.config().max_position;
+        let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
         let turn = Pending::new(tokens, max_new, rng);
         let Some(at) = self.slot_of(key) else {
@@ -126,11 +126,14 @@ impl Generator {
 
     /// Samples one more token for each sequence that has a turn and a cache, and returns the turns that ended by it.
     /// `ends` is told every token as it's sampled, with the key of its sequence, and says whether the turn ends behind it.
+    ///
+    /// # Errors
+    /// If no token can be drawn for one of them.
     pub fn step(
         &mut self,
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(u64, TokenId) -> bool,
-    ) -> Vec<(u64, Completion)> {
+    ) -> Result<Vec<(u64, Completion)>, LogitsError> {
         self.admit();
         let scores = self.feed();
         let mut finished = Vec::new();
@@ -142,20 +145,28 @@ impl Generator {
             }
             let key = slot.key;
             let turn = slot.turn.as_mut().expect("only turns are fed");
-            let finish = turn.go_on(&scores, &self.sampling, stop, &mut |token| ends(key, token));
+            let finish = turn.go_on(&scores, &self.sampling, stop, &mut |token| ends(key, token))?;
             if let Some(finish) = finish {
                 let turn = slot.turn.take().expect("it was just sampled for");
                 finished.push((key, turn.completion(finish)));
             }
         }
-        finished
+        Ok(finished)
     }
 
-    /// Continues every request by one turn. Slots of sequences that are not among the requests are given up.
+    /// Continues every request by one turn. Sequences that are not among the requests are given up, with
+    /// their slots and with turns that were submitted and not sampled yet.
+    ///
+    /// # Errors
+    /// As [`Generator::step`].
     ///
     /// # Panics
     /// As [`Generator::submit`].
-    pub fn complete(&mut self, requests: &[Request<'_>], stop: &StopRule<'_>) -> Vec<Completion> {
+    pub fn complete(
+        &mut self,
+        requests: &[Request<'_>],
+        stop: &StopRule<'_>,
+    ) -> Result<Vec<Completion>, LogitsError> {
         self.complete_watched(requests, stop, &mut |_, _| false)
     }
 
@@ -166,23 +177,24 @@ impl Generator {
         requests: &[Request<'_>],
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
-    ) -> Vec<Completion> {
+    ) -> Result<Vec<Completion>, LogitsError> {
         let rows: HashMap<u64, usize> = requests.iter().enumerate().map(|(row, r)| (r.key, row)).collect();
-        let others: Vec<u64> =
-            self.sequences().map(|(_, slot)| slot.key).filter(|key| !rows.contains_key(key)).collect();
+        let held = self.sequences().map(|(_, slot)| slot.key).chain(self.waiting.keys().copied());
+        let others: Vec<u64> = held.filter(|key| !rows.contains_key(key)).collect();
         for key in others {
             self.release(key);
         }
+        self.waiting.clear();
         for request in requests {
             self.submit(Request { rng: request.rng.clone(), ..*request });
         }
         let mut turns: Vec<Option<Completion>> = requests.iter().map(|_| None).collect();
         while !self.is_idle() {
-            for (key, turn) in self.step(stop, &mut |key, token| ends(rows[&key], token)) {
+            for (key, turn) in self.step(stop, &mut |key, token| ends(rows[&key], token))? {
                 turns[rows[&key]] = Some(turn);
             }
         }
-        turns.into_iter().map(|turn| turn.expect("every turn ends")).collect()
+        Ok(turns.into_iter().map(|turn| turn.expect("every turn ends")).collect())
     }
 
     /// The sequences that have a slot.

@@ -13,5 +13,5 @@ mod stop;
 
 pub use generate::{Completion, Generator, Request};
 pub use rng::{SequenceId, SequenceRng};
-pub use sampling::{Sampled, Sampling, sample};
+pub use sampling::{LogitsError, Sampled, Sampling, sample};
 pub use stop::{Decode, StopRule};

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 /// How tokens are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits; 0 is greedy.
+    /// Divides the logits; 0 is greedy, and so is what f32 can't tell from it: anything below a millionth.
     pub temperature: f64,
     /// Keep this many of the likeliest tokens; 0 keeps all.
     pub top_k: usize,
@@ -14,6 +14,9 @@ pub struct Sampling {
     /// Keep tokens at least this likely relative to the likeliest; 0 keeps all (arXiv:2407.01082).
     pub min_p: f64,
 }
+
+/// Temperatures below this are 0.
+const GREEDY: f64 = 1e-6;
 
 impl Default for Sampling {
     fn default() -> Self {
@@ -30,29 +33,43 @@ pub struct Sampled {
     pub logprob: f32,
 }
 
+/// Scores that no token can be drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the model's logits hold {0}: its weights are broken, or its activations overflow; \
+     hint: take an earlier checkpoint and a lower optimizer.lr, or optimizer.precision = \"f32\""
+)]
+pub struct LogitsError(&'static str);
+
 /// Draws a token from a row of logits. Ties go to the smaller token id.
 ///
-/// # Panics
-/// If a logit is NaN: the model is broken, and any token would be a lie.
-pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Sampled {
-    assert!(logits.iter().all(|l| !l.is_nan()), "logits hold NaN: the weights are broken");
-    let greedy = how.temperature == 0.0;
+/// # Errors
+/// If a logit is NaN or +∞, or all are -∞: any token and any log-probability would be a lie.
+pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Sampled, LogitsError> {
+    let greedy = how.temperature < GREEDY;
     let scale = if greedy { 1.0 } else { 1.0 / how.temperature as f32 };
     let scaled: Vec<f32> = logits.iter().map(|l| l * scale).collect();
+    if scaled.iter().any(|l| l.is_nan()) {
+        return Err(LogitsError("NaN"));
+    }
     let max = scaled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !max.is_finite() {
+        return Err(LogitsError(if max > 0.0 { "+inf" } else { "nothing but -inf" }));
+    }
     let log_sum = scaled.iter().map(|l| (l - max).exp()).sum::<f32>().ln() + max;
     let token = if greedy {
         scaled.iter().position(|&l| l == max).expect("a row of logits is not empty")
     } else {
         draw(&scaled, max, how, rng)
     };
-    Sampled { token: token as u32, logprob: scaled[token] - log_sum }
+    Ok(Sampled { token: token as u32, logprob: scaled[token] - log_sum })
 }
 
 /// Draws an index from what the truncations leave.
 fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
     let cut = how.top_k > 0 || how.top_p < 1.0;
-    let floor = if how.min_p > 0.0 { max + how.min_p.ln() as f32 } else { f32::NEG_INFINITY };
+    // The likeliest token stays, whatever the key says.
+    let floor = if how.min_p > 0.0 { (max + how.min_p.ln() as f32).min(max) } else { f32::NEG_INFINITY };
     let mut kept: Vec<usize> = (0..scaled.len()).filter(|&i| scaled[i] >= floor).collect();
     if cut {
         kept.sort_by(|&a, &b| scaled[b].total_cmp(&scaled[a]).then(a.cmp(&b)));
@@ -77,7 +94,9 @@ fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
         left -= weight;
         left < 0.0
     });
-    kept[drawn.unwrap_or(weights.len() - 1)]
+    // Rounding may leave a rest behind the last weight: a token of no weight doesn't get it.
+    let last = || weights.iter().rposition(|weight| *weight > 0.0).expect("the likeliest token has a weight");
+    kept[drawn.unwrap_or_else(last)]
 }
 
 #[cfg(test)]
@@ -88,11 +107,11 @@ mod tests {
     const LOGITS: [f32; 5] = [1.0, 3.0, 2.0, 3.0, -4.0];
 
     fn frequencies(how: Sampling) -> Vec<f64> {
-        let mut rng = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 }.rng();
+        let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
         let n = 100_000;
         let mut counts = vec![0.0; LOGITS.len()];
         for _ in 0..n {
-            counts[sample(&LOGITS, &how, &mut rng).token as usize] += 1.0 / f64::from(n);
+            counts[sample(&LOGITS, &how, &mut rng).expect("finite").token as usize] += 1.0 / f64::from(n);
         }
         counts
     }
@@ -124,12 +143,46 @@ mod tests {
 
     #[test]
     fn logprob_ignores_truncation_and_greedy_takes_the_first_of_equals() {
-        let mut rng = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 }.rng();
+        let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
         let greedy = sample(&LOGITS, &Sampling { temperature: 0.0, ..Sampling::default() }, &mut rng);
+        let greedy = greedy.expect("finite");
         assert_eq!(greedy.token, 1);
-        let cut = sample(&LOGITS, &Sampling { top_k: 1, ..Sampling::default() }, &mut rng);
+        let cut = sample(&LOGITS, &Sampling { top_k: 1, ..Sampling::default() }, &mut rng).expect("finite");
         let full = softmax(1.0, &[0, 1, 2, 3, 4])[1].ln();
         assert!((f64::from(cut.logprob) - full).abs() < 1e-6);
         assert_eq!(greedy.logprob, cut.logprob);
+    }
+
+    /// Settings at the ends of their ranges, and beyond what f32 can tell apart.
+    #[test]
+    fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
+        let rows: [(&[f32], Option<&str>); 8] = [
+            (&LOGITS, None),
+            (&[0.0, f32::NEG_INFINITY, 3.0], None),
+            (&[f32::MIN, 0.0, 1e30], None),
+            (&[2.5], None),
+            (&[f32::NAN, 1.0], Some("NaN")),
+            (&[1.0, f32::INFINITY], Some("+inf")),
+            (&[f32::INFINITY, f32::INFINITY], Some("+inf")),
+            (&[f32::NEG_INFINITY; 3], Some("nothing but -inf")),
+        ];
+        let mut rng = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 }.rng();
+        for temperature in [0.0, 5e-324, 1e-40, 1e-6, 0.01, 1.0, 100.0] {
+            for (top_k, top_p, min_p) in
+                [(0, 1.0, 0.0), (1, 1.0, 0.0), (usize::MAX, 1.0, 0.0), (0, 5e-324, 0.0), (0, 1.0, 1.0)]
+            {
+                let how = Sampling { temperature, top_k, top_p, min_p };
+                for (logits, expect) in rows {
+                    match (sample(logits, &how, &mut rng), expect) {
+                        (Ok(drawn), None) => {
+                            assert!((drawn.token as usize) < logits.len(), "{how:?}");
+                            assert!(drawn.logprob.is_finite() && drawn.logprob <= 1e-6, "{how:?}: {drawn:?}");
+                        }
+                        (Err(LogitsError(what)), Some(expect)) => assert_eq!(what, expect),
+                        (found, _) => panic!("{how:?} of {logits:?}: {found:?}"),
+                    }
+                }
+            }
+        }
     }
 }

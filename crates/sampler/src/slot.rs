@@ -4,7 +4,7 @@ use turnwise_trajectory::{Finish, TokenId};
 
 use crate::generate::Completion;
 use crate::rng::SequenceRng;
-use crate::sampling::{Sampling, sample};
+use crate::sampling::{LogitsError, Sampling, sample};
 use crate::stop::StopRule;
 
 /// A turn in the making.
@@ -33,17 +33,17 @@ impl Pending {
         sampling: &Sampling,
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(TokenId) -> bool,
-    ) -> Option<Finish> {
+    ) -> Result<Option<Finish>, LogitsError> {
         if self.max_new == 0 {
-            return Some(Finish::Length);
+            return Ok(Some(Finish::Length));
         }
-        let drawn = sample(scores, sampling, &mut self.rng);
+        let drawn = sample(scores, sampling, &mut self.rng)?;
         self.tokens.push(drawn.token);
         self.logprobs.push(drawn.logprob);
         let finish = stop.check(&self.tokens[self.given..], self.max_new);
         // A turn that ends by itself doesn't need to be stopped.
         let stopped = ends(drawn.token).then_some(Finish::StopString);
-        finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish)
+        Ok(finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish))
     }
 
     pub(crate) fn completion(mut self, finish: Finish) -> Completion {

@@ -6,6 +6,7 @@ mod machine;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use machine::setting::{Setting, User, again, skip};
 use turnwise_tools::executor::{ExecutorStats, Isolation, PythonConfig, PythonExecutor};
 use turnwise_tools::{Executor, Session};
 use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Rejected, Timeout};
@@ -152,7 +153,7 @@ fn a_session_keeps_its_state_over_soft_limits() {
     check(&python, "'x' in globals()", Ok, "", Some("False"), None);
 }
 
-const IGNORES_LIMITS: &str = "import signal\nfor s in (signal.SIGPROF, signal.SIGALRM): signal.signal(s, signal.SIG_IGN)\n\
+const IGNORES_LIMITS: &str = "import signal\nfor s in signal.valid_signals() - {9, 19, 32, 33}: signal.signal(s, signal.SIG_IGN)\n\
                               while True: pass";
 
 #[test]
@@ -252,6 +253,330 @@ fn refused(config: PythonConfig, expect: &str) {
 }
 
 #[test]
+fn the_end_of_a_script_is_its_end() {
+    let _alone = alone();
+    let python = start();
+    let eof = Some("EOFError: EOF when reading a line");
+    check(&python, "input('name? ')", Error, "name? ", None, eof);
+    check(
+        &python,
+        "import sys\nsys.stdin.read(), list(sys.stdin), open(0, closefd=False).read()",
+        Ok,
+        "",
+        Some("('', [], '')"),
+        None,
+    );
+    let last = "import atexit\natexit.register(print, 'bye')\nprint('hi')";
+    check(&python, last, Ok, "hi\nbye\n", None, None);
+    check(
+        &python,
+        &format!("{last}\n1/0"),
+        Error,
+        "hi\nbye\n",
+        None,
+        Some("ZeroDivisionError: division by zero"),
+    );
+    check(&python, &format!("{last}\nexit(3)"), Error, "hi\nbye\n", None, Some("SystemExit: 3"));
+    let slow = python.run("import atexit\n@atexit.register\ndef f():\n while True: pass").unwrap();
+    assert_eq!(slow.error.as_deref(), Some("Timed out: more than 0.3 s of CPU time"), "{slow:?}");
+    // Workers that wait for more work end with the script, as they do in Python.
+    let pool = "from concurrent.futures import ThreadPoolExecutor as P\np = P(2)\nprint(p.submit(lambda: 6 * 7).result())";
+    check(&python, pool, Ok, "42\n", None, None);
+    cell(&mut *python.session().unwrap(), &format!("{pool}\n1"), Ok, Some("1"));
+    let old = "import sys\nprint('a', file=sys.__stdout__)\nprint('b')\nprint('c', file=sys.__stderr__)";
+    check(&python, old, Ok, "a\nb\nc\n", None, None);
+    let streams =
+        "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint('kept')";
+    check(&python, streams, Ok, "kept\n", None, None);
+}
+
+#[test]
+fn the_codes_own_alarm_is_not_called_a_limit() {
+    let _alone = alone();
+    let python = start();
+    let alarm = Some("Killed by signal 14 (the code's own alarm)");
+    check(
+        &python,
+        "import signal\nprint('a')\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\nwhile True: pass",
+        Killed,
+        "a\n",
+        None,
+        alarm,
+    );
+    let timer = Some("Killed by signal 27 (the code's own timer)");
+    check(
+        &python,
+        "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0.01)\nwhile True: pass",
+        Killed,
+        "",
+        None,
+        timer,
+    );
+    let handled = "import signal\nclass TooSlow(Exception): pass\ndef f(*_): raise TooSlow\n\
+                   signal.signal(signal.SIGALRM, f)\nsignal.setitimer(signal.ITIMER_REAL, SECONDS)\nwhile True: pass";
+    check(&python, &handled.replace("SECONDS", "0.01"), Error, "", None, Some("TooSlow"));
+    let limit = Some("Timed out: more than 0.3 s of CPU time");
+    check(&python, &handled.replace("SECONDS", "60"), Timeout, "", None, limit);
+}
+
+/// The processes of all sessions, without the zygotes: what they hold, in bytes, and their CPU time, in ticks.
+fn sessions_hold() -> (u64, u64) {
+    let (mut bytes, mut ticks) = (0, 0);
+    for line in machine::children_besides_zygotes() {
+        let pid = line.split(' ').next().unwrap();
+        let number = |file: &str, field: usize| -> u64 {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let fields = text.rsplit(')').next().unwrap_or_default();
+            fields.split_whitespace().nth(field).and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        bytes += number("statm", 1) * 4096;
+        ticks += number("stat", 11) + number("stat", 12);
+    }
+    (bytes, ticks)
+}
+
+#[test]
+fn all_sessions_together_hold_what_the_workers_may() {
+    let _alone = alone();
+    let config =
+        PythonConfig { workers: Some(2), memory_mib: 100, cpu_seconds: 5.0, ..PythonConfig::default() };
+    let python = PythonExecutor::new(config).unwrap();
+    let mut small = python.session().unwrap();
+    cell(&mut *small, "kept = 7", Ok, None);
+    let mut hogs: Vec<_> = (0..8).map(|_| python.session().unwrap()).collect();
+    let mut ended = 0;
+    for hog in &mut hogs {
+        let output = hog.run("x = b'x' * (80 << 20)").unwrap();
+        if output.status == OutOfMemory {
+            let line = "MemoryError: all sessions together hold more than 200 MiB, and this one most";
+            assert_eq!(output.error.as_deref(), Some(line));
+            ended += 1;
+        }
+        let (bytes, _) = sessions_hold();
+        assert!(bytes < 600 << 20, "{} MiB", bytes >> 20);
+    }
+    // What holds little stays, whatever others hold.
+    cell(&mut *small, "kept", Ok, Some("7"));
+    let again: Vec<_> = hogs.iter_mut().map(|hog| hog.run("len(x)").unwrap()).collect();
+    let alive = again.iter().filter(|output| output.status == Ok).count();
+    assert!(alive == 2 && ended == 6, "{alive} alive, {ended} ended: {again:?}");
+    let rejected = again.iter().find(|output| output.status == Rejected).unwrap();
+    assert!(rejected.error.as_deref().unwrap().starts_with("Not run: "), "{rejected:?}");
+}
+
+#[test]
+fn between_cells_nothing_runs() {
+    let _alone = alone();
+    let python = start();
+    let mut session = python.session().unwrap();
+    let busy = "import threading, time\nn = 0\ndef f():\n global n\n while True: n += 1\n\
+                for _ in range(4): threading.Thread(target=f, daemon=True).start()\ntime.sleep(0.01)";
+    cell(&mut *session, busy, Ok, None);
+    let (_, before) = sessions_hold();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (_, after) = sessions_hold();
+    assert!(after - before <= 2, "{} ticks", after - before);
+    cell(&mut *session, "n > 0", Ok, Some("True"));
+    // A thread that writes to our channel all the time is stopped, too.
+    let flood = "import os\ndef g():\n while True: os.write(3, bytes(1 << 16))\nthreading.Thread(target=g, daemon=True).start()";
+    assert!(matches!(session.run(flood).unwrap().status, Ok | Killed));
+    assert!(matches!(session.run("1").unwrap().status, Ok | Killed | Rejected | Timeout));
+}
+
+/// A folder that everyone may read, with a file and a program library.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("turnwise-tests").tempdir().unwrap();
+    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), mode).unwrap();
+    folder
+}
+
+const EVERY_WAY_IN: &str = "import os\ndone = []\n\
+    for act in (lambda: os.open(P, os.O_RDONLY | os.O_TRUNC), lambda: os.open(P, 3 | os.O_TRUNC), lambda: open(P, 'a'),\n\
+     \x20lambda: os.chmod(P, 0), lambda: os.utime(P, (0, 0)), lambda: os.truncate(P, 0), lambda: os.rename(P, P + '2'),\n\
+     \x20lambda: os.unlink(P), lambda: os.fchmod(os.open(P, os.O_RDONLY), 0), lambda: os.setxattr(P, 'user.x', b'1'),\n\
+     \x20lambda: os.link(P, P + '3'), lambda: os.symlink(P, P + '4'), lambda: os.mkdir(P + '5'), lambda: os.mkfifo(P + '6')):\n\
+     \x20try: done.append(act())\n\x20except (OSError, NotImplementedError): pass\nprint(open(P).read(), done)";
+
+/// The user's own files: an ordinary user could change them but for the sandbox.
+#[test]
+fn what_may_be_read_can_not_be_changed() {
+    let _alone = alone();
+    let (setting, folder) = (Setting::enter(), open_folder());
+    let path = folder.path().join("data");
+    std::fs::write(&path, "whole").unwrap();
+    let metadata = || std::fs::metadata(&path).map(|m| (m.permissions(), m.modified().unwrap())).unwrap();
+    let before = metadata();
+    let code = EVERY_WAY_IN.replace('P', &format!("{path:?}"));
+    for scratch_mib in [0, 4] {
+        let config =
+            PythonConfig { scratch_mib, readable: vec![folder.path().into()], ..PythonConfig::default() };
+        match setting.python(config) {
+            Result::Ok(python) => check(&python, &code, Ok, "whole []\n", None, None),
+            Err(error) => assert!(error.message.contains("no scratch space"), "{error}"),
+        }
+        assert_eq!((metadata(), std::fs::read_dir(folder.path()).unwrap().count()), (before.clone(), 1));
+    }
+    let unnamed = setting.python(PythonConfig::default()).unwrap();
+    let denied = Some("PermissionError: [Errno 13] Permission denied: PATH");
+    let denied = denied.map(|line| line.replace("PATH", &format!("'{}'", path.display())));
+    check(&unnamed, &format!("open({path:?})"), Error, "", None, denied.as_deref());
+}
+
+#[test]
+fn what_may_be_read_can_not_be_changed_wherever_it_runs() {
+    let _alone = alone();
+    for setting in
+        [Setting::Here, Setting::Container, Setting::Landlock(5), Setting::Landlock(2), Setting::Landlock(1)]
+    {
+        again("what_may_be_read_can_not_be_changed", User::Nobody, setting, &[]);
+    }
+}
+
+/// An editable install puts the sources of a project on `sys.path`, and its data beside them.
+#[test]
+fn only_the_library_is_readable_of_what_is_on_the_path() {
+    let _alone = alone();
+    let project = open_folder();
+    std::fs::write(project.path().join("answers.txt"), "42").unwrap();
+    std::fs::write(project.path().join("held_out.py"), "answer = 42").unwrap();
+    let venv = open_folder();
+    let made =
+        Command::new("/usr/bin/python3").args(["-m", "venv", "--without-pip"]).arg(venv.path()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return skip("only_the_library_is_readable_of_what_is_on_the_path", "/usr/bin/python3 makes no venv");
+    }
+    let packages = std::fs::read_dir(venv.path().join("lib")).unwrap().flatten().next().unwrap().path();
+    let link = packages.join("site-packages/__editable__.project.pth");
+    std::fs::write(link, project.path().to_str().unwrap()).unwrap();
+    std::fs::write(packages.join("site-packages/installed.py"), "x = 1").unwrap();
+    let interpreter = Some(venv.path().join("bin/python3").to_str().unwrap().to_string());
+    let config = PythonConfig { interpreter, ..PythonConfig::default() };
+    let python = PythonExecutor::new(config.clone()).unwrap();
+    check(&python, "import installed; installed.x", Ok, "", Some("1"), None);
+    let missing = Some("ModuleNotFoundError: No module named 'held_out'");
+    check(&python, "import held_out", Error, "", None, missing);
+    let reads = format!("open('{}/answers.txt').read()", project.path().display());
+    assert_eq!(python.run(&reads).unwrap().status, Error);
+    let named =
+        PythonExecutor::new(PythonConfig { readable: vec![project.path().into()], ..config }).unwrap();
+    check(&named, "import held_out; held_out.answer", Ok, "", Some("42"), None);
+}
+
+#[test]
+fn a_path_that_is_not_there_can_not_be_readable() {
+    let _alone = alone();
+    for path in ["/nowhere/at/all", "relative"] {
+        let config = PythonConfig { readable: vec![path.into()], ..PythonConfig::default() };
+        refused(config, &format!("executor python: readable = {path} is no absolute path"));
+    }
+}
+
+/// Interpreters that lie where the dynamic linker doesn't look need it, and so do their modules.
+#[test]
+fn libraries_are_found_where_the_linker_was_told() {
+    let _alone = alone();
+    let Some(folder) = std::env::var_os("LD_LIBRARY_PATH") else {
+        let folder = open_folder();
+        let library =
+            ["/lib/x86_64-linux-gnu/libz.so.1", "/lib/aarch64-linux-gnu/libz.so.1", "/usr/lib64/libz.so.1"];
+        let Some(library) = library.iter().find(|path| std::path::Path::new(path).exists()) else {
+            return skip("libraries_are_found_where_the_linker_was_told", "there is no libz.so.1");
+        };
+        std::fs::copy(library, folder.path().join("libours.so.1")).unwrap();
+        std::fs::write(folder.path().join("secret"), "s").unwrap();
+        let variables = [("LD_LIBRARY_PATH", folder.path())];
+        for user in [User::Same, User::Nobody] {
+            again("libraries_are_found_where_the_linker_was_told", user, Setting::Here, &variables);
+        }
+        return;
+    };
+    let python = start();
+    let load = "import ctypes, os\nctypes.CDLL('libours.so.1').zlibVersion.__name__, 'LD_LIBRARY_PATH' in os.environ";
+    check(&python, load, Ok, "", Some("('zlibVersion', False)"), None);
+    let folder = folder.to_str().unwrap();
+    for code in [format!("open('{folder}/secret')"), format!("import os; os.listdir('{folder}')")] {
+        assert_eq!(python.run(&code).unwrap().status, Error, "{code}");
+    }
+}
+
+/// As in a root directory without it.
+#[test]
+fn without_proc_it_runs_and_says_what_is_missing() {
+    let _alone = alone();
+    let name = "without_proc_it_runs_and_says_what_is_missing";
+    if std::path::Path::new("/proc/self").exists() {
+        let binary = std::env::current_exe().unwrap();
+        let hide = "mount -t tmpfs none /proc && exec \"$0\" --exact \"$1\" --nocapture";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", hide]).arg(binary).arg(name);
+        return match command.output() {
+            Result::Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+                if said.contains("unshare failed") || said.contains("mount: ") {
+                    return skip(name, "it takes a mount namespace");
+                }
+                assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            }
+            Err(_) => skip(name, "it takes the program unshare"),
+        };
+    }
+    let python = start();
+    let missing = python.describe().missing.join("\n");
+    for reason in [
+        "namespaces: writing /proc/self/uid_map: No such file or directory (os error 2)",
+        "pid_namespace: needs namespaces",
+        "oom_score: No such file or directory (os error 2)",
+    ] {
+        assert!(missing.contains(reason), "{missing}");
+    }
+    assert_eq!(python.describe().level, Some(Isolation::Files));
+    check(&python, "print(6 * 7)", Ok, "42\n", None, None);
+    let threads = "import threading\nfor _ in range(20):\n t = threading.Thread(target=print, args='.')\n t.start()\n t.join()";
+    check(&python, threads, Ok, &".\n".repeat(20), None, None);
+    let output = python.run("x = bytearray(600 << 20)").unwrap();
+    assert_eq!(output.status, OutOfMemory, "the limit counts what was there before");
+    let mut session = python.session().unwrap();
+    cell(&mut *session, "x = 1", Ok, None);
+    cell(&mut *session, "x", Ok, Some("1"));
+}
+
+/// Root that may not become somebody else, as in a container without capabilities.
+#[test]
+fn root_that_can_not_become_nobody_says_so() {
+    let _alone = alone();
+    let name = "root_that_can_not_become_nobody_says_so";
+    if std::env::var_os("TURNWISE_TEST_NO_SETUID").is_none() {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", "-all", "--inh-caps", "-all"]).arg(std::env::current_exe().unwrap());
+        command.args(["--exact", name, "--nocapture"]).env("TURNWISE_TEST_NO_SETUID", "1");
+        return match command.output() {
+            Result::Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+                if said.contains("setpriv: ") {
+                    return skip(name, "it takes root");
+                }
+                assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            }
+            Err(_) => skip(name, "it takes the program setpriv"),
+        };
+    }
+    let python = start();
+    let info = python.describe();
+    let reason = "dropped_root: setgroups: Operation not permitted (os error 1)";
+    assert!(info.missing.contains(&reason.to_string()), "{info}");
+    assert!(info.level >= Some(Isolation::Files), "{info}");
+    check(
+        &python,
+        "open('/etc/shadow')",
+        Error,
+        "",
+        None,
+        Some("PermissionError: [Errno 13] Permission denied: '/etc/shadow'"),
+    );
+}
+
+#[test]
 fn what_cannot_start_says_why_in_one_line() {
     let _alone = alone();
     let default = PythonConfig::default;
@@ -261,13 +586,16 @@ fn what_cannot_start_says_why_in_one_line() {
     );
     refused(
         PythonConfig { cpu_seconds: 0.0, ..default() },
-        "executor python: cpu_seconds = 0 is out of range",
+        "executor python: cpu_seconds is 0, expected a number from 0.001 to 3600000",
     );
     refused(
         PythonConfig { cpu_seconds: f64::NAN, ..default() },
-        "executor python: cpu_seconds = NaN is out of range",
+        "executor python: cpu_seconds is nan, expected a number from 0.001 to",
     );
-    refused(PythonConfig { workers: Some(0), ..default() }, "executor python: workers = 0 is out of range");
+    refused(
+        PythonConfig { workers: Some(0), ..default() },
+        "executor python: workers is 0, expected a whole number from 1 to 4096",
+    );
     let error =
         PythonExecutor::new(PythonConfig { imports: vec!["nowhere".into()], ..default() }).unwrap_err();
     assert!(error.message.contains("ModuleNotFoundError: No module named 'nowhere'"), "{error}");
@@ -321,7 +649,7 @@ fn scratch_space_is_private_bounded_and_gone_with_its_code() {
 #[test]
 fn scratch_space_works_for_an_ordinary_user_too() {
     let _alone = alone();
-    machine::again_as_nobody("scratch_space_is_private_bounded_and_gone_with_its_code");
+    again("scratch_space_is_private_bounded_and_gone_with_its_code", User::Nobody, Setting::Here, &[]);
 }
 
 #[test]

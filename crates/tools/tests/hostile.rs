@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use turnwise_tools::Executor;
-use turnwise_tools::executor::{PythonConfig, PythonExecutor};
+use turnwise_tools::executor::{Isolation, PythonConfig, PythonExecutor};
 
+use machine::setting::{Setting, User, again};
 use programs::{PROGRAMS, Program};
 
 /// Limits that keep the whole table quick.
@@ -37,6 +38,10 @@ fn check(executor: &PythonExecutor, program: &Program) -> Vec<String> {
         (output.stdout.contains(program.prints), "doesn't print what it should".into()),
         (!output.stdout.contains("BROKE OUT"), "broke out".into()),
         (output.stdout.len() <= config().output_bytes + 100, "prints too much".into()),
+        (
+            output.value.as_ref().is_none_or(|v| v.len() <= config().output_bytes + 3),
+            "has a huge value".into(),
+        ),
         (machine::files_of_interest() == files, "left a file".into()),
         (machine::children_besides_zygotes().is_empty(), "left a process".into()),
         (
@@ -55,20 +60,63 @@ fn check(executor: &PythonExecutor, program: &Program) -> Vec<String> {
 /// Processes are looked at from outside, so only one test may have any.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Runs the table in this process. The test below runs it again as an ordinary user.
+/// Runs the table in this process. The tests below run it again elsewhere.
 #[test]
 fn every_hostile_program_is_contained() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let executor = PythonExecutor::new(config()).unwrap();
+    let _alone = alone();
+    let setting = Setting::enter();
+    let executor = setting.python(config()).unwrap();
+    let info = executor.describe();
+    assert!(info.level >= Some(Isolation::Files), "{info}");
+    assert!(info.isolation.contains(&"threads".to_string()), "{info}");
+    if setting == Setting::Container {
+        assert_eq!(info.level, Some(Isolation::Files), "{info}");
+        let reasons =
+            ["namespaces: unshare: Operation not permitted (os error 1)", "pid_namespace: needs namespaces"];
+        assert_eq!(info.missing, reasons);
+    }
     assert!(PROGRAMS.len() >= 40);
     let wrong: Vec<String> = PROGRAMS.iter().flat_map(|program| check(&executor, program)).collect();
-    assert!(wrong.is_empty(), "with {:?}:\n{}", executor.describe(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{setting:?} with {info:?}:\n{}", wrong.join("\n"));
     drop(executor);
     assert_eq!(machine::children(), Vec::<String>::new(), "the executor left a process");
 }
 
+fn contained(user: User, setting: Setting) {
+    let _alone = alone();
+    again("every_hostile_program_is_contained", user, setting, &[]);
+}
+
 #[test]
-fn every_hostile_program_is_contained_for_an_ordinary_user() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    machine::again_as_nobody("every_hostile_program_is_contained");
+fn for_an_ordinary_user() {
+    contained(User::Nobody, Setting::Here);
+}
+
+#[test]
+fn in_a_container_that_denies_namespaces() {
+    contained(User::Same, Setting::Container);
+}
+
+#[test]
+fn for_an_ordinary_user_in_a_container() {
+    contained(User::Nobody, Setting::Container);
+}
+
+#[test]
+fn with_a_landlock_that_knows_no_signals() {
+    contained(User::Same, Setting::Landlock(5));
+}
+
+#[test]
+fn for_an_ordinary_user_with_a_landlock_that_knows_no_signals() {
+    contained(User::Nobody, Setting::Landlock(5));
+}
+
+#[test]
+fn for_an_ordinary_user_with_the_first_landlock() {
+    contained(User::Nobody, Setting::Landlock(1));
+}
+
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -171,5 +171,5 @@ fn a_program_that_does_not_serve_is_named() {
         MontyExecutor::new(MontyConfig { program: Some("/bin/true".into()), ..config() }).unwrap_err();
     assert!(error.message.starts_with("the program doesn't serve as a worker"), "{error}");
     let error = MontyExecutor::new(MontyConfig { cpu_seconds: 0.0, ..config() }).unwrap_err();
-    assert_eq!(error.message, "cpu_seconds = 0 is out of range");
+    assert_eq!(error.message, "cpu_seconds is 0, expected a number from 0.001 to 3600000");
 }

@@ -32,7 +32,7 @@ impl CacheBudget {
     /// If not even one does; the error has the numbers and the key to change.
     pub fn sequences(self, model: &ModelConfig, element: u64, longest: usize) -> Result<usize, String> {
         let Some(bytes) = self.bytes else { return Ok(usize::MAX) };
-        let (tokens, token) = (longest.min(model.max_position), bytes_per_token(model, element));
+        let (tokens, token) = (longest.min(model.context()), bytes_per_token(model, element));
         let one = tokens.next_multiple_of(STEP) as u64 * token;
         if one <= bytes {
             return Ok(usize::try_from(bytes / one.max(1)).unwrap_or(usize::MAX));

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use turnwise_files::{SETTINGS, own};
 
 use crate::evaluate::Evaluation;
 use crate::manifest;
@@ -14,9 +15,6 @@ pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
 /// The adapter, if the run trains one.
 pub(crate) const ADAPTER: &str = "adapter";
 const STATE: &str = "state.json";
-
-/// Files of a checkpoint that a model folder made from it doesn't have.
-pub(crate) const OF_A_RUN: [&str; 3] = [OPTIMIZER, STATE, manifest::NAME];
 
 /// Where a run was when it wrote a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +36,7 @@ impl State {
     pub(crate) fn seal(&self, folder: &Path) -> Result<(), RunDirError> {
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(self).expect("a record of plain values") + "\n";
-        std::fs::write(&path, text).map_err(|source| RunDirError::Write { path, source })?;
+        own::write(&path, text.as_bytes()).map_err(|source| RunDirError::Write { path, source })?;
         manifest::write(folder)
             .map_err(|source| RunDirError::Write { path: folder.join(manifest::NAME), source })
     }
@@ -67,14 +65,15 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self, Damaged> {
         let damaged = |reason| Damaged { path: path.into(), reason };
         manifest::verify(path).map_err(damaged)?;
-        let state = std::fs::read(path.join(STATE)).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+        let state =
+            own::read(&path.join(STATE), SETTINGS).map_err(|error| damaged(format!("{STATE}: {error}")))?;
         let state = serde_json::from_slice(&state).map_err(|error| damaged(format!("{STATE}: {error}")))?;
         Ok(Self { path: path.into(), state })
     }
 
     /// The state of a checkpoint whose other files aren't looked at.
     pub(crate) fn state(path: &Path) -> Option<State> {
-        serde_json::from_slice(&std::fs::read(path.join(STATE)).ok()?).ok()
+        serde_json::from_slice(&own::read(&path.join(STATE), SETTINGS).ok()?).ok()
     }
 }
 

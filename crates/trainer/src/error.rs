@@ -46,6 +46,16 @@ pub enum TrainError {
         /// Steps of the whole run.
         steps: usize,
     },
+    /// So many trajectories were lost that what is left says little.
+    #[error("{lost} of {all} trajectories were lost, more than half; the first: {first}")]
+    Lost {
+        /// Trajectories that were lost.
+        lost: usize,
+        /// Trajectories that were to be played.
+        all: usize,
+        /// The first of them and its reason.
+        first: turnwise_rollout::Lost,
+    },
     /// A guard that ends runs.
     #[error("{}: guard {guard} stopped the run at step {step}: {cause}\n  hint: {remedy}, and go on with --allow-changes; or --set guards.{guard}=warn", run.display())]
     Guard {

@@ -1,11 +1,14 @@
 //! Held-out evaluation: accuracy and manners of a policy on tasks that training never sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::scope;
 
 use serde::{Deserialize, Serialize};
-use turnwise_envs::{RewardConfig, Task, answer, score};
+use turnwise_envs::{RewardConfig, Task, answer};
 use turnwise_model::Transformer;
-use turnwise_rollout::{Game, Policy, play};
+use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_sampler::Sampling;
 use turnwise_stats::{SampleOutcome, TaskOutcome};
 use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Trajectory};
@@ -13,6 +16,8 @@ use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Traj
 use crate::cache_budget::CacheBudget;
 use crate::config::EvalConfig;
 use crate::error::TrainError;
+use crate::judged::judge;
+use crate::losses::refuse_many;
 use crate::policy::ModelPolicy;
 
 /// What an evaluation found. Shares are between 0 and 1.
@@ -30,9 +35,20 @@ pub struct Evaluation {
     pub turns: f64,
     /// Accuracy by level of the task.
     pub levels: BTreeMap<u32, f64>,
+    /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollouts_lost: usize,
+    /// Which they were, and why.
+    #[serde(skip)]
+    pub lost: Vec<Lost>,
     /// Task by task, from which [`turnwise_stats::summarize`] takes intervals, pass@k and majority@k.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<TaskOutcome>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Counts from which shares are taken.
@@ -52,7 +68,7 @@ impl Tally {
         self.trajectories += 1;
         self.correct += usize::from(scored.correct);
         self.turns += played.turns.len();
-        self.violations += scored.turns.iter().filter(|turn| turn.fmt < 0.0).count();
+        self.violations += (0..scored.turns.len()).filter(|&turn| scored.violates(turn)).count();
         for call in played.turns.iter().flat_map(|turn| &turn.calls) {
             if let CallRecord::Executed { output, .. } = call {
                 self.executed += 1;
@@ -72,7 +88,7 @@ impl Tally {
             violations: share(self.violations, self.turns),
             turns: share(self.turns, self.trajectories),
             levels: self.levels.iter().map(|(level, (right, all))| (*level, share(*right, *all))).collect(),
-            outcomes: Vec::new(),
+            ..Evaluation::default()
         }
     }
 }
@@ -97,7 +113,7 @@ pub fn evaluate(
     let mut policy =
         || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
     let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };
-    trial.run(&mut policy, progress, &mut |_, _, _| {})
+    trial.run(&mut policy, progress, &mut |_, _, _, _| {})
 }
 
 /// Tasks to be played by any policy, and judged.
@@ -112,43 +128,95 @@ pub struct Trial<'a> {
     pub rewards: &'a RewardConfig,
 }
 
+/// Is told a trajectory's place (tasks in their order, the samples of each following each other), its task, and what
+/// became of it.
+pub type Keep<'k> = dyn FnMut(usize, &Task, &Trajectory, &ScoredTrajectory) + Send + 'k;
+
 impl Trial<'_> {
-    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its rewards.
+    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its rewards
+    /// as soon as it has ended, whatever becomes of the others. A task all of whose trajectories were lost has
+    /// no outcome.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories were lost.
     pub fn run(
         &self,
         policy: &mut dyn FnMut() -> Box<dyn Policy>,
         progress: &mut (dyn FnMut(usize, usize) + Send),
-        keep: &mut dyn FnMut(&Task, &Trajectory, &ScoredTrajectory),
+        keep: &mut Keep<'_>,
     ) -> Result<Evaluation, TrainError> {
-        let Self { game, tasks, samples, rewards } = *self;
-        let mut tally = Tally::default();
-        let mut outcomes = Vec::new();
+        let Self { game, tasks, samples, .. } = *self;
         // A bounded number of trajectories at a time, so that the cache stays small.
         let at_once = (256 / samples.max(1)).max(1);
-        for (part, now) in tasks.chunks(at_once).enumerate() {
-            let (before, total) = (part * at_once * samples, tasks.len() * samples);
-            let played = play(game, now, samples as u32, &mut *policy(), &mut |done, _| {
-                progress(before + done, total);
-            })?;
-            for (task, group) in now.iter().zip(&played.groups) {
-                let mut outcome =
-                    TaskOutcome { task: task.id.clone(), level: task.level, ..TaskOutcome::default() };
-                for trajectory in group {
-                    let scored = score(game.env, task, trajectory, rewards)?;
-                    tally.add(task.level, trajectory, &scored);
-                    keep(task, trajectory, &scored);
-                    let answer = answer(game.env, trajectory);
-                    let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
-                    outcome.uncounted |= vote == Some(None);
-                    let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
-                    let failure =
-                        (!scored.correct).then(|| failure(trajectory, answer.is_some()).to_string());
-                    outcome.samples.push(SampleOutcome { answer, vote, failure });
+        let (tell, ended) = channel();
+        let mut lost = Vec::new();
+        let (played, judged) = scope(|scope| {
+            let judge = scope.spawn(move || self.judge(&ended, keep));
+            let mut play = || -> Result<(), TrainError> {
+                for (part, now) in tasks.chunks(at_once).enumerate() {
+                    let (first, total) = (part * at_once, tasks.len() * samples);
+                    let mut progress = |done: usize, _: usize| progress(first * samples + done, total);
+                    let mut ended = |task: usize, trajectory: &Trajectory| {
+                        // A judge that has panicked takes no more.
+                        let _ = tell.send((first + task, trajectory.clone()));
+                    };
+                    let mut policy = policy();
+                    let samples = samples as u32;
+                    let played = play_telling(game, now, samples, &mut *policy, &mut progress, &mut ended)?;
+                    lost.extend(played.lost);
+                    refuse_many(&lost, (first + now.len()) * samples as usize)?;
                 }
-                outcomes.push(outcome);
+                Ok(())
+            };
+            let played = play();
+            drop(tell);
+            (played, judge.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        played?;
+        lost.extend(judged.lost);
+        refuse_many(&lost, tasks.len() * samples)?;
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged })
+    }
+
+    /// Judges trajectories as they come, in any order. What is found doesn't depend on it.
+    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> Evaluation {
+        let Self { game, tasks, samples, rewards } = *self;
+        let mut tally = Tally::default();
+        let (mut by_place, mut lost) = (BTreeMap::new(), Vec::new());
+        // Tasks with an answer that has no value to vote for.
+        let mut uncounted = BTreeSet::new();
+        for (at, trajectory) in ended {
+            let (task, place) = (tasks[at], at * samples + trajectory.sample as usize);
+            let scored = match judge(game.env, task, &trajectory, rewards) {
+                Ok(scored) => scored,
+                Err(unjudged) => {
+                    lost.push((place, unjudged));
+                    continue;
+                }
+            };
+            tally.add(task.level, &trajectory, &scored);
+            keep(place, task, &trajectory, &scored);
+            let answer = answer(game.env, &trajectory);
+            let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
+            if vote == Some(None) {
+                uncounted.insert(at);
             }
+            let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
+            let failure = (!scored.correct).then(|| failure(&trajectory, answer.is_some()).to_string());
+            by_place.insert(place, SampleOutcome { answer, vote, failure });
         }
-        Ok(Evaluation { outcomes, ..tally.evaluation() })
+        let outcome = |(at, task): (usize, &&Task)| {
+            let mine = by_place.range(at * samples..(at + 1) * samples);
+            let samples: Vec<SampleOutcome> = mine.map(|(_, outcome)| outcome.clone()).collect();
+            let uncounted = uncounted.contains(&at);
+            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
+            Some(whole).filter(|task| !task.samples.is_empty())
+        };
+        let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
+        // They came in any order.
+        lost.sort_by_key(|(place, _)| *place);
+        let lost = lost.into_iter().map(|(_, lost)| lost).collect();
+        Evaluation { outcomes, lost, ..tally.evaluation() }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use turnwise_files::own;
 
 /// One line.
 pub type Record = Map<String, Value>;
@@ -19,7 +20,7 @@ pub struct JsonLines {
 impl JsonLines {
     /// Opens a file for appending, and makes it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: OpenOptions::new().create(true).append(true).open(path)? })
+        Ok(Self { file: own::append(path)? })
     }
 
     /// Appends one record and flushes it to disk. If that fails, for example on a full disk, the file ends where it
@@ -50,7 +51,7 @@ pub fn keep(path: &Path, steps: usize) -> io::Result<Vec<Record>> {
     let bytes = bytes(path)?;
     let (records, length) = leading(&bytes, steps);
     if length < bytes.len() {
-        let file = OpenOptions::new().write(true).open(path)?;
+        let file = own::with(OpenOptions::new().write(true), path)?;
         file.set_len(length as u64)?;
         file.sync_all()?;
     }
@@ -58,7 +59,7 @@ pub fn keep(path: &Path, steps: usize) -> io::Result<Vec<Record>> {
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    match std::fs::read(path) {
+    match own::read(path, turnwise_files::TEXT) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         read => read,
     }

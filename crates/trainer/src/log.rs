@@ -1,6 +1,6 @@
 //! `log.txt`: what a run said, with the time, for those who weren't watching.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +19,7 @@ impl<'a> Logged<'a> {
     /// Appends to `log.txt` of a run directory.
     pub(crate) fn new(inner: &'a mut dyn Progress, run: &Path) -> Result<Self, RunDirError> {
         let path = run.join("log.txt");
-        match OpenOptions::new().create(true).append(true).open(&path) {
+        match turnwise_files::own::append(&path) {
             Ok(file) => Ok(Self { inner, file }),
             Err(source) => Err(RunDirError::Write { path, source }),
         }

@@ -1,12 +1,12 @@
 //! `manifest.json`: size and SHA-256 of every file of a folder, so that a damaged one is recognised before it is used.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use turnwise_files::{SETTINGS, own};
 
 /// The file's name.
 pub(crate) const NAME: &str = "manifest.json";
@@ -29,7 +29,7 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     add(folder, "", &mut files)?;
     files.remove(NAME);
     let text = serde_json::to_string_pretty(&Manifest { files }).expect("a manifest is plain JSON") + "\n";
-    std::fs::write(folder.join(NAME), text)
+    own::write(&folder.join(NAME), text.as_bytes())
 }
 
 fn add(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Entry>) -> io::Result<()> {
@@ -47,7 +47,7 @@ fn add(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Entry>) -> io::
 
 /// Checks every file that the manifest names. The error says in half a sentence what is wrong.
 pub(crate) fn verify(folder: &Path) -> Result<(), String> {
-    let text = std::fs::read(folder.join(NAME)).map_err(|error| format!("{NAME}: {error}"))?;
+    let text = own::read(&folder.join(NAME), SETTINGS).map_err(|error| format!("{NAME}: {error}"))?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| format!("{NAME}: {error}"))?;
     for (name, expected) in &manifest.files {
         let path = folder.join(name);
@@ -68,7 +68,7 @@ pub(crate) fn file_sha256(path: &Path) -> io::Result<String> {
 }
 
 fn entry_of(path: &Path) -> io::Result<Entry> {
-    let mut file = File::open(path)?;
+    let mut file = turnwise_files::open(path)?;
     let (mut digest, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -1,9 +1,8 @@
 //! How much memory a run needs, told before it begins, and a refusal if it can't fit.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use serde::Serialize;
+pub use turnwise_model::available_memory as available;
 use turnwise_model::{ModelConfig, chunk_rows, load_config};
 
 use crate::cache_budget::{CacheBudget, bytes_per_token};
@@ -83,8 +82,8 @@ impl Estimate {
         };
         let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
         let rollout = &config.rollout;
-        let length = rollout.max_tokens.min(model.max_position) as u64;
-        let trajectories = (rollout.groups * rollout.samples) as u64;
+        let length = rollout.max_tokens.min(model.context()) as u64;
+        let trajectories = rollout.groups as u64 * rollout.samples as u64;
         let rows = trajectories.div_ceil(optimizer.minibatches.max(1) as u64);
         let step = rows * length;
         // Micro-batches shrink until every worker has one, down to a row; who then has none holds nothing.
@@ -103,10 +102,11 @@ impl Estimate {
             reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
             gradients: workers * trained * F32,
             moments: 2 * trained * F32,
-            kv_cache: (trajectories * length * bytes_per_token(model, element))
+            kv_cache: (trajectories * length)
+                .saturating_mul(bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
             logits: 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32,
-            activations: at_once * (kept_blocks * values + layers * hidden) * element,
+            activations: at_once.saturating_mul((kept_blocks * values + layers * hidden) * element),
         }
     }
 
@@ -117,7 +117,7 @@ impl Estimate {
 
     /// What it may need.
     pub fn total(&self) -> u64 {
-        self.certain() + self.kv_cache + self.logits + self.activations
+        [self.kv_cache, self.logits, self.activations].into_iter().fold(self.certain(), u64::saturating_add)
     }
 }
 
@@ -180,23 +180,17 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Bytes that this process may still take: what the machine has left, or what its control group allows. None where the
-/// system doesn't say.
-pub fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let machine = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
-    Some(control_group().map_or(machine, |group| group.min(machine)))
-}
-
-/// The room that control groups leave, if they limit it (v2, then v1).
-fn control_group() -> Option<u64> {
-    let number = |path: &str| {
-        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(path)).ok()?.trim().parse::<u64>().ok()
-    };
-    let room = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
-    room("memory.max", "memory.current")
-        .or_else(|| room("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+/// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
+pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
+    let needed = parameters(model).saturating_mul(4 * F32);
+    match workers::in_memory(device).then(available).flatten() {
+        Some(left) if needed > left => Err(TrainError::Input(format!(
+            "model.scratch: training needs at least {} of memory, {} are left\n  hint: take a smaller model",
+            size(needed),
+            size(left)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses rollouts of which not even one trajectory fits into the cache.
@@ -226,7 +220,10 @@ fn widths(model: &ModelConfig) -> (u64, u64) {
 fn parameters(model: &ModelConfig) -> u64 {
     let (hidden, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
     let (query, kv) = widths(model);
-    let biases = if model.heads.qkv_bias { query + 2 * kv } else { 0 };
+    let bias = |there: bool, width: u64| if there { width } else { 0 };
+    let biases = bias(model.heads.qkv_bias, query + 2 * kv)
+        + bias(model.heads.output_bias, hidden)
+        + bias(model.mlp_bias, 2 * inner + hidden);
     let head_norms = if model.heads.qk_norm { 2 * model.heads.dim as u64 } else { 0 };
     let block = 2 * hidden * (query + kv) + 3 * hidden * inner + 2 * hidden + biases + head_norms;
     let embeddings = if model.tied_embeddings { 1 } else { 2 } * model.vocab_size as u64 * hidden;
@@ -254,6 +251,8 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use burn::module::Module;
     use turnwise_model::{LoraConfig, Transformer};
 
@@ -271,6 +270,7 @@ mod tests {
         for folder in [
             "models/tiny",
             "tests/golden/model/llama",
+            "tests/golden/model/llama-bias",
             "tests/golden/model/qwen2",
             "tests/golden/model/qwen3",
         ] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::DType;
 use turnwise_model::{HostModel, ModelConfig, Transformer};
-use turnwise_rollout::{Completion, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
+use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
 use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
@@ -83,7 +83,7 @@ impl Policy for ModelPolicy {
         let workers = self.generators.len().min(fit);
         let (seed, step) = (self.seed, self.step);
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
-        workers::run(generators, |(at, generator)| {
+        let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
             let share = turns.share(at, workers);
             let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
@@ -94,8 +94,9 @@ impl Policy for ModelPolicy {
                     generator.release(index as u64);
                 }
                 for c in handed.turns {
-                    let id =
-                        SequenceId { seed, step, task: hash(c.task), sample: c.sample, turn: c.turn as u32 };
+                    let (task, turn) = (hash(c.task), c.turn as u32);
+                    let Context { occurrence, sample, .. } = c;
+                    let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
                     generator.submit(Request { key, tokens: &c.tokens, max_new: c.max_new, rng });
                     watches.insert(key, end.watch());
@@ -103,12 +104,15 @@ impl Policy for ModelPolicy {
                 let mut ends = |key: u64, token: TokenId| {
                     watches.get_mut(&key).is_some_and(|watch| watch.sampled(token).is_some())
                 };
-                for (key, turn) in generator.step(&rule, &mut ends) {
+                // Logits that no token can be drawn from end the play for all.
+                let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
+                for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
                     let Turn { tokens, logprobs, finish } = turn;
                     turns.answer(key as usize, Completion { tokens, logprobs, finish });
                 }
             }
+            Ok(())
         });
-        Ok(())
+        served.into_iter().collect()
     }
 }

@@ -9,7 +9,7 @@ use turnwise_rl::{
     outcome_shares,
 };
 use turnwise_rollout::Played;
-use turnwise_trajectory::{CallRecord, Group, OutputStatus, ScoredTrajectory, Stop, Trajectory};
+use turnwise_trajectory::{CallRecord, Group, OutputStatus, ScoredTrajectory, Trajectory};
 
 use crate::evaluate::Tally;
 use crate::learner::PolicyStats;
@@ -133,11 +133,18 @@ impl StepRecord {
         value.as_object().expect("an object").clone()
     }
 
-    /// The step's line of `metrics.jsonl`: the same for two runs of the same seed on a CPU backend.
+    /// The step's line of `metrics.jsonl`: the same for two runs of the same seed on a CPU backend. A step
+    /// without an update, because nothing was left to train on, has `updates: 0` and none of the keys that
+    /// speak of updates.
     pub fn metrics(&self) -> Map<String, Value> {
         let mut metrics = self.rollout_metrics();
         let (stats, updates): (Vec<PolicyStats>, Vec<Update>) = self.learned.iter().cloned().unzip();
-        let n = stats.len().max(1) as f64;
+        let (Some(first), Some(last)) = (stats.first(), updates.last()) else {
+            metrics.insert("by_turn".into(), self.by_turn(&stats).into());
+            metrics.insert("updates".into(), 0.into());
+            return metrics;
+        };
+        let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
         let learned = json!({
             "loss": mean(&|s| s.loss),
@@ -146,10 +153,10 @@ impl StepRecord {
             "old_kl": mean(&|s| s.means().old_kl),
             "ref_kl": mean(&|s| s.means().ref_kl),
             "by_turn": self.by_turn(&stats),
-            "logprob_gap": stats.first().map_or(0.0, |s| s.logprob_gap),
+            "logprob_gap": first.logprob_gap,
             "grad_norm": updates.iter().map(|u| u.grad_norm).sum::<f64>() / n,
-            "weight_norm": updates.last().map_or(0.0, |u| u.weight_norm),
-            "lr": updates.last().map_or(0.0, |u| u.lr),
+            "weight_norm": last.weight_norm,
+            "lr": last.lr,
             "updates": updates.len(),
         });
         metrics.extend(learned.as_object().expect("an object").clone());
@@ -159,18 +166,28 @@ impl StepRecord {
     /// The step in a line.
     pub fn sentence(&self, steps: usize) -> String {
         let m = self.metrics();
-        let number = |key: &str| m[key].as_f64().unwrap_or_default();
+        let number = |key: &str| m.get(key).and_then(Value::as_f64).unwrap_or_default();
         let seconds = (self.times.rollout.wall + self.times.score + self.times.train.wall).as_secs_f64();
+        let update = if self.learned.is_empty() {
+            "no update".into()
+        } else {
+            format!("loss {:.4}, |grad| {:.2}", number("loss"), number("grad_norm"))
+        };
         format!(
-            "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, loss {:.4}, |grad| {:.2}, {seconds:.1} s",
+            "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, {update}, {seconds:.1} s",
             self.step + 1,
             100.0 * number("accuracy"),
             number("reward"),
             100.0 * number("violations"),
             number("turns"),
-            number("loss"),
-            number("grad_norm"),
         )
+    }
+
+    /// How many rollouts were lost and why the first one was, if any were.
+    pub(crate) fn losses(&self) -> Option<String> {
+        let lost = &self.played.lost;
+        let first = lost.first()?;
+        Some(format!("step {}: rollouts lost: {}; the first: {first}", self.step + 1, lost.len()))
     }
 
     /// Credit, tool status, entropy and what the updates saw, by turn index. The entropy is estimated from the sampled
@@ -203,7 +220,7 @@ impl StepRecord {
                 tokens += played.len();
                 sampled += played.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>();
                 logprobs += played.turns.iter().flat_map(|t| &t.logprobs).map(|&l| f64::from(l)).sum::<f64>();
-                truncated += usize::from(played.stop != Stop::Answer);
+                truncated += usize::from(played.stop.is_truncated());
                 dummy_first += usize::from(is_dummy_first_call(played));
                 rewards += scored.turns.iter().map(|turn| turn.total()).sum::<f64>();
             }
@@ -244,9 +261,11 @@ impl StepRecord {
             "tool_timeouts": ended(OutputStatus::Timeout),
             "tool_out_of_memory": ended(OutputStatus::OutOfMemory),
             "tool_killed": ended(OutputStatus::Killed),
-            // Ours, not the model's. A fault that the retry made good costs nothing; another one costs its rollout.
+            // Ours, not the model's. A fault that the retry made good costs nothing; another one costs its
+            // rollout, as does a turn that the policy gave up, a conversation that can't be spelled, an
+            // answer that can't be judged.
             "executor_faults": executor.faults,
-            "rollouts_lost": self.played.faults.len(),
+            "rollouts_lost": self.played.lost.len(),
             // The mean of -log p over sampled tokens estimates the entropy of the policy without another pass.
             "entropy": if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 },
         });

@@ -61,6 +61,11 @@ impl Recorded {
         Ok(recorded)
     }
 
+    /// The directory of the run.
+    pub(crate) fn run(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
     /// How many steps are there, from the first on without a gap.
     pub fn steps(&self) -> usize {
         let mut steps = 0;
@@ -77,12 +82,12 @@ impl Recorded {
     /// The rollouts of a step. A model of this configuration must be able to read them.
     pub fn step(&self, step: usize, model: &ModelConfig) -> Result<StepRollouts, TrainError> {
         let path = self.path(step);
-        let text = std::fs::read_to_string(&path)
+        let text = turnwise_files::read_to_string(&path, turnwise_files::TEXT)
             .map_err(|e| TrainError::Input(format!("{}: cannot read: {e}", path.display())))?;
         let mut all = StepRollouts {
             levels: Vec::new(),
             answers: Vec::new(),
-            played: Played { groups: Vec::new(), faults: Vec::new(), executor: ExecutorStats::default() },
+            played: Played { groups: Vec::new(), lost: Vec::new(), executor: ExecutorStats::default() },
             groups: Vec::new(),
         };
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -93,7 +98,9 @@ impl Recorded {
             let (mut scored, mut played) = (Vec::new(), Vec::new());
             for trajectory in line.trajectories {
                 check(&trajectory, model).map_err(bad)?;
-                scored.push(ScoredTrajectory { kl: Vec::new(), ..trajectory.scored });
+                // Records of earlier versions have another idea of what is truncated.
+                let truncated = trajectory.played.stop.is_truncated();
+                scored.push(ScoredTrajectory { kl: Vec::new(), truncated, ..trajectory.scored });
                 played.push(trajectory.played);
             }
             all.levels.push(line.level);
@@ -116,6 +123,13 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
             played.turns.len()
         ));
     }
+    if !(scored.violations.is_empty() || scored.violations.len() == played.turns.len()) {
+        return Err(format!(
+            "{name} has {} violation flags for {} turns",
+            scored.violations.len(),
+            played.turns.len()
+        ));
+    }
     for (j, turn) in played.turns.iter().enumerate() {
         if turn.tokens.len() != turn.logprobs.len() {
             return Err(format!(
@@ -125,7 +139,7 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
             ));
         }
     }
-    let (size, context) = (model.vocab_size, model.max_position);
+    let (size, context) = (model.vocab_size, model.context());
     if played.len() > context {
         return Err(format!("{name} has {} tokens, the model's context ends at {context}", played.len()));
     }
@@ -143,8 +157,15 @@ mod tests {
     use super::*;
 
     fn model() -> ModelConfig {
-        let heads =
-            Heads { query: 1, key_value: 1, dim: 8, qkv_bias: false, qk_norm: false, sliding_window: None };
+        let heads = Heads {
+            query: 1,
+            key_value: 1,
+            dim: 8,
+            qkv_bias: false,
+            output_bias: false,
+            qk_norm: false,
+            sliding_window: None,
+        };
         ModelConfig {
             vocab_size: 16,
             hidden_size: 8,
@@ -155,6 +176,7 @@ mod tests {
             norm_eps: 1e-6,
             rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
+            mlp_bias: false,
         }
     }
 
@@ -180,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn words_of_an_older_record_mean_what_they_mean_now() {
+        // Without flags a negative format reward is a violation, and a limit of turns is a truncation.
+        let old = LINE.replace(r#""fmt":0.0"#, r#""fmt":-0.1"#).replace(r#""answer""#, r#""turn_limit""#);
+        let scored = read(&old).unwrap().groups.remove(0).trajectories.remove(0);
+        assert!(scored.violates(0) && scored.truncated);
+        let flagged = old.replace(r#""correct""#, r#""violations":[false],"correct""#);
+        assert!(!read(&flagged).unwrap().groups[0].trajectories[0].violates(0));
+    }
+
+    #[test]
     fn a_broken_recording_has_its_line_and_what_is_wrong() {
         let check = |from: &str, to: &str, expect: &str| {
             let broken = LINE.replace(from, to);
@@ -191,6 +223,8 @@ mod tests {
         let name = "trajectory 2 of t";
         check("[-0.5,-1.25]", "[-0.5]", &format!("{name}, turn 0: 1 log-probabilities for 2 tokens"));
         check(r#"[{"acc":1.0,"fmt":0.0}]"#, "[]", &format!("{name} has 0 turn rewards for 1 turns"));
+        let flags = r#""violations":[true,false],"correct""#;
+        check(r#""correct""#, flags, &format!("{name} has 2 violation flags for 1 turns"));
         check("[3,4]", "[3,16]", &format!("{name}: token 16 is not in the model's vocabulary of 16"));
         check("[1,2]", "[]", &format!("{name} has no prompt"));
         check("[1,2]", "[1,2,1,2,1,2,1]", &format!("{name} has 9 tokens, the model's context ends at 8"));

@@ -1,11 +1,13 @@
 //! What a run directory that exists already means for a run: where it goes on, and whether it may.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use turnwise_envs::Env;
-use turnwise_model::{Transformer, load};
+use turnwise_files::own;
+use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
 
 use crate::checkpoint::{ADAPTER, Checkpoint, OPTIMIZER, newest};
 use crate::config::{RunConfig, load as load_config, to_toml};
@@ -14,7 +16,7 @@ use crate::error::TrainError;
 use crate::evaluate::Evaluation;
 use crate::manifest::hex;
 use crate::progress::Progress;
-use crate::run_dir::{self, RunDir};
+use crate::run_dir::{self, RunDir, RunDirError};
 use crate::runs::Place;
 use crate::setup::Setup;
 use crate::step::Trainer;
@@ -35,14 +37,23 @@ pub(crate) const EVALUATIONS: &str = "evaluation.json";
 
 /// The evaluations of a run that ended, if it did all the steps that are asked for.
 pub(crate) fn finished(run: &Path, steps: usize) -> Option<Evaluations> {
-    let text = std::fs::read(run.join(EVALUATIONS)).ok()?;
-    let found: Evaluations = serde_json::from_slice(&text).ok()?;
-    (found.steps >= steps).then_some(found)
+    evaluations(run).filter(|found| found.steps >= steps)
 }
 
-/// Whether a directory holds a run of this config with steps left to do.
+fn evaluations(run: &Path) -> Option<Evaluations> {
+    serde_json::from_slice(&own::read(&run.join(EVALUATIONS), turnwise_files::TEXT).ok()?).ok()
+}
+
+/// Gives the evaluations of an earlier end of the run, which now goes on behind it, a name with their step.
+pub(crate) fn set_evaluations_aside(run: &RunDir, step: usize) -> Result<(), RunDirError> {
+    let step = evaluations(run.path()).map_or(step, |found| found.steps);
+    run.set_aside(EVALUATIONS, step)
+}
+
+/// Whether a directory holds a run of this config with steps left to do, which no process is doing.
 pub fn is_unfinished(path: &Path, config: &RunConfig) -> bool {
-    let same = run_dir::is_run(path) && changes(path, config).is_ok_and(|changes| changes.is_empty());
+    let free = matches!(RunDir::open(path), Ok(Some(_)));
+    let same = free && changes(path, config).is_ok_and(|changes| changes.is_empty());
     same && finished(path, config.train.steps).is_none()
 }
 
@@ -58,7 +69,8 @@ fn changes(run: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError
     // Keys that came after the run was started have their defaults in it.
     let before = match load_config::<RunConfig>(Some(&path), &[], &[]) {
         Ok(before) => to_toml(&before),
-        Err(_) => std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?,
+        Err(_) => turnwise_files::read_to_string(&path, turnwise_files::SETTINGS)
+            .map_err(|error| failed(error.to_string()))?,
     };
     differences(&before, &to_toml(config)).map_err(|error| failed(error.message().to_string()))
 }
@@ -101,6 +113,7 @@ pub(crate) fn trainer(
     checkpoint: &Checkpoint,
 ) -> Result<Trainer, TrainError> {
     let adapter = checkpoint.path.join(ADAPTER);
+    refuse_other_part(config, checkpoint, &adapter)?;
     // Beside an adapter, the checkpoint's weights are the sum of both: they would round differently.
     let (base, adapter) = match config.optimizer.lora {
         Some(_) => (&config.model, Some(adapter.as_path())),
@@ -112,6 +125,37 @@ pub(crate) fn trainer(
     let mut trainer = Trainer::new(config.clone(), setup, first);
     trainer.resume(model, &checkpoint.path.join(OPTIMIZER), checkpoint.state.updates)?;
     Ok(trainer)
+}
+
+/// Fails if the config trains another part of the model than the checkpoint holds. The scale of an adapter
+/// may change: it acts from here on.
+fn refuse_other_part(config: &RunConfig, checkpoint: &Checkpoint, adapter: &Path) -> Result<(), TrainError> {
+    let folder = checkpoint.path.display();
+    let refused = |what: String| {
+        Err(TrainError::Input(format!(
+            "optimizer.lora: {what}, and a run goes on with what it trains\n  \
+             hint: another run can begin with these weights: --set model={folder} --run FOLDER"
+        )))
+    };
+    match (&config.optimizer.lora, adapter.is_dir()) {
+        (None, false) => Ok(()),
+        (None, true) => refused(format!("{folder} trains an adapter, the config all weights")),
+        (Some(_), false) => refused(format!("{folder} trains all weights, the config an adapter")),
+        (Some(lora), true) => {
+            lora.check().map_err(|message| TrainError::Input(format!("optimizer.{message}")))?;
+            let saved = adapter_config(adapter)?;
+            let targets = |lora: &LoraConfig| -> BTreeSet<String> { lora.targets.iter().cloned().collect() };
+            let listed = |lora: &LoraConfig| targets(lora).into_iter().collect::<Vec<_>>().join(", ");
+            if lora.rank != saved.rank {
+                return refused(format!("{folder} has rank {}, the config {}", saved.rank, lora.rank));
+            }
+            if targets(lora) != targets(&saved) {
+                let (there, wanted) = (listed(&saved), listed(lora));
+                return refused(format!("{folder} adapts {there}; the config {wanted}"));
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Fails if the environment has other tasks than those that the run began with.

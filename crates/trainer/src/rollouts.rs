@@ -1,11 +1,14 @@
 //! Where a run's rollouts come from: its own policy, or the record of another run.
 
+use turnwise_rollout::chat::Moment;
+
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::record::StepRecord;
 use crate::recorded::Recorded;
+use crate::run_dir;
 use crate::step::Trainer;
 
 /// Where the rollouts of a run come from.
@@ -23,6 +26,14 @@ impl Rollouts<'_> {
         match self {
             Self::Play => config.train.steps,
             Self::Replay(recorded) => config.train.steps.min(recorded.steps()),
+        }
+    }
+
+    /// When the run that played began, if it is another one and recorded that: its prompts show that date.
+    pub(crate) fn began(self) -> Option<Moment> {
+        match self {
+            Self::Play => None,
+            Self::Replay(recorded) => run_dir::began(recorded.run()),
         }
     }
 

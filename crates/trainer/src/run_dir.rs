@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.toml                 the resolved config
-//! env.json                    what it ran with: versions, device, executor, git commit
+//! env.json                    what it ran with: versions, device, executor, git commit; when it began
 //! metrics.jsonl               one line per step
 //! times.jsonl                 wall-clock times, one line per step
 //! rollouts/step_00012.jsonl   one line per group
@@ -21,6 +21,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use turnwise_files::own;
+use turnwise_rollout::chat::Moment;
 use turnwise_tools::ExecutorInfo;
 
 use crate::json_lines::{JsonLines, Record};
@@ -47,6 +49,8 @@ pub struct RunEnvironment {
     pub program_sha256: Option<String>,
     /// The git commit of the current directory, if it lies in a repository.
     pub git_commit: Option<String>,
+    /// When the run began, in seconds since 1970: the date that its prompts show, also when it goes on later.
+    pub began: i64,
 }
 
 impl RunEnvironment {
@@ -110,6 +114,7 @@ impl RunDir {
             move |source| RunDirError::Write { path, source }
         };
         std::fs::create_dir_all(path).map_err(at(path))?;
+        refuse_links(path)?;
         let run = Self { path: path.into(), _lock: lock(path)? };
         // Another process may have made its run here between the first look and the lock.
         if path.join(CONFIG).exists() {
@@ -130,6 +135,7 @@ impl RunDir {
         if !is_run(path) {
             return Ok(None);
         }
+        refuse_links(path)?;
         Ok(Some(Self { path: path.into(), _lock: lock(path)? }))
     }
 
@@ -144,16 +150,29 @@ impl RunDir {
     }
 
     fn replace(&self, name: &str, text: &str, step: usize) -> Result<(), RunDirError> {
-        let before = std::fs::read_to_string(self.path.join(name)).unwrap_or_default();
-        if before == text {
+        let before = own::read(&self.path.join(name), turnwise_files::SETTINGS).unwrap_or_default();
+        if before == text.as_bytes() {
             return Ok(());
         }
-        let (stem, extension) = name.split_once('.').expect("records have an extension");
-        let old = format!("{stem}.until_step_{step:05}.{extension}");
         if !before.is_empty() {
-            self.write_file(&old, before.as_bytes())?;
+            self.write_file(&until(name, step), &before)?;
         }
         self.write_file(name, text.as_bytes()).map(|_| ())
+    }
+
+    /// Gives a file that is there another name: until the given step it was this one.
+    pub fn set_aside(&self, name: &str, step: usize) -> Result<(), RunDirError> {
+        let path = self.path.join(name);
+        match std::fs::rename(&path, self.path.join(until(name, step))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(RunDirError::Write { path, source }),
+            Ok(()) => sync_folder(&self.path).map_err(|source| RunDirError::Write { path, source }),
+        }
+    }
+
+    /// When the run began, if it is recorded.
+    pub fn began(&self) -> Option<Moment> {
+        began(&self.path)
     }
 
     /// The directory.
@@ -201,7 +220,7 @@ impl RunDir {
         let path = self.path.join(name);
         let aside = path.with_extension("partial");
         let write = || {
-            let mut file = File::create(&aside)?;
+            let mut file = own::create(&aside)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             std::fs::rename(&aside, &path)?;
@@ -214,15 +233,37 @@ impl RunDir {
     }
 }
 
+/// The name of a record that holds no longer: `config.until_step_00012.toml`.
+fn until(name: &str, step: usize) -> String {
+    let (stem, extension) = name.split_once('.').expect("records have an extension");
+    format!("{stem}.until_step_{step:05}.{extension}")
+}
+
+/// When the run in a directory began, if it is recorded.
+pub(crate) fn began(path: &Path) -> Option<Moment> {
+    let record = own::read(&path.join(ENVIRONMENT), turnwise_files::SETTINGS).ok()?;
+    let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
+    record["began"].as_i64().map(Moment::from_unix)
+}
+
 /// Whether a directory holds a run.
 pub fn is_run(path: &Path) -> bool {
     path.join(CONFIG).exists() && path.join(ENVIRONMENT).exists()
 }
 
+/// Fails if a folder of the run is a link: what is removed or written there would be somebody else's.
+fn refuse_links(path: &Path) -> Result<(), RunDirError> {
+    for name in FOLDERS.into_iter().chain(["tensorboard"]) {
+        let path = path.join(name);
+        own::refuse_link(&path).map_err(|source| RunDirError::Write { path, source })?;
+    }
+    Ok(())
+}
+
 fn lock(path: &Path) -> Result<File, RunDirError> {
     let lock_path = path.join(LOCK);
     let failed = |source| RunDirError::Write { path: lock_path.clone(), source };
-    let lock = File::create(&lock_path).map_err(failed)?;
+    let lock = own::create(&lock_path).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(RunDirError::InUse { path: path.into() }),
@@ -272,6 +313,7 @@ pub(crate) mod tests {
             executor,
             program_sha256: None,
             git_commit: None,
+            began: 1_735_603_199,
         }
     }
 
@@ -324,6 +366,43 @@ pub(crate) mod tests {
         assert!(matches!(create(&file), Err(RunDirError::Write { .. })), "a file is no folder");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_link_inside_the_directory_costs_nobody_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("run"), folder.path().join("other"));
+        drop(create(&path).unwrap());
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(other.join("step_00009.jsonl"), "kept").unwrap();
+        for name in [LOCK, "rollouts", "checkpoints", "tensorboard"] {
+            let (link, saved) = (path.join(name), path.join("saved"));
+            let was_there = std::fs::rename(&link, &saved).is_ok();
+            std::os::unix::fs::symlink(
+                if name == LOCK { other.join("step_00009.jsonl") } else { other.clone() },
+                &link,
+            )
+            .unwrap();
+            let error = RunDir::open(&path).unwrap_err().to_string();
+            let line = format!("{name}: cannot write: is a symbolic link");
+            assert!(error.contains(&line) && error.contains("\n  hint: "), "{error}");
+            std::fs::remove_file(&link).unwrap();
+            if was_there {
+                std::fs::rename(&saved, &link).unwrap();
+            }
+        }
+        let run = RunDir::open(&path).unwrap().unwrap();
+        for name in [METRICS, TIMES, "env.partial"] {
+            let link = path.join(name);
+            std::os::unix::fs::symlink(other.join("step_00009.jsonl"), &link).unwrap();
+            let written = run
+                .append(&record(0), &record(0))
+                .and_then(|()| run.write_file("env.json", b"x").map(|_| ()));
+            assert!(written.is_err(), "{name}");
+            std::fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(other.join("step_00009.jsonl")).unwrap(), "kept");
+    }
+
     #[test]
     fn rollouts_metrics_and_checkpoints_have_their_places() {
         let folder = tempfile::tempdir().unwrap();
@@ -343,6 +422,15 @@ pub(crate) mod tests {
         assert_eq!(std::fs::read_to_string(checkpoint.join("w")).unwrap(), "1");
         let kept = run.write_checkpoint(4, |folder| Err(unreachable(folder)));
         assert!(kept.is_err() && !run.path().join("checkpoints/step_00004").exists());
+    }
+
+    #[test]
+    fn the_beginning_of_a_run_is_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = create(&folder.path().join("a")).unwrap();
+        assert_eq!(run.began(), Some(Moment::from_unix(1_735_603_199)));
+        std::fs::write(run.path().join(ENVIRONMENT), "{\"version\": \"0.1.0\"}").unwrap();
+        assert_eq!(run.began(), None, "by an older version");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use burn::tensor::Device;
 use tokenizers::Tokenizer;
 use turnwise_envs::RewardConfig;
 use turnwise_model::{Transformer, family::Family, family_of, load, load_config, save};
+use turnwise_rollout::chat::Moment;
 use turnwise_rollout::opening;
 
 use crate::cache_budget::CacheBudget;
-use crate::checkpoint::OF_A_RUN;
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
@@ -31,12 +31,18 @@ pub struct Place {
     pub device_name: String,
     /// The git commit of the current directory, for the record.
     pub git_commit: Option<String>,
+    /// The date that prompts show in what begins here.
+    pub now: Moment,
 }
 
 /// An evaluation in words.
 pub fn sentence(e: &Evaluation) -> String {
+    let lost = match e.rollouts_lost {
+        0 => String::new(),
+        lost => format!(", {lost} rollouts lost"),
+    };
     format!(
-        "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns",
+        "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
         100.0 * e.accuracy,
         100.0 * e.tool_success,
         100.0 * e.violations,
@@ -59,15 +65,29 @@ pub fn cold_start(
     let mut made = None;
     let (model, setup, start) = match &config.model {
         StartConfig::Folder(folder) => {
-            let context = load_config(folder)?.max_position;
-            let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer(folder)?, context)?;
+            let context = load_config(folder)?.context();
+            let setup = Setup::open(
+                &config.env,
+                &config.rollout,
+                Some(folder),
+                tokenizer(folder)?,
+                context,
+                place.now,
+            )?;
             (load(folder, &device)?, setup, Some(folder.as_path()))
         }
         StartConfig::Scratch(shape) => {
             let new = scratch_tokenizer(config, shape.vocab_size)?;
             let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
-            let setup =
-                Setup::open(&config.env, &config.rollout, None, new.clone(), model_config.max_position)?;
+            memory::check_new(&model_config, &place.device)?;
+            let setup = Setup::open(
+                &config.env,
+                &config.rollout,
+                None,
+                new.clone(),
+                model_config.max_position,
+                place.now,
+            )?;
             made = Some(new);
             (Transformer::random(&model_config, config.seed, &device), setup, None)
         }
@@ -94,10 +114,6 @@ pub fn cold_start(
             None => Family::named("llama").map_err(TrainError::Input)?,
         };
         save(&model, family, start, folder)?;
-        // What it starts from may be a checkpoint of a run; these files were copied along and mean nothing here.
-        for name in OF_A_RUN {
-            let _ = std::fs::remove_file(folder.join(name));
-        }
         Ok(())
     })?;
     let phase = Phase::begin();

@@ -11,6 +11,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
+use turnwise_bounds::Conflict;
 use turnwise_model::{Heads, ModelConfig, RopeConfig};
 
 use crate::config::ScratchConfig;
@@ -76,11 +77,8 @@ fn split_at_tokens(text: &str) -> Vec<&str> {
 
 /// The network of a scratch configuration.
 pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<ModelConfig, String> {
-    if config.heads == 0 || !config.hidden_size.is_multiple_of(config.heads) {
-        return Err(format!(
-            "hidden_size = {} is not a multiple of heads = {}",
-            config.hidden_size, config.heads
-        ));
+    if let Some(Conflict { key, message }) = config.conflict() {
+        return Err(format!("{key} {message}"));
     }
     let model = ModelConfig {
         vocab_size: tokenizer.get_vocab_size(true),
@@ -92,6 +90,7 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
             key_value: config.kv_heads,
             dim: config.hidden_size / config.heads,
             qkv_bias: false,
+            output_bias: false,
             qk_norm: false,
             sliding_window: None,
         },
@@ -99,6 +98,7 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     model.check()?;
     Ok(model)

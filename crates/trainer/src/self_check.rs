@@ -30,11 +30,20 @@ pub fn self_check(device: &Device) -> Result<SelfCheck, String> {
         hidden_size: 32,
         intermediate_size: 64,
         num_layers: 2,
-        heads: Heads { query: 4, key_value: 2, dim: 8, qkv_bias: true, qk_norm: true, sliding_window: None },
+        heads: Heads {
+            query: 4,
+            key_value: 2,
+            dim: 8,
+            qkv_bias: true,
+            output_bias: false,
+            qk_norm: true,
+            sliding_window: None,
+        },
         max_position: 64,
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     let tokens: Vec<u32> = (0..16).map(|t| t * 7 % 48).collect();
     let gap = gap(&Transformer::random(&config, 0, device), &tokens);

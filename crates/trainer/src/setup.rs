@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 use turnwise_envs::{Env, EnvConfig};
-use turnwise_rollout::chat::{self, Calls, ChatFormat};
+use turnwise_rollout::chat::{self, Calls, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
 use turnwise_sampler::Sampling;
 use turnwise_tools::executor::{ExecutorError, Remembering};
@@ -32,17 +32,18 @@ pub struct Setup {
 
 impl Setup {
     /// Opens everything. The model's context bounds the trajectories. `folder` is the model's, whose chat template is
-    /// used; a model that is made from nothing has none yet.
+    /// used; a model that is made from nothing has none yet. `now` is the date that a template shows.
     pub fn open(
         env: &EnvConfig,
         rollout: &RolloutConfig,
         folder: Option<&Path>,
         tokenizer: Tokenizer,
         context: usize,
+        now: Moment,
     ) -> Result<Self, TrainError> {
         let (opened, format) = (env.open(&rollout.executor)?, rollout.format.build());
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
-        let chat = chat::open(rollout.chat, folder, tokenizer, calls)?;
+        let chat = chat::open(rollout.chat, folder, tokenizer, calls, now)?;
         Self::assemble(opened, rollout, chat, context)
     }
 
@@ -73,6 +74,7 @@ impl Setup {
                 turn_tokens: rollout.max_turn_tokens,
                 tokens: rollout.max_tokens.min(context),
                 observation_tokens: rollout.max_observation_tokens,
+                turn_calls: rollout.max_turn_calls,
             },
             describe_tools: rollout.describe_tools,
             stop_at_call: rollout.stop_at_call,

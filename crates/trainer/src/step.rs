@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use turnwise_envs::{Task, score};
+use turnwise_envs::Task;
 use turnwise_model::Transformer;
 use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
@@ -13,7 +13,9 @@ use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory, Turn};
 use crate::cache_budget::CacheBudget;
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::judged::judge;
 use crate::learner::{PolicyStats, Split, policy_gradient};
+use crate::losses::refuse_many;
 use crate::optimizer::{Optimizer, Update};
 use crate::order::tasks_of_step;
 use crate::phase::{Phase, Spent};
@@ -96,8 +98,9 @@ impl Trainer {
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRecord, TrainError> {
         let phase = Phase::begin();
-        let (tasks, played) = self.rollout(step, progress)?;
-        let groups = self.reward(&tasks, &played)?;
+        let (tasks, mut played) = self.rollout(step, progress)?;
+        let groups = self.reward(&tasks, &mut played);
+        refuse_many(&played.lost, self.trajectories_per_step())?;
         let levels = tasks.iter().map(|task| task.level).collect();
         let answers = tasks.into_iter().map(|task| task.answer).collect();
         self.learn_from(step, StepRollouts { levels, answers, played, groups }, phase.spent())
@@ -149,20 +152,24 @@ impl Trainer {
         Ok((tasks, played))
     }
 
-    /// Turn rewards of every group.
-    fn reward(&self, tasks: &[Task], played: &Played) -> Result<Vec<Group>, TrainError> {
-        let of = |task: &Task, trajectory: &Trajectory| {
-            let scored = score(&*self.setup.env, task, trajectory, &self.config.reward)?;
-            Ok(ScoredTrajectory { code: code_of(trajectory), ..scored })
+    /// Turn rewards of every group. A trajectory that can't be judged is lost.
+    fn reward(&self, tasks: &[Task], played: &mut Played) -> Vec<Group> {
+        let Played { groups, lost, .. } = played;
+        let group = |(task, trajectories): (&Task, &mut Vec<Trajectory>)| {
+            let mut scored = Vec::with_capacity(trajectories.len());
+            trajectories.retain(|trajectory| {
+                match judge(&*self.setup.env, task, trajectory, &self.config.reward) {
+                    Ok(judged) => scored.push(ScoredTrajectory { code: code_of(trajectory), ..judged }),
+                    Err(unjudged) => {
+                        lost.push(unjudged);
+                        return false;
+                    }
+                }
+                true
+            });
+            Group { group: task.id.clone(), trajectories: scored }
         };
-        let group = |(task, trajectories): (&Task, &Vec<Trajectory>)| {
-            let trajectories = trajectories.iter().map(|trajectory| of(task, trajectory));
-            Ok(Group {
-                group: task.id.clone(),
-                trajectories: trajectories.collect::<Result<_, TrainError>>()?,
-            })
-        };
-        tasks.iter().zip(&played.groups).map(group).collect()
+        tasks.iter().zip(groups).map(group).collect()
     }
 
     /// Each turn's KL divergence to the reference, summed over its sampled tokens.
@@ -219,10 +226,9 @@ impl Trainer {
             return Vec::new();
         }
         let split = self.split();
-        let size = trained.len().div_ceil(c.optimizer.minibatches.max(1));
-        let token_limit = c.rollout.max_turns * c.rollout.max_turn_tokens;
+        let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
         let mut updates = Vec::new();
-        for minibatch in trained.chunks(size) {
+        for minibatch in parts(&trained, c.optimizer.minibatches) {
             let masks: Vec<Vec<bool>> = minibatch.iter().map(|sample| sample.mask.clone()).collect();
             let weights = c.weights.token_weights(&masks, token_limit);
             let model = self.model.take().expect("the policy is only away during an update");
@@ -236,6 +242,12 @@ impl Trainer {
         }
         updates
     }
+}
+
+/// Cuts a list into so many parts whose lengths differ by one at most; none of them is empty.
+fn parts<T>(all: &[T], count: usize) -> impl Iterator<Item = &[T]> {
+    let count = count.clamp(1, all.len().max(1));
+    (0..count).map(move |part| &all[part * all.len() / count..(part + 1) * all.len() / count])
 }
 
 /// Whether anything of a sample is trained on.
@@ -254,4 +266,21 @@ fn log_ratios(samples: &[Sample], learned: &[(PolicyStats, Update)]) -> Vec<Vec<
     let of =
         |sample: &Sample| if in_loss(sample) { of_trained.next().unwrap_or_default() } else { Vec::new() };
     samples.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_even_and_as_many_as_asked_for() {
+        for (length, count) in [(128, 4), (5, 4), (7, 3), (3, 8), (1, 1), (10, 1), (6, 0), (113, 16)] {
+            let all: Vec<usize> = (0..length).collect();
+            let cut: Vec<&[usize]> = parts(&all, count).collect();
+            assert_eq!(cut.concat(), all, "in order, none twice");
+            assert_eq!(cut.len(), count.clamp(1, length), "{length} in {count}");
+            let lengths = || cut.iter().map(|part| part.len());
+            assert!(lengths().max().unwrap() - lengths().min().unwrap() <= 1, "{length} in {count}");
+        }
+    }
 }

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, FloatDType};
-use turnwise_model::{Transformer, load_adapter};
+use turnwise_model::{Transformer, load_adapter_as};
 
 use crate::config::{OptimizerConfig, Precision};
 use crate::error::TrainError;
 use crate::runs::Place;
 
-/// Adds a fresh adapter or the one of a checkpoint or freezes what the configuration freezes, and sets the element type of activations. What the
-/// device can't do is refused here: Burn computes wrong numbers in a type that a backend lacks, without an error.
+/// Adds a fresh adapter or the matrices of a checkpoint's, or freezes what the configuration freezes, and
+/// sets the element type of activations. What the device can't do is refused here: Burn computes wrong
+/// numbers in a type that a backend lacks, without an error.
 pub(crate) fn trained_part(
     model: Transformer,
     config: &OptimizerConfig,
@@ -26,7 +27,7 @@ pub(crate) fn trained_part(
         Some(lora) => {
             lora.check().map_err(bad)?;
             match adapter {
-                Some(folder) => load_adapter(model, folder)?,
+                Some(folder) => load_adapter_as(model, lora, folder)?,
                 None => model.with_adapter(lora, seed),
             }
         }
@@ -77,6 +78,7 @@ mod tests {
                 key_value: 2,
                 dim: 8,
                 qkv_bias: false,
+                output_bias: false,
                 qk_norm: false,
                 sliding_window: None,
             },
@@ -84,6 +86,7 @@ mod tests {
             norm_eps: 1e-6,
             rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
+            mlp_bias: false,
         };
         Transformer::random(&config, 0, device)
     }
@@ -98,7 +101,12 @@ mod tests {
     fn a_precision_is_computed_in_or_refused() {
         let device_name = std::env::var("TURNWISE_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
         let device = crate::backend::device(Some(&device_name)).unwrap();
-        let place = Place { device: device.clone(), device_name: device_name.clone(), git_commit: None };
+        let place = Place {
+            device: device.clone(),
+            device_name: device_name.clone(),
+            git_commit: None,
+            now: turnwise_rollout::chat::Moment::now(),
+        };
         let exact = scores(&model(&device));
         for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
             let config = OptimizerConfig { precision, ..OptimizerConfig::default() };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use turnwise_model::{family_of, load_config, save, save_adapter};
+use turnwise_rollout::chat::Moment;
 
 use crate::checkpoint::{ADAPTER, OPTIMIZER, State};
 use crate::config::{Precision, RunConfig, to_toml};
@@ -84,10 +85,11 @@ fn begin(
 ) -> Result<Finished, TrainError> {
     memory::check(config, place, progress)?;
     let model = resume::first_model(config, place)?;
-    let context = model.config().max_position;
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer(&config.model)?, context)?;
-    let run = RunDir::create(path, &to_toml(config), &environment(place, &setup))?;
+    let context = model.config().context();
+    // A run that replays another one has its prompts.
+    let began = session.rollouts.began().unwrap_or(place.now);
+    let setup = open(config, context, began)?;
+    let run = RunDir::create(path, &to_toml(config), &environment(place, &setup, began))?;
     let mut progress = Logged::new(progress, run.path())?;
     let trainer = Trainer::new(config.clone(), setup, model);
     Running::new(config, run, trainer, session, &mut progress).begin_anew()
@@ -109,20 +111,22 @@ fn go_on(
     }
     let mut progress = Logged::new(progress, run.path())?;
     memory::check(config, place, &mut progress)?;
-    let context = load_config(&config.model)?.max_position;
-    let setup =
-        Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer(&config.model)?, context)?;
+    let context = load_config(&config.model)?.context();
+    // Runs of older versions didn't record when they began.
+    let began = run.began().unwrap_or(place.now);
+    let setup = open(config, context, began)?;
     let found = resume::checkpoint(&run, &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
     if let Some(found) = found.as_ref().filter(|_| !session.allow_changes) {
         resume::refuse_other_tasks(run.path(), &resume::digest(&*setup.env), found)?;
     }
-    let environment = environment(place, &setup);
+    let environment = environment(place, &setup, began);
     let trainer = match &found {
         Some(found) => resume::trainer(config, place, setup, found)?,
         None => Trainer::new(config.clone(), setup, resume::first_model(config, place)?),
     };
     let records = run.rewind(step)?;
+    resume::set_evaluations_aside(&run, step)?;
     run.replace_config(&to_toml(config), step)?;
     run.replace_environment(&environment, step)?;
     progress.line(&format!("{}: goes on after step {step} of {steps}", run.path().display()));
@@ -137,13 +141,20 @@ fn go_on(
     }
 }
 
-fn environment(place: &Place, setup: &Setup) -> RunEnvironment {
+/// What the run plays with; its templates show the date on which it began, however long it takes.
+fn open(config: &RunConfig, context: usize, began: Moment) -> Result<Setup, TrainError> {
+    let tokenizer = tokenizer(&config.model)?;
+    Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer, context, began)
+}
+
+fn environment(place: &Place, setup: &Setup, began: Moment) -> RunEnvironment {
     RunEnvironment {
         version: env!("CARGO_PKG_VERSION").into(),
         device: place.device_name.clone(),
         executor: setup.executor.describe(),
         program_sha256: std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok()),
         git_commit: place.git_commit.clone(),
+        began: began.unix(),
     }
 }
 
@@ -190,7 +201,7 @@ impl<'a> Running<'a> {
             let (held_out, alarm) = self.step(step)?;
             measured = held_out;
             let done = step + 1;
-            let due = done == steps || done % self.config.train.checkpoint_every.max(1) == 0;
+            let due = done == steps || done % self.config.train.checkpoint_every == 0;
             // Numbers that are none would make a checkpoint that nobody can use.
             let whole = alarm.as_ref().is_none_or(|alarm| alarm.guard != guards::NON_FINITE);
             if whole && (due || alarm.is_some() || self.stopping()) {
@@ -212,7 +223,8 @@ impl<'a> Running<'a> {
             None => self.measure()?,
         };
         let path = self.run.path().to_path_buf();
-        let evaluations = Evaluations { before, after, steps };
+        // A run that was made shorter has done more.
+        let evaluations = Evaluations { before, after, steps: steps.max(first) };
         let text = serde_json::to_string(&evaluations).expect("a record of plain values") + "\n";
         // Last: a run with its evaluations is finished.
         self.run.write_file(EVALUATIONS, text.as_bytes())?;
@@ -225,6 +237,9 @@ impl<'a> Running<'a> {
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
         let record = self.session.rollouts.step(step, &mut self.trainer, self.progress)?;
+        if let Some(sentence) = record.losses() {
+            self.progress.line(&sentence);
+        }
         self.run.write_rollouts(step, &record.rollout_lines())?;
         self.progress.phase("steps", steps as u64);
         self.progress.advance(step as u64 + 1);

@@ -30,7 +30,11 @@ pub struct ScoredTrajectory {
     /// Code of all turns, concatenated in order. Used by shaping only.
     #[serde(default)]
     pub code: String,
-    /// The last turn was cut off by a limit. Used by filters only.
+    /// Whether each turn broke the format. Shorter than `turns` where a record doesn't tell: see
+    /// [`ScoredTrajectory::violates`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<bool>,
+    /// A limit ended the trajectory ([`crate::Stop::is_truncated`]). Used by filters only.
     #[serde(default)]
     pub truncated: bool,
     /// Some turn holds neither a complete tool call nor a final answer. Used by filters only.
@@ -52,6 +56,14 @@ pub struct ScoredTrajectory {
     pub kl: Vec<f64>,
 }
 
+impl ScoredTrajectory {
+    /// Whether a turn broke the format. A turn without a flag did if its `fmt` is below 0.
+    pub fn violates(&self, turn: usize) -> bool {
+        let told = self.violations.get(turn).copied();
+        told.unwrap_or_else(|| self.turns.get(turn).is_some_and(|reward| reward.fmt < 0.0))
+    }
+}
+
 /// `G` trajectories of one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
@@ -59,4 +71,22 @@ pub struct Group {
     pub group: String,
     /// Its trajectories.
     pub trajectories: Vec<ScoredTrajectory>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_violation_is_a_flag_and_without_one_a_negative_format_reward() {
+        let check = |line: &str, expect: &[bool]| {
+            let scored: ScoredTrajectory = serde_json::from_str(line).unwrap();
+            let found: Vec<bool> = (0..scored.turns.len()).map(|turn| scored.violates(turn)).collect();
+            assert_eq!(found, expect, "{line}");
+        };
+        let turns = r#""turns":[{"acc":0.0,"fmt":-0.1},{"acc":1.0,"fmt":0.0}]"#;
+        check(&format!("{{{turns}}}"), &[true, false]);
+        check(&format!(r#"{{{turns},"violations":[false,true]}}"#), &[false, true]);
+        check(&format!(r#"{{{turns},"violations":[false]}}"#), &[false, false]);
+    }
 }

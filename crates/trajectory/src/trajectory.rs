@@ -35,6 +35,15 @@ pub enum Stop {
     ContextLimit,
 }
 
+impl Stop {
+    /// Whether a limit ended the trajectory: of a turn's tokens, of turns, or of the context.
+    ///
+    /// This is `truncated` everywhere: in metrics, in `filter.truncated`, in records and on the page.
+    pub fn is_truncated(self) -> bool {
+        self != Self::Answer
+    }
+}
+
 /// One assistant turn and the feedback it got.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Turn {

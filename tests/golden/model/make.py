@@ -1,7 +1,7 @@
 """Golden vectors for the transformer: tiny random checkpoints and what `transformers` computes with them.
 
     python3 -m venv .venv-golden && .venv-golden/bin/pip install -r tests/golden/model/requirements.txt
-    .venv-golden/bin/python tests/golden/model/make.py
+    .venv-golden/bin/python tests/golden/model/make.py [FAMILY...]
 
 Every family gets a folder as `save_pretrained` writes it (config.json, model.safetensors) and beside them
 
@@ -22,6 +22,7 @@ an implementation that is right to 1e-4 has to find the same tokens.
 
 import json
 import pathlib
+import sys
 
 import torch
 from safetensors.torch import save_file
@@ -66,6 +67,9 @@ FAMILIES = {
     "qwen3": Qwen3Config(**{**SHAPE, "head_dim": 16, "vocab_size": 72, "rope_parameters": rope("default")}),
     "mistral": MistralConfig(
         **{**SHAPE, "num_key_value_heads": 1, "sliding_window": 7, "rope_parameters": rope("default")}
+    ),
+    "llama-bias": LlamaConfig(
+        **{**SHAPE, "attention_bias": True, "mlp_bias": True, "rope_parameters": rope("default")}
     ),
     "llama-rope-linear": LlamaConfig(**{**SHAPE, "rope_parameters": rope("linear", factor=4.0)}),
     "llama-rope-dynamic": LlamaConfig(
@@ -206,4 +210,5 @@ def make(name, config):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name, config in FAMILIES.items():
-        make(name, config)
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            make(name, config)

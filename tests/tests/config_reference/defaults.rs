@@ -3,7 +3,7 @@
 use toml::Value;
 use turnwise_trainer::config::{RunConfig, SftConfig, load, to_toml};
 
-use crate::source::{Item, Kind, Sources};
+use crate::source::{Field, Item, Kind, Sources};
 
 /// A resolved run file.
 pub(crate) struct Defaults {
@@ -76,16 +76,14 @@ fn collect(path: &str, value: &Value, keys: &mut Vec<String>) {
 /// The keys that a table must have, as the inside of an inline table.
 pub(crate) fn required(sources: &Sources, item: &Item) -> String {
     let Kind::Table(fields) = &item.kind else { return String::new() };
-    let value = |kind: &str| match sources.item(kind, Some(item)).map(|inner| &inner.kind) {
+    let value = |field: &Field| match sources.item(&field.kind, Some(item)).map(|inner| &inner.kind) {
         Some(Kind::Choice(variants)) if variants[0].holds.is_some() => {
             format!("{{{} = {{}}}}", variants[0].key)
         }
         Some(Kind::Choice(variants)) => format!("{:?}", variants[0].key),
-        _ if kind.starts_with("Vec<") => "[\"x\"]".into(),
-        _ if crate::page::is_whole(kind) => "1".into(),
-        _ if kind == "f64" => "0.5".into(),
-        _ => "\"x\"".into(),
+        _ if field.kind.starts_with("Vec<") => "[\"x\"]".into(),
+        _ => field.range.map_or("\"x\"".into(), |range| range.ends().1.to_string()),
     };
     let needed = fields.iter().filter(|field| field.required);
-    needed.map(|field| format!("{} = {}", field.key, value(&field.kind))).collect::<Vec<_>>().join(", ")
+    needed.map(|field| format!("{} = {}", field.key, value(field))).collect::<Vec<_>>().join(", ")
 }

@@ -3,6 +3,8 @@
 
 mod defaults;
 mod page;
+mod range;
+mod ranges;
 mod schema;
 mod source;
 

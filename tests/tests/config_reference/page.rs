@@ -10,7 +10,8 @@ const HEAD: &str = "\
 
 Made from the sources by `just config-reference`; a test fails when it is out of date. `turnwise config FILE` prints a
 file with all its defaults, `turnwise config --schema` a JSON schema for editors. A key that doesn't exist is refused with
-its line and the nearest one that does.
+its line and the nearest one that does; a number out of its range, with its line and the range. NaN and the infinities are
+out of every range.
 
 A key that is a *choice* takes a name, or a table of that name with keys: `advantage = \"grpo\"`, or `[advantage.gtpo]` and
 `gamma = 0.9` below it. On the command line: `--set advantage.gtpo.gamma=0.9`.
@@ -125,8 +126,20 @@ fn kind(field: &Field, inner: Option<&Item>) -> String {
             "name".into()
         }
         Some(Kind::Choice(_)) => "choice".into(),
-        None => simple(&field.kind),
+        None => numbers(field),
     }
+}
+
+/// A kind with its range, if it is one of numbers.
+fn numbers(field: &Field) -> String {
+    let simple = simple(&field.kind);
+    let Some(range) = field.range else { return simple };
+    let (list, kind) = match field.kind.strip_prefix("Vec<") {
+        Some(kind) => ("list of ", kind.trim_end_matches('>')),
+        None => ("", field.kind.as_str()),
+    };
+    let text = range.in_words(is_whole(kind)).to_string();
+    format!("{list}{}", text.trim_start_matches("a "))
 }
 
 fn simple(kind: &str) -> String {

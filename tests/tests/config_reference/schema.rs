@@ -1,6 +1,7 @@
 //! `docs/config.schema.json`: run files for editors.
 
 use serde_json::{Map, Value, json};
+use turnwise_bounds::Range;
 
 use crate::page::is_whole;
 use crate::source::{Field, Item, Kind, Sources};
@@ -25,6 +26,10 @@ fn table(sources: &Sources, item: &Item, definitions: &mut Map<String, Value>) -
     let mut properties = Map::new();
     for field in fields {
         let mut property = value(sources, item, &field.kind, definitions);
+        if let Some(range) = field.range {
+            let numbers = if property["type"] == "array" { &mut property["items"] } else { &mut property };
+            bound(numbers, range);
+        }
         property["description"] = field.doc.clone().into();
         properties.insert(field.key.clone(), property);
     }
@@ -36,6 +41,15 @@ fn table(sources: &Sources, item: &Item, definitions: &mut Map<String, Value>) -
         "required": required.iter().map(|field| &field.key).collect::<Vec<_>>(),
         "properties": properties,
     })
+}
+
+/// Puts a range into the schema of a number.
+fn bound(number: &mut Value, range: Range) {
+    let end = |end: i64| {
+        if end % range.per == 0 { json!(end / range.per) } else { json!(end as f64 / range.per as f64) }
+    };
+    number[if range.open_below { "exclusiveMinimum" } else { "minimum" }] = end(range.least);
+    number["maximum"] = end(range.most);
 }
 
 fn value(sources: &Sources, near: &Item, kind: &str, definitions: &mut Map<String, Value>) -> Value {
@@ -57,7 +71,7 @@ fn value(sources: &Sources, near: &Item, kind: &str, definitions: &mut Map<Strin
     match kind {
         "bool" => json!({"type": "boolean"}),
         "f64" | "f32" => json!({"type": "number"}),
-        _ if is_whole(kind) => json!({"type": "integer", "minimum": 0}),
+        _ if is_whole(kind) => json!({"type": "integer"}),
         "String" | "PathBuf" => json!({"type": "string"}),
         other => panic!("{other} is a type that the reference doesn't know: see source.rs"),
     }

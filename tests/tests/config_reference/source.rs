@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use turnwise_bounds::Range;
+
+use crate::range::{self, Named};
+
 /// Folders that hold the types of run files.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
+    "crates/bounds/src",
     "crates/trainer/src/config",
     "crates/envs/src",
     "crates/rl/src",
@@ -36,6 +41,8 @@ pub(crate) struct Field {
     /// As it is written, `Option` and `Box` taken off.
     pub(crate) kind: String,
     pub(crate) required: bool,
+    /// Of numbers.
+    pub(crate) range: Option<Range>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,11 +55,19 @@ pub(crate) struct Variant {
 /// Every type of every folder.
 pub(crate) struct Sources(Vec<Item>);
 
+/// The files that types are declared in.
+type Files = Vec<(PathBuf, String)>;
+
 impl Sources {
     pub(crate) fn read(root: &Path) -> Self {
-        let mut items = Vec::new();
+        let mut files = Files::new();
         for folder in FOLDERS {
-            visit(&root.join(folder), &mut items);
+            visit(&root.join(folder), &mut files);
+        }
+        let ranges: Vec<Named> = files.iter().flat_map(|(path, text)| range::named(path, text)).collect();
+        let mut items = Vec::new();
+        for (path, text) in &files {
+            parse(text, path, &ranges, &mut items);
         }
         Self(items)
     }
@@ -60,23 +75,26 @@ impl Sources {
     /// A type by its name; of several, the one that lies nearest to `near`.
     pub(crate) fn item(&self, name: &str, near: Option<&Item>) -> Option<&Item> {
         let name = name.rsplit("::").next().unwrap_or(name);
-        let shared = |item: &&Item| {
-            let near = near.map_or(Path::new(""), |near| &near.file);
-            item.file.components().zip(near.components()).take_while(|(a, b)| a == b).count()
-        };
-        self.0.iter().filter(|item| item.name == name).max_by_key(shared)
+        let near = near.map_or(Path::new(""), |near| &near.file);
+        self.0.iter().filter(|item| item.name == name).max_by_key(|item| shared(&item.file, near))
     }
 }
 
-fn visit(folder: &Path, items: &mut Vec<Item>) {
+/// How many folders two paths have in common.
+pub(crate) fn shared(a: &Path, b: &Path) -> usize {
+    a.components().zip(b.components()).take_while(|(a, b)| a == b).count()
+}
+
+fn visit(folder: &Path, files: &mut Files) {
     let entries = std::fs::read_dir(folder).expect("a folder of sources");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            visit(&path, items);
+            visit(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            parse(&std::fs::read_to_string(&path).expect("a source"), &path, items);
+            let text = std::fs::read_to_string(&path).expect("a source");
+            files.push((path, text));
         }
     }
 }
@@ -119,7 +137,7 @@ impl Before {
 }
 
 /// The sources are formatted by rustfmt: a declaration begins and ends on lines of its own.
-fn parse(text: &str, file: &Path, items: &mut Vec<Item>) {
+fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
     let mut lines = text.lines();
     let mut before = Before::default();
     let mut in_choice = false;
@@ -146,7 +164,7 @@ fn parse(text: &str, file: &Path, items: &mut Vec<Item>) {
                 if line.contains(" enum ") || line.starts_with("enum ") || line.starts_with("pub enum ") {
                     Kind::Choice(variants(&body))
                 } else {
-                    Kind::Table(fields(&body, before.attributes.contains("default")))
+                    Kind::Table(fields(&body, before.attributes.contains("default"), file, ranges))
                 };
             items.push(Item { name, doc: before.doc(), kind, file: file.into() });
         }
@@ -154,7 +172,7 @@ fn parse(text: &str, file: &Path, items: &mut Vec<Item>) {
     }
 }
 
-fn fields(body: &[&str], all_optional: bool) -> Vec<Field> {
+fn fields(body: &[&str], all_optional: bool, file: &Path, ranges: &[Named]) -> Vec<Field> {
     let mut before = Before::default();
     let mut fields = Vec::new();
     for line in body.iter().map(|line| line.trim()) {
@@ -170,6 +188,7 @@ fn fields(body: &[&str], all_optional: bool) -> Vec<Field> {
                 doc: before.doc(),
                 kind: bare(kind).to_string(),
                 required: !optional,
+                range: range::of_attributes(&before.attributes, file, ranges),
             });
         }
         before = Before::default();

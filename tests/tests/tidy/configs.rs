@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use turnwise_trainer::config::{RunConfig, SftConfig, load, to_toml};
+use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, to_toml};
 
 use crate::tree::{report, root};
 
@@ -19,7 +19,7 @@ fn shipped() -> Vec<PathBuf> {
 }
 
 /// Loads a file as `C` and once more from what it resolved to.
-fn loads<C: DeserializeOwned + Serialize + PartialEq>(path: &Path) -> Result<(), String> {
+fn loads<C: DeserializeOwned + Consistent + Serialize + PartialEq>(path: &Path) -> Result<(), String> {
     let config: C = load(Some(path), &[], &[]).map_err(|error| error.to_string())?;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let resolved = folder.path().join("resolved.toml");

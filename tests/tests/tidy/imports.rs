@@ -8,27 +8,47 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
+    ("bounds", &[]),
+    ("files", &[]),
     ("trajectory", &[]),
-    ("tools", &["trajectory"]),
-    ("envs", &["trajectory", "tools"]),
-    ("rollout", &["trajectory", "tools", "envs"]),
-    ("rl", &["trajectory"]),
+    ("tools", &["bounds", "trajectory"]),
+    ("envs", &["bounds", "files", "trajectory", "tools"]),
+    ("http", &[]),
+    ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
+    ("rl", &["bounds", "trajectory", "http"]),
     ("stats", &[]),
-    ("inspect", &["trajectory", "stats"]),
-    ("gguf", &[]),
+    ("inspect", &["files", "trajectory", "stats"]),
+    ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &[]),
+    ("model", &["bounds", "files"]),
     ("sampler", &["model", "trajectory"]),
-    ("trainer", &["trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"]),
+    (
+        "trainer",
+        &["bounds", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
+    ),
     (
         "cli",
-        &["trajectory", "tools", "rollout", "rl", "gguf", "inspect", "model", "sampler", "stats", "trainer"],
+        &[
+            "bounds",
+            "files",
+            "trajectory",
+            "tools",
+            "rollout",
+            "rl",
+            "gguf",
+            "inspect",
+            "model",
+            "sampler",
+            "stats",
+            "trainer",
+        ],
     ),
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 7] = ["trajectory", "tools", "envs", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 10] =
+    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use turnwise_bounds::{Seed, Within};
 use turnwise_model::load;
-use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName};
+use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName, Moment};
 use turnwise_rollout::{offer, outputs};
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
@@ -26,6 +27,9 @@ pub(crate) struct Chat {
     /// The system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
+    /// How messages are spelled: auto is the folder's template; template, chatml and qwen3 name one
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    chat: String,
     /// How the model writes tool calls
     #[arg(long, value_name = "NAME", default_value = "hermes")]
     format: String,
@@ -36,16 +40,20 @@ pub(crate) struct Chat {
     #[arg(long)]
     no_description: bool,
     /// Tokens per turn at most
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 16_777_216>::parse::<usize>)]
     max_tokens: usize,
     /// Turns with calls for each of your messages at most
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 65_536>::parse::<usize>)]
     max_turns: usize,
     /// Divides the logits; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.7)]
+    #[arg(long, value_name = "T", default_value_t = 0.7, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<0, 100>::parse::<f64>)]
     temperature: f64,
     /// Seed of the sampling
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(value_parser = Seed::parse::<u64>)]
     seed: u64,
     /// The device; see `turnwise doctor`
     #[arg(long, value_name = "NAME")]
@@ -73,11 +81,9 @@ struct Talk {
 
 impl Chat {
     pub(crate) fn run(self) -> Result<()> {
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Usage(format!("--temperature {}: not a number from 0 up", self.temperature)).into());
-        }
         let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
-        let mut talk = self.begin(format)?;
+        let name = self.chat.parse().map_err(|error: chat::UnknownChat| Usage(error.to_string()))?;
+        let mut talk = self.begin(name, format)?;
         let terminal = std::io::stdin().is_terminal();
         let mut lines = std::io::stdin().lock().lines();
         loop {
@@ -94,15 +100,15 @@ impl Chat {
         }
     }
 
-    fn begin(&self, format: Box<dyn CallFormat>) -> Result<Talk> {
+    fn begin(&self, name: ChatName, format: Box<dyn CallFormat>) -> Result<Talk> {
         let device = backend::device(self.device.as_deref())?;
         let tools = if self.no_tools { Vec::new() } else { vec![ToolSpec::python()] };
         let tokenizer = model_folder::tokenizer(&self.model)?;
         let calls = Calls { format: &*format, tools: &tools, describe: !self.no_description };
-        let chat = chat::open(ChatName::Auto, Some(&self.model), tokenizer, calls)?;
+        let chat = chat::open(name, Some(&self.model), tokenizer, calls, Moment::now())?;
         let executor = if self.no_tools { None } else { Some(ExecutorConfig::default().build()?) };
         let model = load(&self.model, &device)?;
-        let context = model.config().max_position;
+        let context = model.config().context();
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
         let generator = generator(&model, sampling);
         Ok(Talk {
@@ -134,7 +140,7 @@ impl Talk {
             let next = self.chat.follow(&[message], self.closed)?;
             self.tokens.extend(next);
         }
-        for _ in 0..options.max_turns.max(1) {
+        for _ in 0..options.max_turns {
             let text = self.turn(options)?;
             let calls = self.execute(&text)?;
             if calls.is_empty() {
@@ -159,7 +165,8 @@ impl Talk {
         let Some(room) = self.context.checked_sub(self.tokens.len()).filter(|&room| room > 0) else {
             bail!("the conversation fills the model's context of {} tokens", self.context);
         };
-        let id = SequenceId { seed: options.seed, step: 0, task: 0, sample: 0, turn: self.turns };
+        let id =
+            SequenceId { seed: options.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: self.turns };
         self.turns += 1;
         let request =
             Request { key: 0, tokens: &self.tokens, max_new: options.max_tokens.min(room), rng: id.rng() };
@@ -174,7 +181,7 @@ impl Talk {
                     shown = stream.show(chat, token);
                 }
                 false
-            })
+            })?
             .remove(0);
         shown?;
         output::text(b"\n")?;

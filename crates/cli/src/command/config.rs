@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use turnwise_trainer::config::{RunConfig, SftConfig, load, load_score, to_toml};
+use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, load_score, to_toml};
 
 use crate::failure::Usage;
 use crate::output;
@@ -56,7 +56,7 @@ impl Config {
         }
     }
 
-    fn load<C: DeserializeOwned>(&self) -> Result<C> {
+    fn load<C: DeserializeOwned + Consistent>(&self) -> Result<C> {
         Ok(load(self.file.as_deref(), &self.changes.overlay, &self.changes.set)?)
     }
 }

@@ -1,6 +1,5 @@
 //! `turnwise doctor`: what this binary and this machine can do.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
@@ -15,7 +14,7 @@ use turnwise_trainer::precisions;
 use turnwise_trainer::self_check::self_check;
 
 use crate::device_check::{self, Checked};
-use crate::output;
+use crate::{output, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -96,8 +95,7 @@ impl Doctor {
         if self.json {
             output::line(&findings)?;
         } else {
-            // Nobody reads a table on a closed stderr.
-            let _ = std::io::stderr().write_all(findings.table().as_bytes());
+            terminal::conclude(&findings.table());
         }
         Ok(())
     }
@@ -120,6 +118,9 @@ fn advice(missing: &str) -> Option<&'static str> {
         "landlock" => "needs Linux 5.13 or later with landlock in /sys/kernel/security/lsm",
         "seccomp" => "needs x86-64 or AArch64 and a kernel with seccomp filters",
         "rlimits" => "see `ulimit -a`",
+        "threads" => "something else listens to this process's seccomp filters, as container managers do",
+        "oom_score" => "needs /proc: mount it, so that code ends before the trainer when memory runs out",
+        "dropped_root" => "allow CAP_SETUID, CAP_SETGID and CAP_KILL, or run as an ordinary user",
         _ => return None,
     })
 }
@@ -172,7 +173,9 @@ mod tests {
 
     #[test]
     fn a_missing_layer_comes_with_advice() {
-        for layer in ["rlimits", "seccomp", "landlock", "namespaces", "pid_namespace"] {
+        let layers =
+            ["rlimits", "seccomp", "landlock", "namespaces", "pid_namespace", "threads", "oom_score"];
+        for layer in layers.into_iter().chain(["dropped_root"]) {
             assert!(advice(&format!("{layer}: Operation not permitted")).is_some(), "{layer}");
         }
         assert_eq!(advice("nonsense"), None);

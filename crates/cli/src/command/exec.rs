@@ -5,6 +5,7 @@ use std::io::BufRead;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Seconds, Within};
 use turnwise_tools::Executor;
 use turnwise_tools::executor::{ExecutorConfig, MontyConfig, PythonConfig};
 use turnwise_trajectory::ToolOutput;
@@ -21,10 +22,12 @@ pub(crate) struct Exec {
     #[arg(long)]
     session: bool,
     /// Seconds of CPU time, and of wall time, before the code is stopped
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    #[arg(value_parser = Seconds::parse::<f64>)]
     timeout: Option<f64>,
     /// Memory that the code may use
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 16_777_216>::parse::<u64>)]
     memory: Option<u64>,
 }
 
@@ -61,12 +64,6 @@ impl Exec {
     }
 
     fn config(&self) -> Result<ExecutorConfig> {
-        if let Some(seconds) = self.timeout.filter(|s| !(*s > 0.0 && s.is_finite())) {
-            return Err(Usage(format!("--timeout {seconds}: not a number above 0")).into());
-        }
-        if self.memory == Some(0) {
-            return Err(Usage("--memory 0: not a number above 0".into()).into());
-        }
         match self.executor.as_str() {
             "python" => {
                 let default = PythonConfig::default();

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokenizers::Tokenizer;
+use turnwise_bounds::{Seed, Within};
 use turnwise_model::{load, load_config};
-use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, prompt};
+use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
 use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};
 
-use crate::failure::Usage;
 use crate::{input, model_folder, output};
 
 #[derive(Args)]
@@ -28,13 +28,16 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "FILE", requires = "messages")]
     tools: Option<PathBuf>,
     /// Tokens to sample at most; fewer if the context is full before
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 16_777_216>::parse::<usize>)]
     max_tokens: usize,
     /// Divides the logits; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<0, 100>::parse::<f64>)]
     temperature: f64,
     /// Seed of the sampling
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(value_parser = Seed::parse::<u64>)]
     seed: u64,
     /// Stop when this text is complete; may be given more than once
     #[arg(long, value_name = "TEXT")]
@@ -76,9 +79,6 @@ struct Answer<'a> {
 
 impl Generate {
     pub(crate) fn run(self) -> Result<()> {
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Usage(format!("--temperature {}: not a number from 0 up", self.temperature)).into());
-        }
         let device = backend::device(self.device.as_deref())?;
         let config = load_config(&self.model)?;
         let needs_text = self.prompt.tokens.is_none() || !self.stop.is_empty() || !self.json;
@@ -92,20 +92,20 @@ impl Generate {
             stop.extend(ends);
         }
         model_folder::check_tokens(&prompt, config.vocab_size)?;
-        let Some(room) = config.max_position.checked_sub(prompt.len()).filter(|&room| room > 0) else {
+        let Some(room) = config.context().checked_sub(prompt.len()).filter(|&room| room > 0) else {
             bail!(
                 "{} prompt tokens leave no room in the model's context of {}",
                 prompt.len(),
-                config.max_position
+                config.context()
             );
         };
         let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| text(t, tokens));
         let rule = StopRule { tokens: &stop, strings: &self.stop, decode: Some(&decode) };
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
-        let id = SequenceId { seed: self.seed, step: 0, task: 0, sample: 0, turn: 0 };
+        let id = SequenceId { seed: self.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let request = Request { key: 0, tokens: &prompt, max_new: self.max_tokens.min(room), rng: id.rng() };
         let model = load(&self.model, &device)?;
-        let turn = generator(&model, sampling).complete(&[request], &rule).remove(0);
+        let turn = generator(&model, sampling).complete(&[request], &rule)?.remove(0);
         let ended = turn.finish == Finish::EndOfTurn;
         let said = &turn.tokens[..turn.tokens.len() - usize::from(ended)];
         if self.json {
@@ -141,7 +141,7 @@ impl Generate {
         let tools: Option<Vec<Value>> = self.tools.as_deref().map(read_json).transpose()?;
         if let Some(folder) = ChatFolder::read(&self.model)? {
             let messages: Vec<Value> = read_json(path)?;
-            return Ok(prompt(&folder, tokenizer, &messages, tools.as_deref())?);
+            return Ok(prompt(&folder, tokenizer, &messages, tools.as_deref(), Moment::now())?);
         }
         if tools.is_some() {
             bail!(

@@ -38,7 +38,7 @@ impl Init {
                 known.join(", ")
             )));
         };
-        let context = load_config(&self.model)?.max_position;
+        let context = load_config(&self.model)?.context();
         // A folder without one can't be trained on.
         tokenizer(&self.model)?;
         let text = run_file(&self.model.display().to_string(), env, context);

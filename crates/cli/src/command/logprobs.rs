@@ -37,13 +37,17 @@ impl Logprobs {
         let tokens = input::tokens(&self.tokens)?;
         let config = load_config(&self.model)?;
         check_tokens(&tokens, config.vocab_size)?;
-        if tokens.len() > config.max_position {
-            bail!("{} tokens do not fit into the model's context of {}", tokens.len(), config.max_position);
+        if tokens.len() > config.context() {
+            bail!("{} tokens do not fit into the model's context of {}", tokens.len(), config.context());
         }
         let model = load(&self.model, &device)?;
         let wanted = vec![true; tokens.len()];
         let logprobs = token_logprobs(&model, &TokenBatch::new(&[&tokens]), &wanted, 1.0, false).logprobs;
         let values: Vec<f32> = logprobs.into_data().try_into_vec().expect("log-probabilities are f32");
+        if let Some(at) = values.iter().skip(1).position(|value| !value.is_finite()) {
+            let hint = "the weights are broken, or activations overflow";
+            bail!("the log-probability of token {} is {}\n  hint: {hint}", at + 1, values[at + 1]);
+        }
         let logprobs = values.into_iter().enumerate().map(|(t, logp)| (t > 0).then_some(logp)).collect();
         output::line(&Answer { tokens, logprobs })?;
         Ok(())

@@ -1,16 +1,16 @@
 //! `turnwise rollout`: an environment played by a local model or by a server that speaks the OpenAI chat protocol.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use turnwise_bounds::Within;
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
+use turnwise_rollout::chat::Moment;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
@@ -18,6 +18,7 @@ use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
 use turnwise_trajectory::{Message, Trajectory, TurnReward};
 
+use crate::line_file::LineFile;
 use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress};
 
@@ -37,15 +38,22 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     name: Option<String>,
     /// Requests to the server at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
-    parallel: usize,
-    /// Longest wait for one turn of the server, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    timeout: u64,
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 1_024>::parse::<u16>)]
+    parallel: u16,
+    /// Longest wait for one answer of the server, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<1, 3_600_000>::parse::<u32>)]
+    timeout: u32,
+    /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still loading, gone,
+    /// or answers nonsense), waits and answers included; then the conversation is lost and counted
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, allow_negative_numbers = true)]
+    #[arg(value_parser = Within::<0, 3_600_000>::parse::<u32>)]
+    retry: u32,
     /// Play training tasks instead of held-out ones
     #[arg(long)]
     train: bool,
-    /// Where the conversations go, one JSON object a line [default: nowhere]
+    /// Where the conversations go, one JSON object a line, each as soon as it has ended [default: nowhere]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Write those with a right answer only: demonstrations
@@ -69,6 +77,8 @@ struct Line<'a> {
     sample: u32,
     correct: bool,
     rewards: &'a [TurnReward],
+    /// Whether each turn broke the format.
+    violations: &'a [bool],
     messages: Vec<Message>,
     /// Texts, calls and outputs; tokens and log-probabilities where they are known.
     played: &'a Trajectory,
@@ -89,18 +99,16 @@ impl Rollout {
             // JSON's strings are TOML's.
             self.changes.set.push(format!("model={}", Value::from(folder.display().to_string())));
         }
-        let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        let mut config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        if let Some(folder) = &self.model {
+            // A path that isn't UTF-8 doesn't survive the way through text.
+            config.model.clone_from(folder);
+        }
         let (setup, mut policies) = self.open(&config)?;
         let game = setup.game();
         let all = if self.train { setup.env.train() } else { setup.env.held_out() };
         let tasks: Vec<_> = all.iter().take(config.eval.tasks).collect();
-        let create = |path: &PathBuf| {
-            File::create(path)
-                .map(BufWriter::new)
-                .with_context(|| format!("{}: cannot write", path.display()))
-        };
-        let mut out = self.out.as_ref().map(create).transpose()?;
-        let mut failed = None;
+        let mut out = self.out.as_deref().map(LineFile::open).transpose()?;
         let mut bar = progress::on_stderr();
         bar.phase("rollouts", (tasks.len() * config.eval.samples) as u64);
         let trial =
@@ -109,29 +117,35 @@ impl Rollout {
         let found = trial.run(
             &mut policies,
             &mut |done, _| bar.advance(done as u64),
-            &mut |task, played, scored| {
-                let Some(out) = out.as_mut().filter(|_| !self.right || scored.correct) else { return };
-                let messages = game.conversation(task, played);
-                let known = if remote { without_tokens(played.clone()) } else { played.clone() };
-                let line = Line {
-                    task: &task.id,
-                    level: task.level,
-                    sample: played.sample,
-                    correct: scored.correct,
-                    rewards: &scored.turns,
-                    messages,
-                    played: &known,
+            &mut |place, task, played, scored| {
+                let Some(out) = out.as_mut() else { return };
+                let line = || {
+                    let messages = game.conversation(task, played);
+                    let known = if remote { without_tokens(played.clone()) } else { played.clone() };
+                    let line = Line {
+                        task: &task.id,
+                        level: task.level,
+                        sample: played.sample,
+                        correct: scored.correct,
+                        rewards: &scored.turns,
+                        violations: &scored.violations,
+                        messages,
+                        played: &known,
+                    };
+                    serde_json::to_string(&line).expect("a conversation holds no map with odd keys")
                 };
-                let text = serde_json::to_string(&line).expect("a conversation holds no map with odd keys");
-                failed = failed.take().or(writeln!(out, "{text}").err());
+                out.add(place, (!self.right || scored.correct).then(line));
             },
-        )?;
-        drop(bar);
-        let flushed = out.map_or(Ok(()), |mut out| out.flush());
-        if let Some(error) = failed.or(flushed.err()) {
-            return Err(error)
-                .with_context(|| format!("{}: cannot write", self.out.unwrap_or_default().display()));
+        );
+        // What has ended is on disk, also if the rest failed.
+        let written = out.map_or(Ok(()), |out| out.finish(found.is_ok()));
+        let found = found?;
+        written?;
+        if let Some(first) = found.lost.first() {
+            let all = tasks.len() * config.eval.samples;
+            bar.line(&format!("{} of {all} rollouts are lost; the first: {first}", found.rollouts_lost));
         }
+        drop(bar);
         let summary = summarize(&found.outcomes);
         evaluation_table::write_in_full(&[("rollouts", &found, &summary)], None);
         if self.json {
@@ -145,13 +159,14 @@ impl Rollout {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {
             let model = load_model(&config.model, &backend::checked(self.device.as_deref())?)?;
-            let context = model.config().max_position;
+            let context = model.config().context();
             let setup = Setup::open(
                 &config.env,
                 &config.rollout,
                 Some(&config.model),
                 tokenizer(&config.model)?,
                 context,
+                Moment::now(),
             )?;
             let sampling = Sampling { temperature, ..Sampling::default() };
             let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
@@ -167,12 +182,14 @@ impl Rollout {
             temperature,
             top_p: 1.0,
             seed,
-            parallel: self.parallel,
-            timeout: Duration::from_secs(self.timeout),
+            parallel: self.parallel.into(),
+            timeout: Duration::from_secs(self.timeout.into()),
+            retry: Duration::from_secs(self.retry.into()),
         };
         let transcript = Transcript::default();
         // The server knows its model's context and says when it is full.
         let setup = Setup::with_chat(&config.env, &config.rollout, Box::new(transcript.clone()), usize::MAX)?;
-        Ok((setup, Box::new(move || Box::new(RemotePolicy::new(endpoint.clone(), transcript.clone())))))
+        let policy = RemotePolicy::new(endpoint, transcript);
+        Ok((setup, Box::new(move || Box::new(policy.clone()))))
     }
 }

@@ -30,6 +30,19 @@ struct Line {
     step: usize,
 }
 
+impl Line {
+    /// Checks that each turn has its flag, where there are any. Trajectories are counted from 1.
+    fn check(&self) -> Result<(), String> {
+        for (i, trajectory) in self.trajectories.iter().enumerate() {
+            let (flags, turns) = (trajectory.violations.len(), trajectory.turns.len());
+            if flags > 0 && flags != turns {
+                return Err(format!("trajectory {} has {flags} violation flags for {turns} turns", i + 1));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Score {
     pub(crate) fn run(self) -> Result<()> {
         let ScoreConfig { shaping, advantage, filter } =
@@ -38,7 +51,10 @@ impl Score {
         let mut lines = Vec::new();
         for (number, text) in input::stdin()?.lines().enumerate().filter(|(_, text)| !text.trim().is_empty())
         {
-            lines.push(input::json::<Line>(&format!("stdin:{}", number + 1), text)?);
+            let place = format!("stdin:{}", number + 1);
+            let line = input::json::<Line>(&place, text)?;
+            line.check().map_err(|message| anyhow::anyhow!("{place}: {message}"))?;
+            lines.push(line);
         }
         // Groups of one step are scored together: some estimators normalise over the batch, and α may be annealed.
         for batch in lines.chunk_by_mut(|a, b| a.step == b.step) {

@@ -1,14 +1,17 @@
 //! `turnwise train`: one run, from its file to a trained policy.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
+use turnwise_files::own;
 use turnwise_inspect::Run;
 use turnwise_inspect::report::curve;
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{Evaluation, Finished, Rollouts, Session, train};
+use turnwise_trainer::run_dir::RunDirError;
+use turnwise_trainer::{Evaluation, Finished, Rollouts, Session, TrainError, train};
 
 use crate::place::place;
 use crate::run_file::Changes;
@@ -44,7 +47,7 @@ pub(crate) struct Train {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    run: &'a Path,
+    run: Cow<'a, str>,
     before: Evaluation,
     after: Evaluation,
 }
@@ -56,15 +59,27 @@ impl Train {
             return super::config::print(&config, self.json);
         }
         let place = place(self.device.as_deref())?;
-        let run = self.run.unwrap_or_else(|| run_place::default(&self.config, &config));
-        let session = Session {
-            allow_changes: self.allow_changes,
-            stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
-            rollouts: Rollouts::Play,
+        let stop = stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?;
+        let finished = loop {
+            let run = match &self.run {
+                Some(run) => run.clone(),
+                None => run_place::claim(&self.config, &config)?,
+            };
+            let session = Session { allow_changes: self.allow_changes, stop, rollouts: Rollouts::Play };
+            let mut progress = progress::of_run(&run, self.tui)?;
+            match train(&config, &place, &run, session, &mut *progress) {
+                Ok(finished) => break finished,
+                // Another process was quicker to go on with it.
+                Err(TrainError::RunDir(RunDirError::InUse { .. })) if self.run.is_none() => {}
+                Err(error) => {
+                    if self.run.is_none() {
+                        // A folder in which nothing has begun; one that holds anything stays.
+                        let _ = std::fs::remove_dir(&run);
+                    }
+                    return Err(error.into());
+                }
+            }
         };
-        let mut progress = progress::of_run(&run, self.tui)?;
-        let finished = train(&config, &place, &run, session, &mut *progress)?;
-        drop(progress);
         conclude(&finished, self.json)
     }
 }
@@ -83,13 +98,14 @@ pub(super) fn conclude(finished: &Finished, json: bool) -> Result<()> {
         ));
     } else {
         let path = run.join("curve.svg");
-        std::fs::write(&path, curve(&Run::open(run)?)?)
+        own::write(&path, curve(&Run::open(run)?)?.as_bytes())
             .with_context(|| format!("{}: cannot write", path.display()))?;
         lines.line(&format!("{}", run.display()));
     }
     if json {
         // Task by task they are in the run's evaluation.json.
         let short = |evaluation: &Evaluation| Evaluation { outcomes: Vec::new(), ..evaluation.clone() };
+        let run = run.to_string_lossy();
         output::line(&Answer { run, before: short(before), after: short(after) })?;
     }
     Ok(())

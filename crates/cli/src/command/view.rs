@@ -48,7 +48,7 @@ impl View {
         if self.open {
             open(&viewer.url())?;
         }
-        viewer.serve();
+        viewer.serve()?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ mod state;
 mod terminal;
 mod turns;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,8 @@ impl Tui {
     pub(crate) fn open(run: &Path) -> Result<Self> {
         if !screen::is_there() {
             bail!(Usage(
-                "--tui needs a terminal on stdin and stdout\n  hint: leave it out for plain lines".into()
+                "--tui needs a terminal on stdin and stdout, and not TERM=dumb\n  hint: leave it out for plain lines"
+                    .into()
             ));
         }
         let before = std::panic::take_hook();
@@ -119,7 +120,7 @@ impl Drop for Tui {
         give_back();
         // What was said would be gone with the picture.
         for line in &self.shared.state().messages {
-            let _ = writeln!(io::stderr(), "{line}");
+            crate::terminal::log(line);
         }
     }
 }

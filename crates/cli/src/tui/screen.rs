@@ -18,7 +18,7 @@ fn taken() -> MutexGuard<'static, Option<String>> {
 
 /// Whether keys can be read and pictures drawn.
 pub(super) fn is_there() -> bool {
-    io::stdin().is_terminal() && io::stdout().is_terminal()
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !crate::terminal::is_dumb()
 }
 
 /// Takes the terminal: keys come at once and unseen, and reading waits a tenth of a second for one. Ctrl-C stays a

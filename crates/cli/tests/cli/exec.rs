@@ -63,7 +63,9 @@ fn cell(code: &str) -> String {
 
 #[test]
 fn wrong_usage_is_named() {
-    turnwise(&["exec", "--timeout", "0"], "1").fails(2, &["--timeout 0: not a number above 0"]);
-    turnwise(&["exec", "--memory", "0"], "1").fails(2, &["--memory 0: not a number above 0"]);
+    turnwise(&["exec", "--timeout", "0"], "1")
+        .fails(2, &["--timeout 0: expected a number from 0.001 to 3600000"]);
+    turnwise(&["exec", "--memory", "0"], "1")
+        .fails(2, &["--memory 0: expected a whole number from 1 to 16777216"]);
     turnwise(&["exec", "--executor", "pyhton"], "1").fails(2, &["--executor pyhton: unknown", "python"]);
 }

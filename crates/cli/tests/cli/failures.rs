@@ -193,9 +193,8 @@ fn a_part_to_train_that_is_not_there() {
     for (optimizer, message) in [
         ("freeze = [\"model.embed.*\"]", "optimizer.freeze: \"model.embed.*\" names no parameter"),
         ("lora.targets = [\"qproj\"]", "optimizer.lora.targets: \"qproj\" is no linear layer of a block"),
-        ("lora.rank = 0", "optimizer.lora.rank = 0 is not between 1 and 16384"),
     ] {
         Attempt::new(with_tokenizer().path(), &format!("{ENV}[optimizer]\n{optimizer}\n"))
-            .fails(1, &[message, "hint: "][..if message.contains("rank") { 1 } else { 2 }]);
+            .fails(1, &[message, "hint: "]);
     }
 }

@@ -124,7 +124,7 @@ fn unusable_prompts_are_named() {
     check(&["--tokens", "[64]"], 1, "token 64 at index 0");
     check(&["--prompt", ""], 1, "no token");
     check(&["--tokens", &format!("{:?}", vec![1; 128])], 1, "leave no room in the model's context of 128");
-    check(&["--tokens", "[1]", "--temperature=-1"], 2, "--temperature -1");
+    check(&["--tokens", "[1]", "--temperature=-1"], 2, "--temperature -1: expected a number from 0 to 100");
     let messages = folder.path().join("messages.json");
     std::fs::write(&messages, "[\n{\"role\": \"robot\", \"content\": \"\"}]").unwrap();
     check(&["--messages", arg(&messages)], 1, "messages.json:2: unknown variant `robot`");

@@ -163,6 +163,22 @@ fn tokenizers_that_blow_up() {
     });
     check(&|tokenizer| tokenizer["padding"] = padding.clone(), Ok(()));
     check(&|tokenizer| tokenizer["model"] = json!({"type": "BPE"}), Err("not a tokenizer"));
+    let nested =
+        (0..50).fold(json!({"type": "NFC"}), |inner, _| json!({"type": "Sequence", "normalizers": [inner]}));
+    check(&|tokenizer| tokenizer["normalizer"] = nested.clone(), Err("levels of brackets"));
+    // Maps of characters that are no base64, that claim what they don't have, and that lead outside of themselves.
+    for map in ["!", "/////w==", "AAAAAA==", "BAAAAAAAEAA="] {
+        let damaged = json!({"type": "Precompiled", "precompiled_charsmap": map});
+        check(
+            &|tokenizer| tokenizer["normalizer"] = damaged.clone(),
+            Err("the normalizer is damaged: its map"),
+        );
+        let sequence = json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, damaged.clone()]});
+        check(
+            &|tokenizer| tokenizer["normalizer"] = sequence.clone(),
+            Err("the normalizer is damaged: its map"),
+        );
+    }
 
     let folder = with_tokenizer();
     let path = folder.path().join("tokenizer.json");
@@ -170,5 +186,33 @@ fn tokenizers_that_blow_up() {
     std::fs::write(&path, "[".repeat(1 << 20)).unwrap();
     limited(&args).fails(1, &["tokenizer.json: not a tokenizer"]);
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-    limited(&args).fails(1, &["tokenizer.json: 1099511627776 bytes are more than a tokenizer has"]);
+    limited(&args).fails(1, &["tokenizer.json: has 1099511627776 bytes, more than the"]);
+}
+
+#[test]
+fn templates_that_blow_up() {
+    let folder = with_tokenizer();
+    let messages = folder.path().join("messages.json");
+    std::fs::write(&messages, r#"[{"role": "user", "content": "w1 w2"}]"#).unwrap();
+    let args = [
+        "generate",
+        "--model",
+        arg(folder.path()),
+        "--messages",
+        arg(&messages),
+        "--max-tokens",
+        "1",
+        "--json",
+    ];
+    let check = |template: &str, part: &str| {
+        std::fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
+        limited(&args).fails(1, &["the chat template", part]);
+    };
+    let doubled =
+        "{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}";
+    check(doubled, "writes far more than the conversation holds");
+    check("{{ '%9999999999999d' % 1 }}", "writes far more than the conversation holds");
+    check("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "far more steps");
+    check("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "too deep");
+    check(&format!("{}1{}", "{{ (".repeat(99_999), ") }}".repeat(99_999)), "too deep");
 }

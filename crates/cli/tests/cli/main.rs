@@ -1,6 +1,7 @@
 //! The binary's contracts, through the binary: what goes to stdout, what goes to stderr, and the exit status.
 
 mod binary;
+mod changes;
 mod chat;
 mod config;
 mod convert;
@@ -8,16 +9,20 @@ mod documents;
 mod eval;
 mod exec;
 mod failures;
+mod folders;
 mod generate;
 mod hostile;
 mod inspect;
 mod logprobs;
 mod model;
+mod numbers;
 mod parse;
+mod process;
 mod resume;
 mod rollout;
 mod run_folder;
 mod runs;
 mod score;
+mod server;
 mod setup;
 mod tui;

@@ -90,6 +90,7 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_taken() {
     assert!(aside.exists(), "what is damaged is kept");
     std::fs::remove_dir_all(aside).unwrap();
     std::fs::remove_file(runs.path("a/config.until_step_00002.toml")).unwrap();
+    std::fs::remove_file(runs.path("a/evaluation.until_step_00004.json")).unwrap();
     same(&runs.path("a"), &runs.path("reference"));
 
     for step in [2, 4, 5] {
@@ -113,9 +114,13 @@ fn a_finished_run_says_so_and_can_be_made_longer() {
     );
     assert!(again.stderr.contains("held-out accuracy"), "{}", again.stderr);
     assert!(record(&runs.path("a")) == before, "nothing is touched");
+    let evaluation = std::fs::read(runs.path("a/evaluation.json")).unwrap();
     let longer = runs.finishes("a", &[]);
     assert!(longer.stderr.contains("goes on after step 2 of 5"), "{}", longer.stderr);
     std::fs::remove_file(runs.path("a/config.until_step_00002.toml")).unwrap();
+    let earlier = runs.path("a/evaluation.until_step_00002.json");
+    assert!(std::fs::read(&earlier).unwrap() == evaluation, "that of the earlier end has its step");
+    std::fs::remove_file(earlier).unwrap();
     same(&runs.path("a"), &runs.path("reference"));
 }
 
@@ -192,7 +197,7 @@ fn a_second_signal_stops_at_once_and_a_second_process_is_refused() {
     assert!(stopped.stderr.contains("optimizer.lr"), "the lock went with the process: {}", stopped.stderr);
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
 }
@@ -219,6 +224,7 @@ fn a_full_disk_damages_nothing() {
     }
     runs.finishes("a", &[]);
     std::fs::remove_file(runs.path("a/config.until_step_00002.toml")).unwrap();
+    std::fs::remove_file(runs.path("a/evaluation.until_step_00002.json")).unwrap();
     same(&runs.path("a"), &runs.path("reference"));
 }
 
@@ -230,6 +236,7 @@ fn an_adapter_and_its_moments_survive_a_stop() {
     runs.finishes("a", &[&lora[..], &["--set", "train.steps=2"]].concat());
     runs.finishes("a", &lora);
     std::fs::remove_file(runs.path("a/config.until_step_00002.toml")).unwrap();
+    std::fs::remove_file(runs.path("a/evaluation.until_step_00002.json")).unwrap();
     same(&runs.path("a"), &runs.path("reference"));
 }
 

@@ -1,6 +1,8 @@
 //! What a run keeps, and what stops or refuses one, through the binary.
 
-use crate::binary::{arg, turnwise};
+use std::path::{Path, PathBuf};
+
+use crate::binary::{arg, root, turnwise};
 use crate::runs::{Runs, steps};
 
 #[test]
@@ -24,10 +26,27 @@ fn old_checkpoints_go_and_the_best_stays() {
     assert_eq!(names("a"), ["step_00004", "step_00005"]);
 }
 
+/// A copy of the tiny model with one weight whose square is beyond f32. It belongs to a token that no text has.
+fn with_a_huge_weight(folder: &Path) -> PathBuf {
+    std::fs::create_dir(folder).unwrap();
+    for entry in std::fs::read_dir(root().join("models/tiny")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let file = folder.join("model.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // The embedding is the first tensor behind the header, whose length comes first.
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..][..4].copy_from_slice(&2.5e19_f32.to_le_bytes());
+    std::fs::write(&file, bytes).unwrap();
+    folder.into()
+}
+
 #[test]
-fn a_learning_rate_that_breaks_the_weights_is_stopped_and_the_run_can_go_on() {
+fn a_run_whose_weights_are_too_large_is_stopped_and_can_go_on() {
     let runs = Runs::new();
-    let broken = runs.train("a", &["--set", "optimizer.lr=1e30"]);
+    let model = format!("model={:?}", with_a_huge_weight(&runs.path("model")));
+    let broken = runs.train("a", &["--set", &model]);
     assert_eq!(broken.code, Some(1), "{}", broken.stderr);
     let last: Vec<&str> = broken.stderr.lines().rev().take(2).collect();
     assert!(last[1].contains("guard non_finite stopped the run at step 1: NaN or infinity in "), "{last:?}");

@@ -108,6 +108,26 @@ fn a_line_of_a_runs_own_rollouts_is_a_group_with_more_keys() {
     assert_eq!(score(&annealed, &line.to_string()), score(&["--set", "shaping.alpha=0"], &line.to_string()));
 }
 
+/// A violation is the turn's flag; where a line has none, a negative format reward is one.
+#[test]
+fn violations_may_be_flags_beside_the_rewards() {
+    let min = ["--set", "advantage=grpo_min", "--set", "shaping.alpha=0"];
+    let signed = score(&min, &fixture_a().to_string()).remove(0);
+    let mut free = fixture_a();
+    for trajectory in free["trajectories"].as_array_mut().unwrap() {
+        let turns = trajectory["turns"].as_array_mut().unwrap();
+        let flags: Vec<bool> = turns.iter().map(|turn| turn["fmt"].as_f64().unwrap() < 0.0).collect();
+        turns.iter_mut().for_each(|turn| turn["fmt"] = json!(0.0));
+        trajectory["violations"] = json!(flags);
+    }
+    let flagged = score(&min, &free.to_string()).remove(0);
+    assert_eq!((&signed["advantages"], &signed["returns"]), (&flagged["advantages"], &flagged["returns"]));
+    assert_ne!(signed["rewards"], flagged["rewards"], "what they cost is another matter");
+    free["trajectories"][2]["violations"] = json!([true, true]);
+    turnwise(&["score"], &free.to_string())
+        .fails(1, &["stdin:1: trajectory 3 has 2 violation flags for 1 turns"]);
+}
+
 #[test]
 fn a_run_file_gives_its_estimator() {
     let folder = tempfile::tempdir().unwrap();

@@ -37,14 +37,20 @@ print("\nstatus", status, "restored", termios.tcgetattr(theirs) == before)
 "#;
 
 fn on_a_terminal(when: &str, keys: &str, args: &[&str]) -> String {
+    on_a_terminal_named("xterm", when, keys, args)
+}
+
+/// As above, with the terminal's name in `TERM`.
+pub(crate) fn on_a_terminal_named(term: &str, when: &str, keys: &str, args: &[&str]) -> String {
     let mut python = Command::new("python3");
     python.args(["-c", ON_A_TERMINAL, when, keys, BINARY]).args(args).current_dir(root());
+    python.env("TERM", term);
     let ran = ran(&mut python, "");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     ran.stdout
 }
 
-const SMALL: [&str; 10] = [
+pub(crate) const SMALL: [&str; 10] = [
     "--set",
     "rollout.groups=2",
     "--set",
@@ -97,4 +103,7 @@ fn without_a_terminal_it_is_refused() {
     turnwise(&["train", "configs/tiny.toml", "--tui", "--run", arg(&run)], "")
         .fails(2, &["--tui needs a terminal on stdin and stdout", "hint: "]);
     assert!(!run.exists(), "nothing is written");
+    let dumb =
+        on_a_terminal_named("dumb", "", "", &["train", "configs/tiny.toml", "--tui", "--run", arg(&run)]);
+    assert!(dumb.contains("not TERM=dumb") && dumb.ends_with("status 2 restored True\n"), "{dumb}");
 }

@@ -48,7 +48,7 @@ pub(super) fn arms(runs: &[Run]) -> Result<Vec<Arm<'_>>, InspectError> {
         let member = Member {
             config: run.config(),
             metrics: run.metrics()?,
-            evaluation: run.json("evaluation.json")?,
+            evaluation: run.evaluation()?,
             environment: run.json("env.json")?,
             run,
         };

@@ -31,6 +31,8 @@ pub(super) struct RunAnswer<'a> {
     steps: Vec<u32>,
     /// Lines that aren't rollouts.
     bad: Vec<Bad>,
+    /// Files of the run that can't be read, each with its reason.
+    unreadable: Vec<String>,
     /// Where a tokenizer was looked for in vain.
     tokenizer_missing: Option<Vec<String>>,
     metrics: Vec<Map<String, Value>>,
@@ -38,17 +40,20 @@ pub(super) struct RunAnswer<'a> {
     evaluation: Option<Value>,
 }
 
-/// Every run.
-pub(super) fn runs(runs: &[Run]) -> Result<Vec<RunAnswer<'_>>, InspectError> {
+/// Every run. A file of it that can't be read is named, and the rest is shown.
+pub(super) fn runs(runs: &[Run]) -> Vec<RunAnswer<'_>> {
     runs.iter().map(one).collect()
 }
 
-fn one(run: &Run) -> Result<RunAnswer<'_>, InspectError> {
+fn one(run: &Run) -> RunAnswer<'_> {
+    let mut unreadable = Vec::new();
+    let metrics = readable(run.metrics(), &mut unreadable);
+    let evaluation = readable(run.evaluation(), &mut unreadable);
     let index = run.index();
     let mut steps: Vec<u32> = index.rows().iter().map(|row| row.step).collect();
     steps.dedup();
     let shown = |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
-    Ok(RunAnswer {
+    RunAnswer {
         name: run.name(),
         folder: run.folder().display().to_string(),
         rollouts: index.rows().len(),
@@ -57,9 +62,18 @@ fn one(run: &Run) -> Result<RunAnswer<'_>, InspectError> {
         bad: index.bad().cloned().collect(),
         // A file of conversations has no tokens to spell.
         tokenizer_missing: run.pieces().missing().filter(|looked| !looked.is_empty()).map(shown),
-        metrics: run.metrics()?,
+        unreadable,
+        metrics,
         config: run.config(),
-        evaluation: run.json("evaluation.json")?,
+        evaluation,
+    }
+}
+
+/// What was read, or nothing and the reason.
+fn readable<T: Default>(read: Result<T, InspectError>, unreadable: &mut Vec<String>) -> T {
+    read.unwrap_or_else(|error| {
+        unreadable.push(error.to_string());
+        T::default()
     })
 }
 
@@ -97,6 +111,8 @@ struct TurnAnswer<'a> {
     observation: Tokens<'a>,
     /// Before shaping, in its parts.
     parts: TurnReward,
+    /// Whether the turn broke the format.
+    violation: bool,
     reward: Option<f64>,
     #[serde(rename = "return")]
     returned: Option<f64>,
@@ -117,8 +133,10 @@ fn of(values: &[Vec<f64>], at: u32) -> &[f64] {
 }
 
 /// A rollout in full.
-pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) -> Value {
-    let trajectory = &group.trajectories[row.at as usize];
+///
+/// None if the group has changed since it was listed, and has no such rollout any more.
+pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) -> Option<Value> {
+    let trajectory = group.trajectories.get(row.at as usize)?;
     let played = &trajectory.played;
     // One stream over all tokens: a character may begin in one part and end in the next.
     let pieces = run.pieces().of(&played.tokens());
@@ -128,6 +146,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         rest = tail;
         head
     };
+    let parts = |j: usize| trajectory.turns.get(j).copied().unwrap_or_default();
     let value = |values: &[Vec<f64>], j: usize| of(values, row.at).get(j).copied();
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
@@ -138,7 +157,8 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         finish: turn.finish,
         calls: &turn.calls,
         observation: Tokens { ids: &turn.observation, pieces: take(turn.observation.len()) },
-        parts: trajectory.turns.get(j).copied().unwrap_or_default(),
+        parts: parts(j),
+        violation: trajectory.violations.get(j).copied().unwrap_or_else(|| parts(j).fmt < 0.0),
         reward: value(&group.rewards, j),
         returned: value(&group.returns, j),
         advantage: value(&group.advantages, j),
@@ -159,5 +179,5 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         turns: turns.collect(),
         group: index.siblings(row).iter().map(sibling).collect(),
     };
-    serde_json::to_value(&answer).expect("an answer holds plain values")
+    Some(serde_json::to_value(&answer).expect("an answer holds plain values"))
 }

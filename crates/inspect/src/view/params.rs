@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// Decoded names and values.
+#[derive(Deserialize)]
+#[serde(transparent)]
 pub(super) struct Params(HashMap<String, String>);
 
 impl Params {
-    pub(super) fn parse(query: &str) -> Self {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect())
-    }
-
     /// A text; empty if absent.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
@@ -33,31 +32,14 @@ impl Params {
     }
 }
 
-/// `%41` and `+`, as browsers write them. What is no UTF-8 becomes replacement characters.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = || u8::from_str_radix(std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok()?, 16).ok();
-        let (byte, width) = match bytes[at] {
-            b'+' => (b' ', 1),
-            b'%' => hex().map_or((b'%', 1), |byte| (byte, 3)),
-            other => (other, 1),
-        };
-        out.push(byte);
-        at += width;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn values_are_decoded_and_broken_ones_said() {
-        let params = Params::parse("q=a%2Bb+%3Cscript%3E%C3%A9&step=&run=x&half=%4");
+        let uri = "/?q=a%2Bb+%3Cscript%3E%C3%A9&step=&run=x&half=%4".parse().unwrap();
+        let axum::extract::Query(params) = axum::extract::Query::<Params>::try_from_uri(&uri).unwrap();
         assert_eq!(params.text("q"), "a+b <script>é");
         assert_eq!(params.text("half"), "%4");
         assert_eq!(params.value::<u32>("step"), Ok(None));

@@ -1,10 +1,17 @@
 //! Addresses and what they answer.
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query as Parameters, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use serde::Serialize;
 
 use super::Site;
 use super::answers::{self, Listed};
-use super::http::{Request, Response};
 use super::params::Params;
 use crate::error::InspectError;
 use crate::query::{Filter, Query, Sort};
@@ -50,28 +57,79 @@ impl From<String> for Refusal {
     }
 }
 
-pub(super) fn answer(site: &Site, request: &Request) -> Response {
-    // A page elsewhere may point a name of its own at 127.0.0.1; its requests carry that name.
-    let hosts = [format!("127.0.0.1:{}", site.port), format!("localhost:{}", site.port)];
-    if !hosts.contains(&request.host) {
-        return Response::text(403, "this page is served on 127.0.0.1 only\n");
+/// Scripts, styles and connections from this server alone; nothing inline, no frames, no forms, no plug-ins.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Headers of every answer.
+const HEADERS: [(header::HeaderName, &str); 4] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
+/// What one address answers.
+type Answer = fn(&Site, &Params) -> Result<Vec<u8>, Refusal>;
+
+/// The page's addresses.
+pub(super) fn router(site: Arc<Site>) -> Router {
+    let answers: [(&str, Answer); 4] =
+        [("/api/runs", runs), ("/api/list", list), ("/api/rollout", rollout), ("/api/task", task)];
+    let mut router = Router::new().fallback(|| async { Refusal::NotFound });
+    for (path, kind, body) in FILES {
+        router = router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], body) }));
     }
-    if let Some((_, kind, body)) = FILES.iter().find(|(path, ..)| *path == request.path) {
-        return Response { status: 200, kind, body: body.as_bytes().to_vec() };
+    for (path, answer) in answers {
+        let handler = move |State(site): State<Arc<Site>>, Parameters(params): Parameters<Params>| {
+            off_the_loop(site, params, answer)
+        };
+        router = router.route(path, get(handler));
     }
-    let params = Params::parse(&request.query);
-    let answered = match request.path.as_str() {
-        "/api/runs" => runs(site, &params),
-        "/api/list" => list(site, &params),
-        "/api/rollout" => rollout(site, &params),
-        "/api/task" => task(site, &params),
-        _ => Err(Refusal::NotFound),
-    };
+    router
+        .layer(from_fn_with_state(site.clone(), for_this_machine))
+        .layer(from_fn(with_headers))
+        .with_state(site)
+}
+
+/// Computes an answer beside the event loop. A panic there costs its request and no other.
+async fn off_the_loop(site: Arc<Site>, params: Params, answer: Answer) -> Response {
+    let answered = tokio::task::spawn_blocking(move || answer(&site, &params)).await;
     match answered {
-        Ok(body) => Response { status: 200, kind: "application/json", body },
-        Err(Refusal::NotFound) => Response::text(404, "there is nothing here\n"),
-        Err(Refusal::Bad(message)) => Response::text(400, message),
-        Err(Refusal::Failed(error)) => Response::text(500, error.to_string()),
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(Err(refusal)) => refusal.into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "this record can't be shown\n").into_response(),
+    }
+}
+
+/// Turns requests away that were meant for another host: a page elsewhere may point a name of its own at 127.0.0.1.
+async fn for_this_machine(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let hosts = [format!("127.0.0.1:{}", site.port), format!("localhost:{}", site.port)];
+    if !hosts.iter().any(|own| own.as_bytes() == host) {
+        return (StatusCode::FORBIDDEN, "this page is served on 127.0.0.1 only\n").into_response();
+    }
+    next.run(request).await
+}
+
+async fn with_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let same = header::HeaderName::from_static("cross-origin-resource-policy");
+    response.headers_mut().insert(same, HeaderValue::from_static("same-origin"));
+    response
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "there is nothing here\n".to_string()),
+            Self::Bad(message) => (StatusCode::BAD_REQUEST, message),
+            Self::Failed(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+        .into_response()
     }
 }
 
@@ -92,7 +150,7 @@ fn runs(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
         }
         site.forget();
     }
-    Ok(json(&answers::runs(&site.runs)?))
+    Ok(json(&answers::runs(&site.runs)))
 }
 
 /// A part of a list: `filter`, `sort`, `step`, `task`, `q`; `offset` and `limit`.
@@ -124,7 +182,7 @@ fn rollout(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let index = run.index();
     let row = index.rows().get(id as usize).ok_or(Refusal::NotFound)?;
     let group = index.group(row.group)?;
-    Ok(json(&answers::rollout(run, &index, row, &group)))
+    Ok(json(&answers::rollout(run, &index, row, &group).ok_or(Refusal::NotFound)?))
 }
 
 /// The rollouts of a task, `task`: those of the step nearest to `step`.

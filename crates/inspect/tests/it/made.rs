@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::json;
 use tokenizers::Tokenizer;
@@ -103,6 +102,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
                 TurnReward { acc: 0.0, fmt: if broken { -0.1 } else { 0.0 } },
                 TurnReward { acc: right(i), fmt: 0.0 },
             ],
+            violations: vec![],
             correct: i.is_multiple_of(2),
             log_ratios: Some(played.turns.iter().map(|turn| vec![0.3; turn.tokens.len()]).collect()),
             opening: None,
@@ -220,7 +220,7 @@ pub(crate) fn serve_runs(runs: Vec<Run>) -> String {
     for run in &runs {
         run.refresh(&|_, _| {}).expect("its rollouts");
     }
-    let viewer = Arc::new(Viewer::bind(runs, 0).expect("a free port"));
+    let viewer = Viewer::bind(runs, 0).expect("a free port");
     let url = viewer.url();
     std::thread::spawn(move || viewer.serve());
     url

@@ -86,6 +86,19 @@ fn one_run_has_its_settings_and_a_run_without_evaluation_says_so() {
 }
 
 #[test]
+fn an_evaluation_of_an_earlier_end_is_not_of_this_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = run(folder.path(), 0, "gtpo", 0.7);
+    let found = |steps: usize| {
+        let evaluation = json!({"before": {"accuracy": 0.4}, "after": {"accuracy": 0.7}, "steps": steps});
+        std::fs::write(folder.path().join("evaluation.json"), evaluation.to_string()).unwrap();
+        (one.evaluation().unwrap().is_some(), curve(&one).unwrap().contains("held out 70.0 %"))
+    };
+    assert_eq!(found(4), (true, true));
+    assert_eq!(found(3), (false, false), "the run has made a fourth step since");
+}
+
+#[test]
 fn the_html_is_one_file_that_loads_and_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let html = report(&[run(&folder.path().join("a"), 0, "gtpo", 0.7)]).unwrap().html();

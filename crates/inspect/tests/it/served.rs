@@ -1,5 +1,7 @@
 //! What the server answers, without a browser.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -17,6 +19,21 @@ fn json(url: &str) -> Value {
     let (status, body) = text(url);
     assert_eq!(status, 200, "{url}: {body}");
     serde_json::from_str(&body).expect("JSON")
+}
+
+#[test]
+fn a_violation_is_the_flag_of_its_turn_and_in_older_records_the_sign_of_its_reward() {
+    let folder = tempfile::tempdir().unwrap();
+    made::small(folder.path(), "one");
+    let path = folder.path().join("rollouts/step_00000.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let flagged = text.replace("\"correct\":", "\"violations\":[false,true],\"correct\":");
+    assert_ne!(text, flagged);
+    std::fs::write(&path, flagged).unwrap();
+    let url = made::serve(&[folder.path()]);
+    let total = |query: &str| json(&format!("{url}api/list?{query}"))["total"].as_u64().unwrap();
+    assert_eq!(total("filter=violations&step=0"), 8);
+    assert_eq!(total("filter=violations&step=1"), 2);
 }
 
 #[test]
@@ -133,4 +150,56 @@ fn a_hundred_thousand_rollouts_are_listed_at_once() {
     // What a busy machine needs in the release profile is a tenth of these.
     println!("indexed in {indexed:?}, listed in {listed:?}, searched in {searched:?}");
     assert!(indexed.as_secs() < 30 && listed.as_millis() < 1000 && searched.as_secs() < 30);
+}
+
+#[test]
+fn slow_clients_hold_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    made::small(folder.path(), "one");
+    let url = made::serve(&[folder.path()]);
+    let address = url.trim_start_matches("http://").trim_end_matches('/').to_string();
+    let slow: Vec<TcpStream> = (0..64)
+        .map(|client| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            let part = ["", "GET", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "][client % 3];
+            stream.write_all(part.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(json(&format!("{url}api/list"))["total"], 24);
+    drop(slow);
+}
+
+#[test]
+fn whatever_a_record_holds_every_request_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    made::small(folder.path(), "one");
+    let conversation = |played: &str| {
+        format!(
+            "{{\"task\":\"a\",\"level\":1,\"correct\":true,\"rewards\":[],\"messages\":[],\"played\":{played}}}"
+        )
+    };
+    let deep = "[".repeat(100_000);
+    let lines = [
+        conversation("7"),
+        conversation("[]"),
+        conversation("{\"turns\":7}"),
+        conversation("{\"turns\":[7]}"),
+        conversation(&deep),
+        "{\"task\":".to_string(),
+        "\u{0}\u{1b}]0;x\u{7}".to_string(),
+        "{\"group\":\"g\",\"step\":18446744073709551615}".to_string(),
+    ];
+    std::fs::write(folder.path().join("rollouts/step_00009.jsonl"), lines.join("\n") + "\n").unwrap();
+    std::fs::write(folder.path().join("metrics.jsonl"), "{\"step\":0}\n[1\n").unwrap();
+    std::fs::write(folder.path().join("evaluation.json"), &deep).unwrap();
+    let url = made::serve(&[folder.path()]);
+    let runs = json(&format!("{url}api/runs?refresh=1"));
+    assert_eq!(runs[0]["bad"].as_array().unwrap().len(), lines.len());
+    assert_eq!(runs[0]["unreadable"].as_array().unwrap().len(), 2, "{runs}");
+    assert_eq!(json(&format!("{url}api/list?q=x"))["total"].is_u64(), true);
+    // A file that changes behind the page's back.
+    std::fs::write(folder.path().join("rollouts/step_00000.jsonl"), "").unwrap();
+    assert_eq!(text(&format!("{url}api/rollout?run=0&id=0")).0, 500);
+    assert_eq!(json(&format!("{url}api/list"))["total"], 24);
 }

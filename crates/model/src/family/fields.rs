@@ -22,8 +22,14 @@ impl<'a> Fields<'a> {
         self.get(key, "a whole number", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
     }
 
-    pub(super) fn size(&self, key: &str) -> Result<usize, String> {
-        self.optional_size(key)?.ok_or_else(|| format!("{key} is missing"))
+    /// A size, or the default of `transformers` where the key is absent. `null` is no size.
+    pub(super) fn size_or(&self, key: &str, default: usize) -> Result<usize, String> {
+        self.present_size(key, Some(default))?.ok_or_else(|| format!("{key} = null is not a whole number"))
+    }
+
+    /// A size that `null` switches off: the default holds only where the key is absent.
+    pub(super) fn present_size(&self, key: &str, default: Option<usize>) -> Result<Option<usize>, String> {
+        if self.0.contains_key(key) { self.optional_size(key) } else { Ok(default) }
     }
 
     pub(super) fn number(&self, key: &str) -> Result<Option<f64>, String> {
@@ -40,5 +46,9 @@ impl<'a> Fields<'a> {
 
     pub(super) fn object(&self, key: &str) -> Result<Option<&'a Map<String, Value>>, String> {
         self.get(key, "an object", Value::as_object)
+    }
+
+    pub(super) fn list(&self, key: &str) -> Result<Option<&'a Vec<Value>>, String> {
+        self.get(key, "a list", Value::as_array)
     }
 }

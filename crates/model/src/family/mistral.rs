@@ -1,13 +1,21 @@
 //! Mistral: a window on how far back a query sees.
 
-use super::Family;
+use super::{Defaults, Family};
 
-/// Sliding-window attention (arXiv:2310.06825 §2).
+/// Sliding-window attention (arXiv:2310.06825 §2). A file that doesn't name the window has one of 4096 tokens;
+/// `sliding_window: null` switches it off.
 pub(super) const MISTRAL: Family = Family {
     model_type: "mistral",
     architecture: "MistralForCausalLM",
+    defaults: Defaults {
+        vocab_size: 32_000,
+        intermediate_size: 14_336,
+        key_value: Some(8),
+        head_dim: None,
+        max_position: 131_072,
+    },
     read: |fields, config| {
-        config.heads.sliding_window = fields.optional_size("sliding_window")?;
+        config.heads.sliding_window = fields.present_size("sliding_window", Some(4096))?;
         Ok(())
     },
     write: |config, json| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::ModelConfig;
+use crate::config::{Heads, ModelConfig};
 
 mod fields;
 mod llama;
@@ -10,6 +10,9 @@ mod mistral;
 mod qwen2;
 mod qwen3;
 mod rope;
+#[cfg(test)]
+mod tests;
+mod window;
 
 use fields::Fields;
 
@@ -20,11 +23,30 @@ pub struct Family {
     pub model_type: &'static str,
     /// Name of the class that `transformers` loads.
     pub architecture: &'static str,
+    /// What `transformers` takes for keys that a file doesn't have.
+    defaults: Defaults,
     /// What differs from Llama, read from `config.json` into a configuration.
     read: fn(&Fields<'_>, &mut ModelConfig) -> Result<(), String>,
     /// The same differences written back.
     write: fn(&ModelConfig, &mut Map<String, Value>),
 }
+
+/// Defaults in which families differ; the others are in [`Family::read`].
+#[derive(Debug, Clone, Copy)]
+struct Defaults {
+    vocab_size: usize,
+    intermediate_size: usize,
+    /// Key/value heads; as many as query heads if none.
+    key_value: Option<usize>,
+    /// Size of a head; `hidden_size / num_attention_heads` if none.
+    head_dim: Option<usize>,
+    max_position: usize,
+}
+
+/// Keys that say how the files of the base were made, and are untrue of a saved model: its weights are f32, in one
+/// file, and need nobody's code.
+const OF_OTHER_FILES: [&str; 5] =
+    ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Every family. A new one is a file and a line here.
 pub const FAMILIES: [Family; 4] = [llama::LLAMA, qwen2::QWEN2, qwen3::QWEN3, mistral::MISTRAL];
@@ -41,34 +63,37 @@ impl Family {
         })
     }
 
-    /// Reads `config.json`.
+    /// Reads `config.json`. A key that is absent has the default of `transformers`.
     pub fn read(&self, json: &Map<String, Value>) -> Result<ModelConfig, String> {
-        let fields = Fields(json);
-        let hidden_size = fields.size("hidden_size")?;
-        let query = fields.size("num_attention_heads")?;
+        let (fields, defaults) = (Fields(json), &self.defaults);
+        let hidden_size = fields.size_or("hidden_size", 4096)?;
+        let query = fields.size_or("num_attention_heads", 32)?;
         if let Some(act) = fields.text("hidden_act")?.filter(|act| *act != "silu") {
             return Err(format!("hidden_act = \"{act}\" is not supported (only silu)"));
         }
+        let max_position = fields.size_or("max_position_embeddings", defaults.max_position)?;
         let mut config = ModelConfig {
-            vocab_size: fields.size("vocab_size")?,
+            vocab_size: fields.size_or("vocab_size", defaults.vocab_size)?,
             hidden_size,
-            intermediate_size: fields.size("intermediate_size")?,
-            num_layers: fields.size("num_hidden_layers")?,
-            heads: crate::config::Heads {
+            intermediate_size: fields.size_or("intermediate_size", defaults.intermediate_size)?,
+            num_layers: fields.size_or("num_hidden_layers", 32)?,
+            heads: Heads {
                 query,
-                key_value: fields.optional_size("num_key_value_heads")?.unwrap_or(query),
-                dim: match fields.optional_size("head_dim")? {
+                key_value: fields.present_size("num_key_value_heads", defaults.key_value)?.unwrap_or(query),
+                dim: match fields.optional_size("head_dim")?.or(defaults.head_dim) {
                     Some(dim) => dim,
                     None => hidden_size / query.max(1),
                 },
                 qkv_bias: false,
+                output_bias: false,
                 qk_norm: false,
                 sliding_window: None,
             },
-            max_position: fields.size("max_position_embeddings")?,
+            max_position,
             norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
-            rope: rope::read(&fields)?,
+            rope: rope::read(&fields, max_position)?,
             tied_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(false),
+            mlp_bias: false,
         };
         (self.read)(&fields, &mut config)?;
         config.check()?;
@@ -93,13 +118,12 @@ impl Family {
             ("max_position_embeddings", config.max_position.into()),
             ("rms_norm_eps", config.norm_eps.into()),
             ("tie_word_embeddings", config.tied_embeddings.into()),
-            ("torch_dtype", "float32".into()),
+            ("dtype", "float32".into()),
         ] {
             json.insert(key.into(), value);
         }
-        if !before.contains_key("rope_parameters") {
-            json.insert("rope_theta".into(), config.rope.theta.into());
-        }
+        json.retain(|key, _| !OF_OTHER_FILES.contains(&key.as_str()));
+        rope::write(config, &mut json);
         (self.write)(config, &mut json);
         json
     }

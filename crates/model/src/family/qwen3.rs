@@ -1,23 +1,21 @@
 //! Qwen3 (dense): RMSNorm on each head of q and k, and a head size of its own.
 
-use super::Family;
+use super::{Defaults, Family, window};
 
 /// Per-head norms; `head_dim` defaults to 128 as in `transformers`.
 pub(super) const QWEN3: Family = Family {
     model_type: "qwen3",
     architecture: "Qwen3ForCausalLM",
+    defaults: Defaults { head_dim: Some(128), ..super::qwen2::QWEN2.defaults },
     read: |fields, config| {
         config.heads.qk_norm = true;
-        config.heads.dim = fields.optional_size("head_dim")?.unwrap_or(128);
-        if fields.flag("attention_bias")? == Some(true) {
-            return Err("attention_bias = true is not supported for qwen3".into());
-        }
-        if fields.flag("use_sliding_window")? == Some(true) {
-            return Err("use_sliding_window = true is not supported for qwen3".into());
-        }
+        let attention = fields.flag("attention_bias")?.unwrap_or(false);
+        (config.heads.qkv_bias, config.heads.output_bias) = (attention, attention);
+        config.heads.sliding_window = window::read(fields, config.num_layers)?;
         Ok(())
     },
-    write: |_config, json| {
-        json.insert("use_sliding_window".into(), false.into());
+    write: |config, json| {
+        json.insert("attention_bias".into(), config.heads.qkv_bias.into());
+        window::write(config.heads.sliding_window, json);
     },
 };

@@ -5,7 +5,12 @@ use burn::tensor::Tensor;
 use super::HostOp;
 
 #[cfg(feature = "flex")]
-pub(crate) use host::{apply, change, read, takes};
+pub(crate) use host::{apply, change, in_host_memory, read, takes};
+
+#[cfg(not(feature = "flex"))]
+pub(crate) fn in_host_memory(_: &burn::tensor::Device) -> bool {
+    false
+}
 
 #[cfg(not(feature = "flex"))]
 pub(crate) fn takes<const D: usize>(_: &Tensor<D>) -> bool {
@@ -35,9 +40,14 @@ mod host {
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
     use burn::backend::flex::FlexTensor;
     use burn::backend::{Autodiff, DispatchDevice, Flex, GradientCheckpointingStrategy};
-    use burn::tensor::{DType, TensorData};
+    use burn::tensor::{DType, Device, TensorData};
 
     use super::{HostOp, Tensor};
+
+    /// Whether tensors of a device lie in the process's own memory.
+    pub(crate) fn in_host_memory(device: &Device) -> bool {
+        matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+    }
 
     /// Whether [`apply`] takes such tensors.
     pub(crate) fn takes<const D: usize>(x: &Tensor<D>) -> bool {
@@ -46,7 +56,7 @@ mod host {
         let plain = device
             .gradient_checkpointing_strategy()
             .is_none_or(|strategy| strategy == GradientCheckpointingStrategy::Disabled);
-        x.dtype() == DType::F32 && plain && matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_))
+        x.dtype() == DType::F32 && plain && in_host_memory(&device)
     }
 
     /// The output of `op`, of the given shape, as a node of the graph that its inputs are in.

@@ -16,7 +16,7 @@ mod vocabulary;
 use std::fmt::Debug;
 
 pub(crate) use attention::FusedAttention;
-pub(crate) use bridge::{apply, change, read, takes};
+pub(crate) use bridge::{apply, change, in_host_memory, read, takes};
 pub(crate) use norm::FusedNorm;
 pub(crate) use swiglu::FusedSwiglu;
 pub(crate) use vocabulary::{Slopes, choose, slopes_by_logits};

@@ -1,9 +1,10 @@
 //! GRPO with the sum of the turn rewards (arXiv:2402.03300 §4.1.2, outcome supervision).
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
-use crate::{bounds, episode::Episode, moments::ZScore};
+use crate::{episode::Episode, moments::ZScore};
 
 /// GRPO: the trajectory's reward `R_i = Σ_j r_ij`, z-scored in the group and copied to every turn
 /// (arXiv:2402.03300 eq. in §4.1.2). It sees the same rewards as GTPO, without turn-level credit.
@@ -15,13 +16,13 @@ use crate::{bounds, episode::Episode, moments::ZScore};
 #[serde(default, deny_unknown_fields)]
 pub struct Grpo {
     /// Delta degrees of freedom of σ: 0 or 1.
-    #[serde(deserialize_with = "bounds::ddof")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub ddof: u8,
     /// ε, added to σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps: f64,
     /// Lower bound of σ; 0 is the paper's formula.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub std_floor: f64,
 }
 

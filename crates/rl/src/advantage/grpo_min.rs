@@ -1,26 +1,28 @@
 //! The GRPO baseline of the GTPO paper.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
-use crate::{bounds, episode::Episode, moments::ZScore};
+use crate::{episode::Episode, moments::ZScore};
 
 /// The GRPO baseline of arXiv:2511.14846: the trajectory's reward is `min(acc, format_ok)` in {0, 1}, so one
 /// format error in any turn zeroes a correct trajectory; z-scored in the group and copied to every turn.
 ///
-/// The accuracy is the one before shaping, and a KL penalty in the reward is not seen: the paper's baseline has
-/// neither.
+/// A format error is the turn's flag, not the sign of its `fmt`: the gate stands where
+/// `reward.format_penalty` is 0. The accuracy is the one before shaping, and a KL penalty in the reward is
+/// not seen: the paper's baseline has neither.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrpoMin {
     /// Delta degrees of freedom of σ: 0 or 1.
-    #[serde(deserialize_with = "bounds::ddof")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub ddof: u8,
     /// ε, added to σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps: f64,
     /// Lower bound of σ; 0 is the paper's formula.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub std_floor: f64,
 }
 
@@ -41,7 +43,7 @@ impl AdvantageEstimator for GrpoMin {
 }
 
 fn min_reward(episode: &Episode) -> f64 {
-    let format_ok = episode.rewards.iter().all(|r| r.fmt >= 0.0);
+    let format_ok = !episode.violations.contains(&true);
     if format_ok && episode.outcome >= 1.0 { 1.0 } else { 0.0 }
 }
 
@@ -61,6 +63,16 @@ mod tests {
         let credit = GrpoMin { eps: 0.0, ..GrpoMin::default() }.credit(&[episodes(&group)]).remove(0);
         assert_per_turn(&credit.returns, &[&[0.0; 3], &[1.0; 2], &[0.0], &[0.0; 3]]);
         assert_per_turn(&credit.advantages, &[&[-0.5; 3], &[1.5; 2], &[-0.5], &[-0.5; 3]]);
+    }
+
+    #[test]
+    fn a_violation_that_costs_nothing_still_closes_the_gate() {
+        let mut group = episodes(&[&[(0.0, -0.1), (1.0, 0.0)], &[(1.0, 0.0)]]);
+        let priced = GrpoMin::default().credit(std::slice::from_ref(&group));
+        group[0].rewards[0].fmt = 0.0;
+        let free = GrpoMin::default().credit(&[group]);
+        assert_eq!(priced, free);
+        assert_per_turn(&free[0].returns, &[&[0.0; 2], &[1.0]]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! GTPO, Group **Turn** Policy Optimization (arXiv:2511.14846).
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{AdvantageEstimator, Credit};
 use crate::{
-    bounds,
     episode::{Episode, PerTurn},
     moments::ZScore,
     returns::discounted_returns,
@@ -31,18 +31,18 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Gtpo {
     /// Discount per turn, γ.
-    #[serde(deserialize_with = "bounds::fraction")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub gamma: f64,
     /// The set over which μ and σ are taken.
     pub norm_scope: NormScope,
     /// Delta degrees of freedom of σ: 0 or 1.
-    #[serde(deserialize_with = "bounds::ddof")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub ddof: u8,
     /// ε, added to σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps: f64,
     /// Lower bound of σ; 0 is the paper's formula.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub std_floor: f64,
     /// Give 0 to a group whose trajectories are all right or all wrong, as GRPO does.
     pub skip_uniform_outcome: bool,

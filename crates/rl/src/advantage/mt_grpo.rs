@@ -1,9 +1,10 @@
 //! Multi-turn GRPO (arXiv:2505.11821).
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{AdvantageEstimator, Credit};
-use crate::{bounds, episode::Episode, moments::ZScore};
+use crate::{episode::Episode, moments::ZScore};
 
 /// MT-GRPO (arXiv:2505.11821): the outcome advantage everywhere, and λ times the turn advantage on what was
 /// written before the first tool result, which is the first turn.
@@ -18,16 +19,16 @@ use crate::{bounds, episode::Episode, moments::ZScore};
 #[serde(default, deny_unknown_fields)]
 pub struct MtGrpo {
     /// λ, the weight of the turn advantage.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub lambda: f64,
     /// Delta degrees of freedom of σ: 0 or 1.
-    #[serde(deserialize_with = "bounds::ddof")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub ddof: u8,
     /// ε, added to σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps: f64,
     /// Lower bound of σ; 0 is the paper's formula.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub std_floor: f64,
 }
 

@@ -1,10 +1,10 @@
 //! REINFORCE++ with a group baseline (arXiv:2501.03262).
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::copied};
 use crate::{
-    bounds,
     episode::Episode,
     moments::{ZScore, finite, mean},
 };
@@ -18,13 +18,13 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct ReinforcePp {
     /// Delta degrees of freedom of the batch's σ: 0 or 1.
-    #[serde(deserialize_with = "bounds::ddof")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub ddof: u8,
     /// ε, added to σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps: f64,
     /// Lower bound of σ.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub std_floor: f64,
 }
 

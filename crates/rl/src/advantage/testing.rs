@@ -9,6 +9,7 @@ pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
         .iter()
         .map(|turns| Episode {
             rewards: turns.iter().map(|&(acc, fmt)| TurnReward { acc, fmt }).collect(),
+            violations: turns.iter().map(|turn| turn.1 < 0.0).collect(),
             kl_penalties: Vec::new(),
             outcome: turns.iter().map(|t| t.0).sum(),
             states: &[],

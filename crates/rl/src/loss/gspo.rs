@@ -2,9 +2,9 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{KlEstimator, LossBatch, LossOutput, PolicyLoss, RatioLevel, Terms, terms::clamped};
-use crate::bounds;
 
 /// GSPO-token, Group Sequence Policy Optimization with token-wise advantages (arXiv:2507.18071 eq. 13, 14):
 /// the clip is decided by the geometric mean of the ratio over the sequence, the gradient is each token's own.
@@ -20,32 +20,32 @@ use crate::bounds;
 #[serde(default, deny_unknown_fields)]
 pub struct Gspo {
     /// ε_low; a mean over many tokens moves little, so it is small.
-    #[serde(deserialize_with = "bounds::fraction")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub eps_low: f64,
     /// ε_high.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub eps_high: f64,
     /// Over what the log-ratio is averaged.
     pub level: RatioLevel,
     /// β, the weight of the KL divergence to the reference.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub beta: f64,
     /// The KL estimator.
     pub kl: KlEstimator,
     /// Bound of the log-ratio to the reference in the KL estimator; 0: none.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 80>::read")]
     pub kl_input_clamp: f64,
     /// Bound of the KL estimate; 0: none.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub kl_output_clamp: f64,
     /// η, the weight of the entropy bonus.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub entropy: f64,
     /// Bound of the log-ratio; 0: none. It keeps `exp` finite in f32.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 80>::read")]
     pub log_ratio_clamp: f64,
     /// Cap of the truncated importance weight of stale rollouts; 0: off.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub tis_cap: f64,
 }
 

@@ -34,7 +34,7 @@ impl KlEstimator {
         let estimate = match self {
             KlEstimator::K1 => d,
             KlEstimator::K2 => d.clone() * d * 0.5,
-            KlEstimator::K3 => (-d.clone()).exp() + d - 1.0,
+            KlEstimator::K3 => k3(-d),
         };
         clamped(estimate, output_clamp)
     }
@@ -45,7 +45,19 @@ impl KlEstimator {
         match self {
             KlEstimator::K1 => d,
             KlEstimator::K2 => 0.5 * d * d,
-            KlEstimator::K3 => (-d).exp() + d - 1.0,
+            KlEstimator::K3 => ((-d).exp_m1() + d).max(0.0),
         }
     }
+}
+
+/// `exp(x) - x - 1`, never negative. The plain difference has no digits left in f32 where `x` is small, so
+/// there it is `x²` times the Taylor series of the rest.
+pub(super) fn k3(x: Tensor<2>) -> Tensor<2> {
+    let near = x.clone().abs().lower_elem(0.5);
+    // A far value would make infinities of the branch that isn't taken, and NaN of its gradient.
+    let small = x.clone().mask_fill(near.clone().bool_not(), 0.0);
+    let series = [5040.0, 720.0, 120.0, 24.0, 6.0, 2.0]
+        .into_iter()
+        .fold(small.clone() / 40320.0, |sum, factorial| (sum + 1.0 / factorial) * small.clone());
+    (x.clone().exp() - x - 1.0).mask_where(near, series * small)
 }

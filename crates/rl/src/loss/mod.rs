@@ -111,6 +111,14 @@ impl Default for LossConfig {
 }
 
 impl LossConfig {
+    /// Keys whose values don't go together, each of them being in its range.
+    pub fn conflict(&self) -> Option<Conflict> {
+        match self {
+            Self::Clip(clip) => clip.conflict().map(|conflict| conflict.under("clip")),
+            Self::Cispo(_) | Self::Gspo(_) => None,
+        }
+    }
+
     /// The loss chosen.
     pub fn loss(&self) -> &dyn PolicyLoss {
         match self {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct TokenStats {
     /// The importance ratio ρ.
     pub ratio: Tensor<2>,
-    /// 1 where the surrogate was clipped, so that the token's gradient is cut or bounded.
+    /// 1 where the surrogate was clipped, by the dual clip too, so that the token's gradient is cut or
+    /// bounded.
     pub clipped: Tensor<2>,
     /// `ρ - ln ρ - 1`, an estimate of `KL(old ‖ new)`; never negative.
     pub old_kl: Tensor<2>,

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::kl::k3;
 use super::{Bools, KlEstimator, LossBatch, LossOutput, RatioLevel, TokenStats};
 
 /// The terms of a loss beside its surrogate. 0 turns each of them off.
@@ -92,7 +93,7 @@ impl Terms {
         let ratio = masked.log_ratio.clone().exp();
         let stats = TokenStats {
             // k3 of KL(old ‖ new) with the ratio's own level.
-            old_kl: (ratio.clone() - masked.log_ratio - 1.0).detach(),
+            old_kl: k3(masked.log_ratio.detach()),
             ratio: ratio.detach(),
             clipped: clipped.float().mask_fill(masked.ignored.clone(), 0.0),
             ref_kl: reference.map(Tensor::detach),

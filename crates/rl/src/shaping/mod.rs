@@ -3,12 +3,12 @@
 mod code;
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 use turnwise_trajectory::{Group, TurnReward};
 
 pub use code::{code_of, normalised_code};
 
 use crate::{
-    bounds,
     loss::KlEstimator,
     moments::mean,
     similarity::{Similarity, SimilarityConfig, SimilarityError},
@@ -26,12 +26,13 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct ShapingConfig {
     /// α, the accuracy of a failed trajectory whose code equals a correct one's; 0 turns shaping off.
-    #[serde(deserialize_with = "bounds::fraction")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub alpha: f64,
     /// α at and after `anneal_steps`.
-    #[serde(deserialize_with = "bounds::fraction")]
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub alpha_end: f64,
     /// Number of steps over which α moves linearly to `alpha_end`; 0 keeps it constant.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub anneal_steps: usize,
     /// The measure.
     pub similarity: SimilarityConfig,
@@ -40,7 +41,7 @@ pub struct ShapingConfig {
     pub centre: bool,
     /// β of a KL penalty in the reward: each turn's reward loses β times the KL divergence to the reference that
     /// its tokens add up to (arXiv:2203.02155 eq. 2, per turn). 0: none. The penalty in the loss is the loss's.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub kl_beta: f64,
     /// The estimator of that divergence.
     pub kl: KlEstimator,

@@ -6,10 +6,10 @@ mod http;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Seconds, Within};
 
 use self::{cache::Cache, http::Client};
 use super::{Matrix, Similarity, SimilarityError};
-use crate::bounds;
 
 /// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
 /// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.
@@ -26,16 +26,23 @@ pub struct Endpoint {
     /// Name of the environment variable that holds the key; empty: no key is sent.
     pub api_key_env: String,
     /// Limit of one attempt, in seconds.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    #[serde(deserialize_with = "Seconds::read")]
     pub timeout_s: f64,
-    /// Attempts after the first one, for connections that fail or time out and for statuses 429 and 5xx.
+    /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too late, servers
+    /// that are busy or loading.
+    #[serde(deserialize_with = "Within::<0, 32>::read")]
     pub retries: u32,
-    /// Wait before the first retry, in seconds; it doubles each time.
-    #[serde(deserialize_with = "bounds::not_negative")]
+    /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer one.
+    #[serde(deserialize_with = "Within::<0, 3_600>::read")]
     pub retry_wait_s: f64,
-    /// Texts per request, at least 1.
+    /// Longest time for everything after the first failed attempt, in seconds: waits and answers included.
+    #[serde(deserialize_with = "Within::<0, 3_600_000>::read")]
+    pub retry_total_s: f64,
+    /// Texts per request.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: std::num::NonZeroUsize,
     /// Embeddings kept in memory; the oldest go first.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub cache: usize,
 }
 
@@ -46,8 +53,9 @@ impl Default for Endpoint {
             model: "text-embedding-3-small".into(),
             api_key_env: String::new(),
             timeout_s: 30.0,
-            retries: 3,
+            retries: 10,
             retry_wait_s: 0.25,
+            retry_total_s: 120.0,
             batch: std::num::NonZeroUsize::new(64).expect("a positive number"),
             cache: 16_384,
         }
@@ -95,7 +103,7 @@ impl Embeddings {
         missing.dedup();
         let mut fresh = std::collections::HashMap::new();
         for texts in missing.chunks(self.batch) {
-            let vectors = self.client.embed(texts)?;
+            let vectors = self.fetch(texts)?;
             fresh.extend(texts.iter().copied().zip(vectors));
         }
         for (text, slot) in texts.iter().zip(&mut known) {
@@ -105,6 +113,19 @@ impl Embeddings {
             cache.insert(text, vector);
         }
         Ok(known.into_iter().flatten().collect())
+    }
+
+    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory wrote can't
+    /// end a run.
+    fn fetch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
+        match self.client.embed(texts)? {
+            Some(vectors) => Ok(vectors),
+            None if texts.len() == 1 => Ok(vec![Vec::new()]),
+            None => {
+                let (front, back) = texts.split_at(texts.len() / 2);
+                Ok([self.fetch(front)?, self.fetch(back)?].concat())
+            }
+        }
     }
 }
 

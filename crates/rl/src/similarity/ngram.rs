@@ -1,6 +1,7 @@
 //! Cosine similarity of hashed token n-gram counts.
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 use super::{Matrix, Similarity, SimilarityError, tokens::tokens};
 
@@ -10,9 +11,11 @@ use super::{Matrix, Similarity, SimilarityError, tokens::tokens};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ngram {
-    /// Longest n-gram, in tokens; at least 1.
+    /// Longest n-gram, in tokens.
+    #[serde(deserialize_with = "Within::<1, 64>::read")]
     pub n: std::num::NonZeroUsize,
-    /// Dimensions that n-grams are hashed into; at least 1.
+    /// Dimensions that n-grams are hashed into.
+    #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub buckets: std::num::NonZeroUsize,
 }
 

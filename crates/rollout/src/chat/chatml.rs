@@ -4,12 +4,15 @@
 use tokenizers::Tokenizer;
 use turnwise_trajectory::{Message, Role, TokenId};
 
+use super::spelling::{encode, letters_only};
 use super::{ChatError, ChatFormat, token_bytes};
 
 /// ChatML over a tokenizer.
 pub struct ChatMl {
     /// Reads `<|im_start|>` in text as letters: nobody but this format writes chat tokens.
     tokenizer: Tokenizer,
+    /// Reads tokens that aren't special, such as the tags around a call, as an assistant samples them.
+    own: Tokenizer,
     start: TokenId,
     end: TokenId,
     stop: Vec<TokenId>,
@@ -25,14 +28,16 @@ impl ChatMl {
         };
         let (start, end) = (find("<|im_start|>")?, find("<|im_end|>")?);
         let stop = [Some(end), tokenizer.token_to_id("<|endoftext|>")].into_iter().flatten().collect();
+        let letters = letters_only(&tokenizer);
         tokenizer.set_encode_special_tokens(true);
-        Ok(Self { tokenizer, start, end, stop })
+        Ok(Self { tokenizer: letters, own: tokenizer, start, end, stop })
     }
 
     fn message(&self, message: &Message, into: &mut Vec<TokenId>) {
         let role = if message.role == Role::Tool { Role::User } else { message.role };
         into.push(self.start);
-        into.extend(self.tokens(&format!("{}\n{}", role.name(), message.content)));
+        let text = format!("{}\n{}", role.name(), message.content);
+        into.extend(if role == Role::Assistant { self.turn(&text) } else { self.tokens(&text) });
         into.push(self.end);
         into.extend(self.tokens("\n"));
     }
@@ -78,10 +83,14 @@ impl ChatFormat for ChatMl {
     }
 
     fn tokens(&self, text: &str) -> Vec<TokenId> {
-        match self.tokenizer.encode_fast(text, false) {
-            Ok(encoding) => encoding.get_ids().to_vec(),
-            Err(error) => unreachable!("a loaded tokenizer encodes any text: {error}"),
-        }
+        encode(&self.tokenizer, text)
+    }
+
+    fn turn(&self, text: &str) -> Vec<TokenId> {
+        // The end of a turn may not be called special.
+        let is_chat = |token: &TokenId| *token == self.start || self.stop.contains(token);
+        let tokens = encode(&self.own, text);
+        if tokens.iter().any(is_chat) { self.tokens(text) } else { tokens }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
-use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, TemplateChat};
+use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, TemplateChat};
 
 /// The chat formats by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,12 +25,33 @@ pub enum ChatName {
 
 const QWEN3: &str = include_str!("qwen3.jinja");
 
-/// Opens a chat format over a model folder's tokenizer. A model that is made from nothing has no folder yet.
+impl std::str::FromStr for ChatName {
+    type Err = UnknownChat;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(match name {
+            "auto" => Self::Auto,
+            "template" => Self::Template,
+            "chatml" => Self::ChatMl,
+            "qwen3" => Self::Qwen3,
+            _ => return Err(UnknownChat(name.into())),
+        })
+    }
+}
+
+/// A chat format that there isn't.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown chat format {0:?}\n  hint: auto, template, chatml and qwen3 are there")]
+pub struct UnknownChat(pub String);
+
+/// Opens a chat format over a model folder's tokenizer. A model that is made from nothing has no folder yet. `now` is the
+/// date that a template shows.
 pub fn open(
     name: ChatName,
     folder: Option<&Path>,
     tokenizer: Tokenizer,
     calls: Calls<'_>,
+    now: Moment,
 ) -> Result<Box<dyn ChatFormat>, ChatError> {
     if name == ChatName::ChatMl {
         return Ok(Box::new(ChatMl::new(tokenizer)?));
@@ -44,13 +65,13 @@ pub fn open(
     let qwen3 = |own: Option<&ChatFolder>| {
         let plain = own.ok_or_else(nothing)?;
         let fixed = ChatFolder { template: QWEN3.into(), tool_use: None, ..plain.clone() };
-        TemplateChat::new(&fixed, tokenizer.clone(), calls)
+        TemplateChat::new(&fixed, tokenizer.clone(), calls, now)
     };
     Ok(match (name, &own) {
         (ChatName::Qwen3, own) => Box::new(qwen3(own.as_ref())?),
         (ChatName::Auto, None) => Box::new(ChatMl::new(tokenizer)?),
         (_, None) => return Err(nothing()),
-        (_, Some(own)) => match TemplateChat::new(own, tokenizer.clone(), calls) {
+        (_, Some(own)) => match TemplateChat::new(own, tokenizer.clone(), calls, now) {
             Err(ChatError::Rewrites { .. }) if name == ChatName::Auto && own.family == "qwen3" => {
                 Box::new(qwen3(Some(own))?)
             }

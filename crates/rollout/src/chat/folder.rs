@@ -30,7 +30,7 @@ const TOKEN_NAMES: [&str; 7] =
 
 impl ChatFolder {
     /// Reads a folder: `chat_template.jinja`, or else `chat_template` of `tokenizer_config.json`, a text or a list of
-    /// named ones. None if it has no template.
+    /// named ones; tokens are named there, or in `special_tokens_map.json`. None if it has no template.
     pub fn read(folder: &Path) -> Result<Option<Self>, ChatError> {
         let settings = folder.join("tokenizer_config.json");
         let config = object(&settings)?.unwrap_or_default();
@@ -60,8 +60,13 @@ impl ChatFolder {
                 }
             }
         };
+        // As `transformers` reads older folders: what stands in this file goes before the settings.
+        let map = match config.get("added_tokens_decoder") {
+            Some(_) => Map::new(),
+            None => object(&folder.join("special_tokens_map.json"))?.unwrap_or_default(),
+        };
         let token = |name: &&str| {
-            let value = config.get(*name)?;
+            let value = map.get(*name).or_else(|| config.get(*name))?;
             let text = value.as_str().or_else(|| value["content"].as_str())?;
             Some(((*name).to_string(), Json::from(text)))
         };
@@ -83,9 +88,12 @@ fn broken(place: &Path, message: &str) -> ChatError {
     ChatError::Folder { place: place.into(), message: message.into() }
 }
 
+/// Bytes of a file at most.
+const LARGEST: u64 = 1 << 26;
+
 /// A file's text; none if there is no such file.
 fn text(path: &Path) -> Result<Option<String>, ChatError> {
-    match std::fs::read(path) {
+    match turnwise_files::read(path, LARGEST) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| broken(path, "not UTF-8 text")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(broken(path, &error.to_string())),

@@ -1,15 +1,15 @@
 //! Chat formats: messages to tokens. One file each.
 
+mod charsmap;
 mod chatml;
 mod choice;
 mod folder;
 mod jinja;
-mod ordered;
 mod preserving;
-mod python_spelling;
 mod spelling;
 mod strftime;
 mod template;
+mod thought;
 mod token_bytes;
 mod tokenizer_file;
 
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
-pub use choice::{ChatName, open};
+pub use choice::{ChatName, UnknownChat, open};
 pub use folder::ChatFolder;
 pub use jinja::{Conversation, Template, TemplateError};
 pub use strftime::Moment;
@@ -87,6 +87,11 @@ pub trait ChatFormat: Send + Sync {
     /// Tokens that an assistant turn of this text would be sampled as, without its end.
     fn turn(&self, text: &str) -> Vec<TokenId> {
         self.tokens(text)
+    }
+
+    /// Whether a prompt ends with an open thought: then a turn begins inside one.
+    fn opens_thought(&self) -> bool {
+        false
     }
 
     /// Whether the format itself describes the tools in its prompt and marks their outputs. Otherwise the call format

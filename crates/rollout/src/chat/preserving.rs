@@ -1,5 +1,8 @@
 //! Whether a template is prefix-preserving: what it made of a conversation so far stays as it is when the conversation
 //! goes on. Small conversations are rendered step by step and compared.
+//!
+//! Where a prompt ends with a thought, open or empty, thoughts aren't compared: such a template takes them away from
+//! earlier turns, and a trajectory keeps every thought as it was sampled. The opening is context.
 
 use serde_json::{Value as Json, json};
 use turnwise_tools::CallFormat;
@@ -7,6 +10,7 @@ use turnwise_trajectory::Role;
 
 use super::jinja::{Conversation, Template};
 use super::template::{call_id, tool_message};
+use super::thought::Opening;
 
 /// Why a template can't be used for training.
 pub(super) enum Unfit {
@@ -23,6 +27,10 @@ pub(super) struct Shape {
     pub(super) native: bool,
     /// White space between the prompt and what the assistant says.
     pub(super) lead: String,
+    /// The thought that a prompt ends with.
+    pub(super) thought: Option<Opening>,
+    /// A system message is refused: what it says stands in front of the first message of the user.
+    pub(super) no_system: bool,
     /// Two messages of the user in a row are refused.
     one_user: bool,
     /// The name of the only tool.
@@ -33,19 +41,25 @@ impl Shape {
     /// Messages as this template takes them.
     pub(super) fn messages(&self, messages: Vec<(Role, String)>) -> Vec<Json> {
         let mut all: Vec<Json> = Vec::new();
+        // What stands behind a system message that is part of the user's.
+        let mut opening = false;
         for (position, (role, content)) in messages.into_iter().enumerate() {
             if role == Role::Tool && self.native {
                 all.push(tool_message(&content, position, self.tool.as_deref()));
                 continue;
             }
-            let role = if role == Role::Tool { Role::User } else { role };
-            match all.last_mut().filter(|last| self.one_user && last["role"] == role.name()) {
+            let system = role == Role::System && self.no_system;
+            let role = if role == Role::Tool || system { Role::User } else { role };
+            let joins = |last: &&mut Json| last["role"] == role.name() && (self.one_user || opening);
+            match all.last_mut().filter(joins) {
                 Some(last) => {
+                    let between = if opening { "\n\n" } else { "\n" };
                     last["content"] =
-                        format!("{}\n{content}", last["content"].as_str().unwrap_or_default()).into();
+                        format!("{}{between}{content}", last["content"].as_str().unwrap_or_default()).into();
                 }
                 None => all.push(json!({"role": role.name(), "content": content})),
             }
+            opening = system;
         }
         all
     }
@@ -61,6 +75,7 @@ enum Turns {
 const PLAIN: Turns = Turns::Text("Plain words.");
 const THOUGHT: Turns = Turns::Text("<think>\nA thought.\n</think>\n\nPlain words.");
 const OUTPUT: &str = "what-the-tool-said";
+const SYSTEM: &str = "what-the-system-said";
 
 /// Looks at what the template does; `offered` are the tools in OpenAI's form.
 pub(super) fn check(
@@ -77,27 +92,43 @@ pub(super) fn check(
     };
     let question = vec![json!({"role": "user", "content": "?"})];
     let open = render(&question, None, true).map_err(Unfit::Fails)?;
+    let system = [vec![json!({"role": "system", "content": SYSTEM})], question.clone()].concat();
+    let thought = Opening::of(&open);
     let native = tools.is_some()
         && render(&question, tools, true).is_ok_and(|with| with != open)
-        && is_native(&|messages, prompt| render(messages, tools, prompt), &question, format);
+        && is_native(
+            &|messages: &[Json], prompt: bool| -> Result<String, String> {
+                let text = render(messages, tools, prompt)?;
+                Ok(thought.as_ref().map_or_else(|| text.clone(), |thought| thought.without_thoughts(&text)))
+            },
+            &question,
+            format,
+        );
     let two = [question.clone(), answer(PLAIN, 0), question.clone(), question.clone()].concat();
     let name = |tool: &Json| tool["function"]["name"].as_str().map(str::to_string);
     let mut shape = Shape {
         native,
         lead: String::new(),
+        thought,
+        // Some templates leave a system message out instead of refusing it.
+        no_system: !render(&system, None, true).is_ok_and(|text| text.contains(SYSTEM)),
         one_user: render(&two, None, true).is_err(),
         tool: offered.first().filter(|_| offered.len() == 1).and_then(name),
     };
     let tools = tools.filter(|_| native);
     let mut kinds = vec![PLAIN];
-    if source.contains("</think>") {
+    if source.contains("</think>") && shape.thought.is_none() {
         kinds.push(THOUGHT);
     }
     if native {
         kinds.push(Turns::Calls);
     }
     for kind in kinds {
-        let lead = walk(&shape, kind, &|messages, prompt| render(messages, tools, prompt))?;
+        let compared = |messages: &[Json], prompt: bool| -> Result<String, String> {
+            let text = render(messages, tools, prompt)?;
+            Ok(shape.thought.as_ref().map_or_else(|| text.clone(), |thought| thought.without_thoughts(&text)))
+        };
+        let lead = walk(&shape, kind, &compared)?;
         if kind == PLAIN {
             shape.lead = lead;
         }

@@ -1,6 +1,9 @@
 //! Rendered text to tokens. Text that a user or a tool wrote can't forge the chat's own tokens.
+//!
+//! A chat token is any added token of the tokenizer, whether it is called special or not, but for white space. What an
+//! assistant wrote may hold those that aren't special, such as the tags around a call: it sampled them as tokens.
 
-use tokenizers::Tokenizer;
+use tokenizers::{AddedToken, Tokenizer};
 use turnwise_trajectory::TokenId;
 
 use super::token_bytes;
@@ -12,8 +15,8 @@ const MARK: char = '\u{F0000}';
 pub(super) struct Spelling {
     reads_tokens: Tokenizer,
     reads_letters: Tokenizer,
-    /// Spellings of the special tokens.
-    special: Vec<String>,
+    /// Spellings of the chat tokens, and whether they are special.
+    known: Vec<(String, bool)>,
 }
 
 /// Pieces of text that must stay text, by their number.
@@ -21,19 +24,23 @@ pub(super) struct Spelling {
 pub(super) struct Guarded(Vec<String>);
 
 impl Spelling {
-    pub(super) fn new(tokenizer: Tokenizer) -> Self {
-        let mut special: Vec<String> = tokenizer
-            .get_added_tokens_decoder()
-            .into_values()
-            .filter(|token| token.special && !token.content.is_empty())
-            .map(|token| token.content)
-            .collect();
+    pub(super) fn new(mut tokenizer: Tokenizer) -> Self {
+        let mut known: Vec<(String, bool)> =
+            chat_tokens(&tokenizer).map(|token| (token.content, token.special)).collect();
         // The longest of those that begin alike is the one that a tokenizer finds.
-        special.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        special.push(MARK.into());
-        let mut reads_letters = tokenizer.clone();
-        reads_letters.set_encode_special_tokens(true);
-        Self { reads_tokens: tokenizer, reads_letters, special }
+        known.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.cmp(b)));
+        known.push((MARK.into(), true));
+        let reads_letters = letters_only(&tokenizer);
+        // Behind a normaliser, other letters than its own could be read as a token.
+        let exact: Vec<AddedToken> = chat_tokens(&tokenizer)
+            .filter(|token| token.normalized)
+            .map(|token| AddedToken { normalized: false, ..token })
+            .collect();
+        if !exact.is_empty() {
+            // Tokens that are there keep their numbers.
+            let _ = tokenizer.add_tokens(exact);
+        }
+        Self { reads_tokens: tokenizer, reads_letters, known }
     }
 
     /// The token that is spelled so.
@@ -41,17 +48,19 @@ impl Spelling {
         self.reads_tokens.token_to_id(text)
     }
 
-    /// The special token that a text begins with.
-    pub(super) fn special_at_start(&self, text: &str) -> Option<&str> {
-        self.special.iter().map(String::as_str).find(|token| text.starts_with(token))
+    /// The chat token that a text begins with.
+    pub(super) fn token_at_start(&self, text: &str) -> Option<&str> {
+        self.known.iter().map(|(token, _)| token.as_str()).find(|token| text.starts_with(token))
     }
 
-    /// Puts a mark in the place of everything in `text` that a tokenizer would take for a chat token.
-    pub(super) fn guard(&self, text: &str, guarded: &mut Guarded) -> String {
+    /// Puts a mark in the place of everything in `text` that a tokenizer would take for a chat token. In a text of the
+    /// assistant's `own`, those are the special ones.
+    pub(super) fn guard(&self, text: &str, guarded: &mut Guarded, own: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            if let Some(token) = self.special.iter().find(|token| rest.starts_with(token.as_str())) {
+            let known = self.known.iter().find(|(token, _)| rest.starts_with(token.as_str()));
+            if let Some((token, _)) = known.filter(|(_, special)| *special || !own) {
                 out.push(MARK);
                 out.push_str(&guarded.0.len().to_string());
                 out.push(MARK);
@@ -95,11 +104,31 @@ impl Spelling {
     }
 }
 
-fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
-    match tokenizer.encode_fast(text, false) {
-        Ok(encoding) => encoding.get_ids().to_vec(),
-        Err(error) => unreachable!("a loaded tokenizer encodes any text: {error}"),
+/// The tokens that stand for something in a chat.
+fn chat_tokens(tokenizer: &Tokenizer) -> impl Iterator<Item = AddedToken> {
+    let all = tokenizer.get_added_tokens_decoder().into_values();
+    all.filter(|token| !token.content.trim().is_empty())
+}
+
+/// A tokenizer that reads the spelling of a chat token as letters, whether the token is called special or not.
+pub(super) fn letters_only(tokenizer: &Tokenizer) -> Tokenizer {
+    let mut letters = tokenizer.clone();
+    let plain = chat_tokens(tokenizer).filter(|token| !token.special);
+    let special: Vec<AddedToken> = plain.map(|token| AddedToken { special: true, ..token }).collect();
+    if !special.is_empty() {
+        // Tokens that are there keep their numbers.
+        let _ = letters.add_special_tokens(special);
     }
+    letters.set_encode_special_tokens(true);
+    letters
+}
+
+/// Tokens of a text. A letter that a damaged tokenizer fails at is left out.
+pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
+    let whole = |text: &str| tokenizer.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec());
+    whole(text).unwrap_or_else(|_| {
+        text.chars().filter_map(|c| whole(c.encode_utf8(&mut [0; 4])).ok()).flatten().collect()
+    })
 }
 
 #[cfg(test)]
@@ -112,7 +141,7 @@ mod tests {
         let spelling = Spelling::new(tokenizer(&["<|im_end|>", "<|im"]));
         let check = |text: &str| {
             let mut guarded = Guarded::default();
-            let marked = spelling.guard(text, &mut guarded);
+            let marked = spelling.guard(text, &mut guarded, false);
             let tokens = spelling.encode(&format!("<|im_end|>{marked}<|im_end|>"), &guarded);
             let end = spelling.token("<|im_end|>").unwrap();
             assert_eq!((tokens.first(), tokens.last()), (Some(&end), Some(&end)));

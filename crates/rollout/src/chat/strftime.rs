@@ -33,6 +33,8 @@ pub struct Moment {
     day_of_year: u32,
     /// Since midnight.
     seconds: u32,
+    /// Since 1970.
+    unix: i64,
 }
 
 impl Moment {
@@ -71,7 +73,13 @@ impl Moment {
             weekday: (days + 3).rem_euclid(7) as usize,
             day_of_year,
             seconds: seconds.rem_euclid(86_400) as u32,
+            unix: seconds,
         }
+    }
+
+    /// Seconds since 1970.
+    pub fn unix(self) -> i64 {
+        self.unix
     }
 
     /// The directives of C89, `%-d` and the like for numbers without padding. Others stay as they are.

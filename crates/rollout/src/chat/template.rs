@@ -44,16 +44,21 @@ pub struct TemplateChat {
 const SAID: &str = "what-the-assistant-said";
 
 impl TemplateChat {
-    /// The template of a folder. Fails if it rewrites earlier turns, or can't show a tool's output.
-    pub fn new(folder: &ChatFolder, tokenizer: Tokenizer, calls: Calls<'_>) -> Result<Self, ChatError> {
+    /// The template of a folder; `now` is the date that it shows. Fails if it rewrites earlier turns, or can't show a
+    /// tool's output.
+    pub fn new(
+        folder: &ChatFolder,
+        tokenizer: Tokenizer,
+        calls: Calls<'_>,
+        now: Moment,
+    ) -> Result<Self, ChatError> {
         let with_tools = folder.tool_use.as_ref().filter(|_| !calls.tools.is_empty());
         let source = with_tools.unwrap_or(&folder.template);
         let failed = |message: String| ChatError::Folder {
             place: folder.place.clone(),
             message: format!("the chat template: {message}"),
         };
-        let template =
-            Template::new(source, folder.tokens.clone(), Moment::now()).map_err(|e| failed(e.0))?;
+        let template = Template::new(source, folder.tokens.clone(), now).map_err(|e| failed(e.0))?;
         let offered: Vec<Json> = calls
             .tools
             .iter()
@@ -71,7 +76,7 @@ impl TemplateChat {
         let tail = chat.behind(&[], false).map_err(failed)?;
         let unended =
             || failed(format!("no special token of the tokenizer ends a turn, but {:?}", first_of(&tail)));
-        chat.end = chat.spelling.special_at_start(&tail).ok_or_else(unended)?.to_string();
+        chat.end = chat.spelling.token_at_start(&tail).ok_or_else(unended)?.to_string();
         chat.stop.extend(chat.spelling.token(&chat.end));
         let named =
             folder.tokens.get("eos_token").and_then(Json::as_str).and_then(|t| chat.spelling.token(t));
@@ -105,8 +110,8 @@ impl TemplateChat {
 
 impl ChatFormat for TemplateChat {
     fn open(&self, messages: &[Message]) -> Result<Vec<TokenId>, ChatError> {
-        let messages: Vec<Json> =
-            messages.iter().map(|m| json!({"role": m.role.name(), "content": m.content})).collect();
+        let messages = messages.iter().map(|message| (message.role, message.content.clone())).collect();
+        let messages = self.shape.messages(messages);
         spell(&self.template, &self.spelling, &messages, self.tools.as_deref())
     }
 
@@ -114,7 +119,7 @@ impl ChatFormat for TemplateChat {
         let mut guarded = Guarded::default();
         let messages = messages
             .iter()
-            .map(|message| (message.role, self.spelling.guard(&message.content, &mut guarded)))
+            .map(|message| (message.role, self.spelling.guard(&message.content, &mut guarded, false)))
             .collect();
         let tail = self.behind(&self.shape.messages(messages), true).map_err(ChatError::Refused)?;
         let tokens = self.spelling.encode(&tail, &guarded);
@@ -143,10 +148,16 @@ impl ChatFormat for TemplateChat {
 
     fn turn(&self, text: &str) -> Vec<TokenId> {
         let mut guarded = Guarded::default();
-        let text = self.spelling.guard(text, &mut guarded);
+        let text =
+            self.shape.thought.as_ref().map_or_else(|| text.to_string(), |thought| thought.behind(text));
+        let text = self.spelling.guard(&text, &mut guarded, true);
         // Behind a token of the chat, as where it stands: some tokenizers write the first letters of a text otherwise.
         let tokens = self.spelling.encode(&format!("{}{}{text}", self.end, self.shape.lead), &guarded);
         tokens[1..].to_vec()
+    }
+
+    fn opens_thought(&self) -> bool {
+        self.shape.thought.as_ref().is_some_and(|thought| thought.is_open)
     }
 
     fn shows_tools(&self) -> bool {
@@ -161,10 +172,12 @@ pub fn prompt(
     tokenizer: Tokenizer,
     messages: &[Json],
     tools: Option<&[Json]>,
+    now: Moment,
 ) -> Result<(Vec<TokenId>, Vec<TokenId>), ChatError> {
     let source = folder.tool_use.as_ref().filter(|_| tools.is_some()).unwrap_or(&folder.template);
-    let template = Template::new(source, folder.tokens.clone(), Moment::now()).map_err(|error| {
-        ChatError::Folder { place: folder.place.clone(), message: format!("the chat template: {error}") }
+    let template = Template::new(source, folder.tokens.clone(), now).map_err(|error| ChatError::Folder {
+        place: folder.place.clone(),
+        message: format!("the chat template: {error}"),
     })?;
     let spelling = Spelling::new(tokenizer);
     let tokens = spell(&template, &spelling, messages, tools)?;
@@ -184,14 +197,29 @@ fn spell(
     let mut guarded = Guarded::default();
     let mut messages = messages.to_vec();
     for message in &mut messages {
-        if let Some(Json::String(content)) = message.get_mut("content") {
-            *content = spelling.guard(content, &mut guarded);
-        }
+        let own = message["role"] == Role::Assistant.name();
+        guard_all(message, spelling, &mut guarded, own);
     }
-    let conversation =
-        Conversation { messages: &messages, tools, add_generation_prompt: true, ..Conversation::default() };
+    let mut tools = tools.map(<[Json]>::to_vec);
+    tools.iter_mut().flatten().for_each(|tool| guard_all(tool, spelling, &mut guarded, false));
+    let conversation = Conversation {
+        messages: &messages,
+        tools: tools.as_deref(),
+        add_generation_prompt: true,
+        ..Conversation::default()
+    };
     let text = template.render(&conversation).map_err(|error| ChatError::Refused(error.0))?;
     Ok(spelling.encode(&text, &guarded))
+}
+
+/// Guards every text of a message or a tool, wherever it lies in it.
+fn guard_all(value: &mut Json, spelling: &Spelling, guarded: &mut Guarded, own: bool) {
+    match value {
+        Json::String(text) => *text = spelling.guard(text, guarded, own),
+        Json::Array(items) => items.iter_mut().for_each(|item| guard_all(item, spelling, guarded, own)),
+        Json::Object(pairs) => pairs.values_mut().for_each(|item| guard_all(item, spelling, guarded, own)),
+        _ => {}
+    }
 }
 
 /// The first letters of a text, for a message.

@@ -1,31 +1,41 @@
 //! Reads a `tokenizer.json` that nobody vouches for: one that would make much text out of little is refused.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tokenizers::Tokenizer;
 
 use super::ChatError;
+use super::charsmap;
 
 /// Bytes of a file at most; the largest published ones have a tenth of it.
 const LARGEST: u64 = 1 << 28;
 
+/// How deep a file may nest: its reader tries every kind of step at every level, and published ones have half of it.
+const MOST_LEVELS: usize = 16;
+
 /// Into how many bytes a byte of text may grow before it is cut into tokens.
 const MOST_GROWTH: f64 = 64.0;
+
+/// How long a tokenizer may take for a page of text. An honest one takes a millisecond.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The tokenizer of a file, without padding and truncation: sequences have the length that they have.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
     let broken = |message: String| ChatError::Folder { place: path.into(), message };
     let hint = "a model folder holds a tokenizer.json of the `tokenizers` library";
     let missing = |error: std::io::Error| broken(format!("{error}\n  hint: {hint}"));
-    let size = std::fs::metadata(path).map_err(missing)?.len();
-    if size > LARGEST {
-        return Err(broken(format!("{size} bytes are more than a tokenizer has ({LARGEST})")));
-    }
-    let bytes = std::fs::read(path).map_err(missing)?;
+    let bytes = turnwise_files::read(path, LARGEST).map_err(missing)?;
     let not_one =
         |error: String| broken(format!("not a tokenizer: {}\n  hint: {hint}", error.replace('\n', " ")));
     let json: Json = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
+    let levels = levels(&json);
+    if levels > MOST_LEVELS {
+        return Err(broken(format!("{levels} levels of brackets; {MOST_LEVELS} at most are read")));
+    }
     for part in ["normalizer", "decoder"] {
         let growth = growth(&json[part]);
         if growth > MOST_GROWTH {
@@ -34,10 +44,50 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
             )));
         }
     }
-    let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| not_one(error.to_string()))?;
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| not_one(error.to_string()))?;
+    charsmap::check(&json).map_err(|message| broken(format!("the normalizer is damaged: {message}")))?;
+    let whole = || -> Result<Tokenizer, String> {
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| error.to_string())?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
+        Ok(tokenizer)
+    };
+    let whole = catch_unwind(AssertUnwindSafe(whole)).unwrap_or_else(|_| Err("it is damaged".into()));
+    let tokenizer = whole.map_err(not_one)?;
+    try_out(&tokenizer).map_err(|message| broken(format!("the tokenizer {message}\n  hint: {hint}")))?;
     Ok(tokenizer)
+}
+
+/// Encodes a page of text, and decodes it. A tokenizer that can't, or needs very long, is none to work with.
+fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
+    const PAGE: &str =
+        "The 12 quick (brown) foxes' code:\n\tprint(\"é ß 数学 😀\")\r\n<|x|> \u{301}\u{200d}\u{0} aaaa    ";
+    let (tokenizer, (tell, told)) = (tokenizer.clone(), channel());
+    let work = move || {
+        let page = format!("{}{}", PAGE.repeat(8), "a".repeat(200));
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            // A word that isn't in the vocabulary may be refused, and letters one by one are tried then.
+            if let Ok(encoding) = tokenizer.encode_fast(page.as_str(), false) {
+                let _ = tokenizer.decode(encoding.get_ids(), false);
+            }
+        }));
+        // The other end may have stopped waiting.
+        let _ = tell.send(done.is_ok());
+    };
+    std::thread::Builder::new().spawn(work).map_err(|error| format!("can't be tried: {error}"))?;
+    match told.recv_timeout(PATIENCE) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("breaks at a page of text".into()),
+        Err(_) => Err(format!("takes more than {} s for a page of text", PATIENCE.as_secs())),
+    }
+}
+
+/// How deep lists and objects lie in each other.
+fn levels(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Json::Object(pairs) => 1 + pairs.values().map(levels).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// How many bytes a step or a sequence of steps can make of one.

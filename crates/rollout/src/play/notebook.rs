@@ -71,7 +71,7 @@ fn played(lines: &[&str], change: impl Fn(&mut Game<'_>)) -> Trajectory {
     let env = Notebook(Arithmetic::new(ArithmeticConfig { train_tasks: 4, ..Default::default() }).unwrap());
     let (chat, format) = (chat(), FormatName::FencedPython.build());
     let python = PythonExecutor::new(PythonConfig::default()).unwrap();
-    let limits = Limits { turns: 8, turn_tokens: 200, tokens: 4000, observation_tokens: 60 };
+    let limits = Limits { turns: 8, turn_tokens: 200, tokens: 4000, observation_tokens: 60, turn_calls: 8 };
     let mut game = Game {
         env: &env,
         chat: &chat,
@@ -85,7 +85,7 @@ fn played(lines: &[&str], change: impl Fn(&mut Game<'_>)) -> Trajectory {
     change(&mut game);
     let mut policy = Lines(lines.iter().map(ToString::to_string).collect());
     let mut played = play(&game, &[&env.train()[0]], 2, &mut policy, &mut |_, _| {}).unwrap();
-    assert_eq!((played.groups[0].len(), played.faults.len()), (2, 0));
+    assert_eq!((played.groups[0].len(), played.lost.len()), (2, 0));
     assert!(played.executor.executions > 0);
     played.groups[0].remove(1)
 }

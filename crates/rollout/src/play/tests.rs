@@ -19,21 +19,22 @@ use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 
 /// The format that writes a call as a block of Python.
-fn fenced() -> Box<dyn CallFormat> {
+pub(super) fn fenced() -> Box<dyn CallFormat> {
     FormatName::FencedPython.build()
 }
 
-const LIMITS: Limits = Limits { turns: 8, turn_tokens: 200, tokens: 2000, observation_tokens: 50 };
+pub(super) const LIMITS: Limits =
+    Limits { turns: 8, turn_tokens: 200, tokens: 2000, observation_tokens: 50, turn_calls: 8 };
 
 /// Says what a function of task, sample and turn says, and remembers what it was shown.
-struct Speaker<'a> {
+pub(super) struct Speaker<'a> {
     says: &'a dyn Fn(&str, u32, usize) -> Completion,
     shown: BTreeMap<(String, u32, usize), Vec<TokenId>>,
     indices: HashMap<usize, (String, u32)>,
 }
 
 impl<'a> Speaker<'a> {
-    fn new(says: &'a dyn Fn(&str, u32, usize) -> Completion) -> Self {
+    pub(super) fn new(says: &'a dyn Fn(&str, u32, usize) -> Completion) -> Self {
         Self { says, shown: BTreeMap::new(), indices: HashMap::new() }
     }
 }
@@ -57,17 +58,17 @@ impl Policy for Speaker<'_> {
     }
 }
 
-fn spoken(chat: &ChatMl, text: &str) -> Completion {
+pub(super) fn spoken(chat: &ChatMl, text: &str) -> Completion {
     let mut tokens = chat.tokens(text);
     tokens.push(chat.stop_tokens()[0]);
     Completion { logprobs: vec![-0.25; tokens.len()], tokens, finish: Finish::EndOfTurn }
 }
 
-fn arithmetic() -> Arithmetic {
+pub(super) fn arithmetic() -> Arithmetic {
     Arithmetic::new(ArithmeticConfig { train_tasks: 8, held_out_tasks: 8, ..Default::default() }).unwrap()
 }
 
-fn game<'a>(
+pub(super) fn game<'a>(
     env: &'a Arithmetic,
     chat: &'a ChatMl,
     format: &'a dyn CallFormat,
@@ -109,7 +110,7 @@ fn demonstrations_played_with_real_python_are_right_in_every_format() {
         let mut progress = Vec::new();
         let mut tell = |done, all| progress.push((done, all));
         let played = play(&game(&env, &chat, format, &python), &tasks, 2, &mut speaker, &mut tell).unwrap();
-        assert!(played.faults.is_empty());
+        assert!(played.lost.is_empty());
         assert_eq!(progress.last(), Some(&(24, 24)));
         for (demonstration, group) in demonstrations.iter().zip(&played.groups) {
             assert_eq!(group.len(), 2);
@@ -164,7 +165,8 @@ fn a_fault_of_the_executor_costs_its_trajectory_and_no_other() {
     let executor = Scripted::new().gives(&broken, Err(fault.clone()));
     let game = game(&env, &chat, &*fenced, &executor);
     let played = play(&game, &[&env.train()[0]], 3, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
-    assert_eq!(played.faults, [fault]);
+    let lost = Lost { task: env.train()[0].id.clone(), sample: 1, reason: fault.to_string() };
+    assert_eq!(played.lost, [lost]);
     assert_eq!(played.groups[0].iter().map(|t| t.sample).collect::<Vec<_>>(), [0, 2]);
 }
 
@@ -289,7 +291,7 @@ proptest! {
         observation_tokens in 0_usize..30,
     ) {
         let (env, chat, executor, fenced) = (arithmetic(), chat(), Scripted::new(), fenced());
-        let limits = Limits { turns, turn_tokens, tokens, observation_tokens };
+        let limits = Limits { turns, turn_tokens, tokens, observation_tokens, turn_calls: 2 };
         let game = Game { limits, ..game(&env, &chat, &*fenced, &executor) };
         let says = |task: &str, sample, turn| babble(&chat, seed, task, sample, turn);
         let mut speaker = Speaker::new(&says);

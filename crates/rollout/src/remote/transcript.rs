@@ -7,7 +7,8 @@ use turnwise_trajectory::{Message, Role, TokenId};
 
 use crate::chat::{ChatError, ChatFormat};
 
-/// About how long a token's text is. Limits of tool output are counted in tokens, and the server's aren't known.
+/// About how long a token's text is. Limits of tool output are counted in tokens, and the server's aren't
+/// known.
 const LETTERS: usize = 4;
 
 /// What an id stands for.

@@ -1,5 +1,6 @@
 //! What the limits of an executor may be.
 
+use turnwise_bounds::{Seconds, Within};
 #[cfg(any(target_os = "linux", feature = "monty"))]
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
@@ -10,7 +11,16 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Refuses limits that nothing could run under.
+/// MiB of memory that code may take.
+pub(super) type MemoryMib = Within<1, 16_777_216>;
+
+/// Bytes of output that are kept.
+pub(super) type OutputBytes = Within<1, 268_435_456>;
+
+/// Executions at a time.
+pub(super) type Workers = Within<1, 4_096>;
+
+/// Refuses limits that nothing could run under, of a config that no file was read for.
 pub(super) fn check_limits(
     backend: &'static str,
     cpu_seconds: f64,
@@ -19,23 +29,12 @@ pub(super) fn check_limits(
     output_bytes: usize,
     workers: usize,
 ) -> Result<(), ExecutorError> {
-    // A thousand hours is beyond any use, and within what timers can hold.
-    let seconds = |name, value: f64| (name, value.to_string(), value > 0.0 && value <= 3.6e6);
-    let checks = [
-        seconds("cpu_seconds", cpu_seconds),
-        seconds("wall_seconds", wall_seconds),
-        ("memory_mib", memory_mib.to_string(), (1..=1 << 30).contains(&memory_mib)),
-        ("output_bytes", output_bytes.to_string(), (1..=1 << 28).contains(&output_bytes)),
-        ("workers", workers.to_string(), (1..=4096).contains(&workers)),
-    ];
-    match checks.into_iter().find(|(_, _, good)| !good) {
-        None => Ok(()),
-        Some((name, value, _)) => Err(ExecutorError {
-            backend,
-            message: format!("{name} = {value} is out of range"),
-            hint: format!("leave out {name} for the default"),
-        }),
-    }
+    Seconds::check("cpu_seconds", cpu_seconds)
+        .and(Seconds::check("wall_seconds", wall_seconds))
+        .and(MemoryMib::check("memory_mib", memory_mib))
+        .and(OutputBytes::check("output_bytes", output_bytes))
+        .and(Workers::check("workers", workers))
+        .map_err(|message| ExecutorError { backend, message, hint: "leave it out for the default".into() })
 }
 
 /// Whether an output is the code's own doing. Code can swallow what a soft limit raises and end well, so the times that

@@ -1,35 +1,58 @@
 //! The system calls that model code may make: an allow-list, as programs for the kernel.
 //!
-//! Threads yes; processes, sockets, signals to others, tracing, mounts, keys and io_uring no.
+//! Threads and pairs of sockets yes; processes, other sockets, signals to others, tracing, mounts, keys and io_uring no.
 
 use std::collections::BTreeMap;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch,
+    TargetArch, sock_filter,
 };
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The programs in the order to install them. `writes` allows opening files for writing: which ones, if any, is
-/// landlock's business; without landlock it must be false. `scratch` adds what one does with files of one's own.
-pub(super) fn programs(writes: bool, scratch: bool) -> Result<Vec<BpfProgram>, String> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
+/// What code may do besides computing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allowed {
+    /// Opening files for writing: which ones, if any, is landlock's business. Without landlock it must be false.
+    pub(super) writes: bool,
+    /// What one does with files of one's own. It takes `writes`.
+    pub(super) scratch: bool,
+    /// Starting threads.
+    pub(super) threads: bool,
+}
+
+/// The programs in the order to install them.
+pub(super) fn programs(allowed: Allowed) -> Result<[BpfProgram; 2], String> {
     // First the answer "no such call" to clone3, whose flags a filter can't read: libc then falls back to clone. A
     // later program can't soften an earlier one's answer, so the list below lets clone3 through.
     let errno = |code: i32| SeccompAction::Errno(code as u32);
     let clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
-    let no_clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), arch);
-    let list = SeccompFilter::new(rules(writes, scratch)?, errno(libc::EPERM), SeccompAction::Allow, arch);
-    [no_clone3, list]
-        .into_iter()
-        .map(|filter| filter.and_then(BpfProgram::try_from).map_err(|error| error.to_string()))
-        .collect()
+    let no_clone3 = (clone3, SeccompAction::Allow, errno(libc::ENOSYS));
+    let list = (rules(allowed)?, errno(libc::EPERM), SeccompAction::Allow);
+    Ok([compiled(no_clone3)?, compiled(list)?])
+}
+
+fn compiled((rules, others, listed): (Rules, SeccompAction, SeccompAction)) -> Result<BpfProgram, String> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
+    let filter = SeccompFilter::new(rules, others, listed, arch);
+    filter.and_then(BpfProgram::try_from).map_err(|error| error.to_string())
+}
+
+/// The program that has a listener asked before each `clone`. It stands beside the list, whose refusals win.
+pub(super) fn asks_for_threads() -> BpfProgram {
+    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        instruction((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        instruction((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, libc::SYS_clone as u32),
+        instruction((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+        instruction((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 /// `struct sock_filter[]` as the kernel reads it.
 pub(super) fn bytes(program: &BpfProgram) -> Vec<u8> {
-    let instruction = |i: &seccompiler::sock_filter| {
+    let instruction = |i: &sock_filter| {
         let mut bytes = i.code.to_ne_bytes().to_vec();
         bytes.extend([i.jt, i.jf]);
         bytes.extend(i.k.to_ne_bytes());
@@ -38,45 +61,107 @@ pub(super) fn bytes(program: &BpfProgram) -> Vec<u8> {
     program.iter().flat_map(instruction).collect()
 }
 
-fn rules(writes: bool, scratch: bool) -> Result<Rules, String> {
-    let own_files: &[i64] = if scratch && writes { SCRATCH } else { &[] };
+fn rules(allowed: Allowed) -> Result<Rules, String> {
+    let scratch = allowed.scratch && allowed.writes;
+    let own_files: &[i64] = if scratch { SCRATCH } else { &[] };
     let mut rules: Rules =
         ALWAYS.iter().chain(ARCH_ONLY).chain(own_files).map(|call| (*call, vec![])).collect();
-    // Only as far as it makes a thread.
-    rules.insert(libc::SYS_clone, vec![when(0, SeccompCmpOp::MaskedEq(THREAD), THREAD)?]);
+    if allowed.threads {
+        // As libc makes threads and not otherwise: one that shared less would have descriptors of its own.
+        rules.insert(
+            libc::SYS_clone,
+            vec![all(&[masked(0, !(THREAD | THREAD_TOO), 0)?, masked(0, THREAD, THREAD)?])?],
+        );
+    }
     // Reading limits, not setting them: the third argument is where new ones would be.
-    rules.insert(libc::SYS_prlimit64, vec![when(2, SeccompCmpOp::Eq, 0)?]);
-    rules.insert(
-        libc::SYS_ioctl,
-        IOCTLS.iter().map(|r| when(1, SeccompCmpOp::Eq, *r)).collect::<Result<_, _>>()?,
-    );
-    let opens = if writes { vec![] } else { vec![when(2, SeccompCmpOp::MaskedEq(WRITING), 0)?] };
-    rules.insert(libc::SYS_openat, opens);
+    rules.insert(libc::SYS_prlimit64, vec![all(&[equal(2, 0)?])?]);
+    let command = |list: &[i32]| -> Result<Vec<SeccompRule>, String> {
+        list.iter().map(|command| all(&[equal(1, *command as u64)?])).collect()
+    };
+    rules.insert(libc::SYS_ioctl, command(&IOCTLS)?);
+    // Owners, signals, leases and notices of a descriptor would reach other processes, and larger pipes take memory
+    // that nobody counts. `O_ASYNC` sends signals to the owner.
+    let mut fcntls = command(&FCNTLS)?;
+    fcntls.push(all(&[equal(1, libc::F_SETFL as u64)?, masked(2, libc::O_ASYNC as u64, 0)?])?);
+    if scratch {
+        fcntls.extend(command(&FILE_LOCKS)?);
+    }
+    rules.insert(libc::SYS_fcntl, fcntls);
+    // A pair within the process, which is no network: asyncio wakes itself through one.
+    let pair = [
+        equal(0, libc::AF_UNIX as u64)?,
+        masked(1, !((libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) as u64), libc::SOCK_STREAM as u64)?,
+        equal(2, 0)?,
+    ];
+    rules.insert(libc::SYS_socketpair, vec![all(&pair)?]);
+    rules.insert(libc::SYS_sendto, vec![all(&[equal(4, 0)?, equal(5, 0)?])?]);
+    rules.insert(libc::SYS_openat, opens(allowed.writes, 2)?);
     #[cfg(target_arch = "x86_64")]
-    rules.insert(
-        libc::SYS_open,
-        if writes { vec![] } else { vec![when(1, SeccompCmpOp::MaskedEq(WRITING), 0)?] },
-    );
+    rules.insert(libc::SYS_open, opens(allowed.writes, 1)?);
     Ok(rules)
 }
 
-fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, String> {
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value);
-    condition.and_then(|c| SeccompRule::new(vec![c])).map_err(|error| error.to_string())
+/// What may be opened how; the flags are an argument of the call. Landlock decides on writing, but its first versions
+/// don't see that a file is cut off that is opened for reading, or for neither reading nor writing (mode 3).
+fn opens(writes: bool, flags: u8) -> Result<Vec<SeccompRule>, String> {
+    if !writes {
+        return Ok(vec![all(&[masked(flags, WRITING, 0)?])?]);
+    }
+    let (write, both, cut) = (libc::O_WRONLY as u64, libc::O_RDWR as u64, libc::O_TRUNC as u64);
+    [0, write, both, write | cut, both | cut]
+        .into_iter()
+        .map(|mode| all(&[masked(flags, libc::O_ACCMODE as u64 | cut, mode)?]))
+        .collect()
 }
 
-const THREAD: u64 = libc::CLONE_THREAD as u64;
+fn all(conditions: &[SeccompCondition]) -> Result<SeccompRule, String> {
+    SeccompRule::new(conditions.to_vec()).map_err(|error| error.to_string())
+}
+
+/// An argument of which the kernel reads 32 bits.
+fn equal(argument: u8, value: u64) -> Result<SeccompCondition, String> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+        .map_err(|error| error.to_string())
+}
+
+fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, String> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)
+        .map_err(|error| error.to_string())
+}
+
+const THREAD: u64 = (libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM) as u64;
+const THREAD_TOO: u64 = (libc::CLONE_SETTLS
+    | libc::CLONE_PARENT_SETTID
+    | libc::CLONE_CHILD_SETTID
+    | libc::CLONE_CHILD_CLEARTID
+    | libc::CLONE_DETACHED) as u64;
 const WRITING: u64 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) as u64;
-const IOCTLS: [u64; 5] = [libc::TCGETS, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::TIOCGWINSZ];
+const IOCTLS: [i32; 5] = [
+    libc::TCGETS as i32,
+    libc::FIONREAD as i32,
+    libc::FIONBIO as i32,
+    libc::FIOCLEX as i32,
+    libc::TIOCGWINSZ as i32,
+];
+const FCNTLS: [i32; 6] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_GETPIPE_SZ];
+const FILE_LOCKS: [i32; 3] = [libc::F_GETLK, libc::F_SETLK, libc::F_SETLKW];
 
 #[rustfmt::skip]
 const ALWAYS: &[i64] = &[
     // Files that are open, and looking at others.
     libc::SYS_read, libc::SYS_write, libc::SYS_readv, libc::SYS_writev, libc::SYS_pread64, libc::SYS_pwrite64,
     libc::SYS_close, libc::SYS_close_range, libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_lseek,
-    libc::SYS_dup, libc::SYS_dup3, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_pipe2, libc::SYS_getcwd,
-    libc::SYS_readlinkat, libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_getdents64, libc::SYS_eventfd2,
-    libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait,
+    libc::SYS_dup, libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_getcwd, libc::SYS_readlinkat, libc::SYS_faccessat,
+    libc::SYS_faccessat2, libc::SYS_getdents64, libc::SYS_eventfd2, libc::SYS_ppoll, libc::SYS_pselect6,
+    libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait,
+    // The pair of sockets.
+    libc::SYS_recvfrom, libc::SYS_shutdown, libc::SYS_getsockname,
     // Memory.
     libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk,
     libc::SYS_membarrier,
@@ -100,7 +185,7 @@ const ALWAYS: &[i64] = &[
 const SCRATCH: &[i64] = &[
     libc::SYS_mkdirat, libc::SYS_unlinkat, libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_ftruncate,
     libc::SYS_fallocate, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_chdir, libc::SYS_utimensat,
-    libc::SYS_fchmod, libc::SYS_fchmodat,
+    libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_flock,
     #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
     #[cfg(target_arch = "x86_64")] libc::SYS_rmdir,
     #[cfg(target_arch = "x86_64")] libc::SYS_unlink,
@@ -123,15 +208,20 @@ const ARCH_ONLY: &[i64] = &[];
 mod tests {
     use super::*;
 
+    const EVERYTHING: Allowed = Allowed { writes: true, scratch: true, threads: true };
+
     #[test]
     fn nothing_that_reaches_beyond_the_process_is_allowed() {
-        let rules = rules(true, true).unwrap();
+        let rules = rules(EVERYTHING).unwrap();
         let forbidden = [
             libc::SYS_execve,
             libc::SYS_execveat,
             libc::SYS_socket,
-            libc::SYS_socketpair,
             libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_sendmsg,
+            libc::SYS_recvmsg,
+            libc::SYS_setsockopt,
             libc::SYS_kill,
             libc::SYS_tkill,
             libc::SYS_tgkill,
@@ -164,8 +254,8 @@ mod tests {
 
     #[test]
     fn programs_are_whole_instructions() {
-        for program in programs(true, true).unwrap() {
-            assert_eq!(bytes(&program).len() % 8, 0);
+        for program in programs(EVERYTHING).unwrap().iter().chain([&asks_for_threads()]) {
+            assert_eq!(bytes(program).len() % 8, 0);
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What the tests look at from outside: processes and files.
+//! What the tests look at from outside: processes and files; and where they run.
+
+#[allow(dead_code, reason = "each test binary uses its part of this module")]
+pub(crate) mod setting;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Command lines of this process's children, zygotes included.
 pub(crate) fn children() -> Vec<String> {
@@ -41,36 +43,4 @@ pub(crate) fn files_of_interest() -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-/// Runs one test of this binary as the user `nobody`, if this is root; an ordinary user has run it already.
-#[allow(dead_code, reason = "each test binary uses its part of this module")]
-pub(crate) fn again_as_nobody(test: &str) {
-    // The binary may lie in a folder that nobody else may enter.
-    let folder = tempfile::Builder::new().prefix("turnwise-tests").tempdir().unwrap();
-    let is_root =
-        fs::metadata(folder.path()).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta)).unwrap() == 0;
-    if !is_root {
-        return;
-    }
-    let copy = folder.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    let open = |path: &std::path::Path| {
-        let everyone = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-        fs::set_permissions(path, everyone).unwrap();
-    };
-    open(folder.path());
-    open(&copy);
-    let mut command = Command::new(&copy);
-    command
-        .args(["--exact", test, "--nocapture"])
-        .current_dir("/")
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    let nobody = 65534;
-    std::os::unix::process::CommandExt::uid(&mut command, nobody);
-    std::os::unix::process::CommandExt::gid(&mut command, nobody);
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "as nobody: {said}");
-    assert!(said.contains("1 passed"), "as nobody: {said}");
 }

@@ -126,7 +126,48 @@ pub(crate) const PROGRAMS: &[Program] = &[
         &[Error, OutOfMemory, Timeout],
         "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()",
     ),
+    prints(
+        "threads made by the system call",
+        "few\n",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nstacks = ctypes.create_string_buffer(500 << 12)\ntop = ctypes.addressof(stacks) & -16\n\
+         made = sum(libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), ctypes.c_void_p(top + (i << 12)), 0x50f00, None) > 0 for i in range(1, 500))\n\
+         print('few' if 0 < made < 130 else 'BROKE OUT %d' % made)",
+    ),
+    prints(
+        "threads that share less than libc's",
+        "none\n",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nstack = ctypes.create_string_buffer(1 << 16)\ntop = ctypes.c_void_p(ctypes.addressof(stack) + 60000 & -16)\n\
+         flags = [0x50b00, 0x10f00, 0x50d00, 0x40f11, 0x20050f00, 0x10050f00, 0x40050f00, 0x58f00, 0x4111, 0]\n\
+         made = [hex(f) for f in flags if libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), top, f, None) > 0]\nprint('BROKE OUT %s' % made if made else 'none')",
+    ),
+    ends(
+        "threads without an end, one after the other",
+        &[Ok, Error, Timeout],
+        "import threading\nwhile True:\n t = threading.Thread(target=int)\n t.start()\n t.join()",
+    ),
     // Signals and tracing.
+    prints(
+        "signals through a descriptor's owner",
+        "none",
+        "import fcntl, os, signal\nread, write = os.pipe()\ndone = []\n\
+         for fd in (read, write, 0, 1, 3):\n for command, value in ((8, os.getppid()), (8, 1), (8, -1), (8, os.getpid()), (10, 9), (15, b'\\0' * 8), (1024, 0), (1026, 1), (1031, 1 << 20), (4, os.O_ASYNC)):\n  try:\n   fcntl.fcntl(fd, command, value)\n   done.append((fd, command))\n  except OSError: pass\n\
+         os.write(write, b'x')\nprint('BROKE OUT %s' % done if done else 'none')",
+    ),
+    prints(
+        "its own alarm",
+        "before\n",
+        "import signal, time\nclass Rang(Exception): pass\ndef ring(*_): raise Rang\nsignal.signal(signal.SIGALRM, ring)\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\ntry:\n while True: time.sleep(0.01)\nexcept Rang: print('before')",
+    ),
+    ends(
+        "its own alarm, unhandled",
+        &[Killed],
+        "import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\nwhile True: time.sleep(0.01)",
+    ),
+    ends(
+        "its own timer, unhandled",
+        &[Killed],
+        "import signal\nsignal.setitimer(signal.ITIMER_VIRTUAL, 0.05)\nwhile True: pass",
+    ),
     ends("signal to the parent", &[Error], "import os; os.kill(os.getppid(), 9); print('BROKE OUT')"),
     ends("signal to everyone", &[Error], "import os; os.kill(-1, 9); print('BROKE OUT')"),
     ends("signal to the group", &[Error], "import os; os.killpg(0, 9); print('BROKE OUT')"),
@@ -156,7 +197,24 @@ pub(crate) const PROGRAMS: &[Program] = &[
         &[Error],
         "import urllib.request; urllib.request.urlopen('http://127.0.0.1/'); print('BROKE OUT')",
     ),
-    ends("socket pair", &[Error], "import socket; socket.socketpair(); print('BROKE OUT')"),
+    prints(
+        "a pair of sockets within the process, and no other",
+        "none",
+        "import socket\na, b = socket.socketpair()\na.send(b'x')\nassert b.recv(9) == b'x'\nopened = []\n\
+         for family in range(0, 46):\n for kind in (1, 2, 3, 5):\n  if (family, kind) != (1, 1):\n   try: opened.append(socket.socketpair(family, kind))\n   except OSError: pass\nprint(opened or 'none')",
+    ),
+    prints(
+        "what a pair of sockets could be used for",
+        "none",
+        "import socket\na, b = socket.socketpair()\ndone = []\n\
+         for act in (lambda: a.sendto(b'x', '/run/systemd/journal/dev-log'), lambda: a.connect('\\0x'), lambda: b.bind('\\0turnwise'),\n\
+          \x20lambda: socket.send_fds(a, [b'x'], [0]), lambda: a.setsockopt(1, 7, 1 << 24), lambda: socket.recv_fds(b, 1, 1)):\n try: done.append(act())\n except OSError: pass\nprint(done or 'none')",
+    ),
+    prints(
+        "an event loop",
+        "[5, 6] 7\n",
+        "import asyncio\nasync def f(x):\n await asyncio.sleep(0.01)\n return x\nasync def both():\n return await asyncio.gather(f(5), f(6)), await asyncio.to_thread(lambda: 7)\nprint(*asyncio.run(both()))",
+    ),
     // Files.
     ends("reads the passwords", &[Error], "print('BROKE OUT', open('/etc/shadow').read())"),
     ends("reads the accounts", &[Error], "print('BROKE OUT', open('/etc/passwd').read())"),
@@ -190,7 +248,31 @@ pub(crate) const PROGRAMS: &[Program] = &[
         &[Error],
         "import tempfile\nwith tempfile.TemporaryFile() as f:\n while True: f.write(bytes(1 << 20))",
     ),
+    prints(
+        "cuts off and changes what it may read",
+        "none",
+        "import os\ndone = []\nown = os.__file__\n\
+         for act in (lambda: os.open(own, os.O_RDONLY | os.O_TRUNC), lambda: os.open(own, 3), lambda: os.open(own, 3 | os.O_TRUNC), lambda: os.open(own, os.O_RDWR),\n\
+          \x20lambda: os.chmod(own, 0o777), lambda: os.utime(own), lambda: os.truncate(own, 0), lambda: os.rename(own, own + '2'), lambda: os.setxattr(own, 'user.x', b'1'),\n\
+          \x20lambda: os.chmod(os.open(own, os.O_RDONLY), 0o777)):\n try: done.append(act())\n except OSError: pass\nprint('BROKE OUT %s' % done if done else 'none')",
+    ),
+    prints(
+        "inherited descriptors",
+        "[0, 1, 2, 3]\n",
+        "import os\nopened = []\nfor fd in range(2000):\n try: opened.append(os.fstat(fd) and fd)\n except OSError: pass\nprint(opened)",
+    ),
     // The executor itself.
+    ends(
+        "a flood of forged answers",
+        &[Killed],
+        "import os, struct, threading\nm = b'{\"status\":\"ok\",\"key\":\"0\"}'\nm = (struct.pack('<I', len(m)) + m) * 1000\n\
+         def flood():\n while True: os.write(3, m)\nfor _ in range(4): threading.Thread(target=flood).start()",
+    ),
+    ends(
+        "a forged value beyond the limit",
+        &[Ok],
+        "import json, os, struct, sys\nf = sys._getframe()\nwhile 'message' not in f.f_locals: f = f.f_back\nm = json.dumps(dict(status='ok', key=f.f_locals['message'][:8].hex(), value='z' * 180000)).encode()\nos.write(3, struct.pack('<I', len(m)) + m)\nwhile True: pass",
+    ),
     ends("closes every descriptor", &[Error], "import os; os.closerange(0, 100)"),
     ends(
         "closes every descriptor and runs on",

@@ -1,6 +1,7 @@
 //! What looks at the metrics of each step, and when it speaks up: [`crate::guards`].
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Within;
 
 /// What a guard that fires does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,7 @@ pub struct GuardsConfig {
     /// More and more trajectories run into a limit.
     pub truncation: Action,
     /// Filters leave too little to learn from.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub dropped: Action,
     /// When they fire.
     pub limits: LimitsConfig,
@@ -55,20 +57,27 @@ impl Default for GuardsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Steps that a mean is taken over; at least 1.
+    /// Steps that a mean is taken over.
+    #[serde(deserialize_with = "Within::<1, 1_000_000>::read")]
     pub window: usize,
     /// Least share of its entropy at first that the policy keeps.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub entropy_share: f64,
     /// Least share of the calls per trajectory at first.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub tools_share: f64,
     /// Largest difference, in nats, between a token's log-probability in the sampler and in the trainer, before the
     /// step's first update. Twenty times as much is allowed where activations aren't f32.
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub logprob_gap: f64,
     /// Largest mean KL divergence, in nats per token, of the updated policy from the one that played.
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub old_kl: f64,
     /// Largest share of truncated trajectories, if it was smaller at first.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub truncated: f64,
     /// Largest share of dropped trajectories.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub dropped: f64,
 }
 

@@ -15,9 +15,9 @@ use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 use turnwise_rl::{AdvantageConfig, FilterConfig, ShapingConfig};
 
-use self::explain::explain;
+use self::explain::{conflicting, explain};
 use self::layers::{Source, merged, sources};
-use super::RunConfig;
+use super::{Consistent, RunConfig};
 
 /// A run file that can't be used. Its text is one line, and a second one if there is a hint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ pub struct ScoreConfig {
 /// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice
 /// (`advantage`, `loss`, …), another variant replaces the first with all its keys. The value of a `--set` is TOML;
 /// what isn't, is a string. `preset = "trl"` lays the conventions of [`turnwise_rl::Preset`] under everything. Relative paths inside the file are left as they are: relative to the current directory.
-pub fn load<C: DeserializeOwned>(
+pub fn load<C: DeserializeOwned + Consistent>(
     path: Option<&Path>,
     overlays: &[PathBuf],
     sets: &[String],
@@ -91,10 +91,17 @@ pub fn to_toml(config: &impl Serialize) -> String {
     toml::to_string(config).expect("a config holds tables, arrays, strings, numbers and booleans")
 }
 
-fn deserialize<C: DeserializeOwned>(sources: &[Source], table: &DeTable<'_>) -> Result<C, ConfigError> {
+fn deserialize<C: DeserializeOwned + Consistent>(
+    sources: &[Source],
+    table: &DeTable<'_>,
+) -> Result<C, ConfigError> {
     // The span of the whole is that of no key, so that an error about it names no line.
     let deserializer = Deserializer::from(Spanned::new(usize::MAX..usize::MAX, table.clone()));
-    C::deserialize(deserializer).map_err(|error| explain(&error, sources, table))
+    let config = C::deserialize(deserializer).map_err(|error| explain(&error, sources, table))?;
+    match config.conflict() {
+        Some(conflict) => Err(conflicting(&conflict, sources, table)),
+        None => Ok(config),
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +135,8 @@ mod tests {
         weight_decay: f64,
         clip_norm: f64,
     }
+
+    impl Consistent for Run {}
 
     impl Default for Optimizer {
         fn default() -> Self {
@@ -300,12 +309,23 @@ mod tests {
         check(
             &format!("{FILE}[shaping]\nalpha = 1.5\n"),
             &[],
-            "0.toml:7: `shaping.alpha`: 1.5 is not between 0 and 1",
+            "0.toml:7: `shaping.alpha` is 1.5, expected a number from 0 to 1",
         );
         check(
             FILE,
             &["optimizer=3"],
             "--set optimizer=3: `optimizer` is integer `3`, expected a table with keys",
+        );
+        check(
+            FILE,
+            &["model=18446744073709551616"],
+            "--set model=18446744073709551616: `model` is integer `18446744073709551616`, expected a path",
+        );
+        check(
+            FILE,
+            &["advantage.gtpo.gamma=99999999999999999999"],
+            "--set advantage.gtpo.gamma=99999999999999999999: \
+             `advantage.gtpo.gamma` is 99999999999999999999, expected a number from 0 to 1",
         );
         check("[env.qa]\npath = \"p\"\n", &[], "0.toml: missing key `model`");
         check("model = \"m\"\n\n[env.qa]\n", &[], "0.toml:3: missing key `path` in [env.qa]");

@@ -1,5 +1,6 @@
 //! The run file: one TOML describes one run. Unknown keys are refused, with their line.
 
+mod consistent;
 mod guards;
 mod load;
 mod sinks;
@@ -7,6 +8,7 @@ mod sinks;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Above, Parts, Seed, Within};
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_model::LoraConfig;
 use turnwise_rl::{AdvantageConfig, FilterConfig, LossConfig, ShapingConfig, WeightsConfig};
@@ -14,6 +16,7 @@ use turnwise_rollout::chat::ChatName;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 
+pub use consistent::Consistent;
 pub use guards::{Action, GuardsConfig, LimitsConfig};
 pub use load::{ConfigError, ScoreConfig, load, load_score, to_toml};
 pub use sinks::SinksConfig;
@@ -73,11 +76,13 @@ pub struct SftConfig {
     /// The task family that writes the demonstrations.
     pub env: EnvConfig,
     /// Seed of the weights and of the order of demonstrations.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// Optimizer steps.
+    #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub steps: usize,
     /// Demonstrations per step.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: usize,
     /// From gradients to weights; the learning rate falls to a tenth along a cosine.
     #[serde(default)]
@@ -104,19 +109,26 @@ pub enum StartConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScratchConfig {
-    /// Entries of the vocabulary at most; at least 256 bytes and the chat tokens.
+    /// Entries of the vocabulary at most: the 256 bytes and the chat tokens are among them.
+    #[serde(deserialize_with = "Within::<263, 1_048_576>::read")]
     pub vocab_size: usize,
     /// Width of the residual stream.
+    #[serde(deserialize_with = "Within::<1, 1_048_576>::read")]
     pub hidden_size: usize,
     /// Width of the feed-forward layer.
+    #[serde(deserialize_with = "Within::<1, 1_048_576>::read")]
     pub intermediate_size: usize,
     /// Number of blocks.
+    #[serde(deserialize_with = "Within::<1, 1_024>::read")]
     pub layers: usize,
     /// Query heads.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub heads: usize,
     /// Key/value heads.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub kv_heads: usize,
     /// Longest context in tokens.
+    #[serde(deserialize_with = "Within::<1, 268_435_456>::read")]
     pub max_position: usize,
 }
 
@@ -125,19 +137,29 @@ pub struct ScratchConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutConfig {
     /// Tasks per step.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub groups: usize,
     /// Trajectories per task, `G`.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub samples: usize,
     /// Turns per trajectory at most.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub max_turns: usize,
     /// Sampled tokens per turn at most.
+    #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub max_turn_tokens: usize,
     /// Tokens per trajectory at most, prompt and tool output included.
+    #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub max_tokens: usize,
     /// Tokens of one observation at most; more is cut in the middle.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub max_observation_tokens: usize,
+    /// Calls of one turn that run at most; the others are rejected, and the policy is told so.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
+    pub max_turn_calls: usize,
     /// MiB for keys and values: so many trajectories have a cache at a time as fit with `max_tokens` each, the others wait
     /// for one that ends. It changes no result. Unset, it's half of the memory that is left, or no bound on a GPU.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub cache_mib: Option<u64>,
     /// How messages are spelled: `auto` is the model folder's chat template, or ChatML if it has none; `template`,
     /// `chatml` and `qwen3` name one.
@@ -154,6 +176,7 @@ pub struct RolloutConfig {
     /// It changes nothing for code whose output is its own doing. Code that reads the clock, `os.urandom` or an address
     /// gets one answer for all samples instead of one for each, as it does from `random` either way. Timeouts and whatever
     /// else hit a limit run again, and so do calls that share a state. 0 runs every call.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub remember_mib: usize,
     /// How tokens are drawn.
     pub sampling: SamplingConfig,
@@ -170,6 +193,7 @@ impl Default for RolloutConfig {
             max_turn_tokens: 256,
             max_tokens: 2048,
             max_observation_tokens: 256,
+            max_turn_calls: 32,
             cache_mib: None,
             chat: ChatName::default(),
             format: FormatName::Hermes,
@@ -187,13 +211,17 @@ impl Default for RolloutConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplingConfig {
-    /// Divides the logits; above 0.
+    /// Divides the logits.
+    #[serde(deserialize_with = "Parts::<1, 10_000, 100>::read")]
     pub temperature: f64,
     /// Keep this many of the likeliest tokens; 0 keeps all.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub top_k: usize,
     /// Keep the smallest set whose probability reaches this; 1 keeps all.
+    #[serde(deserialize_with = "Above::<0, 1>::read")]
     pub top_p: f64,
     /// Keep tokens at least this likely relative to the likeliest; 0 keeps all.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub min_p: f64,
 }
 
@@ -203,25 +231,37 @@ impl Default for SamplingConfig {
     }
 }
 
+/// Decays of a moment. 1 in f32 would divide by zero.
+type Decay = Parts<0, 99_999, 100_000>;
+
 /// AdamW with linear warm-up and clipping by global norm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     /// Learning rate after warm-up.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub lr: f64,
-    /// Steps over which the learning rate grows from 0.
+    /// Optimizer updates over which the learning rate grows from 0; a step makes `minibatches` of them.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub warmup: usize,
     /// Decay of the first moment.
+    #[serde(deserialize_with = "Decay::read")]
     pub beta1: f64,
     /// Decay of the second moment.
+    #[serde(deserialize_with = "Decay::read")]
     pub beta2: f64,
     /// Decoupled weight decay.
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub weight_decay: f64,
     /// The gradient's global norm at most; 0 switches clipping off.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub clip_norm: f64,
-    /// Optimizer steps per batch of rollouts.
+    /// Optimizer updates per batch of rollouts, each on an equal part of the trajectories that are trained
+    /// on. Fewer trajectories than that make one update each.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub minibatches: usize,
     /// Tokens per forward pass at most, with the padding that other devices than the CPU need.
+    #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub micro_batch_tokens: usize,
     /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a fraction of the
     /// memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
@@ -284,16 +324,22 @@ impl Default for OptimizerConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Seed of everything random in the run.
+    #[serde(deserialize_with = "Seed::read")]
     pub seed: u64,
     /// Steps.
+    #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub steps: usize,
     /// Steps between checkpoints; the last step always makes one.
+    #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub checkpoint_every: usize,
     /// Steps between evaluations; 0 evaluates before and after only.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub eval_every: usize,
     /// Newest checkpoints that are kept; 0 keeps all. With 2 or more, a damaged one has one to fall back to.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub keep: usize,
     /// Checkpoints with the best held-out accuracy that are kept beside the newest, of those whose step was evaluated.
+    #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub keep_best: usize,
 }
 
@@ -308,10 +354,13 @@ impl Default for TrainConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
     /// Held-out tasks.
+    #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub tasks: usize,
     /// Trajectories per task.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub samples: usize,
     /// Temperature; 0 is greedy.
+    #[serde(deserialize_with = "Within::<0, 100>::read")]
     pub temperature: f64,
 }
 

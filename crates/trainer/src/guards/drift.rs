@@ -14,8 +14,7 @@ pub(super) fn look(records: &[Record], limits: &LimitsConfig, watched: Watched) 
         return None;
     }
     let limit = limits.logprob_gap * if watched.full_precision { 1.0 } else { COARSE };
-    let gap = number(last, "logprob_gap")?;
-    if gap > limit {
+    if let Some(gap) = number(last, "logprob_gap").filter(|gap| *gap > limit) {
         let cause =
             format!("log-probabilities of sampler and trainer differ by {gap:.4} nats before any update");
         return Some((cause, "compare with optimizer.precision=f32; if it stays, this is a bug of turnwise"));

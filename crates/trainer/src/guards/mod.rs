@@ -158,6 +158,23 @@ mod tests {
         }
     }
 
+    /// Steps without an update say nothing of updates: they fire no guard and stop none from firing.
+    #[test]
+    fn steps_without_an_update_are_passed_over() {
+        let none = |record: &mut Record| {
+            for key in ["loss", "grad_norm", "weight_norm", "logprob_gap", "ratio", "old_kl"] {
+                record.remove(key);
+            }
+        };
+        assert!(fired(60, 0, |_, record| none(record)).iter().all(Vec::is_empty));
+        check("drift", 12, |step, record| {
+            record.insert("old_kl".into(), json!(0.5));
+            if step % 3 == 0 {
+                none(record);
+            }
+        });
+    }
+
     #[test]
     fn a_guard_can_be_off_and_a_replay_may_drift() {
         let mut record = healthy(0);

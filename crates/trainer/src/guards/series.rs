@@ -9,13 +9,13 @@ pub(super) fn number(record: &Record, key: &str) -> Option<f64> {
     record.get(key).and_then(Value::as_f64)
 }
 
-/// The mean of the last `window` records; none if there are fewer, or one has no number.
+/// The mean of the last `window` records, of those that have the number; none if there are fewer, or none has
+/// it.
 pub(super) fn lately(
     records: &[Record],
     window: usize,
     value: impl Fn(&Record) -> Option<f64>,
 ) -> Option<f64> {
-    let window = window.max(1);
     mean(records.get(records.len().checked_sub(window)?..)?, value)
 }
 
@@ -25,12 +25,11 @@ pub(super) fn at_first(
     window: usize,
     value: impl Fn(&Record) -> Option<f64>,
 ) -> Option<f64> {
-    let window = window.max(1);
     if records.len() < 2 * window { None } else { mean(&records[..window], value) }
 }
 
+/// A step without an update has no number that speaks of updates.
 fn mean(records: &[Record], value: impl Fn(&Record) -> Option<f64>) -> Option<f64> {
-    let values: Option<Vec<f64>> = records.iter().map(value).collect();
-    let values = values?;
-    Some(values.iter().sum::<f64>() / values.len() as f64)
+    let values: Vec<f64> = records.iter().filter_map(value).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

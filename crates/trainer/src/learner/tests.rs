@@ -9,7 +9,15 @@ use crate::backend;
 use crate::gradients::{global_norm, scale};
 
 fn model() -> Transformer {
-    let heads = Heads { query: 2, key_value: 1, dim: 8, qkv_bias: true, qk_norm: true, sliding_window: None };
+    let heads = Heads {
+        query: 2,
+        key_value: 1,
+        dim: 8,
+        qkv_bias: true,
+        output_bias: false,
+        qk_norm: true,
+        sliding_window: None,
+    };
     let config = ModelConfig {
         vocab_size: 64,
         hidden_size: 16,
@@ -20,6 +28,7 @@ fn model() -> Transformer {
         norm_eps: 1e-6,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     };
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }

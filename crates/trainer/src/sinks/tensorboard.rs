@@ -1,7 +1,7 @@
 //! TensorBoard's event files: length-prefixed records with masked CRC-32C (TFRecord), each an `Event` in Protocol Buffers'
 //! encoding. Only what scalars need is written.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,8 +28,7 @@ impl EventFile {
         let path = folder.join(NAME);
         let failed = |source| RunDirError::Write { path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut file =
-            OpenOptions::new().create(true).write(true).truncate(true).open(&path).map_err(failed)?;
+        let mut file = turnwise_files::own::create(&path).map_err(failed)?;
         file.write_all(&framed(&version_event(now()))).map_err(failed)?;
         Ok(Self { path, file })
     }

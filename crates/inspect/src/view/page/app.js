@@ -159,6 +159,8 @@ function about() {
   parts.push(el("h3", {}, "All settings"), table(names, keys.map(line)));
   const bad = runs.flatMap((one) => one.bad);
   if (bad.length > 0) parts.unshift(el("h3", {}, "Lines that are no rollouts"), ...bad.slice(0, 20).map((one) => el("p", {}, `${one.path}:${one.line}: ${one.message}`)));
+  const unreadable = runs.flatMap((one) => one.unreadable);
+  if (unreadable.length > 0) parts.unshift(el("h3", {}, "Files that can't be read"), ...unreadable.map((one) => el("p", {}, one)));
   const missing = runs.flatMap((one) => one.tokenizer_missing ?? []);
   if (missing.length > 0) parts.unshift(el("p", {}, `No tokenizer in ${missing.join(", ")}.`));
   dialog("Run", ...parts);

@@ -108,7 +108,7 @@ export class Reader {
     return el(
       "section",
       { class: "turn" },
-      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.parts.fmt < 0 && chip(`format ${number(turn.parts.fmt)}`, "bad"), credit),
+      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.violation && chip(`breaks the format: ${number(turn.parts.fmt)}`, "bad"), credit),
       sampled,
       ...turn.calls.map((call) => this.call(call)),
       turn.observation.ids.length > 0 && el("details", { class: "observation" }, el("summary", {}, `what the model read next, ${turn.observation.ids.length} tokens`), this.context(turn.observation)),

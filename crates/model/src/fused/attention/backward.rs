@@ -15,8 +15,8 @@ impl Unit<'_> {
     /// Slopes by queries, `[share, rows, wide]`, and by keys and values, `[rows, wide]`, before the rotation.
     pub(super) fn backward(&self, [q, k, v]: [&[f32]; 3], kept: &[Row], slope: &[f32]) -> [Vec<f32>; 3] {
         let (size, plan) = (self.size(), self.plan);
-        let q = self.queries().rotated(q, &plan.angles, plan.gains[0]);
-        let k = self.keys().rotated(k, &plan.angles, plan.gains[1]);
+        let q = self.queries().rotated(q, self.angles(), plan.gains[0]);
+        let k = self.keys().rotated(k, self.angles(), plan.gains[1]);
         let (k_columns, v_columns) = (size.transposed(&k), size.transposed(&self.keys().read(v)));
         let slope = self.queries().read(slope);
         let [mut by_q, mut by_k, mut by_v] = [&q, &k, &k].map(|like| vec![0.0; like.len()]);
@@ -40,8 +40,8 @@ impl Unit<'_> {
                 });
             }
         }
-        self.queries().rotate_back(&mut by_q, &plan.angles, plan.gains[0]);
-        self.keys().rotate_back(&mut by_k, &plan.angles, plan.gains[1]);
+        self.queries().rotate_back(&mut by_q, self.angles(), plan.gains[0]);
+        self.keys().rotate_back(&mut by_k, self.angles(), plan.gains[1]);
         [by_q, by_k, by_v]
     }
 }

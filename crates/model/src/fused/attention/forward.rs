@@ -12,8 +12,8 @@ impl Unit<'_> {
     /// `[share, rows, wide]`, and the two numbers of every query's row.
     pub(super) fn forward(&self, [q, k, v]: [&[f32]; 3]) -> (Vec<f32>, Vec<Row>) {
         let (size, plan) = (self.size(), self.plan);
-        let q = self.queries().rotated(q, &plan.angles, plan.gains[0]);
-        let k = size.transposed(&self.keys().rotated(k, &plan.angles, plan.gains[1]));
+        let q = self.queries().rotated(q, self.angles(), plan.gains[0]);
+        let k = size.transposed(&self.keys().rotated(k, self.angles(), plan.gains[1]));
         let v = self.keys().read(v);
         let (mut out, mut rows) = (vec![0.0; q.len()], vec![[0.0; 2]; self.share() * size.tokens]);
         let mut weights = vec![0.0; ROWS * size.rows];

@@ -22,6 +22,12 @@ impl Unit<'_> {
         self.plan.lengths[self.row]
     }
 
+    /// Angles of the sequence's positions.
+    pub(super) fn angles(&self) -> &[Angles] {
+        let angles = &self.plan.angles;
+        angles.get(self.row).unwrap_or(&angles[0])
+    }
+
     /// Sizes of this unit's buffers.
     pub(super) fn size(&self) -> Size {
         Size {

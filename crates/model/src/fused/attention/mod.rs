@@ -38,7 +38,8 @@ struct Plan {
     lengths: Vec<usize>,
     /// The row of each sequence's first token.
     starts: Vec<usize>,
-    angles: Vec<Angles>,
+    /// Of every position: one set for all sequences, or one for each where angles follow the length.
+    angles: Vec<Vec<Angles>>,
     /// Of queries and of keys.
     gains: [f32; 2],
     cpu: Cpu,
@@ -50,11 +51,18 @@ type Row = [f32; 2];
 impl FusedAttention {
     pub(crate) fn new(config: &ModelConfig, batch: &TokenBatch) -> Self {
         let gain = attention_gain(&config.rope) as f32;
+        let angles = |length: usize| -> Vec<Angles> {
+            (0..length).map(|at| Angles::new(config, at, length)).collect()
+        };
         Self(Arc::new(Plan {
             heads: config.heads.clone(),
             lengths: batch.lengths.clone(),
             starts: batch.starts(true),
-            angles: (0..batch.columns).map(|at| Angles::new(config, at, batch.columns)).collect(),
+            angles: if config.rope.depends_on_length() {
+                batch.lengths.iter().map(|&length| angles(length)).collect()
+            } else {
+                vec![angles(batch.columns)]
+            },
             gains: [gain / (config.heads.dim as f32).sqrt(), gain],
             cpu: Cpu::detect(),
         }))

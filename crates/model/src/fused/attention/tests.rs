@@ -1,6 +1,6 @@
 use super::super::testing::{check, numbers};
 use super::*;
-use crate::config::RopeConfig;
+use crate::config::{RopeConfig, RopeScaling};
 
 /// Heads of queries and of keys, their dimension, tokens of each row, and the window.
 type Case<'a> = (usize, usize, usize, &'a [usize], Option<usize>);
@@ -21,11 +21,20 @@ fn config(case: &Case<'_>) -> ModelConfig {
         hidden_size: 1,
         intermediate_size: 1,
         num_layers: 1,
-        heads: Heads { query, key_value, dim, qkv_bias: false, qk_norm: false, sliding_window },
+        heads: Heads {
+            query,
+            key_value,
+            dim,
+            qkv_bias: false,
+            output_bias: false,
+            qk_norm: false,
+            sliding_window,
+        },
         max_position: 128,
         norm_eps: 1e-5,
         rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
+        mlp_bias: false,
     }
 }
 
@@ -80,9 +89,18 @@ fn batch(lengths: &[usize]) -> TokenBatch {
 
 #[test]
 fn a_sequence_does_not_depend_on_its_batch_or_on_threads() {
+    // The second case is longer than the context, where the angles depend on the length.
+    for (scaling, max_position) in [(None, 128), (Some(RopeScaling::Dynamic { factor: 2.0 }), 16)] {
+        alone_and_in_company(scaling, max_position);
+    }
+}
+
+fn alone_and_in_company(scaling: Option<RopeScaling>, max_position: usize) {
     let case: Case<'_> = (4, 2, 16, &[33, 7], None);
+    let mut config = config(&case);
+    (config.rope.scaling, config.max_position) = (scaling, max_position);
     let of = |lengths: &[usize]| {
-        let op = FusedAttention::new(&config(&case), &batch(lengths));
+        let op = FusedAttention::new(&config, &batch(lengths));
         let matrix = |heads: usize, seed| {
             let mut all = numbers(33 * heads * 16, seed);
             all.resize(lengths.iter().sum::<usize>() * heads * 16, 0.5);

@@ -1,9 +1,10 @@
 //! The request: one POST, its retries, and the checks of its answer.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use ureq::Agent;
+use serde_json::Value;
+use turnwise_http::{self as http, Failure, Patience};
 
 use super::Endpoint;
 use crate::similarity::SimilarityError;
@@ -25,99 +26,70 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Embedding {
-    index: usize,
+    /// Its text; without it, the one at its own place.
+    index: Option<usize>,
     embedding: Vec<f32>,
 }
 
-/// Why one attempt failed.
-enum Failure {
-    /// Another attempt may do better.
-    Passing(String),
-    /// It will not.
-    Lasting(String),
-}
-
 pub(super) struct Client {
-    agent: Agent,
-    config: Endpoint,
+    http: http::Client,
+    patience: Patience,
+    model: String,
+    /// The environment variable that lacks the key.
+    keyless: Option<String>,
 }
 
 impl Client {
     pub(super) fn new(config: &Endpoint) -> Self {
-        let timeout = Duration::from_secs_f64(config.timeout_s);
-        let agent = Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build();
-        Self { agent: agent.into(), config: config.clone() }
+        let name = &config.api_key_env;
+        let key = Some(name).filter(|name| !name.is_empty()).map(std::env::var);
+        let keyless = matches!(key, Some(Err(_))).then(|| name.clone());
+        let seconds = |number| Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX);
+        let patience = Patience {
+            timeout: seconds(config.timeout_s),
+            retry: seconds(config.retry_total_s),
+            retries: config.retries,
+            wait: seconds(config.retry_wait_s),
+        };
+        let key = key.and_then(Result::ok);
+        let http = http::Client::new(&config.url, key, ANSWER_LIMIT);
+        Self { http, patience, model: config.model.clone(), keyless }
     }
 
-    /// One vector per text, in order.
-    pub(super) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
-        if !cfg!(feature = "https") && self.config.url.starts_with("https:") {
-            let reason = format!("POST {}: https needs a build with `--features https`", self.config.url);
-            return Err(SimilarityError { measure: "endpoint", reason });
+    /// One vector per text, in order; none if they are too long for the server's model.
+    pub(super) fn embed(&self, texts: &[&str]) -> Result<Option<Vec<Vec<f32>>>, SimilarityError> {
+        let failed = |reason: String| {
+            let reason = format!("POST {}: {reason}", self.http.url());
+            SimilarityError { measure: "endpoint", reason }
+        };
+        if let Some(name) = &self.keyless {
+            return Err(failed(format!("the environment variable {name} is not set")));
         }
-        let mut wait = Duration::from_secs_f64(self.config.retry_wait_s);
-        let mut attempt = 1;
-        loop {
-            let reason = match self.attempt(texts) {
-                Ok(vectors) => return Ok(vectors),
-                Err(Failure::Passing(_)) if attempt <= self.config.retries => {
-                    thread::sleep(wait);
-                    (wait, attempt) = (wait * 2, attempt + 1);
-                    continue;
-                }
-                Err(Failure::Passing(reason) | Failure::Lasting(reason)) => reason,
-            };
-            let tries = if attempt == 1 { "attempt" } else { "attempts" };
-            let reason = format!("POST {}: {reason} ({attempt} {tries})", self.config.url);
-            return Err(SimilarityError { measure: "endpoint", reason });
-        }
+        let request = Request { model: &self.model, input: texts, encoding_format: "float" };
+        let body = serde_json::to_string(&request).map_err(|error| failed(error.to_string()))?;
+        let attempt = |time| match self.http.post(&body, time)?.read()? {
+            Ok(answer) => vectors(answer, texts.len()).map(Some).map_err(Failure::Lasting),
+            Err(refusal) if refusal.is_too_long() => Ok(None),
+            Err(refusal) => Err(refusal.failure()),
+        };
+        self.patience.run(|| false, attempt).map_err(|gave_up| {
+            let unreached = matches!(gave_up.failure, Failure::Unreached(_));
+            failed(format!("{gave_up}{}", if unreached { "; hint: is the server running?" } else { "" }))
+        })
     }
-
-    fn attempt(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Failure> {
-        let request = Request { model: &self.config.model, input: texts, encoding_format: "float" };
-        let body = serde_json::to_string(&request).map_err(|e| Failure::Lasting(e.to_string()))?;
-        let mut post = self.agent.post(&self.config.url).header("content-type", "application/json");
-        if !self.config.api_key_env.is_empty() {
-            let key = std::env::var(&self.config.api_key_env).map_err(|_| {
-                Failure::Lasting(format!("the environment variable {} is not set", self.config.api_key_env))
-            })?;
-            post = post.header("authorization", format!("Bearer {key}"));
-        }
-        let mut answer = post.send(body).map_err(failure)?;
-        let status = answer.status().as_u16();
-        let text = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string().map_err(failure)?;
-        match status {
-            200 => parse(&text, texts.len()).map_err(Failure::Lasting),
-            429 | 500.. => Err(Failure::Passing(format!("status {status}: {}", first_line(&text)))),
-            _ => Err(Failure::Lasting(format!("status {status}: {}", first_line(&text)))),
-        }
-    }
-}
-
-fn failure(error: ureq::Error) -> Failure {
-    match error {
-        ureq::Error::Io(e) => Failure::Passing(format!("{e}; hint: is the server running?")),
-        ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
-            Failure::Passing(error.to_string())
-        }
-        other => Failure::Lasting(other.to_string()),
-    }
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
 /// The vectors of an answer, put in the order of the texts.
-fn parse(text: &str, texts: usize) -> Result<Vec<Vec<f32>>, String> {
-    let answer: Answer =
-        serde_json::from_str(text).map_err(|e| format!("the answer is not what the protocol says: {e}"))?;
+fn vectors(answer: Value, texts: usize) -> Result<Vec<Vec<f32>>, String> {
+    let answer: Answer = serde_json::from_value(answer)
+        .map_err(|e| format!("the answer is not what the protocol says: {e}"))?;
     if answer.data.len() != texts {
         return Err(format!("{} embeddings for {texts} texts", answer.data.len()));
     }
     let width = answer.data.first().map_or(0, |e| e.embedding.len());
     let mut vectors = vec![Vec::new(); texts];
-    for Embedding { index, embedding } in answer.data {
+    for (place, Embedding { index, embedding }) in answer.data.into_iter().enumerate() {
+        let index = index.unwrap_or(place);
         if embedding.is_empty() || embedding.len() != width || !embedding.iter().all(|x| x.is_finite()) {
             return Err(format!(
                 "embedding {index} has {} numbers, finite ones of {width} are due",

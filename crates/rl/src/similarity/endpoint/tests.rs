@@ -38,7 +38,8 @@ impl Server {
     }
 
     fn endpoint(&self) -> Endpoint {
-        Endpoint { url: self.url.clone(), retry_wait_s: 0.01, timeout_s: 5.0, ..Endpoint::default() }
+        let url = self.url.clone();
+        Endpoint { url, retries: 3, retry_wait_s: 0.01, timeout_s: 5.0, ..Endpoint::default() }
     }
 
     fn asked(&self) -> Vec<Value> {
@@ -129,10 +130,29 @@ fn a_passing_failure_is_tried_again() {
     let server = Server::start(|number, _, body| match number {
         0 => (503, "loading".into()),
         1 => (429, "slow down".into()),
+        2 => (200, json!({"error": {"message": "overloaded", "code": 502}}).to_string()),
+        3 => (408, "too late".into()),
+        4 => (200, vectors(body)[..20].into()),
         _ => (200, vectors(body)),
     });
-    let matrix = server.endpoint().connect().matrix(&["1 0"], &["1 0"]).expect("the third attempt");
-    assert_eq!((matrix, server.asked().len()), (vec![vec![1.0]], 3));
+    let endpoint = Endpoint { retries: 5, ..server.endpoint() };
+    let matrix = endpoint.connect().matrix(&["1 0"], &["1 0"]).expect("the sixth attempt");
+    assert_eq!((matrix, server.asked().len()), (vec![vec![1.0]], 6));
+    // However many retries there may be, their time is bounded.
+    let server = Server::start(|_, _, _| (503, "loading".into()));
+    let endpoint = Endpoint { retries: u32::MAX, retry_total_s: 0.05, ..server.endpoint() };
+    assert!(failure(&endpoint).contains("status 503: loading (after "));
+}
+
+#[test]
+fn a_text_that_is_too_long_is_like_nothing_and_costs_no_other() {
+    let server = Server::start(|_, _, body| {
+        let long = body["input"].as_array().expect("texts").iter().any(|text| text == "0 1");
+        if long { (400, "maximum context length is 512 tokens".into()) } else { (200, vectors(body)) }
+    });
+    let matrix =
+        server.endpoint().connect().matrix(&["1 0", "0 1", "2 0"], &["1 0", "0 1"]).expect("vectors");
+    assert_eq!(matrix, [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]);
 }
 
 #[test]
@@ -145,9 +165,16 @@ fn a_lasting_failure_is_one_clear_line() {
         assert!(!reason.contains('\n'));
         assert_eq!(server.asked().len(), attempts);
     };
-    check(|_, _, _| (401, "wrong key\nmore".into()), "status 401: wrong key (1 attempt)", 1);
-    check(|_, _, _| (500, "broken".into()), "status 500: broken (4 attempts)", 4);
-    check(|_, _, _| (200, "<html>".into()), "the answer is not what the protocol says", 1);
+    check(|_, _, _| (401, "wrong key\nmore".into()), "status 401: wrong key more", 1);
+    check(|_, _, _| (500, "broken".into()), "status 500: broken (after 4 tries)", 4);
+    check(|_, _, _| (200, "<html>".into()), "a web page in place of JSON: <html> (after 4 tries)", 4);
+    check(|_, _, _| (200, "{\"data\": [{\"ind".into()), "the answer is no whole JSON", 4);
+    check(|_, _, _| (200, "{\"data\": 3}".into()), "the answer is not what the protocol says", 1);
+    check(
+        |_, _, _| (200, json!({"error": {"message": "no such model", "code": 404}}).to_string()),
+        "status 404: ",
+        1,
+    );
     check(|_, _, _| (200, json!({"data": []}).to_string()), "0 embeddings for 2 texts", 1);
     check(
         |_, _, _| {
@@ -175,7 +202,7 @@ fn a_server_that_hangs_is_given_up_in_time() {
     });
     let start = Instant::now();
     let reason = failure(&Endpoint { timeout_s: 0.1, retries: 1, ..server.endpoint() });
-    assert!(reason.contains("timeout") && reason.contains("(2 attempts)"), "{reason}");
+    assert!(reason.contains("timeout") && reason.contains("(after 2 tries)"), "{reason}");
     assert!(start.elapsed() < Duration::from_secs(2));
 }
 
@@ -184,7 +211,7 @@ fn nobody_there_and_no_key() {
     let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
     let url = format!("http://{closed}/v1/embeddings");
     let endpoint = Endpoint { url, retries: 1, retry_wait_s: 0.0, ..Endpoint::default() };
-    assert!(failure(&endpoint).contains("hint: is the server running? (2 attempts)"));
+    assert!(failure(&endpoint).contains("(after 2 tries); hint: is the server running?"));
     let keyless = Endpoint { api_key_env: "TURNWISE_TEST_NO_SUCH_KEY".into(), ..endpoint };
     assert!(failure(&keyless).contains("the environment variable TURNWISE_TEST_NO_SUCH_KEY is not set"));
 }

@@ -3,20 +3,28 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::Seconds;
+
+use crate::executor::limits::{MemoryMib, OutputBytes, Workers};
 
 /// Limits and choices of the executor `monty`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MontyConfig {
     /// CPU seconds per execution: the limit that counts, because it doesn't depend on the machine's load.
+    #[serde(deserialize_with = "Seconds::read")]
     pub cpu_seconds: f64,
     /// Wall seconds per execution: a generous backstop.
+    #[serde(deserialize_with = "Seconds::read")]
     pub wall_seconds: f64,
     /// MiB of memory that the code may add to the interpreter's own.
+    #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
     /// Bytes of output kept, half from its start and half from its end.
+    #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
     /// How many executions run at a time; one per core without it.
+    #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
     /// The program to run as a worker, which must begin with `serve_monty_if_asked`. Without it: this program itself.
     pub program: Option<PathBuf>,

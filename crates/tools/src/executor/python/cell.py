@@ -1,15 +1,21 @@
 """Runs cells of Python in a child, under soft limits that leave its state alive. Loaded before zygote.py."""
-import ast, io, json, signal, struct, sys, threading, types
+import ast, atexit, io, json, signal, struct, sys, threading, types
 import _signal, os
 
 from json.encoder import encode_basestring_ascii as quote
-from time import process_time
+from time import monotonic, process_time
 
 read, write, _exit = os.read, os.write, os._exit
 MAIN = types.ModuleType("__main__")
 
+class Output(io.BufferedWriter):
+    def seekable(self):
+        """False: it's a pipe in children, whatever it is here."""
+        return False
+
+
 # Both streams share one buffer, so that what is printed keeps its order.
-OUTPUT = io.BufferedWriter(io.FileIO(1, "w", closefd=False))
+OUTPUT = Output(io.FileIO(1, "w", closefd=False))
 
 
 def text_stream():
@@ -51,40 +57,56 @@ class Limit(BaseException):
     """A soft limit was hit. Not an Exception, so that `except Exception` in a cell doesn't swallow it."""
 
 
+# How the supervisor says that a clock has run out, again and again until the cell ends (see clocks.rs). Code's own timers
+# have other signals, and it can send none.
+CPU_OVER, WALL_OVER = 24, 16
 armed = False
-cpu_deadline = 0.0
+cpu_deadline = wall_deadline = raise_after = 0.0
+raised = None
 
 
 def on_limit(number, frame):
-    if not armed:
+    global raise_after, raised
+    now = monotonic()
+    # Not while the last one is on its way out. One that was meant for an earlier cell comes before time is over.
+    if not armed or now < raise_after:
         return
-    if number == signal.SIGALRM:
-        raise Limit("wall")
-    # The timer counts by ticks and may be early; the clock is exact.
-    left = cpu_deadline - process_time()
-    if left > 0:
-        signal.setitimer(signal.ITIMER_PROF, left, 0.1)
-    else:
-        raise Limit("cpu")
+    over = process_time() >= cpu_deadline if number == CPU_OVER else now >= wall_deadline
+    if over:
+        raise_after, raised = now + 0.1, "cpu" if number == CPU_OVER else "wall"
+        raise Limit(raised)
+
+
+def on_own_timer(number, frame):
+    """Ends the process as the signal would, also the first one of a pid namespace, which the kernel doesn't end by it."""
+    try:
+        OUTPUT.flush()
+    except BaseException:
+        pass
+    _exit(128 + number)
 
 
 def arm(settings):
-    global armed, cpu_deadline
-    armed, cpu_deadline = True, process_time() + settings["cpu_seconds"]
-    # Not signal.signal, which makes enums of the numbers.
-    _signal.signal(_signal.SIGPROF, on_limit)
-    _signal.signal(_signal.SIGALRM, on_limit)
-    # The intervals fire again if the cell swallows the first one.
-    signal.setitimer(signal.ITIMER_PROF, settings["cpu_seconds"], 0.1)
-    signal.setitimer(signal.ITIMER_REAL, settings["wall_seconds"], 0.1)
+    global armed, cpu_deadline, wall_deadline
+    armed = True
+    cpu_deadline = process_time() + settings["cpu_seconds"]
+    wall_deadline = monotonic() + settings["wall_seconds"]
 
 
-def run_cell(source, settings):
+def run_cell(source, settings, session):
     """The answer to one cell. Formatting values and errors runs the cell's code too, so it's under the limits."""
     global armed
+    if session:
+        # An earlier cell may have changed them. Not signal.signal, which makes enums of the numbers.
+        _signal.signal(CPU_OVER, on_limit)
+        _signal.signal(WALL_OVER, on_limit)
     try:
         arm(settings)
         answer = execute(source, settings["output_bytes"])
+        if session:
+            join_threads()
+        else:
+            finish()
         armed = False
     except Limit as limit:
         armed = False
@@ -95,8 +117,6 @@ def run_cell(source, settings):
     except BaseException as error:
         armed = False
         answer = {"status": "error", "error": "%s, raised while an error was shown" % type(error).__name__}
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         OUTPUT.flush()
     except BaseException:
@@ -108,12 +128,7 @@ def execute(source, room):
     """Runs a cell and returns its answer. Lets through limits and MemoryError."""
     try:
         value = evaluate(source)
-        shown = None if value is None else clip(repr(value), room)
-        # The cell ends when its threads end, as a script does.
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
-        return {"status": "ok", "value": shown}
+        return {"status": "ok", "value": None if value is None else clip(repr(value), room)}
     except (Limit, MemoryError):
         raise
     except SystemExit as error:
@@ -122,6 +137,35 @@ def execute(source, room):
         return {"status": "error", "error": clip("SystemExit: %s" % (error.code,), room)}
     except BaseException as error:
         return {"status": "error", "error": clip(last_line(error), room)}
+
+
+def join_threads():
+    """A cell ends when its threads end. An executor's workers, which wait for more work, live on with the state."""
+    futures = sys.modules.get("concurrent.futures.thread")
+    waiting = getattr(futures, "_threads_queues", ())
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon and thread not in waiting:
+            thread.join()
+
+
+def finish():
+    """What Python does at the end of a script: waits for its threads, calls what atexit has, flushes the streams."""
+    global raised
+    raised = None
+    try:
+        if threading.active_count() > 1:
+            threading._shutdown()
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (Limit, MemoryError):
+        raise
+    except BaseException:
+        # It has printed what it was; the cell has ended before.
+        pass
+    # Functions of atexit can't let a limit through.
+    if raised:
+        raise Limit(raised)
 
 
 def evaluate(source):
@@ -175,4 +219,12 @@ def prepare():
     sys.modules["__main__"] = MAIN
     sys.argv = [""]
     sys.stdout, sys.stderr = text_stream(), text_stream()
-    sys.stdin = open(os.devnull)
+    # What keeps the stream open if code puts another one in its place.
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
+    # Children have /dev/null there.
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), "utf-8")
+    sys.__stdin__ = sys.stdin
+    for number in (CPU_OVER, WALL_OVER):
+        signal.signal(number, on_limit)
+    for number in (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF):
+        signal.signal(number, on_own_timer)

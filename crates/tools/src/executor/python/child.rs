@@ -1,27 +1,31 @@
 //! One child: sending it cells, draining its output, watching its clocks, ending it.
 
+use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, PipeReader, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use turnwise_trajectory::ToolOutput;
 
+use super::clocks::Clocks;
 use super::config::PythonConfig;
 use super::isolation::Hello;
 use super::outcome::{Answer, End, Hard, MOST_OUTPUT, judge};
-use super::sys::{self, Process};
+use super::sys::{self, Listener, Process};
+use super::threads::ThreadLimit;
 use super::zygote::{Lifetime, Zygote};
 use crate::executor::capture::Capture;
 use crate::executor::frames::{self, Incoming, Progress};
 
-/// How long beyond a soft limit the child may take to notice it.
-const GRACE: Duration = Duration::from_millis(500);
 /// How long a child may take to restrict itself or to accept a cell; more is a fault of ours.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest wait between two looks at the clocks, as several threads use CPU time faster than one clock ticks.
-const LOOK: Duration = Duration::from_millis(100);
+/// Messages that answer no cell of ours, in one cell. Reading them keeps us from the clocks.
+const MOST_FORGED: usize = 100;
+/// What a child says that it hands over (see `zygote.py`).
+const WITH_LISTENER: u8 = 1;
+const WITH_SCRATCH: u8 = 2;
 
 /// A running child.
 #[derive(Debug)]
@@ -29,6 +33,13 @@ pub(super) struct Child {
     process: Process,
     cell: UnixStream,
     output: PipeReader,
+    threads: Option<ThreadLimit>,
+    /// The scratch space, to see how much it holds.
+    scratch: Option<OwnedFd>,
+    /// CPU time that cells are charged with already.
+    charged: Duration,
+    /// Bytes in memory before its first cell, if the system says.
+    bytes_before: Option<u64>,
 }
 
 impl Child {
@@ -41,118 +52,130 @@ impl Child {
         cell.set_write_timeout(Some(PATIENCE))?;
         let process = zygote.fork(lifetime, their_cell.as_fd(), their_output.as_fd())?;
         drop((their_cell, their_output));
-        let child = Self { process, cell, output };
-        let hello = frames::receive(&child.cell, 1 << 12)?;
-        Ok((child, serde_json::from_slice(&hello).map_err(io::Error::other)?))
+        let (with, fds) = sys::receive_with_fds(&cell)?;
+        let mut fds = fds.into_iter();
+        let mut handed = |bit| (with & bit != 0).then(|| fds.next()).flatten();
+        let threads = handed(WITH_LISTENER).map(|fd| ThreadLimit::new(Listener::new(fd)));
+        let scratch = handed(WITH_SCRATCH);
+        let hello = serde_json::from_slice(&frames::receive(&cell, 1 << 12)?).map_err(io::Error::other)?;
+        let charged = process.cpu_time();
+        let bytes_before = (lifetime == Lifetime::Session).then(|| resident(&process)).flatten();
+        Ok((Self { process, cell, output, threads, scratch, charged, bytes_before }, hello))
+    }
+
+    /// Ends a child that we may not be able to kill: idle ones end when their channel does.
+    pub(super) fn let_go(self) {
+        let Self { process, cell, .. } = self;
+        drop(cell);
+        drop(process);
+    }
+
+    /// Fails if this process can't send it signals.
+    pub(super) fn can_be_signalled(&self) -> io::Result<()> {
+        self.process.signal(0)
+    }
+
+    /// To end it by, whoever has it.
+    pub(super) fn pidfd(&self) -> io::Result<OwnedFd> {
+        self.process.ended_fd().try_clone()
+    }
+
+    /// Bytes that it holds by what its cells did; none if the system doesn't say.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let grown = resident(&self.process)?.saturating_sub(self.bytes_before?);
+        let scratch = self.scratch.as_ref().and_then(|scratch| sys::bytes_in_use(scratch.as_fd()).ok());
+        Some(grown + scratch.unwrap_or(0))
     }
 
     /// Runs one cell, then ends the child.
     pub(super) fn run_once(mut self, code: &str, config: &PythonConfig) -> io::Result<ToolOutput> {
-        let started = Instant::now();
+        let clocks = Clocks::start(config, self.charged);
         let mut capture = Capture::new(config.output_bytes);
-        let end = self.watch(code, config, &mut capture)?;
-        let wall = started.elapsed();
+        let end = self.watch(code, config, &clocks, &mut capture)?;
+        let wall = clocks.wall();
         let (end, cpu) = self.end(end, &mut capture)?;
         Ok(output(end, capture, wall, cpu, config))
     }
 
-    /// Runs one cell of a session. Gives false if the child has ended.
+    /// Runs one cell of a session. Gives false if the child has ended. Between cells its threads stand still.
     pub(super) fn run_cell(&mut self, code: &str, config: &PythonConfig) -> io::Result<(ToolOutput, bool)> {
-        let started = Instant::now();
-        let before = self.process.cpu_time();
         self.discard_stale()?;
+        self.process.signal(libc::SIGCONT)?;
+        let before = self.charged;
+        let clocks = Clocks::start(config, before);
         let mut capture = Capture::new(config.output_bytes);
-        let end = self.watch(code, config, &mut capture)?;
-        let wall = started.elapsed();
+        let end = self.watch(code, config, &clocks, &mut capture)?;
+        let wall = clocks.wall();
         if let End::Answer(answer) = end {
-            let cpu = self.process.cpu_time().saturating_sub(before);
+            self.process.signal(libc::SIGSTOP)?;
+            self.charged = self.process.cpu_time();
+            let cpu = self.charged.saturating_sub(before);
             return Ok((output(End::Answer(answer), capture, wall, cpu, config), true));
         }
         let (end, total) = self.end(end, &mut capture)?;
         Ok((output(end, capture, wall, total.saturating_sub(before), config), false))
     }
 
-    /// Drops what a former cell left behind: output of its threads, forged answers.
+    /// Drops what a former cell left behind: output of its threads, forged answers. They stand still, so it's finite.
     fn discard_stale(&mut self) -> io::Result<()> {
         self.drain(&mut Capture::new(1))?;
         self.cell.set_nonblocking(true)?;
         let mut buffer = [0; 4096];
-        while matches!((&self.cell).read(&mut buffer), Ok(count) if count > 0) {}
+        for _ in 0..1024 {
+            if !matches!((&self.cell).read(&mut buffer), Ok(count) if count > 0) {
+                break;
+            }
+        }
         Ok(())
     }
 
-    /// Sends a cell and waits for its end, draining the output all along.
-    fn watch(&mut self, code: &str, config: &PythonConfig, capture: &mut Capture) -> io::Result<End> {
-        let started = Instant::now();
-        let cpu_before = self.process.cpu_time();
+    /// Sends a cell and waits for its end, draining the output and letting threads be made all along.
+    fn watch(
+        &mut self,
+        code: &str,
+        config: &PythonConfig,
+        clocks: &Clocks,
+        capture: &mut Capture,
+    ) -> io::Result<End> {
+        self.threads.iter_mut().for_each(ThreadLimit::begin);
         self.cell.set_nonblocking(false)?;
         // A child that doesn't take the cell is dead or dying; what follows finds out.
         let key = fresh_key();
         let _ = frames::send(&self.cell, &[&key, code.as_bytes()].concat());
         self.cell.set_nonblocking(true)?;
 
-        let cpu_limit = Duration::from_secs_f64(config.cpu_seconds) + GRACE;
-        let wall_limit = Duration::from_secs_f64(config.wall_seconds) + GRACE;
-        // JSON may write a character of four bytes as twelve.
-        let most_answer = config.output_bytes.saturating_mul(12) + (1 << 16);
-        let mut incoming = Incoming::default();
-        let mut cell_open = true;
+        let mut expected =
+            Expected { key, most: most_answer(config), incoming: Incoming::default(), forged: 0 };
         loop {
-            let cpu_left = cpu_limit.saturating_sub(self.process.cpu_time().saturating_sub(cpu_before));
-            let wall_left = wall_limit.saturating_sub(started.elapsed());
-            if cpu_left.is_zero() {
-                return Ok(End::Stopped(Hard::Cpu));
-            }
-            if wall_left.is_zero() {
-                return Ok(End::Stopped(Hard::Wall));
-            }
+            let wait = match clocks.look(&self.process) {
+                Ok(wait) => wait,
+                Err(hard) => return Ok(End::Stopped(hard)),
+            };
             let fds = [
                 Some(self.output.as_fd()),
-                cell_open.then(|| self.cell.as_fd()),
+                expected.incoming.is_open().then(|| self.cell.as_fd()),
                 Some(self.process.ended_fd().as_fd()),
+                self.threads.as_ref().map(ThreadLimit::as_fd),
             ];
-            let [printed, answered, ended] = sys::wait_readable(fds, cpu_left.min(wall_left).min(LOOK))?;
-            if printed && self.drain(capture)? && !ended && !answered {
+            let [printed, answered, ended, asked] = sys::wait_readable(fds, wait)?;
+            if printed && self.drain(capture)? && !ended && !answered && !asked {
                 // Closed on the child's side: a ready descriptor would spin here.
                 std::thread::sleep(Duration::from_millis(1));
             }
             if capture.total() > MOST_OUTPUT {
                 return Ok(End::Stopped(Hard::Output));
             }
-            if answered {
-                match self.answer(&mut incoming, key, most_answer)? {
-                    Some(Ok(answer)) => {
-                        // What the child flushed before it answered.
-                        self.drain(capture)?;
-                        return Ok(End::Answer(answer));
-                    }
-                    Some(Err(hard)) => return Ok(End::Stopped(hard)),
-                    None => cell_open = incoming.is_open(),
-                }
+            if asked && let Some(threads) = &mut self.threads {
+                threads.answer(&self.process)?;
+            }
+            if answered && let Some(answer) = expected.read(&self.cell)? {
+                // What the child flushed before it answered.
+                self.drain(capture)?;
+                return Ok(answer.map_or_else(End::Stopped, End::Answer));
             }
             if ended {
                 let (ended, _) = (self.process.peek()?, self.drain(capture)?);
                 return Ok(End::Ended(ended));
-            }
-        }
-    }
-
-    /// The answer to the cell of this key, if it's there. Others are an earlier cell's or forged, and dropped.
-    fn answer(
-        &self,
-        incoming: &mut Incoming,
-        key: [u8; 8],
-        most: usize,
-    ) -> io::Result<Option<Result<Answer, Hard>>> {
-        loop {
-            match incoming.read(&self.cell, most)? {
-                Progress::Waiting | Progress::Closed => return Ok(None),
-                Progress::TooLong => return Ok(Some(Err(Hard::Protocol))),
-                Progress::Message(body) => match serde_json::from_slice::<Answer>(&body) {
-                    Ok(answer) if answer.is_for(key) => return Ok(Some(Ok(answer))),
-                    Ok(_) => {}
-                    Err(_) => return Ok(Some(Err(Hard::Protocol))),
-                },
             }
         }
     }
@@ -180,6 +203,44 @@ impl Child {
         self.drain(capture)?;
         Ok((end, cpu))
     }
+}
+
+/// The answer to one cell, as it comes in.
+#[derive(Debug)]
+struct Expected {
+    key: [u8; 8],
+    most: usize,
+    incoming: Incoming,
+    forged: usize,
+}
+
+impl Expected {
+    /// The answer, if it's there. Others are an earlier cell's or forged, and dropped.
+    fn read(&mut self, cell: &UnixStream) -> io::Result<Option<Result<Answer, Hard>>> {
+        while self.forged < MOST_FORGED {
+            match self.incoming.read(cell, self.most)? {
+                Progress::Waiting | Progress::Closed => return Ok(None),
+                Progress::TooLong => break,
+                Progress::Message(body) => match serde_json::from_slice::<Answer>(&body) {
+                    Ok(answer) if answer.is_for(self.key) => return Ok(Some(Ok(answer))),
+                    Ok(_) => self.forged += 1,
+                    Err(_) => break,
+                },
+            }
+        }
+        Ok(Some(Err(Hard::Protocol)))
+    }
+}
+
+/// Bytes of an answer at most. JSON may write a character of four bytes as twelve.
+fn most_answer(config: &PythonConfig) -> usize {
+    config.output_bytes.saturating_mul(12) + (1 << 16)
+}
+
+/// Bytes of a process in memory.
+fn resident(process: &Process) -> Option<u64> {
+    let pages = fs::read_to_string(format!("/proc/{}/statm", process.pid())).ok()?;
+    Some(pages.split(' ').nth(1)?.parse::<u64>().ok()? * sys::page_size())
 }
 
 /// A number that no earlier cell can have known.

@@ -1,25 +1,33 @@
 //! Limits and choices of the Python executor.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+use turnwise_bounds::{Seconds, Within};
 
 use super::NAME;
 use crate::executor::ExecutorError;
-use crate::executor::limits::{check_limits, cores};
+use crate::executor::limits::{MemoryMib, OutputBytes, Workers, check_limits, cores};
 
 /// Limits and choices of the [`PythonExecutor`](super::PythonExecutor).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonConfig {
     /// CPU seconds per execution: the limit that counts, because it doesn't depend on the machine's load.
+    #[serde(deserialize_with = "Seconds::read")]
     pub cpu_seconds: f64,
     /// Wall seconds per execution: a generous backstop for code that sleeps.
+    #[serde(deserialize_with = "Seconds::read")]
     pub wall_seconds: f64,
     /// MiB of memory that the code may add to the interpreter's own.
+    #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
     /// MiB of private scratch space in the working directory, gone when the code ends; 0 for none, so that nothing can
     /// be written. It counts beside `memory_mib`.
+    #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub scratch_mib: u64,
     /// Bytes of output kept, half from its start and half from its end.
+    #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
     /// The interpreter, a name on `PATH` or a path. Without it: the first `python3` on `PATH` that is usable.
     pub interpreter: Option<String>,
@@ -27,7 +35,11 @@ pub struct PythonConfig {
     pub imports: Vec<String>,
     /// Code run once, after the imports, to warm up what they do lazily.
     pub warm_up: Vec<String>,
+    /// Files and folders that the code may read besides the standard library and site-packages, which it always may. An
+    /// editable install isn't readable unless it's named here.
+    pub readable: Vec<PathBuf>,
     /// How many executions run at a time; one per core without it.
+    #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
     /// The least isolation to run with. With less, the executor doesn't start.
     pub isolation: Isolation,
@@ -81,6 +93,7 @@ impl Default for PythonConfig {
             interpreter: None,
             imports: Vec::new(),
             warm_up: Vec::new(),
+            readable: Vec::new(),
             workers: None,
             isolation: Isolation::Files,
         }
@@ -102,6 +115,24 @@ impl PythonConfig {
     /// Refuses limits that nothing could run under.
     pub(super) fn check(&self) -> Result<(), ExecutorError> {
         let (cpu, wall, workers) = (self.cpu_seconds, self.wall_seconds, self.worker_count());
-        check_limits(NAME, cpu, wall, self.memory_mib, self.output_bytes, workers)
+        check_limits(NAME, cpu, wall, self.memory_mib, self.output_bytes, workers)?;
+        if self.scratch_mib > 1 << 30 {
+            return Err(refuse("scratch_mib", &self.scratch_mib.to_string(), "is out of range"));
+        }
+        // A path that isn't there may be one that was meant to be: without it, code would fail for no reason of its own.
+        match self.readable.iter().find(|path| !path.is_absolute() || !path.exists()) {
+            Some(path) => {
+                Err(refuse("readable", &path.display().to_string(), "is no absolute path of what is there"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn refuse(key: &str, value: &str, what: &str) -> ExecutorError {
+    ExecutorError {
+        backend: NAME,
+        message: format!("{key} = {value} {what}"),
+        hint: format!("leave out {key} for the default"),
     }
 }

@@ -1,11 +1,13 @@
 //! Finding the Python to run.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::NAME;
+use super::ask::ask;
 use crate::executor::ExecutorError;
 
 /// An interpreter and what it needs to read.
@@ -13,8 +15,8 @@ use crate::executor::ExecutorError;
 pub(super) struct Interpreter {
     /// The binary itself: launchers such as pyenv's are resolved.
     pub(super) executable: PathBuf,
-    /// Where it finds modules.
-    path: Vec<PathBuf>,
+    /// Its standard library and site-packages.
+    library: Vec<PathBuf>,
     /// Where it's installed.
     prefixes: Vec<PathBuf>,
     version: (u32, u32),
@@ -22,8 +24,22 @@ pub(super) struct Interpreter {
 
 const OLDEST: (u32, u32) = (3, 9);
 
-const QUESTION: &str = "import json, sys; print(json.dumps(dict(executable=sys.executable, path=sys.path, \
-                        prefixes=[sys.prefix, sys.base_prefix], version=list(sys.version_info[:2]))))";
+/// How long an interpreter may take to say what it is; launchers on a loaded machine take seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of `sys.path` only what belongs to the library: other entries, such as the sources of an editable install, are the
+/// user's own files.
+const QUESTION: &str = r#"
+import json, os, site, sys, sysconfig
+known = sysconfig.get_paths()
+library = [known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+library += getattr(site, "getsitepackages", list)() + [sysconfig.get_config_var("DESTSHARED")]
+archive = "python%d%d.zip" % sys.version_info[:2]
+library += [p for p in sys.path if os.path.basename(p) in ("lib-dynload", archive)] + [os.path.dirname(os.__file__)]
+prefixes = [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]
+found = dict(executable=sys.executable or "", library=[p for p in library if p], prefixes=prefixes)
+print(json.dumps(dict(found, version=list(sys.version_info[:2]))))
+"#;
 
 /// What every Python reads besides its own files.
 const SHARED: [&str; 9] = [
@@ -39,45 +55,72 @@ const SHARED: [&str; 9] = [
 ];
 
 impl Interpreter {
-    /// Everything that a child may read.
-    pub(super) fn readable(&self) -> Vec<PathBuf> {
-        let libraries = self.prefixes.iter().map(|prefix| prefix.join("lib"));
-        SHARED
-            .iter()
-            .map(PathBuf::from)
-            .chain(libraries)
-            .chain(self.path.clone())
-            .filter(|p| p.exists())
-            .collect()
+    /// Everything that a child may read, with what the config adds.
+    pub(super) fn readable(&self, more: &[PathBuf]) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = SHARED.iter().map(PathBuf::from).collect();
+        paths.extend(self.library.iter().cloned());
+        // Shared libraries lie beside folders of other programs, so they are named one by one.
+        let folders = self.prefixes.iter().flat_map(|prefix| [prefix.join("lib"), prefix.join("lib64")]);
+        paths.extend(folders.chain(library_folders()).flat_map(|folder| shared_libraries(&folder)));
+        paths.extend(more.iter().cloned());
+        paths.retain(|path| path.is_absolute() && path.exists());
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
-    fn ask(candidate: &Path) -> Result<Self, String> {
-        let output = Command::new(candidate)
-            .args(["-I", "-c", QUESTION])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("{}: {error}", candidate.display()))?;
+    /// Where the dynamic linker looks for libraries first; some interpreters don't start without it.
+    pub(super) fn library_path() -> Option<OsString> {
+        let folders = library_folders();
+        (!folders.is_empty()).then(|| std::env::join_paths(folders).ok()).flatten()
+    }
+
+    fn of(candidate: &Path, patience: Duration) -> Result<Self, String> {
+        let name = candidate.display();
+        let said =
+            ask(candidate, &["-I", "-c", QUESTION], patience).map_err(|why| format!("{name}: {why}"))?;
         let broken = || {
-            let said = String::from_utf8_lossy(&output.stderr);
-            format!(
-                "{}: doesn't run Python: {}",
-                candidate.display(),
-                said.lines().last().unwrap_or("no answer")
-            )
+            let last = String::from_utf8_lossy(&said.stderr).lines().last().map(str::to_string);
+            format!("{name}: doesn't run Python: {}", last.as_deref().unwrap_or("no answer"))
         };
-        let mut found: Self = serde_json::from_slice(&output.stdout).map_err(|_| broken())?;
+        // Something that runs at the start of every Python may have printed before.
+        let last = said.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let mut found: Self = serde_json::from_slice(last).map_err(|_| broken())?;
         if found.version < OLDEST {
             let ((a, b), (c, d)) = (found.version, OLDEST);
-            return Err(format!("{}: is Python {a}.{b}, older than {c}.{d}", candidate.display()));
+            return Err(format!("{name}: is Python {a}.{b}, older than {c}.{d}"));
         }
-        // An empty entry would mean the working directory.
-        found.path.retain(|entry| entry.is_absolute());
+        if !found.executable.is_absolute() {
+            return Err(format!("{name}: doesn't say where its program is"));
+        }
+        // An empty entry would mean the working directory, and the root everything.
+        found.library.retain(|entry| entry.is_absolute() && entry.parent().is_some());
         Ok(found)
     }
 }
 
+/// The folders of `LD_LIBRARY_PATH`. An empty or relative entry would mean the working directory.
+fn library_folders() -> Vec<PathBuf> {
+    let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+}
+
+/// Files such as `libz.so.1` in a folder.
+fn shared_libraries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_library = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        (name.ends_with(".so") || name.contains(".so.")) && path.is_file()
+    };
+    entries.map(|entry| entry.path()).filter(is_library).collect()
+}
+
 /// The interpreters to try, best first, and why the others aren't among them.
 pub(super) fn candidates(wanted: Option<&str>) -> (Vec<Interpreter>, Vec<String>) {
+    candidates_within(wanted, PATIENCE)
+}
+
+fn candidates_within(wanted: Option<&str>, patience: Duration) -> (Vec<Interpreter>, Vec<String>) {
     let paths = match wanted {
         Some(path) if path.contains('/') => vec![PathBuf::from(path)],
         name => on_path(name.unwrap_or("python3")),
@@ -88,7 +131,7 @@ pub(super) fn candidates(wanted: Option<&str>) -> (Vec<Interpreter>, Vec<String>
     }
     let mut found: Vec<Interpreter> = Vec::new();
     for path in paths {
-        match Interpreter::ask(&path) {
+        match Interpreter::of(&path, patience) {
             Ok(one) if found.iter().any(|other| other.executable == one.executable) => {}
             Ok(one) => found.push(one),
             Err(reason) => refused.push(reason),
@@ -136,6 +179,55 @@ mod tests {
         assert_eq!(refused, ["/nowhere/python3: No such file or directory (os error 2)"]);
         let (_, refused) = candidates(Some("python-that-is-not-there"));
         assert_eq!(refused, ["no python-that-is-not-there on PATH"]);
+    }
+
+    /// A program of these lines, named python3.
+    fn wrapper(lines: &str) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("python3");
+        std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).unwrap();
+        (folder, path.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn a_wrapper_that_never_returns_is_left_and_named() {
+        for lines in [
+            "sleep 1000",
+            "sleep 1000 & wait",
+            "exec sleep 1000",
+            "trap '' TERM INT HUP; while :; do sleep 1; done",
+            "while :; do echo '{'; done",
+            "exec yes >&2",
+            "sleep 1000 &\nexit 0",
+        ] {
+            let (_folder, path) = wrapper(lines);
+            let (found, refused) = candidates_within(Some(&path), Duration::from_millis(300));
+            assert_eq!(found, []);
+            assert!(refused[0].starts_with(&format!("{path}: ")), "{lines}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_answers_and_leaves_a_process_behind_is_taken() {
+        let (_folder, path) = wrapper("sleep 1000 &\nexec /usr/bin/env python3 \"$@\"");
+        let (found, refused) = candidates_within(Some(&path), PATIENCE);
+        assert_eq!((found.len(), refused), (1, vec![]));
+    }
+
+    #[test]
+    fn only_the_library_is_readable() {
+        let (found, _) = candidates(None);
+        let Some(one) = found.first() else { panic!("there is no python3") };
+        let folders: Vec<PathBuf> = one.readable(&[]).into_iter().filter(|path| path.is_dir()).collect();
+        for folder in &folders {
+            let shared = SHARED.iter().any(|path| folder == Path::new(path));
+            assert!(shared || one.library.contains(folder), "{}", folder.display());
+        }
+        assert!(one.library.iter().any(|folder| folder.join("json/__init__.py").exists()), "{folders:?}");
+        let named = tempfile::tempdir().unwrap();
+        assert!(one.readable(&[named.path().into()]).contains(&named.path().into()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which layers of isolation hold, and whether that's enough.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -10,21 +11,21 @@ use landlock::{
 use serde::Deserialize;
 
 use super::config::Isolation;
+use super::sys;
 
-/// What a child says about itself before its first cell: the errno of each layer, 0 where it holds.
+/// What a child says about itself before its first cell: the errno of each layer, 0 where it holds. They are facts that
+/// don't differ between two children of one executor; a child that says something else is a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Hello {
-    #[serde(flatten)]
-    layers: Layers,
-    /// Its own process id: 1 in a pid namespace of its own.
-    pid: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Layers {
     rlimits: i32,
     seccomp: Option<i32>,
     landlock: Option<i32>,
+    /// None without namespaces.
+    pid_namespace: Option<i32>,
+    /// Whether the supervisor is asked before each thread; else code can start none.
+    threads: Option<i32>,
+    /// Whether the kernel ends children first when memory runs out.
+    oom_score: i32,
     /// The scratch space, if one is asked for: not a layer, but nothing runs without it either.
     #[serde(default)]
     scratch: Option<i32>,
@@ -32,8 +33,13 @@ struct Layers {
 
 impl Hello {
     /// Why there's no scratch space although one is asked for.
-    pub(super) fn no_scratch(&self) -> Option<std::io::Error> {
-        self.layers.scratch.filter(|code| *code != 0).map(std::io::Error::from_raw_os_error)
+    pub(super) fn no_scratch(&self) -> Option<io::Error> {
+        self.scratch.filter(|code| *code != 0).map(io::Error::from_raw_os_error)
+    }
+
+    /// Why landlock doesn't hold although there's a ruleset.
+    pub(super) fn no_landlock(&self) -> Option<String> {
+        self.landlock.filter(|code| *code != 0).map(|code| io::Error::from_raw_os_error(code).to_string())
     }
 }
 
@@ -42,6 +48,8 @@ impl Hello {
 pub(super) struct Found {
     /// Root was given up; false also if there was none to give up.
     pub(super) dropped_root: bool,
+    /// Why root wasn't given up.
+    pub(super) kept_root: Option<String>,
     /// Why there are no new namespaces.
     pub(super) no_namespaces: Option<String>,
     /// Why there's no landlock ruleset.
@@ -65,57 +73,76 @@ pub(super) struct Achieved {
 
 impl Achieved {
     pub(super) fn new(found: &Found, hello: Hello) -> Self {
-        let errno = |name: &str, code: i32| match code {
+        let holds = |code: i32| match code {
             0 => Ok(()),
-            code => Err(format!("{name}: {}", std::io::Error::from_raw_os_error(code))),
+            code => Err(io::Error::from_raw_os_error(code).to_string()),
         };
-        let layer = |name: &str, unavailable: &Option<String>, code: Option<i32>| match (unavailable, code) {
-            (Some(reason), _) => Err(format!("{name}: {reason}")),
-            (None, Some(code)) => errno(name, code),
-            (None, None) => Err(format!("{name}: not applied")),
+        let layer = |unavailable: &Option<String>, code: Option<i32>| match (unavailable, code) {
+            (Some(reason), _) => Err(reason.clone()),
+            (None, Some(code)) => holds(code),
+            (None, None) => Err("not applied".to_string()),
         };
-        let own_pid = if hello.pid == 1 { Ok(()) } else { Err("pid_namespace: not permitted".to_string()) };
+        let no_threads = |reason: String| format!("{reason}, so code can't start threads");
+        let without_namespaces = found.no_namespaces.is_some().then(|| "needs namespaces".to_string());
+        // The level is how many of the first five hold.
         let layers = [
-            ("rlimits", errno("rlimits", hello.layers.rlimits)),
-            ("seccomp", layer("seccomp", &found.no_seccomp, hello.layers.seccomp)),
-            ("landlock", layer("landlock", &found.no_landlock, hello.layers.landlock)),
-            ("namespaces", layer("namespaces", &found.no_namespaces, Some(0))),
-            ("pid_namespace", own_pid),
+            ("rlimits", holds(hello.rlimits)),
+            ("seccomp", layer(&found.no_seccomp, hello.seccomp)),
+            ("landlock", layer(&found.no_landlock, hello.landlock)),
+            ("namespaces", layer(&found.no_namespaces, Some(0))),
+            ("pid_namespace", layer(&without_namespaces, hello.pid_namespace)),
+            ("threads", layer(&found.no_seccomp, hello.threads).map_err(no_threads)),
+            ("oom_score", holds(hello.oom_score)),
+            ("dropped_root", found.kept_root.clone().map_or(Ok(()), Err)),
         ];
-        let level = match layers.iter().take_while(|(_, result)| result.is_ok()).count() {
+        let level = match layers.iter().take(5).take_while(|(_, result)| result.is_ok()).count() {
             5 => Isolation::Full,
             3 | 4 => Isolation::Files,
             2 => Isolation::Syscalls,
             _ => Isolation::None,
         };
-        let mut holds: Vec<String> =
-            layers.iter().filter(|(_, result)| result.is_ok()).map(|(name, _)| (*name).to_string()).collect();
-        if found.dropped_root {
-            holds.push("dropped_root".into());
+        let there = |name: &str| name != "dropped_root" || found.dropped_root;
+        let (mut holds, mut missing) = (Vec::new(), Vec::new());
+        for (name, result) in layers {
+            match result {
+                Ok(()) if there(name) => holds.push(name.to_string()),
+                Ok(()) => {}
+                Err(reason) => missing.push(format!("{name}: {reason}")),
+            }
         }
-        let missing = layers.into_iter().filter_map(|(_, result)| result.err()).collect();
         Self { hello, holds, missing, level }
     }
 }
 
 /// A ruleset that allows reading `readable` and nothing else in the file system, no TCP, and no signals or
-/// abstract sockets to the outside.
-pub(super) fn landlock_ruleset(readable: &[PathBuf]) -> Result<OwnedFd, String> {
-    build_ruleset(readable)
-        .map_err(|error| error.to_string())?
-        .ok_or_else(|| "not supported by this kernel".to_string())
+/// abstract sockets to the outside. It uses nothing that came after the version `newest`.
+pub(super) fn landlock_ruleset(readable: &[PathBuf], newest: i32) -> Result<OwnedFd, String> {
+    match sys::landlock_version().map(|version| version.min(newest)) {
+        Ok(version @ 1..) => build_ruleset(readable, ABI::from(version).min(NEWEST))
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| "not supported by this kernel".to_string()),
+        Ok(_) => Err("not supported by this kernel".into()),
+        // Not built in, not turned on at boot, or denied by a filter: the number tells them apart.
+        Err(error) => Err(error.to_string()),
+    }
 }
 
-fn build_ruleset(readable: &[PathBuf]) -> Result<Option<OwnedFd>, RulesetError> {
-    // What this kernel doesn't know of the newest version is left out; the first version holds all that
-    // `Isolation::Files` promises.
-    let newest = ABI::V6;
+/// The newest version whose rights we know. The first one holds all that [`Isolation::Files`] promises: what later ones
+/// add, seccomp denies as well.
+const NEWEST: ABI = ABI::V6;
+
+fn build_ruleset(readable: &[PathBuf], version: ABI) -> Result<Option<OwnedFd>, RulesetError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(newest))?
-        .handle_access(AccessNet::from_all(newest))?
-        .scope(Scope::from_all(newest))?
-        .create()?;
+        .handle_access(AccessFs::from_all(version))?;
+    let (network, scopes) = (AccessNet::from_all(version), Scope::from_all(version));
+    if !network.is_empty() {
+        ruleset = ruleset.handle_access(network)?;
+    }
+    if !scopes.is_empty() {
+        ruleset = ruleset.scope(scopes)?;
+    }
+    let mut ruleset = ruleset.create()?;
     let folder = AccessFs::ReadFile | AccessFs::ReadDir;
     for path in readable {
         let Ok(fd) = PathFd::new(path) else { continue };
@@ -132,29 +159,57 @@ fn build_ruleset(readable: &[PathBuf]) -> Result<Option<OwnedFd>, RulesetError> 
 mod tests {
     use super::*;
 
-    fn check(
-        rlimits: i32,
-        seccomp: Option<i32>,
-        landlock: Option<i32>,
-        pid: i32,
-        found: &Found,
-        level: Isolation,
-    ) {
-        let hello = Hello { layers: Layers { rlimits, seccomp, landlock, scratch: None }, pid };
+    const ALL: Hello = Hello {
+        rlimits: 0,
+        seccomp: Some(0),
+        landlock: Some(0),
+        pid_namespace: Some(0),
+        threads: Some(0),
+        oom_score: 0,
+        scratch: None,
+    };
+
+    fn check(hello: Hello, found: &Found, level: Isolation, missing: &[&str]) {
         let achieved = Achieved::new(found, hello);
         assert_eq!(achieved.level, level, "{achieved:?}");
+        assert_eq!(achieved.missing, missing);
     }
 
     #[test]
     fn a_level_holds_only_with_every_layer_below_it() {
         let all = Found::default();
-        let no_namespaces = Found { no_namespaces: Some("denied".into()), ..Found::default() };
-        check(0, Some(0), Some(0), 1, &all, Isolation::Full);
-        check(0, Some(0), Some(0), 77, &all, Isolation::Files);
-        check(0, Some(0), Some(0), 77, &no_namespaces, Isolation::Files);
-        check(0, Some(0), None, 1, &all, Isolation::Syscalls);
-        check(0, Some(0), Some(95), 1, &all, Isolation::Syscalls);
-        check(0, Some(22), Some(0), 1, &all, Isolation::None);
-        check(1, Some(0), Some(0), 1, &all, Isolation::None);
+        let denied = "Operation not permitted (os error 1)";
+        let no_namespaces = Found { no_namespaces: Some("unshare: denied".into()), ..Found::default() };
+        check(ALL, &all, Isolation::Full, &[]);
+        let no_pid = [format!("pid_namespace: {denied}")];
+        check(Hello { pid_namespace: Some(1), ..ALL }, &all, Isolation::Files, &[&no_pid[0]]);
+        check(
+            Hello { pid_namespace: None, ..ALL },
+            &no_namespaces,
+            Isolation::Files,
+            &["namespaces: unshare: denied", "pid_namespace: needs namespaces"],
+        );
+        check(Hello { landlock: None, ..ALL }, &all, Isolation::Syscalls, &["landlock: not applied"]);
+        let no_landlock = [format!("landlock: {denied}")];
+        check(Hello { landlock: Some(1), ..ALL }, &all, Isolation::Syscalls, &[&no_landlock[0]]);
+        let no_seccomp = [format!("seccomp: {denied}")];
+        check(Hello { seccomp: Some(1), ..ALL }, &all, Isolation::None, &[&no_seccomp[0]]);
+        let no_rlimits = [format!("rlimits: {denied}")];
+        check(Hello { rlimits: 1, ..ALL }, &all, Isolation::None, &[&no_rlimits[0]]);
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_level_is_reported_with_its_reason() {
+        let found = Found { kept_root: Some("setresuid: denied".into()), ..Found::default() };
+        check(
+            Hello { threads: Some(libc::EBUSY), oom_score: libc::ENOENT, ..ALL },
+            &found,
+            Isolation::Full,
+            &[
+                "threads: Device or resource busy (os error 16), so code can't start threads",
+                "oom_score: No such file or directory (os error 2)",
+                "dropped_root: setresuid: denied",
+            ],
+        );
     }
 }

@@ -10,7 +10,10 @@
 //! What a child reports is advisory, because the code it runs could forge it. Exit statuses, signals, clocks and
 //! the bounds on output are the supervisor's own.
 
+mod ask;
+mod budget;
 mod child;
+mod clocks;
 mod config;
 mod interpreter;
 mod isolation;
@@ -19,7 +22,9 @@ mod outcome;
 mod pool;
 mod self_test;
 mod session;
+mod start;
 mod sys;
+mod threads;
 mod zygote;
 
 use std::sync::Arc;
@@ -48,8 +53,14 @@ impl PythonExecutor {
     /// If there's no usable interpreter, if less isolation holds than the config demands, or if the self-test got
     /// through a layer.
     pub fn new(config: PythonConfig) -> Result<Self, ExecutorError> {
+        Self::with_landlock(config, i32::MAX)
+    }
+
+    /// As [`new`](Self::new), with nothing that came to landlock after this version: for tests of older kernels.
+    #[doc(hidden)]
+    pub fn with_landlock(config: PythonConfig, newest: i32) -> Result<Self, ExecutorError> {
         config.check()?;
-        let pool = Pool::start(config)?;
+        let pool = Pool::start(config, newest)?;
         self_test::run(&pool)?;
         // The self-test isn't the caller's.
         pool.take_stats();

@@ -10,6 +10,10 @@ use super::sys::Ended;
 const OUT_OF_MEMORY_EXIT: i32 = 71;
 /// The exit status of a child that could not go on, because its cell closed or broke what it needs.
 const BROKEN_EXIT: i32 = 72;
+/// What a child adds to the number of a signal that ends it, as shells do: the kernel doesn't end the first process of a
+/// pid namespace by it.
+const BY_SIGNAL: i32 = 128;
+const OWN_TIMERS: [i32; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
 
 /// How a cell ended.
 #[derive(Debug)]
@@ -72,9 +76,12 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     let wall = || format!("Timed out: more than {} s of wall time", config.wall_seconds);
     let memory = || format!("MemoryError: more than {} MiB", config.memory_mib);
     match end {
+        // What an answer says may be forged: it gets no more room than what is printed.
         End::Answer(Answer { status, value, error, .. }) => match status {
-            Said::Ok => (Ok, value, None),
-            Said::Error => (Error, None, error.or(Some("Error".into()))),
+            Said::Ok => (Ok, value.map(|value| clip(value, config.output_bytes)), None),
+            Said::Error => {
+                (Error, None, Some(error.map_or("Error".into(), |error| clip(error, config.output_bytes))))
+            }
             Said::Memory => (OutOfMemory, None, Some(memory())),
             Said::Cpu => (Timeout, None, Some(cpu())),
             Said::Wall => (Timeout, None, Some(wall())),
@@ -92,6 +99,11 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
         End::Ended(Ended::Exited(BROKEN_EXIT)) => {
             (Error, None, Some("Exited: the code closed or broke the executor's channel".into()))
         }
+        End::Ended(Ended::Exited(status)) if OWN_TIMERS.contains(&(status - BY_SIGNAL)) => (
+            Killed,
+            None,
+            Some(format!("Killed by signal {}{}", status - BY_SIGNAL, name(status - BY_SIGNAL))),
+        ),
         End::Ended(Ended::Exited(status)) => (Error, None, Some(format!("Exited with status {status}"))),
         End::Ended(Ended::Signalled(signal)) => {
             (Killed, None, Some(format!("Killed by signal {signal}{}", name(signal))))
@@ -99,8 +111,19 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     }
 }
 
+/// At most so many bytes of a text, and dots where it was cut.
+fn clip(mut text: String, room: usize) -> String {
+    if text.len() > room {
+        text.truncate(text.floor_char_boundary(room));
+        text.push_str("...");
+    }
+    text
+}
+
 fn name(signal: i32) -> &'static str {
     match signal {
+        libc::SIGALRM => " (the code's own alarm)",
+        libc::SIGVTALRM | libc::SIGPROF => " (the code's own timer)",
         libc::SIGSEGV => " (segmentation fault)",
         libc::SIGBUS => " (bus error)",
         libc::SIGFPE => " (arithmetic error)",
@@ -118,6 +141,18 @@ mod tests {
     fn check(end: End, status: OutputStatus, error: Option<&str>) {
         let (found, _, line) = judge(end, &PythonConfig::default());
         assert_eq!((found, line.as_deref()), (status, error));
+    }
+
+    #[test]
+    fn a_forged_answer_has_no_more_room_than_output() {
+        let config = PythonConfig { output_bytes: 5, ..PythonConfig::default() };
+        let long = "é".repeat(100);
+        for (status, place) in [("ok", 1), ("error", 2)] {
+            let json = serde_json::json!({ "status": status, "value": long, "error": long }).to_string();
+            let found = judge(End::Answer(serde_json::from_str(&json).unwrap()), &config);
+            let text = if place == 1 { found.1 } else { found.2 };
+            assert_eq!(text.as_deref(), Some("éé..."));
+        }
     }
 
     #[test]
@@ -151,5 +186,9 @@ mod tests {
             OutputStatus::Killed,
             Some("Killed by signal 11 (segmentation fault)"),
         );
+        let alarm = Some("Killed by signal 14 (the code's own alarm)");
+        check(End::Ended(Ended::Exited(142)), OutputStatus::Killed, alarm);
+        check(End::Ended(Ended::Signalled(14)), OutputStatus::Killed, alarm);
+        check(End::Ended(Ended::Exited(143)), OutputStatus::Error, Some("Exited with status 143"));
     }
 }

@@ -1,17 +1,19 @@
 //! The zygotes of an executor, and who may use one when.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use turnwise_trajectory::ToolOutput;
 
+use super::budget::Budget;
 use super::child::Child;
 use super::config::PythonConfig;
-use super::interpreter::{self, Interpreter};
-use super::isolation::{self, Achieved, Found};
+use super::interpreter;
+use super::isolation::Achieved;
 use super::keeper::Keeper;
-use super::sys::{self, Setup};
-use super::zygote::{Lifetime, Recipe, Settings, Zygote};
+use super::start;
+use super::zygote::{Lifetime, Recipe, Zygote};
 use super::{NAME, fault};
 use crate::executor::recorder::Recorder;
-use crate::executor::seccomp;
 use crate::executor::slots::{Slot, Slots};
 use crate::executor::{ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats};
 
@@ -25,17 +27,19 @@ pub(super) struct Pool {
     achieved: Achieved,
     version: String,
     recorder: Recorder,
+    budget: Budget,
+    sessions: AtomicU64,
     keeper: Keeper,
 }
 
 impl Pool {
-    /// Starts the first zygote with the first interpreter that works.
-    pub(super) fn start(config: PythonConfig) -> Result<Self, ExecutorError> {
+    /// Starts the first zygote with the first interpreter that works. `landlock` is the newest version to use.
+    pub(super) fn start(config: PythonConfig, landlock: i32) -> Result<Self, ExecutorError> {
         let keeper = Keeper::start().map_err(|error| cannot("start a thread", &error))?;
         let (candidates, mut reasons) = interpreter::candidates(config.interpreter.as_deref());
         for interpreter in candidates {
             let executable = interpreter.executable.display().to_string();
-            match first_zygote(&keeper, interpreter, &config) {
+            match start::first_zygote(&keeper, interpreter, &config, landlock) {
                 Ok((recipe, zygote, achieved)) => return Self::new(config, keeper, recipe, zygote, achieved),
                 Err(reason) => reasons.push(format!("{executable}: {reason}")),
             }
@@ -52,13 +56,13 @@ impl Pool {
     ) -> Result<Self, ExecutorError> {
         if achieved.level < config.isolation {
             let message = format!(
-                "isolation {:?} is demanded and {:?} achieved ({})",
+                "isolation {} is demanded and {} achieved ({})",
                 config.isolation,
                 achieved.level,
                 achieved.missing.join("; ")
             );
             let hint = "allow what is missing, or ask for less with rollout.executor.python.isolation".into();
-            return Err(ExecutorError { backend: NAME, message: message.to_lowercase(), hint });
+            return Err(ExecutorError { backend: NAME, message, hint });
         }
         if let Some(reason) = achieved.hello.no_scratch() {
             return Err(ExecutorError {
@@ -69,8 +73,11 @@ impl Pool {
             });
         }
         let version = zygote.version.clone();
-        let slots = Slots::new(config.worker_count(), zygote);
-        Ok(Self { slots, recipe, config, achieved, version, recorder: Recorder::default(), keeper })
+        let workers = config.worker_count();
+        let slots = Slots::new(workers, zygote);
+        let budget = Budget::new(most_of_one(&config).saturating_mul(workers as u64));
+        let (recorder, sessions) = (Recorder::default(), AtomicU64::new(0));
+        Ok(Self { slots, recipe, config, achieved, version, recorder, budget, sessions, keeper })
     }
 
     pub(super) fn config(&self) -> &PythonConfig {
@@ -116,10 +123,21 @@ impl Pool {
         self.recorder.take()
     }
 
-    /// Forks a child that stays.
-    pub(super) fn open_session(&self) -> Result<Child, ExecutorFault> {
+    /// Forks a child that stays, and numbers it.
+    pub(super) fn open_session(&self) -> Result<(Child, u64), ExecutorFault> {
         let once = || self.open(&mut self.slots.take(), Lifetime::Session);
-        once().or_else(|_| once())
+        let child = once().or_else(|_| once())?;
+        Ok((child, self.sessions.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// What all sessions hold.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Bytes that one execution may hold.
+    pub(super) fn most_of_one(&self) -> u64 {
+        most_of_one(&self.config)
     }
 
     /// Waits until fewer executions run than there are workers.
@@ -162,38 +180,8 @@ fn renew_if(faulty: bool, turn: &mut Turn<'_>) {
     }
 }
 
-/// Finds out what this interpreter and this kernel can do together.
-fn first_zygote(
-    keeper: &Keeper,
-    interpreter: Interpreter,
-    config: &PythonConfig,
-) -> Result<(Recipe, Zygote, Achieved), String> {
-    let ruleset = isolation::landlock_ruleset(&interpreter.readable());
-    let programs = seccomp::programs(ruleset.is_ok(), config.scratch_mib > 0);
-    let mut found = Found {
-        dropped_root: sys::is_root(),
-        no_namespaces: None,
-        no_landlock: ruleset.as_ref().err().cloned(),
-        no_seccomp: programs.as_ref().err().cloned(),
-    };
-    let programs = programs.unwrap_or_default();
-    let mut recipe = Recipe {
-        interpreter,
-        setup: Setup { drop_root: found.dropped_root, namespaces: true },
-        ruleset: ruleset.ok(),
-        settings: Settings::new(config, true, &programs),
-    };
-    let zygote = Zygote::start(keeper, &recipe).or_else(|error| {
-        // Namespaces are the layer that containers deny; without them it may work.
-        found.no_namespaces = Some(error.to_string());
-        recipe.setup.namespaces = false;
-        recipe.settings = Settings::new(config, false, &programs);
-        Zygote::start(keeper, &recipe)
-    });
-    let mut zygote = zygote.map_err(|error| error.to_string())?;
-    let (_, hello) =
-        Child::open(&mut zygote, Lifetime::Once).map_err(|error| format!("first child: {error}"))?;
-    Ok((recipe, zygote, Achieved::new(&found, hello)))
+fn most_of_one(config: &PythonConfig) -> u64 {
+    (config.memory_mib + config.scratch_mib) << 20
 }
 
 fn cannot(what: &str, error: &std::io::Error) -> ExecutorError {

@@ -5,7 +5,8 @@ its own on a folder in there, in a mount namespace of its own, so all that it wr
 """
 import ctypes, errno
 
-SYS_LANDLOCK_ADD_RULE, PATH_BENEATH = 445, 1
+SYS_MOUNT_SETATTR, SYS_LANDLOCK_ADD_RULE, PATH_BENEATH = 442, 445, 1
+MOUNT_ATTR_RDONLY, AT_FDCWD, AT_RECURSIVE = 1, -100, 0x8000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 HARMLESS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 # Write and read files, list, remove folders and files, make folders and files. No links, devices, sockets.
@@ -34,6 +35,13 @@ def mount(place, flags, options=None):
     return failed(libc.mount(b"tmpfs", place.encode(), b"tmpfs", ctypes.c_ulong(flags), options))
 
 
+def read_only(place):
+    """Makes every file system below a place read-only, in this mount namespace."""
+    path, attributes = ctypes.create_string_buffer(place.encode()), (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY)
+    where, size = ctypes.addressof(path), ctypes.sizeof(attributes)
+    return failed(libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, where, AT_RECURSIVE, ctypes.addressof(attributes), size))
+
+
 def allow_beneath(place, ruleset):
     """Adds a rule to the ruleset, with the rights that this kernel knows."""
     parent = os.open(place, os.O_PATH | os.O_DIRECTORY)
@@ -54,7 +62,8 @@ def prepare_scratch(namespaces, ruleset):
     base = next((place for place in PLACES if os.path.isdir(place)), None)
     if base is None:
         return errno.ENOENT
-    code = mount(base, HARMLESS, b"size=64k,mode=755")
+    # Landlock doesn't know changes of rights and times: nothing outside may change at all.
+    code = read_only("/") or mount(base, HARMLESS, b"size=64k,mode=755")
     if code:
         return code
     scratch_place = base + "/scratch"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use turnwise_trajectory::ToolOutput;
+use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use super::child::Child;
 use super::fault;
@@ -14,12 +14,31 @@ use crate::executor::{ExecutorFault, Session, session_over};
 pub(super) struct PythonSession {
     pool: Arc<Pool>,
     child: Option<Child>,
+    number: u64,
 }
 
 impl PythonSession {
     pub(super) fn open(pool: Arc<Pool>) -> Result<Self, ExecutorFault> {
-        let child = pool.open_session()?;
-        Ok(Self { pool, child: Some(child) })
+        let (child, number) = pool.open_session()?;
+        Ok(Self { pool, child: Some(child), number })
+    }
+
+    /// Lets the session rest, if what all of them hold has room.
+    fn rest(&self, output: ToolOutput) -> Result<(ToolOutput, bool), ExecutorFault> {
+        let Some(child) = &self.child else { return Ok((output, false)) };
+        // Where the system doesn't say, it's as much as it may be.
+        let bytes = child.bytes().unwrap_or_else(|| self.pool.most_of_one());
+        let pidfd = child.pidfd().map_err(|error| fault("watching a session", error))?;
+        if self.pool.budget().rest(self.number, bytes, pidfd) {
+            return Ok((output, true));
+        }
+        let error = Some(format!("MemoryError: {}", self.too_much()));
+        Ok((ToolOutput { status: OutputStatus::OutOfMemory, value: None, error, ..output }, false))
+    }
+
+    fn too_much(&self) -> String {
+        let most = self.pool.budget().most() >> 20;
+        format!("all sessions together hold more than {most} MiB, and this one most")
     }
 }
 
@@ -28,13 +47,26 @@ impl Session for PythonSession {
         let Some(child) = self.child.as_mut() else {
             return Ok(session_over());
         };
+        if !self.pool.budget().wake(self.number) {
+            self.child = None;
+            let error = Some(format!("Not run: {}", self.too_much()));
+            return Ok(ToolOutput { error, ..ToolOutput::of(OutputStatus::Rejected) });
+        }
         let turn = self.pool.take_turn();
         let result = child.run_cell(code, self.pool.config()).map_err(|error| fault("running a cell", error));
+        let result =
+            result.and_then(|(output, lives)| if lives { self.rest(output) } else { Ok((output, false)) });
         self.pool.record(result.as_ref().map(|(output, _)| output), &turn);
         drop(turn);
         if !matches!(result, Ok((_, true))) {
             self.child = None;
         }
         result.map(|(output, _)| output)
+    }
+}
+
+impl Drop for PythonSession {
+    fn drop(&mut self) {
+        self.pool.budget().wake(self.number);
     }
 }

@@ -1,8 +1,8 @@
 //! The system calls that the standard library doesn't wrap. The only module of this crate with `unsafe`.
 #![allow(unsafe_code, reason = "each function is one system call with its arguments checked here")]
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -20,39 +20,149 @@ pub(super) struct Setup {
     pub(super) namespaces: bool,
 }
 
+/// One thing that [`prepare`] does, as it's named to the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Session,
+    Groups,
+    Group,
+    User,
+    Namespaces,
+    Map,
+    Capability,
+    Death,
+}
+
+impl Step {
+    const ALL: [Self; 8] = [
+        Self::Session,
+        Self::Groups,
+        Self::Group,
+        Self::User,
+        Self::Namespaces,
+        Self::Map,
+        Self::Capability,
+        Self::Death,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Session => "setsid",
+            Self::Groups => "setgroups",
+            Self::Group => "setresgid",
+            Self::User => "setresuid",
+            Self::Namespaces => "unshare",
+            Self::Map => "writing /proc/self/uid_map",
+            Self::Capability => "capset",
+            Self::Death => "prctl",
+        }
+    }
+
+    /// Whether it's a part of giving up root.
+    pub(super) fn drops_root(self) -> bool {
+        matches!(self, Self::Groups | Self::Group | Self::User)
+    }
+
+    /// Whether it's a part of entering namespaces.
+    pub(super) fn enters_namespaces(self) -> bool {
+        matches!(self, Self::Namespaces | Self::Map | Self::Capability)
+    }
+}
+
 /// Whether the supervisor is root.
 pub(super) fn is_root() -> bool {
     // SAFETY: takes and writes nothing.
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Applies `setup` to a command. The process dies with the thread that spawns it.
-pub(super) fn prepare(command: &mut Command, setup: Setup) {
+/// The step that a process failed at, once it has failed to start.
+#[derive(Debug)]
+pub(super) struct Failed(PipeReader);
+
+impl Failed {
+    /// None if it got through all of them. Waits for the command to be dropped.
+    pub(super) fn step(mut self) -> Option<Step> {
+        let mut number = [0];
+        self.0.read_exact(&mut number).ok()?;
+        Step::ALL.get(usize::from(number[0])).copied()
+    }
+}
+
+/// Applies `setup` to a command. The process dies with the thread that spawns it, and has none of this process's
+/// descriptors but the standard ones.
+pub(super) fn prepare(command: &mut Command, setup: Setup) -> io::Result<Failed> {
     // What the closure needs is made before the fork: after it, only system calls are safe.
     let (uid, gid) = ids(setup.drop_root);
     let uid_map = format!("{uid} {uid} 1");
     let gid_map = format!("{gid} {gid} 1");
+    let (failed, report) = io::pipe()?;
+    let descriptors = limit_of_descriptors();
     // SAFETY: the closure makes system calls only; it neither allocates nor locks.
     unsafe {
         command.pre_exec(move || {
-            check(libc::setsid())?;
-            if setup.drop_root {
-                check(libc::setgroups(0, std::ptr::null()))?;
-                check(libc::setresgid(gid, gid, gid))?;
-                check(libc::setresuid(uid, uid, uid))?;
-                // Changing accounts takes away one's own /proc/self/uid_map; this gives it back.
-                check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
-            }
-            if setup.namespaces {
-                check(libc::unshare(NAMESPACES))?;
-                write_file(c"/proc/self/setgroups", b"deny")?;
-                write_file(c"/proc/self/uid_map", uid_map.as_bytes())?;
-                write_file(c"/proc/self/gid_map", gid_map.as_bytes())?;
-                keep_sys_admin()?;
-            }
-            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
+            take(setup, (uid, gid), uid_map.as_bytes(), gid_map.as_bytes()).map_err(|(step, error)| {
+                let number = [step as u8];
+                // Should it fail, the error lacks the name of its step.
+                libc::write(report.as_raw_fd(), number.as_ptr().cast(), 1);
+                error
+            })?;
+            close_at_exec(3, descriptors);
             Ok(())
         });
+    }
+    Ok(Failed(failed))
+}
+
+/// Takes the steps of a setup, in a process that has just been forked.
+fn take(
+    setup: Setup,
+    (uid, gid): (libc::uid_t, libc::gid_t),
+    uid_map: &[u8],
+    gid_map: &[u8],
+) -> Result<(), (Step, io::Error)> {
+    let number = |step: Step, result| check(result).map(drop).map_err(|error| (step, error));
+    let write = |path, bytes| write_file(path, bytes).map_err(|error| (Step::Map, error));
+    // SAFETY: plain numbers and a null pointer.
+    unsafe {
+        number(Step::Session, libc::setsid())?;
+        if setup.drop_root {
+            number(Step::Groups, libc::setgroups(0, std::ptr::null()))?;
+            number(Step::Group, libc::setresgid(gid, gid, gid))?;
+            number(Step::User, libc::setresuid(uid, uid, uid))?;
+            // Changing accounts takes away one's own /proc/self/uid_map; this gives it back.
+            number(Step::User, libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
+        }
+        if setup.namespaces {
+            number(Step::Namespaces, libc::unshare(NAMESPACES))?;
+            write(c"/proc/self/setgroups", b"deny".as_slice())?;
+            write(c"/proc/self/uid_map", uid_map)?;
+            write(c"/proc/self/gid_map", gid_map)?;
+            keep_sys_admin().map_err(|error| (Step::Capability, error))?;
+        }
+        number(Step::Death, libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))
+    }
+}
+
+/// How many descriptors this process may have, at most a million.
+fn limit_of_descriptors() -> RawFd {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is writable. On failure it stays zero.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit.rlim_cur.min(1 << 20) as RawFd
+}
+
+/// Has descriptors from `first` on closed by exec, whoever opened them and forgot to say so.
+fn close_at_exec(first: RawFd, limit: RawFd) {
+    // SAFETY: plain numbers; unknown descriptors are no harm.
+    unsafe {
+        let flags = libc::CLOSE_RANGE_CLOEXEC;
+        if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) == 0 {
+            return;
+        }
+        // Linux before 5.11, or a filter that doesn't know the call.
+        for fd in first..limit {
+            libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
     }
 }
 
@@ -101,11 +211,23 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// The version of landlock that this kernel has. An error says that it has none, or that something denies it.
+pub(super) fn landlock_version() -> io::Result<i32> {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: with this flag the call reads nothing and gives a number.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0usize, VERSION)
+    };
+    check(version as libc::c_int)
+}
+
+/// Room for the header of a control message and two descriptors, aligned as `cmsghdr` wants it.
+type Control = [u64; 4];
+
 /// Sends one byte with at most two descriptors attached.
 pub(super) fn send_with_fds(socket: &UnixStream, byte: u8, fds: &[BorrowedFd]) -> io::Result<()> {
     assert!(fds.len() <= 2, "the control buffer holds two descriptors");
-    // Aligned as `cmsghdr` wants it: 16 bytes of header, 8 of descriptors.
-    let mut control = [0u64; 4];
+    let mut control: Control = [0; 4];
     let byte = [byte];
     let mut vector = libc::iovec { iov_base: byte.as_ptr().cast_mut().cast(), iov_len: 1 };
     // SAFETY: every pointer in `message` outlives the call, and the control buffer has room for the descriptors.
@@ -130,6 +252,119 @@ pub(super) fn send_with_fds(socket: &UnixStream, byte: u8, fds: &[BorrowedFd]) -
             Err(io::Error::last_os_error())
         }
     }
+}
+
+/// Waits for one byte and takes the descriptors, at most two, that come with it.
+pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<OwnedFd>)> {
+    let mut control: Control = [0; 4];
+    let mut byte = [0u8];
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut fds = Vec::new();
+    // SAFETY: every pointer in `message` outlives the call; the kernel writes no more than the stated lengths, and the
+    // descriptors that it puts into the control buffer are new and ours.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of::<Control>() as _;
+        loop {
+            match libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) {
+                1 => break,
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        if !header.is_null()
+            && (*header).cmsg_level == libc::SOL_SOCKET
+            && (*header).cmsg_type == libc::SCM_RIGHTS
+        {
+            let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+            let numbers = libc::CMSG_DATA(header).cast::<libc::c_int>();
+            for i in 0..bytes / size_of::<libc::c_int>() {
+                fds.push(OwnedFd::from_raw_fd(numbers.add(i).read_unaligned()));
+            }
+        }
+    }
+    Ok((byte[0], fds))
+}
+
+/// Where the kernel asks whether a process may do what one of its seccomp programs has it ask for.
+#[derive(Debug)]
+pub(super) struct Listener(OwnedFd);
+
+impl Listener {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Readable if there is a question.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Answers one question, if there is one. What isn't allowed fails with `EAGAIN`.
+    pub(super) fn answer(&self, allow: impl FnOnce() -> bool) -> io::Result<()> {
+        let fd = self.0.as_raw_fd();
+        // SAFETY: all zeros are valid values of both structs, which the calls read and write.
+        unsafe {
+            // A listener without processes is "readable", too, and would be waited for in vain.
+            let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            if check(libc::poll(&raw mut polled, 1, 0))? == 0 || polled.revents & libc::POLLIN == 0 {
+                return Ok(());
+            }
+            let mut question: libc::seccomp_notif = std::mem::zeroed();
+            let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
+            // Whoever asked may be gone, before or after it's heard.
+            if libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut question) == -1 {
+                return Ok(());
+            }
+            answer.id = question.id;
+            if allow() {
+                answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+            } else {
+                answer.error = -libc::EAGAIN;
+            }
+            libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that the file system of a descriptor holds.
+pub(super) fn bytes_in_use(fd: BorrowedFd) -> io::Result<u64> {
+    // SAFETY: all zeros is a valid `statvfs`, and the pointer is writable.
+    unsafe {
+        let mut found: libc::statvfs = std::mem::zeroed();
+        check(libc::fstatvfs(fd.as_raw_fd(), &raw mut found))?;
+        Ok((found.f_blocks - found.f_bfree) as u64 * found.f_frsize as u64)
+    }
+}
+
+/// Bytes of a page of memory.
+pub(super) fn page_size() -> u64 {
+    // SAFETY: takes a number and gives one.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+}
+
+/// Kills the process of a pidfd. Does nothing if it has ended.
+pub(super) fn kill(pidfd: BorrowedFd) {
+    // An error says that it has ended.
+    let _ = signal(pidfd, libc::SIGKILL);
+}
+
+fn signal(pidfd: BorrowedFd, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: plain numbers and a null `siginfo`.
+    let result = unsafe {
+        let info = std::ptr::null::<libc::siginfo_t>();
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0)
+    };
+    check(result as libc::c_int).map(drop)
 }
 
 /// How a child ended.
@@ -210,18 +445,25 @@ impl Process {
         Ok(time(usage.ru_utime) + time(usage.ru_stime))
     }
 
+    /// Its number, which is its own until it's reaped.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, number: i32) -> io::Result<()> {
+        signal(self.pidfd.as_fd(), number)
+    }
+
+    /// Kills the process group that it leads, or led.
+    pub(super) fn kill_group(&self) {
+        // SAFETY: plain numbers. An error says that nobody is left.
+        unsafe { libc::kill(-self.pid, libc::SIGKILL) };
+    }
+
     /// Kills it. Does nothing if it has ended.
     pub(super) fn kill(&self) {
-        // SAFETY: plain numbers and a null `siginfo`.
-        unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                libc::SIGKILL,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
+        kill(self.pidfd.as_fd());
     }
 }
 

@@ -6,13 +6,15 @@ the code it runs could forge it: the supervisor trusts exit statuses, signals an
 """
 import fcntl, gc, importlib, random, resource, socket
 
-SYS_CLONE = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
-SYS_LANDLOCK_RESTRICT_SELF = 446
+SYS_CLONE, SYS_SECCOMP = {"x86_64": (56, 317), "aarch64": (220, 277)}.get(os.uname().machine, (None, None))
+SYS_CLOSE_RANGE, SYS_LANDLOCK_RESTRICT_SELF = 436, 446
 CLONE_PARENT, CLONE_NEWNS, CLONE_NEWPID = 0x8000, 0x20000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 1, 22, 38, 2
+SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 8
 CAPABILITY_VERSION_3 = 0x20080522
-# The supervisor knows these exit statuses.
+# The supervisor knows these exit statuses, and these bits for what a child hands over.
 OUT_OF_MEMORY, BROKEN = 71, 72
+WITH_LISTENER, WITH_SCRATCH = 1, 2
 
 PRELOAD = (
     "abc bisect calendar cmath collections contextlib copy csv dataclasses datetime decimal enum fractions "
@@ -23,6 +25,9 @@ PRELOAD = (
 libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 libc.syscall.argtypes = (ctypes.c_long,) * 6
 libc.capset.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+libc.mmap.argtypes, libc.mmap.restype = (ctypes.c_void_p, ctypes.c_size_t) + (ctypes.c_int,) * 3 + (ctypes.c_long,), ctypes.c_long
+libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+MAP_PRIVATE, MAP_ANONYMOUS = 2, 32
 NO_CAPABILITIES = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
 
 
@@ -47,10 +52,10 @@ def restrict_self(settings):
     """What children inherit, so that it costs them nothing. Keeps the errno of each layer."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     # All but the allow-list, which the zygote couldn't live with.
-    settings["no_seccomp"] = next(filter(None, map(filter_calls, settings["seccomp"][:-1])), 0)
+    settings["no_seccomp"] = settings["seccomp"] and filter_calls(settings["seccomp"]["inherited"])
     settings["no_rlimits"] = set_limits(
         {
-            resource.RLIMIT_AS: settings["base_bytes"] + settings["memory_bytes"],
+            resource.RLIMIT_AS: address_space() + settings["memory_bytes"],
             resource.RLIMIT_FSIZE: settings["scratch_bytes"],
             resource.RLIMIT_NOFILE: 64,
             resource.RLIMIT_CORE: 0,
@@ -59,21 +64,83 @@ def restrict_self(settings):
     )
 
 
+def address_space():
+    """Bytes of address space in use, found by trying: one more page fits if the limit is above. There may be no /proc."""
+    limits, page = resource.getrlimit(resource.RLIMIT_AS), resource.getpagesize()
+    low, high = 0, 1 << 47
+    if limits[1] != resource.RLIM_INFINITY:
+        high = min(high, limits[1])
+    try:
+        while high - low > page:
+            middle = (low + high) // 2 // page * page
+            try:
+                resource.setrlimit(resource.RLIMIT_AS, (middle, limits[1]))
+                place = libc.mmap(None, page, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            except MemoryError:
+                place = -1
+            if place == -1:
+                low = middle
+            else:
+                libc.munmap(place, page)
+                high = middle
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    return low
+
+
+def end_first():
+    """Has the kernel end this process and its children before others when memory runs out. The errno of it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
+    except OSError as error:
+        return error.errno
+    return 0
+
+
 def restrict(settings, ruleset, session):
     """Applies every layer that it can, and returns the errno of each (0: it holds)."""
     # A belt for the case that the supervisor can't look. It counts whole seconds.
     cpu = {} if session else {resource.RLIMIT_CPU: int(settings["cpu_seconds"]) + 3}
-    layers = {"rlimits": settings["no_rlimits"] or set_limits(cpu)}
+    layers = {"rlimits": settings["no_rlimits"] or set_limits(cpu), "oom_score": settings["no_oom_score"]}
+    if settings["namespaces"]:
+        layers["pid_namespace"] = settings["no_pid_namespace"] or (errno.ENOSYS if os.getpid() != 1 else 0)
+    scratch = -1
     if settings["scratch_bytes"]:
         layers["scratch"] = settings["no_scratch"] or mount_scratch(settings["scratch_bytes"])
+        scratch = -1 if layers["scratch"] else os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # The ambient ones go with the others.
     libc.capset(*NO_CAPABILITIES)
     if ruleset:
         layers["landlock"] = failed(libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0, 0, 0, 0))
-    if settings["seccomp"]:
-        layers["seccomp"] = settings["no_seccomp"] or filter_calls(settings["seccomp"][-1])
+    programs, listener = settings["seccomp"], -1
+    if programs:
+        listener, layers["threads"] = listen(programs["asks"])
+    hand_over(listener, scratch)
+    if programs:
+        listed = programs["list" if listener >= 0 else "without_threads"]
+        layers["seccomp"] = settings["no_seccomp"] or filter_calls(listed)
     return layers
+
+
+def listen(loaded):
+    """Installs a seccomp program that asks: the descriptor to answer by, and the errno."""
+    listener = libc.syscall(
+        SYS_SECCOMP, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, ctypes.addressof(loaded), 0, 0
+    )
+    return listener, failed(listener)
+
+
+def hand_over(listener, scratch):
+    """Gives the supervisor what only it may have from now on."""
+    fds = [fd for fd in (listener, scratch) if fd >= 0]
+    what = (WITH_LISTENER if listener >= 0 else 0) | (WITH_SCRATCH if scratch >= 0 else 0)
+    cell = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=3)
+    socket.send_fds(cell, [bytes([what])], fds) if fds else cell.send(bytes([what]))
+    cell.detach()
+    for fd in fds:
+        os.close(fd)
 
 
 def filter_calls(loaded):
@@ -106,21 +173,27 @@ def become_child(settings, session, fds, ruleset, null):
         os.dup2(output, 2)
         os.dup2(cell, 3)
         ruleset = kept and os.dup2(kept, 4)
-        os.closerange(5, 256)
+        close_from(5, settings["descriptors"])
         layers = restrict(settings, ruleset, session)
         if ruleset:
             os.close(ruleset)
-        send(3, dict(layers, pid=os.getpid()))
+        send(3, layers)
         while True:
             message = receive(3)
             if message is None:
                 _exit(0)
             # The answer carries the cell's key, so that what a cell forged isn't taken for the next one's answer.
-            send(3, dict(run_cell(message[8:], settings), key=message[:8].hex()))
+            send(3, dict(run_cell(message[8:], settings, session), key=message[:8].hex()))
     except MemoryError:
         _exit(OUT_OF_MEMORY)
     finally:
         _exit(BROKEN)
+
+
+def close_from(first, limit):
+    """Closes every descriptor from there on, whoever left it open."""
+    if libc.syscall(SYS_CLOSE_RANGE, first, 0xFFFFFFFF, 0, 0, 0):
+        os.closerange(first, limit)
 
 
 def fork(flags):
@@ -133,16 +206,26 @@ def fork(flags):
     return -code if code else pid
 
 
+def is_below(path, folders):
+    real = os.path.realpath(path) + "/"
+    return any(real.startswith(os.path.realpath(folder) + "/") for folder in folders)
+
+
 def start(settings):
     """Imports, and whatever else should happen once instead of in every child."""
-    settings["seccomp"] = [program(bytes(code)) for code in settings["seccomp"]]
+    settings["no_oom_score"] = end_first()
+    settings["descriptors"] = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20)
+    programs = settings["seccomp"]
+    settings["seccomp"] = programs and {name: program(bytes(code)) for name, code in programs.items()}
     sys.path = [entry for entry in sys.path if entry]
     for name in PRELOAD + settings["imports"]:
         importlib.import_module(name)
     for code in settings["warm_up"]:
         exec(code, {})
-    with open("/proc/self/statm") as statm:
-        settings["base_bytes"] = int(statm.read().split()[0]) * resource.getpagesize()
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    # What children can't read isn't there for them.
+    sys.path = [entry for entry in sys.path if is_below(entry, settings["readable"])]
+    gc.collect()
     restrict_self(settings)
     prepare()
     # The same code should give the same numbers in every execution.
@@ -167,16 +250,20 @@ def main():
     flags = CLONE_PARENT | (CLONE_NEWPID if settings["namespaces"] else 0)
     if settings["scratch_bytes"] and not settings["no_scratch"]:
         flags |= CLONE_NEWNS
+    settings["no_pid_namespace"], forked = 0, False
     while True:
         kind, fds, _, _ = socket.recv_fds(control, 1, 2)
         if not kind:
             _exit(0)
         pid = fork(flags)
-        if pid in (-errno.EPERM, -errno.EINVAL) and flags & CLONE_NEWPID:
+        if pid < 0 and pid != -errno.EAGAIN and flags & CLONE_NEWPID and not forked:
+            # What the first child can't have, none gets.
+            settings["no_pid_namespace"] = -pid
             flags &= ~CLONE_NEWPID
             pid = fork(flags)
         if pid == 0:
             become_child(settings, kind == b"s", fds, rulesets and rulesets[0], null)
+        forked = forked or pid > 0
         for fd in fds:
             os.close(fd)
         control.sendall(struct.pack("<i", pid))

@@ -3,23 +3,33 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child as Spawned, Command, Stdio};
 use std::time::Duration;
 
-use seccompiler::BpfProgram;
 use serde::{Deserialize, Serialize};
 
 use super::config::PythonConfig;
 use super::interpreter::Interpreter;
 use super::keeper::Keeper;
-use super::sys::{self, Process, Setup};
-use crate::executor::{frames, seccomp};
+use super::sys::{self, Process, Setup, Step};
+use crate::executor::frames;
+use crate::executor::seccomp::{self, Allowed};
 
 const SOURCE: &str = concat!(include_str!("cell.py"), include_str!("scratch.py"), include_str!("zygote.py"));
 
 /// Imports of heavy modules take seconds, and more on a loaded machine.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const FORK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's work, and
+/// an arena for each thread would take more address space than its stack.
+const ALWAYS: [(&str, &str); 4] = [
+    ("PYTHONHASHSEED", "0"),
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("MALLOC_ARENA_MAX", "1"),
+];
 
 /// What every zygote of an executor is started with.
 #[derive(Debug)]
@@ -40,13 +50,33 @@ pub(super) struct Settings {
     output_bytes: usize,
     imports: Vec<String>,
     warm_up: Vec<String>,
+    /// Folders of which a child can import.
+    readable: Vec<PathBuf>,
     namespaces: bool,
-    seccomp: Vec<Vec<u8>>,
+    seccomp: Option<Programs>,
+}
+
+/// Seccomp programs as the kernel reads them.
+#[derive(Debug, Clone, Serialize)]
+struct Programs {
+    /// What the zygote can live with.
+    inherited: Vec<u8>,
+    /// Asks the supervisor before each thread.
+    asks: Vec<u8>,
+    /// The allow-list, where it can be asked.
+    list: Vec<u8>,
+    /// The allow-list, where it can't.
+    without_threads: Vec<u8>,
 }
 
 impl Settings {
-    pub(super) fn new(config: &PythonConfig, namespaces: bool, programs: &[BpfProgram]) -> Self {
-        Self {
+    /// Gives, beside the reason, settings without seccomp if there can't be any.
+    pub(super) fn new(
+        config: &PythonConfig,
+        readable: &[PathBuf],
+        allowed: impl Fn(bool) -> Allowed,
+    ) -> Result<Self, (String, Self)> {
+        let settings = Self {
             cpu_seconds: config.cpu_seconds,
             wall_seconds: config.wall_seconds,
             memory_bytes: config.memory_mib << 20,
@@ -54,10 +84,46 @@ impl Settings {
             output_bytes: config.output_bytes,
             imports: config.imports.clone(),
             warm_up: config.warm_up.clone(),
-            namespaces,
-            seccomp: programs.iter().map(seccomp::bytes).collect(),
+            readable: readable.to_vec(),
+            namespaces: true,
+            seccomp: None,
+        };
+        match Programs::new(allowed) {
+            Ok(programs) => Ok(Self { seccomp: Some(programs), ..settings }),
+            Err(reason) => Err((reason, settings)),
         }
     }
+
+    /// Says whether the zygote has namespaces of its own.
+    pub(super) fn namespaces(&mut self, of_its_own: bool) {
+        self.namespaces = of_its_own;
+    }
+}
+
+impl Programs {
+    fn new(allowed: impl Fn(bool) -> Allowed) -> Result<Self, String> {
+        let [inherited, list] = seccomp::programs(allowed(true))?.map(|program| seccomp::bytes(&program));
+        let [_, without_threads] = seccomp::programs(allowed(false))?.map(|program| seccomp::bytes(&program));
+        let asks = seccomp::bytes(&seccomp::asks_for_threads());
+        Ok(Self { inherited, asks, list, without_threads })
+    }
+}
+
+/// Why there's no zygote, or none that we can work with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotStarted {
+    /// A layer was refused.
+    #[error("{}: {}", .0.name(), .1)]
+    Step(Step, io::Error),
+    /// A child that runs as another user can't be ended by this one.
+    #[error("signals to another user: {0}")]
+    Signal(io::Error),
+    /// What Python says, such as that there's no such module.
+    #[error("{0}")]
+    Python(String),
+    /// Whatever else.
+    #[error("{0}")]
+    Other(String),
 }
 
 /// Whether a child runs one cell or many.
@@ -86,27 +152,31 @@ enum Greeting {
 
 impl Zygote {
     /// Starts one, and waits until it's ready to fork.
-    pub(super) fn start(keeper: &Keeper, recipe: &Recipe) -> io::Result<Self> {
-        let (control, theirs) = UnixStream::pair()?;
+    pub(super) fn start(keeper: &Keeper, recipe: &Recipe) -> Result<Self, NotStarted> {
+        let other = |error: io::Error| NotStarted::Other(error.to_string());
+        let (control, theirs) = UnixStream::pair().map_err(other)?;
         let mut command = Command::new(&recipe.interpreter.executable);
         command
             .args(["-s", "-B", "-X", "utf8", "-c", SOURCE])
             .env_clear()
-            // The order of sets must not differ between two runs, and one execution is one core's work.
-            .envs([("PYTHONHASHSEED", "0"), ("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1")])
+            .envs(ALWAYS)
+            .envs(Interpreter::library_path().map(|path| ("LD_LIBRARY_PATH", path)))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        sys::prepare(&mut command, recipe.setup);
-        let process = keeper.spawn(command)?;
+        let failed = sys::prepare(&mut command, recipe.setup).map_err(other)?;
+        let process = keeper.spawn(command).map_err(|error| match failed.step() {
+            Some(step) => NotStarted::Step(step, error),
+            None => other(error),
+        })?;
         let mut zygote = Self { process, control, version: String::new(), forks: 0 };
         match zygote.greet(recipe) {
             Ok(Greeting::Version(version)) => zygote.version = version,
-            Ok(Greeting::Error(line)) => return Err(io::Error::other(line)),
-            Err(error) => return Err(io::Error::other(zygote.last_words(&error))),
+            Ok(Greeting::Error(line)) => return Err(NotStarted::Python(line)),
+            Err(error) => return Err(NotStarted::Other(zygote.last_words(&error))),
         }
-        zygote.control.set_read_timeout(Some(FORK_TIMEOUT))?;
+        zygote.control.set_read_timeout(Some(FORK_TIMEOUT)).map_err(other)?;
         Ok(zygote)
     }
 

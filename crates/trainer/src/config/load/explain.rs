@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
+use turnwise_bounds::Conflict;
 
 use super::ConfigError;
 use super::layers::Source;
@@ -39,12 +40,31 @@ pub(super) fn explain(error: &Error, sources: &[Source], table: &DeTable<'_>) ->
     }
     let mismatch = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     let message = match mismatch.and_then(|rest| rest.split_once(", expected ")) {
-        Some((got, wanted)) => format!("`{at}` is {got}, expected {}", plain(wanted)),
+        Some((got, wanted)) => {
+            // How wide a number is in Rust is nothing for a reader of TOML.
+            let got = got.trim_end_matches(" as i128").trim_end_matches(" as u128");
+            format!("`{at}` is {got}, expected {}", plain(wanted))
+        }
         None if message.starts_with("wanted exactly 1 element") => several(&at, table),
         None if at.is_empty() => message,
         None => format!("`{at}`: {message}"),
     };
     ConfigError::new(place, message)
+}
+
+/// Two keys that don't go together, with the place of the one to change or of the table nearest to it.
+pub(super) fn conflicting(conflict: &Conflict, sources: &[Source], table: &DeTable<'_>) -> ConfigError {
+    let mut place = sources.first().map_or_else(|| "config".into(), |source| source.name().to_string());
+    let mut table = Some(table);
+    for part in conflict.key.split('.') {
+        let Some(value) = table.and_then(|table| table.get(part)) else { break };
+        let span = value.span();
+        if let Some(source) = sources.iter().find(|source| source.holds(&span)) {
+            place = source.place(&span);
+        }
+        table = value.get_ref().as_table();
+    }
+    ConfigError::new(place, format!("`{}` {}", conflict.key, conflict.message))
 }
 
 /// A choice with more than one variant.

@@ -76,7 +76,7 @@ pub(super) fn sources(
     let mut sources = Vec::new();
     for path in path.into_iter().chain(overlays.iter().map(PathBuf::as_path)) {
         let name = path.display().to_string();
-        let text = std::fs::read(path).map_err(|e| unreadable(path, &e))?;
+        let text = turnwise_files::read(path, turnwise_files::SETTINGS).map_err(|e| unreadable(path, &e))?;
         let text = String::from_utf8(text).map_err(|e| {
             ConfigError::new(&name, format!("not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
         })?;

@@ -1,0 +1,196 @@
+//! One POST: its time limit, its redirects, its size limit.
+
+use std::io::{ErrorKind, Read};
+use std::time::{Duration, SystemTime};
+
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response};
+
+use crate::{Failure, short};
+
+/// Addresses that a request is sent on to at most.
+const REDIRECTS: usize = 5;
+
+/// A connection to one address that takes JSON.
+#[derive(Debug)]
+pub struct Client {
+    agent: Agent,
+    url: String,
+    key: Option<String>,
+    longest: u64,
+}
+
+/// What a server said, whether it is an answer or a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The wait that the server asks for before the next try.
+    pub retry_after: Option<Duration>,
+    /// The body; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+impl Client {
+    /// A client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
+    pub fn new(url: impl Into<String>, key: Option<String>, longest: u64) -> Self {
+        // Redirects are followed here: the library's own lose the body.
+        let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
+        Self { agent: agent.into(), url: url.into(), key, longest }
+    }
+
+    /// Where it posts to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a JSON text. `time` bounds the whole exchange: connection, redirects, and the last byte of the
+    /// answer.
+    pub fn post(&self, body: &str, time: Duration) -> Result<Reply, Failure> {
+        let start = std::time::Instant::now();
+        let mut url = self.url.clone();
+        for _ in 0..=REDIRECTS {
+            if !cfg!(feature = "https") && url.starts_with("https:") {
+                return Err(Failure::Lasting("https needs a build with `--features https`".into()));
+            }
+            let left = time.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
+            let mut response = self.send(&url, body, left)?;
+            let status = response.status().as_u16();
+            if !(300..400).contains(&status) {
+                let text = self.read(&mut response)?;
+                return Ok(Reply { status, retry_after: retry_after(response.headers()), text });
+            }
+            url = target(&url, response.headers())
+                .filter(|_| matches!(status, 301 | 302 | 307 | 308))
+                .ok_or_else(|| Failure::Lasting(format!("status {status} without an address to go to")))?;
+        }
+        Err(Failure::Lasting(format!("more than {REDIRECTS} redirects, the last one to {}", short(&url))))
+    }
+
+    fn send(&self, url: &str, body: &str, time: Duration) -> Result<Response<ureq::Body>, Failure> {
+        let post = self.agent.post(url).config().timeout_global(Some(time)).build();
+        let mut post = post.header("content-type", "application/json").header("accept", "application/json");
+        // Another host gets no key.
+        if let Some(key) = self.key.as_ref().filter(|_| host(url) == host(&self.url)) {
+            post = post.header("authorization", format!("Bearer {key}"));
+        }
+        post.send(body).map_err(|error| failure(error, time))
+    }
+
+    fn read(&self, response: &mut Response<ureq::Body>) -> Result<String, Failure> {
+        let mut bytes = Vec::new();
+        let reader = response.body_mut().as_reader();
+        reader
+            .take(self.longest.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| failure(error.into(), Duration::ZERO))?;
+        if bytes.len() as u64 > self.longest {
+            return Err(Failure::Lasting(format!("the answer is longer than {} bytes", self.longest)));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn failure(error: ureq::Error, time: Duration) -> Failure {
+    match error {
+        ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => Failure::Unreached(e.to_string()),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Failure::Unreached(error.to_string()),
+        ureq::Error::Timeout(_) if time.is_zero() => Failure::passing("the answer didn't end in time"),
+        ureq::Error::Timeout(what) => {
+            Failure::passing(format!("timeout ({what}) after {:.1} s", time.as_secs_f64()))
+        }
+        // Resets, cut bodies, broken chunks, headers that are none.
+        ureq::Error::Io(_)
+        | ureq::Error::Protocol(_)
+        | ureq::Error::LargeResponseHeader(..)
+        | ureq::Error::Decompress(..)
+        | ureq::Error::BodyStalled => Failure::passing(error.to_string()),
+        other => Failure::Lasting(other.to_string()),
+    }
+}
+
+/// The scheme and the rest of an address.
+fn split(url: &str) -> Option<(&str, &str)> {
+    url.split_once("://")
+}
+
+/// Host and port of an address.
+fn host(url: &str) -> &str {
+    let rest = split(url).map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// Where a redirect leads to: a whole address, one without its scheme, or a path.
+fn target(from: &str, headers: &HeaderMap) -> Option<String> {
+    let to = headers.get("location")?.to_str().ok()?.trim();
+    let (scheme, _) = split(from)?;
+    if to.starts_with("http://") || to.starts_with("https://") {
+        Some(to.into())
+    } else if to.starts_with("//") {
+        Some(format!("{scheme}:{to}"))
+    } else if to.starts_with('/') {
+        Some(format!("{scheme}://{}{to}", host(from)))
+    } else {
+        let folder = from.rsplit_once('/')?.0;
+        Some(format!("{folder}/{to}")).filter(|_| !to.is_empty())
+    }
+}
+
+/// `Retry-After` in seconds or as a date, or `retry-after-ms`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |text: &str| text.parse::<f64>().ok();
+    let seconds = text("retry-after-ms")
+        .and_then(number)
+        .map(|ms| ms / 1e3)
+        .or_else(|| text("retry-after").and_then(number));
+    if let Some(seconds) = seconds {
+        // A negative or senseless number asks for nothing; a huge one for more than anybody waits.
+        return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    }
+    let date = httpdate::parse_http_date(text("retry-after")?).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_a_number_of_seconds_or_a_date() {
+        let check = |name: &'static str, value: &str, expect: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(retry_after(&headers), expect.map(Duration::from_millis), "{name}: {value}");
+        };
+        check("retry-after", "8", Some(8000));
+        check("retry-after", " 0.5 ", Some(500));
+        check("retry-after-ms", "250", Some(250));
+        check("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT", Some(0));
+        for senseless in ["-1", "soon", "NaN", ""] {
+            check("retry-after", senseless, None);
+        }
+        let mut headers = HeaderMap::new();
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_mins(1));
+        headers.insert("retry-after", date.parse().unwrap());
+        let wait = retry_after(&headers).unwrap().as_secs();
+        assert!((57..=60).contains(&wait), "{wait}");
+        headers.insert("retry-after", "1e300".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn a_redirect_leads_to_an_address() {
+        let check = |to: &str, expect: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("location", to.parse().unwrap());
+            assert_eq!(target("http://a:1/v1/chat", &headers).as_deref(), expect, "{to}");
+        };
+        check("https://b/v2", Some("https://b/v2"));
+        check("//b/v2", Some("http://b/v2"));
+        check("/v2", Some("http://a:1/v2"));
+        check("other", Some("http://a:1/v1/other"));
+        check("", None);
+        assert_eq!(host("http://a:1?x"), "a:1");
+    }
+}

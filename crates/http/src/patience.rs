@@ -1,0 +1,155 @@
+//! When a request is tried again, and when it is given up.
+
+use std::fmt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+
+/// Longest wait between two tries that nobody asked for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often a wait looks whether it is still needed.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Longer times are as good as none.
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+/// How long and how often a request is tried again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Patience {
+    /// Longest time of one try.
+    pub timeout: Duration,
+    /// Longest time for everything after the first try has failed: waits and further tries, the last one's
+    /// answer included.
+    pub retry: Duration,
+    /// Tries after the first one.
+    pub retries: u32,
+    /// Wait before the second try; it doubles each time, up to 30 seconds.
+    pub wait: Duration,
+}
+
+/// A request that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GaveUp {
+    /// Why the last try failed.
+    pub failure: Failure,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.failure.reason())?;
+        if self.tries > 1 { write!(f, " (after {} tries)", self.tries) } else { Ok(()) }
+    }
+}
+
+impl Patience {
+    /// Tries until it works, lasts, takes too long, or `needless` says that nobody waits for it any more.
+    /// `attempt` is told how much time it has.
+    pub fn run<T>(
+        &self,
+        needless: impl Fn() -> bool,
+        mut attempt: impl FnMut(Duration) -> Result<T, Failure>,
+    ) -> Result<T, GaveUp> {
+        let mut deadline = None;
+        let mut wait = self.wait;
+        let mut tries = 0;
+        loop {
+            let left = deadline.map_or(YEAR, |end: Instant| end.saturating_duration_since(Instant::now()));
+            tries += 1;
+            let failure = match attempt(self.timeout.min(left)) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let now = Instant::now();
+            let end = *deadline.get_or_insert_with(|| now + self.retry.min(YEAR));
+            let pause = match &failure {
+                Failure::Lasting(_) => None,
+                Failure::Unreached(_) => Some(wait),
+                Failure::Passing { wait: asked, .. } => Some(wait.max(asked.unwrap_or_default())),
+            };
+            let pause = pause.filter(|pause| {
+                tries <= self.retries && *pause < end.saturating_duration_since(now) && !needless()
+            });
+            let Some(pause) = pause else { return Err(GaveUp { failure, tries }) };
+            let until = now + pause;
+            while Instant::now() < until && !needless() {
+                sleep(GLANCE.min(until.saturating_duration_since(Instant::now())));
+            }
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn patience() -> Patience {
+        Patience { timeout: Duration::from_mins(1), retry: Duration::from_mins(1), retries: 5, wait: MS }
+    }
+
+    /// Fails as often as told; gives how often it was tried.
+    fn check(patience: Patience, fails: u32, failure: &Failure, expect: Result<u32, u32>) {
+        let mut tries = 0;
+        let got = patience.run(
+            || false,
+            |_| {
+                tries += 1;
+                if tries > fails { Ok(tries) } else { Err(failure.clone()) }
+            },
+        );
+        assert_eq!(got.map_err(|gave_up| gave_up.tries), expect, "{failure:?}");
+    }
+
+    #[test]
+    fn passing_failures_are_tried_again_and_lasting_ones_are_not() {
+        let busy = Failure::passing("busy");
+        check(patience(), 0, &busy, Ok(1));
+        check(patience(), 5, &busy, Ok(6));
+        check(patience(), 6, &busy, Err(6));
+        check(patience(), 2, &Failure::Unreached("nobody".into()), Ok(3));
+        check(patience(), 1, &Failure::Lasting("no".into()), Err(1));
+        check(Patience { retry: Duration::ZERO, ..patience() }, 1, &busy, Err(1));
+    }
+
+    #[test]
+    fn a_wait_that_does_not_fit_into_the_time_is_not_begun() {
+        let asks = |wait| Failure::Passing { reason: "busy".into(), wait: Some(wait) };
+        check(patience(), 1, &asks(Duration::from_hours(1)), Err(1));
+        check(patience(), 1, &asks(Duration::MAX), Err(1));
+        check(patience(), 1, &asks(10 * MS), Ok(2));
+        let endless = Patience { timeout: Duration::MAX, retry: Duration::MAX, ..patience() };
+        check(endless, 1, &asks(MS), Ok(2));
+    }
+
+    #[test]
+    fn a_later_try_has_no_more_than_the_time_that_is_left() {
+        let patience = Patience { retry: Duration::from_millis(200), retries: u32::MAX, ..patience() };
+        let mut times = Vec::new();
+        let gave_up = patience.run(
+            || false,
+            |time| {
+                times.push(time);
+                sleep(5 * MS);
+                Err::<(), _>(Failure::passing("busy"))
+            },
+        );
+        assert_eq!(times[0], patience.timeout);
+        assert!(times.len() > 2 && times[1..].iter().all(|time| *time <= patience.retry), "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[1] < pair[0]), "{times:?}");
+        assert_eq!(gave_up.unwrap_err().to_string(), format!("busy (after {} tries)", times.len()));
+    }
+
+    #[test]
+    fn a_wait_ends_when_nobody_needs_it() {
+        let gave_up = Cell::new(false);
+        let patience = Patience { wait: Duration::from_secs(20), ..patience() };
+        let failed = patience.run(|| gave_up.replace(true), |_| Err::<(), _>(Failure::passing("busy")));
+        assert_eq!(failed.unwrap_err().tries, 2);
+    }
+
+    use std::cell::Cell;
+}

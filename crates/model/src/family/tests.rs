@@ -1,0 +1,177 @@
+//! Configurations against what `transformers` reads in them: `tests/golden/model/make_configs.py`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{FAMILIES, Family};
+use crate::config::ModelConfig;
+use crate::rope::frequencies;
+
+/// What `transformers` builds from a file.
+#[derive(Deserialize)]
+struct Case {
+    config: Map<String, Value>,
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_layers: usize,
+    query: usize,
+    key_value: usize,
+    dim: usize,
+    max_position: usize,
+    norm_eps: f64,
+    tied: bool,
+    /// Of queries, of attention's output, of the feed-forward layer.
+    biases: [bool; 3],
+    windows: Vec<Option<usize>>,
+    frequencies: Vec<f64>,
+    attention_factor: f64,
+}
+
+fn cases() -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model/configs.json");
+    serde_json::from_slice(&std::fs::read(path).expect("a golden file")).expect("cases")
+}
+
+fn read(json: &Map<String, Value>) -> Result<ModelConfig, String> {
+    Family::named(json["model_type"].as_str().expect("a name"))?.read(json)
+}
+
+#[test]
+fn a_key_that_is_absent_has_the_default_of_transformers() {
+    let cases = cases();
+    assert!(cases.len() > 40);
+    for case in cases {
+        let shown = Value::Object(case.config.clone());
+        let found = read(&case.config).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let h = &found.heads;
+        let sizes = [
+            (found.vocab_size, case.vocab_size),
+            (found.hidden_size, case.hidden_size),
+            (found.intermediate_size, case.intermediate_size),
+            (found.num_layers, case.num_layers),
+            (h.query, case.query),
+            (h.key_value, case.key_value),
+            (h.dim, case.dim),
+            (found.max_position, case.max_position),
+        ];
+        assert!(sizes.iter().all(|(ours, theirs)| ours == theirs), "{shown}: {sizes:?}");
+        assert_eq!((found.norm_eps, found.tied_embeddings), (case.norm_eps, case.tied), "{shown}");
+        assert_eq!([h.qkv_bias, h.output_bias, found.mlp_bias], case.biases, "{shown}");
+        assert!(case.windows.iter().all(|window| *window == h.sliding_window), "{shown}");
+        let ours = frequencies(&found.rope, h.dim, found.max_position, 1);
+        assert_eq!(ours.len(), case.frequencies.len(), "{shown}");
+        for (ours, theirs) in ours.iter().zip(&case.frequencies) {
+            assert!((ours - theirs).abs() <= 1e-5 * theirs, "{shown}: {ours}, not {theirs}");
+        }
+        let gain = found.rope.attention_factor();
+        assert!((gain - case.attention_factor).abs() < 1e-9, "{shown}: {gain}");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    for case in cases() {
+        let config = read(&case.config).unwrap();
+        let family = Family::named(case.config["model_type"].as_str().unwrap()).unwrap();
+        for before in [&case.config, &Map::new()] {
+            let written = family.write(&config, before);
+            assert_eq!(family.read(&written), Ok(config.clone()), "{written:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_true_of_the_base_alone_is_not_written() {
+    let mut before = cases().remove(0).config;
+    let said = json!({
+        "dtype": "bfloat16", "torch_dtype": "bfloat16", "quantization_config": {"quant_method": "bitsandbytes"},
+        "transformers_weights": "other.safetensors", "auto_map": {"AutoModel": "x.Y"}, "compression_config": {},
+        "bos_token_id": 1, "initializer_range": 0.5,
+    });
+    before.extend(said.as_object().unwrap().clone());
+    let written = FAMILIES[0].write(&read(&before).unwrap(), &before);
+    assert_eq!(written["dtype"], "float32");
+    for key in
+        ["torch_dtype", "quantization_config", "transformers_weights", "auto_map", "compression_config"]
+    {
+        assert!(!written.contains_key(key), "{key}");
+    }
+    assert_eq!((&written["bos_token_id"], &written["initializer_range"]), (&json!(1), &json!(0.5)));
+}
+
+/// A file of this family with these keys.
+fn file(family: &str, keys: Value) -> Map<String, Value> {
+    let mut json = json!({"hidden_size": 256, "num_hidden_layers": 2}).as_object().unwrap().clone();
+    json.insert("model_type".into(), family.into());
+    json.extend(keys.as_object().unwrap().clone());
+    json
+}
+
+#[test]
+fn what_would_be_computed_otherwise_is_refused() {
+    let check = |family: &str, keys: Value, part: &str| {
+        let error = read(&file(family, keys.clone())).expect_err(&keys.to_string());
+        assert!(error.contains(part), "{keys}: {error}");
+    };
+    let yarn = |keys: Value| {
+        let mut all = json!({"rope_type": "yarn", "factor": 4.0}).as_object().unwrap().clone();
+        all.extend(keys.as_object().unwrap().clone());
+        json!({"rope_scaling": all, "max_position_embeddings": 64})
+    };
+    let llama3 = |low: f64, high: f64| json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": low, "high_freq_factor": high}});
+    for family in FAMILIES.map(|family| family.model_type) {
+        let half = json!({"partial_rotary_factor": 0.5});
+        check(family, half.clone(), "partial_rotary_factor = 0.5");
+        check(family, json!({"rope_parameters": half.clone()}), "partial_rotary_factor = 0.5");
+        check(family, json!({"rope_scaling": half.clone()}), "partial_rotary_factor = 0.5");
+        check(
+            family,
+            json!({"rope_parameters": {"rope_type": "default"}, "partial_rotary_factor": 0}),
+            "= 0 is",
+        );
+        check(family, json!({"rope_scaling": {"type": "default"}, "rope_parameters": half}), "= 0.5 is");
+        check(family, json!({"hidden_act": "gelu"}), "hidden_act");
+        check(family, json!({"hidden_size": null}), "hidden_size = null is not a whole number");
+        check(family, json!({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}), "full_attention");
+        check(family, json!({"rope_scaling": {"type": "longrope"}}), "\"longrope\" is not supported");
+    }
+    let sliding = json!({"use_sliding_window": true, "max_window_layers": 1});
+    check("qwen2", sliding.clone(), "for 1 of 2 layers");
+    check("qwen3", sliding, "for 1 of 2 layers");
+    check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
+    check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
+    check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
+    check("mistral", json!({"sliding_window": 0}), "sliding_window = 0");
+    // Numbers that make no frequencies.
+    check("llama", llama3(4.0, 4.0), "is not below");
+    check("llama", llama3(-1.0, 4.0), "low_freq_factor = -1");
+    check("llama", yarn(json!({"factor": 0.5})), "factor = 0.5");
+    check("llama", yarn(json!({"factor": 1e300})), "stretches the context");
+    check("llama", yarn(json!({"beta_fast": -1.0})), "beta_fast = -1");
+    check("llama", yarn(json!({"attention_factor": 0.0})), "attention_factor = 0");
+    check("llama", yarn(json!({"original_max_position_embeddings": 0})), "original_max_position_embeddings");
+    let dynamic = json!({"head_dim": 2, "rope_scaling": {"type": "dynamic", "factor": 2.0}});
+    check("llama", dynamic, "head_dim above 2");
+    check("llama", json!({"num_attention_heads": 1 << 19, "head_dim": 4}), "attention heads of size 4");
+}
+
+#[test]
+fn the_context_is_what_the_scaling_stretches_the_positions_to() {
+    let check = |scaling: Value, expect: usize| {
+        let keys = json!({"max_position_embeddings": 64, "rope_scaling": scaling});
+        assert_eq!(read(&file("llama", keys.clone())).unwrap().context(), expect, "{keys}");
+    };
+    check(Value::Null, 64);
+    check(json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}), 256);
+    check(json!({"type": "yarn", "factor": 4.0}), 256);
+    check(json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}), 64);
+    check(json!({"type": "yarn", "factor": 1.5, "original_max_position_embeddings": 32}), 64);
+    check(json!({"type": "linear", "factor": 2.5}), 160);
+    check(json!({"type": "dynamic", "factor": 4.0}), 64);
+    let llama3 =
+        json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
+    check(llama3, 64);
+}

@@ -1,0 +1,97 @@
+//! What all live sessions of an executor hold together.
+//!
+//! Each execution has a limit of its own, but hundreds of sessions may rest between cells. Together they hold no more than
+//! the executions that run at a time may; beyond it, the session that holds most ends.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::sys;
+
+/// The sessions that rest, with what they hold.
+#[derive(Debug)]
+pub(super) struct Budget {
+    most: u64,
+    resting: Mutex<HashMap<u64, Resting>>,
+}
+
+#[derive(Debug)]
+struct Resting {
+    bytes: u64,
+    /// To end it by; none once that has happened.
+    pidfd: Option<OwnedFd>,
+}
+
+impl Budget {
+    pub(super) fn new(most: u64) -> Self {
+        Self { most, resting: Mutex::new(HashMap::new()) }
+    }
+
+    /// Bytes that all may hold.
+    pub(super) fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// Takes a session out, because it runs a cell or has ended. False if it was ended here.
+    pub(super) fn wake(&self, session: u64) -> bool {
+        self.resting().remove(&session).is_none_or(|resting| resting.pidfd.is_some())
+    }
+
+    /// Puts a session in that holds so many bytes; then ends those that hold most until the rest has room. False if it
+    /// would be this one itself, which then isn't in.
+    pub(super) fn rest(&self, session: u64, bytes: u64, pidfd: OwnedFd) -> bool {
+        let mut resting = self.resting();
+        resting.insert(session, Resting { bytes, pidfd: Some(pidfd) });
+        loop {
+            let live = || resting.iter().filter(|(_, held)| held.pidfd.is_some());
+            let total: u64 = live().map(|(_, held)| held.bytes).sum();
+            if total <= self.most || live().count() < 2 {
+                return true;
+            }
+            // Of equals the younger one, so that it doesn't depend on the map's order.
+            let largest = live().map(|(id, held)| (held.bytes, *id)).max().expect("two at least").1;
+            if largest == session {
+                resting.remove(&session);
+                return false;
+            }
+            if let Some(held) = resting.get_mut(&largest) {
+                held.bytes = 0;
+                held.pidfd.take().inspect(|pidfd| sys::kill(pidfd.as_fd()));
+            }
+        }
+    }
+
+    fn resting(&self) -> MutexGuard<'_, HashMap<u64, Resting>> {
+        // A panic elsewhere can't leave the map half changed.
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::super::sys::Process;
+    use super::*;
+
+    /// A process that waits for its input to end, and a descriptor to kill it by.
+    fn session() -> (Process, OwnedFd, Child) {
+        let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let process = Process::adopt(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = process.ended_fd().try_clone().unwrap();
+        (process, pidfd, child)
+    }
+
+    #[test]
+    fn the_one_that_holds_most_ends() {
+        let budget = Budget::new(100);
+        let (one, two, three, four) = (session(), session(), session(), session());
+        assert!(budget.rest(1, 500, one.1), "alone, it has its own limit only");
+        assert!(budget.rest(2, 30, two.1));
+        assert!(!budget.wake(1), "it was ended for the second one");
+        assert!(budget.rest(3, 60, three.1));
+        assert!(!budget.rest(4, 70, four.1), "itself the largest");
+        assert!(budget.wake(2) && budget.wake(3) && budget.wake(4));
+    }
+}

@@ -1,0 +1,136 @@
+//! Where people run the sandbox: as root or as an ordinary user, in containers, on older kernels.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+use turnwise_tools::executor::{ExecutorError, PythonConfig, PythonExecutor};
+
+/// What the machine denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// Nothing but what this machine denies anyhow.
+    Here,
+    /// What Docker's default seccomp profile denies: namespaces and mounts among others.
+    Container,
+    /// Whatever came to landlock after this version: 5 knows no scopes of signals, 1 no cutting off of files.
+    Landlock(i32),
+}
+
+const VARIABLE: &str = "TURNWISE_TEST_SETTING";
+
+impl Setting {
+    /// The one that this process was started for by [`again`]. Call it before there's an executor.
+    pub(crate) fn enter() -> Self {
+        let setting = match std::env::var(VARIABLE).as_deref() {
+            Ok("container") => Self::Container,
+            Ok(version) => Self::Landlock(version.parse().unwrap()),
+            Err(_) => Self::Here,
+        };
+        if setting == Self::Container {
+            for program in container() {
+                seccompiler::apply_filter_all_threads(&program).unwrap();
+            }
+        }
+        setting
+    }
+
+    /// Starts an executor in it.
+    pub(crate) fn python(self, config: PythonConfig) -> Result<PythonExecutor, ExecutorError> {
+        match self {
+            Self::Landlock(version) => PythonExecutor::with_landlock(config, version),
+            Self::Here | Self::Container => PythonExecutor::new(config),
+        }
+    }
+}
+
+/// A filter as Docker installs one: it denies what needs capabilities, and says of clone3 that there's no such call.
+fn container() -> [BpfProgram; 2] {
+    let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
+    let filter = |rules, refusal: i32| -> BpfProgram {
+        let refusal = SeccompAction::Errno(refusal.cast_unsigned());
+        SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch).unwrap().try_into().unwrap()
+    };
+    #[rustfmt::skip]
+    let denied = [
+        libc::SYS_unshare, libc::SYS_setns, libc::SYS_mount, libc::SYS_umount2, libc::SYS_mount_setattr,
+        libc::SYS_move_mount, libc::SYS_open_tree, libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount,
+        libc::SYS_pivot_root, libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_keyctl,
+        libc::SYS_pidfd_getfd, libc::SYS_kcmp, libc::SYS_io_uring_setup, libc::SYS_ptrace,
+    ];
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = denied.into_iter().map(|call| (call, vec![])).collect();
+    let namespace = |flag: i32| {
+        let flag = u64::from(flag.cast_unsigned());
+        let equal = SeccompCmpOp::MaskedEq(flag);
+        let has = SeccompCondition::new(0, SeccompCmpArgLen::Qword, equal, flag).unwrap();
+        SeccompRule::new(vec![has]).unwrap()
+    };
+    let flags = [
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWCGROUP,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+    ];
+    rules.insert(libc::SYS_clone, flags.map(namespace).to_vec());
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
+    [filter(clone3, libc::ENOSYS), filter(rules, libc::EPERM)]
+}
+
+/// Whose processes they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum User {
+    /// Whoever runs the tests.
+    Same,
+    /// `nobody`. It takes root to become that, and an ordinary user has run the same test as itself.
+    Nobody,
+}
+
+/// Runs one test of this binary in a process of its own: as a user, in a setting, with descriptors left open and with
+/// variables set.
+pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str, &Path)]) {
+    // The binary may lie in a folder that nobody else may enter.
+    let folder = tempfile::Builder::new().prefix("turnwise-tests").tempdir().unwrap();
+    let is_root = fs::metadata(folder.path()).unwrap().uid() == 0;
+    if user == User::Nobody && !is_root {
+        return skip(test, "becoming an ordinary user takes root; it ran as this one");
+    }
+    let copy = folder.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    for path in [folder.path(), &copy] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // A shell leaves descriptors open, as whoever started a run may have.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 9</etc/passwd 7>&1 8</"]).arg(&copy);
+    command.args(["--exact", test, "--nocapture"]).current_dir("/");
+    command.env_remove("PYENV_VERSION").env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.envs(variables.iter().copied());
+    match setting {
+        Setting::Here => command.env_remove(VARIABLE),
+        Setting::Container => command.env(VARIABLE, "container"),
+        Setting::Landlock(version) => command.env(VARIABLE, version.to_string()),
+    };
+    if user == User::Nobody {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{user:?}, {setting:?}: {said}");
+    assert!(said.contains("1 passed"), "{user:?}, {setting:?}: {said}");
+}
+
+/// Says that a test wasn't made. With `TURNWISE_TEST_NO_SKIPS` that is a failure.
+pub(crate) fn skip(test: &str, reason: &str) {
+    assert!(std::env::var_os("TURNWISE_TEST_NO_SKIPS").is_none(), "{test} must not be skipped: {reason}");
+    eprintln!("skipped {test}: {reason}");
+}

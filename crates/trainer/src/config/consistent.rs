@@ -1,0 +1,61 @@
+//! Keys whose values don't go together, each of them being in its range.
+
+use turnwise_bounds::Conflict;
+
+use super::{RolloutConfig, RunConfig, ScoreConfig, ScratchConfig, SftConfig, StartConfig};
+
+/// Trajectories of a step at most, all groups together.
+const TRAJECTORIES: usize = 1 << 20;
+
+/// A configuration whose keys are checked against each other once it is read.
+pub trait Consistent {
+    /// The first conflict between keys.
+    fn conflict(&self) -> Option<Conflict> {
+        None
+    }
+}
+
+impl Consistent for RunConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let of_env = self.env.conflict().map(|conflict| conflict.under("env"));
+        let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
+        of_env.or_else(of_rollout).or_else(|| self.loss.conflict().map(|conflict| conflict.under("loss")))
+    }
+}
+
+impl Consistent for SftConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let of_model = match &self.model {
+            StartConfig::Scratch(shape) => shape.conflict().map(|conflict| conflict.under("model.scratch")),
+            StartConfig::Folder(_) => None,
+        };
+        let of_env = || self.env.conflict().map(|conflict| conflict.under("env"));
+        of_model.or_else(of_env).or_else(|| self.rollout.conflict().map(|conflict| conflict.under("rollout")))
+    }
+}
+
+impl Consistent for ScoreConfig {}
+
+impl RolloutConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let (groups, samples) = (self.groups, self.samples);
+        let message =
+            format!("is {samples} beside groups = {groups}: a step has at most {TRAJECTORIES} trajectories");
+        (groups.saturating_mul(samples) > TRAJECTORIES).then(|| Conflict::new("samples", message))
+    }
+}
+
+impl ScratchConfig {
+    pub(crate) fn conflict(&self) -> Option<Conflict> {
+        let Self { hidden_size: hidden, heads, kv_heads, .. } = *self;
+        let multiple = |of: &str, number| format!("expected a multiple of {of} = {number}");
+        if !heads.is_multiple_of(kv_heads) {
+            let message = format!("is {heads}, {}", multiple("kv_heads", kv_heads));
+            return Some(Conflict::new("heads", message));
+        }
+        // The rotary embedding needs pairs.
+        let doubled = heads.saturating_mul(2);
+        let message = format!("is {hidden}, {}", multiple("2 · heads", doubled));
+        (!hidden.is_multiple_of(doubled)).then(|| Conflict::new("hidden_size", message))
+    }
+}

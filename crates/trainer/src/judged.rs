@@ -1,0 +1,20 @@
+//! A trajectory's rewards, or its loss.
+
+use turnwise_envs::{Env, RewardConfig, Task, score};
+use turnwise_rollout::Lost;
+use turnwise_trajectory::{ScoredTrajectory, Trajectory};
+
+/// Judges a trajectory. What judges may be out of order for one answer: that costs the trajectory and nothing
+/// else.
+pub(crate) fn judge(
+    env: &dyn Env,
+    task: &Task,
+    played: &Trajectory,
+    rewards: &RewardConfig,
+) -> Result<ScoredTrajectory, Lost> {
+    score(env, task, played, rewards).map_err(|error| Lost {
+        task: task.id.clone(),
+        sample: played.sample,
+        reason: error.to_string(),
+    })
+}

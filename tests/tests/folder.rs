@@ -1,0 +1,125 @@
+//! Model folders: what is read from them, and what a checkpoint made from one holds.
+
+use std::path::Path;
+
+use burn::module::Module;
+use serde_json::{Value, json};
+use turnwise_model::{
+    HostCache, HostModel, KvCache, TokenBatch, Transformer, family_of, load, save, token_logprobs,
+};
+use turnwise_tests::{device, golden, max_abs_diff, values};
+
+/// A golden folder with other keys in its `config.json`.
+fn copy(name: &str, keys: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = golden(&format!("model/{name}"));
+    std::fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let mut config = json_of(&from);
+    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+fn json_of(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap()
+}
+
+/// Log-probabilities of rows of a batch, each as long as its row.
+fn logprobs(model: &Transformer, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    let batch = TokenBatch::new(rows);
+    let all = values(token_logprobs(model, &batch, &vec![true; batch.tokens.len()], 1.0, false).logprobs);
+    rows.iter().zip(all.chunks(batch.columns)).map(|(row, all)| all[..row.len()].to_vec()).collect()
+}
+
+fn tokens(count: u32, seed: u32) -> Vec<u32> {
+    (0..count).map(|at| 3 + (at * 7 + seed) % 60).collect()
+}
+
+#[test]
+fn a_checkpoint_says_what_its_weights_are_and_takes_nothing_foreign_along() {
+    let stale = json!({
+        "dtype": "bfloat16", "torch_dtype": "bfloat16",
+        "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true},
+    });
+    let base = copy("llama-bias", &stale);
+    let others = ["pytorch_model.bin", "model.gguf", "optimizer.pt", "model-00001-of-00002.safetensors"];
+    for name in ["LICENSE", "generation_config.json"].iter().chain(&others) {
+        std::fs::write(base.path().join(name), "{}").unwrap();
+    }
+    let (model, out) = (load(base.path(), &device()).unwrap(), tempfile::tempdir().unwrap());
+    save(&model, family_of(base.path()).unwrap(), Some(base.path()), out.path()).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(out.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["LICENSE", "config.json", "generation_config.json", "model.safetensors"]);
+    let config = json_of(out.path());
+    assert_eq!(config["dtype"], "float32");
+    assert_eq!((config.get("torch_dtype"), config.get("quantization_config")), (None, None));
+    assert_eq!((&config["attention_bias"], &config["mlp_bias"]), (&json!(true), &json!(true)));
+    let rows = [tokens(20, 1)];
+    assert_eq!(logprobs(&load(out.path(), &device()).unwrap(), &rows), logprobs(&model, &rows));
+}
+
+#[test]
+fn a_row_does_not_depend_on_the_length_of_its_neighbours() {
+    // 16 positions, beyond which frequencies follow the length of the sequence.
+    let model = load(&golden("model/llama-rope-dynamic"), &device().autodiff()).unwrap().valid();
+    assert_eq!(model.config().context(), 16);
+    let rows = [tokens(12, 0), tokens(24, 1), tokens(20, 2), tokens(3, 3)];
+    let together = logprobs(&model, &rows);
+    for (row, together) in rows.iter().zip(&together) {
+        let alone = logprobs(&model, std::slice::from_ref(row)).remove(0);
+        let diff = max_abs_diff(&alone, together);
+        assert!(diff <= 1e-5, "a row of {} tokens differs by {diff} in company", row.len());
+    }
+    let batch = TokenBatch::new(&rows);
+    let mut cache = KvCache::new(model.config(), rows.len());
+    let cached = values(model.logits(model.extend(&batch, &mut cache)));
+    let host = HostModel::of(&model);
+    let mut caches: Vec<HostCache> = rows.iter().map(|_| HostCache::default()).collect();
+    let mut feeds: Vec<_> = rows.iter().map(Vec::as_slice).zip(&mut caches).collect();
+    let on_host = host.extend(&mut feeds);
+    for (row, (cached, on_host)) in rows.iter().zip(cached.chunks(model.config().vocab_size).zip(&on_host)) {
+        let starts = TokenBatch::new(&[row]);
+        let mut alone = KvCache::new(model.config(), 1);
+        let alone = values(model.logits(model.extend(&starts, &mut alone)));
+        assert!(max_abs_diff(&alone, cached) <= 1e-4, "a cached row of {} tokens", row.len());
+        assert!(max_abs_diff(&alone, on_host) <= 1e-4, "a row of {} tokens on the host", row.len());
+    }
+}
+
+#[test]
+fn mistral_has_its_window_where_the_file_does_not_name_one() {
+    let folder = |keys: Value| {
+        let folder = copy("mistral", &keys);
+        let mut config = json_of(folder.path());
+        if keys.get("sliding_window").is_none() {
+            config.as_object_mut().unwrap().remove("sliding_window");
+        }
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        load(folder.path(), &device()).unwrap().config().heads.sliding_window
+    };
+    assert_eq!(folder(json!({})), Some(4096));
+    assert_eq!(folder(json!({"sliding_window": null})), None);
+    assert_eq!(folder(json!({"sliding_window": 9})), Some(9));
+}
+
+#[test]
+fn a_tokenizer_with_ids_beyond_the_embedding_is_refused_where_a_model_is_loaded() {
+    let folder = copy("llama", &json!({}));
+    let write = |id: u64| {
+        let added = json!([{"id": id, "content": "<|im_start|>", "special": true}]);
+        let tokenizer =
+            json!({"added_tokens": added, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}});
+        std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    };
+    write(63);
+    assert!(load(folder.path(), &device()).is_ok());
+    write(64);
+    let error = load(folder.path(), &device()).err().expect("a refusal").to_string();
+    let said =
+        "tokenizer.json: token 64 (\"<|im_start|>\") is not in the model's vocabulary: ids are below 64";
+    assert!(error.contains(said) && error.lines().count() == 2, "{error}");
+}
