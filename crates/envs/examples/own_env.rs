@@ -65,7 +65,7 @@ impl Env for Letters {
         Some(after.trim().to_string())
     }
 
-    /// Anything doubtful is wrong. An error means that the judge is out of order, and ends the run.
+    /// Anything doubtful is wrong. An error means that the judge is out of order.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
         Ok(task.answer == answer)
     }

@@ -8,13 +8,13 @@
 //! integer = digits | 1 to 3 digits and then groups of 3, each after "," or "{,}"
 //! unit    = a measure of a closed list, or counted things, see unit.rs
 //! ```
-//! There is one sign, one currency, one full stop and one pair of marks of math around it all, at most. A unit may stand
-//! behind a box or math.
+//! There is one sign, one currency, one full stop and one pair of marks of math around it all, at most. A
+//! unit may stand behind a box or math.
 //!
-//! A number without a unit leaves it open: `50 apples` agrees with `50`, and so do `$50` and `50 cents`. Two units must be
-//! the same. Two of them are converted: `50 cents` is `$0.50` as well, and `50%` agrees with `0.5`. Questions about
-//! percentages are often answered with the number alone, and shares are never above 1: so `50%` agrees with `50` as
-//! well, but `0.5%` not with `0.5`, nor `5000%` with `50`.
+//! A number without a unit leaves it open: `50 apples` agrees with `50`, and so do `$50` and `50 cents`. Two
+//! units must be the same. Two of them are converted: `50 cents` is `$0.50` as well, and `50%` agrees with
+//! `0.5`. Questions about percentages are often answered with the number alone, and shares are never above 1:
+//! so `50%` agrees with `50` as well, but `0.5%` not with `0.5`, nor `5000%` with `50`.
 
 mod unit;
 
@@ -89,7 +89,8 @@ impl Answer {
         self.written.unwrap_or(self.value)
     }
 
-    /// A text that is equal for answers of one value where this is the right one, whose unit is open or stands for all.
+    /// A text that is equal for answers of one value where this is the right one, whose unit is open or
+    /// stands for all.
     fn vote(&self, right: &Self) -> String {
         let hundredths = || self.value.over(100).unwrap_or(self.value).to_string();
         match (self.unit.as_deref(), right.unit.as_deref()) {
@@ -102,7 +103,8 @@ impl Answer {
     }
 }
 
-/// A text that is equal for answers of one value: numbers are compared by value, and other answers by their words.
+/// A text that is equal for answers of one value: numbers are compared by value, and other answers by their
+/// words.
 pub(crate) fn vote(right: &str, given: &str) -> String {
     let open = Answer { value: Rational { numerator: 0, denominator: 1 }, unit: None, written: None };
     parse(given).map_or_else(|| normal(given), |given| given.vote(&parse(right).unwrap_or(open)))
@@ -155,15 +157,14 @@ pub(crate) fn parse(text: &str) -> Option<Answer> {
 /// Pairs of marks around math.
 const MATH: [(&str, &str); 3] = [("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")];
 
-/// What stands in boxes and in one pair of marks of math, whether there is math, and what stands behind it all.
+/// Returns the text inside of boxes and one pair of math marks, whether there is math, and the text behind.
 fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
     let (mut math, mut behind) = (false, "");
     loop {
         let boxed = text.strip_prefix("\\boxed{").map(|rest| (rest, "}"));
         let marks = || MATH.iter().find_map(|(open, close)| Some((text.strip_prefix(open)?, *close)));
-        let (rest, close) = match boxed.or_else(|| marks().filter(|_| !math)) {
-            Some(found) => found,
-            None => return Some((text, math, behind)),
+        let Some((rest, close)) = boxed.or_else(|| marks().filter(|_| !math)) else {
+            return Some((text, math, behind));
         };
         let Some((inner, after)) = rest.rsplit_once(close) else {
             // A dollar alone is a currency.

@@ -5,9 +5,9 @@
 //! to the command, a line per answer:    {"task": "…", "question": "…", "answer": "…", "given": "…"}
 //! from the command, a line for each:    {"correct": true}
 //! ```
-//! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in order; it
-//! ends when its stdin does. After a failure it is started anew, so that one answer that it can't bear costs no other.
-//! What it writes to stderr is shown as it is. The tool is Python.
+//! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in
+//! order; it ends when its stdin does. After a failure it is started anew, so that one answer that it can't
+//! bear costs no other. Its stderr is shown as it is. The tool is Python.
 
 mod checker;
 
@@ -46,8 +46,9 @@ pub struct CommandConfig {
     /// What the policy is told before every question.
     #[serde(default)]
     pub instruction: String,
-    /// The mark behind which an answer stands, up to the end of its line, such as `Answer:`. Majority votes count what
-    /// stands there, numbers by value; without a mark there is no majority. The command sees the whole text all the same.
+    /// The mark behind which an answer stands, up to the end of its line, such as `Answer:`. Majority votes
+    /// count what stands there, numbers by value; without a mark there is no majority. The command sees the
+    /// whole text all the same.
     pub answer_after: Option<String>,
 }
 

@@ -139,8 +139,10 @@ pub trait Env: Send + Sync {
     /// If what judges the answer (a sandbox, a command) is out of order. A wrong answer is no error.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError>;
 
-    /// What a majority vote counts an answer as: equal texts for answers of one value, however they are spelled, and an
-    /// empty one for none. None if answers can't be compared, as programs can't; then there is no vote.
+    /// Returns the text by which a majority vote counts an answer: equal for answers of one value.
+    ///
+    /// It is empty where there is no answer. None if answers can't be compared, as programs can't; then there
+    /// is no majority.
     fn vote(&self, task: &Task, answer: &str) -> Option<String> {
         Some(vote(&task.answer, answer))
     }

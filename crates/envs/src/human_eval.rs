@@ -1,6 +1,6 @@
-//! Program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732), see `form.rs`. The
-//! tool tries a program on the examples that the task shows; what counts is whether the last program that was tried
-//! passes the hidden tests.
+//! Program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732), see
+//! `form.rs`. The tool tries a program on the examples that the task shows; what counts is whether the last
+//! program that was tried passes the hidden tests.
 
 mod form;
 
@@ -27,8 +27,8 @@ use form::{Problem, Split};
 pub struct HumanEvalConfig {
     /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, not compressed.
     pub train: PathBuf,
-    /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held out, 601
-    /// to 974 are to train on.
+    /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held
+    /// out, 601 to 974 are to train on.
     pub held_out: PathBuf,
 }
 
@@ -51,7 +51,8 @@ impl HumanEval {
     /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
     ///
     /// # Errors
-    /// If a file can't be read, a problem stands in both, or the tests of one that is held out can't judge any program.
+    /// If a file can't be read, a problem stands in both, or the tests of one that is held out can't judge
+    /// any program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let one_file = config.train == config.held_out;
         let held_out = read(&config.held_out, one_file.then_some(Split::HeldOut))?;
@@ -333,7 +334,8 @@ mod tests {
         assert_eq!(env.vote(task, right), None, "programs have no majority");
     }
 
-    /// Tests of MBPP make objects of the program's own classes, and use modules that only the program imports.
+    /// Tests of MBPP make objects of the program's own classes, and use modules that only the program
+    /// imports.
     #[test]
     fn what_the_program_defines_is_the_programs() {
         let code = "import sys\nclass Node:\n    def __init__(self, x):\n        self.x, self.left = x, None\n\

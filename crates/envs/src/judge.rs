@@ -8,9 +8,10 @@
 //! expected result, and code that exits, prints, patches the interpreter or overloads `==` changes nothing but its
 //! own results. A call that gets no result fails the tests; it never is an error.
 //!
-//! Results travel by value: literals, NaN, exceptions, iterators, the types of `collections`, `fractions`, `decimal` and
-//! `datetime`, classes of the context, functions, and what a call did to its arguments. An object of the program's own
-//! class equals nothing. Each call is made once, so a function must give equal results to equal calls.
+//! Results travel by value: literals, NaN, exceptions, iterators, the types of `collections`, `fractions`,
+//! `decimal` and `datetime`, classes of the context, functions, and what a call did to its arguments. An
+//! object of the program's own class equals nothing. Each call is made once, so a function must give equal
+//! results to equal calls.
 
 use serde_json::{Value, json};
 use turnwise_tools::executor::{ExecutorConfig, PythonConfig, Remembering};
@@ -19,7 +20,7 @@ use turnwise_trajectory::{CallRecord, OutputStatus, ToolOutput, Trajectory};
 
 use crate::env::EnvError;
 
-/// What both sides run, loaded before either.
+/// The code of both sides, loaded before either runs.
 const LIBRARY: &str =
     concat!(include_str!("judge/values.py"), include_str!("judge/exam.py"), include_str!("judge/answers.py"));
 const EXAMPLES: &str = include_str!("judge/examples.py");
@@ -28,7 +29,7 @@ const EXAMPLES: &str = include_str!("judge/examples.py");
 const ROUNDS: usize = 256;
 /// Bytes of results that a program may give all in all.
 const MOST_RESULTS: usize = 4 << 20;
-/// What tests say before the calls whose results they lack.
+/// The word of the tests before the calls whose results they lack.
 const ASK: &str = "ask ";
 /// Attempts at an execution that fails by no fault of the code.
 const ATTEMPTS: usize = 3;
@@ -84,7 +85,10 @@ impl Judge {
         self.executor.at_once()
     }
 
-    /// What is wrong with tests that can't be run or never ask for a result, whatever the program.
+    /// Refuses tests that can't be run or never ask for a result, whatever the program.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
     pub(crate) fn check(&self, exam: &Exam) -> Result<(), String> {
         let verdict = self.attempt(&exam_program(exam, &[])).map_err(|fault| fault.to_string())?;
         first_asks(&verdict, exam)
@@ -111,11 +115,12 @@ impl Judge {
         Ok(false)
     }
 
-    /// What a program gives back for calls, if it gives anything.
+    /// Returns a program's results for calls, if it gives any.
     fn results(&self, task: &str, code: &str, calls: &str, exam: &Exam) -> Result<Option<String>, EnvError> {
         match self.attempt(&call("import _judge\n_judge.answers", &json!([exam.context, code, calls]), "")) {
             Ok(output) => Ok(output.value.filter(|_| output.status == OutputStatus::Ok)),
-            // A program that breaks its own process can't pass; a sandbox that runs nothing is another matter.
+            // A program that breaks its own process can't pass; a sandbox that runs nothing is another
+            // matter.
             Err(_) if self.executor.session().and_then(|mut session| session.run("1")).is_ok() => Ok(None),
             Err(fault) => Err(self.error(task, fault.to_string())),
         }
@@ -154,12 +159,12 @@ fn call(function: &str, arguments: &Value, close: &str) -> String {
     format!("{function}(*{arguments}){close}\n")
 }
 
-/// What tests said; none if they came to no end.
+/// Returns the word of the tests; none if they came to no end.
 fn verdict_of(output: &ToolOutput) -> Option<&str> {
     (output.status == OutputStatus::Ok && !output.truncated).then(|| output.stdout.trim_end())
 }
 
-/// Whether tests ask for results before they have any; else what is wrong with them, for no program is to blame.
+/// Refuses tests that don't ask for results before they have any: no program is to blame for that.
 fn first_asks(output: &ToolOutput, exam: &Exam) -> Result<(), String> {
     match verdict_of(output) {
         Some(said) if said.starts_with(ASK) => Ok(()),

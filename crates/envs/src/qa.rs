@@ -30,7 +30,7 @@ pub struct QaConfig {
     /// How many tasks to read of each file, from its start; without it, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
-    /// What the policy is told before every question: where its answer is read. Empty for nothing.
+    /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }

@@ -1,5 +1,5 @@
-//! Data files: JSON lines, or one JSON array, in UTF-8 with or without a mark. A broken record is one line with file, line
-//! and reason; a file of another kind is named.
+//! Data files: JSON lines, or one JSON array, in UTF-8 with or without a mark. A broken record is one line
+//! with file, line and reason; a file of another kind is named.
 
 mod kind;
 
@@ -14,7 +14,7 @@ use crate::env::EnvError;
 const READ_HINT: &str =
     "data isn't shipped with the project: put the file there, or change the path in the run file";
 const UTF8_HINT: &str = "hint: save the file as UTF-8";
-/// What some programs write in front of a text in UTF-8.
+/// The mark that some programs write in front of a text in UTF-8.
 const MARK: &str = "\u{feff}";
 
 /// A record's text and the line that it starts on, from 1, or why the next one can't be read.
@@ -130,7 +130,7 @@ fn gap(text: &str) -> usize {
     text.len() - text.trim_start().len()
 }
 
-/// What to do about a line that isn't one record.
+/// Says how to mend a line that isn't one record.
 fn hint(text: &str, error: &serde_json::Error) -> &'static str {
     let text = text.trim();
     if error.is_eof() && (text.starts_with('{') || text.starts_with('[')) {

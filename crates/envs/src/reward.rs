@@ -79,8 +79,8 @@ pub fn score(
 /// The longest answer, in bytes: a long program, or a text that nobody would read to its end.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// The final answer of a trajectory that ended with one. A turn that was cut off holds no answer, and neither does one
-/// whose answer has no end in sight.
+/// The final answer of a trajectory that ended with one. A turn that was cut off holds no answer, and neither
+/// does one whose answer has no end in sight.
 pub fn answer(env: &dyn Env, played: &Trajectory) -> Option<String> {
     let last = played.turns.last()?;
     let answer =

@@ -1,10 +1,10 @@
-//! Whether two questions are the same, however they are written.
+//! A form of a question that is the same however it is written.
 
 use unicode_normalization::UnicodeNormalization;
 
 /// Returns a text without what changes no question: case, spacing, Unicode forms and punctuation.
 ///
-/// What may change a number or a formula stays: `2.5`, `5%`, `3-4`, and brackets where there is a formula.
+/// Marks of a number or a formula stay: `2.5`, `5%`, `3-4`, and brackets where there is a formula.
 pub(crate) fn normal(text: &str) -> String {
     // Upper case first, because `ß` and `SS` are the same only there.
     let text: String = text.nfkc().collect::<String>().to_uppercase().to_lowercase();
@@ -50,8 +50,9 @@ fn neighbours(text: &[char], at: usize) -> (Option<char>, Option<char>) {
     (text[..at].iter().rev().find(seen).copied(), text[at + 1..].iter().find(seen).copied())
 }
 
-/// Whether a character computes: it stands between two operands, one of which is a number or a bracket; a minus may begin
-/// a number.
+/// Tells whether a character computes: between two operands, one of them a number or a bracket.
+///
+/// A minus may also begin a number.
 fn is_operator(text: &[char], at: usize) -> bool {
     let (before, after) = neighbours(text, at);
     let number = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit() || "()[]".contains(c));

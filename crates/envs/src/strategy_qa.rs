@@ -35,7 +35,7 @@ pub struct StrategyQaConfig {
     /// Facts that one search returns at most.
     #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
-    /// What the policy is told before every question: where its answer is read. Empty for nothing.
+    /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }
@@ -70,8 +70,8 @@ pub struct StrategyQa {
 }
 
 impl StrategyQa {
-    /// Reads the data and splits it. A question that stands there twice, however it is written, counts once, as one does
-    /// in the published file; with two different answers it is an error.
+    /// Reads the data and splits it. A question that stands there twice, however it is written, counts once,
+    /// as one does in the published file; with two different answers it is an error.
     pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
         let records: Vec<(usize, Record)> = records::read(&config.data)?;

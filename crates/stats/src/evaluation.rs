@@ -25,7 +25,7 @@ pub struct TaskOutcome {
     pub level: u32,
     /// One entry per sample.
     pub samples: Vec<SampleOutcome>,
-    /// Whether answers can't be counted, as programs can't: then there is no majority.
+    /// Its answers can't be counted, as programs can't: then there is no majority.
     #[serde(default, skip_serializing_if = "is_false")]
     pub uncounted: bool,
 }
@@ -35,8 +35,7 @@ pub struct TaskOutcome {
 pub struct SampleOutcome {
     /// The final answer, if it gave one.
     pub answer: Option<String>,
-    /// What a majority vote counts it as, if that isn't the answer's own text: equal for answers of one value, empty for
-    /// no answer.
+    /// Its vote, if that isn't the answer's own text: equal for answers of one value, empty for no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vote: Option<String>,
     /// Why it is not right, in a word; none if it is.

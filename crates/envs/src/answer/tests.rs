@@ -220,7 +220,8 @@ proptest! {
     }
 }
 
-/// Votes for one value are equal, whatever their spelling; where the right answer has a unit, others are other values.
+/// Votes for one value are equal, whatever their spelling; where the right answer has a unit, others are
+/// other values.
 #[test]
 fn votes_count_values() {
     for (right, same, others) in [

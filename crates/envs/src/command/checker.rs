@@ -45,8 +45,8 @@ impl Checker {
         Ok(Self { command: command.to_vec(), patience, running })
     }
 
-    /// Sends a question and waits for its verdict, both within the time. After an error another command is asked: a late
-    /// verdict would be taken for the next question's.
+    /// Sends a question and waits for its verdict, both within the time. After an error another command is
+    /// asked: a late verdict would be taken for the next question's.
     pub(super) fn ask(&mut self, question: &str) -> Result<bool, String> {
         let mut running = match self.running.take() {
             Some(running) => running,
@@ -58,15 +58,15 @@ impl Checker {
     }
 }
 
-/// The command as it runs. Threads of their own read and write, so that no command can make one wait for longer than it
-/// may; they end with the command.
+/// The command as it runs. Threads of their own read and write, so that no command can make one wait for
+/// longer than it may; they end with the command.
 struct Running {
     child: Child,
     /// Lines for its stdin.
     questions: Option<Sender<String>>,
     events: Receiver<Event>,
     started: Instant,
-    /// Whether it gave a verdict, so that its start is over.
+    /// It gave a verdict, so its start is over.
     answered: bool,
 }
 

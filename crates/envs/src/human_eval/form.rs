@@ -3,10 +3,10 @@
 //! ```text
 //! HumanEval  {"task_id": "HumanEval/0", "prompt": "…", "entry_point": "f", "test": "def check(candidate): …"}
 //! MBPP       {"task_id": 11, "text": "…", "code": "…", "test_list": ["assert …"], "test_setup_code": "…"}
-//! sanitized  {"task_id": 11, "prompt": "…", "code": "…", "test_list": ["assert …"], "test_imports": ["import math"]}
+//! sanitized  {"task_id": 11, "prompt": "…", "code": "…", "test_list": ["assert …"], "test_imports": ["…"]}
 //! ```
-//! MBPP's `code` is a solution, from which only names are read: those that the tests use are the program's. The task shows
-//! the name of the function and the first assertion.
+//! MBPP's `code` is a solution, from which only names are read: those that the tests use are the program's.
+//! The task shows the name of the function and the first assertion.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::judge::Exam;
 
-/// Where MBPP was published to have a task.
+/// The published part of MBPP that a task belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     Train,
@@ -37,7 +37,7 @@ impl std::fmt::Display for Split {
 pub(super) struct Problem {
     /// The task's id.
     pub(super) id: String,
-    /// What the policy is told.
+    /// The text that the policy is asked.
     pub(super) prompt: String,
     pub(super) exam: Exam,
     /// Calls that the tool tries, with the text of their results.
@@ -97,7 +97,7 @@ fn mbpp(record: Value) -> Result<Problem, String> {
         test_imports: Vec<String>,
     }
     let Record { task_id, text, code, test_list, test_setup_code, test_imports } = typed(record)?;
-    let tests = [&[test_setup_code.clone()], test_list.as_slice()].concat().join("\n");
+    let tests = [std::slice::from_ref(&test_setup_code), &test_list].concat().join("\n");
     let names: Vec<(bool, &str)> = defined(&code).filter(|(_, name)| calls(&tests, name)).collect();
     // The last one, because helpers come first.
     let Some((_, entry)) = names.iter().rfind(|(is_function, _)| *is_function) else {
@@ -137,7 +137,7 @@ fn defined(code: &str) -> impl Iterator<Item = (bool, &str)> {
     })
 }
 
-/// Whether a name is called in a program.
+/// Tells whether a program calls a name.
 fn calls(program: &str, name: &str) -> bool {
     program.match_indices(name).any(|(at, _)| {
         let before = program[..at].chars().next_back();
@@ -150,9 +150,9 @@ fn is_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further lines of it after `... `,
-/// and the lines of its result up to a blank one, the next call or the docstring's end. A comparison that has no result
-/// is one that holds. Whatever else has no result is no example.
+/// The examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further lines of it
+/// after `... `, and the lines of its result up to a blank one, the next call or the docstring's end. A
+/// comparison that has no result is one that holds. Whatever else has no result is no example.
 fn examples(prompt: &str) -> Vec<(String, String)> {
     let mut lines = prompt.lines().map(str::trim).peekable();
     let mut examples = Vec::new();

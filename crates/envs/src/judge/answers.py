@@ -11,7 +11,7 @@ def answers(context, code, calls):
 
 
 def answer(scope, callee, args, kwargs):
-    """What became of one call: a value or an exception, and the arguments if the call changed them."""
+    """Makes one call: returns its value or exception, and the arguments if it changed them."""
     reader, writer, before = Reader(scope), Writer(scope, True), []
     try:
         args, kwargs = reader.all(args), reader.read(kwargs)

@@ -7,7 +7,7 @@ class Unanswered(BaseException):
 
 
 class Patient(ast.NodeTransformer):
-    """Goes on behind a statement that checks, or a round of a loop, that lacks a result, so that few rounds collect all calls."""
+    """Goes on behind a check or a round of a loop that lacks a result, so that few rounds collect all calls."""
 
     def patient(self, body):
         caught = ast.ExceptHandler(type=ast.Name("Unanswered", ast.Load()), name=None, body=[ast.Pass()])
@@ -85,7 +85,10 @@ def provide(tree, scope, names, ask):
 
 
 def examine(context, tests, entry, names, known):
-    """`pass`, `fail`, or `ask` and the calls that lack a result. `names` are what the program defines beside the entry."""
+    """Returns `pass`, `fail`, or `ask` and the calls that lack a result.
+
+    `names` are what the program defines beside the entry.
+    """
     scope = {"__name__": "tests", "Unanswered": Unanswered}
     # Every round must ask the same.
     random.seed(0)

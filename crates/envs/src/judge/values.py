@@ -2,7 +2,8 @@
 
 A scalar is itself; anything else is a list of its kind and its parts.
 """
-import ast, builtins, collections, contextlib, datetime, decimal, enum, fractions, importlib, io, itertools, json, random, sys
+import ast, builtins, collections, contextlib, datetime, decimal, enum, fractions, importlib, io, itertools, json
+import random, sys
 
 # Values that may travel at a time; 64 characters or bits count as one.
 ROOM = 1 << 17
@@ -13,7 +14,7 @@ FUNCTIONS = set(
     "abs all any ascii bin callable chr divmod hash hex isinstance issubclass iter len max min next oct ord pow repr "
     "round sorted sum Ellipsis NotImplemented".split()
 )
-# What a call can change of its arguments.
+# Arguments that a call can change.
 CHANGEABLE = (list, bytearray, dict, set, collections.deque)
 
 
@@ -46,7 +47,7 @@ class Made:
 
 
 class Writer:
-    """Writes values. What can't be written is an error, or a stranger if `lenient`."""
+    """Writes values. One that can't be written is an error, or a stranger if `lenient`."""
 
     def __init__(self, scope, lenient):
         self.scope, self.lenient, self.left = scope, lenient, ROOM

@@ -4,15 +4,15 @@ use std::path::Path;
 
 /// How a compressed file begins, its name, and what makes it a text.
 const PACKED: [(&[u8], &str, &str); 9] = [
-    (b"\x1f\x8b", "gzip", "gzip -d"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
-    (b"BZh", "bzip2", "bzip2 -d"),
-    (b"\xfd7zXZ\0", "xz", "xz -d"),
-    (b"\x04\x22\x4d\x18", "lz4", "lz4 -d"),
+    (b"\x1f\x8b", "gzip", "gzip -dc <"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc <"),
+    (b"BZh", "bzip2", "bzip2 -dc <"),
+    (b"\xfd7zXZ\0", "xz", "xz -dc <"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4 -dc <"),
     (b"PK\x03\x04", "zip", "unzip"),
     (b"PK\x05\x06", "zip", "unzip"),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip", "7z x"),
-    (b"\x1f\x9d", "compress", "gzip -d"),
+    (b"\x1f\x9d", "compress", "gzip -dc <"),
 ];
 
 /// How files of tables, and others that are often taken for data, begin.
@@ -29,12 +29,13 @@ const OTHERS: [(&[u8], &str); 10] = [
     (b"version https://git-lfs", "the pointer of Git LFS, without the file that it stands for"),
 ];
 
-/// What a file is that begins so, with a hint; none if it may be JSON in UTF-8.
+/// Names the kind of a file that begins so, with a hint; none if it may be JSON in UTF-8.
 pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     let path = path.display();
     if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
+        let into = if command.ends_with('<') { " > unpacked.jsonl" } else { "" };
         return Some(format!(
-            "compressed with {name}; hint: `{command} {path}`, and name the file that it holds"
+            "compressed with {name}; hint: `{command} {path}{into}`, and name the file that it holds"
         ));
     }
     if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
@@ -55,8 +56,8 @@ pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     is_tar.then(|| format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"))
 }
 
-/// The name of the encoding of a text of two or four bytes a character, told by its mark or by the zeros of its first
-/// character, which is a bracket or white space.
+/// The name of the encoding of a text of two or four bytes a character, told by its mark or by the zeros of
+/// its first character, which is a bracket or white space.
 fn utf16(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32LE"),
@@ -75,8 +76,8 @@ mod tests {
     fn files_of_another_kind_are_named_with_what_to_do() {
         let tar = [[b'a'; 257].as_slice(), b"ustar"].concat();
         for (start, expect) in [
-            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -d data.x`"),
-            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -d data.x`"),
+            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -dc < data.x > unpacked.jsonl`"),
+            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -dc < data.x > unpacked.jsonl`"),
             (b"BZh91AY", "compressed with bzip2"),
             (b"\xfd7zXZ\0\0", "compressed with xz"),
             (b"PK\x03\x04\x14", "compressed with zip; hint: `unzip data.x`"),
