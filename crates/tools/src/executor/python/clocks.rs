@@ -58,7 +58,7 @@ impl Clocks {
                 let _ = process.signal(signal);
                 wait = wait.min(REPEAT);
             } else {
-                wait = wait.min(limit - used);
+                wait = wait.min(limit.saturating_sub(used));
             }
         }
         Ok(wait)

@@ -285,9 +285,9 @@ pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<Owned
             && (*header).cmsg_type == libc::SCM_RIGHTS
         {
             let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
-            let numbers = libc::CMSG_DATA(header).cast::<libc::c_int>();
-            for i in 0..bytes / size_of::<libc::c_int>() {
-                fds.push(OwnedFd::from_raw_fd(numbers.add(i).read_unaligned()));
+            let numbers = std::slice::from_raw_parts(libc::CMSG_DATA(header), bytes);
+            for number in numbers.as_chunks().0 {
+                fds.push(OwnedFd::from_raw_fd(libc::c_int::from_ne_bytes(*number)));
             }
         }
     }
