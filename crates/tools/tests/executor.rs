@@ -319,7 +319,8 @@ fn the_codes_own_alarm_is_not_called_a_limit() {
     check(&python, &handled.replace("SECONDS", "60"), Timeout, "", None, limit);
 }
 
-/// The processes of all sessions, without the zygotes: what they hold, in bytes, and their CPU time, in ticks.
+/// The processes of all sessions, without the zygotes: what they hold, in bytes, and their CPU time, in
+/// ticks.
 fn sessions_hold() -> (u64, u64) {
     let (mut bytes, mut ticks) = (0, 0);
     for line in machine::children_besides_zygotes() {
@@ -541,7 +542,8 @@ fn without_proc_it_runs_and_says_what_is_missing() {
     cell(&mut *session, "x", Ok, Some("1"));
 }
 
-/// Root that may not become somebody else, or may not end its processes then, as in a container without capabilities.
+/// Root that may not become somebody else, or may not end its processes then, as in a container without
+/// capabilities.
 #[test]
 fn root_that_can_not_become_nobody_says_so() {
     let _alone = alone();
@@ -556,9 +558,8 @@ fn root_that_can_not_become_nobody_says_so() {
             command.args(["--bounding-set", capabilities, "--inh-caps", capabilities]);
             command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
             command.env("TURNWISE_TEST_REFUSED", format!("dropped_root: {step}: {refused}"));
-            let output = match command.output() {
-                Result::Ok(output) => output,
-                Err(_) => return skip(name, "it takes the program setpriv"),
+            let Result::Ok(output) = command.output() else {
+                return skip(name, "it takes the program setpriv");
             };
             let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && said.contains("1 passed"), "{said}");

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_missing_layer_comes_with_advice() {
-        let layers = ["rlimits", "seccomp", "landlock", "namespaces", "pid_namespace", "threads", "oom_score"];
+        let layers =
+            ["rlimits", "seccomp", "landlock", "namespaces", "pid_namespace", "threads", "oom_score"];
         for layer in layers.into_iter().chain(["dropped_root"]) {
             assert!(advice(&format!("{layer}: Operation not permitted")).is_some(), "{layer}");
         }

@@ -1,4 +1,5 @@
-//! Starts an executor's first zygote: with every layer, then without those that this machine refuses, one by one.
+//! Starts an executor's first zygote: with every layer, then without those that this machine refuses, one by
+//! one.
 
 use std::path::PathBuf;
 

@@ -23,8 +23,8 @@ const SOURCE: &str = concat!(include_str!("cell.py"), include_str!("scratch.py")
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const FORK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's work, and
-/// an arena for each thread would take more address space than its stack.
+/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's
+/// work, and an arena for each thread would take more address space than its stack.
 const ALWAYS: [(&str, &str); 4] = [
     ("PYTHONHASHSEED", "0"),
     ("OMP_NUM_THREADS", "1"),
