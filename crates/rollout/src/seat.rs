@@ -90,7 +90,7 @@ impl<'a> Seat<'a> {
             finish = Finish::Length;
         }
         let (mut jobs, at_most) = (Vec::new(), game.limits.turn_calls);
-        let found = game.format.parse_checked(&text, game.env.tools());
+        let found = game.format.parse_checked_from(game.chat.opening(), &text, game.env.tools());
         let mut record = |(position, call): (usize, Result<ToolCall, _>)| match call {
             Ok(call) if jobs.len() >= at_most => CallRecord::Executed {
                 call,

@@ -1,7 +1,7 @@
 //! When a turn ends while it's sampled, and what its text is then.
 
 use turnwise_tools::CallFormat;
-use turnwise_tools::format::Lexer;
+use turnwise_tools::format::{Lexer, Opening};
 use turnwise_trajectory::{Finish, TokenId};
 
 use crate::chat::ChatFormat;
@@ -24,7 +24,9 @@ impl<'a> TurnEnd<'a> {
     /// Follows one turn as it's sampled.
     pub fn watch(&self) -> TurnWatch<'a> {
         let (chat, at_call) = (self.chat, self.at_call);
-        TurnWatch { chat, lexer: self.format.lexer(), bytes: Vec::new(), at_call, call_end: None }
+        // A lexer that doesn't know where a turn begins tells of its calls at the end only.
+        let opening = if chat.opening() == Opening::Thought { Opening::Thought } else { Opening::Answer };
+        TurnWatch { chat, lexer: self.format.lexer_from(opening), bytes: Vec::new(), at_call, call_end: None }
     }
 
     /// Text of a turn. What the token that completes a stop holds beyond it is cut: tokens stay as they were sampled.

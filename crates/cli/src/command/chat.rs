@@ -12,12 +12,12 @@ use turnwise_rollout::{offer, outputs};
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
-use turnwise_tools::{CallFormat, Executor, ToolSpec, check_calls};
+use turnwise_tools::{CallFormat, Executor, ToolSpec};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{CallRecord, Finish, Message, Role};
 
 use crate::failure::Usage;
-use crate::{model_folder, output};
+use crate::{model_folder, output, terminal};
 
 #[derive(Args)]
 pub(crate) struct Chat {
@@ -151,7 +151,7 @@ impl Talk {
                 let lines: Vec<String> =
                     message.content.lines().map(|line| format!("  | {line}\n")).collect();
                 let shown = lines.concat();
-                output::text(shown.as_bytes())?;
+                terminal::foreign(&shown)?;
             }
             let next = self.chat.follow(&messages, self.closed)?;
             self.tokens.extend(next);
@@ -193,7 +193,8 @@ impl Talk {
     /// Runs the calls of a turn.
     fn execute(&self, text: &str) -> Result<Vec<CallRecord>> {
         let Some(executor) = &self.executor else { return Ok(Vec::new()) };
-        check_calls(self.format.parse(text), &self.tools)
+        self.format
+            .parse_checked_from(self.chat.opening(), text, &self.tools)
             .into_iter()
             .map(|call| match call {
                 Ok(call) => {
@@ -223,7 +224,7 @@ impl Stream {
             return Ok(());
         }
         if let Some(new) = text.get(self.shown..) {
-            output::text(new.as_bytes())?;
+            terminal::foreign(new)?;
             self.shown = text.len();
         }
         Ok(())

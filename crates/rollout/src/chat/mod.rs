@@ -15,6 +15,7 @@ mod tokenizer_file;
 
 use std::path::PathBuf;
 
+use turnwise_tools::format::Opening;
 use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
@@ -89,9 +90,9 @@ pub trait ChatFormat: Send + Sync {
         self.tokens(text)
     }
 
-    /// Whether a prompt ends with an open thought: then a turn begins inside one.
-    fn opens_thought(&self) -> bool {
-        false
+    /// Where a turn begins: inside a thought, if prompts end with an open one.
+    fn opening(&self) -> Opening {
+        Opening::Answer
     }
 
     /// Whether the format itself describes the tools in its prompt and marks their outputs. Otherwise the call format

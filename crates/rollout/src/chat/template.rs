@@ -7,6 +7,7 @@
 
 use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
+use turnwise_tools::format::Opening;
 use turnwise_tools::{CallFormat, ToolSpec};
 use turnwise_trajectory::{Message, Role, TokenId};
 
@@ -156,8 +157,9 @@ impl ChatFormat for TemplateChat {
         tokens[1..].to_vec()
     }
 
-    fn opens_thought(&self) -> bool {
-        self.shape.thought.as_ref().is_some_and(|thought| thought.is_open)
+    fn opening(&self) -> Opening {
+        let is_open = self.shape.thought.as_ref().is_some_and(|thought| thought.is_open);
+        if is_open { Opening::Thought } else { Opening::Answer }
     }
 
     fn shows_tools(&self) -> bool {

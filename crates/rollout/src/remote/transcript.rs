@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use turnwise_tools::format::Opening;
 use turnwise_trajectory::{Message, Role, TokenId};
 
 use crate::chat::{ChatError, ChatFormat};
@@ -68,6 +69,11 @@ impl Transcript {
 }
 
 impl ChatFormat for Transcript {
+    /// The server's template decides, and a server that parses thoughts leaves them out.
+    fn opening(&self) -> Opening {
+        Opening::Unknown
+    }
+
     fn open(&self, messages: &[Message]) -> Result<Vec<TokenId>, ChatError> {
         Ok(messages.iter().map(|message| self.id(message.role, &message.content)).collect())
     }

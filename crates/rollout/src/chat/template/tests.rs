@@ -264,7 +264,7 @@ fn a_prompt_that_opens_a_thought_is_trained_behind_it() {
         [(OPENS, true), (OPENS_AND_STRIPS, true), (OPENS_AND_KEEPS_THE_LAST, true), (CLOSES_AT_ONCE, false)]
     {
         let chat = plain(source, tokenizer(&SPECIAL)).unwrap();
-        assert_eq!(chat.opens_thought(), opens, "{source}");
+        assert_eq!(chat.opening() == Opening::Thought, opens, "{source}");
         let opening = if opens { "<think>\n" } else { "<think>\n\n</think>\n\n" };
         let said = if opens { "A thought.\n</think>\n\n42" } else { "42" };
         let mut tokens = chat.open(&[message(Role::User, "?")]).unwrap();
