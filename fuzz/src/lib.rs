@@ -26,7 +26,9 @@ pub fn format(name: &str, bytes: &[u8]) {
 pub fn lexer(cuts: &[u8], bytes: &[u8]) {
     let lengths: Vec<usize> = cuts.iter().map(|cut| usize::from(*cut)).chain([1]).collect();
     for format in claims::every_format() {
-        let whole = claims::in_pieces(&*format, bytes, &[bytes.len()]);
-        assert_eq!(claims::in_pieces(&*format, bytes, &lengths), whole, "{}", format.name());
+        for opening in claims::OPENINGS {
+            let whole = claims::in_pieces(&*format, opening, bytes, &[bytes.len()]);
+            assert_eq!(claims::in_pieces(&*format, opening, bytes, &lengths), whole, "{}", format.name());
+        }
     }
 }

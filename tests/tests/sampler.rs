@@ -229,6 +229,7 @@ fn a_batch_gives_up_what_it_does_not_ask_for() {
     for engine in 0..2 {
         let alone = generators(&model, Sampling::default())[engine]
             .complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP)
+            .unwrap()
             .remove(0);
         for (bound, steps) in [(1, 0), (1, 3), (2, 3), (9, 0), (9, 3)] {
             let generator = &mut generators(&model, Sampling::default())[engine];
@@ -238,9 +239,9 @@ fn a_batch_gives_up_what_it_does_not_ask_for() {
                 generator.submit(request(sample, 0, &prompts[sample as usize], 8));
             }
             for _ in 0..steps {
-                assert!(generator.step(&NO_STOP, &mut |_, _| false).is_empty());
+                assert!(generator.step(&NO_STOP, &mut |_, _| false).unwrap().is_empty());
             }
-            let said = generator.complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP);
+            let said = generator.complete(&[request(4, 0, &prompts[4], 8)], &NO_STOP).unwrap();
             assert_eq!(
                 said[0].tokens, alone.tokens,
                 "engine {engine}, room for {bound}, after {steps} steps"

@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn numbers_of_the_range_are_read_as_they_stand() {
-        let text = "rate = 1\nseed = 9223372036854775807\nshift = -5\nlimit = 8\nlevels = [2, 8]\nbatch = 1\nwait = 5";
+        let text = "rate = 1\nseed = 9223372036854775807\nshift = -5\nlimit = 8\nlevels = [2, 8]\n\
+                    batch = 1\nwait = 5";
         let keys = Keys {
             rate: 1.0,
             seed: i64::MAX as u64,

@@ -103,10 +103,10 @@ impl Made {
         for (name, shape, values) in &self.tensors {
             bytes.extend(text(name));
             bytes.extend((shape.len() as u32).to_le_bytes());
-            shape.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+            bytes.extend(shape.iter().flat_map(|n| n.to_le_bytes()));
             bytes.extend(0_u32.to_le_bytes());
             bytes.extend((data.len() as u64).to_le_bytes());
-            values.iter().for_each(|value| data.extend(value.to_le_bytes()));
+            data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
             data.resize(data.len().next_multiple_of(32), 0);
         }
         bytes.resize(bytes.len().next_multiple_of(32), 0);

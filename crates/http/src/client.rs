@@ -94,6 +94,10 @@ impl Client {
 fn failure(error: ureq::Error, time: Duration) -> Failure {
     match error {
         ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => Failure::Unreached(e.to_string()),
+        // A name that isn't known has no kind of its own.
+        ureq::Error::Io(e) if e.to_string().starts_with("failed to lookup address") => {
+            Failure::Unreached(e.to_string())
+        }
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Failure::Unreached(error.to_string()),
         ureq::Error::Timeout(_) if time.is_zero() => Failure::passing("the answer didn't end in time"),
         ureq::Error::Timeout(what) => {

@@ -184,7 +184,6 @@ impl Generator {
         for key in others {
             self.release(key);
         }
-        self.waiting.clear();
         for request in requests {
             self.submit(Request { rng: request.rng.clone(), ..*request });
         }

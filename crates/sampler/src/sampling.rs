@@ -166,7 +166,7 @@ mod tests {
             (&[f32::INFINITY, f32::INFINITY], Some("+inf")),
             (&[f32::NEG_INFINITY; 3], Some("nothing but -inf")),
         ];
-        let mut rng = SequenceId { seed: 0, step: 0, task: 0, sample: 0, turn: 0 }.rng();
+        let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
         for temperature in [0.0, 5e-324, 1e-40, 1e-6, 0.01, 1.0, 100.0] {
             for (top_k, top_p, min_p) in
                 [(0, 1.0, 0.0), (1, 1.0, 0.0), (usize::MAX, 1.0, 0.0), (0, 5e-324, 0.0), (0, 1.0, 1.0)]

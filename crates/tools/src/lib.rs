@@ -5,6 +5,7 @@
 //! - [`executor`]: what runs a call. The model's failures are data ([`turnwise_trajectory::ToolOutput`]); only a
 //!   fault of ours is an `Err`.
 //! - [`spec`]: tool schemas, and the one place where a call is checked against them.
+//! - [`spec_file`]: files of such schemas.
 //! - [`mod@observation`]: the one place where the text that the model sees is made.
 //! - [`report`]: the JSON of `turnwise parse`.
 
@@ -12,7 +13,9 @@ pub mod executor;
 pub mod format;
 pub mod observation;
 pub mod report;
+mod schema;
 pub mod spec;
+pub mod spec_file;
 
 pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 pub use format::{CallFormat, FormatName};

@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
+use crate::schema;
+use crate::spec_file::{self, SpecError};
+
 /// A tool as the model is told about it.
 ///
 /// Reads both the wrapped form `{"type":"function","function":{…}}` and the bare `{"name":…,"parameters":…}`;
-/// writes the wrapped one.
+/// writes the wrapped one. See [`crate::spec_file`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
+#[serde(try_from = "Value", into = "Written")]
 pub struct ToolSpec {
     /// Name used in calls.
     pub name: String,
@@ -52,42 +55,33 @@ impl ToolSpec {
     }
 }
 
-/// The two published spellings of a tool.
-#[derive(Serialize, Deserialize, Clone)]
-#[serde(untagged)]
-enum Written {
-    Wrapped {
-        #[serde(rename = "type", default = "function")]
-        kind: String,
-        function: Bare,
-    },
-    Bare(Bare),
+/// The wrapped form.
+#[derive(Serialize, Clone)]
+struct Written {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Bare,
 }
 
-#[derive(Serialize, Deserialize, Clone)]
+#[derive(Serialize, Clone)]
 struct Bare {
     name: String,
-    #[serde(default)]
     description: String,
-    #[serde(default)]
     parameters: Value,
-}
-
-fn function() -> String {
-    "function".into()
-}
-
-impl From<Written> for ToolSpec {
-    fn from(written: Written) -> Self {
-        let (Written::Wrapped { function: bare, .. } | Written::Bare(bare)) = written;
-        Self { name: bare.name, description: bare.description, parameters: bare.parameters }
-    }
 }
 
 impl From<ToolSpec> for Written {
     fn from(spec: ToolSpec) -> Self {
-        let bare = Bare { name: spec.name, description: spec.description, parameters: spec.parameters };
-        Self::Wrapped { kind: function(), function: bare }
+        let ToolSpec { name, description, parameters } = spec;
+        Self { kind: "function", function: Bare { name, description, parameters } }
+    }
+}
+
+impl TryFrom<Value> for ToolSpec {
+    type Error = SpecError;
+
+    fn try_from(written: Value) -> Result<Self, SpecError> {
+        spec_file::tool(&written, "")
     }
 }
 
@@ -120,7 +114,7 @@ fn check_arguments(arguments: &Map<String, Value>, spec: &ToolSpec) -> Result<()
     }
     for (name, value) in arguments {
         let Some(schema) = spec.property(name) else { continue };
-        if let Some(wanted) = mismatch(value, schema) {
+        if let Some(wanted) = schema::mismatch(value, schema, &spec.parameters) {
             let message = format!("{}: argument {name:?} is {}, not {wanted}", spec.name, type_name(value));
             return Err((ViolationKind::WrongType, message));
         }
@@ -128,38 +122,8 @@ fn check_arguments(arguments: &Map<String, Value>, spec: &ToolSpec) -> Result<()
     Ok(())
 }
 
-/// The type that the schema wants, if the value has another. Looks at `type` (one or several) and `enum` only:
-/// the rest of JSON schema is the tool's own business.
-fn mismatch(value: &Value, schema: &Value) -> Option<String> {
-    if let Some(options) = schema.get("enum").and_then(Value::as_array)
-        && !options.contains(value)
-    {
-        return Some(format!("one of {}", Value::Array(options.clone())));
-    }
-    let wanted: Vec<&str> = match schema.get("type") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        _ => return None,
-    };
-    (!wanted.is_empty() && !wanted.iter().any(|wanted| has_type(value, wanted))).then(|| wanted.join(" or "))
-}
-
-fn has_type(value: &Value, wanted: &str) -> bool {
-    match wanted {
-        // JSON schema: a number without a fractional part is an integer, however it's written.
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|x| x.fract() == 0.0),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "null" => value.is_null(),
-        // A name that JSON schema doesn't know restricts nothing.
-        _ => true,
-    }
-}
-
-fn type_name(value: &Value) -> &'static str {
+/// The name of a value's type in JSON.
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
-use turnwise_tools::format::{CallFormat, FormatName, Found};
+use turnwise_tools::format::{CallFormat, FormatName, Found, Opening};
 use turnwise_tools::{ToolSpec, check_calls};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use claims::every_format;
+use claims::{OPENINGS, every_format};
 
 /// Texts that come near to what the formats mean: markers, quotes, brackets, line breaks, characters of several bytes.
 #[rustfmt::skip]
@@ -26,13 +26,22 @@ fn near_misses() -> impl Strategy<Value = String> {
         "</parameter>",
         "[TOOL_CALLS]",
         "[ARGS]",
+        "[CALL_ID]",
         "[TOOL_RESULTS]",
+        "<think>",
+        "</think>",
+        "[THINK]",
+        "[/THINK]",
         "<|python_tag|>",
         "<|python_start|>",
+        "<|eom_id|>",
         "```python\n",
         "```py\n",
         "```",
         "```output",
+        "~~~Python\n",
+        "````",
+        "   ```\n",
         "<code>",
         "</code>",
         "<interpreter>",
@@ -43,7 +52,9 @@ fn near_misses() -> impl Strategy<Value = String> {
         "<｜tool▁output▁begin｜>",
         "{\"name\": \"f\", \"arguments\": {}}",
         "{\"name\": \"f\", \"parameters\": {\"x\": \"",
+        "[{\"name\": \"f\"",
         "f(x=1)",
+        "[f(x=1)]",
         "f(",
         "name",
         "\"",
@@ -76,8 +87,8 @@ fn near_misses() -> impl Strategy<Value = String> {
     prop::collection::vec(pieces, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-fn pushed(format: &dyn CallFormat, text: &[u8], cuts: &[usize]) -> Vec<Found> {
-    let mut lexer = format.lexer();
+fn pushed(format: &dyn CallFormat, opening: Opening, text: &[u8], cuts: &[usize]) -> Vec<Found> {
+    let mut lexer = format.lexer_from(opening);
     let mut found = Vec::new();
     let mut at = 0;
     for cut in cuts.iter().map(|cut| cut % (text.len() + 1)).filter(|cut| *cut > 0) {
@@ -116,11 +127,45 @@ proptest! {
 
     #[test]
     fn any_split_gives_the_same_calls(text in near_misses(), cuts in prop::collection::vec(0usize..50, 0..30)) {
-        for format in every_format() {
-            let whole = format.examine(&text);
-            prop_assert_eq!(&pushed(&*format, text.as_bytes(), &cuts), &whole, "{} in pieces: {}", format.name(), text);
+        for (format, opening) in every_format().iter().flat_map(|format| OPENINGS.map(|opening| (format, opening))) {
+            let whole = format.examine_from(opening, &text);
+            let place = format!("{}, {opening:?}: {text}", format.name());
+            prop_assert_eq!(&pushed(&**format, opening, text.as_bytes(), &cuts), &whole, "in pieces, {}", place);
             let bytes = vec![1; text.len()];
-            prop_assert_eq!(&pushed(&*format, text.as_bytes(), &bytes), &whole, "{} by bytes: {}", format.name(), text);
+            prop_assert_eq!(&pushed(&**format, opening, text.as_bytes(), &bytes), &whole, "by bytes, {}", place);
+        }
+    }
+
+    #[test]
+    fn what_was_found_stays_found(text in near_misses()) {
+        for (format, opening) in every_format().iter().flat_map(|format| OPENINGS.map(|opening| (format, opening))) {
+            let (mut lexer, mut found) = (format.lexer_from(opening), Vec::new());
+            for (end, c) in text.char_indices().map(|(at, c)| (at + c.len_utf8(), c)) {
+                found.extend(lexer.push(c.encode_utf8(&mut [0; 4]).as_bytes()));
+                let whole = format.examine_from(opening, &text[..end]);
+                prop_assert!(whole.starts_with(&found), "{}, {opening:?}: {}\n{found:?}\n{whole:?}", format.name(), &text[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn thoughts_hide_whatever_they_hold(thought in near_misses(), arguments in prop::collection::btree_map("[a-z]{1,4}", value(), 0..3)) {
+        let arguments: Map<String, Value> = arguments.into_iter().collect();
+        let call = ToolCall { name: "some_tool".into(), arguments, span: 0..0 };
+        for format in every_format().iter().filter(|format| !format.name().starts_with("fenced_python")) {
+            for (opening, open) in [(Opening::Thought, ""), (Opening::Answer, "<think>\n")] {
+                let thought = thought.replace("think>", "").replace("THINK]", "");
+                let text = format!("{open}{thought}\n");
+                let found = format.examine_from(opening, &text);
+                prop_assert!(found.is_empty(), "{}, {:?}: {}\n{:?}", format.name(), opening, text, found);
+                // A draft may begin a string literal that the tag would lie in.
+                let text = format!("{open}{}\n", thought.replace(['"', '\'', '{'], ""));
+                let text = format!("{text}</think>\n{}", format.render(&call));
+                let parsed = format.parse_from(opening, &text);
+                prop_assert_eq!(parsed.len(), 1, "{}: {}\n{:?}", format.name(), text, parsed);
+                let parsed = parsed[0].as_ref().map(|parsed| (&parsed.name, &parsed.arguments));
+                prop_assert_eq!(parsed, Ok((&call.name, &call.arguments)), "{}: {}", format.name(), text);
+            }
         }
     }
 
@@ -143,7 +188,9 @@ proptest! {
         let at = at.min(mixed.len());
         mixed.splice(at..at, bytes);
         for format in every_format() {
-            pushed(&*format, &mixed, &[]);
+            for opening in OPENINGS {
+                pushed(&*format, opening, &mixed, &[]);
+            }
         }
     }
 
@@ -152,9 +199,8 @@ proptest! {
         let arguments: Map<String, Value> = arguments.into_iter().collect();
         let call = ToolCall { name: "some_tool".into(), arguments, span: 0..0 };
         for format in every_format() {
-            // These hold one argument, text of Python, and are tested below. XML-like values have no way to say
-            // where line breaks at their ends belong.
-            if format.name().starts_with("fenced_python") || format.name() == "qwen_xml" {
+            // These hold one argument, text of Python, and are tested below.
+            if format.name().starts_with("fenced_python") {
                 continue;
             }
             let text = format!("Let me see.\n{}", format.render(&call));
@@ -168,7 +214,7 @@ proptest! {
     #[test]
     fn code_survives_every_format(lines in prop::collection::vec(select(vec![
         "x = 1", "print('```')", "s = \"</tool_call>\"", "# don't", "y = '''", "'''", "print(f'{x}')", "d = {'a': [1]}",
-        "</parameter>", "é = '😀'", "if x:\n    pass", "z = \"\\n\"", "[TOOL_CALLS]", "42",
+        "</parameter>", "<think>", "</think>", "```python", "   ```", "é = '😀'", "if x:\n    pass", "z = \"\\n\"", "[TOOL_CALLS]", "42",
     ]), 1..8)) {
         let code = lines.join("\n");
         // A literal that is never closed hides the closing fence, as it should.
@@ -242,6 +288,23 @@ fn time_is_linear_in_the_length_even_of_hostile_texts() {
         " {",
         "\"",
         "{\"name\"",
+        "\n{\"name\"",
+        "\n[f(",
+        " [f(",
+        "<think>",
+        "\n<think>",
+        "</think>",
+        "<think><tool_call>{\"</think>",
+        "\n<think>\n<tool_call>{\"</think>",
+        "``` ",
+        "\n```text\n",
+        "\n   ```python\n",
+        "[TOOL_CALLS]f[CALL_ID]",
+        "[ARGS]",
+        "<|python_tag|>",
+        "<|python_tag|>{\"",
+        "<function=f>",
+        "</parameter>   ",
         "<tool_call><function=f><parameter=x></parameter>",
         "f(x=",
         "'",
@@ -250,7 +313,9 @@ fn time_is_linear_in_the_length_even_of_hostile_texts() {
         for piece in hostile {
             let text = piece.repeat(200_000 / piece.len());
             let started = Instant::now();
-            std::hint::black_box(format.examine(&text));
+            for opening in OPENINGS {
+                std::hint::black_box(format.examine_from(opening, &text));
+            }
             // Takes some 30 ms. A parser that looks at the rest of the text once per marker takes minutes.
             let took = started.elapsed();
             assert!(took < Duration::from_secs(5), "{} on {piece:?}: {took:?}", format.name());

@@ -1,4 +1,4 @@
-//! Ranges of numbers as the sources declare them: `Within::<0, 1>` at a field, or the name of a type that is one.
+//! Ranges of numbers as the sources declare them: `Within::<0, 1>` at a field, or the name of such a type.
 
 use std::path::{Path, PathBuf};
 

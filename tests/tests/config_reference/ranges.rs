@@ -237,8 +237,8 @@ fn run_works(config: &RunConfig, model: &ModelConfig) {
     let record = serde_json::json!({"entropy": 0.5, "accuracy": 0.5, "truncated": 0.0, "dropped": 0.0});
     let records = vec![record.as_object().expect("an object").clone(); 3];
     findings(&records, &config.guards, Watched { on_policy: true, full_precision: true });
-    let mut rng = SequenceId { seed: config.train.seed, step: 0, task: 0, sample: 0, turn: 0 }.rng();
-    let drawn = sample(&[0.5, -30.0, 2.0, 2.0], &sampling(&config.rollout.sampling), &mut rng);
+    let id = SequenceId { seed: config.train.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
+    let drawn = sample(&[0.5, -30.0, 2.0, 2.0], &sampling(&config.rollout.sampling), &mut id.rng());
     assert!(drawn.expect("finite logits").logprob.is_finite());
     env_works(&config.env);
 }

@@ -4,6 +4,7 @@ use burn::module::Module;
 use turnwise_envs::{Demonstration, Env, EnvError, Request, Response, RewardConfig, Task};
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
+use turnwise_rollout::chat::Moment;
 use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::ToolSpec;
@@ -69,9 +70,9 @@ fn trainer(fails: fn(&Task) -> bool) -> Trainer {
     let config = config(&["rollout.groups=2", "rollout.samples=4", "env.arithmetic.train_tasks=2"]);
     let folder = model_folder("tiny");
     let model = load_model(&folder, &device().autodiff()).unwrap();
-    let context = model.config().max_position;
+    let (context, now) = (model.config().max_position, Moment::now());
     let mut setup =
-        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context)
+        Setup::open(&config.env, &config.rollout, Some(&folder), tokenizer(&folder).unwrap(), context, now)
             .unwrap();
     setup.env = Box::new(OutOfOrder { inner: setup.env, fails });
     Trainer::new(config, setup, model)

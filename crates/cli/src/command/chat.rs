@@ -82,7 +82,7 @@ struct Talk {
 impl Chat {
     pub(crate) fn run(self) -> Result<()> {
         let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
-        let name = self.chat.parse().map_err(|error: chat::UnknownChat| Usage(error.to_string()))?;
+        let name = self.chat.parse::<ChatName>().map_err(|error| Usage(error.to_string()))?;
         let mut talk = self.begin(name, format)?;
         let terminal = std::io::stdin().is_terminal();
         let mut lines = std::io::stdin().lock().lines();

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
-use serde::Deserialize;
 use turnwise_tools::report::ParseReport;
-use turnwise_tools::{FormatName, ToolSpec};
+use turnwise_tools::{FormatName, ToolSpec, spec_file};
 
 use crate::{input, output};
 
@@ -20,14 +19,6 @@ pub(crate) struct Parse {
     tools: Option<PathBuf>,
 }
 
-/// A file of tool schemas.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Tools {
-    Several(Vec<ToolSpec>),
-    One(ToolSpec),
-}
-
 impl Parse {
     pub(crate) fn run(self) -> Result<()> {
         let tools = self.tools.as_deref().map(read_tools).transpose()?;
@@ -38,8 +29,7 @@ impl Parse {
 }
 
 fn read_tools(path: &Path) -> Result<Vec<ToolSpec>> {
-    Ok(match input::json(&path.display().to_string(), &input::file(path)?)? {
-        Tools::Several(tools) => tools,
-        Tools::One(tool) => vec![tool],
-    })
+    let place = path.display().to_string();
+    let file: serde_json::Value = input::json(&place, &input::file(path)?)?;
+    spec_file::tools(&file).map_err(|error| anyhow!("{place}: {error}"))
 }

@@ -18,6 +18,7 @@ use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
 use turnwise_trajectory::{Message, Trajectory, TurnReward};
 
+use crate::failure::Usage;
 use crate::line_file::LineFile;
 use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress};
@@ -32,7 +33,7 @@ pub(crate) struct Rollout {
     model: Option<PathBuf>,
     /// A server that speaks the OpenAI chat protocol, for example http://127.0.0.1:8000/v1; the environment variable
     /// TURNWISE_API_KEY is its key, if it wants one
-    #[arg(long, value_name = "URL", requires = "name")]
+    #[arg(long, value_name = "URL", requires = "name", value_parser = base)]
     endpoint: Option<String>,
     /// The model's name on that server
     #[arg(long, value_name = "NAME", requires = "endpoint")]
@@ -89,6 +90,25 @@ struct Answer<'a> {
     #[serde(flatten)]
     evaluation: &'a Evaluation,
     summary: &'a Summary,
+}
+
+/// The base of a server's addresses.
+fn base(text: &str) -> Result<String, String> {
+    let rest = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
+    match rest.filter(|rest| !rest.starts_with('/') && !rest.is_empty()) {
+        Some(rest) if !rest.contains(|c: char| c.is_whitespace() || c.is_control()) => Ok(text.into()),
+        _ => Err("a base begins with http:// or https:// and a host, as in http://127.0.0.1:8000/v1".into()),
+    }
+}
+
+/// The key of a server, without the blanks around it.
+fn key() -> Result<Option<String>> {
+    let key = std::env::var("TURNWISE_API_KEY").unwrap_or_default().trim().to_string();
+    if !key.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        let message = "the environment variable TURNWISE_API_KEY holds a character that no key has";
+        return Err(Usage(message.into()).into());
+    }
+    Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
 type Policies = Box<dyn FnMut() -> Box<dyn Policy>>;
@@ -178,7 +198,7 @@ impl Rollout {
         let endpoint = Endpoint {
             url: url.clone(),
             model: name.clone(),
-            key: std::env::var("TURNWISE_API_KEY").ok(),
+            key: key()?,
             temperature,
             top_p: 1.0,
             seed,

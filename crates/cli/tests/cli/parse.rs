@@ -56,6 +56,10 @@ fn schemas_turn_on_their_checks() {
         "missing_argument",
         "one object will do"
     );
+    std::fs::write(&tools, json!([{"name": "search", "description": null}, {"name": 3}]).to_string())
+        .unwrap();
+    turnwise(&["parse", "--format", "hermes", "--tools", arg(&tools)], "")
+        .fails(1, &["tools.json: [1].name: number, not text"]);
 }
 
 #[test]

@@ -142,7 +142,12 @@ fn a_refusal_leaves_the_file_as_it_was() {
             assert_eq!(std::fs::read_to_string(&questions.out).ok().as_deref(), precious, "{words}");
         }
     }
-    questions.run("http://127.0.0.1:9/v1", &["--parallel", "0"]).fails(2, &["--parallel"]);
+    let none = questions.run("http://127.0.0.1:9/v1", &["--parallel", "0"]);
+    assert!(none.code == Some(2) && none.stderr.contains("--parallel"), "{}", none.stderr);
+    for wrong in ["localhost:8000/v1", "ftp://a/v1", "http://", "http:///v1", "http://a b/v1"] {
+        let ran = questions.run(wrong, &[]);
+        assert!(ran.code == Some(2) && ran.stderr.contains("http://127.0.0.1:8000/v1"), "{}", ran.stderr);
+    }
 }
 
 #[test]

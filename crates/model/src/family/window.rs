@@ -15,7 +15,7 @@ pub(super) fn read(fields: &Fields<'_>, layers: usize) -> Result<Option<usize>, 
             if kinds.len() != layers {
                 return Err(format!("layer_types names {} layers of {layers}", kinds.len()));
             }
-            let known =
+            let unknown =
                 |kind: &&Value| !matches!(kind.as_str(), Some("full_attention" | "sliding_attention"));
             if let Some(kind) = kinds.iter().find(unknown) {
                 return Err(format!("layer_types: {kind} is not supported"));

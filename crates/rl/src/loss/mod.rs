@@ -18,6 +18,7 @@ mod stats;
 mod terms;
 
 use burn::tensor::{Bool, Int, Tensor};
+use turnwise_bounds::Conflict;
 
 pub use cispo::Cispo;
 pub use clip::Clip;

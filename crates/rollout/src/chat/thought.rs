@@ -43,7 +43,8 @@ impl Opening {
         starts().find_map(|(at, _)| {
             let tags = tag_at(&end[at..])?;
             let behind = end[at + tags.open.len()..].trim();
-            (behind.is_empty() || behind == tags.close).then(|| Self { is_open: behind.is_empty(), tags })
+            let is_open = behind.is_empty();
+            (is_open || behind == tags.close).then_some(Self { tags, is_open })
         })
     }
 

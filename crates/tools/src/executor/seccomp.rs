@@ -1,6 +1,7 @@
 //! The system calls that model code may make: an allow-list, as programs for the kernel.
 //!
-//! Threads and pairs of sockets yes; processes, other sockets, signals to others, tracing, mounts, keys and io_uring no.
+//! Threads and pairs of sockets yes; processes, other sockets, signals to others, tracing, mounts, keys and
+//! io_uring no.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// What code may do besides computing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
-    /// Opening files for writing: which ones, if any, is landlock's business. Without landlock it must be false.
+    /// Opening files for writing: which ones, if any, is landlock's business. Without landlock it must be
+    /// false.
     pub(super) writes: bool,
     /// What one does with files of one's own. It takes `writes`.
     pub(super) scratch: bool,
@@ -79,8 +81,8 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
         list.iter().map(|command| all(&[equal(1, *command as u64)?])).collect()
     };
     rules.insert(libc::SYS_ioctl, command(&IOCTLS)?);
-    // Owners, signals, leases and notices of a descriptor would reach other processes, and larger pipes take memory
-    // that nobody counts. `O_ASYNC` sends signals to the owner.
+    // Owners, signals, leases and notices of a descriptor would reach other processes, and larger pipes take
+    // memory that nobody counts. `O_ASYNC` sends signals to the owner.
     let mut fcntls = command(&FCNTLS)?;
     fcntls.push(all(&[equal(1, libc::F_SETFL as u64)?, masked(2, libc::O_ASYNC as u64, 0)?])?);
     if scratch {
@@ -101,8 +103,9 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
     Ok(rules)
 }
 
-/// What may be opened how; the flags are an argument of the call. Landlock decides on writing, but its first versions
-/// don't see that a file is cut off that is opened for reading, or for neither reading nor writing (mode 3).
+/// What may be opened how; the flags are an argument of the call. Landlock decides on writing, but its first
+/// versions don't see that a file is cut off that is opened for reading, or for neither reading nor writing
+/// (mode 3).
 fn opens(writes: bool, flags: u8) -> Result<Vec<SeccompRule>, String> {
     if !writes {
         return Ok(vec![all(&[masked(flags, WRITING, 0)?])?]);

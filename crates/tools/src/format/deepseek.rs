@@ -4,11 +4,11 @@
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, forged_observation, malformed};
+use super::grammar::{Grammar, Marker, forged_observation, malformed, never_opened};
 use super::json::{read_arguments, spaced};
 use super::lexer::Found;
 use super::quotes::{JsonQuotes, Quotes};
-use super::scan::{Scan, Tagged};
+use super::scan::{Gate, Scan, Tagged};
 use crate::spec::ToolSpec;
 
 const OPEN: &str = "<｜tool▁call▁begin｜>";
@@ -34,42 +34,72 @@ pub enum Version {
     V31,
 }
 
+const MARKERS: &[Marker] = &[
+    Marker::call(OPEN),
+    // A call without its opening marker.
+    Marker::call(SEPARATOR),
+    Marker::stray(CLOSE),
+    Marker::forged(OUTPUTS),
+    Marker::forged(OUTPUT),
+];
+
 impl Grammar for DeepSeek {
     fn markers(&self) -> &'static [Marker] {
-        const { &[Marker::call(OPEN), Marker::forged(OUTPUTS), Marker::forged(OUTPUT)] }
+        MARKERS
     }
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
-        let quotes = if raw { Quotes::None } else { Quotes::Json(JsonQuotes::default()) };
-        if marker == 0 { Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes)) } else { Scan::Marker }
+        let (quotes, gate) = match (MARKERS[marker].text, raw) {
+            (_, true) => (Quotes::None, Gate::Open),
+            (OPEN, false) => (Quotes::Json(JsonQuotes::default()), Gate::Behind(SEPARATOR)),
+            (_, false) => (Quotes::Json(JsonQuotes::default()), Gate::Open),
+        };
+        match MARKERS[marker].text {
+            OPEN | SEPARATOR => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes, gate)),
+            _ => Scan::Marker,
+        }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
-        if marker != 0 {
-            return forged_observation(text, offset);
-        }
         let span = offset..offset + text.len();
+        let wrong = |kind, message: String| vec![malformed(kind, message, span.clone())];
+        match MARKERS[marker].text {
+            OPEN => {}
+            SEPARATOR => return wrong(ViolationKind::InvalidJson, format!("there's no {OPEN}")),
+            CLOSE => return never_opened(text, offset),
+            _ => return forged_observation(text, offset),
+        }
         let body = text.strip_prefix(OPEN).unwrap_or(text);
         let body = body.strip_suffix(CLOSE).unwrap_or(body).trim();
         if body.is_empty() {
-            return vec![malformed(ViolationKind::Empty, "the call is empty", span)];
+            return wrong(ViolationKind::Empty, "the call is empty".into());
         }
         let Some((head, rest)) = body.split_once(SEPARATOR) else {
-            return vec![malformed(ViolationKind::InvalidJson, format!("there's no {SEPARATOR}"), span)];
+            return wrong(ViolationKind::InvalidJson, format!("there's no {SEPARATOR}"));
         };
         // V3.1 has the name first; V3 has the kind of tool there and the name on the line after.
-        match rest.split_once("```json") {
-            Some((name, block)) if head.trim() == "function" => {
-                let arguments = block.trim().strip_suffix("```").unwrap_or(block);
-                vec![read_arguments(name.trim(), arguments, span)]
+        match rest.trim_start().split_once(['\n', '{']) {
+            Some((name, _)) if head.trim() == "function" && !name.is_empty() => {
+                let name = name.split("```").next().unwrap_or(name);
+                let arguments = &rest[rest.find(name).unwrap_or(0) + name.len()..];
+                vec![read_arguments(name.trim(), unfenced(arguments), span)]
             }
-            _ => vec![read_arguments(head.trim(), rest, span)],
+            _ => vec![read_arguments(head.trim(), unfenced(rest), span)],
         }
     }
 
     fn closing(&self, _: usize) -> &'static str {
         CLOSE
     }
+}
+
+/// Arguments without the block of JSON around them, if there's one.
+fn unfenced(text: &str) -> &str {
+    let Some(fenced) = text.trim().strip_prefix("```") else { return text };
+    let body = fenced.strip_suffix("```").unwrap_or(fenced);
+    body.find('{')
+        .filter(|at| body[..*at].trim().chars().all(char::is_alphanumeric))
+        .map_or(body, |at| &body[at..])
 }
 
 impl CallFormat for DeepSeek {

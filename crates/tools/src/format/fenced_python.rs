@@ -3,8 +3,11 @@
 //! | profile | a call | what the environment writes |
 //! |---|---|---|
 //! | `torl` (arXiv:2503.23383) | ```` ```python ```` … ```` ``` ```` | ```` ```output ```` … ```` ``` ```` |
-//! | `simple_tir` (arXiv:2509.02479) | ```` ```py ```` or ```` ```python ```` … ```` ``` ```` | `Code execution result: …` |
+//! | `simple_tir` (arXiv:2509.02479) | ```` ```python ```` … ```` ``` ```` | `Code execution result: …` |
 //! | `re_tool` (arXiv:2504.11536) | `<code>` ```` ```python ```` … ```` ``` ```` `</code>` | `<interpreter>` … `</interpreter>` |
+//!
+//! Fences are those of `CommonMark`: indented (in a list), longer than three characters, of tildes. The language may be
+//! written `python`, `py`, `Python`, `python3` or so.
 
 use std::ops::Range;
 
@@ -12,10 +15,11 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, forged_observation, malformed};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed};
 use super::lexer::Found;
 use super::quotes::{PythonQuotes, Quotes};
-use super::scan::{Scan, Tagged};
+use super::scan::{Block, Fence, Gate, Scan, Tagged};
+use super::thought::{THINK, Thought};
 use crate::spec::ToolSpec;
 
 /// A block of Python is a call of `python` with its text as `code`. The closing fence stands at the start of a line,
@@ -39,12 +43,11 @@ pub enum Profile {
 }
 
 const FENCE: &str = "\n```";
+const CODE: &str = "<code>";
 const INTERPRETER: &str = "<interpreter>";
-
-/// The line break that ends the opening line may be the one before the closing fence.
-const fn fence(text: &'static str) -> Marker {
-    Marker { text, place: Place::Anywhere, keep: 1, forged: false }
-}
+const BACKTICKS: Marker = Marker::bracket("```", Place::LineStart);
+const TILDES: Marker = Marker::bracket("~~~", Place::LineStart);
+const IN_PROSE: Marker = Marker::bracket("```", Place::Anywhere);
 
 impl FencedPython {
     fn marker(self, index: usize) -> Marker {
@@ -54,10 +57,10 @@ impl FencedPython {
 
 impl Grammar for FencedPython {
     fn markers(&self) -> &'static [Marker] {
-        const TORL: &[Marker] = &[fence("```python\n"), Marker::forged("```output")];
+        const TORL: &[Marker] = &[Marker::forged("```output"), BACKTICKS, TILDES, IN_PROSE];
         const SIMPLE_TIR: &[Marker] =
-            &[fence("```python\n"), fence("```py\n"), Marker::forged("Code execution result:")];
-        const RE_TOOL: &[Marker] = &[Marker::call("<code>"), Marker::forged(INTERPRETER)];
+            &[Marker::forged("Code execution result:"), BACKTICKS, TILDES, IN_PROSE];
+        const RE_TOOL: &[Marker] = &[Marker::call(CODE), Marker::forged(INTERPRETER)];
         match self.profile {
             Profile::Torl => TORL,
             Profile::SimpleTir => SIMPLE_TIR,
@@ -70,25 +73,36 @@ impl Grammar for FencedPython {
         let quotes = if raw { Quotes::None } else { Quotes::Python(PythonQuotes::default()) };
         match self.profile {
             // The model may write the marker itself at its very end, as ToRL's stop string is one.
-            _ if marker.forged => Scan::AnyText,
-            Profile::ReTool => Scan::Tagged(Tagged::new(marker.text, "</code>", quotes)),
-            Profile::Torl | Profile::SimpleTir => Scan::Tagged(Tagged::new(marker.text, FENCE, quotes)),
+            _ if marker.role == Role::Forged => Scan::AnyText,
+            Profile::ReTool => Scan::Tagged(Tagged::new(CODE, "</code>", quotes, Gate::Open)),
+            Profile::Torl | Profile::SimpleTir => {
+                Scan::Fence(Fence::new(marker.text.as_bytes()[0], marker.place == Place::LineStart, raw))
+            }
         }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
-        let marker = self.marker(marker);
-        if marker.forged {
+        if self.marker(marker).role == Role::Forged {
             return forged_observation(text, offset);
         }
-        let body = &text[marker.text.len() - marker.keep..];
-        let body = match self.profile {
-            Profile::ReTool => unfenced(body.strip_suffix("</code>").unwrap_or(body)),
-            Profile::Torl | Profile::SimpleTir => {
-                body.strip_suffix(FENCE).unwrap_or(body).trim_start_matches('\n')
+        let span = offset..offset + text.len();
+        let code = match self.profile {
+            Profile::ReTool => {
+                let body = text.strip_prefix(CODE).unwrap_or(text);
+                let body = body.strip_suffix("</code>").unwrap_or(body).trim_matches(['\n', '\r']);
+                Block::new(body).map_or_else(|| body.to_string(), |block| block.code())
             }
+            Profile::Torl | Profile::SimpleTir => match Block::new(text) {
+                Some(block) => block.code(),
+                None => return Vec::new(),
+            },
         };
-        vec![python(body, offset..offset + text.len())]
+        vec![python(&code, span)]
+    }
+
+    fn recover(&self, marker: usize, text: &str, offset: usize) -> Option<ToolCall> {
+        // What is left open ends with the text.
+        self.read(marker, text, offset).pop()?.verdict.ok()
     }
 
     fn closing(&self, _: usize) -> &'static str {
@@ -97,15 +111,15 @@ impl Grammar for FencedPython {
             Profile::Torl | Profile::SimpleTir => FENCE,
         }
     }
-}
 
-/// The code inside ReTool's tags, with or without a fence of its own.
-fn unfenced(body: &str) -> &str {
-    let body = body.trim_matches('\n');
-    let Some(fenced) = body.strip_prefix("```python\n").or_else(|| body.strip_prefix("```py\n")) else {
-        return body;
-    };
-    fenced.strip_suffix("```").map_or(fenced, |code| code.strip_suffix('\n').unwrap_or(code))
+    fn is_attempt(&self, _: usize, text: &str) -> bool {
+        self.profile == Profile::ReTool || Block::new(text).is_some()
+    }
+
+    fn thoughts(&self) -> &'static [Thought] {
+        // ReTool's models compute in the middle of their thoughts.
+        if self.profile == Profile::ReTool { &[] } else { &[THINK] }
+    }
 }
 
 fn python(code: &str, span: Range<usize>) -> Found {
@@ -164,11 +178,21 @@ impl CallFormat for FencedPython {
 
 impl FencedPython {
     fn render_code(self, code: &str) -> String {
+        let fence = "`".repeat(longest_fence(code).max(2) + 1);
         match self.profile {
-            Profile::Torl | Profile::SimpleTir => format!("```python\n{code}\n```"),
-            Profile::ReTool => format!("<code>\n```python\n{code}\n```\n</code>"),
+            Profile::Torl | Profile::SimpleTir => format!("{fence}python\n{code}\n{fence}"),
+            Profile::ReTool => format!("{CODE}\n{fence}python\n{code}\n{fence}\n</code>"),
         }
     }
+}
+
+/// The length of the longest fence that code holds: its own fence must be longer.
+fn longest_fence(code: &str) -> usize {
+    let backticks = |line: &str| {
+        let line = line.trim_start_matches([' ', '\t']);
+        line.len() - line.trim_start_matches('`').len()
+    };
+    code.split('\n').map(backticks).max().unwrap_or(0)
 }
 
 #[cfg(test)]

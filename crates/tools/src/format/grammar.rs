@@ -6,13 +6,15 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::lexer::Found;
 use super::scan::Scan;
+use super::thought::{THINK, Thought};
 
 /// Where calls begin, how they end, and what they say.
 pub trait Grammar: fmt::Debug + Send + Sync {
     /// What opens a call or a forged observation. Where several match, the first does.
     fn markers(&self) -> &'static [Marker];
 
-    /// How to find the end of what a marker opened. With `raw`, string literals hide nothing.
+    /// How to find the end of what a marker opened. With `raw`, string literals hide nothing and another opening
+    /// marker ends the call: a first look found no end.
     fn scan(&self, marker: usize, raw: bool) -> Scan;
 
     /// Reads a complete call (or several, in formats that list them), from the marker to the end. `offset` is where
@@ -29,6 +31,16 @@ pub trait Grammar: fmt::Debug + Send + Sync {
 
     /// The closing marker, for messages.
     fn closing(&self, marker: usize) -> &'static str;
+
+    /// Whether text that a marker opened and nothing closed was meant as a call.
+    fn is_attempt(&self, _marker: usize, _text: &str) -> bool {
+        true
+    }
+
+    /// The tags of thoughts, which hold no calls. None if calls inside thoughts are what the format is for.
+    fn thoughts(&self) -> &'static [Thought] {
+        &[THINK]
+    }
 }
 
 /// An opening marker.
@@ -40,8 +52,19 @@ pub struct Marker {
     pub place: Place,
     /// How many bytes at its end belong to the body too.
     pub keep: usize,
-    /// It opens what only the environment may write, so sampling stops behind it.
-    pub forged: bool,
+    /// What it announces.
+    pub role: Role,
+}
+
+/// What a marker announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A call.
+    Call,
+    /// What only the environment may write, so sampling stops behind it.
+    Forged,
+    /// The end of a call that never began. Right behind a call it's a repetition and means nothing.
+    Stray,
 }
 
 /// Where a marker counts.
@@ -49,28 +72,41 @@ pub struct Marker {
 pub enum Place {
     /// Anywhere.
     Anywhere,
-    /// After nothing but blanks, on a line or since a `;`.
+    /// After nothing but blanks on a line, since a `;` or a special token, or since the last call or thought.
     LineStart,
+    /// At the start of a word.
+    WordStart,
+    /// Right behind a call, separators apart.
+    AfterCall,
 }
 
 impl Marker {
     /// A marker that opens a call anywhere.
     pub const fn call(text: &'static str) -> Self {
-        Self { text, place: Place::Anywhere, keep: 0, forged: false }
+        Self { text, place: Place::Anywhere, keep: 0, role: Role::Call }
+    }
+
+    /// A marker that opens a call at some places, and is a part of it.
+    pub const fn bracket(text: &'static str, place: Place) -> Self {
+        Self { text, place, keep: text.len(), role: Role::Call }
     }
 
     /// A marker that opens an observation, which the model mustn't write.
     pub const fn forged(text: &'static str) -> Self {
-        Self { text, place: Place::Anywhere, keep: 0, forged: true }
+        Self { text, place: Place::Anywhere, keep: 0, role: Role::Forged }
+    }
+
+    /// A marker that closes a call, met outside of one.
+    pub const fn stray(text: &'static str) -> Self {
+        Self { text, place: Place::Anywhere, keep: 0, role: Role::Stray }
     }
 }
 
-/// Checks a tool's name that stands in the text as it is, without quotes: what it may hold is what keeps it apart from
-/// the markers around it.
+/// Checks a tool's name that stands in the text as it is, without quotes: it may hold nothing of the markers around it.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
-    match name.chars().find(|c| !allowed(*c)) {
-        None if name.is_empty() => Err("the call has no name".into()),
+    let structural = |c: char| c.is_control() || "<>[]{}()\"'`=".contains(c);
+    match name.chars().find(|c| structural(*c)) {
+        None if name.trim().is_empty() => Err("the call has no name".into()),
         None => Ok(()),
         Some(c) => Err(format!("{c:?} in the name of a tool: {name:.40}")),
     }
@@ -89,4 +125,10 @@ pub(super) fn malformed(
 pub(super) fn forged_observation(text: &str, offset: usize) -> Vec<Found> {
     let message = format!("{} is written by the environment only", text.trim_end());
     vec![malformed(ViolationKind::ForgedObservation, message, offset..offset + text.len())]
+}
+
+/// The violation of closing a call that was never opened.
+pub(super) fn never_opened(text: &str, offset: usize) -> Vec<Found> {
+    let message = format!("{text} closes a call that was never opened");
+    vec![malformed(ViolationKind::InvalidJson, message, offset..offset + text.len())]
 }

@@ -3,43 +3,69 @@
 use serde_json::json;
 use turnwise_trajectory::ToolCall;
 
-use super::CallFormat;
-use super::grammar::{Grammar, Marker, forged_observation};
-use super::json::{read_call, spaced};
+use super::function_tag::{FUNCTION, FUNCTION_END};
+use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
+use super::json::{read_calls, read_unmarked, spaced};
 use super::lexer::Found;
 use super::quotes::{JsonQuotes, Quotes};
-use super::scan::{Scan, Tagged};
+use super::scan::{Gate, JsonValue, Scan, Tagged};
+use super::{CallFormat, function_tag, qwen_xml};
 use crate::spec::ToolSpec;
 
 pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
 pub(super) const RESPONSE: &str = "<tool_response>";
 
-/// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read.
+/// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read, and several objects
+/// or a list of them may stand there. `<function=NAME>{…}</function>` is read too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 
+/// The usual beginning of a call's object.
+const OBJECT: &str = "{\"name\"";
+const MARKERS: &[Marker] = &[
+    Marker::call(OPEN),
+    Marker::call(FUNCTION),
+    Marker::bracket(OBJECT, Place::LineStart),
+    Marker::stray(CLOSE),
+    Marker::forged(RESPONSE),
+];
+
 impl Grammar for Hermes {
     fn markers(&self) -> &'static [Marker] {
-        const { &[Marker::call(OPEN), Marker::forged(RESPONSE)] }
+        MARKERS
     }
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
         let quotes = if raw { Quotes::None } else { Quotes::Json(JsonQuotes::default()) };
-        if marker == 0 { Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes)) } else { Scan::Marker }
+        match MARKERS[marker].text {
+            OPEN => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes, Gate::Starting(b"{["))),
+            FUNCTION => function_tag::scan(raw, true),
+            OBJECT => Scan::Value(JsonValue::new(&[OPEN, FUNCTION], raw)),
+            _ => Scan::Marker,
+        }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
-        if marker != 0 {
-            return forged_observation(text, offset);
+        match MARKERS[marker].text {
+            OPEN => {
+                let body = text.strip_prefix(OPEN).unwrap_or(text);
+                let body = body.strip_suffix(CLOSE).unwrap_or(body);
+                read_calls(body, &["arguments"], &(offset..offset + text.len()))
+            }
+            FUNCTION => function_tag::read(text, offset, qwen_xml::guess),
+            OBJECT => read_unmarked(text, OPEN, &(offset..offset + text.len())),
+            CLOSE => never_opened(text, offset),
+            _ => forged_observation(text, offset),
         }
-        let body = text.strip_prefix(OPEN).unwrap_or(text);
-        let body = body.strip_suffix(CLOSE).unwrap_or(body);
-        vec![read_call(body, &["arguments"], offset..offset + text.len())]
     }
 
-    fn closing(&self, _: usize) -> &'static str {
-        CLOSE
+    fn closing(&self, marker: usize) -> &'static str {
+        if MARKERS[marker].text == FUNCTION { FUNCTION_END } else { CLOSE }
+    }
+
+    fn is_attempt(&self, marker: usize, _text: &str) -> bool {
+        MARKERS[marker].text != OBJECT
     }
 }
 

@@ -11,42 +11,76 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 use super::grammar::check_name;
 use super::lexer::Found;
 
-/// Reads a call's body: an object with a string `name` and an object under the first of `keys` that is there.
-pub(super) fn read_call(body: &str, keys: &[&str], span: Range<usize>) -> Found {
-    recovering(body, &span, |body| call(parse(body)?, keys))
-}
-
-/// Reads a list of such objects.
+/// Reads calls: objects with a string `name` and an object under the first of `keys` that is there, one or several, or
+/// a list of them.
 pub(super) fn read_calls(body: &str, keys: &[&str], span: &Range<usize>) -> Vec<Found> {
-    let list = |text: &str| match parse(text)? {
-        Value::Array(list) => Ok::<_, Wrong>(list),
-        object => Ok(vec![object]),
-    };
     let found = |verdict, recovered| Found { verdict, recovered };
-    let list = match list(body) {
-        Ok(list) => list,
+    let values = match parse_all(body) {
+        Ok(values) => values,
         Err(wrong) => {
-            let meant = repair(body).and_then(|repaired| list(&repaired).ok()?.into_iter().next());
-            let recovered = meant.and_then(|value| call(value, keys).ok()).map(|parts| parts.at(span));
+            let meant = repair(body).and_then(|repaired| parse_all(&repaired).ok()?.into_iter().next());
+            let recovered = meant.and_then(|value| lenient(&value, keys)).map(|parts| parts.at(span));
             return vec![found(Err(wrong.at(span)), recovered)];
         }
     };
-    if list.is_empty() {
+    if values.is_empty() {
         return vec![found(Err(Wrong::empty().at(span)), None)];
     }
-    let read = |value| call(value, keys).map(|parts| parts.at(span)).map_err(|wrong| wrong.at(span));
-    list.into_iter().map(|value| found(read(value), None)).collect()
+    let read = |value: Value| match call(value.clone(), keys) {
+        Ok(parts) => found(Ok(parts.at(span)), None),
+        Err(wrong) => found(Err(wrong.at(span)), lenient(&value, keys).map(|parts| parts.at(span))),
+    };
+    values.into_iter().map(read).collect()
+}
+
+/// The objects of a text: one, several behind each other, or lists of them.
+pub(super) fn objects(body: &str) -> Option<Vec<Value>> {
+    parse_all(body).ok()
+}
+
+/// Whether an object is a call rather than an answer in JSON, which may have a `name` too.
+pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
+    let Some(object) = value.as_object() else { return false };
+    let named = object.get("name").is_some_and(Value::is_string);
+    let about = |key: &String| {
+        matches!(key.as_str(), "name" | "type" | "id" | "function") || keys.contains(&key.as_str())
+    };
+    match keys.iter().find_map(|key| object.get(*key)) {
+        Some(Value::Object(_)) => named || object.keys().all(about),
+        Some(Value::String(_) | Value::Null) => named,
+        Some(_) => false,
+        None => named && object.keys().all(about) || object.get("function").is_some_and(Value::is_object),
+    }
+}
+
+/// The violation of a call without the marker that opens it. Other JSON is an answer.
+pub(super) fn read_unmarked(text: &str, open: &str, span: &Range<usize>) -> Vec<Found> {
+    let keys = &["arguments", "parameters"];
+    let is_call =
+        |object: &&Value| looks_like_call(object, keys) && keys.iter().any(|key| object.get(key).is_some());
+    let objects = objects(text).unwrap_or_default();
+    let Some(meant) = objects.iter().find(is_call) else { return Vec::new() };
+    let wrong = Wrong(ViolationKind::InvalidJson, format!("a call without {open}"));
+    let recovered = lenient(meant, keys).map(|parts| parts.at(span));
+    vec![Found { verdict: Err(wrong.at(span)), recovered }]
 }
 
 /// Reads arguments that stand apart from the name.
 pub(super) fn read_arguments(name: &str, body: &str, span: Range<usize>) -> Found {
-    recovering(body, &span, |body| {
+    let read = |body: &str| {
         check_name(name).map_err(|message| Wrong(ViolationKind::InvalidJson, message))?;
         match parse(body)? {
             Value::Object(arguments) => Ok(Parts { name: name.into(), arguments }),
             _ => Err(Wrong(ViolationKind::InvalidJson, "the arguments are not an object".into())),
         }
-    })
+    };
+    match read(body) {
+        Ok(parts) => Found { verdict: Ok(parts.at(&span)), recovered: None },
+        Err(wrong) => {
+            let recovered = repair(body).and_then(|body| read(&body).ok()).map(|parts| parts.at(&span));
+            Found { verdict: Err(wrong.at(&span)), recovered }
+        }
+    }
 }
 
 /// A call before it's known where it lies.
@@ -74,24 +108,41 @@ impl Wrong {
     }
 }
 
-/// The strict reading, and beside a failure the reading of the repaired text.
-fn recovering(body: &str, span: &Range<usize>, read: impl Fn(&str) -> Result<Parts, Wrong>) -> Found {
-    match read(body) {
-        Ok(parts) => Found { verdict: Ok(parts.at(span)), recovered: None },
-        Err(wrong) => {
-            let recovered = repair(body).and_then(|body| read(&body).ok()).map(|parts| parts.at(span));
-            Found { verdict: Err(wrong.at(span)), recovered }
-        }
-    }
-}
-
 fn parse(body: &str) -> Result<Value, Wrong> {
     if body.trim().is_empty() {
         return Err(Wrong::empty());
     }
     // Its depth is bounded by serde_json.
-    serde_json::from_str(body.trim())
-        .map_err(|error| Wrong(ViolationKind::InvalidJson, format!("not JSON: {error}")))
+    serde_json::from_str(body.trim()).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> Wrong {
+    Wrong(ViolationKind::InvalidJson, format!("not JSON: {error}"))
+}
+
+/// The values of a text, behind each other or with commas or semicolons between them; those of lists one by one.
+fn parse_all(body: &str) -> Result<Vec<Value>, Wrong> {
+    let mut rest = body.trim();
+    if rest.is_empty() {
+        return Err(Wrong::empty());
+    }
+    let mut values = Vec::new();
+    loop {
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+        match stream.next() {
+            Some(Ok(Value::Array(list))) => values.extend(list),
+            Some(Ok(value)) => values.push(value),
+            Some(Err(error)) => return Err(not_json(&error)),
+            None => {
+                return Err(Wrong(ViolationKind::InvalidJson, "not JSON: nothing after a separator".into()));
+            }
+        }
+        rest = rest[stream.byte_offset()..].trim_start();
+        if rest.is_empty() {
+            return Ok(values);
+        }
+        rest = rest.strip_prefix([',', ';']).unwrap_or(rest);
+    }
 }
 
 fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
@@ -100,13 +151,32 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     let Some(Value::String(name)) = object.remove("name") else {
         return wrong("\"name\" is not a string".into());
     };
-    if let Err(message) = check_name(&name) {
-        return wrong(message);
+    if name.trim().is_empty() {
+        return wrong("the call has no name".into());
     }
     let key = keys.iter().find(|key| object.contains_key(**key)).unwrap_or(&keys[0]);
-    match object.remove(*key) {
+    let arguments = match object.remove(*key) {
+        // Arguments as OpenAI's interface has them: an object written into a string.
+        Some(Value::String(text)) => serde_json::from_str(&text).ok(),
+        arguments => arguments,
+    };
+    match arguments {
         Some(Value::Object(arguments)) => Ok(Parts { name, arguments }),
         _ => wrong(format!("{key:?} is not an object")),
+    }
+}
+
+/// The call that was evidently meant: under another key, or without arguments.
+fn lenient(value: &Value, keys: &[&str]) -> Option<Parts> {
+    if let Ok(parts) = call(value.clone(), keys) {
+        return Some(parts);
+    }
+    let known = ["arguments", "parameters"];
+    let object = value.as_object()?;
+    let name = object.get("name")?.as_str().filter(|name| !name.trim().is_empty())?;
+    match known.iter().find_map(|key| object.get(*key)) {
+        None | Some(Value::Null) => Some(Parts { name: name.into(), arguments: Map::new() }),
+        Some(_) => call(value.clone(), &known).ok(),
     }
 }
 

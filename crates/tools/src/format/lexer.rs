@@ -8,8 +8,10 @@ use std::ops::Range;
 
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
-use super::grammar::{Grammar, Place};
+use super::grammar::{Grammar, Role};
+use super::places::{Event, Places};
 use super::scan::{Advance, Scan};
+use super::thought::Opening;
 
 /// A call longer than this is malformed, whatever it holds.
 pub const MAX_CALL_BYTES: usize = 1 << 20;
@@ -41,11 +43,29 @@ pub struct Lexer {
     /// Everything before is dealt with.
     at: usize,
     inside: Option<Inside>,
+    mode: Mode,
+    /// Calls found in doubt, until it's settled.
+    held: Vec<Found>,
+    /// Where the last call or thought ends.
+    last_end: usize,
     /// Where the first marker lies that opens what the environment writes.
     stop: Option<Range<usize>>,
     /// Calls that open before this byte are read without regard to string literals: a literal that was never closed
     /// hid a closing marker, and the text after the marker is looked at a second time, but never a third.
     raw_until: usize,
+    /// No thought ends between the current call's start and here.
+    searched: usize,
+}
+
+/// Whether calls are calls here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// They are.
+    Answer,
+    /// They are drafts.
+    Thought,
+    /// They are drafts if the end of a thought comes.
+    Doubt,
 }
 
 #[derive(Debug)]
@@ -53,12 +73,38 @@ struct Inside {
     start: usize,
     marker: usize,
     scan: Scan,
+    raw: bool,
+    /// The ends of thoughts before this byte lie in the call's string literals.
+    checked: usize,
 }
 
 impl Lexer {
-    /// Nothing read yet.
+    /// Nothing read yet of a completion that begins outside thoughts.
     pub fn new(grammar: &'static dyn Grammar) -> Self {
-        Self { grammar, text: Vec::new(), at: 0, inside: None, stop: None, raw_until: 0 }
+        Self::opening(grammar, Opening::Answer)
+    }
+
+    /// Nothing read yet. With [`Opening::Unknown`], calls are given at the end of the text.
+    pub fn opening(grammar: &'static dyn Grammar, opening: Opening) -> Self {
+        let mode = match opening {
+            _ if grammar.thoughts().is_empty() => Mode::Answer,
+            Opening::Answer => Mode::Answer,
+            Opening::Thought => Mode::Thought,
+            Opening::Unknown => Mode::Doubt,
+        };
+        let (text, held) = (Vec::new(), Vec::new());
+        Self {
+            grammar,
+            text,
+            at: 0,
+            inside: None,
+            mode,
+            held,
+            last_end: 0,
+            stop: None,
+            raw_until: 0,
+            searched: 0,
+        }
     }
 
     /// Takes the next bytes of the completion; gives the calls that end in them.
@@ -69,16 +115,19 @@ impl Lexer {
 
     /// Takes the end of the completion; gives the calls that end with it.
     pub fn finish(&mut self) -> Vec<Found> {
-        self.run(true)
+        let mut found = self.run(true);
+        found.append(&mut self.held);
+        found
     }
 
     /// Whether the text so far ends inside a call.
     pub fn is_inside(&self) -> bool {
-        self.inside.as_ref().is_some_and(|inside| !self.grammar.markers()[inside.marker].forged)
+        let is_call = |inside: &Inside| self.grammar.markers()[inside.marker].role == Role::Call;
+        self.mode != Mode::Thought && self.inside.as_ref().is_some_and(is_call)
     }
 
     /// The first stop string so far, as bytes of the completion: what follows it is the environment's to write, and
-    /// sampling should end. One inside a call's string literal isn't one.
+    /// sampling should end. One inside a thought or a call's string literal isn't one.
     pub fn stop(&self) -> Option<Range<usize>> {
         self.stop.clone()
     }
@@ -87,33 +136,31 @@ impl Lexer {
         let mut found = Vec::new();
         loop {
             let Some(mut inside) = self.inside.take() else {
-                if !self.open(finishing) {
+                if !self.open(finishing, &mut found) {
                     return found;
                 }
                 continue;
             };
-            let start = inside.start;
-            match inside.scan.advance(&self.text, &mut self.at, finishing) {
-                Advance::More if finishing => {
-                    self.at = self.text.len();
-                    found.extend(self.unterminated(inside.marker, start..self.at));
+            let (start, marker) = (inside.start, inside.marker);
+            match self.follow(&mut inside, finishing) {
+                Advance::More if finishing && !inside.raw && inside.scan.looks_twice() => {
+                    self.raw_until = self.text.len();
+                    self.enter(marker, start);
                 }
+                Advance::More if finishing => self.cut(&inside, self.text.len(), &mut found),
                 Advance::More => {
                     self.inside = Some(inside);
                     return found;
                 }
-                Advance::End(end) => {
-                    self.at = end;
-                    found.extend(self.read(inside.marker, start..end));
-                }
-                Advance::Cut(end) => {
-                    self.at = end;
-                    found.extend(self.unterminated(inside.marker, start..end));
-                }
-                Advance::Abandoned(end) => {
+                Advance::End(end) => self.close(marker, start..end, &mut found),
+                Advance::Cut(end) => self.cut(&inside, end, &mut found),
+                Advance::Abandoned { end, closed } => {
                     self.raw_until = self.at;
-                    self.at = end;
-                    found.extend(self.read(inside.marker, start..end));
+                    if closed {
+                        self.close(marker, start..end, &mut found);
+                    } else {
+                        self.cut(&inside, end, &mut found);
+                    }
                 }
                 Advance::NotACall => {}
             }
@@ -121,40 +168,144 @@ impl Lexer {
     }
 
     /// Looks for the next opening marker. Gives false if there's none yet.
-    fn open(&mut self, finishing: bool) -> bool {
-        let markers = self.grammar.markers();
-        let may_start = |byte: &u8| markers.iter().any(|marker| marker.text.as_bytes()[0] == *byte);
-        while let Some(skipped) = self.text[self.at..].iter().position(may_start) {
+    fn open(&mut self, finishing: bool, found: &mut Vec<Found>) -> bool {
+        while let Some(skipped) =
+            self.text[self.at..].iter().position(|byte| Places::may_start(self.grammar, *byte))
+        {
             self.at += skipped;
-            let rest = &self.text[self.at..];
-            for (index, marker) in markers.iter().enumerate() {
-                if marker.place == Place::LineStart && !self.at_line_start() {
-                    continue;
+            let places = Places { text: &self.text, at: self.at, last_end: self.last_end };
+            match places.event(self.grammar, finishing) {
+                Event::Nothing => self.at += 1,
+                Event::Undecided => return false,
+                Event::Think { length, firm } if self.mode != Mode::Thought => {
+                    // Whatever was in doubt before is settled: a thought begins here at the earliest.
+                    found.append(&mut self.held);
+                    self.mode = if firm { Mode::Thought } else { Mode::Doubt };
+                    self.at += length;
                 }
-                if rest.starts_with(marker.text.as_bytes()) {
-                    let scan = self.grammar.scan(index, self.at < self.raw_until);
-                    self.inside = Some(Inside { start: self.at, marker: index, scan });
-                    if marker.forged {
+                Event::Think { length, .. } => self.at += length,
+                Event::EndOfThought { length } => {
+                    self.at += length;
+                    if self.mode != Mode::Answer {
+                        self.held.clear();
+                        self.mode = Mode::Answer;
+                        self.last_end = self.at;
+                    }
+                }
+                Event::Repetition { length } => {
+                    self.at += length;
+                    self.last_end = self.at;
+                }
+                Event::Marker(index) => {
+                    let marker = self.grammar.markers()[index];
+                    if marker.role == Role::Forged && self.mode == Mode::Answer {
                         self.stop.get_or_insert(self.at..self.at + marker.text.len());
                     }
-                    self.at += marker.text.len() - marker.keep;
+                    self.enter(index, self.at);
                     return true;
                 }
             }
-            let partial = |text: &str| text.as_bytes().starts_with(rest);
-            if !finishing && markers.iter().any(|marker| partial(marker.text)) {
-                return false;
-            }
-            self.at += 1;
         }
         self.at = self.text.len();
         false
     }
 
-    /// Whether only blanks lie between here and the start of the line, or the `;` between two calls.
-    fn at_line_start(&self) -> bool {
-        let before = self.text[..self.at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t'));
-        before.is_none_or(|byte| matches!(byte, b'\n' | b';'))
+    /// Begins to look for the end of what a marker opens.
+    fn enter(&mut self, index: usize, start: usize) {
+        let marker = self.grammar.markers()[index];
+        let raw = start < self.raw_until;
+        let scan = self.grammar.scan(index, raw);
+        self.at = start + marker.text.len() - marker.keep;
+        self.inside = Some(Inside { start, marker: index, scan, raw, checked: self.at });
+    }
+
+    /// Goes on in a call. A thought that ends outside its string literals takes a draft with it.
+    fn follow(&mut self, inside: &mut Inside, finishing: bool) -> Advance {
+        let mut limit = self.text.len();
+        if self.mode == Mode::Thought {
+            while let Some(close) = self.end_of_thought(inside.checked.max(self.searched)..self.text.len()) {
+                self.searched = close;
+                match inside.scan.advance(&self.text[..close], &mut self.at, false) {
+                    Advance::More if !inside.scan.hides_for_certain() => {
+                        self.at = close;
+                        return Advance::NotACall;
+                    }
+                    Advance::More => inside.checked = close + 1,
+                    ended => return ended,
+                }
+            }
+            self.searched = self.without_partial_close();
+            if !finishing {
+                limit = self.searched;
+            }
+        }
+        inside.scan.advance(&self.text[..limit], &mut self.at, finishing)
+    }
+
+    /// Ends a call that its own closing marker ends.
+    fn close(&mut self, marker: usize, span: Range<usize>, found: &mut Vec<Found>) {
+        (self.at, self.last_end) = (span.end, span.end);
+        let calls = self.read(marker, span);
+        self.take(calls, found);
+    }
+
+    /// Ends a call that is never closed. The thought around it may have ended on the way.
+    fn cut(&mut self, inside: &Inside, end: usize, found: &mut Vec<Found>) {
+        let close = match self.mode {
+            Mode::Answer => None,
+            // A call of an answer may have been cut inside a literal that quotes the tag.
+            Mode::Doubt => self.plain_end_of_thought(inside, end),
+            Mode::Thought => self.end_of_thought(inside.start..end),
+        };
+        if let Some(close) = close {
+            (self.at, self.searched) = (close, close);
+            return;
+        }
+        (self.at, self.last_end) = (end, end);
+        let calls = self.unterminated(inside.marker, inside.start..end);
+        self.take(calls, found);
+    }
+
+    fn take(&mut self, mut calls: Vec<Found>, found: &mut Vec<Found>) {
+        match self.mode {
+            Mode::Answer => found.append(&mut calls),
+            Mode::Doubt => self.held.append(&mut calls),
+            Mode::Thought => {}
+        }
+    }
+
+    /// Where a thought ends first in a part of the text.
+    fn end_of_thought(&self, part: Range<usize>) -> Option<usize> {
+        let closes =
+            |rest: &[u8]| self.grammar.thoughts().iter().any(|t| rest.starts_with(t.close.as_bytes()));
+        part.into_iter().find(|at| closes(&self.text[*at..]))
+    }
+
+    /// As [`Lexer::end_of_thought`], outside the string literals of a call.
+    fn plain_end_of_thought(&self, inside: &Inside, end: usize) -> Option<usize> {
+        let marker = self.grammar.markers()[inside.marker];
+        let mut scan = self.grammar.scan(inside.marker, false);
+        let mut at = inside.start + marker.text.len() - marker.keep;
+        let mut from = inside.start;
+        while let Some(close) = self.end_of_thought(from..end) {
+            let advance = scan.advance(&self.text[..close], &mut at, false);
+            if advance != Advance::More || !scan.hides() {
+                return Some(close);
+            }
+            from = close + 1;
+        }
+        None
+    }
+
+    /// The length of the text without the start of a tag at its end.
+    fn without_partial_close(&self) -> usize {
+        let is_start = |at: &usize| {
+            let rest = &self.text[*at..];
+            self.grammar.thoughts().iter().any(|thought| thought.close.as_bytes().starts_with(rest))
+        };
+        let longest = self.grammar.thoughts().iter().map(|thought| thought.close.len()).max().unwrap_or(0);
+        let from = self.text.len().saturating_sub(longest);
+        (from..self.text.len()).find(is_start).unwrap_or(self.text.len())
     }
 
     fn read(&self, marker: usize, span: Range<usize>) -> Vec<Found> {
@@ -172,13 +323,13 @@ impl Lexer {
     }
 
     fn unterminated(&self, marker: usize, span: Range<usize>) -> Vec<Found> {
-        let marker_is_forged = self.grammar.markers()[marker].forged;
-        if marker_is_forged {
+        let body = std::str::from_utf8(&self.text[span.clone()]).ok();
+        let is_call = self.grammar.markers()[marker].role == Role::Call;
+        if !is_call || body.is_some_and(|text| !self.grammar.is_attempt(marker, text)) {
             return Vec::new();
         }
         let message = format!("the call is never closed with {}", self.grammar.closing(marker));
-        let body =
-            std::str::from_utf8(&self.text[span.clone()]).ok().filter(|text| text.len() <= MAX_CALL_BYTES);
+        let body = body.filter(|text| text.len() <= MAX_CALL_BYTES);
         let recovered = body.and_then(|text| self.grammar.recover(marker, text, span.start));
         let call = MalformedCall { kind: ViolationKind::Unterminated, message, span };
         vec![Found { verdict: Err(call), recovered }]

@@ -1,29 +1,34 @@
-//! Llama 3.1: `{"name": …, "parameters": {…}}`, alone on its line or after `<|python_tag|>`; several stand one after
-//! the other with `; ` between them.
+//! Llama 3.1: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM), `<function=NAME>{…}</function>`,
+//! and behind `<|python_tag|>` a call or code for the tool `python`.
 
-use serde_json::json;
-use turnwise_trajectory::ToolCall;
+use serde_json::{Map, Value, json};
+use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, forged_observation};
-use super::json::{read_call, spaced};
+use super::function_tag::{self, FUNCTION, FUNCTION_END};
+use super::grammar::{Grammar, Marker, Place, forged_observation, malformed};
+use super::json::{looks_like_call, objects, read_calls, spaced};
 use super::lexer::Found;
-use super::scan::{JsonValue, Scan};
+use super::scan::{JsonValue, PythonTag, Scan, opens_json};
+use super::{CallFormat, pythonic, qwen_xml};
 use crate::spec::ToolSpec;
 
 const TAG: &str = "<|python_tag|>";
 const IPYTHON: &str = "<|start_header_id|>ipython";
 const EOM: &str = "<|eom_id|>";
+const KEYS: &[&str] = &["parameters", "arguments"];
 const MARKERS: &[Marker] = &[
     Marker::call(TAG),
-    // The bracket itself belongs to the value.
-    Marker { text: "{", place: Place::LineStart, keep: 1, forged: false },
+    Marker::call(FUNCTION),
+    Marker::bracket("{", Place::LineStart),
+    Marker::bracket("[", Place::LineStart),
+    // In the middle of a line only the usual beginning of a call counts.
+    Marker::bracket("{\"name\"", Place::WordStart),
     Marker::forged(IPYTHON),
     Marker::forged(EOM),
 ];
 
-/// The JSON format of Llama 3.1 and later. An object on a line of its own is a call if it has a `name` or
-/// `parameters`, and text otherwise.
+/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters, and text otherwise:
+/// answers are JSON too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Llama3Json;
 
@@ -32,29 +37,71 @@ impl Grammar for Llama3Json {
         MARKERS
     }
 
-    fn scan(&self, marker: usize, _raw: bool) -> Scan {
-        if MARKERS[marker].forged { Scan::Marker } else { Scan::Value(JsonValue::new(None)) }
+    fn scan(&self, marker: usize, raw: bool) -> Scan {
+        match MARKERS[marker].text {
+            TAG => Scan::PythonTag(PythonTag::new(raw)),
+            FUNCTION => function_tag::scan(raw, true),
+            IPYTHON | EOM => Scan::Marker,
+            _ => Scan::Value(JsonValue::new(&[TAG], raw).unless_prose()),
+        }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
-        if MARKERS[marker].text == EOM {
+        match MARKERS[marker].text {
             // The model's own end of a message with calls.
-            return Vec::new();
+            EOM => Vec::new(),
+            IPYTHON => forged_observation(text, offset),
+            FUNCTION => function_tag::read(text, offset, qwen_xml::guess),
+            TAG => read_tagged(&text[TAG.len()..], offset..offset + text.len()),
+            _ => {
+                let has_keys = KEYS.iter().any(|key| text.contains(key));
+                let is_call = match objects(text) {
+                    _ if MARKERS[marker].place == Place::WordStart && !has_keys => false,
+                    Some(objects) => objects.iter().any(|object| looks_like_call(object, KEYS)),
+                    None => has_keys,
+                };
+                if is_call { read_calls(text, KEYS, &(offset..offset + text.len())) } else { Vec::new() }
+            }
         }
-        if MARKERS[marker].forged {
-            return forged_observation(text, offset);
-        }
-        let tagged = text.starts_with(TAG);
-        if !tagged && !["\"name\"", "\"parameters\""].iter().any(|key| text.contains(key)) {
-            return Vec::new();
-        }
-        let body = text.strip_prefix(TAG).unwrap_or(text);
-        vec![read_call(body, &["parameters", "arguments"], offset..offset + text.len())]
     }
 
-    fn closing(&self, _: usize) -> &'static str {
-        "}"
+    fn closing(&self, marker: usize) -> &'static str {
+        match MARKERS[marker].text {
+            "[" => "]",
+            FUNCTION => FUNCTION_END,
+            _ => "}",
+        }
     }
+
+    fn is_attempt(&self, marker: usize, text: &str) -> bool {
+        let has = |key: &str| text.contains(key);
+        match MARKERS[marker].place {
+            Place::Anywhere => true,
+            Place::WordStart => KEYS.iter().any(|key| has(key)),
+            _ => has("\"name\"") || KEYS.iter().any(|key| has(key)),
+        }
+    }
+}
+
+/// Behind the tag stands a call as JSON, a call of a built-in tool, or code.
+fn read_tagged(body: &str, span: std::ops::Range<usize>) -> Vec<Found> {
+    let body = body.trim_end().trim_start_matches(['\n', '\r']);
+    if body.trim().is_empty() {
+        return vec![malformed(ViolationKind::Empty, "the call is empty", span)];
+    }
+    if opens_json(body.trim_start().as_bytes()) == Some(true) {
+        return read_calls(body, KEYS, &span);
+    }
+    // `brave_search.call(query="…")`, as Llama 3.1 was taught.
+    let built_in = body.trim().split_once(".call(").filter(|(name, _)| pythonic::is_name(name));
+    if let Some((name, arguments)) = built_in {
+        let found = pythonic::read_one(&format!("{name}({arguments}"), span.clone());
+        if found.verdict.is_ok() {
+            return vec![found];
+        }
+    }
+    let arguments = Map::from_iter([("code".to_string(), Value::from(body))]);
+    vec![Found { verdict: Ok(ToolCall { name: "python".into(), arguments, span }), recovered: None }]
 }
 
 impl CallFormat for Llama3Json {

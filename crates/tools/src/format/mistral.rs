@@ -1,17 +1,19 @@
 //! Mistral, both styles: `[TOOL_CALLS] [{"name": …, "arguments": {…}}, …]`, and since tokenizer v11
-//! `[TOOL_CALLS]NAME[ARGS]{…}`.
+//! `[TOOL_CALLS]NAME[ARGS]{…}`, where `[CALL_ID]` and an id may stand behind the name.
 
 use serde_json::{Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, forged_observation, malformed};
-use super::json::{read_arguments, read_calls, spaced};
+use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, malformed, never_opened};
+use super::json::{read_arguments, read_calls, read_unmarked, spaced};
 use super::lexer::Found;
-use super::scan::{JsonValue, Scan};
+use super::scan::{JsonValue, NamedJson, Scan};
+use super::thought::{THINK, Thought};
 use crate::spec::ToolSpec;
 
 const OPEN: &str = "[TOOL_CALLS]";
+const ID: &str = "[CALL_ID]";
 const ARGS: &str = "[ARGS]";
 const RESULTS: &str = "[TOOL_RESULTS]";
 
@@ -32,25 +34,54 @@ pub enum Style {
     Args,
 }
 
+/// The usual beginning of a list of calls.
+const OBJECTS: &str = "[{\"name\"";
+const MARKERS: &[Marker] = &[
+    Marker::call(OPEN),
+    // The first call's marker serves for those that follow it at once.
+    Marker::bracket("[{", Place::AfterCall),
+    Marker::bracket("{\"", Place::AfterCall),
+    Marker::bracket(OBJECTS, Place::LineStart),
+    Marker::stray(ARGS),
+    Marker::forged(RESULTS),
+];
+
 impl Grammar for Mistral {
     fn markers(&self) -> &'static [Marker] {
-        const { &[Marker::call(OPEN), Marker::forged(RESULTS)] }
+        MARKERS
     }
 
-    fn scan(&self, marker: usize, _raw: bool) -> Scan {
-        if marker == 0 { Scan::Value(JsonValue::new(Some(ARGS))) } else { Scan::Marker }
+    fn scan(&self, marker: usize, raw: bool) -> Scan {
+        match MARKERS[marker].text {
+            OPEN => Scan::Named(NamedJson::new(raw)),
+            ARGS | RESULTS => Scan::Marker,
+            _ => Scan::Value(JsonValue::new(&[OPEN], raw)),
+        }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
-        if marker != 0 {
-            return forged_observation(text, offset);
-        }
         let span = offset..offset + text.len();
+        match MARKERS[marker].text {
+            RESULTS => return forged_observation(text, offset),
+            ARGS => return never_opened(text, offset),
+            OBJECTS => return read_unmarked(text, OPEN, &span),
+            OPEN => {}
+            _ if self.is_attempt(marker, text) => return read_calls(text, &["arguments"], &span),
+            _ => return Vec::new(),
+        }
         let body = text.strip_prefix(OPEN).unwrap_or(text).trim();
-        match body.split_once(ARGS) {
+        let name_end = [ID, ARGS, "{"].iter().filter_map(|end| body.find(end)).min();
+        match name_end {
             _ if body.is_empty() => vec![malformed(ViolationKind::Empty, "the call is empty", span)],
-            _ if body.starts_with(['[', '{']) => read_calls(body, &["arguments"], &span),
-            Some((name, arguments)) => vec![read_arguments(name.trim(), arguments, span)],
+            _ if body.starts_with(['[', '{']) && !body.starts_with(ARGS) => {
+                read_calls(body, &["arguments"], &span)
+            }
+            Some(end) => {
+                let (name, rest) = body.split_at(end);
+                let arguments = rest.split_once(ARGS).filter(|_| !rest.starts_with('{'));
+                let arguments = arguments.map_or(rest, |(_, arguments)| arguments);
+                vec![read_arguments(name.trim(), arguments, span)]
+            }
             None => vec![malformed(ViolationKind::InvalidJson, "there's neither a list nor [ARGS]", span)],
         }
     }
@@ -61,6 +92,22 @@ impl Grammar for Mistral {
             Style::Args => "}",
         }
     }
+
+    fn is_attempt(&self, marker: usize, text: &str) -> bool {
+        MARKERS[marker].place == Place::Anywhere
+            || MARKERS[marker].place == Place::AfterCall
+                && text.contains("\"name\"")
+                && text.contains("\"arguments\"")
+    }
+
+    fn thoughts(&self) -> &'static [Thought] {
+        &[THINK, Thought { open: "[THINK]", close: "[/THINK]" }]
+    }
+}
+
+/// Whether a name can stand without quotes.
+fn is_bare(name: &str) -> bool {
+    check_name(name).is_ok() && !name.contains(char::is_whitespace) && name.len() < 128
 }
 
 impl CallFormat for Mistral {
@@ -85,10 +132,13 @@ impl CallFormat for Mistral {
 
     fn render(&self, call: &ToolCall) -> String {
         match self.style {
-            Style::List => {
+            // Other names can't stand without quotes.
+            Style::Args if is_bare(&call.name) => {
+                format!("{OPEN}{}{ARGS}{}", call.name, spaced(&call.arguments))
+            }
+            Style::List | Style::Args => {
                 format!("{OPEN} {}", spaced(&json!([{"name": call.name, "arguments": call.arguments}])))
             }
-            Style::Args => format!("{OPEN}{}{ARGS}{}", call.name, spaced(&call.arguments)),
         }
     }
 

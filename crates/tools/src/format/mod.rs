@@ -2,12 +2,14 @@
 
 mod deepseek;
 mod fenced_python;
+mod function_tag;
 mod grammar;
 mod hermes;
 mod json;
 mod lexer;
 mod llama3_json;
 mod mistral;
+mod places;
 mod python_literal;
 mod pythonic;
 mod quotes;
@@ -15,6 +17,7 @@ mod qwen_xml;
 mod scan;
 #[cfg(test)]
 mod testing;
+mod thought;
 mod token_spans;
 
 use std::fmt;
@@ -25,15 +28,16 @@ use turnwise_trajectory::{MalformedCall, ToolCall};
 
 pub use deepseek::{DeepSeek, Version};
 pub use fenced_python::{FencedPython, Profile};
-pub use grammar::{Grammar, Marker, Place};
+pub use grammar::{Grammar, Marker, Place, Role};
 pub use hermes::Hermes;
 pub use lexer::{Found, Lexer, MAX_CALL_BYTES};
 pub use llama3_json::Llama3Json;
 pub use mistral::{Mistral, Style};
 pub use pythonic::Pythonic;
-pub use quotes::{JsonQuotes, PythonQuotes, Quotes};
+pub use quotes::{JsonQuotes, ParameterQuotes, PythonQuotes, Quotes};
 pub use qwen_xml::QwenXml;
-pub use scan::{JsonValue, PythonCalls, Scan, Tagged};
+pub use scan::{Fence, Gate, JsonValue, NamedJson, PythonCalls, PythonTag, Scan, Tagged};
+pub use thought::{Opening, THINK, Thought};
 pub use token_spans::TokenSpans;
 
 use crate::spec::{ToolSpec, check_calls};
@@ -49,15 +53,25 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
     /// Where calls begin and end, and how to read them.
     fn grammar(&self) -> &'static dyn Grammar;
 
-    /// A lexer to feed while sampling.
+    /// A lexer to feed while sampling, for a completion that begins outside thoughts.
     fn lexer(&self) -> Lexer {
         Lexer::new(self.grammar())
+    }
+
+    /// A lexer to feed while sampling, for a completion whose prompt may have opened a thought. Thoughts hold no calls.
+    fn lexer_from(&self, opening: Opening) -> Lexer {
+        Lexer::opening(self.grammar(), opening)
     }
 
     /// Every call of a completion with the strict verdict and what was evidently meant. Never panics, whatever the
     /// text.
     fn examine(&self, completion: &str) -> Vec<Found> {
-        let mut lexer = self.lexer();
+        self.examine_from(Opening::Unknown, completion)
+    }
+
+    /// As [`CallFormat::examine`], for a completion whose beginning is known.
+    fn examine_from(&self, opening: Opening, completion: &str) -> Vec<Found> {
+        let mut lexer = self.lexer_from(opening);
         let mut found = lexer.push(completion.as_bytes());
         found.extend(lexer.finish());
         found
@@ -66,13 +80,28 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
     /// Every call of a completion in the order written, malformed ones included. Spans are byte offsets of the
     /// whole call. Doesn't know the tools: see [`CallFormat::parse_checked`].
     fn parse(&self, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
-        self.examine(completion).into_iter().map(|found| found.verdict).collect()
+        self.parse_from(Opening::Unknown, completion)
+    }
+
+    /// As [`CallFormat::parse`], for a completion whose beginning is known.
+    fn parse_from(&self, opening: Opening, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
+        self.examine_from(opening, completion).into_iter().map(|found| found.verdict).collect()
     }
 
     /// As [`CallFormat::parse`], and checks the calls against the tools on offer. Formats that write values without
     /// types give them those of the schema.
     fn parse_checked(&self, completion: &str, tools: &[ToolSpec]) -> Vec<Result<ToolCall, MalformedCall>> {
-        check_calls(self.parse(completion), tools)
+        self.parse_checked_from(Opening::Unknown, completion, tools)
+    }
+
+    /// As [`CallFormat::parse_checked`], for a completion whose beginning is known.
+    fn parse_checked_from(
+        &self,
+        opening: Opening,
+        completion: &str,
+        tools: &[ToolSpec],
+    ) -> Vec<Result<ToolCall, MalformedCall>> {
+        check_calls(self.parse_from(opening, completion), tools)
     }
 
     /// Writes a call such that [`CallFormat::parse`] gives it back.
@@ -93,7 +122,7 @@ pub enum FormatName {
     Hermes,
     /// `<tool_call><function=…><parameter=…>` (Qwen3-Coder).
     QwenXml,
-    /// `{"name":…,"parameters":{…}}` (Llama 3.1).
+    /// `{"name":…,"parameters":{…}}` (Llama 3.1), or a list of such objects (xLAM).
     Llama3Json,
     /// `[name(key=value)]` (Llama 3.2 and 4).
     Pythonic,

@@ -1,6 +1,6 @@
-//! Python literals to JSON and back. Literals are rewritten token by token, so nothing here recurses.
+//! Python literals to JSON and back.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::json::spaced;
 use super::quotes::PythonQuotes;
@@ -28,66 +28,197 @@ pub(super) fn split_top(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// The value of a Python literal: strings, numbers, `True`, `False`, `None`, lists, tuples, dictionaries.
+/// The value of a Python literal as `ast.literal_eval` has it, if JSON can say it too; tuples become lists. What would
+/// become something else (bytes, sets, complex numbers, integers beyond 64 bits) is refused. The names that JSON has
+/// for constants are read as well.
 pub(super) fn to_json(literal: &str) -> Result<Value, String> {
-    let mut json = String::with_capacity(literal.len());
-    let mut rest = literal;
-    while let Some(c) = rest.chars().next() {
-        match c {
-            '"' | '\'' => {
-                let (text, after) = string(rest)?;
-                json.push_str(&Value::from(text).to_string());
-                rest = after;
-                continue;
-            }
-            '(' => json.push('['),
-            ')' => json.push(']'),
-            // A comma before a closing bracket is Python's, not JSON's.
-            ',' if rest[1..].trim_start().starts_with([')', ']', '}']) => {}
-            _ if c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+') => {
-                let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+')));
-                let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
-                json.push_str(&atom(word)?);
-                rest = after;
-                continue;
-            }
-            _ => json.push(c),
+    let mut reader = Reader { rest: literal, depth: 0 };
+    let value =
+        reader.value().and_then(|value| if reader.blank().is_empty() { Ok(value) } else { Err(None) });
+    value.map_err(|message| message.unwrap_or_else(|| format!("not a literal: {literal:.40}")))
+}
+
+/// Brackets deeper than this are refused, as in JSON.
+const MAX_DEPTH: usize = 127;
+
+/// What is wrong with a literal, if there's more to say than that it isn't one.
+type Wrong = Option<String>;
+
+struct Reader<'a> {
+    rest: &'a str,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// What comes after blanks.
+    fn blank(&mut self) -> &'a str {
+        self.rest = self.rest.trim_start();
+        self.rest
+    }
+
+    /// Whether this comes next; takes it if so.
+    fn takes(&mut self, text: &str) -> bool {
+        let after = self.blank().strip_prefix(text);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
+    }
+
+    fn value(&mut self) -> Result<Value, Wrong> {
+        if self.depth > MAX_DEPTH {
+            return Err(Some("a literal nests too deep".into()));
         }
-        rest = &rest[c.len_utf8()..];
+        self.depth += 1;
+        let value = match self.blank().chars().next() {
+            Some('[') => self.items('[', ']').map(|(items, _)| Value::from(items)),
+            Some('(') => self.items('(', ')').map(|(mut items, commas)| match items.pop() {
+                // Parentheses alone make no tuple.
+                Some(item) if items.is_empty() && !commas => item,
+                last => items.into_iter().chain(last).collect(),
+            }),
+            Some('{') => self.dictionary(),
+            Some('-' | '+' | '.' | '0'..='9') => self.number(),
+            Some(_) => self.strings_or_name(),
+            None => Err(None),
+        };
+        self.depth -= 1;
+        value
     }
-    // Its depth is bounded by serde_json.
-    serde_json::from_str(&json).map_err(|_| format!("not a literal: {literal:.40}"))
+
+    /// The items between brackets, and whether there are commas.
+    fn items(&mut self, open: char, close: char) -> Result<(Vec<Value>, bool), Wrong> {
+        self.rest = &self.rest[open.len_utf8()..];
+        let (mut items, mut commas) = (Vec::new(), false);
+        while !self.blank().starts_with(close) {
+            items.push(self.value()?);
+            if !self.takes(",") {
+                break;
+            }
+            commas = true;
+        }
+        if self.takes(close.encode_utf8(&mut [0; 4])) { Ok((items, commas)) } else { Err(None) }
+    }
+
+    fn dictionary(&mut self) -> Result<Value, Wrong> {
+        self.rest = &self.rest[1..];
+        let mut entries = Map::new();
+        while !self.blank().starts_with('}') {
+            let Value::String(key) = self.value()? else {
+                return Err(Some("a key of a dictionary is not a string".into()));
+            };
+            if !self.takes(":") {
+                return Err(None);
+            }
+            let value = self.value()?;
+            entries.insert(key, value);
+            if !self.takes(",") {
+                break;
+            }
+        }
+        if self.takes("}") { Ok(Value::Object(entries)) } else { Err(None) }
+    }
+
+    fn number(&mut self) -> Result<Value, Wrong> {
+        let negative = self.rest.starts_with('-');
+        self.rest = self.rest.strip_prefix(['-', '+']).unwrap_or(self.rest);
+        let text = self.blank();
+        let mut end = 0;
+        while let Some(c) = text[end..].chars().next() {
+            let exponent = end > 0 && text[..end].ends_with(['e', 'E']) && !text.starts_with("0x");
+            if !(c.is_alphanumeric() || matches!(c, '_' | '.') || exponent && matches!(c, '+' | '-')) {
+                break;
+            }
+            end += c.len_utf8();
+        }
+        self.rest = &text[end..];
+        number(&text[..end], negative)
+            .ok_or_else(|| Some(format!("not a number of JSON: {:.40}", &text[..end])))
+    }
+
+    /// String literals, which become one if they follow each other, or the name of a constant.
+    fn strings_or_name(&mut self) -> Result<Value, Wrong> {
+        let text = self.rest;
+        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+        let (word, after) = text.split_at(end);
+        if !after.starts_with(['"', '\'']) {
+            self.rest = after;
+            return match word {
+                "True" | "true" => Ok(true.into()),
+                "False" | "false" => Ok(false.into()),
+                "None" | "null" => Ok(Value::Null),
+                _ => Err(None),
+            };
+        }
+        let mut joined = None;
+        loop {
+            let text = self.blank();
+            let is_prefix = |quote: &usize| text[..*quote].chars().all(char::is_alphabetic) && *quote <= 2;
+            let Some(quote) = text.find(['"', '\'']).filter(is_prefix) else { break };
+            let raw = match &text[..quote] {
+                "" | "u" | "U" => false,
+                "r" | "R" => true,
+                prefix => return Err(Some(format!("a string that JSON doesn't have: {prefix}'…'"))),
+            };
+            self.rest = string(&text[quote..], raw, joined.get_or_insert_default())?;
+        }
+        joined.map(Value::from).ok_or(None)
+    }
 }
 
-fn atom(word: &str) -> Result<String, String> {
-    let plain = word.replace('_', "");
-    match word {
-        "True" | "true" => Ok("true".into()),
-        "False" | "false" => Ok("false".into()),
-        "None" | "null" => Ok("null".into()),
-        _ => match (plain.parse::<i64>(), plain.parse::<f64>()) {
-            (Ok(integer), _) => Ok(integer.to_string()),
-            (_, Ok(float)) if float.is_finite() => Ok(Value::from(float).to_string()),
-            _ => Err(format!("not a literal: {word:.40}")),
-        },
+/// The value of a number's digits.
+fn number(text: &str, negative: bool) -> Option<Value> {
+    let lower = text.to_ascii_lowercase();
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| lower.starts_with(prefix));
+    let digits = radix.map_or(lower.as_str(), |(prefix, _)| &lower[prefix.len()..]);
+    let base = radix.map_or(10, |(_, base)| base);
+    // An underscore stands between digits, or behind the prefix.
+    let between = |at: usize| {
+        let digit = |byte: Option<&u8>| byte.is_some_and(|byte| char::from(*byte).is_digit(base));
+        let before = at == 0 && radix.is_some() || at > 0 && digit(digits.as_bytes().get(at - 1));
+        before && digit(digits.as_bytes().get(at + 1))
+    };
+    if digits.match_indices('_').any(|(at, _)| !between(at)) {
+        return None;
     }
+    let digits = digits.replace('_', "");
+    let signed = if negative { format!("-{digits}") } else { digits.clone() };
+    if !digits.is_empty() && digits.chars().all(|c| c.is_digit(base)) {
+        let is_octal_of_python_2 =
+            base == 10 && digits.starts_with('0') && digits.contains(|c: char| c != '0');
+        let integer = i64::from_str_radix(&signed, base).map(Value::from);
+        let integer = integer.or_else(|_| u64::from_str_radix(&signed, base).map(Value::from));
+        return integer.ok().filter(|_| !is_octal_of_python_2);
+    }
+    let is_float = base == 10 && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let float: f64 = signed.parse().ok().filter(|_| is_float)?;
+    float.is_finite().then(|| Value::from(float))
 }
 
-/// The string literal that `text` starts with, and what comes after it.
-fn string(text: &str) -> Result<(String, &str), String> {
-    let unclosed = || format!("a string is never closed: {text:.40}");
+/// Appends the string literal that `text` starts with; gives what comes after it.
+fn string<'a>(text: &'a str, raw: bool, value: &mut String) -> Result<&'a str, Wrong> {
+    let unclosed = || Some(format!("a string is never closed: {text:.40}"));
     let quote = &text[..1];
     let triple = quote.repeat(3);
     let close = if text.starts_with(&triple) { triple.as_str() } else { quote };
     let mut rest = &text[close.len()..];
-    let mut value = String::new();
     loop {
         if let Some(after) = rest.strip_prefix(close) {
-            return Ok((value, after));
+            return Ok(after);
         }
-        let c = rest.chars().next().ok_or_else(unclosed)?;
+        let c = rest.chars().next().filter(|c| *c != '\n' || close.len() == 3).ok_or_else(unclosed)?;
         rest = &rest[c.len_utf8()..];
-        if c == '\\' { rest = escape(rest, &mut value).ok_or_else(unclosed)? } else { value.push(c) }
+        match c {
+            '\\' if raw => {
+                // The backslash stays, and what it stands before doesn't end the string.
+                let next = rest.chars().next().ok_or_else(unclosed)?;
+                value.extend([c, next]);
+                rest = &rest[next.len_utf8()..];
+            }
+            '\\' => {
+                let wrong = || Some(format!("an escape that isn't one: \\{rest:.10}"));
+                rest = escape(rest, value).ok_or_else(wrong)?;
+            }
+            _ => value.push(c),
+        }
     }
 }
 
@@ -95,6 +226,10 @@ fn string(text: &str) -> Result<(String, &str), String> {
 fn escape<'a>(text: &'a str, value: &mut String) -> Option<&'a str> {
     let c = text.chars().next()?;
     let rest = &text[c.len_utf8()..];
+    let code = |text: &str, base: u32| {
+        let is_digits = text.chars().all(|c| c.is_digit(base));
+        u32::from_str_radix(text, base).ok().filter(|_| is_digits)
+    };
     let digits = match c {
         'x' => 2,
         'u' => 4,
@@ -102,25 +237,34 @@ fn escape<'a>(text: &'a str, value: &mut String) -> Option<&'a str> {
         _ => 0,
     };
     if digits > 0 {
-        let code = rest.get(..digits).and_then(|hex| u32::from_str_radix(hex, 16).ok())?;
+        let unit = code(rest.get(..digits)?, 16)?;
         // JSON writes a character beyond the first plane as two escapes.
-        if let (0xD800..0xDC00, Some(low)) = (code, rest.get(4..10).and_then(|low| low.strip_prefix("\\u"))) {
-            let low = u32::from_str_radix(low, 16).ok()?;
-            value.push(char::from_u32(0x10000 + ((code - 0xD800) << 10) + low.checked_sub(0xDC00)?)?);
+        let low = rest.get(4..10).and_then(|low| low.strip_prefix("\\u"));
+        if let (4, 0xD800..0xDC00, Some(low)) = (digits, unit, low) {
+            let low = code(low, 16)?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
+            value.push(char::from_u32(0x10000 + ((unit - 0xD800) << 10) + low)?);
             return rest.get(10..);
         }
-        value.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+        value.push(char::from_u32(unit)?);
         return rest.get(digits..);
     }
     match c {
         'n' => value.push('\n'),
         't' => value.push('\t'),
         'r' => value.push('\r'),
+        'a' => value.push('\u{7}'),
         'b' => value.push('\u{8}'),
         'f' => value.push('\u{c}'),
-        '0' => value.push('\0'),
+        'v' => value.push('\u{b}'),
+        '0'..='7' => {
+            let octal = text.bytes().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+            value.push(char::from_u32(code(&text[..octal], 8)?)?);
+            return text.get(octal..);
+        }
         '\n' => {}
         '\\' | '\'' | '"' => value.push(c),
+        // By the character's name, which takes a table of all names.
+        'N' => return None,
         // Python keeps the backslash of an escape that it doesn't know.
         other => value.extend(['\\', other]),
     }
@@ -176,6 +320,47 @@ mod tests {
         check("'a", None);
         check("[1", None);
         check("", None);
+    }
+
+    #[test]
+    fn literals_are_those_of_literal_eval() {
+        for (literal, value) in [
+            ("('a')", json!("a")),
+            ("('a',)", json!(["a"])),
+            ("()", json!([])),
+            ("((1), [(2)])", json!([1, [2]])),
+            ("('a' \"b\"\n r'\\c')", json!("ab\\c")),
+            (r"r'\d+'", json!(r"\d+")),
+            (r"R'\''", json!(r"\'")),
+            (r"u'\x41'", json!("A")),
+            (r"'\033[0m'", json!("\u{1b}[0m")),
+            (r"'\0\7\101\1012'", json!("\0\u{7}AA2")),
+            (r"'\a\b\f\v\q'", json!("\u{7}\u{8}\u{c}\u{b}\\q")),
+            ("'a\\\nb'", json!("ab")),
+            (r"'\U0001F600'", json!("😀")),
+            ("0x1F", json!(31)),
+            ("-0b1_01", json!(-5)),
+            ("0o17", json!(15)),
+            ("00", json!(0)),
+            ("- 5", json!(-5)),
+            ("1e-3", json!(0.001)),
+            ("1_0.5_0E+1", json!(105.0)),
+            ("01.5", json!(1.5)),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("-9223372036854775808", json!(i64::MIN)),
+            ("{'a': 1, 'a': 2,}", json!({"a": 2})),
+        ] {
+            check(literal, Some(value));
+        }
+        // JSON has no such value, or Python no such literal.
+        let refused = "b'x' | f'{x}' | rb'x' | {1, 2} | {1: 2} | 1j | 1+2j | 18446744073709551616 | 1e999 | nan | -True \
+            | --1 | 012 | 1__0 | _1 | 1_ | 1_e5 | 0x | 0b2 | x'a' | '\\x4' | '\\ud83d' | '\\N{DASH}' | 'a\nb' | 'a | '''a' \
+            | [1,,2] | [,] | (1 2) | {'a'} | {'a': } | [1) | not True | ...";
+        for literal in refused.split(" | ") {
+            check(literal.trim(), None);
+        }
+        assert!(to_json(&"[".repeat(100_000)).is_err(), "what nests too deep is refused");
+        assert!(to_json("b'x'").unwrap_err().contains("b'…'"), "a message says what is wrong");
     }
 
     #[test]

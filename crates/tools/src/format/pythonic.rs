@@ -6,7 +6,7 @@ use serde_json::Map;
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, forged_observation, malformed};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed};
 use super::json::spaced;
 use super::lexer::Found;
 use super::python_literal::{from_json, split_top, to_json};
@@ -16,8 +16,10 @@ use crate::spec::ToolSpec;
 const IPYTHON: &str = "<|start_header_id|>ipython";
 const EOM: &str = "<|eom_id|>";
 const MARKERS: &[Marker] = &[
-    Marker { text: "[", place: Place::LineStart, keep: 0, forged: false },
+    Marker { text: "[", place: Place::LineStart, keep: 0, role: Role::Call },
     Marker::call("<|python_start|>["),
+    // In the middle of a line it may be prose.
+    Marker { text: "[", place: Place::WordStart, keep: 0, role: Role::Call },
     Marker::forged(IPYTHON),
     Marker::forged(EOM),
 ];
@@ -31,8 +33,11 @@ impl Grammar for Pythonic {
         MARKERS
     }
 
-    fn scan(&self, marker: usize, _raw: bool) -> Scan {
-        if MARKERS[marker].forged { Scan::Marker } else { Scan::Calls(PythonCalls::new()) }
+    fn scan(&self, marker: usize, raw: bool) -> Scan {
+        match MARKERS[marker].role {
+            Role::Call => Scan::Calls(PythonCalls::new(raw)),
+            Role::Forged | Role::Stray => Scan::Marker,
+        }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
@@ -40,28 +45,37 @@ impl Grammar for Pythonic {
             // The model's own end of a message with calls.
             return Vec::new();
         }
-        if MARKERS[marker].forged {
+        if MARKERS[marker].role == Role::Forged {
             return forged_observation(text, offset);
         }
         let body = &text[MARKERS[marker].text.len()..];
         let body = body.strip_suffix(']').unwrap_or(body);
         // A comma may stand after the last call. All calls of a list have the list's span.
         let pieces = split_top(body).into_iter().map(str::trim).filter(|piece| !piece.is_empty());
-        pieces.map(|piece| read_one(piece, offset..offset + text.len())).collect()
+        let found: Vec<Found> = pieces.map(|piece| read_one(piece, offset..offset + text.len())).collect();
+        let is_meant = |found: &Found| found.verdict.as_ref().is_ok_and(|call| !call.arguments.is_empty());
+        if self.is_attempt(marker, text) || found.iter().all(is_meant) { found } else { Vec::new() }
     }
 
     fn closing(&self, _: usize) -> &'static str {
         "]"
     }
+
+    fn is_attempt(&self, marker: usize, _text: &str) -> bool {
+        MARKERS[marker].place != Place::WordStart
+    }
 }
 
-fn read_one(text: &str, span: Range<usize>) -> Found {
+/// Reads one call of a list.
+pub(super) fn read_one(text: &str, span: Range<usize>) -> Found {
     let wrong = |message: String| malformed(ViolationKind::InvalidJson, message, span.clone());
     let Some((name, arguments)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) else {
         return wrong("not a call with parentheses".into());
     };
     let name = name.trim();
-    if !(name.is_ascii() && name.split('.').all(is_name)) {
+    if !(name.is_ascii() && name.split(['.', '-']).all(|part| !part.is_empty() && part.bytes().all(in_name)))
+        || name.starts_with(|c: char| c.is_ascii_digit())
+    {
         return wrong(format!("not the name of a function: {name:.40}"));
     }
     let mut read = Map::new();
@@ -78,7 +92,12 @@ fn read_one(text: &str, span: Range<usize>) -> Found {
     Found { verdict: Ok(call), recovered: None }
 }
 
-fn is_name(text: &str) -> bool {
+fn in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a text is an identifier.
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|c| c.is_alphanumeric() || c == '_')
         && !text.starts_with(|c: char| c.is_ascii_digit())

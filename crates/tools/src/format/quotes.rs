@@ -9,6 +9,8 @@ pub enum Quotes {
     Json(JsonQuotes),
     /// Those of Python, and its comments.
     Python(PythonQuotes),
+    /// The values of `<parameter=…>`.
+    Parameters(ParameterQuotes),
 }
 
 impl Quotes {
@@ -18,7 +20,14 @@ impl Quotes {
             Quotes::None => false,
             Quotes::Json(quotes) => quotes.inside(),
             Quotes::Python(quotes) => quotes.hide(byte),
+            Quotes::Parameters(quotes) => quotes.inside,
         }
+    }
+
+    /// Whether a tag that is hidden here can be believed to be only text. An XML-like value ends at a tag itself, which may
+    /// be another call's.
+    pub(super) fn are_certain(&self) -> bool {
+        !matches!(self, Quotes::Parameters(_))
     }
 
     /// Goes on by as many bytes as are given back; none if that depends on what comes.
@@ -30,12 +39,47 @@ impl Quotes {
                 Some(1)
             }
             Quotes::Python(quotes) => quotes.step(rest, finishing),
+            Quotes::Parameters(quotes) => quotes.step(rest, finishing),
         }
     }
 
     /// Whether a literal went on where none can.
     pub(super) fn are_broken(&self) -> bool {
         matches!(self, Quotes::Json(quotes) if quotes.broken)
+    }
+}
+
+/// The values of an XML-like call. A value ends at the `</parameter>` after which the call goes on.
+#[derive(Debug, Default)]
+pub struct ParameterQuotes {
+    inside: bool,
+}
+
+impl ParameterQuotes {
+    pub(super) const OPEN: &str = "<parameter=";
+    pub(super) const CLOSE: &str = "</parameter>";
+    const NEXT: [&str; 2] = [Self::OPEN, "</function>"];
+
+    /// Whether a value ends at the `</parameter>` that the text begins with; none if that depends on what comes.
+    pub(super) fn ends(text: &[u8], finishing: bool) -> Option<bool> {
+        let rest = text[Self::CLOSE.len()..].trim_ascii_start();
+        let undecided =
+            Self::NEXT.iter().any(|next| next.len() > rest.len() && next.as_bytes().starts_with(rest));
+        let ends = Self::NEXT.iter().any(|next| rest.starts_with(next.as_bytes()));
+        if undecided && !finishing { None } else { Some(ends) }
+    }
+
+    fn step(&mut self, rest: &[u8], finishing: bool) -> Option<usize> {
+        let tag = if self.inside { Self::CLOSE } else { Self::OPEN };
+        if !rest.starts_with(tag.as_bytes()) {
+            let may_become = rest.len() < tag.len() && tag.as_bytes().starts_with(rest);
+            return (!may_become || finishing).then_some(1);
+        }
+        if !self.inside || Self::ends(rest, finishing)? {
+            self.inside = !self.inside;
+            return Some(tag.len());
+        }
+        Some(1)
     }
 }
 
@@ -51,6 +95,10 @@ pub struct JsonQuotes {
 impl JsonQuotes {
     pub(super) fn inside(&self) -> bool {
         self.inside
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     pub(super) fn step(&mut self, byte: u8) {

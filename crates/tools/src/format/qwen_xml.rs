@@ -4,119 +4,113 @@
 //! ([`CallFormat::parse_checked`]) the schema decides, so that the code `42` stays text.
 
 use std::fmt::Write;
-use std::ops::Range;
 
 use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, check_name, forged_observation, malformed};
+use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, functions};
+use super::grammar::{Grammar, Marker, forged_observation, malformed, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE};
 use super::json::spaced;
 use super::lexer::Found;
-use super::quotes::Quotes;
-use super::scan::{Scan, Tagged};
+use super::python_literal::to_json;
+use super::quotes::{ParameterQuotes, Quotes};
+use super::scan::{Gate, Scan, Tagged};
+use super::thought::{Opening, THINK};
+use crate::schema;
 use crate::spec::{ToolSpec, check_call};
 
-const FUNCTION: &str = "<function=";
-const FUNCTION_END: &str = "</function>";
-const PARAMETER: &str = "<parameter=";
-const PARAMETER_END: &str = "</parameter>";
+const MARKERS: &[Marker] =
+    &[Marker::call(OPEN), Marker::call(FUNCTION), Marker::stray(CLOSE), Marker::forged(RESPONSE)];
 
-/// The XML-like format of Qwen3-Coder.
+/// The XML-like format of Qwen3-Coder. A block may hold several functions, and a function may stand without a block or
+/// hold a JSON object.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct QwenXml;
 
 impl Grammar for QwenXml {
     fn markers(&self) -> &'static [Marker] {
-        const { &[Marker::call(OPEN), Marker::forged(RESPONSE)] }
+        MARKERS
     }
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
-        let tagged = Tagged::new(OPEN, CLOSE, Quotes::None);
-        match (marker, raw) {
-            (0, true) => Scan::Tagged(tagged),
-            (0, false) => Scan::Tagged(tagged.closing_after(FUNCTION_END)),
+        let tagged = |quotes| Tagged::new(OPEN, CLOSE, quotes, Gate::Open);
+        match (MARKERS[marker].text, raw) {
+            (OPEN, true) => Scan::Tagged(tagged(Quotes::None)),
+            (OPEN, false) => {
+                let quotes = Quotes::Parameters(ParameterQuotes::default());
+                Scan::Tagged(tagged(quotes).closing_after(&[FUNCTION_END]))
+            }
+            (FUNCTION, _) => function_tag::scan(raw, false),
             _ => Scan::Marker,
         }
     }
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
-        if marker != 0 {
-            return forged_observation(text, offset);
-        }
-        let span = offset..offset + text.len();
-        let wrong = |kind, message: &str| vec![malformed(kind, message, span.clone())];
-        if text.trim_start_matches(OPEN).trim_end_matches(CLOSE).trim().is_empty() {
-            return wrong(ViolationKind::Empty, "the call is empty");
-        }
-        match split(text) {
-            Err(message) => wrong(ViolationKind::InvalidJson, message),
-            Ok((name, pairs)) => {
-                if let Err(message) = check_name(name) {
-                    return wrong(ViolationKind::InvalidJson, &message);
-                }
-                let guess = |(key, raw): (&str, &str)| (key.to_string(), guess(raw));
-                let arguments = pairs.into_iter().map(guess).collect();
-                let call = ToolCall { name: name.into(), arguments, span };
-                vec![Found { verdict: Ok(call), recovered: None }]
+        let wrong = |kind, message| vec![malformed(kind, message, offset..offset + text.len())];
+        match MARKERS[marker].text {
+            OPEN if text.trim_start_matches(OPEN).trim_end_matches(CLOSE).trim().is_empty() => {
+                wrong(ViolationKind::Empty, "the call is empty")
             }
+            OPEN if !text.contains(FUNCTION) => wrong(ViolationKind::InvalidJson, "there's no <function=…>"),
+            OPEN | FUNCTION => function_tag::read(text, offset, guess),
+            CLOSE => never_opened(text, offset),
+            _ => forged_observation(text, offset),
         }
     }
 
-    fn closing(&self, _: usize) -> &'static str {
-        CLOSE
+    fn closing(&self, marker: usize) -> &'static str {
+        if MARKERS[marker].text == FUNCTION { FUNCTION_END } else { CLOSE }
     }
 }
 
 /// A value without a schema: JSON if it's JSON other than a string, or a string that was quoted for looking like such.
-fn guess(raw: &str) -> Value {
+pub(super) fn guess(raw: &str) -> Value {
     serde_json::from_str(raw).unwrap_or_else(|_| Value::from(raw))
 }
 
-/// A value as its schema wants it.
-fn typed(raw: &str, schema: Option<&Value>) -> Value {
-    let wants_string = schema.and_then(|s| s.get("type")).is_some_and(|t| t == "string");
-    if wants_string { Value::from(unquoted(raw)) } else { guess(raw) }
+/// A value as its schema wants it: JSON, what Python writes for such a value, or text.
+fn typed(raw: &str, schema: Option<&Value>, root: &Value) -> Value {
+    let guessed = guess(raw);
+    let Some(wanted) = schema.filter(|schema| !schema::is_open(schema)) else { return guessed };
+    let python = to_json(raw.trim()).ok();
+    let text = Some(Value::from(unquoted(raw)));
+    // Text comes after the others: a schema that wants text alone refuses them.
+    let others = [Some(guessed.clone()), python].into_iter().flatten().filter(|value| !value.is_string());
+    let mut readings = others.chain(text).chain([guessed.clone()]);
+    readings.find(|value| schema::mismatch(value, wanted, root).is_none()).unwrap_or(guessed)
+}
+
+const TAGS: &[&str] =
+    &[OPEN, CLOSE, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, RESPONSE, THINK.open, THINK.close];
+
+fn has_tags(text: &str) -> bool {
+    TAGS.iter().any(|tag| text.contains(tag))
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok()
 }
 
 /// The text that [`CallFormat::render`] quoted; anything else as it is.
 fn unquoted(raw: &str) -> String {
     match serde_json::from_str(raw) {
-        Ok(Value::String(text)) if serde_json::from_str::<Value>(&text).is_ok() => text,
+        Ok(Value::String(text)) if is_json(&text) || has_tags(&text) && !has_tags(raw) => text,
         _ => raw.into(),
     }
 }
 
-type Pairs<'a> = Vec<(&'a str, &'a str)>;
-
-/// The name, and the parameters as they're written. A value ends at the `</parameter>` after which the call goes on,
-/// so that one inside code does no harm.
-fn split(text: &str) -> Result<(&str, Pairs<'_>), &'static str> {
-    let (_, rest) = text.split_once(FUNCTION).ok_or("there's no <function=…>")?;
-    let (name, mut rest) = rest.split_once('>').ok_or("<function=… has no end")?;
-    let mut pairs = Vec::new();
-    while let Some((_, after)) =
-        rest.trim_start().split_at_checked(PARAMETER.len()).filter(|(tag, _)| *tag == PARAMETER)
-    {
-        let (key, body) = after.split_once('>').ok_or("<parameter=… has no end")?;
-        let end = value_end(body).ok_or("a parameter is never closed with </parameter>")?;
-        let value = body[..end].strip_prefix('\n').unwrap_or(&body[..end]);
-        pairs.push((key.trim(), value.strip_suffix('\n').unwrap_or(value)));
-        rest = &body[end + PARAMETER_END.len()..];
-    }
-    if rest.trim_start().starts_with(FUNCTION_END) {
-        Ok((name.trim(), pairs))
-    } else {
-        Err("there's no </function>")
+/// A value as it stands between the tags. Text that would be read as something else is quoted, tags are escaped.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) if !is_json(text) && !has_tags(text) => text.clone(),
+        value => escaped(spaced(value)),
     }
 }
 
-fn value_end(body: &str) -> Option<usize> {
-    body.match_indices(PARAMETER_END).map(|(at, _)| at).find(|at| {
-        let rest = body[at + PARAMETER_END.len()..].trim_start();
-        rest.starts_with(PARAMETER) || rest.starts_with(FUNCTION_END)
-    })
+fn escaped(json: String) -> String {
+    if has_tags(&json) { json.replace('<', "\\u003c") } else { json }
 }
 
 impl CallFormat for QwenXml {
@@ -142,28 +136,36 @@ impl CallFormat for QwenXml {
         text
     }
 
-    fn parse_checked(&self, completion: &str, tools: &[ToolSpec]) -> Vec<Result<ToolCall, MalformedCall>> {
+    fn parse_checked_from(
+        &self,
+        opening: Opening,
+        completion: &str,
+        tools: &[ToolSpec],
+    ) -> Vec<Result<ToolCall, MalformedCall>> {
         let retype = |call: ToolCall| {
             let tool = tools.iter().find(|tool| tool.name == call.name);
-            let text: Range<usize> = call.span.clone();
-            let Ok((_, pairs)) = split(&completion[text]) else { return check_call(call, tools) };
-            let property = |key: &str| tool.and_then(|tool| tool.parameters.get("properties")?.get(key));
-            let arguments: Map<String, Value> =
-                pairs.into_iter().map(|(key, raw)| (key.to_string(), typed(raw, property(key)))).collect();
+            let function = functions(&completion[call.span.clone()]).into_iter().next();
+            let (Some(tool), Some((_, Ok((_, Body::Pairs(pairs)))))) = (tool, function) else {
+                return check_call(call, tools);
+            };
+            let property = |key: &str| tool.parameters.get("properties")?.get(key);
+            let typed =
+                |(key, raw): (&str, &str)| (key.to_string(), typed(raw, property(key), &tool.parameters));
+            let arguments: Map<String, Value> = pairs.into_iter().map(typed).collect();
             check_call(ToolCall { arguments, ..call }, tools)
         };
-        self.parse(completion).into_iter().map(|call| call.and_then(retype)).collect()
+        self.parse_from(opening, completion).into_iter().map(|call| call.and_then(retype)).collect()
     }
 
     fn render(&self, call: &ToolCall) -> String {
         let mut text = format!("{OPEN}\n{FUNCTION}{}>\n", call.name);
-        for (key, value) in &call.arguments {
-            let value = match value {
-                // Text that would be read as JSON is quoted.
-                Value::String(raw) if guess(raw).as_str() == Some(raw) => raw.clone(),
-                value => spaced(value),
-            };
-            let _ = write!(text, "{PARAMETER}{key}>\n{value}\n{PARAMETER_END}\n");
+        let is_plain = |key: &String| !key.is_empty() && key.trim() == key && !key.contains(['>', '\n', '<']);
+        if call.arguments.keys().all(is_plain) {
+            for (key, value) in &call.arguments {
+                let _ = write!(text, "{PARAMETER}{key}>\n{}\n{PARAMETER_END}\n", written(value));
+            }
+        } else {
+            let _ = writeln!(text, "{}", escaped(spaced(&call.arguments)));
         }
         text + FUNCTION_END + "\n" + CLOSE
     }

@@ -51,7 +51,8 @@ impl Setting {
     }
 }
 
-/// A filter as Docker installs one: it denies what needs capabilities, and says of clone3 that there's no such call.
+/// A filter as Docker installs one: it denies what needs capabilities, and says of clone3 that there's no
+/// such call.
 fn container() -> [BpfProgram; 2] {
     let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
     let filter = |rules, refusal: i32| -> BpfProgram {
@@ -95,8 +96,8 @@ pub(crate) enum User {
     Nobody,
 }
 
-/// Runs one test of this binary in a process of its own: as a user, in a setting, with descriptors left open and with
-/// variables set.
+/// Runs one test of this binary in a process of its own: as a user, in a setting, with descriptors left open
+/// and with variables set.
 pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str, &Path)]) {
     // The binary may lie in a folder that nobody else may enter.
     let folder = tempfile::Builder::new().prefix("turnwise-tests").tempdir().unwrap();

@@ -11,12 +11,13 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 9] = [
+const WITH_COMMANDS: [&str; 10] = [
     "README.md",
     "docs/determinism.md",
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
+    "docs/servers.md",
     "docs/smollm2.md",
     "docs/troubleshooting.md",
     "docs/turns.md",
@@ -24,10 +25,11 @@ const WITH_COMMANDS: [&str; 9] = [
 ];
 
 /// Blocks that are not run, and why. What they give to `turnwise` is parsed all the same.
-const NOT_RUN: [(&str, &str); 5] = [
+const NOT_RUN: [(&str, &str); 6] = [
     ("README.md", "compiles, and trains for minutes"),
     ("README.md", "needs a network, and trains a real model"),
     ("README.md", "compiles"),
+    ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
     ("docs/tutorial.md", "compiles"),
 ];

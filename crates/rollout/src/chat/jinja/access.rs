@@ -136,7 +136,7 @@ fn indexed(value: &Value, index: i128, budget: &mut Budget) -> Outcome<Option<Va
 }
 
 /// `value[start:end:step]`.
-pub(super) fn slice(value: &Value, bounds: [Option<Value>; 3], budget: &mut Budget) -> Outcome<Value> {
+pub(super) fn slice(value: &Value, bounds: &[Option<Value>; 3], budget: &mut Budget) -> Outcome<Value> {
     let bound = |value: &Option<Value>| match value {
         None | Some(Value::None) => Ok(None),
         Some(Value::Undefined(why)) => fail(&**why),

@@ -120,7 +120,7 @@ impl<'t> Run<'t> {
         for (place, bound) in evaluated.iter_mut().zip(bounds) {
             *place = bound.as_ref().map(|bound| self.evaluate(bound)).transpose()?;
         }
-        access::slice(&value, evaluated, &mut self.budget)
+        access::slice(&value, &evaluated, &mut self.budget)
     }
 
     /// Texts one behind another; unlike with `+`, markup is no more than text here.
@@ -248,11 +248,10 @@ impl<'t> Run<'t> {
             for (name, default) in &called.parameters {
                 let named = args.named.iter().position(|(known, _)| known == name);
                 let value = match (positional.next(), named, default) {
-                    (Some(value), None, _) => value,
                     (Some(_), Some(_), _) if !reads_kwargs => {
                         return fail(format!("macro '{}' got two values for '{name}'", called.name));
                     }
-                    (Some(value), Some(_), _) => value,
+                    (Some(value), ..) => value,
                     (None, Some(at), _) => args.named.remove(at).1,
                     (None, None, Some(default)) => run.evaluate(default)?,
                     (None, None, None) => Value::undefined(format!("parameter '{name}' was not provided")),

@@ -85,7 +85,7 @@ fn pairs(args: Arguments, budget: &mut Budget) -> Outcome<Vec<(Value, Value)>> {
         None => {}
         Some(Value::Dict(dict)) => {
             budget.values(2 * dict.pairs.len())?;
-            all = dict.pairs.clone();
+            all.clone_from(&dict.pairs);
         }
         Some(other) => {
             for pair in iterate::values(&other, budget)? {

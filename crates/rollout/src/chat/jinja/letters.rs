@@ -77,12 +77,8 @@ pub(super) fn swapped(text: &str) -> String {
 
 /// Whether there are cased letters, and all are of this case.
 pub(super) fn all_cased(text: &str, upper: bool) -> bool {
-    let (wanted, other): (fn(char) -> bool, fn(char) -> bool) = if upper {
-        (char::is_uppercase, char::is_lowercase)
-    } else {
-        (char::is_lowercase, char::is_uppercase)
-    };
-    text.chars().any(wanted) && !text.chars().any(other)
+    let is = |c: char, upper: bool| if upper { c.is_uppercase() } else { c.is_lowercase() };
+    text.chars().any(|c| is(c, upper)) && !text.chars().any(|c| is(c, !upper))
 }
 
 pub(super) fn is_title(text: &str) -> bool {

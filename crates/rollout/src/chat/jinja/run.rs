@@ -129,12 +129,11 @@ impl<'t> Run<'t> {
     pub(super) fn set(&mut self, name: &Arc<str>, value: Value) -> Outcome<()> {
         let variables = &mut self.scopes[self.scope].variables;
         self.budget.spend(1 + variables.len() / 16)?;
-        match variables.iter_mut().find(|(known, _)| known == name) {
-            Some((_, place)) => *place = value,
-            None => {
-                self.budget.values(2)?;
-                variables.push((name.clone(), value));
-            }
+        if let Some((_, place)) = variables.iter_mut().find(|(known, _)| known == name) {
+            *place = value;
+        } else {
+            self.budget.values(2)?;
+            variables.push((name.clone(), value));
         }
         Ok(())
     }
@@ -302,12 +301,11 @@ impl<'t> Run<'t> {
         }
         let attributes = &mut self.namespaces[at];
         self.budget.spend(1 + attributes.len() / 16)?;
-        match attributes.iter_mut().find(|(known, _)| known == name) {
-            Some((_, place)) => *place = value,
-            None => {
-                self.budget.values(2)?;
-                attributes.push((name.clone(), value));
-            }
+        if let Some((_, place)) = attributes.iter_mut().find(|(known, _)| known == name) {
+            *place = value;
+        } else {
+            self.budget.values(2)?;
+            attributes.push((name.clone(), value));
         }
         Ok(())
     }

@@ -103,11 +103,14 @@ fn quote(text: &str, out: &mut String) {
             '\\' => out.push_str("\\\\"),
             c if c == quote => out.extend(['\\', c]),
             c if is_printable(c) => out.push(c),
-            c => out.push_str(&match u32::from(c) {
-                code @ 0..=0xFF => format!("\\x{code:02x}"),
-                code @ 0x100..=0xFFFF => format!("\\u{code:04x}"),
-                code => format!("\\U{code:08x}"),
-            }),
+            c => {
+                let escaped = match u32::from(c) {
+                    code @ 0..=0xFF => format!("\\x{code:02x}"),
+                    code @ 0x100..=0xFFFF => format!("\\u{code:04x}"),
+                    code => format!("\\U{code:08x}"),
+                };
+                out.push_str(&escaped);
+            }
         }
     }
     out.push(quote);

@@ -1,3 +1,7 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 
 fn render(source: &str, messages: &[Json]) -> Result<String, TemplateError> {
@@ -106,7 +110,9 @@ fn a_template_that_takes_all_time_or_memory_ends_with_a_message() {
             .into(),
         "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}".into(),
     ];
-    sources.iter().for_each(|source| ends_with_a_message(source));
+    for source in &sources {
+        ends_with_a_message(source);
+    }
 }
 
 #[test]
@@ -134,7 +140,9 @@ fn a_template_that_takes_all_of_the_stack_ends_with_a_message() {
         "{#".repeat(99_999),
         "x".repeat(LARGEST + 1),
     ];
-    sources.iter().for_each(|source| ends_with_a_message(source));
+    for source in &sources {
+        ends_with_a_message(source);
+    }
 }
 
 #[test]
@@ -167,4 +175,103 @@ fn reasoning_has_all_its_names() {
         render("{{ messages[0].reasoning_content ~ messages[0].thinking }}", &messages).unwrap(),
         "rr"
     );
+}
+
+/// Pieces of templates, and what they are made of.
+const PIECES: [&str; 84] = [
+    "{{ ",
+    " }}",
+    "{%- ",
+    " -%}",
+    "{% ",
+    " %}",
+    "{#",
+    "#}",
+    "\n",
+    "  ",
+    "x",
+    "messages",
+    "[0]",
+    "[-1]",
+    "[::-1]",
+    "[1:",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    ".content",
+    ".items()",
+    ".split(",
+    ".strip()",
+    ".replace('a', 'é')",
+    ".format(1, x='😀')",
+    ".center(",
+    "'%s %5.2f' % ",
+    "'{:>5}|{}'",
+    "'é数😀'",
+    "''",
+    "\"a'b\"",
+    "1",
+    "0",
+    "-1",
+    "2.5",
+    "1e308",
+    "170141183460469231731687303715884105727",
+    "true",
+    "none",
+    "absent",
+    " + ",
+    " - ",
+    " * ",
+    " / ",
+    " // ",
+    " % ",
+    " ** ",
+    " ~ ",
+    " == ",
+    " < ",
+    " in ",
+    " not in ",
+    " and ",
+    " or ",
+    "not ",
+    " if ",
+    " else ",
+    " is ",
+    "defined",
+    "odd",
+    "sequence",
+    "|",
+    "tojson",
+    "list",
+    "join(",
+    "map(attribute='content')",
+    "round(-38)",
+    "indent(",
+    "sort",
+    "batch(2)",
+    "truncate(",
+    ", ",
+    "set y = ",
+    "set ns = namespace(a=1)",
+    "set ns.a = ",
+    "for c in ",
+    "endfor",
+    "if ",
+    "endif",
+    "macro m(a, b=1)",
+    "endmacro",
+    "m(1)",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn no_template_panics(pieces in vec(select(&PIECES[..]), 0..24), printed in any::<bool>()) {
+        let inner = pieces.concat();
+        let source = if printed { format!("{{{{ {inner} }}}}") } else { inner };
+        let messages = [json!({"role": "user", "content": "a é <b>\n数"})];
+        let _ = render(&source, &messages);
+    }
 }

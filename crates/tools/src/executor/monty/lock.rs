@@ -13,7 +13,8 @@ const SLACK: u64 = 256 << 20;
 
 /// Applies every layer that this system has.
 pub(super) fn lock(memory_bytes: u64, version: String) -> Hello {
-    // When memory runs out, this process ends before others. Where it can't say so, the limits below still hold.
+    // When memory runs out, this process ends before others. Where it can't say so, the limits below still
+    // hold.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let layers = [("rlimits", limit(memory_bytes)), ("landlock", landlock()), ("seccomp", seccomp())];
     let level =

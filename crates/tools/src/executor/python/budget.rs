@@ -1,7 +1,7 @@
 //! What all live sessions of an executor hold together.
 //!
-//! Each execution has a limit of its own, but hundreds of sessions may rest between cells. Together they hold no more than
-//! the executions that run at a time may; beyond it, the session that holds most ends.
+//! Each execution has a limit of its own, but hundreds of sessions may rest between cells. Together they hold
+//! no more than the executions that run at a time may; beyond it, the session that holds most ends.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -38,8 +38,8 @@ impl Budget {
         self.resting().remove(&session).is_none_or(|resting| resting.pidfd.is_some())
     }
 
-    /// Puts a session in that holds so many bytes; then ends those that hold most until the rest has room. False if it
-    /// would be this one itself, which then isn't in.
+    /// Puts a session in that holds so many bytes; then ends those that hold most until the rest has room.
+    /// False if it would be this one itself, which then isn't in.
     pub(super) fn rest(&self, session: u64, bytes: u64, pidfd: OwnedFd) -> bool {
         let mut resting = self.resting();
         resting.insert(session, Resting { bytes, pidfd: Some(pidfd) });

@@ -57,8 +57,8 @@ class Limit(BaseException):
     """A soft limit was hit. Not an Exception, so that `except Exception` in a cell doesn't swallow it."""
 
 
-# How the supervisor says that a clock has run out, again and again until the cell ends (see clocks.rs). Code's own timers
-# have other signals, and it can send none.
+# How the supervisor says that a clock has run out, again and again until the cell ends (see clocks.rs).
+# Code's own timers have other signals, and it can send none.
 CPU_OVER, WALL_OVER = 24, 16
 armed = False
 cpu_deadline = wall_deadline = raise_after = 0.0
@@ -68,7 +68,8 @@ raised = None
 def on_limit(number, frame):
     global raise_after, raised
     now = monotonic()
-    # Not while the last one is on its way out. One that was meant for an earlier cell comes before time is over.
+    # Not while the last one is on its way out. One that was meant for an earlier cell comes before time is
+    # over.
     if not armed or now < raise_after:
         return
     over = process_time() >= cpu_deadline if number == CPU_OVER else now >= wall_deadline

@@ -116,7 +116,8 @@ impl Child {
         Ok((output(end, capture, wall, total.saturating_sub(before), config), false))
     }
 
-    /// Drops what a former cell left behind: output of its threads, forged answers. They stand still, so it's finite.
+    /// Drops what a former cell left behind: output of its threads, forged answers. They stand still, so it's
+    /// finite.
     fn discard_stale(&mut self) -> io::Result<()> {
         self.drain(&mut Capture::new(1))?;
         self.cell.set_nonblocking(true)?;

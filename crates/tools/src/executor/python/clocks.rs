@@ -1,4 +1,5 @@
-//! The two clocks of a cell. When one runs out, the child is told, so that its state lives on; soon after, it's killed.
+//! The two clocks of a cell. When one runs out, the child is told, so that its state lives on; soon after,
+//! it's killed.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ use super::sys::Process;
 const GRACE: Duration = Duration::from_millis(500);
 /// How often the child is told; code may swallow what it raises.
 const REPEAT: Duration = Duration::from_millis(20);
-/// The longest wait between two looks at the clocks, as several threads use CPU time faster than one clock ticks.
+/// The longest wait between two looks at the clocks, as several threads use CPU time faster than one clock
+/// ticks.
 const LOOK: Duration = Duration::from_millis(100);
 /// The child measures, too, and starts later by the way of a message.
 const WAY: Duration = Duration::from_millis(1);
@@ -58,7 +60,7 @@ impl Clocks {
                 let _ = process.signal(signal);
                 wait = wait.min(REPEAT);
             } else {
-                wait = wait.min(limit - used);
+                wait = wait.min(limit.saturating_sub(used));
             }
         }
         Ok(wait)

@@ -35,8 +35,8 @@ pub struct PythonConfig {
     pub imports: Vec<String>,
     /// Code run once, after the imports, to warm up what they do lazily.
     pub warm_up: Vec<String>,
-    /// Files and folders that the code may read besides the standard library and site-packages, which it always may. An
-    /// editable install isn't readable unless it's named here.
+    /// Files and folders that the code may read besides the standard library and site-packages, which it
+    /// always may. An editable install isn't readable unless it's named here.
     pub readable: Vec<PathBuf>,
     /// How many executions run at a time; one per core without it.
     #[serde(deserialize_with = "Workers::read")]
@@ -119,7 +119,8 @@ impl PythonConfig {
         if self.scratch_mib > 1 << 30 {
             return Err(refuse("scratch_mib", &self.scratch_mib.to_string(), "is out of range"));
         }
-        // A path that isn't there may be one that was meant to be: without it, code would fail for no reason of its own.
+        // A path that isn't there may be one that was meant to be: without it, code would fail for no reason
+        // of its own.
         match self.readable.iter().find(|path| !path.is_absolute() || !path.exists()) {
             Some(path) => {
                 Err(refuse("readable", &path.display().to_string(), "is no absolute path of what is there"))

@@ -27,8 +27,8 @@ const OLDEST: (u32, u32) = (3, 9);
 /// How long an interpreter may take to say what it is; launchers on a loaded machine take seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Of `sys.path` only what belongs to the library: other entries, such as the sources of an editable install, are the
-/// user's own files.
+/// Of `sys.path` only what belongs to the library: other entries, such as the sources of an editable install,
+/// are the user's own files.
 const QUESTION: &str = r#"
 import json, os, site, sys, sysconfig
 known = sysconfig.get_paths()

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use super::config::Isolation;
 use super::sys;
 
-/// What a child says about itself before its first cell: the errno of each layer, 0 where it holds. They are facts that
-/// don't differ between two children of one executor; a child that says something else is a fault.
+/// What a child says about itself before its first cell: the errno of each layer, 0 where it holds. They are
+/// facts that don't differ between two children of one executor; a child that says something else is a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Hello {
     rlimits: i32,
@@ -127,8 +127,8 @@ pub(super) fn landlock_ruleset(readable: &[PathBuf], newest: i32) -> Result<Owne
     }
 }
 
-/// The newest version whose rights we know. The first one holds all that [`Isolation::Files`] promises: what later ones
-/// add, seccomp denies as well.
+/// The newest version whose rights we know. The first one holds all that [`Isolation::Files`] promises: what
+/// later ones add, seccomp denies as well.
 const NEWEST: ABI = ABI::V6;
 
 fn build_ruleset(readable: &[PathBuf], version: ABI) -> Result<Option<OwnedFd>, RulesetError> {

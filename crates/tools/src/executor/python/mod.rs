@@ -56,7 +56,8 @@ impl PythonExecutor {
         Self::with_landlock(config, i32::MAX)
     }
 
-    /// As [`new`](Self::new), with nothing that came to landlock after this version: for tests of older kernels.
+    /// As [`new`](Self::new), with nothing that came to landlock after this version: for tests of older
+    /// kernels.
     #[doc(hidden)]
     pub fn with_landlock(config: PythonConfig, newest: i32) -> Result<Self, ExecutorError> {
         config.check()?;

@@ -10,8 +10,8 @@ use super::sys::Ended;
 const OUT_OF_MEMORY_EXIT: i32 = 71;
 /// The exit status of a child that could not go on, because its cell closed or broke what it needs.
 const BROKEN_EXIT: i32 = 72;
-/// What a child adds to the number of a signal that ends it, as shells do: the kernel doesn't end the first process of a
-/// pid namespace by it.
+/// What a child adds to the number of a signal that ends it, as shells do: the kernel doesn't end the first
+/// process of a pid namespace by it.
 const BY_SIGNAL: i32 = 128;
 const OWN_TIMERS: [i32; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
 

@@ -33,7 +33,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts the first zygote with the first interpreter that works. `landlock` is the newest version to use.
+    /// Starts the first zygote with the first interpreter that works. `landlock` is the newest version to
+    /// use.
     pub(super) fn start(config: PythonConfig, landlock: i32) -> Result<Self, ExecutorError> {
         let keeper = Keeper::start().map_err(|error| cannot("start a thread", &error))?;
         let (candidates, mut reasons) = interpreter::candidates(config.interpreter.as_deref());

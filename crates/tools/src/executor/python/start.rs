@@ -1,4 +1,5 @@
-//! Starts an executor's first zygote: with every layer, then without those that this machine refuses, one by one.
+//! Starts an executor's first zygote: with every layer, then without those that this machine refuses, one by
+//! one.
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use super::interpreter::Interpreter;
 use super::isolation::{self, Achieved, Found, Hello};
 use super::keeper::Keeper;
 use super::sys::{self, Setup};
-use super::zygote::{Lifetime, NotStarted, Recipe, Settings, Zygote};
+use super::zygote::{Lifetime, NotStarted, Programs, Recipe, Settings, Zygote};
 use crate::executor::seccomp::Allowed;
 
 /// A zygote with as many layers as this interpreter and this kernel can do together, and which these are.
@@ -93,8 +94,6 @@ fn give_up(refusal: &NotStarted, setup: &mut Setup, found: &mut Found) -> bool {
 
 fn settings(config: &PythonConfig, readable: &[PathBuf], writes: bool, found: &mut Found) -> Settings {
     let allowed = |threads| Allowed { writes, scratch: config.scratch_mib > 0, threads };
-    Settings::new(config, readable, allowed).unwrap_or_else(|(reason, settings)| {
-        found.no_seccomp = Some(reason);
-        settings
-    })
+    let programs = Programs::new(allowed).map_err(|reason| found.no_seccomp = Some(reason)).ok();
+    Settings::new(config, readable, programs)
 }

@@ -88,8 +88,8 @@ impl Failed {
     }
 }
 
-/// Applies `setup` to a command. The process dies with the thread that spawns it, and has none of this process's
-/// descriptors but the standard ones.
+/// Applies `setup` to a command. The process dies with the thread that spawns it, and has none of this
+/// process's descriptors but the standard ones.
 pub(super) fn prepare(command: &mut Command, setup: Setup) -> io::Result<Failed> {
     // What the closure needs is made before the fork: after it, only system calls are safe.
     let (uid, gid) = ids(setup.drop_root);
@@ -260,8 +260,8 @@ pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<Owned
     let mut byte = [0u8];
     let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let mut fds = Vec::new();
-    // SAFETY: every pointer in `message` outlives the call; the kernel writes no more than the stated lengths, and the
-    // descriptors that it puts into the control buffer are new and ours.
+    // SAFETY: every pointer in `message` outlives the call; the kernel writes no more than the stated
+    // lengths, and the descriptors that it puts into the control buffer are new and ours.
     unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &raw mut vector;
@@ -285,9 +285,9 @@ pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<Owned
             && (*header).cmsg_type == libc::SCM_RIGHTS
         {
             let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
-            let numbers = libc::CMSG_DATA(header).cast::<libc::c_int>();
-            for i in 0..bytes / size_of::<libc::c_int>() {
-                fds.push(OwnedFd::from_raw_fd(numbers.add(i).read_unaligned()));
+            let numbers = std::slice::from_raw_parts(libc::CMSG_DATA(header), bytes);
+            for number in numbers.as_chunks().0 {
+                fds.push(OwnedFd::from_raw_fd(libc::c_int::from_ne_bytes(*number)));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! How many threads a child may have: the kernel asks before it makes one.
 //!
-//! Limits of the kernel's own count the threads of a whole account, or take a namespace or a control group that containers
-//! deny. Asking (`SECCOMP_RET_USER_NOTIF`) takes neither, and works for root and for ordinary users.
+//! Limits of the kernel's own count the threads of a whole account, or take a namespace or a control group
+//! that containers deny. Asking (`SECCOMP_RET_USER_NOTIF`) takes neither, and works for root and for ordinary
+//! users.
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;

@@ -25,7 +25,8 @@ PRELOAD = (
 libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 libc.syscall.argtypes = (ctypes.c_long,) * 6
 libc.capset.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-libc.mmap.argtypes, libc.mmap.restype = (ctypes.c_void_p, ctypes.c_size_t) + (ctypes.c_int,) * 3 + (ctypes.c_long,), ctypes.c_long
+libc.mmap.restype = ctypes.c_long
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t) + (ctypes.c_int,) * 3 + (ctypes.c_long,)
 libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 MAP_PRIVATE, MAP_ANONYMOUS = 2, 32
 NO_CAPABILITIES = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
@@ -65,7 +66,7 @@ def restrict_self(settings):
 
 
 def address_space():
-    """Bytes of address space in use, found by trying: one more page fits if the limit is above. There may be no /proc."""
+    """Bytes of address space in use, by trying whether one more page fits: there may be no /proc."""
     limits, page = resource.getrlimit(resource.RLIMIT_AS), resource.getpagesize()
     low, high = 0, 1 << 47
     if limits[1] != resource.RLIM_INFINITY:

@@ -1,6 +1,7 @@
 //! One zygote: a Python process that forks children for us.
 
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -22,8 +23,8 @@ const SOURCE: &str = concat!(include_str!("cell.py"), include_str!("scratch.py")
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const FORK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's work, and
-/// an arena for each thread would take more address space than its stack.
+/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's
+/// work, and an arena for each thread would take more address space than its stack.
 const ALWAYS: [(&str, &str); 4] = [
     ("PYTHONHASHSEED", "0"),
     ("OMP_NUM_THREADS", "1"),
@@ -58,7 +59,7 @@ pub(super) struct Settings {
 
 /// Seccomp programs as the kernel reads them.
 #[derive(Debug, Clone, Serialize)]
-struct Programs {
+pub(super) struct Programs {
     /// What the zygote can live with.
     inherited: Vec<u8>,
     /// Asks the supervisor before each thread.
@@ -70,13 +71,8 @@ struct Programs {
 }
 
 impl Settings {
-    /// Gives, beside the reason, settings without seccomp if there can't be any.
-    pub(super) fn new(
-        config: &PythonConfig,
-        readable: &[PathBuf],
-        allowed: impl Fn(bool) -> Allowed,
-    ) -> Result<Self, (String, Self)> {
-        let settings = Self {
+    pub(super) fn new(config: &PythonConfig, readable: &[PathBuf], seccomp: Option<Programs>) -> Self {
+        Self {
             cpu_seconds: config.cpu_seconds,
             wall_seconds: config.wall_seconds,
             memory_bytes: config.memory_mib << 20,
@@ -86,11 +82,7 @@ impl Settings {
             warm_up: config.warm_up.clone(),
             readable: readable.to_vec(),
             namespaces: true,
-            seccomp: None,
-        };
-        match Programs::new(allowed) {
-            Ok(programs) => Ok(Self { seccomp: Some(programs), ..settings }),
-            Err(reason) => Err((reason, settings)),
+            seccomp,
         }
     }
 
@@ -101,7 +93,7 @@ impl Settings {
 }
 
 impl Programs {
-    fn new(allowed: impl Fn(bool) -> Allowed) -> Result<Self, String> {
+    pub(super) fn new(allowed: impl Fn(bool) -> Allowed) -> Result<Self, String> {
         let [inherited, list] = seccomp::programs(allowed(true))?.map(|program| seccomp::bytes(&program));
         let [_, without_threads] = seccomp::programs(allowed(false))?.map(|program| seccomp::bytes(&program));
         let asks = seccomp::bytes(&seccomp::asks_for_threads());
@@ -193,12 +185,19 @@ impl Zygote {
 
     /// What a zygote that didn't start printed last.
     fn last_words(&mut self, error: &io::Error) -> String {
-        let _ = self.process.kill();
+        self.end();
         let mut said = Vec::new();
         if let Some(stderr) = self.process.stderr.take() {
             let _ = stderr.take(1 << 16).read_to_end(&mut said);
         }
         String::from_utf8_lossy(&said).lines().last().map_or_else(|| error.to_string(), str::to_string)
+    }
+
+    /// Ends it, also if we may send no signals to its user.
+    fn end(&mut self) {
+        // Errors say that it's gone already. One that waits for work ends with its socket.
+        let _ = self.control.shutdown(Shutdown::Both);
+        let _ = self.process.kill();
     }
 
     /// Forks a child that answers on `cell` and prints to `output`.
@@ -230,8 +229,7 @@ impl Zygote {
 
 impl Drop for Zygote {
     fn drop(&mut self) {
-        // Errors say that it's gone already.
-        let _ = self.process.kill();
+        self.end();
         let _ = self.process.wait();
     }
 }

@@ -120,8 +120,9 @@ fn round(value: &Value, args: Arguments) -> Outcome<Value> {
         (Some("common"), Some(whole)) => {
             let Some(unit) = 10_i128.checked_pow(precision.unsigned_abs()) else { return Ok(Value::Int(0)) };
             let (below, rest) = (whole.div_euclid(unit), whole.rem_euclid(unit));
-            let up = rest * 2 > unit || (rest * 2 == unit && below % 2 != 0);
-            Ok(Value::Int((below + i128::from(up)) * unit))
+            let up = rest > unit - rest || (rest == unit - rest && below % 2 != 0);
+            let rounded = (below + i128::from(up)).checked_mul(unit);
+            rounded.map(Value::Int).map_or_else(|| fail("an integer is too large"), Ok)
         }
         // The digits of a number are exact, and halves go to the even one.
         (Some("common"), None) if precision >= 0 && number.is_finite() => {

@@ -14,17 +14,17 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
         "dictsort" => dictsort(run, value, args),
         "sort" => {
             let [reverse, exact, attribute] = args.bind(name, ["reverse", "case_sensitive", "attribute"])?;
-            let key = Key::new(attribute, exact, None);
+            let key = Key::new(attribute.as_ref(), exact, None);
             let sorted = key.sorted(run, value, reverse.is_some_and(|reverse| reverse.truth()))?;
             Value::list(sorted.into_iter().map(|(_, value)| value).collect(), &mut run.budget)
         }
         "unique" => {
             let [exact, attribute] = args.bind(name, ["case_sensitive", "attribute"])?;
-            unique(run, value, &Key::new(attribute, exact, None))
+            unique(run, value, &Key::new(attribute.as_ref(), exact, None))
         }
         "min" | "max" => {
             let [exact, attribute] = args.bind(name, ["case_sensitive", "attribute"])?;
-            let key = Key::new(attribute, exact, None);
+            let key = Key::new(attribute.as_ref(), exact, None);
             // The first of equals: sorting keeps their order.
             let sorted = key.sorted(run, value, name == "max")?;
             let first = sorted.into_iter().next().map(|(_, value)| value);
@@ -32,7 +32,7 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
         }
         "groupby" => {
             let [attribute, default, exact] = args.bind(name, ["attribute", "default", "case_sensitive"])?;
-            groupby(run, value, &Key::new(attribute, exact, default))
+            groupby(run, value, &Key::new(attribute.as_ref(), exact, default))
         }
         _ => {
             let [] = args.bind(name, [])?;
@@ -91,12 +91,12 @@ struct Key {
 }
 
 impl Key {
-    fn new(attribute: Option<Value>, exact: Option<Value>, default: Option<Value>) -> Self {
-        let paths = match &attribute {
+    fn new(attribute: Option<&Value>, exact: Option<Value>, default: Option<Value>) -> Self {
+        let paths = match attribute {
             Some(Value::Text(text)) => {
                 text.text.split(',').map(|part| path(Some(&Value::text(part)))).collect()
             }
-            other => vec![path(other.as_ref())],
+            other => vec![path(other)],
         };
         Self { paths, exact: exact.is_some_and(|exact| exact.truth()), default }
     }

@@ -150,7 +150,7 @@ fn truncate(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Valu
     };
     let end = end.unwrap_or_else(|| Value::text("..."));
     let end = end.str()?;
-    let kept = length - end.chars().count() as i128;
+    let kept = length.saturating_sub(end.chars().count() as i128);
     if kept < 0 || leeway < 0 {
         return fail(format!("expected length >= {}, got {length}", end.chars().count()));
     }

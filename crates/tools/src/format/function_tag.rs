@@ -1,0 +1,120 @@
+//! Calls as tags: `<function=NAME>` with `<parameter=KEY>` tags or a JSON object inside, and `</function>`.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+use turnwise_trajectory::{ToolCall, ViolationKind};
+
+use super::grammar::{check_name, malformed};
+use super::json::read_arguments;
+use super::lexer::Found;
+use super::quotes::{JsonQuotes, ParameterQuotes, Quotes};
+use super::scan::{Gate, Scan, Tagged};
+
+pub(super) const FUNCTION: &str = "<function=";
+pub(super) const FUNCTION_END: &str = "</function>";
+pub(super) const PARAMETER: &str = ParameterQuotes::OPEN;
+pub(super) const PARAMETER_END: &str = ParameterQuotes::CLOSE;
+
+/// How a function's arguments are written.
+pub(super) enum Body<'a> {
+    /// Keys and values as text.
+    Pairs(Vec<(&'a str, &'a str)>),
+    /// A JSON object.
+    Json(&'a str),
+}
+
+/// A function's name and arguments, or what is wrong with it.
+pub(super) type Function<'a> = Result<(&'a str, Body<'a>), &'static str>;
+
+/// The scanner of a function without tags around it.
+pub(super) fn scan(raw: bool, json: bool) -> Scan {
+    let (quotes, gate) = match (raw, json) {
+        (true, _) => (Quotes::None, Gate::Open),
+        (false, true) => (Quotes::Json(JsonQuotes::default()), Gate::Behind(">")),
+        (false, false) => (Quotes::Parameters(ParameterQuotes::default()), Gate::Open),
+    };
+    Scan::Tagged(Tagged::new(FUNCTION, FUNCTION_END, quotes, gate))
+}
+
+/// The functions of a text with their places in it. The first begins with the text, the last ends with it.
+pub(super) fn functions(text: &str) -> Vec<(Range<usize>, Function<'_>)> {
+    let mut functions = Vec::new();
+    let (mut start, mut begin) = (0, text.find(FUNCTION));
+    while let Some(at) = begin {
+        let (function, end) = match split(&text[at..]) {
+            Ok((name, body, length)) => (Ok((name, body)), at + length),
+            Err(message) => (Err(message), text.len()),
+        };
+        begin = text[end..].find(FUNCTION).map(|next| end + next);
+        let end = if begin.is_some() { end } else { text.len() };
+        functions.push((start..end, function));
+        start = begin.unwrap_or(end);
+    }
+    functions
+}
+
+/// Reads the functions of a text as calls. Values without types are typed by `value`.
+pub(super) fn read(text: &str, offset: usize, value: fn(&str) -> Value) -> Vec<Found> {
+    let read = |(place, function): (Range<usize>, Function<'_>)| {
+        let span = offset + place.start..offset + place.end;
+        let wrong = |message: &str| malformed(ViolationKind::InvalidJson, message, span.clone());
+        match function {
+            Err(message) => wrong(message),
+            Ok((name, Body::Json(body))) => read_arguments(name, body, span),
+            Ok((name, Body::Pairs(pairs))) => {
+                if let Err(message) = check_name(name) {
+                    return wrong(&message);
+                }
+                let typed = |(key, raw): (&str, &str)| (key.to_string(), value(raw));
+                let arguments: Map<String, Value> = pairs.into_iter().map(typed).collect();
+                let call = ToolCall { name: name.into(), arguments, span };
+                Found { verdict: Ok(call), recovered: None }
+            }
+        }
+    };
+    functions(text).into_iter().map(read).collect()
+}
+
+/// The name, the arguments as they're written, and the length of the function that a text begins with.
+fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
+    let (name, mut rest) = text[FUNCTION.len()..].split_once('>').ok_or("<function=… has no end")?;
+    let name = name.trim();
+    if rest.trim_start().starts_with('{') {
+        let end = json_end(rest).ok_or("there's no </function>")?;
+        let length = text.len() - rest.len() + end + FUNCTION_END.len();
+        return Ok((name, Body::Json(&rest[..end]), length));
+    }
+    let mut pairs = Vec::new();
+    while let Some(after) = rest.trim_start().strip_prefix(PARAMETER) {
+        let (key, body) = after.split_once('>').ok_or("<parameter=… has no end")?;
+        let end = value_end(body).ok_or("a parameter is never closed with </parameter>")?;
+        let value = body[..end].strip_prefix('\n').unwrap_or(&body[..end]);
+        pairs.push((key.trim(), value.strip_suffix('\n').unwrap_or(value)));
+        rest = &body[end + PARAMETER_END.len()..];
+    }
+    match rest.trim_start().strip_prefix(FUNCTION_END) {
+        Some(after) => Ok((name, Body::Pairs(pairs), text.len() - after.len())),
+        None => Err("there's no </function>"),
+    }
+}
+
+/// The first `</function>` that isn't inside a string literal, or any if a literal is never closed.
+fn json_end(body: &str) -> Option<usize> {
+    let mut quotes = JsonQuotes::default();
+    let mut plain = None;
+    for (at, byte) in body.bytes().enumerate() {
+        if !quotes.inside() && body.as_bytes()[at..].starts_with(FUNCTION_END.as_bytes()) {
+            plain = Some(at);
+            break;
+        }
+        quotes.step(byte);
+    }
+    plain.or_else(|| body.find(FUNCTION_END))
+}
+
+/// A value ends at the `</parameter>` after which the call goes on, so that one inside code does no harm.
+fn value_end(body: &str) -> Option<usize> {
+    let mut ends = body.match_indices(PARAMETER_END).map(|(at, _)| at);
+    ends.find(|at| ParameterQuotes::ends(&body.as_bytes()[*at..], true) == Some(true))
+}

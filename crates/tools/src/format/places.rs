@@ -1,0 +1,112 @@
+//! Which markers count at a place of the text.
+
+use super::grammar::{Grammar, Place, Role};
+
+/// A place in a text that may go on.
+pub(super) struct Places<'a> {
+    pub text: &'a [u8],
+    pub at: usize,
+    /// Where the last call or thought ends; 0 if there was none.
+    pub last_end: usize,
+}
+
+/// What begins at a place.
+pub(super) enum Event {
+    Nothing,
+    /// That depends on what comes.
+    Undecided,
+    /// A thought. It's firm at the start of a line; elsewhere the tag may be a mention.
+    Think {
+        length: usize,
+        firm: bool,
+    },
+    EndOfThought {
+        length: usize,
+    },
+    /// A closing marker right behind a call.
+    Repetition {
+        length: usize,
+    },
+    /// What the marker of this index opens.
+    Marker(usize),
+}
+
+enum Match {
+    No,
+    Start,
+    Whole,
+}
+
+impl Places<'_> {
+    /// Whether something can begin with this byte.
+    pub(super) fn may_start(grammar: &dyn Grammar, byte: u8) -> bool {
+        let begins = |text: &str| text.as_bytes()[0] == byte;
+        grammar.markers().iter().any(|marker| begins(marker.text))
+            || grammar.thoughts().iter().any(|thought| begins(thought.open) || begins(thought.close))
+    }
+
+    /// What begins here.
+    pub(super) fn event(&self, grammar: &dyn Grammar, finishing: bool) -> Event {
+        for thought in grammar.thoughts() {
+            match (self.matches(thought.open, finishing), self.matches(thought.close, finishing)) {
+                (Match::Whole, _) => {
+                    return Event::Think { length: thought.open.len(), firm: self.is(Place::LineStart) };
+                }
+                (_, Match::Whole) => return Event::EndOfThought { length: thought.close.len() },
+                (Match::Start, _) | (_, Match::Start) => return Event::Undecided,
+                (Match::No, Match::No) => {}
+            }
+        }
+        for (index, marker) in grammar.markers().iter().enumerate() {
+            match self.matches(marker.text, finishing) {
+                Match::No => {}
+                _ if !self.is(marker.place) => {}
+                Match::Start => return Event::Undecided,
+                Match::Whole if marker.role == Role::Stray && self.follows_call() => {
+                    return Event::Repetition { length: marker.text.len() };
+                }
+                Match::Whole => return Event::Marker(index),
+            }
+        }
+        Event::Nothing
+    }
+
+    fn matches(&self, text: &str, finishing: bool) -> Match {
+        let rest = &self.text[self.at..];
+        if rest.starts_with(text.as_bytes()) {
+            Match::Whole
+        } else if !finishing && text.as_bytes().starts_with(rest) {
+            Match::Start
+        } else {
+            Match::No
+        }
+    }
+
+    fn is(&self, place: Place) -> bool {
+        match place {
+            Place::Anywhere => true,
+            Place::LineStart => self.starts_line() || self.follows_call(),
+            Place::WordStart => {
+                let before = self.text[..self.at].last();
+                before.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b':' | b'`' | b'>'))
+            }
+            Place::AfterCall => self.follows_call(),
+        }
+    }
+
+    /// Whether only blanks lie between here and the start of the line, a `;` or a special token.
+    fn starts_line(&self) -> bool {
+        let blanks =
+            self.text[..self.at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        match &self.text[..self.at - blanks] {
+            [] | [.., b'\n' | b';'] | [.., b'|', b'>'] => true,
+            [..] => false,
+        }
+    }
+
+    /// Whether only blanks and separators lie between the last call or thought and here.
+    fn follows_call(&self) -> bool {
+        let separates = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b';');
+        self.last_end > 0 && self.text[self.last_end..self.at].iter().rev().all(separates)
+    }
+}

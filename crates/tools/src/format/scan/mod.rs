@@ -1,0 +1,110 @@
+//! Finding the end of a call. Each scanner can stop at any byte and go on when more has come.
+
+mod fence;
+mod json_value;
+mod named_json;
+mod python_calls;
+mod python_tag;
+mod tagged;
+
+pub(super) use fence::Block;
+pub use fence::Fence;
+pub use json_value::JsonValue;
+pub use named_json::NamedJson;
+pub use python_calls::PythonCalls;
+pub use python_tag::PythonTag;
+pub(super) use python_tag::opens_json;
+pub use tagged::{Gate, Tagged};
+
+/// How far a scanner came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Advance {
+    /// To the end of the text so far.
+    More,
+    /// The call ends before this byte.
+    End(usize),
+    /// Another call opens at this byte, without the first having been closed.
+    Cut(usize),
+    /// A string literal is broken, so the marker that it hid counts: the call ends before this byte, closed or not.
+    Abandoned { end: usize, closed: bool },
+    /// What the marker opened isn't a call.
+    NotACall,
+}
+
+/// The scanners.
+#[derive(Debug)]
+pub enum Scan {
+    /// Ends with a closing marker.
+    Tagged(Tagged),
+    /// Ends with a JSON value.
+    Value(JsonValue),
+    /// Ends with a JSON value behind a name.
+    Named(NamedJson),
+    /// Ends with a JSON value, or with the turn if it's code.
+    PythonTag(PythonTag),
+    /// Ends with the bracket that closes a list of Python calls.
+    Calls(PythonCalls),
+    /// Ends with a closing fence.
+    Fence(Fence),
+    /// Ends at once: the marker is all there is to see.
+    Marker,
+    /// Ends at the first thing that isn't blank.
+    AnyText,
+}
+
+impl Scan {
+    pub(super) fn advance(&mut self, text: &[u8], at: &mut usize, finishing: bool) -> Advance {
+        match self {
+            Scan::Tagged(scan) => scan.advance(text, at, finishing),
+            Scan::Value(scan) => scan.advance(text, at, finishing),
+            Scan::Named(scan) => scan.advance(text, at, finishing),
+            Scan::PythonTag(scan) => scan.advance(text, at, finishing),
+            Scan::Calls(scan) => scan.advance(text, at, finishing),
+            Scan::Fence(scan) => scan.advance(text, at, finishing),
+            Scan::Marker => Advance::End(*at),
+            Scan::AnyText => {
+                *at += text[*at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                if *at < text.len() { Advance::End(*at) } else { Advance::More }
+            }
+        }
+    }
+
+    /// Whether the text here lies in a string literal, where a marker is only text.
+    pub(super) fn hides(&self) -> bool {
+        match self {
+            Scan::Tagged(scan) => scan.hides(),
+            Scan::Value(scan) => scan.hides(),
+            Scan::Named(scan) => scan.hides(),
+            Scan::PythonTag(scan) => scan.hides(),
+            Scan::Calls(scan) => scan.hides(),
+            Scan::Fence(scan) => scan.hides(),
+            Scan::Marker | Scan::AnyText => false,
+        }
+    }
+
+    /// Whether the end of a thought that this hides is only text even in a draft.
+    pub(super) fn hides_for_certain(&self) -> bool {
+        self.hides() && !matches!(self, Scan::Tagged(scan) if !scan.is_certain())
+    }
+
+    /// Whether a call that never ends is looked at again, for another one that opens inside it.
+    pub(super) fn looks_twice(&self) -> bool {
+        matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::PythonTag(_) | Scan::Calls(_))
+    }
+}
+
+/// Whether `text` is the start of `marker`, but not all of it.
+fn is_start(text: &[u8], marker: &str) -> bool {
+    text.len() < marker.len() && marker.as_bytes().starts_with(text)
+}
+
+/// Whether only blanks lie between this byte and the start of its line.
+fn starts_line(text: &[u8], at: usize) -> bool {
+    let before = text[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t'));
+    before.is_none_or(|byte| *byte == b'\n')
+}
+
+/// How many bytes at the start of a text are blank.
+fn blanks(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+}

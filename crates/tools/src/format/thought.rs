@@ -1,0 +1,25 @@
+//! Thoughts: stretches of a completion in which a call is a draft and a marker a mention.
+
+/// The tags around a thought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thought {
+    /// Begins a thought.
+    pub open: &'static str,
+    /// Ends it.
+    pub close: &'static str,
+}
+
+/// The tags of most models that reason.
+pub const THINK: Thought = Thought { open: "<think>", close: "</think>" };
+
+/// Where a completion begins: the prompt may have opened a thought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Opening {
+    /// Outside thoughts.
+    Answer,
+    /// Inside a thought, because the chat template ends the prompt with `<think>`.
+    Thought,
+    /// Not known. A `</think>` that nothing opened shows that the text began in a thought.
+    #[default]
+    Unknown,
+}
