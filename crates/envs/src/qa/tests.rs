@@ -128,8 +128,8 @@ fn files_that_cannot_serve_are_refused() {
         let error = Qa::new(&QaConfig { train: train.clone(), ..config.clone() }).err().unwrap().to_string();
         assert!(error.starts_with(&train.display().to_string()) && error.contains("hint: "), "{error}");
     }
-    let error = Qa::new(&QaConfig { limit: Some(0), ..config.clone() }).err().unwrap().to_string();
-    assert!(error.starts_with("env.qa: limit = 0"), "{error}");
+    let none = serde_json::from_value::<QaConfig>(json!({"train": "a", "held_out": "b", "limit": 0}));
+    assert!(none.unwrap_err().to_string().contains('0'));
     let error = Qa::new(&files("\n \n", HELD_OUT).1).err().unwrap().to_string();
     assert!(error.contains("train.jsonl holds no task"), "{error}");
     let leaking = format!("{HELD_OUT}\n{}", r#"{"question": "Third?", "answer": "@ 2"}"#);
