@@ -53,13 +53,13 @@ fn what_limits_or_signals_had_a_part_in_runs_each_time() {
     runs_each_time(&python, "while True: pass", OutputStatus::Timeout);
     runs_each_time(&python, "bytearray(1 << 40)", OutputStatus::OutOfMemory);
     runs_each_time(&python, "import ctypes; ctypes.string_at(1)", OutputStatus::Killed);
-    let busy = "import signal, time\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\n\
+    let busy = "import signal, time\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n\
                 while time.process_time() < 0.3: pass";
     runs_each_time(&python, busy, OutputStatus::Ok);
 
     let hasty = Remembering::new(Box::new(self::python(1, 10.0, 0.5)), 1 << 20);
     runs_each_time(&hasty, "import time; time.sleep(9)", OutputStatus::Timeout);
-    let asleep = "import signal, time\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\ntime.sleep(0.6)";
+    let asleep = "import signal, time\nsignal.signal(16, signal.SIG_IGN)\ntime.sleep(0.6)";
     runs_each_time(&hasty, asleep, OutputStatus::Ok);
 }
 
