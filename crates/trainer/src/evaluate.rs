@@ -97,8 +97,8 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Plays the first held-out tasks. The same model, seed and configuration give the same result, and every evaluation
-/// of a run draws the same random numbers.
+/// Plays the first held-out tasks. The same model, seed and configuration give the same result, and every
+/// evaluation of a run draws the same random numbers.
 pub fn evaluate(
     model: &Transformer,
     game: &Game<'_>,
@@ -128,14 +128,14 @@ pub struct Trial<'a> {
     pub rewards: &'a RewardConfig,
 }
 
-/// Is told a trajectory's place (tasks in their order, the samples of each following each other), its task, and what
-/// became of it.
+/// Is told a trajectory's place (tasks in their order, the samples of each following each other), its task,
+/// and what became of it.
 pub type Keep<'k> = dyn FnMut(usize, &Task, &Trajectory, &ScoredTrajectory) + Send + 'k;
 
 impl Trial<'_> {
-    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its rewards
-    /// as soon as it has ended, whatever becomes of the others. A task all of whose trajectories were lost has
-    /// no outcome.
+    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its
+    /// rewards as soon as it has ended, whatever becomes of the others. A task all of whose trajectories were
+    /// lost has no outcome.
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories were lost.

@@ -14,8 +14,8 @@ use super::{Matrix, Similarity, SimilarityError};
 /// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
 /// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.
 ///
-/// `https` needs the cargo feature of that name. A training step fails, with the reason, if the server can't be
-/// reached after all retries: half-shaped rewards would be worse.
+/// `https` needs the cargo feature of that name. A training step fails, with the reason, if the server can't
+/// be reached after all retries: half-shaped rewards would be worse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
@@ -28,11 +28,12 @@ pub struct Endpoint {
     /// Limit of one attempt, in seconds.
     #[serde(deserialize_with = "Seconds::read")]
     pub timeout_s: f64,
-    /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too late, servers
-    /// that are busy or loading.
+    /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too
+    /// late, servers that are busy or loading.
     #[serde(deserialize_with = "Within::<0, 32>::read")]
     pub retries: u32,
-    /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer one.
+    /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer
+    /// one.
     #[serde(deserialize_with = "Within::<0, 3_600>::read")]
     pub retry_wait_s: f64,
     /// Longest time for everything after the first failed attempt, in seconds: waits and answers included.
@@ -115,8 +116,8 @@ impl Embeddings {
         Ok(known.into_iter().flatten().collect())
     }
 
-    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory wrote can't
-    /// end a run.
+    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory
+    /// wrote can't end a run.
     fn fetch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
         match self.client.embed(texts)? {
             Some(vectors) => Ok(vectors),

@@ -6,6 +6,10 @@ use turnwise_trajectory::{Finish, Stop};
 use crate::odd_server::{Ask, CALL, completion, ok, refuses, response};
 use crate::scene::Scene;
 
+fn says(message: &Value, finish: &Value) -> Vec<u8> {
+    ok(&completion(message, finish))
+}
+
 /// Every answer is put like this.
 fn check(case: &str, put: impl Fn(&Ask) -> Vec<u8> + Send + Sync + 'static) {
     Scene::default().plays(put).is_whole(case);
@@ -13,14 +17,10 @@ fn check(case: &str, put: impl Fn(&Ask) -> Vec<u8> + Send + Sync + 'static) {
 
 #[test]
 fn answers_are_read_in_every_form() {
-    let message = |ask: &Ask, message: &Value, finish: &Value| {
-        let _ = ask;
-        ok(&completion(message, finish))
-    };
     check("parts", move |ask| {
         let parts =
             json!([{"type": "text", "text": &ask.right()[..5]}, {"type": "text", "text": &ask.right()[5..]}]);
-        message(ask, &json!({"role": "assistant", "content": parts}), &json!("stop"))
+        says(&json!({"role": "assistant", "content": parts}), &json!("stop"))
     });
     for arguments in [json!({"code": "print(6*7)"}), json!("{\"code\": \"print(6*7)\"}")] {
         check("parsed calls", move |ask| {
@@ -29,16 +29,16 @@ fn answers_are_read_in_every_form() {
             }
             let function = json!({"name": "python", "arguments": arguments});
             let call = json!({"id": "x", "type": "function", "function": function});
-            message(ask, &json!({"content": null, "tool_calls": [call]}), &json!("tool_calls"))
+            says(&json!({"content": null, "tool_calls": [call]}), &json!("tool_calls"))
         });
     }
     check("no calls in spite of the reason", move |ask| {
-        message(ask, &json!({"content": ask.right(), "tool_calls": []}), &json!("tool_calls"))
+        says(&json!({"content": ask.right(), "tool_calls": []}), &json!("tool_calls"))
     });
-    check("no reason", move |ask| message(ask, &json!({"content": ask.right()}), &Value::Null));
+    check("no reason", move |ask| says(&json!({"content": ask.right()}), &Value::Null));
     check("thoughts beside", move |ask| {
         let said = json!({"content": ask.right(), "reasoning_content": "Maybe <tool_call>", "refusal": null});
-        message(ask, &said, &json!("stop"))
+        says(&said, &json!("stop"))
     });
     check("the older protocol", |ask| {
         ok(&json!({"choices": [{"text": ask.right(), "finish_reason": "stop"}]}))

@@ -72,5 +72,5 @@ fn tools_are_described_to_the_user_where_there_is_no_system_role() {
     ran.is_whole("no system role");
     let first: &Value = &ran.asked.last().expect("a request").messages()[0];
     let text = first["content"].as_str().expect("text");
-    assert!(first["role"] == "user" && text.contains("<tools>") && text.contains("?"), "{text}");
+    assert!(first["role"] == "user" && text.contains("<tools>") && text.contains('?'), "{text}");
 }
