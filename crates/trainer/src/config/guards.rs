@@ -32,7 +32,6 @@ pub struct GuardsConfig {
     /// More and more trajectories run into a limit.
     pub truncation: Action,
     /// Filters leave too little to learn from.
-    #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub dropped: Action,
     /// When they fire.
     pub limits: LimitsConfig,
