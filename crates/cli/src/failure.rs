@@ -37,7 +37,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 /// argument's value.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let Some(line) = wrong_value(error) else { error.exit() };
-    let _ = writeln!(io::stderr(), "{line}");
+    terminal::conclude(&format!("{line}\n"));
     ExitCode::from(2)
 }
 
