@@ -64,9 +64,9 @@ impl ParseReport {
             Some(tools) => format.parse_checked(completion, tools),
             None => format.parse(completion),
         };
-        let unterminated =
-            |call: &Result<_, MalformedCall>| matches!(call, Err(e) if e.kind == ViolationKind::Unterminated);
-        let complete = !calls.iter().any(unterminated);
+        // One that is cut by another call isn't where the text ends.
+        let ends_inside = |call: &Result<_, MalformedCall>| matches!(call, Err(e) if e.kind == ViolationKind::Unterminated && e.span.end == completion.len());
+        let complete = !calls.iter().any(ends_inside);
         Self { calls: calls.into_iter().map(ReportedCall::from).collect(), complete }
     }
 }

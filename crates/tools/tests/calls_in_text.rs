@@ -462,4 +462,10 @@ fn spans_are_those_of_whole_calls() {
     );
     let report = ParseReport::new(&*FormatName::Hermes.build(), "<think><tool_call>", None);
     assert!(report.complete && report.calls.is_empty(), "a thought that is cut off is no call that is");
+    let report = ParseReport::new(
+        &*FormatName::Hermes.build(),
+        "<tool_call> in prose <tool_call>{}</tool_call>",
+        None,
+    );
+    assert!(report.complete && report.calls.len() == 2, "the text doesn't end inside the first");
 }

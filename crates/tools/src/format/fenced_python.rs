@@ -19,7 +19,7 @@ use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed
 use super::lexer::Found;
 use super::quotes::{PythonQuotes, Quotes};
 use super::scan::{Block, Fence, Gate, Scan, Tagged};
-use super::thought::{THINK, Thought};
+use super::thought::{THOUGHTS, Thought};
 use crate::spec::ToolSpec;
 
 /// A block of Python is a call of `python` with its text as `code`. The closing fence stands at the start of a line,
@@ -118,7 +118,7 @@ impl Grammar for FencedPython {
 
     fn thoughts(&self) -> &'static [Thought] {
         // ReTool's models compute in the middle of their thoughts.
-        if self.profile == Profile::ReTool { &[] } else { &[THINK] }
+        if self.profile == Profile::ReTool { &[] } else { THOUGHTS }
     }
 }
 

@@ -6,7 +6,7 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::lexer::Found;
 use super::scan::Scan;
-use super::thought::{THINK, Thought};
+use super::thought::{THOUGHTS, Thought};
 
 /// Where calls begin, how they end, and what they say.
 pub trait Grammar: fmt::Debug + Send + Sync {
@@ -39,7 +39,7 @@ pub trait Grammar: fmt::Debug + Send + Sync {
 
     /// The tags of thoughts, which hold no calls. None if calls inside thoughts are what the format is for.
     fn thoughts(&self) -> &'static [Thought] {
-        &[THINK]
+        THOUGHTS
     }
 }
 

@@ -9,7 +9,6 @@ use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, mal
 use super::json::{read_arguments, read_calls, read_unmarked, spaced};
 use super::lexer::Found;
 use super::scan::{JsonValue, NamedJson, Scan};
-use super::thought::{THINK, Thought};
 use crate::spec::ToolSpec;
 
 const OPEN: &str = "[TOOL_CALLS]";
@@ -98,10 +97,6 @@ impl Grammar for Mistral {
             || MARKERS[marker].place == Place::AfterCall
                 && text.contains("\"name\"")
                 && text.contains("\"arguments\"")
-    }
-
-    fn thoughts(&self) -> &'static [Thought] {
-        &[THINK, Thought { open: "[THINK]", close: "[/THINK]" }]
     }
 }
 

@@ -37,7 +37,7 @@ pub use pythonic::Pythonic;
 pub use quotes::{JsonQuotes, ParameterQuotes, PythonQuotes, Quotes};
 pub use qwen_xml::QwenXml;
 pub use scan::{Fence, Gate, JsonValue, NamedJson, PythonCalls, PythonTag, Scan, Tagged};
-pub use thought::{Opening, THINK, Thought};
+pub use thought::{Opening, THINK, THOUGHTS, Thought};
 pub use token_spans::TokenSpans;
 
 use crate::spec::{ToolSpec, check_calls};

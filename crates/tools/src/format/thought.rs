@@ -12,6 +12,20 @@ pub struct Thought {
 /// The tags of most models that reason.
 pub const THINK: Thought = Thought { open: "<think>", close: "</think>" };
 
+const fn tags(open: &'static str, close: &'static str) -> Thought {
+    Thought { open, close }
+}
+
+/// The tags of all models that are known. Whichever closes a thought, closes it.
+pub const THOUGHTS: &[Thought] = &[
+    THINK,
+    tags("[THINK]", "[/THINK]"),
+    tags("<thinking>", "</thinking>"),
+    tags("<thought>", "</thought>"),
+    tags("<reasoning>", "</reasoning>"),
+    tags("<seed:think>", "</seed:think>"),
+];
+
 /// Where a completion begins: the prompt may have opened a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Opening {
