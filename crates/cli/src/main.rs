@@ -43,12 +43,16 @@ fn main() -> ExitCode {
     turnwise_tools::executor::serve_monty_if_asked();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::usage(&error),
+        Err(error) => return ended(failure::usage(&error)),
     };
-    let code = match cli.command.run() {
+    ended(match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
-    };
+    })
+}
+
+/// The exit status, once its reader has had time for what was said.
+fn ended(code: ExitCode) -> ExitCode {
     terminal::flush();
     code
 }

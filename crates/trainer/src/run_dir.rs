@@ -393,6 +393,7 @@ pub(crate) mod tests {
         let run = RunDir::open(&path).unwrap().unwrap();
         for name in [METRICS, TIMES, "env.partial"] {
             let link = path.join(name);
+            let _ = std::fs::remove_file(&link);
             std::os::unix::fs::symlink(other.join("step_00009.jsonl"), &link).unwrap();
             let written = run
                 .append(&record(0), &record(0))
