@@ -101,7 +101,7 @@ fn an_argument_is_refused_with_its_range() {
         (chat, "--seed", &["1e3"], seed),
         (&["exec"], "--timeout", &["0", "-1", "nan", "inf", "1e308"], "a number from 0.001 to 3600000"),
         (&["exec"], "--memory", &["0", "-1", "18446744073709551615"], "a whole number from 1 to 16777216"),
-        (&server, "--parallel", &["0", "9223372036854775807"], "a whole number from 1 to 4096"),
+        (&server, "--parallel", &["0", "9223372036854775807"], "a whole number from 1 to 1024"),
         (&server, "--timeout", &["0", "18446744073709551615"], "a whole number from 1 to 3600000"),
     ] {
         for value in values {
