@@ -118,7 +118,7 @@ fn a_tokenizer_with_ids_beyond_the_embedding_is_refused_where_a_model_is_loaded(
     write(63);
     assert!(load(folder.path(), &device()).is_ok());
     write(64);
-    let error = load(folder.path(), &device()).err().expect("a refusal").to_string();
+    let error = load(folder.path(), &device()).expect_err("a refusal").to_string();
     let said =
         "tokenizer.json: token 64 (\"<|im_start|>\") is not in the model's vocabulary: ids are below 64";
     assert!(error.contains(said) && error.lines().count() == 2, "{error}");

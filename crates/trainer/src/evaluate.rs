@@ -216,7 +216,7 @@ impl Trial<'_> {
         // They came in any order.
         lost.sort_by_key(|(place, _)| *place);
         let lost = lost.into_iter().map(|(_, lost)| lost).collect();
-        Evaluation { outcomes, lost, ..tally.evaluation() }
+        Evaluation { lost, outcomes, ..tally.evaluation() }
     }
 }
 

@@ -63,31 +63,20 @@ pub fn cold_start(
     let device = place.device.clone().autodiff();
     // The tokenizer of a new model, to be written beside it.
     let mut made = None;
+    let open = |folder: Option<&Path>, tokenizer, context| {
+        Setup::open(&config.env, &config.rollout, folder, tokenizer, context, place.now)
+    };
     let (model, setup, start) = match &config.model {
         StartConfig::Folder(folder) => {
             let context = load_config(folder)?.context();
-            let setup = Setup::open(
-                &config.env,
-                &config.rollout,
-                Some(folder),
-                tokenizer(folder)?,
-                context,
-                place.now,
-            )?;
+            let setup = open(Some(folder), tokenizer(folder)?, context)?;
             (load(folder, &device)?, setup, Some(folder.as_path()))
         }
         StartConfig::Scratch(shape) => {
             let new = scratch_tokenizer(config, shape.vocab_size)?;
             let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
             memory::check_new(&model_config, &place.device)?;
-            let setup = Setup::open(
-                &config.env,
-                &config.rollout,
-                None,
-                new.clone(),
-                model_config.max_position,
-                place.now,
-            )?;
+            let setup = open(None, new.clone(), model_config.max_position)?;
             made = Some(new);
             (Transformer::random(&model_config, config.seed, &device), setup, None)
         }

@@ -28,8 +28,8 @@ pub(crate) struct Chat {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     /// How messages are spelled: auto is the folder's template; template, chatml and qwen3 name one
-    #[arg(long, value_name = "NAME", default_value = "auto")]
-    chat: String,
+    #[arg(long = "chat", value_name = "NAME", default_value = "auto")]
+    spelling: String,
     /// How the model writes tool calls
     #[arg(long, value_name = "NAME", default_value = "hermes")]
     format: String,
@@ -82,7 +82,7 @@ struct Talk {
 impl Chat {
     pub(crate) fn run(self) -> Result<()> {
         let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
-        let name = self.chat.parse::<ChatName>().map_err(|error| Usage(error.to_string()))?;
+        let name = self.spelling.parse::<ChatName>().map_err(|error| Usage(error.to_string()))?;
         let mut talk = self.begin(name, format)?;
         let terminal = std::io::stdin().is_terminal();
         let mut lines = std::io::stdin().lock().lines();

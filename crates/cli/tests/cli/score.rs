@@ -117,7 +117,9 @@ fn violations_may_be_flags_beside_the_rewards() {
     for trajectory in free["trajectories"].as_array_mut().unwrap() {
         let turns = trajectory["turns"].as_array_mut().unwrap();
         let flags: Vec<bool> = turns.iter().map(|turn| turn["fmt"].as_f64().unwrap() < 0.0).collect();
-        turns.iter_mut().for_each(|turn| turn["fmt"] = json!(0.0));
+        for turn in turns.iter_mut() {
+            turn["fmt"] = json!(0.0);
+        }
         trajectory["violations"] = json!(flags);
     }
     let flagged = score(&min, &free.to_string()).remove(0);

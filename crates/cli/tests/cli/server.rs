@@ -51,9 +51,9 @@ fn server(says: Says) -> String {
     url
 }
 
-fn answer(text: &str) -> Option<(u16, String)> {
+fn answer(text: &str) -> (u16, String) {
     let choice = json!({"message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
-    Some((200, json!({"choices": [choice]}).to_string()))
+    (200, json!({"choices": [choice]}).to_string())
 }
 
 /// Four held-out questions, which the answer of all is 42, and where conversations go.
@@ -110,10 +110,10 @@ fn lines_stand_in_order_and_what_is_lost_is_counted() {
         // The first one answers last.
         body if body.contains("first:") => {
             sleep(Duration::from_secs(1));
-            answer("Answer: 42")
+            Some(answer("Answer: 42"))
         }
         body if body.contains("third:") => Some((400, "no idea".into())),
-        _ => answer("Answer: 42"),
+        _ => Some(answer("Answer: 42")),
     });
     let ran = questions.run(&url, &["--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -153,7 +153,7 @@ fn a_refusal_leaves_the_file_as_it_was() {
 #[test]
 fn what_has_ended_outlives_the_process() {
     let questions = Questions::new();
-    let url = server(|body| if body.contains("second:") { None } else { answer("Answer: 42") });
+    let url = server(|body| if body.contains("second:") { None } else { Some(answer("Answer: 42")) });
     let mut child = Command::new(BINARY)
         .args(questions.args(&url, &[]))
         .current_dir(root())

@@ -18,7 +18,7 @@ const HEAD: usize = 16 * 1024;
 /// Time for a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Time for a connection, which carries one request.
-const WHOLE_TIME: Duration = Duration::from_secs(60);
+const WHOLE_TIME: Duration = Duration::from_mins(1);
 /// Pause after a connection that the system refused, for example because all descriptors are taken.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -103,7 +103,7 @@ fn what_was_true_of_the_base_alone_is_not_written() {
 }
 
 /// A file of this family with these keys.
-fn file(family: &str, keys: Value) -> Map<String, Value> {
+fn file(family: &str, keys: &Value) -> Map<String, Value> {
     let mut json = json!({"hidden_size": 256, "num_hidden_layers": 2}).as_object().unwrap().clone();
     json.insert("model_type".into(), family.into());
     json.extend(keys.as_object().unwrap().clone());
@@ -113,7 +113,7 @@ fn file(family: &str, keys: Value) -> Map<String, Value> {
 #[test]
 fn what_would_be_computed_otherwise_is_refused() {
     let check = |family: &str, keys: Value, part: &str| {
-        let error = read(&file(family, keys.clone())).expect_err(&keys.to_string());
+        let error = read(&file(family, &keys)).expect_err(&keys.to_string());
         assert!(error.contains(part), "{keys}: {error}");
     };
     let yarn = |keys: Value| {
@@ -162,7 +162,7 @@ fn what_would_be_computed_otherwise_is_refused() {
 fn the_context_is_what_the_scaling_stretches_the_positions_to() {
     let check = |scaling: Value, expect: usize| {
         let keys = json!({"max_position_embeddings": 64, "rope_scaling": scaling});
-        assert_eq!(read(&file("llama", keys.clone())).unwrap().context(), expect, "{keys}");
+        assert_eq!(read(&file("llama", &keys)).unwrap().context(), expect, "{keys}");
     };
     check(Value::Null, 64);
     check(json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}), 256);

@@ -120,7 +120,7 @@ fn a_turn_that_the_policy_gives_up_costs_its_trajectory() {
     for (gone, expect) in [(0, vec![1, 2]), (2, vec![0, 1]), (9, vec![0, 1, 2])] {
         let mut policy = GivesUp(gone, &says);
         let played = play(&game, &[&env.train()[0]], 3, &mut policy, &mut |_, _| {}).unwrap();
-        assert_eq!(samples(&played), [expect.clone()]);
+        assert_eq!(samples(&played), std::slice::from_ref(&expect));
         assert_eq!(played.lost.len(), 3 - expect.len());
     }
 }

@@ -117,7 +117,7 @@ mod tests {
         let code = json!({"code": "print(\"é\")\nx = '''</tool_call>'''"});
         let expect = Some(json!({"name": "python", "arguments": code}));
         for format in FormatName::ALL {
-            for written in [code.clone(), code.to_string().into(), code.to_string().to_string().into()] {
+            for written in [code.clone(), code.to_string().into()] {
                 let message = json!({"content": null, "tool_calls": [call(&written), call(&written)]});
                 assert_eq!(found(format, &message), [expect.clone(), expect.clone()], "{format}");
             }
