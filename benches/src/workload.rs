@@ -184,7 +184,7 @@ impl Workload {
         let played = play(&mut generator, &prompt, &observations, step, [TURNS, NEW / TURNS]);
         let mut groups = groups(ROWS, TURNS);
         // All right or all wrong would leave nothing to learn.
-        groups[0].trajectories.iter_mut().step_by(2).for_each(|t| t.turns[TURNS - 1].acc += 0.5);
+        groups[0].trajectories.iter_mut().step_by(2).for_each(|t| t.turns[TURNS - 1].add("acc", 0.5));
         let rollouts = StepRollouts { levels: vec![0], answers: vec![String::new()], played, groups };
         trainer.learn_from(step, rollouts, turnwise_trainer::Spent::default())?;
         Ok(())

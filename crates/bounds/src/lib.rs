@@ -21,6 +21,7 @@
 //! The page and the schema of all keys are made from the same declarations. An argument of a command line has its
 //! range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
 
+mod choice;
 mod conflict;
 mod number;
 mod range;

@@ -1,8 +1,9 @@
 //! A trajectory's rewards, or its loss.
 
+use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{Env, RewardConfig, Task, score};
 use turnwise_rollout::Lost;
-use turnwise_trajectory::{ScoredTrajectory, Trajectory};
+use turnwise_trajectory::Trajectory;
 
 /// Judges a trajectory. What judges may be out of order for one answer: that costs the trajectory and nothing
 /// else.

@@ -3,8 +3,9 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use turnwise_credit::Sample;
+use turnwise_loss::{LossBatch, LossConfig, LossSums};
 use turnwise_model::{Question, TokenBatch, Transformer, add_gradients, token_logprobs};
-use turnwise_rl::{LossBatch, LossConfig, LossSums, Sample};
 
 use crate::gradients::sum;
 use crate::{memory, micro_batch, workers};
@@ -82,12 +83,11 @@ impl PolicyStats {
     }
 }
 
-/// The gradient of the policy loss over samples with their token weights. Each sample has something to train on.
+/// Takes the gradient of the policy loss over samples, by their token weights. Each sample has something to train on.
 pub(crate) fn policy_gradient(
     model: &Transformer,
     reference: Option<&Transformer>,
     samples: &[&Sample],
-    weights: &[Vec<f32>],
     config: &LossConfig,
     temperature: f64,
     split: Split,
@@ -103,12 +103,11 @@ pub(crate) fn policy_gradient(
         };
         let old = float(&|row| samples[row].old_logprobs.clone());
         let sampled = float(&|row| samples[row].rollout_logprobs.clone());
-        let weight = float(&|row| weights[row].clone());
+        let weight = float(&|row| samples[row].weights.clone());
         let wanted: Vec<bool> = picked
             .iter()
-            .zip(rows)
-            .flat_map(|(sample, &row)| {
-                let trained = (0..batch.columns).map(move |t| t < sample.len() && weights[row][t] != 0.0);
+            .flat_map(|sample| {
+                let trained = (0..batch.columns).map(|t| t < sample.len() && sample.weights[t] != 0.0);
                 trained.collect::<Vec<_>>()
             })
             .collect();

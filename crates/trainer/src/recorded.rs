@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use turnwise_credit::{Group, ScoredTrajectory};
 use turnwise_model::ModelConfig;
 use turnwise_rollout::Played;
 use turnwise_tools::ExecutorStats;
-use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory};
+use turnwise_trajectory::Trajectory;
 
 use crate::error::TrainError;
 
@@ -197,7 +198,7 @@ mod tests {
         let read = read(&format!("{LINE}\n\n{LINE}\n")).unwrap();
         assert_eq!((read.levels, read.groups.len(), read.played.groups.len()), (vec![3, 3], 2, 2));
         let (scored, played) = (&read.groups[0].trajectories[0], &read.played.groups[0][0]);
-        assert_eq!((scored.turns[0].acc, played.turns[0].logprobs[1]), (1.0, -1.25));
+        assert_eq!((scored.turns[0].acc(), played.turns[0].logprobs[1]), (1.0, -1.25));
         assert!(scored.kl.is_empty(), "the reference of that run isn't ours");
     }
 

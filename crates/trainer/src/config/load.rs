@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
-use turnwise_rl::{AdvantageConfig, FilterConfig, ShapingConfig};
+use turnwise_credit::{AdvantageConfig, FilterConfig, RewardWeights, ShapingConfig};
 
 use self::explain::{conflicting, explain};
 use self::layers::{Source, merged, sources};
@@ -52,13 +52,24 @@ pub struct ScoreConfig {
     pub advantage: AdvantageConfig,
     /// Trajectories left out of the loss.
     pub filter: FilterConfig,
+    /// Turn rewards.
+    pub reward: ScoreRewardConfig,
+}
+
+/// What `turnwise score` takes from `[reward]`: what the other keys say has been done to its input.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoreRewardConfig {
+    /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
+    pub weights: RewardWeights,
 }
 
 /// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each `key.path=value`.
 ///
 /// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice
 /// (`advantage`, `loss`, …), another variant replaces the first with all its keys. The value of a `--set` is TOML;
-/// what isn't, is a string. `preset = "trl"` lays the conventions of [`turnwise_rl::Preset`] under everything. Relative paths inside the file are left as they are: relative to the current directory.
+/// what isn't, is a string. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`]
+/// under everything. Relative paths inside the file are left as they are: relative to the current directory.
 pub fn load<C: DeserializeOwned + Consistent>(
     path: Option<&Path>,
     overlays: &[PathBuf],
@@ -79,8 +90,8 @@ pub fn load_score(
     if !table.contains_key("model") {
         return deserialize(&sources, &table);
     }
-    let RunConfig { shaping, advantage, filter, .. } = deserialize(&sources, &table)?;
-    Ok(ScoreConfig { shaping, advantage, filter })
+    let RunConfig { shaping, advantage, filter, reward, .. } = deserialize(&sources, &table)?;
+    Ok(ScoreConfig { shaping, advantage, filter, reward: ScoreRewardConfig { weights: reward.weights } })
 }
 
 /// A resolved config as TOML that [`load`] reads back.
@@ -106,7 +117,8 @@ fn deserialize<C: DeserializeOwned + Consistent>(
 
 #[cfg(test)]
 mod tests {
-    use turnwise_rl::{LossConfig, WeightsConfig};
+    use turnwise_credit::{Grpo, WeightsConfig};
+    use turnwise_loss::LossConfig;
 
     use super::*;
 
@@ -240,10 +252,7 @@ mod tests {
         assert_eq!(eps(&[FILE], &["preset=openrlhf"]), (0.5, 1e-9));
         assert_eq!(eps(&[&preset], &["advantage.gtpo.eps=0"]), (0.5, 0.0));
         let grpo = read(&[&preset], &["advantage=grpo"]).unwrap().advantage;
-        assert_eq!(
-            grpo,
-            AdvantageConfig::Grpo(turnwise_rl::Grpo { eps: 1e-4, ..turnwise_rl::Grpo::default() })
-        );
+        assert_eq!(grpo, AdvantageConfig::Grpo(Grpo { eps: 1e-4, ..Grpo::default() }));
         let known = "known here are trl, verl, openrlhf, skyrl";
         check(
             "\npreset = \"verll\"\n",
@@ -369,6 +378,14 @@ mod tests {
         let sets = |sets: &[&str]| sets.iter().map(ToString::to_string).collect::<Vec<_>>();
         let own = load_score(None, &[], &sets(&["advantage=grpo", "shaping.alpha=0"])).unwrap();
         assert_eq!((own.advantage.name(), own.shaping.alpha), ("grpo", 0.0));
+        let weights = ["reward.weights.progress=0.5"];
+        let own = load_score(None, &[], &sets(&weights)).unwrap().reward.weights;
+        assert_eq!((own.of("progress"), own.of("acc")), (0.5, 1.0));
+        let run = ["model=m", "env=arithmetic", "reward.format_penalty=-1", weights[0]];
+        assert_eq!(load_score(None, &[], &sets(&run)).unwrap().reward.weights, own);
+        let error = load_score(None, &[], &sets(&["reward.weights.progress=inf"])).unwrap_err().to_string();
+        let expect = "`reward.weights.progress` is inf, expected a number from -1000 to 1000";
+        assert!(error.contains(expect), "{error}");
         let error = load_score(None, &[], &sets(&["train.steps=3"])).unwrap_err().to_string();
         assert!(error.starts_with("--set train.steps=3: unknown key `train`"), "{error}");
         let error = load_score(None, &[], &sets(&["model=m", "train.stepz=3"])).unwrap_err().to_string();

@@ -9,16 +9,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_bounds::{Above, Parts, Seed, Within};
+use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
 use turnwise_envs::{EnvConfig, RewardConfig};
+use turnwise_loss::LossConfig;
 use turnwise_model::LoraConfig;
-use turnwise_rl::{AdvantageConfig, FilterConfig, LossConfig, ShapingConfig, WeightsConfig};
 use turnwise_rollout::chat::ChatName;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 
 pub use consistent::Consistent;
 pub use guards::{Action, GuardsConfig, LimitsConfig};
-pub use load::{ConfigError, ScoreConfig, load, load_score, to_toml};
+pub use load::{ConfigError, ScoreConfig, ScoreRewardConfig, load, load_score, to_toml};
 pub use sinks::SinksConfig;
 
 /// One training run.

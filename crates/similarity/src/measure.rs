@@ -1,0 +1,20 @@
+//! What a measure of similarity is.
+
+/// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
+pub type Matrix = Vec<Vec<f64>>;
+
+/// A similarity could not be computed. Only a measure that leaves the process can fail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("similarity `{measure}`: {reason}")]
+pub struct SimilarityError {
+    /// Name of the measure in the run file.
+    pub measure: &'static str,
+    /// What went wrong and where, with a hint.
+    pub reason: String,
+}
+
+/// Measures how alike programs are.
+pub trait Similarity: Send + Sync {
+    /// Similarity of each of `rows` to each of `columns`. A text without content is like nothing: 0.
+    fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError>;
+}
