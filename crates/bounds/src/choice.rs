@@ -28,9 +28,9 @@
 /// # use shape::Shape;
 /// ```
 ///
-/// A line holds the key in the run file, the variant and the type of its settings. A type that lies in a module
-/// (`square::Square`) is exported beside the choice. The first line is the default. The method at the end is left out
-/// where nothing is shared but the name.
+/// A line holds the key in the run file, the variant and the type of its settings. A type that lies in a
+/// module (`square::Square`) is exported beside the choice. The first line is the default. The method at the
+/// end is optional.
 ///
 /// Serde's own externally tagged enums take a bare name for unit variants only. Here a bare name means that
 /// variant with its defaults, and nothing is buffered, so an error keeps the line of the run file.

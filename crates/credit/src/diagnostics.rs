@@ -1,4 +1,4 @@
-//! What a step looked like by turn index, and the shares that warn of collapse. Nothing here trains.
+//! Statistics of a step by turn index, and shares that warn of collapse. Nothing here trains.
 
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
@@ -21,8 +21,8 @@ pub struct TurnCredit {
     pub abs_advantage: f64,
 }
 
-/// Rewards, returns and advantages by turn index, first turn first. Dropped trajectories count: they are part of
-/// the statistics.
+/// Rewards, returns and advantages by turn index, first turn first. Dropped trajectories count: they are part
+/// of the statistics.
 pub fn credit_by_turn(groups: &[ScoredGroup]) -> Vec<TurnCredit> {
     let mut by_turn: Vec<TurnCredit> = Vec::new();
     let trajectories = groups.iter().flat_map(|g| g.rewards.iter().zip(g.returns.iter().zip(&g.advantages)));
@@ -84,8 +84,8 @@ pub fn calls_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory>)
     by_turn
 }
 
-/// Entropy of the policy by turn index, in nats per token, first turn first: the mean of `-logp` over the tokens that
-/// were sampled there, which estimates it without another pass. 0 for a turn without tokens.
+/// Entropy of the policy by turn index, in nats per token, first turn first: the mean of `-logp` over the
+/// tokens that were sampled there, which estimates it without another pass. 0 for a turn without tokens.
 pub fn entropy_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory>) -> Vec<f64> {
     let mut sums: Vec<(f64, usize)> = Vec::new();
     for trajectory in trajectories {
@@ -98,8 +98,9 @@ pub fn entropy_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory
     sums.into_iter().map(|(sum, tokens)| if tokens == 0 { 0.0 } else { sum / tokens as f64 }).collect()
 }
 
-/// Whether the first turn's calls satisfy the rule that there must be one and tell the policy nothing: all ran to
-/// their end without any output. Rewarding the first call invites this; watch its rate.
+/// Returns whether all calls of the first turn ran to their end without any output. They satisfy the rule
+/// that there must be a call and tell the policy nothing. Rewarding the first call invites this; watch its
+/// rate.
 pub fn is_dummy_first_call(trajectory: &Trajectory) -> bool {
     let Some(first) = trajectory.turns.first() else { return false };
     let silent = |call: &CallRecord| match call {

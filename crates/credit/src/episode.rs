@@ -1,4 +1,4 @@
-//! What an estimator sees of a trajectory: rewards and states of its turns, no text and no tokens.
+//! An estimator's view of a trajectory: rewards and states of its turns, no text and no tokens.
 
 use turnwise_trajectory::Rewards;
 
@@ -11,9 +11,10 @@ pub type PerTurn = Vec<Vec<f64>>;
 /// One trajectory, after shaping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode<'a> {
-    /// `r_ij`: the weighted sum of each turn's rewards, shaped, less the KL penalty if it is part of the reward.
+    /// `r_ij`: the weighted sum of each turn's rewards, shaped, less the KL penalty if it is part of the
+    /// reward.
     pub rewards: Vec<f64>,
-    /// What the rewards named [`Rewards::FMT`] contribute to it.
+    /// The contribution of the reward named [`Rewards::FMT`] to it.
     pub formats: Vec<f64>,
     /// Whether each turn broke the format.
     pub violations: Vec<bool>,

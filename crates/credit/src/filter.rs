@@ -1,8 +1,9 @@
 //! Filters: masks that take trajectories out of the loss, whatever the estimator.
 //!
-//! A dropped trajectory stays in every statistic that advantages are made of (its group's and the batch's mean and σ,
-//! and the correct code that shaping compares with): no advantage changes. It leaves the loss: its tokens weigh 0, and
-//! the normalisers of [`crate::WeightsConfig`], `N_tokens` and `N_seq`, don't count it.
+//! A dropped trajectory stays in every statistic that advantages are made of (its group's and the batch's
+//! mean and σ, and the correct code that shaping compares with): no advantage changes. It leaves the loss:
+//! its tokens weigh 0, and the normalisers of [`crate::WeightsConfig`], `N_tokens` and `N_seq`, don't count
+//! it.
 
 use serde::{Deserialize, Serialize};
 

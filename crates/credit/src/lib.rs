@@ -4,13 +4,13 @@
 //! [`advantage/gtpo.rs`](Gtpo):
 //!
 //! ```text
-//! r_ij = Σ_n w_n · r_ij,n                    rewards of a turn by name: acc, fmt, …   reward_weights.rs
-//! R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik         returns, γ per turn                      returns.rs
-//! A_ij = (R_ij - μ) / (σ + ε)                μ and σ over all turns of the group      advantage/gtpo.rs, moments.rs
+//! r_ij = Σ_n w_n · r_ij,n               rewards of a turn by name: acc, fmt, …    reward_weights.rs
+//! R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik    returns, γ per turn                       returns.rs
+//! A_ij = (R_ij - μ) / (σ + ε)           μ and σ over all turns of the group       advantage/gtpo.rs
 //! ```
 //!
-//! `i` counts the trajectories of a group (one task, `G` samples) and `j` their turns. Every sampled token of turn `j`
-//! gets `A_ij`.
+//! `i` counts the trajectories of a group (one task, `G` samples) and `j` their turns. Every sampled token of
+//! turn `j` gets `A_ij`.
 //!
 //! ```
 //! use turnwise_credit::{AdvantageConfig, FilterConfig, Group, Scorer, ShapingConfig};
@@ -39,8 +39,9 @@
 //! The losses themselves are in `turnwise-loss`. Everything here is f64 on the host.
 //!
 //! # What this isn't
-//! - Credit per token. An estimator gives one advantage to a turn ([`Credit`]), since a turn is the action. Methods
-//!   that weigh tokens within a turn, such as Group *Token* Policy Optimization (arXiv:2508.04349), don't fit.
+//! - Credit per token. An estimator gives one advantage to a turn ([`Credit`]), since a turn is the action.
+//!   Methods that weigh tokens within a turn, such as Group *Token* Policy Optimization (arXiv:2508.04349),
+//!   don't fit.
 //! - A critic. An [`Episode`] holds rewards and states and no model, so there is no GAE and no learned value.
 //! - Rewards. An environment gives them; this crate adds them up.
 

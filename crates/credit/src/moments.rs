@@ -26,7 +26,8 @@ impl ZScore {
 /// Declares the settings of an estimator that takes z-scores: its own keys with their defaults, then those of
 /// [`ZScore`].
 ///
-/// All of them are keys of one table, and an unknown key is refused with its line: serde's `flatten` would lose that.
+/// All of them are keys of one table, and an unknown key is refused with its line: serde's `flatten` would
+/// lose that.
 macro_rules! z_scored {
     (
         $(#[$meta:meta])*

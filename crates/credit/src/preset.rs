@@ -1,7 +1,7 @@
 //! Numeric conventions of public implementations, as defaults under a run file.
 
-/// A public implementation whose conventions a run can take over: `preset = "trl"`. A preset is only a layer of
-/// defaults under the run file; every key that the file sets wins.
+/// A public implementation whose conventions a run can take over: `preset = "trl"`. A preset is only a layer
+/// of defaults under the run file; every key that the file sets wins.
 ///
 /// | | TRL | verl | OpenRLHF | SkyRL |
 /// |---|---|---|---|---|

@@ -10,7 +10,8 @@ pub struct Sample {
     /// Whether the token was sampled by the policy and its trajectory is in the loss. Prompt, tool output and
     /// chat scaffold are context: false.
     pub mask: Vec<bool>,
-    /// Log-probability that the ratio is taken to, in nats; 0 for context. [`Sample::new`] takes the sampler's.
+    /// Log-probability that the ratio is taken to, in nats; 0 for context. [`Sample::new`] takes the
+    /// sampler's.
     pub old_logprobs: Vec<f32>,
     /// Log-probability of the token when it was sampled, in nats; 0 for context.
     pub rollout_logprobs: Vec<f32>,

@@ -30,7 +30,7 @@ pub struct ScoredGroup {
     pub advantages: PerTurn,
     /// The filter that removed the trajectory from the loss, or null.
     pub dropped: Vec<Option<Dropped>>,
-    /// What [`shaped_accuracies`] gives to each trajectory; no part of a record.
+    /// The result of [`shaped_accuracies`] for each trajectory. It is no part of a record.
     #[serde(skip)]
     pub shaped: Vec<Option<f64>>,
 }
@@ -173,7 +173,8 @@ mod tests {
         check(0.1, [&[-0.05, 0.8], &[1.0]]);
     }
 
-    /// What filters touch: nothing but the loss. Baselines, scales and advantages, the dropped ones' too, stay.
+    /// Filters touch nothing but the loss. Baselines, scales and advantages stay, those of dropped
+    /// trajectories too.
     #[test]
     fn filters_leave_every_statistic_alone() {
         let lines = [

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::Rewards;
 
-/// What an advantage estimator may see of one trajectory.
+/// One trajectory with the rewards of its turns, and whatever else an estimator, shaping or a filter may see.
+///
+/// An environment's judge makes it, the similarity of programs adds `code`, and a reference model `kl`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScoredTrajectory {
     /// The rewards of each turn, by name, before shaping.
@@ -24,14 +26,14 @@ pub struct ScoredTrajectory {
     /// Some turn holds neither a complete tool call nor a final answer. Used by filters only.
     #[serde(default)]
     pub void_turn: bool,
-    /// What the policy saw before each turn, as a key: equal keys are equal observations. Used by the
+    /// A key of the observation before each turn: equal keys are equal observations. Used by the
     /// estimators that compare states across trajectories only. A missing key equals no other; the first
     /// turn always sees the prompt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<String>,
-    /// What each turn asked of its tools, as a key: equal keys are equal calls. Used by estimators that tell
-    /// trajectories apart by all that their environment knows; empty for a turn without calls, and unlike any other
-    /// where it is missing.
+    /// A key of the calls of each turn: equal keys are equal calls. Used by estimators that tell trajectories
+    /// apart by all that their environment knows. It is empty for a turn without calls; a missing key equals
+    /// no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
     /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. Used where the

@@ -12,8 +12,8 @@ use crate::{kl::KlEstimator, moments::mean, scored::Group};
 /// acc_iT = (α / |P|) · Σ_{p in P} sim(code_i, code_p)
 /// ```
 ///
-/// `P` holds the correct trajectories of the group, and the sum is divided by `|P|` once. If none or all of the group
-/// are correct, its rewards are unchanged. The shaped reward is the one named `acc`.
+/// `P` holds the correct trajectories of the group, and the sum is divided by `|P|` once. If none or all of
+/// the group are correct, its rewards are unchanged. The shaped reward is the one named `acc`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapingConfig {
@@ -31,8 +31,9 @@ pub struct ShapingConfig {
     /// Subtract what code for *different* prompts has in common: `s' = max(0, (s - s0)/(1 - s0))`, where `s0`
     /// is the mean similarity across prompts. Ours: code for one tool is always somewhat alike.
     pub centre: bool,
-    /// β of a KL penalty in the reward: each turn's reward loses β times the KL divergence to the reference that
-    /// its tokens add up to (arXiv:2203.02155 eq. 2, per turn). 0: none. The penalty in the loss is the loss's.
+    /// β of a KL penalty in the reward: each turn's reward loses β times the KL divergence to the reference
+    /// that its tokens add up to (arXiv:2203.02155 eq. 2, per turn). 0: none. The penalty in the loss is a
+    /// key of the loss.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub kl_beta: f64,
     /// The estimator of that divergence.
@@ -64,10 +65,11 @@ impl ShapingConfig {
     }
 }
 
-/// Returns the accuracy that shaping gives to the last turn of each failed trajectory, by group and trajectory.
+/// Returns the accuracy that shaping gives to the last turn of each failed trajectory, by group and
+/// trajectory.
 ///
-/// It replaces the turn's reward named `acc`. None where a trajectory keeps its rewards: it is correct, it has no
-/// turns, its group has no correct one, or `alpha` is 0.
+/// It replaces the turn's reward named `acc`. None where a trajectory keeps its rewards: it is correct, it
+/// has no turns, its group has no correct one, or `alpha` is 0.
 pub fn shaped_accuracies(
     groups: &[Group],
     alpha: f64,
@@ -232,7 +234,8 @@ mod tests {
         assert_eq!(shaped[1][0], Some(0.0), "below the mean is nothing");
     }
 
-    /// A known property: a failure's share for resembling stays, a success's return of its first move is discounted.
+    /// A known property: a failure's share for resembling stays, a success's return of its first move is
+    /// discounted.
     #[test]
     fn from_eight_turns_on_a_copy_outranks_the_first_move_of_a_success() {
         let outranks = |turns: usize| {

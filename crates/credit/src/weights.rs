@@ -40,8 +40,8 @@ choice! {
 impl WeightsConfig {
     /// Weighs the tokens of an optimizer batch.
     ///
-    /// The normalisers are those of the whole batch and stay with its samples. So samples may be dealt out afterwards:
-    /// the losses of the shares add up to the loss of the batch.
+    /// The normalisers are those of the whole batch and stay with its samples. Samples may be dealt out
+    /// afterwards, and the losses of the shares add up to the loss of the batch.
     pub fn weigh(&self, batch: &mut [&mut Sample], token_limit: usize) {
         let masks: Vec<Vec<bool>> = batch.iter().map(|sample| sample.mask.clone()).collect();
         for (sample, weights) in batch.iter_mut().zip(self.token_weights(&masks, token_limit)) {
@@ -49,9 +49,9 @@ impl WeightsConfig {
         }
     }
 
-    /// Weight of each token of each sample of an optimizer batch; 0 where `masks` is false. `masks[i][t]` says
-    /// whether token `t` of sample `i` is trained on. `token_limit` is the run's limit of sampled tokens per
-    /// trajectory, used by `constant` without a length.
+    /// Weight of each token of each sample of an optimizer batch; 0 where `masks` is false. `masks[i][t]`
+    /// says whether token `t` of sample `i` is trained on. `token_limit` is the run's limit of sampled tokens
+    /// per trajectory, used by `constant` without a length.
     pub fn token_weights(&self, masks: &[Vec<bool>], token_limit: usize) -> Vec<Vec<f32>> {
         let lengths: Vec<usize> = masks.iter().map(|mask| mask.iter().filter(|m| **m).count()).collect();
         let tokens = lengths.iter().sum::<usize>() as f64;

@@ -20,7 +20,7 @@ fn episode(turns: &[(f64, f64)]) -> Episode<'static> {
     }
 }
 
-/// A turn of its own, right or wrong, without a violation.
+/// A trajectory of one turn, right or wrong, without a violation.
 fn single(correct: bool) -> Episode<'static> {
     episode(&[(f64::from(u8::from(correct)), 0.0)])
 }
@@ -33,7 +33,8 @@ fn every_estimator() -> Vec<AdvantageConfig> {
     AdvantageConfig::NAMES.iter().map(|name| named(name)).collect()
 }
 
-/// One trajectory: turns of which the last may be right, each with or without a violation that costs `penalty`.
+/// One trajectory: turns of which the last may be right, each with or without a violation that costs
+/// `penalty`.
 fn penalised(turns: std::ops::Range<usize>, penalty: f64) -> impl Strategy<Value = Episode<'static>> {
     (proptest::collection::vec(any::<bool>(), turns), any::<bool>()).prop_map(move |(violations, correct)| {
         let last = violations.len().wrapping_sub(1);
@@ -114,8 +115,9 @@ proptest! {
         }
     }
 
-    /// Identity 1 for the others: with single turns and no violations each of them is a trajectory-level method that
-    /// it is known to contain. GiGPO counts its one state again; what needs a batch gets a batch of one group.
+    /// Identity 1 for the others: with single turns and no violations each of them is a trajectory-level
+    /// method that it is known to contain. GiGPO counts its one state again; what needs a batch gets a batch
+    /// of one group.
     #[test]
     fn with_single_turns_every_estimator_is_its_trajectory_level_one(
         correct in proptest::collection::vec(any::<bool>(), 0..9),

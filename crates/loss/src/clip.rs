@@ -6,15 +6,15 @@ use turnwise_bounds::Conflict;
 use super::{LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::policy_loss};
 
 policy_loss! {
-    /// The clipped surrogate of PPO (arXiv:1707.06347 eq. 7) as GRPO uses it, with the turn's advantage on each of
-    /// its sampled tokens.
+    /// The clipped surrogate of PPO (arXiv:1707.06347 eq. 7) as GRPO uses it, with the turn's advantage on
+    /// each of its sampled tokens.
     ///
     /// ```text
     /// loss_t = -min(ρ_t·A, clip(ρ_t, 1-ε_low, 1+ε_high)·A) + β·kl_t - η·entropy_t
     /// ```
     ///
-    /// A larger `eps_high` is clip-higher (DAPO, arXiv:2503.14476). `dual_clip = c` bounds the loss by `-c·A` where
-    /// A < 0 (arXiv:1912.09729).
+    /// A larger `eps_high` is clip-higher (DAPO, arXiv:2503.14476). `dual_clip = c` bounds the loss by `-c·A`
+    /// where A < 0 (arXiv:1912.09729).
     pub struct Clip at Token {
         /// ε_low.
         #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
@@ -43,7 +43,8 @@ impl PolicyLoss for Clip {
         let terms = self.terms();
         let masked = terms.mask(&logprobs, batch);
         let ratio = masked.log_ratio.clone().exp();
-        // Bounding the ratio of the unclipped branch is the dual clip: for A >= 0 the other branch is smaller.
+        // Bounding the ratio of the unclipped branch is the dual clip: for A >= 0 the other branch is
+        // smaller.
         let bounded =
             if self.dual_clip > 0.0 { ratio.clone().clamp_max(self.dual_clip) } else { ratio.clone() };
         let free = bounded * masked.advantages.clone();

@@ -6,8 +6,8 @@
 //! loss   = Σ_t w_t · loss_t
 //! ```
 //!
-//! All normalisation is in the weights `w_t` ([`turnwise_credit::WeightsConfig`]), so adding up the losses of any
-//! split into micro-batches gives the loss of the whole batch.
+//! All normalisation is in the weights `w_t` ([`turnwise_credit::WeightsConfig`]), so adding up the losses of
+//! any split into micro-batches gives the loss of the whole batch.
 
 mod cispo;
 mod clip;
@@ -24,8 +24,9 @@ pub use ratio::RatioLevel;
 pub use stats::{LossSums, TokenStats};
 pub use terms::Terms;
 
-/// What a loss needs beside the current log-probabilities. Every tensor is `[B, T]`; entry `t` speaks of token
-/// `t`. Nothing is read where the weight is 0, so padding and context may hold anything, also infinities.
+/// Columns that a loss needs with the current log-probabilities. Every tensor is `[B, T]`; entry `t` speaks
+/// of token `t`. Nothing is read where the weight is 0, so padding and context may hold anything, also
+/// infinities.
 #[derive(Debug, Clone)]
 pub struct LossBatch {
     /// Log-probabilities that the ratio is taken against, in nats.
@@ -40,7 +41,7 @@ pub struct LossBatch {
     pub entropies: Option<Tensor<2>>,
     /// Index of the token's turn, from 0. Needed for ratios per turn.
     pub turns: Option<Tensor<2, Int>>,
-    /// Log-probabilities recorded by the sampler, where `old_logprobs` were computed anew because the rollouts
+    /// Log-probabilities recorded by the sampler, where `old_logprobs` were recomputed because the rollouts
     /// are stale. Needed for truncated importance sampling.
     pub rollout_logprobs: Option<Tensor<2>>,
 }
@@ -59,7 +60,7 @@ impl LossBatch {
         }
     }
 
-    /// Where there is no loss: true for tokens of weight 0.
+    /// Returns the mask of tokens that have no loss: those of weight 0.
     fn ignored(&self) -> Bools {
         self.weights.clone().equal_elem(0.0)
     }
@@ -68,16 +69,16 @@ impl LossBatch {
 /// A mask of shape `[B, T]`.
 type Bools = Tensor<2, Bool>;
 
-/// What a loss gives back.
+/// Result of a loss.
 #[derive(Debug, Clone)]
 pub struct LossOutput {
     /// `Σ_t w_t · loss_t`, one element, with its graph.
     pub loss: Tensor<1>,
-    /// What happened at each token, detached.
+    /// Statistics of each token, detached.
     pub stats: TokenStats,
 }
 
-/// A loss of the policy. It must not normalise: that is what the weights are for.
+/// Computes a loss of the policy. It must not normalise: the weights do.
 pub trait PolicyLoss {
     /// The loss of a micro-batch, from the current policy's log-probabilities `[B, T]`.
     ///

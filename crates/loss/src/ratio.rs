@@ -18,7 +18,8 @@ pub enum RatioLevel {
 }
 
 impl RatioLevel {
-    /// Averages token log-ratios `[B, T]`, which are 0 where `ignored`, and gives each token its level's value.
+    /// Averages token log-ratios `[B, T]`, which are 0 where `ignored`, and gives each token its level's
+    /// value.
     pub(super) fn average(self, log_ratio: Tensor<2>, batch: &LossBatch, ignored: &Bools) -> Tensor<2> {
         match self {
             RatioLevel::Token => log_ratio,

@@ -1,4 +1,4 @@
-//! What happened at each token of a micro-batch, and its weighted sums.
+//! Statistics of each token of a micro-batch, and their weighted sums.
 
 use std::ops::AddAssign;
 
@@ -29,8 +29,8 @@ impl TokenStats {
         LossSums::of(&read(Tensor::cat(sums.to_vec(), 0)))
     }
 
-    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, from 0, row after row.
-    /// Reads the device once.
+    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, from 0, row after
+    /// row. Reads the device once.
     ///
     /// # Panics
     /// If there are not `B·T` turns.

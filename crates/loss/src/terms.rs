@@ -1,4 +1,4 @@
-//! What all losses share: the log-ratio, the reference KL, the entropy bonus, and the weighted sum.
+//! Terms that all losses share: the log-ratio, the reference KL, the entropy bonus, and the weighted sum.
 
 use burn::tensor::Tensor;
 use turnwise_credit::KlEstimator;
@@ -6,7 +6,7 @@ use turnwise_credit::KlEstimator;
 use super::kl::{estimate, k3};
 use super::{Bools, LossBatch, LossOutput, RatioLevel, TokenStats};
 
-/// The terms of a loss beside its surrogate. 0 turns each of them off.
+/// The terms of a loss other than its surrogate. 0 turns each of them off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms {
     /// β, the weight of the KL divergence to the reference.
@@ -29,8 +29,8 @@ pub struct Terms {
 
 /// Declares the settings of a loss: its own keys with their defaults, then those of [`Terms`].
 ///
-/// `at` names the level of the ratio that the loss takes by default. All keys belong to one table, and an unknown key
-/// is refused with its line: serde's `flatten` would lose that.
+/// `at` names the level of the ratio that the loss takes by default. All keys belong to one table, and an
+/// unknown key is refused with its line: serde's `flatten` would lose that.
 macro_rules! policy_loss {
     (
         $(#[$meta:meta])*
@@ -108,7 +108,7 @@ pub(super) fn clamped(x: Tensor<2>, bound: f64) -> Tensor<2> {
 }
 
 /// The columns of a batch with everything of weight 0 replaced by harmless values: a log-ratio of 0 and an
-/// advantage of 0. What was there can't reach the loss or its gradient, whatever it was.
+/// advantage of 0. Their old values can't reach the loss or its gradient, whatever they were.
 pub(super) struct Masked {
     /// Log-probabilities, 0 where ignored.
     pub(super) logprobs: Tensor<2>,

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use turnwise_trajectory::{CallRecord, Trajectory};
 
-/// Code of all turns in order, normalised by [`normalised_code`]: the paper's `code_i` (arXiv:2511.14846 §3.4).
+/// Code of all turns in order, normalised by [`normalised_code`]: the paper's `code_i` (arXiv:2511.14846
+/// §3.4).
 ///
 /// It reads parsed calls, so it doesn't depend on the call format. A call with a text argument `code`
 /// contributes that; any other call contributes its name and arguments as JSON. Malformed calls were never

@@ -6,12 +6,12 @@ use turnwise_bounds::{Seconds, Within};
 /// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
 /// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.
 ///
-/// It needs the cargo feature `endpoint`, and addresses with `https` need `https`. A training step fails, with the reason, if the server can't
-/// be reached after all retries: half-shaped rewards would be worse.
+/// It needs the cargo feature `endpoint`, and addresses with `https` need `https`. A training step fails,
+/// with the reason, if the server can't be reached after all retries: half-shaped rewards would be worse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
-    /// Where to post to.
+    /// Address to post to.
     pub url: String,
     /// The model's name there.
     pub model: String,

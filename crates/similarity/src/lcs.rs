@@ -46,8 +46,8 @@ impl<'a> Pattern<'a> {
         if longer == 0 { 0.0 } else { self.common(text) as f64 / longer as f64 }
     }
 
-    /// Length of the longest common subsequence, 64 cells of a row at a time (Hyyrö 2004): a 0 bit marks where
-    /// the row of the usual table grows by one, and each token of the text carries into the next row.
+    /// Length of the longest common subsequence, 64 cells of a row at a time (Hyyrö 2004): a 0 bit marks
+    /// where the row of the usual table grows by one, and each token of the text carries into the next row.
     fn common(&self, text: &[&str]) -> usize {
         let mut row = vec![u64::MAX; self.length.div_ceil(64)];
         for matches in text.iter().filter_map(|token| self.positions.get(token)) {

@@ -1,8 +1,9 @@
 //! How alike two programs are: one file per measure of [`Similarity`].
 //!
-//! Shaping pays a failed trajectory for code that resembles correct code (arXiv:2511.14846 §3.4). [`code_of`] takes a
-//! trajectory's code out of its calls, and [`SimilarityConfig`] names the measure in a run file. `ngram`, `lcs` and
-//! `permuted` compute; `endpoint` asks a server for embeddings and needs the cargo feature of that name.
+//! Shaping pays a failed trajectory for code that resembles correct code (arXiv:2511.14846 §3.4). [`code_of`]
+//! takes a trajectory's code out of its calls, and [`SimilarityConfig`] names the measure in a run file.
+//! `ngram`, `lcs` and `permuted` compute; `endpoint` asks a server for embeddings and needs the cargo feature
+//! of that name.
 
 mod code;
 #[cfg(feature = "endpoint")]

@@ -1,4 +1,4 @@
-//! What a measure of similarity is.
+//! The trait of a measure of similarity.
 
 /// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
 pub type Matrix = Vec<Vec<f64>>;
@@ -9,12 +9,13 @@ pub type Matrix = Vec<Vec<f64>>;
 pub struct SimilarityError {
     /// Name of the measure in the run file.
     pub measure: &'static str,
-    /// What went wrong and where, with a hint.
+    /// The reason and its place, with a hint.
     pub reason: String,
 }
 
 /// Measures how alike programs are.
 pub trait Similarity: Send + Sync {
-    /// Similarity of each of `rows` to each of `columns`. A text without content is like nothing: 0.
+    /// Similarity of each of `rows` to each of `columns`. A text without content has similarity 0 to every
+    /// other.
     fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError>;
 }

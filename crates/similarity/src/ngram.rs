@@ -7,8 +7,8 @@ use crate::measure::{Matrix, Similarity, SimilarityError};
 use crate::tokens::tokens;
 
 /// Cosine of term-frequency vectors over token n-grams of length 1 to `n`, hashed into `buckets` dimensions
-/// so that two programs compare in microseconds without a vocabulary. The paper (arXiv:2511.14846 §3.4) uses a
-/// hosted text-embedding model; this measure stands in for it offline and gives the same number everywhere.
+/// so that two programs compare in microseconds without a vocabulary. The paper (arXiv:2511.14846 §3.4) uses
+/// a hosted text-embedding model; this measure stands in for it offline and gives the same number everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ngram {
@@ -70,8 +70,8 @@ impl Ngram {
 }
 
 impl Counts {
-    /// Dot products of unit vectors whose entries are positive: in `[0, 1]`, 0 if either is empty. `dense` holds
-    /// zeros before and after.
+    /// Dot products of unit vectors whose entries are positive: in `[0, 1]`, 0 if either is empty. `dense`
+    /// holds zeros before and after.
     fn cosines(&self, others: &[Counts], dense: &mut [f64]) -> Vec<f64> {
         for (bucket, value) in &self.0 {
             dense[*bucket as usize] = *value;
@@ -89,14 +89,15 @@ impl Counts {
 
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
-/// FNV-1a of a token. Written out because its values are part of recorded rewards: the standard library's hasher may
-/// change between releases.
+/// FNV-1a of a token. Written out because its values are part of recorded rewards: the standard library's
+/// hasher may change between releases.
 fn token_hash(token: &str) -> u64 {
     token.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(FNV_PRIME))
 }
 
-/// The same fold over whole token hashes, then the finaliser of MurmurHash3 (public domain). FNV alone moves few of
-/// the bits between its multiplications: of tokens with one character, `i` and `)` would always share a bucket.
+/// The same fold over whole token hashes, then the finaliser of MurmurHash3 (public domain). FNV alone moves
+/// few of the bits between its multiplications: of tokens with one character, `i` and `)` would always share
+/// a bucket.
 fn gram_hash(gram: &[u64]) -> u64 {
     let folded = gram.iter().fold(0, |h: u64, token| (h.rotate_left(31) ^ token).wrapping_mul(FNV_PRIME));
     let mixed = (folded ^ (folded >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::measure::{Matrix, Similarity, SimilarityError};
 use crate::ngram::Ngram;
 
-/// The n-gram measure, each failed program with the similarities of the next one of its group. What a group's failures
-/// earn together stays the same; that it was earned by likeness doesn't. Ours: if shaping helps because like code is
-/// paid, this helps less. A group with a single failure has nobody to swap with and keeps its value.
+/// Gives each failed program the n-gram similarities of the next one of its group. The failures of a group
+/// earn the same sum as before, but not for likeness. Ours: if shaping helps because like code is paid, this
+/// helps less. A group with a single failure has no other to swap with and keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permuted {}

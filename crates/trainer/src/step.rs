@@ -5,11 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use turnwise_credit::{Group, Sample, ScoredGroup, ScoredTrajectory, Scorer};
+use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
 use turnwise_envs::Task;
 use turnwise_model::Transformer;
 use turnwise_rollout::{Played, play};
-use turnwise_similarity::code_of;
 use turnwise_trajectory::{Trajectory, Turn};
 
 use crate::cache_budget::CacheBudget;
@@ -162,7 +161,7 @@ impl Trainer {
             let mut scored = Vec::with_capacity(trajectories.len());
             trajectories.retain(|trajectory| {
                 match judge(&*self.setup.env, task, trajectory, &self.config.reward) {
-                    Ok(judged) => scored.push(ScoredTrajectory { code: code_of(trajectory), ..judged }),
+                    Ok(judged) => scored.push(judged),
                     Err(unjudged) => {
                         lost.push(unjudged);
                         return false;

@@ -168,11 +168,11 @@ fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
             continue;
         }
         // `macro_rules! name {` declares what `name! {` gives.
-        let declares = line.starts_with("macro_rules! ");
-        let opened = full.strip_prefix("macro_rules! ").or(full.strip_suffix("! {"));
-        if let Some(name) = opened.filter(|_| declares || !full.starts_with(' ')) {
-            within = Some(name.trim_end_matches(" {").to_string());
-            in_macro = !declares;
+        let declares = full.starts_with("macro_rules! ");
+        let opened = full.strip_prefix("macro_rules! ").and_then(|rest| rest.strip_suffix(" {"));
+        let is_name = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if let Some(name) = opened.or(full.strip_suffix("! {")).filter(is_name) {
+            (within, in_macro) = (Some(name.to_string()), !declares);
         }
         if full == "}" {
             (within, in_macro) = (None, false);

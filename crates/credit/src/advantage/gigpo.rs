@@ -95,7 +95,8 @@ mod tests {
         }
         let gigpo = Gigpo { eps: 0.0, gamma: 1.0, ..Gigpo::default() };
         let credit = gigpo.credit(&[group]).remove(0);
-        // Episode scores of 1 0 0 are 2/√3 and -1/√3; state p compares the same three returns, x the first two.
+        // Episode scores of 1 0 0 are 2/√3 and -1/√3; state p compares the same three returns, x the first
+        // two.
         let (high, low, half) = (2.0 / 3.0_f64.sqrt(), -1.0 / 3.0_f64.sqrt(), 0.5_f64.sqrt());
         assert_per_turn(
             &credit.advantages,

@@ -4,15 +4,15 @@ use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
 use crate::{episode::Episode, moments::z_scored};
 
 z_scored! {
-    /// The GRPO baseline of arXiv:2511.14846: the trajectory's reward is `min(acc, format_ok)` in {0, 1}, so one
-    /// format error in any turn zeroes a correct trajectory; z-scored in the group and copied to every turn.
+    /// Takes z-scores of `min(acc, format_ok)` in {0, 1}: the GRPO baseline of arXiv:2511.14846. One format
+    /// error in any turn zeroes a correct trajectory. Every turn gets its trajectory's score.
     ///
     /// A format error is the turn's flag, not the sign of its `fmt`: the gate stands where
-    /// `reward.format_penalty` is 0. The accuracy is the one before shaping, and a KL penalty in the reward is
-    /// not seen: the paper's baseline has neither.
+    /// `reward.format_penalty` is 0. The accuracy is the one before shaping, and a KL penalty in the reward
+    /// is not seen: the paper's baseline has neither.
     ///
-    /// It reads the reward named `acc`, without its weight, and the flags of violations, which follow the sign of the
-    /// reward named `fmt` where a record has none. Other names don't count.
+    /// It reads the reward named `acc`, without its weight, and the flags of violations, which follow the
+    /// sign of the reward named `fmt` where a record has none. Other names don't count.
     pub struct GrpoMin {}
 }
 

@@ -10,8 +10,8 @@ use crate::{
 };
 
 z_scored! {
-    /// GTPO, Group **Turn** Policy Optimization (arXiv:2511.14846): discounted returns per turn, normalised in
-    /// the group, copied to every token of the turn.
+    /// Normalises discounted returns of turns in their group: GTPO, Group **Turn** Policy Optimization
+    /// (arXiv:2511.14846). Every token of a turn gets the turn's advantage.
     ///
     /// ```text
     /// R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik
@@ -19,14 +19,14 @@ z_scored! {
     /// ```
     ///
     /// Not to be confused with Group *Token* Policy Optimization (arXiv:2508.04349, entropy shaping), with
-    /// Group-relative *Trajectory*-based Policy Optimization (arXiv:2508.03772, conflict-token masking), or with
-    /// the hybrid of MT-GRPO in arXiv:2604.02869.
+    /// Group-relative *Trajectory*-based Policy Optimization (arXiv:2508.03772, conflict-token masking), or
+    /// with the hybrid of MT-GRPO in arXiv:2604.02869.
     ///
     /// The set over which μ and σ are taken could not be read in the paper, so it is a key: [`NormScope`].
     ///
-    /// Known properties, tested below: on a group that is solved throughout, GTPO still prefers short
-    /// trajectories where GRPO gives 0 (`skip_uniform_outcome` turns that off); and one small penalty in an
-    /// otherwise uniform group gets a large advantage (`std_floor` bounds it).
+    /// Two known properties are tested below. On a group that is solved throughout, GTPO still prefers short
+    /// trajectories where GRPO gives 0; `skip_uniform_outcome` turns that off. One small penalty in an
+    /// otherwise uniform group gets a large advantage; `std_floor` bounds it.
     pub struct Gtpo {
         /// Discount per turn, γ.
         #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
@@ -213,8 +213,8 @@ mod tests {
         assert!(floored.advantages.concat().iter().all(|a| a.abs() <= 0.1 / 0.5));
     }
 
-    /// The bias of the turn-index scope: the winner's credit depends on when the losers stop, not on what they
-    /// earn. Where nobody else goes on, the turn that won is worth nothing.
+    /// The bias of the turn-index scope: the winner's credit depends on when the losers stop, not on what
+    /// they earn. If no other trajectory goes on, the turn that won is worth nothing.
     #[test]
     fn turn_index_pays_the_winner_by_how_long_the_losers_last() {
         let advantage_of_the_winning_turn = |norm_scope, losers: &[(f64, f64)]| {

@@ -1,6 +1,7 @@
 //! Advantage estimators: one file each. An estimator sees the rewards of turns and nothing else.
 //!
-//! A new one is its file, `mod` for it, and the line in [`AdvantageConfig`] that names, exports and dispatches it.
+//! A new one is its file, `mod` for it, and the line in [`AdvantageConfig`] that names, exports and
+//! dispatches it.
 
 mod dr_grpo;
 mod gigpo;
@@ -22,7 +23,7 @@ use turnwise_bounds::choice;
 
 use crate::episode::{Episode, PerTurn};
 
-/// What an estimator says about one group.
+/// Holds returns and advantages of one group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credit {
     /// The raw quantity behind each turn's advantage: the return of the turn, or the reward of the trajectory
@@ -32,7 +33,7 @@ pub struct Credit {
     pub advantages: PerTurn,
 }
 
-/// Turns rewards into advantages.
+/// Turns rewards into advantages. One file implements it, with its formula, paper and deviations.
 pub trait AdvantageEstimator {
     /// The set over which the baseline and the scale are taken, as recorded with every run.
     fn norm_scope(&self) -> &'static str {

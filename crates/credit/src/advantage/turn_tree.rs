@@ -11,10 +11,12 @@ use crate::{
     returns::discounted_returns,
 };
 
-/// A proposal of this project, not of a paper: what a turn changed in the group's own estimate of success.
+/// Credits a turn with the change that it made to the group's own estimate of success. A proposal of this
+/// project, not of a paper.
 ///
-/// Trajectories that made the same calls and saw the same observations, in the same order, are in the same state `h`:
-/// their environments can't be told apart. So a group is a tree whose root is the prompt. With `R_ij = Σ_{k≥j} r_ik`, not discounted, and `N(h)` the trajectories through `h`:
+/// Trajectories that made the same calls and saw the same observations, in the same order, are in the same
+/// state `h`: their environments can't be told apart. This makes a group a tree whose root is the prompt.
+/// With `R_ij = Σ_{k≥j} r_ik`, not discounted, and `N(h)` the trajectories through `h`:
 ///
 /// ```text
 /// A_ij = Q_ij - V_ij
@@ -23,14 +25,15 @@ use crate::{
 /// V_i1 = mean of R_k1 over k ≠ i
 /// ```
 ///
-/// A turn is blamed less for a later mistake if others succeeded after it, and a later turn is blamed less for an
-/// earlier mistake the more others were in its state. The baseline never looks at the trajectory's own rewards, as
-/// long as shaping is off. It leans on the state before by the weight of one trajectory, and where nobody shares a
-/// state all turns have the baseline of the prompt: that is RLOO on rewards to come. There is no σ: the scale is the
-/// reward's.
+/// A turn is blamed less for a later mistake if others succeeded after it, and a later turn is blamed less
+/// for an earlier mistake the more others were in its state. The baseline never looks at the trajectory's own
+/// rewards, as long as shaping is off. The state before counts in it as one more trajectory. If no two
+/// trajectories share a state, all turns have the baseline of the prompt: that is RLOO on rewards to come.
+/// There is no σ: the scale is the reward's.
 ///
-/// It is unbiased as far as equal states mean equal prospects, whatever else the policy wrote. Related: values from additional rollouts in VinePPO
-/// (arXiv:2410.01679), returns compared at equal observations in GiGPO (arXiv:2505.10978).
+/// It is unbiased as far as equal states mean equal prospects, whatever else the policy wrote. Related:
+/// values from additional rollouts in VinePPO (arXiv:2410.01679), returns compared at equal observations in
+/// GiGPO (arXiv:2505.10978).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnTree {}
@@ -75,7 +78,7 @@ impl Tree {
                     let new = tree.visitors.len();
                     at = match (episode.calls.get(j - 1), episode.states.get(j)) {
                         (Some(asked), Some(seen)) => *children.entry((at, asked, seen)).or_insert(new),
-                        // What isn't known is nobody else's state.
+                        // An unknown state is unlike any other.
                         _ => new,
                     };
                     if at == new {
@@ -90,7 +93,7 @@ impl Tree {
         tree
     }
 
-    /// Of trajectory `i`; `returns` are those of the group.
+    /// Returns the advantages of trajectory `i`. `returns` are those of the group.
     fn advantages(&self, i: usize, rewards: &[f64], returns: &PerTurn) -> Vec<f64> {
         let path = &self.paths[i];
         let mut baseline = None;
@@ -121,7 +124,7 @@ mod tests {
         keys.iter().map(|keys| keys.iter().map(ToString::to_string).collect()).collect()
     }
 
-    /// Of trajectories that all made the same calls.
+    /// Returns the credit of trajectories that all made the same calls.
     fn credit(group: &[&[(f64, f64)]], states: &[&[&str]]) -> Credit {
         let calls = vec![String::new(); 8];
         let states = owned(states);

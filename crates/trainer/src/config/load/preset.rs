@@ -38,15 +38,15 @@ pub(super) fn layer(
     // A name that nobody knows is left to the layer that wrote it, where it is an error.
     let chosen = |key: &str| table.get(key).and_then(|choice| variant(choice.get_ref())).unwrap_or_default();
     let advantage = AdvantageConfig::named(chosen("advantage")).unwrap_or_default();
-    let mut text = text(preset, "advantage", &advantage);
+    let mut text = keys_of(preset, "advantage", &advantage);
     if table.contains_key("model") {
-        text += &self::text(preset, "loss", &LossConfig::named(chosen("loss")).unwrap_or_default());
+        text += &keys_of(preset, "loss", &LossConfig::named(chosen("loss")).unwrap_or_default());
     }
     Ok(Some((format!("{KEY} {name}"), text)))
 }
 
 /// Returns the preset's keys for one choice as TOML: those that the variant has.
-fn text(preset: &Preset, key: &str, choice: &impl Serialize) -> String {
+fn keys_of(preset: &Preset, key: &str, choice: &impl Serialize) -> String {
     let defaults = Table::try_from(BTreeMap::from([(key, choice)])).expect("a choice is a table");
     let mut text = String::new();
     for (path, value) in preset.keys {
@@ -80,7 +80,7 @@ mod tests {
     fn read(preset: &Preset, advantage: &str, loss: &str) -> Layer {
         let advantage = AdvantageConfig::named(advantage).expect("a name");
         let loss = LossConfig::named(loss).expect("a name");
-        let text = text(preset, "advantage", &advantage) + &text(preset, "loss", &loss);
+        let text = keys_of(preset, "advantage", &advantage) + &keys_of(preset, "loss", &loss);
         toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
@@ -101,10 +101,10 @@ mod tests {
         for preset in PRESETS {
             let mut laid = String::new();
             for name in AdvantageConfig::NAMES {
-                laid += &text(preset, "advantage", &AdvantageConfig::named(name));
+                laid += &keys_of(preset, "advantage", &AdvantageConfig::named(name));
             }
             for name in LossConfig::NAMES {
-                laid += &text(preset, "loss", &LossConfig::named(name));
+                laid += &keys_of(preset, "loss", &LossConfig::named(name));
             }
             for (path, _) in preset.keys {
                 let (choice, key) = path.rsplit_once('.').expect("a path");
