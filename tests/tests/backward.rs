@@ -68,6 +68,8 @@ fn models() -> Vec<(&'static str, Transformer)> {
         ("tied", of("llama-tied")),
         ("qwen3", of("qwen3")),
         ("window", of("mistral")),
+        ("windows of some layers", of("qwen2-window")),
+        ("norms of outputs", of("olmo2")),
         ("adapter", adapted),
         ("frozen embedding", of("llama").frozen(&["model.embed_tokens.*".into()]).unwrap()),
     ]

@@ -4,33 +4,21 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use turnwise_model::{
-    Heads, ModelConfig, Question, RopeConfig, TokenBatch, TokenLogprobs, Transformer, gradients,
+    AttentionConfig, BlockConfig, ModelConfig, Question, TokenBatch, TokenLogprobs, Transformer, gradients,
     token_logprobs,
 };
 use turnwise_tests::{alone, device, max_abs_diff, values};
 
 /// A block of the smallest kind under a vocabulary of any size.
 fn model(vocab_size: usize, tied_embeddings: bool) -> Transformer {
-    let heads = Heads {
-        query: 2,
-        key_value: 1,
-        dim: 8,
-        qkv_bias: false,
-        output_bias: false,
-        qk_norm: false,
-        sliding_window: None,
-    };
+    let attention = AttentionConfig::new(2, 1, 8);
     let config = ModelConfig {
         vocab_size,
         hidden_size: 16,
-        intermediate_size: 32,
-        num_layers: 1,
-        heads,
+        layers: vec![BlockConfig::new(attention, 32)],
         max_position: 512,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings,
-        mlp_bias: false,
     };
     Transformer::random(&config, 3, &device().autodiff())
 }

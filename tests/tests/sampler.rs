@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use burn::module::Module;
-use turnwise_model::{Heads, HostModel, ModelConfig, RopeConfig, TokenBatch, Transformer, token_logprobs};
+use turnwise_model::{
+    AttentionConfig, BlockConfig, HostModel, ModelConfig, QkNorm, TokenBatch, Transformer, token_logprobs,
+};
 use turnwise_sampler::{Completion, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, max_abs_diff, values};
 use turnwise_trajectory::Finish;
@@ -11,25 +13,15 @@ use turnwise_trajectory::Finish;
 const NO_STOP: StopRule<'static> = StopRule { tokens: &[], strings: &[], decode: None };
 
 fn model(seed: u64) -> Transformer {
+    let attention =
+        AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(4, 2, 8) };
     let config = ModelConfig {
         vocab_size: 50,
         hidden_size: 32,
-        intermediate_size: 64,
-        num_layers: 2,
-        heads: Heads {
-            query: 4,
-            key_value: 2,
-            dim: 8,
-            qkv_bias: true,
-            output_bias: false,
-            qk_norm: true,
-            sliding_window: None,
-        },
+        layers: vec![BlockConfig::new(attention, 64); 2],
         max_position: 256,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     };
     Transformer::random(&config, seed, &device().autodiff())
 }

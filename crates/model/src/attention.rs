@@ -3,8 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 
+use crate::block::AttentionConfig;
 use crate::cache::{CachePlan, KvCache};
-use crate::config::Heads;
+use crate::config::ModelConfig;
 use crate::fused::{FusedAttention, apply};
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
@@ -24,25 +25,47 @@ pub(crate) struct Attention {
     pub(crate) k_norm: Option<RmsNorm>,
 }
 
-/// What all layers of one forward pass share.
-pub(crate) struct Pass<'a> {
-    pub(crate) heads: &'a Heads,
+/// What the layers of one forward pass share.
+pub(crate) struct ForwardPass<'a> {
+    config: &'a ModelConfig,
     /// `[B, T]`.
-    pub(crate) shape: [usize; 2],
-    pub(crate) look: Look,
+    shape: [usize; 2],
+    /// How queries meet keys in each layer.
+    paths: Vec<AttentionPath>,
 }
 
 /// How queries meet keys.
-#[allow(clippy::large_enum_variant)] // there is one of a pass
-pub(crate) enum Look {
+#[expect(clippy::large_enum_variant, reason = "a pass has few")]
+#[derive(Clone)]
+pub(crate) enum AttentionPath {
     /// By operations of the tensor backend.
     Operations {
         rotation: Rotation,
-        /// `[B or 1, 1, T, visible]`: 0 where a query may look, a large negative number elsewhere.
+        /// `[B or 1, 1, T, visible]`: 0 where a query sees the key, a large negative number elsewhere.
         mask: Tensor<4>,
     },
     /// In one pass, for whole sequences on the host.
     Fused(FusedAttention),
+}
+
+impl<'a> ForwardPass<'a> {
+    /// Makes one path for each kind of attention that the model has.
+    pub(crate) fn new(
+        config: &'a ModelConfig,
+        shape: [usize; 2],
+        make: impl Fn(&AttentionConfig) -> AttentionPath,
+    ) -> Self {
+        let mut paths: Vec<AttentionPath> = Vec::with_capacity(config.layers.len());
+        for (at, block) in config.layers.iter().enumerate() {
+            let mut before = config.layers[..at].iter();
+            let path = match before.position(|other| other.attention == block.attention) {
+                Some(same) => paths[same].clone(),
+                None => make(&block.attention),
+            };
+            paths.push(path);
+        }
+        Self { config, shape, paths }
+    }
 }
 
 impl Attention {
@@ -51,36 +74,36 @@ impl Attention {
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
-        pass: &Pass<'_>,
-        cache: Option<(&mut KvCache, &CachePlan, usize)>,
+        pass: &ForwardPass<'_>,
+        layer: usize,
+        cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        let ([b, t], h) = (pass.shape, pass.heads);
-        let split = |y: Tensor<2>, heads: usize| y.reshape([b, t, heads, h.dim]);
-        let mut q = split(self.q_proj.forward(x.clone()), h.query);
-        let mut k = split(self.k_proj.forward(x.clone()), h.key_value);
+        let ([b, t], h) = (pass.shape, &pass.config.layers[layer].attention);
+        let mut q = self.q_proj.forward(x.clone());
+        let mut k = self.k_proj.forward(x.clone());
         let v = self.v_proj.forward(x);
         if let (Some(q_norm), Some(k_norm)) = (&self.q_norm, &self.k_norm) {
-            (q, k) = (q_norm.forward(q), k_norm.forward(k));
+            (q, k) = (q_norm.forward_parts(q), k_norm.forward_parts(k));
         }
-        let (rotation, mask) = match &pass.look {
-            Look::Operations { rotation, mask } => (rotation, mask.clone()),
-            Look::Fused(attention) => {
-                let flat = |y: Tensor<4>, heads: usize| y.reshape([b * t, heads * h.dim]);
-                let (q, k) = (flat(q, h.query), flat(k, h.key_value));
-                return self.o_proj.forward(apply(attention.clone(), [q, k, v], [b * t, h.query * h.dim]));
+        let (rotation, mask) = match &pass.paths[layer] {
+            AttentionPath::Operations { rotation, mask } => (rotation, mask.clone()),
+            AttentionPath::Fused(attention) => {
+                let shape = [b * t, h.query_width()];
+                return self.o_proj.forward(apply(attention.clone(), [q, k, v], shape));
             }
         };
-        let q = rotation.apply(q.swap_dims(1, 2));
-        let k = rotation.apply(k.swap_dims(1, 2));
+        let split = |y: Tensor<2>, heads: usize| y.reshape([b, t, heads, h.head_dim]).swap_dims(1, 2);
+        let q = rotation.apply(split(q, h.query_heads));
+        let k = rotation.apply(split(k, h.key_value_heads));
         let (k, v) = match cache {
-            Some((cache, plan, layer)) => {
-                let k = k.swap_dims(1, 2).reshape([b * t, h.key_value * h.dim]);
-                cache.extend(layer, k, v, plan, h.dim)
+            Some((cache, plan)) => {
+                let k = k.swap_dims(1, 2).reshape([b * t, h.key_value_width()]);
+                cache.extend(layer, k, v, plan, h.head_dim)
             }
-            None => (k, split(v, h.key_value).swap_dims(1, 2)),
+            None => (k, split(v, h.key_value_heads)),
         };
         let y = attend(q, k, v, mask);
-        self.o_proj.forward(y.swap_dims(1, 2).reshape([b * t, h.query * h.dim]))
+        self.o_proj.forward(y.swap_dims(1, 2).reshape([b * t, h.query_width()]))
     }
 }
 
@@ -107,7 +130,7 @@ pub(crate) fn causal_mask(
     starts: &[usize],
     columns: usize,
     visible: usize,
-    window: Option<usize>,
+    attention: &AttentionConfig,
     device: &Device,
 ) -> Tensor<4> {
     let same = starts.windows(2).all(|pair| pair[0] == pair[1]);
@@ -115,8 +138,8 @@ pub(crate) fn causal_mask(
     let mut mask = Vec::with_capacity(starts.len() * columns * visible);
     for start in starts {
         for query in (0..columns).map(|t| start + t) {
-            let oldest = window.map_or(0, |w| (query + 1).saturating_sub(w));
-            mask.extend((0..visible).map(|key| if key <= query && key >= oldest { 0.0 } else { HIDDEN }));
+            let seen = attention.visible(query);
+            mask.extend((0..visible).map(|key| if seen.contains(&key) { 0.0 } else { HIDDEN }));
         }
     }
     Tensor::from_data(TensorData::new(mask, [starts.len(), 1, columns, visible]), (device, DType::F32))

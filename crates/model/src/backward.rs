@@ -54,9 +54,9 @@ pub fn add_gradients<S>(
     let mut upstream = through(&model.norm, hidden, upstream, &last, total);
     drop(last);
     let pass = model.whole(question.batch);
-    for block in model.layers.iter().rev() {
+    for (layer, block) in model.layers.iter().enumerate().rev() {
         let input = leaf(inputs.pop().expect("one input per block"));
-        let output = block.forward(input.clone(), |attention, x| attention.forward(x, &pass, None));
+        let output = block.forward(input.clone(), &pass, layer, None);
         upstream = through(block, output, upstream, &input, total);
     }
     if model.embed_tokens.weight.val().is_require_grad() {
@@ -70,9 +70,9 @@ pub fn add_gradients<S>(
 fn inputs_of_blocks(model: &Transformer, question: &Question<'_>) -> Vec<Tensor<2>> {
     let pass = model.whole(question.batch);
     let mut inputs = vec![model.embed(question.batch, model.packs(question.batch))];
-    for block in &model.layers {
+    for (layer, block) in model.layers.iter().enumerate() {
         let x = inputs.last().expect("the embedding comes first").clone();
-        inputs.push(block.forward(x, |attention, x| attention.forward(x, &pass, None)));
+        inputs.push(block.forward(x, &pass, layer, None));
     }
     inputs
 }

@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::attention::Attention;
+use crate::block::{BlockConfig, LinearShape};
 use crate::config::ModelConfig;
 use crate::linear::Linear;
 use crate::mlp::Mlp;
@@ -64,45 +65,48 @@ impl<S: ParameterSource> Builder<'_, S> {
         Ok(parameter(name, Tensor::from_data(TensorData::new(values, [width]), self.device)))
     }
 
-    fn linear(&mut self, name: &str, shape: [usize; 2], bias: bool, std: f64) -> Result<Linear, S::Error> {
-        Ok(Linear {
-            weight: self.matrix(&format!("{name}.weight"), shape, std)?,
-            bias: if bias { Some(self.vector(&format!("{name}.bias"), shape[0], 0.0)?) } else { None },
-            lora: None,
-        })
+    fn linear(&mut self, at: &str, shape: &LinearShape, std: f64) -> Result<Linear, S::Error> {
+        let LinearShape { name, inputs, outputs, bias } = *shape;
+        let weight = self.matrix(&format!("{at}{name}.weight"), [outputs, inputs], std)?;
+        let bias = if bias { Some(self.vector(&format!("{at}{name}.bias"), outputs, 0.0)?) } else { None };
+        Ok(Linear { weight, bias, lora: None })
     }
 
     fn norm(&mut self, name: &str, width: usize) -> Result<RmsNorm, S::Error> {
         Ok(RmsNorm { weight: self.vector(&format!("{name}.weight"), width, 1.0)?, eps: self.config.norm_eps })
     }
 
-    fn attention(&mut self, at: &str, out_std: f64) -> Result<Attention, S::Error> {
-        let (h, hidden) = (&self.config.heads, self.config.hidden_size);
-        let (q, kv) = (h.query * h.dim, h.key_value * h.dim);
-        Ok(Attention {
-            q_proj: self.linear(&format!("{at}.q_proj"), [q, hidden], h.qkv_bias, STD)?,
-            k_proj: self.linear(&format!("{at}.k_proj"), [kv, hidden], h.qkv_bias, STD)?,
-            v_proj: self.linear(&format!("{at}.v_proj"), [kv, hidden], h.qkv_bias, STD)?,
-            o_proj: self.linear(&format!("{at}.o_proj"), [hidden, q], h.output_bias, out_std)?,
-            q_norm: if h.qk_norm { Some(self.norm(&format!("{at}.q_norm"), h.dim)?) } else { None },
-            k_norm: if h.qk_norm { Some(self.norm(&format!("{at}.k_norm"), h.dim)?) } else { None },
-        })
+    /// Builds a norm of the residual stream's width, if its place has one.
+    fn norm_at(&mut self, at: &str, name: Option<&str>) -> Result<Option<RmsNorm>, S::Error> {
+        name.map(|name| self.norm(&format!("{at}{name}"), self.config.hidden_size)).transpose()
     }
 
     fn block(&mut self, layer: usize) -> Result<Block, S::Error> {
-        let (hidden, wide) = (self.config.hidden_size, self.config.intermediate_size);
+        let config = self.config;
+        let BlockConfig { norms, attention, .. } = &config.layers[layer];
         // Layers that write to the residual stream start smaller, so that its variance doesn't grow with depth.
-        let out_std = STD / (2.0 * self.config.num_layers as f64).sqrt();
-        let (at, bias) = (format!("model.layers.{layer}"), self.config.mlp_bias);
+        let out_std = STD / (2.0 * config.layers.len() as f64).sqrt();
+        let at = &format!("model.layers.{layer}.");
+        let [q, k, v, o, gate, up, down] = config.layers[layer].linears(config.hidden_size);
+        let [q_norm, k_norm] = attention.qk_norm_widths();
         Ok(Block {
-            input_layernorm: self.norm(&format!("{at}.input_layernorm"), hidden)?,
-            self_attn: self.attention(&format!("{at}.self_attn"), out_std)?,
-            post_attention_layernorm: self.norm(&format!("{at}.post_attention_layernorm"), hidden)?,
-            mlp: Mlp {
-                gate_proj: self.linear(&format!("{at}.mlp.gate_proj"), [wide, hidden], bias, STD)?,
-                up_proj: self.linear(&format!("{at}.mlp.up_proj"), [wide, hidden], bias, STD)?,
-                down_proj: self.linear(&format!("{at}.mlp.down_proj"), [hidden, wide], bias, out_std)?,
+            before_attention: self.norm_at(at, norms.before_attention)?,
+            self_attn: Attention {
+                q_proj: self.linear(at, &q, STD)?,
+                k_proj: self.linear(at, &k, STD)?,
+                v_proj: self.linear(at, &v, STD)?,
+                o_proj: self.linear(at, &o, out_std)?,
+                q_norm: q_norm.map(|width| self.norm(&format!("{at}self_attn.q_norm"), width)).transpose()?,
+                k_norm: k_norm.map(|width| self.norm(&format!("{at}self_attn.k_norm"), width)).transpose()?,
             },
+            after_attention: self.norm_at(at, norms.after_attention)?,
+            before_mlp: self.norm_at(at, norms.before_mlp)?,
+            mlp: Mlp {
+                gate_proj: self.linear(at, &gate, STD)?,
+                up_proj: self.linear(at, &up, STD)?,
+                down_proj: self.linear(at, &down, out_std)?,
+            },
+            after_mlp: self.norm_at(at, norms.after_mlp)?,
         })
     }
 }
@@ -117,12 +121,13 @@ pub(crate) fn build<S: ParameterSource>(
     let mut b = Builder { source, config, device };
     Ok(Transformer {
         embed_tokens: Embedding { weight: b.matrix("model.embed_tokens.weight", [vocab, hidden], STD)? },
-        layers: (0..config.num_layers).map(|layer| b.block(layer)).collect::<Result<_, _>>()?,
+        layers: (0..config.layers.len()).map(|layer| b.block(layer)).collect::<Result<_, _>>()?,
         norm: b.norm("model.norm", hidden)?,
         lm_head: if config.tied_embeddings {
             None
         } else {
-            Some(b.linear("lm_head", [vocab, hidden], false, STD)?)
+            let shape = LinearShape { name: "lm_head", inputs: hidden, outputs: vocab, bias: false };
+            Some(b.linear("", &shape, STD)?)
         },
         config: config.clone(),
         compute: None,

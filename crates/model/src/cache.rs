@@ -14,17 +14,18 @@ pub struct KvCache {
     layers: Vec<Option<(Tensor<2>, Tensor<2>)>>,
     lengths: Vec<usize>,
     capacity: usize,
-    width: usize,
+    /// `K·D` of each layer.
+    widths: Vec<usize>,
 }
 
 impl KvCache {
     /// An empty cache for `slots` sequences.
     pub fn new(config: &ModelConfig, slots: usize) -> Self {
         Self {
-            layers: vec![None; config.num_layers],
+            layers: vec![None; config.layers.len()],
             lengths: vec![0; slots],
             capacity: 0,
-            width: config.heads.key_value * config.heads.dim,
+            widths: config.layers.iter().map(|block| block.attention.key_value_width()).collect(),
         }
     }
 
@@ -35,7 +36,7 @@ impl KvCache {
 
     /// Bytes held in f32.
     pub fn bytes(&self) -> usize {
-        self.layers.len() * 2 * self.lengths.len() * self.capacity * self.width * size_of::<f32>()
+        2 * self.widths.iter().sum::<usize>() * self.lengths.len() * self.capacity * size_of::<f32>()
     }
 
     /// Forgets what lies behind the first `length` tokens of a slot.
@@ -61,8 +62,8 @@ impl KvCache {
         self.lengths.resize(self.lengths.len() + slots, 0);
         for (keys, values) in self.layers.iter_mut().flatten() {
             for cache in [keys, values] {
-                let room =
-                    Tensor::zeros([slots * self.capacity, self.width], (&cache.device(), cache.dtype()));
+                let shape = [slots * self.capacity, cache.dims()[1]];
+                let room = Tensor::zeros(shape, (&cache.device(), cache.dtype()));
                 *cache = Tensor::cat(vec![cache.clone(), room], 0);
             }
         }
@@ -82,9 +83,8 @@ impl KvCache {
         for (mine, theirs) in self.layers.iter_mut().zip(part.layers) {
             let Some((keys, values)) = theirs else { continue };
             let (old_keys, old_values) = mine.take().unwrap_or_else(|| {
-                let zeros = || {
-                    Tensor::zeros([self.lengths.len() * capacity, self.width], (&keys.device(), keys.dtype()))
-                };
+                let shape = [self.lengths.len() * capacity, keys.dims()[1]];
+                let zeros = || Tensor::zeros(shape, (&keys.device(), keys.dtype()));
                 (zeros(), zeros())
             });
             let write =
@@ -155,9 +155,9 @@ impl KvCache {
         plan: &CachePlan,
         head_dim: usize,
     ) -> (Tensor<4>, Tensor<4>) {
-        let slots = self.lengths.len();
+        let (slots, width) = (self.lengths.len(), self.widths[layer]);
         let (old_keys, old_values) = self.layers[layer].take().unwrap_or_else(|| {
-            let zeros = || Tensor::zeros([slots * self.capacity, self.width], (&keys.device(), keys.dtype()));
+            let zeros = || Tensor::zeros([slots * self.capacity, width], (&keys.device(), keys.dtype()));
             (zeros(), zeros())
         });
         let write = |old: Tensor<2>, new: Tensor<2>| {
@@ -171,7 +171,7 @@ impl KvCache {
         self.layers[layer] = Some((keys.clone(), values.clone()));
         let view = |cache: Tensor<2>| {
             cache
-                .reshape([slots, self.capacity, self.width / head_dim, head_dim])
+                .reshape([slots, self.capacity, width / head_dim, head_dim])
                 .narrow(1, 0, plan.visible)
                 .swap_dims(1, 2)
         };
@@ -185,10 +185,10 @@ impl KvCache {
         }
         for (keys, values) in self.layers.iter_mut().flatten() {
             for cache in [keys, values] {
-                let whole = cache.clone().reshape([slots, old, self.width]);
-                let room =
-                    Tensor::zeros([slots, capacity - old, self.width], (&whole.device(), whole.dtype()));
-                *cache = Tensor::cat(vec![whole, room], 1).reshape([slots * capacity, self.width]);
+                let width = cache.dims()[1];
+                let whole = cache.clone().reshape([slots, old, width]);
+                let room = Tensor::zeros([slots, capacity - old, width], (&whole.device(), whole.dtype()));
+                *cache = Tensor::cat(vec![whole, room], 1).reshape([slots * capacity, width]);
             }
         }
         self.capacity = capacity;

@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use turnwise_bounds::{Above, Within};
 
+use crate::block::{LINEARS, target};
 use crate::build::{parameter, parameter_id};
+use crate::config::ModelConfig;
 use crate::linear::Linear;
 use crate::transformer::{Block, Transformer};
 
@@ -31,12 +33,9 @@ pub struct LoraConfig {
     pub targets: Vec<String>,
 }
 
-/// The linear layers of a block, under their Hugging Face names.
-const LINEARS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-
 impl Default for LoraConfig {
     fn default() -> Self {
-        Self { rank: 16, alpha: 32.0, targets: LINEARS.map(String::from).to_vec() }
+        Self { rank: 16, alpha: 32.0, targets: LINEARS.map(target).map(String::from).to_vec() }
     }
 }
 
@@ -48,13 +47,21 @@ impl LoraConfig {
         if self.targets.is_empty() {
             return Err("lora.targets is empty: there would be nothing to train".into());
         }
-        match self.targets.iter().find(|target| !LINEARS.contains(&target.as_str())) {
+        let known = LINEARS.map(target);
+        match self.targets.iter().find(|target| !known.contains(&target.as_str())) {
             None => Ok(()),
             Some(other) => Err(format!(
                 "lora.targets: \"{other}\" is no linear layer of a block\n  hint: there are {}",
-                LINEARS.join(", ")
+                known.join(", ")
             )),
         }
+    }
+
+    /// Counts the parameters of the adapter on a model.
+    pub fn parameters(&self, model: &ModelConfig) -> usize {
+        let adapted =
+            model.linears().filter(|linear| self.targets.iter().any(|name| name == linear.target()));
+        self.rank * adapted.map(|linear| linear.inputs + linear.outputs).sum::<usize>()
     }
 }
 
@@ -86,15 +93,16 @@ impl Lora {
 
 impl Block {
     fn linears_mut(&mut self) -> [(&'static str, &mut Linear); 7] {
-        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        let (a, mlp) = (&mut self.self_attn, &mut self.mlp);
+        let [q, k, v, o, gate, up, down] = LINEARS;
         [
-            ("self_attn.q_proj", &mut attention.q_proj),
-            ("self_attn.k_proj", &mut attention.k_proj),
-            ("self_attn.v_proj", &mut attention.v_proj),
-            ("self_attn.o_proj", &mut attention.o_proj),
-            ("mlp.gate_proj", &mut mlp.gate_proj),
-            ("mlp.up_proj", &mut mlp.up_proj),
-            ("mlp.down_proj", &mut mlp.down_proj),
+            (q, &mut a.q_proj),
+            (k, &mut a.k_proj),
+            (v, &mut a.v_proj),
+            (o, &mut a.o_proj),
+            (gate, &mut mlp.gate_proj),
+            (up, &mut mlp.up_proj),
+            (down, &mut mlp.down_proj),
         ]
     }
 }
@@ -139,7 +147,7 @@ impl Transformer {
         let mut model = self.trainable(&|_| false);
         let device = model.device();
         for (path, linear) in model.linears_mut() {
-            let target = path.rsplit('.').next().unwrap_or_default();
+            let target = target(&path);
             if !config.targets.iter().any(|name| name == target) {
                 continue;
             }
@@ -185,7 +193,7 @@ impl Transformer {
         let scale = config.alpha / config.rank as f64;
         let mut model = self.clone();
         model.linears_mut().all(|(path, linear)| {
-            let target = path.rsplit('.').next().unwrap_or_default();
+            let target = target(&path);
             let wanted = config.targets.iter().any(|name| name == target);
             match &linear.lora {
                 Some(lora) => wanted && lora.a.val().dims()[0] == config.rank && lora.scale == scale,

@@ -13,6 +13,15 @@ pub(crate) struct RmsNorm {
 }
 
 impl RmsNorm {
+    /// Normalises parts of a row that are as wide as the norm: each head, or all heads together.
+    ///
+    /// # Shapes
+    /// - `x`: `[N, parts · width]` → the same
+    pub(crate) fn forward_parts(&self, x: Tensor<2>) -> Tensor<2> {
+        let ([rows, all], [width]) = (x.dims(), self.weight.val().dims());
+        self.forward(x.reshape([rows * all / width, width])).reshape([rows, all])
+    }
+
     /// # Shapes
     /// - `x`: `[..., width]` → the same
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {

@@ -2,20 +2,16 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::config::{ModelConfig, RopeConfig, RopeScaling, Yarn};
+use crate::block::AttentionConfig;
+use crate::rope_config::{RopeConfig, RopeScaling, Yarn};
 
 /// Angular frequencies in radians per token, one per pair of dimensions, for a sequence of `length` tokens. Length
 /// `D / 2`. Only [`RopeScaling::Dynamic`] looks at the sequence's length.
-pub(crate) fn frequencies(
-    config: &RopeConfig,
-    head_dim: usize,
-    max_position: usize,
-    length: usize,
-) -> Vec<f64> {
+pub(crate) fn frequencies(config: &RopeConfig, head_dim: usize, length: usize) -> Vec<f64> {
     let dim = head_dim as f64;
     let theta = match config.scaling {
-        Some(RopeScaling::Dynamic { factor }) if length > max_position => {
-            let stretch = factor * length as f64 / max_position as f64 - (factor - 1.0);
+        Some(RopeScaling::Dynamic { factor, original_max_position: trained }) if length > trained => {
+            let stretch = factor * length as f64 / trained as f64 - (factor - 1.0);
             config.theta * stretch.powf(dim / (dim - 2.0))
         }
         _ => config.theta,
@@ -56,7 +52,7 @@ impl RopeConfig {
             None => 1.0,
             Some(
                 RopeScaling::Linear { factor }
-                | RopeScaling::Dynamic { factor }
+                | RopeScaling::Dynamic { factor, .. }
                 | RopeScaling::Llama3 { factor, .. }
                 | RopeScaling::Yarn(Yarn { factor, .. }),
             ) => *factor,
@@ -99,18 +95,23 @@ pub(crate) struct Rotation {
 impl Rotation {
     /// For positions given row by row, and how many tokens each row holds in the end: those of its cache and its new
     /// ones. Padding doesn't count, so that a row doesn't depend on its batch. Tables have shape `[B, 1, T, D]`.
-    pub(crate) fn new(config: &ModelConfig, positions: &[usize], lengths: &[usize], device: &Device) -> Self {
+    pub(crate) fn new(
+        attention: &AttentionConfig,
+        positions: &[usize],
+        lengths: &[usize],
+        device: &Device,
+    ) -> Self {
         let rows = lengths.len();
         assert!(positions.len().is_multiple_of(rows), "as many positions in each row");
         let columns = positions.len() / rows;
-        let (rope, head_dim) = (&config.rope, config.heads.dim);
+        let (rope, head_dim) = (&attention.rope, attention.head_dim);
         let gain = rope.attention_factor();
         let mut cos = Vec::with_capacity(positions.len() * head_dim);
         let mut sin = Vec::with_capacity(positions.len() * head_dim);
         let mut frequencies = Vec::new();
         for (at, &position) in positions.iter().enumerate() {
             if frequencies.is_empty() || (at % columns == 0 && rope.depends_on_length()) {
-                frequencies = self::frequencies(rope, head_dim, config.max_position, lengths[at / columns]);
+                frequencies = self::frequencies(rope, head_dim, lengths[at / columns]);
             }
             // The two halves of a head share their angles; the sign of the first half's sine does the rotation.
             for half in [-gain, gain] {
@@ -151,9 +152,9 @@ pub(crate) struct Angles(pub(crate) Vec<(f32, f32)>);
 
 impl Angles {
     /// Of a position in a sequence of `length` tokens.
-    pub(crate) fn new(config: &ModelConfig, position: usize, length: usize) -> Self {
+    pub(crate) fn new(attention: &AttentionConfig, position: usize, length: usize) -> Self {
         let angle = |frequency: f64| (position as f64 * frequency).sin_cos();
-        let frequencies = frequencies(&config.rope, config.heads.dim, config.max_position, length);
+        let frequencies = frequencies(&attention.rope, attention.head_dim, length);
         Self(frequencies.into_iter().map(angle).map(|(sin, cos)| (cos as f32, sin as f32)).collect())
     }
 
@@ -182,7 +183,7 @@ mod tests {
                 original_max_position: 8192,
             }),
         };
-        let (a, b) = (frequencies(&plain, 128, 8192, 1), frequencies(&scaled, 128, 8192, 1));
+        let (a, b) = (frequencies(&plain, 128, 1), frequencies(&scaled, 128, 1));
         assert_eq!(a[0], b[0]);
         assert!((a[63] / b[63] - 8.0).abs() < 1e-9);
         assert!(a.iter().zip(&b).all(|(a, b)| b <= a && *b >= a / 8.0 - 1e-15));

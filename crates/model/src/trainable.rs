@@ -3,10 +3,12 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
+use crate::config::ModelConfig;
 use crate::parameters::{hugging_face_name, parameter_names};
 use crate::transformer::Transformer;
 
 struct Mark<'a> {
+    config: &'a ModelConfig,
     path: Vec<String>,
     trained: &'a dyn Fn(&str) -> bool,
 }
@@ -21,7 +23,7 @@ impl ModuleMapper for Mark<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let trained = (self.trained)(&hugging_face_name(&self.path));
+        let trained = (self.trained)(&hugging_face_name(&self.path, self.config));
         param.set_require_grad(trained)
     }
 }
@@ -31,7 +33,8 @@ impl Transformer {
     /// autodiff device.
     #[must_use]
     pub fn trainable(self, trained: &dyn Fn(&str) -> bool) -> Self {
-        self.map(&mut Mark { path: Vec::new(), trained })
+        let config = self.config.clone();
+        self.map(&mut Mark { config: &config, path: Vec::new(), trained })
     }
 
     /// Freezes the parameters whose Hugging Face name matches one of the patterns, in which `*` stands for any text:

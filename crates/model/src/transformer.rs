@@ -3,9 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::attention::{Attention, Look, Pass, causal_mask};
+use crate::attention::{Attention, AttentionPath, ForwardPass, causal_mask};
 use crate::batch::TokenBatch;
-use crate::cache::KvCache;
+use crate::block::AttentionConfig;
+use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
 use crate::fused::{FusedAttention, takes};
 use crate::linear::Linear;
@@ -19,16 +20,18 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// One pre-norm block. Field names are Hugging Face's, so that a parameter's path is its name on disk.
+/// One block. Names of fields are those on disk, but for the norms: [`BlockNorms`](crate::block::BlockNorms) names them.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
-    pub(crate) input_layernorm: RmsNorm,
+    pub(crate) before_attention: Option<RmsNorm>,
     pub(crate) self_attn: Attention,
-    pub(crate) post_attention_layernorm: RmsNorm,
+    pub(crate) after_attention: Option<RmsNorm>,
+    pub(crate) before_mlp: Option<RmsNorm>,
     pub(crate) mlp: Mlp,
+    pub(crate) after_mlp: Option<RmsNorm>,
 }
 
-/// A decoder-only transformer: RMSNorm, rotate-half RoPE, grouped-query attention, SwiGLU.
+/// A decoder-only transformer of the blocks that its configuration describes.
 #[derive(Module, Debug)]
 pub struct Transformer {
     pub(crate) embed_tokens: Embedding,
@@ -66,8 +69,8 @@ impl Transformer {
     pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
         let pass = self.whole(batch);
         let mut x = self.embed(batch, self.packs(batch));
-        for block in &self.layers {
-            x = block.forward(x, |attention, x| attention.forward(x, &pass, None));
+        for (layer, block) in self.layers.iter().enumerate() {
+            x = block.forward(x, &pass, layer, None);
         }
         self.norm.forward(x)
     }
@@ -84,20 +87,20 @@ impl Transformer {
     }
 
     /// What the layers share when whole sequences are computed, each from position 0.
-    pub(crate) fn whole(&self, batch: &TokenBatch) -> Pass<'_> {
-        let (rows, columns, device, heads) = (batch.rows(), batch.columns, self.device(), &self.config.heads);
+    pub(crate) fn whole(&self, batch: &TokenBatch) -> ForwardPass<'_> {
+        let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
         if self.packs(batch) {
             let cells = batch.lengths.iter().sum();
-            return Pass {
-                heads,
-                shape: [1, cells],
-                look: Look::Fused(FusedAttention::new(&self.config, batch)),
-            };
+            let path =
+                |attention: &AttentionConfig| AttentionPath::Fused(FusedAttention::new(attention, batch));
+            return ForwardPass::new(&self.config, [1, cells], path);
         }
         let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
-        let rotation = Rotation::new(&self.config, &positions, &batch.lengths, &device);
-        let mask = causal_mask(&vec![0; rows], columns, columns, heads.sliding_window, &device);
-        Pass { heads, shape: [rows, columns], look: Look::Operations { rotation, mask } }
+        let path = |attention: &AttentionConfig| AttentionPath::Operations {
+            rotation: Rotation::new(attention, &positions, &batch.lengths, &device),
+            mask: causal_mask(&vec![0; rows], columns, columns, attention, &device),
+        };
+        ForwardPass::new(&self.config, [rows, columns], path)
     }
 
     /// Feeds each row's new tokens behind what its slot of the cache holds, and returns the hidden state of each
@@ -111,19 +114,13 @@ impl Transformer {
         let plan = cache.plan(&batch.lengths, columns, &device);
         let positions: Vec<usize> = starts.iter().flat_map(|&s| s..s + columns).collect();
         let held: Vec<usize> = starts.iter().zip(&batch.lengths).map(|(start, new)| start + new).collect();
-        let window = self.config.heads.sliding_window;
-        let pass = Pass {
-            heads: &self.config.heads,
-            shape: [rows, columns],
-            look: Look::Operations {
-                rotation: Rotation::new(&self.config, &positions, &held, &device),
-                mask: causal_mask(&starts, columns, plan.visible, window, &device),
-            },
-        };
+        let pass = ForwardPass::new(&self.config, [rows, columns], |attention| AttentionPath::Operations {
+            rotation: Rotation::new(attention, &positions, &held, &device),
+            mask: causal_mask(&starts, columns, plan.visible, attention, &device),
+        });
         let mut x = self.embed(batch, false);
         for (layer, block) in self.layers.iter().enumerate() {
-            x = block
-                .forward(x, |attention, x| attention.forward(x, &pass, Some((&mut *cache, &plan, layer))));
+            x = block.forward(x, &pass, layer, Some((&mut *cache, &plan)));
         }
         cache.advance(&batch.lengths);
         let last: Vec<i32> = batch
@@ -163,9 +160,21 @@ impl Block {
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
-        attend: impl FnOnce(&Attention, Tensor<2>) -> Tensor<2>,
+        pass: &ForwardPass<'_>,
+        layer: usize,
+        cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        let x = x.clone() + attend(&self.self_attn, self.input_layernorm.forward(x));
-        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+        let input = normed(self.before_attention.as_ref(), x.clone());
+        let attended = self.self_attn.forward(input, pass, layer, cache);
+        let x = x + normed(self.after_attention.as_ref(), attended);
+        let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()));
+        x + normed(self.after_mlp.as_ref(), fed)
+    }
+}
+
+fn normed(norm: Option<&RmsNorm>, x: Tensor<2>) -> Tensor<2> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Fields;
-use crate::config::{ModelConfig, RopeConfig, RopeScaling, Yarn};
+use crate::config::ModelConfig;
+use crate::rope_config::{RopeConfig, RopeScaling, Yarn};
 
 /// The context of pre-training.
 const ORIGINAL: &str = "original_max_position_embeddings";
@@ -34,8 +35,9 @@ pub(super) fn read(fields: &Fields<'_>, max_position: usize) -> Result<RopeConfi
 
 /// Writes the settings in the older spelling, unless what the file says already means the same.
 pub(super) fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
-    let RopeConfig { theta, scaling } = &config.rope;
-    if !read(&Fields(json), config.max_position).is_ok_and(|before| before == config.rope) {
+    let rope = &config.layers[0].attention.rope;
+    let RopeConfig { theta, scaling } = rope;
+    if !read(&Fields(json), config.max_position).is_ok_and(|before| before == *rope) {
         let keys = ["rope_parameters", "rope_scaling", ORIGINAL];
         json.retain(|key, _| !keys.contains(&key.as_str()));
         if let Some(scaling) = scaling {
@@ -50,7 +52,7 @@ pub(super) fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
 fn spelled(scaling: &RopeScaling) -> Value {
     match scaling {
         RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
-        RopeScaling::Dynamic { factor } => json!({"rope_type": "dynamic", "factor": factor}),
+        RopeScaling::Dynamic { factor, .. } => json!({"rope_type": "dynamic", "factor": factor}),
         RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => json!({
             "rope_type": "llama3",
             "factor": factor,
@@ -89,7 +91,9 @@ impl Scaling<'_> {
         Ok(Some(match kind {
             "default" => return Ok(None),
             "linear" => RopeScaling::Linear { factor: need("factor")? },
-            "dynamic" => RopeScaling::Dynamic { factor: need("factor")? },
+            "dynamic" => {
+                RopeScaling::Dynamic { factor: need("factor")?, original_max_position: self.max_position }
+            }
             "yarn" => RopeScaling::Yarn(self.yarn()?),
             "llama3" => RopeScaling::Llama3 {
                 factor: need("factor")?,

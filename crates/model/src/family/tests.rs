@@ -46,27 +46,29 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
     for case in cases {
         let shown = Value::Object(case.config.clone());
         let found = read(&case.config).unwrap_or_else(|error| panic!("{shown}: {error}"));
-        let h = &found.heads;
+        let first = &found.layers[0];
+        let h = &first.attention;
         let sizes = [
             (found.vocab_size, case.vocab_size),
             (found.hidden_size, case.hidden_size),
-            (found.intermediate_size, case.intermediate_size),
-            (found.num_layers, case.num_layers),
-            (h.query, case.query),
-            (h.key_value, case.key_value),
-            (h.dim, case.dim),
+            (first.mlp.width, case.intermediate_size),
+            (found.layers.len(), case.num_layers),
+            (h.query_heads, case.query),
+            (h.key_value_heads, case.key_value),
+            (h.head_dim, case.dim),
             (found.max_position, case.max_position),
         ];
         assert!(sizes.iter().all(|(ours, theirs)| ours == theirs), "{shown}: {sizes:?}");
         assert_eq!((found.norm_eps, found.tied_embeddings), (case.norm_eps, case.tied), "{shown}");
-        assert_eq!([h.qkv_bias, h.output_bias, found.mlp_bias], case.biases, "{shown}");
-        assert!(case.windows.iter().all(|window| *window == h.sliding_window), "{shown}");
-        let ours = frequencies(&found.rope, h.dim, found.max_position, 1);
+        assert_eq!([h.qkv_bias, h.output_bias, first.mlp.bias], case.biases, "{shown}");
+        let windows: Vec<_> = found.layers.iter().map(|block| block.attention.window).collect();
+        assert_eq!(windows, case.windows, "{shown}");
+        let ours = frequencies(&h.rope, h.head_dim, 1);
         assert_eq!(ours.len(), case.frequencies.len(), "{shown}");
         for (ours, theirs) in ours.iter().zip(&case.frequencies) {
             assert!((ours - theirs).abs() <= 1e-5 * theirs, "{shown}: {ours}, not {theirs}");
         }
-        let gain = found.rope.attention_factor();
+        let gain = h.rope.attention_factor();
         assert!((gain - case.attention_factor).abs() < 1e-9, "{shown}: {gain}");
     }
 }
@@ -138,9 +140,6 @@ fn what_would_be_computed_otherwise_is_refused() {
         check(family, json!({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}), "full_attention");
         check(family, json!({"rope_scaling": {"type": "longrope"}}), "\"longrope\" is not supported");
     }
-    let sliding = json!({"use_sliding_window": true, "max_window_layers": 1});
-    check("qwen2", sliding.clone(), "for 1 of 2 layers");
-    check("qwen3", sliding, "for 1 of 2 layers");
     check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");

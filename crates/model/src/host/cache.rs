@@ -42,13 +42,15 @@ impl HostCache {
         Self { layers, length }
     }
 
-    /// Makes room for `more` tokens of `width` numbers.
-    pub(super) fn reserve(&mut self, layers: usize, more: usize, width: usize) {
-        self.layers.resize_with(layers, Default::default);
-        let room = (self.length + more).next_multiple_of(STEP) * width;
-        for column in self.layers.iter_mut().flat_map(|(keys, values)| [keys, values]) {
-            if column.len() + more * width > column.capacity() {
-                column.reserve_exact(room - column.len());
+    /// Makes room for `more` tokens in layers of these widths.
+    pub(super) fn reserve(&mut self, widths: &[usize], more: usize) {
+        self.layers.resize_with(widths.len(), Default::default);
+        let tokens = (self.length + more).next_multiple_of(STEP);
+        for ((keys, values), width) in self.layers.iter_mut().zip(widths) {
+            for column in [keys, values] {
+                if column.len() + more * width > column.capacity() {
+                    column.reserve_exact(tokens * width - column.len());
+                }
             }
         }
     }
@@ -62,7 +64,7 @@ mod tests {
     fn memory_is_that_of_the_tokens_to_the_next_step() {
         let mut cache = HostCache::default();
         for length in 1..200 {
-            cache.reserve(2, 1, 3);
+            cache.reserve(&[3, 3], 1);
             for column in cache.layers.iter_mut().flat_map(|(keys, values)| [keys, values]) {
                 column.extend([length as f32; 3]);
                 assert!(column.capacity() <= 3 * usize::next_multiple_of(length, STEP), "{length} tokens");

@@ -9,16 +9,19 @@ mod attend;
 mod cache;
 mod kernels;
 
+use std::borrow::Cow;
+
 use burn::module::Param;
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
+use crate::block::{AttentionConfig, BlockConfig};
 use crate::config::ModelConfig;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::rope::{Angles, attention_gain};
 use crate::simd::{Cpu, swiglu};
-use crate::transformer::Transformer;
+use crate::transformer::{Block, Transformer};
 use attend::Attend;
 pub use cache::HostCache;
 use kernels::{Matrix, add, norm};
@@ -39,16 +42,21 @@ pub struct HostModel {
 
 #[derive(Debug)]
 struct Layer {
-    input_norm: Vec<f32>,
+    attention: AttentionConfig,
+    /// The first layer with the same angles.
+    angles: usize,
+    before_attention: Option<Vec<f32>>,
     q: Affine,
     k: Affine,
     v: Affine,
     o: Affine,
     qk_norms: Option<(Vec<f32>, Vec<f32>)>,
-    mlp_norm: Vec<f32>,
+    after_attention: Option<Vec<f32>>,
+    before_mlp: Option<Vec<f32>>,
     gate: Affine,
     up: Affine,
     down: Affine,
+    after_mlp: Option<Vec<f32>>,
 }
 
 #[derive(Debug)]
@@ -67,10 +75,16 @@ impl HostModel {
     /// Copies the weights.
     pub fn of(model: &Transformer) -> Self {
         let model = model.clone().merged();
-        let layer = |block: &crate::transformer::Block| {
+        let config = model.config();
+        let same_angles =
+            |a: &AttentionConfig, b: &AttentionConfig| (&a.rope, a.head_dim) == (&b.rope, b.head_dim);
+        let layer = |(block, BlockConfig { attention: settings, .. }): (&Block, &BlockConfig)| {
             let (attention, mlp) = (&block.self_attn, &block.mlp);
+            let mut layers = config.layers.iter();
             Layer {
-                input_norm: vector(&block.input_layernorm),
+                attention: settings.clone(),
+                angles: layers.position(|other| same_angles(&other.attention, settings)).unwrap_or(0),
+                before_attention: block.before_attention.as_ref().map(vector),
                 q: affine(&attention.q_proj),
                 k: affine(&attention.k_proj),
                 v: affine(&attention.v_proj),
@@ -80,16 +94,18 @@ impl HostModel {
                     .as_ref()
                     .zip(attention.k_norm.as_ref())
                     .map(|(q, k)| (vector(q), vector(k))),
-                mlp_norm: vector(&block.post_attention_layernorm),
+                after_attention: block.after_attention.as_ref().map(vector),
+                before_mlp: block.before_mlp.as_ref().map(vector),
                 gate: affine(&mlp.gate_proj),
                 up: affine(&mlp.up_proj),
                 down: affine(&mlp.down_proj),
+                after_mlp: block.after_mlp.as_ref().map(vector),
             }
         };
         Self {
-            config: model.config().clone(),
+            config: config.clone(),
             embedding: matrix(&model.embed_tokens.weight),
-            layers: model.layers.iter().map(layer).collect(),
+            layers: model.layers.iter().zip(&config.layers).map(layer).collect(),
             norm: vector(&model.norm),
             head: model.lm_head.as_ref().map(|head| matrix(&head.weight)),
             cpu: Cpu::detect(),
@@ -103,10 +119,7 @@ impl HostModel {
 
     /// Bytes of weights that a decoding step reads.
     pub fn bytes(&self) -> usize {
-        let c = &self.config;
-        let heads = (2 * c.heads.query + 2 * c.heads.key_value) * c.heads.dim * c.hidden_size;
-        let layer = heads + 3 * c.hidden_size * c.intermediate_size;
-        size_of::<f32>() * (c.num_layers * layer + c.vocab_size * c.hidden_size)
+        size_of::<f32>() * self.config.multiplied_weights()
     }
 
     /// Feeds each sequence its new tokens and returns the scores behind its last one; nothing for a sequence without
@@ -116,12 +129,9 @@ impl HostModel {
     /// - returns one row of `V` per feed, or an empty one
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
         let mut rows: Vec<(Row, u32)> = Vec::new();
+        let widths: Vec<usize> = self.layers.iter().map(|layer| layer.attention.key_value_width()).collect();
         for (feed, (tokens, cache)) in feeds.iter_mut().enumerate() {
-            cache.reserve(
-                self.layers.len(),
-                tokens.len(),
-                self.config.heads.key_value * self.config.heads.dim,
-            );
+            cache.reserve(&widths, tokens.len());
             let positions = cache.length..;
             rows.extend(positions.zip(*tokens).map(|(position, &token)| (Row { feed, position }, token)));
         }
@@ -157,44 +167,54 @@ impl HostModel {
         let eps = self.config.norm_eps;
         let mut x: Vec<f32> =
             rows.iter().flat_map(|(_, token)| self.embedding.row(*token as usize)).collect();
-        let angles: Vec<Angles> = rows
-            .iter()
-            .map(|(row, _)| {
-                let (tokens, cache) = &feeds[row.feed];
-                Angles::new(&self.config, row.position, cache.length + tokens.len())
-            })
-            .collect();
+        let angles = self.angles(rows, feeds);
         for (at, layer) in self.layers.iter().enumerate() {
-            let h = norm(&x, &layer.input_norm, eps);
-            let (q, k, v) = self.project(layer, &h, &angles);
-            let width = self.config.heads.key_value * self.config.heads.dim;
+            let h = normed(layer.before_attention.as_deref(), Cow::Borrowed(&x), eps);
+            let (q, k, v) = self.project(layer, &h, &angles[layer.angles]);
+            let width = layer.attention.key_value_width();
             for (i, (row, _)) in rows.iter().enumerate() {
                 let (keys, values) = &mut feeds[row.feed].1.layers[at];
                 keys.extend_from_slice(&k[i * width..][..width]);
                 values.extend_from_slice(&v[i * width..][..width]);
             }
-            add(&mut x, &layer.o.apply(self.cpu, &self.attend(at, rows, feeds, &q)));
-            let h = norm(&x, &layer.mlp_norm, eps);
+            let attended = layer.o.apply(self.cpu, &self.attend(at, rows, feeds, &q));
+            add(&mut x, &normed(layer.after_attention.as_deref(), Cow::Owned(attended), eps));
+            let h = normed(layer.before_mlp.as_deref(), Cow::Borrowed(&x), eps);
             let mut gate = layer.gate.apply(self.cpu, &h);
             swiglu(self.cpu, &mut gate, &layer.up.apply(self.cpu, &h));
-            add(&mut x, &layer.down.apply(self.cpu, &gate));
+            let fed = layer.down.apply(self.cpu, &gate);
+            add(&mut x, &normed(layer.after_mlp.as_deref(), Cow::Owned(fed), eps));
         }
         x
     }
 
+    /// Angles of every row, by layer; none for a layer that shares those of an earlier one.
+    fn angles(&self, rows: &[(Row, u32)], feeds: &[(&[u32], &mut HostCache)]) -> Vec<Vec<Angles>> {
+        let of_rows = |(at, layer): (usize, &Layer)| {
+            let own = if layer.angles == at { rows } else { &[] };
+            let angles = own.iter().map(|(row, _)| {
+                let (tokens, cache) = &feeds[row.feed];
+                Angles::new(&layer.attention, row.position, cache.length + tokens.len())
+            });
+            angles.collect()
+        };
+        self.layers.iter().enumerate().map(of_rows).collect()
+    }
+
     /// Queries (divided by `√D`), keys and values, rotated.
     fn project(&self, layer: &Layer, h: &[f32], angles: &[Angles]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let (heads, gain) = (&self.config.heads, attention_gain(&self.config.rope));
+        let (attention, gain) = (&layer.attention, attention_gain(&layer.attention.rope));
         let mut q = layer.q.apply(self.cpu, h);
         let mut k = layer.k.apply(self.cpu, h);
         if let Some((q_norm, k_norm)) = &layer.qk_norms {
             q = norm(&q, q_norm, self.config.norm_eps);
             k = norm(&k, k_norm, self.config.norm_eps);
         }
-        let scale = 1.0 / (heads.dim as f64).sqrt() as f32;
-        for (column, heads_of_row, factor) in [(&mut q, heads.query, scale), (&mut k, heads.key_value, 1.0)] {
-            for (row, angles) in column.chunks_exact_mut(heads_of_row * heads.dim).zip(angles) {
-                row.chunks_exact_mut(heads.dim).for_each(|head| angles.rotate(head, factor * gain as f32));
+        let (dim, scale) = (attention.head_dim, 1.0 / (attention.head_dim as f64).sqrt() as f32);
+        let columns = [(&mut q, attention.query_width(), scale), (&mut k, attention.key_value_width(), 1.0)];
+        for (column, width, factor) in columns {
+            for (row, angles) in column.chunks_exact_mut(width).zip(angles) {
+                row.chunks_exact_mut(dim).for_each(|head| angles.rotate(head, factor * gain as f32));
             }
         }
         (q, k, layer.v.apply(self.cpu, h))
@@ -207,16 +227,16 @@ impl HostModel {
         feeds: &[(&[u32], &mut HostCache)],
         q: &[f32],
     ) -> Vec<f32> {
-        let heads = &self.config.heads;
-        let (wide, width) = (heads.query * heads.dim, heads.key_value * heads.dim);
+        let attention = &self.layers[layer].attention;
+        let (wide, width) = (attention.query_width(), attention.key_value_width());
         let mut out = vec![0.0; rows.len() * wide];
         let one = |row: &Row, q: &[f32], out: &mut [f32]| {
             let (keys, values) = &feeds[row.feed].1.layers[layer];
-            let oldest = heads.sliding_window.map_or(0, |w| (row.position + 1).saturating_sub(w));
-            let seen = oldest * width..(row.position + 1) * width;
+            let seen = attention.visible(row.position);
+            let seen = seen.start * width..seen.end * width;
             let (keys, values) = (&keys[seen.clone()], &values[seen]);
-            let share = heads.query / heads.key_value;
-            self.cpu.run(Attend { q, keys, values, share, dim: heads.dim, width, out });
+            let share = attention.query_heads / attention.key_value_heads;
+            self.cpu.run(Attend { q, keys, values, share, dim: attention.head_dim, width, out });
         };
         if rayon::current_num_threads() == 1 || rows.len() == 1 {
             let columns = q.chunks_exact(wide).zip(out.chunks_exact_mut(wide));
@@ -236,6 +256,14 @@ impl Affine {
             y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
         }
         y
+    }
+}
+
+/// Normalises every row, if there is a norm.
+fn normed<'a>(weight: Option<&[f32]>, x: Cow<'a, [f32]>, eps: f64) -> Cow<'a, [f32]> {
+    match weight {
+        Some(weight) => norm(&x, weight, eps).into(),
+        None => x,
     }
 }
 

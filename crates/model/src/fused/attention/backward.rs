@@ -48,7 +48,7 @@ impl Unit<'_> {
 
 /// One head of queries. Matrices are `[rows, wide]`, those of columns `[wide, rows]`.
 struct Backward<'a> {
-    size: Size,
+    size: Size<'a>,
     q: &'a [f32],
     k: &'a [f32],
     k_columns: &'a [f32],

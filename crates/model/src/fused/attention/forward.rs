@@ -30,7 +30,7 @@ impl Unit<'_> {
 
 /// One head of queries.
 struct Forward<'a> {
-    size: Size,
+    size: Size<'a>,
     /// `[rows, wide]`.
     q: &'a [f32],
     /// `[wide, rows]`.
@@ -77,7 +77,7 @@ impl WithSimd for Forward<'_> {
 
 /// A block of queries and the keys that some of them see.
 pub(super) struct Block<'a> {
-    pub(super) size: &'a Size,
+    pub(super) size: &'a Size<'a>,
     /// The first query.
     pub(super) start: usize,
     /// The first key, at a border of tiles.
@@ -87,7 +87,7 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    pub(super) fn new(size: &'a Size, start: usize) -> Self {
+    pub(super) fn new(size: &'a Size<'a>, start: usize) -> Self {
         let last = (start + ROWS).min(size.tokens) - 1;
         Self {
             size,

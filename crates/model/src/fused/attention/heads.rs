@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{COLUMNS, Plan};
+use crate::block::AttentionConfig;
 use crate::rope::Angles;
 
 /// One key/value head of one sequence.
@@ -15,7 +16,7 @@ pub(super) struct Unit<'a> {
 impl Unit<'_> {
     /// Queries per key/value head.
     pub(super) fn share(&self) -> usize {
-        self.plan.heads.query / self.plan.heads.key_value
+        self.plan.attention.query_heads / self.plan.attention.key_value_heads
     }
 
     pub(super) fn tokens(&self) -> usize {
@@ -29,29 +30,29 @@ impl Unit<'_> {
     }
 
     /// Sizes of this unit's buffers.
-    pub(super) fn size(&self) -> Size {
+    pub(super) fn size(&self) -> Size<'_> {
         Size {
             tokens: self.tokens(),
             rows: self.tokens().next_multiple_of(COLUMNS),
-            dim: self.plan.heads.dim,
-            wide: self.plan.heads.dim.next_multiple_of(COLUMNS),
-            window: self.plan.heads.sliding_window,
+            dim: self.plan.attention.head_dim,
+            wide: self.plan.attention.head_dim.next_multiple_of(COLUMNS),
+            attention: &self.plan.attention,
         }
     }
 
     /// Where the unit's queries lie in `[N, H·D]`.
-    pub(super) fn queries(&self) -> Place {
-        self.place(self.plan.heads.query, self.share())
+    pub(super) fn queries(&self) -> HeadView<'_> {
+        self.view(self.plan.attention.query_heads, self.share())
     }
 
     /// Where the unit's keys, or its values, lie in `[N, K·D]`.
-    pub(super) fn keys(&self) -> Place {
-        self.place(self.plan.heads.key_value, 1)
+    pub(super) fn keys(&self) -> HeadView<'_> {
+        self.view(self.plan.attention.key_value_heads, 1)
     }
 
-    fn place(&self, all: usize, heads: usize) -> Place {
-        let dim = self.plan.heads.dim;
-        Place {
+    fn view(&self, all: usize, heads: usize) -> HeadView<'_> {
+        let dim = self.plan.attention.head_dim;
+        HeadView {
             first: self.plan.starts[self.row],
             stride: all * dim,
             start: self.group * heads * dim,
@@ -63,22 +64,22 @@ impl Unit<'_> {
 
 /// Sizes of a head's buffers `[rows, wide]`; what is beyond tokens and head dimensions is zero.
 #[derive(Clone, Copy)]
-pub(super) struct Size {
+pub(super) struct Size<'a> {
     pub(super) tokens: usize,
     pub(super) rows: usize,
     pub(super) dim: usize,
     pub(super) wide: usize,
-    window: Option<usize>,
+    attention: &'a AttentionConfig,
 }
 
-impl Size {
+impl Size<'_> {
     pub(super) fn buffer(&self) -> usize {
         self.rows * self.wide
     }
 
     /// What a query sees.
     pub(super) fn visible(&self, query: usize) -> Range<usize> {
-        self.window.map_or(0, |window| (query + 1).saturating_sub(window))..query + 1
+        self.attention.visible(query)
     }
 
     /// `[rows, wide]` → `[wide, rows]`
@@ -94,7 +95,7 @@ impl Size {
 }
 
 /// Heads of one sequence in a matrix of all.
-pub(super) struct Place {
+pub(super) struct HeadView<'a> {
     /// The row of the sequence's first token.
     first: usize,
     /// Numbers per row of the matrix.
@@ -102,10 +103,10 @@ pub(super) struct Place {
     /// The column of the first head.
     start: usize,
     heads: usize,
-    size: Size,
+    size: Size<'a>,
 }
 
-impl Place {
+impl HeadView<'_> {
     /// `[heads, rows, wide]`, zero beyond tokens and dimensions.
     pub(super) fn read(&self, matrix: &[f32]) -> Vec<f32> {
         let Size { tokens, dim, wide, .. } = self.size;

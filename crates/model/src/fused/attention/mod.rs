@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::HostOp;
 use crate::batch::TokenBatch;
-use crate::config::{Heads, ModelConfig};
+use crate::block::AttentionConfig;
 use crate::rope::{Angles, attention_gain};
 use crate::simd::Cpu;
 use heads::Unit;
@@ -30,10 +30,10 @@ const COLUMNS: usize = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct FusedAttention(Arc<Plan>);
 
-/// What all layers share.
+/// What layers with equal settings share.
 #[derive(Debug)]
 struct Plan {
-    heads: Heads,
+    attention: AttentionConfig,
     /// Tokens of each sequence.
     lengths: Vec<usize>,
     /// The row of each sequence's first token.
@@ -49,21 +49,21 @@ struct Plan {
 type Row = [f32; 2];
 
 impl FusedAttention {
-    pub(crate) fn new(config: &ModelConfig, batch: &TokenBatch) -> Self {
-        let gain = attention_gain(&config.rope) as f32;
+    pub(crate) fn new(attention: &AttentionConfig, batch: &TokenBatch) -> Self {
+        let gain = attention_gain(&attention.rope) as f32;
         let angles = |length: usize| -> Vec<Angles> {
-            (0..length).map(|at| Angles::new(config, at, length)).collect()
+            (0..length).map(|at| Angles::new(attention, at, length)).collect()
         };
         Self(Arc::new(Plan {
-            heads: config.heads.clone(),
+            attention: attention.clone(),
             lengths: batch.lengths.clone(),
             starts: batch.starts(true),
-            angles: if config.rope.depends_on_length() {
+            angles: if attention.rope.depends_on_length() {
                 batch.lengths.iter().map(|&length| angles(length)).collect()
             } else {
                 vec![angles(batch.columns)]
             },
-            gains: [gain / (config.heads.dim as f32).sqrt(), gain],
+            gains: [gain / (attention.head_dim as f32).sqrt(), gain],
             cpu: Cpu::detect(),
         }))
     }
@@ -74,7 +74,7 @@ impl Plan {
     fn units(&self) -> Vec<Unit<'_>> {
         let unit = |(row, group)| Unit { plan: self, row, group };
         (0..self.lengths.len())
-            .flat_map(|row| (0..self.heads.key_value).map(move |group| (row, group)))
+            .flat_map(|row| (0..self.attention.key_value_heads).map(move |group| (row, group)))
             .map(unit)
             .collect()
     }
@@ -106,7 +106,7 @@ impl HostOp<3> for FusedAttention {
     fn backward(&self, inputs: [&[f32]; 3], kept: &Self::Kept, slope: &[f32]) -> [Vec<f32>; 3] {
         let units = self.0.units();
         let mut slopes = inputs.map(|input| vec![0.0; input.len()]);
-        let at = |unit: &Unit<'_>| unit.row * self.0.heads.key_value + unit.group;
+        let at = |unit: &Unit<'_>| unit.row * self.0.attention.key_value_heads + unit.group;
         let parts = each(&units, |unit| unit.backward(inputs, &kept[at(unit)], slope));
         for (unit, [q, k, v]) in units.iter().zip(parts) {
             unit.queries().write(&q, &mut slopes[0]);

@@ -1,6 +1,6 @@
 use super::super::testing::{check, numbers};
 use super::*;
-use crate::config::{RopeConfig, RopeScaling};
+use crate::rope_config::RopeScaling;
 
 /// Heads of queries and of keys, their dimension, tokens of each row, and the window.
 type Case<'a> = (usize, usize, usize, &'a [usize], Option<usize>);
@@ -14,28 +14,9 @@ const CASES: &[Case<'_>] = &[
     (2, 1, 20, &[70], Some(32)),
 ];
 
-fn config(case: &Case<'_>) -> ModelConfig {
-    let &(query, key_value, dim, _, sliding_window) = case;
-    ModelConfig {
-        vocab_size: 1,
-        hidden_size: 1,
-        intermediate_size: 1,
-        num_layers: 1,
-        heads: Heads {
-            query,
-            key_value,
-            dim,
-            qkv_bias: false,
-            output_bias: false,
-            qk_norm: false,
-            sliding_window,
-        },
-        max_position: 128,
-        norm_eps: 1e-5,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
-        tied_embeddings: true,
-        mlp_bias: false,
-    }
+fn config(case: &Case<'_>) -> AttentionConfig {
+    let &(query, key_value, dim, _, window) = case;
+    AttentionConfig { window, ..AttentionConfig::new(query, key_value, dim) }
 }
 
 /// The textbook's attention over rows of `[N, heads·D]`.
@@ -90,15 +71,16 @@ fn batch(lengths: &[usize]) -> TokenBatch {
 #[test]
 fn a_sequence_does_not_depend_on_its_batch_or_on_threads() {
     // The second case is longer than the context, where the angles depend on the length.
-    for (scaling, max_position) in [(None, 128), (Some(RopeScaling::Dynamic { factor: 2.0 }), 16)] {
-        alone_and_in_company(scaling, max_position);
+    let dynamic = RopeScaling::Dynamic { factor: 2.0, original_max_position: 16 };
+    for scaling in [None, Some(dynamic)] {
+        alone_and_in_company(scaling);
     }
 }
 
-fn alone_and_in_company(scaling: Option<RopeScaling>, max_position: usize) {
+fn alone_and_in_company(scaling: Option<RopeScaling>) {
     let case: Case<'_> = (4, 2, 16, &[33, 7], None);
     let mut config = config(&case);
-    (config.rope.scaling, config.max_position) = (scaling, max_position);
+    config.rope.scaling = scaling;
     let of = |lengths: &[usize]| {
         let op = FusedAttention::new(&config, &batch(lengths));
         let matrix = |heads: usize, seed| {
