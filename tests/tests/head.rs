@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use turnwise_model::{
-    AttentionConfig, BlockConfig, ModelConfig, Question, TokenBatch, TokenLogprobs, Transformer, gradients,
-    token_logprobs,
+    AttentionConfig, BlockConfig, LogprobQuery, ModelConfig, TokenBatch, TokenLogprobs, Transformer,
+    gradients, token_logprobs,
 };
 use turnwise_tests::{alone, device, max_abs_diff, values};
 
@@ -54,7 +54,7 @@ fn chunks_of_the_vocabulary_give_the_gradients_of_one_graph() {
         // 299 wanted rows of 70,000 logits are two chunks.
         let (model, batch) = (model(70_000, tied), batch(2, 200, 70_000));
         let wanted: Vec<bool> = (0..400).map(|cell| cell % 4 != 2).collect();
-        let question = Question { batch: &batch, wanted: &wanted, temperature: 0.7, with_entropy: true };
+        let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 0.7, with_entropy: true };
         let (value, whole) = loss(token_logprobs(&model, &batch, &wanted, 0.7, true));
         let one_graph = GradientsParams::from_grads(value.backward(), &model);
         for recompute in [false, true] {
@@ -86,7 +86,7 @@ fn large_vocabulary_in_chunks() {
     let model = model(151_936, true);
     let batch = batch(8, 257, 151_936);
     let wanted = vec![true; 8 * 257];
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
     let whole = 8 * 256 * 151_936 * 4;
     for recompute in [false, true] {
         let before = peak();

@@ -5,12 +5,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::attention::Attention;
 use crate::block::{BlockConfig, LinearShape};
 use crate::config::ModelConfig;
-use crate::linear::Linear;
-use crate::mlp::Mlp;
-use crate::norm::RmsNorm;
+use crate::layers::attention::Attention;
+use crate::layers::linear::Linear;
+use crate::layers::mlp::Mlp;
+use crate::layers::norm::RmsNorm;
 use crate::transformer::{Block, Embedding, Transformer};
 
 /// Where the values of parameters come from.
@@ -19,12 +19,12 @@ pub(crate) trait ParameterSource {
     type Error;
 
     /// Values of the parameter with this Hugging Face name, row by row.
-    fn values(&mut self, name: &str, shape: &[usize], start: Start) -> Result<Vec<f32>, Self::Error>;
+    fn values(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Vec<f32>, Self::Error>;
 }
 
 /// What a fresh parameter starts from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Start {
+pub(crate) enum Init {
     /// Normal with this standard deviation.
     Normal(f64),
     /// All the same.
@@ -56,12 +56,12 @@ struct Builder<'a, S> {
 
 impl<S: ParameterSource> Builder<'_, S> {
     fn matrix(&mut self, name: &str, shape: [usize; 2], std: f64) -> Result<Param<Tensor<2>>, S::Error> {
-        let values = self.source.values(name, &shape, Start::Normal(std))?;
+        let values = self.source.values(name, &shape, Init::Normal(std))?;
         Ok(parameter(name, Tensor::from_data(TensorData::new(values, shape), self.device)))
     }
 
     fn vector(&mut self, name: &str, width: usize, start: f32) -> Result<Param<Tensor<1>>, S::Error> {
-        let values = self.source.values(name, &[width], Start::Constant(start))?;
+        let values = self.source.values(name, &[width], Init::Constant(start))?;
         Ok(parameter(name, Tensor::from_data(TensorData::new(values, [width]), self.device)))
     }
 
@@ -139,12 +139,12 @@ struct Random(ChaCha8Rng);
 impl ParameterSource for Random {
     type Error = std::convert::Infallible;
 
-    fn values(&mut self, _name: &str, shape: &[usize], start: Start) -> Result<Vec<f32>, Self::Error> {
+    fn values(&mut self, _name: &str, shape: &[usize], init: Init) -> Result<Vec<f32>, Self::Error> {
         let count = shape.iter().product();
-        Ok(match start {
-            Start::Constant(value) => vec![value; count],
+        Ok(match init {
+            Init::Constant(value) => vec![value; count],
             // Box–Muller.
-            Start::Normal(std) => (0..count)
+            Init::Normal(std) => (0..count)
                 .map(|_| {
                     let (u, v): (f64, f64) = (1.0 - self.0.random::<f64>(), self.0.random());
                     (std * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32

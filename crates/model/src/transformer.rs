@@ -3,16 +3,16 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::attention::{Attention, AttentionPath, ForwardPass, causal_mask};
 use crate::batch::TokenBatch;
 use crate::block::AttentionConfig;
 use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
-use crate::fused::{FusedAttention, takes};
-use crate::linear::Linear;
-use crate::mlp::Mlp;
-use crate::norm::RmsNorm;
-use crate::rope::Rotation;
+use crate::cpu::fused::{FusedAttention, supports_host_ops};
+use crate::layers::attention::{Attention, AttentionPath, ForwardPass, causal_mask};
+use crate::layers::linear::Linear;
+use crate::layers::mlp::Mlp;
+use crate::layers::norm::RmsNorm;
+use crate::layers::rope::Rotation;
 
 /// Input embedding, `[V, hidden]`.
 #[derive(Module, Debug)]
@@ -78,7 +78,7 @@ impl Transformer {
     /// Whether whole sequences are computed without padding. A batch without any token keeps its padding.
     pub(crate) fn packs(&self, batch: &TokenBatch) -> bool {
         let tokens = batch.lengths.iter().any(|&length| length > 0);
-        tokens && self.dtype() == DType::F32 && takes(&self.norm.weight.val())
+        tokens && self.dtype() == DType::F32 && supports_host_ops(&self.norm.weight.val())
     }
 
     /// The row of [`hidden`](Self::hidden) that the first token of each row of the batch has.

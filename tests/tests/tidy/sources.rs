@@ -48,7 +48,7 @@ fn libraries_do_not_print() {
 
 #[test]
 fn only_the_backend_module_names_a_backend() {
-    let bridge = "crates/model/src/fused/bridge.rs";
+    let bridge = "crates/model/src/cpu/fused/bridge.rs";
     let files = rust_files(|p| ![bridge, "crates/trainer/src/backend.rs"].contains(&p) && !is_this_file(p));
     let names = ["flex", "wgpu", "vulkan", "cuda", "libtorch", "cpu"];
     each_line(&files, "a device is named in crates/trainer/src/backend.rs", |_, line| {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{FAMILIES, Family};
 use crate::config::ModelConfig;
-use crate::rope::frequencies;
+use crate::layers::rope::frequencies;
 
 /// What `transformers` builds from a file.
 #[derive(Deserialize)]

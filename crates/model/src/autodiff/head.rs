@@ -1,0 +1,82 @@
+//! The vocabulary's part of a gradient: from hidden states to a loss and back, a chunk of logits at a time.
+
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, IndexingUpdateOp, Tensor};
+
+use super::graph::{add_to, leaf};
+use crate::autodiff::logprobs::{
+    LogprobQuery, Positions, TokenLogprobs, chunks, grad_logits, logits, picked_logprobs,
+};
+use crate::transformer::Transformer;
+
+/// Evaluates `loss` on the answer to a query, adds the gradient of the vocabulary's weights to `total`, and returns
+/// the gradient of the loss by the hidden states, none if no token is wanted, and what else `loss` returns.
+///
+/// # Shapes
+/// - `hidden`: `[N, hidden]`, normalised, without a graph → the same
+pub(crate) fn head<S>(
+    model: &Transformer,
+    hidden: Tensor<2>,
+    query: &LogprobQuery<'_>,
+    loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
+    total: &mut GradientsParams,
+) -> (Option<Tensor<2>>, S) {
+    let (positions, device, shape) = (Positions::of(query, model), hidden.device(), hidden.dims());
+    let weight = model.vocabulary();
+    let trained = weight.val().is_require_grad();
+    let plain = weight.val().inner().cast(hidden.dtype());
+    let scores = |rows: Tensor<2>| logits(rows, plain.clone(), query.temperature);
+    if positions.tokens.is_empty() {
+        return (None, loss(positions.place(None, None, query, &device)).1);
+    }
+    let rows = hidden.select(0, positions.sources(&device));
+    let chunks: Vec<_> = chunks(positions.tokens.len(), model.config().vocab_size)
+        .map(|(start, length)| (start, length, &positions.tokens[start..start + length]))
+        .collect();
+    // What fits into one chunk isn't computed twice.
+    let mut kept = (chunks.len() == 1).then(|| scores(rows.clone()));
+    let (mut logprobs, mut entropies) = (Vec::new(), Vec::new());
+    for &(start, length, tokens) in &chunks {
+        let logits = kept.clone().unwrap_or_else(|| scores(rows.clone().narrow(0, start, length)));
+        let (logprob, entropy) = picked_logprobs(logits, tokens, query);
+        logprobs.push(logprob);
+        entropies.extend(entropy);
+    }
+    let entropies = query.with_entropy.then(|| Tensor::cat(entropies, 0));
+    let outputs = positions.place(Some(Tensor::cat(logprobs, 0)), entropies, query, &device);
+    let (grads, aux) = output_grads(outputs, &positions, loss);
+    let mut upstream = Vec::new();
+    for &(start, length, tokens) in &chunks {
+        let rows = rows.clone().narrow(0, start, length);
+        let logits = kept.take().unwrap_or_else(|| scores(rows.clone()));
+        // By logits divided by the temperature; by the scores before, the gradient is as much smaller.
+        let part = |column: &Tensor<1>| column.clone().narrow(0, start, length).div_scalar(query.temperature);
+        let parts = (part(&grads.0), grads.1.as_ref().map(part));
+        let grad_scores = grad_logits(logits, tokens, parts).cast(rows.dtype());
+        upstream.push(grad_scores.clone().matmul(plain.clone()));
+        if trained {
+            add_to(total, weight, grad_scores.transpose().matmul(rows).cast(weight.val().dtype()));
+        }
+    }
+    let rows = Tensor::cat(upstream, 0);
+    let upstream = Tensor::zeros(shape, (&device, rows.dtype()));
+    (Some(upstream.select_assign(0, positions.sources(&device), rows, IndexingUpdateOp::Add)), aux)
+}
+
+/// The loss's gradients by log-probability and entropy at the wanted tokens, `[N]`, and what else `loss` returns.
+fn output_grads<S>(
+    outputs: TokenLogprobs,
+    positions: &Positions,
+    loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
+) -> ((Tensor<1>, Option<Tensor<1>>), S) {
+    let leaves = TokenLogprobs { logprobs: leaf(outputs.logprobs), entropies: outputs.entropies.map(leaf) };
+    let (value, aux) = loss(leaves.clone());
+    let gradients = value.backward();
+    let grad = |column: &Tensor<2>| {
+        let grads = column.grad(&gradients).unwrap_or_else(|| column.clone().inner().zeros_like());
+        let [rows, columns] = grads.dims();
+        let targets = positions.targets(&grads.device());
+        grads.cast(DType::F32).reshape([rows * columns]).select(0, targets)
+    };
+    ((grad(&leaves.logprobs), leaves.entropies.as_ref().map(grad)), aux)
+}
