@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 use turnwise_model::{
     HostModel, TokenBatch, Transformer, family_of, load, load_config, parameter_names, save, token_logprobs,
 };
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
 const FAMILIES: [&str; 12] = [
@@ -166,7 +166,7 @@ fn greedy_tokens_equal_those_of_transformers() {
         // The sampler stays within the context; that of the model with dynamic RoPE is short.
         let max_new = 64.min(model.config().context() - prompt.len());
         for mut generator in engines {
-            let request = Request { key: 0, tokens: prompt, max_new, rng: id.rng() };
+            let request = GenerationRequest { key: 0, tokens: prompt, max_new, rng: id.rng() };
             let stop = StopRule { tokens: &[], strings: &[], decode: None };
             let turn = generator.complete(&[request], &stop).unwrap().remove(0);
             assert_eq!(turn.tokens, expected.tokens["greedy"][..max_new], "{family}");

@@ -9,39 +9,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use turnwise_model::{HostModel, KvCache, Transformer};
-use turnwise_trajectory::{Finish, TokenId};
+use turnwise_trajectory::TokenId;
 
 use crate::engine::Engine;
-use crate::rng::SequenceRng;
 use crate::sampling::{LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
+use crate::turn::{Completion, GenerationRequest};
 
 /// Tokens in common that are worth waiting one step for, to copy instead of computing them.
 const WORTH: usize = 16;
-
-/// One sequence to continue.
-pub struct Request<'a> {
-    /// Names the sequence: the same over all its turns, unlike any other's.
-    pub key: u64,
-    /// All tokens so far. What an earlier request of the same key held and sampled is not computed again.
-    pub tokens: &'a [TokenId],
-    /// At most this many tokens are sampled.
-    pub max_new: usize,
-    /// The random numbers of this turn.
-    pub rng: SequenceRng,
-}
-
-/// A sampled turn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Completion {
-    /// The tokens, the stop token included.
-    pub tokens: Vec<TokenId>,
-    /// One log-probability per token.
-    pub logprobs: Vec<f32>,
-    /// Why it ended.
-    pub finish: Finish,
-}
 
 /// Generates turns for a set of sequences.
 pub struct Generator {
@@ -97,8 +74,8 @@ impl Generator {
     ///
     /// # Panics
     /// If a turn of the same sequence is being sampled, or it holds no token, or would exceed the model's context.
-    pub fn submit(&mut self, request: Request<'_>) {
-        let Request { key, tokens, max_new, rng } = request;
+    pub fn submit(&mut self, request: GenerationRequest<'_>) {
+        let GenerationRequest { key, tokens, max_new, rng } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
         let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
@@ -164,7 +141,7 @@ impl Generator {
     /// As [`Generator::submit`].
     pub fn complete(
         &mut self,
-        requests: &[Request<'_>],
+        requests: &[GenerationRequest<'_>],
         stop: &StopRule<'_>,
     ) -> Result<Vec<Completion>, LogitsError> {
         self.complete_watched(requests, stop, &mut |_, _| false)
@@ -174,7 +151,7 @@ impl Generator {
     /// whether the turn ends behind it.
     pub fn complete_watched(
         &mut self,
-        requests: &[Request<'_>],
+        requests: &[GenerationRequest<'_>],
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
     ) -> Result<Vec<Completion>, LogitsError> {
@@ -185,7 +162,7 @@ impl Generator {
             self.release(key);
         }
         for request in requests {
-            self.submit(Request { rng: request.rng.clone(), ..*request });
+            self.submit(GenerationRequest { rng: request.rng.clone(), ..*request });
         }
         let mut turns: Vec<Option<Completion>> = requests.iter().map(|_| None).collect();
         while !self.is_idle() {

@@ -6,12 +6,15 @@
 
 mod engine;
 mod generate;
+mod likeliest;
 mod rng;
 mod sampling;
 mod slot;
 mod stop;
+mod turn;
 
-pub use generate::{Completion, Generator, Request};
+pub use generate::Generator;
 pub use rng::{SequenceId, SequenceRng};
 pub use sampling::{LogitsError, Sampled, Sampling, sample};
 pub use stop::{Decode, StopRule};
+pub use turn::{Completion, GenerationRequest};

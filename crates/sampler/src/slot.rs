@@ -2,10 +2,10 @@
 
 use turnwise_trajectory::{Finish, TokenId};
 
-use crate::generate::Completion;
 use crate::rng::SequenceRng;
 use crate::sampling::{LogitsError, Sampling, sample};
 use crate::stop::StopRule;
+use crate::turn::Completion;
 
 /// A turn in the making.
 pub(crate) struct Pending {
