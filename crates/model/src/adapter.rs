@@ -1,4 +1,4 @@
-//! LoRA on a whole model: adding an adapter, leaving it out, merging it into the weights.
+//! LoRA on a whole model: adds an adapter, removes it, merges it into the weights.
 
 use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -27,7 +27,7 @@ impl Block {
 }
 
 impl Transformer {
-    /// The layers that may carry an adapter, with their paths: `layers.3.mlp.up_proj`.
+    /// Lists the layers that may carry an adapter, with their paths: `layers.3.mlp.up_proj`.
     fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
         self.layers.iter_mut().enumerate().flat_map(|(layer, block)| {
             let linears = block.linears_mut();
@@ -35,8 +35,10 @@ impl Transformer {
         })
     }
 
-    /// The model with a fresh adapter; nothing but the adapter is trained from here on. The adapter changes nothing
-    /// until its first update, because `B` is zero. `A` is drawn as `peft` draws it: uniform within `±1/√in`.
+    /// Adds a fresh adapter and freezes all other parameters.
+    ///
+    /// The model computes the same until the first update, because `B` is zero. `A` is uniform within
+    /// `±1/√in`, as in `peft`.
     ///
     /// # Panics
     /// If the configuration fails [`LoraConfig::check`], or the model has an adapter already.
@@ -46,7 +48,8 @@ impl Transformer {
             if name.ends_with("lora_B.weight") {
                 return Ok::<_, std::convert::Infallible>(vec![0.0; shape[0] * shape[1]]);
             }
-            // A stream per matrix, so that the targets don't move each other's numbers.
+            // Each matrix has its own stream, so the choice of targets doesn't change the numbers of the
+            // others.
             let mut rng = ChaCha8Rng::seed_from_u64(seed ^ parameter_id(name).val());
             let bound = 1.0 / (shape[1] as f32).sqrt();
             Ok((0..shape[0] * shape[1]).map(|_| (2.0 * rng.random::<f32>() - 1.0) * bound).collect())
@@ -54,7 +57,7 @@ impl Transformer {
         .unwrap_or_else(|never| match never {})
     }
 
-    /// Adds the adapter whose values `values(name, shape)` gives under the names of `peft`.
+    /// Adds an adapter with the values that `values(name, shape)` returns for the names of `peft`.
     pub(crate) fn adapt<E>(
         self,
         config: &LoraConfig,
@@ -86,14 +89,16 @@ impl Transformer {
         Ok(model)
     }
 
-    /// The base without its adapter: what a policy under LoRA started from, and the reference of its KL term.
+    /// Removes the adapter.
+    ///
+    /// The result is the model that a policy under LoRA started from, and the reference of its KL term.
     #[must_use]
     pub fn without_adapter(mut self) -> Self {
         self.linears_mut().for_each(|(_, linear)| linear.lora = None);
         self
     }
 
-    /// The same function without an adapter: `W + (α/r)·B·A` in place of `W`.
+    /// Merges the adapter into the weights: `W + (α/r)·B·A` replaces `W`.
     #[must_use]
     pub fn merged(mut self) -> Self {
         for (_, linear) in self.linears_mut() {
@@ -107,7 +112,7 @@ impl Transformer {
         self
     }
 
-    /// Whether the layers that `config` names, and no others, have an adapter of its rank and scale.
+    /// Returns whether exactly the layers that `config` names have an adapter, with its rank and scale.
     pub(crate) fn has_adapter_of(&self, config: &LoraConfig) -> bool {
         let scale = config.alpha / config.rank as f64;
         let mut model = self.clone();
@@ -121,7 +126,7 @@ impl Transformer {
         })
     }
 
-    /// The adapter's matrices under the names of `peft`; none without an adapter.
+    /// Returns the adapter's matrices under the names of `peft`; empty without an adapter.
     pub(crate) fn adapter_matrices(&self) -> Vec<(String, Tensor<2>)> {
         let mut model = self.clone();
         model

@@ -1,9 +1,11 @@
-//! The one description of a block. The graph on Burn, the fused passes on the CPU, the CPU's decoder, the memory
-//! estimate, LoRA and the names of tensors on disk all read it.
+//! The one description of a block.
+//!
+//! It is read by Burn's graph, the fused passes and the decoder on the CPU, the memory estimate, LoRA, and the
+//! names of tensors on disk.
 
 use crate::rope_config::RopeConfig;
 
-/// Describes one block: `x += attention(norm(x))`, then `x += mlp(norm(x))`, with norms in the places of `norms`.
+/// Describes one block: `x += attention(x)`, then `x += mlp(x)`, with norms in the places of `norms`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockConfig {
     /// Places of the norms.
@@ -63,8 +65,9 @@ impl BlockNorms {
 /// Fields of the network's block that hold norms, in the order of [`BlockNorms::names`].
 const NORM_FIELDS: [&str; 4] = ["before_attention", "after_attention", "before_mlp", "after_mlp"];
 
-/// Describes causal attention. Query heads are grouped: `query_heads / key_value_heads` of them share one key/value
-/// head (arXiv:2305.13245).
+/// Describes causal attention with grouped queries (arXiv:2305.13245).
+///
+/// `query_heads / key_value_heads` query heads share one key/value head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttentionConfig {
     /// Query heads, `H`.

@@ -1,4 +1,5 @@
-//! Building the network parameter by parameter, from random numbers or from a file: the one list of its tensors.
+//! Builds the network parameter by parameter, from random numbers or from a file: the one list of its
+//! tensors.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,28 +14,28 @@ use crate::layers::mlp::Mlp;
 use crate::layers::norm::RmsNorm;
 use crate::transformer::{Block, Embedding, Transformer};
 
-/// Where the values of parameters come from.
+/// Supplies the values of parameters.
 pub(crate) trait ParameterSource {
-    /// What can go wrong.
+    /// The error of reading a value.
     type Error;
 
-    /// Values of the parameter with this Hugging Face name, row by row.
+    /// Returns the values of the parameter with this name on disk, row by row.
     fn values(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Vec<f32>, Self::Error>;
 }
 
-/// What a fresh parameter starts from.
+/// Initializer of a fresh parameter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Init {
-    /// Normal with this standard deviation.
+    /// Draws from a normal distribution with this standard deviation.
     Normal(f64),
-    /// All the same.
+    /// Sets every entry to this value.
     Constant(f32),
 }
 
 /// Standard deviation of fresh weights, as in GPT-2 and Llama.
 const STD: f64 = 0.02;
 
-/// The id of a parameter is its name (FNV-1a), so that optimizer state finds its parameter in another process too.
+/// Returns the id of a parameter, a hash of its name, so that another process finds its optimizer state.
 pub fn parameter_id(name: &str) -> ParamId {
     let hash = name
         .bytes()
@@ -42,7 +43,7 @@ pub fn parameter_id(name: &str) -> ParamId {
     ParamId::from(hash)
 }
 
-/// A parameter tracks gradients on a device that can.
+/// Makes a parameter; it tracks gradients on an autodiff device.
 pub(crate) fn parameter<const D: usize>(name: &str, values: Tensor<D>) -> Param<Tensor<D>> {
     let tracked = if values.device().is_autodiff() { values.require_grad() } else { values };
     Param::initialized(parameter_id(name), tracked)
@@ -76,7 +77,7 @@ impl<S: ParameterSource> Builder<'_, S> {
         Ok(RmsNorm { weight: self.vector(&format!("{name}.weight"), width, 1.0)?, eps: self.config.norm_eps })
     }
 
-    /// Builds a norm of the residual stream's width, if its place has one.
+    /// Builds a norm of the residual stream, if its place has one.
     fn norm_at(&mut self, at: &str, name: Option<&str>) -> Result<Option<RmsNorm>, S::Error> {
         name.map(|name| self.norm(&format!("{at}{name}"), self.config.hidden_size)).transpose()
     }
@@ -84,7 +85,7 @@ impl<S: ParameterSource> Builder<'_, S> {
     fn block(&mut self, layer: usize) -> Result<Block, S::Error> {
         let config = self.config;
         let BlockConfig { norms, attention, .. } = &config.layers[layer];
-        // Layers that write to the residual stream start smaller, so that its variance doesn't grow with depth.
+        // Layers that write to the residual stream start smaller, so its variance doesn't grow with depth.
         let out_std = STD / (2.0 * config.layers.len() as f64).sqrt();
         let at = &format!("model.layers.{layer}.");
         let [q, k, v, o, gate, up, down] = config.layers[layer].linears(config.hidden_size);
@@ -155,7 +156,8 @@ impl ParameterSource for Random {
 }
 
 impl Transformer {
-    /// A model with random weights from a host generator: a seed means the same model on every backend.
+    /// Makes a model with random weights from a generator on the host, so a seed means the same model on
+    /// every backend.
     ///
     /// # Panics
     /// If the configuration fails [`ModelConfig::check`].

@@ -1,4 +1,4 @@
-//! Keys and values of the tokens already seen, so that a turn only computes what is new.
+//! Keys and values of the tokens already read, so that a turn only computes new tokens.
 
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
@@ -7,8 +7,10 @@ use crate::config::ModelConfig;
 /// Capacity grows in steps of this many tokens.
 const STEP: usize = 64;
 
-/// One slot per sequence. Each layer's cache is `[slots · capacity, K·D]`, so that a write is an indexed assignment of
-/// whole rows, which backends do in place.
+/// Holds keys and values, one slot per sequence.
+///
+/// Each layer's tensors are `[slots · capacity, K·D]`, so a write is an indexed assignment of whole rows,
+/// which backends do in place.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     layers: Vec<Option<(Tensor<2>, Tensor<2>)>>,
@@ -19,7 +21,7 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache for `slots` sequences.
+    /// Makes an empty cache for `slots` sequences.
     pub fn new(config: &ModelConfig, slots: usize) -> Self {
         Self {
             layers: vec![None; config.layers.len()],
@@ -29,23 +31,23 @@ impl KvCache {
         }
     }
 
-    /// Tokens held for each slot.
+    /// Returns the number of tokens in each slot.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }
 
-    /// Bytes held in f32.
+    /// Returns the size in bytes, in f32.
     pub fn bytes(&self) -> usize {
         2 * self.widths.iter().sum::<usize>() * self.lengths.len() * self.capacity * size_of::<f32>()
     }
 
-    /// Forgets what lies behind the first `length` tokens of a slot.
+    /// Keeps only the first `length` tokens of a slot.
     pub fn truncate(&mut self, slot: usize, length: usize) {
         assert!(length <= self.lengths[slot], "a cache can only forget what it holds");
         self.lengths[slot] = length;
     }
 
-    /// A cache holding only the given slots, in this order.
+    /// Returns a cache of the given slots, in this order.
     #[must_use]
     pub fn keep(&self, slots: &[usize]) -> Self {
         let mut kept = self.clone();
@@ -57,7 +59,7 @@ impl KvCache {
         kept
     }
 
-    /// Adds empty slots behind the others.
+    /// Appends empty slots.
     pub fn add(&mut self, slots: usize) {
         self.lengths.resize(self.lengths.len() + slots, 0);
         for (keys, values) in self.layers.iter_mut().flatten() {
@@ -69,7 +71,7 @@ impl KvCache {
         }
     }
 
-    /// Writes the slots of a part that [`Self::keep`] gave back to where they were, with what has come to them since.
+    /// Writes back the slots that [`Self::keep`] took out, with the tokens added since.
     ///
     /// # Panics
     /// If the part holds another number of slots.
@@ -96,10 +98,10 @@ impl KvCache {
         }
     }
 
-    /// Gives a slot what another holds of its first `length` tokens.
+    /// Copies the first `length` tokens of one slot to another.
     ///
     /// # Panics
-    /// If the other holds fewer.
+    /// If the first holds fewer.
     pub fn copy(&mut self, from: usize, to: usize, length: usize) {
         assert!(length <= self.lengths[from], "a slot gives what it holds");
         for layer in &mut self.layers {
@@ -115,7 +117,7 @@ impl KvCache {
         self.lengths[to] = length;
     }
 
-    /// Makes room for `extra[slot]` more tokens and returns where the pass will write and what it will read.
+    /// Makes room for `extra[slot]` more tokens and returns the rows that the pass will write and read.
     pub(crate) fn plan(&mut self, extra: &[usize], columns: usize, device: &Device) -> CachePlan {
         assert_eq!(extra.len(), self.lengths.len(), "one count of new tokens per slot");
         let needed = self.lengths.iter().zip(extra).map(|(have, more)| have + more).max().unwrap_or(0);
@@ -135,14 +137,14 @@ impl KvCache {
         CachePlan { targets: index(targets), sources, visible: needed }
     }
 
-    /// Notes that a pass has written `extra[slot]` tokens.
+    /// Adds the `extra[slot]` tokens that a pass has written to the lengths.
     pub(crate) fn advance(&mut self, extra: &[usize]) {
         for (length, more) in self.lengths.iter_mut().zip(extra) {
             *length += more;
         }
     }
 
-    /// Writes the new keys and values of a layer and returns all that the pass may look at.
+    /// Writes the new keys and values of a layer and returns all that the pass sees.
     ///
     /// # Shapes
     /// - `keys`, `values`: `[B·T, K·D]`
@@ -195,7 +197,7 @@ impl KvCache {
     }
 }
 
-/// The rows of the first `length` tokens of some slots.
+/// Returns the rows of the first `length` tokens of some slots.
 fn slot_rows(slots: &[usize], capacity: usize, length: usize, device: &Device) -> Tensor<1, Int> {
     let rows: Vec<i32> =
         slots.iter().flat_map(|slot| (0..length).map(move |t| (slot * capacity + t) as i32)).collect();
@@ -203,13 +205,13 @@ fn slot_rows(slots: &[usize], capacity: usize, length: usize, device: &Device) -
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// Where one forward pass writes into the cache and how far it looks.
+/// Rows that one forward pass writes and reads.
 #[derive(Debug)]
 pub(crate) struct CachePlan {
     /// Cache rows that receive the new tokens.
     targets: Tensor<1, Int>,
     /// Rows of the pass that are real tokens, if some are padding.
     sources: Option<Tensor<1, Int>>,
-    /// Columns of the cache that hold anything.
+    /// Columns of the cache that hold a token in any slot.
     pub(crate) visible: usize,
 }

@@ -1,9 +1,9 @@
-//! Shape and switches of the transformer, independent of the family they came from.
+//! Shape and switches of the transformer, independent of its family.
 
 use crate::block::{BlockConfig, LinearShape};
 use crate::rope_config::RopeScaling;
 
-/// Everything that fixes the network's shape and arithmetic.
+/// Describes the whole network: its shape and its arithmetic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
     /// Entries of the vocabulary, `V`.
@@ -16,19 +16,20 @@ pub struct ModelConfig {
     pub max_position: usize,
     /// ε of every RMSNorm.
     pub norm_eps: f64,
-    /// Output matrix = input embedding.
+    /// Whether the input embedding is the output matrix too.
     pub tied_embeddings: bool,
 }
 
-/// Above these a `config.json` is taken for damaged or hostile rather than for a model.
+/// Upper bounds of sizes. A larger number means a damaged or hostile `config.json`.
 const MAX_DIMENSION: usize = 1 << 20;
 const MAX_LAYERS: usize = 1 << 10;
 const MAX_CONTEXT: usize = MAX_DIMENSION << 8;
 
 impl ModelConfig {
-    /// Longest context in tokens: what the trained positions are stretched to. YaRN and linear scaling keep their
-    /// frequencies whatever the length, so the factor counts in full; under [`RopeScaling::Dynamic`] cached keys would
-    /// keep the frequencies of a shorter sequence.
+    /// Returns the longest context in tokens, to which scaling stretches the trained positions.
+    ///
+    /// YaRN and linear scaling have the same frequencies at any length, so their factor counts in full. Under
+    /// [`RopeScaling::Dynamic`] it doesn't: cached keys would keep the frequencies of a shorter sequence.
     pub fn context(&self) -> usize {
         let stretched = |block: &BlockConfig| match &block.attention.rope.scaling {
             Some(RopeScaling::Yarn(yarn)) => yarn.original_max_position as f64 * yarn.factor,
@@ -36,7 +37,7 @@ impl ModelConfig {
             None | Some(RopeScaling::Llama3 { .. } | RopeScaling::Dynamic { .. }) => 0.0,
         };
         let stretched = self.layers.iter().map(stretched).fold(0.0, f64::max);
-        // A part of a token counts for nothing.
+        // Rounds down to whole tokens.
         self.max_position.max(stretched as usize)
     }
 
@@ -52,7 +53,7 @@ impl ModelConfig {
         self.layers.iter().flat_map(|block| block.linears(self.hidden_size))
     }
 
-    /// Counts the weights that a token is multiplied with: those of all linear layers and of the output matrix.
+    /// Counts the weights that a token is multiplied with: all linear layers and the output matrix.
     pub fn multiplied_weights(&self) -> usize {
         let linears: usize = self.linears().map(|linear| linear.weights()).sum();
         linears + self.vocab_size * self.hidden_size
@@ -63,7 +64,7 @@ impl ModelConfig {
         self.layers.iter().map(|block| 2 * block.attention.key_value_width()).sum()
     }
 
-    /// Checks that the sizes describe a network. Returns what is wrong, with the value.
+    /// Checks that the sizes describe a network. Returns the fault, with the value.
     pub fn check(&self) -> Result<(), String> {
         Self::check_layers(self.layers.len())?;
         within("vocab_size", self.vocab_size, MAX_DIMENSION)?;
@@ -85,7 +86,7 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// Checks the number of blocks, before a description of each is made.
+    /// Checks the number of blocks, before their descriptions take memory.
     pub(crate) fn check_layers(count: usize) -> Result<(), String> {
         within("num_hidden_layers", count, MAX_LAYERS)
     }

@@ -1,4 +1,4 @@
-//! The parameters of a model under their Hugging Face names.
+//! The parameters of a model under their names on disk.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor};
 use crate::config::ModelConfig;
 use crate::transformer::Transformer;
 
-/// One parameter: Hugging Face name, shape, and values in f32.
+/// One parameter: name on disk, shape, and values in f32.
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
@@ -43,8 +43,9 @@ impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<'_, F> {
     }
 }
 
-/// Returns the name on disk of the parameter in a field of the network. Names of fields are those on disk, but for the
-/// prefix and the norms of blocks.
+/// Returns the name on disk of the parameter in a field of the network.
+///
+/// Fields have the names on disk, except the norms of blocks; only the prefix differs.
 pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String {
     let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
     if let ["layers", layer, field, ..] = parts[..] {
@@ -57,7 +58,7 @@ pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String
     if path.starts_with("lm_head") { path } else { format!("model.{path}") }
 }
 
-/// All parameters with their values, in the order of the fields.
+/// Returns all parameters with their values, in the order of the fields.
 pub(crate) fn parameters(model: &Transformer) -> Vec<Named> {
     let mut all = Vec::new();
     let take = |_, read: &dyn Fn() -> Named| all.push(read());
@@ -66,7 +67,7 @@ pub(crate) fn parameters(model: &Transformer) -> Vec<Named> {
     all
 }
 
-/// Hugging Face names of all parameters, in the order of the fields.
+/// Returns the names on disk of all parameters, in the order of the fields.
 pub fn parameter_names(model: &Transformer) -> Vec<String> {
     let mut names = Vec::new();
     let take = |name, _: &dyn Fn() -> Named| names.push(name);

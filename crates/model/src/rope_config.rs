@@ -1,14 +1,14 @@
 //! Settings of the rotary position embedding.
 
-/// How positions are stretched beyond the trained context.
+/// Stretches positions beyond the trained context.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
-    /// Every frequency divided by the factor.
+    /// Divides every frequency by the factor.
     Linear {
         /// The factor.
         factor: f64,
     },
-    /// Llama 3.1: low frequencies divided by the factor, high ones kept, a ramp between.
+    /// Llama 3.1: divides low frequencies by the factor and keeps high ones, with a ramp between.
     Llama3 {
         /// The factor.
         factor: f64,
@@ -19,8 +19,8 @@ pub enum RopeScaling {
         /// Context length of pre-training, in tokens.
         original_max_position: usize,
     },
-    /// NTK-aware: beyond the context of pre-training the base grows with the length of the sequence. Within it nothing is scaled, and
-    /// the sampler stays within it, because cached keys would keep the frequencies of a shorter sequence.
+    /// NTK-aware: the base grows with the length of the sequence beyond the trained context. The sampler
+    /// stays within that context, because cached keys would keep the frequencies of a shorter sequence.
     Dynamic {
         /// The factor.
         factor: f64,
@@ -31,14 +31,14 @@ pub enum RopeScaling {
     Yarn(Yarn),
 }
 
-/// YaRN: high frequencies kept, low ones divided by the factor, a ramp between, and attention made sharper.
+/// YaRN: keeps high frequencies, divides low ones by the factor, with a ramp between, and sharpens attention.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yarn {
     /// The factor.
     pub factor: f64,
-    /// Dimensions that turn more often than this over the original context are kept.
+    /// Keeps dimensions that turn more often than this over the original context.
     pub beta_fast: f64,
-    /// Dimensions that turn less often than this over the original context are divided by the factor.
+    /// Divides dimensions that turn less often than this over the original context.
     pub beta_slow: f64,
     /// Context length of pre-training, in tokens.
     pub original_max_position: usize,
@@ -53,7 +53,7 @@ pub struct Yarn {
 pub struct RopeConfig {
     /// Base of the geometric frequency series.
     pub theta: f64,
-    /// Stretching, if any.
+    /// Stretching beyond the trained context, if any.
     pub scaling: Option<RopeScaling>,
 }
 

@@ -1,4 +1,4 @@
-//! Which parameters are trained.
+//! Selects the parameters that are trained.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -29,16 +29,21 @@ impl ModuleMapper for Mark<'_> {
 }
 
 impl Transformer {
-    /// Trains the parameters whose Hugging Face name the test accepts and freezes all others. The model must be on an
-    /// autodiff device.
+    /// Trains the parameters whose names on disk `trained` accepts and freezes all others.
+    ///
+    /// The model must be on an autodiff device.
     #[must_use]
     pub fn trainable(self, trained: &dyn Fn(&str) -> bool) -> Self {
         let config = self.config.clone();
         self.map(&mut Mark { config: &config, path: Vec::new(), trained })
     }
 
-    /// Freezes the parameters whose Hugging Face name matches one of the patterns, in which `*` stands for any text:
-    /// `model.embed_tokens.*`. A pattern that names nothing is an error.
+    /// Freezes the parameters whose names on disk match a pattern such as `model.embed_tokens.*`.
+    ///
+    /// `*` stands for any text.
+    ///
+    /// # Errors
+    /// If a pattern matches no parameter, or if all parameters match.
     pub fn frozen(self, patterns: &[String]) -> Result<Self, String> {
         if patterns.is_empty() {
             return Ok(self);
@@ -60,7 +65,7 @@ impl Transformer {
     }
 }
 
-/// Whether the pattern, in which `*` stands for any text, covers the whole name.
+/// Returns whether the pattern, in which `*` stands for any text, matches the whole name.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

@@ -1,4 +1,4 @@
-//! The decoder-only transformer that every family is an instance of.
+//! The decoder-only transformer behind every family.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
@@ -20,7 +20,8 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// One block. Names of fields are those on disk, but for the norms: [`BlockNorms`](crate::block::BlockNorms) names them.
+/// One block. Fields have the names on disk, except the norms: [`BlockNorms`](crate::block::BlockNorms) names
+/// them.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub(crate) before_attention: Option<RmsNorm>,
@@ -31,7 +32,7 @@ pub(crate) struct Block {
     pub(crate) after_mlp: Option<RmsNorm>,
 }
 
-/// A decoder-only transformer of the blocks that its configuration describes.
+/// Computes a decoder-only transformer of the blocks that its configuration describes.
 #[derive(Module, Debug)]
 pub struct Transformer {
     pub(crate) embed_tokens: Embedding,
@@ -40,32 +41,34 @@ pub struct Transformer {
     pub(crate) lm_head: Option<Linear>,
     #[module(skip)]
     pub(crate) config: ModelConfig,
-    /// Element type of activations, if it is not that of the weights.
+    /// Element type of activations, if it differs from that of the weights.
     #[module(skip)]
     pub(crate) compute: Option<DType>,
 }
 
 impl Transformer {
-    /// Shape and switches.
+    /// Returns the description of the network.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// Where the weights are.
+    /// Returns the device of the weights.
     pub fn device(&self) -> Device {
         self.embed_tokens.weight.val().device()
     }
 
-    /// Element type of activations.
+    /// Returns the element type of activations.
     pub fn dtype(&self) -> DType {
         self.compute.unwrap_or_else(|| self.embed_tokens.weight.val().dtype())
     }
 
-    /// Final hidden states of whole sequences, each from position 0.
+    /// Computes the final hidden states of whole sequences, each from position 0.
+    ///
+    /// On the CPU the rows have no padding. Elsewhere they are padded to `T`, and hidden states of padding
+    /// are meaningless; [`starts`](Self::starts) has the row of each sequence.
     ///
     /// # Shapes
-    /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised: the tokens row by row, on the CPU without and
-    ///   elsewhere with padding up to `T`, whose hidden states mean nothing; see [`starts`](Self::starts)
+    /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised
     pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
         let pass = self.whole(batch);
         let mut x = self.embed(batch, self.packs(batch));
@@ -75,18 +78,19 @@ impl Transformer {
         self.norm.forward(x)
     }
 
-    /// Whether whole sequences are computed without padding. A batch without any token keeps its padding.
+    /// Returns whether whole sequences are computed without padding. A batch without tokens keeps its
+    /// padding.
     pub(crate) fn packs(&self, batch: &TokenBatch) -> bool {
         let tokens = batch.lengths.iter().any(|&length| length > 0);
         tokens && self.dtype() == DType::F32 && supports_host_ops(&self.norm.weight.val())
     }
 
-    /// The row of [`hidden`](Self::hidden) that the first token of each row of the batch has.
+    /// Returns the row of [`hidden`](Self::hidden) of each sequence's first token.
     pub fn starts(&self, batch: &TokenBatch) -> Vec<usize> {
         batch.starts(self.packs(batch))
     }
 
-    /// What the layers share when whole sequences are computed, each from position 0.
+    /// Prepares the values that layers share in a pass over whole sequences, each from position 0.
     pub(crate) fn whole(&self, batch: &TokenBatch) -> ForwardPass<'_> {
         let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
         if self.packs(batch) {
@@ -103,8 +107,9 @@ impl Transformer {
         ForwardPass::new(&self.config, [rows, columns], path)
     }
 
-    /// Feeds each row's new tokens behind what its slot of the cache holds, and returns the hidden state of each
-    /// row's last new token. Rows without new tokens are computed along and mean nothing.
+    /// Appends each row's new tokens to its slot and returns the hidden state of its last new token.
+    ///
+    /// Rows without new tokens are computed too; their hidden states are meaningless.
     ///
     /// # Shapes
     /// - `batch`: one row per slot of the cache → `[B, hidden]`, normalised
@@ -133,7 +138,7 @@ impl Transformer {
         self.norm.forward(x)
     }
 
-    /// Scores over the vocabulary.
+    /// Computes scores over the vocabulary.
     ///
     /// # Shapes
     /// - `hidden`: `[N, hidden]` → `[N, V]`
@@ -142,7 +147,7 @@ impl Transformer {
         hidden.matmul(weight.transpose())
     }
 
-    /// The weights that logits are made with, `[V, hidden]`: the head's, or the embedding's if it has none.
+    /// Returns the weights of the logits, `[V, hidden]`: the head's, or the embedding's if they are tied.
     pub(crate) fn vocabulary(&self) -> &Param<Tensor<2>> {
         self.lm_head.as_ref().map_or(&self.embed_tokens.weight, |head| &head.weight)
     }

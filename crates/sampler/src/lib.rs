@@ -1,8 +1,8 @@
-//! Logits to tokens: continuous batching with a bounded key-value cache that survives between turns.
+//! Logits to tokens: continuous batching with a bounded key-value cache that is kept between turns.
 //!
-//! **The rule of log-probabilities.** A recorded log-probability is `log_softmax(logits / temperature)` at the sampled
-//! token, in f32, before top-k, top-p or min-p cut anything away. At temperature 0 (greedy) it is taken at
-//! temperature 1. The trainer recomputes it under the same rule (`turnwise_model::token_logprobs`).
+//! **The rule of log-probabilities.** A recorded log-probability is `log_softmax(logits / temperature)` at
+//! the sampled token, in f32, before top-k, top-p or min-p truncate anything. At temperature 0 (greedy) it is
+//! taken at temperature 1. The trainer recomputes it under the same rule (`turnwise_model::token_logprobs`).
 
 mod engine;
 mod generate;

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-/// Tokens that are sorted before it is known how many are needed, and the factor by which their number grows.
+/// Tokens that are sorted first, and the factor by which their number grows until they are enough.
 const SORTED: usize = 64;
 
-/// Bound on the relative difference of two sums of the same weights in different orders: a vocabulary has fewer than
-/// 2²⁰ tokens, and each addition rounds by at most 2⁻⁵³.
+/// Bound on the relative difference of two sums of the same weights in different orders. A vocabulary has at
+/// most 2²⁰ tokens, and each addition rounds by at most 2⁻⁵³.
 const ROUNDING: f64 = 1e-9;
 
 /// Unnormalised probability of a token.
@@ -31,8 +31,8 @@ impl Likeliest<'_> {
 
     /// Returns the smallest set of likeliest tokens whose weights reach `share` of the sum, likeliest first.
     ///
-    /// The sum is that of the sorted weights, to the bit. A sum in another order decides wherever rounding can't
-    /// change the decision; only where it can is everything sorted.
+    /// The set is that of a sum over sorted weights, to the bit. A sum in another order decides unless its
+    /// rounding could change the result; only then is everything sorted.
     pub(crate) fn nucleus(mut self, max: f32, share: f64) -> Vec<usize> {
         let unsorted: f64 = self.kept.iter().map(|&i| weight(self.scaled[i], max)).sum();
         let bounds = [1.0 - ROUNDING, 1.0 + ROUNDING].map(|factor| share * unsorted * factor);

@@ -1,13 +1,13 @@
-//! One token from one row of logits.
+//! Draws one token from one row of logits.
 
 use rand::{Rng, RngExt};
 
 use crate::likeliest::{Likeliest, weight};
 
-/// How tokens are drawn.
+/// Settings of sampling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits; 0 is greedy, and so is what f32 can't tell from it: anything below a millionth.
+    /// Divides the logits. 0 is greedy, as is anything below a millionth, which f32 can't tell from it.
     pub temperature: f64,
     /// Keep this many of the likeliest tokens; 0 keeps all.
     pub top_k: usize,
@@ -46,7 +46,7 @@ pub struct LogitsError(&'static str);
 /// Draws a token from a row of logits. Ties go to the smaller token id.
 ///
 /// # Errors
-/// If a logit is NaN or +∞, or all are -∞: any token and any log-probability would be a lie.
+/// If a logit is NaN or +∞, or all are -∞: no token and no log-probability would be right.
 pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Sampled, LogitsError> {
     let greedy = how.temperature < GREEDY;
     let scale = if greedy { 1.0 } else { 1.0 / how.temperature as f32 };
@@ -69,7 +69,7 @@ pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Samp
 
 /// Draws an index from the tokens that the truncations keep.
 fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
-    // The likeliest token stays, whatever the key says.
+    // The likeliest token is kept at any setting.
     let floor = if how.min_p > 0.0 { (max + how.min_p.ln() as f32).min(max) } else { f32::NEG_INFINITY };
     let mut kept: Vec<usize> = (0..scaled.len()).filter(|&i| scaled[i] >= floor).collect();
     if how.top_k > 0 {
@@ -85,7 +85,7 @@ fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
         left -= weight;
         left < 0.0
     });
-    // Rounding may leave a rest behind the last weight. A token without weight doesn't get it.
+    // Rounding may leave a rest after the last weight. A token without weight doesn't get it.
     let last = || weights.iter().rposition(|weight| *weight > 0.0).expect("the likeliest token has a weight");
     kept[drawn.unwrap_or_else(last)]
 }
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(greedy.logprob, cut.logprob);
     }
 
-    /// Settings at the ends of their ranges, and beyond what f32 can tell apart.
+    /// Settings at the ends of their ranges, and beyond the precision of f32.
     #[test]
     fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
         let rows: [(&[f32], Option<&str>); 8] = [

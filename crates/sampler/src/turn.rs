@@ -1,4 +1,4 @@
-//! A turn to be sampled, and a sampled one.
+//! Turns to be sampled, and sampled turns.
 
 use turnwise_trajectory::{Finish, TokenId};
 
@@ -6,13 +6,13 @@ use crate::rng::SequenceRng;
 
 /// One sequence to continue.
 pub struct GenerationRequest<'a> {
-    /// Names the sequence: the same over all its turns, unlike any other's.
+    /// Key of the sequence, the same in all its turns and unique among sequences.
     pub key: u64,
-    /// All tokens so far. What an earlier request of the same key held and sampled is not computed again.
+    /// All tokens so far. Tokens of earlier requests with this key aren't computed again.
     pub tokens: &'a [TokenId],
     /// At most this many tokens are sampled.
     pub max_new: usize,
-    /// The random numbers of this turn.
+    /// Random numbers of this turn.
     pub rng: SequenceRng,
 }
 

@@ -1,9 +1,10 @@
 //! The gradient of a loss over log-probabilities, in stages.
 //!
-//! Burn keeps every intermediate value of a graph. So the vocabulary is a stage of its own, cut into chunks of rows whose
-//! logits are made once for the loss and once more for the gradient: `[N, V]` never exists as a whole. Below it the
-//! blocks are one graph, or, for a fraction of the memory, a stage each (arXiv:1604.06174): the forward pass keeps one
-//! hidden state per block, and going backward each block is computed once more with a graph of its own.
+//! Burn keeps every intermediate value of a graph. The vocabulary is therefore a separate stage, cut into
+//! chunks of rows: their logits are computed once for the loss and once for the gradient, and `[N, V]` never
+//! exists as a whole. The blocks below it are one graph. With recomputation each block is a stage instead
+//! (arXiv:1604.06174): the forward pass keeps one hidden state per block, and the backward pass computes each
+//! block again with its graph.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -14,8 +15,7 @@ use super::head::head;
 use crate::autodiff::logprobs::{LogprobQuery, TokenLogprobs};
 use crate::transformer::Transformer;
 
-/// Gradients of `loss` by the parameters of a model on an autodiff device, and what else `loss` returns: see
-/// [`add_gradients`].
+/// Returns the gradients of `loss` and the second value that `loss` returns; see [`add_gradients`].
 pub fn gradients<S>(
     model: &Transformer,
     query: &LogprobQuery<'_>,
@@ -27,10 +27,13 @@ pub fn gradients<S>(
     (total, aux)
 }
 
-/// Adds the gradients of `loss` by the parameters of a model on an autodiff device to `total`, stage by stage, and
-/// returns what else `loss` returns. `loss` gets the log-probabilities (and entropies) that the query asks for. With
-/// `recompute` every block is computed twice and memory holds one block's graph at a time; the gradients are the same up
-/// to rounding.
+/// Adds the gradients of `loss` to `total` and returns the second value that `loss` returns.
+///
+/// - `total`: gradients accumulated so far
+/// - `model`: on an autodiff device
+/// - `query`: the log-probabilities (and entropies) that `loss` gets
+/// - `recompute`: computes every block twice, so that memory holds the graph of one block at a time; the
+///   gradients are the same up to rounding
 pub fn add_gradients<S>(
     total: &mut GradientsParams,
     model: &Transformer,
@@ -41,7 +44,7 @@ pub fn add_gradients<S>(
     if !recompute {
         let hidden = model.hidden(query.batch);
         let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
-        // Below a head that is trained alone there is no graph.
+        // If only the head is trained, there is no graph below it.
         if let Some(upstream) = upstream.filter(|_| hidden.is_tracked()) {
             add_graph(total, backward(hidden, upstream), model);
         }
@@ -67,7 +70,7 @@ pub fn add_gradients<S>(
     aux
 }
 
-/// A forward pass without a graph: the input of every block, and of the final norm.
+/// Returns the input of every block and of the final norm, computed without a graph.
 fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> Vec<Tensor<2>> {
     let pass = model.whole(query.batch);
     let mut inputs = vec![model.embed(query.batch, model.packs(query.batch))];
@@ -78,12 +81,13 @@ fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> Vec<Tensor
     inputs
 }
 
-/// Gradients of a graph from the gradient by its output.
+/// Returns the gradients of a graph, given the gradient with respect to its output.
 fn backward(output: Tensor<2>, upstream: Tensor<2>) -> Gradients {
     (output * Tensor::from_inner(upstream)).sum().backward()
 }
 
-/// One stage: from the gradient by its output to the gradient by its input.
+/// Runs the backward pass of one stage: takes the gradient with respect to its output, returns that of its
+/// input.
 fn through(
     stage: &impl Module,
     output: Tensor<2>,

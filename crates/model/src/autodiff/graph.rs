@@ -14,7 +14,7 @@ pub(crate) fn add_graph(total: &mut GradientsParams, gradients: Gradients, stage
     add_all(total, GradientsParams::from_grads(gradients, stage), stage);
 }
 
-/// Adds the gradients of a module's parameters to `total`, in place where they are there already.
+/// Adds the gradients of a module's parameters to `total`, in place where `total` has them already.
 pub fn add_all(total: &mut GradientsParams, gradients: GradientsParams, module: &impl Module) {
     struct Add<'a>(&'a mut GradientsParams, GradientsParams);
     impl ModuleVisitor for Add<'_> {

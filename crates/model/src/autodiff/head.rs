@@ -1,4 +1,5 @@
-//! The vocabulary's part of a gradient: from hidden states to a loss and back, a chunk of logits at a time.
+//! The vocabulary's share of a gradient: from hidden states to a loss and back, one chunk of logits at a
+//! time.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, IndexingUpdateOp, Tensor};
@@ -9,8 +10,11 @@ use crate::autodiff::logprobs::{
 };
 use crate::transformer::Transformer;
 
-/// Evaluates `loss` on the answer to a query, adds the gradient of the vocabulary's weights to `total`, and returns
-/// the gradient of the loss by the hidden states, none if no token is wanted, and what else `loss` returns.
+/// Evaluates `loss` on the log-probabilities of a query and adds the gradient of the vocabulary's weights to
+/// `total`.
+///
+/// Returns the gradient with respect to the hidden states (none if the query wants no token) and the second
+/// value that `loss` returns.
 ///
 /// # Shapes
 /// - `hidden`: `[N, hidden]`, normalised, without a graph → the same
@@ -33,7 +37,7 @@ pub(crate) fn head<S>(
     let chunks: Vec<_> = chunks(positions.tokens.len(), model.config().vocab_size)
         .map(|(start, length)| (start, length, &positions.tokens[start..start + length]))
         .collect();
-    // What fits into one chunk isn't computed twice.
+    // A single chunk is kept, so it isn't computed twice.
     let mut kept = (chunks.len() == 1).then(|| scores(rows.clone()));
     let (mut logprobs, mut entropies) = (Vec::new(), Vec::new());
     for &(start, length, tokens) in &chunks {
@@ -49,7 +53,7 @@ pub(crate) fn head<S>(
     for &(start, length, tokens) in &chunks {
         let rows = rows.clone().narrow(0, start, length);
         let logits = kept.take().unwrap_or_else(|| scores(rows.clone()));
-        // By logits divided by the temperature; by the scores before, the gradient is as much smaller.
+        // The logits are scores divided by the temperature, and so is the gradient.
         let part = |column: &Tensor<1>| column.clone().narrow(0, start, length).div_scalar(query.temperature);
         let parts = (part(&grads.0), grads.1.as_ref().map(part));
         let grad_scores = grad_logits(logits, tokens, parts).cast(rows.dtype());
@@ -63,7 +67,8 @@ pub(crate) fn head<S>(
     (Some(upstream.select_assign(0, positions.sources(&device), rows, IndexingUpdateOp::Add)), aux)
 }
 
-/// The loss's gradients by log-probability and entropy at the wanted tokens, `[N]`, and what else `loss` returns.
+/// Returns the gradients of the loss with respect to log-probabilities and entropies, `[N]` at the wanted
+/// tokens, and the second value that `loss` returns.
 fn output_grads<S>(
     outputs: TokenLogprobs,
     positions: &Positions,

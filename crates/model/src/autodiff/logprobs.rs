@@ -11,29 +11,29 @@ use crate::cpu::fused::{
 };
 use crate::transformer::Transformer;
 
-/// Per-token columns of a batch. Column `t` speaks of token `t`; column 0 and padding hold 0.
+/// Columns with one entry per token of a batch. Entry `t` speaks of token `t`; entry 0 and padding are 0.
 #[derive(Debug, Clone)]
 pub struct TokenLogprobs {
     /// `log p(token_t | tokens before it)` at the wanted tokens, else 0. `[B, T]`, f32, nats.
     pub logprobs: Tensor<2>,
-    /// Entropy of the distribution that token `t` was drawn from, if asked for. `[B, T]`, f32, nats.
+    /// Entropy of the distribution of token `t`, if the query has `with_entropy`. `[B, T]`, f32, nats.
     pub entropies: Option<Tensor<2>>,
 }
 
-/// Which tokens of a batch are asked about, and how.
+/// Selects the tokens of a batch whose log-probabilities are computed.
 #[derive(Debug, Clone, Copy)]
 pub struct LogprobQuery<'a> {
     /// `B` rows of up to `T` tokens.
     pub batch: &'a TokenBatch,
-    /// `B·T` flags, row by row; token 0 of a row has no log-probability and is never taken.
+    /// `B·T` flags, row by row. Token 0 of a row has no log-probability; its flag is ignored.
     pub wanted: &'a [bool],
-    /// Divides the logits before anything else; above 0. The same rule as the sampler's, before any truncation.
+    /// Divides the logits; above 0. The sampler follows the same rule, before any truncation.
     pub temperature: f64,
-    /// Whether entropies are asked for.
+    /// Whether entropies are computed too.
     pub with_entropy: bool,
 }
 
-/// Log-probabilities of the wanted tokens of a batch under the model: see [`LogprobQuery`] for the arguments.
+/// Computes log-probabilities of the wanted tokens; [`LogprobQuery`] explains the arguments.
 ///
 /// # Shapes
 /// - `batch`: `B` rows of up to `T` tokens, `wanted`: `B·T` flags
@@ -47,9 +47,11 @@ pub fn token_logprobs(
     logprobs_of(model, model.hidden(batch), &LogprobQuery { batch, wanted, temperature, with_entropy })
 }
 
-/// Answers a query from final hidden states. Only rows of wanted tokens reach the vocabulary, so prompts and tool
-/// output cost no logits, and they do so in chunks, so that `[N, V]` is never whole. With a graph the chunks are all
-/// kept for its backward pass; [`gradients`](crate::gradients) keeps none.
+/// Computes the log-probabilities of a query from final hidden states.
+///
+/// Only rows of wanted tokens are multiplied with the vocabulary, so prompts and tool output cost no logits.
+/// The rows are cut into chunks, so `[N, V]` never exists as a whole. With a graph all chunks are kept for
+/// its backward pass; [`gradients`](crate::gradients) keeps none.
 ///
 /// # Shapes
 /// - `hidden`: `[N, hidden]`, normalised
@@ -74,23 +76,23 @@ pub(crate) fn logprobs_of(model: &Transformer, hidden: Tensor<2>, query: &Logpro
 
 /// Logits that exist at once: 48 MiB in f32.
 const CHUNK: usize = 3 << 22;
-/// Rows of logits that exist at once in any case. Each chunk brings a gradient of the whole vocabulary's weights, which
+/// Minimum number of rows in a chunk. Each chunk computes a gradient of the whole vocabulary's weights, which
 /// fewer rows would not repay.
 const MIN_ROWS: usize = 192;
 
-/// Rows of logits over a vocabulary that exist at once at most.
+/// Returns the maximum number of rows of logits that exist at once.
 pub fn chunk_rows(vocabulary: usize) -> usize {
     (CHUNK / vocabulary).max(MIN_ROWS)
 }
 
-/// Starts and lengths of even pieces of `rows` rows of logits, each as large as may exist at once.
+/// Cuts `rows` rows of logits into even chunks and returns their starts and lengths.
 pub(crate) fn chunks(rows: usize, vocabulary: usize) -> impl Iterator<Item = (usize, usize)> {
     let pieces = rows.div_ceil(chunk_rows(vocabulary)).max(1);
     let size = rows.div_ceil(pieces).max(1);
     (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
 }
 
-/// Scores over the vocabulary, divided by the temperature.
+/// Computes scores over the vocabulary, divided by the temperature.
 ///
 /// # Shapes
 /// - `hidden`: `[N, hidden]`, `weight`: `[V, hidden]` → `[N, V]`, f32
@@ -100,7 +102,8 @@ pub(crate) fn logits(hidden: Tensor<2>, weight: Tensor<2>, temperature: f64) -> 
     if temperature == 1.0 { logits } else { logits.div_scalar(temperature) }
 }
 
-/// Log-probabilities of one token per row of logits, and the rows' entropies if asked for.
+/// Returns the log-probability of one token per row of logits, and the entropy of each row if the query wants
+/// it.
 ///
 /// # Shapes
 /// - `logits`: `[N, V]`, `tokens`: `N` → `[N]`, f32
@@ -127,11 +130,11 @@ pub(crate) fn picked_logprobs(
     (logp.gather(1, index.unsqueeze_dim(1)).squeeze_dim(1), entropy)
 }
 
-/// From grads by log-probability and entropy to the grad by the logits:
+/// Computes the gradient with respect to logits from those with respect to log-probability and entropy:
 /// `∂logp(a)/∂l = onehot(a) - p` and `∂H/∂l = -p·(log p + H)`.
 ///
 /// # Shapes
-/// - `logits`: `[N, V]`, without a graph; `tokens`: `N`; `grads`: `[N]` each → `[N, V]`
+/// - `logits`: `[N, V]`, without a graph; `tokens`: `N`; gradients: `[N]` each → `[N, V]`
 pub(crate) fn grad_logits(
     logits: Tensor<2>,
     tokens: &[i32],
@@ -164,7 +167,7 @@ fn index(values: &[i32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
-/// Where the wanted tokens are, and which rows of hidden states predict them.
+/// Positions of the wanted tokens, and of the hidden states that predict them.
 pub(crate) struct Positions {
     sources: Vec<i32>,
     targets: Vec<i32>,
@@ -197,7 +200,7 @@ impl Positions {
         index(&self.targets, device)
     }
 
-    /// Values of the wanted tokens at their places among zeros; none are wanted without values.
+    /// Writes values into the cells of the wanted tokens; all other cells are 0.
     pub(crate) fn place(
         &self,
         logprobs: Option<Tensor<1>>,
@@ -241,7 +244,7 @@ mod tests {
         check(1024, 49_152, &[256; 4]);
         check(1020, 49_152, &[255; 4]);
         check(1025, 49_152, &[205; 5]);
-        // Qwen's: 111 MiB at once where 2,048 rows would be 1.2 GiB.
+        // Qwen's vocabulary: 111 MiB at once instead of 1.2 GiB for 2,048 rows.
         check(2048, 151_936, &[187, 187, 187, 187, 187, 187, 187, 187, 187, 187, 178]);
     }
 }

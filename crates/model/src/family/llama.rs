@@ -3,7 +3,7 @@
 use super::{Defaults, Family};
 use crate::block::BlockNorms;
 
-/// No query/key norms; biases where the file asks for them.
+/// Maps Llama: no norms of q and k, and biases if the file has them.
 pub(super) const LLAMA: Family = Family {
     model_type: "llama",
     architecture: "LlamaForCausalLM",

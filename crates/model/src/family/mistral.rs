@@ -1,10 +1,9 @@
-//! Mistral: a window on how far back a query sees.
+//! Mistral: a sliding window.
 
 use super::{Defaults, Family};
 use crate::block::BlockNorms;
 
-/// Sliding-window attention (arXiv:2310.06825 §2). A file that doesn't name the window has one of 4096 tokens;
-/// `sliding_window: null` switches it off.
+/// Maps Mistral (arXiv:2310.06825 §2). An absent `sliding_window` is 4096 tokens; `null` switches it off.
 pub(super) const MISTRAL: Family = Family {
     model_type: "mistral",
     architecture: "MistralForCausalLM",

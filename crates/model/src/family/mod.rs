@@ -27,37 +27,37 @@ pub struct Family {
     pub architecture: &'static str,
     /// Places and names of a block's norms.
     norms: BlockNorms,
-    /// What `transformers` takes for keys that a file doesn't have.
+    /// Defaults of `transformers` for keys that a file leaves out.
     defaults: Defaults,
-    /// What differs from Llama, read from `config.json` into a configuration.
+    /// Reads the differences from Llama into a configuration.
     read: fn(&Fields<'_>, &mut ModelConfig) -> Result<(), String>,
-    /// The same differences written back.
+    /// Writes these differences back.
     write: fn(&ModelConfig, &mut Map<String, Value>),
 }
 
-/// Defaults in which families differ; the others are in [`Family::read`].
+/// Defaults that differ between families; [`Family::read`] has the others.
 #[derive(Debug, Clone, Copy)]
 struct Defaults {
     vocab_size: usize,
     intermediate_size: usize,
-    /// Key/value heads; as many as query heads if none.
+    /// Key/value heads; none means as many as query heads.
     key_value: Option<usize>,
-    /// Size of a head; `hidden_size / num_attention_heads` if none.
+    /// Size of a head; none means `hidden_size / num_attention_heads`.
     head_dim: Option<usize>,
     max_position: usize,
     norm_eps: f64,
 }
 
-/// Keys that say how the files of the base were made, and are untrue of a saved model: its weights are f32, in one
-/// file, and need nobody's code.
+/// Keys that describe the files of the base. A saved model has f32 weights in one file and needs no code, so
+/// they are left out.
 const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
-/// Every family. A new one is a file and a line here.
+/// All families. A new one is a file and an entry here.
 pub const FAMILIES: [Family; 5] = [llama::LLAMA, qwen2::QWEN2, qwen3::QWEN3, mistral::MISTRAL, olmo2::OLMO2];
 
 impl Family {
-    /// The family of a `model_type`.
+    /// Returns the family of a `model_type`.
     pub fn named(model_type: &str) -> Result<Self, String> {
         FAMILIES.into_iter().find(|family| family.model_type == model_type).ok_or_else(|| {
             let known: Vec<_> = FAMILIES.iter().map(|family| family.model_type).collect();
@@ -68,7 +68,7 @@ impl Family {
         })
     }
 
-    /// Reads `config.json`. A key that is absent has the default of `transformers`.
+    /// Reads `config.json`. An absent key has the default of `transformers`.
     pub fn read(&self, json: &Map<String, Value>) -> Result<ModelConfig, String> {
         let (fields, defaults) = (Fields(json), &self.defaults);
         let hidden_size = fields.size_or("hidden_size", 4096)?;
@@ -109,7 +109,7 @@ impl Family {
         Ok(config)
     }
 
-    /// Writes `config.json` over what a folder's file said before (empty for a new model).
+    /// Writes `config.json` over the folder's earlier one (empty for a new model).
     pub fn write(&self, config: &ModelConfig, before: &Map<String, Value>) -> Map<String, Value> {
         let mut json = before.clone();
         let BlockConfig { attention, mlp, .. } = &config.layers[0];

@@ -1,9 +1,9 @@
-//! OLMo 2 (arXiv:2501.00656): norms of outputs instead of inputs, and norms of q and k over all heads together.
+//! OLMo 2 (arXiv:2501.00656): norms of outputs instead of inputs, and of q and k over all heads together.
 
 use super::{Defaults, Family};
 use crate::block::{BlockNorms, QkNorm};
 
-/// Maps OLMo 2. Its ε is 1e-5 where the file leaves it out.
+/// Maps OLMo 2. Its default ε is 1e-5.
 pub(super) const OLMO2: Family = Family {
     model_type: "olmo2",
     architecture: "Olmo2ForCausalLM",

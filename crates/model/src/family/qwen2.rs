@@ -3,7 +3,7 @@
 use super::{Defaults, Family, window};
 use crate::block::BlockNorms;
 
-/// Biased projections. The sliding window of the published configs is switched off by `use_sliding_window`.
+/// Maps Qwen2. Published files switch the sliding window off with `use_sliding_window`.
 pub(super) const QWEN2: Family = Family {
     model_type: "qwen2",
     architecture: "Qwen2ForCausalLM",

@@ -1,9 +1,9 @@
-//! Qwen3 (dense): RMSNorm on each head of q and k, and a head size of its own.
+//! Qwen3 (dense): RMSNorm on each head of q and k, and an explicit head size.
 
 use super::{Defaults, Family, window};
 use crate::block::{BlockNorms, QkNorm};
 
-/// Per-head norms; `head_dim` defaults to 128 as in `transformers`.
+/// Maps Qwen3. Its default `head_dim` is 128.
 pub(super) const QWEN3: Family = Family {
     model_type: "qwen3",
     architecture: "Qwen3ForCausalLM",

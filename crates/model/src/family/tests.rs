@@ -9,7 +9,7 @@ use super::{FAMILIES, Family};
 use crate::config::ModelConfig;
 use crate::layers::rope::frequencies;
 
-/// What `transformers` builds from a file.
+/// A file and the network that `transformers` builds from it.
 #[derive(Deserialize)]
 struct Case {
     config: Map<String, Value>,
@@ -23,7 +23,7 @@ struct Case {
     max_position: usize,
     norm_eps: f64,
     tied: bool,
-    /// Of queries, of attention's output, of the feed-forward layer.
+    /// Biases of queries, of attention's output, of the feed-forward layer.
     biases: [bool; 3],
     windows: Vec<Option<usize>>,
     frequencies: Vec<f64>,
@@ -104,7 +104,7 @@ fn what_was_true_of_the_base_alone_is_not_written() {
     assert_eq!((&written["bos_token_id"], &written["initializer_range"]), (&json!(1), &json!(0.5)));
 }
 
-/// A file of this family with these keys.
+/// Makes a file of this family with these keys.
 fn file(family: &str, keys: &Value) -> Map<String, Value> {
     let mut json = json!({"hidden_size": 256, "num_hidden_layers": 2}).as_object().unwrap().clone();
     json.insert("model_type".into(), family.into());
@@ -144,7 +144,7 @@ fn what_would_be_computed_otherwise_is_refused() {
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
     check("mistral", json!({"sliding_window": 0}), "sliding_window = 0");
-    // Numbers that make no frequencies.
+    // Numbers that give no frequencies.
     check("llama", llama3(4.0, 4.0), "is not below");
     check("llama", llama3(-1.0, 4.0), "low_freq_factor = -1");
     check("llama", yarn(json!({"factor": 0.5})), "factor = 0.5");

@@ -1,4 +1,4 @@
-//! Which layers of Qwen's families have a sliding window.
+//! The layers of Qwen's families that have a sliding window.
 
 use serde_json::{Map, Value};
 
@@ -8,8 +8,8 @@ use crate::block::BlockConfig;
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
-/// Sets the window of every layer. `layer_types` names the layers that have one, else those from `max_window_layers`
-/// on do.
+/// Sets the window of every layer. `layer_types` lists the layers with one; without it, `max_window_layers`
+/// is the first of them.
 pub(super) fn read(fields: &Fields<'_>, layers: &mut [BlockConfig]) -> Result<(), String> {
     let window = match fields.flag("use_sliding_window")? {
         Some(true) => fields.present_size("sliding_window", Some(4096))?,

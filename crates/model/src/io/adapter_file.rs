@@ -18,7 +18,7 @@ use crate::transformer::Transformer;
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
-/// The keys of `adapter_config.json` that decide what is computed.
+/// The keys of `adapter_config.json` that change the result.
 #[derive(Deserialize)]
 #[allow(clippy::struct_field_names)] // peft's names
 struct Peft {
@@ -36,12 +36,12 @@ struct Peft {
     alpha_pattern: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Loads an adapter onto its base. Nothing but the adapter is trained from here on.
+/// Loads an adapter onto its base and freezes all other parameters.
 pub fn load_adapter(base: Transformer, folder: &Path) -> Result<Transformer, ModelError> {
     load_adapter_as(base, &adapter_config(folder)?, folder)
 }
 
-/// As [`load_adapter`], scaled as `config` says instead of the folder.
+/// Loads an adapter onto its base with the scale of `config` instead of the folder's.
 ///
 /// # Panics
 /// If the configuration fails [`LoraConfig::check`].
@@ -56,7 +56,7 @@ pub fn load_adapter_as(
     Ok(model)
 }
 
-/// The configuration of a saved adapter.
+/// Reads the configuration of a saved adapter.
 pub fn adapter_config(folder: &Path) -> Result<LoraConfig, ModelError> {
     let path = folder.join(CONFIG);
     let bad = |message: String| ModelError::Config { path: path.clone(), message };
@@ -77,7 +77,9 @@ pub fn adapter_config(folder: &Path) -> Result<LoraConfig, ModelError> {
     Ok(config)
 }
 
-/// Saves the adapter of a model so that `peft` loads it onto `base`, a folder or a name on a hub.
+/// Saves the adapter of a model for `peft`, which loads it onto `base`.
+///
+/// - `base`: a folder or a name on a hub
 ///
 /// # Panics
 /// If the model has no adapter, or another one than `config` says.

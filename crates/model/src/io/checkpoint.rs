@@ -1,4 +1,4 @@
-//! Hugging Face model folders: `config.json` and safetensors in, the same out.
+//! Hugging Face model folders, read and written: `config.json` and safetensors.
 
 use std::path::Path;
 
@@ -28,9 +28,13 @@ pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     family(&json).and_then(|family| family.read(&json)).map_err(config)
 }
 
-/// Loads a model folder: `config.json` and `model.safetensors` (or an index of shards); f32, bf16 or f16 on disk,
-/// f32 in memory. Every tensor of the file must have its place, every parameter its tensor, and every id of the
-/// folder's tokenizer, if there is one, its row of the embedding.
+/// Loads a model folder: `config.json` and `model.safetensors`, or an index of shards.
+///
+/// Weights are f32, bf16 or f16 on disk and f32 in memory.
+///
+/// # Errors
+/// If a tensor of the file has no place in the model, a parameter has no tensor, or an id of the folder's
+/// tokenizer has no row in the embedding.
 pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
     let (path, json) = config_json(folder)?;
     let config = family(&json)
@@ -41,7 +45,7 @@ pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
     files.check_memory(in_host_memory(device))?;
     let mut ignored = CONSTANTS.to_vec();
     if config.tied_embeddings {
-        // A tied model may carry the matrix twice, or under the name of the output alone.
+        // A tied model may store the matrix twice, or only under the output's name.
         files.tie()?;
         ignored.push(OUTPUT);
     }
@@ -50,9 +54,10 @@ pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
     Ok(model)
 }
 
-/// Saves a model as a folder that `transformers` loads as it is, an adapter merged into its weights. Tokenizer, chat
-/// template, generation settings and licences of `like` are copied along; its `config.json` keeps the keys that this
-/// crate doesn't know.
+/// Saves a model, with its adapter merged, as a folder that `transformers` loads.
+///
+/// Tokenizer, chat template, generation settings and licences of `like` are copied. Its `config.json` keeps
+/// the keys that this crate doesn't know.
 pub fn save(
     model: &Transformer,
     family: Family,
@@ -71,7 +76,7 @@ pub fn save(
     write(&folder.join("model.safetensors"), &parameters(&model.clone().merged()))
 }
 
-/// The family of a model folder.
+/// Reads the family of a model folder.
 pub fn family_of(folder: &Path) -> Result<Family, ModelError> {
     let (path, json) = config_json(folder)?;
     family(&json).map_err(|message| ModelError::Config { path, message })

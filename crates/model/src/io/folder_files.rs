@@ -1,10 +1,10 @@
-//! Which files of a base folder belong to a model that was trained from it.
+//! Files of a base folder that belong to a model trained from it.
 
 use std::path::Path;
 
 use crate::error::ModelError;
 
-/// The tokenizer in every form that it is published in, the chat template, and the settings of generation.
+/// Every published form of the tokenizer, the chat template, and the settings of generation.
 const NAMES: [&str; 14] = [
     "added_tokens.json",
     "chat_template.jinja",
@@ -22,19 +22,19 @@ const NAMES: [&str; 14] = [
     "vocab.txt",
 ];
 
-/// How names of licences and of what they demand begin, whatever their case and ending.
+/// Beginnings of the names of licences and notices, in any case and with any ending.
 const LEGAL: [&str; 6] = ["LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY", "USE-POLICY"];
 
-/// Chat templates beside the first, a file each.
+/// Folder of further chat templates, a file each.
 const TEMPLATES: &str = "additional_chat_templates";
 
-/// Whether a file goes along. Weights, code, optimizer states and whatever else lies in a folder don't.
+/// Returns whether a file is copied. Weights, code, optimizer states and unknown files aren't.
 fn belongs(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     NAMES.contains(&name) || LEGAL.iter().any(|start| upper.starts_with(start))
 }
 
-/// Copies the files that belong to every model made from `base`.
+/// Copies the files that belong to every model trained from `base`.
 pub(crate) fn copy(base: &Path, folder: &Path) -> Result<(), ModelError> {
     copy_some(base, folder, belongs)?;
     let (from, to) = (base.join(TEMPLATES), folder.join(TEMPLATES));

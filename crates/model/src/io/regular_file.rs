@@ -1,4 +1,5 @@
-//! Files of a model folder, with the errors of this crate. Links are followed, because caches of models are made of them.
+//! Files of a model folder, with the errors of this crate. Links are followed, because model caches consist
+//! of them.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The head of a safetensors file, checked against the size of the file before any of its tensors is read.
+//! The header of a safetensors file, checked against the file's size before any tensor is read.
 
 use std::io::Read;
 
@@ -10,16 +10,17 @@ const LIMIT: u64 = 100_000_000;
 /// Bytes of the header's length.
 const LENGTH: u64 = 8;
 
-/// Shapes, types and places of the tensors of a file. They fill its data without gap or overlap, and their bytes are
-/// those of their shapes.
+/// Types, shapes and offsets of the tensors of a file.
+///
+/// Tensors fill the file's data without gap or overlap, and their sizes are those of their shapes.
 pub(crate) struct Header {
     metadata: Metadata,
-    /// The byte of the file where data begin.
+    /// The file offset of the data.
     data: u64,
 }
 
 impl Header {
-    /// Reads the head of a file of `size` bytes.
+    /// Reads the header of a file of `size` bytes.
     pub(crate) fn read(mut file: impl Read, size: u64) -> Result<Self, String> {
         let mut length = [0; LENGTH as usize];
         file.read_exact(&mut length).map_err(|error| error.to_string())?;
@@ -37,18 +38,18 @@ impl Header {
         Ok(Self { metadata, data })
     }
 
-    /// Names of the tensors, in the order of the file.
+    /// Returns the names of the tensors, in the order of the file.
     pub(crate) fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()
     }
 
-    /// Type and shape of a tensor, and the byte of the file where it begins.
+    /// Returns type and shape of a tensor, and its file offset.
     pub(crate) fn tensor(&self, name: &str) -> Option<(&TensorInfo, u64)> {
         let info = self.metadata.info(name)?;
         Some((info, self.data + info.data_offsets.0 as u64))
     }
 
-    /// Numbers of each tensor.
+    /// Returns the number of entries of each tensor.
     pub(crate) fn counts(&self) -> impl Iterator<Item = u64> {
         // The header was checked: no product overflows.
         self.metadata.tensors().into_values().map(|info| info.shape.iter().product::<usize>() as u64)

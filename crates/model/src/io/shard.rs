@@ -1,4 +1,4 @@
-//! One safetensors file, open: its tensors are read one at a time, in pieces.
+//! One open safetensors file. Its tensors are read one at a time, in pieces.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -33,15 +33,15 @@ impl Shard {
         Ok(Self { path, header, file })
     }
 
-    /// Type, shape and place of a tensor of this file.
+    /// Returns type, shape and file offset of a tensor.
     ///
     /// # Panics
-    /// If the file has none of this name.
+    /// If the file has no tensor of this name.
     pub(crate) fn tensor(&self, name: &str) -> (&TensorInfo, u64) {
         self.header.tensor(name).expect("a shard is asked for tensors of its own header")
     }
 
-    /// The numbers of a tensor of this file, as f32.
+    /// Reads a tensor as f32.
     pub(crate) fn values(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let (info, start) = self.tensor(name);
         let bad = |message: String| damaged(&self.path, format!("tensor {name}: {message}"));
@@ -81,7 +81,7 @@ impl Shard {
         }
     }
 
-    /// Whether a tensor of this file and one of another are the same bytes.
+    /// Returns whether a tensor of this file and one of another have the same bytes.
     pub(crate) fn holds_same(&self, name: &str, other: &Self, other_name: &str) -> Result<bool, ModelError> {
         let ((a, a_start), (b, b_start)) = (self.tensor(name), other.tensor(other_name));
         if a.shape != b.shape || a.dtype != b.dtype {
@@ -108,7 +108,7 @@ impl Shard {
     }
 }
 
-/// An error about the weights of a file.
+/// Makes an error about the weights of a file.
 pub(crate) fn damaged(path: &Path, message: String) -> ModelError {
     ModelError::Weights { path: path.into(), message }
 }

@@ -1,4 +1,4 @@
-//! Whether a folder's tokenizer and its embedding go together: every id of the one has a row in the other.
+//! Checks that every id of a folder's tokenizer has a row in the embedding.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::{Deserialize, de};
 use crate::error::ModelError;
 use crate::io::regular_file::read;
 
-/// Bytes of a tokenizer at most.
+/// Maximum size of a tokenizer in bytes.
 const LARGEST: u64 = 256 << 20;
 
 /// The parts of a `tokenizer.json` that give ids.
@@ -45,7 +45,7 @@ impl Highest {
     }
 }
 
-/// Ids by token, or (Unigram) tokens with their scores in the order of their ids.
+/// Reads ids by token, or (Unigram) tokens with their scores in the order of their ids.
 impl<'de> Deserialize<'de> for Highest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Vocabulary;
@@ -86,8 +86,10 @@ impl<'de> Deserialize<'de> for Highest {
     }
 }
 
-/// Fails if the folder has a tokenizer with an id that the model has no row for: a chat token was added and the
-/// embedding not resized. A file that is no tokenizer is told where it is used.
+/// Checks that the model has a row for every id of the folder's tokenizer.
+///
+/// It fails if a chat token was added without resizing the embedding. A broken tokenizer is reported by the
+/// code that uses it.
 pub(crate) fn check(folder: &Path, vocab_size: usize) -> Result<(), ModelError> {
     let path = folder.join("tokenizer.json");
     let Ok(bytes) = read(&path, LARGEST) else { return Ok(()) };
@@ -134,7 +136,7 @@ mod tests {
         check(r#"{"model":{"type":"Unigram","vocab":[["a",0.0],["b",-1.0],["c",-2.0]]}}"#, None);
         check(r#"{"model":{"type":"Unigram","vocab":[["a",0],["b",0],["c",0],["d",0]]}}"#, Some("token 3"));
         check(r#"{"model":{"vocab":null}}"#, None);
-        // Broken files are told by whoever reads text.
+        // Broken files are reported by the code that reads text.
         for broken in ["", "[", "{}", r#"{"model":{"vocab":{"a":-1}}}"#] {
             check(broken, None);
         }

@@ -1,4 +1,4 @@
-//! The weights of a folder: which file they are in, and which tensor of it a parameter is.
+//! The weights of a folder: finds the file of each parameter and its tensor there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ const EMBEDDING: &str = "model.embed_tokens.weight";
 /// The output matrix.
 pub(crate) const OUTPUT: &str = "lm_head.weight";
 
-/// All weights of a folder: one file, or the shards that an index names.
+/// All weights of a folder: one file, or the shards of an index.
 pub(crate) struct WeightFiles {
     shards: Vec<Shard>,
-    /// Tensor name → shard.
+    /// Shard of each tensor.
     holders: BTreeMap<String, usize>,
-    /// Parameter → the tensor that holds it under another name.
+    /// Tensors that hold a parameter under another name.
     aliases: BTreeMap<String, String>,
     used: BTreeSet<String>,
 }
@@ -33,8 +33,10 @@ struct Index {
 }
 
 impl WeightFiles {
-    /// Opens the file that `transformers` takes: the one that `config.json` names, else `model.safetensors`, else the
-    /// shards of `model.safetensors.index.json`.
+    /// Opens the file that `transformers` takes.
+    ///
+    /// That is the file that `config.json` names, else `model.safetensors`, else the shards of
+    /// `model.safetensors.index.json`.
     pub(crate) fn open(folder: &Path, named: Option<&str>) -> Result<Self, ModelError> {
         let adapter = folder.join("adapter_config.json");
         let has = |name: &str| folder.join(name).is_file();
@@ -93,7 +95,8 @@ impl WeightFiles {
         Ok(all)
     }
 
-    /// Fails if the weights don't fit into memory: all together where the model lies in it, else one after the other.
+    /// Checks that the weights fit into memory: all together if the model is in host memory, else one at a
+    /// time.
     pub(crate) fn check_memory(&self, together: bool) -> Result<(), ModelError> {
         let counts = self.shards.iter().flat_map(|shard| shard.header.counts());
         let numbers = if together { counts.fold(0, u64::saturating_add) } else { counts.max().unwrap_or(0) };
@@ -114,8 +117,9 @@ impl WeightFiles {
         }
     }
 
-    /// Takes the output matrix for the embedding where only the one is there. Where both are, they must be equal:
-    /// versions of `transformers` differ in which of them they take.
+    /// Reads the embedding from the output matrix if the files hold only the latter.
+    ///
+    /// Versions of `transformers` differ in the one they take if both are there, so both must be equal.
     pub(crate) fn tie(&mut self) -> Result<(), ModelError> {
         let holder = |name: &str| self.holders.get(name).map(|&at| &self.shards[at]);
         match (holder(EMBEDDING), holder(OUTPUT)) {
@@ -132,7 +136,7 @@ impl WeightFiles {
         Ok(())
     }
 
-    /// Fails if the files hold a tensor that nothing asked for.
+    /// Fails if the files hold a tensor that no parameter asked for.
     pub(crate) fn finish(self, ignored: &[&str]) -> Result<(), ModelError> {
         for (name, shard) in &self.holders {
             if !self.used.contains(name) && !ignored.iter().any(|suffix| name.ends_with(suffix)) {
@@ -146,7 +150,8 @@ impl WeightFiles {
         Ok(())
     }
 
-    /// How the files call what is looked for: under another prefix, or, if they call all else otherwise too, theirs.
+    /// Explains under which name the files hold a missing tensor: with another prefix, or all names with
+    /// another one.
     fn other_name(&self, name: &str) -> Option<String> {
         let rest = name.strip_prefix("model.").unwrap_or(name);
         let prefix = |other: &str| {
@@ -162,7 +167,7 @@ impl WeightFiles {
             .then(|| format!("names in the file begin with \"{common}\", not with \"model.\""))
     }
 
-    /// The parts that all names begin with.
+    /// Returns the beginning that all names share.
     fn common_prefix(&self) -> Option<&str> {
         let (first, last) = (self.holders.keys().next()?, self.holders.keys().next_back()?);
         let ends = first.match_indices('.').map(|(at, _)| &first[..=at]);
@@ -170,12 +175,12 @@ impl WeightFiles {
     }
 }
 
-/// A name that doesn't lead out of its folder.
+/// Returns whether a name stays inside its folder.
 fn is_plain(name: &str) -> bool {
     Path::new(name).file_name().is_some_and(|plain| plain == name)
 }
 
-/// The shards of an index, each once.
+/// Returns the shards of an index, each once.
 fn shards(file: &Path, index: Index) -> Result<BTreeSet<String>, ModelError> {
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     if names.is_empty() {

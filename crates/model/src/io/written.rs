@@ -1,4 +1,4 @@
-//! Writes weights: f32, in one safetensors file that appears under its name only when it is complete.
+//! Writes weights as f32 to one safetensors file, which appears under its name when it is complete.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -11,7 +11,7 @@ use crate::error::ModelError;
 use crate::io::shard::damaged;
 use crate::parameters::Named;
 
-/// A parameter as it is stored: its bytes are made when they are written.
+/// A parameter whose bytes are made when they are written.
 struct Stored<'a>(&'a Named);
 
 impl View for Stored<'_> {
@@ -32,7 +32,7 @@ impl View for Stored<'_> {
     }
 }
 
-/// Writes parameters as f32. The file appears under its name only when it is complete.
+/// Writes parameters as f32. The file appears under its name when it is complete.
 pub(crate) fn write(path: &Path, parameters: &[Named]) -> Result<(), ModelError> {
     let views = parameters.iter().map(|parameter| (parameter.name.as_str(), Stored(parameter)));
     // `transformers` refuses files without this note.
@@ -41,7 +41,7 @@ pub(crate) fn write(path: &Path, parameters: &[Named]) -> Result<(), ModelError>
     write_whole(path, &file)
 }
 
-/// Writes to a temporary name, flushes to disk, renames.
+/// Writes bytes to a temporary name, flushes them to disk, and renames the file.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let aside = path.with_extension("partial");
     let write = || {

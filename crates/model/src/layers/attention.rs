@@ -11,7 +11,7 @@ use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
 use crate::layers::rope::Rotation;
 
-/// Added to the scores of what a query may not see. Finite, so that no backend meets `inf - inf`.
+/// Added to the scores of keys that a query doesn't see. It is finite, so no backend computes `inf - inf`.
 const HIDDEN: f32 = -1e9;
 
 /// The attention layer of a block.
@@ -25,31 +25,31 @@ pub(crate) struct Attention {
     pub(crate) k_norm: Option<RmsNorm>,
 }
 
-/// What the layers of one forward pass share.
+/// Values that the layers of one forward pass share.
 pub(crate) struct ForwardPass<'a> {
     config: &'a ModelConfig,
     /// `[B, T]`.
     shape: [usize; 2],
-    /// How queries meet keys in each layer.
+    /// Path of attention in each layer.
     paths: Vec<AttentionPath>,
 }
 
-/// How queries meet keys.
+/// Computes scores and their weighted sums.
 #[expect(clippy::large_enum_variant, reason = "a pass has few")]
 #[derive(Clone)]
 pub(crate) enum AttentionPath {
-    /// By operations of the tensor backend.
+    /// With operations of the tensor backend.
     Operations {
         rotation: Rotation,
-        /// `[B or 1, 1, T, visible]`: 0 where a query sees the key, a large negative number elsewhere.
+        /// `[B or 1, 1, T, visible]`: 0 if the query sees the key, else a large negative number.
         mask: Tensor<4>,
     },
-    /// In one pass, for whole sequences on the host.
+    /// In one pass, for whole sequences in the host's memory.
     Fused(FusedAttention),
 }
 
 impl<'a> ForwardPass<'a> {
-    /// Makes one path for each kind of attention that the model has.
+    /// Makes one path for each kind of attention in the model.
     pub(crate) fn new(
         config: &'a ModelConfig,
         shape: [usize; 2],
@@ -107,7 +107,8 @@ impl Attention {
     }
 }
 
-/// `softmax(q·kᵀ / √D + mask)·v`. The queries that share a key/value head are stacked, so keys are never repeated.
+/// Computes `softmax(q·kᵀ / √D + mask)·v`. Queries that share a key/value head are stacked, so keys aren't
+/// repeated.
 ///
 /// # Shapes
 /// - `q`: `[B, H, T, D]`, `k`, `v`: `[B, K, S, D]`, `mask`: `[B or 1, 1, T, S]` → `[B, H, T, D]`
@@ -122,7 +123,7 @@ fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Tensor<4>) -> Tensor<4
     weights.reshape([b, groups, heads / groups * t, s]).matmul(v).reshape([b, heads, t, d])
 }
 
-/// The mask of queries at `starts[row] + 0..columns` over keys at `0..visible`.
+/// Makes the mask of queries at `starts[row] + 0..columns` over keys at `0..visible`.
 ///
 /// # Shapes
 /// `[rows, 1, columns, visible]`; one row if all rows start at the same position.

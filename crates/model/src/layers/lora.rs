@@ -1,4 +1,4 @@
-//! LoRA (arXiv:2106.09685 eq. 3): `y = W·x + (α/r)·B·A·x` with `W` frozen, `A` random and `B` zero at the start.
+//! LoRA (arXiv:2106.09685 eq. 3): `y = W·x + (α/r)·B·A·x`. `W` is frozen, `A` starts random and `B` zero.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -8,10 +8,10 @@ use turnwise_bounds::{Above, Within};
 use crate::block::{LINEARS, target};
 use crate::config::ModelConfig;
 
-/// Ranks of an update.
+/// Range of the rank.
 type Rank = Within<1, 16_384>;
 
-/// Values of `alpha`.
+/// Range of `alpha`.
 type Scale = Above<0, 1_000_000>;
 
 /// Which linear layers get an adapter, and how large it is.
@@ -35,7 +35,7 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// Checks the numbers and names. Returns what is wrong, with the value.
+    /// Checks the numbers and names. Returns the fault, with the value.
     pub fn check(&self) -> Result<(), String> {
         Rank::check("lora.rank", self.rank)?;
         Scale::check("lora.alpha", self.alpha)?;
@@ -60,7 +60,7 @@ impl LoraConfig {
     }
 }
 
-/// The two small matrices beside a frozen weight.
+/// The two small matrices next to a frozen weight.
 #[derive(Module, Debug)]
 pub(crate) struct Lora {
     /// `[r, in]`.
@@ -80,7 +80,7 @@ impl Lora {
         x.matmul(a.transpose()).matmul(b.transpose()).mul_scalar(self.scale)
     }
 
-    /// `(α/r)·B·A`, shape `[out, in]`.
+    /// Returns `(α/r)·B·A`, `[out, in]`.
     pub(crate) fn update(&self) -> Tensor<2> {
         self.b.val().matmul(self.a.val()).mul_scalar(self.scale)
     }

@@ -1,4 +1,4 @@
-//! Parts of a block, made of Burn's operations where the CPU has no single pass for them.
+//! Layers of a block. They use Burn's operations where the CPU has no fused pass.
 
 pub(crate) mod attention;
 pub(crate) mod linear;

@@ -13,7 +13,7 @@ pub(crate) struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Normalises parts of a row that are as wide as the norm: each head, or all heads together.
+    /// Normalises groups of numbers as wide as the norm: each head, or all heads together.
     ///
     /// # Shapes
     /// - `x`: `[N, parts · width]` → the same

@@ -5,8 +5,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::block::AttentionConfig;
 use crate::rope_config::{RopeConfig, RopeScaling, Yarn};
 
-/// Angular frequencies in radians per token, one per pair of dimensions, for a sequence of `length` tokens. Length
-/// `D / 2`. Only [`RopeScaling::Dynamic`] looks at the sequence's length.
+/// Returns the angular frequencies of a sequence of `length` tokens, in radians per token.
+///
+/// There is one per pair of dimensions, `D / 2`. Only [`RopeScaling::Dynamic`] depends on the length.
 pub(crate) fn frequencies(config: &RopeConfig, head_dim: usize, length: usize) -> Vec<f64> {
     let dim = head_dim as f64;
     let theta = match config.scaling {
@@ -42,7 +43,7 @@ pub(crate) fn frequencies(config: &RopeConfig, head_dim: usize, length: usize) -
 }
 
 impl RopeConfig {
-    /// Whether frequencies follow the length of the sequence.
+    /// Returns whether frequencies depend on the length of the sequence.
     pub(crate) fn depends_on_length(&self) -> bool {
         matches!(self.scaling, Some(RopeScaling::Dynamic { .. }))
     }
@@ -68,9 +69,9 @@ impl RopeConfig {
 }
 
 impl Yarn {
-    /// First and last pair of dimensions of the ramp.
+    /// Returns the first and last pair of dimensions of the ramp.
     fn ramp(&self, theta: f64, dim: f64) -> (f64, f64) {
-        // The dimension that turns this often over the original context.
+        // Returns the dimension that turns this often over the original context.
         let dimension = |turns: f64| {
             dim * (self.original_max_position as f64 / (turns * std::f64::consts::TAU)).ln()
                 / (2.0 * theta.ln())
@@ -80,12 +81,12 @@ impl Yarn {
             (first, last) = (first.floor(), last.ceil());
         }
         let (first, last) = (first.max(0.0), last.min(dim - 1.0));
-        // As `transformers` keeps the ramp from dividing by zero.
+        // `transformers` keeps the ramp from dividing by zero in this way.
         (first, if first == last { last + 0.001 } else { last })
     }
 }
 
-/// Cosines and sines for the positions of one forward pass.
+/// Cosines and sines of the positions of one forward pass, `[B, 1, T, D]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Rotation {
     cos: Tensor<4>,
@@ -93,8 +94,11 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// For positions given row by row, and how many tokens each row holds in the end: those of its cache and its new
-    /// ones. Padding doesn't count, so that a row doesn't depend on its batch. Tables have shape `[B, 1, T, D]`.
+    /// Makes the tables.
+    ///
+    /// - `positions`: row by row
+    /// - `lengths`: tokens that each row holds in the end, those of its cache and its new ones; padding
+    ///   doesn't count, so a row doesn't depend on its batch
     pub(crate) fn new(
         attention: &AttentionConfig,
         positions: &[usize],
@@ -113,7 +117,8 @@ impl Rotation {
             if frequencies.is_empty() || (at % columns == 0 && rope.depends_on_length()) {
                 frequencies = self::frequencies(rope, head_dim, lengths[at / columns]);
             }
-            // The two halves of a head share their angles; the sign of the first half's sine does the rotation.
+            // The two halves of a head share their angles. The sign of the first half's sine does the
+            // rotation.
             for half in [-gain, gain] {
                 for frequency in &frequencies {
                     let angle = position as f64 * frequency;
@@ -141,17 +146,17 @@ impl Rotation {
     }
 }
 
-/// Multiplies queries and keys once rotated.
+/// Returns the factor of rotated queries and keys.
 pub(crate) fn attention_gain(config: &RopeConfig) -> f64 {
     config.attention_factor()
 }
 
-/// The rotation at one position, for code that works on plain vectors.
+/// The rotation at one position, for code on plain vectors.
 #[derive(Debug)]
 pub(crate) struct Angles(pub(crate) Vec<(f32, f32)>);
 
 impl Angles {
-    /// Of a position in a sequence of `length` tokens.
+    /// Computes the angles of a position in a sequence of `length` tokens.
     pub(crate) fn new(attention: &AttentionConfig, position: usize, length: usize) -> Self {
         let angle = |frequency: f64| (position as f64 * frequency).sin_cos();
         let frequencies = frequencies(&attention.rope, attention.head_dim, length);

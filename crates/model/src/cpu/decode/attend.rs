@@ -1,6 +1,6 @@
 //! Attention of one token over the keys and values of its sequence.
 
-// Everything under `with_simd` has to become part of one function compiled for the chosen instructions.
+// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
 #![allow(clippy::inline_always)]
 
 use pulp::{Simd, WithSimd};
@@ -10,11 +10,11 @@ use crate::cpu::simd::{exps, row_max};
 /// Keys and values that are read together.
 const AT_ONCE: usize = 4;
 
-/// Attention of one query row over the keys and values of its sequence.
+/// Computes attention of one query row over the keys and values of its sequence.
 pub(super) struct Attend<'a> {
     /// `[H, D]`, rotated and divided by `√D`.
     pub(super) q: &'a [f32],
-    /// `[S, K, D]`: what the query may see.
+    /// `[S, K, D]`: the keys that the query sees.
     pub(super) keys: &'a [f32],
     /// `[S, K, D]`.
     pub(super) values: &'a [f32],
@@ -35,7 +35,7 @@ impl WithSimd for Attend<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { q, keys, values, share, dim, width, out } = self;
         let seen = keys.len() / width;
-        // Whole vectors; what is behind the last key weighs nothing.
+        // Whole vectors; entries behind the last key have no weight.
         let mut all = vec![f32::NEG_INFINITY; seen.next_multiple_of(S::F32_LANES)];
         for (head, (q, out)) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)).enumerate() {
             let at = head / share * dim;
@@ -70,7 +70,7 @@ impl WithSimd for Attend<'_> {
     }
 }
 
-/// `q·k` for each of `N` keys that lie `width` apart.
+/// Computes `q·k` for each of `N` keys that lie `width` apart.
 #[inline(always)]
 fn dots<S: Simd, const N: usize>(simd: S, q: &[f32], keys: &[f32], width: usize, scores: &mut [f32]) {
     let (q_head, q_tail) = S::as_simd_f32s(q);
@@ -88,7 +88,7 @@ fn dots<S: Simd, const N: usize>(simd: S, q: &[f32], keys: &[f32], width: usize,
     }
 }
 
-/// Adds `N` values that lie `width` apart, each by its weight, one after the other.
+/// Adds `N` weighted values that lie `width` apart, one after the other.
 #[inline(always)]
 fn add_weighted<S: Simd, const N: usize>(
     simd: S,

@@ -1,9 +1,9 @@
 //! Keys and values of one sequence on the host.
 
-/// Memory is taken for this many tokens at a time: no more than that lies idle.
+/// Memory grows in steps of this many tokens, which bounds the unused part.
 const STEP: usize = 64;
 
-/// Keys and values of one sequence: `[layer][token, K·D]`.
+/// Holds keys and values of one sequence: `[layer][token, K·D]`.
 #[derive(Debug, Clone, Default)]
 pub struct HostCache {
     pub(super) layers: Vec<(Vec<f32>, Vec<f32>)>,
@@ -11,12 +11,12 @@ pub struct HostCache {
 }
 
 impl HostCache {
-    /// Tokens held.
+    /// Returns the number of tokens.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Forgets what lies behind the first `length` tokens.
+    /// Keeps only the first `length` tokens.
     ///
     /// # Panics
     /// If it holds fewer.
@@ -30,7 +30,7 @@ impl HostCache {
         self.length = length;
     }
 
-    /// A copy of what it holds of the first `length` tokens.
+    /// Copies the first `length` tokens.
     ///
     /// # Panics
     /// If it holds fewer.

@@ -1,9 +1,9 @@
-//! The arithmetic of decoding, vectorised at run time for the processor at hand (`pulp`), without `unsafe`.
+//! The arithmetic of decoding, vectorised at run time for this processor (`pulp`), without `unsafe`.
 //!
-//! Every output number is computed by the same operations in the same order whatever else is computed beside it, so a
-//! sequence's result doesn't depend on its batch or on the number of threads.
+//! Every output is computed by the same operations in the same order, so a sequence's result doesn't depend
+//! on its batch or on the number of threads.
 
-// Everything under `with_simd` has to become part of one function compiled for the chosen instructions.
+// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
 #![allow(clippy::inline_always)]
 
 use pulp::{Simd, WithSimd};
@@ -13,13 +13,14 @@ use crate::cpu::simd::{Cpu, TALL, Target, WIDE, tile};
 
 /// Outputs whose weights lie together.
 const PANEL: usize = 64;
-/// Vectors of outputs that fewer rows than a tile's take together.
+/// Vectors of outputs in a tile of fewer rows than `TALL`.
 const WIDER: usize = 4;
-/// Multiplications below which a product is not worth a second thread.
+/// Multiplications below which a second thread costs more than it saves.
 const ALONE: usize = 1 << 17;
 
-/// A matrix `[out, in]` in panels of [`PANEL`] outputs, `[in, PANEL]` each: a product reads it from end to end and adds up
-/// whole vectors of outputs. The last panel is filled with zeros.
+/// Holds a matrix `[out, in]` in panels of [`PANEL`] outputs, `[in, PANEL]` each.
+///
+/// A product reads it from end to end and adds whole vectors of outputs. The last panel is padded with zeros.
 #[derive(Debug)]
 pub(super) struct Matrix {
     panels: Vec<f32>,
@@ -28,7 +29,7 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    /// From rows, as checkpoints store them.
+    /// Copies rows as checkpoints store them.
     pub(super) fn new(rows: &[f32], out: usize, wide: usize) -> Self {
         let mut panels = vec![0.0; out.div_ceil(PANEL) * PANEL * wide];
         for (at, row) in rows.chunks_exact(wide).enumerate() {
@@ -38,7 +39,7 @@ impl Matrix {
         Self { panels, out, wide }
     }
 
-    /// `x·Wᵀ`.
+    /// Computes `x·Wᵀ`.
     ///
     /// # Shapes
     /// - `x`: `[N, in]` → `[N, out]`
@@ -47,7 +48,7 @@ impl Matrix {
         if n == 0 {
             return Vec::new();
         }
-        // `[out / PANEL, N, PANEL]`, so that every panel writes one piece.
+        // `[out / PANEL, N, PANEL]`, so that every panel writes one contiguous piece.
         let mut parts = vec![0.0; self.out.next_multiple_of(PANEL) * n];
         let panel = |(w, y): (&[f32], &mut [f32])| cpu.run(Product { w, x, y, wide: self.wide });
         let panels = PANEL * self.wide;
@@ -69,14 +70,14 @@ impl Matrix {
         y
     }
 
-    /// Row `at`.
+    /// Returns row `at`.
     pub(super) fn row(&self, at: usize) -> impl Iterator<Item = f32> {
         let column = &self.panels[at / PANEL * PANEL * self.wide + at % PANEL..];
         column.iter().step_by(PANEL).take(self.wide).copied()
     }
 }
 
-/// `y[j][o] = x[j]·w[o]` for all rows of `x`, `[N, wide]`, and the outputs of one panel.
+/// Computes `y[j][o] = x[j]·w[o]` for all rows of `x`, `[N, wide]`, and the outputs of one panel.
 struct Product<'a> {
     w: &'a [f32],
     x: &'a [f32],
@@ -114,7 +115,7 @@ impl WithSimd for Product<'_> {
     }
 }
 
-/// All outputs of a panel for `M` rows.
+/// Computes all outputs of a panel for `M` rows.
 #[inline(always)]
 fn strip<S: Simd, const M: usize, const W: usize>(
     simd: S,
@@ -129,7 +130,7 @@ fn strip<S: Simd, const M: usize, const W: usize>(
     }
 }
 
-/// RMSNorm of each row (arXiv:1910.07467 eq. 4).
+/// Computes RMSNorm of each row (arXiv:1910.07467 eq. 4).
 pub(super) fn norm(x: &[f32], weight: &[f32], eps: f64) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(weight.len()) {
@@ -140,7 +141,7 @@ pub(super) fn norm(x: &[f32], weight: &[f32], eps: f64) -> Vec<f32> {
     out
 }
 
-/// A sum in eight lanes, in the same order everywhere.
+/// Sums in eight lanes, in the same order on every processor.
 fn lanes(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0_f32; 8];
     let chunks = row.chunks_exact(8);

@@ -1,9 +1,10 @@
-//! Decoding on the processor itself: the transformer over plain vectors, for CPU backends.
+//! Decoding without a tensor backend: the transformer over plain vectors, for the CPU.
 //!
-//! A decoding step multiplies one row per sequence by every weight of the model. On a tensor backend each of its small
-//! operations is a call, an allocation and a pass over memory of its own, and matrix products first copy the weights into
-//! another layout. Here the weights lie in that layout from the start, and four sequences share each reading of them. The numbers are those of
-//! [`Transformer::extend`] up to rounding; what is trained stays on the backend.
+//! A decoding step multiplies one row per sequence by every weight of the model. On a tensor backend each of
+//! its small operations costs a call, an allocation and a pass over memory, and matrix products first copy
+//! the weights into another layout. Here the weights are in that layout from the start, and four sequences
+//! share each reading of them. The numbers are those of [`Transformer::extend`](crate::Transformer::extend)
+//! up to rounding. Training stays on the backend.
 
 mod attend;
 mod cache;

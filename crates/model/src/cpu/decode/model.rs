@@ -16,7 +16,7 @@ use crate::transformer::Transformer;
 /// Tokens that go through the layers together while a prompt or an observation is read.
 const ROWS: usize = 96;
 
-/// A model's weights on the host, in f32, an adapter merged into them.
+/// Holds a model's weights on the host in f32, with its adapter merged.
 #[derive(Debug)]
 pub struct HostModel {
     config: ModelConfig,
@@ -34,7 +34,7 @@ struct Row {
 }
 
 impl HostModel {
-    /// Copies the weights.
+    /// Copies the weights of a model.
     pub fn of(model: &Transformer) -> Self {
         let model = model.clone().merged();
         let config = model.config();
@@ -49,21 +49,20 @@ impl HostModel {
         }
     }
 
-    /// Shape and switches.
+    /// Returns the description of the network.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// Bytes of weights that a decoding step reads.
+    /// Returns the bytes of weights that a decoding step reads.
     pub fn bytes(&self) -> usize {
         size_of::<f32>() * self.config.multiplied_weights()
     }
 
-    /// Feeds each sequence its new tokens and returns the scores behind its last one; nothing for a sequence without
-    /// new tokens.
+    /// Appends each sequence's new tokens to its cache and returns the scores that follow the last one.
     ///
     /// # Shapes
-    /// - returns one row of `V` per feed, or an empty one
+    /// - returns one row of `V` per feed; an empty one if the feed has no new tokens
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
         let mut rows: Vec<(Row, u32)> = Vec::new();
         let widths: Vec<usize> = self.layers.iter().map(|layer| layer.attention.key_value_width()).collect();
@@ -125,7 +124,7 @@ impl HostModel {
         x
     }
 
-    /// Angles of every row, by layer; none for a layer that shares those of an earlier one.
+    /// Computes the angles of every row, by layer; empty if an earlier layer has the same ones.
     fn angles(&self, rows: &[(Row, u32)], feeds: &[(&[u32], &mut HostCache)]) -> Vec<Vec<Angles>> {
         let of_rows = |(at, layer): (usize, &Layer)| {
             let own = if layer.angles == at { rows } else { &[] };
@@ -138,7 +137,7 @@ impl HostModel {
         self.layers.iter().enumerate().map(of_rows).collect()
     }
 
-    /// Queries (divided by `√D`), keys and values, rotated.
+    /// Computes queries (divided by `√D`), keys and values, rotated.
     fn project(&self, layer: &Layer, h: &[f32], angles: &[Angles]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
         let (attention, gain) = (&layer.attention, attention_gain(&layer.attention.rope));
         let mut q = layer.q.apply(self.cpu, h);

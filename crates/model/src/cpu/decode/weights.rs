@@ -1,4 +1,4 @@
-//! The weights of a block on the host.
+//! The weights of a block in the host's memory.
 
 use burn::module::Param;
 use burn::tensor::{DType, Tensor};
@@ -15,7 +15,7 @@ use crate::transformer::Block;
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) attention: AttentionConfig,
-    /// The first layer with the same angles.
+    /// Index of the first layer with the same angles.
     pub(super) angles: usize,
     pub(super) before_attention: Option<Vec<f32>>,
     pub(super) q: Affine,

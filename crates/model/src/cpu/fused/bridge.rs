@@ -1,4 +1,4 @@
-//! Between Burn's graph and plain slices: the only place of this crate that names a backend.
+//! The border between Burn's graph and plain slices. No other file of this crate names a backend.
 
 use burn::tensor::Tensor;
 
@@ -48,22 +48,22 @@ mod host {
 
     use super::{HostOp, Tensor};
 
-    /// Whether tensors of a device lie in the process's own memory.
+    /// Returns whether tensors of a device are in the process's memory.
     pub(crate) fn in_host_memory(device: &Device) -> bool {
         matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
     }
 
-    /// Whether [`apply_host_op`] supports_host_ops such tensors.
+    /// Returns whether [`apply_host_op`] takes such tensors.
     pub(crate) fn supports_host_ops<const D: usize>(x: &Tensor<D>) -> bool {
         let device = x.device();
-        // With Burn's own checkpointing the graph is of another type.
+        // With Burn's checkpointing the graph has another type.
         let plain = device
             .gradient_checkpointing_strategy()
             .is_none_or(|strategy| strategy == GradientCheckpointingStrategy::Disabled);
         x.dtype() == DType::F32 && plain && in_host_memory(&device)
     }
 
-    /// The output of `op`, of the given shape, as a node of the graph that its inputs are in.
+    /// Returns the output of `op`, of the given shape, as a node in the graph of its inputs.
     pub(crate) fn apply_host_op<O: HostOp<N>, const N: usize>(
         op: O,
         inputs: [Tensor<2>; N],
@@ -92,20 +92,20 @@ mod host {
 
     const PLAIN: &str = "f32 on this device, without a graph";
 
-    /// What `of` says of the numbers of a tensor without a graph.
-    pub(crate) fn read_values<T>(x: Tensor<2>, of: impl FnOnce(&[f32]) -> T) -> T {
-        of(slice(&x.try_into_primitive::<Flex>().expect(PLAIN).to_contiguous()))
+    /// Returns the result of `read` on the values of a tensor without a graph.
+    pub(crate) fn read_values<T>(x: Tensor<2>, read: impl FnOnce(&[f32]) -> T) -> T {
+        read(slice(&x.try_into_primitive::<Flex>().expect(PLAIN).to_contiguous()))
     }
 
-    /// Changes the numbers of a tensor without a graph, in its own memory unless that is shared.
-    pub(crate) fn modify_in_place(x: Tensor<2>, by: impl FnOnce(&mut [f32])) -> Tensor<2> {
+    /// Changes the values of a tensor without a graph, in place unless its memory is shared.
+    pub(crate) fn modify_in_place(x: Tensor<2>, modify: impl FnOnce(&mut [f32])) -> Tensor<2> {
         let shape = x.dims();
         let mut x = x.try_into_primitive::<Flex>().expect(PLAIN).to_contiguous();
         // A view of something larger is copied.
         if x.storage::<f32>().len() != shape[0] * shape[1] {
             x = FlexTensor::from_data(TensorData::new(slice(&x).to_vec(), shape));
         }
-        by(x.storage_mut());
+        modify(x.storage_mut());
         Tensor::from_primitive::<Flex>(x)
     }
 

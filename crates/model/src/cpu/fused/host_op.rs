@@ -1,15 +1,15 @@
-//! What a single pass over memory is to Burn's graph.
+//! A function of slices that becomes a node of Burn's graph.
 
 use std::fmt::Debug;
 
-/// A function of `N` matrices, and how slopes come back through it. All slices are row by row.
+/// A function of `N` matrices and its backward pass. All slices are row by row.
 pub(crate) trait HostOp<const N: usize>: Debug + Clone + Send + Sync + 'static {
-    /// What the way back needs beside the inputs.
+    /// Values that the backward pass needs in addition to the inputs.
     type Saved: Debug + Clone + Send + 'static;
 
-    /// The output, whose shape the caller knows.
+    /// Returns the output, whose shape the caller knows, and the saved values.
     fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Self::Saved);
 
-    /// From the slope by the output to the slopes by the inputs.
+    /// Returns the gradients with respect to the inputs, given the one with respect to the output.
     fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, grad: &[f32]) -> [Vec<f32>; N];
 }

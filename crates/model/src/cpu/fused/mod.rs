@@ -1,9 +1,8 @@
-//! Parts of a block that the CPU backend computes in one pass over memory, forward and backward, where a tensor backend
-//! takes a pass per operation and keeps what every one of them returned.
+//! Parts of a block that the CPU computes in one pass over memory, forward and backward.
 //!
-//! They are nodes of Burn's graph like any other, and only for f32 tensors in the host's memory: on every other device
-//! the same parts are made of Burn's operations. The tests of each part compare it with its formula in f64 and its
-//! gradients with differences of the formula.
+//! A tensor backend takes a pass per operation and keeps the result of each. The fused parts are nodes of
+//! Burn's graph too, for f32 tensors in the host's memory; other devices use Burn's operations. The tests
+//! compare each part with its formula in f64, and its gradients with finite differences of the formula.
 
 mod attention;
 mod bridge;

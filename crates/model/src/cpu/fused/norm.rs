@@ -1,6 +1,6 @@
 //! RMSNorm (arXiv:1910.07467 eq. 4).
 
-// What runs under `Cpu::run` has to become part of one function compiled for the chosen instructions.
+// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
 #![allow(clippy::inline_always)]
 
 use pulp::{Simd, WithSimd};
@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use super::host_op::HostOp;
 use crate::cpu::simd::Cpu;
 
-/// `y = x / sqrt(mean(x²) + ε) · w` of every row.
+/// Computes `y = x / sqrt(mean(x²) + ε) · w` of every row.
 #[derive(Debug, Clone)]
 pub(crate) struct FusedNorm {
     pub(crate) eps: f32,
@@ -94,7 +94,7 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// A sum in sixteen lanes, in the same order everywhere.
+/// Sums in sixteen lanes, in the same order on every processor.
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;

@@ -1,6 +1,6 @@
 //! SwiGLU (arXiv:2002.05202): `silu(gate) ⊙ up`.
 
-// Everything under `with_simd` has to become part of one function compiled for the chosen instructions.
+// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
 #![allow(clippy::inline_always)]
 
 use pulp::{Simd, WithSimd};
@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use super::host_op::HostOp;
 use crate::cpu::simd::{Cpu, sigmoids, swiglu};
 
-/// `gate·σ(gate)·up` of every number.
+/// Computes `gate·σ(gate)·up` of every entry.
 #[derive(Debug, Clone)]
 pub(crate) struct FusedSwiglu;
 
@@ -34,7 +34,7 @@ struct Backward<'a> {
     gate: &'a [f32],
     up: &'a [f32],
     grad: &'a [f32],
-    /// `σ(gate)` before.
+    /// Holds `σ(gate)` at first.
     grad_gate: &'a mut [f32],
     grad_up: &'a mut [f32],
 }

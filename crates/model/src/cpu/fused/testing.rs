@@ -1,8 +1,8 @@
-//! Compares an operation with its formula in f64, and its grads with differences of the formula.
+//! Compares an operation with its formula in f64, and its gradients with finite differences of the formula.
 
 use super::host_op::HostOp;
 
-/// Numbers between -1 and 1 that a seed decides.
+/// Returns numbers between -1 and 1 from a seed.
 pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {
@@ -12,7 +12,7 @@ pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-/// Fails unless the output is the formula's and every grad its central difference.
+/// Fails unless the output is the formula's and every gradient its central difference.
 pub(super) fn check<O: HostOp<N>, const N: usize>(
     op: &O,
     inputs: &[Vec<f32>; N],
@@ -33,7 +33,7 @@ pub(super) fn check<O: HostOp<N>, const N: usize>(
     let grads = op.backward(slices, &saved, &grad);
     for (input, grads) in grads.iter().enumerate() {
         assert_eq!(grads.len(), inputs[input].len());
-        // Enough of them.
+        // About a hundred entries are enough.
         let step = (grads.len() / 97).max(1);
         for (at, got) in grads.iter().enumerate().step_by(step) {
             let by = 1e-5;

@@ -1,4 +1,5 @@
-//! Softmax over the vocabulary: log-probabilities and entropies of rows of logits, and grads by them.
+//! Softmax over the vocabulary: log-probabilities and entropies of rows of logits, and gradients through
+//! them.
 
 #![allow(clippy::inline_always)]
 
@@ -6,13 +7,13 @@ use pulp::{Simd, WithSimd};
 
 use crate::cpu::simd::{Cpu, exp, row_max_any};
 
-/// OutputGrads of a loss by the log-probability and, if it is used, the entropy of each row.
+/// Gradients of a loss with respect to each row's log-probability and, if the loss uses it, its entropy.
 pub(crate) struct OutputGrads<'a> {
     pub(crate) logprob: &'a [f32],
     pub(crate) entropy: Option<&'a [f32]>,
 }
 
-/// The log-probability of one token per row of logits, `[N, V]`, and the row's entropy, in nats.
+/// Returns the log-probability of one token per row of logits, `[N, V]`, and the row's entropy, in nats.
 pub(crate) fn pick_logprobs(logits: &[f32], tokens: &[i32]) -> Vec<[f32; 2]> {
     let of = |(row, &token): (&[f32], &i32)| {
         let Row { max, log_sum, entropy } = Cpu::detect().run(Read(row));
@@ -21,7 +22,8 @@ pub(crate) fn pick_logprobs(logits: &[f32], tokens: &[i32]) -> Vec<[f32; 2]> {
     logits.chunks_exact(logits.len() / tokens.len()).zip(tokens).map(of).collect()
 }
 
-/// From logits, `[N, V]`, in place, to the grad by them: `∂logp(a)/∂l = onehot(a) - p` and `∂H/∂l = -p·(log p + H)`.
+/// Replaces logits, `[N, V]`, by the gradient with respect to them: `∂logp(a)/∂l = onehot(a) - p` and `∂H/∂l
+/// = -p·(log p + H)`.
 pub(crate) fn write_grad_logits(logits: &mut [f32], tokens: &[i32], grads: &OutputGrads<'_>) {
     let width = logits.len() / tokens.len();
     for (at, (row, &token)) in logits.chunks_exact_mut(width).zip(tokens).enumerate() {
@@ -33,7 +35,7 @@ pub(crate) fn write_grad_logits(logits: &mut [f32], tokens: &[i32], grads: &Outp
     }
 }
 
-/// What is known of a row: its largest logit, `log Σ exp(l - max)`, and its entropy.
+/// Statistics of a row: its largest logit, `log Σ exp(l - max)`, and its entropy.
 #[derive(Clone, Copy)]
 struct Row {
     max: f32,

@@ -1,11 +1,13 @@
-//! Which vector instructions this processor has.
+//! The vector instructions of this processor.
 
 #[cfg(target_arch = "x86_64")]
 use pulp::Simd;
 use pulp::{Arch, WithSimd};
 
-/// What to dispatch to. AVX-512 is compiled in where the tensor backend asks for it (`burn/x86-v4`), AVX2 always, and
-/// other processors take what `pulp` finds.
+/// Selects vector instructions.
+///
+/// AVX-512 needs the tensor backend's `burn/x86-v4` at compile time, AVX2 is found at run time, and other
+/// processors get the choice of `pulp`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cpu {
     arch: Arch,
@@ -22,7 +24,7 @@ impl Cpu {
         }
     }
 
-    /// Runs `work`, compiled for the best instructions there are.
+    /// Runs `work`, compiled for the best available instructions.
     pub(crate) fn run<W: WithSimd>(self, work: W) -> W::Output {
         #[cfg(target_arch = "x86_64")]
         if let (Arch::Scalar, Some(avx2)) = (self.arch, self.avx2) {

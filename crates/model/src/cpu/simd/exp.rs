@@ -1,22 +1,22 @@
-//! The exponential function for a whole vector of numbers.
+//! The exponential function of a vector.
 
 use pulp::Simd;
 
-/// Where `2ⁿ` with the nearest whole `n` leaves the range of normal numbers.
+/// Bounds beyond which `2ⁿ`, with the nearest whole `n`, isn't a normal number.
 const MIN: f32 = -87.0;
 const MAX: f32 = 88.0;
-/// Adding it rounds to a whole number, which then is the low bits of the sum.
+/// Adding this rounds to a whole number, which is then in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
-/// `ln 2` in two parts, so that `n·ln 2` is exact in the first.
+/// `ln 2` in two parts; `n·ln 2` is exact in the first.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// `(eʳ - 1 - r) / r²` for `|r| ≤ ln 2 / 2` (the coefficients of Cephes).
 const TERMS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
-/// `eˣ` within two units in the last place for `-87 ≤ x ≤ 88`; 0 below, `e⁸⁸` above. NaN stays NaN.
+/// Computes `eˣ` within two units in the last place for `-87 ≤ x ≤ 88`; 0 below, `e⁸⁸` above. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let wide = |value: f32| simd.splat_f32s(value);
-    // Comparisons with NaN are false, so it is handed on.
+    // Comparisons with NaN are false, so NaN passes through.
     let below = simd.less_than_f32s(x, wide(MIN));
     let x = simd.select_f32s(simd.greater_than_f32s(x, wide(MAX)), wide(MAX), x);
     let shifted = simd.mul_add_f32s(x, wide(std::f32::consts::LOG2_E), wide(ROUND));

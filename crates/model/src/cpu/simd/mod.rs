@@ -1,6 +1,6 @@
-//! Arithmetic in the vector instructions of this processor, which are found at run time, without `unsafe`.
+//! Arithmetic in vector instructions that are found at run time, without `unsafe`.
 
-// Everything under `with_simd` has to become part of one function compiled for the chosen instructions.
+// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
 #![allow(clippy::inline_always)]
 
 mod dispatch;

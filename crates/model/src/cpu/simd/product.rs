@@ -2,20 +2,21 @@
 
 use pulp::Simd;
 
-/// Rows of a tile, and vectors that it has beside each other.
+/// Rows of a tile, and vectors per row.
 pub(crate) const TALL: usize = 4;
 pub(crate) const WIDE: usize = 2;
 
-/// Where a tile's numbers are written.
+/// Destination of a tile.
 pub(crate) struct Target<'a> {
     pub(crate) out: &'a mut [f32],
-    /// Numbers from one row to the next.
+    /// Entries from one row to the next.
     pub(crate) stride: usize,
-    /// Whether they are added to what is there.
+    /// Whether the tile is added to the destination.
     pub(crate) add: bool,
 }
 
-/// `out[i][..] = Σ_k a(k)[i] · b[k][..]` for `M` rows and `W` vectors of columns, added up in the order of `k`.
+/// Computes `out[i][..] = Σ_k a(k)[i] · b[k][..]` for `M` rows and `W` vectors of columns, in the order of
+/// `k`.
 ///
 /// The rows of `b` lie `stride` apart, and the tile begins at its `column`.
 #[inline(always)]

@@ -1,11 +1,11 @@
-//! Functions made of the exponential: softmax over rows of whole vectors, and the logistic function.
+//! Functions built on the exponential: softmax over rows of whole vectors, and the logistic function.
 
 use pulp::{Simd, WithSimd};
 
 use super::dispatch::Cpu;
 use super::exp::exp;
 
-/// The largest of whole vectors of numbers.
+/// Returns the maximum of whole vectors.
 #[inline(always)]
 pub(crate) fn row_max<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut max = simd.splat_f32s(f32::NEG_INFINITY);
@@ -15,14 +15,14 @@ pub(crate) fn row_max<S: Simd>(simd: S, row: &[f32]) -> f32 {
     simd.reduce_max_f32s(max)
 }
 
-/// The largest of any number of numbers.
+/// Returns the maximum of a row of any length.
 #[inline(always)]
 pub(crate) fn row_max_any<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let (head, tail) = row.split_at(row.len() / S::F32_LANES * S::F32_LANES);
     tail.iter().copied().fold(row_max(simd, head), f32::max)
 }
 
-/// `exp(score - max)` in place, and their sum.
+/// Replaces scores by `exp(score - max)` and returns their sum.
 #[inline(always)]
 pub(crate) fn exps<S: Simd>(simd: S, row: &mut [f32], max: f32) -> f32 {
     let (max, mut sum) = (simd.splat_f32s(max), simd.splat_f32s(0.0));
@@ -33,7 +33,7 @@ pub(crate) fn exps<S: Simd>(simd: S, row: &mut [f32], max: f32) -> f32 {
     simd.reduce_sum_f32s(sum)
 }
 
-/// `silu(gate) ⊙ up`, in place of `gate`.
+/// Computes `silu(gate) ⊙ up` in place of `gate`.
 pub(crate) fn swiglu(cpu: Cpu, gate: &mut [f32], up: &[f32]) {
     let sigmoids = sigmoids(cpu, gate);
     for ((gate, up), sigmoid) in gate.iter_mut().zip(up).zip(sigmoids) {
@@ -41,7 +41,7 @@ pub(crate) fn swiglu(cpu: Cpu, gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// `σ(x) = 1 / (1 + e⁻ˣ)`.
+/// Computes `σ(x) = 1 / (1 + e⁻ˣ)`.
 pub(crate) fn sigmoids(cpu: Cpu, x: &[f32]) -> Vec<f32> {
     let mut y = x.to_vec();
     cpu.run(Sigmoids(&mut y));

@@ -4,7 +4,7 @@ use safetensors::tensor::TensorView;
 
 use super::*;
 
-/// A tensor as it lies on disk.
+/// A tensor on disk.
 type Stored<'a> = (&'a str, Dtype, &'a [usize], Vec<u8>);
 
 fn store(path: &Path, tensors: &[Stored<'_>]) {
@@ -18,7 +18,7 @@ fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Two shards, with a tensor of every element type that is read.
+/// Makes two shards, with a tensor of every readable element type.
 fn sharded() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let brain = [1.5_f32, -2.0].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
@@ -89,7 +89,7 @@ fn an_index_that_lies_is_refused() {
     check(&[("whole", "a.safetensors"), ("brain", "c.safetensors")], "is in another shard too");
 }
 
-/// A folder of files that hold one tensor each, `weight`, of this value; an index names the shard.
+/// Makes a folder of files with one tensor each, `weight`, of this value; an index names the shard.
 fn several(files: &[(&str, f32)], shard: Option<&str>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, value) in files {
@@ -118,7 +118,7 @@ fn of_several_files_the_one_is_taken_that_transformers_takes() {
     check(&[(single, 1.0)], None, None, Ok(1.0));
     check(&[(shard, 2.0)], Some(shard), None, Ok(2.0));
     check(&[(single, 1.0), (shard, 2.0)], Some(shard), None, Ok(1.0));
-    // An index whose shards are gone.
+    // An index without its shards.
     check(&[(single, 1.0)], Some(shard), None, Ok(1.0));
     check(&[], Some(shard), None, Err(shard));
     let others = ["adapter_model.safetensors", "consolidated.safetensors", "model.fp16.safetensors"];
@@ -198,7 +198,7 @@ fn what_is_no_file_or_too_large_for_memory_is_refused() {
     std::fs::create_dir(folder.path().join("model.safetensors")).unwrap();
     let error = WeightFiles::open(folder.path(), None).err().expect("a refusal").to_string();
     assert!(error.contains("not a regular file"), "{error}");
-    // A header that is right, over a hole.
+    // A right header over a hole.
     let path = folder.path().join("x.safetensors");
     let bytes = 1_u64 << 42;
     let header = format!(r#"{{"a":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{bytes}]}}}}"#, bytes / 4);

@@ -1,6 +1,7 @@
-//! From the grad by the output to the grads by queries, keys and values.
+//! The backward pass: from the gradient with respect to the output to those of queries, keys and values.
 //!
-//! With `P` a row's weights and `dP = grad·vᵀ`: `dS = P ∘ (dP - Σ P∘dP)`, `dq = dS·k`, `dk = dSᵀ·q`, `dv = Pᵀ·grad`.
+//! With `P` a row's weights and `dP = grad·vᵀ`: `dS = P ∘ (dP - Σ P∘dP)`, `dq = dS·k`, `dk = dSᵀ·q`, `dv =
+//! Pᵀ·grad`.
 
 #![allow(clippy::inline_always)]
 
@@ -12,7 +13,8 @@ use super::{ROWS, Row};
 use crate::cpu::simd::{TALL, Target, WIDE, exp, tile};
 
 impl Unit<'_> {
-    /// Slopes by queries, `[share, rows, wide]`, and by keys and values, `[rows, wide]`, before the rotation.
+    /// Returns gradients of queries, `[share, rows, wide]`, and of keys and values, `[rows, wide]`, before
+    /// the rotation.
     pub(super) fn backward(&self, [q, k, v]: [&[f32]; 3], saved: &[Row], grad: &[f32]) -> [Vec<f32>; 3] {
         let (size, plan) = (self.size(), self.plan);
         let q = self.queries().rotated(q, self.angles(), plan.gains[0]);
@@ -112,7 +114,7 @@ impl Block<'_> {
     }
 }
 
-/// From a row's scores and grads by weights to its weights and grads by scores.
+/// Replaces a row's scores by its weights, and the gradients of the weights by those of the scores.
 #[inline(always)]
 fn write_grad_scores<S: Simd>(simd: S, [max, scale]: Row, scores: &mut [f32], grads: &mut [f32]) {
     let (max, scale) = (simd.splat_f32s(max), simd.splat_f32s(scale));

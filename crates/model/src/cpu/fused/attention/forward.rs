@@ -1,4 +1,4 @@
-//! Weights of a block of queries, and what they take from the values.
+//! The forward pass: the weights of a block of queries, and the weighted sums of values.
 
 #![allow(clippy::inline_always)]
 
@@ -9,7 +9,7 @@ use super::{COLUMNS, ROWS, Row};
 use crate::cpu::simd::{TALL, Target, WIDE, exps, row_max, tile};
 
 impl Unit<'_> {
-    /// `[share, rows, wide]`, and the two numbers of every query's row.
+    /// Returns `[share, rows, wide]` and the two statistics of every query's row.
     pub(super) fn forward(&self, [q, k, v]: [&[f32]; 3]) -> (Vec<f32>, Vec<Row>) {
         let (size, plan) = (self.size(), self.plan);
         let q = self.queries().rotated(q, self.angles(), plan.gains[0]);
@@ -75,14 +75,14 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// A block of queries and the keys that some of them see.
+/// A block of queries and the keys that any of them sees.
 pub(super) struct Block<'a> {
     pub(super) size: &'a Size<'a>,
     /// The first query.
     pub(super) start: usize,
-    /// The first key, at a border of tiles.
+    /// The first key, rounded down to a tile.
     pub(super) first: usize,
-    /// Behind the last key, at a border of tiles.
+    /// The end of the keys, rounded up to a tile.
     pub(super) end: usize,
 }
 
@@ -97,7 +97,8 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// `a·b` of the block's rows of `a`, `[rows, wide]`, and `b`, `[wide, rows]`, at the keys of the block.
+    /// Computes `a·b` of the block's rows of `a`, `[rows, wide]`, and `b`, `[wide, rows]`, at the keys of the
+    /// block.
     #[inline(always)]
     pub(super) fn scores<S: Simd>(&self, simd: S, (a, b): (&[f32], &[f32]), out: &mut [f32]) {
         let Size { dim, wide, rows, .. } = *self.size;
@@ -111,7 +112,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// `out = weights·b` of `b`, `[rows, wide]`, for the block's rows.
+    /// Computes `out = weights·b` of `b`, `[rows, wide]`, for the block's rows.
     #[inline(always)]
     pub(super) fn mix<S: Simd>(&self, simd: S, weights: &[f32], b: &[f32], out: &mut [f32]) {
         let Size { wide, rows, .. } = *self.size;
@@ -127,7 +128,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Scores of what a row's query may not see become `-∞`.
+    /// Sets the scores of keys that a row's query doesn't see to `-∞`.
     pub(super) fn hide(&self, row: usize, scores: &mut [f32]) {
         let visible = self.size.visible(self.start + row);
         scores[..visible.start - self.first].fill(f32::NEG_INFINITY);

@@ -1,4 +1,4 @@
-//! A key/value head of one sequence with the queries that share it, in buffers of its own.
+//! A key/value head of one sequence and its queries, copied into buffers.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ impl Unit<'_> {
         angles.get(self.row).unwrap_or(&angles[0])
     }
 
-    /// Sizes of this unit's buffers.
+    /// Sizes of the buffers.
     pub(super) fn size(&self) -> Size<'_> {
         Size {
             tokens: self.tokens(),
@@ -40,12 +40,12 @@ impl Unit<'_> {
         }
     }
 
-    /// Where the unit's queries lie in `[N, H·D]`.
+    /// Returns the view of the queries in `[N, H·D]`.
     pub(super) fn queries(&self) -> HeadView<'_> {
         self.view(self.plan.attention.query_heads, self.share())
     }
 
-    /// Where the unit's keys, or its values, lie in `[N, K·D]`.
+    /// Returns the view of the keys, or of the values, in `[N, K·D]`.
     pub(super) fn keys(&self) -> HeadView<'_> {
         self.view(self.plan.attention.key_value_heads, 1)
     }
@@ -62,7 +62,7 @@ impl Unit<'_> {
     }
 }
 
-/// Sizes of a head's buffers `[rows, wide]`; what is beyond tokens and head dimensions is zero.
+/// Sizes of a head's buffers `[rows, wide]`, which are zero beyond tokens and head dimensions.
 #[derive(Clone, Copy)]
 pub(super) struct Size<'a> {
     pub(super) tokens: usize,
@@ -77,12 +77,12 @@ impl Size<'_> {
         self.rows * self.wide
     }
 
-    /// What a query sees.
+    /// Returns the keys that a query sees.
     pub(super) fn visible(&self, query: usize) -> Range<usize> {
         self.attention.visible(query)
     }
 
-    /// `[rows, wide]` → `[wide, rows]`
+    /// Transposes `[rows, wide]` → `[wide, rows]`.
     pub(super) fn transposed(&self, buffer: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; buffer.len()];
         for (t, row) in buffer.chunks_exact(self.wide).enumerate() {
@@ -94,7 +94,7 @@ impl Size<'_> {
     }
 }
 
-/// Heads of one sequence in a matrix of all.
+/// Heads of one sequence in a matrix of all sequences.
 pub(super) struct HeadView<'a> {
     /// The row of the sequence's first token.
     first: usize,
@@ -107,7 +107,7 @@ pub(super) struct HeadView<'a> {
 }
 
 impl HeadView<'_> {
-    /// `[heads, rows, wide]`, zero beyond tokens and dimensions.
+    /// Copies the heads to `[heads, rows, wide]`, zero beyond tokens and dimensions.
     pub(super) fn read(&self, matrix: &[f32]) -> Vec<f32> {
         let Size { tokens, dim, wide, .. } = self.size;
         let mut buffers = vec![0.0; self.heads * self.size.buffer()];
@@ -119,14 +119,14 @@ impl HeadView<'_> {
         buffers
     }
 
-    /// The same, rotated and multiplied by a factor.
+    /// Copies the heads, rotates them and multiplies them by a factor.
     pub(super) fn rotated(&self, matrix: &[f32], angles: &[Angles], factor: f32) -> Vec<f32> {
         let mut buffers = self.read(matrix);
         self.turn(&mut buffers, angles, |angles, head| angles.rotate(head, factor));
         buffers
     }
 
-    /// From grads by rotated heads to grads by heads.
+    /// Replaces gradients of rotated heads by those of the heads.
     pub(super) fn rotate_back(&self, buffers: &mut [f32], angles: &[Angles], factor: f32) {
         self.turn(buffers, angles, |angles, head| angles.rotate_back(head, factor));
     }
@@ -138,7 +138,7 @@ impl HeadView<'_> {
         }
     }
 
-    /// Puts `[heads, rows, wide]` where it belongs.
+    /// Copies `[heads, rows, wide]` back to the heads.
     pub(super) fn write(&self, buffers: &[f32], matrix: &mut [f32]) {
         let Size { tokens, dim, wide, .. } = self.size;
         for (head, buffer) in buffers.chunks_exact(self.size.buffer().max(1)).enumerate() {
@@ -154,7 +154,7 @@ impl HeadView<'_> {
 }
 
 impl Angles {
-    /// From the grad by what [`rotate`](Self::rotate) returns to the grad by what it gets.
+    /// Replaces the gradient with respect to the output of [`rotate`](Self::rotate) by that of its input.
     fn rotate_back(&self, head: &mut [f32], factor: f32) {
         let (first, second) = head.split_at_mut(self.0.len());
         for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(&self.0) {

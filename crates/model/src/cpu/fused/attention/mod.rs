@@ -1,7 +1,8 @@
 //! Causal grouped-query attention with rotary positions, without the matrix of weights.
 //!
-//! Rows of queries are taken [`ROWS`] at a time over the keys that they may see; their weights live in a buffer of that
-//! many rows and are made once more on the way back from two numbers per row (the idea of arXiv:2205.14135).
+//! Queries are processed in blocks of [`ROWS`] over the keys that they see. A block's weights are in a
+//! buffer, and the backward pass computes them again from two statistics per row (the idea of
+//! arXiv:2205.14135).
 
 mod backward;
 mod forward;
@@ -18,19 +19,19 @@ use crate::cpu::simd::Cpu;
 use crate::layers::rope::{Angles, attention_gain};
 use heads::Unit;
 
-/// Rows of queries whose weights are there together.
+/// Queries of a block.
 const ROWS: usize = 8;
-/// Numbers of keys and of head dimensions are rounded up to it: the columns of a tile, on every processor.
+/// Numbers of keys and of head dimensions are rounded up to this: the columns of a tile, on every processor.
 const COLUMNS: usize = 32;
 
 /// Attention of whole sequences, each from position 0.
 ///
 /// # Shapes
-/// - `q`: `[N, H·D]`, `k`, `v`: `[N, K·D]`, not rotated, of the tokens of all sequences one after the other → `[N, H·D]`
+/// - `q`: `[N, H·D]`, `k`, `v`: `[N, K·D]`, not rotated, of the tokens of all sequences in turn → `[N, H·D]`
 #[derive(Debug, Clone)]
 pub(crate) struct FusedAttention(Arc<Plan>);
 
-/// What layers with equal settings share.
+/// Values that layers with equal settings share.
 #[derive(Debug)]
 struct Plan {
     attention: AttentionConfig,
@@ -38,14 +39,14 @@ struct Plan {
     lengths: Vec<usize>,
     /// The row of each sequence's first token.
     starts: Vec<usize>,
-    /// Of every position: one set for all sequences, or one for each where angles follow the length.
+    /// Angles of every position: one set for all sequences, or one for each if angles depend on the length.
     angles: Vec<Vec<Angles>>,
-    /// Of queries and of keys.
+    /// Factors of queries and of keys.
     gains: [f32; 2],
     cpu: Cpu,
 }
 
-/// The row_max score of a query's row and `1 / Σ exp(score - row_max)`.
+/// The largest score of a query's row and `1 / Σ exp(score - max)`.
 type Row = [f32; 2];
 
 impl FusedAttention {
@@ -70,7 +71,7 @@ impl FusedAttention {
 }
 
 impl Plan {
-    /// Every sequence's key/value heads.
+    /// Lists the key/value heads of all sequences.
     fn units(&self) -> Vec<Unit<'_>> {
         let unit = |(row, group)| Unit { plan: self, row, group };
         (0..self.lengths.len())
@@ -80,7 +81,7 @@ impl Plan {
     }
 }
 
-/// `of` every unit, on as many threads as the caller's pool has.
+/// Calls `of` for every unit, on the threads of the caller's pool.
 fn each<T: Send>(units: &[Unit<'_>], of: impl Fn(&Unit<'_>) -> T + Sync + Send) -> Vec<T> {
     if rayon::current_num_threads() == 1 {
         units.iter().map(of).collect()

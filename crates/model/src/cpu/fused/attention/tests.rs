@@ -2,7 +2,7 @@ use super::super::testing::{check, numbers};
 use super::*;
 use crate::rope_config::RopeScaling;
 
-/// Heads of queries and of keys, their dimension, tokens of each row, and the window.
+/// Query heads, key/value heads, their size, tokens of each row, and the window.
 type Case<'a> = (usize, usize, usize, &'a [usize], Option<usize>);
 
 const CASES: &[Case<'_>] = &[
@@ -19,7 +19,7 @@ fn config(case: &Case<'_>) -> AttentionConfig {
     AttentionConfig { window, ..AttentionConfig::new(query, key_value, dim) }
 }
 
-/// The textbook's attention over rows of `[N, heads·D]`.
+/// Computes the textbook's attention over rows of `[N, heads·D]`.
 fn textbook(case: &Case<'_>, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f64> {
     let &(heads, groups, dim, lengths, window) = case;
     let cell = |row: usize, t: usize| lengths[..row].iter().sum::<usize>() + t;
@@ -70,7 +70,7 @@ fn batch(lengths: &[usize]) -> TokenBatch {
 
 #[test]
 fn a_sequence_does_not_depend_on_its_batch_or_on_threads() {
-    // The second case is longer than the context, where the angles depend on the length.
+    // The second case is longer than the trained context, so its angles depend on the length.
     let dynamic = RopeScaling::Dynamic { factor: 2.0, original_max_position: 16 };
     for scaling in [None, Some(dynamic)] {
         alone_and_in_company(scaling);
