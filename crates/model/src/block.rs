@@ -1,7 +1,7 @@
 //! The one description of a block.
 //!
-//! It is read by Burn's graph, the fused passes and the decoder on the CPU, the memory estimate, LoRA, and the
-//! names of tensors on disk.
+//! Burn's graph, the fused passes and the decoder on the CPU read it, and so do the memory estimate, LoRA, and
+//! the names of tensors on disk.
 
 use crate::rope_config::RopeConfig;
 

@@ -156,8 +156,9 @@ impl ParameterSource for Random {
 }
 
 impl Transformer {
-    /// Makes a model with random weights from a generator on the host, so a seed means the same model on
-    /// every backend.
+    /// Makes a model with random weights.
+    ///
+    /// They come from a generator on the host, so a seed means the same model on every backend.
     ///
     /// # Panics
     /// If the configuration fails [`ModelConfig::check`].
