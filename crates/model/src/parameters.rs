@@ -61,7 +61,7 @@ pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String
 /// Returns all parameters with their values, in the order of the fields.
 pub(crate) fn parameters(model: &Transformer) -> Vec<Named> {
     let mut all = Vec::new();
-    let take = |_, read: &dyn Fn() -> Named| all.push(read());
+    let take = |_: String, read: &dyn Fn() -> Named| all.push(read());
     let mut visitor = Collect { config: model.config(), path: Vec::new(), take };
     model.visit(&mut visitor);
     all
@@ -70,7 +70,7 @@ pub(crate) fn parameters(model: &Transformer) -> Vec<Named> {
 /// Returns the names on disk of all parameters, in the order of the fields.
 pub fn parameter_names(model: &Transformer) -> Vec<String> {
     let mut names = Vec::new();
-    let take = |name, _: &dyn Fn() -> Named| names.push(name);
+    let take = |name: String, _: &dyn Fn() -> Named| names.push(name);
     let mut visitor = Collect { config: model.config(), path: Vec::new(), take };
     model.visit(&mut visitor);
     names

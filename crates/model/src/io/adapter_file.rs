@@ -20,7 +20,7 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// The keys of `adapter_config.json` that change the result.
 #[derive(Deserialize)]
-#[allow(clippy::struct_field_names)] // peft's names
+#[expect(clippy::struct_field_names, reason = "peft's names")]
 struct Peft {
     peft_type: String,
     r: usize,

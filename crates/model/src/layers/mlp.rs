@@ -8,7 +8,7 @@ use crate::layers::linear::Linear;
 
 /// The feed-forward layer of a block.
 #[derive(Module, Debug)]
-#[allow(clippy::struct_field_names)] // Hugging Face's names
+#[expect(clippy::struct_field_names, reason = "Hugging Face's names")]
 pub(crate) struct Mlp {
     pub(crate) gate_proj: Linear,
     pub(crate) up_proj: Linear,

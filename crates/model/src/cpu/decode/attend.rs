@@ -1,7 +1,6 @@
 //! Attention of one token over the keys and values of its sequence.
 
-// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
-#![allow(clippy::inline_always)]
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
 use pulp::{Simd, WithSimd};
 

@@ -3,8 +3,7 @@
 //! Every output is computed by the same operations in the same order, so a sequence's result doesn't depend
 //! on its batch or on the number of threads.
 
-// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
-#![allow(clippy::inline_always)]
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -126,7 +126,7 @@ impl HostModel {
 
     /// Computes the angles of every row, by layer; empty if an earlier layer has the same ones.
     fn angles(&self, rows: &[(Row, u32)], feeds: &[(&[u32], &mut HostCache)]) -> Vec<Vec<Angles>> {
-        let of_rows = |(at, layer): (usize, &Layer)| {
+        let of_rows = |(at, layer): (usize, &Layer)| -> Vec<Angles> {
             let own = if layer.angles == at { rows } else { &[] };
             let angles = own.iter().map(|(row, _)| {
                 let (tokens, cache) = &feeds[row.feed];

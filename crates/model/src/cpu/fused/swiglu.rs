@@ -1,7 +1,6 @@
 //! SwiGLU (arXiv:2002.05202): `silu(gate) ⊙ up`.
 
-// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
-#![allow(clippy::inline_always)]
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
 use pulp::{Simd, WithSimd};
 

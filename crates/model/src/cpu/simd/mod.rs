@@ -1,7 +1,6 @@
 //! Arithmetic in vector instructions that are found at run time, without `unsafe`.
 
-// Code under `with_simd` must be inlined into one function that is compiled for the chosen instructions.
-#![allow(clippy::inline_always)]
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
 mod dispatch;
 mod exp;

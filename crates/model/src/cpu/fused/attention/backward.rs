@@ -3,7 +3,7 @@
 //! With `P` a row's weights and `dP = grad·vᵀ`: `dS = P ∘ (dP - Σ P∘dP)`, `dq = dS·k`, `dk = dSᵀ·q`, `dv =
 //! Pᵀ·grad`.
 
-#![allow(clippy::inline_always)]
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
 use pulp::{Simd, WithSimd};
 

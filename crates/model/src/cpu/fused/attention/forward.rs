@@ -1,6 +1,6 @@
 //! The forward pass: the weights of a block of queries, and the weighted sums of values.
 
-#![allow(clippy::inline_always)]
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
 use pulp::{Simd, WithSimd};
 
