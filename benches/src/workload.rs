@@ -7,7 +7,7 @@ use turnwise_envs::{ArithmeticConfig, EnvConfig};
 use turnwise_model::{ModelConfig, TokenBatch, Transformer, token_logprobs};
 use turnwise_rollout::Played;
 use turnwise_rollout::chat::Moment;
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
 use turnwise_trainer::recorded::StepRollouts;
@@ -199,7 +199,7 @@ fn continued(
     turn: usize,
     new: usize,
 ) -> Vec<turnwise_sampler::Completion> {
-    let requests: Vec<Request<'_>> = rows
+    let requests: Vec<GenerationRequest<'_>> = rows
         .iter()
         .enumerate()
         .map(|(row, tokens)| {
@@ -211,7 +211,7 @@ fn continued(
                 sample: row as u32,
                 turn: turn as u32,
             };
-            Request { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
+            GenerationRequest { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
         })
         .collect();
     let stop = StopRule { tokens: &[], strings: &[], decode: None };

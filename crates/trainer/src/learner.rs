@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use turnwise_credit::Sample;
 use turnwise_loss::{LossBatch, LossConfig, LossSums};
-use turnwise_model::{Question, TokenBatch, Transformer, add_gradients, token_logprobs};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients, token_logprobs};
 
 use crate::gradients::sum;
 use crate::{memory, micro_batch, workers};
@@ -126,7 +126,7 @@ pub(crate) fn policy_gradient(
             ..LossBatch::new(old, float(&|row| samples[row].advantages.clone()), weight.clone())
         };
         let question =
-            Question { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
+            LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
         let trained = weight.clone().not_equal_elem(0.0).float();
         add_gradients(total, model, &question, recompute, |now| {
             columns.entropies = now.entropies;

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::Serialize;
 pub use turnwise_model::available_memory as available;
-use turnwise_model::{ModelConfig, chunk_rows, load_config};
+use turnwise_model::{BlockConfig, ModelConfig, chunk_rows, load_config};
 
 use crate::cache_budget::{CacheBudget, bytes_per_token};
 use crate::config::{Precision, RolloutConfig, RunConfig};
@@ -21,9 +21,8 @@ const KEPT_PER_TOKEN: u64 = 1 << 18;
 
 /// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
 pub(crate) fn recomputes(model: &ModelConfig, length: u64, half: bool, device: &Device) -> bool {
-    let fused = is_fused(device, half);
-    let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
-    workers::in_memory(device) && model.num_layers as u64 * values * F32 > KEPT_PER_TOKEN
+    let values: u64 = values_of_blocks(model, length, is_fused(device, half)).sum();
+    workers::in_memory(device) && values * F32 > KEPT_PER_TOKEN
 }
 
 /// Whether parts of a block are single passes, and rows are packed: in f32 on the CPU.
@@ -31,18 +30,27 @@ pub(crate) fn is_fused(device: &Device, half: bool) -> bool {
     workers::on_host(device) && !half
 }
 
+/// Values per token that the graph of each block keeps, in a row of `length` tokens.
+fn values_of_blocks(model: &ModelConfig, length: u64, fused: bool) -> impl Iterator<Item = u64> {
+    let values = if fused { values_of_fused_block } else { values_of_block };
+    model.layers.iter().map(move |block| values(block, model.hidden_size as u64, length))
+}
+
 /// Values per token that the graph of a block keeps whose parts are single passes: those of the residual stream and its
 /// norms, queries, keys, values and what attention returns, and those of SwiGLU.
-fn values_of_fused_block(model: &ModelConfig) -> u64 {
-    let (query, kv) = widths(model);
-    let before_norms = if model.heads.qk_norm { query + kv } else { 0 };
-    4 * model.hidden_size as u64 + 2 * (query + kv) + before_norms + 3 * model.intermediate_size as u64
+fn values_of_fused_block(block: &BlockConfig, hidden: u64, _length: u64) -> u64 {
+    let attention = &block.attention;
+    let (query, kv) = (attention.query_width() as u64, attention.key_value_width() as u64);
+    let before_norms = if attention.qk_norm.is_some() { query + kv } else { 0 };
+    let stream = 2 + block.norms.count() as u64;
+    stream * hidden + 2 * (query + kv) + before_norms + 3 * block.mlp.width as u64
 }
 
 /// The same where they are not: also the steps between, and scores and their softmax in a row of `length` tokens.
-fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
-    let between = 2 * model.hidden_size as u64 + 2 * model.intermediate_size as u64;
-    values_of_fused_block(model) + between + 2 * model.heads.query as u64 * length
+fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
+    let between = 2 * hidden + 2 * block.mlp.width as u64;
+    let scores = 2 * block.attention.query_heads as u64 * length;
+    values_of_fused_block(block, hidden, length) + between + scores
 }
 
 /// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
@@ -73,14 +81,14 @@ impl Estimate {
         let optimizer = &config.optimizer;
         let half = optimizer.precision != Precision::F32;
         let element = element(optimizer.precision);
-        let all = parameters(model);
+        let all = model.parameters() as u64;
         // Which parameters `freeze` names is known only when they are loaded: nothing of them is certain.
         let trained = match &optimizer.lora {
-            Some(lora) => adapter(model, lora.rank as u64, &lora.targets),
+            Some(lora) => lora.parameters(model) as u64,
             None if optimizer.freeze.is_empty() => all,
             None => 0,
         };
-        let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
+        let (layers, hidden) = (model.layers.len() as u64, model.hidden_size as u64);
         let rollout = &config.rollout;
         let length = rollout.max_tokens.min(model.context()) as u64;
         let trajectories = rollout.groups as u64 * rollout.samples as u64;
@@ -90,10 +98,9 @@ impl Estimate {
         let workers = (workers as u64).min(rows).max(1);
         let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
         let at_once = step.min(workers * micro_batch);
-        let fused = is_fused(device, half);
-        let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
+        let values = values_of_blocks(model, length, is_fused(device, half));
         let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
-        let kept_blocks = if recompute { 1 } else { layers };
+        let kept: u64 = if recompute { values.max().unwrap_or(0) } else { values.sum() };
         let vocabulary = model.vocab_size as u64;
         let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
         Self {
@@ -106,7 +113,7 @@ impl Estimate {
                 .saturating_mul(bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
             logits: 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32,
-            activations: at_once.saturating_mul((kept_blocks * values + layers * hidden) * element),
+            activations: at_once.saturating_mul((kept + layers * hidden) * element),
         }
     }
 
@@ -210,39 +217,6 @@ fn element(precision: Precision) -> u64 {
     if precision == Precision::F32 { F32 } else { 2 }
 }
 
-/// Widths of all query heads and of all key/value heads together.
-fn widths(model: &ModelConfig) -> (u64, u64) {
-    let heads = &model.heads;
-    ((heads.query * heads.dim) as u64, (heads.key_value * heads.dim) as u64)
-}
-
-/// Parameters of a model.
-fn parameters(model: &ModelConfig) -> u64 {
-    let (hidden, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
-    let (query, kv) = widths(model);
-    let bias = |there: bool, width: u64| if there { width } else { 0 };
-    let biases = bias(model.heads.qkv_bias, query + 2 * kv)
-        + bias(model.heads.output_bias, hidden)
-        + bias(model.mlp_bias, 2 * inner + hidden);
-    let head_norms = if model.heads.qk_norm { 2 * model.heads.dim as u64 } else { 0 };
-    let block = 2 * hidden * (query + kv) + 3 * hidden * inner + 2 * hidden + biases + head_norms;
-    let embeddings = if model.tied_embeddings { 1 } else { 2 } * model.vocab_size as u64 * hidden;
-    embeddings + model.num_layers as u64 * block + hidden
-}
-
-/// Parameters of a low-rank adapter.
-fn adapter(model: &ModelConfig, rank: u64, targets: &[String]) -> u64 {
-    let (hidden, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
-    let (query, kv) = widths(model);
-    let ends = |target: &String| match target.as_str() {
-        "q_proj" | "o_proj" => hidden + query,
-        "k_proj" | "v_proj" => hidden + kv,
-        "gate_proj" | "up_proj" | "down_proj" => hidden + inner,
-        _ => 0,
-    };
-    model.num_layers as u64 * rank * targets.iter().map(ends).sum::<u64>()
-}
-
 /// A size for a reader.
 pub fn size(bytes: u64) -> String {
     let gib = bytes as f64 / (1_u64 << 30) as f64;
@@ -273,14 +247,15 @@ mod tests {
             "tests/golden/model/llama-bias",
             "tests/golden/model/qwen2",
             "tests/golden/model/qwen3",
+            "tests/golden/model/olmo2",
         ] {
             let config = load_config(&repository().join(folder)).unwrap();
             let model = Transformer::random(&config, 0, &device);
-            assert_eq!(parameters(&config), model.num_params() as u64, "{folder}");
+            assert_eq!(config.parameters(), model.num_params(), "{folder}");
             let lora = LoraConfig { rank: 3, ..LoraConfig::default() };
             let adapted = model.clone().with_adapter(&lora, 0);
             let more = adapted.num_params() - model.num_params();
-            assert_eq!(adapter(&config, 3, &lora.targets), more as u64, "{folder}");
+            assert_eq!(lora.parameters(&config), more, "{folder}");
         }
     }
 
@@ -317,7 +292,7 @@ mod tests {
         let activations = |recompute: Option<bool>, layers: usize| {
             let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
             config.optimizer.recompute = recompute;
-            let model = ModelConfig { num_layers: layers * model.num_layers, ..model.clone() };
+            let model = ModelConfig { layers: model.layers.repeat(layers), ..model.clone() };
             Estimate::of(&config, &model, 2, &device).activations
         };
         assert_eq!(activations(None, 1), activations(Some(false), 1));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 use turnwise_model::{HostModel, ModelConfig, Transformer};
 use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
-use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{Completion as Turn, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
 use crate::cache_budget::CacheBudget;
@@ -98,7 +98,7 @@ impl Policy for ModelPolicy {
                     let Context { occurrence, sample, .. } = c;
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
-                    generator.submit(Request { key, tokens: &c.tokens, max_new: c.max_new, rng });
+                    generator.submit(GenerationRequest { key, tokens: &c.tokens, max_new: c.max_new, rng });
                     watches.insert(key, end.watch());
                 }
                 let mut ends = |key: u64, token: TokenId| {

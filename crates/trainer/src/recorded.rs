@@ -153,31 +153,19 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use turnwise_model::{Heads, RopeConfig};
+    use turnwise_model::{AttentionConfig, BlockConfig};
 
     use super::*;
 
     fn model() -> ModelConfig {
-        let heads = Heads {
-            query: 1,
-            key_value: 1,
-            dim: 8,
-            qkv_bias: false,
-            output_bias: false,
-            qk_norm: false,
-            sliding_window: None,
-        };
+        let attention = AttentionConfig::new(1, 1, 8);
         ModelConfig {
             vocab_size: 16,
             hidden_size: 8,
-            intermediate_size: 8,
-            num_layers: 1,
-            heads,
+            layers: vec![BlockConfig::new(attention, 8)],
             max_position: 8,
             norm_eps: 1e-6,
-            rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
-            mlp_bias: false,
         }
     }
 

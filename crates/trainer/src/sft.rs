@@ -1,7 +1,7 @@
 //! Supervised fine-tuning on demonstrations: the cold start.
 
 use turnwise_envs::{DemoTurn, Demonstration};
-use turnwise_model::{Question, TokenBatch, Transformer, add_gradients};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients};
 use turnwise_rollout::Game;
 use turnwise_rollout::chat::ChatError;
 use turnwise_tools::CallFormat;
@@ -128,7 +128,7 @@ fn nll_gradient(
                 (0..batch.columns).map(move |t| examples[row].mask.get(t).copied().unwrap_or(false))
             })
             .collect();
-        let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
+        let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
         add_gradients(total, model, &question, recompute, |answer| {
             let loss = answer.logprobs.sum().div_scalar(-(trained as f64));
             let value = f64::from(loss.clone().inner().into_scalar::<f32>());

@@ -1,7 +1,7 @@
 //! The gradient of the weights doesn't depend on how the rows were cut.
 
 use turnwise_credit::WeightsConfig;
-use turnwise_model::{Heads, ModelConfig, RopeConfig};
+use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, QkNorm};
 use turnwise_trajectory::{Finish, Stop, Trajectory, Turn};
 
 use super::*;
@@ -9,26 +9,15 @@ use crate::backend;
 use crate::gradients::{global_norm, scale};
 
 fn model() -> Transformer {
-    let heads = Heads {
-        query: 2,
-        key_value: 1,
-        dim: 8,
-        qkv_bias: true,
-        output_bias: false,
-        qk_norm: true,
-        sliding_window: None,
-    };
+    let attention =
+        AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(2, 1, 8) };
     let config = ModelConfig {
         vocab_size: 64,
         hidden_size: 16,
-        intermediate_size: 32,
-        num_layers: 2,
-        heads,
+        layers: vec![BlockConfig::new(attention, 32); 2],
         max_position: 128,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     };
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }
