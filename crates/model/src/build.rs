@@ -1,7 +1,10 @@
 //! Building the network parameter by parameter, from random numbers or from a file: the one list of its tensors.
 
+use std::hash::Hasher;
+
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
+use fnv::FnvHasher;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -35,10 +38,9 @@ const STD: f64 = 0.02;
 
 /// The id of a parameter is its name (FNV-1a), so that optimizer state finds its parameter in another process too.
 pub fn parameter_id(name: &str) -> ParamId {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    ParamId::from(hash)
+    let mut hasher = FnvHasher::default();
+    hasher.write(name.as_bytes());
+    ParamId::from(hasher.finish())
 }
 
 /// A parameter tracks gradients on a device that can.

@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("bounds", &[]),
     ("files", &[]),
     ("trajectory", &[]),
     ("tools", &["bounds", "trajectory"]),
     ("envs", &["bounds", "files", "trajectory", "tools"]),
     ("http", &[]),
-    ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
+    ("jinja", &[]),
+    ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
     ("rl", &["bounds", "trajectory", "http"]),
     ("stats", &[]),
     ("inspect", &["files", "trajectory", "stats"]),
@@ -47,8 +48,19 @@ const ALLOWED: [(&str, &[&str]); 16] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 10] =
-    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 11] = [
+    "bounds",
+    "files",
+    "trajectory",
+    "tools",
+    "envs",
+    "http",
+    "jinja",
+    "rollout",
+    "stats",
+    "inspect",
+    "gguf",
+];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
