@@ -1,8 +1,11 @@
 //! Builds the network parameter by parameter, from random numbers or from a file: the one list of its
 //! tensors.
 
+use std::hash::Hasher;
+
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
+use fnv::FnvHasher;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -37,10 +40,9 @@ const STD: f64 = 0.02;
 
 /// Returns the id of a parameter, a hash of its name, so that another process finds its optimizer state.
 pub fn parameter_id(name: &str) -> ParamId {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    ParamId::from(hash)
+    let mut hasher = FnvHasher::default();
+    hasher.write(name.as_bytes());
+    ParamId::from(hasher.finish())
 }
 
 /// Makes a parameter; it tracks gradients on an autodiff device.

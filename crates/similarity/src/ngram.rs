@@ -1,5 +1,8 @@
 //! Cosine similarity of hashed token n-gram counts.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 use turnwise_bounds::Within;
 
@@ -87,12 +90,15 @@ impl Counts {
     }
 }
 
+/// The prime of FNV-1a with 64 bits.
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
-/// FNV-1a of a token. Written out because its values are part of recorded rewards: the standard library's
-/// hasher may change between releases.
+/// FNV-1a of a token. Its values are part of recorded rewards: the standard library's hasher may change
+/// between releases.
 fn token_hash(token: &str) -> u64 {
-    token.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(FNV_PRIME))
+    let mut hasher = FnvHasher::default();
+    hasher.write(token.as_bytes());
+    hasher.finish()
 }
 
 /// The same fold over whole token hashes, then the finaliser of MurmurHash3 (public domain). FNV alone moves

@@ -1,9 +1,11 @@
 //! The local model as a policy: one generator per worker, each with the cache of its own sequences.
 
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use burn::tensor::DType;
+use fnv::FnvHasher;
 use turnwise_model::{HostModel, ModelConfig, Transformer};
 use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
 use turnwise_sampler::{Completion as Turn, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
@@ -74,7 +76,9 @@ pub fn generator(model: &Transformer, sampling: Sampling) -> Generator {
 
 /// FNV-1a: the same in every build.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 impl Policy for ModelPolicy {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("bounds", &[]),
     ("files", &[]),
     ("trajectory", &[]),
@@ -17,7 +17,8 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("credit", &["bounds", "trajectory", "similarity"]),
     ("envs", &["bounds", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
-    ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
+    ("jinja", &[]),
+    ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
     ("stats", &[]),
     ("inspect", &["files", "trajectory", "stats"]),
     ("gguf", &["files"]),
@@ -62,7 +63,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 12] = [
+const WITHOUT_BURN: [&str; 13] = [
     "bounds",
     "files",
     "trajectory",
@@ -71,6 +72,7 @@ const WITHOUT_BURN: [&str; 12] = [
     "credit",
     "envs",
     "http",
+    "jinja",
     "rollout",
     "stats",
     "inspect",
