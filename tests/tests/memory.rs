@@ -8,7 +8,7 @@ use turnwise_model::{ModelConfig, Transformer, family_of, load_config, save};
 use turnwise_rollout::chat::Moment;
 use turnwise_tests::{alone, device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::memory::{Estimate, estimate};
+use turnwise_trainer::memory_estimate::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::runs::Place;
 use turnwise_trainer::{Session, train};

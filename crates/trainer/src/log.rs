@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::json_lines::Record;
-use crate::progress::Progress;
 use crate::run_dir::RunDirError;
+use crate::watch::progress::Progress;
 
 /// Passes everything on, and writes lines to the run's `log.txt` as well.
 pub(crate) struct Logged<'a> {
@@ -70,7 +70,7 @@ pub(crate) fn utc(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
+    use crate::watch::progress::Silent;
 
     #[test]
     fn times_are_those_of_the_calendar() {

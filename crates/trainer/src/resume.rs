@@ -10,17 +10,17 @@ use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
 
 use crate::checkpoint::{ADAPTER, Checkpoint, OPTIMIZER, newest};
+use crate::cold_start::runs::Place;
 use crate::config::{RunConfig, load as load_config, to_toml};
 use crate::differences::{Difference, differences};
 use crate::error::TrainError;
-use crate::evaluate::Evaluation;
+use crate::learn::trained_part::trained_part;
 use crate::manifest::hex;
-use crate::progress::Progress;
+use crate::play::evaluate::Evaluation;
+use crate::play::setup::Setup;
 use crate::run_dir::{self, RunDir, RunDirError};
-use crate::runs::Place;
-use crate::setup::Setup;
 use crate::step::Trainer;
-use crate::trained_part::trained_part;
+use crate::watch::progress::Progress;
 
 /// `evaluation.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

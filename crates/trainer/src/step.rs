@@ -10,21 +10,21 @@ use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
 use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory, Turn};
 
-use crate::cache_budget::CacheBudget;
 use crate::config::RunConfig;
+use crate::device::workers;
 use crate::error::TrainError;
-use crate::judged::judge;
-use crate::learner::{PolicyStats, Split, policy_gradient};
-use crate::losses::refuse_many;
-use crate::optimizer::{Optimizer, Update};
-use crate::order::tasks_of_step;
-use crate::phase::{Phase, Spent};
-use crate::policy::ModelPolicy;
+use crate::learn::learner::{PolicyStats, Split, policy_gradient};
+use crate::learn::optimizer::{Optimizer, Update};
+use crate::learn::sampled_logprobs::sampled_logprobs;
+use crate::play::cache_budget::CacheBudget;
+use crate::play::judged::judge;
+use crate::play::losses::refuse_many;
+use crate::play::order::tasks_of_step;
+use crate::play::policy::ModelPolicy;
+use crate::play::setup::{Setup, sampling};
 use crate::record::{StepRecord, Times};
 use crate::recorded::StepRollouts;
-use crate::sampled_logprobs::sampled_logprobs;
-use crate::setup::{Setup, sampling};
-use crate::workers;
+use crate::watch::phase::{Phase, Spent};
 
 /// A run in memory: the policy, its optimizer, and what it plays with.
 pub struct Trainer {

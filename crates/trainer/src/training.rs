@@ -7,25 +7,25 @@ use turnwise_model::{family_of, load_config, save, save_adapter};
 use turnwise_rollout::chat::Moment;
 
 use crate::checkpoint::{ADAPTER, OPTIMIZER, State};
+use crate::cold_start::runs::{Place, sentence};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
-use crate::evaluate::{Evaluation, evaluate};
-use crate::excerpt::excerpt;
-use crate::guards::{self, Action, Finding, Watched};
 use crate::json_lines::Record;
 use crate::log::Logged;
 use crate::manifest::file_sha256;
-use crate::memory;
-use crate::phase::Phase;
-use crate::progress::Progress;
+use crate::memory_estimate;
+use crate::play::evaluate::{Evaluation, evaluate};
+use crate::play::rollouts::Rollouts;
+use crate::play::setup::{Setup, tokenizer};
 use crate::resume::{self, EVALUATIONS, Evaluations};
 use crate::retention::prune;
-use crate::rollouts::Rollouts;
 use crate::run_dir::{RunDir, RunEnvironment};
-use crate::runs::{Place, sentence};
-use crate::setup::{Setup, tokenizer};
-use crate::sinks::Sinks;
 use crate::step::Trainer;
+use crate::watch::excerpt::excerpt;
+use crate::watch::guards::{self, Action, Finding, Watched};
+use crate::watch::phase::Phase;
+use crate::watch::progress::Progress;
+use crate::watch::sinks::Sinks;
 
 /// A finished training run.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ fn begin(
     session: Session<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
-    memory::check(config, place, progress)?;
+    memory_estimate::check(config, place, progress)?;
     let model = resume::first_model(config, place)?;
     let context = model.config().context();
     // A run that replays another one has its prompts.
@@ -110,7 +110,7 @@ fn go_on(
         return Ok(Finished { before, after, run: run.path().into(), already: Some(steps) });
     }
     let mut progress = Logged::new(progress, run.path())?;
-    memory::check(config, place, &mut progress)?;
+    memory_estimate::check(config, place, &mut progress)?;
     let context = load_config(&config.model)?.context();
     // Runs of older versions didn't record when they began.
     let began = run.began().unwrap_or(place.now);

@@ -14,7 +14,7 @@ use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, to_toml};
 use turnwise_trainer::guards::{Watched, findings};
-use turnwise_trainer::memory::Estimate;
+use turnwise_trainer::memory_estimate::Estimate;
 use turnwise_trainer::{Optimizer, sampling};
 use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
 

@@ -5,8 +5,10 @@ use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
 use turnwise_trajectory::Trajectory;
 
-use crate::learner::Split;
-use crate::{memory, micro_batch, workers};
+use crate::device::workers;
+use crate::learn::learner::Split;
+use crate::learn::micro_batch;
+use crate::memory_estimate;
 
 /// One number per sampled token, `[trajectory][turn][token]`, in nats.
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
@@ -19,7 +21,7 @@ pub(crate) fn sampled_logprobs(
     split: Split,
 ) -> PerToken {
     let lengths: Vec<usize> = trajectories.iter().map(|trajectory| trajectory.len()).collect();
-    let packed = memory::is_fused(&model.device(), model.dtype() != DType::F32);
+    let packed = memory_estimate::is_fused(&model.device(), model.dtype() != DType::F32);
     let batches = micro_batch::plan(&lengths, split.tokens, split.workers, packed);
     let workers = split.workers.min(batches.len()).max(1);
     let shares: Vec<Vec<&[usize]>> =

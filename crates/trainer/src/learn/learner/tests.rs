@@ -5,8 +5,8 @@ use turnwise_rl::WeightsConfig;
 use turnwise_trajectory::{Finish, Stop, Trajectory, Turn};
 
 use super::*;
-use crate::backend;
-use crate::gradients::{global_norm, scale};
+use crate::device::backend;
+use crate::learn::gradients::{global_norm, scale};
 
 fn model() -> Transformer {
     let heads = Heads {

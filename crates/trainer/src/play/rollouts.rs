@@ -4,12 +4,12 @@ use turnwise_rollout::chat::Moment;
 
 use crate::config::RunConfig;
 use crate::error::TrainError;
-use crate::phase::Phase;
-use crate::progress::Progress;
 use crate::record::StepRecord;
 use crate::recorded::Recorded;
 use crate::run_dir;
 use crate::step::Trainer;
+use crate::watch::phase::Phase;
+use crate::watch::progress::Progress;
 
 /// Where the rollouts of a run come from.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use turnwise_model::ModelConfig;
 
-use crate::memory::available;
-use crate::workers;
+use crate::device::workers;
+use crate::memory_estimate::available;
 
 /// Caches take memory for this many tokens at a time.
 const STEP: usize = 64;
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_budget_admits_whole_trajectories_or_says_what_one_needs() {
-        let device = crate::backend::device(Some("flex")).unwrap();
+        let device = crate::device::backend::device(Some("flex")).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny");
         let model = load_config(&folder).unwrap();
         let check =

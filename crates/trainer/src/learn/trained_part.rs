@@ -5,9 +5,9 @@ use std::path::Path;
 use burn::tensor::{DType, Device, FloatDType};
 use turnwise_model::{Transformer, load_adapter_as};
 
+use crate::cold_start::runs::Place;
 use crate::config::{OptimizerConfig, Precision};
 use crate::error::TrainError;
-use crate::runs::Place;
 
 /// Adds a fresh adapter or the matrices of a checkpoint's, or freezes what the configuration freezes, and
 /// sets the element type of activations. What the device can't do is refused here: Burn computes wrong
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_precision_is_computed_in_or_refused() {
         let device_name = std::env::var("TURNWISE_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
-        let device = crate::backend::device(Some(&device_name)).unwrap();
+        let device = crate::device::backend::device(Some(&device_name)).unwrap();
         let place = Place {
             device: device.clone(),
             device_name: device_name.clone(),

@@ -10,17 +10,18 @@ use turnwise_model::{Transformer, family::Family, family_of, load, load_config, 
 use turnwise_rollout::chat::Moment;
 use turnwise_rollout::opening;
 
-use crate::cache_budget::CacheBudget;
+use crate::cold_start::scratch;
+use crate::cold_start::sft::{fine_tune, transcript};
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
-use crate::evaluate::{Evaluation, evaluate};
-use crate::phase::Phase;
-use crate::progress::Progress;
-use crate::scratch;
-use crate::setup::{Setup, tokenizer};
-use crate::sft::{fine_tune, transcript};
-use crate::trained_part::trained_part;
-use crate::{memory, whole_folder};
+use crate::learn::trained_part::trained_part;
+use crate::memory_estimate;
+use crate::play::cache_budget::CacheBudget;
+use crate::play::evaluate::{Evaluation, evaluate};
+use crate::play::setup::{Setup, tokenizer};
+use crate::watch::phase::Phase;
+use crate::watch::progress::Progress;
+use crate::whole_folder;
 
 /// Where a run happens.
 #[derive(Debug, Clone)]
@@ -75,13 +76,13 @@ pub fn cold_start(
         StartConfig::Scratch(shape) => {
             let new = scratch_tokenizer(config, shape.vocab_size)?;
             let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
-            memory::check_new(&model_config, &place.device)?;
+            memory_estimate::check_new(&model_config, &place.device)?;
             let setup = open(None, new.clone(), model_config.max_position)?;
             made = Some(new);
             (Transformer::random(&model_config, config.seed, &device), setup, None)
         }
     };
-    memory::check_cache(model.config(), &config.rollout, config.optimizer.precision, &place.device)?;
+    memory_estimate::check_cache(model.config(), &config.rollout, config.optimizer.precision, &place.device)?;
     let model = trained_part(model, &config.optimizer, config.seed, place, None)?;
     progress.phase("steps", config.steps as u64);
     let game = setup.game();

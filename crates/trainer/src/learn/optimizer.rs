@@ -4,7 +4,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use turnwise_model::Transformer;
 
 use crate::config::OptimizerConfig;
-use crate::gradients::{global_norm, scale, weight_norm};
+use crate::learn::gradients::{global_norm, scale, weight_norm};
 
 /// Optimizer state and schedule.
 pub struct Optimizer {

@@ -144,14 +144,14 @@ mod tests {
     fn records_are_those_of_tensorboard() {
         let scalars = [("accuracy".to_string(), 0.5), ("by_turn/credit/reward/turn_1".to_string(), -0.25)];
         for (event, golden) in [
-            (version_event(1.5), include_str!("../../../../tests/golden/tensorboard/version.hex")),
+            (version_event(1.5), include_str!("../../../../../tests/golden/tensorboard/version.hex")),
             (
                 scalar_event(2.5, 0, &scalars[..1]),
-                include_str!("../../../../tests/golden/tensorboard/first.hex"),
+                include_str!("../../../../../tests/golden/tensorboard/first.hex"),
             ),
             (
                 scalar_event(2.5, 300, &scalars),
-                include_str!("../../../../tests/golden/tensorboard/later.hex"),
+                include_str!("../../../../../tests/golden/tensorboard/later.hex"),
             ),
         ] {
             assert_eq!(hex(&framed(&event)), golden.trim());

@@ -7,9 +7,9 @@ use turnwise_model::{
     Heads, HostCache, HostModel, KvCache, ModelConfig, RopeConfig, TokenBatch, Transformer,
 };
 
+use crate::cold_start::sft::{Example, step};
 use crate::config::OptimizerConfig;
-use crate::optimizer::Optimizer;
-use crate::sft::{Example, step};
+use crate::learn::optimizer::Optimizer;
 
 /// What the check of a device found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_default_device_is_sound() {
-        let found = self_check(&crate::backend::device(None).unwrap()).unwrap();
+        let found = self_check(&crate::device::backend::device(None).unwrap()).unwrap();
         assert!(found.dtypes.contains(&"f32".to_string()), "{found:?}");
         assert!(found.gap < 1e-4, "{found:?}");
     }

@@ -13,12 +13,12 @@ use turnwise_sampler::Sampling;
 use turnwise_stats::{SampleOutcome, TaskOutcome};
 use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Trajectory};
 
-use crate::cache_budget::CacheBudget;
 use crate::config::EvalConfig;
 use crate::error::TrainError;
-use crate::judged::judge;
-use crate::losses::refuse_many;
-use crate::policy::ModelPolicy;
+use crate::play::cache_budget::CacheBudget;
+use crate::play::judged::judge;
+use crate::play::losses::refuse_many;
+use crate::play::policy::ModelPolicy;
 
 /// What an evaluation found. Shares are between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ mod libdevice;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::self_check::self_check;
-use crate::workers;
+use crate::device::self_check::self_check;
+use crate::device::workers;
 
 /// A device that can't be had.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,10 @@ use turnwise_tools::CallFormat;
 use turnwise_trajectory::{Message, Role, TokenId};
 
 use crate::config::{OptimizerConfig, SftConfig};
+use crate::device::workers;
 use crate::error::TrainError;
-use crate::learner::{Split, accumulate};
-use crate::optimizer::Optimizer;
-use crate::workers;
+use crate::learn::learner::{Split, accumulate};
+use crate::learn::optimizer::Optimizer;
 
 /// A demonstration as tokens, with the ones that the policy should learn to write.
 #[derive(Debug, Clone, PartialEq)]

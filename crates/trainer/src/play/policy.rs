@@ -9,8 +9,8 @@ use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWa
 use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
-use crate::cache_budget::CacheBudget;
-use crate::workers;
+use crate::device::workers;
+use crate::play::cache_budget::CacheBudget;
 
 /// Random streams of evaluations never meet those of training steps.
 const EVALUATION: u64 = u64::MAX;

@@ -5,13 +5,13 @@ use serde::Serialize;
 pub use turnwise_model::available_memory as available;
 use turnwise_model::{ModelConfig, chunk_rows, load_config};
 
-use crate::cache_budget::{CacheBudget, bytes_per_token};
+use crate::cold_start::runs::Place;
 use crate::config::{Precision, RolloutConfig, RunConfig};
+use crate::device::workers;
 use crate::error::TrainError;
-use crate::progress::Progress;
-use crate::runs::Place;
+use crate::play::cache_budget::{CacheBudget, bytes_per_token};
 use crate::step::Trainer;
-use crate::workers;
+use crate::watch::progress::Progress;
 
 const F32: u64 = 4;
 
@@ -258,7 +258,7 @@ mod tests {
 
     use super::*;
     use crate::config::load;
-    use crate::micro_batch;
+    use crate::learn::micro_batch;
 
     fn repository() -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn parameters_are_those_that_models_have() {
-        let device = crate::backend::device(Some("flex")).unwrap();
+        let device = crate::device::backend::device(Some("flex")).unwrap();
         for folder in [
             "models/tiny",
             "tests/golden/model/llama",
@@ -288,7 +288,7 @@ mod tests {
     fn what_changes_memory_changes_the_estimate() {
         let file = repository().join("configs/tiny.toml");
         let model = load_config(&repository().join("models/tiny")).unwrap();
-        let device = crate::backend::device(Some("flex")).unwrap();
+        let device = crate::device::backend::device(Some("flex")).unwrap();
         let estimate = |sets: &[&str]| {
             let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
             Estimate::of(&load(Some(&file), &[], &sets).unwrap(), &model, 2, &device)

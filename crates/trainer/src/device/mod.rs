@@ -1,0 +1,5 @@
+//! The device that tensors live on: its backend, whether it computes what it should, and the cores beside it.
+
+pub mod backend;
+pub mod self_check;
+pub(crate) mod workers;
