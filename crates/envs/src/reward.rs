@@ -9,7 +9,7 @@
 //! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 use turnwise_trajectory::{
     CallRecord, Finish, OutputStatus, ScoredTrajectory, Stop, Trajectory, Turn, TurnReward,
 };

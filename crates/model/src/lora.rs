@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Above, Within};
+use turnwise_runfile::{Above, Within};
 
 use crate::build::{parameter, parameter_id};
 use crate::linear::Linear;

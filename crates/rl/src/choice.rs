@@ -38,6 +38,13 @@ macro_rules! choice {
                         write!(f, "one of {} (as a name, or as a table with keys)", $name::NAMES.join(", "))
                     }
 
+                    fn visit_newtype_struct<D: serde::Deserializer<'de>>(
+                        self,
+                        inner: D,
+                    ) -> Result<$name, D::Error> {
+                        inner.deserialize_any(self)
+                    }
+
                     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<$name, E> {
                         match name {
                             $( $key => Ok($name::$variant(<$config>::default())), )+
@@ -63,7 +70,7 @@ macro_rules! choice {
                     }
                 }
 
-                deserializer.deserialize_any(Choice)
+                deserializer.deserialize_newtype_struct(turnwise_runfile::CHOICE, Choice)
             }
         }
     };

@@ -9,28 +9,28 @@ use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
 const ALLOWED: [(&str, &[&str]); 16] = [
-    ("bounds", &[]),
     ("files", &[]),
+    ("runfile", &["files"]),
     ("trajectory", &[]),
-    ("tools", &["bounds", "trajectory"]),
-    ("envs", &["bounds", "files", "trajectory", "tools"]),
+    ("tools", &["runfile", "trajectory"]),
+    ("envs", &["runfile", "files", "trajectory", "tools"]),
     ("http", &[]),
     ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
-    ("rl", &["bounds", "trajectory", "http"]),
+    ("rl", &["runfile", "trajectory", "http"]),
     ("stats", &[]),
     ("inspect", &["files", "trajectory", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &["bounds", "files"]),
+    ("model", &["runfile", "files"]),
     ("sampler", &["model", "trajectory"]),
     (
         "trainer",
-        &["bounds", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
+        &["runfile", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
     ),
     (
         "cli",
         &[
-            "bounds",
+            "runfile",
             "files",
             "trajectory",
             "tools",
@@ -48,7 +48,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
 
 /// The half of the workspace that builds in seconds.
 const WITHOUT_BURN: [&str; 10] =
-    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
+    ["runfile", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

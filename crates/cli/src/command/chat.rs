@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use turnwise_bounds::{Seed, Within};
 use turnwise_model::load;
 use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName, Moment};
 use turnwise_rollout::{offer, outputs};
+use turnwise_runfile::{Seed, Within};
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;

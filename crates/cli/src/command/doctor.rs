@@ -9,6 +9,7 @@ use turnwise_tools::ExecutorInfo;
 use turnwise_tools::executor::{ExecutorConfig, Isolation, PythonConfig};
 use turnwise_trainer::backend;
 use turnwise_trainer::config::{Precision, RunConfig, load};
+use turnwise_trainer::memory;
 use turnwise_trainer::memory_estimate::{self, Estimate};
 use turnwise_trainer::precisions;
 use turnwise_trainer::self_check::self_check;
@@ -85,7 +86,7 @@ impl Doctor {
             device: backend::chosen(self.device.as_deref()),
             precisions: device.iter().flat_map(precisions).map(Precision::name).collect(),
             device_error: device.err().map(|error| error.lines().next().unwrap_or_default().to_string()),
-            memory_left: memory_estimate::available(),
+            memory_left: memory::available(),
             run,
             checks: backend::NAMES.iter().map(|name| device_check::of(name)).collect(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -140,9 +141,9 @@ impl Findings {
             ("cores", self.cores.to_string()),
         ];
         rows.extend(self.checks.iter().map(|checked| ("", checked.to_string())));
-        rows.extend(self.memory_left.map(|left| ("memory", format!("{} left", memory_estimate::size(left)))));
+        rows.extend(self.memory_left.map(|left| ("memory", format!("{} left", memory::size(left)))));
         rows.extend(self.run.map(|run| {
-            let (certain, total) = (memory_estimate::size(run.certain()), memory_estimate::size(run.total()));
+            let (certain, total) = (memory::size(run.certain()), memory::size(run.total()));
             ("the run", format!("needs {certain}, and up to {total} ({run})"))
         }));
         if let Some(error) = &self.executor_error {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit};
 use crate::{

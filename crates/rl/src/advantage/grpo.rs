@@ -1,7 +1,7 @@
 //! GRPO with the sum of the turn rewards (arXiv:2402.03300 §4.1.2, outcome supervision).
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
 use crate::{episode::Episode, moments::ZScore};

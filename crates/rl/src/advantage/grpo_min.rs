@@ -1,7 +1,7 @@
 //! The GRPO baseline of the GTPO paper.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
 use crate::{episode::Episode, moments::ZScore};

@@ -1,7 +1,7 @@
 //! GTPO, Group **Turn** Policy Optimization (arXiv:2511.14846).
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit};
 use crate::{

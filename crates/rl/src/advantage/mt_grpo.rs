@@ -1,7 +1,7 @@
 //! Multi-turn GRPO (arXiv:2505.11821).
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit};
 use crate::{episode::Episode, moments::ZScore};

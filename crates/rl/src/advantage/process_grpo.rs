@@ -1,7 +1,7 @@
 //! GRPO with process supervision (arXiv:2402.03300 §4.1.3).
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit};
 use crate::{

@@ -1,7 +1,7 @@
 //! ReBN, return batch normalisation (GEM, arXiv:2510.01051).
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit};
 use crate::{

@@ -1,7 +1,7 @@
 //! REINFORCE++ with a group baseline (arXiv:2501.03262).
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{AdvantageEstimator, Credit, trajectory_level::copied};
 use crate::{

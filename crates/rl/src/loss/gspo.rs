@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{KlEstimator, LossBatch, LossOutput, PolicyLoss, RatioLevel, Terms, terms::clamped};
 

@@ -18,7 +18,7 @@ mod stats;
 mod terms;
 
 use burn::tensor::{Bool, Int, Tensor};
-use turnwise_bounds::Conflict;
+use turnwise_runfile::Conflict;
 
 pub use cispo::Cispo;
 pub use clip::Clip;

@@ -3,7 +3,7 @@
 mod code;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 use turnwise_trajectory::{Group, TurnReward};
 
 pub use code::{code_of, normalised_code};

@@ -6,7 +6,7 @@ mod http;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Seconds, Within};
+use turnwise_runfile::{Seconds, Within};
 
 use self::{cache::Cache, http::Client};
 use super::{Matrix, Similarity, SimilarityError};

@@ -1,7 +1,7 @@
 //! Cosine similarity of hashed token n-gram counts.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 use super::{Matrix, Similarity, SimilarityError, tokens::tokens};
 

@@ -2,7 +2,7 @@
 
 /// The nearest of `known`, if one is near enough that a slip explains the difference: few changed letters, or one of
 /// the two is short for the other (`lr`, `learning_rate`).
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let close = |candidate: &&str| {
         let slips = 1 + word.len().min(candidate.len()) / 4;
         distance(word, candidate) <= slips || abbreviates(candidate, word) || abbreviates(word, candidate)

@@ -41,7 +41,7 @@ impl<T: Number> Visitor<'_> for One<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.of::<T>())
+        write!(f, "{}", self.0.in_words(T::WHOLE))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
@@ -78,7 +78,7 @@ impl<'de, T: Number> Visitor<'de> for Maybe<T> {
     type Value = Option<T>;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.of::<T>())
+        write!(f, "{}", self.0.in_words(T::WHOLE))
     }
 
     fn visit_none<E: Error>(self) -> Result<Self::Value, E> {

@@ -1,11 +1,14 @@
-//! Ranges of the numbers that run files and command lines hold, each written once, at its field.
+//! Run files: TOML in layers, each number in its range, each choice by its name.
+//!
+//! [`Layers`] reads a file, its overlays and `--set key=value`, and merges them into a configuration of any type. An
+//! error is one line with the place (file and line, or the `--set` that holds it), and often a second one with a hint.
 //!
 //! A field of a configuration names its range where it is declared. Serde checks it while the file is read, so the
 //! error has the line:
 //!
 //! ```
 //! # use serde::Deserialize;
-//! # use turnwise_bounds::{Above, Within};
+//! # use turnwise_runfile::{Above, Consistent, Layers, Within};
 //! #[derive(Deserialize, Debug)]
 //! struct Sampling {
 //!     #[serde(deserialize_with = "Above::<0, 100>::read")]
@@ -13,20 +16,32 @@
 //!     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
 //!     top_k: Option<usize>,
 //! }
-//! let refused = toml::from_str::<Sampling>("top_k = 3\ntemperature = 0").unwrap_err().to_string();
-//! assert!(refused.contains("line 2"));
-//! assert!(refused.contains("invalid value: 0, expected a number above 0, at most 100"));
+//! # impl Consistent for Sampling {}
+//! let layers = Layers::read(None, &[], &["top_k=3".into(), "temperature=0".into()])?;
+//! let refused = layers.resolve::<Sampling>().unwrap_err().to_string();
+//! assert_eq!(refused, "--set temperature=0: `temperature` is 0, expected a number above 0, at most 100");
+//! # Ok::<(), turnwise_runfile::ConfigError>(())
 //! ```
 //!
 //! The page and the schema of all keys are made from the same declarations. An argument of a command line has its
 //! range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
 
 mod conflict;
+mod error;
+mod explain;
+mod fault;
+mod layers;
+mod nearest;
+mod node;
 mod number;
 mod range;
 mod read;
+mod source;
 
-pub use conflict::Conflict;
+pub use conflict::{Conflict, Consistent};
+pub use error::ConfigError;
+pub use layers::{Layers, Preset, to_toml};
+pub use node::CHOICE;
 pub use number::Number;
 pub use range::Range;
 pub use read::Ranged;
@@ -68,7 +83,7 @@ impl<const LEAST: i64, const MOST: i64, const PER: i64, const OPEN_BELOW: bool>
     /// Reads the text of an argument: for clap's `value_parser`.
     pub fn parse<T: Number>(text: &str) -> Result<T, String> {
         let number = number::of_text::<T>(text).filter(|number| number.is_in(Self::RANGE));
-        number.ok_or_else(|| format!("expected {}", Self::RANGE.of::<T>()))
+        number.ok_or_else(|| format!("expected {}", Self::RANGE.in_words(T::WHOLE)))
     }
 
     /// Refuses a number that code has given.
@@ -76,6 +91,6 @@ impl<const LEAST: i64, const MOST: i64, const PER: i64, const OPEN_BELOW: bool>
         if number.is_in(Self::RANGE) {
             return Ok(());
         }
-        Err(format!("{name} is {}, expected {}", number.text(), Self::RANGE.of::<T>()))
+        Err(format!("{name} is {}, expected {}", number.text(), Self::RANGE.in_words(T::WHOLE)))
     }
 }

@@ -21,3 +21,11 @@ impl Conflict {
         Self { key: format!("{table}.{}", self.key), ..self }
     }
 }
+
+/// A configuration whose keys are checked against each other once it is read.
+pub trait Consistent {
+    /// Returns the first conflict between keys.
+    fn conflict(&self) -> Option<Conflict> {
+        None
+    }
+}

@@ -2,8 +2,6 @@
 
 use std::fmt::{Display, Formatter};
 
-use crate::Number;
-
 /// A range of numbers. NaN and the infinities are in none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
@@ -36,11 +34,6 @@ impl Range {
     pub fn ends(self) -> (f64, f64) {
         let end = |end: i64| end as f64 / self.per as f64;
         (end(self.least), end(self.most))
-    }
-
-    /// The range in words, for numbers of a type.
-    pub fn of<T: Number>(self) -> impl Display {
-        InWords { range: self, whole: T::WHOLE }
     }
 
     /// The range in words, for whole numbers or for all.
