@@ -28,20 +28,22 @@ pub mod recorded;
 mod resume;
 mod retention;
 pub mod run_dir;
+mod run_site;
 mod step;
 mod training;
 pub mod whole_folder;
 
-pub use cold_start::{runs, scratch, sft};
-pub use device::{backend, self_check};
+pub use cold_start::{cold_start, scratch, sft};
+pub use device::{backend, memory, self_check};
 pub use error::TrainError;
-pub use learn::{Optimizer, Update, precisions};
+pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
-    CacheBudget, Evaluation, Keep, ModelPolicy, Rollouts, Setup, Trial, evaluate, generator, sampling,
-    tokenizer,
+    CacheBudget, Evaluation, Keep, ModelPolicy, Play, RolloutSource, Setup, Trial, evaluate, generator,
+    sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
+pub use run_site::RunSite;
 pub use step::Trainer;
 pub use training::{Finished, Session, train};
 pub use watch::{Spent, guards, processor_time, progress};

@@ -2,48 +2,19 @@
 
 use burn::tensor::Device;
 use serde::Serialize;
-pub use turnwise_model::available_memory as available;
 use turnwise_model::{ModelConfig, chunk_rows, load_config};
 
-use crate::cold_start::runs::Place;
 use crate::config::{Precision, RolloutConfig, RunConfig};
+use crate::device::kind::in_memory;
+use crate::device::memory::{available, size};
 use crate::device::workers;
 use crate::error::TrainError;
+use crate::learn::activations::{is_fused, recomputes, values_of_block, values_of_fused_block, widths};
 use crate::play::cache_budget::{CacheBudget, bytes_per_token};
-use crate::step::Trainer;
+use crate::run_site::RunSite;
 use crate::watch::progress::Progress;
 
 const F32: u64 = 4;
-
-/// Activations of a token, in bytes, that are kept on the CPU; what takes more is recomputed unless the config decides.
-/// Memory that is taken anew in each step costs time too; a model that keeps less is better cut into small micro-batches.
-const KEPT_PER_TOKEN: u64 = 1 << 18;
-
-/// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
-pub(crate) fn recomputes(model: &ModelConfig, length: u64, half: bool, device: &Device) -> bool {
-    let fused = is_fused(device, half);
-    let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
-    workers::in_memory(device) && model.num_layers as u64 * values * F32 > KEPT_PER_TOKEN
-}
-
-/// Whether parts of a block are single passes, and rows are packed: in f32 on the CPU.
-pub(crate) fn is_fused(device: &Device, half: bool) -> bool {
-    workers::on_host(device) && !half
-}
-
-/// Values per token that the graph of a block keeps whose parts are single passes: those of the residual stream and its
-/// norms, queries, keys, values and what attention returns, and those of SwiGLU.
-fn values_of_fused_block(model: &ModelConfig) -> u64 {
-    let (query, kv) = widths(model);
-    let before_norms = if model.heads.qk_norm { query + kv } else { 0 };
-    4 * model.hidden_size as u64 + 2 * (query + kv) + before_norms + 3 * model.intermediate_size as u64
-}
-
-/// The same where they are not: also the steps between, and scores and their softmax in a row of `length` tokens.
-fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
-    let between = 2 * model.hidden_size as u64 + 2 * model.intermediate_size as u64;
-    values_of_fused_block(model) + between + 2 * model.heads.query as u64 * length
-}
 
 /// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
 /// is what trajectories and micro-batches need that are as long as the config allows.
@@ -99,7 +70,7 @@ impl Estimate {
         Self {
             weights: all * (F32 + if half { element } else { 0 }),
             copy: if is_fused(device, half) { all * F32 } else { 0 },
-            reference: if Trainer::needs_reference(config) { all * F32 } else { 0 },
+            reference: if config.needs_reference() { all * F32 } else { 0 },
             gradients: workers * trained * F32,
             moments: 2 * trained * F32,
             kv_cache: (trajectories * length)
@@ -148,13 +119,13 @@ pub fn estimate(config: &RunConfig, device: &Device) -> Result<Estimate, TrainEr
 /// the CPU's memory is known here; for other devices the estimate is told.
 pub(crate) fn check(
     config: &RunConfig,
-    place: &Place,
+    site: &RunSite,
     progress: &mut dyn Progress,
 ) -> Result<(), TrainError> {
     let model = load_config(&config.model)?;
-    check_cache(&model, &config.rollout, config.optimizer.precision, &place.device)?;
-    let estimate = Estimate::of(config, &model, workers::count(&place.device), &place.device);
-    let Some(left) = workers::in_memory(&place.device).then(available).flatten() else {
+    check_cache(&model, &config.rollout, config.optimizer.precision, &site.device)?;
+    let estimate = Estimate::of(config, &model, workers::count(&site.device), &site.device);
+    let Some(left) = in_memory(&site.device).then(available).flatten() else {
         progress.line(&format!("memory: {estimate}"));
         return Ok(());
     };
@@ -183,7 +154,7 @@ pub(crate) fn check(
 /// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
 pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
     let needed = parameters(model).saturating_mul(4 * F32);
-    match workers::in_memory(device).then(available).flatten() {
+    match in_memory(device).then(available).flatten() {
         Some(left) if needed > left => Err(TrainError::Input(format!(
             "model.scratch: training needs at least {} of memory, {} are left\n  hint: take a smaller model",
             size(needed),
@@ -208,12 +179,6 @@ pub(crate) fn check_cache(
 /// Bytes of a number that the sampler computes with.
 fn element(precision: Precision) -> u64 {
     if precision == Precision::F32 { F32 } else { 2 }
-}
-
-/// Widths of all query heads and of all key/value heads together.
-fn widths(model: &ModelConfig) -> (u64, u64) {
-    let heads = &model.heads;
-    ((heads.query * heads.dim) as u64, (heads.key_value * heads.dim) as u64)
 }
 
 /// Parameters of a model.
@@ -241,12 +206,6 @@ fn adapter(model: &ModelConfig, rank: u64, targets: &[String]) -> u64 {
         _ => 0,
     };
     model.num_layers as u64 * rank * targets.iter().map(ends).sum::<u64>()
-}
-
-/// A size for a reader.
-pub fn size(bytes: u64) -> String {
-    let gib = bytes as f64 / (1_u64 << 30) as f64;
-    if gib >= 0.1 { format!("{gib:.1} GiB") } else { format!("{:.0} MiB", gib * 1024.0) }
 }
 
 #[cfg(test)]

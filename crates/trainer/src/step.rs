@@ -41,7 +41,7 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer before its first step. The model must be on an autodiff device.
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
-        let needs_reference = Self::needs_reference(&config);
+        let needs_reference = config.needs_reference();
         Self {
             scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter),
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
@@ -51,11 +51,6 @@ impl Trainer {
             config,
             setup,
         }
-    }
-
-    /// Whether the loss or the reward looks at the policy before the first step.
-    pub fn needs_reference(config: &RunConfig) -> bool {
-        config.loss.loss().terms().beta > 0.0 || config.shaping.kl_beta > 0.0
     }
 
     /// Goes on with the policy and the optimizer state of a checkpoint; the reference stays that of [`Self::new`].
@@ -91,22 +86,24 @@ impl Trainer {
         &self.optimizer
     }
 
-    /// Plays, scores, learns. `progress` hears how many trajectories of the step have ended, of how many.
-    pub fn step(
-        &mut self,
+    /// Plays the tasks of a step and judges their trajectories. `progress` hears how many have ended, of how many.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories are lost.
+    pub fn play(
+        &self,
         step: usize,
         progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<StepRecord, TrainError> {
-        let phase = Phase::begin();
+    ) -> Result<StepRollouts, TrainError> {
         let (tasks, mut played) = self.rollout(step, progress)?;
         let groups = self.reward(&tasks, &mut played);
         refuse_many(&played.lost, self.trajectories_per_step())?;
         let levels = tasks.iter().map(|task| task.level).collect();
         let answers = tasks.into_iter().map(|task| task.answer).collect();
-        self.learn_from(step, StepRollouts { levels, answers, played, groups }, phase.spent())
+        Ok(StepRollouts { levels, answers, played, groups })
     }
 
-    /// The rest of a step: scores rollouts and learns from them, whether they were played just now or in another run.
+    /// Scores the rollouts of a step and learns from them. `rollout` is what they took.
     pub fn learn_from(
         &mut self,
         step: usize,

@@ -11,8 +11,8 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
-use turnwise_bounds::Conflict;
 use turnwise_model::{Heads, ModelConfig, RopeConfig};
+use turnwise_runfile::Conflict;
 
 use crate::config::ScratchConfig;
 

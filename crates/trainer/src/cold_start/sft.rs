@@ -1,26 +1,16 @@
 //! Supervised fine-tuning on demonstrations: the cold start.
 
 use turnwise_envs::{DemoTurn, Demonstration};
-use turnwise_model::{Question, TokenBatch, Transformer, add_gradients};
+use turnwise_model::Transformer;
 use turnwise_rollout::Game;
 use turnwise_rollout::chat::ChatError;
 use turnwise_tools::CallFormat;
-use turnwise_trajectory::{Message, Role, TokenId};
+use turnwise_trajectory::{Message, Role};
 
-use crate::config::{OptimizerConfig, SftConfig};
-use crate::device::workers;
+use crate::config::SftConfig;
 use crate::error::TrainError;
-use crate::learn::learner::{Split, accumulate};
+use crate::learn::nll::{self, Example};
 use crate::learn::optimizer::Optimizer;
-
-/// A demonstration as tokens, with the ones that the policy should learn to write.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Example {
-    /// All tokens.
-    pub tokens: Vec<TokenId>,
-    /// Whether a token belongs to an assistant turn (its end included).
-    pub mask: Vec<bool>,
-}
 
 /// The text of an assistant turn.
 fn turn_text(format: &dyn CallFormat, turn: &DemoTurn) -> String {
@@ -90,50 +80,8 @@ pub fn fine_tune(
             })
             .collect::<Result<_, TrainError>>()?;
         let loss;
-        (model, loss) = self::step(model, &mut optimizer, &examples, &config.optimizer);
+        (model, loss) = nll::step(model, &mut optimizer, &examples, &config.optimizer);
         told(step, loss);
     }
     Ok(model)
-}
-
-/// One step on examples, and their loss before it: the mean negative log-probability per trained token, in nats.
-pub fn step(
-    model: Transformer,
-    optimizer: &mut Optimizer,
-    examples: &[Example],
-    config: &OptimizerConfig,
-) -> (Transformer, f64) {
-    let split = Split {
-        tokens: config.micro_batch_tokens,
-        workers: workers::count(&model.device()),
-        recompute: config.recompute,
-    };
-    let (gradients, loss) = nll_gradient(&model, examples, split);
-    (optimizer.step(model, gradients).0, loss)
-}
-
-fn nll_gradient(
-    model: &Transformer,
-    examples: &[Example],
-    split: Split,
-) -> (burn::optim::GradientsParams, f64) {
-    let lengths: Vec<usize> = examples.iter().map(|e| e.tokens.len()).collect();
-    let trained: usize = examples.iter().map(|e| e.mask.iter().filter(|m| **m).count()).sum();
-    let (gradients, losses) = accumulate(model, &lengths, split, |total, model, rows, recompute| {
-        let batch =
-            TokenBatch::new(&rows.iter().map(|&row| examples[row].tokens.as_slice()).collect::<Vec<_>>());
-        let wanted: Vec<bool> = rows
-            .iter()
-            .flat_map(|&row| {
-                (0..batch.columns).map(move |t| examples[row].mask.get(t).copied().unwrap_or(false))
-            })
-            .collect();
-        let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
-        add_gradients(total, model, &question, recompute, |answer| {
-            let loss = answer.logprobs.sum().div_scalar(-(trained as f64));
-            let value = f64::from(loss.clone().inner().into_scalar::<f32>());
-            (loss, value)
-        })
-    });
-    (gradients, losses.into_iter().sum())
 }

@@ -1,11 +1,12 @@
-//! Choosing a device: the only place that names a backend.
+//! Choosing a device: the only file that makes one.
 
 mod libdevice;
 
 use burn::tensor::{Device, Tensor};
 
+use crate::device::driver_panic::catch_driver_panic;
+use crate::device::kind::on_host;
 use crate::device::self_check::self_check;
-use crate::device::workers;
 
 /// A device that can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,7 @@ pub const NAMES: &[&str] = &[
 pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
     let name = chosen(name);
     let device = known(&name)?;
-    if !workers::on_host(&device) {
+    if !on_host(&device) {
         answers(&device).and_then(|()| equipped(&name)).map_err(|why| DeviceError::Unusable { name, why })?;
     }
     Ok(device)
@@ -77,8 +78,8 @@ fn known(name: &str) -> Result<Device, DeviceError> {
 /// ([`self_check`]), in a few seconds. Burn's CPU backend comes with the program and is tested with it.
 pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
     let device = device(name)?;
-    if !workers::on_host(&device) {
-        heard(|| self_check(&device))
+    if !on_host(&device) {
+        catch_driver_panic(|| self_check(&device))
             .and_then(|found| found)
             .map_err(|why| DeviceError::Unusable { name: chosen(name), why })?;
     }
@@ -87,7 +88,7 @@ pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
 
 /// Whether one sum comes out right.
 fn answers(device: &Device) -> Result<(), String> {
-    match heard(|| Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>())? {
+    match catch_driver_panic(|| Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>())? {
         3.0 => Ok(()),
         other => Err(format!("1 + 2 is {other} on it")),
     }
@@ -98,29 +99,6 @@ fn equipped(name: &str) -> Result<(), String> {
     match name {
         "cuda" => libdevice::found(std::env::var_os("CUDA_PATH").as_deref().map(std::path::Path::new)),
         _ => Ok(()),
-    }
-}
-
-/// What a device computes. Drivers that are missing or lack something make Burn panic, some on a thread of their own, and what
-/// waits for that thread panics too: the first message is what the user needs.
-fn heard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let loud = std::panic::take_hook();
-    let (told, said) = std::sync::mpsc::channel();
-    std::panic::set_hook(Box::new(move |panic| {
-        // Nobody listens any more to a thread that panics later.
-        let _ = told.send(panic.payload_as_str().unwrap_or_default().to_string());
-    }));
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    std::panic::set_hook(loud);
-    done.map_err(|_| one_line(&said.try_recv().unwrap_or_default()))
-}
-
-/// What a driver said, or the library that isn't there.
-fn one_line(said: &str) -> String {
-    let line = said.lines().next().filter(|line| !line.is_empty()).unwrap_or("its driver failed");
-    match line.strip_prefix("Unable to dynamically load the \"").and_then(|rest| rest.split_once('"')) {
-        Some((library, _)) => format!("there is no lib{library}.so, which comes with its driver"),
-        None => line.to_string(),
     }
 }
 
@@ -147,21 +125,6 @@ mod tests {
         let manifest =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).unwrap();
         assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")), "{BURN}");
-    }
-
-    #[test]
-    fn a_driver_is_heard_in_one_line() {
-        let missing = "Unable to dynamically load the \"cuda\" shared library - searched for library names: […]. Ensure";
-        assert_eq!(one_line(missing), "there is no libcuda.so, which comes with its driver");
-        assert_eq!(one_line("no adapter\n  at frame 1"), "no adapter");
-        assert_eq!(one_line(""), "its driver failed");
-    }
-
-    #[test]
-    fn what_a_driver_cannot_do_is_heard_from_any_thread() {
-        let panics = || std::thread::spawn(|| panic!("no such kernel\n at frame 1")).join().unwrap();
-        assert_eq!(heard(panics), Err("no such kernel".into()));
-        assert_eq!(heard(|| 3), Ok(3));
     }
 
     #[test]

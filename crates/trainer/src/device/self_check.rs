@@ -7,8 +7,8 @@ use turnwise_model::{
     Heads, HostCache, HostModel, KvCache, ModelConfig, RopeConfig, TokenBatch, Transformer,
 };
 
-use crate::cold_start::sft::{Example, step};
 use crate::config::OptimizerConfig;
+use crate::learn::nll::{Example, step};
 use crate::learn::optimizer::Optimizer;
 
 /// What the check of a device found.

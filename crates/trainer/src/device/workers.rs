@@ -5,15 +5,7 @@ use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
 
-/// Whether a device is the backend that leaves it to us to keep all cores busy.
-pub(crate) fn on_host(device: &Device) -> bool {
-    format!("{device:?}").to_lowercase().contains("flex")
-}
-
-/// Whether tensors of a device live in the memory of this process.
-pub(crate) fn in_memory(device: &Device) -> bool {
-    on_host(device) || format!("{device:?}").to_lowercase().contains("libtorch(cpu)")
-}
+use super::kind::on_host;
 
 /// How many workers to use on a device: the cores of a CPU backend, one for a GPU.
 pub(crate) fn count(device: &Device) -> usize {

@@ -8,8 +8,7 @@ use turnwise_rl::{LossBatch, LossConfig, LossSums, Sample};
 
 use crate::device::workers;
 use crate::learn::gradients::sum;
-use crate::learn::micro_batch;
-use crate::memory_estimate;
+use crate::learn::{activations, micro_batch};
 
 /// How a gradient over many rows is taken.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +32,12 @@ pub(crate) fn accumulate<S: Send>(
 ) -> (GradientsParams, Vec<S>) {
     let (device, half) = (model.device(), model.dtype() != DType::F32);
     let batches =
-        micro_batch::plan(lengths, split.tokens, split.workers, memory_estimate::is_fused(&device, half));
+        micro_batch::plan(lengths, split.tokens, split.workers, activations::is_fused(&device, half));
     let workers = split.workers.min(batches.len()).max(1);
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let recompute = split
         .recompute
-        .unwrap_or_else(|| memory_estimate::recomputes(model.config(), longest as u64, half, &device));
+        .unwrap_or_else(|| activations::recomputes(model.config(), longest as u64, half, &device));
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
     let results = workers::run(shares, |share| {

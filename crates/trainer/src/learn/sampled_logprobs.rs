@@ -7,8 +7,7 @@ use turnwise_trajectory::Trajectory;
 
 use crate::device::workers;
 use crate::learn::learner::Split;
-use crate::learn::micro_batch;
-use crate::memory_estimate;
+use crate::learn::{activations, micro_batch};
 
 /// One number per sampled token, `[trajectory][turn][token]`, in nats.
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
@@ -21,7 +20,7 @@ pub(crate) fn sampled_logprobs(
     split: Split,
 ) -> PerToken {
     let lengths: Vec<usize> = trajectories.iter().map(|trajectory| trajectory.len()).collect();
-    let packed = memory_estimate::is_fused(&model.device(), model.dtype() != DType::F32);
+    let packed = activations::is_fused(&model.device(), model.dtype() != DType::F32);
     let batches = micro_batch::plan(&lengths, split.tokens, split.workers, packed);
     let workers = split.workers.min(batches.len()).max(1);
     let shares: Vec<Vec<&[usize]>> =

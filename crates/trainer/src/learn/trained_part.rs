@@ -5,9 +5,9 @@ use std::path::Path;
 use burn::tensor::{DType, Device, FloatDType};
 use turnwise_model::{Transformer, load_adapter_as};
 
-use crate::cold_start::runs::Place;
 use crate::config::{OptimizerConfig, Precision};
 use crate::error::TrainError;
+use crate::run_site::RunSite;
 
 /// Adds a fresh adapter or the matrices of a checkpoint's, or freezes what the configuration freezes, and
 /// sets the element type of activations. What the device can't do is refused here: Burn computes wrong
@@ -16,7 +16,7 @@ pub(crate) fn trained_part(
     model: Transformer,
     config: &OptimizerConfig,
     seed: u64,
-    place: &Place,
+    site: &RunSite,
     adapter: Option<&Path>,
 ) -> Result<Transformer, TrainError> {
     let bad = |message: String| TrainError::Input(format!("optimizer.{message}"));
@@ -38,11 +38,11 @@ pub(crate) fn trained_part(
         Precision::Bf16 => DType::BF16,
         Precision::F16 => DType::F16,
     };
-    if !precisions(&place.device).contains(&config.precision) {
+    if !precisions(&site.device).contains(&config.precision) {
         return Err(bad(format!(
             "precision = \"{}\" is not available on device \"{}\"\n  hint: f32 is",
             config.precision.name(),
-            place.device_name
+            site.device_name
         )));
     }
     Ok(model.computing_in(dtype))
@@ -101,7 +101,7 @@ mod tests {
     fn a_precision_is_computed_in_or_refused() {
         let device_name = std::env::var("TURNWISE_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
         let device = crate::device::backend::device(Some(&device_name)).unwrap();
-        let place = Place {
+        let site = RunSite {
             device: device.clone(),
             device_name: device_name.clone(),
             git_commit: None,
@@ -110,7 +110,7 @@ mod tests {
         let exact = scores(&model(&device));
         for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
             let config = OptimizerConfig { precision, ..OptimizerConfig::default() };
-            let result = trained_part(model(&device), &config, 0, &place, None);
+            let result = trained_part(model(&device), &config, 0, &site, None);
             let has = precisions(&device).contains(&precision);
             assert_eq!(has, result.is_ok(), "{precision:?}");
             match result {

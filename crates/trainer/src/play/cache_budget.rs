@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use turnwise_model::ModelConfig;
 
-use crate::device::workers;
-use crate::memory_estimate::available;
+use crate::device::kind::in_memory;
+use crate::device::memory::available;
 
 /// Caches take memory for this many tokens at a time.
 const STEP: usize = 64;
@@ -21,7 +21,7 @@ impl CacheBudget {
     /// What a run file says in `rollout.cache_mib`. If it says nothing, half of the memory that is left where a device
     /// computes in it; of the memory of other devices nothing is known.
     pub fn new(cache_mib: Option<u64>, device: &Device) -> Self {
-        let half = || workers::in_memory(device).then(available).flatten().map(|left| left / 2);
+        let half = || in_memory(device).then(available).flatten().map(|left| left / 2);
         let configured = cache_mib.map(|mib| mib.saturating_mul(1 << 20));
         Self { bytes: configured.or_else(half), configured: configured.is_some() }
     }

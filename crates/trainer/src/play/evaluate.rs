@@ -46,6 +46,23 @@ pub struct Evaluation {
     pub outcomes: Vec<TaskOutcome>,
 }
 
+impl Evaluation {
+    /// Returns the evaluation in words.
+    pub(crate) fn sentence(&self) -> String {
+        let lost = match self.rollouts_lost {
+            0 => String::new(),
+            lost => format!(", {lost} rollouts lost"),
+        };
+        format!(
+            "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
+            100.0 * self.accuracy,
+            100.0 * self.tool_success,
+            100.0 * self.violations,
+            self.turns
+        )
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(count: &usize) -> bool {
     *count == 0

@@ -6,11 +6,11 @@ pub(crate) mod judged;
 pub(crate) mod losses;
 pub(crate) mod order;
 pub(crate) mod policy;
-pub(crate) mod rollouts;
 pub(crate) mod setup;
+pub(crate) mod source;
 
 pub use cache_budget::CacheBudget;
 pub use evaluate::{Evaluation, Keep, Trial, evaluate};
 pub use policy::{ModelPolicy, generator};
-pub use rollouts::Rollouts;
 pub use setup::{Setup, sampling, tokenizer};
+pub use source::{Play, RolloutSource};

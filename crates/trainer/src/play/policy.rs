@@ -9,6 +9,7 @@ use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWa
 use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
+use crate::device::kind::on_host;
 use crate::device::workers;
 use crate::play::cache_budget::CacheBudget;
 
@@ -59,7 +60,7 @@ const SHARED: usize = 32 << 20;
 
 /// One generator per worker: on the host where the model is there in f32 anyway, else on its backend.
 fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Generator> {
-    if !workers::on_host(&model.device()) || model.dtype() != DType::F32 {
+    if !on_host(&model.device()) || model.dtype() != DType::F32 {
         return (0..workers).map(|_| Generator::new(model.clone(), sampling)).collect();
     }
     let model = Arc::new(HostModel::of(model));

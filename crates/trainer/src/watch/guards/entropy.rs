@@ -9,5 +9,5 @@ pub(super) fn look(records: &[Record], limits: &LimitsConfig) -> Alarm {
     let (now, first) = (lately(records, limits.window, entropy)?, at_first(records, limits.window, entropy)?);
     let cause = || format!("entropy {now:.3} nats per token, {first:.3} at first");
     (now < limits.entropy_share * first)
-        .then(|| (cause(), "lower optimizer.lr, raise loss.clip.eps_high, or add loss.clip.entropy"))
+        .then(|| (cause(), "lower optimizer.lr, raise loss.{loss}.eps_high, or add loss.{loss}.entropy"))
 }

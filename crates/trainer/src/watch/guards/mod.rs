@@ -23,7 +23,7 @@ pub struct Finding {
     /// What the numbers say.
     pub cause: String,
     /// What to do about it.
-    pub remedy: &'static str,
+    pub remedy: String,
 }
 
 /// What a run is, as far as guards care.
@@ -33,6 +33,8 @@ pub struct Watched {
     pub on_policy: bool,
     /// Whether activations are f32.
     pub full_precision: bool,
+    /// The name of the loss in the run file, for remedies that are keys of it.
+    pub loss: &'static str,
 }
 
 /// Key of `metrics.jsonl` with the names of the guards that fire at a step.
@@ -41,7 +43,7 @@ pub const KEY: &str = "guards";
 /// The guard after which there is nothing worth keeping.
 pub(crate) const NON_FINITE: &str = "non_finite";
 
-/// A cause and a remedy.
+/// A cause and a remedy. `{loss}` in a remedy stands for the name of the loss that runs.
 type Alarm = Option<(String, &'static str)>;
 
 /// What the guards say about the last of the records, which are those of the steps 0, 1, 2, ….
@@ -60,7 +62,7 @@ pub fn findings(records: &[Record], config: &GuardsConfig, watched: Watched) -> 
     looks
         .filter_map(|(guard, action, look)| {
             let (cause, remedy) = look()?;
-            Some(Finding { guard, action, cause, remedy })
+            Some(Finding { guard, action, cause, remedy: remedy.replace("{loss}", watched.loss) })
         })
         .collect()
 }
@@ -71,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    const WATCHED: Watched = Watched { on_policy: true, full_precision: true };
+    const WATCHED: Watched = Watched { on_policy: true, full_precision: true, loss: "clip" };
 
     /// A step of a healthy run.
     fn healthy(step: usize) -> Record {
@@ -185,5 +187,18 @@ mod tests {
         assert_eq!(names(&config, WATCHED), 1);
         assert_eq!(names(&config, Watched { on_policy: false, ..WATCHED }), 0);
         assert_eq!(names(&GuardsConfig { drift: Action::Off, ..config }, WATCHED), 0);
+    }
+
+    #[test]
+    fn a_remedy_names_keys_of_the_loss_that_runs() {
+        let record = |entropy: f64| {
+            let mut record = healthy(0);
+            record.insert("entropy".into(), json!(entropy));
+            record
+        };
+        let records: Vec<Record> = (0..20).map(|step| record(if step < 10 { 1.0 } else { 0.01 })).collect();
+        let found = findings(&records, &GuardsConfig::default(), Watched { loss: "gspo", ..WATCHED });
+        let remedy = "lower optimizer.lr, raise loss.gspo.eps_high, or add loss.gspo.entropy";
+        assert_eq!(found.iter().map(|finding| finding.remedy.as_str()).collect::<Vec<_>>(), [remedy]);
     }
 }

@@ -1,13 +1,11 @@
-//! Where a run happens, and the cold start, from a configuration to files on disk.
+//! The cold start, from a configuration to files on disk.
 
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Device;
 use tokenizers::Tokenizer;
 use turnwise_envs::RewardConfig;
 use turnwise_model::{Transformer, family::Family, family_of, load, load_config, save};
-use turnwise_rollout::chat::Moment;
 use turnwise_rollout::opening;
 
 use crate::cold_start::scratch;
@@ -19,53 +17,26 @@ use crate::memory_estimate;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::evaluate::{Evaluation, evaluate};
 use crate::play::setup::{Setup, tokenizer};
+use crate::run_site::RunSite;
 use crate::watch::phase::Phase;
 use crate::watch::progress::Progress;
 use crate::whole_folder;
 
-/// Where a run happens.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The device, without autodiff.
-    pub device: Device,
-    /// Its name, for the record.
-    pub device_name: String,
-    /// The git commit of the current directory, for the record.
-    pub git_commit: Option<String>,
-    /// The date that prompts show in what begins here.
-    pub now: Moment,
-}
-
-/// An evaluation in words.
-pub fn sentence(e: &Evaluation) -> String {
-    let lost = match e.rollouts_lost {
-        0 => String::new(),
-        lost => format!(", {lost} rollouts lost"),
-    };
-    format!(
-        "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
-        100.0 * e.accuracy,
-        100.0 * e.tool_success,
-        100.0 * e.violations,
-        e.turns
-    )
-}
-
 /// Fine-tunes a model on demonstrations, writes it as a Hugging Face folder, and evaluates it.
 pub fn cold_start(
     config: &SftConfig,
-    place: &Place,
+    site: &RunSite,
     out: &Path,
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     if out.exists() {
         return Err(crate::run_dir::RunDirError::Exists { path: out.into() }.into());
     }
-    let device = place.device.clone().autodiff();
+    let device = site.device.clone().autodiff();
     // The tokenizer of a new model, to be written beside it.
     let mut made = None;
     let open = |folder: Option<&Path>, tokenizer, context| {
-        Setup::open(&config.env, &config.rollout, folder, tokenizer, context, place.now)
+        Setup::open(&config.env, &config.rollout, folder, tokenizer, context, site.now)
     };
     let (model, setup, start) = match &config.model {
         StartConfig::Folder(folder) => {
@@ -76,14 +47,14 @@ pub fn cold_start(
         StartConfig::Scratch(shape) => {
             let new = scratch_tokenizer(config, shape.vocab_size)?;
             let model_config = scratch::model_config(shape, &new).map_err(TrainError::Input)?;
-            memory_estimate::check_new(&model_config, &place.device)?;
+            memory_estimate::check_new(&model_config, &site.device)?;
             let setup = open(None, new.clone(), model_config.max_position)?;
             made = Some(new);
             (Transformer::random(&model_config, config.seed, &device), setup, None)
         }
     };
-    memory_estimate::check_cache(model.config(), &config.rollout, config.optimizer.precision, &place.device)?;
-    let model = trained_part(model, &config.optimizer, config.seed, place, None)?;
+    memory_estimate::check_cache(model.config(), &config.rollout, config.optimizer.precision, &site.device)?;
+    let model = trained_part(model, &config.optimizer, config.seed, site, None)?;
     progress.phase("steps", config.steps as u64);
     let game = setup.game();
     let phase = Phase::begin();
@@ -109,7 +80,7 @@ pub fn cold_start(
     let phase = Phase::begin();
     progress.phase("evaluating", (config.eval.tasks * config.eval.samples) as u64);
     let rewards = RewardConfig::default();
-    let cache = CacheBudget::new(config.rollout.cache_mib, &place.device);
+    let cache = CacheBudget::new(config.rollout.cache_mib, &site.device);
     let evaluation =
         evaluate(&sampled, &game, &config.eval, &rewards, config.seed, cache, &mut |done, _| {
             progress.advance(done as u64);
