@@ -250,6 +250,7 @@ fn play(
                 finish: Finish::EndOfTurn,
                 calls: Vec::new(),
                 observation,
+                version: 0,
             });
         }
     }

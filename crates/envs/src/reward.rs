@@ -172,6 +172,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls,
             observation: vec![2],
+            version: 0,
         }
     }
 

@@ -143,7 +143,8 @@ impl Trainer {
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);
         let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)
-            .within(self.cache_budget());
+            .within(self.cache_budget())
+            .at_version(self.optimizer.updates() as u64);
         let refs: Vec<&Task> = tasks.iter().collect();
         let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
         Ok((tasks, played))

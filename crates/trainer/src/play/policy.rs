@@ -25,6 +25,7 @@ pub struct ModelPolicy {
     cache: CacheBudget,
     seed: u64,
     step: u64,
+    version: u64,
 }
 
 impl ModelPolicy {
@@ -33,13 +34,19 @@ impl ModelPolicy {
         let (config, device) = (model.config().clone(), model.device());
         let generators = generators(model, sampling, workers.max(1));
         let cache = CacheBudget::new(None, &device);
-        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step }
+        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step, version: 0 }
     }
 
     /// The same with another bound on its caches than the machine's memory.
     #[must_use]
     pub fn within(self, cache: CacheBudget) -> Self {
         Self { cache, ..self }
+    }
+
+    /// Marks what is sampled with a version of the weights: the number of optimizer updates before it.
+    #[must_use]
+    pub fn at_version(self, version: u64) -> Self {
+        Self { version, ..self }
     }
 
     /// Forward passes so far, those of all workers.
@@ -82,7 +89,7 @@ impl Policy for ModelPolicy {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
         let workers = self.generators.len().min(fit);
-        let (seed, step) = (self.seed, self.step);
+        let (seed, step, version) = (self.seed, self.step, self.version);
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
@@ -109,7 +116,7 @@ impl Policy for ModelPolicy {
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
                     let Turn { tokens, logprobs, finish } = turn;
-                    turns.answer(key as usize, Completion { tokens, logprobs, finish });
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version });
                 }
             }
             Ok(())
