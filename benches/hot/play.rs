@@ -48,7 +48,12 @@ impl Policy for Replay {
     fn serve(&mut self, turns: &Turns<'_>, _end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         while let Some(context) = turns.take() {
             let tokens = self.0[&(context.task.to_string(), context.turn)].clone();
-            let said = Completion { logprobs: vec![-0.5; tokens.len()], finish: Finish::EndOfTurn, tokens };
+            let said = Completion {
+                logprobs: vec![-0.5; tokens.len()],
+                finish: Finish::EndOfTurn,
+                tokens,
+                version: 0,
+            };
             turns.answer(context.index, said);
         }
         Ok(())
@@ -152,7 +157,12 @@ impl Policy for Lockstep {
             let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
             let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
-                let said = Completion { tokens: turn.tokens, logprobs: turn.logprobs, finish: turn.finish };
+                let said = Completion {
+                    tokens: turn.tokens,
+                    logprobs: turn.logprobs,
+                    finish: turn.finish,
+                    version: 0,
+                };
                 turns.answer(context.index, said);
             }
         }

@@ -3,6 +3,7 @@
 mod backends;
 mod peers;
 mod picture;
+mod row;
 mod serve;
 mod steps;
 

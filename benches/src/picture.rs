@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::backends::Row;
+use crate::row::Row;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 150.0;

@@ -10,8 +10,8 @@ use turnwise_rollout::chat::Moment;
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
+use turnwise_trainer::nll::{self, Example};
 use turnwise_trainer::recorded::StepRollouts;
-use turnwise_trainer::sft::{self, Example};
 use turnwise_trainer::{Optimizer, Setup, TrainError, Trainer, generator};
 use turnwise_trajectory::{Finish, Stop, TokenId, Trajectory, Turn};
 
@@ -166,7 +166,7 @@ impl Workload {
             .map(|tokens| Example { tokens, mask: mask.clone() })
             .collect();
         let model = self.model.take().expect("the model is there between two steps");
-        let (model, loss) = sft::step(model, &mut self.optimizer, &examples, &self.config);
+        let (model, loss) = nll::step(model, &mut self.optimizer, &examples, &self.config);
         assert!(loss.is_finite(), "the model is broken");
         self.model = Some(model);
         self.generator = None;
@@ -250,6 +250,7 @@ fn play(
                 finish: Finish::EndOfTurn,
                 calls: Vec::new(),
                 observation,
+                version: 0,
             });
         }
     }

@@ -35,7 +35,7 @@ fn turn(name: FormatName, arguments: &Value) -> Turn {
         })
         .collect();
     let (tokens, logprobs, observation) = (vec![], vec![], vec![]);
-    Turn { tokens, logprobs, text, finish: Finish::EndOfTurn, calls, observation }
+    Turn { tokens, logprobs, text, finish: Finish::EndOfTurn, calls, observation, version: 0 }
 }
 
 #[test]

@@ -7,10 +7,10 @@ use serde_json::Value;
 use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, Transformer, family_of, load_config, save};
 use turnwise_rollout::chat::Moment;
 use turnwise_tests::{alone, device, model_folder};
+use turnwise_trainer::RunSite;
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::memory::{Estimate, estimate};
+use turnwise_trainer::memory_estimate::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::runs::Place;
 use turnwise_trainer::{Session, train};
 
 /// That of the program.
@@ -57,7 +57,7 @@ fn run(sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
     let model = format!("model={:?}", at.display().to_string());
     let sets: Vec<String> = small.iter().chain(sets).map(ToString::to_string).chain([model]).collect();
     let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
-    let place = Place {
+    let place = RunSite {
         device: device(),
         device_name: "test".into(),
         git_commit: None,

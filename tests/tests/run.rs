@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
 use turnwise_rollout::chat::Moment;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
+use turnwise_trainer::RunSite;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::recorded::Recorded;
-use turnwise_trainer::runs::Place;
-use turnwise_trainer::{Finished, Rollouts, Session, train};
+use turnwise_trainer::{Finished, Play, RolloutSource, Session, train};
 use turnwise_trajectory::Trajectory;
 
 fn run(folder: &Path, sets: &[&str]) -> Finished {
-    run_on(folder, sets, Rollouts::Play)
+    run_on(folder, sets, &Play)
 }
 
 /// 2024-12-30, a second before midnight.
 const BEGAN: i64 = 1_735_603_199;
 
-fn run_on(folder: &Path, sets: &[&str], rollouts: Rollouts<'_>) -> Finished {
+fn run_on(folder: &Path, sets: &[&str], rollouts: &dyn RolloutSource) -> Finished {
     run_with(folder, sets, Session { rollouts, ..Session::default() })
 }
 
@@ -43,13 +43,13 @@ fn run_with(folder: &Path, sets: &[&str], session: Session<'_>) -> Finished {
     train(&config(sets), &place(BEGAN), folder, session, &mut Silent).expect("a run")
 }
 
-fn place(unix: i64) -> Place {
+fn place(unix: i64) -> RunSite {
     let now = Moment::from_unix(unix);
-    Place { device: device(), device_name: "test".into(), git_commit: None, now }
+    RunSite { device: device(), device_name: "test".into(), git_commit: None, now }
 }
 
 /// A run of this model by a clock that shows this moment.
-fn run_at(folder: &Path, sets: &[&str], rollouts: Rollouts<'_>, unix: i64, model: &Path) -> Finished {
+fn run_at(folder: &Path, sets: &[&str], rollouts: &dyn RolloutSource, unix: i64, model: &Path) -> Finished {
     let session = Session { rollouts, ..Session::default() };
     train(&config_of(model, sets), &place(unix), folder, session, &mut Silent).expect("a run")
 }
@@ -68,23 +68,19 @@ fn a_run_that_goes_on_or_is_replayed_tomorrow_sees_the_same_date() {
         {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
     std::fs::write(model.join("chat_template.jinja"), dated).unwrap();
     let small = ["train.checkpoint_every=1", "rollout.groups=2", "rollout.samples=2", "eval.tasks=4"];
-    let go = |name: &str, steps: &str, rollouts: Rollouts<'_>, days: i64| {
+    let go = |name: &str, steps: &str, rollouts: &dyn RolloutSource, days: i64| {
         let folder = parent.path().join(name);
         run_at(&folder, &[&small[..], &[steps]].concat(), rollouts, BEGAN + 86_400 * days, &model);
         let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
         (read("metrics.jsonl"), read("rollouts/step_00001.jsonl"), read("evaluation.json"))
     };
     let (one, two) = ("train.steps=1", "train.steps=2");
-    let whole = go("whole", two, Rollouts::Play, 0);
-    run_at(&parent.path().join("halves"), &[&small[..], &[one]].concat(), Rollouts::Play, BEGAN, &model);
-    assert_eq!(go("halves", two, Rollouts::Play, 1), whole, "it goes on a day later");
-    assert_ne!(go("later", two, Rollouts::Play, 1).1, whole.1, "another run shows its own date");
+    let whole = go("whole", two, &Play, 0);
+    run_at(&parent.path().join("halves"), &[&small[..], &[one]].concat(), &Play, BEGAN, &model);
+    assert_eq!(go("halves", two, &Play, 1), whole, "it goes on a day later");
+    assert_ne!(go("later", two, &Play, 1).1, whole.1, "another run shows its own date");
     let recorded = Recorded::open(&parent.path().join("whole")).unwrap();
-    assert_eq!(
-        go("replayed", two, Rollouts::Replay(&recorded), 1).2,
-        whole.2,
-        "a replay shows that of the record"
-    );
+    assert_eq!(go("replayed", two, &recorded, 1).2, whole.2, "a replay shows that of the record");
 }
 
 #[test]
@@ -244,14 +240,14 @@ fn a_run_replayed_with_its_own_config_is_the_same_run() {
     let (first, second, other) = (parent.path().join("a"), parent.path().join("b"), parent.path().join("c"));
     run(&first, &SMALL);
     let recorded = Recorded::open(&first).unwrap();
-    run_on(&second, &SMALL, Rollouts::Replay(&recorded));
+    run_on(&second, &SMALL, &recorded);
     assert_eq!(metrics(&first), metrics(&second));
     let weights =
         |folder: &Path| std::fs::read(folder.join("checkpoints/step_00003/model.safetensors")).unwrap();
     assert!(weights(&first) == weights(&second), "the weights differ");
 
     // Another estimator sees the same trajectories and learns something else from them.
-    run_on(&other, &[&SMALL[..], &["advantage=grpo"]].concat(), Rollouts::Replay(&recorded));
+    run_on(&other, &[&SMALL[..], &["advantage=grpo"]].concat(), &recorded);
     assert_eq!(column(&first, "reward"), column(&other, "reward"));
     assert_ne!(column(&first, "grad_norm"), column(&other, "grad_norm"));
 }
@@ -357,11 +353,7 @@ fn importance_weights_of_rollouts_that_are_not_stale_change_nothing() {
     std::fs::write(stale.join("rollouts/step_00000.jsonl"), lines.join("\n")).unwrap();
     let replayed = parent.path().join("c");
     let recorded = Recorded::open(&stale).unwrap();
-    run_on(
-        &replayed,
-        &[&SMALL[..], &["train.steps=1", "loss.clip.tis_cap=2.0"]].concat(),
-        Rollouts::Replay(&recorded),
-    );
+    run_on(&replayed, &[&SMALL[..], &["train.steps=1", "loss.clip.tis_cap=2.0"]].concat(), &recorded);
     let c = column(&replayed, "grad_norm")[0];
     let expected = a * (-1.0_f64).exp();
     assert!((c - expected).abs() <= 1e-2 * expected, "weights of exp(-1) give {expected}, not {c}");

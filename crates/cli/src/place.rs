@@ -4,12 +4,12 @@ use std::process::Command;
 
 use anyhow::Result;
 use turnwise_rollout::chat::Moment;
+use turnwise_trainer::RunSite;
 use turnwise_trainer::backend;
-use turnwise_trainer::runs::Place;
 
 /// The place of a run on the named device, or on the default one, which must compute what it should.
-pub(crate) fn place(device: Option<&str>) -> Result<Place> {
-    Ok(Place {
+pub(crate) fn place(device: Option<&str>) -> Result<RunSite> {
+    Ok(RunSite {
         device: backend::checked(device)?,
         device_name: backend::chosen(device),
         git_commit: git_commit(),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::{terminal, tui};
+use crate::terminal;
+use crate::tui::screen;
 
 /// Becomes true when somebody wants the work to end.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -47,7 +48,7 @@ pub(crate) fn asked() -> bool {
 
 fn stop(signal: i32) {
     if STOP.swap(true, Ordering::Relaxed) {
-        tui::give_back();
+        screen::give_back();
         terminal::flush();
         // As a shell reports a process that a signal ended.
         std::process::exit(128 + signal);

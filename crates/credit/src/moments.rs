@@ -41,13 +41,13 @@ macro_rules! z_scored {
         pub struct $name {
             $( $(#[$field_meta])* pub $field: $kind, )*
             /// Delta degrees of freedom of σ: 0 or 1.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
             pub ddof: u8,
             /// ε, added to σ.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub eps: f64,
             /// Lower bound of σ; 0 is the paper's formula.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub std_floor: f64,
         }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 use turnwise_trajectory::Rewards;
 
 /// Weights of turn rewards, by name. A name that isn't in the map has weight 1.

@@ -1,7 +1,7 @@
 //! Self-supervised reward shaping: a failed trajectory earns a share for code that resembles correct code.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 use turnwise_similarity::{Similarity, SimilarityConfig, SimilarityError};
 
 use crate::{kl::KlEstimator, moments::mean, scored::Group};

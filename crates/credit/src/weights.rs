@@ -4,7 +4,7 @@
 //! into micro-batches.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Within, choice};
+use turnwise_runfile::{Within, choice};
 
 use crate::sample::Sample;
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use turnwise_bounds::{Seed, Within};
+use turnwise_runfile::{Seed, Within};
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role, ToolCall};
 

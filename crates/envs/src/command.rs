@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use turnwise_bounds::Seconds;
+use turnwise_runfile::Seconds;
 use turnwise_tools::ToolSpec;
 
 use crate::answer::vote;

@@ -1,13 +1,13 @@
 //! Choosing an environment in a run file: `[env.arithmetic]`.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Conflict;
+use turnwise_runfile::{Conflict, Seed, Within};
 use turnwise_tools::executor::ExecutorConfig;
 
 use crate::arithmetic::{Arithmetic, ArithmeticConfig};
 use crate::command::{CheckedByCommand, CommandConfig};
 use crate::env::{Env, EnvError};
-use crate::flaky::{Flaky, FlakyConfig};
+use crate::flaky::{Failures, Flaky};
 use crate::human_eval::{HumanEval, HumanEvalConfig};
 use crate::lookup::{Lookup, LookupConfig};
 use crate::programs::{Programs, ProgramsConfig};
@@ -34,6 +34,44 @@ pub enum EnvConfig {
     Command(CommandConfig),
     /// Any of the others, with tools that fail on purpose.
     Flaky(FlakyConfig),
+}
+
+/// Settings of the failures: `[env.flaky]`, and the environment itself in `[env.flaky.env.arithmetic]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlakyConfig {
+    /// Share of calls that time out.
+    #[serde(default, deserialize_with = "Within::<0, 1>::read")]
+    pub timeouts: f64,
+    /// Share of calls that end with an error.
+    #[serde(default, deserialize_with = "Within::<0, 1>::read")]
+    pub errors: f64,
+    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, whatever it says.
+    #[serde(default, deserialize_with = "Seed::read")]
+    pub seed: u64,
+    /// The environment whose tools fail.
+    pub env: Box<EnvConfig>,
+}
+
+impl FlakyConfig {
+    /// Keys whose values don't go together.
+    pub(crate) fn conflict(&self) -> Option<Conflict> {
+        let Self { timeouts, errors, .. } = *self;
+        let message = format!("is {errors} beside timeouts = {timeouts}: together they may be 1 at most");
+        // A sum that is no number is none of a share.
+        let shares = timeouts + errors <= 1.0;
+        let inner = || self.env.conflict().map(|conflict| conflict.under("env"));
+        if shares { inner() } else { Some(Conflict::new("errors", message)) }
+    }
+
+    /// Opens the environment inside and puts the failures around it.
+    fn open(&self, executor: &ExecutorConfig) -> Result<Flaky, EnvError> {
+        if let Some(Conflict { key, message }) = self.conflict() {
+            return Err(EnvError::Config { env: "flaky", message: format!("{key} {message}") });
+        }
+        let Self { timeouts, errors, seed, .. } = *self;
+        Ok(Flaky::new(self.env.open(executor)?, Failures { timeouts, errors, seed }))
+    }
 }
 
 const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpreter can't run\n  \
@@ -70,7 +108,7 @@ impl EnvConfig {
             Self::Programs(config) => Box::new(Programs::new(config.clone(), python("programs")?)?),
             Self::HumanEval(config) => Box::new(HumanEval::new(config, python("human_eval")?)?),
             Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
-            Self::Flaky(config) => Box::new(Flaky::new(config, executor)?),
+            Self::Flaky(config) => Box::new(config.open(executor)?),
         })
     }
 }
@@ -167,6 +205,15 @@ mod tests {
             settings.as_object_mut().unwrap().insert("typo".into(), true.into());
             let error = serde_json::from_value::<EnvConfig>(value).unwrap_err().to_string();
             assert!(error.contains("unknown field `typo`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn shares_beyond_one_are_refused() {
+        for (timeouts, errors) in [(0.6, 0.6), (1.0, 0.1), (0.0, f64::NAN)] {
+            let env = Box::new(EnvConfig::Arithmetic(ArithmeticConfig::default()));
+            let config = EnvConfig::Flaky(FlakyConfig { timeouts, errors, seed: 0, env });
+            assert!(config.open(&ExecutorConfig::default()).is_err(), "{timeouts} {errors}");
         }
     }
 }

@@ -23,10 +23,10 @@ mod strategy_qa;
 
 pub use arithmetic::{Arithmetic, ArithmeticConfig};
 pub use command::{CheckedByCommand, CommandConfig};
-pub use config::EnvConfig;
+pub use config::{EnvConfig, FlakyConfig};
 pub use env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
 pub use expression::Operator;
-pub use flaky::{Flaky, FlakyConfig};
+pub use flaky::Flaky;
 pub use human_eval::{HumanEval, HumanEvalConfig};
 pub use lookup::{Lookup, LookupConfig, Question};
 pub use programs::{Programs, ProgramsConfig};

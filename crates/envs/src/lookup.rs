@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use turnwise_bounds::{Seed, Within};
+use turnwise_runfile::{Seed, Within};
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall};
 

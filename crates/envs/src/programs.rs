@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use turnwise_bounds::{Seed, Within};
+use turnwise_runfile::{Seed, Within};
 use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::PythonConfig;
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};

@@ -9,8 +9,8 @@
 //! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
 use turnwise_credit::{RewardWeights, ScoredTrajectory};
+use turnwise_runfile::Within;
 use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Rewards, Stop, Trajectory, Turn};
 
 use crate::env::{Env, EnvError, Task};
@@ -179,6 +179,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls,
             observation: vec![2],
+            version: 0,
         }
     }
 

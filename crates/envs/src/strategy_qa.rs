@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use turnwise_bounds::{Seed, Within};
+use turnwise_runfile::{Seed, Within};
 use turnwise_tools::ToolSpec;
 
 use crate::env::{Env, EnvError, Request, Response, Task, asked};

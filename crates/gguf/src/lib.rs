@@ -7,6 +7,7 @@ mod config;
 mod convert;
 mod error;
 mod file;
+mod float16;
 mod header;
 mod kind;
 mod metadata;

@@ -1,8 +1,9 @@
 //! From stored bytes to f32, in the order of operations of the reference implementation, so that the results are the
 //! same to the bit.
 
-use half::{bf16, f16};
+use half::bf16;
 
+use crate::float16::float16;
 use crate::kind::Kind;
 use crate::super_block::{q4_k, q5_k, q6_k};
 
@@ -39,11 +40,6 @@ pub fn dequantize(kind: Kind, bytes: &[u8], out: &mut Vec<f32>) {
     for block in bytes.chunks_exact(kind.bytes()) {
         one(block, out);
     }
-}
-
-/// The 16-bit float at a byte.
-pub(crate) fn float16(bytes: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
 }
 
 /// The fifth bits of 32 numbers.

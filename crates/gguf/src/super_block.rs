@@ -1,6 +1,6 @@
 //! The k-quants: super-blocks of 256 numbers, whose sub-blocks have scales that are quantised themselves.
 
-use crate::quant::float16;
+use crate::float16::float16;
 
 /// Scale and minimum of each of the eight sub-blocks of 32, six bits each, packed into twelve bytes.
 fn scales(packed: &[u8]) -> [(f32, f32); 8] {

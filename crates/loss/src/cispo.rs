@@ -13,10 +13,10 @@ policy_loss! {
     /// ```
     pub struct Cispo at Token {
         /// ε_low; 1 is no lower bound, as in the paper.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub eps_low: f64 = 1.0,
         /// ε_high. TRL's `epsilon_high` is `1 + ε_high`.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub eps_high: f64 = 4.0,
     }
 }

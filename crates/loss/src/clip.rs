@@ -1,7 +1,7 @@
 //! The clipped surrogate (PPO, arXiv:1707.06347 eq. 7).
 
 use burn::tensor::Tensor;
-use turnwise_bounds::Conflict;
+use turnwise_runfile::Conflict;
 
 use super::{LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::policy_loss};
 
@@ -17,13 +17,13 @@ policy_loss! {
     /// where A < 0 (arXiv:1912.09729).
     pub struct Clip at Token {
         /// ε_low.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub eps_low: f64 = 0.2,
         /// ε_high.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub eps_high: f64 = 0.28,
         /// Bound of the ratio where the advantage is negative, above 1 + ε_high; 0: none.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000_000>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
         pub dual_clip: f64 = 0.0,
     }
 }

@@ -19,10 +19,10 @@ policy_loss! {
     /// instead.
     pub struct Gspo at Sequence {
         /// ε_low; a mean over many tokens moves little, so it is small.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub eps_low: f64 = 3e-4,
         /// ε_high.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub eps_high: f64 = 4e-4,
     }
 }

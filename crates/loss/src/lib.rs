@@ -18,7 +18,7 @@ mod stats;
 mod terms;
 
 use burn::tensor::{Bool, Int, Tensor};
-use turnwise_bounds::{Conflict, choice};
+use turnwise_runfile::{Conflict, choice};
 
 pub use ratio::RatioLevel;
 pub use stats::{LossSums, TokenStats};

@@ -46,24 +46,24 @@ macro_rules! policy_loss {
             /// Over what the log-ratio is averaged.
             pub level: $crate::RatioLevel,
             /// β, the weight of the KL divergence to the reference.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub beta: f64,
             /// The KL estimator.
             pub kl: turnwise_credit::KlEstimator,
             /// Bound of the log-ratio to the reference in the KL estimator; 0: none.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 80>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub kl_input_clamp: f64,
             /// Bound of the KL estimate; 0: none.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000_000>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub kl_output_clamp: f64,
             /// η, the weight of the entropy bonus.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub entropy: f64,
             /// Bound of the log-ratio; 0: none. It keeps `exp` finite in f32.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 80>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub log_ratio_clamp: f64,
             /// Cap of the truncated importance weight of stale rollouts; 0: off.
-            #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000_000>::read")]
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_cap: f64,
         }
 

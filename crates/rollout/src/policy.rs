@@ -34,6 +34,8 @@ pub struct Completion {
     pub logprobs: Vec<f32>,
     /// Why it ended.
     pub finish: Finish,
+    /// The version of the weights that sampled it: the number of optimizer updates before it.
+    pub version: u64,
 }
 
 /// The policy could not answer at all: a broken model or a server that is gone.

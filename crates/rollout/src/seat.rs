@@ -110,6 +110,7 @@ impl<'a> Seat<'a> {
             finish,
             calls,
             observation: Vec::new(),
+            version: completion.version,
         });
         self.awaited = jobs.len();
         jobs

@@ -124,6 +124,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls,
             observation: vec![],
+            version: 0,
         };
         let trajectory = Trajectory {
             task: "t".into(),

@@ -1,7 +1,7 @@
 //! Settings of the similarity of embeddings, which a server makes.
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Seconds, Within};
+use turnwise_runfile::{Seconds, Within};
 
 /// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
 /// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.

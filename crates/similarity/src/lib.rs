@@ -15,7 +15,7 @@ mod ngram;
 mod permuted;
 mod tokens;
 
-use turnwise_bounds::choice;
+use turnwise_runfile::choice;
 
 pub use code::{code_of, normalised_code};
 pub use measure::{Matrix, Similarity, SimilarityError};

@@ -5,8 +5,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::mean::mean;
 use crate::normal::{normal_cdf, normal_quantile};
-use crate::paired::mean;
 
 /// From here to there, with the confidence that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

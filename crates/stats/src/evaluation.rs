@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Interval, task_bootstrap};
-use crate::paired::{PairedT, mean, paired_t};
+use crate::mean::mean;
+use crate::paired::{PairedT, paired_t};
 use crate::repeated::{majority_at_k, pass_at_k};
 
 /// Confidence of every interval here.

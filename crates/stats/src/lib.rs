@@ -11,6 +11,7 @@
 mod bootstrap;
 mod evaluation;
 mod holm;
+mod mean;
 mod normal;
 mod paired;
 mod repeated;
@@ -21,7 +22,8 @@ pub use bootstrap::{
 };
 pub use evaluation::{Comparison, Estimate, Level, SampleOutcome, Summary, TaskOutcome, compare, summarize};
 pub use holm::holm;
+pub use mean::{mean, std_dev};
 pub use normal::{normal_cdf, normal_quantile};
-pub use paired::{PairedT, mean, mean_interval, paired_t, std_dev};
+pub use paired::{PairedT, mean_interval, paired_t};
 pub use repeated::{majority_at_k, pass_at_k};
 pub use student::{student_cdf, student_quantile};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use turnwise_files::{SETTINGS, own};
 
-use crate::evaluate::Evaluation;
 use crate::manifest;
+use crate::play::evaluate::Evaluation;
 use crate::run_dir::RunDirError;
 
 /// The optimizer's moments.

@@ -68,7 +68,7 @@ pub enum TrainError {
         /// What the numbers say.
         cause: String,
         /// What to do about it.
-        remedy: &'static str,
+        remedy: String,
     },
     /// Anything else about the input.
     #[error("{0}")]

@@ -1,57 +1,49 @@
 //! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning, evaluation.
+//!
+//! | folder | holds |
+//! |---|---|
+//! | `config/` | what a run file says |
+//! | `play/` | rollouts: the policy, what it plays with, evaluation |
+//! | `learn/` | gradients, micro-batches, the optimizer |
+//! | `device/` | the backend, its check, its workers |
+//! | `watch/` | guards, progress, sinks |
+//! | `cold_start/` | supervised fine-tuning, models from nothing |
 
-pub mod backend;
-mod cache_budget;
+mod cold_start;
+mod device;
+mod learn;
+mod play;
+mod watch;
+
 pub mod checkpoint;
 pub mod config;
 pub mod differences;
 mod error;
-mod evaluate;
-mod excerpt;
-mod gradients;
-pub mod guards;
 pub mod json_lines;
-mod judged;
-mod learner;
 mod log;
-mod losses;
 mod manifest;
-pub mod memory;
-mod micro_batch;
-mod optimizer;
-mod order;
-mod phase;
-mod policy;
-pub mod progress;
+pub mod memory_estimate;
 mod record;
 pub mod recorded;
 mod resume;
 mod retention;
-mod rollouts;
 pub mod run_dir;
-pub mod runs;
-mod sampled_logprobs;
-pub mod scratch;
-pub mod self_check;
-mod setup;
-pub mod sft;
-mod sinks;
+mod run_site;
 mod step;
-mod trained_part;
 mod training;
 pub mod whole_folder;
-mod workers;
 
-pub use cache_budget::CacheBudget;
+pub use cold_start::{cold_start, scratch, sft};
+pub use device::{backend, memory, self_check};
 pub use error::TrainError;
-pub use evaluate::{Evaluation, Keep, Trial, evaluate};
-pub use optimizer::{Optimizer, Update};
-pub use phase::{Spent, processor_time};
-pub use policy::{ModelPolicy, generator};
+pub use learn::{Optimizer, Update, nll, precisions};
+pub use play::{
+    CacheBudget, Evaluation, Keep, ModelPolicy, Play, RolloutSource, Setup, Trial, evaluate, generator,
+    sampling, tokenizer,
+};
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
-pub use rollouts::Rollouts;
-pub use setup::{Setup, sampling, tokenizer};
+pub use run_site::RunSite;
 pub use step::Trainer;
-pub use trained_part::precisions;
 pub use training::{Finished, Session, train};
+pub use watch::{Spent, guards, processor_time, progress};

@@ -7,8 +7,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::json_lines::Record;
-use crate::progress::Progress;
 use crate::run_dir::RunDirError;
+use crate::watch::progress::Progress;
 
 /// Passes everything on, and writes lines to the run's `log.txt` as well.
 pub(crate) struct Logged<'a> {
@@ -54,7 +54,7 @@ impl Progress for Logged<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
+    use crate::watch::progress::Silent;
 
     #[test]
     fn lines_of_several_lives_follow_each_other() {

@@ -12,10 +12,10 @@ use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 
-use crate::evaluate::Tally;
-use crate::learner::PolicyStats;
-use crate::optimizer::Update;
-use crate::phase::Spent;
+use crate::learn::learner::PolicyStats;
+use crate::learn::optimizer::Update;
+use crate::play::evaluate::Tally;
+use crate::watch::phase::Spent;
 
 /// What the phases of a step took.
 #[derive(Debug, Clone, Copy)]

@@ -13,14 +13,14 @@ use crate::checkpoint::{ADAPTER, Checkpoint, OPTIMIZER, newest};
 use crate::config::{RunConfig, load as load_config, to_toml};
 use crate::differences::{Difference, differences};
 use crate::error::TrainError;
-use crate::evaluate::Evaluation;
+use crate::learn::trained_part::trained_part;
 use crate::manifest::hex;
-use crate::progress::Progress;
+use crate::play::evaluate::Evaluation;
+use crate::play::setup::Setup;
 use crate::run_dir::{self, RunDir, RunDirError};
-use crate::runs::Place;
-use crate::setup::Setup;
+use crate::run_site::RunSite;
 use crate::step::Trainer;
-use crate::trained_part::trained_part;
+use crate::watch::progress::Progress;
 
 /// `evaluation.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,15 +120,15 @@ pub(crate) fn checkpoint(
 }
 
 /// The policy before the first step.
-pub(crate) fn first_model(config: &RunConfig, place: &Place) -> Result<Transformer, TrainError> {
-    let model = load(&config.model, &place.device.clone().autodiff())?;
-    trained_part(model, &config.optimizer, config.train.seed, place, None)
+pub(crate) fn first_model(config: &RunConfig, site: &RunSite) -> Result<Transformer, TrainError> {
+    let model = load(&config.model, &site.device.clone().autodiff())?;
+    trained_part(model, &config.optimizer, config.train.seed, site, None)
 }
 
 /// A trainer as it was when the checkpoint was written.
 pub(crate) fn trainer(
     config: &RunConfig,
-    place: &Place,
+    site: &RunSite,
     setup: Setup,
     checkpoint: &Checkpoint,
 ) -> Result<Trainer, TrainError> {
@@ -139,9 +139,9 @@ pub(crate) fn trainer(
         Some(_) => (&config.model, Some(adapter.as_path())),
         None => (&checkpoint.path, None),
     };
-    let model = load(base, &place.device.clone().autodiff())?;
-    let model = trained_part(model, &config.optimizer, config.train.seed, place, adapter)?;
-    let first = if Trainer::needs_reference(config) { first_model(config, place)? } else { model.clone() };
+    let model = load(base, &site.device.clone().autodiff())?;
+    let model = trained_part(model, &config.optimizer, config.train.seed, site, adapter)?;
+    let first = if config.needs_reference() { first_model(config, site)? } else { model.clone() };
     let mut trainer = Trainer::new(config.clone(), setup, first);
     trainer.resume(model, &checkpoint.path.join(OPTIMIZER), checkpoint.state.updates)?;
     Ok(trainer)

@@ -11,21 +11,21 @@ use turnwise_model::Transformer;
 use turnwise_rollout::{Played, play};
 use turnwise_trajectory::{Trajectory, Turn};
 
-use crate::cache_budget::CacheBudget;
 use crate::config::RunConfig;
+use crate::device::workers;
 use crate::error::TrainError;
-use crate::judged::judge;
-use crate::learner::{PolicyStats, Split, policy_gradient};
-use crate::losses::refuse_many;
-use crate::optimizer::{Optimizer, Update};
-use crate::order::tasks_of_step;
-use crate::phase::{Phase, Spent};
-use crate::policy::ModelPolicy;
+use crate::learn::learner::{PolicyStats, Split, policy_gradient};
+use crate::learn::optimizer::{Optimizer, Update};
+use crate::learn::sampled_logprobs::sampled_logprobs;
+use crate::play::cache_budget::CacheBudget;
+use crate::play::judged::judge;
+use crate::play::losses::refuse_many;
+use crate::play::order::tasks_of_step;
+use crate::play::policy::ModelPolicy;
+use crate::play::setup::{Setup, sampling};
 use crate::record::{StepRecord, Times};
 use crate::recorded::StepRollouts;
-use crate::sampled_logprobs::sampled_logprobs;
-use crate::setup::{Setup, sampling};
-use crate::workers;
+use crate::watch::phase::{Phase, Spent};
 
 /// A run in memory: the policy, its optimizer, and what it plays with.
 pub struct Trainer {
@@ -42,7 +42,7 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer before its first step. The model must be on an autodiff device.
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
-        let needs_reference = Self::needs_reference(&config);
+        let needs_reference = config.needs_reference();
         Self {
             scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter)
                 .weighing(config.reward.weights.clone()),
@@ -53,11 +53,6 @@ impl Trainer {
             config,
             setup,
         }
-    }
-
-    /// Whether the loss or the reward looks at the policy before the first step.
-    pub fn needs_reference(config: &RunConfig) -> bool {
-        config.loss.loss().terms().beta > 0.0 || config.shaping.kl_beta > 0.0
     }
 
     /// Goes on with the policy and the optimizer state of a checkpoint; the reference stays that of [`Self::new`].
@@ -93,22 +88,24 @@ impl Trainer {
         &self.optimizer
     }
 
-    /// Plays, scores, learns. `progress` hears how many trajectories of the step have ended, of how many.
-    pub fn step(
-        &mut self,
+    /// Plays the tasks of a step and judges their trajectories. `progress` hears how many have ended, of how many.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories are lost.
+    pub fn play(
+        &self,
         step: usize,
         progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<StepRecord, TrainError> {
-        let phase = Phase::begin();
+    ) -> Result<StepRollouts, TrainError> {
         let (tasks, mut played) = self.rollout(step, progress)?;
         let groups = self.reward(&tasks, &mut played);
         refuse_many(&played.lost, self.trajectories_per_step())?;
         let levels = tasks.iter().map(|task| task.level).collect();
         let answers = tasks.into_iter().map(|task| task.answer).collect();
-        self.learn_from(step, StepRollouts { levels, answers, played, groups }, phase.spent())
+        Ok(StepRollouts { levels, answers, played, groups })
     }
 
-    /// The rest of a step: scores rollouts and learns from them, whether they were played just now or in another run.
+    /// Scores the rollouts of a step and learns from them. `rollout` is what they took.
     pub fn learn_from(
         &mut self,
         step: usize,
@@ -148,7 +145,8 @@ impl Trainer {
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);
         let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)
-            .within(self.cache_budget());
+            .within(self.cache_budget())
+            .at_version(self.optimizer.updates() as u64);
         let refs: Vec<&Task> = tasks.iter().collect();
         let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
         Ok((tasks, played))

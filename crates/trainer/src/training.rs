@@ -9,23 +9,23 @@ use turnwise_rollout::chat::Moment;
 use crate::checkpoint::{ADAPTER, OPTIMIZER, State};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
-use crate::evaluate::{Evaluation, evaluate};
-use crate::excerpt::excerpt;
-use crate::guards::{self, Action, Finding, Watched};
 use crate::json_lines::Record;
 use crate::log::Logged;
 use crate::manifest::file_sha256;
-use crate::memory;
-use crate::phase::Phase;
-use crate::progress::Progress;
+use crate::memory_estimate;
+use crate::play::evaluate::{Evaluation, evaluate};
+use crate::play::setup::{Setup, tokenizer};
+use crate::play::source::{Play, RolloutSource};
 use crate::resume::{self, EVALUATIONS, Evaluations};
 use crate::retention::prune;
-use crate::rollouts::Rollouts;
 use crate::run_dir::{RunDir, RunEnvironment};
-use crate::runs::{Place, sentence};
-use crate::setup::{Setup, tokenizer};
-use crate::sinks::Sinks;
+use crate::run_site::RunSite;
 use crate::step::Trainer;
+use crate::watch::excerpt::excerpt;
+use crate::watch::guards::{self, Action, Finding, Watched};
+use crate::watch::phase::Phase;
+use crate::watch::progress::Progress;
+use crate::watch::sinks::Sinks;
 
 /// A finished training run.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub struct Session<'a> {
     /// Once true, the run ends after the current step, with a checkpoint.
     pub stop: &'a AtomicBool,
     /// Where rollouts come from.
-    pub rollouts: Rollouts<'a>,
+    pub rollouts: &'a dyn RolloutSource,
 }
 
 /// Nobody stops it.
@@ -56,7 +56,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 impl Default for Session<'_> {
     fn default() -> Self {
-        Self { allow_changes: false, stop: &NEVER, rollouts: Rollouts::Play }
+        Self { allow_changes: false, stop: &NEVER, rollouts: &Play }
     }
 }
 
@@ -65,31 +65,31 @@ impl Default for Session<'_> {
 /// apart. A new run directory is made only when everything that the run needs has been opened.
 pub fn train(
     config: &RunConfig,
-    place: &Place,
+    site: &RunSite,
     path: &Path,
     session: Session<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
     match RunDir::open(path)? {
-        None => begin(config, place, path, session, progress),
-        Some(run) => go_on(config, place, run, session, progress),
+        None => begin(config, site, path, session, progress),
+        Some(run) => go_on(config, site, run, session, progress),
     }
 }
 
 fn begin(
     config: &RunConfig,
-    place: &Place,
+    site: &RunSite,
     path: &Path,
     session: Session<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
-    memory::check(config, place, progress)?;
-    let model = resume::first_model(config, place)?;
+    memory_estimate::check(config, site, progress)?;
+    let model = resume::first_model(config, site)?;
     let context = model.config().context();
     // A run that replays another one has its prompts.
-    let began = session.rollouts.began().unwrap_or(place.now);
+    let began = session.rollouts.began().unwrap_or(site.now);
     let setup = open(config, context, began)?;
-    let run = RunDir::create(path, &to_toml(config), &environment(place, &setup, began))?;
+    let run = RunDir::create(path, &to_toml(config), &environment(site, &setup, began))?;
     let mut progress = Logged::new(progress, run.path())?;
     let trainer = Trainer::new(config.clone(), setup, model);
     Running::new(config, run, trainer, session, &mut progress).begin_anew()
@@ -97,7 +97,7 @@ fn begin(
 
 fn go_on(
     config: &RunConfig,
-    place: &Place,
+    site: &RunSite,
     run: RunDir,
     session: Session<'_>,
     progress: &mut dyn Progress,
@@ -105,15 +105,15 @@ fn go_on(
     if !session.allow_changes {
         resume::refuse_changes(run.path(), config)?;
     }
-    let steps = session.rollouts.steps(config);
+    let steps = session.rollouts.steps(config.train.steps);
     if let Some(Evaluations { before, after, .. }) = resume::finished(run.path(), steps) {
         return Ok(Finished { before, after, run: run.path().into(), already: Some(steps) });
     }
     let mut progress = Logged::new(progress, run.path())?;
-    memory::check(config, place, &mut progress)?;
+    memory_estimate::check(config, site, &mut progress)?;
     let context = load_config(&config.model)?.context();
     // Runs of older versions didn't record when they began.
-    let began = run.began().unwrap_or(place.now);
+    let began = run.began().unwrap_or(site.now);
     let setup = open(config, context, began)?;
     let found = resume::checkpoint(&run, &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
@@ -123,10 +123,10 @@ fn go_on(
     if let Some(found) = found.as_ref().filter(|_| !session.allow_changes) {
         resume::refuse_other_tasks(run.path(), &resume::digest(&*setup.env), found)?;
     }
-    let environment = environment(place, &setup, began);
+    let environment = environment(site, &setup, began);
     let trainer = match &found {
-        Some(found) => resume::trainer(config, place, setup, found)?,
-        None => Trainer::new(config.clone(), setup, resume::first_model(config, place)?),
+        Some(found) => resume::trainer(config, site, setup, found)?,
+        None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?),
     };
     let records = run.rewind(step)?;
     resume::set_evaluations_aside(&run, step)?;
@@ -150,13 +150,13 @@ fn open(config: &RunConfig, context: usize, began: Moment) -> Result<Setup, Trai
     Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer, context, began)
 }
 
-fn environment(place: &Place, setup: &Setup, began: Moment) -> RunEnvironment {
+fn environment(site: &RunSite, setup: &Setup, began: Moment) -> RunEnvironment {
     RunEnvironment {
         version: env!("CARGO_PKG_VERSION").into(),
-        device: place.device_name.clone(),
+        device: site.device_name.clone(),
         executor: setup.executor.describe(),
         program_sha256: std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok()),
-        git_commit: place.git_commit.clone(),
+        git_commit: site.git_commit.clone(),
         began: began.unix(),
     }
 }
@@ -190,7 +190,7 @@ impl<'a> Running<'a> {
 
     fn begin_anew(mut self) -> Result<Finished, TrainError> {
         let before = self.measure()?;
-        self.progress.line(&format!("before: {}", sentence(&before)));
+        self.progress.line(&format!("before: {}", before.sentence()));
         self.from(0, before)
     }
 
@@ -239,7 +239,9 @@ impl<'a> Running<'a> {
     /// guard that ends the run, if one does.
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
-        let record = self.session.rollouts.step(step, &mut self.trainer, self.progress)?;
+        let phase = Phase::begin();
+        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress)?;
+        let record = self.trainer.learn_from(step, rollouts, phase.spent())?;
         if let Some(sentence) = record.losses() {
             self.progress.line(&sentence);
         }
@@ -269,8 +271,9 @@ impl<'a> Running<'a> {
     /// the run.
     fn guard(&mut self) -> Option<Finding> {
         let watched = Watched {
-            on_policy: matches!(self.session.rollouts, Rollouts::Play),
+            on_policy: self.session.rollouts.is_on_policy(),
             full_precision: self.config.optimizer.precision == Precision::F32,
+            loss: self.config.loss.name(),
         };
         let findings = guards::findings(&self.records, &self.config.guards, watched);
         let names: Vec<&str> = findings.iter().map(|finding| finding.guard).collect();
@@ -314,7 +317,7 @@ impl<'a> Running<'a> {
     }
 
     fn steps(&self) -> usize {
-        self.session.rollouts.steps(self.config)
+        self.session.rollouts.steps(self.config.train.steps)
     }
 
     fn stopping(&self) -> bool {

@@ -60,6 +60,10 @@ pub struct Turn {
     /// Context appended after the turn: tool output and chat scaffold up to the next assistant turn. Empty
     /// after the last turn. Never sampled, never trained on.
     pub observation: Vec<TokenId>,
+    /// The version of the weights that sampled the tokens: the number of optimizer updates before it. 0 for a
+    /// policy that isn't trained.
+    #[serde(default)]
+    pub version: u64,
 }
 
 /// One rollout of one task.
@@ -139,6 +143,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls: Vec::new(),
             observation: observation.to_vec(),
+            version: 0,
         }
     }
 

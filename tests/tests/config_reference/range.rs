@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use turnwise_bounds::Range;
+use turnwise_runfile::Range;
 
 use crate::source::shared;
 

@@ -14,7 +14,7 @@ use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, to_toml};
 use turnwise_trainer::guards::{Watched, findings};
-use turnwise_trainer::memory::Estimate;
+use turnwise_trainer::memory_estimate::Estimate;
 use turnwise_trainer::{Optimizer, sampling};
 use turnwise_trajectory::Rewards;
 
@@ -242,7 +242,11 @@ fn run_works(config: &RunConfig, model: &ModelConfig) {
     assert!(weights.concat().iter().all(|weight| weight.is_finite()));
     let record = serde_json::json!({"entropy": 0.5, "accuracy": 0.5, "truncated": 0.0, "dropped": 0.0});
     let records = vec![record.as_object().expect("an object").clone(); 3];
-    findings(&records, &config.guards, Watched { on_policy: true, full_precision: true });
+    findings(
+        &records,
+        &config.guards,
+        Watched { on_policy: true, full_precision: true, loss: config.loss.name() },
+    );
     let id = SequenceId { seed: config.train.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
     let drawn = sample(&[0.5, -30.0, 2.0, 2.0], &sampling(&config.rollout.sampling), &mut id.rng());
     assert!(drawn.expect("finite logits").logprob.is_finite());

@@ -1,7 +1,7 @@
 //! `docs/config.schema.json`: run files for editors.
 
 use serde_json::{Map, Value, json};
-use turnwise_bounds::Range;
+use turnwise_runfile::Range;
 
 use crate::page::is_whole;
 use crate::source::{Field, Item, Kind, Sources};

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use turnwise_bounds::Range;
+use turnwise_runfile::Range;
 
 use crate::range::{self, Named};
 
 /// Folders that hold the types of run files.
 const FOLDERS: [&str; 9] = [
-    "crates/bounds/src",
+    "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",
     "crates/similarity/src",

@@ -8,7 +8,7 @@ use turnwise_rollout::chat::Moment;
 use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::ToolSpec;
-use turnwise_trainer::{ModelPolicy, Setup, TrainError, Trainer, Trial, tokenizer};
+use turnwise_trainer::{ModelPolicy, Setup, Spent, TrainError, Trainer, Trial, tokenizer};
 use turnwise_trajectory::Trajectory;
 
 use crate::config;
@@ -81,7 +81,8 @@ fn trainer(fails: fn(&Task) -> bool) -> Trainer {
 #[test]
 fn a_judge_that_fails_for_some_answers_costs_them_and_the_step_goes_on() {
     let mut trainer = trainer(|task| task.id.ends_with("/0"));
-    let record = trainer.step(0, &mut |_, _| {}).unwrap();
+    let rollouts = trainer.play(0, &mut |_, _| {}).unwrap();
+    let record = trainer.learn_from(0, rollouts, Spent::default()).unwrap();
     let metrics = record.metrics();
     let lost = metrics["rollouts_lost"].as_u64().unwrap();
     assert!((1..=4).contains(&lost), "{lost} of 8, those of one task that came to an answer");
@@ -105,7 +106,7 @@ fn a_judge_that_fails_for_some_answers_costs_them_and_the_step_goes_on() {
 
 #[test]
 fn a_judge_that_fails_for_most_ends_the_step_and_says_why() {
-    let error = trainer(|_| true).step(0, &mut |_, _| {}).err().expect("too many are lost");
+    let error = trainer(|_| true).play(0, &mut |_, _| {}).err().expect("too many are lost");
     let TrainError::Lost { lost, all: 8, .. } = error else { panic!("{error}") };
     assert!(lost > 4, "{error}");
     let text = error.to_string();

@@ -7,8 +7,8 @@ use turnwise_model::{
     LoraConfig, TokenBatch, Transformer, adapter_config, load as load_model, load_adapter, load_adapter_as,
 };
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
+use turnwise_trainer::Session;
 use turnwise_trainer::recorded::Recorded;
-use turnwise_trainer::{Rollouts, Session};
 use turnwise_trajectory::Trajectory;
 
 use crate::{SMALL, column, metrics, run, run_on, run_with, turn_logprobs};
@@ -78,7 +78,7 @@ fn a_task_that_is_drawn_twice_in_a_step_is_played_twice() {
     run(&at("parts"), &[&two[..], &["train.steps=2"]].concat());
     run(&at("parts"), &two);
     let recorded = Recorded::open(&at("whole")).unwrap();
-    run_on(&at("replayed"), &two, Rollouts::Replay(&recorded));
+    run_on(&at("replayed"), &two, &recorded);
     for name in ["parts", "replayed"] {
         assert_eq!(metrics(&at("whole")), metrics(&at(name)), "{name}");
         assert_eq!(played(&at("whole"), 2), played(&at(name), 2), "{name}");

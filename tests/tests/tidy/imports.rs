@@ -9,13 +9,13 @@ use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
 const ALLOWED: [(&str, &[&str]); 19] = [
-    ("bounds", &[]),
     ("files", &[]),
+    ("runfile", &["files"]),
     ("trajectory", &[]),
-    ("tools", &["bounds", "trajectory"]),
-    ("similarity", &["bounds", "trajectory", "http"]),
-    ("credit", &["bounds", "trajectory", "similarity"]),
-    ("envs", &["bounds", "files", "trajectory", "tools", "credit"]),
+    ("tools", &["runfile", "trajectory"]),
+    ("similarity", &["runfile", "trajectory", "http"]),
+    ("credit", &["runfile", "trajectory", "similarity"]),
+    ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
@@ -23,13 +23,13 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("inspect", &["files", "trajectory", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &["bounds", "files"]),
-    ("loss", &["bounds", "credit"]),
+    ("model", &["runfile", "files"]),
+    ("loss", &["runfile", "credit"]),
     ("sampler", &["model", "trajectory"]),
     (
         "trainer",
         &[
-            "bounds",
+            "runfile",
             "files",
             "trajectory",
             "tools",
@@ -46,7 +46,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
-            "bounds",
+            "runfile",
             "files",
             "trajectory",
             "tools",
@@ -64,7 +64,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
 
 /// The half of the workspace that builds in seconds.
 const WITHOUT_BURN: [&str; 13] = [
-    "bounds",
+    "runfile",
     "files",
     "trajectory",
     "tools",

@@ -1,8 +1,10 @@
 //! House rules that a compiler doesn't know: who imports whom, sizes of files, what sources may contain, and that
 //! documents and shipped configurations are true.
 
+mod circles;
 mod configs;
 mod documents;
 mod imports;
+mod paths;
 mod sources;
 mod tree;

@@ -9,7 +9,8 @@ use turnwise_tools::ExecutorInfo;
 use turnwise_tools::executor::{ExecutorConfig, Isolation, PythonConfig};
 use turnwise_trainer::backend;
 use turnwise_trainer::config::{Precision, RunConfig, load};
-use turnwise_trainer::memory::{self, Estimate};
+use turnwise_trainer::memory;
+use turnwise_trainer::memory_estimate::{self, Estimate};
 use turnwise_trainer::precisions;
 use turnwise_trainer::self_check::self_check;
 
@@ -73,7 +74,7 @@ impl Doctor {
         let run = match (&self.config, &device) {
             (Some(file), Ok(device)) => {
                 let config: RunConfig = load(Some(file), &[], &[])?;
-                Some(memory::estimate(&config, device)?)
+                Some(memory_estimate::estimate(&config, device)?)
             }
             _ => None,
         };

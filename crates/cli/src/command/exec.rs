@@ -5,7 +5,7 @@ use std::io::BufRead;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Seconds, Within};
+use turnwise_runfile::{Seconds, Within};
 use turnwise_tools::Executor;
 use turnwise_tools::executor::{ExecutorConfig, MontyConfig, PythonConfig};
 use turnwise_trajectory::ToolOutput;

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokenizers::Tokenizer;
-use turnwise_bounds::{Seed, Within};
 use turnwise_model::{load, load_config};
 use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
 use turnwise_sampler::{GenerationRequest, Sampling, SequenceId, StopRule};

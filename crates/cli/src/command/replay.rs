@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::recorded::Recorded;
-use turnwise_trainer::{Rollouts, Session, train};
+use turnwise_trainer::{Session, train};
 
 use crate::place::place;
 use crate::run_file::Changes;
@@ -44,7 +44,7 @@ impl Replay {
         let session = Session {
             allow_changes: self.allow_changes,
             stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
-            rollouts: Rollouts::Replay(&recorded),
+            rollouts: &recorded,
         };
         let mut progress = progress::of_run(&self.run, self.tui)?;
         let finished = train(&config, &place, &self.run, session, &mut *progress)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use turnwise_trainer::cold_start;
 use turnwise_trainer::config::{SftConfig, load};
-use turnwise_trainer::runs::cold_start;
 
 use crate::place::place;
 use crate::run_file::Changes;

@@ -11,7 +11,7 @@ use turnwise_inspect::Run;
 use turnwise_inspect::report::curve;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::run_dir::RunDirError;
-use turnwise_trainer::{Evaluation, Finished, Rollouts, Session, TrainError, train};
+use turnwise_trainer::{Evaluation, Finished, Play, Session, TrainError, train};
 
 use crate::place::place;
 use crate::run_file::Changes;
@@ -65,7 +65,7 @@ impl Train {
                 Some(run) => run.clone(),
                 None => run_place::claim(&self.config, &config)?,
             };
-            let session = Session { allow_changes: self.allow_changes, stop, rollouts: Rollouts::Play };
+            let session = Session { allow_changes: self.allow_changes, stop, rollouts: &Play };
             let mut progress = progress::of_run(&run, self.tui)?;
             match train(&config, &place, &run, session, &mut *progress) {
                 Ok(finished) => break finished,

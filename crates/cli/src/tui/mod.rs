@@ -2,7 +2,7 @@
 
 mod curves;
 mod draw;
-mod screen;
+pub(crate) mod screen;
 mod state;
 mod terminal;
 mod turns;
@@ -22,8 +22,6 @@ use crate::failure::Usage;
 use crate::stop;
 use state::State;
 use terminal::Ansi;
-
-pub(crate) use screen::give_back;
 
 /// What the run tells and the drawing thread shows.
 #[derive(Default)]
@@ -55,7 +53,7 @@ impl Tui {
         }
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            give_back();
+            screen::give_back();
             before(panic);
         }));
         screen::take().context("--tui: cannot set the terminal up")?;
@@ -117,7 +115,7 @@ impl Drop for Tui {
             // A panic of the view has been told by then.
             let _ = thread.join();
         }
-        give_back();
+        screen::give_back();
         // What was said would be gone with the picture.
         for line in &self.shared.state().messages {
             crate::terminal::log(line);

@@ -20,10 +20,10 @@ z_scored! {
     /// A state that was met once gives 0. The first turn's state is the prompt, which the whole group shares.
     pub struct Gigpo {
         /// ω, the weight of the state advantage.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub omega: f64 = 1.0,
         /// Discount per turn, γ, of the returns that are compared per state.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub gamma: f64 = 0.95,
     }
 }

@@ -29,7 +29,7 @@ z_scored! {
     /// otherwise uniform group gets a large advantage; `std_floor` bounds it.
     pub struct Gtpo {
         /// Discount per turn, γ.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub gamma: f64 = 0.9,
         /// The set over which μ and σ are taken.
         pub norm_scope: NormScope = NormScope::Pooled,

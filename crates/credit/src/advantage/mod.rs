@@ -19,7 +19,7 @@ mod trajectory_level;
 mod turn_tree;
 
 pub use gtpo::NormScope;
-use turnwise_bounds::choice;
+use turnwise_runfile::choice;
 
 use crate::episode::{Episode, PerTurn};
 

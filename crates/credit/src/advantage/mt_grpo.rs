@@ -17,7 +17,7 @@ z_scored! {
     /// It reads the reward named `fmt`, with its weight.
     pub struct MtGrpo {
         /// λ, the weight of the turn advantage.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1_000>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub lambda: f64 = 1.0,
     }
 }

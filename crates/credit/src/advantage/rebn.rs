@@ -16,7 +16,7 @@ z_scored! {
     /// ```
     pub struct Rebn {
         /// Discount per turn, γ.
-        #[serde(deserialize_with = "turnwise_bounds::Within::<0, 1>::read")]
+        #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub gamma: f64 = 0.9,
     }
 }

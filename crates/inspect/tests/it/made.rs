@@ -43,6 +43,7 @@ impl Words {
             finish: Finish::EndOfTurn,
             calls: vec![call],
             observation,
+            version: 0,
         }
     }
 
@@ -57,6 +58,7 @@ impl Words {
             finish: Finish::EndOfTurn,
             calls: vec![],
             observation: vec![],
+            version: 0,
         };
         Trajectory {
             task: task.into(),

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Above, Within};
+use turnwise_runfile::{Above, Within};
 
 use crate::block::{LINEARS, target};
 use crate::config::ModelConfig;

@@ -178,7 +178,7 @@ fn an_endless_reply_is_a_turn_that_was_cut_off() {
     let text = "é".repeat(TURN_BYTES);
     let says = |_: &str, _, _| {
         let tokens = transcript.follow(&[Message::new(Role::Assistant, text.as_str())], true);
-        Completion { tokens: tokens.unwrap(), logprobs: vec![0.0], finish: Finish::EndOfTurn }
+        Completion { tokens: tokens.unwrap(), logprobs: vec![0.0], finish: Finish::EndOfTurn, version: 0 }
     };
     let played = play(&game, &[&env.train()[0]], 1, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
     let trajectory = &played.groups[0][0];

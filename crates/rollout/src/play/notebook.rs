@@ -61,7 +61,10 @@ impl Policy for Lines {
                 tokens.push(end.tokens()[0]);
                 Finish::EndOfTurn
             };
-            turns.answer(context.index, Completion { logprobs: vec![-0.5; tokens.len()], tokens, finish });
+            turns.answer(
+                context.index,
+                Completion { logprobs: vec![-0.5; tokens.len()], tokens, finish, version: 0 },
+            );
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Policy for Speaker<'_> {
 pub(super) fn spoken(chat: &ChatMl, text: &str) -> Completion {
     let mut tokens = chat.tokens(text);
     tokens.push(chat.stop_tokens()[0]);
-    Completion { logprobs: vec![-0.25; tokens.len()], tokens, finish: Finish::EndOfTurn }
+    Completion { logprobs: vec![-0.25; tokens.len()], tokens, finish: Finish::EndOfTurn, version: 0 }
 }
 
 pub(super) fn arithmetic() -> Arithmetic {
@@ -275,7 +275,7 @@ fn babble(chat: &ChatMl, seed: u64, task: &str, sample: u32, turn: usize) -> Com
     if finish == Finish::EndOfTurn {
         tokens.push(chat.stop_tokens()[0]);
     }
-    Completion { logprobs: tokens.iter().map(|&token| -(token as f32)).collect(), tokens, finish }
+    Completion { logprobs: tokens.iter().map(|&token| -(token as f32)).collect(), tokens, finish, version: 0 }
 }
 
 proptest! {

@@ -170,7 +170,8 @@ impl Remote {
             text.truncate(stop);
             finish = Finish::StopString;
         }
-        Completion { tokens: vec![self.transcript.id(Role::Assistant, &text)], logprobs: vec![0.0], finish }
+        let tokens = vec![self.transcript.id(Role::Assistant, &text)];
+        Completion { tokens, logprobs: vec![0.0], finish, version: 0 }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

@@ -1,6 +1,6 @@
 //! What the limits of an executor may be.
 
-use turnwise_bounds::{Seconds, Within};
+use turnwise_runfile::{Seconds, Within};
 #[cfg(any(target_os = "linux", feature = "monty"))]
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 

@@ -1,19 +1,11 @@
 //! Keys whose values don't go together, each of them being in its range.
 
-use turnwise_bounds::Conflict;
+use turnwise_runfile::{Conflict, Consistent};
 
-use super::{RolloutConfig, RunConfig, ScoreConfig, ScratchConfig, SftConfig, StartConfig};
+use super::{RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
 
 /// Trajectories of a step at most, all groups together.
 const TRAJECTORIES: usize = 1 << 20;
-
-/// A configuration whose keys are checked against each other once it is read.
-pub trait Consistent {
-    /// The first conflict between keys.
-    fn conflict(&self) -> Option<Conflict> {
-        None
-    }
-}
 
 impl Consistent for RunConfig {
     fn conflict(&self) -> Option<Conflict> {
@@ -33,8 +25,6 @@ impl Consistent for SftConfig {
         of_model.or_else(of_env).or_else(|| self.rollout.conflict().map(|conflict| conflict.under("rollout")))
     }
 }
-
-impl Consistent for ScoreConfig {}
 
 impl RolloutConfig {
     fn conflict(&self) -> Option<Conflict> {

@@ -1,7 +1,7 @@
 //! What looks at the metrics of each step, and when it speaks up: [`crate::guards`].
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Within;
+use turnwise_runfile::Within;
 
 /// What a guard that fires does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

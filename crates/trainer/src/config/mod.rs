@@ -3,24 +3,25 @@
 mod consistent;
 mod guards;
 mod load;
+mod preset;
 mod sinks;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Above, Parts, Seed, Within};
 use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
 use turnwise_model::LoraConfig;
 use turnwise_rollout::chat::ChatName;
+use turnwise_runfile::{Above, Parts, Seed, Within};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 
-pub use consistent::Consistent;
 pub use guards::{Action, GuardsConfig, LimitsConfig};
-pub use load::{ConfigError, ScoreConfig, ScoreRewardConfig, load, load_score, to_toml};
+pub use load::{ScoreConfig, ScoreRewardConfig, load, load_score};
 pub use sinks::SinksConfig;
+pub use turnwise_runfile::{ConfigError, Consistent, to_toml};
 
 /// One training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,13 @@ pub struct RunConfig {
     /// Where metrics go besides `metrics.jsonl`.
     #[serde(default)]
     pub sinks: SinksConfig,
+}
+
+impl RunConfig {
+    /// Whether the loss or the reward looks at the policy before the first step.
+    pub(crate) fn needs_reference(&self) -> bool {
+        self.loss.loss().terms().beta > 0.0 || self.shaping.kl_beta > 0.0
+    }
 }
 
 /// Supervised fine-tuning on an environment's demonstrations: a run file of its own (`turnwise sft`).

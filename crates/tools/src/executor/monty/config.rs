@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::Seconds;
+use turnwise_runfile::Seconds;
 
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use turnwise_bounds::{Seconds, Within};
+use turnwise_runfile::{Seconds, Within};
 
 use super::NAME;
 use crate::executor::ExecutorError;

@@ -1,0 +1,140 @@
+//! A run file as layers: the file, its overlays, each `--set`, and the preset that lies under all of them.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::conflict::Consistent;
+use crate::error::ConfigError;
+use crate::explain::{conflicting, explain};
+use crate::nearest::nearest;
+use crate::node::Node;
+use crate::source::Source;
+
+/// Defaults that a run file takes over by name, with a key of its top level: `preset = "trl"`.
+pub struct Preset<'p> {
+    /// The key.
+    pub key: &'p str,
+    /// The names that it takes.
+    pub names: &'p [&'p str],
+    /// Returns the TOML of a name, which may depend on what the layers above it choose.
+    pub text: &'p dyn Fn(&str, &Layers) -> String,
+}
+
+/// A run file that is read, but not resolved yet.
+///
+/// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice, another variant
+/// replaces the first with all its keys. The type that [`Layers::resolve`] is asked for says which keys are choices.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    /// The lowest first, but for the preset, which is the last one.
+    sources: Vec<Source>,
+    /// The key of a preset, which no type has.
+    hidden: Option<String>,
+    has_preset: bool,
+}
+
+impl Layers {
+    /// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each
+    /// `key.path=value`. The value of a `--set` is TOML; anything else is a string. Relative paths inside the file are
+    /// left as they are: relative to the current directory.
+    ///
+    /// # Errors
+    /// If a file can't be read, or a text isn't TOML.
+    pub fn read(path: Option<&Path>, overlays: &[PathBuf], sets: &[String]) -> Result<Self, ConfigError> {
+        let files = path.into_iter().chain(overlays.iter().map(PathBuf::as_path)).map(Source::file);
+        let mut sources = files.collect::<Result<Vec<_>, _>>()?;
+        sources.extend(sets.iter().map(|set| Source::set(set)));
+        let layers = Self { sources, hidden: None, has_preset: false };
+        layers.parse()?;
+        Ok(layers)
+    }
+
+    /// Lays the preset that the layers name under all of them, if they name one.
+    ///
+    /// # Errors
+    /// If there is no preset of that name.
+    pub fn over(mut self, preset: &Preset<'_>) -> Result<Self, ConfigError> {
+        let Some((name, place)) = self.preset_name(preset)? else { return Ok(self) };
+        if !preset.names.contains(&name.as_str()) {
+            let known = || format!("known here are {}", preset.names.join(", "));
+            let near = nearest(&name, preset.names.iter().copied());
+            let hint = near.map_or_else(known, |near| format!("did you mean `{near}`?"));
+            return Err(ConfigError::new(place, format!("unknown {} `{name}`", preset.key)).hint(hint));
+        }
+        let text = (preset.text)(&name, &self);
+        self.sources.push(Source::preset(format!("{} {name}", preset.key), text));
+        self.has_preset = true;
+        self.hidden = Some(preset.key.into());
+        self.parse()?;
+        Ok(self)
+    }
+
+    /// The name of the preset and its place.
+    fn preset_name(&self, preset: &Preset<'_>) -> Result<Option<(String, String)>, ConfigError> {
+        let tables = self.parse()?;
+        let Some(found) = self.root(&tables).get(preset.key) else { return Ok(None) };
+        let place =
+            found.place().map_or_else(String::new, |place| self.sources[place.source].place(place.byte));
+        let Some(name) = found.text() else {
+            let known = format!("known here are {}", preset.names.join(", "));
+            return Err(ConfigError::new(place, format!("`{}` is not a name", preset.key)).hint(known));
+        };
+        Ok(Some((name.into(), place)))
+    }
+
+    /// Whether a layer has a key of the top level.
+    pub fn has(&self, key: &str) -> bool {
+        self.parse().is_ok_and(|tables| self.root(&tables).get(key).is_some())
+    }
+
+    /// The variant that a key of the top level names, known or not.
+    pub fn variant(&self, key: &str) -> Option<String> {
+        let tables = self.parse().ok()?;
+        self.root(&tables).get(key)?.variant().map(str::to_string)
+    }
+
+    /// Merges the layers into a configuration and checks its keys against each other.
+    ///
+    /// # Errors
+    /// If a key is unknown, absent or out of its range, or keys don't go together. The error has the line.
+    pub fn resolve<C: DeserializeOwned + Consistent>(&self) -> Result<C, ConfigError> {
+        let tables = self.parse()?;
+        let config = C::deserialize(self.root(&tables)).map_err(|fault| explain(&fault, &self.sources))?;
+        match config.conflict() {
+            Some(conflict) => Err(conflicting(&conflict, &self.sources, self.root(&tables))),
+            None => Ok(config),
+        }
+    }
+
+    /// The table of each source.
+    fn parse(&self) -> Result<Vec<Spanned<DeValue<'_>>>, ConfigError> {
+        let mut tables = self.sources.iter().map(Source::parse).collect::<Result<Vec<_>, _>>()?;
+        for table in &mut tables {
+            if let (DeValue::Table(table), Some(hidden)) = (table.get_mut(), &self.hidden) {
+                table.remove(hidden.as_str());
+            }
+        }
+        Ok(tables)
+    }
+
+    fn root<'l>(&self, tables: &'l [Spanned<DeValue<'l>>]) -> Node<'l> {
+        let mut layers: Vec<_> = tables.iter().enumerate().collect();
+        let preset = if self.has_preset { layers.pop() } else { None };
+        Node::root(preset, layers)
+    }
+}
+
+/// Writes a resolved configuration as TOML that [`Layers`] read back.
+///
+/// # Panics
+/// If the configuration can't be written as TOML, as one with a table without text keys.
+pub fn to_toml(config: &impl Serialize) -> String {
+    toml::to_string(config).expect("a config holds tables, arrays, strings, numbers and booleans")
+}
+
+#[cfg(test)]
+mod tests;

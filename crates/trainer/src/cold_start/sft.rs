@@ -1,0 +1,87 @@
+//! Supervised fine-tuning on demonstrations: the cold start.
+
+use turnwise_envs::{DemoTurn, Demonstration};
+use turnwise_model::Transformer;
+use turnwise_rollout::Game;
+use turnwise_rollout::chat::ChatError;
+use turnwise_tools::CallFormat;
+use turnwise_trajectory::{Message, Role};
+
+use crate::config::SftConfig;
+use crate::error::TrainError;
+use crate::learn::nll::{self, Example};
+use crate::learn::optimizer::Optimizer;
+
+/// The text of an assistant turn.
+fn turn_text(format: &dyn CallFormat, turn: &DemoTurn) -> String {
+    match &turn.call {
+        Some((call, _)) if turn.text.is_empty() => format.render(call),
+        Some((call, _)) => format!("{}\n{}", turn.text, format.render(call)),
+        None => turn.text.clone(),
+    }
+}
+
+/// A conversation message by message, opened with `opening`: what a tokenizer is made from.
+pub fn transcript(
+    format: &dyn CallFormat,
+    opening: &[Message],
+    demonstration: &Demonstration,
+) -> Vec<String> {
+    let mut texts: Vec<String> =
+        opening.iter().map(|m| format!("{}\n{}", m.role.name(), m.content)).collect();
+    for turn in &demonstration.turns {
+        texts.push(format!("assistant\n{}", turn_text(format, turn)));
+        if let Some((_, output)) = &turn.call {
+            texts.push(format!("user\n{}", format.render_output(output)));
+        }
+    }
+    texts
+}
+
+/// A demonstration in the tokens that a rollout of it would have.
+pub fn example(game: &Game<'_>, demonstration: &Demonstration) -> Result<Example, ChatError> {
+    let mut tokens = game.chat.open(&game.opening(&demonstration.task))?;
+    let mut mask = vec![false; tokens.len()];
+    let end = game.chat.stop_tokens()[0];
+    for turn in &demonstration.turns {
+        tokens.extend(game.chat.turn(&turn_text(game.format, turn)));
+        tokens.push(end);
+        mask.resize(tokens.len(), true);
+        if let Some((_, output)) = &turn.call {
+            let marked =
+                if game.chat.shows_tools() { output.clone() } else { game.format.render_output(output) };
+            tokens.extend(game.chat.follow(&[Message::new(Role::Tool, marked)], true)?);
+            mask.resize(tokens.len(), false);
+        }
+    }
+    Ok(Example { tokens, mask })
+}
+
+/// Trains on the environment's stream of demonstrations. `told` hears the loss (mean negative log-probability per
+/// token, in nats) after each step.
+pub fn fine_tune(
+    mut model: Transformer,
+    game: &Game<'_>,
+    config: &SftConfig,
+    told: &mut dyn FnMut(usize, f64),
+) -> Result<Transformer, TrainError> {
+    let mut optimizer = Optimizer::new(&config.optimizer).with_cosine(config.steps);
+    for step in 0..config.steps {
+        let examples: Vec<Example> = (0..config.batch)
+            .map(|i| {
+                let index = (step * config.batch + i) as u64;
+                let demonstration = game.env.demonstration(index).ok_or_else(|| {
+                    let name = game.env.name();
+                    TrainError::Input(format!(
+                        "env.{name} writes no demonstrations\n  hint: env.arithmetic, env.lookup and env.programs do"
+                    ))
+                })?;
+                Ok(example(game, &demonstration)?)
+            })
+            .collect::<Result<_, TrainError>>()?;
+        let loss;
+        (model, loss) = nll::step(model, &mut optimizer, &examples, &config.optimizer);
+        told(step, loss);
+    }
+    Ok(model)
+}

@@ -1,0 +1,135 @@
+//! Choosing a device: the only file that makes one.
+
+mod libdevice;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::device::driver_panic::catch_driver_panic;
+use crate::device::kind::on_host;
+use crate::device::self_check::self_check;
+
+/// A device that can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The binary was built without it.
+    #[error("device \"{name}\" is not available\n  hint: this binary was built with {}; rebuild with --features {name}", NAMES.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The machine lacks what it needs: a driver, or the hardware.
+    #[error(
+        "device \"{name}\" cannot be used on this machine: {why}\n  hint: `turnwise doctor` says which devices can"
+    )]
+    Unusable {
+        /// What was asked for.
+        name: String,
+        /// What its driver said, in one line.
+        why: String,
+    },
+}
+
+/// Version of the tensor library.
+pub const BURN: &str = "0.22.1";
+
+/// Names of the backends that this binary was built with.
+pub const NAMES: &[&str] = &[
+    #[cfg(feature = "flex")]
+    "flex",
+    #[cfg(feature = "wgpu")]
+    "wgpu",
+    #[cfg(feature = "vulkan")]
+    "vulkan",
+    #[cfg(feature = "cuda")]
+    "cuda",
+    #[cfg(feature = "tch")]
+    "tch",
+];
+
+/// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`]. A device that doesn't answer is
+/// refused here, before any work is lost on it.
+pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
+    let name = chosen(name);
+    let device = known(&name)?;
+    if !on_host(&device) {
+        answers(&device).and_then(|()| equipped(&name)).map_err(|why| DeviceError::Unusable { name, why })?;
+    }
+    Ok(device)
+}
+
+fn known(name: &str) -> Result<Device, DeviceError> {
+    match name {
+        #[cfg(feature = "flex")]
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::default())),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::default())),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(0)),
+        #[cfg(feature = "tch")]
+        #[expect(deprecated, reason = "Burn means to drop it; there is no other way to libtorch")]
+        "tch" => Ok(Device::libtorch()),
+        _ => Err(DeviceError::Unknown { name: name.into() }),
+    }
+}
+
+/// As [`device`], for a program whose results count, as training and evaluation: a driver must also compute what it should
+/// ([`self_check`]), in a few seconds. Burn's CPU backend comes with the program and is tested with it.
+pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
+    let device = device(name)?;
+    if !on_host(&device) {
+        catch_driver_panic(|| self_check(&device))
+            .and_then(|found| found)
+            .map_err(|why| DeviceError::Unusable { name: chosen(name), why })?;
+    }
+    Ok(device)
+}
+
+/// Whether one sum comes out right.
+fn answers(device: &Device) -> Result<(), String> {
+    match catch_driver_panic(|| Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>())? {
+        3.0 => Ok(()),
+        other => Err(format!("1 + 2 is {other} on it")),
+    }
+}
+
+/// Whether there is what a backend's kernels are made from, beside a driver.
+fn equipped(name: &str) -> Result<(), String> {
+    match name {
+        "cuda" => libdevice::found(std::env::var_os("CUDA_PATH").as_deref().map(std::path::Path::new)),
+        _ => Ok(()),
+    }
+}
+
+/// The name of the device that [`device`] gives.
+pub fn chosen(name: Option<&str>) -> String {
+    let from_environment = std::env::var("BURN_DEVICE").ok();
+    name.map(String::from)
+        .or(from_environment)
+        .unwrap_or_else(|| NAMES.first().copied().unwrap_or("none").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused_with_those_that_are() {
+        let refused = device(Some("abacus")).unwrap_err().to_string();
+        assert!(refused.contains("\"abacus\"") && refused.contains(NAMES[0]), "{refused}");
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_manifest() {
+        let manifest =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).unwrap();
+        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")), "{BURN}");
+    }
+
+    #[test]
+    fn a_device_that_computes_answers() {
+        let device = device(Some(NAMES[0])).unwrap();
+        assert_eq!(answers(&device), Ok(()));
+    }
+}

@@ -1,0 +1,8 @@
+//! The device that tensors live on: its backend, whether it computes what it should, and the cores beside it.
+
+pub mod backend;
+pub(crate) mod driver_panic;
+pub(crate) mod kind;
+pub mod memory;
+pub mod self_check;
+pub(crate) mod workers;

@@ -1,0 +1,32 @@
+//! One worker per core. Burn's CPU backend spends most of a step on one core, so whole micro-batches and whole groups
+//! of sequences are given to workers instead, each with a single-threaded pool of its own.
+
+use std::num::NonZeroUsize;
+
+use burn::tensor::Device;
+
+use super::kind::on_host;
+
+/// How many workers to use on a device: the cores of a CPU backend, one for a GPU.
+pub(crate) fn count(device: &Device) -> usize {
+    if on_host(device) { std::thread::available_parallelism().map_or(1, NonZeroUsize::get) } else { 1 }
+}
+
+/// Runs `work` for each of the inputs at once and returns the results in the order of the inputs.
+///
+/// # Panics
+/// If a worker panics.
+pub(crate) fn run<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync) -> Vec<O> {
+    if inputs.len() <= 1 {
+        return inputs.into_iter().map(work).collect();
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let alone = |input| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
+            pool.install(|| work(input))
+        };
+        let handles: Vec<_> = inputs.into_iter().map(|input| scope.spawn(move || alone(input))).collect();
+        handles.into_iter().map(|handle| handle.join().expect("a worker panicked")).collect()
+    })
+}

@@ -1,0 +1,182 @@
+//! From rows of tokens to one summed gradient: micro-batches over workers, added up in a fixed order.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use turnwise_credit::Sample;
+use turnwise_loss::{LossBatch, LossConfig, LossSums};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients, token_logprobs};
+
+use crate::device::workers;
+use crate::learn::gradients::sum;
+use crate::learn::{activations, micro_batch};
+
+/// How a gradient over many rows is taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Split {
+    /// Tokens per micro-batch at most, with padding where there is any.
+    pub(crate) tokens: usize,
+    /// Workers.
+    pub(crate) workers: usize,
+    /// Whether each block is computed a second time instead of kept; None leaves it to their size.
+    pub(crate) recompute: Option<bool>,
+}
+
+/// Runs `gradient` on each micro-batch of rows with the given lengths. It gets the sum that it adds its share to, a model
+/// to differentiate, the indices of its rows and whether to recompute, and returns what else the caller wants to know.
+/// The result depends on the split only through rounding, and not at all on timing.
+pub(crate) fn accumulate<S: Send>(
+    model: &Transformer,
+    lengths: &[usize],
+    split: Split,
+    gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], bool) -> S + Sync,
+) -> (GradientsParams, Vec<S>) {
+    let (device, half) = (model.device(), model.dtype() != DType::F32);
+    let batches =
+        micro_batch::plan(lengths, split.tokens, split.workers, activations::is_fused(&device, half));
+    let workers = split.workers.min(batches.len()).max(1);
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let recompute = split
+        .recompute
+        .unwrap_or_else(|| activations::recomputes(model.config(), longest as u64, half, &device));
+    let shares: Vec<Vec<&[usize]>> =
+        (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
+    let results = workers::run(shares, |share| {
+        // Leaves of its own: a worker whose graph shared them would wait for the others' graphs.
+        let model = model.valid().train();
+        let mut total = GradientsParams::new();
+        let told: Vec<S> =
+            share.into_iter().map(|rows| gradient(&mut total, &model, rows, recompute)).collect();
+        (total, told)
+    });
+    let (gradients, told): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    (sum(model, gradients), told.into_iter().flatten().collect())
+}
+
+/// What one pass over a minibatch showed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PolicyStats {
+    /// The loss.
+    pub(crate) loss: f64,
+    /// Weighted sums over its tokens, by turn index.
+    pub(crate) by_turn: Vec<LossSums>,
+    /// Largest `|logp - rollout_logp|` over the trained tokens: how far the trainer's numbers are from the sampler's.
+    pub(crate) logprob_gap: f64,
+    /// Row of the minibatch, and `logp - rollout_logp` of each of its trained tokens.
+    pub(crate) log_ratios: Vec<(usize, Vec<f32>)>,
+}
+
+impl PolicyStats {
+    /// Weighted means over all tokens.
+    pub(crate) fn means(&self) -> LossSums {
+        let mut sums = LossSums::default();
+        self.by_turn.iter().for_each(|&turn| sums += turn);
+        sums.means()
+    }
+
+    /// Takes in what another part of the minibatch showed.
+    fn add(&mut self, part: &Self) {
+        self.loss += part.loss;
+        self.logprob_gap = self.logprob_gap.max(part.logprob_gap);
+        self.log_ratios.extend_from_slice(&part.log_ratios);
+        self.by_turn.resize(self.by_turn.len().max(part.by_turn.len()), LossSums::default());
+        for (sums, &turn) in self.by_turn.iter_mut().zip(&part.by_turn) {
+            *sums += turn;
+        }
+    }
+}
+
+/// Takes the gradient of the policy loss over samples, by their token weights. Each sample has something to train on.
+pub(crate) fn policy_gradient(
+    model: &Transformer,
+    reference: Option<&Transformer>,
+    samples: &[&Sample],
+    config: &LossConfig,
+    temperature: f64,
+    split: Split,
+) -> (GradientsParams, PolicyStats) {
+    let lengths: Vec<usize> = samples.iter().map(|sample| sample.len()).collect();
+    let device = model.device().without_autodiff();
+    let terms = config.loss().terms();
+    let (gradients, told) = accumulate(model, &lengths, split, |total, model, rows, recompute| {
+        let picked: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
+        let batch = TokenBatch::new(&picked.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
+        let float = |column: &dyn Fn(usize) -> Vec<f32>| {
+            rectangle(rows.iter().map(|&row| column(row)), batch.columns, &device)
+        };
+        let old = float(&|row| samples[row].old_logprobs.clone());
+        let sampled = float(&|row| samples[row].rollout_logprobs.clone());
+        let weight = float(&|row| samples[row].weights.clone());
+        let wanted: Vec<bool> = picked
+            .iter()
+            .flat_map(|sample| {
+                let trained = (0..batch.columns).map(|t| t < sample.len() && sample.weights[t] != 0.0);
+                trained.collect::<Vec<_>>()
+            })
+            .collect();
+        let turns: Vec<i32> = picked
+            .iter()
+            .flat_map(|sample| (0..batch.columns).map(|t| sample.turns.get(t).map_or(0, |&turn| turn as i32)))
+            .collect();
+        let mut columns = LossBatch {
+            ref_logprobs: reference
+                .map(|reference| token_logprobs(reference, &batch, &wanted, temperature, false).logprobs),
+            turns: Some(Tensor::<2, Int>::from_data(
+                TensorData::new(turns.clone(), [rows.len(), batch.columns]),
+                &device,
+            )),
+            rollout_logprobs: Some(sampled.clone()),
+            ..LossBatch::new(old, float(&|row| samples[row].advantages.clone()), weight.clone())
+        };
+        let question =
+            LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
+        let trained = weight.clone().not_equal_elem(0.0).float();
+        add_gradients(total, model, &question, recompute, |now| {
+            columns.entropies = now.entropies;
+            let gaps = (now.logprobs.clone().inner() - sampled) * trained;
+            let log_ratios = of_trained_tokens(gaps, &picked, rows);
+            let all = log_ratios.iter().flat_map(|(_, values)| values);
+            let larger = |gap: f32, value: &f32| if value.abs() <= gap { gap } else { value.abs() };
+            let gap = all.fold(0.0, |gap: f32, value| if gap.is_nan() { gap } else { larger(gap, value) });
+            let output = config.loss().evaluate(now.logprobs, &columns);
+            let stats = PolicyStats {
+                loss: f64::from(output.loss.clone().inner().into_scalar::<f32>()),
+                by_turn: output.stats.sums_by_turn(&weight, &turns),
+                logprob_gap: f64::from(gap),
+                log_ratios,
+            };
+            (output.loss, stats)
+        })
+    });
+    let mut total = PolicyStats::default();
+    for part in told {
+        total.add(&part);
+    }
+    (gradients, total)
+}
+
+/// The entries of a `[B, columns]` tensor at the tokens that each row sampled and trains on.
+fn of_trained_tokens(values: Tensor<2>, samples: &[&Sample], rows: &[usize]) -> Vec<(usize, Vec<f32>)> {
+    let columns = values.dims()[1].max(1);
+    let values = values.into_data().try_to_vec::<f32>().expect("log-probabilities are f32");
+    let of_row = |((sample, &row), values): ((&&Sample, &usize), &[f32])| {
+        let wanted = values.iter().zip(&sample.mask).filter(|(_, trained)| **trained);
+        (row, wanted.map(|(value, _)| *value).collect())
+    };
+    samples.iter().zip(rows).zip(values.chunks(columns)).map(of_row).collect()
+}
+
+/// Rows of different lengths as `[B, columns]`, padded with 0.
+fn rectangle(rows: impl Iterator<Item = Vec<f32>>, columns: usize, device: &Device) -> Tensor<2> {
+    let mut count = 0;
+    let mut values = Vec::new();
+    for row in rows {
+        count += 1;
+        values.extend_from_slice(&row);
+        values.resize(count * columns, 0.0);
+    }
+    Tensor::from_data(TensorData::new(values, [count, columns]), device)
+}
+
+#[cfg(test)]
+mod tests;

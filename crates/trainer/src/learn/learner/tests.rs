@@ -1,0 +1,103 @@
+//! The gradient of the weights doesn't depend on how the rows were cut.
+
+use turnwise_credit::WeightsConfig;
+use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, QkNorm};
+use turnwise_trajectory::{Finish, Stop, Trajectory, Turn};
+
+use super::*;
+use crate::device::backend;
+use crate::learn::gradients::{global_norm, scale};
+
+fn model() -> Transformer {
+    let attention =
+        AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(2, 1, 8) };
+    let config = ModelConfig {
+        vocab_size: 64,
+        hidden_size: 16,
+        layers: vec![BlockConfig::new(attention, 32); 2],
+        max_position: 128,
+        norm_eps: 1e-6,
+        tied_embeddings: true,
+    };
+    Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
+}
+
+/// Numbers from 0 to below `bound`, the same everywhere.
+fn numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 11_u64;
+    move |bound| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    }
+}
+
+/// Trajectories of unequal lengths; turns without tokens, turns without an observation, a turn that is all there is.
+fn samples() -> Vec<Sample> {
+    let mut below = numbers();
+    let lengths: [&[(usize, usize)]; 7] = [
+        &[(5, 3), (0, 4), (6, 0)],
+        &[(1, 0)],
+        &[(7, 0), (0, 0), (2, 0)],
+        &[(4, 9), (11, 2), (3, 0)],
+        &[(20, 0)],
+        &[(0, 3), (2, 0)],
+        &[(3, 5), (3, 0)],
+    ];
+    let mut tokens = |n: usize| (0..n).map(|_| below(64) as u32).collect::<Vec<_>>();
+    let turn = |(sampled, observed): &(usize, usize), tokens: &mut dyn FnMut(usize) -> Vec<u32>| Turn {
+        tokens: tokens(*sampled),
+        logprobs: (0..*sampled).map(|t| -4.0 - 0.1 * t as f32).collect(),
+        text: String::new(),
+        finish: Finish::EndOfTurn,
+        calls: vec![],
+        observation: tokens(*observed),
+    };
+    let of = |(i, turns): (usize, &&[(usize, usize)])| {
+        let prompt = tokens(2 + i);
+        let turns: Vec<Turn> = turns.iter().map(|lengths| turn(lengths, &mut tokens)).collect();
+        let advantages: Vec<f64> = (0..turns.len()).map(|j| 1.0 - 0.7 * j as f64 - 0.3 * i as f64).collect();
+        let trajectory = Trajectory { task: "t".into(), sample: 0, prompt, turns, stop: Stop::Answer };
+        Sample::new(&trajectory, &advantages, true)
+    };
+    lengths.iter().enumerate().map(of).collect()
+}
+
+/// `‖a - b‖ / ‖b‖` over all parameters. Takes both.
+fn distance(model: &Transformer, a: GradientsParams, mut b: GradientsParams) -> f64 {
+    let norm = global_norm(model, &b);
+    scale(model, &mut b, -1.0);
+    global_norm(model, &sum(model, vec![a, b])) / norm
+}
+
+/// In f32 the same terms are added in another order: 1e-6 of the gradient's norm, not of each entry.
+#[test]
+fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
+    let (model, mut samples) = (model(), samples());
+    let configs = ["clip", "cispo", "gspo"].map(|name| format!("{{\"{name}\":{{\"entropy\":0.01}}}}"));
+    let by_turn = "{\"clip\":{\"level\":\"turn\",\"tis_cap\":2.0}}".to_string();
+    for config in configs.into_iter().chain([by_turn]) {
+        let config: LossConfig = serde_json::from_str(&config).expect("a loss");
+        for name in WeightsConfig::NAMES {
+            let weighting = WeightsConfig::named(name).expect("a weighting");
+            weighting.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
+            let rows: Vec<&Sample> = samples.iter().collect();
+            let run = |tokens, workers, recompute| {
+                let split = Split { tokens, workers, recompute: Some(recompute) };
+                policy_gradient(&model, None, &rows, &config, 1.0, split)
+            };
+            for (tokens, workers, recompute) in
+                [(1, 1, false), (40, 1, false), (90, 1, false), (10_000, 3, false), (60, 2, true)]
+            {
+                let (whole, stats) = run(10_000, 1, false);
+                let (split, parts) = run(tokens, workers, recompute);
+                let far = distance(&model, split, whole);
+                assert!(far <= 1e-6, "{config:?} {name}, {tokens} tokens, {workers} workers: {far:e}");
+                let off = (parts.loss - stats.loss).abs();
+                assert!(
+                    off <= 1e-6 * stats.loss.abs().max(1.0),
+                    "{config:?} {name}: the loss is {off:e} off"
+                );
+            }
+        }
+    }
+}

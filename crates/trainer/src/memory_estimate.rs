@@ -1,0 +1,261 @@
+//! How much memory a run needs, told before it begins, and a refusal if it can't fit.
+
+use burn::tensor::Device;
+use serde::Serialize;
+use turnwise_model::{ModelConfig, chunk_rows, load_config};
+
+use crate::config::{Precision, RolloutConfig, RunConfig};
+use crate::device::kind::in_memory;
+use crate::device::memory::{available, size};
+use crate::device::workers;
+use crate::error::TrainError;
+use crate::learn::activations::{is_fused, recomputes, values_of_blocks};
+use crate::play::cache_budget::{CacheBudget, bytes_per_token};
+use crate::run_site::RunSite;
+use crate::watch::progress::Progress;
+
+const F32: u64 = 4;
+
+/// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
+/// is what trajectories and micro-batches need that are as long as the config allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Estimate {
+    /// Weights of the policy, and their copy in the sampler's precision if that is another.
+    pub weights: u64,
+    /// Weights in the layout that rollouts on the CPU read; gone before gradients come.
+    pub copy: u64,
+    /// Weights of the reference policy.
+    pub reference: u64,
+    /// Gradients of the trained parameters, one sum per worker.
+    pub gradients: u64,
+    /// AdamW's two moments.
+    pub moments: u64,
+    /// Keys and values of all trajectories of a step, or as much of them as may be there at a time.
+    pub kv_cache: u64,
+    /// A chunk of logits per worker, with its softmax and gradient, and its gradient of the vocabulary's weights.
+    pub logits: u64,
+    /// Activations that wait for the backward pass.
+    pub activations: u64,
+}
+
+impl Estimate {
+    /// The estimate for a run on a device with this many micro-batches at once.
+    pub fn of(config: &RunConfig, model: &ModelConfig, workers: usize, device: &Device) -> Self {
+        let optimizer = &config.optimizer;
+        let half = optimizer.precision != Precision::F32;
+        let element = element(optimizer.precision);
+        let all = model.parameters() as u64;
+        // Which parameters `freeze` names is known only when they are loaded: nothing of them is certain.
+        let trained = match &optimizer.lora {
+            Some(lora) => lora.parameters(model) as u64,
+            None if optimizer.freeze.is_empty() => all,
+            None => 0,
+        };
+        let (layers, hidden) = (model.layers.len() as u64, model.hidden_size as u64);
+        let rollout = &config.rollout;
+        let length = rollout.max_tokens.min(model.context()) as u64;
+        let trajectories = rollout.groups as u64 * rollout.samples as u64;
+        let rows = trajectories.div_ceil(optimizer.minibatches.max(1) as u64);
+        let step = rows * length;
+        // Micro-batches shrink until every worker has one, down to a row; who then has none holds nothing.
+        let workers = (workers as u64).min(rows).max(1);
+        let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
+        let at_once = step.min(workers * micro_batch);
+        let values = values_of_blocks(model, length, is_fused(device, half));
+        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
+        let kept: u64 = if recompute { values.max().unwrap_or(0) } else { values.sum() };
+        let vocabulary = model.vocab_size as u64;
+        let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
+        Self {
+            weights: all * (F32 + if half { element } else { 0 }),
+            copy: if is_fused(device, half) { all * F32 } else { 0 },
+            reference: if config.needs_reference() { all * F32 } else { 0 },
+            gradients: workers * trained * F32,
+            moments: 2 * trained * F32,
+            kv_cache: (trajectories * length)
+                .saturating_mul(bytes_per_token(model, element))
+                .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
+            logits: 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32,
+            activations: at_once.saturating_mul((kept + layers * hidden) * element),
+        }
+    }
+
+    /// What the run needs whatever happens in it.
+    pub fn certain(&self) -> u64 {
+        self.weights + self.reference + self.moments + self.gradients.max(self.copy)
+    }
+
+    /// What it may need.
+    pub fn total(&self) -> u64 {
+        [self.kv_cache, self.logits, self.activations].into_iter().fold(self.certain(), u64::saturating_add)
+    }
+}
+
+impl std::fmt::Display for Estimate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            ("weights", self.weights),
+            ("their copy for rollouts", self.copy),
+            ("reference", self.reference),
+            ("gradients", self.gradients),
+            ("moments", self.moments),
+            ("KV cache up to", self.kv_cache),
+            ("logits up to", self.logits),
+            ("activations up to", self.activations),
+        ];
+        let parts = parts.iter().filter(|(_, bytes)| *bytes > 0);
+        let parts: Vec<String> = parts.map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// The estimate for a run on a device. Only the model's `config.json` is read.
+pub fn estimate(config: &RunConfig, device: &Device) -> Result<Estimate, TrainError> {
+    Ok(Estimate::of(config, &load_config(&config.model)?, workers::count(device), device))
+}
+
+/// Refuses a run whose certain part doesn't fit into the memory that is left, and warns of one that may not fit. Only
+/// the CPU's memory is known here; for other devices the estimate is told.
+pub(crate) fn check(
+    config: &RunConfig,
+    site: &RunSite,
+    progress: &mut dyn Progress,
+) -> Result<(), TrainError> {
+    let model = load_config(&config.model)?;
+    check_cache(&model, &config.rollout, config.optimizer.precision, &site.device)?;
+    let estimate = Estimate::of(config, &model, workers::count(&site.device), &site.device);
+    let Some(left) = in_memory(&site.device).then(available).flatten() else {
+        progress.line(&format!("memory: {estimate}"));
+        return Ok(());
+    };
+    let (certain, total) = (size(estimate.certain()), size(estimate.total()));
+    if estimate.certain() > left {
+        let hint = match &config.optimizer.lora {
+            Some(_) => "\n  hint: take a smaller model",
+            None => "\n  hint: take a smaller model, or train an adapter (optimizer.lora)",
+        };
+        return Err(TrainError::Input(format!(
+            "{}: training needs at least {certain} of memory, {} are left ({estimate}){hint}",
+            config.model.display(),
+            size(left)
+        )));
+    }
+    if estimate.total() > left {
+        progress.line(&format!(
+            "memory: may need {total}, {} are left ({estimate})\n  \
+             hint: lower optimizer.micro_batch_tokens, rollout.cache_mib or rollout.max_tokens; or optimizer.recompute",
+            size(left)
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
+pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
+    let needed = (model.parameters() as u64).saturating_mul(4 * F32);
+    match in_memory(device).then(available).flatten() {
+        Some(left) if needed > left => Err(TrainError::Input(format!(
+            "model.scratch: training needs at least {} of memory, {} are left\n  hint: take a smaller model",
+            size(needed),
+            size(left)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses rollouts of which not even one trajectory fits into the cache.
+pub(crate) fn check_cache(
+    model: &ModelConfig,
+    rollout: &RolloutConfig,
+    precision: Precision,
+    device: &Device,
+) -> Result<(), TrainError> {
+    let cache = CacheBudget::new(rollout.cache_mib, device);
+    cache.sequences(model, element(precision), rollout.max_tokens).map_err(TrainError::Input)?;
+    Ok(())
+}
+
+/// Bytes of a number that the sampler computes with.
+fn element(precision: Precision) -> u64 {
+    if precision == Precision::F32 { F32 } else { 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use burn::module::Module;
+    use turnwise_model::{LoraConfig, Transformer};
+
+    use super::*;
+    use crate::config::load;
+    use crate::learn::micro_batch;
+
+    fn repository() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    #[test]
+    fn parameters_are_those_that_models_have() {
+        let device = crate::device::backend::device(Some("flex")).unwrap();
+        for folder in [
+            "models/tiny",
+            "tests/golden/model/llama",
+            "tests/golden/model/llama-bias",
+            "tests/golden/model/qwen2",
+            "tests/golden/model/qwen3",
+            "tests/golden/model/olmo2",
+        ] {
+            let config = load_config(&repository().join(folder)).unwrap();
+            let model = Transformer::random(&config, 0, &device);
+            assert_eq!(config.parameters(), model.num_params(), "{folder}");
+            let lora = LoraConfig { rank: 3, ..LoraConfig::default() };
+            let adapted = model.clone().with_adapter(&lora, 0);
+            let more = adapted.num_params() - model.num_params();
+            assert_eq!(lora.parameters(&config), more, "{folder}");
+        }
+    }
+
+    #[test]
+    fn what_changes_memory_changes_the_estimate() {
+        let file = repository().join("configs/tiny.toml");
+        let model = load_config(&repository().join("models/tiny")).unwrap();
+        let device = crate::device::backend::device(Some("flex")).unwrap();
+        let estimate = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+            Estimate::of(&load(Some(&file), &[], &sets).unwrap(), &model, 2, &device)
+        };
+        let base = estimate(&[]);
+        assert_eq!((base.gradients, base.moments), (2 * base.weights, 2 * base.weights));
+        // As many workers hold gradients as there are micro-batches for.
+        let config: RunConfig = load(Some(&file), &[], &[]).unwrap();
+        for workers in [3, 100, 1000] {
+            let batches = micro_batch::plan(&[320; 128], config.optimizer.micro_batch_tokens, workers, true);
+            let busy = batches.len().min(workers) as u64;
+            let found = Estimate::of(&config, &model, workers, &device);
+            assert_eq!(found.gradients, busy * base.weights, "{workers} workers");
+        }
+        assert_eq!(base.reference, 0);
+        // 128 trajectories of 320 tokens, 3 layers, keys and values of one head of 32, in f32.
+        assert_eq!(base.kv_cache, 128 * 320 * 3 * 2 * 32 * 4);
+        assert_eq!(estimate(&["loss.clip.beta=0.1"]).reference, base.weights);
+        let smaller = |sets: &[&str], part: fn(&Estimate) -> u64| {
+            assert!(part(&estimate(sets)) < part(&base), "{sets:?}");
+        };
+        smaller(&["optimizer.lora.rank=2"], Estimate::certain);
+        smaller(&["optimizer.recompute=true"], |e| e.activations);
+        smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits + e.activations);
+        // Nothing of so small a model is recomputed unless it is said; of one with twenty times its blocks, everything is.
+        let activations = |recompute: Option<bool>, layers: usize| {
+            let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
+            config.optimizer.recompute = recompute;
+            let model = ModelConfig { layers: model.layers.repeat(layers), ..model.clone() };
+            Estimate::of(&config, &model, 2, &device).activations
+        };
+        assert_eq!(activations(None, 1), activations(Some(false), 1));
+        assert_eq!(activations(None, 20), activations(Some(true), 20));
+        smaller(&["rollout.samples=4"], |e| e.kv_cache);
+        assert_eq!(estimate(&["rollout.cache_mib=3"]).kv_cache, 3 << 20);
+        assert!(available().unwrap() > 1 << 20, "this machine has memory");
+    }
+}

@@ -1,0 +1,258 @@
+//! Held-out evaluation: accuracy and manners of a policy on tasks that training never sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::scope;
+
+use serde::{Deserialize, Serialize};
+use turnwise_credit::ScoredTrajectory;
+use turnwise_envs::{RewardConfig, Task, answer};
+use turnwise_model::Transformer;
+use turnwise_rollout::{Game, Lost, Policy, play_telling};
+use turnwise_sampler::Sampling;
+use turnwise_stats::{SampleOutcome, TaskOutcome};
+use turnwise_trajectory::{CallRecord, OutputStatus, Stop, Trajectory};
+
+use crate::config::EvalConfig;
+use crate::error::TrainError;
+use crate::play::cache_budget::CacheBudget;
+use crate::play::judged::judge;
+use crate::play::losses::refuse_many;
+use crate::play::policy::ModelPolicy;
+
+/// What an evaluation found. Shares are between 0 and 1.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Trajectories played.
+    pub trajectories: usize,
+    /// Share of trajectories whose final answer is right.
+    pub accuracy: f64,
+    /// Share of valid calls whose execution went well.
+    pub tool_success: f64,
+    /// Share of turns that broke the format.
+    pub violations: f64,
+    /// Turns per trajectory.
+    pub turns: f64,
+    /// Accuracy by level of the task.
+    pub levels: BTreeMap<u32, f64>,
+    /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollouts_lost: usize,
+    /// Which they were, and why.
+    #[serde(skip)]
+    pub lost: Vec<Lost>,
+    /// Task by task, from which [`turnwise_stats::summarize`] takes intervals, pass@k and majority@k.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<TaskOutcome>,
+}
+
+impl Evaluation {
+    /// Returns the evaluation in words.
+    pub(crate) fn sentence(&self) -> String {
+        let lost = match self.rollouts_lost {
+            0 => String::new(),
+            lost => format!(", {lost} rollouts lost"),
+        };
+        format!(
+            "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
+            100.0 * self.accuracy,
+            100.0 * self.tool_success,
+            100.0 * self.violations,
+            self.turns
+        )
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Counts from which shares are taken.
+#[derive(Default)]
+pub(crate) struct Tally {
+    trajectories: usize,
+    correct: usize,
+    turns: usize,
+    violations: usize,
+    executed: usize,
+    succeeded: usize,
+    levels: BTreeMap<u32, (usize, usize)>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, level: u32, played: &Trajectory, scored: &ScoredTrajectory) {
+        self.trajectories += 1;
+        self.correct += usize::from(scored.correct);
+        self.turns += played.turns.len();
+        self.violations += (0..scored.turns.len()).filter(|&turn| scored.violates(turn)).count();
+        for call in played.turns.iter().flat_map(|turn| &turn.calls) {
+            if let CallRecord::Executed { output, .. } = call {
+                self.executed += 1;
+                self.succeeded += usize::from(output.status == OutputStatus::Ok);
+            }
+        }
+        let level = self.levels.entry(level).or_default();
+        level.0 += usize::from(scored.correct);
+        level.1 += 1;
+    }
+
+    pub(crate) fn evaluation(&self) -> Evaluation {
+        Evaluation {
+            trajectories: self.trajectories,
+            accuracy: share(self.correct, self.trajectories),
+            tool_success: share(self.succeeded, self.executed),
+            violations: share(self.violations, self.turns),
+            turns: share(self.turns, self.trajectories),
+            levels: self.levels.iter().map(|(level, (right, all))| (*level, share(*right, *all))).collect(),
+            ..Evaluation::default()
+        }
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Plays the first held-out tasks. The same model, seed and configuration give the same result, and every
+/// evaluation of a run draws the same random numbers.
+pub fn evaluate(
+    model: &Transformer,
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    seed: u64,
+    cache: CacheBudget,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
+    let tasks: Vec<&Task> = game.env.held_out().iter().take(config.tasks).collect();
+    let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
+    let mut policy =
+        || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
+    let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };
+    trial.run(&mut policy, progress, &mut |_, _, _, _| {})
+}
+
+/// Tasks to be played by any policy, and judged.
+pub struct Trial<'a> {
+    /// What they are played with.
+    pub game: &'a Game<'a>,
+    /// The tasks.
+    pub tasks: &'a [&'a Task],
+    /// Trajectories per task.
+    pub samples: usize,
+    /// Turn rewards.
+    pub rewards: &'a RewardConfig,
+}
+
+/// Is told a trajectory's place (tasks in their order, the samples of each following each other), its task,
+/// and what became of it.
+pub type Keep<'k> = dyn FnMut(usize, &Task, &Trajectory, &ScoredTrajectory) + Send + 'k;
+
+impl Trial<'_> {
+    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its
+    /// rewards as soon as it has ended, whatever becomes of the others. A task all of whose trajectories were
+    /// lost has no outcome.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories were lost.
+    pub fn run(
+        &self,
+        policy: &mut dyn FnMut() -> Box<dyn Policy>,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+        keep: &mut Keep<'_>,
+    ) -> Result<Evaluation, TrainError> {
+        let Self { game, tasks, samples, .. } = *self;
+        // A bounded number of trajectories at a time, so that the cache stays small.
+        let at_once = (256 / samples.max(1)).max(1);
+        let (tell, ended) = channel();
+        let mut lost = Vec::new();
+        let (played, judged) = scope(|scope| {
+            let judge = scope.spawn(move || self.judge(&ended, keep));
+            let mut play = || -> Result<(), TrainError> {
+                for (part, now) in tasks.chunks(at_once).enumerate() {
+                    let (first, total) = (part * at_once, tasks.len() * samples);
+                    let mut progress = |done: usize, _: usize| progress(first * samples + done, total);
+                    let mut ended = |task: usize, trajectory: &Trajectory| {
+                        // A judge that has panicked takes no more.
+                        let _ = tell.send((first + task, trajectory.clone()));
+                    };
+                    let mut policy = policy();
+                    let samples = samples as u32;
+                    let played = play_telling(game, now, samples, &mut *policy, &mut progress, &mut ended)?;
+                    lost.extend(played.lost);
+                    refuse_many(&lost, (first + now.len()) * samples as usize)?;
+                }
+                Ok(())
+            };
+            let played = play();
+            drop(tell);
+            (played, judge.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        played?;
+        lost.extend(judged.lost);
+        refuse_many(&lost, tasks.len() * samples)?;
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged })
+    }
+
+    /// Judges trajectories as they come, in any order. What is found doesn't depend on it.
+    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> Evaluation {
+        let Self { game, tasks, samples, rewards } = *self;
+        let mut tally = Tally::default();
+        let (mut by_place, mut lost) = (BTreeMap::new(), Vec::new());
+        // Tasks with an answer that has no value to vote for.
+        let mut uncounted = BTreeSet::new();
+        for (at, trajectory) in ended {
+            let (task, place) = (tasks[at], at * samples + trajectory.sample as usize);
+            let scored = match judge(game.env, task, &trajectory, rewards) {
+                Ok(scored) => scored,
+                Err(unjudged) => {
+                    lost.push((place, unjudged));
+                    continue;
+                }
+            };
+            tally.add(task.level, &trajectory, &scored);
+            keep(place, task, &trajectory, &scored);
+            let answer = answer(game.env, &trajectory);
+            let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
+            if vote == Some(None) {
+                uncounted.insert(at);
+            }
+            let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
+            let failure = (!scored.correct).then(|| failure(&trajectory, answer.is_some()).to_string());
+            by_place.insert(place, SampleOutcome { answer, vote, failure });
+        }
+        let outcome = |(at, task): (usize, &&Task)| {
+            let mine = by_place.range(at * samples..(at + 1) * samples);
+            let samples: Vec<SampleOutcome> = mine.map(|(_, outcome)| outcome.clone()).collect();
+            let uncounted = uncounted.contains(&at);
+            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
+            Some(whole).filter(|task| !task.samples.is_empty())
+        };
+        let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
+        // They came in any order.
+        lost.sort_by_key(|(place, _)| *place);
+        let lost = lost.into_iter().map(|(_, lost)| lost).collect();
+        Evaluation { lost, outcomes, ..tally.evaluation() }
+    }
+}
+
+/// Why a trajectory came to no right answer: the first reason that applies.
+fn failure(played: &Trajectory, answered: bool) -> &'static str {
+    let calls = || played.turns.iter().flat_map(|turn| &turn.calls);
+    let failed = |call: &CallRecord| match call {
+        CallRecord::Executed { output, .. } => output.status != OutputStatus::Ok,
+        CallRecord::Malformed(_) => false,
+    };
+    match played.stop {
+        Stop::Truncated => "turn_too_long",
+        Stop::TurnLimit => "too_many_turns",
+        Stop::ContextLimit => "context_full",
+        Stop::Answer if !answered => "no_answer",
+        Stop::Answer if calls().any(|call| !call.is_valid()) => "wrong_answer_after_malformed_call",
+        Stop::Answer if calls().any(failed) => "wrong_answer_after_failed_call",
+        Stop::Answer if calls().next().is_none() => "wrong_answer_without_call",
+        Stop::Answer => "wrong_answer",
+    }
+}

@@ -1,0 +1,16 @@
+//! From tasks to judged trajectories: the local model as a policy, what it plays with, held-out evaluation.
+
+pub(crate) mod cache_budget;
+pub(crate) mod evaluate;
+pub(crate) mod judged;
+pub(crate) mod losses;
+pub(crate) mod order;
+pub(crate) mod policy;
+pub(crate) mod setup;
+pub(crate) mod source;
+
+pub use cache_budget::CacheBudget;
+pub use evaluate::{Evaluation, Keep, Trial, evaluate};
+pub use policy::{ModelPolicy, generator};
+pub use setup::{Setup, sampling, tokenizer};
+pub use source::{Play, RolloutSource};

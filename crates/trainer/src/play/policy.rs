@@ -1,0 +1,130 @@
+//! The local model as a policy: one generator per worker, each with the cache of its own sequences.
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use burn::tensor::DType;
+use fnv::FnvHasher;
+use turnwise_model::{HostModel, ModelConfig, Transformer};
+use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
+use turnwise_sampler::{Completion as Turn, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
+use turnwise_trajectory::TokenId;
+
+use crate::device::kind::on_host;
+use crate::device::workers;
+use crate::play::cache_budget::CacheBudget;
+
+/// Random streams of evaluations never meet those of training steps.
+const EVALUATION: u64 = u64::MAX;
+
+/// Samples turns from a model. Trajectories are dealt to workers by their index, so a trajectory stays with its cache.
+pub struct ModelPolicy {
+    generators: Vec<Generator>,
+    config: ModelConfig,
+    /// Bytes of a number in its caches.
+    element: u64,
+    cache: CacheBudget,
+    seed: u64,
+    step: u64,
+    version: u64,
+}
+
+impl ModelPolicy {
+    /// A policy for one play. `seed` and `step` name its random streams; the model must not track gradients.
+    pub fn new(model: &Transformer, sampling: Sampling, workers: usize, seed: u64, step: u64) -> Self {
+        let (config, device) = (model.config().clone(), model.device());
+        let generators = generators(model, sampling, workers.max(1));
+        let cache = CacheBudget::new(None, &device);
+        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step, version: 0 }
+    }
+
+    /// The same with another bound on its caches than the machine's memory.
+    #[must_use]
+    pub fn within(self, cache: CacheBudget) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Marks what is sampled with a version of the weights: the number of optimizer updates before it.
+    #[must_use]
+    pub fn at_version(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Forward passes so far, those of all workers.
+    pub fn steps(&self) -> usize {
+        self.generators.iter().map(Generator::steps).sum()
+    }
+
+    /// A policy for evaluations: the random streams of [`crate::evaluate()`], on as many workers as the device is
+    /// worth.
+    pub fn on_all_cores(model: &Transformer, sampling: Sampling, seed: u64) -> Self {
+        Self::new(model, sampling, workers::count(&model.device()), seed, EVALUATION)
+    }
+}
+
+/// Weights above this don't fit into a core's cache. Every worker would read them from memory at each step, so one
+/// generator reads them with all cores instead.
+const SHARED: usize = 32 << 20;
+
+/// One generator per worker: on the host where the model is there in f32 anyway, else on its backend.
+fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Generator> {
+    if !on_host(&model.device()) || model.dtype() != DType::F32 {
+        return (0..workers).map(|_| Generator::new(model.clone(), sampling)).collect();
+    }
+    let model = Arc::new(HostModel::of(model));
+    let workers = if model.bytes() > SHARED { 1 } else { workers };
+    (0..workers).map(|_| Generator::on_host(model.clone(), sampling)).collect()
+}
+
+/// A generator for one sequence at a time.
+pub fn generator(model: &Transformer, sampling: Sampling) -> Generator {
+    generators(model, sampling, 1).remove(0)
+}
+
+/// FNV-1a: the same in every build.
+fn hash(text: &str) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+impl Policy for ModelPolicy {
+    fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
+        let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
+        let workers = self.generators.len().min(fit);
+        let (seed, step, version) = (self.seed, self.step, self.version);
+        let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
+        let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
+            generator.bound(fit / workers + usize::from(at < fit % workers));
+            let share = turns.share(at, workers);
+            let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
+            let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();
+            // While there is something to sample, nobody waits for a tool.
+            while let Some(handed) = share.take(generator.is_idle()) {
+                for index in handed.ended {
+                    generator.release(index as u64);
+                }
+                for c in handed.turns {
+                    let (task, turn) = (hash(c.task), c.turn as u32);
+                    let Context { occurrence, sample, .. } = c;
+                    let id = SequenceId { seed, step, task, occurrence, sample, turn };
+                    let (key, rng) = (c.index as u64, id.rng());
+                    generator.submit(GenerationRequest { key, tokens: &c.tokens, max_new: c.max_new, rng });
+                    watches.insert(key, end.watch());
+                }
+                let mut ends = |key: u64, token: TokenId| {
+                    watches.get_mut(&key).is_some_and(|watch| watch.sampled(token).is_some())
+                };
+                // Logits that no token can be drawn from end the play for all.
+                let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
+                for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
+                    let Turn { tokens, logprobs, finish } = turn;
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version });
+                }
+            }
+            Ok(())
+        });
+        served.into_iter().collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! Where the trajectories of a step come from.
+
+use std::fmt::Debug;
+
+use turnwise_rollout::chat::Moment;
+
+use crate::error::TrainError;
+use crate::recorded::{Recorded, StepRollouts};
+use crate::run_dir;
+use crate::step::Trainer;
+use crate::watch::progress::Progress;
+
+/// Gives a run the trajectories that each step learns from.
+pub trait RolloutSource: Debug + Sync {
+    /// Returns how many steps a run makes that is asked for `steps`.
+    fn steps(&self, steps: usize) -> usize {
+        steps
+    }
+
+    /// Returns the date that the prompts of the trajectories show, if that isn't up to the run itself.
+    fn began(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Whether the policy that is trained samples the turns, with the weights that it has when the step begins.
+    fn is_on_policy(&self) -> bool;
+
+    /// Returns the trajectories of a step, with their turn rewards. `trainer` has the policy and the environment.
+    ///
+    /// # Errors
+    /// If there are none to learn from.
+    fn step(
+        &self,
+        step: usize,
+        trainer: &Trainer,
+        progress: &mut dyn Progress,
+    ) -> Result<StepRollouts, TrainError>;
+}
+
+/// Trajectories that the policy plays in this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Play;
+
+impl RolloutSource for Play {
+    fn is_on_policy(&self) -> bool {
+        true
+    }
+
+    fn step(
+        &self,
+        step: usize,
+        trainer: &Trainer,
+        progress: &mut dyn Progress,
+    ) -> Result<StepRollouts, TrainError> {
+        progress.phase("rollouts", trainer.trajectories_per_step() as u64);
+        trainer.play(step, &mut |done, _| progress.advance(done as u64))
+    }
+}
+
+/// Trajectories that another run has played, so that two estimators can learn from the same data.
+impl RolloutSource for Recorded {
+    fn steps(&self, steps: usize) -> usize {
+        steps.min(Recorded::steps(self))
+    }
+
+    fn began(&self) -> Option<Moment> {
+        run_dir::began(self.run())
+    }
+
+    fn is_on_policy(&self) -> bool {
+        false
+    }
+
+    fn step(&self, step: usize, trainer: &Trainer, _: &mut dyn Progress) -> Result<StepRollouts, TrainError> {
+        Recorded::step(self, step, trainer.model().config())
+    }
+}

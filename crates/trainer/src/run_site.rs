@@ -1,0 +1,17 @@
+//! Where a run happens.
+
+use burn::tensor::Device;
+use turnwise_rollout::chat::Moment;
+
+/// Where a run happens.
+#[derive(Debug, Clone)]
+pub struct RunSite {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// Its name, for the record.
+    pub device_name: String,
+    /// The git commit of the current directory, for the record.
+    pub git_commit: Option<String>,
+    /// The date that prompts show in runs that begin here.
+    pub now: Moment,
+}
