@@ -24,7 +24,7 @@ pub struct ScoreConfig {
     pub reward: ScoreRewardConfig,
 }
 
-/// What `turnwise score` takes from `[reward]`: what the other keys say has been done to its input.
+/// The part of `[reward]` that `turnwise score` takes. The other keys are about playing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreRewardConfig {
