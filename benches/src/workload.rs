@@ -10,9 +10,8 @@ use turnwise_rollout::chat::Moment;
 use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
-use turnwise_trainer::recorded::StepRollouts;
 use turnwise_trainer::sft::{self, Example};
-use turnwise_trainer::{Optimizer, Setup, TrainError, Trainer, generator};
+use turnwise_trainer::{Optimizer, Setup, StepRollouts, TrainError, Trainer, generator};
 use turnwise_trajectory::{Finish, Stop, TokenId, Trajectory, Turn};
 
 use crate::{Sequence, groups};

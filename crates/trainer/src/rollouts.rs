@@ -1,15 +1,15 @@
 //! Where a run's rollouts come from: its own policy, or the record of another run.
 
 use turnwise_rollout::chat::Moment;
+use turnwise_run::{ModelLimits, Recorded};
 
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::record::StepRecord;
-use crate::recorded::Recorded;
-use crate::run_dir;
 use crate::step::Trainer;
+use crate::step_rollouts::StepRollouts;
 
 /// Where the rollouts of a run come from.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ impl Rollouts<'_> {
     pub(crate) fn began(self) -> Option<Moment> {
         match self {
             Self::Play => None,
-            Self::Replay(recorded) => run_dir::began(recorded.run()),
+            Self::Replay(recorded) => recorded.began().map(Moment::from_unix),
         }
     }
 
@@ -50,7 +50,9 @@ impl Rollouts<'_> {
             }
             Self::Replay(recorded) => {
                 let phase = Phase::begin();
-                let rollouts = recorded.step(step, trainer.model().config())?;
+                let model = trainer.model().config();
+                let limits = ModelLimits { vocab_size: model.vocab_size, context: model.context() };
+                let rollouts = StepRollouts::from(recorded.step(step, limits)?);
                 trainer.learn_from(step, rollouts, phase.spent())
             }
         }

@@ -9,18 +9,19 @@ use turnwise_envs::RewardConfig;
 use turnwise_model::{Transformer, family::Family, family_of, load, load_config, save};
 use turnwise_rollout::chat::Moment;
 use turnwise_rollout::opening;
+use turnwise_run::{Evaluation, RunDirError, whole_folder};
 
 use crate::cache_budget::CacheBudget;
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::evaluate;
+use crate::memory;
 use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::scratch;
 use crate::setup::{Setup, tokenizer};
 use crate::sft::{fine_tune, transcript};
 use crate::trained_part::trained_part;
-use crate::{memory, whole_folder};
 
 /// Where a run happens.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ pub fn cold_start(
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     if out.exists() {
-        return Err(crate::run_dir::RunDirError::Exists { path: out.into() }.into());
+        return Err(RunDirError::Exists { path: out.into() }.into());
     }
     let device = place.device.clone().autodiff();
     // The tokenizer of a new model, to be written beside it.

@@ -21,9 +21,9 @@ use crate::order::tasks_of_step;
 use crate::phase::{Phase, Spent};
 use crate::policy::ModelPolicy;
 use crate::record::{StepRecord, Times};
-use crate::recorded::StepRollouts;
 use crate::sampled_logprobs::sampled_logprobs;
 use crate::setup::{Setup, sampling};
+use crate::step_rollouts::StepRollouts;
 use crate::workers;
 
 /// A run in memory: the policy, its optimizer, and what it plays with.

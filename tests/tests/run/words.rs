@@ -6,8 +6,8 @@ use std::path::Path;
 use turnwise_model::{
     LoraConfig, TokenBatch, Transformer, adapter_config, load as load_model, load_adapter, load_adapter_as,
 };
+use turnwise_run::Recorded;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
-use turnwise_trainer::recorded::Recorded;
 use turnwise_trainer::{Rollouts, Session};
 use turnwise_trajectory::Trajectory;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("bounds", &[]),
     ("files", &[]),
     ("trajectory", &[]),
@@ -18,14 +18,27 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
     ("rl", &["bounds", "trajectory", "http"]),
     ("stats", &[]),
-    ("inspect", &["files", "trajectory", "stats"]),
+    ("run", &["files", "trajectory", "stats"]),
+    ("inspect", &["files", "trajectory", "run", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["bounds", "files"]),
     ("sampler", &["model", "trajectory"]),
     (
         "trainer",
-        &["bounds", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
+        &[
+            "bounds",
+            "files",
+            "trajectory",
+            "tools",
+            "envs",
+            "rollout",
+            "rl",
+            "model",
+            "run",
+            "sampler",
+            "stats",
+        ],
     ),
     (
         "cli",
@@ -39,6 +52,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "gguf",
             "inspect",
             "model",
+            "run",
             "sampler",
             "stats",
             "trainer",
@@ -47,8 +61,8 @@ const ALLOWED: [(&str, &[&str]); 16] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 10] =
-    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 11] =
+    ["bounds", "files", "trajectory", "tools", "envs", "http", "rollout", "run", "stats", "inspect", "gguf"];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

@@ -5,53 +5,36 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::json_lines::Record;
-use crate::progress::Progress;
-use crate::run_dir::RunDirError;
+use crate::error::RunDirError;
 
-/// Passes everything on, and writes lines to the run's `log.txt` as well.
-pub(crate) struct Logged<'a> {
-    inner: &'a mut dyn Progress,
+/// The log of a run, open for appending.
+#[derive(Debug)]
+pub struct Log {
     file: File,
 }
 
-impl<'a> Logged<'a> {
-    /// Appends to `log.txt` of a run directory.
-    pub(crate) fn new(inner: &'a mut dyn Progress, run: &Path) -> Result<Self, RunDirError> {
+impl Log {
+    /// Opens `log.txt` of a run directory.
+    ///
+    /// # Errors
+    /// The system's, with the file.
+    pub fn open(run: &Path) -> Result<Self, RunDirError> {
         let path = run.join("log.txt");
         match turnwise_files::own::append(&path) {
-            Ok(file) => Ok(Self { inner, file }),
+            Ok(file) => Ok(Self { file }),
             Err(source) => Err(RunDirError::Write { path, source }),
         }
     }
-}
 
-impl Progress for Logged<'_> {
-    fn phase(&mut self, name: &str, total: u64) {
-        self.inner.phase(name, total);
-    }
-
-    fn advance(&mut self, done: u64) {
-        self.inner.advance(done);
-    }
-
-    fn line(&mut self, text: &str) {
+    /// Appends a line with the time in front of it.
+    pub fn line(&mut self, text: &str) {
         // A log that can't be written stops nothing: what the run needs is written elsewhere.
         let _ = writeln!(self.file, "{} {text}", utc(SystemTime::now()));
-        self.inner.line(text);
-    }
-
-    fn metrics(&mut self, line: &Record) {
-        self.inner.metrics(line);
-    }
-
-    fn rollout(&mut self, text: &str) {
-        self.inner.rollout(text);
     }
 }
 
 /// `2026-01-31T23:59:59Z`.
-pub(crate) fn utc(time: SystemTime) -> String {
+fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Years begin in March, so that the leap day is a year's last; 146,097 days are 400 years.
@@ -70,7 +53,6 @@ pub(crate) fn utc(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
 
     #[test]
     fn times_are_those_of_the_calendar() {
@@ -91,7 +73,7 @@ mod tests {
     fn lines_of_several_lives_follow_each_other() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["one", "two"] {
-            Logged::new(&mut Silent, folder.path()).unwrap().line(text);
+            Log::open(folder.path()).unwrap().line(text);
         }
         let text = std::fs::read_to_string(folder.path().join("log.txt")).unwrap();
         let lines: Vec<&str> = text.lines().map(|line| line.split_once("Z ").unwrap().1).collect();

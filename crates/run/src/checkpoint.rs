@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use turnwise_files::{SETTINGS, own};
 
-use crate::evaluate::Evaluation;
+use crate::error::RunDirError;
+use crate::evaluation::Evaluation;
 use crate::manifest;
-use crate::run_dir::RunDirError;
 
 /// The optimizer's moments.
-pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
+pub const OPTIMIZER: &str = "optimizer.bpk";
 /// The adapter, if the run trains one.
-pub(crate) const ADAPTER: &str = "adapter";
+pub const ADAPTER: &str = "adapter";
 const STATE: &str = "state.json";
 
 /// Where a run was when it wrote a checkpoint.
@@ -33,7 +33,7 @@ pub struct State {
 
 impl State {
     /// Writes the state and the manifest into a folder that holds everything else.
-    pub(crate) fn seal(&self, folder: &Path) -> Result<(), RunDirError> {
+    pub fn seal(&self, folder: &Path) -> Result<(), RunDirError> {
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(self).expect("a record of plain values") + "\n";
         own::write(&path, text.as_bytes()).map_err(|source| RunDirError::Write { path, source })?;
@@ -71,7 +71,7 @@ impl Checkpoint {
         Ok(Self { path: path.into(), state })
     }
 
-    /// The state of a checkpoint whose other files aren't looked at.
+    /// Returns the state of a checkpoint whose other files aren't looked at.
     pub(crate) fn state(path: &Path) -> Option<State> {
         serde_json::from_slice(&own::read(&path.join(STATE), SETTINGS).ok()?).ok()
     }

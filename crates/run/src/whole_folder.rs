@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run_dir::RunDirError;
+use crate::error::RunDirError;
 
 /// Fills a folder aside (`.NAME.partial` beside it), flushes every file of it to disk and renames it. Fails if `path`
 /// exists; what an interrupted attempt left aside is removed first.
