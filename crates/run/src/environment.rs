@@ -1,9 +1,9 @@
-//! `env.json`: the surroundings of a run.
+//! Holds `env.json`: versions, device, executor and commit.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a run ran with. Records of older versions lack some of it.
+/// Says what a run ran with. Records of older versions lack some of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunEnvironment {

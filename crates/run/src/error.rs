@@ -1,13 +1,16 @@
-//! What can't be written or read, in one line with the place and a hint.
+//! Says in one line with place and hint what can't be written or read.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A directory that can't hold a run, or can't be written.
+/// Refuses a directory that can't hold a run, or can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
     /// A folder to be written as a whole is there already.
-    #[error("{}: exists already, nothing is written over\n  hint: name another folder, or remove this one", path.display())]
+    #[error(
+        "{}: exists already, nothing is written over\n  hint: name another folder, or remove this one",
+        path.display()
+    )]
     Exists {
         /// The directory.
         path: PathBuf,
@@ -19,7 +22,10 @@ pub enum RunDirError {
         path: PathBuf,
     },
     /// Another process holds the lock.
-    #[error("{}: another process is using this run\n  hint: name another folder, or stop that process", path.display())]
+    #[error(
+        "{}: another process is using this run\n  hint: name another folder, or stop that process",
+        path.display()
+    )]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -42,7 +48,7 @@ pub enum RunDirError {
     },
 }
 
-/// A record that can't be read.
+/// Names a record that can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The system's refusal.
@@ -64,7 +70,10 @@ pub enum RecordError {
         message: String,
     },
     /// A run that has made no step.
-    #[error("{}: there are no rollouts to replay\n  hint: name the directory of a run that has made a step", path.display())]
+    #[error(
+        "{}: there are no rollouts to replay\n  hint: name the directory of a run that has made a step",
+        path.display()
+    )]
     NoRollouts {
         /// The file of the first step's rollouts.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! What held-out evaluations found, and `evaluation.json`, which holds those before and after a run.
+//! Holds what evaluations found, and `evaluation.json` with those before and after a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use turnwise_stats::TaskOutcome;
 use crate::error::RunDirError;
 use crate::run_dir::RunDir;
 
-/// What an evaluation found. Shares are between 0 and 1.
+/// Holds what an evaluation found. Shares are between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Evaluation {
@@ -42,7 +42,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// `evaluation.json`. A run that has it has ended.
+/// Holds `evaluation.json`. A run that has it has ended.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Evaluations {
     /// Held-out evaluation before the first step.
@@ -55,10 +55,10 @@ pub struct Evaluations {
 }
 
 impl Evaluations {
-    /// The file's name.
+    /// Names the file.
     pub const FILE: &str = "evaluation.json";
 
-    /// Returns those of a run that did at least so many steps and ended.
+    /// Reads those of a run that ended and did at least `steps` steps.
     pub fn of_finished(run: &Path, steps: usize) -> Option<Self> {
         Self::read(run).filter(|found| found.steps.is_some_and(|done| done >= steps))
     }
@@ -76,7 +76,7 @@ impl Evaluations {
         run.write_file(Self::FILE, text.as_bytes()).map(|_| ())
     }
 
-    /// Renames the file of an earlier end of the run, which goes on from `step`: the new name has the step of that end.
+    /// Renames the file of a run that goes on from `step`: the new name has the step of its earlier end.
     ///
     /// # Errors
     /// The system's, with the file.

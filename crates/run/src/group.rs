@@ -1,12 +1,12 @@
-//! A line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
+//! Holds a line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
 //!
-//! `turnwise score` reads the first two keys of such a line, `replay` also what was played, the viewer all of it.
-//! `turnwise rollout` writes the same lines, with one trajectory each and nothing learnt from it.
+//! `turnwise score` reads the first two keys and the step, `replay` also what was played, the viewer all of
+//! it. `turnwise rollout` writes the same lines with one trajectory each, from which nothing was learnt.
 
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::{Message, ScoredTrajectory, Trajectory};
 
-/// A group as it was trained on. Keys beyond the first two may be absent in older and in hand-written lines.
+/// Holds a group as it was trained on. Only the first two keys are in every line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GroupRecord {
     /// Name of the group, usually the task's id.
@@ -45,7 +45,7 @@ pub struct GroupRecord {
     pub messages: Vec<Message>,
 }
 
-/// One trajectory of a group.
+/// Holds one trajectory of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrajectoryRecord {
     /// Rewards before shaping, and what else estimators and filters see.
@@ -53,8 +53,9 @@ pub struct TrajectoryRecord {
     pub scored: ScoredTrajectory,
     /// Tokens, texts and calls.
     pub played: Trajectory,
-    /// `[turn][token]`: the trainer's log-probability minus the sampler's when the token was trained on, to five
-    /// places. Its exponential is the ratio of the loss. None if the trajectory was not trained on.
+    /// `[turn][token]`: the trainer's log-probability minus the sampler's when the token was trained on.
+    ///
+    /// Rounded to five places. Its exponential is the ratio of the loss. None for a dropped trajectory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_ratios: Option<Vec<Vec<f64>>>,
 }
@@ -65,11 +66,12 @@ mod tests {
 
     /// A line of a run, with a turn that calls nothing.
     const LINE: &str = concat!(
-        r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":-0.1}],"correct":true,"code":"x","violations":[true],"#,
-        r#""truncated":false,"void_turn":false,"states":["s"],"calls":[""],"played":{"task":"g","sample":0,"prompt":[1],"#,
-        r#""turns":[{"tokens":[2,3],"logprobs":[-0.5,-1.25],"text":"Answer: 4","finish":"end_of_turn","calls":[],"#,
-        r#""observation":[]}],"stop":"answer"},"log_ratios":[[0.00012,-0.5]]}],"step":7,"level":2,"expected":"4","#,
-        r#""estimator":"gtpo","norm_scope":"pooled","rewards":[[0.9]],"returns":[[0.9]],"advantages":[[0.0]],"#,
+        r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":-0.1}],"correct":true,"code":"x","#,
+        r#""violations":[true],"truncated":false,"void_turn":false,"states":["s"],"calls":[""],"#,
+        r#""played":{"task":"g","sample":0,"prompt":[1],"turns":[{"tokens":[2,3],"logprobs":[-0.5,-1.25],"#,
+        r#""text":"Answer: 4","finish":"end_of_turn","calls":[],"observation":[]}],"stop":"answer"},"#,
+        r#""log_ratios":[[0.00012,-0.5]]}],"step":7,"level":2,"expected":"4","estimator":"gtpo","#,
+        r#""norm_scope":"pooled","rewards":[[0.9]],"returns":[[0.9]],"advantages":[[0.0]],"#,
         r#""dropped":["zero_variance"]}"#
     );
 

@@ -1,4 +1,6 @@
-//! Files of JSON lines, one per step, which hold whole lines only, each step once, whatever happens to the process.
+//! Reads and writes files of JSON lines, one per step.
+//!
+//! Whatever happens to the process, such a file holds whole lines only, and each step once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -8,20 +10,21 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use turnwise_files::own;
 
-/// Appends records to a file of JSON lines.
+/// Appends records to a file.
 #[derive(Debug)]
 pub struct JsonLines {
     file: File,
 }
 
 impl JsonLines {
-    /// Opens a file for appending, and makes it if there is none.
+    /// Opens a file for appending; makes it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: own::append(path)? })
     }
 
-    /// Appends one record and flushes it to disk. If that fails, for example on a full disk, the file ends where it
-    /// ended before.
+    /// Appends one record and flushes it to disk.
+    ///
+    /// If that fails, for example on a full disk, the file keeps its length.
     ///
     /// # Panics
     /// If the record is not JSON: a map with keys that aren't strings.
@@ -38,7 +41,7 @@ impl JsonLines {
     }
 }
 
-/// Reads the whole lines of a file that speak of the steps 0, 1, 2, … in this order, at most `steps` of them.
+/// Reads the leading whole lines that speak of the steps 0, 1, 2, … in order, at most `steps` of them.
 ///
 /// # Errors
 /// The system's.
@@ -80,7 +83,7 @@ fn leading<T: DeserializeOwned>(bytes: &[u8], steps: usize) -> (Vec<T>, usize) {
     (records, length)
 }
 
-/// The record of a whole line, if it is an object that speaks of this step.
+/// Reads the record of a whole line, if it is an object that speaks of this step.
 fn whole<T: DeserializeOwned>(line: &[u8], step: usize) -> Option<T> {
     #[derive(Deserialize)]
     struct Place {

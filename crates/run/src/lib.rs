@@ -1,6 +1,6 @@
-//! A run on disk: what the trainer writes, and what reports, the viewer and the next process read again.
+//! Writes and reads a run on disk, for the trainer, for reports, and for the process that goes on with it.
 //!
-//! Nothing here computes: no tensors, no environments. A run directory holds
+//! Nothing is computed here: the crate knows no tensors and no environments. A run directory holds
 //!
 //! | file | what | type |
 //! |---|---|---|
@@ -9,16 +9,17 @@
 //! | `metrics.jsonl` | one line per step, the same for the same seed | [`StepMetrics`] |
 //! | `times.jsonl` | one line per step: wall time, processor time, memory | [`StepTimes`] |
 //! | `rollouts/step_00012.jsonl` | one line per group of the step | [`GroupRecord`] |
-//! | `checkpoints/step_00012/` | a Hugging Face folder, the optimizer's moments, `state.json`, `manifest.json` | [`Checkpoint`] |
-//! | `evaluation.json` | held-out evaluations before and after; there once the run has ended | [`Evaluations`] |
+//! | `checkpoints/step_00012/` | a Hugging Face folder, moments, state, manifest | [`Checkpoint`] |
+//! | `evaluation.json` | held-out evaluations before and after, once the run has ended | [`Evaluations`] |
 //! | `log.txt` | what the run said | [`Log`] |
 //! | `lock` | held while a process uses the directory | [`RunDir`] |
 //!
-//! **Adding a metric** takes one field of [`StepMetrics`] and the place in the trainer that computes it; every reader
-//! then has it by its name. Records of older versions lack newer fields and keep keys that are gone: both are read.
+//! **Adding a metric** takes one field of [`StepMetrics`] or [`TurnMetrics`], and the line in the trainer's
+//! `record.rs` that computes it. Every reader then has it by its name. Records of older versions lack newer
+//! fields and hold keys that are gone: both are read.
 //!
-//! Files are written aside, flushed to disk and renamed, or appended as whole lines. Whatever kills the process, what
-//! the directory shows is whole. No symbolic link inside a run is followed.
+//! Files are written aside, flushed to disk and renamed, or appended as whole lines. Whatever kills the
+//! process, the directory shows whole files only. No symbolic link inside a run is followed.
 
 pub mod checkpoint;
 mod environment;

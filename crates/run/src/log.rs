@@ -1,4 +1,4 @@
-//! `log.txt`: what a run said, with the time, for those who weren't watching.
+//! Writes `log.txt`: what a run said, with the time.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::RunDirError;
 
-/// The log of a run, open for appending.
+/// Holds the log of a run, open for appending.
 #[derive(Debug)]
 pub struct Log {
     file: File,

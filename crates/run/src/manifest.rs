@@ -1,4 +1,6 @@
-//! `manifest.json`: size and SHA-256 of every file of a folder, so that a damaged one is recognised before it is used.
+//! Writes and checks `manifest.json`: size and SHA-256 of every file of a folder.
+//!
+//! A damaged file is recognised before it is used.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use turnwise_files::{SETTINGS, own};
 
-/// The file's name.
+/// Names the file.
 pub const NAME: &str = "manifest.json";
 
 #[derive(Serialize, Deserialize)]
@@ -48,7 +50,10 @@ fn add(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Entry>) -> io::
     Ok(())
 }
 
-/// Checks every file that the manifest names. The error says in half a sentence what is wrong.
+/// Checks every file that the manifest names.
+///
+/// # Errors
+/// Half a sentence that says what is wrong.
 pub fn verify(folder: &Path) -> Result<(), String> {
     let text = own::read(&folder.join(NAME), SETTINGS).map_err(|error| format!("{NAME}: {error}"))?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| format!("{NAME}: {error}"))?;

@@ -1,8 +1,8 @@
-//! One number of a record, which may be absent or broken.
+//! Holds one number of a record, which may be absent or broken.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A number of a step: computed, absent, or computed and not finite.
+/// Holds a number of a step: computed, absent, or computed and not finite.
 ///
 /// JSON has no NaN: what is not finite is `null` in a line, and NaN when the line is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]

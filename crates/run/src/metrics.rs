@@ -1,15 +1,14 @@
-//! A line of `metrics.jsonl`.
+//! Holds a line of `metrics.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 use crate::turn_metrics::TurnMetrics;
 
-/// What a step came to: the same for two runs of the same seed on a CPU backend.
+/// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.
 ///
-/// Shares are between 0 and 1; means are over the step's trajectories unless the field says otherwise. Fields keep
-/// the order of the keys in the file. A step without an update, because nothing was left to train on, lacks the
-/// numbers that speak of updates.
+/// Shares are between 0 and 1. Means are over the step's trajectories unless the field says otherwise. Fields
+/// stand in the order of the keys in the file. A step with nothing to train on lacks the numbers of updates.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepMetrics {
@@ -47,9 +46,9 @@ pub struct StepMetrics {
     pub tool_out_of_memory: usize,
     /// Calls that a signal ended.
     pub tool_killed: usize,
-    /// Faults of the executor, which are not the model's; those that a retry made good are counted too.
+    /// Faults of the executor, which are not the model's. Those that a retry made good count too.
     pub executor_faults: u64,
-    /// Trajectories that errors of ours, or of what the run depends on, cost.
+    /// Trajectories that were lost to errors of turnwise or of a service that the run depends on.
     pub rollouts_lost: usize,
     /// Mean of `-log p` over sampled tokens, in nats: an estimate of the policy's entropy.
     pub entropy: Metric,
@@ -91,7 +90,7 @@ pub struct StepMetrics {
     pub held_out_accuracy: Metric,
 }
 
-/// Trajectories that left the loss, by filter.
+/// Counts the trajectories that left the loss, by filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DroppedBy {
@@ -138,8 +137,9 @@ mod tests {
         assert!(line.contains(r#""loss":null"#), "{line}");
         let read: StepMetrics = serde_json::from_str(&line).unwrap();
         assert!(read.loss.is_broken() && read.grad_norm.is_absent());
-        let other = r#"{"step":3,"accuracy":0.5,"dropped_truncated":1,"by_turn":[{"loss":{"ratio":1.5,"entropy":2}}]}"#;
-        let read: StepMetrics = serde_json::from_str(other).unwrap();
+        let turn = r#"{"loss":{"ratio":1.5,"entropy":2}}"#;
+        let other = format!(r#"{{"step":3,"accuracy":0.5,"dropped_truncated":1,"by_turn":[{turn}]}}"#);
+        let read: StepMetrics = serde_json::from_str(&other).unwrap();
         assert_eq!((read.step, read.accuracy.value(), read.reward.value()), (3, Some(0.5), None));
         assert_eq!(read.by_turn[0].loss.unwrap().ratio.value(), Some(1.5));
     }

@@ -1,4 +1,4 @@
-//! The rollouts of a run, step by step, for who learns from them: what `replay` trains on instead of playing.
+//! Reads the rollouts of a run step by step: `replay` trains on them instead of playing.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use crate::error::RecordError;
 use crate::group::{GroupRecord, TrajectoryRecord};
 use crate::run_dir;
 
-/// What a model can read.
+/// Bounds what a model can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelLimits {
     /// Size of its vocabulary.
@@ -15,7 +15,7 @@ pub struct ModelLimits {
     pub context: usize,
 }
 
-/// The rollouts that a run directory holds.
+/// Stands for the rollouts that a run directory holds.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     folder: PathBuf,
@@ -56,7 +56,7 @@ impl Recorded {
     /// Reads the groups of a step.
     ///
     /// # Errors
-    /// The system's; or file, line and what is wrong with a group, also if the model couldn't read it.
+    /// The system's. File and line of a group that is broken, or that the model can't read.
     pub fn step(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
         let path = self.path(step);
         let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
@@ -124,7 +124,13 @@ mod tests {
 
     const MODEL: ModelLimits = ModelLimits { vocab_size: 16, context: 8 };
 
-    const LINE: &str = r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":0.0}],"correct":true,"kl":[0.5],"played":{"task":"t","sample":2,"prompt":[1,2],"turns":[{"tokens":[3,4],"logprobs":[-0.5,-1.25],"text":"x","finish":"end_of_turn","calls":[],"observation":[]}],"stop":"answer"}}],"step":0,"level":3,"advantages":[[0.0]]}"#;
+    const LINE: &str = concat!(
+        r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":0.0}],"correct":true,"kl":[0.5],"#,
+        r#""played":{"task":"t","sample":2,"prompt":[1,2],"#,
+        r#""turns":[{"tokens":[3,4],"logprobs":[-0.5,-1.25],"text":"x","#,
+        r#""finish":"end_of_turn","calls":[],"observation":[]}],"stop":"answer"}}],"#,
+        r#""step":0,"level":3,"advantages":[[0.0]]}"#,
+    );
 
     fn read(lines: &str) -> Result<Vec<GroupRecord>, String> {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Which checkpoints of a run stay.
+//! Removes the checkpoints of a run that aren't kept.
 
 use std::path::Path;
 
@@ -6,10 +6,13 @@ use crate::checkpoint::{Checkpoint, list};
 use crate::error::RunDirError;
 use crate::whole_folder;
 
-/// Removes all checkpoints of a folder but the newest `keep` and the `keep_best` of the highest held-out accuracy.
+/// Removes all checkpoints but the newest `keep` and the `keep_best` of highest held-out accuracy.
 ///
-/// With `keep` 0 all stay. Folders that aren't whole checkpoints stay. A folder is renamed before it is emptied, so
-/// that an interrupted removal leaves no half checkpoint.
+/// With `keep` 0 all stay, and so do folders that aren't whole checkpoints. A folder is renamed before it is
+/// emptied: an interrupted removal leaves no half checkpoint.
+///
+/// # Errors
+/// The system's, with the folder.
 pub fn prune(folder: &Path, keep: usize, keep_best: usize) -> Result<(), RunDirError> {
     if keep == 0 {
         return Ok(());
@@ -28,7 +31,9 @@ pub fn prune(folder: &Path, keep: usize, keep_best: usize) -> Result<(), RunDirE
     Ok(())
 }
 
-/// Steps of the newest `keep` checkpoints and of the `best` with the highest held-out accuracy; the later one of equals.
+/// Returns the steps of the newest `keep` checkpoints and of the `best` most accurate ones.
+///
+/// Of equals the later one counts.
 fn kept(checkpoints: &[(usize, Option<f64>)], keep: usize, best: usize) -> Vec<usize> {
     let mut measured: Vec<(f64, usize)> =
         checkpoints.iter().filter_map(|(step, score)| Some(((*score)?, *step))).collect();

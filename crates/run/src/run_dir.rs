@@ -1,4 +1,4 @@
-//! A run directory that a process writes: everything that one run leaves behind.
+//! Writes a run directory: everything that one run leaves behind.
 
 mod rewind;
 
@@ -16,7 +16,7 @@ use crate::metrics::StepMetrics;
 use crate::times::StepTimes;
 use crate::whole_folder::{self, sync_folder};
 
-/// The resolved config of a run.
+/// Names the file of the resolved config.
 pub const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "env.json";
 const LOCK: &str = "lock";
@@ -25,7 +25,7 @@ const TIMES: &str = "times.jsonl";
 
 const FOLDERS: [&str; 2] = ["rollouts", "checkpoints"];
 
-/// A run directory that this process has to itself. The lock ends with the value, or with the process.
+/// Holds a run directory that no other process may write. The lock ends with the value, or with the process.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -33,7 +33,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the directory of a new run and writes `config.toml` and `env.json`. Nothing that exists is written over.
+    /// Makes the directory of a new run with its `config.toml` and `env.json`. Nothing is written over.
     pub fn create(path: &Path, config: &str, environment: &RunEnvironment) -> Result<Self, RunDirError> {
         refuse_used(path)?;
         let at = |path: &Path| {
@@ -57,7 +57,7 @@ impl RunDir {
         Ok(run)
     }
 
-    /// The run that is in a directory already, if there is one.
+    /// Opens the run that is in a directory already, if there is one.
     pub fn open(path: &Path) -> Result<Option<Self>, RunDirError> {
         if !is_run(path) {
             return Ok(None);
@@ -87,7 +87,7 @@ impl RunDir {
         self.write_file(name, text.as_bytes()).map(|_| ())
     }
 
-    /// Gives a file that is there another name: until the given step it was this one.
+    /// Renames a file to say that it held until the given step. Does nothing where there is none.
     pub fn set_aside(&self, name: &str, step: usize) -> Result<(), RunDirError> {
         let path = self.path.join(name);
         match std::fs::rename(&path, self.path.join(until(name, step))) {
@@ -102,18 +102,19 @@ impl RunDir {
         began(&self.path)
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder of checkpoints.
+    /// Returns the folder of checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
 
-    /// Appends a line to `metrics.jsonl` and one to `times.jsonl`. Wall-clock times have a file of their own because
-    /// nothing else in a run differs between two runs of the same seed on a CPU backend.
+    /// Appends a line to `metrics.jsonl` and one to `times.jsonl`.
+    ///
+    /// Nothing but times differs between two runs of the same seed on a CPU backend: hence two files.
     pub fn append(&self, metrics: &StepMetrics, times: &StepTimes) -> Result<(), RunDirError> {
         self.append_line(TIMES, times)?;
         self.append_line(METRICS, metrics)
@@ -132,8 +133,9 @@ impl RunDir {
         self.write_file(&format!("rollouts/step_{step:05}.jsonl"), text.as_bytes())
     }
 
-    /// Writes `checkpoints/step_NNNNN/`. `fill` gets an empty folder under another name; what it leaves there appears
-    /// under the checkpoint's name only when it is complete and on disk.
+    /// Writes `checkpoints/step_NNNNN/`.
+    ///
+    /// `fill` gets an empty folder under another name. The folder is renamed when it is complete and on disk.
     pub fn write_checkpoint<E: From<RunDirError>>(
         &self,
         step: usize,
@@ -162,25 +164,25 @@ impl RunDir {
     }
 }
 
-/// The name of a record that holds no longer: `config.until_step_00012.toml`.
+/// Returns the name of a record that holds no longer: `config.until_step_00012.toml`.
 fn until(name: &str, step: usize) -> String {
     let (stem, extension) = name.split_once('.').expect("records have an extension");
     format!("{stem}.until_step_{step:05}.{extension}")
 }
 
-/// When the run in a directory began, if it is recorded.
+/// Returns when the run in a directory began, if it is recorded.
 pub(crate) fn began(path: &Path) -> Option<i64> {
     let record = own::read(&path.join(ENVIRONMENT), turnwise_files::SETTINGS).ok()?;
     let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
     record["began"].as_i64()
 }
 
-/// Whether a directory holds a run.
+/// Returns whether a directory holds a run.
 pub fn is_run(path: &Path) -> bool {
     path.join(CONFIG).exists() && path.join(ENVIRONMENT).exists()
 }
 
-/// Fails if a folder of the run is a link: what is removed or written there would be somebody else's.
+/// Fails if a folder of the run is a link: files behind it belong to somebody else.
 fn refuse_links(path: &Path) -> Result<(), RunDirError> {
     for name in FOLDERS.into_iter().chain(["tensorboard"]) {
         let path = path.join(name);

@@ -1,11 +1,11 @@
-//! A line of `times.jsonl`.
+//! Holds a line of `times.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
-/// What a step took.
+/// Holds what a step took.
 ///
-/// These numbers differ between two runs of the same seed, and between one that was stopped and one that wasn't:
-/// memory ends with the process. Hence they have a file for themselves.
+/// These numbers differ between two runs of the same seed, and between a run that was stopped and one that was
+/// not, because memory ends with the process.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepTimes {

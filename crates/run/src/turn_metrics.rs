@@ -1,10 +1,10 @@
-//! What a step came to at one turn index, over all trajectories that reach it.
+//! Holds the numbers of a step at one turn index, over all trajectories that reach it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 
-/// One entry of `by_turn`.
+/// Holds one entry of `by_turn`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TurnMetrics {
@@ -18,7 +18,7 @@ pub struct TurnMetrics {
     pub loss: Option<TurnLoss>,
 }
 
-/// Means of a turn's credit.
+/// Holds means of a turn's credit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TurnCredit {
@@ -34,7 +34,7 @@ pub struct TurnCredit {
     pub abs_advantage: Metric,
 }
 
-/// Calls of a turn by how they ended.
+/// Counts the calls of a turn by how they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TurnCalls {
@@ -57,7 +57,7 @@ impl TurnCalls {
     }
 }
 
-/// Weighted means over a turn's trained tokens.
+/// Holds weighted means over a turn's trained tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TurnLoss {

@@ -1,4 +1,4 @@
-//! A run directory as it was after an earlier step.
+//! Takes a run directory back to an earlier step.
 
 use std::io;
 use std::path::Path;
@@ -11,8 +11,9 @@ use crate::json_lines;
 use crate::metrics::StepMetrics;
 
 impl RunDir {
-    /// Makes the directory what it was after `steps` steps: what was recorded later, and what an interrupted write
-    /// left behind, goes. Returns the lines of `metrics.jsonl` that stay.
+    /// Takes the directory back to `steps` steps, and returns the lines of `metrics.jsonl` that stay.
+    ///
+    /// Later records and the remains of interrupted writes are removed.
     pub fn rewind(&self, steps: usize) -> Result<Vec<StepMetrics>, RunDirError> {
         let metrics = self.path.join(METRICS);
         let at = |path: &Path| {
@@ -30,7 +31,7 @@ impl RunDir {
         }
         let records = json_lines::keep(&metrics, steps).map_err(at(&metrics))?;
         let times = self.path.join(TIMES);
-        // Other than the metrics they are not read: older versions had other keys.
+        // Nobody reads times, and older versions had other keys: any object with its step stays.
         json_lines::keep::<IgnoredAny>(&times, steps).map_err(at(&times))?;
         for folder in FOLDERS {
             let folder = self.path.join(folder);
@@ -44,7 +45,7 @@ impl RunDir {
     }
 }
 
-/// The step of a file of rollouts.
+/// Returns the step of a file of rollouts.
 fn rollout_step(name: &str) -> Option<usize> {
     name.strip_prefix("step_")?.strip_suffix(".jsonl")?.parse().ok()
 }
@@ -59,7 +60,7 @@ fn remove_files(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<()> 
     Ok(())
 }
 
-/// Removes what was being written, or being removed, when the process ended.
+/// Removes files and folders that were being written or removed when the process ended.
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
