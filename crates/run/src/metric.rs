@@ -21,7 +21,6 @@ impl Metric {
     }
 
     /// Returns whether the number was not computed, for example because the step made no update.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub fn is_absent(&self) -> bool {
         self.0.is_none()
     }
