@@ -11,8 +11,7 @@ use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopR
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
 use turnwise_trainer::nll::{self, Example};
-use turnwise_trainer::recorded::StepRollouts;
-use turnwise_trainer::{Optimizer, Setup, TrainError, Trainer, generator};
+use turnwise_trainer::{Optimizer, Setup, StepRollouts, TrainError, Trainer, generator};
 use turnwise_trajectory::{Finish, Stop, TokenId, Trajectory, Turn};
 
 use crate::{Sequence, groups};

@@ -13,10 +13,11 @@ use turnwise_model::{Transformer, load as load_model};
 use turnwise_rollout::Policy;
 use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
+use turnwise_run::Evaluation;
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Evaluation, Setup, Trial, evaluate, tokenizer};
+use turnwise_trainer::{CacheBudget, Setup, Trial, evaluate, tokenizer};
 use turnwise_trajectory::{Finish, Message, Role, Trajectory};
 
 /// A server on a free port. It is too busy for every fifth request.

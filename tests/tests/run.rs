@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
 use turnwise_rollout::chat::Moment;
+use turnwise_run::Recorded;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_trainer::RunSite;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::recorded::Recorded;
 use turnwise_trainer::{Finished, Play, RolloutSource, Session, train};
 use turnwise_trajectory::Trajectory;
 

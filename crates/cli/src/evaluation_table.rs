@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use turnwise_run::Evaluation;
 use turnwise_stats::{Comparison, Estimate, Summary};
-use turnwise_trainer::Evaluation;
 
 use crate::terminal;
 

@@ -37,6 +37,17 @@ pub enum Dropped {
     VoidTurn,
 }
 
+impl Dropped {
+    /// Returns the filter's name in records and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ZeroVariance => "zero_variance",
+            Self::Truncated => "truncated",
+            Self::VoidTurn => "void_turn",
+        }
+    }
+}
+
 impl FilterConfig {
     /// For each trajectory of a group, the first filter that drops it. `totals` are the rewards `Σ_j r_ij`,
     /// after shaping.

@@ -1,16 +1,17 @@
-//! A line that `turnwise rollout` wrote, as a group of one: so that conversations can be read where runs are read.
-//! Nothing was learnt from it, so there are rewards and neither returns nor advantages; a server gives no tokens, so
+//! Conversations that `turnwise rollout` wrote. Their tokens aren't shown, because no tokenizer is named with them:
 //! turns are text.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
-use turnwise_trajectory::{Message, Rewards, Role};
+use turnwise_credit::ScoredTrajectory;
+use turnwise_run::{GroupRecord, TrajectoryRecord};
+use turnwise_trajectory::{Message, Rewards, Role, Trajectory};
 
-/// How such a line begins, and no record of a run does.
+/// How a line of an older version begins, and no group does.
 const BEGINS: &[u8] = b"{\"task\":";
 
+/// A line of an older version: a trajectory without a group.
 #[derive(Deserialize)]
 struct Conversation {
     task: String,
@@ -20,44 +21,52 @@ struct Conversation {
     #[serde(default)]
     violations: Vec<bool>,
     messages: Vec<Message>,
-    played: Value,
+    played: Trajectory,
 }
 
-/// A line of a rollout file as that of a group record; one that is a group record already, or broken, as it is.
+/// Turns a line of an older version into one of a group; a group's, or a broken one, stays as it is.
 pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(BEGINS) {
         return Cow::Borrowed(line);
     }
-    let group = serde_json::from_slice::<Conversation>(line).ok().and_then(Conversation::group);
-    group.map_or(Cow::Borrowed(line), |group| Cow::Owned(group.to_string().into_bytes()))
+    let group = serde_json::from_slice::<Conversation>(line).ok().map(Conversation::group);
+    group.map_or(Cow::Borrowed(line), |group| {
+        Cow::Owned(serde_json::to_vec(&group).expect("a record holds plain values"))
+    })
+}
+
+/// Returns what the policy was asked: all that was said before its first answer. None where tokens say it.
+pub(crate) fn opening(messages: &[Message]) -> Option<String> {
+    let before = messages.iter().take_while(|message| message.role != Role::Assistant);
+    let said: Vec<&str> = before.map(|message| message.content.as_str()).collect();
+    (!messages.is_empty()).then(|| said.join("\n\n"))
+}
+
+/// Empties the tokens of a conversation, which nobody can spell: its turns have their texts.
+pub(crate) fn without_tokens(mut group: GroupRecord) -> GroupRecord {
+    if !group.messages.is_empty() {
+        for trajectory in &mut group.trajectories {
+            trajectory.played.prompt.clear();
+            for turn in &mut trajectory.played.turns {
+                (turn.tokens, turn.logprobs, turn.observation) = (Vec::new(), Vec::new(), Vec::new());
+            }
+        }
+    }
+    group
 }
 
 impl Conversation {
-    /// The record of a group, unless what was played isn't an object with a list of turns.
-    fn group(mut self) -> Option<Value> {
-        let opening: Vec<String> = self
-            .messages
-            .into_iter()
-            .take_while(|message| message.role != Role::Assistant)
-            .map(|message| message.content)
-            .collect();
-        // Which tokenizer they belong to isn't written down.
-        let played = self.played.as_object_mut()?;
-        played.insert("prompt".into(), json!([]));
-        for turn in played.get_mut("turns")?.as_array_mut()? {
-            let turn = turn.as_object_mut()?;
-            for tokens in ["tokens", "logprobs", "observation"] {
-                turn.insert(tokens.into(), json!([]));
-            }
+    fn group(self) -> GroupRecord {
+        let Self { task, level, correct, rewards, violations, messages, played } = self;
+        let scored = ScoredTrajectory { turns: rewards, violations, correct, ..ScoredTrajectory::default() };
+        GroupRecord {
+            group: task,
+            level,
+            rewards: vec![scored.turns.iter().map(|reward| reward.acc() + reward.fmt()).collect()],
+            dropped: vec![None],
+            trajectories: vec![TrajectoryRecord { scored, played, log_ratios: None }],
+            messages,
+            ..GroupRecord::default()
         }
-        let rewards: Vec<f64> = self.rewards.iter().map(|reward| reward.acc() + reward.fmt()).collect();
-        Some(json!({
-            "group": self.task, "step": 0, "level": self.level, "estimator": "", "norm_scope": "",
-            "rewards": [rewards], "returns": [], "advantages": [], "dropped": [null],
-            "trajectories": [{
-                "turns": self.rewards, "violations": self.violations, "correct": self.correct, "played": self.played,
-                "opening": opening.join("\n\n"),
-            }],
-        }))
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use turnwise_run::RecordError;
+
 /// A run directory that can't be read, or a page that can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
@@ -12,24 +14,9 @@ pub enum InspectError {
         /// The folder.
         path: PathBuf,
     },
-    /// The system's refusal.
-    #[error("{}: cannot read: {source}", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A file that doesn't hold what its name says.
-    #[error("{}:{line}: {message}", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
+    /// A record of the run.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A port that can't be listened on.
     #[error("127.0.0.1:{port}: cannot listen: {source}\n  hint: leave --port out for a free one")]
     Port {
@@ -43,6 +30,6 @@ pub enum InspectError {
 impl InspectError {
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Read { path, source }
+        move |source| RecordError::Read { path, source }.into()
     }
 }

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Serialize, Serializer};
+use turnwise_run::{GroupRecord, RecordError};
 use turnwise_trajectory::{OutputStatus, Stop};
 
-use crate::conversation::group_line;
+use crate::conversation::{group_line, without_tokens};
 use crate::error::InspectError;
-use crate::record::{CallOutline, GroupOutline, GroupRecord, TrajectoryOutline};
+use crate::outline::{CallOutline, GroupOutline, TrajectoryOutline};
 
 /// A line that is no group: torn, or written by something else. It is left out, and named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -230,10 +231,10 @@ impl Index {
     /// A group in full.
     pub fn group(&self, group: u32) -> Result<GroupRecord, InspectError> {
         let line = self.line(group)?;
-        serde_json::from_slice(&group_line(&line)).map_err(|error| {
+        serde_json::from_slice(&group_line(&line)).map(without_tokens).map_err(|error| {
             let place = self.groups[group as usize];
             let path = self.files[place.file as usize].path.clone();
-            InspectError::Broken { path, line: place.line as usize, message: error.to_string() }
+            RecordError::Broken { path, line: place.line as usize, message: error.to_string() }.into()
         })
     }
 }

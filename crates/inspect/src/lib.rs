@@ -5,9 +5,9 @@
 mod conversation;
 mod error;
 mod index;
+mod outline;
 mod pieces;
 mod query;
-mod record;
 pub mod report;
 mod run;
 mod search;
@@ -17,5 +17,4 @@ pub use error::InspectError;
 pub use index::{Bad, Index, Row};
 pub use pieces::Pieces;
 pub use query::{Filter, Query, Sort};
-pub use record::{GroupRecord, TrajectoryRecord};
 pub use run::Run;

@@ -6,6 +6,8 @@ mod chart;
 mod document;
 mod sections;
 
+use turnwise_run::Evaluations;
+
 use crate::error::InspectError;
 use crate::run::Run;
 
@@ -25,16 +27,15 @@ pub fn report(runs: &[Run]) -> Result<Report, InspectError> {
 /// held-out evaluations.
 pub fn curve(run: &Run) -> Result<String, InspectError> {
     let metrics = run.metrics()?;
-    let points = arms::points(&metrics, "accuracy");
-    let mut marks: Vec<(f64, f64)> = arms::points(&metrics, "held_out_accuracy")
+    let points = arms::points(&metrics, |step| step.accuracy);
+    let mut marks: Vec<(f64, f64)> = arms::points(&metrics, |step| step.held_out_accuracy)
         .into_iter()
         .map(|(step, value)| (step + 1.0, value))
         .collect();
-    let evaluation = run.evaluation()?.unwrap_or_default();
     let steps = metrics.len() as f64;
-    let held_out = |when: &str| evaluation[when]["accuracy"].as_f64();
-    marks.extend(held_out("before").map(|value| (0.0, value)));
-    marks.extend(held_out("after").map(|value| (steps, value)));
+    if let Some(Evaluations { before, after, .. }) = run.evaluation()? {
+        marks.extend([(0.0, before.accuracy), (steps, after.accuracy)]);
+    }
     let mark = |(step, value): (f64, f64)| Mark {
         x: step,
         y: value,

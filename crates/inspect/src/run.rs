@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 use turnwise_files::{SETTINGS, TEXT, read_to_string};
+use turnwise_run::{Evaluations, RecordError, RunEnvironment, StepMetrics};
 
 use crate::error::InspectError;
 use crate::index::Index;
@@ -42,7 +43,7 @@ impl Run {
             return Err(InspectError::NoRun { path: folder.into() });
         }
         let text = read_to_string(&path, SETTINGS).map_err(InspectError::read(&path))?;
-        let config: toml::Table = toml::from_str(&text).map_err(|error| InspectError::Broken {
+        let config: toml::Table = toml::from_str(&text).map_err(|error| RecordError::Broken {
             line: error.span().map_or(1, |span| text[..span.start].lines().count().max(1)),
             message: error.message().to_string(),
             path: path.clone(),
@@ -89,7 +90,7 @@ impl Run {
     }
 
     /// The lines of `metrics.jsonl`; a torn last line, of a run that was killed, is left out.
-    pub fn metrics(&self) -> Result<Vec<Map<String, Value>>, InspectError> {
+    pub fn metrics(&self) -> Result<Vec<StepMetrics>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(Vec::new());
         }
@@ -101,10 +102,9 @@ impl Run {
         };
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let parse = |(number, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| InspectError::Broken {
-                path: path.clone(),
-                line: number + 1,
-                message: error.to_string(),
+            serde_json::from_str(line).map_err(|error| {
+                RecordError::Broken { path: path.clone(), line: number + 1, message: error.to_string() }
+                    .into()
             })
         };
         whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
@@ -112,16 +112,19 @@ impl Run {
 
     /// The held-out evaluations before and after the run. None while it goes on, and none of an earlier end
     /// that it has gone beyond.
-    pub fn evaluation(&self) -> Result<Option<Value>, InspectError> {
-        let found = self.json("evaluation.json")?;
-        let Some(steps) = found.as_ref().and_then(|found| found["steps"].as_u64()) else {
-            return Ok(found);
-        };
-        Ok(found.filter(|_| self.metrics().is_ok_and(|lines| lines.len() as u64 <= steps)))
+    pub fn evaluation(&self) -> Result<Option<Evaluations>, InspectError> {
+        let found: Option<Evaluations> = self.json(Evaluations::FILE)?;
+        let Some(steps) = found.as_ref().and_then(|found| found.steps) else { return Ok(found) };
+        Ok(found.filter(|_| self.metrics().is_ok_and(|lines| lines.len() <= steps)))
+    }
+
+    /// What the run ran with, if it is recorded.
+    pub fn environment(&self) -> Result<Option<RunEnvironment>, InspectError> {
+        self.json("env.json")
     }
 
     /// A JSON file of the run, if it is there.
-    pub fn json(&self, name: &str) -> Result<Option<Value>, InspectError> {
+    fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(None);
         }
@@ -131,10 +134,8 @@ impl Run {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(InspectError::read(&path)(source)),
         };
-        serde_json::from_str(&text).map(Some).map_err(|error| InspectError::Broken {
-            line: error.line(),
-            message: error.to_string(),
-            path,
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            RecordError::Broken { line: error.line(), message: error.to_string(), path }.into()
         })
     }
 }

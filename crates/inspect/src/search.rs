@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use turnwise_trajectory::CallRecord;
 
-use crate::conversation::group_line;
+use crate::conversation::{group_line, opening};
 use crate::error::InspectError;
 use crate::index::Index;
+use crate::outline::{GroupTexts, TurnTexts};
 use crate::pieces::Pieces;
-use crate::record::{GroupTexts, TurnTexts};
 
 /// Those of `ids`, which are in the order of the index, whose task, prompt, turns or tool output hold `text`.
 /// ASCII letters match in either case.
@@ -43,8 +43,8 @@ pub(crate) fn matching(
             // All trajectories of a task have its prompt.
             let prompt = known.unwrap_or_else(|| {
                 let prompt = group.trajectories.first().map_or(&[][..], |one| &one.played.prompt);
-                let opening = group.trajectories.first().and_then(|one| one.opening.as_deref());
-                sought.is_in(&group.group) || sought.is_in(opening.unwrap_or(&pieces.text(prompt)))
+                let asked = opening(&group.messages).unwrap_or_else(|| pieces.text(prompt));
+                sought.is_in(&group.group) || sought.is_in(&asked)
             });
             prompts.lock().expect("no thread panicked").insert(task.clone(), prompt);
             let hit = |id: &u32| {

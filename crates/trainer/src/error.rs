@@ -27,7 +27,10 @@ pub enum TrainError {
     Similarity(#[from] turnwise_similarity::SimilarityError),
     /// A run directory.
     #[error(transparent)]
-    RunDir(#[from] crate::run_dir::RunDirError),
+    RunDir(#[from] turnwise_run::RunDirError),
+    /// A record of a run.
+    #[error(transparent)]
+    Record(#[from] turnwise_run::RecordError),
     /// A run that was started with another config.
     #[error("{}: the run was started with another config\n{}  hint: --allow-changes goes on with the new one; or name another folder", run.display(), lines(differences))]
     Changed {

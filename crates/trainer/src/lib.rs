@@ -15,35 +15,29 @@ mod learn;
 mod play;
 mod watch;
 
-pub mod checkpoint;
 pub mod config;
 pub mod differences;
 mod error;
-pub mod json_lines;
-mod log;
-mod manifest;
 pub mod memory_estimate;
 mod record;
-pub mod recorded;
 mod resume;
-mod retention;
-pub mod run_dir;
 mod run_site;
 mod step;
+mod step_rollouts;
 mod training;
-pub mod whole_folder;
 
 pub use cold_start::{cold_start, scratch, sft};
 pub use device::{backend, memory, self_check};
 pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
-    CacheBudget, Evaluation, Keep, ModelPolicy, Play, RolloutSource, Setup, Trial, evaluate, generator,
-    sampling, tokenizer,
+    CacheBudget, Keep, ModelPolicy, Play, RolloutSource, Setup, Trial, evaluate, generator, sampling,
+    tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
 pub use run_site::RunSite;
 pub use step::Trainer;
+pub use step_rollouts::StepRollouts;
 pub use training::{Finished, Session, train};
 pub use watch::{Spent, guards, processor_time, progress};

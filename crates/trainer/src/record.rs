@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
 use turnwise_credit::{
-    Dropped, Group, ScoredGroup, ScoredTrajectory, calls_by_turn, credit_by_turn, entropy_by_turn,
+    Dropped, Group, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
     is_dummy_first_call, outcome_shares,
 };
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
+use turnwise_run::{
+    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TrajectoryRecord, TurnCalls, TurnCredit,
+    TurnLoss, TurnMetrics,
+};
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 
 use crate::learn::learner::PolicyStats;
@@ -33,38 +35,13 @@ pub struct StepRecord {
     pub(crate) answers: Vec<String>,
     pub(crate) played: Played,
     pub(crate) groups: Vec<Group>,
+    /// Weights of the rewards by name.
+    pub(crate) reward_weights: RewardWeights,
     pub(crate) scored: Vec<ScoredGroup>,
     pub(crate) learned: Vec<(PolicyStats, Update)>,
     /// By trajectory, group after group: `logp - rollout_logp` of its sampled tokens; empty if it was not trained on.
     pub(crate) log_ratios: Vec<Vec<f32>>,
     pub(crate) times: Times,
-}
-
-/// A group as a line of `rollouts/step_*.jsonl`. `turnwise score` reads it too: the first two keys are its input.
-#[derive(Serialize)]
-struct GroupLine<'a> {
-    group: &'a str,
-    trajectories: Vec<TrajectoryLine<'a>>,
-    step: usize,
-    level: u32,
-    /// The right answer, for a reader.
-    expected: &'a str,
-    estimator: &'a str,
-    norm_scope: &'a str,
-    rewards: &'a [Vec<f64>],
-    returns: &'a [Vec<f64>],
-    advantages: &'a [Vec<f64>],
-    dropped: Value,
-}
-
-#[derive(Serialize)]
-struct TrajectoryLine<'a> {
-    #[serde(flatten)]
-    scored: &'a ScoredTrajectory,
-    played: &'a Trajectory,
-    /// `[turn][token]`: the trainer's log-probability minus the sampler's, to five places.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_ratios: Option<Vec<Vec<f64>>>,
 }
 
 impl StepRecord {
@@ -75,112 +52,99 @@ impl StepRecord {
         groups
             .zip(&self.answers)
             .map(|(((group, played), (scored, &level)), expected)| {
-                let line = GroupLine {
-                    group: &group.group,
-                    trajectories: group
-                        .trajectories
-                        .iter()
-                        .zip(played)
-                        .map(|(scored, played)| TrajectoryLine {
-                            scored,
-                            played,
+                let trajectories = group.trajectories.iter().zip(played);
+                let record = GroupRecord {
+                    group: group.group.clone(),
+                    trajectories: trajectories
+                        .map(|(scored, played)| TrajectoryRecord {
+                            scored: scored.clone(),
+                            played: played.clone(),
                             log_ratios: log_ratios.next().and_then(|values| by_turn(played, values)),
                         })
                         .collect(),
                     step: self.step,
                     level,
-                    expected,
-                    estimator: &scored.estimator,
-                    norm_scope: &scored.norm_scope,
-                    rewards: &scored.rewards,
-                    returns: &scored.returns,
-                    advantages: &scored.advantages,
-                    dropped: json!(scored.dropped),
+                    expected: Some(expected.clone()),
+                    estimator: scored.estimator.clone(),
+                    norm_scope: scored.norm_scope.clone(),
+                    rewards: scored.rewards.clone(),
+                    returns: scored.returns.clone(),
+                    advantages: scored.advantages.clone(),
+                    dropped: scored.dropped.iter().map(|d| d.map(|d| d.name().to_string())).collect(),
+                    messages: Vec::new(),
                 };
-                serde_json::to_string(&line).expect("a record holds no map with odd keys and no NaN")
+                serde_json::to_string(&record).expect("a record holds no map with odd keys and no NaN")
             })
             .collect()
     }
 
-    /// The step's line of `times.jsonl`: wall and processor time of the phases in seconds and their peak of
-    /// memory in bytes, how many calls ran and how many were answered from memory, and wall time of every call in
-    /// milliseconds, in the order in which the rollouts hold them. These differ between two runs of the same seed, or
-    /// between one that was stopped and one that wasn't: memory ends with the process.
-    pub fn times(&self) -> Map<String, Value> {
+    /// Returns the step's line of `times.jsonl`.
+    pub fn times(&self) -> StepTimes {
         let calls = self.played.groups.iter().flatten().flat_map(|t| &t.turns).flat_map(|turn| &turn.calls);
         let calls = calls.filter_map(|call| match call {
             CallRecord::Executed { output, .. } => Some(output.wall_ms),
             CallRecord::Malformed(_) => None,
         });
         let executor = &self.played.executor;
-        let value = json!({
-            "step": self.step,
-            "time_rollout": self.times.rollout.wall.as_secs_f64(),
-            "time_score": self.times.score.as_secs_f64(),
-            "time_train": self.times.train.wall.as_secs_f64(),
-            "cpu_rollout": self.times.rollout.cpu.map(|cpu| cpu.as_secs_f64()),
-            "cpu_train": self.times.train.cpu.map(|cpu| cpu.as_secs_f64()),
-            "peak_rollout": self.times.rollout.peak,
-            "peak_train": self.times.train.peak,
-            "tool_executions": executor.executions,
-            "tool_remembered": executor.remembered,
-            "time_tool_cpu": executor.cpu_ms / 1e3,
-            "time_tool_p50": executor.wall_ms_p50 / 1e3,
-            "time_tool_p99": executor.wall_ms_p99 / 1e3,
-            "time_tool_queue_p50": executor.queue_ms_p50 / 1e3,
-            "time_tool_queue_p99": executor.queue_ms_p99 / 1e3,
-            "call_wall_ms": calls.collect::<Vec<f64>>(),
-        });
-        value.as_object().expect("an object").clone()
+        StepTimes {
+            step: self.step,
+            time_rollout: self.times.rollout.wall.as_secs_f64(),
+            time_score: self.times.score.as_secs_f64(),
+            time_train: self.times.train.wall.as_secs_f64(),
+            cpu_rollout: self.times.rollout.cpu.map(|cpu| cpu.as_secs_f64()),
+            cpu_train: self.times.train.cpu.map(|cpu| cpu.as_secs_f64()),
+            peak_rollout: self.times.rollout.peak,
+            peak_train: self.times.train.peak,
+            tool_executions: executor.executions,
+            tool_remembered: executor.remembered,
+            time_tool_cpu: executor.cpu_ms / 1e3,
+            time_tool_p50: executor.wall_ms_p50 / 1e3,
+            time_tool_p99: executor.wall_ms_p99 / 1e3,
+            time_tool_queue_p50: executor.queue_ms_p50 / 1e3,
+            time_tool_queue_p99: executor.queue_ms_p99 / 1e3,
+            call_wall_ms: calls.collect(),
+        }
     }
 
-    /// The step's line of `metrics.jsonl`: the same for two runs of the same seed on a CPU backend. A step
-    /// without an update, because nothing was left to train on, has `updates: 0` and none of the keys that
-    /// speak of updates.
-    pub fn metrics(&self) -> Map<String, Value> {
-        let mut metrics = self.rollout_metrics();
+    /// Returns the step's line of `metrics.jsonl`, without guards and held-out accuracy.
+    pub fn metrics(&self) -> StepMetrics {
         let (stats, updates): (Vec<PolicyStats>, Vec<Update>) = self.learned.iter().cloned().unzip();
-        let (Some(first), Some(last)) = (stats.first(), updates.last()) else {
-            metrics.insert("by_turn".into(), self.by_turn(&stats).into());
-            metrics.insert("updates".into(), 0.into());
-            return metrics;
-        };
+        let metrics = StepMetrics { by_turn: self.by_turn(&stats), ..self.rollout_metrics() };
+        let (Some(first), Some(last)) = (stats.first(), updates.last()) else { return metrics };
         let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
-        let learned = json!({
-            "loss": mean(&|s| s.loss),
-            "ratio": mean(&|s| s.means().ratio),
-            "clipped": mean(&|s| s.means().clipped),
-            "old_kl": mean(&|s| s.means().old_kl),
-            "ref_kl": mean(&|s| s.means().ref_kl),
-            "by_turn": self.by_turn(&stats),
-            "logprob_gap": first.logprob_gap,
-            "grad_norm": updates.iter().map(|u| u.grad_norm).sum::<f64>() / n,
-            "weight_norm": last.weight_norm,
-            "lr": last.lr,
-            "updates": updates.len(),
-        });
-        metrics.extend(learned.as_object().expect("an object").clone());
-        metrics
+        StepMetrics {
+            loss: mean(&|s| s.loss).into(),
+            ratio: mean(&|s| s.means().ratio).into(),
+            clipped: mean(&|s| s.means().clipped).into(),
+            old_kl: mean(&|s| s.means().old_kl).into(),
+            ref_kl: mean(&|s| s.means().ref_kl).into(),
+            logprob_gap: first.logprob_gap.into(),
+            grad_norm: (updates.iter().map(|u| u.grad_norm).sum::<f64>() / n).into(),
+            weight_norm: last.weight_norm.into(),
+            lr: last.lr.into(),
+            updates: updates.len(),
+            ..metrics
+        }
     }
 
     /// The step in a line.
     pub fn sentence(&self, steps: usize) -> String {
         let m = self.metrics();
-        let number = |key: &str| m.get(key).and_then(Value::as_f64).unwrap_or_default();
+        let shown = |metric: Metric| metric.value().unwrap_or_default();
         let seconds = (self.times.rollout.wall + self.times.score + self.times.train.wall).as_secs_f64();
         let update = if self.learned.is_empty() {
             "no update".into()
         } else {
-            format!("loss {:.4}, |grad| {:.2}", number("loss"), number("grad_norm"))
+            format!("loss {:.4}, |grad| {:.2}", shown(m.loss), shown(m.grad_norm))
         };
         format!(
             "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, {update}, {seconds:.1} s",
             self.step + 1,
-            100.0 * number("accuracy"),
-            number("reward"),
-            100.0 * number("violations"),
-            number("turns"),
+            100.0 * shown(m.accuracy),
+            shown(m.reward),
+            100.0 * shown(m.violations),
+            shown(m.turns),
         )
     }
 
@@ -193,7 +157,7 @@ impl StepRecord {
 
     /// Credit, tool status, entropy and what the updates saw, by turn index. The entropy is estimated from the sampled
     /// tokens: most losses don't compute it.
-    fn by_turn(&self, stats: &[PolicyStats]) -> Vec<Value> {
+    fn by_turn(&self, stats: &[PolicyStats]) -> Vec<TurnMetrics> {
         let credit = credit_by_turn(&self.scored);
         let played = || self.played.groups.iter().flatten();
         let (calls, entropy) = (calls_by_turn(played()), entropy_by_turn(played()));
@@ -203,17 +167,32 @@ impl StepRecord {
                 *sums += part;
             }
         }
-        let turn = |j: usize| {
-            let (credit, calls, entropy, loss) = (&credit[j], &calls[j], entropy[j], trained(loss[j]));
-            json!({"credit": credit, "calls": calls, "entropy": entropy, "loss": loss})
+        let turn = |j: usize| TurnMetrics {
+            credit: TurnCredit {
+                turns: credit[j].turns,
+                reward: credit[j].reward.into(),
+                returns: credit[j].returns.into(),
+                advantage: credit[j].advantage.into(),
+                abs_advantage: credit[j].abs_advantage.into(),
+            },
+            calls: TurnCalls {
+                turns: calls[j].turns,
+                malformed: calls[j].malformed,
+                ok: calls[j].ok,
+                error: calls[j].error,
+                stopped: calls[j].stopped,
+            },
+            entropy: entropy[j].into(),
+            loss: trained(loss[j]),
         };
         (0..credit.len()).map(turn).collect()
     }
 
-    fn rollout_metrics(&self) -> Map<String, Value> {
+    /// What the rollouts say, before anything is learnt.
+    fn rollout_metrics(&self) -> StepMetrics {
         let mut tally = Tally::default();
         let (mut tokens, mut sampled, mut logprobs) = (0_usize, 0_usize, 0.0_f64);
-        let (mut truncated, mut dummy_first) = (0, 0);
+        let (mut truncated, mut dummy_first) = (0_u32, 0_u32);
         let mut rewards = 0.0;
         for ((group, played), &level) in self.groups.iter().zip(&self.played.groups).zip(&self.levels) {
             for (scored, played) in group.trajectories.iter().zip(played) {
@@ -221,9 +200,9 @@ impl StepRecord {
                 tokens += played.len();
                 sampled += played.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>();
                 logprobs += played.turns.iter().flat_map(|t| &t.logprobs).map(|&l| f64::from(l)).sum::<f64>();
-                truncated += usize::from(played.stop.is_truncated());
-                dummy_first += usize::from(is_dummy_first_call(played));
-                rewards += scored.turns.iter().map(|turn| turn.total()).sum::<f64>();
+                truncated += u32::from(played.stop.is_truncated());
+                dummy_first += u32::from(is_dummy_first_call(played));
+                rewards += scored.turns.iter().map(|turn| self.reward_weights.sum(turn)).sum::<f64>();
             }
         }
         let summary = tally.evaluation();
@@ -232,45 +211,41 @@ impl StepRecord {
         let dropped: Vec<Dropped> =
             self.scored.iter().flat_map(|group| group.dropped.iter().flatten().copied()).collect();
         let dropped_by = |filter: Dropped| dropped.iter().filter(|dropped| **dropped == filter).count();
-        let executor = &self.played.executor;
         let turns = self.played.groups.iter().flatten().flat_map(|trajectory| &trajectory.turns);
         let calls: Vec<&CallRecord> = turns.flat_map(|turn| &turn.calls).collect();
         let ended = |status: OutputStatus| {
             let so = |call: &&&CallRecord| matches!(call, CallRecord::Executed { output, .. } if output.status == status);
             calls.iter().filter(so).count()
         };
-        let value = json!({
-            "step": self.step,
-            "accuracy": summary.accuracy,
-            "reward": rewards / n,
-            "turns": summary.turns,
-            "tokens": tokens as f64 / n,
-            "sampled_tokens": sampled as f64 / n,
-            "tool_success": summary.tool_success,
-            "violations": summary.violations,
-            "truncated": truncated as f64 / n,
-            "dummy_first_call": dummy_first as f64 / n,
-            "groups_all_right": groups.all_right,
-            "groups_all_wrong": groups.all_wrong,
-            // The share that is not in the loss, and how many trajectories each filter took out of it.
-            "dropped": dropped.len() as f64 / n,
-            "dropped_by": {
-                "zero_variance": dropped_by(Dropped::ZeroVariance),
-                "truncated": dropped_by(Dropped::Truncated),
-                "void_turn": dropped_by(Dropped::VoidTurn),
+        StepMetrics {
+            step: self.step,
+            accuracy: summary.accuracy.into(),
+            reward: (rewards / n).into(),
+            turns: summary.turns.into(),
+            tokens: (tokens as f64 / n).into(),
+            sampled_tokens: (sampled as f64 / n).into(),
+            tool_success: summary.tool_success.into(),
+            violations: summary.violations.into(),
+            truncated: (f64::from(truncated) / n).into(),
+            dummy_first_call: (f64::from(dummy_first) / n).into(),
+            groups_all_right: groups.all_right.into(),
+            groups_all_wrong: groups.all_wrong.into(),
+            dropped: (dropped.len() as f64 / n).into(),
+            dropped_by: DroppedBy {
+                zero_variance: dropped_by(Dropped::ZeroVariance),
+                truncated: dropped_by(Dropped::Truncated),
+                void_turn: dropped_by(Dropped::VoidTurn),
             },
-            "tool_timeouts": ended(OutputStatus::Timeout),
-            "tool_out_of_memory": ended(OutputStatus::OutOfMemory),
-            "tool_killed": ended(OutputStatus::Killed),
-            // Ours, not the model's. A fault that the retry made good costs nothing; another one costs its
-            // rollout, as does a turn that the policy gave up, a conversation that can't be spelled, an
-            // answer that can't be judged.
-            "executor_faults": executor.faults,
-            "rollouts_lost": self.played.lost.len(),
-            // The mean of -log p over sampled tokens estimates the entropy of the policy without another pass.
-            "entropy": if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 },
-        });
-        value.as_object().expect("an object").clone()
+            tool_timeouts: ended(OutputStatus::Timeout),
+            tool_out_of_memory: ended(OutputStatus::OutOfMemory),
+            tool_killed: ended(OutputStatus::Killed),
+            // A fault that the retry made good costs nothing. Another one costs its rollout, as does a turn that
+            // the policy gave up, a conversation that can't be spelled, an answer that can't be judged.
+            executor_faults: self.played.executor.faults,
+            rollouts_lost: self.played.lost.len(),
+            entropy: (if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 }).into(),
+            ..StepMetrics::default()
+        }
     }
 }
 
@@ -285,11 +260,13 @@ fn by_turn(played: &Trajectory, values: &[f32]) -> Option<Vec<Vec<f64>>> {
     Some(played.turns.iter().map(|turn| values.by_ref().take(turn.tokens.len()).collect()).collect())
 }
 
-/// Means of what the loss saw of a turn; null if nothing of it was trained on.
-fn trained(sums: LossSums) -> Value {
+/// Means of what the loss saw of a turn; none if nothing of it was trained on.
+fn trained(sums: LossSums) -> Option<TurnLoss> {
     let LossSums { weight, ratio, clipped, old_kl, ref_kl, .. } = sums.means();
-    if weight == 0.0 {
-        return Value::Null;
-    }
-    json!({"ratio": ratio, "clipped": clipped, "old_kl": old_kl, "ref_kl": ref_kl})
+    (weight != 0.0).then(|| TurnLoss {
+        ratio: ratio.into(),
+        clipped: clipped.into(),
+        old_kl: old_kl.into(),
+        ref_kl: ref_kl.into(),
+    })
 }

@@ -3,58 +3,27 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use turnwise_envs::Env;
-use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
+use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, newest};
+use turnwise_run::manifest::hex;
+use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir};
 
-use crate::checkpoint::{ADAPTER, Checkpoint, OPTIMIZER, newest};
 use crate::config::{RunConfig, load as load_config, to_toml};
 use crate::differences::{Difference, differences};
 use crate::error::TrainError;
 use crate::learn::trained_part::trained_part;
-use crate::manifest::hex;
-use crate::play::evaluate::Evaluation;
 use crate::play::setup::Setup;
-use crate::run_dir::{self, RunDir, RunDirError};
 use crate::run_site::RunSite;
 use crate::step::Trainer;
 use crate::watch::progress::Progress;
-
-/// `evaluation.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Evaluations {
-    /// Held-out evaluation before the first step.
-    pub(crate) before: Evaluation,
-    /// Held-out evaluation after the last step.
-    pub(crate) after: Evaluation,
-    /// Steps between the two.
-    pub(crate) steps: usize,
-}
-
-pub(crate) const EVALUATIONS: &str = "evaluation.json";
-
-/// The evaluations of a run that ended, if it did all the steps that are asked for.
-pub(crate) fn finished(run: &Path, steps: usize) -> Option<Evaluations> {
-    evaluations(run).filter(|found| found.steps >= steps)
-}
-
-fn evaluations(run: &Path) -> Option<Evaluations> {
-    serde_json::from_slice(&own::read(&run.join(EVALUATIONS), turnwise_files::TEXT).ok()?).ok()
-}
-
-/// Gives the evaluations of an earlier end of the run, which now goes on behind it, a name with their step.
-pub(crate) fn set_evaluations_aside(run: &RunDir, step: usize) -> Result<(), RunDirError> {
-    let step = evaluations(run.path()).map_or(step, |found| found.steps);
-    run.set_aside(EVALUATIONS, step)
-}
 
 /// Whether a directory holds a run of this config with steps left to do, which no process is doing.
 pub fn is_unfinished(path: &Path, config: &RunConfig) -> bool {
     let free = matches!(RunDir::open(path), Ok(Some(_)));
     let same = free && changes(path, config).is_ok_and(|changes| changes.is_empty());
-    same && finished(path, config.train.steps).is_none()
+    same && Evaluations::of_finished(path, config.train.steps).is_none()
 }
 
 /// Fails if the run was started with another config, unless only its steps have become more.
@@ -64,7 +33,7 @@ pub(crate) fn refuse_changes(run: &Path, config: &RunConfig) -> Result<(), Train
 }
 
 fn changes(run: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError> {
-    let path = run.join(run_dir::CONFIG);
+    let path = run.join(CONFIG);
     let failed = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
     // Keys that came after the run was started have their defaults in it.
     let before = match load_config::<RunConfig>(Some(&path), &[], &[]) {

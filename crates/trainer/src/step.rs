@@ -24,7 +24,7 @@ use crate::play::order::tasks_of_step;
 use crate::play::policy::ModelPolicy;
 use crate::play::setup::{Setup, sampling};
 use crate::record::{StepRecord, Times};
-use crate::recorded::StepRollouts;
+use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
 
 /// A run in memory: the policy, its optimizer, and what it plays with.
@@ -127,7 +127,19 @@ impl Trainer {
         let train = Spent { wall: forward + lap(), ..phase.spent() };
         let times = Times { rollout, score, train };
         let log_ratios = log_ratios(&samples, &learned);
-        Ok(StepRecord { step, levels, answers, played, groups, scored, learned, log_ratios, times })
+        let reward_weights = self.config.reward.weights.clone();
+        Ok(StepRecord {
+            step,
+            levels,
+            answers,
+            played,
+            groups,
+            reward_weights,
+            scored,
+            learned,
+            log_ratios,
+            times,
+        })
     }
 
     /// Rollouts of this step's tasks.

@@ -5,24 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use turnwise_model::{family_of, load_config, save, save_adapter};
 use turnwise_rollout::chat::Moment;
+use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER};
+use turnwise_run::manifest::file_sha256;
+use turnwise_run::{Evaluation, Evaluations, RunDir, RunEnvironment, State, StepMetrics, prune};
 
-use crate::checkpoint::{ADAPTER, OPTIMIZER, State};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
-use crate::json_lines::Record;
-use crate::log::Logged;
-use crate::manifest::file_sha256;
 use crate::memory_estimate;
-use crate::play::evaluate::{Evaluation, evaluate};
+use crate::play::evaluate::evaluate;
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::source::{Play, RolloutSource};
-use crate::resume::{self, EVALUATIONS, Evaluations};
-use crate::retention::prune;
-use crate::run_dir::{RunDir, RunEnvironment};
+use crate::resume;
 use crate::run_site::RunSite;
 use crate::step::Trainer;
 use crate::watch::excerpt::excerpt;
 use crate::watch::guards::{self, Action, Finding, Watched};
+use crate::watch::logged::Logged;
 use crate::watch::phase::Phase;
 use crate::watch::progress::Progress;
 use crate::watch::sinks::Sinks;
@@ -106,14 +104,14 @@ fn go_on(
         resume::refuse_changes(run.path(), config)?;
     }
     let steps = session.rollouts.steps(config.train.steps);
-    if let Some(Evaluations { before, after, .. }) = resume::finished(run.path(), steps) {
+    if let Some(Evaluations { before, after, .. }) = Evaluations::of_finished(run.path(), steps) {
         return Ok(Finished { before, after, run: run.path().into(), already: Some(steps) });
     }
     let mut progress = Logged::new(progress, run.path())?;
     memory_estimate::check(config, site, &mut progress)?;
     let context = load_config(&config.model)?.context();
     // Runs of older versions didn't record when they began.
-    let began = run.began().unwrap_or(site.now);
+    let began = run.began().map_or(site.now, Moment::from_unix);
     let setup = open(config, context, began)?;
     let found = resume::checkpoint(&run, &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
@@ -129,7 +127,7 @@ fn go_on(
         None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?),
     };
     let records = run.rewind(step)?;
-    resume::set_evaluations_aside(&run, step)?;
+    Evaluations::set_aside(&run, step)?;
     run.replace_config(&to_toml(config), step)?;
     run.replace_environment(&environment, step)?;
     progress.line(&format!("{}: goes on after step {step} of {steps}", run.path().display()));
@@ -154,7 +152,7 @@ fn environment(site: &RunSite, setup: &Setup, began: Moment) -> RunEnvironment {
     RunEnvironment {
         version: env!("CARGO_PKG_VERSION").into(),
         device: site.device_name.clone(),
-        executor: setup.executor.describe(),
+        executor: serde_json::to_value(setup.executor.describe()).expect("a record of plain values"),
         program_sha256: std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok()),
         git_commit: site.git_commit.clone(),
         began: began.unix(),
@@ -171,7 +169,7 @@ struct Running<'a> {
     /// Digest of the tasks.
     tasks: String,
     /// The lines of `metrics.jsonl`.
-    records: Vec<Record>,
+    records: Vec<StepMetrics>,
     /// Where metrics go besides; opened with the first step.
     sinks: Option<Sinks>,
 }
@@ -227,10 +225,9 @@ impl<'a> Running<'a> {
         };
         let path = self.run.path().to_path_buf();
         // A run that was made shorter has done more.
-        let evaluations = Evaluations { before, after, steps: steps.max(first) };
-        let text = serde_json::to_string(&evaluations).expect("a record of plain values") + "\n";
+        let evaluations = Evaluations { before, after, steps: Some(steps.max(first)) };
         // Last: a run with its evaluations is finished.
-        self.run.write_file(EVALUATIONS, text.as_bytes())?;
+        evaluations.write(&self.run)?;
         let Evaluations { before, after, .. } = evaluations;
         Ok(Finished { before, after, run: path, already: None })
     }
@@ -257,7 +254,7 @@ impl<'a> Running<'a> {
         let measured = if due { Some(self.measure()?) } else { None };
         let line = self.records.last_mut().expect("this step's record was just pushed");
         if let Some(measured) = &measured {
-            line.insert("held_out_accuracy".into(), measured.accuracy.into());
+            line.held_out_accuracy = measured.accuracy.into();
         }
         self.run.append(line, &record.times())?;
         self.progress.metrics(line);
@@ -276,12 +273,11 @@ impl<'a> Running<'a> {
             loss: self.config.loss.name(),
         };
         let findings = guards::findings(&self.records, &self.config.guards, watched);
-        let names: Vec<&str> = findings.iter().map(|finding| finding.guard).collect();
         let (last, before) = self.records.split_last_mut().expect("a step has a record");
-        last.insert(guards::KEY.into(), names.into());
-        let known = before.last().and_then(|record| record.get(guards::KEY)?.as_array());
+        last.guards = findings.iter().map(|finding| finding.guard.into()).collect();
+        let known = before.last().map_or(&[][..], |record| &record.guards);
         for Finding { guard, cause, remedy, .. } in &findings {
-            if !known.is_some_and(|known| known.iter().any(|name| name == guard)) {
+            if !known.iter().any(|name| name == guard) {
                 let step = before.len() + 1;
                 self.progress.line(&format!("guard {guard} at step {step}: {cause}\n  hint: {remedy}"));
             }
@@ -313,7 +309,8 @@ impl<'a> Running<'a> {
             self.trainer.optimizer().save(&folder.join(OPTIMIZER)).map_err(TrainError::Input)?;
             Ok(state.seal(folder)?)
         })?;
-        Ok(prune(&self.run.checkpoints(), &self.config.train)?)
+        let train = &self.config.train;
+        Ok(prune(&self.run.checkpoints(), train.keep, train.keep_best)?)
     }
 
     fn steps(&self) -> usize {

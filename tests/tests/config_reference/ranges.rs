@@ -9,6 +9,7 @@ use serde_json::Value;
 use turnwise_credit::{Group, ScoredTrajectory, Scorer};
 use turnwise_envs::EnvConfig;
 use turnwise_model::{ModelConfig, load_config};
+use turnwise_run::{Metric, StepMetrics};
 use turnwise_sampler::{SequenceId, sample};
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::ExecutorConfig;
@@ -240,13 +241,16 @@ fn run_works(config: &RunConfig, model: &ModelConfig) {
     let limit = config.rollout.max_turns * config.rollout.max_turn_tokens;
     let weights = config.weights.token_weights(&[vec![true, false], vec![true]], limit);
     assert!(weights.concat().iter().all(|weight| weight.is_finite()));
-    let record = serde_json::json!({"entropy": 0.5, "accuracy": 0.5, "truncated": 0.0, "dropped": 0.0});
-    let records = vec![record.as_object().expect("an object").clone(); 3];
-    findings(
-        &records,
-        &config.guards,
-        Watched { on_policy: true, full_precision: true, loss: config.loss.name() },
-    );
+    let [half, none] = [0.5, 0.0].map(Metric::from);
+    let step = StepMetrics {
+        entropy: half,
+        accuracy: half,
+        truncated: none,
+        dropped: none,
+        ..StepMetrics::default()
+    };
+    let watched = Watched { on_policy: true, full_precision: true, loss: config.loss.name() };
+    findings(&vec![step; 3], &config.guards, watched);
     let id = SequenceId { seed: config.train.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
     let drawn = sample(&[0.5, -30.0, 2.0, 2.0], &sampling(&config.rollout.sampling), &mut id.rng());
     assert!(drawn.expect("finite logits").logprob.is_finite());

@@ -84,12 +84,12 @@ fn a_judge_that_fails_for_some_answers_costs_them_and_the_step_goes_on() {
     let rollouts = trainer.play(0, &mut |_, _| {}).unwrap();
     let record = trainer.learn_from(0, rollouts, Spent::default()).unwrap();
     let metrics = record.metrics();
-    let lost = metrics["rollouts_lost"].as_u64().unwrap();
+    let lost = metrics.rollouts_lost;
     assert!((1..=4).contains(&lost), "{lost} of 8, those of one task that came to an answer");
     let groups: Vec<serde_json::Value> =
         record.rollout_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let kept: usize = groups.iter().map(|group| group["trajectories"].as_array().unwrap().len()).sum();
-    assert_eq!(kept as u64 + lost, 8);
+    assert_eq!(kept + lost, 8);
     for group in &groups {
         let length = |key: &str| group[key].as_array().unwrap().len();
         assert_eq!(length("trajectories"), length("advantages"));
@@ -101,7 +101,7 @@ fn a_judge_that_fails_for_some_answers_costs_them_and_the_step_goes_on() {
             assert!(group["group"].as_str().unwrap().ends_with("/1") || trajectory["correct"] == false);
         }
     }
-    assert!(metrics["updates"].as_u64().unwrap() > 0, "the others are learnt from");
+    assert!(metrics.updates > 0, "the others are learnt from");
 }
 
 #[test]

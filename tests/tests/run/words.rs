@@ -6,9 +6,9 @@ use std::path::Path;
 use turnwise_model::{
     LoraConfig, TokenBatch, Transformer, adapter_config, load as load_model, load_adapter, load_adapter_as,
 };
+use turnwise_run::Recorded;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_trainer::Session;
-use turnwise_trainer::recorded::Recorded;
 use turnwise_trajectory::Trajectory;
 
 use crate::{SMALL, column, metrics, run, run_on, run_with, turn_logprobs};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -20,7 +20,8 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
     ("stats", &[]),
-    ("inspect", &["files", "trajectory", "stats"]),
+    ("run", &["files", "trajectory", "credit", "stats"]),
+    ("inspect", &["files", "trajectory", "credit", "run", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
@@ -37,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "credit",
             "envs",
             "rollout",
+            "run",
             "loss",
             "model",
             "sampler",
@@ -51,6 +53,8 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "trajectory",
             "tools",
             "rollout",
+            "run",
+            "similarity",
             "credit",
             "gguf",
             "inspect",
@@ -63,7 +67,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 13] = [
+const WITHOUT_BURN: [&str; 14] = [
     "runfile",
     "files",
     "trajectory",
@@ -74,6 +78,7 @@ const WITHOUT_BURN: [&str; 13] = [
     "http",
     "jinja",
     "rollout",
+    "run",
     "stats",
     "inspect",
     "gguf",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use turnwise_gguf::{Converted, Stored, convert};
-use turnwise_trainer::whole_folder;
+use turnwise_run::whole_folder;
 
 use crate::progress;
 

@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 use turnwise_model::load as load_model;
 use turnwise_rollout::chat::Moment;
+use turnwise_run::Evaluation;
 use turnwise_stats::{Comparison, Summary, compare, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Evaluation, Setup, backend, evaluate, tokenizer};
+use turnwise_trainer::{CacheBudget, Setup, backend, evaluate, tokenizer};
 
 use crate::run_file::Changes;
 use crate::{evaluation_table, input, output, progress};

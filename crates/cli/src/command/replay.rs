@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use turnwise_run::Recorded;
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::recorded::Recorded;
 use turnwise_trainer::{Session, train};
 
 use crate::place::place;

@@ -7,16 +7,19 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use turnwise_credit::{RewardWeights, ScoredTrajectory};
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
 use turnwise_rollout::chat::Moment;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
+use turnwise_run::{Evaluation, GroupRecord, TrajectoryRecord};
 use turnwise_runfile::Within;
 use turnwise_sampler::Sampling;
+use turnwise_similarity::code_of;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
-use turnwise_trajectory::{Message, Rewards, Trajectory};
+use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, Trial, backend, tokenizer};
+use turnwise_trajectory::Trajectory;
 
 use crate::failure::Usage;
 use crate::line_file::LineFile;
@@ -54,7 +57,7 @@ pub(crate) struct Rollout {
     /// Play training tasks instead of held-out ones
     #[arg(long)]
     train: bool,
-    /// Where the conversations go, one JSON object a line, each as soon as it has ended [default: nowhere]
+    /// Where the conversations go, one a line, as in a run's rollouts, each as soon as it has ended [default: nowhere]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Write those with a right answer only: demonstrations
@@ -70,19 +73,15 @@ pub(crate) struct Rollout {
     json: bool,
 }
 
-/// A line of the output.
-#[derive(Serialize)]
-struct Line<'a> {
-    task: &'a str,
-    level: u32,
-    sample: u32,
-    correct: bool,
-    rewards: &'a [Rewards],
-    /// Whether each turn broke the format.
-    violations: &'a [bool],
-    messages: Vec<Message>,
-    /// Texts, calls and outputs; tokens and log-probabilities where they are known.
-    played: &'a Trajectory,
+/// A group of one trajectory, from which nothing was learnt.
+fn group_of_one(played: Trajectory, scored: &ScoredTrajectory, weights: &RewardWeights) -> GroupRecord {
+    let scored = ScoredTrajectory { code: code_of(&played), ..scored.clone() };
+    GroupRecord {
+        rewards: vec![scored.turns.iter().map(|rewards| weights.sum(rewards)).collect()],
+        dropped: vec![None],
+        trajectories: vec![TrajectoryRecord { scored, played, log_ratios: None }],
+        ..GroupRecord::default()
+    }
 }
 
 #[derive(Serialize)]
@@ -140,17 +139,13 @@ impl Rollout {
             &mut |place, task, played, scored| {
                 let Some(out) = out.as_mut() else { return };
                 let line = || {
-                    let messages = game.conversation(task, played);
                     let known = if remote { without_tokens(played.clone()) } else { played.clone() };
-                    let line = Line {
-                        task: &task.id,
+                    let line = GroupRecord {
+                        group: task.id.clone(),
                         level: task.level,
-                        sample: played.sample,
-                        correct: scored.correct,
-                        rewards: &scored.turns,
-                        violations: &scored.violations,
-                        messages,
-                        played: &known,
+                        expected: Some(task.answer.clone()),
+                        messages: game.conversation(task, played),
+                        ..group_of_one(known, scored)
                     };
                     serde_json::to_string(&line).expect("a conversation holds no map with odd keys")
                 };

@@ -9,9 +9,9 @@ use serde::Serialize;
 use turnwise_files::own;
 use turnwise_inspect::Run;
 use turnwise_inspect::report::curve;
+use turnwise_run::{Evaluation, RunDirError};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::run_dir::RunDirError;
-use turnwise_trainer::{Evaluation, Finished, Play, Session, TrainError, train};
+use turnwise_trainer::{Finished, Play, Session, TrainError, train};
 
 use crate::place::place;
 use crate::run_file::Changes;

@@ -6,10 +6,12 @@ use ratatui::style::Color;
 use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType};
 
+use turnwise_run::{Metric, StepMetrics};
+
 use super::state::State;
 
 /// One line: its metric, its colour, and whether it is a point now and then instead.
-type Curve = (&'static str, Color, GraphType);
+type Curve = (fn(&StepMetrics) -> Metric, Color, GraphType);
 
 /// A chart: what it shows, and by how much its values are multiplied.
 type Panel = (&'static str, f64, &'static [Curve]);
@@ -19,16 +21,16 @@ const PANELS: [Panel; 4] = [
         "right answers, %; held out ●",
         100.0,
         &[
-            ("accuracy", Color::Cyan, GraphType::Line),
-            ("held_out_accuracy", Color::Yellow, GraphType::Scatter),
+            (|m| m.accuracy, Color::Cyan, GraphType::Line),
+            (|m| m.held_out_accuracy, Color::Yellow, GraphType::Scatter),
         ],
     ),
-    ("reward", 1.0, &[("reward", Color::Cyan, GraphType::Line)]),
-    ("entropy, nats per token", 1.0, &[("entropy", Color::Cyan, GraphType::Line)]),
+    ("reward", 1.0, &[(|m| m.reward, Color::Cyan, GraphType::Line)]),
+    ("entropy, nats per token", 1.0, &[(|m| m.entropy, Color::Cyan, GraphType::Line)]),
     (
         "KL, nats per token: to the sampler, to the reference",
         1.0,
-        &[("old_kl", Color::Cyan, GraphType::Line), ("ref_kl", Color::Magenta, GraphType::Line)],
+        &[(|m| m.old_kl, Color::Cyan, GraphType::Line), (|m| m.ref_kl, Color::Magenta, GraphType::Line)],
     ),
 ];
 
@@ -42,10 +44,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State) {
 }
 
 fn one(frame: &mut Frame<'_>, area: Rect, state: &State, (title, scale, curves): Panel) {
-    let scaled = |key: &str| -> Vec<(f64, f64)> {
-        state.points(key).into_iter().map(|(step, value)| (step, scale * value)).collect()
+    let scaled = |metric: fn(&StepMetrics) -> Metric| -> Vec<(f64, f64)> {
+        state.points(metric).into_iter().map(|(step, value)| (step, scale * value)).collect()
     };
-    let lines: Vec<Vec<(f64, f64)>> = curves.iter().map(|(key, ..)| scaled(key)).collect();
+    let lines: Vec<Vec<(f64, f64)>> = curves.iter().map(|(metric, ..)| scaled(*metric)).collect();
     let (steps, values) = bounds(&lines);
     let datasets = curves.iter().zip(&lines).map(|((_, colour, kind), points)| {
         let marker = if *kind == GraphType::Scatter { Marker::Dot } else { Marker::Braille };

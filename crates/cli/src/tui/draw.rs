@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     /// Two steps of a real run, as its `metrics.jsonl` holds them.
-    const METRICS: &str = include_str!("metrics.jsonl");
+    const METRICS: &str = include_str!("../../../run/src/metrics.jsonl");
 
     fn screen(width: u16, height: u16, state: &State) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -125,11 +125,11 @@ mod tests {
         }
         assert!(shown.contains("Answer: ·[2J32") && !shown.contains('\u{1b}'), "{shown}");
         // The first turn of the last line: as many as trajectories, and its mean reward.
-        let turn = &run().metrics[1]["by_turn"][0]["credit"];
+        let turn = run().metrics[1].by_turn[0].credit;
         let row = shown.lines().skip_while(|line| !line.contains(" by turn ")).nth(2).unwrap();
         assert!(row.contains("│1 "), "{row}");
-        assert!(row.contains(&turn["turns"].to_string()), "{row}");
-        assert!(row.contains(&format!("{:.3}", turn["reward"].as_f64().unwrap())), "{row}");
+        assert!(row.contains(&turn.turns.to_string()), "{row}");
+        assert!(row.contains(&format!("{:.3}", turn.reward.value().unwrap())), "{row}");
     }
 
     #[test]
@@ -141,9 +141,8 @@ mod tests {
         let mut state = run();
         state.stopping = true;
         assert!(screen(120, 40, &state).contains("once more stops at once"));
-        // Broken numbers are null in the record.
-        state.metrics[1].insert("entropy".into(), serde_json::Value::Null);
-        state.metrics[1].insert("by_turn".into(), serde_json::Value::Null);
+        state.metrics[1].entropy = f64::NAN.into();
+        state.metrics[1].by_turn.clear();
         screen(120, 40, &state);
     }
 }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 use ratatui::Terminal;
-use turnwise_trainer::json_lines::Record;
+use turnwise_run::StepMetrics;
 use turnwise_trainer::progress::Progress;
 
 use crate::failure::Usage;
@@ -99,7 +99,7 @@ impl Progress for Tui {
         self.shared.state().say(text);
     }
 
-    fn metrics(&mut self, line: &Record) {
+    fn metrics(&mut self, line: &StepMetrics) {
         self.shared.state().metrics.push(line.clone());
     }
 

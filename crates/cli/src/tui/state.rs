@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value};
+use turnwise_run::{Metric, StepMetrics};
 
 /// Messages that are kept.
 const MESSAGES: usize = 50;
@@ -24,7 +24,7 @@ pub(super) struct State {
     /// The phase that is going on.
     pub(super) current: usize,
     /// The lines of `metrics.jsonl`, those from before a stop included.
-    pub(super) metrics: Vec<Map<String, Value>>,
+    pub(super) metrics: Vec<StepMetrics>,
     /// What was said, the newest last. Steps are curves and not said again.
     pub(super) messages: VecDeque<String>,
     /// A rollout of the newest step.
@@ -60,9 +60,8 @@ impl State {
     }
 
     /// A metric over steps, counted from 1; steps without it are left out.
-    pub(super) fn points(&self, key: &str) -> Vec<(f64, f64)> {
-        let point =
-            |line: &Map<String, Value>| Some((line.get("step")?.as_f64()? + 1.0, line.get(key)?.as_f64()?));
+    pub(super) fn points(&self, metric: fn(&StepMetrics) -> Metric) -> Vec<(f64, f64)> {
+        let point = |step: &StepMetrics| Some((step.step as f64 + 1.0, metric(step).value()?));
         self.metrics.iter().filter_map(point).collect()
     }
 }

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Stylize};
 use ratatui::widgets::{Block, Row, Table};
-use serde_json::Value;
+use turnwise_run::{Metric, TurnMetrics};
 
 use super::state::State;
 
@@ -22,27 +22,26 @@ const COLUMNS: [(&str, u16); 9] = [
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State) {
-    let turns = state.metrics.last().and_then(|line| line.get("by_turn")?.as_array());
-    let rows = turns.into_iter().flatten().enumerate().map(|(index, turn)| row(index + 1, turn));
+    let turns = state.metrics.last().map_or(&[][..], |step| &step.by_turn);
+    let rows = turns.iter().enumerate().map(|(index, turn)| row(index + 1, turn));
     let table = Table::new(rows, COLUMNS.map(|(_, width)| Constraint::Min(width)))
         .header(Row::new(COLUMNS.map(|(head, _)| head)).bold())
         .block(Block::bordered().title(" by turn ").border_style(Color::DarkGray));
     frame.render_widget(table, area);
 }
 
-fn row(number: usize, turn: &Value) -> Row<'static> {
-    let (credit, calls) = (&turn["credit"], &turn["calls"]);
-    let mean = |value: &Value| value.as_f64().map_or("–".into(), |value| format!("{value:.3}"));
-    let count = |keys: &[&str]| keys.iter().filter_map(|key| calls[*key].as_u64()).sum::<u64>().to_string();
+fn row(number: usize, turn: &TurnMetrics) -> Row<'static> {
+    let TurnMetrics { credit, calls, entropy, loss } = turn;
+    let mean = |metric: Metric| metric.value().map_or("–".into(), |value| format!("{value:.3}"));
     Row::new([
         number.to_string(),
-        credit["turns"].as_u64().unwrap_or_default().to_string(),
-        mean(&credit["reward"]),
-        mean(&credit["returns"]),
-        mean(&credit["abs_advantage"]),
-        count(&["ok"]),
-        count(&["malformed", "error", "stopped"]),
-        mean(&turn["entropy"]),
-        mean(&turn["loss"]["old_kl"]),
+        credit.turns.to_string(),
+        mean(credit.reward),
+        mean(credit.returns),
+        mean(credit.abs_advantage),
+        calls.ok.to_string(),
+        calls.failed().to_string(),
+        mean(*entropy),
+        mean(loss.unwrap_or_default().old_kl),
     ])
 }

@@ -76,10 +76,12 @@ fn what_rollout_wrote_is_viewed() {
     );
     for (id, line) in lines.iter().enumerate() {
         let rollout = view.get(&format!("/api/rollout?run=0&id={id}"));
-        assert_eq!((&rollout["row"]["task"], &rollout["row"]["correct"]), (&line["task"], &line["correct"]));
+        let one = &line["trajectories"][0];
+        assert_eq!((&rollout["row"]["task"], &rollout["row"]["correct"]), (&line["group"], &one["correct"]));
+        assert_eq!(rollout["expected"], line["expected"]);
         assert_eq!(rollout["opening"], line["messages"][0]["content"]);
         assert_eq!(rollout["turns"][0]["text"], line["messages"][1]["content"]);
-        assert_eq!(rollout["turns"][0]["calls"], line["played"]["turns"][0]["calls"]);
+        assert_eq!(rollout["turns"][0]["calls"], one["played"]["turns"][0]["calls"]);
         assert!(rollout["turns"][0]["advantage"].is_null() && rollout["turns"][0]["reward"].is_number());
     }
     let question = lines[0]["messages"][0]["content"].as_str().unwrap();

@@ -27,7 +27,7 @@ fn conversations_are_written_down_and_demonstrations_are_the_right_ones() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     let lines = read();
-    let right = lines.iter().filter(|line| line["correct"] == true).count();
+    let right = lines.iter().filter(|line| line["trajectories"][0]["correct"] == true).count();
     assert_eq!((lines.len(), &answer["accuracy"]), (12, &(right as f64 / 12.0).into()));
     let evaluated = turnwise(
         &[
@@ -51,8 +51,8 @@ fn conversations_are_written_down_and_demonstrations_are_the_right_ones() {
     let demonstrations = turnwise(&[&common[..], &["--right", "--train"]].concat(), "");
     assert_eq!(demonstrations.code, Some(0), "{}", demonstrations.stderr);
     let lines = read();
-    assert!(!lines.is_empty() && lines.iter().all(|line| line["correct"] == true));
-    assert!(lines.iter().all(|line| line["task"].as_str().unwrap().contains("/train/")));
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["trajectories"][0]["correct"] == true));
+    assert!(lines.iter().all(|line| line["group"].as_str().unwrap().contains("/train/")));
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Questions {
     }
 
     fn tasks(&self) -> Vec<String> {
-        self.lines().iter().map(|line| line["task"].as_str().unwrap().to_string()).collect()
+        self.lines().iter().map(|line| line["group"].as_str().unwrap().to_string()).collect()
     }
 }
 
@@ -172,5 +172,5 @@ fn what_has_ended_outlives_the_process() {
     let mut tasks = questions.tasks();
     tasks.sort();
     assert_eq!(tasks, ["qa/held-out/1", "qa/held-out/3", "qa/held-out/4"]);
-    assert!(questions.lines().iter().all(|line| line["correct"] == true));
+    assert!(questions.lines().iter().all(|line| line["trajectories"][0]["correct"] == true));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use turnwise_run::{Evaluations, Metric, RunEnvironment, StepMetrics};
 
 use super::WINDOW;
 use crate::error::InspectError;
@@ -18,20 +18,15 @@ type Config = BTreeMap<String, String>;
 pub(super) struct Member<'a> {
     pub(super) run: &'a Run,
     pub(super) config: Config,
-    pub(super) metrics: Vec<Map<String, Value>>,
-    pub(super) evaluation: Option<Value>,
-    pub(super) environment: Option<Value>,
+    pub(super) metrics: Vec<StepMetrics>,
+    pub(super) evaluation: Option<Evaluations>,
+    pub(super) environment: RunEnvironment,
 }
 
 impl Member<'_> {
     /// The seed as it stands in the config.
     pub(super) fn seed(&self) -> String {
         self.config.get("train.seed").cloned().unwrap_or_else(|| "–".into())
-    }
-
-    /// A number of a held-out evaluation, `before` or `after`.
-    pub(super) fn held_out(&self, when: &str, key: &str) -> Option<f64> {
-        self.evaluation.as_ref()?[when][key].as_f64()
     }
 }
 
@@ -49,7 +44,7 @@ pub(super) fn arms(runs: &[Run]) -> Result<Vec<Arm<'_>>, InspectError> {
             config: run.config(),
             metrics: run.metrics()?,
             evaluation: run.evaluation()?,
-            environment: run.json("env.json")?,
+            environment: run.environment()?.unwrap_or_default(),
             run,
         };
         match arms.iter_mut().find(|arm| same_but_seed(&arm.members[0].config, &member.config)) {
@@ -107,8 +102,8 @@ fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
 }
 
 /// A metric over steps; steps without it are left out.
-pub(super) fn points(metrics: &[Map<String, Value>], key: &str) -> Vec<(f64, f64)> {
-    metrics.iter().filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?))).collect()
+pub(super) fn points(metrics: &[StepMetrics], metric: impl Fn(&StepMetrics) -> Metric) -> Vec<(f64, f64)> {
+    metrics.iter().filter_map(|step| Some((step.step as f64, metric(step).value()?))).collect()
 }
 
 /// The mean of each point and those before it.

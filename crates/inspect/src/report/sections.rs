@@ -1,7 +1,7 @@
 //! What a report says, block by block.
 
-use serde_json::Value;
-use turnwise_stats::{Estimate, TaskOutcome, compare, holm, mean, mean_interval, paired_t, summarize};
+use turnwise_run::{Evaluation, Metric, StepMetrics, TurnCredit, TurnMetrics};
+use turnwise_stats::{Estimate, compare, holm, mean, mean_interval, paired_t, summarize};
 
 use super::arms::{Arm, Member, differences, points, smooth};
 use super::chart::{Chart, Series, number};
@@ -10,27 +10,32 @@ use super::document::{Block, Table};
 /// Confidence of every interval.
 const CONFIDENCE: f64 = 0.95;
 
-/// The curves: metric, title, whether it is a share of something.
-const CURVES: [(&str, &str, bool); 11] = [
-    ("accuracy", "Share of right answers", true),
-    ("reward", "Reward per trajectory", false),
-    ("turns", "Turns per trajectory", false),
-    ("tool_success", "Share of calls that succeed", true),
-    ("violations", "Share of turns that break the format", false),
-    ("truncated", "Share of trajectories cut off", false),
-    ("sampled_tokens", "Sampled tokens per trajectory", false),
-    ("entropy", "Entropy estimate (nats per token)", false),
-    ("grad_norm", "Gradient norm", false),
-    ("logprob_gap", "Largest gap between sampler and trainer (nats)", false),
-    ("dropped", "Share of trajectories left out of the loss", false),
+/// A curve: the name of its picture, its title, whether it is a share of something, and its metric.
+type Curve = (&'static str, &'static str, bool, fn(&StepMetrics) -> Metric);
+
+const CURVES: [Curve; 11] = [
+    ("accuracy", "Share of right answers", true, |m| m.accuracy),
+    ("reward", "Reward per trajectory", false, |m| m.reward),
+    ("turns", "Turns per trajectory", false, |m| m.turns),
+    ("tool-success", "Share of calls that succeed", true, |m| m.tool_success),
+    ("violations", "Share of turns that break the format", false, |m| m.violations),
+    ("truncated", "Share of trajectories cut off", false, |m| m.truncated),
+    ("sampled-tokens", "Sampled tokens per trajectory", false, |m| m.sampled_tokens),
+    ("entropy", "Entropy estimate (nats per token)", false, |m| m.entropy),
+    ("grad-norm", "Gradient norm", false, |m| m.grad_norm),
+    ("logprob-gap", "Largest gap between sampler and trainer (nats)", false, |m| m.logprob_gap),
+    ("dropped", "Share of trajectories left out of the loss", false, |m| m.dropped),
 ];
 
-/// Held-out numbers: key, name, whether it is a share.
-const HELD_OUT: [(&str, &str, bool); 4] = [
-    ("accuracy", "accuracy", true),
-    ("tool_success", "calls that succeed", true),
-    ("violations", "turns that break the format", true),
-    ("turns", "turns", false),
+/// A held-out number: its name, whether it is a share, and where it stands.
+type HeldOut = (&'static str, bool, fn(&Evaluation) -> f64);
+
+/// The first is the accuracy.
+const HELD_OUT: [HeldOut; 4] = [
+    ("accuracy", true, |e| e.accuracy),
+    ("calls that succeed", true, |e| e.tool_success),
+    ("turns that break the format", true, |e| e.violations),
+    ("turns", false, |e| e.turns),
 ];
 
 pub(super) fn title(arms: &[Arm<'_>]) -> String {
@@ -58,19 +63,19 @@ fn heads(names: &[&str]) -> Vec<String> {
 
 fn runs(arms: &[Arm<'_>]) -> Table {
     let row = |arm: &Arm<'_>, member: &Member<'_>| {
-        let environment = |key: &str| {
-            let value = member.environment.as_ref().and_then(|env| env[key].as_str());
-            value.unwrap_or("–").chars().take(12).collect::<String>()
-        };
+        let env = &member.environment;
+        let short = |text: &str| text.chars().take(12).collect::<String>();
+        let stated = |text: &str| if text.is_empty() { "–".to_string() } else { short(text) };
+        let known = |text: &Option<String>| text.as_deref().map_or("–".to_string(), short);
         vec![
             member.run.name().to_string(),
             arm.label.clone(),
             member.seed(),
             member.metrics.len().to_string(),
-            environment("version"),
-            environment("device"),
-            environment("program_sha256"),
-            environment("git_commit"),
+            stated(&env.version),
+            stated(&env.device),
+            known(&env.program_sha256),
+            known(&env.git_commit),
         ]
     };
     let rows = arms.iter().flat_map(|arm| arm.members.iter().map(move |member| row(arm, member)));
@@ -97,18 +102,16 @@ fn over_seeds(values: &[f64], share: bool) -> String {
 fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
     let mut rows = Vec::new();
     for arm in arms {
-        for (key, name, share) in HELD_OUT {
-            let pairs: Vec<(f64, f64)> = arm
-                .members
-                .iter()
-                .filter_map(|member| Some((member.held_out("before", key)?, member.held_out("after", key)?)))
-                .collect();
+        for (at, (name, share, number)) in HELD_OUT.into_iter().enumerate() {
+            let evaluations = arm.members.iter().filter_map(|member| member.evaluation.as_ref());
+            let pairs: Vec<(f64, f64)> =
+                evaluations.map(|found| (number(&found.before), number(&found.after))).collect();
             if pairs.is_empty() {
                 continue;
             }
             let (before, after): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
             let gains: Vec<f64> = pairs.iter().map(|(before, after)| after - before).collect();
-            let over_tasks = if key == "accuracy" { over_tasks(arm) } else { None };
+            let over_tasks = if at == 0 { over_tasks(arm) } else { None };
             let cells = over_tasks.unwrap_or_else(|| [&before, &after, &gains].map(|v| over_seeds(v, share)));
             rows.push(std::iter::once(format!("{}: {name}", arm.label)).chain(cells).collect());
         }
@@ -131,22 +134,22 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
 fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     let [member] = arm.members.as_slice() else { return None };
     let evaluation = member.evaluation.as_ref()?;
-    let outcomes = |when: &str| -> Option<Vec<TaskOutcome>> {
-        serde_json::from_value(evaluation[when].get("outcomes")?.clone()).ok()
-    };
-    let (before, after) = (outcomes("before")?, outcomes("after")?);
+    let (before, after) = (&evaluation.before.outcomes, &evaluation.after.outcomes);
+    if before.is_empty() || after.is_empty() {
+        return None;
+    }
     let text = |estimate: Estimate| {
         let interval = estimate.interval.map(|i| format!(" ({:.1} – {:.1})", 100.0 * i.low, 100.0 * i.high));
         shown(estimate.value, true) + &interval.unwrap_or_default()
     };
-    let change = compare(&before, &after).average;
-    Some([text(summarize(&before).average), text(summarize(&after).average), text(change)])
+    let change = compare(before, after).average;
+    Some([text(summarize(before).average), text(summarize(after).average), text(change)])
 }
 
 /// Every setting against the first one, on the seeds that both have.
 fn compared(arms: &[Arm<'_>]) -> Vec<Block> {
     let Some((first, others)) = arms.split_first() else { return Vec::new() };
-    let after = |member: &Member<'_>| member.held_out("after", "accuracy");
+    let after = |member: &Member<'_>| member.evaluation.as_ref().map(|found| found.after.accuracy);
     let tests: Vec<_> = others
         .iter()
         .filter_map(|other| {
@@ -194,20 +197,20 @@ fn curves(arms: &[Arm<'_>]) -> Vec<Block> {
                     highest seed.";
         blocks.push(Block::Text(text.into()));
     }
-    for (key, title, percent) in CURVES {
-        let series: Vec<Series> = arms.iter().filter_map(|arm| series(arm, key, arms.len() > 1)).collect();
+    for (name, title, percent, metric) in CURVES {
+        let series: Vec<Series> = arms.iter().filter_map(|arm| series(arm, metric, arms.len() > 1)).collect();
         if !series.is_empty() {
             let chart = Chart { title: title.into(), percent, series, marks: Vec::new() };
-            blocks.push(Block::Picture { name: key.replace('_', "-"), svg: chart.svg() });
+            blocks.push(Block::Picture { name: name.into(), svg: chart.svg() });
         }
     }
     blocks
 }
 
 /// An arm's line. A run alone shows its raw values too.
-fn series(arm: &Arm<'_>, key: &str, named: bool) -> Option<Series> {
+fn series(arm: &Arm<'_>, metric: fn(&StepMetrics) -> Metric, named: bool) -> Option<Series> {
     let label = if named { arm.label.clone() } else { String::new() };
-    let mut lines: Vec<_> = arm.members.iter().map(|member| points(&member.metrics, key)).collect();
+    let mut lines: Vec<_> = arm.members.iter().map(|member| points(&member.metrics, metric)).collect();
     lines.retain(|line| !line.is_empty());
     if let [only] = lines.as_slice() {
         return Some(Series { label, smooth: smooth(only), raw: only.clone(), band: None });
@@ -233,12 +236,11 @@ fn series(arm: &Arm<'_>, key: &str, named: bool) -> Option<Series> {
 fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
     let mut rows = Vec::new();
     for arm in arms {
-        let mut by_turn: Vec<Vec<&Value>> = Vec::new();
+        let mut by_turn: Vec<Vec<&TurnMetrics>> = Vec::new();
         for member in &arm.members {
             let last = (member.metrics.len() / 10).max(1);
             let lines = &member.metrics[member.metrics.len().saturating_sub(last)..];
-            let turns = lines.iter().filter_map(|line| line.get("by_turn")?.as_array());
-            for (j, turn) in turns.flat_map(|turns| turns.iter().enumerate()) {
+            for (j, turn) in lines.iter().flat_map(|step| step.by_turn.iter().enumerate()) {
                 by_turn.resize_with(by_turn.len().max(j + 1), Vec::new);
                 by_turn[j].push(turn);
             }
@@ -266,31 +268,28 @@ fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
     ]
 }
 
-fn turn(arm: &Arm<'_>, j: usize, turns: &[&Value]) -> Vec<String> {
-    let weight = |turn: &Value| turn["credit"]["turns"].as_f64().unwrap_or_default();
-    let all: f64 = turns.iter().map(|turn| weight(turn)).sum();
+fn turn(arm: &Arm<'_>, j: usize, turns: &[&TurnMetrics]) -> Vec<String> {
+    let all: f64 = turns.iter().map(|turn| turn.credit.turns as f64).sum();
+    let per_turn = |sum: f64| format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 });
     // A step with more such turns has more to say about them.
-    let credit = |key: &str| {
-        let sum: f64 = turns.iter().map(|t| weight(t) * t["credit"][key].as_f64().unwrap_or_default()).sum();
-        format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 })
+    let credit = |mean: fn(&TurnCredit) -> Metric| {
+        let weighted =
+            |turn: &&TurnMetrics| turn.credit.turns as f64 * mean(&turn.credit).value().unwrap_or_default();
+        per_turn(turns.iter().map(weighted).sum())
     };
-    let calls = |keys: &[&str]| {
-        let count = |turn: &&Value| keys.iter().filter_map(|key| turn["calls"][*key].as_f64()).sum::<f64>();
-        let sum: f64 = turns.iter().map(count).sum();
-        format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 })
-    };
-    // Null where nothing of the turn was trained on.
-    let ratios: Vec<f64> = turns.iter().filter_map(|turn| turn["loss"]["ratio"].as_f64()).collect();
+    let calls = |count: fn(&TurnMetrics) -> usize| per_turn(turns.iter().map(|t| count(t) as f64).sum());
+    // None where nothing of the turn was trained on.
+    let ratios: Vec<f64> = turns.iter().filter_map(|turn| turn.loss?.ratio.value()).collect();
     let ratio = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
     vec![
         format!("{}: turn {}", arm.label, j + 1),
         number(all / turns.len() as f64),
-        credit("reward"),
-        credit("returns"),
-        credit("advantage"),
-        credit("abs_advantage"),
-        calls(&["malformed"]),
-        calls(&["error", "stopped"]),
+        credit(|credit| credit.reward),
+        credit(|credit| credit.returns),
+        credit(|credit| credit.advantage),
+        credit(|credit| credit.abs_advantage),
+        calls(|turn| turn.calls.malformed),
+        calls(|turn| turn.calls.error + turn.calls.stopped),
         format!("{ratio:.4}"),
     ]
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use turnwise_run::{Evaluations, GroupRecord, StepMetrics};
 use turnwise_trajectory::{CallRecord, Finish, Rewards};
 
+use crate::conversation;
 use crate::error::InspectError;
 use crate::index::{Bad, Index, Row};
-use crate::record::GroupRecord;
 use crate::run::Run;
 
 /// A part of a list.
@@ -35,9 +36,9 @@ pub(super) struct RunAnswer<'a> {
     unreadable: Vec<String>,
     /// Where a tokenizer was looked for in vain.
     tokenizer_missing: Option<Vec<String>>,
-    metrics: Vec<Map<String, Value>>,
+    metrics: Vec<StepMetrics>,
     config: BTreeMap<String, String>,
-    evaluation: Option<Value>,
+    evaluation: Option<Evaluations>,
 }
 
 /// Every run. A file of it that can't be read is named, and the rest is shown.
@@ -86,7 +87,7 @@ pub(super) struct RolloutAnswer<'a> {
     norm_scope: &'a str,
     prompt: Tokens<'a>,
     /// What was asked, where there is text and no tokens.
-    opening: Option<&'a str>,
+    opening: Option<String>,
     turns: Vec<TurnAnswer<'a>>,
     group: Vec<Sibling<'a>>,
 }
@@ -105,7 +106,7 @@ struct TurnAnswer<'a> {
     text: Option<&'a str>,
     logprobs: &'a [f32],
     /// Log of the ratio, per token; absent if the record hasn't it.
-    log_ratios: Option<&'a [f32]>,
+    log_ratios: Option<&'a [f64]>,
     finish: Finish,
     calls: &'a [CallRecord],
     observation: Tokens<'a>,
@@ -137,7 +138,8 @@ fn of(values: &[Vec<f64>], at: u32) -> &[f64] {
 /// None if the group has changed since it was listed, and has no such rollout any more.
 pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) -> Option<Value> {
     let trajectory = group.trajectories.get(row.at as usize)?;
-    let played = &trajectory.played;
+    let (scored, played) = (&trajectory.scored, &trajectory.played);
+    let opening = conversation::opening(&group.messages);
     // One stream over all tokens: a character may begin in one part and end in the next.
     let pieces = run.pieces().of(&played.tokens());
     let mut rest = pieces.as_slice();
@@ -146,19 +148,19 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         rest = tail;
         head
     };
-    let parts = |j: usize| trajectory.turns.get(j).cloned().unwrap_or_default();
+    let parts = |j: usize| scored.turns.get(j).cloned().unwrap_or_default();
     let value = |values: &[Vec<f64>], j: usize| of(values, row.at).get(j).copied();
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
         sampled: Tokens { ids: &turn.tokens, pieces: take(turn.tokens.len()) },
-        text: trajectory.opening.as_ref().map(|_| turn.text.as_str()),
+        text: opening.is_some().then_some(turn.text.as_str()),
         logprobs: &turn.logprobs,
         log_ratios: trajectory.log_ratios.as_ref().and_then(|turns| turns.get(j)).map(Vec::as_slice),
         finish: turn.finish,
         calls: &turn.calls,
         observation: Tokens { ids: &turn.observation, pieces: take(turn.observation.len()) },
         parts: parts(j),
-        violation: trajectory.violations.get(j).copied().unwrap_or_else(|| parts(j).fmt() < 0.0),
+        violation: scored.violates(j),
         reward: value(&group.rewards, j),
         returned: value(&group.returns, j),
         advantage: value(&group.advantages, j),
@@ -175,8 +177,8 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         estimator: &group.estimator,
         norm_scope: &group.norm_scope,
         prompt,
-        opening: trajectory.opening.as_deref(),
         turns: turns.collect(),
+        opening,
         group: index.siblings(row).iter().map(sibling).collect(),
     };
     Some(serde_json::to_value(&answer).expect("an answer holds plain values"))

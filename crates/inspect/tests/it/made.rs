@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tokenizers::Tokenizer;
-use turnwise_inspect::{GroupRecord, Run, TrajectoryRecord, view::Viewer};
+use turnwise_credit::ScoredTrajectory;
+use turnwise_inspect::{Run, view::Viewer};
+use turnwise_run::{GroupRecord, TrajectoryRecord};
 use turnwise_trajectory::{
     CallRecord, Finish, MalformedCall, OutputStatus, Rewards, Stop, ToolCall, ToolOutput, Trajectory, Turn,
     ViolationKind,
@@ -100,11 +102,12 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
     let record = |(i, played): (usize, Trajectory)| {
         let broken = played.turns[0].calls.iter().any(|call| !call.is_valid());
         TrajectoryRecord {
-            turns: vec![Rewards::new(0.0, if broken { -0.1 } else { 0.0 }), Rewards::new(right(i), 0.0)],
-            violations: vec![],
-            correct: i.is_multiple_of(2),
+            scored: ScoredTrajectory {
+                turns: vec![Rewards::new(0.0, if broken { -0.1 } else { 0.0 }), Rewards::new(right(i), 0.0)],
+                correct: i.is_multiple_of(2),
+                ..ScoredTrajectory::default()
+            },
             log_ratios: Some(played.turns.iter().map(|turn| vec![0.3; turn.tokens.len()]).collect()),
-            opening: None,
             played,
         }
     };
@@ -122,6 +125,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
             .collect(),
         dropped: vec![None; count],
         trajectories: trajectories.into_iter().enumerate().map(record).collect(),
+        messages: vec![],
     }
 }
 

@@ -7,6 +7,7 @@ use tokenizers::Tokenizer;
 use turnwise_envs::RewardConfig;
 use turnwise_model::{Transformer, family::Family, family_of, load, load_config, save};
 use turnwise_rollout::opening;
+use turnwise_run::{Evaluation, RunDirError, whole_folder};
 
 use crate::cold_start::scratch;
 use crate::cold_start::sft::{fine_tune, transcript};
@@ -15,12 +16,11 @@ use crate::error::TrainError;
 use crate::learn::trained_part::trained_part;
 use crate::memory_estimate;
 use crate::play::cache_budget::CacheBudget;
-use crate::play::evaluate::{Evaluation, evaluate};
+use crate::play::evaluate::evaluate;
 use crate::play::setup::{Setup, tokenizer};
 use crate::run_site::RunSite;
 use crate::watch::phase::Phase;
 use crate::watch::progress::Progress;
-use crate::whole_folder;
 
 /// Fine-tunes a model on demonstrations, writes it as a Hugging Face folder, and evaluates it.
 pub fn cold_start(
@@ -30,7 +30,7 @@ pub fn cold_start(
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     if out.exists() {
-        return Err(crate::run_dir::RunDirError::Exists { path: out.into() }.into());
+        return Err(RunDirError::Exists { path: out.into() }.into());
     }
     let device = site.device.clone().autodiff();
     // The tokenizer of a new model, to be written beside it.

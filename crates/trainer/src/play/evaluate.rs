@@ -5,11 +5,11 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
-use serde::{Deserialize, Serialize};
 use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{RewardConfig, Task, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
+use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
 use turnwise_stats::{SampleOutcome, TaskOutcome};
 use turnwise_trajectory::{CallRecord, OutputStatus, Stop, Trajectory};
@@ -20,54 +20,6 @@ use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
 use crate::play::losses::refuse_many;
 use crate::play::policy::ModelPolicy;
-
-/// What an evaluation found. Shares are between 0 and 1.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Trajectories played.
-    pub trajectories: usize,
-    /// Share of trajectories whose final answer is right.
-    pub accuracy: f64,
-    /// Share of valid calls whose execution went well.
-    pub tool_success: f64,
-    /// Share of turns that broke the format.
-    pub violations: f64,
-    /// Turns per trajectory.
-    pub turns: f64,
-    /// Accuracy by level of the task.
-    pub levels: BTreeMap<u32, f64>,
-    /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub rollouts_lost: usize,
-    /// Which they were, and why.
-    #[serde(skip)]
-    pub lost: Vec<Lost>,
-    /// Task by task, from which [`turnwise_stats::summarize`] takes intervals, pass@k and majority@k.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub outcomes: Vec<TaskOutcome>,
-}
-
-impl Evaluation {
-    /// Returns the evaluation in words.
-    pub(crate) fn sentence(&self) -> String {
-        let lost = match self.rollouts_lost {
-            0 => String::new(),
-            lost => format!(", {lost} rollouts lost"),
-        };
-        format!(
-            "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
-            100.0 * self.accuracy,
-            100.0 * self.tool_success,
-            100.0 * self.violations,
-            self.turns
-        )
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
 
 /// Counts from which shares are taken.
 #[derive(Default)]
@@ -191,13 +143,16 @@ impl Trial<'_> {
             (played, judge.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         played?;
-        lost.extend(judged.lost);
+        let (judged, unjudged) = judged;
+        lost.extend(unjudged);
         refuse_many(&lost, tasks.len() * samples)?;
+        let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
         Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged })
     }
 
-    /// Judges trajectories as they come, in any order. What is found doesn't depend on it.
-    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> Evaluation {
+    /// Judges trajectories as they come, in any order. What is found, and what could not be judged, doesn't depend
+    /// on it.
+    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> (Evaluation, Vec<Lost>) {
         let Self { game, tasks, samples, rewards } = *self;
         let mut tally = Tally::default();
         let (mut by_place, mut lost) = (BTreeMap::new(), Vec::new());
@@ -234,7 +189,7 @@ impl Trial<'_> {
         // They came in any order.
         lost.sort_by_key(|(place, _)| *place);
         let lost = lost.into_iter().map(|(_, lost)| lost).collect();
-        Evaluation { lost, outcomes, ..tally.evaluation() }
+        (Evaluation { outcomes, ..tally.evaluation() }, lost)
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod setup;
 pub(crate) mod source;
 
 pub use cache_budget::CacheBudget;
-pub use evaluate::{Evaluation, Keep, Trial, evaluate};
+pub use evaluate::{Keep, Trial, evaluate};
 pub use policy::{ModelPolicy, generator};
 pub use setup::{Setup, sampling, tokenizer};
 pub use source::{Play, RolloutSource};

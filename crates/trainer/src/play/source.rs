@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 
 use turnwise_rollout::chat::Moment;
+use turnwise_run::{ModelLimits, Recorded};
 
 use crate::error::TrainError;
-use crate::recorded::{Recorded, StepRollouts};
-use crate::run_dir;
 use crate::step::Trainer;
+use crate::step_rollouts::StepRollouts;
 use crate::watch::progress::Progress;
 
 /// Gives a run the trajectories that each step learns from.
@@ -64,7 +64,7 @@ impl RolloutSource for Recorded {
     }
 
     fn began(&self) -> Option<Moment> {
-        run_dir::began(self.run())
+        Recorded::began(self).map(Moment::from_unix)
     }
 
     fn is_on_policy(&self) -> bool {
@@ -72,6 +72,8 @@ impl RolloutSource for Recorded {
     }
 
     fn step(&self, step: usize, trainer: &Trainer, _: &mut dyn Progress) -> Result<StepRollouts, TrainError> {
-        Recorded::step(self, step, trainer.model().config())
+        let model = trainer.model().config();
+        let limits = ModelLimits { vocab_size: model.vocab_size, context: model.context() };
+        Ok(Recorded::step(self, step, limits)?.into())
     }
 }

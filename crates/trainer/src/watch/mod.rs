@@ -2,6 +2,7 @@
 
 pub(crate) mod excerpt;
 pub mod guards;
+pub(crate) mod logged;
 pub(crate) mod phase;
 pub mod progress;
 pub(crate) mod sinks;

@@ -1,6 +1,6 @@
 //! How a run tells its progress, without knowing who listens.
 
-use crate::json_lines::Record;
+use turnwise_run::StepMetrics;
 
 /// Hears how far a run is. The binary draws bars or writes lines; a library user may listen to nothing: [`Silent`].
 pub trait Progress: Send {
@@ -15,7 +15,7 @@ pub trait Progress: Send {
     fn line(&mut self, text: &str);
 
     /// A line of `metrics.jsonl`; when a run goes on, those from before the stop as well. Most don't listen to this.
-    fn metrics(&mut self, _line: &Record) {}
+    fn metrics(&mut self, _line: &StepMetrics) {}
 
     /// One trajectory of the newest step as text. Most don't listen to this either.
     fn rollout(&mut self, _text: &str) {}

@@ -10,8 +10,9 @@ mod series;
 mod tools;
 mod truncation;
 
+use turnwise_run::StepMetrics;
+
 pub use crate::config::{Action, GuardsConfig, LimitsConfig};
-use crate::json_lines::Record;
 
 /// What a guard found.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,26 +38,23 @@ pub struct Watched {
     pub loss: &'static str,
 }
 
-/// Key of `metrics.jsonl` with the names of the guards that fire at a step.
-pub const KEY: &str = "guards";
-
 /// The guard after which there is nothing worth keeping.
 pub(crate) const NON_FINITE: &str = "non_finite";
 
 /// A cause and a remedy. `{loss}` in a remedy stands for the name of the loss that runs.
 type Alarm = Option<(String, &'static str)>;
 
-/// What the guards say about the last of the records, which are those of the steps 0, 1, 2, ….
-pub fn findings(records: &[Record], config: &GuardsConfig, watched: Watched) -> Vec<Finding> {
+/// What the guards say about the last of the steps 0, 1, 2, ….
+pub fn findings(steps: &[StepMetrics], config: &GuardsConfig, watched: Watched) -> Vec<Finding> {
     let limits = &config.limits;
     let looks: [(&'static str, Action, &dyn Fn() -> Alarm); 7] = [
-        (NON_FINITE, config.non_finite, &|| non_finite::look(records)),
-        ("entropy", config.entropy, &|| entropy::look(records, limits)),
-        ("tools", config.tools, &|| tools::look(records, limits)),
-        ("drift", config.drift, &|| drift::look(records, limits, watched)),
-        ("reward", config.reward, &|| reward::look(records, limits)),
-        ("truncation", config.truncation, &|| truncation::look(records, limits)),
-        ("dropped", config.dropped, &|| dropped::look(records, limits)),
+        (NON_FINITE, config.non_finite, &|| non_finite::look(steps)),
+        ("entropy", config.entropy, &|| entropy::look(steps, limits)),
+        ("tools", config.tools, &|| tools::look(steps, limits)),
+        ("drift", config.drift, &|| drift::look(steps, limits, watched)),
+        ("reward", config.reward, &|| reward::look(steps, limits)),
+        ("truncation", config.truncation, &|| truncation::look(steps, limits)),
+        ("dropped", config.dropped, &|| dropped::look(steps, limits)),
     ];
     let looks = looks.into_iter().filter(|(_, action, _)| *action != Action::Off);
     looks
@@ -69,26 +67,40 @@ pub fn findings(records: &[Record], config: &GuardsConfig, watched: Watched) -> 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use turnwise_run::{Metric, TurnCalls, TurnMetrics};
 
     use super::*;
 
     const WATCHED: Watched = Watched { on_policy: true, full_precision: true, loss: "clip" };
 
+    /// A turn of eight trajectories that calls.
+    fn calls(ok: usize, error: usize) -> Vec<TurnMetrics> {
+        let calls = TurnCalls { turns: 8, ok, error, ..TurnCalls::default() };
+        vec![TurnMetrics { calls, ..TurnMetrics::default() }]
+    }
+
     /// A step of a healthy run.
-    fn healthy(step: usize) -> Record {
+    fn healthy(step: usize) -> StepMetrics {
         let wave = (step as f64 * 0.7).sin();
-        let value = json!({
-            "step": step, "loss": 0.1 * wave, "grad_norm": 1.0 + 0.5 * wave, "weight_norm": 20.0,
-            "entropy": 0.6 + 0.2 * wave, "accuracy": 0.5 + 0.3 * wave, "truncated": 0.1 + 0.05 * wave,
-            "dropped": 0.3 + 0.2 * wave, "logprob_gap": 1e-5, "ratio": 1.0, "old_kl": 0.01,
-            "by_turn": [{"calls": {"turns": 8, "malformed": 0, "ok": 7, "error": 1, "stopped": 0}}],
-        });
-        value.as_object().unwrap().clone()
+        StepMetrics {
+            step,
+            loss: (0.1 * wave).into(),
+            grad_norm: (1.0 + 0.5 * wave).into(),
+            weight_norm: 20.0.into(),
+            entropy: (0.6 + 0.2 * wave).into(),
+            accuracy: (0.5 + 0.3 * wave).into(),
+            truncated: (0.1 + 0.05 * wave).into(),
+            dropped: (0.3 + 0.2 * wave).into(),
+            logprob_gap: 1e-5.into(),
+            ratio: 1.0.into(),
+            old_kl: 0.01.into(),
+            by_turn: calls(7, 1),
+            ..StepMetrics::default()
+        }
     }
 
     /// The guards that fire at each step of a run whose metrics are `change`d from some step on.
-    fn fired(steps: usize, from: usize, change: impl Fn(usize, &mut Record)) -> Vec<Vec<&'static str>> {
+    fn fired(steps: usize, from: usize, change: impl Fn(usize, &mut StepMetrics)) -> Vec<Vec<&'static str>> {
         let mut records = Vec::new();
         (0..steps)
             .map(|step| {
@@ -104,15 +116,16 @@ mod tests {
             .collect()
     }
 
-    fn set(key: &'static str, value: impl Fn(usize) -> Value) -> impl Fn(usize, &mut Record) {
-        move |step, record| {
-            record.insert(key.into(), value(step));
-        }
+    /// Picks a metric of a step.
+    type Field = fn(&mut StepMetrics) -> &mut Metric;
+
+    fn set(field: Field, value: impl Fn(usize) -> f64) -> impl Fn(usize, &mut StepMetrics) {
+        move |step, record| *field(record) = value(step).into()
     }
 
     /// From step 20 on a metric goes wrong; its guard fires within `within` steps, none did before, and no other does.
     #[track_caller]
-    fn check(guard: &str, within: usize, change: impl Fn(usize, &mut Record)) {
+    fn check(guard: &str, within: usize, change: impl Fn(usize, &mut StepMetrics)) {
         let fired = fired(60, 20, change);
         assert!(fired[..20].iter().all(Vec::is_empty), "{guard}: too early");
         let first =
@@ -128,59 +141,76 @@ mod tests {
 
     #[test]
     fn each_collapse_is_found_by_its_guard() {
-        for key in ["loss", "grad_norm", "weight_norm"] {
-            check("non_finite", 1, set(key, |_| json!(f64::NAN)));
+        let of_updates: [Field; 3] = [|m| &mut m.loss, |m| &mut m.grad_norm, |m| &mut m.weight_norm];
+        for field in of_updates {
+            check("non_finite", 1, set(field, |_| f64::NAN));
         }
-        check("entropy", 9, set("entropy", |_| json!(0.01)));
-        check("entropy", 30, set("entropy", |step| json!(0.6 * 0.7_f64.powi(step as i32 - 20))));
-        let calls =
-            |ok: usize| json!([{"calls": {"turns": 8, "malformed": 0, "ok": ok, "error": 0, "stopped": 0}}]);
-        check("tools", 9, set("by_turn", |_| calls(0)));
-        check("tools", 9, set("by_turn", |_| calls(1)));
-        check("drift", 1, set("logprob_gap", |_| json!(0.3)));
-        check("drift", 9, set("old_kl", |_| json!(0.5)));
-        check("drift", 9, set("ratio", |_| json!(1.6)));
-        check("reward", 9, set("accuracy", |_| json!(0.0)));
-        check("reward", 9, set("accuracy", |_| json!(1.0)));
-        check("truncation", 9, set("truncated", |_| json!(0.8)));
-        check("dropped", 9, set("dropped", |_| json!(1.0)));
+        check("entropy", 9, set(|m| &mut m.entropy, |_| 0.01));
+        check("entropy", 30, set(|m| &mut m.entropy, |step| 0.6 * 0.7_f64.powi(step as i32 - 20)));
+        check("tools", 9, |_, record| record.by_turn = calls(0, 0));
+        check("tools", 9, |_, record| record.by_turn = calls(1, 0));
+        check("drift", 1, set(|m| &mut m.logprob_gap, |_| 0.3));
+        check("drift", 9, set(|m| &mut m.old_kl, |_| 0.5));
+        check("drift", 9, set(|m| &mut m.ratio, |_| 1.6));
+        check("reward", 9, set(|m| &mut m.accuracy, |_| 0.0));
+        check("reward", 9, set(|m| &mut m.accuracy, |_| 1.0));
+        check("truncation", 9, set(|m| &mut m.truncated, |_| 0.8));
+        check("dropped", 9, set(|m| &mut m.dropped, |_| 1.0));
     }
 
     #[test]
     fn one_bad_step_is_not_a_collapse() {
-        for (key, value) in
-            [("entropy", 0.0), ("accuracy", 0.0), ("truncated", 1.0), ("dropped", 1.0), ("old_kl", 0.2)]
-        {
-            let once = move |step: usize, record: &mut Record| {
+        let bad: [(&str, Field, f64); 5] = [
+            ("entropy", |m| &mut m.entropy, 0.0),
+            ("accuracy", |m| &mut m.accuracy, 0.0),
+            ("truncated", |m| &mut m.truncated, 1.0),
+            ("dropped", |m| &mut m.dropped, 1.0),
+            ("old_kl", |m| &mut m.old_kl, 0.2),
+        ];
+        for (name, field, value) in bad {
+            let once = move |step: usize, record: &mut StepMetrics| {
                 if step == 20 {
-                    record.insert(key.into(), json!(value));
+                    *field(record) = value.into();
                 }
             };
-            assert!(fired(60, 20, once).iter().all(Vec::is_empty), "{key}");
+            assert!(fired(60, 20, once).iter().all(Vec::is_empty), "{name}");
         }
     }
 
     /// Steps without an update say nothing of updates: they fire no guard and stop none from firing.
     #[test]
     fn steps_without_an_update_are_passed_over() {
-        let none = |record: &mut Record| {
-            for key in ["loss", "grad_norm", "weight_norm", "logprob_gap", "ratio", "old_kl"] {
-                record.remove(key);
-            }
+        let none = |m: &mut StepMetrics| {
+            let of_updates = [&mut m.loss, &mut m.grad_norm, &mut m.weight_norm];
+            let of_losses = [&mut m.logprob_gap, &mut m.ratio, &mut m.old_kl];
+            of_updates.into_iter().chain(of_losses).for_each(|metric| *metric = Metric::default());
         };
         assert!(fired(60, 0, |_, record| none(record)).iter().all(Vec::is_empty));
         check("drift", 12, |step, record| {
-            record.insert("old_kl".into(), json!(0.5));
+            record.old_kl = 0.5.into();
             if step % 3 == 0 {
                 none(record);
             }
         });
     }
 
+    /// What is not finite is `null` in the record: a run that goes on must see what an uninterrupted one saw.
+    #[test]
+    fn infinity_fires_the_guards_that_null_fires() {
+        for field in [(|m| &mut m.logprob_gap) as Field, |m| &mut m.old_kl, |m| &mut m.loss] {
+            let names = |value: f64| {
+                let mut steps: Vec<StepMetrics> = (0..9).map(healthy).collect();
+                steps.iter_mut().for_each(|step| *field(step) = value.into());
+                let found = findings(&steps, &GuardsConfig::default(), WATCHED);
+                found.into_iter().map(|finding| finding.guard).collect::<Vec<_>>()
+            };
+            assert_eq!(names(f64::INFINITY), names(f64::NAN));
+        }
+    }
+
     #[test]
     fn a_guard_can_be_off_and_a_replay_may_drift() {
-        let mut record = healthy(0);
-        record.insert("logprob_gap".into(), json!(2.0));
+        let record = StepMetrics { logprob_gap: 2.0.into(), ..healthy(0) };
         let records = [record];
         let names = |config: &GuardsConfig, watched| findings(&records, config, watched).len();
         let config = GuardsConfig::default();

@@ -1,14 +1,13 @@
 //! Tool use dying out: the policy answers without calling.
 
-use serde_json::Value;
+use turnwise_run::StepMetrics;
 
 use super::series::{at_first, lately};
 use super::{Alarm, LimitsConfig};
-use crate::json_lines::Record;
 
-pub(super) fn look(records: &[Record], limits: &LimitsConfig) -> Alarm {
-    let now = lately(records, limits.window, calls_per_trajectory)?;
-    let first = at_first(records, limits.window, calls_per_trajectory)?;
+pub(super) fn look(steps: &[StepMetrics], limits: &LimitsConfig) -> Alarm {
+    let now = lately(steps, limits.window, calls_per_trajectory)?;
+    let first = at_first(steps, limits.window, calls_per_trajectory)?;
     let cause = || format!("{now:.2} calls per trajectory, {first:.2} at first");
     (now < limits.tools_share * first).then(|| {
         (cause(), "read the rollouts: do calls fail, or do they break the format (reward.format_penalty)?")
@@ -16,12 +15,8 @@ pub(super) fn look(records: &[Record], limits: &LimitsConfig) -> Alarm {
 }
 
 /// Calls of all turns, well-formed or not, per trajectory.
-fn calls_per_trajectory(record: &Record) -> Option<f64> {
-    let turns = record.get("by_turn")?.as_array()?;
-    let count = |turn: &Value, key: &str| turn["calls"][key].as_f64();
-    let trajectories = count(turns.first()?, "turns")?;
-    let calls = |turn: &Value| {
-        ["malformed", "ok", "error", "stopped"].iter().filter_map(|key| count(turn, key)).sum::<f64>()
-    };
-    Some(turns.iter().map(calls).sum::<f64>() / trajectories.max(1.0))
+fn calls_per_trajectory(step: &StepMetrics) -> Option<f64> {
+    let trajectories = step.by_turn.first()?.calls.turns;
+    let calls: usize = step.by_turn.iter().map(|turn| turn.calls.ok + turn.calls.failed()).sum();
+    Some(calls as f64 / trajectories.max(1) as f64)
 }

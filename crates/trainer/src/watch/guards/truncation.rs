@@ -1,13 +1,13 @@
 //! Truncation rising: turns get too long, or too many.
 
-use super::series::{at_first, lately, number};
-use super::{Alarm, LimitsConfig};
-use crate::json_lines::Record;
+use turnwise_run::StepMetrics;
 
-pub(super) fn look(records: &[Record], limits: &LimitsConfig) -> Alarm {
-    let truncated = |record: &Record| number(record, "truncated");
-    let (now, first) =
-        (lately(records, limits.window, truncated)?, at_first(records, limits.window, truncated)?);
+use super::series::{at_first, lately};
+use super::{Alarm, LimitsConfig};
+
+pub(super) fn look(steps: &[StepMetrics], limits: &LimitsConfig) -> Alarm {
+    let truncated = |step: &StepMetrics| step.truncated.value();
+    let (now, first) = (lately(steps, limits.window, truncated)?, at_first(steps, limits.window, truncated)?);
     let cause =
         || format!("{:.0} % of trajectories end at a limit, {:.0} % at first", 100.0 * now, 100.0 * first);
     (now > limits.truncated && now > first).then(|| {

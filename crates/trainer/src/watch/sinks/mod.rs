@@ -5,11 +5,10 @@ mod openmetrics;
 mod series;
 mod tensorboard;
 
-use crate::config::SinksConfig;
-use crate::json_lines::Record;
-use crate::run_dir::{RunDir, RunDirError};
+use turnwise_run::{RunDir, RunDirError, StepMetrics};
 
 use self::tensorboard::EventFile;
+use crate::config::SinksConfig;
 
 /// The sinks of a run.
 pub(crate) struct Sinks {
@@ -19,7 +18,11 @@ pub(crate) struct Sinks {
 
 impl Sinks {
     /// Opens the sinks and gives them the steps that are there already.
-    pub(crate) fn open(config: &SinksConfig, run: &RunDir, records: &[Record]) -> Result<Self, RunDirError> {
+    pub(crate) fn open(
+        config: &SinksConfig,
+        run: &RunDir,
+        records: &[StepMetrics],
+    ) -> Result<Self, RunDirError> {
         let tensorboard = if config.tensorboard {
             let mut file = EventFile::create(&run.path().join("tensorboard"))?;
             for record in records {
@@ -33,7 +36,7 @@ impl Sinks {
     }
 
     /// Takes in a step.
-    pub(crate) fn add(&mut self, run: &RunDir, record: &Record) -> Result<(), RunDirError> {
+    pub(crate) fn add(&mut self, run: &RunDir, record: &StepMetrics) -> Result<(), RunDirError> {
         if let Some(file) = &mut self.tensorboard {
             file.add(record)?;
         }

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use turnwise_run::StepMetrics;
+
 use super::series::numbers;
-use crate::json_lines::Record;
 
 /// One gauge per number, named `turnwise_…`, with the run and the turn as labels.
-pub(super) fn text(run: &str, record: &Record) -> String {
-    let step = record.get("step").and_then(serde_json::Value::as_f64).unwrap_or_default();
+pub(super) fn text(run: &str, metrics: &StepMetrics) -> String {
+    let step = metrics.step as f64;
     let mut samples: Vec<(String, Option<usize>, f64)> = vec![("turnwise_step".into(), None, step)];
-    samples.extend(numbers(record).into_iter().map(|n| (name(&n.keys), n.turn, n.value)));
+    samples.extend(numbers(metrics).into_iter().map(|n| (name(&n.keys), n.turn, n.value)));
     // A family's samples have to stand together.
     samples.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     let mut text = String::new();
@@ -36,16 +37,32 @@ fn escaped(label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use turnwise_run::{TurnCalls, TurnCredit, TurnMetrics};
 
     use super::*;
 
     #[test]
     fn families_stand_together_and_labels_are_escaped() {
-        let record = json!({
-            "step": 3, "loss": null, "accuracy": 0.5, "guards": ["entropy"],
-            "by_turn": [{"credit": {"reward": 1.0}, "calls": {"ok": 2}}, {"credit": {"reward": -0.1}, "calls": {"ok": 0}}],
-        });
+        let turn = |reward: f64, ok: usize| TurnMetrics {
+            credit: TurnCredit { reward: reward.into(), ..TurnCredit::default() },
+            calls: TurnCalls { ok, ..TurnCalls::default() },
+            ..TurnMetrics::default()
+        };
+        let metrics = StepMetrics {
+            step: 3,
+            loss: f64::NAN.into(),
+            accuracy: 0.5.into(),
+            guards: vec!["entropy".into()],
+            by_turn: vec![turn(1.0, 2), turn(-0.1, 0)],
+            ..StepMetrics::default()
+        };
+        let text = text("a\"b", &metrics);
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        let names = ["accuracy", "by_turn_calls_ok", "by_turn_credit_reward", "loss", "step"];
+        let wanted =
+            |family: &&str| names.iter().any(|name| family.starts_with(&format!("turnwise_{name} ")));
+        let shown: String =
+            text.split("# TYPE ").filter(wanted).map(|family| format!("# TYPE {family}")).collect();
         let expect = r#"# TYPE turnwise_accuracy gauge
 turnwise_accuracy{run="a\"b"} 0.5
 # TYPE turnwise_by_turn_calls_ok gauge
@@ -58,8 +75,7 @@ turnwise_by_turn_credit_reward{run="a\"b",turn="1"} -0.1
 turnwise_loss{run="a\"b"} NaN
 # TYPE turnwise_step gauge
 turnwise_step{run="a\"b"} 3
-# EOF
 "#;
-        assert_eq!(text("a\"b", record.as_object().unwrap()), expect);
+        assert_eq!(shown, expect);
     }
 }

@@ -1,8 +1,7 @@
 //! The numbers of a record, with where they stand in it.
 
 use serde_json::Value;
-
-use crate::json_lines::Record;
+use turnwise_run::StepMetrics;
 
 /// A number of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,10 +13,11 @@ pub(super) struct Number {
     pub(super) value: f64,
 }
 
-/// All numbers of a record but its step. What was no number when it was written is NaN.
-pub(super) fn numbers(record: &Record) -> Vec<Number> {
+/// Returns all numbers of a step's metrics but the step, under their keys in `metrics.jsonl`.
+pub(super) fn numbers(metrics: &StepMetrics) -> Vec<Number> {
     let mut found = Vec::new();
-    for (key, value) in record.iter().filter(|(key, _)| *key != "step") {
+    let record = serde_json::to_value(metrics).expect("metrics are plain JSON");
+    for (key, value) in record.as_object().into_iter().flatten().filter(|(key, _)| *key != "step") {
         collect(vec![key.clone()], None, value, &mut found);
     }
     found

@@ -6,11 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use turnwise_run::{RunDirError, StepMetrics};
 
 use super::series::numbers;
-use crate::json_lines::Record;
-use crate::run_dir::RunDirError;
 
 /// The reader knows event files by the middle of their name.
 const NAME: &str = "events.out.tfevents.0.turnwise";
@@ -34,16 +32,15 @@ impl EventFile {
     }
 
     /// Adds the numbers of a step.
-    pub(super) fn add(&mut self, record: &Record) -> Result<(), RunDirError> {
-        let step = record.get("step").and_then(Value::as_i64).unwrap_or_default();
-        let tagged: Vec<(String, f64)> = numbers(record)
+    pub(super) fn add(&mut self, metrics: &StepMetrics) -> Result<(), RunDirError> {
+        let tagged: Vec<(String, f64)> = numbers(metrics)
             .into_iter()
             .map(|number| {
                 let turn = number.turn.map(|turn| format!("/turn_{turn}")).unwrap_or_default();
                 (number.keys.join("/") + &turn, number.value)
             })
             .collect();
-        let event = framed(&scalar_event(now(), step, &tagged));
+        let event = framed(&scalar_event(now(), metrics.step as i64, &tagged));
         self.file.write_all(&event).map_err(|source| RunDirError::Write { path: self.path.clone(), source })
     }
 }
@@ -129,7 +126,7 @@ fn crc32c(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::hex;
+    use turnwise_run::manifest::hex;
 
     #[test]
     fn the_checksum_is_that_of_rfc_3720() {

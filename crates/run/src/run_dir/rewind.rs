@@ -1,21 +1,26 @@
-//! A run directory as it was after an earlier step.
+//! Takes a run directory back to an earlier step.
 
 use std::io;
 use std::path::Path;
 
-use super::{FOLDERS, METRICS, RunDir, RunDirError, TIMES};
-use crate::json_lines::{self, Record};
+use serde::de::IgnoredAny;
+
+use super::{FOLDERS, METRICS, RunDir, TIMES};
+use crate::error::RunDirError;
+use crate::json_lines;
+use crate::metrics::StepMetrics;
 
 impl RunDir {
-    /// Makes the directory what it was after `steps` steps: what was recorded later, and what an interrupted write
-    /// left behind, goes. Returns the lines of `metrics.jsonl` that stay.
-    pub fn rewind(&self, steps: usize) -> Result<Vec<Record>, RunDirError> {
+    /// Takes the directory back to `steps` steps, and returns the lines of `metrics.jsonl` that stay.
+    ///
+    /// Later records and the remains of interrupted writes are removed.
+    pub fn rewind(&self, steps: usize) -> Result<Vec<StepMetrics>, RunDirError> {
         let metrics = self.path.join(METRICS);
         let at = |path: &Path| {
             let path = path.to_path_buf();
             move |source| RunDirError::Write { path, source }
         };
-        let whole = json_lines::read(&metrics, steps).map_err(at(&metrics))?.len();
+        let whole = json_lines::read::<StepMetrics>(&metrics, steps).map_err(at(&metrics))?.len();
         if whole < steps {
             let message = format!(
                 "line {} is missing or damaged, and the newest checkpoint comes after step {steps}\n  \
@@ -26,7 +31,8 @@ impl RunDir {
         }
         let records = json_lines::keep(&metrics, steps).map_err(at(&metrics))?;
         let times = self.path.join(TIMES);
-        json_lines::keep(&times, steps).map_err(at(&times))?;
+        // Nobody reads times, and older versions had other keys: any object with its step stays.
+        json_lines::keep::<IgnoredAny>(&times, steps).map_err(at(&times))?;
         for folder in FOLDERS {
             let folder = self.path.join(folder);
             std::fs::create_dir_all(&folder).map_err(at(&folder))?;
@@ -39,7 +45,7 @@ impl RunDir {
     }
 }
 
-/// The step of a file of rollouts.
+/// Returns the step of a file of rollouts.
 fn rollout_step(name: &str) -> Option<usize> {
     name.strip_prefix("step_")?.strip_suffix(".jsonl")?.parse().ok()
 }
@@ -54,7 +60,7 @@ fn remove_files(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<()> 
     Ok(())
 }
 
-/// Removes what was being written, or being removed, when the process ended.
+/// Removes files and folders that were being written or removed when the process ended.
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -71,7 +77,7 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{create, record};
+    use super::super::tests::{create, metrics, times};
     use super::*;
 
     #[test]
@@ -80,12 +86,13 @@ mod tests {
         let run = create(&folder.path().join("a")).unwrap();
         for step in 0..3 {
             run.write_rollouts(step, &["{}".into()]).unwrap();
-            run.append(&record(step), &record(step)).unwrap();
+            run.append(&metrics(step), &times(step)).unwrap();
         }
         let path = |name: &str| run.path().join(name);
         std::fs::create_dir(path("checkpoints/.step_00003.partial")).unwrap();
         std::fs::write(path("rollouts/step_00003.partial"), "{").unwrap();
-        assert_eq!(run.rewind(2).unwrap(), [record(0), record(1)]);
+        let kept: Vec<usize> = run.rewind(2).unwrap().iter().map(|metrics| metrics.step).collect();
+        assert_eq!(kept, [0, 1]);
         let names = |folder: &str| {
             let names = std::fs::read_dir(path(folder)).unwrap().map(|entry| entry.unwrap().file_name());
             let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
@@ -95,7 +102,9 @@ mod tests {
         assert_eq!(names("rollouts"), ["step_00000.jsonl", "step_00001.jsonl"]);
         assert_eq!(names("checkpoints"), [""; 0]);
         for name in [METRICS, TIMES] {
-            assert_eq!(std::fs::read_to_string(path(name)).unwrap(), "{\"step\":0}\n{\"step\":1}\n");
+            let text = std::fs::read_to_string(path(name)).unwrap();
+            let steps: Vec<&str> = text.lines().map(|line| line.split(',').next().unwrap()).collect();
+            assert_eq!(steps, ["{\"step\":0", "{\"step\":1"]);
         }
         let error = run.rewind(3).unwrap_err().to_string();
         assert!(error.contains("metrics.jsonl: line 3 is missing") && error.contains("hint: "), "{error}");

@@ -1,4 +1,6 @@
-//! `manifest.json`: size and SHA-256 of every file of a folder, so that a damaged one is recognised before it is used.
+//! Writes and checks `manifest.json`: size and SHA-256 of every file of a folder.
+//!
+//! A damaged file is recognised before it is used.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use turnwise_files::{SETTINGS, own};
 
-/// The file's name.
-pub(crate) const NAME: &str = "manifest.json";
+/// Names the file.
+pub const NAME: &str = "manifest.json";
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
@@ -24,7 +26,10 @@ struct Entry {
 }
 
 /// Writes the manifest of all files that lie in the folder now, and in the folders inside it.
-pub(crate) fn write(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn write(folder: &Path) -> io::Result<()> {
     let mut files = BTreeMap::new();
     add(folder, "", &mut files)?;
     files.remove(NAME);
@@ -45,8 +50,11 @@ fn add(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Entry>) -> io::
     Ok(())
 }
 
-/// Checks every file that the manifest names. The error says in half a sentence what is wrong.
-pub(crate) fn verify(folder: &Path) -> Result<(), String> {
+/// Checks every file that the manifest names.
+///
+/// # Errors
+/// Half a sentence that says what is wrong.
+pub fn verify(folder: &Path) -> Result<(), String> {
     let text = own::read(&folder.join(NAME), SETTINGS).map_err(|error| format!("{NAME}: {error}"))?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| format!("{NAME}: {error}"))?;
     for (name, expected) in &manifest.files {
@@ -62,8 +70,11 @@ pub(crate) fn verify(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// SHA-256 of a file's content, in hexadecimal digits.
-pub(crate) fn file_sha256(path: &Path) -> io::Result<String> {
+/// Returns the SHA-256 of a file's content in hexadecimal digits.
+///
+/// # Errors
+/// The system's.
+pub fn file_sha256(path: &Path) -> io::Result<String> {
     Ok(entry_of(path)?.sha256)
 }
 
@@ -81,8 +92,8 @@ fn entry_of(path: &Path) -> io::Result<Entry> {
     }
 }
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Writes bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("a nibble is below 16");
     bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,73 +1,46 @@
-//! Rollouts of an earlier run, read back: what `replay` trains on instead of playing.
+//! Reads the rollouts of a run step by step: `replay` trains on them instead of playing.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use turnwise_credit::{Group, ScoredTrajectory};
-use turnwise_model::ModelConfig;
-use turnwise_rollout::Played;
-use turnwise_tools::ExecutorStats;
-use turnwise_trajectory::Trajectory;
+use crate::error::RecordError;
+use crate::group::{GroupRecord, TrajectoryRecord};
+use crate::run_dir;
 
-use crate::error::TrainError;
-
-/// The rollouts of one step, with the turn rewards that they earned then.
-#[derive(Debug, Clone)]
-pub struct StepRollouts {
-    /// Level of each group's task.
-    pub levels: Vec<u32>,
-    /// Right answer of each group's task; empty where a record lacks it.
-    pub answers: Vec<String>,
-    /// Trajectories by group.
-    pub played: Played,
-    /// Their turn rewards, before shaping.
-    pub groups: Vec<Group>,
+/// Bounds what a model can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelLimits {
+    /// Size of its vocabulary.
+    pub vocab_size: usize,
+    /// Length of its context in tokens.
+    pub context: usize,
 }
 
-/// What `replay` needs of a line of `rollouts/step_*.jsonl`.
-#[derive(Deserialize)]
-struct GroupLine {
-    group: String,
-    trajectories: Vec<TrajectoryLine>,
-    #[serde(default)]
-    level: u32,
-    #[serde(default)]
-    expected: String,
-}
-
-#[derive(Deserialize)]
-struct TrajectoryLine {
-    #[serde(flatten)]
-    scored: ScoredTrajectory,
-    played: Trajectory,
-}
-
-/// The rollouts that a run directory holds.
+/// Stands for the rollouts that a run directory holds.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     folder: PathBuf,
 }
 
 impl Recorded {
-    /// The rollouts of a run. Fails if the first step's are not there.
-    pub fn open(run: &Path) -> Result<Self, TrainError> {
+    /// Opens the rollouts of a run.
+    ///
+    /// # Errors
+    /// One that says so if the first step's are not there.
+    pub fn open(run: &Path) -> Result<Self, RecordError> {
         let recorded = Self { folder: run.join("rollouts") };
         if recorded.steps() == 0 {
-            let first = recorded.path(0);
-            return Err(TrainError::Input(format!(
-                "{}: there are no rollouts to replay\n  hint: name the directory of a run that has made a step",
-                first.display()
-            )));
+            Err(RecordError::NoRollouts { path: recorded.path(0) })
+        } else {
+            Ok(recorded)
         }
-        Ok(recorded)
     }
 
-    /// The directory of the run.
-    pub(crate) fn run(&self) -> &Path {
-        self.folder.parent().unwrap_or(&self.folder)
+    /// Returns when the run began, in seconds since 1970, if it is recorded.
+    pub fn began(&self) -> Option<i64> {
+        run_dir::began(self.folder.parent().unwrap_or(&self.folder))
     }
 
-    /// How many steps are there, from the first on without a gap.
+    /// Counts the steps, from the first on without a gap.
     pub fn steps(&self) -> usize {
         let mut steps = 0;
         while self.path(steps).is_file() {
@@ -80,41 +53,35 @@ impl Recorded {
         self.folder.join(format!("step_{step:05}.jsonl"))
     }
 
-    /// The rollouts of a step. A model of this configuration must be able to read them.
-    pub fn step(&self, step: usize, model: &ModelConfig) -> Result<StepRollouts, TrainError> {
+    /// Reads the groups of a step.
+    ///
+    /// # Errors
+    /// The system's. File and line of a group that is broken, or that the model can't read.
+    pub fn step(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
         let path = self.path(step);
-        let text = turnwise_files::read_to_string(&path, turnwise_files::TEXT)
-            .map_err(|e| TrainError::Input(format!("{}: cannot read: {e}", path.display())))?;
-        let mut all = StepRollouts {
-            levels: Vec::new(),
-            answers: Vec::new(),
-            played: Played { groups: Vec::new(), lost: Vec::new(), executor: ExecutorStats::default() },
-            groups: Vec::new(),
+        let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
+            Ok(text) => text,
+            Err(source) => return Err(RecordError::Read { path, source }),
         };
-        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let bad =
-                |message: String| TrainError::Input(format!("{}:{}: {message}", path.display(), at + 1));
-            let line: GroupLine = serde_json::from_str(line)
+        let read = |(at, line): (usize, &str)| {
+            let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
+            let mut group: GroupRecord = serde_json::from_str(line)
                 .map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
-            let (mut scored, mut played) = (Vec::new(), Vec::new());
-            for trajectory in line.trajectories {
-                check(&trajectory, model).map_err(bad)?;
+            for trajectory in &mut group.trajectories {
+                check(trajectory, model).map_err(bad)?;
                 // Records of earlier versions have another idea of what is truncated.
-                let truncated = trajectory.played.stop.is_truncated();
-                scored.push(ScoredTrajectory { kl: Vec::new(), truncated, ..trajectory.scored });
-                played.push(trajectory.played);
+                trajectory.scored.truncated = trajectory.played.stop.is_truncated();
+                // The reference of that run need not be this one's.
+                trajectory.scored.kl.clear();
             }
-            all.levels.push(line.level);
-            all.answers.push(line.expected);
-            all.played.groups.push(played);
-            all.groups.push(Group { group: line.group, trajectories: scored });
-        }
-        Ok(all)
+            Ok(group)
+        };
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
     }
 }
 
-/// What the rest of a step takes for granted of a trajectory.
-fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
+/// Checks what learning takes for granted of a trajectory.
+fn check(line: &TrajectoryRecord, model: ModelLimits) -> Result<(), String> {
     let (scored, played) = (&line.scored, &line.played);
     let name = format!("trajectory {} of {}", played.sample, played.task);
     if scored.turns.len() != played.turns.len() {
@@ -140,7 +107,7 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
             ));
         }
     }
-    let (size, context) = (model.vocab_size, model.context());
+    let ModelLimits { vocab_size: size, context } = model;
     if played.len() > context {
         return Err(format!("{name} has {} tokens, the model's context ends at {context}", played.len()));
     }
@@ -153,39 +120,33 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use turnwise_model::{AttentionConfig, BlockConfig};
-
     use super::*;
 
-    fn model() -> ModelConfig {
-        let attention = AttentionConfig::new(1, 1, 8);
-        ModelConfig {
-            vocab_size: 16,
-            hidden_size: 8,
-            layers: vec![BlockConfig::new(attention, 8)],
-            max_position: 8,
-            norm_eps: 1e-6,
-            tied_embeddings: true,
-        }
-    }
+    const MODEL: ModelLimits = ModelLimits { vocab_size: 16, context: 8 };
 
-    const LINE: &str = r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":0.0}],"correct":true,"kl":[0.5],"played":{"task":"t","sample":2,"prompt":[1,2],"turns":[{"tokens":[3,4],"logprobs":[-0.5,-1.25],"text":"x","finish":"end_of_turn","calls":[],"observation":[]}],"stop":"answer"}}],"step":0,"level":3,"advantages":[[0.0]]}"#;
+    const LINE: &str = concat!(
+        r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":0.0}],"correct":true,"kl":[0.5],"#,
+        r#""played":{"task":"t","sample":2,"prompt":[1,2],"#,
+        r#""turns":[{"tokens":[3,4],"logprobs":[-0.5,-1.25],"text":"x","#,
+        r#""finish":"end_of_turn","calls":[],"observation":[]}],"stop":"answer"}}],"#,
+        r#""step":0,"level":3,"advantages":[[0.0]]}"#,
+    );
 
-    fn read(lines: &str) -> Result<StepRollouts, String> {
+    fn read(lines: &str) -> Result<Vec<GroupRecord>, String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("rollouts")).unwrap();
         std::fs::write(folder.path().join("rollouts/step_00000.jsonl"), lines).unwrap();
         let recorded = Recorded::open(folder.path()).unwrap();
         assert_eq!(recorded.steps(), 1);
         let shown = format!("{}/", folder.path().join("rollouts").display());
-        recorded.step(0, &model()).map_err(|error| error.to_string().replace(&shown, ""))
+        recorded.step(0, MODEL).map_err(|error| error.to_string().replace(&shown, ""))
     }
 
     #[test]
     fn a_group_is_what_was_played_and_what_it_earned_then() {
         let read = read(&format!("{LINE}\n\n{LINE}\n")).unwrap();
-        assert_eq!((read.levels, read.groups.len(), read.played.groups.len()), (vec![3, 3], 2, 2));
-        let (scored, played) = (&read.groups[0].trajectories[0], &read.played.groups[0][0]);
+        assert_eq!(read.iter().map(|group| group.level).collect::<Vec<_>>(), [3, 3]);
+        let TrajectoryRecord { scored, played, .. } = &read[0].trajectories[0];
         assert_eq!((scored.turns[0].acc(), played.turns[0].logprobs[1]), (1.0, -1.25));
         assert!(scored.kl.is_empty(), "the reference of that run isn't ours");
     }
@@ -194,10 +155,10 @@ mod tests {
     fn words_of_an_older_record_mean_what_they_mean_now() {
         // Without flags a negative format reward is a violation, and a limit of turns is a truncation.
         let old = LINE.replace(r#""fmt":0.0"#, r#""fmt":-0.1"#).replace(r#""answer""#, r#""turn_limit""#);
-        let scored = read(&old).unwrap().groups.remove(0).trajectories.remove(0);
+        let scored = read(&old).unwrap().remove(0).trajectories.remove(0).scored;
         assert!(scored.violates(0) && scored.truncated);
         let flagged = old.replace(r#""correct""#, r#""violations":[false],"correct""#);
-        assert!(!read(&flagged).unwrap().groups[0].trajectories[0].violates(0));
+        assert!(!read(&flagged).unwrap()[0].trajectories[0].scored.violates(0));
     }
 
     #[test]

@@ -1,58 +1,9 @@
-//! A line of `rollouts/step_*.jsonl`, twice: in full for reading one group, and in outline for the index, where
-//! tokens are counted and never kept.
+//! Parts of a line of `rollouts/step_*.jsonl`, read fast: an outline for the index, where tokens are counted and never
+//! kept, and texts for a search. The whole line is a [`turnwise_run::GroupRecord`].
 
+use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use turnwise_trajectory::{OutputStatus, Rewards, Stop, Trajectory};
-
-/// A group as it was trained on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GroupRecord {
-    /// Name of the group, usually the task's id.
-    pub group: String,
-    /// The step that played it, from 0.
-    pub step: usize,
-    /// Difficulty of the task, as its environment counts it.
-    pub level: u32,
-    /// The right answer, where the record has it.
-    #[serde(default)]
-    pub expected: Option<String>,
-    /// The advantage estimator.
-    pub estimator: String,
-    /// What the estimator normalises over.
-    pub norm_scope: String,
-    /// `[trajectory][turn]`: rewards after shaping.
-    pub rewards: Vec<Vec<f64>>,
-    /// `[trajectory][turn]`: discounted returns.
-    pub returns: Vec<Vec<f64>>,
-    /// `[trajectory][turn]`: advantages.
-    pub advantages: Vec<Vec<f64>>,
-    /// The filter that removed a trajectory from the loss.
-    pub dropped: Vec<Option<String>>,
-    /// The trajectories.
-    pub trajectories: Vec<TrajectoryRecord>,
-}
-
-/// One trajectory of a group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrajectoryRecord {
-    /// Rewards before shaping, by turn.
-    pub turns: Vec<Rewards>,
-    /// Whether each turn broke the format, where the record has it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub violations: Vec<bool>,
-    /// Whether the final answer is right.
-    pub correct: bool,
-    /// Tokens, texts, calls.
-    pub played: Trajectory,
-    /// `[turn][token]`: the trainer's log-probability minus the sampler's when the token was trained on, where the
-    /// record has it. Its exponential is the ratio of the loss.
-    #[serde(default)]
-    pub log_ratios: Option<Vec<Vec<f32>>>,
-    /// What the policy was asked, where the record has text and no tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opening: Option<String>,
-}
+use turnwise_trajectory::{CallRecord, Message, OutputStatus, Rewards, Stop};
 
 /// What the index takes from a line.
 #[derive(Deserialize)]
@@ -108,12 +59,12 @@ pub(crate) struct OutputOutline {
 pub(crate) struct GroupTexts {
     pub(crate) group: String,
     pub(crate) trajectories: Vec<TrajectoryTexts>,
+    #[serde(default)]
+    pub(crate) messages: Vec<Message>,
 }
 
 #[derive(Deserialize)]
 pub(crate) struct TrajectoryTexts {
-    #[serde(default)]
-    pub(crate) opening: Option<String>,
     pub(crate) played: PlayedTexts,
 }
 
@@ -126,7 +77,7 @@ pub(crate) struct PlayedTexts {
 #[derive(Deserialize)]
 pub(crate) struct TurnTexts {
     pub(crate) text: String,
-    pub(crate) calls: Vec<turnwise_trajectory::CallRecord>,
+    pub(crate) calls: Vec<CallRecord>,
 }
 
 /// Length of an array whose entries don't matter.

@@ -1,16 +1,20 @@
-//! Which checkpoints of a run stay.
+//! Removes the checkpoints of a run that aren't kept.
 
 use std::path::Path;
 
 use crate::checkpoint::{Checkpoint, list};
-use crate::config::TrainConfig;
-use crate::run_dir::RunDirError;
+use crate::error::RunDirError;
 use crate::whole_folder;
 
-/// Removes what `train.keep` and `train.keep_best` don't keep. Folders that aren't whole checkpoints stay. A folder is
-/// renamed before it is emptied, so that an interrupted removal leaves no half checkpoint.
-pub(crate) fn prune(folder: &Path, config: &TrainConfig) -> Result<(), RunDirError> {
-    if config.keep == 0 {
+/// Removes all checkpoints but the newest `keep` and the `keep_best` of highest held-out accuracy.
+///
+/// With `keep` 0 all stay, and so do folders that aren't whole checkpoints. A folder is renamed before it is
+/// emptied: an interrupted removal leaves no half checkpoint.
+///
+/// # Errors
+/// The system's, with the folder.
+pub fn prune(folder: &Path, keep: usize, keep_best: usize) -> Result<(), RunDirError> {
+    if keep == 0 {
         return Ok(());
     }
     // Their files were checked when they were written or opened; here the state is enough.
@@ -18,7 +22,7 @@ pub(crate) fn prune(folder: &Path, config: &TrainConfig) -> Result<(), RunDirErr
         list(folder).into_iter().filter_map(|(_, path)| Some((Checkpoint::state(&path)?, path))).collect();
     let scores: Vec<(usize, Option<f64>)> =
         states.iter().map(|(state, _)| (state.step, state.held_out_accuracy)).collect();
-    let kept = kept(&scores, config.keep, config.keep_best);
+    let kept = kept(&scores, keep, keep_best);
     for (state, path) in &states {
         if !kept.contains(&state.step) {
             whole_folder::remove(path)?;
@@ -27,7 +31,9 @@ pub(crate) fn prune(folder: &Path, config: &TrainConfig) -> Result<(), RunDirErr
     Ok(())
 }
 
-/// Steps of the newest `keep` checkpoints and of the `best` with the highest held-out accuracy; the later one of equals.
+/// Returns the steps of the newest `keep` checkpoints and of the `best` most accurate ones.
+///
+/// Of equals the later one counts.
 fn kept(checkpoints: &[(usize, Option<f64>)], keep: usize, best: usize) -> Vec<usize> {
     let mut measured: Vec<(f64, usize)> =
         checkpoints.iter().filter_map(|(step, score)| Some(((*score)?, *step))).collect();
@@ -66,10 +72,9 @@ mod tests {
         }
         std::fs::create_dir(folder.path().join("step_00000")).unwrap();
         let names = || list(folder.path()).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
-        let config = TrainConfig::default();
-        prune(folder.path(), &config).unwrap();
+        prune(folder.path(), 0, 0).unwrap();
         assert_eq!(names(), [0, 1, 2, 3, 4], "by default everything stays");
-        prune(folder.path(), &TrainConfig { keep: 2, keep_best: 1, ..config }).unwrap();
+        prune(folder.path(), 2, 1).unwrap();
         assert_eq!(names(), [0, 1, 3, 4], "what is no checkpoint isn't ours to remove");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
     }

@@ -1,22 +1,23 @@
-//! Checkpoints of a run: a Hugging Face folder, the optimizer's moments, and where the run was. All that a run needs to
-//! go on as if it had never stopped; what else it needs follows from the config and the step.
+//! Holds checkpoints: a Hugging Face folder, the optimizer's moments, and the position of the run.
+//!
+//! A run goes on from them as if it had never stopped. Everything else follows from the config and the step.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use turnwise_files::{SETTINGS, own};
 
+use crate::error::RunDirError;
+use crate::evaluation::Evaluation;
 use crate::manifest;
-use crate::play::evaluate::Evaluation;
-use crate::run_dir::RunDirError;
 
-/// The optimizer's moments.
-pub(crate) const OPTIMIZER: &str = "optimizer.bpk";
-/// The adapter, if the run trains one.
-pub(crate) const ADAPTER: &str = "adapter";
+/// Names the file of the optimizer's moments.
+pub const OPTIMIZER: &str = "optimizer.bpk";
+/// Names the folder of the adapter, if the run trains one.
+pub const ADAPTER: &str = "adapter";
 const STATE: &str = "state.json";
 
-/// Where a run was when it wrote a checkpoint.
+/// Says where a run was when it wrote a checkpoint: `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Steps done. The next step's tasks and random numbers follow from it and the seed.
@@ -27,13 +28,13 @@ pub struct State {
     pub before: Evaluation,
     /// Held-out accuracy after this step, if it was measured.
     pub held_out_accuracy: Option<f64>,
-    /// SHA-256 of the environment's tasks: a run goes on with the tasks that it began with.
+    /// SHA-256 of the environment's tasks. A run goes on with the tasks that it began with.
     pub tasks: String,
 }
 
 impl State {
     /// Writes the state and the manifest into a folder that holds everything else.
-    pub(crate) fn seal(&self, folder: &Path) -> Result<(), RunDirError> {
+    pub fn seal(&self, folder: &Path) -> Result<(), RunDirError> {
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(self).expect("a record of plain values") + "\n";
         own::write(&path, text.as_bytes()).map_err(|source| RunDirError::Write { path, source })?;
@@ -42,7 +43,7 @@ impl State {
     }
 }
 
-/// A whole checkpoint.
+/// Stands for a whole checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// Its folder.
@@ -51,7 +52,7 @@ pub struct Checkpoint {
     pub state: State,
 }
 
-/// A checkpoint that can't be used.
+/// Names a checkpoint that can't be used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Damaged {
     /// Its folder.
@@ -71,13 +72,13 @@ impl Checkpoint {
         Ok(Self { path: path.into(), state })
     }
 
-    /// The state of a checkpoint whose other files aren't looked at.
+    /// Returns the state of a checkpoint whose other files aren't looked at.
     pub(crate) fn state(path: &Path) -> Option<State> {
         serde_json::from_slice(&own::read(&path.join(STATE), SETTINGS).ok()?).ok()
     }
 }
 
-/// Steps and folders of the checkpoints in a folder, oldest first, whole or not.
+/// Lists steps and folders of the checkpoints in a folder, oldest first, whole or not.
 pub fn list(folder: &Path) -> Vec<(usize, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
@@ -90,7 +91,7 @@ pub fn list(folder: &Path) -> Vec<(usize, PathBuf)> {
     found
 }
 
-/// The newest whole checkpoint of a folder, and the damaged ones that are newer.
+/// Finds the newest whole checkpoint of a folder, and the damaged ones that are newer.
 pub fn newest(folder: &Path) -> (Option<Checkpoint>, Vec<Damaged>) {
     let mut damaged = Vec::new();
     for (_, path) in list(folder).into_iter().rev() {
@@ -103,8 +104,9 @@ pub fn newest(folder: &Path) -> (Option<Checkpoint>, Vec<Damaged>) {
 }
 
 impl Damaged {
-    /// Gives the folder a name that no step has (`step_00030.damaged`), so that the step can be written again and
-    /// nothing is lost. Returns the new name.
+    /// Renames the folder to a name that no step has (`step_00030.damaged`), and returns the new path.
+    ///
+    /// The step can then be written again, and nothing is lost.
     pub fn set_aside(&self) -> Result<PathBuf, RunDirError> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let numbered = (2..).map(|number| format!("{name}.damaged-{number}"));

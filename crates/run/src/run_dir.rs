@@ -1,18 +1,4 @@
-//! A run directory: everything that one run leaves behind.
-//!
-//! ```text
-//! config.toml                 the resolved config
-//! env.json                    what it ran with: versions, device, executor, git commit; when it began
-//! metrics.jsonl               one line per step
-//! times.jsonl                 wall-clock times, one line per step
-//! rollouts/step_00012.jsonl   one line per group
-//! checkpoints/step_00012/     a Hugging Face folder, and what the run needs to go on from it
-//! log.txt                     what the run said
-//! lock                        held while a process uses the directory
-//! ```
-//!
-//! Files are written aside, flushed and renamed; lines are appended in one write. Whatever kills the process, and
-//! whenever, what the directory shows is whole.
+//! Writes a run directory: everything that one run leaves behind.
 
 mod rewind;
 
@@ -22,13 +8,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use turnwise_files::own;
-use turnwise_rollout::chat::Moment;
-use turnwise_tools::ExecutorInfo;
 
-use crate::json_lines::{JsonLines, Record};
+use crate::environment::RunEnvironment;
+use crate::error::RunDirError;
+use crate::json_lines::JsonLines;
+use crate::metrics::StepMetrics;
+use crate::times::StepTimes;
 use crate::whole_folder::{self, sync_folder};
 
-pub(crate) const CONFIG: &str = "config.toml";
+/// Names the file of the resolved config.
+pub const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "env.json";
 const LOCK: &str = "lock";
 const METRICS: &str = "metrics.jsonl";
@@ -36,69 +25,7 @@ const TIMES: &str = "times.jsonl";
 
 const FOLDERS: [&str; 2] = ["rollouts", "checkpoints"];
 
-/// What a run ran with, for its record.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RunEnvironment {
-    /// Version of this crate.
-    pub version: String,
-    /// Name of the device.
-    pub device: String,
-    /// What ran the tool calls, and how well it was isolated.
-    pub executor: ExecutorInfo,
-    /// SHA-256 of the program's file, where the system tells which one it is.
-    pub program_sha256: Option<String>,
-    /// The git commit of the current directory, if it lies in a repository.
-    pub git_commit: Option<String>,
-    /// When the run began, in seconds since 1970: the date that its prompts show, also when it goes on later.
-    pub began: i64,
-}
-
-impl RunEnvironment {
-    fn text(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a record of plain values") + "\n"
-    }
-}
-
-/// A directory that can't hold a run, or can't be written.
-#[derive(Debug, thiserror::Error)]
-pub enum RunDirError {
-    /// A folder to be written as a whole is there already.
-    #[error("{}: exists already, nothing is written over\n  hint: name another folder, or remove this one", path.display())]
-    Exists {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Something else is there.
-    #[error("{}: the folder is not empty and holds no run\n  hint: name another folder", path.display())]
-    Foreign {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Another process holds the lock.
-    #[error("{}: another process is using this run\n  hint: name another folder, or stop that process", path.display())]
-    InUse {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A file that the run can't go on without.
-    #[error("{}: {message}", path.display())]
-    Broken {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong, and a hint.
-        message: String,
-    },
-    /// The system's refusal.
-    #[error("{}: cannot write: {source}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-}
-
-/// A run directory that this process has to itself. The lock ends with the value, or with the process.
+/// Holds a run directory that no other process may write. The lock ends with the value, or with the process.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -106,7 +33,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the directory of a new run and writes `config.toml` and `env.json`. Nothing that exists is written over.
+    /// Makes the directory of a new run with its `config.toml` and `env.json`. Nothing is written over.
     pub fn create(path: &Path, config: &str, environment: &RunEnvironment) -> Result<Self, RunDirError> {
         refuse_used(path)?;
         let at = |path: &Path| {
@@ -130,7 +57,7 @@ impl RunDir {
         Ok(run)
     }
 
-    /// The run that is in a directory already, if there is one.
+    /// Opens the run that is in a directory already, if there is one.
     pub fn open(path: &Path) -> Result<Option<Self>, RunDirError> {
         if !is_run(path) {
             return Ok(None);
@@ -160,7 +87,7 @@ impl RunDir {
         self.write_file(name, text.as_bytes()).map(|_| ())
     }
 
-    /// Gives a file that is there another name: until the given step it was this one.
+    /// Renames a file to say that it held until the given step. Does nothing where there is none.
     pub fn set_aside(&self, name: &str, step: usize) -> Result<(), RunDirError> {
         let path = self.path.join(name);
         match std::fs::rename(&path, self.path.join(until(name, step))) {
@@ -170,30 +97,33 @@ impl RunDir {
         }
     }
 
-    /// When the run began, if it is recorded.
-    pub fn began(&self) -> Option<Moment> {
+    /// Returns when the run began, in seconds since 1970, if it is recorded.
+    pub fn began(&self) -> Option<i64> {
         began(&self.path)
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder of checkpoints.
+    /// Returns the folder of checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
 
-    /// Appends a line to `metrics.jsonl` and one to `times.jsonl`. Wall-clock times have a file of their own because
-    /// nothing else in a run differs between two runs of the same seed on a CPU backend.
-    pub fn append(&self, metrics: &Record, times: &Record) -> Result<(), RunDirError> {
-        for (name, record) in [(TIMES, times), (METRICS, metrics)] {
-            let path = self.path.join(name);
-            let append = || JsonLines::open(&path)?.append(record);
-            append().map_err(|source| RunDirError::Write { path: path.clone(), source })?;
-        }
-        Ok(())
+    /// Appends a line to `metrics.jsonl` and one to `times.jsonl`.
+    ///
+    /// Nothing but times differs between two runs of the same seed on a CPU backend: hence two files.
+    pub fn append(&self, metrics: &StepMetrics, times: &StepTimes) -> Result<(), RunDirError> {
+        self.append_line(TIMES, times)?;
+        self.append_line(METRICS, metrics)
+    }
+
+    fn append_line(&self, name: &str, record: &impl Serialize) -> Result<(), RunDirError> {
+        let path = self.path.join(name);
+        let append = || JsonLines::open(&path)?.append(record);
+        append().map_err(|source| RunDirError::Write { path: path.clone(), source })
     }
 
     /// Writes `rollouts/step_NNNNN.jsonl`, one text a line.
@@ -203,8 +133,9 @@ impl RunDir {
         self.write_file(&format!("rollouts/step_{step:05}.jsonl"), text.as_bytes())
     }
 
-    /// Writes `checkpoints/step_NNNNN/`. `fill` gets an empty folder under another name; what it leaves there appears
-    /// under the checkpoint's name only when it is complete and on disk.
+    /// Writes `checkpoints/step_NNNNN/`.
+    ///
+    /// `fill` gets an empty folder under another name. The folder is renamed when it is complete and on disk.
     pub fn write_checkpoint<E: From<RunDirError>>(
         &self,
         step: usize,
@@ -233,25 +164,25 @@ impl RunDir {
     }
 }
 
-/// The name of a record that holds no longer: `config.until_step_00012.toml`.
+/// Returns the name of a record that holds no longer: `config.until_step_00012.toml`.
 fn until(name: &str, step: usize) -> String {
     let (stem, extension) = name.split_once('.').expect("records have an extension");
     format!("{stem}.until_step_{step:05}.{extension}")
 }
 
-/// When the run in a directory began, if it is recorded.
-pub(crate) fn began(path: &Path) -> Option<Moment> {
+/// Returns when the run in a directory began, if it is recorded.
+pub(crate) fn began(path: &Path) -> Option<i64> {
     let record = own::read(&path.join(ENVIRONMENT), turnwise_files::SETTINGS).ok()?;
     let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
-    record["began"].as_i64().map(Moment::from_unix)
+    record["began"].as_i64()
 }
 
-/// Whether a directory holds a run.
+/// Returns whether a directory holds a run.
 pub fn is_run(path: &Path) -> bool {
     path.join(CONFIG).exists() && path.join(ENVIRONMENT).exists()
 }
 
-/// Fails if a folder of the run is a link: what is removed or written there would be somebody else's.
+/// Fails if a folder of the run is a link: files behind it belong to somebody else.
 fn refuse_links(path: &Path) -> Result<(), RunDirError> {
     for name in FOLDERS.into_iter().chain(["tensorboard"]) {
         let path = path.join(name);
@@ -300,17 +231,10 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn environment() -> RunEnvironment {
-        let executor = ExecutorInfo {
-            backend: "python".into(),
-            python_version: Some("3.11.2".into()),
-            level: None,
-            isolation: vec!["seccomp".into()],
-            missing: vec![],
-        };
         RunEnvironment {
             version: "0.1.0".into(),
             device: "flex".into(),
-            executor,
+            executor: serde_json::json!({"backend": "python", "isolation": ["seccomp"]}),
             program_sha256: None,
             git_commit: None,
             began: 1_735_603_199,
@@ -396,7 +320,7 @@ pub(crate) mod tests {
             let _ = std::fs::remove_file(&link);
             std::os::unix::fs::symlink(other.join("step_00009.jsonl"), &link).unwrap();
             let written = run
-                .append(&record(0), &record(0))
+                .append(&metrics(0), &times(0))
                 .and_then(|()| run.write_file("env.json", b"x").map(|_| ()));
             assert!(written.is_err(), "{name}");
             std::fs::remove_file(&link).unwrap();
@@ -409,7 +333,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = create(&folder.path().join("a")).unwrap();
         run.write_rollouts(3, &["{}".into(), "[]".into()]).unwrap();
-        run.append(&record(3), &record(4)).unwrap();
+        run.append(&metrics(3), &times(4)).unwrap();
         let checkpoint = run
             .write_checkpoint(3, |folder| {
                 std::fs::write(folder.join("w"), "1").map_err(|_| unreachable(folder))
@@ -419,7 +343,8 @@ pub(crate) mod tests {
             std::fs::read_to_string(run.path().join("rollouts/step_00003.jsonl")).unwrap(),
             "{}\n[]\n"
         );
-        assert_eq!(std::fs::read_to_string(run.path().join("metrics.jsonl")).unwrap(), "{\"step\":3}\n");
+        let line = std::fs::read_to_string(run.path().join("metrics.jsonl")).unwrap();
+        assert!(line.starts_with("{\"step\":3,") && line.ends_with("}\n"), "{line}");
         assert_eq!(std::fs::read_to_string(checkpoint.join("w")).unwrap(), "1");
         let kept = run.write_checkpoint(4, |folder| Err(unreachable(folder)));
         assert!(kept.is_err() && !run.path().join("checkpoints/step_00004").exists());
@@ -429,7 +354,7 @@ pub(crate) mod tests {
     fn the_beginning_of_a_run_is_recorded() {
         let folder = tempfile::tempdir().unwrap();
         let run = create(&folder.path().join("a")).unwrap();
-        assert_eq!(run.began(), Some(Moment::from_unix(1_735_603_199)));
+        assert_eq!(run.began(), Some(1_735_603_199));
         std::fs::write(run.path().join(ENVIRONMENT), "{\"version\": \"0.1.0\"}").unwrap();
         assert_eq!(run.began(), None, "by an older version");
     }
@@ -446,8 +371,12 @@ pub(crate) mod tests {
         assert_eq!(old, "model = \"m\"\n");
     }
 
-    pub(crate) fn record(step: usize) -> Record {
-        [("step".to_string(), step.into())].into_iter().collect()
+    pub(crate) fn metrics(step: usize) -> StepMetrics {
+        StepMetrics { step, ..StepMetrics::default() }
+    }
+
+    pub(crate) fn times(step: usize) -> StepTimes {
+        StepTimes { step, ..StepTimes::default() }
     }
 
     fn unreachable(path: &Path) -> RunDirError {

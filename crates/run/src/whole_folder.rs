@@ -1,13 +1,14 @@
-//! Folders that appear under their name only when they are complete and on disk.
+//! Writes folders that get their name only when they are complete and on disk.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run_dir::RunDirError;
+use crate::error::RunDirError;
 
-/// Fills a folder aside (`.NAME.partial` beside it), flushes every file of it to disk and renames it. Fails if `path`
-/// exists; what an interrupted attempt left aside is removed first.
+/// Fills a folder aside (`.NAME.partial`), flushes every file of it to disk and renames it.
+///
+/// Fails if `path` exists. Remains of an interrupted attempt are removed first.
 pub fn write<E: From<RunDirError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     if path.exists() {
         return Err(RunDirError::Exists { path: path.into() }.into());

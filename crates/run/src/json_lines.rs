@@ -1,30 +1,30 @@
-//! Files of JSON lines, one per step, which hold whole lines only, each step once, whatever happens to the process.
+//! Reads and writes files of JSON lines, one per step.
+//!
+//! Whatever happens to the process, such a file holds whole lines only, and each step once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use turnwise_files::own;
 
-/// One line.
-pub type Record = Map<String, Value>;
-
-/// Appends records to a file of JSON lines. Keys stay in the order in which the record holds them.
+/// Appends records to a file.
 #[derive(Debug)]
 pub struct JsonLines {
     file: File,
 }
 
 impl JsonLines {
-    /// Opens a file for appending, and makes it if there is none.
+    /// Opens a file for appending; makes it if there is none.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: own::append(path)? })
     }
 
-    /// Appends one record and flushes it to disk. If that fails, for example on a full disk, the file ends where it
-    /// ended before.
+    /// Appends one record and flushes it to disk.
+    ///
+    /// If that fails, for example on a full disk, the file keeps its length.
     ///
     /// # Panics
     /// If the record is not JSON: a map with keys that aren't strings.
@@ -41,13 +41,19 @@ impl JsonLines {
     }
 }
 
-/// The whole lines of a file that speak of the steps 0, 1, 2, … in this order, at most `steps` of them.
-pub fn read(path: &Path, steps: usize) -> io::Result<Vec<Record>> {
+/// Reads the leading whole lines that speak of the steps 0, 1, 2, … in order, at most `steps` of them.
+///
+/// # Errors
+/// The system's.
+pub fn read<T: DeserializeOwned>(path: &Path, steps: usize) -> io::Result<Vec<T>> {
     Ok(leading(&bytes(path)?, steps).0)
 }
 
 /// Cuts everything behind the lines that [`read`] gives, and returns them.
-pub fn keep(path: &Path, steps: usize) -> io::Result<Vec<Record>> {
+///
+/// # Errors
+/// The system's.
+pub fn keep<T: DeserializeOwned>(path: &Path, steps: usize) -> io::Result<Vec<T>> {
     let bytes = bytes(path)?;
     let (records, length) = leading(&bytes, steps);
     if length < bytes.len() {
@@ -65,25 +71,33 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Records, and the length of their lines in bytes.
-fn leading(bytes: &[u8], steps: usize) -> (Vec<Record>, usize) {
-    let mut records: Vec<Record> = Vec::new();
+/// Returns the records, and the length of their lines in bytes.
+fn leading<T: DeserializeOwned>(bytes: &[u8], steps: usize) -> (Vec<T>, usize) {
+    let mut records = Vec::new();
     let mut length = 0;
     for line in bytes.split_inclusive(|&byte| byte == b'\n').take(steps) {
-        let record = line.ends_with(b"\n").then(|| serde_json::from_slice::<Record>(line).ok()).flatten();
-        match record {
-            Some(record) if record.get("step").and_then(Value::as_u64) == Some(records.len() as u64) => {
-                records.push(record);
-                length += line.len();
-            }
-            _ => break,
-        }
+        let Some(record) = whole(line, records.len()) else { break };
+        records.push(record);
+        length += line.len();
     }
     (records, length)
 }
 
+/// Reads the record of a whole line, if it is an object that speaks of this step.
+fn whole<T: DeserializeOwned>(line: &[u8], step: usize) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Place {
+        step: usize,
+    }
+    // Structs could be read from arrays too.
+    let object = line.ends_with(b"\n") && line.trim_ascii_start().starts_with(b"{");
+    let place: Place = object.then(|| serde_json::from_slice(line).ok()).flatten()?;
+    if place.step == step { serde_json::from_slice(line).ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde::de::IgnoredAny;
     use serde_json::json;
 
     use super::*;
@@ -93,12 +107,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         for step in 0..2 {
-            let record = json!({"step": step, "reward": 0.1, "after": "a\nb"});
+            let record = json!({"after": "a\nb", "reward": 0.1, "step": step});
             JsonLines::open(&path).unwrap().append(&record).unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("{\"step\":0,\"reward\":0.1,\"after\":\"a\\nb\"}\n"), "{text}");
-        assert_eq!(read(&path, 9).unwrap().len(), 2);
+        assert!(text.starts_with("{\"after\":\"a\\nb\",\"reward\":0.1,\"step\":0}\n"), "{text}");
+        assert_eq!(read::<IgnoredAny>(&path, 9).unwrap().len(), 2);
         assert!(JsonLines::open(Path::new("/dev/full")).is_err(), "a device is no file of a run");
     }
 
@@ -108,7 +122,7 @@ mod tests {
         let path = folder.path().join("m");
         let check = |text: &str, steps: usize, expect: &str| {
             std::fs::write(&path, text).unwrap();
-            let lines = keep(&path, steps).unwrap().len();
+            let lines = keep::<IgnoredAny>(&path, steps).unwrap().len();
             let kept = std::fs::read_to_string(&path).unwrap();
             assert_eq!((kept.as_str(), lines), (expect, expect.lines().count()));
         };
@@ -120,6 +134,7 @@ mod tests {
         check(&format!("{whole}{{\"st"), 3, whole);
         check(&format!("{whole}{{\"step\":1}}\n"), 3, whole);
         check(&format!("\0\0\n{whole}"), 3, "");
-        assert_eq!(keep(&folder.path().join("none"), 3).unwrap(), Vec::new());
+        check("[0]\n", 3, "");
+        assert!(keep::<IgnoredAny>(&folder.path().join("none"), 3).unwrap().is_empty());
     }
 }

@@ -1,0 +1,125 @@
+//! Holds what evaluations found, and `evaluation.json` with those before and after a run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use turnwise_files::own;
+use turnwise_stats::TaskOutcome;
+
+use crate::error::RunDirError;
+use crate::run_dir::RunDir;
+
+/// Holds what an evaluation found. Shares are between 0 and 1.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Evaluation {
+    /// Trajectories played.
+    pub trajectories: usize,
+    /// Share of trajectories whose final answer is right.
+    pub accuracy: f64,
+    /// Share of valid calls whose execution went well.
+    pub tool_success: f64,
+    /// Share of turns that broke the format.
+    pub violations: f64,
+    /// Turns per trajectory.
+    pub turns: f64,
+    /// Accuracy by level of the task.
+    pub levels: BTreeMap<u32, f64>,
+    /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rollouts_lost: usize,
+    /// Which they were and why, a line for each.
+    #[serde(skip)]
+    pub lost: Vec<String>,
+    /// Task by task, from which [`turnwise_stats::summarize`] takes intervals, pass@k and majority@k.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<TaskOutcome>,
+}
+
+impl Evaluation {
+    /// Returns the evaluation in words.
+    pub fn sentence(&self) -> String {
+        let lost = match self.rollouts_lost {
+            0 => String::new(),
+            lost => format!(", {lost} rollouts lost"),
+        };
+        format!(
+            "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
+            100.0 * self.accuracy,
+            100.0 * self.tool_success,
+            100.0 * self.violations,
+            self.turns
+        )
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Holds `evaluation.json`. A run that has it has ended.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evaluations {
+    /// Held-out evaluation before the first step.
+    pub before: Evaluation,
+    /// Held-out evaluation after the last step.
+    pub after: Evaluation,
+    /// Steps between the two. Old records lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+}
+
+impl Evaluations {
+    /// Names the file.
+    pub const FILE: &str = "evaluation.json";
+
+    /// Reads those of a run that ended and did at least `steps` steps.
+    pub fn of_finished(run: &Path, steps: usize) -> Option<Self> {
+        Self::read(run).filter(|found| found.steps.is_some_and(|done| done >= steps))
+    }
+
+    fn read(run: &Path) -> Option<Self> {
+        serde_json::from_slice(&own::read(&run.join(Self::FILE), turnwise_files::TEXT).ok()?).ok()
+    }
+
+    /// Writes the file: the last thing that a run does.
+    ///
+    /// # Errors
+    /// The system's, with the file.
+    pub fn write(&self, run: &RunDir) -> Result<(), RunDirError> {
+        let text = serde_json::to_string(self).expect("a record of plain values") + "\n";
+        run.write_file(Self::FILE, text.as_bytes()).map(|_| ())
+    }
+
+    /// Renames the file of a run that goes on from `step`: the new name has the step of its earlier end.
+    ///
+    /// # Errors
+    /// The system's, with the file.
+    pub fn set_aside(run: &RunDir, step: usize) -> Result<(), RunDirError> {
+        let ended = Self::read(run.path()).and_then(|found| found.steps);
+        run.set_aside(Self::FILE, ended.unwrap_or(step))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_dir::tests::create;
+
+    #[test]
+    fn evaluations_are_of_the_end_that_they_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = create(&folder.path().join("a")).unwrap();
+        assert_eq!(Evaluations::of_finished(run.path(), 0), None);
+        let evaluations = Evaluations { steps: Some(4), ..Evaluations::default() };
+        evaluations.write(&run).unwrap();
+        assert_eq!(Evaluations::of_finished(run.path(), 4), Some(evaluations));
+        assert_eq!(Evaluations::of_finished(run.path(), 5), None);
+        Evaluations::set_aside(&run, 2).unwrap();
+        assert!(run.path().join("evaluation.until_step_00004.json").exists());
+        assert_eq!(Evaluations::of_finished(run.path(), 4), None);
+        Evaluations::set_aside(&run, 2).unwrap();
+    }
+}

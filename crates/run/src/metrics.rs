@@ -1,0 +1,146 @@
+//! Holds a line of `metrics.jsonl`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::Metric;
+use crate::turn_metrics::TurnMetrics;
+
+/// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.
+///
+/// Shares are between 0 and 1. Means are over the step's trajectories unless the field says otherwise. Fields
+/// stand in the order of the keys in the file. A step with nothing to train on lacks the numbers of updates.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepMetrics {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// Share of trajectories whose final answer is right.
+    pub accuracy: Metric,
+    /// Reward of a trajectory, before shaping.
+    pub reward: Metric,
+    /// Turns of a trajectory.
+    pub turns: Metric,
+    /// Tokens of a trajectory, prompt and observations included.
+    pub tokens: Metric,
+    /// Tokens of a trajectory that the policy sampled.
+    pub sampled_tokens: Metric,
+    /// Share of valid calls whose execution went well.
+    pub tool_success: Metric,
+    /// Share of turns that broke the format.
+    pub violations: Metric,
+    /// Share of trajectories that a limit ended.
+    pub truncated: Metric,
+    /// Share of trajectories whose first call told the policy nothing.
+    pub dummy_first_call: Metric,
+    /// Share of groups whose trajectories are all right.
+    pub groups_all_right: Metric,
+    /// Share of groups whose trajectories are all wrong.
+    pub groups_all_wrong: Metric,
+    /// Share of trajectories that filters took out of the loss.
+    pub dropped: Metric,
+    /// How many trajectories each filter took out of the loss.
+    pub dropped_by: DroppedBy,
+    /// Calls that hit a limit of time.
+    pub tool_timeouts: usize,
+    /// Calls that hit the limit of memory.
+    pub tool_out_of_memory: usize,
+    /// Calls that a signal ended.
+    pub tool_killed: usize,
+    /// Faults of the executor, which are not the model's. Those that a retry made good count too.
+    pub executor_faults: u64,
+    /// Trajectories that were lost to errors of turnwise or of a service that the run depends on.
+    pub rollouts_lost: usize,
+    /// Mean of `-log p` over sampled tokens, in nats: an estimate of the policy's entropy.
+    pub entropy: Metric,
+    /// Loss, a mean over updates.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub loss: Metric,
+    /// Importance ratio, a weighted mean over tokens.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub ratio: Metric,
+    /// Share of tokens whose surrogate was clipped.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub clipped: Metric,
+    /// KL between the policies before and after, in nats per token.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub old_kl: Metric,
+    /// KL to the reference, in nats per token; 0 without one.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub ref_kl: Metric,
+    /// Credit, calls, entropy and loss by turn index, first turn first.
+    pub by_turn: Vec<TurnMetrics>,
+    /// Largest difference between sampler's and trainer's log-probabilities before the first update, in nats.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub logprob_gap: Metric,
+    /// Global norm of the gradient before clipping, a mean over updates.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub grad_norm: Metric,
+    /// Global norm of the weights after the last update.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub weight_norm: Metric,
+    /// Learning rate of the last update.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub lr: Metric,
+    /// Optimizer updates.
+    pub updates: usize,
+    /// Guards that fire at this step, by their keys in `[guards]`.
+    pub guards: Vec<String>,
+    /// Held-out accuracy after the step, if it was measured.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub held_out_accuracy: Metric,
+}
+
+/// Counts the trajectories that left the loss, by filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DroppedBy {
+    /// All trajectories of a group had the same reward.
+    pub zero_variance: usize,
+    /// A limit ended the trajectory.
+    pub truncated: usize,
+    /// Some turn held neither a complete call nor an answer.
+    pub void_turn: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two steps of a real run, as its `metrics.jsonl` holds them.
+    const RECORDED: &str = include_str!("metrics.jsonl");
+
+    #[test]
+    fn a_recorded_line_is_read_and_written_to_the_byte() {
+        for line in RECORDED.lines() {
+            let metrics: StepMetrics = serde_json::from_str(line).unwrap();
+            assert_eq!(serde_json::to_string(&metrics).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn a_step_without_an_update_has_no_key_that_speaks_of_one() {
+        let mut metrics: StepMetrics = serde_json::from_str(RECORDED.lines().next().unwrap()).unwrap();
+        let m = &mut metrics;
+        let of_losses = [&mut m.loss, &mut m.ratio, &mut m.clipped, &mut m.old_kl, &mut m.ref_kl];
+        let of_updates = [&mut m.logprob_gap, &mut m.grad_norm, &mut m.weight_norm, &mut m.lr];
+        of_losses.into_iter().chain(of_updates).for_each(|metric| *metric = Metric::default());
+        (metrics.updates, metrics.by_turn) = (0, Vec::new());
+        let line = serde_json::to_string(&metrics).unwrap();
+        assert!(line.ends_with(r#","by_turn":[],"updates":0,"guards":[]}"#), "{line}");
+        assert_eq!(serde_json::from_str::<StepMetrics>(&line).unwrap(), metrics);
+    }
+
+    #[test]
+    fn a_broken_number_is_null_and_a_record_of_another_version_is_read() {
+        let broken = StepMetrics { loss: f64::NAN.into(), ..StepMetrics::default() };
+        let line = serde_json::to_string(&broken).unwrap();
+        assert!(line.contains(r#""loss":null"#), "{line}");
+        let read: StepMetrics = serde_json::from_str(&line).unwrap();
+        assert!(read.loss.is_broken() && read.grad_norm.is_absent());
+        let turn = r#"{"loss":{"ratio":1.5,"entropy":2}}"#;
+        let other = format!(r#"{{"step":3,"accuracy":0.5,"dropped_truncated":1,"by_turn":[{turn}]}}"#);
+        let read: StepMetrics = serde_json::from_str(&other).unwrap();
+        assert_eq!((read.step, read.accuracy.value(), read.reward.value()), (3, Some(0.5), None));
+        assert_eq!(read.by_turn[0].loss.unwrap().ratio.value(), Some(1.5));
+    }
+}
