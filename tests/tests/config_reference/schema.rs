@@ -59,7 +59,9 @@ fn value(sources: &Sources, near: &Item, kind: &str, definitions: &mut Map<Strin
     if let Some(item) = sources.item(kind, Some(near)) {
         if let Kind::Names(range) = item.kind {
             let mut number = json!({"type": "number"});
-            range.iter().for_each(|range| bound(&mut number, *range));
+            if let Some(range) = range {
+                bound(&mut number, range);
+            }
             return json!({"type": "object", "additionalProperties": number});
         }
         if !definitions.contains_key(&item.name) {

@@ -8,6 +8,7 @@ use clap::Args;
 use turnwise_model::load;
 use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName, Moment};
 use turnwise_rollout::{offer, outputs};
+use turnwise_runfile::{Seed, Within};
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 use turnwise_model::{load, load_config};
 use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
+use turnwise_runfile::{Seed, Within};
 use turnwise_sampler::{GenerationRequest, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};

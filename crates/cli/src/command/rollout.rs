@@ -145,7 +145,7 @@ impl Rollout {
                         level: task.level,
                         expected: Some(task.answer.clone()),
                         messages: game.conversation(task, played),
-                        ..group_of_one(known, scored)
+                        ..group_of_one(known, scored, &config.reward.weights)
                     };
                     serde_json::to_string(&line).expect("a conversation holds no map with odd keys")
                 };
