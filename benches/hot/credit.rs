@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use turnwise_benches::{groups, numpy::Numpy};
-use turnwise_rl::{AdvantageConfig, FilterConfig, Grpo, Gtpo, Scorer, ShapingConfig};
-use turnwise_trajectory::{Group, ScoredTrajectory};
+use turnwise_credit::{
+    AdvantageConfig, FilterConfig, Group, Grpo, Gtpo, ScoredTrajectory, Scorer, ShapingConfig,
+};
 
 /// Trajectories and turns.
 const SHAPES: [(usize, usize); 3] = [(512, 10), (1024, 16), (2048, 32)];
@@ -43,8 +44,8 @@ fn credit(c: &mut Criterion) {
 /// The workload as arrays.
 fn arrays(groups: &[Group]) -> String {
     let all: Vec<&ScoredTrajectory> = groups.iter().flat_map(|group| &group.trajectories).collect();
-    let acc: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(|turn| turn.acc).collect()).collect();
-    let fmt: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(|turn| turn.fmt).collect()).collect();
+    let acc: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(|turn| turn.acc()).collect()).collect();
+    let fmt: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(|turn| turn.fmt()).collect()).collect();
     let correct: Vec<bool> = all.iter().map(|t| t.correct).collect();
     let code: Vec<&str> = all.iter().map(|t| t.code.as_str()).collect();
     let size = groups[0].trajectories.len();

@@ -4,7 +4,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use turnwise_benches::shapes::{small_model, tiny_model};
 use turnwise_benches::{Sequence, row};
 use turnwise_model::{ModelConfig, Transformer, load};
-use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 
 const PROMPT: usize = 64;
@@ -38,9 +38,9 @@ fn decode(c: &mut Criterion) {
                 bencher.iter(|| {
                     let request = |(i, tokens)| {
                         let rng = id(i as u32).rng();
-                        Request { key: i as u64, tokens, max_new: NEW, rng }
+                        GenerationRequest { key: i as u64, tokens, max_new: NEW, rng }
                     };
-                    let requests: Vec<Request<'_>> =
+                    let requests: Vec<GenerationRequest<'_>> =
                         prompts.iter().map(Vec::as_slice).enumerate().map(request).collect();
                     let stop = StopRule { tokens: &[], strings: &[], decode: None };
                     generator(&model, Sampling::default()).complete(&requests, &stop).expect("finite logits")

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use turnwise_benches::Sequence;
-use turnwise_rl::{Cispo, Clip, Gspo, LossBatch, LossConfig};
+use turnwise_loss::{Cispo, Clip, Gspo, LossBatch, LossConfig};
 use turnwise_trainer::backend;
 
 /// Trajectories of a step and tokens of each.

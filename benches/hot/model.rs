@@ -3,7 +3,7 @@
 use burn::module::Module;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use turnwise_benches::{Sequence, row, shapes::tiny_model};
-use turnwise_model::{Question, TokenBatch, TokenLogprobs, Transformer, gradients, token_logprobs};
+use turnwise_model::{LogprobQuery, TokenBatch, TokenLogprobs, Transformer, gradients, token_logprobs};
 use turnwise_trainer::config::OptimizerConfig;
 use turnwise_trainer::{Optimizer, backend};
 
@@ -27,7 +27,7 @@ fn model(c: &mut Criterion) {
             let forward = || token_logprobs(&plain, &batch, &wanted, 1.0, false).logprobs.sum();
             bencher.iter(|| forward().into_scalar::<f32>());
         });
-        let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
+        let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
         let loss = |answer: TokenLogprobs| (answer.logprobs.mean().neg(), ());
         for (how, recompute) in [("gradients", false), ("gradients, blocks twice", true)] {
             table.bench_function(format!("{how} {name}"), |bencher| {

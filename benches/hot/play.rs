@@ -170,12 +170,12 @@ impl Policy for Lockstep {
     }
 }
 
-fn request<'c>(context: &'c Context<'_>) -> sampler::Request<'c> {
+fn request<'c>(context: &'c Context<'_>) -> sampler::GenerationRequest<'c> {
     let task = context.task.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
     let (occurrence, sample, turn) = (context.occurrence, context.sample, context.turn as u32);
     let id = SequenceId { seed: 0, step: 0, task, occurrence, sample, turn };
     let (key, max_new, rng) = (context.index as u64, context.max_new, id.rng());
-    sampler::Request { key, tokens: &context.tokens, max_new, rng }
+    sampler::GenerationRequest { key, tokens: &context.tokens, max_new, rng }
 }
 
 /// One line per way to play.

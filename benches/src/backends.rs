@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 use turnwise_benches::cost::{Cost, median};
 use turnwise_benches::peer::Peer;
-use turnwise_benches::shapes::{multiplied, shape};
+use turnwise_benches::shapes::shape;
 use turnwise_benches::workload::{COLUMNS, ROWS, Work};
 use turnwise_model::ModelConfig;
 use turnwise_trainer::backend;
@@ -218,7 +218,7 @@ fn shares(
     dtype: Type,
     limits: Limits,
 ) -> (Option<f64>, Option<f64>) {
-    let weights = multiplied(config) as f64;
+    let weights = config.multiplied_weights() as f64;
     let bytes = if dtype == Type::F32 { 4.0 } else { 2.0 };
     let steps = turnwise_benches::workload::NEW as f64;
     let tokens = (ROWS * COLUMNS) as f64;
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_share_is_the_part_of_the_limit_that_the_work_needs() {
         let config = shape("135M").unwrap();
-        let weights = multiplied(&config) as f64;
+        let weights = config.multiplied_weights() as f64;
         let limits = Limits { bandwidth: weights * 4.0 * 128.0, rate: 6.0 * weights * 2048.0 };
         assert_eq!(shares(&config, "decode 1", 2.0, Type::F32, limits).0, Some(0.5));
         assert_eq!(shares(&config, "train", 4.0, Type::F32, limits).1, Some(0.25));

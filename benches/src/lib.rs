@@ -6,7 +6,8 @@ pub mod peer;
 pub mod shapes;
 pub mod workload;
 
-use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
+use turnwise_credit::{Group, ScoredTrajectory};
+use turnwise_trajectory::Rewards;
 
 /// A small generator (SplitMix64, public domain): benches need variety, not statistics.
 pub struct Sequence(pub u64);
@@ -34,10 +35,9 @@ pub fn groups(trajectories: usize, turns: usize) -> Vec<Group> {
     let mut random = Sequence(7);
     let mut trajectory = || {
         let correct = random.below(2) == 0;
-        let mut rewards: Vec<TurnReward> = (0..turns)
-            .map(|_| TurnReward { acc: 0.0, fmt: if random.below(10) == 0 { -0.1 } else { 0.0 } })
-            .collect();
-        rewards[turns - 1].acc = f64::from(u8::from(correct));
+        let mut rewards: Vec<Rewards> =
+            (0..turns).map(|_| Rewards::new(0.0, if random.below(10) == 0 { -0.1 } else { 0.0 })).collect();
+        rewards[turns - 1].set(Rewards::ACC, f64::from(u8::from(correct)));
         let code = (0..turns).map(|_| snippet(&mut random)).collect();
         ScoredTrajectory { turns: rewards, correct, code, ..ScoredTrajectory::default() }
     };

@@ -1,6 +1,6 @@
 //! Models of the sizes that are measured, untrained: speed doesn't depend on what weights say.
 
-use turnwise_model::{Heads, ModelConfig, RopeConfig};
+use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig};
 
 /// A size under its name.
 pub type Shape = (&'static str, fn() -> ModelConfig);
@@ -19,8 +19,15 @@ pub fn shape(name: &str) -> Option<ModelConfig> {
     SHAPES.iter().find(|(known, _)| *known == name).map(|(_, config)| config())
 }
 
-fn heads(query: usize, key_value: usize, dim: usize, qkv_bias: bool) -> Heads {
-    Heads { query, key_value, dim, qkv_bias, output_bias: false, qk_norm: false, sliding_window: None }
+/// `count` blocks of a Llama, or with biases on q, k and v of a Qwen2.
+fn blocks(
+    count: usize,
+    (query, key_value, dim): (usize, usize, usize),
+    qkv_bias: bool,
+    width: usize,
+) -> Vec<BlockConfig> {
+    let attention = AttentionConfig { qkv_bias, ..AttentionConfig::new(query, key_value, dim) };
+    vec![BlockConfig::new(attention, width); count]
 }
 
 /// The shape of the model that `just train` uses.
@@ -28,14 +35,10 @@ pub fn tiny_model() -> ModelConfig {
     ModelConfig {
         vocab_size: 320,
         hidden_size: 96,
-        intermediate_size: 256,
-        num_layers: 3,
-        heads: heads(3, 1, 32, false),
+        layers: blocks(3, (3, 1, 32), false, 256),
         max_position: 512,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     }
 }
 
@@ -44,9 +47,7 @@ pub fn small_model() -> ModelConfig {
     ModelConfig {
         vocab_size: 8192,
         hidden_size: 256,
-        intermediate_size: 768,
-        num_layers: 8,
-        heads: heads(8, 4, 32, false),
+        layers: blocks(8, (8, 4, 32), false, 768),
         max_position: 2048,
         ..tiny_model()
     }
@@ -57,9 +58,7 @@ pub fn smollm2_model() -> ModelConfig {
     ModelConfig {
         vocab_size: 49152,
         hidden_size: 576,
-        intermediate_size: 1536,
-        num_layers: 30,
-        heads: heads(9, 3, 64, false),
+        layers: blocks(30, (9, 3, 64), false, 1536),
         max_position: 8192,
         ..tiny_model()
     }
@@ -70,9 +69,7 @@ fn half_billion() -> ModelConfig {
     ModelConfig {
         vocab_size: 151_936,
         hidden_size: 896,
-        intermediate_size: 4864,
-        num_layers: 24,
-        heads: heads(14, 2, 64, true),
+        layers: blocks(24, (14, 2, 64), true, 4864),
         max_position: 32768,
         ..tiny_model()
     }
@@ -83,20 +80,10 @@ fn one_and_a_half_billion() -> ModelConfig {
     ModelConfig {
         vocab_size: 151_936,
         hidden_size: 1536,
-        intermediate_size: 8960,
-        num_layers: 28,
-        heads: heads(12, 2, 128, true),
+        layers: blocks(28, (12, 2, 128), true, 8960),
         max_position: 32768,
         ..tiny_model()
     }
-}
-
-/// Weights that a token is multiplied with, embedding lookup aside.
-pub fn multiplied(config: &ModelConfig) -> usize {
-    let heads = &config.heads;
-    let attention = 2 * (heads.query + heads.key_value) * heads.dim * config.hidden_size;
-    config.num_layers * (attention + 3 * config.hidden_size * config.intermediate_size)
-        + config.vocab_size * config.hidden_size
 }
 
 #[cfg(test)]
@@ -114,7 +101,7 @@ mod tests {
         for (name, millions) in [("8.4M", 8.4), ("135M", 134.5), ("0.5B", 494.0), ("1.5B", 1543.7)] {
             let config = shape(name).unwrap();
             assert_eq!(config.check(), Ok(()), "{name}");
-            let found = multiplied(&config) as f64 / 1e6;
+            let found = config.multiplied_weights() as f64 / 1e6;
             assert!((found / millions - 1.0).abs() < 0.01, "{name}: {found} million");
         }
     }

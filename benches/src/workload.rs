@@ -7,7 +7,7 @@ use turnwise_envs::{ArithmeticConfig, EnvConfig};
 use turnwise_model::{ModelConfig, TokenBatch, Transformer, token_logprobs};
 use turnwise_rollout::Played;
 use turnwise_rollout::chat::Moment;
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
 use turnwise_trainer::nll::{self, Example};
@@ -184,7 +184,7 @@ impl Workload {
         let played = play(&mut generator, &prompt, &observations, step, [TURNS, NEW / TURNS]);
         let mut groups = groups(ROWS, TURNS);
         // All right or all wrong would leave nothing to learn.
-        groups[0].trajectories.iter_mut().step_by(2).for_each(|t| t.turns[TURNS - 1].acc += 0.5);
+        groups[0].trajectories.iter_mut().step_by(2).for_each(|t| t.turns[TURNS - 1].add("acc", 0.5));
         let rollouts = StepRollouts { levels: vec![0], answers: vec![String::new()], played, groups };
         trainer.learn_from(step, rollouts, turnwise_trainer::Spent::default())?;
         Ok(())
@@ -199,7 +199,7 @@ fn continued(
     turn: usize,
     new: usize,
 ) -> Vec<turnwise_sampler::Completion> {
-    let requests: Vec<Request<'_>> = rows
+    let requests: Vec<GenerationRequest<'_>> = rows
         .iter()
         .enumerate()
         .map(|(row, tokens)| {
@@ -211,7 +211,7 @@ fn continued(
                 sample: row as u32,
                 turn: turn as u32,
             };
-            Request { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
+            GenerationRequest { key: (step * 4096 + row) as u64, tokens, max_new: new, rng: id.rng() }
         })
         .collect();
     let stop = StopRule { tokens: &[], strings: &[], decode: None };

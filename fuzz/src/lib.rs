@@ -4,6 +4,9 @@
 mod claims;
 // Of turnwise-model only what knows nothing of tensors: Burn would take minutes to compile.
 #[allow(dead_code)]
+#[path = "../../crates/model/src/block.rs"]
+mod block;
+#[allow(dead_code)]
 #[path = "../../crates/model/src/config.rs"]
 mod config;
 #[allow(dead_code)]
@@ -11,7 +14,10 @@ mod config;
 mod family;
 pub mod model_files;
 #[allow(dead_code)]
-#[path = "../../crates/model/src/safetensors_header.rs"]
+#[path = "../../crates/model/src/rope_config.rs"]
+mod rope_config;
+#[allow(dead_code)]
+#[path = "../../crates/model/src/io/safetensors_header.rs"]
 mod safetensors_header;
 
 /// Checks one format, in each of its variants.

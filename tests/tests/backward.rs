@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use turnwise_model::{
-    LoraConfig, Question, TokenBatch, TokenLogprobs, Transformer, gradients, load, token_logprobs,
+    LogprobQuery, LoraConfig, TokenBatch, TokenLogprobs, Transformer, gradients, load, token_logprobs,
 };
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
@@ -68,6 +68,8 @@ fn models() -> Vec<(&'static str, Transformer)> {
         ("tied", of("llama-tied")),
         ("qwen3", of("qwen3")),
         ("window", of("mistral")),
+        ("windows of some layers", of("qwen2-window")),
+        ("norms of outputs", of("olmo2")),
         ("adapter", adapted),
         ("frozen embedding", of("llama").frozen(&["model.embed_tokens.*".into()]).unwrap()),
     ]
@@ -76,7 +78,7 @@ fn models() -> Vec<(&'static str, Transformer)> {
 #[test]
 fn staged_gradients_are_those_of_one_graph() {
     let (batch, wanted) = batch();
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 0.8, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 0.8, with_entropy: true };
     for (name, model) in models() {
         let (value, whole) = loss(token_logprobs(&model, &batch, &wanted, 0.8, true));
         let one_graph = GradientsParams::from_grads(value.backward(), &model);
@@ -92,7 +94,7 @@ fn staged_gradients_are_those_of_one_graph() {
 fn nothing_wanted_is_no_gradient() {
     let (batch, _) = batch();
     let wanted = vec![false; batch.tokens.len()];
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
     let model = load(&golden("model/llama"), &device().autodiff()).unwrap();
     for recompute in [false, true] {
         let (staged, _) = gradients(&model, &question, recompute, loss);
@@ -103,7 +105,7 @@ fn nothing_wanted_is_no_gradient() {
 #[test]
 fn the_head_alone_can_be_trained() {
     let (batch, wanted) = batch();
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
     let model =
         load(&golden("model/llama"), &device().autodiff()).unwrap().frozen(&["model.*".into()]).unwrap();
     let (value, _) = loss(token_logprobs(&model, &batch, &wanted, 1.0, true));
@@ -119,7 +121,7 @@ fn half_precision_stays_near_f32() {
     let device = device();
     let (batch, wanted) = batch();
     let model = load(&golden("model/llama"), &device.clone().autodiff()).unwrap();
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
     let exact = values(token_logprobs(&model.valid(), &batch, &wanted, 1.0, false).logprobs);
     let (by_f32, _) = gradients(&model, &question, false, loss);
     // This model is random and sharp: `transformers` itself is off by 0.102 in bf16 and by 0.011 in f16.
@@ -144,7 +146,7 @@ fn half_precision_stays_near_f32() {
 #[test]
 fn an_adapter_trains_in_stages_too() {
     let (batch, wanted) = batch();
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
     let model = load(&golden("model/llama"), &device().autodiff())
         .unwrap()
         .with_adapter(&LoraConfig { rank: 2, ..LoraConfig::default() }, 3);

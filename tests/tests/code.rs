@@ -1,7 +1,7 @@
 //! The code of a trajectory is what its calls ask to run, whatever format they were written in.
 
 use serde_json::{Value, json};
-use turnwise_rl::code_of;
+use turnwise_similarity::code_of;
 use turnwise_tools::format::FormatName;
 use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Stop, ToolCall, ToolOutput, Trajectory, Turn};
 

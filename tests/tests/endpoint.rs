@@ -13,7 +13,7 @@ use turnwise_model::{Transformer, load as load_model};
 use turnwise_rollout::Policy;
 use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, Evaluation, Setup, Trial, evaluate, tokenizer};
@@ -96,7 +96,7 @@ impl Server {
         }
         .rng();
         let max_new = body["max_tokens"].as_u64().expect("a limit") as usize;
-        let request = Request { key: 0, tokens: &tokens, max_new, rng };
+        let request = GenerationRequest { key: 0, tokens: &tokens, max_new, rng };
         let rule = StopRule { tokens: self.chat.stop_tokens(), strings: &[], decode: None };
         let turn =
             Generator::new(self.model.clone(), sampling).complete(&[request], &rule).unwrap().remove(0);

@@ -1,9 +1,11 @@
 //! Advantages against verl's and TRL's own functions, on random groups (`golden/rl`).
 
 use serde::Deserialize;
-use turnwise_rl::{AdvantageConfig, FilterConfig, PerTurn, ScoredGroup, Scorer, ShapingConfig};
+use turnwise_credit::{
+    AdvantageConfig, FilterConfig, Group, PerTurn, ScoredGroup, ScoredTrajectory, Scorer, ShapingConfig,
+};
 use turnwise_tests::golden;
-use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
+use turnwise_trajectory::Rewards;
 
 /// Groups as `[group][trajectory][turn] = [acc, fmt]`.
 type Recorded = Vec<Vec<Vec<[f64; 2]>>>;
@@ -36,7 +38,7 @@ fn score(recorded: &Recorded, advantage: AdvantageConfig) -> Vec<ScoredGroup> {
             trajectories: group
                 .iter()
                 .map(|turns| ScoredTrajectory {
-                    turns: turns.iter().map(|[acc, fmt]| TurnReward { acc: *acc, fmt: *fmt }).collect(),
+                    turns: turns.iter().map(|[acc, fmt]| Rewards::new(*acc, *fmt)).collect(),
                     ..ScoredTrajectory::default()
                 })
                 .collect(),

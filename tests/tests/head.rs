@@ -4,33 +4,21 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use turnwise_model::{
-    Heads, ModelConfig, Question, RopeConfig, TokenBatch, TokenLogprobs, Transformer, gradients,
-    token_logprobs,
+    AttentionConfig, BlockConfig, LogprobQuery, ModelConfig, TokenBatch, TokenLogprobs, Transformer,
+    gradients, token_logprobs,
 };
 use turnwise_tests::{alone, device, max_abs_diff, values};
 
 /// A block of the smallest kind under a vocabulary of any size.
 fn model(vocab_size: usize, tied_embeddings: bool) -> Transformer {
-    let heads = Heads {
-        query: 2,
-        key_value: 1,
-        dim: 8,
-        qkv_bias: false,
-        output_bias: false,
-        qk_norm: false,
-        sliding_window: None,
-    };
+    let attention = AttentionConfig::new(2, 1, 8);
     let config = ModelConfig {
         vocab_size,
         hidden_size: 16,
-        intermediate_size: 32,
-        num_layers: 1,
-        heads,
+        layers: vec![BlockConfig::new(attention, 32)],
         max_position: 512,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings,
-        mlp_bias: false,
     };
     Transformer::random(&config, 3, &device().autodiff())
 }
@@ -66,7 +54,7 @@ fn chunks_of_the_vocabulary_give_the_gradients_of_one_graph() {
         // 299 wanted rows of 70,000 logits are two chunks.
         let (model, batch) = (model(70_000, tied), batch(2, 200, 70_000));
         let wanted: Vec<bool> = (0..400).map(|cell| cell % 4 != 2).collect();
-        let question = Question { batch: &batch, wanted: &wanted, temperature: 0.7, with_entropy: true };
+        let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 0.7, with_entropy: true };
         let (value, whole) = loss(token_logprobs(&model, &batch, &wanted, 0.7, true));
         let one_graph = GradientsParams::from_grads(value.backward(), &model);
         for recompute in [false, true] {
@@ -98,7 +86,7 @@ fn large_vocabulary_in_chunks() {
     let model = model(151_936, true);
     let batch = batch(8, 257, 151_936);
     let wanted = vec![true; 8 * 257];
-    let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
+    let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };
     let whole = 8 * 256 * 151_936 * 4;
     for recompute in [false, true] {
         let before = peak();

@@ -1,9 +1,8 @@
 //! Policy losses against a naive f64 reference: values, gradients by finite differences, masks, micro-batches.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use turnwise_rl::{
-    Cispo, Clip, Gspo, KlEstimator, LossBatch, LossConfig, LossOutput, LossSums, RatioLevel, Terms,
-};
+use turnwise_credit::KlEstimator;
+use turnwise_loss::{Cispo, Clip, Gspo, LossBatch, LossConfig, LossOutput, LossSums, RatioLevel, Terms};
 use turnwise_tests::{device, values};
 
 const ROWS: usize = 4;

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
-use turnwise_rl::{LossBatch, LossConfig, WeightsConfig};
+use turnwise_credit::WeightsConfig;
+use turnwise_loss::{LossBatch, LossConfig};
 use turnwise_tests::{device, golden, values};
 
 #[derive(Deserialize)]

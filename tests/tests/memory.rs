@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use turnwise_model::{ModelConfig, Transformer, family_of, load_config, save};
+use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, Transformer, family_of, load_config, save};
 use turnwise_rollout::chat::Moment;
 use turnwise_tests::{alone, device, model_folder};
 use turnwise_trainer::RunSite;
@@ -28,9 +28,9 @@ fn resident() -> u64 {
 fn model(folder: &Path) {
     let like = model_folder("tiny");
     let config = load_config(&like).expect("the tiny model");
-    let mut config = ModelConfig { hidden_size: 384, intermediate_size: 1024, num_layers: 6, ..config };
-    config.heads.query = 12;
-    config.heads.key_value = 4;
+    let attention = AttentionConfig::new(12, 4, 32);
+    let config =
+        ModelConfig { hidden_size: 384, layers: vec![BlockConfig::new(attention, 1024); 6], ..config };
     save(
         &Transformer::random(&config, 0, &device()),
         family_of(&like).expect("its family"),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use safetensors::{Dtype, SafeTensors};
-use turnwise_model::{HostModel, TokenBatch, Transformer, family_of, load, load_config, token_logprobs};
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_model::{
+    HostModel, TokenBatch, Transformer, family_of, load, load_config, parameter_names, save, token_logprobs,
+};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 10] = [
+const FAMILIES: [&str; 12] = [
     "llama",
     "llama-bias",
     "llama-tied",
@@ -20,8 +22,10 @@ const FAMILIES: [&str; 10] = [
     "llama-rope-llama3",
     "llama-rope-yarn",
     "qwen2",
+    "qwen2-window",
     "qwen3",
     "mistral",
+    "olmo2",
 ];
 
 /// What `transformers` computed for one folder.
@@ -83,31 +87,20 @@ fn logits_and_logprobs_equal_those_of_transformers() {
 
 /// Compares every parameter's gradient, relative to the largest entry of the expected one.
 struct CompareGradients<'a> {
-    path: Vec<String>,
+    /// Names of the parameters that are still to come.
+    names: std::vec::IntoIter<String>,
     gradients: &'a Gradients,
     expected: &'a BTreeMap<String, Vec<f32>>,
-    compared: usize,
 }
 
 impl ModuleVisitor for CompareGradients<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        let name =
-            if path.starts_with("lm_head") { format!("grad.{path}") } else { format!("grad.model.{path}") };
-        let expected = &self.expected[&name];
+        let name = self.names.next().expect("a name for each parameter");
+        let expected = &self.expected[&format!("grad.{name}")];
         let got = values(param.val().grad(self.gradients).expect("every parameter gets a gradient"));
         let scale = expected.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
         let relative = max_abs_diff(&got, expected) / scale;
         assert!(relative <= 1e-3, "{name} differs by {relative} of its largest entry");
-        self.compared += 1;
     }
 }
 
@@ -120,11 +113,14 @@ fn gradients_equal_those_of_transformers() {
         let nll = token_logprobs(&model, &batch, &wanted, 1.0, false).logprobs.sum().div_scalar(-count);
         let gradients = nll.backward();
         let floats = &expected.floats;
-        let mut compare =
-            CompareGradients { path: Vec::new(), gradients: &gradients, expected: floats, compared: 0 };
-        model.visit(&mut compare);
+        let names = parameter_names(&model);
         let listed = floats.keys().filter(|name| name.starts_with("grad.")).count();
-        assert_eq!(compare.compared, listed, "{family}: every golden gradient is compared");
+        assert_eq!(names.len(), listed, "{family}: every golden gradient is compared");
+        model.visit(&mut CompareGradients {
+            names: names.into_iter(),
+            gradients: &gradients,
+            expected: floats,
+        });
     });
 }
 
@@ -140,6 +136,25 @@ fn both_spellings_of_rope_settings_mean_the_same() {
 }
 
 #[test]
+fn a_saved_model_is_the_loaded_one() {
+    for family in FAMILIES {
+        let folder = golden(&format!("model/{family}"));
+        let (model, saved) = (load(&folder, &device()).unwrap(), tempfile::tempdir().unwrap());
+        save(&model, family_of(&folder).unwrap(), Some(&folder), saved.path()).unwrap();
+        assert_eq!(load_config(saved.path()).unwrap(), load_config(&folder).unwrap(), "{family}");
+        let tensors = |folder: &Path| {
+            let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+                (name, (view.shape().to_vec(), view.data().to_vec()))
+            };
+            file.tensors().into_iter().map(tensor).collect::<BTreeMap<_, _>>()
+        };
+        assert!(tensors(saved.path()) == tensors(&folder), "{family}");
+    }
+}
+
+#[test]
 fn greedy_tokens_equal_those_of_transformers() {
     check_each(|family, model, expected| {
         let model = model.valid();
@@ -151,7 +166,7 @@ fn greedy_tokens_equal_those_of_transformers() {
         // The sampler stays within the context; that of the model with dynamic RoPE is short.
         let max_new = 64.min(model.config().context() - prompt.len());
         for mut generator in engines {
-            let request = Request { key: 0, tokens: prompt, max_new, rng: id.rng() };
+            let request = GenerationRequest { key: 0, tokens: prompt, max_new, rng: id.rng() };
             let stop = StopRule { tokens: &[], strings: &[], decode: None };
             let turn = generator.complete(&[request], &stop).unwrap().remove(0);
             assert_eq!(turn.tokens, expected.tokens["greedy"][..max_new], "{family}");

@@ -3,33 +3,25 @@
 use std::sync::Arc;
 
 use burn::module::Module;
-use turnwise_model::{Heads, HostModel, ModelConfig, RopeConfig, TokenBatch, Transformer, token_logprobs};
-use turnwise_sampler::{Completion, Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_model::{
+    AttentionConfig, BlockConfig, HostModel, ModelConfig, QkNorm, TokenBatch, Transformer, token_logprobs,
+};
+use turnwise_sampler::{Completion, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, max_abs_diff, values};
 use turnwise_trajectory::Finish;
 
 const NO_STOP: StopRule<'static> = StopRule { tokens: &[], strings: &[], decode: None };
 
 fn model(seed: u64) -> Transformer {
+    let attention =
+        AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(4, 2, 8) };
     let config = ModelConfig {
         vocab_size: 50,
         hidden_size: 32,
-        intermediate_size: 64,
-        num_layers: 2,
-        heads: Heads {
-            query: 4,
-            key_value: 2,
-            dim: 8,
-            qkv_bias: true,
-            output_bias: false,
-            qk_norm: true,
-            sliding_window: None,
-        },
+        layers: vec![BlockConfig::new(attention, 64); 2],
         max_position: 256,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     };
     Transformer::random(&config, seed, &device().autodiff())
 }
@@ -40,9 +32,9 @@ fn generators(model: &Transformer, sampling: Sampling) -> [Generator; 2] {
     [Generator::new(model.clone(), sampling), Generator::on_host(on_host, sampling)]
 }
 
-fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Request<'_> {
+fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> GenerationRequest<'_> {
     let rng = SequenceId { seed: 3, step: 0, task: 0, occurrence: 0, sample, turn }.rng();
-    Request { key: u64::from(sample), tokens, max_new, rng }
+    GenerationRequest { key: u64::from(sample), tokens, max_new, rng }
 }
 
 /// Log-probabilities of `tokens[from..]` by the trainer's function.
@@ -62,7 +54,7 @@ fn logprobs_of_sampler_and_trainer_agree_over_turns_of_different_lengths() {
         let mut sequences: Vec<Vec<u32>> =
             (0..5).map(|i| (0..3 + 4 * i).map(|t| (t * 7 + i) % 50).collect()).collect();
         for turn in 0..4 {
-            let requests: Vec<Request<'_>> = sequences
+            let requests: Vec<GenerationRequest<'_>> = sequences
                 .iter()
                 .enumerate()
                 .map(|(i, tokens)| request(i as u32, turn, tokens, 4 + 3 * i))
@@ -86,7 +78,7 @@ fn a_sequence_is_the_same_alone_in_a_batch_and_in_another_order() {
     let prompts: Vec<Vec<u32>> = (0..7).map(|i| (0..5 + i).map(|t| (t * 3 + i) % 50).collect()).collect();
     let play = |engine: usize, order: &[usize]| -> Vec<Completion> {
         let generator = &mut generators(&model, Sampling::default())[engine];
-        let requests: Vec<Request<'_>> =
+        let requests: Vec<GenerationRequest<'_>> =
             order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
         let turns = generator.complete(&requests, &NO_STOP).unwrap();
         let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
@@ -113,11 +105,12 @@ fn sequences_that_end_leave_the_others_undisturbed() {
     let prompts: Vec<Vec<u32>> = (0..4_u32).map(|i| vec![i, i + 1, i + 2]).collect();
     let run = |engine: usize, survivors: &[usize]| {
         let generator = &mut generators(&model, Sampling::default())[engine];
-        let first: Vec<Request<'_>> = (0..4).map(|i| request(i as u32, 0, &prompts[i], 6 + i)).collect();
+        let first: Vec<GenerationRequest<'_>> =
+            (0..4).map(|i| request(i as u32, 0, &prompts[i], 6 + i)).collect();
         let turns = generator.complete(&first, &NO_STOP).unwrap();
         let longer: Vec<Vec<u32>> =
             prompts.iter().zip(&turns).map(|(p, t)| [p.as_slice(), &t.tokens, &[9, 9]].concat()).collect();
-        let second: Vec<Request<'_>> =
+        let second: Vec<GenerationRequest<'_>> =
             survivors.iter().map(|&i| request(i as u32, 1, &longer[i], 8)).collect();
         generator.complete(&second, &NO_STOP).unwrap()
     };
@@ -133,7 +126,7 @@ fn sequences_that_end_leave_the_others_undisturbed() {
 fn a_group_s_prompt_is_read_once_and_its_sequences_go_their_own_ways() {
     let model = model(5).valid();
     let prompt: Vec<u32> = (0..150).map(|t| t * 7 % 50).collect();
-    let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
+    let requests: Vec<GenerationRequest<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
     let mut generator = Generator::on_host(Arc::new(HostModel::of(&model)), Sampling::default());
     let turns = generator.complete(&requests, &NO_STOP).unwrap();
     for (sample, turn) in turns.iter().enumerate() {
@@ -153,7 +146,8 @@ fn nothing_is_computed_twice() {
     // The last token of a turn is fed with the next turn, if there is one.
     let sampled = |turns: &[Completion]| turns.iter().map(|turn| turn.tokens.len() - 1).sum::<usize>();
     for generator in &mut generators(&model, Sampling::default()) {
-        let requests: Vec<Request<'_>> = (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
+        let requests: Vec<GenerationRequest<'_>> =
+            (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
         let first = generator.complete(&requests, &NO_STOP).unwrap();
         // Whoever copies a beginning reads its last token again.
         assert_eq!(generator.fed(), prompt.len() + 3 + sampled(&first), "a group's prompt");
@@ -161,7 +155,7 @@ fn nothing_is_computed_twice() {
         let observation = [9; 20];
         let longer: Vec<Vec<u32>> =
             first.iter().map(|turn| [&prompt[..], &turn.tokens, &observation].concat()).collect();
-        let requests: Vec<Request<'_>> =
+        let requests: Vec<GenerationRequest<'_>> =
             longer.iter().zip(0..).map(|(tokens, sample)| request(sample, 1, tokens, 12)).collect();
         let second = generator.complete(&requests, &NO_STOP).unwrap();
         let read = 4 * (1 + observation.len());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use turnwise_model::{HostModel, TokenBatch, Transformer, load, token_logprobs};
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, model_folder, values};
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ fn perplexity_and_greedy_text_are_those_of_transformers() {
     for mut generator in [Generator::new(model.clone(), greedy), Generator::on_host(on_host, greedy)] {
         let id = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
         let max_new = expected.greedy.len();
-        let request = Request { key: 0, tokens: &expected.prompt, max_new, rng: id.rng() };
+        let request = GenerationRequest { key: 0, tokens: &expected.prompt, max_new, rng: id.rng() };
         let stop = StopRule { tokens: &[], strings: &[], decode: None };
         let turn = generator.complete(&[request], &stop).unwrap().remove(0);
         assert_eq!(turn.tokens, expected.greedy);

@@ -28,12 +28,17 @@ fn utf8(place: &str, bytes: Vec<u8>) -> Result<String> {
 /// One JSON value. `place` is the file, and the line if the text is one line of it.
 pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        let what = message.split(" at line ").next().unwrap_or(&message);
         // In one line of a file the reader's line is always 1.
         let at = if text.trim_end().contains('\n') { format!(":{}", error.line()) } else { String::new() };
-        anyhow!("{place}{at}: {what} (column {})", error.column())
+        anyhow!("{place}{at}: {}", what(&error))
     })
+}
+
+/// Returns what is wrong, and the column where.
+pub(crate) fn what(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or(&message);
+    format!("{what} (column {})", error.column())
 }
 
 /// A JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an argument.

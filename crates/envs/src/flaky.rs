@@ -1,5 +1,8 @@
 //! Tools that fail on purpose, around any environment: a policy should learn to try again.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use rand::RngExt;
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{OutputStatus, Trajectory};
@@ -36,8 +39,9 @@ impl Flaky {
 
 /// A number for a name, the same on every machine (FNV-1a).
 fn number(name: &str) -> u64 {
-    name.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(name.as_bytes());
+    hasher.finish()
 }
 
 impl Env for Flaky {

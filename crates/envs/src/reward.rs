@@ -9,10 +9,9 @@
 //! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
 
 use serde::{Deserialize, Serialize};
+use turnwise_credit::{RewardWeights, ScoredTrajectory};
 use turnwise_runfile::Within;
-use turnwise_trajectory::{
-    CallRecord, Finish, OutputStatus, ScoredTrajectory, Stop, Trajectory, Turn, TurnReward,
-};
+use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Rewards, Stop, Trajectory, Turn};
 
 use crate::env::{Env, EnvError, Task};
 
@@ -30,11 +29,19 @@ pub struct RewardConfig {
     pub require_first_call: bool,
     /// Whether a call whose execution fails counts as invalid.
     pub penalize_tool_errors: bool,
+    /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
+    #[serde(skip_serializing_if = "RewardWeights::is_empty")]
+    pub weights: RewardWeights,
 }
 
 impl Default for RewardConfig {
     fn default() -> Self {
-        Self { format_penalty: -0.1, require_first_call: true, penalize_tool_errors: false }
+        Self {
+            format_penalty: -0.1,
+            require_first_call: true,
+            penalize_tool_errors: false,
+            weights: RewardWeights::default(),
+        }
     }
 }
 
@@ -59,9 +66,9 @@ pub fn score(
     let turns = violations
         .iter()
         .enumerate()
-        .map(|(j, &violation)| TurnReward {
-            acc: if correct && j == last { 1.0 } else { 0.0 },
-            fmt: if violation { config.format_penalty } else { 0.0 },
+        .map(|(j, &violation)| {
+            let acc = if correct && j == last { 1.0 } else { 0.0 };
+            Rewards::new(acc, if violation { config.format_penalty } else { 0.0 })
         })
         .collect();
     Ok(ScoredTrajectory {
@@ -188,7 +195,8 @@ mod tests {
     fn check(turns: Vec<Turn>, stop: Stop, acc: &[f64], fmt: &[f64]) {
         let shown = format!("{turns:?}");
         let scored = scored(turns, stop, &RewardConfig::default());
-        let (got_acc, got_fmt): (Vec<f64>, Vec<f64>) = scored.turns.iter().map(|r| (r.acc, r.fmt)).unzip();
+        let (got_acc, got_fmt): (Vec<f64>, Vec<f64>) =
+            scored.turns.iter().map(|r| (r.acc(), r.fmt())).unzip();
         assert_eq!((got_acc.as_slice(), got_fmt.as_slice()), (acc, fmt), "{shown}");
         assert_eq!(scored.correct, acc.contains(&1.0), "{shown}");
     }
@@ -226,7 +234,7 @@ mod tests {
     #[test]
     fn settings_choose_the_penalty_and_what_earns_it() {
         let fmt = |calls: Vec<CallRecord>, config: &RewardConfig| {
-            scored(vec![turn("", calls)], Stop::TurnLimit, config).turns[0].fmt
+            scored(vec![turn("", calls)], Stop::TurnLimit, config).turns[0].fmt()
         };
         let paper = RewardConfig::default();
         let strict = RewardConfig { penalize_tool_errors: true, ..paper.clone() };
@@ -288,7 +296,7 @@ mod tests {
             let played = played(vec![turn("", vec![ok()]), last], stop);
             assert_eq!(answer(&env, &played).is_some(), holds, "{finish:?} {stop:?}");
             let scored = score(&env, &env.train()[0], &played, &RewardConfig::default()).unwrap();
-            assert_eq!((scored.correct, scored.turns[1].acc == 1.0), (holds, holds), "{finish:?} {stop:?}");
+            assert_eq!((scored.correct, scored.turns[1].acc() == 1.0), (holds, holds), "{finish:?} {stop:?}");
             assert_eq!(scored.truncated, stop != Answer, "{stop:?}");
         }
         assert_eq!(answer(&env(), &played(vec![], Answer)), None);

@@ -1,10 +1,12 @@
 //! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]),
-//! the rule for trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]).
+//! the rule for trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]), as a
+//! whole or as a stream of events.
 
 mod client;
 pub mod json;
 mod patience;
 mod refusal;
+mod stream;
 
 pub use client::{Client, Reply};
 pub use patience::{GaveUp, Patience};

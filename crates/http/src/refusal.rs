@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Failure, Reply, json, short};
+use crate::{Failure, Reply, json, short, stream};
 
 /// How servers say that a context is full, in lower case.
 const TOO_LONG: [&str; 25] = [
@@ -78,7 +78,7 @@ impl Refusal {
 }
 
 impl Reply {
-    /// The answer, or the refusal in its place.
+    /// Returns the answer, or the refusal in its place. A stream of events is read as the answer in it.
     ///
     /// # Errors
     /// If the answer is no whole JSON.
@@ -92,6 +92,7 @@ impl Reply {
             Err(_) if text.trim_start().starts_with('<') => {
                 return Err(Failure::Unreached(format!("a web page in place of JSON: {}", short(&text))));
             }
+            Err(_) if stream::is_stream(&text) => stream::whole(&text).map_err(Failure::passing)?,
             Err(error) => {
                 let reason = format!("the answer is no whole JSON ({error}): {}", short(&text));
                 return Err(Failure::passing(reason));

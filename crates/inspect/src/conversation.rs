@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use turnwise_trajectory::{Message, Role, TurnReward};
+use turnwise_trajectory::{Message, Rewards, Role};
 
 /// How such a line begins, and no record of a run does.
 const BEGINS: &[u8] = b"{\"task\":";
@@ -16,7 +16,7 @@ struct Conversation {
     task: String,
     level: u32,
     correct: bool,
-    rewards: Vec<TurnReward>,
+    rewards: Vec<Rewards>,
     #[serde(default)]
     violations: Vec<bool>,
     messages: Vec<Message>,
@@ -50,7 +50,7 @@ impl Conversation {
                 turn.insert(tokens.into(), json!([]));
             }
         }
-        let rewards: Vec<f64> = self.rewards.iter().map(|reward| reward.acc + reward.fmt).collect();
+        let rewards: Vec<f64> = self.rewards.iter().map(|reward| reward.acc() + reward.fmt()).collect();
         Some(json!({
             "group": self.task, "step": 0, "level": self.level, "estimator": "", "norm_scope": "",
             "rewards": [rewards], "returns": [], "advantages": [], "dropped": [null],

@@ -297,7 +297,7 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
         let observed: u32 = played.turns.iter().map(|turn| turn.observation.0).sum();
         let malformed =
             |j: usize| played.turns[j].calls.iter().any(|call| matches!(call, CallOutline::Malformed(_)));
-        let penalised = |j: usize| trajectory.turns.get(j).is_some_and(|reward| reward.fmt < 0.0);
+        let penalised = |j: usize| trajectory.turns.get(j).is_some_and(|reward| reward.fmt() < 0.0);
         // A record without flags is of an earlier version.
         let violates =
             |j: usize| trajectory.violations.get(j).copied().unwrap_or_else(|| malformed(j) || penalised(j));

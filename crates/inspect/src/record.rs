@@ -3,7 +3,7 @@
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use turnwise_trajectory::{OutputStatus, Stop, Trajectory, TurnReward};
+use turnwise_trajectory::{OutputStatus, Rewards, Stop, Trajectory};
 
 /// A group as it was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct GroupRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrajectoryRecord {
     /// Rewards before shaping, by turn.
-    pub turns: Vec<TurnReward>,
+    pub turns: Vec<Rewards>,
     /// Whether each turn broke the format, where the record has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<bool>,
@@ -69,7 +69,7 @@ pub(crate) struct GroupOutline {
 
 #[derive(Deserialize)]
 pub(crate) struct TrajectoryOutline {
-    pub(crate) turns: Vec<TurnReward>,
+    pub(crate) turns: Vec<Rewards>,
     #[serde(default)]
     pub(crate) violations: Vec<bool>,
     pub(crate) correct: bool,

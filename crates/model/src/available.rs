@@ -1,9 +1,11 @@
-//! Memory that this process may still take.
+//! Memory that this process may still allocate.
 
 use std::path::Path;
 
-/// Bytes that this process may still take: what the machine has left, or what its control group allows. None where the
-/// system doesn't say.
+/// Returns the bytes that this process may still allocate: the machine's free memory, or the limit of its
+/// control group.
+///
+/// None on systems that report neither.
 pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -11,7 +13,7 @@ pub fn available_memory() -> Option<u64> {
     Some(control_group().map_or(machine, |group| group.min(machine)))
 }
 
-/// The room that control groups leave, if they limit it (v2, then v1).
+/// Returns the memory that control groups leave (v2, then v1), if they limit it.
 fn control_group() -> Option<u64> {
     let number = |path: &str| {
         std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(path)).ok()?.trim().parse::<u64>().ok()

@@ -2,20 +2,22 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// `B` rows of up to `T` tokens. Padding lies on the right, where a causal model can't look at it; where attention takes
-/// rows of any lengths, it never reaches the model.
+/// Holds `B` rows of up to `T` tokens.
+///
+/// Padding is on the right, where causal attention can't see it. Attention that takes rows of any lengths
+/// never gets it.
 #[derive(Debug, Clone)]
 pub struct TokenBatch {
-    /// Tokens row by row, `B·T` of them; padding holds token 0.
+    /// Tokens row by row, `B·T` of them; padding is token 0.
     pub tokens: Vec<u32>,
-    /// Real tokens of each row, at most `T`.
+    /// Tokens of each row without padding, at most `T`.
     pub lengths: Vec<usize>,
-    /// `T`.
+    /// Columns, `T`.
     pub columns: usize,
 }
 
 impl TokenBatch {
-    /// Puts the rows side by side.
+    /// Pads the rows to the longest.
     ///
     /// # Panics
     /// If there is no row.
@@ -31,18 +33,18 @@ impl TokenBatch {
         Self { tokens, lengths, columns }
     }
 
-    /// `B`.
+    /// Number of rows, `B`.
     pub fn rows(&self) -> usize {
         self.lengths.len()
     }
 
-    /// The cell of every row's first token where cells lie one after the other: without padding if they are packed.
+    /// Index of every row's first cell; `packed` leaves padding out.
     pub(crate) fn starts(&self, packed: bool) -> Vec<usize> {
         let width = |row: usize| if packed { self.lengths[row] } else { self.columns };
         (0..self.rows()).scan(0, |end, row| Some(std::mem::replace(end, *end + width(row)))).collect()
     }
 
-    /// The tokens of all cells.
+    /// The tokens of all cells; `packed` leaves padding out.
     pub(crate) fn cells(&self, packed: bool, device: &Device) -> Tensor<1, Int> {
         let rows = self.tokens.chunks_exact(self.columns).zip(&self.lengths);
         let width = |length: usize| if packed { length } else { self.columns };

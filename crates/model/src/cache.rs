@@ -1,4 +1,4 @@
-//! Keys and values of the tokens already seen, so that a turn only computes what is new.
+//! Keys and values of the tokens already read, so that a turn only computes new tokens.
 
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
@@ -7,44 +7,47 @@ use crate::config::ModelConfig;
 /// Capacity grows in steps of this many tokens.
 const STEP: usize = 64;
 
-/// One slot per sequence. Each layer's cache is `[slots · capacity, K·D]`, so that a write is an indexed assignment of
-/// whole rows, which backends do in place.
+/// Holds keys and values, one slot per sequence.
+///
+/// Each layer's tensors are `[slots · capacity, K·D]`, so a write is an indexed assignment of whole rows,
+/// which backends do in place.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     layers: Vec<Option<(Tensor<2>, Tensor<2>)>>,
     lengths: Vec<usize>,
     capacity: usize,
-    width: usize,
+    /// `K·D` of each layer.
+    widths: Vec<usize>,
 }
 
 impl KvCache {
-    /// An empty cache for `slots` sequences.
+    /// Makes an empty cache for `slots` sequences.
     pub fn new(config: &ModelConfig, slots: usize) -> Self {
         Self {
-            layers: vec![None; config.num_layers],
+            layers: vec![None; config.layers.len()],
             lengths: vec![0; slots],
             capacity: 0,
-            width: config.heads.key_value * config.heads.dim,
+            widths: config.layers.iter().map(|block| block.attention.key_value_width()).collect(),
         }
     }
 
-    /// Tokens held for each slot.
+    /// Returns the number of tokens in each slot.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }
 
-    /// Bytes held in f32.
+    /// Returns the size in bytes, in f32.
     pub fn bytes(&self) -> usize {
-        self.layers.len() * 2 * self.lengths.len() * self.capacity * self.width * size_of::<f32>()
+        2 * self.widths.iter().sum::<usize>() * self.lengths.len() * self.capacity * size_of::<f32>()
     }
 
-    /// Forgets what lies behind the first `length` tokens of a slot.
+    /// Keeps only the first `length` tokens of a slot.
     pub fn truncate(&mut self, slot: usize, length: usize) {
         assert!(length <= self.lengths[slot], "a cache can only forget what it holds");
         self.lengths[slot] = length;
     }
 
-    /// A cache holding only the given slots, in this order.
+    /// Returns a cache of the given slots, in this order.
     #[must_use]
     pub fn keep(&self, slots: &[usize]) -> Self {
         let mut kept = self.clone();
@@ -56,19 +59,19 @@ impl KvCache {
         kept
     }
 
-    /// Adds empty slots behind the others.
+    /// Appends empty slots.
     pub fn add(&mut self, slots: usize) {
         self.lengths.resize(self.lengths.len() + slots, 0);
         for (keys, values) in self.layers.iter_mut().flatten() {
             for cache in [keys, values] {
-                let room =
-                    Tensor::zeros([slots * self.capacity, self.width], (&cache.device(), cache.dtype()));
+                let shape = [slots * self.capacity, cache.dims()[1]];
+                let room = Tensor::zeros(shape, (&cache.device(), cache.dtype()));
                 *cache = Tensor::cat(vec![cache.clone(), room], 0);
             }
         }
     }
 
-    /// Writes the slots of a part that [`Self::keep`] gave back to where they were, with what has come to them since.
+    /// Writes back the slots that [`Self::keep`] took out, with the tokens added since.
     ///
     /// # Panics
     /// If the part holds another number of slots.
@@ -82,9 +85,8 @@ impl KvCache {
         for (mine, theirs) in self.layers.iter_mut().zip(part.layers) {
             let Some((keys, values)) = theirs else { continue };
             let (old_keys, old_values) = mine.take().unwrap_or_else(|| {
-                let zeros = || {
-                    Tensor::zeros([self.lengths.len() * capacity, self.width], (&keys.device(), keys.dtype()))
-                };
+                let shape = [self.lengths.len() * capacity, keys.dims()[1]];
+                let zeros = || Tensor::zeros(shape, (&keys.device(), keys.dtype()));
                 (zeros(), zeros())
             });
             let write =
@@ -96,10 +98,10 @@ impl KvCache {
         }
     }
 
-    /// Gives a slot what another holds of its first `length` tokens.
+    /// Copies the first `length` tokens of one slot to another.
     ///
     /// # Panics
-    /// If the other holds fewer.
+    /// If the first holds fewer.
     pub fn copy(&mut self, from: usize, to: usize, length: usize) {
         assert!(length <= self.lengths[from], "a slot gives what it holds");
         for layer in &mut self.layers {
@@ -115,7 +117,7 @@ impl KvCache {
         self.lengths[to] = length;
     }
 
-    /// Makes room for `extra[slot]` more tokens and returns where the pass will write and what it will read.
+    /// Makes room for `extra[slot]` more tokens and returns the rows that the pass will write and read.
     pub(crate) fn plan(&mut self, extra: &[usize], columns: usize, device: &Device) -> CachePlan {
         assert_eq!(extra.len(), self.lengths.len(), "one count of new tokens per slot");
         let needed = self.lengths.iter().zip(extra).map(|(have, more)| have + more).max().unwrap_or(0);
@@ -135,14 +137,14 @@ impl KvCache {
         CachePlan { targets: index(targets), sources, visible: needed }
     }
 
-    /// Notes that a pass has written `extra[slot]` tokens.
+    /// Adds the `extra[slot]` tokens that a pass has written to the lengths.
     pub(crate) fn advance(&mut self, extra: &[usize]) {
         for (length, more) in self.lengths.iter_mut().zip(extra) {
             *length += more;
         }
     }
 
-    /// Writes the new keys and values of a layer and returns all that the pass may look at.
+    /// Writes the new keys and values of a layer and returns all that the pass sees.
     ///
     /// # Shapes
     /// - `keys`, `values`: `[B·T, K·D]`
@@ -155,9 +157,9 @@ impl KvCache {
         plan: &CachePlan,
         head_dim: usize,
     ) -> (Tensor<4>, Tensor<4>) {
-        let slots = self.lengths.len();
+        let (slots, width) = (self.lengths.len(), self.widths[layer]);
         let (old_keys, old_values) = self.layers[layer].take().unwrap_or_else(|| {
-            let zeros = || Tensor::zeros([slots * self.capacity, self.width], (&keys.device(), keys.dtype()));
+            let zeros = || Tensor::zeros([slots * self.capacity, width], (&keys.device(), keys.dtype()));
             (zeros(), zeros())
         });
         let write = |old: Tensor<2>, new: Tensor<2>| {
@@ -171,7 +173,7 @@ impl KvCache {
         self.layers[layer] = Some((keys.clone(), values.clone()));
         let view = |cache: Tensor<2>| {
             cache
-                .reshape([slots, self.capacity, self.width / head_dim, head_dim])
+                .reshape([slots, self.capacity, width / head_dim, head_dim])
                 .narrow(1, 0, plan.visible)
                 .swap_dims(1, 2)
         };
@@ -185,17 +187,17 @@ impl KvCache {
         }
         for (keys, values) in self.layers.iter_mut().flatten() {
             for cache in [keys, values] {
-                let whole = cache.clone().reshape([slots, old, self.width]);
-                let room =
-                    Tensor::zeros([slots, capacity - old, self.width], (&whole.device(), whole.dtype()));
-                *cache = Tensor::cat(vec![whole, room], 1).reshape([slots * capacity, self.width]);
+                let width = cache.dims()[1];
+                let whole = cache.clone().reshape([slots, old, width]);
+                let room = Tensor::zeros([slots, capacity - old, width], (&whole.device(), whole.dtype()));
+                *cache = Tensor::cat(vec![whole, room], 1).reshape([slots * capacity, width]);
             }
         }
         self.capacity = capacity;
     }
 }
 
-/// The rows of the first `length` tokens of some slots.
+/// Returns the rows of the first `length` tokens of some slots.
 fn slot_rows(slots: &[usize], capacity: usize, length: usize, device: &Device) -> Tensor<1, Int> {
     let rows: Vec<i32> =
         slots.iter().flat_map(|slot| (0..length).map(move |t| (slot * capacity + t) as i32)).collect();
@@ -203,13 +205,13 @@ fn slot_rows(slots: &[usize], capacity: usize, length: usize, device: &Device) -
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// Where one forward pass writes into the cache and how far it looks.
+/// Rows that one forward pass writes and reads.
 #[derive(Debug)]
 pub(crate) struct CachePlan {
     /// Cache rows that receive the new tokens.
     targets: Tensor<1, Int>,
     /// Rows of the pass that are real tokens, if some are padding.
     sources: Option<Tensor<1, Int>>,
-    /// Columns of the cache that hold anything.
+    /// Columns of the cache that hold a token in any slot.
     pub(crate) visible: usize,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a model folder: one line with the place, the value and a hint.
+//! Errors of model folders: one line with the place, the value and a hint.
 
 use std::path::PathBuf;
 
@@ -23,12 +23,12 @@ pub enum ModelError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// `config.json` says something unusable.
+    /// `config.json` describes no network.
     #[error("{path}: {message}")]
     Config {
         /// The file.
         path: PathBuf,
-        /// What, with the value.
+        /// The fault, with the value.
         message: String,
     },
     /// The weights don't fit the configuration, or the file is damaged.
@@ -36,7 +36,7 @@ pub enum ModelError {
     Weights {
         /// The file.
         path: PathBuf,
-        /// What, with the tensor's name.
+        /// The fault, with the tensor's name.
         message: String,
     },
 }

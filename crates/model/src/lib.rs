@@ -3,51 +3,39 @@
 //! Letters in shapes: B batch, T tokens, N rows of a matrix (B·T of them, or those
 //! without padding), H query heads, K key/value heads, D head dim, V vocabulary.
 
-mod adapter_file;
-mod attention;
+mod adapter;
+mod autodiff;
 mod available;
-mod backward;
 mod batch;
+mod block;
 mod build;
 mod cache;
-mod checkpoint;
 mod config;
+mod cpu;
 mod error;
 pub mod family;
-mod folder_files;
-#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "other backends take Burn's operations"))]
-mod fused;
-mod head;
-mod host;
-mod linear;
-mod logprobs;
-mod lora;
-mod mlp;
-mod norm;
+mod io;
+mod layers;
 mod parameters;
 mod precision;
-mod regular_file;
-mod rope;
-mod safetensors_header;
-mod shard;
-mod simd;
-mod token_ids;
+mod rope_config;
 mod trainable;
 mod transformer;
-mod weight_files;
-mod written;
 
-pub use adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
+pub use autodiff::backward::{add_gradients, gradients};
+pub use autodiff::graph::add_all;
+pub use autodiff::logprobs::{LogprobQuery, TokenLogprobs, chunk_rows, token_logprobs};
 pub use available::available_memory;
-pub use backward::{add_gradients, gradients};
 pub use batch::TokenBatch;
+pub use block::{AttentionConfig, BlockConfig, BlockNorms, LinearShape, MlpConfig, QkNorm};
 pub use build::parameter_id;
 pub use cache::KvCache;
-pub use checkpoint::{family_of, load, load_config, save};
-pub use config::{Heads, ModelConfig, RopeConfig, RopeScaling, Yarn};
+pub use config::ModelConfig;
+pub use cpu::decode::{HostCache, HostModel};
 pub use error::ModelError;
-pub use host::{HostCache, HostModel};
-pub use logprobs::{Question, TokenLogprobs, chunk_rows, token_logprobs};
-pub use lora::LoraConfig;
+pub use io::adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
+pub use io::checkpoint::{family_of, load, load_config, save};
+pub use layers::lora::LoraConfig;
 pub use parameters::parameter_names;
+pub use rope_config::{RopeConfig, RopeScaling, Yarn};
 pub use transformer::Transformer;

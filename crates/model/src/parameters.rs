@@ -1,23 +1,25 @@
-//! The parameters of a model under their Hugging Face names.
+//! The parameters of a model under their names on disk.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 
+use crate::config::ModelConfig;
 use crate::transformer::Transformer;
 
-/// One parameter: Hugging Face name, shape, and values in f32.
+/// One parameter: name on disk, shape, and values in f32.
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) values: Vec<f32>,
 }
 
-struct Collect<F> {
+struct Collect<'a, F> {
+    config: &'a ModelConfig,
     path: Vec<String>,
     take: F,
 }
 
-impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<F> {
+impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<'_, F> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }
@@ -27,38 +29,49 @@ impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<F> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = hugging_face_name(&self.path);
+        let name = hugging_face_name(&self.path, self.config);
         let read = || {
             let value = param.val();
             let data = value.clone().into_data_dtype(DType::F32);
             Named {
-                name: hugging_face_name(&self.path),
+                name: name.clone(),
                 shape: value.dims().to_vec(),
                 values: data.try_into_vec().expect("data was just converted to f32"),
             }
         };
-        (self.take)(name, &read);
+        (self.take)(name.clone(), &read);
     }
 }
 
-/// Field names are Hugging Face's; only the prefix differs.
-pub(crate) fn hugging_face_name(path: &[String]) -> String {
-    let path = path.join(".");
+/// Returns the name on disk of the parameter in a field of the network.
+///
+/// Fields have the names on disk, except the norms of blocks; only the prefix differs.
+pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String {
+    let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    if let ["layers", layer, field, ..] = parts[..] {
+        let layer: usize = layer.parse().expect("blocks are numbered");
+        if let Some(name) = config.layers[layer].norms.name_of(field) {
+            parts[2] = name;
+        }
+    }
+    let path = parts.join(".");
     if path.starts_with("lm_head") { path } else { format!("model.{path}") }
 }
 
-/// All parameters with their values, in the order of the fields.
+/// Returns all parameters with their values, in the order of the fields.
 pub(crate) fn parameters(model: &Transformer) -> Vec<Named> {
     let mut all = Vec::new();
-    let mut visitor = Collect { path: Vec::new(), take: |_, read: &dyn Fn() -> Named| all.push(read()) };
+    let take = |_: String, read: &dyn Fn() -> Named| all.push(read());
+    let mut visitor = Collect { config: model.config(), path: Vec::new(), take };
     model.visit(&mut visitor);
     all
 }
 
-/// Hugging Face names of all parameters, in the order of the fields.
+/// Returns the names on disk of all parameters, in the order of the fields.
 pub fn parameter_names(model: &Transformer) -> Vec<String> {
     let mut names = Vec::new();
-    let mut visitor = Collect { path: Vec::new(), take: |name, _: &dyn Fn() -> Named| names.push(name) };
+    let take = |name: String, _: &dyn Fn() -> Named| names.push(name);
+    let mut visitor = Collect { config: model.config(), path: Vec::new(), take };
     model.visit(&mut visitor);
     names
 }

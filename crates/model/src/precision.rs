@@ -1,5 +1,5 @@
-//! Element types: bf16 or f16 weights for sampling, and f32 weights with bf16 activations for training. Norms, softmax,
-//! log-probabilities and every reduction over them stay in f32 wherever they are computed.
+//! Element types: bf16 or f16 weights for sampling, f32 weights with bf16 activations for training. Norms,
+//! softmax, log-probabilities and all reductions over them stay in f32.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
@@ -7,15 +7,17 @@ use burn::tensor::{DType, Tensor};
 use crate::transformer::Transformer;
 
 impl Transformer {
-    /// Keeps the weights as they are and computes in another element type: each weight is cast where it is used, so
-    /// gradients and the optimizer's steps keep the precision of the master weights (arXiv:1710.03740 §3.1).
+    /// Computes in another element type and keeps the weights in theirs.
+    ///
+    /// Each weight is cast at its use, so gradients and optimizer steps keep the precision of the master
+    /// weights (arXiv:1710.03740 §3.1).
     #[must_use]
     pub fn computing_in(mut self, dtype: DType) -> Self {
         self.compute = Some(dtype);
         self
     }
 
-    /// Weights and activations in another element type, for inference: half the memory, and no cast per use.
+    /// Casts weights and activations for inference: half the memory, and no cast per use.
     #[must_use]
     pub fn cast(self, dtype: DType) -> Self {
         struct Cast(DType);
@@ -29,7 +31,7 @@ impl Transformer {
         model
     }
 
-    /// The model as the sampler takes it: without gradients, its weights in the type that it computes in.
+    /// Returns the model for the sampler: without gradients, weights in the type of the activations.
     #[must_use]
     pub fn for_sampling(&self) -> Self {
         let model = self.valid();

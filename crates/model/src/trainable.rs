@@ -1,12 +1,14 @@
-//! Which parameters are trained.
+//! Selects the parameters that are trained.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
+use crate::config::ModelConfig;
 use crate::parameters::{hugging_face_name, parameter_names};
 use crate::transformer::Transformer;
 
 struct Mark<'a> {
+    config: &'a ModelConfig,
     path: Vec<String>,
     trained: &'a dyn Fn(&str) -> bool,
 }
@@ -21,21 +23,27 @@ impl ModuleMapper for Mark<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let trained = (self.trained)(&hugging_face_name(&self.path));
+        let trained = (self.trained)(&hugging_face_name(&self.path, self.config));
         param.set_require_grad(trained)
     }
 }
 
 impl Transformer {
-    /// Trains the parameters whose Hugging Face name the test accepts and freezes all others. The model must be on an
-    /// autodiff device.
+    /// Trains the parameters whose names on disk `trained` accepts and freezes all others.
+    ///
+    /// The model must be on an autodiff device.
     #[must_use]
     pub fn trainable(self, trained: &dyn Fn(&str) -> bool) -> Self {
-        self.map(&mut Mark { path: Vec::new(), trained })
+        let config = self.config.clone();
+        self.map(&mut Mark { config: &config, path: Vec::new(), trained })
     }
 
-    /// Freezes the parameters whose Hugging Face name matches one of the patterns, in which `*` stands for any text:
-    /// `model.embed_tokens.*`. A pattern that names nothing is an error.
+    /// Freezes the parameters whose names on disk match a pattern such as `model.embed_tokens.*`.
+    ///
+    /// `*` stands for any text.
+    ///
+    /// # Errors
+    /// If a pattern matches no parameter, or if all parameters match.
     pub fn frozen(self, patterns: &[String]) -> Result<Self, String> {
         if patterns.is_empty() {
             return Ok(self);
@@ -57,7 +65,7 @@ impl Transformer {
     }
 }
 
-/// Whether the pattern, in which `*` stands for any text, covers the whole name.
+/// Returns whether the pattern, in which `*` stands for any text, matches the whole name.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

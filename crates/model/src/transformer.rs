@@ -1,17 +1,18 @@
-//! The decoder-only transformer that every family is an instance of.
+//! The decoder-only transformer behind every family.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::attention::{Attention, Look, Pass, causal_mask};
 use crate::batch::TokenBatch;
-use crate::cache::KvCache;
+use crate::block::AttentionConfig;
+use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
-use crate::fused::{FusedAttention, takes};
-use crate::linear::Linear;
-use crate::mlp::Mlp;
-use crate::norm::RmsNorm;
-use crate::rope::Rotation;
+use crate::cpu::fused::{FusedAttention, supports_host_ops};
+use crate::layers::attention::{Attention, AttentionPath, ForwardPass, causal_mask};
+use crate::layers::linear::Linear;
+use crate::layers::mlp::Mlp;
+use crate::layers::norm::RmsNorm;
+use crate::layers::rope::Rotation;
 
 /// Input embedding, `[V, hidden]`.
 #[derive(Module, Debug)]
@@ -19,16 +20,19 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// One pre-norm block. Field names are Hugging Face's, so that a parameter's path is its name on disk.
+/// One block. Fields have the names on disk, except the norms: [`BlockNorms`](crate::block::BlockNorms) names
+/// them.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
-    pub(crate) input_layernorm: RmsNorm,
+    pub(crate) before_attention: Option<RmsNorm>,
     pub(crate) self_attn: Attention,
-    pub(crate) post_attention_layernorm: RmsNorm,
+    pub(crate) after_attention: Option<RmsNorm>,
+    pub(crate) before_mlp: Option<RmsNorm>,
     pub(crate) mlp: Mlp,
+    pub(crate) after_mlp: Option<RmsNorm>,
 }
 
-/// A decoder-only transformer: RMSNorm, rotate-half RoPE, grouped-query attention, SwiGLU.
+/// Computes a decoder-only transformer of the blocks that its configuration describes.
 #[derive(Module, Debug)]
 pub struct Transformer {
     pub(crate) embed_tokens: Embedding,
@@ -37,71 +41,75 @@ pub struct Transformer {
     pub(crate) lm_head: Option<Linear>,
     #[module(skip)]
     pub(crate) config: ModelConfig,
-    /// Element type of activations, if it is not that of the weights.
+    /// Element type of activations, if it differs from that of the weights.
     #[module(skip)]
     pub(crate) compute: Option<DType>,
 }
 
 impl Transformer {
-    /// Shape and switches.
+    /// Returns the description of the network.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// Where the weights are.
+    /// Returns the device of the weights.
     pub fn device(&self) -> Device {
         self.embed_tokens.weight.val().device()
     }
 
-    /// Element type of activations.
+    /// Returns the element type of activations.
     pub fn dtype(&self) -> DType {
         self.compute.unwrap_or_else(|| self.embed_tokens.weight.val().dtype())
     }
 
-    /// Final hidden states of whole sequences, each from position 0.
+    /// Computes the final hidden states of whole sequences, each from position 0.
+    ///
+    /// On the CPU the rows have no padding. Elsewhere they are padded to `T`, and hidden states of padding
+    /// are meaningless; [`starts`](Self::starts) has the row of each sequence.
     ///
     /// # Shapes
-    /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised: the tokens row by row, on the CPU without and
-    ///   elsewhere with padding up to `T`, whose hidden states mean nothing; see [`starts`](Self::starts)
+    /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised
     pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
         let pass = self.whole(batch);
         let mut x = self.embed(batch, self.packs(batch));
-        for block in &self.layers {
-            x = block.forward(x, |attention, x| attention.forward(x, &pass, None));
+        for (layer, block) in self.layers.iter().enumerate() {
+            x = block.forward(x, &pass, layer, None);
         }
         self.norm.forward(x)
     }
 
-    /// Whether whole sequences are computed without padding. A batch without any token keeps its padding.
+    /// Returns whether whole sequences are computed without padding. A batch without tokens keeps its
+    /// padding.
     pub(crate) fn packs(&self, batch: &TokenBatch) -> bool {
         let tokens = batch.lengths.iter().any(|&length| length > 0);
-        tokens && self.dtype() == DType::F32 && takes(&self.norm.weight.val())
+        tokens && self.dtype() == DType::F32 && supports_host_ops(&self.norm.weight.val())
     }
 
-    /// The row of [`hidden`](Self::hidden) that the first token of each row of the batch has.
+    /// Returns the row of [`hidden`](Self::hidden) of each sequence's first token.
     pub fn starts(&self, batch: &TokenBatch) -> Vec<usize> {
         batch.starts(self.packs(batch))
     }
 
-    /// What the layers share when whole sequences are computed, each from position 0.
-    pub(crate) fn whole(&self, batch: &TokenBatch) -> Pass<'_> {
-        let (rows, columns, device, heads) = (batch.rows(), batch.columns, self.device(), &self.config.heads);
+    /// Prepares the values that layers share in a pass over whole sequences, each from position 0.
+    pub(crate) fn whole(&self, batch: &TokenBatch) -> ForwardPass<'_> {
+        let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
         if self.packs(batch) {
             let cells = batch.lengths.iter().sum();
-            return Pass {
-                heads,
-                shape: [1, cells],
-                look: Look::Fused(FusedAttention::new(&self.config, batch)),
-            };
+            let path =
+                |attention: &AttentionConfig| AttentionPath::Fused(FusedAttention::new(attention, batch));
+            return ForwardPass::new(&self.config, [1, cells], path);
         }
         let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
-        let rotation = Rotation::new(&self.config, &positions, &batch.lengths, &device);
-        let mask = causal_mask(&vec![0; rows], columns, columns, heads.sliding_window, &device);
-        Pass { heads, shape: [rows, columns], look: Look::Operations { rotation, mask } }
+        let path = |attention: &AttentionConfig| AttentionPath::Operations {
+            rotation: Rotation::new(attention, &positions, &batch.lengths, &device),
+            mask: causal_mask(&vec![0; rows], columns, columns, attention, &device),
+        };
+        ForwardPass::new(&self.config, [rows, columns], path)
     }
 
-    /// Feeds each row's new tokens behind what its slot of the cache holds, and returns the hidden state of each
-    /// row's last new token. Rows without new tokens are computed along and mean nothing.
+    /// Appends each row's new tokens to its slot and returns the hidden state of its last new token.
+    ///
+    /// Rows without new tokens are computed too; their hidden states are meaningless.
     ///
     /// # Shapes
     /// - `batch`: one row per slot of the cache → `[B, hidden]`, normalised
@@ -111,19 +119,13 @@ impl Transformer {
         let plan = cache.plan(&batch.lengths, columns, &device);
         let positions: Vec<usize> = starts.iter().flat_map(|&s| s..s + columns).collect();
         let held: Vec<usize> = starts.iter().zip(&batch.lengths).map(|(start, new)| start + new).collect();
-        let window = self.config.heads.sliding_window;
-        let pass = Pass {
-            heads: &self.config.heads,
-            shape: [rows, columns],
-            look: Look::Operations {
-                rotation: Rotation::new(&self.config, &positions, &held, &device),
-                mask: causal_mask(&starts, columns, plan.visible, window, &device),
-            },
-        };
+        let pass = ForwardPass::new(&self.config, [rows, columns], |attention| AttentionPath::Operations {
+            rotation: Rotation::new(attention, &positions, &held, &device),
+            mask: causal_mask(&starts, columns, plan.visible, attention, &device),
+        });
         let mut x = self.embed(batch, false);
         for (layer, block) in self.layers.iter().enumerate() {
-            x = block
-                .forward(x, |attention, x| attention.forward(x, &pass, Some((&mut *cache, &plan, layer))));
+            x = block.forward(x, &pass, layer, Some((&mut *cache, &plan)));
         }
         cache.advance(&batch.lengths);
         let last: Vec<i32> = batch
@@ -136,7 +138,7 @@ impl Transformer {
         self.norm.forward(x)
     }
 
-    /// Scores over the vocabulary.
+    /// Computes scores over the vocabulary.
     ///
     /// # Shapes
     /// - `hidden`: `[N, hidden]` → `[N, V]`
@@ -145,7 +147,7 @@ impl Transformer {
         hidden.matmul(weight.transpose())
     }
 
-    /// The weights that logits are made with, `[V, hidden]`: the head's, or the embedding's if it has none.
+    /// Returns the weights of the logits, `[V, hidden]`: the head's, or the embedding's if they are tied.
     pub(crate) fn vocabulary(&self) -> &Param<Tensor<2>> {
         self.lm_head.as_ref().map_or(&self.embed_tokens.weight, |head| &head.weight)
     }
@@ -163,9 +165,21 @@ impl Block {
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
-        attend: impl FnOnce(&Attention, Tensor<2>) -> Tensor<2>,
+        pass: &ForwardPass<'_>,
+        layer: usize,
+        cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        let x = x.clone() + attend(&self.self_attn, self.input_layernorm.forward(x));
-        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+        let input = normed(self.before_attention.as_ref(), x.clone());
+        let attended = self.self_attn.forward(input, pass, layer, cache);
+        let x = x + normed(self.after_attention.as_ref(), attended);
+        let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()));
+        x + normed(self.after_mlp.as_ref(), fed)
+    }
+}
+
+fn normed(norm: Option<&RmsNorm>, x: Tensor<2>) -> Tensor<2> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

@@ -15,11 +15,11 @@ use crate::node::Node;
 use crate::source::Source;
 
 /// Defaults that a run file takes over by name, with a key of its top level: `preset = "trl"`.
-pub struct Preset<'p> {
+pub struct Presets<'p> {
     /// The key.
     pub key: &'p str,
     /// The names that it takes.
-    pub names: &'p [&'p str],
+    pub names: Vec<&'p str>,
     /// Returns the TOML of a name, which may depend on what the layers above it choose.
     pub text: &'p dyn Fn(&str, &Layers) -> String,
 }
@@ -57,31 +57,31 @@ impl Layers {
     ///
     /// # Errors
     /// If there is no preset of that name.
-    pub fn over(mut self, preset: &Preset<'_>) -> Result<Self, ConfigError> {
-        let Some((name, place)) = self.preset_name(preset)? else { return Ok(self) };
-        if !preset.names.contains(&name.as_str()) {
-            let known = || format!("known here are {}", preset.names.join(", "));
-            let near = nearest(&name, preset.names.iter().copied());
+    pub fn over(mut self, presets: &Presets<'_>) -> Result<Self, ConfigError> {
+        let Some((name, place)) = self.preset_name(presets)? else { return Ok(self) };
+        if !presets.names.contains(&name.as_str()) {
+            let known = || format!("known here are {}", presets.names.join(", "));
+            let near = nearest(&name, presets.names.iter().copied());
             let hint = near.map_or_else(known, |near| format!("did you mean `{near}`?"));
-            return Err(ConfigError::new(place, format!("unknown {} `{name}`", preset.key)).hint(hint));
+            return Err(ConfigError::new(place, format!("unknown {} `{name}`", presets.key)).hint(hint));
         }
-        let text = (preset.text)(&name, &self);
-        self.sources.push(Source::preset(format!("{} {name}", preset.key), text));
+        let text = (presets.text)(&name, &self);
+        self.sources.push(Source::preset(format!("{} {name}", presets.key), text));
         self.has_preset = true;
-        self.hidden = Some(preset.key.into());
+        self.hidden = Some(presets.key.into());
         self.parse()?;
         Ok(self)
     }
 
     /// The name of the preset and its place.
-    fn preset_name(&self, preset: &Preset<'_>) -> Result<Option<(String, String)>, ConfigError> {
+    fn preset_name(&self, presets: &Presets<'_>) -> Result<Option<(String, String)>, ConfigError> {
         let tables = self.parse()?;
-        let Some(found) = self.root(&tables).get(preset.key) else { return Ok(None) };
+        let Some(found) = self.root(&tables).get(presets.key) else { return Ok(None) };
         let place =
             found.place().map_or_else(String::new, |place| self.sources[place.source].place(place.byte));
         let Some(name) = found.text() else {
-            let known = format!("known here are {}", preset.names.join(", "));
-            return Err(ConfigError::new(place, format!("`{}` is not a name", preset.key)).hint(known));
+            let known = format!("known here are {}", presets.names.join(", "));
+            return Err(ConfigError::new(place, format!("`{}` is not a name", presets.key)).hint(known));
         };
         Ok(Some((name.into(), place)))
     }

@@ -3,8 +3,8 @@
 //! [`Layers`] reads a file, its overlays and `--set key=value`, and merges them into a configuration of any type. An
 //! error is one line with the place (file and line, or the `--set` that holds it), and often a second one with a hint.
 //!
-//! A field of a configuration names its range where it is declared. Serde checks it while the file is read, so the
-//! error has the line:
+//! A field of a configuration names its range where it is declared. Serde checks it while the file is read,
+//! so the error has the line:
 //!
 //! ```
 //! # use serde::Deserialize;
@@ -23,9 +23,12 @@
 //! # Ok::<(), turnwise_runfile::ConfigError>(())
 //! ```
 //!
-//! The page and the schema of all keys are made from the same declarations. An argument of a command line has its
-//! range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
+//! [`choice!`] declares a key that names one of several implementations, such as `advantage = "grpo"`.
+//!
+//! The page and the schema of all keys are made from the same declarations. An argument of a command line has
+//! its range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
 
+mod choice;
 mod conflict;
 mod error;
 mod explain;
@@ -40,7 +43,7 @@ mod source;
 
 pub use conflict::{Conflict, Consistent};
 pub use error::ConfigError;
-pub use layers::{Layers, Preset, to_toml};
+pub use layers::{Layers, Presets, to_toml};
 pub use node::CHOICE;
 pub use number::Number;
 pub use range::Range;

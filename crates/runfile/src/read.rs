@@ -1,14 +1,15 @@
 //! Numbers out of a file, checked while they are read.
 
+use std::collections::BTreeMap;
 use std::fmt::Formatter;
 use std::marker::PhantomData;
 
-use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use crate::number::float;
 use crate::{Number, Range};
 
-/// A type that a field with a range may have: a number, an optional one, or a list.
+/// A type that a field with a range may have: a number, an optional one, a list, or a map from names.
 pub trait Ranged<'de>: Sized {
     /// Reads it. The error tells the value and the range.
     fn read<D: Deserializer<'de>>(range: Range, deserializer: D) -> Result<Self, D::Error>;
@@ -114,6 +115,31 @@ impl<'de, T: Number> Visitor<'de> for Items<T> {
         let mut numbers = Vec::new();
         while let Some(number) = items.next_element_seed(Items(self.0, PhantomData::<T>))? {
             numbers.push(number);
+        }
+        Ok(numbers)
+    }
+}
+
+impl<'de, T: Number> Ranged<'de> for BTreeMap<String, T> {
+    fn read<D: Deserializer<'de>>(range: Range, deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Names(range, PhantomData))
+    }
+}
+
+/// Reads a map from names to numbers.
+struct Names<T>(Range, PhantomData<T>);
+
+impl<'de, T: Number> Visitor<'de> for Names<T> {
+    type Value = BTreeMap<String, T>;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table with keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut numbers = BTreeMap::new();
+        while let Some(name) = map.next_key()? {
+            numbers.insert(name, map.next_value_seed(Items(self.0, PhantomData))?);
         }
         Ok(numbers)
     }

@@ -1,4 +1,4 @@
-//! What computes the scores behind a sequence: the model on its tensor backend, or its copy on the host.
+//! Computes the scores that follow a sequence: the model on its tensor backend, or its copy on the host.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Engine {
         }
     }
 
-    /// Adds empty slots behind the others.
+    /// Appends empty slots.
     pub(crate) fn add(&mut self, count: usize) {
         match self {
             Self::Tensor { cache, .. } => cache.add(count),
@@ -38,7 +38,7 @@ impl Engine {
         }
     }
 
-    /// Forgets what a slot holds, and gives its memory back where a slot has memory of its own.
+    /// Empties a slot, and frees its memory if it isn't part of a shared tensor.
     pub(crate) fn clear(&mut self, slot: usize) {
         match self {
             Self::Tensor { cache, .. } => cache.truncate(slot, 0),
@@ -46,7 +46,7 @@ impl Engine {
         }
     }
 
-    /// Forgets what a slot holds behind its first `length` tokens.
+    /// Keeps only the first `length` tokens of a slot.
     pub(crate) fn truncate(&mut self, slot: usize, length: usize) {
         match self {
             Self::Tensor { cache, .. } => cache.truncate(slot, length),
@@ -54,7 +54,7 @@ impl Engine {
         }
     }
 
-    /// Gives one slot a copy of the first `length` tokens of what another holds.
+    /// Copies the first `length` tokens of one slot to another.
     pub(crate) fn copy(&mut self, from: usize, to: usize, length: usize) {
         match self {
             Self::Tensor { cache, .. } => cache.copy(from, to, length),
@@ -62,9 +62,9 @@ impl Engine {
         }
     }
 
-    /// How many tokens of each of `count` sequences to feed at once while prompts are read.
+    /// Returns how many tokens of each of `count` sequences are fed at once while prompts are read.
     pub(crate) fn prefill(&self, count: usize) -> usize {
-        // Rows of a tensor are padded to the longest; the host cuts its work up itself.
+        // Rows of a tensor are padded to the longest; the host splits its work itself.
         const TOKENS: usize = 8192;
         match self {
             Self::Tensor { .. } => (TOKENS / count.max(1)).max(1),
@@ -72,11 +72,11 @@ impl Engine {
         }
     }
 
-    /// Feeds each slot its tokens and returns a row of `V` scores behind the last one, for slots that got any.
+    /// Feeds each slot its tokens and returns `V` scores after the last one, for slots with tokens.
     pub(crate) fn feed(&mut self, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
         match self {
             Self::Tensor { model, cache } => {
-                // Rows are padded to the longest, so a few that read a prompt go by themselves.
+                // Rows are padded to the longest, so a few that read a prompt are fed separately.
                 let reading: Vec<usize> = (0..next.len()).filter(|&slot| next[slot].len() > 1).collect();
                 if reading.is_empty() || reading.len() * 2 > next.len() {
                     return extend(model, cache, next);
@@ -106,7 +106,7 @@ impl Engine {
     }
 }
 
-/// One pass over all slots of a cache.
+/// Runs one pass over all slots of a cache.
 fn extend(model: &Transformer, cache: &mut KvCache, next: &[&[TokenId]]) -> Vec<Option<Vec<f32>>> {
     let hidden = model.extend(&TokenBatch::new(next), cache);
     let scores: Vec<f32> = model

@@ -1,104 +1,81 @@
-//! Generation of turns for many sequences, each at its own place. The cache of a sequence is kept between its turns: only
-//! the observation is fed in.
+//! Generates turns for many sequences, each at its own position.
 //!
-//! A turn is submitted when it is ready and sampled token by token, together with all others that are there at the
-//! moment. Of the caches there are at most so many at a time; sequences beyond them wait in the order of their keys. What
-//! is sampled for a sequence depends on none of this.
+//! A sequence keeps its cache between turns, so only the observation is fed. Submitted turns are sampled
+//! together, token by token. At most `max_sequences` hold a cache; the rest wait in the order of their keys.
+//! Neither batching nor waiting changes what is sampled for a sequence.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use turnwise_model::{HostModel, KvCache, Transformer};
-use turnwise_trajectory::{Finish, TokenId};
+use turnwise_trajectory::TokenId;
 
 use crate::engine::Engine;
-use crate::rng::SequenceRng;
 use crate::sampling::{LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
+use crate::turn::{Completion, GenerationRequest};
 
-/// Tokens in common that are worth waiting one step for, to copy instead of computing them.
+/// Common tokens that repay one step of waiting, to copy them instead of computing them.
 const WORTH: usize = 16;
-
-/// One sequence to continue.
-pub struct Request<'a> {
-    /// Names the sequence: the same over all its turns, unlike any other's.
-    pub key: u64,
-    /// All tokens so far. What an earlier request of the same key held and sampled is not computed again.
-    pub tokens: &'a [TokenId],
-    /// At most this many tokens are sampled.
-    pub max_new: usize,
-    /// The random numbers of this turn.
-    pub rng: SequenceRng,
-}
-
-/// A sampled turn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Completion {
-    /// The tokens, the stop token included.
-    pub tokens: Vec<TokenId>,
-    /// One log-probability per token.
-    pub logprobs: Vec<f32>,
-    /// Why it ended.
-    pub finish: Finish,
-}
 
 /// Generates turns for a set of sequences.
 pub struct Generator {
     engine: Engine,
     sampling: Sampling,
-    /// Slots of the cache. One without a sequence is free.
+    /// Slots of the cache; a slot without a sequence is free.
     slots: Vec<Option<Slot>>,
-    at_once: usize,
-    /// Turns of sequences that have no slot yet, by key.
+    max_sequences: usize,
+    /// Turns of sequences without a slot, by key.
     waiting: BTreeMap<u64, Pending>,
     steps: usize,
     fed: usize,
 }
 
 impl Generator {
-    /// A generator with an empty cache. The model must not track gradients (`model.valid()`).
+    /// Makes a generator with an empty cache. The model must not track gradients (`model.valid()`).
     pub fn new(model: Transformer, sampling: Sampling) -> Self {
         let cache = KvCache::new(model.config(), 0);
         Self::of(Engine::Tensor { model: Box::new(model), cache }, sampling)
     }
 
-    /// A generator that computes on the host: the fast way on a CPU backend.
+    /// Makes a generator that computes on the host, the fast way on a CPU backend.
     pub fn on_host(model: Arc<HostModel>, sampling: Sampling) -> Self {
         Self::of(Engine::Host { model, slots: Vec::new() }, sampling)
     }
 
     fn of(engine: Engine, sampling: Sampling) -> Self {
         let (slots, waiting) = (Vec::new(), BTreeMap::new());
-        Self { engine, sampling, slots, at_once: usize::MAX, waiting, steps: 0, fed: 0 }
+        Self { engine, sampling, slots, max_sequences: usize::MAX, waiting, steps: 0, fed: 0 }
     }
 
-    /// Gives caches to at most so many sequences at a time, at least one, from the next step on.
+    /// Limits the number of sequences that hold a cache, at least one, from the next step on.
     pub fn bound(&mut self, sequences: usize) {
-        self.at_once = sequences.max(1);
+        self.max_sequences = sequences.max(1);
     }
 
-    /// Steps that computed anything so far. A step gives at most one token to each sequence.
+    /// Returns the number of steps with work so far. A step gives at most one token to each sequence.
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Tokens that were computed so far. What a cache held already isn't among them.
+    /// Returns the number of tokens computed so far. Tokens copied from a cache don't count.
     pub fn fed(&self) -> usize {
         self.fed
     }
 
-    /// Whether there is nothing to compute.
+    /// Returns whether no turn waits or is being sampled.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.sequences().all(|(_, slot)| slot.turn.is_none())
     }
 
-    /// Takes a turn to be sampled from the next step on.
+    /// Queues a turn for sampling from the next step on.
     ///
     /// # Panics
-    /// If a turn of the same sequence is being sampled, or it holds no token, or would exceed the model's context.
-    pub fn submit(&mut self, request: Request<'_>) {
-        let Request { key, tokens, max_new, rng } = request;
+    /// If a turn of the same sequence is being sampled, or it holds no token, or would exceed the model's
+    /// context.
+    pub fn submit(&mut self, request: GenerationRequest<'_>) {
+        let GenerationRequest { key, tokens, max_new, rng } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
         let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
@@ -116,7 +93,7 @@ impl Generator {
         self.engine.truncate(at, keep);
     }
 
-    /// Forgets a sequence: its cache goes to the next one.
+    /// Drops a sequence and frees its cache.
     pub fn release(&mut self, key: u64) {
         self.waiting.remove(&key);
         if let Some(at) = self.slot_of(key) {
@@ -124,8 +101,10 @@ impl Generator {
         }
     }
 
-    /// Samples one more token for each sequence that has a turn and a cache, and returns the turns that ended by it.
-    /// `ends` is told every token as it's sampled, with the key of its sequence, and says whether the turn ends behind it.
+    /// Samples one token for each sequence that has a turn and a cache; returns the finished turns.
+    ///
+    /// - `ends`: called with the key of a sequence and each token sampled for it; returns whether the turn
+    ///   ends there
     ///
     /// # Errors
     /// If no token can be drawn for one of them.
@@ -154,8 +133,9 @@ impl Generator {
         Ok(finished)
     }
 
-    /// Continues every request by one turn. Sequences that are not among the requests are given up, with
-    /// their slots and with turns that were submitted and not sampled yet.
+    /// Samples one turn for every request.
+    ///
+    /// Other sequences are released, with turns that were submitted and not sampled yet.
     ///
     /// # Errors
     /// As [`Generator::step`].
@@ -164,17 +144,19 @@ impl Generator {
     /// As [`Generator::submit`].
     pub fn complete(
         &mut self,
-        requests: &[Request<'_>],
+        requests: &[GenerationRequest<'_>],
         stop: &StopRule<'_>,
     ) -> Result<Vec<Completion>, LogitsError> {
         self.complete_watched(requests, stop, &mut |_, _| false)
     }
 
-    /// As [`Generator::complete`]; `ends` is told every token as it's sampled, with the number of its request, and says
-    /// whether the turn ends behind it.
+    /// Samples one turn for every request, as [`Generator::complete`].
+    ///
+    /// - `ends`: called with the index of a request and each token sampled for it; returns whether the turn
+    ///   ends there
     pub fn complete_watched(
         &mut self,
-        requests: &[Request<'_>],
+        requests: &[GenerationRequest<'_>],
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
     ) -> Result<Vec<Completion>, LogitsError> {
@@ -185,7 +167,7 @@ impl Generator {
             self.release(key);
         }
         for request in requests {
-            self.submit(Request { rng: request.rng.clone(), ..*request });
+            self.submit(GenerationRequest { rng: request.rng.clone(), ..*request });
         }
         let mut turns: Vec<Option<Completion>> = requests.iter().map(|_| None).collect();
         while !self.is_idle() {
@@ -196,7 +178,7 @@ impl Generator {
         Ok(turns.into_iter().map(|turn| turn.expect("every turn ends")).collect())
     }
 
-    /// The sequences that have a slot.
+    /// Lists the sequences that have a slot.
     fn sequences(&self) -> impl Iterator<Item = (usize, &Slot)> {
         self.slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)))
     }
@@ -210,19 +192,20 @@ impl Generator {
         self.engine.clear(at);
     }
 
-    /// Gives slots to sequences that wait, in the order of their keys.
+    /// Gives slots to waiting sequences, in the order of their keys.
     fn admit(&mut self) {
         if self.waiting.is_empty() {
             return self.compact();
         }
         let held = self.sequences().count();
-        if held >= self.at_once && self.sequences().all(|(_, slot)| slot.turn.is_none()) {
-            // Everybody who has a cache is elsewhere. The last of them will read its sequence again.
+        if held >= self.max_sequences && self.sequences().all(|(_, slot)| slot.turn.is_none()) {
+            // Every cached sequence waits for its next turn. The last of them loses its cache and is read
+            // again later.
             let last = self.sequences().max_by_key(|(_, slot)| slot.key).map(|(at, _)| at);
             self.free(last.expect("at least one sequence is held"));
         }
         let held = self.sequences().count();
-        let wanted = self.waiting.len().min(self.at_once.saturating_sub(held));
+        let wanted = self.waiting.len().min(self.max_sequences.saturating_sub(held));
         let free = self.slots.len() - held;
         if wanted > free {
             self.engine.add(wanted - free);
@@ -234,7 +217,7 @@ impl Generator {
         }
     }
 
-    /// Drops free slots once they are more than half: rows of a tensor are computed whether anybody needs them or not.
+    /// Drops free slots if they are more than half: a tensor backend computes their rows too.
     fn compact(&mut self) {
         let held: Vec<usize> = self.sequences().map(|(at, _)| at).collect();
         if !held.is_empty() && held.len() * 2 <= self.slots.len() {
@@ -243,7 +226,7 @@ impl Generator {
         }
     }
 
-    /// Feeds each turn what its cache lacks, and returns the scores behind the last token, slot by slot.
+    /// Feeds each turn the tokens that its cache lacks, and returns the scores after the last one, by slot.
     fn feed(&mut self) -> Vec<Option<Vec<f32>>> {
         let postponed = self.share_beginnings();
         let reading = self.sequences().filter(|(_, slot)| slot.rest().len() > 1).count();
@@ -270,8 +253,9 @@ impl Generator {
         self.engine.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
-    /// Gives each sequence that has an empty slot what another slot holds of its beginning: a group's prompt is read
-    /// once. Returns the slots that wait for one that reads their beginning in this step.
+    /// Copies the beginnings that empty slots share with others, so a group's prompt is read once.
+    ///
+    /// Returns the slots that wait for one that reads their beginning in this step.
     fn share_beginnings(&mut self) -> Vec<usize> {
         let empty = |slot: &Slot| slot.held.is_empty() && slot.turn.is_some();
         let fresh: Vec<usize> = self.sequences().filter(|(_, slot)| empty(slot)).map(|(at, _)| at).collect();

@@ -1,12 +1,12 @@
-//! One random stream per sampled turn, so that a sequence doesn't depend on the batch it is sampled in.
+//! One random stream per sampled turn, so a sequence doesn't depend on its batch.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The generator of one turn.
+/// The random number generator of one turn.
 pub type SequenceRng = ChaCha8Rng;
 
-/// What a stream of random numbers belongs to.
+/// Identifies a stream of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SequenceId {
     /// Seed of the run.
@@ -24,8 +24,10 @@ pub struct SequenceId {
 }
 
 impl SequenceId {
-    /// Its stream. Different ids have different keys of the generator, or different streams of one key, so
-    /// they never overlap.
+    /// Returns the stream of this turn.
+    ///
+    /// Different ids have different keys of the generator, or different streams of one key, so they never
+    /// overlap.
     pub fn rng(self) -> SequenceRng {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());

@@ -1,11 +1,13 @@
-//! One token from one row of logits.
+//! Draws one token from one row of logits.
 
 use rand::{Rng, RngExt};
 
-/// How tokens are drawn.
+use crate::likeliest::{Likeliest, weight};
+
+/// Settings of sampling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits; 0 is greedy, and so is what f32 can't tell from it: anything below a millionth.
+    /// Divides the logits. 0 is greedy, as is anything below a millionth, which f32 can't tell from it.
     pub temperature: f64,
     /// Keep this many of the likeliest tokens; 0 keeps all.
     pub top_k: usize,
@@ -44,7 +46,7 @@ pub struct LogitsError(&'static str);
 /// Draws a token from a row of logits. Ties go to the smaller token id.
 ///
 /// # Errors
-/// If a logit is NaN or +∞, or all are -∞: any token and any log-probability would be a lie.
+/// If a logit is NaN or +∞, or all are -∞: no token and no log-probability would be right.
 pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Sampled, LogitsError> {
     let greedy = how.temperature < GREEDY;
     let scale = if greedy { 1.0 } else { 1.0 / how.temperature as f32 };
@@ -65,36 +67,25 @@ pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Samp
     Ok(Sampled { token: token as u32, logprob: scaled[token] - log_sum })
 }
 
-/// Draws an index from what the truncations leave.
+/// Draws an index from the tokens that the truncations keep.
 fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
-    let cut = how.top_k > 0 || how.top_p < 1.0;
-    // The likeliest token stays, whatever the key says.
+    // The likeliest token is kept at any setting.
     let floor = if how.min_p > 0.0 { (max + how.min_p.ln() as f32).min(max) } else { f32::NEG_INFINITY };
     let mut kept: Vec<usize> = (0..scaled.len()).filter(|&i| scaled[i] >= floor).collect();
-    if cut {
-        kept.sort_by(|&a, &b| scaled[b].total_cmp(&scaled[a]).then(a.cmp(&b)));
-        if how.top_k > 0 {
-            kept.truncate(how.top_k);
-        }
+    if how.top_k > 0 {
+        kept = Likeliest { scaled, kept }.first(how.top_k);
     }
-    let mut weights: Vec<f64> = kept.iter().map(|&i| f64::from(scaled[i] - max).exp()).collect();
-    let mut total: f64 = weights.iter().sum();
     if how.top_p < 1.0 {
-        let goal = how.top_p * total;
-        let mut sum = 0.0;
-        let enough = weights.iter().position(|weight| {
-            sum += weight;
-            sum >= goal
-        });
-        weights.truncate(enough.map_or(kept.len(), |last| last + 1));
-        total = weights.iter().sum();
+        kept = Likeliest { scaled, kept }.nucleus(max, how.top_p);
     }
+    let weights: Vec<f64> = kept.iter().map(|&i| weight(scaled[i], max)).collect();
+    let total: f64 = weights.iter().sum();
     let mut left = rng.random::<f64>() * total;
     let drawn = weights.iter().position(|weight| {
         left -= weight;
         left < 0.0
     });
-    // Rounding may leave a rest behind the last weight: a token of no weight doesn't get it.
+    // Rounding may leave a rest after the last weight. A token without weight doesn't get it.
     let last = || weights.iter().rposition(|weight| *weight > 0.0).expect("the likeliest token has a weight");
     kept[drawn.unwrap_or_else(last)]
 }
@@ -153,7 +144,7 @@ mod tests {
         assert_eq!(greedy.logprob, cut.logprob);
     }
 
-    /// Settings at the ends of their ranges, and beyond what f32 can tell apart.
+    /// Settings at the ends of their ranges, and beyond the precision of f32.
     #[test]
     fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
         let rows: [(&[f32], Option<&str>); 8] = [

@@ -1,15 +1,15 @@
-//! A sequence that has a cache, and the turn that is being sampled for it.
+//! A sequence with a cache, and the turn that is sampled for it.
 
 use turnwise_trajectory::{Finish, TokenId};
 
-use crate::generate::Completion;
 use crate::rng::SequenceRng;
 use crate::sampling::{LogitsError, Sampling, sample};
 use crate::stop::StopRule;
+use crate::turn::Completion;
 
-/// A turn in the making.
+/// An unfinished turn.
 pub(crate) struct Pending {
-    /// What the turn goes on from, and what was sampled behind it.
+    /// The context of the turn, and the tokens sampled after it.
     tokens: Vec<TokenId>,
     given: usize,
     max_new: usize,
@@ -26,7 +26,7 @@ impl Pending {
         &self.tokens
     }
 
-    /// Samples the next token from the scores behind the last one. Says why the turn ends, if it does.
+    /// Samples the next token from the scores after the last one. Returns why the turn ends, if it does.
     pub(crate) fn go_on(
         &mut self,
         scores: &[f32],
@@ -41,7 +41,7 @@ impl Pending {
         self.tokens.push(drawn.token);
         self.logprobs.push(drawn.logprob);
         let finish = stop.check(&self.tokens[self.given..], self.max_new);
-        // A turn that ends by itself doesn't need to be stopped.
+        // A turn that ends by itself isn't stopped.
         let stopped = ends(drawn.token).then_some(Finish::StopString);
         Ok(finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish))
     }
@@ -59,19 +59,19 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// How many tokens of a sequence this slot can give to another one: at least one token must be fed there, since
-    /// its scores are what sampling starts from.
+    /// Counts the tokens of a sequence that this slot can give to another one. At least one token must be fed
+    /// there, since sampling starts from its scores.
     pub(crate) fn common(&self, tokens: &[TokenId]) -> usize {
         common(&self.held, tokens).min(tokens.len() - 1)
     }
 
-    /// What the cache lacks of its turn.
+    /// Returns the tokens of its turn that the cache lacks.
     pub(crate) fn rest(&self) -> &[TokenId] {
         self.turn.as_ref().map_or(&[], |turn| &turn.tokens[self.held.len()..])
     }
 }
 
-/// Length of the common beginning.
+/// Returns the length of the common beginning.
 pub(crate) fn common(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

@@ -1,4 +1,4 @@
-//! When a turn ends.
+//! Decides when a turn ends.
 
 use turnwise_trajectory::{Finish, TokenId};
 
@@ -8,23 +8,23 @@ pub type Decode<'a> = &'a (dyn Fn(&[TokenId]) -> String + Sync);
 /// Ends a turn at a token, or when a text is complete.
 #[derive(Clone, Copy)]
 pub struct StopRule<'a> {
-    /// Tokens that end a turn and belong to it.
+    /// Tokens that end a turn; they belong to it.
     pub tokens: &'a [TokenId],
     /// Texts that end a turn; all tokens that cover them belong to it.
     pub strings: &'a [String],
-    /// How tokens read; needed for `strings` only.
+    /// Decodes tokens; needed for `strings` only.
     pub decode: Option<Decode<'a>>,
 }
 
 impl StopRule<'_> {
-    /// Why the turn ends behind its last token, if it does.
+    /// Returns why the turn ends after its last token, if it does.
     pub(crate) fn check(&self, turn: &[TokenId], limit: usize) -> Option<Finish> {
         if turn.last().is_some_and(|last| self.tokens.contains(last)) {
             return Some(Finish::EndOfTurn);
         }
         if let (false, Some(decode)) = (self.strings.is_empty(), self.decode) {
-            // A token is at least one byte of text unless it is empty, so this tail covers the longest stop string
-            // together with the token that completes it; 8 more leave room for tokens without text of their own.
+            // A token is at least one byte of text unless it is empty. This tail therefore covers the longest
+            // stop string and the token that completes it; 8 more leave room for empty tokens.
             let longest = self.strings.iter().map(String::len).max().unwrap_or(0);
             let tail = decode(&turn[turn.len().saturating_sub(longest + 8)..]);
             if self.strings.iter().any(|stop| tail.contains(stop.as_str())) {

@@ -4,36 +4,12 @@
 mod machine;
 
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use machine::python::{alone, check, start};
 use machine::setting::{Setting, User, again, skip};
 use turnwise_tools::executor::{ExecutorStats, Isolation, PythonConfig, PythonExecutor};
 use turnwise_tools::{Executor, Session};
 use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Rejected, Timeout};
-
-fn start() -> PythonExecutor {
-    PythonExecutor::new(PythonConfig { cpu_seconds: 0.3, wall_seconds: 2.0, ..PythonConfig::default() })
-        .unwrap()
-}
-
-/// Some tests look for this process's children, so only one at a time may have any.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn check(
-    executor: &PythonExecutor,
-    code: &str,
-    status: OutputStatus,
-    stdout: &str,
-    value: Option<&str>,
-    error: Option<&str>,
-) {
-    let output = executor.run(code).unwrap();
-    let found = (output.status, output.stdout.as_str(), output.value.as_deref(), output.error.as_deref());
-    assert_eq!(found, (status, stdout, value, error), "{code}");
-}
 
 #[test]
 fn code_gives_what_it_prints_and_its_last_value() {

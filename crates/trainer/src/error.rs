@@ -24,7 +24,7 @@ pub enum TrainError {
     Policy(#[from] turnwise_rollout::PolicyError),
     /// A similarity that can't be computed.
     #[error(transparent)]
-    Similarity(#[from] turnwise_rl::SimilarityError),
+    Similarity(#[from] turnwise_similarity::SimilarityError),
     /// A run directory.
     #[error(transparent)]
     RunDir(#[from] crate::run_dir::RunDirError),

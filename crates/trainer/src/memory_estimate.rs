@@ -9,7 +9,7 @@ use crate::device::kind::in_memory;
 use crate::device::memory::{available, size};
 use crate::device::workers;
 use crate::error::TrainError;
-use crate::learn::activations::{is_fused, recomputes, values_of_block, values_of_fused_block, widths};
+use crate::learn::activations::{is_fused, recomputes, values_of_blocks};
 use crate::play::cache_budget::{CacheBudget, bytes_per_token};
 use crate::run_site::RunSite;
 use crate::watch::progress::Progress;
@@ -44,14 +44,14 @@ impl Estimate {
         let optimizer = &config.optimizer;
         let half = optimizer.precision != Precision::F32;
         let element = element(optimizer.precision);
-        let all = parameters(model);
+        let all = model.parameters() as u64;
         // Which parameters `freeze` names is known only when they are loaded: nothing of them is certain.
         let trained = match &optimizer.lora {
-            Some(lora) => adapter(model, lora.rank as u64, &lora.targets),
+            Some(lora) => lora.parameters(model) as u64,
             None if optimizer.freeze.is_empty() => all,
             None => 0,
         };
-        let (layers, hidden) = (model.num_layers as u64, model.hidden_size as u64);
+        let (layers, hidden) = (model.layers.len() as u64, model.hidden_size as u64);
         let rollout = &config.rollout;
         let length = rollout.max_tokens.min(model.context()) as u64;
         let trajectories = rollout.groups as u64 * rollout.samples as u64;
@@ -61,10 +61,9 @@ impl Estimate {
         let workers = (workers as u64).min(rows).max(1);
         let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
         let at_once = step.min(workers * micro_batch);
-        let fused = is_fused(device, half);
-        let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
+        let values = values_of_blocks(model, length, is_fused(device, half));
         let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
-        let kept_blocks = if recompute { 1 } else { layers };
+        let kept: u64 = if recompute { values.max().unwrap_or(0) } else { values.sum() };
         let vocabulary = model.vocab_size as u64;
         let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
         Self {
@@ -77,7 +76,7 @@ impl Estimate {
                 .saturating_mul(bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
             logits: 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32,
-            activations: at_once.saturating_mul((kept_blocks * values + layers * hidden) * element),
+            activations: at_once.saturating_mul((kept + layers * hidden) * element),
         }
     }
 
@@ -153,7 +152,7 @@ pub(crate) fn check(
 
 /// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
 pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
-    let needed = parameters(model).saturating_mul(4 * F32);
+    let needed = (model.parameters() as u64).saturating_mul(4 * F32);
     match in_memory(device).then(available).flatten() {
         Some(left) if needed > left => Err(TrainError::Input(format!(
             "model.scratch: training needs at least {} of memory, {} are left\n  hint: take a smaller model",
@@ -181,33 +180,6 @@ fn element(precision: Precision) -> u64 {
     if precision == Precision::F32 { F32 } else { 2 }
 }
 
-/// Parameters of a model.
-fn parameters(model: &ModelConfig) -> u64 {
-    let (hidden, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
-    let (query, kv) = widths(model);
-    let bias = |there: bool, width: u64| if there { width } else { 0 };
-    let biases = bias(model.heads.qkv_bias, query + 2 * kv)
-        + bias(model.heads.output_bias, hidden)
-        + bias(model.mlp_bias, 2 * inner + hidden);
-    let head_norms = if model.heads.qk_norm { 2 * model.heads.dim as u64 } else { 0 };
-    let block = 2 * hidden * (query + kv) + 3 * hidden * inner + 2 * hidden + biases + head_norms;
-    let embeddings = if model.tied_embeddings { 1 } else { 2 } * model.vocab_size as u64 * hidden;
-    embeddings + model.num_layers as u64 * block + hidden
-}
-
-/// Parameters of a low-rank adapter.
-fn adapter(model: &ModelConfig, rank: u64, targets: &[String]) -> u64 {
-    let (hidden, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
-    let (query, kv) = widths(model);
-    let ends = |target: &String| match target.as_str() {
-        "q_proj" | "o_proj" => hidden + query,
-        "k_proj" | "v_proj" => hidden + kv,
-        "gate_proj" | "up_proj" | "down_proj" => hidden + inner,
-        _ => 0,
-    };
-    model.num_layers as u64 * rank * targets.iter().map(ends).sum::<u64>()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -232,14 +204,15 @@ mod tests {
             "tests/golden/model/llama-bias",
             "tests/golden/model/qwen2",
             "tests/golden/model/qwen3",
+            "tests/golden/model/olmo2",
         ] {
             let config = load_config(&repository().join(folder)).unwrap();
             let model = Transformer::random(&config, 0, &device);
-            assert_eq!(parameters(&config), model.num_params() as u64, "{folder}");
+            assert_eq!(config.parameters(), model.num_params(), "{folder}");
             let lora = LoraConfig { rank: 3, ..LoraConfig::default() };
             let adapted = model.clone().with_adapter(&lora, 0);
             let more = adapted.num_params() - model.num_params();
-            assert_eq!(adapter(&config, 3, &lora.targets), more as u64, "{folder}");
+            assert_eq!(lora.parameters(&config), more, "{folder}");
         }
     }
 
@@ -276,7 +249,7 @@ mod tests {
         let activations = |recompute: Option<bool>, layers: usize| {
             let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
             config.optimizer.recompute = recompute;
-            let model = ModelConfig { num_layers: layers * model.num_layers, ..model.clone() };
+            let model = ModelConfig { layers: model.layers.repeat(layers), ..model.clone() };
             Estimate::of(&config, &model, 2, &device).activations
         };
         assert_eq!(activations(None, 1), activations(Some(false), 1));

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use turnwise_rl::{
-    Dropped, LossSums, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn, is_dummy_first_call,
-    outcome_shares,
+use turnwise_credit::{
+    Dropped, Group, ScoredGroup, ScoredTrajectory, calls_by_turn, credit_by_turn, entropy_by_turn,
+    is_dummy_first_call, outcome_shares,
 };
+use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
-use turnwise_trajectory::{CallRecord, Group, OutputStatus, ScoredTrajectory, Trajectory};
+use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;

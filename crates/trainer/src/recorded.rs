@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use turnwise_credit::{Group, ScoredTrajectory};
 use turnwise_model::ModelConfig;
 use turnwise_rollout::Played;
 use turnwise_tools::ExecutorStats;
-use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory};
+use turnwise_trajectory::Trajectory;
 
 use crate::error::TrainError;
 
@@ -152,31 +153,19 @@ fn check(line: &TrajectoryLine, model: &ModelConfig) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use turnwise_model::{Heads, RopeConfig};
+    use turnwise_model::{AttentionConfig, BlockConfig};
 
     use super::*;
 
     fn model() -> ModelConfig {
-        let heads = Heads {
-            query: 1,
-            key_value: 1,
-            dim: 8,
-            qkv_bias: false,
-            output_bias: false,
-            qk_norm: false,
-            sliding_window: None,
-        };
+        let attention = AttentionConfig::new(1, 1, 8);
         ModelConfig {
             vocab_size: 16,
             hidden_size: 8,
-            intermediate_size: 8,
-            num_layers: 1,
-            heads,
+            layers: vec![BlockConfig::new(attention, 8)],
             max_position: 8,
             norm_eps: 1e-6,
-            rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
-            mlp_bias: false,
         }
     }
 
@@ -197,7 +186,7 @@ mod tests {
         let read = read(&format!("{LINE}\n\n{LINE}\n")).unwrap();
         assert_eq!((read.levels, read.groups.len(), read.played.groups.len()), (vec![3, 3], 2, 2));
         let (scored, played) = (&read.groups[0].trajectories[0], &read.played.groups[0][0]);
-        assert_eq!((scored.turns[0].acc, played.turns[0].logprobs[1]), (1.0, -1.25));
+        assert_eq!((scored.turns[0].acc(), played.turns[0].logprobs[1]), (1.0, -1.25));
         assert!(scored.kl.is_empty(), "the reference of that run isn't ours");
     }
 

@@ -75,6 +75,26 @@ fn changes(run: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError
     differences(&before, &to_toml(config)).map_err(|error| failed(error.message().to_string()))
 }
 
+/// Fails if a run that trains all weights would go on with another model folder. Its weights would be the
+/// checkpoint's, its tokenizer and configuration the new folder's. An adapter may move to another model.
+pub(crate) fn refuse_other_model(
+    run: &Path,
+    config: &RunConfig,
+    checkpoint: &Checkpoint,
+) -> Result<(), TrainError> {
+    let change = changes(run, config)?.into_iter().find(|change| change.key == "model");
+    let Some(Difference { before: Some(before), after: Some(after), .. }) = change else { return Ok(()) };
+    if config.optimizer.lora.is_some() {
+        return Ok(());
+    }
+    Err(TrainError::Input(format!(
+        "model: {} was trained from {before}, not from {after}, and a run goes on with what it trains\n  \
+         hint: another run can begin with the other model: --set model={} --run FOLDER",
+        checkpoint.path.display(),
+        config.model.display()
+    )))
+}
+
 /// More steps change nothing about those that were done.
 fn is_extension(difference: &Difference) -> bool {
     let steps = |value: &Option<String>| value.as_ref().and_then(|value| value.parse::<u64>().ok());

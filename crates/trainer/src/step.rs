@@ -1,14 +1,15 @@
 //! One training step. This file is the only orchestration; everything it calls knows one thing.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
+use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
 use turnwise_envs::Task;
 use turnwise_model::Transformer;
-use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
-use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory, Turn};
+use turnwise_trajectory::{Trajectory, Turn};
 
 use crate::config::RunConfig;
 use crate::device::workers;
@@ -43,7 +44,8 @@ impl Trainer {
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
         let needs_reference = config.needs_reference();
         Self {
-            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter),
+            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter)
+                .weighing(config.reward.weights.clone()),
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),
@@ -120,8 +122,8 @@ impl Trainer {
         let forward = lap();
         let scored = self.scorer.score(&groups, step)?;
         let score = lap();
-        let samples = self.samples(&played, &scored);
-        let learned = self.learn(&samples);
+        let mut samples = self.samples(&played, &scored);
+        let learned = self.learn(&mut samples);
         let train = Spent { wall: forward + lap(), ..phase.spent() };
         let times = Times { rollout, score, train };
         let log_ratios = log_ratios(&samples, &learned);
@@ -157,7 +159,7 @@ impl Trainer {
             let mut scored = Vec::with_capacity(trajectories.len());
             trajectories.retain(|trajectory| {
                 match judge(&*self.setup.env, task, trajectory, &self.config.reward) {
-                    Ok(judged) => scored.push(ScoredTrajectory { code: code_of(trajectory), ..judged }),
+                    Ok(judged) => scored.push(judged),
                     Err(unjudged) => {
                         lost.push(unjudged);
                         return false;
@@ -216,24 +218,28 @@ impl Trainer {
         Split { tokens: optimizer.micro_batch_tokens, workers: self.workers, recompute: optimizer.recompute }
     }
 
-    /// Updates the policy, once per minibatch.
-    fn learn(&mut self, samples: &[Sample]) -> Vec<(PolicyStats, Update)> {
+    /// Weighs the samples and updates the policy, once per minibatch.
+    fn learn(&mut self, samples: &mut [Sample]) -> Vec<(PolicyStats, Update)> {
         let c = &self.config;
-        let trained: Vec<&Sample> = samples.iter().filter(|sample| in_loss(sample)).collect();
+        let mut trained: Vec<&mut Sample> = samples.iter_mut().filter(|sample| in_loss(sample)).collect();
         if trained.is_empty() {
             return Vec::new();
         }
         let split = self.split();
         let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
+        let minibatches = parts(trained.len(), c.optimizer.minibatches);
+        // Before anything is dealt out: the normalisers are those of a whole minibatch.
+        for part in minibatches.clone() {
+            c.weights.weigh(&mut trained[part], token_limit);
+        }
+        let trained: Vec<&Sample> = trained.into_iter().map(|sample| &*sample).collect();
         let mut updates = Vec::new();
-        for minibatch in parts(&trained, c.optimizer.minibatches) {
-            let masks: Vec<Vec<bool>> = minibatch.iter().map(|sample| sample.mask.clone()).collect();
-            let weights = c.weights.token_weights(&masks, token_limit);
+        for part in minibatches {
             let model = self.model.take().expect("the policy is only away during an update");
             let temperature = c.rollout.sampling.temperature;
             let reference = self.reference.as_ref();
             let (gradients, stats) =
-                policy_gradient(&model, reference, minibatch, &weights, &c.loss, temperature, split);
+                policy_gradient(&model, reference, &trained[part], &c.loss, temperature, split);
             let (model, update) = self.optimizer.step(model, gradients);
             self.model = Some(model);
             updates.push((stats, update));
@@ -242,10 +248,10 @@ impl Trainer {
     }
 }
 
-/// Cuts a list into so many parts whose lengths differ by one at most; none of them is empty.
-fn parts<T>(all: &[T], count: usize) -> impl Iterator<Item = &[T]> {
-    let count = count.clamp(1, all.len().max(1));
-    (0..count).map(move |part| &all[part * all.len() / count..(part + 1) * all.len() / count])
+/// Cuts `length` items into `count` parts whose lengths differ by one at most. None of them is empty.
+fn parts(length: usize, count: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let count = count.clamp(1, length.max(1));
+    (0..count).map(move |part| part * length / count..(part + 1) * length / count)
 }
 
 /// Whether anything of a sample is trained on.
@@ -273,11 +279,10 @@ mod tests {
     #[test]
     fn parts_are_even_and_as_many_as_asked_for() {
         for (length, count) in [(128, 4), (5, 4), (7, 3), (3, 8), (1, 1), (10, 1), (6, 0), (113, 16)] {
-            let all: Vec<usize> = (0..length).collect();
-            let cut: Vec<&[usize]> = parts(&all, count).collect();
-            assert_eq!(cut.concat(), all, "in order, none twice");
+            let cut: Vec<Range<usize>> = parts(length, count).collect();
+            assert!(cut.iter().cloned().flatten().eq(0..length), "in order, none twice");
             assert_eq!(cut.len(), count.clamp(1, length), "{length} in {count}");
-            let lengths = || cut.iter().map(|part| part.len());
+            let lengths = || cut.iter().map(Range::len);
             assert!(lengths().max().unwrap() - lengths().min().unwrap() <= 1, "{length} in {count}");
         }
     }

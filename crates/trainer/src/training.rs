@@ -117,6 +117,9 @@ fn go_on(
     let setup = open(config, context, began)?;
     let found = resume::checkpoint(&run, &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
+    if let Some(found) = &found {
+        resume::refuse_other_model(run.path(), config, found)?;
+    }
     if let Some(found) = found.as_ref().filter(|_| !session.allow_changes) {
         resume::refuse_other_tasks(run.path(), &resume::digest(&*setup.env), found)?;
     }

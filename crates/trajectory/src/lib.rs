@@ -6,12 +6,10 @@
 
 mod call;
 mod message;
-mod reward;
 mod rewards;
 mod trajectory;
 
 pub use call::{CallRecord, MalformedCall, OutputStatus, ToolCall, ToolOutput, ViolationKind};
 pub use message::{Message, Role};
-pub use reward::{Group, ScoredTrajectory, TurnReward};
 pub use rewards::Rewards;
 pub use trajectory::{Finish, Stop, TokenId, Trajectory, Turn};

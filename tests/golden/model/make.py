@@ -31,6 +31,7 @@ from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
     MistralConfig,
+    Olmo2Config,
     Qwen2Config,
     Qwen3Config,
 )
@@ -68,6 +69,17 @@ FAMILIES = {
     "mistral": MistralConfig(
         **{**SHAPE, "num_key_value_heads": 1, "sliding_window": 7, "rope_parameters": rope("default")}
     ),
+    "qwen2-window": Qwen2Config(
+        **{
+            **SHAPE,
+            "num_hidden_layers": 3,
+            "use_sliding_window": True,
+            "sliding_window": 5,
+            "max_window_layers": 1,
+            "rope_parameters": rope("default"),
+        }
+    ),
+    "olmo2": Olmo2Config(**{**SHAPE, "rope_parameters": rope("default")}),
     "llama-bias": LlamaConfig(
         **{**SHAPE, "attention_bias": True, "mlp_bias": True, "rope_parameters": rope("default")}
     ),

@@ -20,7 +20,7 @@ YARN = dict(rope_type="yarn", factor=4.0)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0)
 
 CASES = [
-    *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3")],
+    *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2")],
     *[dict(model_type=family, num_key_value_heads=None, **SMALL) for family in ("llama", "qwen2", "qwen3")],
     *[dict(model_type=family, head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL)
       for family in ("llama", "mistral", "qwen2", "qwen3")],
@@ -69,6 +69,11 @@ CASES = [
     dict(model_type="qwen2", rope_scaling={**YARN, "attention_factor": 0.5}, **SMALL),
     dict(model_type="llama", partial_rotary_factor=1.0, **SMALL),
     dict(model_type="llama", tie_word_embeddings=True, rms_norm_eps=0.01, **SMALL),
+    dict(model_type="olmo2", attention_bias=True, num_key_value_heads=None, **SMALL),
+    dict(model_type="olmo2", head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL),
+    dict(model_type="qwen2", use_sliding_window=True, sliding_window=7, max_window_layers=1, **SMALL),
+    dict(model_type="qwen3", use_sliding_window=True, sliding_window=7,
+         layer_types=["sliding_attention", "full_attention"], **SMALL),
 ]
 
 
@@ -102,7 +107,7 @@ def expected(case):
         key_value=config.num_key_value_heads,
         dim=layer.self_attn.head_dim,
         max_position=config.max_position_embeddings,
-        norm_eps=layer.input_layernorm.variance_epsilon,
+        norm_eps=layer.post_attention_layernorm.variance_epsilon,
         tied=config.tie_word_embeddings,
         biases=[part.bias is not None for part in (layer.self_attn.q_proj, layer.self_attn.o_proj, layer.mlp.down_proj)],
         windows=windows,

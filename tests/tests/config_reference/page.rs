@@ -91,6 +91,7 @@ impl Page<'_> {
     fn below(&mut self, item: &Item, path: &str, defaults: &Defaults) {
         match &item.kind {
             Kind::Table(_) => self.table(item, path, defaults),
+            Kind::Names(_) => {}
             Kind::Choice(variants) if variants.iter().all(|variant| variant.holds.is_none()) => {
                 self.line(&format!("\n## Names for `{path}`\n\n| | |\n|---|---|"));
                 for variant in variants {
@@ -126,6 +127,10 @@ fn kind(field: &Field, inner: Option<&Item>) -> String {
             "name".into()
         }
         Some(Kind::Choice(_)) => "choice".into(),
+        Some(Kind::Names(range)) => {
+            let range = range.map_or_else(String::new, |range| range.in_words(false).to_string());
+            format!("table of names, each with {range}")
+        }
         None => numbers(field),
     }
 }

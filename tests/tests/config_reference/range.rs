@@ -38,7 +38,8 @@ fn range_of(text: &str) -> Option<Range> {
     let (kind, numbers) = text.strip_suffix('>')?.split_once('<')?;
     let numbers: Option<Vec<i64>> =
         numbers.split(',').map(|number| number.trim().replace('_', "").parse().ok()).collect();
-    match (kind.trim_end_matches("::"), numbers?.as_slice()) {
+    let kind = kind.trim_end_matches("::").rsplit("::").next().unwrap_or(kind);
+    match (kind, numbers?.as_slice()) {
         ("Within", &[least, most]) => Some(Range { least, most, per: 1, open_below: false }),
         ("Above", &[least, most]) => Some(Range { least, most, per: 1, open_below: true }),
         ("Parts", &[least, most, per]) => Some(Range { least, most, per, open_below: false }),

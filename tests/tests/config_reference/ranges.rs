@@ -6,9 +6,9 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use turnwise_credit::{Group, ScoredTrajectory, Scorer};
 use turnwise_envs::EnvConfig;
 use turnwise_model::{ModelConfig, load_config};
-use turnwise_rl::Scorer;
 use turnwise_sampler::{SequenceId, sample};
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::ExecutorConfig;
@@ -16,7 +16,7 @@ use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, to_toml};
 use turnwise_trainer::guards::{Watched, findings};
 use turnwise_trainer::memory_estimate::Estimate;
 use turnwise_trainer::{Optimizer, sampling};
-use turnwise_trajectory::{Group, ScoredTrajectory, TurnReward};
+use turnwise_trajectory::Rewards;
 
 use crate::root;
 use crate::schema::schema;
@@ -89,6 +89,11 @@ impl Walk {
             let schema = if in_list { node["items"].clone() } else { node.clone() };
             let number = Number { path: path.into(), sets: sets.to_vec(), schema, in_list };
             return self.found.push(number);
+        }
+        if number(&node["additionalProperties"]) {
+            let path = format!("{path}.any_name");
+            let schema = node["additionalProperties"].clone();
+            return self.found.push(Number { path, sets: sets.to_vec(), schema, in_list: false });
         }
         let under = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
         for (key, inner) in node["properties"].as_object().into_iter().flatten() {
@@ -200,7 +205,7 @@ where
 /// Two groups, so that estimators have something to compare.
 fn groups() -> Vec<Group> {
     let trajectory = |acc: f64, fmt: f64, code: &str| ScoredTrajectory {
-        turns: vec![TurnReward { fmt, ..TurnReward::default() }, TurnReward { acc, ..TurnReward::default() }],
+        turns: vec![Rewards::new(0.0, fmt), Rewards::new(acc, 0.0)],
         correct: acc > 0.0,
         code: code.into(),
         ..ScoredTrajectory::default()
@@ -227,7 +232,8 @@ fn run_works(config: &RunConfig, model: &ModelConfig) {
     assert!([0, 1, usize::MAX].iter().all(|step| (0.0..=1.0).contains(&shaping.alpha_at(*step))));
     // The endpoint of a similarity would be asked for the rest.
     if shaping.similarity.name() != "endpoint" {
-        let scorer = Scorer::new(config.advantage.clone(), shaping.clone(), config.filter);
+        let scorer = Scorer::new(config.advantage.clone(), shaping.clone(), config.filter)
+            .weighing(config.reward.weights.clone());
         let scored = scorer.score(&groups(), 1).expect("offline");
         assert!(scored.iter().flat_map(|group| group.advantages.concat()).all(f64::is_finite));
     }

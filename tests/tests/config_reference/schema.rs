@@ -15,7 +15,7 @@ pub(crate) fn schema(sources: &Sources, root: &str) -> Value {
     schema["title"] = "turnwise run file".into();
     schema["properties"]["preset"] = json!({
         "description": "Conventions of another implementation, under everything that is set.",
-        "enum": turnwise_rl::Preset::NAMES,
+        "enum": turnwise_credit::PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>(),
     });
     schema["$defs"] = Value::Object(definitions);
     schema
@@ -57,12 +57,18 @@ fn value(sources: &Sources, near: &Item, kind: &str, definitions: &mut Map<Strin
         return json!({"type": "array", "items": value(sources, near, inside, definitions)});
     }
     if let Some(item) = sources.item(kind, Some(near)) {
+        if let Kind::Names(range) = item.kind {
+            let mut number = json!({"type": "number"});
+            range.iter().for_each(|range| bound(&mut number, *range));
+            return json!({"type": "object", "additionalProperties": number});
+        }
         if !definitions.contains_key(&item.name) {
             // First its name: an environment may hold another one.
             definitions.insert(item.name.clone(), Value::Null);
             let definition = match &item.kind {
                 Kind::Table(_) => table(sources, item, definitions),
                 Kind::Choice(_) => choice(sources, item, definitions),
+                Kind::Names(_) => unreachable!("it has been answered"),
             };
             definitions.insert(item.name.clone(), definition);
         }

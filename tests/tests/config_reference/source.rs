@@ -7,11 +7,13 @@ use turnwise_runfile::Range;
 use crate::range::{self, Named};
 
 /// Folders that hold the types of run files.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 9] = [
     "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",
-    "crates/rl/src",
+    "crates/similarity/src",
+    "crates/credit/src",
+    "crates/loss/src",
     "crates/tools/src",
     "crates/model/src",
     "crates/rollout/src/chat",
@@ -24,6 +26,8 @@ pub(crate) struct Item {
     pub(crate) doc: String,
     pub(crate) kind: Kind,
     file: PathBuf,
+    /// The macro that it is declared in.
+    within: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub(crate) enum Kind {
     Table(Vec<Field>),
     /// One of several names, each with keys of its own or with none.
     Choice(Vec<Variant>),
+    /// A table of any names with a number each.
+    Names(Option<Range>),
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +75,22 @@ impl Sources {
         for (path, text) in &files {
             parse(text, path, &ranges, &mut items);
         }
-        Self(items)
+        Self(items).with_shared_keys()
+    }
+
+    /// Adds the keys that a macro such as `z_scored!` gives to every type that is declared in it.
+    fn with_shared_keys(mut self) -> Self {
+        let shared: Vec<Item> =
+            self.0.extract_if(.., |item| item.name == "$name" && item.within.is_some()).collect();
+        for item in &mut self.0 {
+            let given = shared.iter().find(|given| given.within == item.within);
+            if let (Kind::Table(fields), Some(Item { kind: Kind::Table(given), .. })) =
+                (&mut item.kind, given)
+            {
+                fields.extend_from_slice(given);
+            }
+        }
+        self
     }
 
     /// A type by its name; of several, the one that lies nearest to `near`.
@@ -138,16 +159,36 @@ impl Before {
 
 /// The sources are formatted by rustfmt: a declaration begins and ends on lines of its own.
 fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
-    let mut lines = text.lines();
+    let mut lines = text.lines().peekable();
     let mut before = Before::default();
-    let mut in_choice = false;
+    let (mut within, mut in_macro) = (None::<String>, false);
     while let Some(full) = lines.next() {
         let line = full.trim();
         if before.take(line) {
             continue;
         }
-        in_choice = (in_choice || line == "choice! {") && full != "}";
-        let readable = before.attributes.contains("Deserialize") || in_choice;
+        // `macro_rules! name {` declares what `name! {` gives.
+        let declares = full.starts_with("macro_rules! ");
+        let opened = full.strip_prefix("macro_rules! ").and_then(|rest| rest.strip_suffix(" {"));
+        let is_name = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if let Some(name) = opened.or(full.strip_suffix("! {")).filter(is_name) {
+            (within, in_macro) = (Some(name.to_string()), !declares);
+        }
+        if full == "}" {
+            (within, in_macro) = (None, false);
+        }
+        let readable = before.attributes.contains("Deserialize") || in_macro;
+        if line.starts_with("pub struct ") && line.contains('(') && readable {
+            let mut whole = line.to_string();
+            while let Some(more) = lines.next_if(|_| !whole.ends_with(");")) {
+                whole += more.trim();
+            }
+            if whole.contains("BTreeMap<String, ") {
+                let name = whole["pub struct ".len()..].split('(').next().unwrap_or_default().to_string();
+                let kind = Kind::Names(range::of_attributes(&whole, file, ranges));
+                items.push(Item { name, doc: before.doc(), kind, file: file.into(), within: None });
+            }
+        }
         let indent = &full[..full.len() - full.trim_start().len()];
         let declared = ["pub struct ", "pub(crate) struct ", "pub enum "]
             .iter()
@@ -160,13 +201,15 @@ fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
                 let end = format!("{indent}}}");
                 lines.by_ref().take_while(|line| *line != end).collect()
             };
-            let kind =
-                if line.contains(" enum ") || line.starts_with("enum ") || line.starts_with("pub enum ") {
-                    Kind::Choice(variants(&body))
-                } else {
-                    Kind::Table(fields(&body, before.attributes.contains("default"), file, ranges))
-                };
-            items.push(Item { name, doc: before.doc(), kind, file: file.into() });
+            let kind = if line.contains(" enum ")
+                || line.starts_with("enum ")
+                || line.starts_with("pub enum ")
+            {
+                Kind::Choice(variants(&body))
+            } else {
+                Kind::Table(fields(&body, in_macro || before.attributes.contains("default"), file, ranges))
+            };
+            items.push(Item { name, doc: before.doc(), kind, file: file.into(), within: within.clone() });
         }
         before = Before::default();
     }
@@ -180,7 +223,10 @@ fn fields(body: &[&str], all_optional: bool, file: &Path, ranges: &[Named]) -> V
             continue;
         }
         let declared = line.strip_prefix("pub ").unwrap_or(line).trim_end_matches(',').split_once(": ");
-        if let Some((name, kind)) = declared {
+        // `$field: $kind` stands for the keys of whoever uses the macro.
+        if let Some((name, kind)) = declared.filter(|_| !line.contains("$field")) {
+            // A macro's fields have their defaults behind them.
+            let kind = kind.split(" = ").next().unwrap_or(kind);
             let optional =
                 all_optional || before.attributes.contains("default") || kind.starts_with("Option<");
             fields.push(Field {

@@ -8,24 +8,40 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
     ("tools", &["runfile", "trajectory"]),
-    ("envs", &["runfile", "files", "trajectory", "tools"]),
+    ("similarity", &["runfile", "trajectory", "http"]),
+    ("credit", &["runfile", "trajectory", "similarity"]),
+    ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
-    ("rollout", &["files", "trajectory", "tools", "envs", "http"]),
-    ("rl", &["runfile", "trajectory", "http"]),
+    ("jinja", &[]),
+    ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
     ("stats", &[]),
     ("inspect", &["files", "trajectory", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
+    ("loss", &["runfile", "credit"]),
     ("sampler", &["model", "trajectory"]),
     (
         "trainer",
-        &["runfile", "files", "trajectory", "tools", "envs", "rollout", "rl", "model", "sampler", "stats"],
+        &[
+            "runfile",
+            "files",
+            "trajectory",
+            "tools",
+            "similarity",
+            "credit",
+            "envs",
+            "rollout",
+            "loss",
+            "model",
+            "sampler",
+            "stats",
+        ],
     ),
     (
         "cli",
@@ -35,7 +51,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "trajectory",
             "tools",
             "rollout",
-            "rl",
+            "credit",
             "gguf",
             "inspect",
             "model",
@@ -47,8 +63,21 @@ const ALLOWED: [(&str, &[&str]); 16] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 10] =
-    ["runfile", "files", "trajectory", "tools", "envs", "http", "rollout", "stats", "inspect", "gguf"];
+const WITHOUT_BURN: [&str; 13] = [
+    "runfile",
+    "files",
+    "trajectory",
+    "tools",
+    "similarity",
+    "credit",
+    "envs",
+    "http",
+    "jinja",
+    "rollout",
+    "stats",
+    "inspect",
+    "gguf",
+];
 
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
@@ -101,4 +130,26 @@ fn half_of_the_workspace_builds_without_burn() {
     let heavy = |d: &&String| d.starts_with("burn") || d.starts_with("cubecl");
     let uses = |name: &&str| found[*name].iter().find(heavy).map(|d| format!("{name} → {d}"));
     report(&WITHOUT_BURN.iter().filter_map(uses).collect::<Vec<_>>(), "these crates don't use tensors");
+}
+
+/// What `turnwise score` computes with: no tensors, and no client for servers unless its feature is asked for.
+#[test]
+fn credit_links_neither_tensors_nor_the_network() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let (mut seen, mut next) = (BTreeSet::new(), vec!["turnwise-credit".to_string()]);
+    while let Some(name) = next.pop() {
+        if let Some(package) = packages.iter().find(|package| package["name"] == *name) {
+            let all = package["dependencies"].as_array().expect("dependencies");
+            for dependency in all.iter().filter(|d| d["kind"].is_null() && d["optional"] == false) {
+                let needs = dependency["name"].as_str().expect("a name").to_string();
+                let plain = dependency["features"].as_array().is_some_and(Vec::is_empty);
+                assert!(plain || !needs.starts_with("turnwise-"), "{name} asks for features of {needs}");
+                next.push(needs);
+            }
+        }
+        seen.insert(name);
+    }
+    let heavy = |name: &&String| ["burn", "turnwise-http", "ureq"].contains(&name.as_str());
+    assert!(seen.contains("turnwise-similarity") && !seen.iter().any(|name| heavy(&name)), "{seen:?}");
 }

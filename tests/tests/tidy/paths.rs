@@ -39,8 +39,11 @@ pub(crate) fn paths(text: &str, module: &[String]) -> Vec<(Module, Option<String
 /// The text without comments and without its tests.
 fn code(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let is_test = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].ends_with('{');
-    let end = lines.windows(2).position(is_test).unwrap_or(lines.len());
+    let is_tests = |at: usize| {
+        let mut below = lines[at + 1..].iter().skip_while(|line| line.starts_with("#["));
+        lines[at] == "#[cfg(test)]" && below.next().is_some_and(|line| line.ends_with('{'))
+    };
+    let end = (0..lines.len()).find(|&at| is_tests(at)).unwrap_or(lines.len());
     lines[..end].join("\n")
 }
 

@@ -9,7 +9,7 @@ use turnwise_model::load;
 use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName, Moment};
 use turnwise_rollout::{offer, outputs};
 use turnwise_runfile::{Seed, Within};
-use turnwise_sampler::{Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 use turnwise_tools::{CallFormat, Executor, ToolSpec};
@@ -168,8 +168,12 @@ impl Talk {
         let id =
             SequenceId { seed: options.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: self.turns };
         self.turns += 1;
-        let request =
-            Request { key: 0, tokens: &self.tokens, max_new: options.max_tokens.min(room), rng: id.rng() };
+        let request = GenerationRequest {
+            key: 0,
+            tokens: &self.tokens,
+            max_new: options.max_tokens.min(room),
+            rng: id.rng(),
+        };
         let rule = StopRule { tokens: self.chat.stop_tokens(), strings: &[], decode: None };
         let mut stream = Stream::default();
         let chat = &*self.chat;

@@ -11,7 +11,7 @@ use tokenizers::Tokenizer;
 use turnwise_model::{load, load_config};
 use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
 use turnwise_runfile::{Seed, Within};
-use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{GenerationRequest, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};
 
@@ -103,7 +103,8 @@ impl Generate {
         let rule = StopRule { tokens: &stop, strings: &self.stop, decode: Some(&decode) };
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
         let id = SequenceId { seed: self.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
-        let request = Request { key: 0, tokens: &prompt, max_new: self.max_tokens.min(room), rng: id.rng() };
+        let request =
+            GenerationRequest { key: 0, tokens: &prompt, max_new: self.max_tokens.min(room), rng: id.rng() };
         let model = load(&self.model, &device)?;
         let turn = generator(&model, sampling).complete(&[request], &rule)?.remove(0);
         let ended = turn.finish == Finish::EndOfTurn;

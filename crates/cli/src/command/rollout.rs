@@ -16,7 +16,7 @@ use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
-use turnwise_trajectory::{Message, Trajectory, TurnReward};
+use turnwise_trajectory::{Message, Rewards, Trajectory};
 
 use crate::failure::Usage;
 use crate::line_file::LineFile;
@@ -77,7 +77,7 @@ struct Line<'a> {
     level: u32,
     sample: u32,
     correct: bool,
-    rewards: &'a [TurnReward],
+    rewards: &'a [Rewards],
     /// Whether each turn broke the format.
     violations: &'a [bool],
     messages: Vec<Message>,

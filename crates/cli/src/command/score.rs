@@ -2,19 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use serde::Deserialize;
-use turnwise_rl::Scorer;
+use serde::{Deserialize, Serialize};
+use serde_path_to_error::{Path, Segment};
+use turnwise_credit::{Group, ScoredGroup, ScoredTrajectory, Scorer};
 use turnwise_trainer::config::{ScoreConfig, load_score};
-use turnwise_trajectory::{Group, ScoredTrajectory};
+use turnwise_trajectory::Rewards;
 
 use crate::run_file::Changes;
 use crate::{input, output};
 
 #[derive(Args)]
 pub(crate) struct Score {
-    /// A run file, or a file with nothing but shaping, advantage and filter
+    /// A run file, or a file with nothing but shaping, advantage, filter and reward.weights
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -30,7 +31,28 @@ struct Line {
     step: usize,
 }
 
+/// A line of the output.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    scored: &'a ScoredGroup,
+    /// `[trajectory][turn]`: rewards by name, after shaping. Their weighted sums are the rewards above.
+    turns: Vec<Vec<Rewards>>,
+}
+
 impl Line {
+    /// Reads a line. What is wrong with it has the trajectory, the turn and the name, as far as there are any.
+    fn read(place: &str, text: &str) -> Result<Self> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let line: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let within = within(error.path());
+            anyhow!("{place}: {within}{}", input::what(error.inner()))
+        })?;
+        json.end().map_err(|error| anyhow!("{place}: {}", input::what(&error)))?;
+        line.check().map_err(|message| anyhow!("{place}: {message}"))?;
+        Ok(line)
+    }
+
     /// Checks that each turn has its flag, where there are any. Trajectories are counted from 1.
     fn check(&self) -> Result<(), String> {
         for (i, trajectory) in self.trajectories.iter().enumerate() {
@@ -43,18 +65,33 @@ impl Line {
     }
 }
 
+/// Returns where a path into a line leads: `trajectory 2, turn 1, progress: `. Both are counted from 1.
+fn within(path: &Path) -> String {
+    let mut unit = "turn";
+    let mut parts = Vec::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => parts.push(format!("{unit} {}", index + 1)),
+            Segment::Map { key } if key == "trajectories" => unit = "trajectory",
+            Segment::Map { key } => {
+                unit = "turn";
+                parts.extend((key != "turns").then(|| key.clone()));
+            }
+            _ => {}
+        }
+    }
+    if parts.is_empty() { String::new() } else { parts.join(", ") + ": " }
+}
+
 impl Score {
     pub(crate) fn run(self) -> Result<()> {
-        let ScoreConfig { shaping, advantage, filter } =
+        let ScoreConfig { shaping, advantage, filter, reward } =
             load_score(self.config.as_deref(), &self.changes.overlay, &self.changes.set)?;
-        let scorer = Scorer::new(advantage, shaping, filter);
+        let scorer = Scorer::new(advantage, shaping, filter).weighing(reward.weights);
         let mut lines = Vec::new();
         for (number, text) in input::stdin()?.lines().enumerate().filter(|(_, text)| !text.trim().is_empty())
         {
-            let place = format!("stdin:{}", number + 1);
-            let line = input::json::<Line>(&place, text)?;
-            line.check().map_err(|message| anyhow::anyhow!("{place}: {message}"))?;
-            lines.push(line);
+            lines.push(Line::read(&format!("stdin:{}", number + 1), text)?);
         }
         // Groups of one step are scored together: some estimators normalise over the batch, and α may be annealed.
         for batch in lines.chunk_by_mut(|a, b| a.step == b.step) {
@@ -66,8 +103,9 @@ impl Score {
                     trajectories: std::mem::take(&mut line.trajectories),
                 })
                 .collect();
-            for scored in scorer.score(&groups, step).context("stdin")? {
-                output::line(&scored)?;
+            let scored = scorer.score(&groups, step).context("stdin")?;
+            for (group, scored) in groups.iter().zip(&scored) {
+                output::line(&Answer { scored, turns: group.shaped_turns(&scored.shaped) })?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Settings that change while a run goes on: each acts at once or is refused at once.
 
-use crate::binary::{arg, turnwise};
+use crate::binary::{arg, root, turnwise};
 use crate::runs::{Runs, record};
 
 /// The arguments that set these keys.
@@ -34,6 +34,22 @@ fn another_part_of_the_model_is_refused_with_what_it_was() {
     refused(&ADAPTER, &other_rank, &["optimizer.lora: ", "has rank 2, the config 4"]);
     let fewer = [&ADAPTER[..], &[TARGETS]].concat();
     refused(&ADAPTER, &fewer, &["optimizer.lora: ", "adapts down_proj, ", "; the config q_proj, v_proj,"]);
+}
+
+#[test]
+fn another_model_is_refused_where_all_weights_are_trained() {
+    let other = tempfile::tempdir().expect("a temporary folder");
+    for file in std::fs::read_dir(root().join("models/tiny")).expect("the tiny model") {
+        let file = file.expect("a file").path();
+        std::fs::copy(&file, other.path().join(file.file_name().expect("a name"))).expect("a copy");
+    }
+    let other = format!("model={}", arg(other.path()));
+    refused(&[], &[&other], &["model: ", "was trained from \"models/tiny\", not from "]);
+
+    let runs = Runs::new();
+    runs.finishes("adapter", &sets(&[&ADAPTER[..], &["train.steps=2"]].concat()));
+    let onto_it = sets(&[&ADAPTER[..], &["train.steps=3", &other]].concat());
+    runs.finishes("adapter", &[onto_it, vec!["--allow-changes"]].concat());
 }
 
 #[test]

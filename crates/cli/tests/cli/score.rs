@@ -32,10 +32,15 @@ fn close(found: &Value, expect: &[&[f64]]) {
 
 #[test]
 fn fixture_a_has_the_published_numbers() {
-    let input = fixture_a().to_string();
+    let fixture = fixture_a();
+    let input = fixture.to_string();
     let scored = score(&["--set", "shaping.alpha=0"], &input).remove(0);
     let keys: Vec<&str> = scored.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["group", "estimator", "norm_scope", "rewards", "returns", "advantages", "dropped"]);
+    let expect = ["group", "estimator", "norm_scope", "rewards", "returns", "advantages", "dropped", "turns"];
+    assert_eq!(keys, expect);
+    let given: Vec<&Value> =
+        fixture["trajectories"].as_array().unwrap().iter().map(|trajectory| &trajectory["turns"]).collect();
+    assert_eq!(scored["turns"], json!(given), "α is 0: what came in");
     assert_eq!((&scored["group"], &scored["estimator"]), (&"a".into(), &"gtpo".into()));
     assert_eq!(
         (&scored["norm_scope"], &scored["dropped"]),
@@ -130,6 +135,27 @@ fn violations_may_be_flags_beside_the_rewards() {
         .fails(1, &["stdin:1: trajectory 3 has 2 violation flags for 1 turns"]);
 }
 
+/// A turn's reward is the weighted sum of rewards that an environment names as it likes.
+#[test]
+fn rewards_by_name_are_weighed_and_shaping_acts_on_the_accuracy() {
+    let group = json!({"group": "g", "trajectories": [
+        {"turns": [{"progress": 0.25}, {"acc": 1.0, "fmt": -0.125, "progress": 0.5}], "correct": true, "code": "x = 1"},
+        {"turns": [{"progress": 0.75}], "code": "x = 1"},
+    ]})
+    .to_string();
+    let scored = score(&[], &group).remove(0);
+    assert_eq!(scored["rewards"], json!([[0.25, 1.375], [1.25]]));
+    let turns = json!([[{"progress": 0.25}, {"acc": 1.0, "fmt": -0.125, "progress": 0.5}], [{"acc": 0.5, "progress": 0.75}]]);
+    assert_eq!(scored["turns"], turns);
+    let weights = ["--set", "reward.weights.progress=2", "--set", "reward.weights.acc=0"];
+    let weighed = score(&weights, &group).remove(0);
+    assert_eq!((&weighed["rewards"], &weighed["turns"]), (&json!([[0.5, 0.875], [1.5]]), &turns));
+    turnwise(&["score", "--set", "reward.weights.progress=inf"], &group)
+        .fails(2, &["`reward.weights.progress` is inf, expected a number from -1000 to 1000"]);
+    turnwise(&["score", "--set", "reward.format_penalty=-1"], &group)
+        .fails(2, &["unknown key `format_penalty`"]);
+}
+
 #[test]
 fn a_run_file_gives_its_estimator() {
     let folder = tempfile::tempdir().unwrap();
@@ -154,8 +180,22 @@ fn a_broken_line_is_named() {
     check("{\"group\":\"g\"}", &["stdin:2: missing field `trajectories`"]);
     check(
         "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1e999,\"fmt\":0}]}]}",
-        &["stdin:2: number out of range"],
+        &["stdin:2: trajectory 1, turn 1, acc: number out of range (column 53)"],
     );
+    let progress = |number: &str| {
+        let turns = format!("[{{\"acc\":0}},{{\"acc\":0,\"progress\":{number}}}]");
+        format!("{{\"group\":\"g\",\"trajectories\":[{{\"turns\":[]}},{{\"turns\":{turns}}}]}}")
+    };
+    for (number, reason) in [
+        ("NaN", "expected value"),
+        ("Infinity", "expected value"),
+        ("-Infinity", "invalid number"),
+        ("\"high\"", "invalid type: string \"high\", expected f64"),
+        ("null", "invalid type: null, expected f64"),
+        ("-1e999", "number out of range"),
+    ] {
+        check(&progress(number), &[&format!("stdin:2: trajectory 2, turn 2, progress: {reason} (column ")]);
+    }
     turnwise(&["score", "--set", "advantage=gtop"], &good)
         .fails(2, &["--set advantage=gtop: unknown choice `gtop`", "did you mean `gtpo`?"]);
 }

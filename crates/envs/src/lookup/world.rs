@@ -1,5 +1,8 @@
 //! A table of facts: random people, random ties between them, random ages.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -62,9 +65,7 @@ impl World {
 
 /// The random numbers of one purpose for the task with this id.
 pub(super) fn numbers(seed: u64, purpose: &str, id: &str) -> ChaCha8Rng {
-    // FNV-1a, 64 bits: ids are ours and short.
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    stream(seed, purpose, hash)
+    let mut hasher = FnvHasher::default();
+    hasher.write(id.as_bytes());
+    stream(seed, purpose, hasher.finish())
 }

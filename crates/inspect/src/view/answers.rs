@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use turnwise_trajectory::{CallRecord, Finish, TurnReward};
+use turnwise_trajectory::{CallRecord, Finish, Rewards};
 
 use crate::error::InspectError;
 use crate::index::{Bad, Index, Row};
@@ -110,7 +110,7 @@ struct TurnAnswer<'a> {
     calls: &'a [CallRecord],
     observation: Tokens<'a>,
     /// Before shaping, in its parts.
-    parts: TurnReward,
+    parts: Rewards,
     /// Whether the turn broke the format.
     violation: bool,
     reward: Option<f64>,
@@ -146,7 +146,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         rest = tail;
         head
     };
-    let parts = |j: usize| trajectory.turns.get(j).copied().unwrap_or_default();
+    let parts = |j: usize| trajectory.turns.get(j).cloned().unwrap_or_default();
     let value = |values: &[Vec<f64>], j: usize| of(values, row.at).get(j).copied();
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
@@ -158,7 +158,7 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
         calls: &turn.calls,
         observation: Tokens { ids: &turn.observation, pieces: take(turn.observation.len()) },
         parts: parts(j),
-        violation: trajectory.violations.get(j).copied().unwrap_or_else(|| parts(j).fmt < 0.0),
+        violation: trajectory.violations.get(j).copied().unwrap_or_else(|| parts(j).fmt() < 0.0),
         reward: value(&group.rewards, j),
         returned: value(&group.returns, j),
         advantage: value(&group.advantages, j),

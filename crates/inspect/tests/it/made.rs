@@ -7,8 +7,8 @@ use serde_json::json;
 use tokenizers::Tokenizer;
 use turnwise_inspect::{GroupRecord, Run, TrajectoryRecord, view::Viewer};
 use turnwise_trajectory::{
-    CallRecord, Finish, MalformedCall, OutputStatus, Stop, ToolCall, ToolOutput, Trajectory, Turn,
-    TurnReward, ViolationKind,
+    CallRecord, Finish, MalformedCall, OutputStatus, Rewards, Stop, ToolCall, ToolOutput, Trajectory, Turn,
+    ViolationKind,
 };
 
 /// What a model might write to take over the page of whoever reads it.
@@ -100,10 +100,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
     let record = |(i, played): (usize, Trajectory)| {
         let broken = played.turns[0].calls.iter().any(|call| !call.is_valid());
         TrajectoryRecord {
-            turns: vec![
-                TurnReward { acc: 0.0, fmt: if broken { -0.1 } else { 0.0 } },
-                TurnReward { acc: right(i), fmt: 0.0 },
-            ],
+            turns: vec![Rewards::new(0.0, if broken { -0.1 } else { 0.0 }), Rewards::new(right(i), 0.0)],
             violations: vec![],
             correct: i.is_multiple_of(2),
             log_ratios: Some(played.turns.iter().map(|turn| vec![0.3; turn.tokens.len()]).collect()),

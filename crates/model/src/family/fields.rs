@@ -1,8 +1,8 @@
-//! Typed access to `config.json`: a wrong type is one line with the key and the value.
+//! Typed access to `config.json`. A wrong type is one line with the key and the value.
 
 use serde_json::{Map, Value};
 
-/// The object that fields are read from.
+/// The object with the fields.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
@@ -22,12 +22,12 @@ impl<'a> Fields<'a> {
         self.get(key, "a whole number", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
     }
 
-    /// A size, or the default of `transformers` where the key is absent. `null` is no size.
+    /// Reads a size. An absent key has the default of `transformers`; `null` is an error.
     pub(super) fn size_or(&self, key: &str, default: usize) -> Result<usize, String> {
         self.present_size(key, Some(default))?.ok_or_else(|| format!("{key} = null is not a whole number"))
     }
 
-    /// A size that `null` switches off: the default holds only where the key is absent.
+    /// Reads a size that `null` switches off. The default holds only for an absent key.
     pub(super) fn present_size(&self, key: &str, default: Option<usize>) -> Result<Option<usize>, String> {
         if self.0.contains_key(key) { self.optional_size(key) } else { Ok(default) }
     }

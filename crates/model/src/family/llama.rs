@@ -1,26 +1,32 @@
 //! Llama 2 and 3, SmolLM2, and most small models that copy them.
 
 use super::{Defaults, Family};
+use crate::block::BlockNorms;
 
-/// No query/key norms; biases where the file asks for them.
+/// Maps Llama: no norms of q and k, and biases if the file has them.
 pub(super) const LLAMA: Family = Family {
     model_type: "llama",
     architecture: "LlamaForCausalLM",
+    norms: BlockNorms::PRE,
     defaults: Defaults {
         vocab_size: 32_000,
         intermediate_size: 11_008,
         key_value: None,
         head_dim: None,
         max_position: 2048,
+        norm_eps: 1e-6,
     },
     read: |fields, config| {
         let attention = fields.flag("attention_bias")?.unwrap_or(false);
-        (config.heads.qkv_bias, config.heads.output_bias) = (attention, attention);
-        config.mlp_bias = fields.flag("mlp_bias")?.unwrap_or(false);
+        let mlp = fields.flag("mlp_bias")?.unwrap_or(false);
+        for block in &mut config.layers {
+            (block.attention.qkv_bias, block.attention.output_bias) = (attention, attention);
+            block.mlp.bias = mlp;
+        }
         Ok(())
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.heads.qkv_bias.into());
-        json.insert("mlp_bias".into(), config.mlp_bias.into());
+        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        json.insert("mlp_bias".into(), config.layers[0].mlp.bias.into());
     },
 };

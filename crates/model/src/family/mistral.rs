@@ -1,24 +1,27 @@
-//! Mistral: a window on how far back a query sees.
+//! Mistral: a sliding window.
 
 use super::{Defaults, Family};
+use crate::block::BlockNorms;
 
-/// Sliding-window attention (arXiv:2310.06825 §2). A file that doesn't name the window has one of 4096 tokens;
-/// `sliding_window: null` switches it off.
+/// Maps Mistral (arXiv:2310.06825 §2). An absent `sliding_window` is 4096 tokens; `null` switches it off.
 pub(super) const MISTRAL: Family = Family {
     model_type: "mistral",
     architecture: "MistralForCausalLM",
+    norms: BlockNorms::PRE,
     defaults: Defaults {
         vocab_size: 32_000,
         intermediate_size: 14_336,
         key_value: Some(8),
         head_dim: None,
         max_position: 131_072,
+        norm_eps: 1e-6,
     },
     read: |fields, config| {
-        config.heads.sliding_window = fields.present_size("sliding_window", Some(4096))?;
+        let window = fields.present_size("sliding_window", Some(4096))?;
+        config.layers.iter_mut().for_each(|block| block.attention.window = window);
         Ok(())
     },
     write: |config, json| {
-        json.insert("sliding_window".into(), config.heads.sliding_window.into());
+        json.insert("sliding_window".into(), config.layers[0].attention.window.into());
     },
 };

@@ -1,22 +1,24 @@
 //! Qwen2 and Qwen2.5: biases on the q, k and v projections.
 
 use super::{Defaults, Family, window};
+use crate::block::BlockNorms;
 
-/// Biased projections. The sliding window of the published configs is switched off by `use_sliding_window`.
+/// Maps Qwen2. Published files switch the sliding window off with `use_sliding_window`.
 pub(super) const QWEN2: Family = Family {
     model_type: "qwen2",
     architecture: "Qwen2ForCausalLM",
+    norms: BlockNorms::PRE,
     defaults: Defaults {
         vocab_size: 151_936,
         intermediate_size: 22_016,
         key_value: Some(32),
         head_dim: None,
         max_position: 32_768,
+        norm_eps: 1e-6,
     },
     read: |fields, config| {
-        config.heads.qkv_bias = true;
-        config.heads.sliding_window = window::read(fields, config.num_layers)?;
-        Ok(())
+        config.layers.iter_mut().for_each(|block| block.attention.qkv_bias = true);
+        window::read(fields, &mut config.layers)
     },
-    write: |config, json| window::write(config.heads.sliding_window, json),
+    write: |config, json| window::write(&config.layers, json),
 };

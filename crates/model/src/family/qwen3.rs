@@ -1,21 +1,24 @@
-//! Qwen3 (dense): RMSNorm on each head of q and k, and a head size of its own.
+//! Qwen3 (dense): RMSNorm on each head of q and k, and an explicit head size.
 
 use super::{Defaults, Family, window};
+use crate::block::{BlockNorms, QkNorm};
 
-/// Per-head norms; `head_dim` defaults to 128 as in `transformers`.
+/// Maps Qwen3. Its default `head_dim` is 128.
 pub(super) const QWEN3: Family = Family {
     model_type: "qwen3",
     architecture: "Qwen3ForCausalLM",
+    norms: BlockNorms::PRE,
     defaults: Defaults { head_dim: Some(128), ..super::qwen2::QWEN2.defaults },
     read: |fields, config| {
-        config.heads.qk_norm = true;
-        let attention = fields.flag("attention_bias")?.unwrap_or(false);
-        (config.heads.qkv_bias, config.heads.output_bias) = (attention, attention);
-        config.heads.sliding_window = window::read(fields, config.num_layers)?;
-        Ok(())
+        let bias = fields.flag("attention_bias")?.unwrap_or(false);
+        for block in &mut config.layers {
+            block.attention.qk_norm = Some(QkNorm::PerHead);
+            (block.attention.qkv_bias, block.attention.output_bias) = (bias, bias);
+        }
+        window::read(fields, &mut config.layers)
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.heads.qkv_bias.into());
-        window::write(config.heads.sliding_window, json);
+        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        window::write(&config.layers, json);
     },
 };

@@ -1,14 +1,16 @@
-//! RoPE settings of a `config.json`, in both spellings: `rope_theta` + `rope_scaling`, and the newer `rope_parameters`.
+//! RoPE settings of a `config.json` in both spellings: `rope_theta` with `rope_scaling`, or
+//! `rope_parameters`.
 
 use serde_json::{Map, Value, json};
 
 use super::Fields;
-use crate::config::{ModelConfig, RopeConfig, RopeScaling, Yarn};
+use crate::config::ModelConfig;
+use crate::rope_config::{RopeConfig, RopeScaling, Yarn};
 
 /// The context of pre-training.
 const ORIGINAL: &str = "original_max_position_embeddings";
 
-/// Reads the settings. Where both spellings are there, `rope_scaling` holds, as in `transformers`.
+/// Reads the settings. If a file has both spellings, `rope_scaling` holds, as in `transformers`.
 pub(super) fn read(fields: &Fields<'_>, max_position: usize) -> Result<RopeConfig, String> {
     let spelling = |key: &str| -> Result<Option<&Map<String, Value>>, String> {
         Ok(fields.object(key)?.filter(|object| !object.is_empty()))
@@ -32,10 +34,11 @@ pub(super) fn read(fields: &Fields<'_>, max_position: usize) -> Result<RopeConfi
     Ok(RopeConfig { theta, scaling })
 }
 
-/// Writes the settings in the older spelling, unless what the file says already means the same.
+/// Writes the settings in the older spelling, unless the file's own mean the same.
 pub(super) fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
-    let RopeConfig { theta, scaling } = &config.rope;
-    if !read(&Fields(json), config.max_position).is_ok_and(|before| before == config.rope) {
+    let rope = &config.layers[0].attention.rope;
+    let RopeConfig { theta, scaling } = rope;
+    if !read(&Fields(json), config.max_position).is_ok_and(|before| before == *rope) {
         let keys = ["rope_parameters", "rope_scaling", ORIGINAL];
         json.retain(|key, _| !keys.contains(&key.as_str()));
         if let Some(scaling) = scaling {
@@ -50,7 +53,7 @@ pub(super) fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
 fn spelled(scaling: &RopeScaling) -> Value {
     match scaling {
         RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
-        RopeScaling::Dynamic { factor } => json!({"rope_type": "dynamic", "factor": factor}),
+        RopeScaling::Dynamic { factor, .. } => json!({"rope_type": "dynamic", "factor": factor}),
         RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => json!({
             "rope_type": "llama3",
             "factor": factor,
@@ -70,7 +73,7 @@ fn spelled(scaling: &RopeScaling) -> Value {
     }
 }
 
-/// The object that says how positions are stretched.
+/// The object that stretches positions.
 struct Scaling<'a> {
     fields: &'a Fields<'a>,
     inner: Fields<'a>,
@@ -89,7 +92,9 @@ impl Scaling<'_> {
         Ok(Some(match kind {
             "default" => return Ok(None),
             "linear" => RopeScaling::Linear { factor: need("factor")? },
-            "dynamic" => RopeScaling::Dynamic { factor: need("factor")? },
+            "dynamic" => {
+                RopeScaling::Dynamic { factor: need("factor")?, original_max_position: self.max_position }
+            }
             "yarn" => RopeScaling::Yarn(self.yarn()?),
             "llama3" => RopeScaling::Llama3 {
                 factor: need("factor")?,
@@ -105,13 +110,13 @@ impl Scaling<'_> {
         }))
     }
 
-    /// The context of pre-training: beside the settings, among them, or the file's own.
+    /// Returns the context of pre-training: next to the settings, among them, or the file's own.
     fn original_max_position(&self) -> Result<usize, String> {
         let inner = self.inner.optional_size(ORIGINAL)?;
         Ok(self.fields.optional_size(ORIGINAL)?.or(inner).unwrap_or(self.max_position))
     }
 
-    /// Where the file is silent, the paper's values as `transformers` fills them in.
+    /// Reads YaRN. Absent keys have the paper's values, as in `transformers`.
     fn yarn(&self) -> Result<Yarn, String> {
         let inner = &self.inner;
         let original_max_position = self.original_max_position()?;

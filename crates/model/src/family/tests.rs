@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{FAMILIES, Family};
 use crate::config::ModelConfig;
-use crate::rope::frequencies;
+use crate::layers::rope::frequencies;
 
-/// What `transformers` builds from a file.
+/// A file and the network that `transformers` builds from it.
 #[derive(Deserialize)]
 struct Case {
     config: Map<String, Value>,
@@ -23,7 +23,7 @@ struct Case {
     max_position: usize,
     norm_eps: f64,
     tied: bool,
-    /// Of queries, of attention's output, of the feed-forward layer.
+    /// Biases of queries, of attention's output, of the feed-forward layer.
     biases: [bool; 3],
     windows: Vec<Option<usize>>,
     frequencies: Vec<f64>,
@@ -46,27 +46,29 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
     for case in cases {
         let shown = Value::Object(case.config.clone());
         let found = read(&case.config).unwrap_or_else(|error| panic!("{shown}: {error}"));
-        let h = &found.heads;
+        let first = &found.layers[0];
+        let h = &first.attention;
         let sizes = [
             (found.vocab_size, case.vocab_size),
             (found.hidden_size, case.hidden_size),
-            (found.intermediate_size, case.intermediate_size),
-            (found.num_layers, case.num_layers),
-            (h.query, case.query),
-            (h.key_value, case.key_value),
-            (h.dim, case.dim),
+            (first.mlp.width, case.intermediate_size),
+            (found.layers.len(), case.num_layers),
+            (h.query_heads, case.query),
+            (h.key_value_heads, case.key_value),
+            (h.head_dim, case.dim),
             (found.max_position, case.max_position),
         ];
         assert!(sizes.iter().all(|(ours, theirs)| ours == theirs), "{shown}: {sizes:?}");
         assert_eq!((found.norm_eps, found.tied_embeddings), (case.norm_eps, case.tied), "{shown}");
-        assert_eq!([h.qkv_bias, h.output_bias, found.mlp_bias], case.biases, "{shown}");
-        assert!(case.windows.iter().all(|window| *window == h.sliding_window), "{shown}");
-        let ours = frequencies(&found.rope, h.dim, found.max_position, 1);
+        assert_eq!([h.qkv_bias, h.output_bias, first.mlp.bias], case.biases, "{shown}");
+        let windows: Vec<_> = found.layers.iter().map(|block| block.attention.window).collect();
+        assert_eq!(windows, case.windows, "{shown}");
+        let ours = frequencies(&h.rope, h.head_dim, 1);
         assert_eq!(ours.len(), case.frequencies.len(), "{shown}");
         for (ours, theirs) in ours.iter().zip(&case.frequencies) {
             assert!((ours - theirs).abs() <= 1e-5 * theirs, "{shown}: {ours}, not {theirs}");
         }
-        let gain = found.rope.attention_factor();
+        let gain = h.rope.attention_factor();
         assert!((gain - case.attention_factor).abs() < 1e-9, "{shown}: {gain}");
     }
 }
@@ -102,7 +104,7 @@ fn what_was_true_of_the_base_alone_is_not_written() {
     assert_eq!((&written["bos_token_id"], &written["initializer_range"]), (&json!(1), &json!(0.5)));
 }
 
-/// A file of this family with these keys.
+/// Makes a file of this family with these keys.
 fn file(family: &str, keys: &Value) -> Map<String, Value> {
     let mut json = json!({"hidden_size": 256, "num_hidden_layers": 2}).as_object().unwrap().clone();
     json.insert("model_type".into(), family.into());
@@ -138,14 +140,11 @@ fn what_would_be_computed_otherwise_is_refused() {
         check(family, json!({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}), "full_attention");
         check(family, json!({"rope_scaling": {"type": "longrope"}}), "\"longrope\" is not supported");
     }
-    let sliding = json!({"use_sliding_window": true, "max_window_layers": 1});
-    check("qwen2", sliding.clone(), "for 1 of 2 layers");
-    check("qwen3", sliding, "for 1 of 2 layers");
     check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
     check("mistral", json!({"sliding_window": 0}), "sliding_window = 0");
-    // Numbers that make no frequencies.
+    // Numbers that give no frequencies.
     check("llama", llama3(4.0, 4.0), "is not below");
     check("llama", llama3(-1.0, 4.0), "low_freq_factor = -1");
     check("llama", yarn(json!({"factor": 0.5})), "factor = 0.5");

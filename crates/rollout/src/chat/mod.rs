@@ -4,10 +4,8 @@ mod charsmap;
 mod chatml;
 mod choice;
 mod folder;
-mod jinja;
 mod preserving;
 mod spelling;
-mod strftime;
 mod template;
 mod thought;
 mod token_bytes;
@@ -21,10 +19,9 @@ use turnwise_trajectory::{Message, TokenId};
 pub use chatml::ChatMl;
 pub use choice::{ChatName, UnknownChat, open};
 pub use folder::ChatFolder;
-pub use jinja::{Conversation, Template, TemplateError};
-pub use strftime::Moment;
 pub use template::{Calls, TemplateChat, prompt};
 pub use tokenizer_file::load_tokenizer;
+pub use turnwise_jinja::Moment;
 
 /// A chat format that can't be used, or that can't spell a conversation.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@
 //! earlier turns, and a trajectory keeps every thought as it was sampled. The opening is context.
 
 use serde_json::{Value as Json, json};
+use turnwise_jinja::{Conversation, Template};
 use turnwise_tools::CallFormat;
 use turnwise_trajectory::Role;
 
-use super::jinja::{Conversation, Template};
 use super::template::{call_id, tool_message};
 use super::thought::Opening;
 

@@ -7,15 +7,14 @@
 
 use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
+use turnwise_jinja::{Conversation, Moment, Template};
 use turnwise_tools::format::Opening;
 use turnwise_tools::{CallFormat, ToolSpec};
 use turnwise_trajectory::{Message, Role, TokenId};
 
 use super::folder::ChatFolder;
-use super::jinja::{Conversation, Template};
 use super::preserving::{Shape, check};
 use super::spelling::{Guarded, Spelling};
-use super::strftime::Moment;
 use super::{ChatError, ChatFormat};
 
 /// The tools of an environment, and how calls are written.

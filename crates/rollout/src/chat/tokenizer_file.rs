@@ -63,7 +63,9 @@ fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
         "The 12 quick (brown) foxes' code:\n\tprint(\"é ß 数学 😀\")\r\n<|x|> \u{301}\u{200d}\u{0} aaaa    ";
     let (tokenizer, (tell, told)) = (tokenizer.clone(), channel());
     let work = move || {
-        let page = format!("{}{}", PAGE.repeat(8), "a".repeat(200));
+        // Long runs of one letter are what patterns of words are slow at.
+        let runs = ["a", "1", " ", "\n", ".", "é", "<", "_"].map(|letter| letter.repeat(200));
+        let page = format!("{}{}", PAGE.repeat(8), runs.join("!"));
         let done = catch_unwind(AssertUnwindSafe(|| {
             // A word that isn't in the vocabulary may be refused, and letters one by one are tried then.
             if let Ok(encoding) = tokenizer.encode_fast(page.as_str(), false) {

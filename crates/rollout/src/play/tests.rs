@@ -117,7 +117,7 @@ fn demonstrations_played_with_real_python_are_right_in_every_format() {
             let trajectory = &group[1];
             assert_eq!((trajectory.sample, trajectory.stop), (1, Stop::Answer));
             let scored = score(&env, &demonstration.task, trajectory, &RewardConfig::default()).unwrap();
-            assert!(scored.correct && scored.turns.iter().all(|turn| turn.fmt == 0.0));
+            assert!(scored.correct && scored.turns.iter().all(|turn| turn.fmt() == 0.0));
             for (turn, demo) in trajectory.turns.iter().zip(&demonstration.turns) {
                 let Some((_, output)) = &demo.call else { continue };
                 let expect = format!("<|im_start|>user\n{}", format.render_output(output));

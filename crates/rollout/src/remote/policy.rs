@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::hash::Hasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use fnv::FnvHasher;
 use serde_json::Value;
 use turnwise_http::{Client, Failure, GaveUp, Patience, Refusal};
 use turnwise_trajectory::{Finish, Message, Role};
@@ -183,14 +185,16 @@ impl Remote {
 
 /// One seed per turn of each trajectory (FNV-1a); 31 bits, which every server takes.
 fn seed(seed: u64, context: &Context<'_>) -> u64 {
-    let numbers = [seed, u64::from(context.sample), context.turn as u64];
+    let mut hasher = FnvHasher::default();
+    for number in [seed, u64::from(context.sample), context.turn as u64] {
+        hasher.write(&number.to_le_bytes());
+    }
+    hasher.write(context.task.as_bytes());
     // A task that is drawn once has the seed of its id alone.
-    let again = context.occurrence.to_le_bytes().into_iter().filter(|_| context.occurrence > 0);
-    let bytes =
-        numbers.iter().flat_map(|number| number.to_le_bytes()).chain(context.task.bytes()).chain(again);
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    hash >> 33
+    if context.occurrence > 0 {
+        hasher.write(&context.occurrence.to_le_bytes());
+    }
+    hasher.finish() >> 33
 }
 
 impl Policy for RemotePolicy {

@@ -68,6 +68,21 @@ fn bytes_are_read_in_every_form() {
         let head: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         head.iter().copied().chain(chunks).chain(*b"0\r\n\r\n").collect()
     });
+    check("a stream that wasn't asked for", |ask| {
+        let (begin, rest) = ask.right().split_at(7);
+        let event = |delta: Value, finish: Value| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+            format!("data: {}\n\n", json!({"object": "chat.completion.chunk", "choices": [choice]}))
+        };
+        let events = [
+            event(json!({"role": "assistant", "content": begin}), Value::Null),
+            ": ping\n\n".into(),
+            event(json!({"content": rest}), Value::Null),
+            event(json!({}), json!("stop")),
+            "data: [DONE]\n\n".into(),
+        ];
+        response(200, "content-type: text/event-stream\r\n", events.concat().as_bytes())
+    });
     check("HTTP/1.0", |ask| format!("HTTP/1.0 200 OK\r\n\r\n{}", ask.good()).into_bytes());
     check("gzip", |ask| {
         response(200, "content-encoding: gzip\r\n", &gzip(ask.good().to_string().as_bytes()))

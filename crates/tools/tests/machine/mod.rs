@@ -1,6 +1,8 @@
 //! What the tests look at from outside: processes and files; and where they run.
 
 #[allow(dead_code, reason = "each test binary uses its part of this module")]
+pub(crate) mod python;
+#[allow(dead_code, reason = "each test binary uses its part of this module")]
 pub(crate) mod setting;
 
 use std::fs;

@@ -11,7 +11,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
-use turnwise_model::{Heads, ModelConfig, RopeConfig};
+use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig};
 use turnwise_runfile::Conflict;
 
 use crate::config::ScratchConfig;
@@ -80,25 +80,15 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
     if let Some(Conflict { key, message }) = config.conflict() {
         return Err(format!("{key} {message}"));
     }
+    let attention = AttentionConfig::new(config.heads, config.kv_heads, config.hidden_size / config.heads);
+    let block = BlockConfig::new(attention, config.intermediate_size);
     let model = ModelConfig {
         vocab_size: tokenizer.get_vocab_size(true),
         hidden_size: config.hidden_size,
-        intermediate_size: config.intermediate_size,
-        num_layers: config.layers,
-        heads: Heads {
-            query: config.heads,
-            key_value: config.kv_heads,
-            dim: config.hidden_size / config.heads,
-            qkv_bias: false,
-            output_bias: false,
-            qk_norm: false,
-            sliding_window: None,
-        },
+        layers: vec![block; config.layers],
         max_position: config.max_position,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     };
     model.check()?;
     Ok(model)

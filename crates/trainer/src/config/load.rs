@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use turnwise_rl::{AdvantageConfig, FilterConfig, ShapingConfig};
+use turnwise_credit::{AdvantageConfig, FilterConfig, RewardWeights, ShapingConfig};
 use turnwise_runfile::{ConfigError, Consistent, Layers};
 
 use super::RunConfig;
-use super::preset::PRESETS;
+use super::preset::presets;
 
 /// The keys of a run file that `turnwise score` takes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -20,18 +20,28 @@ pub struct ScoreConfig {
     pub advantage: AdvantageConfig,
     /// Trajectories left out of the loss.
     pub filter: FilterConfig,
+    /// Turn rewards.
+    pub reward: ScoreRewardConfig,
+}
+
+/// What `turnwise score` takes from `[reward]`: what the other keys say has been done to its input.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoreRewardConfig {
+    /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
+    pub weights: RewardWeights,
 }
 
 impl Consistent for ScoreConfig {}
 
 /// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each `key.path=value`:
-/// see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_rl::Preset`] under everything.
+/// see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`] under everything.
 pub fn load<C: DeserializeOwned + Consistent>(
     path: Option<&Path>,
     overlays: &[PathBuf],
     sets: &[String],
 ) -> Result<C, ConfigError> {
-    Layers::read(path, overlays, sets)?.over(&PRESETS)?.resolve()
+    Layers::read(path, overlays, sets)?.over(&presets())?.resolve()
 }
 
 /// As [`load`], for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as one.
@@ -40,18 +50,18 @@ pub fn load_score(
     overlays: &[PathBuf],
     sets: &[String],
 ) -> Result<ScoreConfig, ConfigError> {
-    let layers = Layers::read(path, overlays, sets)?.over(&PRESETS)?;
+    let layers = Layers::read(path, overlays, sets)?.over(&presets())?;
     if !layers.has("model") {
         return layers.resolve();
     }
-    let RunConfig { shaping, advantage, filter, .. } = layers.resolve()?;
-    Ok(ScoreConfig { shaping, advantage, filter })
+    let RunConfig { shaping, advantage, filter, reward, .. } = layers.resolve()?;
+    Ok(ScoreConfig { shaping, advantage, filter, reward: ScoreRewardConfig { weights: reward.weights } })
 }
 
 #[cfg(test)]
 mod tests {
+    use turnwise_credit::Grpo;
     use turnwise_envs::EnvConfig;
-    use turnwise_rl::Grpo;
     use turnwise_tools::executor::ExecutorConfig;
 
     use super::*;
@@ -116,6 +126,14 @@ mod tests {
         let sets = |sets: &[&str]| sets.iter().map(ToString::to_string).collect::<Vec<_>>();
         let own = load_score(None, &[], &sets(&["advantage=grpo", "shaping.alpha=0"])).unwrap();
         assert_eq!((own.advantage.name(), own.shaping.alpha), ("grpo", 0.0));
+        let weights = ["reward.weights.progress=0.5"];
+        let own = load_score(None, &[], &sets(&weights)).unwrap().reward.weights;
+        assert_eq!((own.of("progress"), own.of("acc")), (0.5, 1.0));
+        let run = ["model=m", "env=arithmetic", "reward.format_penalty=-1", weights[0]];
+        assert_eq!(load_score(None, &[], &sets(&run)).unwrap().reward.weights, own);
+        let error = load_score(None, &[], &sets(&["reward.weights.progress=inf"])).unwrap_err().to_string();
+        let expect = "`reward.weights.progress` is inf, expected a number from -1000 to 1000";
+        assert!(error.contains(expect), "{error}");
         let error = load_score(None, &[], &sets(&["train.steps=3"])).unwrap_err().to_string();
         assert!(error.starts_with("--set train.steps=3: unknown key `train`"), "{error}");
         let error = load_score(None, &[], &sets(&["model=m", "train.stepz=3"])).unwrap_err().to_string();

@@ -9,16 +9,17 @@ mod sinks;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
 use turnwise_envs::{EnvConfig, RewardConfig};
+use turnwise_loss::LossConfig;
 use turnwise_model::LoraConfig;
-use turnwise_rl::{AdvantageConfig, FilterConfig, LossConfig, ShapingConfig, WeightsConfig};
 use turnwise_rollout::chat::ChatName;
 use turnwise_runfile::{Above, Parts, Seed, Within};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 
 pub use guards::{Action, GuardsConfig, LimitsConfig};
-pub use load::{ScoreConfig, load, load_score};
+pub use load::{ScoreConfig, ScoreRewardConfig, load, load_score};
 pub use sinks::SinksConfig;
 pub use turnwise_runfile::{ConfigError, Consistent, to_toml};
 

@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, FloatDType};
 use serde::{Deserialize, Serialize};
 use turnwise_model::{
-    Heads, HostCache, HostModel, KvCache, ModelConfig, RopeConfig, TokenBatch, Transformer,
+    AttentionConfig, BlockConfig, HostCache, HostModel, KvCache, ModelConfig, QkNorm, TokenBatch, Transformer,
 };
 
 use crate::config::OptimizerConfig;
@@ -25,25 +25,15 @@ const TOLERANCE: f64 = 1e-3;
 
 /// Checks a device, which must not track gradients. Fails with what it computes wrongly.
 pub fn self_check(device: &Device) -> Result<SelfCheck, String> {
+    let attention =
+        AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(4, 2, 8) };
     let config = ModelConfig {
         vocab_size: 48,
         hidden_size: 32,
-        intermediate_size: 64,
-        num_layers: 2,
-        heads: Heads {
-            query: 4,
-            key_value: 2,
-            dim: 8,
-            qkv_bias: true,
-            output_bias: false,
-            qk_norm: true,
-            sliding_window: None,
-        },
+        layers: vec![BlockConfig::new(attention, 64); 2],
         max_position: 64,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     };
     let tokens: Vec<u32> = (0..16).map(|t| t * 7 % 48).collect();
     let gap = gap(&Transformer::random(&config, 0, device), &tokens);

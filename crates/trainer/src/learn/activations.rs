@@ -1,7 +1,7 @@
 //! How much a forward pass keeps for the backward pass, and whether that is too much.
 
 use burn::tensor::Device;
-use turnwise_model::ModelConfig;
+use turnwise_model::{BlockConfig, ModelConfig};
 
 use crate::device::kind::{in_memory, on_host};
 
@@ -14,9 +14,8 @@ const KEPT_PER_TOKEN: u64 = 1 << 18;
 
 /// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
 pub(crate) fn recomputes(model: &ModelConfig, length: u64, half: bool, device: &Device) -> bool {
-    let fused = is_fused(device, half);
-    let values = if fused { values_of_fused_block(model) } else { values_of_block(model, length) };
-    in_memory(device) && model.num_layers as u64 * values * F32 > KEPT_PER_TOKEN
+    let values: u64 = values_of_blocks(model, length, is_fused(device, half)).sum();
+    in_memory(device) && values * F32 > KEPT_PER_TOKEN
 }
 
 /// Whether parts of a block are single passes, and rows are packed: in f32 on the CPU.
@@ -24,22 +23,25 @@ pub(crate) fn is_fused(device: &Device, half: bool) -> bool {
     on_host(device) && !half
 }
 
+/// Values per token that the graph of each block keeps, in a row of `length` tokens.
+pub(crate) fn values_of_blocks(model: &ModelConfig, length: u64, fused: bool) -> impl Iterator<Item = u64> {
+    let values = if fused { values_of_fused_block } else { values_of_block };
+    model.layers.iter().map(move |block| values(block, model.hidden_size as u64, length))
+}
+
 /// Values per token that the graph of a block keeps whose parts are single passes: those of the residual stream and its
 /// norms, queries, keys, values and what attention returns, and those of SwiGLU.
-pub(crate) fn values_of_fused_block(model: &ModelConfig) -> u64 {
-    let (query, kv) = widths(model);
-    let before_norms = if model.heads.qk_norm { query + kv } else { 0 };
-    4 * model.hidden_size as u64 + 2 * (query + kv) + before_norms + 3 * model.intermediate_size as u64
+fn values_of_fused_block(block: &BlockConfig, hidden: u64, _length: u64) -> u64 {
+    let attention = &block.attention;
+    let (query, kv) = (attention.query_width() as u64, attention.key_value_width() as u64);
+    let before_norms = if attention.qk_norm.is_some() { query + kv } else { 0 };
+    let stream = 2 + block.norms.count() as u64;
+    stream * hidden + 2 * (query + kv) + before_norms + 3 * block.mlp.width as u64
 }
 
 /// The same where they are not: also the steps between, and scores and their softmax in a row of `length` tokens.
-pub(crate) fn values_of_block(model: &ModelConfig, length: u64) -> u64 {
-    let between = 2 * model.hidden_size as u64 + 2 * model.intermediate_size as u64;
-    values_of_fused_block(model) + between + 2 * model.heads.query as u64 * length
-}
-
-/// Widths of all query heads and of all key/value heads together.
-pub(crate) fn widths(model: &ModelConfig) -> (u64, u64) {
-    let heads = &model.heads;
-    ((heads.query * heads.dim) as u64, (heads.key_value * heads.dim) as u64)
+fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
+    let between = 2 * hidden + 2 * block.mlp.width as u64;
+    let scores = 2 * block.attention.query_heads as u64 * length;
+    values_of_fused_block(block, hidden, length) + between + scores
 }

@@ -3,26 +3,14 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
-use turnwise_model::Transformer;
+use turnwise_model::{Transformer, add_all};
 
 /// Adds gradients up, parameter by parameter, in the order given.
 pub(crate) fn sum(model: &Transformer, all: Vec<GradientsParams>) -> GradientsParams {
-    struct Add<'a>(&'a mut GradientsParams, GradientsParams);
-    impl ModuleVisitor for Add<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(new) = self.1.remove::<D>(param.id) {
-                let total = match self.0.remove::<D>(param.id) {
-                    Some(old) => old + new,
-                    None => new,
-                };
-                self.0.register(param.id, total);
-            }
-        }
-    }
     let mut all = all.into_iter();
     let mut total = all.next().unwrap_or_default();
     for gradients in all {
-        model.visit(&mut Add(&mut total, gradients));
+        add_all(&mut total, gradients, model);
     }
     total
 }

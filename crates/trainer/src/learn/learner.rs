@@ -3,8 +3,9 @@
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use turnwise_model::{Question, TokenBatch, Transformer, add_gradients, token_logprobs};
-use turnwise_rl::{LossBatch, LossConfig, LossSums, Sample};
+use turnwise_credit::Sample;
+use turnwise_loss::{LossBatch, LossConfig, LossSums};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients, token_logprobs};
 
 use crate::device::workers;
 use crate::learn::gradients::sum;
@@ -85,12 +86,11 @@ impl PolicyStats {
     }
 }
 
-/// The gradient of the policy loss over samples with their token weights. Each sample has something to train on.
+/// Takes the gradient of the policy loss over samples, by their token weights. Each sample has something to train on.
 pub(crate) fn policy_gradient(
     model: &Transformer,
     reference: Option<&Transformer>,
     samples: &[&Sample],
-    weights: &[Vec<f32>],
     config: &LossConfig,
     temperature: f64,
     split: Split,
@@ -106,12 +106,11 @@ pub(crate) fn policy_gradient(
         };
         let old = float(&|row| samples[row].old_logprobs.clone());
         let sampled = float(&|row| samples[row].rollout_logprobs.clone());
-        let weight = float(&|row| weights[row].clone());
+        let weight = float(&|row| samples[row].weights.clone());
         let wanted: Vec<bool> = picked
             .iter()
-            .zip(rows)
-            .flat_map(|(sample, &row)| {
-                let trained = (0..batch.columns).map(move |t| t < sample.len() && weights[row][t] != 0.0);
+            .flat_map(|sample| {
+                let trained = (0..batch.columns).map(|t| t < sample.len() && sample.weights[t] != 0.0);
                 trained.collect::<Vec<_>>()
             })
             .collect();
@@ -130,7 +129,7 @@ pub(crate) fn policy_gradient(
             ..LossBatch::new(old, float(&|row| samples[row].advantages.clone()), weight.clone())
         };
         let question =
-            Question { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
+            LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
         let trained = weight.clone().not_equal_elem(0.0).float();
         add_gradients(total, model, &question, recompute, |now| {
             columns.entropies = now.entropies;

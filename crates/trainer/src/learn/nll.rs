@@ -1,7 +1,7 @@
 //! Steps on given tokens: the negative log-probability, as a cold start and the check of a device take it.
 
 use burn::optim::GradientsParams;
-use turnwise_model::{Question, TokenBatch, Transformer, add_gradients};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients};
 use turnwise_trajectory::TokenId;
 
 use crate::config::OptimizerConfig;
@@ -46,7 +46,7 @@ fn nll_gradient(model: &Transformer, examples: &[Example], split: Split) -> (Gra
                 (0..batch.columns).map(move |t| examples[row].mask.get(t).copied().unwrap_or(false))
             })
             .collect();
-        let question = Question { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
+        let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
         add_gradients(total, model, &question, recompute, |answer| {
             let loss = answer.logprobs.sum().div_scalar(-(trained as f64));
             let value = f64::from(loss.clone().inner().into_scalar::<f32>());

@@ -63,30 +63,19 @@ pub fn precisions(device: &Device) -> Vec<Precision> {
 
 #[cfg(test)]
 mod tests {
-    use turnwise_model::{Heads, ModelConfig, RopeConfig, TokenBatch};
+    use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, TokenBatch};
 
     use super::*;
 
     fn model(device: &Device) -> Transformer {
+        let attention = AttentionConfig::new(4, 2, 8);
         let config = ModelConfig {
             vocab_size: 48,
             hidden_size: 32,
-            intermediate_size: 64,
-            num_layers: 2,
-            heads: Heads {
-                query: 4,
-                key_value: 2,
-                dim: 8,
-                qkv_bias: false,
-                output_bias: false,
-                qk_norm: false,
-                sliding_window: None,
-            },
+            layers: vec![BlockConfig::new(attention, 64); 2],
             max_position: 64,
             norm_eps: 1e-6,
-            rope: RopeConfig { theta: 10_000.0, scaling: None },
             tied_embeddings: true,
-            mlp_bias: false,
         };
         Transformer::random(&config, 0, device)
     }

@@ -56,7 +56,7 @@ impl CacheBudget {
 
 /// Keys and values of one token in all layers.
 pub(crate) fn bytes_per_token(model: &ModelConfig, element: u64) -> u64 {
-    (model.num_layers * 2 * model.heads.key_value * model.heads.dim) as u64 * element
+    model.cached_values() as u64 * element
 }
 
 fn mib(bytes: u64) -> String {

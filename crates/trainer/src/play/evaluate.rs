@@ -6,12 +6,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
 use serde::{Deserialize, Serialize};
+use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{RewardConfig, Task, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_sampler::Sampling;
 use turnwise_stats::{SampleOutcome, TaskOutcome};
-use turnwise_trajectory::{CallRecord, OutputStatus, ScoredTrajectory, Stop, Trajectory};
+use turnwise_trajectory::{CallRecord, OutputStatus, Stop, Trajectory};
 
 use crate::config::EvalConfig;
 use crate::error::TrainError;

@@ -1,8 +1,10 @@
 //! A trajectory's rewards, or its loss.
 
+use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{Env, RewardConfig, Task, score};
 use turnwise_rollout::Lost;
-use turnwise_trajectory::{ScoredTrajectory, Trajectory};
+use turnwise_similarity::code_of;
+use turnwise_trajectory::Trajectory;
 
 /// Judges a trajectory. What judges may be out of order for one answer: that costs the trajectory and nothing
 /// else.
@@ -12,9 +14,8 @@ pub(crate) fn judge(
     played: &Trajectory,
     rewards: &RewardConfig,
 ) -> Result<ScoredTrajectory, Lost> {
-    score(env, task, played, rewards).map_err(|error| Lost {
-        task: task.id.clone(),
-        sample: played.sample,
-        reason: error.to_string(),
-    })
+    match score(env, task, played, rewards) {
+        Ok(scored) => Ok(ScoredTrajectory { code: code_of(played), ..scored }),
+        Err(error) => Err(Lost { task: task.id.clone(), sample: played.sample, reason: error.to_string() }),
+    }
 }

@@ -1,12 +1,14 @@
 //! The local model as a policy: one generator per worker, each with the cache of its own sequences.
 
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use burn::tensor::DType;
+use fnv::FnvHasher;
 use turnwise_model::{HostModel, ModelConfig, Transformer};
 use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
-use turnwise_sampler::{Completion as Turn, Generator, Request, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{Completion as Turn, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
 use crate::device::kind::on_host;
@@ -82,7 +84,9 @@ pub fn generator(model: &Transformer, sampling: Sampling) -> Generator {
 
 /// FNV-1a: the same in every build.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 impl Policy for ModelPolicy {
@@ -106,7 +110,7 @@ impl Policy for ModelPolicy {
                     let Context { occurrence, sample, .. } = c;
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
-                    generator.submit(Request { key, tokens: &c.tokens, max_new: c.max_new, rng });
+                    generator.submit(GenerationRequest { key, tokens: &c.tokens, max_new: c.max_new, rng });
                     watches.insert(key, end.watch());
                 }
                 let mut ends = |key: u64, token: TokenId| {

@@ -96,8 +96,10 @@ export class Reader {
       advantage: turn.advantage,
       logRatio: turn.log_ratios?.[t] ?? null,
     }));
-    const shaped = turn.reward !== null ? turn.reward - turn.parts.acc - turn.parts.fmt : 0;
-    const parts = `accuracy ${number(turn.parts.acc)}, format ${number(turn.parts.fmt)}${Math.abs(shaped) > 1e-9 ? `, shaping ${signed(shaped)}` : ""}`;
+    const named = Object.entries(turn.parts);
+    const shaped = turn.reward !== null ? named.reduce((left, [, value]) => left - value, turn.reward) : 0;
+    const label = (name) => ({ acc: "accuracy", fmt: "format" })[name] ?? name;
+    const parts = `${named.map(([name, value]) => `${label(name)} ${number(value)}`).join(", ")}${Math.abs(shaped) > 1e-9 ? `, shaping ${signed(shaped)}` : ""}`;
     const credit = el(
       "dl",
       { class: "credit" },
@@ -108,7 +110,7 @@ export class Reader {
     return el(
       "section",
       { class: "turn" },
-      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.violation && chip(`breaks the format: ${number(turn.parts.fmt)}`, "bad"), credit),
+      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.violation && chip(`breaks the format: ${number(turn.parts.fmt ?? 0)}`, "bad"), credit),
       sampled,
       ...turn.calls.map((call) => this.call(call)),
       turn.observation.ids.length > 0 && el("details", { class: "observation" }, el("summary", {}, `what the model read next, ${turn.observation.ids.length} tokens`), this.context(turn.observation)),

@@ -1,7 +1,7 @@
 //! The gradient of the weights doesn't depend on how the rows were cut.
 
-use turnwise_model::{Heads, ModelConfig, RopeConfig};
-use turnwise_rl::WeightsConfig;
+use turnwise_credit::WeightsConfig;
+use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, QkNorm};
 use turnwise_trajectory::{Finish, Stop, Trajectory, Turn};
 
 use super::*;
@@ -9,26 +9,15 @@ use crate::device::backend;
 use crate::learn::gradients::{global_norm, scale};
 
 fn model() -> Transformer {
-    let heads = Heads {
-        query: 2,
-        key_value: 1,
-        dim: 8,
-        qkv_bias: true,
-        output_bias: false,
-        qk_norm: true,
-        sliding_window: None,
-    };
+    let attention =
+        AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(2, 1, 8) };
     let config = ModelConfig {
         vocab_size: 64,
         hidden_size: 16,
-        intermediate_size: 32,
-        num_layers: 2,
-        heads,
+        layers: vec![BlockConfig::new(attention, 32); 2],
         max_position: 128,
         norm_eps: 1e-6,
-        rope: RopeConfig { theta: 10_000.0, scaling: None },
         tied_embeddings: true,
-        mlp_bias: false,
     };
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }
@@ -83,19 +72,18 @@ fn distance(model: &Transformer, a: GradientsParams, mut b: GradientsParams) -> 
 /// In f32 the same terms are added in another order: 1e-6 of the gradient's norm, not of each entry.
 #[test]
 fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
-    let (model, samples) = (model(), samples());
-    let rows: Vec<&Sample> = samples.iter().collect();
-    let masks: Vec<Vec<bool>> = samples.iter().map(|sample| sample.mask.clone()).collect();
+    let (model, mut samples) = (model(), samples());
     let configs = ["clip", "cispo", "gspo"].map(|name| format!("{{\"{name}\":{{\"entropy\":0.01}}}}"));
     let by_turn = "{\"clip\":{\"level\":\"turn\",\"tis_cap\":2.0}}".to_string();
     for config in configs.into_iter().chain([by_turn]) {
         let config: LossConfig = serde_json::from_str(&config).expect("a loss");
         for name in WeightsConfig::NAMES {
-            let weighting: WeightsConfig = serde_json::from_value((*name).into()).expect("a weighting");
-            let weights = weighting.token_weights(&masks, 32);
+            let weighting = WeightsConfig::named(name).expect("a weighting");
+            weighting.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
+            let rows: Vec<&Sample> = samples.iter().collect();
             let run = |tokens, workers, recompute| {
                 let split = Split { tokens, workers, recompute: Some(recompute) };
-                policy_gradient(&model, None, &rows, &weights, &config, 1.0, split)
+                policy_gradient(&model, None, &rows, &config, 1.0, split)
             };
             for (tokens, workers, recompute) in
                 [(1, 1, false), (40, 1, false), (90, 1, false), (10_000, 3, false), (60, 2, true)]

@@ -1,0 +1,76 @@
+//! Advantage estimators: one file each. An estimator sees the rewards of turns and nothing else.
+//!
+//! A new one is its file, `mod` for it, and the line in [`AdvantageConfig`] that names, exports and
+//! dispatches it.
+
+mod dr_grpo;
+mod gigpo;
+mod grpo;
+mod grpo_min;
+mod gtpo;
+mod mt_grpo;
+mod process_grpo;
+mod rebn;
+mod reinforce_pp;
+mod rloo;
+#[cfg(test)]
+mod testing;
+mod trajectory_level;
+mod turn_tree;
+
+pub use gtpo::NormScope;
+use turnwise_runfile::choice;
+
+use crate::episode::{Episode, PerTurn};
+
+/// Holds returns and advantages of one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credit {
+    /// The raw quantity behind each turn's advantage: the return of the turn, or the reward of the trajectory
+    /// copied to its turns for an estimator without turn-level credit.
+    pub returns: PerTurn,
+    /// The advantage of each turn, to be copied to every sampled token of the turn. Always finite.
+    pub advantages: PerTurn,
+}
+
+/// Turns rewards into advantages. One file implements it, with its formula, paper and deviations.
+pub trait AdvantageEstimator {
+    /// The set over which the baseline and the scale are taken, as recorded with every run.
+    fn norm_scope(&self) -> &'static str {
+        "group"
+    }
+
+    /// Credit for each group of a step, in the same order. All groups come at once because some estimators
+    /// normalise over the batch.
+    fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit>;
+}
+
+choice! {
+    /// Which estimator a run uses. The estimators share rewards and rollouts and are one key apart.
+    pub enum AdvantageConfig {
+        /// GTPO, Group Turn Policy Optimization.
+        "gtpo" => Gtpo(gtpo::Gtpo),
+        /// The GRPO baseline of the GTPO paper.
+        "grpo_min" => GrpoMin(grpo_min::GrpoMin),
+        /// GRPO over the sum of the turn rewards.
+        "grpo" => Grpo(grpo::Grpo),
+        /// GRPO without the standard deviation.
+        "dr_grpo" => DrGrpo(dr_grpo::DrGrpo),
+        /// Leave-one-out baseline.
+        "rloo" => Rloo(rloo::Rloo),
+        /// REINFORCE++ with a group baseline.
+        "reinforce_pp" => ReinforcePp(reinforce_pp::ReinforcePp),
+        /// GRPO with process supervision.
+        "process_grpo" => ProcessGrpo(process_grpo::ProcessGrpo),
+        /// Multi-turn GRPO: outcome and turn advantage.
+        "mt_grpo" => MtGrpo(mt_grpo::MtGrpo),
+        /// Group-in-group: episode and state advantage.
+        "gigpo" => Gigpo(gigpo::Gigpo),
+        /// Return batch normalisation.
+        "rebn" => Rebn(rebn::Rebn),
+        /// Leave-one-out over the tree of what a group has seen.
+        "turn_tree" => TurnTree(turn_tree::TurnTree),
+    }
+    /// Returns the estimator chosen.
+    pub fn estimator(&self) -> &dyn AdvantageEstimator;
+}

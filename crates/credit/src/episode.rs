@@ -1,0 +1,61 @@
+//! An estimator's view of a trajectory: rewards and states of its turns, no text and no tokens.
+
+use turnwise_trajectory::Rewards;
+
+use crate::reward_weights::RewardWeights;
+use crate::scored::ScoredTrajectory;
+
+/// One number per trajectory and turn of a group: `[trajectory][turn]`.
+pub type PerTurn = Vec<Vec<f64>>;
+
+/// One trajectory, after shaping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode<'a> {
+    /// `r_ij`: the weighted sum of each turn's rewards, shaped, less the KL penalty if it is part of the
+    /// reward.
+    pub rewards: Vec<f64>,
+    /// The contribution of the reward named [`Rewards::FMT`] to it.
+    pub formats: Vec<f64>,
+    /// Whether each turn broke the format.
+    pub violations: Vec<bool>,
+    /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`. It has no weight.
+    pub outcome: f64,
+    /// Keys of what the policy saw before each turn; shorter than `rewards` where it is not known.
+    pub states: &'a [String],
+    /// Keys of what each turn asked of its tools; shorter than `rewards` where it is not known.
+    pub calls: &'a [String],
+}
+
+impl<'a> Episode<'a> {
+    /// Returns the episode of a trajectory without its KL penalty.
+    ///
+    /// `shaped` replaces the reward named [`Rewards::ACC`] of the last turn.
+    pub fn new(trajectory: &'a ScoredTrajectory, shaped: Option<f64>, weights: &RewardWeights) -> Self {
+        let turns = &trajectory.turns;
+        let mut rewards: Vec<f64> = turns.iter().map(|turn| weights.sum(turn)).collect();
+        if let (Some(acc), Some(last), Some(reward)) = (shaped, turns.last(), rewards.last_mut()) {
+            let mut last = last.clone();
+            last.set(Rewards::ACC, acc);
+            *reward = weights.sum(&last);
+        }
+        let format = weights.of(Rewards::FMT);
+        Self {
+            rewards,
+            formats: turns.iter().map(|turn| format * turn.fmt()).collect(),
+            violations: (0..turns.len()).map(|turn| trajectory.violates(turn)).collect(),
+            outcome: turns.iter().map(Rewards::acc).sum(),
+            states: &trajectory.states,
+            calls: &trajectory.calls,
+        }
+    }
+
+    /// Returns `Σ_j r_ij`, the reward of the trajectory.
+    pub fn total(&self) -> f64 {
+        self.rewards.iter().sum()
+    }
+
+    /// Copies one value to every turn: what an estimator without turn-level credit does.
+    pub fn copied(&self, value: f64) -> Vec<f64> {
+        vec![value; self.rewards.len()]
+    }
+}

@@ -1,0 +1,94 @@
+//! Filters: masks that take trajectories out of the loss, whatever the estimator.
+//!
+//! A dropped trajectory stays in every statistic that advantages are made of (its group's and the batch's
+//! mean and σ, and the correct code that shaping compares with): no advantage changes. It leaves the loss:
+//! its tokens weigh 0, and the normalisers of [`crate::WeightsConfig`], `N_tokens` and `N_seq`, don't count
+//! it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::scored::{Group, ScoredTrajectory};
+
+/// Which trajectories are kept out of the loss. A dropped trajectory stays in the statistics of its group:
+/// the advantages of the others do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilterConfig {
+    /// All trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476, without
+    /// re-sampling). GTPO can still learn brevity from such a group, so this is off by default.
+    pub zero_variance: bool,
+    /// Trajectories that a limit ended: of a turn's tokens, of turns, or of the context. The metric
+    /// `truncated` is their share.
+    pub truncated: bool,
+    /// Trajectories with a turn that holds neither a complete tool call nor a final answer (SimpleTIR,
+    /// arXiv:2509.02479).
+    pub void_turn: bool,
+}
+
+/// The filter that dropped a trajectory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dropped {
+    /// The group's rewards do not differ.
+    ZeroVariance,
+    /// A limit ended the trajectory.
+    Truncated,
+    /// Some turn is void.
+    VoidTurn,
+}
+
+impl FilterConfig {
+    /// For each trajectory of a group, the first filter that drops it. `totals` are the rewards `Σ_j r_ij`,
+    /// after shaping.
+    pub fn apply(self, group: &Group, totals: &[f64]) -> Vec<Option<Dropped>> {
+        let uniform = totals.windows(2).all(|pair| pair[0] == pair[1]);
+        group.trajectories.iter().map(|trajectory| self.verdict(trajectory, uniform)).collect()
+    }
+
+    fn verdict(self, trajectory: &ScoredTrajectory, uniform: bool) -> Option<Dropped> {
+        if self.zero_variance && uniform {
+            Some(Dropped::ZeroVariance)
+        } else if self.truncated && trajectory.truncated {
+            Some(Dropped::Truncated)
+        } else if self.void_turn && trajectory.void_turn {
+            Some(Dropped::VoidTurn)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(filters: FilterConfig, flags: &[(bool, bool)], totals: &[f64], expect: &[Option<Dropped>]) {
+        let trajectories = flags
+            .iter()
+            .map(|&(truncated, void_turn)| ScoredTrajectory {
+                truncated,
+                void_turn,
+                ..ScoredTrajectory::default()
+            })
+            .collect();
+        assert_eq!(filters.apply(&Group { group: "g".into(), trajectories }, totals), expect);
+    }
+
+    #[test]
+    fn each_filter_drops_its_own() {
+        use Dropped::{Truncated, VoidTurn, ZeroVariance};
+        let off = FilterConfig::default();
+        let all = FilterConfig { zero_variance: true, truncated: true, void_turn: true };
+        let flags = [(true, false), (false, true), (true, true), (false, false)];
+        check(off, &flags, &[1.0; 4], &[None; 4]);
+        check(all, &flags, &[1.0; 4], &[Some(ZeroVariance); 4]);
+        check(all, &flags, &[1.0, 0.0, 0.0, 0.0], &[Some(Truncated), Some(VoidTurn), Some(Truncated), None]);
+        check(
+            FilterConfig { void_turn: true, ..off },
+            &flags,
+            &[1.0; 4],
+            &[None, Some(VoidTurn), Some(VoidTurn), None],
+        );
+        check(FilterConfig { zero_variance: true, ..off }, &[(false, false)], &[1.0], &[Some(ZeroVariance)]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Filters: what stands behind `|`. Those of Jinja, but for the ones that make web pages.
+
+mod number;
+mod select;
+mod sequence;
+mod text;
+
+use crate::access;
+use crate::arguments::{Arguments, required};
+use crate::budget::{Outcome, fail};
+use crate::run::Run;
+use crate::value::Value;
+use crate::{iterate, json, spelling};
+
+pub(crate) const NAMES: [&str; 50] = [
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "center",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "filesizeformat",
+    "first",
+    "float",
+    "forceescape",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "striptags",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "urlencode",
+    "wordcount",
+];
+
+/// Applies a filter.
+pub(crate) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<Value> {
+    match name {
+        "tojson" => json::tojson(value, args, &mut run.budget),
+        "default" | "d" => {
+            let [default, falsy] = args.bind(name, ["default_value", "boolean"])?;
+            let falsy = falsy.is_some_and(|falsy| falsy.truth()) && !value.truth();
+            let absent = falsy || matches!(value, Value::Undefined(_));
+            Ok(if absent { default.unwrap_or_else(|| Value::text("")) } else { value.clone() })
+        }
+        "length" | "count" => {
+            let [] = args.bind(name, [])?;
+            match value {
+                Value::Loop(at) => run.loop_length(*at).map(Value::Int),
+                value => {
+                    if let Some(text) = value.as_str() {
+                        run.budget.spend(text.len() / 32)?;
+                    }
+                    iterate::length(value).map(|length| Value::Int(length as i128))
+                }
+            }
+        }
+        "attr" => {
+            let [wanted] = args.bind(name, ["name"])?;
+            let wanted = required(wanted, name, "name")?;
+            match value {
+                // An item is no attribute.
+                Value::Dict(dict) if compare_has(dict, wanted.str()?) => {
+                    Ok(Value::undefined(format!("'dict object' has no attribute '{}'", wanted.str()?)))
+                }
+                value => access::attribute(run, value, wanted.str()?),
+            }
+        }
+        "pprint" => {
+            let [] = args.bind(name, [])?;
+            spelling::repr(value, &mut run.budget).map(Value::text)
+        }
+        "map" | "select" | "reject" | "selectattr" | "rejectattr" => select::apply(run, name, value, args),
+        "abs" | "float" | "int" | "round" | "sum" | "filesizeformat" => number::apply(run, name, value, args),
+        "batch" | "dictsort" | "first" | "groupby" | "items" | "last" | "list" | "max" | "min"
+        | "reverse" | "slice" | "sort" | "unique" => sequence::apply(run, name, value, args),
+        name if NAMES.contains(&name) => text::apply(run, name, value, args),
+        name => fail(format!("there is no filter named {name:?}")),
+    }
+}
+
+fn compare_has(dict: &crate::value::Dict, name: &str) -> bool {
+    let methods = crate::containers::OF_DICTS.contains(&name);
+    !methods && dict.pairs.iter().any(|(key, _)| key.as_str() == Some(name))
+}

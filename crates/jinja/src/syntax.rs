@@ -1,0 +1,131 @@
+//! What a template is made of once it is read: statements and expressions.
+
+use std::sync::Arc;
+
+/// An expression.
+#[derive(Debug)]
+pub(crate) enum Expr {
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(Arc<str>),
+    Name(Arc<str>),
+    /// The text of the block that a filter stands around.
+    Body,
+    Tuple(Vec<Expr>),
+    List(Vec<Expr>),
+    Dict(Vec<(Expr, Expr)>),
+    Attribute(Box<Expr>, Arc<str>),
+    Item(Box<Expr>, Box<Expr>),
+    Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
+    Call(Box<Expr>, Args),
+    Filter(Box<Expr>, Arc<str>, Args),
+    Test(Box<Expr>, Arc<str>, Args),
+    Not(Box<Expr>),
+    Sign(Box<Expr>, bool),
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    Binary(Operator, Box<Expr>, Box<Expr>),
+    Concat(Vec<Expr>),
+    Compare(Box<Expr>, Vec<(Comparison, Expr)>),
+    /// The condition, the value, and the value otherwise.
+    Choice(Box<Expr>, Box<Expr>, Option<Box<Expr>>),
+}
+
+/// An operator on numbers, some of which work on texts and lists as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    FloorDiv,
+    Mod,
+    Pow,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    In,
+    NotIn,
+}
+
+/// The arguments of a call, as they are written.
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    pub(crate) positional: Vec<Expr>,
+    pub(crate) named: Vec<(Arc<str>, Expr)>,
+    /// Behind `*`.
+    pub(crate) rest: Option<Box<Expr>>,
+    /// Behind `**`.
+    pub(crate) named_rest: Option<Box<Expr>>,
+}
+
+/// What is assigned to.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Name(Arc<str>),
+    /// An attribute of a namespace.
+    Attribute(Arc<str>, Arc<str>),
+    Tuple(Vec<Target>),
+}
+
+/// Parameters with their defaults, and what they are parameters of.
+#[derive(Debug)]
+pub(crate) struct Macro {
+    pub(crate) name: Arc<str>,
+    pub(crate) parameters: Vec<(Arc<str>, Option<Expr>)>,
+    pub(crate) body: Vec<Stmt>,
+    /// Whether the body reads `caller`, `kwargs` and `varargs`.
+    pub(crate) reads: [bool; 3],
+}
+
+/// A statement, with its line.
+#[derive(Debug)]
+pub(crate) struct Stmt {
+    pub(crate) line: usize,
+    pub(crate) kind: Kind,
+}
+
+/// What a statement does.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Data(Arc<str>),
+    Print(Expr),
+    Set(Target, Expr),
+    /// A block's text, behind its filters, is assigned.
+    SetBlock(Target, Vec<Stmt>, Expr),
+    If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
+    For(Box<For>),
+    With(Vec<(Target, Expr)>, Vec<Stmt>),
+    Macro(Macro),
+    /// `{% call(…) f(…) %}`: the body is the macro `caller` of the call.
+    Call(Macro, Expr),
+    Filter(Expr, Vec<Stmt>),
+    Escape(Expr, Vec<Stmt>),
+    /// A scope of its own: `{% generation %}`, `{% block %}`.
+    Scope(Vec<Stmt>),
+    Break,
+    Continue,
+    /// Other templates are read, and there are none.
+    Other,
+}
+
+/// A loop.
+#[derive(Debug)]
+pub(crate) struct For {
+    pub(crate) target: Target,
+    pub(crate) over: Expr,
+    pub(crate) test: Option<Expr>,
+    pub(crate) recursive: bool,
+    pub(crate) body: Vec<Stmt>,
+    pub(crate) otherwise: Vec<Stmt>,
+}

@@ -1,0 +1,41 @@
+//! Estimates of the KL divergence to the reference policy, per token.
+
+use burn::tensor::Tensor;
+use turnwise_credit::KlEstimator;
+
+/// The estimate at each token. `input_clamp` bounds `|d|`, `output_clamp` bounds the estimate; 0 is none.
+///
+/// # Shapes
+/// All `[B, T]`.
+pub(super) fn estimate(
+    estimator: KlEstimator,
+    logprobs: Tensor<2>,
+    reference: Tensor<2>,
+    input_clamp: f64,
+    output_clamp: f64,
+) -> Tensor<2> {
+    let d = clamped(logprobs - reference, input_clamp);
+    let estimate = match estimator {
+        KlEstimator::K1 => d,
+        KlEstimator::K2 => d.clone() * d * 0.5,
+        KlEstimator::K3 => k3(-d),
+    };
+    clamped(estimate, output_clamp)
+}
+
+/// `exp(x) - x - 1`, never negative. The plain difference has no digits left in f32 where `x` is small, so
+/// there it is `x²` times the Taylor series of the rest.
+pub(super) fn k3(x: Tensor<2>) -> Tensor<2> {
+    let near = x.clone().abs().lower_elem(0.5);
+    // A far value would make infinities of the branch that isn't taken, and NaN of its gradient.
+    let small = x.clone().mask_fill(near.clone().bool_not(), 0.0);
+    let series = [5040.0, 720.0, 120.0, 24.0, 6.0, 2.0]
+        .into_iter()
+        .fold(small.clone() / 40320.0, |sum, factorial| (sum + 1.0 / factorial) * small.clone());
+    (x.clone().exp() - x - 1.0).mask_where(near, series * small)
+}
+
+/// `x` in `[-bound, bound]`; 0 is no bound.
+pub(super) fn clamped(x: Tensor<2>, bound: f64) -> Tensor<2> {
+    if bound > 0.0 { x.clamp(-bound, bound) } else { x }
+}

@@ -1,0 +1,134 @@
+//! Statistics of each token of a micro-batch, and their weighted sums.
+
+use std::ops::AddAssign;
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Detached values per token, each `[B, T]`. Tokens of weight 0 hold what a ratio of 1 gives.
+#[derive(Debug, Clone)]
+pub struct TokenStats {
+    /// The importance ratio ρ.
+    pub ratio: Tensor<2>,
+    /// 1 where the surrogate was clipped, by the dual clip too, so that the token's gradient is cut or
+    /// bounded.
+    pub clipped: Tensor<2>,
+    /// `ρ - ln ρ - 1`, an estimate of `KL(old ‖ new)`; never negative.
+    pub old_kl: Tensor<2>,
+    /// The estimate of the KL to the reference, if there is a reference.
+    pub ref_kl: Option<Tensor<2>>,
+    /// The policy's entropy, if it was computed.
+    pub entropy: Option<Tensor<2>>,
+}
+
+impl TokenStats {
+    /// Sums over the micro-batch with the loss's own weights `[B, T]`. Reads the device once.
+    pub fn sums(&self, weights: &Tensor<2>) -> LossSums {
+        let weights = weights.clone().inner();
+        let sums = self.columns(&weights).map(|column| (column * weights.clone()).sum());
+        LossSums::of(&read(Tensor::cat(sums.to_vec(), 0)))
+    }
+
+    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, from 0, row after
+    /// row. Reads the device once.
+    ///
+    /// # Panics
+    /// If there are not `B·T` turns.
+    pub fn sums_by_turn(&self, weights: &Tensor<2>, turns: &[i32]) -> Vec<LossSums> {
+        let weights = weights.clone().inner();
+        let columns = self.columns(&weights).map(|column| (column * weights.clone()).flatten::<1>(0, 1));
+        let values = read(Tensor::cat(columns.to_vec(), 0));
+        let tokens = turns.len();
+        assert_eq!(values.len(), COLUMNS * tokens, "every token has a turn");
+        let mut by_turn: Vec<LossSums> = Vec::new();
+        for (t, turn) in turns.iter().enumerate() {
+            let turn = usize::try_from(*turn).expect("turns count from 0");
+            let sums: Vec<f64> = (0..COLUMNS).map(|c| values[c * tokens + t]).collect();
+            if sums[0] != 0.0 {
+                by_turn.resize(by_turn.len().max(turn + 1), LossSums::default());
+                by_turn[turn] += LossSums::of(&sums);
+            }
+        }
+        by_turn
+    }
+
+    /// Ones and the columns, in the order of [`LossSums`]; zeros for what was not computed.
+    fn columns(&self, like: &Tensor<2>) -> [Tensor<2>; COLUMNS] {
+        let or_zero = |x: &Option<Tensor<2>>| x.clone().map_or_else(|| like.zeros_like(), Tensor::inner);
+        let [ratio, clipped, old_kl] = [&self.ratio, &self.clipped, &self.old_kl].map(|x| x.clone().inner());
+        [like.ones_like(), ratio, clipped, old_kl, or_zero(&self.ref_kl), or_zero(&self.entropy)]
+    }
+}
+
+/// Number of fields of [`LossSums`].
+const COLUMNS: usize = 6;
+
+fn read(values: Tensor<1>) -> Vec<f64> {
+    values.into_data().convert::<f64>().try_into_vec().expect("f64 sums")
+}
+
+/// Weighted sums of [`TokenStats`]. Add up those of all micro-batches, then take the [`LossSums::means`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LossSums {
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Importance ratio.
+    pub ratio: f64,
+    /// Clipped tokens.
+    pub clipped: f64,
+    /// KL between the old and the current policy, in nats.
+    pub old_kl: f64,
+    /// KL to the reference, in nats; 0 without a reference.
+    pub ref_kl: f64,
+    /// Entropy, in nats; 0 where it was not computed.
+    pub entropy: f64,
+}
+
+impl LossSums {
+    fn of(sums: &[f64]) -> Self {
+        let [weight, ratio, clipped, old_kl, ref_kl, entropy] = *sums else {
+            unreachable!("there are {COLUMNS} sums")
+        };
+        Self { weight, ratio, clipped, old_kl, ref_kl, entropy }
+    }
+
+    /// Divides by the sum of the weights, which becomes 1; all 0 if nothing was trained on.
+    #[must_use]
+    pub fn means(self) -> Self {
+        let scale = if self.weight > 0.0 { 1.0 / self.weight } else { 0.0 };
+        Self {
+            weight: self.weight * scale,
+            ratio: self.ratio * scale,
+            clipped: self.clipped * scale,
+            old_kl: self.old_kl * scale,
+            ref_kl: self.ref_kl * scale,
+            entropy: self.entropy * scale,
+        }
+    }
+}
+
+impl AddAssign for LossSums {
+    fn add_assign(&mut self, other: Self) {
+        self.weight += other.weight;
+        self.ratio += other.ratio;
+        self.clipped += other.clipped;
+        self.old_kl += other.old_kl;
+        self.ref_kl += other.ref_kl;
+        self.entropy += other.entropy;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn micro_batches_add_up() {
+        let mut sums = LossSums { weight: 0.25, ratio: 0.5, ..LossSums::default() };
+        sums += LossSums { weight: 0.25, ratio: 0.1, clipped: 0.25, ..LossSums::default() };
+        let means = sums.means();
+        assert!((means.ratio - 1.2).abs() < 1e-12);
+        assert!((means.clipped - 0.5).abs() < 1e-12);
+        assert_eq!(LossSums::default().means(), LossSums::default());
+    }
+}

@@ -1,0 +1,176 @@
+//! Terms that all losses share: the log-ratio, the reference KL, the entropy bonus, and the weighted sum.
+
+use burn::tensor::Tensor;
+use turnwise_credit::KlEstimator;
+
+use super::kl::{clamped, estimate, k3};
+use super::{Bools, LossBatch, LossOutput, RatioLevel, TokenStats};
+
+/// The terms of a loss other than its surrogate. 0 turns each of them off.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// β, the weight of the KL divergence to the reference.
+    pub beta: f64,
+    /// Its estimator.
+    pub kl: KlEstimator,
+    /// Bound of `|logp - ref_logp|` in the estimator.
+    pub kl_input_clamp: f64,
+    /// Bound of the estimate.
+    pub kl_output_clamp: f64,
+    /// η, the weight of the entropy bonus.
+    pub entropy: f64,
+    /// Bound of `|logp - old_logp|`.
+    pub log_ratio_clamp: f64,
+    /// Upper bound of the truncated importance weight `exp(old_logp - rollout_logp)` (arXiv:1802.01561).
+    pub tis_cap: f64,
+    /// The level of the ratio.
+    pub level: RatioLevel,
+}
+
+/// Declares the settings of a loss: its own keys with their defaults, then those of [`Terms`].
+///
+/// `at` names the level of the ratio that the loss takes by default. All keys belong to one table, and an
+/// unknown key is refused with its line: serde's `flatten` would lose that.
+macro_rules! policy_loss {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident at $level:ident {
+            $( $(#[$field_meta:meta])* pub $field:ident: $kind:ty = $default:expr, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $( $(#[$field_meta])* pub $field: $kind, )*
+            /// Over what the log-ratio is averaged.
+            pub level: $crate::RatioLevel,
+            /// β, the weight of the KL divergence to the reference.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
+            pub beta: f64,
+            /// The KL estimator.
+            pub kl: turnwise_credit::KlEstimator,
+            /// Bound of the log-ratio to the reference in the KL estimator; 0: none.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
+            pub kl_input_clamp: f64,
+            /// Bound of the KL estimate; 0: none.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
+            pub kl_output_clamp: f64,
+            /// η, the weight of the entropy bonus.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
+            pub entropy: f64,
+            /// Bound of the log-ratio; 0: none. It keeps `exp` finite in f32.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
+            pub log_ratio_clamp: f64,
+            /// Cap of the truncated importance weight of stale rollouts; 0: off.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
+            pub tis_cap: f64,
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self {
+                    $( $field: $default, )*
+                    level: $crate::RatioLevel::$level,
+                    beta: 0.0,
+                    kl: turnwise_credit::KlEstimator::K3,
+                    kl_input_clamp: 20.0,
+                    kl_output_clamp: 0.0,
+                    entropy: 0.0,
+                    log_ratio_clamp: 20.0,
+                    tis_cap: 0.0,
+                }
+            }
+        }
+
+        impl $name {
+            fn shared(&self) -> $crate::Terms {
+                $crate::Terms {
+                    level: self.level,
+                    beta: self.beta,
+                    kl: self.kl,
+                    kl_input_clamp: self.kl_input_clamp,
+                    kl_output_clamp: self.kl_output_clamp,
+                    entropy: self.entropy,
+                    log_ratio_clamp: self.log_ratio_clamp,
+                    tis_cap: self.tis_cap,
+                }
+            }
+        }
+    };
+}
+
+pub(super) use policy_loss;
+
+/// The columns of a batch with everything of weight 0 replaced by harmless values: a log-ratio of 0 and an
+/// advantage of 0. Their old values can't reach the loss or its gradient, whatever they were.
+pub(super) struct Masked {
+    /// Log-probabilities, 0 where ignored.
+    pub(super) logprobs: Tensor<2>,
+    /// The log-ratio at the level asked for, clamped.
+    pub(super) log_ratio: Tensor<2>,
+    /// The advantages, times the truncated importance weight if there is one.
+    pub(super) advantages: Tensor<2>,
+    /// Tokens of weight 0.
+    ignored: Bools,
+}
+
+impl Terms {
+    /// Prepares a batch.
+    pub(super) fn mask(&self, logprobs: &Tensor<2>, batch: &LossBatch) -> Masked {
+        let ignored = batch.ignored();
+        let quiet = |x: &Tensor<2>| x.clone().mask_fill(ignored.clone(), 0.0);
+        let logprobs = quiet(logprobs);
+        let old = quiet(&batch.old_logprobs);
+        let mut advantages = quiet(&batch.advantages);
+        if self.tis_cap > 0.0 {
+            let rollout = batch
+                .rollout_logprobs
+                .as_ref()
+                .expect("truncated importance sampling needs the batch's `rollout_logprobs`");
+            let weight = clamped(old.clone() - quiet(rollout), self.log_ratio_clamp).exp();
+            advantages = advantages * weight.clamp_max(self.tis_cap);
+        }
+        let log_ratio = self.level.average(logprobs.clone() - old, batch, &ignored);
+        Masked { logprobs, log_ratio: clamped(log_ratio, self.log_ratio_clamp), advantages, ignored }
+    }
+
+    /// Adds KL and entropy to the surrogate's token losses and takes the weighted sum.
+    pub(super) fn finish(
+        &self,
+        masked: Masked,
+        surrogate: Tensor<2>,
+        clipped: Bools,
+        batch: &LossBatch,
+    ) -> LossOutput {
+        let quiet = |x: &Tensor<2>| x.clone().mask_fill(masked.ignored.clone(), 0.0);
+        let reference = batch.ref_logprobs.as_ref().map(|reference| {
+            estimate(
+                self.kl,
+                masked.logprobs.clone(),
+                quiet(reference),
+                self.kl_input_clamp,
+                self.kl_output_clamp,
+            )
+        });
+        let mut loss = surrogate;
+        if self.beta > 0.0 {
+            let kl = reference.clone().expect("a KL penalty needs the batch's `ref_logprobs`");
+            loss = loss + kl * self.beta;
+        }
+        if self.entropy > 0.0 {
+            let entropies = batch.entropies.as_ref().expect("an entropy bonus needs the batch's `entropies`");
+            loss = loss - quiet(entropies) * self.entropy;
+        }
+        let ratio = masked.log_ratio.clone().exp();
+        let stats = TokenStats {
+            // k3 of KL(old ‖ new) with the ratio's own level.
+            old_kl: k3(masked.log_ratio.detach()),
+            ratio: ratio.detach(),
+            clipped: clipped.float().mask_fill(masked.ignored.clone(), 0.0),
+            ref_kl: reference.map(Tensor::detach),
+            entropy: batch.entropies.as_ref().map(|entropies| quiet(entropies).detach()),
+        };
+        LossOutput { loss: (loss * batch.weights.clone()).sum(), stats }
+    }
+}

@@ -1,0 +1,102 @@
+//! The gradient of a loss over log-probabilities, in stages.
+//!
+//! Burn keeps every intermediate value of a graph. The vocabulary is therefore a separate stage, cut into
+//! chunks of rows: their logits are computed once for the loss and once for the gradient, and `[N, V]` never
+//! exists as a whole. The blocks below it are one graph. With recomputation each block is a stage instead
+//! (arXiv:1604.06174): the forward pass keeps one hidden state per block, and the backward pass computes each
+//! block again with its graph.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Gradients, Tensor};
+
+use super::graph::{add_graph, leaf};
+use super::head::head;
+use crate::autodiff::logprobs::{LogprobQuery, TokenLogprobs};
+use crate::transformer::Transformer;
+
+/// Returns the gradients of `loss` and the second value that `loss` returns; see [`add_gradients`].
+pub fn gradients<S>(
+    model: &Transformer,
+    query: &LogprobQuery<'_>,
+    recompute: bool,
+    loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
+) -> (GradientsParams, S) {
+    let mut total = GradientsParams::new();
+    let aux = add_gradients(&mut total, model, query, recompute, loss);
+    (total, aux)
+}
+
+/// Adds the gradients of `loss` to `total` and returns the second value that `loss` returns.
+///
+/// - `total`: gradients accumulated so far
+/// - `model`: on an autodiff device
+/// - `query`: the log-probabilities (and entropies) that `loss` gets
+/// - `recompute`: computes every block twice, so that memory holds the graph of one block at a time; the
+///   gradients are the same up to rounding
+pub fn add_gradients<S>(
+    total: &mut GradientsParams,
+    model: &Transformer,
+    query: &LogprobQuery<'_>,
+    recompute: bool,
+    loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
+) -> S {
+    if !recompute {
+        let hidden = model.hidden(query.batch);
+        let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
+        // If only the head is trained, there is no graph below it.
+        if let Some(upstream) = upstream.filter(|_| hidden.is_tracked()) {
+            add_graph(total, backward(hidden, upstream), model);
+        }
+        return aux;
+    }
+    let mut inputs = inputs_of_blocks(&model.valid(), query);
+    let last = leaf(inputs.pop().expect("the embedding comes first"));
+    let hidden = model.norm.forward(last.clone());
+    let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
+    let Some(upstream) = upstream else { return aux };
+    let mut upstream = through(&model.norm, hidden, upstream, &last, total);
+    drop(last);
+    let pass = model.whole(query.batch);
+    for (layer, block) in model.layers.iter().enumerate().rev() {
+        let input = leaf(inputs.pop().expect("one input per block"));
+        let output = block.forward(input.clone(), &pass, layer, None);
+        upstream = through(block, output, upstream, &input, total);
+    }
+    if model.embed_tokens.weight.val().is_require_grad() {
+        let embedded = model.embed(query.batch, model.packs(query.batch));
+        add_graph(total, backward(embedded, upstream), &model.embed_tokens);
+    }
+    aux
+}
+
+/// Returns the input of every block and of the final norm, computed without a graph.
+fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> Vec<Tensor<2>> {
+    let pass = model.whole(query.batch);
+    let mut inputs = vec![model.embed(query.batch, model.packs(query.batch))];
+    for (layer, block) in model.layers.iter().enumerate() {
+        let x = inputs.last().expect("the embedding comes first").clone();
+        inputs.push(block.forward(x, &pass, layer, None));
+    }
+    inputs
+}
+
+/// Returns the gradients of a graph, given the gradient with respect to its output.
+fn backward(output: Tensor<2>, upstream: Tensor<2>) -> Gradients {
+    (output * Tensor::from_inner(upstream)).sum().backward()
+}
+
+/// Runs the backward pass of one stage: takes the gradient with respect to its output, returns that of its
+/// input.
+fn through(
+    stage: &impl Module,
+    output: Tensor<2>,
+    upstream: Tensor<2>,
+    input: &Tensor<2>,
+    total: &mut GradientsParams,
+) -> Tensor<2> {
+    let mut gradients = backward(output, upstream);
+    let grad = input.grad_remove(&mut gradients).expect("a stage depends on its input");
+    add_graph(total, gradients, stage);
+    grad
+}

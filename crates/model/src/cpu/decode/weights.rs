@@ -1,0 +1,93 @@
+//! The weights of a block in the host's memory.
+
+use burn::module::Param;
+use burn::tensor::{DType, Tensor};
+
+use super::kernels::{Matrix, add};
+use crate::block::AttentionConfig;
+use crate::config::ModelConfig;
+use crate::cpu::simd::Cpu;
+use crate::layers::linear::Linear;
+use crate::layers::norm::RmsNorm;
+use crate::transformer::Block;
+
+/// One block.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) attention: AttentionConfig,
+    /// Index of the first layer with the same angles.
+    pub(super) angles: usize,
+    pub(super) before_attention: Option<Vec<f32>>,
+    pub(super) q: Affine,
+    pub(super) k: Affine,
+    pub(super) v: Affine,
+    pub(super) o: Affine,
+    pub(super) qk_norms: Option<(Vec<f32>, Vec<f32>)>,
+    pub(super) after_attention: Option<Vec<f32>>,
+    pub(super) before_mlp: Option<Vec<f32>>,
+    pub(super) gate: Affine,
+    pub(super) up: Affine,
+    pub(super) down: Affine,
+    pub(super) after_mlp: Option<Vec<f32>>,
+}
+
+/// One linear layer.
+#[derive(Debug)]
+pub(super) struct Affine {
+    pub(super) weight: Matrix,
+    pub(super) bias: Option<Vec<f32>>,
+}
+
+impl Layer {
+    /// Copies the weights of block `at`.
+    pub(super) fn new(config: &ModelConfig, at: usize, block: &Block) -> Self {
+        let (attention, mlp) = (&block.self_attn, &block.mlp);
+        let settings = &config.layers[at].attention;
+        let same_angles =
+            |other: &AttentionConfig| (&other.rope, other.head_dim) == (&settings.rope, settings.head_dim);
+        let qk_norms = attention.q_norm.as_ref().zip(attention.k_norm.as_ref());
+        Self {
+            attention: settings.clone(),
+            angles: config.layers[..at].iter().position(|other| same_angles(&other.attention)).unwrap_or(at),
+            before_attention: block.before_attention.as_ref().map(vector),
+            q: affine(&attention.q_proj),
+            k: affine(&attention.k_proj),
+            v: affine(&attention.v_proj),
+            o: affine(&attention.o_proj),
+            qk_norms: qk_norms.map(|(q, k)| (vector(q), vector(k))),
+            after_attention: block.after_attention.as_ref().map(vector),
+            before_mlp: block.before_mlp.as_ref().map(vector),
+            gate: affine(&mlp.gate_proj),
+            up: affine(&mlp.up_proj),
+            down: affine(&mlp.down_proj),
+            after_mlp: block.after_mlp.as_ref().map(vector),
+        }
+    }
+}
+
+impl Affine {
+    pub(super) fn apply(&self, cpu: Cpu, x: &[f32]) -> Vec<f32> {
+        let mut y = self.weight.apply(cpu, x);
+        if let Some(bias) = &self.bias {
+            y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+        }
+        y
+    }
+}
+
+fn floats<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
+    param.val().into_data_dtype(DType::F32).try_into_vec().expect("data was just converted to f32")
+}
+
+pub(super) fn vector(norm: &RmsNorm) -> Vec<f32> {
+    floats(&norm.weight)
+}
+
+pub(super) fn matrix(weight: &Param<Tensor<2>>) -> Matrix {
+    let [out, wide] = weight.val().dims();
+    Matrix::new(&floats(weight), out, wide)
+}
+
+fn affine(linear: &Linear) -> Affine {
+    Affine { weight: matrix(&linear.weight), bias: linear.bias.as_ref().map(floats) }
+}

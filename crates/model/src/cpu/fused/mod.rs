@@ -1,0 +1,20 @@
+//! Parts of a block that the CPU computes in one pass over memory, forward and backward.
+//!
+//! A tensor backend takes a pass per operation and keeps the result of each. The fused parts are nodes of
+//! Burn's graph too, for f32 tensors in the host's memory; other devices use Burn's operations. The tests
+//! compare each part with its formula in f64, and its gradients with finite differences of the formula.
+
+mod attention;
+mod bridge;
+mod host_op;
+mod norm;
+mod swiglu;
+#[cfg(test)]
+mod testing;
+mod vocabulary;
+
+pub(crate) use attention::FusedAttention;
+pub(crate) use bridge::{apply_host_op, in_host_memory, modify_in_place, read_values, supports_host_ops};
+pub(crate) use norm::FusedNorm;
+pub(crate) use swiglu::FusedSwiglu;
+pub(crate) use vocabulary::{OutputGrads, pick_logprobs, write_grad_logits};

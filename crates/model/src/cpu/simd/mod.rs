@@ -1,0 +1,13 @@
+//! Arithmetic in vector instructions that are found at run time, without `unsafe`.
+
+#![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
+
+mod dispatch;
+mod exp;
+mod product;
+mod softmax;
+
+pub(crate) use dispatch::Cpu;
+pub(crate) use exp::exp;
+pub(crate) use product::{TALL, Target, WIDE, tile};
+pub(crate) use softmax::{exps, row_max, row_max_any, sigmoids, swiglu};

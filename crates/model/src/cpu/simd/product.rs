@@ -1,0 +1,49 @@
+//! The inner part of matrix products, in registers.
+
+use pulp::Simd;
+
+/// Rows of a tile, and vectors per row.
+pub(crate) const TALL: usize = 4;
+pub(crate) const WIDE: usize = 2;
+
+/// Destination of a tile.
+pub(crate) struct Target<'a> {
+    pub(crate) out: &'a mut [f32],
+    /// Entries from one row to the next.
+    pub(crate) stride: usize,
+    /// Whether the tile is added to the destination.
+    pub(crate) add: bool,
+}
+
+/// Computes `out[i][..] = Σ_k a(k)[i] · b[k][..]` for `M` rows and `W` vectors of columns, in the order of
+/// `k`.
+///
+/// The rows of `b` lie `stride` apart, and the tile begins at its `column`.
+#[inline(always)]
+pub(crate) fn tile<S: Simd, const M: usize, const W: usize>(
+    simd: S,
+    depth: usize,
+    a: impl Fn(usize) -> [f32; M],
+    (b, stride, column): (&[f32], usize, usize),
+    target: Target<'_>,
+) {
+    let width = W * S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); W]; M];
+    for (k, row) in b.chunks_exact(stride).take(depth).enumerate() {
+        let row = S::as_simd_f32s(&row[column..][..width]).0;
+        let factors = a(k);
+        for (sums, factor) in sums.iter_mut().zip(factors) {
+            let factor = simd.splat_f32s(factor);
+            for (sum, b) in sums.iter_mut().zip(row) {
+                *sum = simd.mul_add_f32s(factor, *b, *sum);
+            }
+        }
+    }
+    let Target { out, stride, add } = target;
+    for (i, sums) in sums.into_iter().enumerate() {
+        let out = S::as_mut_simd_f32s(&mut out[i * stride + column..][..width]).0;
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = if add { simd.add_f32s(*out, sum) } else { sum };
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Hugging Face folders: models and adapters, read and written.
+
+pub(crate) mod adapter_file;
+pub(crate) mod checkpoint;
+mod folder_files;
+mod regular_file;
+mod safetensors_header;
+mod shard;
+mod token_ids;
+mod weight_files;
+mod written;

@@ -1,0 +1,147 @@
+//! Causal grouped-query attention (arXiv:2305.13245).
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
+
+use crate::block::AttentionConfig;
+use crate::cache::{CachePlan, KvCache};
+use crate::config::ModelConfig;
+use crate::cpu::fused::{FusedAttention, apply_host_op};
+use crate::layers::linear::Linear;
+use crate::layers::norm::RmsNorm;
+use crate::layers::rope::Rotation;
+
+/// Added to the scores of keys that a query doesn't see. It is finite, so no backend computes `inf - inf`.
+const HIDDEN: f32 = -1e9;
+
+/// The attention layer of a block.
+#[derive(Module, Debug)]
+pub(crate) struct Attention {
+    pub(crate) q_proj: Linear,
+    pub(crate) k_proj: Linear,
+    pub(crate) v_proj: Linear,
+    pub(crate) o_proj: Linear,
+    pub(crate) q_norm: Option<RmsNorm>,
+    pub(crate) k_norm: Option<RmsNorm>,
+}
+
+/// Values that the layers of one forward pass share.
+pub(crate) struct ForwardPass<'a> {
+    config: &'a ModelConfig,
+    /// `[B, T]`.
+    shape: [usize; 2],
+    /// Path of attention in each layer.
+    paths: Vec<AttentionPath>,
+}
+
+/// Computes scores and their weighted sums.
+#[expect(clippy::large_enum_variant, reason = "a pass has few")]
+#[derive(Clone)]
+pub(crate) enum AttentionPath {
+    /// With operations of the tensor backend.
+    Operations {
+        rotation: Rotation,
+        /// `[B or 1, 1, T, visible]`: 0 if the query sees the key, else a large negative number.
+        mask: Tensor<4>,
+    },
+    /// In one pass, for whole sequences in the host's memory.
+    Fused(FusedAttention),
+}
+
+impl<'a> ForwardPass<'a> {
+    /// Makes one path for each kind of attention in the model.
+    pub(crate) fn new(
+        config: &'a ModelConfig,
+        shape: [usize; 2],
+        make: impl Fn(&AttentionConfig) -> AttentionPath,
+    ) -> Self {
+        let mut paths: Vec<AttentionPath> = Vec::with_capacity(config.layers.len());
+        for (at, block) in config.layers.iter().enumerate() {
+            let mut before = config.layers[..at].iter();
+            let path = match before.position(|other| other.attention == block.attention) {
+                Some(same) => paths[same].clone(),
+                None => make(&block.attention),
+            };
+            paths.push(path);
+        }
+        Self { config, shape, paths }
+    }
+}
+
+impl Attention {
+    /// # Shapes
+    /// - `x`: `[N, hidden]` → the same
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<2>,
+        pass: &ForwardPass<'_>,
+        layer: usize,
+        cache: Option<(&mut KvCache, &CachePlan)>,
+    ) -> Tensor<2> {
+        let ([b, t], h) = (pass.shape, &pass.config.layers[layer].attention);
+        let mut q = self.q_proj.forward(x.clone());
+        let mut k = self.k_proj.forward(x.clone());
+        let v = self.v_proj.forward(x);
+        if let (Some(q_norm), Some(k_norm)) = (&self.q_norm, &self.k_norm) {
+            (q, k) = (q_norm.forward_parts(q), k_norm.forward_parts(k));
+        }
+        let (rotation, mask) = match &pass.paths[layer] {
+            AttentionPath::Operations { rotation, mask } => (rotation, mask.clone()),
+            AttentionPath::Fused(attention) => {
+                let shape = [b * t, h.query_width()];
+                return self.o_proj.forward(apply_host_op(attention.clone(), [q, k, v], shape));
+            }
+        };
+        let split = |y: Tensor<2>, heads: usize| y.reshape([b, t, heads, h.head_dim]).swap_dims(1, 2);
+        let q = rotation.apply(split(q, h.query_heads));
+        let k = rotation.apply(split(k, h.key_value_heads));
+        let (k, v) = match cache {
+            Some((cache, plan)) => {
+                let k = k.swap_dims(1, 2).reshape([b * t, h.key_value_width()]);
+                cache.extend(layer, k, v, plan, h.head_dim)
+            }
+            None => (k, split(v, h.key_value_heads)),
+        };
+        let y = attend(q, k, v, mask);
+        self.o_proj.forward(y.swap_dims(1, 2).reshape([b * t, h.query_width()]))
+    }
+}
+
+/// Computes `softmax(q·kᵀ / √D + mask)·v`. Queries that share a key/value head are stacked, so keys aren't
+/// repeated.
+///
+/// # Shapes
+/// - `q`: `[B, H, T, D]`, `k`, `v`: `[B, K, S, D]`, `mask`: `[B or 1, 1, T, S]` → `[B, H, T, D]`
+fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Tensor<4>) -> Tensor<4> {
+    let [b, heads, t, d] = q.dims();
+    let [_, groups, s, _] = k.dims();
+    let stacked = [b, groups, heads / groups * t, d];
+    let q = q.mul_scalar(1.0 / (d as f64).sqrt()).reshape(stacked);
+    let dtype = q.dtype();
+    let scores = q.matmul(k.swap_dims(2, 3)).reshape([b, heads, t, s]);
+    let weights = softmax(scores.cast(DType::F32) + mask, 3).cast(dtype);
+    weights.reshape([b, groups, heads / groups * t, s]).matmul(v).reshape([b, heads, t, d])
+}
+
+/// Makes the mask of queries at `starts[row] + 0..columns` over keys at `0..visible`.
+///
+/// # Shapes
+/// `[rows, 1, columns, visible]`; one row if all rows start at the same position.
+pub(crate) fn causal_mask(
+    starts: &[usize],
+    columns: usize,
+    visible: usize,
+    attention: &AttentionConfig,
+    device: &Device,
+) -> Tensor<4> {
+    let same = starts.windows(2).all(|pair| pair[0] == pair[1]);
+    let starts = if same { &starts[..1] } else { starts };
+    let mut mask = Vec::with_capacity(starts.len() * columns * visible);
+    for start in starts {
+        for query in (0..columns).map(|t| start + t) {
+            let seen = attention.visible(query);
+            mask.extend((0..visible).map(|key| if seen.contains(&key) { 0.0 } else { HIDDEN }));
+        }
+    }
+    Tensor::from_data(TensorData::new(mask, [starts.len(), 1, columns, visible]), (device, DType::F32))
+}

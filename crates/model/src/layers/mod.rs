@@ -1,0 +1,8 @@
+//! Layers of a block. They use Burn's operations where the CPU has no fused pass.
+
+pub(crate) mod attention;
+pub(crate) mod linear;
+pub(crate) mod lora;
+pub(crate) mod mlp;
+pub(crate) mod norm;
+pub(crate) mod rope;

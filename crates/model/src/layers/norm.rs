@@ -1,0 +1,40 @@
+//! RMSNorm (arXiv:1910.07467 eq. 4), computed in f32: `y = x / sqrt(mean(x²) + ε) · w`.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Tensor};
+
+use crate::cpu::fused::{FusedNorm, apply_host_op, supports_host_ops};
+
+/// Root-mean-square normalisation over the last dimension.
+#[derive(Module, Debug)]
+pub(crate) struct RmsNorm {
+    pub(crate) weight: Param<Tensor<1>>,
+    pub(crate) eps: f64,
+}
+
+impl RmsNorm {
+    /// Normalises groups of numbers as wide as the norm: each head, or all heads together.
+    ///
+    /// # Shapes
+    /// - `x`: `[N, parts · width]` → the same
+    pub(crate) fn forward_parts(&self, x: Tensor<2>) -> Tensor<2> {
+        let ([rows, all], [width]) = (x.dims(), self.weight.val().dims());
+        self.forward(x.reshape([rows * all / width, width])).reshape([rows, all])
+    }
+
+    /// # Shapes
+    /// - `x`: `[..., width]` → the same
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if supports_host_ops(&x) {
+            let (shape, weight) = (x.dims(), self.weight.val().cast(DType::F32).unsqueeze());
+            let width = shape[D - 1];
+            let rows = shape.iter().product::<usize>() / width;
+            let norm = FusedNorm { eps: self.eps as f32 };
+            return apply_host_op(norm, [x.reshape([rows, width]), weight], [rows, width]).reshape(shape);
+        }
+        let dtype = x.dtype();
+        let x = x.cast(DType::F32);
+        let scale = (x.clone().square().mean_dim(D - 1) + self.eps).sqrt().recip();
+        (x * scale).cast(dtype) * self.weight.val().cast(dtype).unsqueeze()
+    }
+}

@@ -1,0 +1,91 @@
+//! How alike two programs are: one file per measure of [`Similarity`].
+//!
+//! Shaping pays a failed trajectory for code that resembles correct code (arXiv:2511.14846 §3.4). [`code_of`]
+//! takes a trajectory's code out of its calls, and [`SimilarityConfig`] names the measure in a run file.
+//! `ngram`, `lcs` and `permuted` compute; `endpoint` asks a server for embeddings and needs the cargo feature
+//! of that name.
+
+mod code;
+#[cfg(feature = "endpoint")]
+mod embeddings;
+mod endpoint;
+mod lcs;
+mod measure;
+mod ngram;
+mod permuted;
+mod tokens;
+
+use turnwise_runfile::choice;
+
+pub use code::{code_of, normalised_code};
+pub use measure::{Matrix, Similarity, SimilarityError};
+
+choice! {
+    /// Which similarity shaping uses.
+    pub enum SimilarityConfig {
+        /// Cosine of hashed token n-gram counts: offline, deterministic, microseconds.
+        "ngram" => Ngram(ngram::Ngram),
+        /// Longest common subsequence of tokens: offline and deterministic, slower.
+        "lcs" => Lcs(lcs::Lcs),
+        /// Cosine of embeddings by a server that speaks the OpenAI protocol.
+        "endpoint" => Endpoint(endpoint::Endpoint),
+        /// The n-gram measure with its values handed to the wrong programs: a control for experiments.
+        "permuted" => Permuted(permuted::Permuted),
+    }
+}
+
+impl SimilarityConfig {
+    /// Returns the measure chosen. Nothing is contacted before the first comparison.
+    pub fn build(&self) -> Box<dyn Similarity> {
+        match self {
+            Self::Ngram(measure) => Box::new(*measure),
+            Self::Lcs(measure) => Box::new(*measure),
+            Self::Permuted(measure) => Box::new(*measure),
+            Self::Endpoint(endpoint) => connect(endpoint),
+        }
+    }
+}
+
+#[cfg(feature = "endpoint")]
+fn connect(endpoint: &Endpoint) -> Box<dyn Similarity> {
+    Box::new(embeddings::Embeddings::new(endpoint))
+}
+
+/// Returns a measure that names the cargo feature which it needs.
+#[cfg(not(feature = "endpoint"))]
+fn connect(_: &Endpoint) -> Box<dyn Similarity> {
+    struct Absent;
+
+    impl Similarity for Absent {
+        fn matrix(&self, _: &[&str], _: &[&str]) -> Result<Matrix, SimilarityError> {
+            let reason =
+                "this build can't ask a server; hint: build with `--features turnwise-similarity/endpoint`";
+            Err(SimilarityError { measure: "endpoint", reason: reason.into() })
+        }
+    }
+
+    Box::new(Absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Endpoint` itself is asked for in the tests of its client.
+    #[test]
+    fn a_measure_is_built_from_its_name_and_programs_are_like_themselves() {
+        for name in SimilarityConfig::NAMES.iter().filter(|name| **name != "endpoint") {
+            let measure = SimilarityConfig::named(name).expect("a name").build();
+            let matrix = measure.matrix(&["print(1 + 2)"], &["print( 1+2 )"]).expect("offline");
+            assert!((matrix[0][0] - 1.0).abs() < 1e-12, "{name}: {matrix:?}");
+        }
+    }
+
+    #[cfg(not(feature = "endpoint"))]
+    #[test]
+    fn without_its_feature_an_endpoint_names_it() {
+        let measure = SimilarityConfig::named("endpoint").expect("a name").build();
+        let error = measure.matrix(&["x"], &["y"]).expect_err("no client").to_string();
+        assert!(error.starts_with("similarity `endpoint`: ") && error.contains("--features"), "{error}");
+    }
+}

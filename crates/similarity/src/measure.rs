@@ -1,0 +1,21 @@
+//! The trait of a measure of similarity.
+
+/// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
+pub type Matrix = Vec<Vec<f64>>;
+
+/// A similarity could not be computed. Only a measure that leaves the process can fail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("similarity `{measure}`: {reason}")]
+pub struct SimilarityError {
+    /// Name of the measure in the run file.
+    pub measure: &'static str,
+    /// The reason and its place, with a hint.
+    pub reason: String,
+}
+
+/// Measures how alike programs are.
+pub trait Similarity: Send + Sync {
+    /// Similarity of each of `rows` to each of `columns`. A text without content has similarity 0 to every
+    /// other.
+    fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError>;
+}
