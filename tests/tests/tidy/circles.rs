@@ -1,8 +1,8 @@
 //! Circles of imports between files of one crate: such files can't be read, tested or moved one at a time.
 //!
-//! A file imports another one if it names an item of it by `use`, or by a path that begins with `crate::` or `super::`.
-//! An item that a file re-exports counts as one of the file that declares it. A module and those inside it may name
-//! each other, and tests may name anything.
+//! A file imports another one if it names an item of it by `use`, or by a path that begins with `crate::` or
+//! `super::`. An item that a file re-exports counts as one of the file that declares it. A module and those
+//! inside it may name each other, and tests may name anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -100,8 +100,8 @@ fn inline(code: &str) -> Vec<Vec<String>> {
     words.iter().filter_map(path).collect()
 }
 
-/// The path from the root of the crate; none for a path into another crate. A name that is none of these is looked for
-/// inside the module, where a `use` may begin with a child.
+/// The path from the root of the crate; none for a path into another crate. A name that is none of these is
+/// looked for inside the module, where a `use` may begin with a child.
 fn absolute(mut path: Vec<String>, module: &[String]) -> Option<Module> {
     let mut base = module.to_vec();
     if path.last().is_some_and(|last| last == "*") {

@@ -34,8 +34,9 @@ pub struct ScoreRewardConfig {
 
 impl Consistent for ScoreConfig {}
 
-/// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each `key.path=value`:
-/// see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`] under everything.
+/// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each
+/// `key.path=value`: see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`]
+/// under everything.
 pub fn load<C: DeserializeOwned + Consistent>(
     path: Option<&Path>,
     overlays: &[PathBuf],
@@ -44,7 +45,8 @@ pub fn load<C: DeserializeOwned + Consistent>(
     Layers::read(path, overlays, sets)?.over(&presets())?.resolve()
 }
 
-/// As [`load`], for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as one.
+/// As [`load`], for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as
+/// one.
 pub fn load_score(
     path: Option<&Path>,
     overlays: &[PathBuf],

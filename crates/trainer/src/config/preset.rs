@@ -9,8 +9,8 @@ use turnwise_credit::{AdvantageConfig, PRESETS, Preset};
 use turnwise_loss::LossConfig;
 use turnwise_runfile::{Layers, Presets};
 
-/// The presets of a run file. One fits the estimator and the loss that the file chooses; `turnwise score` has no loss
-/// and takes the estimator's part.
+/// The presets of a run file. One fits the estimator and the loss that the file chooses; `turnwise score` has
+/// no loss and takes the estimator's part.
 pub(super) fn presets() -> Presets<'static> {
     Presets { key: "preset", names: PRESETS.iter().map(|preset| preset.name).collect(), text: &text }
 }
