@@ -1,15 +1,21 @@
 //! The rewards of one turn, by name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-/// Maps names to the rewards of one turn. `acc` and `fmt` are turnwise's own; other names come from environments.
+/// Maps names to the rewards of one turn. `acc` and `fmt` are turnwise's own; other names come from
+/// environments.
 ///
 /// The paper's `r_ij` is the sum `acc_ij + fmt_ij` (arXiv:2511.14846 §3.2).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Rewards(BTreeMap<String, f64>);
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(from = "BTreeMap<String, f64>")]
+pub struct Rewards {
+    /// In alphabetical order. A turn has few names, and most turns have the two below: no tree and no text
+    /// for each.
+    named: Vec<(Cow<'static, str>, f64)>,
+}
 
 impl Rewards {
     /// The name of the outcome's reward: 1 at the last turn of a correct trajectory, or the shaped value.
@@ -19,25 +25,28 @@ impl Rewards {
 
     /// Returns the rewards that turnwise gives itself.
     pub fn new(acc: f64, fmt: f64) -> Self {
-        Self(BTreeMap::from([(Self::ACC.into(), acc), (Self::FMT.into(), fmt)]))
+        Self { named: vec![(Self::ACC.into(), acc), (Self::FMT.into(), fmt)] }
     }
 
     /// Returns the reward `name`; 0 where the turn has none of that name.
     pub fn get(&self, name: &str) -> f64 {
-        self.0.get(name).copied().unwrap_or(0.0)
+        self.place(name).map_or(0.0, |at| self.named[at].1)
     }
 
     /// Replaces the reward `name`.
     pub fn set(&mut self, name: impl Into<String>, reward: f64) {
-        self.0.insert(name.into(), reward);
+        let name = name.into();
+        match self.place(&name) {
+            Ok(at) => self.named[at].1 = reward,
+            Err(at) => self.named.insert(at, (shared(name), reward)),
+        }
     }
 
     /// Adds `reward` to the reward `name`.
     pub fn add(&mut self, name: &str, reward: f64) {
-        if let Some(sum) = self.0.get_mut(name) {
-            *sum += reward;
-        } else {
-            self.0.insert(name.into(), reward);
+        match self.place(name) {
+            Ok(at) => self.named[at].1 += reward,
+            Err(at) => self.named.insert(at, (shared(name.into()), reward)),
         }
     }
 
@@ -53,7 +62,33 @@ impl Rewards {
 
     /// Iterates over names and rewards, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.iter().map(|(name, reward)| (name.as_str(), *reward))
+        self.named.iter().map(|(name, reward)| (name.as_ref(), *reward))
+    }
+
+    /// Returns the index of a name, or the one that it would have.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.named.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+    }
+}
+
+/// Returns a name, which takes no memory if it is one of the two that turnwise gives.
+fn shared(name: String) -> Cow<'static, str> {
+    match name.as_str() {
+        Rewards::ACC => Rewards::ACC.into(),
+        Rewards::FMT => Rewards::FMT.into(),
+        _ => name.into(),
+    }
+}
+
+impl Serialize for Rewards {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl From<BTreeMap<String, f64>> for Rewards {
+    fn from(rewards: BTreeMap<String, f64>) -> Self {
+        rewards.into_iter().collect()
     }
 }
 
@@ -76,6 +111,18 @@ mod tests {
         let rewards: Rewards = [("progress", 0.25), ("acc", 1.0), ("progress", 0.5)].into_iter().collect();
         assert_eq!(rewards.get("progress"), 0.75);
         assert_eq!((rewards.acc(), rewards.fmt()), (1.0, 0.0));
+    }
+
+    #[test]
+    fn names_are_in_alphabetical_order_however_they_came() {
+        let mut rewards = Rewards::new(1.0, -0.1);
+        rewards.set("progress", 0.5);
+        rewards.add("best", 0.25);
+        rewards.add("progress", 0.25);
+        let expect = [("acc", 1.0), ("best", 0.25), ("fmt", -0.1), ("progress", 0.75)];
+        assert_eq!(rewards.iter().collect::<Vec<_>>(), expect);
+        let again: Rewards = expect.into_iter().rev().collect();
+        assert_eq!(again, rewards);
     }
 
     #[test]
