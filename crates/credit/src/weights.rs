@@ -116,7 +116,7 @@ mod tests {
             config.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 10);
             let share = samples.split_off(1);
             assert_eq!(share[0].weights, config.token_weights(&masks, 10)[1], "{name}");
-            let mut alone = vec![sample(&masks[1])];
+            let mut alone = [sample(&masks[1])];
             config.weigh(&mut alone.iter_mut().collect::<Vec<_>>(), 10);
             assert_ne!(share[0].weights, alone[0].weights, "{name}: a share alone is another batch");
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use turnwise_credit::{
-    Dropped, Group, ScoredGroup, ScoredTrajectory, calls_by_turn, credit_by_turn, entropy_by_turn,
-    is_dummy_first_call, outcome_shares,
+    Dropped, Group, RewardWeights, ScoredGroup, ScoredTrajectory, calls_by_turn, credit_by_turn,
+    entropy_by_turn, is_dummy_first_call, outcome_shares,
 };
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
@@ -34,6 +34,7 @@ pub struct StepRecord {
     pub(crate) played: Played,
     pub(crate) groups: Vec<Group>,
     pub(crate) scored: Vec<ScoredGroup>,
+    pub(crate) reward_weights: RewardWeights,
     pub(crate) learned: Vec<(PolicyStats, Update)>,
     /// By trajectory, group after group: `logp - rollout_logp` of its sampled tokens; empty if it was not trained on.
     pub(crate) log_ratios: Vec<Vec<f32>>,
@@ -223,7 +224,7 @@ impl StepRecord {
                 logprobs += played.turns.iter().flat_map(|t| &t.logprobs).map(|&l| f64::from(l)).sum::<f64>();
                 truncated += usize::from(played.stop.is_truncated());
                 dummy_first += usize::from(is_dummy_first_call(played));
-                rewards += scored.turns.iter().map(|turn| turn.total()).sum::<f64>();
+                rewards += scored.turns.iter().map(|turn| self.reward_weights.sum(turn)).sum::<f64>();
             }
         }
         let summary = tally.evaluation();

@@ -127,7 +127,19 @@ impl Trainer {
         let train = Spent { wall: forward + lap(), ..phase.spent() };
         let times = Times { rollout, score, train };
         let log_ratios = log_ratios(&samples, &learned);
-        Ok(StepRecord { step, levels, answers, played, groups, scored, learned, log_ratios, times })
+        let reward_weights = self.config.reward.weights.clone();
+        Ok(StepRecord {
+            step,
+            levels,
+            answers,
+            played,
+            groups,
+            scored,
+            reward_weights,
+            learned,
+            log_ratios,
+            times,
+        })
     }
 
     /// Rollouts of this step's tasks.
