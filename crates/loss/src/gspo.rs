@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::clamped, terms::policy_loss};
+use super::{LossBatch, LossOutput, PolicyLoss, kl::clamped, terms::Terms, terms::policy_loss};
 
 policy_loss! {
     /// GSPO-token, Group Sequence Policy Optimization with token-wise advantages (arXiv:2507.18071 eq. 13,

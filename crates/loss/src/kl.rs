@@ -3,8 +3,6 @@
 use burn::tensor::Tensor;
 use turnwise_credit::KlEstimator;
 
-use super::terms::clamped;
-
 /// The estimate at each token. `input_clamp` bounds `|d|`, `output_clamp` bounds the estimate; 0 is none.
 ///
 /// # Shapes
@@ -35,4 +33,9 @@ pub(super) fn k3(x: Tensor<2>) -> Tensor<2> {
         .into_iter()
         .fold(small.clone() / 40320.0, |sum, factorial| (sum + 1.0 / factorial) * small.clone());
     (x.clone().exp() - x - 1.0).mask_where(near, series * small)
+}
+
+/// `x` in `[-bound, bound]`; 0 is no bound.
+pub(super) fn clamped(x: Tensor<2>, bound: f64) -> Tensor<2> {
+    if bound > 0.0 { x.clamp(-bound, bound) } else { x }
 }

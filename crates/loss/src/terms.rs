@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use turnwise_credit::KlEstimator;
 
-use super::kl::{estimate, k3};
+use super::kl::{clamped, estimate, k3};
 use super::{Bools, LossBatch, LossOutput, RatioLevel, TokenStats};
 
 /// The terms of a loss other than its surrogate. 0 turns each of them off.
@@ -101,11 +101,6 @@ macro_rules! policy_loss {
 }
 
 pub(super) use policy_loss;
-
-/// `x` in `[-bound, bound]`; 0 is no bound.
-pub(super) fn clamped(x: Tensor<2>, bound: f64) -> Tensor<2> {
-    if bound > 0.0 { x.clamp(-bound, bound) } else { x }
-}
 
 /// The columns of a batch with everything of weight 0 replaced by harmless values: a log-ratio of 0 and an
 /// advantage of 0. Their old values can't reach the loss or its gradient, whatever they were.

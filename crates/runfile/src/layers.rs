@@ -15,32 +15,32 @@ use crate::node::Node;
 use crate::source::Source;
 
 /// Defaults that a run file takes over by name, with a key of its top level: `preset = "trl"`.
-pub struct Preset<'p> {
+pub struct Presets<'p> {
     /// The key.
     pub key: &'p str,
     /// The names that it takes.
-    pub names: &'p [&'p str],
+    pub names: Vec<&'p str>,
     /// Returns the TOML of a name, which may depend on what the layers above it choose.
     pub text: &'p dyn Fn(&str, &Layers) -> String,
 }
 
 /// A run file that is read, but not resolved yet.
 ///
-/// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice, another variant
-/// replaces the first with all its keys. The type that [`Layers::resolve`] is asked for says which keys are choices.
+/// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice, another
+/// variant replaces the first with all its keys. The type that [`Layers::resolve`] is asked for says which
+/// keys are choices.
 #[derive(Debug, Clone)]
 pub struct Layers {
     /// The lowest first, but for the preset, which is the last one.
     sources: Vec<Source>,
-    /// The key of a preset, which no type has.
-    hidden: Option<String>,
-    has_preset: bool,
+    /// The key that named the preset, if there is one. No type has it.
+    preset_key: Option<String>,
 }
 
 impl Layers {
     /// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each
-    /// `key.path=value`. The value of a `--set` is TOML; anything else is a string. Relative paths inside the file are
-    /// left as they are: relative to the current directory.
+    /// `key.path=value`. The value of a `--set` is TOML; anything else is a string. Relative paths inside the
+    /// file are left as they are: relative to the current directory.
     ///
     /// # Errors
     /// If a file can't be read, or a text isn't TOML.
@@ -48,7 +48,7 @@ impl Layers {
         let files = path.into_iter().chain(overlays.iter().map(PathBuf::as_path)).map(Source::file);
         let mut sources = files.collect::<Result<Vec<_>, _>>()?;
         sources.extend(sets.iter().map(|set| Source::set(set)));
-        let layers = Self { sources, hidden: None, has_preset: false };
+        let layers = Self { sources, preset_key: None };
         layers.parse()?;
         Ok(layers)
     }
@@ -57,31 +57,30 @@ impl Layers {
     ///
     /// # Errors
     /// If there is no preset of that name.
-    pub fn over(mut self, preset: &Preset<'_>) -> Result<Self, ConfigError> {
-        let Some((name, place)) = self.preset_name(preset)? else { return Ok(self) };
-        if !preset.names.contains(&name.as_str()) {
-            let known = || format!("known here are {}", preset.names.join(", "));
-            let near = nearest(&name, preset.names.iter().copied());
+    pub fn over(mut self, presets: &Presets<'_>) -> Result<Self, ConfigError> {
+        let Some((name, place)) = self.preset_name(presets)? else { return Ok(self) };
+        if !presets.names.contains(&name.as_str()) {
+            let known = || format!("known here are {}", presets.names.join(", "));
+            let near = nearest(&name, presets.names.iter().copied());
             let hint = near.map_or_else(known, |near| format!("did you mean `{near}`?"));
-            return Err(ConfigError::new(place, format!("unknown {} `{name}`", preset.key)).hint(hint));
+            return Err(ConfigError::new(place, format!("unknown {} `{name}`", presets.key)).hint(hint));
         }
-        let text = (preset.text)(&name, &self);
-        self.sources.push(Source::preset(format!("{} {name}", preset.key), text));
-        self.has_preset = true;
-        self.hidden = Some(preset.key.into());
+        let text = (presets.text)(&name, &self);
+        self.sources.push(Source::preset(format!("{} {name}", presets.key), text));
+        self.preset_key = Some(presets.key.into());
         self.parse()?;
         Ok(self)
     }
 
     /// The name of the preset and its place.
-    fn preset_name(&self, preset: &Preset<'_>) -> Result<Option<(String, String)>, ConfigError> {
+    fn preset_name(&self, presets: &Presets<'_>) -> Result<Option<(String, String)>, ConfigError> {
         let tables = self.parse()?;
-        let Some(found) = self.root(&tables).get(preset.key) else { return Ok(None) };
+        let Some(found) = self.root(&tables).get(presets.key) else { return Ok(None) };
         let place =
             found.place().map_or_else(String::new, |place| self.sources[place.source].place(place.byte));
         let Some(name) = found.text() else {
-            let known = format!("known here are {}", preset.names.join(", "));
-            return Err(ConfigError::new(place, format!("`{}` is not a name", preset.key)).hint(known));
+            let known = format!("known here are {}", presets.names.join(", "));
+            return Err(ConfigError::new(place, format!("`{}` is not a name", presets.key)).hint(known));
         };
         Ok(Some((name.into(), place)))
     }
@@ -114,8 +113,8 @@ impl Layers {
     fn parse(&self) -> Result<Vec<Spanned<DeValue<'_>>>, ConfigError> {
         let mut tables = self.sources.iter().map(Source::parse).collect::<Result<Vec<_>, _>>()?;
         for table in &mut tables {
-            if let (DeValue::Table(table), Some(hidden)) = (table.get_mut(), &self.hidden) {
-                table.remove(hidden.as_str());
+            if let (DeValue::Table(table), Some(key)) = (table.get_mut(), &self.preset_key) {
+                table.remove(key.as_str());
             }
         }
         Ok(tables)
@@ -123,7 +122,7 @@ impl Layers {
 
     fn root<'l>(&self, tables: &'l [Spanned<DeValue<'l>>]) -> Node<'l> {
         let mut layers: Vec<_> = tables.iter().enumerate().collect();
-        let preset = if self.has_preset { layers.pop() } else { None };
+        let preset = if self.preset_key.is_some() { layers.pop() } else { None };
         Node::root(preset, layers)
     }
 }

@@ -1,7 +1,8 @@
 //! Run files: TOML in layers, each number in its range, each choice by its name.
 //!
-//! [`Layers`] reads a file, its overlays and `--set key=value`, and merges them into a configuration of any type. An
-//! error is one line with the place (file and line, or the `--set` that holds it), and often a second one with a hint.
+//! [`Layers`] reads a file, its overlays and `--set key=value`, and merges them into a configuration of any
+//! type. An error is one line with the place (file and line, or the `--set` that holds it), and often a
+//! second one with a hint.
 //!
 //! A field of a configuration names its range where it is declared. Serde checks it while the file is read,
 //! so the error has the line:
@@ -43,7 +44,7 @@ mod source;
 
 pub use conflict::{Conflict, Consistent};
 pub use error::ConfigError;
-pub use layers::{Layers, Preset, to_toml};
+pub use layers::{Layers, Presets, to_toml};
 pub use node::CHOICE;
 pub use number::Number;
 pub use range::Range;

@@ -1,7 +1,7 @@
 //! The known word that a mistyped one stands for.
 
-/// The nearest of `known`, if one is near enough that a slip explains the difference: few changed letters, or one of
-/// the two is short for the other (`lr`, `learning_rate`).
+/// The nearest of `known`, if one is near enough that a slip explains the difference: few changed letters, or
+/// one of the two is short for the other (`lr`, `learning_rate`).
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let close = |candidate: &&str| {
         let slips = 1 + word.len().min(candidate.len()) / 4;

@@ -1,8 +1,8 @@
 //! One key of a run file in all layers that give it, merged as the key's type asks for.
 //!
-//! Tables are merged key by key, and any other value replaces what lies under it. A choice is merged as long as the
-//! layers name the same variant; another variant replaces the first with all its keys. Only the type of the key tells
-//! a choice from a table, so the layers are merged while the type is read.
+//! Tables are merged key by key, and any other value replaces what lies under it. A choice is merged as long
+//! as the layers name the same variant; another variant replaces the first with all its keys. Only the type
+//! of the key tells a choice from a table, so the layers are merged while the type is read.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::IntoIter;
@@ -15,8 +15,8 @@ use toml::de::{DeValue, ValueDeserializer};
 
 use crate::fault::{Fault, Place};
 
-/// Marks a type as a choice: its `Deserialize` asks for a newtype struct of this name, and reads a name or a table
-/// with one key inside it. Enums of serde's own are choices without it.
+/// Marks a type as a choice: its `Deserialize` asks for a newtype struct of this name, and reads a name or a
+/// table with one key inside it. Enums of serde's own are choices without it.
 pub const CHOICE: &str = "turnwise_runfile::choice";
 
 /// The value of one layer.
@@ -64,7 +64,8 @@ pub(crate) struct Node<'l> {
 }
 
 impl<'l> Node<'l> {
-    /// The whole file: the table and the index of the preset's source, if there is one, and those of the layers.
+    /// The whole file: the table and the index of the preset's source, if there is one, and those of the
+    /// layers.
     pub(crate) fn root(
         preset: Option<(usize, &'l Spanned<DeValue<'l>>)>,
         layers: impl IntoIterator<Item = (usize, &'l Spanned<DeValue<'l>>)>,
@@ -134,7 +135,8 @@ impl<'l> Node<'l> {
         self.entries.last().and_then(Entry::variant)
     }
 
-    /// The same as a choice: without the layers under one that names another variant. A name alone has no keys to give.
+    /// The same as a choice: without the layers under one that names another variant. A name alone has no
+    /// keys to give.
     fn chosen(self) -> Self {
         let Some(variant) = self.variant() else {
             return Self::of(self.entries.last().copied().into_iter().collect());

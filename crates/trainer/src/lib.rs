@@ -1,4 +1,5 @@
-//! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning, evaluation.
+//! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning,
+//! evaluation.
 //!
 //! | folder | holds |
 //! |---|---|

@@ -249,7 +249,7 @@ mod tests {
         let activations = |recompute: Option<bool>, layers: usize| {
             let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
             config.optimizer.recompute = recompute;
-            let model = ModelConfig { layers: model.layers.repeat(layers), ..model.clone() };
+            let model = ModelConfig { layers: vec![model.layers.clone(); layers].concat(), ..model.clone() };
             Estimate::of(&config, &model, 2, &device).activations
         };
         assert_eq!(activations(None, 1), activations(Some(false), 1));

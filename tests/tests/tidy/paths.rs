@@ -39,8 +39,11 @@ pub(crate) fn paths(text: &str, module: &[String]) -> Vec<(Module, Option<String
 /// The text without comments and without its tests.
 fn code(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let is_test = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].ends_with('{');
-    let end = lines.windows(2).position(is_test).unwrap_or(lines.len());
+    let is_tests = |at: usize| {
+        let mut below = lines[at + 1..].iter().skip_while(|line| line.starts_with("#["));
+        lines[at] == "#[cfg(test)]" && below.next().is_some_and(|line| line.ends_with('{'))
+    };
+    let end = (0..lines.len()).find(|&at| is_tests(at)).unwrap_or(lines.len());
     lines[..end].join("\n")
 }
 
@@ -97,8 +100,8 @@ fn inline(code: &str) -> Vec<Vec<String>> {
     words.iter().filter_map(path).collect()
 }
 
-/// The path from the root of the crate; none for a path into another crate. A name that is none of these is looked for
-/// inside the module, where a `use` may begin with a child.
+/// The path from the root of the crate; none for a path into another crate. A name that is none of these is
+/// looked for inside the module, where a `use` may begin with a child.
 fn absolute(mut path: Vec<String>, module: &[String]) -> Option<Module> {
     let mut base = module.to_vec();
     if path.last().is_some_and(|last| last == "*") {

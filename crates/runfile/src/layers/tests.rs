@@ -1,8 +1,7 @@
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::*;
-use crate::{CHOICE, Conflict, Within};
+use crate::{Conflict, Within, choice};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,9 +37,9 @@ impl Default for Optimizer {
     }
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Estimator {
+pub struct Estimator {
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     gamma: f64,
     #[serde(deserialize_with = "Within::<0, 1>::read")]
@@ -48,65 +47,12 @@ struct Estimator {
     eps: f64,
 }
 
-/// A choice whose names alone are values: it reads itself, and says so to the loader.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Advantage {
-    Gtpo(Estimator),
-    Grpo(Estimator),
-    GrpoMin(Estimator),
-}
-
-impl Default for Advantage {
-    fn default() -> Self {
-        Self::Gtpo(Estimator::default())
-    }
-}
-
-impl Advantage {
-    fn new(name: &str, held: Estimator) -> Option<Self> {
-        match name {
-            "gtpo" => Some(Self::Gtpo(held)),
-            "grpo" => Some(Self::Grpo(held)),
-            "grpo_min" => Some(Self::GrpoMin(held)),
-            _ => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Advantage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Named;
-
-        impl<'de> Visitor<'de> for Named {
-            type Value = Advantage;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a name, or a table")
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Advantage, D::Error> {
-                inner.deserialize_any(self)
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Advantage, E> {
-                let known = &["gtpo", "grpo", "grpo_min"];
-                Advantage::new(name, Estimator::default()).ok_or_else(|| E::unknown_variant(name, known))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Advantage, A::Error> {
-                let (name, held): (String, Estimator) = map.next_entry()?.expect("a key");
-                let chosen = Advantage::new(&name, held).expect("a known name");
-                match map.next_key::<String>()? {
-                    None => Ok(chosen),
-                    Some(second) => Err(serde::de::Error::custom(format!(
-                        "`{name}` and `{second}` are both chosen: keep one"
-                    ))),
-                }
-            }
-        }
-
-        deserializer.deserialize_newtype_struct(CHOICE, Named)
+choice! {
+    /// The estimator.
+    pub enum Advantage {
+        "gtpo" => Gtpo(Estimator),
+        "grpo" => Grpo(Estimator),
+        "grpo_min" => GrpoMin(Estimator),
     }
 }
 
@@ -146,14 +92,13 @@ struct Flaky {
 
 const FILE: &str = "model = \"models/tiny\"\n[advantage.gtpo]\ngamma = 0.5\n[env.arithmetic]\nsums = true\n";
 
-const PRESET: Preset<'static> = Preset {
-    key: "preset",
-    names: &["trl", "verl", "openrlhf"],
-    text: &|name, layers| {
+fn presets() -> Presets<'static> {
+    let text = &|name: &str, layers: &Layers| {
         let advantage = layers.variant("advantage").unwrap_or_else(|| "gtpo".into());
         format!("[advantage.{advantage}]\neps = {}\n", if name == "trl" { 1e-4 } else { 1e-9 })
-    },
-};
+    };
+    Presets { key: "preset", names: vec!["trl", "verl", "openrlhf"], text }
+}
 
 /// Loads `files` (the first is the run file, the rest are overlays) and `sets` in a folder of their own.
 fn read(files: &[&str], sets: &[&str]) -> Result<Run, String> {
@@ -166,7 +111,7 @@ fn read(files: &[&str], sets: &[&str]) -> Result<Run, String> {
     let shown = format!("{}/", folder.path().display());
     let (first, overlays) = paths.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
     let layers = Layers::read(first.map(PathBuf::as_path), overlays, &sets);
-    let found = layers.and_then(|layers| layers.over(&PRESET)?.resolve());
+    let found = layers.and_then(|layers| layers.over(&presets())?.resolve());
     found.map_err(|error: ConfigError| error.to_string().replace(&shown, ""))
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{AdvantageConfig, FilterConfig, RewardWeights, ShapingConfig};
-use turnwise_runfile::{ConfigError, Consistent, Layers, Preset};
+use turnwise_runfile::{ConfigError, Consistent, Layers};
 
 use super::RunConfig;
-use super::preset;
+use super::preset::presets;
 
 /// The keys of a run file that `turnwise score` takes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct ScoreConfig {
     pub reward: ScoreRewardConfig,
 }
 
-/// The part of `[reward]` that `turnwise score` takes. The other keys are about playing.
+/// What `turnwise score` takes from `[reward]`: what the other keys say has been done to its input.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreRewardConfig {
@@ -34,34 +34,30 @@ pub struct ScoreRewardConfig {
 
 impl Consistent for ScoreConfig {}
 
-/// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each `key.path=value`:
-/// see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`] under everything.
+/// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each
+/// `key.path=value`: see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`]
+/// under everything.
 pub fn load<C: DeserializeOwned + Consistent>(
     path: Option<&Path>,
     overlays: &[PathBuf],
     sets: &[String],
 ) -> Result<C, ConfigError> {
-    layered(path, overlays, sets)?.resolve()
+    Layers::read(path, overlays, sets)?.over(&presets())?.resolve()
 }
 
-/// As [`load`], for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as one.
+/// As [`load`], for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as
+/// one.
 pub fn load_score(
     path: Option<&Path>,
     overlays: &[PathBuf],
     sets: &[String],
 ) -> Result<ScoreConfig, ConfigError> {
-    let layers = layered(path, overlays, sets)?;
+    let layers = Layers::read(path, overlays, sets)?.over(&presets())?;
     if !layers.has("model") {
         return layers.resolve();
     }
     let RunConfig { shaping, advantage, filter, reward, .. } = layers.resolve()?;
     Ok(ScoreConfig { shaping, advantage, filter, reward: ScoreRewardConfig { weights: reward.weights } })
-}
-
-fn layered(path: Option<&Path>, overlays: &[PathBuf], sets: &[String]) -> Result<Layers, ConfigError> {
-    let names = preset::names();
-    let preset = Preset { key: preset::KEY, names: &names, text: &preset::text };
-    Layers::read(path, overlays, sets)?.over(&preset)
 }
 
 #[cfg(test)]
@@ -132,6 +128,14 @@ mod tests {
         let sets = |sets: &[&str]| sets.iter().map(ToString::to_string).collect::<Vec<_>>();
         let own = load_score(None, &[], &sets(&["advantage=grpo", "shaping.alpha=0"])).unwrap();
         assert_eq!((own.advantage.name(), own.shaping.alpha), ("grpo", 0.0));
+        let weights = ["reward.weights.progress=0.5"];
+        let own = load_score(None, &[], &sets(&weights)).unwrap().reward.weights;
+        assert_eq!((own.of("progress"), own.of("acc")), (0.5, 1.0));
+        let run = ["model=m", "env=arithmetic", "reward.format_penalty=-1", weights[0]];
+        assert_eq!(load_score(None, &[], &sets(&run)).unwrap().reward.weights, own);
+        let error = load_score(None, &[], &sets(&["reward.weights.progress=inf"])).unwrap_err().to_string();
+        let expect = "`reward.weights.progress` is inf, expected a number from -1000 to 1000";
+        assert!(error.contains(expect), "{error}");
         let error = load_score(None, &[], &sets(&["train.steps=3"])).unwrap_err().to_string();
         assert!(error.starts_with("--set train.steps=3: unknown key `train`"), "{error}");
         let error = load_score(None, &[], &sets(&["model=m", "train.stepz=3"])).unwrap_err().to_string();

@@ -7,19 +7,15 @@ use serde::Serialize;
 use toml::Table;
 use turnwise_credit::{AdvantageConfig, PRESETS, Preset};
 use turnwise_loss::LossConfig;
-use turnwise_runfile::Layers;
+use turnwise_runfile::{Layers, Presets};
 
-/// The key of a run file that names a preset.
-pub(super) const KEY: &str = "preset";
-
-/// Returns the names that the key takes.
-pub(super) fn names() -> Vec<&'static str> {
-    PRESETS.iter().map(|preset| preset.name).collect()
+/// The presets of a run file. One fits the estimator and the loss that the file chooses; `turnwise score` has
+/// no loss and takes the estimator's part.
+pub(super) fn presets() -> Presets<'static> {
+    Presets { key: "preset", names: PRESETS.iter().map(|preset| preset.name).collect(), text: &text }
 }
 
-/// Returns the TOML of a preset: it fits the estimator and the loss that the file chooses. `turnwise score`
-/// has no loss and takes the estimator's part.
-pub(super) fn text(name: &str, layers: &Layers) -> String {
+fn text(name: &str, layers: &Layers) -> String {
     let preset = PRESETS.iter().find(|preset| preset.name == name).expect("only known names are asked for");
     // A name that nobody knows is left to the layer that wrote it, where it is an error.
     let chosen = |key: &str| layers.variant(key).unwrap_or_default();

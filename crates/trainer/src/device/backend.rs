@@ -46,8 +46,8 @@ pub const NAMES: &[&str] = &[
     "tch",
 ];
 
-/// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`]. A device that doesn't answer is
-/// refused here, before any work is lost on it.
+/// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`]. A device that
+/// doesn't answer is refused here, before any work is lost on it.
 pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
     let name = chosen(name);
     let device = known(&name)?;
@@ -74,8 +74,9 @@ fn known(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// As [`device`], for a program whose results count, as training and evaluation: a driver must also compute what it should
-/// ([`self_check`]), in a few seconds. Burn's CPU backend comes with the program and is tested with it.
+/// As [`device`], for a program whose results count, as training and evaluation: a driver must also compute
+/// what it should ([`self_check`]), in a few seconds. Burn's CPU backend comes with the program and is tested
+/// with it.
 pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
     let device = device(name)?;
     if !on_host(&device) {

@@ -5,11 +5,12 @@ use std::sync::mpsc::channel;
 
 /// Returns what a device computes, or the first message of a panic in its driver.
 ///
-/// A driver that is missing or lacks something makes Burn panic, often on a thread that Burn started. The thread that
-/// waits for it panics too, with a message that says nothing, so catching alone isn't enough: the panic hook is replaced
-/// while `work` runs, and the first message that it sees is kept. The hook belongs to the whole process. That is safe
-/// here, because a device is opened and checked before a run starts threads: nothing else panics meanwhile, and if
-/// something does, its message is taken for the driver's and not printed. Memory isn't at stake.
+/// A driver that is missing or lacks something makes Burn panic, often on a thread that Burn started. The
+/// thread that waits for it panics too, with a message that says nothing, so catching alone isn't enough: the
+/// panic hook is replaced while `work` runs, and the first message that it sees is kept. The hook belongs to
+/// the whole process. That is safe here, because a device is opened and checked before a run starts threads:
+/// nothing else panics meanwhile, and if something does, its message is taken for the driver's and not
+/// printed. Memory isn't at stake.
 pub(crate) fn catch_driver_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let before = take_hook();
     let (sender, messages) = channel();

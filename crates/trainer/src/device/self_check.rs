@@ -1,5 +1,5 @@
-//! Whether a device computes what it should: a tiny model on it beside the same model on plain vectors, and two steps of
-//! training.
+//! Whether a device computes what it should: a tiny model on it beside the same model on plain vectors, and
+//! two steps of training.
 
 use burn::tensor::{DType, Device, FloatDType};
 use serde::{Deserialize, Serialize};

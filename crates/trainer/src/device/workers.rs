@@ -1,5 +1,5 @@
-//! One worker per core. Burn's CPU backend spends most of a step on one core, so whole micro-batches and whole groups
-//! of sequences are given to workers instead, each with a single-threaded pool of its own.
+//! One worker per core. Burn's CPU backend spends most of a step on one core, so whole micro-batches and
+//! whole groups of sequences are given to workers instead, each with a single-threaded pool of its own.
 
 use std::num::NonZeroUsize;
 

@@ -8,8 +8,9 @@ use crate::device::kind::{in_memory, on_host};
 /// Bytes of a number in f32.
 const F32: u64 = 4;
 
-/// Activations of a token, in bytes, that are kept on the CPU; what takes more is recomputed unless the config decides.
-/// Memory that is taken anew in each step costs time too; a model that keeps less is better cut into small micro-batches.
+/// Activations of a token, in bytes, that are kept on the CPU; what takes more is recomputed unless the
+/// config decides. Memory that is taken anew in each step costs time too; a model that keeps less is better
+/// cut into small micro-batches.
 const KEPT_PER_TOKEN: u64 = 1 << 18;
 
 /// Whether blocks are computed twice where the config doesn't say, with rows of up to `length` tokens.
@@ -39,7 +40,8 @@ fn values_of_fused_block(block: &BlockConfig, hidden: u64, _length: u64) -> u64 
     stream * hidden + 2 * (query + kv) + before_norms + 3 * block.mlp.width as u64
 }
 
-/// The same where they are not: also the steps between, and scores and their softmax in a row of `length` tokens.
+/// The same where they are not: also the steps between, and scores and their softmax in a row of `length`
+/// tokens.
 fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
     let between = 2 * hidden + 2 * block.mlp.width as u64;
     let scores = 2 * block.attention.query_heads as u64 * length;

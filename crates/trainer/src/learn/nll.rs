@@ -18,7 +18,8 @@ pub struct Example {
     pub mask: Vec<bool>,
 }
 
-/// One step on examples, and their loss before it: the mean negative log-probability per trained token, in nats.
+/// One step on examples, and their loss before it: the mean negative log-probability per trained token, in
+/// nats.
 pub fn step(
     model: Transformer,
     optimizer: &mut Optimizer,

@@ -22,10 +22,12 @@ pub trait RolloutSource: Debug + Sync {
         None
     }
 
-    /// Whether the policy that is trained samples the turns, with the weights that it has when the step begins.
+    /// Whether the policy that is trained samples the turns, with the weights that it has when the step
+    /// begins.
     fn is_on_policy(&self) -> bool;
 
-    /// Returns the trajectories of a step, with their turn rewards. `trainer` has the policy and the environment.
+    /// Returns the trajectories of a step, with their turn rewards. `trainer` has the policy and the
+    /// environment.
     ///
     /// # Errors
     /// If there are none to learn from.

@@ -51,6 +51,7 @@ fn samples() -> Vec<Sample> {
         finish: Finish::EndOfTurn,
         calls: vec![],
         observation: tokens(*observed),
+        version: 0,
     };
     let of = |(i, turns): (usize, &&[(usize, usize)])| {
         let prompt = tokens(2 + i);
