@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 use turnwise_bounds::{Seed, Within};
 use turnwise_model::{load, load_config};
-use turnwise_rollout::chat::{ChatFolder, ChatFormat, ChatMl, Moment, prompt};
+use turnwise_rollout::chat::{self, ChatFolder, ChatFormat, ChatMl, Moment, prompt};
 use turnwise_sampler::{Request, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};
@@ -99,7 +99,7 @@ impl Generate {
                 config.context()
             );
         };
-        let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| text(t, tokens));
+        let decode = |tokens: &[u32]| tokenizer.map_or(String::new(), |t| chat::decode(t, tokens));
         let rule = StopRule { tokens: &stop, strings: &self.stop, decode: Some(&decode) };
         let sampling = Sampling { temperature: self.temperature, ..Sampling::default() };
         let id = SequenceId { seed: self.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
@@ -113,7 +113,7 @@ impl Generate {
                 prompt_tokens: &prompt,
                 tokens: &turn.tokens,
                 logprobs: &turn.logprobs,
-                text: tokenizer.map(|tokenizer| text(tokenizer, said)),
+                text: tokenizer.map(|tokenizer| chat::decode(tokenizer, said)),
                 stop: turn.finish,
             })?;
         } else {
@@ -157,9 +157,4 @@ impl Generate {
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     input::json(&path.display().to_string(), &input::file(path)?)
-}
-
-/// Bytes that are no UTF-8 become replacement characters: what a model says is data.
-fn text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
-    tokenizer.decode(tokens, false).unwrap_or_default()
 }
