@@ -109,10 +109,11 @@ bench-binary:
 soak count="100000":
     cargo run --release --locked -p turnwise-tools --example soak -- {{ count }}
 
-# One fuzz target, ten minutes: hermes, qwen_xml, llama3_json, pythonic, mistral, deepseek, fenced_python, lexer, gguf,
-# safetensors_header, model_config
+# One fuzz target for ten minutes; fuzz/src/main.rs lists them, fuzz/corpus has their inputs
 fuzz target seconds="600":
-    cargo +nightly fuzz run {{ target }} -- -dict=fuzz/formats.dict -max_len=2048 -max_total_time={{ seconds }}
+    mkdir -p fuzz/corpus/{{ target }}
+    TURNWISE_FUZZ={{ target }} cargo +nightly fuzz run parsers fuzz/corpus/{{ target }} -- \
+        -dict=fuzz/parsers.dict -max_len=4096 -timeout=60 -max_total_time={{ seconds }}
 
 # Runs what isn't recorded yet of an experiment of experiments/plan.toml
 experiment name *args: build

@@ -1,5 +1,7 @@
 //! Files of models: no bytes abort or hold up whoever opens them, and what is read keeps its promises.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 use turnwise_gguf::{GgufFile, Stored, convert, tokenizer};
 
@@ -7,19 +9,17 @@ use crate::family::FAMILIES;
 use crate::safetensors_header::Header;
 
 /// Opens the bytes as a GGUF file; a file whose head is right gives its tokenizer or a reason, and its folder or one.
-pub fn gguf(bytes: &[u8]) {
-    let folder = std::env::temp_dir().join(format!("turnwise-fuzz-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
+pub(crate) fn gguf(bytes: &[u8], folder: &Path) {
     let path = folder.join("x.gguf");
     std::fs::write(&path, bytes).expect("a temporary file");
     if let Ok(file) = GgufFile::open(&path) {
         let _ = tokenizer(&file.metadata);
-        let _ = convert(&path, &folder, Stored::F16);
+        let _ = convert(&path, folder, Stored::F16);
     }
 }
 
 /// Reads the bytes as the head of a file that is longer by what the first of them says.
-pub fn safetensors_header(bytes: &[u8]) {
+pub(crate) fn safetensors_header(bytes: &[u8]) {
     let Some((data, head)) = bytes.split_first() else { return };
     let size = head.len() as u64 + u64::from(*data);
     let Ok(header) = Header::read(head, size) else { return };
@@ -34,7 +34,7 @@ pub fn safetensors_header(bytes: &[u8]) {
 }
 
 /// Reads the bytes as the configuration of every family. What one accepts is written and read again.
-pub fn config(bytes: &[u8]) {
+pub(crate) fn config(bytes: &[u8]) {
     let Ok(json) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
     for family in FAMILIES {
         let Ok(config) = family.read(&json) else { continue };

@@ -163,11 +163,11 @@ mod tests {
 
     /// The stream of these events, and what it says.
     fn reads(events: &[Value], done: &str) -> Result<Value, String> {
-        let lines: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-        whole(&(lines + done))
+        let lines: Vec<String> = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        whole(&(lines.concat() + done))
     }
 
-    fn delta(delta: Value) -> Value {
+    fn delta(delta: &Value) -> Value {
         json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]})
     }
 
@@ -175,8 +175,8 @@ mod tests {
     fn pieces_become_one_answer() {
         let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
         let events = [
-            delta(json!({"role": "assistant", "content": "a"})),
-            delta(json!({"content": "b"})),
+            delta(&json!({"role": "assistant", "content": "a"})),
+            delta(&json!({"content": "b"})),
             end.clone(),
         ];
         let answer = json!({"choices": [{"message": {"content": ["a", "b"]}, "finish_reason": "stop"}]});
@@ -191,11 +191,11 @@ mod tests {
 
     #[test]
     fn pieces_of_calls_are_joined_by_their_index() {
-        let call = |call: Value| delta(json!({"tool_calls": [call]}));
+        let call = |call: &Value| delta(&json!({"tool_calls": [call]}));
         let named = |index: u64, name: &str| {
-            call(json!({"index": index, "id": "x", "function": {"name": name, "arguments": ""}}))
+            call(&json!({"index": index, "id": "x", "function": {"name": name, "arguments": ""}}))
         };
-        let piece = |index: u64, text: &str| call(json!({"index": index, "function": {"arguments": text}}));
+        let piece = |index: u64, text: &str| call(&json!({"index": index, "function": {"arguments": text}}));
         let events = [named(0, "f"), piece(0, "{\"a\""), named(1, "g"), piece(1, "{}"), piece(0, ": 1}")];
         let function = |name: &str, arguments: &str| {
             let function = json!({"name": name, "arguments": arguments});
@@ -208,12 +208,12 @@ mod tests {
 
     #[test]
     fn a_stream_that_breaks_off_is_no_answer() {
-        assert!(reads(&[delta(json!({"content": "a"}))], "").unwrap_err().contains("ends before"));
+        assert!(reads(&[delta(&json!({"content": "a"}))], "").unwrap_err().contains("ends before"));
         assert!(
-            reads(&[delta(json!({"content": "a"}))], "data: {\"cho").unwrap_err().contains("no whole JSON")
+            reads(&[delta(&json!({"content": "a"}))], "data: {\"cho").unwrap_err().contains("no whole JSON")
         );
         let error = json!({"error": {"message": "overloaded", "code": 503}});
-        assert_eq!(reads(&[delta(json!({"content": "a"})), error.clone()], ""), Ok(error));
+        assert_eq!(reads(&[delta(&json!({"content": "a"})), error.clone()], ""), Ok(error));
         assert_eq!(reads(&[], "data: [DONE]"), Ok(json!({"choices": []})));
     }
 

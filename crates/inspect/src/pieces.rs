@@ -46,7 +46,9 @@ impl Pieces {
     /// The text of tokens.
     pub fn text(&self, tokens: &[u32]) -> String {
         match &self.tokenizer {
-            Some(tokenizer) => tokenizer.decode(tokens, false).unwrap_or_default(),
+            // Some decoders of the library count from the last token of the list.
+            Some(tokenizer) if !tokens.is_empty() => tokenizer.decode(tokens, false).unwrap_or_default(),
+            Some(_) => String::new(),
             None => self.of(tokens).concat(),
         }
     }

@@ -9,7 +9,7 @@ use machine::python::{alone, check, start};
 use machine::setting::{Setting, User, again, skip};
 use turnwise_tools::Executor;
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
-use turnwise_trajectory::OutputStatus::{self, Error, Ok};
+use turnwise_trajectory::OutputStatus::{Error, Ok};
 
 fn refused(config: PythonConfig, expect: &str) {
     let error = PythonExecutor::new(config).unwrap_err().to_string();

@@ -37,6 +37,7 @@ pub struct StepRecord {
     pub(crate) groups: Vec<Group>,
     /// Weights of the rewards by name.
     pub(crate) reward_weights: RewardWeights,
+    pub(crate) scored: Vec<ScoredGroup>,
     pub(crate) learned: Vec<(PolicyStats, Update)>,
     /// By trajectory, group after group: `logp - rollout_logp` of its sampled tokens; empty if it was not trained on.
     pub(crate) log_ratios: Vec<Vec<f32>>,

@@ -44,11 +44,11 @@ fn another_model_is_refused_where_all_weights_are_trained() {
         std::fs::copy(&file, other.path().join(file.file_name().expect("a name"))).expect("a copy");
     }
     let other = format!("model={}", arg(other.path()));
-    refused(&[], &[&other], &["model: ", "was trained from \"models/tiny\", not from "]);
+    refused(&[], &[other.as_str()], &["model: ", "was trained from \"models/tiny\", not from "]);
 
     let runs = Runs::new();
     runs.finishes("adapter", &sets(&[&ADAPTER[..], &["train.steps=2"]].concat()));
-    let onto_it = sets(&[&ADAPTER[..], &["train.steps=3", &other]].concat());
+    let onto_it = sets(&[&ADAPTER[..], &["train.steps=3", other.as_str()]].concat());
     runs.finishes("adapter", &[onto_it, vec!["--allow-changes"]].concat());
 }
 

@@ -4,7 +4,7 @@
 use tokenizers::Tokenizer;
 use turnwise_trajectory::{Message, Role, TokenId};
 
-use super::spelling::{encode, letters_only};
+use super::spelling::{decode, encode, letters_only};
 use super::{ChatError, ChatFormat, token_bytes};
 
 /// ChatML over a tokenizer.
@@ -74,8 +74,7 @@ impl ChatFormat for ChatMl {
 
     fn text(&self, tokens: &[TokenId]) -> String {
         let plain: Vec<TokenId> = tokens.iter().copied().filter(|token| !self.stop.contains(token)).collect();
-        // Bytes that are no UTF-8 become replacement characters: bad model output is data.
-        self.tokenizer.decode(&plain, false).unwrap_or_default()
+        decode(&self.tokenizer, &plain)
     }
 
     fn bytes(&self, token: TokenId) -> Vec<u8> {

@@ -19,6 +19,7 @@ use turnwise_trajectory::{Message, TokenId};
 pub use chatml::ChatMl;
 pub use choice::{ChatName, UnknownChat, open};
 pub use folder::ChatFolder;
+pub use spelling::decode;
 pub use template::{Calls, TemplateChat, prompt};
 pub use tokenizer_file::load_tokenizer;
 pub use turnwise_jinja::Moment;

@@ -98,10 +98,16 @@ impl Spelling {
         token_bytes::bytes(&self.reads_tokens, token)
     }
 
-    /// Text of tokens. Bytes that are no UTF-8 become replacement characters: bad model output is data.
+    /// Returns the text of tokens.
     pub(super) fn decode(&self, tokens: &[TokenId]) -> String {
-        self.reads_tokens.decode(tokens, false).unwrap_or_default()
+        decode(&self.reads_tokens, tokens)
     }
+}
+
+/// Returns the text of tokens. Bytes that are no UTF-8 become replacement characters: bad model output is data.
+pub fn decode(tokenizer: &Tokenizer, tokens: &[TokenId]) -> String {
+    // Some decoders of the library count from the last token of the list.
+    if tokens.is_empty() { String::new() } else { tokenizer.decode(tokens, false).unwrap_or_default() }
 }
 
 /// The tokens that stand for something in a chat.

@@ -1,7 +1,9 @@
 //! What must hold of every format on any bytes. The fuzz targets and the replay of their corpora check the same.
 
+use serde_json::{Map, Value};
 use turnwise_tools::format::{CallFormat, Found, Opening};
-use turnwise_tools::{FormatName, ToolSpec};
+use turnwise_tools::{FormatName, ToolSpec, spec_file};
+use turnwise_trajectory::ToolCall;
 
 /// Every format in every variant.
 pub(crate) fn every_format() -> Vec<Box<dyn CallFormat>> {
@@ -62,5 +64,23 @@ pub(crate) fn hold(format: &dyn CallFormat, bytes: &[u8]) {
         let read = format.parse(&written);
         let again: Vec<_> = read.iter().map(|call| call.as_ref().map(|c| (&c.name, &c.arguments))).collect();
         assert_eq!(again, [Ok((&call.name, &call.arguments))], "{}: {written}", format.name());
+    }
+}
+
+/// Fails if a file of tools breaks whoever reads it, describes its tools or checks a call against them, or if
+/// its tools aren't the same when they are written and read again.
+pub(crate) fn tool_file(bytes: &[u8]) {
+    let Ok(tools) = serde_json::from_slice::<Value>(bytes) else { return };
+    let Ok(tools) = spec_file::tools(&tools) else { return };
+    let written = serde_json::to_value(&tools).expect("tools are JSON");
+    assert_eq!(spec_file::tools(&written).as_ref(), Ok(&tools));
+    for format in every_format() {
+        format.describe(&tools);
+        for tool in &tools {
+            let names = tool.parameters["properties"].as_object().into_iter().flatten();
+            let arguments: Map<String, Value> = names.map(|(name, _)| (name.clone(), "1".into())).collect();
+            let call = ToolCall { name: tool.name.clone(), arguments, span: 0..0 };
+            format.parse_checked(&format.render(&call), &tools);
+        }
     }
 }

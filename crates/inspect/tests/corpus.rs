@@ -1,0 +1,11 @@
+//! Run records that fuzzing found interesting, again and without a fuzzer.
+
+mod claims;
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
+
+#[test]
+fn the_corpus_of_the_fuzz_target_holds() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    corpus::replay("run_records", |bytes| claims::hold(bytes, folder.path()));
+}

@@ -1,4 +1,0 @@
-//! Any bytes against the format `hermes`, in each of its variants.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| turnwise_fuzz::format("hermes", bytes));

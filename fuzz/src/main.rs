@@ -1,0 +1,71 @@
+//! One program with every fuzz target; `TURNWISE_FUZZ` names the one that runs. The targets claim what the tests
+//! of the crates claim, which replay the corpora without a fuzzer.
+#![no_main]
+#![allow(dead_code)]
+
+mod calls;
+// Of turnwise-model only what knows nothing of tensors: Burn would take minutes to compile.
+#[path = "../../crates/model/src/config.rs"]
+mod config;
+#[path = "../../crates/envs/tests/claims/mod.rs"]
+mod data_set;
+#[path = "../../crates/model/src/family/mod.rs"]
+mod family;
+mod model_files;
+#[path = "../../crates/inspect/tests/claims/mod.rs"]
+mod run_records;
+#[path = "../../crates/model/src/safetensors_header.rs"]
+mod safetensors_header;
+#[path = "../../crates/rollout/tests/claims/server.rs"]
+mod server;
+#[path = "../../crates/jinja/tests/claims/mod.rs"]
+mod template;
+#[path = "../../crates/rollout/tests/claims/tokenizer.rs"]
+mod tokenizer_file;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+type Target = fn(&[u8]);
+
+/// Every target: the name of its corpus, and what any bytes are handed to.
+const TARGETS: [(&str, Target); 17] = [
+    ("hermes", |bytes| calls::format("hermes", bytes)),
+    ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
+    ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
+    ("pythonic", |bytes| calls::format("pythonic", bytes)),
+    ("mistral", |bytes| calls::format("mistral", bytes)),
+    ("deepseek", |bytes| calls::format("deepseek", bytes)),
+    ("fenced_python", |bytes| calls::format("fenced_python", bytes)),
+    ("lexer", calls::lexer),
+    ("tool_file", calls::claims::tool_file),
+    ("gguf", |bytes| model_files::gguf(bytes, &FOLDER)),
+    ("safetensors_header", model_files::safetensors_header),
+    ("model_config", model_files::config),
+    ("chat_template", template::hold),
+    ("tokenizer_file", |bytes| tokenizer_file::hold(bytes, &FOLDER)),
+    ("data_set", |bytes| data_set::hold(bytes, &FOLDER)),
+    ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
+    ("server_answer", server::hold),
+];
+
+static TARGET: LazyLock<Target> = LazyLock::new(|| {
+    let name = std::env::var("TURNWISE_FUZZ").unwrap_or_default();
+    let known = TARGETS.map(|(name, _)| name).join(", ");
+    let (_, target) = TARGETS
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .unwrap_or_else(|| panic!("TURNWISE_FUZZ={name:?} is none of {known}"));
+    // The fuzzer's hook would abort at panics of libraries that are caught; those that aren't abort without it.
+    let _ = std::panic::take_hook();
+    target
+});
+
+/// Where a target that reads files writes its input.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = std::env::temp_dir().join(format!("turnwise-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    folder
+});
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (*TARGET)(bytes));
