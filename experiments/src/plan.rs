@@ -56,8 +56,28 @@ pub(crate) struct Experiment {
     /// Rates that differ here from the chosen ones.
     #[serde(default)]
     pub(crate) chosen: Rates,
+    /// SHA-256 of the programs that may make its runs; empty: any.
+    #[serde(default)]
+    pub(crate) programs: Vec<String>,
+    /// Seed of the environments' tasks.
+    #[serde(default)]
+    pub(crate) env_seed: u64,
+    /// Which cold starts are made again from other random weights.
+    #[serde(default)]
+    pub(crate) cold_starts: Vec<ColdStartRule>,
     /// Why the experiment ended before all its runs were made. Until one or the other nothing of it is shown.
     pub(crate) stopped: Option<String>,
+}
+
+/// What a cold start has to come to before anything is trained from it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ColdStartRule {
+    pub(crate) family: String,
+    /// The kinds of tasks that count, a letter each.
+    pub(crate) kinds: String,
+    /// Lowest share of right answers on them.
+    pub(crate) at_least: f64,
 }
 
 /// One run of a grid.
