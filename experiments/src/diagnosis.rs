@@ -28,6 +28,7 @@ struct Trajectory {
 
 #[derive(Deserialize)]
 struct Reward {
+    #[serde(default)]
     fmt: f64,
 }
 

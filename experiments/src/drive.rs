@@ -93,7 +93,7 @@ impl Driver<'_> {
         });
         let board = board.into_inner().expect("no worker panicked");
         if self.stop.asked() {
-            told("stopped; the same command goes on");
+            bail!("stopped; the same command goes on");
         }
         match board.failed.as_slice() {
             [] => Ok(()),

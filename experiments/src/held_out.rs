@@ -73,9 +73,15 @@ pub(crate) struct OfKind {
     pub(crate) commonest: f64,
 }
 
+/// An evaluation, and how many of its executions and rollouts didn't end by themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Evaluated {
+    pub(crate) held_out: HeldOut,
+    pub(crate) stopped: u64,
+}
+
 /// Which digits are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Digits {
     /// Right answers.
     Right,
@@ -99,7 +105,7 @@ impl HeldOut {
     }
 
     /// Reads what `turnwise rollout --json` printed and the trajectories that it wrote.
-    pub(crate) fn harvest(evaluation: &str, lines: &Path) -> Result<Self> {
+    pub(crate) fn harvest(evaluation: &str, lines: &Path) -> Result<Evaluated> {
         let value: Value = serde_json::from_str(evaluation).context("the evaluation is no JSON")?;
         let outcomes: Vec<Outcome> =
             serde_json::from_value(value["outcomes"].clone()).context("the outcomes of the evaluation")?;
@@ -124,7 +130,9 @@ impl HeldOut {
             tallies.entry(kind).or_default().add(task, outcome);
         }
         found.by_kind = tallies.iter().map(|(kind, tally)| (*kind, tally.shares())).collect();
-        Ok(found)
+        let stopped: usize = played.iter().flatten().map(|line| line.played.stopped()).sum();
+        let lost = value["rollouts_lost"].as_u64().unwrap_or(0);
+        Ok(Evaluated { held_out: found, stopped: stopped as u64 + lost })
     }
 }
 
@@ -173,6 +181,17 @@ pub(crate) struct Turn {
     pub(crate) tokens: Vec<u32>,
     pub(crate) logprobs: Vec<f64>,
     pub(crate) observation: Vec<u32>,
+    #[serde(default)]
+    calls: Vec<Value>,
+}
+
+impl Played {
+    /// Executions that ended neither well nor with an error of the code's own.
+    fn stopped(&self) -> usize {
+        let calls = self.turns.iter().flat_map(|turn| &turn.calls);
+        let status = calls.filter_map(|call| call["executed"]["output"]["status"].as_str());
+        status.filter(|status| !["ok", "error"].contains(status)).count()
+    }
 }
 
 /// The trajectories of each task, in the order of the file.
@@ -256,7 +275,7 @@ pub(crate) mod tests {
 
     /// A trajectory as `turnwise rollout` writes it.
     pub(crate) fn line(task: &str, question: &str, correct: bool, violations: &[bool]) -> String {
-        let turn = r#"{"tokens":[3,4],"logprobs":[-0.5,-0.25],"observation":[5]}"#;
+        let turn = r#"{"tokens":[3,4],"logprobs":[-0.5,-0.25],"observation":[5],"calls":[{"executed":{"output":{"status":"timeout"}}}]}"#;
         let turns = vec![turn; violations.len()].join(",");
         format!(
             r#"{{"task":"{task}","level":2,"sample":0,"correct":{correct},"violations":{violations:?},"messages":[{{"role":"user","content":"{question}"}}],"played":{{"prompt":[1,2],"turns":[{turns}]}}}}"#
@@ -292,11 +311,9 @@ pub(crate) mod tests {
             r#"{{"accuracy":0.5,"tool_success":1,"violations":0.1,"turns":1.5,"levels":{{"2":0.5}},"outcomes":[{}]}}"#,
             outcomes.join(",")
         );
-        let found = HeldOut::harvest(&evaluation, &path).unwrap();
-        assert_eq!(
-            (&*found.right, &*found.strict, &*found.kinds, found.samples),
-            ("210", "110", "2nh", 2)
-        );
+        let Evaluated { held_out: found, stopped } = HeldOut::harvest(&evaluation, &path).unwrap();
+        assert_eq!(stopped, 10, "each of the turns has a call that timed out");
+        assert_eq!((&*found.right, &*found.strict, &*found.kinds, found.samples), ("210", "110", "2nh", 2));
         assert_eq!(found.by_kind[&'2'], OfKind { turns: 2.0, violations: 0.25, commonest: 1.0 });
         assert_eq!(found.by_kind[&'n'], OfKind { turns: 2.0, violations: 0.0, commonest: 0.5 });
         assert_eq!(found.share("2", Digits::Right), Some(1.0));

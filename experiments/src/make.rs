@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::drive::Driver;
-use crate::held_out::{Digits, HeldOut, by_task};
+use crate::held_out::{Digits, Evaluated, HeldOut, by_task};
 use crate::moved::{Moved, PROMPTS, distance, log_ratio, tokens};
 use crate::plan::{COLD_START, Cell};
 use crate::record::{Record, append};
@@ -77,9 +77,9 @@ impl Driver<'_> {
                 sft.args(["--set", &self.env_seed(cell)?, "--set", "eval.tasks=1"]);
                 self.finish(sft, cell, "sft")?;
             }
-            let held_out = self.evaluate(cell, &tried, core)?;
-            let Some(share) = self.refuses(cell, &held_out) else {
-                let mut record = Record::harvest(cell, None, held_out)?;
+            let evaluated = self.evaluate(cell, &tried, core)?;
+            let Some(share) = self.refuses(cell, &evaluated.held_out) else {
+                let mut record = Record::harvest(cell, None, evaluated)?;
                 record.refused = refused;
                 return Ok(record);
             };
@@ -91,7 +91,8 @@ impl Driver<'_> {
     /// The share of right answers for which the rule refuses a cold start.
     fn refuses(&self, cell: &Cell, held_out: &HeldOut) -> Option<f64> {
         let rules = self.experiment.cold_starts.iter().filter(|rule| rule.family == cell.family);
-        let shares = rules.map(|rule| (held_out.share(&rule.kinds, Digits::Right).unwrap_or(0.0), rule.at_least));
+        let shares =
+            rules.map(|rule| (held_out.share(&rule.kinds, Digits::Right).unwrap_or(0.0), rule.at_least));
         shares.filter(|(share, least)| share < least).map(|(share, _)| share).next()
     }
 
@@ -116,7 +117,8 @@ impl Driver<'_> {
     /// The setting of the seed of the family's tasks.
     fn env_seed(&self, cell: &Cell) -> Result<String> {
         let path = self.run_file(cell);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}: cannot read", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{}: cannot read", path.display()))?;
         let file: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
         let env = file.get("env").and_then(toml::Value::as_table).and_then(|env| env.keys().next());
         let env = env.with_context(|| format!("{}: no env", path.display()))?;
@@ -124,7 +126,7 @@ impl Driver<'_> {
     }
 
     /// Plays the held-out tasks and counts; the trajectories stay in [`Self::played`].
-    fn evaluate(&self, cell: &Cell, model: &Path, core: usize) -> Result<HeldOut> {
+    fn evaluate(&self, cell: &Cell, model: &Path, core: usize) -> Result<Evaluated> {
         let out = self.played(cell);
         // What an interruption left of it.
         let _ = std::fs::remove_file(&out);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::diagnosis;
-use crate::held_out::HeldOut;
+use crate::held_out::{Evaluated, HeldOut};
 use crate::moved::Moved;
 use crate::plan::Cell;
 
@@ -37,6 +37,10 @@ pub(crate) struct Record {
     /// Metrics of the rollouts by update; empty for a cold start. Records of the first seeds of `main`, and older ones, lack `dropped` and what
     /// [`diagnosis`] adds.
     pub(crate) curve: Curve,
+    /// Executions that a limit or a fault stopped, and rollouts that were lost, in training and evaluation. On a busy
+    /// machine they may be the clock's doing: such a run is made again. Not counted in older records.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) stopped: u64,
     /// Wall time of all updates.
     pub(crate) seconds: Seconds,
 }
@@ -57,6 +61,15 @@ const KEPT: [&str; 10] = [
     "entropy",
     "grad_norm",
 ];
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Counts in `metrics.jsonl` of what didn't end by itself.
+const STOPPED: [&str; 5] =
+    ["tool_timeouts", "tool_out_of_memory", "tool_killed", "executor_faults", "rollouts_lost"];
 
 /// Wall time, summed over updates.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -82,13 +95,15 @@ impl Record {
     }
 
     /// Reads a finished run and joins it with its evaluation. `run` is none for a cold start.
-    pub(crate) fn harvest(cell: &Cell, run: Option<&Path>, held_out: HeldOut) -> Result<Self> {
+    pub(crate) fn harvest(cell: &Cell, run: Option<&Path>, evaluation: Evaluated) -> Result<Self> {
         let (mut curve, mut seconds, mut commit) = (Curve::new(), Seconds::default(), String::new());
+        let Evaluated { held_out, mut stopped } = evaluation;
         if let Some(run) = run {
             for (update, line) in lines(&run.join("metrics.jsonl"))?.iter().enumerate() {
                 for key in KEPT {
                     curve.entry(key.into()).or_default().push(short(number(line, key)?));
                 }
+                stopped += STOPPED.iter().filter_map(|key| line[key].as_u64()).sum::<u64>();
                 let rollouts = run.join(format!("rollouts/step_{update:05}.jsonl"));
                 for (key, value) in diagnosis::of_update(&rollouts)? {
                     curve.entry(key.into()).or_default().push(short(value));
@@ -114,6 +129,7 @@ impl Record {
             held_out,
             moved: None,
             curve,
+            stopped,
             seconds,
         })
     }
@@ -189,6 +205,7 @@ pub(crate) mod tests {
             moved: None,
             held_out: HeldOut { accuracy, turns: 3.0, right: "08".into(), ..HeldOut::default() },
             curve,
+            stopped: 0,
             seconds: Seconds { rollout: 6.0, score: 0.1, train: 3.9 },
         }
     }
@@ -201,6 +218,7 @@ pub(crate) mod tests {
             let mut line: serde_json::Map<String, Value> =
                 KEPT.map(|key| (key.into(), 0.5.into())).into_iter().collect();
             line["accuracy"] = accuracy.into();
+            line.insert("tool_timeouts".into(), 2.into());
             serde_json::to_string(&line).unwrap()
         };
         write("metrics.jsonl", &format!("{}\n{}\n", metrics(0.25), metrics(0.333_333)));
@@ -210,12 +228,12 @@ pub(crate) mod tests {
         write("times.jsonl", "{\"time_rollout\": 1.5, \"time_score\": 0.25, \"time_train\": 2}\n");
         write("env.json", "{\"git_commit\": \"0123456789abcdef\"}");
         let cell = Cell { family: "f".into(), method: "m".into(), seed: 3, rate: 1e-4 };
-        let harvest = || Record::harvest(&cell, Some(folder.path()), HeldOut::default());
+        let harvest = || Record::harvest(&cell, Some(folder.path()), Evaluated::default());
         let found = harvest().unwrap();
         assert!(found.is_of(&cell) && found.commit == "0123456789ab");
         assert_eq!(found.curve["accuracy"], [0.25, 0.3333]);
         assert_eq!(found.curve["weight"], [0.0, 0.0]);
-        assert_eq!(found.seconds.total(), 3.75);
+        assert_eq!((found.seconds.total(), found.stopped), (3.75, 4));
         write("metrics.jsonl", "{\"accuracy\": null}\n");
         let error = harvest().unwrap_err();
         assert!(error.to_string().contains("accuracy is no number: null"), "{error:#}");
