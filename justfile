@@ -127,6 +127,12 @@ choose-rates *args:
 evidence:
     cargo run --release --locked --quiet -p turnwise-experiments -- evidence
 
+# The registered comparisons again, with numpy and scipy, beside those that `just evidence` wrote
+check-evidence:
+    test -d .venv-golden || python3 -m venv .venv-golden
+    .venv-golden/bin/pip install --quiet -r tests/golden/evidence/requirements.txt
+    .venv-golden/bin/python tests/golden/evidence/check.py
+
 # What CI runs
 ci:
     bash .ci/run

@@ -34,7 +34,7 @@ pub(crate) fn write(plan: &Plan, name: &str) -> Result<()> {
         ),
     )
     .with_context(|| format!("{}: cannot write", path.display()))?;
-    println!("{}", path.display());
+    crate::tell(&path.display().to_string());
     Ok(())
 }
 

@@ -28,6 +28,7 @@ struct Trajectory {
 
 #[derive(Deserialize)]
 struct Reward {
+    #[serde(default)]
     fmt: f64,
 }
 
@@ -55,7 +56,9 @@ struct Turn {
 /// - `brevity`: the same in all groups;
 /// - `first_turn_no_call`: trajectories whose first turn calls nothing;
 /// - `first_call_failed`: whose first call is malformed or ends with an error;
-/// - `first_call_idle`: whose first call runs and has no arithmetic operator in its code.
+/// - `first_call_idle`: whose first call runs and has no arithmetic operator in its code;
+/// - `credit_right_1` to `credit_wrong_5`: Σ A over sampled tokens of right and of wrong trajectories in their first turn, in
+///   their second, and so on; the fifth and all later ones count together.
 pub(crate) fn of_update(rollouts: &Path) -> Result<BTreeMap<&'static str, f64>> {
     let text =
         std::fs::read_to_string(rollouts).with_context(|| format!("{}: cannot read", rollouts.display()))?;
@@ -71,7 +74,7 @@ pub(crate) fn of_update(rollouts: &Path) -> Result<BTreeMap<&'static str, f64>> 
     Ok(sums.into_iter().map(|(name, sum)| (name, sum / f64::from(trajectories.max(1) as u32))).collect())
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 22] = [
     "turns_of_right",
     "turns_all_right",
     "violations_all_wrong",
@@ -84,7 +87,22 @@ const NAMES: [&str; 12] = [
     "first_turn_no_call",
     "first_call_failed",
     "first_call_idle",
+    "credit_right_1",
+    "credit_right_2",
+    "credit_right_3",
+    "credit_right_4",
+    "credit_right_5",
+    "credit_wrong_1",
+    "credit_wrong_2",
+    "credit_wrong_3",
+    "credit_wrong_4",
+    "credit_wrong_5",
 ];
+
+/// The name of the credit of a turn, from 0, by whether its trajectory is right.
+fn credit_name(correct: bool, turn: usize) -> &'static str {
+    NAMES[if correct { 12 } else { 17 } + turn.min(4)]
+}
 
 fn of_group(group: &Group) -> Vec<(&'static str, f64)> {
     let all = &group.trajectories;
@@ -102,6 +120,8 @@ fn of_group(group: &Group) -> Vec<(&'static str, f64)> {
         let mean_advantage = over_tokens(|a| a) / tokens.iter().sum::<f64>().max(1.0);
         let brevity = mean_advantage * (turns - mean_turns);
         sums.extend([("weight", weight), ("brevity", brevity)]);
+        let credit = advantages.iter().zip(&tokens).map(|(advantage, tokens)| advantage * tokens);
+        sums.extend(credit.enumerate().map(|(j, credit)| (credit_name(trajectory.correct, j), credit)));
         if trajectory.correct {
             sums.push(("turns_of_right", turns));
         }
@@ -192,8 +212,12 @@ mod tests {
             ("first_turn_no_call", 1.0),
             ("first_call_failed", 1.0),
             ("first_call_idle", 1.0),
+            ("credit_right_1", 2.0 - 2.0),
+            ("credit_right_3", 1.0),
+            ("credit_wrong_1", -4.0),
         ];
-        assert_eq!(found.len(), by_hand.len());
+        let others = found.keys().filter(|name| !by_hand.iter().any(|(known, _)| known == *name));
+        assert!(others.map(|name| found[name]).all(|sum| sum == 0.0));
         for (name, sum) in by_hand {
             assert!((found[name] - sum / 4.0).abs() < 1e-12, "{name}: {} and {}", found[name], sum / 4.0);
         }

@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
 
 use crate::plan::{COLD_START, Cell, Experiment, Plan};
-use crate::record::{Record, append};
+use crate::stop::Stop;
 
 /// Where and how runs are made.
 pub(crate) struct Driver<'a> {
@@ -28,6 +28,7 @@ pub(crate) struct Driver<'a> {
     pub(crate) until: Option<Instant>,
     /// Whether run directories are kept once they are recorded.
     pub(crate) keep: bool,
+    pub(crate) stop: Arc<Stop>,
 }
 
 /// What the workers share.
@@ -64,6 +65,7 @@ impl Driver<'_> {
         if lock.try_lock().is_err() {
             bail!("{}: another driver runs experiments here", self.scratch.display());
         }
+        let program = self.registered_program()?;
         let known = self.plan.records(self.name)?;
         let recorded = |cell: &Cell| known.iter().any(|record| record.is_of(cell));
         let there = cells.iter().filter(|cell| recorded(cell)).count();
@@ -85,11 +87,14 @@ impl Driver<'_> {
         let turn = Condvar::new();
         std::thread::scope(|scope| {
             for core in 0..self.jobs {
-                let (board, turn) = (&board, &turn);
-                scope.spawn(move || self.work(core, board, turn, told));
+                let (board, turn, program) = (&board, &turn, &program);
+                scope.spawn(move || self.work(core, program, board, turn, told));
             }
         });
         let board = board.into_inner().expect("no worker panicked");
+        if self.stop.asked() {
+            bail!("stopped; the same command goes on");
+        }
         match board.failed.as_slice() {
             [] => Ok(()),
             failed => bail!(
@@ -100,12 +105,34 @@ impl Driver<'_> {
         }
     }
 
-    /// One worker: takes cells until none is left or time is up.
-    fn work(&self, core: usize, board: &Mutex<Board>, turn: &Condvar, told: &(dyn Fn(&str) + Sync)) {
+    /// The digest of the program, which has to be one that the plan registers, if it registers any.
+    fn registered_program(&self) -> Result<String> {
+        let path = self.binary.display();
+        let bytes = std::fs::read(&self.binary).with_context(|| format!("{path}: cannot read"))?;
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let registered = &self.experiment.programs;
+        ensure!(
+            registered.is_empty() || registered.contains(&digest),
+            "{path}: {digest} is none of the programs that plan.toml registers for {}",
+            self.name
+        );
+        Ok(digest[..16].into())
+    }
+
+    /// One worker: takes cells until none is left, time is up or somebody stops it.
+    fn work(
+        &self,
+        core: usize,
+        program: &str,
+        board: &Mutex<Board>,
+        turn: &Condvar,
+        told: &(dyn Fn(&str) + Sync),
+    ) {
         loop {
             let mut state = board.lock().expect("no worker panicked");
             let cell = loop {
-                if state.open.is_empty() || self.until.is_some_and(|end| Instant::now() >= end) {
+                let late = self.until.is_some_and(|end| Instant::now() >= end);
+                if state.open.is_empty() || late || self.stop.asked() {
                     return;
                 }
                 if let Some(cell) = state.take() {
@@ -116,10 +143,15 @@ impl Driver<'_> {
             };
             drop(state);
             let began = Instant::now();
-            let result = self.make(&cell, core).and_then(|record| self.settle(&cell, &record));
+            let made = self.make(&cell, core).and_then(|mut record| {
+                record.program = program.into();
+                self.settle(&cell, &record)
+            });
             let mut state = board.lock().expect("no worker panicked");
             let minutes = began.elapsed().as_secs_f64() / 60.0;
-            match result {
+            match made {
+                // A program that was stopped isn't one that failed.
+                Err(_) if self.stop.asked() => return,
                 Ok(()) => {
                     if cell.method == COLD_START {
                         state.cold.remove(&(cell.family.clone(), cell.seed));
@@ -136,113 +168,6 @@ impl Driver<'_> {
             }
             turn.notify_all();
         }
-    }
-
-    /// Records a run and removes what is no longer needed.
-    fn settle(&self, cell: &Cell, record: &Record) -> Result<()> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let guard = ONE_AT_A_TIME.lock().expect("no worker panicked");
-        if !self.plan.records(self.name)?.iter().any(|known| known.is_of(cell)) {
-            append(&self.plan.data(self.name), record)?;
-        }
-        drop(guard);
-        if !self.keep && cell.method != COLD_START {
-            std::fs::remove_dir_all(self.run_folder(cell)).context("the recorded run can't be removed")?;
-        }
-        Ok(())
-    }
-
-    /// Makes one run, or goes on with it.
-    fn make(&self, cell: &Cell, core: usize) -> Result<Record> {
-        let run = self.run_folder(cell);
-        if cell.method == COLD_START {
-            let out = self.cold_folder(cell);
-            if !out.is_dir() {
-                let mut sft = self.turnwise(core, "sft");
-                sft.arg(self.plan.file(&format!("{}-sft.toml", cell.family))).arg("--out").arg(&out);
-                sft.args(["--set", &format!("seed={}", cell.seed), "--set", "eval.tasks=1"]);
-                self.finish(sft, cell, "sft")?;
-            }
-            return Record::harvest(cell, None, &self.evaluate(cell, &out, core)?);
-        }
-        let mut train = self.turnwise(core, "train");
-        train.arg(self.run_file(cell)).arg("--run").arg(&run);
-        for set in self.settings(cell) {
-            train.args(["--set", &set]);
-        }
-        self.finish(train, cell, "train")?;
-        let last = run.join(format!("checkpoints/step_{:05}", self.plan.updates));
-        Record::harvest(cell, Some(&run), &self.evaluate(cell, &last, core)?)
-    }
-
-    fn settings(&self, cell: &Cell) -> Vec<String> {
-        let mut settings = self.plan.methods[&cell.method].set.clone();
-        settings.extend([
-            format!("model={:?}", self.cold_folder(cell).display().to_string()),
-            format!("train.seed={}", cell.seed),
-            format!("optimizer.lr={:e}", cell.rate),
-            format!("train.steps={}", self.plan.updates),
-            // What an interruption costs at most; the held-out evaluation is a command of its own.
-            "train.checkpoint_every=10".into(),
-            "train.keep=2".into(),
-            "train.keep_best=0".into(),
-            "eval.tasks=1".into(),
-            "eval.samples=1".into(),
-        ]);
-        settings
-    }
-
-    /// The evaluation of a model folder as JSON.
-    fn evaluate(&self, cell: &Cell, model: &Path, core: usize) -> Result<String> {
-        let mut eval = self.turnwise(core, "eval");
-        eval.arg("--model").arg(model).arg("--config").arg(self.run_file(cell)).arg("--json");
-        // All methods of a seed see the same random numbers.
-        for set in [
-            format!("train.seed={}", cell.seed),
-            format!("eval.tasks={}", self.experiment.tasks),
-            format!("eval.samples={}", self.experiment.samples),
-        ] {
-            eval.args(["--set", &set]);
-        }
-        self.finish(eval, cell, "eval")
-    }
-
-    fn run_file(&self, cell: &Cell) -> PathBuf {
-        self.plan.file(&format!("{}.toml", cell.family))
-    }
-
-    fn run_folder(&self, cell: &Cell) -> PathBuf {
-        self.scratch.join(self.name).join(cell.name())
-    }
-
-    fn cold_folder(&self, cell: &Cell) -> PathBuf {
-        self.scratch.join("cold").join(format!("{}-{}", cell.family, cell.seed))
-    }
-
-    /// A command on one core: there the trainer has one worker, and sums come in one order wherever it runs.
-    fn turnwise(&self, core: usize, command: &str) -> Command {
-        let mut process = Command::new("taskset");
-        process.args(["-c", &core.to_string()]).arg(&self.binary).arg(command);
-        // Freed pages stay with the process: an eighth less CPU time where page faults are dear.
-        process.env("MIMALLOC_PURGE_DELAY", "-1");
-        process
-    }
-
-    /// Runs a command to its end and returns what it printed. What it said on the way is in a file beside the run.
-    fn finish(&self, mut command: Command, cell: &Cell, what: &str) -> Result<String> {
-        let folder = self.scratch.join(self.name);
-        std::fs::create_dir_all(&folder)?;
-        let log = folder.join(format!("{}.{what}.log", cell.name()));
-        let output =
-            command.stdin(Stdio::null()).stderr(File::create(&log)?).output().with_context(|| {
-                format!("{} doesn't start; it needs `taskset` (util-linux)", command.get_program().display())
-            })?;
-        if !output.status.success() {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            let last = said.lines().last().unwrap_or("nothing").to_string();
-            bail!("turnwise {what} ended with {}: {last} ({})", output.status, log.display());
-        }
-        String::from_utf8(output.stdout).context("the output is no text")
     }
 }
 

@@ -5,9 +5,14 @@ mod choose;
 mod diagnosis;
 mod drive;
 mod evidence;
+mod held_out;
+mod make;
+mod moved;
 mod plan;
 mod record;
+mod stop;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 use drive::Driver;
 use plan::Plan;
+use stop::Stop;
 
 #[derive(Parser)]
 #[command(about = "Pre-registered experiments")]
@@ -91,6 +97,13 @@ fn execute(plan: &Plan, run: Grid) -> Result<()> {
         let span = Duration::try_from_secs_f64(hours * 3600.0).context("--hours is no time span")?;
         Instant::now().checked_add(span).context("--hours is too long")
     };
+    if run.dry_run {
+        let known = plan.records(&run.name)?;
+        for cell in cells.iter().filter(|cell| !known.iter().any(|record| record.is_of(cell))) {
+            tell(&cell.name());
+        }
+        return Ok(());
+    }
     let driver = Driver {
         plan,
         name: &run.name,
@@ -100,15 +113,19 @@ fn execute(plan: &Plan, run: Grid) -> Result<()> {
         jobs,
         until: run.hours.map(hours).transpose()?,
         keep: run.keep,
+        stop: Stop::on_signals()?,
     };
-    if run.dry_run {
-        let known = plan.records(&run.name)?;
-        for cell in cells.iter().filter(|cell| !known.iter().any(|record| record.is_of(cell))) {
-            println!("{}", cell.name());
-        }
-        return Ok(());
-    }
-    driver.run(cells, &|line| eprintln!("{line}"))
+    driver.run(cells, &say)
+}
+
+/// Prints a line of data. A reader that has gone wants no more.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Tells how the work goes. It goes on when nobody listens any more.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn evidence(plan: &Plan, out: &Path) -> Result<()> {
@@ -116,7 +133,7 @@ fn evidence(plan: &Plan, out: &Path) -> Result<()> {
         let path = out.join(name);
         std::fs::create_dir_all(path.parent().context("a file has a folder")?)?;
         std::fs::write(&path, text).with_context(|| format!("{}: cannot write", path.display()))?;
-        println!("{}", path.display());
+        tell(&path.display().to_string());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Record, load};
 
@@ -21,6 +21,9 @@ pub(crate) struct Plan {
     /// Settings by the method's name.
     pub(crate) methods: BTreeMap<String, Method>,
     pub(crate) experiments: BTreeMap<String, Experiment>,
+    /// What is tested of experiments that register it here.
+    #[serde(default)]
+    pub(crate) contrasts: Vec<Contrast>,
     #[serde(skip)]
     folder: PathBuf,
 }
@@ -56,8 +59,58 @@ pub(crate) struct Experiment {
     /// Rates that differ here from the chosen ones.
     #[serde(default)]
     pub(crate) chosen: Rates,
+    /// SHA-256 of the programs that may make its runs; empty: any.
+    #[serde(default)]
+    pub(crate) programs: Vec<String>,
+    /// Seed of the environments' tasks.
+    #[serde(default)]
+    pub(crate) env_seed: u64,
+    /// Which cold starts are made again from other random weights.
+    #[serde(default)]
+    pub(crate) cold_starts: Vec<ColdStartRule>,
     /// Why the experiment ended before all its runs were made. Until one or the other nothing of it is shown.
     pub(crate) stopped: Option<String>,
+}
+
+/// A registered comparison: `method − baseline`, paired by seed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contrast {
+    /// The set over which Holm adjusts. Contrasts of one set follow each other.
+    pub(crate) holm: String,
+    pub(crate) experiment: String,
+    pub(crate) family: String,
+    /// The kinds of tasks that count, a letter each; empty: all tasks.
+    #[serde(default)]
+    pub(crate) kinds: String,
+    #[serde(default)]
+    pub(crate) measure: Measure,
+    pub(crate) baseline: String,
+    pub(crate) method: String,
+}
+
+/// What a contrast compares, of the held-out tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Measure {
+    /// Right answers.
+    #[default]
+    Right,
+    /// Right answers of trajectories that break the format nowhere.
+    Strict,
+    /// Turns per trajectory.
+    Turns,
+}
+
+/// What a cold start has to come to before anything is trained from it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ColdStartRule {
+    pub(crate) family: String,
+    /// The kinds of tasks that count, a letter each.
+    pub(crate) kinds: String,
+    /// Lowest share of right answers on them.
+    pub(crate) at_least: f64,
 }
 
 /// One run of a grid.
@@ -128,6 +181,13 @@ impl Plan {
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
+    /// Family → kinds of its held-out tasks, for records that lack them.
+    pub(crate) fn kinds(&self) -> Result<BTreeMap<String, String>> {
+        let path = self.file("data/kinds.toml");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
     /// The runs of an experiment, seed by seed, so that what is there at any time is whole pairs. The cold starts are
     /// runs too: their evaluation is the value before training, for all methods.
     pub(crate) fn cells(&self, experiment: &Experiment, rates: &Rates) -> Result<Vec<Cell>> {
@@ -189,6 +249,18 @@ mod tests {
         assert!(seeds("main").count() >= 20);
         let main = &plan.experiments["main"];
         assert!(main.tasks >= 1024 && main.samples == 8);
+    }
+
+    #[test]
+    fn contrasts_are_of_runs_that_are_planned() {
+        let plan = plan();
+        for contrast in &plan.contrasts {
+            let experiment = plan.experiment(&contrast.experiment).unwrap();
+            assert!(experiment.families.contains(&contrast.family), "{contrast:?}");
+            for method in [&contrast.method, &contrast.baseline] {
+                assert!(experiment.methods.contains(method), "{contrast:?}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::diagnosis;
+use crate::held_out::{Evaluated, HeldOut};
+use crate::moved::Moved;
 use crate::plan::Cell;
 
 /// A finished run.
@@ -22,26 +24,25 @@ pub(crate) struct Record {
     pub(crate) rate: f64,
     /// The commit of the directory that the driver ran in.
     pub(crate) commit: String,
+    /// SHA-256 of the program that made it, its first 16 digits. Empty in older records.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) program: String,
+    /// Of a cold start: the shares of those that its rule refused, tried before this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refused: Vec<f64>,
     pub(crate) held_out: HeldOut,
+    /// From the cold start to the last weights; none in older records and for cold starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moved: Option<Moved>,
     /// Metrics of the rollouts by update; empty for a cold start. Records of the first seeds of `main`, and older ones, lack `dropped` and what
     /// [`diagnosis`] adds.
     pub(crate) curve: Curve,
+    /// Executions that a limit or a fault stopped, and rollouts that were lost, in training and evaluation. On a busy
+    /// machine they may be the clock's doing: such a run is made again. Not counted in older records.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) stopped: u64,
     /// Wall time of all updates.
     pub(crate) seconds: Seconds,
-}
-
-/// The evaluation of what the run ended with.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HeldOut {
-    /// Share of right samples: avg@k.
-    pub(crate) accuracy: f64,
-    pub(crate) tool_success: f64,
-    pub(crate) violations: f64,
-    pub(crate) turns: f64,
-    pub(crate) levels: BTreeMap<u32, f64>,
-    /// A digit per task: how many of its samples are right.
-    pub(crate) right: String,
 }
 
 /// One value per update.
@@ -60,6 +61,15 @@ const KEPT: [&str; 10] = [
     "entropy",
     "grad_norm",
 ];
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Counts in `metrics.jsonl` of what didn't end by itself.
+const STOPPED: [&str; 5] =
+    ["tool_timeouts", "tool_out_of_memory", "tool_killed", "executor_faults", "rollouts_lost"];
 
 /// Wall time, summed over updates.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -84,14 +94,16 @@ impl Record {
             == (&cell.family, &cell.method, cell.seed, cell.rate)
     }
 
-    /// Reads a finished run and what `turnwise eval --json` said of it. `run` is none for a cold start.
-    pub(crate) fn harvest(cell: &Cell, run: Option<&Path>, evaluation: &str) -> Result<Self> {
+    /// Reads a finished run and joins it with its evaluation. `run` is none for a cold start.
+    pub(crate) fn harvest(cell: &Cell, run: Option<&Path>, evaluation: Evaluated) -> Result<Self> {
         let (mut curve, mut seconds, mut commit) = (Curve::new(), Seconds::default(), String::new());
+        let Evaluated { held_out, mut stopped } = evaluation;
         if let Some(run) = run {
             for (update, line) in lines(&run.join("metrics.jsonl"))?.iter().enumerate() {
                 for key in KEPT {
                     curve.entry(key.into()).or_default().push(short(number(line, key)?));
                 }
+                stopped += STOPPED.iter().filter_map(|key| line[key].as_u64()).sum::<u64>();
                 let rollouts = run.join(format!("rollouts/step_{update:05}.jsonl"));
                 for (key, value) in diagnosis::of_update(&rollouts)? {
                     curve.entry(key.into()).or_default().push(short(value));
@@ -112,14 +124,18 @@ impl Record {
             seed: cell.seed,
             rate: cell.rate,
             commit,
-            held_out: held_out(evaluation)?,
+            program: String::new(),
+            refused: Vec::new(),
+            held_out,
+            moved: None,
             curve,
+            stopped,
             seconds,
         })
     }
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))
 }
 
@@ -129,31 +145,13 @@ fn lines(path: &Path) -> Result<Vec<Value>> {
     text.lines().map(parse).collect()
 }
 
-fn number(of: &Value, key: &str) -> Result<f64> {
+pub(crate) fn number(of: &Value, key: &str) -> Result<f64> {
     of[key].as_f64().with_context(|| format!("{key} is no number: {}", of[key]))
 }
 
 /// Four decimal places: a share of 128 trajectories has no more.
-fn short(value: f64) -> f64 {
+pub(crate) fn short(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
-}
-
-fn held_out(evaluation: &str) -> Result<HeldOut> {
-    let value: Value = serde_json::from_str(evaluation).context("the evaluation is no JSON")?;
-    let right = |task: &Value| {
-        let samples = task["samples"].as_array().map_or(&[][..], Vec::as_slice);
-        let right = samples.iter().filter(|sample| sample["failure"].is_null()).count();
-        u32::try_from(right).ok().and_then(|right| char::from_digit(right, 36)).unwrap_or('?')
-    };
-    let tasks = value["outcomes"].as_array().context("the evaluation has no outcomes")?;
-    Ok(HeldOut {
-        accuracy: number(&value, "accuracy")?,
-        tool_success: short(number(&value, "tool_success")?),
-        violations: number(&value, "violations")?,
-        turns: short(number(&value, "turns")?),
-        levels: serde_json::from_value(value["levels"].clone()).context("levels")?,
-        right: tasks.iter().map(right).collect(),
-    })
 }
 
 /// The records of an experiment; none if there is no file yet. A torn last line, of a driver that was killed, is left
@@ -202,8 +200,12 @@ pub(crate) mod tests {
             seed,
             rate: 1e-4,
             commit: "abc".into(),
+            program: String::new(),
+            refused: Vec::new(),
+            moved: None,
             held_out: HeldOut { accuracy, turns: 3.0, right: "08".into(), ..HeldOut::default() },
             curve,
+            stopped: 0,
             seconds: Seconds { rollout: 6.0, score: 0.1, train: 3.9 },
         }
     }
@@ -216,6 +218,7 @@ pub(crate) mod tests {
             let mut line: serde_json::Map<String, Value> =
                 KEPT.map(|key| (key.into(), 0.5.into())).into_iter().collect();
             line["accuracy"] = accuracy.into();
+            line.insert("tool_timeouts".into(), 2.into());
             serde_json::to_string(&line).unwrap()
         };
         write("metrics.jsonl", &format!("{}\n{}\n", metrics(0.25), metrics(0.333_333)));
@@ -225,15 +228,14 @@ pub(crate) mod tests {
         write("times.jsonl", "{\"time_rollout\": 1.5, \"time_score\": 0.25, \"time_train\": 2}\n");
         write("env.json", "{\"git_commit\": \"0123456789abcdef\"}");
         let cell = Cell { family: "f".into(), method: "m".into(), seed: 3, rate: 1e-4 };
-        let evaluation = "{\"accuracy\": 0.5, \"tool_success\": 1, \"violations\": 0, \"turns\": 2.5, \"levels\": {\"2\": 0.5}, \
-            \"outcomes\": [{\"samples\": [{\"failure\": null}, {\"failure\": \"wrong_answer\"}]}]}";
-        let found = Record::harvest(&cell, Some(folder.path()), evaluation).unwrap();
-        assert!(found.is_of(&cell) && found.held_out.right == "1" && found.commit == "0123456789ab");
+        let harvest = || Record::harvest(&cell, Some(folder.path()), Evaluated::default());
+        let found = harvest().unwrap();
+        assert!(found.is_of(&cell) && found.commit == "0123456789ab");
         assert_eq!(found.curve["accuracy"], [0.25, 0.3333]);
         assert_eq!(found.curve["weight"], [0.0, 0.0]);
-        assert_eq!(found.seconds.total(), 3.75);
+        assert_eq!((found.seconds.total(), found.stopped), (3.75, 4));
         write("metrics.jsonl", "{\"accuracy\": null}\n");
-        let error = Record::harvest(&cell, Some(folder.path()), evaluation).unwrap_err();
+        let error = harvest().unwrap_err();
         assert!(error.to_string().contains("accuracy is no number: null"), "{error:#}");
         let data = folder.path().join("data.jsonl");
         append(&data, &found).unwrap();

@@ -1,8 +1,10 @@
 //! Differences between methods on the same seeds: t and BCa bootstrap intervals, Holm over the comparisons of a table.
 
+use serde_json::{Value, json};
 use turnwise_stats::{Interval, holm, mean, paired_bootstrap, paired_t};
 
 use super::tables::{points, table};
+use crate::plan::Measure;
 use crate::record::Record;
 
 const CONFIDENCE: f64 = 0.95;
@@ -14,6 +16,10 @@ const SEED: u64 = 0;
 pub(super) struct Difference {
     pub(super) family: String,
     pub(super) name: String,
+    /// The letters of the kinds of tasks that it is about; none: all.
+    pub(super) kinds: String,
+    pub(super) measure: Measure,
+    methods: [String; 2],
     pub(super) seeds: usize,
     pub(super) points: f64,
     /// Relative to the mean of the method it is compared with.
@@ -25,10 +31,19 @@ pub(super) struct Difference {
 
 /// Held-out avg@8 of `b − a` over the seeds that both have; none of fewer than two.
 pub(super) fn difference(a: &[&Record], b: &[&Record]) -> Option<Difference> {
+    difference_in(a, b, |record| Some(record.held_out.accuracy))
+}
+
+/// The same of another value, over the seeds where both have it.
+pub(super) fn difference_in(
+    a: &[&Record],
+    b: &[&Record],
+    value: impl Fn(&Record) -> Option<f64>,
+) -> Option<Difference> {
     let mut pairs: Vec<(u64, f64, f64)> = Vec::new();
     for left in a {
         let right = b.iter().find(|right| right.seed == left.seed);
-        pairs.extend(right.map(|right| (left.seed, left.held_out.accuracy, right.held_out.accuracy)));
+        pairs.extend(right.and_then(|right| Some((left.seed, value(left)?, value(right)?))));
     }
     pairs.sort_by_key(|pair| pair.0);
     let (left, right): (Vec<f64>, Vec<f64>) = pairs.iter().map(|pair| (pair.1, pair.2)).unzip();
@@ -36,6 +51,9 @@ pub(super) fn difference(a: &[&Record], b: &[&Record]) -> Option<Difference> {
     Some(Difference {
         family: a[0].family.clone(),
         name: format!("{} − {}", b[0].method, a[0].method),
+        kinds: String::new(),
+        measure: Measure::Right,
+        methods: [a[0].method.clone(), b[0].method.clone()],
         seeds: test.pairs,
         points: test.difference,
         relative: test.difference / mean(&left),
@@ -68,6 +86,20 @@ pub(super) fn tested(found: &[Difference]) -> String {
     let rows: Vec<Vec<String>> = found.iter().zip(adjusted).map(row).collect();
     let tests = ["95 % (BCa)", "p (t)", "p (Holm)", "verdict"];
     table(&[&HEADS[..], &tests[..]].concat(), &rows)
+}
+
+/// The same for another program that recomputes them; points as shares, intervals by t.
+pub(super) fn recorded(set: &str, found: &[Difference]) -> Vec<Value> {
+    let adjusted = holm(&found.iter().map(|difference| difference.p).collect::<Vec<_>>());
+    let entry = |(d, adjusted): (&Difference, f64)| {
+        let family = d.family.split(',').next();
+        json!({
+            "set": set, "family": family, "kinds": d.kinds, "measure": d.measure,
+            "baseline": d.methods[0], "method": d.methods[1], "seeds": d.seeds,
+            "difference": d.points, "low": d.t.low, "high": d.t.high, "p": d.p, "holm": adjusted,
+        })
+    };
+    found.iter().zip(adjusted).map(entry).collect()
 }
 
 /// Comparisons that were not: no tests.

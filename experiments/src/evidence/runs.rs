@@ -56,6 +56,13 @@ impl Runs {
             return Ok(None);
         }
         records.retain(|record| !torn.contains(&(record.family.clone(), record.seed)));
+        let kinds = plan.kinds()?;
+        for record in &mut records {
+            let (held_out, known) = (&mut record.held_out, kinds.get(&record.family));
+            if held_out.kinds.is_empty() {
+                held_out.kinds = known.map_or("", |all| &all[..held_out.right.len().min(all.len())]).into();
+            }
+        }
         let (families, methods) = (experiment.families.clone(), experiment.methods.clone());
         Ok(Some(Self { families, methods, rates: experiment.rates.clone(), records }))
     }
