@@ -136,6 +136,10 @@ tiny: build
     target/release/turnwise sft configs/tiny-sft.toml --out target/tiny
     rm -rf models/tiny && mv target/tiny models/tiny
 
+# docs/turnwise.png, the picture of the README, from a run of configs/tiny.toml; needs chromium and pngquant
+screenshot: build
+    scripts/screenshot.sh target/release/turnwise
+
 # models/tiny in transformers, beside our binary
 check-tiny: build
     test -d .venv-golden || python3 -m venv .venv-golden
