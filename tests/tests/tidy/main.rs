@@ -3,6 +3,8 @@
 
 mod configs;
 mod documents;
+mod english;
 mod imports;
+mod prose;
 mod sources;
 mod tree;
