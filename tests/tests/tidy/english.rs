@@ -4,7 +4,7 @@ use crate::prose::{Paragraph, paragraphs};
 use crate::tree::{TextFile, report, tracked_text};
 
 /// Folders and files whose English has been gone through. The list grows until it is the whole tree.
-const CLEAN: [&str; 1] = ["docs/"];
+const CLEAN: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/"];
 
 /// Generated files, and a page whose words are its own author's.
 const LEFT_OUT: [&str; 3] = ["docs/config.md", "docs/evidence.md", "tests/tests/tidy/english.rs"];
@@ -82,7 +82,8 @@ fn long_opening(paragraph: &Paragraph) -> Vec<(usize, String)> {
 #[test]
 fn prose_fits_into_its_columns() {
     each_paragraph("prose has at most 110 columns", |paragraph| {
-        let long = |(_, width, text): &&(usize, usize, String)| *width > COLUMNS && !text.contains("://");
+        let breaks = |text: &str| text.contains(' ') && !text.contains("://");
+        let long = |(_, width, text): &&(usize, usize, String)| *width > COLUMNS && breaks(text);
         let lines = paragraph.lines.iter().filter(long);
         lines.map(|(number, width, _)| (*number, format!("{width} columns"))).collect()
     });
