@@ -11,9 +11,12 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 10] = [
+const WITH_COMMANDS: [&str; 13] = [
     "README.md",
+    "docs/commands.md",
     "docs/determinism.md",
+    "docs/devices.md",
+    "docs/models.md",
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
@@ -27,8 +30,8 @@ const WITH_COMMANDS: [&str; 10] = [
 /// Blocks that are not run, and why. What they give to `turnwise` is parsed all the same.
 const NOT_RUN: [(&str, &str); 6] = [
     ("README.md", "compiles, and trains for minutes"),
-    ("README.md", "needs a network, and trains a real model"),
-    ("README.md", "compiles"),
+    ("docs/devices.md", "compiles"),
+    ("docs/models.md", "needs a network, and trains a real model"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
     ("docs/tutorial.md", "compiles"),
@@ -62,6 +65,16 @@ fn runs(document: &str) {
 #[test]
 fn the_commands_of_the_readme_run() {
     runs("README.md");
+}
+
+#[test]
+fn the_commands_of_commands_run() {
+    runs("docs/commands.md");
+}
+
+#[test]
+fn the_commands_of_models_run() {
+    runs("docs/models.md");
 }
 
 #[test]
