@@ -41,7 +41,7 @@ check:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --features {{ features }}
 
-# docs/config.md and the schemas of run files, anew from the sources of the configuration
+# Remakes docs/config.md and the schemas of run files from the sources of the configuration
 config-reference:
     TURNWISE_WRITE_REFERENCE=1 cargo test --release --locked --features {{ features }} --test config_reference
 
@@ -97,7 +97,7 @@ check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":
         --target-dir target/cuda
     scripts/check-cuda.sh target/cuda/release/turnwise-bench {{ sizes }} {{ architectures }}
 
-# What dist/ measures, on this machine
+# The measurements of dist/, on this machine
 bench-cuda *args:
     dist/bench-cuda.sh "$@"
 
@@ -114,23 +114,23 @@ soak count="100000":
 fuzz target seconds="600":
     cargo +nightly fuzz run {{ target }} -- -dict=fuzz/formats.dict -max_len=2048 -max_total_time={{ seconds }}
 
-# Runs what isn't recorded yet of an experiment of experiments/plan.toml
+# Runs the missing records of an experiment of experiments/plan.toml
 experiment name *args: build
     cargo run --release --locked --quiet -p turnwise-experiments -- run "$@"
 
-# Adds to experiments/rates.toml what the runs of `just experiment tune`, or of another one that tunes, say
+# Adds the rates that `just experiment tune` (or another tuning experiment) chose to experiments/rates.toml
 choose-rates *args:
     cargo run --release --locked --quiet -p turnwise-experiments -- choose-rates "$@"
 
-# docs/evidence.md and its figures anew from the records in experiments/data; trains nothing
+# Remakes docs/evidence.md and its figures from the records in experiments/data; trains nothing
 evidence:
     cargo run --release --locked --quiet -p turnwise-experiments -- evidence
 
-# What CI runs
+# The checks of CI
 ci:
     bash .ci/run
 
-# models/tiny anew from its seed: tokenizer, configuration, cold-started weights
+# Remakes models/tiny from its seed: tokenizer, configuration, cold-started weights
 tiny: build
     rm -rf target/tiny
     target/release/turnwise sft configs/tiny-sft.toml --out target/tiny

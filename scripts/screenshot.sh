@@ -8,7 +8,8 @@ set -euo pipefail
 turnwise=$(realpath "$1")
 cd "$(dirname "$0")/.."
 run=target/screenshot/tiny
-# A right answer after a failed call, in a group with wrong answers. The run is the same to the byte each time.
+# A right answer after a failed call, in a group with wrong answers. The run is the same to the byte each
+# time.
 rollout='id=7075&filter=mixed&step=55&colour=advantage'
 
 mkdir -p "$(dirname "$run")"
