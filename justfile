@@ -1,5 +1,5 @@
 # Every recipe is a plain command; `just --list` shows them all.
-# Tests, lints and documentation use the release profile and one feature set, so that nothing is compiled twice.
+# Tests, lints and documentation use the release profile and one feature set: nothing is compiled twice.
 
 set positional-arguments
 
@@ -28,7 +28,7 @@ test *args: nextest
         TURNWISE_TEST_DEVICE=wgpu cargo nextest run --release --locked --profile device "${features[@]}" "$@"
     fi
 
-# The tests of one crate and nothing else. For a crate on Burn the first time compiles Burn with fewer features
+# The tests of one crate alone; a crate on Burn compiles Burn again the first time
 unit crate *args: nextest
     shift; cargo nextest run --release --locked -p {{ crate }} "$@"
 
@@ -57,7 +57,7 @@ bench-peers *args: bench-binary
 bench-steps *args: build bench-binary
     target/release/turnwise-bench steps "$@"
 
-# Prefill, decode, loss, train step and GTPO step on every backend of FEATURES and, after `just setup-tch`, on libtorch:
+# Prefill, decode, loss, train and GTPO step on every backend of FEATURES and, after `just setup-tch`, libtorch:
 # table, JSON and picture in target/backends
 bench-backends *args: bench-binary
     #!/usr/bin/env bash
@@ -65,7 +65,7 @@ bench-backends *args: bench-binary
     tch=target/tch/release/turnwise-bench
     target/release/turnwise-bench backends $([ -x "$tch" ] && echo "--also=tch=$tch") "$@"
 
-# dist/: the measuring program for a machine with an NVIDIA GPU and no toolchain. Burn's cuda backend brings LLVM along
+# dist/: the measuring program for a machine with an NVIDIA GPU and no toolchain (it links LLVM)
 dist-cuda:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -159,7 +159,7 @@ check-adapter: build
 fetch-smollm2: build
     scripts/fetch-smollm2.sh models/SmolLM2-135M-Instruct
 
-# SmolLM2-135M: cold start on word problems with a Python tool, then GTPO; SMOLLM2=DIR starts from a folder of yours
+# SmolLM2-135M: cold start on word problems with a Python tool, then GTPO; SMOLLM2=DIR names your folder
 train-smollm2 *args: build
     test -d "{{ smollm2 }}" || just fetch-smollm2
     test -d models/SmolLM2-135M-tools || target/release/turnwise sft configs/smollm2-sft.toml \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the kernels of `cuda` are made, and that NVIDIA's assembler takes them, on a machine without a GPU.
+# Checks that the kernels of `cuda` are made, and that NVIDIA's assembler takes them, without a GPU.
 # The measuring program runs on a driver that computes nothing (tests/cuda/driver.c) and writes down every
 # kernel it gets; ptxas, from PyPI, assembles them. Says nothing about results. Times in its table are the
 # host's share, which no GPU makes shorter. With fusion they take a core for each of three threads: Burn's

@@ -19,7 +19,7 @@ use crate::serve::Type;
 
 const WORK: [&str; 6] = ["prefill", "decode 1", "decode 8", "loss", "train", "gtpo"];
 
-// What is said again holds: bench-cuda.sh begins with arguments of its own.
+// A repeated argument replaces the first: bench-cuda.sh begins with its defaults.
 #[derive(Args)]
 #[command(args_override_self = true)]
 pub(crate) struct Backends {
@@ -29,7 +29,8 @@ pub(crate) struct Backends {
     /// Devices; all that are compiled in unless named
     #[arg(long, value_delimiter = ',', action = ArgAction::Set)]
     devices: Vec<String>,
-    /// A device of another build of this program, to be measured beside these: tch=target/tch/release/turnwise-bench
+    /// A device of another build of this program, to be measured beside these:
+    /// tch=target/tch/release/turnwise-bench
     #[arg(long, value_name = "DEVICE=PROGRAM", value_parser = elsewhere)]
     also: Vec<(String, PathBuf)>,
     /// Element types of activations
@@ -47,7 +48,8 @@ pub(crate) struct Backends {
     /// How often each work is done; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds that a piece of work may take; what takes longer is stopped, and with it what comes after it on that backend
+    /// Seconds that a piece of work may take; what takes longer is stopped, and with it what comes after it
+    /// on that backend
     #[arg(long, default_value_t = 300.0)]
     patience: f64,
     /// Folder for backends.json, backends.md and backends.svg
@@ -64,21 +66,23 @@ pub(crate) struct Row {
     /// Why there are no numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
-    /// Of the first time, which compiles kernels on a GPU, in seconds.
+    /// Seconds of the first time, which compiles kernels on a GPU.
     pub(crate) first: f64,
     /// Medians of the others, in seconds.
     pub(crate) wall: f64,
     pub(crate) cpu: f64,
     pub(crate) tokens_per_second: f64,
-    /// Of the bytes per second that a pass over memory reaches on this device: weights read once per decoding step.
+    /// Share of the bytes per second that a pass over memory reaches on this device: weights read once per
+    /// decoding step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) share_of_bandwidth: Option<f64>,
-    /// Of the operations per second that a large product of matrices reaches: 2 per weight and token, 6 with gradient.
+    /// Share of the operations per second that a large product of matrices reaches: 2 per weight and token, 6
+    /// with gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) share_of_matrix_rate: Option<f64>,
 }
 
-/// What a device reaches with nothing else to do.
+/// Highest rates of an idle device.
 #[derive(serde::Deserialize, Clone, Copy)]
 struct Limits {
     bandwidth: f64,
@@ -91,7 +95,7 @@ struct Candidate {
     program: PathBuf,
     arguments: Vec<String>,
     dtype: Type,
-    /// What it computes on: programs on the same one share its limits.
+    /// The device: programs on the same one share its limits.
     on: &'static str,
 }
 
@@ -219,7 +223,8 @@ impl Backends {
     }
 }
 
-/// The most that anything reached on this hardware: a library whose kernels are slow must not look near the limit.
+/// The most that anything reached on this hardware: a library whose kernels are slow must not look near the
+/// limit.
 fn best(limits: &[(&str, Type, Limits)], on: &str, dtype: Type) -> Option<Limits> {
     let same =
         limits.iter().filter(|(hardware, of, _)| (*hardware, *of) == (on, dtype)).map(|(.., limits)| *limits);

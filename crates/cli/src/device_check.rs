@@ -1,4 +1,4 @@
-//! What a device can do on this machine, found out in a process of its own: a driver that crashes takes only that along.
+//! Checks a device in a separate process, so that a driver that crashes ends only that.
 
 use std::fmt;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use turnwise_trainer::self_check::SelfCheck;
 
-/// What was found about a device.
+/// Findings about a device.
 #[derive(Debug, Serialize)]
 pub(crate) struct Checked {
     device: &'static str,
@@ -45,7 +45,7 @@ fn ask(device: &str) -> Result<SelfCheck, String> {
         .spawn()
         .map_err(|error| error.to_string())?;
     let ended = wait(&mut child)?;
-    // What a check says fits into a pipe.
+    // The output of a check fits into a pipe.
     let (out, said) = (read(child.stdout.take()), read(child.stderr.take()));
     serde_json::from_str(&out).map_err(|_| reason(&said).unwrap_or(ended))
 }

@@ -36,7 +36,8 @@ pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     })
 }
 
-/// A JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an argument.
+/// A JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an
+/// argument.
 pub(crate) fn tokens(argument: &str) -> Result<Vec<u32>> {
     if argument == "-" { json("stdin", &stdin()?) } else { json("--tokens", argument) }
 }

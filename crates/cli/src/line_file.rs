@@ -19,7 +19,7 @@ pub(crate) struct LineFile {
     is_pipe: bool,
     /// Places and bytes of the lines, in the order of writing.
     written: Vec<(usize, Range<usize>)>,
-    /// What a pipe waits with, and the place that is next.
+    /// Lines that wait in a pipe, and the place that is next.
     waiting: BTreeMap<usize, Option<String>>,
     next: usize,
     failed: Option<io::Error>,

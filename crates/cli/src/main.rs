@@ -22,8 +22,8 @@ use clap::Parser;
 
 use crate::command::Command;
 
-/// Training makes and drops a tensor for every operation; an allocator that keeps freed pages saves a quarter of the
-/// step's CPU time over glibc's, most of it page faults.
+/// Training makes and drops a tensor for every operation; an allocator that keeps freed pages saves a quarter
+/// of the step's CPU time over glibc's, most of it page faults.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

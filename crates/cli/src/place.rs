@@ -1,4 +1,4 @@
-//! Where a run happens: the device, and the state of the source that is around it.
+//! Chooses a run's device and reads the state of the source around it.
 
 use std::process::Command;
 

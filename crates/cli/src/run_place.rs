@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use turnwise_trainer::config::RunConfig;
 use turnwise_trainer::is_unfinished;
 
-/// `runs/NAME` of a run file, or the last of `runs/NAME-2`, `runs/NAME-3`, … that is there: if it holds an unfinished
-/// run of this config that no process works on, that run goes on. Else the next number begins a new one, in a folder
-/// that this call makes: runs that are started at once get a folder each.
+/// `runs/NAME` of a run file, or the last of `runs/NAME-2`, `runs/NAME-3`, … that is there: if it holds an
+/// unfinished run of this config that no process works on, that run goes on. Else the next number begins a
+/// new one, in a folder that this call makes: runs that are started at once get a folder each.
 ///
 /// # Errors
 /// The system's, if it makes no folder.

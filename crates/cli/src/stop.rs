@@ -11,8 +11,9 @@ use crate::{terminal, tui};
 /// Becomes true when somebody wants the work to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on to Ctrl-C, SIGTERM, SIGUSR1, which batch systems send before a job's time is over, and SIGHUP,
-/// unless `nohup` has switched it off. `what` says what happens after the first one, where nobody else shows it.
+/// Listens from now on to Ctrl-C, SIGTERM, SIGUSR1, which batch systems send before a job's time is over, and
+/// SIGHUP, unless `nohup` has switched it off. `what` says what happens after the first one, where nobody
+/// else shows it.
 pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static AtomicBool> {
     let heard = [SIGINT, SIGTERM, SIGUSR1, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !is_ignored(s));
     let mut signals = Signals::new(heard)?;
@@ -35,7 +36,7 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// What Ctrl-C does.
+/// Handles Ctrl-C.
 pub(crate) fn ask() {
     stop(SIGINT);
 }

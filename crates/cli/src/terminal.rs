@@ -39,8 +39,8 @@ pub(crate) fn foreign(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// The text with every control character but line break and tab spelled out, as `\u{1b}`: sequences that move the
-/// cursor, set a title or hide text, and those that reorder it (Unicode's bidirectional controls).
+/// The text with every control character but line break and tab spelled out, as `\u{1b}`: sequences that move
+/// the cursor, set a title or hide text, and those that reorder it (Unicode's bidirectional controls).
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return text.into();
@@ -85,7 +85,8 @@ enum Note {
     Flush(SyncSender<()>),
 }
 
-/// Hands a note to the thread that writes to stderr, unless its queue stays full. Returns whether it was taken.
+/// Hands a note to the thread that writes to stderr, unless its queue stays full. Returns whether it was
+/// taken.
 fn offer(mut note: Note, patience: Duration) -> bool {
     static QUEUE: OnceLock<SyncSender<Note>> = OnceLock::new();
     let queue = QUEUE.get_or_init(|| {

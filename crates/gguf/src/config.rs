@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::file::GgufFile;
 
-/// What the weights' shapes and layout depend on.
+/// Settings that decide the weights' shapes and layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) vocabulary: usize,
@@ -186,7 +186,8 @@ pub(crate) fn ends(file: &GgufFile) -> Result<Map<String, Json>, String> {
     Ok(found)
 }
 
-/// How positions are stretched: from the keys, or for Llama 3 from the factors that the file carries as a tensor.
+/// How positions are stretched: from the keys, or for Llama 3 from the factors that the file carries as a
+/// tensor.
 fn scaling(keys: &Keys<'_>, dim: usize) -> Result<Map<String, Json>, String> {
     let file = keys.file;
     let kind = file.metadata.text(&keys.key("rope.scaling.type"))?.unwrap_or("none");

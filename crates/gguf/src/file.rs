@@ -21,7 +21,7 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// How it is stored.
     pub kind: Kind,
-    /// Where its bytes begin in the file.
+    /// Offset of its bytes in the file.
     start: u64,
     /// How many they are.
     bytes: u64,
@@ -79,7 +79,8 @@ impl GgufFile {
         Ok(all)
     }
 
-    /// Hands over the numbers of some rows of a tensor, some whole rows at a time. Fails if one is not finite.
+    /// Hands over the numbers of some rows of a tensor, some whole rows at a time. Fails if one is not
+    /// finite.
     pub(crate) fn each_part(
         &self,
         tensor: &TensorInfo,

@@ -17,7 +17,8 @@ pub(crate) struct Head {
 /// Entries of the key/value part, and tensors: more than any model has.
 const MOST_ENTRIES: u64 = 1 << 20;
 
-/// Entries of all lists together: tokens, their scores and types, merges. Each takes more memory than in the file.
+/// Entries of all lists together: tokens, their scores and types, merges. Each takes more memory than in the
+/// file.
 const MOST_LISTED: u64 = 1 << 22;
 
 /// Bytes of a head: a large tokenizer has some 20 MiB.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::config::{AttentionBias, Shape};
 use crate::file::TensorInfo;
 
-/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights (`rope_freqs`).
+/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights
+/// (`rope_freqs`).
 fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, String> {
     let (whole, vocabulary) = (|name: &str| name.to_string(), vec![shape.vocabulary, shape.hidden]);
     match gguf {
@@ -47,7 +48,8 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     Ok(Some((format!("model.layers.{layer}.{name}.{suffix}"), expected)))
 }
 
-/// The tensors that hold weights, with their new names. Fails unless they are all those of the model, in its shapes.
+/// The tensors that hold weights, with their new names. Fails unless they are all those of the model, in its
+/// shapes.
 pub(crate) fn placed<'a>(
     tensors: &'a [TensorInfo],
     shape: &Shape,
@@ -101,8 +103,9 @@ impl Shape {
     }
 }
 
-/// Which row of the file is a row of Hugging Face's order. llama.cpp turns neighbouring pairs of queries and keys of the
-/// llama architecture, where Hugging Face turns the halves of a head: the rows of each head are interleaved in the file.
+/// Which row of the file is a row of Hugging Face's order. llama.cpp turns neighbouring pairs of queries and
+/// keys of the llama architecture, where Hugging Face turns the halves of a head: the rows of each head are
+/// interleaved in the file.
 pub(crate) fn source_row(row: usize, dim: usize) -> usize {
     let (head, within) = (row / dim, row % dim);
     // Row `p · dim/2 + i` of the halves is row `2 i + p` of the pairs.

@@ -12,7 +12,7 @@ use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
 use crate::tensors::{placed, source_row};
 
-/// What weights are stored as.
+/// Element type of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// 32-bit floats: exactly what the file says.

@@ -20,7 +20,7 @@ pub struct Client {
     longest: u64,
 }
 
-/// What a server said, whether it is an answer or a refusal.
+/// A server's response, be it an answer or a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status code.
@@ -39,7 +39,7 @@ impl Client {
         Self { agent: agent.into(), url: url.into(), key, longest }
     }
 
-    /// Where it posts to.
+    /// Address of its requests.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -94,7 +94,7 @@ impl Client {
 fn failure(error: ureq::Error, time: Duration) -> Failure {
     match error {
         ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => Failure::Unreached(e.to_string()),
-        // A name that isn't known has no kind of its own.
+        // An unknown name has no separate kind.
         ureq::Error::Io(e) if e.to_string().starts_with("failed to lookup address") => {
             Failure::Unreached(e.to_string())
         }
@@ -124,7 +124,7 @@ fn host(url: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Where a redirect leads to: a whole address, one without its scheme, or a path.
+/// Target of a redirect: a whole address, one without its scheme, or a path.
 fn target(from: &str, headers: &HeaderMap) -> Option<String> {
     let to = headers.get("location")?.to_str().ok()?.trim();
     let (scheme, _) = split(from)?;

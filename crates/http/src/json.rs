@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::de::DeserializeOwned;
 
-/// Reads a JSON text. Where it isn't JSON, half surrogate pairs, byte marks, raw control characters, `NaN`
-/// and `Infinity` are mended first.
+/// Reads a JSON text. In text that isn't JSON, half surrogate pairs, byte marks, raw control characters,
+/// `NaN` and `Infinity` are mended first.
 ///
 /// # Errors
 /// The strict reader's, if mending doesn't help.

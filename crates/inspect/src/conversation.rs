@@ -1,6 +1,6 @@
-//! A line that `turnwise rollout` wrote, as a group of one: so that conversations can be read where runs are read.
-//! Nothing was learnt from it, so there are rewards and neither returns nor advantages; a server gives no tokens, so
-//! turns are text.
+//! A line that `turnwise rollout` wrote, as a group of one: so that conversations can be read where runs are
+//! read. Nothing was learnt from it, so there are rewards and neither returns nor advantages; a server gives
+//! no tokens, so turns are text.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,8 @@ struct Conversation {
     played: Value,
 }
 
-/// A line of a rollout file as that of a group record; one that is a group record already, or broken, as it is.
+/// A line of a rollout file as that of a group record; one that is a group record already, or broken, as it
+/// is.
 pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(BEGINS) {
         return Cow::Borrowed(line);

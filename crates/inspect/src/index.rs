@@ -1,5 +1,5 @@
-//! Where every rollout of a run lies, and what a list shows of it. Each file is read once, by one thread per core;
-//! what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
+//! Index of every rollout of a run: its place on disk, and its columns in a list. Each file is read once, by
+//! one thread per core; what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -22,7 +22,7 @@ pub struct Bad {
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The fault.
     pub message: String,
 }
 
@@ -121,8 +121,9 @@ struct IndexedGroup {
 }
 
 impl Index {
-    /// Reads the files of `folder`, in the order of their names, or the one file that it is. Files that `before` knows and that have kept their
-    /// length aren't read again, so a run that goes on is followed cheaply. `progress` hears bytes read, of how many.
+    /// Reads the files of `folder`, in the order of their names, or the one file that it is. Files that
+    /// `before` knows and that have kept their length aren't read again, so a run that goes on is followed
+    /// cheaply. `progress` hears bytes read, of how many.
     pub fn build(
         folder: &Path,
         before: &Index,

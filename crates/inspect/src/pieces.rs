@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-/// What tokens look like in a run. Without its tokenizer, tokens are shown as their ids.
+/// Spelling of the tokens of a run. Without its tokenizer, tokens are shown as their ids.
 pub struct Pieces {
     tokenizer: Option<Tokenizer>,
     looked: Vec<PathBuf>,
@@ -22,13 +22,13 @@ impl Pieces {
         Self { tokenizer, looked }
     }
 
-    /// Where the tokenizer was looked for, if it wasn't found.
+    /// Places that were searched for a tokenizer, if none was found.
     pub fn missing(&self) -> Option<&[PathBuf]> {
         self.tokenizer.is_none().then_some(&self.looked)
     }
 
-    /// One text per token; together they are the text of all. A token that ends inside a character has an empty
-    /// text, and the token that completes the character has it all.
+    /// One text per token; together they are the text of all. A token that ends inside a character has an
+    /// empty text, and the token that completes the character has it all.
     pub fn of(&self, tokens: &[u32]) -> Vec<String> {
         let Some(tokenizer) = &self.tokenizer else {
             return tokens.iter().map(|token| format!("[{token}]")).collect();

@@ -95,16 +95,16 @@ impl Sort {
     }
 }
 
-/// What a list shows.
+/// A query of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Query {
     /// With this in common.
     pub filter: Filter,
     /// In this order.
     pub sort: Sort,
-    /// Of this step only.
+    /// Only rollouts of this step.
     pub step: Option<u32>,
-    /// Of this task only.
+    /// Only rollouts of this task.
     pub task: Option<String>,
     /// With this text in task, prompt, turns or tool output; letters match in either case.
     pub text: String,

@@ -1,4 +1,4 @@
-//! Bootstrap intervals. What is drawn again is the task (or the seed): samples of one task are not independent.
+//! Bootstrap intervals. They resample tasks (or seeds), because samples of one task are not independent.
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -17,8 +17,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// `count` bootstrap values of a statistic of `n` units. The statistic gets the indices drawn; the same seed draws the
-/// same ones.
+/// `count` bootstrap values of a statistic of `n` units. The statistic gets the indices drawn; the same seed
+/// draws the same ones.
 pub fn resample(n: usize, count: usize, seed: u64, mut statistic: impl FnMut(&[usize]) -> f64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut drawn = vec![0; n];
@@ -42,9 +42,9 @@ pub fn percentile_interval(values: &[f64], confidence: f64) -> Interval {
     Interval { low: quantile(&sorted, tail), high: quantile(&sorted, 1.0 - tail) }
 }
 
-/// The bias-corrected and accelerated interval (Efron 1987). `estimate` is the statistic of all units, `values` are its
-/// bootstrap values, `left_out` its values with each unit left out in turn. Where the correction is undefined (all
-/// values on one side, no spread), it is the percentile interval.
+/// The bias-corrected and accelerated interval (Efron 1987). `estimate` is the statistic of all units,
+/// `values` are its bootstrap values, `left_out` its values with each unit left out in turn. If the
+/// correction is undefined (all values on one side, no spread), it is the percentile interval.
 ///
 /// # Panics
 /// If there is no bootstrap value.
@@ -68,8 +68,8 @@ pub fn bca_interval(estimate: f64, values: &[f64], left_out: &[f64], confidence:
     Interval { low: end(tail), high: end(1.0 - tail) }
 }
 
-/// The interval of a mean over tasks, each drawn with all its samples: BCa from `count` resamples. None of fewer than
-/// two tasks.
+/// The interval of a mean over tasks, each drawn with all its samples: BCa from `count` resamples. None of
+/// fewer than two tasks.
 pub fn task_bootstrap(by_task: &[f64], count: usize, seed: u64, confidence: f64) -> Option<Interval> {
     if by_task.len() < 2 {
         return None;

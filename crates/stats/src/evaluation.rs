@@ -1,5 +1,5 @@
-//! An evaluation with several samples per task: its numbers with their intervals, and two of them compared task by
-//! task. Intervals are BCa over tasks drawn again with all their samples.
+//! An evaluation with several samples per task: its numbers with their intervals, and two of them compared
+//! task by task. Intervals are BCa over tasks drawn again with all their samples.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct TaskOutcome {
     pub uncounted: bool,
 }
 
-/// What became of one sample.
+/// Outcome of one sample.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SampleOutcome {
     /// The final answer, if it gave one.

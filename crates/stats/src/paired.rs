@@ -30,7 +30,7 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     Some(Interval { low: middle - half, high: middle + half })
 }
 
-/// What a paired t test found.
+/// Result of a paired t test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PairedT {
     /// Number of pairs.
@@ -45,7 +45,7 @@ pub struct PairedT {
     pub interval: Interval,
 }
 
-/// The two-sided paired t test of `b - a`. None of fewer than two pairs. Where every difference is the same, the
+/// The two-sided paired t test of `b - a`. None of fewer than two pairs. If all differences are equal, the
 /// p-value is 0, or 1 if they are all 0.
 ///
 /// # Panics

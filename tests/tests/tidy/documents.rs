@@ -1,4 +1,4 @@
-//! What the documents claim: links lead somewhere, recipes exist, named tests exist.
+//! Checks claims of documents: links lead somewhere, recipes exist, named tests exist.
 
 use std::collections::BTreeSet;
 
@@ -66,7 +66,7 @@ fn named_tests_exist() {
     assert!(named > 10, "ARCHITECTURE.md names the tests that hold its invariants");
 }
 
-/// What stands in back quotes in the columns headed `Key` of a document's tables, with its line.
+/// Returns the text in back quotes in columns headed `Key` of a document's tables, with its line.
 fn keys(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut column = None;
@@ -96,7 +96,8 @@ fn keys_in_papers_are_those_of_a_run_file() {
             None => format!("{key}=\"?\""),
         };
         let error = load::<RunConfig>(Some(&file), &[], &[set]).err()?.to_string();
-        // A known key has something against the value `?`; an unknown one, or a choice that isn't there, is news.
+        // A known key has something against the value `?`; an unknown one, or a choice that isn't there, is
+        // news.
         let known =
             !error.contains("unknown key") && (!error.contains("unknown choice") || error.contains("`?`"));
         (!known).then(|| format!("PAPERS.md:{line}: {key}: {error}"))

@@ -1,4 +1,5 @@
-//! The import graph of the workspace: an edge that isn't in the table fails, and so does one that is there in vain.
+//! The import graph of the workspace: an edge that isn't in the table fails, and so does one that is there in
+//! vain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

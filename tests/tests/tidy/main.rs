@@ -1,5 +1,5 @@
-//! House rules that a compiler doesn't know: who imports whom, sizes of files, what sources may contain, and that
-//! documents and shipped configurations are true.
+//! House rules that a compiler doesn't know: who imports whom, sizes of files, what sources may contain, and
+//! that documents and shipped configurations are true.
 
 mod configs;
 mod documents;

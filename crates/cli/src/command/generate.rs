@@ -62,7 +62,8 @@ struct Prompt {
     /// The token ids to continue, as a JSON array; - reads it from stdin
     #[arg(long, value_name = "JSON")]
     tokens: Option<String>,
-    /// The conversation to continue: a JSON array of {"role", "content"}, spelled by the folder's chat template
+    /// The conversation to continue: a JSON array of {"role", "content"}, spelled by the folder's chat
+    /// template
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
 }

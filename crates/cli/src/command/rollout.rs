@@ -1,4 +1,5 @@
-//! `turnwise rollout`: an environment played by a local model or by a server that speaks the OpenAI chat protocol.
+//! `turnwise rollout`: an environment played by a local model or by a server that speaks the OpenAI chat
+//! protocol.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,15 +47,16 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<1, 3_600_000>::parse::<u32>)]
     timeout: u32,
-    /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still loading, gone,
-    /// or answers nonsense), waits and answers included; then the conversation is lost and counted
+    /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still
+    /// loading, gone, or answers nonsense), waits and answers included; then the conversation is lost and
+    /// counted
     #[arg(long, value_name = "SECONDS", default_value_t = 300, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<0, 3_600_000>::parse::<u32>)]
     retry: u32,
     /// Play training tasks instead of held-out ones
     #[arg(long)]
     train: bool,
-    /// Where the conversations go, one JSON object a line, each as soon as it has ended [default: nowhere]
+    /// File for the conversations, one JSON object a line, each as soon as it has ended [default: nowhere]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Write those with a right answer only: demonstrations
@@ -157,7 +159,7 @@ impl Rollout {
                 out.add(place, (!self.right || scored.correct).then(line));
             },
         );
-        // What has ended is on disk, also if the rest failed.
+        // Conversations that have ended are on disk, even if the rest failed.
         let written = out.map_or(Ok(()), |out| out.finish(found.is_ok()));
         let found = found?;
         written?;
@@ -174,7 +176,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// What is played with, and a policy for every part of the play.
+    /// The setup of the play, and a policy for every part of it.
     fn open(&self, config: &RunConfig) -> Result<(Setup, Policies)> {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {

@@ -56,7 +56,8 @@ impl Score {
             line.check().map_err(|message| anyhow::anyhow!("{place}: {message}"))?;
             lines.push(line);
         }
-        // Groups of one step are scored together: some estimators normalise over the batch, and α may be annealed.
+        // Groups of one step are scored together: some estimators normalise over the batch, and α may be
+        // annealed.
         for batch in lines.chunk_by_mut(|a, b| a.step == b.step) {
             let step = batch[0].step;
             let groups: Vec<Group> = batch

@@ -25,7 +25,7 @@ use terminal::Ansi;
 
 pub(crate) use screen::give_back;
 
-/// What the run tells and the drawing thread shows.
+/// State that the run updates and the drawing thread shows.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -79,7 +79,7 @@ fn show(shared: &Shared) {
         if !screen::show(&terminal.backend_mut().take()) {
             return;
         }
-        // Waits a tenth of a second for a key; so often is everything drawn anew.
+        // Waits a tenth of a second for a key, then everything is drawn again.
         let mut keys = [0; 16];
         let read = io::stdin().lock().read(&mut keys).unwrap_or(0);
         if keys[..read].contains(&b'q') {
@@ -118,7 +118,7 @@ impl Drop for Tui {
             let _ = thread.join();
         }
         give_back();
-        // What was said would be gone with the picture.
+        // Messages would be gone with the picture.
         for line in &self.shared.state().messages {
             crate::terminal::log(line);
         }

@@ -21,8 +21,8 @@ pub(super) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !crate::terminal::is_dumb()
 }
 
-/// Takes the terminal: keys come at once and unseen, and reading waits a tenth of a second for one. Ctrl-C stays a
-/// signal.
+/// Takes the terminal: keys come at once and unseen, and reading waits a tenth of a second for one. Ctrl-C
+/// stays a signal.
 pub(super) fn take() -> io::Result<()> {
     let mut saved = taken();
     let before = stty(&["-g"])?;
@@ -52,8 +52,8 @@ fn to_stdout(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Settings of the terminal on stdin, by the program that every system with terminals has: the calls behind it are
-/// not safe in Rust.
+/// Settings of the terminal on stdin, by the program that every system with terminals has: the calls behind
+/// it are not safe in Rust.
 fn stty(arguments: &[&str]) -> io::Result<String> {
     let output = Command::new("stty").args(arguments).stdin(Stdio::inherit()).output()?;
     if !output.status.success() {

@@ -1,4 +1,4 @@
-//! What the live view knows of a run: what it has heard, and nothing else.
+//! The live view's knowledge of a run: the events that it has received.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) current: usize,
     /// The lines of `metrics.jsonl`, those from before a stop included.
     pub(super) metrics: Vec<Map<String, Value>>,
-    /// What was said, the newest last. Steps are curves and not said again.
+    /// Messages, the newest last. Steps are curves and not said again.
     pub(super) messages: VecDeque<String>,
     /// A rollout of the newest step.
     pub(super) rollout: String,

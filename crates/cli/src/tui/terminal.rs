@@ -1,7 +1,7 @@
 //! A terminal on stdout that ratatui draws on, by ANSI escape sequences.
 //!
-//! Ours, because the usual backend would switch on features of crates that the tensor library is built with, and have
-//! it compiled a second time.
+//! Ours, because the usual backend would switch on features of crates that the tensor library is built with,
+//! and have it compiled a second time.
 
 use std::io::{self, Write};
 

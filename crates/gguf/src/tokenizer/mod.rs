@@ -18,13 +18,13 @@ pub struct MadeTokenizer {
     pub tokens: usize,
 }
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Normal,
     /// Chat tokens and the like: never text.
     Control,
-    /// A token of its own that is text.
+    /// An added token that is text.
     UserDefined,
     /// Fills the vocabulary up; the tokenizer doesn't know it.
     Unused,

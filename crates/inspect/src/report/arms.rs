@@ -8,7 +8,7 @@ use super::WINDOW;
 use crate::error::InspectError;
 use crate::run::Run;
 
-/// What a seed may change between the runs of one arm.
+/// Keys that may differ between the seeds of one arm.
 const SEEDS: [&str; 1] = ["train.seed"];
 
 /// Key and value, as TOML.
@@ -88,8 +88,8 @@ pub(super) fn differences(configs: &[&BTreeMap<String, String>]) -> Vec<String> 
     keys.into_iter().filter(|key| !SEEDS.contains(&key.as_str())).filter(differs).cloned().collect()
 }
 
-/// What sets a config apart from the others, if two keys can say it. Another choice, as of an estimator, is one thing,
-/// however many keys come with it.
+/// Names a config by its differences from the others, if two keys are enough. Another choice, as of an
+/// estimator, is one thing, however many keys come with it.
 fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
     let mut parts = BTreeSet::new();
     for key in differing.iter().filter(|key| config.contains_key(*key)) {

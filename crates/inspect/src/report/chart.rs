@@ -40,7 +40,7 @@ pub struct Mark {
 
 /// A picture of curves over training steps.
 pub struct Chart {
-    /// What stands above it.
+    /// Its title.
     pub title: String,
     /// Whether values are shares, shown on an axis from 0 to 100 %.
     pub percent: bool,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// What a report consists of.
+/// Parts of a report.
 pub(super) enum Block {
     Heading(String),
     Text(String),

@@ -1,4 +1,4 @@
-//! What a report says, block by block.
+//! Contents of a report, block by block.
 
 use serde_json::Value;
 use turnwise_stats::{Estimate, TaskOutcome, compare, holm, mean, mean_interval, paired_t, summarize};
@@ -127,7 +127,8 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
-/// Accuracy before, after and its change with their intervals over tasks, of a run alone that holds its outcomes.
+/// Accuracy before, after and its change with their intervals over tasks, of a run alone that holds its
+/// outcomes.
 fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     let [member] = arm.members.as_slice() else { return None };
     let evaluation = member.evaluation.as_ref()?;
@@ -229,7 +230,7 @@ fn series(arm: &Arm<'_>, key: &str, named: bool) -> Option<Series> {
     Some(Series { label, raw: Vec::new(), smooth: middle, band: Some(band) })
 }
 
-/// What turns are like at the end of training: means over the last tenth of the steps.
+/// Statistics of turns at the end of training: means over the last tenth of the steps.
 fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
     let mut rows = Vec::new();
     for arm in arms {

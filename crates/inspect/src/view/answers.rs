@@ -1,4 +1,4 @@
-//! What the page is told, as JSON. Text goes out as text: the page never makes markup of it.
+//! Answers to the page, as JSON. Text goes out as text: the page never makes markup of it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::run::Run;
 pub(super) struct Listed<'a> {
     pub(super) total: usize,
     pub(super) offset: usize,
-    /// Where the sought rollout stands.
+    /// Position of the sought rollout.
     pub(super) found: Option<usize>,
     pub(super) rows: Vec<&'a Row>,
 }
@@ -33,7 +33,7 @@ pub(super) struct RunAnswer<'a> {
     bad: Vec<Bad>,
     /// Files of the run that can't be read, each with its reason.
     unreadable: Vec<String>,
-    /// Where a tokenizer was looked for in vain.
+    /// Places that were searched for a tokenizer in vain.
     tokenizer_missing: Option<Vec<String>>,
     metrics: Vec<Map<String, Value>>,
     config: BTreeMap<String, String>,
@@ -69,7 +69,7 @@ fn one(run: &Run) -> RunAnswer<'_> {
     }
 }
 
-/// What was read, or nothing and the reason.
+/// The value, or nothing and the reason.
 fn readable<T: Default>(read: Result<T, InspectError>, unreadable: &mut Vec<String>) -> T {
     read.unwrap_or_else(|error| {
         unreadable.push(error.to_string());
@@ -85,7 +85,7 @@ pub(super) struct RolloutAnswer<'a> {
     estimator: &'a str,
     norm_scope: &'a str,
     prompt: Tokens<'a>,
-    /// What was asked, where there is text and no tokens.
+    /// The prompt, if there is text and no tokens.
     opening: Option<&'a str>,
     turns: Vec<TurnAnswer<'a>>,
     group: Vec<Sibling<'a>>,
@@ -101,7 +101,7 @@ struct Tokens<'a> {
 #[derive(Serialize)]
 struct TurnAnswer<'a> {
     sampled: Tokens<'a>,
-    /// What was written, where there is text and no tokens.
+    /// The answer, if there is text and no tokens.
     text: Option<&'a str>,
     logprobs: &'a [f32],
     /// Log of the ratio, per token; absent if the record hasn't it.

@@ -38,7 +38,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/curves.js", SCRIPT, include_str!("page/curves.js")),
 ];
 
-/// What a request asked for that isn't there or makes no sense.
+/// A request for something that isn't there or makes no sense.
 enum Refusal {
     NotFound,
     Bad(String),
@@ -69,7 +69,7 @@ const HEADERS: [(header::HeaderName, &str); 4] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
-/// What one address answers.
+/// Answers one address.
 type Answer = fn(&Site, &Params) -> Result<Vec<u8>, Refusal>;
 
 /// The page's addresses.
@@ -102,7 +102,7 @@ async fn off_the_loop(site: Arc<Site>, params: Params, answer: Answer) -> Respon
     }
 }
 
-/// Turns requests away that were meant for another host: a page elsewhere may point a name of its own at 127.0.0.1.
+/// Refuses requests for another host: a foreign page may point its name at 127.0.0.1.
 async fn for_this_machine(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
     let hosts = [format!("127.0.0.1:{}", site.port), format!("localhost:{}", site.port)];
@@ -168,7 +168,7 @@ fn list(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
         (params.value("offset")?.unwrap_or(0_usize), params.value("limit")?.unwrap_or(PAGE));
     let index = run.index();
     let part = ids.iter().skip(offset).take(limit.min(PAGE));
-    // Where a rollout stands in the list, for a page that opens with one.
+    // Finds a rollout's position in the list, for a page that opens with one.
     let find: Option<u32> = params.value("find")?;
     let found = find.and_then(|id| ids.iter().position(|&other| other == id));
     let rows = part.filter_map(|&id| index.rows().get(id as usize)).collect();

@@ -1,4 +1,5 @@
-//! The documents: every shell command in README.md and docs/ is run, and every message that is explained exists.
+//! The documents: every shell command in README.md and docs/ is run, and every message that is explained
+//! exists.
 
 mod blocks;
 mod messages;
@@ -27,7 +28,7 @@ const WITH_COMMANDS: [&str; 13] = [
     "docs/tutorial.md",
 ];
 
-/// Blocks that are not run, and why. What they give to `turnwise` is parsed all the same.
+/// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
 const NOT_RUN: [(&str, &str); 6] = [
     ("README.md", "compiles, and trains for minutes"),
     ("docs/devices.md", "compiles"),
@@ -118,7 +119,7 @@ fn every_document_with_commands_is_run() {
     assert_eq!(found.collect::<Vec<_>>(), WITH_COMMANDS);
 }
 
-/// What a line gives to the binary, if it calls it.
+/// Returns the arguments of a line that calls the binary.
 fn arguments(line: &str) -> Option<Vec<&str>> {
     let line = line.split(" #").next().expect("split yields one");
     let arguments = match line.split_once("-p turnwise-cli ") {
