@@ -40,9 +40,8 @@ const PHRASES: [&str; 7] =
     ["so many", "none that", "of its own", "of their own", "anew", "has no say", "have no say"];
 
 fn clean() -> Vec<TextFile> {
-    let checked = |path: &str| {
-        CLEAN.iter().any(|prefix| path.starts_with(prefix)) && !LEFT_OUT.contains(&path)
-    };
+    let checked =
+        |path: &str| CLEAN.iter().any(|prefix| path.starts_with(prefix)) && !LEFT_OUT.contains(&path);
     tracked_text().into_iter().filter(|file| checked(&file.path)).collect()
 }
 
@@ -94,7 +93,10 @@ fn long_opening(paragraph: &Paragraph) -> Vec<(usize, String)> {
         outside.split_whitespace().count()
     };
     let too_long = first.filter(|(_, sentence)| words(sentence) > WORDS);
-    too_long.map(|(line, sentence)| (line, format!("{} words: {sentence}", words(&sentence)))).into_iter().collect()
+    too_long
+        .map(|(line, sentence)| (line, format!("{} words: {sentence}", words(&sentence))))
+        .into_iter()
+        .collect()
 }
 
 #[test]
@@ -126,7 +128,10 @@ fn public_items_are_explained_at_a_glance() {
 fn clean_paths_exist() {
     let files = tracked_text();
     let gone = CLEAN.iter().chain(&LEFT_OUT).filter(|path| !files.iter().any(|f| f.path.starts_with(**path)));
-    report(&gone.map(|path| (*path).to_string()).collect::<Vec<_>>(), "listed in english.rs, and not in the tree");
+    report(
+        &gone.map(|path| (*path).to_string()).collect::<Vec<_>>(),
+        "listed in english.rs, and not in the tree",
+    );
 }
 
 #[test]
