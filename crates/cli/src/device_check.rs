@@ -59,7 +59,7 @@ fn read(pipe: Option<impl Read>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// How it ended; it is made to end if it doesn't.
+/// Waits for the process, ends it after its time, and returns its status.
 fn wait(child: &mut Child) -> Result<String, String> {
     let started = Instant::now();
     loop {
@@ -76,7 +76,7 @@ fn wait(child: &mut Child) -> Result<String, String> {
     }
 }
 
-/// The last line that isn't a hint: drivers talk before the error comes.
+/// Returns the last line that isn't a hint, since drivers print before the error.
 fn reason(said: &str) -> Option<String> {
     let line = said.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with(' '))?;
     Some(line.to_string())

@@ -44,7 +44,7 @@ fn table(columns: &[(&str, &Evaluation)]) -> String {
     text
 }
 
-/// A share with its interval, as `58.6 (52.1 – 64.8) %`.
+/// Formats a share with its interval, as `58.6 (52.1 – 64.8) %`.
 fn with_interval(estimate: &Estimate) -> String {
     match estimate.interval {
         Some(interval) => {

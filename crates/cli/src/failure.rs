@@ -56,8 +56,8 @@ fn is_usage(error: &Error) -> bool {
     error.is::<Usage>() || error.is::<ConfigError>() || error.is::<DeviceError>()
 }
 
-/// One line, and a second one with the hint. Libraries write hints behind `; hint: ` where one line has to
-/// do. A cause that the line above it already names is not said twice.
+/// Returns one line, and a second one with the hint. Libraries that have one line write hints after
+/// `; hint: `. A cause that the line above already names isn't repeated.
 fn text(error: &Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The exit status, once its reader has had time for what was said.
+/// Returns the exit status after the reader has had time for the messages.
 fn ended(code: ExitCode) -> ExitCode {
     terminal::flush();
     code

@@ -24,7 +24,7 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// The name in `config.json`.
+    /// Returns the name in `config.json`.
     pub fn name(self) -> &'static str {
         match self {
             Stored::F32 => "float32",

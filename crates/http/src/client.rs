@@ -32,14 +32,14 @@ pub struct Reply {
 }
 
 impl Client {
-    /// A client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
+    /// Makes a client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
     pub fn new(url: impl Into<String>, key: Option<String>, longest: u64) -> Self {
         // Redirects are followed here: the library's own lose the body.
         let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
         Self { agent: agent.into(), url: url.into(), key, longest }
     }
 
-    /// Address of its requests.
+    /// Returns the address of its requests.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -113,12 +113,12 @@ fn failure(error: ureq::Error, time: Duration) -> Failure {
     }
 }
 
-/// The scheme and the rest of an address.
+/// Returns the scheme and the rest of an address.
 fn split(url: &str) -> Option<(&str, &str)> {
     url.split_once("://")
 }
 
-/// Host and port of an address.
+/// Returns host and port of an address.
 fn host(url: &str) -> &str {
     let rest = split(url).map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
@@ -149,7 +149,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .map(|ms| ms / 1e3)
         .or_else(|| text("retry-after").and_then(number));
     if let Some(seconds) = seconds {
-        // A negative or senseless number asks for nothing; a huge one for more than anybody waits.
+        // A negative or senseless number asks for no wait; a huge one is bounded.
         return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let date = httpdate::parse_http_date(text("retry-after")?).ok()?;

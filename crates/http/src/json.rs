@@ -1,4 +1,4 @@
-//! JSON as servers send it: strictly, or else with the faults mended that serialisers make.
+//! Reads JSON of servers: strictly first, then with common faults of serialisers mended.
 
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// A number that JSON has no word for.
+/// Returns the word at the start of a text that stands for a number JSON can't express.
 fn word(rest: &str) -> Option<&'static str> {
     ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
 }

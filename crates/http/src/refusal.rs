@@ -1,4 +1,4 @@
-//! A server's word that it won't answer: a status, or an error inside a 200.
+//! Refusals of servers: a status, or an error inside a 200.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Failure, Reply, json, short};
 
-/// How servers say that a context is full, in lower case.
+/// Phrases of servers for a full context, in lower case.
 const TOO_LONG: [&str; 25] = [
     "context length",
     "context_length",
@@ -35,42 +35,42 @@ const TOO_LONG: [&str; 25] = [
     "too many tokens",
 ];
 
-/// Why a server doesn't answer.
+/// A server's reason for no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its status code, or the one that the error inside a 200 names; 502 for an error without one.
     pub status: u16,
-    /// The wait that it asks for.
+    /// The wait that the server asks for.
     pub wait: Option<Duration>,
-    /// Its own words.
+    /// The server's message.
     pub text: String,
 }
 
 impl Refusal {
-    /// Whether the same request may be answered later: the server is busy, loading, or was restarted.
+    /// Returns whether the same request may be answered later: the server is busy, loading, or was restarted.
     pub fn passes(&self) -> bool {
-        // No money is no rate limit.
+        // A lack of credit is not a rate limit.
         !self.says(&["insufficient_quota"])
             && matches!(self.status, 408 | 409 | 423..=425 | 429 | 499 | 500 | 502..=504 | 507..=599)
     }
 
-    /// Whether its words hold one of these, which are lower case.
+    /// Returns whether its message holds one of these phrases, which are lower case.
     pub fn says(&self, any: &[&str]) -> bool {
         let text = self.text.to_lowercase();
         any.iter().any(|part| text.contains(part))
     }
 
-    /// Whether what was sent is too long for the model's context.
+    /// Returns whether the request is too long for the model's context.
     pub fn is_too_long(&self) -> bool {
         match self.status {
             413 => true,
-            // A limit of tokens per minute passes.
+            // A limit of tokens per minute is temporary.
             429 => self.says(&["context_length_exceeded"]),
             _ => self.says(&TOO_LONG),
         }
     }
 
-    /// The failure that it is.
+    /// Returns the failure of this refusal.
     pub fn failure(self) -> Failure {
         let reason = format!("status {}: {}", self.status, short(&self.text));
         if self.passes() { Failure::Passing { reason, wait: self.wait } } else { Failure::Lasting(reason) }
@@ -78,7 +78,7 @@ impl Refusal {
 }
 
 impl Reply {
-    /// The answer, or the refusal in its place.
+    /// Returns the answer, or the refusal in its place.
     ///
     /// # Errors
     /// If the answer is no whole JSON.
@@ -106,7 +106,7 @@ impl Reply {
     }
 }
 
-/// The status that an error names.
+/// Returns the status that an error names.
 fn status_in(error: &Value) -> u16 {
     let number = |key: &str| {
         let value = &error[key];

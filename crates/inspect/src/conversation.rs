@@ -23,8 +23,8 @@ struct Conversation {
     played: Value,
 }
 
-/// A line of a rollout file as that of a group record; one that is a group record already, or broken, as it
-/// is.
+/// Returns a line of a rollout file as that of a group record; one that is a group record already, or broken,
+/// as it is.
 pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(BEGINS) {
         return Cow::Borrowed(line);
@@ -34,7 +34,7 @@ pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Conversation {
-    /// The record of a group, unless what was played isn't an object with a list of turns.
+    /// Returns the record of a group, unless what was played isn't an object with a list of turns.
     fn group(mut self) -> Option<Value> {
         let opening: Vec<String> = self
             .messages

@@ -188,18 +188,18 @@ impl Index {
         index
     }
 
-    /// All rollouts, by step, group and sample.
+    /// Returns all rollouts, by step, group and sample.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// The rollouts of a row's group.
+    /// Returns the rollouts of a row's group.
     pub fn siblings(&self, row: &Row) -> &[Row] {
         let place = &self.groups[row.group as usize];
         &self.rows[place.first_row as usize..(place.first_row + place.rows) as usize]
     }
 
-    /// The rollouts of a task, over all steps.
+    /// Returns the rollouts of a task, over all steps.
     pub fn of_task(&self, task: &str) -> impl Iterator<Item = &Row> {
         self.by_task.get(task).into_iter().flatten().map(|&id| &self.rows[id as usize])
     }
@@ -214,7 +214,7 @@ impl Index {
         self.groups.len()
     }
 
-    /// The bytes of a group's line.
+    /// Returns the bytes of a group's line.
     pub(crate) fn line(&self, group: u32) -> Result<Vec<u8>, InspectError> {
         let place = self.groups[group as usize];
         let path = &self.files[place.file as usize].path;
@@ -228,7 +228,7 @@ impl Index {
         read().map_err(InspectError::read(path))
     }
 
-    /// A group in full.
+    /// Returns a group in full.
     pub fn group(&self, group: u32) -> Result<GroupRecord, InspectError> {
         let line = self.line(group)?;
         serde_json::from_slice(&group_line(&line)).map_err(|error| {
@@ -239,7 +239,8 @@ impl Index {
     }
 }
 
-/// The rollout files of a run with their lengths, or one file that is named. None before the first step.
+/// Returns the rollout files of a run with their lengths, or one file that is named. None before the first
+/// step.
 fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
     if folder.is_file() {
         let bytes = folder.metadata().map_err(InspectError::read(folder))?.len();

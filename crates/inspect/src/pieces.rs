@@ -11,7 +11,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The tokenizer of a run: that of its newest checkpoint, or that of the model it started from.
+    /// Returns the tokenizer of a run: that of its newest checkpoint, or that of the model it started from.
     pub fn of_run(run: &Path, model: Option<&str>) -> Self {
         let checkpoints = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten();
         let mut looked: Vec<PathBuf> = checkpoints.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -27,8 +27,8 @@ impl Pieces {
         self.tokenizer.is_none().then_some(&self.looked)
     }
 
-    /// One text per token; together they are the text of all. A token that ends inside a character has an
-    /// empty text, and the token that completes the character has it all.
+    /// Returns one text per token; together they are the text of all. A token that ends inside a character
+    /// has an empty text, and the token that completes the character has it all.
     pub fn of(&self, tokens: &[u32]) -> Vec<String> {
         let Some(tokenizer) = &self.tokenizer else {
             return tokens.iter().map(|token| format!("[{token}]")).collect();
@@ -43,7 +43,7 @@ impl Pieces {
         pieces
     }
 
-    /// The text of tokens.
+    /// Returns the text of tokens.
     pub fn text(&self, tokens: &[u32]) -> String {
         match &self.tokenizer {
             Some(tokenizer) => tokenizer.decode(tokens, false).unwrap_or_default(),

@@ -111,7 +111,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// The ids of the rollouts, in their order.
+    /// Returns the ids of the rollouts, in their order.
     pub fn run(&self, run: &Run) -> Result<Vec<u32>, InspectError> {
         let index = run.index();
         let takes = |row: &&Row| {

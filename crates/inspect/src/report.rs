@@ -15,8 +15,8 @@ pub use document::Report;
 /// Steps that a moving mean looks back.
 const WINDOW: usize = 5;
 
-/// A report of these runs. Runs that differ in nothing but the seed are shown as one, with the range over
-/// their seeds.
+/// Returns a report of these runs. Runs that differ in nothing but the seed are shown as one, with the range
+/// over their seeds.
 pub fn report(runs: &[Run]) -> Result<Report, InspectError> {
     let arms = arms::arms(runs)?;
     Ok(Report { title: sections::title(&arms), blocks: sections::blocks(&arms) })

@@ -36,7 +36,7 @@ struct Site {
 type Lists = HashMap<(usize, Query), Arc<Vec<u32>>>;
 
 impl Site {
-    /// The rollouts that a query finds in a run.
+    /// Returns the rollouts that a query finds in a run.
     fn list(&self, run: usize, query: Query) -> Result<Arc<Vec<u32>>, InspectError> {
         let key = (run, query);
         // A list is whole when it goes in, so a thread that panicked elsewhere leaves no half of one.
@@ -70,7 +70,7 @@ impl Viewer {
         Ok(Self { listener, site: Arc::new(Site { port, runs, lists: Mutex::default() }) })
     }
 
-    /// Address of the page.
+    /// Returns the address of the page.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.site.port)
     }

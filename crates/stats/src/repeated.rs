@@ -1,7 +1,7 @@
-//! How good a model is that may try several times, from `n ≥ k` samples per task. Both are averages over all
-//! subsets of `k` samples, so they don't depend on the samples' order.
+//! Success of a model that may try several times, from `n ≥ k` samples per task. Both measures are averages
+//! over all subsets of `k` samples, so they don't depend on the samples' order.
 
-/// The chance that at least one of `k` samples is right, if `right` of `samples` were:
+/// Returns the chance that at least one of `k` samples is right, if `right` of `samples` were:
 ///
 /// ```text
 /// pass@k = 1 - C(n-c, k) / C(n, k)          unbiased (arXiv:2107.03374, eq. 1)
@@ -89,7 +89,7 @@ impl Choose {
 mod tests {
     use super::*;
 
-    /// Every subset of `k` samples, one by one. Answer 0 is right, `None` no vote.
+    /// Returns every subset of `k` samples, one by one. Answer 0 is right, `None` no vote.
     fn counted(answers: &[Option<usize>], k: usize) -> (f64, f64) {
         let (mut subsets, mut pass, mut majority) = (0.0, 0.0, 0.0);
         for mask in 0..1_u32 << answers.len() {

@@ -1,4 +1,4 @@
-//! `turnwise doctor`: what this binary and this machine can do.
+//! `turnwise doctor`: abilities of this binary and this machine.
 
 use std::path::PathBuf;
 
@@ -66,8 +66,7 @@ impl Doctor {
             return Ok(output::line(&found)?);
         }
         let device = match backend::device(self.device.as_deref()) {
-            // A device that doesn't answer is what doctor is asked about; a name that nobody knows is a
-            // mistake.
+            // A device that doesn't answer is a finding; an unknown name is a mistake.
             Err(error @ backend::DeviceError::Unusable { .. }) => Err(error.to_string()),
             other => Ok(other?),
         };
@@ -102,12 +101,12 @@ impl Doctor {
     }
 }
 
-/// Python, however little keeps it in: only to see which layers there are.
+/// Returns Python without a demand for isolation, only to list its layers.
 fn without_isolation() -> ExecutorConfig {
     ExecutorConfig::Python(PythonConfig { isolation: Isolation::None, ..PythonConfig::default() })
 }
 
-/// Remedies for missing layers.
+/// Returns remedies for missing layers.
 fn advice(missing: &str) -> Option<&'static str> {
     let (layer, _) = missing.split_once(':')?;
     Some(match layer {

@@ -42,7 +42,7 @@ pub(crate) struct Generate {
     /// Stop when this text is complete; may be given more than once
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Go on behind the tokens that end a text
+    /// Continue after tokens that end a text
     #[arg(long)]
     ignore_eos: bool,
     /// The device; see `turnwise doctor`
@@ -123,7 +123,7 @@ impl Generate {
         Ok(())
     }
 
-    /// The tokens to continue, and the chat format's own ends of a turn.
+    /// Returns the tokens to continue, and the chat format's own ends of a turn.
     fn read_prompt(&self, tokenizer: Option<&Tokenizer>) -> Result<(Vec<u32>, Vec<u32>)> {
         let tokenizer = || tokenizer.ok_or_else(|| anyhow!("text needs a tokenizer"));
         match &self.prompt {
@@ -137,7 +137,7 @@ impl Generate {
         }
     }
 
-    /// The folder's template, or ChatML if it has none.
+    /// Returns the folder's template, or ChatML if it has none.
     fn chat_prompt(&self, path: &Path, tokenizer: Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
         let tools: Option<Vec<Value>> = self.tools.as_deref().map(read_json).transpose()?;
         if let Some(folder) = ChatFolder::read(&self.model)? {
@@ -160,7 +160,8 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     input::json(&path.display().to_string(), &input::file(path)?)
 }
 
-/// Bytes that are no UTF-8 become replacement characters: what a model says is data.
+/// Returns the text of tokens. Bytes that are no UTF-8 become replacement characters: output of a model is
+/// data.
 fn text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
     tokenizer.decode(tokens, false).unwrap_or_default()
 }

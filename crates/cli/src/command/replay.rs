@@ -1,4 +1,4 @@
-//! `turnwise replay`: learning from the rollouts of another run.
+//! `turnwise replay`: trains on the rollouts of another run.
 
 use std::path::PathBuf;
 

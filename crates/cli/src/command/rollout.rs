@@ -94,7 +94,7 @@ struct Answer<'a> {
     summary: &'a Summary,
 }
 
-/// The base of a server's addresses.
+/// Returns the base of a server's addresses.
 fn base(text: &str) -> Result<String, String> {
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
     match rest.filter(|rest| !rest.starts_with('/') && !rest.is_empty()) {
@@ -103,7 +103,7 @@ fn base(text: &str) -> Result<String, String> {
     }
 }
 
-/// The key of a server, without the blanks around it.
+/// Returns the key of a server, without the blanks around it.
 fn key() -> Result<Option<String>> {
     let key = std::env::var("TURNWISE_API_KEY").unwrap_or_default().trim().to_string();
     if !key.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
@@ -176,7 +176,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// The setup of the play, and a policy for every part of it.
+    /// Returns the setup of the play, and a policy for every part of it.
     fn open(&self, config: &RunConfig) -> Result<(Setup, Policies)> {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {

@@ -21,7 +21,7 @@ pub(crate) struct Score {
     changes: Changes,
 }
 
-/// A line of the input: a group, or a line of a run's own `rollouts/step_*.jsonl`, which knows its step.
+/// A line of the input: a group, or a line of `rollouts/step_*.jsonl`, which has a step.
 #[derive(Deserialize)]
 struct Line {
     group: String,

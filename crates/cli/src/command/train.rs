@@ -84,7 +84,7 @@ impl Train {
     }
 }
 
-/// The learning curve into the run directory; the results to the reader.
+/// Writes the learning curve into the run directory and the results to the reader.
 pub(super) fn conclude(finished: &Finished, json: bool) -> Result<()> {
     let Finished { run, before, after, already } = finished;
     evaluation_table::write(&[("before", before), ("after", after)]);

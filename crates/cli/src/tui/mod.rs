@@ -1,4 +1,4 @@
-//! A run on the terminal while it goes on: curves, turns, a rollout, what guards said.
+//! Shows a run on the terminal while it goes on: curves, turns, a rollout, messages of guards.
 
 mod curves;
 mod draw;
@@ -38,7 +38,7 @@ impl Shared {
     }
 }
 
-/// The live view. It ends, and the terminal is what it was, when this is dropped.
+/// The live view. Dropping it restores the terminal.
 pub(crate) struct Tui {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Another screen, without a cursor; and back.
+/// Sequences that enter another screen without a cursor, and leave it.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
 
@@ -12,11 +12,11 @@ const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
 static TAKEN: Mutex<Option<String>> = Mutex::new(None);
 
 fn taken() -> MutexGuard<'static, Option<String>> {
-    // Nothing is half done where the lock is held.
+    // No state is half changed while the lock is held.
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether keys can be read and pictures drawn.
+/// Returns whether keys can be read and pictures drawn.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !crate::terminal::is_dumb()
 }
@@ -34,7 +34,7 @@ pub(super) fn take() -> io::Result<()> {
 /// Gives it back, if it was taken: after a run, in a panic, before an exit.
 pub(crate) fn give_back() {
     if let Some(before) = taken().take() {
-        // The process is about to say something more important than that its terminal is gone.
+        // The process has a more important message than a lost terminal.
         let _ = to_stdout(LEAVE.as_bytes());
         let _ = stty(&[&before]);
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::state::State;
 
-/// Heads of the columns, and their minimum widths.
+/// Headings of the columns, and their minimum widths.
 const COLUMNS: [(&str, u16); 9] = [
     ("#", 2),
     ("turns", 5),

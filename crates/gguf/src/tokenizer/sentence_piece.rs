@@ -55,7 +55,7 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
 /// told to.
 const MOST_WORK: usize = 1 << 28;
 
-/// Every way to make a token of two others, the best token first.
+/// Returns every way to make a token of two others, the best token first.
 fn merges(vocabulary: &Vocabulary<'_>, scores: &[f32]) -> Result<Vec<Json>, String> {
     let ids: HashMap<&str, usize> = vocabulary.known().map(|(id, token)| (token, id)).collect();
     let mut found: Vec<(usize, &str, &str)> = Vec::new();

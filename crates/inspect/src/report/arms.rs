@@ -1,4 +1,4 @@
-//! Runs put together: an arm is the runs that differ in nothing but their seed.
+//! Groups runs into arms. Runs of one arm differ in their seed only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,12 +24,12 @@ pub(super) struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// The seed as it stands in the config.
+    /// Returns the seed as it stands in the config.
     pub(super) fn seed(&self) -> String {
         self.config.get("train.seed").cloned().unwrap_or_else(|| "–".into())
     }
 
-    /// A number of a held-out evaluation, `before` or `after`.
+    /// Returns a number of a held-out evaluation, `before` or `after`.
     pub(super) fn held_out(&self, when: &str, key: &str) -> Option<f64> {
         self.evaluation.as_ref()?[when][key].as_f64()
     }
@@ -41,7 +41,7 @@ pub(super) struct Arm<'a> {
     pub(super) members: Vec<Member<'a>>,
 }
 
-/// The runs as arms, in the order in which they were named.
+/// Groups runs into arms, in the order of their names on the command line.
 pub(super) fn arms(runs: &[Run]) -> Result<Vec<Arm<'_>>, InspectError> {
     let mut arms: Vec<Arm<'_>> = Vec::new();
     for run in runs {
@@ -81,7 +81,7 @@ fn same_but_seed(a: &Config, b: &Config) -> bool {
     keys(a) == keys(b)
 }
 
-/// The keys in which configs differ, the seed left out.
+/// Returns the keys in which configs differ, the seed left out.
 pub(super) fn differences(configs: &[&BTreeMap<String, String>]) -> Vec<String> {
     let keys: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
     let differs = |key: &&String| configs.iter().any(|config| config.get(*key) != configs[0].get(*key));
@@ -106,12 +106,12 @@ fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
     if parts.len() > 2 { String::new() } else { parts.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
-/// A metric over steps; steps without it are left out.
+/// Returns a metric over steps; steps without it are left out.
 pub(super) fn points(metrics: &[Map<String, Value>], key: &str) -> Vec<(f64, f64)> {
     metrics.iter().filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?))).collect()
 }
 
-/// The mean of each point and those before it.
+/// Returns the mean of each point and those before it.
 pub(super) fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mean = |i: usize| {
         let seen = &points[i.saturating_sub(WINDOW - 1)..=i];

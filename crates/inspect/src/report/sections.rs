@@ -84,7 +84,7 @@ fn shown(value: f64, share: bool) -> String {
     if share { format!("{:.1} %", 100.0 * value) } else { format!("{value:.2}") }
 }
 
-/// A mean over seeds, with its interval where there are several.
+/// Returns a mean over seeds, with its interval where there are several.
 fn over_seeds(values: &[f64], share: bool) -> String {
     let middle = shown(mean(values), share);
     match mean_interval(values, CONFIDENCE) {
@@ -144,7 +144,7 @@ fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     Some([text(summarize(&before).average), text(summarize(&after).average), text(change)])
 }
 
-/// Every setting against the first one, on the seeds that both have.
+/// Compares every setting with the first one, on their common seeds.
 fn compared(arms: &[Arm<'_>]) -> Vec<Block> {
     let Some((first, others)) = arms.split_first() else { return Vec::new() };
     let after = |member: &Member<'_>| member.held_out("after", "accuracy");
@@ -205,7 +205,7 @@ fn curves(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
-/// An arm's line. A run alone shows its raw values too.
+/// Returns an arm's line. A run alone shows its raw values too.
 fn series(arm: &Arm<'_>, key: &str, named: bool) -> Option<Series> {
     let label = if named { arm.label.clone() } else { String::new() };
     let mut lines: Vec<_> = arm.members.iter().map(|member| points(&member.metrics, key)).collect();
@@ -270,7 +270,7 @@ fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
 fn turn(arm: &Arm<'_>, j: usize, turns: &[&Value]) -> Vec<String> {
     let weight = |turn: &Value| turn["credit"]["turns"].as_f64().unwrap_or_default();
     let all: f64 = turns.iter().map(|turn| weight(turn)).sum();
-    // A step with more such turns has more to say about them.
+    // Steps are weighted by their number of such turns.
     let credit = |key: &str| {
         let sum: f64 = turns.iter().map(|t| weight(t) * t["credit"][key].as_f64().unwrap_or_default()).sum();
         format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 })

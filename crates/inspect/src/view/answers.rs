@@ -40,7 +40,7 @@ pub(super) struct RunAnswer<'a> {
     evaluation: Option<Value>,
 }
 
-/// Every run. A file of it that can't be read is named, and the rest is shown.
+/// Describes every run. A file that can't be read is named, and the rest is shown.
 pub(super) fn runs(runs: &[Run]) -> Vec<RunAnswer<'_>> {
     runs.iter().map(one).collect()
 }
@@ -69,7 +69,7 @@ fn one(run: &Run) -> RunAnswer<'_> {
     }
 }
 
-/// The value, or nothing and the reason.
+/// Returns the value, or nothing and the reason.
 fn readable<T: Default>(read: Result<T, InspectError>, unreadable: &mut Vec<String>) -> T {
     read.unwrap_or_else(|error| {
         unreadable.push(error.to_string());
@@ -132,7 +132,7 @@ fn of(values: &[Vec<f64>], at: u32) -> &[f64] {
     values.get(at as usize).map_or(&[], Vec::as_slice)
 }
 
-/// A rollout in full.
+/// Returns a rollout in full.
 ///
 /// None if the group has changed since it was listed, and has no such rollout any more.
 pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) -> Option<Value> {

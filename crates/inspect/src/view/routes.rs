@@ -72,7 +72,7 @@ const HEADERS: [(header::HeaderName, &str); 4] = [
 /// Answers one address.
 type Answer = fn(&Site, &Params) -> Result<Vec<u8>, Refusal>;
 
-/// The page's addresses.
+/// Returns the page's addresses.
 pub(super) fn router(site: Arc<Site>) -> Router {
     let answers: [(&str, Answer); 4] =
         [("/api/runs", runs), ("/api/list", list), ("/api/rollout", rollout), ("/api/task", task)];
@@ -142,7 +142,7 @@ fn run<'s>(site: &'s Site, params: &Params) -> Result<(usize, &'s Run), Refusal>
     site.runs.get(number).map(|run| (number, run)).ok_or(Refusal::NotFound)
 }
 
-/// The runs with their metrics. `refresh=1` reads what is new in them.
+/// Returns the runs with their metrics. `refresh=1` reads what is new in them.
 fn runs(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     if params.text("refresh") == "1" {
         for run in &site.runs {
@@ -153,7 +153,7 @@ fn runs(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     Ok(json(&answers::runs(&site.runs)))
 }
 
-/// A part of a list: `filter`, `sort`, `step`, `task`, `q`; `offset` and `limit`.
+/// Returns a part of a list: `filter`, `sort`, `step`, `task`, `q`; `offset` and `limit`.
 fn list(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let (number, run) = run(site, params)?;
     let query = Query {
@@ -175,7 +175,7 @@ fn list(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     Ok(json(&Listed { total: ids.len(), offset, found, rows }))
 }
 
-/// One rollout in full: `id`.
+/// Returns one rollout in full: `id`.
 fn rollout(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let (_, run) = run(site, params)?;
     let id: u32 = params.value("id")?.ok_or(Refusal::NotFound)?;
@@ -185,7 +185,7 @@ fn rollout(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     Ok(json(&answers::rollout(run, &index, row, &group).ok_or(Refusal::NotFound)?))
 }
 
-/// The rollouts of a task, `task`: those of the step nearest to `step`.
+/// Returns the rollouts of a task, `task`: those of the step nearest to `step`.
 fn task(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let (_, run) = run(site, params)?;
     let near = params.value("step")?.unwrap_or(0_u32);
