@@ -62,7 +62,8 @@ impl TaskOutcome {
         pass_at_k(self.samples.len(), self.right(), k)
     }
 
-    /// Returns the sample's vote. All right answers are one answer; wrong ones differ by their votes.
+    /// Returns the chance that the majority of `k` samples is right. All right answers are one answer; wrong
+    /// ones differ by their votes.
     fn majority(&self, k: usize) -> f64 {
         let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
         for sample in self.samples.iter().filter(|sample| sample.failure.is_some()) {
