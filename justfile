@@ -37,7 +37,7 @@ check:
     cargo fmt --all --check
     cargo clippy --release --locked --workspace --all-targets --features {{ features }} -- -D warnings
 
-# The API documentation, in target/doc
+# The API documentation; target/doc/turnwise/index.html is its front page
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --features {{ features }}
 

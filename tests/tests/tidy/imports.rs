@@ -89,6 +89,14 @@ fn imports_are_those_of_the_table() {
 }
 
 #[test]
+fn every_crate_has_a_description() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let silent = packages.iter().filter(|package| package["description"].as_str().is_none_or(str::is_empty));
+    report(&silent.map(|package| package["name"].to_string()).collect::<Vec<_>>(), "no description");
+}
+
+#[test]
 fn every_member_is_in_the_table() {
     let known: BTreeSet<&str> =
         ALLOWED.iter().map(|(name, _)| *name).chain(["tests", "benches", "hot-paths"]).collect();
