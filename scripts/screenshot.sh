@@ -28,23 +28,23 @@ shoot() {
 "$turnwise" view "$run" > "$aside/address" &
 server=$!
 until [ -s "$aside/address" ]; do kill -0 "$server"; sleep 0.1; done
-shoot "$(cat "$aside/address")#$rollout" 960,880 "$aside/view.png"
+shoot "$(cat "$aside/address")#$rollout" 920,800 "$aside/view.png"
 
 cp "$run/curve.svg" "$aside/curve.svg"
 cat > "$aside/both.html" << 'END'
 <!doctype html>
-<body style="margin: 0; background: #fff; font: 15px sans-serif; color: #222; display: flex; gap: 16px; padding: 12px">
-<div style="width: 540px; align-self: center">
+<body style="margin: 0; background: #fff; font: 16px sans-serif; color: #222; display: flex; gap: 16px; padding: 12px">
+<div style="width: 430px; align-self: center">
 <p style="margin: 0 12px 16px"><b>turnwise train configs/tiny.toml</b><br>
 60 steps of 128 rollouts on two CPU cores, with held-out accuracy before and after.</p>
-<img src="curve.svg" style="width: 540px">
+<img src="curve.svg" style="width: 430px">
 <p style="margin: 16px 12px 0"><b>turnwise view runs/tiny</b> →<br>
 One rollout and its group, with an advantage for every turn. Orange turns become less likely, blue ones more.</p>
 </div>
-<img src="view.png" style="width: 960px; border: 1px solid #ccc; border-radius: 6px">
+<img src="view.png" style="width: 920px; border: 1px solid #ccc; border-radius: 6px">
 </body>
 END
-shoot "file://$aside/both.html" 1556,906 "$aside/both.png"
+shoot "file://$aside/both.html" 1394,826 "$aside/both.png"
 pngquant --force --strip --speed 1 --output docs/turnwise.png 64 "$aside/both.png"
 size=$(stat -c %s docs/turnwise.png)
 [ "$size" -le $((250 << 10)) ] || { echo "docs/turnwise.png: $((size >> 10)) KiB, more than 250" >&2; exit 1; }
