@@ -11,11 +11,11 @@ pub(super) struct Spec {
     pub(super) fill: char,
     /// `<`, `>`, `^`, or `=`: between the sign and the digits.
     pub(super) align: char,
-    /// What stands before a positive number.
+    /// Sign of a positive number.
     pub(super) sign: Option<char>,
     pub(super) alternate: bool,
     pub(super) width: usize,
-    /// What stands between thousands.
+    /// Separator of thousands.
     pub(super) grouping: Option<char>,
     pub(super) precision: Option<usize>,
     pub(super) kind: Option<char>,

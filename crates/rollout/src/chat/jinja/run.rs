@@ -15,7 +15,7 @@ pub(super) struct Scope {
     pub(super) variables: Vec<(Arc<str>, Value)>,
 }
 
-/// Where the statements of a body go on.
+/// How the statements of a body continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
     Next,
@@ -42,11 +42,11 @@ pub(super) struct Run<'t> {
     pub(super) cyclers: Vec<(Vec<Value>, usize)>,
     /// Separators, and whether they were used.
     pub(super) joiners: Vec<(Value, bool)>,
-    /// What is written, one text per open block.
+    /// Output, one text per open block.
     outputs: Vec<String>,
     /// The texts that filters of blocks are applied to.
     pub(super) bodies: Vec<Value>,
-    /// What is printed is escaped.
+    /// Whether output is escaped.
     pub(super) escapes: bool,
 }
 
@@ -82,7 +82,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// The text that a body writes, in a scope of its own.
+    /// Returns the text that a body writes, in a separate scope.
     pub(super) fn captured(&mut self, body: &'t [Stmt]) -> Outcome<String> {
         self.begin_output();
         let done = self.scoped(|run| run.body(body));
