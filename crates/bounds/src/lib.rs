@@ -1,7 +1,7 @@
 //! Ranges of the numbers that run files and command lines hold, each written once, at its field.
 //!
-//! A field of a configuration names its range where it is declared. Serde checks it while the file is read,
-//! so the error has the line:
+//! A field of a configuration names its range where it is declared. Serde checks it while the file is read, so the
+//! error has the line:
 //!
 //! ```
 //! # use serde::Deserialize;
@@ -18,8 +18,8 @@
 //! assert!(refused.contains("invalid value: 0, expected a number above 0, at most 100"));
 //! ```
 //!
-//! The page and the schema of all keys are made from the same declarations. An argument of a command line has
-//! its range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
+//! The page and the schema of all keys are made from the same declarations. An argument of a command line has its
+//! range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
 
 mod conflict;
 mod number;

@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-/// Reads all of stdin.
+/// All of stdin.
 pub(crate) fn stdin() -> Result<String> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
     utf8("stdin", bytes)
 }
 
-/// Reads all of a file.
+/// All of a file.
 pub(crate) fn file(path: &Path) -> Result<String> {
     let bytes =
         turnwise_files::read(path, turnwise_files::TEXT).map_err(|e| anyhow!("{}: {e}", path.display()))?;
@@ -25,7 +25,7 @@ fn utf8(place: &str, bytes: Vec<u8>) -> Result<String> {
         .map_err(|e| anyhow!("{place}: not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
 }
 
-/// Reads one JSON value. `place` is the file, and the line if the text is one line of it.
+/// One JSON value. `place` is the file, and the line if the text is one line of it.
 pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
@@ -36,8 +36,7 @@ pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     })
 }
 
-/// Reads a JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an
-/// argument.
+/// A JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an argument.
 pub(crate) fn tokens(argument: &str) -> Result<Vec<u32>> {
     if argument == "-" { json("stdin", &stdin()?) } else { json("--tokens", argument) }
 }

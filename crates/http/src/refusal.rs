@@ -1,4 +1,4 @@
-//! Refusals of servers: a status, or an error inside a 200.
+//! A server's word that it won't answer: a status, or an error inside a 200.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Failure, Reply, json, short};
 
-/// Phrases of servers for a full context, in lower case.
+/// How servers say that a context is full, in lower case.
 const TOO_LONG: [&str; 25] = [
     "context length",
     "context_length",
@@ -35,42 +35,42 @@ const TOO_LONG: [&str; 25] = [
     "too many tokens",
 ];
 
-/// A server's reason for no answer.
+/// Why a server doesn't answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its status code, or the one that the error inside a 200 names; 502 for an error without one.
     pub status: u16,
-    /// The wait that the server asks for.
+    /// The wait that it asks for.
     pub wait: Option<Duration>,
-    /// The server's message.
+    /// Its own words.
     pub text: String,
 }
 
 impl Refusal {
-    /// Returns whether the same request may be answered later: the server is busy, loading, or was restarted.
+    /// Whether the same request may be answered later: the server is busy, loading, or was restarted.
     pub fn passes(&self) -> bool {
-        // A lack of credit is not a rate limit.
+        // No money is no rate limit.
         !self.says(&["insufficient_quota"])
             && matches!(self.status, 408 | 409 | 423..=425 | 429 | 499 | 500 | 502..=504 | 507..=599)
     }
 
-    /// Returns whether its message holds one of these phrases, which are lower case.
+    /// Whether its words hold one of these, which are lower case.
     pub fn says(&self, any: &[&str]) -> bool {
         let text = self.text.to_lowercase();
         any.iter().any(|part| text.contains(part))
     }
 
-    /// Returns whether the request is too long for the model's context.
+    /// Whether what was sent is too long for the model's context.
     pub fn is_too_long(&self) -> bool {
         match self.status {
             413 => true,
-            // A limit of tokens per minute is temporary.
+            // A limit of tokens per minute passes.
             429 => self.says(&["context_length_exceeded"]),
             _ => self.says(&TOO_LONG),
         }
     }
 
-    /// Returns the failure of this refusal.
+    /// The failure that it is.
     pub fn failure(self) -> Failure {
         let reason = format!("status {}: {}", self.status, short(&self.text));
         if self.passes() { Failure::Passing { reason, wait: self.wait } } else { Failure::Lasting(reason) }
@@ -78,7 +78,7 @@ impl Refusal {
 }
 
 impl Reply {
-    /// Returns the answer, or the refusal in its place.
+    /// The answer, or the refusal in its place.
     ///
     /// # Errors
     /// If the answer is no whole JSON.
@@ -106,7 +106,7 @@ impl Reply {
     }
 }
 
-/// Returns the status that an error names.
+/// The status that an error names.
 fn status_in(error: &Value) -> u16 {
     let number = |key: &str| {
         let value = &error[key];

@@ -1,6 +1,6 @@
-//! A line that `turnwise rollout` wrote, as a group of one: so that conversations can be read where runs are
-//! read. Nothing was learnt from it, so there are rewards and neither returns nor advantages; a server gives
-//! no tokens, so turns are text.
+//! A line that `turnwise rollout` wrote, as a group of one: so that conversations can be read where runs are read.
+//! Nothing was learnt from it, so there are rewards and neither returns nor advantages; a server gives no tokens, so
+//! turns are text.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,7 @@ struct Conversation {
     played: Value,
 }
 
-/// Returns a line of a rollout file as that of a group record; one that is a group record already, or broken,
-/// as it is.
+/// A line of a rollout file as that of a group record; one that is a group record already, or broken, as it is.
 pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(BEGINS) {
         return Cow::Borrowed(line);
@@ -34,7 +33,7 @@ pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Conversation {
-    /// Returns the record of a group, unless what was played isn't an object with a list of turns.
+    /// The record of a group, unless what was played isn't an object with a list of turns.
     fn group(mut self) -> Option<Value> {
         let opening: Vec<String> = self
             .messages

@@ -1,4 +1,4 @@
-//! Errors of reading: one line with the place, and a hint.
+//! What can't be read: one line with the place, and a hint.
 
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub enum InspectError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The fault.
+        /// What is wrong.
         message: String,
     },
     /// A port that can't be listened on.

@@ -1,5 +1,5 @@
-//! A line of `rollouts/step_*.jsonl`, twice: in full for reading one group, and in outline for the index,
-//! where tokens are counted and never kept.
+//! A line of `rollouts/step_*.jsonl`, twice: in full for reading one group, and in outline for the index, where
+//! tokens are counted and never kept.
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct GroupRecord {
     pub expected: Option<String>,
     /// The advantage estimator.
     pub estimator: String,
-    /// The set that the estimator normalises over.
+    /// What the estimator normalises over.
     pub norm_scope: String,
     /// `[trajectory][turn]`: rewards after shaping.
     pub rewards: Vec<Vec<f64>>,
@@ -45,16 +45,16 @@ pub struct TrajectoryRecord {
     pub correct: bool,
     /// Tokens, texts, calls.
     pub played: Trajectory,
-    /// `[turn][token]`: the trainer's log-probability minus the sampler's when the token was trained on,
-    /// where the record has it. Its exponential is the ratio of the loss.
+    /// `[turn][token]`: the trainer's log-probability minus the sampler's when the token was trained on, where the
+    /// record has it. Its exponential is the ratio of the loss.
     #[serde(default)]
     pub log_ratios: Option<Vec<Vec<f32>>>,
-    /// The policy's prompt, if the record has text and no tokens.
+    /// What the policy was asked, where the record has text and no tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<String>,
 }
 
-/// Fields of a line that the index reads.
+/// What the index takes from a line.
 #[derive(Deserialize)]
 pub(crate) struct GroupOutline {
     pub(crate) group: String,
@@ -103,7 +103,7 @@ pub(crate) struct OutputOutline {
     pub(crate) status: OutputStatus,
 }
 
-/// Fields of a line that a search reads.
+/// What a search looks at in a line.
 #[derive(Deserialize)]
 pub(crate) struct GroupTexts {
     pub(crate) group: String,

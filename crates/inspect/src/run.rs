@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens a file of `turnwise rollout`. It has rollouts and none of a run's other files.
+    /// The conversations in a file that `turnwise rollout` wrote: rollouts, and nothing else that a run has.
     pub fn of_conversations(file: &Path) -> Self {
         Self {
             folder: file.into(),
@@ -54,41 +54,41 @@ impl Run {
         Ok(Self { folder: folder.into(), rollouts, name, config, pieces, index: RwLock::default() })
     }
 
-    /// Reads rollouts that are new since the last call. `progress` gets the bytes read and their total.
+    /// Reads rollouts that are new since the last time. `progress` hears bytes read, of how many.
     pub fn refresh(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<Index>, InspectError> {
         let index = Arc::new(Index::build(&self.rollouts, &self.index(), progress)?);
         *self.index.write().expect("no thread panicked") = index.clone();
         Ok(index)
     }
 
-    /// Returns the rollouts as of the last [`Run::refresh`].
+    /// The rollouts as of the last [`Run::refresh`].
     pub fn index(&self) -> Arc<Index> {
         self.index.read().expect("no thread panicked").clone()
     }
 
-    /// Returns the folder, as it was named.
+    /// The folder, as it was named.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Returns the last part of the folder's name.
+    /// The last part of the folder's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the texts of tokens.
+    /// Text of tokens.
     pub fn pieces(&self) -> &Pieces {
         &self.pieces
     }
 
-    /// Returns the resolved config, each key with its full path and its value as TOML.
+    /// The resolved config, each key with its full path and its value as TOML.
     pub fn config(&self) -> BTreeMap<String, String> {
         let mut flat = BTreeMap::new();
         flatten("", &toml::Value::Table(self.config.clone()), &mut flat);
         flat
     }
 
-    /// Returns the lines of `metrics.jsonl`; a torn last line, of a run that was killed, is left out.
+    /// The lines of `metrics.jsonl`; a torn last line, of a run that was killed, is left out.
     pub fn metrics(&self) -> Result<Vec<Map<String, Value>>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(Vec::new());
@@ -110,8 +110,8 @@ impl Run {
         whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
     }
 
-    /// Returns the held-out evaluations before and after the run. None while it goes on, and none of an
-    /// earlier end that it has gone beyond.
+    /// The held-out evaluations before and after the run. None while it goes on, and none of an earlier end
+    /// that it has gone beyond.
     pub fn evaluation(&self) -> Result<Option<Value>, InspectError> {
         let found = self.json("evaluation.json")?;
         let Some(steps) = found.as_ref().and_then(|found| found["steps"].as_u64()) else {
@@ -120,7 +120,7 @@ impl Run {
         Ok(found.filter(|_| self.metrics().is_ok_and(|lines| lines.len() as u64 <= steps)))
     }
 
-    /// Returns a JSON file of the run, if it is there.
+    /// A JSON file of the run, if it is there.
     pub fn json(&self, name: &str) -> Result<Option<Value>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(None);

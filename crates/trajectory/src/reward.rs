@@ -46,8 +46,8 @@ pub struct ScoredTrajectory {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<String>,
     /// What each turn asked of its tools, as a key: equal keys are equal calls. Used by estimators that tell
-    /// trajectories apart by all that their environment knows; empty for a turn without calls, and unlike any
-    /// other where it is missing.
+    /// trajectories apart by all that their environment knows; empty for a turn without calls, and unlike any other
+    /// where it is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
     /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. Used where the
@@ -57,7 +57,7 @@ pub struct ScoredTrajectory {
 }
 
 impl ScoredTrajectory {
-    /// Returns whether a turn broke the format. A turn without a flag did if its `fmt` is below 0.
+    /// Whether a turn broke the format. A turn without a flag did if its `fmt` is below 0.
     pub fn violates(&self, turn: usize) -> bool {
         let told = self.violations.get(turn).copied();
         told.unwrap_or_else(|| self.turns.get(turn).is_some_and(|reward| reward.fmt < 0.0))

@@ -1,5 +1,4 @@
-//! `turnwise rollout`: an environment played by a local model or by a server that speaks the OpenAI chat
-//! protocol.
+//! `turnwise rollout`: an environment played by a local model or by a server that speaks the OpenAI chat protocol.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,16 +46,15 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<1, 3_600_000>::parse::<u32>)]
     timeout: u32,
-    /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still
-    /// loading, gone, or answers nonsense), waits and answers included; then the conversation is lost and
-    /// counted
+    /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still loading, gone,
+    /// or answers nonsense), waits and answers included; then the conversation is lost and counted
     #[arg(long, value_name = "SECONDS", default_value_t = 300, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<0, 3_600_000>::parse::<u32>)]
     retry: u32,
     /// Play training tasks instead of held-out ones
     #[arg(long)]
     train: bool,
-    /// File for the conversations, one JSON object a line, each as soon as it has ended [default: nowhere]
+    /// Where the conversations go, one JSON object a line, each as soon as it has ended [default: nowhere]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Write those with a right answer only: demonstrations
@@ -94,7 +92,7 @@ struct Answer<'a> {
     summary: &'a Summary,
 }
 
-/// Returns the base of a server's addresses.
+/// The base of a server's addresses.
 fn base(text: &str) -> Result<String, String> {
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
     match rest.filter(|rest| !rest.starts_with('/') && !rest.is_empty()) {
@@ -103,7 +101,7 @@ fn base(text: &str) -> Result<String, String> {
     }
 }
 
-/// Returns the key of a server, without the blanks around it.
+/// The key of a server, without the blanks around it.
 fn key() -> Result<Option<String>> {
     let key = std::env::var("TURNWISE_API_KEY").unwrap_or_default().trim().to_string();
     if !key.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
@@ -159,7 +157,7 @@ impl Rollout {
                 out.add(place, (!self.right || scored.correct).then(line));
             },
         );
-        // Conversations that have ended are on disk, even if the rest failed.
+        // What has ended is on disk, also if the rest failed.
         let written = out.map_or(Ok(()), |out| out.finish(found.is_ok()));
         let found = found?;
         written?;
@@ -176,7 +174,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// Returns the setup of the play, and a policy for every part of it.
+    /// What is played with, and a policy for every part of the play.
     fn open(&self, config: &RunConfig) -> Result<(Setup, Policies)> {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {

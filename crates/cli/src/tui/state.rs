@@ -1,4 +1,4 @@
-//! The live view's knowledge of a run: the events that it has received.
+//! What the live view knows of a run: what it has heard, and nothing else.
 
 use std::collections::VecDeque;
 
@@ -14,22 +14,22 @@ pub(super) struct Phase {
     pub(super) total: u64,
 }
 
-/// State of a run, from its events.
+/// A run as it has been heard of.
 #[derive(Default)]
 pub(super) struct State {
     /// The run directory.
     pub(super) run: String,
-    /// Counts, in the order of their first events.
+    /// Counts, in the order in which they were first heard of.
     pub(super) phases: Vec<Phase>,
     /// The phase that is going on.
     pub(super) current: usize,
     /// The lines of `metrics.jsonl`, those from before a stop included.
     pub(super) metrics: Vec<Map<String, Value>>,
-    /// Messages, the newest last, without those of steps, which are curves.
+    /// What was said, the newest last. Steps are curves and not said again.
     pub(super) messages: VecDeque<String>,
     /// A rollout of the newest step.
     pub(super) rollout: String,
-    /// Whether the user wants the run to end.
+    /// Somebody wants the run to end.
     pub(super) stopping: bool,
 }
 
@@ -59,7 +59,7 @@ impl State {
         self.messages.drain(..surplus);
     }
 
-    /// Returns a metric over steps, counted from 1; steps without it are left out.
+    /// A metric over steps, counted from 1; steps without it are left out.
     pub(super) fn points(&self, key: &str) -> Vec<(f64, f64)> {
         let point =
             |line: &Map<String, Value>| Some((line.get("step")?.as_f64()? + 1.0, line.get(key)?.as_f64()?));

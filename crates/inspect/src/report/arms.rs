@@ -1,4 +1,4 @@
-//! Groups runs into arms. Runs of one arm differ in their seed only.
+//! Runs put together: an arm is the runs that differ in nothing but their seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::WINDOW;
 use crate::error::InspectError;
 use crate::run::Run;
 
-/// Keys that may differ between the seeds of one arm.
+/// What a seed may change between the runs of one arm.
 const SEEDS: [&str; 1] = ["train.seed"];
 
 /// Key and value, as TOML.
@@ -24,12 +24,12 @@ pub(super) struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Returns the seed as it stands in the config.
+    /// The seed as it stands in the config.
     pub(super) fn seed(&self) -> String {
         self.config.get("train.seed").cloned().unwrap_or_else(|| "–".into())
     }
 
-    /// Returns a number of a held-out evaluation, `before` or `after`.
+    /// A number of a held-out evaluation, `before` or `after`.
     pub(super) fn held_out(&self, when: &str, key: &str) -> Option<f64> {
         self.evaluation.as_ref()?[when][key].as_f64()
     }
@@ -41,7 +41,7 @@ pub(super) struct Arm<'a> {
     pub(super) members: Vec<Member<'a>>,
 }
 
-/// Groups runs into arms, in the order of their names on the command line.
+/// The runs as arms, in the order in which they were named.
 pub(super) fn arms(runs: &[Run]) -> Result<Vec<Arm<'_>>, InspectError> {
     let mut arms: Vec<Arm<'_>> = Vec::new();
     for run in runs {
@@ -81,15 +81,15 @@ fn same_but_seed(a: &Config, b: &Config) -> bool {
     keys(a) == keys(b)
 }
 
-/// Returns the keys in which configs differ, the seed left out.
+/// The keys in which configs differ, the seed left out.
 pub(super) fn differences(configs: &[&BTreeMap<String, String>]) -> Vec<String> {
     let keys: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
     let differs = |key: &&String| configs.iter().any(|config| config.get(*key) != configs[0].get(*key));
     keys.into_iter().filter(|key| !SEEDS.contains(&key.as_str())).filter(differs).cloned().collect()
 }
 
-/// Names a config by its differences from the others, if two keys are enough. Another choice, as of an
-/// estimator, is one thing, however many keys come with it.
+/// What sets a config apart from the others, if two keys can say it. Another choice, as of an estimator, is one thing,
+/// however many keys come with it.
 fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
     let mut parts = BTreeSet::new();
     for key in differing.iter().filter(|key| config.contains_key(*key)) {
@@ -106,12 +106,12 @@ fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
     if parts.len() > 2 { String::new() } else { parts.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
-/// Returns a metric over steps; steps without it are left out.
+/// A metric over steps; steps without it are left out.
 pub(super) fn points(metrics: &[Map<String, Value>], key: &str) -> Vec<(f64, f64)> {
     metrics.iter().filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?))).collect()
 }
 
-/// Returns the mean of each point and those before it.
+/// The mean of each point and those before it.
 pub(super) fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mean = |i: usize| {
         let seen = &points[i.saturating_sub(WINDOW - 1)..=i];

@@ -1,4 +1,4 @@
-//! Contents of a report, block by block.
+//! What a report says, block by block.
 
 use serde_json::Value;
 use turnwise_stats::{Estimate, TaskOutcome, compare, holm, mean, mean_interval, paired_t, summarize};
@@ -84,7 +84,7 @@ fn shown(value: f64, share: bool) -> String {
     if share { format!("{:.1} %", 100.0 * value) } else { format!("{value:.2}") }
 }
 
-/// Returns a mean over seeds, with its interval where there are several.
+/// A mean over seeds, with its interval where there are several.
 fn over_seeds(values: &[f64], share: bool) -> String {
     let middle = shown(mean(values), share);
     match mean_interval(values, CONFIDENCE) {
@@ -127,8 +127,7 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
-/// Accuracy before, after and its change with their intervals over tasks, of a run alone that holds its
-/// outcomes.
+/// Accuracy before, after and its change with their intervals over tasks, of a run alone that holds its outcomes.
 fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     let [member] = arm.members.as_slice() else { return None };
     let evaluation = member.evaluation.as_ref()?;
@@ -144,7 +143,7 @@ fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     Some([text(summarize(&before).average), text(summarize(&after).average), text(change)])
 }
 
-/// Compares every setting with the first one, on their common seeds.
+/// Every setting against the first one, on the seeds that both have.
 fn compared(arms: &[Arm<'_>]) -> Vec<Block> {
     let Some((first, others)) = arms.split_first() else { return Vec::new() };
     let after = |member: &Member<'_>| member.held_out("after", "accuracy");
@@ -205,7 +204,7 @@ fn curves(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
-/// Returns an arm's line. A run alone shows its raw values too.
+/// An arm's line. A run alone shows its raw values too.
 fn series(arm: &Arm<'_>, key: &str, named: bool) -> Option<Series> {
     let label = if named { arm.label.clone() } else { String::new() };
     let mut lines: Vec<_> = arm.members.iter().map(|member| points(&member.metrics, key)).collect();
@@ -230,7 +229,7 @@ fn series(arm: &Arm<'_>, key: &str, named: bool) -> Option<Series> {
     Some(Series { label, raw: Vec::new(), smooth: middle, band: Some(band) })
 }
 
-/// Statistics of turns at the end of training: means over the last tenth of the steps.
+/// What turns are like at the end of training: means over the last tenth of the steps.
 fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
     let mut rows = Vec::new();
     for arm in arms {
@@ -270,7 +269,7 @@ fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
 fn turn(arm: &Arm<'_>, j: usize, turns: &[&Value]) -> Vec<String> {
     let weight = |turn: &Value| turn["credit"]["turns"].as_f64().unwrap_or_default();
     let all: f64 = turns.iter().map(|turn| weight(turn)).sum();
-    // Steps are weighted by their number of such turns.
+    // A step with more such turns has more to say about them.
     let credit = |key: &str| {
         let sum: f64 = turns.iter().map(|t| weight(t) * t["credit"][key].as_f64().unwrap_or_default()).sum();
         format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 })

@@ -1,4 +1,4 @@
-//! Answers to the page, as JSON. Text goes out as text: the page never makes markup of it.
+//! What the page is told, as JSON. Text goes out as text: the page never makes markup of it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::run::Run;
 pub(super) struct Listed<'a> {
     pub(super) total: usize,
     pub(super) offset: usize,
-    /// Position of the sought rollout.
+    /// Where the sought rollout stands.
     pub(super) found: Option<usize>,
     pub(super) rows: Vec<&'a Row>,
 }
@@ -33,14 +33,14 @@ pub(super) struct RunAnswer<'a> {
     bad: Vec<Bad>,
     /// Files of the run that can't be read, each with its reason.
     unreadable: Vec<String>,
-    /// Places that were searched for a tokenizer in vain.
+    /// Where a tokenizer was looked for in vain.
     tokenizer_missing: Option<Vec<String>>,
     metrics: Vec<Map<String, Value>>,
     config: BTreeMap<String, String>,
     evaluation: Option<Value>,
 }
 
-/// Describes every run. A file that can't be read is named, and the rest is shown.
+/// Every run. A file of it that can't be read is named, and the rest is shown.
 pub(super) fn runs(runs: &[Run]) -> Vec<RunAnswer<'_>> {
     runs.iter().map(one).collect()
 }
@@ -69,7 +69,7 @@ fn one(run: &Run) -> RunAnswer<'_> {
     }
 }
 
-/// Returns the value, or nothing and the reason.
+/// What was read, or nothing and the reason.
 fn readable<T: Default>(read: Result<T, InspectError>, unreadable: &mut Vec<String>) -> T {
     read.unwrap_or_else(|error| {
         unreadable.push(error.to_string());
@@ -85,7 +85,7 @@ pub(super) struct RolloutAnswer<'a> {
     estimator: &'a str,
     norm_scope: &'a str,
     prompt: Tokens<'a>,
-    /// The prompt, if there is text and no tokens.
+    /// What was asked, where there is text and no tokens.
     opening: Option<&'a str>,
     turns: Vec<TurnAnswer<'a>>,
     group: Vec<Sibling<'a>>,
@@ -101,7 +101,7 @@ struct Tokens<'a> {
 #[derive(Serialize)]
 struct TurnAnswer<'a> {
     sampled: Tokens<'a>,
-    /// The answer, if there is text and no tokens.
+    /// What was written, where there is text and no tokens.
     text: Option<&'a str>,
     logprobs: &'a [f32],
     /// Log of the ratio, per token; absent if the record hasn't it.
@@ -132,7 +132,7 @@ fn of(values: &[Vec<f64>], at: u32) -> &[f64] {
     values.get(at as usize).map_or(&[], Vec::as_slice)
 }
 
-/// Returns a rollout in full.
+/// A rollout in full.
 ///
 /// None if the group has changed since it was listed, and has no such rollout any more.
 pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) -> Option<Value> {

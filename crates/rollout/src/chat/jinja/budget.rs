@@ -1,5 +1,5 @@
-//! Bounds the cost of one rendering. A template is somebody else's program: it can't loop for ever, and it
-//! can't ask for more memory than a conversation needs.
+//! What one rendering may cost. A template is somebody else's program: it can't loop for ever, and it can't ask for more
+//! memory than a conversation needs.
 
 /// Steps that one rendering may take besides those that grow with what it is given.
 const STEPS: u64 = 20_000_000;
@@ -30,7 +30,7 @@ pub(super) fn fail<T>(message: impl Into<String>) -> Outcome<T> {
     Err(Failure { message: message.into(), refused: false })
 }
 
-/// The rest of the budget.
+/// What is left.
 #[derive(Debug)]
 pub(super) struct Budget {
     steps: u64,
@@ -39,7 +39,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Makes the budget of a rendering whose variables have `given` bytes.
+    /// The budget of a rendering that is given so many bytes.
     pub(super) fn new(given: usize) -> Self {
         let given = given as u64;
         let bytes = BYTES.saturating_add(COPIES.saturating_mul(given));
@@ -69,7 +69,7 @@ impl Budget {
         }
     }
 
-    /// Takes the bytes of this number of values.
+    /// Takes the bytes of so many values.
     pub(super) fn values(&mut self, values: usize) -> Outcome<()> {
         self.spend(values)?;
         self.write(values.saturating_mul(size_of::<super::value::Value>()))

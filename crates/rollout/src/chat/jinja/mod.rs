@@ -1,11 +1,11 @@
 //! A chat template as `transformers` renders it: Jinja in Hugging Face's dialect.
 //!
 //! Beside Jinja's own these are: blocks take their line break and indentation with them, `raise_exception`,
-//! `strftime_now`, `tojson` with Python's spelling, `{% generation %}`, `break` and `continue`, and methods
-//! of Python's texts, lists and dictionaries. Nothing else of Python can be reached.
+//! `strftime_now`, `tojson` with Python's spelling, `{% generation %}`, `break` and `continue`, and methods of Python's
+//! texts, lists and dictionaries. Nothing else of Python can be reached.
 //!
-//! The engine is our own because a template is somebody else's program: every step, byte and level of a
-//! rendering is counted ([`budget`]), and values behave as Python's do, down to the order of a dictionary.
+//! The engine is our own because a template is somebody else's program: every step, byte and level of a rendering is
+//! counted ([`budget`]), and values behave as Python's do, down to the order of a dictionary.
 
 mod access;
 mod arguments;
@@ -62,7 +62,7 @@ pub struct Template {
     now: Moment,
 }
 
-/// Variables of a rendering.
+/// What a template is rendered with.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conversation<'a> {
     /// A list of messages with their roles, in OpenAI's form.
@@ -126,7 +126,7 @@ fn on_a_deep_stack<T: Send>(
     })
 }
 
-/// Returns the approximate size of a value in a template.
+/// What a value takes in a template, more or less.
 fn bytes(json: &Json) -> usize {
     let value = size_of::<Value>();
     match json {

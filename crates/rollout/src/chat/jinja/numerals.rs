@@ -11,11 +11,11 @@ pub(super) struct Spec {
     pub(super) fill: char,
     /// `<`, `>`, `^`, or `=`: between the sign and the digits.
     pub(super) align: char,
-    /// Sign of a positive number.
+    /// What stands before a positive number.
     pub(super) sign: Option<char>,
     pub(super) alternate: bool,
     pub(super) width: usize,
-    /// Separator of thousands.
+    /// What stands between thousands.
     pub(super) grouping: Option<char>,
     pub(super) precision: Option<usize>,
     pub(super) kind: Option<char>,

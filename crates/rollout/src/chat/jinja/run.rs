@@ -15,7 +15,7 @@ pub(super) struct Scope {
     pub(super) variables: Vec<(Arc<str>, Value)>,
 }
 
-/// How the statements of a body continue.
+/// Where the statements of a body go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
     Next,
@@ -42,11 +42,11 @@ pub(super) struct Run<'t> {
     pub(super) cyclers: Vec<(Vec<Value>, usize)>,
     /// Separators, and whether they were used.
     pub(super) joiners: Vec<(Value, bool)>,
-    /// Output, one text per open block.
+    /// What is written, one text per open block.
     outputs: Vec<String>,
     /// The texts that filters of blocks are applied to.
     pub(super) bodies: Vec<Value>,
-    /// Whether output is escaped.
+    /// What is printed is escaped.
     pub(super) escapes: bool,
 }
 
@@ -82,7 +82,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// Returns the text that a body writes, in a separate scope.
+    /// The text that a body writes, in a scope of its own.
     pub(super) fn captured(&mut self, body: &'t [Stmt]) -> Outcome<String> {
         self.begin_output();
         let done = self.scoped(|run| run.body(body));

@@ -231,8 +231,8 @@ fn widened(text: &Text, method: &str, args: Arguments, budget: &mut Budget) -> O
     Ok(like(text, &out))
 }
 
-/// A text in the middle, as `str.center` has it: of an odd number of blanks, the larger half is on the left
-/// if the width is odd.
+/// A text in the middle, as `str.center` has it: of an odd number of blanks, the larger half is on the left if the
+/// width is odd.
 pub(super) fn centered(text: &str, width: usize, fill: char, budget: &mut Budget) -> Outcome<String> {
     let length = text.chars().count();
     let missing = width.saturating_sub(length);
