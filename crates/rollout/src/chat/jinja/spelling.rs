@@ -126,8 +126,7 @@ pub(super) fn is_printable(c: char) -> bool {
     }
 }
 
-/// A number as Python's `repr` writes it: the shortest digits that give it back, an exponent below 1e-4 and
-/// from 1e16.
+/// A number as Python's `repr` writes it: the shortest digits that give it back, an exponent below 1e-4 and from 1e16.
 pub(super) fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();
