@@ -1,8 +1,8 @@
-//! Code that the fuzz targets share. The claims themselves are those of the library's own tests.
+//! What the fuzz targets share. The claims themselves are those of the library's own tests.
 
 #[path = "../../crates/tools/tests/claims/mod.rs"]
 mod claims;
-// Only the parts of turnwise-model without tensors: Burn would take minutes to compile.
+// Of turnwise-model only what knows nothing of tensors: Burn would take minutes to compile.
 #[allow(dead_code)]
 #[path = "../../crates/model/src/config.rs"]
 mod config;

@@ -6,8 +6,7 @@ use turnwise_gguf::{GgufFile, Stored, convert, tokenizer};
 use crate::family::FAMILIES;
 use crate::safetensors_header::Header;
 
-/// Opens the bytes as a GGUF file. A file with a right head gives its tokenizer or a reason, and its folder
-/// or a reason.
+/// Opens the bytes as a GGUF file; a file whose head is right gives its tokenizer or a reason, and its folder or one.
 pub fn gguf(bytes: &[u8]) {
     let folder = std::env::temp_dir().join(format!("turnwise-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
@@ -34,7 +33,7 @@ pub fn safetensors_header(bytes: &[u8]) {
     let _ = header.counts().fold(0, u64::saturating_add);
 }
 
-/// Reads the bytes as the configuration of every family. An accepted file is written and read again.
+/// Reads the bytes as the configuration of every family. What one accepts is written and read again.
 pub fn config(bytes: &[u8]) {
     let Ok(json) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
     for family in FAMILIES {

@@ -1,4 +1,4 @@
-//! A range as a value: it checks numbers and describes itself.
+//! A range as a value: whether it holds a number, and how it is told.
 
 use std::fmt::{Display, Formatter};
 
@@ -18,7 +18,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Returns whether the range holds a whole number.
+    /// Whether it holds a whole number.
     pub fn holds_whole(self, number: i128) -> bool {
         let (least, most) = (i128::from(self.least), i128::from(self.most));
         // Saturation keeps the order: the ends are far from the largest number.
@@ -26,24 +26,24 @@ impl Range {
         number <= most && if self.open_below { number > least } else { number >= least }
     }
 
-    /// Returns whether the range holds a number.
+    /// Whether it holds a number.
     pub fn holds(self, number: f64) -> bool {
         let (least, most) = self.ends();
         number <= most && if self.open_below { number > least } else { number >= least }
     }
 
-    /// Returns both ends.
+    /// Both ends.
     pub fn ends(self) -> (f64, f64) {
         let end = |end: i64| end as f64 / self.per as f64;
         (end(self.least), end(self.most))
     }
 
-    /// Returns the range in words, for numbers of a type.
+    /// The range in words, for numbers of a type.
     pub fn of<T: Number>(self) -> impl Display {
         InWords { range: self, whole: T::WHOLE }
     }
 
-    /// Returns the range in words, for whole numbers or for all.
+    /// The range in words, for whole numbers or for all.
     pub fn in_words(self, whole: bool) -> impl Display {
         InWords { range: self, whole }
     }

@@ -1,4 +1,4 @@
-//! Chooses a run's device and reads the state of the source around it.
+//! Where a run happens: the device, and the state of the source that is around it.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use turnwise_rollout::chat::Moment;
 use turnwise_trainer::backend;
 use turnwise_trainer::runs::Place;
 
-/// Opens the named device, or the default one, and checks its results.
+/// The place of a run on the named device, or on the default one, which must compute what it should.
 pub(crate) fn place(device: Option<&str>) -> Result<Place> {
     Ok(Place {
         device: backend::checked(device)?,
@@ -17,7 +17,7 @@ pub(crate) fn place(device: Option<&str>) -> Result<Place> {
     })
 }
 
-/// Returns the commit of the current directory. None outside a repository, or without git.
+/// The commit of the current directory. None outside a repository, or without git.
 fn git_commit() -> Option<String> {
     let output = Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
     let commit = String::from_utf8(output.stdout).ok()?;

@@ -11,9 +11,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Runs a cell. A fault of ours costs the state, so the retry builds it up again from the cells before.
-    /// After a cell that ended its session the next one is rejected, and the one after that begins with an
-    /// empty state.
+    /// Runs a cell. A fault of ours costs the state, so the retry builds it up again from the cells before. After a cell
+    /// that ended its session the next one is rejected, and the one after that begins with an empty state.
     pub(crate) fn run(&mut self, executor: &dyn Executor, code: &str) -> Result<ToolOutput, ExecutorFault> {
         let output = self.try_run(executor, code).or_else(|_| {
             self.session = None;
@@ -51,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// Python whose sessions have a fault at their second cell, `faults` times.
+    /// Python whose sessions have a fault at their second cell, so many times.
     struct Faulty {
         python: PythonExecutor,
         faults: AtomicU32,

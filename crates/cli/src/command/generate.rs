@@ -42,7 +42,7 @@ pub(crate) struct Generate {
     /// Stop when this text is complete; may be given more than once
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Continue after tokens that end a text
+    /// Go on behind the tokens that end a text
     #[arg(long)]
     ignore_eos: bool,
     /// The device; see `turnwise doctor`
@@ -62,8 +62,7 @@ struct Prompt {
     /// The token ids to continue, as a JSON array; - reads it from stdin
     #[arg(long, value_name = "JSON")]
     tokens: Option<String>,
-    /// The conversation to continue: a JSON array of {"role", "content"}, spelled by the folder's chat
-    /// template
+    /// The conversation to continue: a JSON array of {"role", "content"}, spelled by the folder's chat template
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
 }
@@ -123,7 +122,7 @@ impl Generate {
         Ok(())
     }
 
-    /// Returns the tokens to continue, and the chat format's own ends of a turn.
+    /// The tokens to continue, and the chat format's own ends of a turn.
     fn read_prompt(&self, tokenizer: Option<&Tokenizer>) -> Result<(Vec<u32>, Vec<u32>)> {
         let tokenizer = || tokenizer.ok_or_else(|| anyhow!("text needs a tokenizer"));
         match &self.prompt {
@@ -137,7 +136,7 @@ impl Generate {
         }
     }
 
-    /// Returns the folder's template, or ChatML if it has none.
+    /// The folder's template, or ChatML if it has none.
     fn chat_prompt(&self, path: &Path, tokenizer: Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
         let tools: Option<Vec<Value>> = self.tools.as_deref().map(read_json).transpose()?;
         if let Some(folder) = ChatFolder::read(&self.model)? {
@@ -160,8 +159,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     input::json(&path.display().to_string(), &input::file(path)?)
 }
 
-/// Returns the text of tokens. Bytes that are no UTF-8 become replacement characters: output of a model is
-/// data.
+/// Bytes that are no UTF-8 become replacement characters: what a model says is data.
 fn text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
     tokenizer.decode(tokens, false).unwrap_or_default()
 }

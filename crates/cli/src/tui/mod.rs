@@ -1,4 +1,4 @@
-//! Shows a run on the terminal while it goes on: curves, turns, a rollout, messages of guards.
+//! A run on the terminal while it goes on: curves, turns, a rollout, what guards said.
 
 mod curves;
 mod draw;
@@ -25,7 +25,7 @@ use terminal::Ansi;
 
 pub(crate) use screen::give_back;
 
-/// State that the run updates and the drawing thread shows.
+/// What the run tells and the drawing thread shows.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -38,7 +38,7 @@ impl Shared {
     }
 }
 
-/// The live view. Dropping it restores the terminal.
+/// The live view. It ends, and the terminal is what it was, when this is dropped.
 pub(crate) struct Tui {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -79,7 +79,7 @@ fn show(shared: &Shared) {
         if !screen::show(&terminal.backend_mut().take()) {
             return;
         }
-        // Waits a tenth of a second for a key, then everything is drawn again.
+        // Waits a tenth of a second for a key; so often is everything drawn anew.
         let mut keys = [0; 16];
         let read = io::stdin().lock().read(&mut keys).unwrap_or(0);
         if keys[..read].contains(&b'q') {
@@ -118,7 +118,7 @@ impl Drop for Tui {
             let _ = thread.join();
         }
         give_back();
-        // Messages would be gone with the picture.
+        // What was said would be gone with the picture.
         for line in &self.shared.state().messages {
             crate::terminal::log(line);
         }

@@ -1,20 +1,17 @@
 //! Rendered text to tokens. Text that a user or a tool wrote can't forge the chat's own tokens.
 //!
-//! A chat token is any added token of the tokenizer, whether it is called special or not, but for white
-//! space. An assistant's text may hold tokens that aren't special, such as the tags around a call: it sampled
-//! them as tokens.
+//! A chat token is any added token of the tokenizer, whether it is called special or not, but for white space. What an
+//! assistant wrote may hold those that aren't special, such as the tags around a call: it sampled them as tokens.
 
 use tokenizers::{AddedToken, Tokenizer};
 use turnwise_trajectory::TokenId;
 
 use super::token_bytes;
 
-/// Stands around the number of a piece of text that must stay text. A private character: no text means
-/// anything by it.
+/// Stands around the number of a piece of text that must stay text. A private character: no text means anything by it.
 const MARK: char = '\u{F0000}';
 
-/// A tokenizer twice: one that reads the spelling of a chat token as that token, and one that reads it as
-/// letters.
+/// A tokenizer twice: one that reads the spelling of a chat token as that token, and one that reads it as letters.
 pub(super) struct Spelling {
     reads_tokens: Tokenizer,
     reads_letters: Tokenizer,
@@ -46,18 +43,18 @@ impl Spelling {
         Self { reads_tokens: tokenizer, reads_letters, known }
     }
 
-    /// Returns the token that is spelled so.
+    /// The token that is spelled so.
     pub(super) fn token(&self, text: &str) -> Option<TokenId> {
         self.reads_tokens.token_to_id(text)
     }
 
-    /// Returns the chat token that a text begins with.
+    /// The chat token that a text begins with.
     pub(super) fn token_at_start(&self, text: &str) -> Option<&str> {
         self.known.iter().map(|(token, _)| token.as_str()).find(|token| text.starts_with(token))
     }
 
-    /// Puts a mark in the place of everything in `text` that a tokenizer would take for a chat token. In a
-    /// text of the assistant's `own`, those are the special ones.
+    /// Puts a mark in the place of everything in `text` that a tokenizer would take for a chat token. In a text of the
+    /// assistant's `own`, those are the special ones.
     pub(super) fn guard(&self, text: &str, guarded: &mut Guarded, own: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -77,7 +74,7 @@ impl Spelling {
         out
     }
 
-    /// Returns the tokens of a rendered text. Marks become the letters that they stand for.
+    /// Tokens of a rendered text. Marks become the letters that they stand for.
     pub(super) fn encode(&self, rendered: &str, guarded: &Guarded) -> Vec<TokenId> {
         let mut tokens = Vec::new();
         for (at, piece) in rendered.split(MARK).enumerate() {
@@ -91,31 +88,29 @@ impl Spelling {
         tokens
     }
 
-    /// Returns the tokens of plain text.
+    /// Tokens of plain text.
     pub(super) fn letters(&self, text: &str) -> Vec<TokenId> {
         encode(&self.reads_letters, text)
     }
 
-    /// Returns the bytes of one token, which may be a part of a character.
+    /// The bytes of one token, which may be a part of a character.
     pub(super) fn bytes(&self, token: TokenId) -> Vec<u8> {
         token_bytes::bytes(&self.reads_tokens, token)
     }
 
-    /// Returns the text of tokens. Bytes that are no UTF-8 become replacement characters: bad model output is
-    /// data.
+    /// Text of tokens. Bytes that are no UTF-8 become replacement characters: bad model output is data.
     pub(super) fn decode(&self, tokens: &[TokenId]) -> String {
         self.reads_tokens.decode(tokens, false).unwrap_or_default()
     }
 }
 
-/// Returns the tokens that stand for something in a chat.
+/// The tokens that stand for something in a chat.
 fn chat_tokens(tokenizer: &Tokenizer) -> impl Iterator<Item = AddedToken> {
     let all = tokenizer.get_added_tokens_decoder().into_values();
     all.filter(|token| !token.content.trim().is_empty())
 }
 
-/// Returns a tokenizer that reads the spelling of a chat token as letters, whether the token is called
-/// special or not.
+/// A tokenizer that reads the spelling of a chat token as letters, whether the token is called special or not.
 pub(super) fn letters_only(tokenizer: &Tokenizer) -> Tokenizer {
     let mut letters = tokenizer.clone();
     let plain = chat_tokens(tokenizer).filter(|token| !token.special);
@@ -128,7 +123,7 @@ pub(super) fn letters_only(tokenizer: &Tokenizer) -> Tokenizer {
     letters
 }
 
-/// Returns the tokens of a text. A letter that a damaged tokenizer fails at is left out.
+/// Tokens of a text. A letter that a damaged tokenizer fails at is left out.
 pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
     let whole = |text: &str| tokenizer.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec());
     whole(text).unwrap_or_else(|_| {
