@@ -18,9 +18,10 @@ impl Paragraph {
         let mut open = false;
         for (number, _, text) in &self.lines {
             for word in text.split_whitespace() {
-                match found.last_mut().filter(|_| open) {
-                    Some((_, sentence)) => *sentence = format!("{sentence} {word}"),
-                    None => found.push((*number, word.to_string())),
+                if let Some((_, sentence)) = found.last_mut().filter(|_| open) {
+                    *sentence = format!("{sentence} {word}");
+                } else {
+                    found.push((*number, word.to_string()));
                 }
                 open = !word.trim_end_matches(['*', ')', '"', '`']).ends_with(['.', '!', '?']);
             }
