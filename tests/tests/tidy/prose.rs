@@ -70,12 +70,11 @@ pub(crate) fn paragraphs(file: &TextFile) -> Vec<Paragraph> {
             continue;
         };
         let entry = (i + 1, line.chars().count(), text.trim().to_string());
-        match found.last_mut().filter(|_| joins && !is_item(text)) {
-            Some(paragraph) => paragraph.lines.push(entry),
-            None => {
-                let opens_public_item = opens_public_item(&lines, i);
-                found.push(Paragraph { lines: vec![entry], opens_public_item });
-            }
+        if let Some(paragraph) = found.last_mut().filter(|_| joins && !is_item(text)) {
+            paragraph.lines.push(entry);
+        } else {
+            let opens_public_item = opens_public_item(&lines, i);
+            found.push(Paragraph { lines: vec![entry], opens_public_item });
         }
         joins = true;
     }
