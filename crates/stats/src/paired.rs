@@ -6,7 +6,25 @@ use crate::bootstrap::Interval;
 use crate::mean::{mean, std_dev};
 use crate::student::{student_cdf, student_quantile};
 
+<<<<<<< HEAD
 /// The t interval of a mean, for example over seeds. None of fewer than two values.
+=======
+/// Returns the mean; 0 of nothing.
+pub fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+/// Returns the standard deviation with `n - 1`; 0 of fewer than two.
+pub fn std_dev(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return 0.0;
+    }
+    let mean = mean(values);
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
+}
+
+/// Returns the t interval of a mean, for example over seeds. None of fewer than two values.
+>>>>>>> w-english
 pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     if values.len() < 2 {
         return None;
@@ -17,7 +35,7 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     Some(Interval { low: middle - half, high: middle + half })
 }
 
-/// What a paired t test found.
+/// Result of a paired t test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PairedT {
     /// Number of pairs.
@@ -32,11 +50,11 @@ pub struct PairedT {
     pub interval: Interval,
 }
 
-/// The two-sided paired t test of `b - a`. None of fewer than two pairs. Where every difference is the same, the
-/// p-value is 0, or 1 if they are all 0.
+/// Returns the two-sided paired t test of `b - a`. None of fewer than two pairs. If all differences are
+/// equal, the p-value is 0, or 1 if they are all 0.
 ///
 /// # Panics
-/// If there are more of one than of the other.
+/// If the numbers of values differ.
 pub fn paired_t(a: &[f64], b: &[f64], confidence: f64) -> Option<PairedT> {
     assert_eq!(a.len(), b.len(), "pairs have two members");
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
