@@ -42,16 +42,7 @@ pub fn dequantize(kind: Kind, bytes: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-<<<<<<< HEAD
 /// The fifth bits of 32 numbers.
-=======
-/// Returns the 16-bit float at a byte.
-pub(crate) fn float16(bytes: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
-}
-
-/// Returns the fifth bits of 32 numbers.
->>>>>>> w-english
 fn bits(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

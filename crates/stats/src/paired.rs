@@ -6,25 +6,7 @@ use crate::bootstrap::Interval;
 use crate::mean::{mean, std_dev};
 use crate::student::{student_cdf, student_quantile};
 
-<<<<<<< HEAD
 /// The t interval of a mean, for example over seeds. None of fewer than two values.
-=======
-/// Returns the mean; 0 of nothing.
-pub fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
-}
-
-/// Returns the standard deviation with `n - 1`; 0 of fewer than two.
-pub fn std_dev(values: &[f64]) -> f64 {
-    if values.len() < 2 {
-        return 0.0;
-    }
-    let mean = mean(values);
-    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
-}
-
-/// Returns the t interval of a mean, for example over seeds. None of fewer than two values.
->>>>>>> w-english
 pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     if values.len() < 2 {
         return None;
