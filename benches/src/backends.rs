@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args};
-use serde::Serialize;
 use turnwise_benches::cost::{Cost, median};
 use turnwise_benches::peer::Peer;
 use turnwise_benches::shapes::shape;
