@@ -22,7 +22,7 @@ use runs::Runs;
 struct Page {
     text: String,
     figures: Vec<(String, String)>,
-    tested: Vec<serde_json::Value>,
+    tested: Vec<String>,
 }
 
 impl Page {
@@ -91,8 +91,7 @@ pub(crate) fn pages(plan: &Plan) -> Result<Vec<(String, String)>> {
         beyond(&mut page, &own);
     }
     second::show(&mut page, plan)?;
-    let tested: Vec<String> = page.tested.iter().map(ToString::to_string).collect();
-    page.figures.push(("evidence/contrasts.json".into(), format!("[\n{}\n]\n", tested.join(",\n"))));
+    page.figures.push(("evidence/contrasts.json".into(), format!("[\n{}\n]\n", page.tested.join(",\n"))));
     let mut pages = vec![("evidence.md".into(), page.text.trim_end().to_string() + "\n")];
     pages.extend(page.figures);
     Ok(pages)
