@@ -10,6 +10,7 @@ use turnwise_benches::{groups, numpy::Numpy};
 use turnwise_credit::{
     AdvantageConfig, FilterConfig, Group, Grpo, Gtpo, ScoredTrajectory, Scorer, ShapingConfig,
 };
+use turnwise_trajectory::Rewards;
 
 /// Trajectories and turns.
 const SHAPES: [(usize, usize); 3] = [(512, 10), (1024, 16), (2048, 32)];
@@ -44,8 +45,8 @@ fn credit(c: &mut Criterion) {
 /// The workload as arrays.
 fn arrays(groups: &[Group]) -> String {
     let all: Vec<&ScoredTrajectory> = groups.iter().flat_map(|group| &group.trajectories).collect();
-    let acc: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(|turn| turn.acc()).collect()).collect();
-    let fmt: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(|turn| turn.fmt()).collect()).collect();
+    let acc: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(Rewards::acc).collect()).collect();
+    let fmt: Vec<Vec<f64>> = all.iter().map(|t| t.turns.iter().map(Rewards::fmt).collect()).collect();
     let correct: Vec<bool> = all.iter().map(|t| t.correct).collect();
     let code: Vec<&str> = all.iter().map(|t| t.code.as_str()).collect();
     let size = groups[0].trajectories.len();

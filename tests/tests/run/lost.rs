@@ -106,7 +106,7 @@ fn a_judge_that_fails_for_some_answers_costs_them_and_the_step_goes_on() {
 
 #[test]
 fn a_judge_that_fails_for_most_ends_the_step_and_says_why() {
-    let error = trainer(|_| true).play(0, &mut |_, _| {}).err().expect("too many are lost");
+    let error = trainer(|_| true).play(0, &mut |_, _| {}).expect_err("too many are lost");
     let TrainError::Lost { lost, all: 8, .. } = error else { panic!("{error}") };
     assert!(lost > 4, "{error}");
     let text = error.to_string();

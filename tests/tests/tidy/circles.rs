@@ -157,7 +157,9 @@ fn no_files_import_each_other() {
 fn circles_are_found_and_nothing_else() {
     let check = |files: &[(&str, &str)], expect: &[&str]| {
         let mut all = Crate::default();
-        files.iter().for_each(|(file, text)| all.add(file, text));
+        for (file, text) in files {
+            all.add(file, text);
+        }
         let found: Vec<String> = all.circles().iter().map(shown).collect();
         let expect: Vec<String> = expect.iter().map(ToString::to_string).collect();
         assert_eq!(found, expect, "{files:?}");

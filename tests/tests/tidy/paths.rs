@@ -17,8 +17,7 @@ pub(crate) fn spelled(module: &[String]) -> String {
 pub(crate) fn paths(text: &str, module: &[String]) -> Vec<(Module, Option<String>)> {
     let code = code(text);
     let (mut found, mut rest) = (Vec::new(), String::new());
-    let mut statements = code.split_inclusive(';').peekable();
-    while let Some(statement) = statements.next() {
+    for statement in code.split_inclusive(';') {
         match statement.rfind("use ").filter(|&at| begins_statement(statement, at)) {
             Some(at) => {
                 rest.push_str(&statement[..at]);

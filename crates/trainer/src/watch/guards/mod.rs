@@ -200,7 +200,9 @@ mod tests {
         for field in [(|m| &mut m.logprob_gap) as Field, |m| &mut m.old_kl, |m| &mut m.loss] {
             let names = |value: f64| {
                 let mut steps: Vec<StepMetrics> = (0..9).map(healthy).collect();
-                steps.iter_mut().for_each(|step| *field(step) = value.into());
+                for step in &mut steps {
+                    *field(step) = value.into();
+                }
                 let found = findings(&steps, &GuardsConfig::default(), WATCHED);
                 found.into_iter().map(|finding| finding.guard).collect::<Vec<_>>()
             };

@@ -62,7 +62,7 @@ mod tests {
         let wanted =
             |family: &&str| names.iter().any(|name| family.starts_with(&format!("turnwise_{name} ")));
         let shown: String =
-            text.split("# TYPE ").filter(wanted).map(|family| format!("# TYPE {family}")).collect();
+            text.split("# TYPE ").filter(wanted).flat_map(|family| ["# TYPE ", family]).collect();
         let expect = r#"# TYPE turnwise_accuracy gauge
 turnwise_accuracy{run="a\"b"} 0.5
 # TYPE turnwise_by_turn_calls_ok gauge
