@@ -47,7 +47,7 @@ pub(crate) struct Backends {
     /// How often each work is done; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds that a piece of work may take; longer ones are stopped, and the rest of that backend is skipped
+    /// Seconds that a piece of work may take; longer ones are stopped, the rest of that backend is skipped
     #[arg(long, default_value_t = 300.0)]
     patience: f64,
     /// Folder for backends.json, backends.md and backends.svg
