@@ -214,6 +214,12 @@ mod tests {
         check(&TORL, "```text\nx\n```", &[]);
         check(&TORL, "```python\nx\n```python\ny\n```", &[Err(Unterminated), Ok(r#"python {"code":"y"}"#)]);
         check(&SIMPLE_TIR, "```py\nx\n```", &[Ok(r#"python {"code":"x"}"#)]);
+        for info in ["Python3", "python:main.py", "python {.x}", "{.python .x}", "python=1", "py,ignore"] {
+            check(&TORL, &format!("```{info}\nx\n```"), &[Ok(r#"python {"code":"x"}"#)]);
+        }
+        for info in ["python*1055", "pythonic", "python2.7", "py.test", "python-repl"] {
+            check(&TORL, &format!("```{info}\nx\n```"), &[]);
+        }
         check(&RE_TOOL, "<code>\n```python\nx\n```\n</code>", &[Ok(r#"python {"code":"x"}"#)]);
         check(&RE_TOOL, "<code>x</code>", &[Ok(r#"python {"code":"x"}"#)]);
     }

@@ -50,13 +50,19 @@ fn indent(text: &[u8]) -> usize {
 }
 
 /// Returns whether an opening fence announces Python, in any of the names that models use.
+///
+/// Attributes may follow the name: `python {.x}`, `python:main.py`, `python,ignore`, `python=1`. Any other
+/// word that begins with it is another language.
 fn is_python(info: &[u8]) -> bool {
     let info = info.trim_ascii_start();
     let info = info.strip_prefix(b"{").unwrap_or(info);
     let info = info.strip_prefix(b".").unwrap_or(info);
     let word =
         info.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).count();
-    [&b"python"[..], b"py", b"python3", b"py3"].iter().any(|name| info[..word].eq_ignore_ascii_case(name))
+    let ends = info.get(word).is_none_or(|next| next.is_ascii_whitespace() || b"{}:,;=".contains(next));
+    ends && [&b"python"[..], b"py", b"python3", b"py3"]
+        .iter()
+        .any(|name| info[..word].eq_ignore_ascii_case(name))
 }
 
 impl Fence {
