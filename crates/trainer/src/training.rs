@@ -197,15 +197,17 @@ impl<'a> Running<'a> {
         let steps = self.steps();
         let mut measured = None;
         self.sinks = Some(Sinks::open(&self.config.sinks, &self.run, &self.records)?);
+        self.stop_if_asked(first)?;
         for step in first..steps {
-            self.stop_if_asked(step)?;
             let (held_out, alarm) = self.step(step)?;
             measured = held_out;
             let done = step + 1;
             let due = done == steps || done % self.config.train.checkpoint_every == 0;
             // Numbers that are none would make a checkpoint that nobody can use.
             let whole = alarm.as_ref().is_none_or(|alarm| alarm.guard != guards::NON_FINITE);
-            if whole && (due || alarm.is_some() || self.stopping()) {
+            // Read once: a signal that comes later ends the run after the next step, whose checkpoint is written.
+            let stopping = self.stopping();
+            if whole && (due || alarm.is_some() || stopping) {
                 self.checkpoint(done, &before, measured.as_ref())?;
             }
             if let Some(Finding { guard, cause, remedy, .. }) = alarm {
@@ -216,6 +218,9 @@ impl<'a> Running<'a> {
                     cause,
                     remedy,
                 });
+            }
+            if stopping {
+                self.stop_if_asked(done)?;
             }
         }
         self.stop_if_asked(steps)?;
