@@ -203,7 +203,7 @@ impl<'a> Running<'a> {
             measured = held_out;
             let done = step + 1;
             let due = done == steps || done % self.config.train.checkpoint_every == 0;
-            // Numbers that are none would make a checkpoint that nobody can use.
+            // A checkpoint never holds NaN weights.
             let whole = alarm.as_ref().is_none_or(|alarm| alarm.guard != guards::NON_FINITE);
             // Read once: a signal that comes later ends the run after the next step, whose checkpoint is written.
             let stopping = self.stopping();
