@@ -55,7 +55,6 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "tools",
             "rollout",
             "run",
-            "similarity",
             "credit",
             "gguf",
             "inspect",

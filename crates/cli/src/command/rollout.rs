@@ -15,7 +15,6 @@ use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_token
 use turnwise_run::{Evaluation, GroupRecord, TrajectoryRecord};
 use turnwise_runfile::Within;
 use turnwise_sampler::Sampling;
-use turnwise_similarity::code_of;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, Trial, backend, tokenizer};
@@ -75,11 +74,10 @@ pub(crate) struct Rollout {
 
 /// A group of one trajectory, from which nothing was learnt.
 fn group_of_one(played: Trajectory, scored: &ScoredTrajectory, weights: &RewardWeights) -> GroupRecord {
-    let scored = ScoredTrajectory { code: code_of(&played), ..scored.clone() };
     GroupRecord {
         rewards: vec![scored.turns.iter().map(|rewards| weights.sum(rewards)).collect()],
         dropped: vec![None],
-        trajectories: vec![TrajectoryRecord { scored, played, log_ratios: None }],
+        trajectories: vec![TrajectoryRecord { scored: scored.clone(), played, log_ratios: None }],
         ..GroupRecord::default()
     }
 }
