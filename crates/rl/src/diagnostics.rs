@@ -166,6 +166,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls,
             observation: vec![],
+            ..Turn::default()
         };
         let turns = turns.into_iter().map(turn).collect();
         Trajectory { task: String::new(), sample: 0, prompt: vec![], turns, stop: Stop::Answer }

@@ -75,6 +75,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls: vec![],
             observation: observation.to_vec(),
+            ..Turn::default()
         };
         Trajectory {
             task: "t".into(),

@@ -85,15 +85,15 @@ impl Policy for ModelPolicy {
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
-            let share = turns.share(at, workers);
+            let shard = turns.shard(at, workers);
             let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
             let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();
             // While there is something to sample, nobody waits for a tool.
-            while let Some(handed) = share.take(generator.is_idle()) {
-                for index in handed.ended {
+            while let Some(batch) = shard.take(generator.is_idle()) {
+                for index in batch.ended {
                     generator.release(index as u64);
                 }
-                for c in handed.turns {
+                for c in batch.turns {
                     let (task, turn) = (hash(c.task), c.turn as u32);
                     let Context { occurrence, sample, .. } = c;
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };
@@ -108,7 +108,7 @@ impl Policy for ModelPolicy {
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
                     let Turn { tokens, logprobs, finish } = turn;
-                    turns.answer(key as usize, Completion { tokens, logprobs, finish });
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version: None });
                 }
             }
             Ok(())

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use turnwise_model::ModelConfig;
 use turnwise_rollout::Played;
-use turnwise_tools::ExecutorStats;
 use turnwise_trajectory::{Group, ScoredTrajectory, Trajectory};
 
 use crate::error::TrainError;
@@ -87,7 +86,7 @@ impl Recorded {
         let mut all = StepRollouts {
             levels: Vec::new(),
             answers: Vec::new(),
-            played: Played { groups: Vec::new(), lost: Vec::new(), executor: ExecutorStats::default() },
+            played: Played::default(),
             groups: Vec::new(),
         };
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

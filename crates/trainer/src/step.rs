@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use turnwise_envs::Task;
+use turnwise_envs::{Split, Task};
 use turnwise_model::Transformer;
 use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
@@ -138,11 +138,11 @@ impl Trainer {
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<(Vec<Task>, Played), TrainError> {
         let (rollout, train) = (&self.config.rollout, &self.config.train);
-        let all = self.setup.env.train();
-        let tasks: Vec<Task> = tasks_of_step(train.seed, step, rollout.groups, all.len())
+        let env = &self.setup.env;
+        let tasks = tasks_of_step(train.seed, step, rollout.groups, env.count(Split::Train))
             .into_iter()
-            .map(|index| all[index].clone())
-            .collect();
+            .map(|index| env.task(Split::Train, index))
+            .collect::<Result<Vec<Task>, _>>()?;
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);
         let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)

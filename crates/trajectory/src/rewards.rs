@@ -22,6 +22,11 @@ impl Rewards {
         Self(BTreeMap::from([(Self::ACC.into(), acc), (Self::FMT.into(), fmt)]))
     }
 
+    /// Returns whether no reward has a name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the reward `name`; 0 where the turn has none of that name.
     pub fn get(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or(0.0)
@@ -38,6 +43,13 @@ impl Rewards {
             *sum += reward;
         } else {
             self.0.insert(name.into(), reward);
+        }
+    }
+
+    /// Adds every reward of `others` to the one of the same name.
+    pub fn extend(&mut self, others: &Self) {
+        for (name, reward) in others.iter() {
+            self.add(name, reward);
         }
     }
 

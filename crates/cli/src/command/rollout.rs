@@ -15,7 +15,7 @@ use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_token
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Trial, backend, tokenizer};
+use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Split, Trial, backend, tokenizer};
 use turnwise_trajectory::{Message, Trajectory, TurnReward};
 
 use crate::failure::Usage;
@@ -126,8 +126,9 @@ impl Rollout {
         }
         let (setup, mut policies) = self.open(&config)?;
         let game = setup.game();
-        let all = if self.train { setup.env.train() } else { setup.env.held_out() };
-        let tasks: Vec<_> = all.iter().take(config.eval.tasks).collect();
+        let split = if self.train { Split::Train } else { Split::HeldOut };
+        let tasks = setup.tasks(split, config.eval.tasks)?;
+        let tasks: Vec<_> = tasks.iter().collect();
         let mut out = self.out.as_deref().map(LineFile::open).transpose()?;
         let mut bar = progress::on_stderr();
         bar.phase("rollouts", (tasks.len() * config.eval.samples) as u64);

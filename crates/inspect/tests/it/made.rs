@@ -43,6 +43,7 @@ impl Words {
             finish: Finish::EndOfTurn,
             calls: vec![call],
             observation,
+            ..Turn::default()
         }
     }
 
@@ -57,6 +58,7 @@ impl Words {
             finish: Finish::EndOfTurn,
             calls: vec![],
             observation: vec![],
+            ..Turn::default()
         };
         Trajectory {
             task: task.into(),

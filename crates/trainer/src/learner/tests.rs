@@ -62,6 +62,7 @@ fn samples() -> Vec<Sample> {
         finish: Finish::EndOfTurn,
         calls: vec![],
         observation: tokens(*observed),
+        ..Turn::default()
     };
     let of = |(i, turns): (usize, &&[(usize, usize)])| {
         let prompt = tokens(2 + i);
