@@ -262,7 +262,7 @@ impl<'a> InFlight<'a> {
     }
 
     /// Takes what is known at the end.
-    pub(crate) fn receive_closing(&mut self, closing: Closing) {
+    pub(crate) fn receive_closing(&mut self, closing: &Closing) {
         if let Some(turn) = self.trajectory.turns.last_mut() {
             turn.rewards.extend(&closing.rewards);
             turn.correct = closing.correct.or(turn.correct);

@@ -73,7 +73,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
                 self.go_on(at);
             }
             Event::Closed(at, Ok(closing)) => {
-                self.all[at].receive_closing(closing);
+                self.all[at].receive_closing(&closing);
                 self.finished(at);
             }
             Event::Stepped(at, _, Err(fault)) | Event::Closed(at, Err(fault)) => self.fault(at, &fault),
@@ -101,16 +101,13 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
             Err(fault) => return self.fault(at, &fault),
         };
         let (game, in_flight) = (self.game, &mut self.all[at]);
-        match &opened.messages {
-            Some(messages) => {
-                let prompt = game.prompt(messages.clone());
-                in_flight.open(opened, &prompt, game);
-            }
-            None => {
-                let (prompt, task) = (&mut self.prompts[in_flight.place.group], in_flight.task);
-                let prompt = prompt.get_or_insert_with(|| game.prompt(task.messages.clone()));
-                in_flight.open(opened, prompt, game);
-            }
+        if let Some(messages) = &opened.messages {
+            let prompt = game.prompt(messages.clone());
+            in_flight.open(opened, &prompt, game);
+        } else {
+            let (prompt, task) = (&mut self.prompts[in_flight.place.group], in_flight.task);
+            let prompt = prompt.get_or_insert_with(|| game.prompt(task.messages.clone()));
+            in_flight.open(opened, prompt, game);
         }
         self.go_on(at);
     }
