@@ -7,7 +7,7 @@ use turnwise_trajectory::{ToolCall, Trajectory};
 
 use crate::answer::vote;
 use crate::session::{Opened, Start};
-use crate::tasks::{Split, Task, Tasks};
+use crate::tasks::{Task, TaskSplit, Tasks};
 
 /// A solution in the environment's own words, for a cold start.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,10 +60,10 @@ pub trait Env: Send + Sync {
     }
 
     /// Returns the number of tasks of a split.
-    fn count(&self, split: Split) -> usize {
+    fn count(&self, split: TaskSplit) -> usize {
         match split {
-            Split::Train => self.train().len(),
-            Split::HeldOut => self.held_out().len(),
+            TaskSplit::Train => self.train().len(),
+            TaskSplit::HeldOut => self.held_out().len(),
         }
     }
 
@@ -74,10 +74,10 @@ pub trait Env: Send + Sync {
     ///
     /// # Panics
     /// If `index` isn't below [`Env::count`].
-    fn task(&self, split: Split, index: usize) -> Result<Task, EnvError> {
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
         let tasks = match split {
-            Split::Train => self.train(),
-            Split::HeldOut => self.held_out(),
+            TaskSplit::Train => self.train(),
+            TaskSplit::HeldOut => self.held_out(),
         };
         Ok(tasks[index].clone())
     }

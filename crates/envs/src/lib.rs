@@ -40,4 +40,4 @@ pub use qa::{Qa, QaConfig};
 pub use reward::{RewardConfig, answer, score};
 pub use session::{Closing, Opened, Session, Start, Step};
 pub use strategy_qa::{StrategyQa, StrategyQaConfig};
-pub use tasks::{Split, Task, Tasks};
+pub use tasks::{Task, TaskSplit, Tasks};

@@ -18,14 +18,14 @@ pub struct Task {
 
 /// A part of an environment's tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Split {
+pub enum TaskSplit {
     /// To train on.
     Train,
     /// To evaluate on; training never sees them.
     HeldOut,
 }
 
-impl Split {
+impl TaskSplit {
     /// Returns the name that environments outside are told.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
 use serde::{Deserialize, Serialize};
-use turnwise_envs::{RewardConfig, Split, Task, answer};
+use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_sampler::Sampling;
@@ -108,8 +108,8 @@ pub fn evaluate(
     cache: CacheBudget,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
-    let held_out = 0..game.env.count(Split::HeldOut).min(config.tasks);
-    let held_out = held_out.map(|index| game.env.task(Split::HeldOut, index));
+    let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
+    let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
     let held_out = held_out.collect::<Result<Vec<Task>, _>>()?;
     let tasks: Vec<&Task> = held_out.iter().collect();
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };

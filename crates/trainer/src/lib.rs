@@ -55,4 +55,4 @@ pub use setup::{Setup, sampling, tokenizer};
 pub use step::Trainer;
 pub use trained_part::precisions;
 pub use training::{Finished, Session, train};
-pub use turnwise_envs::Split;
+pub use turnwise_envs::TaskSplit;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use turnwise_envs::{Env, Split};
+use turnwise_envs::{Env, TaskSplit};
 use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
 
@@ -177,7 +177,7 @@ pub(crate) fn digest(env: &dyn Env) -> String {
         digest.update((text.len() as u64).to_le_bytes());
         digest.update(text);
     };
-    for (tasks, split) in [(env.train(), Split::Train), (env.held_out(), Split::HeldOut)] {
+    for (tasks, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {
         // Tasks that an environment outside names later count by their number.
         add(&env.count(split).to_string());
         for task in tasks {

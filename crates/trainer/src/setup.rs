@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tokenizers::Tokenizer;
-use turnwise_envs::{Env, EnvConfig, EnvError, Split, Task};
+use turnwise_envs::{Env, EnvConfig, EnvError, Task, TaskSplit};
 use turnwise_rollout::chat::{self, Calls, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
 use turnwise_sampler::Sampling;
@@ -86,7 +86,7 @@ impl Setup {
     ///
     /// # Errors
     /// If the environment can't tell one of them.
-    pub fn tasks(&self, split: Split, at_most: usize) -> Result<Vec<Task>, EnvError> {
+    pub fn tasks(&self, split: TaskSplit, at_most: usize) -> Result<Vec<Task>, EnvError> {
         (0..self.env.count(split).min(at_most)).map(|index| self.env.task(split, index)).collect()
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use turnwise_envs::{Split, Task};
+use turnwise_envs::{Task, TaskSplit};
 use turnwise_model::Transformer;
 use turnwise_rl::{Sample, ScoredGroup, Scorer, code_of};
 use turnwise_rollout::{Played, play};
@@ -139,9 +139,9 @@ impl Trainer {
     ) -> Result<(Vec<Task>, Played), TrainError> {
         let (rollout, train) = (&self.config.rollout, &self.config.train);
         let env = &self.setup.env;
-        let tasks = tasks_of_step(train.seed, step, rollout.groups, env.count(Split::Train))
+        let tasks = tasks_of_step(train.seed, step, rollout.groups, env.count(TaskSplit::Train))
             .into_iter()
-            .map(|index| env.task(Split::Train, index))
+            .map(|index| env.task(TaskSplit::Train, index))
             .collect::<Result<Vec<Task>, _>>()?;
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);

@@ -15,7 +15,7 @@ use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_token
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, Split, Trial, backend, tokenizer};
+use turnwise_trainer::{CacheBudget, Evaluation, ModelPolicy, Setup, TaskSplit, Trial, backend, tokenizer};
 use turnwise_trajectory::{Message, Trajectory, TurnReward};
 
 use crate::failure::Usage;
@@ -126,7 +126,7 @@ impl Rollout {
         }
         let (setup, mut policies) = self.open(&config)?;
         let game = setup.game();
-        let split = if self.train { Split::Train } else { Split::HeldOut };
+        let split = if self.train { TaskSplit::Train } else { TaskSplit::HeldOut };
         let tasks = setup.tasks(split, config.eval.tasks)?;
         let tasks: Vec<_> = tasks.iter().collect();
         let mut out = self.out.as_deref().map(LineFile::open).transpose()?;

@@ -25,7 +25,7 @@ use turnwise_trajectory::{Message, Role};
 use crate::env::{Env, EnvError};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
-use crate::tasks::{Split, Task, Tasks};
+use crate::tasks::{Task, TaskSplit, Tasks};
 use session::ProcessSession;
 use wire::{Described, Request, Reset};
 use worker::{Worker, fault};
@@ -70,8 +70,8 @@ pub struct Process {
 /// Tasks that were asked for.
 #[derive(Default)]
 struct Known {
-    tasks: HashMap<(Split, usize), Task>,
-    places: HashMap<String, (Split, usize)>,
+    tasks: HashMap<(TaskSplit, usize), Task>,
+    places: HashMap<String, (TaskSplit, usize)>,
 }
 
 impl Process {
@@ -97,7 +97,7 @@ impl Process {
     }
 
     /// Opens a session of a task's place in a process.
-    fn reset(&self, (split, index): (Split, usize)) -> Result<(ProcessSession<'_>, Reset), Fault> {
+    fn reset(&self, (split, index): (TaskSplit, usize)) -> Result<(ProcessSession<'_>, Reset), Fault> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let worker = &self.workers[(number % self.workers.len() as u64) as usize];
         let name = format!("s{number}");
@@ -141,14 +141,14 @@ impl Env for Process {
         &self.tasks
     }
 
-    fn count(&self, split: Split) -> usize {
+    fn count(&self, split: TaskSplit) -> usize {
         match split {
-            Split::Train => self.offer.train,
-            Split::HeldOut => self.offer.held_out,
+            TaskSplit::Train => self.offer.train,
+            TaskSplit::HeldOut => self.offer.held_out,
         }
     }
 
-    fn task(&self, split: Split, index: usize) -> Result<Task, EnvError> {
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
         let place = (split, index);
         if let Some(task) = self.known().tasks.get(&place) {
             return Ok(task.clone());

@@ -65,10 +65,10 @@ fn session<'a>(env: &'a Process, task: &'a Task) -> Result<Box<dyn Session + 'a>
 #[test]
 fn a_task_is_what_its_reset_says_and_the_same_for_all_samples() {
     let env = open(USUAL, |_| ()).unwrap();
-    assert_eq!((env.count(Split::Train), env.count(Split::HeldOut)), (100, 10));
+    assert_eq!((env.count(TaskSplit::Train), env.count(TaskSplit::HeldOut)), (100, 10));
     let names: Vec<&str> = env.tools().iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["look", "python"]);
-    let task = env.task(Split::HeldOut, 7).unwrap();
+    let task = env.task(TaskSplit::HeldOut, 7).unwrap();
     assert_eq!((task.id.as_str(), task.level), ("held_out/7", 3));
     assert_eq!(task.messages[0], Message::new(Role::System, "Look."));
     for sample in 0..3 {
@@ -76,7 +76,7 @@ fn a_task_is_what_its_reset_says_and_the_same_for_all_samples() {
         assert_eq!(opened.messages.as_ref(), Some(&task.messages));
         assert!(opened.tool("python").is_some() && opened.tool("look").is_none());
     }
-    assert_ne!(env.task(Split::Train, 7).unwrap().messages[1], task.messages[1], "another seed");
+    assert_ne!(env.task(TaskSplit::Train, 7).unwrap().messages[1], task.messages[1], "another seed");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn answers_in_any_order_reach_their_sessions() {
     let slow = "main(lambda request: after(random.random() * 0.01, request, usual(request)))";
     for workers in [1, 3] {
         let env = open(slow, |config| config.workers = workers).unwrap();
-        let tasks: Vec<Task> = (0..24).map(|index| env.task(Split::Train, index).unwrap()).collect();
+        let tasks: Vec<Task> = (0..24).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
         std::thread::scope(|scope| {
             for (index, task) in tasks.iter().enumerate() {
                 let env = &env;
@@ -113,7 +113,7 @@ def answer(request):
     result(request, {"outputs": [json.dumps(request, sort_keys=True)] * len(request["calls"])})
 main(answer)"#;
     let env = open(echo, |_| ()).unwrap();
-    let task = env.task(Split::Train, 0).unwrap();
+    let task = env.task(TaskSplit::Train, 0).unwrap();
     let mut session = session(&env, &task).unwrap();
     let mut turn = looks();
     turn.calls.push(call("python", "4\n"));
@@ -156,7 +156,7 @@ def answer(request):
     result(request, value)
 main(answer)"#;
     let env = open(odd, |config| config.timeout_seconds = 1.5).unwrap();
-    let tasks: Vec<Task> = (0..12).map(|index| env.task(Split::Train, index).unwrap()).collect();
+    let tasks: Vec<Task> = (0..12).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
     for (index, expect, process_ends) in [
         (0, "no answer for 1.5 s", true),
         (1, "it wrote \"Traceback\", which is no answer", true),
@@ -191,10 +191,10 @@ def answer(request):
 main(answer)"#;
     let env = open(dies, |_| ()).unwrap();
     for _ in 0..3 {
-        let error = env.task(Split::Train, 0).unwrap_err().to_string();
+        let error = env.task(TaskSplit::Train, 0).unwrap_err().to_string();
         assert!(error.contains("the process has ended"), "{error}");
     }
-    let error = env.task(Split::Train, 0).unwrap_err().to_string();
+    let error = env.task(TaskSplit::Train, 0).unwrap_err().to_string();
     assert!(error.contains("it failed 3 times in a row: the process has ended\n  hint: "), "{error}");
 }
 
@@ -214,7 +214,7 @@ def answer(request):
 main(answer)"#;
     let env = open(judge, |_| ()).unwrap();
     for (index, correct) in [(0, true), (1, false), (2, true), (3, false)] {
-        let task = env.task(Split::Train, index).unwrap();
+        let task = env.task(TaskSplit::Train, index).unwrap();
         let mut session = session(&env, &task).unwrap();
         let step = session.step(&Turn::default(), &[]).unwrap();
         assert_eq!((step.message.as_deref(), step.done), (Some("And?"), false));
@@ -252,7 +252,7 @@ fn the_example_in_python_is_played() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/process/guess.py");
     let command = vec!["python3".to_string(), script.to_string()];
     let env = Process::new(&ProcessConfig { command, workers: 2, timeout_seconds: 20.0 }).unwrap();
-    let task = env.task(Split::Train, 3).unwrap();
+    let task = env.task(TaskSplit::Train, 3).unwrap();
     let mut session = session(&env, &task).unwrap();
     let guess = |session: &mut dyn Session, n: i64| {
         let arguments = json!({"n": n}).as_object().unwrap().clone();
