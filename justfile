@@ -1,5 +1,5 @@
 # Every recipe is a plain command; `just --list` shows them all.
-# Tests, lints and documentation use the release profile and one feature set, so that nothing is compiled twice.
+# Tests, lints and documentation use the release profile and one feature set: nothing is compiled twice.
 
 set positional-arguments
 
@@ -28,7 +28,7 @@ test *args: nextest
         TURNWISE_TEST_DEVICE=wgpu cargo nextest run --release --locked --profile device "${features[@]}" "$@"
     fi
 
-# The tests of one crate and nothing else. For a crate on Burn the first time compiles Burn with fewer features
+# The tests of one crate alone; a crate on Burn compiles Burn again the first time
 unit crate *args: nextest
     shift; cargo nextest run --release --locked -p {{ crate }} "$@"
 
@@ -37,11 +37,11 @@ check:
     cargo fmt --all --check
     cargo clippy --release --locked --workspace --all-targets --features {{ features }} -- -D warnings
 
-# The API documentation, in target/doc
+# The API documentation; target/doc/turnwise/index.html is its front page
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --features {{ features }}
 
-# docs/config.md and the schemas of run files, anew from the sources of the configuration
+# Remakes docs/config.md and the schemas of run files from the sources of the configuration
 config-reference:
     TURNWISE_WRITE_REFERENCE=1 cargo test --release --locked --features {{ features }} --test config_reference
 
@@ -57,7 +57,7 @@ bench-peers *args: bench-binary
 bench-steps *args: build bench-binary
     target/release/turnwise-bench steps "$@"
 
-# Prefill, decode, loss, train step and GTPO step on every backend of FEATURES and, after `just setup-tch`, on libtorch:
+# Prefill, decode, loss, train and GTPO step on every backend of FEATURES and, after `just setup-tch`, libtorch:
 # table, JSON and picture in target/backends
 bench-backends *args: bench-binary
     #!/usr/bin/env bash
@@ -65,7 +65,7 @@ bench-backends *args: bench-binary
     tch=target/tch/release/turnwise-bench
     target/release/turnwise-bench backends $([ -x "$tch" ] && echo "--also=tch=$tch") "$@"
 
-# dist/: the measuring program for a machine with an NVIDIA GPU and no toolchain. Burn's cuda backend brings LLVM along
+# dist/: the measuring program for a machine with an NVIDIA GPU and no toolchain (it links LLVM)
 dist-cuda:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -97,7 +97,7 @@ check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":
         --target-dir target/cuda
     scripts/check-cuda.sh target/cuda/release/turnwise-bench {{ sizes }} {{ architectures }}
 
-# What dist/ measures, on this machine
+# The measurements of dist/, on this machine
 bench-cuda *args:
     dist/bench-cuda.sh "$@"
 
@@ -115,15 +115,15 @@ fuzz target seconds="600":
     TURNWISE_FUZZ={{ target }} cargo +nightly fuzz run parsers fuzz/corpus/{{ target }} -- \
         -dict=fuzz/parsers.dict -max_len=4096 -timeout=60 -max_total_time={{ seconds }}
 
-# Runs what isn't recorded yet of an experiment of experiments/plan.toml
+# Runs the missing records of an experiment of experiments/plan.toml
 experiment name *args: build
     cargo run --release --locked --quiet -p turnwise-experiments -- run "$@"
 
-# Adds to experiments/rates.toml what the runs of `just experiment tune`, or of another one that tunes, say
+# Adds the rates that `just experiment tune` (or another tuning experiment) chose to experiments/rates.toml
 choose-rates *args:
     cargo run --release --locked --quiet -p turnwise-experiments -- choose-rates "$@"
 
-# docs/evidence.md and its figures anew from the records in experiments/data; trains nothing
+# Remakes docs/evidence.md and its figures from the records in experiments/data; trains nothing
 evidence:
     cargo run --release --locked --quiet -p turnwise-experiments -- evidence
 
@@ -133,15 +133,19 @@ check-evidence:
     .venv-golden/bin/pip install --quiet -r tests/golden/evidence/requirements.txt
     .venv-golden/bin/python tests/golden/evidence/check.py
 
-# What CI runs
+# The checks of CI
 ci:
     bash .ci/run
 
-# models/tiny anew from its seed: tokenizer, configuration, cold-started weights
+# Remakes models/tiny from its seed: tokenizer, configuration, cold-started weights
 tiny: build
     rm -rf target/tiny
     target/release/turnwise sft configs/tiny-sft.toml --out target/tiny
     rm -rf models/tiny && mv target/tiny models/tiny
+
+# docs/turnwise.png, the picture of the README, from a run of configs/tiny.toml; needs chromium and pngquant
+screenshot: build
+    scripts/screenshot.sh target/release/turnwise
 
 # models/tiny in transformers, beside our binary
 check-tiny: build
@@ -162,7 +166,7 @@ check-adapter: build
 fetch-smollm2: build
     scripts/fetch-smollm2.sh models/SmolLM2-135M-Instruct
 
-# SmolLM2-135M: cold start on word problems with a Python tool, then GTPO; SMOLLM2=DIR starts from a folder of yours
+# SmolLM2-135M: cold start on word problems with a Python tool, then GTPO; SMOLLM2=DIR names your folder
 train-smollm2 *args: build
     test -d "{{ smollm2 }}" || just fetch-smollm2
     test -d models/SmolLM2-135M-tools || target/release/turnwise sft configs/smollm2-sft.toml \

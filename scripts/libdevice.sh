@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# libdevice.10.bc, NVIDIA's math functions, which Burn links into the kernels of `cuda`: a CUDA toolkit has it, a driver
-# doesn't. It is part of the package nvidia-cuda-nvcc-cu12 on PyPI (41 MB; the CUDA EULA, Attachment A, lets it be passed on).
-# Afterwards: CUDA_PATH=FOLDER turnwise … --device cuda
+# libdevice.10.bc, NVIDIA's math functions, which Burn links into the kernels of `cuda`: a CUDA toolkit has
+# it, a driver doesn't. It is part of the package nvidia-cuda-nvcc-cu12 on PyPI (41 MB; the CUDA EULA,
+# Attachment A, lets it be passed on). Afterwards: CUDA_PATH=FOLDER turnwise … --device cuda
 # usage: libdevice.sh FOLDER
 set -euo pipefail
 

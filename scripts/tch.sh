@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command, such as a cargo build, that links against libtorch from its PyPI wheel; what it compiles goes to
-# target/tch. The wheel is installed into target/libtorch first, about 7 GB: the binding wants this version of torch
-# and no other. PYTHON is a python3 that this version has a wheel for.
+# Runs a command, such as a cargo build, that links against libtorch from its PyPI wheel; what it compiles
+# goes to target/tch. The wheel is installed into target/libtorch first, about 7 GB: the binding wants this
+# version of torch and no other. PYTHON is a python3 that this version has a wheel for.
 # usage: tch.sh COMMAND [ARGUMENT...]
 set -euo pipefail
 

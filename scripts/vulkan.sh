@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that a Vulkan driver is there for the wgpu tests. Exit code 1, and one line why, if there is none.
+# Makes sure that a Vulkan driver is there for the wgpu tests. Exit code 1, and one line why, if there is
+# none.
 set -euo pipefail
 
 [ "$(uname -s)" = Darwin ] && exit 0 # wgpu uses Metal

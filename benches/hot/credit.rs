@@ -1,5 +1,5 @@
-//! Turn rewards → shaping → returns → advantages → filters, for GTPO with and without shaping and for GRPO. After the
-//! timings, the same work in turns with vectorised numpy (`credit.py`), whose numbers must be ours.
+//! Turn rewards → shaping → returns → advantages → filters, for GTPO with and without shaping and for GRPO.
+//! After the timings, the same work in turns with vectorised numpy (`credit.py`), whose numbers must be ours.
 
 use std::hint::black_box;
 use std::path::Path;

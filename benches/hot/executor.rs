@@ -1,5 +1,5 @@
-//! What an execution of a short program costs in CPU time, beside spawning an interpreter for it, bare and with the same
-//! imports; and how long a kept session takes for its next cell.
+//! Measures the CPU time of executing a short program, beside spawning an interpreter for it, bare and with
+//! the same imports; and how long a kept session takes for its next cell.
 //!
 //! `TURNWISE_BENCH_PYTHON` names the interpreter; with sympy installed there, its rows are measured too.
 
@@ -14,7 +14,7 @@ use turnwise_tools::executor::{PythonConfig, PythonExecutor};
 
 const PROGRAM: &str = "print(sum(i * i for i in range(100)))";
 
-/// What every zygote imports.
+/// Imports of every zygote.
 const IMPORTS: &str = "import abc, bisect, calendar, cmath, collections, contextlib, copy, csv, dataclasses, datetime, \
                        decimal, enum, fractions, functools, hashlib, heapq, inspect, itertools, json, math, numbers, \
                        operator, pprint, queue, random, re, secrets, statistics, string, textwrap, time, traceback, \

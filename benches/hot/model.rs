@@ -1,4 +1,5 @@
-//! Log-probabilities of a batch of trajectories, their gradients as a training step makes them, and the optimizer.
+//! Log-probabilities of a batch of trajectories, their gradients as a training step makes them, and the
+//! optimizer.
 
 use burn::module::Module;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -1,9 +1,10 @@
 //! Multi-turn play without a model: parsing, checking, tool threads and tokens around a policy that replays
 //! demonstrations. Once with answers from a table, which leaves the loop alone, and once with real Python.
 //!
-//! Then the same play with `models/tiny`, whose tools answer at once or after 50 ms, beside a policy that plays in lockstep:
-//! no turn begins before every trajectory's last one has its observations. The table says how many sequences a decoding
-//! step had on average, and what a play cost this process, the sandbox's own time not counted.
+//! Then the same play with `models/tiny`, whose tools answer at once or after 50 ms, beside a policy that
+//! plays in lockstep: no turn begins before every trajectory's last one has its observations. The table says
+//! how many sequences a decoding step had on average, and what a play cost this process, the sandbox's own
+//! time not counted.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -57,7 +57,8 @@ class Work:
     def __init__(self, name, device, dtype):
         model = SHAPES[name]() if name in SHAPES else AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
         self.model, self.device, self.dtype = model.to(device), device, dtype
-        # What doesn't train reads weights of half the size; training keeps them in f32 and computes under autocast.
+        # Work without training reads weights of half the size; training keeps them in f32 and computes under
+        # autocast.
         self.reader = copy.deepcopy(self.model).to(torch.bfloat16) if dtype == "bf16" else self.model
         self.optimizer = self.step = None
 

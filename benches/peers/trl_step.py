@@ -86,7 +86,7 @@ class Step:
         }
 
     def cost(self):
-        # What TRL logs must not come between the answers.
+        # TRL's log must not come between the answers.
         with contextlib.redirect_stdout(sys.stderr):
             self.trainer.train()
         return self.clock.cost

@@ -1,4 +1,4 @@
-//! What work costs: wall time, processor time of all threads, and memory at its fullest.
+//! Measures the cost of work: wall time, processor time of all threads, and memory at its fullest.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn processor_time() -> Duration {
     turnwise_trainer::processor_time().unwrap_or_default()
 }
 
-/// What `work` cost.
+/// Measures the cost of `work`.
 pub fn cost(work: impl FnOnce()) -> Cost {
     let (started, before) = (Instant::now(), processor_time());
     work();

@@ -1,4 +1,5 @@
-//! Workloads that several benches share, made from a seed: a measured number belongs to one input, always the same.
+//! Workloads that several benches share, made from a seed: a measured number belongs to one input, always the
+//! same.
 
 pub mod cost;
 pub mod numpy;
@@ -30,7 +31,8 @@ pub fn snippet(random: &mut Sequence) -> String {
     format!("{name} = {a} * {b}\nfor i in range({}):\n    {name} += i\nprint({name})\n", random.below(20))
 }
 
-/// `trajectories` in groups of 8, each of `turns` turns: about half correct, one turn in ten with a violation.
+/// `trajectories` in groups of 8, each of `turns` turns: about half correct, one turn in ten with a
+/// violation.
 pub fn groups(trajectories: usize, turns: usize) -> Vec<Group> {
     let mut random = Sequence(7);
     let mut trajectory = || {

@@ -1,4 +1,4 @@
-//! A numpy program beside a bench, in an environment of its own under the target folder.
+//! A numpy program beside a bench, in a separate environment under the target folder.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ pub struct Numpy {
 }
 
 impl Numpy {
-    /// Starts a script of `benches/`. Makes the environment on first use, which needs `python3` and a package index;
-    /// `folder` is where it is kept.
+    /// Starts a script of `benches/`. Makes the environment on first use, which needs `python3` and a package
+    /// index; `folder` is where it is kept.
     pub fn start(script: &str, folder: &Path) -> io::Result<Self> {
         let python = environment(folder)?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);

@@ -1,4 +1,5 @@
-//! A program beside ours that does the same work: it is told by lines what to do and answers with what it cost.
+//! A program beside ours that does the same work: it is told by lines what to do and answers with what it
+//! cost.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};
@@ -35,7 +36,7 @@ impl Peer {
 
     /// Sends a line and returns the answer, or what became of a program that gave none.
     pub fn ask(&mut self, line: &str) -> Result<String, String> {
-        // Where nobody reads there is no answer either.
+        // A peer that doesn't read gives no answer either.
         let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
         match self.from.recv_timeout(self.patience) {
             Ok(answer) => Ok(answer),
@@ -51,7 +52,7 @@ impl Peer {
         }
     }
 
-    /// What a piece of work cost it, or why it can't be done there.
+    /// Returns the cost of a piece of work, or why it can't be done there.
     pub fn cost(&mut self, work: &str) -> Result<Cost, String> {
         let answer = self.ask(work)?;
         let refused = |_| serde_json::from_str(&answer).unwrap_or_else(|_| answer.clone());

@@ -9,10 +9,10 @@ use turnwise_benches::cost::{Cost, median};
 use turnwise_benches::peer::Peer;
 use turnwise_benches::workload::Work;
 
-/// What a single piece of work may take.
+/// Time limit of a single piece of work.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// What is measured for each size.
+/// The works that are measured for each size.
 const WORK: [(&str, &[&str]); 2] = [
     ("8.4M", &["decode 1", "decode 32", "turns 8", "train"]),
     ("135M", &["decode 1", "decode 8", "turns 8", "train"]),

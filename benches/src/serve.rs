@@ -1,4 +1,5 @@
-//! One model on one device in a process of its own, so that its memory is its own and a driver's crash ends nothing else.
+//! Runs one model on one device in a separate process: its memory is measured alone, and a driver's crash
+//! ends nothing else.
 
 use std::io::{BufRead, Write, stdin, stdout};
 use std::path::Path;
@@ -48,7 +49,7 @@ impl Serve {
         for line in stdin().lock().lines() {
             let answer = match &mut opened {
                 Ok((device, workload)) => answer(&line?, device, workload, self.dtype)?,
-                // What can't be measured is a row of the table, and its reason belongs there.
+                // Work that can't be measured stays a row of the table, with its reason.
                 Err(error) => json!(format!("{error:#}").lines().next()),
             };
             writeln!(stdout(), "{answer}")?;
@@ -93,7 +94,7 @@ const PASS: usize = 1 << 25;
 /// Rows of the largest product that is tried.
 const SIDE: usize = 4096;
 
-/// What the device reaches with nothing else to do: bytes per second through memory, and operations per second in a
+/// Measures an idle device: bytes per second through memory, and operations per second in a
 /// product of square matrices, which grow until one takes long enough to be measured.
 fn limits(device: &Device, dtype: Type) -> serde_json::Value {
     let (dtype, size) = if dtype == Type::F32 { (DType::F32, 4.0) } else { (DType::BF16, 2.0) };

@@ -33,12 +33,12 @@ pub(crate) struct Steps {
     /// The binary
     #[arg(long, default_value = "target/release/turnwise")]
     binary: PathBuf,
-    /// Where models and runs go
+    /// Folder for models and runs
     #[arg(long, default_value = "target/steps")]
     scratch: PathBuf,
 }
 
-/// What a phase of a step took.
+/// Cost of a phase of a step.
 #[derive(Clone, Copy, serde::Deserialize)]
 struct Phase {
     wall: f64,
@@ -148,7 +148,7 @@ impl Steps {
     }
 }
 
-/// What a program prints; what it says on the way goes to our stderr.
+/// Returns a program's stdout; its stderr goes to ours.
 fn output(command: &mut Command) -> Result<String> {
     let done = command
         .stderr(Stdio::inherit())

@@ -1,5 +1,5 @@
-//! What is measured on every backend and beside every peer: reading prompts, decoding, the log-probabilities of a
-//! batch, a training step, and a GTPO step from sampling to update.
+//! The works that are measured on every backend and beside every peer: reading prompts, decoding, the
+//! log-probabilities of a batch, a training step, and a GTPO step from sampling to update.
 
 use burn::tensor::{DType, Device};
 use tokenizers::Tokenizer;
@@ -36,15 +36,17 @@ const TOKENIZER: &[u8] = include_bytes!("../../models/tiny/tokenizer.json");
 pub enum Work {
     /// Eight prompts of 256 tokens into the cache.
     Prefill,
-    /// So many sequences, 64 tokens in and 128 out.
+    /// Decodes this number of sequences, 64 tokens in and 128 out.
     Decode(usize),
-    /// Eight trajectories of so many turns: 64 tokens of prompt, 16 sampled tokens a turn, 32 of observation between.
+    /// Eight trajectories of this number of turns: 64 tokens of prompt, 16 sampled tokens a turn, 32 of
+    /// observation between.
     Turns(usize),
     /// Log-probabilities of eight rows of 256 tokens.
     Loss,
     /// Their gradient, clipped, and an update.
     Train,
-    /// Eight trajectories of four turns with observations between them, 128 sampled tokens each, and an update.
+    /// Eight trajectories of four turns with observations between them, 128 sampled tokens each, and an
+    /// update.
     Gtpo,
 }
 
@@ -216,7 +218,7 @@ fn continued(
     generator.complete(&requests, &stop).expect("finite logits")
 }
 
-/// A group of trajectories that begin with the same prompt: so many turns of so many tokens.
+/// Plays a group of trajectories with the same prompt: `turns` turns of `tokens` tokens.
 fn play(
     generator: &mut Generator,
     prompt: &[TokenId],

@@ -156,12 +156,54 @@ struct Sample {
 
 /// A trajectory in the output of `turnwise rollout`.
 #[derive(Deserialize)]
+#[serde(try_from = "Written")]
 pub(crate) struct Line {
     task: String,
     correct: bool,
     violations: Vec<bool>,
     messages: Vec<Message>,
     pub(crate) played: Played,
+}
+
+/// A line as programs write it: a group of one trajectory, or the trajectory itself, as the program of E1 does.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(alias = "task")]
+    group: String,
+    messages: Vec<Message>,
+    #[serde(default)]
+    trajectories: Vec<Judged>,
+    #[serde(default)]
+    correct: bool,
+    #[serde(default)]
+    violations: Vec<bool>,
+    played: Option<Played>,
+}
+
+#[derive(Deserialize)]
+struct Judged {
+    correct: bool,
+    #[serde(default)]
+    violations: Vec<bool>,
+    played: Played,
+}
+
+impl TryFrom<Written> for Line {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { group: task, messages, trajectories, correct, violations, played } = written;
+        let alone = played.map(|played| Judged { correct, violations, played });
+        let judged =
+            alone.or_else(|| trajectories.into_iter().next()).ok_or("a line without a trajectory")?;
+        Ok(Self {
+            task,
+            correct: judged.correct,
+            violations: judged.violations,
+            messages,
+            played: judged.played,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -278,7 +320,7 @@ pub(crate) mod tests {
         let turn = r#"{"tokens":[3,4],"logprobs":[-0.5,-0.25],"observation":[5],"calls":[{"executed":{"output":{"status":"timeout"}}}]}"#;
         let turns = vec![turn; violations.len()].join(",");
         format!(
-            r#"{{"task":"{task}","level":2,"sample":0,"correct":{correct},"violations":{violations:?},"messages":[{{"role":"user","content":"{question}"}}],"played":{{"prompt":[1,2],"turns":[{turns}]}}}}"#
+            r#"{{"group":"{task}","level":2,"messages":[{{"role":"user","content":"{question}"}}],"trajectories":[{{"correct":{correct},"violations":{violations:?},"played":{{"prompt":[1,2],"turns":[{turns}]}}}}]}}"#
         )
     }
 

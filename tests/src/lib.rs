@@ -1,4 +1,4 @@
-//! What the integration tests share: the device under test and golden files.
+//! Shared by the integration tests: the device under test and golden files.
 
 use std::path::PathBuf;
 use std::process::Command;

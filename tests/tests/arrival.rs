@@ -1,5 +1,5 @@
-//! Rollouts of a model whose tools take their time: what is sampled doesn't depend on when outputs arrive, on who plays
-//! beside whom, or on how many caches there is room for.
+//! Rollouts of a model whose tools take their time: what is sampled doesn't depend on when outputs arrive, on
+//! who plays beside whom, or on how many caches there is room for.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, tokenizer};
 use turnwise_trajectory::{CallRecord, ToolOutput, Trajectory};
 
-/// Python that answers after a while of its own choosing.
+/// Python that answers after a delay that differs from call to call.
 struct Late {
     python: PythonExecutor,
     state: AtomicU64,

@@ -1,4 +1,5 @@
-//! Gradients in stages are the gradients of one graph, for full fine-tuning and for an adapter; bf16 stays near f32.
+//! Gradients in stages are the gradients of one graph, for full fine-tuning and for an adapter; bf16 stays
+//! near f32.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;

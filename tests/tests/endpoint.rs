@@ -1,5 +1,5 @@
-//! Playing through the OpenAI chat protocol, against a server that serves our own model: what comes out is what the
-//! model plays directly.
+//! Playing through the OpenAI chat protocol, against a server that serves our own model: what comes out is
+//! what the model plays directly.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

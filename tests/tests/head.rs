@@ -1,4 +1,5 @@
-//! The vocabulary in chunks: the gradients are those of one graph, and a large vocabulary's logits are never whole.
+//! The vocabulary in chunks: the gradients are those of one graph, and a large vocabulary's logits are never
+//! whole.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;

@@ -1,4 +1,5 @@
-//! LoRA against `peft`: an adapter that it wrote computes the same here, and one that we write is laid out as its own.
+//! LoRA against `peft`: an adapter that it wrote computes the same here, and one that we write is laid out as
+//! its own.
 
 use std::collections::BTreeMap;
 
@@ -129,7 +130,7 @@ fn frozen_parameters_stay_out_of_the_gradient() {
         let frozen = name.contains("embed_tokens") || name.contains("layernorm");
         assert_eq!(has(&name), !frozen, "{name}");
     }
-    // What a training step does to a model keeps the marks.
+    // A training step keeps the marks of a model.
     let model = model.valid().train();
     let loss = token_logprobs(&model, &batch, &[true; 4], 1.0, false).logprobs.sum();
     assert_eq!(GradientsParams::from_grads(loss.backward(), &model).len(), gradients.len());

@@ -1,4 +1,5 @@
-//! Policy losses against a naive f64 reference: values, gradients by finite differences, masks, micro-batches.
+//! Policy losses against a naive f64 reference: values, gradients by finite differences, masks,
+//! micro-batches.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use turnwise_credit::KlEstimator;
@@ -100,7 +101,7 @@ impl Columns {
         (f64::from(values(loss.inner())[0]), values(gradient), stats.sums(&batch.weights))
     }
 
-    /// The loss as one loop over tokens in f64. What a loss detaches is computed from `frozen`.
+    /// The loss as one loop over tokens in f64. The detached part of a loss is computed from `frozen`.
     fn naive(&self, config: &LossConfig, logprobs: &[f64], frozen: &[f64]) -> f64 {
         let terms = config.loss().terms();
         let trained = |n: &usize| self.weights[*n] != 0.0;

@@ -1,4 +1,4 @@
-//! What a run says that it will need, and what it then holds.
+//! The memory that a run estimates, and the memory that it then holds.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
@@ -86,8 +86,8 @@ fn check(sets: &[&str]) {
     assert!(last >= total / 2, "{} MiB, said {} ({estimate})", last >> 20, total >> 20);
 }
 
-// Activations are most of it, and differ by a factor of ten between these. A peak belongs to a process, so each test
-// has one to itself.
+// Activations are most of it, and differ by a factor of ten between these. A peak belongs to a process, so
+// each test has one to itself.
 
 #[test]
 fn a_run_holds_what_its_estimate_says() {

@@ -1,4 +1,5 @@
-//! The transformer against `transformers`: logits, log-probabilities, gradients and greedy text of every family.
+//! The transformer against `transformers`: logits, log-probabilities, gradients and greedy text of every
+//! family.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +29,7 @@ const FAMILIES: [&str; 12] = [
     "olmo2",
 ];
 
-/// What `transformers` computed for one folder.
+/// Results of `transformers` for one folder.
 struct Expected {
     floats: BTreeMap<String, Vec<f32>>,
     tokens: BTreeMap<String, Vec<u32>>,

@@ -1,4 +1,5 @@
-//! Every estimator and the shaping against numpy written from the papers' formulas (`golden/rl/reference.py`).
+//! Every estimator and the shaping against numpy written from the papers' formulas
+//! (`golden/rl/reference.py`).
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ struct Golden {
     groups: Vec<Vec<Vec<[f64; 2]>>>,
     /// `[group][trajectory][turn]`: what the policy saw.
     states: Vec<Vec<Vec<String>>>,
-    /// What each turn asked of its tools.
+    /// The calls of each turn.
     calls: Vec<Vec<Vec<String>>>,
     cases: Vec<Case>,
     /// `[group][trajectory] = (correct, code)`

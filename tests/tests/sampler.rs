@@ -149,7 +149,7 @@ fn nothing_is_computed_twice() {
         let requests: Vec<GenerationRequest<'_>> =
             (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
         let first = generator.complete(&requests, &NO_STOP).unwrap();
-        // Whoever copies a beginning reads its last token again.
+        // A sequence that copies a beginning reads its last token again.
         assert_eq!(generator.fed(), prompt.len() + 3 + sampled(&first), "a group's prompt");
         let before = generator.fed();
         let observation = [9; 20];
@@ -166,7 +166,7 @@ fn nothing_is_computed_twice() {
 #[test]
 fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
     let model = model(6).valid();
-    // Beginnings that several have in common, and lengths of their own.
+    // Beginnings that several share, and different lengths.
     let prompts: Vec<Vec<u32>> = (0..10)
         .map(|i| (0..40).map(|t| t * 3 + i / 4).chain(0..=5 * (i % 4)).map(|t| t % 50).collect())
         .collect();

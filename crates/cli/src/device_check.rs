@@ -1,4 +1,4 @@
-//! What a device can do on this machine, found out in a process of its own: a driver that crashes takes only that along.
+//! Checks a device in a separate process, so that a driver that crashes ends only that.
 
 use std::fmt;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use turnwise_trainer::self_check::SelfCheck;
 
-/// What was found about a device.
+/// Findings about a device.
 #[derive(Debug, Serialize)]
 pub(crate) struct Checked {
     device: &'static str,
@@ -45,7 +45,7 @@ fn ask(device: &str) -> Result<SelfCheck, String> {
         .spawn()
         .map_err(|error| error.to_string())?;
     let ended = wait(&mut child)?;
-    // What a check says fits into a pipe.
+    // The output of a check fits into a pipe.
     let (out, said) = (read(child.stdout.take()), read(child.stderr.take()));
     serde_json::from_str(&out).map_err(|_| reason(&said).unwrap_or(ended))
 }
@@ -59,7 +59,7 @@ fn read(pipe: Option<impl Read>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// How it ended; it is made to end if it doesn't.
+/// Waits for the process, ends it after its time, and returns its status.
 fn wait(child: &mut Child) -> Result<String, String> {
     let started = Instant::now();
     loop {
@@ -76,7 +76,7 @@ fn wait(child: &mut Child) -> Result<String, String> {
     }
 }
 
-/// The last line that isn't a hint: drivers talk before the error comes.
+/// Returns the last line that isn't a hint, since drivers print before the error.
 fn reason(said: &str) -> Option<String> {
     let line = said.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with(' '))?;
     Some(line.to_string())

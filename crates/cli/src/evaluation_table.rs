@@ -12,7 +12,8 @@ pub(crate) fn write(columns: &[(&str, &Evaluation)]) {
     print(&table(columns));
 }
 
-/// Writes everything about evaluations to stderr: intervals, pass@k, majority@k, levels, failures, differences.
+/// Writes everything about evaluations to stderr: intervals, pass@k, majority@k, levels, failures,
+/// differences.
 pub(crate) fn write_in_full(columns: &[(&str, &Evaluation, &Summary)], comparison: Option<&Comparison>) {
     print(&full_table(columns, comparison));
 }
@@ -43,7 +44,7 @@ fn table(columns: &[(&str, &Evaluation)]) -> String {
     text
 }
 
-/// A share with its interval, as `58.6 (52.1 – 64.8) %`.
+/// Formats a share with its interval, as `58.6 (52.1 – 64.8) %`.
 fn with_interval(estimate: &Estimate) -> String {
     match estimate.interval {
         Some(interval) => {
@@ -99,7 +100,7 @@ fn full_table(columns: &[(&str, &Evaluation, &Summary)], comparison: Option<&Com
     text + &comparison.map(differences).unwrap_or_default()
 }
 
-/// What one model has over the other, in words.
+/// Describes the difference of two models in words.
 fn differences(comparison: &Comparison) -> String {
     let p =
         comparison.test.map(|test| format!(", p = {:.4} (paired t over tasks)", test.p)).unwrap_or_default();

@@ -23,8 +23,8 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Writes the failure to stderr and returns its exit status. Whoever reads our stdout may stop at any time: that
-/// isn't a failure.
+/// Writes the failure to stderr and returns its exit status. A reader of our stdout may stop at any time:
+/// that isn't a failure.
 pub(crate) fn report(error: &Error) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
@@ -33,8 +33,8 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     if is_usage(error) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
-/// Writes a command line's error to stderr, or the help that it asked for to stdout. One line says what is wrong with an
-/// argument's value.
+/// Writes a command line's error to stderr, or the help that it asked for to stdout. One line says what is
+/// wrong with an argument's value.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let Some(line) = wrong_value(error) else { error.exit() };
     terminal::conclude(&format!("{line}\n"));
@@ -56,8 +56,8 @@ fn is_usage(error: &Error) -> bool {
     error.is::<Usage>() || error.is::<ConfigError>() || error.is::<DeviceError>()
 }
 
-/// One line, and a second one with the hint. Libraries write hints behind `; hint: ` where one line has to do. A cause
-/// that the line above it already names is not said twice.
+/// Returns one line, and a second one with the hint. Libraries that have one line write hints after
+/// `; hint: `. A cause that the line above already names isn't repeated.
 fn text(error: &Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -1,5 +1,4 @@
-//! A file of lines that are on disk as soon as they are known, whatever happens later, and in order in the
-//! end.
+//! A file of lines that reach the disk as soon as they are known and are sorted at the end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -14,12 +13,12 @@ use anyhow::{Context, Result};
 pub(crate) struct LineFile {
     path: PathBuf,
     file: File,
-    /// Whether it was made just now: it goes again if nothing is written.
+    /// Whether this call made the file: it is removed if nothing is written.
     is_new: bool,
     is_pipe: bool,
     /// Places and bytes of the lines, in the order of writing.
     written: Vec<(usize, Range<usize>)>,
-    /// What a pipe waits with, and the place that is next.
+    /// Lines that wait in a pipe, and the place that is next.
     waiting: BTreeMap<usize, Option<String>>,
     next: usize,
     failed: Option<io::Error>,
@@ -37,7 +36,7 @@ impl LineFile {
         Ok(Self { path: path.into(), file, is_new, is_pipe, written, waiting, next: 0, failed: None })
     }
 
-    /// Takes the line of a place, or that there is none. After a failure nothing more is written.
+    /// Adds the line of a place, or None. After a failure nothing more is written.
     pub(crate) fn add(&mut self, place: usize, line: Option<String>) {
         if self.is_pipe {
             self.waiting.insert(place, line);
@@ -59,7 +58,7 @@ impl LineFile {
         self.written.push((place, start..start + bytes.len()));
     }
 
-    /// Puts the lines in order. Only if all went well, no line at all is a result too.
+    /// Sorts the lines. Without any line the file is kept only if `all_went_well`.
     pub(crate) fn finish(mut self, all_went_well: bool) -> Result<()> {
         for (place, line) in std::mem::take(&mut self.waiting) {
             self.write(place, line);
@@ -93,7 +92,7 @@ impl LineFile {
             .and_then(|()| fs::set_permissions(&part, fs::metadata(&path)?.permissions()))
             .and_then(|()| fs::rename(&part, &path));
         moved.inspect_err(|_| {
-            // It may not have come to be.
+            // The file may not exist.
             let _ = fs::remove_file(&part);
         })
     }

@@ -1,4 +1,27 @@
-//! The command line of turnwise. JSON goes to stdout, everything else to stderr; see `turnwise help`.
+//! Turn-level reinforcement learning for language models that use tools: the binary, and the way into its
+//! crates.
+//!
+//! ```text
+//! tasks → play → turn rewards → shaping → returns → advantages per turn → token weights
+//!       → log-probabilities → loss → gradients → AdamW → metrics
+//! ```
+//!
+//! | crate | holds |
+//! |---|---|
+//! | [`turnwise_trajectory`](../turnwise_trajectory/index.html) | what happened: prompt, turns, tokens, calls |
+//! | [`turnwise_tools`](../turnwise_tools/index.html) | call formats, and the sandbox that runs calls |
+//! | [`turnwise_envs`](../turnwise_envs/index.html) | tasks, tools on offer, judging, turn rewards |
+//! | [`turnwise_rollout`](../turnwise_rollout/index.html) | plays a policy in an environment; chat formats |
+//! | [`turnwise_credit`](../turnwise_credit/index.html) | from turn rewards to token weights: start here for estimators |
+//! | [`turnwise_loss`](../turnwise_loss/index.html) | policy losses |
+//! | [`turnwise_model`](../turnwise_model/index.html) | the transformer and its families |
+//! | [`turnwise_sampler`](../turnwise_sampler/index.html) | logits to tokens, continuous batching |
+//! | [`turnwise_runfile`](../turnwise_runfile/index.html) | layered TOML with places and ranges |
+//! | [`turnwise_run`](../turnwise_run/index.html) | a run on disk: records, metrics, checkpoints |
+//! | [`turnwise_trainer`](../turnwise_trainer/index.html) | the training step and everything around it |
+//! | [`turnwise_inspect`](../turnwise_inspect/index.html) | the local page and reports |
+//!
+//! This crate is the command line. JSON goes to stdout, everything else to stderr; see `turnwise help`.
 
 mod command;
 mod device_check;
@@ -22,8 +45,8 @@ use clap::Parser;
 
 use crate::command::Command;
 
-/// Training makes and drops a tensor for every operation; an allocator that keeps freed pages saves a quarter of the
-/// step's CPU time over glibc's, most of it page faults.
+/// Training makes and drops a tensor for every operation; an allocator that keeps freed pages saves a quarter
+/// of the step's CPU time over glibc's, most of it page faults.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -51,7 +74,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The exit status, once its reader has had time for what was said.
+/// Returns the exit status after the reader has had time for the messages.
 fn ended(code: ExitCode) -> ExitCode {
     terminal::flush();
     code

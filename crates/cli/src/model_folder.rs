@@ -1,4 +1,4 @@
-//! What a model folder says beside its weights: the tokens that end a text, and how text is spelled.
+//! Reads a model folder's settings beside its weights: the tokens that end a text, and how text is spelled.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use turnwise_rollout::chat::load_tokenizer;
 
 use crate::input;
 
-/// The tokenizer of a folder, loaded where text is read or written.
+/// Loads the tokenizer of a folder.
 pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
     let path = folder.join("tokenizer.json");
     if !path.is_file() {
@@ -22,7 +22,8 @@ pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
     Ok(load_tokenizer(&path)?)
 }
 
-/// Tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json`; one or several.
+/// Returns the tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json`;
+/// one or several.
 pub(crate) fn end_tokens(folder: &Path) -> Result<Vec<u32>> {
     let files: [PathBuf; 2] = ["generation_config.json", "config.json"].map(|name| folder.join(name));
     for path in files.iter().filter(|path| path.is_file()) {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-/// Writes one value on a line of its own and flushes, so that a reader at the other end of a pipe gets it at once.
+/// Writes one value as a line and flushes, so that a reader at the other end of a pipe gets it at once.
 pub(crate) fn line(value: &impl Serialize) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(value)?;
     bytes.push(b'\n');

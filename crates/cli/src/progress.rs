@@ -9,12 +9,12 @@ use turnwise_trainer::progress::Progress;
 use crate::terminal;
 use crate::tui::Tui;
 
-/// Progress as this stderr can show it.
+/// Returns the form of progress that this stderr can show.
 pub(crate) fn on_stderr() -> Box<dyn Progress> {
     if terminal::draws() { Box::new(Bars::default()) } else { Box::new(Lines) }
 }
 
-/// Progress of a run: the live view if it is asked for.
+/// Returns the progress of a run: the live view if `tui` asks for it.
 pub(crate) fn of_run(run: &Path, tui: bool) -> Result<Box<dyn Progress>> {
     if tui { Ok(Box::new(Tui::open(run)?)) } else { Ok(on_stderr()) }
 }
@@ -32,7 +32,7 @@ impl Progress for Lines {
     }
 }
 
-/// One bar per phase: the steps of the run on top, what the step is doing below.
+/// One bar per phase: steps of the run on top, phases of the step below.
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,

@@ -1,4 +1,4 @@
-//! Which directory a run without `--run` goes to.
+//! Chooses the directory of a run without `--run`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use turnwise_trainer::config::RunConfig;
 use turnwise_trainer::is_unfinished;
 
-/// `runs/NAME` of a run file, or the last of `runs/NAME-2`, `runs/NAME-3`, … that is there: if it holds an unfinished
-/// run of this config that no process works on, that run goes on. Else the next number begins a new one, in a folder
-/// that this call makes: runs that are started at once get a folder each.
+/// Returns the run directory of a run file. It is `runs/NAME`, or the last existing one of `runs/NAME-2`,
+/// `runs/NAME-3`, …, if that holds an unfinished run of this config and is free. Otherwise the next number
+/// begins a new run, in a folder that this call makes: runs that start at once get a folder each.
 ///
 /// # Errors
 /// The system's, if it makes no folder.

@@ -9,11 +9,11 @@ use signal_hook::iterator::Signals;
 use crate::terminal;
 use crate::tui::screen;
 
-/// Becomes true when somebody wants the work to end.
+/// Becomes true when a signal asks the work to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on to Ctrl-C, SIGTERM, SIGUSR1, which batch systems send before a job's time is over, and SIGHUP,
-/// unless `nohup` has switched it off. `what` says what happens after the first one, where nobody else shows it.
+/// Listens from now on to Ctrl-C, SIGTERM, SIGUSR1, which batch systems send before a job's time is over, and
+/// SIGHUP, unless `nohup` has switched it off. `what` is printed after the first one.
 pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static AtomicBool> {
     let heard = [SIGINT, SIGTERM, SIGUSR1, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !is_ignored(s));
     let mut signals = Signals::new(heard)?;
@@ -28,7 +28,7 @@ pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static Atom
     Ok(&STOP)
 }
 
-/// Whether whoever started this process had it ignore a signal. Without Linux's /proc the answer is no.
+/// Returns whether the parent process made this one ignore a signal. Without Linux's /proc the answer is no.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask =
@@ -36,12 +36,12 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// What Ctrl-C does.
+/// Handles Ctrl-C.
 pub(crate) fn ask() {
     stop(SIGINT);
 }
 
-/// Whether the work is to end.
+/// Returns whether the work has to end.
 pub(crate) fn asked() -> bool {
     STOP.load(Ordering::Relaxed)
 }

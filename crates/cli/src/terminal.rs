@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 /// Notes that wait for a reader of stderr; more are dropped.
 const WAITING: usize = 256;
-/// Time that the last words of a command wait for a reader who has stopped reading.
+/// Time that the last messages of a command wait for a reader that has stopped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether stderr is a terminal that can move its cursor.
+/// Returns whether stderr is a terminal that can move its cursor.
 pub(crate) fn draws() -> bool {
     io::stderr().is_terminal() && !is_dumb()
 }
 
-/// Whether `TERM` names a terminal without cursor movement, or none.
+/// Returns whether `TERM` names a terminal without cursor movement, or none.
 pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
-/// Writes lines of a run's log to stderr. Drops them if nobody reads: a log must not stop a run.
+/// Writes lines of a run's log to stderr. Drops them if the reader is slow: a log must not stop a run.
 pub(crate) fn log(text: &str) {
     to_stderr(&format!("{text}\n"), Duration::ZERO);
 }
@@ -39,8 +39,9 @@ pub(crate) fn foreign(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// The text with every control character but line break and tab spelled out, as `\u{1b}`: sequences that move the
-/// cursor, set a title or hide text, and those that reorder it (Unicode's bidirectional controls).
+/// Returns the text with every control character but line break and tab spelled out, as `\u{1b}`: sequences
+/// that move the cursor, set a title or hide text, and those that reorder it (Unicode's bidirectional
+/// controls).
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return text.into();
@@ -61,7 +62,7 @@ fn is_control(c: char) -> bool {
     reorders || (c.is_control() && c != '\n' && c != '\t')
 }
 
-/// Waits a moment until what was written to stderr has been read.
+/// Waits a moment until stderr has been read.
 pub(crate) fn flush() {
     let (done, waits) = mpsc::sync_channel(1);
     if offer(Note::Flush(done), PATIENCE) {
@@ -69,7 +70,7 @@ pub(crate) fn flush() {
     }
 }
 
-/// Writes to stderr, if its reader makes room within the time. With stderr closed there is nobody to tell.
+/// Writes to stderr, if its reader makes room within the time. A closed stderr is ignored.
 fn to_stderr(text: &str, patience: Duration) {
     let text = visible(text);
     let mut stderr = io::stderr();
@@ -85,7 +86,8 @@ enum Note {
     Flush(SyncSender<()>),
 }
 
-/// Hands a note to the thread that writes to stderr, unless its queue stays full. Returns whether it was taken.
+/// Hands a note to the thread that writes to stderr, unless its queue stays full. Returns whether it was
+/// taken.
 fn offer(mut note: Note, patience: Duration) -> bool {
     static QUEUE: OnceLock<SyncSender<Note>> = OnceLock::new();
     let queue = QUEUE.get_or_init(|| {

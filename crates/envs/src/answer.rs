@@ -1,5 +1,5 @@
-//! Exact answers: text to a reduced fraction, with a unit if it has one. What isn't plainly one number is no answer, so
-//! that a doubtful answer can't be right by accident.
+//! Exact answers: text to a reduced fraction, with a unit if it has one. Text that isn't plainly one number
+//! is no answer: a doubtful answer can't be right by accident.
 //!
 //! ```text
 //! answer  = "\boxed{" answer "}" | math | [sign] [currency] [sign] number ["$"] [unit] ["."]
@@ -40,12 +40,12 @@ impl Rational {
         Some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
     }
 
-    /// One of so many equal parts; none if it overflows.
+    /// Returns one of `parts` equal parts; none if it overflows.
     fn over(self, parts: i128) -> Option<Self> {
         Self::new(self.numerator, self.denominator.checked_mul(parts)?)
     }
 
-    /// Whether it is from -1 to 1.
+    /// Returns whether it is from -1 to 1.
     fn is_share(self) -> bool {
         self.numerator.abs() <= self.denominator
     }
@@ -74,7 +74,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Whether two answers state the same, as far as their units say.
+    /// Returns whether two answers state the same, as far as their units say.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         match (self.unit.as_deref(), other.unit.as_deref()) {
             (Some(PERCENT), None) if other.value.is_share() => self.value.over(100) == Some(other.value),
@@ -84,13 +84,13 @@ impl Answer {
         }
     }
 
-    /// The number as it was written.
+    /// Returns the number as it was written.
     fn number(&self) -> Rational {
         self.written.unwrap_or(self.value)
     }
 
-    /// A text that is equal for answers of one value where this is the right one, whose unit is open or
-    /// stands for all.
+    /// Returns a text that is equal for answers of one value where this is the right one, whose unit is open
+    /// or stands for all.
     fn vote(&self, right: &Self) -> String {
         let hundredths = || self.value.over(100).unwrap_or(self.value).to_string();
         match (self.unit.as_deref(), right.unit.as_deref()) {
@@ -103,8 +103,8 @@ impl Answer {
     }
 }
 
-/// A text that is equal for answers of one value: numbers are compared by value, and other answers by their
-/// words.
+/// Returns a text that is equal for answers of one value: numbers are compared by value, and other answers by
+/// their words.
 pub(crate) fn vote(right: &str, given: &str) -> String {
     let open = Answer { value: Rational { numerator: 0, denominator: 1 }, unit: None, written: None };
     parse(given).map_or_else(|| normal(given), |given| given.vote(&parse(right).unwrap_or(open)))
@@ -124,7 +124,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// What a text states, or none if it isn't plainly one number or overflows 128 bits.
+/// Returns the number that a text states; none if it isn't plainly one number or overflows 128 bits.
 pub(crate) fn parse(text: &str) -> Option<Answer> {
     let mut text = text.trim();
     let stopped = text.ends_with('.');
@@ -180,7 +180,7 @@ fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
     }
 }
 
-/// What stands after a mark such as `Answer:`, where Markdown's `**` may surround mark, answer or both.
+/// Returns the text after a mark such as `Answer:`. Markdown's `**` may surround mark, answer or both.
 pub(crate) fn after_mark(text: &str) -> Option<Answer> {
     let mut text = text.trim();
     while let Some(rest) = text.strip_prefix("**") {
@@ -190,7 +190,7 @@ pub(crate) fn after_mark(text: &str) -> Option<Answer> {
     parse(unstopped.strip_suffix("**").unwrap_or(text))
 }
 
-/// An integer after a mark, without a unit and already computed: `84/2` is none.
+/// Returns an integer after a mark, without a unit and already computed: `84/2` is none.
 pub(crate) fn integer_after_mark(text: &str) -> Option<i128> {
     let Answer { value: Rational { numerator, denominator: 1 }, unit: None, .. } = after_mark(text)? else {
         return None;
@@ -198,7 +198,8 @@ pub(crate) fn integer_after_mark(text: &str) -> Option<i128> {
     (!text.contains('/') && !text.contains("frac")).then_some(numerator)
 }
 
-/// The currency in front, if there is one, and what follows it. Inside of math, a dollar has a backslash.
+/// Returns the currency in front, if there is one, and what follows it. Inside of math, a dollar has a
+/// backslash.
 fn currency(text: &str, math: bool) -> (Option<&'static str>, &str) {
     let signs = [("\\$", unit::DOLLAR), ("$", unit::DOLLAR), ("€", "euro"), ("£", "sterling")];
     let found = signs.iter().find_map(|(sign, name)| {
@@ -208,7 +209,7 @@ fn currency(text: &str, math: bool) -> (Option<&'static str>, &str) {
     found.unwrap_or((None, text))
 }
 
-/// The sign in front, if there is one, and what follows it.
+/// Returns the sign in front, if there is one, and what follows it.
 fn sign(text: &str) -> (Option<i128>, &str) {
     if let Some(rest) = text.strip_prefix(['-', '\u{2212}']) {
         (Some(-1), rest)
@@ -219,7 +220,7 @@ fn sign(text: &str) -> (Option<i128>, &str) {
     }
 }
 
-/// An unsigned number in front, and what follows it.
+/// Returns an unsigned number in front, and what follows it.
 fn number(text: &str) -> Option<(Rational, &str)> {
     for frac in ["\\frac{", "\\dfrac{", "\\tfrac{"] {
         if let Some(body) = text.strip_prefix(frac) {
@@ -245,7 +246,7 @@ fn number(text: &str) -> Option<(Rational, &str)> {
     }
 }
 
-/// The integer, signed or not, up to a closing brace, and what follows the brace.
+/// Returns the integer, signed or not, up to a closing brace, and what follows the brace.
 fn braced(text: &str) -> Option<(i128, &str)> {
     let (inner, rest) = text.split_once('}')?;
     let (sign, magnitude) = sign(inner.trim());
@@ -257,7 +258,7 @@ fn digits(text: &str) -> &str {
     &text[..text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len()]
 }
 
-/// The digits of an unsigned integer in front, without its separators, and what follows it.
+/// Returns the digits of an unsigned integer in front, without its separators, and what follows it.
 fn integer(text: &str) -> Option<(String, &str)> {
     let first = digits(text);
     let mut all = first.to_string();

@@ -1,4 +1,5 @@
-//! Integer expressions: random trees, their text with as few parentheses as needed, and their evaluation step by step.
+//! Integer expressions: random trees, their text with as few parentheses as needed, and their evaluation step
+//! by step.
 
 use rand::{Rng, RngExt};
 
@@ -46,7 +47,7 @@ pub(crate) enum Expression {
 }
 
 impl Expression {
-    /// A random tree with this many operations. Every shape of splitting is as likely as the next.
+    /// Returns a random tree with this many operations. Every shape of splitting is as likely as the next.
     pub(crate) fn random(
         operations: u32,
         operators: &[Operator],
@@ -63,7 +64,7 @@ impl Expression {
         Self::Binary(operator, a, b)
     }
 
-    /// A random chain: every right side is a number, and a factor has one digit.
+    /// Returns a random chain: every right side is a number, and a factor has one digit.
     pub(crate) fn chain(
         operations: u32,
         operators: &[Operator],
@@ -79,7 +80,7 @@ impl Expression {
         chain
     }
 
-    /// The value.
+    /// Returns the value.
     pub(crate) fn value(&self) -> i64 {
         match self {
             Self::Number(n) => *n,
@@ -87,7 +88,7 @@ impl Expression {
         }
     }
 
-    /// Whether every intermediate result is between 0 and `max`.
+    /// Returns whether every intermediate result is between 0 and `max`.
     pub(crate) fn stays_within(&self, max: i64) -> bool {
         match self {
             Self::Number(_) => true,
@@ -113,8 +114,8 @@ impl Expression {
         }
     }
 
-    /// The leftmost operation whose sides are numbers, done with another operator if one is given: its text and its
-    /// value. It is replaced by its value.
+    /// Returns the leftmost operation whose sides are numbers, done with another operator if one is given:
+    /// its text and its value. It is replaced by its value.
     pub(crate) fn reduce(&mut self, instead: Option<Operator>) -> Option<(String, i64)> {
         let Self::Binary(operator, a, b) = self else { return None };
         if let Some(done) = a.reduce(instead).or_else(|| b.reduce(instead)) {
@@ -134,7 +135,7 @@ impl Expression {
         }
     }
 
-    /// The leftmost number.
+    /// Returns the leftmost number.
     pub(crate) fn first(&self) -> i64 {
         match self {
             Self::Number(n) => *n,

@@ -2,7 +2,8 @@
 
 use crate::stated::stated;
 
-/// The only word after the last `Answer:`, in lower case. More than one word, or a number, is no answer.
+/// Returns the only word after the last `Answer:`, in lower case. More than one word, or a number, is no
+/// answer.
 pub(crate) fn one_word(text: &str) -> Option<String> {
     let answer = stated(text)?.trim().trim_start_matches("**").trim_end_matches(['*', '.']).trim();
     (!answer.is_empty() && answer.chars().all(char::is_alphabetic)).then(|| answer.to_lowercase())

@@ -20,7 +20,7 @@ const MARK: &str = "\u{feff}";
 /// A record's text and the line that it starts on, from 1, or why the next one can't be read.
 type Record = Result<(usize, String), EnvError>;
 
-/// Every record of a file with the line that it starts on, from 1. Blank lines don't count.
+/// Returns every record of a file with the line that it starts on, from 1. Blank lines don't count.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, EnvError> {
     let parse = |record: Record| {
         let (line, text) = record?;
@@ -40,7 +40,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, 
     Ok(records)
 }
 
-/// The texts of the records of a file. They are read as they are asked for, if each has a line of its own.
+/// Returns the texts of a file's records. Records of one line each are read on demand.
 pub(crate) fn texts(path: &Path) -> Result<Box<dyn Iterator<Item = Record>>, EnvError> {
     let owner = path.to_path_buf();
     let unreadable = move |source| EnvError::Read { path: owner.clone(), source, hint: READ_HINT };
@@ -75,7 +75,7 @@ pub(crate) fn texts(path: &Path) -> Result<Box<dyn Iterator<Item = Record>>, Env
     Ok(Box::new(lines.filter(|line| !line.as_ref().is_ok_and(|(_, text)| text.trim().is_empty()))))
 }
 
-/// An error of one line.
+/// Returns an error of one line.
 pub(crate) fn line_error(path: &Path, line: usize, message: impl Into<String>) -> EnvError {
     EnvError::Line { path: path.into(), line, message: message.into() }
 }
@@ -118,14 +118,14 @@ fn array(path: &Path, text: &str) -> Result<Vec<(usize, String)>, EnvError> {
     }
 }
 
-/// The text after these bytes. Lines are counted piece by piece: from the start each time, a file would take the square
-/// of its length.
+/// Returns the text after these bytes. Lines are counted piece by piece: from the start each time, a file
+/// would take the square of its length.
 fn skip<'a>(text: &'a str, bytes: usize, line: &mut usize) -> &'a str {
     *line += newlines(&text[..bytes]);
     &text[bytes..]
 }
 
-/// Bytes of white space at the start.
+/// Returns the bytes of white space at the start.
 fn gap(text: &str) -> usize {
     text.len() - text.trim_start().len()
 }
@@ -142,12 +142,12 @@ fn hint(text: &str, error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// The last characters of a text.
+/// Returns the last characters of a text.
 fn ending(text: &str) -> &str {
     text.char_indices().rev().nth(19).map_or(text, |(at, _)| &text[at..])
 }
 
-/// The reason without serde's own position, which counts within the record.
+/// Returns the reason without serde's own position, which counts within the record.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let bare = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);

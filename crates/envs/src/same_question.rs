@@ -26,7 +26,7 @@ pub(crate) fn normal(text: &str) -> String {
     normal.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Characters that nobody sees, and quotation marks, which also stand inside of words.
+/// Returns whether a character is invisible, or a quotation mark, which also stand inside of words.
 fn is_nothing(c: char) -> bool {
     matches!(
         c,
@@ -44,7 +44,7 @@ fn is_punctuation(c: char) -> bool {
         || matches!(c, '¡' | '¿' | '·' | '§' | '¶')
 }
 
-/// The next character in either direction that isn't a space.
+/// Returns the next character in either direction that isn't a space.
 fn neighbours(text: &[char], at: usize) -> (Option<char>, Option<char>) {
     let seen = |c: &&char| !c.is_whitespace();
     (text[..at].iter().rev().find(seen).copied(), text[at + 1..].iter().find(seen).copied())

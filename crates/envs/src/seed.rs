@@ -1,10 +1,10 @@
-//! Random numbers of the procedural environments: one stream per seed, name and index, so that a task doesn't depend
-//! on how many came before it.
+//! Random numbers of the procedural environments: one stream per seed, name and index, so that a task doesn't
+//! depend on how many came before it.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The random numbers at a place of a named stream. Names have at most 16 bytes.
+/// Returns the random numbers at a place of a named stream. Names have at most 16 bytes.
 pub(crate) fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     assert!(name.len() <= 16, "{name}: the name of a stream has at most 16 bytes");
     let mut key = [0; 32];

@@ -1,11 +1,11 @@
-//! Where a text says that its answer comes.
+//! Finds the place in a text where it states its answer.
 
-/// Where what is stated begins: behind the last `Answer:`, which may be Markdown's `**Answer**:`.
+/// Returns the start of the statement: after the last `Answer:`, which may be Markdown's `**Answer**:`.
 pub(crate) fn stated_at(text: &str) -> Option<usize> {
     ["Answer:", "Answer**:"].iter().filter_map(|mark| Some(text.rfind(mark)? + mark.len())).max()
 }
 
-/// What is stated.
+/// Returns the statement.
 pub(crate) fn stated(text: &str) -> Option<&str> {
     stated_at(text).map(|at| &text[at..])
 }

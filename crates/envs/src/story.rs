@@ -5,7 +5,8 @@ use crate::expression::{Expression, Operator};
 const NAMES: [&str; 7] = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus"];
 const THINGS: [&str; 5] = ["coins", "shells", "cards", "stamps", "marbles"];
 
-/// The story of a chain, in which every right side is a number. Who has what follows from the numbers.
+/// Returns the story of a chain, in which every right side is a number. Who has what follows from the
+/// numbers.
 pub(crate) fn story(chain: &Expression) -> String {
     let first = chain.first();
     let (name, things) = (NAMES[first as usize % NAMES.len()], THINGS[first as usize % THINGS.len()]);

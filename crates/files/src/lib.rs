@@ -1,10 +1,12 @@
-//! Opens files that others wrote: data, model folders, run directories.
+//! Opens files of other programs and people: data, model folders, run directories.
 //!
-//! A name may stand for a FIFO that never answers, a device without an end, a link to another user's file, or a sparse
-//! file of a terabyte. Every file that this project didn't write itself is opened here, so that none of them stops it:
+//! A name may stand for a FIFO that never answers, a device without an end, a link to another user's file, or
+//! a sparse file of a terabyte. Every file from outside is opened here, so that no such name stops the
+//! program:
 //! - [`open`], [`read`] and [`read_to_string`] take regular files only, and never wait for a writer;
-//! - [`open_within`], [`read`] and [`read_to_string`] compare the size with a bound before they ask for memory;
-//! - [`own`] holds what a run directory needs: nothing in it is read or written through a symbolic link.
+//! - [`open_within`], [`read`] and [`read_to_string`] compare the size with a bound before they ask for
+//!   memory;
+//! - [`own`] opens files of a run directory, never through a symbolic link.
 
 pub mod own;
 mod regular;

@@ -1,4 +1,4 @@
-//! Files of a run directory. No symbolic link inside it is followed: what it points to isn't the run's.
+//! Files of a run directory. No symbolic link inside it is followed, because its target isn't the run's.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     bounded(&open(path)?, limit)
 }
 
-/// Opens an empty file for writing; what it held is gone.
+/// Opens a file for writing and empties it.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -32,7 +32,7 @@ pub fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file for writing at its end, and makes it if there is none.
+/// Opens a file for appending, and makes it if it doesn't exist.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -63,7 +63,7 @@ pub fn with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     if kind.is_file() { Ok(file) } else { Err(refused("is not a regular file".into())) }
 }
 
-/// Fails if the name is a symbolic link, whatever it points to. A name that doesn't exist is fine.
+/// Fails if the name is a symbolic link. A name that doesn't exist is fine.
 ///
 /// # Errors
 /// One that says what to do.

@@ -39,7 +39,7 @@ pub fn read_to_string(path: &Path, limit: u64) -> io::Result<String> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
-/// Opens a file with the given options, without waiting, and refuses what isn't a regular file.
+/// Opens a file with the given options, without waiting, and refuses all but regular files.
 pub(crate) fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = opened(options, 0, path)?;
     match kind(&file.metadata()?) {
@@ -60,7 +60,7 @@ pub(crate) fn opened(options: &mut OpenOptions, flags: i32, path: &Path) -> io::
     options.open(path)
 }
 
-/// The content of a file that is no larger than `limit`, nor becomes so while it is read.
+/// Reads a file, and fails if it is larger than `limit` or grows beyond it.
 pub(crate) fn bounded(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     let size = within(file, limit)?;
     let mut bytes = Vec::with_capacity(size as usize);
@@ -71,7 +71,7 @@ pub(crate) fn bounded(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The size of a file that is no larger than `limit`.
+/// Returns the size of a file, and fails if it is above `limit`.
 fn within(file: &File, limit: u64) -> io::Result<u64> {
     let size = file.metadata()?.len();
     if size > limit {
@@ -84,7 +84,7 @@ pub(crate) fn refused(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-/// Names what a file is, unless it is a regular one.
+/// Names the kind of a file, unless it is a regular one.
 fn kind(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     if kind.is_file() {

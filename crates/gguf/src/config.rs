@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::file::GgufFile;
 
-/// What the weights' shapes and layout depend on.
+/// Settings that decide the weights' shapes and layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) vocabulary: usize,
@@ -33,7 +33,7 @@ pub(crate) enum AttentionBias {
     All,
 }
 
-/// More than any size of a model: products of two don't overflow.
+/// Upper bound of every size of a model: products of two don't overflow.
 const LARGEST: u64 = 1 << 24;
 
 /// Reads keys of one architecture.
@@ -51,7 +51,7 @@ impl Keys<'_> {
         self.optional_size(name)?.ok_or_else(|| format!("{} is missing or 0", self.key(name)))
     }
 
-    /// A size above 0.
+    /// Reads a size above 0, if the key is there.
     fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
         let key = self.key(name);
         match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
@@ -65,7 +65,7 @@ impl Keys<'_> {
     }
 }
 
-/// The configuration, and the layout that goes with it. `dtype` is what the weights are stored as.
+/// Returns the configuration and the layout that belongs to it. `dtype` is the stored element type.
 pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), String> {
     let architecture = file.metadata.text("general.architecture")?.unwrap_or("none");
     let class = match architecture {
@@ -122,7 +122,7 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
     Ok((config, shape))
 }
 
-/// Sizes from the metadata, and which biases the file has.
+/// Reads sizes from the metadata, and the biases that the file has.
 fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let file = keys.file;
     let (heads, key_value_heads, dim) = attention(keys)?;
@@ -166,7 +166,8 @@ fn has(file: &GgufFile, name: &str) -> bool {
     file.tensors.iter().any(|tensor| tensor.name == name)
 }
 
-/// Token ids that begin, end and pad a text. A second end, of a turn, is listed with the first.
+/// Returns the ids of tokens that begin, end and pad a text. A second end, of a turn, is listed with the
+/// first.
 pub(crate) fn ends(file: &GgufFile) -> Result<Map<String, Json>, String> {
     let id = |name: &str| file.metadata.size(&format!("tokenizer.ggml.{name}_token_id"));
     let mut ends: Vec<u64> = id("eos")?.into_iter().collect();
@@ -186,7 +187,7 @@ pub(crate) fn ends(file: &GgufFile) -> Result<Map<String, Json>, String> {
     Ok(found)
 }
 
-/// How positions are stretched: from the keys, or for Llama 3 from the factors that the file carries as a tensor.
+/// Returns the scaling of positions from the keys, or for Llama 3 from the file's tensor of factors.
 fn scaling(keys: &Keys<'_>, dim: usize) -> Result<Map<String, Json>, String> {
     let file = keys.file;
     let kind = file.metadata.text(&keys.key("rope.scaling.type"))?.unwrap_or("none");
@@ -216,7 +217,7 @@ fn scaling(keys: &Keys<'_>, dim: usize) -> Result<Map<String, Json>, String> {
     Ok([("rope_scaling".to_string(), scaling)].into_iter().collect())
 }
 
-/// Llama 3's scaling has published constants beside its factor; the tensor must be what they give.
+/// Returns Llama 3's scaling. The tensor must equal the factors of its published constants.
 fn llama3(theta: f64, dim: usize, factors: &[f32]) -> Result<Json, String> {
     let (low, high, original) = (1.0, 4.0, 8192.0);
     let factor = f64::from(factors.iter().copied().fold(1.0, f32::max)).round();

@@ -10,7 +10,7 @@ use crate::file::GgufFile;
 use crate::tokenizer::tokenizer;
 use crate::weights::{Stored, write};
 
-/// What was converted.
+/// Summary of a conversion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Converted {
     /// `model_type` of the folder.
@@ -23,8 +23,9 @@ pub struct Converted {
     pub template: bool,
 }
 
-/// Converts a GGUF file to a Hugging Face folder: `config.json`, `generation_config.json`, `model.safetensors`,
-/// `tokenizer.json` and `tokenizer_config.json` with the chat template. The folder exists.
+/// Converts a GGUF file to a Hugging Face folder: `config.json`, `generation_config.json`,
+/// `model.safetensors`, `tokenizer.json` and `tokenizer_config.json` with the chat template. The folder
+/// exists.
 pub fn convert(path: &Path, folder: &Path, stored: Stored) -> Result<Converted, GgufError> {
     let file = GgufFile::open(path)?;
     let broken = |message| file.broken(message);

@@ -1,4 +1,4 @@
-//! What can go wrong with a file: one line with the place and the value.
+//! Errors of a file: one line with the place and the value.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub enum GgufError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What, with the value.
+        /// The fault, with the value.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! A file: its metadata, and where its tensors lie.
+//! A file: its metadata, and the places of its tensors.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,9 +21,9 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// How it is stored.
     pub kind: Kind,
-    /// Where its bytes begin in the file.
+    /// Offset of its bytes in the file.
     start: u64,
-    /// How many they are.
+    /// Number of its bytes.
     bytes: u64,
 }
 
@@ -62,7 +62,7 @@ impl GgufFile {
         Ok(Self { path: path.into(), file, metadata, tensors })
     }
 
-    /// The numbers of a tensor. Fails if one is not finite.
+    /// Returns the numbers of a tensor. Fails if one is not finite.
     pub fn values(&self, tensor: &TensorInfo) -> Result<Vec<f32>, GgufError> {
         let mut all = Vec::new();
         all.try_reserve_exact(tensor.count()).map_err(|_| {
@@ -79,7 +79,8 @@ impl GgufFile {
         Ok(all)
     }
 
-    /// Hands over the numbers of some rows of a tensor, some whole rows at a time. Fails if one is not finite.
+    /// Passes the numbers of some rows of a tensor to `take`, several whole rows at a time. Fails if one is
+    /// not finite.
     pub(crate) fn each_part(
         &self,
         tensor: &TensorInfo,
@@ -107,24 +108,24 @@ impl GgufFile {
         Ok(())
     }
 
-    /// An error about the content of this file.
+    /// Returns an error about the content of this file.
     pub(crate) fn broken(&self, message: String) -> GgufError {
         GgufError::Content { path: self.path.clone(), message }
     }
 }
 
 impl TensorInfo {
-    /// Numbers of the tensor.
+    /// Returns the count of the tensor's numbers.
     pub(crate) fn count(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Numbers of a row: the dimension that is stored without gaps.
+    /// Returns the length of a row, the dimension that is stored without gaps.
     pub(crate) fn width(&self) -> usize {
         *self.shape.last().expect("a tensor has a dimension")
     }
 
-    /// Rows; one if there is one dimension only.
+    /// Returns the number of rows; one if there is only one dimension.
     pub(crate) fn rows(&self) -> usize {
         self.count() / self.width()
     }
@@ -160,7 +161,7 @@ fn read(head: &mut Head, size: u64) -> Result<(Metadata, Vec<TensorInfo>), Strin
     Ok((metadata, found))
 }
 
-/// A tensor's entry; its start is counted from where the data begins.
+/// Reads a tensor's entry. Its start is relative to the beginning of the data.
 fn tensor(head: &mut Head) -> Result<TensorInfo, String> {
     let name = head.text()?;
     let dimensions = head.u32()?;

@@ -17,7 +17,8 @@ pub(crate) struct Head {
 /// Entries of the key/value part, and tensors: more than any model has.
 const MOST_ENTRIES: u64 = 1 << 20;
 
-/// Entries of all lists together: tokens, their scores and types, merges. Each takes more memory than in the file.
+/// Entries of all lists together: tokens, their scores and types, merges. Each takes more memory than in the
+/// file.
 const MOST_LISTED: u64 = 1 << 22;
 
 /// Bytes of a head: a large tokenizer has some 20 MiB.
@@ -28,7 +29,7 @@ impl Head {
         Self { reader: BufReader::new(file), size, at: 0, listed: 0 }
     }
 
-    /// Bytes read so far.
+    /// Returns the number of bytes read so far.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
@@ -59,7 +60,7 @@ impl Head {
         Ok(u64::from_le_bytes(self.bytes()?))
     }
 
-    /// How many entries follow, each at least `bytes` long.
+    /// Reads the number of entries that follow, each at least `bytes` long.
     pub(crate) fn count(&mut self, what: &str, bytes: u64) -> Result<usize, String> {
         let count = self.u64()?;
         if count > self.left() / bytes {
@@ -87,7 +88,7 @@ impl Head {
         String::from_utf8(bytes).map_err(|_| format!("the text before byte {} is not UTF-8", self.at))
     }
 
-    /// The key/value part.
+    /// Reads the key/value part.
     pub(crate) fn metadata(&mut self, count: u64) -> Result<Metadata, String> {
         let mut metadata = Metadata::default();
         for _ in 0..count {
@@ -157,7 +158,7 @@ impl Head {
     }
 }
 
-/// The number with the fewest digits that is this float.
+/// Returns the shortest decimal number that reads as this float.
 fn shortest(float: f32) -> f64 {
     float.to_string().parse().unwrap_or(f64::from(float))
 }

@@ -43,12 +43,12 @@ impl Kind {
         Kind::Q6K,
     ];
 
-    /// The type with this number in a file.
+    /// Returns the type with this number in a file.
     pub fn from_id(id: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
-    /// The number in a file.
+    /// Returns the number in a file.
     pub fn id(self) -> u32 {
         match self {
             Kind::F32 => 0,
@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// Numbers per block.
+    /// Returns the count of numbers per block.
     pub fn block(self) -> usize {
         match self {
             Kind::F32 | Kind::F16 | Kind::Bf16 => 1,
@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// Bytes per block.
+    /// Returns the count of bytes per block.
     pub fn bytes(self) -> usize {
         match self {
             Kind::F32 => 4,

@@ -1,7 +1,8 @@
-//! GGUF, the file format of llama.cpp, to Hugging Face folders: configuration, weights, tokenizer and chat template.
+//! GGUF, the file format of llama.cpp, to Hugging Face folders: configuration, weights, tokenizer and chat
+//! template.
 //!
-//! A file is untrusted: every length in it is checked against the file's own size before memory is taken for it.
-//! Architectures are `llama`, `qwen2` and `qwen3`; see [`Kind`] for the types of tensors.
+//! A file is untrusted: every length in it is checked against the file's own size before memory is taken for
+//! it. Architectures are `llama`, `qwen2` and `qwen3`; see [`Kind`] for the types of tensors.
 
 mod config;
 mod convert;

@@ -26,12 +26,12 @@ pub enum Value {
 pub struct Metadata(pub(crate) BTreeMap<String, Value>);
 
 impl Metadata {
-    /// Any value.
+    /// Returns any value.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
 
-    /// A text. An error names the key.
+    /// Returns a text. An error names the key.
     pub fn text(&self, key: &str) -> Result<Option<&str>, String> {
         match self.get(key) {
             None => Ok(None),
@@ -40,7 +40,7 @@ impl Metadata {
         }
     }
 
-    /// An integer from 0 up.
+    /// Returns an integer from 0 up.
     pub fn size(&self, key: &str) -> Result<Option<u64>, String> {
         match self.get(key) {
             None => Ok(None),
@@ -49,7 +49,7 @@ impl Metadata {
         }
     }
 
-    /// A finite number.
+    /// Returns a finite number.
     pub fn number(&self, key: &str) -> Result<Option<f64>, String> {
         match self.get(key) {
             None => Ok(None),
@@ -59,7 +59,7 @@ impl Metadata {
         }
     }
 
-    /// A truth value.
+    /// Returns a truth value.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, String> {
         match self.get(key) {
             None => Ok(None),

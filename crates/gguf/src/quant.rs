@@ -1,5 +1,5 @@
-//! From stored bytes to f32, in the order of operations of the reference implementation, so that the results are the
-//! same to the bit.
+//! From stored bytes to f32, in the order of operations of the reference implementation, so that the results
+//! are the same to the bit.
 
 use half::bf16;
 
@@ -7,7 +7,7 @@ use crate::float16::float16;
 use crate::kind::Kind;
 use crate::super_block::{q4_k, q5_k, q6_k};
 
-/// The numbers of whole blocks, appended to `out`. Bytes that fill no block are ignored.
+/// Appends the numbers of whole blocks to `out`. Bytes that fill no block are ignored.
 pub fn dequantize(kind: Kind, bytes: &[u8], out: &mut Vec<f32>) {
     let one: fn(&[u8], &mut Vec<f32>) = match kind {
         Kind::F32 => |b, out| out.push(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
@@ -47,7 +47,7 @@ fn bits(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Four bits and the fifth of number `at`.
+/// Returns four bits and the fifth of number `at`.
 fn fifth(nibble: u8, high: u32, at: usize) -> u8 {
     nibble | ((((high >> at) & 1) as u8) << 4)
 }

@@ -1,11 +1,12 @@
-//! Names, shapes and layout of tensors: what llama.cpp calls them, and what Hugging Face does.
+//! Names, shapes and layout of tensors, in llama.cpp and in Hugging Face's folders.
 
 use std::collections::BTreeSet;
 
 use crate::config::{AttentionBias, Shape};
 use crate::file::TensorInfo;
 
-/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights (`rope_freqs`).
+/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights
+/// (`rope_freqs`).
 fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, String> {
     let (whole, vocabulary) = (|name: &str| name.to_string(), vec![shape.vocabulary, shape.hidden]);
     match gguf {
@@ -47,7 +48,8 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     Ok(Some((format!("model.layers.{layer}.{name}.{suffix}"), expected)))
 }
 
-/// The tensors that hold weights, with their new names. Fails unless they are all those of the model, in its shapes.
+/// Returns the tensors that hold weights, with their new names. Fails unless they are all those of the model,
+/// in its shapes.
 pub(crate) fn placed<'a>(
     tensors: &'a [TensorInfo],
     shape: &Shape,
@@ -74,7 +76,7 @@ pub(crate) fn placed<'a>(
 }
 
 impl Shape {
-    /// Names of the tensors that a model of this shape has, but for the output matrix.
+    /// Returns the names of the tensors of a model of this shape, without the output matrix.
     fn weights(&self) -> impl Iterator<Item = String> {
         let parts = [
             (true, "weight", &["attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output"][..]),
@@ -94,15 +96,16 @@ impl Shape {
         ends.into_iter().chain((0..self.layers).flat_map(layer))
     }
 
-    /// Size of the heads whose rows a tensor has in llama.cpp's order.
+    /// Returns the size of a head, if the tensor's rows are in llama.cpp's order.
     pub(crate) fn interleaved(&self, gguf: &str) -> Option<usize> {
         let part = gguf.split('.').nth(2);
         (self.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
     }
 }
 
-/// Which row of the file is a row of Hugging Face's order. llama.cpp turns neighbouring pairs of queries and keys of the
-/// llama architecture, where Hugging Face turns the halves of a head: the rows of each head are interleaved in the file.
+/// Returns the row of the file for a row of Hugging Face's order. For the llama architecture, llama.cpp
+/// rotates neighbouring pairs of queries and keys, and Hugging Face the halves of a head. The rows of each
+/// head are therefore interleaved in the file.
 pub(crate) fn source_row(row: usize, dim: usize) -> usize {
     let (head, within) = (row / dim, row % dim);
     // Row `p · dim/2 + i` of the halves is row `2 i + p` of the pairs.

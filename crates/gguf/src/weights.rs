@@ -12,7 +12,7 @@ use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
 use crate::tensors::{placed, source_row};
 
-/// What weights are stored as.
+/// Element type of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// 32-bit floats: exactly what the file says.
@@ -24,7 +24,7 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// The name in `config.json`.
+    /// Returns the name in `config.json`.
     pub fn name(self) -> &'static str {
         match self {
             Stored::F32 => "float32",

@@ -113,7 +113,7 @@ impl Made {
         [bytes, data].concat()
     }
 
-    /// What a conversion says, and the folder that it made.
+    /// The message of a conversion, and the folder that it made.
     fn convert(&self) -> Result<tempfile::TempDir, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.gguf");

@@ -20,7 +20,7 @@ pub struct Client {
     longest: u64,
 }
 
-/// What a server said, whether it is an answer or a refusal.
+/// A server's response, be it an answer or a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status code.
@@ -32,14 +32,14 @@ pub struct Reply {
 }
 
 impl Client {
-    /// A client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
+    /// Makes a client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
     pub fn new(url: impl Into<String>, key: Option<String>, longest: u64) -> Self {
         // Redirects are followed here: the library's own lose the body.
         let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
         Self { agent: agent.into(), url: url.into(), key, longest }
     }
 
-    /// Where it posts to.
+    /// Returns the address of its requests.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -94,7 +94,7 @@ impl Client {
 fn failure(error: ureq::Error, time: Duration) -> Failure {
     match error {
         ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => Failure::Unreached(e.to_string()),
-        // A name that isn't known has no kind of its own.
+        // An unknown name has no separate kind.
         ureq::Error::Io(e) if e.to_string().starts_with("failed to lookup address") => {
             Failure::Unreached(e.to_string())
         }
@@ -113,18 +113,18 @@ fn failure(error: ureq::Error, time: Duration) -> Failure {
     }
 }
 
-/// The scheme and the rest of an address.
+/// Returns the scheme and the rest of an address.
 fn split(url: &str) -> Option<(&str, &str)> {
     url.split_once("://")
 }
 
-/// Host and port of an address.
+/// Returns host and port of an address.
 fn host(url: &str) -> &str {
     let rest = split(url).map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Where a redirect leads to: a whole address, one without its scheme, or a path.
+/// Target of a redirect: a whole address, one without its scheme, or a path.
 fn target(from: &str, headers: &HeaderMap) -> Option<String> {
     let to = headers.get("location")?.to_str().ok()?.trim();
     let (scheme, _) = split(from)?;
@@ -149,7 +149,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .map(|ms| ms / 1e3)
         .or_else(|| text("retry-after").and_then(number));
     if let Some(seconds) = seconds {
-        // A negative or senseless number asks for nothing; a huge one for more than anybody waits.
+        // A negative or senseless number asks for no wait; a huge one is bounded.
         return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let date = httpdate::parse_http_date(text("retry-after")?).ok()?;

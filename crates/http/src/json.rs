@@ -1,11 +1,11 @@
-//! JSON as servers send it: strictly, or else with the faults mended that serialisers make.
+//! Reads JSON of servers: strictly first, then with common faults of serialisers mended.
 
 use std::fmt::Write;
 
 use serde::de::DeserializeOwned;
 
-/// Reads a JSON text. Where it isn't JSON, half surrogate pairs, byte marks, raw control characters, `NaN`
-/// and `Infinity` are mended first.
+/// Reads a JSON text. In text that isn't JSON, half surrogate pairs, byte marks, raw control characters,
+/// `NaN` and `Infinity` are mended first.
 ///
 /// # Errors
 /// The strict reader's, if mending doesn't help.
@@ -44,7 +44,7 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// A number that JSON has no word for.
+/// Returns the word at the start of a text that stands for a number JSON can't express.
 fn word(rest: &str) -> Option<&'static str> {
     ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
 }

@@ -14,29 +14,29 @@ pub use refusal::Refusal;
 
 use std::time::Duration;
 
-/// Why one request came to nothing.
+/// Reason for a failed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Another try may do better.
+    /// A retry may succeed.
     Passing {
         /// One line.
         reason: String,
         /// The wait that the server asked for.
         wait: Option<Duration>,
     },
-    /// No server answers at this address, or something else does: it may not run yet.
+    /// No server, or another program, answers at this address: the server may not run yet.
     Unreached(String),
-    /// Another try will do no better.
+    /// A retry won't succeed.
     Lasting(String),
 }
 
 impl Failure {
-    /// A fault that may pass by itself.
+    /// Makes a failure that may pass by itself.
     pub fn passing(reason: impl Into<String>) -> Self {
         Self::Passing { reason: reason.into(), wait: None }
     }
 
-    /// The line that says it.
+    /// Returns its message, one line.
     pub fn reason(&self) -> &str {
         match self {
             Self::Passing { reason, .. } | Self::Unreached(reason) | Self::Lasting(reason) => reason,
@@ -44,7 +44,7 @@ impl Failure {
     }
 }
 
-/// A text as one line of at most 200 characters, for a message.
+/// Returns a text as one line of at most 200 characters, for a message.
 pub fn short(text: &str) -> String {
     let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! When a request is tried again, and when it is given up.
+//! Decides when a request is tried again and when it is given up.
 
 use std::fmt;
 use std::thread::sleep;
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 
-/// Longest wait between two tries that nobody asked for.
+/// Longest wait between two tries, unless the server asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How often a wait looks whether it is still needed.
+/// Interval at which a wait checks that it is still needed.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Longer times are as good as none.
+/// Longer times count as no limit.
 const YEAR: Duration = Duration::from_hours(24 * 365);
 
-/// How long and how often a request is tried again.
+/// Limits on the retries of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Patience {
     /// Longest time of one try.
@@ -32,7 +32,7 @@ pub struct Patience {
 pub struct GaveUp {
     /// Why the last try failed.
     pub failure: Failure,
-    /// How often it was tried.
+    /// Number of tries.
     pub tries: u32,
 }
 
@@ -44,8 +44,8 @@ impl fmt::Display for GaveUp {
 }
 
 impl Patience {
-    /// Tries until it works, lasts, takes too long, or `needless` says that nobody waits for it any more.
-    /// `attempt` is told how much time it has.
+    /// Tries until an attempt succeeds, fails for good or runs out of time, or until `needless` returns true.
+    /// `attempt` gets its time limit.
     pub fn run<T>(
         &self,
         needless: impl Fn() -> bool,

@@ -1,5 +1,5 @@
-//! Where every rollout of a run lies, and what a list shows of it. Each file is read once, by one thread per core;
-//! what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
+//! Index of every rollout of a run: its place on disk, and its columns in a list. Each file is read once, by
+//! one thread per core; what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -23,7 +23,7 @@ pub struct Bad {
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The fault.
     pub message: String,
 }
 
@@ -122,8 +122,9 @@ struct IndexedGroup {
 }
 
 impl Index {
-    /// Reads the files of `folder`, in the order of their names, or the one file that it is. Files that `before` knows and that have kept their
-    /// length aren't read again, so a run that goes on is followed cheaply. `progress` hears bytes read, of how many.
+    /// Reads the files of `folder`, in the order of their names, or the one file that it is. Files that
+    /// `before` knows and that have kept their length aren't read again, so a run that goes on is followed
+    /// cheaply. `progress` hears bytes read, of how many.
     pub fn build(
         folder: &Path,
         before: &Index,
@@ -188,18 +189,18 @@ impl Index {
         index
     }
 
-    /// All rollouts, by step, group and sample.
+    /// Returns all rollouts, by step, group and sample.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// The rollouts of a row's group.
+    /// Returns the rollouts of a row's group.
     pub fn siblings(&self, row: &Row) -> &[Row] {
         let place = &self.groups[row.group as usize];
         &self.rows[place.first_row as usize..(place.first_row + place.rows) as usize]
     }
 
-    /// The rollouts of a task, over all steps.
+    /// Returns the rollouts of a task, over all steps.
     pub fn of_task(&self, task: &str) -> impl Iterator<Item = &Row> {
         self.by_task.get(task).into_iter().flatten().map(|&id| &self.rows[id as usize])
     }
@@ -214,7 +215,7 @@ impl Index {
         self.groups.len()
     }
 
-    /// The bytes of a group's line.
+    /// Returns the bytes of a group's line.
     pub(crate) fn line(&self, group: u32) -> Result<Vec<u8>, InspectError> {
         let place = self.groups[group as usize];
         let path = &self.files[place.file as usize].path;
@@ -228,7 +229,7 @@ impl Index {
         read().map_err(InspectError::read(path))
     }
 
-    /// A group in full.
+    /// Returns a group in full.
     pub fn group(&self, group: u32) -> Result<GroupRecord, InspectError> {
         let line = self.line(group)?;
         serde_json::from_slice(&group_line(&line)).map(without_tokens).map_err(|error| {
@@ -239,7 +240,8 @@ impl Index {
     }
 }
 
-/// The rollout files of a run with their lengths, or one file that is named. None before the first step.
+/// Returns the rollout files of a run with their lengths, or one file that is named. None before the first
+/// step.
 fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
     if folder.is_file() {
         let bytes = folder.metadata().map_err(InspectError::read(folder))?.len();

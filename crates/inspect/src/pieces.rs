@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-/// What tokens look like in a run. Without its tokenizer, tokens are shown as their ids.
+/// Spelling of the tokens of a run. Without its tokenizer, tokens are shown as their ids.
 pub struct Pieces {
     tokenizer: Option<Tokenizer>,
     looked: Vec<PathBuf>,
 }
 
 impl Pieces {
-    /// The tokenizer of a run: that of its newest checkpoint, or that of the model it started from.
+    /// Returns the tokenizer of a run: that of its newest checkpoint, or that of the model it started from.
     pub fn of_run(run: &Path, model: Option<&str>) -> Self {
         let checkpoints = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten();
         let mut looked: Vec<PathBuf> = checkpoints.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -22,13 +22,13 @@ impl Pieces {
         Self { tokenizer, looked }
     }
 
-    /// Where the tokenizer was looked for, if it wasn't found.
+    /// Places that were searched for a tokenizer, if none was found.
     pub fn missing(&self) -> Option<&[PathBuf]> {
         self.tokenizer.is_none().then_some(&self.looked)
     }
 
-    /// One text per token; together they are the text of all. A token that ends inside a character has an empty
-    /// text, and the token that completes the character has it all.
+    /// Returns one text per token; together they are the text of all. A token that ends inside a character
+    /// has an empty text, and the token that completes the character has it all.
     pub fn of(&self, tokens: &[u32]) -> Vec<String> {
         let Some(tokenizer) = &self.tokenizer else {
             return tokens.iter().map(|token| format!("[{token}]")).collect();
@@ -43,7 +43,7 @@ impl Pieces {
         pieces
     }
 
-    /// The text of tokens.
+    /// Returns the text of tokens.
     pub fn text(&self, tokens: &[u32]) -> String {
         match &self.tokenizer {
             // Some decoders of the library count from the last token of the list.

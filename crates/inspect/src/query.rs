@@ -95,23 +95,23 @@ impl Sort {
     }
 }
 
-/// What a list shows.
+/// A query of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Query {
     /// With this in common.
     pub filter: Filter,
     /// In this order.
     pub sort: Sort,
-    /// Of this step only.
+    /// Only rollouts of this step.
     pub step: Option<u32>,
-    /// Of this task only.
+    /// Only rollouts of this task.
     pub task: Option<String>,
     /// With this text in task, prompt, turns or tool output; letters match in either case.
     pub text: String,
 }
 
 impl Query {
-    /// The ids of the rollouts, in their order.
+    /// Returns the ids of the rollouts, in their order.
     pub fn run(&self, run: &Run) -> Result<Vec<u32>, InspectError> {
         let index = run.index();
         let takes = |row: &&Row| {

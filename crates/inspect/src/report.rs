@@ -1,5 +1,5 @@
-//! A report of one or many runs: curves, held-out results, turns and settings, as one HTML file or as Markdown with
-//! its pictures beside it.
+//! A report of one or many runs: curves, held-out results, turns and settings, as one HTML file or as
+//! Markdown with its pictures beside it.
 
 mod arms;
 mod chart;
@@ -17,14 +17,15 @@ pub use document::Report;
 /// Steps that a moving mean looks back.
 const WINDOW: usize = 5;
 
-/// A report of these runs. Runs that differ in nothing but the seed are shown as one, with the range over their seeds.
+/// Returns a report of these runs. Runs that differ in nothing but the seed are shown as one, with the range
+/// over their seeds.
 pub fn report(runs: &[Run]) -> Result<Report, InspectError> {
     let arms = arms::arms(runs)?;
     Ok(Report { title: sections::title(&arms), blocks: sections::blocks(&arms) })
 }
 
-/// The learning curve of a run as an SVG: the share of right answers per step, raw and as a moving mean, and the
-/// held-out evaluations.
+/// Draws the learning curve of a run as an SVG. The curve is the share of right answers per step, raw and as
+/// a moving mean; points are held-out evaluations.
 pub fn curve(run: &Run) -> Result<String, InspectError> {
     let metrics = run.metrics()?;
     let points = arms::points(&metrics, |step| step.accuracy);

@@ -12,8 +12,8 @@ use crate::index::Index;
 use crate::outline::{GroupTexts, TurnTexts};
 use crate::pieces::Pieces;
 
-/// Those of `ids`, which are in the order of the index, whose task, prompt, turns or tool output hold `text`.
-/// ASCII letters match in either case.
+/// Returns those of `ids`, which are in the order of the index, whose task, prompt, turns or tool output hold
+/// `text`. ASCII letters match in either case.
 pub(crate) fn matching(
     index: &Index,
     pieces: &Pieces,
@@ -101,7 +101,7 @@ impl Sought {
     }
 }
 
-/// Whether `text` holds `sought`, ASCII letters in either case.
+/// Returns whether `text` holds `sought`, ASCII letters in either case.
 fn holds(text: &[u8], sought: &[u8]) -> bool {
     let Some(&first) = sought.first() else { return true };
     let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());

@@ -1,4 +1,5 @@
-//! The rollout page: a small HTTP server on 127.0.0.1 and one page, both in the binary. Nothing comes from outside.
+//! The rollout page: a small HTTP server on 127.0.0.1 and one page, both in the binary. Nothing comes from
+//! outside.
 
 mod answers;
 mod http;
@@ -23,7 +24,7 @@ pub struct Viewer {
     site: Arc<Site>,
 }
 
-/// What the routes answer from.
+/// State that the routes answer from.
 struct Site {
     port: u16,
     runs: Vec<Run>,
@@ -35,7 +36,7 @@ struct Site {
 type Lists = HashMap<(usize, Query), Arc<Vec<u32>>>;
 
 impl Site {
-    /// The rollouts that a query finds in a run.
+    /// Returns the rollouts that a query finds in a run.
     fn list(&self, run: usize, query: Query) -> Result<Arc<Vec<u32>>, InspectError> {
         let key = (run, query);
         // A list is whole when it goes in, so a thread that panicked elsewhere leaves no half of one.
@@ -53,14 +54,15 @@ impl Site {
         Ok(ids)
     }
 
-    /// Drops what was found before a run was read anew.
+    /// Drops the results of before a run was read again.
     fn forget(&self) {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 impl Viewer {
-    /// Listens on 127.0.0.1, on a free port if `port` is 0. The runs' rollouts have been read: [`Run::refresh`].
+    /// Listens on 127.0.0.1, on a free port if `port` is 0. The runs' rollouts have been read:
+    /// [`Run::refresh`].
     pub fn bind(runs: Vec<Run>, port: u16) -> Result<Self, InspectError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|source| InspectError::Port { port, source })?;
@@ -68,7 +70,7 @@ impl Viewer {
         Ok(Self { listener, site: Arc::new(Site { port, runs, lists: Mutex::default() }) })
     }
 
-    /// Where the page is.
+    /// Returns the address of the page.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.site.port)
     }

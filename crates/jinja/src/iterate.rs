@@ -1,4 +1,4 @@
-//! What a value holds, one after another.
+//! Iterates over the items of a value.
 
 use crate::budget::{Budget, Outcome, fail};
 use crate::value::{Dict, Value, View, range_length};

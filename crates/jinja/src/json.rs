@@ -8,7 +8,7 @@ use crate::compare::sort;
 use crate::spelling;
 use crate::value::Value;
 
-/// What `json.dumps` can be told.
+/// Options of `json.dumps`.
 struct Style {
     item_separator: String,
     key_separator: String,
@@ -80,7 +80,7 @@ impl Style {
         budget.write(out.len() - before)
     }
 
-    /// Brackets around items, on lines of their own if there is an indentation.
+    /// Writes brackets around items, on separate lines if there is an indentation.
     fn block(
         &self,
         brackets: [char; 2],

@@ -107,7 +107,7 @@ pub(crate) fn split<'t>(
                 let end = if pieces.len() == most { None } else { rest.find(is_space) };
                 let Some(end) = end else {
                     let whole = if pieces.len() == most { rest.trim_end_matches(is_space) } else { rest };
-                    // What is left over keeps its inner white space, and its last one too.
+                    // The rest keeps its inner white space, and its last one too.
                     pieces.push(if pieces.len() == most { rest } else { whole });
                     break;
                 };

@@ -1,5 +1,5 @@
-//! A template's source as tokens. Blocks take the line break behind them and the white space before them with them
-//! (`trim_blocks`, `lstrip_blocks`), and `-` and `+` at a tag's edges say otherwise.
+//! A template's source as tokens. Blocks take the line break behind them and the white space before them with
+//! them (`trim_blocks`, `lstrip_blocks`), and `-` and `+` at a tag's edges say otherwise.
 
 use crate::budget::{Outcome, fail};
 
@@ -33,7 +33,7 @@ pub(crate) fn is_space(c: char) -> bool {
 struct Lexer<'s> {
     rest: &'s str,
     line: usize,
-    /// What stood before the rest ended a line.
+    /// Whether the text before the rest ended a line.
     line_starts: bool,
     tokens: Vec<(Token, usize)>,
 }

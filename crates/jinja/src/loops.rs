@@ -28,7 +28,7 @@ pub(crate) struct Loop<'t> {
     before: Value,
     /// Loops of the same tag around this one.
     depth: i128,
-    /// What `changed` was asked about last.
+    /// The last arguments of `changed`.
     last: Option<Vec<Value>>,
 }
 

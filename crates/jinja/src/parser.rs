@@ -319,7 +319,7 @@ impl Parser {
         Ok(all)
     }
 
-    /// What is assigned to: a name, an attribute of a namespace, or several of them.
+    /// Reads the target of an assignment: a name, an attribute of a namespace, or several of them.
     fn target(&mut self, attributes: bool, ends: &[&str]) -> Outcome<Target> {
         let mut all = Vec::new();
         loop {

@@ -7,7 +7,7 @@ use crate::numerals::Spec;
 use crate::spelling::{repr, str};
 use crate::value::{Text, Value};
 
-/// What is put in, one after another or by name.
+/// Values to insert, in order or by name.
 struct Given<'v> {
     all: &'v Value,
     next: usize,
@@ -73,7 +73,7 @@ pub(crate) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
     Ok(Value::Text(Text { text: out.into(), safe: format.safe }))
 }
 
-/// What stands behind `%`: perhaps a name, flags, width and precision, and the kind of the value.
+/// The text after `%`: perhaps a name, flags, width and precision, and the kind of the value.
 fn directive<'f>(rest: &mut &'f str, given: &mut Given<'_>) -> Outcome<(Option<&'f str>, Spec, char)> {
     let name = match rest.strip_prefix('(') {
         Some(inner) => {

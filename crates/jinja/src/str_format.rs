@@ -116,7 +116,7 @@ impl Fields<'_, '_> {
     }
 }
 
-/// Where a field ends; fields may lie in its format.
+/// Finds the end of a field; its format may hold fields.
 fn end_of_field(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (at, c) in text.char_indices() {
@@ -130,7 +130,7 @@ fn end_of_field(text: &str) -> Option<usize> {
     None
 }
 
-/// A value by a format of its own: `format(value, spec)`.
+/// Formats a value as `format(value, spec)` does.
 fn formatted(value: &Value, spec: &str, budget: &mut Budget) -> Outcome<String> {
     if spec.is_empty() {
         return str(value, budget);

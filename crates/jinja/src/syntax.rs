@@ -1,4 +1,4 @@
-//! What a template is made of once it is read: statements and expressions.
+//! The syntax tree of a template: statements and expressions.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     pub(crate) named_rest: Option<Box<Expr>>,
 }
 
-/// What is assigned to.
+/// Target of an assignment.
 #[derive(Debug)]
 pub(crate) enum Target {
     Name(Arc<str>),
@@ -95,7 +95,7 @@ pub(crate) struct Stmt {
     pub(crate) kind: Kind,
 }
 
-/// What a statement does.
+/// Kinds of statements.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Data(Arc<str>),
@@ -111,7 +111,7 @@ pub(crate) enum Kind {
     Call(Macro, Expr),
     Filter(Expr, Vec<Stmt>),
     Escape(Expr, Vec<Stmt>),
-    /// A scope of its own: `{% generation %}`, `{% block %}`.
+    /// A separate scope: `{% generation %}`, `{% block %}`.
     Scope(Vec<Stmt>),
     Break,
     Continue,

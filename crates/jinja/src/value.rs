@@ -25,7 +25,7 @@ pub(crate) enum Value {
     /// Start, end, step.
     Range(i128, i128, i128),
     View(View, Rc<Dict>),
-    /// What can be read once.
+    /// A value that can be read once.
     Iterator(Rc<RefCell<VecDeque<Value>>>, u32),
     /// A namespace, a macro, a loop, a cycler or a joiner, by its number among those of the rendering.
     Namespace(usize),
@@ -63,7 +63,7 @@ pub(crate) struct Dict {
     depth: u32,
 }
 
-/// What `keys()`, `values()` and `items()` give.
+/// Results of `keys()`, `values()` and `items()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     Keys,

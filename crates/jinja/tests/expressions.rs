@@ -1,5 +1,5 @@
-//! Small templates give what Jinja2 gives with the settings of `transformers`, byte for byte, and fail where it fails
-//! (`tests/golden/chat/make_expressions.py`).
+//! Small templates give what Jinja2 gives with the settings of `transformers`, byte for byte, and fail where
+//! it fails (`tests/golden/chat/make_expressions.py`).
 
 use std::path::Path;
 

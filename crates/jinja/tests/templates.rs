@@ -18,7 +18,7 @@ struct Case {
     add_generation_prompt: bool,
 }
 
-/// What `transformers` made of it: a text, the template's own refusal, or some exception of Python's.
+/// The result of `transformers`: a text, the template's own refusal, or some exception of Python's.
 #[derive(Deserialize)]
 struct Expected {
     template: String,

@@ -8,7 +8,7 @@ pub struct Lost {
     pub task: String,
     /// Index of the trajectory in its group.
     pub sample: u32,
-    /// What failed, in a line; a second line is a hint.
+    /// The failure, in a line; a second line is a hint.
     pub reason: String,
 }
 

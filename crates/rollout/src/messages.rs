@@ -26,7 +26,7 @@ pub fn outputs(
     calls.iter().map(message).collect()
 }
 
-/// The messages before the first assistant turn: the task's own, and the description of the tools.
+/// Returns the messages before the first assistant turn: the task's own, and the description of the tools.
 pub fn opening(env: &dyn Env, format: &dyn CallFormat, describe_tools: bool, task: &Task) -> Vec<Message> {
     let messages = task.messages.clone();
     if describe_tools { offer(messages, format, env.tools()) } else { messages }

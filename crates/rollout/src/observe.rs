@@ -2,14 +2,14 @@
 
 use crate::chat::ChatFormat;
 
-/// `text` in at most `limit` tokens. What is left out is said in the text itself, if the limit has room for that.
+/// `text` in at most `limit` tokens. The text names the omitted part, if the limit has room for that.
 pub(crate) fn fit(chat: &dyn ChatFormat, text: &str, limit: usize) -> String {
     let tokens = chat.tokens(text);
     if tokens.len() <= limit {
         return text.to_string();
     }
-    // The note's own length depends on the number in it, and tokens may merge or split at the seams. So room is made
-    // until the whole fits.
+    // The note's own length depends on the number in it, and tokens may merge or split at the seams. The loop
+    // makes room until the whole fits.
     for keep in (0..=limit).rev() {
         let head = keep.div_ceil(2);
         let tail = tokens.len() - (keep - head);

@@ -1,13 +1,13 @@
 //! A policy behind a server that speaks the OpenAI chat protocol: vLLM, SGLang, llama.cpp, a hosted model.
 //!
-//! The server reads and writes messages, and its tokens are not known here. So a [`Transcript`] stands in for
-//! the chat format: it gives every message one id, and the policy turns the ids of a context back into
-//! messages. What is played like this can be judged and read, but not trained on: [`without_tokens`] takes
-//! the ids out again.
+//! The server reads and writes messages, and its tokens are not known here. A [`Transcript`] therefore stands
+//! in for the chat format: it gives every message one id, and the policy turns the ids of a context back into
+//! messages. Such rollouts can be judged and read, but not trained on: [`without_tokens`] removes the ids
+//! again.
 //!
 //! An odd answer costs no other trajectory. Faults that pass are tried again for a stated time; a full
 //! context ends its trajectory as one at its limit; what can't be had is lost and counted. Only a server that
-//! answers nobody ends a play.
+//! refuses every request ends a play.
 
 mod answer;
 mod call_text;
@@ -46,7 +46,7 @@ pub struct Endpoint {
     pub retry: Duration,
 }
 
-/// The trajectory as far as it is known: texts, calls and outputs.
+/// Returns the trajectory as far as it is known: texts, calls and outputs.
 pub fn without_tokens(mut trajectory: Trajectory) -> Trajectory {
     trajectory.prompt.clear();
     for turn in &mut trajectory.turns {

@@ -13,7 +13,7 @@ const CORPUS: [&str; 3] = [
     "ZeroDivisionError: division by zero",
 ];
 
-/// A tokenizer with these special tokens.
+/// Returns a tokenizer with these special tokens.
 pub(crate) fn tokenizer(special: &[&str]) -> Tokenizer {
     let mut tokenizer = Tokenizer::new(BPE::default());
     let bytes = ByteLevel::default().add_prefix_space(false);

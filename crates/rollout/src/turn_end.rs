@@ -6,7 +6,7 @@ use turnwise_trajectory::{Finish, TokenId};
 
 use crate::chat::ChatFormat;
 
-/// What ends a turn: a stop token, or the call format when what follows is the environment's to write.
+/// Ends a turn: at a stop token, or where the call format hands over to the environment.
 #[derive(Clone, Copy)]
 pub struct TurnEnd<'a> {
     pub(crate) chat: &'a dyn ChatFormat,
@@ -16,7 +16,7 @@ pub struct TurnEnd<'a> {
 }
 
 impl<'a> TurnEnd<'a> {
-    /// Tokens that end a turn and belong to it.
+    /// Returns the tokens that end a turn and belong to it.
     pub fn tokens(&self) -> &'a [TokenId] {
         self.chat.stop_tokens()
     }
@@ -29,7 +29,8 @@ impl<'a> TurnEnd<'a> {
         TurnWatch { chat, lexer: self.format.lexer_from(opening), bytes: Vec::new(), at_call, call_end: None }
     }
 
-    /// Text of a turn. What the token that completes a stop holds beyond it is cut: tokens stay as they were sampled.
+    /// Returns the text of a turn. Text beyond a stop in the token that completes it is cut; the tokens stay
+    /// as they were sampled.
     pub(crate) fn text(&self, tokens: &[TokenId], finish: Finish) -> String {
         if finish != Finish::StopString {
             return self.chat.text(tokens);
@@ -53,8 +54,8 @@ pub struct TurnWatch<'a> {
 }
 
 impl TurnWatch<'_> {
-    /// Takes the next token. Gives the byte at which the turn's text ends, once sampling should stop: a marker inside a
-    /// string literal of a call doesn't count, and a character may come in several tokens.
+    /// Takes the next token. Gives the byte at which the turn's text ends, once sampling should stop: a
+    /// marker inside a string literal of a call doesn't count, and a character may come in several tokens.
     pub fn sampled(&mut self, token: TokenId) -> Option<usize> {
         let bytes = self.chat.bytes(token);
         self.bytes.extend_from_slice(&bytes);

@@ -10,12 +10,12 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// A conflict of a key.
+    /// Makes the conflict of a key.
     pub fn new(key: &str, message: impl Into<String>) -> Self {
         Self { key: key.into(), message: message.into() }
     }
 
-    /// The same where the keys are those of a table.
+    /// Returns the conflict with its keys under a table.
     #[must_use]
     pub fn under(self, table: &str) -> Self {
         Self { key: format!("{table}.{}", self.key), ..self }

@@ -9,13 +9,13 @@ pub trait Number: Copy + Send + Sync + 'static {
     /// Whether it has no fraction.
     const WHOLE: bool;
 
-    /// A whole number as this type, if the type can hold it.
+    /// Returns a whole number as this type, if the type can hold it.
     fn from_whole(number: i128) -> Option<Self>;
 
-    /// A number with a fraction as this type, if the type can hold it.
+    /// Returns a number with a fraction as this type, if the type can hold it.
     fn from_float(number: f64) -> Option<Self>;
 
-    /// Whether a range holds it.
+    /// Returns whether a range holds the number.
     fn is_in(self, range: Range) -> bool;
 
     /// As a reader would write it.
@@ -88,13 +88,13 @@ impl Number for f64 {
     }
 }
 
-/// A number without a long tail of zeros.
+/// Writes a number without a long tail of zeros.
 pub(crate) fn float(number: f64) -> String {
     let plain = number.is_finite() && (number == 0.0 || (1e-6..1e15).contains(&number.abs()));
     if plain { number.to_string() } else { format!("{number:e}").to_lowercase() }
 }
 
-/// The number that a text is.
+/// Reads a number from a text.
 pub(crate) fn of_text<T: Number>(text: &str) -> Option<T> {
     let whole = text.parse::<i128>().ok().and_then(T::from_whole);
     whole.or_else(|| text.parse::<f64>().ok().and_then(T::from_float))

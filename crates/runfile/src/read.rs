@@ -11,7 +11,7 @@ use crate::{Number, Range};
 
 /// A type that a field with a range may have: a number, an optional one, a list, or a map from names.
 pub trait Ranged<'de>: Sized {
-    /// Reads it. The error tells the value and the range.
+    /// Reads the value. The error names the value and the range.
     fn read<D: Deserializer<'de>>(range: Range, deserializer: D) -> Result<Self, D::Error>;
 }
 

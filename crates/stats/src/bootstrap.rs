@@ -1,4 +1,4 @@
-//! Bootstrap intervals. What is drawn again is the task (or the seed): samples of one task are not independent.
+//! Bootstrap intervals. They resample tasks (or seeds), because samples of one task are not independent.
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::mean::mean;
 use crate::normal::{normal_cdf, normal_quantile};
 
-/// From here to there, with the confidence that was asked for.
+/// An interval at the requested confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower end.
@@ -17,8 +17,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// `count` bootstrap values of a statistic of `n` units. The statistic gets the indices drawn; the same seed draws the
-/// same ones.
+/// Draws `count` bootstrap values of a statistic of `n` units. The statistic gets the drawn indices; the same
+/// seed draws the same ones.
 pub fn resample(n: usize, count: usize, seed: u64, mut statistic: impl FnMut(&[usize]) -> f64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut drawn = vec![0; n];
@@ -32,7 +32,7 @@ pub fn resample(n: usize, count: usize, seed: u64, mut statistic: impl FnMut(&[u
         .collect()
 }
 
-/// The middle `confidence` of bootstrap values.
+/// Returns the middle `confidence` of bootstrap values.
 ///
 /// # Panics
 /// If there is no value.
@@ -42,9 +42,9 @@ pub fn percentile_interval(values: &[f64], confidence: f64) -> Interval {
     Interval { low: quantile(&sorted, tail), high: quantile(&sorted, 1.0 - tail) }
 }
 
-/// The bias-corrected and accelerated interval (Efron 1987). `estimate` is the statistic of all units, `values` are its
-/// bootstrap values, `left_out` its values with each unit left out in turn. Where the correction is undefined (all
-/// values on one side, no spread), it is the percentile interval.
+/// Returns the bias-corrected and accelerated interval (Efron 1987). `estimate` is the statistic of all
+/// units, `values` are its bootstrap values, `left_out` its values with each unit left out in turn. If the
+/// correction is undefined (all values on one side, no spread), it is the percentile interval.
 ///
 /// # Panics
 /// If there is no bootstrap value.
@@ -68,14 +68,14 @@ pub fn bca_interval(estimate: f64, values: &[f64], left_out: &[f64], confidence:
     Interval { low: end(tail), high: end(1.0 - tail) }
 }
 
-/// The interval of a mean over tasks, each drawn with all its samples: BCa from `count` resamples. None of fewer than
-/// two tasks.
+/// Returns the interval of a mean over tasks, each drawn with all its samples: BCa from `count` resamples.
+/// None of fewer than two tasks.
 pub fn task_bootstrap(by_task: &[f64], count: usize, seed: u64, confidence: f64) -> Option<Interval> {
     if by_task.len() < 2 {
         return None;
     }
     let n = by_task.len();
-    // Without spread there is nothing to draw.
+    // Values without spread need no resampling.
     if by_task.iter().all(|value| *value == by_task[0]) {
         return Some(Interval { low: by_task[0], high: by_task[0] });
     }
@@ -85,10 +85,10 @@ pub fn task_bootstrap(by_task: &[f64], count: usize, seed: u64, confidence: f64)
     Some(bca_interval(sum / n as f64, &values, &left_out, confidence))
 }
 
-/// The interval of the mean of `b - a` over the same tasks. None of fewer than two.
+/// Returns the interval of the mean of `b - a` over the same tasks. None of fewer than two.
 ///
 /// # Panics
-/// If there are more of one than of the other.
+/// If the numbers of values differ.
 pub fn paired_bootstrap(a: &[f64], b: &[f64], count: usize, seed: u64, confidence: f64) -> Option<Interval> {
     assert_eq!(a.len(), b.len(), "pairs have two members");
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
@@ -102,7 +102,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// Linear between the order statistics, as numpy's default.
+/// Interpolates linearly between the order statistics, as numpy does by default.
 fn quantile(sorted: &[f64], p: f64) -> f64 {
     let at = p * (sorted.len() - 1) as f64;
     let (low, part) = (at.floor() as usize, at.fract());

@@ -1,5 +1,5 @@
-//! An evaluation with several samples per task: its numbers with their intervals, and two of them compared task by
-//! task. Intervals are BCa over tasks drawn again with all their samples.
+//! An evaluation with several samples per task: its numbers with their intervals, and two of them compared
+//! task by task. Intervals are BCa over tasks drawn again with all their samples.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::repeated::{majority_at_k, pass_at_k};
 const CONFIDENCE: f64 = 0.95;
 /// Bootstrap resamples.
 const RESAMPLES: usize = 2000;
-/// The same evaluation always has the same intervals.
+/// Seed of the resamples: the same evaluation always has the same intervals.
 const SEED: u64 = 0;
 
-/// A task and what became of its samples.
+/// A task and the outcomes of its samples.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskOutcome {
     /// The task's id.
@@ -26,24 +26,24 @@ pub struct TaskOutcome {
     pub level: u32,
     /// One entry per sample.
     pub samples: Vec<SampleOutcome>,
-    /// Its answers can't be counted, as programs can't: then there is no majority.
+    /// Whether its answers can't be counted, like programs; there is no majority then.
     #[serde(default, skip_serializing_if = "is_false")]
     pub uncounted: bool,
 }
 
-/// What became of one sample.
+/// Outcome of one sample.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SampleOutcome {
     /// The final answer, if it gave one.
     pub answer: Option<String>,
-    /// Its vote, if that isn't the answer's own text: equal for answers of one value, empty for no answer.
+    /// Its vote, if that isn't the answer's text: equal for answers of one value, empty for no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vote: Option<String>,
-    /// Why it is not right, in a word; none if it is.
+    /// Reason for its failure, in a word; none if it is right.
     pub failure: Option<String>,
 }
 
-/// Takes a reference because serde gives one.
+/// serde requires a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_false(value: &bool) -> bool {
     !value
@@ -63,7 +63,8 @@ impl TaskOutcome {
         pass_at_k(self.samples.len(), self.right(), k)
     }
 
-    /// All right answers are one answer; wrong ones are told apart by their votes.
+    /// Returns the chance that the majority of `k` samples is right. All right answers are one answer; wrong
+    /// ones differ by their votes.
     fn majority(&self, k: usize) -> f64 {
         let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
         for sample in self.samples.iter().filter(|sample| sample.failure.is_some()) {
@@ -131,7 +132,7 @@ fn samples(tasks: &[TaskOutcome]) -> usize {
     tasks.iter().map(|task| task.samples.len()).min().unwrap_or(0)
 }
 
-/// The numbers of votes to count; none if a task's answers can't be counted.
+/// Returns the numbers of votes to count; none if a task's answers can't be counted.
 fn votes<'a>(
     tasks: impl IntoIterator<Item = &'a TaskOutcome>,
     samples: usize,
@@ -144,7 +145,7 @@ fn by_task(tasks: &[TaskOutcome], value: impl Fn(&TaskOutcome) -> f64) -> Vec<f6
     tasks.iter().map(value).collect()
 }
 
-/// Puts an evaluation into numbers. `k` goes up to the fewest samples that a task has.
+/// Summarises an evaluation. `k` goes up to the fewest samples that a task has.
 pub fn summarize(tasks: &[TaskOutcome]) -> Summary {
     let samples = samples(tasks);
     let estimate = |value: &dyn Fn(&TaskOutcome) -> f64| Estimate::of(&by_task(tasks, value));

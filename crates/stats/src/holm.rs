@@ -1,6 +1,6 @@
-//! Holm's step-down correction (Holm 1979): several comparisons, one error rate for all of them together.
+//! Holm's step-down correction (Holm 1979): one error rate for several comparisons together.
 
-/// Adjusted p-values, in the order given: reject where one is below the level.
+/// Returns adjusted p-values, in the order given: reject where one is below the level.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));

@@ -7,7 +7,7 @@ pub fn normal_cdf(x: f64) -> f64 {
     0.5 * erfc(-x / SQRT_2)
 }
 
-/// The complementary error function: a series near 0, a continued fraction away from it.
+/// Returns the complementary error function: a series near 0, a continued fraction away from it.
 fn erfc(x: f64) -> f64 {
     if x < 0.0 {
         return 2.0 - erfc(-x);
@@ -29,7 +29,7 @@ fn erfc(x: f64) -> f64 {
     (-x * x).exp() / PI.sqrt() / fraction
 }
 
-/// The `x` with `P(Z ≤ x) = p`. Infinite at 0 and 1.
+/// Returns the `x` with `P(Z ≤ x) = p`. Infinite at 0 and 1.
 ///
 /// # Panics
 /// If `p` is not between 0 and 1.

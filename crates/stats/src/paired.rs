@@ -17,7 +17,7 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     Some(Interval { low: middle - half, high: middle + half })
 }
 
-/// What a paired t test found.
+/// Result of a paired t test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PairedT {
     /// Number of pairs.
@@ -32,11 +32,11 @@ pub struct PairedT {
     pub interval: Interval,
 }
 
-/// The two-sided paired t test of `b - a`. None of fewer than two pairs. Where every difference is the same, the
-/// p-value is 0, or 1 if they are all 0.
+/// Returns the two-sided paired t test of `b - a`. None of fewer than two pairs. If all differences are
+/// equal, the p-value is 0, or 1 if they are all 0.
 ///
 /// # Panics
-/// If there are more of one than of the other.
+/// If the numbers of values differ.
 pub fn paired_t(a: &[f64], b: &[f64], confidence: f64) -> Option<PairedT> {
     assert_eq!(a.len(), b.len(), "pairs have two members");
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();

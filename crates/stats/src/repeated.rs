@@ -1,7 +1,7 @@
-//! How good a model is that may try several times, from `n ≥ k` samples per task. Both are averages over all subsets
-//! of `k` samples, so they don't depend on the samples' order.
+//! Success of a model that may try several times, from `n ≥ k` samples per task. Both measures are averages
+//! over all subsets of `k` samples, so they don't depend on the samples' order.
 
-/// The chance that at least one of `k` samples is right, if `right` of `samples` were:
+/// Returns the chance that at least one of `k` samples is right, if `right` of `samples` were:
 ///
 /// ```text
 /// pass@k = 1 - C(n-c, k) / C(n, k)          unbiased (arXiv:2107.03374, eq. 1)
@@ -18,9 +18,10 @@ pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
     1.0 - (samples - right + 1..=samples).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
 }
 
-/// The chance that the most frequent answer of `k` samples is the right one (self-consistency, arXiv:2203.11171), the
-/// winner of a tie being drawn by lot. `right` samples have the right answer, `wrong` holds how many share each wrong
-/// one; the rest of `samples` gave no answer and have no vote. Without a vote the answer is wrong.
+/// Returns the chance that the most frequent answer of `k` samples is right (self-consistency,
+/// arXiv:2203.11171). A tie is drawn by lot. `right` samples have the right answer, and `wrong` holds the
+/// number of samples of each wrong one. The rest of `samples` gave no answer and don't vote. Without a vote
+/// the answer is wrong.
 ///
 /// Exact: subsets are counted, not drawn.
 ///
@@ -33,7 +34,8 @@ pub fn majority_at_k(samples: usize, right: usize, wrong: &[usize], k: usize) ->
     let choose = Choose::up_to(samples);
     let mut chance = 0.0;
     for votes in 1..=right.min(k) {
-        // ways[t][j]: subsets of j samples of the others, t wrong answers level with the right one, none above it.
+        // ways[t][j]: subsets of j samples of the others, t wrong answers level with the right one, none
+        // above it.
         let mut ways = vec![vec![0.0; k - votes + 1]; wrong.len() + 1];
         for (j, way) in ways[0].iter_mut().enumerate() {
             *way = choose.of(silent, j);
@@ -87,7 +89,7 @@ impl Choose {
 mod tests {
     use super::*;
 
-    /// Every subset of `k` samples, one by one. Answer 0 is right, `None` no vote.
+    /// Returns every subset of `k` samples, one by one. Answer 0 is right, `None` no vote.
     fn counted(answers: &[Option<usize>], k: usize) -> (f64, f64) {
         let (mut subsets, mut pass, mut majority) = (0.0, 0.0, 0.0);
         for mask in 0..1_u32 << answers.len() {

@@ -13,7 +13,7 @@ pub fn student_cdf(t: f64, df: f64) -> f64 {
     if t > 0.0 { 1.0 - tail } else { tail }
 }
 
-/// The `t` with `P(T ≤ t) = p`, by bisection.
+/// Returns the `t` with `P(T ≤ t) = p`, by bisection.
 ///
 /// # Panics
 /// If `p` is not between 0 and 1 (both excluded).
@@ -40,7 +40,7 @@ pub fn student_quantile(p: f64, df: f64) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// The regularised incomplete beta function `I_x(a, b)`, by its continued fraction (modified Lentz).
+/// Returns the regularised incomplete beta function `I_x(a, b)`, by its continued fraction (modified Lentz).
 fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return if x <= 0.0 { 0.0 } else { 1.0 };

@@ -80,7 +80,7 @@ impl Usage {
     }
 }
 
-/// What the programs would have left where anyone may write.
+/// Files that the programs would have left in places where anyone may write.
 fn files() -> usize {
     let entries = fs::read_dir("/tmp").into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("turnwise-soak")).count()

@@ -1,11 +1,13 @@
-//! The text that the model sees after a call. Made here and nowhere else, so that every format shows the same.
+//! The text that the model sees after a call. Made here and nowhere else, so that every format shows the
+//! same.
 
 use turnwise_trajectory::{MalformedCall, OutputStatus, ToolOutput};
 
-/// What stands for "ran, and printed nothing". Public stacks show a time-out text here, which teaches nonsense.
+/// Stands for "ran, and printed nothing". Public stacks show a time-out text here, which teaches nonsense.
 pub const NO_OUTPUT: &str = "[no output]";
 
-/// What the model sees of an execution: the output, the last expression's value, then the error line.
+/// Returns the text that the model sees of an execution: the output, the last expression's value, then the
+/// error line.
 ///
 /// Bounded by the executor's limit of output bytes; cutting by tokens is the rollout's business.
 pub fn observation(output: &ToolOutput) -> String {
@@ -26,7 +28,7 @@ pub fn observation(output: &ToolOutput) -> String {
     lines.join("\n")
 }
 
-/// What the model sees of a call that could not be run.
+/// Returns the text that the model sees of a call that could not be run.
 pub fn malformed_observation(call: &MalformedCall) -> String {
     format!("Invalid tool call: {}", call.message)
 }

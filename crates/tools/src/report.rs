@@ -1,4 +1,5 @@
-//! The JSON of `turnwise parse`. (`turnwise exec` writes a [`turnwise_trajectory::ToolOutput`] and its times.)
+//! The JSON of `turnwise parse`. (`turnwise exec` writes a [`turnwise_trajectory::ToolOutput`] and its
+//! times.)
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -35,7 +36,7 @@ pub enum ReportedCall {
     Invalid {
         /// Always false.
         ok: bool,
-        /// What is wrong.
+        /// The fault.
         kind: ViolationKind,
         /// One readable line.
         message: String,

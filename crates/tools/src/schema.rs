@@ -5,15 +5,16 @@ use serde_json::Value;
 /// References to definitions are followed this far.
 const MAX_DEPTH: u32 = 16;
 
-/// What the schema wants, if the value is something else. `root` holds the definitions that it refers to.
+/// Returns the expectation of the schema, if the value doesn't meet it. `root` holds the definitions that it
+/// refers to.
 ///
-/// Looks at `type` (one or several), `nullable`, `enum`, `const`, `$ref` and at how schemas are combined. Bounds, patterns
-/// and what lies inside objects and arrays are the tool's own business.
+/// Looks at `type` (one or several), `nullable`, `enum`, `const`, `$ref` and at how schemas are combined.
+/// Bounds, patterns and what lies inside objects and arrays are the tool's own business.
 pub(crate) fn mismatch(value: &Value, schema: &Value, root: &Value) -> Option<String> {
     mismatch_within(value, schema, root, 0)
 }
 
-/// Whether a schema takes anything.
+/// Returns whether a schema takes anything.
 pub(crate) fn is_open(schema: &Value) -> bool {
     let asks = ["type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"];
     schema
@@ -72,7 +73,7 @@ fn has_type(value: &Value, wanted: &str) -> bool {
     }
 }
 
-/// Whether two values are the same to JSON schema, which doesn't tell `1` from `1.0`.
+/// Returns whether two values are the same to JSON schema, which doesn't tell `1` from `1.0`.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (integer(a), integer(b)) {
@@ -88,7 +89,8 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// A number's value if it's an integer. Floats beyond 2^100 aren't told apart from their neighbours anyway.
+/// Returns a number's value if it's an integer. Floats beyond 2^100 aren't told apart from their neighbours
+/// anyway.
 fn integer(number: &Value) -> Option<i128> {
     let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     exact.or_else(|| {

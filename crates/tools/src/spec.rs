@@ -16,19 +16,19 @@ use crate::spec_file::{self, SpecError};
 pub struct ToolSpec {
     /// Name used in calls.
     pub name: String,
-    /// What the tool does, for the model.
+    /// Description of the tool for the model.
     pub description: String,
     /// JSON schema of the arguments: `{"type":"object","properties":{…},"required":[…]}`.
     pub parameters: Value,
 }
 
 impl ToolSpec {
-    /// A tool with the given schema of arguments.
+    /// Returns a tool with the given schema of arguments.
     pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
         Self { name: name.into(), description: description.into(), parameters }
     }
 
-    /// The Python tool: one string argument `code`.
+    /// Returns the Python tool: one string argument `code`.
     pub fn python() -> Self {
         Self::new(
             "python",
@@ -93,8 +93,8 @@ pub fn check_calls(
     calls.into_iter().map(|call| call.and_then(|call| check_call(call, tools))).collect()
 }
 
-/// Checks one call: the tool exists, its required arguments are there, and every argument has its schema's type.
-/// Arguments that the schema doesn't name are let through, as in the public stacks.
+/// Checks one call: the tool exists, its required arguments are there, and every argument has its schema's
+/// type. Arguments that the schema doesn't name are let through, as in the public stacks.
 pub fn check_call(call: ToolCall, tools: &[ToolSpec]) -> Result<ToolCall, MalformedCall> {
     let Some(spec) = tools.iter().find(|tool| tool.name == call.name) else {
         let offered: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
@@ -122,7 +122,7 @@ fn check_arguments(arguments: &Map<String, Value>, spec: &ToolSpec) -> Result<()
     Ok(())
 }
 
-/// The name of a value's type in JSON.
+/// Returns the name of a value's type in JSON.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

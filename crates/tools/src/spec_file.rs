@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::spec::{ToolSpec, type_name};
 
-/// What is wrong with a tool, and where: the keys that lead there.
+/// Fault of a tool, and the keys that lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct SpecError {
@@ -12,8 +12,8 @@ pub struct SpecError {
     message: String,
 }
 
-/// Reads the tools of a file: a list, one tool, or the body of a request with `tools`. What says nothing (`null`) is read
-/// as if it weren't there.
+/// Reads the tools of a file: a list, one tool, or the body of a request with `tools`. A `null` is read as an
+/// absent key.
 pub fn tools(file: &Value) -> Result<Vec<ToolSpec>, SpecError> {
     let list = |tools: &[Value], place: &str| {
         let tool = |(index, value)| tool(value, &format!("{place}[{index}]"));
@@ -94,7 +94,7 @@ fn check_schema(keys: &Map<String, Value>, place: &str) -> Result<(), SpecError>
     Ok(())
 }
 
-/// The value of a key that says something.
+/// Returns the value of a key that says something.
 fn said<'a>(keys: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     keys.get(key).filter(|value| !value.is_null())
 }

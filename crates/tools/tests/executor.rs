@@ -332,11 +332,11 @@ fn all_sessions_together_hold_what_the_workers_may() {
         let (bytes, _) = sessions_hold();
         assert!(bytes < 600 << 20, "{} MiB", bytes >> 20);
     }
-    // What holds little stays, whatever others hold.
+    // A session that holds little stays, whatever others hold.
     cell(&mut *small, "kept", Ok, Some("7"));
     let again: Vec<_> = hogs.iter_mut().map(|hog| hog.run("len(x)").unwrap()).collect();
     let alive = again.iter().filter(|output| output.status == Ok).count();
-    // Of those that hold the same, a few pages decide whether an earlier one ends or this one.
+    // Among equals, a few pages decide whether an earlier one ends or this one.
     assert!(alive == 2 && ended >= 3, "{alive} alive, {ended} ended: {again:?}");
     let rejected = again.iter().find(|output| output.status == Rejected).unwrap();
     assert!(rejected.error.as_deref().unwrap().starts_with("Not run: "), "{rejected:?}");
@@ -479,7 +479,8 @@ fn scratch_space_is_private_bounded_and_gone_with_its_code() {
     let config = PythonConfig { scratch_mib: 4, cpu_seconds: 2.0, ..PythonConfig::default() };
     let python = match PythonExecutor::new(config) {
         Result::Ok(python) => python,
-        // Which of the two it is depends on the machine; that nothing runs without what was asked for doesn't.
+        // Which of the two it is depends on the machine; that nothing runs without what was asked for
+        // doesn't.
         Err(error) => {
             assert!(error.message.starts_with("scratch_mib = 4: no scratch space: "), "{error}");
             return;
@@ -526,7 +527,7 @@ fn modules_imported_and_warmed_up_once_are_there_at_once() {
     let loaded = "import sys; 'colorsys' in sys.modules";
     check(&warm, loaded, Ok, "", Some("True"), None);
     check(&cold, loaded, Ok, "", Some("False"), None);
-    // What one execution does to a module, the next one doesn't see.
+    // The next execution doesn't see changes of a module.
     let counted = "import colorsys; colorsys.warm.append(2); colorsys.warm";
     check(&warm, counted, Ok, "", Some("[1, 2]"), None);
     check(&warm, counted, Ok, "", Some("[1, 2]"), None);

@@ -1,4 +1,4 @@
-//! What code may read and change of the user's files.
+//! The user's files that code may read and change.
 #![cfg(target_os = "linux")]
 
 mod machine;

@@ -1,5 +1,5 @@
-//! Programs that try to break out, to hang, to leak or to lie. Each must end in bounded time with the right status,
-//! leave no process and no file, and leave the executor as it was.
+//! Programs that try to break out, to hang, to leak or to lie. Each must end in bounded time with the right
+//! status, leave no process and no file, and leave the executor as it was.
 #![cfg(target_os = "linux")]
 
 mod machine;
@@ -22,7 +22,7 @@ fn config() -> PythonConfig {
 /// Wall time within which every program must be over: its limit, and patience with a loaded machine.
 const BOUND: Duration = Duration::from_secs(15);
 
-/// What went wrong with a program; nothing if it was contained.
+/// Returns the fault of a program's containment; none if it was contained.
 fn check(executor: &PythonExecutor, program: &Program) -> Vec<String> {
     let files = machine::files_of_interest();
     let started = Instant::now();

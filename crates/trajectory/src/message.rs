@@ -17,7 +17,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The name used by chat templates.
+    /// Returns the name used by chat templates.
     pub fn name(self) -> &'static str {
         match self {
             Role::System => "system",
@@ -33,12 +33,12 @@ impl Role {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
+    /// Its text.
     pub content: String,
 }
 
 impl Message {
-    /// A message of the given role.
+    /// Returns a message of the given role.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into() }
     }

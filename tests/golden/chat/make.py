@@ -38,7 +38,7 @@ def render(source, case):
         )
         return {"text": texts[0]}
     except Exception as error:
-        # What a template refuses is part of its contract. Mistakes are told in other words by other engines.
+        # Refusals of a template are part of its contract. Mistakes are told in other words by other engines.
         refused = type(error).__name__ == "TemplateError"
         return {"refused": str(error)} if refused else {"fails": type(error).__name__}
 

@@ -13,7 +13,7 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
-    /// What `command` resolves to with these changes to the least it needs.
+    /// Resolves `command` with these changes to its minimal config.
     pub(crate) fn of(command: &'static str, sets: &[String]) -> Self {
         let least: &[&str] = match command {
             "train" => &["model=m", "env=arithmetic"],

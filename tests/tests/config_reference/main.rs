@@ -1,5 +1,6 @@
-//! The reference of the configuration: one page and two schemas, made from the sources of the types and from what they
-//! resolve to. `TURNWISE_WRITE_REFERENCE=1` writes them; without it, files that are out of date fail.
+//! The reference of the configuration: one page and two schemas, made from the sources of the types and from
+//! what they resolve to. `TURNWISE_WRITE_REFERENCE=1` writes them; without it, files that are out of date
+//! fail.
 
 mod defaults;
 mod page;
@@ -45,7 +46,7 @@ fn the_schemas_are_up_to_date() {
     }
 }
 
-/// What the sources say is what the program takes: every key of a resolved file is on the page.
+/// Sources and program agree: every key of a resolved file is on the page.
 #[test]
 fn no_key_is_missing() {
     let sources = Sources::read(&root());

@@ -87,7 +87,7 @@ impl Page<'_> {
         }
     }
 
-    /// What a key's own type needs to say.
+    /// Text that a key's type needs.
     fn below(&mut self, item: &Item, path: &str, defaults: &Defaults) {
         match &item.kind {
             Kind::Table(_) => self.table(item, path, defaults),

@@ -23,7 +23,7 @@ use crate::root;
 use crate::schema::schema;
 use crate::source::Sources;
 
-/// Values for every number, besides the ends of its own range.
+/// Values for every number, besides the ends of its range.
 const VALUES: [&str; 20] = [
     "0",
     "-0.0",

@@ -1,4 +1,5 @@
-//! The configuration types as their sources declare them: names, documentation, and which keys may be left out.
+//! The configuration types as their sources declare them: names, documentation, and which keys may be left
+//! out.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,7 @@ pub(crate) struct Item {
 pub(crate) enum Kind {
     /// A table with keys.
     Table(Vec<Field>),
-    /// One of several names, each with keys of its own or with none.
+    /// One of several names, each with its keys or with none.
     Choice(Vec<Variant>),
     /// A table of any names with a number each.
     Names(Option<Range>),
@@ -47,7 +48,7 @@ pub(crate) struct Field {
     /// As it is written, `Option` and `Box` taken off.
     pub(crate) kind: String,
     pub(crate) required: bool,
-    /// Of numbers.
+    /// Range of numbers.
     pub(crate) range: Option<Range>,
 }
 
@@ -142,7 +143,7 @@ impl Before {
 
     fn doc(&self) -> String {
         let mut text = self.doc.join(" ").replace("[`", "`").replace("`]", "`");
-        // Where rustdoc's links lead is nothing for this page.
+        // The targets of rustdoc's links don't belong on this page.
         while let Some(at) = text.find("`(") {
             let Some(end) = text[at..].find(')') else { break };
             text.replace_range(at + 1..=at + end, "");
@@ -157,7 +158,7 @@ impl Before {
     }
 }
 
-/// The sources are formatted by rustfmt: a declaration begins and ends on lines of its own.
+/// The sources are formatted by rustfmt: a declaration begins and ends on separate lines.
 fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
     let mut lines = text.lines().peekable();
     let mut before = Before::default();

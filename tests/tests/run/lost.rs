@@ -57,7 +57,7 @@ impl Env for OutOfOrder {
     }
 }
 
-/// A trainer of two tasks with four samples each, and a judge of its own.
+/// A trainer of two tasks with four samples each, and a judge that may fail.
 fn trainer(fails: fn(&Task) -> bool) -> Trainer {
     let config = config(&["rollout.groups=2", "rollout.samples=4", "env.arithmetic.train_tasks=2"]);
     let folder = model_folder("tiny");

@@ -1,4 +1,4 @@
-//! What the words of a run mean: a task drawn twice, a setting that changed, a violation, a step without an
+//! Meaning of a run's words: a task drawn twice, a setting that changed, a violation, a step without an
 //! update.
 
 use std::path::Path;
@@ -47,7 +47,7 @@ fn the_scale_of_an_adapter_changes_at_the_restart() {
     assert!(max_abs_diff(&logits(&adapted), &logits(&merged)) <= 1e-4);
 }
 
-/// What was played in a step, group by group.
+/// Rollouts of a step, group by group.
 fn played(folder: &Path, step: usize) -> Vec<Vec<Trajectory>> {
     let text = std::fs::read_to_string(folder.join(format!("rollouts/step_{step:05}.jsonl"))).unwrap();
     let group = |line: &str| -> Vec<Trajectory> {

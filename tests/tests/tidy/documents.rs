@@ -1,6 +1,7 @@
-//! What the documents claim: links lead somewhere, recipes exist, named tests exist.
+//! Checks claims of documents: links lead somewhere, recipes exist, named tests exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use turnwise_trainer::config::{RunConfig, load};
 
@@ -29,6 +30,45 @@ fn relative_links_lead_to_files() {
         }
     }
     report(&findings, "dead links");
+}
+
+/// The anchor that a heading gets: letters, digits and hyphens, in lower case.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+    heading.trim().to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn anchors_lead_to_headings() {
+    let documents = documents();
+    let headings = |text: &str| {
+        let heads = text.lines().filter(|line| line.starts_with('#'));
+        heads.map(|line| anchor(line.trim_start_matches('#'))).collect::<BTreeSet<_>>()
+    };
+    let place = |file: &TextFile| root().join(&file.path).canonicalize().expect("a tracked file");
+    let known: BTreeMap<PathBuf, BTreeSet<String>> =
+        documents.iter().map(|file| (place(file), headings(&file.text))).collect();
+    let mut findings = Vec::new();
+    for file in &documents {
+        let own = place(file);
+        let folder = own.parent().expect("a file has a folder");
+        let links = between(&file.text, "](", ')').filter(|target| !target.contains("://"));
+        for (path, anchor) in links.filter_map(|target| target.split_once('#')) {
+            let target = if path.is_empty() { own.clone() } else { folder.join(path) };
+            let target = target.canonicalize().unwrap_or(target);
+            if known.get(&target).is_some_and(|headings| !headings.contains(anchor)) {
+                findings.push(format!("{}: {path}#{anchor}", file.path));
+            }
+        }
+    }
+    report(&findings, "links to headings that aren't there");
+    assert_eq!(anchor(" Beside PyTorch, with the `floor`"), "beside-pytorch-with-the-floor");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = std::fs::read_to_string(root().join("README.md")).expect("README.md").lines().count();
+    assert!(lines <= 120, "README.md has {lines} lines: move details to docs/");
 }
 
 #[test]
@@ -66,7 +106,7 @@ fn named_tests_exist() {
     assert!(named > 10, "ARCHITECTURE.md names the tests that hold its invariants");
 }
 
-/// What stands in back quotes in the columns headed `Key` of a document's tables, with its line.
+/// Returns the text in back quotes in columns headed `Key` of a document's tables, with its line.
 fn keys(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut column = None;
@@ -85,23 +125,27 @@ fn keys(text: &str) -> Vec<(usize, String)> {
 
 /// A key is `a.b.c`, or `a = "choice"`.
 #[test]
-fn keys_in_papers_are_those_of_a_run_file() {
-    let papers = std::fs::read_to_string(root().join("PAPERS.md")).expect("PAPERS.md");
+fn keys_in_documents_are_those_of_a_run_file() {
     let file = root().join("configs/tiny.toml");
-    let keys = keys(&papers);
-    assert!(keys.len() > 30, "PAPERS.md names the key of every formula that has one");
-    let wrong = |(line, key): &(usize, String)| {
-        let set = match key.split_once(" = ") {
-            Some((key, value)) => format!("{key}={value}"),
-            None => format!("{key}=\"?\""),
+    let mut findings = Vec::new();
+    for document in ["PAPERS.md", "README.md"] {
+        let keys = keys(&std::fs::read_to_string(root().join(document)).expect(document));
+        assert!(keys.len() > 20, "{document} has a column of keys");
+        let wrong = |(line, key): &(usize, String)| {
+            let set = match key.split_once(" = ") {
+                Some((key, value)) => format!("{key}={value}"),
+                None => format!("{key}=\"?\""),
+            };
+            let error = load::<RunConfig>(Some(&file), &[], &[set]).err()?.to_string();
+            // A known key refuses the value `?`. An unknown key, or a choice that doesn't exist, is a
+            // finding.
+            let known = !error.contains("unknown key")
+                && (!error.contains("unknown choice") || error.contains("`?`"));
+            (!known).then(|| format!("{document}:{line}: {key}: {error}"))
         };
-        let error = load::<RunConfig>(Some(&file), &[], &[set]).err()?.to_string();
-        // A known key has something against the value `?`; an unknown one, or a choice that isn't there, is news.
-        let known =
-            !error.contains("unknown key") && (!error.contains("unknown choice") || error.contains("`?`"));
-        (!known).then(|| format!("PAPERS.md:{line}: {key}: {error}"))
-    };
-    report(&keys.iter().filter_map(wrong).collect::<Vec<_>>(), "keys that a run file doesn't have");
+        findings.extend(keys.iter().filter_map(wrong));
+    }
+    report(&findings, "keys that a run file doesn't have");
 }
 
 #[test]

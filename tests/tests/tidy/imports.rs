@@ -1,4 +1,5 @@
-//! The import graph of the workspace: an edge that isn't in the table fails, and so does one that is there in vain.
+//! The import graph of the workspace: an edge that isn't in the table fails, and so does one that is there in
+//! vain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -122,11 +123,45 @@ fn imports_are_those_of_the_table() {
 }
 
 #[test]
+fn every_crate_has_a_description() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let silent = packages.iter().filter(|package| package["description"].as_str().is_none_or(str::is_empty));
+    report(&silent.map(|package| package["name"].to_string()).collect::<Vec<_>>(), "no description");
+}
+
+#[test]
 fn every_member_is_in_the_table() {
     let known: BTreeSet<&str> =
         ALLOWED.iter().map(|(name, _)| *name).chain(["tests", "benches", "hot-paths"]).collect();
     let found = dependencies();
     assert_eq!(found.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
+}
+
+/// The rows of ARCHITECTURE.md's picture of crates, from the binary down to the crates that import nothing of
+/// ours.
+fn rows() -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let (_, section) = text.split_once("## Who may import whom").expect("a section about imports");
+    let picture = section.split("```").nth(1).expect("a picture");
+    let names = |line: &str| {
+        let column = line.trim().split("  ").next().unwrap_or_default().to_string();
+        column.split('·').map(|name| name.trim().to_string()).collect::<Vec<_>>()
+    };
+    picture.lines().skip(1).filter(|line| !line.contains('─')).map(names).collect()
+}
+
+#[test]
+fn imports_go_down_the_rows_of_the_picture() {
+    let rows = rows();
+    let row = |name: &str| rows.iter().position(|row| row.iter().any(|crate_name| crate_name == name));
+    let mut findings = Vec::new();
+    for (name, imports) in ALLOWED {
+        findings.extend(row(name).is_none().then(|| format!("{name} isn't in ARCHITECTURE.md's picture")));
+        let up = imports.iter().filter(|import| row(import) <= row(name));
+        findings.extend(up.map(|import| format!("{name} → {import} doesn't go down")));
+    }
+    report(&findings, "a crate imports from rows below its own");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a source file may contain.
+//! Rules for the contents of source files.
 
 use crate::tree::{TextFile, report, tracked_text};
 

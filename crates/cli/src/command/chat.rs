@@ -88,7 +88,7 @@ impl Chat {
         let mut lines = std::io::stdin().lock().lines();
         loop {
             if terminal {
-                // Nobody needs a prompt on a closed stderr.
+                // A closed stderr needs no prompt.
                 let _ = write!(std::io::stderr(), "> ");
             }
             let Some(line) = lines.next() else { return Ok(()) };

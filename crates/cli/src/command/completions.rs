@@ -1,4 +1,4 @@
-//! `turnwise completions`: what a shell needs to complete commands and options.
+//! `turnwise completions`: scripts with which a shell completes commands and options.
 
 use anyhow::Result;
 use clap::{Args, CommandFactory};

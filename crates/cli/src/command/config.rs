@@ -61,7 +61,7 @@ impl Config {
     }
 }
 
-/// A resolved config on stdout.
+/// Prints a resolved config to stdout.
 pub(super) fn print(config: &impl Serialize, json: bool) -> Result<()> {
     if json {
         output::line(config)?;

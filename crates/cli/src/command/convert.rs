@@ -17,7 +17,7 @@ pub(crate) struct Convert {
     /// The folder to make
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What the weights are stored as
+    /// Element type of the stored weights
     #[arg(long, value_name = "NAME", default_value = "f32")]
     dtype: Dtype,
 }

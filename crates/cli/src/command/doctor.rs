@@ -1,4 +1,4 @@
-//! `turnwise doctor`: what this binary and this machine can do.
+//! `turnwise doctor`: abilities of this binary and this machine.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(crate) struct Doctor {
     /// Print JSON on stdout instead of a table on stderr
     #[arg(long)]
     json: bool,
-    /// Check one device and print what was found; `doctor` runs this in a process of its own
+    /// Check one device and print what was found; `doctor` runs this in a separate process
     #[arg(long, hide = true)]
     check: Option<String>,
 }
@@ -44,16 +44,16 @@ struct Findings {
     device: String,
     /// Why it can't be used.
     device_error: Option<String>,
-    /// What activations can be computed in there (`optimizer.precision`).
+    /// Element types that activations can be computed in (`optimizer.precision`).
     precisions: Vec<&'static str>,
-    /// What each of them can do on this machine.
+    /// Abilities of each device on this machine.
     checks: Vec<Checked>,
     cores: usize,
     /// Bytes that a process may still take, where the system says so.
     memory_left: Option<u64>,
-    /// What the run of `--config` needs, in bytes.
+    /// Memory that the run of `--config` needs, in bytes.
     run: Option<Estimate>,
-    /// What would run tool calls; with `executor_error`, what would run them if less isolation were demanded.
+    /// The executor of tool calls; with `executor_error`, the one that lower isolation would allow.
     executor: Option<ExecutorInfo>,
     /// Why tool calls are not run by default.
     executor_error: Option<String>,
@@ -67,7 +67,7 @@ impl Doctor {
             return Ok(output::line(&found)?);
         }
         let device = match backend::device(self.device.as_deref()) {
-            // A device that doesn't answer is what doctor is asked about; a name that nobody knows is a mistake.
+            // A device that doesn't answer is a finding; an unknown name is a mistake.
             Err(error @ backend::DeviceError::Unusable { .. }) => Err(error.to_string()),
             other => Ok(other?),
         };
@@ -102,12 +102,12 @@ impl Doctor {
     }
 }
 
-/// Python, however little keeps it in: only to see which layers there are.
+/// Returns Python without a demand for isolation, only to list its layers.
 fn without_isolation() -> ExecutorConfig {
     ExecutorConfig::Python(PythonConfig { isolation: Isolation::None, ..PythonConfig::default() })
 }
 
-/// What to do about a missing layer.
+/// Returns remedies for missing layers.
 fn advice(missing: &str) -> Option<&'static str> {
     let (layer, _) = missing.split_once(':')?;
     Some(match layer {

@@ -65,7 +65,7 @@ impl Eval {
         Ok(())
     }
 
-    /// What the other model did: now, or when it was evaluated before.
+    /// Results of the other model, from now or from its earlier evaluation.
     fn other(&self, other: &Path) -> Result<Evaluation> {
         if other.is_file() {
             input::json(&other.display().to_string(), &input::file(other)?)

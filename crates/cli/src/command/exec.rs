@@ -15,7 +15,7 @@ use crate::{input, output};
 
 #[derive(Args)]
 pub(crate) struct Exec {
-    /// What runs the code
+    /// Executor of the code
     #[arg(long, value_name = "NAME", default_value = "python")]
     executor: String,
     /// Read JSON lines {"code": "…"} and keep the state between them; one line of output for each
@@ -31,7 +31,7 @@ pub(crate) struct Exec {
     memory: Option<u64>,
 }
 
-/// What a run of code gave, with its times.
+/// Result of a run of code, with its times.
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]

@@ -39,7 +39,7 @@ impl Init {
             )));
         };
         let context = load_config(&self.model)?.context();
-        // A folder without one can't be trained on.
+        // A folder without a tokenizer can't be trained.
         tokenizer(&self.model)?;
         let text = run_file(&self.model.display().to_string(), env, context);
         let Some(path) = self.file else {
@@ -63,7 +63,7 @@ fn blocks() -> impl Iterator<Item = &'static str> {
     ENVIRONMENTS.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next())
 }
 
-/// The name in `[env.NAME]`.
+/// Returns the name in `[env.NAME]`.
 fn name(block: &str) -> &str {
     block.trim_start_matches("[env.").split([']', '.']).next().unwrap_or_default()
 }

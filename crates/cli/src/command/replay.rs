@@ -1,4 +1,4 @@
-//! `turnwise replay`: learning from the rollouts of another run.
+//! `turnwise replay`: trains on the rollouts of another run.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::{progress, stop};
 pub(crate) struct Replay {
     /// The run directory whose rollouts are learnt from; its config is the starting point
     recorded: PathBuf,
-    /// Where the new run goes; an unfinished run there goes on
+    /// Folder of the new run; an unfinished run there resumes
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
     #[command(flatten)]

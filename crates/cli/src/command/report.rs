@@ -1,4 +1,4 @@
-//! `turnwise report`: what one or many runs came to, as HTML and as Markdown.
+//! `turnwise report`: results of one or many runs as HTML and as Markdown.
 
 use std::path::{Path, PathBuf};
 

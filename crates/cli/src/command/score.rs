@@ -22,7 +22,7 @@ pub(crate) struct Score {
     changes: Changes,
 }
 
-/// A line of the input: a group, or a line of a run's own `rollouts/step_*.jsonl`, which knows its step.
+/// A line of the input: a group, or a line of `rollouts/step_*.jsonl`, which has a step.
 #[derive(Deserialize)]
 struct Line {
     group: String,
@@ -93,7 +93,8 @@ impl Score {
         {
             lines.push(Line::read(&format!("stdin:{}", number + 1), text)?);
         }
-        // Groups of one step are scored together: some estimators normalise over the batch, and α may be annealed.
+        // Groups of one step are scored together: some estimators normalise over the batch, and α may be
+        // annealed.
         for batch in lines.chunk_by_mut(|a, b| a.step == b.step) {
             let step = batch[0].step;
             let groups: Vec<Group> = batch

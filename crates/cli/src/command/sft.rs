@@ -15,7 +15,7 @@ use crate::{evaluation_table, output, progress};
 pub(crate) struct Sft {
     /// The file that describes the cold start
     config: PathBuf,
-    /// Where the model folder goes; must not exist yet
+    /// Folder of the new model; must not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]

@@ -22,7 +22,7 @@ use crate::{evaluation_table, output, progress, run_place, stop};
 pub(crate) struct Train {
     /// The run file
     config: PathBuf,
-    /// Where everything about the run goes; an unfinished run there goes on [default: runs/NAME of the run file if that
+    /// Folder of the run; an unfinished run there resumes [default: runs/NAME of the run file if that
     /// is new or unfinished, else the next of runs/NAME-2, …]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -84,7 +84,7 @@ impl Train {
     }
 }
 
-/// The learning curve into the run directory; the results to the reader.
+/// Writes the learning curve into the run directory and the results to the reader.
 pub(super) fn conclude(finished: &Finished, json: bool) -> Result<()> {
     let Finished { run, before, after, already } = finished;
     evaluation_table::write(&[("before", before), ("after", after)]);

@@ -53,7 +53,7 @@ impl View {
     }
 }
 
-/// Hands an address to whatever the system opens addresses with.
+/// Opens an address with the system's program for addresses.
 fn open(url: &str) -> Result<()> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = Command::new(opener).arg(url).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

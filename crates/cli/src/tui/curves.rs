@@ -72,7 +72,7 @@ fn bounds(lines: &[Vec<(f64, f64)>]) -> ([f64; 2], [f64; 2]) {
     (of(all().map(|point| point.0).collect(), 1.0), of(all().map(|point| point.1).collect(), 1e-3))
 }
 
-/// A number in few characters.
+/// Returns a number in few characters.
 fn label(value: f64) -> String {
     match value.abs() {
         size if size >= 10.0 => format!("{value:.0}"),

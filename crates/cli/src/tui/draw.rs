@@ -1,4 +1,4 @@
-//! The picture of a run: progress on top, curves and turns below, a rollout and what was said at the bottom.
+//! The picture of a run: progress on top, curves and turns below, a rollout and messages at the bottom.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -49,7 +49,7 @@ fn rollout(state: &State) -> Paragraph<'static> {
     Paragraph::new(Text::from(lines)).wrap(Wrap { trim: false }).block(block)
 }
 
-/// The newest messages that fit.
+/// Returns the newest messages that fit.
 fn messages(state: &State, area: Rect) -> Paragraph<'static> {
     let rows = usize::from(area.height.saturating_sub(2));
     let first = state.messages.len().saturating_sub(rows);
@@ -62,7 +62,8 @@ fn messages(state: &State, area: Rect) -> Paragraph<'static> {
         .block(Block::bordered().title(" messages ").border_style(Color::DarkGray))
 }
 
-/// Text without control characters: what a model wrote must not move the cursor or colour the terminal.
+/// Returns text without control characters: output of a model must not move the cursor or colour the
+/// terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Another screen, without a cursor; and back.
+/// Sequences that enter another screen without a cursor, and leave it.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
 
@@ -12,17 +12,17 @@ const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
 static TAKEN: Mutex<Option<String>> = Mutex::new(None);
 
 fn taken() -> MutexGuard<'static, Option<String>> {
-    // Nothing is half done where the lock is held.
+    // No state is half changed while the lock is held.
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether keys can be read and pictures drawn.
+/// Returns whether keys can be read and pictures drawn.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !crate::terminal::is_dumb()
 }
 
-/// Takes the terminal: keys come at once and unseen, and reading waits a tenth of a second for one. Ctrl-C stays a
-/// signal.
+/// Takes the terminal: keys come at once and unseen, and reading waits a tenth of a second for one. Ctrl-C
+/// stays a signal.
 pub(super) fn take() -> io::Result<()> {
     let mut saved = taken();
     let before = stty(&["-g"])?;
@@ -34,7 +34,7 @@ pub(super) fn take() -> io::Result<()> {
 /// Gives it back, if it was taken: after a run, in a panic, before an exit.
 pub(crate) fn give_back() {
     if let Some(before) = taken().take() {
-        // The process is about to say something more important than that its terminal is gone.
+        // The process has a more important message than a lost terminal.
         let _ = to_stdout(LEAVE.as_bytes());
         let _ = stty(&[&before]);
     }
@@ -52,8 +52,8 @@ fn to_stdout(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Settings of the terminal on stdin, by the program that every system with terminals has: the calls behind it are
-/// not safe in Rust.
+/// Settings of the terminal on stdin, by the program that every system with terminals has: the calls behind
+/// it are not safe in Rust.
 fn stty(arguments: &[&str]) -> io::Result<String> {
     let output = Command::new("stty").args(arguments).stdin(Stdio::inherit()).output()?;
     if !output.status.success() {

@@ -1,7 +1,7 @@
 //! A terminal on stdout that ratatui draws on, by ANSI escape sequences.
 //!
-//! Ours, because the usual backend would switch on features of crates that the tensor library is built with, and have
-//! it compiled a second time.
+//! Ours, because the usual backend would switch on features of crates that the tensor library is built with,
+//! and have it compiled a second time.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ pub(super) struct Ansi {
 }
 
 impl Ansi {
-    /// The sequences since the last time.
+    /// Returns the sequences since the last time.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
@@ -95,7 +95,7 @@ impl Backend for Ansi {
     }
 }
 
-/// The code of a colour in front of the terminal's own background. None: the terminal's own.
+/// Returns the code of a foreground colour. None stands for the terminal's default.
 fn foreground(colour: Color) -> Option<u8> {
     Some(match colour {
         Color::Red => 31,

@@ -8,7 +8,7 @@ use turnwise_run::{Metric, TurnMetrics};
 
 use super::state::State;
 
-/// What stands in the columns, and how wide they are at least.
+/// Headings of the columns, and their minimum widths.
 const COLUMNS: [(&str, u16); 9] = [
     ("#", 2),
     ("turns", 5),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde::de::DeserializeOwned;
 
-/// What a run of the binary gave.
+/// Result of a run of the binary.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -51,7 +51,8 @@ impl Ran {
         lines.remove(0)
     }
 
-    /// Checks a failure: the exit status, nothing on stdout, one line with these parts and at most one more with a hint.
+    /// Checks a failure: the exit status, nothing on stdout, one line with these parts and at most one more
+    /// with a hint.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, parts: &[&str]) {
         let lines: Vec<&str> = self.stderr.lines().collect();

@@ -74,7 +74,7 @@ fn doctor_says_what_there_is() {
     // The environment names a device where no argument does.
     let asked = |name: &str| {
         let mut doctor = Command::new(BINARY);
-        // Where no driver is to be found, wgpu has no adapter.
+        // Without a driver, wgpu has no adapter.
         doctor.args(["doctor", "--json"]).env("BURN_DEVICE", name).env("VK_DRIVER_FILES", "/nonexistent");
         doctor.env("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent");
         ran(doctor.env("VK_ICD_FILENAMES", "/nonexistent").current_dir(root()), "")

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::binary::{BINARY, Ran, arg, ran, root, turnwise};
 use crate::model::{copy, llama, with_tokenizer};
 
-/// A run file in a folder of its own, and the run directory that must not appear.
+/// A run file in a temporary folder, and the run directory that must not appear.
 struct Attempt {
     _folder: TempDir,
     config: PathBuf,

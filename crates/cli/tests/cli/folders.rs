@@ -1,5 +1,5 @@
-//! Model folders whose files don't go together or aren't what their names say: one line from every command that opens
-//! one.
+//! Model folders whose files don't go together or aren't what their names say: one line from every command
+//! that opens one.
 
 use std::path::Path;
 use std::process::Command;
@@ -52,7 +52,7 @@ fn ids_beyond_the_embedding_are_refused_wherever_a_folder_is_opened() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing was begun");
 }
 
-/// What `logprobs` says of a folder within six GiB and a quarter of a minute.
+/// Runs `logprobs` on a folder within six GiB and a quarter of a minute.
 fn logprobs(folder: &Path) -> Ran {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 6000000 && exec timeout 15 \"$@\"", "sh", BINARY]);

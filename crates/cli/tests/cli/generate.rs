@@ -15,7 +15,7 @@ struct Answer {
     stop: String,
 }
 
-/// What `turnwise logprobs` answers.
+/// Returns the answer of `turnwise logprobs`.
 #[derive(Deserialize)]
 struct Logprobs {
     logprobs: Vec<Option<f32>>,
@@ -35,7 +35,7 @@ fn greedy_tokens_are_those_of_transformers_and_need_no_tokenizer() {
     assert_eq!((answer.prompt_tokens, &answer.tokens), (prompt.clone(), &greedy));
     assert_eq!((answer.text, answer.stop.as_str()), (None, "length"));
 
-    // What the sampler recorded is what `logprobs` says of the same tokens.
+    // The sampler's records equal the answer of `logprobs` for the same tokens.
     let whole = serde_json::to_string(&[prompt.clone(), greedy].concat()).unwrap();
     let again: Logprobs = turnwise(&["logprobs", "--model", arg(&llama()), "--tokens", &whole], "").json();
     for (t, logp) in answer.logprobs.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Model folders that lie: one line, exit status 1, and no memory for what they claim. The binary runs with a tenth of
-//! what the smallest lie asks for.
+//! Model folders that lie: one line, exit status 1, and no memory for what they claim. The binary runs with a
+//! tenth of what the smallest lie asks for.
 
 use std::path::Path;
 use std::process::Command;
@@ -166,7 +166,8 @@ fn tokenizers_that_blow_up() {
     let nested =
         (0..50).fold(json!({"type": "NFC"}), |inner, _| json!({"type": "Sequence", "normalizers": [inner]}));
     check(&|tokenizer| tokenizer["normalizer"] = nested.clone(), Err("levels of brackets"));
-    // Maps of characters that are no base64, that claim what they don't have, and that lead outside of themselves.
+    // Maps of characters that are no base64, that claim what they don't have, and that lead outside of
+    // themselves.
     for map in ["!", "/////w==", "AAAAAA==", "BAAAAAAAEAA="] {
         let damaged = json!({"type": "Precompiled", "precompiled_charsmap": map});
         check(

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::binary::{ran, root};
 use crate::runs::{Runs, record, same, steps, wait};
 
-/// A sequence of numbers between 0 and 1 (SplitMix64): the moments of death differ, and are the same in every test.
+/// A sequence of numbers between 0 and 1 (SplitMix64): the moments of death differ, and are the same in every
+/// test.
 struct Moments(u64);
 
 impl Moments {
@@ -20,8 +21,8 @@ impl Moments {
     }
 }
 
-/// Lets a run live for a while and kills it. With `at_checkpoint` it dies while a checkpoint is being written, if one
-/// is written in its life. Returns whether it was killed; if not, it had finished.
+/// Lets a run live for a while and kills it. With `at_checkpoint` it dies while a checkpoint is being
+/// written, if one is written in its life. Returns whether it was killed; if not, it had finished.
 fn live(mut child: Child, run: &Path, lifetime: Duration, at_checkpoint: bool) -> bool {
     let start = Instant::now();
     let writing = || {
@@ -207,7 +208,8 @@ fn a_full_disk_damages_nothing() {
     let runs = Runs::new();
     runs.finishes("reference", &[]);
     runs.finishes("a", &["--set", "train.steps=2"]);
-    // Files of more than a few blocks can't be written: the same refusal as that of a full disk, for every user.
+    // Files of more than a few blocks can't be written: the same refusal as that of a full disk, for every
+    // user.
     let limited = |blocks: u32| {
         let mut shell = Command::new("sh");
         let program = runs.command("a", &[]);

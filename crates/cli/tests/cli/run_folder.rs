@@ -1,4 +1,4 @@
-//! What a run keeps, and what stops or refuses one, through the binary.
+//! Contents of a run, and reasons that stop or refuse one, through the binary.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,8 @@ fn old_checkpoints_go_and_the_best_stays() {
     assert_eq!(names("a"), ["step_00004", "step_00005"]);
 }
 
-/// A copy of the tiny model with one weight whose square is beyond f32. It belongs to a token that no text has.
+/// A copy of the tiny model with one weight whose square is beyond f32. It belongs to a token that no text
+/// has.
 fn with_a_huge_weight(folder: &Path) -> PathBuf {
     std::fs::create_dir(folder).unwrap();
     for entry in std::fs::read_dir(root().join("models/tiny")).unwrap() {

@@ -73,8 +73,8 @@ impl Runs {
 const OF_ITS_OWN: [&str; 6] =
     ["times.jsonl", "log.txt", "curve.svg", "lock", "optimizer.bpk", "manifest.json"];
 
-/// Every file of a run that doesn't depend on the clock or on its own path, by name. Burn writes the optimizer's moments
-/// in any order; that they are right shows in the weights after them.
+/// Every file of a run that doesn't depend on the clock or on its own path, by name. Burn writes the
+/// optimizer's moments in any order; that they are right shows in the weights after them.
 pub(crate) fn record(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![run.to_path_buf()];

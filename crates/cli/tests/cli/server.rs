@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::binary::{BINARY, Ran, arg, root, turnwise};
 
-/// What a server says to a conversation: a status and a body, or nothing at all, forever.
+/// A server's answer to a conversation: a status and a body, or nothing at all, forever.
 type Says = fn(&str) -> Option<(u16, String)>;
 
 fn server(says: Says) -> String {

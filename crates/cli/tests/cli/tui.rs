@@ -4,8 +4,9 @@ use std::process::Command;
 
 use crate::binary::{BINARY, arg, ran, root, turnwise};
 
-/// Runs a command on a terminal of 120 × 40, types what is named when the picture shows a text, and prints what the
-/// terminal was sent; then its exit status, and whether the terminal's settings are those from before.
+/// Runs a command on a terminal of 120 × 40, types what is named when the picture shows a text, and prints
+/// what the terminal was sent; then its exit status, and whether the terminal's settings are those from
+/// before.
 const ON_A_TERMINAL: &str = r#"
 import fcntl, os, pty, select, struct, sys, termios, time
 when, keys, command = sys.argv[1].encode(), sys.argv[2].encode(), sys.argv[3:]

@@ -209,7 +209,7 @@ fn what_doubles_confuse_or_128_bits_cannot_hold_is_not_equal() {
 }
 
 proptest! {
-    /// What is shown is read back, however it was reduced; any text is survived.
+    /// Shown numbers are read back, however they were reduced; no text panics.
     #[test]
     fn shown_fractions_read_back(numerator in any::<i64>(), denominator in 1..i64::MAX, text in "\\PC*") {
         let value = Rational::new(numerator.into(), denominator.into()).unwrap();

@@ -1,14 +1,15 @@
-//! Units that may follow a number: measures of a closed list, and counted things, whose plurals are told from other words
-//! by their form; one of them is taken from a list, too. An adjective or a verb may change the number (`5 fewer`), and no
-//! list of such words is ever complete; of plurals that do (`5 tens`) there are few.
+//! Units that may follow a number: measures of a closed list, and counted things, whose plurals are told from
+//! other words by their form; one of them is taken from a list, too. An adjective or a verb may change the
+//! number (`5 fewer`), and no list of such words is ever complete; of plurals that do (`5 tens`) there are
+//! few.
 
 /// The name of percentages.
 pub(super) const PERCENT: &str = "%";
 /// The name of dollars; cents are hundredths of it.
 pub(super) const DOLLAR: &str = "dollar";
 
-/// Units of measure, a line each: the name, and how else it is written. Plurals in `s` and `es` go without saying. No
-/// spelling has one letter, which may be a scale (5k, 5M), a variable (5x) or the imaginary unit.
+/// Units of measure, a line each: the name, and how else it is written. Plurals in `s` and `es` go without
+/// saying. No spelling has one letter, which may be a scale (5k, 5M), a variable (5x) or the imaginary unit.
 const MEASURES: &str = include_str!("words/measures.txt");
 
 /// Plurals without an `s`, and those that end as no plural should.
@@ -20,7 +21,8 @@ const THINGS: &str = include_str!("words/things.txt");
 /// Words in `s` that change the number, name a coin, or are no plurals; beside those that end as [`ENDINGS`].
 const NO_THINGS: &str = include_str!("words/no_things.txt");
 
-/// Fractions (tenths), numbers (fifteens, millions, milliards), and words that aren't plurals (less, this, minus).
+/// Fractions (tenths), numbers (fifteens, millions, milliards), and words that aren't plurals (less, this,
+/// minus).
 const ENDINGS: [&str; 7] = ["ths", "teens", "illions", "illiards", "ss", "is", "us"];
 
 /// A unit, and how many of what was written make one of it.
@@ -30,7 +32,8 @@ pub(super) struct Unit {
     pub(super) parts: i128,
 }
 
-/// The unit in the text after a number, none if it's anything else. `before` names the currency in front of the number.
+/// Returns the unit in the text after a number, none if it's anything else. `before` names the currency in
+/// front of the number.
 ///
 /// ```text
 /// unit    = (measure | things) ["per" (measure | thing)]
@@ -66,7 +69,7 @@ pub(super) fn read(text: &str, before: Option<&str>) -> Option<Unit> {
     words.next().is_none().then_some(Unit { name: Some(name), parts })
 }
 
-/// The text without LaTeX around it: spaces, and `\text{…}`.
+/// Returns the text without LaTeX around it: spaces, and `\text{…}`.
 fn plain(text: &str) -> Option<&str> {
     let mut text = text.trim();
     while let Some(rest) = ["\\,", "\\ ", "\\;", "~"].iter().find_map(|space| text.strip_prefix(space)) {
@@ -78,7 +81,7 @@ fn plain(text: &str) -> Option<&str> {
     }
 }
 
-/// The name of a measure, or what `other` reads.
+/// Returns the name of a measure, or what `other` reads.
 fn read_name<'a>(
     words: &mut impl Iterator<Item = &'a str>,
     other: fn(&str) -> Option<String>,
@@ -92,7 +95,7 @@ fn read_name<'a>(
     Some(format!("{power} {}", measure(words.next()?)?))
 }
 
-/// The name of the measure that a word writes.
+/// Returns the name of the measure that a word writes.
 fn measure(word: &str) -> Option<String> {
     // MM may be millions, so that capitals alone must be listed.
     let shouted = word.len() < 4 && word.trim_end_matches('s').chars().all(|c| c.is_ascii_uppercase());
@@ -106,17 +109,17 @@ fn measure(word: &str) -> Option<String> {
     listed(&word).or_else(|| stems.into_iter().find_map(listed))
 }
 
-/// The plural of things that are counted, also from one of them.
+/// Returns the plural of things that are counted, also from one of them.
 fn things(word: &str) -> Option<String> {
     let one = thing(word);
     let word = plain_word(word)?;
     let excepted = || among(NO_THINGS, &word) || ENDINGS.iter().any(|ending| word.ends_with(ending));
-    // Of three letters, most are abbreviations.
+    // Most words of three letters are abbreviations.
     let many = || word.len() > 3 && word.ends_with('s') && !excepted() || among(PLURALS, &word);
     one.map(|one| plural(&one)).or_else(|| many().then_some(word.clone()))
 }
 
-/// One of a kind of things.
+/// Returns one of a kind of things.
 fn thing(word: &str) -> Option<String> {
     plain_word(word).filter(|word| among(THINGS, word))
 }
@@ -138,7 +141,7 @@ fn plural(thing: &str) -> String {
     }
 }
 
-/// A word of letters that is no abbreviation, in lower case.
+/// Returns a word of letters that is no abbreviation, in lower case.
 fn plain_word(word: &str) -> Option<String> {
     let plain = word.len() > 2 && word.chars().skip(1).all(|c| c.is_ascii_lowercase());
     (plain && word.starts_with(|c: char| c.is_ascii_alphabetic())).then(|| word.to_lowercase())

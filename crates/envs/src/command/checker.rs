@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-/// What happened to the command.
+/// Outcome of the command.
 enum Event {
     /// It wrote a line, and more came with it or not.
     Said(String, bool),
@@ -32,7 +32,7 @@ pub(super) struct Patience {
 /// The longest line that can be a verdict, in bytes.
 const LONGEST_LINE: u64 = 1 << 16;
 
-/// A command that checks answers, started anew after each failure.
+/// A command that checks answers, restarted after each failure.
 pub(super) struct Checker {
     command: Vec<String>,
     patience: Patience,
@@ -58,8 +58,8 @@ impl Checker {
     }
 }
 
-/// The command as it runs. Threads of their own read and write, so that no command can make one wait for
-/// longer than it may; they end with the command.
+/// The running command. Separate threads read and write, so no command can make the caller wait beyond its
+/// limit; they end with the command.
 struct Running {
     child: Child,
     /// Lines for its stdin.
@@ -126,7 +126,7 @@ impl Running {
     }
 }
 
-/// The start of what it said, for an error line.
+/// Returns the start of what it said, for an error line.
 fn short(line: &str) -> String {
     line.chars().take(200).collect()
 }
@@ -145,14 +145,14 @@ fn unasked(event: &Event) -> String {
 fn write(mut stdin: ChildStdin, questions: &Receiver<String>, tell: &Sender<Event>) {
     for question in questions {
         if let Err(error) = stdin.write_all(question.as_bytes()) {
-            // Nobody may listen any more.
+            // The receiver may be gone.
             let _ = tell.send(Event::Deaf(error));
             return;
         }
     }
 }
 
-/// Tells of every line until stdout ends or nobody listens any more.
+/// Sends every line until stdout ends or the receiver is gone.
 fn read(stdout: ChildStdout, tell: &Sender<Event>) {
     let mut stdout = BufReader::new(stdout);
     loop {
@@ -173,7 +173,8 @@ fn read(stdout: ChildStdout, tell: &Sender<Event>) {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters here.
+        // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters
+        // here.
         drop(self.questions.take());
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -186,13 +187,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A command with so much time for an answer, and as much to start.
+    /// Starts a command with `answer` as the limit of its start and of each answer.
     fn python(script: &str, answer: Duration) -> Checker {
         let command = ["python3", "-u", "-c", script].map(String::from);
         Checker::start(&command, Patience { start: answer, answer }).unwrap()
     }
 
-    /// What is wrong with a command that is asked again and again.
+    /// Returns the fault of a command that fails repeatedly.
     fn failure(script: &str) -> String {
         let mut checker = python(script, SECOND * 5);
         let failed = (0..10).find_map(|_| {

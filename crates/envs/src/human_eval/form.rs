@@ -47,12 +47,12 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// A record, or what is wrong with it.
+    /// Returns a record, or what is wrong with it.
     pub(super) fn read(record: Value) -> Result<Self, String> {
         if record.get("test_list").is_some() { mbpp(record) } else { human_eval(record) }
     }
 
-    /// The task_id of the record.
+    /// Returns the task_id of the record.
     pub(super) fn name(&self) -> &str {
         self.id.split_once('/').map_or(&self.id, |(_, name)| name)
     }
@@ -150,9 +150,9 @@ fn is_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further lines of it
-/// after `... `, and the lines of its result up to a blank one, the next call or the docstring's end. A
-/// comparison that has no result is one that holds. Whatever else has no result is no example.
+/// Returns the examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further
+/// lines of it after `... `, and the lines of its result up to a blank one, the next call or the docstring's
+/// end. A comparison that has no result is one that holds. Whatever else has no result is no example.
 fn examples(prompt: &str) -> Vec<(String, String)> {
     let mut lines = prompt.lines().map(str::trim).peekable();
     let mut examples = Vec::new();

@@ -71,7 +71,7 @@ pub(super) enum Query {
 }
 
 impl Query {
-    /// A random question that takes this many lookups, at least 2.
+    /// Returns a random question that takes this many lookups, at least 2.
     pub(super) fn random(kind: Question, lookups: u32, rng: &mut impl Rng) -> Self {
         match kind {
             Question::Who => Self::Who(Chain::random(lookups, rng)),
@@ -92,7 +92,7 @@ impl Query {
         }
     }
 
-    /// What is left of it.
+    /// Returns the rest of the question.
     pub(super) fn rest(&self) -> String {
         match self {
             Self::Who(chain) => chain.text(),
@@ -100,7 +100,8 @@ impl Query {
         }
     }
 
-    /// The answer; none if the question makes no sense in this table: both sides are one person or equally old.
+    /// Returns the answer; none if the question makes no sense in this table: both sides are one person or
+    /// equally old.
     pub(super) fn answer(&self, world: &World) -> Option<String> {
         match self {
             Self::Who(chain) => Some(PEOPLE[chain.end(world)].to_string()),
@@ -111,7 +112,8 @@ impl Query {
         }
     }
 
-    /// What someone says who has lost patience: the person reached so far, or that the first is older.
+    /// Returns the answer of a policy that gives up early: the person reached so far, or that the first is
+    /// older.
     pub(super) fn guess(&self) -> &'static str {
         match self {
             Self::Who(chain) => PEOPLE[chain.person],
@@ -119,7 +121,7 @@ impl Query {
         }
     }
 
-    /// What the question has come to in a table: the answer, whatever was looked up on the way.
+    /// Returns the answer in a table, whatever was looked up on the way.
     pub(super) fn outcome(&self) -> String {
         match self {
             Self::Who(chain) => PEOPLE[chain.person].to_string(),
@@ -127,7 +129,8 @@ impl Query {
         }
     }
 
-    /// The next lookup; none if nothing is left to look up. With `instead`, a tie is mistaken for that one.
+    /// Returns the next lookup; none if nothing is left to look up. With `instead`, a tie is mistaken for
+    /// that one.
     pub(super) fn reduce(&mut self, world: &World, instead: Option<usize>) -> Option<Step> {
         match self {
             Self::Who(chain) => chain.hop(world, instead),

@@ -1,5 +1,5 @@
-//! Small functions on lists of integers, made of steps in a row: what they are called, what they compute, and Python
-//! that computes it.
+//! Small functions on lists of integers, made of steps in a row: what they are called, what they compute, and
+//! Python that computes it.
 
 use rand::{Rng, RngExt};
 
@@ -68,7 +68,7 @@ impl Step {
         }
     }
 
-    /// A Python expression of `x`.
+    /// Returns a Python expression of `x`.
     fn python(self) -> String {
         match self {
             Self::Evens => "[a for a in x if a%2==0]".into(),
@@ -104,7 +104,7 @@ impl Step {
         })
     }
 
-    /// The same step with another constant, if it has one.
+    /// Returns the same step with another constant, if it has one.
     fn with(self, constant: i64) -> Option<Self> {
         match self {
             Self::Add(_) => Some(Self::Add(constant)),
@@ -123,8 +123,8 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// A random function. With `hide`, one of its constants isn't told. None if it has no constant then, or if a step
-    /// repeats the one before.
+    /// Returns a random function. With `hide`, one of its constants isn't told. None if it has no constant
+    /// then, or if a step repeats the one before.
     pub(super) fn draw(steps: u32, hide: bool, rng: &mut impl Rng) -> Option<Self> {
         let steps: Vec<Step> = (1..=steps).map(|at| Step::draw(at == steps, rng)).collect();
         if steps.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -139,7 +139,7 @@ impl Pipeline {
         Some(Self { steps, unknown })
     }
 
-    /// The task's words.
+    /// Returns the task's words.
     pub(super) fn text(&self) -> String {
         let name = |(at, step): (usize, &Step)| step.name(self.unknown == Some(at));
         format!("f(x): {}", self.steps.iter().enumerate().map(name).collect::<Vec<_>>().join(", "))
@@ -166,7 +166,7 @@ impl Pipeline {
         Result::List(list)
     }
 
-    /// The function with the constant that isn't told replaced; itself if all are told.
+    /// Returns the function with the constant that isn't told replaced; itself if all are told.
     pub(super) fn guess(&self, constant: i64) -> Self {
         let mut guess = self.clone();
         if let Some(at) = self.unknown {
@@ -175,7 +175,7 @@ impl Pipeline {
         guess
     }
 
-    /// The constant that isn't told.
+    /// Returns the constant that isn't told.
     pub(super) fn unknown_constant(&self) -> Option<i64> {
         match self.steps[self.unknown?] {
             Step::Add(c) | Step::Times(c) => Some(c),
@@ -183,7 +183,7 @@ impl Pipeline {
         }
     }
 
-    /// The function without one of its steps, for a demonstration that gets it wrong.
+    /// Returns the function without one of its steps, for a demonstration that gets it wrong.
     pub(super) fn without(&self, step: usize) -> Self {
         let mut other = self.clone();
         other.steps.remove(step);

@@ -57,7 +57,7 @@ fn svamp(text: &str) -> Result<(String, String), String> {
     Ok((format!("{told} {}", question.trim()).trim().to_string(), answer))
 }
 
-/// A record in a form, or what is wrong with it.
+/// Returns a record in a form, or what is wrong with it.
 fn typed<T: DeserializeOwned>(text: &str, form: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
@@ -67,7 +67,7 @@ fn typed<T: DeserializeOwned>(text: &str, form: &str) -> Result<T, String> {
     })
 }
 
-/// The answer that a text states, in its shortest form.
+/// Returns the answer that a text states, in its shortest form.
 fn exact(text: &str, hint: &str) -> Result<String, String> {
     let value = parse(text).ok_or_else(|| {
         format!("the answer {:?} is not one exact number\n  hint: {hint}", short(text.trim()))
@@ -75,7 +75,7 @@ fn exact(text: &str, hint: &str) -> Result<String, String> {
     Ok(value.to_string())
 }
 
-/// The start of a value for an error line.
+/// Returns the start of a value for an error line.
 pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

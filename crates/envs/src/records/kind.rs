@@ -56,8 +56,8 @@ pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     is_tar.then(|| format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"))
 }
 
-/// The name of the encoding of a text of two or four bytes a character, told by its mark or by the zeros of
-/// its first character, which is a bracket or white space.
+/// Returns the name of the encoding of a text of two or four bytes a character, told by its mark or by the
+/// zeros of its first character, which is a bracket or white space.
 fn utf16(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32LE"),

@@ -29,8 +29,8 @@ impl Search {
         Self { facts, places }
     }
 
-    /// Up to `most` facts, best first: those whose shared words have the highest sum of `ln(1 + N/n)`, where `n` of `N`
-    /// facts hold the word. Ties go to the earlier fact.
+    /// Up to `most` facts, best first: those whose shared words have the highest sum of `ln(1 + N/n)`, where
+    /// `n` of `N` facts hold the word. Ties go to the earlier fact.
     pub(super) fn best(&self, query: &str, most: usize) -> Vec<&str> {
         let mut scores: HashMap<usize, f64> = HashMap::new();
         // Sorted words: the order of a sum of floats matters.

@@ -1,4 +1,5 @@
-//! Byte-level BPE. The file names how text is split before merging; what the name means is not in the file.
+//! Byte-level BPE. The file names the split of text before merging, and this module holds the meaning of the
+//! names.
 
 use serde_json::{Value as Json, json};
 
@@ -15,7 +16,7 @@ enum Split {
     Expression(String),
 }
 
-/// The expression of GPT-4's family; models differ in how many digits stay together.
+/// Returns the expression of GPT-4's family; models differ in how many digits stay together.
 fn expression(digits: &str) -> Split {
     Split::Expression(format!(
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -18,13 +18,13 @@ pub struct MadeTokenizer {
     pub tokens: usize,
 }
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Normal,
     /// Chat tokens and the like: never text.
     Control,
-    /// A token of its own that is text.
+    /// An added token that is text.
     UserDefined,
     /// Fills the vocabulary up; the tokenizer doesn't know it.
     Unused,
@@ -103,13 +103,13 @@ impl<'a> Vocabulary<'a> {
         Ok(Self { tokens, sorts })
     }
 
-    /// Every token that the tokenizer knows, with its id.
+    /// Returns every token that the tokenizer knows, with its id.
     fn known(&self) -> impl Iterator<Item = (usize, &'a str)> + '_ {
         let used = |at: &usize| self.sorts[*at] != Sort::Unused;
         (0..self.tokens.len()).filter(used).map(|at| (at, self.tokens[at].as_str()))
     }
 
-    /// The model's vocabulary.
+    /// Returns the model's vocabulary.
     fn json(&self) -> Result<Json, String> {
         let mut all = Map::new();
         for (id, token) in self.known() {
@@ -120,7 +120,7 @@ impl<'a> Vocabulary<'a> {
         Ok(all.into())
     }
 
-    /// Tokens that are found in text before anything else happens to it.
+    /// Returns the tokens that are found in text before any other step.
     fn added(&self) -> Vec<Json> {
         let entry = |(id, token): (usize, &str)| {
             let special = self.sorts[id] == Sort::Control;
@@ -149,7 +149,7 @@ fn with_begin(id: u64, token: &str) -> Json {
     })
 }
 
-/// A special token that the metadata names by its id.
+/// Returns a special token that the metadata names by its id.
 fn named(
     metadata: &Metadata,
     vocabulary: &Vocabulary<'_>,

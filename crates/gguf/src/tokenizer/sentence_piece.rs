@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{Parts, Vocabulary};
 use crate::metadata::{Metadata, Value};
 
-/// What SentencePiece writes for a space.
+/// SentencePiece's character for a space.
 const SPACE: &str = "▁";
 
 pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Parts, String> {
@@ -50,11 +50,12 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
     })
 }
 
-/// Squares of all tokens' lengths together: the work that finding their parts takes. A vocabulary of 256 thousand tokens
-/// has some 20 million; SentencePiece makes no token of more than 16 letters unless it is told to.
+/// Squares of all tokens' lengths together: the work that finding their parts takes. A vocabulary of 256
+/// thousand tokens has some 20 million; SentencePiece makes no token of more than 16 letters unless it is
+/// told to.
 const MOST_WORK: usize = 1 << 28;
 
-/// Every way to make a token of two others, the best token first.
+/// Returns every way to make a token of two others, the best token first.
 fn merges(vocabulary: &Vocabulary<'_>, scores: &[f32]) -> Result<Vec<Json>, String> {
     let ids: HashMap<&str, usize> = vocabulary.known().map(|(id, token)| (token, id)).collect();
     let mut found: Vec<(usize, &str, &str)> = Vec::new();

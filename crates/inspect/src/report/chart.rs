@@ -11,7 +11,7 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 40.0;
 
-/// Told apart without red and green.
+/// Colours that readers without red and green can tell apart.
 const COLOURS: [&str; 6] = ["#1f5fb0", "#d0701f", "#7a4fb5", "#1c8a86", "#b0326b", "#6b6b1f"];
 
 /// One line, and what lies around it.
@@ -40,7 +40,7 @@ pub struct Mark {
 
 /// A picture of curves over training steps.
 pub struct Chart {
-    /// What stands above it.
+    /// Its title.
     pub title: String,
     /// Whether values are shares, shown on an axis from 0 to 100 %.
     pub percent: bool,
@@ -78,7 +78,7 @@ impl Scale {
 }
 
 impl Chart {
-    /// The picture.
+    /// Returns the picture.
     pub fn svg(&self) -> String {
         let scale = self.scale();
         let mut out = vec![format!(
@@ -189,7 +189,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     (0..=(last - first) as usize).map(|i| (first + i as f64) * width).collect()
 }
 
-/// A number in about four characters.
+/// Returns a number in about four characters.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {

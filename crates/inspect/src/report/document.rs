@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// What a report consists of.
+/// Parts of a report.
 pub(super) enum Block {
     Heading(String),
     Text(String),
@@ -29,7 +29,7 @@ pub struct Report {
 const STYLE: &str = include_str!("report.css");
 
 impl Report {
-    /// One HTML file, with its pictures in it. It loads nothing and runs nothing.
+    /// Returns one HTML file that includes its pictures. It loads nothing and runs nothing.
     pub fn html(&self) -> String {
         let mut out = vec![format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -50,7 +50,7 @@ impl Report {
         out.concat()
     }
 
-    /// Markdown that shows the [`Report::pictures`] from its own folder.
+    /// Returns Markdown that shows the [`Report::pictures`] from its own folder.
     pub fn markdown(&self) -> String {
         let mut out = vec![format!("# {}\n", line(&self.title))];
         for block in &self.blocks {
@@ -67,7 +67,7 @@ impl Report {
         out.concat()
     }
 
-    /// File name and SVG of every picture.
+    /// Returns file name and SVG of every picture.
     pub fn pictures(&self) -> impl Iterator<Item = (String, &str)> {
         self.blocks.iter().filter_map(|block| match block {
             Block::Picture { name, svg } => Some((format!("{name}.svg"), svg.as_str())),
@@ -107,13 +107,13 @@ impl Table {
     }
 }
 
-/// Text as HTML shows it.
+/// Returns text as HTML shows it.
 pub(super) fn escape(text: &str) -> String {
     let named = |out: String, (mark, name): (char, &str)| out.replace(mark, name);
     [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;")].into_iter().fold(text.to_string(), named)
 }
 
-/// Text as Markdown shows it, in one line.
+/// Returns text as Markdown shows it, in one line.
 fn line(text: &str) -> String {
     let mut out = String::new();
     for letter in text.replace(['\n', '\r'], " ").chars() {

@@ -44,7 +44,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router) -> io::Result<(
                 .max_buf_size(HEAD)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            // A connection that breaks is the browser's business, and the next one may be fine.
+            // A broken connection is ignored, and the next one may be fine.
             let _ = tokio::time::timeout(WHOLE_TIME, connection).await;
         });
     }

@@ -11,12 +11,12 @@ use serde::Deserialize;
 pub(super) struct Params(HashMap<String, String>);
 
 impl Params {
-    /// A text; empty if absent.
+    /// Returns a text; empty if absent.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// A value; none if absent or empty, an error in words if it can't be read.
+    /// Returns a value; none if absent or empty, an error in words if it can't be read.
     pub(super) fn value<T: FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         match self.text(name) {
             "" => Ok(None),
@@ -24,7 +24,7 @@ impl Params {
         }
     }
 
-    /// One of the named choices; the first if absent.
+    /// Returns one of the named choices; the first if absent.
     pub(super) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, String> {
         let wanted = self.text(name);
         let found = choices.iter().find(|(name, _)| *name == wanted || wanted.is_empty());

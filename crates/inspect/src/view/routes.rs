@@ -38,7 +38,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/curves.js", SCRIPT, include_str!("page/curves.js")),
 ];
 
-/// What a request asked for that isn't there or makes no sense.
+/// A request for something that isn't there or makes no sense.
 enum Refusal {
     NotFound,
     Bad(String),
@@ -69,10 +69,10 @@ const HEADERS: [(header::HeaderName, &str); 4] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
-/// What one address answers.
+/// Answers one address.
 type Answer = fn(&Site, &Params) -> Result<Vec<u8>, Refusal>;
 
-/// The page's addresses.
+/// Returns the page's addresses.
 pub(super) fn router(site: Arc<Site>) -> Router {
     let answers: [(&str, Answer); 4] =
         [("/api/runs", runs), ("/api/list", list), ("/api/rollout", rollout), ("/api/task", task)];
@@ -102,7 +102,7 @@ async fn off_the_loop(site: Arc<Site>, params: Params, answer: Answer) -> Respon
     }
 }
 
-/// Turns requests away that were meant for another host: a page elsewhere may point a name of its own at 127.0.0.1.
+/// Refuses requests for another host: a foreign page may point its name at 127.0.0.1.
 async fn for_this_machine(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
     let hosts = [format!("127.0.0.1:{}", site.port), format!("localhost:{}", site.port)];
@@ -142,7 +142,7 @@ fn run<'s>(site: &'s Site, params: &Params) -> Result<(usize, &'s Run), Refusal>
     site.runs.get(number).map(|run| (number, run)).ok_or(Refusal::NotFound)
 }
 
-/// The runs with their metrics. `refresh=1` reads what is new in them.
+/// Returns the runs with their metrics. `refresh=1` reads what is new in them.
 fn runs(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     if params.text("refresh") == "1" {
         for run in &site.runs {
@@ -153,7 +153,7 @@ fn runs(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     Ok(json(&answers::runs(&site.runs)))
 }
 
-/// A part of a list: `filter`, `sort`, `step`, `task`, `q`; `offset` and `limit`.
+/// Returns a part of a list: `filter`, `sort`, `step`, `task`, `q`; `offset` and `limit`.
 fn list(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let (number, run) = run(site, params)?;
     let query = Query {
@@ -168,14 +168,14 @@ fn list(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
         (params.value("offset")?.unwrap_or(0_usize), params.value("limit")?.unwrap_or(PAGE));
     let index = run.index();
     let part = ids.iter().skip(offset).take(limit.min(PAGE));
-    // Where a rollout stands in the list, for a page that opens with one.
+    // Finds a rollout's position in the list, for a page that opens with one.
     let find: Option<u32> = params.value("find")?;
     let found = find.and_then(|id| ids.iter().position(|&other| other == id));
     let rows = part.filter_map(|&id| index.rows().get(id as usize)).collect();
     Ok(json(&Listed { total: ids.len(), offset, found, rows }))
 }
 
-/// One rollout in full: `id`.
+/// Returns one rollout in full: `id`.
 fn rollout(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let (_, run) = run(site, params)?;
     let id: u32 = params.value("id")?.ok_or(Refusal::NotFound)?;
@@ -185,7 +185,7 @@ fn rollout(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     Ok(json(&answers::rollout(run, &index, row, &group).ok_or(Refusal::NotFound)?))
 }
 
-/// The rollouts of a task, `task`: those of the step nearest to `step`.
+/// Returns the rollouts of a task, `task`: those of the step nearest to `step`.
 fn task(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     let (_, run) = run(site, params)?;
     let near = params.value("step")?.unwrap_or(0_u32);

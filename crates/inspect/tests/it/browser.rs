@@ -14,8 +14,8 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// None, and one line that says so, where there is no chromedriver. A chromedriver that can't start a browser is
-    /// a failure.
+    /// None, and one line that says so, where there is no chromedriver. A chromedriver that can't start a
+    /// browser is a failure.
     pub(crate) fn start() -> Option<Self> {
         let mut command = Command::new("chromedriver");
         command.args(["--port=0"]).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -29,7 +29,7 @@ impl Browser {
         let port = lines
             .find_map(|line| line.expect("text").split("successfully on port ").nth(1).map(str::to_string))
             .expect("chromedriver names its port");
-        // Nobody reads on: a full pipe would stop the driver.
+        // Read to the end: a full pipe would stop the driver.
         std::thread::spawn(move || lines.count());
         let base = format!("http://127.0.0.1:{}/session", port.trim_end_matches('.'));
         let profile = tempfile::tempdir().expect("a folder");
@@ -78,7 +78,7 @@ impl Browser {
         post(&format!("{}/actions", self.session), &actions);
     }
 
-    /// What the page complained about: scripts that failed or were refused.
+    /// Complaints of the page: scripts that failed or were refused.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let lines = post(&format!("{}/se/log", self.session), &json!({"type": "browser"}));
         let lines = lines.as_array().expect("a list").iter();

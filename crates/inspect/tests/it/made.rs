@@ -13,7 +13,7 @@ use turnwise_trajectory::{
     ViolationKind,
 };
 
-/// What a model might write to take over the page of whoever reads it.
+/// Text of a model that tries to take over its reader's page.
 pub(crate) const HOSTILE: &str =
     "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
 

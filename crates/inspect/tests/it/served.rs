@@ -1,4 +1,4 @@
-//! What the server answers, without a browser.
+//! Answers of the server, without a browser.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -147,7 +147,7 @@ fn a_hundred_thousand_rollouts_are_listed_at_once() {
     let query = Query { text: "HayStack".into(), ..Query::default() };
     assert_eq!(query.run(&run).unwrap().len(), 8);
     let searched = clock.elapsed();
-    // What a busy machine needs in the release profile is a tenth of these.
+    // A busy machine needs a tenth of these in the release profile.
     println!("indexed in {indexed:?}, listed in {listed:?}, searched in {searched:?}");
     assert!(indexed.as_secs() < 30 && listed.as_millis() < 1000 && searched.as_secs() < 30);
 }

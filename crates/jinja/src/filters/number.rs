@@ -52,7 +52,7 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
     }
 }
 
-/// What `float()` makes of a value.
+/// Returns the result of `float()` for a value.
 fn float(value: &Value) -> Outcome<Option<f64>> {
     match value {
         Value::Undefined(why) => fail(&**why),
@@ -79,7 +79,7 @@ fn digits(text: &str) -> String {
     text.char_indices().filter(|(at, c)| *c != '_' || !inside(*at)).map(|(_, c)| c).collect()
 }
 
-/// What `int()` makes of a value, or of the float that a text is.
+/// Returns the result of `int()` for a value, or for the float that a text spells.
 fn int(value: &Value, base: i128) -> Outcome<Option<i128>> {
     if let Value::Text(text) = value {
         let text = digits(&text.text).to_lowercase();

@@ -27,7 +27,7 @@ pub(super) fn path(attribute: Option<&Value>) -> Path {
     }
 }
 
-/// What lies at the end of a path.
+/// Returns the value at the end of a path.
 pub(super) fn follow(
     run: &mut Run<'_>,
     value: &Value,

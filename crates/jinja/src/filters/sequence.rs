@@ -83,7 +83,7 @@ fn plain(run: &mut Run<'_>, name: &str, value: &Value) -> Outcome<Value> {
     }
 }
 
-/// What values are compared by: attributes, in one case unless told otherwise.
+/// The key that values are compared by: attributes, in one case by default.
 struct Key {
     paths: Vec<Path>,
     exact: bool,

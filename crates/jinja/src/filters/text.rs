@@ -126,7 +126,7 @@ fn indent(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Value>
     };
     let truth = |value: Option<Value>| value.is_some_and(|value| value.truth());
     let (first, blank) = (truth(first), truth(blank));
-    // A line break of its own shows an empty line behind the last one.
+    // An added line break shows an empty line after the last one.
     let whole = format!("{}\n", text.text);
     let lines = lines(&whole, false);
     budget.write(indentation.len().saturating_mul(lines.len()).saturating_add(whole.len()))?;

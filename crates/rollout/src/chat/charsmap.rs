@@ -1,5 +1,5 @@
-//! SentencePiece's compiled map of characters, which a tokenizer follows without looking: `precompiled_charsmap`. It is a
-//! double array of units and the texts that they lead to.
+//! SentencePiece's compiled map of characters, which a tokenizer follows without looking:
+//! `precompiled_charsmap`. It is a double array of units and the texts that they lead to.
 
 use std::collections::HashSet;
 
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// A map that makes this text of the letter `a`.
+    /// Returns a map that makes this text of the letter `a`.
     fn bytes(text: &str) -> Vec<u8> {
         let mut units = vec![0_u32; 512];
         // The root leads to the block of units that begins at 256.

@@ -1,5 +1,5 @@
-//! ChatML, as Qwen2.5 and SmolLM2 speak it: `<|im_start|>role\n…<|im_end|>\n`. Tool output is a user message, as in
-//! Qwen's template.
+//! ChatML, as Qwen2.5 and SmolLM2 speak it: `<|im_start|>role\n…<|im_end|>\n`. Tool output is a user message,
+//! as in Qwen's template.
 
 use tokenizers::Tokenizer;
 use turnwise_trajectory::{Message, Role, TokenId};
@@ -9,7 +9,7 @@ use super::{ChatError, ChatFormat, token_bytes};
 
 /// ChatML over a tokenizer.
 pub struct ChatMl {
-    /// Reads `<|im_start|>` in text as letters: nobody but this format writes chat tokens.
+    /// Reads `<|im_start|>` in text as letters: only this format writes chat tokens.
     tokenizer: Tokenizer,
     /// Reads tokens that aren't special, such as the tags around a call, as an assistant samples them.
     own: Tokenizer,
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::testing::{chat, tokenizer};
 
-    /// The text of any tokens, chat tokens spelled out.
+    /// Returns the text of any tokens, chat tokens spelled out.
     fn spelled(chat: &ChatMl, tokens: &[TokenId]) -> String {
         chat.tokenizer.decode(tokens, false).unwrap()
     }

@@ -11,7 +11,8 @@ use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, TemplateCh
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatName {
-    /// The folder's template; ChatML if it has none. For a Qwen3 whose template rewrites earlier turns, `qwen3`.
+    /// The folder's template; ChatML if it has none. For a Qwen3 whose template rewrites earlier turns,
+    /// `qwen3`.
     #[default]
     Auto,
     /// The folder's template and nothing else.
@@ -44,8 +45,8 @@ impl std::str::FromStr for ChatName {
 #[error("unknown chat format {0:?}\n  hint: auto, template, chatml and qwen3 are there")]
 pub struct UnknownChat(pub String);
 
-/// Opens a chat format over a model folder's tokenizer. A model that is made from nothing has no folder yet. `now` is the
-/// date that a template shows.
+/// Opens a chat format over a model folder's tokenizer. A model that is made from nothing has no folder yet.
+/// `now` is the date that a template shows.
 pub fn open(
     name: ChatName,
     folder: Option<&Path>,

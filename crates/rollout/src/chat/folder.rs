@@ -1,5 +1,5 @@
-//! What a model folder says about its chat: the template, the special tokens that it names, and the tokens that end a
-//! turn.
+//! Reads a model folder's chat settings: the template, the special tokens that it names, and the tokens that
+//! end a turn.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::ChatError;
 /// A model folder's own words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatFolder {
-    /// Where the template is from.
+    /// Source of the template.
     pub(super) place: PathBuf,
     /// The template for conversations.
     pub(super) template: String,
@@ -29,8 +29,9 @@ const TOKEN_NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 impl ChatFolder {
-    /// Reads a folder: `chat_template.jinja`, or else `chat_template` of `tokenizer_config.json`, a text or a list of
-    /// named ones; tokens are named there, or in `special_tokens_map.json`. None if it has no template.
+    /// Reads a folder: `chat_template.jinja`, or else `chat_template` of `tokenizer_config.json`, a text or a
+    /// list of named ones; tokens are named there, or in `special_tokens_map.json`. None if it has no
+    /// template.
     pub fn read(folder: &Path) -> Result<Option<Self>, ChatError> {
         let settings = folder.join("tokenizer_config.json");
         let config = object(&settings)?.unwrap_or_default();
@@ -91,7 +92,7 @@ fn broken(place: &Path, message: &str) -> ChatError {
 /// Bytes of a file at most.
 const LARGEST: u64 = 1 << 26;
 
-/// A file's text; none if there is no such file.
+/// Returns a file's text; none if there is no such file.
 fn text(path: &Path) -> Result<Option<String>, ChatError> {
     match turnwise_files::read(path, LARGEST) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| broken(path, "not UTF-8 text")),
@@ -112,7 +113,7 @@ fn object(path: &Path) -> Result<Option<Map<String, Json>>, ChatError> {
         .map_err(|error| broken(path, &format!("not a JSON object: {error}")))
 }
 
-/// One id or several.
+/// Returns one id or several.
 fn ids(value: &Json) -> Option<Vec<TokenId>> {
     let id = |value: &Json| value.as_u64().and_then(|id| TokenId::try_from(id).ok());
     match value {

@@ -1,4 +1,5 @@
-//! Thoughts in prompts: the tag that a template ends a prompt with, and what a template takes away of earlier thoughts.
+//! Thoughts in prompts: the tag that a template ends a prompt with, and what a template takes away of earlier
+//! thoughts.
 
 /// The tags around a thought: `<think>` and `</think>`, `[THINK]` and `[/THINK]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,7 +8,7 @@ pub(super) struct Tags {
     close: String,
 }
 
-/// What a prompt ends with.
+/// End of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Opening {
     tags: Tags,
@@ -15,10 +16,10 @@ pub(super) struct Opening {
     pub(super) is_open: bool,
 }
 
-/// What names of tags for thoughts hold.
+/// Parts of names of tags for thoughts.
 const NAMES: [&str; 3] = ["think", "thought", "reason"];
 
-/// The tag that begins at the start of a text.
+/// Returns the tag that begins at the start of a text.
 fn tag_at(text: &str) -> Option<Tags> {
     let close = match text.chars().next()? {
         '<' => '>',
@@ -36,7 +37,7 @@ fn tag_at(text: &str) -> Option<Tags> {
 }
 
 impl Opening {
-    /// The thought that a prompt ends with, open or empty.
+    /// Returns the thought that a prompt ends with, open or empty.
     pub(super) fn of(prompt: &str) -> Option<Self> {
         let end = prompt.trim_end();
         let starts = || end.char_indices().rev().filter(|(_, c)| matches!(c, '<' | '[')).take(2);
@@ -48,8 +49,8 @@ impl Opening {
         })
     }
 
-    /// A text without its thoughts and the white space behind them, and without one that it ends in. A tag that is only
-    /// mentioned, in a system message for example, is no thought.
+    /// Returns a text without its thoughts and the white space behind them, and without one that it ends in.
+    /// A tag that is only mentioned, in a system message for example, is no thought.
     pub(super) fn without_thoughts(&self, text: &str) -> String {
         let Tags { open, close } = &self.tags;
         let mut out = String::with_capacity(text.len());
@@ -70,8 +71,8 @@ impl Opening {
         }
     }
 
-    /// What a turn of this text is sampled as: behind the tag that the prompt ends with. A text without a thought closes
-    /// the open one first.
+    /// Returns the text as a turn would sample it: after the tag that the prompt ends with. A text without a
+    /// thought closes the open one first.
     pub(super) fn behind(&self, text: &str) -> String {
         let Tags { open, close } = &self.tags;
         if !self.is_open {

@@ -1,9 +1,10 @@
-//! How one token is spelled in bytes. A tokenizer decodes sequences; a token alone may be a part of a character.
+//! How one token is spelled in bytes. A tokenizer decodes sequences; a token alone may be a part of a
+//! character.
 
 use tokenizers::{DecoderWrapper, Tokenizer};
 use turnwise_trajectory::TokenId;
 
-/// The bytes of a token; none if the vocabulary doesn't have it.
+/// Returns the bytes of a token; none if the vocabulary doesn't have it.
 pub(super) fn bytes(tokenizer: &Tokenizer, token: TokenId) -> Vec<u8> {
     let Some(piece) = tokenizer.id_to_token(token) else { return Vec::new() };
     // Added tokens stand for themselves.
@@ -29,8 +30,8 @@ fn is_byte_level(decoder: &DecoderWrapper) -> bool {
     }
 }
 
-/// The byte that a letter of a byte-level vocabulary stands for: GPT-2 writes bytes that are printable in Latin-1 as
-/// themselves, and the others, in order, as the letters from U+0100 on.
+/// Returns the byte that a letter of a byte-level vocabulary stands for: GPT-2 writes bytes that are
+/// printable in Latin-1 as themselves, and the others, in order, as the letters from U+0100 on.
 fn byte(letter: char) -> Option<u8> {
     let printable = |byte: &u8| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     match u32::from(letter) {

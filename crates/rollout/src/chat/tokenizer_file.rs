@@ -1,4 +1,4 @@
-//! Reads a `tokenizer.json` that nobody vouches for: one that would make much text out of little is refused.
+//! Reads an untrusted `tokenizer.json`: one that would make much text out of little is refused.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,7 +15,8 @@ use super::spelling::decode;
 /// Bytes of a file at most; the largest published ones have a tenth of it.
 const LARGEST: u64 = 1 << 28;
 
-/// How deep a file may nest: its reader tries every kind of step at every level, and published ones have half of it.
+/// How deep a file may nest: its reader tries every kind of step at every level, and published ones have half
+/// of it.
 const MOST_LEVELS: usize = 16;
 
 /// Into how many bytes a byte of text may grow before it is cut into tokens.
@@ -24,7 +25,7 @@ const MOST_GROWTH: f64 = 64.0;
 /// How long a tokenizer may take for a page of text. An honest one takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The tokenizer of a file, without padding and truncation: sequences have the length that they have.
+/// Returns the tokenizer of a file, without padding and truncation: sequences have the length that they have.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
     let broken = |message: String| ChatError::Folder { place: path.into(), message };
     let hint = "a model folder holds a tokenizer.json of the `tokenizers` library";
@@ -84,7 +85,7 @@ fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
     }
 }
 
-/// How deep lists and objects lie in each other.
+/// Returns how deep lists and objects lie in each other.
 fn levels(json: &Json) -> usize {
     match json {
         Json::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
@@ -93,7 +94,7 @@ fn levels(json: &Json) -> usize {
     }
 }
 
-/// How many bytes a step or a sequence of steps can make of one.
+/// Returns how many bytes a step or a sequence of steps can make of one.
 fn growth(step: &Json) -> f64 {
     let length = |key: &str| step[key].as_str().map_or(1, str::len) as f64;
     match step["type"].as_str().unwrap_or_default() {
@@ -101,7 +102,7 @@ fn growth(step: &Json) -> f64 {
             let steps = step["normalizers"].as_array().or(step["decoders"].as_array());
             steps.into_iter().flatten().map(growth).product()
         }
-        // What is replaced has at least one byte, or none: then text is put between all letters.
+        // A pattern has at least one byte, or none: then text is put between all letters.
         "Replace" => {
             let pattern = step["pattern"]["String"].as_str().map_or(0, str::len);
             if pattern == 0 { 1.0 + length("content") } else { (length("content") / pattern as f64).max(1.0) }

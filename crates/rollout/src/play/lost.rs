@@ -1,4 +1,4 @@
-//! What goes wrong with one trajectory costs that one, and what one turn may hold has a limit.
+//! A fault of one trajectory costs that one, and the size of a turn has a limit.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a server's answer says: the text of a turn and why it ended.
+//! Reads a server's answer: the text of a turn and the reason for its end.
 
 use serde_json::Value;
 use turnwise_http::{Failure, short};
@@ -58,8 +58,8 @@ pub(super) enum Unsaid {
 }
 
 impl Unsaid {
-    /// The failure that it is. An answer without a choice may be the server's last word: `again` says whether
-    /// to ask again.
+    /// Returns the failure that it is. An answer without a choice may be the server's last word: `again` says
+    /// whether to ask again.
     pub(super) fn failure(self, again: bool) -> Failure {
         match self {
             Self::Broken(reason) => Failure::passing(reason),
@@ -109,7 +109,7 @@ fn finish(reason: &Value) -> Option<Finish> {
     }
 }
 
-/// A content's text: a string, a list of parts, or nothing. Parts that are no text hold none.
+/// Returns a content's text: a string, a list of parts, or nothing. Parts that are no text hold none.
 fn content(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -120,7 +120,7 @@ fn content(value: &Value) -> String {
     }
 }
 
-/// A thought whose opening the server's template wrote gets it back, so that it is read as one.
+/// Returns the text with the opening of its thought, if the server's template wrote that.
 fn with_opening(text: String) -> String {
     const OPEN: &str = "<think>";
     match text.find("</think>") {

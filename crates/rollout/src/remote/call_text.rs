@@ -6,8 +6,8 @@ use turnwise_http::json;
 use turnwise_tools::CallFormat;
 use turnwise_trajectory::ToolCall;
 
-/// The text with the message's parsed calls behind it, one a line. Those that the text holds as well are left
-/// out.
+/// Returns the text with the message's parsed calls behind it, one a line. Those that the text holds as well
+/// are left out.
 pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat) -> String {
     let said: Vec<ToolCall> = format.parse(&text).into_iter().flatten().collect();
     let single = message["function_call"].is_object().then_some(&message["function_call"]);
@@ -35,8 +35,8 @@ pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat)
     text
 }
 
-/// The arguments of a call: an object, or its JSON, also if that was written twice. Nothing is an empty
-/// object.
+/// Returns the arguments of a call: an object, or its JSON, also if that was written twice. Nothing is an
+/// empty object.
 fn arguments(given: &Value) -> Option<Map<String, Value>> {
     match given {
         Value::Null => Some(Map::new()),
@@ -51,7 +51,7 @@ fn arguments(given: &Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// A call as the format writes it. Where the format can't express it, the text is a malformed one.
+/// Returns a call as the format writes it. If the format can't express it, the text is a malformed call.
 fn written(format: &dyn CallFormat, name: &str, arguments: Map<String, Value>) -> String {
     let call = ToolCall { name: name.into(), arguments, span: 0..0 };
     let text = format.render(&call);
@@ -70,8 +70,8 @@ fn is_same(a: &ToolCall, b: &ToolCall) -> bool {
     a.name == b.name && a.arguments.len() == b.arguments.len() && a.arguments.iter().all(same)
 }
 
-/// A text in which the format finds a malformed call and no other: the policy did call, and nobody can run
-/// it.
+/// Returns a text in which the format finds a malformed call and no other: the policy did call, but the call
+/// can't run.
 fn malformed(format: &dyn CallFormat, name: &str, raw: &str) -> String {
     let call = |name: &str, arguments: &[(&str, &str)]| ToolCall {
         name: name.into(),
@@ -103,7 +103,7 @@ mod tests {
         json!({"id": "x", "type": "function", "function": {"name": "python", "arguments": arguments}})
     }
 
-    /// What the format reads of an answer with these calls.
+    /// Returns the calls that the format reads of an answer with these calls.
     fn found(format: FormatName, message: &Value) -> Vec<Option<Value>> {
         let format = format.build();
         let text = append(message["content"].as_str().unwrap_or_default().into(), message, &*format);

@@ -1,4 +1,4 @@
-//! When a server is beyond hope: it answers nobody, whatever is asked.
+//! Decides when to give a server up: it refuses every request.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use turnwise_http::{Failure, Refusal};
 /// it has.
 const TASKS: usize = 4;
 
-/// What a play knows of its server.
+/// State of a server during a play.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     answered: bool,
@@ -19,7 +19,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Whether the server has ever answered.
+    /// Returns whether the server has ever answered.
     pub(super) fn has_answered(&self) -> bool {
         self.answered
     }
@@ -30,7 +30,7 @@ impl Health {
         self.lost.clear();
     }
 
-    /// A turn came to nothing. Says whether the next ones will too.
+    /// Records a failed turn. Returns whether the next ones will fail too.
     pub(super) fn lost(&mut self, task: &str, message: &str, refusal: Option<&Refusal>) -> bool {
         self.lost.insert(task.into());
         self.message.get_or_insert_with(|| message.into());
@@ -43,7 +43,7 @@ impl Health {
     }
 }
 
-/// Whether a refusal is one of every request: a wrong key, address or name.
+/// Returns whether a refusal is one of every request: a wrong key, address or name.
 fn is_of_all(refusal: &Refusal) -> bool {
     match refusal.status {
         401 | 404 | 405 => true,
@@ -53,7 +53,7 @@ fn is_of_all(refusal: &Refusal) -> bool {
     }
 }
 
-/// What to do about a failure.
+/// Reactions to a failure.
 pub(super) fn hint(failure: &Failure, refusal: Option<&Refusal>) -> &'static str {
     match (failure, refusal.map(|refusal| refusal.status)) {
         (_, Some(401 | 403)) => "the environment variable TURNWISE_API_KEY holds the server's key",

@@ -1,4 +1,4 @@
-//! What is posted for a turn, and how it is put for a server that refuses the usual way.
+//! Builds the request of a turn, and its variants for servers that refuse the usual one.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ const UNWANTED: [&str; 9] = [
     "only the default",
 ];
 
-/// The body of a request. `seed` is the turn's.
+/// Returns the body of a request. `seed` is the turn's.
 pub(super) fn body(
     endpoint: &Endpoint,
     messages: &[Message],
@@ -70,7 +70,7 @@ pub(super) fn body(
     body
 }
 
-/// What to change after a refusal, if that may help and hasn't been done.
+/// Returns the change to try after a refusal, if one may help and hasn't been tried.
 pub(super) fn quirk(
     refusal: &Refusal,
     endpoint: &Endpoint,

@@ -12,7 +12,7 @@ use crate::chat::{ChatError, ChatFormat};
 /// known.
 const LETTERS: usize = 4;
 
-/// What an id stands for.
+/// Meaning of an id.
 #[derive(Debug, Clone)]
 enum Entry {
     Message(Role, String),
@@ -27,7 +27,7 @@ pub struct Transcript(Arc<Mutex<Entries>>);
 #[derive(Default)]
 struct Entries {
     all: Vec<Entry>,
-    /// By who speaks (nobody, for a part) and text.
+    /// Ids by speaker (empty for a part) and text.
     ids: HashMap<(&'static str, String), TokenId>,
 }
 
@@ -52,12 +52,12 @@ impl Transcript {
         self.0.lock().expect("no thread panicked")
     }
 
-    /// The id of a message.
+    /// Returns the id of a message.
     pub(super) fn id(&self, role: Role, text: &str) -> TokenId {
         self.entries().id(Entry::Message(role, text.into()))
     }
 
-    /// The conversation that ids stand for.
+    /// Returns the conversation that ids stand for.
     pub(super) fn messages(&self, ids: &[TokenId]) -> Vec<Message> {
         let entries = self.entries();
         let message = |&id: &TokenId| match &entries.all[id as usize] {
@@ -69,7 +69,7 @@ impl Transcript {
 }
 
 impl ChatFormat for Transcript {
-    /// The server's template decides, and a server that parses thoughts leaves them out.
+    /// Returns `Unknown`: the server's template decides, and a server that parses thoughts leaves them out.
     fn opening(&self) -> Opening {
         Opening::Unknown
     }

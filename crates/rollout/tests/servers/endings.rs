@@ -1,4 +1,4 @@
-//! What is lost, and when a server is beyond hope.
+//! Lost rollouts, and servers that a play gives up.
 
 use std::time::Duration;
 

@@ -42,7 +42,7 @@ impl Ask {
         self.body["messages"].as_array().expect("messages")
     }
 
-    /// What a good policy says here.
+    /// The answer of a good policy.
     pub(crate) fn right(&self) -> &'static str {
         if self.turns() == 0 { CALL } else { ANSWER }
     }
@@ -137,7 +137,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Ask>>, handler: &Handler) -> Opt
         stream.write_all(&bytes).ok()?;
     }
     stream.shutdown(Shutdown::Write).ok()?;
-    // What a client still says is of no interest, but must not reset the connection under the answer.
+    // Later bytes of a client are ignored, but must not reset the connection under the answer.
     stream.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
     let _ = reader.read(&mut [0]);
     Some(())

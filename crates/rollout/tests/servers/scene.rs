@@ -30,7 +30,7 @@ impl Default for Scene {
     }
 }
 
-/// What came of it.
+/// The outcome.
 pub(crate) struct Ran {
     pub(crate) whole: Vec<Trajectory>,
     pub(crate) lost: Vec<Lost>,

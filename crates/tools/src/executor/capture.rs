@@ -27,12 +27,12 @@ impl Capture {
         self.tail.drain(..excess);
     }
 
-    /// Bytes pushed so far.
+    /// Returns the bytes pushed so far.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// The text, and whether some of it was cut. The cut is named where it is.
+    /// Returns the text, and whether some of it was cut. The cut is named where it is.
     pub(super) fn finish(self) -> (String, bool) {
         let (mut head, mut tail) = (self.head, Vec::from(self.tail));
         let truncated = self.total > (head.len() + tail.len()) as u64;

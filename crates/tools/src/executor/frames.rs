@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// A message as it's sent.
+/// Returns a message as it's sent.
 pub(super) fn framed(body: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(body.len()).map_err(|_| io::Error::other("a message of 4 GiB or more"))?;
     Ok([&length.to_le_bytes(), body].concat())
@@ -34,7 +34,7 @@ pub(super) struct Incoming {
     closed: bool,
 }
 
-/// What a read brought.
+/// Result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// The message isn't complete.
@@ -48,7 +48,7 @@ pub(super) enum Progress {
 }
 
 impl Incoming {
-    /// Whether more may come.
+    /// Returns whether more may come.
     pub(super) fn is_open(&self) -> bool {
         !self.closed
     }

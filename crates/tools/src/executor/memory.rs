@@ -1,21 +1,22 @@
-//! What is known of code that ran, within a bound of bytes.
+//! Remembers the outputs of code that ran, within a bound of bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use turnwise_trajectory::ToolOutput;
 
-/// What is known of some code.
+/// Knowledge about some code.
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     /// It gives this.
     Output(Arc<ToolOutput>),
-    /// What it gives isn't its own doing: it runs each time.
+    /// Its output depends on more than the code: it runs each time.
     RunsEachTime,
 }
 
-/// Two generations: the young one becomes the old one when it has filled its half of the bytes, and what was old and
-/// not asked for meanwhile is forgotten. The key is the code itself, so that no two programs can be taken for one.
+/// Two generations: the young one becomes the old one when it has filled its half of the bytes, and what was
+/// old and not asked for meanwhile is forgotten. The key is the code itself, so that no two programs can be
+/// taken for one.
 #[derive(Debug)]
 pub(super) struct Memory {
     young: HashMap<Box<str>, Known>,
@@ -29,12 +30,12 @@ pub(super) struct Memory {
 const ENTRY: usize = 256;
 
 impl Memory {
-    /// Holds at most so many bytes, code included.
+    /// Makes a memory of at most `bytes` bytes, code included.
     pub(super) fn new(bytes: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, half: bytes / 2 }
     }
 
-    /// What is known of `code`. Asking keeps it from being forgotten soon.
+    /// Returns the knowledge about `code`. Asking keeps it from being forgotten soon.
     pub(super) fn recall(&mut self, code: &str) -> Option<Known> {
         if let Some(known) = self.young.get(code) {
             return Some(known.clone());
@@ -44,7 +45,7 @@ impl Memory {
         Some(known)
     }
 
-    /// Keeps what was found out first. What is larger than a generation isn't kept.
+    /// Keeps what was found out first. An entry larger than a generation isn't kept.
     pub(super) fn keep(&mut self, code: Box<str>, known: Known) {
         let bytes = bytes(&code, &known);
         if bytes > self.half || self.young.contains_key(&code) {

@@ -44,7 +44,7 @@ impl Recorder {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).totals.faults += 1;
     }
 
-    /// The summary so far; starts anew.
+    /// Returns the summary so far and resets it.
     pub(super) fn take(&self) -> ExecutorStats {
         let mut seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
         seen.wall_ms.sort_by(f64::total_cmp);
@@ -59,7 +59,7 @@ impl Recorder {
     }
 }
 
-/// The smallest value that at least this share of the sorted values doesn't exceed; 0 without any.
+/// Returns the smallest value that at least this share of the sorted values doesn't exceed; 0 without any.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)

@@ -9,11 +9,13 @@ use turnwise_trajectory::ToolOutput;
 use super::memory::{Known, Memory};
 use super::{Executor, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 
-/// An executor that gives code which ran before, or runs right now for another thread, the output of that execution.
+/// An executor that gives code which ran before, or runs right now for another thread, the output of that
+/// execution.
 ///
-/// Remembered is only what [is the code's own doing](Executor::would_repeat): never a fault, nor what hit a limit or was
-/// killed. Sessions have a state and aren't remembered. Code that asks for something else than itself, such as the
-/// clock, `os.urandom` or an address, gets one answer for all its executions instead of one for each.
+/// Remembered is only what [is the code's own doing](Executor::would_repeat): never a fault, nor what hit a
+/// limit or was killed. Sessions have a state and aren't remembered. Code that asks for something else than
+/// itself, such as the clock, `os.urandom` or an address, gets one answer for all its executions instead of
+/// one for each.
 ///
 /// A remembered output has the time that it took to be given as wall time, and no CPU time.
 pub struct Remembering {
@@ -33,15 +35,16 @@ struct Shared {
 }
 
 impl Remembering {
-    /// Around any executor, with room for so many bytes of code and outputs.
+    /// Wraps any executor, with room for `bytes` bytes of code and outputs.
     pub fn new(executor: Box<dyn Executor>, bytes: usize) -> Self {
         let memory = Memory::new(bytes);
         let shared = Shared { memory, running: HashMap::new(), executions: 0, remembered: 0 };
         Self { executor, shared: Mutex::new(shared), ended: Condvar::new() }
     }
 
-    /// The output of `code` if it's known, once it doesn't run for another thread. Else the right to run it: whoever
-    /// waited in vain doesn't wait again, so that code whose executions all time out isn't run one after the other.
+    /// Returns the output of `code` if it's known, once it doesn't run for another thread. Else the right to
+    /// run it: whoever waited in vain doesn't wait again, so that code whose executions all time out isn't
+    /// run one after the other.
     fn recall(&self, code: &str) -> Result<Arc<ToolOutput>, Option<Running<'_>>> {
         let mut shared = self.shared();
         let mut known = shared.memory.recall(code);

@@ -12,22 +12,22 @@ use seccompiler::{
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// What code may do besides computing.
+/// System calls that code may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// Opening files for writing: which ones, if any, is landlock's business. Without landlock it must be
     /// false.
     pub(super) writes: bool,
-    /// What one does with files of one's own. It takes `writes`.
+    /// Calls on open files. It takes `writes`.
     pub(super) scratch: bool,
     /// Starting threads.
     pub(super) threads: bool,
 }
 
-/// The programs in the order to install them.
+/// Returns the programs in the order to install them.
 pub(super) fn programs(allowed: Allowed) -> Result<[BpfProgram; 2], String> {
-    // First the answer "no such call" to clone3, whose flags a filter can't read: libc then falls back to clone. A
-    // later program can't soften an earlier one's answer, so the list below lets clone3 through.
+    // First the answer "no such call" to clone3, whose flags a filter can't read: libc then falls back to
+    // clone. A later program can't soften an earlier one's answer, so the list below lets clone3 through.
     let errno = |code: i32| SeccompAction::Errno(code as u32);
     let clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
     let no_clone3 = (clone3, SeccompAction::Allow, errno(libc::ENOSYS));
@@ -41,7 +41,8 @@ fn compiled((rules, others, listed): (Rules, SeccompAction, SeccompAction)) -> R
     filter.and_then(BpfProgram::try_from).map_err(|error| error.to_string())
 }
 
-/// The program that has a listener asked before each `clone`. It stands beside the list, whose refusals win.
+/// Returns the program that has a listener asked before each `clone`. It stands beside the list, whose
+/// refusals win.
 pub(super) fn asks_for_threads() -> BpfProgram {
     let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     vec![
@@ -69,7 +70,7 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
     let mut rules: Rules =
         ALWAYS.iter().chain(ARCH_ONLY).chain(own_files).map(|call| (*call, vec![])).collect();
     if allowed.threads {
-        // As libc makes threads and not otherwise: one that shared less would have descriptors of its own.
+        // As libc makes threads and not otherwise: one that shared less would have separate descriptors.
         rules.insert(
             libc::SYS_clone,
             vec![all(&[masked(0, !(THREAD | THREAD_TOO), 0)?, masked(0, THREAD, THREAD)?])?],
@@ -82,7 +83,7 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
     };
     rules.insert(libc::SYS_ioctl, command(&IOCTLS)?);
     // Owners, signals, leases and notices of a descriptor would reach other processes, and larger pipes take
-    // memory that nobody counts. `O_ASYNC` sends signals to the owner.
+    // uncounted memory. `O_ASYNC` sends signals to the owner.
     let mut fcntls = command(&FCNTLS)?;
     fcntls.push(all(&[equal(1, libc::F_SETFL as u64)?, masked(2, libc::O_ASYNC as u64, 0)?])?);
     if scratch {
@@ -103,9 +104,9 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
     Ok(rules)
 }
 
-/// What may be opened how; the flags are an argument of the call. Landlock decides on writing, but its first
-/// versions don't see that a file is cut off that is opened for reading, or for neither reading nor writing
-/// (mode 3).
+/// Restricts how files are opened; the flags are an argument of the call. Landlock decides on writing, but
+/// its first versions don't see that a file is cut off that is opened for reading, or for neither reading nor
+/// writing (mode 3).
 fn opens(writes: bool, flags: u8) -> Result<Vec<SeccompRule>, String> {
     if !writes {
         return Ok(vec![all(&[masked(flags, WRITING, 0)?])?]);
@@ -121,7 +122,7 @@ fn all(conditions: &[SeccompCondition]) -> Result<SeccompRule, String> {
     SeccompRule::new(conditions.to_vec()).map_err(|error| error.to_string())
 }
 
-/// An argument of which the kernel reads 32 bits.
+/// Returns an argument of which the kernel reads 32 bits.
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, String> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
         .map_err(|error| error.to_string())

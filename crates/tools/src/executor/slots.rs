@@ -11,7 +11,7 @@ pub(super) struct Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// So many slots (at least 1), one of which has a worker already.
+    /// Makes this number of slots (at least 1), one of which has a worker already.
     pub(super) fn new(count: usize, first: T) -> Self {
         // The last one is taken first.
         let mut idle: Vec<Option<T>> = (1..count).map(|_| None).collect();
@@ -41,7 +41,7 @@ impl<T> Slots<T> {
 #[derive(Debug)]
 pub(super) struct Slot<'a, T> {
     slots: &'a Slots<T>,
-    /// The slot's worker, if it has one. What is left here goes to the next in line.
+    /// The slot's worker, if it has one. A slot that is returned here goes to the next in the queue.
     pub(super) worker: Option<T>,
     /// How long it had to be waited for.
     pub(super) queued: Duration,

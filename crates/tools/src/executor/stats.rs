@@ -1,4 +1,4 @@
-//! What a step's executions cost and how they ended, for the metrics.
+//! Counts the costs and outcomes of a step's executions, for the metrics.
 
 use serde::{Deserialize, Serialize};
 

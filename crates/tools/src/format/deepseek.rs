@@ -1,5 +1,5 @@
-//! DeepSeek V3 and R1 (`function<sep>NAME`, arguments in a ```` ```json ```` block) and V3.1 (`NAME<sep>{…}`), between
-//! `<｜tool▁call▁begin｜>` and `<｜tool▁call▁end｜>`.
+//! DeepSeek V3 and R1 (`function<sep>NAME`, arguments in a ````
+//! ```json ```` block) and V3.1 (`NAME<sep>{…}`), between `<｜tool▁call▁begin｜>` and `<｜tool▁call▁end｜>`.
 
 use turnwise_trajectory::{ToolCall, ViolationKind};
 

@@ -6,8 +6,8 @@
 //! | `simple_tir` (arXiv:2509.02479) | ```` ```python ```` … ```` ``` ```` | `Code execution result: …` |
 //! | `re_tool` (arXiv:2504.11536) | `<code>` ```` ```python ```` … ```` ``` ```` `</code>` | `<interpreter>` … `</interpreter>` |
 //!
-//! Fences are those of `CommonMark`: indented (in a list), longer than three characters, of tildes. The language may be
-//! written `python`, `py`, `Python`, `python3` or so.
+//! Fences are those of `CommonMark`: indented (in a list), longer than three characters, of tildes. The
+//! language may be written `python`, `py`, `Python`, `python3` or so.
 
 use std::ops::Range;
 
@@ -22,8 +22,8 @@ use super::scan::{Block, Fence, Gate, Scan, Tagged};
 use super::thought::{THOUGHTS, Thought};
 use crate::spec::ToolSpec;
 
-/// A block of Python is a call of `python` with its text as `code`. The closing fence stands at the start of a line,
-/// outside string literals.
+/// A block of Python is a call of `python` with its text as `code`. The closing fence stands at the start of
+/// a line, outside string literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FencedPython {
     /// Whose conventions.
@@ -101,7 +101,7 @@ impl Grammar for FencedPython {
     }
 
     fn recover(&self, marker: usize, text: &str, offset: usize) -> Option<ToolCall> {
-        // What is left open ends with the text.
+        // An open block ends with the text.
         self.read(marker, text, offset).pop()?.verdict.ok()
     }
 
@@ -186,7 +186,7 @@ impl FencedPython {
     }
 }
 
-/// The length of the longest fence that code holds: its own fence must be longer.
+/// Returns the length of the longest fence that code holds: its own fence must be longer.
 fn longest_fence(code: &str) -> usize {
     let backticks = |line: &str| {
         let line = line.trim_start_matches([' ', '\t']);

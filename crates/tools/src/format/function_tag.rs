@@ -27,7 +27,7 @@ pub(super) enum Body<'a> {
 /// A function's name and arguments, or what is wrong with it.
 pub(super) type Function<'a> = Result<(&'a str, Body<'a>), &'static str>;
 
-/// The scanner of a function without tags around it.
+/// Returns the scanner of a function without tags around it.
 pub(super) fn scan(raw: bool, json: bool) -> Scan {
     let (quotes, gate) = match (raw, json) {
         (true, _) => (Quotes::None, Gate::Open),
@@ -37,7 +37,8 @@ pub(super) fn scan(raw: bool, json: bool) -> Scan {
     Scan::Tagged(Tagged::new(FUNCTION, FUNCTION_END, quotes, gate))
 }
 
-/// The functions of a text with their places in it. The first begins with the text, the last ends with it.
+/// Returns the functions of a text with their places in it. The first begins with the text, the last ends
+/// with it.
 pub(super) fn functions(text: &str) -> Vec<(Range<usize>, Function<'_>)> {
     let mut functions = Vec::new();
     let (mut start, mut begin) = (0, text.find(FUNCTION));
@@ -76,7 +77,8 @@ pub(super) fn read(text: &str, offset: usize, value: fn(&str) -> Value) -> Vec<F
     functions(text).into_iter().map(read).collect()
 }
 
-/// The name, the arguments as they're written, and the length of the function that a text begins with.
+/// Returns the name, the arguments as they're written, and the length of the function that a text begins
+/// with.
 fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
     let (name, mut rest) = text[FUNCTION.len()..].split_once('>').ok_or("<function=… has no end")?;
     let name = name.trim();
@@ -99,7 +101,7 @@ fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
     }
 }
 
-/// The first `</function>` that isn't inside a string literal, or any if a literal is never closed.
+/// Returns the first `</function>` that isn't inside a string literal, or any if a literal is never closed.
 fn json_end(body: &str) -> Option<usize> {
     let mut quotes = JsonQuotes::default();
     let mut plain = None;
@@ -113,7 +115,8 @@ fn json_end(body: &str) -> Option<usize> {
     plain.or_else(|| body.find(FUNCTION_END))
 }
 
-/// A value ends at the `</parameter>` after which the call goes on, so that one inside code does no harm.
+/// Returns the end of a value: the `</parameter>` after which the call continues. One inside code does no
+/// harm.
 fn value_end(body: &str) -> Option<usize> {
     let mut ends = body.match_indices(PARAMETER_END).map(|(at, _)| at);
     ends.find(|at| ParameterQuotes::ends(&body.as_bytes()[*at..], true) == Some(true))

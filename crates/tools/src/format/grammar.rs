@@ -1,4 +1,4 @@
-//! What the lexer must know of a format.
+//! Describes a format to the lexer.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use super::lexer::Found;
 use super::scan::Scan;
 use super::thought::{THOUGHTS, Thought};
 
-/// Where calls begin, how they end, and what they say.
+/// Beginnings, ends and contents of calls.
 pub trait Grammar: fmt::Debug + Send + Sync {
-    /// What opens a call or a forged observation. Where several match, the first does.
+    /// Markers that open a call or a forged observation. The first match counts.
     fn markers(&self) -> &'static [Marker];
 
-    /// How to find the end of what a marker opened. With `raw`, string literals hide nothing and another opening
-    /// marker ends the call: a first look found no end.
+    /// Returns how to find the end of what a marker opened. With `raw`, string literals hide nothing and
+    /// another opening marker ends the call: a first look found no end.
     fn scan(&self, marker: usize, raw: bool) -> Scan;
 
-    /// Reads a complete call (or several, in formats that list them), from the marker to the end. `offset` is where
-    /// the text lies in the completion.
+    /// Reads a complete call (or several, in formats that list them), from the marker to the end. `offset` is
+    /// where the text lies in the completion.
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found>;
 
-    /// What a call that is never closed would have been, if its closing marker is all that it lacks.
+    /// Reads a call that is never closed, if only its closing marker is missing.
     fn recover(&self, marker: usize, text: &str, offset: usize) -> Option<ToolCall> {
         let closed = format!("{text}{}", self.closing(marker));
         let mut call = self.read(marker, &closed, offset).pop()?.verdict.ok()?;
@@ -29,15 +29,16 @@ pub trait Grammar: fmt::Debug + Send + Sync {
         Some(call)
     }
 
-    /// The closing marker, for messages.
+    /// Returns the closing marker, for messages.
     fn closing(&self, marker: usize) -> &'static str;
 
-    /// Whether text that a marker opened and nothing closed was meant as a call.
+    /// Returns whether text that a marker opened and nothing closed was meant as a call.
     fn is_attempt(&self, _marker: usize, _text: &str) -> bool {
         true
     }
 
-    /// The tags of thoughts, which hold no calls. None if calls inside thoughts are what the format is for.
+    /// Returns the tags of thoughts, which hold no calls. None if calls inside thoughts are what the format
+    /// is for.
     fn thoughts(&self) -> &'static [Thought] {
         THOUGHTS
     }
@@ -48,26 +49,26 @@ pub trait Grammar: fmt::Debug + Send + Sync {
 pub struct Marker {
     /// The bytes.
     pub text: &'static str,
-    /// Where it counts.
+    /// Position in which it counts.
     pub place: Place,
     /// How many bytes at its end belong to the body too.
     pub keep: usize,
-    /// What it announces.
+    /// Meaning of the marker.
     pub role: Role,
 }
 
-/// What a marker announces.
+/// Meaning of a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A call.
     Call,
-    /// What only the environment may write, so sampling stops behind it.
+    /// Text that only the environment may write: sampling stops there.
     Forged,
     /// The end of a call that never began. Right behind a call it's a repetition and means nothing.
     Stray,
 }
 
-/// Where a marker counts.
+/// Positions in which a marker counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Anywhere.
@@ -81,28 +82,29 @@ pub enum Place {
 }
 
 impl Marker {
-    /// A marker that opens a call anywhere.
+    /// Returns a marker that opens a call anywhere.
     pub const fn call(text: &'static str) -> Self {
         Self { text, place: Place::Anywhere, keep: 0, role: Role::Call }
     }
 
-    /// A marker that opens a call at some places, and is a part of it.
+    /// Returns a marker that opens a call at some places, and is a part of it.
     pub const fn bracket(text: &'static str, place: Place) -> Self {
         Self { text, place, keep: text.len(), role: Role::Call }
     }
 
-    /// A marker that opens an observation, which the model mustn't write.
+    /// Returns a marker that opens an observation, which the model mustn't write.
     pub const fn forged(text: &'static str) -> Self {
         Self { text, place: Place::Anywhere, keep: 0, role: Role::Forged }
     }
 
-    /// A marker that closes a call, met outside of one.
+    /// Returns a marker that closes a call, met outside of one.
     pub const fn stray(text: &'static str) -> Self {
         Self { text, place: Place::Anywhere, keep: 0, role: Role::Stray }
     }
 }
 
-/// Checks a tool's name that stands in the text as it is, without quotes: it may hold nothing of the markers around it.
+/// Checks a tool's name that stands in the text as it is, without quotes: it may hold nothing of the markers
+/// around it.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let structural = |c: char| c.is_control() || "<>[]{}()\"'`=".contains(c);
     match name.chars().find(|c| structural(*c)) {
@@ -112,7 +114,7 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// The one way to report a malformed call without a recovery.
+/// Returns the one way to report a malformed call without a recovery.
 pub(super) fn malformed(
     kind: ViolationKind,
     message: impl Into<String>,
@@ -121,13 +123,13 @@ pub(super) fn malformed(
     Found { verdict: Err(MalformedCall { kind, message: message.into(), span }), recovered: None }
 }
 
-/// The violation of writing what only the environment may write.
+/// Returns the violation of writing what only the environment may write.
 pub(super) fn forged_observation(text: &str, offset: usize) -> Vec<Found> {
     let message = format!("{} is written by the environment only", text.trim_end());
     vec![malformed(ViolationKind::ForgedObservation, message, offset..offset + text.len())]
 }
 
-/// The violation of closing a call that was never opened.
+/// Returns the violation of closing a call that was never opened.
 pub(super) fn never_opened(text: &str, offset: usize) -> Vec<Found> {
     let message = format!("{text} closes a call that was never opened");
     vec![malformed(ViolationKind::InvalidJson, message, offset..offset + text.len())]

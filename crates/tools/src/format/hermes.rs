@@ -16,8 +16,8 @@ pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
 pub(super) const RESPONSE: &str = "<tool_response>";
 
-/// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read, and several objects
-/// or a list of them may stand there. `<function=NAME>{…}</function>` is read too.
+/// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read, and several
+/// objects or a list of them may stand there. `<function=NAME>{…}</function>` is read too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 

@@ -11,8 +11,8 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 use super::grammar::check_name;
 use super::lexer::Found;
 
-/// Reads calls: objects with a string `name` and an object under the first of `keys` that is there, one or several, or
-/// a list of them.
+/// Reads calls: objects with a string `name` and an object under the first of `keys` that is there, one or
+/// several, or a list of them.
 pub(super) fn read_calls(body: &str, keys: &[&str], span: &Range<usize>) -> Vec<Found> {
     let found = |verdict, recovered| Found { verdict, recovered };
     let values = match parse_all(body) {
@@ -33,12 +33,12 @@ pub(super) fn read_calls(body: &str, keys: &[&str], span: &Range<usize>) -> Vec<
     values.into_iter().map(read).collect()
 }
 
-/// The objects of a text: one, several behind each other, or lists of them.
+/// Returns the objects of a text: one, several behind each other, or lists of them.
 pub(super) fn objects(body: &str) -> Option<Vec<Value>> {
     parse_all(body).ok()
 }
 
-/// Whether an object is a call rather than an answer in JSON, which may have a `name` too.
+/// Returns whether an object is a call rather than an answer in JSON, which may have a `name` too.
 pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
     let Some(object) = value.as_object() else { return false };
     let named = object.get("name").is_some_and(Value::is_string);
@@ -53,7 +53,7 @@ pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
     }
 }
 
-/// The violation of a call without the marker that opens it. Other JSON is an answer.
+/// Returns the violation of a call without the marker that opens it. Other JSON is an answer.
 pub(super) fn read_unmarked(text: &str, open: &str, span: &Range<usize>) -> Vec<Found> {
     let keys = &["arguments", "parameters"];
     let is_call =
@@ -95,7 +95,7 @@ impl Parts {
     }
 }
 
-/// What is wrong, before it's known where.
+/// The fault, before its place is known.
 struct Wrong(ViolationKind, String);
 
 impl Wrong {
@@ -120,7 +120,8 @@ fn not_json(error: &serde_json::Error) -> Wrong {
     Wrong(ViolationKind::InvalidJson, format!("not JSON: {error}"))
 }
 
-/// The values of a text, behind each other or with commas or semicolons between them; those of lists one by one.
+/// Returns the values of a text, behind each other or with commas or semicolons between them; those of lists
+/// one by one.
 fn parse_all(body: &str) -> Result<Vec<Value>, Wrong> {
     let mut rest = body.trim();
     if rest.is_empty() {
@@ -166,7 +167,7 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     }
 }
 
-/// The call that was evidently meant: under another key, or without arguments.
+/// Returns the call that was evidently meant: under another key, or without arguments.
 fn lenient(value: &Value, keys: &[&str]) -> Option<Parts> {
     if let Ok(parts) = call(value.clone(), keys) {
         return Some(parts);
@@ -180,8 +181,8 @@ fn lenient(value: &Value, keys: &[&str]) -> Option<Parts> {
     }
 }
 
-/// Undoes what models often get wrong: raw line breaks in strings, commas before a closing bracket. None if there's
-/// nothing to undo.
+/// Undoes what models often get wrong: raw line breaks in strings, commas before a closing bracket. None if
+/// there's nothing to undo.
 fn repair(body: &str) -> Option<String> {
     let mut repaired = String::with_capacity(body.len() + 16);
     let (mut inside, mut escaped, mut changed) = (false, false, false);
@@ -206,8 +207,8 @@ fn repair(body: &str) -> Option<String> {
     changed.then_some(repaired)
 }
 
-/// One line of JSON with a blank after each comma and colon: what Hugging Face's `tojson` writes, and so what
-/// the models were trained on.
+/// Returns one line of JSON with a blank after each comma and colon: what Hugging Face's `tojson` writes, and
+/// so what the models were trained on.
 pub(super) fn spaced(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);

@@ -1,8 +1,8 @@
-//! One resumable lexer for every format. Batch parsing is "push everything, then finish", so that what the sampler
-//! sees while it samples and what a log shows afterwards can't disagree.
+//! One resumable lexer for every format. Batch parsing is "push everything, then finish", so that what the
+//! sampler sees while it samples and what a log shows afterwards can't disagree.
 //!
-//! Works on bytes: markers are found as bytes, so a character that is split over several tokens does no harm. Every
-//! byte is looked at a bounded number of times.
+//! Works on bytes: markers are found as bytes, so a character that is split over several tokens does no harm.
+//! Every byte is looked at a bounded number of times.
 
 use std::ops::Range;
 
@@ -46,12 +46,13 @@ pub struct Lexer {
     mode: Mode,
     /// Calls found in doubt, until it's settled.
     held: Vec<Found>,
-    /// Where the last call or thought ends.
+    /// End of the last call or thought.
     last_end: usize,
-    /// Where the first marker lies that opens what the environment writes.
+    /// Place of the first marker of the environment's text.
     stop: Option<Range<usize>>,
-    /// Calls that open before this byte are read without regard to string literals: a literal that was never closed
-    /// hid a closing marker, and the text after the marker is looked at a second time, but never a third.
+    /// Calls that open before this byte are read without regard to string literals: a literal that was never
+    /// closed hid a closing marker, and the text after the marker is looked at a second time, but never a
+    /// third.
     raw_until: usize,
     /// No thought ends between the current call's start and here.
     searched: usize,
@@ -120,14 +121,15 @@ impl Lexer {
         found
     }
 
-    /// Whether the text so far ends inside a call.
+    /// Returns whether the text so far ends inside a call.
     pub fn is_inside(&self) -> bool {
         let is_call = |inside: &Inside| self.grammar.markers()[inside.marker].role == Role::Call;
         self.mode != Mode::Thought && self.inside.as_ref().is_some_and(is_call)
     }
 
-    /// The first stop string so far, as bytes of the completion: what follows it is the environment's to write, and
-    /// sampling should end. One inside a thought or a call's string literal isn't one.
+    /// Returns the first stop string so far, as bytes of the completion. The environment writes the text
+    /// after it, so sampling should end. Stop strings inside a thought or a call's string literal don't
+    /// count.
     pub fn stop(&self) -> Option<Range<usize>> {
         self.stop.clone()
     }
@@ -274,7 +276,7 @@ impl Lexer {
         }
     }
 
-    /// Where a thought ends first in a part of the text.
+    /// Finds the first end of a thought in a part of the text.
     fn end_of_thought(&self, part: Range<usize>) -> Option<usize> {
         let closes =
             |rest: &[u8]| self.grammar.thoughts().iter().any(|t| rest.starts_with(t.close.as_bytes()));
@@ -297,7 +299,7 @@ impl Lexer {
         None
     }
 
-    /// The length of the text without the start of a tag at its end.
+    /// Returns the length of the text without the start of a tag at its end.
     fn without_partial_close(&self) -> usize {
         let is_start = |at: &usize| {
             let rest = &self.text[*at..];

@@ -1,5 +1,5 @@
-//! Llama 3.1: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM), `<function=NAME>{…}</function>`,
-//! and behind `<|python_tag|>` a call or code for the tool `python`.
+//! Llama 3.1: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM),
+//! `<function=NAME>{…}</function>`, and behind `<|python_tag|>` a call or code for the tool `python`.
 
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
@@ -27,8 +27,8 @@ const MARKERS: &[Marker] = &[
     Marker::forged(EOM),
 ];
 
-/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters, and text otherwise:
-/// answers are JSON too.
+/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters, and text
+/// otherwise: answers are JSON too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Llama3Json;
 

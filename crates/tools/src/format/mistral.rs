@@ -100,7 +100,7 @@ impl Grammar for Mistral {
     }
 }
 
-/// Whether a name can stand without quotes.
+/// Returns whether a name can stand without quotes.
 fn is_bare(name: &str) -> bool {
     check_name(name).is_ok() && !name.contains(char::is_whitespace) && name.len() < 128
 }

@@ -44,27 +44,28 @@ use crate::spec::{ToolSpec, check_calls};
 
 /// A call format: tools to prompt text, completions to calls, calls and results to text.
 pub trait CallFormat: fmt::Debug + Send + Sync {
-    /// The format's name in configs and on the command line.
+    /// Returns the format's name in configs and on the command line.
     fn name(&self) -> &'static str;
 
-    /// The part of the system prompt that offers the tools and shows how to call them.
+    /// Returns the part of the system prompt that offers the tools and shows how to call them.
     fn describe(&self, tools: &[ToolSpec]) -> String;
 
-    /// Where calls begin and end, and how to read them.
+    /// Returns the grammar of calls: their beginnings, ends and contents.
     fn grammar(&self) -> &'static dyn Grammar;
 
-    /// A lexer to feed while sampling, for a completion that begins outside thoughts.
+    /// Returns a lexer to feed while sampling, for a completion that begins outside thoughts.
     fn lexer(&self) -> Lexer {
         Lexer::new(self.grammar())
     }
 
-    /// A lexer to feed while sampling, for a completion whose prompt may have opened a thought. Thoughts hold no calls.
+    /// Returns a lexer to feed while sampling, for a completion whose prompt may have opened a thought.
+    /// Thoughts hold no calls.
     fn lexer_from(&self, opening: Opening) -> Lexer {
         Lexer::opening(self.grammar(), opening)
     }
 
-    /// Every call of a completion with the strict verdict and what was evidently meant. Never panics, whatever the
-    /// text.
+    /// Returns every call of a completion with the strict verdict and what was evidently meant. Never panics,
+    /// whatever the text.
     fn examine(&self, completion: &str) -> Vec<Found> {
         self.examine_from(Opening::Unknown, completion)
     }
@@ -77,8 +78,8 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
         found
     }
 
-    /// Every call of a completion in the order written, malformed ones included. Spans are byte offsets of the
-    /// whole call. Doesn't know the tools: see [`CallFormat::parse_checked`].
+    /// Returns every call of a completion in the order written, malformed ones included. Spans are byte
+    /// offsets of the whole call. Doesn't know the tools: see [`CallFormat::parse_checked`].
     fn parse(&self, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
         self.parse_from(Opening::Unknown, completion)
     }
@@ -88,8 +89,8 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
         self.examine_from(opening, completion).into_iter().map(|found| found.verdict).collect()
     }
 
-    /// As [`CallFormat::parse`], and checks the calls against the tools on offer. Formats that write values without
-    /// types give them those of the schema.
+    /// As [`CallFormat::parse`], and checks the calls against the tools on offer. Formats that write values
+    /// without types give them those of the schema.
     fn parse_checked(&self, completion: &str, tools: &[ToolSpec]) -> Vec<Result<ToolCall, MalformedCall>> {
         self.parse_checked_from(Opening::Unknown, completion, tools)
     }
@@ -163,7 +164,7 @@ impl FormatName {
         FormatName::DeepSeekV31,
     ];
 
-    /// The format itself.
+    /// Returns the format itself.
     pub fn build(self) -> Box<dyn CallFormat> {
         match self {
             FormatName::Hermes => Box::new(Hermes),
@@ -181,7 +182,7 @@ impl FormatName {
     }
 }
 
-/// The format of that name, if there is one.
+/// Returns the format of that name, if there is one.
 pub fn by_name(name: &str) -> Option<Box<dyn CallFormat>> {
     FormatName::ALL.into_iter().map(FormatName::build).find(|format| format.name() == name)
 }

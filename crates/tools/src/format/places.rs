@@ -6,11 +6,11 @@ use super::grammar::{Grammar, Place, Role};
 pub(super) struct Places<'a> {
     pub text: &'a [u8],
     pub at: usize,
-    /// Where the last call or thought ends; 0 if there was none.
+    /// End of the last call or thought; 0 if there was none.
     pub last_end: usize,
 }
 
-/// What begins at a place.
+/// Kinds of text that begin at a place.
 pub(super) enum Event {
     Nothing,
     /// That depends on what comes.
@@ -27,7 +27,7 @@ pub(super) enum Event {
     Repetition {
         length: usize,
     },
-    /// What the marker of this index opens.
+    /// Returns the kind of text that the marker of this index opens.
     Marker(usize),
 }
 
@@ -38,14 +38,14 @@ enum Match {
 }
 
 impl Places<'_> {
-    /// Whether something can begin with this byte.
+    /// Returns whether something can begin with this byte.
     pub(super) fn may_start(grammar: &dyn Grammar, byte: u8) -> bool {
         let begins = |text: &str| text.as_bytes()[0] == byte;
         grammar.markers().iter().any(|marker| begins(marker.text))
             || grammar.thoughts().iter().any(|thought| begins(thought.open) || begins(thought.close))
     }
 
-    /// What begins here.
+    /// Returns the kind of text that begins here.
     pub(super) fn event(&self, grammar: &dyn Grammar, finishing: bool) -> Event {
         for thought in grammar.thoughts() {
             match (self.matches(thought.open, finishing), self.matches(thought.close, finishing)) {
@@ -94,7 +94,7 @@ impl Places<'_> {
         }
     }
 
-    /// Whether only blanks lie between here and the start of the line, a `;` or a special token.
+    /// Returns whether only blanks lie between here and the start of the line, a `;` or a special token.
     fn starts_line(&self) -> bool {
         let blanks =
             self.text[..self.at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
@@ -104,7 +104,7 @@ impl Places<'_> {
         }
     }
 
-    /// Whether only blanks and separators lie between the last call or thought and here.
+    /// Returns whether only blanks and separators lie between the last call or thought and here.
     fn follows_call(&self) -> bool {
         let separates = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b';');
         self.last_end > 0 && self.text[self.last_end..self.at].iter().rev().all(separates)

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::json::spaced;
 use super::quotes::PythonQuotes;
 
-/// The pieces between the commas that are in no bracket and no string.
+/// Returns the pieces between the commas that are in no bracket and no string.
 pub(super) fn split_top(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let (mut quotes, mut depth, mut start, mut at) = (PythonQuotes::default(), 0i32, 0, 0);
@@ -28,9 +28,9 @@ pub(super) fn split_top(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// The value of a Python literal as `ast.literal_eval` has it, if JSON can say it too; tuples become lists. What would
-/// become something else (bytes, sets, complex numbers, integers beyond 64 bits) is refused. The names that JSON has
-/// for constants are read as well.
+/// Returns the value of a Python literal as `ast.literal_eval` has it, if JSON can say it too; tuples become
+/// lists. Literals that JSON can't hold (bytes, sets, complex numbers, integers beyond 64 bits) are refused.
+/// The names that JSON has for constants are read as well.
 pub(super) fn to_json(literal: &str) -> Result<Value, String> {
     let mut reader = Reader { rest: literal, depth: 0 };
     let value =
@@ -41,7 +41,7 @@ pub(super) fn to_json(literal: &str) -> Result<Value, String> {
 /// Brackets deeper than this are refused, as in JSON.
 const MAX_DEPTH: usize = 127;
 
-/// What is wrong with a literal, if there's more to say than that it isn't one.
+/// Fault of a literal, if more is known than that it isn't one.
 type Wrong = Option<String>;
 
 struct Reader<'a> {
@@ -50,13 +50,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// What comes after blanks.
+    /// Returns the text after blanks.
     fn blank(&mut self) -> &'a str {
         self.rest = self.rest.trim_start();
         self.rest
     }
 
-    /// Whether this comes next; takes it if so.
+    /// Returns whether this comes next; takes it if so.
     fn takes(&mut self, text: &str) -> bool {
         let after = self.blank().strip_prefix(text);
         self.rest = after.unwrap_or(self.rest);
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// The items between brackets, and whether there are commas.
+    /// Returns the items between brackets, and whether there are commas.
     fn items(&mut self, open: char, close: char) -> Result<(Vec<Value>, bool), Wrong> {
         self.rest = &self.rest[open.len_utf8()..];
         let (mut items, mut commas) = (Vec::new(), false);
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The value of a number's digits.
+/// Returns the value of a number's digits.
 fn number(text: &str, negative: bool) -> Option<Value> {
     let lower = text.to_ascii_lowercase();
     let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| lower.starts_with(prefix));
@@ -271,7 +271,7 @@ fn escape<'a>(text: &'a str, value: &mut String) -> Option<&'a str> {
     Some(rest)
 }
 
-/// A value as a Python literal, which is its JSON with other names for three constants.
+/// Returns a value as a Python literal, which is its JSON with other names for three constants.
 pub(super) fn from_json(value: &Value) -> String {
     let json = spaced(value);
     let mut python = String::with_capacity(json.len());

@@ -14,7 +14,7 @@ pub enum Quotes {
 }
 
 impl Quotes {
-    /// Whether a marker that starts with `byte` here is only text.
+    /// Returns whether a marker that starts with `byte` here is only text.
     pub(super) fn hide(&self, byte: u8) -> bool {
         match self {
             Quotes::None => false,
@@ -24,8 +24,8 @@ impl Quotes {
         }
     }
 
-    /// Whether a tag that is hidden here can be believed to be only text. An XML-like value ends at a tag itself, which may
-    /// be another call's.
+    /// Returns whether a tag that is hidden here can be believed to be only text. An XML-like value ends at a
+    /// tag itself, which may be another call's.
     pub(super) fn are_certain(&self) -> bool {
         !matches!(self, Quotes::Parameters(_))
     }
@@ -43,7 +43,7 @@ impl Quotes {
         }
     }
 
-    /// Whether a literal went on where none can.
+    /// Returns whether a literal went on where none can.
     pub(super) fn are_broken(&self) -> bool {
         matches!(self, Quotes::Json(quotes) if quotes.broken)
     }
@@ -60,7 +60,8 @@ impl ParameterQuotes {
     pub(super) const CLOSE: &str = "</parameter>";
     const NEXT: [&str; 2] = [Self::OPEN, "</function>"];
 
-    /// Whether a value ends at the `</parameter>` that the text begins with; none if that depends on what comes.
+    /// Returns whether a value ends at the `</parameter>` that the text begins with; none if that depends on
+    /// what comes.
     pub(super) fn ends(text: &[u8], finishing: bool) -> Option<bool> {
         let rest = text[Self::CLOSE.len()..].trim_ascii_start();
         let undecided =

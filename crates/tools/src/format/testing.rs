@@ -1,4 +1,4 @@
-//! What the formats' tests share.
+//! Shared by the formats' tests.
 
 use turnwise_trajectory::ViolationKind;
 

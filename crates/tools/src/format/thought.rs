@@ -26,7 +26,7 @@ pub const THOUGHTS: &[Thought] = &[
     tags("<seed:think>", "</seed:think>"),
 ];
 
-/// Where a completion begins: the prompt may have opened a thought.
+/// The state in which a completion begins: the prompt may have opened a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Opening {
     /// Outside thoughts.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Where each token of a turn ends in its text.
+/// Ends of a turn's tokens in its text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokenSpans {
     ends: Vec<usize>,
@@ -14,13 +14,14 @@ impl TokenSpans {
         Self::default()
     }
 
-    /// The next token, which stands for so many bytes. A token may hold a part of a character, or nothing.
+    /// Adds the next token and its number of bytes. A token may hold a part of a character, or nothing.
     pub fn push(&mut self, bytes: usize) {
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.push(end + bytes);
     }
 
-    /// The tokens that overlap these bytes: a token that begins or ends in the middle of a marker is part of it.
+    /// Returns the tokens that overlap these bytes. A token that begins or ends inside a marker is part of
+    /// it.
     pub fn of(&self, bytes: &Range<usize>) -> Range<usize> {
         let first = self.ends.partition_point(|end| *end <= bytes.start);
         let last = self.ends.partition_point(|end| *end < bytes.end);

@@ -1,4 +1,4 @@
-//! What the tests look at from outside: processes and files; and where they run.
+//! State that tests check from outside: processes and files; and the settings that they run in.
 
 #[allow(dead_code, reason = "each test binary uses its part of this module")]
 pub(crate) mod python;
@@ -34,7 +34,7 @@ pub(crate) fn children_besides_zygotes() -> Vec<String> {
     children().into_iter().filter(|line| !is_zygote(line)).collect()
 }
 
-/// What a program might have left in the places where anyone may write.
+/// Returns the files that a program might have left in places where anyone may write.
 #[allow(dead_code, reason = "each test binary uses its part of this module")]
 pub(crate) fn files_of_interest() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm"]

@@ -1,4 +1,4 @@
-//! Where people run the sandbox: as root or as an ordinary user, in containers, on older kernels.
+//! Settings in which people run the sandbox: as root or as an ordinary user, in containers, on older kernels.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +13,12 @@ use seccompiler::{
 };
 use turnwise_tools::executor::{ExecutorError, PythonConfig, PythonExecutor};
 
-/// What the machine denies.
+/// Denials of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Setting {
     /// Nothing but what this machine denies anyhow.
     Here,
-    /// What Docker's default seccomp profile denies: namespaces and mounts among others.
+    /// Docker's default seccomp profile denies namespaces and mounts among others.
     Container,
     /// Whatever came to landlock after this version: 5 knows no scopes of signals, 1 no cutting off of files.
     Landlock(i32),
@@ -90,16 +90,16 @@ fn container() -> [BpfProgram; 2] {
 /// Whose processes they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
-    /// Whoever runs the tests.
+    /// The user who runs the tests.
     Same,
     /// `nobody`. It takes root to become that, and an ordinary user has run the same test as itself.
     Nobody,
 }
 
-/// Runs one test of this binary in a process of its own: as a user, in a setting, with descriptors left open
+/// Runs one test of this binary in a separate process: as a user, in a setting, with descriptors left open
 /// and with variables set.
 pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str, &Path)]) {
-    // The binary may lie in a folder that nobody else may enter.
+    // The binary may lie in a folder that other users can't enter.
     let folder = tempfile::Builder::new().prefix("turnwise-tests").tempdir().unwrap();
     let is_root = fs::metadata(folder.path()).unwrap().uid() == 0;
     if user == User::Nobody && !is_root {

@@ -1,4 +1,4 @@
-//! What stands between fences in a document.
+//! Reads fenced blocks of a document.
 
 /// A fenced block.
 pub(crate) struct Block {

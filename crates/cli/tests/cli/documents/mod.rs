@@ -1,4 +1,5 @@
-//! The documents: every shell command in README.md and docs/ is run, and every message that is explained exists.
+//! The documents: every shell command in README.md and docs/ is run, and every message that is explained
+//! exists.
 
 mod blocks;
 mod messages;
@@ -11,9 +12,12 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 10] = [
+const WITH_COMMANDS: [&str; 13] = [
     "README.md",
+    "docs/commands.md",
     "docs/determinism.md",
+    "docs/devices.md",
+    "docs/models.md",
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
@@ -24,11 +28,11 @@ const WITH_COMMANDS: [&str; 10] = [
     "docs/tutorial.md",
 ];
 
-/// Blocks that are not run, and why. What they give to `turnwise` is parsed all the same.
+/// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
 const NOT_RUN: [(&str, &str); 6] = [
     ("README.md", "compiles, and trains for minutes"),
-    ("README.md", "needs a network, and trains a real model"),
-    ("README.md", "compiles"),
+    ("docs/devices.md", "compiles"),
+    ("docs/models.md", "needs a network, and trains a real model"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
     ("docs/tutorial.md", "compiles"),
@@ -62,6 +66,16 @@ fn runs(document: &str) {
 #[test]
 fn the_commands_of_the_readme_run() {
     runs("README.md");
+}
+
+#[test]
+fn the_commands_of_commands_run() {
+    runs("docs/commands.md");
+}
+
+#[test]
+fn the_commands_of_models_run() {
+    runs("docs/models.md");
 }
 
 #[test]
@@ -105,7 +119,7 @@ fn every_document_with_commands_is_run() {
     assert_eq!(found.collect::<Vec<_>>(), WITH_COMMANDS);
 }
 
-/// What a line gives to the binary, if it calls it.
+/// Returns the arguments of a line that calls the binary.
 fn arguments(line: &str) -> Option<Vec<&str>> {
     let line = line.split(" #").next().expect("split yields one");
     let arguments = match line.split_once("-p turnwise-cli ") {

@@ -9,8 +9,8 @@ use crate::binary::{BINARY, ran, root};
 use crate::documents::blocks::blocks;
 use crate::documents::read;
 
-/// The binary as the documents call it. What takes long gets small settings in front of its own, and a page that is
-/// served until somebody stops it is stopped once it has an address.
+/// The binary as the documents call it. Long commands get small settings in front of theirs, and a page that
+/// is served until somebody stops it is stopped once it has an address.
 const SHIM: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 command=$1; shift
@@ -34,7 +34,7 @@ view)
 esac
 "#;
 
-/// What a document says, and what is run in its stead because it would take long.
+/// Text of a document, and the shorter work that is run instead.
 const STAND_INS: [(&str, &str); 5] = [
     ("--set steps=20 ", "--set steps=2 "),
     ("train.steps=24", "train.steps=3"),

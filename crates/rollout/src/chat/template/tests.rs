@@ -71,7 +71,8 @@ fn a_conversation_turn_by_turn_is_the_whole_one_rendered_at_once() {
                 tokens.push(chat.stop_tokens()[0]);
             }
             tokens.extend(chat.follow(&[message(Role::Tool, &output)], closed).unwrap());
-            // Strict templates take a second turn only if it is a call, which is not how a sampled text is told.
+            // Strict templates take a second turn only if it is a call, which is not how a sampled text is
+            // told.
             if round == 1 && template == "instruction_tags" {
                 return;
             }
@@ -186,7 +187,7 @@ fn text_cannot_forge_chat_tokens() {
     assert_eq!(special(&chat.turn(forged)), 0);
 }
 
-/// A folder whose template is this text.
+/// Returns a folder whose template is this text.
 fn of(source: &str) -> ChatFolder {
     ChatFolder { template: source.into(), ..folder("chatml") }
 }
@@ -199,7 +200,8 @@ fn plain(source: &str, tokenizer: Tokenizer) -> Result<TemplateChat, ChatError> 
 #[test]
 fn text_of_users_and_tools_holds_no_chat_token_whatever_is_special() {
     use tokenizers::AddedToken;
-    // Each kind of token that is added: special or not, before or behind a normaliser, with white space around it.
+    // Each kind of token that is added: special or not, before or behind a normaliser, with white space
+    // around it.
     let names = ["<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>"];
     let kinds = [(false, false), (false, true), (true, true)];
     for (special, normalized) in kinds {
@@ -281,7 +283,7 @@ fn a_prompt_that_opens_a_thought_is_trained_behind_it() {
             "{source}"
         );
     }
-    // Where nothing says that thoughts are context, taking them away is rewriting.
+    // Unless thoughts are context, removing them is rewriting.
     let strips = OPENS_AND_STRIPS.replace("<think>\n{% endif %}", "{% endif %}");
     assert!(matches!(plain(&strips, tokenizer(&SPECIAL)), Err(ChatError::Rewrites { .. })));
     // And so is everything else, thoughts or not.

@@ -1,4 +1,5 @@
-//! Locking up the worker: the interpreter offers code no way to the system, and these are for the case that it has a hole.
+//! Locking up the worker: the interpreter offers code no way to the system, and these are for the case that
+//! it has a hole.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,8 +14,7 @@ const SLACK: u64 = 256 << 20;
 
 /// Applies every layer that this system has.
 pub(super) fn lock(memory_bytes: u64, version: String) -> Hello {
-    // When memory runs out, this process ends before others. Where it can't say so, the limits below still
-    // hold.
+    // When memory runs out, this process ends before others. If it can't say so, the limits below still hold.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let layers = [("rlimits", limit(memory_bytes)), ("landlock", landlock()), ("seccomp", seccomp())];
     let level =
@@ -98,7 +98,7 @@ impl Resident {
         Self(File::open("/proc/self/statm").ok())
     }
 
-    /// Bytes in memory; 0 where the system doesn't say.
+    /// Returns the bytes in memory; 0 where the system doesn't say.
     pub(super) fn bytes(&self) -> usize {
         self.pages(1) * rustix::param::page_size()
     }

@@ -1,9 +1,9 @@
-//! An embedded Python (the crate `monty`) in worker processes: for machines without Python, and for tests that must
-//! give the same bits everywhere.
+//! An embedded Python (the crate `monty`) in worker processes: for machines without Python, and for tests
+//! that must give the same bits everywhere.
 //!
-//! A worker is this program itself, started again: [`serve_if_asked`] turns it into one. The interpreter has no file,
-//! socket or process to offer to the code that it runs; where Linux helps, the worker is locked up besides. Code sees a
-//! part of the language: no generators, no inheritance, few modules.
+//! A worker is this program itself, started again: [`serve_if_asked`] turns it into one. The interpreter has
+//! no file, socket or process to offer to the code that it runs; where Linux helps, the worker is locked up
+//! besides. Code sees a part of the language: no generators, no inheritance, few modules.
 
 mod lock;
 mod pool;
@@ -97,7 +97,7 @@ impl Session for MontySession {
     }
 }
 
-/// What becomes of a cell whose worker was lost.
+/// Returns the outcome of a cell whose worker was lost.
 fn lost(how: Lost, config: &MontyConfig) -> Result<ToolOutput, ExecutorFault> {
     let (status, line) = match how {
         Lost::Cpu => (OutputStatus::Timeout, cpu_line(config.cpu_seconds)),
@@ -119,7 +119,7 @@ fn memory_line(mib: u64) -> String {
     format!("MemoryError: more than {mib} MiB")
 }
 
-/// A fault of this executor.
+/// Returns a fault of this executor.
 fn fault(doing: &str, error: impl std::fmt::Display) -> ExecutorFault {
     ExecutorFault { backend: NAME, message: format!("{doing}: {error}") }
 }

@@ -30,7 +30,7 @@ pub(super) struct Pool {
     recorder: Recorder,
 }
 
-/// How many executions run at a time.
+/// Returns how many executions run at a time.
 pub(super) fn worker_count(config: &MontyConfig) -> usize {
     config.workers.unwrap_or_else(cores)
 }
@@ -57,7 +57,7 @@ impl Pool {
         &self.config
     }
 
-    /// The worker that is there, or a new one.
+    /// Returns the worker that is there, or a new one.
     pub(super) fn worker(&self, there: Option<Worker>) -> Result<Worker, ExecutorFault> {
         let started = there.map_or_else(
             || {
@@ -173,7 +173,7 @@ impl Worker {
         }
     }
 
-    /// How a worker that closed its channel ended.
+    /// Returns how a worker that closed its channel ended.
     fn last_words(&mut self) -> Lost {
         let mut said = Vec::new();
         let status = self.process.wait();

@@ -1,8 +1,8 @@
 //! A thread of the worker that watches a cell's clock and its memory.
 //!
-//! The interpreter looks at one number from time to time: how much memory its program has allocated. Too much of it ends
-//! the cell in a way that code can't catch. This thread sets the number: to what the process really has, and to more than
-//! any limit when the cell's CPU time is over.
+//! The interpreter looks at one number from time to time: how much memory its program has allocated. Too much
+//! of it ends the cell in a way that code can't catch. This thread sets the number: to what the process
+//! really has, and to more than any limit when the cell's CPU time is over.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

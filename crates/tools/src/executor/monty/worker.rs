@@ -25,7 +25,7 @@ pub(super) const WORKER: &str = "TURNWISE_MONTY_WORKER";
 pub(super) const CPU_EXIT: i32 = 71;
 pub(super) const MEMORY_EXIT: i32 = monty_types::OOM_EXIT_CODE;
 
-/// What a worker is told once.
+/// Message to a worker at its start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Settings {
     cpu_seconds: f64,
@@ -43,7 +43,7 @@ impl Settings {
     }
 }
 
-/// What a worker says of itself.
+/// Message of a worker about itself.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) version: String,
@@ -60,7 +60,7 @@ pub(super) struct Asked {
     pub(super) fresh: bool,
 }
 
-/// What came of it. The supervisor adds the wall time, and the lines that name its limits.
+/// Its outcome. The supervisor adds the wall time, and the lines that name its limits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) output: ToolOutput,
@@ -68,8 +68,8 @@ pub(super) struct Answer {
     pub(super) cpu_ms: f64,
 }
 
-/// Turns this process into a worker if that is what it was started for, and then doesn't return. A program that uses
-/// [`MontyExecutor`](super::MontyExecutor) calls this first thing in `main`.
+/// Turns this process into a worker if that is what it was started for, and then doesn't return. A program
+/// that uses [`MontyExecutor`](super::MontyExecutor) calls this first thing in `main`.
 pub fn serve_if_asked() {
     if std::env::var_os(WORKER).is_some() {
         let status = i32::from(serve().is_err());
@@ -103,7 +103,7 @@ fn new_repl(memory_bytes: u64) -> MontyRepl {
     MontyRepl::new("<cell>", ResourceTracker::new(limits), CompileOptions::default())
 }
 
-/// The Python that the interpreter says it is.
+/// Returns the Python that the interpreter says it is.
 fn version() -> String {
     match new_repl(1 << 30).feed_run("import sys\nsys.version", vec![], PrintWriter::Disabled) {
         Ok(MontyObject::String(version)) => version.split(' ').next().unwrap_or_default().into(),
@@ -130,7 +130,7 @@ fn run(repl: &mut MontyRepl, code: &str, room: usize, watch: &Watch) -> ToolOutp
     ToolOutput { stdout, value, error, truncated, cpu_ms, ..ToolOutput::of(status) }
 }
 
-/// The last line of the traceback, such as `ValueError: no`.
+/// Returns the last line of the traceback, such as `ValueError: no`.
 fn last_line(error: &MontyException) -> String {
     error.summary().split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -143,7 +143,7 @@ fn clip(mut text: String, room: usize) -> String {
     text
 }
 
-/// What the code prints, bounded.
+/// Output of the code, bounded.
 struct Printed(Capture);
 
 impl PrintWriterCallback for Printed {
@@ -163,7 +163,7 @@ fn send(mut channel: &File, message: &impl Serialize) -> io::Result<()> {
     channel.write_all(&frames::framed(&body)?)
 }
 
-/// The next message, if the supervisor is still there.
+/// Returns the next message, if the supervisor is still there.
 fn receive<T: for<'de> Deserialize<'de>>(channel: &File) -> io::Result<Option<T>> {
     match frames::receive(channel, usize::MAX) {
         Ok(body) => serde_json::from_slice(&body).map(Some).map_err(io::Error::other),

@@ -12,7 +12,7 @@ use super::sys::{self, Process};
 /// Bytes of an answer that are read.
 const MOST: usize = 1 << 16;
 
-/// What a program printed before it ended.
+/// Output of a program that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) stdout: Vec<u8>,
@@ -36,7 +36,7 @@ pub(super) fn ask(program: &Path, arguments: &[&str], patience: Duration) -> Res
     }
 }
 
-/// What was printed when it has ended; none if its time was over first.
+/// Returns the output once the program has ended; none if its time was over first.
 fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Result<Option<Said>> {
     let started = Instant::now();
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());

@@ -1,7 +1,7 @@
-//! What all live sessions of an executor hold together.
+//! Memory that all live sessions of an executor hold together.
 //!
-//! Each execution has a limit of its own, but hundreds of sessions may rest between cells. Together they hold
-//! no more than the executions that run at a time may; beyond it, the session that holds most ends.
+//! Each execution has its limit, but hundreds of sessions may rest between cells. Together they hold at most
+//! the memory of the executions that run at a time. Beyond it, the largest session ends.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,7 +28,7 @@ impl Budget {
         Self { most, resting: Mutex::new(HashMap::new()) }
     }
 
-    /// Bytes that all may hold.
+    /// Returns the bytes that all may hold.
     pub(super) fn most(&self) -> u64 {
         self.most
     }
@@ -38,8 +38,8 @@ impl Budget {
         self.resting().remove(&session).is_none_or(|resting| resting.pidfd.is_some())
     }
 
-    /// Puts a session in that holds so many bytes; then ends those that hold most until the rest has room.
-    /// False if it would be this one itself, which then isn't in.
+    /// Adds a session of `bytes` bytes, then ends the largest ones until the rest fits. Returns false, and
+    /// adds nothing, if this one is the largest.
     pub(super) fn rest(&self, session: u64, bytes: u64, pidfd: OwnedFd) -> bool {
         let mut resting = self.resting();
         resting.insert(session, Resting { bytes, pidfd: Some(pidfd) });
@@ -49,7 +49,7 @@ impl Budget {
             if total <= self.most || live().count() < 2 {
                 return true;
             }
-            // Of equals the younger one, so that it doesn't depend on the map's order.
+            // Among equals the younger one, which doesn't depend on the map's order.
             let largest = live().map(|(id, held)| (held.bytes, *id)).max().expect("two at least").1;
             if largest == session {
                 resting.remove(&session);
@@ -75,7 +75,7 @@ mod tests {
     use super::super::sys::Process;
     use super::*;
 
-    /// A process that waits for its input to end, and a descriptor to kill it by.
+    /// Returns a process that waits for its input to end, and a descriptor to kill it by.
     fn session() -> (Process, OwnedFd, Child) {
         let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let process = Process::adopt(i32::try_from(child.id()).unwrap()).unwrap();

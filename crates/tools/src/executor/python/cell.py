@@ -181,7 +181,7 @@ def split(source):
     """The compiled statements, and apart from them the last one if it's an expression, else None."""
     start, _, end = source.rstrip().rpartition("\n")
     if end and end[0] not in " \t\f#":
-        # A whole program and an expression on a line of its own are what the parser would find, too; it makes an object
+        # The parser would find a whole program and an expression on the last line, too; it makes an object
         # of every node, which costs a fresh child more than compiling does.
         try:
             last = compile(end, "<cell>", "eval")
@@ -220,7 +220,7 @@ def prepare():
     sys.modules["__main__"] = MAIN
     sys.argv = [""]
     sys.stdout, sys.stderr = text_stream(), text_stream()
-    # What keeps the stream open if code puts another one in its place.
+    # Keeps the stream open if code replaces it.
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
     # Children have /dev/null there.
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), "utf-8")

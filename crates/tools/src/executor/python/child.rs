@@ -23,7 +23,7 @@ use crate::executor::frames::{self, Incoming, Progress};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Messages that answer no cell of ours, in one cell. Reading them keeps us from the clocks.
 const MOST_FORGED: usize = 100;
-/// What a child says that it hands over (see `zygote.py`).
+/// Kinds of file descriptors that a child announces (see `zygote.py`).
 const WITH_LISTENER: u8 = 1;
 const WITH_SCRATCH: u8 = 2;
 
@@ -80,7 +80,7 @@ impl Child {
         self.process.ended_fd().try_clone()
     }
 
-    /// Bytes that it holds by what its cells did; none if the system doesn't say.
+    /// Returns the bytes that it holds by what its cells did; none if the system doesn't say.
     pub(super) fn bytes(&self) -> Option<u64> {
         let grown = resident(&self.process)?.saturating_sub(self.bytes_before?);
         let scratch = self.scratch.as_ref().and_then(|scratch| sys::bytes_in_use(scratch.as_fd()).ok());
@@ -170,7 +170,7 @@ impl Child {
                 threads.answer(&self.process)?;
             }
             if answered && let Some(answer) = expected.read(&self.cell)? {
-                // What the child flushed before it answered.
+                // Output that the child flushed before its answer.
                 self.drain(capture)?;
                 return Ok(answer.map_or_else(End::Stopped, End::Answer));
             }
@@ -216,7 +216,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// The answer, if it's there. Others are an earlier cell's or forged, and dropped.
+    /// Returns the answer, if it's there. Others are an earlier cell's or forged, and dropped.
     fn read(&mut self, cell: &UnixStream) -> io::Result<Option<Result<Answer, Hard>>> {
         while self.forged < MOST_FORGED {
             match self.incoming.read(cell, self.most)? {
@@ -233,18 +233,18 @@ impl Expected {
     }
 }
 
-/// Bytes of an answer at most. JSON may write a character of four bytes as twelve.
+/// Returns the bytes of an answer at most. JSON may write a character of four bytes as twelve.
 fn most_answer(config: &PythonConfig) -> usize {
     config.output_bytes.saturating_mul(12) + (1 << 16)
 }
 
-/// Bytes of a process in memory.
+/// Returns the bytes of a process in memory.
 fn resident(process: &Process) -> Option<u64> {
     let pages = fs::read_to_string(format!("/proc/{}/statm", process.pid())).ok()?;
     Some(pages.split(' ').nth(1)?.parse::<u64>().ok()? * sys::page_size())
 }
 
-/// A number that no earlier cell can have known.
+/// Returns a number that no earlier cell can have known.
 fn fresh_key() -> [u8; 8] {
     RandomState::new().build_hasher().finish().to_le_bytes()
 }

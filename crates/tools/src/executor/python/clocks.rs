@@ -22,7 +22,7 @@ const CPU_OVER: i32 = libc::SIGXCPU;
 /// Tells a child that its wall time is over. Linux itself never sends this one.
 const WALL_OVER: i32 = libc::SIGSTKFLT;
 
-/// What a cell has used, against what it may.
+/// Time that a cell has used, against its limits.
 #[derive(Debug)]
 pub(super) struct Clocks {
     started: Instant,

@@ -17,7 +17,7 @@ pub(super) struct Interpreter {
     pub(super) executable: PathBuf,
     /// Its standard library and site-packages.
     library: Vec<PathBuf>,
-    /// Where it's installed.
+    /// Folder of its installation.
     prefixes: Vec<PathBuf>,
     version: (u32, u32),
 }
@@ -27,7 +27,7 @@ const OLDEST: (u32, u32) = (3, 9);
 /// How long an interpreter may take to say what it is; launchers on a loaded machine take seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Of `sys.path` only what belongs to the library: other entries, such as the sources of an editable install,
+/// Only the library's entries of `sys.path`: other entries, such as the sources of an editable install,
 /// are the user's own files.
 const QUESTION: &str = r#"
 import json, os, site, sys, sysconfig
@@ -41,7 +41,7 @@ found = dict(executable=sys.executable or "", library=[p for p in library if p],
 print(json.dumps(dict(found, version=list(sys.version_info[:2]))))
 "#;
 
-/// What every Python reads besides its own files.
+/// Files that every Python reads besides its installation.
 const SHARED: [&str; 9] = [
     "/lib",
     "/lib64",
@@ -69,7 +69,7 @@ impl Interpreter {
         paths
     }
 
-    /// Where the dynamic linker looks for libraries first; some interpreters don't start without it.
+    /// Folders that the dynamic linker searches first; some interpreters don't start without them.
     pub(super) fn library_path() -> Option<OsString> {
         let folders = library_folders();
         (!folders.is_empty()).then(|| std::env::join_paths(folders).ok()).flatten()
@@ -99,7 +99,7 @@ impl Interpreter {
     }
 }
 
-/// The folders of `LD_LIBRARY_PATH`. An empty or relative entry would mean the working directory.
+/// Returns the folders of `LD_LIBRARY_PATH`. An empty or relative entry would mean the working directory.
 fn library_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
@@ -115,7 +115,7 @@ fn shared_libraries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(is_library).collect()
 }
 
-/// The interpreters to try, best first, and why the others aren't among them.
+/// Returns the interpreters to try, best first, and why the others aren't among them.
 pub(super) fn candidates(wanted: Option<&str>) -> (Vec<Interpreter>, Vec<String>) {
     candidates_within(wanted, PATIENCE)
 }
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(refused, ["no python-that-is-not-there on PATH"]);
     }
 
-    /// A program of these lines, named python3.
+    /// Returns a program of these lines, named python3.
     fn wrapper(lines: &str) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("python3");

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::config::Isolation;
 use super::sys;
 
-/// What a child says about itself before its first cell: the errno of each layer, 0 where it holds. They are
+/// A child's report before its first cell: the errno of each layer, 0 where it holds. They are
 /// facts that don't differ between two children of one executor; a child that says something else is a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Hello {
@@ -43,7 +43,7 @@ impl Hello {
     }
 }
 
-/// What was found out while starting.
+/// Findings of the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Found {
     /// Root was given up; false also if there was none to give up.
@@ -61,13 +61,13 @@ pub(super) struct Found {
 /// The layers of every child of an executor. A child that has fewer is a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Achieved {
-    /// What each child must say.
+    /// The report that each child must send.
     pub(super) hello: Hello,
     /// The layers that hold.
     pub(super) holds: Vec<String>,
     /// Those that don't, with the reason.
     pub(super) missing: Vec<String>,
-    /// What that amounts to.
+    /// The level that the layers amount to.
     pub(super) level: Isolation,
 }
 
@@ -114,8 +114,8 @@ impl Achieved {
     }
 }
 
-/// A ruleset that allows reading `readable` and nothing else in the file system, no TCP, and no signals or
-/// abstract sockets to the outside. It uses nothing that came after the version `newest`.
+/// Returns a ruleset that allows reading `readable` and nothing else in the file system, no TCP, and no
+/// signals or abstract sockets to the outside. It uses nothing that came after the version `newest`.
 pub(super) fn landlock_ruleset(readable: &[PathBuf], newest: i32) -> Result<OwnedFd, String> {
     match sys::landlock_version().map(|version| version.min(newest)) {
         Ok(version @ 1..) => build_ruleset(readable, ABI::from(version).min(NEWEST))

@@ -6,9 +6,9 @@
 //!   sends code, drains output        imports the library                  runs cells under soft limits
 //!   watches clocks, kills, reaps     rlimits, no_new_privs, then forks    is the supervisor's own child
 //! ```
-//! What children inherit costs them nothing, so all that a zygote can bear is its own; it never runs model code.
-//! What a child reports is advisory, because the code it runs could forge it. Exit statuses, signals, clocks and
-//! the bounds on output are the supervisor's own.
+//! Children inherit the zygote's state at no cost, so the zygote does as much as it can; it never runs model
+//! code. A child's reports are advisory, because the code that it runs could forge them. Exit statuses,
+//! signals, clocks and the bounds on output are the supervisor's own.
 
 mod ask;
 mod budget;
@@ -47,11 +47,12 @@ pub struct PythonExecutor {
 }
 
 impl PythonExecutor {
-    /// Finds the interpreter, starts one zygote, finds out which layers of isolation hold, and tries to break out.
+    /// Finds the interpreter, starts one zygote, finds out which layers of isolation hold, and tries to break
+    /// out.
     ///
     /// # Errors
-    /// If there's no usable interpreter, if less isolation holds than the config demands, or if the self-test got
-    /// through a layer.
+    /// If there's no usable interpreter, if less isolation holds than the config demands, or if the self-test
+    /// got through a layer.
     pub fn new(config: PythonConfig) -> Result<Self, ExecutorError> {
         Self::with_landlock(config, i32::MAX)
     }
@@ -96,7 +97,7 @@ impl Executor for PythonExecutor {
     }
 }
 
-/// A fault of this executor.
+/// Returns a fault of this executor.
 fn fault(doing: &str, error: impl std::fmt::Display) -> ExecutorFault {
     ExecutorFault { backend: NAME, message: format!("{doing}: {error}") }
 }

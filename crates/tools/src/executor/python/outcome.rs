@@ -10,7 +10,7 @@ use super::sys::Ended;
 const OUT_OF_MEMORY_EXIT: i32 = 71;
 /// The exit status of a child that could not go on, because its cell closed or broke what it needs.
 const BROKEN_EXIT: i32 = 72;
-/// What a child adds to the number of a signal that ends it, as shells do: the kernel doesn't end the first
+/// A child adds this to the number of a signal that ends it, as shells do: the kernel doesn't end the first
 /// process of a pid namespace by it.
 const BY_SIGNAL: i32 = 128;
 const OWN_TIMERS: [i32; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
@@ -26,7 +26,7 @@ pub(super) enum End {
     Stopped(Hard),
 }
 
-/// What a child says about a cell.
+/// A child's report about a cell.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     /// The key of the cell that is answered, in hex.
@@ -40,7 +40,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Whether it answers the cell of this key.
+    /// Returns whether it answers the cell of this key.
     pub(super) fn is_for(&self, key: [u8; 8]) -> bool {
         let nibble = |i: usize| char::from_digit(u32::from(key[i / 2] >> (4 * (1 - i % 2)) & 15), 16);
         self.key.len() == 16 && self.key.chars().enumerate().all(|(i, c)| nibble(i) == Some(c))
@@ -76,7 +76,7 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     let wall = || format!("Timed out: more than {} s of wall time", config.wall_seconds);
     let memory = || format!("MemoryError: more than {} MiB", config.memory_mib);
     match end {
-        // What an answer says may be forged: it gets no more room than what is printed.
+        // An answer may be forged: it gets no more room than the printed output.
         End::Answer(Answer { status, value, error, .. }) => match status {
             Said::Ok => (Ok, value.map(|value| clip(value, config.output_bytes)), None),
             Said::Error => {
@@ -111,7 +111,7 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     }
 }
 
-/// At most so many bytes of a text, and dots where it was cut.
+/// Returns at most `room` bytes of a text, and dots where it was cut.
 fn clip(mut text: String, room: usize) -> String {
     if text.len() > room {
         text.truncate(text.floor_char_boundary(room));

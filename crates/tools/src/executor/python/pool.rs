@@ -131,12 +131,12 @@ impl Pool {
         Ok((child, self.sessions.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// What all sessions hold.
+    /// Memory of all sessions.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// Bytes that one execution may hold.
+    /// Returns the bytes that one execution may hold.
     pub(super) fn most_of_one(&self) -> u64 {
         most_of_one(&self.config)
     }

@@ -26,7 +26,7 @@ impl PythonSession {
     /// Lets the session rest, if what all of them hold has room.
     fn rest(&self, output: ToolOutput) -> Result<(ToolOutput, bool), ExecutorFault> {
         let Some(child) = &self.child else { return Ok((output, false)) };
-        // Where the system doesn't say, it's as much as it may be.
+        // If the system doesn't say, it counts as the maximum.
         let bytes = child.bytes().unwrap_or_else(|| self.pool.most_of_one());
         let pidfd = child.pidfd().map_err(|error| fault("watching a session", error))?;
         if self.pool.budget().rest(self.number, bytes, pidfd) {

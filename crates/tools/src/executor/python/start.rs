@@ -12,7 +12,8 @@ use super::sys::{self, Setup};
 use super::zygote::{Lifetime, NotStarted, Programs, Recipe, Settings, Zygote};
 use crate::executor::seccomp::Allowed;
 
-/// A zygote with as many layers as this interpreter and this kernel can do together, and which these are.
+/// Returns a zygote with as many layers as this interpreter and this kernel can do together, and which these
+/// are.
 pub(super) fn first_zygote(
     keeper: &Keeper,
     interpreter: Interpreter,
@@ -52,7 +53,7 @@ pub(super) fn first_zygote(
     }
 }
 
-/// What the first child says of its layers.
+/// Returns the first child's report about its layers.
 fn first_child(zygote: &mut Zygote) -> Result<Hello, NotStarted> {
     let opened = Child::open(zygote, Lifetime::Once);
     let (child, hello) = opened.map_err(|error| NotStarted::Other(format!("first child: {error}")))?;

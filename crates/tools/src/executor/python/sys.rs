@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The account that a root supervisor's children run as: `nobody` on every Linux.
 pub(super) const NOBODY: libc::uid_t = 65534;
 
-/// What becomes of a process between fork and exec.
+/// Setup of a process between fork and exec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
     /// Give up root, if the supervisor has it.
@@ -58,18 +58,18 @@ impl Step {
         }
     }
 
-    /// Whether it's a part of giving up root.
+    /// Returns whether it's a part of giving up root.
     pub(super) fn drops_root(self) -> bool {
         matches!(self, Self::Groups | Self::Group | Self::User)
     }
 
-    /// Whether it's a part of entering namespaces.
+    /// Returns whether it's a part of entering namespaces.
     pub(super) fn enters_namespaces(self) -> bool {
         matches!(self, Self::Namespaces | Self::Map | Self::Capability)
     }
 }
 
-/// Whether the supervisor is root.
+/// Returns whether the supervisor is root.
 pub(super) fn is_root() -> bool {
     // SAFETY: takes and writes nothing.
     unsafe { libc::geteuid() == 0 }
@@ -91,7 +91,7 @@ impl Failed {
 /// Applies `setup` to a command. The process dies with the thread that spawns it, and has none of this
 /// process's descriptors but the standard ones.
 pub(super) fn prepare(command: &mut Command, setup: Setup) -> io::Result<Failed> {
-    // What the closure needs is made before the fork: after it, only system calls are safe.
+    // Everything that the closure needs is made before the fork: after it, only system calls are safe.
     let (uid, gid) = ids(setup.drop_root);
     let uid_map = format!("{uid} {uid} 1");
     let gid_map = format!("{gid} {gid} 1");
@@ -143,7 +143,7 @@ fn take(
     }
 }
 
-/// How many descriptors this process may have, at most a million.
+/// Returns how many descriptors this process may have, at most a million.
 fn limit_of_descriptors() -> RawFd {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is writable. On failure it stays zero.
@@ -211,7 +211,8 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// The version of landlock that this kernel has. An error says that it has none, or that something denies it.
+/// Returns the version of landlock that this kernel has. An error says that it has none, or that something
+/// denies it.
 pub(super) fn landlock_version() -> io::Result<i32> {
     const VERSION: libc::c_uint = 1;
     // SAFETY: with this flag the call reads nothing and gives a number.
@@ -230,7 +231,8 @@ pub(super) fn send_with_fds(socket: &UnixStream, byte: u8, fds: &[BorrowedFd]) -
     let mut control: Control = [0; 4];
     let byte = [byte];
     let mut vector = libc::iovec { iov_base: byte.as_ptr().cast_mut().cast(), iov_len: 1 };
-    // SAFETY: every pointer in `message` outlives the call, and the control buffer has room for the descriptors.
+    // SAFETY: every pointer in `message` outlives the call, and the control buffer has room for the
+    // descriptors.
     unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &raw mut vector;
@@ -294,7 +296,7 @@ pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<Owned
     Ok((byte[0], fds))
 }
 
-/// Where the kernel asks whether a process may do what one of its seccomp programs has it ask for.
+/// Descriptor on which the kernel asks about system calls that a seccomp program reports.
 #[derive(Debug)]
 pub(super) struct Listener(OwnedFd);
 
@@ -308,7 +310,7 @@ impl Listener {
         self.0.as_fd()
     }
 
-    /// Answers one question, if there is one. What isn't allowed fails with `EAGAIN`.
+    /// Answers one question, if there is one. A refused call fails with `EAGAIN`.
     pub(super) fn answer(&self, allow: impl FnOnce() -> bool) -> io::Result<()> {
         let fd = self.0.as_raw_fd();
         // SAFETY: all zeros are valid values of both structs, which the calls read and write.
@@ -320,7 +322,7 @@ impl Listener {
             }
             let mut question: libc::seccomp_notif = std::mem::zeroed();
             let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
-            // Whoever asked may be gone, before or after it's heard.
+            // The asking process may be gone, before or after the answer.
             if libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut question) == -1 {
                 return Ok(());
             }
@@ -336,7 +338,7 @@ impl Listener {
     }
 }
 
-/// Bytes that the file system of a descriptor holds.
+/// Returns the bytes that the file system of a descriptor holds.
 pub(super) fn bytes_in_use(fd: BorrowedFd) -> io::Result<u64> {
     // SAFETY: all zeros is a valid `statvfs`, and the pointer is writable.
     unsafe {
@@ -346,7 +348,7 @@ pub(super) fn bytes_in_use(fd: BorrowedFd) -> io::Result<u64> {
     }
 }
 
-/// Bytes of a page of memory.
+/// Returns the bytes of a page of memory.
 pub(super) fn page_size() -> u64 {
     // SAFETY: takes a number and gives one.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
@@ -409,7 +411,7 @@ impl Process {
         &self.pidfd
     }
 
-    /// How it ended, once it has; it stays to be reaped.
+    /// Returns how it ended, once it has; it stays to be reaped.
     pub(super) fn peek(&self) -> io::Result<Ended> {
         // SAFETY: all zeros is a valid `siginfo_t`, and the pointer is writable.
         unsafe {
@@ -477,7 +479,8 @@ impl Drop for Process {
     }
 }
 
-/// Waits until one of the descriptors is readable or closed, or the time is over. A missing one is never ready.
+/// Waits until one of the descriptors is readable or closed, or the time is over. A missing one is never
+/// ready.
 pub(super) fn wait_readable<const N: usize>(
     fds: [Option<BorrowedFd>; N],
     timeout: Duration,

@@ -164,7 +164,7 @@ def set_limits(limits):
 def become_child(settings, session, fds, ruleset, null):
     """Answers cells until killed. Never returns into the zygote's loop."""
     try:
-        # The session of its own keeps signals to "my group" from the zygote and its siblings.
+        # A separate session keeps signals to "my group" from the zygote and its siblings.
         os.setsid()
         # Above the numbers that they move to, so that no move overwrites another.
         cell, output = (fcntl.fcntl(fd, fcntl.F_DUPFD, 16) for fd in fds)
@@ -183,7 +183,8 @@ def become_child(settings, session, fds, ruleset, null):
             message = receive(3)
             if message is None:
                 _exit(0)
-            # The answer carries the cell's key, so that what a cell forged isn't taken for the next one's answer.
+            # The answer carries the cell's key, so that what a cell forged isn't taken for the next one's
+            # answer.
             send(3, dict(run_cell(message[8:], settings, session), key=message[:8].hex()))
     except MemoryError:
         _exit(OUT_OF_MEMORY)
@@ -224,7 +225,7 @@ def start(settings):
     for code in settings["warm_up"]:
         exec(code, {})
     os.environ.pop("LD_LIBRARY_PATH", None)
-    # What children can't read isn't there for them.
+    # Entries that children can't read are removed.
     sys.path = [entry for entry in sys.path if is_below(entry, settings["readable"])]
     gc.collect()
     restrict_self(settings)
@@ -258,7 +259,7 @@ def main():
             _exit(0)
         pid = fork(flags)
         if pid < 0 and pid != -errno.EAGAIN and flags & CLONE_NEWPID and not forked:
-            # What the first child can't have, none gets.
+            # A layer that the first child can't have is off for all.
             settings["no_pid_namespace"] = -pid
             flags &= ~CLONE_NEWPID
             pid = fork(flags)

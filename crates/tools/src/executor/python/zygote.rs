@@ -32,7 +32,7 @@ const ALWAYS: [(&str, &str); 4] = [
     ("MALLOC_ARENA_MAX", "1"),
 ];
 
-/// What every zygote of an executor is started with.
+/// Settings with which every zygote of an executor starts.
 #[derive(Debug)]
 pub(super) struct Recipe {
     pub(super) interpreter: Interpreter,
@@ -41,7 +41,7 @@ pub(super) struct Recipe {
     pub(super) settings: Settings,
 }
 
-/// What a zygote is told. `zygote.py` reads it.
+/// Message to a zygote. `zygote.py` reads it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Settings {
     cpu_seconds: f64,
@@ -60,7 +60,7 @@ pub(super) struct Settings {
 /// Seccomp programs as the kernel reads them.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Programs {
-    /// What the zygote can live with.
+    /// Failures that the zygote survives.
     inherited: Vec<u8>,
     /// Asks the supervisor before each thread.
     asks: Vec<u8>,
@@ -86,7 +86,7 @@ impl Settings {
         }
     }
 
-    /// Says whether the zygote has namespaces of its own.
+    /// Records whether the zygote has separate namespaces.
     pub(super) fn namespaces(&mut self, of_its_own: bool) {
         self.namespaces = of_its_own;
     }
@@ -101,7 +101,7 @@ impl Programs {
     }
 }
 
-/// Why there's no zygote, or none that we can work with.
+/// Reasons for a missing or unusable zygote.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotStarted {
     /// A layer was refused.
@@ -110,7 +110,7 @@ pub(super) enum NotStarted {
     /// A child that runs as another user can't be ended by this one.
     #[error("signals to another user: {0}")]
     Signal(io::Error),
-    /// What Python says, such as that there's no such module.
+    /// Python's message, for example about a missing module.
     #[error("{0}")]
     Python(String),
     /// Whatever else.
@@ -183,7 +183,7 @@ impl Zygote {
         serde_json::from_slice(&greeting).map_err(io::Error::other)
     }
 
-    /// What a zygote that didn't start printed last.
+    /// Returns the last output of a zygote that didn't start.
     fn last_words(&mut self, error: &io::Error) -> String {
         self.end();
         let mut said = Vec::new();
@@ -221,7 +221,8 @@ impl Zygote {
         }
     }
 
-    /// Whether it has forked so often that a fresh one is due: whatever might pile up in it then doesn't.
+    /// Returns whether it has forked so often that a fresh one is due: whatever might pile up in it then
+    /// doesn't.
     pub(super) fn is_worn(&self) -> bool {
         self.forks >= 20_000
     }

@@ -5,8 +5,8 @@ use super::Advance;
 
 /// Ends with the closing fence of a block of Python. Blocks of other languages are passed over.
 ///
-/// A closing fence stands at the start of a line, has at least the length of the opening one and isn't inside a string
-/// literal. A line that opens another block of Python means that the first was never closed.
+/// A closing fence stands at the start of a line, has at least the length of the opening one and isn't inside
+/// a string literal. A line that opens another block of Python means that the first was never closed.
 #[derive(Debug)]
 pub struct Fence {
     mark: u8,
@@ -15,7 +15,7 @@ pub struct Fence {
     at_start: bool,
     state: State,
     quotes: Option<PythonQuotes>,
-    /// Where the block would end if its string literals counted for nothing.
+    /// End of the block if string literals are ignored.
     hidden: Option<usize>,
 }
 
@@ -27,20 +27,20 @@ enum State {
     Other,
 }
 
-/// What a line that may be a fence is.
+/// Kinds of lines that may be a fence.
 enum Line {
     Undecided,
     Text,
-    /// A closing fence that ends after so many bytes.
+    /// A closing fence, with its end in bytes.
     Closes(usize),
-    /// An opening fence that begins after so many bytes.
+    /// An opening fence, with its start in bytes.
     Opens(usize),
 }
 
 /// The line after an opening fence is looked at no further than this.
 const MAX_INFO: usize = 200;
 
-/// The longest sequence of backticks or tildes that begins a text.
+/// Returns the longest sequence of backticks or tildes that begins a text.
 fn marks(text: &[u8], mark: u8) -> usize {
     text.iter().take_while(|byte| **byte == mark).count()
 }
@@ -49,7 +49,7 @@ fn indent(text: &[u8]) -> usize {
     text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// Whether an opening fence announces Python, in any of the names that models use.
+/// Returns whether an opening fence announces Python, in any of the names that models use.
 fn is_python(info: &[u8]) -> bool {
     let info = info.trim_ascii_start();
     let info = info.strip_prefix(b"{").unwrap_or(info);
@@ -133,7 +133,7 @@ impl Fence {
         self.hidden.map(|end| Advance::Abandoned { end, closed: true })
     }
 
-    /// What a line is to this block.
+    /// Returns the kind of a line in this block.
     fn line(&self, line: &[u8], finishing: bool) -> Line {
         let indent = indent(line);
         let end = indent + marks(&line[indent..], self.mark);

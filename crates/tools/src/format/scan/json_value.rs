@@ -23,7 +23,7 @@ impl JsonValue {
         Self { bracket: None, is_json: true, depth: 0, quotes: JsonQuotes::default(), markers, raw }
     }
 
-    /// The same for a bracket that may as well stand in prose: an object must go on with a key, an array with an
+    /// Accepts a bracket that may stand in prose. An object must continue with a key, an array with an
     /// object.
     #[must_use]
     pub fn unless_prose(self) -> Self {
@@ -77,7 +77,7 @@ impl JsonValue {
         Advance::More
     }
 
-    /// Whether another call opens here, as far as one can tell behind a broken one.
+    /// Returns whether another call opens here, as far as one can tell behind a broken one.
     fn opens_again(&self, text: &[u8], at: usize) -> bool {
         let Some(after) = text[at..].strip_prefix(b"{") else { return false };
         after[blanks(after)..].starts_with(b"\"name\"") && (!self.quotes.inside() || starts_line(text, at))

@@ -25,9 +25,10 @@ pub(super) enum Advance {
     End(usize),
     /// Another call opens at this byte, without the first having been closed.
     Cut(usize),
-    /// A string literal is broken, so the marker that it hid counts: the call ends before this byte, closed or not.
+    /// A string literal is broken, so the marker that it hid counts: the call ends before this byte, closed
+    /// or not.
     Abandoned { end: usize, closed: bool },
-    /// What the marker opened isn't a call.
+    /// The marker didn't open a call.
     NotACall,
 }
 
@@ -69,7 +70,7 @@ impl Scan {
         }
     }
 
-    /// Whether the text here lies in a string literal, where a marker is only text.
+    /// Returns whether the text here lies in a string literal, where a marker is only text.
     pub(super) fn hides(&self) -> bool {
         match self {
             Scan::Tagged(scan) => scan.hides(),
@@ -82,29 +83,29 @@ impl Scan {
         }
     }
 
-    /// Whether the end of a thought that this hides is only text even in a draft.
+    /// Returns whether the end of a thought that this hides is only text even in a draft.
     pub(super) fn hides_for_certain(&self) -> bool {
         self.hides() && !matches!(self, Scan::Tagged(scan) if !scan.is_certain())
     }
 
-    /// Whether a call that never ends is looked at again, for another one that opens inside it.
+    /// Returns whether a call that never ends is looked at again, for another one that opens inside it.
     pub(super) fn looks_twice(&self) -> bool {
         matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::PythonTag(_) | Scan::Calls(_))
     }
 }
 
-/// Whether `text` is the start of `marker`, but not all of it.
+/// Returns whether `text` is the start of `marker`, but not all of it.
 fn is_start(text: &[u8], marker: &str) -> bool {
     text.len() < marker.len() && marker.as_bytes().starts_with(text)
 }
 
-/// Whether only blanks lie between this byte and the start of its line.
+/// Returns whether only blanks lie between this byte and the start of its line.
 fn starts_line(text: &[u8], at: usize) -> bool {
     let before = text[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t'));
     before.is_none_or(|byte| *byte == b'\n')
 }
 
-/// How many bytes at the start of a text are blank.
+/// Returns how many bytes at the start of a text are blank.
 fn blanks(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }

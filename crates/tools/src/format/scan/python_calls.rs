@@ -61,7 +61,7 @@ fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
-/// Whether a name and its parenthesis begin here.
+/// Returns whether a name and its parenthesis begin here.
 fn opens(text: &[u8]) -> bool {
     let text = &text[blanks(text)..];
     let name = text.iter().take_while(|byte| in_name(**byte)).count();

@@ -1,8 +1,8 @@
-//! What Llama 3.1 writes behind `<|python_tag|>`: a call as JSON, or code.
+//! Reads Llama 3.1's text after `<|python_tag|>`: a call as JSON, or code.
 
 use super::{Advance, JsonValue, blanks, is_start};
 
-/// What ends a message.
+/// Tokens that end a message.
 const ENDS: &[&str] = &["<|eom_id|>", "<|eot_id|>", "<|start_header_id|>", "<|end_of_text|>", TAG];
 const TAG: &str = "<|python_tag|>";
 
@@ -61,7 +61,7 @@ impl PythonTag {
     }
 }
 
-/// Whether a call as JSON begins here rather than code, if that can be seen yet.
+/// Returns whether a call as JSON begins here rather than code, if that can be seen yet.
 pub(in super::super) fn opens_json(text: &[u8]) -> Option<bool> {
     let bracket = *text.first()?;
     match (bracket, text[1..].trim_ascii_start().first()) {

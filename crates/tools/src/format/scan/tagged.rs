@@ -12,13 +12,13 @@ pub struct Tagged {
     after: &'static [&'static str],
     quotes: Quotes,
     gate: Gate,
-    /// Where the call would end if its string literals counted for nothing.
+    /// End of the call if string literals are ignored.
     hidden: Option<usize>,
-    /// Where another call would open if they did.
+    /// Place where another call opens if they are ignored.
     reopened: Option<usize>,
 }
 
-/// Where string literals begin to count. Before, a quotation mark is prose: a mention of the marker.
+/// Place from which string literals count. Before, a quotation mark is prose: a mention of the marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
     /// At once.
@@ -35,7 +35,8 @@ impl Tagged {
         Self { open, close, after: &[], quotes, gate, hidden: None, reopened: None }
     }
 
-    /// The closing marker counts only right after one of these, blanks apart; a bare one does once the text is over.
+    /// Counts the closing marker only right after one of these, blanks apart. A bare one counts once the text
+    /// is over.
     #[must_use]
     pub fn closing_after(self, after: &'static [&'static str]) -> Self {
         Self { after, ..self }
@@ -86,7 +87,7 @@ impl Tagged {
         if finishing { self.give_up().unwrap_or(Advance::More) } else { Advance::More }
     }
 
-    /// The end without regard to string literals, if they hid one.
+    /// Returns the end without regard to string literals, if they hid one.
     fn give_up(&self) -> Option<Advance> {
         let end = self.hidden?;
         Some(match self.reopened.filter(|open| *open < end) {
@@ -113,7 +114,7 @@ impl Tagged {
         self.after.is_empty() || self.after.iter().any(|after| before.ends_with(after.as_bytes()))
     }
 
-    /// Whether what comes next decides about a marker here.
+    /// Returns whether what comes next decides about a marker here.
     fn is_undecided(&self, rest: &[u8]) -> bool {
         let waits = matches!(self.gate, Gate::Behind(text) if is_start(rest, text));
         waits || is_start(rest, self.close) || is_start(rest, self.open)
