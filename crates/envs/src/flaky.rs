@@ -10,7 +10,7 @@ use turnwise_trajectory::{OutputStatus, ToolOutput, Trajectory, Turn};
 use crate::env::{Demonstration, Env, EnvError};
 use crate::seed::stream;
 use crate::session::{Closing, Opened, Session, Start, Step};
-use crate::tasks::{Task, Tasks};
+use crate::tasks::{Task, TaskSplit, Tasks};
 
 /// What the policy reads of a time-out on purpose.
 const TIMEOUT: &str = "Timed out: the tool didn't answer";
@@ -137,6 +137,14 @@ impl Env for Flaky {
 
     fn waiting_at_once(&self) -> usize {
         self.inner.waiting_at_once()
+    }
+
+    fn count(&self, split: TaskSplit) -> usize {
+        self.inner.count(split)
+    }
+
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
+        self.inner.task(split, index)
     }
 
     fn answer(&self, text: &str) -> Option<String> {

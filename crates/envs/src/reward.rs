@@ -279,6 +279,28 @@ mod tests {
     }
 
     #[test]
+    fn rewards_of_a_session_stay_beside_those_of_scoring() {
+        let rewarded = |rewards: &[(&str, f64)], correct, calls| {
+            let rewards = rewards.iter().copied().collect();
+            Turn { rewards, correct, ..turn("Answer: @", calls) }
+        };
+        for (verdict, acc) in [(Some(true), 0.5), (None, 1.0)] {
+            let turns = vec![
+                rewarded(&[("progress", 0.25)], None, vec![bad()]),
+                rewarded(&[("acc", 0.5), ("fmt", -0.2), ("progress", 0.75)], verdict, vec![]),
+            ];
+            let found = scored(turns, Stop::Answer, &RewardConfig::default()).turns;
+            let expect: [&[(&str, f64)]; 2] = [
+                &[("acc", 0.0), ("fmt", -0.1), ("progress", 0.25)],
+                &[("acc", acc), ("fmt", -0.2), ("progress", 0.75)],
+            ];
+            for (found, expect) in found.iter().zip(expect) {
+                assert_eq!(found.iter().collect::<Vec<_>>(), expect, "{verdict:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_turn_that_a_user_answers_is_neither_void_nor_without_its_call() {
         let asks =
             |reply: Option<&str>| Turn { reply: reply.map(str::to_string), ..turn("Which one?", vec![]) };

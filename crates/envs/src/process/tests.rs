@@ -3,6 +3,7 @@ use turnwise_tools::executor::Echo;
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolCall, ToolOutput, Turn};
 
 use super::*;
+use crate::flaky::{Failures, Flaky};
 use crate::session::{Session, Start};
 
 /// Reads requests and answers each by `answer(request)`, a line at a time. `after` delays an answer.
@@ -77,6 +78,17 @@ fn a_task_is_what_its_reset_says_and_the_same_for_all_samples() {
         assert!(opened.tool("python").is_some() && opened.tool("look").is_none());
     }
     assert_ne!(env.task(TaskSplit::Train, 7).unwrap().messages[1], task.messages[1], "another seed");
+}
+
+#[test]
+fn tasks_are_there_behind_tools_that_fail_on_purpose() {
+    let failures = Failures { timeouts: 1.0, errors: 0.0, seed: 0 };
+    let env = Flaky::new(Box::new(open(USUAL, |_| ()).unwrap()), failures);
+    assert_eq!((env.count(TaskSplit::Train), env.count(TaskSplit::HeldOut)), (100, 10));
+    let task = env.task(TaskSplit::HeldOut, 7).unwrap();
+    assert_eq!(task.id, "held_out/7");
+    let mut session = env.session(Start::first(&task, &Echo)).unwrap().session;
+    assert_eq!(session.step(&looks(), &[0]).unwrap().outputs[0].status, OutputStatus::Timeout);
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn a_conversation_reads_as_it_was_held() {
     assert!(observed[2].contains("the user's reply 2") && observed[3].is_empty(), "{observed:?}");
     let (env, config) = (Odd::new(vec![], false), RewardConfig::default());
     let scored = score(&env, &env.train()[0], &trajectory, &config).unwrap();
-    assert!(scored.correct && !scored.violations[0] && scored.turns.iter().all(|turn| turn.acc == 0.0));
+    assert!(scored.correct && !scored.violations[0] && scored.turns.iter().all(|turn| turn.acc() == 0.0));
 }
 
 /// Ends its trajectory at the first turn, whatever that holds.

@@ -316,7 +316,7 @@ proptest! {
                 prop_assert_eq!(&all[..span.start], shown.as_slice());
                 let sampled = says(&trajectory.task, trajectory.sample, at);
                 prop_assert!(sampled.tokens.starts_with(&turn.tokens) && turn.tokens.len() <= turn_tokens);
-                prop_assert_eq!(turn.version, Some(seed), "the version of the weights that sampled it");
+                prop_assert_eq!(turn.version, seed, "the version of the weights that sampled it");
                 prop_assert_eq!(turn.tokens.len() == sampled.tokens.len(), turn.finish == sampled.finish);
                 prop_assert_eq!(&all[span], turn.tokens.as_slice());
                 prop_assert_eq!(turn.observation.is_empty(), at + 1 == trajectory.turns.len());
