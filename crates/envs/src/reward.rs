@@ -59,10 +59,9 @@ pub fn score(
 ) -> Result<ScoredTrajectory, EnvError> {
     let last = played.turns.len().saturating_sub(1);
     let verdict = played.verdict();
-    let correct = match (verdict, answer(env, played)) {
-        (Some(verdict), _) => verdict,
-        (None, Some(answer)) => env.is_correct(task, &answer)?,
-        (None, None) => false,
+    let correct = match verdict {
+        Some(verdict) => verdict,
+        None => answer(env, played).map_or(Ok(false), |answer| env.is_correct(task, &answer))?,
     };
     let violations: Vec<bool> =
         played.turns.iter().enumerate().map(|(j, turn)| breaks_format(j, turn, config)).collect();

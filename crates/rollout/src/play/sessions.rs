@@ -134,8 +134,8 @@ impl Env for Odd {
         if self.waits { 3 } else { 0 }
     }
 
-    fn answer(&self, _: &str) -> Option<String> {
-        panic!("a session that judges leaves nothing to read")
+    fn answer(&self, text: &str) -> Option<String> {
+        Some(text.to_string())
     }
 
     fn is_correct(&self, _: &Task, _: &str) -> Result<bool, EnvError> {
