@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args};
-use serde::Serialize;
 use turnwise_benches::cost::{Cost, median};
 use turnwise_benches::peer::Peer;
 use turnwise_benches::shapes::shape;
@@ -20,7 +19,7 @@ use crate::serve::Type;
 
 const WORK: [&str; 6] = ["prefill", "decode 1", "decode 8", "loss", "train", "gtpo"];
 
-// What is said again holds: bench-cuda.sh begins with arguments of its own.
+// A repeated argument replaces the earlier one: bench-cuda.sh puts its defaults first.
 #[derive(Args)]
 #[command(args_override_self = true)]
 pub(crate) struct Backends {
@@ -30,7 +29,7 @@ pub(crate) struct Backends {
     /// Devices; all that are compiled in unless named
     #[arg(long, value_delimiter = ',', action = ArgAction::Set)]
     devices: Vec<String>,
-    /// A device of another build of this program, to be measured beside these: tch=target/tch/release/turnwise-bench
+    /// A device of another build of this program, measured with these: tch=target/tch/release/turnwise-bench
     #[arg(long, value_name = "DEVICE=PROGRAM", value_parser = elsewhere)]
     also: Vec<(String, PathBuf)>,
     /// Element types of activations
@@ -48,7 +47,7 @@ pub(crate) struct Backends {
     /// How often each work is done; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds that a piece of work may take; what takes longer is stopped, and with it what comes after it on that backend
+    /// Seconds that a piece of work may take; longer ones are stopped, and the rest of that backend is skipped
     #[arg(long, default_value_t = 300.0)]
     patience: f64,
     /// Folder for backends.json, backends.md and backends.svg
@@ -56,7 +55,7 @@ pub(crate) struct Backends {
     out: PathBuf,
 }
 
-/// What a device reaches with nothing else to do.
+/// Holds the rates that an idle device reaches.
 #[derive(serde::Deserialize, Clone, Copy)]
 struct Limits {
     bandwidth: f64,
@@ -69,7 +68,7 @@ struct Candidate {
     program: PathBuf,
     arguments: Vec<String>,
     dtype: Type,
-    /// What it computes on: programs on the same one share its limits.
+    /// The hardware. Programs on the same one share its limits.
     on: &'static str,
 }
 
@@ -197,7 +196,7 @@ impl Backends {
     }
 }
 
-/// The most that anything reached on this hardware: a library whose kernels are slow must not look near the limit.
+/// Returns the best rates on this hardware: a library with slow kernels must not look near the limit.
 fn best(limits: &[(&str, Type, Limits)], on: &str, dtype: Type) -> Option<Limits> {
     let same =
         limits.iter().filter(|(hardware, of, _)| (*hardware, *of) == (on, dtype)).map(|(.., limits)| *limits);

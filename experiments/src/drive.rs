@@ -109,7 +109,7 @@ impl Driver<'_> {
     fn registered_program(&self) -> Result<String> {
         let path = self.binary.display();
         let bytes = std::fs::read(&self.binary).with_context(|| format!("{path}: cannot read"))?;
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = format!("{:x}", Sha256::digest(&bytes));
         let registered = &self.experiment.programs;
         ensure!(
             registered.is_empty() || registered.contains(&digest),

@@ -15,7 +15,7 @@ fn driver(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 fn wait_for(path: &Path) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !path.exists() {
         assert!(Instant::now() < end, "{} doesn't come", path.display());
         std::thread::sleep(Duration::from_millis(5));

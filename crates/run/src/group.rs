@@ -70,7 +70,7 @@ mod tests {
         r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":-0.1}],"correct":true,"code":"x","#,
         r#""violations":[true],"truncated":false,"void_turn":false,"states":["s"],"calls":[""],"#,
         r#""played":{"task":"g","sample":0,"prompt":[1],"turns":[{"tokens":[2,3],"logprobs":[-0.5,-1.25],"#,
-        r#""text":"Answer: 4","finish":"end_of_turn","calls":[],"observation":[]}],"stop":"answer"},"#,
+        r#""text":"Answer: 4","finish":"end_of_turn","calls":[],"observation":[],"version":0}],"stop":"answer"},"#,
         r#""log_ratios":[[0.00012,-0.5]]}],"step":7,"level":2,"expected":"4","estimator":"gtpo","#,
         r#""norm_scope":"pooled","rewards":[[0.9]],"returns":[[0.9]],"advantages":[[0.0]],"#,
         r#""dropped":["zero_variance"]}"#

@@ -3,29 +3,29 @@
 /// Declares a choice between implementations of a trait, and the one line that registers each of them.
 ///
 /// ```
-/// # mod shape {
+/// # mod drawing {
 /// #     pub trait Shape { fn area(&self) -> f64; }
-/// # }
-/// # mod square {
-/// #     #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-/// #     #[serde(default, deny_unknown_fields)]
-/// #     pub struct Square { pub side: f64 }
-/// #     impl super::shape::Shape for Square { fn area(&self) -> f64 { self.side * self.side } }
-/// # }
+/// #     pub mod square {
+/// #         #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+/// #         #[serde(default, deny_unknown_fields)]
+/// #         pub struct Square { pub side: f64 }
+/// #         impl super::Shape for Square { fn area(&self) -> f64 { self.side * self.side } }
+/// #     }
 /// turnwise_runfile::choice! {
-///     /// What is drawn.
+///     /// The shape that is drawn.
 ///     pub enum ShapeConfig {
 ///         /// All sides are equal.
 ///         "square" => Square(square::Square),
 ///     }
 ///     /// Returns the shape chosen.
-///     pub fn shape(&self) -> &dyn shape::Shape;
+///     pub fn shape(&self) -> &dyn Shape;
 /// }
+/// # }
+/// # use drawing::{Shape, ShapeConfig, Square};
 /// let read: ShapeConfig = serde_json::from_str(r#"{"square":{"side":2}}"#).unwrap();
 /// assert_eq!(read.shape().area(), 4.0);
 /// assert_eq!(ShapeConfig::named("square"), Some(ShapeConfig::default()));
 /// assert_eq!(Square { side: 2.0 }.area(), 4.0);
-/// # use shape::Shape;
 /// ```
 ///
 /// A line holds the key in the run file, the variant and the type of its settings. A type that lies in a

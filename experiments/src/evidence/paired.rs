@@ -1,6 +1,6 @@
 //! Differences between methods on the same seeds: t and BCa bootstrap intervals, Holm over the comparisons of a table.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use turnwise_stats::{Interval, holm, mean, paired_bootstrap, paired_t};
 
 use super::tables::{points, table};
@@ -88,16 +88,42 @@ pub(super) fn tested(found: &[Difference]) -> String {
     table(&[&HEADS[..], &tests[..]].concat(), &rows)
 }
 
-/// The same for another program that recomputes them; points as shares, intervals by t.
-pub(super) fn recorded(set: &str, found: &[Difference]) -> Vec<Value> {
+/// A comparison for another program, which recomputes it: shares instead of points, the interval by t.
+#[derive(Serialize)]
+struct Tested<'a> {
+    set: &'a str,
+    family: Option<&'a str>,
+    kinds: &'a str,
+    measure: Measure,
+    baseline: &'a str,
+    method: &'a str,
+    seeds: usize,
+    difference: f64,
+    low: f64,
+    high: f64,
+    p: f64,
+    holm: f64,
+}
+
+/// Returns the registered comparisons of a set, each as a line of JSON.
+pub(super) fn recorded(set: &str, found: &[Difference]) -> Vec<String> {
     let adjusted = holm(&found.iter().map(|difference| difference.p).collect::<Vec<_>>());
-    let entry = |(d, adjusted): (&Difference, f64)| {
-        let family = d.family.split(',').next();
-        json!({
-            "set": set, "family": family, "kinds": d.kinds, "measure": d.measure,
-            "baseline": d.methods[0], "method": d.methods[1], "seeds": d.seeds,
-            "difference": d.points, "low": d.t.low, "high": d.t.high, "p": d.p, "holm": adjusted,
-        })
+    let entry = |(d, holm): (&Difference, f64)| {
+        let tested = Tested {
+            set,
+            family: d.family.split(',').next(),
+            kinds: &d.kinds,
+            measure: d.measure,
+            baseline: &d.methods[0],
+            method: &d.methods[1],
+            seeds: d.seeds,
+            difference: d.points,
+            low: d.t.low,
+            high: d.t.high,
+            p: d.p,
+            holm,
+        };
+        serde_json::to_string(&tested).expect("a comparison holds finite numbers")
     };
     found.iter().zip(adjusted).map(entry).collect()
 }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 EXPERIMENTS = ROOT / "experiments"
 PLAN = tomllib.loads((EXPERIMENTS / "plan.toml").read_text())
 KINDS = tomllib.loads((EXPERIMENTS / "data/kinds.toml").read_text())
-# What the first round registered in words: experiment, method, baseline.
+# Comparisons that the first round registered in words: experiment, method, baseline.
 FIRST_ROUND = {
     "main": [("gtpo", "grpo_min"), ("gtpo", "grpo")],
     "controls": [

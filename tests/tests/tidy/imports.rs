@@ -172,7 +172,7 @@ fn half_of_the_workspace_builds_without_burn() {
     report(&WITHOUT_BURN.iter().filter_map(uses).collect::<Vec<_>>(), "these crates don't use tensors");
 }
 
-/// What `turnwise score` computes with: no tensors, and no client for servers unless its feature is asked for.
+/// `turnwise score` computes without tensors, and without a client for servers unless its feature is asked for.
 #[test]
 fn credit_links_neither_tensors_nor_the_network() {
     let metadata = metadata();

@@ -1,4 +1,4 @@
-//! What must hold of every run on disk. The fuzz target and the replay of its corpus check the same.
+//! Claims about every run on disk. The fuzz target and the replay of its corpus check the same.
 
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+#![expect(unreachable_pub, dead_code, reason = "choice! declares items for other crates")]
+
 use serde::Deserialize;
 
 use super::*;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     const FILE: &str =
-        "model = \"models/tiny\"\n[advantage.gtpo]\ngamma = 0.5\n[env.arithmetic]\nlevels = [1]\n";
+        "model = \"models/tiny\"\n[advantage.gtpo]\ngamma = 0.5\n[env.arithmetic]\nlevels = [2]\n";
 
     fn read(sets: &[&str]) -> Result<RunConfig, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");

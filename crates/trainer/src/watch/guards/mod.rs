@@ -221,12 +221,9 @@ mod tests {
 
     #[test]
     fn a_remedy_names_keys_of_the_loss_that_runs() {
-        let record = |entropy: f64| {
-            let mut record = healthy(0);
-            record.insert("entropy".into(), json!(entropy));
-            record
-        };
-        let records: Vec<Record> = (0..20).map(|step| record(if step < 10 { 1.0 } else { 0.01 })).collect();
+        let record = |entropy: f64| StepMetrics { entropy: entropy.into(), ..healthy(0) };
+        let records: Vec<StepMetrics> =
+            (0..20).map(|step| record(if step < 10 { 1.0 } else { 0.01 })).collect();
         let found = findings(&records, &GuardsConfig::default(), Watched { loss: "gspo", ..WATCHED });
         let remedy = "lower optimizer.lr, raise loss.gspo.eps_high, or add loss.gspo.entropy";
         assert_eq!(found.iter().map(|finding| finding.remedy.as_str()).collect::<Vec<_>>(), [remedy]);
