@@ -13,16 +13,16 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokenizers::Tokenizer;
 use turnwise_benches::cost::cost;
-use turnwise_envs::{Demonstration, Env, EnvConfig, Request, Response, Task};
+use turnwise_envs::{Demonstration, Env, EnvConfig, Start, Task};
 use turnwise_model::load as load_model;
 use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, TurnEnd, Turns, play};
 use turnwise_sampler::{self as sampler, Generator, Sampling, SequenceId, StopRule};
-use turnwise_tools::executor::{ExecutorConfig, PythonConfig, PythonExecutor, Scripted};
-use turnwise_tools::{CallFormat, Executor, ExecutorFault, ExecutorInfo, FormatName, Session};
+use turnwise_tools::executor::{Echo, ExecutorConfig, PythonConfig, PythonExecutor, Scripted};
+use turnwise_tools::{CallContext, CallFormat, Executor, ExecutorFault, ExecutorInfo, FormatName, Session};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{ModelPolicy, Setup, backend, generator};
-use turnwise_trajectory::{Finish, TokenId, ToolOutput};
+use turnwise_trajectory::{TokenId, ToolOutput};
 
 const TASKS: u64 = 16;
 const SAMPLES: u32 = 8;
@@ -49,12 +49,7 @@ impl Policy for Replay {
     fn serve(&mut self, turns: &Turns<'_>, _end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         while let Some(context) = turns.take() {
             let tokens = self.0[&(context.task.to_string(), context.turn)].clone();
-            let said = Completion {
-                logprobs: vec![-0.5; tokens.len()],
-                finish: Finish::EndOfTurn,
-                tokens,
-                version: 0,
-            };
+            let said = Completion { logprobs: vec![-0.5; tokens.len()], tokens, ..Completion::default() };
             turns.answer(context.index, said);
         }
         Ok(())
@@ -66,9 +61,10 @@ fn table(env: &dyn Env, demonstrations: &[Demonstration]) -> Scripted {
     let mut scripted = Scripted::new();
     for demonstration in demonstrations {
         for (call, output) in demonstration.turns.iter().filter_map(|turn| turn.call.as_ref()) {
-            if let Response::Run(program) = env.respond(&Request::first(&demonstration.task, call)) {
-                scripted = scripted.prints(&program, &format!("{output}\n"));
-            }
+            let opened = env.session(Start::first(&demonstration.task, &Echo)).expect("arithmetic opens");
+            let tool = opened.tool(&call.name).expect("the call names its tool");
+            let program = tool.call(&call.arguments, CallContext::default()).expect("no fault").stdout;
+            scripted = scripted.prints(&program, &format!("{output}\n"));
         }
     }
     scripted
@@ -144,12 +140,12 @@ struct Lockstep {
 
 impl Policy for Lockstep {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
-        let share = turns.share(0, 1);
+        let shard = turns.shard(0, 1);
         let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
         let (mut left, mut ready) = (self.trajectories, Vec::new());
-        while let Some(handed) = share.take(true) {
-            ready.extend(handed.turns);
-            left -= handed.ended.len();
+        while let Some(batch) = shard.take(true) {
+            ready.extend(batch.turns);
+            left -= batch.ended.len();
             if ready.len() < left {
                 continue;
             }
@@ -158,12 +154,8 @@ impl Policy for Lockstep {
             let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
             let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
-                let said = Completion {
-                    tokens: turn.tokens,
-                    logprobs: turn.logprobs,
-                    finish: turn.finish,
-                    version: 0,
-                };
+                let sampler::Completion { tokens, logprobs, finish } = turn;
+                let said = Completion { tokens, logprobs, finish, version: 0 };
                 turns.answer(context.index, said);
             }
         }

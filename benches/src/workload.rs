@@ -8,7 +8,6 @@ use turnwise_model::{ModelConfig, TokenBatch, Transformer, token_logprobs};
 use turnwise_rollout::Played;
 use turnwise_rollout::chat::Moment;
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
-use turnwise_tools::ExecutorStats;
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
 use turnwise_trainer::nll::{self, Example};
 use turnwise_trainer::{Optimizer, Setup, StepRollouts, TrainError, Trainer, generator};
@@ -251,11 +250,11 @@ fn play(
                 finish: Finish::EndOfTurn,
                 calls: Vec::new(),
                 observation,
-                version: 0,
+                ..Turn::default()
             });
         }
     }
-    Played { groups: vec![group], lost: Vec::new(), executor: ExecutorStats::default() }
+    Played { groups: vec![group], ..Played::default() }
 }
 
 fn trainer(model: Transformer, optimizer: &OptimizerConfig) -> Result<Trainer, TrainError> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use turnwise_similarity::code_of;
 use turnwise_tools::format::FormatName;
-use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Stop, ToolCall, ToolOutput, Trajectory, Turn};
+use turnwise_trajectory::{CallRecord, OutputStatus, Stop, ToolCall, ToolOutput, Trajectory, Turn};
 
 const PROGRAM: &str = "# sum of squares\ntotal = 0\n\nfor i in range(3):  # three times\n    total += i * i\nprint(f\"{total} # not a comment\")\n";
 const BARE: &str = "total = 0\nfor i in range(3):\n    total += i * i\nprint(f\"{total} # not a comment\")";
@@ -34,8 +34,7 @@ fn turn(name: FormatName, arguments: &Value) -> Turn {
             Err(malformed) => CallRecord::Malformed(malformed),
         })
         .collect();
-    let (tokens, logprobs, observation) = (vec![], vec![], vec![]);
-    Turn { tokens, logprobs, text, finish: Finish::EndOfTurn, calls, observation, version: 0 }
+    Turn { text, calls, ..Turn::default() }
 }
 
 #[test]

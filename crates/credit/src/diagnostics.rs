@@ -167,7 +167,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls,
             observation: vec![],
-            version: 0,
+            ..Turn::default()
         };
         let turns = turns.into_iter().map(turn).collect();
         Trajectory { task: String::new(), sample: 0, prompt: vec![], turns, stop: Stop::Answer }

@@ -79,7 +79,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls: vec![],
             observation: observation.to_vec(),
-            version: 0,
+            ..Turn::default()
         };
         Trajectory {
             task: "t".into(),

@@ -4,24 +4,23 @@
 //! `turnwise_envs::`, give it a config (see `arithmetic.rs`), and add `mod letters;` to `lib.rs` and a line to each of the
 //! two lists in `config.rs`.
 
-use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
-use turnwise_tools::ToolSpec;
+use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Opened, Start, Task, Tasks};
+use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall};
 
 const WORDS: [&str; 6] = ["tomato", "letter", "attention", "turn", "trajectory", "reward"];
 
 /// Tasks are drawn once, when the environment opens. The id of a task must be the same in every run.
 struct Letters {
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
 }
 
 impl Letters {
     fn new() -> Self {
         let tasks: Vec<Task> = WORDS.iter().map(|word| task(word)).collect();
         let (train, held_out) = tasks.split_at(4);
-        Self { tools: vec![ToolSpec::python()], train: train.to_vec(), held_out: held_out.to_vec() }
+        let tools = vec![ToolSpec::python()];
+        Self { tasks: Tasks { train: train.to_vec(), held_out: held_out.to_vec(), tools } }
     }
 }
 
@@ -41,22 +40,15 @@ impl Env for Letters {
         "letters"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    /// The call is checked already: it names one of the tools and has its arguments. A tool that needs no Python
-    /// returns `Response::says(text)` or `Response::fails(status, line)`.
-    fn respond(&self, request: &Request<'_>) -> Response {
-        Response::Run(request.text("code").to_string())
+    /// Opens the state of one trajectory. This one holds none: the sandbox runs the code of its calls. A tool
+    /// that needs no Python is a `FunctionTool`. Calls without a tool here are the session's own: it answers
+    /// them in `Session::step`, where it may also give rewards, send a user's message or end the trajectory.
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
     /// Where the answer stands in the text of the last turn.
@@ -72,7 +64,7 @@ impl Env for Letters {
 
     /// Only needed for a cold start. Held-out tasks must not come up here.
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
-        let task = self.train[(index % self.train.len() as u64) as usize].clone();
+        let task = self.train()[(index % self.train().len() as u64) as usize].clone();
         let word = task.id.strip_prefix("letters/")?;
         let code = format!("print('{word}'.count('t'))");
         let arguments = [("code".to_string(), code.into())].into_iter().collect();
@@ -101,6 +93,7 @@ fn main() -> Result<(), EnvError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use turnwise_tools::CallContext;
     use turnwise_tools::executor::ExecutorConfig;
 
     #[test]
@@ -121,10 +114,10 @@ mod tests {
         for index in 0..8 {
             let Demonstration { task, turns } = env.demonstration(index).unwrap();
             let (call, output) = turns[0].call.as_ref().unwrap();
-            let Response::Run(program) = env.respond(&Request::first(&task, call)) else {
-                panic!("programs run")
-            };
-            assert_eq!(python.run(&program).unwrap().stdout.trim_end(), output);
+            let opened = env.session(Start::first(&task, &*python)).unwrap();
+            let tool = opened.tool(&call.name).unwrap();
+            let said = tool.call(&call.arguments, CallContext::default()).unwrap();
+            assert_eq!(said.stdout.trim_end(), output);
             assert!(env.is_correct(&task, &env.answer(&turns[1].text).unwrap()).unwrap());
             assert!(!env.held_out().contains(&task));
         }

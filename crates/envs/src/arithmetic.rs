@@ -7,15 +7,17 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_runfile::{Seed, Within};
-use turnwise_tools::ToolSpec;
+use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall};
 
 use crate::answer::integer_after_mark;
-use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
+use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::expression::{Expression, Operator};
 use crate::seed::stream;
+use crate::session::{Opened, Start};
 use crate::stated::stated;
 use crate::story::story;
+use crate::tasks::{Task, Tasks};
 
 /// Settings of the arithmetic environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,9 +76,7 @@ const GUARD: &str = include_str!("arithmetic/guard.py");
 /// The environment.
 pub struct Arithmetic {
     config: ArithmeticConfig,
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
     /// Texts of the held-out expressions.
     reserved: HashSet<String>,
 }
@@ -88,25 +88,20 @@ impl Arithmetic {
         if config.levels.is_empty() || config.operators.is_empty() || config.train_tasks == 0 {
             return Err(wrong("levels, operators and train_tasks must not be empty or 0".into()));
         }
-        let mut env = Self {
-            tools: vec![ToolSpec::python()],
-            train: Vec::new(),
-            held_out: Vec::new(),
-            reserved: HashSet::new(),
-            config,
-        };
+        let mut env =
+            Self { tasks: Tasks::with_tools([ToolSpec::python()]), reserved: HashSet::new(), config };
         for index in 0..env.config.held_out_tasks {
             let (level, expression) =
                 env.draw("held-out", index as u64, |text, seen| !seen.contains(text)).map_err(wrong)?;
             env.reserved.insert(expression.text());
             let task = env.task(format!("arithmetic/held-out/{index}"), level, &expression);
-            env.held_out.push(task);
+            env.tasks.held_out.push(task);
         }
         for index in 0..env.config.train_tasks {
             let (level, expression) =
                 env.draw("train", index as u64, |text, held| !held.contains(text)).map_err(wrong)?;
             let task = env.task(format!("arithmetic/train/{index}"), level, &expression);
-            env.train.push(task);
+            env.tasks.train.push(task);
         }
         Ok(env)
     }
@@ -152,21 +147,14 @@ impl Env for Arithmetic {
         "arithmetic"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
         // A JSON string literal is a Python string literal.
-        Response::Run(format!("{GUARD}\nprint(step({}))\n", Value::from(request.text("code"))))
+        let step = |code: &str| format!("{GUARD}\nprint(step({}))\n", Value::from(code));
+        Ok(Opened::stateless(PythonTool::running(start.sandbox, step)))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -224,20 +212,13 @@ const TOO_MANY: &str = "StepError: one operation on two integers per call";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use turnwise_tools::Executor;
+    use crate::testing::called;
     use turnwise_tools::executor::{PythonConfig, PythonExecutor};
     use turnwise_trajectory::OutputStatus;
 
     fn env() -> Arithmetic {
         Arithmetic::new(ArithmeticConfig { train_tasks: 300, held_out_tasks: 100, ..Default::default() })
             .unwrap()
-    }
-
-    fn program(env: &dyn Env, task: &Task, call: &ToolCall) -> String {
-        match env.respond(&Request::first(task, call)) {
-            Response::Run(program) => program,
-            Response::Output(output) => panic!("not run: {output:?}"),
-        }
     }
 
     #[test]
@@ -269,7 +250,7 @@ mod tests {
             assert!(env.is_correct(&demo.task, &env.answer(&last.text).unwrap()).unwrap());
             for turn in steps {
                 let (call, output) = turn.call.as_ref().unwrap();
-                let ran = python.run(&program(&env, &demo.task, call)).unwrap();
+                let ran = called(&env, &python, &demo.task, call);
                 assert_eq!(ran.stdout.trim_end(), output, "{call:?}");
             }
         }
@@ -306,7 +287,7 @@ mod tests {
         let python = PythonExecutor::new(PythonConfig::default()).unwrap();
         for demo in &demos[..40] {
             for (call, output) in demo.turns.iter().filter_map(|turn| turn.call.as_ref()) {
-                let ran = python.run(&program(&env, &demo.task, call)).unwrap();
+                let ran = called(&env, &python, &demo.task, call);
                 assert_eq!(&turnwise_tools::observation(&ran), output, "{call:?}");
             }
         }
@@ -315,7 +296,7 @@ mod tests {
     #[test]
     fn nothing_but_one_operation_gets_through() {
         let (env, python) = (env(), PythonExecutor::new(PythonConfig::default()).unwrap());
-        let run = |code: &str| python.run(&program(&env, &env.train[0], &call(code.into()))).unwrap();
+        let run = |code: &str| called(&env, &python, &env.train()[0], &call(code.into()));
         for (code, output) in
             [("print(2+3)", "5"), ("7*8", "56"), ("-4-5", "-9"), ("9//2", "4"), ("print(7)", "7")]
         {

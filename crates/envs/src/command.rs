@@ -19,12 +19,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_runfile::Seconds;
-use turnwise_tools::ToolSpec;
+use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::vote;
-use crate::env::{Env, EnvError, Request, Response, Task, asked, question};
+use crate::env::{Env, EnvError};
 use crate::records;
 use crate::same_question::normal;
+use crate::session::{Opened, Start};
+use crate::tasks::{Task, Tasks, asked, question};
 use checker::{Checker, Patience};
 
 /// Settings of an environment whose answers a command checks.
@@ -77,9 +79,7 @@ fn level() -> u32 {
 
 /// The environment.
 pub struct CheckedByCommand {
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
     checker: Mutex<Checker>,
     answer_after: Option<String>,
 }
@@ -104,8 +104,8 @@ impl CheckedByCommand {
         let seen = train.iter().map(|task| normal(question(task))).collect();
         let held_out = read(&config.held_out, "held-out", config, &mut ids, &seen)?;
         let checker = Mutex::new(Checker::start(&config.check, patience).map_err(wrong)?);
-        let (tools, answer_after) = (vec![ToolSpec::python()], config.answer_after.clone());
-        Ok(Self { tools, train, held_out, checker, answer_after })
+        let tasks = Tasks { train, held_out, tools: vec![ToolSpec::python()] };
+        Ok(Self { tasks, checker, answer_after: config.answer_after.clone() })
     }
 }
 
@@ -148,20 +148,12 @@ impl Env for CheckedByCommand {
         "command"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        Response::Run(request.text("code").to_string())
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
     fn answer(&self, text: &str) -> Option<String> {

@@ -10,6 +10,7 @@ use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
 use crate::human_eval::{HumanEval, HumanEvalConfig};
 use crate::lookup::{Lookup, LookupConfig};
+use crate::process::{Process, ProcessConfig};
 use crate::programs::{Programs, ProgramsConfig};
 use crate::qa::{Qa, QaConfig};
 use crate::strategy_qa::{StrategyQa, StrategyQaConfig};
@@ -32,6 +33,8 @@ pub enum EnvConfig {
     HumanEval(HumanEvalConfig),
     /// Tasks from a file, checked by a command of the user's.
     Command(CommandConfig),
+    /// Tasks, tools, turn rewards and conversations of a process, in any language.
+    Process(ProcessConfig),
     /// Any of the others, with tools that fail on purpose.
     Flaky(FlakyConfig),
 }
@@ -108,6 +111,7 @@ impl EnvConfig {
             Self::Programs(config) => Box::new(Programs::new(config.clone(), python("programs")?)?),
             Self::HumanEval(config) => Box::new(HumanEval::new(config, python("human_eval")?)?),
             Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
+            Self::Process(config) => Box::new(Process::new(config)?),
             Self::Flaky(config) => Box::new(config.open(executor)?),
         })
     }

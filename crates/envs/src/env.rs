@@ -2,34 +2,12 @@
 
 use std::path::PathBuf;
 
-use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput, Trajectory};
+use turnwise_tools::{Fault, ToolSpec};
+use turnwise_trajectory::{ToolCall, Trajectory};
 
 use crate::answer::vote;
-
-/// One problem.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Task {
-    /// Unique in its environment and the same in every run: it names the group and seeds its sampling.
-    pub id: String,
-    /// Difficulty, as the environment counts it.
-    pub level: u32,
-    /// What the policy is told, without the description of the tools.
-    pub messages: Vec<Message>,
-    /// The right answer, in the environment's own form.
-    pub answer: String,
-}
-
-/// A question, with what is told before every question in front of it, if there is something.
-pub(crate) fn asked(instruction: &str, question: impl Into<String>) -> Vec<Message> {
-    let told = (!instruction.is_empty()).then(|| Message::new(Role::System, instruction));
-    told.into_iter().chain([Message::new(Role::User, question)]).collect()
-}
-
-/// The question of a task.
-pub(crate) fn question(task: &Task) -> &str {
-    &task.messages.last().expect("a task has a question").content
-}
+use crate::session::{Opened, Start};
+use crate::tasks::{Task, TaskSplit, Tasks};
 
 /// A solution in the environment's own words, for a cold start.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,80 +27,65 @@ pub struct DemoTurn {
     pub call: Option<(ToolCall, String)>,
 }
 
-/// A checked call, and where it stands in the play.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The problem.
-    pub task: &'a Task,
-    /// Index of the trajectory in its group.
-    pub sample: u32,
-    /// Index of the turn, from 0.
-    pub turn: usize,
-    /// Index of the call in its turn, from 0.
-    pub position: usize,
-    /// The call. It names a tool on offer and has its arguments.
-    pub call: &'a ToolCall,
-}
-
-impl<'a> Request<'a> {
-    /// The first call of a task's first trajectory.
-    pub fn first(task: &'a Task, call: &'a ToolCall) -> Self {
-        Self { task, sample: 0, turn: 0, position: 0, call }
-    }
-
-    /// A text argument; empty if it is absent, which a checked call rules out for required ones.
-    pub fn text(&self, argument: &str) -> &'a str {
-        self.call.arguments.get(argument).and_then(serde_json::Value::as_str).unwrap_or_default()
-    }
-}
-
-/// What a call leads to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Response {
-    /// This Python program runs, and its output is the call's.
-    Run(String),
-    /// Nothing runs; this is the output.
-    Output(ToolOutput),
-}
-
-impl Response {
-    /// A tool that answers by itself.
-    pub fn says(text: impl Into<String>) -> Self {
-        let stdout = text.into();
-        Self::Output(ToolOutput {
-            status: OutputStatus::Ok,
-            stdout,
-            value: None,
-            error: None,
-            truncated: false,
-            wall_ms: 0.0,
-            cpu_ms: 0.0,
-        })
-    }
-
-    /// A call that fails with this line.
-    pub fn fails(status: OutputStatus, line: impl Into<String>) -> Self {
-        let Self::Output(output) = Self::says("") else { unreachable!("an output") };
-        Self::Output(ToolOutput { status, error: Some(line.into()), ..output })
-    }
-}
-
 /// Tasks and everything that is particular to them.
 pub trait Env: Send + Sync {
     /// The name in configs.
     fn name(&self) -> &'static str;
 
-    /// Tasks to train on, in a fixed order.
-    fn train(&self) -> &[Task];
+    /// Returns the tasks and the tools on offer.
+    fn tasks(&self) -> &Tasks;
 
-    /// Tasks that training never sees.
-    fn held_out(&self) -> &[Task];
+    /// Opens a session for one trajectory. Equal starts get sessions that answer equal turns equally.
+    ///
+    /// # Errors
+    /// If the environment is out of order; see [`Session::step`](crate::Session::step).
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault>;
 
-    /// The tools on offer.
-    fn tools(&self) -> &[ToolSpec];
+    /// Returns how many sessions may wait at a time for something outside this process.
+    ///
+    /// 0 if none ever waits. Then a session is opened, stepped and closed between other work of a play,
+    /// without a thread.
+    fn waiting_at_once(&self) -> usize {
+        0
+    }
 
-    /// What a checked call leads to. The same request always gets the same response.
-    fn respond(&self, request: &Request<'_>) -> Response;
+    /// Returns the tasks to train on, in a fixed order.
+    fn train(&self) -> &[Task] {
+        &self.tasks().train
+    }
+
+    /// Returns the tasks that training never sees.
+    fn held_out(&self) -> &[Task] {
+        &self.tasks().held_out
+    }
+
+    /// Returns the number of tasks of a split.
+    fn count(&self, split: TaskSplit) -> usize {
+        match split {
+            TaskSplit::Train => self.train().len(),
+            TaskSplit::HeldOut => self.held_out().len(),
+        }
+    }
+
+    /// Returns the task at an index of a split. An environment outside may name its tasks no earlier.
+    ///
+    /// # Errors
+    /// If the environment can't tell the task.
+    ///
+    /// # Panics
+    /// If `index` isn't below [`Env::count`].
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
+        let tasks = match split {
+            TaskSplit::Train => self.train(),
+            TaskSplit::HeldOut => self.held_out(),
+        };
+        Ok(tasks[index].clone())
+    }
+
+    /// Returns the tools on offer.
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tasks().tools
+    }
 
     /// The final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;

@@ -4,11 +4,13 @@ use std::hash::Hasher;
 
 use fnv::FnvHasher;
 use rand::RngExt;
-use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{OutputStatus, Trajectory};
+use turnwise_tools::{Arguments, CallContext, Fault, Tool, ToolSpec};
+use turnwise_trajectory::{OutputStatus, ToolOutput, Trajectory, Turn};
 
-use crate::env::{Demonstration, Env, EnvError, Request, Response, Task};
+use crate::env::{Demonstration, Env, EnvError};
 use crate::seed::stream;
+use crate::session::{Closing, Opened, Session, Start, Step};
+use crate::tasks::{Task, TaskSplit, Tasks};
 
 /// What the policy reads of a time-out on purpose.
 const TIMEOUT: &str = "Timed out: the tool didn't answer";
@@ -44,35 +46,105 @@ fn number(name: &str) -> u64 {
     hasher.finish()
 }
 
+/// Decides which calls of a trajectory fail.
+#[derive(Clone, Copy)]
+struct Draws {
+    /// Their seed is that of the trajectory's task.
+    failures: Failures,
+    /// Index of the trajectory in its group.
+    sample: u32,
+}
+
+impl Draws {
+    /// Returns the output of a call that fails on purpose; none for a call that is answered.
+    fn draw(&self, context: CallContext) -> Option<ToolOutput> {
+        let place = (u64::from(self.sample) << 32) | ((context.turn as u64) << 16) | context.position as u64;
+        let Failures { timeouts, errors, seed } = self.failures;
+        let drawn: f64 = stream(seed, "failures", place).random();
+        if drawn < timeouts {
+            Some(ToolOutput::fails(OutputStatus::Timeout, TIMEOUT))
+        } else if drawn < timeouts + errors {
+            Some(ToolOutput::fails(OutputStatus::Error, ERROR))
+        } else {
+            None
+        }
+    }
+}
+
+/// A tool some of whose calls fail.
+struct FlakyTool<'a> {
+    draws: Draws,
+    inner: Box<dyn Tool + 'a>,
+}
+
+impl Tool for FlakyTool<'_> {
+    fn spec(&self) -> &ToolSpec {
+        self.inner.spec()
+    }
+
+    fn call(&self, arguments: &Arguments, context: CallContext) -> Result<ToolOutput, Fault> {
+        self.draws.draw(context).map_or_else(|| self.inner.call(arguments, context), Ok)
+    }
+
+    fn in_order(&self) -> bool {
+        self.inner.in_order()
+    }
+}
+
+/// A session some of whose own calls fail, which the inner one isn't asked to answer.
+struct FlakySession<'a> {
+    draws: Draws,
+    inner: Box<dyn Session + 'a>,
+    turns: usize,
+}
+
+impl Session for FlakySession<'_> {
+    fn step(&mut self, turn: &Turn, own: &[usize]) -> Result<Step, Fault> {
+        let at = self.turns;
+        self.turns += 1;
+        let draw = |&position: &usize| self.draws.draw(CallContext { turn: at, position });
+        let drawn: Vec<Option<ToolOutput>> = own.iter().map(draw).collect();
+        let left: Vec<usize> =
+            own.iter().zip(&drawn).filter(|(_, failed)| failed.is_none()).map(|(own, _)| *own).collect();
+        let mut step = self.inner.step(turn, &left)?.checked("env.flaky", left.len())?;
+        let mut answered = std::mem::take(&mut step.outputs).into_iter();
+        step.outputs = drawn.into_iter().filter_map(|failed| failed.or_else(|| answered.next())).collect();
+        Ok(step)
+    }
+
+    fn close(&mut self) -> Result<Closing, Fault> {
+        self.inner.close()
+    }
+}
+
 impl Env for Flaky {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
 
-    fn train(&self) -> &[Task] {
-        self.inner.train()
+    fn tasks(&self) -> &Tasks {
+        self.inner.tasks()
     }
 
-    fn held_out(&self) -> &[Task] {
-        self.inner.held_out()
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let seed = self.failures.seed ^ number(&start.task.id);
+        let draws = Draws { failures: Failures { seed, ..self.failures }, sample: start.sample };
+        let Opened { session, tools, messages } = self.inner.session(start)?;
+        let flaky = |inner| -> Box<dyn Tool + 'a> { Box::new(FlakyTool { draws, inner }) };
+        let session = Box::new(FlakySession { draws, inner: session, turns: 0 });
+        Ok(Opened { session, tools: tools.into_iter().map(flaky).collect(), messages })
     }
 
-    fn tools(&self) -> &[ToolSpec] {
-        self.inner.tools()
+    fn waiting_at_once(&self) -> usize {
+        self.inner.waiting_at_once()
     }
 
-    fn respond(&self, request: &Request<'_>) -> Response {
-        let place =
-            (u64::from(request.sample) << 32) | ((request.turn as u64) << 16) | request.position as u64;
-        let mut rng = stream(self.failures.seed ^ number(&request.task.id), "failures", place);
-        let drawn: f64 = rng.random();
-        if drawn < self.failures.timeouts {
-            Response::fails(OutputStatus::Timeout, TIMEOUT)
-        } else if drawn < self.failures.timeouts + self.failures.errors {
-            Response::fails(OutputStatus::Error, ERROR)
-        } else {
-            self.inner.respond(request)
-        }
+    fn count(&self, split: TaskSplit) -> usize {
+        self.inner.count(split)
+    }
+
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
+        self.inner.task(split, index)
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -100,6 +172,7 @@ impl Env for Flaky {
 mod tests {
     use super::*;
     use crate::arithmetic::{Arithmetic, ArithmeticConfig};
+    use turnwise_tools::executor::Echo;
 
     fn open(timeouts: f64, errors: f64, seed: u64) -> Flaky {
         let inner = ArithmeticConfig { train_tasks: 50, held_out_tasks: 1, ..Default::default() };
@@ -111,15 +184,44 @@ mod tests {
         let call = env.demonstration(0).unwrap().turns[0].call.clone().unwrap().0;
         let mut fates = Vec::new();
         for task in env.train() {
-            for (sample, turn) in (0..4).flat_map(|sample| (0..5).map(move |turn| (sample, turn))) {
-                let request = Request { task, sample, turn, position: 0, call: &call };
-                fates.push(match env.respond(&request) {
-                    Response::Output(output) => Some(output.status),
-                    Response::Run(_) => None,
-                });
+            for sample in 0..4 {
+                let opened = env.session(Start { sample, ..Start::first(task, &Echo) }).unwrap();
+                let tool = opened.tool(&call.name).unwrap();
+                for turn in 0..5 {
+                    let context = CallContext { turn, position: 0 };
+                    let status = tool.call(&call.arguments, context).unwrap().status;
+                    fates.push(Some(status).filter(|status| *status != OutputStatus::Ok));
+                }
             }
         }
         fates
+    }
+
+    /// Answers its calls by their positions.
+    struct Positions;
+
+    impl Session for Positions {
+        fn step(&mut self, _: &Turn, own: &[usize]) -> Result<Step, Fault> {
+            let outputs = own.iter().map(|position| ToolOutput::says(position.to_string())).collect();
+            Ok(Step { outputs, ..Step::default() })
+        }
+    }
+
+    #[test]
+    fn calls_of_the_session_itself_fail_as_those_of_a_tool_do() {
+        let draws = Draws { failures: Failures { timeouts: 0.3, errors: 0.3, seed: 5 }, sample: 2 };
+        let mut session = FlakySession { draws, inner: Box::new(Positions), turns: 0 };
+        let (mut failed, own) = (0, [0, 2, 3, 5]);
+        for turn in 0..20 {
+            let step = session.step(&Turn::default(), &own).unwrap();
+            assert_eq!(step.outputs.len(), own.len());
+            for (position, output) in own.into_iter().zip(step.outputs) {
+                let drawn = draws.draw(CallContext { turn, position });
+                failed += usize::from(drawn.is_some());
+                assert_eq!(output, drawn.unwrap_or_else(|| ToolOutput::says(position.to_string())));
+            }
+        }
+        assert!((30..66).contains(&failed), "{failed} of 80");
     }
 
     #[test]

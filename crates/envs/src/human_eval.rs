@@ -10,15 +10,17 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, Trajectory};
 
-use crate::env::{Env, EnvError, Request, Response, Task};
+use crate::env::{Env, EnvError};
 use crate::judge::{Judge, examples_program, last_code};
 use crate::records;
 use crate::same_question::normal;
+use crate::session::{Opened, Start};
 use crate::stated::stated;
+use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 
 /// Settings of the HumanEval environment.
@@ -38,9 +40,7 @@ const INSTRUCTION: &str = "Write the whole function and try it with the tool. Wh
 /// The environment.
 pub struct HumanEval {
     judge: Judge,
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
     problems: HashMap<String, Problem>,
 }
 
@@ -62,15 +62,10 @@ impl HumanEval {
         // Training names such a problem when it is played, and goes on.
         can_judge(&judge, &config.held_out, &held_out)?;
         let tasks = |problems: &[Placed]| problems.iter().map(|(_, problem)| task(problem)).collect();
-        let (train_tasks, held_out_tasks) = (tasks(&train), tasks(&held_out));
+        let tools = vec![ToolSpec::python()];
+        let tasks = Tasks { train: tasks(&train), held_out: tasks(&held_out), tools };
         let problems = held_out.into_iter().chain(train).map(|(_, problem)| (problem.id.clone(), problem));
-        Ok(Self {
-            judge,
-            tools: vec![ToolSpec::python()],
-            train: train_tasks,
-            held_out: held_out_tasks,
-            problems: problems.collect(),
-        })
+        Ok(Self { judge, tasks, problems: problems.collect() })
     }
 
     fn problem(&self, task: &Task) -> &Problem {
@@ -155,21 +150,14 @@ impl Env for HumanEval {
         "human_eval"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        let Problem { exam, examples, .. } = self.problem(request.task);
-        Response::Run(examples_program(&exam.context, request.text("code"), examples))
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let Problem { exam, examples, .. } = self.problem(start.task);
+        let program = move |code: &str| examples_program(&exam.context, code, examples);
+        Ok(Opened::stateless(PythonTool::running(start.sandbox, program)))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -194,6 +182,7 @@ impl Env for HumanEval {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::program;
     use serde_json::json;
     use turnwise_tools::Executor;
     use turnwise_tools::executor::ExecutorConfig;
@@ -238,9 +227,7 @@ mod tests {
     fn tried(python: &dyn Executor, env: &HumanEval, task: &Task, code: &str) -> String {
         let arguments = json!({"code": code}).as_object().unwrap().clone();
         let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
-        let Response::Run(program) = env.respond(&Request::first(task, &call)) else {
-            panic!("programs run")
-        };
+        let program = program(env, task, &call);
         assert!(!program.contains("range(9)"), "a hidden test is in the tool's program");
         let output = python.run(&program).unwrap();
         assert_eq!(output.error, None);

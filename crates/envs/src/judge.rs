@@ -179,11 +179,7 @@ fn first_asks(output: &ToolOutput, exam: &Exam) -> Result<(), String> {
 /// The code of the last call that ran: where answers are programs, the answer.
 pub(crate) fn last_code(played: &Trajectory) -> Option<String> {
     let mut calls = played.turns.iter().flat_map(|turn| &turn.calls).rev();
-    let code = calls.find_map(|record| match record {
-        CallRecord::Executed { call, .. } => call.arguments.get("code")?.as_str(),
-        CallRecord::Malformed(_) => None,
-    });
-    code.map(str::to_string)
+    calls.find_map(CallRecord::code).map(str::to_string)
 }
 
 #[cfg(test)]

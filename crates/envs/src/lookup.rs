@@ -11,12 +11,15 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use turnwise_runfile::{Seed, Within};
-use turnwise_tools::ToolSpec;
-use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall};
+use turnwise_tools::tool::text;
+use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
+use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput};
 
-use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
+use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::one_word::one_word;
 use crate::seed::stream;
+use crate::session::{Opened, Start};
+use crate::tasks::{Task, Tasks};
 use question::Query;
 pub use question::Question;
 use world::{AGE, TIES, World};
@@ -64,9 +67,7 @@ const TRIES: u64 = 10_000;
 /// The environment.
 pub struct Lookup {
     config: LookupConfig,
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
     /// Texts of the held-out questions.
     reserved: HashSet<String>,
 }
@@ -78,17 +79,15 @@ impl Lookup {
         if config.levels.is_empty() || config.questions.is_empty() || config.train_tasks == 0 {
             return Err(wrong("levels, questions and train_tasks must not be empty or 0".into()));
         }
-        let tools = vec![tool()];
-        let mut env =
-            Self { config, tools, train: Vec::new(), held_out: Vec::new(), reserved: HashSet::new() };
+        let mut env = Self { config, tasks: Tasks::with_tools([tool()]), reserved: HashSet::new() };
         for index in 0..env.config.held_out_tasks {
             let (task, _) = env.draw("held-out", index as u64).map_err(wrong)?;
             env.reserved.insert(task.messages[0].content.clone());
-            env.held_out.push(task);
+            env.tasks.held_out.push(task);
         }
         for index in 0..env.config.train_tasks {
             let (task, _) = env.draw("train", index as u64).map_err(wrong)?;
-            env.train.push(task);
+            env.tasks.train.push(task);
         }
         Ok(env)
     }
@@ -134,24 +133,19 @@ impl Env for Lookup {
         "lookup"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        let world = World::new(self.config.seed, &request.task.id);
-        match world.fact(request.text("person"), request.text("fact")) {
-            Ok(fact) => Response::says(fact),
-            Err(line) => Response::fails(OutputStatus::Error, line),
-        }
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let world = World::new(self.config.seed, &start.task.id);
+        let lookup = move |arguments: &Arguments| match world
+            .fact(text(arguments, "person"), text(arguments, "fact"))
+        {
+            Ok(fact) => ToolOutput::says(fact),
+            Err(line) => ToolOutput::fails(OutputStatus::Error, line),
+        };
+        Ok(Opened::stateless(FunctionTool::new(&self.tasks.tools[0], lookup)))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -209,6 +203,8 @@ fn call(person: &str, fact: &str) -> ToolCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::called;
+    use turnwise_tools::executor::Scripted;
     use turnwise_tools::{check_calls, observation};
 
     fn env() -> Lookup {
@@ -216,10 +212,7 @@ mod tests {
     }
 
     fn respond(env: &Lookup, task: &Task, call: &ToolCall) -> String {
-        match env.respond(&Request::first(task, call)) {
-            Response::Output(output) => observation(&output),
-            Response::Run(program) => panic!("nothing runs here: {program}"),
-        }
+        observation(&called(env, &Scripted::new(), task, call))
     }
 
     #[test]

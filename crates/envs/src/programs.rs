@@ -10,14 +10,16 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_runfile::{Seed, Within};
-use turnwise_tools::ToolSpec;
 use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
 
-use crate::env::{DemoTurn, Demonstration, Env, EnvError, Request, Response, Task};
+use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::judge::{Exam, Judge, examples_program, last_code};
 use crate::seed::stream;
+use crate::session::{Opened, Start};
 use crate::stated::stated;
+use crate::tasks::{Task, Tasks};
 use pipeline::Pipeline;
 
 /// Settings of the program synthesis environment.
@@ -76,9 +78,7 @@ struct Problem {
 pub struct Programs {
     config: ProgramsConfig,
     judge: Judge,
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
     /// Problems of the tasks above, by task.
     problems: HashMap<String, Problem>,
     /// Programs of the held-out tasks.
@@ -94,9 +94,7 @@ impl Programs {
         }
         let mut env = Self {
             judge: Judge::open("programs", python)?,
-            tools: vec![ToolSpec::python()],
-            train: Vec::new(),
-            held_out: Vec::new(),
+            tasks: Tasks::with_tools([ToolSpec::python()]),
             problems: HashMap::new(),
             reserved: HashSet::new(),
             config,
@@ -105,12 +103,12 @@ impl Programs {
             let (task, problem) = env.draw("held-out", index as u64).map_err(wrong)?;
             env.reserved.insert(problem.pipeline.python());
             env.problems.insert(task.id.clone(), problem);
-            env.held_out.push(task);
+            env.tasks.held_out.push(task);
         }
         for index in 0..env.config.train_tasks {
             let (task, problem) = env.draw("train", index as u64).map_err(wrong)?;
             env.problems.insert(task.id.clone(), problem);
-            env.train.push(task);
+            env.tasks.train.push(task);
         }
         Ok(env)
     }
@@ -201,20 +199,14 @@ impl Env for Programs {
         "programs"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        Response::Run(examples_program("", request.text("code"), &self.problem(request.task).examples()))
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let examples = self.problem(start.task).examples();
+        let program = move |code: &str| examples_program("", code, &examples);
+        Ok(Opened::stateless(PythonTool::running(start.sandbox, program)))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -260,6 +252,7 @@ impl Env for Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::called;
     use turnwise_tools::executor::ExecutorConfig;
 
     fn env(mistakes: f64) -> Programs {
@@ -287,10 +280,8 @@ mod tests {
                 demonstration.turns.iter().filter_map(|turn| turn.call.as_ref()).collect();
             repaired += usize::from(calls.len() == 2);
             for (call, output) in &calls {
-                let Response::Run(program) = env.respond(&Request::first(&demonstration.task, call)) else {
-                    panic!("programs run")
-                };
-                assert_eq!(python.run(&program).unwrap().stdout.trim_end(), output);
+                let said = called(&env, &*python, &demonstration.task, call);
+                assert_eq!(said.stdout.trim_end(), output);
             }
             let code = calls.last().unwrap().0.arguments["code"].as_str().unwrap();
             assert!(env.is_correct(&demonstration.task, code).unwrap(), "{code}");

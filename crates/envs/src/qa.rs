@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
-use turnwise_tools::ToolSpec;
+use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::{after_mark, parse};
-use crate::env::{Env, EnvError, Request, Response, Task, asked, question};
+use crate::env::{Env, EnvError};
 use crate::records;
 use crate::same_question::normal;
+use crate::session::{Opened, Start};
 use crate::stated::stated_at;
+use crate::tasks::{Task, Tasks, asked, question};
 use form::{pair, short};
 
 /// Settings of the question/answer environment.
@@ -44,9 +46,7 @@ const MARK: &str = "####";
 
 /// The environment.
 pub struct Qa {
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
 }
 
 impl Qa {
@@ -55,7 +55,7 @@ impl Qa {
         let train = read(&config.train, "train", config, &HashSet::new())?;
         let seen = train.iter().map(|task| normal(question(task))).collect();
         let held_out = read(&config.held_out, "held-out", config, &seen)?;
-        Ok(Self { tools: vec![ToolSpec::python()], train, held_out })
+        Ok(Self { tasks: Tasks { train, held_out, tools: vec![ToolSpec::python()] } })
     }
 }
 
@@ -110,20 +110,12 @@ impl Env for Qa {
         "qa"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        Response::Run(request.text("code").to_string())
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
     /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the text, whichever

@@ -13,7 +13,8 @@ use turnwise_credit::{RewardWeights, ScoredTrajectory};
 use turnwise_runfile::Within;
 use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Rewards, Stop, Trajectory, Turn};
 
-use crate::env::{Env, EnvError, Task};
+use crate::env::{Env, EnvError};
+use crate::tasks::Task;
 
 /// A reward that is lost, never gained.
 type Penalty = Within<-1_000, 0>;
@@ -57,9 +58,10 @@ pub fn score(
     config: &RewardConfig,
 ) -> Result<ScoredTrajectory, EnvError> {
     let last = played.turns.len().saturating_sub(1);
-    let correct = match answer(env, played) {
-        Some(answer) => env.is_correct(task, &answer)?,
-        None => false,
+    let verdict = played.verdict();
+    let correct = match verdict {
+        Some(verdict) => verdict,
+        None => answer(env, played).map_or(Ok(false), |answer| env.is_correct(task, &answer))?,
     };
     let violations: Vec<bool> =
         played.turns.iter().enumerate().map(|(j, turn)| breaks_format(j, turn, config)).collect();
@@ -67,8 +69,15 @@ pub fn score(
         .iter()
         .enumerate()
         .map(|(j, &violation)| {
-            let acc = if correct && j == last { 1.0 } else { 0.0 };
-            Rewards::new(acc, if violation { config.format_penalty } else { 0.0 })
+            let acc = match verdict {
+                Some(_) => played.turns[j].rewards.acc(),
+                None if correct && j == last => 1.0,
+                None => 0.0,
+            };
+            let mut rewards = played.turns[j].rewards.clone();
+            rewards.set(Rewards::ACC, acc);
+            rewards.add(Rewards::FMT, if violation { config.format_penalty } else { 0.0 });
+            rewards
         })
         .collect();
     Ok(ScoredTrajectory {
@@ -102,13 +111,14 @@ fn breaks_format(j: usize, turn: &Turn, config: &RewardConfig) -> bool {
             config.penalize_tool_errors && output.status != OutputStatus::Ok
         }
     });
-    invalid || (config.require_first_call && j == 0 && turn.calls.is_empty())
+    // A turn that a user answers is a part of a conversation.
+    invalid || (config.require_first_call && j == 0 && turn.calls.is_empty() && turn.reply.is_none())
 }
 
-/// A turn with neither a complete call nor an answer (arXiv:2509.02479 §3.2).
+/// A turn with neither a complete call nor an answer (arXiv:2509.02479 §3.2), and without a user's reply.
 fn is_void(env: &dyn Env, turn: &Turn) -> bool {
     !turn.calls.iter().any(CallRecord::is_valid)
-        && (turn.finish == Finish::Length || env.answer(&turn.text).is_none())
+        && (turn.finish == Finish::Length || (turn.reply.is_none() && env.answer(&turn.text).is_none()))
 }
 
 /// What the policy saw before a turn: the observations of the turn before, uncut. Equal texts are equal states.
@@ -117,6 +127,7 @@ fn state(seen: &mut String, turn: &Turn) -> String {
         CallRecord::Executed { output, .. } => turnwise_tools::observation(output),
         CallRecord::Malformed(call) => turnwise_tools::observation::malformed_observation(call),
     });
+    let now = now.chain(turn.reply.clone());
     std::mem::replace(seen, now.collect::<Vec<_>>().join("\n"))
 }
 
@@ -172,15 +183,7 @@ mod tests {
 
     fn turn(text: &str, calls: Vec<CallRecord>) -> Turn {
         let text = text.replace('@', &env().train()[0].answer);
-        Turn {
-            tokens: vec![1],
-            logprobs: vec![-0.5],
-            text,
-            finish: Finish::EndOfTurn,
-            calls,
-            observation: vec![2],
-            version: 0,
-        }
+        Turn { tokens: vec![1], logprobs: vec![-0.5], text, calls, observation: vec![2], ..Turn::default() }
     }
 
     fn played(turns: Vec<Turn>, stop: Stop) -> Trajectory {
@@ -255,6 +258,59 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_judges_is_not_asked_again() {
+        let rewarded = |acc: f64, correct| {
+            let rewards = [(Rewards::ACC, acc)].into_iter().collect();
+            Turn { rewards, correct, ..turn("Answer: @", vec![]) }
+        };
+        // `correct` alone gives no `acc`, and `acc` may fall on any turn.
+        for (turns, correct, acc) in [
+            (vec![rewarded(0.25, None), rewarded(0.5, Some(true))], true, [0.25, 0.5]),
+            (vec![rewarded(1.0, Some(true)), rewarded(0.0, Some(false))], false, [1.0, 0.0]),
+            (vec![turn("", vec![ok()]), rewarded(0.0, Some(true))], true, [0.0, 0.0]),
+            // Without a verdict the answer is judged as ever.
+            (vec![turn("", vec![ok()]), turn("Answer: @", vec![])], true, [0.0, 1.0]),
+        ] {
+            let scored = scored(turns, Stop::Answer, &RewardConfig::default());
+            let found: Vec<f64> = scored.turns.iter().map(|reward| reward.acc()).collect();
+            assert_eq!((scored.correct, found.as_slice()), (correct, acc.as_slice()));
+        }
+    }
+
+    #[test]
+    fn rewards_of_a_session_stay_beside_those_of_scoring() {
+        let rewarded = |rewards: &[(&str, f64)], correct, calls| {
+            let rewards = rewards.iter().copied().collect();
+            Turn { rewards, correct, ..turn("Answer: @", calls) }
+        };
+        for (verdict, acc) in [(Some(true), 0.5), (None, 1.0)] {
+            let turns = vec![
+                rewarded(&[("progress", 0.25)], None, vec![bad()]),
+                rewarded(&[("acc", 0.5), ("fmt", -0.2), ("progress", 0.75)], verdict, vec![]),
+            ];
+            let found = scored(turns, Stop::Answer, &RewardConfig::default()).turns;
+            let expect: [&[(&str, f64)]; 2] = [
+                &[("acc", 0.0), ("fmt", -0.1), ("progress", 0.25)],
+                &[("acc", acc), ("fmt", -0.2), ("progress", 0.75)],
+            ];
+            for (found, expect) in found.iter().zip(expect) {
+                assert_eq!(found.iter().collect::<Vec<_>>(), expect, "{verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_that_a_user_answers_is_neither_void_nor_without_its_call() {
+        let asks =
+            |reply: Option<&str>| Turn { reply: reply.map(str::to_string), ..turn("Which one?", vec![]) };
+        for (reply, kept) in [(Some("The red one."), true), (None, false)] {
+            let scored =
+                scored(vec![asks(reply), turn("Answer: @", vec![])], Stop::Answer, &RewardConfig::default());
+            assert_eq!((scored.void_turn, scored.violations[0]), (!kept, !kept));
+        }
+    }
+
+    #[test]
     fn a_violation_is_flagged_whatever_it_costs() {
         for format_penalty in [-0.1, -0.0, 0.0] {
             let config = RewardConfig { format_penalty, ..RewardConfig::default() };
@@ -281,7 +337,7 @@ mod tests {
     #[test]
     fn only_a_finished_last_turn_of_an_answered_trajectory_holds_an_answer() {
         use Finish::{EndOfTurn, Length, StopString};
-        use Stop::{Answer, ContextLimit, Truncated, TurnLimit};
+        use Stop::{Answer, ContextLimit, Done, Truncated, TurnLimit};
         for (finish, stop, holds) in [
             (EndOfTurn, Answer, true),
             (StopString, Answer, true),
@@ -289,6 +345,7 @@ mod tests {
             (Length, Truncated, false),
             (EndOfTurn, Truncated, false),
             (EndOfTurn, TurnLimit, false),
+            (EndOfTurn, Done, false),
             (EndOfTurn, ContextLimit, false),
         ] {
             let env = env();
@@ -297,7 +354,7 @@ mod tests {
             assert_eq!(answer(&env, &played).is_some(), holds, "{finish:?} {stop:?}");
             let scored = score(&env, &env.train()[0], &played, &RewardConfig::default()).unwrap();
             assert_eq!((scored.correct, scored.turns[1].acc() == 1.0), (holds, holds), "{finish:?} {stop:?}");
-            assert_eq!(scored.truncated, stop != Answer, "{stop:?}");
+            assert_eq!(scored.truncated, stop.is_truncated(), "{stop:?}");
         }
         assert_eq!(answer(&env(), &played(vec![], Answer)), None);
     }

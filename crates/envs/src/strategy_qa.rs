@@ -11,13 +11,17 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_runfile::{Seed, Within};
-use turnwise_tools::ToolSpec;
+use turnwise_tools::tool::text;
+use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
+use turnwise_trajectory::ToolOutput;
 
-use crate::env::{Env, EnvError, Request, Response, Task, asked};
+use crate::env::{Env, EnvError};
 use crate::one_word::one_word;
 use crate::records;
 use crate::same_question::normal;
 use crate::seed::stream;
+use crate::session::{Opened, Start};
+use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 
 /// Settings of the StrategyQA environment.
@@ -62,9 +66,7 @@ struct Record {
 
 /// The environment.
 pub struct StrategyQa {
-    tools: Vec<ToolSpec>,
-    train: Vec<Task>,
-    held_out: Vec<Task>,
+    tasks: Tasks,
     search: Search,
     facts: usize,
 }
@@ -88,7 +90,8 @@ impl StrategyQa {
         }
         let train = tasks.split_off(config.held_out);
         let search = Search::new(records.into_iter().flat_map(|(_, record)| record.facts));
-        Ok(Self { tools: vec![tool()], train, held_out: tasks, search, facts: config.facts })
+        let tasks = Tasks { train, held_out: tasks, tools: vec![tool()] };
+        Ok(Self { tasks, search, facts: config.facts })
     }
 }
 
@@ -138,21 +141,16 @@ impl Env for StrategyQa {
         "strategy_qa"
     }
 
-    fn train(&self) -> &[Task] {
-        &self.train
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    fn held_out(&self) -> &[Task] {
-        &self.held_out
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        let found = self.search.best(request.text("query"), self.facts);
-        Response::says(if found.is_empty() { "No fact found.".into() } else { found.join("\n") })
+    fn session<'a>(&'a self, _: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let search = move |arguments: &Arguments| {
+            let found = self.search.best(text(arguments, "query"), self.facts);
+            ToolOutput::says(if found.is_empty() { "No fact found.".into() } else { found.join("\n") })
+        };
+        Ok(Opened::stateless(FunctionTool::new(&self.tasks.tools[0], search)))
     }
 
     /// `yes` or `no`, also where the policy says true or false.
@@ -172,7 +170,9 @@ impl Env for StrategyQa {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::called;
     use std::collections::HashSet;
+    use turnwise_tools::executor::Scripted;
     use turnwise_trajectory::ToolCall;
 
     fn config(content: &str) -> (tempfile::TempDir, StrategyQaConfig) {
@@ -215,7 +215,7 @@ mod tests {
             let arguments = [("query".to_string(), query.into())].into_iter().collect();
             let call = ToolCall { name: "search".into(), arguments, span: 0..0 };
             for task in env.train().iter().chain(env.held_out()) {
-                assert_eq!(env.respond(&Request::first(task, &call)), Response::says(expect));
+                assert_eq!(called(&env, &Scripted::new(), task, &call), ToolOutput::says(expect));
             }
         }
     }

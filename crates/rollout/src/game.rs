@@ -1,12 +1,12 @@
 //! The rules that trajectories are played by, and a played one as the conversation it was.
 
 use turnwise_envs::{Env, Task};
-use turnwise_tools::{CallFormat, Executor};
-use turnwise_trajectory::{Message, Role, Trajectory};
+use turnwise_tools::{CallFormat, Executor, Sandbox};
+use turnwise_trajectory::{Message, Role, TokenId, Trajectory};
 
 use crate::chat::ChatFormat;
 use crate::limits::Limits;
-use crate::messages::{opening, outputs};
+use crate::messages::{offer, opening, outputs};
 use crate::turn_end::TurnEnd;
 
 /// Everything that a trajectory is played with, except the policy.
@@ -18,7 +18,7 @@ pub struct Game<'a> {
     pub chat: &'a dyn ChatFormat,
     /// Text to calls.
     pub format: &'a dyn CallFormat,
-    /// Calls to outputs.
+    /// What runs programs of the tool `python`.
     pub executor: &'a dyn Executor,
     /// Bounds.
     pub limits: Limits,
@@ -31,24 +31,41 @@ pub struct Game<'a> {
 }
 
 impl Game<'_> {
-    /// The messages before the first assistant turn.
+    /// Returns the messages before the first assistant turn.
     pub fn opening(&self, task: &Task) -> Vec<Message> {
-        opening(self.env, self.format, self.describe_tools && !self.chat.shows_tools(), task)
+        opening(self.env, self.format, self.describes_tools(), task)
     }
 
-    /// What ends a turn.
+    /// Returns the tokens of a prompt that opens with `messages`, or why the chat template refuses it.
+    pub(crate) fn prompt(&self, messages: Vec<Message>) -> Result<Vec<TokenId>, String> {
+        let described = self.describes_tools();
+        let messages = if described { offer(messages, self.format, self.env.tools()) } else { messages };
+        self.chat.open(&messages).map_err(|refusal| refusal.to_string())
+    }
+
+    fn describes_tools(&self) -> bool {
+        self.describe_tools && !self.chat.shows_tools()
+    }
+
+    /// Returns what the Python tools of all trajectories share.
+    pub(crate) fn sandbox(&self) -> Sandbox<'_> {
+        Sandbox { executor: self.executor, keep_state: self.keep_state }
+    }
+
+    /// Returns what ends a turn.
     pub(crate) fn turn_end(&self) -> TurnEnd<'_> {
         TurnEnd { chat: self.chat, format: self.format, at_call: self.stop_at_call }
     }
 
-    /// A finished trajectory as the conversation it was.
+    /// Returns a finished trajectory as the conversation it was.
     pub fn conversation(&self, task: &Task, played: &Trajectory) -> Vec<Message> {
         let mut messages = self.opening(task);
         for (j, turn) in played.turns.iter().enumerate() {
             messages.push(Message::new(Role::Assistant, turn.text.clone()));
-            // Nobody read the outputs of the last turn.
+            // The policy never read the outputs of the last turn.
             if j + 1 < played.turns.len() {
                 messages.extend(outputs(self.chat, self.format, &turn.calls, self.limits.observation_tokens));
+                messages.extend(turn.reply.iter().map(|reply| Message::new(Role::User, reply.as_str())));
             }
         }
         messages

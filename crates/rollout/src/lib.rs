@@ -2,7 +2,11 @@
 //! a tool says is appended to exactly the tokens before it.
 
 pub mod chat;
+mod context;
+mod event;
 mod game;
+mod in_flight;
+mod leader;
 mod limits;
 mod lost;
 mod messages;
@@ -10,19 +14,19 @@ mod observe;
 mod play;
 mod policy;
 pub mod remote;
-mod seat;
-mod state;
 #[cfg(test)]
 mod testing;
 mod tool_threads;
 mod turn_end;
 mod turns;
 
+pub use context::Context;
 pub use game::Game;
 pub use limits::Limits;
 pub use lost::Lost;
 pub use messages::{offer, opening, outputs};
 pub use play::{Played, play, play_telling};
-pub use policy::{Completion, Context, Policy, PolicyError};
+pub use policy::{Policy, PolicyError};
 pub use turn_end::{TurnEnd, TurnWatch};
-pub use turns::{Handed, Share, Turns};
+pub use turns::{Batch, Shard, Turns};
+pub use turnwise_trajectory::Completion;

@@ -1,62 +1,47 @@
-//! Threads that run tool calls while turns are sampled.
+//! Threads that run tools and sessions while turns are sampled.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
-use turnwise_envs::{Request, Response, Task};
-use turnwise_tools::ExecutorFault;
-use turnwise_trajectory::{ToolCall, ToolOutput};
+use crate::event::Event;
 
-use crate::game::Game;
-use crate::play::Event;
-use crate::state::State;
+/// Work that may wait for something outside this process, and what comes of it.
+pub(crate) type Job<'e> = Box<dyn FnOnce() -> Event<'e> + Send + 'e>;
 
-/// Calls of one turn that run one after the other.
-pub(crate) struct Work<'a> {
-    pub(crate) seat: usize,
-    pub(crate) task: &'a Task,
-    pub(crate) sample: u32,
-    pub(crate) turn: usize,
-    /// By position in the turn.
-    pub(crate) calls: Vec<(usize, ToolCall)>,
-    /// The state that they share, if they do.
-    pub(crate) state: Option<State>,
-}
-
-/// Threads that are started as they are needed. They end with the sender of their work.
-pub(crate) struct ToolThreads<'s, 'e> {
-    game: &'e Game<'e>,
-    scope: &'s Scope<'s, 'e>,
-    queue: Sender<Work<'e>>,
-    waiting: Arc<Mutex<Receiver<Work<'e>>>>,
-    tell: Sender<Event>,
+/// Threads that are started as they are needed. They end with the sender of their jobs.
+pub(crate) struct ToolThreads<'s, 'env, 'e> {
+    scope: &'s Scope<'s, 'env>,
+    queue: Sender<Job<'e>>,
+    waiting: Arc<Mutex<Receiver<Job<'e>>>>,
+    events: Sender<Event<'e>>,
     started: usize,
-    at_most: usize,
+    max: usize,
 }
 
-impl<'s, 'e> ToolThreads<'s, 'e> {
-    pub(crate) fn new(game: &'e Game<'e>, scope: &'s Scope<'s, 'e>, tell: Sender<Event>) -> Self {
+impl<'s, 'env, 'e: 's> ToolThreads<'s, 'env, 'e> {
+    /// Starts no thread yet. `at_once` jobs should be able to wait at a time.
+    pub(crate) fn new(scope: &'s Scope<'s, 'env>, events: Sender<Event<'e>>, at_once: usize) -> Self {
         let (queue, waiting) = channel();
         // Twice the cores: a tool that waits leaves its core to another one.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let at_most = (2 * cores).max(game.executor.at_once());
-        Self { game, scope, queue, waiting: Arc::new(Mutex::new(waiting)), tell, started: 0, at_most }
+        let max = (2 * cores).max(at_once);
+        Self { scope, queue, waiting: Arc::new(Mutex::new(waiting)), events, started: 0, max }
     }
 
-    /// Queues calls. Their outputs come as an event.
-    pub(crate) fn run(&mut self, work: Work<'e>) {
-        self.queue.send(work).expect("this end of the queue is kept as well");
-        if self.started < self.at_most {
+    /// Queues a job.
+    pub(crate) fn run(&mut self, job: Job<'e>) {
+        self.queue.send(job).expect("this end of the queue is kept as well");
+        if self.started < self.max {
             self.started += 1;
-            let (game, waiting, tell) = (self.game, self.waiting.clone(), self.tell.clone());
+            let (waiting, events) = (self.waiting.clone(), self.events.clone());
             self.scope.spawn(move || {
-                let _broke = BrokeBehind(&tell);
+                let _broke = BrokeBehind(&events);
                 loop {
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(work) = next else { break };
-                    // Nobody listens once a play has failed.
-                    let _ = tell.send(game.run(work));
+                    let Ok(job) = next else { break };
+                    // A play that has failed receives no more events.
+                    let _ = events.send(job());
                 }
             });
         }
@@ -64,32 +49,12 @@ impl<'s, 'e> ToolThreads<'s, 'e> {
 }
 
 /// Tells the leader of a panic.
-struct BrokeBehind<'t>(&'t Sender<Event>);
+struct BrokeBehind<'t, 'e>(&'t Sender<Event<'e>>);
 
-impl Drop for BrokeBehind<'_> {
+impl Drop for BrokeBehind<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let _ = self.0.send(Event::ToolsBroke);
-        }
-    }
-}
-
-impl Game<'_> {
-    fn run(&self, work: Work<'_>) -> Event {
-        let Work { seat, task, sample, turn, calls, mut state } = work;
-        let run = |(position, call): (usize, ToolCall)| {
-            let request = Request { task, sample, turn, position, call: &call };
-            (position, self.respond(&request, state.as_mut()))
-        };
-        let outputs = calls.into_iter().map(run).collect();
-        Event::Ran { seat, outputs, state }
-    }
-
-    fn respond(&self, request: &Request<'_>, state: Option<&mut State>) -> Result<ToolOutput, ExecutorFault> {
-        match (self.env.respond(request), state) {
-            (Response::Run(program), Some(state)) => state.run(self.executor, &program),
-            (Response::Run(program), None) => self.executor.run(&program),
-            (Response::Output(output), _) => Ok(output),
         }
     }
 }

@@ -4,132 +4,135 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::play::Event;
-use crate::policy::{Completion, Context};
+use turnwise_trajectory::Completion;
+
+use crate::context::Context;
+use crate::event::Event;
 
 /// The turns of a play that can be sampled. Threads of a policy share it.
 pub struct Turns<'a> {
-    desk: Mutex<Desk<'a>>,
+    queue: Mutex<Queue<'a>>,
     changed: Condvar,
-    answers: Sender<Event>,
+    events: Sender<Event<'a>>,
     longest: usize,
 }
 
 #[derive(Default)]
-struct Desk<'a> {
+struct Queue<'a> {
     ready: BTreeMap<usize, Context<'a>>,
     ended: Vec<usize>,
     closed: bool,
 }
 
-/// What a share of the trajectories has for its thread.
+/// Turns and ends of one shard.
 #[derive(Debug, Default)]
-pub struct Handed<'a> {
+pub struct Batch<'a> {
     /// Turns to be sampled, in the order of their trajectories.
     pub turns: Vec<Context<'a>>,
-    /// Indices of trajectories that have ended: nothing will be asked of them again.
+    /// Indices of trajectories that have ended or begin again. Drop their caches before sampling `turns`.
     pub ended: Vec<usize>,
 }
 
 /// The trajectories that one thread of a policy answers for. A thread that panics takes the play with it.
-pub struct Share<'t, 'a> {
+pub struct Shard<'t, 'a> {
     turns: &'t Turns<'a>,
     at: usize,
     of: usize,
 }
 
 impl<'a> Turns<'a> {
-    pub(crate) fn new(answers: Sender<Event>, longest: usize) -> Self {
-        Self { desk: Mutex::default(), changed: Condvar::new(), answers, longest }
+    pub(crate) fn new(events: Sender<Event<'a>>, longest: usize) -> Self {
+        Self { queue: Mutex::default(), changed: Condvar::new(), events, longest }
     }
 
-    /// Tokens that a trajectory of this play may come to.
+    /// Returns the bound on the tokens of a trajectory.
     pub fn longest(&self) -> usize {
         self.longest
     }
 
-    /// Waits for the next turn, the first of those that are ready. None if there are no more.
+    /// Waits for a turn and returns the first ready one; none once the play has ended.
     pub fn take(&self) -> Option<Context<'a>> {
-        let mut desk = self.desk();
-        while !desk.closed {
-            if let Some((_, context)) = desk.ready.pop_first() {
+        let mut queue = self.queue();
+        while !queue.closed {
+            if let Some((_, context)) = queue.ready.pop_first() {
                 return Some(context);
             }
-            desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         None
     }
 
-    /// Those trajectories whose index leaves `at` when it's divided by `of`: a thread that keeps a cache for each.
-    pub fn share(&self, at: usize, of: usize) -> Share<'_, 'a> {
-        assert!(at < of, "shares count from 0");
-        Share { turns: self, at, of }
+    /// Returns shard `at` of `of`: the trajectories whose index leaves `at` when it is divided by `of`.
+    pub fn shard(&self, at: usize, of: usize) -> Shard<'_, 'a> {
+        assert!(at < of, "shards count from 0");
+        Shard { turns: self, at, of }
     }
 
     /// Answers a turn that was handed out.
     pub fn answer(&self, index: usize, completion: Completion) {
-        // A play that failed listens no more.
-        let _ = self.answers.send(Event::Sampled(index, completion));
+        // A play that has failed receives no more events.
+        let _ = self.events.send(Event::Sampled(index, completion));
     }
 
     /// Gives up a turn that was handed out: its trajectory is lost, and the others go on.
     pub fn lose(&self, index: usize, reason: String) {
         // As in an answer.
-        let _ = self.answers.send(Event::Lost(index, reason));
+        let _ = self.events.send(Event::Lost(index, reason));
     }
 
-    /// Says that the context of a turn that was handed out is full for the policy: its trajectory ends at that limit.
+    /// Reports that the context of a turn that was handed out is full: its trajectory ends at that limit.
     pub fn fill(&self, index: usize) {
-        let _ = self.answers.send(Event::Full(index));
+        let _ = self.events.send(Event::Full(index));
     }
 
-    /// Whether no turn will be answered any more.
+    /// Returns whether the play takes no more answers.
     pub fn is_closed(&self) -> bool {
-        self.desk().closed
+        self.queue().closed
     }
 
-    /// Says that no turn will be answered any more, to all threads that wait for one.
+    /// Ends the play's sampling and wakes all threads that wait for a turn.
     pub fn close(&self) {
-        self.desk().closed = true;
+        self.queue().closed = true;
         self.changed.notify_all();
     }
 
     pub(crate) fn offer(&self, context: Context<'a>) {
-        self.desk().ready.insert(context.index, context);
+        self.queue().ready.insert(context.index, context);
         self.changed.notify_all();
     }
 
     pub(crate) fn end(&self, index: usize) {
-        self.desk().ended.push(index);
+        self.queue().ended.push(index);
         self.changed.notify_all();
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk<'a>> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue<'a>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<'a> Share<'_, 'a> {
-    /// All that is there for this share by now. If that is nothing, waits if told to. None if there are no more turns.
-    pub fn take(&self, wait: bool) -> Option<Handed<'a>> {
+impl<'a> Shard<'_, 'a> {
+    /// Returns all turns and ends of this shard by now; none once the play has ended. With `wait` it isn't
+    /// empty.
+    pub fn take(&self, wait: bool) -> Option<Batch<'a>> {
         let mine = |index: &usize| index % self.of == self.at;
-        let mut desk = self.turns.desk();
+        let mut queue = self.turns.queue();
         loop {
-            if desk.closed {
+            if queue.closed {
                 return None;
             }
             let turns: Vec<Context<'a>> =
-                desk.ready.extract_if(.., |index, _| mine(index)).map(|(_, context)| context).collect();
-            let ended: Vec<usize> = desk.ended.extract_if(.., |index| mine(index)).collect();
+                queue.ready.extract_if(.., |index, _| mine(index)).map(|(_, context)| context).collect();
+            let ended: Vec<usize> = queue.ended.extract_if(.., |index| mine(index)).collect();
             if !(wait && turns.is_empty() && ended.is_empty()) {
-                return Some(Handed { turns, ended });
+                return Some(Batch { turns, ended });
             }
-            desk = self.turns.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            queue = self.turns.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-impl Drop for Share<'_, '_> {
+impl Drop for Shard<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.turns.close();

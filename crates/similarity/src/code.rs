@@ -16,9 +16,9 @@ pub fn code_of(trajectory: &Trajectory) -> String {
             CallRecord::Executed { call, .. } => Some(call),
             CallRecord::Malformed(_) => None,
         })
-        .map(|call| match call.arguments.get("code") {
-            Some(Value::String(code)) => normalised_code(code),
-            _ => format!("{}({})", call.name, Value::Object(call.arguments.clone())),
+        .map(|call| match call.code() {
+            Some(code) => normalised_code(code),
+            None => format!("{}({})", call.name, Value::Object(call.arguments.clone())),
         })
         .filter(|code| !code.is_empty())
         .collect();
@@ -124,7 +124,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             calls,
             observation: vec![],
-            version: 0,
+            ..Turn::default()
         };
         let trajectory = Trajectory {
             task: "t".into(),

@@ -2,22 +2,27 @@
 //!
 //! # Modules
 //! - [`mod@format`]: how a model writes a call. Every format describes the tools, parses, renders calls and results.
-//! - [`executor`]: what runs a call. The model's failures are data ([`turnwise_trajectory::ToolOutput`]); only a
-//!   fault of ours is an `Err`.
+//! - [`tool`]: what answers a call. The model's failures are data ([`turnwise_trajectory::ToolOutput`]); only
+//!   a [`Fault`] is an `Err`.
+//! - [`executor`]: what runs the programs of the tool `python`.
 //! - [`spec`]: tool schemas, and the one place where a call is checked against them.
 //! - [`spec_file`]: files of such schemas.
 //! - [`mod@observation`]: the one place where the text that the model sees is made.
 //! - [`report`]: the JSON of `turnwise parse`.
 
 pub mod executor;
+mod fault;
 pub mod format;
 pub mod observation;
 pub mod report;
 mod schema;
 pub mod spec;
 pub mod spec_file;
+pub mod tool;
 
 pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
+pub use fault::Fault;
 pub use format::{CallFormat, FormatName};
 pub use observation::observation;
 pub use spec::{ToolSpec, check_calls};
+pub use tool::{Arguments, CallContext, FunctionTool, PythonTool, Sandbox, Tool};

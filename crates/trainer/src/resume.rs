@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use turnwise_envs::Env;
+use turnwise_envs::{Env, TaskSplit};
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
 use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, newest};
 use turnwise_run::manifest::hex;
@@ -166,8 +166,9 @@ pub(crate) fn digest(env: &dyn Env) -> String {
         digest.update((text.len() as u64).to_le_bytes());
         digest.update(text);
     };
-    for tasks in [env.train(), env.held_out()] {
-        add(&tasks.len().to_string());
+    for (tasks, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {
+        // Tasks that an environment outside names later count by their number.
+        add(&env.count(split).to_string());
         for task in tasks {
             add(&task.id);
             add(&task.answer);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
-use turnwise_envs::Task;
+use turnwise_envs::{Task, TaskSplit};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Played, play};
 use turnwise_trajectory::{Trajectory, Turn};
@@ -149,11 +149,11 @@ impl Trainer {
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<(Vec<Task>, Played), TrainError> {
         let (rollout, train) = (&self.config.rollout, &self.config.train);
-        let all = self.setup.env.train();
-        let tasks: Vec<Task> = tasks_of_step(train.seed, step, rollout.groups, all.len())
+        let env = &self.setup.env;
+        let tasks = tasks_of_step(train.seed, step, rollout.groups, env.count(TaskSplit::Train))
             .into_iter()
-            .map(|index| all[index].clone())
-            .collect();
+            .map(|index| env.task(TaskSplit::Train, index))
+            .collect::<Result<Vec<Task>, _>>()?;
         let model = self.model().for_sampling();
         let sampling = sampling(&rollout.sampling);
         let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)

@@ -3,7 +3,6 @@
 use turnwise_credit::Group;
 use turnwise_rollout::Played;
 use turnwise_run::GroupRecord;
-use turnwise_tools::ExecutorStats;
 
 /// The rollouts of one step, with the turn rewards that they earned when they were played.
 #[derive(Debug, Clone)]
@@ -30,7 +29,7 @@ impl From<Vec<GroupRecord>> for StepRollouts {
             groups.push(Group { group, trajectories: scored });
             all.push(played);
         }
-        let played = Played { groups: all, lost: Vec::new(), executor: ExecutorStats::default() };
+        let played = Played { groups: all, ..Played::default() };
         Self { levels, answers, played, groups }
     }
 }

@@ -16,6 +16,16 @@ pub struct ToolCall {
     pub span: Range<usize>,
 }
 
+impl ToolCall {
+    /// The name of the argument that holds a program, as the Python tool has it.
+    pub const CODE: &str = "code";
+
+    /// Returns the program that the call asks to run; none for a call of another kind.
+    pub fn code(&self) -> Option<&str> {
+        self.arguments.get(Self::CODE)?.as_str()
+    }
+}
+
 /// Why a call is invalid (arXiv:2511.14846: an invalid call costs the turn its format reward).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +97,16 @@ pub struct ToolOutput {
 }
 
 impl ToolOutput {
+    /// Returns the output of a call that went well and said `text`.
+    pub fn says(text: impl Into<String>) -> Self {
+        Self { stdout: text.into(), ..Self::of(OutputStatus::Ok) }
+    }
+
+    /// Returns the output of a call that failed with the line `error`.
+    pub fn fails(status: OutputStatus, error: impl Into<String>) -> Self {
+        Self { error: Some(error.into()), ..Self::of(status) }
+    }
+
     /// An output that says how it ended and nothing else.
     pub fn of(status: OutputStatus) -> Self {
         Self {
@@ -120,5 +140,13 @@ impl CallRecord {
     /// Whether the call itself was valid (its execution may still have failed).
     pub fn is_valid(&self) -> bool {
         matches!(self, CallRecord::Executed { .. })
+    }
+
+    /// Returns the program that the call ran; none for a call of another kind or one that never ran.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Executed { call, .. } => call.code(),
+            Self::Malformed(_) => None,
+        }
     }
 }

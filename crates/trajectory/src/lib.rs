@@ -5,11 +5,13 @@
 //! policy; its observation is the paper's `b_ij` (arXiv:2511.14846 §3).
 
 mod call;
+mod completion;
 mod message;
 mod rewards;
 mod trajectory;
 
 pub use call::{CallRecord, MalformedCall, OutputStatus, ToolCall, ToolOutput, ViolationKind};
+pub use completion::Completion;
 pub use message::{Message, Role};
 pub use rewards::Rewards;
 pub use trajectory::{Finish, Stop, TokenId, Trajectory, Turn};

@@ -28,6 +28,11 @@ impl Rewards {
         Self { named: vec![(Self::ACC.into(), acc), (Self::FMT.into(), fmt)] }
     }
 
+    /// Returns whether no reward has a name.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
     /// Returns the reward `name`; 0 where the turn has none of that name.
     pub fn get(&self, name: &str) -> f64 {
         self.place(name).map_or(0.0, |at| self.named[at].1)
@@ -47,6 +52,13 @@ impl Rewards {
         match self.place(name) {
             Ok(at) => self.named[at].1 += reward,
             Err(at) => self.named.insert(at, (shared(name.into()), reward)),
+        }
+    }
+
+    /// Adds every reward of `others` to the one of the same name.
+    pub fn extend(&mut self, others: &Self) {
+        for (name, reward) in others.iter() {
+            self.add(name, reward);
         }
     }
 

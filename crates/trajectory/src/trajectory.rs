@@ -4,16 +4,17 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::CallRecord;
+use crate::{CallRecord, Rewards};
 
 /// Index into a tokenizer's vocabulary.
 pub type TokenId = u32;
 
 /// Why sampling of one turn stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// The policy sampled a stop token; it is the turn's last token.
+    #[default]
     EndOfTurn,
     /// A stop string was completed; all its tokens belong to the turn.
     StopString,
@@ -33,6 +34,8 @@ pub enum Stop {
     TurnLimit,
     /// The next observation or turn would not fit into the context.
     ContextLimit,
+    /// The environment ended the trajectory after a turn with a tool call.
+    Done,
 }
 
 impl Stop {
@@ -40,12 +43,14 @@ impl Stop {
     ///
     /// This is `truncated` everywhere: in metrics, in `filter.truncated`, in records and on the page.
     pub fn is_truncated(self) -> bool {
-        self != Self::Answer
+        !matches!(self, Self::Answer | Self::Done)
     }
 }
 
 /// One assistant turn and the feedback it got.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// The last three fields are absent from records where they hold nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Turn {
     /// Exactly the tokens that the policy sampled, the stop token included. Never re-tokenised.
     pub tokens: Vec<TokenId>,
@@ -64,6 +69,17 @@ pub struct Turn {
     /// policy that isn't trained.
     #[serde(default)]
     pub version: u64,
+    /// Rewards that the environment's session gave the turn; `acc` and `fmt` of turnwise are added when it is
+    /// scored.
+    #[serde(default, skip_serializing_if = "Rewards::is_empty")]
+    pub rewards: Rewards,
+    /// Verdict of the session on the trajectory, given at this turn. None where the answer is judged by
+    /// scoring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<bool>,
+    /// User message that answers the turn, from a simulated user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
 }
 
 /// One rollout of one task.
@@ -90,6 +106,11 @@ impl Trajectory {
             tokens.extend_from_slice(&turn.observation);
         }
         tokens
+    }
+
+    /// Returns the last verdict of the environment's session; none where scoring judges the answer.
+    pub fn verdict(&self) -> Option<bool> {
+        self.turns.iter().rev().find_map(|turn| turn.correct)
     }
 
     /// Where each turn's sampled tokens lie in [`Trajectory::tokens`].
@@ -139,11 +160,8 @@ mod tests {
         Turn {
             tokens: tokens.to_vec(),
             logprobs: vec![-0.5; tokens.len()],
-            text: String::new(),
-            finish: Finish::EndOfTurn,
-            calls: Vec::new(),
             observation: observation.to_vec(),
-            version: 0,
+            ..Turn::default()
         }
     }
 
@@ -160,6 +178,21 @@ mod tests {
         assert_eq!(t.turn_spans(), [2..5, 6..6, 6..7]);
         assert_eq!(t.len(), t.tokens().len());
         t.check();
+    }
+
+    #[test]
+    fn a_record_without_feedback_has_no_keys_for_it() {
+        let plain = serde_json::to_value(turn(&[1], &[])).unwrap();
+        let mut keys: Vec<&str> = plain.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["calls", "finish", "logprobs", "observation", "text", "tokens", "version"]);
+        let rewards = [("progress", 0.25)].into_iter().collect();
+        let told =
+            Turn { rewards, correct: Some(true), reply: Some("And?".into()), version: 7, ..turn(&[1], &[]) };
+        let line = serde_json::to_string(&told).unwrap();
+        let tail = r#""version":7,"rewards":{"progress":0.25},"correct":true,"reply":"And?"}"#;
+        assert!(line.ends_with(tail), "{line}");
+        assert_eq!(serde_json::from_str::<Turn>(&line).unwrap(), told);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! An answer that can't be judged costs its trajectory; only many of them end a run.
 
 use burn::module::Module;
-use turnwise_envs::{Demonstration, Env, EnvError, Request, Response, RewardConfig, Task};
+use turnwise_envs::{Demonstration, Env, EnvError, Opened, RewardConfig, Start, Task, Tasks};
 use turnwise_model::load as load_model;
 use turnwise_rollout::Policy;
 use turnwise_rollout::chat::Moment;
 use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
-use turnwise_tools::ToolSpec;
+use turnwise_tools::Fault;
 use turnwise_trainer::{ModelPolicy, Setup, Spent, TrainError, Trainer, Trial, tokenizer};
 use turnwise_trajectory::Trajectory;
 
@@ -24,20 +24,12 @@ impl Env for OutOfOrder {
         self.inner.name()
     }
 
-    fn train(&self) -> &[Task] {
-        self.inner.train()
+    fn tasks(&self) -> &Tasks {
+        self.inner.tasks()
     }
 
-    fn held_out(&self) -> &[Task] {
-        self.inner.held_out()
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        self.inner.tools()
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        self.inner.respond(request)
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        self.inner.session(start)
     }
 
     fn answer(&self, text: &str) -> Option<String> {

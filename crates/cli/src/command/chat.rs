@@ -12,7 +12,7 @@ use turnwise_runfile::{Seed, Within};
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
-use turnwise_tools::{CallFormat, Executor, ToolSpec};
+use turnwise_tools::{CallContext, CallFormat, Executor, PythonTool, Sandbox, Tool, ToolSpec};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{CallRecord, Finish, Message, Role};
 
@@ -202,8 +202,8 @@ impl Talk {
             .into_iter()
             .map(|call| match call {
                 Ok(call) => {
-                    let code = call.arguments.get("code").and_then(|code| code.as_str()).unwrap_or_default();
-                    let output = executor.run(code)?;
+                    let sandbox = Sandbox { executor: &**executor, keep_state: false };
+                    let output = PythonTool::new(sandbox).call(&call.arguments, CallContext::default())?;
                     Ok(CallRecord::Executed { call, output })
                 }
                 Err(malformed) => Ok(CallRecord::Malformed(malformed)),

@@ -17,7 +17,7 @@ use turnwise_runfile::Within;
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, Trial, backend, tokenizer};
+use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, TaskSplit, Trial, backend, tokenizer};
 use turnwise_trajectory::Trajectory;
 
 use crate::failure::Usage;
@@ -123,8 +123,9 @@ impl Rollout {
         }
         let (setup, mut policies) = self.open(&config)?;
         let game = setup.game();
-        let all = if self.train { setup.env.train() } else { setup.env.held_out() };
-        let tasks: Vec<_> = all.iter().take(config.eval.tasks).collect();
+        let split = if self.train { TaskSplit::Train } else { TaskSplit::HeldOut };
+        let tasks = setup.tasks(split, config.eval.tasks)?;
+        let tasks: Vec<_> = tasks.iter().collect();
         let mut out = self.out.as_deref().map(LineFile::open).transpose()?;
         let mut bar = progress::on_stderr();
         bar.phase("rollouts", (tasks.len() * config.eval.samples) as u64);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use turnwise_trajectory::{Role, ToolCall};
@@ -209,5 +210,5 @@ fn code_runs_as_it_was_written() {
     };
     let code = "import math\n\tprint('\"é\\n')  # as is\r\n";
     let call = call(json!({"code": code}));
-    assert_eq!(env.respond(&Request::first(&env.train[0], &call)), Response::Run(code.into()));
+    assert_eq!(program(&env, &env.train()[0], &call), code);
 }

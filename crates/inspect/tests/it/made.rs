@@ -45,7 +45,7 @@ impl Words {
             finish: Finish::EndOfTurn,
             calls: vec![call],
             observation,
-            version: 0,
+            ..Turn::default()
         }
     }
 
@@ -60,7 +60,7 @@ impl Words {
             finish: Finish::EndOfTurn,
             calls: vec![],
             observation: vec![],
-            version: 0,
+            ..Turn::default()
         };
         Trajectory {
             task: task.into(),

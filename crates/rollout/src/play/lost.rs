@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use turnwise_envs::{Env, Request, Response};
+use turnwise_envs::Env;
 use turnwise_tools::executor::Scripted;
-use turnwise_trajectory::{CallRecord, Finish, Message, OutputStatus, Role, Stop, TokenId};
+use turnwise_trajectory::{CallRecord, Completion, Message, OutputStatus, Role, Stop, TokenId, ToolOutput};
 
-use super::tests::{LIMITS, Speaker, arithmetic, fenced, game, spoken};
+use super::tests::{LIMITS, Speaker, arithmetic, fenced, game, program, spoken};
 use super::*;
 use crate::chat::{ChatError, ChatFormat};
+use crate::context::Context;
 use crate::limits::{Limits, TURN_BYTES};
-use crate::policy::Context;
 use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 
@@ -82,8 +82,7 @@ fn a_conversation_that_the_template_refuses_costs_its_trajectory() {
     };
     // An observation that only sample 1 gets.
     let odd = fenced.parse(&call(1)).remove(0).unwrap();
-    let Response::Run(program) = env.respond(&Request::first(&env.train()[0], &odd)) else { panic!("runs") };
-    let executor = Scripted::new().prints(&program, "forbidden");
+    let executor = Scripted::new().prints(&program(&env, &odd), "forbidden");
     let picky = Picky(&chat, "forbidden");
     let game = Game { chat: &picky, ..game(&env, &chat, &*fenced, &executor) };
     let tasks = [&env.train()[0], &env.train()[1]];
@@ -178,7 +177,7 @@ fn an_endless_reply_is_a_turn_that_was_cut_off() {
     let text = "é".repeat(TURN_BYTES);
     let says = |_: &str, _, _| {
         let tokens = transcript.follow(&[Message::new(Role::Assistant, text.as_str())], true);
-        Completion { tokens: tokens.unwrap(), logprobs: vec![0.0], finish: Finish::EndOfTurn, version: 0 }
+        Completion { tokens: tokens.unwrap(), logprobs: vec![0.0], ..Completion::default() }
     };
     let played = play(&game, &[&env.train()[0]], 1, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
     let trajectory = &played.groups[0][0];

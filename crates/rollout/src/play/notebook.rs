@@ -1,9 +1,9 @@
 //! Calls that share a state, and turns that stop behind a call, with real Python.
 
-use turnwise_envs::{Arithmetic, ArithmeticConfig, Env, EnvError, Request, Response, Task};
+use turnwise_envs::{Arithmetic, ArithmeticConfig, Env, EnvError, Opened, Start, Task, Tasks};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
-use turnwise_tools::{FormatName, ToolSpec, observation};
-use turnwise_trajectory::{CallRecord, Finish};
+use turnwise_tools::{Fault, FormatName, PythonTool, observation};
+use turnwise_trajectory::{CallRecord, Completion, Finish};
 
 use super::*;
 use crate::chat::ChatFormat;
@@ -19,20 +19,12 @@ impl Env for Notebook {
         "notebook"
     }
 
-    fn train(&self) -> &[Task] {
-        self.0.train()
+    fn tasks(&self) -> &Tasks {
+        self.0.tasks()
     }
 
-    fn held_out(&self) -> &[Task] {
-        self.0.held_out()
-    }
-
-    fn tools(&self) -> &[ToolSpec] {
-        self.0.tools()
-    }
-
-    fn respond(&self, request: &Request<'_>) -> Response {
-        Response::Run(request.text("code").into())
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
     fn answer(&self, text: &str) -> Option<String> {
@@ -61,10 +53,8 @@ impl Policy for Lines {
                 tokens.push(end.tokens()[0]);
                 Finish::EndOfTurn
             };
-            turns.answer(
-                context.index,
-                Completion { logprobs: vec![-0.5; tokens.len()], tokens, finish, version: 0 },
-            );
+            let logprobs = vec![-0.5; tokens.len()];
+            turns.answer(context.index, Completion { logprobs, tokens, finish, version: 0 });
         }
         Ok(())
     }

@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
-use turnwise_envs::{
-    Arithmetic, ArithmeticConfig, Demonstration, Env, Request, Response, RewardConfig, score,
-};
-use turnwise_tools::executor::{PythonConfig, PythonExecutor, Scripted};
+use turnwise_envs::{Arithmetic, ArithmeticConfig, Demonstration, Env, RewardConfig, Start, score};
+use turnwise_tools::executor::{Echo, PythonConfig, PythonExecutor, Scripted};
 use turnwise_tools::format::FormatName;
-use turnwise_tools::{CallFormat, Executor};
-use turnwise_trajectory::{Finish, Message, Role, Stop, TokenId};
+use turnwise_tools::{CallContext, CallFormat, Executor, ExecutorFault};
+use turnwise_trajectory::{Completion, Finish, Message, Role, Stop, TokenId, ToolCall, ToolOutput};
 
 use super::*;
 use crate::chat::{ChatFormat, ChatMl};
@@ -29,13 +27,19 @@ pub(super) const LIMITS: Limits =
 /// Says what a function of task, sample and turn says, and remembers what it was shown.
 pub(super) struct Speaker<'a> {
     says: &'a dyn Fn(&str, u32, usize) -> Completion,
+    /// A trajectory may begin again.
+    again: bool,
     shown: BTreeMap<(String, u32, usize), Vec<TokenId>>,
     indices: HashMap<usize, (String, u32)>,
 }
 
 impl<'a> Speaker<'a> {
     pub(super) fn new(says: &'a dyn Fn(&str, u32, usize) -> Completion) -> Self {
-        Self { says, shown: BTreeMap::new(), indices: HashMap::new() }
+        Self { says, again: false, shown: BTreeMap::new(), indices: HashMap::new() }
+    }
+
+    pub(super) fn again(says: &'a dyn Fn(&str, u32, usize) -> Completion) -> Self {
+        Self { again: true, ..Self::new(says) }
     }
 }
 
@@ -46,7 +50,8 @@ impl Policy for Speaker<'_> {
             assert_eq!(self.indices.entry(context.index).or_insert(owner.clone()), &owner, "an index moved");
             let mut completion = (self.says)(context.task, context.sample, context.turn);
             let key = (owner.0, owner.1, context.turn);
-            assert!(self.shown.insert(key, context.tokens).is_none(), "a turn was asked for twice");
+            let before = self.shown.insert(key, context.tokens);
+            assert!(self.again || before.is_none(), "a turn was asked for twice");
             if completion.tokens.len() > context.max_new {
                 completion.tokens.truncate(context.max_new);
                 completion.logprobs.truncate(context.max_new);
@@ -61,7 +66,13 @@ impl Policy for Speaker<'_> {
 pub(super) fn spoken(chat: &ChatMl, text: &str) -> Completion {
     let mut tokens = chat.tokens(text);
     tokens.push(chat.stop_tokens()[0]);
-    Completion { logprobs: vec![-0.25; tokens.len()], tokens, finish: Finish::EndOfTurn, version: 0 }
+    Completion { logprobs: vec![-0.25; tokens.len()], tokens, ..Completion::default() }
+}
+
+/// The program that a call runs.
+pub(super) fn program(env: &dyn Env, call: &ToolCall) -> String {
+    let opened = env.session(Start::first(&env.train()[0], &Echo)).unwrap();
+    opened.tool(&call.name).unwrap().call(&call.arguments, CallContext::default()).unwrap().stdout
 }
 
 pub(super) fn arithmetic() -> Arithmetic {
@@ -158,9 +169,7 @@ fn a_fault_of_the_executor_costs_its_trajectory_and_no_other() {
         spoken(&chat, if turn == 0 { &first } else { "Answer: 1" })
     };
     let call = |sample: u32| fenced.parse(&format!("```python\nprint({sample}+1)\n```")).remove(0).unwrap();
-    let Response::Run(broken) = env.respond(&Request::first(&env.train()[0], &call(1))) else {
-        panic!("runs")
-    };
+    let broken = program(&env, &call(1));
     let fault = ExecutorFault { backend: "scripted", message: "gone".into() };
     let executor = Scripted::new().gives(&broken, Err(fault.clone()));
     let game = game(&env, &chat, &*fenced, &executor);
@@ -275,7 +284,8 @@ fn babble(chat: &ChatMl, seed: u64, task: &str, sample: u32, turn: usize) -> Com
     if finish == Finish::EndOfTurn {
         tokens.push(chat.stop_tokens()[0]);
     }
-    Completion { logprobs: tokens.iter().map(|&token| -(token as f32)).collect(), tokens, finish, version: 0 }
+    let logprobs = tokens.iter().map(|&token| -(token as f32)).collect();
+    Completion { logprobs, tokens, finish, version: seed }
 }
 
 proptest! {
@@ -306,6 +316,7 @@ proptest! {
                 prop_assert_eq!(&all[..span.start], shown.as_slice());
                 let sampled = says(&trajectory.task, trajectory.sample, at);
                 prop_assert!(sampled.tokens.starts_with(&turn.tokens) && turn.tokens.len() <= turn_tokens);
+                prop_assert_eq!(turn.version, seed, "the version of the weights that sampled it");
                 prop_assert_eq!(turn.tokens.len() == sampled.tokens.len(), turn.finish == sampled.finish);
                 prop_assert_eq!(&all[span], turn.tokens.as_slice());
                 prop_assert_eq!(turn.observation.is_empty(), at + 1 == trajectory.turns.len());

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use fnv::FnvHasher;
 use serde_json::Value;
 use turnwise_http::{Client, Failure, GaveUp, Patience, Refusal};
-use turnwise_trajectory::{Finish, Message, Role};
+use turnwise_trajectory::{Completion, Finish, Message, Role};
 
 use super::answer::{self, Said};
 use super::health::{Health, hint};
 use super::request::{self, Quirk};
 use super::{Endpoint, Transcript};
-use crate::policy::{Completion, Context, Policy, PolicyError};
+use crate::context::Context;
+use crate::policy::{Policy, PolicyError};
 use crate::turn_end::TurnEnd;
 use crate::turns::Turns;
 
@@ -67,7 +68,7 @@ impl Remote {
     /// Answers turns until there are no more, or the server is beyond hope.
     fn work(&self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         // So that a panic here doesn't leave the other threads waiting.
-        let _share = turns.share(0, 1);
+        let _shard = turns.shard(0, 1);
         while let Some(context) = turns.take() {
             match self.turn(&context, turns, end) {
                 Ok(Outcome::Said(said)) => {

@@ -33,7 +33,7 @@ pub use monty::{MontyExecutor, serve_if_asked as serve_monty_if_asked};
 pub use monty_config::MontyConfig;
 pub use python::{Isolation, PythonConfig, PythonExecutor};
 pub use remembering::Remembering;
-pub use scripted::Scripted;
+pub use scripted::{Echo, Scripted};
 pub use stats::ExecutorStats;
 
 /// Runs code. Whatever the code does is data in [`ToolOutput`]; an [`ExecutorFault`] is our own failure.

@@ -38,6 +38,30 @@ impl Scripted {
     }
 }
 
+/// Prints the program that it is given: what a tool makes of a call, for tests.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Echo;
+
+impl Executor for Echo {
+    fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        Ok(ToolOutput::says(code))
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+        Ok(Box::new(*self))
+    }
+
+    fn describe(&self) -> ExecutorInfo {
+        Scripted::new().describe()
+    }
+}
+
+impl Session for Echo {
+    fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
+        Executor::run(self, code)
+    }
+}
+
 fn output(status: OutputStatus, stdout: &str, error: Option<String>) -> ToolOutput {
     ToolOutput { stdout: stdout.into(), error, ..ToolOutput::of(status) }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
 use turnwise_credit::ScoredTrajectory;
-use turnwise_envs::{RewardConfig, Task, answer};
+use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_run::Evaluation;
@@ -78,7 +78,10 @@ pub fn evaluate(
     cache: CacheBudget,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
-    let tasks: Vec<&Task> = game.env.held_out().iter().take(config.tasks).collect();
+    let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
+    let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
+    let held_out = held_out.collect::<Result<Vec<Task>, _>>()?;
+    let tasks: Vec<&Task> = held_out.iter().collect();
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
     let mut policy =
         || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
@@ -205,9 +208,9 @@ fn failure(played: &Trajectory, answered: bool) -> &'static str {
         Stop::TurnLimit => "too_many_turns",
         Stop::ContextLimit => "context_full",
         Stop::Answer if !answered => "no_answer",
-        Stop::Answer if calls().any(|call| !call.is_valid()) => "wrong_answer_after_malformed_call",
-        Stop::Answer if calls().any(failed) => "wrong_answer_after_failed_call",
-        Stop::Answer if calls().next().is_none() => "wrong_answer_without_call",
-        Stop::Answer => "wrong_answer",
+        _ if calls().any(|call| !call.is_valid()) => "wrong_answer_after_malformed_call",
+        _ if calls().any(failed) => "wrong_answer_after_failed_call",
+        _ if calls().next().is_none() => "wrong_answer_without_call",
+        Stop::Answer | Stop::Done => "wrong_answer",
     }
 }

@@ -97,15 +97,15 @@ impl Policy for ModelPolicy {
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
-            let share = turns.share(at, workers);
+            let shard = turns.shard(at, workers);
             let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
             let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();
             // While there is something to sample, nobody waits for a tool.
-            while let Some(handed) = share.take(generator.is_idle()) {
-                for index in handed.ended {
+            while let Some(batch) = shard.take(generator.is_idle()) {
+                for index in batch.ended {
                     generator.release(index as u64);
                 }
-                for c in handed.turns {
+                for c in batch.turns {
                     let (task, turn) = (hash(c.task), c.turn as u32);
                     let Context { occurrence, sample, .. } = c;
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tokenizers::Tokenizer;
-use turnwise_envs::{Env, EnvConfig};
+use turnwise_envs::{Env, EnvConfig, EnvError, Task, TaskSplit};
 use turnwise_rollout::chat::{self, Calls, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
 use turnwise_sampler::Sampling;
@@ -80,6 +80,14 @@ impl Setup {
             stop_at_call: rollout.stop_at_call,
             keep_state: rollout.keep_state,
         })
+    }
+
+    /// Returns the first tasks of a split, `at_most` of them.
+    ///
+    /// # Errors
+    /// If the environment can't tell one of them.
+    pub fn tasks(&self, split: TaskSplit, at_most: usize) -> Result<Vec<Task>, EnvError> {
+        (0..self.env.count(split).min(at_most)).map(|index| self.env.task(split, index)).collect()
     }
 
     /// The rules that trajectories are played by.

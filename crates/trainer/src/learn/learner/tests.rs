@@ -51,7 +51,7 @@ fn samples() -> Vec<Sample> {
         finish: Finish::EndOfTurn,
         calls: vec![],
         observation: tokens(*observed),
-        version: 0,
+        ..Turn::default()
     };
     let of = |(i, turns): (usize, &&[(usize, usize)])| {
         let prompt = tokens(2 + i);

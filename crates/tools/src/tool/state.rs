@@ -1,19 +1,22 @@
 //! The interpreter state of one trajectory, kept from call to call.
 
-use turnwise_tools::{Executor, ExecutorFault, Session};
 use turnwise_trajectory::{OutputStatus, ToolOutput};
+
+use crate::executor::{Executor, ExecutorFault, Session};
 
 /// A session, opened by the first call, and what ran in it.
 #[derive(Default)]
-pub(crate) struct State {
+pub(super) struct State {
     session: Option<Box<dyn Session>>,
     cells: Vec<String>,
 }
 
 impl State {
-    /// Runs a cell. A fault of ours costs the state, so the retry builds it up again from the cells before. After a cell
-    /// that ended its session the next one is rejected, and the one after that begins with an empty state.
-    pub(crate) fn run(&mut self, executor: &dyn Executor, code: &str) -> Result<ToolOutput, ExecutorFault> {
+    /// Runs a cell.
+    ///
+    /// A fault costs the state, so the retry rebuilds it from the cells before. After a cell that ended its
+    /// session the next one is rejected, and the one after that begins with an empty state.
+    pub(super) fn run(&mut self, executor: &dyn Executor, code: &str) -> Result<ToolOutput, ExecutorFault> {
         let output = self.try_run(executor, code).or_else(|_| {
             self.session = None;
             self.try_run(executor, code)
@@ -45,12 +48,10 @@ impl State {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use turnwise_tools::ExecutorInfo;
-    use turnwise_tools::executor::{PythonConfig, PythonExecutor, Scripted};
-
     use super::*;
+    use crate::executor::{ExecutorInfo, PythonConfig, PythonExecutor, Scripted};
 
-    /// Python whose sessions have a fault at their second cell, so many times.
+    /// Python whose sessions have `faults` faults, each at a second cell.
     struct Faulty {
         python: PythonExecutor,
         faults: AtomicU32,

@@ -1,0 +1,198 @@
+//! An environment in any language: a process that answers JSON lines (`docs/environments.md` has the
+//! protocol).
+//!
+//! ```text
+//! describe → tasks, tools   reset → opening of a session   step → outputs, rewards, end   close → late rewards
+//! ```
+//! A session is one trajectory, and a process holds many at a time. What a process gets wrong costs the
+//! sessions that it holds: their trajectories are played once more, in the process that replaces it.
+
+mod session;
+mod wire;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use turnwise_runfile::{Seconds, Within};
+use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
+use turnwise_trajectory::{Message, Role};
+
+use crate::env::{Env, EnvError};
+use crate::seed::stream;
+use crate::session::{Opened, Start};
+use crate::tasks::{Task, TaskSplit, Tasks};
+use session::ProcessSession;
+use wire::{Described, Request, Reset};
+use worker::{Worker, fault};
+
+/// Settings of an environment in a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessConfig {
+    /// The command, and its arguments. It ends when its stdin does.
+    pub command: Vec<String>,
+    /// Processes. Sessions are dealt to them.
+    #[serde(default = "workers", deserialize_with = "Within::<1, 256>::read")]
+    pub workers: usize,
+    /// Seconds that one answer may take.
+    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
+    pub timeout_seconds: f64,
+}
+
+fn workers() -> usize {
+    1
+}
+
+fn timeout_seconds() -> f64 {
+    30.0
+}
+
+/// Sessions of one process that may wait for an answer at a time.
+const WAITING_PER_WORKER: usize = 16;
+/// The tool of turnwise that a process may ask for.
+const PYTHON: &str = "python";
+
+/// The environment.
+pub struct Process {
+    workers: Vec<Worker>,
+    offer: Described,
+    /// Tools only: tasks are known one by one.
+    tasks: Tasks,
+    known: Mutex<Known>,
+    sessions: AtomicU64,
+}
+
+/// Tasks that were asked for.
+#[derive(Default)]
+struct Known {
+    tasks: HashMap<(TaskSplit, usize), Task>,
+    places: HashMap<String, (TaskSplit, usize)>,
+}
+
+impl Process {
+    /// Starts the processes and asks what they offer.
+    ///
+    /// # Errors
+    /// If the command doesn't start, doesn't answer, or offers what can't be.
+    pub fn new(config: &ProcessConfig) -> Result<Self, EnvError> {
+        let wrong = |message: String| EnvError::Config { env: "process", message };
+        Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
+        let (timeout, broken) =
+            (Duration::from_secs_f64(config.timeout_seconds), Arc::new(AtomicBool::new(false)));
+        let start = |_| Worker::start(&config.command, timeout, broken.clone());
+        let workers = (0..config.workers.max(1)).map(start).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let described = workers[0].ask::<Described>(&Request::Describe, None);
+        let (offer, _) = described.map_err(|fault| wrong(format!("describe: {}", fault.message)))?;
+        let tasks = Tasks::with_tools(tools(&offer).map_err(wrong)?);
+        Ok(Self { workers, offer, tasks, known: Mutex::default(), sessions: AtomicU64::new(0) })
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a session of a task's place in a process.
+    fn reset(&self, (split, index): (TaskSplit, usize)) -> Result<(ProcessSession<'_>, Reset), Fault> {
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let worker = &self.workers[(number % self.workers.len() as u64) as usize];
+        let name = format!("s{number}");
+        // JavaScript and others read whole numbers up to 2^53.
+        let seed = stream(0, split.name(), index as u64).next_u64() >> 11;
+        let request = Request::Reset { session: &name, split: split.name(), index, seed };
+        let (mut reset, generation) = worker.ask::<Reset>(&request, None)?;
+        if let Some(system) = &self.offer.system {
+            reset.messages.insert(0, Message::new(Role::System, system.as_str()));
+        }
+        let session = ProcessSession::new(worker, generation, name, &self.offer.builtin);
+        if reset.messages.is_empty() {
+            return Err(fault(format!("reset of {} {index}: no messages", split.name())));
+        }
+        Ok((session, reset))
+    }
+}
+
+/// Returns the specifications of all tools on offer.
+fn tools(offer: &Described) -> Result<Vec<ToolSpec>, String> {
+    let mut tools = offer.tools.clone();
+    for name in &offer.builtin {
+        if name != PYTHON {
+            return Err(format!("builtin = [{name:?}]: turnwise has the tool {PYTHON:?} only"));
+        }
+        tools.push(ToolSpec::python());
+    }
+    let twice = tools.iter().enumerate().find(|(at, tool)| tools[..*at].iter().any(|t| t.name == tool.name));
+    match twice {
+        Some((_, tool)) => Err(format!("two tools are called {:?}", tool.name)),
+        None => Ok(tools),
+    }
+}
+
+impl Env for Process {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    fn count(&self, split: TaskSplit) -> usize {
+        match split {
+            TaskSplit::Train => self.offer.train,
+            TaskSplit::HeldOut => self.offer.held_out,
+        }
+    }
+
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
+        let place = (split, index);
+        if let Some(task) = self.known().tasks.get(&place) {
+            return Ok(task.clone());
+        }
+        let wrong = |message: String| EnvError::Config { env: "process", message };
+        let (_, reset) = self.reset(place).map_err(|fault| wrong(fault.message))?;
+        let Reset { task: id, level, messages } = reset;
+        let task = Task { id, level, messages, answer: String::new() };
+        let mut known = self.known();
+        if let Some(other) = known.places.insert(task.id.clone(), place).filter(|other| *other != place) {
+            let (a, b) = (other.0.name(), split.name());
+            return Err(wrong(format!("{a} {} and {b} {index} have one id: {:?}", other.1, task.id)));
+        }
+        known.tasks.insert(place, task.clone());
+        Ok(task)
+    }
+
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let place = self.known().places.get(&start.task.id).copied();
+        let place = place.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
+        let (session, Reset { messages, .. }) = self.reset(place)?;
+        let python = |_: &String| -> Box<dyn Tool + 'a> { Box::new(PythonTool::new(start.sandbox)) };
+        let tools = self.offer.builtin.iter().map(python).collect();
+        Ok(Opened { session: Box::new(session), tools, messages: Some(messages) })
+    }
+
+    fn waiting_at_once(&self) -> usize {
+        WAITING_PER_WORKER * self.workers.len()
+    }
+
+    /// Returns the whole text: sessions judge, so it counts votes only.
+    fn answer(&self, text: &str) -> Option<String> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_string())
+    }
+
+    fn is_correct(&self, _: &Task, _: &str) -> Result<bool, EnvError> {
+        Ok(false)
+    }
+
+    fn vote(&self, _: &Task, _: &str) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+use serde_json::json;
+use turnwise_tools::executor::Echo;
+use turnwise_trajectory::{CallRecord, OutputStatus, ToolCall, ToolOutput, Turn};
+
+use super::*;
+use crate::flaky::{Failures, Flaky};
+use crate::session::{Session, Start};
+
+/// Reads requests and answers each by `answer(request)`, a line at a time. `after` delays an answer.
+const PRELUDE: &str = r#"
+import json, os, random, sys, threading, time
+lock = threading.Lock()
+def say(text):
+    with lock:
+        print(text, flush=True)
+def result(request, value):
+    say(json.dumps({"id": request["id"], "result": value}))
+def after(seconds, request, value):
+    threading.Timer(seconds, result, (request, value)).start()
+TOOL = {"name": "look", "description": "", "parameters": {"type": "object", "properties": {}}}
+def usual(request):
+    method = request["method"]
+    if method == "describe":
+        return {"train": 100, "held_out": 10, "tools": [TOOL], "builtin": ["python"], "system": "Look."}
+    if method == "reset":
+        place = request["split"] + "/" + str(request["index"])
+        sessions[request["session"]] = [request["index"], 0]
+        messages = [{"role": "user", "content": place + " " + str(request["seed"])}]
+        return {"task": place, "level": 3, "messages": messages}
+    if method == "step":
+        session = sessions[request["session"]]
+        session[1] += 1
+        outputs = ["look " + str(session[0])] * len(request["calls"])
+        return {"outputs": outputs, "rewards": {"place": session[0] + session[1] / 64}, "done": False}
+    return {}
+sessions = {}
+def main(answer):
+    for line in sys.stdin:
+        answer(json.loads(line))
+"#;
+
+fn open(script: &str, change: impl FnOnce(&mut ProcessConfig)) -> Result<Process, EnvError> {
+    let command = ["python3".into(), "-u".into(), "-c".into(), format!("{PRELUDE}\n{script}")].to_vec();
+    let mut config = ProcessConfig { command, workers: 1, timeout_seconds: 10.0 };
+    change(&mut config);
+    Process::new(&config)
+}
+
+const USUAL: &str = "main(lambda request: result(request, usual(request)))";
+
+fn call(name: &str, output: &str) -> CallRecord {
+    let call = ToolCall { name: name.into(), arguments: serde_json::Map::new(), span: 0..0 };
+    let status = if output.is_empty() { OutputStatus::Rejected } else { OutputStatus::Ok };
+    CallRecord::Executed { call, output: ToolOutput { stdout: output.into(), ..ToolOutput::of(status) } }
+}
+
+/// A turn that calls `look`, at position 0.
+fn looks() -> Turn {
+    Turn { text: "I look.".into(), calls: vec![call("look", "")], ..Turn::default() }
+}
+
+fn session<'a>(env: &'a Process, task: &'a Task) -> Result<Box<dyn Session + 'a>, Fault> {
+    Ok(env.session(Start::first(task, &Echo))?.session)
+}
+
+#[test]
+fn a_task_is_what_its_reset_says_and_the_same_for_all_samples() {
+    let env = open(USUAL, |_| ()).unwrap();
+    assert_eq!((env.count(TaskSplit::Train), env.count(TaskSplit::HeldOut)), (100, 10));
+    let names: Vec<&str> = env.tools().iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["look", "python"]);
+    let task = env.task(TaskSplit::HeldOut, 7).unwrap();
+    assert_eq!((task.id.as_str(), task.level), ("held_out/7", 3));
+    assert_eq!(task.messages[0], Message::new(Role::System, "Look."));
+    for sample in 0..3 {
+        let opened = env.session(Start { sample, ..Start::first(&task, &Echo) }).unwrap();
+        assert_eq!(opened.messages.as_ref(), Some(&task.messages));
+        assert!(opened.tool("python").is_some() && opened.tool("look").is_none());
+    }
+    assert_ne!(env.task(TaskSplit::Train, 7).unwrap().messages[1], task.messages[1], "another seed");
+}
+
+#[test]
+fn tasks_are_there_behind_tools_that_fail_on_purpose() {
+    let failures = Failures { timeouts: 1.0, errors: 0.0, seed: 0 };
+    let env = Flaky::new(Box::new(open(USUAL, |_| ()).unwrap()), failures);
+    assert_eq!((env.count(TaskSplit::Train), env.count(TaskSplit::HeldOut)), (100, 10));
+    let task = env.task(TaskSplit::HeldOut, 7).unwrap();
+    assert_eq!(task.id, "held_out/7");
+    let mut session = env.session(Start::first(&task, &Echo)).unwrap().session;
+    assert_eq!(session.step(&looks(), &[0]).unwrap().outputs[0].status, OutputStatus::Timeout);
+}
+
+#[test]
+fn answers_in_any_order_reach_their_sessions() {
+    let slow = "main(lambda request: after(random.random() * 0.01, request, usual(request)))";
+    for workers in [1, 3] {
+        let env = open(slow, |config| config.workers = workers).unwrap();
+        let tasks: Vec<Task> = (0..24).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
+        std::thread::scope(|scope| {
+            for (index, task) in tasks.iter().enumerate() {
+                let env = &env;
+                scope.spawn(move || {
+                    let mut session = session(env, task).unwrap();
+                    for turn in 1..6 {
+                        let step = session.step(&looks(), &[0]).unwrap();
+                        assert_eq!(step.outputs, [ToolOutput::says(format!("look {index}"))]);
+                        assert_eq!(step.rewards.get("place"), index as f64 + f64::from(turn) / 64.0);
+                    }
+                    assert_eq!(session.close().unwrap().correct, Some(false));
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_step_says_what_was_written_called_and_answered() {
+    // The environment's answer is the request itself.
+    let echo = r#"
+def answer(request):
+    if request["method"] != "step":
+        return result(request, usual(request))
+    request.pop("session")
+    result(request, {"outputs": [json.dumps(request, sort_keys=True)] * len(request["calls"])})
+main(answer)"#;
+    let env = open(echo, |_| ()).unwrap();
+    let task = env.task(TaskSplit::Train, 0).unwrap();
+    let mut session = session(&env, &task).unwrap();
+    let mut turn = looks();
+    turn.calls.push(call("python", "4\n"));
+    turn.finish = turnwise_trajectory::Finish::Length;
+    turn.calls.push(CallRecord::Malformed(turnwise_trajectory::MalformedCall {
+        kind: turnwise_trajectory::ViolationKind::Empty,
+        message: String::new(),
+        span: 0..0,
+    }));
+    // Beyond the limit of a turn: it was never asked.
+    turn.calls.push(call("look", ""));
+    let said = session.step(&turn, &[0]).unwrap().outputs.remove(0).stdout;
+    let mut said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    said.as_object_mut().unwrap().remove("id");
+    let expect = json!({
+        "method": "step", "text": "I look.", "malformed": 1, "truncated": true,
+        "calls": [{"name": "look", "arguments": {}}],
+        "builtin": [{"name": "python", "arguments": {}, "output": "4"}],
+    });
+    assert_eq!(said, expect);
+}
+
+#[test]
+fn what_a_process_gets_wrong_costs_the_sessions_that_it_holds() {
+    let odd = r#"
+def answer(request):
+    index = sessions[request["session"]][0] if request["method"] == "step" else 99
+    if index == 0: return
+    if index == 1: return say("Traceback")
+    if index == 2: os._exit(3)
+    value = usual(request)
+    if index == 3: value["outputs"].append("one too many")
+    rewarded = '{"id": %d, "result": {"outputs": ["x"], "rewards": {"a": %s}}}'
+    if index == 4: return say(rewarded % (request["id"], "NaN"))
+    if index == 5: return say(json.dumps({"id": request["id"], "error": {"message": "no such game"}}))
+    if index == 6: return say(json.dumps({"id": 10 ** 9, "result": {}}))
+    if index == 7: value["reward"] = 1
+    if index == 8: return say(json.dumps({"id": request["id"], "result": {"rewards": {"a": "much"}}}))
+    if index == 9: return say(rewarded % (request["id"], "1e999"))
+    result(request, value)
+main(answer)"#;
+    let env = open(odd, |config| config.timeout_seconds = 1.5).unwrap();
+    let tasks: Vec<Task> = (0..12).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
+    for (index, expect, process_ends) in [
+        (0, "no answer for 1.5 s", true),
+        (1, "it wrote \"Traceback\", which is no answer", true),
+        (2, "the process has ended", true),
+        (3, "2 outputs for 1 calls", true),
+        (4, "which is no answer", true),
+        (5, "no such game", false),
+        (6, "it answered the request 1000000000, which waits for no answer", true),
+        (7, "unknown field `reward`", true),
+        (8, "an answer that makes no sense", true),
+        (9, "which is no answer", true),
+    ] {
+        let mut beside = session(&env, &tasks[11]).unwrap();
+        assert!(beside.step(&looks(), &[0]).is_ok(), "{index}");
+        let mut odd = session(&env, &tasks[index]).unwrap();
+        let fault = odd.step(&looks(), &[0]).unwrap_err().to_string();
+        assert!(fault.starts_with("env.process: ") && fault.contains(expect), "{index}: {fault}");
+        let after = beside.step(&looks(), &[0]);
+        assert_eq!(after.is_err(), process_ends, "{index}: {after:?}");
+    }
+    // The process that was started anew knows nothing of it.
+    let mut last = session(&env, &tasks[10]).unwrap();
+    assert_eq!(last.step(&looks(), &[0]).unwrap().rewards.get("place"), 10.0 + 1.0 / 64.0);
+}
+
+#[test]
+fn three_failures_in_a_row_end_all_sessions() {
+    let dies = r#"
+def answer(request):
+    if request["method"] != "describe": os._exit(1)
+    result(request, usual(request))
+main(answer)"#;
+    let env = open(dies, |_| ()).unwrap();
+    for _ in 0..3 {
+        let error = env.task(TaskSplit::Train, 0).unwrap_err().to_string();
+        assert!(error.contains("the process has ended"), "{error}");
+    }
+    let error = env.task(TaskSplit::Train, 0).unwrap_err().to_string();
+    assert!(error.contains("it failed 3 times in a row: the process has ended\n  hint: "), "{error}");
+}
+
+#[test]
+fn verdicts_and_late_rewards_follow_the_contract() {
+    let judge = r#"
+def answer(request):
+    value = usual(request)
+    if request["method"] == "step":
+        index = sessions[request["session"]][0]
+        value = {"rewards": {"acc": [0.5, 0.5, 0.0, 2.0][index]}, "message": "And?"}
+        if index == 2: value["correct"] = True
+        if index == 3: value["correct"] = False
+    if request["method"] == "close":
+        value = {"rewards": {"acc": [0.5, 0.25, 0.0, 0.0][sessions[request["session"]][0]]}}
+    result(request, value)
+main(answer)"#;
+    let env = open(judge, |_| ()).unwrap();
+    for (index, correct) in [(0, true), (1, false), (2, true), (3, false)] {
+        let task = env.task(TaskSplit::Train, index).unwrap();
+        let mut session = session(&env, &task).unwrap();
+        let step = session.step(&Turn::default(), &[]).unwrap();
+        assert_eq!((step.message.as_deref(), step.done), (Some("And?"), false));
+        assert_eq!(session.close().unwrap().correct, Some(correct), "{index}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_serve_are_named() {
+    let config = |command: &[&str]| {
+        let command = command.iter().map(ToString::to_string).collect();
+        Process::new(&ProcessConfig { command, workers: 1, timeout_seconds: 1.0 })
+    };
+    for (result, expect) in [
+        (config(&[]), "command = [] names no program"),
+        (config(&["no-such-command"]), "doesn't start"),
+        (config(&["python3", "-c", "pass"]), "describe: the process has ended"),
+        (config(&["python3", "-c", "input(); print('{\"id\":1,\"result\":{}}')"]), "missing field `train`"),
+        (
+            open(&USUAL.replace("usual(request)", "{**usual(request), 'builtin': ['bash']}"), |_| ()),
+            "turnwise has the tool \"python\" only",
+        ),
+        (
+            open(&USUAL.replace("usual(request)", "{**usual(request), 'tools': [TOOL, TOOL]}"), |_| ()),
+            "two tools are called \"look\"",
+        ),
+    ] {
+        let error = result.err().unwrap().to_string();
+        assert!(error.starts_with("env.process: ") && error.contains(expect), "{error}");
+    }
+}
+
+#[test]
+fn the_example_in_python_is_played() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/process/guess.py");
+    let command = vec!["python3".to_string(), script.to_string()];
+    let env = Process::new(&ProcessConfig { command, workers: 2, timeout_seconds: 20.0 }).unwrap();
+    let task = env.task(TaskSplit::Train, 3).unwrap();
+    let mut session = session(&env, &task).unwrap();
+    let guess = |session: &mut dyn Session, n: i64| {
+        let arguments = json!({"n": n}).as_object().unwrap().clone();
+        let call = ToolCall { name: "guess".into(), arguments, span: 0..0 };
+        let output = ToolOutput::of(OutputStatus::Rejected);
+        let turn = Turn { calls: vec![CallRecord::Executed { call, output }], ..Turn::default() };
+        session.step(&turn, &[0]).unwrap()
+    };
+    let (mut low, mut high) = (0, 99);
+    let last = loop {
+        let middle = (low + high) / 2;
+        let step = guess(&mut *session, middle);
+        match step.outputs[0].stdout.as_str() {
+            "higher" => low = middle + 1,
+            "lower" => high = middle - 1,
+            _ => break step,
+        }
+        assert!(low <= high && !step.done && step.rewards.get("progress") > 0.0);
+    };
+    assert!(last.done && last.rewards.acc() == 1.0);
+    assert_eq!(session.close().unwrap().correct, Some(true));
+}

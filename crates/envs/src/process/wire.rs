@@ -1,0 +1,130 @@
+//! What travels over the pipes of an environment's process: JSON lines, one object a line.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use turnwise_tools::{ToolSpec, observation};
+use turnwise_trajectory::{CallRecord, Finish, Message, Rewards, Turn};
+
+/// A request; its `id` comes back with the answer.
+#[derive(Serialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub(super) enum Request<'a> {
+    Describe,
+    Reset { session: &'a str, split: &'static str, index: usize, seed: u64 },
+    Step(Step<'a>),
+    Close { session: &'a str },
+}
+
+/// A turn as the process is told.
+#[derive(Serialize)]
+pub(super) struct Step<'a> {
+    session: &'a str,
+    text: &'a str,
+    calls: Vec<Call<'a>>,
+    malformed: usize,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    builtin: Vec<Call<'a>>,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    name: &'a str,
+    arguments: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+impl<'a> Step<'a> {
+    /// Returns the request for a turn whose calls at `own` the process answers. `builtin` are the tools of
+    /// turnwise.
+    pub(super) fn new(session: &'a str, turn: &'a Turn, own: &[usize], builtin: &[String]) -> Self {
+        let mut step = Self {
+            session,
+            text: &turn.text,
+            calls: Vec::new(),
+            malformed: 0,
+            truncated: turn.finish == Finish::Length,
+            builtin: Vec::new(),
+        };
+        for (position, record) in turn.calls.iter().enumerate() {
+            match record {
+                CallRecord::Malformed(_) => step.malformed += 1,
+                CallRecord::Executed { call, output } => {
+                    let (name, arguments) = (call.name.as_str(), &call.arguments);
+                    if own.contains(&position) {
+                        step.calls.push(Call { name, arguments, output: None });
+                    } else if builtin.contains(&call.name) {
+                        step.builtin.push(Call { name, arguments, output: Some(observation(output)) });
+                    }
+                }
+            }
+        }
+        step
+    }
+}
+
+/// An answer: a result, or what went wrong with one session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Answer {
+    pub(super) id: u64,
+    pub(super) result: Option<Value>,
+    pub(super) error: Option<Refusal>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refusal {
+    pub(super) message: String,
+}
+
+/// What the environment offers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Described {
+    pub(super) train: usize,
+    pub(super) held_out: usize,
+    #[serde(default)]
+    pub(super) tools: Vec<ToolSpec>,
+    #[serde(default)]
+    pub(super) builtin: Vec<String>,
+    #[serde(default)]
+    pub(super) system: Option<String>,
+}
+
+/// A task and its opening.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reset {
+    pub(super) task: String,
+    #[serde(default)]
+    pub(super) level: u32,
+    pub(super) messages: Vec<Message>,
+}
+
+/// What follows from a turn.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stepped {
+    #[serde(default)]
+    pub(super) outputs: Vec<String>,
+    #[serde(default)]
+    pub(super) rewards: Rewards,
+    #[serde(default)]
+    pub(super) done: bool,
+    #[serde(default)]
+    pub(super) message: Option<String>,
+    #[serde(default)]
+    pub(super) correct: Option<bool>,
+}
+
+/// What comes with the end of a session.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Closed {
+    #[serde(default)]
+    pub(super) rewards: Rewards,
+    #[serde(default)]
+    pub(super) correct: Option<bool>,
+}

@@ -1,0 +1,158 @@
+//! The state of one trajectory of one task, and what an environment says of each of its turns.
+
+use turnwise_tools::{Executor, Fault, Sandbox, Tool};
+use turnwise_trajectory::{Message, Rewards, ToolOutput, Turn};
+
+use crate::tasks::Task;
+
+/// What a session begins with.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// The problem.
+    pub task: &'a Task,
+    /// Index of the trajectory in its group.
+    pub sample: u32,
+    /// What Python tools run in.
+    pub sandbox: Sandbox<'a>,
+}
+
+impl<'a> Start<'a> {
+    /// Returns the start of a task's first trajectory, whose calls share no state.
+    pub fn first(task: &'a Task, executor: &'a dyn Executor) -> Self {
+        Self { task, sample: 0, sandbox: Sandbox { executor, keep_state: false } }
+    }
+}
+
+/// A session before its first turn.
+pub struct Opened<'a> {
+    /// The state.
+    pub session: Box<dyn Session + 'a>,
+    /// Tools that answer calls before the session hears of them. Calls of other names are the session's own.
+    pub tools: Vec<Box<dyn Tool + 'a>>,
+    /// Opening messages of the conversation where they aren't those of the task.
+    pub messages: Option<Vec<Message>>,
+}
+
+impl<'a> Opened<'a> {
+    /// Returns a session without state: `tool` answers its calls, and scoring judges its answer.
+    pub fn stateless(tool: impl Tool + 'a) -> Self {
+        Self { session: Box::new(Stateless), tools: vec![Box::new(tool)], messages: None }
+    }
+
+    /// Returns the tool of this name; none if such calls are the session's own.
+    pub fn tool(&self, name: &str) -> Option<&(dyn Tool + 'a)> {
+        self.tools.iter().map(|tool| &**tool).find(|tool| tool.spec().name == name)
+    }
+}
+
+/// The state of one trajectory.
+pub trait Session: Send {
+    /// Hears of a turn and says what follows from it.
+    ///
+    /// The turn holds the outputs of tools. `own` are the positions in `turn.calls` of the calls that the
+    /// session answers, in the order written. A turn that was cut off has
+    /// [`Finish::Length`](turnwise_trajectory::Finish).
+    ///
+    /// # Errors
+    /// If the environment is out of order. The trajectory is then played once more in a new session, and
+    /// dropped if that fails too.
+    fn step(&mut self, turn: &Turn, own: &[usize]) -> Result<Step, Fault>;
+
+    /// Ends the trajectory, whatever ended it. It isn't called for one that is dropped.
+    ///
+    /// # Errors
+    /// As [`Session::step`].
+    fn close(&mut self) -> Result<Closing, Fault> {
+        Ok(Closing::default())
+    }
+}
+
+/// What follows from a turn.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Step {
+    /// One output for each of the session's own calls.
+    pub outputs: Vec<ToolOutput>,
+    /// Rewards of the turn.
+    pub rewards: Rewards,
+    /// The next user message of a conversation. Without it, a turn without calls ends the trajectory.
+    pub message: Option<String>,
+    /// Whether the trajectory ends here.
+    pub done: bool,
+    /// Whether the trajectory is right, if that is known by now.
+    pub correct: Option<bool>,
+}
+
+/// What is known when a trajectory has ended.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Closing {
+    /// Rewards that are added to those of the last turn.
+    pub rewards: Rewards,
+    /// Whether the trajectory is right. None leaves that to an earlier step, or to scoring.
+    pub correct: Option<bool>,
+}
+
+impl Step {
+    /// Returns the step, unless no trajectory can go on from it.
+    ///
+    /// # Errors
+    /// If the session answered another number of calls than `own`, or a reward is NaN or infinite.
+    pub fn checked(self, origin: &str, own: usize) -> Result<Self, Fault> {
+        let outputs = self.outputs.len();
+        if outputs != own {
+            return Err(Fault::new(origin, format!("{outputs} outputs for {own} calls")));
+        }
+        finite(&self.rewards, origin)?;
+        Ok(self)
+    }
+}
+
+impl Closing {
+    /// Returns the closing, unless a reward is NaN or infinite.
+    ///
+    /// # Errors
+    /// Names the reward.
+    pub fn checked(self, origin: &str) -> Result<Self, Fault> {
+        finite(&self.rewards, origin)?;
+        Ok(self)
+    }
+}
+
+fn finite(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
+    match rewards.iter().find(|(_, reward)| !reward.is_finite()) {
+        Some((name, reward)) => Err(Fault::new(origin, format!("the reward {name:?} is {reward}"))),
+        None => Ok(()),
+    }
+}
+
+/// A session that holds nothing.
+struct Stateless;
+
+impl Session for Stateless {
+    fn step(&mut self, _: &Turn, _: &[usize]) -> Result<Step, Fault> {
+        Ok(Step::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_no_trajectory_can_go_on_from_is_a_fault() {
+        let rewards = |reward: f64| [("progress", reward)].into_iter().collect();
+        let step = |outputs: usize, reward: f64| {
+            let outputs = vec![ToolOutput::says(""); outputs];
+            let step = Step { outputs, rewards: rewards(reward), ..Step::default() };
+            step.checked("env", 2).map_err(|fault| fault.to_string())
+        };
+        assert!(step(2, 0.5).is_ok());
+        assert_eq!(step(1, 0.5).unwrap_err(), "env: 1 outputs for 2 calls");
+        assert_eq!(step(3, 0.5).unwrap_err(), "env: 3 outputs for 2 calls");
+        for reward in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let expect = format!("env: the reward \"progress\" is {reward}");
+            assert_eq!(step(2, reward).unwrap_err(), expect);
+            let closing = Closing { rewards: rewards(reward), ..Closing::default() };
+            assert_eq!(closing.checked("env").unwrap_err().to_string(), expect);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Tasks and tools as environments hold them.
+
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{Message, Role};
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Unique in its environment and the same in every run: it names the group and seeds its sampling.
+    pub id: String,
+    /// Difficulty, as the environment counts it.
+    pub level: u32,
+    /// The opening of the conversation, without the description of the tools.
+    pub messages: Vec<Message>,
+    /// The right answer, in the environment's own form.
+    pub answer: String,
+}
+
+/// A part of an environment's tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskSplit {
+    /// To train on.
+    Train,
+    /// To evaluate on; training never sees them.
+    HeldOut,
+}
+
+impl TaskSplit {
+    /// Returns the name that environments outside are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::HeldOut => "held_out",
+        }
+    }
+}
+
+/// What an environment offers, fixed from its opening on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tasks {
+    /// Tasks to train on, in a fixed order.
+    pub train: Vec<Task>,
+    /// Tasks that training never sees.
+    pub held_out: Vec<Task>,
+    /// Tools that the model is told about.
+    pub tools: Vec<ToolSpec>,
+}
+
+impl Tasks {
+    /// Returns an offer of these tools without tasks yet.
+    pub fn with_tools(tools: impl Into<Vec<ToolSpec>>) -> Self {
+        Self { train: Vec::new(), held_out: Vec::new(), tools: tools.into() }
+    }
+}
+
+/// Returns the messages of a question, behind an instruction unless that is empty.
+pub(crate) fn asked(instruction: &str, question: impl Into<String>) -> Vec<Message> {
+    let told = (!instruction.is_empty()).then(|| Message::new(Role::System, instruction));
+    told.into_iter().chain([Message::new(Role::User, question)]).collect()
+}
+
+/// Returns the question of a task.
+pub(crate) fn question(task: &Task) -> &str {
+    &task.messages.last().expect("a task has a question").content
+}

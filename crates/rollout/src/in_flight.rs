@@ -1,0 +1,339 @@
+//! One trajectory in progress: what a sampled turn, the outputs of its calls, its session and the limits make
+//! of it.
+
+use std::sync::Arc;
+
+use turnwise_envs::{Closing, Opened, Session, Start, Step, Task};
+use turnwise_tools::{Arguments, CallContext, Fault, Tool};
+use turnwise_trajectory::{
+    CallRecord, Completion, Finish, Message, OutputStatus, Role, Stop, TokenId, ToolCall, ToolOutput,
+    Trajectory, Turn,
+};
+
+use crate::chat::ChatError;
+use crate::context::Context;
+use crate::game::Game;
+use crate::limits::TURN_BYTES;
+use crate::lost::Lost;
+use crate::messages::outputs;
+
+/// The place of a group in its play.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupPlace {
+    pub(crate) group: usize,
+    /// Groups before it with the same task.
+    pub(crate) occurrence: u32,
+}
+
+/// A trajectory and where it stands.
+pub(crate) struct InFlight<'a> {
+    /// Its task, and the task's place in the play.
+    pub(crate) task: &'a Task,
+    pub(crate) place: GroupPlace,
+    pub(crate) trajectory: Trajectory,
+    tokens: Vec<TokenId>,
+    pub(crate) done: bool,
+    /// Calls of the current turn whose outputs are missing.
+    awaited: usize,
+    /// The first call of the turn that a fault cost, with the fault.
+    fault: Option<(usize, Fault)>,
+    /// Why the trajectory is lost, if it is.
+    lost: Option<String>,
+    /// What answers calls. Threads that answer some share it meanwhile.
+    tools: Arc<[Box<dyn Tool + 'a>]>,
+    /// Taken while it hears of a turn or of the end.
+    session: Option<Box<dyn Session + 'a>>,
+    /// Positions of the turn's calls that the session answers.
+    own: Vec<usize>,
+    /// The session ends the trajectory behind this turn.
+    ended_by_session: bool,
+    /// A fault of the environment has cost a session already.
+    restarted: bool,
+}
+
+/// Calls of one turn that one tool answers, one after the other.
+pub(crate) struct ToolCalls<'a> {
+    tools: Arc<[Box<dyn Tool + 'a>]>,
+    tool: usize,
+    turn: usize,
+    /// Arguments by position.
+    calls: Vec<(usize, Arguments)>,
+}
+
+impl ToolCalls<'_> {
+    /// Returns outputs by position.
+    pub(crate) fn answer(self) -> Vec<(usize, Result<ToolOutput, Fault>)> {
+        let (tool, turn) = (&self.tools[self.tool], self.turn);
+        let answer = |(position, arguments): (usize, Arguments)| {
+            (position, tool.call(&arguments, CallContext { turn, position }))
+        };
+        self.calls.into_iter().map(answer).collect()
+    }
+}
+
+impl<'a> InFlight<'a> {
+    /// Returns a trajectory without a session yet.
+    pub(crate) fn new(task: &'a Task, place: GroupPlace, sample: u32) -> Self {
+        let trajectory =
+            Trajectory { task: task.id.clone(), sample, prompt: vec![], turns: vec![], stop: Stop::Answer };
+        Self {
+            task,
+            place,
+            trajectory,
+            tokens: vec![],
+            done: false,
+            awaited: 0,
+            fault: None,
+            lost: None,
+            tools: Arc::new([]),
+            session: None,
+            own: vec![],
+            ended_by_session: false,
+            restarted: false,
+        }
+    }
+
+    /// Returns what its session begins with.
+    pub(crate) fn start(&self, game: &'a Game<'a>) -> Start<'a> {
+        Start { task: self.task, sample: self.trajectory.sample, sandbox: game.sandbox() }
+    }
+
+    /// Begins with a session and a prompt. A trajectory whose prompt the chat template refused is lost.
+    pub(crate) fn open(
+        &mut self,
+        opened: Opened<'a>,
+        prompt: &Result<Vec<TokenId>, String>,
+        game: &Game<'_>,
+    ) {
+        self.tools = opened.tools.into();
+        self.session = Some(opened.session);
+        match prompt {
+            Err(refusal) => self.lose(refusal.clone()),
+            Ok(prompt) => {
+                self.trajectory.prompt.clone_from(prompt);
+                self.tokens.clone_from(prompt);
+                if prompt.len() >= game.limits.tokens {
+                    self.end(Stop::ContextLimit);
+                }
+            }
+        }
+    }
+
+    /// Returns to the state before its session, if it hasn't done that before.
+    pub(crate) fn restart(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.restarted, true);
+        if first {
+            let sample = self.trajectory.sample;
+            *self = Self { restarted: true, ..Self::new(self.task, self.place, sample) };
+        }
+        first
+    }
+
+    /// Returns the next turn, for the policy.
+    pub(crate) fn context(&self, index: usize, game: &Game<'_>) -> Context<'a> {
+        Context {
+            index,
+            task: &self.task.id,
+            occurrence: self.place.occurrence,
+            sample: self.trajectory.sample,
+            turn: self.trajectory.turns.len(),
+            tokens: self.tokens.clone(),
+            max_new: game.limits.turn_tokens.min(game.limits.tokens - self.tokens.len()),
+        }
+    }
+
+    /// Appends a sampled turn and returns the calls in it that tools answer.
+    ///
+    /// Malformed calls are recorded at once. Rejected outputs hold the places of the others until the real
+    /// ones are there. Calls beyond the limit of a turn stay rejected.
+    pub(crate) fn take(&mut self, completion: Completion, game: &Game<'_>) -> Vec<ToolCalls<'a>> {
+        self.tokens.extend_from_slice(&completion.tokens);
+        let mut text = game.turn_end().text(&completion.tokens, completion.finish);
+        let mut finish = completion.finish;
+        if text.len() > TURN_BYTES {
+            text.truncate(text.floor_char_boundary(TURN_BYTES));
+            finish = Finish::Length;
+        }
+        let (mut accepted, at_most) = (Vec::new(), game.limits.turn_calls);
+        let found = game.format.parse_checked_from(game.chat.opening(), &text, game.env.tools());
+        let mut record = |(position, call): (usize, Result<ToolCall, _>)| match call {
+            Ok(call) if accepted.len() >= at_most => CallRecord::Executed {
+                call,
+                output: ToolOutput::fails(OutputStatus::Rejected, too_many(at_most)),
+            },
+            Ok(call) => {
+                accepted.push((position, call.clone()));
+                CallRecord::Executed { call, output: ToolOutput::of(OutputStatus::Rejected) }
+            }
+            Err(malformed) => CallRecord::Malformed(malformed),
+        };
+        let calls = found.into_iter().enumerate().map(&mut record).collect();
+        self.trajectory.turns.push(Turn {
+            text,
+            tokens: completion.tokens,
+            logprobs: completion.logprobs,
+            finish,
+            calls,
+            version: completion.version,
+            ..Turn::default()
+        });
+        self.route(accepted)
+    }
+
+    /// Returns the calls that tools answer and notes those that are the session's own.
+    fn route(&mut self, calls: Vec<(usize, ToolCall)>) -> Vec<ToolCalls<'a>> {
+        let turn = self.trajectory.turns.len() - 1;
+        let mut routed: Vec<ToolCalls<'a>> = Vec::new();
+        self.own.clear();
+        self.awaited = 0;
+        for (position, ToolCall { name, arguments, .. }) in calls {
+            let Some(tool) = self.tools.iter().position(|tool| tool.spec().name == name) else {
+                self.own.push(position);
+                continue;
+            };
+            self.awaited += 1;
+            let call = (position, arguments);
+            let queue = routed.iter_mut().find(|queue| queue.tool == tool);
+            match queue.filter(|_| self.tools[tool].in_order()) {
+                Some(queue) => queue.calls.push(call),
+                None => routed.push(ToolCalls { tools: self.tools.clone(), tool, turn, calls: vec![call] }),
+            }
+        }
+        routed
+    }
+
+    /// Takes outputs of tools, in any order. Returns whether all are there now.
+    pub(crate) fn receive_outputs(&mut self, outputs: Vec<(usize, Result<ToolOutput, Fault>)>) -> bool {
+        self.awaited -= outputs.len();
+        for (position, outcome) in outputs {
+            match outcome {
+                Ok(output) => self.record(position, output),
+                Err(fault) => {
+                    if self.fault.as_ref().is_none_or(|(first, _)| position < *first) {
+                        self.fault = Some((position, fault));
+                    }
+                }
+            }
+        }
+        self.awaited == 0
+    }
+
+    /// Returns the fault that cost an output of this turn, if there is one.
+    pub(crate) fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take().map(|(_, fault)| fault)
+    }
+
+    fn turn(&mut self) -> &mut Turn {
+        self.trajectory.turns.last_mut().expect("a turn was just played")
+    }
+
+    fn record(&mut self, position: usize, answer: ToolOutput) {
+        match &mut self.turn().calls[position] {
+            CallRecord::Executed { output, .. } => *output = answer,
+            CallRecord::Malformed(_) => panic!("a malformed call is never run"),
+        }
+    }
+
+    /// Takes the session, with the turn that it is to hear of and the positions of its own calls.
+    pub(crate) fn lend_session(&mut self) -> (Box<dyn Session + 'a>, Turn, Vec<usize>) {
+        let session = self.take_session().expect("a trajectory in play has its session");
+        (session, self.turn().clone(), self.own.clone())
+    }
+
+    /// Takes the session of a trajectory that has ended, unless it was lost.
+    pub(crate) fn take_session(&mut self) -> Option<Box<dyn Session + 'a>> {
+        self.session.take()
+    }
+
+    /// Takes what the session says of the turn, and appends the observation or ends the trajectory.
+    pub(crate) fn receive_step(&mut self, session: Box<dyn Session + 'a>, step: Step, game: &Game<'_>) {
+        self.session = Some(session);
+        for (position, output) in std::mem::take(&mut self.own).into_iter().zip(step.outputs) {
+            self.record(position, output);
+        }
+        let turn = self.turn();
+        (turn.rewards, turn.reply, turn.correct) = (step.rewards, step.message, step.correct);
+        self.ended_by_session = step.done;
+        match self.observe(game) {
+            Ok(None) => {}
+            Ok(Some(stop)) => self.end(stop),
+            Err(refusal) => self.lose(refusal.to_string()),
+        }
+    }
+
+    /// Takes what is known at the end.
+    pub(crate) fn receive_closing(&mut self, closing: &Closing) {
+        if let Some(turn) = self.trajectory.turns.last_mut() {
+            turn.rewards.extend(&closing.rewards);
+            turn.correct = closing.correct.or(turn.correct);
+        }
+    }
+
+    /// Ends the trajectory, which is not to be used.
+    pub(crate) fn lose(&mut self, reason: String) {
+        self.lost = Some(reason);
+        self.session = None;
+        self.end(self.trajectory.stop);
+    }
+
+    /// Ends the trajectory before its next turn, for which the policy has no room.
+    pub(crate) fn fill(&mut self) {
+        // Nothing follows the last turn.
+        if let Some(turn) = self.trajectory.turns.last_mut() {
+            turn.observation.clear();
+        }
+        self.end(Stop::ContextLimit);
+    }
+
+    fn end(&mut self, stop: Stop) {
+        self.trajectory.stop = stop;
+        self.done = true;
+        // Interpreters and servers of the trajectory go with it, not with the play.
+        self.tools = Arc::new([]);
+    }
+
+    /// Appends what the policy reads next, or returns why the trajectory ends.
+    fn observe(&mut self, game: &Game<'_>) -> Result<Option<Stop>, ChatError> {
+        let turns = self.trajectory.turns.len();
+        let turn = self.trajectory.turns.last_mut().expect("a turn was just played");
+        let silent = turn.reply.is_none() || self.ended_by_session;
+        if turn.finish == Finish::Length {
+            return Ok(Some(Stop::Truncated));
+        } else if turn.calls.is_empty() && silent {
+            return Ok(Some(Stop::Answer));
+        } else if self.ended_by_session {
+            return Ok(Some(Stop::Done));
+        } else if turns >= game.limits.turns {
+            return Ok(Some(Stop::TurnLimit));
+        }
+        let mut messages = outputs(game.chat, game.format, &turn.calls, game.limits.observation_tokens);
+        messages.extend(turn.reply.iter().map(|reply| Message::new(Role::User, reply.as_str())));
+        let observation = game.chat.follow(&messages, turn.finish == Finish::EndOfTurn)?;
+        if self.tokens.len() + observation.len() >= game.limits.tokens {
+            return Ok(Some(Stop::ContextLimit));
+        }
+        self.tokens.extend_from_slice(&observation);
+        turn.observation = observation;
+        Ok(None)
+    }
+
+    /// Returns the trajectory as it ended, unless it was lost.
+    pub(crate) fn whole(&self) -> Option<&Trajectory> {
+        Some(&self.trajectory).filter(|_| self.lost.is_none())
+    }
+
+    /// Returns the trajectory, or what became of it.
+    pub(crate) fn finish(self) -> Result<Trajectory, Lost> {
+        self.trajectory.check();
+        let sample = self.trajectory.sample;
+        match self.lost {
+            Some(reason) => Err(Lost { task: self.trajectory.task, sample, reason }),
+            None => Ok(self.trajectory),
+        }
+    }
+}
+
+/// Returns what the policy reads of a call beyond the limit.
+fn too_many(at_most: usize) -> String {
+    format!("not run: a turn runs at most {at_most} calls")
+}

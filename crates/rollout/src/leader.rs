@@ -1,0 +1,182 @@
+//! The thread that holds the trajectories of a play and moves each of them on.
+//!
+//! ```text
+//! Opened ─▶ turn offered ─▶ Sampled ─▶ Answered (tools) ─▶ Stepped (session) ─▶ turn offered … or Closed
+//! ```
+
+use std::sync::mpsc::Receiver;
+
+use turnwise_envs::Opened;
+use turnwise_tools::Fault;
+use turnwise_trajectory::{Completion, TokenId, Trajectory};
+
+use crate::event::Event;
+use crate::game::Game;
+use crate::in_flight::InFlight;
+use crate::tool_threads::{Job, ToolThreads};
+use crate::turns::Turns;
+
+/// The tokens of a prompt, or why the chat template refused it.
+type Prompt = Result<Vec<TokenId>, String>;
+
+/// Hands turns to the policy, calls to the tools and turns to the sessions, and takes what comes back.
+pub(crate) struct Leader<'s, 'env, 'p> {
+    pub(crate) game: &'p Game<'p>,
+    pub(crate) all: Vec<InFlight<'p>>,
+    /// Prompts of the tasks, by group. A session may have one of its own.
+    pub(crate) prompts: Vec<Option<Prompt>>,
+    pub(crate) turns: &'s Turns<'p>,
+    pub(crate) tools: ToolThreads<'s, 'env, 'p>,
+    pub(crate) progress: &'s mut (dyn FnMut(usize, usize) + Send),
+    pub(crate) tell: &'s mut (dyn FnMut(usize, &Trajectory) + Send),
+    pub(crate) ended: usize,
+    pub(crate) env_faults: u64,
+}
+
+impl<'s, 'p: 's> Leader<'s, '_, 'p> {
+    /// Plays until all trajectories have ended, or the policy has left. Returns them with the faults of
+    /// sessions.
+    pub(crate) fn lead(mut self, events: &Receiver<Event<'p>>) -> (Vec<InFlight<'p>>, u64) {
+        self.report();
+        for at in 0..self.all.len() {
+            self.open(at);
+        }
+        while self.ended < self.all.len() {
+            match events.recv().expect("the policy says when it leaves") {
+                Event::PolicyLeft => break,
+                Event::ToolsBroke => panic!("a tool thread panicked"),
+                event => self.hear(event),
+            }
+        }
+        (self.all, self.env_faults)
+    }
+
+    fn hear(&mut self, event: Event<'p>) {
+        match event {
+            Event::Opened(at, opened) => self.opened(at, opened),
+            Event::Sampled(at, completion) => self.sampled(at, completion),
+            Event::Lost(at, reason) => self.lose(at, reason),
+            Event::Full(at) => {
+                self.all[at].fill();
+                self.go_on(at);
+            }
+            Event::Answered(at, outputs) => {
+                if self.all[at].receive_outputs(outputs) {
+                    match self.all[at].take_fault() {
+                        Some(fault) => self.lose(at, fault.to_string()),
+                        None => self.step(at),
+                    }
+                }
+            }
+            Event::Stepped(at, session, Ok(step)) => {
+                self.all[at].receive_step(session, step, self.game);
+                self.go_on(at);
+            }
+            Event::Closed(at, Ok(closing)) => {
+                self.all[at].receive_closing(&closing);
+                self.finished(at);
+            }
+            Event::Stepped(at, _, Err(fault)) | Event::Closed(at, Err(fault)) => self.fault(at, &fault),
+            Event::PolicyLeft | Event::ToolsBroke => unreachable!("these end the play"),
+        }
+    }
+
+    /// Runs work of a session: in a thread if it may wait, else at once.
+    fn run(&mut self, job: Job<'p>) {
+        if self.game.env.waiting_at_once() > 0 {
+            self.tools.run(job);
+        } else {
+            self.hear(job());
+        }
+    }
+
+    fn open(&mut self, at: usize) {
+        let (game, start) = (self.game, self.all[at].start(self.game));
+        self.run(Box::new(move || Event::Opened(at, game.env.session(start))));
+    }
+
+    fn opened(&mut self, at: usize, opened: Result<Opened<'p>, Fault>) {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(fault) => return self.fault(at, &fault),
+        };
+        let (game, in_flight) = (self.game, &mut self.all[at]);
+        if let Some(messages) = &opened.messages {
+            let prompt = game.prompt(messages.clone());
+            in_flight.open(opened, &prompt, game);
+        } else {
+            let (prompt, task) = (&mut self.prompts[in_flight.place.group], in_flight.task);
+            let prompt = prompt.get_or_insert_with(|| game.prompt(task.messages.clone()));
+            in_flight.open(opened, prompt, game);
+        }
+        self.go_on(at);
+    }
+
+    /// Hands the next turn of a trajectory to the policy, or ends the trajectory.
+    fn go_on(&mut self, at: usize) {
+        if !self.all[at].done {
+            return self.turns.offer(self.all[at].context(at, self.game));
+        }
+        match self.all[at].take_session() {
+            Some(mut session) => {
+                let env = self.game.env;
+                self.run(Box::new(move || {
+                    let closing = session.close().and_then(|closing| closing.checked(env.name()));
+                    Event::Closed(at, closing)
+                }));
+            }
+            None => self.finished(at),
+        }
+    }
+
+    fn sampled(&mut self, at: usize, completion: Completion) {
+        let routed = self.all[at].take(completion, self.game);
+        if routed.is_empty() {
+            return self.step(at);
+        }
+        for calls in routed {
+            self.tools.run(Box::new(move || Event::Answered(at, calls.answer())));
+        }
+    }
+
+    /// Tells the session of the turn.
+    fn step(&mut self, at: usize) {
+        let env = self.game.env;
+        let (mut session, turn, own) = self.all[at].lend_session();
+        self.run(Box::new(move || {
+            let step = session.step(&turn, &own).and_then(|step| step.checked(env.name(), own.len()));
+            Event::Stepped(at, session, step)
+        }));
+    }
+
+    /// Plays a trajectory once more from its reset, or loses it.
+    fn fault(&mut self, at: usize, fault: &Fault) {
+        self.env_faults += 1;
+        if self.all[at].restart() {
+            // Its cache holds the turns of the session that failed.
+            self.turns.end(at);
+            self.open(at);
+        } else {
+            self.lose(at, fault.to_string());
+        }
+    }
+
+    fn lose(&mut self, at: usize, reason: String) {
+        self.all[at].lose(reason);
+        self.finished(at);
+    }
+
+    fn finished(&mut self, at: usize) {
+        let in_flight = &self.all[at];
+        if let Some(trajectory) = in_flight.whole() {
+            (self.tell)(in_flight.place.group, trajectory);
+        }
+        self.ended += 1;
+        self.turns.end(at);
+        self.report();
+    }
+
+    fn report(&mut self) {
+        (self.progress)(self.ended, self.all.len());
+    }
+}

@@ -1,0 +1,40 @@
+//! Failures that aren't the model's doing.
+
+use crate::executor::ExecutorFault;
+
+/// A failure of a sandbox, a server or an environment.
+///
+/// A fault is never shown to the model and never costs it reward. It costs the trajectory, which is dropped
+/// and counted. A tool that fails because of what it was asked returns an output instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {message}")]
+pub struct Fault {
+    /// What failed, for example `executor python`.
+    pub origin: String,
+    /// How it failed, in a line; a second line is a hint.
+    pub message: String,
+}
+
+impl Fault {
+    /// Returns the fault of `origin` that `message` describes.
+    pub fn new(origin: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { origin: origin.into(), message: message.into() }
+    }
+}
+
+impl From<ExecutorFault> for Fault {
+    fn from(fault: ExecutorFault) -> Self {
+        Self::new(format!("executor {}", fault.backend), fault.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_executor_keeps_its_words() {
+        let fault = ExecutorFault { backend: "python", message: "gone".into() };
+        assert_eq!(Fault::from(fault.clone()).to_string(), fault.to_string());
+    }
+}

@@ -1,0 +1,16 @@
+//! A turn as a policy samples it, before anything reads its text.
+
+use crate::{Finish, TokenId};
+
+/// The tokens of one sampled turn.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Completion {
+    /// Sampled tokens, the stop token included.
+    pub tokens: Vec<TokenId>,
+    /// One log-probability per token, in nats.
+    pub logprobs: Vec<f32>,
+    /// Why sampling stopped.
+    pub finish: Finish,
+    /// The version of the weights that sampled it: the number of optimizer updates before it.
+    pub version: u64,
+}
