@@ -37,6 +37,7 @@ pub use lookup::{Lookup, LookupConfig, Question};
 pub use process::{Process, ProcessConfig};
 pub use programs::{Programs, ProgramsConfig};
 pub use qa::{Qa, QaConfig};
+pub use records::read as read_records;
 pub use reward::{RewardConfig, answer, score};
 pub use session::{Closing, Opened, Session, Start, Step};
 pub use strategy_qa::{StrategyQa, StrategyQaConfig};

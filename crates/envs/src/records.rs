@@ -21,7 +21,7 @@ const MARK: &str = "\u{feff}";
 type Record = Result<(usize, String), EnvError>;
 
 /// Returns every record of a file with the line that it starts on, from 1. Blank lines don't count.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, EnvError> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, EnvError> {
     let parse = |record: Record| {
         let (line, text) = record?;
         let wrong = |error: serde_json::Error| {

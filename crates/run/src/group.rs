@@ -44,6 +44,9 @@ pub struct GroupRecord {
     /// The only trajectory as a chat, in lines of `turnwise rollout`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
+    /// The tools on offer in that chat, in OpenAI's form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<serde_json::Value>,
 }
 
 /// Holds one trajectory of a group.

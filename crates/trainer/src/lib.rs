@@ -27,7 +27,7 @@ mod step;
 mod step_rollouts;
 mod training;
 
-pub use cold_start::{cold_start, scratch, sft};
+pub use cold_start::{Learnt, Preview, cold_start, preview, scratch, sft};
 pub use device::{backend, memory, self_check};
 pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};

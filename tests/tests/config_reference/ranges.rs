@@ -288,8 +288,8 @@ fn every_number_of_a_run_file_is_refused_with_its_range_or_works() {
 
 #[test]
 fn every_number_of_a_cold_start_is_refused_with_its_range_or_works() {
-    let least = ["model.folder=m", "env=arithmetic", "steps=1", "batch=1"];
-    let works = |config: &SftConfig| env_works(&config.env);
+    let least = ["model.folder=m", "env=arithmetic", "data.file=d", "steps=1", "batch=1"];
+    let works = |config: &SftConfig| config.env.iter().for_each(env_works);
     check_all::<SftConfig>("SftConfig", &least, 60, &works);
 }
 

@@ -8,7 +8,7 @@ use turnwise_runfile::Range;
 use crate::range::{self, Named};
 
 /// Folders that hold the types of run files.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",
@@ -18,6 +18,7 @@ const FOLDERS: [&str; 9] = [
     "crates/tools/src",
     "crates/model/src",
     "crates/rollout/src/chat",
+    "crates/demonstrations/src",
 ];
 
 /// A type that a run file can hold.

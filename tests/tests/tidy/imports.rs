@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("http", &[]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
+    ("demonstrations", &["runfile", "trajectory", "tools", "rollout"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "trajectory", "credit", "run", "stats"]),
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "credit",
             "envs",
             "rollout",
+            "demonstrations",
             "run",
             "loss",
             "model",
@@ -67,7 +69,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 14] = [
+const WITHOUT_BURN: [&str; 15] = [
     "runfile",
     "files",
     "trajectory",
@@ -78,6 +80,7 @@ const WITHOUT_BURN: [&str; 14] = [
     "http",
     "jinja",
     "rollout",
+    "demonstrations",
     "run",
     "stats",
     "inspect",

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Train(train::Train),
     /// Train on the rollouts of another run, without sampling
     Replay(replay::Replay),
-    /// Fine-tune a model on an environment's demonstrations
+    /// Fine-tune a model on conversations, or on an environment's demonstrations
     Sft(sft::Sft),
     /// Evaluate a model on held-out tasks
     Eval(eval::Eval),

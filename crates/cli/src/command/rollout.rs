@@ -16,6 +16,7 @@ use turnwise_run::{Evaluation, GroupRecord, TrajectoryRecord};
 use turnwise_runfile::Within;
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
+use turnwise_tools::ToolSpec;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, TaskSplit, Trial, backend, tokenizer};
 use turnwise_trajectory::Trajectory;
@@ -82,6 +83,11 @@ fn group_of_one(played: Trajectory, scored: &ScoredTrajectory, weights: &RewardW
     }
 }
 
+/// A tool in OpenAI's form.
+fn written(tool: &ToolSpec) -> Value {
+    serde_json::to_value(tool).expect("a tool's description is JSON")
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]
@@ -132,6 +138,7 @@ impl Rollout {
         let trial =
             Trial { game: &game, tasks: &tasks, samples: config.eval.samples, rewards: &config.reward };
         let remote = self.endpoint.is_some();
+        let tools: Vec<Value> = setup.env.tools().iter().map(written).collect();
         let found = trial.run(
             &mut policies,
             &mut |done, _| bar.advance(done as u64),
@@ -144,6 +151,7 @@ impl Rollout {
                         level: task.level,
                         expected: Some(task.answer.clone()),
                         messages: game.conversation(task, played),
+                        tools: tools.clone(),
                         ..group_of_one(known, scored, &config.reward.weights)
                     };
                     serde_json::to_string(&line).expect("a conversation holds no map with odd keys")

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
-use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, TemplateChat};
+use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, Rendering, TemplateChat};
 
 /// The chat formats by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ pub enum ChatName {
 }
 
 const QWEN3: &str = include_str!("qwen3.jinja");
+const CHATML: &str = include_str!("chatml.jinja");
 
 impl std::str::FromStr for ChatName {
     type Err = UnknownChat;
@@ -59,10 +60,7 @@ pub fn open(
     }
     let own = folder.map(ChatFolder::read).transpose()?.flatten();
     let place = folder.unwrap_or(Path::new("tokenizer_config.json"));
-    let nothing = || ChatError::Folder {
-        place: place.into(),
-        message: "there is no chat template\n  hint: rollout.chat = \"chatml\" needs none".into(),
-    };
+    let nothing = || no_template(place);
     let qwen3 = |own: Option<&ChatFolder>| {
         let plain = own.ok_or_else(nothing)?;
         let fixed = ChatFolder { template: QWEN3.into(), tool_use: None, ..plain.clone() };
@@ -79,4 +77,34 @@ pub fn open(
             opened => Box::new(opened?),
         },
     })
+}
+
+/// Opens a template for whole conversations of others: `auto` is the folder's, whatever it does to earlier turns,
+/// or ChatML if it has none.
+pub fn rendering(
+    name: ChatName,
+    folder: Option<&Path>,
+    tokenizer: Tokenizer,
+    now: Moment,
+) -> Result<Rendering, ChatError> {
+    let own = folder.map(ChatFolder::read).transpose()?.flatten();
+    let of_ours = |own: Option<ChatFolder>, template: &str| ChatFolder {
+        template: template.into(),
+        tool_use: None,
+        ..own.unwrap_or_default()
+    };
+    let chosen = match (name, own) {
+        (ChatName::ChatMl, own) | (ChatName::Auto, own @ None) => of_ours(own, CHATML),
+        (ChatName::Qwen3, own @ Some(_)) => of_ours(own, QWEN3),
+        (_, Some(own)) => own,
+        (_, None) => return Err(no_template(folder.unwrap_or(Path::new("tokenizer_config.json")))),
+    };
+    Rendering::new(&chosen, tokenizer, now)
+}
+
+fn no_template(place: &Path) -> ChatError {
+    ChatError::Folder {
+        place: place.into(),
+        message: "there is no chat template\n  hint: rollout.chat = \"chatml\" needs none".into(),
+    }
 }

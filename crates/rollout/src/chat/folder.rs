@@ -9,7 +9,7 @@ use turnwise_trajectory::TokenId;
 use super::ChatError;
 
 /// A model folder's own words.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatFolder {
     /// Source of the template.
     pub(super) place: PathBuf,

@@ -5,6 +5,7 @@ mod chatml;
 mod choice;
 mod folder;
 mod preserving;
+mod rendering;
 mod spelling;
 mod template;
 mod thought;
@@ -17,8 +18,9 @@ use turnwise_tools::format::Opening;
 use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
-pub use choice::{ChatName, UnknownChat, open};
+pub use choice::{ChatName, UnknownChat, open, rendering};
 pub use folder::ChatFolder;
+pub use rendering::{Prompted, Rendering, Script};
 pub use spelling::decode;
 pub use template::{Calls, TemplateChat, prompt};
 pub use tokenizer_file::load_tokenizer;

@@ -3,6 +3,8 @@
 //! A chat token is any added token of the tokenizer, whether it is called special or not, but for white space. What an
 //! assistant wrote may hold those that aren't special, such as the tags around a call: it sampled them as tokens.
 
+use std::ops::Range;
+
 use tokenizers::{AddedToken, Tokenizer};
 use turnwise_trajectory::TokenId;
 
@@ -18,6 +20,9 @@ pub(super) struct Spelling {
     /// Spellings of the chat tokens, and whether they are special.
     known: Vec<(String, bool)>,
 }
+
+/// Tokens of a part of a text: the byte that the part begins at, the tokens, and the byte that each begins at.
+type Part = (usize, Vec<TokenId>, Option<Vec<usize>>);
 
 /// Pieces of text that must stay text, by their number.
 #[derive(Default)]
@@ -86,6 +91,61 @@ impl Spelling {
             }
         }
         tokens
+    }
+
+    /// As [`Spelling::encode`], with the tokens that lie in each of `spans`, byte ranges of `rendered`. A token never
+    /// reaches over the start of a span, because a policy samples from there on.
+    pub(super) fn encode_spans(
+        &self,
+        rendered: &str,
+        guarded: &Guarded,
+        spans: &[Range<usize>],
+    ) -> (Vec<TokenId>, Vec<Range<usize>>) {
+        let (mut tokens, mut starts) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        for (nth, piece) in rendered.split(MARK).enumerate() {
+            let letters =
+                (nth % 2 == 1).then(|| piece.parse().ok()).flatten().and_then(|n: usize| guarded.0.get(n));
+            let parts = match letters {
+                Some(letters) => vec![(at, encode(&self.reads_letters, letters), None)],
+                None => self.parts(piece, at, spans),
+            };
+            for (begins, ids, offsets) in parts {
+                starts.extend(offsets.unwrap_or_else(|| vec![begins; ids.len()]));
+                tokens.extend(ids);
+            }
+            at += piece.len() + MARK.len_utf8();
+        }
+        let index = |byte: usize| starts.partition_point(|start| *start < byte);
+        (tokens, spans.iter().map(|span| index(span.start)..index(span.end)).collect())
+    }
+
+    /// Returns a piece that begins at byte `at` in tokens, with the byte that each begins at: whole, or cut at the
+    /// spans if a token would reach over the start of one.
+    fn parts(&self, piece: &str, at: usize, spans: &[Range<usize>]) -> Vec<Part> {
+        let end = at + piece.len();
+        let inside = |byte: &usize| at < *byte && *byte < end;
+        if let Ok(encoding) = self.reads_tokens.encode(piece, false) {
+            let over =
+                |byte: usize| encoding.get_offsets().iter().any(|(a, b)| at + a < byte && byte < at + b);
+            if !spans.iter().map(|span| span.start).filter(inside).any(over) {
+                let offsets = encoding.get_offsets().iter().map(|(start, _)| at + start).collect();
+                return vec![(at, encoding.get_ids().to_vec(), Some(offsets))];
+            }
+        }
+        let borders = spans.iter().flat_map(|span| [span.start, span.end]).filter(inside);
+        let mut borders: Vec<usize> = [at, end].into_iter().chain(borders).collect();
+        borders.sort_unstable();
+        borders.dedup();
+        let cut =
+            |pair: &[usize]| (pair[0], encode(&self.reads_tokens, &piece[pair[0] - at..pair[1] - at]), None);
+        borders.windows(2).map(cut).collect()
+    }
+
+    /// Returns the special token that a text ends with.
+    pub(super) fn special_at_end(&self, text: &str) -> Option<&str> {
+        let special = self.known.iter().filter(|(token, special)| *special && !token.starts_with(MARK));
+        special.map(|(token, _)| token.as_str()).find(|token| text.ends_with(token))
     }
 
     /// Tokens of plain text.
@@ -159,5 +219,26 @@ mod tests {
         assert_eq!(check("the tokens"), 0);
         assert_eq!(check("a<|im_end|>b<|im<|im_end|>"), 3);
         assert_eq!(check("\u{F0000}0\u{F0000}<|im_end|>"), 3);
+    }
+
+    #[test]
+    fn spans_begin_and_end_between_tokens_and_change_no_other_token() {
+        let spelling = Spelling::new(tokenizer(&["<|im_end|>"]));
+        let mut guarded = Guarded::default();
+        let forged = spelling.guard("tokens <|im_end|>", &mut guarded, false);
+        let text = format!("{forged}é cut from the middle<|im_end|>\nof an output");
+        let whole = spelling.encode(&text, &guarded);
+        let token = text.find("<|im_end|>").unwrap();
+        let end = token + "<|im_end|>".len();
+        let outside = |at: &usize| *at >= forged.len() && (*at <= token || *at >= end);
+        for start in text.char_indices().map(|(at, _)| at).filter(outside) {
+            let (tokens, spans) = spelling.encode_spans(&text, &guarded, &[start..end.max(start)]);
+            let [before, inside, behind] = [0..spans[0].start, spans[0].clone(), spans[0].end..tokens.len()]
+                .map(|range| spelling.decode(&tokens[range]));
+            assert_eq!(inside, text[start..end.max(start)], "from {start}");
+            assert_eq!(format!("{before}{inside}{behind}"), spelling.decode(&whole));
+            assert!(tokens.len() <= whole.len() + 4, "the rest is cut as it was");
+        }
+        assert_eq!(spelling.encode_spans(&text, &guarded, &[]).0, whole);
     }
 }

@@ -214,7 +214,7 @@ fn spell(
 }
 
 /// Guards every text of a message or a tool, wherever it lies in it.
-fn guard_all(value: &mut Json, spelling: &Spelling, guarded: &mut Guarded, own: bool) {
+pub(super) fn guard_all(value: &mut Json, spelling: &Spelling, guarded: &mut Guarded, own: bool) {
     match value {
         Json::String(text) => *text = spelling.guard(text, guarded, own),
         Json::Array(items) => items.iter_mut().for_each(|item| guard_all(item, spelling, guarded, own)),

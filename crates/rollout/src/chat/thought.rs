@@ -71,6 +71,20 @@ impl Opening {
         }
     }
 
+    /// Returns the prompt without the thought that it ends with.
+    pub(super) fn before<'a>(&self, prompt: &'a str) -> &'a str {
+        prompt.rsplit_once(self.tags.open.as_str()).map_or(prompt, |(before, _)| before)
+    }
+
+    /// As [`Opening::behind`], with a thought that the text lacks.
+    pub(super) fn behind_thought(&self, thought: &str, text: &str) -> String {
+        let Tags { close, .. } = &self.tags;
+        if !self.is_open || thought.is_empty() || text.contains(close.as_str()) {
+            return self.behind(text);
+        }
+        format!("{}\n{close}\n\n{text}", thought.trim())
+    }
+
     /// Returns the text as a turn would sample it: after the tag that the prompt ends with. A text without a
     /// thought closes the open one first.
     pub(super) fn behind(&self, text: &str) -> String {

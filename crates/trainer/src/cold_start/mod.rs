@@ -1,7 +1,12 @@
-//! The cold start: supervised fine-tuning on demonstrations, from a model folder or from nothing.
+//! The cold start: supervised fine-tuning on conversations or on an environment's demonstrations, from a model
+//! folder or from nothing.
 
+mod beginning;
+mod conversations;
+mod preview;
 pub(crate) mod run;
 pub mod scratch;
 pub mod sft;
 
-pub use run::cold_start;
+pub use preview::{Preview, preview};
+pub use run::{Learnt, cold_start};

@@ -57,30 +57,32 @@ pub fn example(game: &Game<'_>, demonstration: &Demonstration) -> Result<Example
     Ok(Example { tokens, mask })
 }
 
-/// Trains on the environment's stream of demonstrations. `told` hears the loss (mean negative log-probability per
-/// token, in nats) after each step.
-pub fn fine_tune(
+/// Returns the demonstrations of a step, from the environment's stream.
+pub(crate) fn examples(game: &Game<'_>, config: &SftConfig, step: usize) -> Result<Vec<Example>, TrainError> {
+    let of_place = |i: usize| -> Result<Example, TrainError> {
+        let index = (step * config.batch + i) as u64;
+        let demonstration = game.env.demonstration(index).ok_or_else(|| {
+            let name = game.env.name();
+            let hint = "env.arithmetic, env.lookup and env.programs do; or name conversations by data.file";
+            TrainError::Input(format!("env.{name} writes no demonstrations\n  hint: {hint}"))
+        })?;
+        Ok(example(game, &demonstration)?)
+    };
+    (0..config.batch).map(of_place).collect()
+}
+
+/// Trains on the examples of each step. `told` hears the loss (mean negative log-probability per trained token, in
+/// nats) after each step.
+pub(crate) fn fine_tune(
     mut model: Transformer,
-    game: &Game<'_>,
     config: &SftConfig,
+    examples: &dyn Fn(usize) -> Result<Vec<Example>, TrainError>,
     told: &mut dyn FnMut(usize, f64),
 ) -> Result<Transformer, TrainError> {
     let mut optimizer = Optimizer::new(&config.optimizer).with_cosine(config.steps);
     for step in 0..config.steps {
-        let examples: Vec<Example> = (0..config.batch)
-            .map(|i| {
-                let index = (step * config.batch + i) as u64;
-                let demonstration = game.env.demonstration(index).ok_or_else(|| {
-                    let name = game.env.name();
-                    TrainError::Input(format!(
-                        "env.{name} writes no demonstrations\n  hint: env.arithmetic, env.lookup and env.programs do"
-                    ))
-                })?;
-                Ok(example(game, &demonstration)?)
-            })
-            .collect::<Result<_, TrainError>>()?;
         let loss;
-        (model, loss) = nll::step(model, &mut optimizer, &examples, &config.optimizer);
+        (model, loss) = nll::step(model, &mut optimizer, &examples(step)?, &config.optimizer);
         told(step, loss);
     }
     Ok(model)

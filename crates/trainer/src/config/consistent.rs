@@ -21,7 +21,13 @@ impl Consistent for SftConfig {
             StartConfig::Scratch(shape) => shape.conflict().map(|conflict| conflict.under("model.scratch")),
             StartConfig::Folder(_) => None,
         };
-        let of_env = || self.env.conflict().map(|conflict| conflict.under("env"));
+        let of_env = || match (&self.env, &self.data) {
+            (Some(env), _) => env.conflict().map(|conflict| conflict.under("env")),
+            (None, Some(_)) => None,
+            (None, None) => {
+                Some(Conflict::new("env", "is missing, and so is `data`: there is nothing to learn from"))
+            }
+        };
         of_model.or_else(of_env).or_else(|| self.rollout.conflict().map(|conflict| conflict.under("rollout")))
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
+use turnwise_demonstrations::DataConfig;
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
 use turnwise_model::LoraConfig;
@@ -76,21 +77,26 @@ impl RunConfig {
     }
 }
 
-/// Supervised fine-tuning on an environment's demonstrations: a run file of its own (`turnwise sft`).
+/// Supervised fine-tuning on conversations or on an environment's demonstrations: a separate run file (`turnwise sft`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SftConfig {
     /// What to start from.
     pub model: StartConfig,
-    /// The task family that writes the demonstrations.
-    pub env: EnvConfig,
+    /// Conversations to learn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataConfig>,
+    /// The task family that the evaluation plays. Without `data`, it writes the demonstrations too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<EnvConfig>,
     /// Seed of the weights and of the order of demonstrations.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// Optimizer steps.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub steps: usize,
-    /// Demonstrations per step.
+    /// Demonstrations per step: sequences of `data`, which are packed up to `optimizer.micro_batch_tokens` and don't
+    /// see each other.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: usize,
     /// From gradients to weights; the learning rate falls to a tenth along a cosine.

@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 13] = [
+const WITH_COMMANDS: [&str; 14] = [
     "README.md",
     "docs/commands.md",
     "docs/determinism.md",
@@ -22,6 +22,7 @@ const WITH_COMMANDS: [&str; 13] = [
     "docs/runs.md",
     "docs/sandbox.md",
     "docs/servers.md",
+    "docs/sft.md",
     "docs/smollm2.md",
     "docs/troubleshooting.md",
     "docs/turns.md",
@@ -81,6 +82,11 @@ fn the_commands_of_models_run() {
 #[test]
 fn the_commands_of_the_tutorial_run() {
     runs("docs/tutorial.md");
+}
+
+#[test]
+fn the_commands_of_sft_run() {
+    runs("docs/sft.md");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! All conversations of a file, in tokens.
+
+use std::path::Path;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde_json::Value as Json;
+
+use crate::config::DataConfig;
+use crate::conversation::Conversation;
+use crate::left_out::{LeftOut, Reason};
+use crate::report::Report;
+use crate::sequence::Sequence;
+use crate::writer::Writer;
+
+/// What a file of conversations is trained as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demonstrations {
+    /// In the order of the file.
+    pub sequences: Vec<Sequence>,
+    /// What they are, and what is missing.
+    pub report: Report,
+}
+
+/// Reads rows with their lines, from 1. Returns each conversation with its line, and a report of the other rows.
+pub fn read(
+    file: &Path,
+    rows: impl IntoIterator<Item = (usize, Json)>,
+) -> (Vec<(usize, Conversation)>, Report) {
+    let mut report = Report { file: file.into(), ..Report::default() };
+    let mut conversations = Vec::new();
+    for (line, row) in rows {
+        report.rows += 1;
+        match Conversation::read(&row) {
+            Ok(conversation) => conversations.push((line, conversation)),
+            Err(why) => report.leave_out(line, &why),
+        }
+    }
+    (conversations, report)
+}
+
+impl Demonstrations {
+    /// Writes conversations in tokens. `context` bounds sequences beside `config.max_tokens`.
+    pub fn write(
+        conversations: &[(usize, Conversation)],
+        mut report: Report,
+        writer: &Writer<'_>,
+        config: &DataConfig,
+        context: usize,
+    ) -> Self {
+        let limit = config.max_tokens.min(context);
+        let write = |(line, conversation): &(usize, Conversation)| {
+            (*line, writer.write(*line, conversation, config.train_on))
+        };
+        let written: Vec<(usize, Result<Vec<Sequence>, LeftOut>)> =
+            conversations.par_iter().map(write).collect();
+        let mut sequences = Vec::new();
+        for (line, written) in written {
+            let written = match written {
+                Ok(written) => written,
+                Err(why) => {
+                    report.leave_out(line, &why);
+                    continue;
+                }
+            };
+            let before = sequences.len();
+            for sequence in written {
+                let length = sequence.tokens.len();
+                match sequence.fitted(limit, config.too_long) {
+                    Some((fitted, cut)) => {
+                        if cut {
+                            let left = fitted.tokens.len();
+                            report
+                                .cut
+                                .add(line, &format!("{length} tokens; {left} of at most {limit} are left"));
+                        }
+                        sequences.push(fitted);
+                    }
+                    None => {
+                        let message = format!("{length} tokens, at most {limit} fit");
+                        report.leave_out(line, &LeftOut::new(Reason::TooLong, message));
+                    }
+                }
+            }
+            report.conversations += usize::from(sequences.len() > before);
+        }
+        report.sequences = sequences.len();
+        report.tokens = sequences.iter().map(|sequence| sequence.tokens.len()).sum();
+        report.trained_tokens = sequences.iter().map(Sequence::trained).sum();
+        report.longest = sequences.iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0);
+        Self { sequences, report }
+    }
+}

@@ -1,0 +1,71 @@
+//! The shapes of a row, and the messages and tools in it.
+
+use serde_json::{Map, Value as Json};
+
+use crate::left_out::{LeftOut, Reason};
+use crate::{record, share_gpt};
+
+/// A row, taken apart and not yet checked.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    /// Messages in OpenAI's form.
+    pub(crate) messages: Vec<Json>,
+    /// Tools as they were written.
+    pub(crate) tools: Vec<Json>,
+    /// Messages at the beginning that are context, whoever says them.
+    pub(crate) prompt: usize,
+    /// What a policy wrote for a message, word for word, where it is known.
+    pub(crate) said: Vec<Option<String>>,
+}
+
+/// Takes a row apart.
+pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
+    let keys = row.as_object().ok_or_else(|| not_one("the row is no JSON object"))?;
+    let tools = list(keys, "tools", Reason::BadTools)?.unwrap_or_default();
+    if said(keys, "trajectories").is_some() {
+        return record::read(keys, tools);
+    }
+    if let Some(messages) = list(keys, "messages", Reason::NotAConversation)? {
+        return Ok(Row { messages, tools, ..Row::default() });
+    }
+    let (prompt, completion) = (
+        list(keys, "prompt", Reason::NotAConversation)?,
+        list(keys, "completion", Reason::NotAConversation)?,
+    );
+    if let (Some(mut messages), Some(completion)) = (prompt, completion) {
+        let prompt = messages.len();
+        messages.extend(completion);
+        return Ok(Row { messages, tools, prompt, ..Row::default() });
+    }
+    if let Some(turns) = list(keys, "conversations", Reason::NotAConversation)? {
+        let messages = share_gpt::messages(&turns, said(keys, "system"))?;
+        return Ok(Row { messages, tools, ..Row::default() });
+    }
+    Err(not_one("neither `messages` nor `prompt` with `completion` nor `conversations` is there"))
+}
+
+/// Returns a list, which may be written as JSON text; none if the key is absent or null.
+fn list(keys: &Map<String, Json>, key: &str, reason: Reason) -> Result<Option<Vec<Json>>, LeftOut> {
+    let wrong = || LeftOut::new(reason, format!("`{key}` is no list"));
+    match said(keys, key) {
+        None => Ok(None),
+        Some(Json::Array(items)) => Ok(Some(items.clone())),
+        Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Json::String(text)) => match serde_json::from_str(text) {
+            Ok(Json::Array(items)) => Ok(Some(items)),
+            Ok(Json::Null) => Ok(None),
+            _ => Err(wrong()),
+        },
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// Returns the value of a key that says something.
+pub(crate) fn said<'a>(keys: &'a Map<String, Json>, key: &str) -> Option<&'a Json> {
+    keys.get(key).filter(|value| !value.is_null())
+}
+
+/// Returns the reason of a row that holds no conversation.
+pub(crate) fn not_one(message: impl Into<String>) -> LeftOut {
+    LeftOut::new(Reason::NotAConversation, message)
+}

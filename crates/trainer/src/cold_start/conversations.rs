@@ -1,0 +1,69 @@
+//! Conversations of a file as a cold start trains on them.
+
+use serde_json::Value;
+use turnwise_demonstrations::{Conversation, DataConfig, Demonstrations, Report, Sequence, Writer, read};
+use turnwise_envs::read_records;
+use turnwise_rollout::chat::{Moment, Rendering, rendering};
+
+use crate::cold_start::beginning::Beginning;
+use crate::config::{SftConfig, StartConfig};
+use crate::error::TrainError;
+use crate::learn::nll::Example;
+use crate::play::order::tasks_of_step;
+
+/// Conversations that could be read, with their lines.
+pub(crate) struct Conversations {
+    all: Vec<(usize, Conversation)>,
+    report: Report,
+}
+
+impl Conversations {
+    /// Reads the file of a configuration.
+    pub(crate) fn read(data: &DataConfig) -> Result<Self, TrainError> {
+        let rows = read_records::<Value>(&data.file)?;
+        let (all, report) = read(&data.file, rows);
+        Ok(Self { all, report })
+    }
+
+    /// Returns their texts, message by message, if a tokenizer is to be made from them.
+    pub(crate) fn texts(&self, config: &SftConfig) -> Option<Vec<String>> {
+        let StartConfig::Scratch(_) = &config.model else { return None };
+        let format = config.rollout.format.build();
+        let texts = |(_, conversation): &(usize, Conversation)| {
+            Writer::texts(conversation, &*format, config.rollout.describe_tools)
+        };
+        Some(self.all.iter().flat_map(texts).collect())
+    }
+
+    /// Spells them in tokens by the folder's template. `now` is the date that it shows.
+    ///
+    /// # Errors
+    /// If the template can't be used, or nothing is left to train on.
+    pub(crate) fn write(
+        self,
+        config: &SftConfig,
+        data: &DataConfig,
+        beginning: &Beginning<'_>,
+        now: Moment,
+    ) -> Result<(Rendering, Demonstrations), TrainError> {
+        let rollout = &config.rollout;
+        let rendering = rendering(rollout.chat, beginning.folder, beginning.tokenizer.clone(), now)?;
+        let format = rollout.format.build();
+        let writer = Writer::new(&rendering, &*format, rollout.describe_tools);
+        let made = Demonstrations::write(&self.all, self.report, &writer, data, beginning.context());
+        if made.sequences.is_empty() {
+            return Err(TrainError::Input(format!("nothing is left to train on\n  {}", made.report)));
+        }
+        Ok((rendering, made))
+    }
+}
+
+/// Returns the sequences of a step. Every sequence comes once per epoch, each epoch in another order.
+pub(crate) fn examples(sequences: &[Sequence], config: &SftConfig, step: usize) -> Vec<Example> {
+    let indices = tasks_of_step(config.seed, step, config.batch, sequences.len());
+    let example = |index: usize| {
+        let Sequence { tokens, mask, .. } = &sequences[index];
+        Example { tokens: tokens.clone(), mask: mask.clone() }
+    };
+    indices.into_iter().map(example).collect()
+}
