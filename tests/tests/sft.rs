@@ -1,5 +1,5 @@
-//! The loss of supervised fine-tuning is that of `transformers` on the same tokens, and depends on trained tokens
-//! only (tests/golden/sft/make.py).
+//! The loss of supervised fine-tuning is that of `transformers` on the same tokens, and depends on trained
+//! tokens only (tests/golden/sft/make.py).
 
 use serde::Deserialize;
 use turnwise_model::{TokenBatch, Transformer, load, token_logprobs};

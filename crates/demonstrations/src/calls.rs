@@ -7,8 +7,8 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 use crate::left_out::{LeftOut, Reason};
 use crate::row::said;
 
-/// Checks the calls of a message, and turns arguments that are JSON text into the object that they spell: servers
-/// give templates objects. Without `specs` any name goes.
+/// Checks the calls of a message, and turns arguments that are JSON text into the object that they spell:
+/// servers give templates objects. Without `specs` any name goes.
 pub(crate) fn check(message: &mut Map<String, Json>, place: &str, specs: &[ToolSpec]) -> Result<(), LeftOut> {
     let malformed = |message: String| LeftOut::new(Reason::MalformedCall, message);
     if said(message, "function_call").is_some() {

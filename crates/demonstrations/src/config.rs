@@ -9,11 +9,11 @@ use turnwise_runfile::Within;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// File of conversations, one a row: `messages` with `tools`, `prompt` with `completion`, `conversations`, or
-    /// lines of `turnwise rollout`.
+    /// File of conversations, one a row: `messages` with `tools`, `prompt` with `completion`,
+    /// `conversations`, or lines of `turnwise rollout`.
     pub file: PathBuf,
-    /// Tokens that are trained. A message of the assistant with `"train": true` or `false`, or with a `weight` of 1
-    /// or 0, decides for itself.
+    /// Tokens that are trained. A message of the assistant with `"train": true` or `false`, or with a
+    /// `weight` of 1 or 0, decides for itself.
     #[serde(default)]
     pub train_on: TrainOn,
     /// Tokens of a sequence at most. The model's context is a limit beside it.

@@ -6,7 +6,8 @@ use turnwise_tools::spec_file::tools;
 
 use crate::calls;
 use crate::left_out::{LeftOut, Reason};
-use crate::row::{self, Row, not_one};
+use crate::row::{Row, not_one};
+use crate::shapes;
 
 /// Messages, the tools on offer, and which messages are marked.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +30,7 @@ const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 impl Conversation {
     /// Reads a row of any shape.
     pub fn read(row: &Json) -> Result<Self, LeftOut> {
-        let Row { messages: given, tools: written, prompt, mut said } = row::read(row)?;
+        let Row { messages: given, tools: written, prompt, mut said } = shapes::read(row)?;
         let specs = tools(&Json::from(written.clone()))
             .map_err(|error| LeftOut::new(Reason::BadTools, format!("tools{error}")))?;
         let (mut messages, mut marks) = (Vec::new(), Vec::new());
@@ -61,8 +62,8 @@ fn is_assistant(message: &Json) -> bool {
     message["role"] == "assistant"
 }
 
-/// Returns a message and its mark. Keys whose value is null are taken out, as `transformers` does: columns of tables
-/// have them in every row.
+/// Returns a message and its mark. Keys whose value is null are taken out, as `transformers` does: columns of
+/// tables have them in every row.
 fn checked(message: Json, place: &str, specs: &[ToolSpec]) -> Result<(Json, Option<bool>), LeftOut> {
     let Json::Object(mut keys) = message else { return Err(not_one(format!("{place} is no object"))) };
     keys.retain(|_, value| !value.is_null());

@@ -10,7 +10,7 @@ use crate::conversation::Conversation;
 use crate::left_out::{LeftOut, Reason};
 use crate::report::Report;
 use crate::sequence::Sequence;
-use crate::writer::Writer;
+use crate::writer::{Writer, Written};
 
 /// What a file of conversations is trained as.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,8 @@ pub struct Demonstrations {
     pub report: Report,
 }
 
-/// Reads rows with their lines, from 1. Returns each conversation with its line, and a report of the other rows.
+/// Reads rows with their lines, from 1. Returns each conversation with its line, and a report of the other
+/// rows.
 pub fn read(
     file: &Path,
     rows: impl IntoIterator<Item = (usize, Json)>,
@@ -51,35 +52,32 @@ impl Demonstrations {
         let write = |(line, conversation): &(usize, Conversation)| {
             (*line, writer.write(*line, conversation, config.train_on))
         };
-        let written: Vec<(usize, Result<Vec<Sequence>, LeftOut>)> =
-            conversations.par_iter().map(write).collect();
+        let written: Vec<(usize, Result<Written, LeftOut>)> = conversations.par_iter().map(write).collect();
         let mut sequences = Vec::new();
         for (line, written) in written {
-            let written = match written {
+            let Written { sequences: written, unseen_thoughts } = match written {
                 Ok(written) => written,
                 Err(why) => {
                     report.leave_out(line, &why);
                     continue;
                 }
             };
+            for index in unseen_thoughts {
+                report.unseen_thoughts.add(line, &format!("messages[{index}]"));
+            }
             let before = sequences.len();
             for sequence in written {
                 let length = sequence.tokens.len();
-                match sequence.fitted(limit, config.too_long) {
-                    Some((fitted, cut)) => {
-                        if cut {
-                            let left = fitted.tokens.len();
-                            report
-                                .cut
-                                .add(line, &format!("{length} tokens; {left} of at most {limit} are left"));
-                        }
-                        sequences.push(fitted);
-                    }
-                    None => {
-                        let message = format!("{length} tokens, at most {limit} fit");
-                        report.leave_out(line, &LeftOut::new(Reason::TooLong, message));
-                    }
+                let Some((fitted, cut)) = sequence.fitted(limit, config.too_long) else {
+                    let message = format!("{length} tokens, at most {limit} fit");
+                    report.leave_out(line, &LeftOut::new(Reason::TooLong, message));
+                    continue;
+                };
+                if cut {
+                    let left = fitted.tokens.len();
+                    report.cut.add(line, &format!("{length} tokens; {left} of at most {limit} are left"));
                 }
+                sequences.push(fitted);
             }
             report.conversations += usize::from(sequences.len() > before);
         }

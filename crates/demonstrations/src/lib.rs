@@ -1,9 +1,9 @@
 //! Conversations of others as training data: rows of a file to tokens, with a mask of what is trained.
 //!
-//! A row is read into a [`Conversation`], whatever its shape: `messages` and `tools` in OpenAI's form, `prompt`
-//! and `completion`, `conversations` of `from` and `value`, or a line of `turnwise rollout`. A [`Writer`] spells
-//! it by the model folder's chat template as one or several [`Sequence`]s, and [`Demonstrations`] holds all of
-//! them with a [`Report`] of what was left out or cut, where and why.
+//! A row is read into a [`Conversation`], whatever its shape: `messages` and `tools` in OpenAI's form,
+//! `prompt` and `completion`, `conversations` of `from` and `value`, or a line of `turnwise rollout`. A
+//! [`Writer`] spells it by the model folder's chat template as one or several [`Sequence`]s, and
+//! [`Demonstrations`] holds all of them with a [`Report`] of what was left out or cut, where and why.
 //!
 //! # The rule of masks
 //! A turn of the assistant is trained as the template would have prompted it: what stands before it is the
@@ -23,6 +23,7 @@ mod record;
 mod report;
 mod row;
 mod sequence;
+mod shapes;
 mod share_gpt;
 mod writer;
 
@@ -32,4 +33,4 @@ pub use demonstrations::{Demonstrations, read};
 pub use left_out::{LeftOut, Reason};
 pub use report::{Place, Report, Tally};
 pub use sequence::Sequence;
-pub use writer::Writer;
+pub use writer::{Writer, Written};

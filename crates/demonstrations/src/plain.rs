@@ -1,5 +1,5 @@
-//! A conversation with its tools, calls and outputs as plain text, by the run's call format: for templates that
-//! show none of them.
+//! A conversation with its tools, calls and outputs as plain text, by the run's call format: for templates
+//! that show none of them.
 
 use serde_json::{Value as Json, json};
 use turnwise_tools::CallFormat;
@@ -8,8 +8,8 @@ use turnwise_trajectory::ToolCall;
 use crate::calls;
 use crate::conversation::Conversation;
 
-/// Returns the messages as a rollout with that format has them: tools described in the system message if `describe`
-/// says so, calls in the assistant's text, outputs as messages of the user.
+/// Returns the messages as a rollout with that format has them: tools described in the system message if
+/// `describe` says so, calls in the assistant's text, outputs as messages of the user.
 pub(crate) fn written(conversation: &Conversation, format: &dyn CallFormat, describe: bool) -> Vec<Json> {
     let spelled = |(index, message): (usize, &Json)| match message["role"].as_str() {
         Some("assistant") => {
@@ -41,8 +41,8 @@ pub(crate) fn written(conversation: &Conversation, format: &dyn CallFormat, desc
     messages
 }
 
-/// Returns the text of a turn: the policy's own words if the format reads the turn's calls in them, else the content
-/// with the calls behind it.
+/// Returns the text of a turn: the policy's own words if the format reads the turn's calls in them, else the
+/// content with the calls behind it.
 fn text(message: &Json, format: &dyn CallFormat, said: Option<&str>) -> String {
     let calls = calls::of(message);
     let same = |read: &ToolCall, call: &ToolCall| read.name == call.name && read.arguments == call.arguments;

@@ -1,9 +1,9 @@
 //! Lines of `turnwise rollout`: a conversation as a policy wrote it, back in OpenAI's form.
 //!
-//! A line with `tools` holds the tools of its environment. Its system message may describe them by a call format,
-//! its outputs may be wrapped by one, and its calls are in the assistant's text. All of that is undone here, so
-//! that a conversation of one model can be written by the template of another. A line without tools is text and
-//! stays text.
+//! A line with `tools` holds the tools of its environment. Its system message may describe them by a call
+//! format, its outputs may be wrapped by one, and its calls are in the assistant's text. All of that is
+//! undone here, so that a conversation of one model can be written by the template of another. A line without
+//! tools is text and stays text.
 
 use serde_json::{Map, Value as Json, json};
 use turnwise_tools::format::FormatName;
@@ -13,6 +13,9 @@ use turnwise_trajectory::{CallRecord, ToolCall};
 
 use crate::left_out::LeftOut;
 use crate::row::{Row, not_one};
+
+/// Stands for an output, where only what a call format puts around it is of interest.
+const HOLE: &str = "what-the-tool-said";
 
 /// Takes a line apart.
 pub(crate) fn read(keys: &Map<String, Json>, tools: Vec<Json>) -> Result<Row, LeftOut> {
@@ -93,14 +96,14 @@ fn structured(text: &str, calls: &[CallRecord], formats: &[Box<dyn CallFormat>])
         .map(|call| json!({"type": "function", "function": {"name": call.name, "arguments": call.arguments}}))
         .collect();
     // Some formats open a list of calls, which is part of no call.
-    let opened = |format: &Box<dyn CallFormat>| {
+    let opened = |format: &dyn CallFormat| {
         let call = run.first()?;
         let spelled = format.render(call);
         let read = format.parse(&spelled).into_iter().next()?.ok()?;
         let mark = spelled.get(..read.span.start)?.trim_end();
         before.trim_end().strip_suffix(mark).filter(|_| !mark.is_empty())
     };
-    let content = formats.iter().find_map(opened).unwrap_or(before).trim_end();
+    let content = formats.iter().find_map(|format| opened(&**format)).unwrap_or(before).trim_end();
     json!({"role": "assistant", "content": content, "tool_calls": listed})
 }
 
@@ -140,13 +143,12 @@ fn unwrapped(shown: &str, call: Option<&CallRecord>, formats: &[Box<dyn CallForm
         return told;
     }
     // An output that was cut in its middle is in no record.
-    const HOLE: &str = "what-the-tool-said";
-    let inner = |format: &Box<dyn CallFormat>| {
+    let inner = |format: &dyn CallFormat| {
         let around = format.render_output(HOLE);
         let (before, behind) = around.split_once(HOLE).filter(|(before, _)| !before.is_empty())?;
         shown.strip_prefix(before)?.strip_suffix(behind).map(str::to_string)
     };
-    formats.iter().find_map(inner).unwrap_or_else(|| shown.into())
+    formats.iter().find_map(|format| inner(&**format)).unwrap_or_else(|| shown.into())
 }
 
 /// Returns the system message without a description of the tools; none if it said nothing else.

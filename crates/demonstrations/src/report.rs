@@ -33,6 +33,8 @@ pub struct Report {
     pub longest: usize,
     /// Sequences that were cut at the end of a turn.
     pub cut: Tally,
+    /// Turns that are trained without their thought, because the template leaves it out.
+    pub unseen_thoughts: Tally,
     /// Rows that aren't trained on, by reason. A sequence that is too long counts for itself.
     pub left_out: BTreeMap<Reason, Tally>,
 }
@@ -93,6 +95,10 @@ impl fmt::Display for Report {
         }
         if self.cut.count > 0 {
             line(format!("cut behind a turn: {}", self.cut.count), &self.cut)?;
+        }
+        if self.unseen_thoughts.count > 0 {
+            let count = self.unseen_thoughts.count;
+            line(format!("thoughts that the chat template leaves out: {count}"), &self.unseen_thoughts)?;
         }
         Ok(())
     }

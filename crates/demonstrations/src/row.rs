@@ -1,9 +1,8 @@
-//! The shapes of a row, and the messages and tools in it.
+//! A row that is taken apart, and the keys of one.
 
 use serde_json::{Map, Value as Json};
 
 use crate::left_out::{LeftOut, Reason};
-use crate::{record, share_gpt};
 
 /// A row, taken apart and not yet checked.
 #[derive(Debug, Default)]
@@ -18,34 +17,12 @@ pub(crate) struct Row {
     pub(crate) said: Vec<Option<String>>,
 }
 
-/// Takes a row apart.
-pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
-    let keys = row.as_object().ok_or_else(|| not_one("the row is no JSON object"))?;
-    let tools = list(keys, "tools", Reason::BadTools)?.unwrap_or_default();
-    if said(keys, "trajectories").is_some() {
-        return record::read(keys, tools);
-    }
-    if let Some(messages) = list(keys, "messages", Reason::NotAConversation)? {
-        return Ok(Row { messages, tools, ..Row::default() });
-    }
-    let (prompt, completion) = (
-        list(keys, "prompt", Reason::NotAConversation)?,
-        list(keys, "completion", Reason::NotAConversation)?,
-    );
-    if let (Some(mut messages), Some(completion)) = (prompt, completion) {
-        let prompt = messages.len();
-        messages.extend(completion);
-        return Ok(Row { messages, tools, prompt, ..Row::default() });
-    }
-    if let Some(turns) = list(keys, "conversations", Reason::NotAConversation)? {
-        let messages = share_gpt::messages(&turns, said(keys, "system"))?;
-        return Ok(Row { messages, tools, ..Row::default() });
-    }
-    Err(not_one("neither `messages` nor `prompt` with `completion` nor `conversations` is there"))
-}
-
 /// Returns a list, which may be written as JSON text; none if the key is absent or null.
-fn list(keys: &Map<String, Json>, key: &str, reason: Reason) -> Result<Option<Vec<Json>>, LeftOut> {
+pub(crate) fn list(
+    keys: &Map<String, Json>,
+    key: &str,
+    reason: Reason,
+) -> Result<Option<Vec<Json>>, LeftOut> {
     let wrong = || LeftOut::new(reason, format!("`{key}` is no list"));
     match said(keys, key) {
         None => Ok(None),

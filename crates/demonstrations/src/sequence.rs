@@ -35,8 +35,8 @@ impl Sequence {
         })
     }
 
-    /// Returns a sequence of `limit` tokens at most and whether trained tokens were cut off; none if it is to be left
-    /// out.
+    /// Returns a sequence of `limit` tokens at most and whether trained tokens were cut off; none if it is to
+    /// be left out.
     pub(crate) fn fitted(mut self, limit: usize, too_long: TooLong) -> Option<(Self, bool)> {
         if self.tokens.len() <= limit {
             return Some((self, false));

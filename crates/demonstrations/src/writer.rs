@@ -81,6 +81,15 @@ fn small(content: Option<&Json>) -> [Json; 3] {
     [json!({"role": "user", "content": "?"}), turn, output]
 }
 
+/// A conversation in tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// Its sequences: one, unless the template writes earlier turns otherwise when the conversation goes on.
+    pub sequences: Vec<Sequence>,
+    /// Messages whose thought the template leaves out of their own turn.
+    pub unseen_thoughts: Vec<usize>,
+}
+
 /// Text of a sequence, with the messages that are turns in it and their bytes.
 struct Draft {
     text: String,
@@ -94,20 +103,20 @@ impl Draft {
 }
 
 impl<'a> Writer<'a> {
-    /// Looks at what the template shows. `format` writes tools, calls and outputs where it shows none; `describe`
-    /// says whether the tools on offer are told at all.
+    /// Looks at what the template shows. `format` writes tools, calls and outputs where it shows none;
+    /// `describe` says whether the tools on offer are told at all.
     pub fn new(rendering: &'a Rendering, format: &'a dyn CallFormat, describe: bool) -> Self {
         Self { rendering, format, describe, shows: Shows::of(rendering) }
     }
 
-    /// Writes the conversation of a line. All trained turns are in one sequence unless the template writes earlier
-    /// turns otherwise when the conversation goes on.
+    /// Writes the conversation of a line. All trained turns are in one sequence unless the template writes
+    /// earlier turns otherwise when the conversation goes on.
     pub fn write(
         &self,
         line: usize,
         conversation: &Conversation,
         train_on: TrainOn,
-    ) -> Result<Vec<Sequence>, LeftOut> {
+    ) -> Result<Written, LeftOut> {
         let native = self.is_native(conversation);
         let messages = if native {
             self.given(conversation)
@@ -119,7 +128,7 @@ impl<'a> Writer<'a> {
         let tools =
             (native && self.describe && !conversation.tools.is_empty()).then_some(&*conversation.tools);
         let script = self.rendering.script(&messages, tools);
-        let mut drafts = drafts(&script, conversation, shift, native)?;
+        let (mut drafts, unseen_thoughts) = drafts(&script, conversation, shift, native)?;
         if train_on == TrainOn::All
             && let Some(last) = drafts.last_mut()
             && let Ok(whole) = script.text(messages.len(), false)
@@ -140,7 +149,7 @@ impl<'a> Writer<'a> {
         if sequences.is_empty() {
             return Err(LeftOut::new(Reason::NothingTrained, "every turn is marked as not to be trained"));
         }
-        Ok(sequences)
+        Ok(Written { sequences, unseen_thoughts })
     }
 
     /// Returns a conversation as plain texts, one a message, with its calls by the call format: for making a
@@ -183,14 +192,14 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Returns the texts of a conversation's sequences.
+/// Returns the texts of a conversation's sequences, and the messages whose thoughts are in none.
 fn drafts(
     script: &Script<'_>,
     conversation: &Conversation,
     shift: usize,
     native: bool,
-) -> Result<Vec<Draft>, LeftOut> {
-    let mut drafts: Vec<Draft> = Vec::new();
+) -> Result<(Vec<Draft>, Vec<usize>), LeftOut> {
+    let (mut drafts, mut unseen) = (Vec::<Draft>::new(), Vec::new());
     for index in (0..conversation.messages.len()).filter(|index| conversation.is_assistant(*index)) {
         let refused =
             |message: String| LeftOut::new(Reason::Template, format!("messages[{index}]: {message}"));
@@ -199,6 +208,9 @@ fn drafts(
         let calls = calls::of(&conversation.messages[index]);
         if let Some(absent) = calls.iter().find(|call| native && !said.contains(&call.name)) {
             return Err(refused(format!("the chat template leaves out the call of {:?}", absent.name)));
+        }
+        if !said.contains(beginning_of_thought(&conversation.messages[index])) {
+            unseen.push(index);
         }
         let turn = (index, prompted.turn.clone());
         let prompt = &prompted.text[..prompted.turn.start];
@@ -210,7 +222,14 @@ fn drafts(
             None => drafts.push(Draft { text: prompted.text, turns: vec![turn] }),
         }
     }
-    Ok(drafts)
+    Ok((drafts, unseen))
+}
+
+/// Returns the first words of a message's thought, up to anything that may be a chat token.
+fn beginning_of_thought(message: &Json) -> &str {
+    let names = ["reasoning_content", "thinking", "reasoning"];
+    let thought = names.iter().find_map(|name| message[name].as_str()).unwrap_or_default().trim();
+    thought.split(['<', '[', '\n']).next().unwrap_or_default().trim()
 }
 
 fn sequence(

@@ -72,6 +72,7 @@ impl StepRecord {
                     advantages: scored.advantages.clone(),
                     dropped: scored.dropped.iter().map(|d| d.map(|d| d.name().to_string())).collect(),
                     messages: Vec::new(),
+                    tools: Vec::new(),
                 };
                 serde_json::to_string(&record).expect("a record holds no map with odd keys and no NaN")
             })

@@ -45,7 +45,7 @@ fn tools() -> Value {
     ])
 }
 
-const SMALL: &str = r#"
+const SMALL: &str = r"
 steps = 150
 batch = 8
 [model.scratch]
@@ -61,7 +61,7 @@ lr = 5e-3
 warmup = 10
 [rollout]
 describe_tools = false
-"#;
+";
 
 #[test]
 fn a_new_model_learns_to_call_two_tools_and_to_stop() {
@@ -193,8 +193,8 @@ fn demonstrations_of_a_rollout_are_trained_as_they_were_sampled() {
     );
 }
 
-/// Compares what is trained of a line with its record: the same text, and whether all tokens are the same. None if
-/// a turn isn't trained because of a malformed call.
+/// Compares what is trained of a line with its record: the same text, and whether all tokens are the same.
+/// None if a turn isn't trained because of a malformed call.
 fn is_the_record(path: &Path, line: usize, record: &str) -> Option<bool> {
     let record: Value = serde_json::from_str(record).unwrap();
     let list = |value: &Value| value.as_array().unwrap().clone();
@@ -213,7 +213,7 @@ fn is_the_record(path: &Path, line: usize, record: &str) -> Option<bool> {
         .map(|token| token["text"].as_str().unwrap())
         .collect();
     let sampled: String =
-        turns.iter().map(|turn| format!("{}<|im_end|>", turn["text"].as_str().unwrap())).collect();
+        turns.iter().flat_map(|turn| [turn["text"].as_str().unwrap(), "<|im_end|>"]).collect();
     assert_eq!(trained, sampled, "line {line}");
     let whole: Vec<Value> = list(&played["prompt"])
         .into_iter()

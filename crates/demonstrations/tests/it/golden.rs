@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use turnwise_demonstrations::{Conversation, Reason, TrainOn, Writer};
+use turnwise_demonstrations::{Conversation, Reason, Sequence, TrainOn, Writer};
 use turnwise_tools::format::FormatName;
 
 use crate::{named, root};
@@ -44,9 +44,9 @@ fn every_turn_is_trained_behind_its_prompt_as_transformers_renders_both() {
             assert_eq!(why.message, "messages[1]: the chat template leaves out the call of \"search\"");
             continue;
         }
-        let sequences = written.unwrap_or_else(|why| panic!("{place}: {}", why.message));
+        let sequences = written.unwrap_or_else(|why| panic!("{place}: {}", why.message)).sequences;
         let all: usize = expected.turns.iter().map(|turn| turn.turn.len()).sum();
-        assert_eq!(sequences.iter().map(|s| s.trained()).sum::<usize>(), all, "{place}");
+        assert_eq!(sequences.iter().map(Sequence::trained).sum::<usize>(), all, "{place}");
         for Turn { prompt, turn } in &expected.turns {
             let tokens = [prompt.as_slice(), turn].concat();
             let range = prompt.len()..tokens.len();

@@ -38,7 +38,7 @@ fn write(rendering: &Rendering, row: &Value, train_on: TrainOn) -> Vec<Sequence>
     let format = FormatName::Hermes.build();
     let conversation = Conversation::read(row).unwrap_or_else(|why| panic!("{}", why.message));
     let writer = Writer::new(rendering, &*format, true);
-    writer.write(1, &conversation, train_on).unwrap_or_else(|why| panic!("{}", why.message))
+    writer.write(1, &conversation, train_on).unwrap_or_else(|why| panic!("{}", why.message)).sequences
 }
 
 /// Returns the trained runs of a sequence as texts.

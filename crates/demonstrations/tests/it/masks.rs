@@ -107,6 +107,27 @@ fn a_thought_that_the_prompt_opens_is_trained_from_there() {
 }
 
 #[test]
+fn a_thought_that_the_template_leaves_out_is_counted() {
+    let thinks = json!({"role": "assistant", "reasoning_content": "Six sevens.", "content": "42"});
+    let row = json!({"messages": [message("user", "?"), thinks]});
+    let config = DataConfig {
+        file: "a.jsonl".into(),
+        train_on: TrainOn::Assistant,
+        max_tokens: 100,
+        too_long: TooLong::Cut,
+    };
+    let unseen = |template: &str| {
+        let report = demonstrations(&named(template), &[row.clone(), chat()], &config).report;
+        (report.conversations, report.unseen_thoughts.count, report.to_string())
+    };
+    let (kept, count, shown) = unseen("hermes_tools");
+    assert_eq!((kept, count), (2, 1));
+    let told = "thoughts that the chat template leaves out: 1\n    line 1: messages[1]";
+    assert!(shown.contains(told), "{shown}");
+    assert_eq!(unseen("thinking").1, 0);
+}
+
+#[test]
 fn a_template_without_an_end_or_of_another_beginning_is_named() {
     let check = |source: &str, expect: &str| {
         let config = DataConfig {

@@ -126,6 +126,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
         dropped: vec![None; count],
         trajectories: trajectories.into_iter().enumerate().map(record).collect(),
         messages: vec![],
+        tools: vec![],
     }
 }
 

@@ -57,8 +57,8 @@ impl Rendering {
         })
     }
 
-    /// Takes in a conversation in OpenAI's form (`tool_calls` with arguments as objects) and the tools on offer.
-    /// Chat tokens that a message spells stay letters.
+    /// Takes in a conversation in OpenAI's form (`tool_calls` with arguments as objects) and the tools on
+    /// offer. Chat tokens that a message spells stay letters.
     pub fn script(&self, messages: &[Json], tools: Option<&[Json]>) -> Script<'_> {
         let (mut guarded, spelling) = (Guarded::default(), &self.spelling);
         let mut messages = messages.to_vec();
@@ -78,8 +78,8 @@ impl Rendering {
 }
 
 impl Script<'_> {
-    /// Returns the text of the first `count` messages, with the start of the assistant's next turn if `prompt` asks
-    /// for it. Guarded pieces are marks, which only [`Script::tokens`] reads.
+    /// Returns the text of the first `count` messages, with the start of the assistant's next turn if
+    /// `prompt` asks for it. Guarded pieces are marks, which only [`Script::tokens`] reads.
     pub fn text(&self, count: usize, prompt: bool) -> Result<String, ChatError> {
         let Rendering { template, tool_use, .. } = self.rendering;
         let template = tool_use.as_ref().filter(|_| self.tools.is_some()).unwrap_or(template);
@@ -92,15 +92,15 @@ impl Script<'_> {
         template.render(&conversation).map_err(|error| ChatError::Refused(error.0))
     }
 
-    /// Returns message `index`, the assistant's, as an answer to the prompt that the template makes of the messages
-    /// before it. The text is the template's of the messages up to this one.
+    /// Returns message `index`, the assistant's, as an answer to the prompt that the template makes of the
+    /// messages before it. The text is the template's of the messages up to this one.
     ///
-    /// Some templates end a prompt with an open thought that they leave out of a finished turn. There the text is the
-    /// prompt, the message's thought and its end, and what the template writes of the turn.
+    /// Some templates end a prompt with an open thought that they leave out of a finished turn. There the
+    /// text is the prompt, the message's thought and its end, and what the template writes of the turn.
     ///
     /// # Errors
-    /// If the template refuses the messages, begins the turn otherwise than its prompt, or ends it without a special
-    /// token.
+    /// If the template refuses the messages, begins the turn otherwise than its prompt, or ends it without a
+    /// special token.
     pub fn prompted(&self, index: usize) -> Result<Prompted, ChatError> {
         let (prompt, whole) = (self.text(index, true)?, self.text(index + 1, false)?);
         let start = prompt.len();
@@ -124,7 +124,8 @@ impl Script<'_> {
         Ok(Prompted { text, turn })
     }
 
-    /// Returns the tokens of a text of this conversation, and those that lie in each of the byte ranges `spans`.
+    /// Returns the tokens of a text of this conversation, and those that lie in each of the byte ranges
+    /// `spans`.
     pub fn tokens(&self, text: &str, spans: &[Range<usize>]) -> (Vec<TokenId>, Vec<Range<usize>>) {
         self.rendering.spelling.encode_spans(text, &self.guarded, spans)
     }

@@ -21,7 +21,7 @@ pub(super) struct Spelling {
     known: Vec<(String, bool)>,
 }
 
-/// Tokens of a part of a text: the byte that the part begins at, the tokens, and the byte that each begins at.
+/// Tokens of a part of a text: the byte that it begins at, the tokens, and the byte that each begins at.
 type Part = (usize, Vec<TokenId>, Option<Vec<usize>>);
 
 /// Pieces of text that must stay text, by their number.
@@ -93,8 +93,8 @@ impl Spelling {
         tokens
     }
 
-    /// As [`Spelling::encode`], with the tokens that lie in each of `spans`, byte ranges of `rendered`. A token never
-    /// reaches over the start of a span, because a policy samples from there on.
+    /// As [`Spelling::encode`], with the tokens that lie in each of `spans`, byte ranges of `rendered`. A token
+    /// never reaches over the start of a span, because a policy samples from there on.
     pub(super) fn encode_spans(
         &self,
         rendered: &str,
@@ -120,8 +120,8 @@ impl Spelling {
         (tokens, spans.iter().map(|span| index(span.start)..index(span.end)).collect())
     }
 
-    /// Returns a piece that begins at byte `at` in tokens, with the byte that each begins at: whole, or cut at the
-    /// spans if a token would reach over the start of one.
+    /// Returns a piece that begins at byte `at` in tokens, with the byte that each begins at: whole, or cut at
+    /// the spans if a token would reach over the start of one.
     fn parts(&self, piece: &str, at: usize, spans: &[Range<usize>]) -> Vec<Part> {
         let end = at + piece.len();
         let inside = |byte: &usize| at < *byte && *byte < end;
@@ -232,10 +232,11 @@ mod tests {
         let end = token + "<|im_end|>".len();
         let outside = |at: &usize| *at >= forged.len() && (*at <= token || *at >= end);
         for start in text.char_indices().map(|(at, _)| at).filter(outside) {
-            let (tokens, spans) = spelling.encode_spans(&text, &guarded, &[start..end.max(start)]);
+            let span = start..end.max(start);
+            let (tokens, spans) = spelling.encode_spans(&text, &guarded, std::slice::from_ref(&span));
             let [before, inside, behind] = [0..spans[0].start, spans[0].clone(), spans[0].end..tokens.len()]
                 .map(|range| spelling.decode(&tokens[range]));
-            assert_eq!(inside, text[start..end.max(start)], "from {start}");
+            assert_eq!(inside, text[span], "from {start}");
             assert_eq!(format!("{before}{inside}{behind}"), spelling.decode(&whole));
             assert!(tokens.len() <= whole.len() + 4, "the rest is cut as it was");
         }

@@ -23,8 +23,8 @@ pub(crate) struct Beginning<'a> {
 }
 
 impl<'a> Beginning<'a> {
-    /// Reads the folder's files, or makes a tokenizer for a new model: from `texts`, or from demonstrations of the
-    /// environment.
+    /// Reads the folder's files, or makes a tokenizer for a new model: from `texts`, or from demonstrations
+    /// of the environment.
     pub(crate) fn of(config: &'a SftConfig, texts: Option<Vec<String>>) -> Result<Self, TrainError> {
         match &config.model {
             StartConfig::Folder(folder) => {

@@ -28,7 +28,8 @@ pub struct Token {
     pub trained: bool,
 }
 
-/// Reads the conversations of a configuration; none if it has no `data`. `now` is the date that a template shows.
+/// Reads the conversations of a configuration; none if it has no `data`. `now` is the date that a template
+/// shows.
 pub fn preview(config: &SftConfig, now: Moment) -> Result<Option<Preview>, TrainError> {
     let Some(data) = &config.data else { return Ok(None) };
     let conversations = Conversations::read(data)?;

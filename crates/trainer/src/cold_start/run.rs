@@ -129,12 +129,11 @@ fn write(
     model: &Transformer,
     data: Option<&Report>,
 ) -> Result<(), TrainError> {
-    let family = match beginning.folder {
-        Some(folder) => family_of(folder)?,
-        None => {
-            scratch::write_tokenizer(&beginning.tokenizer, folder).map_err(TrainError::Input)?;
-            Family::named("llama").map_err(TrainError::Input)?
-        }
+    let family = if let Some(start) = beginning.folder {
+        family_of(start)?
+    } else {
+        scratch::write_tokenizer(&beginning.tokenizer, folder).map_err(TrainError::Input)?;
+        Family::named("llama").map_err(TrainError::Input)?
     };
     save(model, family, beginning.folder, folder)?;
     if let Some(report) = data {

@@ -71,8 +71,8 @@ pub(crate) fn examples(game: &Game<'_>, config: &SftConfig, step: usize) -> Resu
     (0..config.batch).map(of_place).collect()
 }
 
-/// Trains on the examples of each step. `told` hears the loss (mean negative log-probability per trained token, in
-/// nats) after each step.
+/// Trains on the examples of each step. `told` hears the loss (mean negative log-probability per trained
+/// token, in nats) after each step.
 pub(crate) fn fine_tune(
     mut model: Transformer,
     config: &SftConfig,

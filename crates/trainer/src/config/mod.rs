@@ -77,7 +77,8 @@ impl RunConfig {
     }
 }
 
-/// Supervised fine-tuning on conversations or on an environment's demonstrations: a separate run file (`turnwise sft`).
+/// Supervised fine-tuning on conversations or on an environment's demonstrations: the run file of
+/// `turnwise sft`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SftConfig {
@@ -95,8 +96,8 @@ pub struct SftConfig {
     /// Optimizer steps.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub steps: usize,
-    /// Demonstrations per step: sequences of `data`, which are packed up to `optimizer.micro_batch_tokens` and don't
-    /// see each other.
+    /// Demonstrations per step: sequences of `data`, which are packed up to `optimizer.micro_batch_tokens` and
+    /// don't see each other.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: usize,
     /// From gradients to weights; the learning rate falls to a tenth along a cosine.

@@ -1,0 +1,33 @@
+//! The shapes of a row, told apart by their keys.
+
+use serde_json::Value as Json;
+
+use crate::left_out::{LeftOut, Reason};
+use crate::row::{Row, list, not_one, said};
+use crate::{record, share_gpt};
+
+/// Takes a row apart.
+pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
+    let keys = row.as_object().ok_or_else(|| not_one("the row is no JSON object"))?;
+    let tools = list(keys, "tools", Reason::BadTools)?.unwrap_or_default();
+    if said(keys, "trajectories").is_some() {
+        return record::read(keys, tools);
+    }
+    if let Some(messages) = list(keys, "messages", Reason::NotAConversation)? {
+        return Ok(Row { messages, tools, ..Row::default() });
+    }
+    let (prompt, completion) = (
+        list(keys, "prompt", Reason::NotAConversation)?,
+        list(keys, "completion", Reason::NotAConversation)?,
+    );
+    if let (Some(mut messages), Some(completion)) = (prompt, completion) {
+        let prompt = messages.len();
+        messages.extend(completion);
+        return Ok(Row { messages, tools, prompt, ..Row::default() });
+    }
+    if let Some(turns) = list(keys, "conversations", Reason::NotAConversation)? {
+        let messages = share_gpt::messages(&turns, said(keys, "system"))?;
+        return Ok(Row { messages, tools, ..Row::default() });
+    }
+    Err(not_one("neither `messages` nor `prompt` with `completion` nor `conversations` is there"))
+}
