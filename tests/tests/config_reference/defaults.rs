@@ -17,7 +17,7 @@ impl Defaults {
     pub(crate) fn of(command: &'static str, sets: &[String]) -> Self {
         let least: &[&str] = match command {
             "train" => &["model=m", "env=arithmetic"],
-            _ => &["model.folder=m", "env=arithmetic", "data.file=d", "steps=1", "batch=1"],
+            _ => &["model.folder=m", "data.file=d", "steps=1", "batch=1"],
         };
         let all: Vec<String> = least.iter().map(ToString::to_string).chain(sets.iter().cloned()).collect();
         let text = match command {
