@@ -25,6 +25,7 @@
 //! ```
 //!
 //! [`choice!`] declares a key that names one of several implementations, such as `advantage = "grpo"`.
+//! [`names!`] declares one that takes a plain name, such as `rollout.format = "hermes"`.
 //!
 //! The page and the schema of all keys are made from the same declarations. An argument of a command line has
 //! its range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
@@ -35,6 +36,7 @@ mod error;
 mod explain;
 mod fault;
 mod layers;
+mod names;
 mod nearest;
 mod node;
 mod number;
@@ -45,6 +47,7 @@ mod source;
 pub use conflict::{Conflict, Consistent};
 pub use error::ConfigError;
 pub use layers::{Layers, Presets, to_toml};
+pub use names::UnknownName;
 pub use node::CHOICE;
 pub use number::Number;
 pub use range::Range;

@@ -254,7 +254,8 @@ fn variants(body: &[&str]) -> Vec<Variant> {
             Some((key, declared)) => (Some(key.trim_start_matches('"').to_string()), declared),
             None => (before.renamed(), line),
         };
-        let declared = declared.trim_end_matches(',');
+        // Behind ` = ` a line of `names!` has what the name stands for.
+        let declared = declared.trim_end_matches(',').split(" = ").next().unwrap_or(declared);
         let (name, holds) = match declared.split_once('(') {
             Some((name, holds)) => (name, Some(bare(holds.trim_end_matches(')')).to_string())),
             None => (declared, None),

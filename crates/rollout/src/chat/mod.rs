@@ -17,7 +17,7 @@ use turnwise_tools::format::Opening;
 use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
-pub use choice::{ChatName, UnknownChat, open};
+pub use choice::{ChatName, open};
 pub use folder::ChatFolder;
 pub use spelling::decode;
 pub use template::{Calls, TemplateChat, prompt};
