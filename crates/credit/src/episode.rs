@@ -11,7 +11,7 @@ pub type PerTurn = Vec<Vec<f64>>;
 /// Holds one trajectory after shaping, as an estimator sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode<'a> {
-    /// `r_ij`: the weighted sum of each turn's rewards after shaping. A KL penalty in the reward is subtracted.
+    /// `r_ij`: the weighted sum of each turn's rewards after shaping, less any KL penalty.
     pub rewards: Vec<f64>,
     /// The contribution of the reward named [`Rewards::FMT`] to each turn's reward.
     pub formats: Vec<f64>,

@@ -1,4 +1,4 @@
-//! Which chat format a run uses: the folder's own template, or a named one.
+//! Chooses the chat format of a run: the folder's template, or a named format.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use tokenizers::Tokenizer;
 
 use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, TemplateChat};
 
-/// The chat formats by name.
+/// Names a chat format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatName {
-    /// The folder's template; ChatML if it has none. For a Qwen3 whose template rewrites earlier turns,
-    /// `qwen3`.
+    /// The folder's template, or ChatML if it has none. A Qwen3 model whose template rewrites earlier turns
+    /// gets `qwen3`.
     #[default]
     Auto,
-    /// The folder's template and nothing else.
+    /// The folder's template, without a fallback.
     Template,
-    /// `<|im_start|>role\n…<|im_end|>\n`, whatever the folder says.
+    /// `<|im_start|>role\n…<|im_end|>\n`, whatever the folder has.
     #[serde(rename = "chatml")]
     ChatMl,
-    /// Qwen3's messages and tools without its rewriting: thoughts of earlier turns stay, none is put in.
+    /// Qwen3's messages and tools without its rewriting: thoughts of earlier turns stay, and none is added.
     Qwen3,
 }
 
@@ -40,7 +40,7 @@ impl std::str::FromStr for ChatName {
     }
 }
 
-/// A chat format that there isn't.
+/// Names an unknown chat format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown chat format {0:?}\n  hint: auto, template, chatml and qwen3 are there")]
 pub struct UnknownChat(pub String);
