@@ -1,4 +1,4 @@
-//! Which chat format a run uses: the folder's own template, or a named one.
+//! Chooses the chat format of a run: the folder's template, or a named format.
 
 use std::path::Path;
 
@@ -7,18 +7,19 @@ use tokenizers::Tokenizer;
 use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, TemplateChat};
 
 turnwise_runfile::names! {
-    /// The chat formats by name.
+    /// Names a chat format.
     #[derive(Default)]
     pub enum ChatName("chat format") {
-        /// The folder's template; ChatML if it has none. For a Qwen3 whose template rewrites earlier turns,
-        /// `qwen3`.
+        /// The folder's template, or ChatML if it has none. A Qwen3 model whose template rewrites earlier
+        /// turns gets `qwen3`.
         #[default]
         "auto" => Auto,
-        /// The folder's template and nothing else.
+        /// The folder's template, without a fallback.
         "template" => Template,
-        /// `<|im_start|>role\n…<|im_end|>\n`, whatever the folder says.
+        /// `<|im_start|>role\n…<|im_end|>\n`, whatever the folder has.
         "chatml" => ChatMl,
-        /// Qwen3's messages and tools without its rewriting: thoughts of earlier turns stay, none is put in.
+        /// Qwen3's messages and tools without its rewriting: thoughts of earlier turns stay, and none is
+        /// added.
         "qwen3" => Qwen3,
     }
 }

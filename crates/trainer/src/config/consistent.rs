@@ -1,10 +1,10 @@
-//! Keys whose values don't go together, each of them being in its range.
+//! Checks keys whose values don't fit together, though each is in its range.
 
 use turnwise_runfile::{Conflict, Consistent};
 
 use super::{RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
 
-/// Trajectories of a step at most, all groups together.
+/// Most trajectories of a step, over all groups.
 const TRAJECTORIES: usize = 1 << 20;
 
 impl Consistent for RunConfig {

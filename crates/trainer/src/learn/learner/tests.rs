@@ -1,4 +1,4 @@
-//! The gradient of the weights doesn't depend on how the rows were cut.
+//! The gradient of the weights doesn't depend on how rows are split.
 
 use turnwise_credit::WeightsConfig;
 use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, QkNorm};
@@ -22,7 +22,7 @@ fn model() -> Transformer {
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }
 
-/// Numbers from 0 to below `bound`, the same everywhere.
+/// Returns a generator of numbers below `bound`, the same everywhere.
 fn numbers() -> impl FnMut(usize) -> usize {
     let mut state = 11_u64;
     move |bound| {
@@ -31,7 +31,8 @@ fn numbers() -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Trajectories of unequal lengths; turns without tokens, turns without an observation, a turn that is all there is.
+/// Makes trajectories of unequal lengths; some turns lack tokens or an observation, one is the whole
+/// trajectory.
 fn samples() -> Vec<Sample> {
     let mut below = numbers();
     let lengths: [&[(usize, usize)]; 7] = [
@@ -63,7 +64,7 @@ fn samples() -> Vec<Sample> {
     lengths.iter().enumerate().map(of).collect()
 }
 
-/// `‖a - b‖ / ‖b‖` over all parameters. Takes both.
+/// Returns `‖a - b‖ / ‖b‖` over all parameters, and consumes both.
 fn distance(model: &Transformer, a: GradientsParams, mut b: GradientsParams) -> f64 {
     let norm = global_norm(model, &b);
     scale(model, &mut b, -1.0);
