@@ -26,7 +26,7 @@ pub struct Estimate {
     pub copy: u64,
     /// Weights of the reference policy.
     pub reference: u64,
-    /// Gradients of the trained parameters, one sum per worker.
+    /// Gradients of the trained parameters: one sum per worker, and those of `optimizer.shards` that wait.
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
@@ -62,6 +62,8 @@ impl Estimate {
         // Micro-batches shrink to a single row until every worker has one. A worker without any holds
         // nothing.
         let workers = (workers as u64).min(rows).max(1);
+        // Sums of a tree wait for their neighbours, one per height at most.
+        let sums = workers + optimizer.shards.map_or(0, |shards| u64::from(shards.max(1).ilog2()));
         let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
         let at_once = step.min(workers * micro_batch);
         let values = values_of_blocks(model, length, is_fused(device, half));
@@ -73,7 +75,7 @@ impl Estimate {
             weights: all * (F32 + if half { element } else { 0 }),
             copy: if is_fused(device, half) { all * F32 } else { 0 },
             reference: if config.needs_reference() { all * F32 } else { 0 },
-            gradients: workers * trained * F32,
+            gradients: sums * trained * F32,
             moments: 2 * trained * F32,
             kv_cache: (trajectories * length)
                 .saturating_mul(bytes_per_token(model, element))

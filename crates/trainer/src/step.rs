@@ -229,7 +229,12 @@ impl Trainer {
 
     fn split(&self) -> Split {
         let optimizer = &self.config.optimizer;
-        Split { tokens: optimizer.micro_batch_tokens, workers: self.workers, recompute: optimizer.recompute }
+        Split {
+            tokens: optimizer.micro_batch_tokens,
+            workers: self.workers,
+            shards: optimizer.shards,
+            recompute: optimizer.recompute,
+        }
     }
 
     /// Weighs the samples and updates the policy, once per minibatch.

@@ -195,7 +195,7 @@ fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
             .iter()
             .find_map(|word| line.strip_prefix(word));
         if let Some(rest) = declared.filter(|rest| readable && rest.contains('{')) {
-            let name = rest.split([' ', '<', '{']).next().unwrap_or_default().to_string();
+            let name = rest.split([' ', '<', '{', '(']).next().unwrap_or_default().to_string();
             let body: Vec<&str> = if line.ends_with("{}") {
                 Vec::new()
             } else {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use tokenizers::Tokenizer;
+use turnwise_runfile::names;
 
 use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, TemplateChat};
 
-turnwise_runfile::names! {
+names! {
     /// Names a chat format.
     #[derive(Default)]
     pub enum ChatName("chat format") {

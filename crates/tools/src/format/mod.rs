@@ -22,6 +22,7 @@ mod token_spans;
 
 use std::fmt;
 
+use turnwise_runfile::names;
 use turnwise_trajectory::{MalformedCall, ToolCall};
 
 pub use deepseek::{DeepSeek, Version};
@@ -113,7 +114,7 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
     fn stop_strings(&self) -> &[&str];
 }
 
-turnwise_runfile::names! {
+names! {
     /// The registered formats.
     pub enum FormatName("call format") {
         /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>` (Hermes, Qwen2.5, Qwen3).

@@ -274,6 +274,11 @@ pub struct OptimizerConfig {
     /// Most tokens per forward pass, counting the padding that other devices than the CPU need.
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub micro_batch_tokens: usize,
+    /// Number of shares of an update's micro-batches, a power of two. Their gradients are summed in a binary
+    /// tree, so that the bytes of a run on the CPU don't depend on its cores. Unset, there is one share per
+    /// core.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read", skip_serializing_if = "Option::is_none")]
+    pub shards: Option<usize>,
     /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a
     /// fraction of the memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -322,6 +327,7 @@ impl Default for OptimizerConfig {
             clip_norm: 1.0,
             minibatches: 1,
             micro_batch_tokens: 8192,
+            shards: None,
             recompute: None,
             precision: Precision::F32,
             freeze: Vec::new(),

@@ -5,10 +5,11 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use turnwise_credit::Sample;
 use turnwise_loss::{LossBatch, LossConfig, LossSums};
-use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients, token_logprobs};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_all, add_gradients, token_logprobs};
 
 use crate::device::workers;
 use crate::learn::gradients::sum;
+use crate::learn::shards::sum_in_tree;
 use crate::learn::{activations, micro_batch};
 
 /// Says how a gradient over many rows is split.
@@ -18,6 +19,8 @@ pub(crate) struct Split {
     pub(crate) tokens: usize,
     /// Workers.
     pub(crate) workers: usize,
+    /// Shares of the micro-batches that are summed in a tree, a power of two; unset, one per worker in order.
+    pub(crate) shards: Option<usize>,
     /// Whether each block is computed a second time instead of kept; unset, the size of the blocks decides.
     pub(crate) recompute: Option<bool>,
 }
@@ -33,24 +36,35 @@ pub(crate) fn accumulate<S: Send>(
     gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], bool) -> S + Sync,
 ) -> (GradientsParams, Vec<S>) {
     let (device, half) = (model.device(), model.dtype() != DType::F32);
-    let batches =
-        micro_batch::plan(lengths, split.tokens, split.workers, activations::is_fused(&device, half));
-    let workers = split.workers.min(batches.len()).max(1);
+    let shares = split.shards.unwrap_or(split.workers);
+    let batches = micro_batch::plan(lengths, split.tokens, shares, activations::is_fused(&device, half));
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let recompute = split
         .recompute
         .unwrap_or_else(|| activations::recomputes(model.config(), longest as u64, half, &device));
-    let shares: Vec<Vec<&[usize]>> =
-        (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
-    let results = workers::run(shares, |share| {
-        // Each worker has separate leaves: a worker whose graph shared them would wait for the others'
-        // graphs.
-        let model = model.valid().train();
+    let share = |number: usize, of: usize| {
+        // Each share has separate leaves: a worker whose graph shared them would wait for the others' graphs.
+        let leaves = model.valid().train();
         let mut total = GradientsParams::new();
-        let told: Vec<S> =
-            share.into_iter().map(|rows| gradient(&mut total, &model, rows, recompute)).collect();
+        let rows = batches.iter().skip(number).step_by(of);
+        let told: Vec<S> = rows.map(|rows| gradient(&mut total, &leaves, rows, recompute)).collect();
         (total, told)
-    });
+    };
+    let workers = split.workers.min(batches.len()).max(1);
+    if let Some(shards) = split.shards {
+        return sum_in_tree(
+            shards,
+            workers,
+            |shard| share(shard, shards),
+            |left, right| {
+                let ((mut total, mut told), (gradients, more)) = (left, right);
+                add_all(&mut total, gradients, model);
+                told.extend(more);
+                (total, told)
+            },
+        );
+    }
+    let results = workers::run((0..workers).collect(), |worker| share(worker, workers));
     let (gradients, told): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     (sum(model, gradients), told.into_iter().flatten().collect())
 }

@@ -29,6 +29,7 @@ pub fn step(
     let split = Split {
         tokens: config.micro_batch_tokens,
         workers: workers::count(&model.device()),
+        shards: config.shards,
         recompute: config.recompute,
     };
     let (gradients, loss) = nll_gradient(&model, examples, split);

@@ -84,7 +84,7 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             weighting.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
             let rows: Vec<&Sample> = samples.iter().collect();
             let run = |tokens, workers, recompute| {
-                let split = Split { tokens, workers, recompute: Some(recompute) };
+                let split = Split { tokens, workers, shards: None, recompute: Some(recompute) };
                 policy_gradient(&model, None, &rows, &config, 1.0, split)
             };
             for (tokens, workers, recompute) in
@@ -102,4 +102,34 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             }
         }
     }
+}
+
+/// The sum over shards has the same bytes on any number of workers.
+#[test]
+fn a_gradient_over_shards_does_not_depend_on_workers() {
+    let (model, mut samples) = (model(), samples());
+    WeightsConfig::default().weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
+    let rows: Vec<&Sample> = samples.iter().collect();
+    let run = |tokens, workers, shards| {
+        let split = Split { tokens, workers, shards, recompute: None };
+        policy_gradient(&model, None, &rows, &LossConfig::default(), 1.0, split)
+    };
+    let (whole, _) = run(10_000, 1, None);
+    let exact = |gradients: &GradientsParams| global_norm(&model, gradients).to_bits();
+    for (tokens, shards) in [(10_000, 1), (40, 4), (10_000, 8), (60, 64)] {
+        let (one, told) = run(tokens, 1, Some(shards));
+        for workers in [2, 3, 8] {
+            let (gradients, stats) = run(tokens, workers, Some(shards));
+            assert_eq!(exact(&gradients), exact(&one), "{shards} shards, {workers} workers");
+            assert_eq!(stats.loss.to_bits(), told.loss.to_bits(), "{shards} shards, {workers} workers");
+            assert_eq!(stats.log_ratios, told.log_ratios, "{shards} shards, {workers} workers");
+            let mut negative = gradients;
+            scale(&model, &mut negative, -1.0);
+            let (again, _) = run(tokens, workers, Some(shards));
+            assert_eq!(global_norm(&model, &sum(&model, vec![again, negative])), 0.0);
+        }
+        let far = distance(&model, one, run(10_000, 1, None).0);
+        assert!(far <= 1e-6, "{shards} shards: {far:e}");
+    }
+    assert!(global_norm(&model, &whole) > 0.0);
 }
