@@ -4,7 +4,7 @@ use crate::prose::{Paragraph, paragraphs};
 use crate::tree::{TextFile, report, tracked_text};
 
 /// Folders and files whose English has been gone through. The list grows until it is the whole tree.
-const CLEAN: [&str; 26] = [
+const CLEAN: [&str; 28] = [
     "README.md",
     "ARCHITECTURE.md",
     "BENCHMARKS.md",
@@ -21,6 +21,7 @@ const CLEAN: [&str; 26] = [
     "crates/gguf/",
     "crates/http/",
     "crates/inspect/",
+    "crates/jinja/",
     "crates/loss/",
     "crates/model/",
     "crates/rollout/",
@@ -30,6 +31,7 @@ const CLEAN: [&str; 26] = [
     "crates/similarity/",
     "crates/stats/",
     "crates/trainer/",
+    "crates/trajectory/",
     "tests/",
 ];
 
