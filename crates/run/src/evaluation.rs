@@ -29,6 +29,9 @@ pub struct Evaluation {
     /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
     #[serde(skip_serializing_if = "is_zero")]
     pub rollouts_lost: usize,
+    /// Faults of the environment. Those that a second play made good count too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub env_faults: u64,
     /// Which they were and why, a line for each.
     #[serde(skip)]
     pub lost: Vec<String>,
@@ -54,9 +57,9 @@ impl Evaluation {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
+/// Returns whether a count is left out of the record.
+pub(crate) fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 /// Holds `evaluation.json`. A run that has it has ended.

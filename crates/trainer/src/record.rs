@@ -243,6 +243,7 @@ impl StepRecord {
             // the policy gave up, a conversation that can't be spelled, an answer that can't be judged.
             executor_faults: self.played.executor.faults,
             rollouts_lost: self.played.lost.len(),
+            env_faults: self.played.env_faults,
             entropy: (if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 }).into(),
             ..StepMetrics::default()
         }
