@@ -1,10 +1,10 @@
-//! What a step learns from, wherever it was played.
+//! The rollouts that a step learns from, whatever their source.
 
 use turnwise_credit::Group;
 use turnwise_rollout::Played;
 use turnwise_run::GroupRecord;
 
-/// The rollouts of one step, with the turn rewards that they earned when they were played.
+/// Holds the rollouts of one step, with the turn rewards that they earned when they were played.
 #[derive(Debug, Clone)]
 pub struct StepRollouts {
     /// Level of each group's task.

@@ -1,11 +1,11 @@
-//! Which tasks a step trains on: every task once per epoch, each epoch in an order of its own.
+//! Chooses the tasks of a step: every task once per epoch, each epoch in a new order.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Indices of the `groups` tasks of a step, out of `tasks`. Depends on nothing but the arguments, so a resumed run goes
-/// on where it stopped.
+/// Returns the indices of a step's `groups` tasks, out of `tasks`. They depend on nothing but the arguments,
+/// so a resumed run goes on with the right ones.
 pub(crate) fn tasks_of_step(seed: u64, step: usize, groups: usize, tasks: usize) -> Vec<usize> {
     assert!(tasks > 0, "an environment to train on has tasks");
     let mut shuffled: Option<(usize, Vec<usize>)> = None;
