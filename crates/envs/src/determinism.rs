@@ -84,12 +84,11 @@ fn play(env: &dyn Env, start: Start<'_>, place: &str, said: &mut Vec<Said>) -> R
             let call = ToolCall { name: tool.name.clone(), arguments: arguments(tool), span: 0..0 };
             let context = CallContext { turn: at, position: 0 };
             let answers = tools.iter().find(|known| known.spec().name == call.name);
-            let output = match answers {
-                Some(answers) => answers.call(&call.arguments, context)?,
-                None => {
-                    own.push(0);
-                    ToolOutput::of(OutputStatus::Rejected)
-                }
+            let output = if let Some(tool) = answers {
+                tool.call(&call.arguments, context)?
+            } else {
+                own.push(0);
+                ToolOutput::of(OutputStatus::Rejected)
             };
             let shown = observation(&output);
             said.push((format!("{place}, turn {}, the output of {:?}", at + 1, call.name), shown));

@@ -297,7 +297,11 @@ main(answer)"#;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut busy = session(&env, &tasks[1]).unwrap();
-            while !ended.load(Ordering::Relaxed) && busy.step(&looks(), &[0]).is_ok() {}
+            let mut answered = 0_u64;
+            while !ended.load(Ordering::Relaxed) && busy.step(&looks(), &[0]).is_ok() {
+                answered += 1;
+            }
+            assert!(answered > 0);
         });
         let fault = session(&env, &tasks[0]).unwrap().step(&looks(), &[0]).unwrap_err();
         ended.store(true, Ordering::Relaxed);

@@ -135,13 +135,11 @@ impl Worker {
         let mut state = self.state();
         let running = self.running(&mut state, generation)?;
         let pending = running.pending.clone();
-        match running.send(id, line, answers) {
-            Some(ahead) => Ok(Sent { generation: state.generation, pending, ahead, at: Instant::now() }),
-            None => {
-                self.end(&mut state, &pending.ended().unwrap_or_default());
-                Err(fault(state.reason.as_str()))
-            }
+        if let Some(ahead) = running.send(id, line, answers) {
+            return Ok(Sent { generation: state.generation, pending, ahead, at: Instant::now() });
         }
+        self.end(&mut state, &pending.ended().unwrap_or_default());
+        Err(fault(state.reason.as_str()))
     }
 
     /// Returns the answer, or why there is none.

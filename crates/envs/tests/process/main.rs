@@ -129,7 +129,7 @@ fn a_search_finds_what_the_documents_say() {
     file("texts/hills.txt", "Deneb Hill is 90 metres high.\n");
     let question =
         |n: u32| json!({"question": format!("{n}: Where does the Danube end?"), "answer": "Black Sea"});
-    let questions: String = (0..10).map(|n| format!("{}\n", question(n))).collect();
+    let questions: String = (0..10).map(|n| question(n).to_string() + "\n").collect();
     let questions = file("questions.jsonl", &questions);
     let texts = folder.path().join("texts").display().to_string();
     let env = open("python3", "search.py", &[&texts, &questions]);
