@@ -8,6 +8,7 @@ use turnwise_files::own;
 use turnwise_stats::TaskOutcome;
 
 use crate::error::RunDirError;
+use crate::metric::is_zero;
 use crate::run_dir::RunDir;
 
 /// Holds the result of an evaluation. Shares are between 0 and 1.
@@ -56,11 +57,6 @@ impl Evaluation {
             self.turns
         )
     }
-}
-
-/// Returns whether a count is left out of the record.
-pub(crate) fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
-    *count == T::default()
 }
 
 /// Holds `evaluation.json`. A run that has it has ended.

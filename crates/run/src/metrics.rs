@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::is_zero;
-use crate::metric::Metric;
+use crate::metric::{Metric, is_zero};
 use crate::turn_metrics::TurnMetrics;
 
 /// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.
