@@ -133,6 +133,8 @@ mod lost;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod tests;

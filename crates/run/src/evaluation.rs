@@ -8,6 +8,7 @@ use turnwise_files::own;
 use turnwise_stats::TaskOutcome;
 
 use crate::error::RunDirError;
+use crate::metric::is_zero;
 use crate::run_dir::RunDir;
 
 /// Holds the result of an evaluation. Shares are between 0 and 1.
@@ -29,6 +30,9 @@ pub struct Evaluation {
     /// Trajectories that were lost to errors of turnwise or of a service. They count nowhere else.
     #[serde(skip_serializing_if = "is_zero")]
     pub rollouts_lost: usize,
+    /// Faults of the environment. Those that a second play made good count too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub env_faults: u64,
     /// The lost trajectories and their reasons, a line for each.
     #[serde(skip)]
     pub lost: Vec<String>,
@@ -53,11 +57,6 @@ impl Evaluation {
             self.turns
         )
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// Holds `evaluation.json`. A run that has it has ended.

@@ -39,6 +39,11 @@ impl<'de> Deserialize<'de> for Metric {
     }
 }
 
+/// Returns whether a count is left out of the record.
+pub(crate) fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Metric;
+use crate::metric::{Metric, is_zero};
 use crate::turn_metrics::TurnMetrics;
 
 /// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.
@@ -50,6 +50,9 @@ pub struct StepMetrics {
     pub executor_faults: u64,
     /// Trajectories that were lost to errors of turnwise or of a service that the run depends on.
     pub rollouts_lost: usize,
+    /// Faults of environments. Those that a second play made good count too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub env_faults: u64,
     /// Mean of `-log p` over sampled tokens, in nats: an estimate of the policy's entropy.
     pub entropy: Metric,
     /// Loss, a mean over updates.
@@ -128,6 +131,13 @@ mod tests {
         let line = serde_json::to_string(&metrics).unwrap();
         assert!(line.ends_with(r#","by_turn":[],"updates":0,"guards":[]}"#), "{line}");
         assert_eq!(serde_json::from_str::<StepMetrics>(&line).unwrap(), metrics);
+    }
+
+    #[test]
+    fn faults_of_environments_are_written_where_there_are_some() {
+        let line = |env_faults| serde_json::to_string(&StepMetrics { env_faults, ..StepMetrics::default() });
+        assert!(line(2).unwrap().contains(r#""rollouts_lost":0,"env_faults":2,"entropy""#));
+        assert!(!line(0).unwrap().contains("env_faults"));
     }
 
     #[test]

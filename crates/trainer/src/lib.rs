@@ -40,5 +40,5 @@ pub use run_site::RunSite;
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;
 pub use training::{Finished, Session, train};
-pub use turnwise_envs::TaskSplit;
+pub use turnwise_envs::{TaskSplit, difference};
 pub use watch::{Spent, guards, processor_time, progress};

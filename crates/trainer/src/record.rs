@@ -245,6 +245,7 @@ impl StepRecord {
             // judged.
             executor_faults: self.played.executor.faults,
             rollouts_lost: self.played.lost.len(),
+            env_faults: self.played.env_faults,
             entropy: (if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 }).into(),
             ..StepMetrics::default()
         }

@@ -100,6 +100,8 @@ impl Trainer {
     ) -> Result<StepRollouts, TrainError> {
         let (tasks, mut played) = self.rollout(step, progress)?;
         let groups = self.reward(&tasks, &mut played);
+        // Why nothing can be played says more than what was lost by it.
+        self.setup.env.check()?;
         refuse_many(&played.lost, self.trajectories_per_step())?;
         let levels = tasks.iter().map(|task| task.level).collect();
         let answers = tasks.into_iter().map(|task| task.answer).collect();

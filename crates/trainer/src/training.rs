@@ -243,7 +243,9 @@ impl<'a> Running<'a> {
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
         let phase = Phase::begin();
-        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress)?;
+        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
+        self.log_env();
+        let rollouts = rollouts?;
         let record = self.trainer.learn_from(step, rollouts, phase.spent())?;
         if let Some(sentence) = record.losses() {
             self.progress.line(&sentence);
@@ -355,8 +357,17 @@ impl<'a> Running<'a> {
                 }
                 progress.advance(done as u64);
             },
-        )?;
-        progress.line(&format!("evaluated: {}", phase.spent()));
+        );
+        self.log_env();
+        let measured = measured?;
+        self.progress.line(&format!("evaluated: {}", phase.spent()));
         Ok(measured)
+    }
+
+    /// Writes what programs of the environment said into the run's log.
+    fn log_env(&mut self) {
+        for line in self.trainer.setup().env.take_log() {
+            self.progress.line(&line);
+        }
     }
 }

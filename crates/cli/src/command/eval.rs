@@ -87,8 +87,11 @@ impl Eval {
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;
         let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
-        Ok(evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, cache, &mut |done, _| {
-            progress.advance(done as u64);
-        })?)
+        let found =
+            evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, cache, &mut |done, _| {
+                progress.advance(done as u64);
+            });
+        setup.env.take_log().iter().for_each(|line| progress.line(line));
+        Ok(found?)
     }
 }

@@ -155,6 +155,7 @@ impl Rollout {
         );
         // Ended conversations are on disk, even if the rest failed.
         let written = out.map_or(Ok(()), |out| out.finish(found.is_ok()));
+        game.env.take_log().iter().for_each(|line| bar.line(line));
         let found = found?;
         written?;
         if let Some(first) = found.lost.first() {

@@ -49,21 +49,32 @@ fn live(mut child: Child, run: &Path, lifetime: Duration, at_checkpoint: bool) -
 
 #[test]
 fn fifty_kills_change_nothing() {
+    kills_change_nothing(50, &[]);
+}
+
+#[test]
+fn ten_kills_change_nothing_where_the_environment_is_a_process() {
+    let command = r#"env.process.command=["python3", "crates/envs/examples/process/steps.py"]"#;
+    kills_change_nothing(10, &["--set", command, "--set", "env.process.workers=2"]);
+}
+
+fn kills_change_nothing(at_least: u32, more: &[&str]) {
     let runs = Runs::new();
     let whole = Instant::now();
-    runs.finishes("reference", &[]);
+    runs.finishes("reference", more);
     let whole = whole.elapsed();
     let (mut moments, mut kills, mut number) = (Moments(1), 0, 0);
-    while kills < 50 {
+    while kills < at_least {
         let name = format!("killed-{number}");
         number += 1;
         // A run whose every life is short would never end: lives get longer.
         let mut patience = 0.5;
         loop {
             // Enough deaths: the last life is left alone.
-            let lifetime = if kills < 50 { whole.mul_f64(moments.next() * patience) } else { Duration::MAX };
-            let child = runs.start(&name, &[]);
-            if !live(child, &runs.path(&name), lifetime, kills < 50 && moments.next() < 0.3) {
+            let lifetime =
+                if kills < at_least { whole.mul_f64(moments.next() * patience) } else { Duration::MAX };
+            let child = runs.start(&name, more);
+            if !live(child, &runs.path(&name), lifetime, kills < at_least && moments.next() < 0.3) {
                 break;
             }
             kills += 1;

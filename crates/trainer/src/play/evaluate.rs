@@ -122,7 +122,7 @@ impl Trial<'_> {
         // Few trajectories at a time keep the cache small.
         let at_once = (256 / samples.max(1)).max(1);
         let (tell, ended) = channel();
-        let mut lost = Vec::new();
+        let (mut lost, mut env_faults) = (Vec::new(), 0);
         let (played, judged) = scope(|scope| {
             let judge = scope.spawn(move || self.judge(&ended, keep));
             let mut play = || -> Result<(), TrainError> {
@@ -136,6 +136,9 @@ impl Trial<'_> {
                     let mut policy = policy();
                     let samples = samples as u32;
                     let played = play_telling(game, now, samples, &mut *policy, &mut progress, &mut ended)?;
+                    // Why nothing can be played says more than what was lost by it.
+                    game.env.check()?;
+                    env_faults += played.env_faults;
                     lost.extend(played.lost);
                     refuse_many(&lost, (first + now.len()) * samples as usize)?;
                 }
@@ -150,7 +153,7 @@ impl Trial<'_> {
         lost.extend(unjudged);
         refuse_many(&lost, tasks.len() * samples)?;
         let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-        Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged })
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..judged })
     }
 
     /// Judges trajectories in the order of arrival, which doesn't change the result.

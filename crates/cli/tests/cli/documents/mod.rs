@@ -12,12 +12,13 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 13] = [
+const WITH_COMMANDS: [&str; 14] = [
     "README.md",
     "docs/commands.md",
     "docs/determinism.md",
     "docs/devices.md",
     "docs/models.md",
+    "docs/python-environments.md",
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
@@ -86,6 +87,11 @@ fn the_commands_of_the_tutorial_run() {
 #[test]
 fn the_commands_of_turns_run() {
     runs("docs/turns.md");
+}
+
+#[test]
+fn the_commands_of_environments_in_python_run() {
+    runs("docs/python-environments.md");
 }
 
 #[test]
