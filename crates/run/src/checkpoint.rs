@@ -15,6 +15,8 @@ use crate::manifest;
 pub const OPTIMIZER: &str = "optimizer.bpk";
 /// Names the folder of the adapter, if the run trains one.
 pub const ADAPTER: &str = "adapter";
+/// Names the file of what the draw of tasks depends on, if that is more than the config and the step.
+pub const TASKS: &str = "tasks.json";
 const STATE: &str = "state.json";
 
 /// Says where a run was when it wrote a checkpoint: `state.json`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::RecordError;
 use crate::group::{GroupRecord, TrajectoryRecord};
-use crate::run_dir;
+use crate::run_dir::{self, PLAYED, REPLACED};
 
 /// Bounds what a model can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Recorded {
     pub fn open(run: &Path) -> Result<Self, RecordError> {
         let recorded = Self { folder: run.join("rollouts") };
         if recorded.steps() == 0 {
-            Err(RecordError::NoRollouts { path: recorded.path(0) })
+            Err(RecordError::NoRollouts { path: recorded.path(PLAYED, 0) })
         } else {
             Ok(recorded)
         }
@@ -43,22 +43,34 @@ impl Recorded {
     /// Counts the steps, from the first on without a gap.
     pub fn steps(&self) -> usize {
         let mut steps = 0;
-        while self.path(steps).is_file() {
+        while self.path(PLAYED, steps).is_file() {
             steps += 1;
         }
         steps
     }
 
-    fn path(&self, step: usize) -> PathBuf {
-        self.folder.join(format!("step_{step:05}.jsonl"))
+    fn path(&self, kind: &str, step: usize) -> PathBuf {
+        self.folder.join(run_dir::rollouts_name(kind, step))
     }
 
-    /// Reads the groups of a step.
+    /// Reads the groups that a step learned from.
     ///
     /// # Errors
     /// The system's. File and line of a group that is broken, or that the model can't read.
     pub fn step(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
-        let path = self.path(step);
+        self.read(self.path(PLAYED, step), model)
+    }
+
+    /// Reads the groups of a step that others replaced: none, unless the run refilled its steps.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn replaced(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
+        let path = self.path(REPLACED, step);
+        if path.is_file() { self.read(path, model) } else { Ok(Vec::new()) }
+    }
+
+    fn read(&self, path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
         let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
             Ok(text) => text,
             Err(source) => return Err(RecordError::Read { path, source }),
