@@ -107,9 +107,8 @@ mod tests {
         let attempts: BTreeMap<usize, Attempts> =
             [0.0, 1.0, 3.0, 7.0, 11.0, 14.0].map(of).into_iter().enumerate().collect();
         let tasks = 8;
-        let weights: Vec<f64> = (0..tasks)
-            .map(|task| success.weight(attempts.get(&task).copied().unwrap_or_default()))
-            .collect();
+        let weights: Vec<f64> =
+            (0..tasks).map(|task| success.weight(attempts.get(&task).copied().unwrap_or_default())).collect();
         let (draws, total) = (40_000_usize, weights.iter().sum::<f64>());
         let mut counts = vec![0_usize; tasks];
         for step in 0..draws {

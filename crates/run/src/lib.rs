@@ -50,7 +50,7 @@ pub use metric::Metric;
 pub use metrics::{DroppedBy, StepMetrics};
 pub use recorded::{ModelLimits, Recorded};
 pub use retention::prune;
-pub use run_dir::{CONFIG, RunDir, is_run};
+pub use run_dir::{CONFIG, REPLACED, RunDir, is_run};
 pub use sampling_metrics::{CurriculumMetrics, RefillMetrics};
 pub use times::StepTimes;
 pub use turn_metrics::{TurnCalls, TurnCredit, TurnLoss, TurnMetrics};

@@ -58,7 +58,7 @@ impl Recorded {
     /// # Errors
     /// The system's. File and line of a group that is broken, or that the model can't read.
     pub fn step(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
-        self.read(self.path(PLAYED, step), model)
+        groups(self.path(PLAYED, step), model)
     }
 
     /// Reads the groups of a step that others replaced: none, unless the run refilled its steps.
@@ -67,29 +67,30 @@ impl Recorded {
     /// As [`Self::step`].
     pub fn replaced(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
         let path = self.path(REPLACED, step);
-        if path.is_file() { self.read(path, model) } else { Ok(Vec::new()) }
+        if path.is_file() { groups(path, model) } else { Ok(Vec::new()) }
     }
+}
 
-    fn read(&self, path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
-        let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
-            Ok(text) => text,
-            Err(source) => return Err(RecordError::Read { path, source }),
-        };
-        let read = |(at, line): (usize, &str)| {
-            let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
-            let mut group: GroupRecord = serde_json::from_str(line)
-                .map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
-            for trajectory in &mut group.trajectories {
-                check(trajectory, model).map_err(bad)?;
-                // Records of earlier versions have another idea of what is truncated.
-                trajectory.scored.truncated = trajectory.played.stop.is_truncated();
-                // The reference of that run need not be this one's.
-                trajectory.scored.kl.clear();
-            }
-            Ok(group)
-        };
-        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
-    }
+/// Reads the groups of a file.
+fn groups(path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
+    let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
+        Ok(text) => text,
+        Err(source) => return Err(RecordError::Read { path, source }),
+    };
+    let read = |(at, line): (usize, &str)| {
+        let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
+        let mut group: GroupRecord =
+            serde_json::from_str(line).map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
+        for trajectory in &mut group.trajectories {
+            check(trajectory, model).map_err(bad)?;
+            // Records of earlier versions have another idea of what is truncated.
+            trajectory.scored.truncated = trajectory.played.stop.is_truncated();
+            // The reference of that run need not be this one's.
+            trajectory.scored.kl.clear();
+        }
+        Ok(group)
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
 }
 
 /// Checks what learning takes for granted of a trajectory.

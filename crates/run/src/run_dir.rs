@@ -26,7 +26,7 @@ const TIMES: &str = "times.jsonl";
 /// Begins the name of a file of groups that a step learned from.
 pub(crate) const PLAYED: &str = "step";
 /// Begins the name of a file of groups that other ones replaced.
-pub(crate) const REPLACED: &str = "replaced";
+pub const REPLACED: &str = "replaced";
 
 const FOLDERS: [&str; 2] = ["rollouts", "checkpoints"];
 

@@ -28,6 +28,8 @@ pub struct ModelPolicy {
     seed: u64,
     step: u64,
     version: u64,
+    /// Groups that earlier plays of the step had, by the hash of their task.
+    earlier: HashMap<u64, u32>,
 }
 
 impl ModelPolicy {
@@ -36,7 +38,8 @@ impl ModelPolicy {
         let (config, device) = (model.config().clone(), model.device());
         let generators = generators(model, sampling, workers.max(1));
         let cache = CacheBudget::new(None, &device);
-        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step, version: 0 }
+        let element = model.dtype().size() as u64;
+        Self { generators, config, element, cache, seed, step, version: 0, earlier: HashMap::new() }
     }
 
     /// The same with another bound on its caches than the machine's memory.
@@ -49,6 +52,16 @@ impl ModelPolicy {
     #[must_use]
     pub fn at_version(self, version: u64) -> Self {
         Self { version, ..self }
+    }
+
+    /// Counts groups that earlier plays of the same step had, by the ids of their tasks. A task that is played
+    /// again has other random streams.
+    #[must_use]
+    pub fn after<'t>(mut self, tasks: impl IntoIterator<Item = &'t str>) -> Self {
+        for task in tasks {
+            *self.earlier.entry(hash(task)).or_default() += 1;
+        }
+        self
     }
 
     /// Forward passes so far, those of all workers.
@@ -93,7 +106,7 @@ impl Policy for ModelPolicy {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
         let workers = self.generators.len().min(fit);
-        let (seed, step, version) = (self.seed, self.step, self.version);
+        let (seed, step, version, earlier) = (self.seed, self.step, self.version, &self.earlier);
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
@@ -107,7 +120,8 @@ impl Policy for ModelPolicy {
                 }
                 for c in batch.turns {
                     let (task, turn) = (hash(c.task), c.turn as u32);
-                    let Context { occurrence, sample, .. } = c;
+                    let Context { sample, .. } = c;
+                    let occurrence = c.occurrence + earlier.get(&task).copied().unwrap_or_default();
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
                     generator.submit(GenerationRequest { key, tokens: &c.tokens, max_new: c.max_new, rng });
