@@ -2,6 +2,8 @@
 
 #[path = "run/lost.rs"]
 mod lost;
+#[path = "run/sampling.rs"]
+mod sampling;
 #[path = "run/words.rs"]
 mod words;
 
