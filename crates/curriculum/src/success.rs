@@ -10,7 +10,7 @@ use turnwise_runfile::{Above, Within};
 use crate::attempts::Attempts;
 
 /// Draws tasks by their learnability `p·(1 - p)`, the variance of an outcome that is right with probability
-/// `p` (sampling for learnability, arXiv:2408.15099 §4; for language models arXiv:2502.12272). A group whose
+/// `p` (sampling for learnability, arXiv:2408.15099; for language models arXiv:2502.12272). A group whose
 /// task is always right or always wrong teaches nothing.
 ///
 /// ```text
@@ -22,8 +22,8 @@ use crate::attempts::Attempts;
 /// Each step draws its tasks without replacement, in proportion to `w_t`: exponential keys of Efraimidis and
 /// Spirakis (Inf. Process. Lett. 97, 2006). A task that was never played has weight 1 and so comes early.
 ///
-/// Ours: the papers roll out extra samples to estimate `p` and mix the best tasks with uniform draws. Here `p`
-/// comes from the training groups themselves, and the floor `φ` does the mixing.
+/// Ours: the papers estimate `p` from extra rollouts and mix the best tasks with uniform draws. Here `p` comes
+/// from the training groups themselves, and the floor `φ` does the mixing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Success {
