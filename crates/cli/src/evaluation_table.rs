@@ -1,4 +1,4 @@
-//! Evaluations side by side, for a reader.
+//! Formats evaluations side by side.
 
 use std::collections::BTreeSet;
 

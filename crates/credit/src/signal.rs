@@ -37,10 +37,10 @@ const ROUNDING: f64 = 1e-9;
 impl ScoredGroup {
     /// Returns why the group would move no weight; none if it would.
     ///
-    /// A group has a signal if a trajectory that no filter dropped has a turn whose advantage isn't 0. This is
-    /// the estimator's rule, whatever it compares: GRPO's groups of equal rewards have none, and GTPO's groups
-    /// that are all right have one where lengths differ. With `filter.zero_variance` the rule is that of
-    /// dynamic sampling (DAPO, arXiv:2503.14476 §3.2).
+    /// A group has a signal if a trajectory that no filter dropped has a turn whose advantage isn't 0. That
+    /// is the estimator's rule: GRPO's groups of equal rewards have none, and GTPO's groups that are all
+    /// right have one where lengths differ. With `filter.zero_variance` the rule is that of dynamic sampling
+    /// (DAPO, arXiv:2503.14476 §3.2).
     ///
     /// # Panics
     /// If `group` isn't the group that was scored.

@@ -1,4 +1,4 @@
-//! Recent attempts at a task, and what they say of all tasks together.
+//! Counts recent attempts at a task, and splits all tasks by them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The draw of tasks over a run, and the part of it that a checkpoint holds.
+//! Draws the tasks of a run, and holds the part of that which a checkpoint needs.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::CurriculumConfig;
 use crate::attempts::{Attempts, Outcome, Shares};
 use crate::uniform;
 
-/// Holds what the draw of a step depends on beside the run file and the step.
+/// Holds the part of a draw that doesn't follow from the run file and the step.
 ///
 /// Its size is bounded: at most one entry per task of the environment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -59,8 +59,8 @@ impl TaskDraw {
         }
     }
 
-    /// Takes in what a step played: every group in the order of its play, replaced ones too, and the number of
-    /// groups that were `replaced`.
+    /// Takes in the groups that a step played. `groups`: all of them, replaced ones first; `replaced`: their
+    /// number.
     pub fn learn(&mut self, groups: impl IntoIterator<Item = Outcome>, replaced: usize) {
         self.state.replaced += replaced;
         let CurriculumConfig::Success(success) = &self.curriculum else { return };
@@ -77,7 +77,7 @@ impl TaskDraw {
         matches!(self.curriculum, CurriculumConfig::Success(_))
     }
 
-    /// Returns what a checkpoint has to hold; none while the run file and the step say everything.
+    /// Returns the state that a checkpoint has to hold; none where the run file and the step suffice.
     pub fn state(&self) -> Option<&DrawState> {
         (self.state != DrawState::default()).then_some(&self.state)
     }
@@ -153,7 +153,7 @@ mod tests {
                 assert_eq!(tasks, first(&halves, step, 6), "{name}, step {step}");
                 let outcome = |&task: &usize| Outcome { task: Some(task), right: task % 4, played: 3 };
                 whole.learn(tasks.iter().map(outcome), 2);
-                // What a checkpoint holds is all that the next process has.
+                // The next process has the checkpoint's state only.
                 let text = serde_json::to_string(&whole.state()).unwrap();
                 halves = draw(name, 9);
                 halves.resume(serde_json::from_str::<Option<DrawState>>(&text).unwrap().unwrap_or_default());

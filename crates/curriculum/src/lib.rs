@@ -35,8 +35,7 @@ choice! {
     pub enum CurriculumConfig {
         /// Every task once per epoch, each epoch in another order.
         "uniform" => Uniform(uniform::Uniform),
-        /// By recent success: the more often a task is sometimes right and sometimes wrong, the more often it is
-        /// drawn.
+        /// By recent success: tasks that are right half of the time are drawn most often.
         "success" => Success(success::Success),
     }
 }

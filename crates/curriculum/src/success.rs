@@ -1,4 +1,4 @@
-//! Tasks drawn by recent success.
+//! Draws tasks by recent success.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,10 @@ use turnwise_runfile::{Above, Within};
 
 use crate::attempts::Attempts;
 
-/// Draws tasks by their learnability `p·(1 - p)`, the variance of an outcome that is right with probability
-/// `p` (sampling for learnability, arXiv:2408.15099; for language models arXiv:2502.12272). A group whose
-/// task is always right or always wrong teaches nothing.
+/// Draws tasks by their learnability `p·(1 - p)`, where `p` is the recent share of right answers.
+///
+/// That is the variance of the outcome (sampling for learnability, arXiv:2408.15099; for language models
+/// arXiv:2502.12272). A group whose task is always right or always wrong teaches nothing.
 ///
 /// ```text
 /// s_t ← λ·s_t + right      n_t ← λ·n_t + played          after each group of task t
@@ -19,20 +20,20 @@ use crate::attempts::Attempts;
 /// w_t = φ + (1 - φ) · 4·p_t·(1 - p_t)                    in [φ, 1]
 /// ```
 ///
-/// Each step draws its tasks without replacement, in proportion to `w_t`: exponential keys of Efraimidis and
-/// Spirakis (Inf. Process. Lett. 97, 2006). A task that was never played has weight 1 and so comes early.
+/// Each step draws its tasks without replacement, in proportion to `w_t`. The draw uses the exponential keys
+/// of Efraimidis and Spirakis (Inf. Process. Lett. 97, 2006). A task that was never played has weight 1.
 ///
-/// Ours: the papers estimate `p` from extra rollouts and mix the best tasks with uniform draws. Here `p` comes
-/// from the training groups themselves, and the floor `φ` does the mixing.
+/// Ours: the papers estimate `p` from extra rollouts and mix the best tasks with uniform draws. Here `p`
+/// comes from the training groups themselves, and the floor `φ` does the mixing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Success {
-    /// Least weight of a task, φ. No task is drawn less often than this, relative to one that is right half of the
-    /// time. 1 draws all tasks alike.
+    /// Least weight of a task, φ, beside 1 for a task that is right half of the time. No task is drawn less
+    /// often than this. 1 draws all tasks alike.
     #[serde(deserialize_with = "Above::<0, 1>::read")]
     pub floor: f64,
-    /// Weight of a task's earlier attempts when it is played again, λ. 0 keeps the newest group only, 1 all of
-    /// them.
+    /// Weight of a task's earlier attempts when it is played again, λ. 0 keeps the newest group only, and 1
+    /// all groups.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub discount: f64,
 }

@@ -1,4 +1,4 @@
-//! Every task once per epoch, each epoch in another order.
+//! Plays every task once per epoch, each epoch in another order.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -1,16 +1,16 @@
-//! Holds a line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
+//! A line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
 //!
 //! Lines of `rollouts/replaced_*.jsonl` are the same, of groups that other ones replaced. Nothing is learnt
 //! from those.
 //!
-//! `turnwise score` reads the first two keys and the step, `replay` also what was played, the viewer all of
-//! it. `turnwise rollout` writes the same lines with one trajectory each, from which nothing was learnt.
+//! `turnwise score` reads the first two keys and the step, `replay` also the trajectories, and the viewer all
+//! of it. `turnwise rollout` writes the same lines with one trajectory each, without credit.
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::ScoredTrajectory;
 use turnwise_trajectory::{Message, Trajectory};
 
-/// Holds a group as it was trained on. Only the first two keys are in every line.
+/// Holds a group and its credit. Only the first two keys are in every line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GroupRecord {
     /// Name of the group, usually the task's id.
@@ -20,7 +20,7 @@ pub struct GroupRecord {
     /// The step that played it, counted from 0.
     #[serde(default)]
     pub step: usize,
-    /// Difficulty of the task, as its environment counts it.
+    /// Difficulty of the task, as its environment defines it.
     #[serde(default)]
     pub level: u32,
     /// Number of the task in its split, in runs whose draw of tasks depends on outcomes.
@@ -29,7 +29,7 @@ pub struct GroupRecord {
     /// The right answer, for a reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// The advantage estimator; empty where nothing was learnt.
+    /// The advantage estimator; empty in lines of `turnwise rollout`.
     #[serde(default)]
     pub estimator: String,
     /// The set over which the estimator normalises.
@@ -67,7 +67,7 @@ pub struct Replaced {
 /// Holds one trajectory of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrajectoryRecord {
-    /// Rewards before shaping, and what else estimators and filters see.
+    /// Rewards before shaping, and other inputs of estimators and filters.
     #[serde(flatten)]
     pub scored: ScoredTrajectory,
     /// Tokens, texts and calls.
@@ -83,7 +83,7 @@ pub struct TrajectoryRecord {
 mod tests {
     use super::*;
 
-    /// A line of a run, with a turn that calls nothing.
+    /// A line of a run, with a turn without calls.
     const LINE: &str = concat!(
         r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":-0.1}],"correct":true,"code":"x","#,
         r#""violations":[true],"truncated":false,"void_turn":false,"states":["s"],"calls":[""],"#,

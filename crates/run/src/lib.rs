@@ -1,6 +1,6 @@
-//! Writes and reads a run on disk, for the trainer, for reports, and for the process that goes on with it.
+//! Writes and reads a run on disk, for the trainer, for reports, and for a resumed run.
 //!
-//! Nothing is computed here: the crate knows no tensors and no environments. A run directory holds
+//! The crate computes nothing and knows no tensors and no environments. A run directory holds
 //!
 //! | file | what | type |
 //! |---|---|---|
@@ -16,11 +16,11 @@
 //! | `lock` | held while a process uses the directory | [`RunDir`] |
 //!
 //! **Adding a metric** takes one field of [`StepMetrics`] or [`TurnMetrics`], and the line in the trainer's
-//! `record.rs` that computes it. Every reader then has it by its name. Records of older versions lack newer
-//! fields and hold keys that are gone: both are read.
+//! `record.rs` that computes it. Every reader then has it by its name. Records of older versions may lack
+//! fields or have extra keys; both are read.
 //!
-//! Files are written aside, flushed to disk and renamed, or appended as whole lines. Whatever kills the
-//! process, the directory shows whole files only. No symbolic link inside a run is followed.
+//! Files are written under another name, flushed to disk and renamed, or appended as whole lines. The
+//! directory holds whole files only, whatever kills the process. No symbolic link inside a run is followed.
 
 pub mod checkpoint;
 mod environment;

@@ -1,4 +1,4 @@
-//! Holds a line of `metrics.jsonl`.
+//! A line of `metrics.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub struct StepMetrics {
     pub tool_out_of_memory: usize,
     /// Calls that a signal ended.
     pub tool_killed: usize,
-    /// Faults of the executor, which are not the model's. Those that a retry made good count too.
+    /// Faults of the executor, including those that a retry made good. They are not the model's.
     pub executor_faults: u64,
     /// Trajectories that were lost to errors of turnwise or of a service that the run depends on.
     pub rollouts_lost: usize,
@@ -113,7 +113,7 @@ pub struct DroppedBy {
 mod tests {
     use super::*;
 
-    /// Two steps of a real run, as its `metrics.jsonl` holds them.
+    /// Two steps of a real run, from its `metrics.jsonl`.
     const RECORDED: &str = include_str!("metrics.jsonl");
 
     #[test]

@@ -1,4 +1,4 @@
-//! Holds what a step's metrics say of the choice of its tasks.
+//! Holds the metrics of a step's choice of tasks.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,4 @@
-//! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning,
-//! evaluation.
+//! The training step and everything around it: run config, metrics, supervised fine-tuning, evaluation.
 //!
 //! | folder | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What a step leaves behind: one line of metrics, and one line per group of rollouts.
+//! The record of a step: one line of metrics, and one line per group of rollouts.
 
 use std::time::Duration;
 
@@ -21,16 +21,16 @@ use crate::sampling_metrics::{curriculum, refill};
 use crate::step_rollouts::scored_record;
 use crate::watch::phase::Spent;
 
-/// What the phases of a step took.
+/// Holds the time and memory of a step's phases.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     pub(crate) rollout: Spent,
     pub(crate) score: Duration,
-    /// Its peak of memory is that of scoring and training.
+    /// Its peak of memory covers scoring and training.
     pub(crate) train: Spent,
 }
 
-/// A finished step.
+/// Holds a finished step.
 pub struct StepRecord {
     pub(crate) step: usize,
     pub(crate) levels: Vec<u32>,
@@ -48,13 +48,14 @@ pub struct StepRecord {
     pub(crate) reward_weights: RewardWeights,
     pub(crate) scored: Vec<ScoredGroup>,
     pub(crate) learned: Vec<(PolicyStats, Update)>,
-    /// By trajectory, group after group: `logp - rollout_logp` of its sampled tokens; empty if it was not trained on.
+    /// `logp - rollout_logp` of sampled tokens by trajectory, group after group; empty where it wasn't
+    /// trained on.
     pub(crate) log_ratios: Vec<Vec<f32>>,
     pub(crate) times: Times,
 }
 
 impl StepRecord {
-    /// One JSON line per group.
+    /// Returns one JSON line per group.
     pub fn rollout_lines(&self) -> Vec<String> {
         let groups = self.groups.iter().zip(&self.played.groups).zip(self.scored.iter().zip(&self.levels));
         let mut log_ratios = self.log_ratios.iter();
@@ -78,7 +79,7 @@ impl StepRecord {
             .collect()
     }
 
-    /// One JSON line per group that another one replaced.
+    /// Returns one JSON line per group that another one replaced.
     pub fn replaced_lines(&self) -> Vec<String> {
         self.replaced.iter().map(line).collect()
     }
@@ -133,7 +134,7 @@ impl StepRecord {
         }
     }
 
-    /// The step in a line.
+    /// Summarises the step in a line.
     pub fn sentence(&self, steps: usize) -> String {
         let m = self.metrics();
         let shown = |metric: Metric| metric.value().unwrap_or_default();
@@ -157,15 +158,15 @@ impl StepRecord {
         )
     }
 
-    /// How many rollouts were lost and why the first one was, if any were.
+    /// Returns the number of lost rollouts and the first one's reason, if any were lost.
     pub(crate) fn losses(&self) -> Option<String> {
         let lost = &self.played.lost;
         let first = lost.first()?;
         Some(format!("step {}: rollouts lost: {}; the first: {first}", self.step + 1, lost.len()))
     }
 
-    /// Credit, tool status, entropy and what the updates saw, by turn index. The entropy is estimated from the sampled
-    /// tokens: most losses don't compute it.
+    /// Returns credit, tool status, entropy and the statistics of the updates by turn index. The entropy is
+    /// estimated from the sampled tokens, because most losses don't compute it.
     fn by_turn(&self, stats: &[PolicyStats]) -> Vec<TurnMetrics> {
         let credit = credit_by_turn(&self.scored);
         let played = || self.played.groups.iter().flatten();
@@ -197,7 +198,7 @@ impl StepRecord {
         (0..credit.len()).map(turn).collect()
     }
 
-    /// What the rollouts say, before anything is learnt.
+    /// Returns the metrics that rollouts determine, without those of learning.
     fn rollout_metrics(&self) -> StepMetrics {
         let mut tally = Tally::default();
         let (mut tokens, mut sampled, mut logprobs) = (0_usize, 0_usize, 0.0_f64);
@@ -250,8 +251,9 @@ impl StepRecord {
             tool_timeouts: ended(OutputStatus::Timeout),
             tool_out_of_memory: ended(OutputStatus::OutOfMemory),
             tool_killed: ended(OutputStatus::Killed),
-            // A fault that the retry made good costs nothing. Another one costs its rollout, as does a turn that
-            // the policy gave up, a conversation that can't be spelled, an answer that can't be judged.
+            // A fault costs nothing if the retry succeeds. Otherwise it costs its rollout, as does a turn
+            // that the policy gave up, a conversation that can't be rendered or an answer that can't be
+            // judged.
             executor_faults: self.played.executor.faults,
             rollouts_lost: self.played.lost.len(),
             entropy: (if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 }).into(),
@@ -260,12 +262,13 @@ impl StepRecord {
     }
 }
 
+/// Spells a record as a line.
 fn line(record: &GroupRecord) -> String {
     serde_json::to_string(record).expect("a record holds no map with odd keys and no NaN")
 }
 
-/// Values of all sampled tokens, cut at turns. None if there are none, or if training broke down and they are no
-/// numbers: JSON has no word for that.
+/// Splits values of all sampled tokens at turns. None if there are none or if one isn't finite, which JSON
+/// can't hold.
 fn by_turn(played: &Trajectory, values: &[f32]) -> Option<Vec<Vec<f64>>> {
     if values.is_empty() || !values.iter().all(|value| value.is_finite()) {
         return None;
@@ -275,7 +278,7 @@ fn by_turn(played: &Trajectory, values: &[f32]) -> Option<Vec<Vec<f64>>> {
     Some(played.turns.iter().map(|turn| values.by_ref().take(turn.tokens.len()).collect()).collect())
 }
 
-/// Means of what the loss saw of a turn; none if nothing of it was trained on.
+/// Returns the loss statistics of a turn as means; none if no token of it was trained on.
 fn trained(sums: LossSums) -> Option<TurnLoss> {
     let LossSums { weight, ratio, clipped, old_kl, ref_kl, .. } = sums.means();
     (weight != 0.0).then(|| TurnLoss {

@@ -1,4 +1,4 @@
-//! What a step's metrics say of the choice of its tasks.
+//! Computes the metrics of a step's choice of tasks.
 
 use turnwise_credit::{Group, NoSignal, ScoredGroup};
 use turnwise_curriculum::Shares;

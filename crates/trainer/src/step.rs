@@ -1,4 +1,4 @@
-//! One training step. This file is the only orchestration; everything it calls knows one thing.
+//! Runs one training step. This file is the only orchestration; everything it calls does one thing.
 
 mod refill;
 
@@ -27,7 +27,7 @@ use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
 
-/// A run in memory: the policy, its optimizer, and what it plays with.
+/// Holds a run in memory: the policy, its optimizer, and its setup.
 pub struct Trainer {
     config: RunConfig,
     setup: Setup,
@@ -41,7 +41,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer before its first step. The model must be on an autodiff device.
+    /// Returns a trainer before its first step. The model must be on an autodiff device.
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
         let needs_reference = config.needs_reference();
         let tasks = setup.env.count(TaskSplit::Train);
@@ -58,7 +58,7 @@ impl Trainer {
         }
     }
 
-    /// Goes on with the policy and the optimizer state of a checkpoint; the reference stays that of [`Self::new`].
+    /// Restores policy and optimizer state of a checkpoint; the reference stays that of [`Self::new`].
     pub fn resume(&mut self, model: Transformer, moments: &Path, updates: usize) -> Result<(), TrainError> {
         self.optimizer =
             Optimizer::new(&self.config.optimizer).resume(moments, updates).map_err(TrainError::Input)?;
@@ -66,42 +66,42 @@ impl Trainer {
         Ok(())
     }
 
-    /// Goes on with the draw of tasks of a checkpoint.
+    /// Resumes the draw of tasks from the state of a checkpoint.
     pub fn resume_draw(&mut self, state: DrawState) {
         self.draw.resume(state);
     }
 
-    /// The draw of tasks.
+    /// Returns the draw of tasks.
     pub fn draw(&self) -> &TaskDraw {
         &self.draw
     }
 
-    /// The policy.
+    /// Returns the policy.
     pub fn model(&self) -> &Transformer {
         self.model.as_ref().expect("the policy is only away during an update")
     }
 
-    /// Trajectories of the first round of a step that plays.
+    /// Returns the number of trajectories of a played step's first round.
     pub fn trajectories_per_step(&self) -> usize {
         self.config.rollout.groups * self.config.rollout.samples
     }
 
-    /// Memory for the keys and values of its rollouts.
+    /// Returns the memory limit for keys and values of its rollouts.
     pub(crate) fn cache_budget(&self) -> CacheBudget {
         CacheBudget::new(self.config.rollout.cache_mib, &self.model().device())
     }
 
-    /// What the policy plays with.
+    /// Returns the setup of its rollouts.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// The optimizer.
+    /// Returns the optimizer.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
     }
 
-    /// Scores the rollouts of a step and learns from them. `rollout` is what they took.
+    /// Scores the rollouts of a step and learns from them. `rollout` is the time and memory that they took.
     pub fn learn_from(
         &mut self,
         step: usize,
@@ -143,7 +143,7 @@ impl Trainer {
         })
     }
 
-    /// Turn rewards of every group. A trajectory that can't be judged is lost.
+    /// Returns turn rewards of every group. A trajectory that can't be judged is lost.
     fn reward(&self, tasks: &[Task], played: &mut Played) -> Vec<Group> {
         let Played { groups, lost, .. } = played;
         let group = |(task, trajectories): (&Task, &mut Vec<Trajectory>)| {
@@ -163,7 +163,7 @@ impl Trainer {
         tasks.iter().zip(groups).map(group).collect()
     }
 
-    /// Each turn's KL divergence to the reference, summed over its sampled tokens.
+    /// Sets each turn's KL divergence to the reference, summed over its sampled tokens.
     fn charge_kl(&self, played: &Played, groups: &mut [Group]) {
         let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
         let reference = self.reference.as_ref().expect("a run with KL in the reward keeps its reference");
@@ -180,8 +180,9 @@ impl Trainer {
         }
     }
 
-    /// Training columns of all trajectories, group by group. With truncated importance sampling the ratio is taken to
-    /// the policy as the trainer computes it, and the sampler's own numbers only weigh the tokens.
+    /// Returns the training columns of all trajectories, group by group. With truncated importance sampling
+    /// the ratio is to the policy as the trainer computes it, and the sampler's log-probabilities only weigh
+    /// the tokens.
     fn samples(&self, played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
         let groups = played.groups.iter().zip(scored);
         let columns = groups.flat_map(|(trajectories, group)| {
@@ -206,7 +207,12 @@ impl Trainer {
 
     fn split(&self) -> Split {
         let optimizer = &self.config.optimizer;
-        Split { tokens: optimizer.micro_batch_tokens, workers: self.workers, recompute: optimizer.recompute }
+        Split {
+            tokens: optimizer.micro_batch_tokens,
+            workers: self.workers,
+            shards: optimizer.shards,
+            recompute: optimizer.recompute,
+        }
     }
 
     /// Weighs the samples and updates the policy, once per minibatch.
@@ -219,7 +225,7 @@ impl Trainer {
         let split = self.split();
         let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
         let minibatches = parts(trained.len(), c.optimizer.minibatches);
-        // Before anything is dealt out: the normalisers are those of a whole minibatch.
+        // Weights come before any split, because their normalisers are those of a whole minibatch.
         for part in minibatches.clone() {
             c.weights.weigh(&mut trained[part], token_limit);
         }
@@ -239,19 +245,19 @@ impl Trainer {
     }
 }
 
-/// Cuts `length` items into `count` parts whose lengths differ by one at most. None of them is empty.
+/// Splits `length` items into `count` parts whose lengths differ by at most one. No part is empty.
 fn parts(length: usize, count: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let count = count.clamp(1, length.max(1));
     (0..count).map(move |part| part * length / count..(part + 1) * length / count)
 }
 
-/// Whether anything of a sample is trained on.
+/// Whether any token of a sample is trained on.
 fn in_loss(sample: &Sample) -> bool {
     sample.mask.contains(&true)
 }
 
-/// What each sample's trained tokens had as `logp - rollout_logp` when their update saw them; nothing for a sample that
-/// is not in the loss. Minibatches follow each other in the order of the samples.
+/// Returns each sample's `logp - rollout_logp` of trained tokens as its update saw them; empty if it wasn't
+/// in the loss. Minibatches follow each other in the order of the samples.
 fn log_ratios(samples: &[Sample], learned: &[(PolicyStats, Update)]) -> Vec<Vec<f32>> {
     let mut of_trained = learned.iter().flat_map(|(stats, _)| {
         let mut rows: Vec<_> = stats.log_ratios.iter().collect();

@@ -1,4 +1,4 @@
-//! What a step learns from, wherever it was played.
+//! The rollouts that a step learns from, whatever their source.
 
 use turnwise_credit::{Group, ScoredGroup};
 use turnwise_curriculum::Outcome;
@@ -6,26 +6,26 @@ use turnwise_rollout::Played;
 use turnwise_run::{GroupRecord, TrajectoryRecord};
 use turnwise_trajectory::Trajectory;
 
-/// The rollouts of one step, with the turn rewards that they earned when they were played.
+/// Holds the rollouts of one step, with the turn rewards that they earned when they were played.
 #[derive(Debug, Clone, Default)]
 pub struct StepRollouts {
     /// Level of each group's task.
     pub levels: Vec<u32>,
     /// Right answer of each group's task; empty where a record lacks it.
     pub answers: Vec<String>,
-    /// Number of each group's task in its split, for a draw of tasks that reads outcomes. A group behind the end
-    /// has none.
+    /// Number of each group's task in its split, for a draw of tasks that reads outcomes. Missing ones are
+    /// unknown.
     pub indices: Vec<Option<usize>>,
     /// Trajectories by group.
     pub played: Played,
     /// Their turn rewards, before shaping.
     pub groups: Vec<Group>,
-    /// Groups that others replaced, in the order of their rounds. Nothing is learnt from them.
+    /// Groups that others replaced, in the order of their rounds. The step doesn't learn from them.
     pub replaced: Vec<GroupRecord>,
 }
 
 impl StepRollouts {
-    /// The outcomes of all groups in the order of their play, as far as that is known.
+    /// Returns the outcomes of all groups: replaced ones first, then those of the batch.
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         let replaced = self.replaced.iter().map(|record| {
             outcome(record.index, record.trajectories.iter().map(|trajectory| trajectory.scored.correct))
@@ -38,12 +38,13 @@ impl StepRollouts {
     }
 }
 
+/// Counts the right trajectories of a group.
 fn outcome(task: Option<usize>, right: impl ExactSizeIterator<Item = bool>) -> Outcome {
     let played = right.len();
     Outcome { task, right: right.filter(|right| *right).count(), played }
 }
 
-/// The record of a group with its credit, without what else a line says of its task.
+/// Returns the record of a group with its credit. Step and task are for the caller to add.
 pub(crate) fn scored_record(group: &Group, played: &[Trajectory], scored: &ScoredGroup) -> GroupRecord {
     let trajectories = group.trajectories.iter().zip(played).map(|(scored, played)| TrajectoryRecord {
         scored: scored.clone(),

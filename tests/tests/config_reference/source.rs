@@ -196,7 +196,7 @@ fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
             .iter()
             .find_map(|word| line.strip_prefix(word));
         if let Some(rest) = declared.filter(|rest| readable && rest.contains('{')) {
-            let name = rest.split([' ', '<', '{']).next().unwrap_or_default().to_string();
+            let name = rest.split([' ', '<', '{', '(']).next().unwrap_or_default().to_string();
             let body: Vec<&str> = if line.ends_with("{}") {
                 Vec::new()
             } else {
@@ -255,7 +255,8 @@ fn variants(body: &[&str]) -> Vec<Variant> {
             Some((key, declared)) => (Some(key.trim_start_matches('"').to_string()), declared),
             None => (before.renamed(), line),
         };
-        let declared = declared.trim_end_matches(',');
+        // Behind ` = ` a line of `names!` has what the name stands for.
+        let declared = declared.trim_end_matches(',').split(" = ").next().unwrap_or(declared);
         let (name, holds) = match declared.split_once('(') {
             Some((name, holds)) => (name, Some(bare(holds.trim_end_matches(')')).to_string())),
             None => (declared, None),

@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
     ("jinja", &[]),
-    ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
+    ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "trajectory", "credit", "run", "stats"]),

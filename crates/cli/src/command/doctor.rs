@@ -19,10 +19,10 @@ use crate::{output, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// A run file: says what memory its run needs
+    /// A run file: estimates the memory of its run
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The device to ask [default: that of a run without --device]
+    /// The device to check [default: that of a run without --device]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Print JSON on stdout instead of a table on stderr
@@ -40,16 +40,16 @@ struct Findings {
     burn: &'static str,
     /// Backends compiled in; the first is the default.
     devices: &'static [&'static str],
-    /// The device that was asked.
+    /// Name of the checked device.
     device: String,
-    /// Why it can't be used.
+    /// The reason why it can't be used.
     device_error: Option<String>,
     /// Element types that activations can be computed in (`optimizer.precision`).
     precisions: Vec<&'static str>,
     /// Abilities of each device on this machine.
     checks: Vec<Checked>,
     cores: usize,
-    /// Bytes that a process may still take, where the system says so.
+    /// Bytes that a process may still allocate, where the system reports it.
     memory_left: Option<u64>,
     /// Memory that the run of `--config` needs, in bytes.
     run: Option<Estimate>,

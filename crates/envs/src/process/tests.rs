@@ -275,7 +275,7 @@ fn the_example_in_python_is_played() {
     };
     let (mut low, mut high) = (0, 99);
     let last = loop {
-        let middle = (low + high) / 2;
+        let middle = i64::midpoint(low, high);
         let step = guess(&mut *session, middle);
         match step.outputs[0].stdout.as_str() {
             "higher" => low = middle + 1,

@@ -1,4 +1,4 @@
-//! Takes a run directory back to an earlier step.
+//! Rewinds a run directory to an earlier step.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::json_lines;
 use crate::metrics::StepMetrics;
 
 impl RunDir {
-    /// Takes the directory back to `steps` steps, and returns the lines of `metrics.jsonl` that stay.
+    /// Rewinds the directory to `steps` steps, and returns the remaining lines of `metrics.jsonl`.
     ///
     /// Later records and the remains of interrupted writes are removed.
     pub fn rewind(&self, steps: usize) -> Result<Vec<StepMetrics>, RunDirError> {
@@ -31,7 +31,7 @@ impl RunDir {
         }
         let records = json_lines::keep(&metrics, steps).map_err(at(&metrics))?;
         let times = self.path.join(TIMES);
-        // Nobody reads times, and older versions had other keys: any object with its step stays.
+        // Older versions had other keys, which nothing reads: any object with its step stays.
         json_lines::keep::<IgnoredAny>(&times, steps).map_err(at(&times))?;
         for folder in FOLDERS {
             let folder = self.path.join(folder);

@@ -89,7 +89,7 @@ pub fn cold_start(
     Ok(evaluation)
 }
 
-/// Demonstrations that a new model's tokenizer is made from.
+/// How many demonstrations a new model's tokenizer is made from.
 const TOKENIZER_TEXTS: u64 = 2000;
 
 fn scratch_tokenizer(config: &SftConfig, vocab_size: usize) -> Result<Tokenizer, TrainError> {

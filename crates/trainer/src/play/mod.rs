@@ -1,4 +1,4 @@
-//! From tasks to judged trajectories: the local model as a policy, what it plays with, held-out evaluation.
+//! Plays tasks and judges trajectories: the local model as a policy, its setup, held-out evaluation.
 
 pub(crate) mod cache_budget;
 pub(crate) mod evaluate;

@@ -1,8 +1,8 @@
-//! The rollouts of a step: its groups, and others in the places of those without signal.
+//! Plays the groups of a step, and others in the places of those without signal.
 //!
-//! Dynamic sampling (DAPO, arXiv:2503.14476 §3.2) samples until the batch is full of groups whose rewards differ.
-//! Here the number of further rounds is bounded, and the rule is the estimator's own. Groups that have no signal
-//! after the last round stay in the batch.
+//! Dynamic sampling (DAPO, arXiv:2503.14476 §3.2) samples until the batch is full of groups whose rewards
+//! differ. Here the number of further rounds is bounded, and the rule is the estimator's own. Groups that
+//! have no signal after the last round stay in the batch.
 
 use turnwise_credit::{NoSignal, ScoredGroup};
 use turnwise_envs::{Task, TaskSplit};
@@ -18,7 +18,7 @@ use crate::play::policy::ModelPolicy;
 use crate::play::setup::sampling;
 use crate::step_rollouts::{StepRollouts, scored_record};
 
-/// A group of the batch that would move no weight.
+/// Names a group of the batch that would move no weight.
 struct Idle {
     place: usize,
     reason: NoSignal,
@@ -29,7 +29,7 @@ impl Trainer {
     /// Plays the tasks of a step and judges their trajectories.
     ///
     /// Groups without signal are replaced by the next tasks, in `rollout.refill` further rounds at most.
-    /// `progress` hears how many trajectories have ended, of how many.
+    /// `progress` gets the number of ended trajectories and the total.
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories are lost.
@@ -137,7 +137,7 @@ impl StepRollouts {
     }
 }
 
-/// Adds up what the executor did in two rounds. Times waited and run are those of the slower one.
+/// Adds up the executor's counts of two rounds. Quantiles of times are those of the slower one.
 fn both(one: &ExecutorStats, other: &ExecutorStats) -> ExecutorStats {
     ExecutorStats {
         executions: one.executions + other.executions,
