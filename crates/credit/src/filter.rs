@@ -13,8 +13,9 @@ use crate::scored::{Group, ScoredTrajectory};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilterConfig {
-    /// Drops all trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476, without
-    /// re-sampling). GTPO can still learn brevity from such a group, so this is off by default.
+    /// Drops all trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476 §3.2;
+    /// `rollout.refill` plays other groups instead). GTPO can still learn brevity from such a group, so this
+    /// is off by default.
     pub zero_variance: bool,
     /// Drops trajectories that a limit ended: of a turn's tokens, of turns, or of the context. The metric
     /// `truncated` is their share.

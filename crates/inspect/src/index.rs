@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Serialize, Serializer};
-use turnwise_run::{GroupRecord, RecordError};
+use turnwise_run::{GroupRecord, REPLACED, RecordError};
 use turnwise_trajectory::{OutputStatus, Stop};
 
 use crate::conversation::{group_line, without_tokens};
@@ -255,7 +255,9 @@ fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
     for entry in entries {
         let entry = entry.map_err(InspectError::read(folder))?;
         let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
+        // Nothing was learnt from groups that others replaced.
+        let learnt = !entry.file_name().to_string_lossy().starts_with(REPLACED);
+        if learnt && path.extension().is_some_and(|extension| extension == "jsonl") {
             let bytes = entry.metadata().map_err(InspectError::read(&path))?.len();
             files.push((path, bytes));
         }

@@ -15,6 +15,8 @@ use crate::manifest;
 pub const OPTIMIZER: &str = "optimizer.bpk";
 /// Names the folder of the adapter, if the run trains one.
 pub const ADAPTER: &str = "adapter";
+/// Names the file of the draw's state, if tasks depend on more than the config and the step.
+pub const TASKS: &str = "tasks.json";
 const STATE: &str = "state.json";
 
 /// Holds the position of a run at a checkpoint: `state.json`.

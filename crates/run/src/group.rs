@@ -1,5 +1,8 @@
 //! A line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
 //!
+//! Lines of `rollouts/replaced_*.jsonl` are the same, of groups that other ones replaced. Nothing is learnt
+//! from those.
+//!
 //! `turnwise score` reads the first two keys and the step, `replay` also the trajectories, and the viewer all
 //! of it. `turnwise rollout` writes the same lines with one trajectory each, without credit.
 
@@ -20,6 +23,9 @@ pub struct GroupRecord {
     /// Difficulty of the task, as its environment defines it.
     #[serde(default)]
     pub level: u32,
+    /// Number of the task in its split, in runs whose draw of tasks depends on outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
     /// The right answer, for a reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
@@ -41,9 +47,21 @@ pub struct GroupRecord {
     /// The filter that took each trajectory out of the loss, if one did.
     #[serde(default)]
     pub dropped: Vec<Option<String>>,
+    /// Why another group took this one's place, in lines of `rollouts/replaced_*.jsonl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Replaced>,
     /// The only trajectory as a chat, in lines of `turnwise rollout`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
+}
+
+/// Says when and why a group was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The round of the step that played the group, counted from 0.
+    pub round: usize,
+    /// Why it had no signal: `all_right`, `all_wrong`, `equal`, `filtered` or `lost`.
+    pub reason: String,
 }
 
 /// Holds one trajectory of a group.
@@ -80,6 +98,15 @@ mod tests {
     fn a_line_is_read_and_written_to_the_byte() {
         let record: GroupRecord = serde_json::from_str(LINE).unwrap();
         assert_eq!(serde_json::to_string(&record).unwrap(), LINE);
+    }
+
+    #[test]
+    fn a_replaced_group_says_why() {
+        let line = LINE.replace(r#""level":2"#, r#""level":2,"index":5"#);
+        let line = format!(r#"{},"replaced":{{"round":1,"reason":"all_wrong"}}}}"#, &line[..line.len() - 1]);
+        let record: GroupRecord = serde_json::from_str(&line).unwrap();
+        assert_eq!(record.replaced, Some(Replaced { round: 1, reason: "all_wrong".into() }));
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `metrics.jsonl` | one line per step, the same for the same seed | [`StepMetrics`] |
 //! | `times.jsonl` | one line per step: wall time, processor time, memory | [`StepTimes`] |
 //! | `rollouts/step_00012.jsonl` | one line per group of the step | [`GroupRecord`] |
+//! | `rollouts/replaced_00012.jsonl` | the groups that others replaced, if any | [`GroupRecord`] |
 //! | `checkpoints/step_00012/` | a Hugging Face folder, moments, state, manifest | [`Checkpoint`] |
 //! | `evaluation.json` | held-out evaluations before and after, once the run has ended | [`Evaluations`] |
 //! | `log.txt` | what the run said | [`Log`] |
@@ -34,6 +35,7 @@ mod metrics;
 mod recorded;
 mod retention;
 mod run_dir;
+mod sampling_metrics;
 mod times;
 mod turn_metrics;
 pub mod whole_folder;
@@ -42,12 +44,13 @@ pub use checkpoint::{Checkpoint, State};
 pub use environment::RunEnvironment;
 pub use error::{RecordError, RunDirError};
 pub use evaluation::{Evaluation, Evaluations};
-pub use group::{GroupRecord, TrajectoryRecord};
+pub use group::{GroupRecord, Replaced, TrajectoryRecord};
 pub use log::Log;
 pub use metric::Metric;
 pub use metrics::{DroppedBy, StepMetrics};
 pub use recorded::{ModelLimits, Recorded};
 pub use retention::prune;
-pub use run_dir::{CONFIG, RunDir, is_run};
+pub use run_dir::{CONFIG, REPLACED, RunDir, is_run};
+pub use sampling_metrics::{CurriculumMetrics, RefillMetrics};
 pub use times::StepTimes;
 pub use turn_metrics::{TurnCalls, TurnCredit, TurnLoss, TurnMetrics};

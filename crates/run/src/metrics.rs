@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, is_zero};
+use crate::sampling_metrics::{CurriculumMetrics, RefillMetrics};
 use crate::turn_metrics::TurnMetrics;
 
 /// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.
@@ -36,6 +37,12 @@ pub struct StepMetrics {
     pub groups_all_right: Metric,
     /// Share of groups whose trajectories are all wrong.
     pub groups_all_wrong: Metric,
+    /// Groups that were played and replaced, in runs with `rollout.refill`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refill: Option<RefillMetrics>,
+    /// All tasks by recent success, in runs with `rollout.curriculum = "success"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curriculum: Option<CurriculumMetrics>,
     /// Share of trajectories that filters took out of the loss.
     pub dropped: Metric,
     /// How many trajectories each filter took out of the loss.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::RecordError;
 use crate::group::{GroupRecord, TrajectoryRecord};
-use crate::run_dir;
+use crate::run_dir::{self, PLAYED, REPLACED};
 
 /// Limits the tokens that a model can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Recorded {
     pub fn open(run: &Path) -> Result<Self, RecordError> {
         let recorded = Self { folder: run.join("rollouts") };
         if recorded.steps() == 0 {
-            Err(RecordError::NoRollouts { path: recorded.path(0) })
+            Err(RecordError::NoRollouts { path: recorded.path(PLAYED, 0) })
         } else {
             Ok(recorded)
         }
@@ -43,41 +43,54 @@ impl Recorded {
     /// Counts the steps from the first one to the first gap.
     pub fn steps(&self) -> usize {
         let mut steps = 0;
-        while self.path(steps).is_file() {
+        while self.path(PLAYED, steps).is_file() {
             steps += 1;
         }
         steps
     }
 
-    fn path(&self, step: usize) -> PathBuf {
-        self.folder.join(format!("step_{step:05}.jsonl"))
+    fn path(&self, kind: &str, step: usize) -> PathBuf {
+        self.folder.join(run_dir::rollouts_name(kind, step))
     }
 
-    /// Reads the groups of a step.
+    /// Reads the groups that a step learned from.
     ///
     /// # Errors
     /// The system's, or file and line of a group that is broken or that the model can't read.
     pub fn step(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
-        let path = self.path(step);
-        let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
-            Ok(text) => text,
-            Err(source) => return Err(RecordError::Read { path, source }),
-        };
-        let read = |(at, line): (usize, &str)| {
-            let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
-            let mut group: GroupRecord = serde_json::from_str(line)
-                .map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
-            for trajectory in &mut group.trajectories {
-                check(trajectory, model).map_err(bad)?;
-                // Earlier versions defined truncation differently.
-                trajectory.scored.truncated = trajectory.played.stop.is_truncated();
-                // That run's reference may differ from this run's.
-                trajectory.scored.kl.clear();
-            }
-            Ok(group)
-        };
-        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
+        groups(self.path(PLAYED, step), model)
     }
+
+    /// Reads the groups of a step that others replaced: none, unless the run refilled its steps.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn replaced(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
+        let path = self.path(REPLACED, step);
+        if path.is_file() { groups(path, model) } else { Ok(Vec::new()) }
+    }
+}
+
+/// Reads the groups of a file.
+fn groups(path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
+    let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
+        Ok(text) => text,
+        Err(source) => return Err(RecordError::Read { path, source }),
+    };
+    let read = |(at, line): (usize, &str)| {
+        let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
+        let mut group: GroupRecord =
+            serde_json::from_str(line).map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
+        for trajectory in &mut group.trajectories {
+            check(trajectory, model).map_err(bad)?;
+            // Earlier versions defined truncation differently.
+            trajectory.scored.truncated = trajectory.played.stop.is_truncated();
+            // That run's reference may differ from this run's.
+            trajectory.scored.kl.clear();
+        }
+        Ok(group)
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
 }
 
 /// Checks the properties of a trajectory that learning relies on.

@@ -23,6 +23,11 @@ const LOCK: &str = "lock";
 const METRICS: &str = "metrics.jsonl";
 const TIMES: &str = "times.jsonl";
 
+/// Begins the name of a file of groups that a step learned from.
+pub(crate) const PLAYED: &str = "step";
+/// Begins the name of a file of groups that other ones replaced.
+pub const REPLACED: &str = "replaced";
+
 const FOLDERS: [&str; 2] = ["rollouts", "checkpoints"];
 
 /// Holds a run directory and its lock against other processes. The lock ends with the value, or with the
@@ -129,9 +134,18 @@ impl RunDir {
 
     /// Writes `rollouts/step_NNNNN.jsonl`, one text a line.
     pub fn write_rollouts(&self, step: usize, lines: &[String]) -> Result<PathBuf, RunDirError> {
+        self.write_lines(PLAYED, step, lines)
+    }
+
+    /// Writes `rollouts/replaced_NNNNN.jsonl`, one text a line; no file for no lines.
+    pub fn write_replaced(&self, step: usize, lines: &[String]) -> Result<(), RunDirError> {
+        if lines.is_empty() { Ok(()) } else { self.write_lines(REPLACED, step, lines).map(|_| ()) }
+    }
+
+    fn write_lines(&self, kind: &str, step: usize, lines: &[String]) -> Result<PathBuf, RunDirError> {
         let mut text = lines.join("\n");
         text.push('\n');
-        self.write_file(&format!("rollouts/step_{step:05}.jsonl"), text.as_bytes())
+        self.write_file(&format!("rollouts/{}", rollouts_name(kind, step)), text.as_bytes())
     }
 
     /// Writes `checkpoints/step_NNNNN/`.
@@ -163,6 +177,11 @@ impl RunDir {
             Err(source) => Err(RunDirError::Write { path, source }),
         }
     }
+}
+
+/// Returns the name of a step's file of rollouts.
+pub(crate) fn rollouts_name(kind: &str, step: usize) -> String {
+    format!("{kind}_{step:05}.jsonl")
 }
 
 /// Returns the new name of a replaced record: `config.until_step_00012.toml`.

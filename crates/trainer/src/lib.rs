@@ -22,6 +22,7 @@ pub mod memory_estimate;
 mod record;
 mod resume;
 mod run_site;
+mod sampling_metrics;
 mod step;
 mod step_rollouts;
 mod training;

@@ -6,17 +6,19 @@ use turnwise_credit::{
     Dropped, Group, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
     is_dummy_first_call, outcome_shares,
 };
+use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
 use turnwise_run::{
-    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TrajectoryRecord, TurnCalls, TurnCredit,
-    TurnLoss, TurnMetrics,
+    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TurnCalls, TurnCredit, TurnLoss, TurnMetrics,
 };
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;
 use crate::play::evaluate::Tally;
+use crate::sampling_metrics::{curriculum, refill};
+use crate::step_rollouts::scored_record;
 use crate::watch::phase::Spent;
 
 /// Holds the time and memory of a step's phases.
@@ -33,8 +35,15 @@ pub struct StepRecord {
     pub(crate) step: usize,
     pub(crate) levels: Vec<u32>,
     pub(crate) answers: Vec<String>,
+    pub(crate) indices: Vec<Option<usize>>,
     pub(crate) played: Played,
     pub(crate) groups: Vec<Group>,
+    /// Groups that others replaced.
+    pub(crate) replaced: Vec<GroupRecord>,
+    /// Whether the run replaces groups without signal.
+    pub(crate) refills: bool,
+    /// Recent attempts at all tasks, for a curriculum that reads them.
+    pub(crate) shares: Option<Shares>,
     /// Weights of the rewards by name.
     pub(crate) reward_weights: RewardWeights,
     pub(crate) scored: Vec<ScoredGroup>,
@@ -52,31 +61,27 @@ impl StepRecord {
         let mut log_ratios = self.log_ratios.iter();
         groups
             .zip(&self.answers)
-            .map(|(((group, played), (scored, &level)), expected)| {
-                let trajectories = group.trajectories.iter().zip(played);
-                let record = GroupRecord {
-                    group: group.group.clone(),
-                    trajectories: trajectories
-                        .map(|(scored, played)| TrajectoryRecord {
-                            scored: scored.clone(),
-                            played: played.clone(),
-                            log_ratios: log_ratios.next().and_then(|values| by_turn(played, values)),
-                        })
-                        .collect(),
+            .enumerate()
+            .map(|(place, (((group, played), (scored, &level)), expected))| {
+                let mut record = GroupRecord {
                     step: self.step,
                     level,
+                    index: self.indices.get(place).copied().flatten(),
                     expected: Some(expected.clone()),
-                    estimator: scored.estimator.clone(),
-                    norm_scope: scored.norm_scope.clone(),
-                    rewards: scored.rewards.clone(),
-                    returns: scored.returns.clone(),
-                    advantages: scored.advantages.clone(),
-                    dropped: scored.dropped.iter().map(|d| d.map(|d| d.name().to_string())).collect(),
-                    messages: Vec::new(),
+                    ..scored_record(group, played, scored)
                 };
-                serde_json::to_string(&record).expect("a record holds no map with odd keys and no NaN")
+                for trajectory in &mut record.trajectories {
+                    let values = log_ratios.next();
+                    trajectory.log_ratios = values.and_then(|values| by_turn(&trajectory.played, values));
+                }
+                line(&record)
             })
             .collect()
+    }
+
+    /// Returns one JSON line per group that another one replaced.
+    pub fn replaced_lines(&self) -> Vec<String> {
+        self.replaced.iter().map(line).collect()
     }
 
     /// Returns the step's line of `times.jsonl`.
@@ -138,6 +143,10 @@ impl StepRecord {
             "no update".into()
         } else {
             format!("loss {:.4}, |grad| {:.2}", shown(m.loss), shown(m.grad_norm))
+        };
+        let update = match self.replaced.len() {
+            0 => update,
+            replaced => format!("replaced {replaced}, {update}"),
         };
         format!(
             "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, {update}, {seconds:.1} s",
@@ -231,6 +240,8 @@ impl StepRecord {
             dummy_first_call: (f64::from(dummy_first) / n).into(),
             groups_all_right: groups.all_right.into(),
             groups_all_wrong: groups.all_wrong.into(),
+            refill: self.refills.then(|| refill(&self.replaced, &self.groups, &self.scored)),
+            curriculum: self.shares.map(curriculum),
             dropped: (dropped.len() as f64 / n).into(),
             dropped_by: DroppedBy {
                 zero_variance: dropped_by(Dropped::ZeroVariance),
@@ -250,6 +261,11 @@ impl StepRecord {
             ..StepMetrics::default()
         }
     }
+}
+
+/// Spells a record as a line.
+fn line(record: &GroupRecord) -> String {
+    serde_json::to_string(record).expect("a record holds no map with odd keys and no NaN")
 }
 
 /// Splits values of all sampled tokens at turns. None if there are none or if one isn't finite, which JSON

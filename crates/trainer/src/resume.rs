@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use turnwise_curriculum::DrawState;
 use turnwise_envs::{Env, TaskSplit};
+use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
-use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, newest};
+use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, TASKS, newest};
 use turnwise_run::manifest::hex;
-use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir};
+use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir, RunDirError};
 
 use crate::config::{RunConfig, load as load_config, to_toml};
 use crate::differences::{Difference, differences};
@@ -114,7 +116,32 @@ pub(crate) fn trainer(
     let first = if config.needs_reference() { first_model(config, site)? } else { model.clone() };
     let mut trainer = Trainer::new(config.clone(), setup, first);
     trainer.resume(model, &checkpoint.path.join(OPTIMIZER), checkpoint.state.updates)?;
+    let mut draw = read_draw(&checkpoint.path)?;
+    if digest(&*trainer.setup().env) != checkpoint.state.tasks {
+        // The numbers of tasks mean other ones now.
+        draw.attempts.clear();
+    }
+    trainer.resume_draw(draw);
     Ok(trainer)
+}
+
+/// Writes the state of the draw of tasks into the folder of a checkpoint.
+pub(crate) fn write_draw(state: &DrawState, folder: &Path) -> Result<(), RunDirError> {
+    let path = folder.join(TASKS);
+    let mut text = serde_json::to_vec(state).expect("numbers under numbers");
+    text.push(b'\n');
+    own::write(&path, &text).map_err(|source| RunDirError::Write { path, source })
+}
+
+/// Reads the state of the draw of tasks. Without the file it is that of a new run.
+fn read_draw(checkpoint: &Path) -> Result<DrawState, TrainError> {
+    let path = checkpoint.join(TASKS);
+    if !path.exists() {
+        return Ok(DrawState::default());
+    }
+    let read = own::read(&path, turnwise_files::TEXT).map_err(|error| error.to_string());
+    let state = read.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+    state.map_err(|reason| TrainError::Input(format!("{}: {reason}", path.display())))
 }
 
 /// Fails if the config trains another part of the model than the checkpoint holds. The scale of an adapter

@@ -1,14 +1,17 @@
 //! Runs one training step. This file is the only orchestration; everything it calls does one thing.
 
+mod refill;
+
 use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
 use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
+use turnwise_curriculum::{DrawState, TaskDraw};
 use turnwise_envs::{Task, TaskSplit};
 use turnwise_model::Transformer;
-use turnwise_rollout::{Played, play};
+use turnwise_rollout::Played;
 use turnwise_trajectory::{Trajectory, Turn};
 
 use crate::config::RunConfig;
@@ -19,10 +22,7 @@ use crate::learn::optimizer::{Optimizer, Update};
 use crate::learn::sampled_logprobs::sampled_logprobs;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
-use crate::play::losses::refuse_many;
-use crate::play::order::tasks_of_step;
-use crate::play::policy::ModelPolicy;
-use crate::play::setup::{Setup, sampling};
+use crate::play::setup::Setup;
 use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
@@ -36,6 +36,7 @@ pub struct Trainer {
     /// The policy before the first step, if the loss or the reward needs it.
     reference: Option<Transformer>,
     optimizer: Optimizer,
+    draw: TaskDraw,
     workers: usize,
 }
 
@@ -43,7 +44,9 @@ impl Trainer {
     /// Returns a trainer before its first step. The model must be on an autodiff device.
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
         let needs_reference = config.needs_reference();
+        let tasks = setup.env.count(TaskSplit::Train);
         Self {
+            draw: TaskDraw::new(config.rollout.curriculum.clone(), config.train.seed, tasks),
             scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter)
                 .weighing(config.reward.weights.clone()),
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
@@ -63,12 +66,22 @@ impl Trainer {
         Ok(())
     }
 
+    /// Resumes the draw of tasks from the state of a checkpoint.
+    pub fn resume_draw(&mut self, state: DrawState) {
+        self.draw.resume(state);
+    }
+
+    /// Returns the draw of tasks.
+    pub fn draw(&self) -> &TaskDraw {
+        &self.draw
+    }
+
     /// Returns the policy.
     pub fn model(&self) -> &Transformer {
         self.model.as_ref().expect("the policy is only away during an update")
     }
 
-    /// Returns the number of trajectories of a played step.
+    /// Returns the number of trajectories of a played step's first round.
     pub fn trajectories_per_step(&self) -> usize {
         self.config.rollout.groups * self.config.rollout.samples
     }
@@ -88,26 +101,6 @@ impl Trainer {
         &self.optimizer
     }
 
-    /// Plays the tasks of a step and judges their trajectories. `progress` gets the number of ended ones and
-    /// the total.
-    ///
-    /// # Errors
-    /// If the policy can't sample, or more than half of the trajectories are lost.
-    pub fn play(
-        &self,
-        step: usize,
-        progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<StepRollouts, TrainError> {
-        let (tasks, mut played) = self.rollout(step, progress)?;
-        let groups = self.reward(&tasks, &mut played);
-        // Why nothing can be played says more than what was lost by it.
-        self.setup.env.check()?;
-        refuse_many(&played.lost, self.trajectories_per_step())?;
-        let levels = tasks.iter().map(|task| task.level).collect();
-        let answers = tasks.into_iter().map(|task| task.answer).collect();
-        Ok(StepRollouts { levels, answers, played, groups })
-    }
-
     /// Scores the rollouts of a step and learns from them. `rollout` is the time and memory that they took.
     pub fn learn_from(
         &mut self,
@@ -118,7 +111,8 @@ impl Trainer {
         let phase = Phase::begin();
         let mut clock = Instant::now();
         let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
-        let StepRollouts { levels, answers, played, mut groups } = rollouts;
+        self.draw.learn(rollouts.outcomes(), rollouts.replaced.len());
+        let StepRollouts { levels, answers, indices, played, mut groups, replaced } = rollouts;
         if self.config.shaping.kl_beta > 0.0 {
             self.charge_kl(&played, &mut groups);
         }
@@ -135,36 +129,18 @@ impl Trainer {
             step,
             levels,
             answers,
+            indices,
             played,
             groups,
+            replaced,
+            refills: self.config.rollout.refill > 0,
+            shares: self.draw.shares(),
             reward_weights,
             scored,
             learned,
             log_ratios,
             times,
         })
-    }
-
-    /// Plays the tasks of a step.
-    fn rollout(
-        &self,
-        step: usize,
-        progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<(Vec<Task>, Played), TrainError> {
-        let (rollout, train) = (&self.config.rollout, &self.config.train);
-        let env = &self.setup.env;
-        let tasks = tasks_of_step(train.seed, step, rollout.groups, env.count(TaskSplit::Train))
-            .into_iter()
-            .map(|index| env.task(TaskSplit::Train, index))
-            .collect::<Result<Vec<Task>, _>>()?;
-        let model = self.model().for_sampling();
-        let sampling = sampling(&rollout.sampling);
-        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)
-            .within(self.cache_budget())
-            .at_version(self.optimizer.updates() as u64);
-        let refs: Vec<&Task> = tasks.iter().collect();
-        let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
-        Ok((tasks, played))
     }
 
     /// Returns turn rewards of every group. A trajectory that can't be judged is lost.

@@ -250,6 +250,7 @@ impl<'a> Running<'a> {
         if let Some(sentence) = record.losses() {
             self.progress.line(&sentence);
         }
+        self.run.write_replaced(step, &record.replaced_lines())?;
         self.run.write_rollouts(step, &record.rollout_lines())?;
         self.progress.phase("steps", steps as u64);
         self.progress.advance(step as u64 + 1);
@@ -315,6 +316,9 @@ impl<'a> Running<'a> {
                 save_adapter(self.trainer.model(), lora, &base, &folder.join(ADAPTER))?;
             }
             self.trainer.optimizer().save(&folder.join(OPTIMIZER)).map_err(TrainError::Input)?;
+            if let Some(draw) = self.trainer.draw().state() {
+                resume::write_draw(draw, folder)?;
+            }
             Ok(state.seal(folder)?)
         })?;
         let train = &self.config.train;

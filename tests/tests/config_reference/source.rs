@@ -8,12 +8,13 @@ use turnwise_runfile::Range;
 use crate::range::{self, Named};
 
 /// Folders that hold the types of run files.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",
     "crates/similarity/src",
     "crates/credit/src",
+    "crates/curriculum/src",
     "crates/loss/src",
     "crates/tools/src",
     "crates/model/src",

@@ -9,13 +9,14 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
     ("tools", &["runfile", "trajectory"]),
     ("similarity", &["runfile", "trajectory", "http"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
+    ("curriculum", &["runfile"]),
     ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
     ("jinja", &[]),
@@ -37,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "tools",
             "similarity",
             "credit",
+            "curriculum",
             "envs",
             "rollout",
             "run",
@@ -67,13 +69,14 @@ const ALLOWED: [(&str, &[&str]); 20] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 14] = [
+const WITHOUT_BURN: [&str; 15] = [
     "runfile",
     "files",
     "trajectory",
     "tools",
     "similarity",
     "credit",
+    "curriculum",
     "envs",
     "http",
     "jinja",

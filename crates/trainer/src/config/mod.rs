@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
+use turnwise_curriculum::CurriculumConfig;
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
 use turnwise_model::LoraConfig;
@@ -151,6 +152,10 @@ pub struct RolloutConfig {
     /// Trajectories per task, `G`.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub samples: usize,
+    /// Most rounds of a step after the first one. Each replaces the groups that have no signal by the next
+    /// tasks. 0 trains on the groups of the first round.
+    #[serde(deserialize_with = "Within::<0, 64>::read")]
+    pub refill: usize,
     /// Most turns per trajectory.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub max_turns: usize,
@@ -189,6 +194,8 @@ pub struct RolloutConfig {
     /// state. 0 runs every call.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub remember_mib: usize,
+    /// Which tasks a step plays.
+    pub curriculum: CurriculumConfig,
     /// How tokens are sampled.
     pub sampling: SamplingConfig,
     /// The executor of the calls.
@@ -200,6 +207,7 @@ impl Default for RolloutConfig {
         Self {
             groups: 16,
             samples: 8,
+            refill: 0,
             max_turns: 8,
             max_turn_tokens: 256,
             max_tokens: 2048,
@@ -212,6 +220,7 @@ impl Default for RolloutConfig {
             stop_at_call: false,
             keep_state: false,
             remember_mib: 64,
+            curriculum: CurriculumConfig::default(),
             sampling: SamplingConfig::default(),
             executor: ExecutorConfig::default(),
         }

@@ -4,7 +4,6 @@ pub(crate) mod cache_budget;
 pub(crate) mod evaluate;
 pub(crate) mod judged;
 pub(crate) mod losses;
-pub(crate) mod order;
 pub(crate) mod policy;
 pub(crate) mod setup;
 pub(crate) mod source;

@@ -28,6 +28,8 @@ pub struct ModelPolicy {
     seed: u64,
     step: u64,
     version: u64,
+    /// Groups that earlier plays of the step had, by the hash of their task.
+    earlier: HashMap<u64, u32>,
 }
 
 impl ModelPolicy {
@@ -37,7 +39,8 @@ impl ModelPolicy {
         let (config, device) = (model.config().clone(), model.device());
         let generators = generators(model, sampling, workers.max(1));
         let cache = CacheBudget::new(None, &device);
-        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step, version: 0 }
+        let element = model.dtype().size() as u64;
+        Self { generators, config, element, cache, seed, step, version: 0, earlier: HashMap::new() }
     }
 
     /// Replaces the limit on its caches, which is the machine's memory by default.
@@ -50,6 +53,17 @@ impl ModelPolicy {
     #[must_use]
     pub fn at_version(self, version: u64) -> Self {
         Self { version, ..self }
+    }
+
+    /// Counts the groups of earlier plays of the same step. `tasks`: their ids.
+    ///
+    /// A task that is played again has other random streams.
+    #[must_use]
+    pub fn after<'t>(mut self, tasks: impl IntoIterator<Item = &'t str>) -> Self {
+        for task in tasks {
+            *self.earlier.entry(hash(task)).or_default() += 1;
+        }
+        self
     }
 
     /// Returns the forward passes of all workers so far.
@@ -95,7 +109,7 @@ impl Policy for ModelPolicy {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
         let workers = self.generators.len().min(fit);
-        let (seed, step, version) = (self.seed, self.step, self.version);
+        let (seed, step, version, earlier) = (self.seed, self.step, self.version, &self.earlier);
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
@@ -109,7 +123,8 @@ impl Policy for ModelPolicy {
                 }
                 for c in batch.turns {
                     let (task, turn) = (hash(c.task), c.turn as u32);
-                    let Context { occurrence, sample, .. } = c;
+                    let Context { sample, .. } = c;
+                    let occurrence = c.occurrence + earlier.get(&task).copied().unwrap_or_default();
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
                     generator.submit(GenerationRequest { key, tokens: &c.tokens, max_new: c.max_new, rng });

@@ -53,8 +53,16 @@ impl RolloutSource for Play {
         trainer: &Trainer,
         progress: &mut dyn Progress,
     ) -> Result<StepRollouts, TrainError> {
-        progress.phase("rollouts", trainer.trajectories_per_step() as u64);
-        trainer.play(step, &mut |done, _| progress.advance(done as u64))
+        let mut known = trainer.trajectories_per_step();
+        progress.phase("rollouts", known as u64);
+        trainer.play(step, &mut |done, all| {
+            // A step that replaces groups plays more.
+            if all != known {
+                known = all;
+                progress.phase("rollouts", all as u64);
+            }
+            progress.advance(done as u64);
+        })
     }
 }
 
@@ -75,6 +83,7 @@ impl RolloutSource for Recorded {
     fn step(&self, step: usize, trainer: &Trainer, _: &mut dyn Progress) -> Result<StepRollouts, TrainError> {
         let model = trainer.model().config();
         let limits = ModelLimits { vocab_size: model.vocab_size, context: model.context() };
-        Ok(Recorded::step(self, step, limits)?.into())
+        let rollouts = StepRollouts::from(Recorded::step(self, step, limits)?);
+        Ok(StepRollouts { replaced: self.replaced(step, limits)?, ..rollouts })
     }
 }
