@@ -18,18 +18,22 @@
     if __name__ == "__main__":
         turnwise_env.serve(Guess)
 
-Every trajectory has an object of its own. Equal arguments of `reset` must give equal tasks, in every process.
-`python3 my_env.py --check` opens the first tasks twice and compares what they say.
+Every trajectory has an object of the class. Equal arguments of `reset` must give equal tasks, and equal turns
+equal answers, in every process. `python3 my_env.py --check` plays the first tasks twice and compares.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import sys
+import threading
+import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional, TextIO, Union
+from typing import Any, Callable, Iterator, Optional, Union
 
 
 def tool(name: str, description: str, **arguments: str) -> dict[str, Any]:
@@ -114,17 +118,16 @@ class Env:
 
 
 class Server:
-    """Answers requests, one line each."""
+    """Answers requests, one line each. Sessions may be answered by several threads."""
 
     def __init__(self, env: Callable[[], Env]) -> None:
         self.env = env
         self.sessions: dict[str, Env] = {}
-
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        method = getattr(self, "on_" + str(request.get("method")), None)
-        if method is None:
-            raise ValueError(f"unknown method {request.get('method')!r}")
-        return method(request)
+        self.methods = {
+            "describe": self.on_describe, "reset": self.on_reset, "step": self.on_step, "close": self.on_close,
+        }
+        # Made once: `json.dumps` with options makes one per call.
+        self.encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
     def on_describe(self, _: dict[str, Any]) -> dict[str, Any]:
         env = self.env()
@@ -132,17 +135,21 @@ class Server:
         return answer if env.system is None else {**answer, "system": env.system}
 
     def on_reset(self, request: dict[str, Any]) -> dict[str, Any]:
-        env = self.env()
+        session, env = request["session"], self.env()
+        if session in self.sessions:
+            raise ValueError(f"the session {session!r} is open already")
         task = env.reset(request["split"], request["index"], request["seed"])
-        self.sessions[request["session"]] = env
+        self.sessions[session] = env
         return task.answer()
 
     def on_step(self, request: dict[str, Any]) -> dict[str, Any]:
-        env = self.sessions[request["session"]]
+        env = self.sessions.get(request["session"])
+        if env is None:
+            raise ValueError(f"no session {request['session']!r} is open")
+        calls = request["calls"]
         env.truncated = request.get("truncated", False)
         env.builtin_calls = request.get("builtin", [])
-        step = env.step(request["text"], request["calls"], request["malformed"])
-        return step.answer(len(request["calls"]))
+        return env.step(request["text"], calls, request["malformed"]).answer(len(calls))
 
     def on_close(self, request: dict[str, Any]) -> dict[str, Any]:
         env = self.sessions.pop(request["session"], None)
@@ -150,38 +157,103 @@ class Server:
         return {"rewards": finite(rewards)} if rewards else {}
 
     def line(self, line: str) -> str:
+        """Returns the answer to a request, without the end of its line."""
         request = json.loads(line)
         try:
-            answer: dict[str, Any] = {"id": request["id"], "result": self.answer(request)}
+            method = self.methods.get(request["method"])
+            if method is None:
+                raise ValueError(f"unknown method {request['method']!r}")
+            return self.encode({"id": request["id"], "result": method(request)})
         except Exception as error:  # the session's fault; the others go on
             traceback.print_exc()
-            answer = {"id": request["id"], "error": {"message": f"{type(error).__name__}: {error}"}}
-        return json.dumps(answer, allow_nan=False)
+            return self.encode({"id": request["id"], "error": {"message": f"{type(error).__name__}: {error}"}})
+
+    def serve(self, requests: int, answers: int, threads: int = 1) -> None:
+        """Answers the lines of a file descriptor on another one until they end."""
+        lock = threading.Lock()
+
+        def write(lines: list[str]) -> None:
+            # A lone surrogate has no UTF-8.
+            data = memoryview(("\n".join(lines) + "\n").encode("utf-8", "replace"))
+            with lock:
+                while data:
+                    data = data[os.write(answers, data):]
+
+        if threads == 1:
+            for burst in bursts(requests):
+                done: list[str] = []
+                began = time.monotonic()
+                for line in burst:
+                    done.append(self.line(line))
+                    # Answers of quick steps are written together, and none waits for a slow one.
+                    if time.monotonic() - began > 0.001:
+                        write(done)
+                        done, began = [], time.monotonic()
+                if done:
+                    write(done)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for burst in bursts(requests):
+                for line in burst:
+                    pool.submit(lambda line: write([self.line(line)]), line)
+
+
+def bursts(descriptor: int) -> Iterator[list[str]]:
+    """Yields the lines of a file descriptor, those that are there at once."""
+    rest = b""
+    while chunk := os.read(descriptor, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield [line.decode() for line in lines if line.strip()]
+
+
+def arguments(tool: dict[str, Any]) -> dict[str, Any]:
+    """Returns arguments of the types that a tool's schema names."""
+    of_type = {"integer": 1, "number": 0.5, "boolean": True, "array": [], "object": {}, "null": None}
+    properties = tool.get("function", tool).get("parameters", {}).get("properties", {})
+
+    def example(schema: dict[str, Any]) -> Any:
+        return schema["enum"][0] if schema.get("enum") else of_type.get(str(schema.get("type")), "a")
+
+    return {name: example(schema) for name, schema in properties.items()}
 
 
 def check(env: Callable[[], Env], tasks: int = 8) -> None:
-    """Opens the first tasks of each split twice. Raises `AssertionError` where they differ."""
+    """Plays the first tasks of each split twice, alike. Raises `AssertionError` where the answers differ."""
     server = Server(env)
     described = server.on_describe({})
+    calls = [{"name": tool.get("function", tool)["name"], "arguments": arguments(tool)}
+             for tool in described["tools"]]
+    told: list[dict[str, Any]] = [{"method": "step", "text": "A call.", "calls": [call], "malformed": 0}
+                                  for call in calls]
+    told.append({"method": "step", "text": "An answer.", "calls": [], "malformed": 0})
     for split in ("train", "held_out"):
         for index in range(min(tasks, described[split])):
-            place = {"split": split, "index": index, "seed": 1 + index}
-            first, again = (server.on_reset({"session": name, **place}) for name in ("a", "b"))
-            assert first == again, f"{split} {index} has two openings:\n  {first}\n  {again}"
+            opening = {"method": "reset", "split": split, "index": index, "seed": 1 + index}
+            for request in [opening, *told, {"method": "close"}]:
+                lines = [json.dumps({"id": 1, "session": name, **request}) for name in ("a", "b")]
+                first, again = (server.line(line) for line in lines)
+                assert first == again, f"{split} {index}, {request}: two answers:\n  {first}\n  {again}"
+                if '"done":true' in first or '"error":' in first:
+                    break
             for name in ("a", "b"):
                 server.on_close({"session": name})
     print(f"{described['train']} tasks to train on, {described['held_out']} held out, "
-          f"{len(described['tools'])} tools: equal resets give equal tasks", file=sys.stderr)
+          f"{len(described['tools'])} tools: equal tasks get equal answers", file=sys.stderr)
 
 
-def serve(env: Callable[[], Env]) -> None:
-    """Answers requests from stdin on stdout until stdin ends. What the environment prints goes to stderr."""
+def serve(env: Callable[[], Env], threads: int = 1) -> None:
+    """Answers requests from stdin on stdout until stdin ends. Whatever the environment prints goes to stderr.
+
+    With `threads`, sessions whose steps wait for something (a server, a model) wait at the same time. Each
+    session is in one thread at a time.
+    """
     if "--check" in sys.argv[1:]:
         return check(env)
-    answers: TextIO = sys.stdout
+    requests, answers = os.dup(0), os.dup(1)
+    # Neither programs nor libraries read requests or write between answers.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
     sys.stdout = sys.stderr
-    server = Server(env)
-    for line in sys.stdin:
-        if line.strip():
-            answers.write(server.line(line) + "\n")
-            answers.flush()
+    Server(env).serve(requests, answers, threads)

@@ -185,7 +185,8 @@ impl Workload {
         let mut groups = groups(ROWS, TURNS);
         // All right or all wrong would leave nothing to learn.
         groups[0].trajectories.iter_mut().step_by(2).for_each(|t| t.turns[TURNS - 1].add("acc", 0.5));
-        let rollouts = StepRollouts { levels: vec![0], answers: vec![String::new()], played, groups };
+        let (levels, answers) = (vec![0], vec![String::new()]);
+        let rollouts = StepRollouts { levels, answers, played, groups, ..StepRollouts::default() };
         trainer.learn_from(step, rollouts, turnwise_trainer::Spent::default())?;
         Ok(())
     }

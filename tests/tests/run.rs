@@ -2,6 +2,10 @@
 
 #[path = "run/lost.rs"]
 mod lost;
+#[path = "run/sampling.rs"]
+mod sampling;
+#[path = "run/turn_rewards.rs"]
+mod turn_rewards;
 #[path = "run/words.rs"]
 mod words;
 

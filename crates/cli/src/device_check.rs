@@ -1,4 +1,4 @@
-//! Checks a device in a separate process, so that a driver that crashes ends only that.
+//! Checks a device in a separate process, so that a crashing driver doesn't end this one.
 
 use std::fmt;
 use std::io::Read;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use turnwise_trainer::self_check::SelfCheck;
 
-/// Findings about a device.
+/// Holds the findings about a device.
 #[derive(Debug, Serialize)]
 pub(crate) struct Checked {
     device: &'static str,
-    /// Element types, and how far its numbers are from the host's; none if it can't be used.
+    /// Element types, and the difference of its numbers from the host's; none if it can't be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<SelfCheck>,
-    /// Why it can't be used.
+    /// The reason why it can't be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// How long the check took. GPUs compile their kernels in it.
+    /// Duration of the check. GPUs compile their kernels in it.
     seconds: f64,
 }
 
-/// A driver that takes longer to answer hangs.
+/// A driver that takes longer to answer counts as hanging.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Checks a device that this binary has.
+/// Checks a device of this binary.
 pub(crate) fn of(device: &'static str) -> Checked {
     let started = Instant::now();
     let (found, error) = match ask(device) {
@@ -53,13 +53,13 @@ fn ask(device: &str) -> Result<SelfCheck, String> {
 fn read(pipe: Option<impl Read>) -> String {
     let mut text = Vec::new();
     if let Some(mut pipe) = pipe {
-        // Whatever came before a failure is all there is.
+        // A failed read keeps the bytes before it.
         let _ = pipe.read_to_end(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Waits for the process, ends it after its time, and returns its status.
+/// Waits for the process, kills it after its time, and returns its status.
 fn wait(child: &mut Child) -> Result<String, String> {
     let started = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Evaluations side by side, for a reader.
+//! Formats evaluations side by side.
 
 use std::collections::BTreeSet;
 
@@ -40,6 +40,9 @@ fn table(columns: &[(&str, &Evaluation)]) -> String {
     text += &row("trajectories", &|e| e.trajectories.to_string());
     if columns.iter().any(|(_, e)| e.rollouts_lost > 0) {
         text += &row("rollouts lost", &|e| e.rollouts_lost.to_string());
+    }
+    if columns.iter().any(|(_, e)| e.env_faults > 0) {
+        text += &row("environment faults", &|e| e.env_faults.to_string());
     }
     text
 }
@@ -88,6 +91,9 @@ fn full_table(columns: &[(&str, &Evaluation, &Summary)], comparison: Option<&Com
     text += &line("turns", evaluations(&|e| format!("{:.2}", e.turns)));
     if columns.iter().any(|(_, e, _)| e.rollouts_lost > 0) {
         text += &line("rollouts lost", evaluations(&|e| e.rollouts_lost.to_string()));
+    }
+    if columns.iter().any(|(_, e, _)| e.env_faults > 0) {
+        text += &line("environment faults", evaluations(&|e| e.env_faults.to_string()));
     }
     for level in all.iter().flat_map(|s| s.levels.keys().copied()).collect::<BTreeSet<u32>>() {
         let cell = |s: &Summary| s.levels.get(&level).map(|level| with_interval(&level.average));

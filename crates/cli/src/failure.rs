@@ -11,7 +11,7 @@ use turnwise_trainer::config::ConfigError;
 
 use crate::terminal;
 
-/// A command that is used wrongly: exit status 2.
+/// Reports a wrong use of a command: exit status 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -23,8 +23,7 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Writes the failure to stderr and returns its exit status. A reader of our stdout may stop at any time:
-/// that isn't a failure.
+/// Writes the failure to stderr and returns its exit status. A reader that closes our stdout isn't a failure.
 pub(crate) fn report(error: &Error) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
@@ -33,15 +32,15 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     if is_usage(error) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
-/// Writes a command line's error to stderr, or the help that it asked for to stdout. One line says what is
-/// wrong with an argument's value.
+/// Writes a command line's error to stderr, or the requested help to stdout. An argument with a wrong value
+/// gets one line.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let Some(line) = wrong_value(error) else { error.exit() };
     terminal::conclude(&format!("{line}\n"));
     ExitCode::from(2)
 }
 
-/// `--name value: what was expected`.
+/// Returns `--name value: EXPECTED`.
 fn wrong_value(error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -56,8 +55,8 @@ fn is_usage(error: &Error) -> bool {
     error.is::<Usage>() || error.is::<ConfigError>() || error.is::<DeviceError>()
 }
 
-/// Returns one line, and a second one with the hint. Libraries that have one line write hints after
-/// `; hint: `. A cause that the line above already names isn't repeated.
+/// Returns one line, and a second one with the hint. Libraries with single-line errors write hints after `;
+/// hint: `. A cause that the line above already names isn't repeated.
 fn text(error: &Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

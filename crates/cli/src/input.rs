@@ -1,4 +1,4 @@
-//! Text and JSON from stdin and files, with the place in every error.
+//! Reads text and JSON from stdin and files, with the place in every error.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-/// All of stdin.
+/// Reads all of stdin.
 pub(crate) fn stdin() -> Result<String> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
     utf8("stdin", bytes)
 }
 
-/// All of a file.
+/// Reads all of a file.
 pub(crate) fn file(path: &Path) -> Result<String> {
     let bytes =
         turnwise_files::read(path, turnwise_files::TEXT).map_err(|e| anyhow!("{}: {e}", path.display()))?;
@@ -25,23 +25,24 @@ fn utf8(place: &str, bytes: Vec<u8>) -> Result<String> {
         .map_err(|e| anyhow!("{place}: not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
 }
 
-/// One JSON value. `place` is the file, and the line if the text is one line of it.
+/// Parses one JSON value. `place` is the file, and the line if the text is one line of it.
 pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        // In one line of a file the reader's line is always 1.
+        // Within one line of a file, the parser's line is always 1.
         let at = if text.trim_end().contains('\n') { format!(":{}", error.line()) } else { String::new() };
         anyhow!("{place}{at}: {}", what(&error))
     })
 }
 
-/// Returns what is wrong, and the column where.
+/// Returns the error and its column.
 pub(crate) fn what(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let what = message.split(" at line ").next().unwrap_or(&message);
     format!("{what} (column {})", error.column())
 }
 
-/// A JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an argument.
+/// Parses a JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an
+/// argument.
 pub(crate) fn tokens(argument: &str) -> Result<Vec<u32>> {
     if argument == "-" { json("stdin", &stdin()?) } else { json("--tokens", argument) }
 }

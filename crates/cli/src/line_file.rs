@@ -1,4 +1,4 @@
-//! A file of lines that reach the disk as soon as they are known and are sorted at the end.
+//! A file of lines that are written at once and sorted at the end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,24 +8,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Lines with places. A file that exists keeps what it holds until the first line is there. A pipe gets its
-/// lines in order, each as soon as those before it are there.
+/// Writes lines by place. An existing file keeps its content until the first line is written. A pipe gets its
+/// lines in order, each as soon as those before it are written.
 pub(crate) struct LineFile {
     path: PathBuf,
     file: File,
-    /// Whether this call made the file: it is removed if nothing is written.
+    /// Whether this call created the file: it is removed if nothing is written.
     is_new: bool,
     is_pipe: bool,
     /// Places and bytes of the lines, in the order of writing.
     written: Vec<(usize, Range<usize>)>,
-    /// Lines that wait in a pipe, and the place that is next.
+    /// Lines that wait in a pipe, and the next place.
     waiting: BTreeMap<usize, Option<String>>,
     next: usize,
     failed: Option<io::Error>,
 }
 
 impl LineFile {
-    /// Opens a file to be written, and changes nothing in it.
+    /// Opens a file for writing, without changing it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let is_new = fs::symlink_metadata(path).is_err();
         let mut options = OpenOptions::new();
@@ -36,7 +36,7 @@ impl LineFile {
         Ok(Self { path: path.into(), file, is_new, is_pipe, written, waiting, next: 0, failed: None })
     }
 
-    /// Adds the line of a place, or None. After a failure nothing more is written.
+    /// Adds the line of a place, or None for a place without one. After a failure nothing more is written.
     pub(crate) fn add(&mut self, place: usize, line: Option<String>) {
         if self.is_pipe {
             self.waiting.insert(place, line);
@@ -84,7 +84,7 @@ impl LineFile {
         let whole = |(_, bytes): &(usize, Range<usize>)| all.get(bytes.clone());
         let lines: Option<Vec<&[u8]>> = order.iter().map(whole).collect();
         let sorted = lines.ok_or_else(|| io::Error::other("somebody else wrote to it"))?.concat();
-        // Both are there until the sorted one is whole.
+        // Both files exist until the sorted one is complete.
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.part", std::process::id()));
         let part = path.with_file_name(name);

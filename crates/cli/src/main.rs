@@ -1,4 +1,4 @@
-//! Turn-level reinforcement learning for language models that use tools: the binary, and the way into its
+//! Turn-level reinforcement learning for language models that use tools: the binary, and an overview of its
 //! crates.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! Reads a model folder's settings beside its weights: the tokens that end a text, and how text is spelled.
+//! Reads settings of a model folder: its tokenizer, and the tokens that end a text.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub(crate) fn end_tokens(folder: &Path) -> Result<Vec<u32>> {
     Ok(Vec::new())
 }
 
-/// Fails if there is no token, or one that the model doesn't have.
+/// Fails if the list is empty, or holds a token beyond the vocabulary.
 pub(crate) fn check_tokens(tokens: &[u32], vocab_size: usize) -> Result<()> {
     if tokens.is_empty() {
         bail!("the prompt has no token\n  hint: a model continues at least one token");

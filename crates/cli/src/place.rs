@@ -1,4 +1,4 @@
-//! Where a run happens: the device, and the state of the source that is around it.
+//! The site of a run: its device, and the commit of the current directory.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use turnwise_rollout::chat::Moment;
 use turnwise_trainer::RunSite;
 use turnwise_trainer::backend;
 
-/// The place of a run on the named device, or on the default one, which must compute what it should.
+/// Returns the site of a run on the named device, or on the default one. The device must pass its check.
 pub(crate) fn place(device: Option<&str>) -> Result<RunSite> {
     Ok(RunSite {
         device: backend::checked(device)?,
@@ -17,7 +17,7 @@ pub(crate) fn place(device: Option<&str>) -> Result<RunSite> {
     })
 }
 
-/// The commit of the current directory. None outside a repository, or without git.
+/// Returns the commit of the current directory. None outside a repository, or without git.
 fn git_commit() -> Option<String> {
     let output = Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
     let commit = String::from_utf8(output.stdout).ok()?;

@@ -19,7 +19,7 @@ pub(crate) fn of_run(run: &Path, tui: bool) -> Result<Box<dyn Progress>> {
     if tui { Ok(Box::new(Tui::open(run)?)) } else { Ok(on_stderr()) }
 }
 
-/// One line per finished step, and nothing between.
+/// Writes one line per finished step.
 struct Lines;
 
 impl Progress for Lines {
@@ -32,7 +32,7 @@ impl Progress for Lines {
     }
 }
 
-/// One bar per phase: steps of the run on top, phases of the step below.
+/// Draws one bar per phase: steps of the run on top, phases of the step below.
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
@@ -58,7 +58,7 @@ impl Progress for Bars {
     fn advance(&mut self, done: u64) {
         let Some((_, bar)) = self.phases.get(self.current) else { return };
         if done < bar.position() {
-            // The phase starts over, and so does its clock.
+            // The phase starts over, and its clock too.
             bar.reset();
         }
         bar.set_position(done);

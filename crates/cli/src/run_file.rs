@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Layers over a config file.
+/// Holds layers over a config file.
 #[derive(Args)]
 pub(crate) struct Changes {
     /// Another TOML file whose keys replace those of the config; may be given more than once

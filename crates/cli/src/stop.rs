@@ -1,4 +1,4 @@
-//! Signals that end the work: the first one at the next good place, the second one at once.
+//! Signals that end the work: the first one at the next safe point, the second one at once.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use crate::tui::screen;
 /// Becomes true when a signal asks the work to end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on to Ctrl-C, SIGTERM, SIGUSR1, which batch systems send before a job's time is over, and
-/// SIGHUP, unless `nohup` has switched it off. `what` is printed after the first one.
+/// Handles Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 from now on. Batch systems send SIGUSR1 before a job's time is
+/// over. SIGHUP is left out if `nohup` has switched it off. `what` is printed after the first signal.
 pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static AtomicBool> {
     let heard = [SIGINT, SIGTERM, SIGUSR1, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !is_ignored(s));
     let mut signals = Signals::new(heard)?;
@@ -28,7 +28,7 @@ pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static Atom
     Ok(&STOP)
 }
 
-/// Returns whether the parent process made this one ignore a signal. Without Linux's /proc the answer is no.
+/// Returns whether the parent process made this one ignore a signal; false without Linux's /proc.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask =
@@ -36,12 +36,12 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Handles Ctrl-C.
+/// Acts as on Ctrl-C.
 pub(crate) fn ask() {
     stop(SIGINT);
 }
 
-/// Returns whether the work has to end.
+/// Returns whether the work should end.
 pub(crate) fn asked() -> bool {
     STOP.load(Ordering::Relaxed)
 }
@@ -50,7 +50,7 @@ fn stop(signal: i32) {
     if STOP.swap(true, Ordering::Relaxed) {
         screen::give_back();
         terminal::flush();
-        // As a shell reports a process that a signal ended.
+        // A shell reports a process that a signal ended in this way.
         std::process::exit(128 + signal);
     }
 }

@@ -1,4 +1,5 @@
-//! Text for a reader: on stderr, and of models and tools on stdout. Control characters are shown, never sent.
+//! Writes text for a reader: on stderr, and of models and tools on stdout. Control characters are shown,
+//! never sent.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -6,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-/// Notes that wait for a reader of stderr; more are dropped.
+/// Number of notes that wait for a reader of stderr; more are dropped.
 const WAITING: usize = 256;
 /// Time that the last messages of a command wait for a reader that has stopped.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,9 +40,9 @@ pub(crate) fn foreign(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Returns the text with every control character but line break and tab spelled out, as `\u{1b}`: sequences
-/// that move the cursor, set a title or hide text, and those that reorder it (Unicode's bidirectional
-/// controls).
+/// Returns the text with every control character but line break and tab written as `\u{1b}`. That includes
+/// sequences that move the cursor, set a title or hide text, and Unicode's bidirectional controls, which
+/// reorder it.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return text.into();
@@ -86,8 +87,8 @@ enum Note {
     Flush(SyncSender<()>),
 }
 
-/// Hands a note to the thread that writes to stderr, unless its queue stays full. Returns whether it was
-/// taken.
+/// Sends a note to the thread that writes to stderr, unless its queue stays full. Returns whether the queue
+/// took it.
 fn offer(mut note: Note, patience: Duration) -> bool {
     static QUEUE: OnceLock<SyncSender<Note>> = OnceLock::new();
     let queue = QUEUE.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Statistics of a step by turn index, and shares that warn of collapse. Nothing here trains.
+//! Statistics of a step by turn index, and shares that warn of collapse. They don't affect training.
 
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
@@ -6,7 +6,7 @@ use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 use crate::score::ScoredGroup;
 use crate::scored::Group;
 
-/// One turn index over all trajectories of a step.
+/// Holds means over all trajectories of a step at one turn index.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct TurnCredit {
     /// Trajectories that reach this turn.
@@ -17,12 +17,11 @@ pub struct TurnCredit {
     pub returns: f64,
     /// Mean advantage.
     pub advantage: f64,
-    /// Mean size of the advantage: how loud the turn is in the loss.
+    /// Mean absolute advantage: the turn's share in the gradient.
     pub abs_advantage: f64,
 }
 
-/// Rewards, returns and advantages by turn index, first turn first. Dropped trajectories count: they are part
-/// of the statistics.
+/// Returns rewards, returns and advantages by turn index, first turn first. Dropped trajectories count.
 pub fn credit_by_turn(groups: &[ScoredGroup]) -> Vec<TurnCredit> {
     let mut by_turn: Vec<TurnCredit> = Vec::new();
     let trajectories = groups.iter().flat_map(|g| g.rewards.iter().zip(g.returns.iter().zip(&g.advantages)));
@@ -47,7 +46,7 @@ pub fn credit_by_turn(groups: &[ScoredGroup]) -> Vec<TurnCredit> {
     by_turn
 }
 
-/// How the tool calls of one turn index ended.
+/// Counts how the tool calls of one turn index ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TurnCalls {
     /// Trajectories that reach this turn.
@@ -58,11 +57,11 @@ pub struct TurnCalls {
     pub ok: usize,
     /// Calls that raised.
     pub error: usize,
-    /// Calls stopped by a limit: time, memory, signal, or not run at all.
+    /// Calls that a limit (time, memory) or a signal stopped, and calls that were rejected.
     pub stopped: usize,
 }
 
-/// Tool status by turn index, first turn first.
+/// Counts tool outcomes by turn index, first turn first.
 pub fn calls_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory>) -> Vec<TurnCalls> {
     let mut by_turn: Vec<TurnCalls> = Vec::new();
     for trajectory in trajectories {
@@ -84,8 +83,8 @@ pub fn calls_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory>)
     by_turn
 }
 
-/// Entropy of the policy by turn index, in nats per token, first turn first: the mean of `-logp` over the
-/// tokens that were sampled there, which estimates it without another pass. 0 for a turn without tokens.
+/// Returns the entropy of the policy by turn index, in nats per token, first turn first. It is the mean of
+/// `-logp` over sampled tokens, an estimate without another forward pass; 0 for a turn without tokens.
 pub fn entropy_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory>) -> Vec<f64> {
     let mut sums: Vec<(f64, usize)> = Vec::new();
     for trajectory in trajectories {
@@ -98,9 +97,9 @@ pub fn entropy_by_turn<'a>(trajectories: impl IntoIterator<Item = &'a Trajectory
     sums.into_iter().map(|(sum, tokens)| if tokens == 0 { 0.0 } else { sum / tokens as f64 }).collect()
 }
 
-/// Returns whether all calls of the first turn ran to their end without any output. They satisfy the rule
-/// that there must be a call and tell the policy nothing. Rewarding the first call invites this; watch its
-/// rate.
+/// Returns whether all calls of the first turn ran to their end without output. Such calls satisfy the rule
+/// that there must be a call and tell the policy nothing. Rewarding the first call encourages them, so watch
+/// their share.
 pub fn is_dummy_first_call(trajectory: &Trajectory) -> bool {
     let Some(first) = trajectory.turns.first() else { return false };
     let silent = |call: &CallRecord| match call {
@@ -112,7 +111,7 @@ pub fn is_dummy_first_call(trajectory: &Trajectory) -> bool {
     !first.calls.is_empty() && first.calls.iter().all(silent)
 }
 
-/// Shares of groups that teach GRPO nothing.
+/// Holds the shares of groups that teach GRPO nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct OutcomeShares {
     /// Groups whose trajectories are all right.
@@ -121,7 +120,7 @@ pub struct OutcomeShares {
     pub all_wrong: f64,
 }
 
-/// Shares of groups that are all right or all wrong, of those with at least one trajectory.
+/// Returns the shares of all-right and all-wrong groups, among those with a trajectory.
 pub fn outcome_shares(groups: &[Group]) -> OutcomeShares {
     let held: Vec<&Group> = groups.iter().filter(|g| !g.trajectories.is_empty()).collect();
     let share = |correct: bool| {

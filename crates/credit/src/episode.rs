@@ -5,24 +5,23 @@ use turnwise_trajectory::Rewards;
 use crate::reward_weights::RewardWeights;
 use crate::scored::ScoredTrajectory;
 
-/// One number per trajectory and turn of a group: `[trajectory][turn]`.
+/// Holds one number per trajectory and turn of a group: `[trajectory][turn]`.
 pub type PerTurn = Vec<Vec<f64>>;
 
-/// One trajectory, after shaping.
+/// Holds one trajectory after shaping, as an estimator sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode<'a> {
-    /// `r_ij`: the weighted sum of each turn's rewards, shaped, less the KL penalty if it is part of the
-    /// reward.
+    /// `r_ij`: the weighted sum of each turn's rewards after shaping, less any KL penalty.
     pub rewards: Vec<f64>,
-    /// The contribution of the reward named [`Rewards::FMT`] to it.
+    /// The contribution of the reward named [`Rewards::FMT`] to each turn's reward.
     pub formats: Vec<f64>,
     /// Whether each turn broke the format.
     pub violations: Vec<bool>,
     /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`. It has no weight.
     pub outcome: f64,
-    /// Keys of what the policy saw before each turn; shorter than `rewards` where it is not known.
+    /// Keys of the observation before each turn; shorter than `rewards` where it is not known.
     pub states: &'a [String],
-    /// Keys of what each turn asked of its tools; shorter than `rewards` where it is not known.
+    /// Keys of each turn's calls; shorter than `rewards` where they are not known.
     pub calls: &'a [String],
 }
 
@@ -54,7 +53,7 @@ impl<'a> Episode<'a> {
         self.rewards.iter().sum()
     }
 
-    /// Copies one value to every turn: what an estimator without turn-level credit does.
+    /// Copies one value to every turn, for estimators without turn-level credit.
     pub fn copied(&self, value: f64) -> Vec<f64> {
         vec![value; self.rewards.len()]
     }

@@ -1,31 +1,31 @@
 //! Filters: masks that take trajectories out of the loss, whatever the estimator.
 //!
-//! A dropped trajectory stays in every statistic that advantages are made of (its group's and the batch's
-//! mean and σ, and the correct code that shaping compares with): no advantage changes. It leaves the loss:
-//! its tokens weigh 0, and the normalisers of [`crate::WeightsConfig`], `N_tokens` and `N_seq`, don't count
-//! it.
+//! A dropped trajectory stays in every statistic that advantages are made of: the mean and σ of its group and
+//! of the batch, and the correct code that shaping compares with. No advantage changes. Its tokens weigh 0 in
+//! the loss, and the normalisers of [`crate::WeightsConfig`], `N_tokens` and `N_seq`, don't count it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::scored::{Group, ScoredTrajectory};
 
-/// Which trajectories are kept out of the loss. A dropped trajectory stays in the statistics of its group:
-/// the advantages of the others do not change.
+/// Chooses the trajectories that are kept out of the loss. They stay in the statistics of their group: the
+/// advantages of the others don't change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilterConfig {
-    /// All trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476, without
-    /// re-sampling). GTPO can still learn brevity from such a group, so this is off by default.
+    /// Drops all trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476 §3.2;
+    /// `rollout.refill` plays other groups instead). GTPO can still learn brevity from such a group, so this
+    /// is off by default.
     pub zero_variance: bool,
-    /// Trajectories that a limit ended: of a turn's tokens, of turns, or of the context. The metric
+    /// Drops trajectories that a limit ended: of a turn's tokens, of turns, or of the context. The metric
     /// `truncated` is their share.
     pub truncated: bool,
-    /// Trajectories with a turn that holds neither a complete tool call nor a final answer (SimpleTIR,
+    /// Drops trajectories with a turn that holds neither a complete tool call nor a final answer (SimpleTIR,
     /// arXiv:2509.02479).
     pub void_turn: bool,
 }
 
-/// The filter that dropped a trajectory.
+/// Names the filter that dropped a trajectory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dropped {
@@ -49,7 +49,7 @@ impl Dropped {
 }
 
 impl FilterConfig {
-    /// For each trajectory of a group, the first filter that drops it. `totals` are the rewards `Σ_j r_ij`,
+    /// Returns the first filter that drops each trajectory of a group. `totals` are the rewards `Σ_j r_ij`
     /// after shaping.
     pub fn apply(self, group: &Group, totals: &[f64]) -> Vec<Option<Dropped>> {
         let uniform = totals.windows(2).all(|pair| pair[0] == pair[1]);

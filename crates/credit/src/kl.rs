@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Schulman's estimators of `KL(π ‖ π_ref)` from one sampled token, with `d = logp - ref_logp`
+/// Chooses Schulman's estimator of `KL(π ‖ π_ref)` from one sampled token. `d = logp - ref_logp`
 /// (<http://joschu.net/blog/kl-approx.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

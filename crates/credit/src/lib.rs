@@ -33,6 +33,7 @@
 //! | returns and advantages | [`AdvantageEstimator`] | `advantage/`, one file each |
 //! | what is kept out of the loss | [`FilterConfig`] | `filter.rs` |
 //! | all of the above | [`Scorer`] | `score.rs` |
+//! | which groups teach nothing | [`NoSignal`] | `signal.rs` |
 //! | columns per token | [`Sample`] | `sample.rs` |
 //! | normalisation of the loss | [`WeightsConfig`] | `weights.rs` |
 //!
@@ -58,6 +59,7 @@ mod sample;
 mod score;
 mod scored;
 mod shaping;
+mod signal;
 mod weights;
 
 pub use advantage::*;
@@ -75,4 +77,5 @@ pub use sample::Sample;
 pub use score::{ScoredGroup, Scorer};
 pub use scored::{Group, ScoredTrajectory};
 pub use shaping::{ShapingConfig, shaped_accuracies};
+pub use signal::NoSignal;
 pub use weights::{Constant, Plain, WeightsConfig};

@@ -1,6 +1,6 @@
 //! Mean and standard deviation in f64, and the z-score that every normalising estimator shares.
 
-/// How a z-score is taken: `(x - μ) / (max(σ, std_floor) + eps)`.
+/// Holds the settings of a z-score: `(x - μ) / (max(σ, std_floor) + eps)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ZScore {
     /// Delta degrees of freedom of σ: 0 or 1.
@@ -12,10 +12,10 @@ pub(crate) struct ZScore {
 }
 
 impl ZScore {
-    /// The map from a value to its z-score among `values`.
+    /// Returns the map from a value to its z-score among `values`.
     ///
-    /// It is zero everywhere if there are fewer than two values or if they do not differ beyond rounding: a
-    /// group that says nothing must not move the policy. The result is never NaN and never infinite.
+    /// The z-score is 0 if there are fewer than two values or if they do not differ beyond rounding: a group
+    /// without a signal must not move the policy. The result is never NaN and never infinite.
     pub(crate) fn among(self, values: &[f64]) -> impl Fn(f64) -> f64 + use<> {
         let (mean, std) = (mean(values), std(values, self.ddof));
         let scale = if std > 0.0 { std.max(self.std_floor) + self.eps } else { f64::INFINITY };
@@ -67,23 +67,24 @@ macro_rules! z_scored {
 
 pub(crate) use z_scored;
 
-/// `value`, or 0 if it is not finite (rewards so large that their squares overflow).
+/// Returns `value`, or 0 if it is not finite (rewards so large that their squares overflow).
 pub(crate) fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { 0.0 }
 }
 
-/// Arithmetic mean; 0 for no values.
+/// Returns the arithmetic mean; 0 without values.
 pub(crate) fn mean(values: &[f64]) -> f64 {
     if values.is_empty() {
         return 0.0;
     }
     let n = values.len() as f64;
     let rough = values.iter().sum::<f64>() / n;
-    // A second pass takes out the rounding of the first, so that equal values have exactly their own mean.
+    // A second pass removes the rounding of the first, so the mean of equal values is exactly their value.
     rough + values.iter().map(|v| v - rough).sum::<f64>() / n
 }
 
-/// Standard deviation from centred sums; 0 for fewer than two values or values that are equal up to rounding.
+/// Returns the standard deviation from centred sums; 0 for fewer than two values or values that are equal up
+/// to rounding.
 pub(crate) fn std(values: &[f64], ddof: u8) -> f64 {
     if values.len() < 2 {
         return 0.0;

@@ -1,7 +1,7 @@
-//! Numeric conventions of public implementations, as defaults under a run file.
+//! Numeric conventions of public implementations, as defaults below a run file.
 
-/// A public implementation whose conventions a run can take over: `preset = "trl"`. A preset is only a layer
-/// of defaults under the run file; every key that the file sets wins.
+/// Holds the numeric conventions of a public implementation: `preset = "trl"`. A preset is a layer of
+/// defaults below the run file; every key that the file sets wins.
 ///
 /// | | TRL | verl | OpenRLHF | SkyRL |
 /// |---|---|---|---|---|

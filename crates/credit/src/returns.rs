@@ -1,6 +1,6 @@
 //! Discounted returns of turns.
 
-/// `R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik` (arXiv:2511.14846), one per turn. γ counts turns, never tokens.
+/// Returns `R_ij = Σ_{k=j..T_i} γ^(k-j) · r_ik` for each turn (arXiv:2511.14846). γ counts turns, not tokens.
 ///
 /// ```
 /// let returns = turnwise_credit::discounted_returns(&[0.0, -0.1, 1.0], 0.9);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
 use turnwise_trajectory::Rewards;
 
-/// Weights of turn rewards, by name. A name that isn't in the map has weight 1.
+/// Holds weights of turn rewards by name. A name that isn't in the map has weight 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RewardWeights(#[serde(deserialize_with = "Within::<-1_000, 1_000>::read")] BTreeMap<String, f64>);
@@ -24,9 +24,10 @@ impl RewardWeights {
 
     /// Returns the reward of a turn, `r = Σ_n w_n · r_n` over its names; 0 for a turn without rewards.
     ///
-    /// With weights of 1 it is `acc + fmt` of arXiv:2511.14846 §3.2, and whatever else an environment gives.
+    /// With weights of 1 it is `acc + fmt` of arXiv:2511.14846 §3.2, plus any other rewards of the
+    /// environment.
     pub fn sum(&self, rewards: &Rewards) -> f64 {
-        // Without a zero to begin with, so that a sum of one reward is that reward to the bit.
+        // Without an initial zero the sum of one reward is that reward to the bit.
         rewards
             .iter()
             .map(|(name, reward)| self.of(name) * reward)

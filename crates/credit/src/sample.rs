@@ -2,7 +2,7 @@
 
 use turnwise_trajectory::{TokenId, Trajectory};
 
-/// One trajectory as training columns. All have length `T`, and entry `t` of each speaks of token `t`.
+/// Holds one trajectory as training columns of length `T`. Entry `t` of each belongs to token `t`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// The tokens: prompt, turns and observations as the model saw them.
@@ -24,8 +24,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The columns of `trajectory` with one advantage per turn. A trajectory that a filter dropped is not
-    /// `in_loss`: its mask is false throughout.
+    /// Returns the columns of `trajectory` with one advantage per turn. If it isn't `in_loss` because a
+    /// filter dropped it, its mask is false throughout.
     ///
     /// # Panics
     /// If the number of advantages is not the number of turns.
@@ -54,12 +54,12 @@ impl Sample {
         sample
     }
 
-    /// Number of tokens, `T`.
+    /// Returns the number of tokens, `T`.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether there is no token.
+    /// Returns whether there is no token.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

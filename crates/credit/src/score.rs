@@ -1,4 +1,4 @@
-//! Rewards → shaping → returns → advantages → filters: what the trainer and `turnwise score` both call.
+//! Scores groups, for the trainer and `turnwise score`: rewards → shaping → returns → advantages → filters.
 
 use serde::{Deserialize, Serialize};
 use turnwise_similarity::{Similarity, SimilarityError};
@@ -12,25 +12,25 @@ use crate::{
     shaping::{ShapingConfig, shaped_accuracies},
 };
 
-/// A group with everything that was computed from its rewards. Numbers are per trajectory and turn.
+/// Holds a group with all results of scoring. Numbers are per trajectory and turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoredGroup {
     /// Name of the group.
     pub group: String,
-    /// The estimator used.
+    /// The name of the estimator.
     pub estimator: String,
     /// The set over which baseline and scale were taken.
     pub norm_scope: String,
     /// `r_ij`: the weighted sum of the turn's rewards after shaping, less the KL penalty.
     pub rewards: PerTurn,
-    /// The quantity behind the advantage: the turn's return, or the trajectory's reward on each of its turns
-    /// for an estimator without turn-level credit.
+    /// The quantity behind the advantage. It is the turn's return, or the trajectory's reward for an
+    /// estimator without turn-level credit.
     pub returns: PerTurn,
     /// `A_ij`.
     pub advantages: PerTurn,
     /// The filter that removed the trajectory from the loss, or null.
     pub dropped: Vec<Option<Dropped>>,
-    /// The result of [`shaped_accuracies`] for each trajectory. It is no part of a record.
+    /// The result of [`shaped_accuracies`] for each trajectory, which isn't part of a record.
     #[serde(skip)]
     pub shaped: Vec<Option<f64>>,
 }
@@ -173,8 +173,8 @@ mod tests {
         check(0.1, [&[-0.05, 0.8], &[1.0]]);
     }
 
-    /// Filters touch nothing but the loss. Baselines, scales and advantages stay, those of dropped
-    /// trajectories too.
+    /// Filters change the loss only. Baselines, scales and advantages stay, even those of dropped
+    /// trajectories.
     #[test]
     fn filters_leave_every_statistic_alone() {
         let lines = [

@@ -3,54 +3,53 @@
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::Rewards;
 
-/// One trajectory with the rewards of its turns, and whatever else an estimator, shaping or a filter may see.
+/// Holds a trajectory's turn rewards and other inputs of estimators, shaping and filters.
 ///
 /// An environment's judge makes it, the similarity of programs adds `code`, and a reference model `kl`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScoredTrajectory {
     /// The rewards of each turn, by name, before shaping.
     pub turns: Vec<Rewards>,
-    /// Whether the final answer is right. Used by shaping only.
+    /// Whether the final answer is right, for shaping only.
     #[serde(default)]
     pub correct: bool,
-    /// Code of all turns, concatenated in order. Used by shaping only.
+    /// Code of all turns, concatenated in order, for shaping only.
     #[serde(default)]
     pub code: String,
-    /// Whether each turn broke the format. Shorter than `turns` where a record doesn't tell: see
+    /// Whether each turn broke the format. Shorter than `turns` where a record lacks it: see
     /// [`ScoredTrajectory::violates`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<bool>,
-    /// A limit ended the trajectory ([`turnwise_trajectory::Stop::is_truncated`]). Used by filters only.
+    /// Whether a limit ended the trajectory ([`turnwise_trajectory::Stop::is_truncated`]), for filters only.
     #[serde(default)]
     pub truncated: bool,
-    /// Some turn holds neither a complete tool call nor a final answer. Used by filters only.
+    /// Whether some turn holds neither a complete tool call nor a final answer, for filters only.
     #[serde(default)]
     pub void_turn: bool,
-    /// A key of the observation before each turn: equal keys are equal observations. Used by the
-    /// estimators that compare states across trajectories only. A missing key equals no other; the first
-    /// turn always sees the prompt.
+    /// A key of the observation before each turn: equal keys are equal observations. Only estimators that
+    /// compare states across trajectories use it. A missing key equals no other; the first turn always sees
+    /// the prompt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<String>,
-    /// A key of the calls of each turn: equal keys are equal calls. Used by estimators that tell trajectories
-    /// apart by all that their environment knows. It is empty for a turn without calls; a missing key equals
-    /// no other.
+    /// A key of the calls of each turn: equal keys are equal calls. Estimators that compare states use it. It
+    /// is empty for a turn without calls; a missing key equals no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
-    /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. Used where the
-    /// KL penalty is part of the reward only.
+    /// KL divergence to the reference policy, summed over each turn's sampled tokens, in nats. It is used
+    /// only where the KL penalty is part of the reward.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kl: Vec<f64>,
 }
 
 impl ScoredTrajectory {
-    /// Whether a turn broke the format. A turn without a flag did if its `fmt` is below 0.
+    /// Returns whether a turn broke the format. Without a flag, it did if its `fmt` is below 0.
     pub fn violates(&self, turn: usize) -> bool {
         let told = self.violations.get(turn).copied();
         told.unwrap_or_else(|| self.turns.get(turn).is_some_and(|reward| reward.fmt() < 0.0))
     }
 }
 
-/// `G` trajectories of one prompt.
+/// Holds the `G` trajectories of one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Name of the group, usually the task's id.
@@ -60,9 +59,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Returns the rewards of all turns by trajectory, with the accuracy that shaping gives to some of them.
+    /// Returns the rewards of all turns by trajectory, with the shaped accuracies.
     ///
-    /// `shaped` is that of [`crate::ScoredGroup`].
+    /// `shaped` is the field of [`crate::ScoredGroup`].
     pub fn shaped_turns(&self, shaped: &[Option<f64>]) -> Vec<Vec<Rewards>> {
         let of_trajectory = |(trajectory, shaped): (&ScoredTrajectory, &Option<f64>)| {
             let mut turns = trajectory.turns.clone();

@@ -6,7 +6,7 @@ use turnwise_similarity::{Similarity, SimilarityConfig, SimilarityError};
 
 use crate::{kl::KlEstimator, moments::mean, scored::Group};
 
-/// Shaping of failed trajectories (arXiv:2511.14846 §3.4).
+/// Configures the shaping of failed trajectories (arXiv:2511.14846 §3.4).
 ///
 /// ```text
 /// acc_iT = (α / |P|) · Σ_{p in P} sim(code_i, code_p)
@@ -26,14 +26,15 @@ pub struct ShapingConfig {
     /// Number of steps over which α moves linearly to `alpha_end`; 0 keeps it constant.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub anneal_steps: usize,
-    /// The measure.
+    /// The similarity of programs.
     pub similarity: SimilarityConfig,
-    /// Subtract what code for *different* prompts has in common: `s' = max(0, (s - s0)/(1 - s0))`, where `s0`
-    /// is the mean similarity across prompts. Ours: code for one tool is always somewhat alike.
+    /// Whether similarity is measured above that of code for *different* prompts. Then `s' = max(0, (s -
+    /// s0)/(1 - s0))`, where `s0` is the mean similarity across prompts. Ours: code for one tool is always
+    /// somewhat alike.
     pub centre: bool,
-    /// β of a KL penalty in the reward: each turn's reward loses β times the KL divergence to the reference
-    /// that its tokens add up to (arXiv:2203.02155 eq. 2, per turn). 0: none. The penalty in the loss is a
-    /// key of the loss.
+    /// β of a KL penalty in the reward; 0 is none. Each turn's reward loses β times the summed KL divergence
+    /// of its tokens to the reference (arXiv:2203.02155 eq. 2, per turn). The penalty in the loss is a key of
+    /// the loss.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub kl_beta: f64,
     /// The estimator of that divergence.
@@ -55,7 +56,7 @@ impl Default for ShapingConfig {
 }
 
 impl ShapingConfig {
-    /// α at a training step, steps counted from 0.
+    /// Returns α at a training step, steps counted from 0.
     pub fn alpha_at(&self, step: usize) -> f64 {
         if self.anneal_steps == 0 {
             return self.alpha;
@@ -97,13 +98,13 @@ pub fn shaped_accuracies(
     Ok(shaped)
 }
 
-/// `max(0, (s - s0)/(1 - s0))`.
+/// Returns `max(0, (s - s0)/(1 - s0))`.
 fn centred(s: f64, common: f64) -> f64 {
     if common < 1.0 { ((s - common) / (1.0 - common)).max(0.0) } else { 0.0 }
 }
 
-/// Mean similarity of failed code to the correct code of the next group that has any; 0 with one group.
-/// One neighbour per group is enough for a mean and keeps the cost linear in the number of groups.
+/// Returns the mean similarity of failed code to the correct code of the next group that has any; 0 with one
+/// group. One neighbour per group is enough for a mean and keeps the cost linear in the number of groups.
 fn across_prompts(groups: &[Group], similarity: &dyn Similarity) -> Result<f64, SimilarityError> {
     let solved: Vec<usize> = (0..groups.len()).filter(|g| !indices(&groups[*g], true).is_empty()).collect();
     let mut seen = Vec::new();
@@ -137,7 +138,7 @@ mod tests {
         Scorer,
     };
 
-    /// Similarities written down in a table: the code is a row or column number.
+    /// Looks similarities up in a table: the code is a row or column number.
     struct Table(Matrix);
 
     impl Similarity for Table {
@@ -234,7 +235,7 @@ mod tests {
         assert_eq!(shaped[1][0], Some(0.0), "below the mean is nothing");
     }
 
-    /// A known property: a failure's share for resembling stays, a success's return of its first move is
+    /// A known property: a failure's shaped reward stays whole, while a success's return of its first turn is
     /// discounted.
     #[test]
     fn from_eight_turns_on_a_copy_outranks_the_first_move_of_a_success() {

@@ -1,29 +1,29 @@
 //! Token weights: all normalisation of the loss, computed on the host over a whole optimizer batch.
 //!
-//! The loss is `Σ_t w_t · loss_t` and nothing divides after that, so it does not depend on how samples fall
-//! into micro-batches.
+//! The loss is `Σ_t w_t · loss_t` and nothing divides after that, so it does not depend on how samples are
+//! split into micro-batches.
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Within, choice};
 
 use crate::sample::Sample;
 
-/// `constant` with its length.
+/// Configures the weighting `constant`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constant {
-    /// `L_max` in tokens; absent: the run's limit of sampled tokens per trajectory.
+    /// `L_max` in tokens; unset, the run's limit of sampled tokens per trajectory.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub length: Option<std::num::NonZeroUsize>,
 }
 
-/// A weighting without keys.
+/// Configures a weighting without keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plain {}
 
 choice! {
-    /// How tokens of an optimizer batch are weighted. `N_tokens` counts trained tokens, `N_seq` the
+    /// Chooses the weights of tokens in an optimizer batch. `N_tokens` counts trained tokens, `N_seq` the
     /// trajectories with at least one, `len_i` the trained tokens of trajectory `i`.
     pub enum WeightsConfig {
         /// `1 / N_tokens`: every token counts the same (DAPO, arXiv:2503.14476).
@@ -40,8 +40,8 @@ choice! {
 impl WeightsConfig {
     /// Weighs the tokens of an optimizer batch.
     ///
-    /// The normalisers are those of the whole batch and stay with its samples. Samples may be dealt out
-    /// afterwards, and the losses of the shares add up to the loss of the batch.
+    /// The normalisers are those of the whole batch and stay with its samples. The batch may be split
+    /// afterwards, and the losses of its parts add up to the loss of the batch.
     pub fn weigh(&self, batch: &mut [&mut Sample], token_limit: usize) {
         let masks: Vec<Vec<bool>> = batch.iter().map(|sample| sample.mask.clone()).collect();
         for (sample, weights) in batch.iter_mut().zip(self.token_weights(&masks, token_limit)) {
@@ -49,9 +49,9 @@ impl WeightsConfig {
         }
     }
 
-    /// Weight of each token of each sample of an optimizer batch; 0 where `masks` is false. `masks[i][t]`
-    /// says whether token `t` of sample `i` is trained on. `token_limit` is the run's limit of sampled tokens
-    /// per trajectory, used by `constant` without a length.
+    /// Returns the weight of each token of each sample of an optimizer batch; 0 where `masks` is false.
+    /// `masks[i][t]` says whether token `t` of sample `i` is trained on. `token_limit` is the run's limit of
+    /// sampled tokens per trajectory, used by `constant` without a length.
     pub fn token_weights(&self, masks: &[Vec<bool>], token_limit: usize) -> Vec<Vec<f32>> {
         let lengths: Vec<usize> = masks.iter().map(|mask| mask.iter().filter(|m| **m).count()).collect();
         let tokens = lengths.iter().sum::<usize>() as f64;
@@ -66,7 +66,7 @@ impl WeightsConfig {
             .iter()
             .zip(lengths)
             .map(|(mask, length)| {
-                // Only read where a token is trained on, so none of the divisors is zero.
+                // Read only where a token is trained on, so no divisor is zero.
                 let weight = weight(length) as f32;
                 mask.iter().map(|trained| if *trained { weight } else { 0.0 }).collect()
             })

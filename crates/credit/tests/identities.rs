@@ -1,4 +1,4 @@
-//! Identities that hold for every group: what turns into GRPO, what changes nothing, what is never NaN.
+//! Identities that hold for every group: equality with GRPO, invariances, and finite values.
 
 use proptest::prelude::*;
 use turnwise_credit::{
@@ -8,7 +8,7 @@ use turnwise_credit::{
 
 const SCOPES: [NormScope; 3] = [NormScope::Pooled, NormScope::TurnIndex, NormScope::FirstReturn];
 
-/// An episode from `(acc, fmt)` per turn.
+/// Makes an episode from `(acc, fmt)` per turn.
 fn episode(turns: &[(f64, f64)]) -> Episode<'static> {
     Episode {
         rewards: turns.iter().map(|(acc, fmt)| acc + fmt).collect(),
@@ -20,7 +20,7 @@ fn episode(turns: &[(f64, f64)]) -> Episode<'static> {
     }
 }
 
-/// A trajectory of one turn, right or wrong, without a violation.
+/// Makes a trajectory of one turn, right or wrong, without a violation.
 fn single(correct: bool) -> Episode<'static> {
     episode(&[(f64::from(u8::from(correct)), 0.0)])
 }
@@ -33,7 +33,7 @@ fn every_estimator() -> Vec<AdvantageConfig> {
     AdvantageConfig::NAMES.iter().map(|name| named(name)).collect()
 }
 
-/// One trajectory: turns of which the last may be right, each with or without a violation that costs
+/// Generates a trajectory: its last turn may be right, and each turn may have a violation that costs
 /// `penalty`.
 fn penalised(turns: std::ops::Range<usize>, penalty: f64) -> impl Strategy<Value = Episode<'static>> {
     (proptest::collection::vec(any::<bool>(), turns), any::<bool>()).prop_map(move |(violations, correct)| {
@@ -49,7 +49,7 @@ fn trajectory(turns: std::ops::Range<usize>) -> impl Strategy<Value = Episode<'s
     penalised(turns, -0.1)
 }
 
-/// A batch of groups, empty trajectories and groups included.
+/// Generates a batch of groups, with empty trajectories and groups.
 fn batch() -> impl Strategy<Value = Vec<Vec<Episode<'static>>>> {
     proptest::collection::vec(proptest::collection::vec(trajectory(0..6), 0..7), 1..4)
 }
@@ -81,7 +81,7 @@ fn shift_returns(group: &[Episode<'static>], c: f64, gamma: f64) -> Vec<Episode<
     shifted
 }
 
-/// A random permutation of each group: its members in the order of their keys.
+/// Permutes each group at random: its members in the order of their keys.
 fn permute<T: Clone>(groups: &[Vec<T>], keys: &[Vec<u64>]) -> Vec<Vec<T>> {
     let permuted = |(group, keys): (&Vec<T>, &Vec<u64>)| {
         let mut order: Vec<usize> = (0..group.len()).collect();
@@ -91,13 +91,13 @@ fn permute<T: Clone>(groups: &[Vec<T>], keys: &[Vec<u64>]) -> Vec<Vec<T>> {
     groups.iter().zip(keys).map(permuted).collect()
 }
 
-/// One single-turn trajectory with the last reward for each turn.
+/// Makes one single-turn trajectory with the last reward for each turn.
 fn votes(episode: &Episode) -> Vec<Episode<'static>> {
     let last = episode.rewards.last().copied();
     episode.rewards.iter().filter_map(|_| Some(self::episode(&[(last?, 0.0)]))).collect()
 }
 
-/// A trajectory with any rewards at all.
+/// Generates a trajectory with any rewards.
 fn any_trajectory() -> impl Strategy<Value = Episode<'static>> {
     let number = || proptest::num::f64::NORMAL;
     proptest::collection::vec((number(), number()), 0..5).prop_map(|turns| episode(&turns))
@@ -115,9 +115,8 @@ proptest! {
         }
     }
 
-    /// Identity 1 for the others: with single turns and no violations each of them is a trajectory-level
-    /// method that it is known to contain. GiGPO counts its one state again; what needs a batch gets a batch
-    /// of one group.
+    /// Identity 1 for the others: with single turns and no violations each equals a trajectory-level method
+    /// that it contains. GiGPO counts its one state again; estimators over a batch get a batch of one group.
     #[test]
     fn with_single_turns_every_estimator_is_its_trajectory_level_one(
         correct in proptest::collection::vec(any::<bool>(), 0..9),
@@ -138,7 +137,7 @@ proptest! {
         }
     }
 
-    /// Identity 2: with γ = 1 and terminal rewards, GTPO is GRPO up to whose votes the statistics count.
+    /// Identity 2: with γ = 1 and terminal rewards, GTPO is GRPO up to the counts behind its statistics.
     #[test]
     fn undiscounted_terminal_rewards_give_grpo(
         // A trajectory without turns has no first return, but a total of 0.
@@ -152,7 +151,7 @@ proptest! {
         }
         prop_assert_eq!(advantages(&gtpo, &groups), advantages(&Grpo::default(), &groups));
 
-        // Pooled: the z-score of the same rewards, with as many votes as turns.
+        // Pooled: the z-score of the same rewards, each counted once per turn.
         let voters: Vec<Vec<Episode>> = groups
             .iter()
             .map(|g| g.iter().flat_map(votes).collect())
@@ -190,7 +189,7 @@ proptest! {
         check(&Rebn::default(), 0.9)?;
     }
 
-    /// The same for estimators of the trajectory's reward; a trajectory without turns can't be shifted.
+    /// Identity 3 for estimators of the trajectory's reward; a trajectory without turns can't be shifted.
     #[test]
     fn a_constant_on_every_trajectory_changes_nothing(mut groups in batch(), c in -3.0..3.0_f64) {
         for group in &mut groups {
@@ -207,7 +206,7 @@ proptest! {
         assert_close(&advantages(&gigpo, &groups), &advantages(&gigpo, &shifted), 1e-8)?;
     }
 
-    /// The same for the estimator that scores single turn rewards.
+    /// Identity 3 for the estimator that scores single turn rewards.
     #[test]
     fn a_constant_on_every_turn_reward_changes_nothing_in_process_grpo(groups in batch(), c in -3.0..3.0_f64) {
         let mut shifted = groups.clone();
@@ -218,7 +217,7 @@ proptest! {
         assert_close(&advantages(&estimator, &groups), &advantages(&estimator, &shifted), 1e-8)?;
     }
 
-    /// Whatever the rewards: one finite advantage per turn, and nothing from a trajectory that is alone.
+    /// For any rewards there is one finite advantage per turn, and 0 for a trajectory that is alone.
     #[test]
     fn advantages_are_finite_and_have_the_shape_of_the_turns(
         groups in proptest::collection::vec(proptest::collection::vec(any_trajectory(), 0..6), 1..4),
@@ -235,7 +234,7 @@ proptest! {
         }
     }
 
-    /// Trajectories that are all alike teach nothing, whatever the estimator.
+    /// Equal trajectories have no advantage under any estimator.
     #[test]
     fn equal_trajectories_of_one_turn_have_no_advantage(one in trajectory(1..2), n in 1..6_usize) {
         for config in every_estimator() {
@@ -245,7 +244,7 @@ proptest! {
         }
     }
 
-    /// Weights of the two means add up to one, whatever the batch.
+    /// The weights of the two means add up to one for any batch.
     #[test]
     fn means_weigh_one(
         masks in proptest::collection::vec(proptest::collection::vec(any::<bool>(), 0..20), 0..9),

@@ -49,6 +49,19 @@ pub trait Env: Send + Sync {
         0
     }
 
+    /// Fails if nothing can be played any more, whoever plays it.
+    ///
+    /// # Errors
+    /// Says why.
+    fn check(&self) -> Result<(), EnvError> {
+        Ok(())
+    }
+
+    /// Returns the lines that programs of the environment have written to stderr since the last call.
+    fn take_log(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the tasks to train on, in a fixed order.
     fn train(&self) -> &[Task] {
         &self.tasks().train

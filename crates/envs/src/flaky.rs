@@ -139,6 +139,14 @@ impl Env for Flaky {
         self.inner.waiting_at_once()
     }
 
+    fn check(&self) -> Result<(), EnvError> {
+        self.inner.check()
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        self.inner.take_log()
+    }
+
     fn count(&self, split: TaskSplit) -> usize {
         self.inner.count(split)
     }

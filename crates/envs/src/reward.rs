@@ -272,7 +272,7 @@ mod tests {
             (vec![turn("", vec![ok()]), turn("Answer: @", vec![])], true, [0.0, 1.0]),
         ] {
             let scored = scored(turns, Stop::Answer, &RewardConfig::default());
-            let found: Vec<f64> = scored.turns.iter().map(|reward| reward.acc()).collect();
+            let found: Vec<f64> = scored.turns.iter().map(Rewards::acc).collect();
             assert_eq!((scored.correct, found.as_slice()), (correct, acc.as_slice()));
         }
     }

@@ -1,4 +1,4 @@
-//! One POST: its time limit, its redirects, its size limit.
+//! Sends one POST with limits of time, redirects and size.
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, SystemTime};
@@ -8,10 +8,10 @@ use ureq::http::{HeaderMap, Response};
 
 use crate::{Failure, short};
 
-/// Addresses that a request is sent on to at most.
+/// Most redirects of a request.
 const REDIRECTS: usize = 5;
 
-/// A connection to one address that takes JSON.
+/// Sends JSON to one address.
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
@@ -20,21 +20,21 @@ pub struct Client {
     longest: u64,
 }
 
-/// A server's response, be it an answer or a refusal.
+/// Holds a server's response, an answer or a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The wait that the server asks for before the next try.
+    /// The wait before the next try, if the server asks for one.
     pub retry_after: Option<Duration>,
-    /// The body; bytes that are no UTF-8 are replaced.
+    /// The body, in which invalid UTF-8 is replaced.
     pub text: String,
 }
 
 impl Client {
     /// Makes a client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
     pub fn new(url: impl Into<String>, key: Option<String>, longest: u64) -> Self {
-        // Redirects are followed here: the library's own lose the body.
+        // Redirects are followed here, because the library's drop the body.
         let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
         Self { agent: agent.into(), url: url.into(), key, longest }
     }
@@ -44,7 +44,7 @@ impl Client {
         &self.url
     }
 
-    /// Sends a JSON text. `time` bounds the whole exchange: connection, redirects, and the last byte of the
+    /// Sends a JSON text. `time` limits the whole exchange: connection, redirects, and the last byte of the
     /// answer.
     pub fn post(&self, body: &str, time: Duration) -> Result<Reply, Failure> {
         let start = std::time::Instant::now();
@@ -103,7 +103,7 @@ fn failure(error: ureq::Error, time: Duration) -> Failure {
         ureq::Error::Timeout(what) => {
             Failure::passing(format!("timeout ({what}) after {:.1} s", time.as_secs_f64()))
         }
-        // Resets, cut bodies, broken chunks, headers that are none.
+        // Resets, cut bodies, broken chunks, invalid headers.
         ureq::Error::Io(_)
         | ureq::Error::Protocol(_)
         | ureq::Error::LargeResponseHeader(..)
@@ -124,7 +124,7 @@ fn host(url: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Target of a redirect: a whole address, one without its scheme, or a path.
+/// Returns the target of a redirect: a whole address, one without its scheme, or a path.
 fn target(from: &str, headers: &HeaderMap) -> Option<String> {
     let to = headers.get("location")?.to_str().ok()?.trim();
     let (scheme, _) = split(from)?;
@@ -140,7 +140,7 @@ fn target(from: &str, headers: &HeaderMap) -> Option<String> {
     }
 }
 
-/// `Retry-After` in seconds or as a date, or `retry-after-ms`.
+/// Returns `Retry-After`, in seconds or as a date, or `retry-after-ms`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
@@ -149,7 +149,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .map(|ms| ms / 1e3)
         .or_else(|| text("retry-after").and_then(number));
     if let Some(seconds) = seconds {
-        // A negative or senseless number asks for no wait; a huge one is bounded.
+        // A negative number or NaN asks for no wait; a huge one is capped.
         return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let date = httpdate::parse_http_date(text("retry-after")?).ok()?;

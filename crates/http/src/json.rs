@@ -1,14 +1,14 @@
-//! Reads JSON of servers: strictly first, then with common faults of serialisers mended.
+//! Reads JSON of servers: strictly first, then with common errors of serialisers repaired.
 
 use std::fmt::Write;
 
 use serde::de::DeserializeOwned;
 
-/// Reads a JSON text. In text that isn't JSON, half surrogate pairs, byte marks, raw control characters,
-/// `NaN` and `Infinity` are mended first.
+/// Reads a JSON text. In text that isn't JSON, half surrogate pairs, byte order marks, raw control
+/// characters, `NaN` and `Infinity` are repaired first.
 ///
 /// # Errors
-/// The strict reader's, if mending doesn't help.
+/// The strict reader's, if the repair doesn't help.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| serde_json::from_str(&mended(text)).map_err(|_| error))
 }
@@ -44,12 +44,12 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// Returns the word at the start of a text that stands for a number JSON can't express.
+/// Returns the word at the start of a text that is a number beyond JSON.
 fn word(rest: &str) -> Option<&'static str> {
     ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
 }
 
-/// Takes an escape and gives its length. Half a surrogate pair becomes U+FFFD.
+/// Reads an escape and returns its length. Half a surrogate pair becomes U+FFFD.
 fn escape(rest: &str, out: &mut String) -> usize {
     let unit = |at: usize| -> Option<u16> {
         let digits = rest.get(at..at + 6)?.strip_prefix("\\u")?;

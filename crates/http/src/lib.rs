@@ -14,7 +14,7 @@ pub use refusal::Refusal;
 
 use std::time::Duration;
 
-/// Reason for a failed request.
+/// Says why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A retry may succeed.
@@ -24,14 +24,14 @@ pub enum Failure {
         /// The wait that the server asked for.
         wait: Option<Duration>,
     },
-    /// No server, or another program, answers at this address: the server may not run yet.
+    /// No server, or another program, answers at this address; the server may not run yet.
     Unreached(String),
     /// A retry won't succeed.
     Lasting(String),
 }
 
 impl Failure {
-    /// Makes a failure that may pass by itself.
+    /// Returns a failure that a retry may cure.
     pub fn passing(reason: impl Into<String>) -> Self {
         Self::Passing { reason: reason.into(), wait: None }
     }

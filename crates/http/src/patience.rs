@@ -1,4 +1,4 @@
-//! Decides when a request is tried again and when it is given up.
+//! Decides when a request is retried and when it is given up.
 
 use std::fmt;
 use std::thread::sleep;
@@ -13,13 +13,12 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Longer times count as no limit.
 const YEAR: Duration = Duration::from_hours(24 * 365);
 
-/// Limits on the retries of a request.
+/// Limits the retries of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Patience {
     /// Longest time of one try.
     pub timeout: Duration,
-    /// Longest time for everything after the first try has failed: waits and further tries, the last one's
-    /// answer included.
+    /// Longest time from the first failure on: waits and retries, the last one's answer included.
     pub retry: Duration,
     /// Tries after the first one.
     pub retries: u32,
@@ -27,7 +26,7 @@ pub struct Patience {
     pub wait: Duration,
 }
 
-/// A request that was given up.
+/// Reports a request that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GaveUp {
     /// Why the last try failed.
@@ -91,7 +90,7 @@ mod tests {
         Patience { timeout: Duration::from_mins(1), retry: Duration::from_mins(1), retries: 5, wait: MS }
     }
 
-    /// Fails as often as told; gives how often it was tried.
+    /// Fails `fails` times; checks the number of tries.
     fn check(patience: Patience, fails: u32, failure: &Failure, expect: Result<u32, u32>) {
         let mut tries = 0;
         let got = patience.run(

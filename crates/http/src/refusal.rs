@@ -1,4 +1,4 @@
-//! A server's word that it won't answer: a status, or an error inside a 200.
+//! Refusals by a server: a status, or an error inside a 200.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Failure, Reply, json, short, stream};
 
-/// How servers say that a context is full, in lower case.
+/// Texts that servers use when a context is full, in lower case.
 const TOO_LONG: [&str; 25] = [
     "context length",
     "context_length",
@@ -35,32 +35,32 @@ const TOO_LONG: [&str; 25] = [
     "too many tokens",
 ];
 
-/// Why a server doesn't answer.
+/// Says why a server refused a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its status code, or the one that the error inside a 200 names; 502 for an error without one.
     pub status: u16,
-    /// The wait that it asks for.
+    /// The wait before the next try, if the server asks for one.
     pub wait: Option<Duration>,
-    /// Its own words.
+    /// The server's text.
     pub text: String,
 }
 
 impl Refusal {
-    /// Whether the same request may be answered later: the server is busy, loading, or was restarted.
+    /// Returns whether a retry may succeed: the server is busy, loading, or was restarted.
     pub fn passes(&self) -> bool {
-        // No money is no rate limit.
+        // An empty account isn't a rate limit.
         !self.says(&["insufficient_quota"])
             && matches!(self.status, 408 | 409 | 423..=425 | 429 | 499 | 500 | 502..=504 | 507..=599)
     }
 
-    /// Whether its words hold one of these, which are lower case.
+    /// Returns whether its text contains one of these, which are lower case.
     pub fn says(&self, any: &[&str]) -> bool {
         let text = self.text.to_lowercase();
         any.iter().any(|part| text.contains(part))
     }
 
-    /// Whether what was sent is too long for the model's context.
+    /// Returns whether the request was too long for the model's context.
     pub fn is_too_long(&self) -> bool {
         match self.status {
             413 => true,
@@ -70,7 +70,7 @@ impl Refusal {
         }
     }
 
-    /// The failure that it is.
+    /// Returns it as a failure.
     pub fn failure(self) -> Failure {
         let reason = format!("status {}: {}", self.status, short(&self.text));
         if self.passes() { Failure::Passing { reason, wait: self.wait } } else { Failure::Lasting(reason) }
@@ -78,10 +78,10 @@ impl Refusal {
 }
 
 impl Reply {
-    /// Returns the answer, or the refusal in its place. A stream of events is read as the answer in it.
+    /// Returns the answer or the refusal. A stream of events is read as the answer in it.
     ///
     /// # Errors
-    /// If the answer is no whole JSON.
+    /// If the answer isn't complete JSON.
     pub fn read(self) -> Result<Result<Value, Refusal>, Failure> {
         let Self { status, retry_after: wait, text } = self;
         if !(200..300).contains(&status) {
@@ -107,7 +107,7 @@ impl Reply {
     }
 }
 
-/// The status that an error names.
+/// Returns the status that an error names.
 fn status_in(error: &Value) -> u16 {
     let number = |key: &str| {
         let value = &error[key];

@@ -1,4 +1,4 @@
-//! An answer that comes as server-sent events, whether or not one was asked for. Its pieces are put together.
+//! Reads an answer of server-sent events, even if none were requested, as one answer.
 
 use serde_json::{Value, json};
 
@@ -10,11 +10,10 @@ pub(crate) fn is_stream(text: &str) -> bool {
     ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| text.starts_with(field))
 }
 
-/// Puts a stream of chat completion chunks together as the one answer that they are, or returns the error
-/// that stands in it.
+/// Joins a stream of chat completion chunks to one answer, or returns the error in it.
 ///
 /// # Errors
-/// If an event is no JSON, or the stream ends before the answer does.
+/// If an event isn't JSON, or the stream ends before the answer does.
 pub(crate) fn whole(text: &str) -> Result<Value, String> {
     let (mut said, mut is_whole) = (Said::default(), false);
     for data in events(text) {
@@ -40,7 +39,7 @@ pub(crate) fn whole(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The data of every event.
+/// Returns the data of every event.
 fn events(text: &str) -> impl Iterator<Item = String> {
     let mut lines = text.trim_start_matches('\u{feff}').lines();
     std::iter::from_fn(move || {
@@ -60,17 +59,17 @@ fn events(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The first choice so far.
+/// Holds the first choice so far.
 #[derive(Default)]
 struct Said {
-    /// What a choice says beside its text: why it ended, an error.
+    /// Fields of a choice besides its text: the finish reason, an error.
     choice: Value,
     /// Pieces of texts by their keys: `content`, `refusal`.
     message: Value,
     calls: Vec<Call>,
 }
 
-/// A call so far.
+/// Holds a call so far.
 struct Call {
     index: Option<u64>,
     name: Value,
@@ -87,7 +86,7 @@ impl Said {
                 self.choice[key] = choice[key].clone();
             }
         }
-        // Completions of the older protocol.
+        // The older completions protocol.
         push(&mut self.choice, choice, "text");
         let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
         if !delta.is_object() {
@@ -126,7 +125,7 @@ impl Said {
         }
     }
 
-    /// The answer as a server gives it that doesn't stream.
+    /// Returns the answer as a server without streaming gives it.
     fn answer(self) -> Value {
         let Self { mut choice, mut message, calls } = self;
         if choice.is_null() {
@@ -146,7 +145,7 @@ impl Said {
     }
 }
 
-/// Adds the piece of a text to the list of its pieces.
+/// Adds a piece of text to the list of its pieces.
 fn push(to: &mut Value, from: &Value, key: &str) {
     if from[key].is_null() {
         return;
@@ -161,7 +160,7 @@ fn push(to: &mut Value, from: &Value, key: &str) {
 mod tests {
     use super::*;
 
-    /// The stream of these events, and what it says.
+    /// Returns the stream of these events, as it is read.
     fn reads(events: &[Value], done: &str) -> Result<Value, String> {
         let lines: Vec<String> = events.iter().map(|event| format!("data: {event}\n\n")).collect();
         whole(&(lines.concat() + done))

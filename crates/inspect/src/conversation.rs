@@ -1,5 +1,5 @@
-//! Conversations that `turnwise rollout` wrote. Their tokens aren't shown, because no tokenizer is named with them:
-//! turns are text.
+//! Reads conversations that `turnwise rollout` wrote. Turns are shown as text, because no tokenizer is named
+//! with them.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use turnwise_credit::ScoredTrajectory;
 use turnwise_run::{GroupRecord, TrajectoryRecord};
 use turnwise_trajectory::{Message, Rewards, Role, Trajectory};
 
-/// How a line of an older version begins, and no group does.
+/// Beginning of a line of an older version; no group's line has it.
 const BEGINS: &[u8] = b"{\"task\":";
 
-/// A line of an older version: a trajectory without a group.
+/// Holds a line of an older version: a trajectory without a group.
 #[derive(Deserialize)]
 struct Conversation {
     task: String,
@@ -24,7 +24,7 @@ struct Conversation {
     played: Trajectory,
 }
 
-/// Turns a line of an older version into one of a group; a group's, or a broken one, stays as it is.
+/// Converts a line of an older version into one of a group; other lines stay.
 pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(BEGINS) {
         return Cow::Borrowed(line);
@@ -35,14 +35,14 @@ pub(crate) fn group_line(line: &[u8]) -> Cow<'_, [u8]> {
     })
 }
 
-/// Returns what the policy was asked: all that was said before its first answer. None where tokens say it.
+/// Returns the messages before the first answer; none where tokens hold them.
 pub(crate) fn opening(messages: &[Message]) -> Option<String> {
     let before = messages.iter().take_while(|message| message.role != Role::Assistant);
     let said: Vec<&str> = before.map(|message| message.content.as_str()).collect();
     (!messages.is_empty()).then(|| said.join("\n\n"))
 }
 
-/// Empties the tokens of a conversation, which nobody can spell: its turns have their texts.
+/// Removes the tokens of a conversation, which have no tokenizer: its turns have their texts.
 pub(crate) fn without_tokens(mut group: GroupRecord) -> GroupRecord {
     if !group.messages.is_empty() {
         for trajectory in &mut group.trajectories {

@@ -1,11 +1,11 @@
-//! What can't be read: one line with the place, and a hint.
+//! Errors of reading runs and serving the page: one line with the place, and a hint.
 
 use std::io;
 use std::path::PathBuf;
 
 use turnwise_run::RecordError;
 
-/// A run directory that can't be read, or a page that can't be served.
+/// Says why a run directory can't be read, or a page can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// The folder holds no run.
@@ -17,7 +17,7 @@ pub enum InspectError {
     /// A record of the run.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A port that can't be listened on.
+    /// The port is taken or forbidden.
     #[error("127.0.0.1:{port}: cannot listen: {source}\n  hint: leave --port out for a free one")]
     Port {
         /// The port.

@@ -1,5 +1,5 @@
-//! Index of every rollout of a run: its place on disk, and its columns in a list. Each file is read once, by
-//! one thread per core; what is kept per rollout is small, so a list of 100,000 fits into a few megabytes.
+//! Indexes every rollout of a run: its position on disk, and its columns in a list. Each file is read once,
+//! by one thread per core. An entry is small: a list of 100,000 fits into a few megabytes.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Serialize, Serializer};
-use turnwise_run::{GroupRecord, RecordError};
+use turnwise_run::{GroupRecord, REPLACED, RecordError};
 use turnwise_trajectory::{OutputStatus, Stop};
 
 use crate::conversation::{group_line, without_tokens};
 use crate::error::InspectError;
 use crate::outline::{CallOutline, GroupOutline, TrajectoryOutline};
 
-/// A line that is no group: torn, or written by something else. It is left out, and named.
+/// Reports a line that is no group: torn, or of another program. It is left out of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bad {
     /// The file.
@@ -27,19 +27,19 @@ pub struct Bad {
     pub message: String,
 }
 
-/// Writes a path as text. One that isn't UTF-8 has replacement characters.
+/// Writes a path as text. Invalid UTF-8 becomes replacement characters.
 fn displayed<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }
 
-/// One rollout in a list.
+/// Holds one rollout of a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Place in [`Index::rows`].
+    /// Position in [`Index::rows`].
     pub id: u32,
-    /// Place of its group in [`Index`].
+    /// Position of its group in [`Index`].
     pub group: u32,
-    /// Place in its group.
+    /// Position in its group.
     pub at: u32,
     /// The step that played it, from 0.
     pub step: u32,
@@ -52,20 +52,20 @@ pub struct Row {
     pub sample: u32,
     /// Whether the final answer is right.
     pub correct: bool,
-    /// Why it ended.
+    /// The reason for its end.
     pub stop: Stop,
     /// The filter that removed it from the loss.
     #[serde(serialize_with = "optional_text")]
     pub dropped: Option<Arc<str>>,
     /// Number of turns.
     pub turns: u32,
-    /// Tokens in all.
+    /// Number of all tokens.
     pub tokens: u32,
     /// Tokens that the policy sampled.
     pub sampled: u32,
     /// Turns with a format penalty or a malformed call.
     pub violations: u32,
-    /// Calls that ran and didn't end well.
+    /// Calls that ran and failed.
     pub tool_errors: u32,
     /// Whether a limit ended it, not an answer.
     pub cut: bool,
@@ -96,7 +96,7 @@ struct Place {
     rows: u32,
 }
 
-/// All rollouts of a run.
+/// Holds all rollouts of a run.
 #[derive(Debug, Default)]
 pub struct Index {
     files: Vec<Arc<IndexedFile>>,
@@ -122,9 +122,9 @@ struct IndexedGroup {
 }
 
 impl Index {
-    /// Reads the files of `folder`, in the order of their names, or the one file that it is. Files that
-    /// `before` knows and that have kept their length aren't read again, so a run that goes on is followed
-    /// cheaply. `progress` hears bytes read, of how many.
+    /// Reads the files of `folder` in the order of their names, or one file. Files that `before` knows with
+    /// the same length aren't read again, so following a run is cheap. `progress` gets the bytes read and the
+    /// total.
     pub fn build(
         folder: &Path,
         before: &Index,
@@ -177,7 +177,7 @@ impl Index {
                 });
                 for row in rows {
                     let id = index.rows.len() as u32;
-                    // One name for all rollouts of a task.
+                    // All rollouts of a task share one name.
                     let task =
                         names.get_key_value(&row.task).map_or(row.task.clone(), |(name, _)| name.clone());
                     names.entry(task.clone()).or_default().push(id);
@@ -205,12 +205,12 @@ impl Index {
         self.by_task.get(task).into_iter().flatten().map(|&id| &self.rows[id as usize])
     }
 
-    /// Lines that were left out.
+    /// Returns the lines that were left out.
     pub fn bad(&self) -> impl Iterator<Item = &Bad> {
         self.files.iter().flat_map(|file| &file.bad)
     }
 
-    /// Number of groups.
+    /// Returns the number of groups.
     pub fn groups(&self) -> usize {
         self.groups.len()
     }
@@ -240,8 +240,7 @@ impl Index {
     }
 }
 
-/// Returns the rollout files of a run with their lengths, or one file that is named. None before the first
-/// step.
+/// Returns the rollout files of a run with their lengths, or the one named file. None before the first step.
 fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
     if folder.is_file() {
         let bytes = folder.metadata().map_err(InspectError::read(folder))?.len();
@@ -256,7 +255,9 @@ fn rollout_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, InspectError> {
     for entry in entries {
         let entry = entry.map_err(InspectError::read(folder))?;
         let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
+        // Nothing was learnt from groups that others replaced.
+        let learnt = !entry.file_name().to_string_lossy().starts_with(REPLACED);
+        if learnt && path.extension().is_some_and(|extension| extension == "jsonl") {
             let bytes = entry.metadata().map_err(InspectError::read(&path))?.len();
             files.push((path, bytes));
         }
@@ -301,7 +302,7 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
         let malformed =
             |j: usize| played.turns[j].calls.iter().any(|call| matches!(call, CallOutline::Malformed(_)));
         let penalised = |j: usize| trajectory.turns.get(j).is_some_and(|reward| reward.fmt() < 0.0);
-        // A record without flags is of an earlier version.
+        // Records of an earlier version have no flags.
         let violates =
             |j: usize| trajectory.violations.get(j).copied().unwrap_or_else(|| malformed(j) || penalised(j));
         let failed = |call: &&CallOutline| match call {

@@ -1,6 +1,6 @@
-//! Reads what a run left behind: an index over its rollouts, a local page to read them in, and reports.
+//! Reads runs: an index over their rollouts, a local page to read them in, and reports.
 //!
-//! Nothing here writes into a run directory, and nothing of it needs the code that trained.
+//! Nothing here writes into a run directory or needs the code of training.
 
 mod conversation;
 mod error;

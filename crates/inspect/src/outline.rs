@@ -1,11 +1,11 @@
-//! Parts of a line of `rollouts/step_*.jsonl`, read fast: an outline for the index, where tokens are counted and never
-//! kept, and texts for a search. The whole line is a [`turnwise_run::GroupRecord`].
+//! Reads parts of a line of `rollouts/step_*.jsonl` fast. An outline for the index counts tokens without
+//! storing them, and a search reads texts. [`turnwise_run::GroupRecord`] is the whole line.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use turnwise_trajectory::{CallRecord, Message, OutputStatus, Rewards, Stop};
 
-/// What the index takes from a line.
+/// Holds the parts of a line that the index needs.
 #[derive(Deserialize)]
 pub(crate) struct GroupOutline {
     pub(crate) group: String,
@@ -54,7 +54,7 @@ pub(crate) struct OutputOutline {
     pub(crate) status: OutputStatus,
 }
 
-/// What a search looks at in a line.
+/// Holds the parts of a line that a search reads.
 #[derive(Deserialize)]
 pub(crate) struct GroupTexts {
     pub(crate) group: String,
@@ -80,7 +80,7 @@ pub(crate) struct TurnTexts {
     pub(crate) calls: Vec<CallRecord>,
 }
 
-/// Length of an array whose entries don't matter.
+/// Counts the entries of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u32);
 

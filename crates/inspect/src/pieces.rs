@@ -1,17 +1,17 @@
-//! Text of single tokens, so that each can be shown and coloured by itself.
+//! Returns the text of single tokens, so that each can be shown and coloured.
 
 use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-/// Spelling of the tokens of a run. Without its tokenizer, tokens are shown as their ids.
+/// Decodes the tokens of a run. Without its tokenizer, tokens are shown as their ids.
 pub struct Pieces {
     tokenizer: Option<Tokenizer>,
     looked: Vec<PathBuf>,
 }
 
 impl Pieces {
-    /// Returns the tokenizer of a run: that of its newest checkpoint, or that of the model it started from.
+    /// Opens the tokenizer of a run: that of its newest checkpoint, or of the model it started from.
     pub fn of_run(run: &Path, model: Option<&str>) -> Self {
         let checkpoints = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten();
         let mut looked: Vec<PathBuf> = checkpoints.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -22,13 +22,13 @@ impl Pieces {
         Self { tokenizer, looked }
     }
 
-    /// Places that were searched for a tokenizer, if none was found.
+    /// Returns the paths that were searched for a tokenizer, if none was found.
     pub fn missing(&self) -> Option<&[PathBuf]> {
         self.tokenizer.is_none().then_some(&self.looked)
     }
 
-    /// Returns one text per token; together they are the text of all. A token that ends inside a character
-    /// has an empty text, and the token that completes the character has it all.
+    /// Returns one text per token; together they are the whole text. A token that ends inside a character has
+    /// an empty text, and the token that completes the character has all of it.
     pub fn of(&self, tokens: &[u32]) -> Vec<String> {
         let Some(tokenizer) = &self.tokenizer else {
             return tokens.iter().map(|token| format!("[{token}]")).collect();
@@ -36,7 +36,7 @@ impl Pieces {
         let mut stream = tokenizer.decode_stream(false);
         let mut pieces: Vec<String> =
             tokens.iter().map(|&token| stream.step(token).ok().flatten().unwrap_or_default()).collect();
-        // A character that never came to its end.
+        // The last character is incomplete.
         if let Some(last) = pieces.last_mut().filter(|last| last.is_empty()) {
             *last = "\u{fffd}".into();
         }
@@ -46,7 +46,7 @@ impl Pieces {
     /// Returns the text of tokens.
     pub fn text(&self, tokens: &[u32]) -> String {
         match &self.tokenizer {
-            // Some decoders of the library count from the last token of the list.
+            // Some decoders of the library fail on an empty list.
             Some(tokenizer) if !tokens.is_empty() => tokenizer.decode(tokens, false).unwrap_or_default(),
             Some(_) => String::new(),
             None => self.of(tokens).concat(),

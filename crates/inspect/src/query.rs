@@ -1,11 +1,11 @@
-//! Which rollouts of a run a list shows, and in which order.
+//! Selects and sorts the rollouts of a list.
 
 use crate::error::InspectError;
 use crate::index::{Index, Row};
 use crate::run::Run;
 use crate::search;
 
-/// Rollouts with something in common.
+/// Selects rollouts by a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Filter {
     /// All of them.
@@ -23,12 +23,12 @@ pub enum Filter {
     Cut,
     /// A filter of the run removed it from the loss.
     Dropped,
-    /// Its group has right and wrong ones, so that it teaches something.
+    /// Its group has right and wrong ones, so it has a learning signal.
     Mixed,
 }
 
 impl Filter {
-    /// Every filter with its name.
+    /// Lists every filter with its name.
     pub const ALL: [(&'static str, Self); 8] = [
         ("all", Self::All),
         ("right", Self::Right),
@@ -54,7 +54,7 @@ impl Filter {
     }
 }
 
-/// The order of a list.
+/// Orders a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Sort {
     /// By step, group and sample.
@@ -71,7 +71,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// Every order with its name.
+    /// Lists every order with its name.
     pub const ALL: [(&'static str, Self); 5] = [
         ("played", Self::Played),
         ("latest", Self::Latest),
@@ -82,7 +82,7 @@ impl Sort {
 
     fn apply(self, rows: &[Row], ids: &mut [u32]) {
         let row = |id: &u32| &rows[*id as usize];
-        // Stable: equals stay in the order they were played in.
+        // The sort is stable: equal rollouts stay in the order of play.
         match self {
             Self::Played => {}
             Self::Latest => ids.sort_by_key(|id| std::cmp::Reverse(row(id).step)),
@@ -95,23 +95,23 @@ impl Sort {
     }
 }
 
-/// A query of the list.
+/// Describes a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Query {
-    /// With this in common.
+    /// The property of its rollouts.
     pub filter: Filter,
-    /// In this order.
+    /// Their order.
     pub sort: Sort,
     /// Only rollouts of this step.
     pub step: Option<u32>,
     /// Only rollouts of this task.
     pub task: Option<String>,
-    /// With this text in task, prompt, turns or tool output; letters match in either case.
+    /// A text in task, prompt, turns or tool output; letters match in either case.
     pub text: String,
 }
 
 impl Query {
-    /// Returns the ids of the rollouts, in their order.
+    /// Returns the ids of the rollouts in the order of the list.
     pub fn run(&self, run: &Run) -> Result<Vec<u32>, InspectError> {
         let index = run.index();
         let takes = |row: &&Row| {

@@ -14,11 +14,11 @@ use crate::run::Run;
 pub use chart::{Chart, Mark, Series};
 pub use document::Report;
 
-/// Steps that a moving mean looks back.
+/// Number of steps in a moving mean.
 const WINDOW: usize = 5;
 
-/// Returns a report of these runs. Runs that differ in nothing but the seed are shown as one, with the range
-/// over their seeds.
+/// Returns a report of these runs. Runs that differ only in the seed are shown as one, with the range over
+/// their seeds.
 pub fn report(runs: &[Run]) -> Result<Report, InspectError> {
     let arms = arms::arms(runs)?;
     Ok(Report { title: sections::title(&arms), blocks: sections::blocks(&arms) })

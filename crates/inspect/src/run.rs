@@ -1,4 +1,4 @@
-//! A run directory, opened for reading.
+//! Opens a run directory for reading.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::error::InspectError;
 use crate::index::Index;
 use crate::pieces::Pieces;
 
-/// One run on disk. The run may still be going on: [`Run::refresh`] takes in what has come.
+/// Reads one run on disk. The run may still be going on: [`Run::refresh`] reads its new rollouts.
 pub struct Run {
     folder: PathBuf,
     /// The folder of its rollouts, or one file of them.
@@ -24,7 +24,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// The conversations in a file that `turnwise rollout` wrote: rollouts, and nothing else that a run has.
+    /// Opens a file of conversations that `turnwise rollout` wrote: rollouts, without the other parts of a
+    /// run.
     pub fn of_conversations(file: &Path) -> Self {
         Self {
             folder: file.into(),
@@ -36,7 +37,7 @@ impl Run {
         }
     }
 
-    /// Opens a run without its rollouts; those come with [`Run::refresh`].
+    /// Opens a run without its rollouts, which [`Run::refresh`] reads.
     pub fn open(folder: &Path) -> Result<Self, InspectError> {
         let path = folder.join("config.toml");
         if !path.is_file() {
@@ -55,41 +56,41 @@ impl Run {
         Ok(Self { folder: folder.into(), rollouts, name, config, pieces, index: RwLock::default() })
     }
 
-    /// Reads rollouts that are new since the last time. `progress` hears bytes read, of how many.
+    /// Reads rollouts that are new since the last call. `progress` gets the bytes read and the total.
     pub fn refresh(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Arc<Index>, InspectError> {
         let index = Arc::new(Index::build(&self.rollouts, &self.index(), progress)?);
         *self.index.write().expect("no thread panicked") = index.clone();
         Ok(index)
     }
 
-    /// The rollouts as of the last [`Run::refresh`].
+    /// Returns the rollouts as of the last [`Run::refresh`].
     pub fn index(&self) -> Arc<Index> {
         self.index.read().expect("no thread panicked").clone()
     }
 
-    /// The folder, as it was named.
+    /// Returns the folder's path.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The last part of the folder's name.
+    /// Returns the last part of the folder's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Text of tokens.
+    /// Returns the decoder of its tokens.
     pub fn pieces(&self) -> &Pieces {
         &self.pieces
     }
 
-    /// The resolved config, each key with its full path and its value as TOML.
+    /// Returns the resolved config, each key with its full path and its value as TOML.
     pub fn config(&self) -> BTreeMap<String, String> {
         let mut flat = BTreeMap::new();
         flatten("", &toml::Value::Table(self.config.clone()), &mut flat);
         flat
     }
 
-    /// The lines of `metrics.jsonl`; a torn last line, of a run that was killed, is left out.
+    /// Reads `metrics.jsonl`, without a torn last line of a killed run.
     pub fn metrics(&self) -> Result<Vec<StepMetrics>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(Vec::new());
@@ -110,20 +111,20 @@ impl Run {
         whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
     }
 
-    /// The held-out evaluations before and after the run. None while it goes on, and none of an earlier end
-    /// that it has gone beyond.
+    /// Reads the held-out evaluations before and after the run. None while it goes on; those of an earlier
+    /// end don't count once the run has gone beyond it.
     pub fn evaluation(&self) -> Result<Option<Evaluations>, InspectError> {
         let found: Option<Evaluations> = self.json(Evaluations::FILE)?;
         let Some(steps) = found.as_ref().and_then(|found| found.steps) else { return Ok(found) };
         Ok(found.filter(|_| self.metrics().is_ok_and(|lines| lines.len() <= steps)))
     }
 
-    /// What the run ran with, if it is recorded.
+    /// Reads the environment of the run, if it is recorded.
     pub fn environment(&self) -> Result<Option<RunEnvironment>, InspectError> {
         self.json("env.json")
     }
 
-    /// A JSON file of the run, if it is there.
+    /// Reads a JSON file of the run, if it exists.
     fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, InspectError> {
         if self.rollouts.is_file() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Full text over the rollouts on disk. A group's line is parsed only if its bytes may hold what is sought.
+//! Searches the text of rollouts on disk. A group's line is parsed only if its bytes may hold a match.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,8 @@ use crate::index::Index;
 use crate::outline::{GroupTexts, TurnTexts};
 use crate::pieces::Pieces;
 
-/// Returns those of `ids`, which are in the order of the index, whose task, prompt, turns or tool output hold
-/// `text`. ASCII letters match in either case.
+/// Returns the rollouts of `ids` whose task, prompt, turns or tool output contain `text`. `ids` are in the
+/// order of the index. ASCII letters match in either case.
 pub(crate) fn matching(
     index: &Index,
     pieces: &Pieces,
@@ -38,9 +38,9 @@ pub(crate) fn matching(
             if known == Some(false) && !sought.may_be_in(&line) {
                 continue;
             }
-            // The index has read this line once already.
+            // The index has already reported lines that can't be read.
             let Ok(group) = serde_json::from_slice::<GroupTexts>(&group_line(&line)) else { continue };
-            // All trajectories of a task have its prompt.
+            // All trajectories of a task share its prompt.
             let prompt = known.unwrap_or_else(|| {
                 let prompt = group.trajectories.first().map_or(&[][..], |one| &one.played.prompt);
                 let asked = opening(&group.messages).unwrap_or_else(|| pieces.text(prompt));
@@ -71,7 +71,7 @@ pub(crate) fn matching(
 
 struct Sought {
     plain: Vec<u8>,
-    /// As JSON spells it.
+    /// The text in the escapes of JSON.
     escaped: Vec<u8>,
 }
 
@@ -101,7 +101,7 @@ impl Sought {
     }
 }
 
-/// Returns whether `text` holds `sought`, ASCII letters in either case.
+/// Returns whether `text` contains `sought`, with ASCII letters in either case.
 fn holds(text: &[u8], sought: &[u8]) -> bool {
     let Some(&first) = sought.first() else { return true };
     let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());

@@ -1,5 +1,5 @@
-//! The rollout page: a small HTTP server on 127.0.0.1 and one page, both in the binary. Nothing comes from
-//! outside.
+//! Serves the rollout page: a small HTTP server on 127.0.0.1 and one page, both in the binary. It loads
+//! nothing from outside.
 
 mod answers;
 mod http;
@@ -15,31 +15,31 @@ use crate::error::InspectError;
 use crate::query::Query;
 use crate::run::Run;
 
-/// Lists that are kept.
+/// Number of cached lists.
 const LISTS: usize = 16;
 
-/// A page for one run, or for two to compare.
+/// Serves a page for one run, or for two to compare.
 pub struct Viewer {
     listener: TcpListener,
     site: Arc<Site>,
 }
 
-/// State that the routes answer from.
+/// Holds the state of the routes.
 struct Site {
     port: u16,
     runs: Vec<Run>,
-    /// The last answers: a list asks for its pages one by one, and a search reads the whole run.
+    /// Caches the last lists: a page asks for parts of one list, and a search reads the whole run.
     lists: Mutex<Lists>,
 }
 
-/// Run and query → ids.
+/// Maps run and query to ids.
 type Lists = HashMap<(usize, Query), Arc<Vec<u32>>>;
 
 impl Site {
     /// Returns the rollouts that a query finds in a run.
     fn list(&self, run: usize, query: Query) -> Result<Arc<Vec<u32>>, InspectError> {
         let key = (run, query);
-        // A list is whole when it goes in, so a thread that panicked elsewhere leaves no half of one.
+        // A list is complete when it is inserted, so a poisoned lock holds no partial one.
         let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lists().get(&key).cloned();
         if let Some(ids) = known {
@@ -54,15 +54,15 @@ impl Site {
         Ok(ids)
     }
 
-    /// Drops the results of before a run was read again.
+    /// Drops cached lists after a run was read again.
     fn forget(&self) {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 impl Viewer {
-    /// Listens on 127.0.0.1, on a free port if `port` is 0. The runs' rollouts have been read:
-    /// [`Run::refresh`].
+    /// Listens on 127.0.0.1, on a free port if `port` is 0. [`Run::refresh`] has read the runs' rollouts
+    /// before.
     pub fn bind(runs: Vec<Run>, port: u16) -> Result<Self, InspectError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|source| InspectError::Port { port, source })?;
@@ -78,7 +78,7 @@ impl Viewer {
     /// Answers until the process ends.
     ///
     /// # Errors
-    /// The system's, if it lends no event loop.
+    /// The system's, if it has no event loop.
     pub fn serve(self) -> io::Result<()> {
         self.listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

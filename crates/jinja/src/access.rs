@@ -8,7 +8,7 @@ use crate::run::Run;
 use crate::value::{Text, Value, range_length};
 use crate::{containers, text_methods};
 
-/// Methods that change what they are called on; templates may not.
+/// Methods that change their value, which templates may not call.
 const CHANGES: [&str; 14] = [
     "append",
     "extend",
@@ -26,7 +26,7 @@ const CHANGES: [&str; 14] = [
     "difference_update",
 ];
 
-/// `value.name`: an attribute, or else an item of this name.
+/// Returns `value.name`: an attribute, or else an item of this name.
 pub(crate) fn attribute(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome<Value> {
     if let Value::Undefined(why) = value {
         return fail(&**why);
@@ -42,7 +42,7 @@ pub(crate) fn attribute(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome
     Ok(Value::undefined(format!("'{} object' has no attribute '{name}'", value.type_name())))
 }
 
-/// `value[key]`: an item, or else an attribute of this name.
+/// Returns `value[key]`: an item, or else an attribute of this name.
 pub(crate) fn item(run: &mut Run<'_>, value: &Value, key: &Value) -> Outcome<Value> {
     if let Value::Undefined(why) = value {
         return fail(&**why);
@@ -70,7 +70,7 @@ pub(crate) fn item(run: &mut Run<'_>, value: &Value, key: &Value) -> Outcome<Val
     Ok(Value::undefined(format!("{} object has no element {key}", value.type_name())))
 }
 
-/// An attribute of the value's type.
+/// Returns an attribute of the value's type.
 fn own(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome<Option<Value>> {
     let found = match value {
         Value::Namespace(at) => {
@@ -112,7 +112,7 @@ fn own(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome<Option<Value>> {
     Ok(None)
 }
 
-/// The item at a place, counted from the end if it is negative.
+/// Returns the item at an index, counted from the end if it is negative.
 fn indexed(value: &Value, index: i128, budget: &mut Budget) -> Outcome<Option<Value>> {
     let place = |length: usize| {
         let place = if index < 0 { index + length as i128 } else { index };
@@ -135,7 +135,7 @@ fn indexed(value: &Value, index: i128, budget: &mut Budget) -> Outcome<Option<Va
     })
 }
 
-/// `value[start:end:step]`.
+/// Returns `value[start:end:step]`.
 pub(crate) fn slice(value: &Value, bounds: &[Option<Value>; 3], budget: &mut Budget) -> Outcome<Value> {
     let bound = |value: &Option<Value>| match value {
         None | Some(Value::None) => Ok(None),
@@ -168,7 +168,7 @@ pub(crate) fn slice(value: &Value, bounds: &[Option<Value>; 3], budget: &mut Bud
     }
 }
 
-/// The first place of a slice, the one behind its last, and the way from one to the next.
+/// Returns the first index of a slice, the one behind its last, and the step.
 fn places(length: usize, [start, end, step]: [Option<i128>; 3]) -> Outcome<(i128, i128, i128)> {
     let (length, step) = (length as i128, step.unwrap_or(1));
     if step == 0 {

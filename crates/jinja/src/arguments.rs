@@ -1,11 +1,11 @@
-//! The arguments of a call, and how they become parameters.
+//! The arguments of a call, and their binding to parameters.
 
 use std::sync::Arc;
 
 use crate::budget::{Outcome, fail};
 use crate::value::Value;
 
-/// The arguments of a call.
+/// Holds the arguments of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
     pub(crate) positional: Vec<Value>,
@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The parameters of these names, as far as they are given.
+    /// Returns the parameters of these names, as far as they are given.
     pub(crate) fn bind<const N: usize>(
         self,
         function: &str,
@@ -38,7 +38,7 @@ impl Arguments {
     }
 }
 
-/// A parameter that must be given.
+/// Returns a required parameter.
 pub(crate) fn required(value: Option<Value>, function: &str, name: &str) -> Outcome<Value> {
     value.map_or_else(|| fail(format!("{function}() misses its argument '{name}'")), Ok)
 }

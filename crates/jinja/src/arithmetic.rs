@@ -1,4 +1,4 @@
-//! Operators on numbers, texts and lists, as Python has them.
+//! Operators on numbers, texts and lists, with Python's results.
 
 use crate::budget::{Budget, Outcome, fail};
 use crate::escape::escaped;
@@ -8,12 +8,12 @@ use crate::value::{Items, Text, Value};
 
 const TOO_LARGE: &str = "an integer is too large";
 
-/// `a operator b`.
+/// Computes `a operator b`.
 pub(crate) fn binary(operator: Operator, a: &Value, b: &Value, budget: &mut Budget) -> Outcome<Value> {
     if let Value::Undefined(why) = a {
         return fail(&**why);
     }
-    // A text before `%` is a format, which takes what is undefined as nothing.
+    // A format before `%` takes an undefined value as empty.
     if let (Value::Undefined(why), false) = (b, operator == Operator::Mod && a.as_str().is_some()) {
         return fail(&**why);
     }
@@ -62,7 +62,7 @@ fn symbol(operator: Operator) -> &'static str {
     }
 }
 
-/// Markup escapes what is added to it.
+/// Adds texts; markup escapes the other one.
 fn added(a: &Text, b: &Text, budget: &mut Budget) -> Outcome<Value> {
     let safe = a.safe || b.safe;
     let (a, b) =
@@ -124,7 +124,7 @@ fn integers(operator: Operator, a: i128, b: i128) -> Outcome<Value> {
 }
 
 fn floats(operator: Operator, a: f64, b: f64) -> Outcome<Value> {
-    // A rest has the sign of what is divided by.
+    // A remainder has the sign of the divisor.
     let rest = || {
         let rest = a % b;
         if rest == 0.0 {
@@ -153,7 +153,7 @@ fn floats(operator: Operator, a: f64, b: f64) -> Outcome<Value> {
     Ok(Value::Float(number))
 }
 
-/// `-a` or `+a`.
+/// Computes `-a` or `+a`.
 pub(crate) fn sign(value: &Value, negative: bool) -> Outcome<Value> {
     match (value, value.as_int()) {
         (Value::Undefined(why), _) => fail(&**why),

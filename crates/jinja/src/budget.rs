@@ -1,26 +1,26 @@
-//! What one rendering may cost. A template is somebody else's program: it can't loop for ever, and it can't ask for more
-//! memory than a conversation needs.
+//! Limits the cost of one rendering. A template is an untrusted program: it can't loop forever, and it can't
+//! use more memory than a conversation needs.
 
-/// Steps that one rendering may take besides those that grow with what it is given.
+/// Steps of one rendering, besides those that grow with its input.
 const STEPS: u64 = 20_000_000;
 
-/// Bytes that one rendering may write besides those that grow with what it is given.
+/// Bytes that one rendering may write, besides those that grow with its input.
 const BYTES: u64 = 64 << 20;
 
-/// How often what is given may be written over.
+/// How often a rendering may write its whole input.
 const COPIES: u64 = 256;
 
-/// How deep calls, loops and expressions may lie in each other while a template runs.
+/// Deepest nesting of calls, loops and expressions while a template runs.
 const CALLS: u32 = 1500;
 
-/// How deep values may lie in each other.
+/// Deepest nesting of values.
 pub(crate) const NESTED: u32 = 200;
 
-/// Why a rendering ends early.
+/// Says why a rendering ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) message: String,
-    /// The template itself says so.
+    /// Whether the template itself refuses the conversation.
     pub(crate) refused: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn fail<T>(message: impl Into<String>) -> Outcome<T> {
     Err(Failure { message: message.into(), refused: false })
 }
 
-/// What is left.
+/// Holds the remaining budget.
 #[derive(Debug)]
 pub(crate) struct Budget {
     steps: u64,
@@ -39,14 +39,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// The budget of a rendering that is given so many bytes.
+    /// Returns the budget of a rendering with `given` bytes of input.
     pub(crate) fn new(given: usize) -> Self {
         let given = given as u64;
         let bytes = BYTES.saturating_add(COPIES.saturating_mul(given));
         Self { steps: STEPS.saturating_add(COPIES.saturating_mul(given) / 64), bytes, depth: 0 }
     }
 
-    /// Takes steps.
+    /// Spends steps.
     pub(crate) fn spend(&mut self, steps: usize) -> Outcome<()> {
         match self.steps.checked_sub(steps as u64) {
             Some(left) => {
@@ -57,7 +57,7 @@ impl Budget {
         }
     }
 
-    /// Takes bytes, before they are written. Reading and writing them are steps too.
+    /// Spends bytes before they are written. Reading and writing them are steps too.
     pub(crate) fn write(&mut self, bytes: usize) -> Outcome<()> {
         self.spend(1 + bytes / 64)?;
         match self.bytes.checked_sub(bytes as u64) {
@@ -69,13 +69,13 @@ impl Budget {
         }
     }
 
-    /// Takes the bytes of so many values.
+    /// Spends the bytes of `values` values.
     pub(crate) fn values(&mut self, values: usize) -> Outcome<()> {
         self.spend(values)?;
         self.write(values.saturating_mul(size_of::<crate::value::Value>()))
     }
 
-    /// Goes one level deeper.
+    /// Enters one level of nesting.
     pub(crate) fn enter(&mut self) -> Outcome<()> {
         self.spend(1)?;
         self.depth += 1;
@@ -86,7 +86,7 @@ impl Budget {
         }
     }
 
-    /// Comes back.
+    /// Leaves a level of nesting.
     pub(crate) fn leave(&mut self) {
         self.depth -= 1;
     }

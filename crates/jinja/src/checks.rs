@@ -1,4 +1,4 @@
-//! Tests: what stands behind `is`.
+//! Tests: the names behind `is`.
 
 use std::rc::Rc;
 
@@ -52,7 +52,7 @@ const NAMES: [&str; 39] = [
     "le",
 ];
 
-/// Whether a value passes a test.
+/// Returns whether a value passes a test.
 pub(crate) fn test(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<bool> {
     if !NAMES.contains(&name) {
         return fail(format!("there is no test named {name:?}"));
@@ -147,7 +147,7 @@ fn remainder(run: &mut Run<'_>, value: &Value, by: &Value, wanted: i128) -> Outc
     compare::equal(&rest, &Value::Int(wanted), &mut run.budget)
 }
 
-/// Whether two values are one object, as far as Python promises that: small numbers and texts are.
+/// Returns whether two values are one object, as far as Python promises that: small numbers and texts are.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::None, Value::None) => true,

@@ -1,4 +1,4 @@
-//! Equality, order and membership, as Python has them.
+//! Equality, order and membership, with Python's results.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use crate::budget::{Budget, Outcome, fail};
 use crate::iterate;
 use crate::value::{Items, Value};
 
-/// Whether two values are equal.
+/// Returns whether two values are equal.
 pub(crate) fn equal(a: &Value, b: &Value, budget: &mut Budget) -> Outcome<bool> {
     budget.spend(1)?;
     Ok(match (a, b) {
@@ -53,7 +53,7 @@ pub(crate) fn equal(a: &Value, b: &Value, budget: &mut Budget) -> Outcome<bool> 
     })
 }
 
-/// The place of a key.
+/// Returns the index of a key.
 pub(crate) fn find(pairs: &[(Value, Value)], key: &Value, budget: &mut Budget) -> Outcome<Option<usize>> {
     budget.spend(pairs.len() / 16)?;
     if let Value::Text(wanted) = key {
@@ -68,7 +68,7 @@ pub(crate) fn find(pairs: &[(Value, Value)], key: &Value, budget: &mut Budget) -
     Ok(None)
 }
 
-/// Fails for what can't be a key.
+/// Fails for a value that can't be a key.
 pub(crate) fn hashable(key: &Value, budget: &mut Budget) -> Outcome<()> {
     budget.spend(1)?;
     match key {
@@ -80,7 +80,7 @@ pub(crate) fn hashable(key: &Value, budget: &mut Budget) -> Outcome<()> {
     }
 }
 
-/// The order of two values. None if one of them is no number (NaN).
+/// Returns the order of two values. None if one of them is NaN.
 pub(crate) fn order(a: &Value, b: &Value, symbol: &str, budget: &mut Budget) -> Outcome<Option<Ordering>> {
     budget.spend(1)?;
     match (a, b) {
@@ -113,7 +113,7 @@ fn order_of_items(a: &Items, b: &Items, symbol: &str, budget: &mut Budget) -> Ou
     Ok(Some(a.values.len().cmp(&b.values.len())))
 }
 
-/// Whether `container` holds `item`.
+/// Returns whether `container` contains `item`.
 pub(crate) fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Outcome<bool> {
     match container {
         Value::Text(text) => {
@@ -141,13 +141,13 @@ pub(crate) fn contains(container: &Value, item: &Value, budget: &mut Budget) -> 
     }
 }
 
-/// Sorts values by their keys; equal ones stay in their order.
+/// Sorts values by their keys, keeping the order of equal ones.
 pub(crate) fn sort(
     keyed: Vec<(Value, Value)>,
     descending: bool,
     budget: &mut Budget,
 ) -> Outcome<Vec<(Value, Value)>> {
-    // A merge sort of our own: comparisons may fail, and NaN has no order.
+    // A merge sort, because comparisons may fail and NaN has no order.
     if keyed.len() < 2 {
         return Ok(keyed);
     }

@@ -1,4 +1,4 @@
-//! Methods of dictionaries, lists and tuples that change nothing.
+//! Methods of dictionaries, lists and tuples that don't change them.
 
 use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Outcome, fail};

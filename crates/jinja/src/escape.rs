@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::budget::{Budget, Outcome};
 use crate::value::Text;
 
-/// A text as markup; markup stays as it is.
+/// Returns a text as markup; markup stays as it is.
 pub(crate) fn escaped(text: &Text, budget: &mut Budget) -> Outcome<Arc<str>> {
     if text.safe { Ok(text.text.clone()) } else { escape(&text.text, budget).map(Into::into) }
 }
 
-/// The characters of HTML, escaped.
+/// Escapes the special characters of HTML.
 pub(crate) fn escape(text: &str, budget: &mut Budget) -> Outcome<String> {
     // The longest escape has five letters.
     budget.write(text.len().saturating_mul(5))?;

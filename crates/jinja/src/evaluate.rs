@@ -1,4 +1,4 @@
-//! Expressions to values.
+//! Evaluates expressions.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Expressions that decide between others, and signs.
+    /// Evaluates conditionals, logical operators and signs.
     fn logic(&mut self, expression: &'t Expr) -> Outcome<Value> {
         match expression {
             Expr::Not(value) => Ok(Value::Bool(!self.evaluate(value)?.truth())),
@@ -123,7 +123,7 @@ impl<'t> Run<'t> {
         access::slice(&value, &evaluated, &mut self.budget)
     }
 
-    /// Texts one behind another; unlike with `+`, markup is no more than text here.
+    /// Concatenates texts. Unlike with `+`, markup is treated as text.
     fn concat(&mut self, parts: &'t [Expr]) -> Outcome<Value> {
         let mut out = String::new();
         for part in parts {
@@ -149,7 +149,7 @@ impl<'t> Run<'t> {
         Ok(Value::Bool(true))
     }
 
-    /// Whether a comparison holds.
+    /// Returns whether a comparison holds.
     pub(crate) fn holds(&mut self, comparison: Comparison, a: &Value, b: &Value) -> Outcome<bool> {
         let budget = &mut self.budget;
         let mut ordered = |symbol, wanted: &[Ordering]| {
@@ -167,7 +167,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// The value of a call, with the macro of a call block.
+    /// Evaluates a call, with the macro of a call block.
     pub(crate) fn called(&mut self, call: &'t Expr, caller: Option<Value>) -> Outcome<Value> {
         let Expr::Call(function, args) = call else { return fail("expected a call") };
         let function = self.evaluate(function)?;
@@ -237,7 +237,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// Calls a macro: what its body writes.
+    /// Calls a macro and returns the text of its body.
     fn call_macro(&mut self, at: usize, mut args: Arguments) -> Outcome<Value> {
         let (called, around) = self.macros[at];
         self.budget.enter()?;
@@ -288,7 +288,7 @@ impl<'t> Run<'t> {
     }
 }
 
-/// Puts a pair into a dictionary: a key that is there keeps its place.
+/// Puts a pair into a dictionary: an existing key keeps its position.
 pub(crate) fn put(
     pairs: &mut Vec<(Value, Value)>,
     key: Value,

@@ -1,4 +1,4 @@
-//! Tokens to expressions, by Jinja's grammar: what binds looser comes first.
+//! Parses tokens to expressions by Jinja's grammar, loosest operators first.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const COMPARISONS: [(&str, Comparison); 6] = [
 ];
 
 impl Parser {
-    /// An expression, or several with commas between them, which are a tuple.
+    /// Parses an expression, or several with commas between them, which are a tuple.
     pub(crate) fn tuple(&mut self, choices: bool, ends: &[&str]) -> Outcome<Expr> {
         let mut all = Vec::new();
         loop {
@@ -202,7 +202,7 @@ impl Parser {
         })
     }
 
-    /// Items up to a bracket, with commas between them and perhaps behind the last.
+    /// Parses items up to a bracket, with commas between them and perhaps behind the last.
     fn items<T>(&mut self, close: &str, item: impl Fn(&mut Self) -> Outcome<T>) -> Outcome<Vec<T>> {
         let mut all = Vec::new();
         while !self.is(close) {
@@ -319,7 +319,7 @@ impl Parser {
         }
     }
 
-    /// The filters behind a value, each with its bar.
+    /// Parses the filters behind a value, each with its bar.
     pub(crate) fn filters(&mut self, mut value: Expr) -> Outcome<Expr> {
         while self.skip("|") {
             value = self.filter(value)?;
@@ -327,7 +327,7 @@ impl Parser {
         Ok(value)
     }
 
-    /// The filters of `{% filter … %}`: the first has no bar.
+    /// Parses the filters of `{% filter … %}`: the first has no bar.
     pub(crate) fn filters_of_body(&mut self) -> Outcome<Expr> {
         let first = self.filter(Expr::Body)?;
         self.filters(first)

@@ -1,4 +1,4 @@
-//! The functions that templates have: `range`, `dict`, `namespace` and those of `transformers`.
+//! The functions of templates: `range`, `dict`, `namespace` and those of `transformers`.
 
 use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Failure, Outcome, fail};
@@ -75,7 +75,7 @@ fn range(args: Arguments) -> Outcome<Value> {
     Ok(Value::Range(start, end, step))
 }
 
-/// The pairs of `dict(mapping or pairs, name=value)`.
+/// Returns the pairs of `dict(mapping or pairs, name=value)`.
 fn pairs(args: Arguments, budget: &mut Budget) -> Outcome<Vec<(Value, Value)>> {
     let mut all = Vec::new();
     if args.positional.len() > 1 {
@@ -103,7 +103,7 @@ fn pairs(args: Arguments, budget: &mut Budget) -> Outcome<Vec<(Value, Value)>> {
     Ok(all)
 }
 
-/// `dict.fromkeys(keys, value)`.
+/// Computes `dict.fromkeys(keys, value)`.
 pub(crate) fn from_keys(args: Arguments, budget: &mut Budget) -> Outcome<Value> {
     let [keys, value] = args.bind("fromkeys", ["iterable", "value"])?;
     let value = value.unwrap_or(Value::None);

@@ -3,13 +3,13 @@
 use crate::budget::{Budget, Outcome, fail};
 use crate::value::{Dict, Value, View, range_length};
 
-/// The values that a loop over this one takes. An iterator is empty afterwards.
+/// Returns the values that a loop iterates over. An iterator is empty afterwards.
 pub(crate) fn values(value: &Value, budget: &mut Budget) -> Outcome<Vec<Value>> {
     let all: Vec<Value> = match value {
         Value::Undefined(_) => Vec::new(),
         Value::Text(text) => {
             budget.values(text.text.len())?;
-            // The letters of markup are no markup.
+            // The letters of markup aren't markup.
             return Ok(text.text.chars().map(|c| Value::text(c.to_string())).collect());
         }
         Value::List(items) | Value::Tuple(items) => items.values.clone(),
@@ -38,7 +38,7 @@ fn viewed(view: View, dict: &Dict, budget: &mut Budget) -> Outcome<Vec<Value>> {
     }
 }
 
-/// How many values it holds.
+/// Returns the number of its values.
 pub(crate) fn length(value: &Value) -> Outcome<usize> {
     Ok(match value {
         Value::Undefined(_) => 0,

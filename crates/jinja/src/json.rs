@@ -1,4 +1,4 @@
-//! Values as JSON by Python's `json.dumps`, which is how chat templates write tools and arguments.
+//! Writes values as Python's `json.dumps` does, for tools and arguments in chat templates.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::compare::sort;
 use crate::spelling;
 use crate::value::Value;
 
-/// Options of `json.dumps`.
+/// Holds options of `json.dumps`.
 struct Style {
     item_separator: String,
     key_separator: String,
@@ -18,7 +18,8 @@ struct Style {
     sort_keys: bool,
 }
 
-/// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of `transformers`.
+/// Computes the filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of
+/// `transformers`.
 pub(crate) fn tojson(value: &Value, args: Arguments, budget: &mut Budget) -> Outcome<Value> {
     let [ascii, indent, separators, sorted] =
         args.bind("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])?;
@@ -137,7 +138,7 @@ impl Style {
     }
 }
 
-/// Keys are texts: numbers and the like are written as such.
+/// Returns a key as text: numbers and the like are converted.
 fn key(key: &Value) -> Outcome<String> {
     Ok(match key {
         Value::Text(text) => text.text.to_string(),

@@ -1,8 +1,8 @@
-//! Letters and words as Python's `str` sees them.
+//! Letters and words as in Python's `str`.
 
 use crate::lexer::is_space;
 
-/// Lines without their ends, or with them.
+/// Splits lines, with or without their ends.
 pub(crate) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -26,9 +26,9 @@ pub(crate) fn lines(text: &str, keep: bool) -> Vec<&str> {
     lines
 }
 
-/// A letter at the beginning of a word.
+/// Appends a letter at the beginning of a word.
 fn titled(c: char, out: &mut String) {
-    // Letters of two have a third form, with only the first of them large.
+    // Letters that stand for two have a third form, in which only the first is a capital.
     match c {
         'Ǆ'..='ǆ' => return out.push('ǅ'),
         'Ǉ'..='ǉ' => return out.push('ǈ'),
@@ -51,7 +51,7 @@ pub(crate) fn capitalized(text: &str) -> String {
     out + &letters.as_str().to_lowercase()
 }
 
-/// Every word begins with a large letter: `str.title`.
+/// Capitalises every word: `str.title`.
 pub(crate) fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
@@ -75,7 +75,7 @@ pub(crate) fn swapped(text: &str) -> String {
         .collect()
 }
 
-/// Whether there are cased letters, and all are of this case.
+/// Returns whether there are cased letters, all of this case.
 pub(crate) fn all_cased(text: &str, upper: bool) -> bool {
     let is = |c: char, upper: bool| if upper { c.is_uppercase() } else { c.is_lowercase() };
     text.chars().any(|c| is(c, upper)) && !text.chars().any(|c| is(c, !upper))
@@ -85,7 +85,7 @@ pub(crate) fn is_title(text: &str) -> bool {
     text.chars().any(|c| c.is_uppercase() || c.is_lowercase()) && title(text) == text
 }
 
-/// Pieces between separators, `most` separators at most, counted from the left or from the right.
+/// Splits at `most` separators at most, counted from the left or from the right.
 pub(crate) fn split<'t>(
     text: &'t str,
     separator: Option<&str>,
@@ -107,7 +107,7 @@ pub(crate) fn split<'t>(
                 let end = if pieces.len() == most { None } else { rest.find(is_space) };
                 let Some(end) = end else {
                     let whole = if pieces.len() == most { rest.trim_end_matches(is_space) } else { rest };
-                    // The rest keeps its inner white space, and its last one too.
+                    // The rest keeps its inner and trailing white space.
                     pieces.push(if pieces.len() == most { rest } else { whole });
                     break;
                 };
@@ -138,14 +138,14 @@ pub(crate) fn split<'t>(
     }
 }
 
-/// A text without some of these characters, or white space, at its ends.
+/// Removes these characters, or white space, from the ends of a text.
 pub(crate) fn stripped<'t>(text: &'t str, characters: Option<&str>, left: bool, right: bool) -> &'t str {
     let strips = |c: char| characters.map_or_else(|| is_space(c), |characters| characters.contains(c));
     let text = if left { text.trim_start_matches(strips) } else { text };
     if right { text.trim_end_matches(strips) } else { text }
 }
 
-/// The first `most` occurrences of `old` as `new`.
+/// Replaces the first `most` occurrences of `old` by `new`.
 pub(crate) fn replaced(text: &str, old: &str, new: &str, most: i128) -> String {
     match usize::try_from(most) {
         Ok(most) => text.replacen(old, new, most),

@@ -1,5 +1,5 @@
-//! A template's source as tokens. Blocks take the line break behind them and the white space before them with
-//! them (`trim_blocks`, `lstrip_blocks`), and `-` and `+` at a tag's edges say otherwise.
+//! Splits a template's source into tokens. Blocks remove the line break behind them and the white space
+//! before them (`trim_blocks`, `lstrip_blocks`), unless `-` or `+` at a tag's edge says otherwise.
 
 use crate::budget::{Outcome, fail};
 
@@ -19,13 +19,13 @@ pub(crate) enum Token {
     End,
 }
 
-/// The longest first.
+/// Operators, longest first.
 const OPERATORS: [&str; 26] = [
     "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<",
     "=", ".", ":", "|", ",", ";",
 ];
 
-/// White space as Python's `str.isspace` has it.
+/// Returns whether a character is white space in Python's `str.isspace`.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -38,7 +38,8 @@ struct Lexer<'s> {
     tokens: Vec<(Token, usize)>,
 }
 
-/// The tokens of a source and their lines; the last one is [`Token::End`]. A failure comes with its line.
+/// Returns the tokens of a source and their lines; the last one is [`Token::End`]. A failure comes with its
+/// line.
 pub(crate) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, (String, usize)> {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let rest = source.strip_suffix('\n').unwrap_or(&source);
@@ -62,7 +63,7 @@ impl<'s> Lexer<'s> {
         self.tokens.push((token, self.line));
     }
 
-    /// Text up to a tag, without the white space that the tag takes.
+    /// Reads text up to a tag, without the white space that the tag removes.
     fn data(&mut self, bytes: usize, sign: Option<char>, strips: bool) {
         let (line_starts, line) = (self.line_starts, self.line);
         let text = self.take(bytes);
@@ -80,7 +81,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// Takes what ends a tag, and the white space that it takes.
+    /// Reads the end of a tag, and the white space that it removes.
     fn end(&mut self, closing: &str, trims: bool) -> bool {
         if self.rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(closing)) {
             self.take(1 + closing.len());
@@ -133,7 +134,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// Takes a raw block, if there is one.
+    /// Reads a raw block, if there is one.
     fn raw(&mut self) -> Outcome<bool> {
         let inner = self.rest.trim_start_matches(is_space);
         let Some(behind) = inner.strip_prefix("raw") else { return Ok(false) };
@@ -163,7 +164,7 @@ impl<'s> Lexer<'s> {
         if self.rest.is_empty() { Ok(true) } else { fail("a raw block doesn't end") }
     }
 
-    /// The tokens of one tag, and its end.
+    /// Reads the tokens of one tag, and its end.
     fn inside(&mut self, closing: &str, trims: bool) -> Outcome<()> {
         let mut open = Vec::new();
         let mut after_dot = false;
@@ -261,7 +262,7 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// The first tag of a text, and its place.
+/// Returns the first tag of a text, and its index.
 fn next_tag(text: &str) -> Option<(usize, &str)> {
     text.match_indices('{').find_map(|(at, _)| {
         let tag = text.get(at..at + 2)?;
@@ -269,7 +270,7 @@ fn next_tag(text: &str) -> Option<(usize, &str)> {
     })
 }
 
-/// A literal's text, as Python reads its escapes.
+/// Returns a literal's text, with Python's escapes.
 fn unescaped(text: &str) -> Outcome<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -280,7 +281,7 @@ fn unescaped(text: &str) -> Outcome<String> {
         let mut code = |digits: usize| {
             let number = rest.get(..digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
             rest = rest.get(digits..).unwrap_or_default();
-            // Half a surrogate pair can't be written in UTF-8.
+            // UTF-8 can't hold half a surrogate pair.
             number.map(|number| char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER))
         };
         match escape {

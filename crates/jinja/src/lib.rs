@@ -12,13 +12,13 @@
 //! # Ok::<(), turnwise_jinja::TemplateError>(())
 //! ```
 //!
-//! Beside Jinja's own these are: blocks take their line break and indentation with them, `raise_exception`,
-//! `strftime_now`, `tojson` with Python's spelling, `{% generation %}`, `break` and `continue`, and methods of Python's
-//! texts, lists and dictionaries. Nothing else of Python can be reached.
+//! Additions to Jinja: blocks remove their line break and indentation, `raise_exception`, `strftime_now`,
+//! `tojson` with Python's format, `{% generation %}`, `break` and `continue`, and methods of Python's texts,
+//! lists and dictionaries. Nothing else of Python can be reached.
 //!
-//! A template is somebody else's program. Every step, byte and level of a rendering is counted, and one that takes
-//! more than a conversation needs ends with a message. Values behave as Python's do, down to the order of a
-//! dictionary.
+//! A template is an untrusted program. Every step, byte and level of a rendering is counted, and one that
+//! exceeds the needs of a conversation ends with an error. Values behave as Python's do, down to the order of
+//! a dictionary.
 
 mod access;
 mod arguments;
@@ -57,27 +57,27 @@ use self::run::Run;
 use self::syntax::Stmt;
 use self::value::Value;
 
-/// Stack of the thread that reads or renders a template: as deep as both may nest, in any build.
+/// Stack of the thread that reads or renders a template, for the deepest nesting in any build.
 const STACK: usize = 64 << 20;
 
-/// Bytes of a template at most; the largest published ones have a hundredth of it.
+/// Most bytes of a template; the largest published ones have a hundredth of it.
 const LARGEST: usize = 1 << 22;
 
-/// A chat template that can't be read, or that refuses a conversation.
+/// Says why a chat template can't be read, or refuses a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TemplateError(pub String);
 
-/// A chat template.
+/// Renders conversations by a chat template.
 #[derive(Debug)]
 pub struct Template {
     body: Vec<Stmt>,
-    /// `bos_token` and the like.
+    /// Special tokens by name, such as `bos_token`.
     variables: Map<String, Json>,
     now: Moment,
 }
 
-/// What a template is rendered with.
+/// Holds the inputs of a rendering.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conversation<'a> {
     /// A list of messages with their roles, in OpenAI's form.
@@ -86,13 +86,13 @@ pub struct Conversation<'a> {
     pub tools: Option<&'a [Json]>,
     /// Documents to answer from.
     pub documents: Option<&'a [Json]>,
-    /// Whether the next assistant turn is begun.
+    /// Whether to begin the next assistant turn.
     pub add_generation_prompt: bool,
 }
 
 impl Template {
-    /// Reads a template. `variables` are the special tokens by their names (`bos_token`); `now` is what
-    /// `strftime_now` shows.
+    /// Reads a template. `variables` are the special tokens by their names (`bos_token`); `now` is the date
+    /// of `strftime_now`.
     pub fn new(source: &str, variables: Map<String, Json>, now: Moment) -> Result<Self, TemplateError> {
         if source.len() > LARGEST {
             return Err(TemplateError(format!(
@@ -106,7 +106,7 @@ impl Template {
         Ok(Self { body: parsed?, variables, now })
     }
 
-    /// The text of a conversation.
+    /// Renders a conversation.
     pub fn render(&self, conversation: &Conversation<'_>) -> Result<String, TemplateError> {
         on_a_deep_stack(|| {
             let messages: Vec<Json> = conversation.messages.iter().map(with_reasoning).collect();
@@ -128,7 +128,7 @@ impl Template {
     }
 }
 
-/// Does something on a thread whose stack is as deep as templates may nest.
+/// Runs `work` on a thread with a stack for the deepest nesting.
 fn on_a_deep_stack<T: Send>(
     work: impl FnOnce() -> Result<T, TemplateError> + Send,
 ) -> Result<T, TemplateError> {
@@ -141,7 +141,7 @@ fn on_a_deep_stack<T: Send>(
     })
 }
 
-/// What a value takes in a template, more or less.
+/// Estimates the bytes of a value in a template.
 fn bytes(json: &Json) -> usize {
     let value = size_of::<Value>();
     match json {
@@ -154,7 +154,7 @@ fn bytes(json: &Json) -> usize {
     }
 }
 
-/// One line: what the template itself says, or what is wrong with it and where.
+/// Formats a failure in one line: the template's message, or the fault and its line.
 fn told(failure: &Failure, line: usize) -> TemplateError {
     one_line(&if failure.refused {
         failure.message.clone()
@@ -163,7 +163,7 @@ fn told(failure: &Failure, line: usize) -> TemplateError {
     })
 }
 
-/// As much of a message as a line holds.
+/// Shortens a message to one line.
 fn one_line(message: &str) -> TemplateError {
     const MOST: usize = 500;
     let mut line: String = message.chars().take(MOST).collect();
@@ -173,7 +173,7 @@ fn one_line(message: &str) -> TemplateError {
     TemplateError(line.replace('\n', " "))
 }
 
-/// `transformers` gives a message's reasoning under every name that templates know.
+/// Copies a message's reasoning to all names that templates use, as `transformers` does.
 fn with_reasoning(message: &Json) -> Json {
     let names = ["reasoning_content", "thinking", "reasoning"];
     let Some(reasoning) = names.iter().find_map(|name| message.get(name).filter(|value| !value.is_null()))

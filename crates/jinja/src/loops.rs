@@ -10,23 +10,23 @@ use crate::run::{Flow, Run};
 use crate::syntax::For;
 use crate::value::Value;
 
-/// A loop in progress. Items are tested when they are reached, not before.
+/// Holds a loop in progress. Items are tested when they are reached, not before.
 #[derive(Debug)]
 pub(crate) struct Loop<'t> {
     what: &'t For,
-    /// The scope that the loop stands in.
+    /// The scope around the loop.
     around: usize,
     /// Items that are not tested yet.
     rest: VecDeque<Value>,
-    /// Items that were looked at, and come next.
+    /// Items that were tested, and come next.
     ahead: VecDeque<Value>,
-    /// Items in all, where that is known.
+    /// Number of items, if it is known.
     length: Option<usize>,
-    /// The place of the present item, and it, and the one before.
+    /// Index of the current item; the item and its predecessor follow.
     index: i128,
     now: Value,
     before: Value,
-    /// Loops of the same tag around this one.
+    /// Number of loops of the same tag around this one.
     depth: i128,
     /// The last arguments of `changed`.
     last: Option<Vec<Value>>,
@@ -71,7 +71,7 @@ impl<'t> Run<'t> {
                 break;
             }
         }
-        // The items are not needed any more; the loop itself may still be asked.
+        // The remaining items aren't needed any more, but the loop's variables may be.
         self.loops[at].rest.clear();
         if !any {
             self.within(around, |run| run.body(&what.otherwise))?;
@@ -79,7 +79,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// The next item that passes the loop's test.
+    /// Returns the next item that passes the loop's test.
     fn next_item(&mut self, at: usize) -> Outcome<Option<Value>> {
         if let Some(item) = self.loops[at].ahead.pop_front() {
             return Ok(Some(item));
@@ -99,7 +99,7 @@ impl<'t> Run<'t> {
         Ok(None)
     }
 
-    /// The item behind the present one.
+    /// Returns the item behind the current one.
     fn peek(&mut self, at: usize) -> Outcome<Option<Value>> {
         let next = self.next_item(at)?;
         if let Some(item) = &next {
@@ -163,7 +163,7 @@ impl<'t> Run<'t> {
         Ok(Value::Bool(!same))
     }
 
-    /// `loop(items)`: the loop once more, over these.
+    /// Computes `loop(items)`: runs the loop again over these.
     pub(crate) fn call_loop(&mut self, at: usize, args: Arguments) -> Outcome<Value> {
         let [items] = args.bind("loop", ["iterable"])?;
         let items = required(items, "loop", "iterable")?;

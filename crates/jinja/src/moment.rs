@@ -1,10 +1,10 @@
-//! The date that a template shows. Some chat templates put today's into the prompt.
+//! The date that a template shows. Some chat templates put today's date into the prompt.
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::Offset;
 
-/// A moment in UTC, in whole seconds.
+/// Holds a moment in UTC, in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(Timestamp);
 
@@ -14,7 +14,7 @@ impl Moment {
         Self::from_unix(Timestamp::now().as_second())
     }
 
-    /// Returns the moment that lies so many seconds behind 1970, within the years −9999 to 9999.
+    /// Returns the moment `seconds` after 1970, limited to the years −9999 to 9999.
     pub fn from_unix(seconds: i64) -> Self {
         let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
         Self(Timestamp::from_second(seconds.clamp(first, last)).expect("it lies within the calendar"))
@@ -25,8 +25,8 @@ impl Moment {
         self.0.as_second()
     }
 
-    /// Writes the date as Python's `strftime` does with a date that knows no time zone.
-    /// A directive that is unknown stays as it is.
+    /// Formats the date as Python's `strftime` does for a date without a time zone. An unknown directive
+    /// stays unchanged.
     pub fn strftime(self, format: &str) -> String {
         let config = Config::new().custom(PosixCustom::new()).lenient(true);
         let date = BrokenDownTime::from(Offset::UTC.to_datetime(self.0));
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_directive_writes_at_most_so_many_bytes_per_byte() {
-        // `globals.rs` takes 64 bytes for each one.
+        // `globals.rs` reserves 64 bytes for each one.
         for format in ["%255Y", "%99d", "%c", "%255c", "%9A"] {
             let text = Moment::from_unix(0).strftime(format);
             assert!(text.len() <= 64 * format.len(), "{format}: {}", text.len());

@@ -1,28 +1,28 @@
-//! Numbers in a given format: widths, precisions, exponents.
+//! Formats numbers: widths, precisions, exponents.
 
 use crate::budget::{Budget, Outcome, fail};
 
-/// Digits that a format may ask for.
+/// Most digits of a format.
 const DIGITS: usize = 1000;
 
-/// How a value is written, by `%` or `format`.
+/// Holds the format of a value, for `%` or `format`.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     pub(crate) fill: char,
     /// `<`, `>`, `^`, or `=`: between the sign and the digits.
     pub(crate) align: char,
-    /// What stands before a positive number.
+    /// The sign of a positive number.
     pub(crate) sign: Option<char>,
     pub(crate) alternate: bool,
     pub(crate) width: usize,
-    /// What stands between thousands.
+    /// The separator of thousands.
     pub(crate) grouping: Option<char>,
     pub(crate) precision: Option<usize>,
     pub(crate) kind: Option<char>,
 }
 
 impl Spec {
-    /// A sign, a prefix and digits, in their width.
+    /// Formats a sign, a prefix and digits in the width.
     fn framed(&self, negative: bool, prefix: &str, digits: &str, budget: &mut Budget) -> Outcome<String> {
         let sign = if negative { Some('-') } else { self.sign };
         let mut out: String = sign.into_iter().collect();
@@ -36,7 +36,7 @@ impl Spec {
         self.padded(&out, budget)
     }
 
-    /// A text in its width.
+    /// Pads a text to the width.
     pub(crate) fn padded(&self, text: &str, budget: &mut Budget) -> Outcome<String> {
         padded(text, self.width, self.fill, self.align, budget)
     }
@@ -78,7 +78,7 @@ fn bounded(precision: usize) -> Outcome<()> {
     if precision > DIGITS { fail(format!("a precision of {precision} digits is too large")) } else { Ok(()) }
 }
 
-/// A text in a width.
+/// Pads a text to a width.
 pub(crate) fn padded(
     text: &str,
     width: usize,
@@ -100,7 +100,7 @@ pub(crate) fn padded(
     Ok(out)
 }
 
-/// Digits with a mark between groups of them.
+/// Puts a mark between groups of digits.
 fn grouped(digits: &str, mark: char, size: usize) -> String {
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -112,7 +112,7 @@ fn grouped(digits: &str, mark: char, size: usize) -> String {
     out
 }
 
-/// The digits of a number that isn't negative.
+/// Returns the digits of a number that isn't negative.
 fn digits(number: f64, kind: char, precision: Option<usize>, alternate: bool) -> Outcome<String> {
     if !number.is_finite() {
         let percent = if kind == '%' { "%" } else { "" };
@@ -140,7 +140,7 @@ fn exponential(number: f64, precision: usize) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-/// The format `g`: an exponent only where there are too many zeros otherwise.
+/// Formats by `g`: with an exponent only if there would be too many zeros.
 fn general(number: f64, precision: usize, alternate: bool) -> String {
     let precision = precision.max(1);
     let scientific = exponential(number, precision - 1);

@@ -1,4 +1,4 @@
-//! Tokens to statements, by Jinja's grammar.
+//! Parses tokens to statements by Jinja's grammar.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use crate::budget::{Outcome, fail};
 use crate::lexer::{Token, tokens};
 use crate::syntax::{Expr, For, Kind, Macro, Stmt, Target};
 
-/// How deep tags and brackets may lie in each other.
+/// Deepest nesting of tags and brackets.
 const DEPTH: usize = 150;
 
-/// Operators, filters and subscripts that one tag may chain: each makes its expression one level deeper.
+/// Most operators, filters and subscripts in one tag: each makes its expression one level deeper.
 const LINKS: usize = 2000;
 
 pub(crate) struct Parser {
@@ -17,11 +17,11 @@ pub(crate) struct Parser {
     at: usize,
     depth: usize,
     links: usize,
-    /// Whether `caller`, `kwargs` and `varargs` have been read.
+    /// Whether the current macro reads `caller`, `kwargs` and `varargs`.
     pub(crate) reads: [bool; 3],
 }
 
-/// The statements of a template. A mistake comes with its line.
+/// Parses a template. An error comes with its line.
 pub(crate) fn parse(source: &str) -> Result<Vec<Stmt>, (String, usize)> {
     let mut parser = Parser { tokens: tokens(source)?, at: 0, depth: 0, links: 0, reads: [false; 3] };
     let body = parser.body(&[]);
@@ -43,7 +43,7 @@ impl Parser {
 
     pub(crate) fn next(&mut self) -> Token {
         let token = self.peek().clone();
-        // The end stays.
+        // The end token isn't passed.
         self.at = (self.at + 1).min(self.tokens.len() - 1);
         token
     }
@@ -101,7 +101,7 @@ impl Parser {
         fail(format!("syntax error: expected {wanted}, found {found}"))
     }
 
-    /// Counts one more link of the tag's chains.
+    /// Counts one more operator, filter or subscript of the tag.
     pub(crate) fn link(&mut self) -> Outcome<()> {
         self.links += 1;
         if self.links > LINKS { fail("an expression is too long") } else { Ok(()) }
@@ -118,7 +118,7 @@ impl Parser {
         parsed
     }
 
-    /// Statements up to a tag of one of these names, which is next then.
+    /// Parses statements up to a tag of one of these names, which stays next.
     fn body(&mut self, ends: &[&str]) -> Outcome<Vec<Stmt>> {
         let mut body = Vec::new();
         loop {
@@ -163,14 +163,14 @@ impl Parser {
         Ok(())
     }
 
-    /// The statements between the end of this tag and one of these tags.
+    /// Parses the statements between the end of this tag and one of these tags.
     fn block(&mut self, ends: &[&str]) -> Outcome<Vec<Stmt>> {
         self.skip(":");
         self.end_of_tag()?;
         self.body(ends)
     }
 
-    /// The same, and takes the name of the tag that ends it.
+    /// Parses a block with the name of the tag that ends it.
     fn whole_block(&mut self, end: &str) -> Outcome<Vec<Stmt>> {
         let body = self.block(&[end])?;
         self.next();
@@ -319,7 +319,7 @@ impl Parser {
         Ok(all)
     }
 
-    /// Reads the target of an assignment: a name, an attribute of a namespace, or several of them.
+    /// Parses the target of an assignment: a name, an attribute of a namespace, or several of them.
     fn target(&mut self, attributes: bool, ends: &[&str]) -> Outcome<Target> {
         let mut all = Vec::new();
         loop {

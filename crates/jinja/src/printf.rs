@@ -1,4 +1,4 @@
-//! `'%s' % values`, as Python formats a text.
+//! `'%s' % values`, with Python's results.
 
 use crate::budget::{Budget, Outcome, fail};
 use crate::compare::find;
@@ -7,7 +7,7 @@ use crate::numerals::Spec;
 use crate::spelling::{repr, str};
 use crate::value::{Text, Value};
 
-/// Values to insert, in order or by name.
+/// Holds values to insert, in order or by name.
 struct Given<'v> {
     all: &'v Value,
     next: usize,
@@ -34,7 +34,7 @@ impl Given<'_> {
         }
     }
 
-    /// Whether something is left over.
+    /// Returns whether a value is left over.
     fn is_left(&self) -> bool {
         match self.all {
             Value::Tuple(items) => self.next < items.values.len(),
@@ -44,7 +44,7 @@ impl Given<'_> {
     }
 }
 
-/// `format % given`.
+/// Computes `format % given`.
 pub(crate) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outcome<Value> {
     let mut given = Given { all: given, next: 0, by_name: false };
     let mut out = String::new();
@@ -73,7 +73,7 @@ pub(crate) fn format(format: &Text, given: &Value, budget: &mut Budget) -> Outco
     Ok(Value::Text(Text { text: out.into(), safe: format.safe }))
 }
 
-/// The text after `%`: perhaps a name, flags, width and precision, and the kind of the value.
+/// Parses the text after `%`: perhaps a name, flags, width and precision, and the kind of the value.
 fn directive<'f>(rest: &mut &'f str, given: &mut Given<'_>) -> Outcome<(Option<&'f str>, Spec, char)> {
     let name = match rest.strip_prefix('(') {
         Some(inner) => {
@@ -118,7 +118,7 @@ fn directive<'f>(rest: &mut &'f str, given: &mut Given<'_>) -> Outcome<(Option<&
     Ok((name, spec, kind))
 }
 
-/// A width or a precision, which may be among the values.
+/// Parses a width or a precision, which may be among the values.
 fn size(rest: &mut &str, given: &mut Given<'_>) -> Outcome<Option<i128>> {
     if let Some(behind) = rest.strip_prefix('*') {
         *rest = behind;
@@ -127,7 +127,7 @@ fn size(rest: &mut &str, given: &mut Given<'_>) -> Outcome<Option<i128>> {
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, behind) = rest.split_at(digits);
     *rest = behind;
-    // More digits than a number has are still too many.
+    // A number too large to parse is too large for a width.
     Ok((!number.is_empty()).then(|| number.parse().unwrap_or(i128::MAX)))
 }
 

@@ -1,4 +1,4 @@
-//! One rendering: statements are done, one after another.
+//! Renders a template by running its statements in order.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::syntax::{Expr, Kind, Macro, Stmt, Target};
 use crate::value::{Text, Value};
 use crate::{Moment, iterate, spelling};
 
-/// Variables, and the scope around them.
+/// Holds variables, and the scope around them.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
     pub(crate) around: usize,
     pub(crate) variables: Vec<(Arc<str>, Value)>,
 }
 
-/// Where the statements of a body go on.
+/// Says where execution continues after a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     Next,
@@ -23,30 +23,30 @@ pub(crate) enum Flow {
     Continue,
 }
 
-/// A rendering in progress.
+/// Holds a rendering in progress.
 pub(crate) struct Run<'t> {
     pub(crate) budget: Budget,
     pub(crate) now: Moment,
-    /// The line of the statement that is done.
+    /// The line of the current statement.
     pub(crate) line: usize,
     pub(crate) scopes: Vec<Scope>,
     /// The innermost scope.
     pub(crate) scope: usize,
-    /// Scopes below this one are kept: a macro sees them.
+    /// Scopes below this one are kept, because a macro reads them.
     kept: usize,
     pub(crate) namespaces: Vec<Vec<(Arc<str>, Value)>>,
-    /// Macros and the scopes that they see.
+    /// Macros and their scopes.
     pub(crate) macros: Vec<(&'t Macro, usize)>,
     pub(crate) loops: Vec<Loop<'t>>,
-    /// Items and the place of the next.
+    /// Items and the index of the next.
     pub(crate) cyclers: Vec<(Vec<Value>, usize)>,
     /// Separators, and whether they were used.
     pub(crate) joiners: Vec<(Value, bool)>,
-    /// What is written, one text per open block.
+    /// Written text, one per open block.
     outputs: Vec<String>,
-    /// The texts that filters of blocks are applied to.
+    /// The texts behind filters of blocks.
     pub(crate) bodies: Vec<Value>,
-    /// What is printed is escaped.
+    /// Whether printed values are escaped.
     pub(crate) escapes: bool,
 }
 
@@ -70,7 +70,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// The text of all statements.
+    /// Returns the text of all statements.
     pub(crate) fn all(&mut self, body: &'t [Stmt]) -> Outcome<String> {
         self.body(body)?;
         Ok(std::mem::take(&mut self.outputs[0]))
@@ -82,7 +82,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// The text that a body writes, in a scope of its own.
+    /// Returns the text that a body writes, in a separate scope.
     pub(crate) fn captured(&mut self, body: &'t [Stmt]) -> Outcome<String> {
         self.begin_output();
         let done = self.scoped(|run| run.body(body));
@@ -98,17 +98,17 @@ impl<'t> Run<'t> {
         self.outputs.pop().expect("an output was begun")
     }
 
-    /// A captured text as a value: markup if what is printed is escaped.
+    /// Returns a captured text as a value: markup if printed values are escaped.
     pub(crate) fn block_text(&self, text: String) -> Value {
         Value::Text(Text { text: text.into(), safe: self.escapes })
     }
 
-    /// Does something in a new scope within the present one.
+    /// Runs `work` in a new scope within the current one.
     pub(crate) fn scoped<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
         self.within(self.scope, work)
     }
 
-    /// Does something in a new scope within another.
+    /// Runs `work` in a new scope within another.
     pub(crate) fn within<T>(
         &mut self,
         around: usize,
@@ -138,7 +138,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub(crate) fn variable(&mut self, name: &str) -> Outcome<Value> {
         let mut scope = self.scope;
         loop {
@@ -157,7 +157,7 @@ impl<'t> Run<'t> {
             .map_or_else(|| Value::undefined(format!("'{name}' is undefined")), |name| Value::Global(name)))
     }
 
-    /// Defines a macro that sees the present scope.
+    /// Defines a macro that reads the current scope.
     pub(crate) fn define(&mut self, new: &'t Macro) -> Outcome<Value> {
         self.budget.values(2)?;
         self.kept = self.scopes.len();
@@ -257,7 +257,7 @@ impl<'t> Run<'t> {
         Ok(value)
     }
 
-    /// All values are those of the scope outside.
+    /// Evaluates all values in the outer scope.
     fn with(&mut self, values: &'t [(Target, Expr)], body: &'t [Stmt]) -> Outcome<()> {
         let mut all = Vec::new();
         for (target, value) in values {

@@ -1,9 +1,9 @@
-//! Values as Python spells them: `str` and `repr`.
+//! Values as Python's `str` and `repr` write them.
 
 use crate::budget::{Budget, Outcome, fail};
 use crate::value::{Value, View};
 
-/// A value as `str` writes it: what `{{ value }}` gives.
+/// Returns a value as `str` writes it, which is the text of `{{ value }}`.
 pub(crate) fn str(value: &Value, budget: &mut Budget) -> Outcome<String> {
     let mut out = String::new();
     match value {
@@ -17,7 +17,7 @@ pub(crate) fn str(value: &Value, budget: &mut Budget) -> Outcome<String> {
     Ok(out)
 }
 
-/// A value as `repr` writes it.
+/// Returns a value as `repr` writes it.
 pub(crate) fn repr(value: &Value, budget: &mut Budget) -> Outcome<String> {
     let mut out = String::new();
     write_repr(value, 0, &mut out, budget)?;
@@ -27,7 +27,7 @@ pub(crate) fn repr(value: &Value, budget: &mut Budget) -> Outcome<String> {
 fn write_repr(value: &Value, depth: u32, out: &mut String, budget: &mut Budget) -> Outcome<()> {
     let before = out.len();
     budget.spend(1)?;
-    // No value is deeper than that, but for the pairs of a view.
+    // Only the pairs of a view nest deeper than other values.
     if depth > 2 * crate::budget::NESTED {
         return fail("values lie too deep in each other");
     }
@@ -91,7 +91,7 @@ fn write_all(values: &[Value], depth: u32, out: &mut String, budget: &mut Budget
     Ok(())
 }
 
-/// A text in quotes.
+/// Appends a text in quotes.
 fn quote(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
@@ -116,17 +116,18 @@ fn quote(text: &str, out: &mut String) {
     out.push(quote);
 }
 
-/// Whether Python shows a character as itself.
+/// Returns whether Python shows a character unescaped.
 pub(crate) fn is_printable(c: char) -> bool {
     match c {
         ' '..='~' => true,
         c if c.is_whitespace() => false,
-        // Behind a letter, combining marks show as themselves.
+        // Behind a letter, combining marks aren't escaped.
         c => format!("a{c}").escape_debug().count() == 2,
     }
 }
 
-/// A number as Python's `repr` writes it: the shortest digits that give it back, an exponent below 1e-4 and from 1e16.
+/// Returns a number as Python's `repr` writes it: shortest exact digits, an exponent below 1e-4 and from
+/// 1e16.
 pub(crate) fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();

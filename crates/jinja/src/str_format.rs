@@ -1,4 +1,4 @@
-//! `'{}'.format(values)`, as Python formats a text.
+//! `'{}'.format(values)`, with Python's results.
 
 use crate::access;
 use crate::arguments::Arguments;
@@ -9,16 +9,16 @@ use crate::run::Run;
 use crate::spelling::{repr, str};
 use crate::value::{Text, Value};
 
-/// The fields of one text.
+/// Holds the state of formatting one text.
 struct Fields<'r, 't> {
     run: &'r mut Run<'t>,
     given: Arguments,
-    /// Fields without a name so far.
+    /// Number of fields without a name so far.
     unnamed: usize,
     safe: bool,
 }
 
-/// `format.format(given)`.
+/// Computes `format.format(given)`.
 pub(crate) fn format(run: &mut Run<'_>, format: &Text, given: Arguments) -> Outcome<Value> {
     let safe = format.safe;
     let mut fields = Fields { run, given, unnamed: 0, safe };
@@ -81,7 +81,7 @@ impl Fields<'_, '_> {
         if self.safe && !markup { escape(&text, budget) } else { Ok(text) }
     }
 
-    /// The value of `0`, `name`, `0.key` or `name[key]`.
+    /// Returns the value of `0`, `name`, `0.key` or `name[key]`.
     fn value(&mut self, path: &str) -> Outcome<Value> {
         let end = path.find(['.', '[']).unwrap_or(path.len());
         let (first, mut rest) = path.split_at(end);
@@ -116,7 +116,7 @@ impl Fields<'_, '_> {
     }
 }
 
-/// Finds the end of a field; its format may hold fields.
+/// Finds the end of a field, whose format may contain fields.
 fn end_of_field(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (at, c) in text.char_indices() {

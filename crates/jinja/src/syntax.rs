@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// An expression.
+/// Holds an expression.
 #[derive(Debug)]
 pub(crate) enum Expr {
     None,
@@ -11,7 +11,7 @@ pub(crate) enum Expr {
     Float(f64),
     Text(Arc<str>),
     Name(Arc<str>),
-    /// The text of the block that a filter stands around.
+    /// The text of the block inside a filter.
     Body,
     Tuple(Vec<Expr>),
     List(Vec<Expr>),
@@ -33,7 +33,7 @@ pub(crate) enum Expr {
     Choice(Box<Expr>, Box<Expr>, Option<Box<Expr>>),
 }
 
-/// An operator on numbers, some of which work on texts and lists as well.
+/// Names an operator on numbers, some of which work on texts and lists as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     Add,
@@ -45,7 +45,7 @@ pub(crate) enum Operator {
     Pow,
 }
 
-/// A comparison.
+/// Names a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Eq,
@@ -58,7 +58,7 @@ pub(crate) enum Comparison {
     NotIn,
 }
 
-/// The arguments of a call, as they are written.
+/// Holds the arguments of a call as written.
 #[derive(Debug, Default)]
 pub(crate) struct Args {
     pub(crate) positional: Vec<Expr>,
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     pub(crate) named_rest: Option<Box<Expr>>,
 }
 
-/// Target of an assignment.
+/// Names the target of an assignment.
 #[derive(Debug)]
 pub(crate) enum Target {
     Name(Arc<str>),
@@ -78,7 +78,7 @@ pub(crate) enum Target {
     Tuple(Vec<Target>),
 }
 
-/// Parameters with their defaults, and what they are parameters of.
+/// Holds a macro: its parameters with their defaults, and its body.
 #[derive(Debug)]
 pub(crate) struct Macro {
     pub(crate) name: Arc<str>,
@@ -88,20 +88,20 @@ pub(crate) struct Macro {
     pub(crate) reads: [bool; 3],
 }
 
-/// A statement, with its line.
+/// Holds a statement with its line.
 #[derive(Debug)]
 pub(crate) struct Stmt {
     pub(crate) line: usize,
     pub(crate) kind: Kind,
 }
 
-/// Kinds of statements.
+/// Names the kinds of statements.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Data(Arc<str>),
     Print(Expr),
     Set(Target, Expr),
-    /// A block's text, behind its filters, is assigned.
+    /// Assigns a block's text behind its filters.
     SetBlock(Target, Vec<Stmt>, Expr),
     If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
     For(Box<For>),
@@ -115,11 +115,11 @@ pub(crate) enum Kind {
     Scope(Vec<Stmt>),
     Break,
     Continue,
-    /// Other templates are read, and there are none.
+    /// A statement that reads another template, which never exists.
     Other,
 }
 
-/// A loop.
+/// Describes a loop.
 #[derive(Debug)]
 pub(crate) struct For {
     pub(crate) target: Target,

@@ -93,7 +93,7 @@ fn a_template_that_takes_all_time_or_memory_ends_with_a_message() {
         doubled("ns.x + ns.x", "[1]"),
         doubled("[ns.x, ns.x] | string", "'a'"),
         doubled("ns.x | e ~ '&&'", "'&' * 9999"),
-        // Small to hold, and endless to write or to compare.
+        // Small values whose text or comparison would be endless.
         doubled("[ns.x, ns.x]", "[]").replace("| length", "| tojson"),
         doubled("[ns.x, ns.x]", "[]").replace("| length", "| string"),
         "{% set ns = namespace(x=[], y=[]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}\
@@ -161,7 +161,7 @@ fn what_refers_to_itself_is_written_once() {
 fn a_long_conversation_is_within_the_budget() {
     let text = "word ".repeat(2000);
     let messages: Vec<Json> = (0..200).map(|_| json!({"role": "user", "content": text})).collect();
-    // Everything so far is copied with every message: the worst that honest templates do.
+    // The worst case of real templates: all text so far is copied for every message.
     let source = "{% set ns = namespace(all='') %}{% for m in messages %}\
         {% set ns.all = ns.all + m.content | trim | e | replace('a', 'b') %}{% endfor %}{{ ns.all }}";
     let rendered = render(source, &messages).map(|text| text.len());

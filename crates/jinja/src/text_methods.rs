@@ -1,4 +1,4 @@
-//! Methods of texts. Those of markup give markup.
+//! Methods of texts. Those of markup return markup.
 
 use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Outcome, fail};
@@ -11,7 +11,7 @@ use crate::spelling::is_printable;
 use crate::value::{Text, Value};
 use crate::{iterate, str_format};
 
-/// The methods there are.
+/// The names of the methods.
 pub(crate) const NAMES: [&str; 44] = [
     "capitalize",
     "casefold",
@@ -62,7 +62,7 @@ pub(crate) const NAMES: [&str; 44] = [
 /// Calls a method.
 pub(crate) fn call(run: &mut Run<'_>, text: &Text, method: &str, args: Arguments) -> Outcome<Value> {
     let budget = &mut run.budget;
-    // Three bytes at most become of one, by `upper`.
+    // A byte grows to three at most, by `upper`.
     budget.write(text.text.len().saturating_mul(3))?;
     match method {
         "format" => str_format::format(run, text, args),
@@ -107,12 +107,12 @@ pub(crate) fn call(run: &mut Run<'_>, text: &Text, method: &str, args: Arguments
     }
 }
 
-/// A text that is markup if the other is.
+/// Returns a text that is markup if the other one is.
 fn like(text: &Text, new: &str) -> Value {
     Value::Text(Text { text: new.into(), safe: text.safe })
 }
 
-/// Methods without arguments.
+/// Calls a method without arguments.
 fn plain(whole: &Text, method: &str) -> Value {
     let text = &*whole.text;
     let all = |test: fn(char) -> bool| Value::Bool(!text.is_empty() && text.chars().all(test));
@@ -144,7 +144,7 @@ fn plain(whole: &Text, method: &str) -> Value {
     }
 }
 
-/// The decimal digits of the scripts that have their own: ten in a row from these.
+/// Returns whether a character is a decimal digit: scripts have ten in a row from these.
 fn is_decimal(c: char) -> bool {
     const ZEROS: [u32; 12] =
         [0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xE50, 0xFF10];
@@ -178,7 +178,7 @@ fn replace(text: &Text, args: Arguments, budget: &mut Budget) -> Outcome<Value> 
     Ok(like(text, &grown(&text.text, old, &new, count, budget)?))
 }
 
-/// The first `most` occurrences of `old` as `new`, within the budget.
+/// Replaces the first `most` occurrences of `old` by `new`, within the budget.
 pub(crate) fn grown(text: &str, old: &str, new: &str, most: i128, budget: &mut Budget) -> Outcome<String> {
     let places = if new.len() > old.len() { text.matches(old).count() } else { 0 };
     budget.write(text.len().saturating_add(places.saturating_mul(new.len())))?;
@@ -231,8 +231,7 @@ fn widened(text: &Text, method: &str, args: Arguments, budget: &mut Budget) -> O
     Ok(like(text, &out))
 }
 
-/// A text in the middle, as `str.center` has it: of an odd number of blanks, the larger half is on the left if the
-/// width is odd.
+/// Centres a text as `str.center` does: an odd blank is on the left if the width is odd.
 pub(crate) fn centered(text: &str, width: usize, fill: char, budget: &mut Budget) -> Outcome<String> {
     let length = text.chars().count();
     let missing = width.saturating_sub(length);

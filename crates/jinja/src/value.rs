@@ -1,4 +1,4 @@
-//! The values that a template works with. They are Python's, as far as a template can tell.
+//! The values of a template, with the semantics of Python's.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 
 use crate::budget::{Budget, NESTED, Outcome, fail};
 
-/// A value. Copies are cheap.
+/// Holds a value. Copies are cheap.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
-    /// Nothing, and why: it prints as nothing, and fails where something is needed.
+    /// An undefined value and the reason: it prints as nothing, and fails where a value is needed.
     Undefined(Rc<str>),
     None,
     Bool(bool),
@@ -27,7 +27,7 @@ pub(crate) enum Value {
     View(View, Rc<Dict>),
     /// A value that can be read once.
     Iterator(Rc<RefCell<VecDeque<Value>>>, u32),
-    /// A namespace, a macro, a loop, a cycler or a joiner, by its number among those of the rendering.
+    /// A namespace, a macro, a loop, a cycler or a joiner, by its index in the rendering.
     Namespace(usize),
     Macro(usize),
     Loop(usize),
@@ -35,18 +35,18 @@ pub(crate) enum Value {
     Joiner(usize),
     /// A function of the engine.
     Global(&'static str),
-    /// A method and what it is called on.
+    /// A method and its object.
     Method(Rc<(Value, Arc<str>)>),
 }
 
-/// A text, and whether it is markup: then what is added to it is escaped.
+/// Holds a text, and whether it is markup, to which other text is added escaped.
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
     pub(crate) text: Arc<str>,
     pub(crate) safe: bool,
 }
 
-/// The items of a list or a tuple.
+/// Holds the items of a list or a tuple.
 #[derive(Debug)]
 pub(crate) struct Items {
     pub(crate) values: Vec<Value>,
@@ -56,14 +56,14 @@ pub(crate) struct Items {
     pub(crate) group: bool,
 }
 
-/// A dictionary, in the order of its insertion.
+/// Holds a dictionary, in the order of its insertion.
 #[derive(Debug)]
 pub(crate) struct Dict {
     pub(crate) pairs: Vec<(Value, Value)>,
     depth: u32,
 }
 
-/// Results of `keys()`, `values()` and `items()`.
+/// Names the results of `keys()`, `values()` and `items()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     Keys,
@@ -71,7 +71,7 @@ pub(crate) enum View {
     Items,
 }
 
-/// One level above the deepest of these.
+/// Returns one level above the deepest of these.
 fn above<'v>(values: impl Iterator<Item = &'v Value>) -> Outcome<u32> {
     let depth = 1 + values.map(Value::depth).max().unwrap_or(0);
     if depth > NESTED { fail("values lie too deep in each other") } else { Ok(depth) }
@@ -96,7 +96,7 @@ impl Value {
         Ok(Self::Tuple(Rc::new(Items { depth: above(values.iter())?, values, group: false })))
     }
 
-    /// A group of the filter `groupby`.
+    /// Returns a group of the filter `groupby`.
     pub(crate) fn group(key: Value, values: Value) -> Outcome<Self> {
         let values = vec![key, values];
         Ok(Self::Tuple(Rc::new(Items { depth: above(values.iter())?, values, group: true })))
@@ -124,7 +124,7 @@ impl Value {
         }
     }
 
-    /// The value of a JSON text.
+    /// Converts JSON to a value.
     pub(crate) fn from_json(json: &Json, budget: &mut Budget) -> Outcome<Self> {
         Ok(match json {
             Json::Null => Self::None,
@@ -149,7 +149,7 @@ impl Value {
         })
     }
 
-    /// The name of its type in Python.
+    /// Returns the name of its type in Python.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Undefined(_) => "Undefined",
@@ -177,7 +177,7 @@ impl Value {
         }
     }
 
-    /// Whether it counts as true.
+    /// Returns whether it counts as true.
     pub(crate) fn truth(&self) -> bool {
         match self {
             Self::Undefined(_) | Self::None => false,
@@ -199,7 +199,7 @@ impl Value {
         }
     }
 
-    /// An integer, or a truth value as one.
+    /// Returns an integer, or a truth value as one.
     pub(crate) fn as_int(&self) -> Option<i128> {
         match self {
             Self::Int(number) => Some(*number),
@@ -215,7 +215,7 @@ impl Value {
         }
     }
 
-    /// An integer argument.
+    /// Returns an integer argument.
     pub(crate) fn int(&self) -> Outcome<i128> {
         match (self.as_int(), self) {
             (Some(number), _) => Ok(number),
@@ -224,7 +224,7 @@ impl Value {
         }
     }
 
-    /// A text argument.
+    /// Returns a text argument.
     pub(crate) fn str(&self) -> Outcome<&str> {
         match (self.as_str(), self) {
             (Some(text), _) => Ok(text),
@@ -234,7 +234,7 @@ impl Value {
     }
 }
 
-/// Numbers of a range.
+/// Counts the numbers of a range.
 pub(crate) fn range_length(start: i128, end: i128, step: i128) -> usize {
     let span = if step > 0 { end - start } else { start - end };
     if span <= 0 { 0 } else { ((span - 1) / step.abs() + 1) as usize }

@@ -1,5 +1,5 @@
-//! Small templates give what Jinja2 gives with the settings of `transformers`, byte for byte, and fail where
-//! it fails (`tests/golden/chat/make_expressions.py`).
+//! Compares small templates with Jinja2 under the settings of `transformers`: equal text, and equal failures
+//! (`tests/golden/chat/make_expressions.py`).
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use turnwise_jinja::{Conversation, Moment, Template};
 
-/// A template and its text; none if it ends with an exception.
+/// Holds a template and its text; none if it ends with an exception.
 #[derive(Deserialize)]
 struct Case {
     source: String,

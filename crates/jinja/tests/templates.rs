@@ -1,4 +1,4 @@
-//! Chat templates give what `transformers` gives, byte for byte (`tests/golden/chat/make.py`).
+//! Compares chat templates with `transformers`, byte for byte (`tests/golden/chat/make.py`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use turnwise_jinja::{Conversation, Moment, Template};
 
-/// A line of `conversations.json`.
+/// Holds a line of `conversations.json`.
 #[derive(Deserialize)]
 struct Case {
     name: String,
@@ -18,7 +18,7 @@ struct Case {
     add_generation_prompt: bool,
 }
 
-/// The result of `transformers`: a text, the template's own refusal, or some exception of Python's.
+/// Holds the result of `transformers`: a text, the template's refusal, or another exception of Python's.
 #[derive(Deserialize)]
 struct Expected {
     template: String,
@@ -61,7 +61,7 @@ fn every_conversation_is_rendered_as_by_transformers() {
         match (expected.text, expected.refused, rendered) {
             (Some(text), _, Ok(ours)) if ours == text => texts += 1,
             (None, Some(refused), Err(ours)) if ours.0 == refused => refusals += 1,
-            // An exception of Python's has no counterpart that a template could rely on.
+            // Templates can't rely on an exception of Python's, so ours may differ.
             (None, None, _) => {}
             (text, refused, ours) => differ.push(format!("{place}\n  {text:?} {refused:?}\n  {ours:?}")),
         }

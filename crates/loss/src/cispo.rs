@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use super::{LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::policy_loss};
 
 policy_loss! {
-    /// CISPO (MiniMax-M1, arXiv:2506.13585): REINFORCE with a clipped, detached importance weight, so that no
-    /// token loses its gradient.
+    /// Weighs REINFORCE by a clipped, detached importance ratio, so no token loses its gradient: CISPO
+    /// (MiniMax-M1, arXiv:2506.13585).
     ///
     /// ```text
     /// loss_t = -sg[clip(ρ_t, 1-ε_low, 1+ε_high)] · A · logp_t + β·kl_t - η·entropy_t

@@ -6,8 +6,8 @@ use turnwise_runfile::Conflict;
 use super::{LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::policy_loss};
 
 policy_loss! {
-    /// The clipped surrogate of PPO (arXiv:1707.06347 eq. 7) as GRPO uses it, with the turn's advantage on
-    /// each of its sampled tokens.
+    /// Clips the importance ratio: the PPO surrogate (arXiv:1707.06347 eq. 7) as GRPO uses it. Each sampled
+    /// token has its turn's advantage.
     ///
     /// ```text
     /// loss_t = -min(ρ_t·A, clip(ρ_t, 1-ε_low, 1+ε_high)·A) + β·kl_t - η·entropy_t
@@ -22,14 +22,14 @@ policy_loss! {
         /// ε_high.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub eps_high: f64 = 0.28,
-        /// Bound of the ratio where the advantage is negative, above 1 + ε_high; 0: none.
+        /// Bound of the ratio where the advantage is negative, above 1 + ε_high; 0 is none.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
         pub dual_clip: f64 = 0.0,
     }
 }
 
 impl Clip {
-    /// Keys whose values don't go together.
+    /// Returns the conflict of keys that are each in their range, if there is one.
     pub(super) fn conflict(&self) -> Option<Conflict> {
         let clip = 1.0 + self.eps_high;
         let message = || format!("is {}, expected 0 or a number above 1 + eps_high = {clip}", self.dual_clip);

@@ -5,20 +5,19 @@ use burn::tensor::Tensor;
 use super::{LossBatch, LossOutput, PolicyLoss, kl::clamped, terms::Terms, terms::policy_loss};
 
 policy_loss! {
-    /// GSPO-token, Group Sequence Policy Optimization with token-wise advantages (arXiv:2507.18071 eq. 13,
-    /// 14): the clip is decided by the geometric mean of the ratio over the sequence, the gradient is each
-    /// token's own.
+    /// Clips by the sequence's geometric mean ratio: GSPO-token (arXiv:2507.18071 eq. 13, 14). GSPO is Group
+    /// Sequence Policy Optimization; its token form takes advantages and gradients token by token.
     ///
     /// ```text
     /// s_i = exp(mean_t (logp_t - old_logp_t))      s_it = sg[s_i] · exp(logp_t - sg[logp_t])
     /// loss_t = -min(s_it·A, clip(s_it, 1-ε_low, 1+ε_high)·A) + β·kl_t - η·entropy_t
     /// ```
     ///
-    /// The token form is the paper's own answer to advantages that differ within a sequence, as GTPO's do;
-    /// where they don't, value and gradient are those of GSPO. `level = "turn"` takes the mean over the turn
+    /// The paper has the token form for advantages that differ within a sequence, as GTPO's do. If they
+    /// don't differ, value and gradient are those of GSPO. `level = "turn"` takes the mean over the turn
     /// instead.
     pub struct Gspo at Sequence {
-        /// ε_low; a mean over many tokens moves little, so it is small.
+        /// ε_low, which is small because a mean over many tokens moves little.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub eps_low: f64 = 3e-4,
         /// ε_high.

@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use turnwise_credit::KlEstimator;
 
-/// The estimate at each token. `input_clamp` bounds `|d|`, `output_clamp` bounds the estimate; 0 is none.
+/// Returns the estimate at each token. `input_clamp` bounds `|d|`, `output_clamp` bounds the estimate; 0 is
+/// none.
 ///
 /// # Shapes
 /// All `[B, T]`.
@@ -23,11 +24,11 @@ pub(super) fn estimate(
     clamped(estimate, output_clamp)
 }
 
-/// `exp(x) - x - 1`, never negative. The plain difference has no digits left in f32 where `x` is small, so
-/// there it is `x²` times the Taylor series of the rest.
+/// Returns `exp(x) - x - 1`, which is never negative. For small `x` the plain difference has no correct
+/// digits in f32, so it is computed as `x²` times the Taylor series of the rest.
 pub(super) fn k3(x: Tensor<2>) -> Tensor<2> {
     let near = x.clone().abs().lower_elem(0.5);
-    // A far value would make infinities of the branch that isn't taken, and NaN of its gradient.
+    // Large values would make the unused branch infinite, and its gradient NaN.
     let small = x.clone().mask_fill(near.clone().bool_not(), 0.0);
     let series = [5040.0, 720.0, 120.0, 24.0, 6.0, 2.0]
         .into_iter()
@@ -35,7 +36,7 @@ pub(super) fn k3(x: Tensor<2>) -> Tensor<2> {
     (x.clone().exp() - x - 1.0).mask_where(near, series * small)
 }
 
-/// `x` in `[-bound, bound]`; 0 is no bound.
+/// Clamps `x` to `[-bound, bound]`; 0 is no bound.
 pub(super) fn clamped(x: Tensor<2>, bound: f64) -> Tensor<2> {
     if bound > 0.0 { x.clamp(-bound, bound) } else { x }
 }

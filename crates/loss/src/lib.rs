@@ -1,4 +1,4 @@
-//! Policy losses: one file each. A loss sees log-probabilities and a batch of columns, all `[B, T]`.
+//! Policy losses: one file each. A loss reads log-probabilities and a batch of columns, all `[B, T]`.
 //!
 //! ```text
 //! ρ_t    = exp(logp_t - old_logp_t)
@@ -24,9 +24,8 @@ pub use ratio::RatioLevel;
 pub use stats::{LossSums, TokenStats};
 pub use terms::Terms;
 
-/// Columns that a loss needs with the current log-probabilities. Every tensor is `[B, T]`; entry `t` speaks
-/// of token `t`. Nothing is read where the weight is 0, so padding and context may hold anything, also
-/// infinities.
+/// Holds the columns of a loss besides the log-probabilities, each `[B, T]`. Entry `t` belongs to token `t`.
+/// Entries with weight 0 are never read, so padding and context may hold anything, even infinities.
 #[derive(Debug, Clone)]
 pub struct LossBatch {
     /// Log-probabilities that the ratio is taken against, in nats.
@@ -35,19 +34,19 @@ pub struct LossBatch {
     pub advantages: Tensor<2>,
     /// Weight of the token; 0 for context, padding and dropped trajectories.
     pub weights: Tensor<2>,
-    /// Log-probabilities under the frozen reference. Needed if β is not 0.
+    /// Log-probabilities under the frozen reference; required if β is not 0.
     pub ref_logprobs: Option<Tensor<2>>,
-    /// Entropy of the policy's distribution at the token, in nats, with its graph. Needed if η is not 0.
+    /// Entropy of the policy's distribution at the token, in nats, with its graph; required if η is not 0.
     pub entropies: Option<Tensor<2>>,
-    /// Index of the token's turn, from 0. Needed for ratios per turn.
+    /// Index of the token's turn, from 0; required for ratios per turn.
     pub turns: Option<Tensor<2, Int>>,
-    /// Log-probabilities recorded by the sampler, where `old_logprobs` were recomputed because the rollouts
-    /// are stale. Needed for truncated importance sampling.
+    /// Log-probabilities recorded by the sampler; required for truncated importance sampling. Then
+    /// `old_logprobs` were recomputed because the rollouts are stale.
     pub rollout_logprobs: Option<Tensor<2>>,
 }
 
 impl LossBatch {
-    /// A batch with what every loss needs.
+    /// Returns a batch with the columns that every loss needs.
     pub fn new(old_logprobs: Tensor<2>, advantages: Tensor<2>, weights: Tensor<2>) -> Self {
         Self {
             old_logprobs,
@@ -66,10 +65,10 @@ impl LossBatch {
     }
 }
 
-/// A mask of shape `[B, T]`.
+/// Holds a mask of shape `[B, T]`.
 type Bools = Tensor<2, Bool>;
 
-/// Result of a loss.
+/// Holds the result of a loss.
 #[derive(Debug, Clone)]
 pub struct LossOutput {
     /// `Σ_t w_t · loss_t`, one element, with its graph.
@@ -78,20 +77,20 @@ pub struct LossOutput {
     pub stats: TokenStats,
 }
 
-/// Computes a loss of the policy. It must not normalise: the weights do.
+/// Computes a policy loss, without normalising it: the weights do that.
 pub trait PolicyLoss {
-    /// The loss of a micro-batch, from the current policy's log-probabilities `[B, T]`.
+    /// Returns the loss of a micro-batch from the current policy's log-probabilities `[B, T]`.
     ///
     /// # Panics
     /// If a column that the configuration needs is absent: see [`LossBatch`] and [`PolicyLoss::terms`].
     fn evaluate(&self, logprobs: Tensor<2>, batch: &LossBatch) -> LossOutput;
 
-    /// The terms that all losses share, by which a caller knows what columns are needed.
+    /// Returns the terms that all losses share; they tell which columns are required.
     fn terms(&self) -> Terms;
 }
 
 choice! {
-    /// Which loss a run uses.
+    /// Chooses the loss of a run.
     pub enum LossConfig {
         /// The clipped surrogate of PPO and GRPO.
         "clip" => Clip(clip::Clip),
@@ -105,7 +104,7 @@ choice! {
 }
 
 impl LossConfig {
-    /// Keys whose values don't go together, each of them being in its range.
+    /// Returns the conflict of keys that are each in their range, if there is one.
     pub fn conflict(&self) -> Option<Conflict> {
         match self {
             Self::Clip(clip) => clip.conflict().map(|conflict| conflict.under("clip")),

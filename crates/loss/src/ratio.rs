@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bools, LossBatch};
 
-/// Over what the log-ratio is averaged before it is exponentiated.
+/// Chooses the tokens over which the log-ratio is averaged before it is exponentiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RatioLevel {
-    /// Not at all: each token has its own ratio (PPO, GRPO).
+    /// None: each token has its ratio (PPO, GRPO).
     Token,
     /// The trained tokens of a turn: the turn is the action, as in arXiv:2511.14846.
     Turn,
@@ -18,8 +18,8 @@ pub enum RatioLevel {
 }
 
 impl RatioLevel {
-    /// Averages token log-ratios `[B, T]`, which are 0 where `ignored`, and gives each token its level's
-    /// value.
+    /// Averages token log-ratios `[B, T]`, which are 0 where `ignored`, and gives each token the mean of its
+    /// level.
     pub(super) fn average(self, log_ratio: Tensor<2>, batch: &LossBatch, ignored: &Bools) -> Tensor<2> {
         match self {
             RatioLevel::Token => log_ratio,

@@ -5,13 +5,12 @@ use std::ops::AddAssign;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Detached values per token, each `[B, T]`. Tokens of weight 0 hold what a ratio of 1 gives.
+/// Holds detached values per token, each `[B, T]`. Tokens of weight 0 have those of a ratio of 1.
 #[derive(Debug, Clone)]
 pub struct TokenStats {
     /// The importance ratio ρ.
     pub ratio: Tensor<2>,
-    /// 1 where the surrogate was clipped, by the dual clip too, so that the token's gradient is cut or
-    /// bounded.
+    /// 1 where a clip, also the dual clip, acts on the surrogate and removes or bounds the token's gradient.
     pub clipped: Tensor<2>,
     /// `ρ - ln ρ - 1`, an estimate of `KL(old ‖ new)`; never negative.
     pub old_kl: Tensor<2>,
@@ -22,15 +21,15 @@ pub struct TokenStats {
 }
 
 impl TokenStats {
-    /// Sums over the micro-batch with the loss's own weights `[B, T]`. Reads the device once.
+    /// Returns sums over the micro-batch, weighted by the loss's weights `[B, T]`. Reads the device once.
     pub fn sums(&self, weights: &Tensor<2>) -> LossSums {
         let weights = weights.clone().inner();
         let sums = self.columns(&weights).map(|column| (column * weights.clone()).sum());
         LossSums::of(&read(Tensor::cat(sums.to_vec(), 0)))
     }
 
-    /// The same sums by turn index, first turn first. `turns` holds the turn of each token, from 0, row after
-    /// row. Reads the device once.
+    /// Returns the weighted sums by turn index, first turn first. `turns` holds the turn of each token, from
+    /// 0, row after row. Reads the device once.
     ///
     /// # Panics
     /// If there are not `B·T` turns.
@@ -52,7 +51,7 @@ impl TokenStats {
         by_turn
     }
 
-    /// Ones and the columns, in the order of [`LossSums`]; zeros for what was not computed.
+    /// Returns ones and the columns, in the order of [`LossSums`]; zeros for columns that were not computed.
     fn columns(&self, like: &Tensor<2>) -> [Tensor<2>; COLUMNS] {
         let or_zero = |x: &Option<Tensor<2>>| x.clone().map_or_else(|| like.zeros_like(), Tensor::inner);
         let [ratio, clipped, old_kl] = [&self.ratio, &self.clipped, &self.old_kl].map(|x| x.clone().inner());
@@ -67,7 +66,8 @@ fn read(values: Tensor<1>) -> Vec<f64> {
     values.into_data().convert::<f64>().try_into_vec().expect("f64 sums")
 }
 
-/// Weighted sums of [`TokenStats`]. Add up those of all micro-batches, then take the [`LossSums::means`].
+/// Holds weighted sums of [`TokenStats`]. Add up those of all micro-batches, then take the
+/// [`LossSums::means`].
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LossSums {
     /// Sum of the weights.
@@ -92,7 +92,7 @@ impl LossSums {
         Self { weight, ratio, clipped, old_kl, ref_kl, entropy }
     }
 
-    /// Divides by the sum of the weights, which becomes 1; all 0 if nothing was trained on.
+    /// Divides by the sum of the weights, which becomes 1. All means are 0 if nothing was trained on.
     #[must_use]
     pub fn means(self) -> Self {
         let scale = if self.weight > 0.0 { 1.0 / self.weight } else { 0.0 };

@@ -6,12 +6,12 @@ use turnwise_credit::KlEstimator;
 use super::kl::{clamped, estimate, k3};
 use super::{Bools, LossBatch, LossOutput, RatioLevel, TokenStats};
 
-/// The terms of a loss other than its surrogate. 0 turns each of them off.
+/// Holds the terms of a loss other than its surrogate. 0 turns each of them off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms {
     /// β, the weight of the KL divergence to the reference.
     pub beta: f64,
-    /// Its estimator.
+    /// The estimator of that divergence.
     pub kl: KlEstimator,
     /// Bound of `|logp - ref_logp|` in the estimator.
     pub kl_input_clamp: f64,
@@ -43,26 +43,26 @@ macro_rules! policy_loss {
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
             $( $(#[$field_meta])* pub $field: $kind, )*
-            /// Over what the log-ratio is averaged.
+            /// The tokens over which the log-ratio is averaged.
             pub level: $crate::RatioLevel,
             /// β, the weight of the KL divergence to the reference.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub beta: f64,
             /// The KL estimator.
             pub kl: turnwise_credit::KlEstimator,
-            /// Bound of the log-ratio to the reference in the KL estimator; 0: none.
+            /// Bound of the log-ratio to the reference in the KL estimator; 0 is none.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub kl_input_clamp: f64,
-            /// Bound of the KL estimate; 0: none.
+            /// Bound of the KL estimate; 0 is none.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub kl_output_clamp: f64,
             /// η, the weight of the entropy bonus.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub entropy: f64,
-            /// Bound of the log-ratio; 0: none. It keeps `exp` finite in f32.
+            /// Bound of the log-ratio; 0 is none. It keeps `exp` finite in f32.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub log_ratio_clamp: f64,
-            /// Cap of the truncated importance weight of stale rollouts; 0: off.
+            /// Cap of the truncated importance weight of stale rollouts; 0 is off.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_cap: f64,
         }
@@ -102,12 +102,12 @@ macro_rules! policy_loss {
 
 pub(super) use policy_loss;
 
-/// The columns of a batch with everything of weight 0 replaced by harmless values: a log-ratio of 0 and an
-/// advantage of 0. Their old values can't reach the loss or its gradient, whatever they were.
+/// Holds the columns of a batch with a log-ratio and an advantage of 0 wherever the weight is 0. The original
+/// values there can't reach the loss or its gradient.
 pub(super) struct Masked {
     /// Log-probabilities, 0 where ignored.
     pub(super) logprobs: Tensor<2>,
-    /// The log-ratio at the level asked for, clamped.
+    /// The clamped log-ratio at the level of the loss.
     pub(super) log_ratio: Tensor<2>,
     /// The advantages, times the truncated importance weight if there is one.
     pub(super) advantages: Tensor<2>,
@@ -116,7 +116,7 @@ pub(super) struct Masked {
 }
 
 impl Terms {
-    /// Prepares a batch.
+    /// Replaces the columns of tokens with weight 0.
     pub(super) fn mask(&self, logprobs: &Tensor<2>, batch: &LossBatch) -> Masked {
         let ignored = batch.ignored();
         let quiet = |x: &Tensor<2>| x.clone().mask_fill(ignored.clone(), 0.0);
@@ -135,7 +135,7 @@ impl Terms {
         Masked { logprobs, log_ratio: clamped(log_ratio, self.log_ratio_clamp), advantages, ignored }
     }
 
-    /// Adds KL and entropy to the surrogate's token losses and takes the weighted sum.
+    /// Adds KL and entropy to the surrogate's token losses and returns the weighted sum.
     pub(super) fn finish(
         &self,
         masked: Masked,

@@ -33,18 +33,18 @@ impl TokenBatch {
         Self { tokens, lengths, columns }
     }
 
-    /// Number of rows, `B`.
+    /// Returns the number of rows, `B`.
     pub fn rows(&self) -> usize {
         self.lengths.len()
     }
 
-    /// Index of every row's first cell; `packed` leaves padding out.
+    /// Returns the index of every row's first cell; `packed` leaves padding out.
     pub(crate) fn starts(&self, packed: bool) -> Vec<usize> {
         let width = |row: usize| if packed { self.lengths[row] } else { self.columns };
         (0..self.rows()).scan(0, |end, row| Some(std::mem::replace(end, *end + width(row)))).collect()
     }
 
-    /// The tokens of all cells; `packed` leaves padding out.
+    /// Returns the tokens of all cells; `packed` leaves padding out.
     pub(crate) fn cells(&self, packed: bool, device: &Device) -> Tensor<1, Int> {
         let rows = self.tokens.chunks_exact(self.columns).zip(&self.lengths);
         let width = |length: usize| if packed { length } else { self.columns };

@@ -1,7 +1,7 @@
-//! The one description of a block.
+//! Describes a block, for all code that computes or stores it.
 //!
-//! Burn's graph, the fused passes and the decoder on the CPU read it, and so do the memory estimate, LoRA, and
-//! the names of tensors on disk.
+//! Burn's graph, the fused passes and the decoder on the CPU read it, and so do the memory estimate, LoRA,
+//! and the names of tensors on disk.
 
 use crate::rope_config::RopeConfig;
 
@@ -16,7 +16,8 @@ pub struct BlockConfig {
     pub mlp: MlpConfig,
 }
 
-/// Places where a block has a norm, each with the norm's name on disk. A place without a name has no norm.
+/// Names the places where a block has a norm, by the norms' names on disk. A place without a name has no
+/// norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockNorms {
     /// Normalises the input of attention.
@@ -46,7 +47,7 @@ impl BlockNorms {
         after_mlp: Some("post_feedforward_layernorm"),
     };
 
-    /// Number of norms.
+    /// Returns the number of norms.
     pub fn count(&self) -> usize {
         self.names().into_iter().flatten().count()
     }
@@ -88,12 +89,12 @@ pub struct AttentionConfig {
     pub rope: RopeConfig,
 }
 
-/// Numbers that one norm of q and k covers.
+/// Chooses the entries that one norm of q and k covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QkNorm {
-    /// Each head has its own mean square; heads share the weights, `[D]` (Qwen3).
+    /// Each head, by its mean square; heads share the weights, `[D]` (Qwen3).
     PerHead,
-    /// All heads together have one mean square; weights are `[H·D]` and `[K·D]` (OLMo 2).
+    /// All heads together, by one mean square; weights are `[H·D]` and `[K·D]` (OLMo 2).
     FullWidth,
 }
 
@@ -117,7 +118,7 @@ pub(crate) const LINEARS: [&str; 7] = [
     "mlp.down_proj",
 ];
 
-/// Shape of a linear layer.
+/// Describes the shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearShape {
     /// Path below the block, as on disk: `self_attn.q_proj`.
@@ -131,7 +132,7 @@ pub struct LinearShape {
 }
 
 impl LinearShape {
-    /// Numbers of the weight matrix.
+    /// Returns the number of weights.
     pub fn weights(&self) -> usize {
         self.inputs * self.outputs
     }
@@ -196,17 +197,17 @@ impl AttentionConfig {
         }
     }
 
-    /// Numbers of all query heads of a token, `H·D`.
+    /// Returns the width of all query heads of a token, `H·D`.
     pub fn query_width(&self) -> usize {
         self.query_heads * self.head_dim
     }
 
-    /// Numbers of all key (or value) heads of a token, `K·D`.
+    /// Returns the width of all key (or value) heads of a token, `K·D`.
     pub fn key_value_width(&self) -> usize {
         self.key_value_heads * self.head_dim
     }
 
-    /// Widths of the norms of q and of k.
+    /// Returns the widths of the norms of q and of k.
     pub(crate) fn qk_norm_widths(&self) -> [Option<usize>; 2] {
         match self.qk_norm {
             None => [None; 2],
@@ -215,12 +216,12 @@ impl AttentionConfig {
         }
     }
 
-    /// Positions of the oldest key that a query sees and of the query itself, as a range.
+    /// Returns the range of positions from the oldest key that a query sees to the query itself.
     pub(crate) fn visible(&self, query: usize) -> std::ops::Range<usize> {
         self.window.map_or(0, |window| (query + 1).saturating_sub(window))..query + 1
     }
 
-    /// Checks the sizes. Returns what is wrong, with the value.
+    /// Checks the sizes. The error says which is wrong, with the value.
     pub(crate) fn check(&self, largest: usize) -> Result<(), String> {
         if self.query_width() > largest {
             return Err(format!(

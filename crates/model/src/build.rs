@@ -26,7 +26,7 @@ pub(crate) trait ParameterSource {
     fn values(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Vec<f32>, Self::Error>;
 }
 
-/// Initializer of a fresh parameter.
+/// Initialises a fresh parameter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Init {
     /// Draws from a normal distribution with this standard deviation.

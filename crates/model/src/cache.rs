@@ -205,7 +205,7 @@ fn slot_rows(slots: &[usize], capacity: usize, length: usize, device: &Device) -
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// Rows that one forward pass writes and reads.
+/// Holds the rows that one forward pass writes and reads.
 #[derive(Debug)]
 pub(crate) struct CachePlan {
     /// Cache rows that receive the new tokens.

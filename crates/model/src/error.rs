@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// A model folder that can't be used, or a request that the model can't serve.
+/// Says why a model folder can't be used, or a request can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The folder or a file in it can't be read.

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor};
 use crate::config::ModelConfig;
 use crate::transformer::Transformer;
 
-/// One parameter: name on disk, shape, and values in f32.
+/// Holds one parameter: name on disk, shape, and values in f32.
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,

@@ -31,7 +31,7 @@ pub enum RopeScaling {
     Yarn(Yarn),
 }
 
-/// YaRN: keeps high frequencies, divides low ones by the factor, with a ramp between, and sharpens attention.
+/// Configures YaRN: high frequencies stay, low ones are divided by the factor, and attention is sharpened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yarn {
     /// The factor.
@@ -42,13 +42,13 @@ pub struct Yarn {
     pub beta_slow: f64,
     /// Context length of pre-training, in tokens.
     pub original_max_position: usize,
-    /// Multiplies cosines and sines: `0.1·ln(factor) + 1` unless the file says otherwise.
+    /// Factor of cosines and sines: `0.1·ln(factor) + 1` unless the file says otherwise.
     pub attention_factor: f64,
     /// Whether the ramp begins and ends at whole dimensions.
     pub truncate: bool,
 }
 
-/// Rotary position embedding (arXiv:2104.09864), rotate-half layout.
+/// Configures the rotary position embedding (arXiv:2104.09864), rotate-half layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RopeConfig {
     /// Base of the geometric frequency series.

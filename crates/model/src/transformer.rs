@@ -20,8 +20,8 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// One block. Fields have the names on disk, except the norms: [`BlockNorms`](crate::block::BlockNorms) names
-/// them.
+/// Holds one block. Fields have the names on disk, except the norms: see
+/// [`BlockNorms`](crate::block::BlockNorms).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub(crate) before_attention: Option<RmsNorm>,

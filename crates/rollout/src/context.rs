@@ -1,8 +1,8 @@
-//! A trajectory as its policy sees it.
+//! The view that a policy has of a trajectory.
 
 use turnwise_trajectory::TokenId;
 
-/// A trajectory at the point where its next turn begins.
+/// Holds a trajectory at the point where its next turn begins.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
     /// Index of the trajectory in this play, stable across its turns; ordered by task, then sample.
@@ -19,6 +19,6 @@ pub struct Context<'a> {
     pub turn: usize,
     /// All tokens before the turn.
     pub tokens: Vec<TokenId>,
-    /// Bound on the tokens of the turn; at least 1.
+    /// Most tokens of the turn; at least 1.
     pub max_new: usize,
 }

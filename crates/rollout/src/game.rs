@@ -1,4 +1,4 @@
-//! The rules that trajectories are played by, and a played one as the conversation it was.
+//! The rules of play, and a played trajectory as a conversation.
 
 use turnwise_envs::{Env, Task};
 use turnwise_tools::{CallFormat, Executor, Sandbox};
@@ -9,22 +9,22 @@ use crate::limits::Limits;
 use crate::messages::{offer, opening, outputs};
 use crate::turn_end::TurnEnd;
 
-/// Everything that a trajectory is played with, except the policy.
+/// Holds everything that trajectories are played with except the policy.
 #[derive(Clone, Copy)]
 pub struct Game<'a> {
-    /// Tasks and answers.
+    /// The environment, with tasks and answers.
     pub env: &'a dyn Env,
-    /// Messages to tokens.
+    /// The chat format, from messages to tokens.
     pub chat: &'a dyn ChatFormat,
-    /// Text to calls.
+    /// The call format, from text to calls.
     pub format: &'a dyn CallFormat,
-    /// What runs programs of the tool `python`.
+    /// The executor of the tool `python`.
     pub executor: &'a dyn Executor,
-    /// Bounds.
+    /// Limits of a trajectory.
     pub limits: Limits,
     /// Whether the system message describes the tools; a model that was trained on them may not need it.
     pub describe_tools: bool,
-    /// Whether the first complete call ends its turn. Otherwise a turn goes on to its end and may hold several.
+    /// Whether the first complete call ends its turn. Otherwise the turn goes on and may hold several calls.
     pub stop_at_call: bool,
     /// Whether the calls of a trajectory share one interpreter state, as in a notebook.
     pub keep_state: bool,
@@ -47,17 +47,17 @@ impl Game<'_> {
         self.describe_tools && !self.chat.shows_tools()
     }
 
-    /// Returns what the Python tools of all trajectories share.
+    /// Returns the sandbox that the Python tools of all trajectories share.
     pub(crate) fn sandbox(&self) -> Sandbox<'_> {
         Sandbox { executor: self.executor, keep_state: self.keep_state }
     }
 
-    /// Returns what ends a turn.
+    /// Returns the rule that ends a turn.
     pub(crate) fn turn_end(&self) -> TurnEnd<'_> {
         TurnEnd { chat: self.chat, format: self.format, at_call: self.stop_at_call }
     }
 
-    /// Returns a finished trajectory as the conversation it was.
+    /// Returns a finished trajectory as a conversation.
     pub fn conversation(&self, task: &Task, played: &Trajectory) -> Vec<Message> {
         let mut messages = self.opening(task);
         for (j, turn) in played.turns.iter().enumerate() {

@@ -1,5 +1,4 @@
-//! One trajectory in progress: what a sampled turn, the outputs of its calls, its session and the limits make
-//! of it.
+//! Advances one trajectory: its sampled turns, the outputs of its calls, its session and its limits.
 
 use std::sync::Arc;
 
@@ -17,46 +16,46 @@ use crate::limits::TURN_BYTES;
 use crate::lost::Lost;
 use crate::messages::outputs;
 
-/// The place of a group in its play.
+/// Identifies a group in its play.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GroupPlace {
     pub(crate) group: usize,
-    /// Groups before it with the same task.
+    /// Number of earlier groups with the same task.
     pub(crate) occurrence: u32,
 }
 
-/// A trajectory and where it stands.
+/// Holds a trajectory in progress.
 pub(crate) struct InFlight<'a> {
-    /// Its task, and the task's place in the play.
+    /// Its task, and its group's index in the play.
     pub(crate) task: &'a Task,
     pub(crate) place: GroupPlace,
     pub(crate) trajectory: Trajectory,
     tokens: Vec<TokenId>,
     pub(crate) done: bool,
-    /// Calls of the current turn whose outputs are missing.
+    /// Number of calls of the current turn without an output yet.
     awaited: usize,
-    /// The first call of the turn that a fault cost, with the fault.
+    /// The first call of the turn that ended in a fault, with the fault.
     fault: Option<(usize, Fault)>,
     /// Why the trajectory is lost, if it is.
     lost: Option<String>,
-    /// What answers calls. Threads that answer some share it meanwhile.
+    /// The tools of its calls, shared with the threads that run them.
     tools: Arc<[Box<dyn Tool + 'a>]>,
-    /// Taken while it hears of a turn or of the end.
+    /// Its session, absent while it processes a turn or the end.
     session: Option<Box<dyn Session + 'a>>,
     /// Positions of the turn's calls that the session answers.
     own: Vec<usize>,
-    /// The session ends the trajectory behind this turn.
+    /// Whether the session ends the trajectory behind this turn.
     ended_by_session: bool,
-    /// A fault of the environment has cost a session already.
+    /// Whether a fault of the environment has already cost a session.
     restarted: bool,
 }
 
-/// Calls of one turn that one tool answers, one after the other.
+/// Holds calls of one turn for one tool, which runs them in order.
 pub(crate) struct ToolCalls<'a> {
     tools: Arc<[Box<dyn Tool + 'a>]>,
     tool: usize,
     turn: usize,
-    /// Arguments by position.
+    /// Arguments by position in the turn.
     calls: Vec<(usize, Arguments)>,
 }
 
@@ -93,12 +92,12 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Returns what its session begins with.
+    /// Returns the start of its session.
     pub(crate) fn start(&self, game: &'a Game<'a>) -> Start<'a> {
         Start { task: self.task, sample: self.trajectory.sample, sandbox: game.sandbox() }
     }
 
-    /// Begins with a session and a prompt. A trajectory whose prompt the chat template refused is lost.
+    /// Opens with a session and a prompt. A trajectory whose prompt the chat template refused is lost.
     pub(crate) fn open(
         &mut self,
         opened: Opened<'a>,
@@ -119,7 +118,7 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Returns to the state before its session, if it hasn't done that before.
+    /// Resets to the state before its session; returns false if it had done that before.
     pub(crate) fn restart(&mut self) -> bool {
         let first = !std::mem::replace(&mut self.restarted, true);
         if first {
@@ -129,7 +128,7 @@ impl<'a> InFlight<'a> {
         first
     }
 
-    /// Returns the next turn, for the policy.
+    /// Returns the next turn's context for the policy.
     pub(crate) fn context(&self, index: usize, game: &Game<'_>) -> Context<'a> {
         Context {
             index,
@@ -142,10 +141,10 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Appends a sampled turn and returns the calls in it that tools answer.
+    /// Appends a sampled turn and returns its calls to tools.
     ///
-    /// Malformed calls are recorded at once. Rejected outputs hold the places of the others until the real
-    /// ones are there. Calls beyond the limit of a turn stay rejected.
+    /// Malformed calls are recorded at once. The others have rejected outputs until the real ones arrive.
+    /// Calls beyond the limit of a turn stay rejected.
     pub(crate) fn take(&mut self, completion: Completion, game: &Game<'_>) -> Vec<ToolCalls<'a>> {
         self.tokens.extend_from_slice(&completion.tokens);
         let mut text = game.turn_end().text(&completion.tokens, completion.finish);
@@ -180,7 +179,7 @@ impl<'a> InFlight<'a> {
         self.route(accepted)
     }
 
-    /// Returns the calls that tools answer and notes those that are the session's own.
+    /// Returns the calls to tools and notes those that the session answers.
     fn route(&mut self, calls: Vec<(usize, ToolCall)>) -> Vec<ToolCalls<'a>> {
         let turn = self.trajectory.turns.len() - 1;
         let mut routed: Vec<ToolCalls<'a>> = Vec::new();
@@ -202,7 +201,7 @@ impl<'a> InFlight<'a> {
         routed
     }
 
-    /// Takes outputs of tools, in any order. Returns whether all are there now.
+    /// Records outputs of tools, in any order. Returns whether all have arrived.
     pub(crate) fn receive_outputs(&mut self, outputs: Vec<(usize, Result<ToolOutput, Fault>)>) -> bool {
         self.awaited -= outputs.len();
         for (position, outcome) in outputs {
@@ -218,7 +217,7 @@ impl<'a> InFlight<'a> {
         self.awaited == 0
     }
 
-    /// Returns the fault that cost an output of this turn, if there is one.
+    /// Returns the fault of this turn's calls, if there is one.
     pub(crate) fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take().map(|(_, fault)| fault)
     }
@@ -234,18 +233,18 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Takes the session, with the turn that it is to hear of and the positions of its own calls.
+    /// Hands out the session with its turn and the positions of the calls that it answers.
     pub(crate) fn lend_session(&mut self) -> (Box<dyn Session + 'a>, Turn, Vec<usize>) {
         let session = self.take_session().expect("a trajectory in play has its session");
         (session, self.turn().clone(), self.own.clone())
     }
 
-    /// Takes the session of a trajectory that has ended, unless it was lost.
+    /// Takes the session of a trajectory that has ended; none if it was lost.
     pub(crate) fn take_session(&mut self) -> Option<Box<dyn Session + 'a>> {
         self.session.take()
     }
 
-    /// Takes what the session says of the turn, and appends the observation or ends the trajectory.
+    /// Records the session's step, and appends the observation or ends the trajectory.
     pub(crate) fn receive_step(&mut self, session: Box<dyn Session + 'a>, step: Step, game: &Game<'_>) {
         self.session = Some(session);
         for (position, output) in std::mem::take(&mut self.own).into_iter().zip(step.outputs) {
@@ -261,7 +260,7 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Takes what is known at the end.
+    /// Records the rewards that are known at the end.
     pub(crate) fn receive_closing(&mut self, closing: &Closing) {
         if let Some(turn) = self.trajectory.turns.last_mut() {
             turn.rewards.extend(&closing.rewards);
@@ -269,16 +268,16 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Ends the trajectory, which is not to be used.
+    /// Ends the trajectory and marks it as lost.
     pub(crate) fn lose(&mut self, reason: String) {
         self.lost = Some(reason);
         self.session = None;
         self.end(self.trajectory.stop);
     }
 
-    /// Ends the trajectory before its next turn, for which the policy has no room.
+    /// Ends the trajectory at the context limit, before its next turn.
     pub(crate) fn fill(&mut self) {
-        // Nothing follows the last turn.
+        // The last turn has no observation.
         if let Some(turn) = self.trajectory.turns.last_mut() {
             turn.observation.clear();
         }
@@ -288,11 +287,11 @@ impl<'a> InFlight<'a> {
     fn end(&mut self, stop: Stop) {
         self.trajectory.stop = stop;
         self.done = true;
-        // Interpreters and servers of the trajectory go with it, not with the play.
+        // Frees interpreters and servers of the trajectory now, not at the end of the play.
         self.tools = Arc::new([]);
     }
 
-    /// Appends what the policy reads next, or returns why the trajectory ends.
+    /// Appends the observation, or returns why the trajectory ends.
     fn observe(&mut self, game: &Game<'_>) -> Result<Option<Stop>, ChatError> {
         let turns = self.trajectory.turns.len();
         let turn = self.trajectory.turns.last_mut().expect("a turn was just played");
@@ -317,12 +316,12 @@ impl<'a> InFlight<'a> {
         Ok(None)
     }
 
-    /// Returns the trajectory as it ended, unless it was lost.
+    /// Returns the trajectory, unless it was lost.
     pub(crate) fn whole(&self) -> Option<&Trajectory> {
         Some(&self.trajectory).filter(|_| self.lost.is_none())
     }
 
-    /// Returns the trajectory, or what became of it.
+    /// Returns the trajectory, or the reason for its loss.
     pub(crate) fn finish(self) -> Result<Trajectory, Lost> {
         self.trajectory.check();
         let sample = self.trajectory.sample;
@@ -333,7 +332,7 @@ impl<'a> InFlight<'a> {
     }
 }
 
-/// Returns what the policy reads of a call beyond the limit.
+/// Returns the output of a call beyond the limit.
 fn too_many(at_most: usize) -> String {
     format!("not run: a turn runs at most {at_most} calls")
 }

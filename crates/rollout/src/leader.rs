@@ -1,4 +1,4 @@
-//! The thread that holds the trajectories of a play and moves each of them on.
+//! The thread that holds the trajectories of a play and advances each of them.
 //!
 //! ```text
 //! Opened ─▶ turn offered ─▶ Sampled ─▶ Answered (tools) ─▶ Stepped (session) ─▶ turn offered … or Closed
@@ -16,14 +16,14 @@ use crate::in_flight::InFlight;
 use crate::tool_threads::{Job, ToolThreads};
 use crate::turns::Turns;
 
-/// The tokens of a prompt, or why the chat template refused it.
+/// Holds the tokens of a prompt, or why the chat template refused it.
 type Prompt = Result<Vec<TokenId>, String>;
 
-/// Hands turns to the policy, calls to the tools and turns to the sessions, and takes what comes back.
+/// Sends turns to the policy, calls to tools and turns to sessions, and receives their results.
 pub(crate) struct Leader<'s, 'env, 'p> {
     pub(crate) game: &'p Game<'p>,
     pub(crate) all: Vec<InFlight<'p>>,
-    /// Prompts of the tasks, by group. A session may have one of its own.
+    /// Prompts of the tasks, by group. A session may bring a different one.
     pub(crate) prompts: Vec<Option<Prompt>>,
     pub(crate) turns: &'s Turns<'p>,
     pub(crate) tools: ToolThreads<'s, 'env, 'p>,
@@ -34,8 +34,8 @@ pub(crate) struct Leader<'s, 'env, 'p> {
 }
 
 impl<'s, 'p: 's> Leader<'s, '_, 'p> {
-    /// Plays until all trajectories have ended, or the policy has left. Returns them with the faults of
-    /// sessions.
+    /// Plays until all trajectories have ended, or the policy has left. Returns the trajectories and the
+    /// number of faults of sessions.
     pub(crate) fn lead(mut self, events: &Receiver<Event<'p>>) -> (Vec<InFlight<'p>>, u64) {
         self.report();
         for at in 0..self.all.len() {
@@ -81,7 +81,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         }
     }
 
-    /// Runs work of a session: in a thread if it may wait, else at once.
+    /// Runs a session's job: in a thread if it may wait, else at once.
     fn run(&mut self, job: Job<'p>) {
         if self.game.env.waiting_at_once() > 0 {
             self.tools.run(job);
@@ -112,7 +112,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         self.go_on(at);
     }
 
-    /// Hands the next turn of a trajectory to the policy, or ends the trajectory.
+    /// Sends the next turn of a trajectory to the policy, or ends the trajectory.
     fn go_on(&mut self, at: usize) {
         if !self.all[at].done {
             return self.turns.offer(self.all[at].context(at, self.game));
@@ -139,7 +139,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         }
     }
 
-    /// Tells the session of the turn.
+    /// Sends the turn to the session.
     fn step(&mut self, at: usize) {
         let env = self.game.env;
         let (mut session, turn, own) = self.all[at].lend_session();
@@ -149,11 +149,11 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         }));
     }
 
-    /// Plays a trajectory once more from its reset, or loses it.
+    /// Restarts a trajectory after a fault of its session, once; then loses it.
     fn fault(&mut self, at: usize, fault: &Fault) {
         self.env_faults += 1;
         if self.all[at].restart() {
-            // Its cache holds the turns of the session that failed.
+            // The cache holds the turns of the failed session.
             self.turns.end(at);
             self.open(at);
         } else {

@@ -1,5 +1,5 @@
-//! Plays a policy in an environment: token in, token out. Tokens that the policy sampled are never re-tokenised; what
-//! a tool says is appended to exactly the tokens before it.
+//! Plays a policy in an environment: token in, token out. Sampled tokens are never re-tokenised; tool output
+//! is appended to the exact tokens before it.
 
 pub mod chat;
 mod context;

@@ -1,6 +1,6 @@
-//! Bounds of a trajectory. Reaching one is data on the trajectory, not an error.
+//! Limits of a trajectory. Reaching one is data on the trajectory, not an error.
 
-/// How long turns and trajectories may get.
+/// Holds the limits of turns and trajectories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Turns per trajectory.
@@ -15,6 +15,6 @@ pub struct Limits {
     pub turn_calls: usize,
 }
 
-/// Bytes of a turn's text that are read. A longer text, which only a server can send, is a turn that was cut
-/// off here.
+/// Most bytes of a turn's text that are read. A longer text, which only a server can send, counts as cut off
+/// here.
 pub(crate) const TURN_BYTES: usize = 1 << 20;

@@ -1,14 +1,14 @@
-//! Trajectories that came to nothing by no fault of the policy's.
+//! Trajectories that were lost by no fault of the policy.
 
-/// A trajectory that was lost: something of ours, or that we depend on, failed while it was played or judged.
-/// It is missing in its group, and the others go on.
+/// Names a trajectory that an error of turnwise or of a service has cost. It is missing in its group, and the
+/// others go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The task's id.
     pub task: String,
     /// Index of the trajectory in its group.
     pub sample: u32,
-    /// The failure, in a line; a second line is a hint.
+    /// The failure, in a line; a second line may hold a hint.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! Tasks, tools and their outputs as the messages that a conversation is made of.
+//! Builds messages from tasks, tools and their outputs.
 
 use turnwise_envs::{Env, Task};
 use turnwise_tools::observation::malformed_observation;
@@ -8,7 +8,7 @@ use turnwise_trajectory::{CallRecord, Message, Role};
 use crate::chat::ChatFormat;
 use crate::observe::fit;
 
-/// Calls and their outputs as messages of the tools, each output in at most `limit` tokens.
+/// Returns calls and their outputs as messages of the tools, each output in at most `limit` tokens.
 pub fn outputs(
     chat: &dyn ChatFormat,
     format: &dyn CallFormat,
@@ -26,13 +26,14 @@ pub fn outputs(
     calls.iter().map(message).collect()
 }
 
-/// Returns the messages before the first assistant turn: the task's own, and the description of the tools.
+/// Returns the messages before the first assistant turn: the task's messages with the description of the
+/// tools.
 pub fn opening(env: &dyn Env, format: &dyn CallFormat, describe_tools: bool, task: &Task) -> Vec<Message> {
     let messages = task.messages.clone();
     if describe_tools { offer(messages, format, env.tools()) } else { messages }
 }
 
-/// Messages whose system message ends with the call format's description of the tools.
+/// Appends the call format's description of the tools to the system message.
 pub fn offer(mut messages: Vec<Message>, format: &dyn CallFormat, tools: &[ToolSpec]) -> Vec<Message> {
     if !tools.is_empty() {
         let text = format.describe(tools);

@@ -1,14 +1,14 @@
-//! Tool output as the model sees it, cut by tokens: head and tail stay, the cut is named.
+//! Cuts tool output by tokens: head and tail stay, and a note names the cut.
 
 use crate::chat::ChatFormat;
 
-/// `text` in at most `limit` tokens. The text names the omitted part, if the limit has room for that.
+/// Returns `text` in at most `limit` tokens. A note names the omitted part, if the limit has room for it.
 pub(crate) fn fit(chat: &dyn ChatFormat, text: &str, limit: usize) -> String {
     let tokens = chat.tokens(text);
     if tokens.len() <= limit {
         return text.to_string();
     }
-    // The note's own length depends on the number in it, and tokens may merge or split at the seams. The loop
+    // The note's length depends on the number in it, and tokens may merge or split at the seams. The loop
     // makes room until the whole fits.
     for keep in (0..=limit).rev() {
         let head = keep.div_ceil(2);
@@ -20,7 +20,7 @@ pub(crate) fn fit(chat: &dyn ChatFormat, text: &str, limit: usize) -> String {
             return fitted;
         }
     }
-    // Not even the note fits.
+    // Without room for the note, only the head is kept.
     (0..=limit)
         .rev()
         .map(|keep| chat.text(&tokens[..keep]))

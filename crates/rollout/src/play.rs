@@ -1,9 +1,9 @@
-//! Multi-turn play. Each trajectory goes its own way: while its tools run, the policy samples turns of others, and it
-//! joins them again as soon as its observation is there.
+//! Plays many trajectories at once. While a trajectory's tools run, the policy samples turns of others; it
+//! samples again as soon as the observation has arrived.
 //!
-//! Three kinds of threads: the policy's, which sample; those that run tools and sessions; and one that leads.
-//! Only the last holds the trajectories. It hears of turns and outputs as [`Event`]s. Trajectories are
-//! recorded by task and sample, so nothing that is kept depends on the order of events.
+//! Three kinds of threads take part: those of the policy, those that run tools and sessions, and the leader.
+//! Only the leader holds the trajectories; it receives turns and outputs as [`Event`]s. Trajectories are
+//! stored by task and sample, so the result doesn't depend on the order of events.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
@@ -22,25 +22,25 @@ use crate::policy::{Policy, PolicyError};
 use crate::tool_threads::ToolThreads;
 use crate::turns::Turns;
 
-/// What a play gave.
+/// Holds the result of a play.
 #[derive(Debug, Clone, Default)]
 pub struct Played {
     /// Trajectories by task, then by sample. Lost ones are missing.
     pub groups: Vec<Vec<Trajectory>>,
     /// Lost trajectories.
     pub lost: Vec<Lost>,
-    /// What the executor did meanwhile.
+    /// Counts of the executor during the play.
     pub executor: ExecutorStats,
-    /// Faults of sessions, those that a second play made good included.
+    /// Faults of sessions, including those that a restart made good.
     pub env_faults: u64,
 }
 
-/// Plays every task `samples` times. `progress` is told how many trajectories have ended, of how many, from a thread of
-/// the play.
+/// Plays every task `samples` times. `progress` gets the numbers of ended and of all trajectories, on a
+/// thread of the play.
 ///
-/// Trouble with one trajectory costs that one: it is in [`Played::lost`]. Such are a fault of a tool, a
-/// conversation that the chat template refuses and a turn that the policy gives up. After a fault of its
-/// session, a trajectory is played once more from its reset.
+/// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a fault of a tool, a
+/// conversation that the chat template refuses, or a turn that the policy gives up. After a fault of its
+/// session, a trajectory is restarted once.
 ///
 /// # Errors
 /// If the policy can't sample at all.
@@ -54,8 +54,8 @@ pub fn play(
     play_telling(game, tasks, samples, policy, progress, &mut |_, _| {})
 }
 
-/// As [`play`], and tells `ended` every trajectory with the index of its task as soon as it has ended, from a thread of the
-/// play. What was told stays true if the play itself fails later.
+/// Plays as [`play`], and passes each ended trajectory to `ended` at once. `ended` gets the index of the task
+/// and runs on a thread of the play. Trajectories that it got stay valid if the play itself fails later.
 ///
 /// # Errors
 /// If the policy can't sample at all.
@@ -67,7 +67,7 @@ pub fn play_telling(
     progress: &mut (dyn FnMut(usize, usize) + Send),
     ended: &mut (dyn FnMut(usize, &Trajectory) + Send),
 ) -> Result<Played, PolicyError> {
-    // What ran before isn't this play's.
+    // Counts from before belong to other plays.
     game.executor.take_stats();
     let mut all: Vec<InFlight<'_>> = Vec::with_capacity(tasks.len() * samples as usize);
     let mut seen: HashMap<&str, u32> = HashMap::new();
@@ -109,7 +109,7 @@ pub fn play_telling(
     Ok(played)
 }
 
-/// Ends the policy's work when the leader is gone, whether it came to its end or not.
+/// Ends the policy's work when the leader returns or panics.
 struct CloseBehind<'t, 'a>(&'t Turns<'a>);
 
 impl Drop for CloseBehind<'_, '_> {
@@ -118,12 +118,12 @@ impl Drop for CloseBehind<'_, '_> {
     }
 }
 
-/// Tells the leader when the policy is gone.
+/// Tells the leader when the policy returns or panics.
 struct LeaveBehind<'t, 'a>(&'t Sender<Event<'a>>);
 
 impl Drop for LeaveBehind<'_, '_> {
     fn drop(&mut self) {
-        // A leader that has come to its end doesn't listen.
+        // A leader that has finished receives no more events.
         let _ = self.0.send(Event::PolicyLeft);
     }
 }
@@ -132,6 +132,8 @@ impl Drop for LeaveBehind<'_, '_> {
 mod lost;
 #[cfg(test)]
 mod notebook;
+#[cfg(test)]
+mod process;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]

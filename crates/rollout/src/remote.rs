@@ -1,12 +1,11 @@
 //! A policy behind a server that speaks the OpenAI chat protocol: vLLM, SGLang, llama.cpp, a hosted model.
 //!
-//! The server reads and writes messages, and its tokens are not known here. A [`Transcript`] therefore stands
-//! in for the chat format: it gives every message one id, and the policy turns the ids of a context back into
-//! messages. Such rollouts can be judged and read, but not trained on: [`without_tokens`] removes the ids
-//! again.
+//! The server exchanges messages, and its tokens are not known here. A [`Transcript`] therefore replaces the
+//! chat format: it gives every message one id, and the policy turns the ids of a context back into messages.
+//! Such rollouts can be judged and read, but not trained on: [`without_tokens`] removes the ids again.
 //!
-//! An odd answer costs no other trajectory. Faults that pass are tried again for a stated time; a full
-//! context ends its trajectory as one at its limit; what can't be had is lost and counted. Only a server that
+//! An odd answer costs no other trajectory. Temporary faults are retried for a stated time. A full context
+//! ends its trajectory at that limit; a turn without an answer is lost and counted. Only a server that
 //! refuses every request ends a play.
 
 mod answer;
@@ -23,30 +22,30 @@ pub use transcript::Transcript;
 
 use turnwise_trajectory::Trajectory;
 
-/// A server and how it samples.
+/// Describes a server and its sampling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// The base, for example `http://127.0.0.1:8000/v1`.
     pub url: String,
-    /// The model's name there.
+    /// The model's name on the server.
     pub model: String,
-    /// Sent as a bearer token.
+    /// Bearer token of the requests.
     pub key: Option<String>,
     /// Temperature; 0 is greedy.
     pub temperature: f64,
-    /// Cumulative probability that is kept; 1 keeps all.
+    /// Cumulative probability of the kept tokens; 1 keeps all.
     pub top_p: f64,
-    /// Seed of the play. Each turn of each trajectory gets its own.
+    /// Seed of the play, from which each turn's seed is derived.
     pub seed: u64,
-    /// Requests at once.
+    /// Number of requests at once.
     pub parallel: usize,
     /// Longest wait for one answer.
     pub timeout: Duration,
-    /// Longest time for trying one turn again, counted from its first fault: waits and answers included.
+    /// Longest time for retries of one turn after its first fault, with waits and answers.
     pub retry: Duration,
 }
 
-/// Returns the trajectory as far as it is known: texts, calls and outputs.
+/// Removes token ids: texts, calls and outputs stay.
 pub fn without_tokens(mut trajectory: Trajectory) -> Trajectory {
     trajectory.prompt.clear();
     for turn in &mut trajectory.turns {

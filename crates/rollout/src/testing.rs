@@ -30,7 +30,7 @@ pub(crate) fn tokenizer(special: &[&str]) -> Tokenizer {
     tokenizer
 }
 
-/// ChatML over that tokenizer.
+/// Returns ChatML over that tokenizer.
 pub(crate) fn chat() -> ChatMl {
     ChatMl::new(tokenizer(&["<|endoftext|>", "<|im_start|>", "<|im_end|>"])).expect("it has the chat tokens")
 }

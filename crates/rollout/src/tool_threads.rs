@@ -6,10 +6,10 @@ use std::thread::Scope;
 
 use crate::event::Event;
 
-/// Work that may wait for something outside this process, and what comes of it.
+/// Computes an event, and may wait for something outside this process.
 pub(crate) type Job<'e> = Box<dyn FnOnce() -> Event<'e> + Send + 'e>;
 
-/// Threads that are started as they are needed. They end with the sender of their jobs.
+/// Runs jobs in threads that are started as needed. They end with the sender of the jobs.
 pub(crate) struct ToolThreads<'s, 'env, 'e> {
     scope: &'s Scope<'s, 'env>,
     queue: Sender<Job<'e>>,
@@ -20,7 +20,7 @@ pub(crate) struct ToolThreads<'s, 'env, 'e> {
 }
 
 impl<'s, 'env, 'e: 's> ToolThreads<'s, 'env, 'e> {
-    /// Starts no thread yet. `at_once` jobs should be able to wait at a time.
+    /// Starts no thread yet. At least `at_once` jobs can wait at the same time.
     pub(crate) fn new(scope: &'s Scope<'s, 'env>, events: Sender<Event<'e>>, at_once: usize) -> Self {
         let (queue, waiting) = channel();
         // Twice the cores: a tool that waits leaves its core to another one.

@@ -1,4 +1,4 @@
-//! When a turn ends while it's sampled, and what its text is then.
+//! Decides when a turn ends while it is sampled, and cuts its text there.
 
 use turnwise_tools::CallFormat;
 use turnwise_tools::format::{Lexer, Opening};
@@ -11,7 +11,7 @@ use crate::chat::ChatFormat;
 pub struct TurnEnd<'a> {
     pub(crate) chat: &'a dyn ChatFormat,
     pub(crate) format: &'a dyn CallFormat,
-    /// The first complete call ends its turn.
+    /// Whether the first complete call ends its turn.
     pub(crate) at_call: bool,
 }
 
@@ -21,10 +21,10 @@ impl<'a> TurnEnd<'a> {
         self.chat.stop_tokens()
     }
 
-    /// Follows one turn as it's sampled.
+    /// Starts following a turn while it is sampled.
     pub fn watch(&self) -> TurnWatch<'a> {
         let (chat, at_call) = (self.chat, self.at_call);
-        // A lexer that doesn't know where a turn begins tells of its calls at the end only.
+        // A lexer that doesn't know where a turn begins would report its calls at the end only.
         let opening = if chat.opening() == Opening::Thought { Opening::Thought } else { Opening::Answer };
         TurnWatch { chat, lexer: self.format.lexer_from(opening), bytes: Vec::new(), at_call, call_end: None }
     }
@@ -44,7 +44,7 @@ impl<'a> TurnEnd<'a> {
     }
 }
 
-/// One turn in the making.
+/// Follows one turn while it is sampled.
 pub struct TurnWatch<'a> {
     chat: &'a dyn ChatFormat,
     lexer: Lexer,
@@ -54,7 +54,7 @@ pub struct TurnWatch<'a> {
 }
 
 impl TurnWatch<'_> {
-    /// Takes the next token. Gives the byte at which the turn's text ends, once sampling should stop: a
+    /// Takes the next token. Returns the byte at which the turn's text ends, once sampling should stop. A
     /// marker inside a string literal of a call doesn't count, and a character may come in several tokens.
     pub fn sampled(&mut self, token: TokenId) -> Option<usize> {
         let bytes = self.chat.bytes(token);
@@ -75,7 +75,7 @@ mod tests {
     use crate::chat::ChatMl;
     use crate::testing::chat;
 
-    /// Feeds a text token by token; gives the turn's text if something stopped it.
+    /// Feeds a text token by token; returns the turn's text if something stopped it.
     fn check(chat: &ChatMl, format: FormatName, at_call: bool, text: &str, expect: Option<&str>) {
         let format = format.build();
         let end = TurnEnd { chat, format: &*format, at_call };

@@ -1,4 +1,4 @@
-//! Turns on their way to a policy: handed out as soon as they are ready, whatever the tools of other trajectories do.
+//! Queues turns for a policy as soon as they are ready, whatever the tools of other trajectories do.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -9,7 +9,7 @@ use turnwise_trajectory::Completion;
 use crate::context::Context;
 use crate::event::Event;
 
-/// The turns of a play that can be sampled. Threads of a policy share it.
+/// Queues the turns of a play that can be sampled. Threads of a policy share it.
 pub struct Turns<'a> {
     queue: Mutex<Queue<'a>>,
     changed: Condvar,
@@ -24,16 +24,16 @@ struct Queue<'a> {
     closed: bool,
 }
 
-/// Turns and ends of one shard.
+/// Holds turns and ends of one shard.
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
     /// Turns to be sampled, in the order of their trajectories.
     pub turns: Vec<Context<'a>>,
-    /// Indices of trajectories that have ended or begin again. Drop their caches before sampling `turns`.
+    /// Indices of trajectories that have ended or restart. Drop their caches before sampling `turns`.
     pub ended: Vec<usize>,
 }
 
-/// The trajectories that one thread of a policy answers for. A thread that panics takes the play with it.
+/// Selects the trajectories of one thread of a policy. If the thread panics, the play ends.
 pub struct Shard<'t, 'a> {
     turns: &'t Turns<'a>,
     at: usize,
@@ -45,7 +45,7 @@ impl<'a> Turns<'a> {
         Self { queue: Mutex::default(), changed: Condvar::new(), events, longest }
     }
 
-    /// Returns the bound on the tokens of a trajectory.
+    /// Returns the largest number of tokens of a trajectory.
     pub fn longest(&self) -> usize {
         self.longest
     }
@@ -62,7 +62,7 @@ impl<'a> Turns<'a> {
         None
     }
 
-    /// Returns shard `at` of `of`: the trajectories whose index leaves `at` when it is divided by `of`.
+    /// Returns shard `at` of `of`: the trajectories whose index modulo `of` is `at`.
     pub fn shard(&self, at: usize, of: usize) -> Shard<'_, 'a> {
         assert!(at < of, "shards count from 0");
         Shard { turns: self, at, of }
@@ -76,7 +76,7 @@ impl<'a> Turns<'a> {
 
     /// Gives up a turn that was handed out: its trajectory is lost, and the others go on.
     pub fn lose(&self, index: usize, reason: String) {
-        // As in an answer.
+        // A play that has failed receives no more events.
         let _ = self.events.send(Event::Lost(index, reason));
     }
 
@@ -112,8 +112,8 @@ impl<'a> Turns<'a> {
 }
 
 impl<'a> Shard<'_, 'a> {
-    /// Returns all turns and ends of this shard by now; none once the play has ended. With `wait` it isn't
-    /// empty.
+    /// Returns all turns and ends of this shard so far; none once the play has ended. With `wait` it waits
+    /// for at least one.
     pub fn take(&self, wait: bool) -> Option<Batch<'a>> {
         let mine = |index: &usize| index % self.of == self.at;
         let mut queue = self.turns.queue();

@@ -1,6 +1,6 @@
-//! Holds checkpoints: a Hugging Face folder, the optimizer's moments, and the position of the run.
+//! Checkpoints: a Hugging Face folder, the optimizer's moments, and the position of the run.
 //!
-//! A run goes on from them as if it had never stopped. Everything else follows from the config and the step.
+//! A run resumes from one as if it had never stopped. Everything else follows from the config and the step.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,11 @@ use crate::manifest;
 pub const OPTIMIZER: &str = "optimizer.bpk";
 /// Names the folder of the adapter, if the run trains one.
 pub const ADAPTER: &str = "adapter";
+/// Names the file of the draw's state, if tasks depend on more than the config and the step.
+pub const TASKS: &str = "tasks.json";
 const STATE: &str = "state.json";
 
-/// Says where a run was when it wrote a checkpoint: `state.json`.
+/// Holds the position of a run at a checkpoint: `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Steps done. The next step's tasks and random numbers follow from it and the seed.
@@ -28,7 +30,7 @@ pub struct State {
     pub before: Evaluation,
     /// Held-out accuracy after this step, if it was measured.
     pub held_out_accuracy: Option<f64>,
-    /// SHA-256 of the environment's tasks. A run goes on with the tasks that it began with.
+    /// SHA-256 of the environment's tasks, which a resumed run must have too.
     pub tasks: String,
 }
 
@@ -43,12 +45,12 @@ impl State {
     }
 }
 
-/// Stands for a whole checkpoint.
+/// Names a whole checkpoint and its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// Its folder.
     pub path: PathBuf,
-    /// Where the run was.
+    /// The run's position.
     pub state: State,
 }
 
@@ -57,12 +59,12 @@ pub struct Checkpoint {
 pub struct Damaged {
     /// Its folder.
     pub path: PathBuf,
-    /// What is wrong, in half a sentence.
+    /// The damage, in half a sentence.
     pub reason: String,
 }
 
 impl Checkpoint {
-    /// Opens a folder whose files are all as they were written.
+    /// Opens a folder whose files all match its manifest.
     pub fn open(path: &Path) -> Result<Self, Damaged> {
         let damaged = |reason| Damaged { path: path.into(), reason };
         manifest::verify(path).map_err(damaged)?;
@@ -72,7 +74,7 @@ impl Checkpoint {
         Ok(Self { path: path.into(), state })
     }
 
-    /// Returns the state of a checkpoint whose other files aren't looked at.
+    /// Returns the state of a checkpoint without checking its other files.
     pub(crate) fn state(path: &Path) -> Option<State> {
         serde_json::from_slice(&own::read(&path.join(STATE), SETTINGS).ok()?).ok()
     }

@@ -1,9 +1,9 @@
-//! Holds `env.json`: versions, device, executor and commit.
+//! `env.json`: versions, device, executor and commit.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Says what a run ran with. Records of older versions lack some of it.
+/// Holds the environment of a run. Records of older versions lack some fields.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunEnvironment {
@@ -11,13 +11,13 @@ pub struct RunEnvironment {
     pub version: String,
     /// Name of the device.
     pub device: String,
-    /// What ran the tool calls and how well it was isolated, as the executor describes itself.
+    /// The executor of tool calls and its isolation, as it describes itself.
     pub executor: Value,
-    /// SHA-256 of the program's file, where the system tells which one it is.
+    /// SHA-256 of the program's file, if the system names it.
     pub program_sha256: Option<String>,
     /// The git commit of the current directory, if it lies in a repository.
     pub git_commit: Option<String>,
-    /// When the run began, in seconds since 1970: the date that its prompts show, also when it goes on later.
+    /// Start of the run in seconds since 1970: the date that its prompts show, even after a resume.
     pub began: i64,
 }
 

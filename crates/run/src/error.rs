@@ -1,12 +1,12 @@
-//! Says in one line with place and hint what can't be written or read.
+//! Errors of reading and writing runs: one line with place and hint.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Refuses a directory that can't hold a run, or can't be written.
+/// Says why a directory can't hold a run, or can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// A folder to be written as a whole is there already.
+    /// The folder to write exists already.
     #[error(
         "{}: exists already, nothing is written over\n  hint: name another folder, or remove this one",
         path.display()
@@ -15,7 +15,7 @@ pub enum RunDirError {
         /// The directory.
         path: PathBuf,
     },
-    /// Something else is there.
+    /// The folder holds something else.
     #[error("{}: the folder is not empty and holds no run\n  hint: name another folder", path.display())]
     Foreign {
         /// The directory.
@@ -30,15 +30,15 @@ pub enum RunDirError {
         /// The directory.
         path: PathBuf,
     },
-    /// A file that the run can't go on without.
+    /// A file that the run needs is broken.
     #[error("{}: {message}", path.display())]
     Broken {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong, and a hint.
+        /// The damage, and a hint.
         message: String,
     },
-    /// The system's refusal.
+    /// The system refused to write.
     #[error("{}: cannot write: {source}", path.display())]
     Write {
         /// The file or folder.
@@ -48,10 +48,10 @@ pub enum RunDirError {
     },
 }
 
-/// Names a record that can't be read.
+/// Says why a record can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The system's refusal.
+    /// The system refused to read.
     #[error("{}: cannot read: {source}", path.display())]
     Read {
         /// The file or folder.
@@ -59,17 +59,17 @@ pub enum RecordError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file that doesn't hold what its name says.
+    /// A file doesn't hold the records of its name.
     #[error("{}:{line}: {message}", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
-    /// A run that has made no step.
+    /// The run has made no step.
     #[error(
         "{}: there are no rollouts to replay\n  hint: name the directory of a run that has made a step",
         path.display()

@@ -1,4 +1,4 @@
-//! Holds what evaluations found, and `evaluation.json` with those before and after a run.
+//! Results of evaluations, and `evaluation.json` with those before and after a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,9 +8,10 @@ use turnwise_files::own;
 use turnwise_stats::TaskOutcome;
 
 use crate::error::RunDirError;
+use crate::metric::is_zero;
 use crate::run_dir::RunDir;
 
-/// Holds what an evaluation found. Shares are between 0 and 1.
+/// Holds the result of an evaluation. Shares are between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Evaluation {
@@ -26,19 +27,23 @@ pub struct Evaluation {
     pub turns: f64,
     /// Accuracy by level of the task.
     pub levels: BTreeMap<u32, f64>,
-    /// Trajectories that were lost to errors of ours or of what the run depends on. They count nowhere else.
+    /// Trajectories that were lost to errors of turnwise or of a service. They count nowhere else.
     #[serde(skip_serializing_if = "is_zero")]
     pub rollouts_lost: usize,
-    /// Which they were and why, a line for each.
+    /// Faults of the environment. Those that a second play made good count too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub env_faults: u64,
+    /// The lost trajectories and their reasons, a line for each.
     #[serde(skip)]
     pub lost: Vec<String>,
-    /// Task by task, from which [`turnwise_stats::summarize`] takes intervals, pass@k and majority@k.
+    /// Results task by task. [`turnwise_stats::summarize`] computes intervals, pass@k and majority@k from
+    /// them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<TaskOutcome>,
 }
 
 impl Evaluation {
-    /// Returns the evaluation in words.
+    /// Summarises the evaluation in words.
     pub fn sentence(&self) -> String {
         let lost = match self.rollouts_lost {
             0 => String::new(),
@@ -52,11 +57,6 @@ impl Evaluation {
             self.turns
         )
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// Holds `evaluation.json`. A run that has it has ended.
@@ -75,7 +75,7 @@ impl Evaluations {
     /// Names the file.
     pub const FILE: &str = "evaluation.json";
 
-    /// Reads those of a run that ended and did at least `steps` steps.
+    /// Reads the evaluations of a run that ended and did at least `steps` steps.
     pub fn of_finished(run: &Path, steps: usize) -> Option<Self> {
         Self::read(run).filter(|found| found.steps.is_some_and(|done| done >= steps))
     }
@@ -84,7 +84,7 @@ impl Evaluations {
         serde_json::from_slice(&own::read(&run.join(Self::FILE), turnwise_files::TEXT).ok()?).ok()
     }
 
-    /// Writes the file: the last thing that a run does.
+    /// Writes the file, as the last act of a run.
     ///
     /// # Errors
     /// The system's, with the file.
@@ -93,7 +93,7 @@ impl Evaluations {
         run.write_file(Self::FILE, text.as_bytes()).map(|_| ())
     }
 
-    /// Renames the file of a run that goes on from `step`: the new name has the step of its earlier end.
+    /// Renames the file of a run that goes on from `step`. The new name has the step of its earlier end.
     ///
     /// # Errors
     /// The system's, with the file.

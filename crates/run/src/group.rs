@@ -1,13 +1,16 @@
-//! Holds a line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
+//! A line of `rollouts/step_*.jsonl`: one group of trajectories with its credit.
 //!
-//! `turnwise score` reads the first two keys and the step, `replay` also what was played, the viewer all of
-//! it. `turnwise rollout` writes the same lines with one trajectory each, from which nothing was learnt.
+//! Lines of `rollouts/replaced_*.jsonl` are the same, of groups that other ones replaced. Nothing is learnt
+//! from those.
+//!
+//! `turnwise score` reads the first two keys and the step, `replay` also the trajectories, and the viewer all
+//! of it. `turnwise rollout` writes the same lines with one trajectory each, without credit.
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::ScoredTrajectory;
 use turnwise_trajectory::{Message, Trajectory};
 
-/// Holds a group as it was trained on. Only the first two keys are in every line.
+/// Holds a group and its credit. Only the first two keys are in every line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GroupRecord {
     /// Name of the group, usually the task's id.
@@ -17,13 +20,16 @@ pub struct GroupRecord {
     /// The step that played it, counted from 0.
     #[serde(default)]
     pub step: usize,
-    /// Difficulty of the task, as its environment counts it.
+    /// Difficulty of the task, as its environment defines it.
     #[serde(default)]
     pub level: u32,
+    /// Number of the task in its split, in runs whose draw of tasks depends on outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
     /// The right answer, for a reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// The advantage estimator; empty where nothing was learnt.
+    /// The advantage estimator; empty in lines of `turnwise rollout`.
     #[serde(default)]
     pub estimator: String,
     /// The set over which the estimator normalises.
@@ -41,6 +47,9 @@ pub struct GroupRecord {
     /// The filter that took each trajectory out of the loss, if one did.
     #[serde(default)]
     pub dropped: Vec<Option<String>>,
+    /// Why another group took this one's place, in lines of `rollouts/replaced_*.jsonl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Replaced>,
     /// The only trajectory as a chat, in lines of `turnwise rollout`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
@@ -49,10 +58,19 @@ pub struct GroupRecord {
     pub tools: Vec<serde_json::Value>,
 }
 
+/// Says when and why a group was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The round of the step that played the group, counted from 0.
+    pub round: usize,
+    /// Why it had no signal: `all_right`, `all_wrong`, `equal`, `filtered` or `lost`.
+    pub reason: String,
+}
+
 /// Holds one trajectory of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrajectoryRecord {
-    /// Rewards before shaping, and what else estimators and filters see.
+    /// Rewards before shaping, and other inputs of estimators and filters.
     #[serde(flatten)]
     pub scored: ScoredTrajectory,
     /// Tokens, texts and calls.
@@ -68,7 +86,7 @@ pub struct TrajectoryRecord {
 mod tests {
     use super::*;
 
-    /// A line of a run, with a turn that calls nothing.
+    /// A line of a run, with a turn without calls.
     const LINE: &str = concat!(
         r#"{"group":"g","trajectories":[{"turns":[{"acc":1.0,"fmt":-0.1}],"correct":true,"code":"x","#,
         r#""violations":[true],"truncated":false,"void_turn":false,"states":["s"],"calls":[""],"#,
@@ -83,6 +101,15 @@ mod tests {
     fn a_line_is_read_and_written_to_the_byte() {
         let record: GroupRecord = serde_json::from_str(LINE).unwrap();
         assert_eq!(serde_json::to_string(&record).unwrap(), LINE);
+    }
+
+    #[test]
+    fn a_replaced_group_says_why() {
+        let line = LINE.replace(r#""level":2"#, r#""level":2,"index":5"#);
+        let line = format!(r#"{},"replaced":{{"round":1,"reason":"all_wrong"}}}}"#, &line[..line.len() - 1]);
+        let record: GroupRecord = serde_json::from_str(&line).unwrap();
+        assert_eq!(record.replaced, Some(Replaced { round: 1, reason: "all_wrong".into() }));
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads and writes files of JSON lines, one per step.
 //!
-//! Whatever happens to the process, such a file holds whole lines only, and each step once.
+//! Such a file holds whole lines only, and each step once, even if the process is killed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Opens a file for appending; makes it if there is none.
+    /// Opens a file for appending, and creates it if it doesn't exist.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: own::append(path)? })
     }
@@ -34,14 +34,14 @@ impl JsonLines {
         let before = self.file.metadata()?.len();
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         if written.is_err() {
-            // The failure to write matters more than one to cut.
+            // The error of writing matters more than an error of truncating.
             let _ = self.file.set_len(before);
         }
         written
     }
 }
 
-/// Reads the leading whole lines that speak of the steps 0, 1, 2, … in order, at most `steps` of them.
+/// Reads the leading whole lines of the steps 0, 1, 2, … in order. At most `steps` are read.
 ///
 /// # Errors
 /// The system's.
@@ -49,7 +49,7 @@ pub fn read<T: DeserializeOwned>(path: &Path, steps: usize) -> io::Result<Vec<T>
     Ok(leading(&bytes(path)?, steps).0)
 }
 
-/// Cuts everything behind the lines that [`read`] gives, and returns them.
+/// Removes everything behind the lines that [`read`] returns, and returns those.
 ///
 /// # Errors
 /// The system's.
@@ -83,7 +83,7 @@ fn leading<T: DeserializeOwned>(bytes: &[u8], steps: usize) -> (Vec<T>, usize) {
     (records, length)
 }
 
-/// Reads the record of a whole line, if it is an object that speaks of this step.
+/// Reads the record of a whole line, if it is an object with this step.
 fn whole<T: DeserializeOwned>(line: &[u8], step: usize) -> Option<T> {
     #[derive(Deserialize)]
     struct Place {

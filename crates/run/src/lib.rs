@@ -1,6 +1,6 @@
-//! Writes and reads a run on disk, for the trainer, for reports, and for the process that goes on with it.
+//! Writes and reads a run on disk, for the trainer, for reports, and for a resumed run.
 //!
-//! Nothing is computed here: the crate knows no tensors and no environments. A run directory holds
+//! The crate computes nothing and knows no tensors and no environments. A run directory holds
 //!
 //! | file | what | type |
 //! |---|---|---|
@@ -9,17 +9,18 @@
 //! | `metrics.jsonl` | one line per step, the same for the same seed | [`StepMetrics`] |
 //! | `times.jsonl` | one line per step: wall time, processor time, memory | [`StepTimes`] |
 //! | `rollouts/step_00012.jsonl` | one line per group of the step | [`GroupRecord`] |
+//! | `rollouts/replaced_00012.jsonl` | the groups that others replaced, if any | [`GroupRecord`] |
 //! | `checkpoints/step_00012/` | a Hugging Face folder, moments, state, manifest | [`Checkpoint`] |
 //! | `evaluation.json` | held-out evaluations before and after, once the run has ended | [`Evaluations`] |
 //! | `log.txt` | what the run said | [`Log`] |
 //! | `lock` | held while a process uses the directory | [`RunDir`] |
 //!
 //! **Adding a metric** takes one field of [`StepMetrics`] or [`TurnMetrics`], and the line in the trainer's
-//! `record.rs` that computes it. Every reader then has it by its name. Records of older versions lack newer
-//! fields and hold keys that are gone: both are read.
+//! `record.rs` that computes it. Every reader then has it by its name. Records of older versions may lack
+//! fields or have extra keys; both are read.
 //!
-//! Files are written aside, flushed to disk and renamed, or appended as whole lines. Whatever kills the
-//! process, the directory shows whole files only. No symbolic link inside a run is followed.
+//! Files are written under another name, flushed to disk and renamed, or appended as whole lines. The
+//! directory holds whole files only, whatever kills the process. No symbolic link inside a run is followed.
 
 pub mod checkpoint;
 mod environment;
@@ -34,6 +35,7 @@ mod metrics;
 mod recorded;
 mod retention;
 mod run_dir;
+mod sampling_metrics;
 mod times;
 mod turn_metrics;
 pub mod whole_folder;
@@ -42,12 +44,13 @@ pub use checkpoint::{Checkpoint, State};
 pub use environment::RunEnvironment;
 pub use error::{RecordError, RunDirError};
 pub use evaluation::{Evaluation, Evaluations};
-pub use group::{GroupRecord, TrajectoryRecord};
+pub use group::{GroupRecord, Replaced, TrajectoryRecord};
 pub use log::Log;
 pub use metric::Metric;
 pub use metrics::{DroppedBy, StepMetrics};
 pub use recorded::{ModelLimits, Recorded};
 pub use retention::prune;
-pub use run_dir::{CONFIG, RunDir, is_run};
+pub use run_dir::{CONFIG, REPLACED, RunDir, is_run};
+pub use sampling_metrics::{CurriculumMetrics, RefillMetrics};
 pub use times::StepTimes;
 pub use turn_metrics::{TurnCalls, TurnCredit, TurnLoss, TurnMetrics};

@@ -1,4 +1,4 @@
-//! Writes `log.txt`: what a run said, with the time.
+//! `log.txt`: the messages of a run, with the time.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::error::RunDirError;
 
-/// Holds the log of a run, open for appending.
+/// Appends to the log of a run.
 #[derive(Debug)]
 pub struct Log {
     file: File,
@@ -29,7 +29,7 @@ impl Log {
 
     /// Appends a line with the time in front of it.
     pub fn line(&mut self, text: &str) {
-        // A log that can't be written stops nothing: what the run needs is written elsewhere.
+        // A log that can't be written doesn't stop the run, which doesn't need it.
         let _ = writeln!(self.file, "{:.0} {text}", Timestamp::now());
     }
 }

@@ -15,7 +15,7 @@ pub const NAME: &str = "manifest.json";
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
-    /// Name → what the file must be.
+    /// Size and hash by file name.
     files: BTreeMap<String, Entry>,
 }
 
@@ -25,7 +25,7 @@ struct Entry {
     sha256: String,
 }
 
-/// Writes the manifest of all files that lie in the folder now, and in the folders inside it.
+/// Writes the manifest of all files in the folder, and in the folders inside it.
 ///
 /// # Errors
 /// The system's.
@@ -53,7 +53,7 @@ fn add(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Entry>) -> io::
 /// Checks every file that the manifest names.
 ///
 /// # Errors
-/// Half a sentence that says what is wrong.
+/// The damage, in half a sentence.
 pub fn verify(folder: &Path) -> Result<(), String> {
     let text = own::read(&folder.join(NAME), SETTINGS).map_err(|error| format!("{NAME}: {error}"))?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| format!("{NAME}: {error}"))?;

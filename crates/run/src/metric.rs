@@ -1,10 +1,10 @@
-//! Holds one number of a record, which may be absent or broken.
+//! One number of a record, which may be absent or not finite.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Holds a number of a step: computed, absent, or computed and not finite.
 ///
-/// JSON has no NaN: what is not finite is `null` in a line, and NaN when the line is read again.
+/// JSON has no NaN: a number that isn't finite is `null` in a line, and NaN when the line is read.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Metric(Option<f64>);
@@ -33,10 +33,15 @@ impl From<f64> for Metric {
 }
 
 impl<'de> Deserialize<'de> for Metric {
-    /// Reads a number, or `null` as NaN. A key that is absent never comes here: it is the default.
+    /// Reads a number, or `null` as NaN. An absent key has the default and isn't read.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(Some(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))))
     }
+}
+
+/// Returns whether a count is left out of the record.
+pub(crate) fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 #[cfg(test)]

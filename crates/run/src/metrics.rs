@@ -1,8 +1,9 @@
-//! Holds a line of `metrics.jsonl`.
+//! A line of `metrics.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Metric;
+use crate::metric::{Metric, is_zero};
+use crate::sampling_metrics::{CurriculumMetrics, RefillMetrics};
 use crate::turn_metrics::TurnMetrics;
 
 /// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.
@@ -36,6 +37,12 @@ pub struct StepMetrics {
     pub groups_all_right: Metric,
     /// Share of groups whose trajectories are all wrong.
     pub groups_all_wrong: Metric,
+    /// Groups that were played and replaced, in runs with `rollout.refill`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refill: Option<RefillMetrics>,
+    /// All tasks by recent success, in runs with `rollout.curriculum = "success"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curriculum: Option<CurriculumMetrics>,
     /// Share of trajectories that filters took out of the loss.
     pub dropped: Metric,
     /// How many trajectories each filter took out of the loss.
@@ -46,10 +53,13 @@ pub struct StepMetrics {
     pub tool_out_of_memory: usize,
     /// Calls that a signal ended.
     pub tool_killed: usize,
-    /// Faults of the executor, which are not the model's. Those that a retry made good count too.
+    /// Faults of the executor, including those that a retry made good. They are not the model's.
     pub executor_faults: u64,
     /// Trajectories that were lost to errors of turnwise or of a service that the run depends on.
     pub rollouts_lost: usize,
+    /// Faults of environments. Those that a second play made good count too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub env_faults: u64,
     /// Mean of `-log p` over sampled tokens, in nats: an estimate of the policy's entropy.
     pub entropy: Metric,
     /// Loss, a mean over updates.
@@ -106,7 +116,7 @@ pub struct DroppedBy {
 mod tests {
     use super::*;
 
-    /// Two steps of a real run, as its `metrics.jsonl` holds them.
+    /// Two steps of a real run, from its `metrics.jsonl`.
     const RECORDED: &str = include_str!("metrics.jsonl");
 
     #[test]
@@ -128,6 +138,13 @@ mod tests {
         let line = serde_json::to_string(&metrics).unwrap();
         assert!(line.ends_with(r#","by_turn":[],"updates":0,"guards":[]}"#), "{line}");
         assert_eq!(serde_json::from_str::<StepMetrics>(&line).unwrap(), metrics);
+    }
+
+    #[test]
+    fn faults_of_environments_are_written_where_there_are_some() {
+        let line = |env_faults| serde_json::to_string(&StepMetrics { env_faults, ..StepMetrics::default() });
+        assert!(line(2).unwrap().contains(r#""rollouts_lost":0,"env_faults":2,"entropy""#));
+        assert!(!line(0).unwrap().contains("env_faults"));
     }
 
     #[test]

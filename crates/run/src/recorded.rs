@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::RecordError;
 use crate::group::{GroupRecord, TrajectoryRecord};
-use crate::run_dir;
+use crate::run_dir::{self, PLAYED, REPLACED};
 
-/// Bounds what a model can read.
+/// Limits the tokens that a model can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelLimits {
     /// Size of its vocabulary.
@@ -15,7 +15,7 @@ pub struct ModelLimits {
     pub context: usize,
 }
 
-/// Stands for the rollouts that a run directory holds.
+/// Opens the rollouts of a run directory.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     folder: PathBuf,
@@ -25,62 +25,75 @@ impl Recorded {
     /// Opens the rollouts of a run.
     ///
     /// # Errors
-    /// One that says so if the first step's are not there.
+    /// If the rollouts of the first step don't exist.
     pub fn open(run: &Path) -> Result<Self, RecordError> {
         let recorded = Self { folder: run.join("rollouts") };
         if recorded.steps() == 0 {
-            Err(RecordError::NoRollouts { path: recorded.path(0) })
+            Err(RecordError::NoRollouts { path: recorded.path(PLAYED, 0) })
         } else {
             Ok(recorded)
         }
     }
 
-    /// Returns when the run began, in seconds since 1970, if it is recorded.
+    /// Returns the start of the run in seconds since 1970, if it is recorded.
     pub fn began(&self) -> Option<i64> {
         run_dir::began(self.folder.parent().unwrap_or(&self.folder))
     }
 
-    /// Counts the steps, from the first on without a gap.
+    /// Counts the steps from the first one to the first gap.
     pub fn steps(&self) -> usize {
         let mut steps = 0;
-        while self.path(steps).is_file() {
+        while self.path(PLAYED, steps).is_file() {
             steps += 1;
         }
         steps
     }
 
-    fn path(&self, step: usize) -> PathBuf {
-        self.folder.join(format!("step_{step:05}.jsonl"))
+    fn path(&self, kind: &str, step: usize) -> PathBuf {
+        self.folder.join(run_dir::rollouts_name(kind, step))
     }
 
-    /// Reads the groups of a step.
+    /// Reads the groups that a step learned from.
     ///
     /// # Errors
-    /// The system's. File and line of a group that is broken, or that the model can't read.
+    /// The system's, or file and line of a group that is broken or that the model can't read.
     pub fn step(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
-        let path = self.path(step);
-        let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
-            Ok(text) => text,
-            Err(source) => return Err(RecordError::Read { path, source }),
-        };
-        let read = |(at, line): (usize, &str)| {
-            let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
-            let mut group: GroupRecord = serde_json::from_str(line)
-                .map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
-            for trajectory in &mut group.trajectories {
-                check(trajectory, model).map_err(bad)?;
-                // Records of earlier versions have another idea of what is truncated.
-                trajectory.scored.truncated = trajectory.played.stop.is_truncated();
-                // The reference of that run need not be this one's.
-                trajectory.scored.kl.clear();
-            }
-            Ok(group)
-        };
-        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
+        groups(self.path(PLAYED, step), model)
+    }
+
+    /// Reads the groups of a step that others replaced: none, unless the run refilled its steps.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn replaced(&self, step: usize, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
+        let path = self.path(REPLACED, step);
+        if path.is_file() { groups(path, model) } else { Ok(Vec::new()) }
     }
 }
 
-/// Checks what learning takes for granted of a trajectory.
+/// Reads the groups of a file.
+fn groups(path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordError> {
+    let text = match turnwise_files::read_to_string(&path, turnwise_files::TEXT) {
+        Ok(text) => text,
+        Err(source) => return Err(RecordError::Read { path, source }),
+    };
+    let read = |(at, line): (usize, &str)| {
+        let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
+        let mut group: GroupRecord =
+            serde_json::from_str(line).map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
+        for trajectory in &mut group.trajectories {
+            check(trajectory, model).map_err(bad)?;
+            // Earlier versions defined truncation differently.
+            trajectory.scored.truncated = trajectory.played.stop.is_truncated();
+            // That run's reference may differ from this run's.
+            trajectory.scored.kl.clear();
+        }
+        Ok(group)
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(read).collect()
+}
+
+/// Checks the properties of a trajectory that learning relies on.
 fn check(line: &TrajectoryRecord, model: ModelLimits) -> Result<(), String> {
     let (scored, played) = (&line.scored, &line.played);
     let name = format!("trajectory {} of {}", played.sample, played.task);

@@ -33,7 +33,7 @@ pub fn prune(folder: &Path, keep: usize, keep_best: usize) -> Result<(), RunDirE
 
 /// Returns the steps of the newest `keep` checkpoints and of the `best` most accurate ones.
 ///
-/// Of equals the later one counts.
+/// Among equals the later one counts.
 fn kept(checkpoints: &[(usize, Option<f64>)], keep: usize, best: usize) -> Vec<usize> {
     let mut measured: Vec<(f64, usize)> =
         checkpoints.iter().filter_map(|(step, score)| Some(((*score)?, *step))).collect();

@@ -1,4 +1,4 @@
-//! Writes a run directory: everything that one run leaves behind.
+//! Writes a run directory with all files of one run.
 
 mod rewind;
 
@@ -23,9 +23,15 @@ const LOCK: &str = "lock";
 const METRICS: &str = "metrics.jsonl";
 const TIMES: &str = "times.jsonl";
 
+/// Begins the name of a file of groups that a step learned from.
+pub(crate) const PLAYED: &str = "step";
+/// Begins the name of a file of groups that other ones replaced.
+pub const REPLACED: &str = "replaced";
+
 const FOLDERS: [&str; 2] = ["rollouts", "checkpoints"];
 
-/// Holds a run directory that no other process may write. The lock ends with the value, or with the process.
+/// Holds a run directory and its lock against other processes. The lock ends with the value, or with the
+/// process.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -33,7 +39,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the directory of a new run with its `config.toml` and `env.json`. Nothing is written over.
+    /// Creates the directory of a new run with its `config.toml` and `env.json`. Nothing is overwritten.
     pub fn create(path: &Path, config: &str, environment: &RunEnvironment) -> Result<Self, RunDirError> {
         refuse_used(path)?;
         let at = |path: &Path| {
@@ -43,7 +49,7 @@ impl RunDir {
         std::fs::create_dir_all(path).map_err(at(path))?;
         refuse_links(path)?;
         let run = Self { path: path.into(), _lock: lock(path)? };
-        // Another process may have made its run here between the first look and the lock.
+        // Another process may have created its run here before this one had the lock.
         if path.join(CONFIG).exists() {
             return Err(RunDirError::Exists { path: path.into() });
         }
@@ -52,12 +58,12 @@ impl RunDir {
             std::fs::create_dir_all(&folder).map_err(at(&folder))?;
         }
         run.write_file(ENVIRONMENT, environment.text().as_bytes())?;
-        // Last: a directory with a config is a run.
+        // The config comes last, because a directory with a config counts as a run.
         run.write_file(CONFIG, config.as_bytes())?;
         Ok(run)
     }
 
-    /// Opens the run that is in a directory already, if there is one.
+    /// Opens the run in a directory, if there is one.
     pub fn open(path: &Path) -> Result<Option<Self>, RunDirError> {
         if !is_run(path) {
             return Ok(None);
@@ -87,7 +93,7 @@ impl RunDir {
         self.write_file(name, text.as_bytes()).map(|_| ())
     }
 
-    /// Renames a file to say that it held until the given step. Does nothing where there is none.
+    /// Renames a file to say that it held until the given step. Does nothing if it doesn't exist.
     pub fn set_aside(&self, name: &str, step: usize) -> Result<(), RunDirError> {
         let path = self.path.join(name);
         match std::fs::rename(&path, self.path.join(until(name, step))) {
@@ -97,7 +103,7 @@ impl RunDir {
         }
     }
 
-    /// Returns when the run began, in seconds since 1970, if it is recorded.
+    /// Returns the start of the run in seconds since 1970, if it is recorded.
     pub fn began(&self) -> Option<i64> {
         began(&self.path)
     }
@@ -114,7 +120,7 @@ impl RunDir {
 
     /// Appends a line to `metrics.jsonl` and one to `times.jsonl`.
     ///
-    /// Nothing but times differs between two runs of the same seed on a CPU backend: hence two files.
+    /// Two files keep times apart: everything else is the same for two runs of a seed on a CPU backend.
     pub fn append(&self, metrics: &StepMetrics, times: &StepTimes) -> Result<(), RunDirError> {
         self.append_line(TIMES, times)?;
         self.append_line(METRICS, metrics)
@@ -128,14 +134,23 @@ impl RunDir {
 
     /// Writes `rollouts/step_NNNNN.jsonl`, one text a line.
     pub fn write_rollouts(&self, step: usize, lines: &[String]) -> Result<PathBuf, RunDirError> {
+        self.write_lines(PLAYED, step, lines)
+    }
+
+    /// Writes `rollouts/replaced_NNNNN.jsonl`, one text a line; no file for no lines.
+    pub fn write_replaced(&self, step: usize, lines: &[String]) -> Result<(), RunDirError> {
+        if lines.is_empty() { Ok(()) } else { self.write_lines(REPLACED, step, lines).map(|_| ()) }
+    }
+
+    fn write_lines(&self, kind: &str, step: usize, lines: &[String]) -> Result<PathBuf, RunDirError> {
         let mut text = lines.join("\n");
         text.push('\n');
-        self.write_file(&format!("rollouts/step_{step:05}.jsonl"), text.as_bytes())
+        self.write_file(&format!("rollouts/{}", rollouts_name(kind, step)), text.as_bytes())
     }
 
     /// Writes `checkpoints/step_NNNNN/`.
     ///
-    /// `fill` gets an empty folder under another name. The folder is renamed when it is complete and on disk.
+    /// `fill` gets an empty folder under another name, which is renamed when it is complete and on disk.
     pub fn write_checkpoint<E: From<RunDirError>>(
         &self,
         step: usize,
@@ -146,7 +161,7 @@ impl RunDir {
         Ok(path)
     }
 
-    /// Writes a file of the directory: aside, to disk, then under its name.
+    /// Writes a file of the directory under another name, flushes and renames it.
     pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, RunDirError> {
         let path = self.path.join(name);
         let aside = path.with_extension("partial");
@@ -164,13 +179,18 @@ impl RunDir {
     }
 }
 
-/// Returns the name of a record that holds no longer: `config.until_step_00012.toml`.
+/// Returns the name of a step's file of rollouts.
+pub(crate) fn rollouts_name(kind: &str, step: usize) -> String {
+    format!("{kind}_{step:05}.jsonl")
+}
+
+/// Returns the new name of a replaced record: `config.until_step_00012.toml`.
 fn until(name: &str, step: usize) -> String {
     let (stem, extension) = name.split_once('.').expect("records have an extension");
     format!("{stem}.until_step_{step:05}.{extension}")
 }
 
-/// Returns when the run in a directory began, if it is recorded.
+/// Returns the start of the run in a directory, if it is recorded.
 pub(crate) fn began(path: &Path) -> Option<i64> {
     let record = own::read(&path.join(ENVIRONMENT), turnwise_files::SETTINGS).ok()?;
     let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
@@ -182,7 +202,7 @@ pub fn is_run(path: &Path) -> bool {
     path.join(CONFIG).exists() && path.join(ENVIRONMENT).exists()
 }
 
-/// Fails if a folder of the run is a link: files behind it belong to somebody else.
+/// Fails if a folder of the run is a link: the files behind it belong to something else.
 fn refuse_links(path: &Path) -> Result<(), RunDirError> {
     for name in FOLDERS.into_iter().chain(["tensorboard"]) {
         let path = path.join(name);
@@ -202,7 +222,7 @@ fn lock(path: &Path) -> Result<File, RunDirError> {
     }
 }
 
-/// Fails if the directory holds anything but the traces of a start that never came to a config.
+/// Fails if the directory holds anything but the traces of a start that was killed before its config.
 fn refuse_used(path: &Path) -> Result<(), RunDirError> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,

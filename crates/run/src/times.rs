@@ -1,11 +1,11 @@
-//! Holds a line of `times.jsonl`.
+//! A line of `times.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
-/// Holds what a step took.
+/// Holds the time and memory of a step.
 ///
-/// These numbers differ between two runs of the same seed, and between a run that was stopped and one that was
-/// not, because memory ends with the process.
+/// These numbers differ between two runs of the same seed. Memory also differs between a run that was stopped
+/// and one that was not, because it ends with the process.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepTimes {
@@ -21,9 +21,9 @@ pub struct StepTimes {
     pub cpu_rollout: Option<f64>,
     /// Processor time of the updates over all threads, in seconds.
     pub cpu_train: Option<f64>,
-    /// Resident memory of the process at its fullest during the rollouts, in bytes.
+    /// Peak resident memory of the process during the rollouts, in bytes.
     pub peak_rollout: Option<u64>,
-    /// Resident memory at its fullest during scoring and updates, in bytes.
+    /// Peak resident memory during scoring and updates, in bytes.
     pub peak_train: Option<u64>,
     /// Calls that ran.
     pub tool_executions: u64,
@@ -39,6 +39,6 @@ pub struct StepTimes {
     pub time_tool_queue_p50: f64,
     /// Wait that 99 of 100 calls didn't exceed, in seconds.
     pub time_tool_queue_p99: f64,
-    /// Wall time of every call in milliseconds, in the order in which the rollouts hold them.
+    /// Wall time of every call in milliseconds, in the order of the rollouts.
     pub call_wall_ms: Vec<f64>,
 }

@@ -1,4 +1,4 @@
-//! Holds the numbers of a step at one turn index, over all trajectories that reach it.
+//! The numbers of a step at one turn index, over all trajectories that reach it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use crate::metric::Metric;
 pub struct TurnMetrics {
     /// Rewards, returns and advantages.
     pub credit: TurnCredit,
-    /// How calls ended.
+    /// Numbers of calls by outcome.
     pub calls: TurnCalls,
     /// Mean of `-log p` over the tokens sampled there, in nats; 0 without any.
     pub entropy: Metric,
-    /// What the updates saw; none where nothing of the turn was trained on.
+    /// Statistics of the updates; none where no token of the turn was trained on.
     pub loss: Option<TurnLoss>,
 }
 
@@ -30,11 +30,11 @@ pub struct TurnCredit {
     pub returns: Metric,
     /// Advantage.
     pub advantage: Metric,
-    /// Size of the advantage.
+    /// Absolute advantage.
     pub abs_advantage: Metric,
 }
 
-/// Counts the calls of a turn by how they ended.
+/// Counts the calls of a turn by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TurnCalls {
@@ -51,7 +51,7 @@ pub struct TurnCalls {
 }
 
 impl TurnCalls {
-    /// Counts the calls that did not end well: malformed, failed or stopped.
+    /// Counts the calls that failed: malformed ones, errors and stopped ones.
     pub fn failed(self) -> usize {
         self.malformed + self.error + self.stopped
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::RunDirError;
 
-/// Fills a folder aside (`.NAME.partial`), flushes every file of it to disk and renames it.
+/// Fills a folder under another name (`.NAME.partial`), flushes every file to disk and renames it.
 ///
 /// Fails if `path` exists. Remains of an interrupted attempt are removed first.
 pub fn write<E: From<RunDirError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
@@ -23,7 +23,7 @@ pub fn write<E: From<RunDirError>>(path: &Path, fill: impl FnOnce(&Path) -> Resu
     };
     prepare().map_err(failed)?;
     if let Err(error) = fill(&aside) {
-        // The reason for the failure matters more than a folder that can't be removed.
+        // The error of filling matters more than an error of removing.
         let _ = std::fs::remove_dir_all(&aside);
         return Err(error);
     }
@@ -39,7 +39,7 @@ pub fn write<E: From<RunDirError>>(path: &Path, fill: impl FnOnce(&Path) -> Resu
     Ok(())
 }
 
-/// Removes a folder. It loses its name first, so that half of it is never seen.
+/// Removes a folder. It is renamed first, so that half of it is never visible.
 pub fn remove(path: &Path) -> Result<(), RunDirError> {
     let aside = aside(path);
     let remove = || {
@@ -66,7 +66,7 @@ fn sync_tree(folder: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Flushes a folder's list of names to disk.
+/// Flushes a folder's entries to disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // The parent of a bare name is the empty path.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

@@ -1,6 +1,6 @@
 //! Externally tagged choices for run files: `advantage = "grpo"` or `[advantage.gtpo]` with keys.
 
-/// Declares a choice between implementations of a trait, and the one line that registers each of them.
+/// Declares a choice between implementations of a trait, with one line for each.
 ///
 /// ```
 /// # mod drawing {
@@ -28,12 +28,12 @@
 /// assert_eq!(Square { side: 2.0 }.area(), 4.0);
 /// ```
 ///
-/// A line holds the key in the run file, the variant and the type of its settings. A type that lies in a
-/// module (`square::Square`) is exported beside the choice. The first line is the default. The method at the
-/// end is optional.
+/// A line holds the key in the run file, the variant and the type of its settings. A type in a module
+/// (`square::Square`) is exported beside the choice. The first line is the default. The method at the end is
+/// optional.
 ///
-/// Serde's own externally tagged enums take a bare name for unit variants only. Here a bare name means that
-/// variant with its defaults, and nothing is buffered, so an error keeps the line of the run file.
+/// Serde's externally tagged enums take a bare name for unit variants only. Here a bare name is that variant
+/// with its defaults. Nothing is buffered, so an error keeps the line of the run file.
 #[macro_export]
 macro_rules! choice {
     (
@@ -74,7 +74,7 @@ macro_rules! choice {
         $crate::choice!(@default $name $($variant)+);
 
         impl $name {
-            /// The names accepted in a run file.
+            /// Lists the names accepted in a run file.
             pub const NAMES: &'static [&'static str] = &[$($key),+];
 
             /// Returns the name used in a run file.
@@ -82,7 +82,7 @@ macro_rules! choice {
                 match self { $( Self::$variant(_) => $key, )+ }
             }
 
-            /// Returns the choice of a name, with its defaults; none for a name that isn't in the list.
+            /// Returns the choice of a name, with its defaults; none for an unknown name.
             pub fn named(name: &str) -> Option<Self> {
                 match name {
                     $( $key => Some(Self::$variant(<$($config)::+ as Default>::default())), )+

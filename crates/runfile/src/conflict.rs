@@ -1,16 +1,16 @@
-//! Keys whose values don't go together, each of them being in its range.
+//! Conflicts between keys that are each in their range.
 
-/// Two keys that exclude each other's values.
+/// Describes two keys whose values exclude each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// The key to change, with its path in the file.
     pub key: String,
-    /// Its value, and what it would have to be: follows the key in the message.
+    /// Its value and the requirement: the text follows the key in the message.
     pub message: String,
 }
 
 impl Conflict {
-    /// Makes the conflict of a key.
+    /// Returns the conflict of a key.
     pub fn new(key: &str, message: impl Into<String>) -> Self {
         Self { key: key.into(), message: message.into() }
     }
@@ -22,7 +22,7 @@ impl Conflict {
     }
 }
 
-/// A configuration whose keys are checked against each other once it is read.
+/// Checks a configuration's keys against each other after reading.
 pub trait Consistent {
     /// Returns the first conflict between keys.
     fn conflict(&self) -> Option<Conflict> {

@@ -1,14 +1,14 @@
-//! A run file that can't be used.
+//! Errors of run files.
 
-/// A run file that can't be used. Its text is one line, and a second one if there is a hint.
+/// Says why a run file can't be used, in one line and a second one with any hint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}{}", hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default())]
 pub struct ConfigError {
-    /// `file:line`, a file, or the `--set` that is wrong.
+    /// `file:line`, a file, or the wrong `--set`.
     pub place: String,
     /// The problem, with the value.
     pub message: String,
-    /// A way out.
+    /// A remedy.
     pub hint: Option<String>,
 }
 

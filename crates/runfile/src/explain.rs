@@ -1,4 +1,4 @@
-//! Refusals of serde and of the TOML reader, in the words of a run file.
+//! Translates errors of serde and the TOML reader into the terms of a run file.
 
 use crate::conflict::Conflict;
 use crate::error::ConfigError;
@@ -7,7 +7,7 @@ use crate::nearest::nearest;
 use crate::node::Node;
 use crate::source::Source;
 
-/// The error of a refusal, with its place and, where there is one, a hint.
+/// Returns the error of a fault, with its place and any hint.
 pub(crate) fn explain(fault: &Fault, sources: &[Source]) -> ConfigError {
     let message = fault.message.trim().replace('\n', "; ");
     let (place, at) = (place(fault.place, sources), fault.path());
@@ -29,7 +29,7 @@ pub(crate) fn explain(fault: &Fault, sources: &[Source]) -> ConfigError {
     let mismatch = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     let message = match mismatch.and_then(|rest| rest.split_once(", expected ")) {
         Some((got, wanted)) => {
-            // How wide a number is in Rust is nothing for a reader of TOML.
+            // The width of a number in Rust means nothing in TOML.
             let got = got.trim_end_matches(" as i128").trim_end_matches(" as u128");
             format!("`{at}` is {got}, expected {}", plain(wanted))
         }
@@ -39,7 +39,7 @@ pub(crate) fn explain(fault: &Fault, sources: &[Source]) -> ConfigError {
     ConfigError::new(place, message)
 }
 
-/// Two keys that don't go together, with the place of the one to change or of the table nearest to it.
+/// Returns the error of a conflict, with the place of the key to change or of the nearest table.
 pub(crate) fn conflicting(conflict: &Conflict, sources: &[Source], root: Node<'_>) -> ConfigError {
     let mut nearest = root;
     for part in conflict.key.split('.') {
@@ -49,7 +49,7 @@ pub(crate) fn conflicting(conflict: &Conflict, sources: &[Source], root: Node<'_
     ConfigError::new(place(nearest.place(), sources), format!("`{}` {}", conflict.key, conflict.message))
 }
 
-/// A place for a reader; of the file as a whole, the file.
+/// Formats a place; the whole file is its name.
 fn place(place: Option<Place>, sources: &[Source]) -> String {
     match (place, sources.first()) {
         (Some(Place { source, byte }), _) => sources[source].place(byte),
@@ -58,7 +58,7 @@ fn place(place: Option<Place>, sources: &[Source]) -> String {
     }
 }
 
-/// A type of Rust in the words of a run file.
+/// Translates a type of Rust into the terms of a run file.
 fn plain(wanted: &str) -> &str {
     match wanted {
         "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, 0 or more",

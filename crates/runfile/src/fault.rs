@@ -1,8 +1,8 @@
-//! A value that its type refuses, before it is put into the words of a run file.
+//! Values that their type refuses, before they are explained.
 
 use std::fmt::{Display, Formatter};
 
-/// A byte of a layer's text.
+/// Points to a byte of a layer's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Index of the layer's source.
@@ -11,13 +11,13 @@ pub(crate) struct Place {
     pub(crate) byte: usize,
 }
 
-/// A refusal, collected while it travels up from the value to the root.
+/// Describes a refused value; keys are added on the way from the value to the root.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) message: String,
-    /// None for the file as a whole.
+    /// The value's place; none for the whole file.
     pub(crate) place: Option<Place>,
-    /// Innermost first.
+    /// The keys, innermost first.
     keys: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ impl Fault {
         Self { message: message.into(), place, keys: Vec::new() }
     }
 
-    /// Adds the place, unless the refusal has a nearer one.
+    /// Adds the place, unless the fault has a nearer one.
     pub(crate) fn at(mut self, place: Option<Place>) -> Self {
         self.place = self.place.or(place);
         self
@@ -38,7 +38,7 @@ impl Fault {
         self
     }
 
-    /// The path of the value, as `--set` writes it.
+    /// Returns the path of the value, as `--set` writes it.
     pub(crate) fn path(&self) -> String {
         self.keys.iter().rev().cloned().collect::<Vec<_>>().join(".")
     }

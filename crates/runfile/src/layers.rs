@@ -1,4 +1,4 @@
-//! A run file as layers: the file, its overlays, each `--set`, and the preset that lies under all of them.
+//! Reads a run file in layers: the file, its overlays, each `--set`, and the preset below all of them.
 
 use std::path::{Path, PathBuf};
 
@@ -14,33 +14,32 @@ use crate::nearest::nearest;
 use crate::node::Node;
 use crate::source::Source;
 
-/// Defaults that a run file takes over by name, with a key of its top level: `preset = "trl"`.
+/// Names sets of defaults for a key at the top level: `preset = "trl"`.
 pub struct Presets<'p> {
     /// The key.
     pub key: &'p str,
-    /// The names that it takes.
+    /// The accepted names.
     pub names: Vec<&'p str>,
-    /// Returns the TOML of a name, which may depend on what the layers above it choose.
+    /// Returns the TOML of a name, which may depend on choices in the layers above.
     pub text: &'p dyn Fn(&str, &Layers) -> String,
 }
 
-/// A run file that is read, but not resolved yet.
+/// Holds the layers of a run file before they are merged.
 ///
-/// A later layer's keys replace an earlier one's, and tables are merged. Where a key holds a choice, another
-/// variant replaces the first with all its keys. The type that [`Layers::resolve`] is asked for says which
-/// keys are choices.
+/// A later layer's keys replace an earlier one's, and tables are merged. For a choice, another variant
+/// replaces the first with all its keys. The type of [`Layers::resolve`] determines which keys are choices.
 #[derive(Debug, Clone)]
 pub struct Layers {
-    /// The lowest first, but for the preset, which is the last one.
+    /// The sources, lowest first, except that the preset comes last.
     sources: Vec<Source>,
-    /// The key that named the preset, if there is one. No type has it.
+    /// The key that named the preset, if any. No type has it.
     preset_key: Option<String>,
 }
 
 impl Layers {
-    /// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each
-    /// `key.path=value`. The value of a `--set` is TOML; anything else is a string. Relative paths inside the
-    /// file are left as they are: relative to the current directory.
+    /// Reads a TOML file, or starts from an empty one, and adds layers. Overlays come first, in their order,
+    /// then each `key.path=value`, whose value is TOML or else a string. Relative paths inside the file stay
+    /// relative to the current directory.
     ///
     /// # Errors
     /// If a file can't be read, or a text isn't TOML.
@@ -53,7 +52,7 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Lays the preset that the layers name under all of them, if they name one.
+    /// Adds the preset that the layers name, below all of them.
     ///
     /// # Errors
     /// If there is no preset of that name.
@@ -72,7 +71,7 @@ impl Layers {
         Ok(self)
     }
 
-    /// The name of the preset and its place.
+    /// Returns the name of the preset and its place.
     fn preset_name(&self, presets: &Presets<'_>) -> Result<Option<(String, String)>, ConfigError> {
         let tables = self.parse()?;
         let Some(found) = self.root(&tables).get(presets.key) else { return Ok(None) };
@@ -85,12 +84,12 @@ impl Layers {
         Ok(Some((name.into(), place)))
     }
 
-    /// Whether a layer has a key of the top level.
+    /// Returns whether a layer has a key at the top level.
     pub fn has(&self, key: &str) -> bool {
         self.parse().is_ok_and(|tables| self.root(&tables).get(key).is_some())
     }
 
-    /// The variant that a key of the top level names, known or not.
+    /// Returns the variant that a key at the top level names, known or not.
     pub fn variant(&self, key: &str) -> Option<String> {
         let tables = self.parse().ok()?;
         self.root(&tables).get(key)?.variant().map(str::to_string)
@@ -99,7 +98,7 @@ impl Layers {
     /// Merges the layers into a configuration and checks its keys against each other.
     ///
     /// # Errors
-    /// If a key is unknown, absent or out of its range, or keys don't go together. The error has the line.
+    /// If a key is unknown, absent or out of its range, or keys conflict. The error has the line.
     pub fn resolve<C: DeserializeOwned + Consistent>(&self) -> Result<C, ConfigError> {
         let tables = self.parse()?;
         let config = C::deserialize(self.root(&tables)).map_err(|fault| explain(&fault, &self.sources))?;
@@ -109,7 +108,7 @@ impl Layers {
         }
     }
 
-    /// The table of each source.
+    /// Parses the table of each source.
     fn parse(&self) -> Result<Vec<Spanned<DeValue<'_>>>, ConfigError> {
         let mut tables = self.sources.iter().map(Source::parse).collect::<Result<Vec<_>, _>>()?;
         for table in &mut tables {
@@ -130,7 +129,7 @@ impl Layers {
 /// Writes a resolved configuration as TOML that [`Layers`] read back.
 ///
 /// # Panics
-/// If the configuration can't be written as TOML, as one with a table without text keys.
+/// If TOML can't express the configuration, for example a table whose keys aren't text.
 pub fn to_toml(config: &impl Serialize) -> String {
     toml::to_string(config).expect("a config holds tables, arrays, strings, numbers and booleans")
 }

@@ -25,9 +25,10 @@
 //! ```
 //!
 //! [`choice!`] declares a key that names one of several implementations, such as `advantage = "grpo"`.
+//! [`names!`] declares one that takes a plain name, such as `rollout.format = "hermes"`.
 //!
-//! The page and the schema of all keys are made from the same declarations. An argument of a command line has
-//! its range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
+//! The page and the schema of all keys are generated from the same declarations. An argument of a command
+//! line has its range in the same way: `#[arg(value_parser = Within::<0, 100>::parse::<f64>)]`.
 
 mod choice;
 mod conflict;
@@ -35,6 +36,7 @@ mod error;
 mod explain;
 mod fault;
 mod layers;
+mod names;
 mod nearest;
 mod node;
 mod number;
@@ -45,6 +47,7 @@ mod source;
 pub use conflict::{Conflict, Consistent};
 pub use error::ConfigError;
 pub use layers::{Layers, Presets, to_toml};
+pub use names::UnknownName;
 pub use node::CHOICE;
 pub use number::Number;
 pub use range::Range;
@@ -55,22 +58,22 @@ use serde::Deserializer;
 const CLOSED: bool = false;
 const OPEN: bool = true;
 
-/// A range as a type: from `LEAST / PER` to `MOST / PER`. `OPEN_BELOW` leaves the lower end out.
+/// Names a range as a type: from `LEAST / PER` to `MOST / PER`. `OPEN_BELOW` excludes the lower end.
 pub struct Numbers<const LEAST: i64, const MOST: i64, const PER: i64, const OPEN_BELOW: bool>;
 
-/// The numbers from `LEAST` to `MOST`, both included.
+/// Names the numbers from `LEAST` to `MOST`, both included.
 pub type Within<const LEAST: i64, const MOST: i64> = Numbers<LEAST, MOST, 1, CLOSED>;
 
-/// The numbers above `LEAST`, up to `MOST`, which is included.
+/// Names the numbers above `LEAST`, up to `MOST`, which is included.
 pub type Above<const LEAST: i64, const MOST: i64> = Numbers<LEAST, MOST, 1, OPEN>;
 
-/// The numbers from `LEAST / PER` to `MOST / PER`, both included.
+/// Names the numbers from `LEAST / PER` to `MOST / PER`, both included.
 pub type Parts<const LEAST: i64, const MOST: i64, const PER: i64> = Numbers<LEAST, MOST, PER, CLOSED>;
 
-/// Seeds. TOML has no larger whole number.
+/// Names the range of seeds. TOML has no larger whole number.
 pub type Seed = Within<0, 9_223_372_036_854_775_807>;
 
-/// Seconds of a limit: from a millisecond to a thousand hours, which timers can hold.
+/// Names the range of time limits: from a millisecond to a thousand hours, which timers can hold.
 pub type Seconds = Parts<1, 3_600_000_000, 1_000>;
 
 impl<const LEAST: i64, const MOST: i64, const PER: i64, const OPEN_BELOW: bool>
@@ -84,13 +87,13 @@ impl<const LEAST: i64, const MOST: i64, const PER: i64, const OPEN_BELOW: bool>
         T::read(Self::RANGE, deserializer)
     }
 
-    /// Reads the text of an argument: for clap's `value_parser`.
+    /// Parses an argument: for clap's `value_parser`.
     pub fn parse<T: Number>(text: &str) -> Result<T, String> {
         let number = number::of_text::<T>(text).filter(|number| number.is_in(Self::RANGE));
         number.ok_or_else(|| format!("expected {}", Self::RANGE.in_words(T::WHOLE)))
     }
 
-    /// Refuses a number that code has given.
+    /// Checks a number that comes from code.
     pub fn check<T: Number>(name: &str, number: T) -> Result<(), String> {
         if number.is_in(Self::RANGE) {
             return Ok(());

@@ -1,7 +1,7 @@
-//! The known word that a mistyped one stands for.
+//! Finds the known word nearest to a mistyped one.
 
-/// The nearest of `known`, if one is near enough that a slip explains the difference: few changed letters, or
-/// one of the two is short for the other (`lr`, `learning_rate`).
+/// Returns the nearest of `known`, if it is near enough for a typing error. Either few letters differ, or one
+/// of the two abbreviates the other (`lr`, `learning_rate`).
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let close = |candidate: &&str| {
         let slips = 1 + word.len().min(candidate.len()) / 4;
@@ -10,13 +10,13 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     known.into_iter().filter(close).min_by_key(|candidate| distance(word, candidate))
 }
 
-/// Whether `short` holds the first letter of each part of `long`.
+/// Returns whether `short` holds the first letter of each part of `long`.
 fn abbreviates(short: &str, long: &str) -> bool {
     let initials: String = long.split('_').filter_map(|part| part.chars().next()).collect();
     initials.len() > 1 && initials == short
 }
 
-/// Letters to insert, delete, replace or swap with their neighbour (optimal string alignment).
+/// Counts the letters to insert, delete, replace or swap with their neighbour (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

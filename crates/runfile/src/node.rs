@@ -1,8 +1,8 @@
-//! One key of a run file in all layers that give it, merged as the key's type asks for.
+//! Holds one key of a run file in all layers, and merges them by the key's type.
 //!
-//! Tables are merged key by key, and any other value replaces what lies under it. A choice is merged as long
-//! as the layers name the same variant; another variant replaces the first with all its keys. Only the type
-//! of the key tells a choice from a table, so the layers are merged while the type is read.
+//! Tables are merged key by key, and any other value replaces lower ones. A choice is merged as long as the
+//! layers name the same variant; another variant replaces the first with all its keys. Only the type of the
+//! key tells a choice from a table, so the layers are merged while the type is read.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::IntoIter;
@@ -15,15 +15,15 @@ use toml::de::{DeValue, ValueDeserializer};
 
 use crate::fault::{Fault, Place};
 
-/// Marks a type as a choice: its `Deserialize` asks for a newtype struct of this name, and reads a name or a
-/// table with one key inside it. Enums of serde's own are choices without it.
+/// Marks a type as a choice, for reading its layers. The type's `Deserialize` asks for a newtype struct of
+/// this name, and reads a name or a table with one key inside it. Serde's enums are choices without it.
 pub const CHOICE: &str = "turnwise_runfile::choice";
 
-/// The value of one layer.
+/// Holds the value of one layer.
 #[derive(Debug, Clone, Copy)]
 struct Entry<'l> {
     source: usize,
-    /// Whether it lies under the result of all other layers, not only under each of them.
+    /// Whether it is the preset, which lies below the result of all other layers.
     is_preset: bool,
     /// The byte where its key begins.
     key: usize,
@@ -43,7 +43,7 @@ impl<'l> Entry<'l> {
         self.value.get_ref().is_table()
     }
 
-    /// The variant that a choice names: as a string, or as a table with one key.
+    /// Returns the variant that a choice names: as a string, or as a table with one key.
     fn variant(&self) -> Option<&'l str> {
         match self.value.get_ref() {
             DeValue::String(name) => Some(name),
@@ -55,17 +55,16 @@ impl<'l> Entry<'l> {
     }
 }
 
-/// A key's values, the lowest layer first. A table without keys may come from no layer at all.
+/// Holds a key's values, lowest layer first. A table without keys may come from no layer at all.
 #[derive(Debug, Clone)]
 pub(crate) struct Node<'l> {
     entries: Vec<Entry<'l>>,
-    /// None at the root, and errors about the root name no line.
+    /// The key's place; none at the root, whose errors name no line.
     place: Option<Place>,
 }
 
 impl<'l> Node<'l> {
-    /// The whole file: the table and the index of the preset's source, if there is one, and those of the
-    /// layers.
+    /// Returns the root of a file: the table and source of any preset, and those of the layers.
     pub(crate) fn root(
         preset: Option<(usize, &'l Spanned<DeValue<'l>>)>,
         layers: impl IntoIterator<Item = (usize, &'l Spanned<DeValue<'l>>)>,
@@ -85,7 +84,7 @@ impl<'l> Node<'l> {
         Self { entries: Vec::new(), place: Some(place) }
     }
 
-    /// The highest layers that all hold this, and the preset if it does.
+    /// Returns the highest layers that all satisfy `holds`, and the preset if it does.
     fn top(&self, holds: impl Fn(&Entry<'l>) -> bool) -> Vec<Entry<'l>> {
         let other = self.entries.iter().rposition(|entry| !entry.is_preset && !holds(entry));
         let from = other.map_or(0, |at| at + 1);
@@ -93,22 +92,22 @@ impl<'l> Node<'l> {
         self.entries.iter().enumerate().filter(counts).map(|(_, entry)| *entry).collect()
     }
 
-    /// The tables that are merged: those above any other value. Empty if the value isn't a table.
+    /// Returns the tables that are merged: those above any other value. Empty if the value isn't a table.
     fn tables(&self) -> Vec<Entry<'l>> {
         if self.entries.last().is_some_and(Entry::is_table) { self.top(Entry::is_table) } else { Vec::new() }
     }
 
-    /// The lowest entry that counts.
+    /// Returns the lowest entry that counts.
     fn base(&self) -> Option<Entry<'l>> {
         self.tables().first().or(self.entries.last()).copied()
     }
 
-    /// Where its value begins.
+    /// Returns the place of the key.
     pub(crate) fn place(&self) -> Option<Place> {
         self.place
     }
 
-    /// The keys of a table.
+    /// Returns the keys of a table.
     fn keys(&self) -> BTreeMap<&'l str, Node<'l>> {
         let mut keys: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
         for table in self.tables() {
@@ -120,23 +119,22 @@ impl<'l> Node<'l> {
         keys.into_iter().map(|(key, entries)| (key, Self::of(entries))).collect()
     }
 
-    /// A key of the table.
+    /// Returns a key of the table.
     pub(crate) fn get(&self, key: &str) -> Option<Self> {
         self.keys().remove(key)
     }
 
-    /// The value, if it is text.
+    /// Returns the value, if it is text.
     pub(crate) fn text(&self) -> Option<&'l str> {
         self.entries.last().and_then(|entry| entry.value.get_ref().as_str())
     }
 
-    /// The variant that is chosen, if the value names one.
+    /// Returns the chosen variant, if the value names one.
     pub(crate) fn variant(&self) -> Option<&'l str> {
         self.entries.last().and_then(Entry::variant)
     }
 
-    /// The same as a choice: without the layers under one that names another variant. A name alone has no
-    /// keys to give.
+    /// Drops the layers below one that names another variant. A name alone has no keys.
     fn chosen(self) -> Self {
         let Some(variant) = self.variant() else {
             return Self::of(self.entries.last().copied().into_iter().collect());
@@ -146,7 +144,7 @@ impl<'l> Node<'l> {
         Self::of(if tables.is_empty() { same[..1].to_vec() } else { tables })
     }
 
-    /// Names of the keys of a table.
+    /// Returns the names of a table's keys.
     fn names(&self) -> Vec<&'l str> {
         self.keys().into_keys().collect()
     }
@@ -218,7 +216,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-/// An error about a value inside one layer.
+/// Converts an error about a value inside one layer.
 fn leaf(source: usize) -> impl Fn(toml::de::Error) -> Fault {
     move |error| {
         let place = error.span().map(|span| Place { source, byte: span.start });
@@ -226,7 +224,7 @@ fn leaf(source: usize) -> impl Fn(toml::de::Error) -> Fault {
     }
 }
 
-/// The keys of a table, one after the other.
+/// Reads the keys of a table in order.
 struct Keys<'l> {
     rest: IntoIter<&'l str, Node<'l>>,
     value: Option<(&'l str, Node<'l>)>,
@@ -249,10 +247,10 @@ impl<'de> MapAccess<'de> for Keys<'de> {
     }
 }
 
-/// A chosen variant: its name and the keys that it holds, none for a name alone.
+/// Holds a chosen variant: its name and its keys, none for a name alone.
 struct Variant<'l> {
     name: &'l str,
-    /// Where the name stands.
+    /// The place of the name.
     key: Place,
     held: Option<Node<'l>>,
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 
 use crate::Range;
 
-/// A number that can have a range.
+/// Marks the types of numbers that can have a range.
 pub trait Number: Copy + Send + Sync + 'static {
-    /// Whether it has no fraction.
+    /// Whether the type has no fraction.
     const WHOLE: bool;
 
     /// Returns a whole number as this type, if the type can hold it.
@@ -18,7 +18,7 @@ pub trait Number: Copy + Send + Sync + 'static {
     /// Returns whether a range holds the number.
     fn is_in(self, range: Range) -> bool;
 
-    /// As a reader would write it.
+    /// Formats the number for a reader.
     fn text(self) -> String;
 }
 

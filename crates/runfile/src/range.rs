@@ -1,22 +1,22 @@
-//! A range as a value: whether it holds a number, and how it is told.
+//! Ranges as values: membership, and their description.
 
 use std::fmt::{Display, Formatter};
 
-/// A range of numbers. NaN and the infinities are in none.
+/// Holds a range of numbers, without NaN and the infinities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// The lower end, times `per`.
     pub least: i64,
-    /// The upper end, times `per`. It belongs to the range.
+    /// The upper end, times `per`; included.
     pub most: i64,
-    /// Divides both ends.
+    /// Divisor of both ends.
     pub per: i64,
-    /// Whether the lower end doesn't belong to the range.
+    /// Whether the lower end is excluded.
     pub open_below: bool,
 }
 
 impl Range {
-    /// Whether it holds a whole number.
+    /// Returns whether a whole number is in the range.
     pub fn holds_whole(self, number: i128) -> bool {
         let (least, most) = (i128::from(self.least), i128::from(self.most));
         // Saturation keeps the order: the ends are far from the largest number.
@@ -24,19 +24,19 @@ impl Range {
         number <= most && if self.open_below { number > least } else { number >= least }
     }
 
-    /// Whether it holds a number.
+    /// Returns whether a number is in the range.
     pub fn holds(self, number: f64) -> bool {
         let (least, most) = self.ends();
         number <= most && if self.open_below { number > least } else { number >= least }
     }
 
-    /// Both ends.
+    /// Returns both ends.
     pub fn ends(self) -> (f64, f64) {
         let end = |end: i64| end as f64 / self.per as f64;
         (end(self.least), end(self.most))
     }
 
-    /// The range in words, for whole numbers or for all.
+    /// Describes the range in words, for whole numbers or for all.
     pub fn in_words(self, whole: bool) -> impl Display {
         InWords { range: self, whole }
     }

@@ -1,4 +1,4 @@
-//! Numbers out of a file, checked while they are read.
+//! Reads numbers from a file and checks their ranges.
 
 use std::collections::BTreeMap;
 use std::fmt::Formatter;
@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use crate::number::float;
 use crate::{Number, Range};
 
-/// A type that a field with a range may have: a number, an optional one, a list, or a map from names.
+/// Reads a field with a range: a number, an optional one, a list, or a map from names.
 pub trait Ranged<'de>: Sized {
     /// Reads the value. The error names the value and the range.
     fn read<D: Deserializer<'de>>(range: Range, deserializer: D) -> Result<Self, D::Error>;
@@ -22,7 +22,7 @@ impl<'de, T: Number> Ranged<'de> for T {
     fn read<D: Deserializer<'de>>(range: Range, deserializer: D) -> Result<Self, D::Error> {
         let one = || One(range, PhantomData::<T>);
         deserializer.deserialize_any(one()).map_err(|error| {
-            // TOML's reader gives up before it has a number that could be compared.
+            // TOML's reader refuses a number that is too large to compare.
             if error.to_string().contains("number overflowed") {
                 return D::Error::invalid_value(Unexpected::Other("too large a number"), &one());
             }

@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 
 const HOW_TO_SET: &str = "write --set key.path=value, for example --set advantage.gtpo.gamma=1.0";
 
-/// A layer's text.
+/// Holds a layer's text.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// A file's path, `--set …`, or `preset …`.
@@ -20,14 +20,14 @@ pub(crate) struct Source {
     kind: Kind,
 }
 
-/// The syntax of a source.
+/// Names the syntax of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A TOML file.
     File,
     /// `key.path=value`.
     Set,
-    /// TOML that no file holds.
+    /// TOML without a file.
     Preset,
 }
 
@@ -42,17 +42,17 @@ impl Source {
         Ok(Self { name, text, kind: Kind::File })
     }
 
-    /// A `key.path=value`.
+    /// Returns the source of a `key.path=value`.
     pub(crate) fn set(text: &str) -> Self {
         Self { name: format!("--set {text}"), text: text.into(), kind: Kind::Set }
     }
 
-    /// The TOML of a preset.
+    /// Returns the source of a preset.
     pub(crate) fn preset(name: String, text: String) -> Self {
         Self { name, text, kind: Kind::Preset }
     }
 
-    /// `file:line`, the `--set`, or the preset.
+    /// Returns `file:line`, the `--set`, or the preset.
     pub(crate) fn place(&self, byte: usize) -> String {
         if self.kind != Kind::File {
             return self.name.clone();
@@ -61,12 +61,12 @@ impl Source {
         format!("{}:{}", self.name, 1 + before.matches('\n').count())
     }
 
-    /// The whole source, without a line.
+    /// Returns the name of the source, without a line.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its table.
+    /// Parses its table.
     pub(crate) fn parse(&self) -> Result<Spanned<DeValue<'_>>, ConfigError> {
         if self.kind == Kind::Set {
             return self.parse_set();
@@ -75,7 +75,7 @@ impl Source {
         Ok(Spanned::new(table.span(), DeValue::Table(table.into_inner())))
     }
 
-    /// The table of a `key.path=value`. Its spans say little: its place is the whole text.
+    /// Parses the table of a `key.path=value`. Spans inside it are useless: its place is the whole text.
     fn parse_set(&self) -> Result<Spanned<DeValue<'_>>, ConfigError> {
         let broken = |message: String| ConfigError::new(&self.name, message).hint(HOW_TO_SET);
         let Some((key, value)) = self.text.split_once('=') else { return Err(broken("no `=`".into())) };
@@ -95,7 +95,7 @@ impl Source {
             }
             Err(_) => Spanned::new(0..value.len(), DeValue::String(Cow::Borrowed(value.trim()))),
         };
-        // From the innermost key outwards, each around the value inside it.
+        // Builds tables from the innermost key outwards.
         Ok(key.rsplit('.').fold(value, |inside, part| {
             let span = 0..key.len();
             let part = Spanned::new(span.clone(), Cow::Borrowed(part));
@@ -103,7 +103,7 @@ impl Source {
         }))
     }
 
-    /// A syntax error, in one line.
+    /// Returns a syntax error in one line.
     fn syntax(&self, error: &toml::de::Error) -> ConfigError {
         let byte = error.span().map_or(0, |span| span.start);
         ConfigError::new(self.place(byte), error.message().trim().replace('\n', "; "))

@@ -6,7 +6,7 @@ use burn::tensor::DType;
 use turnwise_model::{HostCache, HostModel, KvCache, ModelConfig, TokenBatch, Transformer};
 use turnwise_trajectory::TokenId;
 
-/// A model with the caches of its sequences, one slot each.
+/// Holds a model with the caches of its sequences, one slot each.
 pub(crate) enum Engine {
     Tensor { model: Box<Transformer>, cache: KvCache },
     Host { model: Arc<HostModel>, slots: Vec<HostCache> },

@@ -16,7 +16,7 @@ use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
 use crate::turn::{Completion, GenerationRequest};
 
-/// Common tokens that repay one step of waiting, to copy them instead of computing them.
+/// Smallest number of common tokens whose copying is worth one step of waiting.
 const WORTH: usize = 16;
 
 /// Generates turns for a set of sequences.
@@ -107,7 +107,7 @@ impl Generator {
     ///   ends there
     ///
     /// # Errors
-    /// If no token can be drawn for one of them.
+    /// If no token can be sampled for one of them.
     pub fn step(
         &mut self,
         stop: &StopRule<'_>,

@@ -2,19 +2,19 @@
 
 use std::cmp::Ordering;
 
-/// Tokens that are sorted first, and the factor by which their number grows until they are enough.
+/// Number of tokens that are sorted first, and the factor by which it grows until they suffice.
 const SORTED: usize = 64;
 
 /// Bound on the relative difference of two sums of the same weights in different orders. A vocabulary has at
 /// most 2²⁰ tokens, and each addition rounds by at most 2⁻⁵³.
 const ROUNDING: f64 = 1e-9;
 
-/// Unnormalised probability of a token.
+/// Returns the unnormalised probability of a token.
 pub(crate) fn weight(scaled: f32, max: f32) -> f64 {
     f64::from(scaled - max).exp()
 }
 
-/// Tokens of a row of logits.
+/// Holds tokens of a row of logits.
 pub(crate) struct Likeliest<'a> {
     pub(crate) scaled: &'a [f32],
     /// Tokens to select from, each once.

@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The random number generator of one turn.
+/// Generates the random numbers of one turn.
 pub type SequenceRng = ChaCha8Rng;
 
 /// Identifies a stream of random numbers.

@@ -1,19 +1,19 @@
-//! Draws one token from one row of logits.
+//! Samples one token from one row of logits.
 
 use rand::{Rng, RngExt};
 
 use crate::likeliest::{Likeliest, weight};
 
-/// Settings of sampling.
+/// Holds the settings of sampling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits. 0 is greedy, as is anything below a millionth, which f32 can't tell from it.
+    /// Divisor of the logits. 0 is greedy, as is anything below a millionth, which f32 can't tell from it.
     pub temperature: f64,
-    /// Keep this many of the likeliest tokens; 0 keeps all.
+    /// Keeps the `top_k` likeliest tokens; 0 keeps all.
     pub top_k: usize,
-    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all (arXiv:1904.09751).
+    /// Keeps the smallest set of tokens whose probability reaches `top_p`; 1 keeps all (arXiv:1904.09751).
     pub top_p: f64,
-    /// Keep tokens at least this likely relative to the likeliest; 0 keeps all (arXiv:2407.01082).
+    /// Keeps tokens at least `min_p` times as likely as the likeliest; 0 keeps all (arXiv:2407.01082).
     pub min_p: f64,
 }
 
@@ -26,7 +26,7 @@ impl Default for Sampling {
     }
 }
 
-/// A drawn token.
+/// Holds a sampled token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampled {
     /// The token.
@@ -35,7 +35,7 @@ pub struct Sampled {
     pub logprob: f32,
 }
 
-/// Scores that no token can be drawn from.
+/// Says why no token can be sampled from the logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model's logits hold {0}: its weights are broken, or its activations overflow; \
@@ -43,7 +43,7 @@ pub struct Sampled {
 )]
 pub struct LogitsError(&'static str);
 
-/// Draws a token from a row of logits. Ties go to the smaller token id.
+/// Samples a token from a row of logits. Ties go to the smaller token id.
 ///
 /// # Errors
 /// If a logit is NaN or +∞, or all are -∞: no token and no log-probability would be right.
@@ -67,7 +67,7 @@ pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Samp
     Ok(Sampled { token: token as u32, logprob: scaled[token] - log_sum })
 }
 
-/// Draws an index from the tokens that the truncations keep.
+/// Samples an index from the tokens that the truncations keep.
 fn draw(scaled: &[f32], max: f32, how: &Sampling, rng: &mut impl Rng) -> usize {
     // The likeliest token is kept at any setting.
     let floor = if how.min_p > 0.0 { (max + how.min_p.ln() as f32).min(max) } else { f32::NEG_INFINITY };
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(greedy.logprob, cut.logprob);
     }
 
-    /// Settings at the ends of their ranges, and beyond the precision of f32.
+    /// Tests settings at the ends of their ranges, and beyond the precision of f32.
     #[test]
     fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
         let rows: [(&[f32], Option<&str>); 8] = [

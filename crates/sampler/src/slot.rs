@@ -1,4 +1,4 @@
-//! A sequence with a cache, and the turn that is sampled for it.
+//! Holds a sequence with a cache, and its unfinished turn.
 
 use turnwise_trajectory::{Finish, TokenId};
 
@@ -7,7 +7,7 @@ use crate::sampling::{LogitsError, Sampling, sample};
 use crate::stop::StopRule;
 use crate::turn::Completion;
 
-/// An unfinished turn.
+/// Holds an unfinished turn.
 pub(crate) struct Pending {
     /// The context of the turn, and the tokens sampled after it.
     tokens: Vec<TokenId>,
@@ -51,7 +51,7 @@ impl Pending {
     }
 }
 
-/// A sequence and the tokens whose keys and values its slot of the cache holds.
+/// Holds a sequence and the tokens whose keys and values are in its slot of the cache.
 pub(crate) struct Slot {
     pub(crate) key: u64,
     pub(crate) held: Vec<TokenId>,

@@ -1,14 +1,14 @@
-//! The code of a trajectory: what its tool calls asked to run, whatever format they were written in.
+//! Extracts the code of a trajectory from its tool calls, in any call format.
 
 use serde_json::Value;
 use turnwise_trajectory::{CallRecord, Trajectory};
 
-/// Code of all turns in order, normalised by [`normalised_code`]: the paper's `code_i` (arXiv:2511.14846
-/// §3.4).
+/// Returns the code of all turns in order, normalised by [`normalised_code`]: the paper's `code_i`
+/// (arXiv:2511.14846 §3.4).
 ///
 /// It reads parsed calls, so it doesn't depend on the call format. A call with a text argument `code`
-/// contributes that; any other call contributes its name and arguments as JSON. Malformed calls were never
-/// code and contribute nothing.
+/// contributes that; any other call contributes its name and arguments as JSON. Malformed calls contribute
+/// nothing.
 pub fn code_of(trajectory: &Trajectory) -> String {
     let calls = trajectory.turns.iter().flat_map(|turn| &turn.calls);
     let pieces: Vec<String> = calls
@@ -25,7 +25,7 @@ pub fn code_of(trajectory: &Trajectory) -> String {
     pieces.join("\n")
 }
 
-/// Python code without comments, blank lines and trailing white space. A `#` inside a string stays.
+/// Returns Python code without comments, blank lines and trailing white space. A `#` inside a string stays.
 pub fn normalised_code(code: &str) -> String {
     let bare = without_comments(code);
     bare.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
@@ -49,8 +49,8 @@ fn without_comments(code: &str) -> String {
     kept
 }
 
-/// Length in bytes of the string literal that `text` opens with, closing quotes included. A string of one
-/// line that is never closed ends with its line, so that broken code can't swallow the rest.
+/// Returns the length in bytes of the string literal that `text` opens with, closing quotes included. A
+/// string of one line that is never closed ends with its line, so that broken code can't swallow the rest.
 fn string_len(text: &str, quote: char) -> usize {
     let triple: String = std::iter::repeat_n(quote, 3).collect();
     let long = text.starts_with(&triple);

@@ -9,7 +9,7 @@ use self::{cache::Cache, http::Client};
 use crate::endpoint::Endpoint;
 use crate::measure::{Matrix, Similarity, SimilarityError};
 
-/// The measure behind [`Endpoint`]: a connection and what it has already answered.
+/// Measures similarity for [`Endpoint`]: a connection and a cache of its vectors.
 pub(crate) struct Embeddings {
     client: Client,
     batch: usize,
@@ -35,7 +35,7 @@ impl Embeddings {
         }
     }
 
-    /// One vector per text; an empty one for a text without content, which is never sent.
+    /// Returns one vector per text; an empty one for a text without content, which is never sent.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
         let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut known: Vec<Option<Vec<f32>>> = texts
@@ -60,8 +60,8 @@ impl Embeddings {
         Ok(known.into_iter().flatten().collect())
     }
 
-    /// Asks for vectors. A text that is too long for the server's model is like nothing: what one trajectory
-    /// wrote can't end a run.
+    /// Requests vectors. A text that is too long for the server's model gets an empty one: the text of one
+    /// trajectory can't end a run.
     fn fetch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, SimilarityError> {
         match self.client.embed(texts)? {
             Some(vectors) => Ok(vectors),
@@ -74,7 +74,8 @@ impl Embeddings {
     }
 }
 
-/// Cosine in `[0, 1]`: opposite directions count as unrelated. 0 if either vector is empty or zero.
+/// Returns the cosine in `[0, 1]`: opposite directions count as unrelated. 0 if either vector is empty or
+/// zero.
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();

@@ -1,34 +1,34 @@
-//! Settings of the similarity of embeddings, which a server makes.
+//! Settings of the similarity by a server's embeddings.
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Seconds, Within};
 
-/// Embeddings by a server, the way of the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
-/// Anything that speaks the OpenAI protocol will do: vLLM, llama.cpp, Ollama, text-embeddings-inference.
+/// Compares embeddings from a server, as in the paper (arXiv:2511.14846 §3.4: a hosted text-embedding model).
+/// Any server with the OpenAI protocol works: vLLM, llama.cpp, Ollama, text-embeddings-inference.
 ///
 /// It needs the cargo feature `endpoint`, and addresses with `https` need `https`. A training step fails,
 /// with the reason, if the server can't be reached after all retries: half-shaped rewards would be worse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
-    /// Address to post to.
+    /// Address of the requests.
     pub url: String,
-    /// The model's name there.
+    /// The model's name on the server.
     pub model: String,
-    /// Name of the environment variable that holds the key; empty: no key is sent.
+    /// Name of the environment variable that holds the key; empty sends no key.
     pub api_key_env: String,
     /// Limit of one attempt, in seconds.
     #[serde(deserialize_with = "Seconds::read")]
     pub timeout_s: f64,
-    /// Attempts after the first one, for what may pass: broken connections, answers that are cut off or too
-    /// late, servers that are busy or loading.
+    /// Attempts after the first one, for temporary failures: broken connections, truncated or late answers,
+    /// servers that are busy or loading.
     #[serde(deserialize_with = "Within::<0, 32>::read")]
     pub retries: u32,
     /// Wait before the first retry, in seconds; it doubles each time, up to 30. A server may ask for a longer
-    /// one.
+    /// wait.
     #[serde(deserialize_with = "Within::<0, 3_600>::read")]
     pub retry_wait_s: f64,
-    /// Longest time for everything after the first failed attempt, in seconds: waits and answers included.
+    /// Longest time for all retries after the first failure, in seconds, with waits and answers.
     #[serde(deserialize_with = "Within::<0, 3_600_000>::read")]
     pub retry_total_s: f64,
     /// Texts per request.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::measure::{Matrix, Similarity, SimilarityError};
 use crate::tokens::tokens;
 
-/// Length of the longest common subsequence of tokens over the length of the longer program. Unlike n-gram
-/// counts it respects order over any distance; it costs `tokens² / 64` operations per pair.
+/// Divides the length of the longest common subsequence of tokens by that of the longer program. Unlike
+/// n-gram counts it respects order over any distance; it costs `tokens² / 64` operations per pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lcs {}
@@ -24,7 +24,7 @@ impl Similarity for Lcs {
     }
 }
 
-/// The tokens of one program as bit rows: bit `i` of a token's row is set where token `i` is that token.
+/// Holds the tokens of one program as bit rows: bit `i` of a token's row is set if token `i` equals it.
 struct Pattern<'a> {
     length: usize,
     positions: HashMap<&'a str, Vec<u64>>,
@@ -46,8 +46,9 @@ impl<'a> Pattern<'a> {
         if longer == 0 { 0.0 } else { self.common(text) as f64 / longer as f64 }
     }
 
-    /// Length of the longest common subsequence, 64 cells of a row at a time (Hyyrö 2004): a 0 bit marks
-    /// where the row of the usual table grows by one, and each token of the text carries into the next row.
+    /// Returns the length of the longest common subsequence, 64 cells of a row at a time (Hyyrö 2004). A 0
+    /// bit marks where the row of the usual table grows by one, and each token of the text carries into the
+    /// next row.
     fn common(&self, text: &[&str]) -> usize {
         let mut row = vec![u64::MAX; self.length.div_ceil(64)];
         for matches in text.iter().filter_map(|token| self.positions.get(token)) {
@@ -70,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// The textbook table.
+    /// Computes the textbook table.
     fn naive(a: &[&str], b: &[&str]) -> usize {
         let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
         for (i, x) in a.iter().enumerate() {

@@ -1,9 +1,9 @@
-//! How alike two programs are: one file per measure of [`Similarity`].
+//! Measures the similarity of programs: one file per implementation of [`Similarity`].
 //!
-//! Shaping pays a failed trajectory for code that resembles correct code (arXiv:2511.14846 §3.4). [`code_of`]
-//! takes a trajectory's code out of its calls, and [`SimilarityConfig`] names the measure in a run file.
-//! `ngram`, `lcs` and `permuted` compute; `endpoint` asks a server for embeddings and needs the cargo feature
-//! of that name.
+//! Shaping rewards a failed trajectory for code that resembles correct code (arXiv:2511.14846 §3.4).
+//! [`code_of`] extracts a trajectory's code from its calls, and [`SimilarityConfig`] names the measure in a
+//! run file. `ngram`, `lcs` and `permuted` compute locally; `endpoint` asks a server for embeddings and needs
+//! the cargo feature of that name.
 
 mod code;
 #[cfg(feature = "endpoint")]
@@ -21,7 +21,7 @@ pub use code::{code_of, normalised_code};
 pub use measure::{Matrix, Similarity, SimilarityError};
 
 choice! {
-    /// Which similarity shaping uses.
+    /// Chooses the similarity that shaping uses.
     pub enum SimilarityConfig {
         /// Cosine of hashed token n-gram counts: offline, deterministic, microseconds.
         "ngram" => Ngram(ngram::Ngram),
@@ -29,7 +29,7 @@ choice! {
         "lcs" => Lcs(lcs::Lcs),
         /// Cosine of embeddings by a server that speaks the OpenAI protocol.
         "endpoint" => Endpoint(endpoint::Endpoint),
-        /// The n-gram measure with its values handed to the wrong programs: a control for experiments.
+        /// The n-gram measure with its values given to other programs: a control for experiments.
         "permuted" => Permuted(permuted::Permuted),
     }
 }
@@ -51,7 +51,7 @@ fn connect(endpoint: &Endpoint) -> Box<dyn Similarity> {
     Box::new(embeddings::Embeddings::new(endpoint))
 }
 
-/// Returns a measure that names the cargo feature which it needs.
+/// Returns a measure whose error names the required cargo feature.
 #[cfg(not(feature = "endpoint"))]
 fn connect(_: &Endpoint) -> Box<dyn Similarity> {
     struct Absent;
@@ -71,7 +71,7 @@ fn connect(_: &Endpoint) -> Box<dyn Similarity> {
 mod tests {
     use super::*;
 
-    /// `Endpoint` itself is asked for in the tests of its client.
+    /// The tests of its client cover `Endpoint`.
     #[test]
     fn a_measure_is_built_from_its_name_and_programs_are_like_themselves() {
         for name in SimilarityConfig::NAMES.iter().filter(|name| **name != "endpoint") {

@@ -1,9 +1,9 @@
 //! The trait of a measure of similarity.
 
-/// Similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
+/// Holds similarities of failed programs (rows) to correct ones (columns), each in `[0, 1]`.
 pub type Matrix = Vec<Vec<f64>>;
 
-/// A similarity could not be computed. Only a measure that leaves the process can fail.
+/// Says why a similarity could not be computed. Only a measure that leaves the process can fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("similarity `{measure}`: {reason}")]
 pub struct SimilarityError {
@@ -13,9 +13,9 @@ pub struct SimilarityError {
     pub reason: String,
 }
 
-/// Measures how alike programs are.
+/// Measures the similarity of programs.
 pub trait Similarity: Send + Sync {
-    /// Similarity of each of `rows` to each of `columns`. A text without content has similarity 0 to every
-    /// other.
+    /// Returns the similarity of each of `rows` to each of `columns`. A text without content has similarity 0
+    /// to all.
     fn matrix(&self, rows: &[&str], columns: &[&str]) -> Result<Matrix, SimilarityError>;
 }

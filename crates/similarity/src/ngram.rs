@@ -9,16 +9,17 @@ use turnwise_runfile::Within;
 use crate::measure::{Matrix, Similarity, SimilarityError};
 use crate::tokens::tokens;
 
-/// Cosine of term-frequency vectors over token n-grams of length 1 to `n`, hashed into `buckets` dimensions
-/// so that two programs compare in microseconds without a vocabulary. The paper (arXiv:2511.14846 §3.4) uses
-/// a hosted text-embedding model; this measure stands in for it offline and gives the same number everywhere.
+/// Compares programs by the cosine of their token n-gram counts, for lengths from 1 to `n`. N-grams are
+/// hashed into `buckets` dimensions, so two programs compare in microseconds without a vocabulary. The paper
+/// (arXiv:2511.14846 §3.4) uses a hosted text-embedding model; this measure replaces it offline and gives the
+/// same number everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ngram {
     /// Longest n-gram, in tokens.
     #[serde(deserialize_with = "Within::<1, 64>::read")]
     pub n: std::num::NonZeroUsize,
-    /// Dimensions that n-grams are hashed into.
+    /// Number of buckets that n-grams are hashed into.
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub buckets: std::num::NonZeroUsize,
 }
@@ -44,12 +45,12 @@ impl Similarity for Ngram {
     }
 }
 
-/// A sparse unit vector: bucket and value, each bucket once.
+/// Holds a sparse unit vector: bucket and value, each bucket once.
 struct Counts(Vec<(u32, f64)>);
 
 impl Ngram {
-    /// Counts of a program's n-grams, as a unit vector. `dense` holds zeros before and after: adding up there
-    /// and reading off what was touched is several times faster than sorting the hashes.
+    /// Returns counts of a program's n-grams as a unit vector. `dense` holds zeros before and after: summing
+    /// there and reading the touched entries is several times faster than sorting the hashes.
     fn counts(self, code: &str, dense: &mut [f64]) -> Counts {
         let hashes: Vec<u64> = tokens(code).into_iter().map(token_hash).collect();
         let mut touched: Vec<u32> = Vec::with_capacity(self.n.get() * hashes.len());
@@ -73,7 +74,7 @@ impl Ngram {
 }
 
 impl Counts {
-    /// Dot products of unit vectors whose entries are positive: in `[0, 1]`, 0 if either is empty. `dense`
+    /// Returns dot products of unit vectors with positive entries: in `[0, 1]`, 0 if either is empty. `dense`
     /// holds zeros before and after.
     fn cosines(&self, others: &[Counts], dense: &mut [f64]) -> Vec<f64> {
         for (bucket, value) in &self.0 {
@@ -93,16 +94,17 @@ impl Counts {
 /// The prime of FNV-1a with 64 bits.
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
-/// FNV-1a of a token. Its values are part of recorded rewards: the standard library's hasher may change
-/// between releases.
+/// Returns the FNV-1a hash of a token. Hashes are part of recorded rewards, and the standard library's hasher
+/// may change between releases.
 fn token_hash(token: &str) -> u64 {
     let mut hasher = FnvHasher::default();
     hasher.write(token.as_bytes());
     hasher.finish()
 }
 
-/// The same fold over whole token hashes, then the finaliser of MurmurHash3 (public domain). FNV alone moves
-/// few of the bits between its multiplications: of tokens with one character, `i` and `)` would always share
+/// Folds whole token hashes by FNV-1a, then applies the finaliser of MurmurHash3 (public domain). FNV alone
+/// moves few of the bits between its multiplications: of tokens with one character, `i` and `)` would always
+/// share a bucket.
 /// a bucket.
 fn gram_hash(gram: &[u64]) -> u64 {
     let folded = gram.iter().fold(0, |h: u64, token| (h.rotate_left(31) ^ token).wrapping_mul(FNV_PRIME));
@@ -127,7 +129,7 @@ mod tests {
         assert_eq!(similarity("alpha beta", "gamma delta"), 0.0);
     }
 
-    /// Short tokens are most of a program. A measure that took one for another would find everything alike.
+    /// Most tokens of a program are short. A measure that confused them would find all programs alike.
     #[test]
     fn short_tokens_have_buckets_of_their_own() {
         let signs = (b'!'..=b'~').map(|sign| char::from(sign).to_string());

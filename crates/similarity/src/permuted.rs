@@ -1,13 +1,13 @@
-//! A control: partial credit of the same sizes, for the wrong failures.
+//! A control: partial credit of the same sizes, for other failures.
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{Matrix, Similarity, SimilarityError};
 use crate::ngram::Ngram;
 
-/// Gives each failed program the n-gram similarities of the next one of its group. The failures of a group
-/// earn the same sum as before, but not for likeness. Ours: if shaping helps because like code is paid, this
-/// helps less. A group with a single failure has no other to swap with and keeps its value.
+/// Gives each failed program the n-gram similarities of the group's next failed program. The failures of a
+/// group earn the same sum, but not for likeness. Ours: if shaping helps because it rewards like code, this
+/// helps less. A group with a single failure keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permuted {}

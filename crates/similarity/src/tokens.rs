@@ -1,6 +1,6 @@
 //! Splits program text into tokens, for measures that compare tokens.
 
-/// Identifiers and numbers are one token each, any other character that is not white space is its own.
+/// Returns the tokens: identifiers, numbers, and any other single character that is not white space.
 pub(crate) fn tokens(code: &str) -> Vec<&str> {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let mut tokens = Vec::new();

@@ -1,17 +1,17 @@
-//! Where two configs differ, key by key.
+//! Compares two configs key by key.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-/// A key with another value.
+/// Holds a key whose value differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// The key with its path: `optimizer.lr`.
     pub key: String,
     /// Its value in the first config, as TOML.
     pub before: Option<String>,
-    /// Its value in the second.
+    /// Its value in the second config.
     pub after: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// The differences between two TOML texts, in the order of their keys.
+/// Returns the differences between two TOML texts, in the order of their keys.
 pub fn differences(before: &str, after: &str) -> Result<Vec<Difference>, toml::de::Error> {
     let (before, after) = (flat(before)?, flat(after)?);
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();

@@ -1,10 +1,10 @@
-//! Why a run can't start or go on: one line with the place, the value and a hint.
+//! Errors that keep a run from starting or going on: one line with the place, the value and a hint.
 
 use std::path::PathBuf;
 
 use crate::differences::Difference;
 
-/// A failed run.
+/// Says why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A model folder.
@@ -31,15 +31,15 @@ pub enum TrainError {
     /// A record of a run.
     #[error(transparent)]
     Record(#[from] turnwise_run::RecordError),
-    /// A run that was started with another config.
+    /// A run was started with another config.
     #[error("{}: the run was started with another config\n{}  hint: --allow-changes goes on with the new one; or name another folder", run.display(), lines(differences))]
     Changed {
         /// The run directory.
         run: PathBuf,
-        /// What differs.
+        /// The keys that differ.
         differences: Vec<Difference>,
     },
-    /// A run that was asked to stop, and can go on.
+    /// A run was asked to stop, and can go on.
     #[error("{}: stopped after step {step} of {steps}, nothing is lost\n  hint: the same command with --run {} goes on", run.display(), run.display())]
     Stopped {
         /// The run directory.
@@ -49,17 +49,17 @@ pub enum TrainError {
         /// Steps of the whole run.
         steps: usize,
     },
-    /// So many trajectories were lost that what is left says little.
+    /// More than half of the trajectories were lost.
     #[error("{lost} of {all} trajectories were lost, more than half; the first: {first}")]
     Lost {
         /// Trajectories that were lost.
         lost: usize,
         /// Trajectories that were to be played.
         all: usize,
-        /// The first of them and its reason.
+        /// The first lost trajectory and its reason.
         first: turnwise_rollout::Lost,
     },
-    /// A guard that ends runs.
+    /// A guard stopped the run.
     #[error("{}: guard {guard} stopped the run at step {step}: {cause}\n  hint: {remedy}, and go on with --allow-changes; or --set guards.{guard}=warn", run.display())]
     Guard {
         /// The run directory.
@@ -68,9 +68,9 @@ pub enum TrainError {
         step: usize,
         /// The guard: its key in `[guards]`.
         guard: &'static str,
-        /// What the numbers say.
+        /// The metrics that made it fire.
         cause: String,
-        /// What to do about it.
+        /// Advice against it.
         remedy: String,
     },
     /// Anything else about the input.

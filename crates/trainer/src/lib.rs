@@ -1,5 +1,4 @@
-//! The training step and everything around it: run config, run directory, metrics, supervised fine-tuning,
-//! evaluation.
+//! The training step and everything around it: run config, metrics, supervised fine-tuning, evaluation.
 //!
 //! | folder | holds |
 //! |---|---|
@@ -23,6 +22,7 @@ pub mod memory_estimate;
 mod record;
 mod resume;
 mod run_site;
+mod sampling_metrics;
 mod step;
 mod step_rollouts;
 mod training;
@@ -41,5 +41,5 @@ pub use run_site::RunSite;
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;
 pub use training::{Finished, Session, train};
-pub use turnwise_envs::TaskSplit;
+pub use turnwise_envs::{TaskSplit, difference};
 pub use watch::{Spent, guards, processor_time, progress};

@@ -1,4 +1,4 @@
-//! How much memory a run needs, told before it begins, and a refusal if it can't fit.
+//! Estimates the memory of a run before it begins, and refuses a run that can't fit.
 
 use burn::tensor::Device;
 use serde::Serialize;
@@ -16,36 +16,38 @@ use crate::watch::progress::Progress;
 
 const F32: u64 = 4;
 
-/// What a run holds in memory at its fullest, in bytes. Weights, reference, gradients and moments are certain. The rest
-/// is what trajectories and micro-batches need that are as long as the config allows.
+/// Holds a run's peak memory by purpose, in bytes. Weights, reference, gradients and moments are certain. The
+/// rest is for trajectories and micro-batches as long as the config allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Estimate {
     /// Weights of the policy, and their copy in the sampler's precision if that is another.
     pub weights: u64,
-    /// Weights in the layout that rollouts on the CPU read; gone before gradients come.
+    /// Weights in the layout that rollouts on the CPU read; freed before the backward pass.
     pub copy: u64,
     /// Weights of the reference policy.
     pub reference: u64,
-    /// Gradients of the trained parameters, one sum per worker.
+    /// Gradients of the trained parameters: one sum per worker, and those of `optimizer.shards` that wait.
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
-    /// Keys and values of all trajectories of a step, or as much of them as may be there at a time.
+    /// Keys and values of all trajectories of a step, or the cache's limit if that is smaller.
     pub kv_cache: u64,
-    /// A chunk of logits per worker, with its softmax and gradient, and its gradient of the vocabulary's weights.
+    /// A chunk of logits per worker, with its softmax and gradient, and the gradient of the vocabulary's
+    /// weights.
     pub logits: u64,
-    /// Activations that wait for the backward pass.
+    /// Activations kept for the backward pass.
     pub activations: u64,
 }
 
 impl Estimate {
-    /// The estimate for a run on a device with this many micro-batches at once.
+    /// Estimates a run on a device with `workers` micro-batches at once.
     pub fn of(config: &RunConfig, model: &ModelConfig, workers: usize, device: &Device) -> Self {
         let optimizer = &config.optimizer;
         let half = optimizer.precision != Precision::F32;
         let element = element(optimizer.precision);
         let all = model.parameters() as u64;
-        // Which parameters `freeze` names is known only when they are loaded: nothing of them is certain.
+        // `freeze` names parameters that are only known when the model is loaded, so nothing of them is
+        // certain.
         let trained = match &optimizer.lora {
             Some(lora) => lora.parameters(model) as u64,
             None if optimizer.freeze.is_empty() => all,
@@ -57,8 +59,11 @@ impl Estimate {
         let trajectories = rollout.groups as u64 * rollout.samples as u64;
         let rows = trajectories.div_ceil(optimizer.minibatches.max(1) as u64);
         let step = rows * length;
-        // Micro-batches shrink until every worker has one, down to a row; who then has none holds nothing.
+        // Micro-batches shrink to a single row until every worker has one. A worker without any holds
+        // nothing.
         let workers = (workers as u64).min(rows).max(1);
+        // Sums of a tree wait for their neighbours, one per height at most.
+        let sums = workers + optimizer.shards.map_or(0, |shards| u64::from(shards.max(1).ilog2()));
         let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
         let at_once = step.min(workers * micro_batch);
         let values = values_of_blocks(model, length, is_fused(device, half));
@@ -70,7 +75,7 @@ impl Estimate {
             weights: all * (F32 + if half { element } else { 0 }),
             copy: if is_fused(device, half) { all * F32 } else { 0 },
             reference: if config.needs_reference() { all * F32 } else { 0 },
-            gradients: workers * trained * F32,
+            gradients: sums * trained * F32,
             moments: 2 * trained * F32,
             kv_cache: (trajectories * length)
                 .saturating_mul(bytes_per_token(model, element))
@@ -80,12 +85,12 @@ impl Estimate {
         }
     }
 
-    /// What the run needs whatever happens in it.
+    /// Returns the part that the run certainly needs.
     pub fn certain(&self) -> u64 {
         self.weights + self.reference + self.moments + self.gradients.max(self.copy)
     }
 
-    /// What it may need.
+    /// Returns the most that the run may need.
     pub fn total(&self) -> u64 {
         [self.kv_cache, self.logits, self.activations].into_iter().fold(self.certain(), u64::saturating_add)
     }
@@ -109,13 +114,13 @@ impl std::fmt::Display for Estimate {
     }
 }
 
-/// The estimate for a run on a device. Only the model's `config.json` is read.
+/// Estimates a run on a device. Reads only the model's `config.json`.
 pub fn estimate(config: &RunConfig, device: &Device) -> Result<Estimate, TrainError> {
     Ok(Estimate::of(config, &load_config(&config.model)?, workers::count(device), device))
 }
 
-/// Refuses a run whose certain part doesn't fit into the memory that is left, and warns of one that may not fit. Only
-/// the CPU's memory is known here; for other devices the estimate is told.
+/// Refuses a run whose certain part exceeds the memory that is left, and warns of one that may exceed it. The
+/// memory of devices other than the CPU is unknown; the run then logs the estimate.
 pub(crate) fn check(
     config: &RunConfig,
     site: &RunSite,
@@ -150,7 +155,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Refuses a new model that doesn't fit into the memory that is left: its weights, gradients and both moments.
+/// Refuses a new model whose weights, gradients and moments exceed the memory that is left.
 pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), TrainError> {
     let needed = (model.parameters() as u64).saturating_mul(4 * F32);
     match in_memory(device).then(available).flatten() {
@@ -163,7 +168,7 @@ pub(crate) fn check_new(model: &ModelConfig, device: &Device) -> Result<(), Trai
     }
 }
 
-/// Refuses rollouts of which not even one trajectory fits into the cache.
+/// Refuses rollouts if the cache can't hold a single trajectory.
 pub(crate) fn check_cache(
     model: &ModelConfig,
     rollout: &RolloutConfig,
@@ -175,7 +180,7 @@ pub(crate) fn check_cache(
     Ok(())
 }
 
-/// Bytes of a number that the sampler computes with.
+/// Returns the bytes of a number that the sampler computes with.
 fn element(precision: Precision) -> u64 {
     if precision == Precision::F32 { F32 } else { 2 }
 }
@@ -227,7 +232,7 @@ mod tests {
         };
         let base = estimate(&[]);
         assert_eq!((base.gradients, base.moments), (2 * base.weights, 2 * base.weights));
-        // As many workers hold gradients as there are micro-batches for.
+        // At most one worker per micro-batch holds gradients.
         let config: RunConfig = load(Some(&file), &[], &[]).unwrap();
         for workers in [3, 100, 1000] {
             let batches = micro_batch::plan(&[320; 128], config.optimizer.micro_batch_tokens, workers, true);
@@ -245,7 +250,8 @@ mod tests {
         smaller(&["optimizer.lora.rank=2"], Estimate::certain);
         smaller(&["optimizer.recompute=true"], |e| e.activations);
         smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits + e.activations);
-        // Nothing of so small a model is recomputed unless it is said; of one with twenty times its blocks, everything is.
+        // Unless set, a small model recomputes nothing; with twenty times its blocks it recomputes all of
+        // them.
         let activations = |recompute: Option<bool>, layers: usize| {
             let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
             config.optimizer.recompute = recompute;

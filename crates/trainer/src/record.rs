@@ -1,4 +1,4 @@
-//! What a step leaves behind: one line of metrics, and one line per group of rollouts.
+//! The record of a step: one line of metrics, and one line per group of rollouts.
 
 use std::time::Duration;
 
@@ -6,77 +6,82 @@ use turnwise_credit::{
     Dropped, Group, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
     is_dummy_first_call, outcome_shares,
 };
+use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
 use turnwise_run::{
-    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TrajectoryRecord, TurnCalls, TurnCredit,
-    TurnLoss, TurnMetrics,
+    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TurnCalls, TurnCredit, TurnLoss, TurnMetrics,
 };
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;
 use crate::play::evaluate::Tally;
+use crate::sampling_metrics::{curriculum, refill};
+use crate::step_rollouts::scored_record;
 use crate::watch::phase::Spent;
 
-/// What the phases of a step took.
+/// Holds the time and memory of a step's phases.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     pub(crate) rollout: Spent,
     pub(crate) score: Duration,
-    /// Its peak of memory is that of scoring and training.
+    /// Its peak of memory covers scoring and training.
     pub(crate) train: Spent,
 }
 
-/// A finished step.
+/// Holds a finished step.
 pub struct StepRecord {
     pub(crate) step: usize,
     pub(crate) levels: Vec<u32>,
     pub(crate) answers: Vec<String>,
+    pub(crate) indices: Vec<Option<usize>>,
     pub(crate) played: Played,
     pub(crate) groups: Vec<Group>,
+    /// Groups that others replaced.
+    pub(crate) replaced: Vec<GroupRecord>,
+    /// Whether the run replaces groups without signal.
+    pub(crate) refills: bool,
+    /// Recent attempts at all tasks, for a curriculum that reads them.
+    pub(crate) shares: Option<Shares>,
     /// Weights of the rewards by name.
     pub(crate) reward_weights: RewardWeights,
     pub(crate) scored: Vec<ScoredGroup>,
     pub(crate) learned: Vec<(PolicyStats, Update)>,
-    /// By trajectory, group after group: `logp - rollout_logp` of its sampled tokens; empty if it was not trained on.
+    /// `logp - rollout_logp` of sampled tokens by trajectory, group after group; empty where it wasn't
+    /// trained on.
     pub(crate) log_ratios: Vec<Vec<f32>>,
     pub(crate) times: Times,
 }
 
 impl StepRecord {
-    /// One JSON line per group.
+    /// Returns one JSON line per group.
     pub fn rollout_lines(&self) -> Vec<String> {
         let groups = self.groups.iter().zip(&self.played.groups).zip(self.scored.iter().zip(&self.levels));
         let mut log_ratios = self.log_ratios.iter();
         groups
             .zip(&self.answers)
-            .map(|(((group, played), (scored, &level)), expected)| {
-                let trajectories = group.trajectories.iter().zip(played);
-                let record = GroupRecord {
-                    group: group.group.clone(),
-                    trajectories: trajectories
-                        .map(|(scored, played)| TrajectoryRecord {
-                            scored: scored.clone(),
-                            played: played.clone(),
-                            log_ratios: log_ratios.next().and_then(|values| by_turn(played, values)),
-                        })
-                        .collect(),
+            .enumerate()
+            .map(|(place, (((group, played), (scored, &level)), expected))| {
+                let mut record = GroupRecord {
                     step: self.step,
                     level,
+                    index: self.indices.get(place).copied().flatten(),
                     expected: Some(expected.clone()),
-                    estimator: scored.estimator.clone(),
-                    norm_scope: scored.norm_scope.clone(),
-                    rewards: scored.rewards.clone(),
-                    returns: scored.returns.clone(),
-                    advantages: scored.advantages.clone(),
-                    dropped: scored.dropped.iter().map(|d| d.map(|d| d.name().to_string())).collect(),
-                    messages: Vec::new(),
-                    tools: Vec::new(),
+                    ..scored_record(group, played, scored)
                 };
-                serde_json::to_string(&record).expect("a record holds no map with odd keys and no NaN")
+                for trajectory in &mut record.trajectories {
+                    let values = log_ratios.next();
+                    trajectory.log_ratios = values.and_then(|values| by_turn(&trajectory.played, values));
+                }
+                line(&record)
             })
             .collect()
+    }
+
+    /// Returns one JSON line per group that another one replaced.
+    pub fn replaced_lines(&self) -> Vec<String> {
+        self.replaced.iter().map(line).collect()
     }
 
     /// Returns the step's line of `times.jsonl`.
@@ -129,7 +134,7 @@ impl StepRecord {
         }
     }
 
-    /// The step in a line.
+    /// Summarises the step in a line.
     pub fn sentence(&self, steps: usize) -> String {
         let m = self.metrics();
         let shown = |metric: Metric| metric.value().unwrap_or_default();
@@ -138,6 +143,10 @@ impl StepRecord {
             "no update".into()
         } else {
             format!("loss {:.4}, |grad| {:.2}", shown(m.loss), shown(m.grad_norm))
+        };
+        let update = match self.replaced.len() {
+            0 => update,
+            replaced => format!("replaced {replaced}, {update}"),
         };
         format!(
             "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, {update}, {seconds:.1} s",
@@ -149,15 +158,15 @@ impl StepRecord {
         )
     }
 
-    /// How many rollouts were lost and why the first one was, if any were.
+    /// Returns the number of lost rollouts and the first one's reason, if any were lost.
     pub(crate) fn losses(&self) -> Option<String> {
         let lost = &self.played.lost;
         let first = lost.first()?;
         Some(format!("step {}: rollouts lost: {}; the first: {first}", self.step + 1, lost.len()))
     }
 
-    /// Credit, tool status, entropy and what the updates saw, by turn index. The entropy is estimated from the sampled
-    /// tokens: most losses don't compute it.
+    /// Returns credit, tool status, entropy and the statistics of the updates by turn index. The entropy is
+    /// estimated from the sampled tokens, because most losses don't compute it.
     fn by_turn(&self, stats: &[PolicyStats]) -> Vec<TurnMetrics> {
         let credit = credit_by_turn(&self.scored);
         let played = || self.played.groups.iter().flatten();
@@ -189,7 +198,7 @@ impl StepRecord {
         (0..credit.len()).map(turn).collect()
     }
 
-    /// What the rollouts say, before anything is learnt.
+    /// Returns the metrics that rollouts determine, without those of learning.
     fn rollout_metrics(&self) -> StepMetrics {
         let mut tally = Tally::default();
         let (mut tokens, mut sampled, mut logprobs) = (0_usize, 0_usize, 0.0_f64);
@@ -231,6 +240,8 @@ impl StepRecord {
             dummy_first_call: (f64::from(dummy_first) / n).into(),
             groups_all_right: groups.all_right.into(),
             groups_all_wrong: groups.all_wrong.into(),
+            refill: self.refills.then(|| refill(&self.replaced, &self.groups, &self.scored)),
+            curriculum: self.shares.map(curriculum),
             dropped: (dropped.len() as f64 / n).into(),
             dropped_by: DroppedBy {
                 zero_variance: dropped_by(Dropped::ZeroVariance),
@@ -240,18 +251,25 @@ impl StepRecord {
             tool_timeouts: ended(OutputStatus::Timeout),
             tool_out_of_memory: ended(OutputStatus::OutOfMemory),
             tool_killed: ended(OutputStatus::Killed),
-            // A fault that the retry made good costs nothing. Another one costs its rollout, as does a turn that
-            // the policy gave up, a conversation that can't be spelled, an answer that can't be judged.
+            // A fault costs nothing if the retry succeeds. Otherwise it costs its rollout, as does a turn
+            // that the policy gave up, a conversation that can't be rendered or an answer that can't be
+            // judged.
             executor_faults: self.played.executor.faults,
             rollouts_lost: self.played.lost.len(),
+            env_faults: self.played.env_faults,
             entropy: (if sampled == 0 { 0.0 } else { -logprobs / sampled as f64 }).into(),
             ..StepMetrics::default()
         }
     }
 }
 
-/// Values of all sampled tokens, cut at turns. None if there are none, or if training broke down and they are no
-/// numbers: JSON has no word for that.
+/// Spells a record as a line.
+fn line(record: &GroupRecord) -> String {
+    serde_json::to_string(record).expect("a record holds no map with odd keys and no NaN")
+}
+
+/// Splits values of all sampled tokens at turns. None if there are none or if one isn't finite, which JSON
+/// can't hold.
 fn by_turn(played: &Trajectory, values: &[f32]) -> Option<Vec<Vec<f64>>> {
     if values.is_empty() || !values.iter().all(|value| value.is_finite()) {
         return None;
@@ -261,7 +279,7 @@ fn by_turn(played: &Trajectory, values: &[f32]) -> Option<Vec<Vec<f64>>> {
     Some(played.turns.iter().map(|turn| values.by_ref().take(turn.tokens.len()).collect()).collect())
 }
 
-/// Means of what the loss saw of a turn; none if nothing of it was trained on.
+/// Returns the loss statistics of a turn as means; none if no token of it was trained on.
 fn trained(sums: LossSums) -> Option<TurnLoss> {
     let LossSums { weight, ratio, clipped, old_kl, ref_kl, .. } = sums.means();
     (weight != 0.0).then(|| TurnLoss {

@@ -1,14 +1,16 @@
-//! What a run directory that exists already means for a run: where it goes on, and whether it may.
+//! Resumes a run from its directory: checks that it may go on, and finds the checkpoint.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use turnwise_curriculum::DrawState;
 use turnwise_envs::{Env, TaskSplit};
+use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
-use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, newest};
+use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, TASKS, newest};
 use turnwise_run::manifest::hex;
-use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir};
+use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir, RunDirError};
 
 use crate::config::{RunConfig, load as load_config, to_toml};
 use crate::differences::{Difference, differences};
@@ -19,14 +21,14 @@ use crate::run_site::RunSite;
 use crate::step::Trainer;
 use crate::watch::progress::Progress;
 
-/// Whether a directory holds a run of this config with steps left to do, which no process is doing.
+/// Whether a directory holds a run of this config with steps left to do, and no process works on it.
 pub fn is_unfinished(path: &Path, config: &RunConfig) -> bool {
     let free = matches!(RunDir::open(path), Ok(Some(_)));
     let same = free && changes(path, config).is_ok_and(|changes| changes.is_empty());
     same && Evaluations::of_finished(path, config.train.steps).is_none()
 }
 
-/// Fails if the run was started with another config, unless only its steps have become more.
+/// Fails if the run was started with another config, unless only `train.steps` has grown.
 pub(crate) fn refuse_changes(run: &Path, config: &RunConfig) -> Result<(), TrainError> {
     let found: Vec<Difference> = changes(run, config)?.into_iter().filter(|d| !is_extension(d)).collect();
     if found.is_empty() { Ok(()) } else { Err(TrainError::Changed { run: run.into(), differences: found }) }
@@ -35,7 +37,7 @@ pub(crate) fn refuse_changes(run: &Path, config: &RunConfig) -> Result<(), Train
 fn changes(run: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError> {
     let path = run.join(CONFIG);
     let failed = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
-    // Keys that came after the run was started have their defaults in it.
+    // Keys that are newer than the run have their defaults in it.
     let before = match load_config::<RunConfig>(Some(&path), &[], &[]) {
         Ok(before) => to_toml(&before),
         Err(_) => turnwise_files::read_to_string(&path, turnwise_files::SETTINGS)
@@ -64,13 +66,14 @@ pub(crate) fn refuse_other_model(
     )))
 }
 
-/// More steps change nothing about those that were done.
+/// Whether a difference only adds steps, which changes nothing about those that were done.
 fn is_extension(difference: &Difference) -> bool {
     let steps = |value: &Option<String>| value.as_ref().and_then(|value| value.parse::<u64>().ok());
     difference.key == "train.steps" && steps(&difference.before) < steps(&difference.after)
 }
 
-/// The checkpoint to go on from. Damaged ones that are newer are named, and kept under another name.
+/// Returns the checkpoint to go on from. Names damaged ones that are newer, and keeps them under another
+/// name.
 pub(crate) fn checkpoint(
     run: &RunDir,
     progress: &mut dyn Progress,
@@ -88,13 +91,13 @@ pub(crate) fn checkpoint(
     Ok(found)
 }
 
-/// The policy before the first step.
+/// Loads the policy before the first step.
 pub(crate) fn first_model(config: &RunConfig, site: &RunSite) -> Result<Transformer, TrainError> {
     let model = load(&config.model, &site.device.clone().autodiff())?;
     trained_part(model, &config.optimizer, config.train.seed, site, None)
 }
 
-/// A trainer as it was when the checkpoint was written.
+/// Restores a trainer as it was when the checkpoint was written.
 pub(crate) fn trainer(
     config: &RunConfig,
     site: &RunSite,
@@ -103,7 +106,7 @@ pub(crate) fn trainer(
 ) -> Result<Trainer, TrainError> {
     let adapter = checkpoint.path.join(ADAPTER);
     refuse_other_part(config, checkpoint, &adapter)?;
-    // Beside an adapter, the checkpoint's weights are the sum of both: they would round differently.
+    // A checkpoint beside an adapter holds the merged weights, which would round differently.
     let (base, adapter) = match config.optimizer.lora {
         Some(_) => (&config.model, Some(adapter.as_path())),
         None => (&checkpoint.path, None),
@@ -113,11 +116,36 @@ pub(crate) fn trainer(
     let first = if config.needs_reference() { first_model(config, site)? } else { model.clone() };
     let mut trainer = Trainer::new(config.clone(), setup, first);
     trainer.resume(model, &checkpoint.path.join(OPTIMIZER), checkpoint.state.updates)?;
+    let mut draw = read_draw(&checkpoint.path)?;
+    if digest(&*trainer.setup().env) != checkpoint.state.tasks {
+        // The numbers of tasks mean other ones now.
+        draw.attempts.clear();
+    }
+    trainer.resume_draw(draw);
     Ok(trainer)
 }
 
+/// Writes the state of the draw of tasks into the folder of a checkpoint.
+pub(crate) fn write_draw(state: &DrawState, folder: &Path) -> Result<(), RunDirError> {
+    let path = folder.join(TASKS);
+    let mut text = serde_json::to_vec(state).expect("numbers under numbers");
+    text.push(b'\n');
+    own::write(&path, &text).map_err(|source| RunDirError::Write { path, source })
+}
+
+/// Reads the state of the draw of tasks. Without the file it is that of a new run.
+fn read_draw(checkpoint: &Path) -> Result<DrawState, TrainError> {
+    let path = checkpoint.join(TASKS);
+    if !path.exists() {
+        return Ok(DrawState::default());
+    }
+    let read = own::read(&path, turnwise_files::TEXT).map_err(|error| error.to_string());
+    let state = read.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+    state.map_err(|reason| TrainError::Input(format!("{}: {reason}", path.display())))
+}
+
 /// Fails if the config trains another part of the model than the checkpoint holds. The scale of an adapter
-/// may change: it acts from here on.
+/// may change, and applies from here on.
 fn refuse_other_part(config: &RunConfig, checkpoint: &Checkpoint, adapter: &Path) -> Result<(), TrainError> {
     let folder = checkpoint.path.display();
     let refused = |what: String| {
@@ -159,7 +187,7 @@ pub(crate) fn refuse_other_tasks(run: &Path, now: &str, checkpoint: &Checkpoint)
     )))
 }
 
-/// SHA-256 of all tasks, in their order.
+/// Returns the SHA-256 of all tasks, in their order.
 pub(crate) fn digest(env: &dyn Env) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {
@@ -167,7 +195,7 @@ pub(crate) fn digest(env: &dyn Env) -> String {
         digest.update(text);
     };
     for (tasks, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {
-        // Tasks that an environment outside names later count by their number.
+        // Tasks that an outside environment names later count by their number.
         add(&env.count(split).to_string());
         for task in tasks {
             add(&task.id);

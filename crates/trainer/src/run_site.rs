@@ -1,9 +1,9 @@
-//! Where a run happens.
+//! The site of a run: device, commit and date.
 
 use burn::tensor::Device;
 use turnwise_rollout::chat::Moment;
 
-/// Where a run happens.
+/// Holds the device, commit and date of a run.
 #[derive(Debug, Clone)]
 pub struct RunSite {
     /// The device, without autodiff.

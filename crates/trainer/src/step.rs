@@ -1,4 +1,6 @@
-//! One training step. This file is the only orchestration; everything it calls knows one thing.
+//! Runs one training step. This file is the only orchestration; everything it calls does one thing.
+
+mod refill;
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,9 +8,10 @@ use std::time::Instant;
 
 use burn::module::Module;
 use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
+use turnwise_curriculum::{DrawState, TaskDraw};
 use turnwise_envs::{Task, TaskSplit};
 use turnwise_model::Transformer;
-use turnwise_rollout::{Played, play};
+use turnwise_rollout::Played;
 use turnwise_trajectory::{Trajectory, Turn};
 
 use crate::config::RunConfig;
@@ -19,15 +22,12 @@ use crate::learn::optimizer::{Optimizer, Update};
 use crate::learn::sampled_logprobs::sampled_logprobs;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
-use crate::play::losses::refuse_many;
-use crate::play::order::tasks_of_step;
-use crate::play::policy::ModelPolicy;
-use crate::play::setup::{Setup, sampling};
+use crate::play::setup::Setup;
 use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
 
-/// A run in memory: the policy, its optimizer, and what it plays with.
+/// Holds a run in memory: the policy, its optimizer, and its setup.
 pub struct Trainer {
     config: RunConfig,
     setup: Setup,
@@ -36,14 +36,17 @@ pub struct Trainer {
     /// The policy before the first step, if the loss or the reward needs it.
     reference: Option<Transformer>,
     optimizer: Optimizer,
+    draw: TaskDraw,
     workers: usize,
 }
 
 impl Trainer {
-    /// A trainer before its first step. The model must be on an autodiff device.
+    /// Returns a trainer before its first step. The model must be on an autodiff device.
     pub fn new(config: RunConfig, setup: Setup, model: Transformer) -> Self {
         let needs_reference = config.needs_reference();
+        let tasks = setup.env.count(TaskSplit::Train);
         Self {
+            draw: TaskDraw::new(config.rollout.curriculum.clone(), config.train.seed, tasks),
             scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter)
                 .weighing(config.reward.weights.clone()),
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
@@ -55,7 +58,7 @@ impl Trainer {
         }
     }
 
-    /// Goes on with the policy and the optimizer state of a checkpoint; the reference stays that of [`Self::new`].
+    /// Restores policy and optimizer state of a checkpoint; the reference stays that of [`Self::new`].
     pub fn resume(&mut self, model: Transformer, moments: &Path, updates: usize) -> Result<(), TrainError> {
         self.optimizer =
             Optimizer::new(&self.config.optimizer).resume(moments, updates).map_err(TrainError::Input)?;
@@ -63,49 +66,42 @@ impl Trainer {
         Ok(())
     }
 
-    /// The policy.
+    /// Resumes the draw of tasks from the state of a checkpoint.
+    pub fn resume_draw(&mut self, state: DrawState) {
+        self.draw.resume(state);
+    }
+
+    /// Returns the draw of tasks.
+    pub fn draw(&self) -> &TaskDraw {
+        &self.draw
+    }
+
+    /// Returns the policy.
     pub fn model(&self) -> &Transformer {
         self.model.as_ref().expect("the policy is only away during an update")
     }
 
-    /// Trajectories of a step that plays.
+    /// Returns the number of trajectories of a played step's first round.
     pub fn trajectories_per_step(&self) -> usize {
         self.config.rollout.groups * self.config.rollout.samples
     }
 
-    /// Memory for the keys and values of its rollouts.
+    /// Returns the memory limit for keys and values of its rollouts.
     pub(crate) fn cache_budget(&self) -> CacheBudget {
         CacheBudget::new(self.config.rollout.cache_mib, &self.model().device())
     }
 
-    /// What the policy plays with.
+    /// Returns the setup of its rollouts.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// The optimizer.
+    /// Returns the optimizer.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
     }
 
-    /// Plays the tasks of a step and judges their trajectories. `progress` hears how many have ended, of how many.
-    ///
-    /// # Errors
-    /// If the policy can't sample, or more than half of the trajectories are lost.
-    pub fn play(
-        &self,
-        step: usize,
-        progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<StepRollouts, TrainError> {
-        let (tasks, mut played) = self.rollout(step, progress)?;
-        let groups = self.reward(&tasks, &mut played);
-        refuse_many(&played.lost, self.trajectories_per_step())?;
-        let levels = tasks.iter().map(|task| task.level).collect();
-        let answers = tasks.into_iter().map(|task| task.answer).collect();
-        Ok(StepRollouts { levels, answers, played, groups })
-    }
-
-    /// Scores the rollouts of a step and learns from them. `rollout` is what they took.
+    /// Scores the rollouts of a step and learns from them. `rollout` is the time and memory that they took.
     pub fn learn_from(
         &mut self,
         step: usize,
@@ -115,7 +111,8 @@ impl Trainer {
         let phase = Phase::begin();
         let mut clock = Instant::now();
         let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
-        let StepRollouts { levels, answers, played, mut groups } = rollouts;
+        self.draw.learn(rollouts.outcomes(), rollouts.replaced.len());
+        let StepRollouts { levels, answers, indices, played, mut groups, replaced } = rollouts;
         if self.config.shaping.kl_beta > 0.0 {
             self.charge_kl(&played, &mut groups);
         }
@@ -132,8 +129,12 @@ impl Trainer {
             step,
             levels,
             answers,
+            indices,
             played,
             groups,
+            replaced,
+            refills: self.config.rollout.refill > 0,
+            shares: self.draw.shares(),
             reward_weights,
             scored,
             learned,
@@ -142,29 +143,7 @@ impl Trainer {
         })
     }
 
-    /// Rollouts of this step's tasks.
-    fn rollout(
-        &self,
-        step: usize,
-        progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<(Vec<Task>, Played), TrainError> {
-        let (rollout, train) = (&self.config.rollout, &self.config.train);
-        let env = &self.setup.env;
-        let tasks = tasks_of_step(train.seed, step, rollout.groups, env.count(TaskSplit::Train))
-            .into_iter()
-            .map(|index| env.task(TaskSplit::Train, index))
-            .collect::<Result<Vec<Task>, _>>()?;
-        let model = self.model().for_sampling();
-        let sampling = sampling(&rollout.sampling);
-        let mut policy = ModelPolicy::new(&model, sampling, self.workers, train.seed, step as u64)
-            .within(self.cache_budget())
-            .at_version(self.optimizer.updates() as u64);
-        let refs: Vec<&Task> = tasks.iter().collect();
-        let played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
-        Ok((tasks, played))
-    }
-
-    /// Turn rewards of every group. A trajectory that can't be judged is lost.
+    /// Returns turn rewards of every group. A trajectory that can't be judged is lost.
     fn reward(&self, tasks: &[Task], played: &mut Played) -> Vec<Group> {
         let Played { groups, lost, .. } = played;
         let group = |(task, trajectories): (&Task, &mut Vec<Trajectory>)| {
@@ -184,7 +163,7 @@ impl Trainer {
         tasks.iter().zip(groups).map(group).collect()
     }
 
-    /// Each turn's KL divergence to the reference, summed over its sampled tokens.
+    /// Sets each turn's KL divergence to the reference, summed over its sampled tokens.
     fn charge_kl(&self, played: &Played, groups: &mut [Group]) {
         let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
         let reference = self.reference.as_ref().expect("a run with KL in the reward keeps its reference");
@@ -201,8 +180,9 @@ impl Trainer {
         }
     }
 
-    /// Training columns of all trajectories, group by group. With truncated importance sampling the ratio is taken to
-    /// the policy as the trainer computes it, and the sampler's own numbers only weigh the tokens.
+    /// Returns the training columns of all trajectories, group by group. With truncated importance sampling
+    /// the ratio is to the policy as the trainer computes it, and the sampler's log-probabilities only weigh
+    /// the tokens.
     fn samples(&self, played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
         let groups = played.groups.iter().zip(scored);
         let columns = groups.flat_map(|(trajectories, group)| {
@@ -227,7 +207,12 @@ impl Trainer {
 
     fn split(&self) -> Split {
         let optimizer = &self.config.optimizer;
-        Split { tokens: optimizer.micro_batch_tokens, workers: self.workers, recompute: optimizer.recompute }
+        Split {
+            tokens: optimizer.micro_batch_tokens,
+            workers: self.workers,
+            shards: optimizer.shards,
+            recompute: optimizer.recompute,
+        }
     }
 
     /// Weighs the samples and updates the policy, once per minibatch.
@@ -240,7 +225,7 @@ impl Trainer {
         let split = self.split();
         let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
         let minibatches = parts(trained.len(), c.optimizer.minibatches);
-        // Before anything is dealt out: the normalisers are those of a whole minibatch.
+        // Weights come before any split, because their normalisers are those of a whole minibatch.
         for part in minibatches.clone() {
             c.weights.weigh(&mut trained[part], token_limit);
         }
@@ -260,19 +245,19 @@ impl Trainer {
     }
 }
 
-/// Cuts `length` items into `count` parts whose lengths differ by one at most. None of them is empty.
+/// Splits `length` items into `count` parts whose lengths differ by at most one. No part is empty.
 fn parts(length: usize, count: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let count = count.clamp(1, length.max(1));
     (0..count).map(move |part| part * length / count..(part + 1) * length / count)
 }
 
-/// Whether anything of a sample is trained on.
+/// Whether any token of a sample is trained on.
 fn in_loss(sample: &Sample) -> bool {
     sample.mask.contains(&true)
 }
 
-/// What each sample's trained tokens had as `logp - rollout_logp` when their update saw them; nothing for a sample that
-/// is not in the loss. Minibatches follow each other in the order of the samples.
+/// Returns each sample's `logp - rollout_logp` of trained tokens as its update saw them; empty if it wasn't
+/// in the loss. Minibatches follow each other in the order of the samples.
 fn log_ratios(samples: &[Sample], learned: &[(PolicyStats, Update)]) -> Vec<Vec<f32>> {
     let mut of_trained = learned.iter().flat_map(|(stats, _)| {
         let mut rows: Vec<_> = stats.log_ratios.iter().collect();

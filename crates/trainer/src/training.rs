@@ -1,4 +1,4 @@
-//! A training run: steps, and everything that is written between them so that the process may die at any moment.
+//! Runs training: steps, and the files written between them so that the process may die at any moment.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use crate::watch::phase::Phase;
 use crate::watch::progress::Progress;
 use crate::watch::sinks::Sinks;
 
-/// A finished training run.
+/// Holds the result of a training run.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Held-out evaluation before the first step.
@@ -34,22 +34,22 @@ pub struct Finished {
     pub after: Evaluation,
     /// The run directory.
     pub run: PathBuf,
-    /// Its steps, if all of them had been done before.
+    /// The number of its steps, if all of them had been done before.
     pub already: Option<usize>,
 }
 
-/// How a run treats what it finds, and who may stop it.
+/// Says how a run starts and what may stop it.
 #[derive(Debug, Clone, Copy)]
 pub struct Session<'a> {
-    /// Go on although config or tasks are not those that the run was started with.
+    /// Goes on although config or tasks differ from those that the run was started with.
     pub allow_changes: bool,
     /// Once true, the run ends after the current step, with a checkpoint.
     pub stop: &'a AtomicBool,
-    /// Where rollouts come from.
+    /// The source of rollouts.
     pub rollouts: &'a dyn RolloutSource,
 }
 
-/// Nobody stops it.
+/// The stop flag of runs that nothing stops.
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 impl Default for Session<'_> {
@@ -58,9 +58,9 @@ impl Default for Session<'_> {
     }
 }
 
-/// Trains a policy, or goes on where an earlier process stopped: an existing run directory is continued from its newest
-/// whole checkpoint, and on a CPU backend what it then holds is to the byte what an uninterrupted run leaves, times
-/// apart. A new run directory is made only when everything that the run needs has been opened.
+/// Trains a policy, or resumes it from the newest whole checkpoint of its run directory. On a CPU backend the
+/// directory of a resumed run ends with the same bytes as that of an uninterrupted one, times apart. A new
+/// run directory is made only when everything that the run needs has been opened.
 pub fn train(
     config: &RunConfig,
     site: &RunSite,
@@ -84,7 +84,7 @@ fn begin(
     memory_estimate::check(config, site, progress)?;
     let model = resume::first_model(config, site)?;
     let context = model.config().context();
-    // A run that replays another one has its prompts.
+    // A replayed run keeps its prompts.
     let began = session.rollouts.began().unwrap_or(site.now);
     let setup = open(config, context, began)?;
     let run = RunDir::create(path, &to_toml(config), &environment(site, &setup, began))?;
@@ -142,7 +142,7 @@ fn go_on(
     }
 }
 
-/// What the run plays with; its templates show the date on which it began, however long it takes.
+/// Opens the setup of a run. Templates show the date on which the run began, however long it takes.
 fn open(config: &RunConfig, context: usize, began: Moment) -> Result<Setup, TrainError> {
     let tokenizer = tokenizer(&config.model)?;
     Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer, context, began)
@@ -159,7 +159,7 @@ fn environment(site: &RunSite, setup: &Setup, began: Moment) -> RunEnvironment {
     }
 }
 
-/// A run between two steps.
+/// Holds a run between two steps.
 struct Running<'a> {
     config: &'a RunConfig,
     run: RunDir,
@@ -170,7 +170,7 @@ struct Running<'a> {
     tasks: String,
     /// The lines of `metrics.jsonl`.
     records: Vec<StepMetrics>,
-    /// Where metrics go besides; opened with the first step.
+    /// Other outputs for metrics; opened with the first step.
     sinks: Option<Sinks>,
 }
 
@@ -192,7 +192,7 @@ impl<'a> Running<'a> {
         self.from(0, before)
     }
 
-    /// The steps that are left, and the end of the run.
+    /// Takes the remaining steps and ends the run.
     fn from(mut self, first: usize, before: Evaluation) -> Result<Finished, TrainError> {
         let steps = self.steps();
         let mut measured = None;
@@ -205,7 +205,8 @@ impl<'a> Running<'a> {
             let due = done == steps || done % self.config.train.checkpoint_every == 0;
             // A checkpoint never holds NaN weights.
             let whole = alarm.as_ref().is_none_or(|alarm| alarm.guard != guards::NON_FINITE);
-            // Read once: a signal that comes later ends the run after the next step, whose checkpoint is written.
+            // The flag is read once: a later signal ends the run after the next step, whose checkpoint is
+            // written.
             let stopping = self.stopping();
             if whole && (due || alarm.is_some() || stopping) {
                 self.checkpoint(done, &before, measured.as_ref())?;
@@ -229,24 +230,27 @@ impl<'a> Running<'a> {
             None => self.measure()?,
         };
         let path = self.run.path().to_path_buf();
-        // A run that was made shorter has done more.
+        // A run whose steps were lowered keeps the steps that it has done.
         let evaluations = Evaluations { before, after, steps: Some(steps.max(first)) };
-        // Last: a run with its evaluations is finished.
+        // Evaluations come last, because a run that has them counts as finished.
         evaluations.write(&self.run)?;
         let Evaluations { before, after, .. } = evaluations;
         Ok(Finished { before, after, run: path, already: None })
     }
 
-    /// One step and what it leaves, flushed to disk. Returns the held-out evaluation after it, if one is due, and the
-    /// guard that ends the run, if one does.
+    /// Takes one step and flushes its records to disk. Returns the held-out evaluation after it, if one is
+    /// due, and the guard that ends the run, if one does.
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
         let phase = Phase::begin();
-        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress)?;
+        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
+        self.log_env();
+        let rollouts = rollouts?;
         let record = self.trainer.learn_from(step, rollouts, phase.spent())?;
         if let Some(sentence) = record.losses() {
             self.progress.line(&sentence);
         }
+        self.run.write_replaced(step, &record.replaced_lines())?;
         self.run.write_rollouts(step, &record.rollout_lines())?;
         self.progress.phase("steps", steps as u64);
         self.progress.advance(step as u64 + 1);
@@ -269,8 +273,8 @@ impl<'a> Running<'a> {
         Ok((measured, alarm))
     }
 
-    /// Notes in the last record which guards fire, and tells those that didn't fire before. Returns the one that ends
-    /// the run.
+    /// Notes the firing guards in the last record, and reports those that didn't fire before. Returns the one
+    /// that ends the run.
     fn guard(&mut self) -> Option<Finding> {
         let watched = Watched {
             on_policy: self.session.rollouts.is_on_policy(),
@@ -290,7 +294,7 @@ impl<'a> Running<'a> {
         findings.into_iter().find(|finding| finding.action == Action::Stop)
     }
 
-    /// A complete model folder, the optimizer's moments beside its weights, and where the run is.
+    /// Writes a complete model folder, with the optimizer's moments and the state of the run.
     fn checkpoint(
         &self,
         step: usize,
@@ -312,6 +316,9 @@ impl<'a> Running<'a> {
                 save_adapter(self.trainer.model(), lora, &base, &folder.join(ADAPTER))?;
             }
             self.trainer.optimizer().save(&folder.join(OPTIMIZER)).map_err(TrainError::Input)?;
+            if let Some(draw) = self.trainer.draw().state() {
+                resume::write_draw(draw, folder)?;
+            }
             Ok(state.seal(folder)?)
         })?;
         let train = &self.config.train;
@@ -326,7 +333,7 @@ impl<'a> Running<'a> {
         self.session.stop.load(Ordering::Relaxed)
     }
 
-    /// Ends the run between two steps, if someone wants it to end there.
+    /// Ends the run between two steps, if the stop flag is set.
     fn stop_if_asked(&mut self, done: usize) -> Result<(), TrainError> {
         let steps = self.steps();
         if !self.stopping() {
@@ -354,8 +361,17 @@ impl<'a> Running<'a> {
                 }
                 progress.advance(done as u64);
             },
-        )?;
-        progress.line(&format!("evaluated: {}", phase.spent()));
+        );
+        self.log_env();
+        let measured = measured?;
+        self.progress.line(&format!("evaluated: {}", phase.spent()));
         Ok(measured)
+    }
+
+    /// Writes what programs of the environment said into the run's log.
+    fn log_env(&mut self) {
+        for line in self.trainer.setup().env.take_log() {
+            self.progress.line(&line);
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Tool calls as the policy wrote them, and what came back. Malformed calls and failed executions are data.
+//! Tool calls that the policy wrote, and their outputs. Malformed calls and failed executions are data.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A call that could be parsed.
+/// Holds a call that could be parsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
     /// The tool's name.
@@ -17,16 +17,16 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// The name of the argument that holds a program, as the Python tool has it.
+    /// The name of the argument that holds a program, as in the Python tool.
     pub const CODE: &str = "code";
 
-    /// Returns the program that the call asks to run; none for a call of another kind.
+    /// Returns the program that the call asks to run; none without the argument [`ToolCall::CODE`].
     pub fn code(&self) -> Option<&str> {
         self.arguments.get(Self::CODE)?.as_str()
     }
 }
 
-/// Why a call is invalid (arXiv:2511.14846: an invalid call costs the turn its format reward).
+/// Says why a call is invalid. An invalid call costs the turn its format reward (arXiv:2511.14846).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViolationKind {
@@ -46,10 +46,10 @@ pub enum ViolationKind {
     ForgedObservation,
 }
 
-/// A call that is invalid: data on the trajectory, never an `Err` of the program.
+/// Holds an invalid call: data on the trajectory, never an `Err` of the program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MalformedCall {
-    /// What is wrong.
+    /// The kind of fault.
     pub kind: ViolationKind,
     /// One line for the model and for the reader.
     pub message: String,
@@ -57,34 +57,34 @@ pub struct MalformedCall {
     pub span: Range<usize>,
 }
 
-/// How an execution ended. These are the model's doing; a fault of ours is an error of the executor instead.
+/// Says how an execution ended. A fault that isn't the model's is an error of the executor instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStatus {
-    /// Ran to its end.
+    /// The program ran to its end.
     Ok,
-    /// Raised, or ended with a non-zero exit status.
+    /// The program raised, or ended with a non-zero exit status.
     Error,
-    /// Used up its CPU time or its wall time.
+    /// The program used up its CPU time or its wall time.
     Timeout,
-    /// Asked for more memory than allowed.
+    /// The program asked for more memory than allowed.
     OutOfMemory,
-    /// Ended by a signal.
+    /// A signal ended the program.
     Killed,
-    /// Not run at all.
+    /// The call was not run.
     Rejected,
 }
 
-/// What a tool call gave back. Its times are not part of a written record: they differ each time the same happens.
+/// Holds the output of a tool call. A written record has no times, because they differ in every run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolOutput {
     /// How the execution ended.
     pub status: OutputStatus,
-    /// Captured output (stdout and stderr in the order written), bounded.
+    /// Captured output, stdout and stderr in the order of writing, up to a limit.
     pub stdout: String,
     /// `repr` of the last expression, if there was one and it is not `None`.
     pub value: Option<String>,
-    /// One readable line (the last of a traceback, or the limit that was hit).
+    /// One readable line: the last of a traceback, or the limit that was hit.
     pub error: Option<String>,
     /// Whether `stdout` was cut.
     pub truncated: bool,
@@ -97,17 +97,17 @@ pub struct ToolOutput {
 }
 
 impl ToolOutput {
-    /// Returns the output of a call that went well and said `text`.
+    /// Returns the output of a successful call: the text `text`.
     pub fn says(text: impl Into<String>) -> Self {
         Self { stdout: text.into(), ..Self::of(OutputStatus::Ok) }
     }
 
-    /// Returns the output of a call that failed with the line `error`.
+    /// Returns the output of a failed call: the line `error`.
     pub fn fails(status: OutputStatus, error: impl Into<String>) -> Self {
         Self { error: Some(error.into()), ..Self::of(status) }
     }
 
-    /// An output that says how it ended and nothing else.
+    /// Returns an output with a status and nothing else.
     pub fn of(status: OutputStatus) -> Self {
         Self {
             status,
@@ -121,28 +121,28 @@ impl ToolOutput {
     }
 }
 
-/// One call of a turn with its fate.
+/// Holds one call of a turn with its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallRecord {
-    /// Parsed and executed.
+    /// The call was parsed and executed.
     Executed {
         /// The call.
         call: ToolCall,
         /// Its output.
         output: ToolOutput,
     },
-    /// Could not be parsed or checked.
+    /// The call could not be parsed or checked.
     Malformed(MalformedCall),
 }
 
 impl CallRecord {
-    /// Whether the call itself was valid (its execution may still have failed).
+    /// Returns whether the call was valid. Its execution may still have failed.
     pub fn is_valid(&self) -> bool {
         matches!(self, CallRecord::Executed { .. })
     }
 
-    /// Returns the program that the call ran; none for a call of another kind or one that never ran.
+    /// Returns the program that the call ran; none if it ran none.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Executed { call, .. } => call.code(),

@@ -1,15 +1,15 @@
-//! A turn as a policy samples it, before anything reads its text.
+//! A turn as a policy samples it, before its text is parsed.
 
 use crate::{Finish, TokenId};
 
-/// The tokens of one sampled turn.
+/// Holds the tokens of one sampled turn.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Completion {
     /// Sampled tokens, the stop token included.
     pub tokens: Vec<TokenId>,
     /// One log-probability per token, in nats.
     pub logprobs: Vec<f32>,
-    /// Why sampling stopped.
+    /// The reason for its end.
     pub finish: Finish,
     /// The version of the weights that sampled it: the number of optimizer updates before it.
     pub version: u64,

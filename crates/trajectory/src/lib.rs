@@ -1,8 +1,8 @@
-//! What happened in a rollout, and nothing else: prompt, turns, tokens, log-probabilities, tool calls.
+//! The record of a rollout: prompt, turns, tokens, log-probabilities, tool calls.
 //!
-//! Spans and masks are *derived* from a [`Trajectory`], never stored beside it, so they cannot disagree with
-//! the tokens. A turn `j` is the paper's `y_ij = (t_ij, c_ij)`: reasoning text and tool calls, sampled by the
-//! policy; its observation is the paper's `b_ij` (arXiv:2511.14846 §3).
+//! Spans and masks are *derived* from a [`Trajectory`], never stored, so they cannot disagree with the
+//! tokens. A turn `j` is the paper's `y_ij = (t_ij, c_ij)`: reasoning text and tool calls, sampled by the
+//! policy. Its observation is the paper's `b_ij` (arXiv:2511.14846 §3).
 
 mod call;
 mod completion;

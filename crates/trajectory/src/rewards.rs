@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(from = "BTreeMap<String, f64>")]
 pub struct Rewards {
-    /// In alphabetical order. A turn has few names, and most turns have the two below: no tree and no text
-    /// for each.
+    /// In alphabetical order. A turn has few names, usually the two below, so a list without owned texts is
+    /// enough.
     named: Vec<(Cow<'static, str>, f64)>,
 }
 
@@ -23,12 +23,12 @@ impl Rewards {
     /// The name of the format's reward: 0, or negative where the turn broke the format.
     pub const FMT: &str = "fmt";
 
-    /// Returns the rewards that turnwise gives itself.
+    /// Returns the two rewards that turnwise gives.
     pub fn new(acc: f64, fmt: f64) -> Self {
         Self { named: vec![(Self::ACC.into(), acc), (Self::FMT.into(), fmt)] }
     }
 
-    /// Returns whether no reward has a name.
+    /// Returns whether there is no reward.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
     }
@@ -83,7 +83,7 @@ impl Rewards {
     }
 }
 
-/// Returns a name, which takes no memory if it is one of the two that turnwise gives.
+/// Returns a name, without an allocation if it is one of the two that turnwise gives.
 fn shared(name: String) -> Cow<'static, str> {
     match name.as_str() {
         Rewards::ACC => Rewards::ACC.into(),

@@ -1,4 +1,4 @@
-//! A trajectory: the exact tokens of prompt, turns and observations, with a log-probability per sampled token.
+//! A trajectory: the tokens of prompt, turns and observations, with a log-probability per sampled token.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CallRecord, Rewards};
 
-/// Index into a tokenizer's vocabulary.
+/// Indexes a tokenizer's vocabulary.
 pub type TokenId = u32;
 
-/// Why sampling of one turn stopped.
+/// Says why sampling of one turn stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
@@ -22,7 +22,7 @@ pub enum Finish {
     Length,
 }
 
-/// Why a trajectory ended.
+/// Says why a trajectory ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
@@ -39,26 +39,26 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Whether a limit ended the trajectory: of a turn's tokens, of turns, or of the context.
+    /// Returns whether a limit ended the trajectory: of a turn's tokens, of turns, or of the context.
     ///
-    /// This is `truncated` everywhere: in metrics, in `filter.truncated`, in records and on the page.
+    /// This is the meaning of `truncated` in metrics, in `filter.truncated`, in records and on the page.
     pub fn is_truncated(self) -> bool {
         !matches!(self, Self::Answer | Self::Done)
     }
 }
 
-/// One assistant turn and the feedback it got.
+/// Holds one assistant turn and its feedback.
 ///
-/// The last three fields are absent from records where they hold nothing.
+/// Records leave out the last three fields if they are empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Turn {
     /// Exactly the tokens that the policy sampled, the stop token included. Never re-tokenised.
     pub tokens: Vec<TokenId>,
     /// `logprobs[t]` is the log-probability of `tokens[t]` when it was sampled, in nats.
     pub logprobs: Vec<f32>,
-    /// `tokens` decoded, without the stop token.
+    /// Decoded text of `tokens`, without the stop token.
     pub text: String,
-    /// Why sampling stopped.
+    /// The reason for its end.
     pub finish: Finish,
     /// The tool calls found in `text`, in order.
     pub calls: Vec<CallRecord>,
@@ -69,12 +69,10 @@ pub struct Turn {
     /// policy that isn't trained.
     #[serde(default)]
     pub version: u64,
-    /// Rewards that the environment's session gave the turn; `acc` and `fmt` of turnwise are added when it is
-    /// scored.
+    /// Rewards from the environment's session. Scoring adds `acc` and `fmt`.
     #[serde(default, skip_serializing_if = "Rewards::is_empty")]
     pub rewards: Rewards,
-    /// Verdict of the session on the trajectory, given at this turn. None where the answer is judged by
-    /// scoring.
+    /// The session's verdict on the trajectory, given at this turn. None where scoring judges the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
     /// User message that answers the turn, from a simulated user.
@@ -82,7 +80,7 @@ pub struct Turn {
     pub reply: Option<String>,
 }
 
-/// One rollout of one task.
+/// Holds one rollout of one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trajectory {
     /// The task's id; trajectories with the same id form a group.
@@ -93,12 +91,13 @@ pub struct Trajectory {
     pub prompt: Vec<TokenId>,
     /// The turns, oldest first.
     pub turns: Vec<Turn>,
-    /// Why it ended.
+    /// The reason for its end.
     pub stop: Stop,
 }
 
 impl Trajectory {
-    /// All tokens in the order the model saw them: prompt, then each turn with its observation. Length `T`.
+    /// Returns all tokens in the order the model saw them: prompt, then each turn with its observation.
+    /// Length `T`.
     pub fn tokens(&self) -> Vec<TokenId> {
         let mut tokens = self.prompt.clone();
         for turn in &self.turns {
@@ -113,7 +112,7 @@ impl Trajectory {
         self.turns.iter().rev().find_map(|turn| turn.correct)
     }
 
-    /// Where each turn's sampled tokens lie in [`Trajectory::tokens`].
+    /// Returns the range of each turn's sampled tokens in [`Trajectory::tokens`].
     pub fn turn_spans(&self) -> Vec<Range<usize>> {
         let mut start = self.prompt.len();
         self.turns
@@ -126,17 +125,17 @@ impl Trajectory {
             .collect()
     }
 
-    /// Number of tokens, `T`.
+    /// Returns the number of tokens, `T`.
     pub fn len(&self) -> usize {
         self.prompt.len() + self.turns.iter().map(|t| t.tokens.len() + t.observation.len()).sum::<usize>()
     }
 
-    /// Whether there is no token at all.
+    /// Returns whether there is no token.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Checks what every trajectory must hold: a log-probability for each sampled token and for no other.
+    /// Checks that each sampled token has a log-probability, and no other token.
     ///
     /// # Panics
     /// If a turn has a different number of tokens and log-probabilities.

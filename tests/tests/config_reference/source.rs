@@ -14,6 +14,7 @@ const FOLDERS: [&str; 10] = [
     "crates/envs/src",
     "crates/similarity/src",
     "crates/credit/src",
+    "crates/curriculum/src",
     "crates/loss/src",
     "crates/tools/src",
     "crates/model/src",
@@ -196,7 +197,7 @@ fn parse(text: &str, file: &Path, ranges: &[Named], items: &mut Vec<Item>) {
             .iter()
             .find_map(|word| line.strip_prefix(word));
         if let Some(rest) = declared.filter(|rest| readable && rest.contains('{')) {
-            let name = rest.split([' ', '<', '{']).next().unwrap_or_default().to_string();
+            let name = rest.split([' ', '<', '{', '(']).next().unwrap_or_default().to_string();
             let body: Vec<&str> = if line.ends_with("{}") {
                 Vec::new()
             } else {
@@ -255,7 +256,8 @@ fn variants(body: &[&str]) -> Vec<Variant> {
             Some((key, declared)) => (Some(key.trim_start_matches('"').to_string()), declared),
             None => (before.renamed(), line),
         };
-        let declared = declared.trim_end_matches(',');
+        // Behind ` = ` a line of `names!` has what the name stands for.
+        let declared = declared.trim_end_matches(',').split(" = ").next().unwrap_or(declared);
         let (name, holds) = match declared.split_once('(') {
             Some((name, holds)) => (name, Some(bare(holds.trim_end_matches(')')).to_string())),
             None => (declared, None),

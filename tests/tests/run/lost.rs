@@ -14,9 +14,9 @@ use turnwise_trajectory::Trajectory;
 use crate::config;
 
 /// An environment whose judge is out of order for the tasks of which a function says so.
-struct OutOfOrder {
-    inner: Box<dyn Env>,
-    fails: fn(&Task) -> bool,
+pub(crate) struct OutOfOrder {
+    pub(crate) inner: Box<dyn Env>,
+    pub(crate) fails: fn(&Task) -> bool,
 }
 
 impl Env for OutOfOrder {

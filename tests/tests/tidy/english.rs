@@ -4,7 +4,7 @@ use crate::prose::{Paragraph, paragraphs};
 use crate::tree::{TextFile, report, tracked_text};
 
 /// Folders and files whose English has been gone through. The list grows until it is the whole tree.
-const CLEAN: [&str; 16] = [
+const CLEAN: [&str; 29] = [
     "README.md",
     "ARCHITECTURE.md",
     "BENCHMARKS.md",
@@ -15,11 +15,24 @@ const CLEAN: [&str; 16] = [
     "docs/",
     "configs/",
     "scripts/",
-    "crates/cli/tests/",
+    "crates/cli/",
+    "crates/credit/",
+    "crates/curriculum/",
     "crates/files/",
     "crates/gguf/",
-    "crates/inspect/tests/",
+    "crates/http/",
+    "crates/inspect/",
+    "crates/jinja/",
+    "crates/loss/",
+    "crates/model/",
+    "crates/rollout/",
+    "crates/run/",
+    "crates/runfile/",
+    "crates/sampler/",
+    "crates/similarity/",
     "crates/stats/",
+    "crates/trainer/",
+    "crates/trajectory/",
     "tests/",
 ];
 

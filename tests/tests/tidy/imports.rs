@@ -9,17 +9,18 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
     ("tools", &["runfile", "trajectory"]),
     ("similarity", &["runfile", "trajectory", "http"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
+    ("curriculum", &["runfile"]),
     ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
     ("jinja", &[]),
-    ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
+    ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
     ("demonstrations", &["runfile", "trajectory", "tools", "rollout"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
@@ -38,6 +39,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "tools",
             "similarity",
             "credit",
+            "curriculum",
             "envs",
             "rollout",
             "demonstrations",
@@ -69,13 +71,14 @@ const ALLOWED: [(&str, &[&str]); 21] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 15] = [
+const WITHOUT_BURN: [&str; 16] = [
     "runfile",
     "files",
     "trajectory",
     "tools",
     "similarity",
     "credit",
+    "curriculum",
     "envs",
     "http",
     "jinja",

@@ -27,10 +27,10 @@ pub(crate) struct Chat {
     /// The system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// How messages are spelled: auto is the folder's template; template, chatml and qwen3 name one
+    /// The chat format: auto is the folder's template; template, chatml and qwen3 name one
     #[arg(long = "chat", value_name = "NAME", default_value = "auto")]
     spelling: String,
-    /// How the model writes tool calls
+    /// The format of tool calls
     #[arg(long, value_name = "NAME", default_value = "hermes")]
     format: String,
     /// Offer no tool, and run nothing
@@ -39,11 +39,11 @@ pub(crate) struct Chat {
     /// Do not describe the tools in the prompt: for a model that was trained without a description
     #[arg(long)]
     no_description: bool,
-    /// Tokens per turn at most
+    /// Most tokens per turn
     #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<1, 16_777_216>::parse::<usize>)]
     max_tokens: usize,
-    /// Turns with calls for each of your messages at most
+    /// Most turns with calls for each of your messages
     #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<1, 65_536>::parse::<usize>)]
     max_turns: usize,
@@ -60,10 +60,10 @@ pub(crate) struct Chat {
     device: Option<String>,
 }
 
-/// Tokens of one tool output that the model sees.
+/// Most tokens of a tool output in the context.
 const OUTPUT_TOKENS: usize = 512;
 
-/// A conversation in progress.
+/// Holds a conversation in progress.
 struct Talk {
     generator: Generator,
     chat: Box<dyn ChatFormat>,
@@ -72,10 +72,10 @@ struct Talk {
     executor: Option<Box<dyn Executor>>,
     /// All tokens so far; none before the first message.
     tokens: Vec<u32>,
-    /// Whether the last turn ended by itself.
+    /// Whether the last turn ended with its end token.
     closed: bool,
     context: usize,
-    /// Turns sampled so far: each has its own random numbers.
+    /// Turns so far: each has separate random numbers.
     turns: u32,
 }
 
@@ -126,7 +126,7 @@ impl Chat {
 }
 
 impl Talk {
-    /// Answers a message of the user: turns with calls, until one has none.
+    /// Answers a message of the user by turns, until one has no calls.
     fn say(&mut self, options: &Chat, line: &str) -> Result<()> {
         let message = Message::new(Role::User, line);
         if self.tokens.is_empty() {
@@ -160,7 +160,7 @@ impl Talk {
         Ok(())
     }
 
-    /// Samples a turn and shows its text while it grows.
+    /// Samples a turn and prints its text while it grows.
     fn turn(&mut self, options: &Chat) -> Result<String> {
         let Some(room) = self.context.checked_sub(self.tokens.len()).filter(|&room| room > 0) else {
             bail!("the conversation fills the model's context of {} tokens", self.context);
@@ -212,7 +212,7 @@ impl Talk {
     }
 }
 
-/// Text that appears token by token.
+/// Prints text token by token.
 #[derive(Default)]
 struct Stream {
     tokens: Vec<u32>,
@@ -223,7 +223,8 @@ impl Stream {
     fn show(&mut self, chat: &dyn ChatFormat, token: u32) -> std::io::Result<()> {
         self.tokens.push(token);
         let text = chat.text(&self.tokens);
-        // A letter may take several tokens; until the last of them its bytes read as a replacement character.
+        // A letter may take several tokens; before the last of them its bytes decode to a replacement
+        // character.
         if text.ends_with('\u{fffd}') {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use turnwise_tools::ExecutorInfo;
 use turnwise_tools::executor::{ExecutorConfig, Isolation, PythonConfig};
 use turnwise_trainer::backend;
 use turnwise_trainer::config::{Precision, RunConfig, load};
+use turnwise_trainer::difference;
 use turnwise_trainer::memory;
 use turnwise_trainer::memory_estimate::{self, Estimate};
 use turnwise_trainer::precisions;
@@ -19,10 +20,10 @@ use crate::{output, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// A run file: says what memory its run needs
+    /// A run file: estimates the memory of its run, and plays its environment twice
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The device to ask [default: that of a run without --device]
+    /// The device to check [default: that of a run without --device]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Print JSON on stdout instead of a table on stderr
@@ -40,23 +41,59 @@ struct Findings {
     burn: &'static str,
     /// Backends compiled in; the first is the default.
     devices: &'static [&'static str],
-    /// The device that was asked.
+    /// Name of the checked device.
     device: String,
-    /// Why it can't be used.
+    /// The reason why it can't be used.
     device_error: Option<String>,
     /// Element types that activations can be computed in (`optimizer.precision`).
     precisions: Vec<&'static str>,
     /// Abilities of each device on this machine.
     checks: Vec<Checked>,
     cores: usize,
-    /// Bytes that a process may still take, where the system says so.
+    /// Bytes that a process may still allocate, where the system reports it.
     memory_left: Option<u64>,
     /// Memory that the run of `--config` needs, in bytes.
     run: Option<Estimate>,
+    /// Its environment.
+    environment: Option<Played>,
     /// The executor of tool calls; with `executor_error`, the one that lower isolation would allow.
     executor: Option<ExecutorInfo>,
     /// Why tool calls are not run by default.
     executor_error: Option<String>,
+}
+
+/// How two plays of the same tasks with the same turns compare.
+#[derive(Serialize)]
+struct Played {
+    /// Whether they are equal; none if the environment can't be played.
+    deterministic: Option<bool>,
+    /// The first difference, or why it can't be played.
+    reason: Option<String>,
+}
+
+impl Played {
+    fn of(config: &RunConfig) -> Self {
+        let found = Self::compare(config);
+        Self { deterministic: found.as_ref().ok().map(Option::is_none), reason: found.unwrap_or_else(Some) }
+    }
+
+    /// Returns the first difference; the error says why there is no play.
+    fn compare(config: &RunConfig) -> Result<Option<String>, String> {
+        let sandbox = &config.rollout.executor;
+        let open = || config.env.open(sandbox).map_err(|error| error.to_string());
+        let (one, other) = (open()?, open()?);
+        let executor = sandbox.build().map_err(|error| error.to_string())?;
+        difference(&*one, &*other, &*executor)
+    }
+
+    fn row(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        match self.deterministic {
+            Some(true) => "deterministic: two plays of the same tasks with the same turns are equal".into(),
+            Some(false) => format!("isn't deterministic in its seed: {reason}"),
+            None => format!("can't be played: {reason}"),
+        }
+    }
 }
 
 impl Doctor {
@@ -71,11 +108,10 @@ impl Doctor {
             Err(error @ backend::DeviceError::Unusable { .. }) => Err(error.to_string()),
             other => Ok(other?),
         };
-        let run = match (&self.config, &device) {
-            (Some(file), Ok(device)) => {
-                let config: RunConfig = load(Some(file), &[], &[])?;
-                Some(memory_estimate::estimate(&config, device)?)
-            }
+        let config: Option<RunConfig> =
+            self.config.as_deref().map(|file| load(Some(file), &[], &[])).transpose()?;
+        let run = match (&config, &device) {
+            (Some(config), Ok(device)) => Some(memory_estimate::estimate(config, device)?),
             _ => None,
         };
         let executor = ExecutorConfig::default().build();
@@ -88,6 +124,7 @@ impl Doctor {
             device_error: device.err().map(|error| error.lines().next().unwrap_or_default().to_string()),
             memory_left: memory::available(),
             run,
+            environment: config.as_ref().map(Played::of),
             checks: backend::NAMES.iter().map(|name| device_check::of(name)).collect(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             executor_error: executor.as_ref().err().map(ToString::to_string),
@@ -146,6 +183,7 @@ impl Findings {
             let (certain, total) = (memory::size(run.certain()), memory::size(run.total()));
             ("the run", format!("needs {certain}, and up to {total} ({run})"))
         }));
+        rows.extend(self.environment.iter().map(|played| ("the env", played.row())));
         if let Some(error) = &self.executor_error {
             let (error, hint) = error.split_once("; hint: ").unwrap_or((error, ""));
             rows.push(("refused", error.into()));

@@ -24,7 +24,7 @@ pub(crate) struct Eval {
     /// A run file: its env, rollout, reward and eval, and the seed of its train
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Another folder to play the same tasks, or what `turnwise eval --json` printed about it
+    /// Another folder to play the same tasks, or the output of `turnwise eval --json` about it
     #[arg(long, value_name = "DIR|FILE")]
     against: Option<PathBuf>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(crate) struct Eval {
     json: bool,
 }
 
-/// An evaluation as JSON; what `--against` reads back is its first part.
+/// Holds an evaluation as JSON; `--against` reads the first part back.
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]
@@ -65,7 +65,7 @@ impl Eval {
         Ok(())
     }
 
-    /// Results of the other model, from now or from its earlier evaluation.
+    /// Returns results of the other model, new or from its earlier evaluation.
     fn other(&self, other: &Path) -> Result<Evaluation> {
         if other.is_file() {
             input::json(&other.display().to_string(), &input::file(other)?)
@@ -76,7 +76,7 @@ impl Eval {
 
     fn evaluate(&self, folder: &Path) -> Result<Evaluation> {
         let mut sets = self.changes.set.clone();
-        // JSON's strings are TOML's.
+        // JSON's strings are valid TOML.
         sets.push(format!("model={}", Value::from(folder.display().to_string())));
         let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &sets)?;
         let model = load_model(folder, &backend::checked(self.device.as_deref())?)?;
@@ -87,8 +87,11 @@ impl Eval {
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;
         let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
-        Ok(evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, cache, &mut |done, _| {
-            progress.advance(done as u64);
-        })?)
+        let found =
+            evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, cache, &mut |done, _| {
+                progress.advance(done as u64);
+            });
+        setup.env.take_log().iter().for_each(|line| progress.line(line));
+        Ok(found?)
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Exec {
     memory: Option<u64>,
 }
 
-/// Result of a run of code, with its times.
+/// Holds the result of a run of code, with its times.
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
@@ -46,7 +46,7 @@ impl Answer {
     }
 }
 
-/// A line of a session.
+/// Holds a line of a session.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cell {
@@ -91,7 +91,7 @@ impl Exec {
     }
 }
 
-/// Answers each line before it reads the next, so that a program can talk to it.
+/// Answers each line before it reads the next, so that another program can use it interactively.
 fn session(executor: &dyn Executor) -> Result<()> {
     let mut session = executor.session()?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {

@@ -27,7 +27,7 @@ pub(crate) struct Generate {
     /// The tools on offer, for the chat template: a JSON array of OpenAI-style schemas
     #[arg(long, value_name = "FILE", requires = "messages")]
     tools: Option<PathBuf>,
-    /// Tokens to sample at most; fewer if the context is full before
+    /// Most tokens to sample; fewer if the context is full before
     #[arg(long, value_name = "N", default_value_t = 256, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<1, 16_777_216>::parse::<usize>)]
     max_tokens: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Generate {
     /// Stop when this text is complete; may be given more than once
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Go on behind the tokens that end a text
+    /// Continue after tokens that end a text
     #[arg(long)]
     ignore_eos: bool,
     /// The device; see `turnwise doctor`
@@ -62,7 +62,7 @@ struct Prompt {
     /// The token ids to continue, as a JSON array; - reads it from stdin
     #[arg(long, value_name = "JSON")]
     tokens: Option<String>,
-    /// The conversation to continue: a JSON array of {"role", "content"}, spelled by the folder's chat template
+    /// The conversation to continue: a JSON array of {"role", "content"}, for the folder's chat template
     #[arg(long, value_name = "FILE")]
     messages: Option<PathBuf>,
 }
@@ -72,7 +72,7 @@ struct Answer<'a> {
     prompt_tokens: &'a [u32],
     tokens: &'a [u32],
     logprobs: &'a [f32],
-    /// None without a tokenizer.
+    /// Decoded text; none without a tokenizer.
     text: Option<String>,
     stop: Finish,
 }
@@ -123,7 +123,7 @@ impl Generate {
         Ok(())
     }
 
-    /// The tokens to continue, and the chat format's own ends of a turn.
+    /// Returns the tokens to continue, and the tokens that end a turn in the chat format.
     fn read_prompt(&self, tokenizer: Option<&Tokenizer>) -> Result<(Vec<u32>, Vec<u32>)> {
         let tokenizer = || tokenizer.ok_or_else(|| anyhow!("text needs a tokenizer"));
         match &self.prompt {
@@ -137,7 +137,7 @@ impl Generate {
         }
     }
 
-    /// The folder's template, or ChatML if it has none.
+    /// Encodes a conversation by the folder's template, or by ChatML if it has none.
     fn chat_prompt(&self, path: &Path, tokenizer: Tokenizer) -> Result<(Vec<u32>, Vec<u32>)> {
         let tools: Option<Vec<Value>> = self.tools.as_deref().map(read_json).transpose()?;
         if let Some(folder) = ChatFolder::read(&self.model)? {
@@ -160,7 +160,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     input::json(&path.display().to_string(), &input::file(path)?)
 }
 
-/// Bytes that are no UTF-8 become replacement characters: what a model says is data.
+/// Decodes tokens. Invalid UTF-8 becomes replacement characters, because model output is data.
 fn text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
     tokenizer.decode(tokens, false).unwrap_or_default()
 }

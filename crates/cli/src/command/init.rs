@@ -13,7 +13,7 @@ use turnwise_trainer::tokenizer;
 use crate::failure::Usage;
 use crate::output;
 
-/// The page of the environments: each has a block of settings there, and a test loads them all.
+/// The page of environments: each has a block of settings there, and a test loads them all.
 const ENVIRONMENTS: &str = include_str!("../../../../docs/environments.md");
 
 #[derive(Args)]
@@ -63,7 +63,7 @@ fn blocks() -> impl Iterator<Item = &'static str> {
     ENVIRONMENTS.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next())
 }
 
-/// Returns the name in `[env.NAME]`.
+/// Returns NAME of `[env.NAME]`.
 fn name(block: &str) -> &str {
     block.trim_start_matches("[env.").split([']', '.']).next().unwrap_or_default()
 }
@@ -73,7 +73,7 @@ fn environment(wanted: &str) -> Option<&'static str> {
 }
 
 fn run_file(model: &str, env: &str, context: usize) -> String {
-    // JSON's strings are TOML's.
+    // JSON's strings are valid TOML.
     let model = Value::from(model);
     let tokens = context.min(2048);
     format!(

@@ -27,7 +27,7 @@ pub(crate) struct Logprobs {
 #[derive(Serialize)]
 struct Answer {
     tokens: Vec<u32>,
-    /// Entry `t` speaks of token `t`, given those before it; the first has none.
+    /// Entry `t` belongs to token `t`, given those before it; the first has none.
     logprobs: Vec<Option<f32>>,
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Sft(sft::Sft),
     /// Evaluate a model on held-out tasks
     Eval(eval::Eval),
-    /// Play an environment with a local model or a server, and write down every conversation
+    /// Play an environment with a local model or a server, and write every conversation
     Rollout(rollout::Rollout),
     /// Read a run's rollouts in a local page
     View(view::View),
@@ -43,9 +43,9 @@ pub(crate) enum Command {
     Generate(generate::Generate),
     /// Talk to a model that can run Python
     Chat(chat::Chat),
-    /// Log-probabilities of given tokens
+    /// Print log-probabilities of given tokens
     Logprobs(logprobs::Logprobs),
-    /// Rewards on stdin to returns and advantages on stdout, one group per line
+    /// Turn rewards on stdin into returns and advantages on stdout, one group per line
     Score(score::Score),
     /// Find the tool calls in the completion on stdin
     Parse(parse::Parse),
@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Write a commented run file for a model folder and an environment
     Init(init::Init),
-    /// Print what a shell needs to complete commands
+    /// Print the completion script of a shell
     Completions(completions::Completions),
     /// Write the manual as man pages
     Man(man::Man),

@@ -11,7 +11,7 @@ use crate::{input, output};
 
 #[derive(Args)]
 pub(crate) struct Parse {
-    /// How the calls are written
+    /// The format of the calls
     #[arg(long, value_name = "NAME")]
     format: FormatName,
     /// OpenAI-style tool schemas (a JSON array, or one object): turns on the checks that need them

@@ -1,4 +1,5 @@
-//! `turnwise rollout`: an environment played by a local model or by a server that speaks the OpenAI chat protocol.
+//! `turnwise rollout`: plays an environment with a local model or a server that speaks the OpenAI chat
+//! protocol.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,8 +35,8 @@ pub(crate) struct Rollout {
     /// A Hugging Face folder
     #[arg(long, value_name = "DIR", conflicts_with = "endpoint", required_unless_present = "endpoint")]
     model: Option<PathBuf>,
-    /// A server that speaks the OpenAI chat protocol, for example http://127.0.0.1:8000/v1; the environment variable
-    /// TURNWISE_API_KEY is its key, if it wants one
+    /// A server that speaks the OpenAI chat protocol, for example http://127.0.0.1:8000/v1; the environment
+    /// variable TURNWISE_API_KEY is its key, if it needs one
     #[arg(long, value_name = "URL", requires = "name", value_parser = base)]
     endpoint: Option<String>,
     /// The model's name on that server
@@ -49,18 +50,19 @@ pub(crate) struct Rollout {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<1, 3_600_000>::parse::<u32>)]
     timeout: u32,
-    /// Longest time for trying one turn again, in seconds from its first fault (the server is busy, still loading, gone,
-    /// or answers nonsense), waits and answers included; then the conversation is lost and counted
+    /// Longest time for retries of one turn, in seconds from its first fault (the server is busy, still
+    /// loading, gone, or answers nonsense), with waits and answers; then the conversation is lost and counted
     #[arg(long, value_name = "SECONDS", default_value_t = 300, allow_negative_numbers = true)]
     #[arg(value_parser = Within::<0, 3_600_000>::parse::<u32>)]
     retry: u32,
     /// Play training tasks instead of held-out ones
     #[arg(long)]
     train: bool,
-    /// Where the conversations go, one a line, as in a run's rollouts, each as soon as it has ended [default: nowhere]
+    /// File for the conversations, in the lines of a run's rollouts, each written as soon as it has ended
+    /// [default: none]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write those with a right answer only: demonstrations
+    /// Write conversations with a right answer only: demonstrations
     #[arg(long, requires = "out")]
     right: bool,
     #[command(flatten)]
@@ -73,7 +75,7 @@ pub(crate) struct Rollout {
     json: bool,
 }
 
-/// A group of one trajectory, from which nothing was learnt.
+/// Returns a group of one trajectory without credit.
 fn group_of_one(played: Trajectory, scored: &ScoredTrajectory, weights: &RewardWeights) -> GroupRecord {
     GroupRecord {
         rewards: vec![scored.turns.iter().map(|rewards| weights.sum(rewards)).collect()],
@@ -95,7 +97,7 @@ struct Answer<'a> {
     summary: &'a Summary,
 }
 
-/// The base of a server's addresses.
+/// Parses the base of a server's addresses.
 fn base(text: &str) -> Result<String, String> {
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
     match rest.filter(|rest| !rest.starts_with('/') && !rest.is_empty()) {
@@ -104,7 +106,7 @@ fn base(text: &str) -> Result<String, String> {
     }
 }
 
-/// The key of a server, without the blanks around it.
+/// Returns the key of a server, without white space around it.
 fn key() -> Result<Option<String>> {
     let key = std::env::var("TURNWISE_API_KEY").unwrap_or_default().trim().to_string();
     if !key.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
@@ -119,12 +121,12 @@ type Policies = Box<dyn FnMut() -> Box<dyn Policy>>;
 impl Rollout {
     pub(crate) fn run(mut self) -> Result<()> {
         if let Some(folder) = &self.model {
-            // JSON's strings are TOML's.
+            // JSON's strings are valid TOML.
             self.changes.set.push(format!("model={}", Value::from(folder.display().to_string())));
         }
         let mut config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
         if let Some(folder) = &self.model {
-            // A path that isn't UTF-8 doesn't survive the way through text.
+            // The text of a path that isn't UTF-8 has lost bytes, so the path itself is set.
             config.model.clone_from(folder);
         }
         let (setup, mut policies) = self.open(&config)?;
@@ -159,8 +161,9 @@ impl Rollout {
                 out.add(place, (!self.right || scored.correct).then(line));
             },
         );
-        // What has ended is on disk, also if the rest failed.
+        // Ended conversations are on disk, even if the rest failed.
         let written = out.map_or(Ok(()), |out| out.finish(found.is_ok()));
+        game.env.take_log().iter().for_each(|line| bar.line(line));
         let found = found?;
         written?;
         if let Some(first) = found.lost.first() {
@@ -176,7 +179,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// What is played with, and a policy for every part of the play.
+    /// Opens the setup, and a function that makes a policy for each part of the play.
     fn open(&self, config: &RunConfig) -> Result<(Setup, Policies)> {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {
@@ -209,7 +212,7 @@ impl Rollout {
             retry: Duration::from_secs(self.retry.into()),
         };
         let transcript = Transcript::default();
-        // The server knows its model's context and says when it is full.
+        // The server knows its model's context and reports when it is full.
         let setup = Setup::with_chat(&config.env, &config.rollout, Box::new(transcript.clone()), usize::MAX)?;
         let policy = RemotePolicy::new(endpoint, transcript);
         Ok((setup, Box::new(move || Box::new(policy.clone()))))

@@ -22,7 +22,7 @@ pub(crate) struct Score {
     changes: Changes,
 }
 
-/// A line of the input: a group, or a line of `rollouts/step_*.jsonl`, which has a step.
+/// Holds a line of the input: a group, or a line of `rollouts/step_*.jsonl`, which has a step.
 #[derive(Deserialize)]
 struct Line {
     group: String,
@@ -31,7 +31,7 @@ struct Line {
     step: usize,
 }
 
-/// A line of the output.
+/// Holds a line of the output.
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]
@@ -41,7 +41,7 @@ struct Answer<'a> {
 }
 
 impl Line {
-    /// Reads a line. What is wrong with it has the trajectory, the turn and the name, as far as there are any.
+    /// Reads a line. The error names trajectory, turn and reward, as far as they are known.
     fn read(place: &str, text: &str) -> Result<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
         let line: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -53,7 +53,7 @@ impl Line {
         Ok(line)
     }
 
-    /// Checks that each turn has its flag, where there are any. Trajectories are counted from 1.
+    /// Checks that each turn has its flag, if there are flags. Trajectories are counted from 1.
     fn check(&self) -> Result<(), String> {
         for (i, trajectory) in self.trajectories.iter().enumerate() {
             let (flags, turns) = (trajectory.violations.len(), trajectory.turns.len());
@@ -65,7 +65,8 @@ impl Line {
     }
 }
 
-/// Returns where a path into a line leads: `trajectory 2, turn 1, progress: `. Both are counted from 1.
+/// Returns the start of an error at a path of a line: `trajectory 2, turn 1, progress: `. Both are counted
+/// from 1.
 fn within(path: &Path) -> String {
     let mut unit = "turn";
     let mut parts = Vec::new();

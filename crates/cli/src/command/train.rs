@@ -69,11 +69,11 @@ impl Train {
             let mut progress = progress::of_run(&run, self.tui)?;
             match train(&config, &place, &run, session, &mut *progress) {
                 Ok(finished) => break finished,
-                // Another process was quicker to go on with it.
+                // Another process has resumed it first.
                 Err(TrainError::RunDir(RunDirError::InUse { .. })) if self.run.is_none() => {}
                 Err(error) => {
                     if self.run.is_none() {
-                        // A folder in which nothing has begun; one that holds anything stays.
+                        // Removes the folder only if it is empty.
                         let _ = std::fs::remove_dir(&run);
                     }
                     return Err(error.into());
@@ -84,7 +84,7 @@ impl Train {
     }
 }
 
-/// Writes the learning curve into the run directory and the results to the reader.
+/// Writes the learning curve into the run directory and the results to stdout and stderr.
 pub(super) fn conclude(finished: &Finished, json: bool) -> Result<()> {
     let Finished { run, before, after, already } = finished;
     evaluation_table::write(&[("before", before), ("after", after)]);
@@ -103,7 +103,7 @@ pub(super) fn conclude(finished: &Finished, json: bool) -> Result<()> {
         lines.line(&format!("{}", run.display()));
     }
     if json {
-        // Task by task they are in the run's evaluation.json.
+        // The run's evaluation.json has the outcomes task by task.
         let short = |evaluation: &Evaluation| Evaluation { outcomes: Vec::new(), ..evaluation.clone() };
         let run = run.to_string_lossy();
         output::line(&Answer { run, before: short(before), after: short(after) })?;

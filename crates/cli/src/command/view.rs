@@ -53,7 +53,7 @@ impl View {
     }
 }
 
-/// Opens an address with the system's program for addresses.
+/// Opens an address in the default browser.
 fn open(url: &str) -> Result<()> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = Command::new(opener).arg(url).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

@@ -10,10 +10,10 @@ use turnwise_run::{Metric, StepMetrics};
 
 use super::state::State;
 
-/// One line: its metric, its colour, and whether it is a point now and then instead.
+/// Describes a curve: its metric, its colour, and whether it is drawn as single points.
 type Curve = (fn(&StepMetrics) -> Metric, Color, GraphType);
 
-/// A chart: what it shows, and by how much its values are multiplied.
+/// Describes a chart: its title, the factor of its values, and its curves.
 type Panel = (&'static str, f64, &'static [Curve]);
 
 const PANELS: [Panel; 4] = [
@@ -34,7 +34,7 @@ const PANELS: [Panel; 4] = [
     ),
 ];
 
-/// Two charts beside each other, twice.
+/// Draws two rows of two charts.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let rows: [Rect; 2] = Layout::vertical([Constraint::Fill(1); 2]).areas(area);
     let halves = rows.iter().flat_map(|row| Layout::horizontal([Constraint::Fill(1); 2]).areas::<2>(*row));
@@ -61,7 +61,7 @@ fn one(frame: &mut Frame<'_>, area: Rect, state: &State, (title, scale, curves):
     frame.render_widget(chart, area);
 }
 
-/// From the first step to the last and from the lowest value to the highest, never empty.
+/// Returns the ranges of steps and of values, never empty.
 fn bounds(lines: &[Vec<(f64, f64)>]) -> ([f64; 2], [f64; 2]) {
     let of = |values: Vec<f64>, least: f64| {
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -72,7 +72,7 @@ fn bounds(lines: &[Vec<(f64, f64)>]) -> ([f64; 2], [f64; 2]) {
     (of(all().map(|point| point.0).collect(), 1.0), of(all().map(|point| point.1).collect(), 1e-3))
 }
 
-/// Returns a number in few characters.
+/// Formats a number in few characters.
 fn label(value: f64) -> String {
     match value.abs() {
         size if size >= 10.0 => format!("{value:.0}"),

@@ -1,4 +1,4 @@
-//! The picture of a run: progress on top, curves and turns below, a rollout and messages at the bottom.
+//! Draws a run: progress on top, curves and turns below, a rollout and messages at the bottom.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Two steps of a real run, as its `metrics.jsonl` holds them.
+    /// Two steps of a real run, from its `metrics.jsonl`.
     const METRICS: &str = include_str!("../../../run/src/metrics.jsonl");
 
     fn screen(width: u16, height: u16, state: &State) -> String {
@@ -125,7 +125,7 @@ mod tests {
             assert!(shown.contains(part), "{part:?} is not in\n{shown}");
         }
         assert!(shown.contains("Answer: ·[2J32") && !shown.contains('\u{1b}'), "{shown}");
-        // The first turn of the last line: as many as trajectories, and its mean reward.
+        // The first turn of the last line: the number of trajectories, and their mean reward.
         let turn = run().metrics[1].by_turn[0].credit;
         let row = shown.lines().skip_while(|line| !line.contains(" by turn ")).nth(2).unwrap();
         assert!(row.contains("│1 "), "{row}");

@@ -1,4 +1,4 @@
-//! A run on the terminal while it goes on: curves, turns, a rollout, what guards said.
+//! A live view of a run on the terminal: curves, turns, a rollout, messages of guards.
 
 mod curves;
 mod draw;
@@ -23,7 +23,7 @@ use crate::stop;
 use state::State;
 use terminal::Ansi;
 
-/// What the run tells and the drawing thread shows.
+/// Shares the state of a run with the drawing thread.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -36,14 +36,14 @@ impl Shared {
     }
 }
 
-/// The live view. It ends, and the terminal is what it was, when this is dropped.
+/// Shows the live view. Dropping it restores the terminal.
 pub(crate) struct Tui {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Tui {
-    /// Takes the terminal for a run.
+    /// Switches the terminal to the view of a run.
     pub(crate) fn open(run: &Path) -> Result<Self> {
         if !screen::is_there() {
             bail!(Usage(
@@ -65,7 +65,7 @@ impl Tui {
     }
 }
 
-/// Draws and listens to keys until the run is over.
+/// Draws and reads keys until the run is over.
 fn show(shared: &Shared) {
     let mut terminal = Terminal::new(Ansi::default()).expect("memory takes everything");
     while !shared.over.load(Ordering::Relaxed) {
@@ -77,7 +77,7 @@ fn show(shared: &Shared) {
         if !screen::show(&terminal.backend_mut().take()) {
             return;
         }
-        // Waits a tenth of a second for a key; so often is everything drawn anew.
+        // Reading waits a tenth of a second for a key, which sets the rate of drawing.
         let mut keys = [0; 16];
         let read = io::stdin().lock().read(&mut keys).unwrap_or(0);
         if keys[..read].contains(&b'q') {
@@ -112,11 +112,11 @@ impl Drop for Tui {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A panic of the view has been told by then.
+            // A panic of the view was reported before.
             let _ = thread.join();
         }
         screen::give_back();
-        // What was said would be gone with the picture.
+        // The messages would disappear with the view.
         for line in &self.shared.state().messages {
             crate::terminal::log(line);
         }

@@ -1,4 +1,4 @@
-//! Taking the terminal and giving it back, whatever ends the run.
+//! Switches the terminal to the view and back, whatever ends the run.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
@@ -8,21 +8,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
 
-/// The settings to go back to, while the terminal is ours.
+/// The settings to restore, while the view has the terminal.
 static TAKEN: Mutex<Option<String>> = Mutex::new(None);
 
 fn taken() -> MutexGuard<'static, Option<String>> {
-    // No state is half changed while the lock is held.
+    // The state is consistent whenever the lock is free, even after a panic.
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns whether keys can be read and pictures drawn.
+/// Returns whether keys can be read and the view drawn.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !crate::terminal::is_dumb()
 }
 
-/// Takes the terminal: keys come at once and unseen, and reading waits a tenth of a second for one. Ctrl-C
-/// stays a signal.
+/// Switches the terminal to the view: keys arrive at once without an echo, and reading waits a tenth of a
+/// second for one. Ctrl-C stays a signal.
 pub(super) fn take() -> io::Result<()> {
     let mut saved = taken();
     let before = stty(&["-g"])?;
@@ -31,7 +31,7 @@ pub(super) fn take() -> io::Result<()> {
     to_stdout(ENTER.as_bytes())
 }
 
-/// Gives it back, if it was taken: after a run, in a panic, before an exit.
+/// Restores the terminal, if the view has it: after a run, in a panic, before an exit.
 pub(crate) fn give_back() {
     if let Some(before) = taken().take() {
         // The process has a more important message than a lost terminal.
@@ -40,7 +40,7 @@ pub(crate) fn give_back() {
     }
 }
 
-/// Shows bytes, if the terminal is still ours. Returns whether it is.
+/// Writes bytes, if the view still has the terminal. Returns whether it does.
 pub(super) fn show(bytes: &[u8]) -> bool {
     let taken = taken();
     taken.is_some() && to_stdout(bytes).is_ok()
@@ -52,8 +52,8 @@ fn to_stdout(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Settings of the terminal on stdin, by the program that every system with terminals has: the calls behind
-/// it are not safe in Rust.
+/// Changes settings of the terminal on stdin by `stty`, which every system with terminals has. The system
+/// calls behind it need `unsafe`.
 fn stty(arguments: &[&str]) -> io::Result<String> {
     let output = Command::new("stty").args(arguments).stdin(Stdio::inherit()).output()?;
     if !output.status.success() {

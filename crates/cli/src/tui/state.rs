@@ -1,35 +1,35 @@
-//! What the live view knows of a run: what it has heard, and nothing else.
+//! The state that the live view shows of a run.
 
 use std::collections::VecDeque;
 
 use turnwise_run::{Metric, StepMetrics};
 
-/// Messages that are kept.
+/// Number of messages that are kept.
 const MESSAGES: usize = 50;
 
-/// A count towards a total.
+/// Counts towards a total.
 pub(super) struct Phase {
     pub(super) name: String,
     pub(super) done: u64,
     pub(super) total: u64,
 }
 
-/// A run as it has been heard of.
+/// Holds the reported state of a run.
 #[derive(Default)]
 pub(super) struct State {
     /// The run directory.
     pub(super) run: String,
-    /// Counts, in the order in which they were first heard of.
+    /// Phases in the order in which they were first reported.
     pub(super) phases: Vec<Phase>,
-    /// The phase that is going on.
+    /// Index of the current phase.
     pub(super) current: usize,
-    /// The lines of `metrics.jsonl`, those from before a stop included.
+    /// The lines of `metrics.jsonl`, including those from before a stop.
     pub(super) metrics: Vec<StepMetrics>,
-    /// What was said, the newest last. Steps are curves and not said again.
+    /// Messages, newest last. Those of steps are left out, as the curves show them.
     pub(super) messages: VecDeque<String>,
     /// A rollout of the newest step.
     pub(super) rollout: String,
-    /// Somebody wants the run to end.
+    /// Whether the run was asked to end.
     pub(super) stopping: bool,
 }
 
@@ -59,7 +59,7 @@ impl State {
         self.messages.drain(..surplus);
     }
 
-    /// A metric over steps, counted from 1; steps without it are left out.
+    /// Returns a metric over steps, counted from 1; steps without it are left out.
     pub(super) fn points(&self, metric: fn(&StepMetrics) -> Metric) -> Vec<(f64, f64)> {
         let point = |step: &StepMetrics| Some((step.step as f64 + 1.0, metric(step).value()?));
         self.metrics.iter().filter_map(point).collect()

@@ -1,7 +1,7 @@
-//! A terminal on stdout that ratatui draws on, by ANSI escape sequences.
+//! Draws ratatui's frames by ANSI escape sequences on stdout.
 //!
-//! Ours, because the usual backend would switch on features of crates that the tensor library is built with,
-//! and have it compiled a second time.
+//! It replaces the usual backend, which would switch on features of crates that the tensor library is built
+//! with, and have it compiled a second time.
 
 use std::io::{self, Write};
 
@@ -11,14 +11,14 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
 
-/// Draws into memory; [`Ansi::take`] hands out what the terminal must be sent.
+/// Draws into memory; [`Ansi::take`] returns the sequences for the terminal.
 #[derive(Default)]
 pub(super) struct Ansi {
     out: Vec<u8>,
 }
 
 impl Ansi {
-    /// Returns the sequences since the last time.
+    /// Returns the sequences since the last call.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
@@ -42,7 +42,7 @@ impl Backend for Ansi {
                 style = Some(wanted);
             }
             write!(self.out, "{}", cell.symbol())?;
-            // A wide character moves the cursor by two: the next cell names its place.
+            // A wide character moves the cursor by two, so the next cell sets its position.
             next = cell.symbol().is_ascii().then_some((x + 1, y));
         }
         if style.is_some() { write!(self.out, "\x1b[0m") } else { Ok(()) }
@@ -81,7 +81,7 @@ impl Backend for Ansi {
     }
 
     fn size(&self) -> io::Result<Size> {
-        // Rows, then columns.
+        // The order is rows, columns.
         let (height, width) = Term::stdout().size_checked().unwrap_or((24, 80));
         Ok(Size { width, height })
     }
@@ -95,7 +95,7 @@ impl Backend for Ansi {
     }
 }
 
-/// Returns the code of a foreground colour. None stands for the terminal's default.
+/// Returns the code of a foreground colour; none for the terminal's default.
 fn foreground(colour: Color) -> Option<u8> {
     Some(match colour {
         Color::Red => 31,

@@ -6,6 +6,7 @@ mod chat;
 mod config;
 mod convert;
 mod documents;
+mod environment;
 mod eval;
 mod exec;
 mod failures;

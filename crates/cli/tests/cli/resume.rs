@@ -47,23 +47,23 @@ fn live(mut child: Child, run: &Path, lifetime: Duration, at_checkpoint: bool) -
     true
 }
 
-#[test]
-fn fifty_kills_change_nothing() {
-    let runs = Runs::new();
+/// Lets runs of these settings die until `least` of them did, and compares what is left with a whole run.
+fn dies_and_is_the_same(runs: &Runs, more: &[&str], least: usize) {
     let whole = Instant::now();
-    runs.finishes("reference", &[]);
+    runs.finishes("reference", more);
     let whole = whole.elapsed();
     let (mut moments, mut kills, mut number) = (Moments(1), 0, 0);
-    while kills < 50 {
+    while kills < least {
         let name = format!("killed-{number}");
         number += 1;
         // A run whose every life is short would never end: lives get longer.
         let mut patience = 0.5;
         loop {
             // Enough deaths: the last life is left alone.
-            let lifetime = if kills < 50 { whole.mul_f64(moments.next() * patience) } else { Duration::MAX };
-            let child = runs.start(&name, &[]);
-            if !live(child, &runs.path(&name), lifetime, kills < 50 && moments.next() < 0.3) {
+            let lifetime =
+                if kills < least { whole.mul_f64(moments.next() * patience) } else { Duration::MAX };
+            let child = runs.start(&name, more);
+            if !live(child, &runs.path(&name), lifetime, kills < least && moments.next() < 0.3) {
                 break;
             }
             kills += 1;
@@ -71,6 +71,28 @@ fn fifty_kills_change_nothing() {
         }
         same(&runs.path(&name), &runs.path("reference"));
     }
+}
+
+#[test]
+fn fifty_kills_change_nothing() {
+    dies_and_is_the_same(&Runs::new(), &[], 50);
+}
+
+#[test]
+fn ten_kills_change_nothing_where_the_environment_is_a_process() {
+    let command = r#"env.process.command=["python3", "crates/envs/examples/process/steps.py"]"#;
+    dies_and_is_the_same(&Runs::new(), &["--set", command, "--set", "env.process.workers=2"], 10);
+}
+
+#[test]
+fn ten_kills_change_nothing_where_groups_are_replaced_and_tasks_drawn_by_success() {
+    let runs = Runs::new();
+    let more = ["rollout.refill=2", "rollout.curriculum=success", "advantage=grpo", "rollout.samples=3"];
+    let more: Vec<&str> = more.iter().flat_map(|set| ["--set", set]).collect();
+    dies_and_is_the_same(&runs, &more, 10);
+    assert!(runs.path("reference/checkpoints/step_00005/tasks.json").exists());
+    let kept = std::fs::read_dir(runs.path("reference/rollouts")).unwrap().count();
+    assert!(kept > 5, "no group was replaced");
 }
 
 #[test]

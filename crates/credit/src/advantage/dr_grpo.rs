@@ -8,8 +8,8 @@ use crate::{
     moments::{finite, mean},
 };
 
-/// Dr. GRPO (arXiv:2503.20783 §3.2): `A_ij = Σ_j r_ij - mean over the group`, not divided by σ. Its other
-/// half, a constant normaliser of the loss, is `weights.constant`.
+/// Subtracts the group's mean reward and doesn't divide by σ: `A_ij = R_i - mean(R)`, `R_i = Σ_j r_ij` (Dr.
+/// GRPO, arXiv:2503.20783 §3.2). The paper's constant normaliser of the loss is `weights.constant`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrGrpo {}

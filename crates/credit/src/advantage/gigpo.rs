@@ -10,25 +10,25 @@ use crate::{
 };
 
 z_scored! {
-    /// GiGPO (arXiv:2505.10978): the episode advantage plus ω times a state advantage, which compares the
-    /// discounted returns of turns that were taken from an identical observation.
+    /// Adds ω times a state advantage to the episode advantage: GiGPO (arXiv:2505.10978). The state advantage
+    /// compares the discounted returns of turns that follow an identical observation.
     ///
     /// ```text
     /// A_ij = z(Σ_k r_ik) + ω · z(R_ij among the turns of the group with the same state)
     /// ```
     ///
-    /// A state that was met once gives 0. The first turn's state is the prompt, which the whole group shares.
+    /// A state that occurs once gives 0. The first turn's state is the prompt, which the whole group shares.
     pub struct Gigpo {
         /// ω, the weight of the state advantage.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
         pub omega: f64 = 1.0,
-        /// Discount per turn, γ, of the returns that are compared per state.
+        /// Discount per turn, γ, of the returns that the state advantage compares.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]
         pub gamma: f64 = 0.95,
     }
 }
 
-/// A state is known by its key; the first turn saw the prompt, whatever its key.
+/// Identifies a state by its key. The first turn's state is the prompt, whatever its key.
 #[derive(PartialEq, Eq, Hash)]
 enum State<'a> {
     Prompt,
@@ -95,8 +95,8 @@ mod tests {
         }
         let gigpo = Gigpo { eps: 0.0, gamma: 1.0, ..Gigpo::default() };
         let credit = gigpo.credit(&[group]).remove(0);
-        // Episode scores of 1 0 0 are 2/√3 and -1/√3; state p compares the same three returns, x the first
-        // two.
+        // Episode scores of 1 0 0 are 2/√3 and -1/√3; state p compares the same three returns, state x the
+        // first two.
         let (high, low, half) = (2.0 / 3.0_f64.sqrt(), -1.0 / 3.0_f64.sqrt(), 0.5_f64.sqrt());
         assert_per_turn(
             &credit.advantages,

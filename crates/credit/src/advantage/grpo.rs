@@ -4,8 +4,8 @@ use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
 use crate::{episode::Episode, moments::z_scored};
 
 z_scored! {
-    /// GRPO: the trajectory's reward `R_i = Σ_j r_ij`, z-scored in the group and copied to every turn
-    /// (arXiv:2402.03300 eq. in §4.1.2). It sees the same rewards as GTPO, without turn-level credit.
+    /// Takes z-scores of the trajectories' rewards in a group: GRPO (arXiv:2402.03300 §4.1.2), with `R_i =
+    /// Σ_j r_ij` copied to every turn. It has the same rewards as GTPO, without turn-level credit.
     ///
     /// ```text
     /// A_ij = (R_i - mean(R)) / (std(R) + ε)
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
     use crate::advantage::testing::{assert_per_turn, episodes, single_turns};
 
-    /// The table of conventions: three groups of four, one per ε of the public implementations.
+    /// Holds the table of conventions: three groups of four, one per ε of the public implementations.
     #[test]
     fn conventions_of_the_public_implementations() {
         let groups = [

@@ -33,26 +33,26 @@ z_scored! {
         pub gamma: f64 = 0.9,
         /// The set over which μ and σ are taken.
         pub norm_scope: NormScope = NormScope::Pooled,
-        /// Give 0 to a group whose trajectories are all right or all wrong, as GRPO does.
+        /// Gives 0 to a group whose trajectories are all right or all wrong, as GRPO does.
         pub skip_uniform_outcome: bool = false,
     }
 }
 
-/// The set over which GTPO takes μ and σ.
+/// Names the set over which GTPO takes μ and σ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormScope {
-    /// All turns of all trajectories of the group, one vote per turn.
+    /// All turns of all trajectories of the group, each counted once.
     Pooled,
     /// The turns with the same index across the group. Biased: which trajectories reach turn `j` depends on
     /// their own stopping turns, so the baseline does too.
     TurnIndex,
-    /// `R_i1`, one value per trajectory.
+    /// The returns `R_i1`, one per trajectory.
     FirstReturn,
 }
 
 impl NormScope {
-    /// The name used in run files and records.
+    /// Returns the name used in run files and records.
     pub fn name(self) -> &'static str {
         match self {
             NormScope::Pooled => "pooled",
@@ -61,7 +61,7 @@ impl NormScope {
         }
     }
 
-    /// Normalises `returns` of one group.
+    /// Normalises the `returns` of one group.
     fn normalise(self, returns: &PerTurn, z: ZScore) -> PerTurn {
         match self {
             NormScope::Pooled => {
@@ -213,8 +213,8 @@ mod tests {
         assert!(floored.advantages.concat().iter().all(|a| a.abs() <= 0.1 / 0.5));
     }
 
-    /// The bias of the turn-index scope: the winner's credit depends on when the losers stop, not on what
-    /// they earn. If no other trajectory goes on, the turn that won is worth nothing.
+    /// The turn-index scope is biased: the winner's credit depends on when the losers stop, not on their
+    /// rewards. If no other trajectory goes on, the winning turn gets 0.
     #[test]
     fn turn_index_pays_the_winner_by_how_long_the_losers_last() {
         let advantage_of_the_winning_turn = |norm_scope, losers: &[(f64, f64)]| {

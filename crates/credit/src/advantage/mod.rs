@@ -26,27 +26,27 @@ use crate::episode::{Episode, PerTurn};
 /// Holds returns and advantages of one group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credit {
-    /// The raw quantity behind each turn's advantage: the return of the turn, or the reward of the trajectory
-    /// copied to its turns for an estimator without turn-level credit.
+    /// The raw quantity behind each turn's advantage. It is the turn's return, or the trajectory's reward for
+    /// an estimator without turn-level credit.
     pub returns: PerTurn,
-    /// The advantage of each turn, to be copied to every sampled token of the turn. Always finite.
+    /// The advantage of each turn, for all its sampled tokens. Always finite.
     pub advantages: PerTurn,
 }
 
 /// Turns rewards into advantages. One file implements it, with its formula, paper and deviations.
 pub trait AdvantageEstimator {
-    /// The set over which the baseline and the scale are taken, as recorded with every run.
+    /// Returns the set over which baseline and scale are taken, as recorded with every run.
     fn norm_scope(&self) -> &'static str {
         "group"
     }
 
-    /// Credit for each group of a step, in the same order. All groups come at once because some estimators
-    /// normalise over the batch.
+    /// Returns the credit of each group of a step, in the same order. It takes all groups at once because
+    /// some estimators normalise over the batch.
     fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit>;
 }
 
 choice! {
-    /// Which estimator a run uses. The estimators share rewards and rollouts and are one key apart.
+    /// Chooses the estimator of a run. Estimators share rewards and rollouts and differ in this key.
     pub enum AdvantageConfig {
         /// GTPO, Group Turn Policy Optimization.
         "gtpo" => Gtpo(gtpo::Gtpo),
@@ -68,7 +68,7 @@ choice! {
         "gigpo" => Gigpo(gigpo::Gigpo),
         /// Return batch normalisation.
         "rebn" => Rebn(rebn::Rebn),
-        /// Leave-one-out over the tree of what a group has seen.
+        /// Leave-one-out over the tree of a group's states.
         "turn_tree" => TurnTree(turn_tree::TurnTree),
     }
     /// Returns the estimator chosen.

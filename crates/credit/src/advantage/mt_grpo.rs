@@ -4,17 +4,17 @@ use super::{AdvantageEstimator, Credit};
 use crate::{episode::Episode, moments::z_scored};
 
 z_scored! {
-    /// MT-GRPO (arXiv:2505.11821): the outcome advantage everywhere, and λ times the turn advantage on what
-    /// was written before the first tool result, which is the first turn.
+    /// Adds λ times a turn advantage to the outcome advantage of the first turn: MT-GRPO (arXiv:2505.11821).
+    /// The first turn is the text before the first tool result.
     ///
     /// ```text
     /// A_i1 = A^O_i + λ·A^T_i      A_ij = A^O_i for j > 1
     /// ```
     ///
-    /// Ours: the paper's turn reward rates the first tool call, here that is `fmt_i1`; its outcome reward
-    /// rates the rest, here `Σ_j r_ij - fmt_i1`. Both are z-scored in the group.
+    /// Deviation, ours: the paper's turn reward rates the first tool call, here it is `fmt_i1`. Its outcome
+    /// reward rates the rest, here `Σ_j r_ij - fmt_i1`. Both are z-scored in the group.
     ///
-    /// It reads the reward named `fmt`, with its weight.
+    /// The estimator reads the reward named `fmt`, with its weight.
     pub struct MtGrpo {
         /// λ, the weight of the turn advantage.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]

@@ -8,8 +8,8 @@ use crate::{
 };
 
 z_scored! {
-    /// Process-supervised GRPO (DeepSeekMath, arXiv:2402.03300 §4.1.3): every turn reward of the group is
-    /// z-scored, and a turn's advantage is the sum of its own and all later scores.
+    /// Sums z-scores of turn rewards from a turn on: process-supervised GRPO (DeepSeekMath, arXiv:2402.03300
+    /// §4.1.3). The z-scores are taken over all turn rewards of the group.
     ///
     /// ```text
     /// z_ij = (r_ij - mean(r)) / (std(r) + ε)      A_ij = Σ_{k>=j} z_ik

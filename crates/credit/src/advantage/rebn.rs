@@ -8,8 +8,8 @@ use crate::{
 };
 
 z_scored! {
-    /// ReBN (GEM, arXiv:2510.01051): the discounted returns of all turns, normalised over the whole batch
-    /// instead of the group.
+    /// Normalises discounted returns of all turns over the whole batch, not the group: ReBN (GEM,
+    /// arXiv:2510.01051).
     ///
     /// ```text
     /// A_ij = (R_ij - mean over the batch) / (std over the batch + ε)

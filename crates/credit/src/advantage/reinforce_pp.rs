@@ -7,11 +7,11 @@ use crate::{
 };
 
 z_scored! {
-    /// REINFORCE++-baseline (arXiv:2501.03262): the trajectory's reward minus the mean of its group, then
-    /// whitened over all trajectories of the batch.
+    /// Subtracts the group's mean reward, then whitens over all trajectories of the batch:
+    /// REINFORCE++-baseline (arXiv:2501.03262).
     ///
-    /// Deviation: one vote per trajectory. verl and OpenRLHF whiten over tokens, so there a long trajectory
-    /// weighs more; the two agree where all trajectories have the same number of tokens.
+    /// Deviation: each trajectory counts once. verl and OpenRLHF whiten over tokens, so there a long
+    /// trajectory weighs more. The two agree where all trajectories have the same number of tokens.
     pub struct ReinforcePp {}
 }
 

@@ -8,8 +8,8 @@ use crate::{
     moments::{finite, mean},
 };
 
-/// RLOO (arXiv:2402.14740): `A_ij = R_i - mean of the other trajectories of the group`, `R_i = Σ_j r_ij`.
-/// A trajectory without others gets 0, not its raw reward.
+/// Subtracts the mean of the group's other trajectories from `R_i = Σ_j r_ij`: RLOO (arXiv:2402.14740). A
+/// trajectory without others gets 0, not its raw reward.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rloo {}

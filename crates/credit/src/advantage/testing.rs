@@ -2,7 +2,7 @@
 
 use crate::episode::{Episode, PerTurn};
 
-/// A group from `(acc, fmt)` per turn.
+/// Makes a group from `(acc, fmt)` per turn.
 pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
     group
         .iter()
@@ -17,13 +17,13 @@ pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
         .collect()
 }
 
-/// Single-turn trajectories with these accuracies.
+/// Makes single-turn trajectories with these accuracies.
 pub(super) fn single_turns(rewards: &[f64]) -> Vec<Episode<'static>> {
     let turns: Vec<[(f64, f64); 1]> = rewards.iter().map(|&acc| [(acc, 0.0)]).collect();
     episodes(&turns.iter().map(<[_; 1]>::as_slice).collect::<Vec<_>>())
 }
 
-/// Equal shapes, and equal values to the six decimals of the published fixtures.
+/// Checks shapes, and values to the six decimals of the published fixtures.
 pub(super) fn assert_per_turn(got: &PerTurn, expect: &[&[f64]]) {
     assert_eq!(got.len(), expect.len(), "trajectories of {got:?}");
     for (i, (got, expect)) in got.iter().zip(expect).enumerate() {

@@ -3,8 +3,8 @@
 use super::Credit;
 use crate::episode::Episode;
 
-/// Credit from one reward per trajectory: `advantages` maps the rewards of a group to its advantages, and
-/// both are copied to every turn. Each trajectory has one vote, however many turns it has.
+/// Returns credit from one reward per trajectory. `advantages` maps the rewards of a group to its advantages,
+/// and both are copied to every turn. Each trajectory counts once, however many turns it has.
 pub(super) fn trajectory_level<'a>(
     groups: &[Vec<Episode<'a>>],
     reward: impl Fn(&Episode<'a>) -> f64,
@@ -19,7 +19,7 @@ pub(super) fn trajectory_level<'a>(
         .collect()
 }
 
-/// One reward and one advantage per trajectory, copied to its turns.
+/// Copies one reward and one advantage per trajectory to its turns.
 pub(super) fn copied(group: &[Episode], rewards: &[f64], advantages: &[f64]) -> Credit {
     let copy = |values: &[f64]| group.iter().zip(values).map(|(e, v)| e.copied(*v)).collect();
     Credit { returns: copy(rewards), advantages: copy(advantages) }

@@ -1,4 +1,4 @@
-//! Leave-one-out over the tree of what a group has seen: a proposal of this project.
+//! Leave-one-out over the tree of a group's states: a proposal of this project.
 
 use std::collections::HashMap;
 
@@ -25,26 +25,26 @@ use crate::{
 /// V_i1 = mean of R_k1 over k ≠ i
 /// ```
 ///
-/// A turn is blamed less for a later mistake if others succeeded after it, and a later turn is blamed less
-/// for an earlier mistake the more others were in its state. The baseline never looks at the trajectory's own
-/// rewards, as long as shaping is off. The state before counts in it as one more trajectory. If no two
-/// trajectories share a state, all turns have the baseline of the prompt: that is RLOO on rewards to come.
-/// There is no σ: the scale is the reward's.
+/// A turn is blamed less for a later mistake if others succeeded after it. A later turn is blamed less for an
+/// earlier mistake the more others were in its state. The baseline never uses the trajectory's rewards, as
+/// long as shaping is off. The previous state's value counts in it as one more trajectory. If no two
+/// trajectories share a state, all turns have the baseline of the prompt: that is RLOO on returns. There is
+/// no σ: the scale is the reward's.
 ///
-/// It is unbiased as far as equal states mean equal prospects, whatever else the policy wrote. Related:
-/// values from additional rollouts in VinePPO (arXiv:2410.01679), returns compared at equal observations in
-/// GiGPO (arXiv:2505.10978).
+/// It is unbiased as far as equal states mean equal prospects, whatever else the policy wrote. Related work:
+/// VinePPO (arXiv:2410.01679) takes values from additional rollouts, GiGPO (arXiv:2505.10978) compares
+/// returns at equal observations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnTree {}
 
-/// The root of the tree: everybody saw the prompt.
+/// The root of the tree, the state that all trajectories start in.
 const PROMPT: usize = 0;
 
-/// A group as a tree of what its trajectories did and saw.
+/// Holds a group as a tree of states.
 #[derive(Default)]
 struct Tree {
-    /// The trajectories that came through a state, in order.
+    /// The trajectories through each state, in order.
     visitors: Vec<Vec<usize>>,
     /// The state before each turn, `[trajectory][turn]`.
     paths: Vec<Vec<usize>>,
@@ -78,7 +78,7 @@ impl Tree {
                     let new = tree.visitors.len();
                     at = match (episode.calls.get(j - 1), episode.states.get(j)) {
                         (Some(asked), Some(seen)) => *children.entry((at, asked, seen)).or_insert(new),
-                        // An unknown state is unlike any other.
+                        // An unknown state equals no other.
                         _ => new,
                     };
                     if at == new {
@@ -138,7 +138,7 @@ mod tests {
     const RIGHT: &[(f64, f64)] = &[(0.0, 0.0), (1.0, 0.0)];
     const WRONG: &[(f64, f64)] = &[(0.0, 0.0), (0.0, 0.0)];
 
-    /// Two went to `a`, of whom one was right, and two to `b`, of whom none was.
+    /// Two went to `a`, one of them right, and two to `b`, neither right.
     #[test]
     fn blame_falls_on_the_turn_that_lost_it() {
         let states: [&[&str]; 4] = [&["", "a"], &["", "a"], &["", "b"], &["", "b"]];
@@ -150,9 +150,9 @@ mod tests {
             &[
                 // Others: none of three was right; in `a` the other one wasn't.
                 &[0.5, 1.0],
-                // To `a` was a good turn, though this one then failed where the other didn't.
+                // The turn to `a` was good, though this trajectory then failed where the other didn't.
                 &[0.5 - third, -(1.0 + third) / 2.0],
-                // To `b` was the mistake; what followed lost little more.
+                // The turn to `b` was the mistake; later turns lost little more.
                 &[-third, -third / 2.0],
                 &[-third, -third / 2.0],
             ],
@@ -168,7 +168,7 @@ mod tests {
         assert_per_turn(&credit(&group, &own).advantages, &expect);
     }
 
-    /// The same observation after other ones is another state.
+    /// The same observation after different ones is another state.
     #[test]
     fn a_state_is_all_that_happened() {
         let turns: &[(f64, f64)] = &[(0.0, 0.0), (0.0, 0.0), (1.0, 0.0)];
@@ -196,7 +196,7 @@ mod tests {
         };
         assert_eq!(first(&[&["f"], &["f"]]), (0.5, -0.5));
         assert_eq!(first(&[&["f"], &["g"]]), (1.0, -1.0));
-        // Not known isn't the same.
+        // Unknown states are never equal.
         assert_eq!(first(&[]), (1.0, -1.0));
     }
 

@@ -7,13 +7,16 @@
 //! A session is one trajectory, and a process holds many at a time. What a process gets wrong costs the
 //! sessions that it holds: their trajectories are played once more, in the process that replaces it.
 
+mod pending;
+mod running;
 mod session;
+mod stderr;
 mod wire;
 mod worker;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
@@ -27,8 +30,9 @@ use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::tasks::{Task, TaskSplit, Tasks};
 use session::ProcessSession;
+use stderr::Log;
 use wire::{Described, Request, Reset};
-use worker::{Worker, fault};
+use worker::{MAX_FAILURES, Shared, Worker, fault};
 
 /// Settings of an environment in a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,7 @@ const PYTHON: &str = "python";
 
 /// The environment.
 pub struct Process {
+    shared: Arc<Shared>,
     workers: Vec<Worker>,
     offer: Described,
     /// Tools only: tasks are known one by one.
@@ -80,16 +85,20 @@ impl Process {
     /// # Errors
     /// If the command doesn't start, doesn't answer, or offers what can't be.
     pub fn new(config: &ProcessConfig) -> Result<Self, EnvError> {
-        let wrong = |message: String| EnvError::Config { env: "process", message };
         Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
-        let (timeout, broken) =
-            (Duration::from_secs_f64(config.timeout_seconds), Arc::new(AtomicBool::new(false)));
-        let start = |_| Worker::start(&config.command, timeout, broken.clone());
-        let workers = (0..config.workers.max(1)).map(start).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-        let described = workers[0].ask::<Described>(&Request::Describe, None);
-        let (offer, _) = described.map_err(|fault| wrong(format!("describe: {}", fault.message)))?;
-        let tasks = Tasks::with_tools(tools(&offer).map_err(wrong)?);
-        Ok(Self { workers, offer, tasks, known: Mutex::default(), sessions: AtomicU64::new(0) })
+        let shared = Arc::new(Shared {
+            command: config.command.clone(),
+            timeout: Duration::from_secs_f64(config.timeout_seconds),
+            log: Arc::new(Log::default()),
+            broken: OnceLock::new(),
+        });
+        let start = |number| Worker::start(shared.clone(), number);
+        let workers = (1..=config.workers.max(1)).map(start).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let read = |offer: Described| tools(&offer).map(|tools| (offer, tools)).map_err(fault);
+        let described = workers[0].ask(&Request::Describe, None, read);
+        let ((offer, tools), _) = described.map_err(|fault| wrong(format!("describe: {}", fault.message)))?;
+        let (tasks, known) = (Tasks::with_tools(tools), Mutex::default());
+        Ok(Self { shared, workers, offer, tasks, known, sessions: AtomicU64::new(0) })
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -97,22 +106,53 @@ impl Process {
     }
 
     /// Opens a session of a task's place in a process.
-    fn reset(&self, (split, index): (TaskSplit, usize)) -> Result<(ProcessSession<'_>, Reset), Fault> {
+    fn reset(&self, (split, index): (TaskSplit, usize)) -> Result<(ProcessSession<'_>, Task), Fault> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let worker = &self.workers[(number % self.workers.len() as u64) as usize];
         let name = format!("s{number}");
         // JavaScript and others read whole numbers up to 2^53.
         let seed = stream(0, split.name(), index as u64).next_u64() >> 11;
         let request = Request::Reset { session: &name, split: split.name(), index, seed };
-        let (mut reset, generation) = worker.ask::<Reset>(&request, None)?;
-        if let Some(system) = &self.offer.system {
-            reset.messages.insert(0, Message::new(Role::System, system.as_str()));
+        let read = |Reset { task, level, mut messages }: Reset| {
+            if messages.is_empty() {
+                return Err(fault(format!("reset of {} {index}: no messages", split.name())));
+            }
+            if let Some(system) = &self.offer.system {
+                messages.insert(0, Message::new(Role::System, system.as_str()));
+            }
+            Ok(Task { id: task, level, messages, answer: String::new() })
+        };
+        let (task, generation) = worker.ask(&request, None, read)?;
+        Ok((ProcessSession::new(worker, generation, name, &self.offer.builtin), task))
+    }
+
+    /// As [`Self::reset`], and tries again after a fault, as a session does.
+    fn tell(&self, place: (TaskSplit, usize)) -> Result<Task, EnvError> {
+        let mut tries = 0;
+        loop {
+            match self.reset(place) {
+                Ok((_, task)) => return Ok(task),
+                Err(fault) => {
+                    self.check()?;
+                    tries += 1;
+                    if tries == MAX_FAILURES {
+                        let (split, index) = (place.0.name(), place.1);
+                        return Err(wrong(format!("reset of {split} {index}: {}", fault.message)));
+                    }
+                }
+            }
         }
-        let session = ProcessSession::new(worker, generation, name, &self.offer.builtin);
-        if reset.messages.is_empty() {
-            return Err(fault(format!("reset of {} {index}: no messages", split.name())));
-        }
-        Ok((session, reset))
+    }
+}
+
+fn wrong(message: String) -> EnvError {
+    EnvError::Config { env: "process", message }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // All at once: each has its time to end.
+        self.workers.iter().for_each(Worker::hang_up);
     }
 }
 
@@ -153,10 +193,7 @@ impl Env for Process {
         if let Some(task) = self.known().tasks.get(&place) {
             return Ok(task.clone());
         }
-        let wrong = |message: String| EnvError::Config { env: "process", message };
-        let (_, reset) = self.reset(place).map_err(|fault| wrong(fault.message))?;
-        let Reset { task: id, level, messages } = reset;
-        let task = Task { id, level, messages, answer: String::new() };
+        let task = self.tell(place)?;
         let mut known = self.known();
         if let Some(other) = known.places.insert(task.id.clone(), place).filter(|other| *other != place) {
             let (a, b) = (other.0.name(), split.name());
@@ -169,10 +206,23 @@ impl Env for Process {
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
         let place = self.known().places.get(&start.task.id).copied();
         let place = place.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
-        let (session, Reset { messages, .. }) = self.reset(place)?;
+        let (session, task) = self.reset(place)?;
+        if task != *start.task {
+            let (split, index) = (place.0.name(), place.1);
+            let hint = "equal seeds must give equal tasks; `turnwise doctor --config` shows the difference";
+            return Err(fault(format!("two resets of {split} {index} give two tasks\n  hint: {hint}")));
+        }
         let python = |_: &String| -> Box<dyn Tool + 'a> { Box::new(PythonTool::new(start.sandbox)) };
         let tools = self.offer.builtin.iter().map(python).collect();
-        Ok(Opened { session: Box::new(session), tools, messages: Some(messages) })
+        Ok(Opened { session: Box::new(session), tools, messages: None })
+    }
+
+    fn check(&self) -> Result<(), EnvError> {
+        self.shared.broken.get().map_or(Ok(()), |why| Err(wrong(why.clone())))
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        self.shared.log.take()
     }
 
     fn waiting_at_once(&self) -> usize {

@@ -1,11 +1,14 @@
 //! One trajectory in a process.
 
 use turnwise_tools::Fault;
-use turnwise_trajectory::{Rewards, ToolOutput, Turn};
+use turnwise_trajectory::{ToolOutput, Turn};
 
 use super::wire::{self, Closed, Request, Stepped};
-use super::worker::Worker;
+use super::worker::{ORIGIN, Worker};
 use crate::session::{Closing, Session, Step};
+
+/// Rewards called `acc` that come to 1, or fall short of it by rounding: a tenth ten times does.
+const WHOLE: f64 = 1.0 - 1e-9;
 
 /// A session that a process holds.
 pub(super) struct ProcessSession<'a> {
@@ -30,14 +33,14 @@ impl<'a> ProcessSession<'a> {
 impl Session for ProcessSession<'_> {
     fn step(&mut self, turn: &Turn, own: &[usize]) -> Result<Step, Fault> {
         let request = Request::Step(wire::Step::new(&self.name, turn, own, self.builtin));
-        let (stepped, _) = self.worker.ask::<Stepped>(&request, Some(self.generation))?;
-        let Stepped { outputs, rewards, done, message, correct } = stepped;
-        let outputs = outputs.into_iter().map(ToolOutput::says).collect();
-        let step = Step { outputs, rewards, message, done, correct: None };
-        let step = step
-            .checked("env.process", own.len())
-            .map_err(|fault| self.worker.fail(self.generation, &fault.message))?;
-        self.acc += step.rewards.get(Rewards::ACC);
+        let read = |stepped: Stepped| {
+            let Stepped { outputs, rewards, done, message, correct } = stepped;
+            let outputs = outputs.into_iter().map(ToolOutput::says).collect();
+            let step = Step { outputs, rewards, message, done, correct: None };
+            Ok((step.checked(ORIGIN, own.len())?, correct))
+        };
+        let ((step, correct), _) = self.worker.ask(&request, Some(self.generation), read)?;
+        self.acc += step.rewards.acc();
         self.correct = correct.or(self.correct);
         Ok(step)
     }
@@ -45,13 +48,10 @@ impl Session for ProcessSession<'_> {
     fn close(&mut self) -> Result<Closing, Fault> {
         self.closed = true;
         let request = Request::Close { session: &self.name };
-        let (closed, _) = self.worker.ask::<Closed>(&request, Some(self.generation))?;
-        let closing = Closing { rewards: closed.rewards, correct: None };
-        let closing = closing
-            .checked("env.process")
-            .map_err(|fault| self.worker.fail(self.generation, &fault.message))?;
-        let acc = self.acc + closing.rewards.get(Rewards::ACC);
-        let correct = closed.correct.or(self.correct).unwrap_or(acc >= 1.0);
+        let read = |Closed { rewards, correct }: Closed| Closing { rewards, correct }.checked(ORIGIN);
+        let (closing, _) = self.worker.ask(&request, Some(self.generation), read)?;
+        let acc = self.acc + closing.rewards.acc();
+        let correct = closing.correct.or(self.correct).unwrap_or(acc >= WHOLE);
         Ok(Closing { correct: Some(correct), ..closing })
     }
 }

@@ -74,7 +74,7 @@ fn a_task_is_what_its_reset_says_and_the_same_for_all_samples() {
     assert_eq!(task.messages[0], Message::new(Role::System, "Look."));
     for sample in 0..3 {
         let opened = env.session(Start { sample, ..Start::first(&task, &Echo) }).unwrap();
-        assert_eq!(opened.messages.as_ref(), Some(&task.messages));
+        assert!(opened.messages.is_none(), "those of the task");
         assert!(opened.tool("python").is_some() && opened.tool("look").is_none());
     }
     assert_ne!(env.task(TaskSplit::Train, 7).unwrap().messages[1], task.messages[1], "another seed");
@@ -165,14 +165,19 @@ def answer(request):
     if index == 7: value["reward"] = 1
     if index == 8: return say(json.dumps({"id": request["id"], "result": {"rewards": {"a": "much"}}}))
     if index == 9: return say(rewarded % (request["id"], "1e999"))
+    if index == 10: return (result(request, value), result(request, value))
+    if index == 12: return say('"' + "x" * (17 << 20) + '"')
+    if index == 13: os.kill(os.getpid(), 9)
+    if index == 14: print("first\x1b[2J\nlast", file=sys.stderr, flush=True); os._exit(4)
+    if index == 15: os.close(1); time.sleep(60)
     result(request, value)
 main(answer)"#;
     let env = open(odd, |config| config.timeout_seconds = 1.5).unwrap();
-    let tasks: Vec<Task> = (0..12).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
+    let tasks: Vec<Task> = (0..17).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
     for (index, expect, process_ends) in [
         (0, "no answer for 1.5 s", true),
         (1, "it wrote \"Traceback\", which is no answer", true),
-        (2, "the process has ended", true),
+        (2, "the process has ended (exit status: 3)", true),
         (3, "2 outputs for 1 calls", true),
         (4, "which is no answer", true),
         (5, "no such game", false),
@@ -180,6 +185,10 @@ main(answer)"#;
         (7, "unknown field `reward`", true),
         (8, "an answer that makes no sense", true),
         (9, "which is no answer", true),
+        (12, "it wrote a line of more than 16 MiB: \"\\\"xxx", true),
+        (13, "the process has ended (signal: 9 (SIGKILL))", true),
+        (14, "(exit status: 4); the end of its stderr: first\\u{1b}[2J | last", true),
+        (15, "the process has closed its stdout", true),
     ] {
         let mut beside = session(&env, &tasks[11]).unwrap();
         assert!(beside.step(&looks(), &[0]).is_ok(), "{index}");
@@ -189,25 +198,164 @@ main(answer)"#;
         let after = beside.step(&looks(), &[0]);
         assert_eq!(after.is_err(), process_ends, "{index}: {after:?}");
     }
-    // The process that was started anew knows nothing of it.
-    let mut last = session(&env, &tasks[10]).unwrap();
-    assert_eq!(last.step(&looks(), &[0]).unwrap().rewards.get("place"), 10.0 + 1.0 / 64.0);
+    // An answer that comes twice belongs to no request.
+    let mut twice = session(&env, &tasks[10]).unwrap();
+    let second = twice.step(&looks(), &[0]).and_then(|_| twice.step(&looks(), &[0]));
+    assert!(second.unwrap_err().to_string().contains("which waits for no answer"));
+    // The process that replaces it knows nothing of it.
+    let mut last = session(&env, &tasks[16]).unwrap();
+    assert_eq!(last.step(&looks(), &[0]).unwrap().rewards.get("place"), 16.0 + 1.0 / 64.0);
+    assert!(env.check().is_ok());
+    let log = env.take_log();
+    for line in ["env.process 1: first\\u{1b}[2J", "env.process 1: last"] {
+        assert!(log.iter().any(|said| said == line), "{log:?}");
+    }
 }
 
 #[test]
-fn three_failures_in_a_row_end_all_sessions() {
+fn three_failures_in_a_row_end_everything_in_one_line() {
     let dies = r#"
 def answer(request):
-    if request["method"] != "describe": os._exit(1)
+    if request["method"] == "step": sys.exit("no module named game")
     result(request, usual(request))
 main(answer)"#;
-    let env = open(dies, |_| ()).unwrap();
-    for _ in 0..3 {
-        let error = env.task(TaskSplit::Train, 0).unwrap_err().to_string();
-        assert!(error.contains("the process has ended"), "{error}");
+    let env = open(dies, |config| config.workers = 2).unwrap();
+    let task = env.task(TaskSplit::Train, 0).unwrap();
+    // Resets are answered between the failures: they don't show that it works.
+    let faults: Vec<String> = (0..6)
+        .filter_map(|_| session(&env, &task).and_then(|mut session| session.step(&looks(), &[0])).err())
+        .map(|fault| fault.message)
+        .collect();
+    let expect = "the process has ended (exit status: 1); the end of its stderr: no module named game";
+    assert_eq!(&faults[..5], [expect; 5]);
+    let error = env.check().unwrap_err().to_string();
+    assert!(error.starts_with("env.process: command = [\"python3\", "), "{error}");
+    assert!(error.lines().next().unwrap().len() < 600, "{error}");
+    let (line, hint) = error.rsplit_once('\n').unwrap();
+    assert!(line.ends_with(&format!(", worker 2: failed 3 times in a row: {expect}")), "{error}");
+    assert!(hint.starts_with("  hint: ") && faults[5].contains("failed 3 times in a row"), "{hint}");
+    assert!(session(&env, &task).is_err(), "the other worker asks no more either");
+    assert_eq!(env.task(TaskSplit::Train, 1).unwrap_err().to_string(), error);
+}
+
+#[test]
+fn a_task_is_asked_for_again_after_a_fault() {
+    // The first process dies of any reset, and the second one refuses the first.
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+second = os.path.exists(FLAG)
+open(FLAG, "w")
+first = [True]
+def answer(request):
+    if request["method"] == "reset" and first:
+        first.clear()
+        if not second: os._exit(1)
+        return say(json.dumps({"id": request["id"], "error": {"message": "not yet"}}))
+    result(request, usual(request))
+main(answer)"#;
+    let script = script.replace("FLAG", &format!("{:?}", folder.path().join("born")));
+    let env = open(&script, |_| ()).unwrap();
+    assert_eq!(env.task(TaskSplit::Train, 4).unwrap().id, "train/4");
+    let never = r#"
+def answer(request):
+    if request["method"] == "describe": return result(request, usual(request))
+    say(json.dumps({"id": request["id"], "error": {"message": "no\nsuch task"}}))
+main(answer)"#;
+    let error = open(never, |_| ()).unwrap().task(TaskSplit::HeldOut, 4).unwrap_err().to_string();
+    assert_eq!(error, "env.process: reset of held_out 4: no\\nsuch task");
+}
+
+#[test]
+fn a_process_that_answers_one_after_the_other_is_in_time_if_each_is() {
+    let slow = r#"
+def answer(request):
+    if request["method"] == "step": time.sleep(0.4)
+    result(request, usual(request))
+main(answer)"#;
+    let env = open(slow, |config| config.timeout_seconds = 1.0).unwrap();
+    let task = env.task(TaskSplit::Train, 0).unwrap();
+    std::thread::scope(|scope| {
+        let steps: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| session(&env, &task).unwrap().step(&looks(), &[0]).map(drop)))
+            .collect();
+        for step in steps {
+            step.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_never_comes_is_missed_though_others_do() {
+    let deaf = r#"
+def answer(request):
+    if request["method"] == "step" and sessions[request["session"]][0] == 0: return
+    result(request, usual(request))
+main(answer)"#;
+    let env = open(deaf, |config| config.timeout_seconds = 1.0).unwrap();
+    let tasks: Vec<Task> = (0..2).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut busy = session(&env, &tasks[1]).unwrap();
+            let mut answered = 0_u64;
+            while !ended.load(Ordering::Relaxed) && busy.step(&looks(), &[0]).is_ok() {
+                answered += 1;
+            }
+            assert!(answered > 0);
+        });
+        let fault = session(&env, &tasks[0]).unwrap().step(&looks(), &[0]).unwrap_err();
+        ended.store(true, Ordering::Relaxed);
+        assert!(fault.message.starts_with("no answer for 1 s"), "{fault}");
+    });
+}
+
+#[test]
+fn two_resets_that_give_two_tasks_are_a_fault() {
+    let odd = r#"
+def answer(request):
+    value = usual(request)
+    if request["method"] == "reset": value["messages"][0]["content"] += request["session"]
+    result(request, value)
+main(answer)"#;
+    let env = open(odd, |_| ()).unwrap();
+    let task = env.task(TaskSplit::Train, 2).unwrap();
+    let fault = session(&env, &task).err().unwrap().message;
+    assert!(fault.starts_with("two resets of train 2 give two tasks\n  hint: "), "{fault}");
+}
+
+/// Whether a process of this number runs. One that nobody has reaped yet doesn't.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[test]
+fn processes_end_with_their_stdin_and_take_those_that_they_started_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let read = |name: &str| std::fs::read_to_string(file(name)).unwrap_or_default();
+    // One cleans up behind its stdin, the other ignores its end; both have a child that does.
+    let script = |ends: &str| {
+        format!(
+            r#"
+import subprocess
+child = subprocess.Popen(["sleep", "600"])
+open({:?}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+{USUAL}
+{ends}"#,
+            file("pids")
+        )
+    };
+    let cleans = script(&format!("time.sleep(0.2); open({:?}, 'w').write('clean')", file("ended")));
+    for (script, clean) in [(cleans, "clean"), (script("time.sleep(600)"), "")] {
+        drop(open(&script, |config| config.workers = 1).unwrap());
+        assert_eq!(read("ended"), clean);
+        // A signal takes a moment.
+        std::thread::sleep(Duration::from_millis(100));
+        let pids = read("pids");
+        assert_eq!(pids.split(' ').filter(|pid| lives(pid)).count(), 0, "{pids}");
+        let _ = std::fs::remove_file(file("ended"));
     }
-    let error = env.task(TaskSplit::Train, 0).unwrap_err().to_string();
-    assert!(error.contains("it failed 3 times in a row: the process has ended\n  hint: "), "{error}");
 }
 
 #[test]
@@ -243,7 +391,8 @@ fn settings_that_cannot_serve_are_named() {
     for (result, expect) in [
         (config(&[]), "command = [] names no program"),
         (config(&["no-such-command"]), "doesn't start"),
-        (config(&["python3", "-c", "pass"]), "describe: the process has ended"),
+        (config(&["python3", "-c", "pass"]), "describe: the process has ended (exit status: 0)"),
+        (config(&["python3", "-c", "import no_such"]), "No module named 'no_such'"),
         (config(&["python3", "-c", "input(); print('{\"id\":1,\"result\":{}}')"]), "missing field `train`"),
         (
             open(&USUAL.replace("usual(request)", "{**usual(request), 'builtin': ['bash']}"), |_| ()),
@@ -275,7 +424,7 @@ fn the_example_in_python_is_played() {
     };
     let (mut low, mut high) = (0, 99);
     let last = loop {
-        let middle = (low + high) / 2;
+        let middle = i64::midpoint(low, high);
         let step = guess(&mut *session, middle);
         match step.outputs[0].stdout.as_str() {
             "higher" => low = middle + 1,

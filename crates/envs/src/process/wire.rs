@@ -15,6 +15,24 @@ pub(super) enum Request<'a> {
     Close { session: &'a str },
 }
 
+impl Request<'_> {
+    /// Returns the line that asks it.
+    pub(super) fn line(&self, id: u64) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            id: u64,
+            #[serde(flatten)]
+            request: &'a Request<'a>,
+        }
+        serde_json::to_string(&Line { id, request: self }).expect("a request has string keys") + "\n"
+    }
+
+    /// Returns whether it moves a trajectory on: a process that answers it works.
+    pub(super) fn plays(&self) -> bool {
+        matches!(self, Self::Step(_) | Self::Close { .. })
+    }
+}
+
 /// A turn as the process is told.
 #[derive(Serialize)]
 pub(super) struct Step<'a> {

@@ -1,4 +1,4 @@
-//! Runs put together: an arm is the runs that differ in nothing but their seed.
+//! Groups runs into arms: the runs of an arm differ only in their seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use super::WINDOW;
 use crate::error::InspectError;
 use crate::run::Run;
 
-/// What a seed may change between the runs of one arm.
+/// Keys that may differ between the runs of one arm.
 const SEEDS: [&str; 1] = ["train.seed"];
 
-/// Key and value, as TOML.
+/// Maps keys to values, as TOML.
 type Config = BTreeMap<String, String>;
 
-/// One run's numbers.
+/// Holds one run's numbers.
 pub(super) struct Member<'a> {
     pub(super) run: &'a Run,
     pub(super) config: Config,
@@ -24,19 +24,19 @@ pub(super) struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// The seed as it stands in the config.
+    /// Returns the seed in the config.
     pub(super) fn seed(&self) -> String {
         self.config.get("train.seed").cloned().unwrap_or_else(|| "–".into())
     }
 }
 
-/// Runs with one config, each with another seed.
+/// Holds runs with one config and different seeds.
 pub(super) struct Arm<'a> {
     pub(super) label: String,
     pub(super) members: Vec<Member<'a>>,
 }
 
-/// The runs as arms, in the order in which they were named.
+/// Returns the runs as arms, in the order of the arguments.
 pub(super) fn arms(runs: &[Run]) -> Result<Vec<Arm<'_>>, InspectError> {
     let mut arms: Vec<Arm<'_>> = Vec::new();
     for run in runs {
@@ -76,15 +76,15 @@ fn same_but_seed(a: &Config, b: &Config) -> bool {
     keys(a) == keys(b)
 }
 
-/// The keys in which configs differ, the seed left out.
+/// Returns the keys in which configs differ, except the seed.
 pub(super) fn differences(configs: &[&BTreeMap<String, String>]) -> Vec<String> {
     let keys: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
     let differs = |key: &&String| configs.iter().any(|config| config.get(*key) != configs[0].get(*key));
     keys.into_iter().filter(|key| !SEEDS.contains(&key.as_str())).filter(differs).cloned().collect()
 }
 
-/// What sets a config apart from the others, if two keys can say it. Another choice, as of an estimator, is one thing,
-/// however many keys come with it.
+/// Returns a label that sets a config apart from the others, if two keys are enough. Another choice, such as
+/// an estimator, counts as one key.
 fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
     let mut parts = BTreeSet::new();
     for key in differing.iter().filter(|key| config.contains_key(*key)) {
@@ -101,12 +101,12 @@ fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
     if parts.len() > 2 { String::new() } else { parts.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
-/// A metric over steps; steps without it are left out.
+/// Returns a metric over steps, without steps that lack it.
 pub(super) fn points(metrics: &[StepMetrics], metric: impl Fn(&StepMetrics) -> Metric) -> Vec<(f64, f64)> {
     metrics.iter().filter_map(|step| Some((step.step as f64, metric(step).value()?))).collect()
 }
 
-/// The mean of each point and those before it.
+/// Returns the moving mean of each point and those before it.
 pub(super) fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mean = |i: usize| {
         let seen = &points[i.saturating_sub(WINDOW - 1)..=i];

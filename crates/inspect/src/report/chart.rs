@@ -1,4 +1,4 @@
-//! Curves over steps as SVG. Colours can be set by a page around it and have defaults for a file by itself.
+//! Draws curves over steps as SVG. A page can set the colours; a single file has defaults.
 
 use std::fmt::Write;
 
@@ -11,22 +11,22 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 40.0;
 
-/// Colours that readers without red and green can tell apart.
+/// Colours that colour-blind readers can tell apart.
 const COLOURS: [&str; 6] = ["#1f5fb0", "#d0701f", "#7a4fb5", "#1c8a86", "#b0326b", "#6b6b1f"];
 
-/// One line, and what lies around it.
+/// Holds one curve and its range.
 pub struct Series {
-    /// Its name in the legend; none without one.
+    /// Its name in the legend; empty for none.
     pub label: String,
-    /// A thin line: single values.
+    /// Single values, drawn as a thin line.
     pub raw: Vec<(f64, f64)>,
-    /// A thick line: their moving mean.
+    /// Their moving mean, drawn as a thick line.
     pub smooth: Vec<(f64, f64)>,
-    /// Step, lowest, highest: the range over seeds.
+    /// Step, lowest and highest value over seeds.
     pub band: Option<Vec<(f64, f64, f64)>>,
 }
 
-/// A single value with its name.
+/// Holds a single value with its name.
 pub struct Mark {
     /// The step.
     pub x: f64,
@@ -38,7 +38,7 @@ pub struct Mark {
     pub at_the_left: bool,
 }
 
-/// A picture of curves over training steps.
+/// Describes a picture of curves over training steps.
 pub struct Chart {
     /// Its title.
     pub title: String,
@@ -50,7 +50,7 @@ pub struct Chart {
     pub marks: Vec<Mark>,
 }
 
-/// From data to places in the picture.
+/// Maps data to positions in the picture.
 struct Scale {
     last: f64,
     ticks: Vec<f64>,
@@ -78,7 +78,7 @@ impl Scale {
 }
 
 impl Chart {
-    /// Returns the picture.
+    /// Draws the picture.
     pub fn svg(&self) -> String {
         let scale = self.scale();
         let mut out = vec![format!(
@@ -164,7 +164,7 @@ impl Chart {
         ));
     }
 
-    /// Names of the lines, from the right, where the title leaves room.
+    /// Draws the names of the curves, from the right, where the title leaves room.
     fn legend(&self, out: &mut Vec<String>) {
         let named = self.series.iter().enumerate().filter(|(_, series)| !series.label.is_empty());
         for (row, (number, series)) in named.enumerate() {
@@ -179,7 +179,7 @@ impl Chart {
     }
 }
 
-/// Round values from below the lowest to above the highest.
+/// Returns round values from below the lowest to above the highest.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let spread = if high > low { high - low } else { high.abs().max(1e-9) };
     let power = 10_f64.powf((spread / 4.0).log10().floor());
@@ -189,7 +189,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     (0..=(last - first) as usize).map(|i| (first + i as f64) * width).collect()
 }
 
-/// Returns a number in about four characters.
+/// Formats a number in about four characters.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {

@@ -1,8 +1,8 @@
-//! A report as a list of blocks, written as HTML or as Markdown.
+//! Writes a report, a list of blocks, as HTML or Markdown.
 
 use std::fmt::Write;
 
-/// Parts of a report.
+/// Holds a part of a report.
 pub(super) enum Block {
     Heading(String),
     Text(String),
@@ -14,13 +14,13 @@ pub(super) enum Block {
     },
 }
 
-/// Cells of text; the first column names the row.
+/// Holds cells of text; the first column names the row.
 pub(super) struct Table {
     pub(super) heads: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// A finished report.
+/// Holds a finished report.
 pub struct Report {
     pub(super) title: String,
     pub(super) blocks: Vec<Block>,
@@ -107,13 +107,13 @@ impl Table {
     }
 }
 
-/// Returns text as HTML shows it.
+/// Escapes text for HTML.
 pub(super) fn escape(text: &str) -> String {
     let named = |out: String, (mark, name): (char, &str)| out.replace(mark, name);
     [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;")].into_iter().fold(text.to_string(), named)
 }
 
-/// Returns text as Markdown shows it, in one line.
+/// Escapes text for one line of Markdown.
 fn line(text: &str) -> String {
     let mut out = String::new();
     for letter in text.replace(['\n', '\r'], " ").chars() {

@@ -1,4 +1,4 @@
-//! What a report says, block by block.
+//! Builds the blocks of a report.
 
 use turnwise_run::{Evaluation, Metric, StepMetrics, TurnCredit, TurnMetrics};
 use turnwise_stats::{Estimate, compare, holm, mean, mean_interval, paired_t, summarize};
@@ -10,7 +10,7 @@ use super::document::{Block, Table};
 /// Confidence of every interval.
 const CONFIDENCE: f64 = 0.95;
 
-/// A curve: the name of its picture, its title, whether it is a share of something, and its metric.
+/// Describes a curve: the name of its picture, its title, whether it is a share, and its metric.
 type Curve = (&'static str, &'static str, bool, fn(&StepMetrics) -> Metric);
 
 const CURVES: [Curve; 11] = [
@@ -27,10 +27,10 @@ const CURVES: [Curve; 11] = [
     ("dropped", "Share of trajectories left out of the loss", false, |m| m.dropped),
 ];
 
-/// A held-out number: its name, whether it is a share, and where it stands.
+/// Describes a held-out number: its name, whether it is a share, and its field.
 type HeldOut = (&'static str, bool, fn(&Evaluation) -> f64);
 
-/// The first is the accuracy.
+/// Lists the held-out numbers, accuracy first.
 const HELD_OUT: [HeldOut; 4] = [
     ("accuracy", true, |e| e.accuracy),
     ("calls that succeed", true, |e| e.tool_success),
@@ -89,7 +89,7 @@ fn shown(value: f64, share: bool) -> String {
     if share { format!("{:.1} %", 100.0 * value) } else { format!("{value:.2}") }
 }
 
-/// A mean over seeds, with its interval where there are several.
+/// Formats a mean over seeds, with its interval if there are several.
 fn over_seeds(values: &[f64], share: bool) -> String {
     let middle = shown(mean(values), share);
     match mean_interval(values, CONFIDENCE) {
@@ -130,7 +130,8 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
-/// Accuracy before, after and its change with their intervals over tasks, of a run alone that holds its outcomes.
+/// Formats accuracy before and after, and its change, with intervals over tasks. None unless the arm is one
+/// run with outcomes.
 fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     let [member] = arm.members.as_slice() else { return None };
     let evaluation = member.evaluation.as_ref()?;
@@ -146,7 +147,7 @@ fn over_tasks(arm: &Arm<'_>) -> Option<[String; 3]> {
     Some([text(summarize(before).average), text(summarize(after).average), text(change)])
 }
 
-/// Every setting against the first one, on the seeds that both have.
+/// Compares every arm with the first one, on the seeds that both have.
 fn compared(arms: &[Arm<'_>]) -> Vec<Block> {
     let Some((first, others)) = arms.split_first() else { return Vec::new() };
     let after = |member: &Member<'_>| member.evaluation.as_ref().map(|found| found.after.accuracy);
@@ -207,7 +208,7 @@ fn curves(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
-/// An arm's line. A run alone shows its raw values too.
+/// Returns an arm's curve. A single run shows its raw values too.
 fn series(arm: &Arm<'_>, metric: fn(&StepMetrics) -> Metric, named: bool) -> Option<Series> {
     let label = if named { arm.label.clone() } else { String::new() };
     let mut lines: Vec<_> = arm.members.iter().map(|member| points(&member.metrics, metric)).collect();
@@ -216,7 +217,7 @@ fn series(arm: &Arm<'_>, metric: fn(&StepMetrics) -> Metric, named: bool) -> Opt
         return Some(Series { label, smooth: smooth(only), raw: only.clone(), band: None });
     }
     let smoothed: Vec<_> = lines.iter().map(|line| smooth(line)).collect();
-    // Seeds that are still running don't bend the mean: it ends where the first of them does.
+    // The mean ends where the first of the seeds ends, so running ones don't bend it.
     let steps = smoothed.iter().map(Vec::len).min().filter(|&steps| steps > 0)?;
     let (mut middle, mut band) = (Vec::new(), Vec::new());
     for i in 0..steps {
@@ -232,7 +233,7 @@ fn series(arm: &Arm<'_>, metric: fn(&StepMetrics) -> Metric, named: bool) -> Opt
     Some(Series { label, raw: Vec::new(), smooth: middle, band: Some(band) })
 }
 
-/// What turns are like at the end of training: means over the last tenth of the steps.
+/// Describes turns at the end of training: means over the last tenth of the steps.
 fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
     let mut rows = Vec::new();
     for arm in arms {
@@ -271,7 +272,7 @@ fn turns(arms: &[Arm<'_>]) -> Vec<Block> {
 fn turn(arm: &Arm<'_>, j: usize, turns: &[&TurnMetrics]) -> Vec<String> {
     let all: f64 = turns.iter().map(|turn| turn.credit.turns as f64).sum();
     let per_turn = |sum: f64| format!("{:.3}", if all > 0.0 { sum / all } else { 0.0 });
-    // A step with more such turns has more to say about them.
+    // A step is weighted by its number of such turns.
     let credit = |mean: fn(&TurnCredit) -> Metric| {
         let weighted =
             |turn: &&TurnMetrics| turn.credit.turns as f64 * mean(&turn.credit).value().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the page is told, as JSON. Text goes out as text: the page never makes markup of it.
+//! Answers to the page, as JSON. Text goes out as text: the page never makes markup of it.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::error::InspectError;
 use crate::index::{Bad, Index, Row};
 use crate::run::Run;
 
-/// A part of a list.
+/// Holds a part of a list.
 #[derive(Serialize)]
 pub(super) struct Listed<'a> {
     pub(super) total: usize,
     pub(super) offset: usize,
-    /// Where the sought rollout stands.
+    /// Position of the sought rollout in the list.
     pub(super) found: Option<usize>,
     pub(super) rows: Vec<&'a Row>,
 }
 
-/// A run as a whole.
+/// Describes a run.
 #[derive(Serialize)]
 pub(super) struct RunAnswer<'a> {
     name: &'a str,
@@ -34,14 +34,14 @@ pub(super) struct RunAnswer<'a> {
     bad: Vec<Bad>,
     /// Files of the run that can't be read, each with its reason.
     unreadable: Vec<String>,
-    /// Where a tokenizer was looked for in vain.
+    /// Paths that were searched for a tokenizer, if none was found.
     tokenizer_missing: Option<Vec<String>>,
     metrics: Vec<StepMetrics>,
     config: BTreeMap<String, String>,
     evaluation: Option<Evaluations>,
 }
 
-/// Every run. A file of it that can't be read is named, and the rest is shown.
+/// Returns every run. A file that can't be read is named, and the rest is shown.
 pub(super) fn runs(runs: &[Run]) -> Vec<RunAnswer<'_>> {
     runs.iter().map(one).collect()
 }
@@ -61,7 +61,7 @@ fn one(run: &Run) -> RunAnswer<'_> {
         groups: index.groups(),
         steps,
         bad: index.bad().cloned().collect(),
-        // A file of conversations has no tokens to spell.
+        // Tokens of conversations have no tokenizer.
         tokenizer_missing: run.pieces().missing().filter(|looked| !looked.is_empty()).map(shown),
         unreadable,
         metrics,
@@ -70,7 +70,7 @@ fn one(run: &Run) -> RunAnswer<'_> {
     }
 }
 
-/// What was read, or nothing and the reason.
+/// Returns the value, or its default after adding the reason to `unreadable`.
 fn readable<T: Default>(read: Result<T, InspectError>, unreadable: &mut Vec<String>) -> T {
     read.unwrap_or_else(|error| {
         unreadable.push(error.to_string());
@@ -78,7 +78,7 @@ fn readable<T: Default>(read: Result<T, InspectError>, unreadable: &mut Vec<Stri
     })
 }
 
-/// One rollout, and its group's credit.
+/// Holds one rollout, and its group's credit.
 #[derive(Serialize)]
 pub(super) struct RolloutAnswer<'a> {
     row: &'a Row,
@@ -86,13 +86,13 @@ pub(super) struct RolloutAnswer<'a> {
     estimator: &'a str,
     norm_scope: &'a str,
     prompt: Tokens<'a>,
-    /// What was asked, where there is text and no tokens.
+    /// The prompt, where there is text and no tokens.
     opening: Option<String>,
     turns: Vec<TurnAnswer<'a>>,
     group: Vec<Sibling<'a>>,
 }
 
-/// Tokens with their texts.
+/// Holds tokens with their texts.
 #[derive(Serialize)]
 struct Tokens<'a> {
     ids: &'a [u32],
@@ -102,15 +102,15 @@ struct Tokens<'a> {
 #[derive(Serialize)]
 struct TurnAnswer<'a> {
     sampled: Tokens<'a>,
-    /// What was written, where there is text and no tokens.
+    /// The turn's text, where there are no tokens.
     text: Option<&'a str>,
     logprobs: &'a [f32],
-    /// Log of the ratio, per token; absent if the record hasn't it.
+    /// Log of the ratio, per token; absent if the record lacks it.
     log_ratios: Option<&'a [f64]>,
     finish: Finish,
     calls: &'a [CallRecord],
     observation: Tokens<'a>,
-    /// Before shaping, in its parts.
+    /// Rewards by name, before shaping.
     parts: Rewards,
     /// Whether the turn broke the format.
     violation: bool,
@@ -120,7 +120,7 @@ struct TurnAnswer<'a> {
     advantage: Option<f64>,
 }
 
-/// A member of the group with its credit, turn by turn.
+/// Holds a member of the group with its credit, turn by turn.
 #[derive(Serialize)]
 struct Sibling<'a> {
     row: &'a Row,
@@ -133,14 +133,14 @@ fn of(values: &[Vec<f64>], at: u32) -> &[f64] {
     values.get(at as usize).map_or(&[], Vec::as_slice)
 }
 
-/// A rollout in full.
+/// Returns a rollout in full.
 ///
-/// None if the group has changed since it was listed, and has no such rollout any more.
+/// None if the group has changed since it was listed and no longer has this rollout.
 pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) -> Option<Value> {
     let trajectory = group.trajectories.get(row.at as usize)?;
     let (scored, played) = (&trajectory.scored, &trajectory.played);
     let opening = conversation::opening(&group.messages);
-    // One stream over all tokens: a character may begin in one part and end in the next.
+    // All tokens are decoded together: a character may begin in one part and end in the next.
     let pieces = run.pieces().of(&played.tokens());
     let mut rest = pieces.as_slice();
     let mut take = |count: usize| {

@@ -1,4 +1,4 @@
-//! Connections of browsers on the same machine: bounded in number and time, so that none holds up the others.
+//! Serves connections of browsers on the same machine, limited in number and time.
 
 use std::io;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 
-/// Connections at a time; one more waits.
+/// Most connections at a time; one more waits.
 const CONNECTIONS: usize = 256;
 /// Longest request head in bytes. A browser's is under 2 KiB.
 const HEAD: usize = 16 * 1024;

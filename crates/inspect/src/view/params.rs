@@ -1,11 +1,11 @@
-//! The part of an address behind the question mark.
+//! Parses the query of an address.
 
 use std::collections::HashMap;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// Decoded names and values.
+/// Holds decoded names and values.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct Params(HashMap<String, String>);
@@ -16,7 +16,7 @@ impl Params {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// Returns a value; none if absent or empty, an error in words if it can't be read.
+    /// Returns a value; none if absent or empty, an error message if it can't be parsed.
     pub(super) fn value<T: FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         match self.text(name) {
             "" => Ok(None),

@@ -1,4 +1,4 @@
-//! Addresses and what they answer.
+//! Maps addresses to answers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::error::InspectError;
 use crate::query::{Filter, Query, Sort};
 use crate::run::Run;
 
-/// Rows in one answer at most.
+/// Most rows in one answer.
 const PAGE: usize = 500;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -38,7 +38,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/curves.js", SCRIPT, include_str!("page/curves.js")),
 ];
 
-/// A request for something that isn't there or makes no sense.
+/// Says why a request was refused.
 enum Refusal {
     NotFound,
     Bad(String),
@@ -57,7 +57,8 @@ impl From<String> for Refusal {
     }
 }
 
-/// Scripts, styles and connections from this server alone; nothing inline, no frames, no forms, no plug-ins.
+/// Allows scripts, styles and connections from this server alone; nothing inline, no frames, no forms, no
+/// plug-ins.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -92,7 +93,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-/// Computes an answer beside the event loop. A panic there costs its request and no other.
+/// Computes an answer outside the event loop. A panic there costs only its request.
 async fn off_the_loop(site: Arc<Site>, params: Params, answer: Answer) -> Response {
     let answered = tokio::task::spawn_blocking(move || answer(&site, &params)).await;
     match answered {

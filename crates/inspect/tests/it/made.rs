@@ -125,8 +125,7 @@ pub(crate) fn group(step: usize, trajectories: Vec<Trajectory>) -> GroupRecord {
             .collect(),
         dropped: vec![None; count],
         trajectories: trajectories.into_iter().enumerate().map(record).collect(),
-        messages: vec![],
-        tools: vec![],
+        ..GroupRecord::default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Filters: what stands behind `|`. Those of Jinja, but for the ones that make web pages.
+//! Filters: the names behind `|`. All of Jinja's, except those that make web pages.
 
 mod number;
 mod select;
@@ -91,7 +91,7 @@ pub(crate) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
             let [wanted] = args.bind(name, ["name"])?;
             let wanted = required(wanted, name, "name")?;
             match value {
-                // An item is no attribute.
+                // An item isn't an attribute.
                 Value::Dict(dict) if compare_has(dict, wanted.str()?) => {
                     Ok(Value::undefined(format!("'dict object' has no attribute '{}'", wanted.str()?)))
                 }

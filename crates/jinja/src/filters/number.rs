@@ -1,4 +1,4 @@
-//! Filters that give numbers.
+//! Filters that return numbers.
 
 use super::select::{follow, path};
 use crate::arguments::Arguments;
@@ -67,7 +67,7 @@ fn float(value: &Value) -> Outcome<Option<f64>> {
     }
 }
 
-/// A number's letters: underscores may stand between digits.
+/// Returns a number's text without the underscores between digits.
 fn digits(text: &str) -> String {
     let text = stripped(text, None, true, true);
     let inside = |at: usize| {
@@ -102,7 +102,7 @@ fn int(value: &Value, base: i128) -> Outcome<Option<i128>> {
     } else if let Some(number) = value.as_int() {
         return Ok(Some(number));
     }
-    // More than an integer holds can't be told apart from nonsense.
+    // A larger number than an integer holds is treated as invalid.
     Ok(float(value)?.filter(|number| number.abs() < 1e38).map(|number| number.trunc() as i128))
 }
 
@@ -124,7 +124,7 @@ fn round(value: &Value, args: Arguments) -> Outcome<Value> {
             let rounded = (below + i128::from(up)).checked_mul(unit);
             rounded.map(Value::Int).map_or_else(|| fail("an integer is too large"), Ok)
         }
-        // The digits of a number are exact, and halves go to the even one.
+        // The digits of a number are exact, and halves are rounded to the even digit.
         (Some("common"), None) if precision >= 0 && number.is_finite() => {
             Ok(Value::Float(format!("{number:.*}", precision as usize).parse().unwrap_or(number)))
         }

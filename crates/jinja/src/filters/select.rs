@@ -1,4 +1,4 @@
-//! Filters that take attributes, tests or other filters to every item.
+//! Filters that apply attributes, tests or other filters to every item.
 
 use crate::access;
 use crate::arguments::Arguments;
@@ -8,10 +8,10 @@ use crate::iterate;
 use crate::run::Run;
 use crate::value::Value;
 
-/// One part of `a.b.0`.
+/// Holds the parts of `a.b.0`.
 pub(super) type Path = Vec<Value>;
 
-/// The parts of an attribute's name; a number is a place.
+/// Splits an attribute's name; a number is an index.
 pub(super) fn path(attribute: Option<&Value>) -> Path {
     match attribute {
         None | Some(Value::None) => Vec::new(),

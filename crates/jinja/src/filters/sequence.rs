@@ -25,7 +25,7 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
         "min" | "max" => {
             let [exact, attribute] = args.bind(name, ["case_sensitive", "attribute"])?;
             let key = Key::new(attribute.as_ref(), exact, None);
-            // The first of equals: sorting keeps their order.
+            // The first of equal values: sorting keeps their order.
             let sorted = key.sorted(run, value, name == "max")?;
             let first = sorted.into_iter().next().map(|(_, value)| value);
             Ok(first.unwrap_or_else(|| Value::undefined("No aggregated item, sequence was empty.")))
@@ -83,7 +83,7 @@ fn plain(run: &mut Run<'_>, name: &str, value: &Value) -> Outcome<Value> {
     }
 }
 
-/// The key that values are compared by: attributes, in one case by default.
+/// Holds the key for comparing values: attributes, ignoring case by default.
 struct Key {
     paths: Vec<Path>,
     exact: bool,
@@ -122,7 +122,7 @@ impl Key {
     }
 }
 
-/// Texts in small letters.
+/// Returns texts in lower case.
 fn folded(run: &mut Run<'_>, value: Value) -> Outcome<Value> {
     match &value {
         Value::Text(text) => {
@@ -221,12 +221,12 @@ fn portions(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Ou
     Value::iterator(all, &mut run.budget)
 }
 
-/// Words of a text: letters, digits and underscores.
+/// Counts words: letters, digits and underscores.
 pub(super) fn words(text: &str) -> usize {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()
 }
 
-/// A text with a large letter at the beginning of every word, as the filter `title` has it.
+/// Returns a text with a capital letter at the beginning of every word, as the filter `title`.
 pub(super) fn titled(text: &str) -> String {
     let is_edge = |c: char| crate::lexer::is_space(c) || "-({[<".contains(c);
     let mut out = String::with_capacity(text.len());

@@ -62,7 +62,7 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
     }
 }
 
-/// A text as it is, and any other value as one.
+/// Returns a text unchanged, and any other value as a text.
 fn soft(value: &Value, budget: &mut Budget) -> Outcome<Text> {
     match value {
         Value::Text(text) => Ok(text.clone()),
@@ -82,7 +82,7 @@ fn plain(text: &Text, name: &str, budget: &mut Budget) -> Outcome<Value> {
             budget.write(text.text.len())?;
             Ok(Value::text(without_tags(&text.text)))
         }
-        // Letters that become several are three bytes at most.
+        // A byte grows to three bytes at most.
         _ => {
             budget.write(text.text.len().saturating_mul(3))?;
             Ok(Value::text(titled(&text.text)))

@@ -1,9 +1,9 @@
-//! What must hold of every template. The fuzz target and the replay of its corpus check the same.
+//! Properties of every template. The fuzz target and the replay of its corpus check the same.
 
 use serde_json::{Value, json};
 use turnwise_jinja::{Conversation, Moment, Template};
 
-/// Fails if a template breaks the engine, gives a long message, or isn't rendered the same again.
+/// Fails if a template makes the engine panic, gives a long message, or renders differently a second time.
 pub(crate) fn hold(bytes: &[u8]) {
     let Ok(source) = std::str::from_utf8(bytes) else { return };
     let tokens = json!({"bos_token": "<s>", "eos_token": "</s>"}).as_object().cloned().unwrap_or_default();
@@ -31,7 +31,7 @@ pub(crate) fn hold(bytes: &[u8]) {
     }
 }
 
-/// A conversation with every role, a call, and values of every kind.
+/// Makes a conversation with every role, a call, and values of every kind.
 fn messages() -> Vec<Value> {
     let call = json!({"id": "call00000", "type": "function",
         "function": {"name": "python", "arguments": {"code": "print(6 * 7)", "n": 1.5, "x": [null, true]}}});

@@ -11,7 +11,8 @@ use crate::cpu::fused::{
 };
 use crate::transformer::Transformer;
 
-/// Columns with one entry per token of a batch. Entry `t` speaks of token `t`; entry 0 and padding are 0.
+/// Holds columns with one entry per token of a batch. Entry `t` belongs to token `t`; entry 0 and padding are
+/// 0.
 #[derive(Debug, Clone)]
 pub struct TokenLogprobs {
     /// `log p(token_t | tokens before it)` at the wanted tokens, else 0. `[B, T]`, f32, nats.
@@ -27,7 +28,7 @@ pub struct LogprobQuery<'a> {
     pub batch: &'a TokenBatch,
     /// `B·T` flags, row by row. Token 0 of a row has no log-probability; its flag is ignored.
     pub wanted: &'a [bool],
-    /// Divides the logits; above 0. The sampler follows the same rule, before any truncation.
+    /// Divisor of the logits, above 0. The sampler follows the same rule, before any truncation.
     pub temperature: f64,
     /// Whether entropies are computed too.
     pub with_entropy: bool,
@@ -74,7 +75,7 @@ pub(crate) fn logprobs_of(model: &Transformer, hidden: Tensor<2>, query: &Logpro
     positions.place(Some(Tensor::cat(logprobs, 0)), entropies, query, &device)
 }
 
-/// Logits that exist at once: 48 MiB in f32.
+/// Number of logits that exist at once: 48 MiB in f32.
 const CHUNK: usize = 3 << 22;
 /// Minimum number of rows in a chunk. Each chunk computes a gradient of the whole vocabulary's weights, which
 /// fewer rows would not repay.
@@ -167,7 +168,7 @@ fn index(values: &[i32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
-/// Positions of the wanted tokens, and of the hidden states that predict them.
+/// Holds the positions of the wanted tokens, and of the hidden states that predict them.
 pub(crate) struct Positions {
     sources: Vec<i32>,
     targets: Vec<i32>,
@@ -190,12 +191,12 @@ impl Positions {
         all
     }
 
-    /// Rows of hidden states, `[N]`.
+    /// Returns the rows of hidden states, `[N]`.
     pub(crate) fn sources(&self, device: &Device) -> Tensor<1, Int> {
         index(&self.sources, device)
     }
 
-    /// Cells of the `[B·T]` columns, `[N]`.
+    /// Returns the cells of the `[B·T]` columns, `[N]`.
     pub(crate) fn targets(&self, device: &Device) -> Tensor<1, Int> {
         index(&self.targets, device)
     }

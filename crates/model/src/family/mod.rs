@@ -18,7 +18,7 @@ mod window;
 
 use fields::Fields;
 
-/// A family of published models.
+/// Maps a family of published models onto the transformer.
 #[derive(Debug, Clone, Copy)]
 pub struct Family {
     /// `model_type` in `config.json`.
@@ -40,20 +40,20 @@ pub struct Family {
 struct Defaults {
     vocab_size: usize,
     intermediate_size: usize,
-    /// Key/value heads; none means as many as query heads.
+    /// Key/value heads; unset, the number of query heads.
     key_value: Option<usize>,
-    /// Size of a head; none means `hidden_size / num_attention_heads`.
+    /// Size of a head; unset, `hidden_size / num_attention_heads`.
     head_dim: Option<usize>,
     max_position: usize,
     norm_eps: f64,
 }
 
-/// Keys that describe the files of the base. A saved model has f32 weights in one file and needs no code, so
-/// they are left out.
+/// Keys that describe the files of the base. A saved model has f32 weights in one file and no code, so they
+/// are left out.
 const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
-/// All families. A new one is a file and an entry here.
+/// Lists all families. A new one is a file and an entry here.
 pub const FAMILIES: [Family; 5] = [llama::LLAMA, qwen2::QWEN2, qwen3::QWEN3, mistral::MISTRAL, olmo2::OLMO2];
 
 impl Family {

@@ -1,4 +1,4 @@
-//! Configurations against what `transformers` reads in them: `tests/golden/model/make_configs.py`.
+//! Compares configurations with their reading by `transformers`: `tests/golden/model/make_configs.py`.
 
 use std::path::Path;
 
@@ -144,7 +144,7 @@ fn what_would_be_computed_otherwise_is_refused() {
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
     check("mistral", json!({"sliding_window": 0}), "sliding_window = 0");
-    // Numbers that give no frequencies.
+    // Numbers for which no frequencies exist.
     check("llama", llama3(4.0, 4.0), "is not below");
     check("llama", llama3(-1.0, 4.0), "low_freq_factor = -1");
     check("llama", yarn(json!({"factor": 0.5})), "factor = 0.5");

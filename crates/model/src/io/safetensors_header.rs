@@ -10,7 +10,7 @@ const LIMIT: u64 = 100_000_000;
 /// Bytes of the header's length.
 const LENGTH: u64 = 8;
 
-/// Types, shapes and offsets of the tensors of a file.
+/// Holds types, shapes and offsets of the tensors of a file.
 ///
 /// Tensors fill the file's data without gap or overlap, and their sizes are those of their shapes.
 pub(crate) struct Header {

@@ -15,7 +15,7 @@ use crate::io::safetensors_header::Header;
 /// Bytes that are read at once: whole numbers of every type.
 const CHUNK: usize = 1 << 20;
 
-/// A file whose header was checked.
+/// Holds a file whose header was checked.
 pub(crate) struct Shard {
     pub(crate) path: PathBuf,
     pub(crate) header: Header,

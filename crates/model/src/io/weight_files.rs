@@ -17,7 +17,7 @@ const EMBEDDING: &str = "model.embed_tokens.weight";
 /// The output matrix.
 pub(crate) const OUTPUT: &str = "lm_head.weight";
 
-/// All weights of a folder: one file, or the shards of an index.
+/// Holds all weights of a folder: one file, or the shards of an index.
 pub(crate) struct WeightFiles {
     shards: Vec<Shard>,
     /// Shard of each tensor.

@@ -25,7 +25,7 @@ pub(crate) struct Attention {
     pub(crate) k_norm: Option<RmsNorm>,
 }
 
-/// Values that the layers of one forward pass share.
+/// Holds values that the layers of one forward pass share.
 pub(crate) struct ForwardPass<'a> {
     config: &'a ModelConfig,
     /// `[B, T]`.

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::layers::lora::Lora;
 
-/// A linear layer. The weight is `[out, in]`, as on disk.
+/// Holds a linear layer. The weight is `[out, in]`, as on disk.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Param<Tensor<2>>,

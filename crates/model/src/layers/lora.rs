@@ -14,17 +14,17 @@ type Rank = Within<1, 16_384>;
 /// Range of `alpha`.
 type Scale = Above<0, 1_000_000>;
 
-/// Which linear layers get an adapter, and how large it is.
+/// Configures an adapter: its linear layers and its size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoraConfig {
     /// Rank `r` of the update.
     #[serde(deserialize_with = "Rank::read")]
     pub rank: usize,
-    /// The update is scaled by `alpha / rank`.
+    /// Scale: the update is multiplied by `alpha / rank`.
     #[serde(deserialize_with = "Scale::read")]
     pub alpha: f64,
-    /// Names of the linear layers that get an adapter; all seven of a block unless told otherwise.
+    /// Names of the linear layers that get an adapter; unset, all seven of a block.
     pub targets: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl LoraConfig {
     }
 }
 
-/// The two small matrices next to a frozen weight.
+/// Holds the two small matrices next to a frozen weight.
 #[derive(Module, Debug)]
 pub(crate) struct Lora {
     /// `[r, in]`.

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::cpu::fused::{FusedNorm, apply_host_op, supports_host_ops};
 
-/// Root-mean-square normalisation over the last dimension.
+/// Normalises by the root mean square over the last dimension.
 #[derive(Module, Debug)]
 pub(crate) struct RmsNorm {
     pub(crate) weight: Param<Tensor<1>>,

@@ -86,7 +86,7 @@ impl Yarn {
     }
 }
 
-/// Cosines and sines of the positions of one forward pass, `[B, 1, T, D]`.
+/// Holds cosines and sines of the positions of one forward pass, `[B, 1, T, D]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Rotation {
     cos: Tensor<4>,
@@ -151,7 +151,7 @@ pub(crate) fn attention_gain(config: &RopeConfig) -> f64 {
     config.attention_factor()
 }
 
-/// The rotation at one position, for code on plain vectors.
+/// Holds the rotation at one position, for code on plain vectors.
 #[derive(Debug)]
 pub(crate) struct Angles(pub(crate) Vec<(f32, f32)>);
 

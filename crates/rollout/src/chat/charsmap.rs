@@ -1,14 +1,14 @@
-//! SentencePiece's compiled map of characters, which a tokenizer follows without looking:
-//! `precompiled_charsmap`. It is a double array of units and the texts that they lead to.
+//! Checks SentencePiece's compiled map of characters, `precompiled_charsmap`, which a tokenizer follows
+//! unchecked. It is a double array of units and their replacement texts.
 
 use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
-/// Into how many bytes a byte of text may grow.
+/// Most bytes that a byte of text may grow to.
 const MOST_GROWTH: usize = 64;
 
-/// Checks every map of a tokenizer's normalizers. The message says in half a sentence what is wrong.
+/// Checks every map of a tokenizer's normalizers. The error says in half a sentence what is wrong.
 pub(super) fn check(tokenizer: &Json) -> Result<(), String> {
     one(&tokenizer["normalizer"])
 }
@@ -46,7 +46,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Follows every way through the units.
+/// Follows every path through the units.
 fn map(bytes: &[u8]) -> Result<(), String> {
     let number = |at: usize| -> Option<usize> {
         Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize)
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a map that makes this text of the letter `a`.
+    /// Returns a map from the letter `a` to this text.
     fn bytes(text: &str) -> Vec<u8> {
         let mut units = vec![0_u32; 512];
         // The root leads to the block of units that begins at 256.

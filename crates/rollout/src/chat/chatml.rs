@@ -1,5 +1,5 @@
-//! ChatML, as Qwen2.5 and SmolLM2 speak it: `<|im_start|>role\n…<|im_end|>\n`. Tool output is a user message,
-//! as in Qwen's template.
+//! ChatML as in Qwen2.5 and SmolLM2: `<|im_start|>role\n…<|im_end|>\n`. Tool output is a user message, as in
+//! Qwen's template.
 
 use tokenizers::Tokenizer;
 use turnwise_trajectory::{Message, Role, TokenId};
@@ -7,11 +7,11 @@ use turnwise_trajectory::{Message, Role, TokenId};
 use super::spelling::{decode, encode, letters_only};
 use super::{ChatError, ChatFormat, token_bytes};
 
-/// ChatML over a tokenizer.
+/// Formats conversations as ChatML.
 pub struct ChatMl {
-    /// Reads `<|im_start|>` in text as letters: only this format writes chat tokens.
+    /// Encodes `<|im_start|>` in text as letters: only this format writes chat tokens.
     tokenizer: Tokenizer,
-    /// Reads tokens that aren't special, such as the tags around a call, as an assistant samples them.
+    /// Encodes tokens that aren't special, such as the tags around a call, as an assistant samples them.
     own: Tokenizer,
     start: TokenId,
     end: TokenId,
@@ -19,7 +19,7 @@ pub struct ChatMl {
 }
 
 impl ChatMl {
-    /// Fails if the tokenizer lacks `<|im_start|>` or `<|im_end|>`.
+    /// Returns the format. Fails if the tokenizer lacks `<|im_start|>` or `<|im_end|>`.
     pub fn new(mut tokenizer: Tokenizer) -> Result<Self, ChatError> {
         let find = |token: &str| {
             tokenizer
@@ -86,7 +86,7 @@ impl ChatFormat for ChatMl {
     }
 
     fn turn(&self, text: &str) -> Vec<TokenId> {
-        // The end of a turn may not be called special.
+        // A tokenizer may not mark the end of a turn as special.
         let is_chat = |token: &TokenId| *token == self.start || self.stop.contains(token);
         let tokens = encode(&self.own, text);
         if tokens.iter().any(is_chat) { self.tokens(text) } else { tokens }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::testing::{chat, tokenizer};
 
-    /// Returns the text of any tokens, chat tokens spelled out.
+    /// Returns the text of any tokens, with chat tokens as text.
     fn spelled(chat: &ChatMl, tokens: &[TokenId]) -> String {
         chat.tokenizer.decode(tokens, false).unwrap()
     }

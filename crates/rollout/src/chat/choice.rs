@@ -1,50 +1,32 @@
-//! Which chat format a run uses: the folder's own template, or a named one.
+//! Chooses the chat format of a run: the folder's template, or a named format.
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
+use turnwise_runfile::names;
 
 use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, Rendering, TemplateChat};
 
-/// The chat formats by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChatName {
-    /// The folder's template; ChatML if it has none. For a Qwen3 whose template rewrites earlier turns,
-    /// `qwen3`.
-    #[default]
-    Auto,
-    /// The folder's template and nothing else.
-    Template,
-    /// `<|im_start|>role\n…<|im_end|>\n`, whatever the folder says.
-    #[serde(rename = "chatml")]
-    ChatMl,
-    /// Qwen3's messages and tools without its rewriting: thoughts of earlier turns stay, none is put in.
-    Qwen3,
+names! {
+    /// Names a chat format.
+    #[derive(Default)]
+    pub enum ChatName("chat format") {
+        /// The folder's template, or ChatML if it has none. A Qwen3 model whose template rewrites earlier
+        /// turns gets `qwen3`.
+        #[default]
+        "auto" => Auto,
+        /// The folder's template, without a fallback.
+        "template" => Template,
+        /// `<|im_start|>role\n…<|im_end|>\n`, whatever the folder has.
+        "chatml" => ChatMl,
+        /// Qwen3's messages and tools without its rewriting: thoughts of earlier turns stay, and none is
+        /// added.
+        "qwen3" => Qwen3,
+    }
 }
 
 const QWEN3: &str = include_str!("qwen3.jinja");
 const CHATML: &str = include_str!("chatml.jinja");
-
-impl std::str::FromStr for ChatName {
-    type Err = UnknownChat;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Ok(match name {
-            "auto" => Self::Auto,
-            "template" => Self::Template,
-            "chatml" => Self::ChatMl,
-            "qwen3" => Self::Qwen3,
-            _ => return Err(UnknownChat(name.into())),
-        })
-    }
-}
-
-/// A chat format that there isn't.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown chat format {0:?}\n  hint: auto, template, chatml and qwen3 are there")]
-pub struct UnknownChat(pub String);
 
 /// Opens a chat format over a model folder's tokenizer. A model that is made from nothing has no folder yet.
 /// `now` is the date that a template shows.

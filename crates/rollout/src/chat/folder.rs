@@ -8,20 +8,20 @@ use turnwise_trajectory::TokenId;
 
 use super::ChatError;
 
-/// A model folder's own words.
+/// Holds a model folder's chat settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatFolder {
     /// Source of the template.
     pub(super) place: PathBuf,
     /// The template for conversations.
     pub(super) template: String,
-    /// The template for conversations with tools, if it is another one.
+    /// The template for conversations with tools, if it is a separate one.
     pub(super) tool_use: Option<String>,
-    /// `bos_token` and the like.
+    /// Special tokens by name, such as `bos_token`.
     pub(super) tokens: Map<String, Json>,
     /// Tokens that end a text.
     pub(super) ends: Vec<TokenId>,
-    /// `model_type` of `config.json`.
+    /// The value of `model_type` in `config.json`.
     pub(super) family: String,
 }
 
@@ -29,9 +29,9 @@ const TOKEN_NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 impl ChatFolder {
-    /// Reads a folder: `chat_template.jinja`, or else `chat_template` of `tokenizer_config.json`, a text or a
-    /// list of named ones; tokens are named there, or in `special_tokens_map.json`. None if it has no
-    /// template.
+    /// Reads a folder's chat settings; none if it has no template. The template is `chat_template.jinja`, or
+    /// else `chat_template` of `tokenizer_config.json`, a text or a list of named ones. Special tokens are
+    /// named there or in `special_tokens_map.json`.
     pub fn read(folder: &Path) -> Result<Option<Self>, ChatError> {
         let settings = folder.join("tokenizer_config.json");
         let config = object(&settings)?.unwrap_or_default();
@@ -61,7 +61,7 @@ impl ChatFolder {
                 }
             }
         };
-        // As `transformers` reads older folders: what stands in this file goes before the settings.
+        // `transformers` reads older folders like this: the map overrides the settings.
         let map = match config.get("added_tokens_decoder") {
             Some(_) => Map::new(),
             None => object(&folder.join("special_tokens_map.json"))?.unwrap_or_default(),
@@ -89,7 +89,7 @@ fn broken(place: &Path, message: &str) -> ChatError {
     ChatError::Folder { place: place.into(), message: message.into() }
 }
 
-/// Bytes of a file at most.
+/// Most bytes of a file.
 const LARGEST: u64 = 1 << 26;
 
 /// Returns a file's text; none if there is no such file.

@@ -1,4 +1,4 @@
-//! Chat formats: messages to tokens. One file each.
+//! Chat formats, from messages to tokens: one file each.
 
 mod charsmap;
 mod chatml;
@@ -18,7 +18,7 @@ use turnwise_tools::format::Opening;
 use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
-pub use choice::{ChatName, UnknownChat, open, rendering};
+pub use choice::{ChatName, open, rendering};
 pub use folder::ChatFolder;
 pub use rendering::{Prompted, Rendering, Script};
 pub use spelling::decode;
@@ -26,10 +26,10 @@ pub use template::{Calls, TemplateChat, prompt};
 pub use tokenizer_file::load_tokenizer;
 pub use turnwise_jinja::Moment;
 
-/// A chat format that can't be used, or that can't spell a conversation.
+/// Says why a chat format can't be used, or can't render a conversation.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
-    /// The tokenizer lacks what a chat format needs.
+    /// The tokenizer lacks a token of the chat format.
     #[error(
         "the tokenizer has no token {token}\n  hint: the {format} chat format needs it; was the model folder made for another one?"
     )]
@@ -44,10 +44,10 @@ pub enum ChatError {
     Folder {
         /// The file.
         place: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
-    /// The template writes earlier turns anew: what a policy sampled would change under it.
+    /// The template rewrites earlier turns, which would change sampled text.
     #[error(
         "{}: the chat template rewrites the conversation: {message}\n  hint: rollout.chat = \"chatml\" or \"qwen3\" keeps every turn as it was sampled, if the model speaks it",
         place.display()
@@ -55,7 +55,7 @@ pub enum ChatError {
     Rewrites {
         /// The file.
         place: PathBuf,
-        /// What changes, into what.
+        /// The text before and after.
         message: String,
     },
     /// The template refuses a conversation.
@@ -63,40 +63,40 @@ pub enum ChatError {
     Refused(String),
 }
 
-/// How a conversation is spelled in tokens. The delta of every following turn is appended to what is there, so a
-/// format is prefix-preserving by construction.
+/// Encodes conversations as tokens. Each turn only appends to the tokens before it, so a format is
+/// prefix-preserving by construction.
 pub trait ChatFormat: Send + Sync {
-    /// The opening messages and the start of the first assistant turn.
+    /// Returns the opening messages and the start of the first assistant turn.
     fn open(&self, messages: &[Message]) -> Result<Vec<TokenId>, ChatError>;
 
-    /// What follows an assistant turn: its end, if the policy did not sample it (`closed`), the messages, and the
-    /// start of the next assistant turn.
+    /// Returns the tokens between an assistant turn and the next one. They are the end of the turn, unless
+    /// the policy sampled it (`closed`), the messages, and the start of the next assistant turn.
     fn follow(&self, messages: &[Message], closed: bool) -> Result<Vec<TokenId>, ChatError>;
 
-    /// Tokens that end an assistant turn. The first is what a finished turn ends with.
+    /// Returns the tokens that end an assistant turn. A finished turn ends with the first of them.
     fn stop_tokens(&self) -> &[TokenId];
 
-    /// Text of sampled tokens, without stop tokens.
+    /// Returns the text of sampled tokens, without stop tokens.
     fn text(&self, tokens: &[TokenId]) -> String;
 
-    /// The bytes of one sampled token, which may be a part of a character. A stop token has none.
+    /// Returns the bytes of one sampled token, which may be a part of a character. A stop token has none.
     fn bytes(&self, token: TokenId) -> Vec<u8>;
 
-    /// Tokens of plain text. Chat tokens spelled out in it stay text.
+    /// Returns the tokens of plain text. Chat tokens in it are encoded as text.
     fn tokens(&self, text: &str) -> Vec<TokenId>;
 
-    /// Tokens that an assistant turn of this text would be sampled as, without its end.
+    /// Returns the tokens that an assistant would sample for this text, without the end of its turn.
     fn turn(&self, text: &str) -> Vec<TokenId> {
         self.tokens(text)
     }
 
-    /// Where a turn begins: inside a thought, if prompts end with an open one.
+    /// Returns the state in which a turn begins: inside a thought, if prompts end with an open one.
     fn opening(&self) -> Opening {
         Opening::Answer
     }
 
-    /// Whether the format itself describes the tools in its prompt and marks their outputs. Otherwise the call format
-    /// does both.
+    /// Returns whether the format itself describes the tools in its prompt and marks their outputs. Otherwise
+    /// the call format does both.
     fn shows_tools(&self) -> bool {
         false
     }

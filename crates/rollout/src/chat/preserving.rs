@@ -1,8 +1,8 @@
-//! Whether a template is prefix-preserving: what it made of a conversation so far stays as it is when the conversation
+//! Checks that a template is prefix-preserving: its text of a conversation so far stays when the conversation
 //! goes on. Small conversations are rendered step by step and compared.
 //!
-//! Where a prompt ends with a thought, open or empty, thoughts aren't compared: such a template takes them away from
-//! earlier turns, and a trajectory keeps every thought as it was sampled. The opening is context.
+//! Thoughts aren't compared if prompts end with a thought, open or empty. Such a template removes them from
+//! earlier turns, while a trajectory keeps every thought as it was sampled. The opening is context.
 
 use serde_json::{Value as Json, json};
 use turnwise_jinja::{Conversation, Template};
@@ -12,36 +12,36 @@ use turnwise_trajectory::Role;
 use super::template::{call_id, tool_message};
 use super::thought::Opening;
 
-/// Why a template can't be used for training.
+/// Says why a template can't be used for training.
 pub(super) enum Unfit {
-    /// It writes earlier turns anew.
+    /// It rewrites earlier turns.
     Rewrites(String),
-    /// It can't show what is needed.
+    /// It can't render a required conversation.
     Fails(String),
 }
 
-/// What a template does with turns and tools.
+/// Describes how a template renders turns and tools.
 pub(super) struct Shape {
-    /// It describes the tools, and writes calls as the run's call format reads them. Otherwise the call format
-    /// describes them, and outputs are messages of the user.
+    /// Whether it describes the tools, and writes calls as the run's call format reads them. Otherwise the
+    /// call format describes them, and outputs are messages of the user.
     pub(super) native: bool,
-    /// White space between the prompt and what the assistant says.
+    /// White space between the prompt and the assistant's text.
     pub(super) lead: String,
     /// The thought that a prompt ends with.
     pub(super) thought: Option<Opening>,
-    /// A system message is refused: what it says stands in front of the first message of the user.
+    /// Whether it lacks system messages: their text then starts the first message of the user.
     pub(super) no_system: bool,
-    /// Two messages of the user in a row are refused.
+    /// Whether it refuses two messages of the user in a row.
     one_user: bool,
-    /// The name of the only tool.
+    /// The name of the tool, if there is only one.
     tool: Option<String>,
 }
 
 impl Shape {
-    /// Messages as this template takes them.
+    /// Returns messages in the form that the template takes.
     pub(super) fn messages(&self, messages: Vec<(Role, String)>) -> Vec<Json> {
         let mut all: Vec<Json> = Vec::new();
-        // What stands behind a system message that is part of the user's.
+        // True behind a system message that became part of the user's.
         let mut opening = false;
         for (position, (role, content)) in messages.into_iter().enumerate() {
             if role == Role::Tool && self.native {
@@ -77,7 +77,7 @@ const THOUGHT: Turns = Turns::Text("<think>\nA thought.\n</think>\n\nPlain words
 const OUTPUT: &str = "what-the-tool-said";
 const SYSTEM: &str = "what-the-system-said";
 
-/// Looks at what the template does; `offered` are the tools in OpenAI's form.
+/// Finds the shape of a template, or why it can't be used. `offered` are the tools in OpenAI's form.
 pub(super) fn check(
     template: &Template,
     source: &str,
@@ -110,7 +110,7 @@ pub(super) fn check(
         native,
         lead: String::new(),
         thought,
-        // Some templates leave a system message out instead of refusing it.
+        // Some templates drop a system message instead of refusing it.
         no_system: !render(&system, None, true).is_ok_and(|text| text.contains(SYSTEM)),
         one_user: render(&two, None, true).is_err(),
         tool: offered.first().filter(|_| offered.len() == 1).and_then(name),
@@ -136,7 +136,7 @@ pub(super) fn check(
     Ok(shape)
 }
 
-/// A turn of the assistant.
+/// Returns a turn of the assistant.
 fn answer(turns: Turns, round: usize) -> Vec<Json> {
     vec![match turns {
         Turns::Text(text) => json!({"role": "assistant", "content": text}),
@@ -150,7 +150,7 @@ fn answer(turns: Turns, round: usize) -> Vec<Json> {
 
 type Render<'a> = dyn Fn(&[Json], bool) -> Result<String, String> + 'a;
 
-/// Whether the call format reads a call as the template writes it, and the template shows a tool's output.
+/// Returns whether the call format reads the template's calls, and the template shows a tool's output.
 fn is_native(render: &Render<'_>, question: &[Json], format: &dyn CallFormat) -> bool {
     let called = [question.to_vec(), answer(Turns::Calls, 0)].concat();
     let answered = [called.clone(), vec![tool_message(OUTPUT, 0, Some("python"))]].concat();
@@ -169,7 +169,7 @@ fn is_native(render: &Render<'_>, question: &[Json], format: &dyn CallFormat) ->
     calls.len() == 1 && right && shown.contains(OUTPUT)
 }
 
-/// Two rounds of turn and output. Returns the white space before a turn's text.
+/// Renders two rounds of turn and output. Returns the white space before a turn's text.
 fn walk(shape: &Shape, turns: Turns, render: &Render<'_>) -> Result<String, Unfit> {
     let mut all = vec![json!({"role": "user", "content": "?"})];
     let mut before = render(&all, true).map_err(Unfit::Fails)?;
@@ -178,7 +178,8 @@ fn walk(shape: &Shape, turns: Turns, render: &Render<'_>) -> Result<String, Unfi
         all.extend(answer(turns, round));
         let text = match render(&all, false) {
             Ok(text) => text,
-            // Strict templates take a second turn behind an output only if it is a call; then that is what is looked at.
+            // Strict templates take a second turn behind an output only if it is a call. The turns of calls
+            // check that.
             Err(_) if round > 0 => break,
             Err(message) => return Err(Unfit::Fails(message)),
         };
@@ -211,7 +212,7 @@ fn walk(shape: &Shape, turns: Turns, render: &Render<'_>) -> Result<String, Unfi
     Ok(lead)
 }
 
-/// What was there, and what stands in its place.
+/// Describes the difference between two texts.
 fn difference(what: &str, was: &str, is: &str) -> String {
     let same = was.chars().zip(is.chars()).take_while(|(a, b)| a == b).count();
     let from = |text: &str| -> String { text.chars().skip(same.saturating_sub(8)).take(32).collect() };

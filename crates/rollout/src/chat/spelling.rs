@@ -1,7 +1,7 @@
-//! Rendered text to tokens. Text that a user or a tool wrote can't forge the chat's own tokens.
+//! Encodes rendered text. Text of a user or a tool can't forge chat tokens.
 //!
-//! A chat token is any added token of the tokenizer, whether it is called special or not, but for white space. What an
-//! assistant wrote may hold those that aren't special, such as the tags around a call: it sampled them as tokens.
+//! A chat token is any added token of the tokenizer, special or not, but for white space. An assistant's text
+//! may hold those that aren't special, such as the tags around a call: it sampled them as tokens.
 
 use std::ops::Range;
 
@@ -10,21 +10,21 @@ use turnwise_trajectory::TokenId;
 
 use super::token_bytes;
 
-/// Stands around the number of a piece of text that must stay text. A private character: no text means anything by it.
+/// Marks the number of a guarded text on both sides. It is a private character, which no text uses.
 const MARK: char = '\u{F0000}';
 
-/// A tokenizer twice: one that reads the spelling of a chat token as that token, and one that reads it as letters.
+/// Holds a tokenizer twice: one encodes a chat token in text as that token, the other as letters.
 pub(super) struct Spelling {
     reads_tokens: Tokenizer,
     reads_letters: Tokenizer,
-    /// Spellings of the chat tokens, and whether they are special.
+    /// Texts of the chat tokens, and whether they are special.
     known: Vec<(String, bool)>,
 }
 
 /// Tokens of a part of a text: the byte that it begins at, the tokens, and the byte that each begins at.
 type Part = (usize, Vec<TokenId>, Option<Vec<usize>>);
 
-/// Pieces of text that must stay text, by their number.
+/// Holds guarded pieces of text by number; they are encoded as letters.
 #[derive(Default)]
 pub(super) struct Guarded(Vec<String>);
 
@@ -32,34 +32,34 @@ impl Spelling {
     pub(super) fn new(mut tokenizer: Tokenizer) -> Self {
         let mut known: Vec<(String, bool)> =
             chat_tokens(&tokenizer).map(|token| (token.content, token.special)).collect();
-        // The longest of those that begin alike is the one that a tokenizer finds.
+        // A tokenizer finds the longest of the tokens that begin alike.
         known.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.cmp(b)));
         known.push((MARK.into(), true));
         let reads_letters = letters_only(&tokenizer);
-        // Behind a normaliser, other letters than its own could be read as a token.
+        // Behind a normaliser, other letters could be encoded as a chat token.
         let exact: Vec<AddedToken> = chat_tokens(&tokenizer)
             .filter(|token| token.normalized)
             .map(|token| AddedToken { normalized: false, ..token })
             .collect();
         if !exact.is_empty() {
-            // Tokens that are there keep their numbers.
+            // Existing tokens keep their numbers.
             let _ = tokenizer.add_tokens(exact);
         }
         Self { reads_tokens: tokenizer, reads_letters, known }
     }
 
-    /// The token that is spelled so.
+    /// Returns the token with this text.
     pub(super) fn token(&self, text: &str) -> Option<TokenId> {
         self.reads_tokens.token_to_id(text)
     }
 
-    /// The chat token that a text begins with.
+    /// Returns the chat token that a text begins with.
     pub(super) fn token_at_start(&self, text: &str) -> Option<&str> {
         self.known.iter().map(|(token, _)| token.as_str()).find(|token| text.starts_with(token))
     }
 
-    /// Puts a mark in the place of everything in `text` that a tokenizer would take for a chat token. In a text of the
-    /// assistant's `own`, those are the special ones.
+    /// Replaces all that a tokenizer would take for a chat token by a mark. In a text of the assistant
+    /// (`own`) only special tokens are replaced.
     pub(super) fn guard(&self, text: &str, guarded: &mut Guarded, own: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -79,7 +79,7 @@ impl Spelling {
         out
     }
 
-    /// Tokens of a rendered text. Marks become the letters that they stand for.
+    /// Returns the tokens of a rendered text, with the letters of each mark.
     pub(super) fn encode(&self, rendered: &str, guarded: &Guarded) -> Vec<TokenId> {
         let mut tokens = Vec::new();
         for (at, piece) in rendered.split(MARK).enumerate() {
@@ -148,12 +148,12 @@ impl Spelling {
         special.map(|(token, _)| token.as_str()).find(|token| text.ends_with(token))
     }
 
-    /// Tokens of plain text.
+    /// Returns the tokens of plain text.
     pub(super) fn letters(&self, text: &str) -> Vec<TokenId> {
         encode(&self.reads_letters, text)
     }
 
-    /// The bytes of one token, which may be a part of a character.
+    /// Returns the bytes of one token, which may be a part of a character.
     pub(super) fn bytes(&self, token: TokenId) -> Vec<u8> {
         token_bytes::bytes(&self.reads_tokens, token)
     }
@@ -164,32 +164,33 @@ impl Spelling {
     }
 }
 
-/// Returns the text of tokens. Bytes that are no UTF-8 become replacement characters: bad model output is data.
+/// Returns the text of tokens. Invalid UTF-8 becomes replacement characters, because bad model output is
+/// data.
 pub fn decode(tokenizer: &Tokenizer, tokens: &[TokenId]) -> String {
-    // Some decoders of the library count from the last token of the list.
+    // Some decoders of the library fail on an empty list.
     if tokens.is_empty() { String::new() } else { tokenizer.decode(tokens, false).unwrap_or_default() }
 }
 
-/// The tokens that stand for something in a chat.
+/// Returns the chat tokens of a tokenizer.
 fn chat_tokens(tokenizer: &Tokenizer) -> impl Iterator<Item = AddedToken> {
     let all = tokenizer.get_added_tokens_decoder().into_values();
     all.filter(|token| !token.content.trim().is_empty())
 }
 
-/// A tokenizer that reads the spelling of a chat token as letters, whether the token is called special or not.
+/// Returns a tokenizer that encodes the text of a chat token as letters, special or not.
 pub(super) fn letters_only(tokenizer: &Tokenizer) -> Tokenizer {
     let mut letters = tokenizer.clone();
     let plain = chat_tokens(tokenizer).filter(|token| !token.special);
     let special: Vec<AddedToken> = plain.map(|token| AddedToken { special: true, ..token }).collect();
     if !special.is_empty() {
-        // Tokens that are there keep their numbers.
+        // Existing tokens keep their numbers.
         let _ = letters.add_special_tokens(special);
     }
     letters.set_encode_special_tokens(true);
     letters
 }
 
-/// Tokens of a text. A letter that a damaged tokenizer fails at is left out.
+/// Returns the tokens of a text. A letter that a damaged tokenizer fails at is left out.
 pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<TokenId> {
     let whole = |text: &str| tokenizer.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec());
     whole(text).unwrap_or_else(|_| {

@@ -1,9 +1,9 @@
-//! The model folder's own chat template as a chat format.
+//! The chat template of a model folder as a chat format.
 //!
-//! The first prompt is the template's text of the opening messages. What follows a turn is the template's text behind
-//! an assistant turn in a small conversation of the same shape, appended to the exact tokens: sampled tokens are never
-//! rendered again. That is the same as rendering everything anew only if the template never rewrites what stands
-//! before; [`TemplateChat::new`] refuses one that does.
+//! The template renders the opening messages as the first prompt. The text behind a turn is rendered in a
+//! small conversation of the same shape and appended to the exact tokens: sampled tokens are never rendered
+//! again. This equals rendering the whole conversation only if the template never rewrites earlier text;
+//! [`TemplateChat::new`] refuses one that does.
 
 use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
@@ -17,35 +17,35 @@ use super::preserving::{Shape, check};
 use super::spelling::{Guarded, Spelling};
 use super::{ChatError, ChatFormat};
 
-/// The tools of an environment, and how calls are written.
+/// Holds the tools of an environment and the call format.
 #[derive(Clone, Copy)]
 pub struct Calls<'a> {
     /// The call format of the run.
     pub format: &'a dyn CallFormat,
     /// The tools on offer.
     pub tools: &'a [ToolSpec],
-    /// Whether the prompt says which tools there are.
+    /// Whether the prompt describes the tools.
     pub describe: bool,
 }
 
-/// A chat template over a tokenizer.
+/// Formats conversations by a chat template.
 pub struct TemplateChat {
     template: Template,
     spelling: Spelling,
     /// Tools that the template describes itself.
     tools: Option<Vec<Json>>,
     shape: Shape,
-    /// What ends a turn.
+    /// The token that ends a turn, as text.
     end: String,
     stop: Vec<TokenId>,
 }
 
-/// Stands for what an assistant said, where only what follows it is of interest.
+/// Placeholder of an assistant's text when only the text behind it is needed.
 const SAID: &str = "what-the-assistant-said";
 
 impl TemplateChat {
-    /// The template of a folder; `now` is the date that it shows. Fails if it rewrites earlier turns, or can't show a
-    /// tool's output.
+    /// Returns the format of a folder's template; `now` is the date that it shows. Fails if it rewrites
+    /// earlier turns, or can't show a tool's output.
     pub fn new(
         folder: &ChatFolder,
         tokenizer: Tokenizer,
@@ -88,7 +88,7 @@ impl TemplateChat {
         Ok(chat)
     }
 
-    /// The text behind an assistant turn, its end included.
+    /// Renders the text behind an assistant turn, its end included.
     fn behind(&self, messages: &[Json], prompt: bool) -> Result<String, String> {
         let mut all =
             vec![json!({"role": "user", "content": "?"}), json!({"role": "assistant", "content": SAID})];
@@ -101,7 +101,7 @@ impl TemplateChat {
         };
         let text = self.template.render(&conversation).map_err(|error| error.0)?;
         match text.split_once(SAID) {
-            // Some templates put a space before the end of a turn; a policy's turn ends where it ends.
+            // Some templates put a space before the end of a turn; a policy's turn doesn't have it.
             Some((_, tail)) => Ok(tail.trim_start().to_string()),
             None => Err("it leaves out what the assistant said".into()),
         }
@@ -151,7 +151,8 @@ impl ChatFormat for TemplateChat {
         let text =
             self.shape.thought.as_ref().map_or_else(|| text.to_string(), |thought| thought.behind(text));
         let text = self.spelling.guard(&text, &mut guarded, true);
-        // Behind a token of the chat, as where it stands: some tokenizers write the first letters of a text otherwise.
+        // Encoded behind the end token, as in the conversation: some tokenizers encode the start of a text
+        // differently.
         let tokens = self.spelling.encode(&format!("{}{}{text}", self.end, self.shape.lead), &guarded);
         tokens[1..].to_vec()
     }
@@ -166,8 +167,8 @@ impl ChatFormat for TemplateChat {
     }
 }
 
-/// The prompt of a conversation in OpenAI's form (`tool_calls` and all) by the folder's template, whatever it does to
-/// earlier turns, and the tokens that the folder says end a text.
+/// Encodes a conversation in OpenAI's form as a prompt by the folder's template. Also returns the tokens that
+/// the folder says end a text. The template may rewrite earlier turns.
 pub fn prompt(
     folder: &ChatFolder,
     tokenizer: Tokenizer,
@@ -188,7 +189,7 @@ pub fn prompt(
     Ok((tokens, ends))
 }
 
-/// A conversation in tokens, with the start of the next assistant turn. What messages say stays text.
+/// Encodes a conversation, with the start of the next assistant turn. Chat tokens in messages stay text.
 fn spell(
     template: &Template,
     spelling: &Spelling,
@@ -213,7 +214,7 @@ fn spell(
     Ok(spelling.encode(&text, &guarded))
 }
 
-/// Guards every text of a message or a tool, wherever it lies in it.
+/// Guards every text of a message or a tool, at any depth.
 pub(super) fn guard_all(value: &mut Json, spelling: &Spelling, guarded: &mut Guarded, own: bool) {
     match value {
         Json::String(text) => *text = spelling.guard(text, guarded, own),
@@ -223,12 +224,12 @@ pub(super) fn guard_all(value: &mut Json, spelling: &Spelling, guarded: &mut Gua
     }
 }
 
-/// The first letters of a text, for a message.
+/// Returns the first letters of a text, for an error.
 fn first_of(text: &str) -> String {
     text.chars().take(16).collect()
 }
 
-/// A message of a tool for templates that want to know which call it answers.
+/// Returns a message of a tool, for templates that require the call's id.
 pub(super) fn tool_message(content: &str, position: usize, name: Option<&str>) -> Json {
     let mut message =
         json!({"role": Role::Tool.name(), "content": content, "tool_call_id": call_id(position)});
@@ -238,7 +239,7 @@ pub(super) fn tool_message(content: &str, position: usize, name: Option<&str>) -
     message
 }
 
-/// Nine letters, which is what the strictest template asks for.
+/// Returns an id of nine letters, as the strictest template requires.
 pub(super) fn call_id(position: usize) -> String {
     format!("call{position:05}")
 }

@@ -1,14 +1,13 @@
-//! Thoughts in prompts: the tag that a template ends a prompt with, and what a template takes away of earlier
-//! thoughts.
+//! Thoughts in prompts: the tag that a prompt ends with, and the removal of earlier thoughts.
 
-/// The tags around a thought: `<think>` and `</think>`, `[THINK]` and `[/THINK]`.
+/// Holds the tags around a thought: `<think>` and `</think>`, `[THINK]` and `[/THINK]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tags {
     open: String,
     close: String,
 }
 
-/// End of a prompt.
+/// Holds the thought that a prompt ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Opening {
     tags: Tags,
@@ -49,8 +48,8 @@ impl Opening {
         })
     }
 
-    /// Returns a text without its thoughts and the white space behind them, and without one that it ends in.
-    /// A tag that is only mentioned, in a system message for example, is no thought.
+    /// Returns a text without its thoughts, the white space behind them, and an unfinished thought at its
+    /// end. A tag that is only mentioned, in a system message for example, is no thought.
     pub(super) fn without_thoughts(&self, text: &str) -> String {
         let Tags { open, close } = &self.tags;
         let mut out = String::with_capacity(text.len());

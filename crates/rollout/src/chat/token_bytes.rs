@@ -1,4 +1,4 @@
-//! How one token is spelled in bytes. A tokenizer decodes sequences; a token alone may be a part of a
+//! Returns the bytes of one token. A tokenizer decodes only sequences, and one token may be a part of a
 //! character.
 
 use tokenizers::{DecoderWrapper, Tokenizer};

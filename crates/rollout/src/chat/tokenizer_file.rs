@@ -1,4 +1,4 @@
-//! Reads an untrusted `tokenizer.json`: one that would make much text out of little is refused.
+//! Reads an untrusted `tokenizer.json`, and refuses one that could turn little text into very much.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -12,20 +12,20 @@ use super::ChatError;
 use super::charsmap;
 use super::spelling::decode;
 
-/// Bytes of a file at most; the largest published ones have a tenth of it.
+/// Most bytes of a file; the largest published ones have a tenth of it.
 const LARGEST: u64 = 1 << 28;
 
-/// How deep a file may nest: its reader tries every kind of step at every level, and published ones have half
-/// of it.
+/// Most levels of nesting: the parser tries every kind of step at every level. Published files have half of
+/// it.
 const MOST_LEVELS: usize = 16;
 
-/// Into how many bytes a byte of text may grow before it is cut into tokens.
+/// Most bytes that a byte of text may grow to before it is split into tokens.
 const MOST_GROWTH: f64 = 64.0;
 
-/// How long a tokenizer may take for a page of text. An honest one takes a millisecond.
+/// Longest time for encoding a page of text. A normal tokenizer takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Returns the tokenizer of a file, without padding and truncation: sequences have the length that they have.
+/// Loads the tokenizer of a file and switches off its padding and truncation.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
     let broken = |message: String| ChatError::Folder { place: path.into(), message };
     let hint = "a model folder holds a tokenizer.json of the `tokenizers` library";
@@ -59,22 +59,22 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ChatError> {
     Ok(tokenizer)
 }
 
-/// Encodes a page of text, and decodes it. A tokenizer that can't, or needs very long, is none to work with.
+/// Encodes and decodes a page of text. Fails if the tokenizer can't, or takes too long.
 fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
     const PAGE: &str =
         "The 12 quick (brown) foxes' code:\n\tprint(\"é ß 数学 😀\")\r\n<|x|> \u{301}\u{200d}\u{0} aaaa    ";
     let (tokenizer, (tell, told)) = (tokenizer.clone(), channel());
     let work = move || {
-        // Long runs of one letter are what patterns of words are slow at.
+        // Patterns of words are slow on long runs of one letter.
         let runs = ["a", "1", " ", "\n", ".", "é", "<", "_"].map(|letter| letter.repeat(200));
         let page = format!("{}{}", PAGE.repeat(8), runs.join("!"));
         let done = catch_unwind(AssertUnwindSafe(|| {
-            // A word that isn't in the vocabulary may be refused, and letters one by one are tried then.
+            // A tokenizer may refuse an unknown word; then letters are tried one by one.
             if let Ok(encoding) = tokenizer.encode_fast(page.as_str(), false) {
                 let _ = decode(&tokenizer, encoding.get_ids());
             }
         }));
-        // The other end may have stopped waiting.
+        // The receiver may have stopped waiting.
         let _ = tell.send(done.is_ok());
     };
     std::thread::Builder::new().spawn(work).map_err(|error| format!("can't be tried: {error}"))?;
@@ -85,7 +85,7 @@ fn try_out(tokenizer: &Tokenizer) -> Result<(), String> {
     }
 }
 
-/// Returns how deep lists and objects lie in each other.
+/// Returns the depth of nested lists and objects.
 fn levels(json: &Json) -> usize {
     match json {
         Json::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
@@ -94,7 +94,7 @@ fn levels(json: &Json) -> usize {
     }
 }
 
-/// Returns how many bytes a step or a sequence of steps can make of one.
+/// Returns the most bytes that a step or a sequence of steps makes of one.
 fn growth(step: &Json) -> f64 {
     let length = |key: &str| step[key].as_str().map_or(1, str::len) as f64;
     match step["type"].as_str().unwrap_or_default() {

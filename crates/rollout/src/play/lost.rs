@@ -14,7 +14,7 @@ use crate::limits::{Limits, TURN_BYTES};
 use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 
-/// A template that refuses conversations which hold a word.
+/// Refuses conversations that contain a word.
 struct Picky<'a>(&'a dyn ChatFormat, &'a str);
 
 impl Picky<'_> {
@@ -52,7 +52,7 @@ impl ChatFormat for Picky<'_> {
     }
 }
 
-/// Gives up the turns of one sample, and lets the inner policy's function say the others.
+/// Gives up the turns of one sample, and takes the others from a function.
 struct GivesUp<'a>(u32, &'a dyn Fn(&Context<'_>) -> Completion);
 
 impl Policy for GivesUp<'_> {
@@ -80,7 +80,7 @@ fn a_conversation_that_the_template_refuses_costs_its_trajectory() {
         let first = call(sample);
         spoken(&chat, if turn == 0 { &first } else { "Answer: 1" })
     };
-    // An observation that only sample 1 gets.
+    // An observation of sample 1 alone.
     let odd = fenced.parse(&call(1)).remove(0).unwrap();
     let executor = Scripted::new().prints(&program(&env, &odd), "forbidden");
     let picky = Picky(&chat, "forbidden");

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 
-/// Runs what the policy writes as it is.
+/// Runs the policy's code unchanged.
 struct Notebook(Arithmetic);
 
 impl Env for Notebook {
@@ -36,7 +36,7 @@ impl Env for Notebook {
     }
 }
 
-/// Says its lines, one a turn, and stops where it's told to.
+/// Samples its lines, one a turn, and stops where the rule says.
 struct Lines(Vec<String>);
 
 impl Policy for Lines {
@@ -83,7 +83,7 @@ fn played(lines: &[&str], change: impl Fn(&mut Game<'_>)) -> Trajectory {
     played.groups[0].remove(1)
 }
 
-/// Output of every call, turn by turn.
+/// Returns the output of every call, turn by turn.
 fn outputs(trajectory: &Trajectory) -> Vec<Vec<String>> {
     let text = |call: &CallRecord| match call {
         CallRecord::Executed { output, .. } => observation(output),
@@ -106,13 +106,13 @@ fn calls_of_a_trajectory_share_a_state_only_if_it_is_kept() {
 fn a_stop_keeps_its_tokens_and_costs_only_what_was_forged() {
     let call = "```python\n1 + 1\n```\n";
     let tokens = |text: &str| chat().tokens(text);
-    // ToRL's stop string is how a turn ends; going on behind it isn't possible.
+    // ToRL's stop string ends the turn, so there is no text behind it.
     let stopped = played(&[&format!("{call}```output\n3\n```")], |_| {});
     assert_eq!(stopped.turns[0].text, format!("{call}```output"));
     assert_eq!(outputs(&stopped)[0], ["2"]);
     assert!(tokens(&format!("{call}```output\n3")).starts_with(&stopped.turns[0].tokens));
     assert_eq!(stopped.turns[0].logprobs.len(), stopped.turns[0].tokens.len());
-    // Behind the first call, if that is asked for.
+    // `stop_at_call` ends the turn behind the first call.
     let two = format!("{call}And:\n```python\n3\n```\n");
     let first = played(&[&two], |game| game.stop_at_call = true);
     assert_eq!((outputs(&first)[0].len(), first.turns[0].finish), (1, Finish::StopString));

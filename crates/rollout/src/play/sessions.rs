@@ -1,5 +1,4 @@
-//! Sessions with a state: what they say reaches its turn, and their faults cost nothing but their own
-//! trajectory.
+//! Sessions with a state: their outputs reach the right turn, and their faults cost only their trajectory.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -18,7 +17,7 @@ use super::*;
 use crate::chat::{ChatFormat, ChatMl};
 use crate::testing::chat;
 
-/// What happens at one turn of a trajectory.
+/// Names the action of one turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// Calls the session's own tool, and Python.
@@ -29,21 +28,21 @@ enum Event {
     Answer,
 }
 
-/// Turns of one trajectory, and how its sessions fail.
+/// Describes the turns of one trajectory, and how its sessions fail.
 #[derive(Debug, Clone)]
 struct Script {
     turns: Vec<Event>,
-    /// Sessions that fail, from the first on.
+    /// How many sessions fail, from the first on.
     failing: u32,
     /// The turn at which they fail; beyond the last one, they fail at their end.
     fails_at: usize,
-    /// How they fail: by a fault, too many outputs, or a reward that is no number.
+    /// The kind of failure: a fault, too many outputs, or a NaN reward.
     how: u32,
     /// Milliseconds that a step takes.
     slow: u64,
 }
 
-/// An environment that is told how to behave, sample by sample.
+/// Behaves by a script for each sample.
 struct Odd {
     tasks: Tasks,
     scripts: Vec<Script>,
@@ -71,7 +70,7 @@ struct OddSession<'a> {
 }
 
 impl OddSession<'_> {
-    /// The reward of a turn, unlike that of any other.
+    /// Returns the reward of a turn, different from any other's.
     fn reward(sample: u32, turn: usize) -> f64 {
         f64::from(sample) + turn as f64 / 64.0
     }
@@ -103,7 +102,7 @@ impl Session for OddSession<'_> {
             return Err(Fault::new("odd", "gone at the end"));
         }
         let rewards = [("progress", 0.25), ("late", 1.0)].into_iter().collect();
-        Ok(Closing { rewards, correct: Some(self.sample % 2 == 0) })
+        Ok(Closing { rewards, correct: Some(self.sample.is_multiple_of(2)) })
     }
 }
 
@@ -157,7 +156,7 @@ fn says(chat: &ChatMl, format: &dyn CallFormat, event: Event) -> Completion {
     }
 }
 
-/// Plays the scripts, every sample once and those that fail twice.
+/// Plays each script as one sample.
 fn played(scripts: &[Script], waits: bool) -> Played {
     let (env, chat, format) = (Odd::new(scripts.to_vec(), waits), chat(), FormatName::Hermes.build());
     let executor = Scripted::new().prints("1", "one\n");
@@ -171,7 +170,7 @@ fn played(scripts: &[Script], waits: bool) -> Played {
         stop_at_call: false,
         keep_state: false,
     };
-    // A trajectory that begins again is asked for its turns again.
+    // A restarted trajectory samples its turns again.
     let says = |_: &str, sample: u32, turn| says(&chat, &*format, scripts[sample as usize].turns[turn]);
     let mut speaker = Speaker::again(&says);
     play(&game, &[&env.train()[0]], scripts.len() as u32, &mut speaker, &mut |_, _| {}).unwrap()
@@ -189,8 +188,8 @@ fn script() -> impl Strategy<Value = Script> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// A lying, crashing, slow environment: each reward is on its turn, each output at its call, and a fault
-    /// costs its own trajectory alone.
+    /// Under lying, crashing and slow environments each reward is on its turn, each output at its call, and a
+    /// fault costs only its trajectory.
     #[test]
     fn what_a_session_says_reaches_its_turn_whatever_fails(
         scripts in proptest::collection::vec(script(), 1..6),
@@ -242,7 +241,7 @@ fn a_conversation_reads_as_it_was_held() {
     assert!(scored.correct && !scored.violations[0] && scored.turns.iter().all(|turn| turn.acc() == 0.0));
 }
 
-/// Ends its trajectory at the first turn, whatever that holds.
+/// Ends its trajectory at the first turn.
 struct Once {
     tasks: Tasks,
     messages: Option<String>,

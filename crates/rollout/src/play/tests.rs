@@ -16,7 +16,7 @@ use crate::messages::opening;
 use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 
-/// The format that writes a call as a block of Python.
+/// Returns the format that writes a call as a block of Python.
 pub(super) fn fenced() -> Box<dyn CallFormat> {
     FormatName::FencedPython.build()
 }
@@ -24,10 +24,10 @@ pub(super) fn fenced() -> Box<dyn CallFormat> {
 pub(super) const LIMITS: Limits =
     Limits { turns: 8, turn_tokens: 200, tokens: 2000, observation_tokens: 50, turn_calls: 8 };
 
-/// Says what a function of task, sample and turn says, and remembers what it was shown.
+/// Samples a function's text of task, sample and turn, and records the contexts.
 pub(super) struct Speaker<'a> {
     says: &'a dyn Fn(&str, u32, usize) -> Completion,
-    /// A trajectory may begin again.
+    /// Whether a trajectory may restart.
     again: bool,
     shown: BTreeMap<(String, u32, usize), Vec<TokenId>>,
     indices: HashMap<usize, (String, u32)>,
@@ -69,7 +69,7 @@ pub(super) fn spoken(chat: &ChatMl, text: &str) -> Completion {
     Completion { logprobs: vec![-0.25; tokens.len()], tokens, ..Completion::default() }
 }
 
-/// The program that a call runs.
+/// Returns the program that a call runs.
 pub(super) fn program(env: &dyn Env, call: &ToolCall) -> String {
     let opened = env.session(Start::first(&env.train()[0], &Echo)).unwrap();
     opened.tool(&call.name).unwrap().call(&call.arguments, CallContext::default()).unwrap().stdout
@@ -97,7 +97,7 @@ pub(super) fn game<'a>(
     }
 }
 
-/// What a demonstration's turn says in a format.
+/// Returns a demonstration's turn as text in a format.
 fn line(format: &dyn CallFormat, demonstration: &Demonstration, turn: usize) -> String {
     let turn = &demonstration.turns[turn];
     turn.call
@@ -157,7 +157,7 @@ fn limits_end_a_trajectory_as_data() {
     check(call, Limits { turn_tokens: 5, ..LIMITS }, Stop::Truncated, 1);
     check(call, Limits { tokens: 1, ..LIMITS }, Stop::ContextLimit, 0);
     check(call, Limits { tokens: 120, ..LIMITS }, Stop::ContextLimit, 2);
-    // A call that can't be parsed is answered, and play goes on.
+    // A call that can't be parsed has an output, and play goes on.
     check("```python\nprint(", LIMITS, Stop::TurnLimit, 8);
 }
 
@@ -179,7 +179,7 @@ fn a_fault_of_the_executor_costs_its_trajectory_and_no_other() {
     assert_eq!(played.groups[0].iter().map(|t| t.sample).collect::<Vec<_>>(), [0, 2]);
 }
 
-/// Calls a tool that takes its time for the first trajectory, and notes who was answered meanwhile.
+/// Delays the calls of the first trajectory, and notes which others were answered meanwhile.
 struct Slow(std::sync::Mutex<Vec<u32>>);
 
 impl Executor for Slow {
@@ -224,7 +224,7 @@ fn a_trajectory_goes_on_while_the_tools_of_another_run() {
     );
 }
 
-/// Answers so many turns, and then breaks in its way.
+/// Answers a number of turns, and then fails in its way.
 struct Broken<'a>(&'a ChatMl, usize, fn() -> Result<(), PolicyError>);
 
 impl Policy for Broken<'_> {
@@ -263,7 +263,7 @@ fn tools_are_described_in_the_system_message_or_not_at_all() {
     assert_eq!(offered(true, &task).len(), 2);
 }
 
-/// Nonsense of a policy that is anything but trained: pieces of calls, stray tokens, broken bytes.
+/// Samples the nonsense of an untrained policy: pieces of calls, stray tokens, broken bytes.
 fn babble(chat: &ChatMl, seed: u64, task: &str, sample: u32, turn: usize) -> Completion {
     let mut state = seed ^ (u64::from(sample) << 32) ^ ((turn as u64) << 40);
     state = task.bytes().fold(state, |state, byte| state.wrapping_mul(31).wrapping_add(u64::from(byte)));
@@ -291,7 +291,7 @@ fn babble(chat: &ChatMl, seed: u64, task: &str, sample: u32, turn: usize) -> Com
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Token in, token out: every context is prompt, sampled tokens and observations, bit by bit, whatever was said.
+    /// Token in, token out: every context is exactly prompt, sampled tokens and observations.
     #[test]
     fn nothing_is_ever_tokenised_again(
         seed in any::<u64>(),
@@ -322,7 +322,7 @@ proptest! {
                 prop_assert_eq!(turn.observation.is_empty(), at + 1 == trajectory.turns.len());
             }
         }
-        // A trajectory doesn't know who plays beside it.
+        // A trajectory doesn't depend on the others.
         let alone = play(&game, &tasks[1..2], 1, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
         prop_assert_eq!(&alone.groups[0][0], &played.groups[1][0]);
     }

@@ -7,10 +7,10 @@ use turnwise_trajectory::Finish;
 
 use super::call_text;
 
-/// Longest text of a turn, in bytes; one that is longer is cut there, and its turn is cut off.
+/// Most bytes of a turn's text; a longer one is cut there, and its turn counts as truncated.
 const LONGEST: usize = 1 << 20;
 
-/// Reasons that say that a turn was cut off, in lower case.
+/// Finish reasons of a truncated turn, in lower case.
 const CUT: [&str; 13] = [
     "length",
     "max_tokens",
@@ -27,7 +27,7 @@ const CUT: [&str; 13] = [
     "prohibited_content",
 ];
 
-/// Reasons that say that the server broke off.
+/// Finish reasons of a server that broke off.
 const BROKEN: [&str; 10] = [
     "abort",
     "aborted",
@@ -41,25 +41,24 @@ const BROKEN: [&str; 10] = [
     "unload",
 ];
 
-/// A turn as a server wrote it.
+/// Holds a turn as a server wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Said {
     pub(super) text: String,
     pub(super) finish: Finish,
 }
 
-/// An answer without a turn in it.
+/// Says why an answer holds no turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unsaid {
-    /// The server broke off: another try may do better.
+    /// The server broke off, and a retry may succeed.
     Broken(String),
-    /// It holds no choice at all.
+    /// The answer has no choice.
     Nothing(String),
 }
 
 impl Unsaid {
-    /// Returns the failure that it is. An answer without a choice may be the server's last word: `again` says
-    /// whether to ask again.
+    /// Returns it as a failure. `again` says whether an answer without a choice is retried.
     pub(super) fn failure(self, again: bool) -> Failure {
         match self {
             Self::Broken(reason) => Failure::passing(reason),
@@ -70,7 +69,7 @@ impl Unsaid {
 }
 
 /// Reads the first choice. Calls that the server parsed are written out in the call format. Thoughts that it
-/// took out of the text stay out: they are no part of what the conversation goes on with.
+/// removed from the text stay out, as they are no part of the later conversation.
 pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsaid> {
     let Some(choice) = answer["choices"].get(0).filter(|choice| choice.is_object()) else {
         return Err(Unsaid::Nothing(format!("the answer has no choice: {}", short(&answer.to_string()))));
@@ -83,7 +82,7 @@ pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsa
     let message = &choice["message"];
     let mut text = content(&message["content"]);
     if !message.is_object() {
-        // Completions of the older protocol.
+        // The older completions protocol.
         text = content(&choice["text"]);
     }
     if text.is_empty() {
@@ -98,7 +97,7 @@ pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsa
     Ok(Said { text, finish })
 }
 
-/// Why a turn ended; none if the server broke off. A reason of no known name is an end.
+/// Returns why a turn ended; none if the server broke off. An unknown reason counts as a normal end.
 fn finish(reason: &Value) -> Option<Finish> {
     let reason = reason.as_str().or_else(|| reason["type"].as_str()).unwrap_or_default().to_lowercase();
     let is = |names: &[&str]| names.contains(&reason.as_str());
@@ -109,7 +108,7 @@ fn finish(reason: &Value) -> Option<Finish> {
     }
 }
 
-/// Returns a content's text: a string, a list of parts, or nothing. Parts that are no text hold none.
+/// Returns a content's text: a string, a list of parts, or nothing. Parts other than text count as empty.
 fn content(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -1,13 +1,12 @@
-//! Calls that a server parsed itself, written out again in the call format, so that they are read like any
-//! others.
+//! Writes calls that a server parsed in the call format again, so that they are read like any others.
 
 use serde_json::{Map, Value};
 use turnwise_http::json;
 use turnwise_tools::CallFormat;
 use turnwise_trajectory::ToolCall;
 
-/// Returns the text with the message's parsed calls behind it, one a line. Those that the text holds as well
-/// are left out.
+/// Appends the message's parsed calls to the text, one a line. Calls that the text already holds are left
+/// out.
 pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat) -> String {
     let said: Vec<ToolCall> = format.parse(&text).into_iter().flatten().collect();
     let single = message["function_call"].is_object().then_some(&message["function_call"]);
@@ -35,7 +34,7 @@ pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat)
     text
 }
 
-/// Returns the arguments of a call: an object, or its JSON, also if that was written twice. Nothing is an
+/// Returns the arguments of a call: an object, or JSON of one, even if encoded twice. Empty arguments are an
 /// empty object.
 fn arguments(given: &Value) -> Option<Map<String, Value>> {
     match given {
@@ -51,7 +50,7 @@ fn arguments(given: &Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// Returns a call as the format writes it. If the format can't express it, the text is a malformed call.
+/// Returns a call in the format's text. If the format can't express it, the text is a malformed call.
 fn written(format: &dyn CallFormat, name: &str, arguments: Map<String, Value>) -> String {
     let call = ToolCall { name: name.into(), arguments, span: 0..0 };
     let text = format.render(&call);
@@ -61,7 +60,7 @@ fn written(format: &dyn CallFormat, name: &str, arguments: Map<String, Value>) -
     }
 }
 
-/// Blanks around a text don't count: not all formats keep them.
+/// Compares calls without white space around texts, which not all formats keep.
 fn is_same(a: &ToolCall, b: &ToolCall) -> bool {
     let same = |(key, value): (&String, &Value)| match (value.as_str(), b.arguments.get(key)) {
         (Some(text), Some(Value::String(other))) => text.trim() == other.trim(),
@@ -70,7 +69,7 @@ fn is_same(a: &ToolCall, b: &ToolCall) -> bool {
     a.name == b.name && a.arguments.len() == b.arguments.len() && a.arguments.iter().all(same)
 }
 
-/// Returns a text in which the format finds a malformed call and no other: the policy did call, but the call
+/// Returns a text that the format reads as exactly one malformed call: the policy did call, but the call
 /// can't run.
 fn malformed(format: &dyn CallFormat, name: &str, raw: &str) -> String {
     let call = |name: &str, arguments: &[(&str, &str)]| ToolCall {
@@ -103,7 +102,7 @@ mod tests {
         json!({"id": "x", "type": "function", "function": {"name": "python", "arguments": arguments}})
     }
 
-    /// Returns the calls that the format reads of an answer with these calls.
+    /// Returns the calls that the format reads from an answer with these calls.
     fn found(format: FormatName, message: &Value) -> Vec<Option<Value>> {
         let format = format.build();
         let text = append(message["content"].as_str().unwrap_or_default().into(), message, &*format);

@@ -1,14 +1,14 @@
-//! Decides when to give a server up: it refuses every request.
+//! Decides when to give up a server: when it refuses every request.
 
 use std::collections::BTreeSet;
 
 use turnwise_http::{Failure, Refusal};
 
-/// Different tasks that in a row come to nothing. One odd task can't end a play, whatever number of samples
-/// it has.
+/// Number of different tasks that must fail in a row. One odd task can't end a play, however many samples it
+/// has.
 const TASKS: usize = 4;
 
-/// State of a server during a play.
+/// Holds the state of a server during a play.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     answered: bool,
@@ -24,7 +24,7 @@ impl Health {
         self.answered
     }
 
-    /// A turn was answered, or refused for its own sake.
+    /// Records a turn that was answered, or whose context was full.
     pub(super) fn answered(&mut self) {
         self.answered = true;
         self.lost.clear();
@@ -37,23 +37,23 @@ impl Health {
         self.lost.len() >= TASKS || (!self.answered && refusal.is_some_and(is_of_all))
     }
 
-    /// Why a play of which no turn was answered came to nothing.
+    /// Returns why the play failed, if no turn was answered.
     pub(super) fn never_answered(&self) -> Option<&str> {
         self.message.as_deref().filter(|_| !self.answered)
     }
 }
 
-/// Returns whether a refusal is one of every request: a wrong key, address or name.
+/// Returns whether a refusal applies to every request: a wrong key, address or name.
 fn is_of_all(refusal: &Refusal) -> bool {
     match refusal.status {
         401 | 404 | 405 => true,
-        // Some refuse a conversation like this that they don't like.
+        // Some servers refuse a conversation for its content with this status.
         403 => !refusal.says(&["moderation", "flagged", "policy", "safety", "content"]),
         _ => false,
     }
 }
 
-/// Reactions to a failure.
+/// Returns advice on a failure.
 pub(super) fn hint(failure: &Failure, refusal: Option<&Refusal>) -> &'static str {
     match (failure, refusal.map(|refusal| refusal.status)) {
         (_, Some(401 | 403)) => "the environment variable TURNWISE_API_KEY holds the server's key",

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`, several at a time.
+//! Samples turns by `POST /v1/chat/completions`, several at a time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -20,16 +20,16 @@ use crate::policy::{Policy, PolicyError};
 use crate::turn_end::TurnEnd;
 use crate::turns::Turns;
 
-/// Longest answer that is read, in bytes: thoughts and log-probabilities may come with it.
+/// Most bytes of an answer: it may include thoughts and log-probabilities.
 const LONGEST: u64 = 16 << 20;
-/// Wait before a turn is tried again for the first time.
+/// Wait before the first retry of a turn.
 const WAIT: Duration = Duration::from_millis(250);
-/// How long an address is tried that never answered: it may be wrong.
+/// Longest time for an address that never answered: it may be wrong.
 const UNREACHED: Duration = Duration::from_secs(15);
-/// Tries of a turn that is answered without a choice.
+/// Attempts at a turn whose answers have no choice.
 const CHOICELESS: u32 = 3;
 
-/// A policy whose turns a server samples. Clones share what they know of it.
+/// Samples turns from a server. Clones share its state.
 #[derive(Clone)]
 pub struct RemotePolicy(Arc<Remote>);
 
@@ -41,21 +41,21 @@ struct Remote {
     health: Mutex<Health>,
 }
 
-/// What came of a request.
+/// Holds the result of a request.
 enum Outcome {
     Said(Said),
     /// The conversation doesn't fit into the model's context.
     Full,
 }
 
-/// A turn that came to nothing, and the last refusal if there was one.
+/// Says why a turn was not answered, with the last refusal if there was one.
 struct Unanswered {
     gave_up: GaveUp,
     refusal: Option<Refusal>,
 }
 
 impl RemotePolicy {
-    /// A policy for plays whose chat format is `transcript`.
+    /// Returns a policy for plays whose chat format is `transcript`.
     pub fn new(endpoint: Endpoint, transcript: Transcript) -> Self {
         let url = format!("{}/chat/completions", endpoint.url.trim_end_matches('/'));
         let client = Client::new(url, endpoint.key.clone(), LONGEST);
@@ -65,9 +65,9 @@ impl RemotePolicy {
 }
 
 impl Remote {
-    /// Answers turns until there are no more, or the server is beyond hope.
+    /// Answers turns until there are no more, or the server is given up.
     fn work(&self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
-        // So that a panic here doesn't leave the other threads waiting.
+        // A panic here closes the turns, so the other threads don't wait.
         let _shard = turns.shard(0, 1);
         while let Some(context) = turns.take() {
             match self.turn(&context, turns, end) {
@@ -95,7 +95,7 @@ impl Remote {
         self.health().never_answered().map_or(Ok(()), |message| Err(PolicyError(message.into())))
     }
 
-    /// Asks for a turn, again and again while there is time and hope.
+    /// Requests a turn, with retries while there is time and the server may answer.
     fn turn(
         &self,
         context: &Context<'_>,
@@ -120,7 +120,7 @@ impl Remote {
                 Err(refusal) if refusal.is_too_long() => Ok(Outcome::Full),
                 Err(refusal) => {
                     refused.replace(Some(refusal.clone()));
-                    // A server that is started anew may not know its model yet.
+                    // A restarted server may not have loaded its model yet.
                     let away = refusal.status == 404 && self.health().has_answered();
                     let failure = refusal.failure();
                     Err(if away { Failure::passing(failure.reason()) } else { failure })
@@ -136,7 +136,7 @@ impl Remote {
         patience.run(needless, attempt).map_err(|gave_up| Unanswered { gave_up, refusal: refused.take() })
     }
 
-    /// Sends one request, put in other ways if the server wants it so.
+    /// Sends one request, and varies its form if the server refuses it.
     fn ask(
         &self,
         messages: &[Message],
@@ -163,7 +163,7 @@ impl Remote {
         }
     }
 
-    /// The turn as the play takes it: it ends where a local policy's would.
+    /// Returns the turn as a completion: it ends where a local policy's would.
     fn completion(&self, said: Said, end: &TurnEnd<'_>) -> Completion {
         let Said { mut text, mut finish } = said;
         let whole = self.transcript.id(Role::Assistant, &text);
@@ -184,7 +184,7 @@ impl Remote {
     }
 }
 
-/// One seed per turn of each trajectory (FNV-1a); 31 bits, which every server takes.
+/// Returns a seed per turn of each trajectory (FNV-1a); 31 bits, which every server takes.
 fn seed(seed: u64, context: &Context<'_>) -> u64 {
     let mut hasher = FnvHasher::default();
     for number in [seed, u64::from(context.sample), context.turn as u64] {

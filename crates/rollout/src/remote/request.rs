@@ -1,4 +1,4 @@
-//! Builds the request of a turn, and its variants for servers that refuse the usual one.
+//! Builds the request of a turn, and variants for servers that refuse the usual one.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use turnwise_trajectory::{Message, Role};
 
 use super::Endpoint;
 
-/// How a server wants its requests other than most do. It says so by refusing one.
+/// Names a deviation of a server's protocol, learnt from a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Quirk {
     /// The limit of tokens is called `max_completion_tokens`.
     CompletionTokens,
-    /// Roles alternate: messages of one role that follow each other are sent as one.
+    /// Roles alternate: consecutive messages of one role are sent as one.
     Alternation,
-    /// There is no system role: its text stands in front of the first user message.
+    /// There is no system role: its text starts the first user message.
     NoSystem,
     /// It takes no seed.
     NoSeed,
-    /// It takes no `top_p`, which keeps all here.
+    /// It takes no `top_p`, and keeps all tokens.
     NoTopP,
-    /// It takes no temperature but its default, 1, which is the one here.
+    /// It takes no temperature but its default, 1, which is also the configured one.
     NoTemperature,
 }
 
-/// Words of a refusal that speak of a parameter, not of its value or of the conversation.
+/// Words of a refusal that refer to a parameter, not to its value or to the conversation.
 const UNWANTED: [&str; 9] = [
     "unsupported",
     "not support",
@@ -70,7 +70,7 @@ pub(super) fn body(
     body
 }
 
-/// Returns the change to try after a refusal, if one may help and hasn't been tried.
+/// Returns a variation to try after a refusal, if one may help and hasn't been tried.
 pub(super) fn quirk(
     refusal: &Refusal,
     endpoint: &Endpoint,
@@ -92,13 +92,14 @@ pub(super) fn quirk(
         (Quirk::NoSeed, about_request && unwanted("seed")),
         (Quirk::NoTopP, about_request && endpoint.top_p == 1.0 && unwanted("top_p")),
         (Quirk::NoTemperature, about_request && endpoint.temperature == 1.0 && unwanted("temperature")),
-        // A template's own words may be any.
+        // The words of a template's refusal can be any.
         (Quirk::Alternation, about_request && repeated),
     ];
     tried.into_iter().find(|(quirk, helps)| *helps && !known.contains(quirk)).map(|(quirk, _)| quirk)
 }
 
-/// Tool output is a user message, as in ChatML: the `tool` role needs calls that the server parsed itself.
+/// Returns roles and texts. Tool output is a user message, as in ChatML: the `tool` role needs calls that the
+/// server parsed itself.
 fn spoken(messages: &[Message]) -> Vec<(Role, String)> {
     let role = |message: &Message| if message.role == Role::Tool { Role::User } else { message.role };
     messages.iter().map(|message| (role(message), message.content.clone())).collect()

@@ -1,4 +1,4 @@
-//! A conversation as a sequence of ids, one per message.
+//! Represents a conversation as a sequence of ids, one per message.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,11 +8,10 @@ use turnwise_trajectory::{Message, Role, TokenId};
 
 use crate::chat::{ChatError, ChatFormat};
 
-/// About how long a token's text is. Limits of tool output are counted in tokens, and the server's aren't
-/// known.
+/// Approximate length of a token's text. Limits of tool output count tokens, and the server's aren't known.
 const LETTERS: usize = 4;
 
-/// Meaning of an id.
+/// Holds the meaning of an id.
 #[derive(Debug, Clone)]
 enum Entry {
     Message(Role, String),
@@ -20,7 +19,7 @@ enum Entry {
     Part(String),
 }
 
-/// Messages with ids. One transcript serves all conversations of a play; clones share their ids.
+/// Maps messages to ids. One transcript serves all conversations of a play; clones share their ids.
 #[derive(Clone, Default)]
 pub struct Transcript(Arc<Mutex<Entries>>);
 
@@ -69,7 +68,8 @@ impl Transcript {
 }
 
 impl ChatFormat for Transcript {
-    /// Returns `Unknown`: the server's template decides, and a server that parses thoughts leaves them out.
+    /// Returns `Unknown`: it depends on the server's template, and a server that parses thoughts leaves them
+    /// out.
     fn opening(&self) -> Opening {
         Opening::Unknown
     }

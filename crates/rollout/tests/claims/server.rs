@@ -1,6 +1,6 @@
-//! What must hold of every answer of a server. The fuzz target and the replay of its corpus check the same.
+//! Properties of every answer of a server. The fuzz target and the replay of its corpus check the same.
 
-// What reads the turn out of an answer is no part of the crate's interface.
+// Only the crate itself reads answers, so the test includes its source.
 #[allow(dead_code)]
 #[path = "../../src/remote/answer.rs"]
 mod answer;
@@ -10,7 +10,7 @@ mod call_text;
 use turnwise_http::Reply;
 use turnwise_tools::FormatName;
 
-/// Reads the bytes as the body of an answer. Fails if that breaks, or if a turn is longer than one may be.
+/// Reads the bytes as the body of an answer. Fails if that panics, or if a turn exceeds its limit.
 pub(crate) fn hold(bytes: &[u8]) {
     for status in [200, 429] {
         let text = String::from_utf8_lossy(bytes).into_owned();

@@ -1,4 +1,4 @@
-//! What must hold of every tokenizer file. The fuzz target and the replay of its corpus check the same.
+//! Properties of every tokenizer file. The fuzz target and the replay of its corpus check the same.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use turnwise_rollout::chat::{decode, load_tokenizer};
 /// A text with letters, digits, marks and blanks of many kinds.
 const PAGE: &str = "The 12 quick (brown) foxes' code:\n\tprint(\"é 数学 😀\")\r\n<|x|> \u{301}aaaa    ";
 
-/// Opens the bytes as a tokenizer. Fails if one that is taken breaks at a text, or makes very much of it.
+/// Opens the bytes as a tokenizer. Fails if an accepted one panics at a text, or makes very much of it.
 pub(crate) fn hold(bytes: &[u8], folder: &Path) {
     let path = folder.join("tokenizer.json");
     std::fs::write(&path, bytes).expect("a temporary file");

@@ -1,4 +1,4 @@
-//! Answers in every form that servers give them, and what becomes of those that hold no turn.
+//! Answers in every form that servers give them, and the losses from those without a turn.
 
 use serde_json::{Value, json};
 use turnwise_trajectory::{Finish, Stop};
@@ -10,7 +10,7 @@ fn says(message: &Value, finish: &Value) -> Vec<u8> {
     ok(&completion(message, finish))
 }
 
-/// Every answer is put like this.
+/// Checks a play in which every answer has this form.
 fn check(case: &str, put: impl Fn(&Ask) -> Vec<u8> + Send + Sync + 'static) {
     Scene::default().plays(put).is_whole(case);
 }
@@ -98,7 +98,7 @@ fn bytes_are_read_in_every_form() {
     }
 }
 
-/// Bytes in a gzip file, stored as they are.
+/// Returns bytes as a gzip file, uncompressed.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let crc = !bytes.iter().fold(!0_u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))

@@ -1,4 +1,4 @@
-//! Faults that pass are tried again, and nobody notices.
+//! Temporary faults are retried, without an effect on the rollouts.
 
 use std::thread::sleep;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Plays against servers that answer as real ones do on a bad day: one odd answer costs no other trajectory.
+//! Plays against servers with the faults of real ones: one odd answer costs no other trajectory.
 
 mod answers;
 mod endings;

@@ -1,4 +1,4 @@
-//! A server of bytes: what a handler gives is written as it is.
+//! A server of bytes: it writes a handler's bytes unchanged.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,25 +13,25 @@ pub(crate) const CALL: &str =
     "<tool_call>\n{\"name\": \"python\", \"arguments\": {\"code\": \"print(6*7)\"}}\n</tool_call>";
 pub(crate) const ANSWER: &str = "Answer: 42";
 
-/// A header: the response is written byte by byte, and takes longer than anybody should wait.
+/// A header: the response is written byte by byte, longer than any timeout.
 pub(crate) const SLOWLY: &str = "x-slowly: yes\r\n";
 
 /// One request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
-    /// How many there were before.
+    /// Number of requests before it.
     pub(crate) number: usize,
     pub(crate) path: String,
     pub(crate) body: Value,
 }
 
 impl Ask {
-    /// Turns that the policy has had.
+    /// Returns the number of earlier turns of the policy.
     pub(crate) fn turns(&self) -> usize {
         self.messages().iter().filter(|message| message["role"] == "assistant").count()
     }
 
-    /// Whether it is about the task that is to be odd.
+    /// Returns whether it belongs to the task that is to be odd.
     pub(crate) fn is_odd(&self) -> bool {
         self.messages()
             .iter()
@@ -42,12 +42,12 @@ impl Ask {
         self.body["messages"].as_array().expect("messages")
     }
 
-    /// The answer of a good policy.
+    /// Returns the answer of a good policy.
     pub(crate) fn right(&self) -> &'static str {
         if self.turns() == 0 { CALL } else { ANSWER }
     }
 
-    /// The protocol's answer of it.
+    /// Returns the good policy's answer in the protocol.
     pub(crate) fn good(&self) -> Value {
         completion(&json!({"role": "assistant", "content": self.right()}), &json!("stop"))
     }
@@ -57,7 +57,7 @@ pub(crate) fn completion(message: &Value, finish: &Value) -> Value {
     json!({"id": "same", "choices": [{"index": 0, "message": message, "finish_reason": finish}]})
 }
 
-/// A whole response. It doesn't say that the connection ends, and yet it does.
+/// Returns a whole response. It doesn't announce that the connection ends, although it does.
 pub(crate) fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
     [head.as_bytes(), body].concat()
@@ -73,7 +73,7 @@ pub(crate) fn refuses(status: u16, body: &str) -> Vec<u8> {
 
 pub(crate) type Handler = dyn Fn(&Ask) -> Vec<u8> + Send + Sync;
 
-/// A server for the time of a test.
+/// Serves for the time of a test.
 pub(crate) struct OddServer {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Ask>>>,
@@ -100,7 +100,7 @@ impl OddServer {
     }
 }
 
-/// Answers one request. A client that has left is part of the tests.
+/// Answers one request. Some tests' clients leave early.
 fn serve(mut stream: TcpStream, log: &Mutex<Vec<Ask>>, handler: &Handler) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let (mut head, mut length) = (String::new(), 0);

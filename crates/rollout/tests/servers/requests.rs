@@ -1,4 +1,4 @@
-//! Requests are put as the server wants them.
+//! Requests are varied as the server requires.
 
 use serde_json::{Value, json};
 

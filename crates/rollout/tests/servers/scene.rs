@@ -13,7 +13,7 @@ use turnwise_trajectory::{CallRecord, Stop, Trajectory};
 
 use crate::odd_server::{ANSWER, Ask, OddServer};
 
-/// How a scene is other than the usual one.
+/// Configures how a scene differs from the usual one.
 pub(crate) struct Scene {
     pub(crate) parallel: usize,
     pub(crate) timeout: Duration,
@@ -30,11 +30,11 @@ impl Default for Scene {
     }
 }
 
-/// The outcome.
+/// Holds the outcome.
 pub(crate) struct Ran {
     pub(crate) whole: Vec<Trajectory>,
     pub(crate) lost: Vec<Lost>,
-    /// Why the play failed; then `whole` is what had ended before.
+    /// Why the play failed; then `whole` holds the trajectories that had ended before.
     pub(crate) error: Option<String>,
     pub(crate) asked: Vec<Ask>,
 }
@@ -98,7 +98,7 @@ impl Scene {
     }
 }
 
-/// Whether a trajectory called, heard, and answered.
+/// Returns whether a trajectory called, got its output, and answered.
 pub(crate) fn is_right(trajectory: &Trajectory) -> bool {
     let [called, answered] = trajectory.turns.as_slice() else { return false };
     let [CallRecord::Executed { output, .. }] = called.calls.as_slice() else { return false };
@@ -106,7 +106,7 @@ pub(crate) fn is_right(trajectory: &Trajectory) -> bool {
 }
 
 impl Ran {
-    /// Nothing is odd in the end.
+    /// Checks that all trajectories are right and none is lost.
     #[track_caller]
     pub(crate) fn is_whole(&self, case: &str) {
         assert_eq!((&self.error, &self.lost[..], self.whole.len()), (&None, &[][..], 8), "{case}");
@@ -114,7 +114,7 @@ impl Ran {
         assert_eq!(odd, None, "{case}");
     }
 
-    /// The trajectories of the odd task, behind a check that all others are right.
+    /// Returns the trajectories of the odd task, after checking that all others are right.
     #[track_caller]
     pub(crate) fn odd(&self, case: &str) -> Vec<&Trajectory> {
         assert_eq!(self.error, None, "{case}");

@@ -1,17 +1,17 @@
-//! Takes a run directory back to an earlier step.
+//! Rewinds a run directory to an earlier step.
 
 use std::io;
 use std::path::Path;
 
 use serde::de::IgnoredAny;
 
-use super::{FOLDERS, METRICS, RunDir, TIMES};
+use super::{FOLDERS, METRICS, PLAYED, REPLACED, RunDir, TIMES};
 use crate::error::RunDirError;
 use crate::json_lines;
 use crate::metrics::StepMetrics;
 
 impl RunDir {
-    /// Takes the directory back to `steps` steps, and returns the lines of `metrics.jsonl` that stay.
+    /// Rewinds the directory to `steps` steps, and returns the remaining lines of `metrics.jsonl`.
     ///
     /// Later records and the remains of interrupted writes are removed.
     pub fn rewind(&self, steps: usize) -> Result<Vec<StepMetrics>, RunDirError> {
@@ -31,7 +31,7 @@ impl RunDir {
         }
         let records = json_lines::keep(&metrics, steps).map_err(at(&metrics))?;
         let times = self.path.join(TIMES);
-        // Nobody reads times, and older versions had other keys: any object with its step stays.
+        // Older versions had other keys, which nothing reads: any object with its step stays.
         json_lines::keep::<IgnoredAny>(&times, steps).map_err(at(&times))?;
         for folder in FOLDERS {
             let folder = self.path.join(folder);
@@ -47,7 +47,8 @@ impl RunDir {
 
 /// Returns the step of a file of rollouts.
 fn rollout_step(name: &str) -> Option<usize> {
-    name.strip_prefix("step_")?.strip_suffix(".jsonl")?.parse().ok()
+    let (kind, step) = name.strip_suffix(".jsonl")?.rsplit_once('_')?;
+    [PLAYED, REPLACED].contains(&kind).then(|| step.parse().ok())?
 }
 
 fn remove_files(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
@@ -86,6 +87,8 @@ mod tests {
         let run = create(&folder.path().join("a")).unwrap();
         for step in 0..3 {
             run.write_rollouts(step, &["{}".into()]).unwrap();
+            let replaced = vec!["{}".to_string(); step];
+            run.write_replaced(step, &replaced).unwrap();
             run.append(&metrics(step), &times(step)).unwrap();
         }
         let path = |name: &str| run.path().join(name);
@@ -99,7 +102,8 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names("rollouts"), ["step_00000.jsonl", "step_00001.jsonl"]);
+        let kept = ["replaced_00001.jsonl", "step_00000.jsonl", "step_00001.jsonl"];
+        assert_eq!(names("rollouts"), kept);
         assert_eq!(names("checkpoints"), [""; 0]);
         for name in [METRICS, TIMES] {
             let text = std::fs::read_to_string(path(name)).unwrap();

@@ -102,7 +102,7 @@ fn presets() -> Presets<'static> {
     Presets { key: "preset", names: vec!["trl", "verl", "openrlhf"], text }
 }
 
-/// Loads `files` (the first is the run file, the rest are overlays) and `sets` in a folder of their own.
+/// Loads `files` (the run file, then overlays) and `sets` in a temporary folder.
 fn read(files: &[&str], sets: &[&str]) -> Result<Run, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let paths: Vec<PathBuf> = (0..files.len()).map(|i| folder.path().join(format!("{i}.toml"))).collect();

@@ -1,8 +1,8 @@
-//! Embeddings that were already answered.
+//! Caches embeddings.
 
 use std::collections::{HashMap, VecDeque};
 
-/// A bounded map from text to vector; the oldest entries go first.
+/// Maps texts to vectors, and drops the oldest entries beyond its limit.
 pub(super) struct Cache {
     limit: usize,
     vectors: HashMap<String, Vec<f32>>,

@@ -1,4 +1,4 @@
-//! The request: one POST, its retries, and the checks of its answer.
+//! Sends the request: one POST, its retries, and the checks of its answer.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Embedding {
-    /// Its text; without it, the one at its own place.
+    /// Index of its text; without it, its position in the answer.
     index: Option<usize>,
     embedding: Vec<f32>,
 }
@@ -56,7 +56,7 @@ impl Client {
         Self { http, patience, model: config.model.clone(), keyless }
     }
 
-    /// One vector per text, in order; none if they are too long for the server's model.
+    /// Returns one vector per text, in order; none if they are too long for the server's model.
     pub(super) fn embed(&self, texts: &[&str]) -> Result<Option<Vec<Vec<f32>>>, SimilarityError> {
         let failed = |reason: String| {
             let reason = format!("POST {}: {reason}", self.http.url());
@@ -79,7 +79,7 @@ impl Client {
     }
 }
 
-/// The vectors of an answer, put in the order of the texts.
+/// Returns the vectors of an answer in the order of the texts.
 fn vectors(answer: Value, texts: usize) -> Result<Vec<Vec<f32>>, String> {
     let answer: Answer = serde_json::from_value(answer)
         .map_err(|e| format!("the answer is not what the protocol says: {e}"))?;

@@ -15,7 +15,7 @@ use super::*;
 /// Answers one request: its number from 0, its headers and its body → status and body.
 type Handler = fn(usize, &str, &Value) -> (u16, String);
 
-/// A server for the time of a test. It counts what it was asked.
+/// Serves for the time of a test, and records requests.
 struct Server {
     url: String,
     asked: Arc<Mutex<Vec<Value>>>,
@@ -30,7 +30,7 @@ impl Server {
         // The thread ends with the process: it blocks in accept.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that gave up is part of the tests.
+                // Some tests' clients give up.
                 let _ = serve(stream, &log, handler);
             }
         });
@@ -74,7 +74,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Value>>, handler: Handler) -> std::i
     write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}")
 }
 
-/// The text "x y" becomes the vector (x, y); answered last text first, as the protocol allows.
+/// Turns the text "x y" into the vector (x, y). It answers the last text first, as the protocol allows.
 fn vectors(body: &Value) -> String {
     let texts = body["input"].as_array().expect("texts");
     let embed = |(index, text): (usize, &Value)| {
@@ -138,7 +138,7 @@ fn a_passing_failure_is_tried_again() {
     let endpoint = Endpoint { retries: 5, ..server.endpoint() };
     let matrix = Embeddings::new(&endpoint).matrix(&["1 0"], &["1 0"]).expect("the sixth attempt");
     assert_eq!((matrix, server.asked().len()), (vec![vec![1.0]], 6));
-    // However many retries there may be, their time is bounded.
+    // The total time bounds any number of retries.
     let server = Server::start(|_, _, _| (503, "loading".into()));
     let endpoint = Endpoint { retries: u32::MAX, retry_total_s: 0.05, ..server.endpoint() };
     assert!(failure(&endpoint).contains("status 503: loading (after "));

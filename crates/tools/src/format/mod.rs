@@ -21,9 +21,8 @@ mod thought;
 mod token_spans;
 
 use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use turnwise_runfile::names;
 use turnwise_trajectory::{MalformedCall, ToolCall};
 
 pub use deepseek::{DeepSeek, Version};
@@ -115,99 +114,34 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
     fn stop_strings(&self) -> &[&str];
 }
 
-/// The registered formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FormatName {
-    /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>` (Hermes, Qwen2.5, Qwen3).
-    Hermes,
-    /// `<tool_call><function=…><parameter=…>` (Qwen3-Coder).
-    QwenXml,
-    /// `{"name":…,"parameters":{…}}` (Llama 3.1), or a list of such objects (xLAM).
-    Llama3Json,
-    /// `[name(key=value)]` (Llama 3.2 and 4).
-    Pythonic,
-    /// `[TOOL_CALLS]` (Mistral).
-    Mistral,
-    /// `<｜tool▁call▁begin｜>` (DeepSeek).
-    #[serde(rename = "deepseek")]
-    DeepSeek,
-    /// A Markdown block ```` ```python ````, read as a call of the tool `python`, as in ToRL.
-    FencedPython,
-    /// The same with SimpleTIR's conventions.
-    #[serde(rename = "fenced_python:simple_tir")]
-    SimpleTir,
-    /// The same with ReTool's: `<code>` and `<interpreter>`.
-    #[serde(rename = "fenced_python:re_tool")]
-    ReTool,
-    /// `mistral` that writes `[TOOL_CALLS]name[ARGS]{…}`. Both read both.
-    #[serde(rename = "mistral:args")]
-    MistralArgs,
-    /// `deepseek` that writes as V3.1. Both read both.
-    #[serde(rename = "deepseek:v3.1")]
-    DeepSeekV31,
-}
-
-impl FormatName {
-    /// Every format.
-    pub const ALL: [FormatName; 11] = [
-        FormatName::Hermes,
-        FormatName::QwenXml,
-        FormatName::Llama3Json,
-        FormatName::Pythonic,
-        FormatName::Mistral,
-        FormatName::DeepSeek,
-        FormatName::FencedPython,
-        FormatName::SimpleTir,
-        FormatName::ReTool,
-        FormatName::MistralArgs,
-        FormatName::DeepSeekV31,
-    ];
-
+names! {
+    /// The registered formats.
+    pub enum FormatName("call format") {
+        /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>` (Hermes, Qwen2.5, Qwen3).
+        "hermes" => Hermes = Hermes,
+        /// `<tool_call><function=…><parameter=…>` (Qwen3-Coder).
+        "qwen_xml" => QwenXml = QwenXml,
+        /// `{"name":…,"parameters":{…}}` (Llama 3.1), or a list of such objects (xLAM).
+        "llama3_json" => Llama3Json = Llama3Json,
+        /// `[name(key=value)]` (Llama 3.2 and 4).
+        "pythonic" => Pythonic = Pythonic,
+        /// `[TOOL_CALLS]` (Mistral).
+        "mistral" => Mistral = Mistral::default(),
+        /// `<｜tool▁call▁begin｜>` (DeepSeek).
+        "deepseek" => DeepSeek = DeepSeek::default(),
+        /// A Markdown block ```` ```python ````, read as a call of the tool `python`, as in ToRL.
+        "fenced_python" => FencedPython = FencedPython { profile: Profile::Torl },
+        /// The same with SimpleTIR's conventions.
+        "fenced_python:simple_tir" => SimpleTir = FencedPython { profile: Profile::SimpleTir },
+        /// The same with ReTool's: `<code>` and `<interpreter>`.
+        "fenced_python:re_tool" => ReTool = FencedPython { profile: Profile::ReTool },
+        /// `mistral` that writes `[TOOL_CALLS]name[ARGS]{…}`. Both read both.
+        "mistral:args" => MistralArgs = Mistral { style: Style::Args },
+        /// `deepseek` that writes as V3.1. Both read both.
+        "deepseek:v3.1" => DeepSeekV31 = DeepSeek { version: Version::V31 },
+    }
     /// Returns the format itself.
-    pub fn build(self) -> Box<dyn CallFormat> {
-        match self {
-            FormatName::Hermes => Box::new(Hermes),
-            FormatName::QwenXml => Box::new(QwenXml),
-            FormatName::Llama3Json => Box::new(Llama3Json),
-            FormatName::Pythonic => Box::new(Pythonic),
-            FormatName::Mistral => Box::new(Mistral::default()),
-            FormatName::DeepSeek => Box::new(DeepSeek::default()),
-            FormatName::FencedPython => Box::new(FencedPython { profile: Profile::Torl }),
-            FormatName::SimpleTir => Box::new(FencedPython { profile: Profile::SimpleTir }),
-            FormatName::ReTool => Box::new(FencedPython { profile: Profile::ReTool }),
-            FormatName::MistralArgs => Box::new(Mistral { style: Style::Args }),
-            FormatName::DeepSeekV31 => Box::new(DeepSeek { version: Version::V31 }),
-        }
-    }
-}
-
-/// Returns the format of that name, if there is one.
-pub fn by_name(name: &str) -> Option<Box<dyn CallFormat>> {
-    FormatName::ALL.into_iter().map(FormatName::build).find(|format| format.name() == name)
-}
-
-impl fmt::Display for FormatName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.build().name())
-    }
-}
-
-/// No call format has this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown call format {0:?}; hint: one of {names}", names = names())]
-pub struct UnknownFormat(String);
-
-fn names() -> String {
-    FormatName::ALL.map(|name| name.to_string()).join(", ")
-}
-
-impl FromStr for FormatName {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        Self::ALL.into_iter().find(|f| f.build().name() == name).ok_or_else(|| UnknownFormat(name.into()))
-    }
+    pub fn build(self) -> Box<dyn CallFormat>;
 }
 
 #[cfg(test)]
@@ -218,14 +152,13 @@ mod tests {
     fn config_name_and_format_name_are_the_same() {
         for name in FormatName::ALL {
             assert_eq!(serde_json::to_value(name).unwrap(), name.build().name());
-            assert_eq!(name.to_string().parse(), Ok(name));
-            assert_eq!(by_name(&name.to_string()).unwrap().name(), name.to_string());
+            assert_eq!(name.build().name().parse(), Ok(name));
         }
     }
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = "hermess".parse::<FormatName>().unwrap_err().to_string();
-        assert!(error.starts_with("unknown call format \"hermess\"; hint: one of hermes, "), "{error}");
+        assert!(error.starts_with("unknown call format \"hermess\"\n  hint: one of hermes, "), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! A model from nothing: a byte-level BPE made from texts, and random weights. The folder loads in `transformers`.
+//! Makes a model from nothing: a byte-level BPE from texts, and random weights. The folder loads in
+//! `transformers`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,17 +23,17 @@ const PAD: &str = "<|endoftext|>";
 const START: &str = "<|im_start|>";
 /// Ends a message.
 const END: &str = "<|im_end|>";
-/// Tokens of their own that are part of the text.
+/// Markers of calls and outputs: single tokens, though part of the text.
 const MARKERS: [&str; 4] = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"];
 
-/// What the chat format of `turnwise-rollout` writes, for everyone else who opens the folder.
+/// Spells messages as the chat format of `turnwise-rollout` does, for other readers of the folder.
 const CHAT_TEMPLATE: &str = "{% for m in messages %}{% if m['role'] == 'tool' %}\
 {{ '<|im_start|>user\\n<tool_response>\\n' + m['content'] + '\\n</tool_response><|im_end|>\\n' }}\
 {% else %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endif %}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/// Makes a tokenizer from texts: byte-level BPE (arXiv:1508.07909), every digit a token of its own, so that numbers
-/// are spelled the same wherever they stand.
+/// Trains a byte-level BPE tokenizer (arXiv:1508.07909) on texts. Each digit is a single token, so a number
+/// is always spelled alike.
 ///
 /// # Errors
 /// One line if the vocabulary is too small to hold all bytes.
@@ -58,14 +59,14 @@ pub fn tokenizer(texts: &[String], vocab_size: usize) -> Result<Tokenizer, Strin
         .special_tokens(special.to_vec())
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    // Markers and chat tokens are cut out first: what is merged is the text between them.
+    // The BPE merges only text between markers and chat tokens.
     let pieces: Vec<&str> = texts.iter().flat_map(|text| split_at_tokens(text)).collect();
     tokenizer.train(&mut TrainerWrapper::BpeTrainer(trainer), pieces.iter()).map_err(failed)?;
     tokenizer.add_tokens(MARKERS.map(|text| AddedToken::from(text, false))).map_err(failed)?;
     Ok(tokenizer)
 }
 
-/// The text between chat tokens and markers.
+/// Returns the text between chat tokens and markers.
 fn split_at_tokens(text: &str) -> Vec<&str> {
     let mut pieces = vec![text];
     for token in [PAD, START, END].iter().chain(&MARKERS) {
@@ -75,7 +76,7 @@ fn split_at_tokens(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// The network of a scratch configuration.
+/// Returns the architecture that a scratch configuration describes.
 pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<ModelConfig, String> {
     if let Some(Conflict { key, message }) = config.conflict() {
         return Err(format!("{key} {message}"));
@@ -94,7 +95,7 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
     Ok(model)
 }
 
-/// Writes what a Hugging Face folder holds beside config and weights.
+/// Writes the tokenizer files of a Hugging Face folder.
 pub fn write_tokenizer(tokenizer: &Tokenizer, folder: &Path) -> Result<(), String> {
     let id = |text: &str| tokenizer.token_to_id(text).expect("the chat tokens were added when it was made");
     let tokens: HashMap<&str, u32> =

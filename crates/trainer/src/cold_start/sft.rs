@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::learn::nll::{self, Example};
 use crate::learn::optimizer::Optimizer;
 
-/// The text of an assistant turn.
+/// Returns the text of an assistant turn.
 fn turn_text(format: &dyn CallFormat, turn: &DemoTurn) -> String {
     match &turn.call {
         Some((call, _)) if turn.text.is_empty() => format.render(call),
@@ -21,7 +21,7 @@ fn turn_text(format: &dyn CallFormat, turn: &DemoTurn) -> String {
     }
 }
 
-/// A conversation message by message, opened with `opening`: what a tokenizer is made from.
+/// Returns the text of a conversation, message by message, for training a tokenizer. `opening` comes first.
 pub fn transcript(
     format: &dyn CallFormat,
     opening: &[Message],
@@ -38,7 +38,7 @@ pub fn transcript(
     texts
 }
 
-/// A demonstration in the tokens that a rollout of it would have.
+/// Encodes a demonstration as a rollout of it would be encoded.
 pub fn example(game: &Game<'_>, demonstration: &Demonstration) -> Result<Example, ChatError> {
     let mut tokens = game.chat.open(&game.opening(&demonstration.task))?;
     let mut mask = vec![false; tokens.len()];

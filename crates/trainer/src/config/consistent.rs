@@ -1,17 +1,19 @@
-//! Keys whose values don't go together, each of them being in its range.
+//! Checks keys whose values don't fit together, though each is in its range.
 
 use turnwise_runfile::{Conflict, Consistent};
 
-use super::{RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
+use super::{OptimizerConfig, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
 
-/// Trajectories of a step at most, all groups together.
+/// Most trajectories of a step, over all groups.
 const TRAJECTORIES: usize = 1 << 20;
 
 impl Consistent for RunConfig {
     fn conflict(&self) -> Option<Conflict> {
         let of_env = self.env.conflict().map(|conflict| conflict.under("env"));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
-        of_env.or_else(of_rollout).or_else(|| self.loss.conflict().map(|conflict| conflict.under("loss")))
+        let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
+        let of_loss = || self.loss.conflict().map(|conflict| conflict.under("loss"));
+        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_loss)
     }
 }
 
@@ -28,7 +30,9 @@ impl Consistent for SftConfig {
                 Some(Conflict::new("env", "is missing, and so is `data`: there is nothing to learn from"))
             }
         };
-        of_model.or_else(of_env).or_else(|| self.rollout.conflict().map(|conflict| conflict.under("rollout")))
+        let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
+        let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
+        of_model.or_else(of_env).or_else(of_rollout).or_else(of_optimizer)
     }
 }
 
@@ -38,6 +42,13 @@ impl RolloutConfig {
         let message =
             format!("is {samples} beside groups = {groups}: a step has at most {TRAJECTORIES} trajectories");
         (groups.saturating_mul(samples) > TRAJECTORIES).then(|| Conflict::new("samples", message))
+    }
+}
+
+impl OptimizerConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let shards = self.shards.filter(|shards| !shards.is_power_of_two())?;
+        Some(Conflict::new("shards", format!("is {shards}, expected a power of two")))
     }
 }
 

@@ -1,39 +1,39 @@
-//! What looks at the metrics of each step, and when it speaks up: [`crate::guards`].
+//! The guards over each step's metrics and their limits; [`crate::guards`] runs them.
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
 
-/// What a guard that fires does.
+/// Says how a run reacts when a guard fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Nothing: the guard doesn't look.
+    /// Turns the guard off.
     Off,
-    /// A line in the log and the guard's name in the metrics; the run goes on.
+    /// Writes a line to the log and the guard's name to the metrics; the run goes on.
     Warn,
-    /// The same, and the run ends after the step.
+    /// Warns, and ends the run after the step.
     Stop,
 }
 
-/// What each guard does. All are on by default; only numbers that are no numbers stop a run.
+/// Sets each guard's action. All are on by default; only `non_finite` stops a run by default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardsConfig {
     /// NaN or infinity in the loss, the gradient or the weights.
     pub non_finite: Action,
-    /// The policy has become nearly deterministic.
+    /// Entropy collapses: the policy has become nearly deterministic.
     pub entropy: Action,
-    /// The policy calls tools much less than it did.
+    /// The policy calls tools much less than at first.
     pub tools: Action,
-    /// Sampler and trainer disagree about the policy.
+    /// Log-probabilities of sampler and trainer differ.
     pub drift: Action,
-    /// No answer is right any more, or all are.
+    /// All answers are wrong now, or all are right.
     pub reward: Action,
-    /// More and more trajectories run into a limit.
+    /// The share of truncated trajectories rises.
     pub truncation: Action,
-    /// Filters leave too little to learn from.
+    /// Filters drop too many trajectories.
     pub dropped: Action,
-    /// When they fire.
+    /// Thresholds at which guards fire.
     pub limits: LimitsConfig,
 }
 
@@ -52,24 +52,26 @@ impl Default for GuardsConfig {
     }
 }
 
-/// When guards fire. Means are taken over `window` steps; "at first" is the mean of the first `window` steps.
+/// Sets the thresholds of guards. Means are taken over `window` steps; "at first" is the mean of the first
+/// `window` steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Steps that a mean is taken over.
     #[serde(deserialize_with = "Within::<1, 1_000_000>::read")]
     pub window: usize,
-    /// Least share of its entropy at first that the policy keeps.
+    /// Smallest share of the entropy at first that passes.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub entropy_share: f64,
-    /// Least share of the calls per trajectory at first.
+    /// Smallest share of the calls per trajectory at first that passes.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub tools_share: f64,
-    /// Largest difference, in nats, between a token's log-probability in the sampler and in the trainer, before the
-    /// step's first update. Twenty times as much is allowed where activations aren't f32.
+    /// Largest difference, in nats, between a token's log-probability in the sampler and in the trainer,
+    /// before the step's first update. The limit is twenty times as high where activations aren't f32.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub logprob_gap: f64,
-    /// Largest mean KL divergence, in nats per token, of the updated policy from the one that played.
+    /// Largest mean KL divergence, in nats per token, between the updated policy and the policy of the
+    /// rollouts.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub old_kl: f64,
     /// Largest share of truncated trajectories, if it was smaller at first.

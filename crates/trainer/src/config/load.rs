@@ -1,4 +1,4 @@
-//! Reading run files, and the keys that `turnwise score` takes from one.
+//! Reads run files, and the keys that `turnwise score` takes from one.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use turnwise_runfile::{ConfigError, Consistent, Layers};
 use super::RunConfig;
 use super::preset::presets;
 
-/// The keys of a run file that `turnwise score` takes.
+/// Holds the keys of a run file that `turnwise score` takes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreConfig {
@@ -24,7 +24,7 @@ pub struct ScoreConfig {
     pub reward: ScoreRewardConfig,
 }
 
-/// What `turnwise score` takes from `[reward]`: what the other keys say has been done to its input.
+/// Holds the keys of `[reward]` that `turnwise score` takes; its input already has the other rewards.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreRewardConfig {
@@ -34,9 +34,9 @@ pub struct ScoreRewardConfig {
 
 impl Consistent for ScoreConfig {}
 
-/// Reads a TOML file (or starts from nothing), lays the overlays over it in their order, then each
-/// `key.path=value`: see [`Layers`]. `preset = "trl"` lays the conventions of [`turnwise_credit::Preset`]
-/// under everything.
+/// Reads a TOML file, or starts from an empty one, and overrides its keys. Overlays come first, in their
+/// order, then each `key.path=value`: see [`Layers`]. `preset = "trl"` puts the conventions of
+/// [`turnwise_credit::Preset`] below all of them.
 pub fn load<C: DeserializeOwned + Consistent>(
     path: Option<&Path>,
     overlays: &[PathBuf],
@@ -45,7 +45,7 @@ pub fn load<C: DeserializeOwned + Consistent>(
     Layers::read(path, overlays, sets)?.over(&presets())?.resolve()
 }
 
-/// As [`load`], for `turnwise score`: a file of [`ScoreConfig`], or a whole run file, which is checked as
+/// Reads the settings of `turnwise score` as [`load`] does. A whole run file is also taken, and checked as
 /// one.
 pub fn load_score(
     path: Option<&Path>,

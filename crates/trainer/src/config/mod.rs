@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
+use turnwise_curriculum::CurriculumConfig;
 use turnwise_demonstrations::DataConfig;
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
@@ -24,7 +25,7 @@ pub use load::{ScoreConfig, ScoreRewardConfig, load, load_score};
 pub use sinks::SinksConfig;
 pub use turnwise_runfile::{ConfigError, Consistent, to_toml};
 
-/// One training run.
+/// Describes one training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -32,7 +33,7 @@ pub struct RunConfig {
     pub model: PathBuf,
     /// The task family and its tools.
     pub env: EnvConfig,
-    /// Playing episodes.
+    /// How rollouts are played.
     #[serde(default)]
     pub rollout: RolloutConfig,
     /// Turn rewards.
@@ -47,13 +48,13 @@ pub struct RunConfig {
     /// Trajectories left out of the loss.
     #[serde(default)]
     pub filter: FilterConfig,
-    /// Normalisation of the loss.
+    /// How the loss is normalised.
     #[serde(default)]
     pub weights: WeightsConfig,
     /// The policy loss.
     #[serde(default)]
     pub loss: LossConfig,
-    /// From gradients to weights.
+    /// How gradients update the weights.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Length of the run, its seed and its checkpoints.
@@ -62,27 +63,27 @@ pub struct RunConfig {
     /// Held-out evaluation.
     #[serde(default)]
     pub eval: EvalConfig,
-    /// What looks at the metrics of each step.
+    /// Guards over the metrics of each step.
     #[serde(default)]
     pub guards: GuardsConfig,
-    /// Where metrics go besides `metrics.jsonl`.
+    /// Outputs for metrics besides `metrics.jsonl`.
     #[serde(default)]
     pub sinks: SinksConfig,
 }
 
 impl RunConfig {
-    /// Whether the loss or the reward looks at the policy before the first step.
+    /// Whether the loss or the reward needs the policy before the first step.
     pub(crate) fn needs_reference(&self) -> bool {
         self.loss.loss().terms().beta > 0.0 || self.shaping.kl_beta > 0.0
     }
 }
 
-/// Supervised fine-tuning on conversations or on an environment's demonstrations: the run file of
-/// `turnwise sft`.
+/// Describes supervised fine-tuning on conversations, or on the demonstrations of an environment
+/// (`turnwise sft`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SftConfig {
-    /// What to start from.
+    /// The model to start from.
     pub model: StartConfig,
     /// Conversations to learn from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,18 +101,18 @@ pub struct SftConfig {
     /// don't see each other.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: usize,
-    /// From gradients to weights; the learning rate falls to a tenth along a cosine.
+    /// How gradients update the weights; the learning rate falls to a tenth along a cosine.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Evaluation after the last step.
     #[serde(default)]
     pub eval: EvalConfig,
-    /// Playing episodes, for the evaluation.
+    /// How rollouts of the evaluation are played.
     #[serde(default)]
     pub rollout: RolloutConfig,
 }
 
-/// What supervised fine-tuning starts from.
+/// Names the model that supervised fine-tuning starts from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StartConfig {
@@ -148,7 +149,7 @@ pub struct ScratchConfig {
     pub max_position: usize,
 }
 
-/// Playing episodes.
+/// Configures how rollouts are played.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutConfig {
@@ -158,45 +159,53 @@ pub struct RolloutConfig {
     /// Trajectories per task, `G`.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub samples: usize,
-    /// Turns per trajectory at most.
+    /// Most rounds of a step after the first one. Each replaces the groups that have no signal by the next
+    /// tasks. 0 trains on the groups of the first round.
+    #[serde(deserialize_with = "Within::<0, 64>::read")]
+    pub refill: usize,
+    /// Most turns per trajectory.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub max_turns: usize,
-    /// Sampled tokens per turn at most.
+    /// Most sampled tokens per turn.
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub max_turn_tokens: usize,
-    /// Tokens per trajectory at most, prompt and tool output included.
+    /// Most tokens per trajectory, prompt and tool output included.
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub max_tokens: usize,
-    /// Tokens of one observation at most; more is cut in the middle.
+    /// Most tokens of one observation; more is cut in the middle.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub max_observation_tokens: usize,
-    /// Calls of one turn that run at most; the others are rejected, and the policy is told so.
+    /// Most calls of one turn that run; the others are rejected, and the policy is told so.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub max_turn_calls: usize,
-    /// MiB for keys and values: so many trajectories have a cache at a time as fit with `max_tokens` each, the others wait
-    /// for one that ends. It changes no result. Unset, it's half of the memory that is left, or no bound on a GPU.
+    /// Memory in MiB for keys and values. A trajectory needs room for `max_tokens`; those that don't fit wait
+    /// for one that ends. Results don't depend on it. Unset, it's half of the memory that is left, or no
+    /// bound on a GPU.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub cache_mib: Option<u64>,
-    /// How messages are spelled: `auto` is the model folder's chat template, or ChatML if it has none; `template`,
-    /// `chatml` and `qwen3` name one.
+    /// Chat format of messages. `auto` takes the model folder's chat template, or ChatML if it has none;
+    /// `template`, `chatml` and `qwen3` name one.
     pub chat: ChatName,
-    /// How tool calls are written.
+    /// Format of tool calls.
     pub format: FormatName,
     /// Whether the system message describes the tools. A model that was trained on them doesn't need it.
     pub describe_tools: bool,
-    /// Whether the first complete call ends its turn. Otherwise a turn goes on to its end and may hold several calls.
+    /// Whether the first complete call ends its turn. Otherwise the turn goes on and may hold several calls.
     pub stop_at_call: bool,
-    /// Whether the calls of a trajectory share one interpreter state, as in a notebook. Otherwise each starts afresh.
+    /// Whether the calls of a trajectory share one interpreter state, as in a notebook. Otherwise each starts
+    /// afresh.
     pub keep_state: bool,
-    /// MiB for code that ran and what it gave: the same code runs once, whoever writes it, and its output is given again.
-    /// It changes nothing for code whose output is its own doing. Code that reads the clock, `os.urandom` or an address
-    /// gets one answer for all samples instead of one for each, as it does from `random` either way. Timeouts and whatever
-    /// else hit a limit run again, and so do calls that share a state. 0 runs every call.
+    /// Memory in MiB for code and its output: equal code runs once, for all trajectories. Deterministic code
+    /// isn't affected. Code that reads the clock, `os.urandom` or an address gets one answer for all samples,
+    /// as it does from `random` in any case. Calls that hit a limit run again, and so do calls that share a
+    /// state. 0 runs every call.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub remember_mib: usize,
-    /// How tokens are drawn.
+    /// Which tasks a step plays.
+    pub curriculum: CurriculumConfig,
+    /// How tokens are sampled.
     pub sampling: SamplingConfig,
-    /// What runs the calls.
+    /// The executor of the calls.
     pub executor: ExecutorConfig,
 }
 
@@ -205,6 +214,7 @@ impl Default for RolloutConfig {
         Self {
             groups: 16,
             samples: 8,
+            refill: 0,
             max_turns: 8,
             max_turn_tokens: 256,
             max_tokens: 2048,
@@ -217,26 +227,27 @@ impl Default for RolloutConfig {
             stop_at_call: false,
             keep_state: false,
             remember_mib: 64,
+            curriculum: CurriculumConfig::default(),
             sampling: SamplingConfig::default(),
             executor: ExecutorConfig::default(),
         }
     }
 }
 
-/// Drawing tokens while training.
+/// Configures how tokens are sampled while training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplingConfig {
-    /// Divides the logits.
+    /// Divisor of the logits.
     #[serde(deserialize_with = "Parts::<1, 10_000, 100>::read")]
     pub temperature: f64,
-    /// Keep this many of the likeliest tokens; 0 keeps all.
+    /// Keeps the `top_k` likeliest tokens; 0 keeps all.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub top_k: usize,
-    /// Keep the smallest set whose probability reaches this; 1 keeps all.
+    /// Keeps the smallest set of tokens whose probability reaches `top_p`; 1 keeps all.
     #[serde(deserialize_with = "Above::<0, 1>::read")]
     pub top_p: f64,
-    /// Keep tokens at least this likely relative to the likeliest; 0 keeps all.
+    /// Keeps tokens at least `min_p` times as likely as the likeliest; 0 keeps all.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub min_p: f64,
 }
@@ -250,7 +261,7 @@ impl Default for SamplingConfig {
 /// Decays of a moment. 1 in f32 would divide by zero.
 type Decay = Parts<0, 99_999, 100_000>;
 
-/// AdamW with linear warm-up and clipping by global norm.
+/// Configures AdamW with linear warm-up and clipping by global norm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
@@ -269,23 +280,28 @@ pub struct OptimizerConfig {
     /// Decoupled weight decay.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub weight_decay: f64,
-    /// The gradient's global norm at most; 0 switches clipping off.
+    /// Largest global norm of the gradient; 0 switches clipping off.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub clip_norm: f64,
-    /// Optimizer updates per batch of rollouts, each on an equal part of the trajectories that are trained
-    /// on. Fewer trajectories than that make one update each.
+    /// Optimizer updates per batch of rollouts, each on an equal part of the trained trajectories. With fewer
+    /// trajectories than `minibatches`, each makes one update.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub minibatches: usize,
-    /// Tokens per forward pass at most, with the padding that other devices than the CPU need.
+    /// Most tokens per forward pass, counting the padding that other devices than the CPU need.
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub micro_batch_tokens: usize,
-    /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a fraction of the
-    /// memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
+    /// Number of shares of an update's micro-batches, a power of two. Their gradients are summed in a binary
+    /// tree, so that the bytes of a run on the CPU don't depend on its cores. Unset, there is one share per
+    /// core.
+    #[serde(deserialize_with = "Within::<1, 65_536>::read", skip_serializing_if = "Option::is_none")]
+    pub shards: Option<usize>,
+    /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a
+    /// fraction of the memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompute: Option<bool>,
     /// Element type of activations; weights, gradients and moments stay in f32.
     pub precision: Precision,
-    /// Parameters that stay as they are: Hugging Face names, in which `*` stands for any text.
+    /// Parameters that aren't trained, by their Hugging Face names; `*` stands for any text.
     pub freeze: Vec<String>,
     /// Trains a low-rank adapter instead of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -306,7 +322,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The name in a run file.
+    /// Returns the name in a run file.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -327,6 +343,7 @@ impl Default for OptimizerConfig {
             clip_norm: 1.0,
             minibatches: 1,
             micro_batch_tokens: 8192,
+            shards: None,
             recompute: None,
             precision: Precision::F32,
             freeze: Vec::new(),
@@ -335,7 +352,7 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// Length of the run, its seed and its checkpoints.
+/// Sets the length of a run, its seed and its checkpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
@@ -351,10 +368,12 @@ pub struct TrainConfig {
     /// Steps between evaluations; 0 evaluates before and after only.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub eval_every: usize,
-    /// Newest checkpoints that are kept; 0 keeps all. With 2 or more, a damaged one has one to fall back to.
+    /// How many of the newest checkpoints are kept; 0 keeps all. With 2 or more, a run can resume after its
+    /// newest is damaged.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub keep: usize,
-    /// Checkpoints with the best held-out accuracy that are kept beside the newest, of those whose step was evaluated.
+    /// How many checkpoints with the best held-out accuracy are kept besides the newest. Only evaluated steps
+    /// count.
     #[serde(deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub keep_best: usize,
 }
@@ -365,7 +384,7 @@ impl Default for TrainConfig {
     }
 }
 
-/// Held-out evaluation.
+/// Configures held-out evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {

@@ -1,4 +1,4 @@
-//! `preset = "trl"`: the conventions of a public implementation, as a layer under all others.
+//! Lays `preset = "trl"`, the conventions of a public implementation, under all other layers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,15 +9,15 @@ use turnwise_credit::{AdvantageConfig, PRESETS, Preset};
 use turnwise_loss::LossConfig;
 use turnwise_runfile::{Layers, Presets};
 
-/// The presets of a run file. One fits the estimator and the loss that the file chooses; `turnwise score` has
-/// no loss and takes the estimator's part.
+/// Returns the presets of a run file. Each fits the estimator and the loss that the file chooses; `turnwise
+/// score` has no loss and takes the estimator's part.
 pub(super) fn presets() -> Presets<'static> {
     Presets { key: "preset", names: PRESETS.iter().map(|preset| preset.name).collect(), text: &text }
 }
 
 fn text(name: &str, layers: &Layers) -> String {
     let preset = PRESETS.iter().find(|preset| preset.name == name).expect("only known names are asked for");
-    // A name that nobody knows is left to the layer that wrote it, where it is an error.
+    // An unknown name is an error in the layer that wrote it, not here.
     let chosen = |key: &str| layers.variant(key).unwrap_or_default();
     let advantage = AdvantageConfig::named(&chosen("advantage")).unwrap_or_default();
     let mut text = keys_of(preset, "advantage", &advantage);
@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    /// A key of a preset that no variant has would be lost without a word.
+    /// A key of a preset that no variant has would be lost without an error.
     #[test]
     fn every_key_of_a_preset_is_a_key_of_something() {
         for preset in PRESETS {

@@ -1,14 +1,14 @@
-//! Where metrics go besides `metrics.jsonl`.
+//! Outputs for metrics besides `metrics.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
-/// Where metrics go besides `metrics.jsonl`.
+/// Chooses outputs for metrics besides `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SinksConfig {
     /// Writes `tensorboard/` in the run directory: `tensorboard --logdir runs`.
     pub tensorboard: bool,
-    /// Writes `metrics.prom` in the run directory after each step, in the OpenMetrics text format, which the textfile
-    /// collector of Prometheus' node exporter and the agents of most monitoring systems read.
+    /// Writes `metrics.prom` in the run directory after each step, in the OpenMetrics text format. The
+    /// textfile collector of Prometheus' node exporter and most monitoring agents read it.
     pub openmetrics: bool,
 }

@@ -1,4 +1,4 @@
-//! Choosing a device: the only file that makes one.
+//! Chooses a device. Only this file creates one.
 
 mod libdevice;
 
@@ -8,13 +8,13 @@ use crate::device::driver_panic::catch_driver_panic;
 use crate::device::kind::on_host;
 use crate::device::self_check::self_check;
 
-/// A device that can't be had.
+/// Says why a device can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The binary was built without it.
     #[error("device \"{name}\" is not available\n  hint: this binary was built with {}; rebuild with --features {name}", NAMES.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// The machine lacks what it needs: a driver, or the hardware.
@@ -22,9 +22,9 @@ pub enum DeviceError {
         "device \"{name}\" cannot be used on this machine: {why}\n  hint: `turnwise doctor` says which devices can"
     )]
     Unusable {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What its driver said, in one line.
+        /// The driver's message, in one line.
         why: String,
     },
 }
@@ -46,8 +46,8 @@ pub const NAMES: &[&str] = &[
     "tch",
 ];
 
-/// The device of a name, or without one what `BURN_DEVICE` says, or the first of [`NAMES`]. A device that
-/// doesn't answer is refused here, before any work is lost on it.
+/// Returns the device of `name`, else of `BURN_DEVICE`, else the first of [`NAMES`]. A device that doesn't
+/// answer is refused here, before any work is lost on it.
 pub fn device(name: Option<&str>) -> Result<Device, DeviceError> {
     let name = chosen(name);
     let device = known(&name)?;
@@ -74,9 +74,8 @@ fn known(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// As [`device`], for a program whose results count, as training and evaluation: a driver must also compute
-/// what it should ([`self_check`]), in a few seconds. Burn's CPU backend comes with the program and is tested
-/// with it.
+/// Returns [`device`] after [`self_check`], for training and evaluation, whose results count. The check takes
+/// a few seconds. Burn's CPU backend skips it: it comes with the program and is tested with it.
 pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
     let device = device(name)?;
     if !on_host(&device) {
@@ -87,7 +86,7 @@ pub fn checked(name: Option<&str>) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
-/// Whether one sum comes out right.
+/// Checks one sum on the device.
 fn answers(device: &Device) -> Result<(), String> {
     match catch_driver_panic(|| Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>())? {
         3.0 => Ok(()),
@@ -95,7 +94,7 @@ fn answers(device: &Device) -> Result<(), String> {
     }
 }
 
-/// Whether there is what a backend's kernels are made from, beside a driver.
+/// Checks for the files, besides a driver, that a backend compiles kernels from.
 fn equipped(name: &str) -> Result<(), String> {
     match name {
         "cuda" => libdevice::found(std::env::var_os("CUDA_PATH").as_deref().map(std::path::Path::new)),
@@ -103,7 +102,7 @@ fn equipped(name: &str) -> Result<(), String> {
     }
 }
 
-/// The name of the device that [`device`] gives.
+/// Returns the name of the device that [`device`] gives.
 pub fn chosen(name: Option<&str>) -> String {
     let from_environment = std::env::var("BURN_DEVICE").ok();
     name.map(String::from)

@@ -1,4 +1,4 @@
-//! Messages of drivers, which Burn tells by panicking.
+//! Catches the messages of drivers, which Burn reports by panicking.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::mpsc::channel;
@@ -6,11 +6,11 @@ use std::sync::mpsc::channel;
 /// Returns what a device computes, or the first message of a panic in its driver.
 ///
 /// A driver that is missing or lacks something makes Burn panic, often on a thread that Burn started. The
-/// thread that waits for it panics too, with a message that says nothing, so catching alone isn't enough: the
-/// panic hook is replaced while `work` runs, and the first message that it sees is kept. The hook belongs to
+/// thread that waits for it panics too, with an empty message, so catching alone isn't enough. The panic hook
+/// is therefore replaced while `work` runs, and the first message that it sees is kept. The hook belongs to
 /// the whole process. That is safe here, because a device is opened and checked before a run starts threads:
-/// nothing else panics meanwhile, and if something does, its message is taken for the driver's and not
-/// printed. Memory isn't at stake.
+/// nothing else panics meanwhile. If something does, its message is taken for the driver's and isn't printed;
+/// memory stays safe.
 pub(crate) fn catch_driver_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let before = take_hook();
     let (sender, messages) = channel();
@@ -18,7 +18,7 @@ pub(crate) fn catch_driver_panic<T>(work: impl FnOnce() -> T) -> Result<T, Strin
         // The receiver is gone for a thread that panics later.
         let _ = sender.send(panic.payload_as_str().unwrap_or_default().to_string());
     }));
-    // What `work` leaves half-done is dropped with it.
+    // Whatever `work` leaves half-done is dropped with it.
     let done = catch_unwind(AssertUnwindSafe(work));
     set_hook(before);
     done.map_err(|_| one_line(&messages.try_recv().unwrap_or_default()))

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-/// Whether a device is the backend that leaves it to us to keep all cores busy.
+/// Whether a device is Burn's CPU backend, whose cores we have to keep busy ourselves.
 #[cfg(feature = "flex")]
 pub(crate) fn on_host(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()

@@ -1,4 +1,4 @@
-//! The device that tensors live on: its backend, whether it computes what it should, and the cores beside it.
+//! The device that tensors live on: its backend, its check, and its workers.
 
 pub mod backend;
 pub(crate) mod driver_panic;

@@ -1,5 +1,4 @@
-//! Whether a device computes what it should: a tiny model on it beside the same model on plain vectors, and
-//! two steps of training.
+//! Checks a device: scores of a tiny model against those on plain vectors, and two steps of training.
 
 use burn::tensor::{DType, Device, FloatDType};
 use serde::{Deserialize, Serialize};
@@ -11,19 +10,19 @@ use crate::config::OptimizerConfig;
 use crate::learn::nll::{Example, step};
 use crate::learn::optimizer::Optimizer;
 
-/// What the check of a device found.
+/// Holds the result of a device's check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfCheck {
-    /// Element types of activations that the device has, by their names in a run file.
+    /// Element types of activations that the device supports, by their names in a run file.
     pub dtypes: Vec<String>,
-    /// Largest difference of a score from that of the host.
+    /// Largest difference between scores on the device and on the host.
     pub gap: f64,
 }
 
-/// Scores differ by rounding only.
+/// Largest difference that rounding explains.
 const TOLERANCE: f64 = 1e-3;
 
-/// Checks a device, which must not track gradients. Fails with what it computes wrongly.
+/// Checks a device, which must not track gradients. The error says what it computes wrongly.
 pub fn self_check(device: &Device) -> Result<SelfCheck, String> {
     let attention =
         AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(4, 2, 8) };
@@ -59,7 +58,7 @@ fn gap(model: &Transformer, tokens: &[u32]) -> f64 {
     differences.fold(0.0, |most: f64, gap| if most.is_nan() || gap <= most { most } else { gap })
 }
 
-/// The loss before each of two steps.
+/// Returns the loss before each of two steps.
 fn losses(mut model: Transformer, tokens: Vec<u32>) -> [f64; 2] {
     let config = OptimizerConfig { lr: 1e-2, warmup: 0, ..OptimizerConfig::default() };
     let mut optimizer = Optimizer::new(&config);

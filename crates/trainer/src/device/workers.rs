@@ -1,5 +1,5 @@
-//! One worker per core. Burn's CPU backend spends most of a step on one core, so whole micro-batches and
-//! whole groups of sequences are given to workers instead, each with a single-threaded pool of its own.
+//! Runs one worker per core. Burn's CPU backend spends most of a step on one core, so workers take whole
+//! micro-batches and whole groups of sequences, each in a single-threaded pool.
 
 use std::num::NonZeroUsize;
 
@@ -7,12 +7,13 @@ use burn::tensor::Device;
 
 use super::kind::on_host;
 
-/// How many workers to use on a device: the cores of a CPU backend, one for a GPU.
+/// Returns the number of workers for a device: the cores of a CPU backend, one for a GPU.
 pub(crate) fn count(device: &Device) -> usize {
     if on_host(device) { std::thread::available_parallelism().map_or(1, NonZeroUsize::get) } else { 1 }
 }
 
-/// Runs `work` for each of the inputs at once and returns the results in the order of the inputs.
+/// Runs `work` on all inputs at once and returns the results in the order of the inputs. A single input has
+/// the threads of the caller.
 ///
 /// # Panics
 /// If a worker panics.
@@ -20,6 +21,14 @@ pub(crate) fn run<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync
     if inputs.len() <= 1 {
         return inputs.into_iter().map(work).collect();
     }
+    run_alone(inputs, work)
+}
+
+/// Runs `work` on all inputs at once, as [`run`]. Each input has one thread, even a single input.
+///
+/// # Panics
+/// If a worker panics.
+pub(crate) fn run_alone<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync) -> Vec<O> {
     let work = &work;
     std::thread::scope(|scope| {
         let alone = |input| {

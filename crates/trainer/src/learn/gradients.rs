@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 use turnwise_model::{Transformer, add_all};
 
-/// Adds gradients up, parameter by parameter, in the order given.
+/// Sums gradients parameter by parameter, in the given order.
 pub(crate) fn sum(model: &Transformer, all: Vec<GradientsParams>) -> GradientsParams {
     let mut all = all.into_iter();
     let mut total = all.next().unwrap_or_default();
@@ -15,7 +15,7 @@ pub(crate) fn sum(model: &Transformer, all: Vec<GradientsParams>) -> GradientsPa
     total
 }
 
-/// The square root of the sum of all squared entries, taken in f64 over per-parameter sums in f32.
+/// Returns the square root of the sum of all squared entries, in f64 over per-parameter sums in f32.
 pub(crate) fn global_norm(model: &Transformer, gradients: &GradientsParams) -> f64 {
     struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
     impl ModuleVisitor for Squares<'_> {
@@ -30,7 +30,7 @@ pub(crate) fn global_norm(model: &Transformer, gradients: &GradientsParams) -> f
     root_of_sum(squares.1)
 }
 
-/// The same of the weights. Not a finite number if one of them isn't, or if they are beyond all use.
+/// Returns the global norm of the weights. It isn't finite if a weight isn't, or if the sum overflows.
 pub(crate) fn weight_norm(model: &Transformer) -> f64 {
     struct Squares(Vec<Tensor<1>>);
     impl ModuleVisitor for Squares {
@@ -53,7 +53,7 @@ fn root_of_sum(squares: Vec<Tensor<1>>) -> f64 {
     sums.into_iter().map(f64::from).sum::<f64>().sqrt()
 }
 
-/// Multiplies every gradient.
+/// Multiplies every gradient by `factor`.
 pub(crate) fn scale(model: &Transformer, gradients: &mut GradientsParams, factor: f64) {
     struct Scale<'a>(&'a mut GradientsParams, f64);
     impl ModuleVisitor for Scale<'_> {

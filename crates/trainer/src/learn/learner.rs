@@ -1,30 +1,34 @@
-//! From rows of tokens to one summed gradient: micro-batches over workers, added up in a fixed order.
+//! Turns rows of tokens into one summed gradient: micro-batches over workers, added up in a fixed order.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use turnwise_credit::Sample;
 use turnwise_loss::{LossBatch, LossConfig, LossSums};
-use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients, token_logprobs};
+use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_all, add_gradients, token_logprobs};
 
 use crate::device::workers;
 use crate::learn::gradients::sum;
+use crate::learn::shards::sum_in_tree;
 use crate::learn::{activations, micro_batch};
 
-/// How a gradient over many rows is taken.
+/// Says how a gradient over many rows is split.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Split {
-    /// Tokens per micro-batch at most, with padding where there is any.
+    /// Most tokens per micro-batch, with padding where there is any.
     pub(crate) tokens: usize,
     /// Workers.
     pub(crate) workers: usize,
-    /// Whether each block is computed a second time instead of kept; None leaves it to their size.
+    /// Shares of the micro-batches that are summed in a tree, a power of two; unset, one per worker in order.
+    pub(crate) shards: Option<usize>,
+    /// Whether each block is computed a second time instead of kept; unset, the size of the blocks decides.
     pub(crate) recompute: Option<bool>,
 }
 
-/// Runs `gradient` on each micro-batch of rows with the given lengths. It gets the sum that it adds its share to, a model
-/// to differentiate, the indices of its rows and whether to recompute, and returns what else the caller wants to know.
-/// The result depends on the split only through rounding, and not at all on timing.
+/// Runs `gradient` on each micro-batch of rows with the given lengths. Its arguments are the gradients so
+/// far, to which it adds, a model to differentiate, the indices of its rows and whether to recompute; it
+/// returns statistics for the caller. The result depends on the split only through rounding, and not on
+/// timing.
 pub(crate) fn accumulate<S: Send>(
     model: &Transformer,
     lengths: &[usize],
@@ -32,49 +36,61 @@ pub(crate) fn accumulate<S: Send>(
     gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], bool) -> S + Sync,
 ) -> (GradientsParams, Vec<S>) {
     let (device, half) = (model.device(), model.dtype() != DType::F32);
-    let batches =
-        micro_batch::plan(lengths, split.tokens, split.workers, activations::is_fused(&device, half));
-    let workers = split.workers.min(batches.len()).max(1);
+    let shares = split.shards.unwrap_or(split.workers);
+    let batches = micro_batch::plan(lengths, split.tokens, shares, activations::is_fused(&device, half));
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let recompute = split
         .recompute
         .unwrap_or_else(|| activations::recomputes(model.config(), longest as u64, half, &device));
-    let shares: Vec<Vec<&[usize]>> =
-        (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
-    let results = workers::run(shares, |share| {
-        // Leaves of its own: a worker whose graph shared them would wait for the others' graphs.
-        let model = model.valid().train();
+    let share = |number: usize, of: usize| {
+        // Each share has separate leaves: a worker whose graph shared them would wait for the others' graphs.
+        let leaves = model.valid().train();
         let mut total = GradientsParams::new();
-        let told: Vec<S> =
-            share.into_iter().map(|rows| gradient(&mut total, &model, rows, recompute)).collect();
+        let rows = batches.iter().skip(number).step_by(of);
+        let told: Vec<S> = rows.map(|rows| gradient(&mut total, &leaves, rows, recompute)).collect();
         (total, told)
-    });
+    };
+    let workers = split.workers.min(batches.len()).max(1);
+    if let Some(shards) = split.shards {
+        return sum_in_tree(
+            shards,
+            workers,
+            |shard| share(shard, shards),
+            |left, right| {
+                let ((mut total, mut told), (gradients, more)) = (left, right);
+                add_all(&mut total, gradients, model);
+                told.extend(more);
+                (total, told)
+            },
+        );
+    }
+    let results = workers::run((0..workers).collect(), |worker| share(worker, workers));
     let (gradients, told): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     (sum(model, gradients), told.into_iter().flatten().collect())
 }
 
-/// What one pass over a minibatch showed.
+/// Holds the statistics of one pass over a minibatch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PolicyStats {
     /// The loss.
     pub(crate) loss: f64,
     /// Weighted sums over its tokens, by turn index.
     pub(crate) by_turn: Vec<LossSums>,
-    /// Largest `|logp - rollout_logp|` over the trained tokens: how far the trainer's numbers are from the sampler's.
+    /// Largest `|logp - rollout_logp|` over the trained tokens: the difference between trainer and sampler.
     pub(crate) logprob_gap: f64,
     /// Row of the minibatch, and `logp - rollout_logp` of each of its trained tokens.
     pub(crate) log_ratios: Vec<(usize, Vec<f32>)>,
 }
 
 impl PolicyStats {
-    /// Weighted means over all tokens.
+    /// Returns weighted means over all tokens.
     pub(crate) fn means(&self) -> LossSums {
         let mut sums = LossSums::default();
         self.by_turn.iter().for_each(|&turn| sums += turn);
         sums.means()
     }
 
-    /// Takes in what another part of the minibatch showed.
+    /// Adds the statistics of another part of the minibatch.
     fn add(&mut self, part: &Self) {
         self.loss += part.loss;
         self.logprob_gap = self.logprob_gap.max(part.logprob_gap);
@@ -86,7 +102,8 @@ impl PolicyStats {
     }
 }
 
-/// Takes the gradient of the policy loss over samples, by their token weights. Each sample has something to train on.
+/// Returns the gradient of the policy loss over samples, by their token weights. Each sample has a trained
+/// token.
 pub(crate) fn policy_gradient(
     model: &Transformer,
     reference: Option<&Transformer>,
@@ -155,7 +172,7 @@ pub(crate) fn policy_gradient(
     (gradients, total)
 }
 
-/// The entries of a `[B, columns]` tensor at the tokens that each row sampled and trains on.
+/// Returns the entries of a `[B, columns]` tensor at the trained tokens of each row.
 fn of_trained_tokens(values: Tensor<2>, samples: &[&Sample], rows: &[usize]) -> Vec<(usize, Vec<f32>)> {
     let columns = values.dims()[1].max(1);
     let values = values.into_data().try_to_vec::<f32>().expect("log-probabilities are f32");
@@ -166,7 +183,7 @@ fn of_trained_tokens(values: Tensor<2>, samples: &[&Sample], rows: &[usize]) -> 
     samples.iter().zip(rows).zip(values.chunks(columns)).map(of_row).collect()
 }
 
-/// Rows of different lengths as `[B, columns]`, padded with 0.
+/// Returns rows of different lengths as `[B, columns]`, padded with 0.
 fn rectangle(rows: impl Iterator<Item = Vec<f32>>, columns: usize, device: &Device) -> Tensor<2> {
     let mut count = 0;
     let mut values = Vec::new();

@@ -1,8 +1,9 @@
-//! Which rows go through the model together.
+//! Decides which rows go through the model together.
 
-/// Puts rows of the given lengths into micro-batches of at most `budget` tokens, padding included unless rows are packed,
-/// and returns their indices. Rows of similar length share a micro-batch; a row longer than the budget gets one to
-/// itself. At least `at_least` micro-batches are made where there are enough rows, so that no worker is idle.
+/// Groups rows into micro-batches of at most `budget` tokens and returns their indices. The budget counts
+/// padding unless rows are packed. Rows of similar length share a micro-batch; a longer row than the budget
+/// is alone. At least `at_least` micro-batches are made where there are enough rows, so that no worker is
+/// idle.
 pub(crate) fn plan(lengths: &[usize], budget: usize, at_least: usize, packed: bool) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));

@@ -7,6 +7,7 @@ pub(crate) mod micro_batch;
 pub mod nll;
 pub(crate) mod optimizer;
 pub(crate) mod sampled_logprobs;
+pub(crate) mod shards;
 pub(crate) mod trained_part;
 
 pub use optimizer::{Optimizer, Update};

@@ -1,4 +1,4 @@
-//! Steps on given tokens: the negative log-probability, as a cold start and the check of a device take it.
+//! Takes steps on given tokens by their negative log-probability, for a cold start and the check of a device.
 
 use burn::optim::GradientsParams;
 use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients};
@@ -9,7 +9,7 @@ use crate::device::workers;
 use crate::learn::learner::{Split, accumulate};
 use crate::learn::optimizer::Optimizer;
 
-/// A sequence of tokens, with the ones that the policy should learn to write.
+/// Holds a sequence of tokens and marks those that the policy should learn to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// All tokens.
@@ -18,8 +18,8 @@ pub struct Example {
     pub mask: Vec<bool>,
 }
 
-/// One step on examples, and their loss before it: the mean negative log-probability per trained token, in
-/// nats.
+/// Takes one step on examples. Returns the model and the loss before the step, a mean negative
+/// log-probability per trained token in nats.
 pub fn step(
     model: Transformer,
     optimizer: &mut Optimizer,
@@ -29,6 +29,7 @@ pub fn step(
     let split = Split {
         tokens: config.micro_batch_tokens,
         workers: workers::count(&model.device()),
+        shards: config.shards,
         recompute: config.recompute,
     };
     let (gradients, loss) = nll_gradient(&model, examples, split);

@@ -6,17 +6,17 @@ use turnwise_model::Transformer;
 use crate::config::OptimizerConfig;
 use crate::learn::gradients::{global_norm, scale, weight_norm};
 
-/// Optimizer state and schedule.
+/// Holds the optimizer's state and schedule.
 pub struct Optimizer {
     adamw: ModuleOptimizer,
     config: OptimizerConfig,
     /// Updates made so far.
     updates: usize,
-    /// Updates after which a cosine has brought the learning rate to a tenth; none keeps it constant.
+    /// Updates over which a cosine lowers the learning rate to a tenth; unset, it stays constant.
     horizon: Option<usize>,
 }
 
-/// What an update did.
+/// Holds the norms and the learning rate of an update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
     /// Global norm of the gradient before clipping.
@@ -28,7 +28,7 @@ pub struct Update {
 }
 
 impl Optimizer {
-    /// A fresh optimizer with a constant learning rate after warm-up.
+    /// Returns a new optimizer, whose learning rate is constant after warm-up.
     pub fn new(config: &OptimizerConfig) -> Self {
         let adamw = AdamWConfig::new()
             .with_beta_1(config.beta1 as f32)
@@ -46,7 +46,7 @@ impl Optimizer {
         self
     }
 
-    /// The learning rate of the next update.
+    /// Returns the learning rate of the next update.
     pub fn lr(&self) -> f64 {
         let warm = ((self.updates + 1) as f64 / self.config.warmup.max(1) as f64).min(1.0);
         let decay = self.horizon.map_or(1.0, |horizon| {
@@ -56,8 +56,8 @@ impl Optimizer {
         self.config.lr * warm * decay
     }
 
-    /// Clips the gradient and updates the weights. A gradient that holds NaN or infinity changes nothing: neither
-    /// weights nor moments would ever recover.
+    /// Clips the gradient and updates the weights. A gradient with NaN or infinity changes nothing: weights
+    /// and moments would never recover.
     pub fn step(&mut self, model: Transformer, mut gradients: GradientsParams) -> (Transformer, Update) {
         let grad_norm = global_norm(&model, &gradients);
         let limit = self.config.clip_norm;
@@ -75,12 +75,12 @@ impl Optimizer {
         (model, Update { grad_norm, lr, weight_norm })
     }
 
-    /// Updates made so far.
+    /// Returns the number of updates so far.
     pub fn updates(&self) -> usize {
         self.updates
     }
 
-    /// Takes up the moments of a checkpoint that was written after so many updates.
+    /// Restores the moments of a checkpoint that was written after `updates` updates.
     pub fn resume(mut self, path: &std::path::Path, updates: usize) -> Result<Self, String> {
         let failed = |e| format!("{}: cannot read optimizer state: {e:?}", path.display());
         self.adamw = self.adamw.load(path).map_err(failed)?;
@@ -88,7 +88,7 @@ impl Optimizer {
         Ok(self)
     }
 
-    /// Writes the moments, for a checkpoint.
+    /// Writes the moments for a checkpoint.
     pub fn save(&self, path: &std::path::Path) -> Result<(), String> {
         self.adamw.save(path).map_err(|e| format!("{}: cannot write optimizer state: {e:?}", path.display()))
     }

@@ -1,5 +1,5 @@
-//! Log-probabilities of recorded turns under a model: what a reference policy, or the policy before its first update,
-//! gives to tokens that were sampled earlier.
+//! Computes log-probabilities of recorded turns under a model: the reference policy, or the policy before its
+//! first update.
 
 use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
@@ -9,10 +9,11 @@ use crate::device::workers;
 use crate::learn::learner::Split;
 use crate::learn::{activations, micro_batch};
 
-/// One number per sampled token, `[trajectory][turn][token]`, in nats.
+/// One log-probability per sampled token, `[trajectory][turn][token]`, in nats.
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
 
-/// Computes them in micro-batches without a graph, one worker per core. The result doesn't depend on the split.
+/// Computes log-probabilities in micro-batches without a graph, one worker per core. The split doesn't change
+/// the result.
 pub(crate) fn sampled_logprobs(
     model: &Transformer,
     trajectories: &[&Trajectory],

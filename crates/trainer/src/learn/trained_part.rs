@@ -1,4 +1,4 @@
-//! Which part of a model a run trains, and in which precision it computes.
+//! Selects the part of a model that a run trains, and the precision of its activations.
 
 use std::path::Path;
 
@@ -9,9 +9,8 @@ use crate::config::{OptimizerConfig, Precision};
 use crate::error::TrainError;
 use crate::run_site::RunSite;
 
-/// Adds a fresh adapter or the matrices of a checkpoint's, or freezes what the configuration freezes, and
-/// sets the element type of activations. What the device can't do is refused here: Burn computes wrong
-/// numbers in a type that a backend lacks, without an error.
+/// Applies `optimizer.lora`, fresh or from a checkpoint, or `optimizer.freeze`, then the activations' dtype.
+/// Refuses a dtype that the device lacks: Burn would compute wrong numbers in it without an error.
 pub(crate) fn trained_part(
     model: Transformer,
     config: &OptimizerConfig,
@@ -48,7 +47,7 @@ pub(crate) fn trained_part(
     Ok(model.computing_in(dtype))
 }
 
-/// The precisions that a device computes in.
+/// Returns the precisions that a device computes in.
 pub fn precisions(device: &Device) -> Vec<Precision> {
     let all = [
         (Precision::F32, FloatDType::F32),
@@ -118,7 +117,7 @@ mod tests {
                 ),
             }
         }
-        // The software driver of the tests has none, so there the refusal is seen.
+        // The software driver of the tests lacks bf16, so the refusal is seen there.
         assert!(device_name != "wgpu" || !precisions(&device).contains(&Precision::Bf16));
     }
 }

@@ -1,4 +1,4 @@
-//! How many sequences may have keys and values in memory at a time.
+//! Limits the number of sequences with keys and values in memory.
 
 use burn::tensor::Device;
 use turnwise_model::ModelConfig;
@@ -6,30 +6,30 @@ use turnwise_model::ModelConfig;
 use crate::device::kind::in_memory;
 use crate::device::memory::available;
 
-/// Caches take memory for this many tokens at a time.
+/// Caches grow by this many tokens.
 const STEP: usize = 64;
 
-/// Memory for keys and values.
+/// Limits the memory for keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheBudget {
-    /// None where there is no bound.
+    /// The limit, if there is one.
     bytes: Option<u64>,
     configured: bool,
 }
 
 impl CacheBudget {
-    /// What a run file says in `rollout.cache_mib`. If it says nothing, half of the memory that is left where a device
-    /// computes in it; of the memory of other devices nothing is known.
+    /// Takes the limit from `rollout.cache_mib`. Unset, it is half of the memory that is left where a device
+    /// computes in it; other devices have no limit.
     pub fn new(cache_mib: Option<u64>, device: &Device) -> Self {
         let half = || in_memory(device).then(available).flatten().map(|left| left / 2);
         let configured = cache_mib.map(|mib| mib.saturating_mul(1 << 20));
         Self { bytes: configured.or_else(half), configured: configured.is_some() }
     }
 
-    /// How many sequences of up to `longest` tokens fit, with numbers of `element` bytes.
+    /// Returns how many sequences of up to `longest` tokens fit, with numbers of `element` bytes.
     ///
     /// # Errors
-    /// If not even one does; the error has the numbers and the key to change.
+    /// If not a single one fits; the error has the numbers and the key to change.
     pub fn sequences(self, model: &ModelConfig, element: u64, longest: usize) -> Result<usize, String> {
         let Some(bytes) = self.bytes else { return Ok(usize::MAX) };
         let (tokens, token) = (longest.min(model.context()), bytes_per_token(model, element));
@@ -54,7 +54,7 @@ impl CacheBudget {
     }
 }
 
-/// Keys and values of one token in all layers.
+/// Returns the bytes of keys and values of one token in all layers.
 pub(crate) fn bytes_per_token(model: &ModelConfig, element: u64) -> u64 {
     model.cached_values() as u64 * element
 }
@@ -78,7 +78,8 @@ mod tests {
         let model = load_config(&folder).unwrap();
         let check =
             |mib, element, longest| CacheBudget::new(mib, &device).sequences(&model, element, longest);
-        // 3 layers, keys and values of one head of 32, in f32: 768 bytes per token, and 321 tokens take room for 384.
+        // 3 layers, keys and values of one head of 32, in f32: 768 bytes per token, and 321 tokens take room
+        // for 384.
         assert_eq!(bytes_per_token(&model, 4), 768);
         assert_eq!(check(Some(1), 4, 320), Ok((1 << 20) / (320 * 768)));
         assert_eq!(check(Some(1), 4, 321), Ok((1 << 20) / (384 * 768)));

@@ -1,4 +1,4 @@
-//! Held-out evaluation: accuracy and manners of a policy on tasks that training never sees.
+//! Evaluates a policy on held-out tasks: accuracy, format and tool use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -21,7 +21,7 @@ use crate::play::judged::judge;
 use crate::play::losses::refuse_many;
 use crate::play::policy::ModelPolicy;
 
-/// Counts from which shares are taken.
+/// Counts that shares are computed from.
 #[derive(Default)]
 pub(crate) struct Tally {
     trajectories: usize,
@@ -89,9 +89,9 @@ pub fn evaluate(
     trial.run(&mut policy, progress, &mut |_, _, _, _| {})
 }
 
-/// Tasks to be played by any policy, and judged.
+/// Holds tasks for any policy to play, and the rules for judging them.
 pub struct Trial<'a> {
-    /// What they are played with.
+    /// The rules of play.
     pub game: &'a Game<'a>,
     /// The tasks.
     pub tasks: &'a [&'a Task],
@@ -101,14 +101,14 @@ pub struct Trial<'a> {
     pub rewards: &'a RewardConfig,
 }
 
-/// Is told a trajectory's place (tasks in their order, the samples of each following each other), its task,
-/// and what became of it.
+/// Gets the index, the task, the trajectory and the rewards of each judged trajectory. Indices go task by
+/// task, then by sample.
 pub type Keep<'k> = dyn FnMut(usize, &Task, &Trajectory, &ScoredTrajectory) + Send + 'k;
 
 impl Trial<'_> {
-    /// Plays part after part, each with a policy of its own, and tells `keep` every trajectory with its
-    /// rewards as soon as it has ended, whatever becomes of the others. A task all of whose trajectories were
-    /// lost has no outcome.
+    /// Plays the tasks in parts, each with a new policy, and hands every judged trajectory to `keep`.
+    /// Trajectories are handed over as soon as they have ended, whatever happens to the others. A task whose
+    /// trajectories were all lost has no outcome.
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories were lost.
@@ -119,10 +119,10 @@ impl Trial<'_> {
         keep: &mut Keep<'_>,
     ) -> Result<Evaluation, TrainError> {
         let Self { game, tasks, samples, .. } = *self;
-        // A bounded number of trajectories at a time, so that the cache stays small.
+        // Few trajectories at a time keep the cache small.
         let at_once = (256 / samples.max(1)).max(1);
         let (tell, ended) = channel();
-        let mut lost = Vec::new();
+        let (mut lost, mut env_faults) = (Vec::new(), 0);
         let (played, judged) = scope(|scope| {
             let judge = scope.spawn(move || self.judge(&ended, keep));
             let mut play = || -> Result<(), TrainError> {
@@ -130,12 +130,15 @@ impl Trial<'_> {
                     let (first, total) = (part * at_once, tasks.len() * samples);
                     let mut progress = |done: usize, _: usize| progress(first * samples + done, total);
                     let mut ended = |task: usize, trajectory: &Trajectory| {
-                        // A judge that has panicked takes no more.
+                        // Sending fails only if the judge has panicked.
                         let _ = tell.send((first + task, trajectory.clone()));
                     };
                     let mut policy = policy();
                     let samples = samples as u32;
                     let played = play_telling(game, now, samples, &mut *policy, &mut progress, &mut ended)?;
+                    // Why nothing can be played says more than what was lost by it.
+                    game.env.check()?;
+                    env_faults += played.env_faults;
                     lost.extend(played.lost);
                     refuse_many(&lost, (first + now.len()) * samples as usize)?;
                 }
@@ -150,11 +153,10 @@ impl Trial<'_> {
         lost.extend(unjudged);
         refuse_many(&lost, tasks.len() * samples)?;
         let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-        Ok(Evaluation { rollouts_lost: lost.len(), lost, ..judged })
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..judged })
     }
 
-    /// Judges trajectories as they come, in any order. What is found, and what could not be judged, doesn't depend
-    /// on it.
+    /// Judges trajectories in the order of arrival, which doesn't change the result.
     fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> (Evaluation, Vec<Lost>) {
         let Self { game, tasks, samples, rewards } = *self;
         let mut tally = Tally::default();
@@ -189,14 +191,14 @@ impl Trial<'_> {
             Some(whole).filter(|task| !task.samples.is_empty())
         };
         let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
-        // They came in any order.
+        // Trajectories arrive in any order.
         lost.sort_by_key(|(place, _)| *place);
         let lost = lost.into_iter().map(|(_, lost)| lost).collect();
         (Evaluation { outcomes, ..tally.evaluation() }, lost)
     }
 }
 
-/// Why a trajectory came to no right answer: the first reason that applies.
+/// Returns the reason for a wrong or missing answer: the first that applies.
 fn failure(played: &Trajectory, answered: bool) -> &'static str {
     let calls = || played.turns.iter().flat_map(|turn| &turn.calls);
     let failed = |call: &CallRecord| match call {

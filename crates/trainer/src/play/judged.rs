@@ -1,4 +1,4 @@
-//! A trajectory's rewards, or its loss.
+//! Judges a trajectory.
 
 use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{Env, RewardConfig, Task, score};
@@ -6,8 +6,7 @@ use turnwise_rollout::Lost;
 use turnwise_similarity::code_of;
 use turnwise_trajectory::Trajectory;
 
-/// Judges a trajectory. What judges may be out of order for one answer: that costs the trajectory and nothing
-/// else.
+/// Returns a trajectory's rewards. A judge that fails for one answer costs its trajectory and nothing else.
 pub(crate) fn judge(
     env: &dyn Env,
     task: &Task,

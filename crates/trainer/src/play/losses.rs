@@ -1,4 +1,4 @@
-//! How many trajectories a step or an evaluation may lose.
+//! Limits the trajectories that a step or an evaluation may lose.
 
 use turnwise_rollout::Lost;
 

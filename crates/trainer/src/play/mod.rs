@@ -1,10 +1,9 @@
-//! From tasks to judged trajectories: the local model as a policy, what it plays with, held-out evaluation.
+//! Plays tasks and judges trajectories: the local model as a policy, its setup, held-out evaluation.
 
 pub(crate) mod cache_budget;
 pub(crate) mod evaluate;
 pub(crate) mod judged;
 pub(crate) mod losses;
-pub(crate) mod order;
 pub(crate) mod policy;
 pub(crate) mod setup;
 pub(crate) mod source;

@@ -1,4 +1,4 @@
-//! The local model as a policy: one generator per worker, each with the cache of its own sequences.
+//! The local model as a policy: one generator per worker, each with the caches of its sequences.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -15,59 +15,75 @@ use crate::device::kind::on_host;
 use crate::device::workers;
 use crate::play::cache_budget::CacheBudget;
 
-/// Random streams of evaluations never meet those of training steps.
+/// Keeps the random streams of evaluations apart from those of training steps.
 const EVALUATION: u64 = u64::MAX;
 
-/// Samples turns from a model. Trajectories are dealt to workers by their index, so a trajectory stays with its cache.
+/// Samples turns from a model. A trajectory goes to a worker by its index, so it stays with its cache.
 pub struct ModelPolicy {
     generators: Vec<Generator>,
     config: ModelConfig,
-    /// Bytes of a number in its caches.
+    /// Bytes of a number in the caches.
     element: u64,
     cache: CacheBudget,
     seed: u64,
     step: u64,
     version: u64,
+    /// Groups that earlier plays of the step had, by the hash of their task.
+    earlier: HashMap<u64, u32>,
 }
 
 impl ModelPolicy {
-    /// A policy for one play. `seed` and `step` name its random streams; the model must not track gradients.
+    /// Returns a policy for one play. `seed` and `step` name its random streams; the model must not track
+    /// gradients.
     pub fn new(model: &Transformer, sampling: Sampling, workers: usize, seed: u64, step: u64) -> Self {
         let (config, device) = (model.config().clone(), model.device());
         let generators = generators(model, sampling, workers.max(1));
         let cache = CacheBudget::new(None, &device);
-        Self { generators, config, element: model.dtype().size() as u64, cache, seed, step, version: 0 }
+        let element = model.dtype().size() as u64;
+        Self { generators, config, element, cache, seed, step, version: 0, earlier: HashMap::new() }
     }
 
-    /// The same with another bound on its caches than the machine's memory.
+    /// Replaces the limit on its caches, which is the machine's memory by default.
     #[must_use]
     pub fn within(self, cache: CacheBudget) -> Self {
         Self { cache, ..self }
     }
 
-    /// Marks what is sampled with a version of the weights: the number of optimizer updates before it.
+    /// Marks sampled turns with a version of the weights: the number of optimizer updates before it.
     #[must_use]
     pub fn at_version(self, version: u64) -> Self {
         Self { version, ..self }
     }
 
-    /// Forward passes so far, those of all workers.
+    /// Counts the groups of earlier plays of the same step. `tasks`: their ids.
+    ///
+    /// A task that is played again has other random streams.
+    #[must_use]
+    pub fn after<'t>(mut self, tasks: impl IntoIterator<Item = &'t str>) -> Self {
+        for task in tasks {
+            *self.earlier.entry(hash(task)).or_default() += 1;
+        }
+        self
+    }
+
+    /// Returns the forward passes of all workers so far.
     pub fn steps(&self) -> usize {
         self.generators.iter().map(Generator::steps).sum()
     }
 
-    /// A policy for evaluations: the random streams of [`crate::evaluate()`], on as many workers as the device is
-    /// worth.
+    /// Returns a policy for evaluations, with the random streams of [`crate::evaluate()`] and all workers of
+    /// the device.
     pub fn on_all_cores(model: &Transformer, sampling: Sampling, seed: u64) -> Self {
         Self::new(model, sampling, workers::count(&model.device()), seed, EVALUATION)
     }
 }
 
-/// Weights above this don't fit into a core's cache. Every worker would read them from memory at each step, so one
-/// generator reads them with all cores instead.
+/// Weights above this size don't fit into a core's cache. Every worker would read them from memory at each
+/// step, so one generator reads them with all cores instead.
 const SHARED: usize = 32 << 20;
 
-/// One generator per worker: on the host where the model is there in f32 anyway, else on its backend.
+/// Returns one generator per worker: on the host if the model is an f32 model on the CPU, else on its
+/// backend.
 fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Generator> {
     if !on_host(&model.device()) || model.dtype() != DType::F32 {
         return (0..workers).map(|_| Generator::new(model.clone(), sampling)).collect();
@@ -77,12 +93,12 @@ fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Ge
     (0..workers).map(|_| Generator::on_host(model.clone(), sampling)).collect()
 }
 
-/// A generator for one sequence at a time.
+/// Returns a generator for one sequence at a time.
 pub fn generator(model: &Transformer, sampling: Sampling) -> Generator {
     generators(model, sampling, 1).remove(0)
 }
 
-/// FNV-1a: the same in every build.
+/// FNV-1a gives the same hash in every build.
 fn hash(text: &str) -> u64 {
     let mut hasher = FnvHasher::default();
     hasher.write(text.as_bytes());
@@ -93,21 +109,22 @@ impl Policy for ModelPolicy {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let fit = self.cache.sequences(&self.config, self.element, turns.longest()).map_err(PolicyError)?;
         let workers = self.generators.len().min(fit);
-        let (seed, step, version) = (self.seed, self.step, self.version);
+        let (seed, step, version, earlier) = (self.seed, self.step, self.version, &self.earlier);
         let generators: Vec<_> = self.generators.iter_mut().take(workers).enumerate().collect();
         let served: Vec<Result<(), PolicyError>> = workers::run(generators, |(at, generator)| {
             generator.bound(fit / workers + usize::from(at < fit % workers));
             let shard = turns.shard(at, workers);
             let rule = StopRule { tokens: end.tokens(), strings: &[], decode: None };
             let mut watches: HashMap<u64, TurnWatch<'_>> = HashMap::new();
-            // While there is something to sample, nobody waits for a tool.
+            // The shard waits for tools only while the generator is idle.
             while let Some(batch) = shard.take(generator.is_idle()) {
                 for index in batch.ended {
                     generator.release(index as u64);
                 }
                 for c in batch.turns {
                     let (task, turn) = (hash(c.task), c.turn as u32);
-                    let Context { occurrence, sample, .. } = c;
+                    let Context { sample, .. } = c;
+                    let occurrence = c.occurrence + earlier.get(&task).copied().unwrap_or_default();
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };
                     let (key, rng) = (c.index as u64, id.rng());
                     generator.submit(GenerationRequest { key, tokens: &c.tokens, max_new: c.max_new, rng });
@@ -116,7 +133,7 @@ impl Policy for ModelPolicy {
                 let mut ends = |key: u64, token: TokenId| {
                     watches.get_mut(&key).is_some_and(|watch| watch.sampled(token).is_some())
                 };
-                // Logits that no token can be drawn from end the play for all.
+                // Logits without a valid token end the play of all workers.
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
                     let Turn { tokens, logprobs, finish } = turn;

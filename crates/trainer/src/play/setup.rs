@@ -1,4 +1,4 @@
-//! What a run is played with, opened from its configuration: environment, tokenizer, call format, executor.
+//! Opens the setup of a run from its configuration: environment, tokenizer, call format, executor.
 
 use std::path::Path;
 
@@ -13,17 +13,17 @@ use turnwise_tools::{CallFormat, Executor};
 use crate::config::{RolloutConfig, SamplingConfig};
 use crate::error::TrainError;
 
-/// Everything but the model.
+/// Holds everything that rollouts need but the model.
 pub struct Setup {
-    /// Tasks and answers.
+    /// The environment, with tasks and answers.
     pub env: Box<dyn Env>,
-    /// Messages to tokens.
+    /// The chat format, from messages to tokens.
     pub chat: Box<dyn ChatFormat>,
-    /// Text to calls.
+    /// The call format, from text to calls.
     pub format: Box<dyn CallFormat>,
-    /// Calls to outputs.
+    /// The executor, from calls to outputs.
     pub executor: Box<dyn Executor>,
-    /// Bounds of a trajectory.
+    /// Limits of a trajectory.
     pub limits: Limits,
     describe_tools: bool,
     stop_at_call: bool,
@@ -31,8 +31,9 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Opens everything. The model's context bounds the trajectories. `folder` is the model's, whose chat template is
-    /// used; a model that is made from nothing has none yet. `now` is the date that a template shows.
+    /// Opens environment, chat and executor. `folder` is the model's, whose chat template is used; a model
+    /// that is made from nothing has none yet. `context` is the model's and limits the trajectories. `now` is
+    /// the date that a template shows.
     pub fn open(
         env: &EnvConfig,
         rollout: &RolloutConfig,
@@ -47,7 +48,7 @@ impl Setup {
         Self::assemble(opened, rollout, chat, context)
     }
 
-    /// The same with any chat format, for policies that aren't a local model.
+    /// Opens a setup with any chat format, for policies other than a local model.
     pub fn with_chat(
         env: &EnvConfig,
         rollout: &RolloutConfig,
@@ -82,15 +83,15 @@ impl Setup {
         })
     }
 
-    /// Returns the first tasks of a split, `at_most` of them.
+    /// Returns the first `at_most` tasks of a split.
     ///
     /// # Errors
-    /// If the environment can't tell one of them.
+    /// If the environment fails to produce one of them.
     pub fn tasks(&self, split: TaskSplit, at_most: usize) -> Result<Vec<Task>, EnvError> {
         (0..self.env.count(split).min(at_most)).map(|index| self.env.task(split, index)).collect()
     }
 
-    /// The rules that trajectories are played by.
+    /// Returns the rules of play.
     pub fn game(&self) -> Game<'_> {
         Game {
             env: &*self.env,
@@ -105,7 +106,7 @@ impl Setup {
     }
 }
 
-/// What runs the calls, with a memory if there's room for one.
+/// Builds the executor, with a memory of equal code if `remember_mib` isn't 0.
 fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError> {
     let executor = rollout.executor.build()?;
     Ok(match rollout.remember_mib {
@@ -114,12 +115,12 @@ fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError>
     })
 }
 
-/// The tokenizer of a model folder.
+/// Loads the tokenizer of a model folder.
 pub fn tokenizer(folder: &Path) -> Result<Tokenizer, TrainError> {
     Ok(chat::load_tokenizer(&folder.join("tokenizer.json"))?)
 }
 
-/// Sampling as the sampler takes it.
+/// Returns the sampler's form of a sampling configuration.
 pub fn sampling(config: &SamplingConfig) -> Sampling {
     let SamplingConfig { temperature, top_k, top_p, min_p } = *config;
     Sampling { temperature, top_k, top_p, min_p }

@@ -1,4 +1,4 @@
-//! Where the trajectories of a step come from.
+//! Sources of the trajectories of a step.
 
 use std::fmt::Debug;
 
@@ -12,25 +12,24 @@ use crate::watch::progress::Progress;
 
 /// Gives a run the trajectories that each step learns from.
 pub trait RolloutSource: Debug + Sync {
-    /// Returns how many steps a run makes that is asked for `steps`.
+    /// Returns the steps of a run that is asked for `steps`.
     fn steps(&self, steps: usize) -> usize {
         steps
     }
 
-    /// Returns the date that the prompts of the trajectories show, if that isn't up to the run itself.
+    /// Returns the date that the prompts of the trajectories show, or none if the run decides.
     fn began(&self) -> Option<Moment> {
         None
     }
 
-    /// Whether the policy that is trained samples the turns, with the weights that it has when the step
-    /// begins.
+    /// Whether the trained policy samples the turns, with its weights at the begin of the step.
     fn is_on_policy(&self) -> bool;
 
     /// Returns the trajectories of a step, with their turn rewards. `trainer` has the policy and the
     /// environment.
     ///
     /// # Errors
-    /// If there are none to learn from.
+    /// If there are no trajectories to learn from.
     fn step(
         &self,
         step: usize,
@@ -39,7 +38,7 @@ pub trait RolloutSource: Debug + Sync {
     ) -> Result<StepRollouts, TrainError>;
 }
 
-/// Trajectories that the policy plays in this process.
+/// Plays trajectories with the policy in this process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Play;
 
@@ -54,12 +53,20 @@ impl RolloutSource for Play {
         trainer: &Trainer,
         progress: &mut dyn Progress,
     ) -> Result<StepRollouts, TrainError> {
-        progress.phase("rollouts", trainer.trajectories_per_step() as u64);
-        trainer.play(step, &mut |done, _| progress.advance(done as u64))
+        let mut known = trainer.trajectories_per_step();
+        progress.phase("rollouts", known as u64);
+        trainer.play(step, &mut |done, all| {
+            // A step that replaces groups plays more.
+            if all != known {
+                known = all;
+                progress.phase("rollouts", all as u64);
+            }
+            progress.advance(done as u64);
+        })
     }
 }
 
-/// Trajectories that another run has played, so that two estimators can learn from the same data.
+/// Replays trajectories of another run, so that two estimators can learn from the same data.
 impl RolloutSource for Recorded {
     fn steps(&self, steps: usize) -> usize {
         steps.min(Recorded::steps(self))
@@ -76,6 +83,7 @@ impl RolloutSource for Recorded {
     fn step(&self, step: usize, trainer: &Trainer, _: &mut dyn Progress) -> Result<StepRollouts, TrainError> {
         let model = trainer.model().config();
         let limits = ModelLimits { vocab_size: model.vocab_size, context: model.context() };
-        Ok(Recorded::step(self, step, limits)?.into())
+        let rollouts = StepRollouts::from(Recorded::step(self, step, limits)?);
+        Ok(StepRollouts { replaced: self.replaced(step, limits)?, ..rollouts })
     }
 }

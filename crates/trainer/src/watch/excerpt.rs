@@ -1,11 +1,11 @@
-//! A trajectory as a reader sees it while a run goes on.
+//! Formats a trajectory for readers of a running training.
 
 use turnwise_tools::observation;
 use turnwise_trajectory::CallRecord;
 
 use crate::record::StepRecord;
 
-/// The first trajectory of a step: what the policy wrote, what its calls gave, and whether the answer is right.
+/// Formats the first trajectory of a step: sampled text, tool outputs, and whether the answer is right.
 pub(crate) fn excerpt(step: &StepRecord) -> String {
     let first = step.played.groups.first().and_then(|group| group.first());
     let scored = step.groups.first().and_then(|group| group.trajectories.first());

@@ -1,4 +1,4 @@
-//! Progress that is told on and written down.
+//! Writes progress to `log.txt` while passing it on.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use turnwise_run::{Log, RunDirError, StepMetrics};
 
 use crate::watch::progress::Progress;
 
-/// Passes everything on, and writes lines to the run's `log.txt` as well.
+/// Passes progress on, and writes its lines to the run's `log.txt`.
 pub(crate) struct Logged<'a> {
     inner: &'a mut dyn Progress,
     log: Log,

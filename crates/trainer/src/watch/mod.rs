@@ -1,4 +1,4 @@
-//! Watching a run: guards over its metrics, progress, resources of a phase, sinks for metrics.
+//! Watches a run: guards over its metrics, progress, resources of a phase, sinks for metrics.
 
 pub(crate) mod excerpt;
 pub mod guards;

@@ -1,34 +1,36 @@
-//! What a phase of a run takes: wall time, processor time, and memory at its fullest.
+//! Measures a phase of a run: wall time, processor time, and peak memory.
 
 use std::time::{Duration, Instant};
 
-/// A phase that has begun.
+/// Measures a phase that has begun.
 pub(crate) struct Phase {
     clock: Instant,
     cpu: Option<Duration>,
 }
 
-/// What a phase took; by default nothing.
+/// Holds the resources of a phase.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Spent {
     /// Wall time.
     pub(crate) wall: Duration,
-    /// Processor time of all threads of this process, without that of tools. `None` where the system doesn't count.
+    /// Processor time of all threads of this process, without that of tools; none where the system doesn't
+    /// count.
     pub(crate) cpu: Option<Duration>,
-    /// Resident memory of this process at its fullest, in bytes, with what was there when the phase began. Of the whole
-    /// process so far where the system doesn't let a process begin to count anew; `None` where it doesn't count.
+    /// Peak resident memory of this process in bytes, including memory from before the phase. It is the peak
+    /// of the whole process where the system can't reset it, and none where the system doesn't count.
     pub(crate) peak: Option<u64>,
 }
 
 impl Phase {
-    /// Starts the clock, and counts the peak of memory from here on. Only one phase can be counted at a time.
+    /// Starts the clock and resets the peak of memory. Only one phase can be measured at a time.
     pub(crate) fn begin() -> Self {
-        // Linux: 5 sets the peak to what is resident now. Refused, or elsewhere, the peak of the process so far stays.
+        // On Linux, 5 resets the peak to the resident memory. If that fails, the peak of the whole process
+        // stays.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         Self { clock: Instant::now(), cpu: processor_time() }
     }
 
-    /// What it took until now.
+    /// Returns the resources used so far.
     pub(crate) fn spent(&self) -> Spent {
         let cpu = processor_time().zip(self.cpu).map(|(now, then)| now.saturating_sub(then));
         Spent { wall: self.clock.elapsed(), cpu, peak: peak() }
@@ -43,7 +45,7 @@ impl std::fmt::Display for Spent {
     }
 }
 
-/// User and system time of this process so far, in hundredths of a second, threads that have ended included.
+/// Returns user and system time of this process so far, in steps of 10 ms, with ended threads.
 pub fn processor_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let behind_name = stat.rsplit(')').next()?.split_whitespace();
@@ -61,7 +63,7 @@ fn peak() -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// More than the tests beside this one hold together, for a peak belongs to the process.
+    /// Larger than all other tests' memory together, for a peak belongs to the process.
     const BIG: usize = 1 << 30;
 
     #[test]
@@ -72,7 +74,7 @@ mod tests {
         let with = first.spent();
         drop(held);
         assert!(with.peak.unwrap() > before + BIG as u64 / 2, "{before} and then {with}");
-        // A later phase doesn't count it, where the system lets a process begin anew.
+        // A later phase doesn't count it, where the system can reset the peak.
         if std::fs::write("/proc/self/clear_refs", "5").is_ok() {
             let after = Phase::begin().spent().peak.unwrap();
             assert!(after < before + BIG as u64 / 2, "{after} after {with}");

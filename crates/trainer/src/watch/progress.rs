@@ -1,27 +1,28 @@
-//! How a run tells its progress, without knowing who listens.
+//! The interface for progress, independent of its display.
 
 use turnwise_run::StepMetrics;
 
-/// Hears how far a run is. The binary draws bars or writes lines; a library user may listen to nothing: [`Silent`].
+/// Receives the progress of a run. The binary draws bars or writes lines; [`Silent`] ignores it.
 pub trait Progress: Send {
-    /// From here on, `advance` counts `name` up to `total`. A name that was used before goes on or starts over,
-    /// depending on what `advance` says next; other names keep where they are.
+    /// Starts or resumes counting `name` up to `total`; later `advance` calls set its count. Other names keep
+    /// their counts.
     fn phase(&mut self, name: &str, total: u64);
 
-    /// So many of the current phase are done.
+    /// Sets the count of the current phase to `done`.
     fn advance(&mut self, done: u64);
 
-    /// One finished line, for example a step with its reward.
+    /// Reports one finished line, for example a step with its reward.
     fn line(&mut self, text: &str);
 
-    /// A line of `metrics.jsonl`; when a run goes on, those from before the stop as well. Most don't listen to this.
+    /// Reports a line of `metrics.jsonl`; a resumed run also reports its earlier lines. Most implementations
+    /// ignore it.
     fn metrics(&mut self, _line: &StepMetrics) {}
 
-    /// One trajectory of the newest step as text. Most don't listen to this either.
+    /// Reports one trajectory of the newest step as text. Most implementations ignore it.
     fn rollout(&mut self, _text: &str) {}
 }
 
-/// Tells nobody.
+/// Ignores progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -11,10 +11,10 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The name of a file to save it as: `# NAME.toml` in its first line.
+    /// The name of a file to save it as: `# NAME.toml` or `# NAME.py` in its first line.
     pub(crate) fn file_name(&self) -> Option<&str> {
         let first = self.text.lines().next()?.strip_prefix("# ")?;
-        first.strip_suffix(".toml").map(|_| first)
+        [".toml", ".py"].iter().any(|end| first.ends_with(end)).then_some(first)
     }
 }
 

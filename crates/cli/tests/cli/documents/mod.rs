@@ -18,6 +18,7 @@ const WITH_COMMANDS: [&str; 14] = [
     "docs/determinism.md",
     "docs/devices.md",
     "docs/models.md",
+    "docs/python-environments.md",
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
@@ -92,6 +93,11 @@ fn the_commands_of_sft_run() {
 #[test]
 fn the_commands_of_turns_run() {
     runs("docs/turns.md");
+}
+
+#[test]
+fn the_commands_of_environments_in_python_run() {
+    runs("docs/python-environments.md");
 }
 
 #[test]

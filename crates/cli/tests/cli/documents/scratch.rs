@@ -63,6 +63,7 @@ pub(crate) fn scratch(document: &str) -> TempDir {
         ("models/tiny", "models/SmolLM2-135M-tools"),
         ("configs", "configs"),
         ("crates", "crates"),
+        ("python", "python"),
         ("tests/golden/gguf/qwen2.gguf", "model.gguf"),
     ] {
         symlink(root().join(file), at(name)).expect("a link");

@@ -27,7 +27,7 @@ pub struct HostModel {
     cpu: Cpu,
 }
 
-/// One token on its way through the layers.
+/// Holds one token on its way through the layers.
 struct Row {
     feed: usize,
     position: usize,

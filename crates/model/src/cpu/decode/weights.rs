@@ -11,7 +11,7 @@ use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
 use crate::transformer::Block;
 
-/// One block.
+/// Holds the weights of one block.
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) attention: AttentionConfig,
@@ -31,7 +31,7 @@ pub(super) struct Layer {
     pub(super) after_mlp: Option<Vec<f32>>,
 }
 
-/// One linear layer.
+/// Holds one linear layer.
 #[derive(Debug)]
 pub(super) struct Affine {
     pub(super) weight: Matrix,

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-/// A function of `N` matrices and its backward pass. All slices are row by row.
+/// Computes a function of `N` matrices and its backward pass. All slices are row by row.
 pub(crate) trait HostOp<const N: usize>: Debug + Clone + Send + Sync + 'static {
     /// Values that the backward pass needs in addition to the inputs.
     type Saved: Debug + Clone + Send + 'static;

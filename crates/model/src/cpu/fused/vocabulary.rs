@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::cpu::simd::{Cpu, exp, row_max_any};
 
-/// Gradients of a loss with respect to each row's log-probability and, if the loss uses it, its entropy.
+/// Holds gradients of a loss for each row's log-probability and, if the loss uses it, entropy.
 pub(crate) struct OutputGrads<'a> {
     pub(crate) logprob: &'a [f32],
     pub(crate) entropy: Option<&'a [f32]>,
@@ -35,7 +35,7 @@ pub(crate) fn write_grad_logits(logits: &mut [f32], tokens: &[i32], grads: &Outp
     }
 }
 
-/// Statistics of a row: its largest logit, `log Σ exp(l - max)`, and its entropy.
+/// Holds statistics of a row: its largest logit, `log Σ exp(l - max)`, and its entropy.
 #[derive(Clone, Copy)]
 struct Row {
     max: f32,
@@ -107,7 +107,7 @@ mod tests {
     use super::super::testing::numbers;
     use super::*;
 
-    /// `Σ a·logp(token) + b·H` over rows, in f64.
+    /// Computes `Σ a·logp(token) + b·H` over rows, in f64.
     fn loss(logits: &[f64], tokens: &[i32], grads: &OutputGrads<'_>) -> f64 {
         let width = logits.len() / tokens.len();
         let row = |(at, row): (usize, &[f64])| {

@@ -71,8 +71,8 @@ fn a_conversation_turn_by_turn_is_the_whole_one_rendered_at_once() {
                 tokens.push(chat.stop_tokens()[0]);
             }
             tokens.extend(chat.follow(&[message(Role::Tool, &output)], closed).unwrap());
-            // Strict templates take a second turn only if it is a call, which is not how a sampled text is
-            // told.
+            // Strict templates take a second turn only if it is a call, but sampled text isn't given as
+            // calls.
             if round == 1 && template == "instruction_tags" {
                 return;
             }
@@ -134,7 +134,7 @@ fn a_template_that_rewrites_turns_is_refused_or_replaced() {
     let chat = opened(ChatName::Auto).unwrap();
     assert!(chat.shows_tools());
     let spelled = |tokens: &[TokenId]| tokenizer(&SPECIAL).decode(tokens, false).unwrap();
-    // Word for word what ChatML with the call format's own description gives.
+    // Exactly what ChatML with the call format's description gives.
     let plain = ChatMl::new(tokenizer(&SPECIAL)).unwrap();
     let described = [message(Role::System, &format.describe(&tools)), message(Role::User, "?")];
     assert_eq!(
@@ -200,8 +200,7 @@ fn plain(source: &str, tokenizer: Tokenizer) -> Result<TemplateChat, ChatError> 
 #[test]
 fn text_of_users_and_tools_holds_no_chat_token_whatever_is_special() {
     use tokenizers::AddedToken;
-    // Each kind of token that is added: special or not, before or behind a normaliser, with white space
-    // around it.
+    // All kinds of added tokens: special or not, before or behind a normaliser, with white space around them.
     let names = ["<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>"];
     let kinds = [(false, false), (false, true), (true, true)];
     for (special, normalized) in kinds {
@@ -246,7 +245,7 @@ fn tools_and_parts_of_messages_are_guarded_too() {
     assert_eq!(spelling.decode(&tokens).matches(forged).count(), 3);
 }
 
-/// Templates whose prompts open a thought: as it is written, and with earlier thoughts taken away.
+/// Templates whose prompts open a thought: one keeps earlier thoughts, the other removes them.
 const OPENS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
     {% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
 const OPENS_AND_STRIPS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n\
@@ -273,7 +272,7 @@ fn a_prompt_that_opens_a_thought_is_trained_behind_it() {
         tokens.extend(chat.turn(said));
         tokens.push(chat.stop_tokens()[0]);
         tokens.extend(chat.follow(&[message(Role::Tool, "out")], true).unwrap());
-        // Nothing that was sampled is changed, and every turn begins behind the same opening.
+        // No sampled token is changed, and every turn begins behind the same opening.
         assert_eq!(
             chat.spelling.decode(&tokens),
             format!(
@@ -283,10 +282,10 @@ fn a_prompt_that_opens_a_thought_is_trained_behind_it() {
             "{source}"
         );
     }
-    // Unless thoughts are context, removing them is rewriting.
+    // Removing thoughts is rewriting unless they are context.
     let strips = OPENS_AND_STRIPS.replace("<think>\n{% endif %}", "{% endif %}");
     assert!(matches!(plain(&strips, tokenizer(&SPECIAL)), Err(ChatError::Rewrites { .. })));
-    // And so is everything else, thoughts or not.
+    // Any other removal is rewriting, with thoughts or without.
     let cuts = OPENS.replace("{{ m.content }}", "{{ m.content[:5] }}");
     assert!(matches!(plain(&cuts, tokenizer(&SPECIAL)), Err(ChatError::Rewrites { .. })));
 }

@@ -1,17 +1,18 @@
-//! NVIDIA's math functions as bitcode. Burn links them into the kernels of `cuda`; a driver comes without them.
+//! Finds NVIDIA's math functions as bitcode. Burn links them into the kernels of `cuda`; a driver comes
+//! without them.
 
 use std::path::Path;
 
-/// Where cubecl-llvm 0.11.3 looks if `CUDA_PATH` isn't set.
+/// Folders that cubecl-llvm 0.11.3 searches if `CUDA_PATH` isn't set.
 const ROOTS: [&str; 4] = ["/usr/local/cuda", "/opt/cuda", "/usr/lib/cuda", "/usr"];
 
 const FILE: &str = "nvvm/libdevice/libdevice.10.bc";
 
-/// Whether the file is there, in the folder that `CUDA_PATH` names or where toolkits lie. Without it the first kernel with an
-/// exponential function fails, well into the work.
+/// Checks that the file exists, in the folder that `CUDA_PATH` names or in the usual ones. Without it the
+/// first kernel with an exponential function fails, well into the work.
 ///
 /// # Errors
-/// Where it was looked for, in one line.
+/// The searched folders, in one line.
 pub(super) fn found(cuda_path: Option<&Path>) -> Result<(), String> {
     let (roots, places) = match cuda_path {
         Some(path) => (vec![path], format!("{} (CUDA_PATH)", path.display())),

@@ -1,4 +1,4 @@
-//! The gradient of the weights doesn't depend on how the rows were cut.
+//! The gradient of the weights doesn't depend on how rows are split.
 
 use turnwise_credit::WeightsConfig;
 use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, QkNorm};
@@ -22,7 +22,7 @@ fn model() -> Transformer {
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }
 
-/// Numbers from 0 to below `bound`, the same everywhere.
+/// Returns a generator of numbers below `bound`, the same everywhere.
 fn numbers() -> impl FnMut(usize) -> usize {
     let mut state = 11_u64;
     move |bound| {
@@ -31,7 +31,8 @@ fn numbers() -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Trajectories of unequal lengths; turns without tokens, turns without an observation, a turn that is all there is.
+/// Makes trajectories of unequal lengths; some turns lack tokens or an observation, one is the whole
+/// trajectory.
 fn samples() -> Vec<Sample> {
     let mut below = numbers();
     let lengths: [&[(usize, usize)]; 7] = [
@@ -63,7 +64,7 @@ fn samples() -> Vec<Sample> {
     lengths.iter().enumerate().map(of).collect()
 }
 
-/// `‖a - b‖ / ‖b‖` over all parameters. Takes both.
+/// Returns `‖a - b‖ / ‖b‖` over all parameters, and consumes both.
 fn distance(model: &Transformer, a: GradientsParams, mut b: GradientsParams) -> f64 {
     let norm = global_norm(model, &b);
     scale(model, &mut b, -1.0);
@@ -83,7 +84,7 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             weighting.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
             let rows: Vec<&Sample> = samples.iter().collect();
             let run = |tokens, workers, recompute| {
-                let split = Split { tokens, workers, recompute: Some(recompute) };
+                let split = Split { tokens, workers, shards: None, recompute: Some(recompute) };
                 policy_gradient(&model, None, &rows, &config, 1.0, split)
             };
             for (tokens, workers, recompute) in
@@ -101,4 +102,34 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             }
         }
     }
+}
+
+/// The sum over shards has the same bytes on any number of workers.
+#[test]
+fn a_gradient_over_shards_does_not_depend_on_workers() {
+    let (model, mut samples) = (model(), samples());
+    WeightsConfig::default().weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
+    let rows: Vec<&Sample> = samples.iter().collect();
+    let run = |tokens, workers, shards| {
+        let split = Split { tokens, workers, shards, recompute: None };
+        policy_gradient(&model, None, &rows, &LossConfig::default(), 1.0, split)
+    };
+    let (whole, _) = run(10_000, 1, None);
+    let exact = |gradients: &GradientsParams| global_norm(&model, gradients).to_bits();
+    for (tokens, shards) in [(10_000, 1), (40, 4), (10_000, 8), (60, 64)] {
+        let (one, told) = run(tokens, 1, Some(shards));
+        for workers in [2, 3, 8] {
+            let (gradients, stats) = run(tokens, workers, Some(shards));
+            assert_eq!(exact(&gradients), exact(&one), "{shards} shards, {workers} workers");
+            assert_eq!(stats.loss.to_bits(), told.loss.to_bits(), "{shards} shards, {workers} workers");
+            assert_eq!(stats.log_ratios, told.log_ratios, "{shards} shards, {workers} workers");
+            let mut negative = gradients;
+            scale(&model, &mut negative, -1.0);
+            let (again, _) = run(tokens, workers, Some(shards));
+            assert_eq!(global_norm(&model, &sum(&model, vec![again, negative])), 0.0);
+        }
+        let far = distance(&model, one, run(10_000, 1, None).0);
+        assert!(far <= 1e-6, "{shards} shards: {far:e}");
+    }
+    assert!(global_norm(&model, &whole) > 0.0);
 }

@@ -1,12 +1,12 @@
-//! Sampler and trainer disagree about the policy: before the first update of a step their log-probabilities have to be
-//! the same, and after it the policy may have moved only a little.
+//! Fires when sampler and trainer disagree about the policy. Their log-probabilities have to agree before the
+//! first update of a step, and after it the policy may have moved only a little.
 
 use turnwise_run::{Metric, StepMetrics};
 
 use super::series::lately;
 use super::{Alarm, LimitsConfig, Watched};
 
-/// Rounding of bf16 and f16 next to that of f32.
+/// Rounding of bf16 and f16 relative to that of f32.
 const COARSE: f64 = 20.0;
 
 pub(super) fn look(steps: &[StepMetrics], limits: &LimitsConfig, watched: Watched) -> Alarm {

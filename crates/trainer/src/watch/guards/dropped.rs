@@ -1,4 +1,4 @@
-//! Filters that leave too little to learn from.
+//! Fires when filters leave too little to learn from.
 
 use turnwise_run::StepMetrics;
 

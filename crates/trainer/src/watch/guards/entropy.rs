@@ -1,4 +1,4 @@
-//! Entropy collapse: the policy has become nearly deterministic, so that a group's trajectories are all the same.
+//! Fires when entropy collapses: the policy is nearly deterministic, so a group's trajectories are all alike.
 
 use turnwise_run::StepMetrics;
 

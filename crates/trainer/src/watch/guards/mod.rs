@@ -1,5 +1,5 @@
-//! Guards: what looks at each step's metrics and says, in words, that training is going wrong. Each is a function of the
-//! metrics so far and of nothing else, so a run that goes on after a kill is guarded as if it had never stopped.
+//! Guards over each step's metrics that report in words when training goes wrong. Each is a function of the
+//! metrics so far and of nothing else, so a resumed run is guarded like an uninterrupted one.
 
 mod drift;
 mod dropped;
@@ -14,23 +14,23 @@ use turnwise_run::StepMetrics;
 
 pub use crate::config::{Action, GuardsConfig, LimitsConfig};
 
-/// What a guard found.
+/// Holds the message of a guard that fires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The guard: its key in `[guards]`.
     pub guard: &'static str,
-    /// What it does.
+    /// The guard's action.
     pub action: Action,
-    /// What the numbers say.
+    /// The metrics that made it fire.
     pub cause: String,
-    /// What to do about it.
+    /// Advice against it.
     pub remedy: String,
 }
 
-/// What a run is, as far as guards care.
+/// Describes a run to its guards.
 #[derive(Debug, Clone, Copy)]
 pub struct Watched {
-    /// Whether the policy that is trained has played the rollouts: it hasn't in a replay.
+    /// Whether the trained policy has played the rollouts: it hasn't in a replay.
     pub on_policy: bool,
     /// Whether activations are f32.
     pub full_precision: bool,
@@ -38,13 +38,13 @@ pub struct Watched {
     pub loss: &'static str,
 }
 
-/// The guard after which there is nothing worth keeping.
+/// The guard after which the weights aren't worth keeping.
 pub(crate) const NON_FINITE: &str = "non_finite";
 
 /// A cause and a remedy. `{loss}` in a remedy stands for the name of the loss that runs.
 type Alarm = Option<(String, &'static str)>;
 
-/// What the guards say about the last of the steps 0, 1, 2, ….
+/// Returns the findings about the last of `steps`, which are the steps 0, 1, 2, ….
 pub fn findings(steps: &[StepMetrics], config: &GuardsConfig, watched: Watched) -> Vec<Finding> {
     let limits = &config.limits;
     let looks: [(&'static str, Action, &dyn Fn() -> Alarm); 7] = [
@@ -73,13 +73,13 @@ mod tests {
 
     const WATCHED: Watched = Watched { on_policy: true, full_precision: true, loss: "clip" };
 
-    /// A turn of eight trajectories that calls.
+    /// Returns turns of eight trajectories with `ok` and `error` calls.
     fn calls(ok: usize, error: usize) -> Vec<TurnMetrics> {
         let calls = TurnCalls { turns: 8, ok, error, ..TurnCalls::default() };
         vec![TurnMetrics { calls, ..TurnMetrics::default() }]
     }
 
-    /// A step of a healthy run.
+    /// Returns a step of a healthy run.
     fn healthy(step: usize) -> StepMetrics {
         let wave = (step as f64 * 0.7).sin();
         StepMetrics {
@@ -99,7 +99,7 @@ mod tests {
         }
     }
 
-    /// The guards that fire at each step of a run whose metrics are `change`d from some step on.
+    /// Returns the guards that fire at each step of a run whose metrics `change` alters from step `from` on.
     fn fired(steps: usize, from: usize, change: impl Fn(usize, &mut StepMetrics)) -> Vec<Vec<&'static str>> {
         let mut records = Vec::new();
         (0..steps)
@@ -123,7 +123,8 @@ mod tests {
         move |step, record| *field(record) = value(step).into()
     }
 
-    /// From step 20 on a metric goes wrong; its guard fires within `within` steps, none did before, and no other does.
+    /// Checks that `guard` fires within `within` steps after a metric goes wrong at step 20, not before, and
+    /// alone.
     #[track_caller]
     fn check(guard: &str, within: usize, change: impl Fn(usize, &mut StepMetrics)) {
         let fired = fired(60, 20, change);
@@ -177,7 +178,7 @@ mod tests {
         }
     }
 
-    /// Steps without an update say nothing of updates: they fire no guard and stop none from firing.
+    /// Steps without an update lack the metrics of updates: they fire no guard and stop none from firing.
     #[test]
     fn steps_without_an_update_are_passed_over() {
         let none = |m: &mut StepMetrics| {
@@ -194,7 +195,7 @@ mod tests {
         });
     }
 
-    /// What is not finite is `null` in the record: a run that goes on must see what an uninterrupted one saw.
+    /// The record holds `null` for infinity: a resumed run must see the same as an uninterrupted one.
     #[test]
     fn infinity_fires_the_guards_that_null_fires() {
         for field in [(|m| &mut m.logprob_gap) as Field, |m| &mut m.old_kl, |m| &mut m.loss] {

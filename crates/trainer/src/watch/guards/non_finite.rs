@@ -1,4 +1,4 @@
-//! NaN or infinity in the loss, the gradient or the weights.
+//! Fires on NaN or infinity in the loss, the gradient or the weights.
 
 use turnwise_run::StepMetrics;
 

@@ -1,4 +1,4 @@
-//! A reward that is the same for all: there is nothing to learn from.
+//! Fires when all trajectories have the same reward, which leaves nothing to learn from.
 
 use turnwise_run::StepMetrics;
 

@@ -2,7 +2,8 @@
 
 use turnwise_run::StepMetrics;
 
-/// The mean of the last `window` steps, of those that have the number; none if there are fewer, or none has it.
+/// Returns the mean of the last `window` steps, without those that lack the number; none if there are fewer
+/// steps.
 pub(super) fn lately(
     steps: &[StepMetrics],
     window: usize,
@@ -11,7 +12,7 @@ pub(super) fn lately(
     mean(steps.get(steps.len().checked_sub(window)?..)?, value)
 }
 
-/// The mean of the first `window` steps, if the last `window` are others.
+/// Returns the mean of the first `window` steps; none while they overlap with the last `window`.
 pub(super) fn at_first(
     steps: &[StepMetrics],
     window: usize,
@@ -20,7 +21,7 @@ pub(super) fn at_first(
     if steps.len() < 2 * window { None } else { mean(&steps[..window], value) }
 }
 
-/// A step without an update has no number that speaks of updates.
+/// Returns the mean over steps that have the number: a step without an update lacks those of updates.
 fn mean(steps: &[StepMetrics], value: impl Fn(&StepMetrics) -> Option<f64>) -> Option<f64> {
     let values: Vec<f64> = steps.iter().filter_map(value).collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)

@@ -1,4 +1,4 @@
-//! Tool use dying out: the policy answers without calling.
+//! Fires when tool use dies out: the policy answers without calling.
 
 use turnwise_run::StepMetrics;
 
@@ -14,7 +14,7 @@ pub(super) fn look(steps: &[StepMetrics], limits: &LimitsConfig) -> Alarm {
     })
 }
 
-/// Calls of all turns, well-formed or not, per trajectory.
+/// Returns calls per trajectory over all turns, well-formed or not.
 fn calls_per_trajectory(step: &StepMetrics) -> Option<f64> {
     let trajectories = step.by_turn.first()?.calls.turns;
     let calls: usize = step.by_turn.iter().map(|turn| turn.calls.ok + turn.calls.failed()).sum();

@@ -1,4 +1,4 @@
-//! Truncation rising: turns get too long, or too many.
+//! Fires when truncation rises: turns get too long, or too many.
 
 use turnwise_run::StepMetrics;
 

@@ -1,5 +1,5 @@
-//! Metrics for other programs' eyes, beside `metrics.jsonl`: chosen in `[sinks]`. A sink can be made anew from the metrics
-//! at any time, and is, whenever a run goes on: it never holds a step twice, or one that was cut.
+//! Writes metrics for other programs, chosen in `[sinks]`, besides `metrics.jsonl`. A resumed run rewrites
+//! each sink from its metrics, so it never holds a step twice or one that was cut off.
 
 mod openmetrics;
 mod series;
@@ -10,14 +10,14 @@ use turnwise_run::{RunDir, RunDirError, StepMetrics};
 use self::tensorboard::EventFile;
 use crate::config::SinksConfig;
 
-/// The sinks of a run.
+/// Holds the sinks of a run.
 pub(crate) struct Sinks {
     tensorboard: Option<EventFile>,
     openmetrics: bool,
 }
 
 impl Sinks {
-    /// Opens the sinks and gives them the steps that are there already.
+    /// Opens the sinks and writes the steps so far.
     pub(crate) fn open(
         config: &SinksConfig,
         run: &RunDir,
@@ -35,7 +35,7 @@ impl Sinks {
         Ok(Self { tensorboard, openmetrics: config.openmetrics })
     }
 
-    /// Takes in a step.
+    /// Writes a step to all sinks.
     pub(crate) fn add(&mut self, run: &RunDir, record: &StepMetrics) -> Result<(), RunDirError> {
         if let Some(file) = &mut self.tensorboard {
             file.add(record)?;

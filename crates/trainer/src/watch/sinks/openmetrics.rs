@@ -1,4 +1,4 @@
-//! A step in the OpenMetrics text format (prometheus.io/docs/specs/om/open_metrics_spec).
+//! Writes a step in the OpenMetrics text format (prometheus.io/docs/specs/om/open_metrics_spec).
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use turnwise_run::StepMetrics;
 
 use super::series::numbers;
 
-/// One gauge per number, named `turnwise_…`, with the run and the turn as labels.
+/// Returns one gauge per number, named `turnwise_…`, with the run and the turn as labels.
 pub(super) fn text(run: &str, metrics: &StepMetrics) -> String {
     let step = metrics.step as f64;
     let mut samples: Vec<(String, Option<usize>, f64)> = vec![("turnwise_step".into(), None, step)];

@@ -1,14 +1,14 @@
-//! The numbers of a record, with where they stand in it.
+//! Lists the numbers of a record with their keys.
 
 use serde_json::Value;
 use turnwise_run::StepMetrics;
 
-/// A number of a step.
+/// Holds a number of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Number {
     /// Keys that lead to it, without indices.
     pub(super) keys: Vec<String>,
-    /// The turn that it speaks of, if it speaks of one.
+    /// The turn that it belongs to, if any.
     pub(super) turn: Option<usize>,
     pub(super) value: f64,
 }

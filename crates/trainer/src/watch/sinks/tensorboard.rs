@@ -1,5 +1,5 @@
-//! TensorBoard's event files: length-prefixed records with masked CRC-32C (TFRecord), each an `Event` in Protocol Buffers'
-//! encoding. Only what scalars need is written.
+//! Writes TensorBoard's event files: length-prefixed records with masked CRC-32C (TFRecord), each an `Event`
+//! in Protocol Buffers' encoding. Only the fields of scalars are written.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,18 +10,18 @@ use turnwise_run::{RunDirError, StepMetrics};
 
 use super::series::numbers;
 
-/// The reader knows event files by the middle of their name.
+/// TensorBoard recognises event files by the middle of their name.
 const NAME: &str = "events.out.tfevents.0.turnwise";
 const VERSION: &str = "brain.Event:2";
 
-/// An event file that is written from its beginning.
+/// Writes an event file from its beginning.
 pub(super) struct EventFile {
     path: PathBuf,
     file: File,
 }
 
 impl EventFile {
-    /// Begins the file of a folder anew.
+    /// Starts the file of a folder over.
     pub(super) fn create(folder: &Path) -> Result<Self, RunDirError> {
         let path = folder.join(NAME);
         let failed = |source| RunDirError::Write { path: path.clone(), source };
@@ -99,7 +99,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     encoded
 }
 
-/// A TFRecord: length, its CRC, the data, its CRC.
+/// Frames data as a TFRecord: length, its CRC, the data, its CRC.
 fn framed(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let mut record = length.to_vec();
@@ -136,7 +136,8 @@ mod tests {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 
-    /// Bytes that the `tensorboard` package 2.20.0 writes for the same events: tests/golden/tensorboard/make.py.
+    /// The `tensorboard` package 2.20.0 wrote these bytes for the same events:
+    /// tests/golden/tensorboard/make.py.
     #[test]
     fn records_are_those_of_tensorboard() {
         let scalars = [("accuracy".to_string(), 0.5), ("by_turn/credit/reward/turn_1".to_string(), -0.25)];

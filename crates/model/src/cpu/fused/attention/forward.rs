@@ -75,7 +75,7 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// A block of queries and the keys that any of them sees.
+/// Holds a block of queries and the keys that any of them sees.
 pub(super) struct Block<'a> {
     pub(super) size: &'a Size<'a>,
     /// The first query.

@@ -6,7 +6,7 @@ use super::{COLUMNS, Plan};
 use crate::block::AttentionConfig;
 use crate::layers::rope::Angles;
 
-/// One key/value head of one sequence.
+/// Holds one key/value head of one sequence.
 pub(super) struct Unit<'a> {
     pub(super) plan: &'a Plan,
     pub(super) row: usize,
@@ -14,7 +14,7 @@ pub(super) struct Unit<'a> {
 }
 
 impl Unit<'_> {
-    /// Queries per key/value head.
+    /// Returns the number of queries per key/value head.
     pub(super) fn share(&self) -> usize {
         self.plan.attention.query_heads / self.plan.attention.key_value_heads
     }
@@ -23,13 +23,13 @@ impl Unit<'_> {
         self.plan.lengths[self.row]
     }
 
-    /// Angles of the sequence's positions.
+    /// Returns the angles of the sequence's positions.
     pub(super) fn angles(&self) -> &[Angles] {
         let angles = &self.plan.angles;
         angles.get(self.row).unwrap_or(&angles[0])
     }
 
-    /// Sizes of the buffers.
+    /// Returns the sizes of the buffers.
     pub(super) fn size(&self) -> Size<'_> {
         Size {
             tokens: self.tokens(),
@@ -62,7 +62,7 @@ impl Unit<'_> {
     }
 }
 
-/// Sizes of a head's buffers `[rows, wide]`, which are zero beyond tokens and head dimensions.
+/// Holds the sizes of a head's buffers `[rows, wide]`, which are zero beyond tokens and head dimensions.
 #[derive(Clone, Copy)]
 pub(super) struct Size<'a> {
     pub(super) tokens: usize,
@@ -94,7 +94,7 @@ impl Size<'_> {
     }
 }
 
-/// Heads of one sequence in a matrix of all sequences.
+/// Views heads of one sequence in a matrix of all sequences.
 pub(super) struct HeadView<'a> {
     /// The row of the sequence's first token.
     first: usize,

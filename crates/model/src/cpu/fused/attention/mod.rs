@@ -24,14 +24,14 @@ const ROWS: usize = 8;
 /// Numbers of keys and of head dimensions are rounded up to this: the columns of a tile, on every processor.
 const COLUMNS: usize = 32;
 
-/// Attention of whole sequences, each from position 0.
+/// Computes attention of whole sequences, each from position 0.
 ///
 /// # Shapes
 /// - `q`: `[N, H·D]`, `k`, `v`: `[N, K·D]`, not rotated, of the tokens of all sequences in turn → `[N, H·D]`
 #[derive(Debug, Clone)]
 pub(crate) struct FusedAttention(Arc<Plan>);
 
-/// Values that layers with equal settings share.
+/// Holds values that layers with equal settings share.
 #[derive(Debug)]
 struct Plan {
     attention: AttentionConfig,
@@ -46,7 +46,7 @@ struct Plan {
     cpu: Cpu,
 }
 
-/// The largest score of a query's row and `1 / Σ exp(score - max)`.
+/// Holds the largest score of a query's row and `1 / Σ exp(score - max)`.
 type Row = [f32; 2];
 
 impl FusedAttention {

@@ -19,7 +19,7 @@ fn config(case: &Case<'_>) -> AttentionConfig {
     AttentionConfig { window, ..AttentionConfig::new(query, key_value, dim) }
 }
 
-/// Computes the textbook's attention over rows of `[N, heads·D]`.
+/// Computes attention by its formula over rows of `[N, heads·D]`.
 fn textbook(case: &Case<'_>, [q, k, v]: &[Vec<f64>; 3]) -> Vec<f64> {
     let &(heads, groups, dim, lengths, window) = case;
     let cell = |row: usize, t: usize| lengths[..row].iter().sum::<usize>() + t;
