@@ -49,6 +49,19 @@ pub trait Env: Send + Sync {
         0
     }
 
+    /// Fails if nothing can be played any more, whoever plays it.
+    ///
+    /// # Errors
+    /// Says why.
+    fn check(&self) -> Result<(), EnvError> {
+        Ok(())
+    }
+
+    /// Returns the lines that programs of the environment have written to stderr since the last call.
+    fn take_log(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the tasks to train on, in a fixed order.
     fn train(&self) -> &[Task] {
         &self.tasks().train
@@ -85,6 +98,11 @@ pub trait Env: Send + Sync {
     /// Returns the tools on offer.
     fn tools(&self) -> &[ToolSpec] {
         &self.tasks().tools
+    }
+
+    /// Returns how many sessions may be open at a time. Other trajectories wait until one has ended.
+    fn sessions_at_once(&self) -> usize {
+        usize::MAX
     }
 
     /// The final answer in the text of a turn without a call, if it holds one.

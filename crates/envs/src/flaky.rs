@@ -139,6 +139,14 @@ impl Env for Flaky {
         self.inner.waiting_at_once()
     }
 
+    fn check(&self) -> Result<(), EnvError> {
+        self.inner.check()
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        self.inner.take_log()
+    }
+
     fn count(&self, split: TaskSplit) -> usize {
         self.inner.count(split)
     }
@@ -165,6 +173,10 @@ impl Env for Flaky {
 
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         self.inner.demonstration(index)
+    }
+
+    fn sessions_at_once(&self) -> usize {
+        self.inner.sessions_at_once()
     }
 }
 

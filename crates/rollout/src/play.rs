@@ -31,16 +31,16 @@ pub struct Played {
     pub lost: Vec<Lost>,
     /// What the executor did meanwhile.
     pub executor: ExecutorStats,
-    /// Faults of sessions, those that a second play made good included.
+    /// Faults of sessions and tools, those that a second play made good included.
     pub env_faults: u64,
 }
 
 /// Plays every task `samples` times. `progress` is told how many trajectories have ended, of how many, from a thread of
 /// the play.
 ///
-/// Trouble with one trajectory costs that one: it is in [`Played::lost`]. Such are a fault of a tool, a
-/// conversation that the chat template refuses and a turn that the policy gives up. After a fault of its
-/// session, a trajectory is played once more from its reset.
+/// Trouble with one trajectory costs that one: it is in [`Played::lost`]. Such are a conversation that the chat
+/// template refuses and a turn that the policy gives up. After a fault of its session or of a tool, a trajectory
+/// is played once more from its reset; a second fault costs it.
 ///
 /// # Errors
 /// If the policy can't sample at all.
@@ -86,7 +86,8 @@ pub fn play_telling(
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
             let tell = ended;
-            Leader { game, all, prompts, turns, tools, progress, tell, ended: 0, env_faults: 0 }.lead(&events)
+            Leader { game, all, prompts, turns, tools, progress, tell, begun: 0, ended: 0, env_faults: 0 }
+                .lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);

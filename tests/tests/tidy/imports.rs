@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("http", &[]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "jinja", "tools", "envs", "http"]),
+    ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "trajectory", "credit", "run", "stats"]),
@@ -38,6 +39,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "similarity",
             "credit",
             "envs",
+            "mcp",
             "rollout",
             "run",
             "loss",
@@ -53,6 +55,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "files",
             "trajectory",
             "tools",
+            "mcp",
             "rollout",
             "run",
             "credit",
@@ -67,7 +70,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 14] = [
+const WITHOUT_BURN: [&str; 15] = [
     "runfile",
     "files",
     "trajectory",
@@ -77,6 +80,7 @@ const WITHOUT_BURN: [&str; 14] = [
     "envs",
     "http",
     "jinja",
+    "mcp",
     "rollout",
     "run",
     "stats",

@@ -25,4 +25,5 @@ mod runs;
 mod score;
 mod server;
 mod setup;
+mod tools;
 mod tui;

@@ -36,7 +36,7 @@ pub fn cold_start(
     // The tokenizer of a new model, to be written beside it.
     let mut made = None;
     let open = |folder: Option<&Path>, tokenizer, context| {
-        Setup::open(&config.env, &config.rollout, folder, tokenizer, context, site.now)
+        Setup::open(config.offer(), &config.rollout, folder, tokenizer, context, site.now)
     };
     let (model, setup, start) = match &config.model {
         StartConfig::Folder(folder) => {
@@ -93,7 +93,7 @@ pub fn cold_start(
 const TOKENIZER_TEXTS: u64 = 2000;
 
 fn scratch_tokenizer(config: &SftConfig, vocab_size: usize) -> Result<Tokenizer, TrainError> {
-    let (env, format) = (config.env.open(&config.rollout.executor)?, config.rollout.format.build());
+    let (env, format) = (config.offer().open(&config.rollout.executor)?, config.rollout.format.build());
     let texts: Vec<String> = (0..TOKENIZER_TEXTS)
         .filter_map(|index| env.demonstration(index))
         .flat_map(|demonstration| {

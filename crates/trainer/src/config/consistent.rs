@@ -1,5 +1,8 @@
 //! Keys whose values don't go together, each of them being in its range.
 
+use std::collections::BTreeMap;
+
+use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
 use super::{RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
@@ -10,6 +13,7 @@ const TRAJECTORIES: usize = 1 << 20;
 impl Consistent for RunConfig {
     fn conflict(&self) -> Option<Conflict> {
         let of_env = self.env.conflict().map(|conflict| conflict.under("env"));
+        let of_env = of_env.or_else(|| of_tools(&self.tools));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         of_env.or_else(of_rollout).or_else(|| self.loss.conflict().map(|conflict| conflict.under("loss")))
     }
@@ -22,8 +26,13 @@ impl Consistent for SftConfig {
             StartConfig::Folder(_) => None,
         };
         let of_env = || self.env.conflict().map(|conflict| conflict.under("env"));
+        let of_env = || of_env().or_else(|| of_tools(&self.tools));
         of_model.or_else(of_env).or_else(|| self.rollout.conflict().map(|conflict| conflict.under("rollout")))
     }
+}
+
+fn of_tools(tools: &BTreeMap<String, McpConfig>) -> Option<Conflict> {
+    turnwise_mcp::conflict(tools).map(|conflict| conflict.under("tools"))
 }
 
 impl RolloutConfig {

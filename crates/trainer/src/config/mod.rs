@@ -6,12 +6,14 @@ mod load;
 mod preset;
 mod sinks;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
+use turnwise_mcp::McpConfig;
 use turnwise_model::LoraConfig;
 use turnwise_rollout::chat::ChatName;
 use turnwise_runfile::{Above, Parts, Seed, Within};
@@ -31,6 +33,9 @@ pub struct RunConfig {
     pub model: PathBuf,
     /// The task family and its tools.
     pub env: EnvConfig,
+    /// Tools of MCP servers besides those of the environment, by a name of yours for each server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, McpConfig>,
     /// Playing episodes.
     #[serde(default)]
     pub rollout: RolloutConfig,
@@ -84,6 +89,9 @@ pub struct SftConfig {
     pub model: StartConfig,
     /// The task family that writes the demonstrations.
     pub env: EnvConfig,
+    /// Tools of MCP servers besides those of the environment, by a name of yours for each server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, McpConfig>,
     /// Seed of the weights and of the order of demonstrations.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,

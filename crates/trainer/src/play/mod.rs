@@ -4,6 +4,7 @@ pub(crate) mod cache_budget;
 pub(crate) mod evaluate;
 pub(crate) mod judged;
 pub(crate) mod losses;
+mod offer;
 pub(crate) mod order;
 pub(crate) mod policy;
 pub(crate) mod setup;
@@ -11,6 +12,7 @@ pub(crate) mod source;
 
 pub use cache_budget::CacheBudget;
 pub use evaluate::{Keep, Trial, evaluate};
+pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
 pub use setup::{Setup, sampling, tokenizer};
 pub use source::{Play, RolloutSource};
