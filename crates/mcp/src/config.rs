@@ -32,7 +32,7 @@ pub struct McpConfig {
     /// Bytes of an output kept, half from its start and half from its end.
     #[serde(default = "output_bytes", deserialize_with = "Within::<1, 268_435_456>::read")]
     pub output_bytes: usize,
-    /// Variables that a command's environment gets besides `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`,
+    /// Variables of a command, besides the few that it inherits: `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`,
     /// `LC_ALL`, `TMPDIR` and `TERM`. A value `$NAME` is that of the variable `NAME` of this process.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,

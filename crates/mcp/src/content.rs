@@ -96,6 +96,7 @@ pub(crate) fn said(status: OutputStatus, text: &str, bytes: usize) -> ToolOutput
 #[cfg(test)]
 mod tests {
     use super::*;
+    use OutputStatus::{Error, Ok};
     use serde_json::json;
     use turnwise_tools::observation;
 
@@ -105,7 +106,6 @@ mod tests {
             let output = output(result.clone(), 1000).unwrap_or_else(|error| panic!("{result}: {error}"));
             assert_eq!((output.status, observation(&output).as_str()), (status, expect), "{result}");
         };
-        use OutputStatus::{Error, Ok};
         let text = |text: &str| json!({"type": "text", "text": text});
         check(json!({"content": [text("a"), text("b\n")]}), Ok, "a\nb");
         check(json!({"content": [text("no")], "isError": true}), Error, "no");

@@ -1,7 +1,7 @@
 //! An environment whose tools are joined by those of servers.
 
 use turnwise_envs::{Demonstration, Env, EnvError, Opened, Start, Task, TaskSplit, Tasks};
-use turnwise_tools::Fault;
+use turnwise_tools::{Fault, Tool};
 use turnwise_trajectory::Trajectory;
 
 use crate::server::{McpError, Server};
@@ -43,7 +43,8 @@ impl Env for WithTools {
 
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
         let mut opened = self.inner.session(start)?;
-        opened.tools.extend(self.servers.iter().flat_map(Server::tools));
+        let tools = self.servers.iter().flat_map(Server::tools);
+        opened.tools.extend(tools.map(|tool| -> Box<dyn Tool + 'a> { tool }));
         Ok(opened)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::http::Response;
-use ureq::{Agent, Body, BodyReader};
+use ureq::{Agent, Body};
 
 use crate::link::{Link, MAX_MESSAGE, Trouble, short};
 use crate::message::{Message, Refusal, notice, read, reply, request};
@@ -77,7 +77,7 @@ impl Http {
     fn read(&self, response: &mut Response<Body>, id: u64, until: Instant) -> Result<Outcome, String> {
         let is_stream =
             header(response, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        let reader: BufReader<BodyReader<'_>> = BufReader::new(response.body_mut().as_reader());
+        let reader = BufReader::new(response.body_mut().as_reader());
         let no_message = |text: &[u8]| format!("a response that is no message: {}", shown(text));
         if !is_stream {
             let text = whole(reader, MAX_MESSAGE)?;
@@ -169,24 +169,24 @@ impl Posts {
         }
         let sent = post.send(message.trim_end());
         let mut response = sent.map_err(|error| Trouble::Broken(failure(&self.url, &error)))?;
-        match response.status().as_u16() {
-            200..=299 => Ok(response),
-            404 if has_session => Err(Trouble::Forgotten),
-            status => Err(Trouble::Broken(self.refusal(status, &mut response))),
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response);
         }
-    }
-
-    /// Says what a status other than success means.
-    fn refusal(&self, status: u16, response: &mut Response<Body>) -> String {
-        let place = header(response, "location").map(short);
+        let place = header(&response, "location").map(short);
         let said = whole(response.body_mut().as_reader(), MAX_REFUSAL).unwrap_or_default();
+        let said = shown(&said);
+        // Some servers say 400.
+        if has_session && (status == 404 || (status == 400 && said.to_lowercase().contains("session"))) {
+            return Err(Trouble::Forgotten);
+        }
         let hint = match (status, place) {
             (300..=399, Some(place)) => format!("\n  hint: it is moved to {place}; name that URL"),
             (401 | 403, _) => "\n  hint: `bearer` names the environment variable of the token".into(),
             (404 | 405, _) => "\n  hint: name the URL of streamable HTTP, which often ends in /mcp".into(),
             _ => String::new(),
         };
-        format!("{}: status {status}: {}{hint}", self.url, shown(&said))
+        Err(Trouble::Broken(format!("{}: status {status}: {said}{hint}", self.url)))
     }
 }
 

@@ -60,16 +60,15 @@ pub(crate) trait Link: Send + Sync {
 pub(crate) fn begin(link: &dyn Link, time: Duration) -> Result<(), Trouble> {
     let client = json!({"name": "turnwise", "version": env!("CARGO_PKG_VERSION")});
     let params = json!({"protocolVersion": NEWEST, "capabilities": {}, "clientInfo": client});
-    let broken = |why: String| Trouble::Broken(why);
     let answer = link.ask("initialize", &params, time).map_err(|trouble| match trouble {
-        Trouble::Broken(why) => broken(why),
-        other => broken(format!("`initialize` is refused: {other}\n  hint: {}", spoken())),
+        Trouble::Broken(why) => Trouble::Broken(why),
+        other => Trouble::Broken(format!("`initialize` is refused: {other}\n  hint: {}", spoken())),
     })?;
     let version = answer["protocolVersion"].as_str().unwrap_or_default();
     if !VERSIONS.contains(&version) {
         let told =
             if version.is_empty() { "no version of MCP".into() } else { format!("MCP {}", short(version)) };
-        return Err(broken(format!("the server speaks {told}\n  hint: {}", spoken())));
+        return Err(Trouble::Broken(format!("the server speaks {told}\n  hint: {}", spoken())));
     }
     link.agree(version);
     link.tell("notifications/initialized", time)
@@ -94,7 +93,7 @@ pub(crate) fn list(link: &dyn Link, time: Duration) -> Result<Vec<ToolSpec>, Str
         for tool in listed {
             tools.push(spec(tool)?);
         }
-        if tools.len() > MAX_TOOLS || (listed.is_empty() && start.elapsed() > time) {
+        if tools.len() > MAX_TOOLS {
             return Err(format!("`tools/list`: more than {MAX_TOOLS} tools"));
         }
         cursor = page["nextCursor"].take();
@@ -113,7 +112,7 @@ fn spec(tool: &Value) -> Result<ToolSpec, String> {
     });
     serde_json::from_value(bare).map_err(|error| {
         let name = tool["name"].as_str().unwrap_or_default();
-        format!("`tools/list`: the tool {:?} is none: {}", short(name), escaped(&error.to_string()))
+        format!("`tools/list`: the tool {:?} can't be offered: {}", short(name), escaped(&error.to_string()))
     })
 }
 
@@ -177,7 +176,7 @@ mod tests {
         assert_eq!(lists(&[json!({"tools": []})]), Ok(vec![]));
         for (page, expect) in [
             (json!({}), "the answer has no list of tools"),
-            (json!({"tools": [3]}), "the tool \"\" is none"),
+            (json!({"tools": [3]}), "the tool \"\" can't be offered"),
             (json!({"tools": [{"name": ""}]}), "every tool has a name"),
             (json!({"tools": [{"name": "f", "inputSchema": []}]}), "parameters: array, not a JSON schema"),
         ] {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a line. A longer one is cut into several.
 const LINE: u64 = 4096;
@@ -62,7 +62,7 @@ pub(crate) struct LastLines(Mutex<VecDeque<String>>);
 
 impl LastLines {
     /// Reads stderr until it ends.
-    pub(crate) fn read(&self, stderr: impl Read, log: &Arc<Log>) {
+    pub(crate) fn read(&self, stderr: impl Read, log: &Log) {
         let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
         while matches!((&mut stderr).take(LINE).read_until(b'\n', &mut line), Ok(1..)) {
             let shown = escaped(String::from_utf8_lossy(&line).trim_end());
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn lines_are_bounded_in_length_and_number_and_hold_no_control_characters() {
-        let (log, last) = (Arc::new(Log::new("tools.x")), LastLines::default());
+        let (log, last) = (Log::new("tools.x"), LastLines::default());
         let text = format!("{}\n{}\u{1b}[2J\n", "x".repeat(3 * LINE as usize), "y\n".repeat(KEPT));
         last.read(text.as_bytes(), &log);
         assert_eq!(last.told(), "; the end of its stderr: y | y | \\u{1b}[2J");

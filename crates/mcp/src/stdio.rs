@@ -199,7 +199,9 @@ impl Shared {
             Message::Answer(id, outcome) => {
                 let asked = self.waiting().as_mut().and_then(|waiting| waiting.remove(&id));
                 // A request that was given up waits for nothing.
-                asked.map(|asked| asked.send(outcome));
+                if let Some(asked) = asked {
+                    let _ = asked.send(outcome);
+                }
             }
             Message::Request(id, method) => {
                 if let Some(stdin) = &*self.stdin() {

@@ -6,7 +6,7 @@ use turnwise_mcp::{Message, events, output, read};
 const KEPT: usize = 64;
 
 /// Reads bytes as messages, as a stream of events and as the result of a call. No input makes any of them panic.
-pub fn hold(bytes: &[u8]) {
+pub(crate) fn hold(bytes: &[u8]) {
     message(bytes);
     for event in events(bytes, 1 << 16).unwrap_or_default() {
         assert!(event.len() <= bytes.len() && !event.is_empty());
