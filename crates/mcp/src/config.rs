@@ -32,8 +32,8 @@ pub struct McpConfig {
     /// Bytes of an output kept, half from its start and half from its end.
     #[serde(default = "output_bytes", deserialize_with = "Within::<1, 268_435_456>::read")]
     pub output_bytes: usize,
-    /// Variables of a command, besides the few that it inherits: `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`,
-    /// `LC_ALL`, `TMPDIR` and `TERM`. A value `$NAME` is that of the variable `NAME` of this process.
+    /// Variables of a command, besides the few that it inherits: `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`,
+    /// `LANG`, `LC_ALL`, `TMPDIR` and `TERM`. A value `$NAME` is that of the variable `NAME` of this process.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Name of the environment variable that holds the bearer token of a URL.

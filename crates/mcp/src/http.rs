@@ -1,4 +1,5 @@
-//! A server behind a URL: streamable HTTP. Every message is a POST, whose response is JSON or a stream of events.
+//! A server behind a URL: streamable HTTP. Every message is a POST, and its response is JSON or a stream of
+//! events.
 
 use std::io::{BufReader, Read};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,7 +3,7 @@
 //! ```text
 //! run file ─open─▶ servers ─WithTools─▶ environment ─session─▶ tools of one trajectory ─call─▶ JSON-RPC
 //! ```
-//! - [`Server`] starts a command ([stdio](stdio)) or talks to a URL ([streamable HTTP](http)), and lists the tools.
+//! - [`Server`] starts a command (stdio) or talks to a URL (streamable HTTP), and lists the tools.
 //! - Calls are checked against their schemas as those of any tool. The calls of a trajectory run in order.
 //! - `isError` is an output that the model reads. A server that dies, breaks the protocol or is late is a
 //!   [`Fault`](turnwise_tools::Fault) of its trajectory.
@@ -19,10 +19,10 @@
 //! | CPU seconds of each build of the crate that uses it | 44 | 1 |
 //! | size of the binary | +8.2 MB | +0.3 MB |
 //!
-//! It would save about 350 lines here. Process groups, bounds on messages, stderr, the rule for faults and the
-//! bridge from its async runtime would still be ours. A client of tools needs four methods of the protocol:
-//! `initialize`, `notifications/initialized`, `tools/list` and `tools/call`. The reader of messages is fuzzed
-//! (`fuzz/corpus/mcp_message`), and the tests talk to servers made with the official SDKs.
+//! It would save about 350 lines here. Process groups, bounds on messages, stderr, the rule for faults and
+//! the bridge from its async runtime would still be ours. A client of tools needs four methods of the
+//! protocol: `initialize`, `notifications/initialized`, `tools/list` and `tools/call`. The reader of messages
+//! is fuzzed (`fuzz/corpus/mcp_message`), and the tests talk to servers made with the official SDKs.
 
 mod config;
 mod content;

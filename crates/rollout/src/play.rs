@@ -38,9 +38,9 @@ pub struct Played {
 /// Plays every task `samples` times. `progress` is told how many trajectories have ended, of how many, from a thread of
 /// the play.
 ///
-/// Trouble with one trajectory costs that one: it is in [`Played::lost`]. Such are a conversation that the chat
-/// template refuses and a turn that the policy gives up. After a fault of its session or of a tool, a trajectory
-/// is played once more from its reset; a second fault costs it.
+/// Trouble with one trajectory costs that one: it is in [`Played::lost`]. Such are a conversation that the
+/// chat template refuses and a turn that the policy gives up. After a fault of its session or of a tool, a
+/// trajectory is played once more from its reset; a second fault costs it.
 ///
 /// # Errors
 /// If the policy can't sample at all.

@@ -1,5 +1,5 @@
-//! `turnwise chat`: a conversation on the terminal, or over a pipe, with a model that can run Python and the tools
-//! of a run file's servers.
+//! `turnwise chat`: a conversation on the terminal, or over a pipe, with a model that can run Python and the
+//! tools of a run file's servers.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;

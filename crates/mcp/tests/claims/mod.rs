@@ -5,7 +5,7 @@ use turnwise_mcp::{Message, events, output, read};
 /// Bytes of an output that are kept.
 const KEPT: usize = 64;
 
-/// Reads bytes as messages, as a stream of events and as the result of a call. No input makes any of them panic.
+/// Reads bytes as messages, as a stream of events and as the result of a call. No input makes them panic.
 pub(crate) fn hold(bytes: &[u8]) {
     message(bytes);
     for event in events(bytes, 1 << 16).unwrap_or_default() {

@@ -26,9 +26,15 @@ struct Call {
 
 impl Call {
     fn is_fault(&self) -> bool {
-        ["dies", "lies", "nonsense", "neither", "closes"].contains(&self.how)
+        HOWS[8..].contains(&self.how)
     }
 }
+
+/// Everything that a server may do. The first eight are answers.
+const HOWS: [&str; 13] = [
+    "ok", "ok", "ok", "ok", "fails", "refused", "slow", "chats", "dies", "lies", "nonsense", "neither",
+    "closes",
+];
 
 /// Turns of one trajectory, and their calls.
 type Script = Vec<Vec<Call>>;
@@ -122,7 +128,7 @@ proptest! {
     #[test]
     fn a_trajectory_has_its_server_to_itself(
         scripts in proptest::collection::vec(
-            script(&["ok", "ok", "ok", "ok", "fails", "refused", "slow", "chats", "dies", "lies", "nonsense", "closes"], true),
+            script(&HOWS, true),
             1..5,
         ),
         at_once in 1_usize..4,
@@ -143,7 +149,7 @@ proptest! {
                 for (position, call) in calls.iter().enumerate() {
                     number += 1;
                     let said = format!("{} {number} {}", call.tool, place(sample, turn, position));
-                    // A mark of the first play makes a failure an answer in the second one, and not only there.
+                    // What a mark made of the first play isn't known here.
                     let again = call.once && scripts[sample].iter().flatten().any(Call::is_fault);
                     let fails = ["fails", "refused"].contains(&call.how);
                     let either = if fails && !again { OutputStatus::Error } else { OutputStatus::Ok };
@@ -163,7 +169,7 @@ proptest! {
     /// A server for all trajectories may answer in any order.
     #[test]
     fn a_runs_server_answers_each_call_with_its_place(
-        scripts in proptest::collection::vec(script(&["ok", "slow", "fails", "chats", "refused"], false), 1..6),
+        scripts in proptest::collection::vec(script(&HOWS[3..8], false), 1..6),
     ) {
         let played = played(&scripts, &McpConfig { per: Per::Run, ..odd(&["--workers"]) });
         prop_assert!(played.lost.is_empty(), "{:?}", played.lost);

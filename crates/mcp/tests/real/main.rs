@@ -1,7 +1,7 @@
 //! Servers made with the official SDKs of Python and JavaScript, and with fastmcp, over both transports.
 //!
-//! They are installed once into `target/tools`, pinned. Without a registry or an interpreter the tests say that
-//! they are skipped.
+//! They are installed once into `target/tools`, pinned. Without a registry or an interpreter the tests say
+//! that they are skipped.
 
 mod install;
 mod javascript;

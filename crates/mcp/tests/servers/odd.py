@@ -1,4 +1,4 @@
-"""A server in plain Python that does what its calls say: it answers, fails, lies, breaks down, or takes its time.
+"""A server in plain Python that does what its calls say: it answers, fails, lies, breaks down, is slow.
 
     odd.py [--workers]    with --workers every call has a thread, so answers come in any order
 """
