@@ -54,14 +54,13 @@ struct Resource {
 impl Part {
     fn text(self) -> String {
         match self {
-            Self::Text { text } => text,
+            Self::Text { text } | Self::Resource { resource: Resource { text: Some(text), .. } } => text,
             Self::Image { data, mime_type } => format!("[image: {mime_type}, {} bytes]", decoded(&data)),
             Self::Audio { data, mime_type } => format!("[audio: {mime_type}, {} bytes]", decoded(&data)),
             Self::ResourceLink { uri } => format!("[resource: {uri}]"),
             Self::Resource { resource: Resource { uri, text: None, blob } } => {
                 format!("[resource: {uri}, {} bytes]", decoded(&blob.unwrap_or_default()))
             }
-            Self::Resource { resource: Resource { text: Some(text), .. } } => text,
             Self::Other => "[content of another kind]".into(),
         }
     }

@@ -27,7 +27,7 @@ fn installed(name: &str, install: impl FnOnce(&Path) -> Result<(), String>) -> R
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let last = String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_string();
-    if output.status.success() { Ok(()) } else { Err(format!("{:?}: {last}", command.get_program())) }
+    if output.status.success() { Ok(()) } else { Err(format!("{}: {last}", command.get_program().display())) }
 }
 
 /// Returns a Python that has the libraries.
