@@ -111,7 +111,9 @@ fn a_server_sees_few_variables_and_what_the_run_file_gives() {
     let server = server(&McpConfig { env, ..odd(&[]) });
     let seen = call(&*server.tools()[0], "env").unwrap().1;
     let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
-    assert_eq!((&seen["PATH"], &seen["ODD_A"], &seen["ODD_C"]), (&json!(path), &json!("b"), &json!(hidden)));
+    // A shim of an interpreter may add folders to its front.
+    assert!(seen["PATH"].as_str().is_some_and(|seen| seen.ends_with(&path)), "{seen}");
+    assert_eq!((&seen["ODD_A"], &seen["ODD_C"]), (&json!("b"), &json!(hidden)));
     assert!(seen["CARGO_MANIFEST_DIR"].is_null(), "{seen}");
 }
 
