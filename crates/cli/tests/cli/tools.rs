@@ -29,7 +29,8 @@ impl Offered {
         let odd = json!(arg(&root().join("crates/mcp/tests/servers/odd.py"))).to_string();
         let starts = json!(arg(&folder.path().join("starts"))).to_string();
         let text = format!(
-            "model = \"models/tiny\"\n[env.qa]\ntrain = {train}\nheld_out = {held_out}\n[rollout]\ndescribe_tools = false\n[eval]\ntasks = 2\n\
+            "model = \"models/tiny\"\n[env.qa]\ntrain = {train}\nheld_out = {held_out}\n\
+             [rollout]\ndescribe_tools = false\n[eval]\ntasks = 2\n\
              [tools.odd]\nmcp = [\"python3\", {odd}]\nonly = [\"left\"]\nenv = {{ODD_STARTS = {starts}}}\n"
         );
         let config = folder.path().join("run.toml");
@@ -106,9 +107,9 @@ fn a_server_that_cannot_be_used_is_one_line() {
         json!(arg(&root().join("crates/mcp/tests/servers/odd.py")))
     );
     eval(&twice).fails(2, &["the tool \"left\" is offered by [tools.more] as well"]);
-    let chat = ["chat", "--model", "models/tiny", "--config", config, "--no-description"];
     let before = offered.starts();
-    let chat = [&chat[..], &["--max-tokens", "8", "--max-turns", "1"]].concat();
+    let short = ["--no-description", "--max-tokens", "8", "--max-turns", "1"];
+    let chat = [&["chat", "--model", "models/tiny", "--config", config], &short[..]].concat();
     let chatted = turnwise(&chat, "Compute 2 + 2\n");
     assert_eq!((chatted.code, offered.starts()), (Some(0), before + 1), "{}", chatted.stderr);
 }
