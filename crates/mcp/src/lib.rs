@@ -7,7 +7,7 @@
 //! - Calls are checked against their schemas as those of any tool. The calls of a trajectory run in order.
 //! - `isError` is an output that the model reads. A server that dies, breaks the protocol or is late is a
 //!   [`Fault`](turnwise_tools::Fault) of its trajectory.
-//! - Outputs are in the trajectory's record, so a replay starts no server.
+//! - Outputs are in the trajectory's record, so a replay that evaluates nothing starts no server.
 //!
 //! # Why not the official SDK
 //! `rmcp` 3.11 was measured as the other choice, as a client for both transports without TLS:
