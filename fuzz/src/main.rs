@@ -11,6 +11,8 @@ mod config;
 mod data_set;
 #[path = "../../crates/model/src/family/mod.rs"]
 mod family;
+#[path = "../../crates/mcp/tests/claims/mod.rs"]
+mod mcp_message;
 mod model_files;
 #[path = "../../crates/inspect/tests/claims/mod.rs"]
 mod run_records;
@@ -29,7 +31,7 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target: the name of its corpus, and what any bytes are handed to.
-const TARGETS: [(&str, Target); 17] = [
+const TARGETS: [(&str, Target); 18] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
@@ -47,6 +49,7 @@ const TARGETS: [(&str, Target); 17] = [
     ("data_set", |bytes| data_set::hold(bytes, &FOLDER)),
     ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
     ("server_answer", server::hold),
+    ("mcp_message", mcp_message::hold),
 ];
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {

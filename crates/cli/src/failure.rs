@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use clap::error::{ContextKind, ContextValue};
+use turnwise_mcp::McpError;
+use turnwise_trainer::TrainError;
 use turnwise_trainer::backend::DeviceError;
 use turnwise_trainer::config::ConfigError;
 
@@ -52,7 +54,13 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
 }
 
 fn is_usage(error: &Error) -> bool {
-    error.is::<Usage>() || error.is::<ConfigError>() || error.is::<DeviceError>()
+    // A server that can't be used as the run file says.
+    let is_tools = |error: &TrainError| matches!(error, TrainError::Tools(_));
+    error.is::<Usage>()
+        || error.is::<ConfigError>()
+        || error.is::<DeviceError>()
+        || error.is::<McpError>()
+        || error.downcast_ref().is_some_and(is_tools)
 }
 
 /// Returns one line, and a second one with the hint. Libraries with single-line errors write hints after `;

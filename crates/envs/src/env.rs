@@ -100,6 +100,11 @@ pub trait Env: Send + Sync {
         &self.tasks().tools
     }
 
+    /// Returns how many sessions may be open at a time. Other trajectories wait until one has ended.
+    fn sessions_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// The final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 

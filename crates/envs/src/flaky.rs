@@ -174,6 +174,10 @@ impl Env for Flaky {
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         self.inner.demonstration(index)
     }
+
+    fn sessions_at_once(&self) -> usize {
+        self.inner.sessions_at_once()
+    }
 }
 
 #[cfg(test)]

@@ -50,21 +50,28 @@ pub(crate) struct InFlight<'a> {
     restarted: bool,
 }
 
-/// Holds calls of one turn for one tool, which runs them in order.
+/// Holds calls of one turn that run one after the other.
 pub(crate) struct ToolCalls<'a> {
     tools: Arc<[Box<dyn Tool + 'a>]>,
-    tool: usize,
     turn: usize,
-    /// Arguments by position in the turn.
-    calls: Vec<(usize, Arguments)>,
+    calls: Vec<ToolCallAt>,
+}
+
+/// Holds a call on its way to a tool.
+struct ToolCallAt {
+    /// Index of the tool.
+    tool: usize,
+    /// Position in the turn.
+    position: usize,
+    arguments: Arguments,
 }
 
 impl ToolCalls<'_> {
     /// Returns outputs by position.
     pub(crate) fn answer(self) -> Vec<(usize, Result<ToolOutput, Fault>)> {
-        let (tool, turn) = (&self.tools[self.tool], self.turn);
-        let answer = |(position, arguments): (usize, Arguments)| {
-            (position, tool.call(&arguments, CallContext { turn, position }))
+        let answer = |ToolCallAt { tool, position, arguments }| {
+            let context = CallContext { turn: self.turn, position };
+            (position, self.tools[tool].call(&arguments, context))
         };
         self.calls.into_iter().map(answer).collect()
     }
@@ -191,11 +198,13 @@ impl<'a> InFlight<'a> {
                 continue;
             };
             self.awaited += 1;
-            let call = (position, arguments);
-            let queue = routed.iter_mut().find(|queue| queue.tool == tool);
-            match queue.filter(|_| self.tools[tool].in_order()) {
+            let call = ToolCallAt { tool, position, arguments };
+            // Tools that keep an order keep it among each other: they may share a state.
+            let in_order = |tool: usize| self.tools[tool].in_order();
+            let queue = routed.iter_mut().find(|queue| in_order(queue.calls[0].tool));
+            match queue.filter(|_| in_order(tool)) {
                 Some(queue) => queue.calls.push(call),
-                None => routed.push(ToolCalls { tools: self.tools.clone(), tool, turn, calls: vec![call] }),
+                None => routed.push(ToolCalls { tools: self.tools.clone(), turn, calls: vec![call] }),
             }
         }
         routed

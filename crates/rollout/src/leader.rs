@@ -29,6 +29,8 @@ pub(crate) struct Leader<'s, 'env, 'p> {
     pub(crate) tools: ToolThreads<'s, 'env, 'p>,
     pub(crate) progress: &'s mut (dyn FnMut(usize, usize) + Send),
     pub(crate) tell: &'s mut (dyn FnMut(usize, &Trajectory) + Send),
+    /// Trajectories whose session was opened, in their order.
+    pub(crate) begun: usize,
     pub(crate) ended: usize,
     pub(crate) env_faults: u64,
 }
@@ -38,10 +40,11 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
     /// number of faults of sessions.
     pub(crate) fn lead(mut self, events: &Receiver<Event<'p>>) -> (Vec<InFlight<'p>>, u64) {
         self.report();
-        for at in 0..self.all.len() {
-            self.open(at);
-        }
         while self.ended < self.all.len() {
+            self.open_some();
+            if self.ended == self.all.len() {
+                break;
+            }
             match events.recv().expect("the policy says when it leaves") {
                 Event::PolicyLeft => break,
                 Event::ToolsBroke => panic!("a tool thread panicked"),
@@ -63,7 +66,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
             Event::Answered(at, outputs) => {
                 if self.all[at].receive_outputs(outputs) {
                     match self.all[at].take_fault() {
-                        Some(fault) => self.lose(at, fault.to_string()),
+                        Some(fault) => self.fault(at, &fault),
                         None => self.step(at),
                     }
                 }
@@ -87,6 +90,15 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
             self.tools.run(job);
         } else {
             self.hear(job());
+        }
+    }
+
+    /// Opens as many sessions as there may be at a time.
+    fn open_some(&mut self) {
+        let at_once = self.game.env.sessions_at_once();
+        while self.begun < self.all.len() && self.begun - self.ended < at_once {
+            self.begun += 1;
+            self.open(self.begun - 1);
         }
     }
 

@@ -31,16 +31,16 @@ pub struct Played {
     pub lost: Vec<Lost>,
     /// Counts of the executor during the play.
     pub executor: ExecutorStats,
-    /// Faults of sessions, including those that a restart made good.
+    /// Faults of sessions and tools, including those that a restart made good.
     pub env_faults: u64,
 }
 
 /// Plays every task `samples` times. `progress` gets the numbers of ended and of all trajectories, on a
 /// thread of the play.
 ///
-/// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a fault of a tool, a
-/// conversation that the chat template refuses, or a turn that the policy gives up. After a fault of its
-/// session, a trajectory is restarted once.
+/// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a conversation that the chat
+/// template refuses, or a turn that the policy gives up. After a fault of its session or of a tool, a
+/// trajectory is restarted once; a second fault costs it.
 ///
 /// # Errors
 /// If the policy can't sample at all.
@@ -86,7 +86,8 @@ pub fn play_telling(
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
             let tell = ended;
-            Leader { game, all, prompts, turns, tools, progress, tell, ended: 0, env_faults: 0 }.lead(&events)
+            Leader { game, all, prompts, turns, tools, progress, tell, begun: 0, ended: 0, env_faults: 0 }
+                .lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);

@@ -20,7 +20,7 @@ pub mod spec;
 pub mod spec_file;
 pub mod tool;
 
-pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
+pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session, bounded};
 pub use fault::Fault;
 pub use format::{CallFormat, FormatName};
 pub use observation::observation;

@@ -13,6 +13,9 @@ pub enum TrainError {
     /// An environment.
     #[error(transparent)]
     Env(#[from] turnwise_envs::EnvError),
+    /// A server of tools.
+    #[error(transparent)]
+    Tools(#[from] turnwise_mcp::McpError),
     /// A tokenizer that doesn't fit the chat format.
     #[error(transparent)]
     Chat(#[from] turnwise_rollout::chat::ChatError),

@@ -32,7 +32,7 @@ pub use device::{backend, memory, self_check};
 pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
-    CacheBudget, Keep, ModelPolicy, Play, RolloutSource, Setup, Trial, evaluate, generator, sampling,
+    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, Setup, Trial, evaluate, generator, sampling,
     tokenizer,
 };
 pub use record::{StepRecord, Times};

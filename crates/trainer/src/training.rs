@@ -12,6 +12,7 @@ use turnwise_run::{Evaluation, Evaluations, RunDir, RunEnvironment, State, StepM
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
 use crate::memory_estimate;
+use crate::play::Offer;
 use crate::play::evaluate::evaluate;
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::source::{Play, RolloutSource};
@@ -86,7 +87,7 @@ fn begin(
     let context = model.config().context();
     // A replayed run keeps its prompts.
     let began = session.rollouts.began().unwrap_or(site.now);
-    let setup = open(config, context, began)?;
+    let setup = open(config, &session, context, began)?;
     let run = RunDir::create(path, &to_toml(config), &environment(site, &setup, began))?;
     let mut progress = Logged::new(progress, run.path())?;
     let trainer = Trainer::new(config.clone(), setup, model);
@@ -112,7 +113,7 @@ fn go_on(
     let context = load_config(&config.model)?.context();
     // Runs of older versions didn't record when they began.
     let began = run.began().map_or(site.now, Moment::from_unix);
-    let setup = open(config, context, began)?;
+    let setup = open(config, &session, context, began)?;
     let found = resume::checkpoint(&run, &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
     if let Some(found) = &found {
@@ -143,9 +144,17 @@ fn go_on(
 }
 
 /// Opens the setup of a run. Templates show the date on which the run began, however long it takes.
-fn open(config: &RunConfig, context: usize, began: Moment) -> Result<Setup, TrainError> {
+fn open(
+    config: &RunConfig,
+    session: &Session<'_>,
+    context: usize,
+    began: Moment,
+) -> Result<Setup, TrainError> {
     let tokenizer = tokenizer(&config.model)?;
-    Setup::open(&config.env, &config.rollout, Some(&config.model), tokenizer, context, began)
+    // Recorded trajectories have the outputs of their tools.
+    let plays = session.rollouts.is_on_policy() || config.eval.tasks > 0;
+    let offer = if plays { config.offer() } else { Offer::from(&config.env) };
+    Setup::open(offer, &config.rollout, Some(&config.model), tokenizer, context, began)
 }
 
 fn environment(site: &RunSite, setup: &Setup, began: Moment) -> RunEnvironment {

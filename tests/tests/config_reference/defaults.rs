@@ -81,7 +81,7 @@ pub(crate) fn required(sources: &Sources, item: &Item) -> String {
             format!("{{{} = {{}}}}", variants[0].key)
         }
         Some(Kind::Choice(variants)) => format!("{:?}", variants[0].key),
-        _ if field.kind.starts_with("Vec<") => "[\"x\"]".into(),
+        _ if field.kind.starts_with("Vec<") || field.kind == "Address" => "[\"x\"]".into(),
         _ => field.range.map_or("\"x\"".into(), |range| range.ends().1.to_string()),
     };
     let needed = fields.iter().filter(|field| field.required);

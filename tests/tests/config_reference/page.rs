@@ -68,7 +68,12 @@ impl Page<'_> {
             self.line(&row);
         }
         for field in fields {
-            if let Some(inner) = self.sources.item(&field.kind, Some(item)).cloned() {
+            let Some(inner) = self.sources.item(&field.kind, Some(item)).cloned() else { continue };
+            if field.named {
+                let path = format!("{}.NAME", full(&field.key));
+                let named = defaults.choosing(self.sources, &path, &inner);
+                self.below(&inner, &path, &named);
+            } else {
                 self.below(&inner, &full(&field.key), defaults);
             }
         }
@@ -79,6 +84,7 @@ impl Page<'_> {
             return "**required**".into();
         }
         match inner.map(|item| &item.kind) {
+            Some(_) if field.named => "none".into(),
             Some(Kind::Table(_)) => format!("see `[{path}]`"),
             Some(Kind::Choice(variants)) if variants.iter().any(|variant| variant.holds.is_some()) => {
                 defaults.choice(path).map_or("none".into(), |name| format!("`{name}`"))
@@ -122,6 +128,8 @@ impl Page<'_> {
 
 fn kind(field: &Field, inner: Option<&Item>) -> String {
     match inner.map(|item| &item.kind) {
+        Some(_) if field.named => "tables with names of yours".into(),
+        None if field.named => format!("table of {}", simple(&field.kind)),
         Some(Kind::Table(_)) => "table".into(),
         Some(Kind::Choice(variants)) if variants.iter().all(|variant| variant.holds.is_none()) => {
             "name".into()
@@ -156,6 +164,7 @@ fn simple(kind: &str) -> String {
         "f64" | "f32" => "number",
         "String" => "text",
         "PathBuf" => "path",
+        "Address" => "URL, or a list: a command and its arguments",
         _ if is_whole(kind) => "whole number",
         // An enum of names inside a list.
         _ => "name",

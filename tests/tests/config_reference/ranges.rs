@@ -96,6 +96,12 @@ impl Walk {
             let schema = node["additionalProperties"].clone();
             return self.found.push(Number { path, sets: sets.to_vec(), schema, in_list: false });
         }
+        if node["additionalProperties"]["$ref"].is_string() {
+            let inner = &node["additionalProperties"];
+            let path = format!("{path}.any_name");
+            let named = format!("{path}={{{}}}", self.required(inner));
+            return self.visit(inner, &path, &[sets, &[named]].concat());
+        }
         let under = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
         for (key, inner) in node["properties"].as_object().into_iter().flatten() {
             self.visit(inner, &under(key), sets);
@@ -120,6 +126,8 @@ impl Walk {
                 Some("integer" | "number") => schema["maximum"].to_string(),
                 Some("array") => "[\"x\"]".into(),
                 Some(_) => "\"x\"".into(),
+                // A list is one of the forms.
+                None if schema["oneOf"].is_array() => "[\"x\"]".into(),
                 None => "{arithmetic = {}}".into(),
             }
         };

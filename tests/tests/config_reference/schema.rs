@@ -26,6 +26,9 @@ fn table(sources: &Sources, item: &Item, definitions: &mut Map<String, Value>) -
     let mut properties = Map::new();
     for field in fields {
         let mut property = value(sources, item, &field.kind, definitions);
+        if field.named {
+            property = json!({"type": "object", "additionalProperties": property});
+        }
         if let Some(range) = field.range {
             let numbers = if property["type"] == "array" { &mut property["items"] } else { &mut property };
             bound(numbers, range);
@@ -81,6 +84,10 @@ fn value(sources: &Sources, near: &Item, kind: &str, definitions: &mut Map<Strin
         "f64" | "f32" => json!({"type": "number"}),
         _ if is_whole(kind) => json!({"type": "integer"}),
         "String" | "PathBuf" => json!({"type": "string"}),
+        "Address" => {
+            let command = json!({"type": "array", "items": {"type": "string"}, "minItems": 1});
+            json!({"oneOf": [{"type": "string", "pattern": "^https?://"}, command]})
+        }
         other => panic!("{other} is a type that the reference doesn't know: see source.rs"),
     }
 }

@@ -12,6 +12,7 @@ const FOLDERS: [&str; 10] = [
     "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",
+    "crates/mcp/src",
     "crates/similarity/src",
     "crates/credit/src",
     "crates/curriculum/src",
@@ -47,8 +48,10 @@ pub(crate) enum Kind {
 pub(crate) struct Field {
     pub(crate) key: String,
     pub(crate) doc: String,
-    /// As it is written, `Option` and `Box` taken off.
+    /// As it is written, `Option`, `Box` and a map from names taken off.
     pub(crate) kind: String,
+    /// Whether it holds one of them for each of any names.
+    pub(crate) named: bool,
     pub(crate) required: bool,
     /// Range of numbers.
     pub(crate) range: Option<Range>,
@@ -63,6 +66,9 @@ pub(crate) struct Variant {
 
 /// Every type of every folder.
 pub(crate) struct Sources(Vec<Item>);
+
+/// The beginning of a field's type that has any names as keys.
+const NAMES: &str = "BTreeMap<String, ";
 
 /// The files that types are declared in.
 type Files = Vec<(PathBuf, String)>;
@@ -235,7 +241,9 @@ fn fields(body: &[&str], all_optional: bool, file: &Path, ranges: &[Named]) -> V
             fields.push(Field {
                 key: before.renamed().unwrap_or_else(|| name.to_string()),
                 doc: before.doc(),
-                kind: bare(kind).to_string(),
+                kind: bare(kind.strip_prefix(NAMES).and_then(|kind| kind.strip_suffix('>')).unwrap_or(kind))
+                    .into(),
+                named: kind.starts_with(NAMES),
                 required: !optional,
                 range: range::of_attributes(&before.attributes, file, ranges),
             });

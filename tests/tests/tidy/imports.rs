@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -22,6 +22,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
     ("demonstrations", &["runfile", "trajectory", "tools", "rollout"]),
+    ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "trajectory", "credit", "run", "stats"]),
@@ -41,6 +42,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "credit",
             "curriculum",
             "envs",
+            "mcp",
             "rollout",
             "demonstrations",
             "run",
@@ -57,6 +59,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "files",
             "trajectory",
             "tools",
+            "mcp",
             "rollout",
             "run",
             "credit",
@@ -71,7 +74,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 16] = [
+const WITHOUT_BURN: [&str; 17] = [
     "runfile",
     "files",
     "trajectory",
@@ -82,6 +85,7 @@ const WITHOUT_BURN: [&str; 16] = [
     "envs",
     "http",
     "jinja",
+    "mcp",
     "rollout",
     "demonstrations",
     "run",

@@ -1,4 +1,5 @@
-//! `turnwise chat`: a conversation on the terminal, or over a pipe, with a model that can run Python.
+//! `turnwise chat`: a conversation on the terminal, or over a pipe, with a model that can run Python and the
+//! tools of a run file's servers.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -13,10 +14,12 @@ use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopR
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 use turnwise_tools::{CallContext, CallFormat, Executor, PythonTool, Sandbox, Tool, ToolSpec};
+use turnwise_trainer::config::{RunConfig, load as load_run};
 use turnwise_trainer::{backend, generator};
-use turnwise_trajectory::{CallRecord, Finish, Message, Role};
+use turnwise_trajectory::{CallRecord, Finish, Message, Role, ToolCall, ToolOutput};
 
 use crate::failure::Usage;
+use crate::run_file::Changes;
 use crate::{model_folder, output, terminal};
 
 #[derive(Args)]
@@ -33,6 +36,11 @@ pub(crate) struct Chat {
     /// The format of tool calls
     #[arg(long, value_name = "NAME", default_value = "hermes")]
     format: String,
+    /// A run file whose `[tools.NAME]` are offered besides Python
+    #[arg(long, value_name = "FILE", conflicts_with = "no_tools")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    changes: Changes,
     /// Offer no tool, and run nothing
     #[arg(long)]
     no_tools: bool,
@@ -70,6 +78,8 @@ struct Talk {
     format: Box<dyn CallFormat>,
     tools: Vec<ToolSpec>,
     executor: Option<Box<dyn Executor>>,
+    /// Tools of servers, whose session is this conversation.
+    served: Vec<Box<dyn Tool>>,
     /// All tokens so far; none before the first message.
     tokens: Vec<u32>,
     /// Whether the last turn ended with its end token.
@@ -102,7 +112,9 @@ impl Chat {
 
     fn begin(&self, name: ChatName, format: Box<dyn CallFormat>) -> Result<Talk> {
         let device = backend::device(self.device.as_deref())?;
-        let tools = if self.no_tools { Vec::new() } else { vec![ToolSpec::python()] };
+        let served = self.served()?;
+        let mut tools = if self.no_tools { Vec::new() } else { vec![ToolSpec::python()] };
+        tools.extend(served.iter().map(|tool| tool.spec().clone()));
         let tokenizer = model_folder::tokenizer(&self.model)?;
         let calls = Calls { format: &*format, tools: &tools, describe: !self.no_description };
         let chat = chat::open(name, Some(&self.model), tokenizer, calls, Moment::now())?;
@@ -117,11 +129,25 @@ impl Chat {
             format,
             tools,
             executor,
+            served,
             tokens: Vec::new(),
             closed: true,
             context,
             turns: 0,
         })
+    }
+}
+
+impl Chat {
+    /// Starts the servers of the run file.
+    fn served(&self) -> Result<Vec<Box<dyn Tool>>> {
+        let Some(path) = &self.config else { return Ok(Vec::new()) };
+        let config: RunConfig = load_run(Some(path), &self.changes.overlay, &self.changes.set)?;
+        let servers = turnwise_mcp::open(&config.tools)?;
+        for server in &servers {
+            server.refuse(std::slice::from_ref(&ToolSpec::python()), "`turnwise chat`")?;
+        }
+        Ok(servers.iter().flat_map(turnwise_mcp::Server::tools).collect())
     }
 }
 
@@ -202,13 +228,19 @@ impl Talk {
             .into_iter()
             .map(|call| match call {
                 Ok(call) => {
-                    let sandbox = Sandbox { executor: &**executor, keep_state: false };
-                    let output = PythonTool::new(sandbox).call(&call.arguments, CallContext::default())?;
+                    let output = self.answer(&**executor, &call)?;
                     Ok(CallRecord::Executed { call, output })
                 }
                 Err(malformed) => Ok(CallRecord::Malformed(malformed)),
             })
             .collect()
+    }
+
+    fn answer(&self, executor: &dyn Executor, call: &ToolCall) -> Result<ToolOutput> {
+        let python = PythonTool::new(Sandbox { executor, keep_state: false });
+        let served = self.served.iter().find(|tool| tool.spec().name == call.name);
+        let tool: &dyn Tool = served.map_or(&python, |tool| &**tool);
+        Ok(tool.call(&call.arguments, CallContext::default())?)
     }
 }
 

@@ -80,7 +80,7 @@ impl Played {
     /// Returns the first difference; the error says why there is no play.
     fn compare(config: &RunConfig) -> Result<Option<String>, String> {
         let sandbox = &config.rollout.executor;
-        let open = || config.env.open(sandbox).map_err(|error| error.to_string());
+        let open = || config.offer().open(sandbox).map_err(|error| error.to_string());
         let (one, other) = (open()?, open()?);
         let executor = sandbox.build().map_err(|error| error.to_string())?;
         difference(&*one, &*other, &*executor)

@@ -82,7 +82,7 @@ impl Eval {
         let model = load_model(folder, &backend::checked(self.device.as_deref())?)?;
         let context = model.config().context();
         let (tokenizer, now) = (tokenizer(folder)?, Moment::now());
-        let setup = Setup::open(&config.env, &config.rollout, Some(folder), tokenizer, context, now)?;
+        let setup = Setup::open(config.offer(), &config.rollout, Some(folder), tokenizer, context, now)?;
         let mut progress = progress::on_stderr();
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;

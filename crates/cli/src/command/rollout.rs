@@ -186,7 +186,7 @@ impl Rollout {
             let model = load_model(&config.model, &backend::checked(self.device.as_deref())?)?;
             let context = model.config().context();
             let setup = Setup::open(
-                &config.env,
+                config.offer(),
                 &config.rollout,
                 Some(&config.model),
                 tokenizer(&config.model)?,
@@ -213,7 +213,8 @@ impl Rollout {
         };
         let transcript = Transcript::default();
         // The server knows its model's context and reports when it is full.
-        let setup = Setup::with_chat(&config.env, &config.rollout, Box::new(transcript.clone()), usize::MAX)?;
+        let setup =
+            Setup::with_chat(config.offer(), &config.rollout, Box::new(transcript.clone()), usize::MAX)?;
         let policy = RemotePolicy::new(endpoint, transcript);
         Ok((setup, Box::new(move || Box::new(policy.clone()))))
     }

@@ -27,4 +27,5 @@ mod score;
 mod server;
 mod setup;
 mod sft;
+mod tools;
 mod tui;

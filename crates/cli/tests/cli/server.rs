@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use crate::binary::{BINARY, Ran, arg, root, turnwise};
 
 /// A server's answer to a conversation: a status and a body, or nothing at all, forever.
-type Says = fn(&str) -> Option<(u16, String)>;
+pub(crate) type Says = fn(&str) -> Option<(u16, String)>;
 
-fn server(says: Says) -> String {
+pub(crate) fn server(says: Says) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     // The threads end with the process.
@@ -51,7 +51,7 @@ fn server(says: Says) -> String {
     url
 }
 
-fn answer(text: &str) -> (u16, String) {
+pub(crate) fn answer(text: &str) -> (u16, String) {
     let choice = json!({"message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
     (200, json!({"choices": [choice]}).to_string())
 }

@@ -173,7 +173,10 @@ fn a_fault_of_the_executor_costs_its_trajectory_and_no_other() {
     let fault = ExecutorFault { backend: "scripted", message: "gone".into() };
     let executor = Scripted::new().gives(&broken, Err(fault.clone()));
     let game = game(&env, &chat, &*fenced, &executor);
-    let played = play(&game, &[&env.train()[0]], 3, &mut Speaker::new(&says), &mut |_, _| {}).unwrap();
+    // It is played once more before it is lost.
+    let mut speaker = Speaker::again(&says);
+    let played = play(&game, &[&env.train()[0]], 3, &mut speaker, &mut |_, _| {}).unwrap();
+    assert_eq!(played.env_faults, 2);
     let lost = Lost { task: env.train()[0].id.clone(), sample: 1, reason: fault.to_string() };
     assert_eq!(played.lost, [lost]);
     assert_eq!(played.groups[0].iter().map(|t| t.sample).collect::<Vec<_>>(), [0, 2]);

@@ -53,6 +53,15 @@ impl Capture {
     }
 }
 
+/// Returns a text in at most `bytes` bytes, and whether some of it was cut.
+///
+/// Its start and its end are kept, and the cut is named between them, beyond that number.
+pub fn bounded(text: &str, bytes: usize) -> (String, bool) {
+    let mut capture = Capture::new(bytes);
+    capture.push(text.as_bytes());
+    capture.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +71,7 @@ mod tests {
         for push in pushes {
             capture.push(push.as_bytes());
         }
+        assert_eq!(bounded(&pushes.concat(), room), (expect.to_string(), cut));
         assert_eq!(capture.finish(), (expect.to_string(), cut), "{pushes:?}");
     }
 

@@ -28,6 +28,7 @@ mod stats;
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
+pub use capture::bounded;
 #[cfg(feature = "monty")]
 pub use monty::{MontyExecutor, serve_if_asked as serve_monty_if_asked};
 pub use monty_config::MontyConfig;

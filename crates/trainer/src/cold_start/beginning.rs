@@ -53,8 +53,8 @@ impl<'a> Beginning<'a> {
 const TOKENIZER_TEXTS: u64 = 2000;
 
 fn texts_of_env(config: &SftConfig) -> Result<Vec<String>, TrainError> {
-    let Some(env) = &config.env else { return Ok(Vec::new()) };
-    let (env, format) = (env.open(&config.rollout.executor)?, config.rollout.format.build());
+    let Some(offer) = config.offer() else { return Ok(Vec::new()) };
+    let (env, format) = (offer.open(&config.rollout.executor)?, config.rollout.format.build());
     Ok((0..TOKENIZER_TEXTS)
         .filter_map(|index| env.demonstration(index))
         .flat_map(|demonstration| {

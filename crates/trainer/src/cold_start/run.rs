@@ -82,9 +82,9 @@ pub fn cold_start(
 
 /// Opens the environment, if there is one.
 fn open(config: &SftConfig, beginning: &Beginning<'_>, site: &RunSite) -> Result<Option<Setup>, TrainError> {
-    let Some(env) = &config.env else { return Ok(None) };
+    let Some(offer) = config.offer() else { return Ok(None) };
     let (tokenizer, context) = (beginning.tokenizer.clone(), beginning.context());
-    Ok(Some(Setup::open(env, &config.rollout, beginning.folder, tokenizer, context, site.now)?))
+    Ok(Some(Setup::open(offer, &config.rollout, beginning.folder, tokenizer, context, site.now)?))
 }
 
 fn weights(config: &SftConfig, beginning: &Beginning<'_>, site: &RunSite) -> Result<Transformer, TrainError> {

@@ -1,5 +1,8 @@
 //! Checks keys whose values don't fit together, though each is in its range.
 
+use std::collections::BTreeMap;
+
+use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
 use super::{OptimizerConfig, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
@@ -10,6 +13,7 @@ const TRAJECTORIES: usize = 1 << 20;
 impl Consistent for RunConfig {
     fn conflict(&self) -> Option<Conflict> {
         let of_env = self.env.conflict().map(|conflict| conflict.under("env"));
+        let of_env = of_env.or_else(|| of_tools(&self.tools));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
         let of_loss = || self.loss.conflict().map(|conflict| conflict.under("loss"));
@@ -30,10 +34,15 @@ impl Consistent for SftConfig {
                 Some(Conflict::new("env", "is missing, and so is `data`: there is nothing to learn from"))
             }
         };
+        let of_tools = || of_tools(&self.tools);
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
-        of_model.or_else(of_env).or_else(of_rollout).or_else(of_optimizer)
+        of_model.or_else(of_env).or_else(of_tools).or_else(of_rollout).or_else(of_optimizer)
     }
+}
+
+fn of_tools(tools: &BTreeMap<String, McpConfig>) -> Option<Conflict> {
+    turnwise_mcp::conflict(tools).map(|conflict| conflict.under("tools"))
 }
 
 impl RolloutConfig {

@@ -6,6 +6,7 @@ mod load;
 mod preset;
 mod sinks;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use turnwise_curriculum::CurriculumConfig;
 use turnwise_demonstrations::DataConfig;
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
+use turnwise_mcp::McpConfig;
 use turnwise_model::LoraConfig;
 use turnwise_rollout::chat::ChatName;
 use turnwise_runfile::{Above, Parts, Seed, Within};
@@ -33,6 +35,9 @@ pub struct RunConfig {
     pub model: PathBuf,
     /// The task family and its tools.
     pub env: EnvConfig,
+    /// Tools of MCP servers besides those of the environment, by a name of yours for each server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, McpConfig>,
     /// How rollouts are played.
     #[serde(default)]
     pub rollout: RolloutConfig,
@@ -91,6 +96,9 @@ pub struct SftConfig {
     /// The task family that the evaluation plays. Without `data`, it writes the demonstrations too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<EnvConfig>,
+    /// Tools of MCP servers besides those of the environment, by a name of yours for each server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, McpConfig>,
     /// Seed of the weights and of the order of demonstrations.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,

@@ -4,12 +4,14 @@ pub(crate) mod cache_budget;
 pub(crate) mod evaluate;
 pub(crate) mod judged;
 pub(crate) mod losses;
+mod offer;
 pub(crate) mod policy;
 pub(crate) mod setup;
 pub(crate) mod source;
 
 pub use cache_budget::CacheBudget;
 pub use evaluate::{Keep, Trial, evaluate};
+pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
 pub use setup::{Setup, sampling, tokenizer};
 pub use source::{Play, RolloutSource};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tokenizers::Tokenizer;
-use turnwise_envs::{Env, EnvConfig, EnvError, Task, TaskSplit};
+use turnwise_envs::{Env, EnvError, Task, TaskSplit};
 use turnwise_rollout::chat::{self, Calls, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
 use turnwise_sampler::Sampling;
@@ -12,6 +12,7 @@ use turnwise_tools::{CallFormat, Executor};
 
 use crate::config::{RolloutConfig, SamplingConfig};
 use crate::error::TrainError;
+use crate::play::offer::Offer;
 
 /// Holds everything that rollouts need but the model.
 pub struct Setup {
@@ -34,28 +35,28 @@ impl Setup {
     /// Opens environment, chat and executor. `folder` is the model's, whose chat template is used; a model
     /// that is made from nothing has none yet. `context` is the model's and limits the trajectories. `now` is
     /// the date that a template shows.
-    pub fn open(
-        env: &EnvConfig,
+    pub fn open<'a>(
+        offer: impl Into<Offer<'a>>,
         rollout: &RolloutConfig,
         folder: Option<&Path>,
         tokenizer: Tokenizer,
         context: usize,
         now: Moment,
     ) -> Result<Self, TrainError> {
-        let (opened, format) = (env.open(&rollout.executor)?, rollout.format.build());
+        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.format.build());
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer, calls, now)?;
         Self::assemble(opened, rollout, chat, context)
     }
 
     /// Opens a setup with any chat format, for policies other than a local model.
-    pub fn with_chat(
-        env: &EnvConfig,
+    pub fn with_chat<'a>(
+        offer: impl Into<Offer<'a>>,
         rollout: &RolloutConfig,
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
-        Self::assemble(env.open(&rollout.executor)?, rollout, chat, context)
+        Self::assemble(offer.into().open(&rollout.executor)?, rollout, chat, context)
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.

@@ -25,18 +25,20 @@ const WITH_COMMANDS: [&str; 14] = [
     "docs/servers.md",
     "docs/sft.md",
     "docs/smollm2.md",
+    "docs/tools-you-have.md",
     "docs/troubleshooting.md",
     "docs/turns.md",
     "docs/tutorial.md",
 ];
 
 /// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 7] = [
     ("README.md", "compiles, and trains for minutes"),
     ("docs/devices.md", "compiles"),
     ("docs/models.md", "needs a network, and trains a real model"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
+    ("docs/tools-you-have.md", "needs a network"),
     ("docs/tutorial.md", "compiles"),
 ];
 

@@ -1,0 +1,219 @@
+//! A server behind a URL: streamable HTTP. Every message is a POST, and its response is JSON or a stream of
+//! events.
+
+use std::io::{BufReader, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use crate::link::{Link, MAX_MESSAGE, Trouble, short};
+use crate::message::{Message, Refusal, notice, read, reply, request};
+use crate::process::Endings;
+use crate::sse::Events;
+
+/// Header of the session's id.
+const SESSION: &str = "mcp-session-id";
+/// How long the end of a session may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Bytes of a refusal that are read.
+const MAX_REFUSAL: u64 = 4096;
+
+/// A session on an HTTP server.
+pub(crate) struct Http {
+    posts: Posts,
+    next_id: AtomicU64,
+    endings: Arc<Endings>,
+}
+
+/// What every request carries.
+struct Posts {
+    agent: Agent,
+    url: String,
+    bearer: Option<String>,
+    agreed: Mutex<Agreed>,
+}
+
+/// What the server has told when the session began.
+#[derive(Debug, Clone, Default)]
+struct Agreed {
+    session: Option<String>,
+    version: Option<String>,
+}
+
+impl Http {
+    /// Returns a session that hasn't begun.
+    ///
+    /// # Errors
+    /// If this build has no TLS for the URL.
+    pub(crate) fn new(url: &str, bearer: Option<String>, endings: &Arc<Endings>) -> Result<Self, String> {
+        if url.starts_with("https:") && !cfg!(feature = "https") {
+            return Err("https needs a build with `--features https`".into());
+        }
+        let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
+        let posts = Posts { agent: agent.into(), url: url.into(), bearer, agreed: Mutex::default() };
+        Ok(Self { posts, next_id: AtomicU64::new(1), endings: endings.clone() })
+    }
+
+    /// Returns the answer to the request of this id out of messages.
+    fn answer(&self, messages: Vec<Message>, id: u64, until: Instant) -> Option<Result<Value, Refusal>> {
+        let mut found = None;
+        for message in messages {
+            match message {
+                Message::Answer(answered, outcome) if answered == id => found = Some(outcome),
+                Message::Request(asked, method) => {
+                    // A server that doesn't take the reply goes on without it.
+                    let _ = self.posts.send(&reply(&asked, &method), until);
+                }
+                Message::Answer(..) | Message::Notice => {}
+            }
+        }
+        found
+    }
+
+    /// Reads the response to the request of this id up to its answer.
+    fn read(&self, response: &mut Response<Body>, id: u64, until: Instant) -> Result<Outcome, String> {
+        let is_stream =
+            header(response, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let reader = BufReader::new(response.body_mut().as_reader());
+        let no_message = |text: &[u8]| format!("a response that is no message: {}", shown(text));
+        if !is_stream {
+            let text = whole(reader, MAX_MESSAGE)?;
+            let messages = read(&text)?.ok_or_else(|| no_message(&text))?;
+            return self.answer(messages, id, until).ok_or_else(|| no_message(&text));
+        }
+        let mut events = Events::new(reader, MAX_MESSAGE);
+        while let Some(event) = events.next()? {
+            let messages = read(&event)?.ok_or_else(|| no_message(&event))?;
+            if let Some(outcome) = self.answer(messages, id, until) {
+                return Ok(outcome);
+            }
+        }
+        Err("the stream of events ended before the answer".into())
+    }
+}
+
+type Outcome = Result<Value, Refusal>;
+
+impl Link for Http {
+    fn ask(&self, method: &str, params: &Value, time: Duration) -> Result<Value, Trouble> {
+        let (start, id) = (Instant::now(), self.next_id.fetch_add(1, Ordering::Relaxed));
+        let mut response = self.posts.send(&request(id, method, params), start + time)?;
+        if method == "initialize"
+            && let Some(session) = header(&response, SESSION)
+        {
+            self.posts.agreed().session = Some(session.to_string());
+        }
+        match self.read(&mut response, id, start + time) {
+            Ok(outcome) => outcome.map_err(Trouble::Refused),
+            Err(_) if start.elapsed() >= time => {
+                Err(Trouble::Broken(format!("no answer to `{method}` for {} s", time.as_secs_f64())))
+            }
+            Err(why) => Err(Trouble::Broken(why)),
+        }
+    }
+
+    fn tell(&self, method: &str, time: Duration) -> Result<(), Trouble> {
+        self.posts.send(&notice(method, &serde_json::json!({})), Instant::now() + time).map(drop)
+    }
+
+    fn agree(&self, version: &str) {
+        self.posts.agreed().version = Some(version.into());
+    }
+
+    fn end(&self, _: &str) {}
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        let Agreed { session, version } = self.posts.agreed().clone();
+        if let Some(session) = session {
+            let (agent, url) = (self.posts.agent.clone(), self.posts.url.clone());
+            let bearer = self.posts.bearer.clone();
+            self.endings.run(move || {
+                let mut delete = agent.delete(&url).config().timeout_global(Some(GOODBYE)).build();
+                delete = delete.header(SESSION, session);
+                if let Some(version) = version {
+                    delete = delete.header("mcp-protocol-version", version);
+                }
+                if let Some(bearer) = bearer {
+                    delete = delete.header("authorization", format!("Bearer {bearer}"));
+                }
+                // A server may keep its sessions as long as it likes.
+                let _ = delete.call();
+            });
+        }
+    }
+}
+
+impl Posts {
+    fn agreed(&self) -> std::sync::MutexGuard<'_, Agreed> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a message and returns a response of success.
+    fn send(&self, message: &str, until: Instant) -> Result<Response<Body>, Trouble> {
+        let Agreed { session, version } = self.agreed().clone();
+        // A time of zero would be none.
+        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let mut post = self.agent.post(&self.url).config().timeout_global(Some(left)).build();
+        post = post.header("content-type", "application/json");
+        post = post.header("accept", "application/json, text/event-stream");
+        let bearer = self.bearer.as_ref().map(|bearer| format!("Bearer {bearer}"));
+        let headers = [(SESSION, session), ("mcp-protocol-version", version), ("authorization", bearer)];
+        let has_session = headers[0].1.is_some();
+        for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            post = post.header(name, value);
+        }
+        let sent = post.send(message.trim_end());
+        let mut response = sent.map_err(|error| Trouble::Broken(failure(&self.url, &error)))?;
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response);
+        }
+        let place = header(&response, "location").map(short);
+        let said = whole(response.body_mut().as_reader(), MAX_REFUSAL).unwrap_or_default();
+        let said = shown(&said);
+        // Some servers say 400.
+        if has_session && (status == 404 || (status == 400 && said.to_lowercase().contains("session"))) {
+            return Err(Trouble::Forgotten);
+        }
+        let hint = match (status, place) {
+            (300..=399, Some(place)) => format!("\n  hint: it is moved to {place}; name that URL"),
+            (401 | 403, _) => "\n  hint: `bearer` names the environment variable of the token".into(),
+            (404 | 405, _) => "\n  hint: name the URL of streamable HTTP, which often ends in /mcp".into(),
+            _ => String::new(),
+        };
+        Err(Trouble::Broken(format!("{}: status {status}: {said}{hint}", self.url)))
+    }
+}
+
+fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// Returns all bytes, if there are no more than `longest`.
+fn whole(reader: impl Read, longest: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = reader.take(longest + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("the response breaks off: {error}"))?;
+    if bytes.len() as u64 > longest {
+        return Err(format!("a response of more than {longest} bytes"));
+    }
+    Ok(bytes)
+}
+
+fn failure(url: &str, error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => format!("{url}: no answer in time"),
+        other => format!("{url}: {}", short(&other.to_string())),
+    }
+}
+
+/// Returns the start of what a server said.
+fn shown(text: &[u8]) -> String {
+    short(&String::from_utf8_lossy(&text[..text.len().min(2000)]))
+}

@@ -1,0 +1,53 @@
+//! Opens an environment with the servers whose tools it offers.
+
+use std::collections::BTreeMap;
+
+use turnwise_envs::{Env, EnvConfig};
+use turnwise_mcp::{McpConfig, WithTools};
+use turnwise_tools::executor::ExecutorConfig;
+
+use crate::config::{RunConfig, SftConfig};
+use crate::error::TrainError;
+
+static NO_SERVERS: BTreeMap<String, McpConfig> = BTreeMap::new();
+
+/// Holds the parts of a run file that decide on tasks and tools.
+#[derive(Clone, Copy)]
+pub struct Offer<'a> {
+    env: &'a EnvConfig,
+    tools: &'a BTreeMap<String, McpConfig>,
+}
+
+impl<'a> From<&'a EnvConfig> for Offer<'a> {
+    fn from(env: &'a EnvConfig) -> Self {
+        Self { env, tools: &NO_SERVERS }
+    }
+}
+
+impl RunConfig {
+    /// Returns the tasks and tools of the run.
+    pub fn offer(&self) -> Offer<'_> {
+        Offer { env: &self.env, tools: &self.tools }
+    }
+}
+
+impl SftConfig {
+    /// Returns the tasks and tools of the demonstrations and of the evaluation, if there are any.
+    pub fn offer(&self) -> Option<Offer<'_>> {
+        self.env.as_ref().map(|env| Offer { env, tools: &self.tools })
+    }
+}
+
+impl Offer<'_> {
+    /// Opens the environment and starts the servers.
+    ///
+    /// # Errors
+    /// If one of them can't be used, or two tools have one name.
+    pub fn open(self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, TrainError> {
+        let env = self.env.open(executor)?;
+        if self.tools.is_empty() {
+            return Ok(env);
+        }
+        Ok(Box::new(WithTools::new(env, turnwise_mcp::open(self.tools)?)?))
+    }
+}
