@@ -8,7 +8,7 @@ use turnwise_runfile::Range;
 use crate::range::{self, Named};
 
 /// Folders that hold the types of run files.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 12] = [
     "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",

@@ -1,6 +1,7 @@
 //! Conversations of a file as a cold start trains on them.
 
 use serde_json::Value;
+use turnwise_curriculum::{CurriculumConfig, TaskDraw};
 use turnwise_demonstrations::{Conversation, DataConfig, Demonstrations, Report, Sequence, Writer, read};
 use turnwise_envs::read_records;
 use turnwise_rollout::chat::{Moment, Rendering, rendering};
@@ -9,7 +10,6 @@ use crate::cold_start::beginning::Beginning;
 use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
 use crate::learn::nll::Example;
-use crate::play::order::tasks_of_step;
 
 /// Conversations that could be read, with their lines.
 pub(crate) struct Conversations {
@@ -60,10 +60,10 @@ impl Conversations {
 
 /// Returns the sequences of a step. Every sequence comes once per epoch, each epoch in another order.
 pub(crate) fn examples(sequences: &[Sequence], config: &SftConfig, step: usize) -> Vec<Example> {
-    let indices = tasks_of_step(config.seed, step, config.batch, sequences.len());
+    let draw = TaskDraw::new(CurriculumConfig::default(), config.seed, sequences.len());
     let example = |index: usize| {
         let Sequence { tokens, mask, .. } = &sequences[index];
         Example { tokens: tokens.clone(), mask: mask.clone() }
     };
-    indices.into_iter().map(example).collect()
+    draw.of_step(step, config.batch).take(config.batch).map(example).collect()
 }

@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 14] = [
+const WITH_COMMANDS: [&str; 16] = [
     "README.md",
     "docs/commands.md",
     "docs/determinism.md",
