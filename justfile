@@ -36,6 +36,7 @@ unit crate *args: nextest
 check:
     cargo fmt --all --check
     cargo clippy --release --locked --workspace --all-targets --features {{ features }} -- -D warnings
+    cargo check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
 # The API documentation; target/doc/turnwise/index.html is its front page
 doc:

@@ -4,7 +4,9 @@
 #![allow(dead_code)]
 
 mod calls;
-// Of turnwise-model only what knows nothing of tensors: Burn would take minutes to compile.
+// Files of turnwise-model that know nothing of tensors: Burn would take minutes to compile.
+#[path = "../../crates/model/src/block.rs"]
+mod block;
 #[path = "../../crates/model/src/config.rs"]
 mod config;
 #[path = "../../crates/envs/tests/claims/mod.rs"]
@@ -16,7 +18,9 @@ mod mcp_message;
 mod model_files;
 #[path = "../../crates/inspect/tests/claims/mod.rs"]
 mod run_records;
-#[path = "../../crates/model/src/safetensors_header.rs"]
+#[path = "../../crates/model/src/rope_config.rs"]
+mod rope_config;
+#[path = "../../crates/model/src/io/safetensors_header.rs"]
 mod safetensors_header;
 #[path = "../../crates/rollout/tests/claims/server.rs"]
 mod server;
