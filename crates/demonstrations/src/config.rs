@@ -1,4 +1,4 @@
-//! What a run file says about conversations.
+//! The keys of a run file about conversations.
 
 use std::path::PathBuf;
 

@@ -20,7 +20,7 @@ pub struct Conversation {
     pub(crate) specs: Vec<ToolSpec>,
     /// Whether a message says that it is trained or not.
     pub(crate) marks: Vec<Option<bool>>,
-    /// What a policy wrote for a message, word for word, where it is known.
+    /// The exact text that a policy wrote for a message, if it is known.
     pub(crate) said: Vec<Option<String>>,
 }
 

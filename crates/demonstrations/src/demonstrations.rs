@@ -12,12 +12,12 @@ use crate::report::Report;
 use crate::sequence::Sequence;
 use crate::writer::{Writer, Written};
 
-/// What a file of conversations is trained as.
+/// Holds the sequences that a file of conversations is trained as.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstrations {
-    /// In the order of the file.
+    /// Sequences in the order of the file.
     pub sequences: Vec<Sequence>,
-    /// What they are, and what is missing.
+    /// Counts of what was read, cut and left out.
     pub report: Report,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What is wrong with a conversation.
+/// Says what is wrong with a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

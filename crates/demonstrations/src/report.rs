@@ -1,4 +1,4 @@
-//! What a file of conversations gave, and what became of the rest.
+//! Counts what a file of conversations gave, what was cut, and what was left out.
 
 use std::collections::BTreeMap;
 use std::fmt;

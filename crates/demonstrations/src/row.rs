@@ -13,7 +13,7 @@ pub(crate) struct Row {
     pub(crate) tools: Vec<Json>,
     /// Messages at the beginning that are context, whoever says them.
     pub(crate) prompt: usize,
-    /// What a policy wrote for a message, word for word, where it is known.
+    /// The exact text that a policy wrote for a message, if it is known.
     pub(crate) said: Vec<Option<String>>,
 }
 

@@ -22,7 +22,7 @@ pub struct Writer<'a> {
     shows: Shows,
 }
 
-/// What a template shows by itself.
+/// Holds what a template shows by itself.
 #[derive(Debug, Clone, PartialEq)]
 struct Shows {
     /// The tools on offer.
@@ -86,7 +86,7 @@ fn small(content: Option<&Json>) -> [Json; 3] {
 pub struct Written {
     /// Its sequences: one, unless the template writes earlier turns otherwise when the conversation goes on.
     pub sequences: Vec<Sequence>,
-    /// Messages whose thought the template leaves out of their own turn.
+    /// Messages whose thought the template leaves out of the turn itself.
     pub unseen_thoughts: Vec<usize>,
 }
 

@@ -71,8 +71,10 @@ fn decoded(base64: &str) -> usize {
     base64.trim_end_matches('=').len() * 3 / 4
 }
 
-/// Returns the output of a call: the text parts of `result` with line ends between them, and other parts by
-/// their names. At most `bytes` are kept. A result without parts shows its structured content.
+/// Returns the output of a call, at most `bytes` long.
+///
+/// Text parts of `result` have line ends between them, and other parts are named. A result without parts
+/// shows its structured content.
 ///
 /// # Errors
 /// If it is no result of a call.

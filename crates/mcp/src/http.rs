@@ -29,7 +29,7 @@ pub(crate) struct Http {
     endings: Arc<Endings>,
 }
 
-/// What every request carries.
+/// Holds what every request carries.
 struct Posts {
     agent: Agent,
     url: String,
@@ -37,7 +37,7 @@ struct Posts {
     agreed: Mutex<Agreed>,
 }
 
-/// What the server has told when the session began.
+/// Holds what the server said when the session began.
 #[derive(Debug, Clone, Default)]
 struct Agreed {
     session: Option<String>,

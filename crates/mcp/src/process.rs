@@ -127,7 +127,7 @@ fn kill(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
     child.wait()
 }
 
-/// Sessions that are ending. Whoever drops the last reference waits for them.
+/// Holds sessions that are ending. Dropping the last reference waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Endings(Mutex<Vec<JoinHandle<()>>>);
 

@@ -24,11 +24,11 @@ use crate::stdio::Stdio;
 pub struct McpError {
     /// The server's name in the run file.
     pub name: String,
-    /// What is wrong, in a line; a second line is a hint.
+    /// The fault in one line; a second line is a hint.
     pub message: String,
 }
 
-/// A server whose tools are on offer.
+/// Offers the tools of one server.
 pub struct Server {
     shared: Arc<Shared>,
     specs: Arc<Vec<ToolSpec>>,
@@ -36,7 +36,7 @@ pub struct Server {
     first: Mutex<Option<Arc<Session>>>,
 }
 
-/// What all sessions of a server share.
+/// Holds what all sessions of a server share.
 struct Shared {
     /// `tools.NAME`.
     place: String,
@@ -259,7 +259,7 @@ impl Session {
         }
         match outcome {
             Ok(result) => output(result, bytes).map_err(|why| self.fail(&link, why)),
-            // What the model asked for is at fault.
+            // The model's arguments are at fault.
             Err(Trouble::Refused(refusal)) if refusal.code == INVALID_PARAMS => {
                 Ok(said(OutputStatus::Error, &refusal.message, bytes))
             }

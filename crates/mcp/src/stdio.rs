@@ -17,7 +17,7 @@ use crate::process::{Endings, Process};
 
 /// Messages that wait to be written at most.
 const QUEUE: usize = 64;
-/// What is said of a server whose stdout has ended.
+/// The message about a server whose stdout has ended.
 const ENDED: &str = "the server has ended";
 
 type Outcome = Result<Value, Refusal>;
@@ -32,7 +32,7 @@ pub(crate) struct Stdio {
     reason: OnceLock<String>,
 }
 
-/// What the thread that reads stdout shares with those that ask.
+/// Holds what the thread that reads stdout shares with callers.
 struct Shared {
     stdin: Stdin,
     /// Requests without an answer yet, by id; none once there are no more answers.

@@ -38,8 +38,8 @@ pub struct Played {
 /// Plays every task `samples` times. `progress` gets the numbers of ended and of all trajectories, on a
 /// thread of the play.
 ///
-/// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a conversation that the chat
-/// template refuses, or a turn that the policy gives up. After a fault of its session or of a tool, a
+/// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a conversation that the
+/// chat template refuses, or a turn that the policy gives up. After a fault of its session or of a tool, a
 /// trajectory is restarted once; a second fault costs it.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ pub(crate) struct Sft {
     /// The device; see `turnwise doctor`
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// Print the resolved config, the counts of the conversations and one of them with its trained tokens marked, and stop
+    /// Print the config, counts of conversations, and one of them with its trained tokens marked; then stop
     #[arg(long)]
     dry_run: bool,
     /// Line of the conversation that is shown [default: the first that is trained on]

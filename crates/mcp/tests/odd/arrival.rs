@@ -48,7 +48,7 @@ struct Speaker<'a> {
     transcript: Transcript,
     format: Box<dyn CallFormat>,
     scripts: &'a [Script],
-    /// Where faults that happen once leave their marks.
+    /// The folder in which faults that happen once leave their marks.
     marks: &'a Path,
 }
 
@@ -149,7 +149,7 @@ proptest! {
                 for (position, call) in calls.iter().enumerate() {
                     number += 1;
                     let said = format!("{} {number} {}", call.tool, place(sample, turn, position));
-                    // What a mark made of the first play isn't known here.
+                    // The effect of a mark on the first play isn't known here.
                     let again = call.once && scripts[sample].iter().flatten().any(Call::is_fault);
                     let fails = ["fails", "refused"].contains(&call.how);
                     let either = if fails && !again { OutputStatus::Error } else { OutputStatus::Ok };

@@ -1,4 +1,4 @@
-//! What a call of one server comes to.
+//! Outcomes of calls of one server.
 
 use std::path::Path;
 use std::time::Duration;

@@ -61,8 +61,9 @@ pub fn open(
     })
 }
 
-/// Opens a template for whole conversations of others: `auto` is the folder's, whatever it does to earlier
-/// turns, or ChatML if it has none.
+/// Opens a template for whole conversations that others wrote.
+///
+/// `auto` is the folder's, even if it rewrites earlier turns, or ChatML if it has none.
 pub fn rendering(
     name: ChatName,
     folder: Option<&Path>,

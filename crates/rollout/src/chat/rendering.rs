@@ -78,8 +78,8 @@ impl Rendering {
 }
 
 impl Script<'_> {
-    /// Returns the text of the first `count` messages, with the start of the assistant's next turn if
-    /// `prompt` asks for it. Guarded pieces are marks, which only [`Script::tokens`] reads.
+    /// Returns the text of the first `count` messages. `prompt` adds the start of the assistant's next turn.
+    /// Guarded pieces are marks, which only [`Script::tokens`] reads.
     pub fn text(&self, count: usize, prompt: bool) -> Result<String, ChatError> {
         let Rendering { template, tool_use, .. } = self.rendering;
         let template = tool_use.as_ref().filter(|_| self.tools.is_some()).unwrap_or(template);

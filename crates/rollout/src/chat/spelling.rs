@@ -93,8 +93,8 @@ impl Spelling {
         tokens
     }
 
-    /// As [`Spelling::encode`], with the tokens that lie in each of `spans`, byte ranges of `rendered`. A token
-    /// never reaches over the start of a span, because a policy samples from there on.
+    /// Returns the tokens, as [`Spelling::encode`], and which of them lie in each of `spans`, byte ranges of
+    /// `rendered`. A token never reaches over the start of a span, because a policy samples from there on.
     pub(super) fn encode_spans(
         &self,
         rendered: &str,
@@ -120,8 +120,8 @@ impl Spelling {
         (tokens, spans.iter().map(|span| index(span.start)..index(span.end)).collect())
     }
 
-    /// Returns a piece that begins at byte `at` in tokens, with the byte that each begins at: whole, or cut at
-    /// the spans if a token would reach over the start of one.
+    /// Returns the tokens of a piece that begins at byte `at`, with the byte that each begins at. The piece
+    /// is cut at the spans if a token would reach over the start of one.
     fn parts(&self, piece: &str, at: usize, spans: &[Range<usize>]) -> Vec<Part> {
         let end = at + piece.len();
         let inside = |byte: &usize| at < *byte && *byte < end;

@@ -12,13 +12,13 @@ use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
 use crate::play::setup::tokenizer;
 
-/// A model without its weights.
+/// Holds a model without its weights.
 pub(crate) struct Beginning<'a> {
     /// The folder that it is read from; none for a new model.
     pub(crate) folder: Option<&'a Path>,
     /// The folder's tokenizer, or one made from the demonstrations.
     pub(crate) tokenizer: Tokenizer,
-    /// What the model is.
+    /// The shape of the model.
     pub(crate) model: ModelConfig,
 }
 

@@ -1,5 +1,5 @@
-//! The cold start: supervised fine-tuning on conversations or on an environment's demonstrations, from a model
-//! folder or from nothing.
+//! The cold start: supervised fine-tuning on conversations or on an environment's demonstrations. It begins
+//! from a model folder or from nothing.
 
 mod beginning;
 mod conversations;

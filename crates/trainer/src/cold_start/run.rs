@@ -24,7 +24,7 @@ use crate::run_site::RunSite;
 use crate::watch::phase::Phase;
 use crate::watch::progress::Progress;
 
-/// What came of a cold start.
+/// Holds the results of a cold start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Learnt {
     /// Held-out tasks after the last step; none without an environment.

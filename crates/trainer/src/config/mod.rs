@@ -105,8 +105,8 @@ pub struct SftConfig {
     /// Optimizer steps.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub steps: usize,
-    /// Demonstrations per step: sequences of `data`, which are packed up to `optimizer.micro_batch_tokens` and
-    /// don't see each other.
+    /// Demonstrations per step, or sequences of `data`. Sequences are packed up to
+    /// `optimizer.micro_batch_tokens` and don't see each other.
     #[serde(deserialize_with = "Within::<1, 65_536>::read")]
     pub batch: usize,
     /// How gradients update the weights; the learning rate falls to a tenth along a cosine.
