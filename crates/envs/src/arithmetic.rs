@@ -1,5 +1,5 @@
-//! Nested integer expressions whose tool does one step at a time, so that every task needs as many dependent calls as
-//! it has operations.
+//! Poses nested integer expressions whose tool does one step at a time, so that a task needs as many
+//! dependent calls as it has operations.
 
 use std::collections::HashSet;
 
@@ -23,15 +23,15 @@ use crate::tasks::{Task, Tasks};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArithmeticConfig {
-    /// Numbers of operations; tasks are spread evenly over them.
+    /// Numbers of operations. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<2, 16>::read")]
     pub levels: Vec<u32>,
     /// Operators to draw from.
     pub operators: Vec<Operator>,
-    /// Operands are drawn from 1 to this.
+    /// The maximum of an operand, which is at least 1.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub max_operand: i64,
-    /// No intermediate result is above this, nor below 0.
+    /// The maximum of an intermediate result, which is at least 0.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub max_value: i64,
     /// Seed of the tasks.
@@ -43,8 +43,8 @@ pub struct ArithmeticConfig {
     /// Tasks held out.
     #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
-    /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a wrong answer,
-    /// a wrong operator, or two operations in one call.
+    /// Share of the turns of demonstrations with a mistake, for a noisy cold start. A mistake is giving up
+    /// with a wrong answer, a wrong operator, or two operations in one call.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
     /// Whether tasks are word problems: chains of operations told as stories.
@@ -67,7 +67,7 @@ impl Default for ArithmeticConfig {
     }
 }
 
-/// Tries to draw an expression within bounds before the bounds are taken for impossible.
+/// Draws of an expression before the bounds count as impossible.
 const TRIES: u64 = 10_000;
 
 /// The guard around the model's code. It evaluates the checked syntax tree and never runs the code itself.
@@ -106,7 +106,7 @@ impl Arithmetic {
         Ok(env)
     }
 
-    /// The expression at a place of a stream: the first acceptable one of its own random numbers.
+    /// Returns the expression at a place of a stream: the first acceptable one of its random numbers.
     fn draw(
         &self,
         stream: &str,
@@ -194,7 +194,7 @@ impl Env for Arithmetic {
             let mut next = expression.clone();
             let (mut step, mut value) = next.reduce(instead)?;
             if !next.stays_within(self.config.max_value) || value < 0 {
-                // The wrong operator would leave the numbers that tasks are made of.
+                // The wrong operator would leave the range of the tasks.
                 next = expression;
                 (step, value) = next.reduce(None)?;
             }
@@ -206,7 +206,7 @@ impl Env for Arithmetic {
     }
 }
 
-/// What the guard says to a call with more than one operation.
+/// The guard's message for a call with more than one operation.
 const TOO_MANY: &str = "StepError: one operation on two integers per call";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Choosing an environment in a run file: `[env.arithmetic]`.
+//! Chooses an environment in a run file: `[env.arithmetic]`.
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Conflict, Seed, Within};
@@ -39,7 +39,7 @@ pub enum EnvConfig {
     Flaky(FlakyConfig),
 }
 
-/// Settings of the failures: `[env.flaky]`, and the environment itself in `[env.flaky.env.arithmetic]`.
+/// Settings of the failures: `[env.flaky]`, with the environment in `[env.flaky.env.arithmetic]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlakyConfig {
@@ -49,7 +49,8 @@ pub struct FlakyConfig {
     /// Share of calls that end with an error.
     #[serde(default, deserialize_with = "Within::<0, 1>::read")]
     pub errors: f64,
-    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, whatever it says.
+    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, not its
+    /// content.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// The environment whose tools fail.
@@ -57,17 +58,17 @@ pub struct FlakyConfig {
 }
 
 impl FlakyConfig {
-    /// Keys whose values don't go together.
+    /// Returns keys whose values contradict each other.
     pub(crate) fn conflict(&self) -> Option<Conflict> {
         let Self { timeouts, errors, .. } = *self;
         let message = format!("is {errors} beside timeouts = {timeouts}: together they may be 1 at most");
-        // A sum that is no number is none of a share.
+        // A sum of NaN isn't a share.
         let shares = timeouts + errors <= 1.0;
         let inner = || self.env.conflict().map(|conflict| conflict.under("env"));
         if shares { inner() } else { Some(Conflict::new("errors", message)) }
     }
 
-    /// Opens the environment inside and puts the failures around it.
+    /// Opens the inner environment and puts the failures around it.
     fn open(&self, executor: &ExecutorConfig) -> Result<Flaky, EnvError> {
         if let Some(Conflict { key, message }) = self.conflict() {
             return Err(EnvError::Config { env: "flaky", message: format!("{key} {message}") });
@@ -81,7 +82,7 @@ const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpr
                           hint: leave out rollout.executor.monty, or choose another environment";
 
 impl EnvConfig {
-    /// Keys whose values don't go together, each of them being in its range.
+    /// Returns keys whose values contradict each other. Each value is in its range.
     pub fn conflict(&self) -> Option<Conflict> {
         match self {
             Self::Flaky(config) => config.conflict().map(|conflict| conflict.under("flaky")),
@@ -89,11 +90,11 @@ impl EnvConfig {
         }
     }
 
-    /// Opens the environment. What runs the calls also runs what judges programs.
+    /// Opens the environment. The executor of the calls also runs the programs that judge answers.
     ///
     /// # Errors
-    /// If data can't be read, settings make no sense, the sandbox doesn't start, or the tool is a Python program that
-    /// the executor can't run.
+    /// If data can't be read, settings make no sense, the sandbox doesn't start, or the tool is a Python
+    /// program that the executor can't run.
     pub fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
         let python = |env| match executor {
             ExecutorConfig::Python(config) => Ok(config),
@@ -121,7 +122,7 @@ impl EnvConfig {
 mod tests {
     use super::*;
 
-    /// The TOML blocks of the environments' page.
+    /// Returns the TOML blocks of the environments' page.
     fn documented() -> Vec<EnvConfig> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]

@@ -1,6 +1,6 @@
-//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON array or JSON
-//! lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search tool
-//! knows, so that finding the right ones is part of the task.
+//! Poses yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON
+//! array or JSON lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The search tool knows the
+//! facts of all questions, so finding the right ones is part of the task.
 
 mod search;
 
@@ -30,16 +30,17 @@ use search::Search;
 pub struct StrategyQaConfig {
     /// The data.
     pub data: PathBuf,
-    /// How many questions to hold out; the rest is to train on.
+    /// Questions to hold out. The rest is for training.
     #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub held_out: usize,
     /// Seed of the split.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
-    /// Facts that one search returns at most.
+    /// Maximum of facts that one search returns.
     #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
-    /// A text before every question, which tells the policy where its answer is read. Empty for none.
+    /// A system message before every question, which tells the policy how to state its answer. Empty for
+    /// none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }
@@ -56,7 +57,7 @@ fn facts() -> usize {
     3
 }
 
-/// One question of the data. What else is published with it is not read.
+/// A question of the data. Other published keys are ignored.
 #[derive(Deserialize)]
 struct Record {
     question: String,
@@ -72,8 +73,8 @@ pub struct StrategyQa {
 }
 
 impl StrategyQa {
-    /// Reads the data and splits it. A question that stands there twice, however it is written, counts once,
-    /// as one does in the published file; with two different answers it is an error.
+    /// Reads the data and splits it. A question that occurs twice, however it is written, counts once, as one
+    /// does in the published file. With two different answers it is an error.
     pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
         let records: Vec<(usize, Record)> = records::read(&config.data)?;
@@ -95,7 +96,7 @@ impl StrategyQa {
     }
 }
 
-/// One task per question, in the order of the file.
+/// Returns a task per question, in the order of the file.
 fn tasks(config: &StrategyQaConfig, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
     let wrong = |line: usize, message: String| Err(records::line_error(&config.data, line, message));
     let mut answers: HashMap<String, bool> = HashMap::new();
@@ -153,7 +154,7 @@ impl Env for StrategyQa {
         Ok(Opened::stateless(FunctionTool::new(&self.tasks.tools[0], search)))
     }
 
-    /// `yes` or `no`, also where the policy says true or false.
+    /// Returns `yes` or `no`, also for true and false.
     fn answer(&self, text: &str) -> Option<String> {
         match one_word(text)?.as_str() {
             "yes" | "true" => Some("yes".into()),

@@ -1,4 +1,4 @@
-//! Counting executions, from many threads.
+//! Counts executions from many threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -59,7 +59,8 @@ impl Recorder {
     }
 }
 
-/// Returns the smallest value that at least this share of the sorted values doesn't exceed; 0 without any.
+/// Returns the smallest value that at least this share of the sorted values doesn't exceed, or 0 without
+/// values.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)

@@ -1,4 +1,4 @@
-//! Hermes and Qwen2.5/Qwen3: `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`.
+//! Reads the calls of Hermes, Qwen2.5 and Qwen3: `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`.
 
 use serde_json::json;
 use turnwise_trajectory::ToolCall;
@@ -16,8 +16,8 @@ pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
 pub(super) const RESPONSE: &str = "<tool_response>";
 
-/// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read, and several
-/// objects or a list of them may stand there. `<function=NAME>{…}</function>` is read too.
+/// The format of the Hermes and Qwen families. Newlines inside the tags are optional, and several objects or
+/// a list of them may stand there. It also reads `<function=NAME>{…}</function>`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 

@@ -1,5 +1,5 @@
-//! Llama 3.1: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM),
-//! `<function=NAME>{…}</function>`, and behind `<|python_tag|>` a call or code for the tool `python`.
+//! Reads Llama 3.1's calls: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM),
+//! `<function=NAME>{…}</function>`, and after `<|python_tag|>` a call or code for the tool `python`.
 
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
@@ -27,8 +27,8 @@ const MARKERS: &[Marker] = &[
     Marker::forged(EOM),
 ];
 
-/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters, and text
-/// otherwise: answers are JSON too.
+/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters. Other objects
+/// are text, because answers may be JSON too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Llama3Json;
 
@@ -83,7 +83,7 @@ impl Grammar for Llama3Json {
     }
 }
 
-/// Behind the tag stands a call as JSON, a call of a built-in tool, or code.
+/// Reads the text after the tag: a call as JSON, a call of a built-in tool, or code.
 fn read_tagged(body: &str, span: std::ops::Range<usize>) -> Vec<Found> {
     let body = body.trim_end().trim_start_matches(['\n', '\r']);
     if body.trim().is_empty() {
@@ -92,7 +92,7 @@ fn read_tagged(body: &str, span: std::ops::Range<usize>) -> Vec<Found> {
     if opens_json(body.trim_start().as_bytes()) == Some(true) {
         return read_calls(body, KEYS, &span);
     }
-    // `brave_search.call(query="…")`, as Llama 3.1 was taught.
+    // Llama 3.1 was taught to write `brave_search.call(query="…")`.
     let built_in = body.trim().split_once(".call(").filter(|(name, _)| pythonic::is_name(name));
     if let Some((name, arguments)) = built_in {
         let found = pythonic::read_one(&format!("{name}({arguments}"), span.clone());

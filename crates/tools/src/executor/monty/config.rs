@@ -1,4 +1,4 @@
-//! Limits and choices of the embedded executor.
+//! Settings of the embedded executor.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use turnwise_runfile::Seconds;
 
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers};
 
-/// Limits and choices of the executor `monty`.
+/// Settings of the executor `monty`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MontyConfig {
@@ -23,10 +23,10 @@ pub struct MontyConfig {
     /// Bytes of output kept, half from its start and half from its end.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
-    /// How many executions run at a time; one per core without it.
+    /// Executions that run at a time. By default one per core.
     #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
-    /// The program to run as a worker, which must begin with `serve_monty_if_asked`. Without it: this program itself.
+    /// The program to run as a worker, which must begin with `serve_monty_if_asked`. By default this program.
     pub program: Option<PathBuf>,
 }
 

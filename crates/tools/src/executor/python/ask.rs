@@ -1,4 +1,4 @@
-//! Asks a program something, and doesn't wait for it for ever.
+//! Runs a program for its answer, within a time limit.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::sys::{self, Process};
 
-/// Bytes of an answer that are read.
+/// Maximum of bytes that are read of an answer.
 const MOST: usize = 1 << 16;
 
 /// Output of a program that has ended.
@@ -19,13 +19,13 @@ pub(super) struct Said {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs a program without input. Whatever it starts is killed when it has ended or its time is over.
+/// Runs a program without input. Its processes are killed when it has ended or its time is over.
 pub(super) fn ask(program: &Path, arguments: &[&str], patience: Duration) -> Result<Said, String> {
     let mut command = Command::new(program);
     command.args(arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
-    // Killed and reaped when dropped, and until then its number is its own.
+    // Killed and reaped when dropped. Until then no other process gets its number.
     let process = Process::adopt(child.id().cast_signed()).map_err(|error| error.to_string())?;
     let answer = listen(&mut child, &process, patience);
     process.kill_group();
@@ -36,7 +36,7 @@ pub(super) fn ask(program: &Path, arguments: &[&str], patience: Duration) -> Res
     }
 }
 
-/// Returns the output once the program has ended; none if its time was over first.
+/// Returns the output once the program has ended, or none if its time was over first.
 fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Result<Option<Said>> {
     let started = Instant::now();
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
@@ -61,7 +61,7 @@ fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Resul
     }
 }
 
-/// Reads what is there, and closes the stream at its end or when it's too much.
+/// Reads what has arrived, and closes the stream at its end or above the maximum.
 fn take(stream: &mut Option<impl Read>, said: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; 4096];
     while let Some(open) = stream {

@@ -1,4 +1,4 @@
-//! A child that stays: its state lives on between cells.
+//! Keeps a child whose state lives on between cells.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ impl PythonSession {
         Ok(Self { pool, child: Some(child), number })
     }
 
-    /// Lets the session rest, if what all of them hold has room.
+    /// Lets the session rest, if the budget of all sessions has room.
     fn rest(&self, output: ToolOutput) -> Result<(ToolOutput, bool), ExecutorFault> {
         let Some(child) = &self.child else { return Ok((output, false)) };
-        // If the system doesn't say, it counts as the maximum.
+        // If the system doesn't tell its memory, it counts as the maximum.
         let bytes = child.bytes().unwrap_or_else(|| self.pool.most_of_one());
         let pidfd = child.pidfd().map_err(|error| fault("watching a session", error))?;
         if self.pool.budget().rest(self.number, bytes, pidfd) {
