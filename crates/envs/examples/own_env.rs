@@ -1,8 +1,8 @@
 //! A template for a new environment: counting letters, with Python as the tool.
 //!
-//! To make it one that run files can choose, move the file to `crates/envs/src/letters.rs`, write
-//! `crate::env::` for `turnwise_envs::`, give it a configuration (see `arithmetic.rs`), and add `mod
-//! letters;` to `lib.rs` and a line to each of the two lists in `config.rs`.
+//! To make it one that run files can choose, move the file to `crates/envs/src/letters.rs` and write
+//! `crate::env::` for `turnwise_envs::`. Give it settings that implement `EnvSettings` (see `arithmetic.rs`),
+//! and add `mod letters;` to `lib.rs` and a line to the list in `config.rs`.
 
 use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Opened, Start, Task, Tasks};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};

@@ -7,6 +7,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_runfile::{Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall};
 
@@ -15,6 +16,7 @@ use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::expression::{Expression, Operator};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::{EnvSettings, cpython};
 use crate::stated::stated;
 use crate::story::story;
 use crate::tasks::{Task, Tasks};
@@ -64,6 +66,13 @@ impl Default for ArithmeticConfig {
             mistakes: 0.0,
             stories: false,
         }
+    }
+}
+
+impl EnvSettings for ArithmeticConfig {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        cpython("arithmetic", executor)?;
+        Ok(Box::new(Arithmetic::new(self.clone())?))
     }
 }
 

@@ -1,5 +1,4 @@
-//! Checks answers with a command over stdin and stdout. The tasks are JSON lines, so the environment needs no
-//! Rust.
+//! An environment without Rust: tasks in JSON lines, and a command that checks answers over stdin and stdout.
 //!
 //! ```text
 //! task:    {"question": "…", "answer": "…", "id": "…", "level": 1}           id, answer and level may be left out
@@ -7,8 +6,8 @@
 //! from the command, a line for each:    {"correct": true}
 //! ```
 //! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in
-//! order, and it ends when its stdin does. After a failure it is restarted, so an answer that it can't handle
-//! costs no other. Its stderr is shown unchanged. The tool is Python.
+//! order; it ends when its stdin does. After a failure it is started anew, so that one answer that it can't
+//! bear costs no other. Its stderr is shown as it is. The tool is Python.
 
 mod checker;
 
@@ -20,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_runfile::Seconds;
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::vote;
@@ -27,6 +27,7 @@ use crate::env::{Env, EnvError};
 use crate::records;
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks, asked, question};
 use checker::{Checker, Patience};
 
@@ -36,21 +37,22 @@ use checker::{Checker, Patience};
 pub struct CommandConfig {
     /// The tasks to train on: JSON lines.
     pub train: PathBuf,
-    /// The tasks held out. They may share no question with `train`, even spelled differently.
+    /// The tasks held out. They may share no question with `train`, however it is written.
     pub held_out: PathBuf,
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
-    /// Seconds for checking an answer.
+    /// Seconds that an answer may take to check.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds for the command's start, before the time of its first answer begins.
+    /// Seconds that the command may take to start, before the time of its first answer begins.
     #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
     pub start_seconds: f64,
-    /// A system message before every question.
+    /// What the policy is told before every question.
     #[serde(default)]
     pub instruction: String,
-    /// The mark before an answer, such as `Answer:`. Majority votes count the rest of its line, numbers by
-    /// value. Without a mark there is no majority. The command always gets the whole text.
+    /// The mark behind which an answer stands, up to the end of its line, such as `Answer:`. Majority votes
+    /// count what stands there, numbers by value; without a mark there is no majority. The command sees the
+    /// whole text all the same.
     pub answer_after: Option<String>,
 }
 
@@ -60,6 +62,12 @@ fn timeout_seconds() -> f64 {
 
 fn start_seconds() -> f64 {
     60.0
+}
+
+impl EnvSettings for CommandConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(CheckedByCommand::new(self)?))
+    }
 }
 
 #[derive(Deserialize)]
@@ -109,7 +117,7 @@ impl CheckedByCommand {
     }
 }
 
-/// Returns the tasks of a file. None of their questions may be in `taken`.
+/// The tasks of a file, none of whose questions may be in `taken`.
 fn read(
     path: &Path,
     split: &str,
@@ -231,7 +239,7 @@ mod tests {
         }
     }
 
-    /// The first answer's time begins when the command has started. A second answer has its time only.
+    /// The first answer's time begins when the command has started; a second one has no more than its own.
     #[test]
     fn a_slow_start_is_not_the_first_answers_time() {
         let slow = format!("import time\ntime.sleep(3)\n{ECHO}");
@@ -239,7 +247,7 @@ mod tests {
         assert!(env.is_correct(&env.train()[0], "ja\n\"1\"").unwrap());
     }
 
-    /// Whatever it says about one answer, the next one gets its verdict.
+    /// Whatever it says of one answer, the next one gets its verdict.
     #[test]
     fn a_command_that_one_answer_breaks_judges_the_next_one() {
         let fragile = format!("{ECHO}\n    if x['given'] == 'end': sys.exit(1)").replace(
@@ -254,7 +262,7 @@ mod tests {
             assert!(env.is_correct(task, "ja\n\"1\"").unwrap(), "after {odd}");
         }
         assert!(!env.is_correct(task, "end").unwrap());
-        // The end of the command may be noticed before the question or after it.
+        // The end of the command may be noticed before the question or behind it.
         assert!(
             env.is_correct(task, "ja\n\"1\"").is_ok_and(|right| right)
                 || env.is_correct(task, "ja\n\"1\"").unwrap()

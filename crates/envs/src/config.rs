@@ -1,42 +1,60 @@
 //! Chooses an environment in a run file: `[env.arithmetic]`.
 
 use serde::{Deserialize, Serialize};
-use turnwise_runfile::{Conflict, Seed, Within};
+use turnwise_runfile::{Conflict, Seed, Within, choice};
 use turnwise_tools::executor::ExecutorConfig;
 
-use crate::arithmetic::{Arithmetic, ArithmeticConfig};
-use crate::command::{CheckedByCommand, CommandConfig};
+use crate::arithmetic::ArithmeticConfig;
+use crate::command::CommandConfig;
 use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
-use crate::human_eval::{HumanEval, HumanEvalConfig};
-use crate::lookup::{Lookup, LookupConfig};
-use crate::process::{Process, ProcessConfig};
-use crate::programs::{Programs, ProgramsConfig};
-use crate::qa::{Qa, QaConfig};
-use crate::strategy_qa::{StrategyQa, StrategyQaConfig};
+use crate::human_eval::HumanEvalConfig;
+use crate::lookup::LookupConfig;
+use crate::process::ProcessConfig;
+use crate::programs::ProgramsConfig;
+use crate::qa::QaConfig;
+use crate::settings::EnvSettings;
+use crate::strategy_qa::StrategyQaConfig;
 
-/// The environments. A new one is a file and a line here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum EnvConfig {
-    /// Nested integer expressions, one operation per call.
-    Arithmetic(ArithmeticConfig),
-    /// Questions and numeric answers from JSONL files, with a free Python tool.
-    Qa(QaConfig),
-    /// Procedural questions over several facts, one lookup per call.
-    Lookup(LookupConfig),
-    /// StrategyQA's yes/no questions, with a search over its facts.
-    StrategyQa(StrategyQaConfig),
-    /// Procedural functions to write, with examples to try them on and hidden tests.
-    Programs(ProgramsConfig),
-    /// HumanEval's functions to write.
-    HumanEval(HumanEvalConfig),
-    /// Tasks from a file, checked by a command of the user's.
-    Command(CommandConfig),
-    /// Tasks, tools, turn rewards and conversations of a process, in any language.
-    Process(ProcessConfig),
-    /// Any of the others, with tools that fail on purpose.
-    Flaky(FlakyConfig),
+choice! {
+    /// The environments. A new one is a file and a line here.
+    pub enum EnvConfig without default {
+        /// Nested integer expressions, one operation per call.
+        "arithmetic" => Arithmetic(ArithmeticConfig),
+        /// Questions and numeric answers from JSONL files, with a free Python tool.
+        "qa" => Qa(QaConfig),
+        /// Procedural questions over several facts, one lookup per call.
+        "lookup" => Lookup(LookupConfig),
+        /// StrategyQA's yes/no questions, with a search over its facts.
+        "strategy_qa" => StrategyQa(StrategyQaConfig),
+        /// Procedural functions to write, with examples to try them on and hidden tests.
+        "programs" => Programs(ProgramsConfig),
+        /// HumanEval's functions to write.
+        "human_eval" => HumanEval(HumanEvalConfig),
+        /// Tasks from a file, checked by a command of the user's.
+        "command" => Command(CommandConfig),
+        /// Tasks, tools, turn rewards and conversations of a process, in any language.
+        "process" => Process(ProcessConfig),
+        /// Any of the others, with tools that fail on purpose.
+        "flaky" => Flaky(FlakyConfig),
+    }
+    /// Returns the settings of the chosen environment.
+    pub fn settings(&self) -> &dyn EnvSettings;
+}
+
+impl EnvConfig {
+    /// Returns keys whose values contradict each other. Each value is in its range.
+    pub fn conflict(&self) -> Option<Conflict> {
+        self.settings().conflict().map(|conflict| conflict.under(self.name()))
+    }
+
+    /// Opens the environment. The executor of the calls also runs the programs that judge answers.
+    ///
+    /// # Errors
+    /// As [`EnvSettings::open`].
+    pub fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        self.settings().open(executor)
+    }
 }
 
 /// Settings of the failures: `[env.flaky]`, with the environment in `[env.flaky.env.arithmetic]`.
@@ -57,9 +75,8 @@ pub struct FlakyConfig {
     pub env: Box<EnvConfig>,
 }
 
-impl FlakyConfig {
-    /// Returns keys whose values contradict each other.
-    pub(crate) fn conflict(&self) -> Option<Conflict> {
+impl EnvSettings for FlakyConfig {
+    fn conflict(&self) -> Option<Conflict> {
         let Self { timeouts, errors, .. } = *self;
         let message = format!("is {errors} beside timeouts = {timeouts}: together they may be 1 at most");
         // A sum of NaN isn't a share.
@@ -69,52 +86,13 @@ impl FlakyConfig {
     }
 
     /// Opens the inner environment and puts the failures around it.
-    fn open(&self, executor: &ExecutorConfig) -> Result<Flaky, EnvError> {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
         if let Some(Conflict { key, message }) = self.conflict() {
             return Err(EnvError::Config { env: "flaky", message: format!("{key} {message}") });
         }
         let Self { timeouts, errors, seed, .. } = *self;
-        Ok(Flaky::new(self.env.open(executor)?, Failures { timeouts, errors, seed }))
-    }
-}
-
-const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpreter can't run\n  \
-                          hint: leave out rollout.executor.monty, or choose another environment";
-
-impl EnvConfig {
-    /// Returns keys whose values contradict each other. Each value is in its range.
-    pub fn conflict(&self) -> Option<Conflict> {
-        match self {
-            Self::Flaky(config) => config.conflict().map(|conflict| conflict.under("flaky")),
-            _ => None,
-        }
-    }
-
-    /// Opens the environment. The executor of the calls also runs the programs that judge answers.
-    ///
-    /// # Errors
-    /// If data can't be read, settings make no sense, the sandbox doesn't start, or the tool is a Python
-    /// program that the executor can't run.
-    pub fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
-        let python = |env| match executor {
-            ExecutorConfig::Python(config) => Ok(config),
-            // It has neither `ast` nor `exec`.
-            ExecutorConfig::Monty(_) => Err(EnvError::Config { env, message: NO_CPYTHON.into() }),
-        };
-        Ok(match self {
-            Self::Arithmetic(config) => {
-                python("arithmetic")?;
-                Box::new(Arithmetic::new(config.clone())?)
-            }
-            Self::Qa(config) => Box::new(Qa::new(config)?),
-            Self::Lookup(config) => Box::new(Lookup::new(config.clone())?),
-            Self::StrategyQa(config) => Box::new(StrategyQa::new(config)?),
-            Self::Programs(config) => Box::new(Programs::new(config.clone(), python("programs")?)?),
-            Self::HumanEval(config) => Box::new(HumanEval::new(config, python("human_eval")?)?),
-            Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
-            Self::Process(config) => Box::new(Process::new(config)?),
-            Self::Flaky(config) => Box::new(config.open(executor)?),
-        })
+        let failures = Failures { timeouts, errors, seed };
+        Ok(Box::new(Flaky::new(self.env.open(executor)?, failures)))
     }
 }
 
@@ -136,16 +114,9 @@ mod tests {
 
     #[test]
     fn every_environment_is_documented_with_settings_that_load() {
-        let mut names: Vec<String> = documented()
-            .iter()
-            .map(|config| {
-                let value = serde_json::to_value(config).unwrap();
-                value.as_object().unwrap().keys().next().unwrap().clone()
-            })
-            .collect();
-        names.sort();
-        let error = serde_json::from_str::<EnvConfig>("{\"?\": {}}").unwrap_err().to_string();
-        let mut known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        let mut names: Vec<&str> = documented().iter().map(EnvConfig::name).collect();
+        names.sort_unstable();
+        let mut known = EnvConfig::NAMES.to_vec();
         known.sort_unstable();
         assert_eq!(names, known);
     }

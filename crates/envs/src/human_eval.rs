@@ -1,6 +1,6 @@
-//! Poses program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732),
-//! see `form.rs`. The tool tries a program on the examples that the task shows. An answer is right if the
-//! last program that was tried passes the hidden tests.
+//! Program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732), see
+//! `form.rs`. The tool tries a program on the examples that the task shows; what counts is whether the last
+//! program that was tried passes the hidden tests.
 
 mod form;
 
@@ -10,16 +10,16 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError};
-use crate::judge::{Judge, examples_program, last_code};
+use crate::judge::{Judge, ended, examples_program, last_program};
 use crate::records;
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
-use crate::stated::stated;
+use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 
@@ -29,9 +29,15 @@ use form::{Problem, Split};
 pub struct HumanEvalConfig {
     /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, not compressed.
     pub train: PathBuf,
-    /// The problems held out. MBPP's file in both keys is split as published: task_ids 11 to 510 are held
-    /// out, and 601 to 974 are trained on.
+    /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held
+    /// out, 601 to 974 are to train on.
     pub held_out: PathBuf,
+}
+
+impl EnvSettings for HumanEvalConfig {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(HumanEval::new(self, cpython("human_eval", executor)?)?))
+    }
 }
 
 const INSTRUCTION: &str = "Write the whole function and try it with the tool. When it's right, end with \
@@ -44,16 +50,15 @@ pub struct HumanEval {
     problems: HashMap<String, Problem>,
 }
 
-/// A problem and its line.
+/// A problem and the line that it stands on.
 type Placed = (usize, Problem);
 
 impl HumanEval {
-    /// Reads the problems and starts the sandbox that judges programs, with the settings of the calls'
-    /// sandbox.
+    /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
     ///
     /// # Errors
-    /// If a file can't be read, a problem is in both, or the tests of a held-out problem can't judge any
-    /// program.
+    /// If a file can't be read, a problem stands in both, or the tests of one that is held out can't judge
+    /// any program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let one_file = config.train == config.held_out;
         let held_out = read(&config.held_out, one_file.then_some(Split::HeldOut))?;
@@ -80,7 +85,7 @@ fn task(problem: &Problem) -> Task {
     Task { id: problem.id.clone(), level: 1, messages, answer: String::new() }
 }
 
-/// Returns the problems of a file, or those of one part of a file that holds both.
+/// The problems of a file, or those of one part of a file that holds both.
 fn read(path: &Path, split: Option<Split>) -> Result<Vec<Placed>, EnvError> {
     let mut problems = Vec::new();
     for (line, record) in records::read::<Value>(path)? {
@@ -98,7 +103,7 @@ fn read(path: &Path, split: Option<Split>) -> Result<Vec<Placed>, EnvError> {
     }
 }
 
-/// Refuses a duplicate name, and a problem of the training file that is held out.
+/// Refuses a name that is taken, and a problem of the training file that is held out.
 fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Result<(), EnvError> {
     let (mut ids, mut seen) = (HashSet::new(), HashSet::new());
     let files = [(&config.held_out, held_out), (&config.train, train)];
@@ -124,7 +129,7 @@ fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Re
     Ok(())
 }
 
-/// Refuses the first problem whose tests can't judge any program.
+/// Refuses the first problem whose tests no program could pass or fail.
 fn can_judge(judge: &Judge, path: &Path, problems: &[Placed]) -> Result<(), EnvError> {
     let left = Mutex::new(problems.iter());
     let next = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
@@ -162,12 +167,11 @@ impl Env for HumanEval {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+        ended(text)
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.answer(&played.turns.last()?.text)?;
-        last_code(played)
+        last_program(played)
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -186,12 +190,11 @@ mod tests {
     use crate::testing::program;
     use serde_json::json;
     use turnwise_tools::Executor;
-    use turnwise_tools::executor::ExecutorConfig;
     use turnwise_trajectory::ToolCall;
 
     const EXAMPLES: &str = ">>> up(3)\n    2\n    >>> up(4)\n    2";
 
-    /// Returns a record of the published form, with these lines of examples.
+    /// A record of the published form, with these lines of examples.
     fn record_with(id: &str, examples: &str) -> String {
         json!({
             "task_id": id,
@@ -224,7 +227,7 @@ mod tests {
     const RIGHT: &str = "def up(x):\n    return math.ceil(half(x))";
     const WRONG: &str = "def up(x):\n    return x // 2";
 
-    /// Returns what the tool prints for this code.
+    /// What the tool prints for this code.
     fn tried(python: &dyn Executor, env: &HumanEval, task: &Task, code: &str) -> String {
         let arguments = json!({"code": code}).as_object().unwrap().clone();
         let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
@@ -282,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Returns a record of MBPP's form.
+    /// A record of MBPP's form.
     fn mbpp(id: u32, code: &str, tests: &[&str], setup: &str) -> String {
         let record = json!({
             "text": format!("Write function {id}."), "code": code, "task_id": id, "test_setup_code": setup,
@@ -322,7 +325,7 @@ mod tests {
         assert_eq!(env.vote(task, right), None, "programs have no majority");
     }
 
-    /// Tests of MBPP may make objects of the program's classes, and use modules that only the program
+    /// Tests of MBPP make objects of the program's own classes, and use modules that only the program
     /// imports.
     #[test]
     fn what_the_program_defines_is_the_programs() {

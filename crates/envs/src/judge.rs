@@ -19,6 +19,7 @@ use turnwise_tools::{Executor, ExecutorFault};
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolOutput, Trajectory};
 
 use crate::env::EnvError;
+use crate::stated::stated;
 
 /// The code of both sides, loaded before either runs.
 const LIBRARY: &str =
@@ -176,8 +177,14 @@ fn first_asks(output: &ToolOutput, exam: &Exam) -> Result<(), String> {
     }
 }
 
-/// Returns the code of the last call that ran: the answer of environments whose answers are programs.
-pub(crate) fn last_code(played: &Trajectory) -> Option<String> {
+/// Returns the text after the last `Answer:`, which ends a trajectory whose answer is a program.
+pub(crate) fn ended(text: &str) -> Option<String> {
+    stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+}
+
+/// Returns the code of the last call that ran, if the last turn ends the trajectory.
+pub(crate) fn last_program(played: &Trajectory) -> Option<String> {
+    ended(&played.turns.last()?.text)?;
     let mut calls = played.turns.iter().flat_map(|turn| &turn.calls).rev();
     calls.find_map(CallRecord::code).map(str::to_string)
 }

@@ -11,6 +11,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use turnwise_runfile::{Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput};
@@ -19,6 +20,7 @@ use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::one_word::one_word;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks};
 use question::Query;
 pub use question::Question;
@@ -58,6 +60,12 @@ impl Default for LookupConfig {
             held_out_tasks: 1024,
             mistakes: 0.0,
         }
+    }
+}
+
+impl EnvSettings for LookupConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Lookup::new(self.clone())?))
     }
 }
 

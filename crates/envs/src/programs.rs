@@ -10,15 +10,15 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_runfile::{Seed, Within};
-use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
 
 use crate::env::{DemoTurn, Demonstration, Env, EnvError};
-use crate::judge::{Exam, Judge, examples_program, last_code};
+use crate::judge::{Exam, Judge, ended, examples_program, last_program};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
-use crate::stated::stated;
+use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use pipeline::Pipeline;
 
@@ -56,6 +56,12 @@ impl Default for ProgramsConfig {
             train_tasks: 4096,
             held_out_tasks: 512,
         }
+    }
+}
+
+impl EnvSettings for ProgramsConfig {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Programs::new(self.clone(), cpython("programs", executor)?)?))
     }
 }
 
@@ -210,12 +216,11 @@ impl Env for Programs {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+        ended(text)
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.answer(&played.turns.last()?.text)?;
-        last_code(played)
+        last_program(played)
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -253,7 +258,6 @@ impl Env for Programs {
 mod tests {
     use super::*;
     use crate::testing::called;
-    use turnwise_tools::executor::ExecutorConfig;
 
     fn env(mistakes: f64) -> Programs {
         let config = ProgramsConfig { train_tasks: 60, held_out_tasks: 60, mistakes, ..Default::default() };

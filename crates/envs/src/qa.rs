@@ -1,7 +1,7 @@
-//! Poses questions with a numeric answer, from JSONL files as GSM8K is published (arXiv:2110.14168), with one
-//! object `{"question": "…", "answer": "… #### 42"}` a line. SVAMP's records (arXiv:2103.07191) are read too:
-//! `{"Body": "…", "Question": "…", "Answer": 42.0}`, also as one JSON array. The tool is Python, bounded by
-//! the executor's limits only.
+//! Questions with a numeric answer, read from JSONL files as GSM8K is published (arXiv:2110.14168): one
+//! object a line, `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191):
+//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. One JSON array of records, as SVAMP is published, is
+//! read as well. The tool is Python, unrestricted but for the executor's limits.
 
 mod form;
 
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::{after_mark, parse};
@@ -17,6 +18,7 @@ use crate::env::{Env, EnvError};
 use crate::records;
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::stated::stated_at;
 use crate::tasks::{Task, Tasks, asked, question};
 use form::{pair, short};
@@ -27,13 +29,12 @@ use form::{pair, short};
 pub struct QaConfig {
     /// The tasks to train on: JSON lines, or one JSON array.
     pub train: PathBuf,
-    /// The tasks held out, in the same form. No question may also be in `train`, however it is written.
+    /// The tasks held out, in the same form. It may share no question with `train`, however it is written.
     pub held_out: PathBuf,
-    /// Tasks to read of each file, from its start. By default all.
+    /// How many tasks to read of each file, from its start; without it, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
-    /// A system message before every question, which tells the policy how to state its answer. Empty for
-    /// none.
+    /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }
@@ -42,7 +43,13 @@ fn instruction() -> String {
     "Solve the problem; the tool computes. End your last message with Answer: and the number.".into()
 }
 
-/// The mark before the answer in the data, and possibly in a completion.
+impl EnvSettings for QaConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Qa::new(self)?))
+    }
+}
+
+/// What stands before the answer in the data, and may stand there in a completion.
 const MARK: &str = "####";
 
 /// The environment.
@@ -51,8 +58,7 @@ pub struct Qa {
 }
 
 impl Qa {
-    /// Reads both files. It fails at the first line that isn't a question with one exact number as its
-    /// answer.
+    /// Reads both files. Fails at the first line that isn't a question with one exact number as its answer.
     pub fn new(config: &QaConfig) -> Result<Self, EnvError> {
         let train = read(&config.train, "train", config, &HashSet::new())?;
         let seen = train.iter().map(|task| normal(question(task))).collect();
@@ -61,7 +67,7 @@ impl Qa {
     }
 }
 
-/// Returns the tasks of a file. None of their questions may be in `taken`.
+/// The tasks of a file, none of whose questions may be in `taken`.
 fn read(path: &Path, split: &str, config: &QaConfig, taken: &HashSet<String>) -> Result<Vec<Task>, EnvError> {
     let mut tasks = Vec::new();
     for record in records::texts(path)? {
@@ -91,7 +97,7 @@ fn read(path: &Path, split: &str, config: &QaConfig, taken: &HashSet<String>) ->
     Ok(tasks)
 }
 
-/// Returns the inside of a text that starts directly after `\boxed{`.
+/// The inside of a text that starts just after `\boxed{`.
 fn boxed(text: &str) -> Option<&str> {
     let mut depth = 1;
     for (at, c) in text.char_indices() {
@@ -120,8 +126,8 @@ impl Env for Qa {
         Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
-    /// Returns the number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of
-    /// the text, whichever comes last. It is in lowest terms.
+    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the
+    /// text, whichever comes last; in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
         let (in_box, marked) = (after("\\boxed{"), stated_at(text).max(after(MARK)));
@@ -130,7 +136,7 @@ impl Env for Qa {
         answer.map(|answer| answer.to_string())
     }
 
-    /// Compares fractions and units exactly. A right answer without a unit leaves it open.
+    /// Exact equality of fractions and units; a right answer without a unit leaves it open.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
         Ok(parse(answer).is_some_and(|given| parse(&task.answer).is_some_and(|right| right.agrees(&given))))
     }

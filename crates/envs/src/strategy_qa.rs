@@ -1,6 +1,6 @@
-//! Poses yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON
-//! array or JSON lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The search tool knows the
-//! facts of all questions, so finding the right ones is part of the task.
+//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON array
+//! or JSON lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what
+//! the search tool knows, so that finding the right ones is part of the task.
 
 mod search;
 
@@ -11,6 +11,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_runfile::{Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::ToolOutput;
@@ -21,6 +22,7 @@ use crate::records;
 use crate::same_question::normal;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 
@@ -30,17 +32,16 @@ use search::Search;
 pub struct StrategyQaConfig {
     /// The data.
     pub data: PathBuf,
-    /// Questions to hold out. The rest is for training.
+    /// How many questions to hold out; the rest is to train on.
     #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub held_out: usize,
     /// Seed of the split.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
-    /// Maximum of facts that one search returns.
+    /// Facts that one search returns at most.
     #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
-    /// A system message before every question, which tells the policy how to state its answer. Empty for
-    /// none.
+    /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }
@@ -57,7 +58,13 @@ fn facts() -> usize {
     3
 }
 
-/// A question of the data. Other published keys are ignored.
+impl EnvSettings for StrategyQaConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(StrategyQa::new(self)?))
+    }
+}
+
+/// One question of the data. What else is published with it is not read.
 #[derive(Deserialize)]
 struct Record {
     question: String,
@@ -73,8 +80,8 @@ pub struct StrategyQa {
 }
 
 impl StrategyQa {
-    /// Reads the data and splits it. A question that occurs twice, however it is written, counts once, as one
-    /// does in the published file. With two different answers it is an error.
+    /// Reads the data and splits it. A question that stands there twice, however it is written, counts once,
+    /// as one does in the published file; with two different answers it is an error.
     pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
         let records: Vec<(usize, Record)> = records::read(&config.data)?;
@@ -96,7 +103,7 @@ impl StrategyQa {
     }
 }
 
-/// Returns a task per question, in the order of the file.
+/// One task per question, in the order of the file.
 fn tasks(config: &StrategyQaConfig, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
     let wrong = |line: usize, message: String| Err(records::line_error(&config.data, line, message));
     let mut answers: HashMap<String, bool> = HashMap::new();
@@ -154,7 +161,7 @@ impl Env for StrategyQa {
         Ok(Opened::stateless(FunctionTool::new(&self.tasks.tools[0], search)))
     }
 
-    /// Returns `yes` or `no`, also for true and false.
+    /// `yes` or `no`, also where the policy says true or false.
     fn answer(&self, text: &str) -> Option<String> {
         match one_word(text)?.as_str() {
             "yes" | "true" => Some("yes".into()),

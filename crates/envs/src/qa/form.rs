@@ -1,4 +1,4 @@
-//! Reads the forms of a record: GSM8K's (arXiv:2110.14168) and SVAMP's (arXiv:2103.07191).
+//! The forms of a record: GSM8K's (arXiv:2110.14168) and SVAMP's (arXiv:2103.07191).
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::MARK;
 use crate::answer::parse;
 
-/// Returns question and exact answer of a record, or the record's fault.
+/// Question and exact answer of one record, or what is wrong with it.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     #[derive(Deserialize)]
     struct Form {
@@ -25,7 +25,7 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     Ok((question, answer))
 }
 
-/// Reads question and exact answer in GSM8K's form.
+/// Question and exact answer in GSM8K's form.
 fn gsm8k(text: &str) -> Result<(String, String), String> {
     #[derive(Deserialize)]
     struct Pair {
@@ -39,7 +39,7 @@ fn gsm8k(text: &str) -> Result<(String, String), String> {
     Ok((question, exact(after, "write an integer, a decimal or a fraction after \"####\"")?))
 }
 
-/// Reads question and exact answer in SVAMP's form.
+/// Question and exact answer in SVAMP's form.
 fn svamp(text: &str) -> Result<(String, String), String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -52,12 +52,12 @@ fn svamp(text: &str) -> Result<(String, String), String> {
         typed(text, "{\"Body\": \"…\", \"Question\": \"…\", \"Answer\": 42.0}")?;
     let answer = answer.as_str().map_or_else(|| answer.to_string(), str::to_string);
     let answer = exact(&answer, "write \"Answer\": 42 or 0.5")?;
-    // A body without its question asks nothing.
+    // A text without its question asks nothing.
     let told = if question.trim().is_empty() { "" } else { body.trim() };
     Ok((format!("{told} {}", question.trim()).trim().to_string(), answer))
 }
 
-/// Parses a record in a form, or returns the record's fault.
+/// Returns a record in a form, or what is wrong with it.
 fn typed<T: DeserializeOwned>(text: &str, form: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
@@ -67,7 +67,7 @@ fn typed<T: DeserializeOwned>(text: &str, form: &str) -> Result<T, String> {
     })
 }
 
-/// Returns the stated answer in its shortest form.
+/// Returns the answer that a text states, in its shortest form.
 fn exact(text: &str, hint: &str) -> Result<String, String> {
     let value = parse(text).ok_or_else(|| {
         format!("the answer {:?} is not one exact number\n  hint: {hint}", short(text.trim()))
@@ -75,7 +75,7 @@ fn exact(text: &str, hint: &str) -> Result<String, String> {
     Ok(value.to_string())
 }
 
-/// Returns the start of a value for an error message.
+/// Returns the start of a value for an error line.
 pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -26,6 +26,7 @@ mod slots;
 mod stats;
 
 use serde::{Deserialize, Serialize};
+use turnwise_runfile::choice;
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 pub use capture::bounded;
@@ -128,37 +129,35 @@ pub struct ExecutorError {
     pub hint: String,
 }
 
-/// An executor as a configuration chooses it: `[executor.python]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ExecutorConfig {
-    /// CPython in sandboxed children.
-    Python(PythonConfig),
-    /// The embedded interpreter in worker processes. It needs a binary with the cargo feature `monty`.
-    Monty(MontyConfig),
-}
-
-impl Default for ExecutorConfig {
-    fn default() -> Self {
-        Self::Python(PythonConfig::default())
+choice! {
+    /// An executor as a configuration chooses it: `[executor.python]`.
+    pub enum ExecutorConfig {
+        /// CPython in sandboxed children.
+        "python" => Python(PythonConfig),
+        /// The embedded interpreter in worker processes. It needs a binary with the cargo feature `monty`.
+        "monty" => Monty(MontyConfig),
     }
+    /// Returns the settings of the chosen executor.
+    pub fn settings(&self) -> &dyn ExecutorSettings;
 }
 
 impl ExecutorConfig {
     /// Starts the executor.
+    ///
+    /// # Errors
+    /// As [`ExecutorSettings::start`].
     pub fn build(&self) -> Result<Box<dyn Executor>, ExecutorError> {
-        match self {
-            Self::Python(config) => Ok(Box::new(PythonExecutor::new(config.clone())?)),
-            #[cfg(feature = "monty")]
-            Self::Monty(config) => Ok(Box::new(MontyExecutor::new(config.clone())?)),
-            #[cfg(not(feature = "monty"))]
-            Self::Monty(_) => Err(ExecutorError {
-                backend: "monty",
-                message: "this program was built without it".into(),
-                hint: "build it with `--features monty`, or use the executor python".into(),
-            }),
-        }
+        self.settings().start()
     }
+}
+
+/// Settings of an executor that a run file can choose.
+pub trait ExecutorSettings {
+    /// Starts the executor.
+    ///
+    /// # Errors
+    /// If it can't run on this machine, or with these settings.
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError>;
 }
 
 /// Returns the output of a cell whose session an earlier cell has ended.

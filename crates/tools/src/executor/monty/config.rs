@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Seconds;
 
+#[cfg(feature = "monty")]
+use crate::executor::MontyExecutor;
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers};
+use crate::executor::{Executor, ExecutorError, ExecutorSettings};
 
 /// Settings of the executor `monty`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,5 +43,21 @@ impl Default for MontyConfig {
             workers: None,
             program: None,
         }
+    }
+}
+
+impl ExecutorSettings for MontyConfig {
+    #[cfg(feature = "monty")]
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        Ok(Box::new(MontyExecutor::new(self.clone())?))
+    }
+
+    #[cfg(not(feature = "monty"))]
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        Err(ExecutorError {
+            backend: "monty",
+            message: "this program was built without it".into(),
+            hint: "build it with `--features monty`, or use the executor python".into(),
+        })
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Seconds, Within};
 
-use super::NAME;
-use crate::executor::ExecutorError;
+use super::{NAME, PythonExecutor};
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers, check_limits, cores};
+use crate::executor::{Executor, ExecutorError, ExecutorSettings};
 
 /// Settings of the [`PythonExecutor`](super::PythonExecutor).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +127,12 @@ impl PythonConfig {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl ExecutorSettings for PythonConfig {
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        Ok(Box::new(PythonExecutor::new(self.clone())?))
     }
 }
 
