@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use crate::schema;
-use crate::spec_file::{self, SpecError};
 
 /// A tool as the model is told about it.
 ///
@@ -74,14 +73,6 @@ impl From<ToolSpec> for Written {
     fn from(spec: ToolSpec) -> Self {
         let ToolSpec { name, description, parameters } = spec;
         Self { kind: "function", function: Bare { name, description, parameters } }
-    }
-}
-
-impl TryFrom<Value> for ToolSpec {
-    type Error = SpecError;
-
-    fn try_from(written: Value) -> Result<Self, SpecError> {
-        spec_file::tool(&written, "")
     }
 }
 

@@ -12,6 +12,14 @@ pub struct SpecError {
     message: String,
 }
 
+impl TryFrom<Value> for ToolSpec {
+    type Error = SpecError;
+
+    fn try_from(written: Value) -> Result<Self, SpecError> {
+        tool(&written, "")
+    }
+}
+
 /// Reads the tools of a file: a list, one tool, or the body of a request with `tools`. A `null` counts as an
 /// absent key.
 pub fn tools(file: &Value) -> Result<Vec<ToolSpec>, SpecError> {

@@ -4,9 +4,9 @@
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, forged_observation, malformed, never_opened};
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, forged_observation, never_opened};
 use super::json::{read_arguments, spaced};
-use super::lexer::Found;
 use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use crate::spec::ToolSpec;

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed};
-use super::lexer::Found;
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::quotes::{PythonQuotes, Quotes};
 use super::scan::{Block, Fence, Gate, Scan, Tagged};
 use super::thought::{THOUGHTS, Thought};

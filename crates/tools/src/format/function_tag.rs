@@ -6,9 +6,9 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::grammar::{check_name, malformed};
+use super::found::{Found, malformed};
+use super::grammar::check_name;
 use super::json::read_arguments;
-use super::lexer::Found;
 use super::quotes::{JsonQuotes, ParameterQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 

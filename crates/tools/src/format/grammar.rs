@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::lexer::Found;
+use super::found::{Found, malformed};
 use super::scan::Scan;
 use super::thought::{THOUGHTS, Thought};
 
@@ -112,15 +112,6 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
         None => Ok(()),
         Some(c) => Err(format!("{c:?} in the name of a tool: {name:.40}")),
     }
-}
-
-/// Returns a malformed call without a recovery.
-pub(super) fn malformed(
-    kind: ViolationKind,
-    message: impl Into<String>,
-    span: std::ops::Range<usize>,
-) -> Found {
-    Found { verdict: Err(MalformedCall { kind, message: message.into(), span }), recovered: None }
 }
 
 /// Returns the violation of a marker that only the environment may write.

@@ -8,8 +8,8 @@ use serde_json::ser::Formatter;
 use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
+use super::found::Found;
 use super::grammar::check_name;
-use super::lexer::Found;
 
 /// Reads calls: one object, several, or a list of them. Each has a string `name` and an object under the
 /// first of `keys` that it holds.
@@ -106,6 +106,12 @@ impl Wrong {
     fn at(self, span: &Range<usize>) -> MalformedCall {
         MalformedCall { kind: self.0, message: self.1, span: span.clone() }
     }
+}
+
+/// Returns the JSON that a text holds, or else the text: a value without a schema. Text that looks like JSON
+/// is written as a quoted string.
+pub(super) fn json_or_text(raw: &str) -> Value {
+    serde_json::from_str(raw).unwrap_or_else(|_| Value::from(raw))
 }
 
 fn parse(body: &str) -> Result<Value, Wrong> {

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+use turnwise_trajectory::{MalformedCall, ViolationKind};
 
+use super::found::Found;
 use super::grammar::{Grammar, Role};
 use super::places::{Event, Places};
 use super::scan::{Advance, Scan};
@@ -15,25 +16,6 @@ use super::thought::Opening;
 
 /// Maximum of bytes in a call. A longer one is malformed.
 pub const MAX_CALL_BYTES: usize = 1 << 20;
-
-/// A call with its strict verdict, and the call that a lenient reader would have understood.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The call, or its fault.
-    pub verdict: Result<ToolCall, MalformedCall>,
-    /// For a malformed call, the call that was evidently meant, if any.
-    pub recovered: Option<ToolCall>,
-}
-
-impl Found {
-    /// Returns the byte range of the whole call.
-    pub fn span(&self) -> Range<usize> {
-        match &self.verdict {
-            Ok(call) => call.span.clone(),
-            Err(call) => call.span.clone(),
-        }
-    }
-}
 
 /// Finds the calls of one completion, which may arrive in any pieces.
 #[derive(Debug)]

@@ -4,12 +4,12 @@
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
+use super::found::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
-use super::grammar::{Grammar, Marker, Place, forged_observation, malformed};
-use super::json::{looks_like_call, objects, read_calls, spaced};
-use super::lexer::Found;
+use super::grammar::{Grammar, Marker, Place, forged_observation};
+use super::json::{json_or_text, looks_like_call, objects, read_calls, spaced};
 use super::scan::{JsonValue, PythonTag, Scan, opens_json};
-use super::{CallFormat, pythonic, qwen_xml};
+use super::{CallFormat, pythonic};
 use crate::spec::ToolSpec;
 
 const TAG: &str = "<|python_tag|>";
@@ -51,7 +51,7 @@ impl Grammar for Llama3Json {
             // The model's own end of a message with calls.
             EOM => Vec::new(),
             IPYTHON => forged_observation(text, offset),
-            FUNCTION => function_tag::read(text, offset, qwen_xml::guess),
+            FUNCTION => function_tag::read(text, offset, json_or_text),
             TAG => read_tagged(&text[TAG.len()..], offset..offset + text.len()),
             _ => {
                 let has_keys = KEYS.iter().any(|key| text.contains(key));

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, malformed, never_opened};
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, never_opened};
 use super::json::{read_arguments, read_calls, read_unmarked, spaced};
-use super::lexer::Found;
 use super::scan::{JsonValue, NamedJson, Scan};
 use crate::spec::ToolSpec;
 

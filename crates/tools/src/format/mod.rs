@@ -2,6 +2,7 @@
 
 mod deepseek;
 mod fenced_python;
+mod found;
 mod function_tag;
 mod grammar;
 mod hermes;
@@ -27,9 +28,10 @@ use turnwise_trajectory::{MalformedCall, ToolCall};
 
 pub use deepseek::{DeepSeek, Version};
 pub use fenced_python::{FencedPython, Profile};
+pub use found::Found;
 pub use grammar::{Grammar, Marker, Place, Role};
 pub use hermes::Hermes;
-pub use lexer::{Found, Lexer, MAX_CALL_BYTES};
+pub use lexer::{Lexer, MAX_CALL_BYTES};
 pub use llama3_json::Llama3Json;
 pub use mistral::{Mistral, Style};
 pub use pythonic::Pythonic;

@@ -7,9 +7,9 @@ use serde_json::Map;
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed};
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::json::spaced;
-use super::lexer::Found;
 use super::python_literal::{from_json, split_top, to_json};
 use super::scan::{PythonCalls, Scan};
 use crate::spec::ToolSpec;

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
+use super::found::{Found, malformed};
 use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, functions};
-use super::grammar::{Grammar, Marker, forged_observation, malformed, never_opened};
+use super::grammar::{Grammar, Marker, forged_observation, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE};
-use super::json::spaced;
-use super::lexer::Found;
+use super::json::{json_or_text, spaced};
 use super::python_literal::to_json;
 use super::quotes::{ParameterQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
@@ -55,7 +55,7 @@ impl Grammar for QwenXml {
                 wrong(ViolationKind::Empty, "the call is empty")
             }
             OPEN if !text.contains(FUNCTION) => wrong(ViolationKind::InvalidJson, "there's no <function=…>"),
-            OPEN | FUNCTION => function_tag::read(text, offset, guess),
+            OPEN | FUNCTION => function_tag::read(text, offset, json_or_text),
             CLOSE => never_opened(text, offset),
             _ => forged_observation(text, offset),
         }
@@ -66,15 +66,9 @@ impl Grammar for QwenXml {
     }
 }
 
-/// Returns a value without a schema: the JSON that the text holds, or else the text. Text that looks like
-/// JSON is written as a quoted string.
-pub(super) fn guess(raw: &str) -> Value {
-    serde_json::from_str(raw).unwrap_or_else(|_| Value::from(raw))
-}
-
 /// Returns a value as its schema asks: JSON, the Python literal of such a value, or text.
 fn typed(raw: &str, schema: Option<&Value>, root: &Value) -> Value {
-    let guessed = guess(raw);
+    let guessed = json_or_text(raw);
     let Some(wanted) = schema.filter(|schema| !schema::is_open(schema)) else { return guessed };
     let python = to_json(raw.trim()).ok();
     let text = Some(Value::from(unquoted(raw)));

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::worker::Hello;
+use super::message::Hello;
 use crate::executor::Isolation;
 
 /// Address space beyond the code's memory, for what is reserved and not used.

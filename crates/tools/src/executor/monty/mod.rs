@@ -6,6 +6,7 @@
 //! language: no generators, no inheritance, few modules.
 
 mod lock;
+mod message;
 mod pool;
 mod watch;
 mod worker;

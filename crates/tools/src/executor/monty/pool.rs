@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use turnwise_trajectory::ToolOutput;
 
-use super::worker::{Answer, Asked, CPU_EXIT, Hello, MEMORY_EXIT, Settings, WORKER};
+use super::message::{Answer, Asked, CPU_EXIT, Hello, MEMORY_EXIT, Settings};
+use super::worker::WORKER;
 use super::{MontyConfig, NAME, cpu_line, fault, lost, memory_line};
 use crate::executor::limits::{check_limits, cores};
 use crate::executor::recorder::Recorder;

@@ -12,7 +12,7 @@ use monty_types::{BASELINE_MEMORY, LIVE_MEMORY};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::lock::Resident;
-use super::worker::CPU_EXIT;
+use super::message::CPU_EXIT;
 
 /// Time between two checks of a cell.
 const LOOK: Duration = Duration::from_millis(2);
