@@ -1,4 +1,4 @@
-//! Defines environments: one file per environment implements [`Env`].
+//! What an environment is: one file per environment implements [`Env`].
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use crate::answer::vote;
 use crate::session::{Opened, Start};
 use crate::tasks::{Task, TaskSplit, Tasks};
 
-/// A solution in the environment's words, for a cold start.
+/// A solution in the environment's own words, for a cold start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstration {
     /// The problem.
     pub task: Task,
-    /// The turns that solve it. The last one has no call.
+    /// The turns that solve it; the last one has no call.
     pub turns: Vec<DemoTurn>,
 }
 
@@ -23,13 +23,13 @@ pub struct Demonstration {
 pub struct DemoTurn {
     /// Text before the call, or the final answer.
     pub text: String,
-    /// The call and the tool's answer to it.
+    /// The call and the text that the tool gives back.
     pub call: Option<(ToolCall, String)>,
 }
 
-/// Provides tasks, their sessions and the judgement of answers.
+/// Tasks and everything that is particular to them.
 pub trait Env: Send + Sync {
-    /// Returns the name in configurations.
+    /// The name in configs.
     fn name(&self) -> &'static str;
 
     /// Returns the tasks and the tools on offer.
@@ -38,20 +38,21 @@ pub trait Env: Send + Sync {
     /// Opens a session for one trajectory. Equal starts get sessions that answer equal turns equally.
     ///
     /// # Errors
-    /// If the environment fails; see [`Session::step`](crate::Session::step).
+    /// If the environment is out of order; see [`Session::step`](crate::Session::step).
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault>;
 
     /// Returns how many sessions may wait at a time for something outside this process.
     ///
-    /// With 0, sessions never wait. They are opened, stepped and closed between other work, without a thread.
+    /// 0 if none ever waits. Then a session is opened, stepped and closed between other work of a play,
+    /// without a thread.
     fn waiting_at_once(&self) -> usize {
         0
     }
 
-    /// Fails if no session can be played any more.
+    /// Fails if nothing can be played any more, whoever plays it.
     ///
     /// # Errors
-    /// The reason.
+    /// Says why.
     fn check(&self) -> Result<(), EnvError> {
         Ok(())
     }
@@ -79,10 +80,10 @@ pub trait Env: Send + Sync {
         }
     }
 
-    /// Returns the task at an index of a split. An external environment may create the task only now.
+    /// Returns the task at an index of a split. An environment outside may name its tasks no earlier.
     ///
     /// # Errors
-    /// If the environment can't give the task.
+    /// If the environment can't tell the task.
     ///
     /// # Panics
     /// If `index` isn't below [`Env::count`].
@@ -104,41 +105,83 @@ pub trait Env: Send + Sync {
         usize::MAX
     }
 
-    /// Returns the final answer in the text of a turn without a call, if it holds one.
+    /// The final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 
-    /// Returns the final answer of a trajectory whose last turn has no call and wasn't cut off.
-    ///
-    /// By default it is the answer in that turn's text. An environment whose answers are programs takes the
-    /// last one that was tried.
+    /// The final answer of a trajectory whose last turn has no call and wasn't cut off: by default the one in
+    /// that turn's text. An environment whose answers are programs takes the last one that was tried.
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
         self.answer(&played.turns.last()?.text)
     }
 
-    /// Returns whether an answer is right. A doubtful one is wrong.
+    /// Whether an answer is right. Anything doubtful is wrong.
     ///
     /// # Errors
-    /// If the judge of the answer (a sandbox, a command) fails. A wrong answer isn't an error.
+    /// If what judges the answer (a sandbox, a command) is out of order. A wrong answer is no error.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError>;
 
     /// Returns the text by which a majority vote counts an answer: equal for answers of one value.
     ///
-    /// It is empty without an answer. None means that answers can't be compared, as programs can't, and there
+    /// It is empty where there is no answer. None if answers can't be compared, as programs can't; then there
     /// is no majority.
     fn vote(&self, task: &Task, answer: &str) -> Option<String> {
         Some(vote(&task.answer, answer))
     }
 
-    /// Returns the demonstration at an index of an endless, seeded stream without held-out tasks.
-    ///
-    /// None if the environment can't solve its tasks.
+    /// The `index`-th demonstration of an endless, seeded stream that avoids held-out tasks; none if the
+    /// environment can't solve its own tasks.
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         let _ = index;
         None
     }
 }
 
-/// Error of an environment.
+/// Writes the methods of an [`Env`] around another one that it never changes. The other one is its field
+/// `inner`.
+///
+/// The wrapper itself writes `tasks`, `session`, `take_log`, `waiting_at_once` and `sessions_at_once`.
+#[macro_export]
+macro_rules! forward_env {
+    () => {
+        fn name(&self) -> &'static str {
+            self.inner.name()
+        }
+
+        fn check(&self) -> Result<(), $crate::EnvError> {
+            self.inner.check()
+        }
+
+        fn count(&self, split: $crate::TaskSplit) -> usize {
+            self.inner.count(split)
+        }
+
+        fn task(&self, split: $crate::TaskSplit, index: usize) -> Result<$crate::Task, $crate::EnvError> {
+            self.inner.task(split, index)
+        }
+
+        fn answer(&self, text: &str) -> Option<String> {
+            self.inner.answer(text)
+        }
+
+        fn final_answer(&self, played: &::turnwise_trajectory::Trajectory) -> Option<String> {
+            self.inner.final_answer(played)
+        }
+
+        fn is_correct(&self, task: &$crate::Task, answer: &str) -> Result<bool, $crate::EnvError> {
+            self.inner.is_correct(task, answer)
+        }
+
+        fn vote(&self, task: &$crate::Task, answer: &str) -> Option<String> {
+            self.inner.vote(task, answer)
+        }
+
+        fn demonstration(&self, index: u64) -> Option<$crate::Demonstration> {
+            self.inner.demonstration(index)
+        }
+    };
+}
+
+/// An environment that can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// The data can't be read.
@@ -148,7 +191,7 @@ pub enum EnvError {
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
-        /// Advice for the user.
+        /// What to do.
         hint: &'static str,
     },
     /// A line of the data is broken.
@@ -158,30 +201,30 @@ pub enum EnvError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The fault, with the value and a hint.
+        /// What is wrong, with the value and a hint.
         message: String,
     },
-    /// The configuration is contradictory.
+    /// The configuration makes no sense.
     #[error("env.{env}: {message}")]
     Config {
         /// The environment's name.
         env: &'static str,
-        /// The fault, with the value.
+        /// What is wrong, with the value.
         message: String,
     },
     /// An executor that judges answers can't be started.
     #[error(transparent)]
     Executor(#[from] turnwise_tools::ExecutorError),
-    /// The judge of answers fails.
+    /// What judges answers is out of order.
     #[error("env.{env}: judging task {task}: {message}\n  hint: {hint}")]
     Judge {
         /// The environment's name.
         env: &'static str,
         /// The task's id.
         task: String,
-        /// The failure.
+        /// What went wrong.
         message: String,
-        /// Advice for the user.
+        /// What to do.
         hint: &'static str,
     },
 }

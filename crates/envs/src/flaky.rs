@@ -5,12 +5,12 @@ use std::hash::Hasher;
 use fnv::FnvHasher;
 use rand::RngExt;
 use turnwise_tools::{Arguments, CallContext, Fault, Tool, ToolSpec};
-use turnwise_trajectory::{OutputStatus, ToolOutput, Trajectory, Turn};
+use turnwise_trajectory::{OutputStatus, ToolOutput, Turn};
 
-use crate::env::{Demonstration, Env, EnvError};
+use crate::env::Env;
 use crate::seed::stream;
 use crate::session::{Closing, Opened, Session, Start, Step};
-use crate::tasks::{Task, TaskSplit, Tasks};
+use crate::tasks::Tasks;
 
 /// Output of a deliberate time-out.
 const TIMEOUT: &str = "Timed out: the tool didn't answer";
@@ -118,9 +118,7 @@ impl Session for FlakySession<'_> {
 }
 
 impl Env for Flaky {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
+    crate::forward_env!();
 
     fn tasks(&self) -> &Tasks {
         self.inner.tasks()
@@ -139,40 +137,8 @@ impl Env for Flaky {
         self.inner.waiting_at_once()
     }
 
-    fn check(&self) -> Result<(), EnvError> {
-        self.inner.check()
-    }
-
     fn take_log(&self) -> Vec<String> {
         self.inner.take_log()
-    }
-
-    fn count(&self, split: TaskSplit) -> usize {
-        self.inner.count(split)
-    }
-
-    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
-        self.inner.task(split, index)
-    }
-
-    fn answer(&self, text: &str) -> Option<String> {
-        self.inner.answer(text)
-    }
-
-    fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.inner.final_answer(played)
-    }
-
-    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        self.inner.is_correct(task, answer)
-    }
-
-    fn vote(&self, task: &Task, answer: &str) -> Option<String> {
-        self.inner.vote(task, answer)
-    }
-
-    fn demonstration(&self, index: u64) -> Option<Demonstration> {
-        self.inner.demonstration(index)
     }
 
     fn sessions_at_once(&self) -> usize {
