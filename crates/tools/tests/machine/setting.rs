@@ -111,7 +111,9 @@ pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str
     }
     let without = match setting {
         Setting::Without(_) if !is_root => return skip(test, "an ordinary user has no capabilities to lose"),
-        Setting::Without(capability) => format!("setpriv --bounding-set=-{capability} --inh-caps=-{capability} "),
+        Setting::Without(capability) => {
+            format!("setpriv --bounding-set=-{capability} --inh-caps=-{capability} ")
+        }
         _ => String::new(),
     };
     let copy = folder.path().join("tests");
