@@ -103,8 +103,8 @@ impl Expression {
         match self {
             Self::Number(n) => n.to_string(),
             Self::Binary(operator, a, b) => {
-                let side = |e: &Self, least: u8| match e {
-                    Self::Binary(inner, ..) if inner.precedence() < least => format!("({})", e.text()),
+                let side = |e: &Self, min: u8| match e {
+                    Self::Binary(inner, ..) if inner.precedence() < min => format!("({})", e.text()),
                     _ => e.text(),
                 };
                 // Operators associate to the left, so an equal one on the right needs parentheses.

@@ -29,7 +29,7 @@ const EXAMPLES: &str = include_str!("judge/examples.py");
 /// Rounds of questions before a program fails, because its results may make the tests ask for ever.
 const ROUNDS: usize = 256;
 /// Maximum of bytes in all results of a program.
-const MOST_RESULTS: usize = 4 << 20;
+const MAX_RESULTS: usize = 4 << 20;
 /// Prefix of the tests' output before the calls whose results they lack.
 const ASK: &str = "ask ";
 /// Attempts at an execution that fails without fault of the code.
@@ -65,15 +65,15 @@ impl Judge {
     /// tried with. Limits are never below the defaults, because tests run under them too. Results have room:
     /// a list of a thousand numbers is a good answer.
     pub(crate) fn open(env: &'static str, python: &PythonConfig) -> Result<Self, EnvError> {
-        let least = PythonConfig::default();
+        let defaults = PythonConfig::default();
         let library = format!(
             "import sys, types\n_judge = sys.modules['_judge'] = types.ModuleType('_judge')\nexec({}, vars(_judge))",
             json!(LIBRARY)
         );
         let config = PythonConfig {
-            cpu_seconds: python.cpu_seconds.max(least.cpu_seconds),
-            wall_seconds: python.wall_seconds.max(least.wall_seconds),
-            memory_mib: python.memory_mib.max(least.memory_mib),
+            cpu_seconds: python.cpu_seconds.max(defaults.cpu_seconds),
+            wall_seconds: python.wall_seconds.max(defaults.wall_seconds),
+            memory_mib: python.memory_mib.max(defaults.memory_mib),
             output_bytes: python.output_bytes.max(1 << 20),
             warm_up: python.warm_up.iter().cloned().chain([library]).collect(),
             ..python.clone()
@@ -99,7 +99,7 @@ impl Judge {
     /// Returns whether the program passes. Every failure in its process counts against it.
     pub(crate) fn passes(&self, task: &str, code: &str, exam: &Exam) -> Result<bool, EnvError> {
         let mut known: Vec<(String, String)> = Vec::new();
-        let mut room = MOST_RESULTS;
+        let mut room = MAX_RESULTS;
         for _ in 0..ROUNDS {
             let verdict = self
                 .attempt(&exam_program(exam, &known))

@@ -29,9 +29,9 @@ impl Search {
         Self { facts, places }
     }
 
-    /// Returns up to `most` facts, best first: those whose shared words have the highest sum of `ln(1 +
+    /// Returns up to `max` facts, best first: those whose shared words have the highest sum of `ln(1 +
     /// N/n)`, where `n` of `N` facts hold the word. Ties go to the earlier fact.
-    pub(super) fn best(&self, query: &str, most: usize) -> Vec<&str> {
+    pub(super) fn best(&self, query: &str, max: usize) -> Vec<&str> {
         let mut scores: HashMap<usize, f64> = HashMap::new();
         // Sorted, because the order changes a sum of floats.
         for places in words(query).iter().filter_map(|word| self.places.get(word)) {
@@ -42,7 +42,7 @@ impl Search {
         }
         let mut ranked: Vec<(usize, f64)> = scores.into_iter().collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        ranked.iter().take(most).map(|(at, _)| self.facts[*at].as_str()).collect()
+        ranked.iter().take(max).map(|(at, _)| self.facts[*at].as_str()).collect()
     }
 }
 

@@ -14,13 +14,13 @@ pub(super) fn send(mut stream: &UnixStream, body: &[u8]) -> io::Result<()> {
     stream.write_all(&framed(body)?)
 }
 
-/// Waits for a message of at most `most` bytes.
-pub(super) fn receive(mut stream: impl Read, most: usize) -> io::Result<Vec<u8>> {
+/// Waits for a message of at most `max` bytes.
+pub(super) fn receive(mut stream: impl Read, max: usize) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
-    if length > most {
-        return Err(io::Error::other(format!("a message of {length} bytes, more than {most}")));
+    if length > max {
+        return Err(io::Error::other(format!("a message of {length} bytes, more than {max}")));
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
@@ -54,12 +54,12 @@ impl Incoming {
     }
 
     /// Reads what has arrived, without waiting. `stream` must be non-blocking.
-    pub(super) fn read(&mut self, mut stream: &UnixStream, most: usize) -> io::Result<Progress> {
+    pub(super) fn read(&mut self, mut stream: &UnixStream, max: usize) -> io::Result<Progress> {
         let mut buffer = [0; 4096];
         loop {
             if let Some((length, body)) = self.bytes.split_first_chunk::<4>() {
                 let length = u32::from_le_bytes(*length) as usize;
-                if length > most {
+                if length > max {
                     return Ok(Progress::TooLong);
                 }
                 if body.len() >= length {

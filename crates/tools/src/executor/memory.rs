@@ -89,15 +89,15 @@ mod tests {
 
     #[test]
     fn the_bound_holds_and_what_is_asked_for_stays() {
-        let most = 8 << 10;
-        let mut memory = Memory::new(most);
+        let max = 8 << 10;
+        let mut memory = Memory::new(max);
         memory.keep("asked for".into(), prints("a"));
         for i in 0..1000_usize {
             let code = format!("code {i}");
             memory.keep(code.as_str().into(), prints(&"x".repeat(i * 37 % 900)));
             assert!(memory.recall(&code).is_some(), "the newest is kept");
             assert!(memory.recall("asked for").is_some());
-            assert!(held(&memory) <= most, "{} bytes after {i}", held(&memory));
+            assert!(held(&memory) <= max, "{} bytes after {i}", held(&memory));
         }
         assert!(memory.recall("code 0").is_none(), "what nobody asks for is forgotten");
     }

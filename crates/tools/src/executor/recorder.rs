@@ -21,7 +21,7 @@ struct Seen {
 }
 
 /// Times kept between two readings, for a caller that never reads.
-const MOST_TIMES: usize = 1 << 16;
+const MAX_TIMES: usize = 1 << 16;
 
 impl Recorder {
     pub(super) fn ran(&self, output: &ToolOutput, queued: Duration) {
@@ -34,7 +34,7 @@ impl Recorder {
             OutputStatus::Killed => seen.totals.killed += 1,
             OutputStatus::Ok | OutputStatus::Error | OutputStatus::Rejected => {}
         }
-        if seen.wall_ms.len() < MOST_TIMES {
+        if seen.wall_ms.len() < MAX_TIMES {
             seen.wall_ms.push(output.wall_ms);
             seen.queue_ms.push(queued.as_secs_f64() * 1e3);
         }

@@ -40,7 +40,7 @@ fn limit(memory_bytes: u64) -> Result<(), String> {
         (Resource::Nofile, 16),
     ];
     for (resource, value) in limits {
-        let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
+        let value = getrlimit(resource).maximum.map_or(value, |max| max.min(value));
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
             .map_err(|error| error.to_string())?;
     }

@@ -150,8 +150,8 @@ impl Worker {
         frames::send(&self.channel, &serde_json::to_vec(message).map_err(io::Error::other)?)
     }
 
-    fn receive<T: serde::de::DeserializeOwned>(&self, most: usize) -> io::Result<T> {
-        serde_json::from_slice(&frames::receive(&self.channel, most)?).map_err(io::Error::other)
+    fn receive<T: serde::de::DeserializeOwned>(&self, max: usize) -> io::Result<T> {
+        serde_json::from_slice(&frames::receive(&self.channel, max)?).map_err(io::Error::other)
     }
 
     /// Runs one cell, in a fresh state or in that of the last one. Returns false if the worker has ended.

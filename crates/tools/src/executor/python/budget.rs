@@ -12,7 +12,7 @@ use super::sys;
 /// The resting sessions and their memory.
 #[derive(Debug)]
 pub(super) struct Budget {
-    most: u64,
+    max: u64,
     resting: Mutex<HashMap<u64, Resting>>,
 }
 
@@ -24,13 +24,13 @@ struct Resting {
 }
 
 impl Budget {
-    pub(super) fn new(most: u64) -> Self {
-        Self { most, resting: Mutex::new(HashMap::new()) }
+    pub(super) fn new(max: u64) -> Self {
+        Self { max, resting: Mutex::new(HashMap::new()) }
     }
 
     /// Returns a budget of `bytes` bytes for all sessions.
-    pub(super) fn most(&self) -> u64 {
-        self.most
+    pub(super) fn max(&self) -> u64 {
+        self.max
     }
 
     /// Takes a session out, because it runs a cell or has ended. Returns false if the budget has ended it.
@@ -46,7 +46,7 @@ impl Budget {
         loop {
             let live = || resting.iter().filter(|(_, held)| held.pidfd.is_some());
             let total: u64 = live().map(|(_, held)| held.bytes).sum();
-            if total <= self.most || live().count() < 2 {
+            if total <= self.max || live().count() < 2 {
                 return true;
             }
             // Among equals the younger one ends, which doesn't depend on the order of the map.

@@ -12,7 +12,7 @@ use turnwise_trajectory::ToolOutput;
 use super::clocks::Clocks;
 use super::config::PythonConfig;
 use super::isolation::Hello;
-use super::outcome::{Answer, End, Hard, MOST_OUTPUT, judge};
+use super::outcome::{Answer, End, Hard, MAX_OUTPUT, judge};
 use super::sys::{self, Listener, Process};
 use super::threads::ThreadLimit;
 use super::zygote::{Lifetime, Zygote};
@@ -20,9 +20,9 @@ use crate::executor::capture::Capture;
 use crate::executor::frames::{self, Incoming, Progress};
 
 /// Time in which a child must restrict itself or accept a cell. Taking longer is a fault.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum of messages per cell that answer another cell. Reading them delays the clocks.
-const MOST_FORGED: usize = 100;
+const MAX_FORGED: usize = 100;
 /// Kinds of file descriptors that a child announces (see `zygote.py`).
 const WITH_LISTENER: u8 = 1;
 const WITH_SCRATCH: u8 = 2;
@@ -48,8 +48,8 @@ impl Child {
         let (cell, their_cell) = UnixStream::pair()?;
         let (output, their_output) = io::pipe()?;
         sys::set_nonblocking(output.as_fd())?;
-        cell.set_read_timeout(Some(PATIENCE))?;
-        cell.set_write_timeout(Some(PATIENCE))?;
+        cell.set_read_timeout(Some(TIMEOUT))?;
+        cell.set_write_timeout(Some(TIMEOUT))?;
         let process = zygote.fork(lifetime, their_cell.as_fd(), their_output.as_fd())?;
         drop((their_cell, their_output));
         let (with, fds) = sys::receive_with_fds(&cell)?;
@@ -147,7 +147,7 @@ impl Child {
         self.cell.set_nonblocking(true)?;
 
         let mut expected =
-            Expected { key, most: most_answer(config), incoming: Incoming::default(), forged: 0 };
+            Expected { key, max: max_answer(config), incoming: Incoming::default(), forged: 0 };
         loop {
             let wait = match clocks.look(&self.process) {
                 Ok(wait) => wait,
@@ -164,7 +164,7 @@ impl Child {
                 // The child has closed its side, and a ready descriptor would spin here.
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if capture.total() > MOST_OUTPUT {
+            if capture.total() > MAX_OUTPUT {
                 return Ok(End::Stopped(Hard::Output));
             }
             if asked && let Some(threads) = &mut self.threads {
@@ -211,7 +211,7 @@ impl Child {
 #[derive(Debug)]
 struct Expected {
     key: [u8; 8],
-    most: usize,
+    max: usize,
     incoming: Incoming,
     forged: usize,
 }
@@ -220,8 +220,8 @@ impl Expected {
     /// Returns the answer once it has arrived. Other messages are an earlier cell's or forged, and are
     /// dropped.
     fn read(&mut self, cell: &UnixStream) -> io::Result<Option<Result<Answer, Hard>>> {
-        while self.forged < MOST_FORGED {
-            match self.incoming.read(cell, self.most)? {
+        while self.forged < MAX_FORGED {
+            match self.incoming.read(cell, self.max)? {
                 Progress::Waiting | Progress::Closed => return Ok(None),
                 Progress::TooLong => break,
                 Progress::Message(body) => match serde_json::from_slice::<Answer>(&body) {
@@ -236,7 +236,7 @@ impl Expected {
 }
 
 /// Returns the maximum of bytes in an answer. JSON may write a character of four bytes as twelve.
-fn most_answer(config: &PythonConfig) -> usize {
+fn max_answer(config: &PythonConfig) -> usize {
     config.output_bytes.saturating_mul(12) + (1 << 16)
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Interpreter {
 const OLDEST: (u32, u32) = (3, 9);
 
 /// Time in which an interpreter must describe itself. Launchers on a loaded machine take seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Program that prints the interpreter's paths. It keeps the library's entries of `sys.path` only: others,
 /// such as the sources of an editable install, are the user's files.
@@ -75,10 +75,10 @@ impl Interpreter {
         (!folders.is_empty()).then(|| std::env::join_paths(folders).ok()).flatten()
     }
 
-    fn of(candidate: &Path, patience: Duration) -> Result<Self, String> {
+    fn of(candidate: &Path, timeout: Duration) -> Result<Self, String> {
         let name = candidate.display();
         let said =
-            ask(candidate, &["-I", "-c", QUESTION], patience).map_err(|why| format!("{name}: {why}"))?;
+            ask(candidate, &["-I", "-c", QUESTION], timeout).map_err(|why| format!("{name}: {why}"))?;
         let broken = || {
             let last = String::from_utf8_lossy(&said.stderr).lines().last().map(str::to_string);
             format!("{name}: doesn't run Python: {}", last.as_deref().unwrap_or("no answer"))
@@ -117,10 +117,10 @@ fn shared_libraries(folder: &Path) -> Vec<PathBuf> {
 
 /// Returns the usable interpreters, best first, and the reasons against the others.
 pub(super) fn candidates(wanted: Option<&str>) -> (Vec<Interpreter>, Vec<String>) {
-    candidates_within(wanted, PATIENCE)
+    candidates_within(wanted, TIMEOUT)
 }
 
-fn candidates_within(wanted: Option<&str>, patience: Duration) -> (Vec<Interpreter>, Vec<String>) {
+fn candidates_within(wanted: Option<&str>, timeout: Duration) -> (Vec<Interpreter>, Vec<String>) {
     let paths = match wanted {
         Some(path) if path.contains('/') => vec![PathBuf::from(path)],
         name => on_path(name.unwrap_or("python3")),
@@ -131,7 +131,7 @@ fn candidates_within(wanted: Option<&str>, patience: Duration) -> (Vec<Interpret
     }
     let mut found: Vec<Interpreter> = Vec::new();
     for path in paths {
-        match Interpreter::of(&path, patience) {
+        match Interpreter::of(&path, timeout) {
             Ok(one) if found.iter().any(|other| other.executable == one.executable) => {}
             Ok(one) => found.push(one),
             Err(reason) => refused.push(reason),
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn what_answers_and_leaves_a_process_behind_is_taken() {
         let (_folder, path) = wrapper("sleep 1000 &\nexec /usr/bin/env python3 \"$@\"");
-        let (found, refused) = candidates_within(Some(&path), PATIENCE);
+        let (found, refused) = candidates_within(Some(&path), TIMEOUT);
         assert_eq!((found.len(), refused), (1, vec![]));
     }
 

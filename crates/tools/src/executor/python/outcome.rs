@@ -68,7 +68,7 @@ pub(super) enum Hard {
 
 /// Bytes of output beyond which a child is killed. They would be dropped anyway, but draining them costs
 /// time.
-pub(super) const MOST_OUTPUT: u64 = 64 << 20;
+pub(super) const MAX_OUTPUT: u64 = 64 << 20;
 
 /// Returns status, value and error line of a cell.
 pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<String>, Option<String>) {
@@ -90,7 +90,7 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
         End::Stopped(Hard::Cpu) | End::Ended(Ended::Signalled(libc::SIGXCPU)) => (Timeout, None, Some(cpu())),
         End::Stopped(Hard::Wall) => (Timeout, None, Some(wall())),
         End::Stopped(Hard::Output) => {
-            (Killed, None, Some(format!("Killed: more than {} MiB of output", MOST_OUTPUT >> 20)))
+            (Killed, None, Some(format!("Killed: more than {} MiB of output", MAX_OUTPUT >> 20)))
         }
         End::Stopped(Hard::Protocol) => {
             (Killed, None, Some("Killed: the code wrote to the executor's channel".into()))

@@ -77,7 +77,7 @@ impl Pool {
         let version = zygote.version.clone();
         let workers = config.worker_count();
         let slots = Slots::new(workers, zygote);
-        let budget = Budget::new(most_of_one(&config).saturating_mul(workers as u64));
+        let budget = Budget::new(max_of_one(&config).saturating_mul(workers as u64));
         let (recorder, sessions) = (Recorder::default(), AtomicU64::new(0));
         Ok(Self { slots, recipe, config, achieved, version, recorder, budget, sessions, keeper })
     }
@@ -138,8 +138,8 @@ impl Pool {
     }
 
     /// Returns the bytes that one execution may hold.
-    pub(super) fn most_of_one(&self) -> u64 {
-        most_of_one(&self.config)
+    pub(super) fn max_of_one(&self) -> u64 {
+        max_of_one(&self.config)
     }
 
     /// Waits until fewer executions run than there are workers.
@@ -182,7 +182,7 @@ fn renew_if(faulty: bool, turn: &mut Turn<'_>) {
     }
 }
 
-fn most_of_one(config: &PythonConfig) -> u64 {
+fn max_of_one(config: &PythonConfig) -> u64 {
     (config.memory_mib + config.scratch_mib) << 20
 }
 

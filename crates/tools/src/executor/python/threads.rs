@@ -11,9 +11,9 @@ use std::{fs, io};
 use super::sys::{Listener, Process};
 
 /// Maximum of threads at a time.
-const MOST: u64 = 64;
+const MAX_THREADS: u64 = 64;
 /// Maximum of threads that a cell makes in all. Each costs the supervisor a question.
-const MOST_OF_A_CELL: u64 = 10_000;
+const MAX_OF_A_CELL: u64 = 10_000;
 
 /// Counts the threads of one child.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl ThreadLimit {
         listener.answer(|| {
             // Without /proc, threads that have ended count as well.
             let now = running(child.pid()).unwrap_or(*made + 1);
-            let room = now < MOST && *made < MOST_OF_A_CELL;
+            let room = now < MAX_THREADS && *made < MAX_OF_A_CELL;
             *made += u64::from(room);
             room
         })
