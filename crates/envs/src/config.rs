@@ -21,7 +21,7 @@ use crate::strategy_qa::{StrategyQa, StrategyQaConfig};
 pub enum EnvConfig {
     /// Nested integer expressions, one operation per call.
     Arithmetic(ArithmeticConfig),
-    /// Questions and numeric answers from JSONL files, with a free Python tool.
+    /// Questions and numeric answers from files, with a free Python tool.
     Qa(QaConfig),
     /// Procedural questions over several facts, one lookup per call.
     Lookup(LookupConfig),
@@ -84,6 +84,10 @@ impl EnvConfig {
     /// Keys whose values don't go together, each of them being in its range.
     pub fn conflict(&self) -> Option<Conflict> {
         match self {
+            Self::Qa(config) => config.conflict().map(|conflict| conflict.under("qa")),
+            Self::StrategyQa(config) => config.conflict().map(|conflict| conflict.under("strategy_qa")),
+            Self::HumanEval(config) => config.conflict().map(|conflict| conflict.under("human_eval")),
+            Self::Command(config) => config.conflict().map(|conflict| conflict.under("command")),
             Self::Flaky(config) => config.conflict().map(|conflict| conflict.under("flaky")),
             _ => None,
         }
@@ -157,7 +161,7 @@ mod tests {
             panic!("the page shows a command")
         };
         config.train = root.join(config.train);
-        config.held_out = root.join(config.held_out);
+        config.held_out = config.held_out.map(|path| root.join(path));
         config.check[1] = root.join(&config.check[1]).display().to_string();
         let env = EnvConfig::Command(config).open(&ExecutorConfig::default()).unwrap();
         let task = &env.held_out()[0];

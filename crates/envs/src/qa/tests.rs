@@ -1,4 +1,5 @@
 use super::*;
+use crate::tasks::question;
 use crate::testing::program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,12 +17,16 @@ fn files(train: &str, held_out: &str) -> (TempDir, QaConfig) {
     let dir = tempfile::tempdir().unwrap();
     let config = QaConfig {
         train: dir.path().join("train.jsonl"),
-        held_out: dir.path().join("test.jsonl"),
+        held_out: Some(dir.path().join("test.jsonl")),
+        held_out_tasks: None,
         limit: None,
+        shuffle: false,
+        seed: 0,
+        columns: BTreeMap::new(),
         instruction: instruction(),
     };
     std::fs::write(&config.train, train.replace('@', MARK)).unwrap();
-    std::fs::write(&config.held_out, held_out.replace('@', MARK)).unwrap();
+    std::fs::write(config.held_out.as_ref().unwrap(), held_out.replace('@', MARK)).unwrap();
     (dir, config)
 }
 
@@ -102,7 +107,9 @@ fn a_broken_line_is_named_with_its_value_and_a_hint() {
         (r#"{"answer": "\q 1"}"#, "invalid escape"),
         (r#"{"answer": "@ 1"}"#, "missing field `question`"),
         (r#"{"question": "Q"}"#, "missing field `answer`"),
-        (r#"{"question": "Q", "answer": 5}"#, "invalid type: integer `5`, expected a string"),
+        (r#"{"question": "Q", "answer": [5]}"#, "the answer is a list, expected a text or a number"),
+        (r#"{"question": 5, "answer": "@ 5"}"#, "a number is neither a text nor a list of messages"),
+        (r#"{"prompt": [{"role": "x"}], "answer": "@ 5"}"#, "prompt: message 0 has the role \"x\""),
         (r#"{"question": " ", "answer": "@ 5"}"#, "the question is empty"),
         (r#"{"question": "Q", "answer": "it is 5"}"#, "the answer \"it is 5\" has no \"####\""),
         (r#"{"question": "Q", "answer": "@ about 5"}"#, "\"about 5\" is not one exact number"),
