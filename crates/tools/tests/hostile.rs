@@ -117,6 +117,16 @@ fn for_an_ordinary_user_with_the_first_landlock() {
     contained(User::Nobody, Setting::Landlock(1));
 }
 
+#[test]
+fn for_root_that_may_not_signal_others() {
+    contained(User::Same, Setting::Without("kill"));
+}
+
+#[test]
+fn for_root_without_capabilities() {
+    contained(User::Same, Setting::Without("all"));
+}
+
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,6 +22,8 @@ pub(crate) enum Setting {
     Container,
     /// Whatever came to landlock after this version: 5 knows no scopes of signals, 1 no cutting off of files.
     Landlock(i32),
+    /// Root without a capability, in the words of setpriv: `kill`, or `all`.
+    Without(&'static str),
 }
 
 const VARIABLE: &str = "TURNWISE_TEST_SETTING";
@@ -31,6 +33,8 @@ impl Setting {
     pub(crate) fn enter() -> Self {
         let setting = match std::env::var(VARIABLE).as_deref() {
             Ok("container") => Self::Container,
+            Ok("kill") => Self::Without("kill"),
+            Ok("all") => Self::Without("all"),
             Ok(version) => Self::Landlock(version.parse().unwrap()),
             Err(_) => Self::Here,
         };
@@ -46,7 +50,7 @@ impl Setting {
     pub(crate) fn python(self, config: PythonConfig) -> Result<PythonExecutor, ExecutorError> {
         match self {
             Self::Landlock(version) => PythonExecutor::with_landlock(config, version),
-            Self::Here | Self::Container => PythonExecutor::new(config),
+            Self::Here | Self::Container | Self::Without(_) => PythonExecutor::new(config),
         }
     }
 }
@@ -105,6 +109,13 @@ pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str
     if user == User::Nobody && !is_root {
         return skip(test, "becoming an ordinary user takes root; it ran as this one");
     }
+    let without = match setting {
+        Setting::Without(_) if !is_root => return skip(test, "an ordinary user has no capabilities to lose"),
+        Setting::Without(capability) => {
+            format!("setpriv --bounding-set=-{capability} --inh-caps=-{capability} ")
+        }
+        _ => String::new(),
+    };
     let copy = folder.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     for path in [folder.path(), &copy] {
@@ -112,7 +123,7 @@ pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str
     }
     // A shell leaves descriptors open, as whoever started a run may have.
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "exec \"$0\" \"$@\" 9</etc/passwd 7>&1 8</"]).arg(&copy);
+    command.args(["-c", &format!("exec {without}\"$0\" \"$@\" 9</etc/passwd 7>&1 8</")]).arg(&copy);
     command.args(["--exact", test, "--nocapture"]).current_dir("/");
     command.env_remove("PYENV_VERSION").env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command.envs(variables.iter().copied());
@@ -120,6 +131,7 @@ pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str
         Setting::Here => command.env_remove(VARIABLE),
         Setting::Container => command.env(VARIABLE, "container"),
         Setting::Landlock(version) => command.env(VARIABLE, version.to_string()),
+        Setting::Without(capability) => command.env(VARIABLE, capability),
     };
     if user == User::Nobody {
         command.uid(65534).gid(65534);
