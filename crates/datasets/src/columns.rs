@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use turnwise_runfile::Conflict;
 
 /// Returns the value at a path of names with dots between them. A column's own name may hold dots; texts on
@@ -38,7 +38,7 @@ pub fn overlaid(row: Value, columns: &BTreeMap<String, String>) -> Result<Value,
     for (name, path) in columns {
         let (Some(value), Value::Object(keys)) = (at(&row, path), &mut overlaid) else {
             let there = match &row {
-                Value::Object(keys) => keys.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+                Value::Object(keys) => names(keys),
                 _ => "none".into(),
             };
             return Err(format!("there is no column {path:?} for `{name}`; hint: there are {there}"));
@@ -46,6 +46,13 @@ pub fn overlaid(row: Value, columns: &BTreeMap<String, String>) -> Result<Value,
         keys.insert(name.clone(), value);
     }
     Ok(overlaid)
+}
+
+/// Returns the names of keys in the order of the alphabet.
+pub(crate) fn names(keys: &Map<String, Value>) -> String {
+    let mut names: Vec<&str> = keys.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names.join(", ")
 }
 
 /// Returns the first name that isn't one of those that are read.

@@ -1,4 +1,4 @@
-//! What is wrong with a file.
+//! Errors of a file: place, value, hint.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub enum DataError {
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
-        /// What to do.
+        /// The hint.
         hint: &'static str,
     },
     /// The whole file is broken, or of a kind that isn't read.
@@ -24,7 +24,7 @@ pub enum DataError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with a hint.
+        /// The mistake, with a hint.
         message: String,
     },
     /// A row is broken.
@@ -34,7 +34,7 @@ pub enum DataError {
         path: PathBuf,
         /// The line, or the number of the row in a table; from 1.
         line: usize,
-        /// What is wrong, with the value and a hint.
+        /// The mistake, with the value and a hint.
         message: String,
     },
 }

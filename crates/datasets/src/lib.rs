@@ -24,5 +24,5 @@ mod table;
 
 pub use columns::{at, conflict, overlaid};
 pub use error::DataError;
-pub use row::Row;
-pub use rows::{Rows, read, rows};
+pub use row::{Row, Rows};
+pub use rows::{read, rows};

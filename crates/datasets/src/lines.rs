@@ -8,8 +8,9 @@ use crate::gzip;
 use crate::limits::{ROW, too_long};
 use crate::row::Row;
 
-/// The mark that files have at each seam which were put together.
-const MARK: &str = "\u{feff}";
+/// The mark that some programs write in front of a text in UTF-8. Files that were put together have one at
+/// each seam.
+pub(crate) const MARK: &str = "\u{feff}";
 
 /// The lines of a text that aren't blank.
 pub(crate) struct Lines<R> {

@@ -6,8 +6,11 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::columns::overlaid;
+use crate::columns::{names, overlaid};
 use crate::error::DataError;
+
+/// Rows of a file, read on demand.
+pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
 
 /// Holds the text of a row with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +46,7 @@ impl Row {
     fn wrong(&self, path: &Path, error: &serde_json::Error) -> DataError {
         if self.made {
             let columns = match serde_json::from_str(&self.text) {
-                Ok(Value::Object(keys)) => keys.keys().cloned().collect::<Vec<_>>().join(", "),
+                Ok(Value::Object(keys)) => names(&keys),
                 _ => String::new(),
             };
             return DataError::line(path, self.line, format!("{}; its columns are {columns}", bare(error)));

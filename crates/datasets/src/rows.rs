@@ -11,15 +11,9 @@ use crate::array::Array;
 use crate::error::DataError;
 use crate::gzip::{self, Unpacked};
 use crate::kind;
-use crate::lines::Lines;
-use crate::row::Row;
+use crate::lines::{Lines, MARK};
+use crate::row::{Row, Rows};
 use crate::table;
-
-/// Rows of a file, read on demand.
-pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
-
-/// The mark that some programs write in front of a text in UTF-8.
-pub(crate) const MARK: &str = "\u{feff}";
 
 /// Bytes that tell the kind of a file.
 const START: u64 = 4096;

@@ -15,14 +15,14 @@ pub const COLUMNS: [&str; 8] =
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// File of conversations, one a row: `messages` with `tools`, `prompt` with `completion`,
-    /// `conversations`, problems of GSM8K, or lines of `turnwise rollout`. JSON lines or one JSON array, plain
-    /// or in gzip, or parquet.
+    /// `conversations`, problems of GSM8K, or lines of `turnwise rollout`. JSON lines or one JSON array,
+    /// plain or in gzip, or parquet.
     pub file: PathBuf,
     /// How many rows to read from the start of the file; without it, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
-    /// Columns of the file by the names that are read, such as `messages` and `tools`: `messages = "dialogue"`.
-    /// A path may lead into structs.
+    /// Columns of the file by the names that are read, such as `messages` and `tools`:
+    /// `messages = "dialogue"`. A path may lead into structs.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
     /// Tokens that are trained. A message of the assistant with `"train": true` or `false`, or with a

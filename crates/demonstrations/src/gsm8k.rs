@@ -1,9 +1,9 @@
 //! Problems of GSM8K as conversations (arXiv:2110.14168).
 //!
 //! A solution of GSM8K holds annotations: `48/2 = <<48/2=24>>24 clips`. Its authors wrote them for a
-//! calculator, so each is a call: the turn ends where the annotation stands, a program prints the expression,
-//! and its output is that of the sandbox. The last turn has no call and ends with the answer as `env.qa` reads
-//! it.
+//! calculator, so each is a call: the turn ends where the annotation stands, a program prints the
+//! expression, and its output is that of the sandbox. The last turn has no call and ends with the answer as
+//! `env.qa` reads it.
 
 use serde_json::{Map, Value as Json, json};
 use turnwise_envs::QaConfig;

@@ -80,8 +80,6 @@ def stored(value):
                 return value.decode()
             except UnicodeDecodeError:
                 return None
-        case list() if value and all(isinstance(item, tuple) for item in value):
-            return {key: stored(item) for key, item in value}
         case list():
             return [stored(item) for item in value]
         case dict():
@@ -127,7 +125,7 @@ def main():
     def written(name, rows, **options):
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
         pq.write_table(table, HERE / name, **options)
-        tables[name] = [stored(row) for row in table.to_pylist()]
+        tables[name] = [stored(row) for row in table.to_pylist(maps_as_pydicts="strict")]
 
     datasets.Dataset.from_list(PROMPTS).to_parquet(HERE / "datasets.parquet")
     tables["datasets.parquet"] = PROMPTS

@@ -1,5 +1,5 @@
-//! What a parquet file states about itself, checked before the parquet library reads it: that library asks
-//! for memory by these numbers, and follows the schema to any depth.
+//! Checks the statements of a parquet file about itself before the parquet library reads them: that library
+//! asks for memory by these numbers, and follows the schema to any depth.
 
 use crate::limits::{COLUMNS, DEPTH, FOOTER};
 use crate::table::thrift::{Compact, EMPTY, Form, Said, Type};

@@ -42,7 +42,7 @@ const HEADER: Form = &[
     ),
 ];
 
-/// What a page states of itself.
+/// Holds the statements of a page about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
     /// Its own length.

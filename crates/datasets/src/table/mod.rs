@@ -1,8 +1,8 @@
 //! Tables in parquet, as rows of JSON.
 //!
 //! Numbers, texts, truth values, lists, structs and maps become those of JSON. A decimal number becomes its
-//! text. Dates and times become the number that is stored. Bytes that are no text, INT96 and numbers that JSON
-//! lacks become null.
+//! text. Dates and times become the number that is stored. Bytes that are no text, INT96 and numbers that
+//! JSON lacks become null.
 
 mod assembly;
 mod decimal;
@@ -23,8 +23,7 @@ use serde_json::Value;
 
 use crate::error::DataError;
 use crate::limits::{UNPACKED, too_much};
-use crate::row::Row;
-use crate::rows::Rows;
+use crate::row::{Row, Rows};
 use assembly::{Assembly, Field};
 use leaf::said;
 use pages::{Pages, Taken};

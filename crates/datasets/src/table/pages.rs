@@ -18,7 +18,7 @@ use crate::table::header::{Header, Kind};
 use crate::table::packing::Packing;
 use crate::table::thrift::Compact;
 
-/// What the pages of a file have taken so far.
+/// Counts the room that the pages of a file have taken.
 #[derive(Clone, Default)]
 pub(super) struct Taken {
     /// Bytes of the file, unpacked.

@@ -1,4 +1,4 @@
-//! What must hold of every data file. The fuzz target and the replay of its corpus check the same.
+//! Claims about every data file, for the fuzz target and for the replay of its corpus.
 
 use std::path::Path;
 

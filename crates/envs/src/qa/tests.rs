@@ -145,6 +145,62 @@ fn files_that_cannot_serve_are_refused() {
     assert!(error.contains("test.jsonl:2: the question \"Third?\" is in env.qa.train"), "{error}");
 }
 
+/// Every task of an environment, in the order of its file.
+fn all(env: &Qa) -> Vec<&Task> {
+    let mut all: Vec<&Task> = env.train().iter().chain(env.held_out()).collect();
+    all.sort_by_key(|task| task.id.clone());
+    all
+}
+
+#[test]
+fn tables_of_trl_and_verl_need_no_mapping() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/datasets");
+    let open = |name: &str, instruction: &str| {
+        let config =
+            json!({"train": golden.join(name), "held_out_tasks": 1, "seed": 3, "instruction": instruction});
+        Qa::new(&serde_json::from_value(config).unwrap()).unwrap()
+    };
+    let trl = open("datasets.parquet", "");
+    let read: Vec<_> = all(&trl).iter().map(|task| (task.messages.len(), task.answer.as_str())).collect();
+    assert_eq!(read, [(2, "3"), (2, "42"), (2, "42")]);
+    assert_eq!(all(&trl)[0].messages[0].content, "Réponds.");
+    let told = open("datasets.parquet", "Say it.");
+    assert_eq!(all(&told)[0].messages[0].content, "Réponds.\n\nSay it.");
+    assert_eq!((trl.train().len(), trl.held_out().len()), (2, 1));
+    let verl = open("pandas.parquet", "Say it.");
+    let read: Vec<_> = all(&verl).iter().map(|task| (task.messages.len(), task.answer.as_str())).collect();
+    assert_eq!(read, [(2, "42"), (2, "12")]);
+    assert!(question(all(&verl)[0]).starts_with("6 * 7?"));
+    let duckdb = open("duckdb.parquet", "");
+    assert_eq!(
+        all(&duckdb).iter().map(|task| question(task)).collect::<Vec<_>>(),
+        ["1 + 2?", "40 + 2?", "17 + 25?"]
+    );
+}
+
+#[test]
+fn columns_of_other_names_are_mapped() {
+    let rows = r#"[{"problem": {"text": "One?"}, "final": 1, "answer": "no"},
+ {"problem": {"text": "Two?"}, "final": "@ 2", "answer": "no"}, {"problem": {"text": "Three?"}, "answer": "no"}]"#;
+    let (_dir, mut config) = files(rows, HELD_OUT);
+    config.held_out = None;
+    config.held_out_tasks = Some(1);
+    config.columns = [("question", "problem.text"), ("answer", "final")]
+        .map(|(name, path)| (name.to_string(), path.to_string()))
+        .into();
+    let error = Qa::new(&config).err().unwrap().to_string();
+    let expect = "train.jsonl:2: there is no column \"final\" for `answer`; hint: there are answer, problem";
+    assert!(error.ends_with(expect), "{error}");
+    config.limit = Some(2);
+    let env = Qa::new(&config).unwrap();
+    let read: Vec<_> = all(&env).iter().map(|task| (question(task), task.answer.as_str())).collect();
+    assert_eq!(read, [("One?", "1"), ("Two?", "2")]);
+    config.columns.insert("qestion".into(), "problem".into());
+    let conflict = config.conflict().unwrap();
+    assert_eq!(conflict.key, "columns.qestion");
+    assert_eq!(conflict.message, "is no column that is read; known are answer, question");
+}
+
 #[test]
 fn settings_take_no_unknown_key() {
     let config: QaConfig =
