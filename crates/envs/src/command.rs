@@ -23,11 +23,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use turnwise_datasets::{DataError, Row};
 use turnwise_runfile::{Conflict, Seconds, Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::vote;
 use crate::env::{Env, EnvError};
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks, instructed, question};
 use checker::{Checker, Patience};
@@ -81,11 +83,14 @@ fn start_seconds() -> f64 {
     60.0
 }
 
-impl CommandConfig {
-    /// Keys whose values don't go together.
-    pub(crate) fn conflict(&self) -> Option<Conflict> {
+impl EnvSettings for CommandConfig {
+    fn conflict(&self) -> Option<Conflict> {
         let of_columns = || turnwise_datasets::conflict(&self.columns, &form::COLUMNS);
         TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks).or_else(of_columns)
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(CheckedByCommand::new(self)?))
     }
 }
 

@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use turnwise_datasets::DataError;
 use turnwise_runfile::Conflict;
-use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError};
-use crate::judge::{Judge, examples_program, last_code};
+use crate::judge::{Judge, ended, examples_program, last_program};
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
-use crate::stated::stated;
+use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 
@@ -52,10 +52,13 @@ const COLUMNS: [&str; 9] = [
     "text",
 ];
 
-impl HumanEvalConfig {
-    /// Keys whose values don't go together.
-    pub(crate) fn conflict(&self) -> Option<Conflict> {
+impl EnvSettings for HumanEvalConfig {
+    fn conflict(&self) -> Option<Conflict> {
         turnwise_datasets::conflict(&self.columns, &COLUMNS)
+    }
+
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(HumanEval::new(self, cpython("human_eval", executor)?)?))
     }
 }
 
@@ -191,12 +194,11 @@ impl Env for HumanEval {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+        ended(text)
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.answer(&played.turns.last()?.text)?;
-        last_code(played)
+        last_program(played)
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -215,7 +217,6 @@ mod tests {
     use crate::testing::program;
     use serde_json::json;
     use turnwise_tools::Executor;
-    use turnwise_tools::executor::ExecutorConfig;
     use turnwise_trajectory::ToolCall;
 
     const EXAMPLES: &str = ">>> up(3)\n    2\n    >>> up(4)\n    2";

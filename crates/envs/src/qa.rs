@@ -1,5 +1,5 @@
-//! Questions with a numeric answer, read from files as GSM8K and SVAMP are published, and from those of TRL and verl;
-//! see `form.rs`. The tool is Python, unrestricted but for the executor's limits.
+//! Questions with a numeric answer, read from files as GSM8K and SVAMP are published, and from those of TRL
+//! and verl; see `form.rs`. The tool is Python, unrestricted but for the executor's limits.
 
 mod form;
 
@@ -9,11 +9,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use turnwise_datasets::DataError;
 use turnwise_runfile::{Conflict, Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::{after_mark, parse};
 use crate::env::{Env, EnvError};
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::stated::stated_at;
 use crate::task_files::TaskFiles;
 use crate::tasks::{Task, Tasks, instructed};
@@ -52,6 +54,17 @@ fn instruction() -> String {
     "Solve the problem; the tool computes. End your last message with Answer: and the number.".into()
 }
 
+impl EnvSettings for QaConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let of_columns = || turnwise_datasets::conflict(&self.columns, &COLUMNS);
+        TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks).or_else(of_columns)
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Qa::new(self)?))
+    }
+}
+
 /// What stands before the answer in the data, and may stand there in a completion.
 const MARK: &str = "####";
 
@@ -64,12 +77,6 @@ impl QaConfig {
     /// Returns the instruction that stands before questions by default.
     pub fn default_instruction() -> String {
         instruction()
-    }
-
-    /// Keys whose values don't go together.
-    pub(crate) fn conflict(&self) -> Option<Conflict> {
-        let of_columns = || turnwise_datasets::conflict(&self.columns, &COLUMNS);
-        TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks).or_else(of_columns)
     }
 }
 
@@ -119,8 +126,8 @@ impl Env for Qa {
         Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
-    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the text, whichever
-    /// comes last; in lowest terms.
+    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the
+    /// text, whichever comes last; in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
         let (in_box, marked) = (after("\\boxed{"), stated_at(text).max(after(MARK)));

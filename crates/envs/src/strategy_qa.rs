@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_datasets::DataError;
 use turnwise_runfile::{Conflict, Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::ToolOutput;
@@ -21,6 +22,7 @@ use crate::one_word::one_word;
 use crate::same_question::normal;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 
@@ -63,6 +65,16 @@ fn facts() -> usize {
     3
 }
 
+impl EnvSettings for StrategyQaConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        turnwise_datasets::conflict(&self.columns, &["answer", "facts", "question"])
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(StrategyQa::new(self)?))
+    }
+}
+
 /// One question of the data. What else is published with it is not read.
 #[derive(Deserialize)]
 struct Record {
@@ -76,13 +88,6 @@ pub struct StrategyQa {
     tasks: Tasks,
     search: Search,
     facts: usize,
-}
-
-impl StrategyQaConfig {
-    /// Keys whose values don't go together.
-    pub(crate) fn conflict(&self) -> Option<Conflict> {
-        turnwise_datasets::conflict(&self.columns, &["answer", "facts", "question"])
-    }
 }
 
 impl StrategyQa {
