@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! task:    {"question": "…", "answer": "…", "id": "…", "level": 1}           id, answer and level may be left out
-//! to the command, a line per answer:    {"task": "…", "question": "…", "answer": "…", "given": "…", "row": {…}}
+//! to the command, a line per answer:
+//!     {"task": "…", "question": "…", "answer": "…", "given": "…", "row": {…}}
 //! from the command, a line for each:    {"correct": true}
 //! ```
-//! The question may also be a `prompt` or `messages`, and the answer `reward_model.ground_truth`, as TRL and verl have
-//! them. `row` has the columns of the task that aren't read here, if there are any.
+//! The question may also be a `prompt` or `messages`, and the answer `reward_model.ground_truth`, as TRL and
+//! verl have them. `row` has the columns of the task that aren't read here, if there are any.
 //! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in
 //! order; it ends when its stdin does. After a failure it is started anew, so that one answer that it can't
 //! bear costs no other. Its stderr is shown as it is. The tool is Python.

@@ -28,13 +28,14 @@ use form::{Problem, Split};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanEvalConfig {
-    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, plain or in gzip,
-    /// or parquet.
+    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, plain or in
+    /// gzip, or parquet.
     pub train: PathBuf,
     /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held
     /// out, 601 to 974 are to train on.
     pub held_out: PathBuf,
-    /// Columns of the files by the names that are read, such as `task_id`, `prompt`, `entry_point` and `test`.
+    /// Columns of the files by the names that are read, such as `task_id`, `prompt`, `entry_point` and
+    /// `test`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
 }

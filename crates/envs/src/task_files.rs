@@ -110,8 +110,8 @@ impl TaskFiles<'_> {
         stream(self.seed, "split", hasher.finish()).next_u64()
     }
 
-    /// Holds out the questions with the smallest keys. Of equal ones the first is held out, and none is
-    /// trained on.
+    /// Holds out the questions with the smallest keys. The first of equal ones is held out, and none
+    /// is trained on.
     fn split(&self, mut all: Vec<Placed>) -> Result<Both, EnvError> {
         let count = self.held_out_tasks.unwrap_or_default();
         let mut keys: Vec<(u64, &str)> =
