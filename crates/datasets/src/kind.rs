@@ -1,8 +1,8 @@
-//! Files that aren't JSON in UTF-8, told by how they begin.
+//! Recognises files that aren't JSON in UTF-8 by their first bytes.
 
 use std::path::Path;
 
-/// How a compressed file begins, its name, and what makes it a text.
+/// First bytes of compressed files, their names, and the commands that decompress them.
 const PACKED: [(&[u8], &str, &str); 8] = [
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc <"),
     (b"BZh", "bzip2", "bzip2 -dc <"),
@@ -14,7 +14,7 @@ const PACKED: [(&[u8], &str, &str); 8] = [
     (b"\x1f\x9d", "compress", "gzip -dc <"),
 ];
 
-/// How files of tables, and others that are often taken for data, begin.
+/// First bytes of tables, and of other files that are often taken for data.
 const OTHERS: [(&[u8], &str); 9] = [
     (b"ARROW1", "an Arrow file"),
     (b"FEA1", "a Feather file"),
@@ -27,7 +27,7 @@ const OTHERS: [(&[u8], &str); 9] = [
     (b"version https://git-lfs", "the pointer of Git LFS, without the file that it stands for"),
 ];
 
-/// Names the kind of a file that begins so, with a hint; none if it may be JSON in UTF-8.
+/// Names the kind of a file by its first bytes, with a hint. None if it may be JSON in UTF-8.
 pub(crate) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     let path = path.display();
     if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
@@ -54,8 +54,8 @@ pub(crate) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     is_tar.then(|| format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"))
 }
 
-/// Returns the name of the encoding of a text of two or four bytes a character, told by its mark or by the
-/// zeros of its first character, which is a bracket or white space.
+/// Returns the name of the encoding of a text of two or four bytes a character, recognised by its mark or by
+/// the zeros of its first character, a bracket or white space.
 fn utf16(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32LE"),

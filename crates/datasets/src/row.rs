@@ -56,7 +56,7 @@ impl Row {
     }
 }
 
-/// Says how to mend a line that isn't one record.
+/// Returns a hint for a line that isn't one record.
 fn hint(text: &str, error: &serde_json::Error) -> &'static str {
     let text = text.trim();
     if error.is_eof() && (text.starts_with('{') || text.starts_with('[')) {

@@ -9,8 +9,8 @@
 //! The question may also be a `prompt` or `messages`, and the answer `reward_model.ground_truth`, as TRL and
 //! verl have them. `row` has the columns of the task that aren't read here, if there are any.
 //! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in
-//! order; it ends when its stdin does. After a failure it is started anew, so that one answer that it can't
-//! bear costs no other. Its stderr is shown as it is. The tool is Python.
+//! order, and it ends when its stdin does. After a failure it is restarted, so an answer that it can't handle
+//! costs no other. Its stderr is shown unchanged. The tool is Python.
 
 mod checker;
 mod form;
@@ -41,12 +41,12 @@ use checker::{Checker, Patience};
 pub struct CommandConfig {
     /// The tasks to train on: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub train: PathBuf,
-    /// The tasks held out. They may share no question with `train`, however it is written.
+    /// The tasks held out. They may share no question with `train`, even spelled differently.
     pub held_out: Option<PathBuf>,
     /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub held_out_tasks: Option<usize>,
-    /// How many tasks to read of each file, from its start; without it, all.
+    /// Tasks to read of each file, from its start. By default all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Whether `seed` shuffles each file before `limit` counts.
@@ -61,18 +61,17 @@ pub struct CommandConfig {
     pub columns: BTreeMap<String, String>,
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
-    /// Seconds that an answer may take to check.
+    /// Seconds for checking an answer.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds that the command may take to start, before the time of its first answer begins.
+    /// Seconds for the command's start, before the time of its first answer begins.
     #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
     pub start_seconds: f64,
-    /// What the policy is told before every question.
+    /// A system message before every question.
     #[serde(default)]
     pub instruction: String,
-    /// The mark behind which an answer stands, up to the end of its line, such as `Answer:`. Majority votes
-    /// count what stands there, numbers by value; without a mark there is no majority. The command sees the
-    /// whole text all the same.
+    /// The mark before an answer, such as `Answer:`. Majority votes count the rest of its line, numbers by
+    /// value. Without a mark there is no majority. The command always gets the whole text.
     pub answer_after: Option<String>,
 }
 
@@ -245,7 +244,7 @@ mod tests {
         }
     }
 
-    /// The first answer's time begins when the command has started; a second one has no more than its own.
+    /// The first answer's time begins when the command has started. A second answer has its time only.
     #[test]
     fn a_slow_start_is_not_the_first_answers_time() {
         let slow = format!("import time\ntime.sleep(3)\n{ECHO}");
@@ -253,7 +252,7 @@ mod tests {
         assert!(env.is_correct(&env.train()[0], "ja\n\"1\"").unwrap());
     }
 
-    /// Whatever it says of one answer, the next one gets its verdict.
+    /// Whatever it says about one answer, the next one gets its verdict.
     #[test]
     fn a_command_that_one_answer_breaks_judges_the_next_one() {
         let fragile = format!("{ECHO}\n    if x['given'] == 'end': sys.exit(1)").replace(
@@ -268,7 +267,7 @@ mod tests {
             assert!(env.is_correct(task, "ja\n\"1\"").unwrap(), "after {odd}");
         }
         assert!(!env.is_correct(task, "end").unwrap());
-        // The end of the command may be noticed before the question or behind it.
+        // The end of the command may be noticed before the question or after it.
         assert!(
             env.is_correct(task, "ja\n\"1\"").is_ok_and(|right| right)
                 || env.is_correct(task, "ja\n\"1\"").unwrap()

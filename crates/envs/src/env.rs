@@ -1,4 +1,4 @@
-//! What an environment is: one file per environment implements [`Env`].
+//! Defines environments: one file per environment implements [`Env`].
 
 use turnwise_tools::{Fault, ToolSpec};
 use turnwise_trajectory::{ToolCall, Trajectory};
@@ -7,12 +7,12 @@ use crate::answer::vote;
 use crate::session::{Opened, Start};
 use crate::tasks::{Task, TaskSplit, Tasks};
 
-/// A solution in the environment's own words, for a cold start.
+/// A solution in the environment's words, for a cold start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstration {
     /// The problem.
     pub task: Task,
-    /// The turns that solve it; the last one has no call.
+    /// The turns that solve it. The last one has no call.
     pub turns: Vec<DemoTurn>,
 }
 
@@ -21,13 +21,13 @@ pub struct Demonstration {
 pub struct DemoTurn {
     /// Text before the call, or the final answer.
     pub text: String,
-    /// The call and the text that the tool gives back.
+    /// The call and the tool's answer to it.
     pub call: Option<(ToolCall, String)>,
 }
 
-/// Tasks and everything that is particular to them.
+/// Provides tasks, their sessions and the judgement of answers.
 pub trait Env: Send + Sync {
-    /// The name in configs.
+    /// Returns the name in configurations.
     fn name(&self) -> &'static str;
 
     /// Returns the tasks and the tools on offer.
@@ -36,21 +36,20 @@ pub trait Env: Send + Sync {
     /// Opens a session for one trajectory. Equal starts get sessions that answer equal turns equally.
     ///
     /// # Errors
-    /// If the environment is out of order; see [`Session::step`](crate::Session::step).
+    /// If the environment fails; see [`Session::step`](crate::Session::step).
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault>;
 
     /// Returns how many sessions may wait at a time for something outside this process.
     ///
-    /// 0 if none ever waits. Then a session is opened, stepped and closed between other work of a play,
-    /// without a thread.
+    /// With 0, sessions never wait. They are opened, stepped and closed between other work, without a thread.
     fn waiting_at_once(&self) -> usize {
         0
     }
 
-    /// Fails if nothing can be played any more, whoever plays it.
+    /// Fails if no session can be played any more.
     ///
     /// # Errors
-    /// Says why.
+    /// The reason.
     fn check(&self) -> Result<(), EnvError> {
         Ok(())
     }
@@ -78,10 +77,10 @@ pub trait Env: Send + Sync {
         }
     }
 
-    /// Returns the task at an index of a split. An environment outside may name its tasks no earlier.
+    /// Returns the task at an index of a split. An external environment may create the task only now.
     ///
     /// # Errors
-    /// If the environment can't tell the task.
+    /// If the environment can't give the task.
     ///
     /// # Panics
     /// If `index` isn't below [`Env::count`].
@@ -103,31 +102,34 @@ pub trait Env: Send + Sync {
         usize::MAX
     }
 
-    /// The final answer in the text of a turn without a call, if it holds one.
+    /// Returns the final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 
-    /// The final answer of a trajectory whose last turn has no call and wasn't cut off: by default the one in
-    /// that turn's text. An environment whose answers are programs takes the last one that was tried.
+    /// Returns the final answer of a trajectory whose last turn has no call and wasn't cut off.
+    ///
+    /// By default it is the answer in that turn's text. An environment whose answers are programs takes the
+    /// last one that was tried.
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
         self.answer(&played.turns.last()?.text)
     }
 
-    /// Whether an answer is right. Anything doubtful is wrong.
+    /// Returns whether an answer is right. A doubtful one is wrong.
     ///
     /// # Errors
-    /// If what judges the answer (a sandbox, a command) is out of order. A wrong answer is no error.
+    /// If the judge of the answer (a sandbox, a command) fails. A wrong answer isn't an error.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError>;
 
     /// Returns the text by which a majority vote counts an answer: equal for answers of one value.
     ///
-    /// It is empty where there is no answer. None if answers can't be compared, as programs can't; then there
+    /// It is empty without an answer. None means that answers can't be compared, as programs can't, and there
     /// is no majority.
     fn vote(&self, task: &Task, answer: &str) -> Option<String> {
         Some(vote(&task.answer, answer))
     }
 
-    /// The `index`-th demonstration of an endless, seeded stream that avoids held-out tasks; none if the
-    /// environment can't solve its own tasks.
+    /// Returns the demonstration at an index of an endless, seeded stream without held-out tasks.
+    ///
+    /// None if the environment can't solve its tasks.
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         let _ = index;
         None
@@ -179,33 +181,33 @@ macro_rules! forward_env {
     };
 }
 
-/// An environment that can't be opened.
+/// Error of an environment.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// The data can't be read, or a row of it is broken.
     #[error(transparent)]
     Data(#[from] turnwise_datasets::DataError),
-    /// The configuration makes no sense.
+    /// The configuration is contradictory.
     #[error("env.{env}: {message}")]
     Config {
         /// The environment's name.
         env: &'static str,
-        /// What is wrong, with the value.
+        /// The fault, with the value.
         message: String,
     },
     /// An executor that judges answers can't be started.
     #[error(transparent)]
     Executor(#[from] turnwise_tools::ExecutorError),
-    /// What judges answers is out of order.
+    /// The judge of answers fails.
     #[error("env.{env}: judging task {task}: {message}\n  hint: {hint}")]
     Judge {
         /// The environment's name.
         env: &'static str,
         /// The task's id.
         task: String,
-        /// What went wrong.
+        /// The failure.
         message: String,
-        /// What to do.
+        /// Advice for the user.
         hint: &'static str,
     },
 }

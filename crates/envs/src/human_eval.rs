@@ -1,6 +1,6 @@
-//! Program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732), see
-//! `form.rs`. The tool tries a program on the examples that the task shows; what counts is whether the last
-//! program that was tried passes the hidden tests.
+//! Poses program synthesis from files in HumanEval's form (arXiv:2107.03374) or MBPP's (arXiv:2108.07732),
+//! see `form.rs`. The tool tries a program on the examples that the task shows. An answer is right if the
+//! last program that was tried passes the hidden tests.
 
 mod form;
 
@@ -28,11 +28,11 @@ use form::{Problem, Split};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanEvalConfig {
-    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, plain or in
-    /// gzip, or parquet.
+    /// The problems to train on, in HumanEval's form or MBPP's. The file holds JSON lines or one JSON array,
+    /// plain or in gzip, or it is parquet.
     pub train: PathBuf,
-    /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held
-    /// out, 601 to 974 are to train on.
+    /// The problems held out. MBPP's file in both keys is split as published: task_ids 11 to 510 are held
+    /// out, and 601 to 974 are trained on.
     pub held_out: PathBuf,
     /// Columns of the files by the names that are read, such as `task_id`, `prompt`, `entry_point` and
     /// `test`.
@@ -73,15 +73,16 @@ pub struct HumanEval {
     problems: HashMap<String, Problem>,
 }
 
-/// A problem and the line that it stands on.
+/// A problem and its line.
 type Placed = (usize, Problem);
 
 impl HumanEval {
-    /// Reads the problems and starts the sandbox that judges programs, which is like that of the calls.
+    /// Reads the problems and starts the sandbox that judges programs, with the settings of the calls'
+    /// sandbox.
     ///
     /// # Errors
-    /// If a file can't be read, a problem stands in both, or the tests of one that is held out can't judge
-    /// any program.
+    /// If a file can't be read, a problem is in both, or the tests of a held-out problem can't judge any
+    /// program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let one_file = config.train == config.held_out;
         let columns = &config.columns;
@@ -109,7 +110,7 @@ fn task(problem: &Problem) -> Task {
     Task { id: problem.id.clone(), level: 1, messages, answer: String::new() }
 }
 
-/// The problems of a file, or those of one part of a file that holds both.
+/// Returns the problems of a file, or those of one part of a file that holds both.
 fn read(
     path: &Path,
     columns: &BTreeMap<String, String>,
@@ -131,7 +132,7 @@ fn read(
     }
 }
 
-/// Refuses a name that is taken, and a problem of the training file that is held out.
+/// Refuses a duplicate name, and a problem of the training file that is held out.
 fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Result<(), EnvError> {
     let (mut ids, mut seen) = (HashSet::new(), HashSet::new());
     let files = [(&config.held_out, held_out), (&config.train, train)];
@@ -157,7 +158,7 @@ fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Re
     Ok(())
 }
 
-/// Refuses the first problem whose tests no program could pass or fail.
+/// Refuses the first problem whose tests can't judge any program.
 fn can_judge(judge: &Judge, path: &Path, problems: &[Placed]) -> Result<(), EnvError> {
     let left = Mutex::new(problems.iter());
     let next = || left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
@@ -222,7 +223,7 @@ mod tests {
 
     const EXAMPLES: &str = ">>> up(3)\n    2\n    >>> up(4)\n    2";
 
-    /// A record of the published form, with these lines of examples.
+    /// Returns a record of the published form, with these lines of examples.
     fn record_with(id: &str, examples: &str) -> String {
         json!({
             "task_id": id,
@@ -258,7 +259,7 @@ mod tests {
     const RIGHT: &str = "def up(x):\n    return math.ceil(half(x))";
     const WRONG: &str = "def up(x):\n    return x // 2";
 
-    /// What the tool prints for this code.
+    /// Returns what the tool prints for this code.
     fn tried(python: &dyn Executor, env: &HumanEval, task: &Task, code: &str) -> String {
         let arguments = json!({"code": code}).as_object().unwrap().clone();
         let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
@@ -316,7 +317,7 @@ mod tests {
         }
     }
 
-    /// A record of MBPP's form.
+    /// Returns a record of MBPP's form.
     fn mbpp(id: u32, code: &str, tests: &[&str], setup: &str) -> String {
         let record = json!({
             "text": format!("Write function {id}."), "code": code, "task_id": id, "test_setup_code": setup,
@@ -356,7 +357,7 @@ mod tests {
         assert_eq!(env.vote(task, right), None, "programs have no majority");
     }
 
-    /// Tests of MBPP make objects of the program's own classes, and use modules that only the program
+    /// Tests of MBPP may make objects of the program's classes, and use modules that only the program
     /// imports.
     #[test]
     fn what_the_program_defines_is_the_programs() {

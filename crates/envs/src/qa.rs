@@ -27,12 +27,12 @@ use form::{COLUMNS, pair};
 pub struct QaConfig {
     /// The tasks to train on: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub train: PathBuf,
-    /// The tasks held out, in the same form. It may share no question with `train`, however it is written.
+    /// The tasks held out, in the same form. No question may also be in `train`, however it is written.
     pub held_out: Option<PathBuf>,
     /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub held_out_tasks: Option<usize>,
-    /// How many tasks to read of each file, from its start; without it, all.
+    /// Tasks to read of each file, from its start. By default all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Whether `seed` shuffles each file before `limit` counts.
@@ -45,7 +45,8 @@ pub struct QaConfig {
     /// path may lead into structs: `answer = "reward_model.ground_truth"`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// A text before every question, which tells the policy where its answer is read. Empty for none.
+    /// A system message before every question, which tells the policy how to state its answer. Empty for
+    /// none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }
@@ -65,7 +66,7 @@ impl EnvSettings for QaConfig {
     }
 }
 
-/// What stands before the answer in the data, and may stand there in a completion.
+/// The mark before the answer in the data, and possibly in a completion.
 const MARK: &str = "####";
 
 /// The environment.
@@ -97,7 +98,7 @@ impl Qa {
     }
 }
 
-/// The inside of a text that starts just after `\boxed{`.
+/// Returns the inside of a text that starts directly after `\boxed{`.
 fn boxed(text: &str) -> Option<&str> {
     let mut depth = 1;
     for (at, c) in text.char_indices() {
@@ -126,8 +127,8 @@ impl Env for Qa {
         Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
-    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the
-    /// text, whichever comes last; in lowest terms.
+    /// Returns the number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of
+    /// the text, whichever comes last. It is in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
         let (in_box, marked) = (after("\\boxed{"), stated_at(text).max(after(MARK)));
@@ -136,7 +137,7 @@ impl Env for Qa {
         answer.map(|answer| answer.to_string())
     }
 
-    /// Exact equality of fractions and units; a right answer without a unit leaves it open.
+    /// Compares fractions and units exactly. A right answer without a unit leaves it open.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
         Ok(parse(answer).is_some_and(|given| parse(&task.answer).is_some_and(|right| right.agrees(&given))))
     }

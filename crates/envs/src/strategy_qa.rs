@@ -32,7 +32,7 @@ use search::Search;
 pub struct StrategyQaConfig {
     /// The data: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub data: PathBuf,
-    /// How many questions to hold out; the rest is to train on.
+    /// Questions to hold out. The rest is for training.
     #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub held_out: usize,
     /// Seed of the split.
@@ -45,10 +45,11 @@ pub struct StrategyQaConfig {
     /// structs: `facts = "evidence.facts"`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// Facts that one search returns at most.
+    /// Maximum of facts that one search returns.
     #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
-    /// A text before every question, which tells the policy where its answer is read. Empty for none.
+    /// A system message before every question, which tells the policy how to state its answer. Empty for
+    /// none.
     #[serde(default = "instruction")]
     pub instruction: String,
 }
@@ -75,7 +76,7 @@ impl EnvSettings for StrategyQaConfig {
     }
 }
 
-/// One question of the data. What else is published with it is not read.
+/// A question of the data. Other published keys are ignored.
 #[derive(Deserialize)]
 struct Record {
     question: String,
@@ -91,8 +92,8 @@ pub struct StrategyQa {
 }
 
 impl StrategyQa {
-    /// Reads the data and splits it. A question that stands there twice, however it is written, counts once,
-    /// as one does in the published file; with two different answers it is an error.
+    /// Reads the data and splits it. A question that occurs twice, however it is written, counts once, as one
+    /// does in the published file. With two different answers it is an error.
     pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
         let mut records: Vec<(usize, Record)> = Vec::new();
@@ -121,7 +122,7 @@ impl StrategyQa {
     }
 }
 
-/// One task per question, in the order of the file.
+/// Returns a task per question, in the order of the file.
 fn tasks(config: &StrategyQaConfig, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
     let wrong = |line: usize, message: String| Err(DataError::line(&config.data, line, message).into());
     let mut answers: HashMap<String, bool> = HashMap::new();
@@ -179,7 +180,7 @@ impl Env for StrategyQa {
         Ok(Opened::stateless(FunctionTool::new(&self.tasks.tools[0], search)))
     }
 
-    /// `yes` or `no`, also where the policy says true or false.
+    /// Returns `yes` or `no`, also for true and false.
     fn answer(&self, text: &str) -> Option<String> {
         match one_word(text)?.as_str() {
             "yes" | "true" => Some("yes".into()),

@@ -137,7 +137,7 @@ fn tasks(placed: Vec<Placed>) -> Vec<Task> {
     placed.into_iter().map(|placed| placed.task).collect()
 }
 
-/// Returns the start of a value for an error line.
+/// Returns the start of a value for an error message.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,4 +1,4 @@
-//! Tasks and tools as environments hold them.
+//! Defines tasks, and the tools that environments offer.
 
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role};
@@ -6,27 +6,27 @@ use turnwise_trajectory::{Message, Role};
 /// One problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Unique in its environment and the same in every run: it names the group and seeds its sampling.
+    /// Unique name in its environment, the same in every run. It names the group and seeds its sampling.
     pub id: String,
     /// Difficulty, as the environment counts it.
     pub level: u32,
     /// The opening of the conversation, without the description of the tools.
     pub messages: Vec<Message>,
-    /// The right answer, in the environment's own form.
+    /// The right answer, in the environment's form.
     pub answer: String,
 }
 
 /// A part of an environment's tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskSplit {
-    /// To train on.
+    /// Tasks to train on.
     Train,
-    /// To evaluate on; training never sees them.
+    /// Tasks to evaluate on. Training never sees them.
     HeldOut,
 }
 
 impl TaskSplit {
-    /// Returns the name that environments outside are told.
+    /// Returns the name in the protocol of external environments.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -35,7 +35,7 @@ impl TaskSplit {
     }
 }
 
-/// What an environment offers, fixed from its opening on.
+/// Tasks and tools of an environment, fixed when it opens.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tasks {
     /// Tasks to train on, in a fixed order.
@@ -47,13 +47,13 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Returns an offer of these tools without tasks yet.
+    /// Returns these tools, without tasks yet.
     pub fn with_tools(tools: impl Into<Vec<ToolSpec>>) -> Self {
         Self { train: Vec::new(), held_out: Vec::new(), tools: tools.into() }
     }
 }
 
-/// Returns the messages of a question, behind an instruction unless that is empty.
+/// Returns the messages of a question, after an instruction unless that is empty.
 pub(crate) fn asked(instruction: &str, question: impl Into<String>) -> Vec<Message> {
     instructed(instruction, vec![Message::new(Role::User, question)])
 }

@@ -25,7 +25,7 @@ enum Event {
 pub(super) struct Patience {
     /// For its start, before the time of its first answer begins.
     pub(super) start: Duration,
-    /// For one answer.
+    /// Time for one answer.
     pub(super) answer: Duration,
 }
 

@@ -105,7 +105,7 @@ fn svamp(text: &str, row: &Value) -> Result<(Vec<Message>, String), String> {
         .map_err(|error| format!("{error} of {:?}\n  hint: each record is {SVAMP}", short(text)))?;
     let answer = answer.as_str().map_or_else(|| answer.to_string(), str::to_string);
     let answer = number(&answer, "write \"Answer\": 42 or 0.5")?;
-    // A text without its question asks nothing.
+    // A body without its question asks nothing.
     let told = if question.trim().is_empty() { "" } else { body.trim() };
     let question = format!("{told} {}", question.trim()).trim().to_string();
     if question.is_empty() {
@@ -114,7 +114,7 @@ fn svamp(text: &str, row: &Value) -> Result<(Vec<Message>, String), String> {
     Ok((vec![Message::new(Role::User, question)], answer))
 }
 
-/// Returns a record in a form, or what is wrong with it.
+/// Parses a record in a form, or returns the record's fault.
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
@@ -135,7 +135,7 @@ fn exact(answer: &str) -> Result<String, String> {
     }
 }
 
-/// Returns the answer that a text states, in its shortest form.
+/// Returns the stated answer in its shortest form.
 fn number(text: &str, hint: &str) -> Result<String, String> {
     let value = parse(text).ok_or_else(|| {
         format!("the answer {:?} is not one exact number\n  hint: {hint}", short(text.trim()))

@@ -12,7 +12,7 @@ const TRAIN: &str = r#"{"question": "How many?", "answer": "Not @ 1 but\n<<2*3=6
 "#;
 const HELD_OUT: &str = r#"{"question": "Unseen?", "answer": "@ 7"}"#;
 
-/// Two files, in which `@` stands for the mark.
+/// Writes two files, in which `@` stands for the mark.
 fn files(train: &str, held_out: &str) -> (TempDir, QaConfig) {
     let dir = tempfile::tempdir().unwrap();
     let config = QaConfig {

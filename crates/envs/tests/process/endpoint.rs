@@ -1,12 +1,12 @@
-//! A small server that speaks as much of the OpenAI chat protocol as a grader asks for.
+//! Serves the part of the OpenAI chat protocol that a grader needs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
-/// Serves until the test ends. `answer` gets the last message and gives the reply; none is a server's error.
-/// Returns the base of its addresses.
+/// Serves until the test ends, and returns the base of its addresses. `answer` maps the last message to the
+/// reply, and none is a server's error.
 pub(crate) fn serve(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());

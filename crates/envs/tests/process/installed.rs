@@ -1,11 +1,11 @@
-//! Packages of PyPI for the examples, in a virtual environment of each under `target/tools`.
+//! Installs packages of PyPI for the examples, in a virtual environment of each under `target/tools`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Returns a Python that has `module`, installed from `package` if it isn't there yet. None, with a word on
-/// stderr, if it can't be installed; with `TURNWISE_TEST_NO_SKIPS` that is a failure.
+/// Returns a Python that has `module`, installed from `package` if it isn't there yet. None, with a message
+/// on stderr, if it can't be installed. With `TURNWISE_TEST_NO_SKIPS` that is a failure.
 pub(crate) fn python_with(module: &str, package: &str) -> Option<String> {
     let tools = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
     std::fs::create_dir_all(&tools).unwrap();
