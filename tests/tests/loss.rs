@@ -164,9 +164,9 @@ impl Columns {
                     Divergence::Kl => old * (old / p).ln() + (1.0 - old) * ((1.0 - old) / (1.0 - p)).ln(),
                 };
                 let left = if a > 0.0 {
-                    p > old && divergence > c.delta_high
+                    p > old && !(divergence <= c.delta_high)
                 } else {
-                    p < old && divergence > c.delta_low
+                    p < old && !(divergence <= c.delta_low)
                 };
                 if left { 0.0 } else { -frozen_d.exp().min(c.ratio_cap) * a * logprobs[n] }
             }

@@ -60,8 +60,10 @@ impl Dppo {
             }
         };
         let positive = advantages.clone().greater_elem(0.0);
-        let above = divergence.clone().greater_elem(self.delta_high).bool_and(up).bool_and(positive.clone());
-        let below = divergence.greater_elem(self.delta_low).bool_and(down).bool_and(positive.bool_not());
+        // A divergence that isn't a number is no proof of being inside.
+        let outside = |delta: f64| divergence.clone().lower_equal_elem(delta).bool_not();
+        let above = outside(self.delta_high).bool_and(up).bool_and(positive.clone());
+        let below = outside(self.delta_low).bool_and(down).bool_and(positive.bool_not());
         above.bool_or(below)
     }
 }
