@@ -24,7 +24,7 @@ pub struct Correction {
     pub cap: f64,
     /// Lower bound of a weight; 0 is none.
     pub min: f64,
-    /// What becomes of a weight outside the bounds.
+    /// The rule for a weight outside the bounds.
     pub bounding: Bounding,
     /// The tokens whose weights are multiplied: their product is the weight of each of them.
     pub level: RatioLevel,

@@ -117,7 +117,7 @@ impl StepRecord {
         let (Some(first), Some(last)) = (stats.first(), updates.last()) else { return metrics };
         let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
-        // Where tokens are weighed, a weight is above 0 or was cut to 0.
+        // A weight is above 0 or was cut to 0, if tokens are weighed.
         let weighed = stats.iter().map(PolicyStats::means).any(|m| m.tis_weight != 0.0 || m.tis_cut != 0.0);
         let of_weights = |value: &dyn Fn(&PolicyStats) -> f64| {
             if weighed { mean(value).into() } else { Metric::default() }
