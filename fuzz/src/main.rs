@@ -9,6 +9,8 @@ mod calls;
 mod block;
 #[path = "../../crates/model/src/config.rs"]
 mod config;
+#[path = "../../crates/datasets/tests/claims/mod.rs"]
+mod data_file;
 #[path = "../../crates/envs/tests/claims/mod.rs"]
 mod data_set;
 #[path = "../../crates/model/src/family/mod.rs"]
@@ -35,7 +37,7 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target: the name of its corpus, and the function that takes its bytes.
-const TARGETS: [(&str, Target); 18] = [
+const TARGETS: [(&str, Target); 19] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
@@ -50,6 +52,7 @@ const TARGETS: [(&str, Target); 18] = [
     ("model_config", model_files::config),
     ("chat_template", template::hold),
     ("tokenizer_file", |bytes| tokenizer_file::hold(bytes, &FOLDER)),
+    ("data_file", |bytes| data_file::hold(bytes, &FOLDER)),
     ("data_set", |bytes| data_set::hold(bytes, &FOLDER)),
     ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
     ("server_answer", server::hold),

@@ -21,7 +21,7 @@ choice! {
     pub enum EnvConfig without default {
         /// Nested integer expressions, one operation per call.
         "arithmetic" => Arithmetic(ArithmeticConfig),
-        /// Questions and numeric answers from JSONL files, with a free Python tool.
+        /// Questions and numeric answers from files, with a free Python tool.
         "qa" => Qa(QaConfig),
         /// Procedural questions over several facts, one lookup per call.
         "lookup" => Lookup(LookupConfig),
@@ -129,7 +129,7 @@ mod tests {
             panic!("the page shows a command")
         };
         config.train = root.join(config.train);
-        config.held_out = root.join(config.held_out);
+        config.held_out = config.held_out.map(|path| root.join(path));
         config.check[1] = root.join(&config.check[1]).display().to_string();
         let env = EnvConfig::Command(config).open(&ExecutorConfig::default()).unwrap();
         let task = &env.held_out()[0];

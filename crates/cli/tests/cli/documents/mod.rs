@@ -12,9 +12,10 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 16] = [
+const WITH_COMMANDS: [&str; 17] = [
     "README.md",
     "docs/commands.md",
+    "docs/data.md",
     "docs/determinism.md",
     "docs/devices.md",
     "docs/models.md",
@@ -75,6 +76,11 @@ fn the_commands_of_the_readme_run() {
 #[test]
 fn the_commands_of_commands_run() {
     runs("docs/commands.md");
+}
+
+#[test]
+fn the_commands_of_data_run() {
+    runs("docs/data.md");
 }
 
 #[test]
