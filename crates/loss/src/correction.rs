@@ -13,7 +13,7 @@ use super::{Bools, LossBatch, RatioLevel};
 pub enum Bounding {
     /// The nearest bound replaces it: truncated importance sampling (IMPALA, arXiv:1802.01561).
     Truncate,
-    /// 0 replaces it, so that the tokens have no gradient: IcePop (arXiv:2510.18855) with tokens as the level.
+    /// 0 replaces it, so that the tokens have no gradient: IcePop (arXiv:2510.18855) at the level of tokens.
     Mask,
 }
 

@@ -8,7 +8,7 @@ use super::{Bools, LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::polic
 /// Keeps the logarithms of a divergence finite, as verl does.
 const TINY: f64 = 1e-8;
 
-/// Chooses the divergence that bounds an update. It is binary: the token that was sampled against all others.
+/// Chooses the divergence that bounds an update. It is binary: the sampled token against all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Divergence {
@@ -20,8 +20,8 @@ pub enum Divergence {
 
 policy_loss! {
     /// Masks a token that has left the trust region in the direction of its advantage. This is DPPO with the
-    /// binary divergence (arXiv:2602.04879 §4). Ratios of rare tokens vary much and matter little, so the region
-    /// is one of probabilities.
+    /// binary divergence (arXiv:2602.04879 §4). Ratios of rare tokens vary much and matter little, so the
+    /// region is one of probabilities.
     ///
     /// ```text
     /// keep_t = not (D_t > δ and the token moves away: A > 0 and p > p_old, or A <= 0 and p < p_old)
