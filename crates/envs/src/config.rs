@@ -10,6 +10,7 @@ use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
 use crate::human_eval::{HumanEval, HumanEvalConfig};
 use crate::lookup::{Lookup, LookupConfig};
+use crate::openenv::{OpenEnv, OpenEnvConfig};
 use crate::process::{Process, ProcessConfig};
 use crate::programs::{Programs, ProgramsConfig};
 use crate::qa::{Qa, QaConfig};
@@ -35,6 +36,9 @@ pub enum EnvConfig {
     Command(CommandConfig),
     /// Tasks, tools, turn rewards and conversations of a process, in any language.
     Process(ProcessConfig),
+    /// An OpenEnv server: its episodes, tools and rewards.
+    #[serde(rename = "openenv")]
+    OpenEnv(OpenEnvConfig),
     /// Any of the others, with tools that fail on purpose.
     Flaky(FlakyConfig),
 }
@@ -85,6 +89,7 @@ impl EnvConfig {
     pub fn conflict(&self) -> Option<Conflict> {
         match self {
             Self::Flaky(config) => config.conflict().map(|conflict| conflict.under("flaky")),
+            Self::OpenEnv(config) => config.conflict().map(|conflict| conflict.under("openenv")),
             _ => None,
         }
     }
@@ -112,6 +117,7 @@ impl EnvConfig {
             Self::HumanEval(config) => Box::new(HumanEval::new(config, python("human_eval")?)?),
             Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
             Self::Process(config) => Box::new(Process::new(config)?),
+            Self::OpenEnv(config) => Box::new(OpenEnv::new(config)?),
             Self::Flaky(config) => Box::new(config.open(executor)?),
         })
     }
