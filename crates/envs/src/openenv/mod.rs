@@ -23,11 +23,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use turnwise_runfile::{Conflict, Seconds};
 use turnwise_tools::Fault;
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
 use crate::outside::failures::MAX_FAILURES;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
 use action::Form;
 pub use config::OpenEnvConfig;
@@ -138,6 +140,16 @@ impl OpenEnv {
                 }
             }
         }
+    }
+}
+
+impl EnvSettings for OpenEnvConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        Self::conflict(self)
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(OpenEnv::new(self)?))
     }
 }
 
