@@ -11,7 +11,7 @@ use crate::resume::signal;
 use crate::runs::{Runs, record, steps, wait};
 
 const CONFIG: &str = "crates/envs/examples/openenv/words.toml";
-/// Of the example's settings, those that make it small.
+/// Settings that make the example small.
 const SMALL: [&str; 12] = [
     "--set",
     "train.steps=2",
@@ -44,7 +44,7 @@ fn lives(file: &Path) -> bool {
     })
 }
 
-/// Checks that each turn of a line of rollouts has the reward of its own text. Returns the number of turns.
+/// Checks that each turn of a line of rollouts has the reward of its text. Returns the number of turns.
 fn rewarded(line: &str) -> usize {
     let trajectory: Value = serde_json::from_str(line).unwrap();
     let turns = trajectory["turns"].as_array().unwrap();

@@ -21,7 +21,7 @@ pub struct OpenEnvConfig {
     #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub held_out: usize,
     /// A system message before every conversation. Empty for none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default)]
     pub instruction: String,
     /// Sum of a trajectory's rewards from which it counts as right.
     #[serde(default = "right_from", deserialize_with = "Within::<-1_000_000, 1_000_000>::read")]

@@ -7,7 +7,7 @@ use serde_json::json;
 use turnwise_envs::{Env, OpenEnv, OpenEnvConfig, RewardConfig, TaskSplit, score};
 use turnwise_tools::FormatName;
 use turnwise_tools::executor::Echo;
-use turnwise_trajectory::{CallRecord, Completion, Rewards, Role, Stop, Turn};
+use turnwise_trajectory::{CallRecord, Completion, Rewards, Role, Stop};
 
 use super::tests::{LIMITS, Speaker, spoken};
 use super::*;
@@ -16,7 +16,7 @@ use crate::testing::chat;
 /// A server in Python whose answers are written below.
 const SERVER: &str = include_str!("../../../envs/tests/openenv/odd.py");
 
-/// How it answers. Whatever it gets wrong is drawn by its own clock: another play of the same tasks goes wrong
+/// Says how it answers. Its errors are drawn by its clock: another play of the same tasks goes wrong
 /// elsewhere.
 ///
 /// Rewards are numbers that say task, sample and step. The sample is what the policy writes, so a reward on
@@ -140,12 +140,11 @@ fn rewards(case: &Case, task: usize, sample: u32, turn: usize, last: bool) -> Re
     rewards
 }
 
-fn outputs(turn: &Turn) -> Vec<&str> {
-    let output = |call| match call {
-        &CallRecord::Executed { ref output, .. } => output.stdout.as_str(),
-        &CallRecord::Malformed(_) => "malformed",
-    };
-    turn.calls.iter().map(output).collect()
+fn output(call: &CallRecord) -> &str {
+    match call {
+        CallRecord::Executed { output, .. } => &output.stdout,
+        CallRecord::Malformed(_) => "malformed",
+    }
 }
 
 /// Checks every reward, output, reply and verdict of a trajectory.
@@ -162,7 +161,8 @@ fn check(trajectory: &Trajectory, task: usize, case: &Case) -> Result<(), TestCa
             let called =
                 [(2 * j, j), (2 * j + 1, j + 10)].map(|(step, n)| format!("{task} {sample} {step} {n}"));
             let called: Vec<&str> = called.iter().map(String::as_str).collect();
-            prop_assert_eq!(outputs(turn), if j == turns { vec![] } else { called });
+            let outputs: Vec<&str> = turn.calls.iter().map(output).collect();
+            prop_assert_eq!(outputs, if j == turns { vec![] } else { called });
             prop_assert!(turn.reply.is_none());
         } else {
             prop_assert_eq!(turn.reply.as_ref().unwrap(), &format!("heard {task} {sample} {j}"));
