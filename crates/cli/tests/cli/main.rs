@@ -15,9 +15,14 @@ mod folders;
 mod generate;
 mod hostile;
 mod inspect;
+#[path = "../../../envs/tests/process/installed.rs"]
+mod installed;
+#[path = "../../../envs/tests/openenv/library.rs"]
+mod library;
 mod logprobs;
 mod model;
 mod numbers;
+mod openenv;
 mod parse;
 mod process;
 mod resume;

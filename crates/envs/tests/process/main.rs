@@ -11,7 +11,9 @@ use turnwise_envs::{Closing, Env, Process, ProcessConfig, Session, Start, Step, 
 use turnwise_tools::executor::Echo;
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolCall, ToolOutput, Turn};
 
-use installed::python_with;
+fn python_with(module: &str, package: &str) -> Option<String> {
+    installed::python_with(module, package, &[&[package]])
+}
 
 fn example(name: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/process");
