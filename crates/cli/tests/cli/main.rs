@@ -20,6 +20,7 @@ mod numbers;
 mod parse;
 mod process;
 mod resume;
+mod rewards;
 mod rollout;
 mod run_folder;
 mod runs;
