@@ -19,8 +19,8 @@ pub enum Normalise {
     /// Takes z-scores in the group: a trajectory's rewards of the name add up to their z-score among the
     /// group's trajectories.
     Group,
-    /// Takes z-scores in the group, and divides the weighted sum of all names with `gdpo` by its σ over the
-    /// batch (GDPO, arXiv:2601.05242).
+    /// Takes z-scores in the group. The weighted sum of all names with `gdpo` is then divided by its σ over
+    /// the batch (GDPO, arXiv:2601.05242).
     Gdpo,
 }
 

@@ -38,8 +38,8 @@ pub struct RewardConfig {
     /// How rewards are normalised by name, before they are weighted and summed. A name without an entry isn't.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub normalise: BTreeMap<String, Normalise>,
-    /// The accuracy from which a graded trajectory is right: the sum of its rewards named `acc`, where the
-    /// environment gives no verdict.
+    /// The accuracy from which a graded trajectory is right. It is the sum of the rewards named `acc`, and
+    /// decides where the environment gives no verdict.
     #[serde(deserialize_with = "Above::<0, 1>::read")]
     pub correct_at: f64,
 }

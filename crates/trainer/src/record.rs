@@ -11,8 +11,7 @@ use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
 use turnwise_run::{
-    DroppedBy, GroupRecord, Metric, RewardMetrics, StepMetrics, StepTimes, TurnCalls, TurnCredit, TurnLoss,
-    TurnMetrics,
+    DroppedBy, GroupRecord, Metric, RewardMetrics, StepMetrics, StepTimes, TurnLoss, TurnMetrics,
 };
 use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Trajectory};
 
@@ -180,20 +179,8 @@ impl StepRecord {
             }
         }
         let turn = |j: usize| TurnMetrics {
-            credit: TurnCredit {
-                turns: credit[j].turns,
-                reward: credit[j].reward.into(),
-                returns: credit[j].returns.into(),
-                advantage: credit[j].advantage.into(),
-                abs_advantage: credit[j].abs_advantage.into(),
-            },
-            calls: TurnCalls {
-                turns: calls[j].turns,
-                malformed: calls[j].malformed,
-                ok: calls[j].ok,
-                error: calls[j].error,
-                stopped: calls[j].stopped,
-            },
+            credit: credit[j].into(),
+            calls: calls[j],
             entropy: entropy[j].into(),
             loss: trained(loss[j]),
         };

@@ -109,7 +109,7 @@ fn named_rewards_are_the_same_in_records_metrics_scores_and_replays() {
             let (grade, turns) = (acc(trajectory), turns(trajectory));
             assert_eq!(trajectory["correct"], grade >= 0.5, "{trajectory}");
             *(if grade >= 0.5 { &mut right } else { &mut wrong }) += 1;
-            // What the process gave at the end is on the last turn, and what it gave of a turn on that turn.
+            // Rewards of the end are on the last turn, and those of a step are on its turn.
             let late: Vec<bool> = turns.iter().map(|turn| turn.contains_key("late")).collect();
             assert_eq!(late.iter().position(|late| *late), Some(turns.len() - 1));
             for (turn, played) in turns.iter().zip(trajectory["played"]["turns"].as_array().unwrap()) {

@@ -172,7 +172,7 @@ fn rewards_of_the_end_are_on_the_last_turn_however_it_ended() {
     let env = open(&case).unwrap();
     let end = |limits: Limits| played_within(&env, &case, limits).groups.remove(0).remove(0);
     let whole = end(USUAL);
-    // As long as the first turn and what follows it: the second one has no room.
+    // The first turn and its observation fill this limit: a second turn has no room.
     let full = whole.prompt.len() + whole.turns[0].tokens.len() + whole.turns[0].observation.len();
     for (limits, stop, turns) in [
         (USUAL, Stop::Answer, 4),
