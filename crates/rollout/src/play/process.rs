@@ -7,7 +7,7 @@ use serde_json::json;
 use turnwise_envs::{Env, EnvError, Process, ProcessConfig, TaskSplit};
 use turnwise_tools::FormatName;
 use turnwise_tools::executor::Echo;
-use turnwise_trajectory::{CallRecord, Completion, Rewards};
+use turnwise_trajectory::{CallRecord, Completion, Rewards, Stop};
 
 use super::tests::{LIMITS, Speaker, spoken};
 use super::*;
