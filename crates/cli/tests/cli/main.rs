@@ -26,6 +26,7 @@ mod openenv;
 mod parse;
 mod process;
 mod resume;
+mod rewards;
 mod rollout;
 mod run_folder;
 mod runs;
