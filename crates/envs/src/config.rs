@@ -10,6 +10,7 @@ use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
 use crate::human_eval::HumanEvalConfig;
 use crate::lookup::LookupConfig;
+use crate::openenv::OpenEnvConfig;
 use crate::process::ProcessConfig;
 use crate::programs::ProgramsConfig;
 use crate::qa::QaConfig;
@@ -35,6 +36,8 @@ choice! {
         "command" => Command(CommandConfig),
         /// Tasks, tools, turn rewards and conversations of a process, in any language.
         "process" => Process(ProcessConfig),
+        /// Seeds, tools and turn rewards of a server of OpenEnv.
+        "openenv" => OpenEnv(OpenEnvConfig),
         /// Any of the others, with tools that fail on purpose.
         "flaky" => Flaky(FlakyConfig),
     }

@@ -19,6 +19,7 @@ const WITH_COMMANDS: [&str; 17] = [
     "docs/determinism.md",
     "docs/devices.md",
     "docs/models.md",
+    "docs/openenv.md",
     "docs/python-environments.md",
     "docs/rewards.md",
     "docs/runs.md",
@@ -33,10 +34,11 @@ const WITH_COMMANDS: [&str; 17] = [
 ];
 
 /// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
-const NOT_RUN: [(&str, &str); 7] = [
+const NOT_RUN: [(&str, &str); 8] = [
     ("README.md", "compiles, and trains for minutes"),
     ("docs/devices.md", "compiles"),
     ("docs/models.md", "needs a network, and trains a real model"),
+    ("docs/openenv.md", "needs openenv of PyPI"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
     ("docs/tools-you-have.md", "needs a network"),
