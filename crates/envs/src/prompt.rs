@@ -1,9 +1,10 @@
-//! Prompts of data files: a text, or messages of `role` and `content` as TRL and verl have them.
+//! Reads prompts of data files: a text, or messages of `role` and `content` as TRL and verl have them.
 
 use serde_json::Value;
 use turnwise_trajectory::{Message, Role};
 
-/// Returns the messages of a value. Those behind the last one of the user are left out: they are answers.
+/// Returns the messages of a value. Those after the last one of the user are left out, because they are
+/// answers.
 ///
 /// # Errors
 /// One line without the place.

@@ -1,4 +1,4 @@
-//! Turn rewards, the same for every environment (arXiv:2511.14846 §3.2):
+//! Gives turns their rewards, the same for every environment (arXiv:2511.14846 §3.2):
 //!
 //! ```text
 //! r_ij = acc_ij + fmt_ij
@@ -6,7 +6,7 @@
 //! fmt_ij = penalty (once per turn) if the turn holds an invalid call, or is the first and holds no call at all
 //! ```
 //!
-//! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
+//! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` is set.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Rewards, Stop, Traje
 use crate::env::{Env, EnvError};
 use crate::tasks::Task;
 
-/// A reward that is lost, never gained.
+/// A reward that is at most 0.
 type Penalty = Within<-1_000, 0>;
 
-/// Reward settings.
+/// Settings of the turn rewards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
-    /// Added to a turn that breaks the format; the paper's −0.1.
+    /// The reward of a turn that breaks the format; the paper's −0.1.
     #[serde(deserialize_with = "Penalty::read")]
     pub format_penalty: f64,
     /// Whether the first turn must hold a call.
@@ -35,7 +35,7 @@ pub struct RewardConfig {
     /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
     #[serde(skip_serializing_if = "RewardWeights::is_empty")]
     pub weights: RewardWeights,
-    /// How rewards are normalised by name, before they are weighted and summed. A name without an entry isn't.
+    /// Normalisation of rewards by name, before they are weighted and summed. Other names have none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub normalise: BTreeMap<String, Normalise>,
     /// The accuracy from which a graded trajectory is right. It is the sum of the rewards named `acc`, and
@@ -109,11 +109,11 @@ pub fn score(
     })
 }
 
-/// The longest answer, in bytes: a long program, or a text that nobody would read to its end.
+/// Maximum of bytes in an answer. It's above any long program.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// The final answer of a trajectory that ended with one. A turn that was cut off holds no answer, and neither
-/// does one whose answer has no end in sight.
+/// Returns the final answer of a trajectory that ended with one. A turn that was cut off holds no answer, and
+/// neither does one with an answer above the maximum.
 pub fn answer(env: &dyn Env, played: &Trajectory) -> Option<String> {
     let last = played.turns.last()?;
     let answer =
@@ -132,13 +132,15 @@ fn breaks_format(j: usize, turn: &Turn, config: &RewardConfig) -> bool {
     invalid || (config.require_first_call && j == 0 && turn.calls.is_empty() && turn.reply.is_none())
 }
 
-/// A turn with neither a complete call nor an answer (arXiv:2509.02479 §3.2), and without a user's reply.
+/// Returns whether a turn has neither a complete call nor an answer (arXiv:2509.02479 §3.2), nor a user's
+/// reply.
 fn is_void(env: &dyn Env, turn: &Turn) -> bool {
     !turn.calls.iter().any(CallRecord::is_valid)
         && (turn.finish == Finish::Length || (turn.reply.is_none() && env.answer(&turn.text).is_none()))
 }
 
-/// What the policy saw before a turn: the observations of the turn before, uncut. Equal texts are equal states.
+/// Returns the text that the policy saw before a turn: the uncut observations of the turn before. Equal texts
+/// are equal states.
 fn state(seen: &mut String, turn: &Turn) -> String {
     let now = turn.calls.iter().map(|call| match call {
         CallRecord::Executed { output, .. } => turnwise_tools::observation(output),
@@ -148,8 +150,7 @@ fn state(seen: &mut String, turn: &Turn) -> String {
     std::mem::replace(seen, now.collect::<Vec<_>>().join("\n"))
 }
 
-/// What a turn asked of its tools: names and arguments of the calls that ran. What the others were is in the
-/// observation.
+/// Returns the names and arguments of the calls of a turn that ran. The observation shows the others.
 fn asked(turn: &Turn) -> String {
     let ran = turn.calls.iter().filter_map(|call| match call {
         CallRecord::Executed { call, .. } => Some((&call.name, &call.arguments)),
@@ -165,7 +166,7 @@ mod tests {
     use crate::arithmetic::{Arithmetic, ArithmeticConfig};
     use turnwise_trajectory::{MalformedCall, ToolCall, ToolOutput, ViolationKind};
 
-    /// The environment with one task; its right answer is written `@` in the tables.
+    /// An environment with one task. Its right answer is written `@` in the tables.
     fn env() -> Arithmetic {
         let one = ArithmeticConfig { train_tasks: 1, held_out_tasks: 0, ..Default::default() };
         Arithmetic::new(one).unwrap()
@@ -285,7 +286,7 @@ mod tests {
             (vec![rewarded(0.25, None), rewarded(0.5, Some(true))], true, [0.25, 0.5]),
             (vec![rewarded(1.0, Some(true)), rewarded(0.0, Some(false))], false, [1.0, 0.0]),
             (vec![turn("", vec![ok()]), rewarded(0.0, Some(true))], true, [0.0, 0.0]),
-            // Without a verdict the answer is judged as ever.
+            // Without a verdict the answer is judged as usual.
             (vec![turn("", vec![ok()]), turn("Answer: @", vec![])], true, [0.0, 1.0]),
         ] {
             let scored = scored(turns, Stop::Answer, &RewardConfig::default());

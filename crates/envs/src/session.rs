@@ -1,18 +1,18 @@
-//! The state of one trajectory of one task, and what an environment says of each of its turns.
+//! Defines sessions: the state of one trajectory, and the environment's response to each of its turns.
 
 use turnwise_tools::{Executor, Fault, Sandbox, Tool};
 use turnwise_trajectory::{Message, Rewards, ToolOutput, Turn};
 
 use crate::tasks::Task;
 
-/// What a session begins with.
+/// The input of a session.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// The problem.
     pub task: &'a Task,
     /// Index of the trajectory in its group.
     pub sample: u32,
-    /// What Python tools run in.
+    /// The sandbox that Python tools run in.
     pub sandbox: Sandbox<'a>,
 }
 
@@ -27,9 +27,9 @@ impl<'a> Start<'a> {
 pub struct Opened<'a> {
     /// The state.
     pub session: Box<dyn Session + 'a>,
-    /// Tools that answer calls before the session hears of them. Calls of other names are the session's own.
+    /// Tools that answer calls before the session is told of them. The session answers calls of other names.
     pub tools: Vec<Box<dyn Tool + 'a>>,
-    /// Opening messages of the conversation where they aren't those of the task.
+    /// Opening messages of the conversation if they differ from the task's.
     pub messages: Option<Vec<Message>>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Opened<'a> {
         Self { session: Box::new(Stateless), tools: vec![Box::new(tool)], messages: None }
     }
 
-    /// Returns the tool of this name; none if such calls are the session's own.
+    /// Returns the tool of this name, or none if the session answers such calls.
     pub fn tool(&self, name: &str) -> Option<&(dyn Tool + 'a)> {
         self.tools.iter().map(|tool| &**tool).find(|tool| tool.spec().name == name)
     }
@@ -47,18 +47,18 @@ impl<'a> Opened<'a> {
 
 /// The state of one trajectory.
 pub trait Session: Send {
-    /// Hears of a turn and says what follows from it.
+    /// Takes a turn and returns the environment's response.
     ///
     /// The turn holds the outputs of tools. `own` are the positions in `turn.calls` of the calls that the
     /// session answers, in the order written. A turn that was cut off has
     /// [`Finish::Length`](turnwise_trajectory::Finish).
     ///
     /// # Errors
-    /// If the environment is out of order. The trajectory is then played once more in a new session, and
-    /// dropped if that fails too.
+    /// If the environment fails. The trajectory is then played once more in a new session, and dropped if
+    /// that fails too.
     fn step(&mut self, turn: &Turn, own: &[usize]) -> Result<Step, Fault>;
 
-    /// Ends the trajectory, whatever ended it. It isn't called for one that is dropped.
+    /// Ends the trajectory, whatever ended it. It isn't called for a dropped one.
     ///
     /// # Errors
     /// As [`Session::step`].
@@ -67,7 +67,7 @@ pub trait Session: Send {
     }
 }
 
-/// What follows from a turn.
+/// The environment's response to a turn.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Step {
     /// One output for each of the session's own calls.
@@ -78,25 +78,25 @@ pub struct Step {
     pub message: Option<String>,
     /// Whether the trajectory ends here.
     pub done: bool,
-    /// Whether the trajectory is right, if that is known by now.
+    /// Whether the trajectory is right, if that is known already.
     pub correct: Option<bool>,
 }
 
-/// What is known when a trajectory has ended.
+/// The environment's response to the end of a trajectory.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Closing {
     /// Rewards that are added to those of the last turn.
     pub rewards: Rewards,
-    /// Whether the trajectory is right. None leaves that to an earlier step, to its rewards named `acc`, or to
-    /// scoring.
+    /// Whether the trajectory is right. None leaves that to an earlier step, to its rewards named `acc`, or
+    /// to scoring.
     pub correct: Option<bool>,
 }
 
 impl Step {
-    /// Returns the step, unless no trajectory can go on from it.
+    /// Returns the step, unless it is invalid.
     ///
     /// # Errors
-    /// If the session answered another number of calls than `own`, or a reward is NaN or infinite.
+    /// If the number of outputs differs from `own`, or a reward is NaN or infinite.
     pub fn checked(self, origin: &str, own: usize) -> Result<Self, Fault> {
         let outputs = self.outputs.len();
         if outputs != own {
@@ -125,7 +125,7 @@ fn finite(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
     }
 }
 
-/// A session that holds nothing.
+/// A session without state.
 struct Stateless;
 
 impl Session for Stateless {

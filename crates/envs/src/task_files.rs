@@ -1,4 +1,4 @@
-//! Tasks of files: which of them are read, in which order, and which are held out.
+//! Reads tasks of files: which of them, in which order, and which are held out.
 //!
 //! Order and split are a function of seed and questions alone: each question has a random key of its text. A
 //! question therefore stays on its side when others are added or the file is sorted.
@@ -17,12 +17,12 @@ use crate::same_question::normal;
 use crate::seed::stream;
 use crate::tasks::{Task, question, told};
 
-/// The files of an environment, and what is taken of them.
+/// The files of an environment, and the tasks that are taken of them.
 pub(crate) struct TaskFiles<'a> {
     /// The environment's name.
     pub(crate) env: &'static str,
     pub(crate) train: &'a Path,
-    /// Its own file of held-out tasks, or how many tasks of `train` are held out.
+    /// A separate file of held-out tasks, or the number of tasks of `train` that are held out.
     pub(crate) held_out: Option<&'a PathBuf>,
     pub(crate) held_out_tasks: Option<usize>,
     pub(crate) limit: Option<usize>,
@@ -30,7 +30,7 @@ pub(crate) struct TaskFiles<'a> {
     pub(crate) seed: u64,
 }
 
-/// A task with its line and its question in the form that is the same however it is written.
+/// A task with its line and its question in the normal form.
 struct Placed {
     line: usize,
     normal: String,
@@ -40,11 +40,11 @@ struct Placed {
 /// Tasks to train on, and held out.
 pub(crate) type Both = (Vec<Task>, Vec<Task>);
 
-/// Reads a task of a row; the name is a part of its id.
+/// Reads a task of a row. The name is a part of its id.
 type Reader<'a> = dyn FnMut(&str, &Path, &Row) -> Result<Task, EnvError> + 'a;
 
 impl TaskFiles<'_> {
-    /// Returns the keys that don't go together.
+    /// Returns the keys that contradict each other.
     pub(crate) fn conflict(held_out: Option<&PathBuf>, held_out_tasks: Option<usize>) -> Option<Conflict> {
         let message = match (held_out, held_out_tasks) {
             (Some(_), Some(_)) => "names a file beside held_out_tasks: one of the two says what is held out",
@@ -84,7 +84,7 @@ impl TaskFiles<'_> {
     /// Reads the tasks of a file.
     fn file(&self, path: &Path, name: &str, task: &mut Reader<'_>) -> Result<Vec<Placed>, EnvError> {
         let limit = self.limit.unwrap_or(usize::MAX);
-        // Without a shuffle, rows behind the limit aren't even looked at.
+        // Without a shuffle, rows after the limit aren't read.
         let ahead = if self.shuffle { usize::MAX } else { limit };
         let mut placed = Vec::new();
         for row in rows(path)?.take(ahead) {

@@ -1,4 +1,4 @@
-//! What an environment takes as an action, read off its schema.
+//! Reads the form of an environment's actions off their schema.
 
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ impl Form {
 const HINT: &str = "turnwise calls an environment's tools, or says the turn's text in the only text field of \
                     its action; a subclass of the action with one field helps";
 
-/// Returns the schemas that a field may follow: itself, its alternatives, and what they refer to.
+/// Returns the schemas that a field may follow: itself, its alternatives, and those they refer to.
 fn alternatives<'s>(field: &'s Value, schema: &'s Value) -> impl Iterator<Item = &'s Value> {
     let any = field["anyOf"].as_array().or_else(|| field["allOf"].as_array());
     let any = any.map_or(std::slice::from_ref(field), Vec::as_slice);
@@ -70,7 +70,7 @@ fn is_text(field: &Value, schema: &Value) -> bool {
     alternatives(field, schema).any(|one| one["type"] == "string" && one.get("const").is_none())
 }
 
-/// Returns whether a text is one of a few.
+/// Returns whether a text is an enumeration.
 fn is_choice(field: &Value, schema: &Value) -> bool {
     alternatives(field, schema).any(|one| one.get("enum").is_some())
 }

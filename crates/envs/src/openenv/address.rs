@@ -1,13 +1,13 @@
-//! The address of an OpenEnv server.
+//! Reads the address of an OpenEnv server.
 
 use ureq::http::Uri;
 
-/// Where a server listens.
+/// Address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) host: String,
     pub(super) port: u16,
-    /// What stands before `/ws` and `/schema`.
+    /// Path before `/ws` and `/schema`.
     path: String,
 }
 
@@ -15,7 +15,7 @@ impl Address {
     /// Reads a URL.
     ///
     /// # Errors
-    /// If it is none, or one that needs TLS.
+    /// If it isn't a URL, or needs TLS.
     pub(super) fn read(url: &str) -> Result<Self, String> {
         let expected = "expected an address such as \"ws://127.0.0.1:8000\"";
         let wrong = || format!("url is {url:?}, {expected}");
@@ -33,7 +33,7 @@ impl Address {
         Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(80), path: path.into() })
     }
 
-    /// Returns that of a server of this machine.
+    /// Returns the address of a server of this machine.
     pub(super) fn local(port: u16) -> Self {
         Self { host: "127.0.0.1".into(), port, path: String::new() }
     }

@@ -1,9 +1,9 @@
-//! Settings of an OpenEnv server: `[env.openenv]`.
+//! Reads the settings of an OpenEnv server: `[env.openenv]`.
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Conflict, Seconds, Within};
 
-/// Settings of an environment behind an OpenEnv server. One of `url` and `command` says which.
+/// Settings of an environment behind an OpenEnv server. Either `url` or `command` is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenEnvConfig {
@@ -26,14 +26,14 @@ pub struct OpenEnvConfig {
     /// Sum of a trajectory's rewards from which it counts as right.
     #[serde(default = "right_from", deserialize_with = "Within::<-1_000_000, 1_000_000>::read")]
     pub right_from: f64,
-    /// Trajectories that play at a time; the others wait for one that ends.
+    /// Trajectories that play at a time. The others wait for one that ends.
     #[serde(default = "at_once", deserialize_with = "Within::<1, 4_096>::read")]
     pub at_once: usize,
-    /// Seconds that one answer may take.
+    /// Seconds for one answer.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds that a command may take until it listens, and a server until it has room for a session while
-    /// none of this run is open.
+    /// Seconds for the start. It's the time until a command listens, and until a server has room for a
+    /// session while this run has none open.
     #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
     pub start_seconds: f64,
 }
@@ -87,7 +87,7 @@ impl OpenEnvConfig {
         }
     }
 
-    /// Returns keys whose values don't go together, each of them being in its range.
+    /// Returns keys whose values contradict each other. Each value is in its range.
     pub(crate) fn conflict(&self) -> Option<Conflict> {
         let wrong = |key: &str, message: &str| Some(Conflict::new(key, message));
         match (&self.url, &self.command) {

@@ -1,4 +1,4 @@
-//! One session of a server: a WebSocket on which a question and its answer take turns.
+//! Connects one session to a server: a WebSocket on which questions and answers alternate.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -12,14 +12,14 @@ use super::address::Address;
 use super::handshake::upgrade;
 use super::protocol::{Answer, Ask, words};
 
-/// Bound on the bytes of an answer.
+/// Maximum of bytes in an answer.
 const MAX_MESSAGE: usize = 16 << 20;
 /// Bytes that are read at once. A session has such a buffer.
 const BUFFER: usize = 16 << 10;
 /// Characters of an answer that an error shows.
 const SHOWN: usize = 120;
 
-/// Why a session has no more answers.
+/// Reason why a session has no more answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Broken {
     pub(super) why: String,
@@ -56,7 +56,7 @@ impl Connection {
         Ok(Self { socket, broken: None })
     }
 
-    /// Asks the first question. A server without room for a session says so before it hears any.
+    /// Asks the first question. A server without room for a session says so before it reads any.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -65,7 +65,7 @@ impl Connection {
         self.keep(answer)
     }
 
-    /// Asks, and waits for the answer no longer than `time`.
+    /// Asks, and waits for the answer for at most `time`.
     ///
     /// # Errors
     /// If the session is broken, now or since an earlier question.
@@ -74,14 +74,14 @@ impl Connection {
         self.begin(ask, time)
     }
 
-    /// Says what has no answer. A server that doesn't hear it forgets the session all the same.
+    /// Sends a message without an answer. A server that doesn't receive it forgets the session anyway.
     pub(super) fn tell(&mut self, ask: &Ask) {
         self.socket.get_mut().until = Some(Instant::now() + Duration::from_secs(1));
         let _ = self.socket.send(Message::text(ask.line()));
         let _ = self.socket.close(None).and_then(|()| self.socket.flush());
     }
 
-    /// Answers pings, without a wait. Nothing else may come while nothing is asked.
+    /// Answers pings without waiting. Nothing else may arrive while no question is open.
     ///
     /// # Errors
     /// If the session is broken, now or earlier.
@@ -105,7 +105,7 @@ impl Connection {
         let late = || Broken::new(format!("no answer for {} s", time.as_secs_f64()));
         match self.socket.send(Message::text(ask.line())) {
             Err(Error::Io(error)) if waits(&error) => return Err(late()),
-            // What the other side said before it closed is more than that it did.
+            // The server's message before it closed tells more than the close.
             Ok(()) | Err(Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed) => {}
             Err(error) if self.socket.can_write() => return Err(Broken::new(words(&error.to_string()))),
             Err(_) => {}
@@ -120,7 +120,7 @@ impl Connection {
         })
     }
 
-    /// Returns the next text; none if there is none in time.
+    /// Returns the next text, or none if none arrives in time.
     fn next(&mut self) -> Result<Option<String>, Broken> {
         let closed = |why: String| Broken { why, closed: true };
         loop {
@@ -179,15 +179,15 @@ fn shown(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
-/// A stream with a limit on when its reads and writes end, whatever trickles in.
+/// A stream with a limit on the end of its reads and writes, also when bytes trickle in.
 struct Timed {
     stream: TcpStream,
-    /// Without it nothing waits.
+    /// Without a limit nothing waits.
     until: Option<Instant>,
 }
 
 impl Timed {
-    /// Runs one operation that waits no longer than it may.
+    /// Runs one operation within the limit.
     fn within(
         &mut self,
         limit: fn(&TcpStream, Option<Duration>) -> std::io::Result<()>,

@@ -1,14 +1,14 @@
-//! The beginning of a WebSocket: an HTTP request, and the response that changes the protocol.
+//! Opens a WebSocket: an HTTP request, and the response that changes the protocol.
 //!
-//! The library for the frames could do this, with features that Burn's build would share.
+//! The library for the frames can do this too, with features that Burn's build would share.
 
 use std::io::{Read, Write};
 
 use super::address::Address;
 
-/// Bytes of a response at most.
+/// Maximum of bytes in a response.
 const MAX_RESPONSE: usize = 16 << 10;
-/// Lines of a response at most.
+/// Maximum of lines in a response.
 const MAX_HEADERS: usize = 64;
 /// The example of RFC 6455 §1.3. A key isn't secret: it shows that the other side speaks WebSocket.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -43,7 +43,7 @@ pub(super) fn upgrade(stream: &mut (impl Read + Write), address: &Address) -> Re
     }
 }
 
-/// Returns the length of a response that changes the protocol; none if it isn't whole yet.
+/// Returns the length of a response that changes the protocol, or none if it's incomplete.
 fn agreed(bytes: &[u8]) -> Result<Option<usize>, String> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,4 +1,4 @@
-//! Answers the pings of servers while the policy writes: a server closes sessions that don't.
+//! Answers the pings of servers while the policy samples. A server closes sessions that don't answer.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::connection::Connection;
 
-/// How often. Servers of OpenEnv give 20 seconds.
+/// Time between two checks. Servers of OpenEnv allow 20 seconds.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Sessions that are open, and some that were.
+/// Open sessions, and some that have ended.
 type Sessions = Mutex<Vec<Weak<Mutex<Connection>>>>;
 
 /// A thread that listens to all open sessions in turn. It ends with the value.
 pub(super) struct Keeper {
     sessions: Arc<Sessions>,
-    /// Its end wakes the thread up.
+    /// Its end wakes the thread.
     _alive: Sender<()>,
 }
 
@@ -27,9 +27,9 @@ impl Keeper {
         std::thread::spawn(move || {
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 for session in still_open(&kept) {
-                    // Whoever holds it listens.
+                    // The owner of the lock answers them itself.
                     if let Ok(mut session) = session.try_lock() {
-                        // What is wrong stays in the session for the next question.
+                        // The session keeps an error for the next question.
                         let _ = session.listen();
                     }
                 }
@@ -38,7 +38,7 @@ impl Keeper {
         Self { sessions, _alive: alive }
     }
 
-    /// Listens to a session as long as it is held.
+    /// Watches a session as long as it exists.
     pub(super) fn keep(&self, session: Connection) -> Arc<Mutex<Connection>> {
         let session = Arc::new(Mutex::new(session));
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);

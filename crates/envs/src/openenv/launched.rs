@@ -1,4 +1,4 @@
-//! A server that the run starts and stops.
+//! Runs a server that the run starts and stops.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -11,10 +11,10 @@ use super::address::Address;
 use crate::outside::program::Program;
 use crate::outside::stderr::Log;
 
-/// How often a server that starts is looked at.
+/// Time between two checks of a starting server.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A server's program, and the watch that ends it should the run be killed.
+/// A server's program, and the watch that ends it if the run is killed.
 pub(super) struct Launched {
     program: Program,
     watch: Option<Child>,
@@ -61,7 +61,7 @@ impl Launched {
         self.program.ends_within(Duration::from_millis(200))
     }
 
-    /// Ends a server that failed. Returns how, with its exit status if it has ended, and its last lines.
+    /// Ends a server that failed. Returns its exit status if it has ended, and its last lines.
     pub(super) fn fail(mut self, why: &str) -> String {
         end_watch(&mut self.watch);
         if self.has_ended() { self.program.ended("server", why) } else { self.program.fail(why) }
@@ -79,8 +79,8 @@ fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Starts a shell that waits for the end of this process, and then ends the server's group. Without one the
-/// server lives on behind a run that is killed.
+/// Starts a shell that waits for the end of this process, and then ends the server's group. Without it the
+/// server would outlive a run that is killed.
 fn watch(group: u32) -> Option<Child> {
     let mut shell = Command::new("sh");
     shell.args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()]).process_group(0);
@@ -89,7 +89,7 @@ fn watch(group: u32) -> Option<Child> {
 
 fn end_watch(watch: &mut Option<Child>) {
     if let Some(mut watch) = watch.take() {
-        // Its number stays its own until it is reaped here.
+        // No other process gets its number until it is reaped here.
         let _ = watch.kill();
         let _ = watch.wait();
     }

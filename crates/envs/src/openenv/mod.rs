@@ -1,10 +1,10 @@
-//! An environment behind a server of OpenEnv 0.10 (`docs/openenv.md`).
+//! Plays an environment behind a server of OpenEnv 0.10 (`docs/openenv.md`).
 //!
 //! ```text
 //! GET /schema → what an action is     WS /ws → a session: reset, then a step and its observation in turn
 //! ```
-//! A session is one trajectory, and a separate connection. What a session or a server gets wrong costs the
-//! trajectories that it holds: they are played once more from their reset.
+//! A session is one trajectory, and a separate connection. A failure of a session or a server costs its
+//! trajectories: they are played once more from their reset.
 
 mod action;
 mod address;
@@ -37,7 +37,7 @@ use protocol::{Answer, Ask, Observed};
 use server::{Server, fault};
 use session::OpenEnvSession;
 
-/// Where faults of this environment come from.
+/// Origin of this environment's faults.
 const ORIGIN: &str = "env.openenv";
 
 /// The environment.
@@ -45,17 +45,17 @@ pub struct OpenEnv {
     config: OpenEnvConfig,
     server: Server,
     form: Form,
-    /// Tools only: tasks are known one by one.
+    /// Tools only, because tasks are asked for one by one.
     tasks: Tasks,
     /// Tasks that were asked for, by seed.
     known: Mutex<HashMap<u64, Task>>,
 }
 
 impl OpenEnv {
-    /// Starts the server, or looks for one that runs, and asks what it offers.
+    /// Starts the server, or connects to a running one, and asks for its offer.
     ///
     /// # Errors
-    /// If it doesn't start, isn't a server of OpenEnv, or its actions can't be chosen by a turn.
+    /// If it doesn't start, isn't a server of OpenEnv, or a turn can't choose its actions.
     pub fn new(config: &OpenEnvConfig) -> Result<Self, EnvError> {
         if let Some(Conflict { key, message }) = config.conflict() {
             return Err(wrong(format!("{key} {message}")));
@@ -71,7 +71,7 @@ impl OpenEnv {
         Ok(Self { config: config.clone(), server, form, tasks, known: Mutex::default() })
     }
 
-    /// Shows that the server speaks the protocol. Returns its tools.
+    /// Checks that the server speaks the protocol. Returns its tools.
     fn greet(server: &Server, form: &Form) -> Result<Vec<turnwise_tools::ToolSpec>, String> {
         let (opened, answer) = server.open(&Ask::State).map_err(|fault| fault.message)?;
         match answer {
@@ -101,7 +101,7 @@ impl OpenEnv {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the episode of a seed. Returns what is observed first.
+    /// Begins the episode of a seed. Returns the first observation.
     fn reset(&self, seed: u64) -> Result<(server::Opened<'_>, Observed), Fault> {
         match self.server.open(&Ask::Reset { seed })? {
             (opened, Answer::Observation(observed)) => Ok((opened, observed)),
@@ -117,7 +117,7 @@ impl OpenEnv {
         told.into_iter().chain([Message::new(Role::User, observed.text())]).collect()
     }
 
-    /// As [`Self::reset`], and tries again after a fault, as a session does.
+    /// Works as [`Self::reset`], and retries after a fault, as a session does.
     fn tell(&self, seed: u64) -> Result<Task, EnvError> {
         let mut tries = 0;
         loop {
@@ -207,7 +207,7 @@ impl Env for OpenEnv {
         self.server.take_log()
     }
 
-    /// Returns all sessions that there may be: each waits for its server, and for room.
+    /// Returns the maximum of sessions: each waits for its server, and for room.
     fn waiting_at_once(&self) -> usize {
         self.config.at_once
     }
@@ -216,7 +216,7 @@ impl Env for OpenEnv {
         self.config.at_once
     }
 
-    /// Returns the whole text: sessions judge, so it counts votes only.
+    /// Returns the whole text. Sessions judge, so it only counts votes.
     fn answer(&self, text: &str) -> Option<String> {
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_string())

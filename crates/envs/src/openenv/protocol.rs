@@ -1,5 +1,5 @@
-//! What travels over the WebSocket of an OpenEnv session: a JSON object a message, a question and its answer
-//! in turn.
+//! Defines the messages over the WebSocket of an OpenEnv session: a JSON object a message, questions and
+//! answers in turn.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use turnwise_tools::ToolSpec;
 
 use crate::outside::stderr::escaped;
 
-/// Characters of a server's words that are kept.
+/// Characters of a server's message that are kept.
 const MAX_WORDS: usize = 2000;
 
 /// A question.
@@ -49,15 +49,15 @@ impl Ask {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(super) enum Answer {
-    /// What follows from a reset or a step.
+    /// The response to a reset or a step.
     Observation(Observed),
     /// The state.
     State(serde::de::IgnoredAny),
-    /// Why there is no other answer.
+    /// The failure in place of another answer.
     Error(Refusal),
 }
 
-/// What follows from a reset or a step.
+/// The response to a reset or a step.
 #[derive(Debug, Deserialize)]
 pub(super) struct Observed {
     pub(super) observation: Map<String, Value>,
@@ -110,7 +110,7 @@ impl Observed {
     /// Returns the tools that it lists.
     ///
     /// # Errors
-    /// If it lists none, or one of them is no tool.
+    /// If it lists none, or an entry isn't a tool.
     pub(super) fn tools(&self) -> Result<Vec<ToolSpec>, String> {
         let listed = self.observation.get("tools").and_then(Value::as_array);
         let listed = listed.ok_or("the answer has no list of tools")?;
@@ -135,7 +135,7 @@ fn tool(tool: &Value) -> Result<ToolSpec, String> {
     })
 }
 
-/// Why there is no other answer.
+/// The failure in place of another answer.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Refusal {
     #[serde(default)]
@@ -151,12 +151,12 @@ impl Refusal {
         self.code == "CAPACITY_REACHED"
     }
 
-    /// Returns whether the action isn't one of the environment: whoever chose it is at fault.
+    /// Returns whether the environment has no such action, which is the policy's mistake.
     pub(super) fn is_of_the_action(&self) -> bool {
         self.code == "VALIDATION_ERROR"
     }
 
-    /// Returns the server's words for a reader who knows nothing of codes.
+    /// Returns the server's message for a reader who doesn't know the codes.
     pub(super) fn message(&self) -> String {
         let errors = self.errors.iter().filter_map(|error| error["msg"].as_str());
         let message = [self.message.as_str()].into_iter().chain(errors).collect::<Vec<_>>().join(": ");
@@ -170,7 +170,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Returns the words of a server on one line.
+/// Returns the message of a server on one line.
 pub(super) fn words(text: &str) -> String {
     let kept: String = text.trim().chars().take(MAX_WORDS).collect();
     escaped(&kept.lines().map(str::trim_end).collect::<Vec<_>>().join(" "))

@@ -1,4 +1,4 @@
-//! The schemas that a server tells over HTTP.
+//! Reads the schemas that a server gives over HTTP.
 
 use std::io::Read;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use ureq::Agent;
 
 use super::address::Address;
 
-/// Bound on the bytes of the schemas.
+/// Maximum of bytes in the schemas.
 const MAX_SCHEMA: u64 = 4 << 20;
 const HINT: &str = "turnwise speaks the protocol of OpenEnv 0.10, whose servers have /schema and /ws";
 

@@ -1,4 +1,4 @@
-//! A server and its successors: sessions of it, room for them, and what is done about its failures.
+//! Keeps a server running: its sessions, room for them, and its restart after failures.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,9 +16,9 @@ use super::{ORIGIN, OpenEnvConfig, schema};
 use crate::outside::failures::{Failures, named};
 use crate::outside::stderr::Log;
 
-/// How long the first wait for room takes; each is twice as long as the one before.
+/// The first wait for room. Each is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
-/// How long any wait for room takes at most.
+/// The longest wait for room.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
 pub(super) fn fault(message: impl Into<String>) -> Fault {
@@ -28,18 +28,18 @@ pub(super) fn fault(message: impl Into<String>) -> Fault {
 /// A server, and the next one after it fails.
 pub(super) struct Server {
     command: Option<Vec<String>>,
-    /// For one answer.
+    /// Time for one answer.
     pub(super) timeout: Duration,
-    /// For a start, and for room that somebody else takes.
+    /// Time for a start, and for room that another run takes.
     start: Duration,
     log: Arc<Log>,
     state: Mutex<State>,
     keeper: Keeper,
     /// Sessions of this run that are open.
     open: AtomicUsize,
-    /// Held by the one that waits for room, so that a server isn't asked by all at once.
+    /// Held by the thread that waits for room, so that not all ask the server at once.
     line: Mutex<()>,
-    /// Why nothing is played any more: the server has failed too often.
+    /// Reason why nothing is played any more: the server has failed too often.
     broken: OnceLock<String>,
 }
 
@@ -47,20 +47,20 @@ struct State {
     address: Address,
     /// The server, if the run has started it and it runs.
     running: Option<Launched>,
-    /// Failures that were noticed so far. A session that was opened before the last one has no new failure
-    /// to tell.
+    /// Failures that were noticed so far. A session that was opened before the last one has no new failure to
+    /// report.
     generation: u64,
-    /// Why the last one failed.
+    /// Reason of the last failure.
     reason: String,
     failures: Failures,
 }
 
-/// What has failed.
+/// The part that has failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// One session.
     Session,
-    /// The server: it is started again.
+    /// The server, which is started again.
     Server,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Opened<'a> {
 }
 
 impl Server {
-    /// Starts the server, or looks for one that runs.
+    /// Starts the server, or connects to a running one.
     ///
     /// # Errors
     /// If it doesn't start, or nothing listens.
@@ -103,7 +103,7 @@ impl Server {
     /// Returns the schema of the environment's actions.
     ///
     /// # Errors
-    /// If the server doesn't tell it.
+    /// If the server doesn't give it.
     pub(super) fn action(&self) -> Result<Value, String> {
         let action = schema::action(&self.state().address, self.timeout);
         action.map_err(|why| self.with_last_words(&why))
@@ -112,7 +112,7 @@ impl Server {
     /// Opens a session with its first question. Waits for room.
     ///
     /// # Errors
-    /// If the server is out of order, or refuses for another reason than room.
+    /// If the server fails, or refuses for another reason than room.
     pub(super) fn open(&self, first: &Ask) -> Result<(Opened<'_>, Answer), Fault> {
         if let Some(opened) = self.try_open(first)? {
             return Ok(opened);
@@ -124,7 +124,7 @@ impl Server {
                 return Ok(opened);
             }
             if self.open.load(Ordering::Acquire) > 0 {
-                // One of ours ends some time.
+                // One of this run's sessions ends some time.
                 since = Instant::now();
             }
             if since.elapsed() > self.start {
@@ -138,7 +138,7 @@ impl Server {
         }
     }
 
-    /// As [`Self::open`]; none if there is no room.
+    /// Works as [`Self::open`], and returns none if there is no room.
     fn try_open(&self, first: &Ask) -> Result<Option<(Opened<'_>, Answer)>, Fault> {
         let (address, generation) = self.address()?;
         let connection = Connection::open(&address, self.timeout);
@@ -158,11 +158,11 @@ impl Server {
         }
     }
 
-    /// Returns the address of a server that runs, with its generation.
+    /// Returns the address of a running server, with its generation.
     fn address(&self) -> Result<(Address, u64), Fault> {
         let mut state = self.state();
         if state.running.as_ref().is_some_and(Launched::has_ended) {
-            // It ended while nothing was asked.
+            // It ended while no question was open.
             self.end(&mut state, "");
         }
         if let Some(broken) = self.broken.get() {
@@ -183,7 +183,7 @@ impl Server {
         Ok((state.address.clone(), state.generation))
     }
 
-    /// Notes a failure, unless it follows from one that was noted. Returns the fault of the session that
+    /// Records a failure, unless it follows from a recorded one. Returns the fault of the session that
     /// noticed.
     fn fail(&self, generation: u64, broken: &Broken, scope: Scope) -> Fault {
         let mut state = self.state();
@@ -217,7 +217,7 @@ impl Server {
         }
     }
 
-    /// Returns why the run ends, if it does.
+    /// Returns the reason why the run ends, if it does.
     pub(super) fn broken(&self) -> Option<&str> {
         self.broken.get().map(String::as_str)
     }
@@ -227,7 +227,7 @@ impl Server {
         self.log.take()
     }
 
-    /// Ends the server and returns what is wrong with it, for an error of the beginning.
+    /// Ends the server and returns its failure, for an error of the start.
     pub(super) fn with_last_words(&self, why: &str) -> String {
         let ended = self.state().running.take_if(|running| running.is_ending());
         at_place(self.command.as_deref(), &ended.map_or_else(|| why.into(), |running| running.fail(why)))
@@ -245,7 +245,7 @@ impl Server {
 
 const HINT: &str = "play with it by hand: openenv's own client shows what it says";
 
-/// Returns an error of the beginning with the command that it is about.
+/// Returns an error of the start with its command.
 fn at_place(command: Option<&[String]>, why: &str) -> String {
     match command {
         Some(command) if !why.starts_with("command = ") => format!("{}: {why}", named(command)),
@@ -265,23 +265,23 @@ impl Opened<'_> {
     /// Asks the session.
     ///
     /// # Errors
-    /// If it is out of order.
+    /// If it fails.
     pub(super) fn ask(&self, ask: &Ask) -> Result<Answer, Fault> {
         let answer = self.connection().ask(ask, self.server.timeout);
         answer.map_err(|broken| self.server.fail(self.generation, &broken, Scope::Session))
     }
 
-    /// Returns the fault of a session whose answer makes no sense.
+    /// Returns the fault of a session with an invalid answer.
     pub(super) fn lies(&self, why: &str) -> Fault {
         self.server.fail(self.generation, &Broken::new(why), Scope::Session)
     }
 
-    /// Notes that a turn was answered.
+    /// Records that a turn was answered.
     pub(super) fn plays(&self) {
         self.server.state().failures.clear();
     }
 
-    /// Hears whether the server has said anything that nothing asked for.
+    /// Checks that the server has sent nothing that no question asked for.
     ///
     /// # Errors
     /// If it has, or the session is broken.

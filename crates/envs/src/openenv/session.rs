@@ -1,4 +1,4 @@
-//! One trajectory in a session of a server.
+//! Plays one trajectory in a session of a server.
 
 use serde_json::Value;
 use turnwise_tools::Fault;
@@ -11,7 +11,7 @@ use crate::session::{Closing, Session, Step};
 
 /// Name of the rewards.
 const REWARD: &str = "reward";
-/// Sums that fall short by rounding reach their threshold.
+/// Sums that fall short of their threshold by rounding reach it.
 const ROUNDING: f64 = 1e-9;
 
 /// A trajectory's session.
@@ -29,7 +29,7 @@ impl<'a> OpenEnvSession<'a> {
         Self { opened, form, right_from, sum: 0.0, done: begun.done() }
     }
 
-    /// Takes an action. Returns what is observed, or the server's words about an action that isn't one.
+    /// Takes an action. Returns the observation, or the server's message about an invalid action.
     fn act(&mut self, ask: &Ask, step: &mut Step) -> Result<Result<Observed, String>, Fault> {
         match self.opened.ask(ask)? {
             Answer::Observation(observed) => {
@@ -116,7 +116,7 @@ fn output(observed: &Observed) -> Result<ToolOutput, Fault> {
     Ok(ToolOutput::says(text))
 }
 
-/// Returns the text of a tool's result: its parts that are texts, or its JSON.
+/// Returns the text of a tool's result: its text parts, or its JSON.
 fn shown(result: &Value) -> String {
     if let Some(text) = result.as_str() {
         return text.into();

@@ -9,7 +9,7 @@ use super::*;
 use crate::determinism::difference;
 use crate::session::{Session, Step};
 
-/// A server in Python whose answers a test writes.
+/// Makes a server in Python whose answers a test writes.
 const ODD: &str = include_str!("../../tests/openenv/odd.py");
 
 fn command(script: &str) -> Vec<String> {
@@ -76,7 +76,7 @@ serve(handle)"#;
         assert_eq!(step.message.as_ref().unwrap(), &format!("heard {text}"));
         assert_eq!((reward(&step), step.done), ((n + 1) as f64 / 64.0, n == 2));
     }
-    // Whatever comes after the end isn't said.
+    // Messages after the end aren't sent.
     let after = says(&mut *session, "four").unwrap();
     assert!(after.done && after.message.is_none() && after.rewards.is_empty());
     assert_eq!(session.close().unwrap().correct, Some(true), "the sum is 6/64");
@@ -98,7 +98,7 @@ serve(handle, CALLS)"#;
     let step = session.step(&turn, &[0, 1]).unwrap();
     assert_eq!(step.outputs, [ToolOutput::says("look 2 7"), ToolOutput::says("look 2 8")]);
     assert_eq!((reward(&step), step.done, &step.message), (4.0 + 3.0 / 64.0, false, &None));
-    // A turn without a call says nothing to the server.
+    // A turn without a call sends nothing to the server.
     let quiet = session.step(&Turn { text: "I think.".into(), ..Turn::default() }, &[]).unwrap();
     assert_eq!(quiet, Step::default());
     let last = session.step(&turn, &[0, 1]).unwrap();
@@ -276,7 +276,7 @@ serve(handle)"#;
     let task = env.task(TaskSplit::Train, 0).unwrap();
     let mut session = session(&env, &task).unwrap();
     let start = Instant::now();
-    // Nothing is asked meanwhile.
+    // No question is open meanwhile.
     while !env.take_log().iter().any(|line| line == "env.openenv: pong") {
         assert!(start.elapsed() < Duration::from_secs(20), "no pong");
         std::thread::sleep(Duration::from_millis(20));
@@ -371,7 +371,7 @@ fn a_server_that_runs_elsewhere_is_played_and_left_alone() {
     let first = step(&other);
     drop(other);
     assert_eq!(step(&env), first);
-    // Once the server is gone, the run that only looked for it ends after three tries.
+    // Once the server is gone, the run that only connected to it ends after three tries.
     let gone = OpenEnv::new(&OpenEnvConfig::at(&url)).unwrap();
     drop(env);
     for _ in 0..3 {
@@ -382,7 +382,7 @@ fn a_server_that_runs_elsewhere_is_played_and_left_alone() {
     assert!(error.starts_with(&format!("env.openenv: url = {url:?}: failed 3 times in a row: ")), "{error}");
 }
 
-/// Whether a process of this number runs. One that nobody has reaped yet doesn't.
+/// Returns whether a process of this number runs. One that is only not reaped yet doesn't.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

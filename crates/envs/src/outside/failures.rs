@@ -1,4 +1,4 @@
-//! Failures in a row: three of them end a run.
+//! Counts failures in a row: three of them end a run.
 
 /// Failures in a row that end the run.
 pub(crate) const MAX_FAILURES: usize = 3;
@@ -26,7 +26,7 @@ impl Failures {
     }
 }
 
-/// Returns a command for an error. A whole program may stand in it.
+/// Returns a command for an error. A whole program may be quoted in it.
 pub(crate) fn named(command: &[String]) -> String {
     let command: Vec<String> = command.iter().map(|word| word.chars().take(60).collect()).collect();
     format!("command = {command:?}")

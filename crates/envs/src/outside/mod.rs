@@ -1,5 +1,5 @@
-//! What environments share whose sessions live in another program: its process, its last words, and the
-//! count of its failures.
+//! Holds the parts of environments whose sessions live in another program: its process, its last lines, and
+//! the count of its failures.
 
 pub(crate) mod failures;
 pub(crate) mod program;

@@ -1,4 +1,4 @@
-//! A program in a process group with whatever it starts: its start, its last words and its end.
+//! Runs a program in a process group with its children: its start, its last lines and its end.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -9,24 +9,24 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::stderr::{Log, Stderr};
 
-/// How long a program may take to end when it is asked to.
+/// Time in which a program must end when it is asked to.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a program that answers no more may take to end, for its status.
+/// Time in which a program that answers no more must end, for its status.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program that runs, and the thread that reads its stderr.
 pub(crate) struct Program {
     child: Child,
     stderr: Arc<Stderr>,
-    /// When it was asked to end.
+    /// Time when it was asked to end.
     asked: Option<Instant>,
     /// Its status, once it is reaped.
     status: Option<ExitStatus>,
 }
 
 impl Program {
-    /// Starts the command in a process group. `name` is the program's in the log, `example` a command for
-    /// the hint, and `prepare` sets what else it gets.
+    /// Starts the command in a process group. `name` is the program's name in the log, `example` a command
+    /// for the hint, and `prepare` sets its pipes and variables.
     ///
     /// # Errors
     /// If the command can't be started.
@@ -42,9 +42,9 @@ impl Program {
         let start = || {
             let (read, write) = std::io::pipe()?;
             let mut child = Command::new(program);
-            // Signals of the terminal are for the run, which ends the program when it has done with it.
+            // Signals of the terminal are for the run, which ends the program itself.
             child.args(arguments).process_group(0).stdin(Stdio::null()).stderr(write.try_clone()?);
-            // What isn't read as answers is for the log.
+            // Output that isn't read as answers goes to the log.
             child.stdout(write);
             prepare(&mut child)?;
             Ok((child.spawn()?, read))
@@ -55,7 +55,7 @@ impl Program {
         Ok(Self { child, stderr: Stderr::read(stderr, name, log), asked: None, status: None })
     }
 
-    /// Takes its stdin and stdout, if both are piped and nobody has them yet.
+    /// Takes its stdin and stdout, if both are piped and not taken yet.
     pub(crate) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
         self.child.stdin.take().zip(self.child.stdout.take())
     }
@@ -65,7 +65,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Notes that it was asked to end.
+    /// Records that it was asked to end.
     pub(crate) fn expect_end(&mut self) {
         self.asked.get_or_insert_with(Instant::now);
     }
@@ -79,7 +79,7 @@ impl Program {
         }
     }
 
-    /// Returns whether it ends within `patience`. Its number stays its own.
+    /// Returns whether it ends within `patience`. Its number isn't reused before it's reaped.
     pub(crate) fn ends_within(&self, patience: Duration) -> bool {
         self.ends_before(Instant::now() + patience)
     }
@@ -97,14 +97,14 @@ impl Program {
         }
     }
 
-    /// Ends a program that failed. Returns how, with its last lines.
+    /// Ends a program that failed. Returns its exit status and its last lines.
     pub(crate) fn fail(mut self, why: &str) -> String {
         self.kill();
         why.to_string() + &self.stderr.last()
     }
 
-    /// As [`Self::fail`], for one that seems to have ended, which `noun` names; `otherwise` says what it did
-    /// if it hasn't.
+    /// Works as [`Self::fail`], for a program that seems to have ended. `noun` names it, and `otherwise`
+    /// tells what it did if it hasn't ended.
     pub(crate) fn ended(mut self, noun: &str, otherwise: &str) -> String {
         let ended = self.ends_within(LAST_WORDS);
         self.kill();

@@ -1,4 +1,4 @@
-//! Lines that processes write to stderr: all of them for the run's log, the last ones for an error.
+//! Collects lines that processes write to stderr: all of them for the run's log, the last ones for an error.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Bytes of a line. A longer one is cut into several.
+/// Maximum of bytes in a line. A longer one is cut into several.
 const LINE: u64 = 4096;
-/// Lines that are kept until they are taken.
+/// Maximum of lines between two readings.
 const KEPT: usize = 1000;
 /// Lines that an error shows.
 const SHOWN: usize = 3;
-/// How long an error waits for the last lines of a process that has ended.
+/// Time that an error waits for the last lines of a process that has ended.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Collects the lines of all processes of an environment.
@@ -34,7 +34,7 @@ impl Log {
         Self { place, kept: Mutex::default() }
     }
 
-    /// Returns the lines since the last call, with a count of those for which there was no room.
+    /// Returns the lines since the last call, with a count of those above the maximum.
     pub(crate) fn take(&self) -> Vec<String> {
         let Kept { mut lines, left_out } = std::mem::take(&mut *self.kept());
         if left_out > 0 {
@@ -65,7 +65,7 @@ pub(crate) struct Stderr {
 }
 
 impl Stderr {
-    /// Reads stderr in a thread until it ends. `name` is the process's in the log.
+    /// Reads stderr in a thread until it ends. `name` is the process's name in the log.
     pub(crate) fn read(stderr: impl Read + Send + 'static, name: String, log: Arc<Log>) -> Arc<Self> {
         let said = Arc::new(Self::default());
         let shared = said.clone();
@@ -93,10 +93,10 @@ impl Stderr {
         last.push_back(line);
     }
 
-    /// Returns the last lines of a process that has ended, for an error; empty if it wrote none.
+    /// Returns the last lines of a process that has ended, for an error. Empty if it wrote none.
     pub(crate) fn last(&self) -> String {
         let start = Instant::now();
-        // A process that it left behind may hold its stderr open.
+        // A child process that it left behind may hold its stderr open.
         while !self.ended.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -116,7 +116,7 @@ fn shown(line: &str) -> String {
     escaped(line.rsplit('\r').next().unwrap_or(line))
 }
 
-/// Returns text whose control characters are escapes: they move cursors and forge lines.
+/// Returns text with control characters as escapes, because they move cursors and forge lines.
 pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,11 +1,11 @@
-//! An environment in any language: a process that answers JSON lines (`docs/environments.md` has the
+//! Runs an environment in any language: a process that answers JSON lines (`docs/environments.md` has the
 //! protocol).
 //!
 //! ```text
 //! describe → tasks, tools   reset → opening of a session   step → outputs, rewards, end   close → late rewards
 //! ```
-//! A session is one trajectory, and a process holds many at a time. What a process gets wrong costs the
-//! sessions that it holds: their trajectories are played once more, in the process that replaces it.
+//! A session is one trajectory, and a process holds many at a time. A failure of a process costs its
+//! sessions: their trajectories are played once more, in the process that replaces it.
 
 mod pending;
 mod running;
@@ -42,10 +42,10 @@ use worker::{ORIGIN, Shared, Worker, fault};
 pub struct ProcessConfig {
     /// The command, and its arguments. It ends when its stdin does.
     pub command: Vec<String>,
-    /// Processes. Sessions are dealt to them.
+    /// Number of processes. Sessions are distributed over them.
     #[serde(default = "workers", deserialize_with = "Within::<1, 256>::read")]
     pub workers: usize,
-    /// Seconds that one answer may take.
+    /// Seconds for one answer.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
 }
@@ -66,7 +66,7 @@ impl EnvSettings for ProcessConfig {
 
 /// Sessions of one process that may wait for an answer at a time.
 const WAITING_PER_WORKER: usize = 16;
-/// The tool of turnwise that a process may ask for.
+/// The tool of turnwise that a process may offer.
 const PYTHON: &str = "python";
 
 /// The environment.
@@ -74,7 +74,7 @@ pub struct Process {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     offer: Described,
-    /// Tools only: tasks are known one by one.
+    /// Tools only, because tasks are asked for one by one.
     tasks: Tasks,
     known: Mutex<Known>,
     sessions: AtomicU64,
@@ -88,10 +88,10 @@ struct Known {
 }
 
 impl Process {
-    /// Starts the processes and asks what they offer.
+    /// Starts the processes and asks for their offer.
     ///
     /// # Errors
-    /// If the command doesn't start, doesn't answer, or offers what can't be.
+    /// If the command doesn't start, doesn't answer, or makes an invalid offer.
     pub fn new(config: &ProcessConfig) -> Result<Self, EnvError> {
         Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
         let shared = Arc::new(Shared {
@@ -113,12 +113,12 @@ impl Process {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session of a task's place in a process.
+    /// Opens a session in a process, for a task by its place.
     fn reset(&self, (split, index): (TaskSplit, usize)) -> Result<(ProcessSession<'_>, Task), Fault> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let worker = &self.workers[(number % self.workers.len() as u64) as usize];
         let name = format!("s{number}");
-        // JavaScript and others read whole numbers up to 2^53.
+        // JavaScript and other languages read whole numbers up to 2^53.
         let seed = stream(0, split.name(), index as u64).next_u64() >> 11;
         let request = Request::Reset { session: &name, split: split.name(), index, seed };
         let read = |Reset { task, level, mut messages }: Reset| {
@@ -134,7 +134,7 @@ impl Process {
         Ok((ProcessSession::new(worker, generation, name, &self.offer.builtin), task))
     }
 
-    /// As [`Self::reset`], and tries again after a fault, as a session does.
+    /// Works as [`Self::reset`], and retries after a fault, as a session does.
     fn tell(&self, place: (TaskSplit, usize)) -> Result<Task, EnvError> {
         let mut tries = 0;
         loop {
@@ -159,7 +159,7 @@ fn wrong(message: String) -> EnvError {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // All at once: each has its time to end.
+        // All stdins are closed at once, so that each process has its time to end.
         self.workers.iter().for_each(Worker::hang_up);
     }
 }
@@ -237,7 +237,7 @@ impl Env for Process {
         WAITING_PER_WORKER * self.workers.len()
     }
 
-    /// Returns the whole text: sessions judge, so it counts votes only.
+    /// Returns the whole text. Sessions judge, so it only counts votes.
     fn answer(&self, text: &str) -> Option<String> {
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_string())

@@ -1,4 +1,4 @@
-//! Requests of one process that wait for their answers.
+//! Holds the requests of one process that wait for their answers.
 
 use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
@@ -7,24 +7,25 @@ use std::time::Instant;
 
 use super::wire::Answer;
 
-/// Holds the requests that wait, by id, until the process answers no more.
+/// Waiting requests by id, until the process answers no more.
 pub(super) struct Pending(Mutex<State>);
 
 struct State {
     waiting: HashMap<u64, SyncSender<Answer>>,
-    /// When the latest answer came.
+    /// Time of the latest answer.
     answered: Instant,
-    /// Why there are no more answers.
+    /// Reason why no more answers come.
     ended: Option<String>,
 }
 
 impl Pending {
-    /// Returns those of a process that has just started.
+    /// Returns the requests of a process that has just started.
     pub(super) fn new() -> Self {
         Self(Mutex::new(State { waiting: HashMap::new(), answered: Instant::now(), ended: None }))
     }
 
-    /// Registers a request. Returns how many waited before it; none if the process answers no more.
+    /// Registers a request. Returns the number of requests waiting before it, or none if the process answers
+    /// no more.
     pub(super) fn add(&self, id: u64, answers: SyncSender<Answer>) -> Option<usize> {
         let mut state = self.state();
         if state.ended.is_some() {
@@ -35,7 +36,7 @@ impl Pending {
         Some(ahead)
     }
 
-    /// Hands an answer to its request. Returns whether one waited for it.
+    /// Passes an answer to its request. Returns whether one waited for it.
     pub(super) fn answer(&self, answer: Answer) -> bool {
         let mut state = self.state();
         state.answered = Instant::now();
@@ -45,12 +46,12 @@ impl Pending {
         asked.map(|asked| drop(asked.send(answer))).is_some()
     }
 
-    /// Returns when the latest answer came.
+    /// Returns the time of the latest answer.
     pub(super) fn answered(&self) -> Instant {
         self.state().answered
     }
 
-    /// Refuses all requests, those that wait and those to come. The first reason stays.
+    /// Refuses all requests, waiting and future ones. The first reason stays.
     pub(super) fn end(&self, why: String) {
         let mut state = self.state();
         state.ended.get_or_insert(why);
@@ -58,7 +59,7 @@ impl Pending {
         state.waiting.clear();
     }
 
-    /// Returns why there are no more answers, if that is so.
+    /// Returns the reason why no more answers come, if there is one.
     pub(super) fn ended(&self) -> Option<String> {
         self.state().ended.clone()
     }

@@ -1,4 +1,4 @@
-//! A running process: its pipes, and its end.
+//! Runs a process: its pipes, and its end.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -10,11 +10,11 @@ use super::wire::Answer;
 use crate::outside::program::Program;
 use crate::outside::stderr::Log;
 
-/// Bound on the bytes of one line.
+/// Maximum of bytes in a line.
 const MAX_LINE: u64 = 16 << 20;
 /// Bytes of requests that are written at once.
 const BURST: usize = 1 << 16;
-/// What is said of a process whose stdout has ended.
+/// Message about a process whose stdout has ended.
 const ENDED: &str = "the process has ended";
 
 /// A process, and the threads that write its stdin and read its stdout and stderr. They end with it.
@@ -26,7 +26,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts the command in a process group. `name` is the process's in the log.
+    /// Starts the command in a process group. `name` is the process's name in the log.
     ///
     /// # Errors
     /// If the command can't be started.
@@ -44,11 +44,12 @@ impl Running {
         Ok(Self { stdin: Some(lines), pending, program })
     }
 
-    /// Sends a line. Returns how many requests waited before it; none if the process answers no more.
+    /// Sends a line. Returns the number of requests waiting before it, or none if the process answers no
+    /// more.
     pub(super) fn send(&self, id: u64, line: String, answers: SyncSender<Answer>) -> Option<usize> {
         let ahead = self.pending.add(id, answers)?;
         if let Some(stdin) = &self.stdin {
-            // The thread that writes ends with the process: then nothing is answered either.
+            // The thread that writes ends with the process. Then nothing is answered either.
             let _ = stdin.send(line);
         }
         Some(ahead)
@@ -61,7 +62,7 @@ impl Running {
         }
     }
 
-    /// Ends a process that failed. Returns how, with its exit status and its last lines.
+    /// Ends a process that failed. Returns its exit status and its last lines.
     pub(super) fn fail(self, why: &str) -> String {
         if why == ENDED {
             self.program.ended("process", "the process has closed its stdout")
@@ -71,8 +72,7 @@ impl Running {
     }
 }
 
-/// Writes lines, those that wait at once, until there are no more or the process doesn't read. Then its
-/// stdin ends.
+/// Writes waiting lines at once, until there are no more or the process doesn't read. Then its stdin ends.
 fn write(mut stdin: ChildStdin, lines: &Receiver<String>) {
     while let Ok(mut burst) = lines.recv() {
         while burst.len() < BURST {
@@ -85,7 +85,7 @@ fn write(mut stdin: ChildStdin, lines: &Receiver<String>) {
     }
 }
 
-/// Hands answers to their requests. Returns why there are no more.
+/// Passes answers to their requests. Returns the reason why there are no more.
 fn read(stdout: ChildStdout, pending: &Pending) -> String {
     let mut stdout = BufReader::with_capacity(BURST, stdout);
     let mut line = Vec::new();

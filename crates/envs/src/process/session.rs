@@ -1,4 +1,4 @@
-//! One trajectory in a process.
+//! Plays one trajectory in a process.
 
 use turnwise_tools::Fault;
 use turnwise_trajectory::{ToolOutput, Turn};
@@ -7,10 +7,10 @@ use super::wire::{self, Closed, Request, Stepped};
 use super::worker::{ORIGIN, Worker};
 use crate::session::{Closing, Session, Step};
 
-/// A session that a process holds.
+/// A session in a process.
 pub(super) struct ProcessSession<'a> {
     worker: &'a Worker,
-    /// The process that holds it.
+    /// The process of the session.
     generation: u64,
     name: String,
     builtin: &'a [String],

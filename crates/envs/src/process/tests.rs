@@ -55,7 +55,7 @@ fn call(name: &str, output: &str) -> CallRecord {
     CallRecord::Executed { call, output: ToolOutput { stdout: output.into(), ..ToolOutput::of(status) } }
 }
 
-/// A turn that calls `look`, at position 0.
+/// Returns a turn that calls `look`, at position 0.
 fn looks() -> Turn {
     Turn { text: "I look.".into(), calls: vec![call("look", "")], ..Turn::default() }
 }
@@ -136,7 +136,7 @@ main(answer)"#;
         message: String::new(),
         span: 0..0,
     }));
-    // Beyond the limit of a turn: it was never asked.
+    // Beyond the limit of a turn: the environment was never asked.
     turn.calls.push(call("look", ""));
     let said = session.step(&turn, &[0]).unwrap().outputs.remove(0).stdout;
     let mut said: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -203,7 +203,7 @@ main(answer)"#;
     let mut twice = session(&env, &tasks[10]).unwrap();
     let second = twice.step(&looks(), &[0]).and_then(|_| twice.step(&looks(), &[0]));
     assert!(second.unwrap_err().to_string().contains("which waits for no answer"));
-    // The process that replaces it knows nothing of it.
+    // The process that replaces it has none of its sessions.
     let mut last = session(&env, &tasks[16]).unwrap();
     assert_eq!(last.step(&looks(), &[0]).unwrap().rewards.get("place"), 16.0 + 1.0 / 64.0);
     assert!(env.check().is_ok());
@@ -222,7 +222,7 @@ def answer(request):
 main(answer)"#;
     let env = open(dies, |config| config.workers = 2).unwrap();
     let task = env.task(TaskSplit::Train, 0).unwrap();
-    // Resets are answered between the failures: they don't show that it works.
+    // Resets are answered between the failures, and don't prove that it works.
     let faults: Vec<String> = (0..6)
         .filter_map(|_| session(&env, &task).and_then(|mut session| session.step(&looks(), &[0])).err())
         .map(|fault| fault.message)
@@ -324,7 +324,7 @@ main(answer)"#;
     assert!(fault.starts_with("two resets of train 2 give two tasks\n  hint: "), "{fault}");
 }
 
-/// Whether a process of this number runs. One that nobody has reaped yet doesn't.
+/// Returns whether a process of this number runs. One that is only not reaped yet doesn't.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
@@ -335,7 +335,7 @@ fn processes_end_with_their_stdin_and_take_those_that_they_started_with_them() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let read = |name: &str| std::fs::read_to_string(file(name)).unwrap_or_default();
-    // One cleans up behind its stdin, the other ignores its end; both have a child that does.
+    // One cleans up after its stdin, the other ignores its end. Both have a child that does.
     let script = |ends: &str| {
         format!(
             r#"

@@ -1,11 +1,11 @@
-//! What travels over the pipes of an environment's process: JSON lines, one object a line.
+//! Defines the messages over the pipes of an environment's process: JSON lines, one object a line.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_tools::{ToolSpec, observation};
 use turnwise_trajectory::{CallRecord, Finish, Message, Rewards, Turn};
 
-/// A request; its `id` comes back with the answer.
+/// A request. Its `id` returns with the answer.
 #[derive(Serialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub(super) enum Request<'a> {
@@ -16,7 +16,7 @@ pub(super) enum Request<'a> {
 }
 
 impl Request<'_> {
-    /// Returns the line that asks it.
+    /// Returns the line of the request.
     pub(super) fn line(&self, id: u64) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -27,13 +27,13 @@ impl Request<'_> {
         serde_json::to_string(&Line { id, request: self }).expect("a request has string keys") + "\n"
     }
 
-    /// Returns whether it moves a trajectory on: a process that answers it works.
+    /// Returns whether it advances a trajectory: a process that answers it works.
     pub(super) fn plays(&self) -> bool {
         matches!(self, Self::Step(_) | Self::Close { .. })
     }
 }
 
-/// A turn as the process is told.
+/// A turn as the process is told of it.
 #[derive(Serialize)]
 pub(super) struct Step<'a> {
     session: &'a str,
@@ -83,7 +83,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// An answer: a result, or what went wrong with one session.
+/// An answer: a result, or the failure of one session.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Answer {
@@ -97,7 +97,7 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// What the environment offers.
+/// The offer of the environment.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Described {
@@ -121,7 +121,7 @@ pub(super) struct Reset {
     pub(super) messages: Vec<Message>,
 }
 
-/// What follows from a turn.
+/// The environment's response to a turn.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stepped {
@@ -137,7 +137,7 @@ pub(super) struct Stepped {
     pub(super) correct: Option<bool>,
 }
 
-/// What comes with the end of a session.
+/// The response to the end of a session.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Closed {

@@ -1,5 +1,5 @@
-//! One process of an environment and its successors: requests of many sessions at a time, answers in any
-//! order, and another process after a failure.
+//! Keeps one process of an environment running: it has requests of many sessions at a time, answers come in
+//! any order, and after a failure another process takes its place.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -16,7 +16,7 @@ use super::wire::{Answer, Request};
 use crate::outside::failures::{Failures, named};
 use crate::outside::stderr::{Log, escaped};
 
-/// Where faults of this environment come from.
+/// Origin of this environment's faults.
 pub(super) const ORIGIN: &str = "env.process";
 /// Characters of an environment's error that are kept.
 const MAX_MESSAGE: usize = 2000;
@@ -25,18 +25,18 @@ pub(super) fn fault(message: impl Into<String>) -> Fault {
     Fault::new(ORIGIN, message)
 }
 
-/// What the workers of an environment share.
+/// State that the workers of an environment share.
 pub(super) struct Shared {
     pub(super) command: Vec<String>,
-    /// For one answer.
+    /// Time for one answer.
     pub(super) timeout: Duration,
     /// Lines of stderr.
     pub(super) log: Arc<Log>,
-    /// Why nothing is played any more: a process has failed too often.
+    /// Reason why nothing is played any more: a process has failed too often.
     pub(super) broken: OnceLock<String>,
 }
 
-/// One process, and the next one after it fails.
+/// A process, and the next one after it fails.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     /// Its number in messages, from 1.
@@ -50,13 +50,13 @@ struct State {
     running: Option<Running>,
     /// Processes started so far. Sessions of an earlier one are over.
     generation: u64,
-    /// Why the last process failed.
+    /// Reason why the last process failed.
     reason: String,
-    /// The same of the processes since a turn was last answered.
+    /// Reasons of the failures since a turn was last answered.
     failures: Failures,
 }
 
-/// A request on its way.
+/// A request that waits for its answer.
 struct Sent {
     generation: u64,
     pending: Arc<Pending>,
@@ -82,12 +82,12 @@ impl Worker {
         Running::start(&self.shared.command, name, self.shared.log.clone())
     }
 
-    /// Sends a request, waits for its result and returns what `read` makes of it. `generation` names the
-    /// process that holds the session; none takes the one that runs. Returns the generation of the process
-    /// that answered, too.
+    /// Sends a request, waits for its result and returns the value that `read` makes of it, with the
+    /// generation of the process that answered. `generation` names the process that holds the session, and
+    /// none takes a running one.
     ///
     /// # Errors
-    /// If the process or the session is out of order. A process that fails is replaced by the next request.
+    /// If the process or the session fails. A process that fails is replaced by the next request.
     pub(super) fn ask<R: DeserializeOwned, T>(
         &self,
         request: &Request<'_>,
@@ -99,7 +99,7 @@ impl Worker {
         let fail = |why: &str| self.fail(sent.generation, why);
         let answer = self.wait(&answer, &sent).map_err(|why| fail(&why))?;
         if let Some(refusal) = answer.error {
-            // The environment's words about one session; its process is well.
+            // The environment's message about one session. Its process is well.
             let message: String = refusal.message.chars().take(MAX_MESSAGE).collect();
             return Err(fault(escaped(message.trim_end())));
         }
@@ -116,10 +116,10 @@ impl Worker {
         }
     }
 
-    /// Sends a request whose answer makes no difference.
+    /// Sends a request whose answer has no effect.
     pub(super) fn tell(&self, request: &Request<'_>, generation: u64) {
         let (ignored, _) = sync_channel(1);
-        // A process that has ended has forgotten its sessions.
+        // A process that has ended has no sessions.
         let _ = self.send(request, Some(generation), ignored);
     }
 
@@ -141,7 +141,7 @@ impl Worker {
         Err(fault(state.reason.as_str()))
     }
 
-    /// Returns the answer, or why there is none.
+    /// Returns the answer, or the reason why there is none.
     fn wait(&self, answer: &Receiver<Answer>, sent: &Sent) -> Result<Answer, String> {
         let timeout = self.shared.timeout;
         // A process may answer one request after another. The time of one begins with the answer before.
@@ -160,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// Returns the process of a generation, or one that runs.
+    /// Returns the process of a generation, or a running one.
     fn running<'s>(&self, state: &'s mut State, generation: Option<u64>) -> Result<&'s Running, Fault> {
         let ended = state.running.as_ref().and_then(|running| running.pending.ended());
         if let Some(why) = ended {
@@ -186,8 +186,8 @@ impl Worker {
         Ok(state.running.as_ref().expect("it was started"))
     }
 
-    /// Ends the process of a generation, and with it all sessions in it. Returns the fault of the session
-    /// that noticed.
+    /// Ends the process of a generation, and with it all its sessions. Returns the fault of the session that
+    /// noticed.
     fn fail(&self, generation: u64, why: &str) -> Fault {
         let mut state = self.state();
         if state.generation == generation {

@@ -1,4 +1,4 @@
-//! The worked examples of `env.process`, each played as its authors' libraries play it.
+//! Plays the worked examples of `env.process`, with the libraries of their authors.
 
 mod endpoint;
 mod installed;
@@ -30,7 +30,7 @@ fn open(python: &str, name: &str, arguments: &[&str]) -> Process {
     assert!(output.status.success() && said.contains("equal tasks get equal answers"), "{name}: {said}");
     let command = [python, &program].into_iter().chain(arguments.iter().copied());
     let command = command.map(String::from).collect();
-    // Some libraries take long to load on a machine with other work.
+    // Some libraries load slowly on a machine with other work.
     Process::new(&ProcessConfig { command, workers: 1, timeout_seconds: 120.0 }).unwrap()
 }
 
@@ -38,7 +38,7 @@ fn session<'a>(env: &'a Process, task: &'a Task) -> Box<dyn Session + 'a> {
     env.session(Start::first(task, &Echo)).unwrap().session
 }
 
-/// Says a text to a session, without a call.
+/// Sends a text to a session, without a call.
 fn says(session: &mut dyn Session, text: &str) -> Step {
     session.step(&Turn { text: text.into(), ..Turn::default() }, &[]).unwrap()
 }
@@ -80,7 +80,7 @@ fn any_generator_of_reasoning_gym_scores_answers() {
     }
 }
 
-/// The value of `4 + 3 - 2 =`.
+/// Returns the value of `4 + 3 - 2 =`.
 fn sum(expression: &str) -> String {
     let mut words = expression.trim_end_matches('=').split_whitespace();
     let mut value: i64 = words.next().unwrap().parse().unwrap();
@@ -91,7 +91,7 @@ fn sum(expression: &str) -> String {
     value.to_string()
 }
 
-/// The words of a task of `word_sorting` in the order that it asks for.
+/// Returns the words of a task of `word_sorting` in the order that it asks for.
 fn sorted(task: &str) -> String {
     let list = task.lines().find_map(|line| line.split_once("sort these words").map(|_| line)).unwrap();
     let mut words: Vec<&str> = list.rsplit_once(": ").unwrap().1.split(", ").collect();
@@ -107,7 +107,7 @@ fn a_game_of_textarena_is_held_as_a_conversation() {
     let Some(python) = python_with("textarena", "textarena==0.7.4") else { return };
     let env = open(&python, "game.py", &["TowerOfHanoi-v0"]);
     let task = env.task(TaskSplit::Train, 0).unwrap();
-    // Two games at a time, a move here and a move there: each has its state.
+    // Two games at a time, in alternate moves: each has its state.
     let (mut won, mut lost) = (session(&env, &task), session(&env, &task));
     let mut over = Step::default();
     let moves = ["[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]"];
@@ -169,7 +169,7 @@ fn a_model_behind_an_endpoint_grades_answers() {
     let questions = folder.path().join("questions.jsonl");
     let line = |n: u32| json!({"question": format!("Question {n}?"), "rubric": "It says yes."}).to_string();
     std::fs::write(&questions, (0..10).map(|n| line(n) + "\n").collect::<String>()).unwrap();
-    // A grader that likes answers with a yes in them, and is out of order for some.
+    // A grader that prefers answers with a yes in them, and fails for some.
     let url = endpoint::serve(|asked| match asked {
         _ if asked.contains("Answer: broken") => None,
         _ if asked.contains("Answer: yes") => Some("9".into()),

@@ -20,6 +20,11 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
+/// Returns the heads of a table.
+pub(super) fn heads(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
 /// Holds a finished report.
 pub struct Report {
     pub(super) title: String,
