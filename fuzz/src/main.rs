@@ -11,6 +11,8 @@ mod block;
 mod config;
 #[path = "../../crates/envs/tests/claims/mod.rs"]
 mod data_set;
+#[path = "../../crates/serve/tests/claims/mod.rs"]
+mod endpoint_request;
 #[path = "../../crates/model/src/family/mod.rs"]
 mod family;
 #[path = "../../crates/mcp/tests/claims/mod.rs"]
@@ -35,7 +37,7 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target: the name of its corpus, and what any bytes are handed to.
-const TARGETS: [(&str, Target); 18] = [
+const TARGETS: [(&str, Target); 19] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
@@ -54,6 +56,7 @@ const TARGETS: [(&str, Target); 18] = [
     ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
     ("server_answer", server::hold),
     ("mcp_message", mcp_message::hold),
+    ("endpoint_request", endpoint_request::hold),
 ];
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {

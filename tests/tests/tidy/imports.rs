@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -19,13 +19,15 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("curriculum", &["runfile"]),
     ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
     ("http", &[]),
+    ("listen", &[]),
+    ("serve", &["listen", "trajectory", "tools", "rollout"]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
     ("demonstrations", &["runfile", "trajectory", "tools", "rollout"]),
     ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
-    ("inspect", &["files", "trajectory", "credit", "run", "stats"]),
+    ("inspect", &["files", "listen", "trajectory", "credit", "run", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
@@ -44,6 +46,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
             "envs",
             "mcp",
             "rollout",
+            "serve",
             "demonstrations",
             "run",
             "loss",
@@ -61,6 +64,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
             "tools",
             "mcp",
             "rollout",
+            "serve",
             "run",
             "credit",
             "gguf",
@@ -74,7 +78,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 17] = [
+const WITHOUT_BURN: [&str; 19] = [
     "runfile",
     "files",
     "trajectory",
@@ -84,6 +88,8 @@ const WITHOUT_BURN: [&str; 17] = [
     "curriculum",
     "envs",
     "http",
+    "listen",
+    "serve",
     "jinja",
     "mcp",
     "rollout",

@@ -24,6 +24,7 @@ mod rollout;
 mod run_folder;
 mod runs;
 mod score;
+mod serve;
 mod server;
 mod setup;
 mod sft;

@@ -127,6 +127,12 @@ impl Lexer {
         self.mode != Mode::Thought && self.inside.as_ref().is_some_and(is_call)
     }
 
+    /// Counts the bytes of the completion, from its start, that no call holds that is still to come.
+    pub fn settled(&self) -> usize {
+        let open = self.inside.as_ref().map_or(self.at, |inside| inside.start);
+        self.held.iter().map(|found| found.span().start).min().map_or(open, |held| held.min(open))
+    }
+
     /// Returns the first stop string so far, as bytes of the completion. The environment writes the text
     /// after it, so sampling should end. Stop strings inside a thought or a call's string literal don't
     /// count.

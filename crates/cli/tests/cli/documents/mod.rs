@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 16] = [
+const WITH_COMMANDS: [&str; 17] = [
     "README.md",
     "docs/commands.md",
     "docs/determinism.md",
@@ -22,6 +22,7 @@ const WITH_COMMANDS: [&str; 16] = [
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
+    "docs/serve.md",
     "docs/servers.md",
     "docs/sft.md",
     "docs/smollm2.md",
@@ -110,6 +111,11 @@ fn the_commands_of_rewards_run() {
 #[test]
 fn the_commands_of_the_sandbox_run() {
     runs("docs/sandbox.md");
+}
+
+#[test]
+fn the_commands_of_serve_run() {
+    runs("docs/serve.md");
 }
 
 #[test]

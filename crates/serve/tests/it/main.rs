@@ -1,0 +1,12 @@
+//! The endpoint over HTTP, with an engine that follows a script. `turnwise serve` with a model is tested
+//! through the binary, in crates/cli.
+
+mod answers;
+mod clients;
+mod dialects;
+mod doors;
+mod refusals;
+mod scene;
+mod script;
+mod sessions;
+mod tools;
