@@ -75,6 +75,20 @@ impl Report {
     pub(crate) fn leave_out(&mut self, line: usize, why: &LeftOut) {
         self.left_out.entry(why.reason).or_default().add(line, &why.message);
     }
+
+    /// Says in one line why nothing is trained: the commonest reason with its first place.
+    pub fn nothing_left(&self) -> String {
+        let Self { file, rows, .. } = self;
+        let file = file.display();
+        match self.left_out.iter().max_by_key(|(_, tally)| tally.count) {
+            None => format!("{file}: nothing is left to train on, for the file has no rows"),
+            Some((reason, Tally { count, first })) => {
+                let place = first.first().map(|place| format!("; line {}: {}", place.line, place.what));
+                let (words, place) = (reason.words(), place.unwrap_or_default());
+                format!("{file}: nothing is left to train on of {rows} rows: {count} {words}{place}")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Report {

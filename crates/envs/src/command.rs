@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_runfile::Seconds;
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::vote;
@@ -26,6 +27,7 @@ use crate::env::{Env, EnvError};
 use crate::records;
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks, asked, question};
 use checker::{Checker, Patience};
 
@@ -60,6 +62,12 @@ fn timeout_seconds() -> f64 {
 
 fn start_seconds() -> f64 {
     60.0
+}
+
+impl EnvSettings for CommandConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(CheckedByCommand::new(self)?))
+    }
 }
 
 #[derive(Deserialize)]

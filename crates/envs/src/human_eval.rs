@@ -10,16 +10,16 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError};
-use crate::judge::{Judge, examples_program, last_code};
+use crate::judge::{Judge, ended, examples_program, last_program};
 use crate::records;
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
-use crate::stated::stated;
+use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 
@@ -32,6 +32,12 @@ pub struct HumanEvalConfig {
     /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held
     /// out, 601 to 974 are to train on.
     pub held_out: PathBuf,
+}
+
+impl EnvSettings for HumanEvalConfig {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(HumanEval::new(self, cpython("human_eval", executor)?)?))
+    }
 }
 
 const INSTRUCTION: &str = "Write the whole function and try it with the tool. When it's right, end with \
@@ -161,12 +167,11 @@ impl Env for HumanEval {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+        ended(text)
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.answer(&played.turns.last()?.text)?;
-        last_code(played)
+        last_program(played)
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -185,7 +190,6 @@ mod tests {
     use crate::testing::program;
     use serde_json::json;
     use turnwise_tools::Executor;
-    use turnwise_tools::executor::ExecutorConfig;
     use turnwise_trajectory::ToolCall;
 
     const EXAMPLES: &str = ">>> up(3)\n    2\n    >>> up(4)\n    2";

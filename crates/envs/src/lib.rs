@@ -1,4 +1,4 @@
-//! Environments: tasks, the tools they offer, how an answer is checked, and the reward of each turn.
+//! Defines environments: tasks, the tools on offer, the check of an answer, and the rewards of each turn.
 
 mod answer;
 mod arithmetic;
@@ -20,6 +20,7 @@ mod reward;
 mod same_question;
 mod seed;
 mod session;
+mod settings;
 mod stated;
 mod story;
 mod strategy_qa;
@@ -42,5 +43,6 @@ pub use qa::{Qa, QaConfig};
 pub use records::read as read_records;
 pub use reward::{RewardConfig, answer, score};
 pub use session::{Closing, Opened, Session, Start, Step};
+pub use settings::EnvSettings;
 pub use strategy_qa::{StrategyQa, StrategyQaConfig};
 pub use tasks::{Task, TaskSplit, Tasks};

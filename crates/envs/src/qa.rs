@@ -1,7 +1,7 @@
-//! Questions with a numeric answer, read from JSONL files as GSM8K is published (arXiv:2110.14168): one object a line,
-//! `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191):
-//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. One JSON array of records, as SVAMP is published, is read as well.
-//! The tool is Python, unrestricted but for the executor's limits.
+//! Questions with a numeric answer, read from JSONL files as GSM8K is published (arXiv:2110.14168): one
+//! object a line, `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191):
+//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. One JSON array of records, as SVAMP is published, is
+//! read as well. The tool is Python, unrestricted but for the executor's limits.
 
 mod form;
 
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::{after_mark, parse};
@@ -17,6 +18,7 @@ use crate::env::{Env, EnvError};
 use crate::records;
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::stated::stated_at;
 use crate::tasks::{Task, Tasks, asked, question};
 use form::{pair, short};
@@ -39,6 +41,12 @@ pub struct QaConfig {
 
 fn instruction() -> String {
     "Solve the problem; the tool computes. End your last message with Answer: and the number.".into()
+}
+
+impl EnvSettings for QaConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Qa::new(self)?))
+    }
 }
 
 /// What stands before the answer in the data, and may stand there in a completion.
@@ -118,8 +126,8 @@ impl Env for Qa {
         Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
-    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the text, whichever
-    /// comes last; in lowest terms.
+    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the
+    /// text, whichever comes last; in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
         let (in_box, marked) = (after("\\boxed{"), stated_at(text).max(after(MARK)));

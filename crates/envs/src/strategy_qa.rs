@@ -1,6 +1,6 @@
-//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON array or JSON
-//! lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search tool
-//! knows, so that finding the right ones is part of the task.
+//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON array
+//! or JSON lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what
+//! the search tool knows, so that finding the right ones is part of the task.
 
 mod search;
 
@@ -11,6 +11,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use turnwise_runfile::{Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::ToolOutput;
@@ -21,6 +22,7 @@ use crate::records;
 use crate::same_question::normal;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 
@@ -54,6 +56,12 @@ fn held_out() -> usize {
 
 fn facts() -> usize {
     3
+}
+
+impl EnvSettings for StrategyQaConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(StrategyQa::new(self)?))
+    }
 }
 
 /// One question of the data. What else is published with it is not read.

@@ -1,5 +1,5 @@
-//! HumanEval and MBPP as they were published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and
-//! `TURNWISE_MBPP` name.
+//! Plays HumanEval and MBPP as published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and `TURNWISE_MBPP`
+//! name.
 
 use serde_json::{Value, json};
 use turnwise_envs::{Env, HumanEval, HumanEvalConfig};
@@ -30,7 +30,7 @@ fn the_published_problems_are_solved_by_their_solutions_alone() {
     assert!(verdicts.len() == 164 && wrong.is_empty(), "{wrong:?}");
 }
 
-/// Those of the whole file, or of the sanitized one.
+/// Judges the solutions of the whole file, or of the sanitized one.
 #[test]
 fn the_published_solutions_of_mbpp_pass() {
     let Some(file) = std::env::var_os("TURNWISE_MBPP") else {

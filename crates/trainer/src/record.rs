@@ -9,9 +9,7 @@ use turnwise_credit::{
 use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
-use turnwise_run::{
-    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TurnCalls, TurnCredit, TurnLoss, TurnMetrics,
-};
+use turnwise_run::{DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TurnLoss, TurnMetrics};
 use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
 
 use crate::learn::learner::PolicyStats;
@@ -178,20 +176,8 @@ impl StepRecord {
             }
         }
         let turn = |j: usize| TurnMetrics {
-            credit: TurnCredit {
-                turns: credit[j].turns,
-                reward: credit[j].reward.into(),
-                returns: credit[j].returns.into(),
-                advantage: credit[j].advantage.into(),
-                abs_advantage: credit[j].abs_advantage.into(),
-            },
-            calls: TurnCalls {
-                turns: calls[j].turns,
-                malformed: calls[j].malformed,
-                ok: calls[j].ok,
-                error: calls[j].error,
-                stopped: calls[j].stopped,
-            },
+            credit: credit[j].into(),
+            calls: calls[j],
             entropy: entropy[j].into(),
             loss: trained(loss[j]),
         };

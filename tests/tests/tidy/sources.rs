@@ -74,6 +74,16 @@ fn every_crate_says_what_it_is() {
 }
 
 #[test]
+fn the_overview_names_every_crate() {
+    let roots = rust_files(|path| path.starts_with("crates/") && path.ends_with("/src/lib.rs"));
+    let overview = rust_files(|path| path == "crates/cli/src/main.rs");
+    let named = |path: &&str| overview[0].text.contains(&format!("](../turnwise_{path}/index.html)"));
+    let crates = roots.iter().filter_map(|file| file.path.split('/').nth(1));
+    let missing: Vec<String> = crates.filter(|name| !named(name)).map(str::to_string).collect();
+    report(&missing, "the front page of the API documentation (crates/cli/src/main.rs) lacks crates");
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let files = rust_files(|p| !is_this_file(p));
     let words = ["todo!(", "unimplemented!(", "#[ignore", "dbg!("];

@@ -5,6 +5,7 @@ mod changes;
 mod chat;
 mod config;
 mod convert;
+mod cores;
 mod documents;
 mod environment;
 mod eval;

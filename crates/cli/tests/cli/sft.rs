@@ -158,8 +158,9 @@ fn a_file_without_conversations_or_with_a_broken_line_is_named() {
     let out = folder.path().join("out");
     let nothing = turnwise(&["sft", arg(&path), "--out", arg(&out)], "");
     assert_eq!(nothing.code, Some(1), "{}", nothing.stderr);
-    assert!(nothing.stderr.contains("nothing is left to train on"), "{}", nothing.stderr);
-    assert!(nothing.stderr.contains("left out: 1 without a conversation\n    line 1: neither `messages`"));
+    let why = "data.jsonl: nothing is left to train on of 1 rows: 1 without a conversation; \
+               line 1: neither `messages`";
+    assert!(nothing.stderr.contains(why), "{}", nothing.stderr);
     std::fs::write(folder.path().join("data.jsonl"), "{\"messages\": [}\n").unwrap();
     let broken = turnwise(&["sft", arg(&path), "--out", arg(&out)], "");
     assert_eq!(broken.code, Some(1), "{}", broken.stderr);

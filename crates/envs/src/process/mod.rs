@@ -22,12 +22,14 @@ use std::time::Duration;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Seconds, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
 use session::ProcessSession;
 use stderr::Log;
@@ -54,6 +56,12 @@ fn workers() -> usize {
 
 fn timeout_seconds() -> f64 {
     30.0
+}
+
+impl EnvSettings for ProcessConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Process::new(self)?))
+    }
 }
 
 /// Sessions of one process that may wait for an answer at a time.

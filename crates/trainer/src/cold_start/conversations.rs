@@ -52,7 +52,7 @@ impl Conversations {
         let writer = Writer::new(&rendering, &*format, rollout.describe_tools);
         let made = Demonstrations::write(&self.all, self.report, &writer, data, beginning.context());
         if made.sequences.is_empty() {
-            return Err(TrainError::Input(format!("nothing is left to train on\n  {}", made.report)));
+            return Err(TrainError::Input(made.report.nothing_left()));
         }
         Ok((rendering, made))
     }
