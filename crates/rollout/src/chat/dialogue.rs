@@ -16,7 +16,8 @@ use turnwise_trajectory::{Message, Role, TokenId, ToolCall};
 use super::choice::{ChatName, template};
 use super::folder::ChatFolder;
 use super::spelling::Spelling;
-use super::template::{Calls, TemplateChat, call_id};
+use super::template::{Calls, TemplateChat};
+use super::tool_message::call_id;
 use super::{ChatError, ChatFormat};
 use crate::messages::offer;
 
