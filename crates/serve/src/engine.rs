@@ -11,7 +11,7 @@ pub trait Engine: Send + Sync {
     /// Returns the number of tokens of the vocabulary.
     fn vocabulary(&self) -> usize;
 
-    /// Queues a sequence, which may wait for others. What it samples doesn't depend on them.
+    /// Queues a sequence, which may wait for others. Its tokens don't depend on them.
     fn submit(&self, job: Job);
 }
 

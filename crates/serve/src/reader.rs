@@ -21,7 +21,7 @@ pub(crate) struct Reader {
     bytes: Vec<u8>,
     /// Bytes of the text that the prompt holds.
     forced: usize,
-    /// Where the text ends, once it does.
+    /// The byte at which the text ends, once it does.
     end: Option<usize>,
     /// The stop string that ended it.
     ended_by: Option<usize>,

@@ -140,7 +140,7 @@ fn detail(head: &Head, written: &mut Value, tokens: &[TokenId], logprobs: &[f32]
 /// Writes chunks.
 struct Chunks {
     head: Arc<Head>,
-    /// Where the next token of each choice begins in its text.
+    /// The characters of each choice's text so far.
     offsets: Vec<usize>,
 }
 

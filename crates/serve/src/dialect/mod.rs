@@ -23,7 +23,7 @@ pub trait Dialect: Send + Sync {
     /// Returns the address of its requests.
     fn path(&self) -> &'static str;
 
-    /// Reads a request. What it asks for and isn't supported is refused by name.
+    /// Reads a request, or refuses it by the name of the key that isn't supported.
     fn read(&self, request: &Value) -> Result<Ask, Refusal>;
 
     /// Writes a refusal.

@@ -1,4 +1,4 @@
-//! What OpenAI's two completion dialects share: refusals, ends, usage, the keys of streams.
+//! Parts of both completion dialects of OpenAI: refusals, ends, usage, the keys of streams.
 
 use serde_json::{Value, json};
 

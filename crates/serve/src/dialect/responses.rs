@@ -47,7 +47,7 @@ const OWN: &[&str] = &[
     "prompt_cache_retention",
 ];
 
-/// What `include` may name: parts that are told, or that no answer of this server has.
+/// Parts that `include` may name: one that is told, and one that no answer of this server has.
 const INCLUDED: [&str; 2] = ["message.output_text.logprobs", "reasoning.encrypted_content"];
 
 impl Dialect for Responses {

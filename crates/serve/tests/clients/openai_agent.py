@@ -50,7 +50,7 @@ def chat_streamed(api, messages, tools):
             pass
         message = stream.get_final_completion().choices[0].message
     for call in message.tool_calls or []:
-        # What the helper of the package adds is no part of the protocol.
+        # The helper of the package adds keys that are no part of the protocol.
         call.function.parsed_arguments = None
     message.parsed = None
     return message
