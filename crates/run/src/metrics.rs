@@ -77,6 +77,12 @@ pub struct StepMetrics {
     /// KL to the reference, in nats per token; 0 without one.
     #[serde(skip_serializing_if = "Metric::is_absent")]
     pub ref_kl: Metric,
+    /// Importance weight of stale rollouts after bounding, a weighted mean over tokens, in runs that weigh them.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub tis_weight: Metric,
+    /// Share of tokens whose importance weight was bounded or masked.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub tis_cut: Metric,
     /// Credit, calls, entropy and loss by turn index, first turn first.
     pub by_turn: Vec<TurnMetrics>,
     /// Largest difference between sampler's and trainer's log-probabilities before the first update, in nats.

@@ -117,12 +117,19 @@ impl StepRecord {
         let (Some(first), Some(last)) = (stats.first(), updates.last()) else { return metrics };
         let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
+        // Where tokens are weighed, a weight is above 0 or was cut to 0.
+        let weighed = stats.iter().map(PolicyStats::means).any(|m| m.tis_weight != 0.0 || m.tis_cut != 0.0);
+        let of_weights = |value: &dyn Fn(&PolicyStats) -> f64| {
+            if weighed { mean(value).into() } else { Metric::default() }
+        };
         StepMetrics {
             loss: mean(&|s| s.loss).into(),
             ratio: mean(&|s| s.means().ratio).into(),
             clipped: mean(&|s| s.means().clipped).into(),
             old_kl: mean(&|s| s.means().old_kl).into(),
             ref_kl: mean(&|s| s.means().ref_kl).into(),
+            tis_weight: of_weights(&|s| s.means().tis_weight),
+            tis_cut: of_weights(&|s| s.means().tis_cut),
             logprob_gap: first.logprob_gap.into(),
             grad_norm: (updates.iter().map(|u| u.grad_norm).sum::<f64>() / n).into(),
             weight_norm: last.weight_norm.into(),

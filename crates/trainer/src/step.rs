@@ -180,7 +180,7 @@ impl Trainer {
         }
     }
 
-    /// Returns the training columns of all trajectories, group by group. With truncated importance sampling
+    /// Returns the training columns of all trajectories, group by group. With importance weights
     /// the ratio is to the policy as the trainer computes it, and the sampler's log-probabilities only weigh
     /// the tokens.
     fn samples(&self, played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
@@ -191,7 +191,7 @@ impl Trainer {
             })
         });
         let mut samples: Vec<Sample> = columns.collect();
-        if self.config.loss.loss().terms().tis_cap > 0.0 {
+        if self.config.loss.loss().terms().correction.is_on() {
             let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();
