@@ -69,7 +69,19 @@ pub(crate) struct Continued {
 }
 
 /// Says why rewards can't be given.
-pub(crate) struct NoCall;
+pub(crate) enum Unrewarded {
+    /// There is no such call.
+    NoCall,
+    /// The call would have too many names of rewards.
+    Names,
+    /// A sum of rewards isn't finite.
+    Sum,
+}
+
+/// Most names of rewards of a call.
+const NAMES: usize = 64;
+/// Tokens that need as much memory as a call without any.
+const CALL: usize = 64;
 
 impl Session {
     pub(crate) fn new() -> Self {
@@ -83,9 +95,9 @@ impl Session {
         first
     }
 
-    /// Counts the tokens that the session holds.
-    pub(crate) fn tokens(&self) -> usize {
-        self.tokens
+    /// Returns the session's size in tokens, with a share for each call.
+    pub(crate) fn size(&self) -> usize {
+        self.tokens + CALL * self.calls.len()
     }
 
     /// Adds an answered call.
@@ -131,9 +143,19 @@ impl Session {
     }
 
     /// Adds rewards to a call; to the last one, without a number.
-    pub(crate) fn reward(&mut self, call: Option<u32>, rewards: &Rewards) -> Result<u32, NoCall> {
-        let call = call.or_else(|| self.calls.keys().next_back().copied()).ok_or(NoCall)?;
-        self.calls.get_mut(&call).ok_or(NoCall)?.rewards.extend(rewards);
+    pub(crate) fn reward(&mut self, call: Option<u32>, rewards: &Rewards) -> Result<u32, Unrewarded> {
+        let last = || self.calls.keys().next_back().copied();
+        let call = call.or_else(last).ok_or(Unrewarded::NoCall)?;
+        let node = self.calls.get_mut(&call).ok_or(Unrewarded::NoCall)?;
+        let mut sum = node.rewards.clone();
+        sum.extend(rewards);
+        if sum.iter().count() > NAMES {
+            return Err(Unrewarded::Names);
+        }
+        if !sum.iter().all(|(_, reward)| reward.is_finite()) {
+            return Err(Unrewarded::Sum);
+        }
+        node.rewards = sum;
         Ok(call)
     }
 
@@ -275,7 +297,7 @@ mod tests {
         assert_eq!(session.before(&[1, 2, 3, 4, 9]), Some(0));
         assert_eq!(session.before(&[1, 2, 3]), None);
         assert_eq!(session.before(&[2, 1, 3, 4]), None);
-        assert_eq!(session.tokens(), 2 + 2 + 1 + 1 + 1 + 1, "only what a call adds is kept");
+        assert_eq!(session.size(), 2 + 2 + 1 + 1 + 1 + 1 + 3 * CALL, "only what a call adds is kept");
         let line = serde_json::to_value(session.record("s", true)).unwrap();
         assert_eq!(line["calls"][2]["prompt_token_ids"], json!([1, 2, 3, 4, 7]));
         assert_eq!(line["calls"][2]["parent"], 0);

@@ -8,11 +8,11 @@ use turnwise_trajectory::Rewards;
 
 use crate::record::Record;
 use crate::refusal::Refusal;
-use crate::session::{Answered, Session};
+use crate::session::{Answered, Session, Unrewarded};
 
 /// Most sessions that are kept.
 const SESSIONS: usize = 4096;
-/// Most tokens of all sessions together: 12 bytes each with their log-probabilities.
+/// Most tokens of all sessions together: 8 bytes each with their log-probabilities.
 const TOKENS: usize = 1 << 26;
 
 /// Names a session.
@@ -72,10 +72,11 @@ impl Sessions {
     /// Numbers `count` calls of a session, which begins if it isn't there; returns the first.
     pub(crate) fn begin(&self, name: &str, count: u32) -> Result<u32, Refusal> {
         let mut all = self.lock();
-        if !all.sessions.contains_key(name) {
-            while all.sessions.len() >= SESSIONS || all.tokens >= TOKENS {
-                self.end_oldest(&mut all)?;
-            }
+        let is_new = !all.sessions.contains_key(name);
+        while (is_new && all.sessions.len() >= SESSIONS) || all.tokens >= TOKENS {
+            self.end_oldest(&mut all, name)?;
+        }
+        if is_new {
             all.sessions.insert(name.into(), Session::new());
         }
         all.clock += 1;
@@ -90,9 +91,9 @@ impl Sessions {
     pub(crate) fn answer(&self, name: &str, answered: Answered) {
         let mut all = self.lock();
         if let Some(session) = all.sessions.get_mut(name) {
-            let before = session.tokens();
+            let before = session.size();
             session.add(answered);
-            let added = session.tokens() - before;
+            let added = session.size() - before;
             all.tokens += added;
         }
     }
@@ -130,11 +131,16 @@ impl Sessions {
         let rewarded = if rewards.is_empty() && call.is_none() {
             None
         } else {
-            let absent = |_| match call {
+            let absent = |()| match call {
                 Some(call) => Refusal::at("turn", format!("the session has no answered call {call}")),
                 None => Refusal::at("rewards", "the session has no answered call"),
             };
-            Some(session.reward(call, rewards).map_err(absent)?)
+            let refused = |why| match why {
+                Unrewarded::NoCall => absent(()),
+                Unrewarded::Names => Refusal::at("rewards", "the call has rewards of 64 names"),
+                Unrewarded::Sum => Refusal::at("rewards", "a sum isn't finite"),
+            };
+            Some(session.reward(call, rewards).map_err(refused)?)
         };
         if done {
             self.end(&mut all, name, true)?;
@@ -157,11 +163,11 @@ impl Sessions {
         Ok(all.ended)
     }
 
-    /// Ends the session that has waited longest, to make room.
-    fn end_oldest(&self, all: &mut All) -> Result<(), Refusal> {
-        let idle = all.sessions.iter().filter(|(_, session)| session.open == 0);
+    /// Ends the session that has waited longest, other than `but`, to make room.
+    fn end_oldest(&self, all: &mut All, but: &str) -> Result<(), Refusal> {
+        let idle = all.sessions.iter().filter(|(name, session)| session.open == 0 && *name != but);
         let oldest = idle.min_by_key(|(_, session)| session.used).map(|(name, _)| name.clone());
-        let name = oldest.ok_or_else(|| Refusal::busy("every session is at work"))?;
+        let name = oldest.ok_or_else(|| Refusal::busy("the sessions at work fill their memory"))?;
         self.end(all, &name, false)
     }
 
@@ -173,7 +179,7 @@ impl Sessions {
             record.write(&session.record(name, done)).map_err(failed)?;
         }
         let session = all.sessions.remove(name).expect("it was just there");
-        all.tokens -= session.tokens();
+        all.tokens -= session.size();
         all.ended.add(&session);
         Ok(())
     }

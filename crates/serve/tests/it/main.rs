@@ -5,6 +5,7 @@ mod answers;
 mod clients;
 mod dialects;
 mod doors;
+mod hostile;
 mod refusals;
 mod scene;
 mod script;

@@ -143,11 +143,16 @@ fn rewards_belong_to_turns_and_a_session_that_is_done_is_written() {
     assert!(
         reward(json!({"rewards": {"acc": 1}, "turns": 1})).refusal(400).starts_with("turns: isn't supported")
     );
+    let many: serde_json::Map<String, Value> = (0..64).map(|n| (n.to_string(), json!(1))).collect();
+    assert!(reward(json!({"rewards": many, "turn": 0})).refusal(400).contains("64 names"));
+    reward(json!({"rewards": {"big": 1e308}, "turn": 0})).json();
+    assert!(reward(json!({"rewards": {"big": 1e308}, "turn": 0})).refusal(400).contains("isn't finite"));
+    reward(json!({"rewards": {"big": -1e308}, "turn": 0})).json();
     assert!(reward(json!({})).refusal(400).starts_with("rewards: is missing"));
     assert!(!scene.record().exists() || scene.lines().is_empty());
     assert_eq!(reward(json!({"rewards": {"acc": 1.0}, "done": true})).json()["done"], true);
     let [line] = &scene.lines()[..] else { panic!("it is written at once") };
-    assert_eq!(line["calls"][0]["rewards"], json!({"progress": 0.75, "tidy": 1.0}));
+    assert_eq!(line["calls"][0]["rewards"], json!({"big": 0.0, "progress": 0.75, "tidy": 1.0}));
     assert_eq!(line["calls"][1]["rewards"], json!({"acc": 2.0}));
     assert_eq!((&line["session"], &line["done"]), (&json!("run-7"), &json!(true)));
     let again = reward(json!({"rewards": {"acc": 1.0}}));
