@@ -9,6 +9,8 @@ mod calls;
 mod block;
 #[path = "../../crates/model/src/config.rs"]
 mod config;
+#[path = "../../crates/datasets/tests/claims/mod.rs"]
+mod data_file;
 #[path = "../../crates/envs/tests/claims/mod.rs"]
 mod data_set;
 #[path = "../../crates/serve/tests/claims/mod.rs"]
@@ -52,6 +54,7 @@ const TARGETS: [(&str, Target); 19] = [
     ("model_config", model_files::config),
     ("chat_template", template::hold),
     ("tokenizer_file", |bytes| tokenizer_file::hold(bytes, &FOLDER)),
+    ("data_file", |bytes| data_file::hold(bytes, &FOLDER)),
     ("data_set", |bytes| data_set::hold(bytes, &FOLDER)),
     ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
     ("server_answer", server::hold),

@@ -163,11 +163,9 @@ impl Columns {
                     Divergence::Tv => (p - old).abs(),
                     Divergence::Kl => old * (old / p).ln() + (1.0 - old) * ((1.0 - old) / (1.0 - p)).ln(),
                 };
-                let left = if a > 0.0 {
-                    p > old && divergence > c.delta_high
-                } else {
-                    p < old && divergence > c.delta_low
-                };
+                let outside = |delta: f64| divergence.is_nan() || divergence > delta;
+                let left =
+                    if a > 0.0 { p > old && outside(c.delta_high) } else { p < old && outside(c.delta_low) };
                 if left { 0.0 } else { -frozen_d.exp().min(c.ratio_cap) * a * logprobs[n] }
             }
         }

@@ -10,6 +10,7 @@ use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
 use crate::human_eval::HumanEvalConfig;
 use crate::lookup::LookupConfig;
+use crate::openenv::OpenEnvConfig;
 use crate::process::ProcessConfig;
 use crate::programs::ProgramsConfig;
 use crate::qa::QaConfig;
@@ -21,7 +22,7 @@ choice! {
     pub enum EnvConfig without default {
         /// Nested integer expressions, one operation per call.
         "arithmetic" => Arithmetic(ArithmeticConfig),
-        /// Questions and numeric answers from JSONL files, with a free Python tool.
+        /// Questions and numeric answers from files, with a free Python tool.
         "qa" => Qa(QaConfig),
         /// Procedural questions over several facts, one lookup per call.
         "lookup" => Lookup(LookupConfig),
@@ -35,6 +36,8 @@ choice! {
         "command" => Command(CommandConfig),
         /// Tasks, tools, turn rewards and conversations of a process, in any language.
         "process" => Process(ProcessConfig),
+        /// Seeds, tools and turn rewards of a server of OpenEnv.
+        "openenv" => OpenEnv(OpenEnvConfig),
         /// Any of the others, with tools that fail on purpose.
         "flaky" => Flaky(FlakyConfig),
     }
@@ -129,7 +132,7 @@ mod tests {
             panic!("the page shows a command")
         };
         config.train = root.join(config.train);
-        config.held_out = root.join(config.held_out);
+        config.held_out = config.held_out.map(|path| root.join(path));
         config.check[1] = root.join(&config.check[1]).display().to_string();
         let env = EnvConfig::Command(config).open(&ExecutorConfig::default()).unwrap();
         let task = &env.held_out()[0];

@@ -1,7 +1,5 @@
 //! What an environment is: one file per environment implements [`Env`].
 
-use std::path::PathBuf;
-
 use turnwise_tools::{Fault, ToolSpec};
 use turnwise_trajectory::{ToolCall, Trajectory};
 
@@ -184,26 +182,9 @@ macro_rules! forward_env {
 /// An environment that can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
-    /// The data can't be read.
-    #[error("{path}: {source}\n  hint: {hint}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A line of the data is broken.
-    #[error("{path}:{line}: {message}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong, with the value and a hint.
-        message: String,
-    },
+    /// The data can't be read, or a row of it is broken.
+    #[error(transparent)]
+    Data(#[from] turnwise_datasets::DataError),
     /// The configuration makes no sense.
     #[error("env.{env}: {message}")]
     Config {

@@ -13,7 +13,7 @@ use super::{Bools, LossBatch, RatioLevel};
 pub enum Bounding {
     /// The nearest bound replaces it: truncated importance sampling (IMPALA, arXiv:1802.01561).
     Truncate,
-    /// 0 replaces it, so that the tokens have no gradient: IcePop (arXiv:2510.18855) with tokens as the level.
+    /// 0 replaces it, so that the tokens have no gradient: IcePop (arXiv:2510.18855) at the level of tokens.
     Mask,
 }
 
@@ -24,7 +24,7 @@ pub struct Correction {
     pub cap: f64,
     /// Lower bound of a weight; 0 is none.
     pub min: f64,
-    /// What becomes of a weight outside the bounds.
+    /// The rule for a weight outside the bounds.
     pub bounding: Bounding,
     /// The tokens whose weights are multiplied: their product is the weight of each of them.
     pub level: RatioLevel,

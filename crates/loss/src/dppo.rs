@@ -8,8 +8,7 @@ use super::{Bools, LossBatch, LossOutput, PolicyLoss, terms::Terms, terms::polic
 /// Keeps the logarithms of a divergence finite, as verl does.
 const TINY: f64 = 1e-8;
 
-/// Chooses the divergence that bounds an update: that between the two policies' probabilities of the token that
-/// was sampled, and of all others together.
+/// Chooses the divergence that bounds an update. It is binary: the sampled token against all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Divergence {
@@ -20,9 +19,9 @@ pub enum Divergence {
 }
 
 policy_loss! {
-    /// Masks a token that has left the trust region in the direction of its advantage: DPPO with the binary
-    /// divergence (arXiv:2602.04879 §4). Ratios of rare tokens vary much and matter little, so the region is one
-    /// of probabilities.
+    /// Masks a token that has left the trust region in the direction of its advantage. This is DPPO with the
+    /// binary divergence (arXiv:2602.04879 §4). Ratios of rare tokens vary much and matter little, so the
+    /// region is one of probabilities.
     ///
     /// ```text
     /// keep_t = not (D_t > δ and the token moves away: A > 0 and p > p_old, or A <= 0 and p < p_old)
@@ -60,8 +59,10 @@ impl Dppo {
             }
         };
         let positive = advantages.clone().greater_elem(0.0);
-        let above = divergence.clone().greater_elem(self.delta_high).bool_and(up).bool_and(positive.clone());
-        let below = divergence.greater_elem(self.delta_low).bool_and(down).bool_and(positive.bool_not());
+        // A divergence that isn't a number is no proof of being inside.
+        let outside = |delta: f64| divergence.clone().lower_equal_elem(delta).bool_not();
+        let above = outside(self.delta_high).bool_and(up).bool_and(positive.clone());
+        let below = outside(self.delta_low).bool_and(down).bool_and(positive.bool_not());
         above.bool_or(below)
     }
 }

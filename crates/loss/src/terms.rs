@@ -69,7 +69,7 @@ macro_rules! policy_loss {
             /// Lower bound of that weight; 0 is none.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_min: f64,
-            /// What becomes of a weight outside the bounds.
+            /// The rule for a weight outside the bounds.
             pub tis_mode: $crate::Bounding,
             /// The tokens whose weights are multiplied.
             pub tis_level: $crate::RatioLevel,

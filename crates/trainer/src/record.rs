@@ -1,16 +1,19 @@
 //! The record of a step: one line of metrics, and one line per group of rollouts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use turnwise_credit::{
-    Dropped, Group, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
-    is_dummy_first_call, outcome_shares,
+    Dropped, Group, NamedReward, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
+    is_dummy_first_call, is_graded, outcome_shares, rewards_by_name,
 };
 use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
-use turnwise_run::{DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TurnLoss, TurnMetrics};
-use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
+use turnwise_run::{
+    DroppedBy, GroupRecord, Metric, RewardMetrics, StepMetrics, StepTimes, TurnLoss, TurnMetrics,
+};
+use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Trajectory};
 
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;
@@ -117,7 +120,7 @@ impl StepRecord {
         let (Some(first), Some(last)) = (stats.first(), updates.last()) else { return metrics };
         let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
-        // Where tokens are weighed, a weight is above 0 or was cut to 0.
+        // A weight is above 0 or was cut to 0, if tokens are weighed.
         let weighed = stats.iter().map(PolicyStats::means).any(|m| m.tis_weight != 0.0 || m.tis_cut != 0.0);
         let of_weights = |value: &dyn Fn(&PolicyStats) -> f64| {
             if weighed { mean(value).into() } else { Metric::default() }
@@ -191,6 +194,21 @@ impl StepRecord {
         (0..credit.len()).map(turn).collect()
     }
 
+    /// Returns the rewards by name; none where they say no more than `accuracy` and `violations`.
+    fn rewards(&self) -> BTreeMap<String, RewardMetrics> {
+        let found = rewards_by_name(&self.groups);
+        let mut trajectories = self.groups.iter().flat_map(|group| &group.trajectories);
+        let ours = |name: &String| [Rewards::ACC, Rewards::FMT].contains(&name.as_str());
+        if found.keys().all(ours) && !trajectories.any(|trajectory| is_graded(&trajectory.turns)) {
+            return BTreeMap::new();
+        }
+        let metrics = |(name, reward): (String, NamedReward)| {
+            let by_turn = reward.by_turn.into_iter().map(Metric::from).collect();
+            (name, RewardMetrics { mean: reward.mean.into(), by_turn })
+        };
+        found.into_iter().map(metrics).collect()
+    }
+
     /// Returns the metrics that rollouts determine, without those of learning.
     fn rollout_metrics(&self) -> StepMetrics {
         let mut tally = Tally::default();
@@ -224,6 +242,7 @@ impl StepRecord {
             step: self.step,
             accuracy: summary.accuracy.into(),
             reward: (rewards / n).into(),
+            rewards: self.rewards(),
             turns: summary.turns.into(),
             tokens: (tokens as f64 / n).into(),
             sampled_tokens: (sampled as f64 / n).into(),

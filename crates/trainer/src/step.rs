@@ -14,7 +14,7 @@ use turnwise_model::Transformer;
 use turnwise_rollout::Played;
 use turnwise_trajectory::{Trajectory, Turn};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, ScoreConfig};
 use crate::device::workers;
 use crate::error::TrainError;
 use crate::learn::learner::{PolicyStats, Split, policy_gradient};
@@ -47,8 +47,7 @@ impl Trainer {
         let tasks = setup.env.count(TaskSplit::Train);
         Self {
             draw: TaskDraw::new(config.rollout.curriculum.clone(), config.train.seed, tasks),
-            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter)
-                .weighing(config.reward.weights.clone()),
+            scorer: ScoreConfig::from(&config).scorer(),
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),

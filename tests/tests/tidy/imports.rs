@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 25] = [
+const ALLOWED: [(&str, &[&str]); 26] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -17,13 +17,14 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     ("similarity", &["runfile", "trajectory", "http"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
-    ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
+    ("datasets", &["runfile", "files"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
     ("http", &[]),
     ("listen", &[]),
     ("serve", &["listen", "trajectory", "tools", "rollout"]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
-    ("demonstrations", &["runfile", "trajectory", "tools", "rollout"]),
+    ("demonstrations", &["runfile", "trajectory", "tools", "envs", "rollout"]),
     ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
@@ -43,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "similarity",
             "credit",
             "curriculum",
+            "datasets",
             "envs",
             "mcp",
             "rollout",
@@ -78,7 +80,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 19] = [
+const WITHOUT_BURN: [&str; 20] = [
     "runfile",
     "files",
     "trajectory",
@@ -86,6 +88,7 @@ const WITHOUT_BURN: [&str; 19] = [
     "similarity",
     "credit",
     "curriculum",
+    "datasets",
     "envs",
     "http",
     "listen",

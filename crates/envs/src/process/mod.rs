@@ -10,7 +10,6 @@
 mod pending;
 mod running;
 mod session;
-mod stderr;
 mod wire;
 mod worker;
 
@@ -27,14 +26,15 @@ use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
+use crate::outside::failures::MAX_FAILURES;
+use crate::outside::stderr::Log;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
 use session::ProcessSession;
-use stderr::Log;
 use wire::{Described, Request, Reset};
-use worker::{MAX_FAILURES, Shared, Worker, fault};
+use worker::{ORIGIN, Shared, Worker, fault};
 
 /// Settings of an environment in a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ impl Process {
         let shared = Arc::new(Shared {
             command: config.command.clone(),
             timeout: Duration::from_secs_f64(config.timeout_seconds),
-            log: Arc::new(Log::default()),
+            log: Arc::new(Log::new(ORIGIN)),
             broken: OnceLock::new(),
         });
         let start = |number| Worker::start(shared.clone(), number);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use turnwise_datasets::DataError;
 use turnwise_envs::{EnvConfig, EnvError};
 use turnwise_tools::executor::ExecutorConfig;
 
@@ -30,7 +31,7 @@ pub(crate) fn hold(bytes: &[u8], folder: &Path) {
                     env.answer(&task.answer);
                 }
             }
-            Err(EnvError::Line { message, line, .. }) => {
+            Err(EnvError::Data(DataError::Line { message, line, .. })) => {
                 assert!(line > 0 && message.lines().count() <= 2, "{message}");
             }
             Err(_) => {}
