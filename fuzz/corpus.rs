@@ -1,8 +1,8 @@
-//! The committed inputs of a fuzz target, for the tests that hold them without a fuzzer.
+//! Reads the committed inputs of a fuzz target, for the tests that replay them without a fuzzer.
 
 use std::path::Path;
 
-/// Hands every input of a target to `hold`, with its file's name for the message of a failure.
+/// Calls `hold` with every input of a target, and with its file's name for the message of a failure.
 pub(crate) fn replay(target: &str, hold: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut held = 0;

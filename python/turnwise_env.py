@@ -46,7 +46,7 @@ def tool(name: str, description: str, **arguments: str) -> dict[str, Any]:
 
 @dataclass
 class Task:
-    """A task and how its conversation opens: a user's text, or messages."""
+    """Holds a task and the opening of its conversation: a user's text, or messages."""
 
     id: str
     opening: Union[str, list[dict[str, str]]]
@@ -60,7 +60,7 @@ class Task:
 
 @dataclass
 class Step:
-    """What follows from a turn: an output for each call, and rewards by name."""
+    """Holds the response to a turn: an output for each call, and rewards by name."""
 
     outputs: list[str] = field(default_factory=list)
     rewards: dict[str, float] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Step:
 
 
 def finite(rewards: dict[str, float]) -> dict[str, float]:
-    """Returns the rewards as numbers, and refuses those that are none."""
+    """Returns the rewards as numbers, and refuses NaN and infinities."""
     for name, reward in rewards.items():
         if not math.isfinite(reward):
             raise ValueError(f"the reward {name!r} is {reward}")
@@ -92,7 +92,7 @@ def finite(rewards: dict[str, float]) -> dict[str, float]:
 
 
 class Env:
-    """One trajectory of one task. Subclasses write `reset` and `step`."""
+    """Holds one trajectory of one task. Subclasses write `reset` and `step`."""
 
     train: int = 0
     held_out: int = 0
@@ -109,7 +109,7 @@ class Env:
         raise NotImplementedError
 
     def step(self, text: str, calls: list[dict[str, Any]], malformed: int) -> Step:
-        """Hears of a turn: its text, its calls as `{"name", "arguments"}`, and a count of malformed calls."""
+        """Takes a turn: its text, its calls as `{"name", "arguments"}`, and a count of malformed calls."""
         raise NotImplementedError
 
     def close(self) -> Optional[dict[str, float]]:
@@ -118,7 +118,7 @@ class Env:
 
 
 class Server:
-    """Answers requests, one line each. Sessions may be answered by several threads."""
+    """Answers requests, one line each. Several threads may answer sessions."""
 
     def __init__(self, env: Callable[[], Env]) -> None:
         self.env = env
@@ -126,7 +126,7 @@ class Server:
         self.methods = {
             "describe": self.on_describe, "reset": self.on_reset, "step": self.on_step, "close": self.on_close,
         }
-        # Made once: `json.dumps` with options makes one per call.
+        # Made once, because `json.dumps` with options makes one per call.
         self.encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
     def on_describe(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class Server:
 
 
 def bursts(descriptor: int) -> Iterator[list[str]]:
-    """Yields the lines of a file descriptor, those that are there at once."""
+    """Yields the lines of a file descriptor, in lists of those that arrive together."""
     rest = b""
     while chunk := os.read(descriptor, 1 << 16):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -242,7 +242,7 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
 
 
 def serve(env: Callable[[], Env], threads: int = 1) -> None:
-    """Answers requests from stdin on stdout until stdin ends. Whatever the environment prints goes to stderr.
+    """Answers requests from stdin on stdout until stdin ends. Output of the environment goes to stderr.
 
     With `threads`, sessions whose steps wait for something (a server, a model) wait at the same time. Each
     session is in one thread at a time.

@@ -1,13 +1,15 @@
-//! The learning rate of each method: the one with the best mean held-out accuracy over the tuning seeds.
+//! Chooses the learning rate of each method: the one with the best mean held-out accuracy over the tuning
+//! seeds.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
-use crate::plan::{COLD_START, Plan, Rates};
+use crate::cell::COLD_START;
+use crate::plan::{Plan, Rates};
 use crate::record::{Record, load};
 
-/// Writes `rates.toml`: adds what the experiment says of methods that have no rate yet. A rate that is there is frozen.
+/// Writes `rates.toml`: adds the rates of methods that have none yet. An existing rate is frozen.
 pub(crate) fn write(plan: &Plan, name: &str) -> Result<()> {
     let records = load(&plan.data(name))?;
     let tuned = plan.experiment(name)?;
@@ -38,9 +40,9 @@ pub(crate) fn write(plan: &Plan, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The best rate by family and method; of equals the lowest.
+/// Returns the best rate by family and method, and of equals the lowest.
 pub(crate) fn best(records: &[Record]) -> Rates {
-    // By family and method: the rates in order of appearance, each with what its seeds reached.
+    // By family and method: the rates in order of appearance, each with the accuracies of its seeds.
     type Tried = Vec<(f64, Vec<f64>)>;
     let mut tried: BTreeMap<(String, String), Tried> = BTreeMap::new();
     for record in records.iter().filter(|record| record.method != COLD_START) {

@@ -1,5 +1,5 @@
-//! What turn-level credit does inside the groups of an update: which groups it comes from, whether it pays for being
-//! short, and how trajectories begin. From the rollouts, which are too large to keep.
+//! Measures what turn-level credit does inside the groups of an update: which groups it comes from, whether
+//! it rewards being short, and how trajectories begin. It reads the rollouts, which are too large to keep.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A line of `rollouts/step_*.jsonl`, as far as it is asked for.
+/// A line of `rollouts/step_*.jsonl`, with the keys that are needed.
 #[derive(Deserialize)]
 struct Group {
     trajectories: Vec<Trajectory>,
@@ -20,7 +20,7 @@ struct Group {
 struct Trajectory {
     correct: bool,
     turns: Vec<Reward>,
-    /// Whether each turn broke the format; records of earlier versions have a format reward below 0 there.
+    /// Whether each turn broke the format. Records of earlier versions have a format reward below 0 there.
     #[serde(default)]
     violations: Vec<bool>,
     played: Played,
@@ -43,22 +43,22 @@ struct Turn {
     calls: Vec<Value>,
 }
 
-/// The sums over an update's trajectories, each divided by their number, so that a quotient of two means over updates is
-/// the quotient of the sums.
+/// Sums over an update's trajectories, each divided by their number, so that a quotient of two means over
+/// updates is the quotient of the sums.
 ///
 /// - `turns_of_right`: turns of trajectories that are right;
 /// - `turns_all_right`: turns in groups that are right throughout;
 /// - `violations_all_wrong`: turns that break the format in groups that are wrong throughout;
 /// - `turns_all_wrong`: all turns there;
 /// - `weight`: Σ |A| over sampled tokens, and of it `weight_all_right` and `weight_all_wrong`;
-/// - `brevity_all_right`: mean advantage of a trajectory's tokens times its turns above the group's mean, in groups that are
-///   right throughout. Below 0: short ones are paid for there;
+/// - `brevity_all_right`: mean advantage of a trajectory's tokens times its turns above the group's mean, in
+///   groups that are right throughout. Below 0, short ones are rewarded there;
 /// - `brevity`: the same in all groups;
 /// - `first_turn_no_call`: trajectories whose first turn calls nothing;
-/// - `first_call_failed`: whose first call is malformed or ends with an error;
-/// - `first_call_idle`: whose first call runs and has no arithmetic operator in its code;
-/// - `credit_right_1` to `credit_wrong_5`: Σ A over sampled tokens of right and of wrong trajectories in their first turn, in
-///   their second, and so on; the fifth and all later ones count together.
+/// - `first_call_failed`: trajectories whose first call is malformed or ends with an error;
+/// - `first_call_idle`: trajectories whose first call runs and has no arithmetic operator in its code;
+/// - `credit_right_1` to `credit_wrong_5`: Σ A over sampled tokens of right and of wrong trajectories in
+///   their first turn, in their second, and so on; the fifth and all later ones count together.
 pub(crate) fn of_update(rollouts: &Path) -> Result<BTreeMap<&'static str, f64>> {
     let text =
         std::fs::read_to_string(rollouts).with_context(|| format!("{}: cannot read", rollouts.display()))?;
@@ -99,7 +99,7 @@ const NAMES: [&str; 22] = [
     "credit_wrong_5",
 ];
 
-/// The name of the credit of a turn, from 0, by whether its trajectory is right.
+/// Returns the key for the credit of a turn, from 0, by whether its trajectory is right.
 fn credit_name(correct: bool, turn: usize) -> &'static str {
     NAMES[if correct { 12 } else { 17 } + turn.min(4)]
 }
@@ -142,7 +142,7 @@ fn of_group(group: &Group) -> Vec<(&'static str, f64)> {
     sums
 }
 
-/// What is odd about the first turn.
+/// Returns the flaw of the first turn, if it has one.
 fn beginning(played: &Played) -> Option<&'static str> {
     let Some(call) = played.turns.first().and_then(|turn| turn.calls.first()) else {
         return Some("first_turn_no_call");

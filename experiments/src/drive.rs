@@ -1,4 +1,4 @@
-//! Runs a grid: skips what is recorded, goes on with what was interrupted, and can be stopped at any time.
+//! Runs a grid: skips recorded runs, resumes interrupted ones, and can be stopped at any time.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::plan::{COLD_START, Cell, Experiment, Plan};
+use crate::cell::{COLD_START, Cell};
+use crate::plan::{Experiment, Plan};
 use crate::stop::Stop;
 
-/// Where and how runs are made.
+/// Settings of the driver.
 pub(crate) struct Driver<'a> {
     pub(crate) plan: &'a Plan,
     /// The name of the experiment.
@@ -20,28 +21,29 @@ pub(crate) struct Driver<'a> {
     pub(crate) experiment: &'a Experiment,
     /// The binary `turnwise`.
     pub(crate) binary: PathBuf,
-    /// Runs and cold starts, while they are needed.
+    /// Folder of runs and cold starts, while they are needed.
     pub(crate) scratch: PathBuf,
-    /// Processes at once, each on one core.
+    /// Processes at a time, each on one core.
     pub(crate) jobs: usize,
-    /// Begin nothing new after this time.
+    /// Time after which no run begins.
     pub(crate) until: Option<Instant>,
     /// Whether run directories are kept once they are recorded.
     pub(crate) keep: bool,
     pub(crate) stop: Arc<Stop>,
 }
 
-/// What the workers share.
+/// State that the workers share.
 struct Board {
-    /// Cells that nobody has begun.
+    /// Cells that no worker has begun.
     open: Vec<Cell>,
-    /// Families and seeds whose cold start isn't there yet.
+    /// Families and seeds whose cold start is still missing.
     cold: HashSet<(String, u64)>,
     failed: Vec<String>,
 }
 
 impl Board {
-    /// The next cell that can begin. None: nothing is left, or all that is left waits (then `open` isn't empty).
+    /// Returns the next cell that can begin. None if nothing is left, or if all that is left waits (then
+    /// `open` isn't empty).
     fn take(&mut self) -> Option<Cell> {
         let ready =
             |cell: &Cell| cell.method == COLD_START || !self.cold.contains(&(cell.family.clone(), cell.seed));
@@ -49,7 +51,7 @@ impl Board {
         Some(self.open.remove(at))
     }
 
-    /// A cold start that failed takes its runs with it.
+    /// Removes the runs of a cold start that failed.
     fn give_up(&mut self, cell: &Cell) {
         if cell.method == COLD_START {
             self.open.retain(|other| (&other.family, other.seed) != (&cell.family, cell.seed));
@@ -58,7 +60,7 @@ impl Board {
 }
 
 impl Driver<'_> {
-    /// Runs what isn't recorded. `told` hears a line per run.
+    /// Makes the runs without a record. `told` gets a line per run.
     pub(crate) fn run(&self, cells: Vec<Cell>, told: &(dyn Fn(&str) + Sync)) -> Result<()> {
         std::fs::create_dir_all(&self.scratch).with_context(|| self.scratch.display().to_string())?;
         let lock = File::create(self.scratch.join("lock"))?;
@@ -105,7 +107,7 @@ impl Driver<'_> {
         }
     }
 
-    /// The digest of the program, which has to be one that the plan registers, if it registers any.
+    /// Returns the digest of the program. If the plan registers digests, it must be one of them.
     fn registered_program(&self) -> Result<String> {
         let path = self.binary.display();
         let bytes = std::fs::read(&self.binary).with_context(|| format!("{path}: cannot read"))?;
@@ -119,7 +121,7 @@ impl Driver<'_> {
         Ok(digest[..16].into())
     }
 
-    /// One worker: takes cells until none is left, time is up or somebody stops it.
+    /// Works until no cell is left, time is up or the driver is stopped.
     fn work(
         &self,
         core: usize,
@@ -138,7 +140,7 @@ impl Driver<'_> {
                 if let Some(cell) = state.take() {
                     break cell;
                 }
-                // What is left waits for a cold start that another worker makes.
+                // The remaining cells wait for a cold start that another worker makes.
                 state = turn.wait_timeout(state, Duration::from_secs(1)).expect("no worker panicked").0;
             };
             drop(state);
@@ -150,13 +152,13 @@ impl Driver<'_> {
             let mut state = board.lock().expect("no worker panicked");
             let minutes = began.elapsed().as_secs_f64() / 60.0;
             match made {
-                // A program that was stopped isn't one that failed.
+                // A program that was stopped hasn't failed.
                 Err(_) if self.stop.asked() => return,
                 Ok(()) => {
                     if cell.method == COLD_START {
                         state.cold.remove(&(cell.family.clone(), cell.seed));
                     }
-                    // What it came to is for the page that shows all seeds at once.
+                    // The result is left to the page that shows all seeds at once.
                     told(&format!("{}: {minutes:.1} min; {} to go", cell.name(), state.open.len()));
                 }
                 Err(error) => {

@@ -1,4 +1,5 @@
-//! `docs/evidence.md` and its figures, from the records alone, and `conclusions.md`, which is written.
+//! Makes `docs/evidence.md` and its figures from the records alone, and from `conclusions.md`, which is
+//! written by hand.
 
 mod figures;
 mod forest;
@@ -17,7 +18,7 @@ use crate::plan::Plan;
 use paired::{Difference, described, difference, recorded, tested};
 use runs::Runs;
 
-/// A page in the making: its text, the figures beside it, and what was tested.
+/// A page in the making: its text, its figures and its tests.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -97,7 +98,7 @@ pub(crate) fn pages(plan: &Plan) -> Result<Vec<(String, String)>> {
     Ok(pages)
 }
 
-/// What `main` says, and what explains it.
+/// Writes the results of `main`, and the experiments that explain them.
 fn results(page: &mut Page, plan: &Plan, main: &Runs) -> Result<()> {
     hypotheses(page, main);
     for family in &main.families {
@@ -219,7 +220,7 @@ fn of_controls(page: &mut Page, plan: &Plan, controls: &Runs) {
     page.add(&tables::by_seed(controls, family));
 }
 
-/// The estimator of our own against the paper's and against the best baseline, on seeds of their own.
+/// Compares our estimator with the paper's and with the best baseline, on seeds that nothing was chosen on.
 fn beyond(page: &mut Page, own: &Runs) {
     page.head("Beyond the paper");
     page.add(
@@ -256,14 +257,14 @@ fn beyond(page: &mut Page, own: &Runs) {
     page.add(&harm::groups(own));
 }
 
-/// What each method is.
+/// Describes each method.
 fn methods(plan: &Plan) -> String {
     let row =
         |(name, method): (&String, &crate::plan::Method)| vec![format!("`{name}`"), method.what.clone()];
     tables::table(&["method", "what it is"], &plan.methods.iter().map(row).collect::<Vec<_>>())
 }
 
-/// What was planned, and what is there.
+/// Compares the plan with the records.
 fn coverage(plan: &Plan) -> Result<String> {
     let mut rows = Vec::new();
     for (name, experiment) in &plan.experiments {
@@ -286,10 +287,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::plan::COLD_START;
+    use crate::cell::COLD_START;
     use crate::record::{Record, append, tests::record};
 
-    /// A folder with the committed methods, and two experiments of one family.
+    /// Makes a folder with the committed methods, and two experiments of one family.
     fn folder(seeds: u64) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let committed: toml::Table =

@@ -1,4 +1,4 @@
-//! The evaluation of a model on held-out tasks, kind by kind.
+//! Evaluates a model on held-out tasks, kind by kind.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::record::{number, read, short};
+use crate::fields::{number, read, short};
 
-/// What a model came to on held-out tasks.
+/// Results of a model on held-out tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeldOut {
@@ -19,18 +19,19 @@ pub(crate) struct HeldOut {
     pub(crate) violations: f64,
     pub(crate) turns: f64,
     pub(crate) levels: BTreeMap<u32, f64>,
-    /// A digit per task: how many of its samples are right.
+    /// A digit per task: the number of its samples that are right.
     pub(crate) right: String,
     /// Samples per task.
     #[serde(default = "eight", skip_serializing_if = "is_eight")]
     pub(crate) samples: u32,
-    /// A digit per task: how many samples are right and break the format nowhere. Empty in older records.
+    /// A digit per task: the number of samples that are right and break the format nowhere. Empty in older
+    /// records.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) strict: String,
     /// A letter per task, see [`kind`]. Empty in older records.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) kinds: String,
-    /// By letter.
+    /// Statistics by letter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) by_kind: BTreeMap<char, OfKind>,
 }
@@ -61,7 +62,7 @@ fn is_eight(samples: &u32) -> bool {
     *samples == eight()
 }
 
-/// What can't be told from the digits of the tasks of a kind.
+/// Statistics of a kind that the digits of its tasks don't hold.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfKind {
@@ -69,18 +70,18 @@ pub(crate) struct OfKind {
     pub(crate) turns: f64,
     /// Share of turns that break the format.
     pub(crate) violations: f64,
-    /// Share of trajectories that give the answer that is given most often.
+    /// Share of trajectories that give the most frequent answer.
     pub(crate) commonest: f64,
 }
 
-/// An evaluation, and how many of its executions and rollouts didn't end by themselves.
+/// An evaluation, and the number of its executions and rollouts that didn't end by themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Evaluated {
     pub(crate) held_out: HeldOut,
     pub(crate) stopped: u64,
 }
 
-/// Which digits are counted.
+/// Digits to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Digits {
     /// Right answers.
@@ -90,7 +91,8 @@ pub(crate) enum Digits {
 }
 
 impl HeldOut {
-    /// The share of right samples among tasks of these kinds; all tasks if no kinds are named. None without such tasks.
+    /// Returns the share of right samples among tasks of these kinds, or of all if `kinds` is empty. None
+    /// without such tasks.
     pub(crate) fn share(&self, kinds: &str, digits: Digits) -> Option<f64> {
         let counts = match digits {
             Digits::Right => &self.right,
@@ -104,7 +106,7 @@ impl HeldOut {
         (samples > 0.0).then(|| found.iter().sum::<f64>() / samples)
     }
 
-    /// Reads what `turnwise rollout --json` printed and the trajectories that it wrote.
+    /// Reads the output of `turnwise rollout --json` and the trajectories that it wrote.
     pub(crate) fn harvest(evaluation: &str, lines: &Path) -> Result<Evaluated> {
         let value: Value = serde_json::from_str(evaluation).context("the evaluation is no JSON")?;
         let outcomes: Vec<Outcome> =
@@ -165,7 +167,7 @@ pub(crate) struct Line {
     pub(crate) played: Played,
 }
 
-/// A line as programs write it: a group of one trajectory, or the trajectory itself, as the program of E1 does.
+/// A line as programs write it: a group of one trajectory, or the trajectory itself in the program of E1.
 #[derive(Deserialize)]
 struct Written {
     #[serde(alias = "task")]
@@ -228,7 +230,7 @@ pub(crate) struct Turn {
 }
 
 impl Played {
-    /// Executions that ended neither well nor with an error of the code's own.
+    /// Counts executions that ended neither well nor with an error of the code.
     fn stopped(&self) -> usize {
         let calls = self.turns.iter().flat_map(|turn| &turn.calls);
         let status = calls.filter_map(|call| call["executed"]["output"]["status"].as_str());
@@ -236,7 +238,7 @@ impl Played {
     }
 }
 
-/// The trajectories of each task, in the order of the file.
+/// Returns the trajectories of each task, in the order of the file.
 pub(crate) fn by_task(path: &Path) -> Result<Vec<Vec<Line>>> {
     let mut tasks: Vec<Vec<Line>> = Vec::new();
     for text in read(path)?.lines() {
@@ -249,8 +251,8 @@ pub(crate) fn by_task(path: &Path) -> Result<Vec<Vec<Line>>> {
     Ok(tasks)
 }
 
-/// The kind of a task: its level, for a chain of facts or of operations; `y` or `n`, the right answer of a comparison;
-/// `h` for a function that leaves out a constant, `t` for one that tells all.
+/// Returns the kind of a task: its level, for a chain of facts or of operations; `y` or `n`, the right answer
+/// of a comparison; `h` for a function that leaves out a constant, `t` for one that tells all.
 fn kind(first: &Line, outcome: &Outcome) -> char {
     let question = first.messages.iter().find(|message| message.role == "user");
     let question = question.map_or("", |message| message.content.as_str());
@@ -258,7 +260,7 @@ fn kind(first: &Line, outcome: &Outcome) -> char {
         return if question.contains('?') { 'h' } else { 't' };
     }
     if outcome.task.starts_with("lookup/") && question.starts_with("Is ") {
-        // The truth is in no output; an answer and its verdict tell it.
+        // The right answer is in no output. An answer and its verdict determine it.
         let truth = |sample: &Sample| match (sample.answer.as_deref()?, sample.failure.is_none()) {
             ("yes", true) | ("no", false) => Some('y'),
             ("no", true) | ("yes", false) => Some('n'),
@@ -269,7 +271,7 @@ fn kind(first: &Line, outcome: &Outcome) -> char {
     char::from_digit(outcome.level, 36).unwrap_or('?')
 }
 
-/// What a kind is called in tables.
+/// Returns the name of a kind in tables.
 pub(crate) fn kind_name(family: &str, kind: char) -> String {
     match kind {
         'h' => "hidden constant".into(),
@@ -315,7 +317,7 @@ impl Tally {
 pub(crate) mod tests {
     use super::*;
 
-    /// A trajectory as `turnwise rollout` writes it.
+    /// Returns a trajectory as `turnwise rollout` writes it.
     pub(crate) fn line(task: &str, question: &str, correct: bool, violations: &[bool]) -> String {
         let turn = r#"{"tokens":[3,4],"logprobs":[-0.5,-0.25],"observation":[5],"calls":[{"executed":{"output":{"status":"timeout"}}}]}"#;
         let turns = vec![turn; violations.len()].join(",");

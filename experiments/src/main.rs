@@ -1,10 +1,12 @@
-//! `just experiment NAME`, `just choose-rates` and `just evidence`: runs the grids of `plan.toml`, chooses learning
-//! rates from the tuning runs, and writes the evidence from the committed records.
+//! Runs the grids of `plan.toml`, chooses learning rates from the tuning runs, and writes the evidence from
+//! the committed records: `just experiment NAME`, `just choose-rates` and `just evidence`.
 
+mod cell;
 mod choose;
 mod diagnosis;
 mod drive;
 mod evidence;
+mod fields;
 mod held_out;
 mod make;
 mod moved;
@@ -55,10 +57,10 @@ enum Command {
 struct Grid {
     /// The experiment's name in plan.toml
     name: String,
-    /// Processes at once, each on a core of its own; by default all cores
+    /// Processes at a time, each on a separate core; by default all cores
     #[arg(long)]
     jobs: Option<usize>,
-    /// Begin no run after so many hours
+    /// Begin no run after this many hours
     #[arg(long)]
     hours: Option<f64>,
     /// Keep run directories once they are recorded
@@ -70,7 +72,7 @@ struct Grid {
     /// The binary
     #[arg(long, default_value = "target/release/turnwise")]
     binary: PathBuf,
-    /// Where run directories and cold starts go
+    /// Folder of run directories and cold starts
     #[arg(long, default_value = "runs/experiments")]
     scratch: PathBuf,
 }
@@ -118,12 +120,12 @@ fn execute(plan: &Plan, run: Grid) -> Result<()> {
     driver.run(cells, &say)
 }
 
-/// Prints a line of data. A reader that has gone wants no more.
+/// Prints a line of data. A failure means that the reader has gone.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Tells how the work goes. It goes on when nobody listens any more.
+/// Reports progress. A failure doesn't stop the work.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! Makes one run: the commands of `turnwise` that train and evaluate it, and the record of what came of it.
+//! Makes one run: the commands of `turnwise` that train and evaluate it, and its record.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::cell::{COLD_START, Cell};
 use crate::drive::Driver;
 use crate::held_out::{Digits, Evaluated, HeldOut, by_task};
 use crate::moved::{Moved, PROMPTS, distance, log_ratio, tokens};
-use crate::plan::{COLD_START, Cell};
 use crate::record::{Record, append};
 
 /// Cold starts that are tried for a seed, each from weights of another seed.
 const TRIES: u64 = 3;
-/// From one try to the next: no experiment has seeds in between.
+/// Distance between the seeds of two tries. No experiment has seeds in between.
 const NEXT_SEED: u64 = 1000;
 
 impl Driver<'_> {
-    /// Makes one run, or goes on with it.
+    /// Makes one run, or resumes it.
     pub(crate) fn make(&self, cell: &Cell, core: usize) -> Result<Record> {
         if cell.method == COLD_START {
             return self.cold_start(cell, core);
@@ -40,7 +40,7 @@ impl Driver<'_> {
         Ok(record)
     }
 
-    /// Records a run and removes what is no longer needed.
+    /// Records a run and removes files that are no longer needed.
     pub(crate) fn settle(&self, cell: &Cell, record: &Record) -> Result<()> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let guard = ONE_AT_A_TIME.lock().expect("no worker panicked");
@@ -61,7 +61,7 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// A cold start that keeps the experiment's rule. The rule sees nothing but the cold start itself.
+    /// Makes a cold start that meets the experiment's rule. The rule reads the cold start only.
     fn cold_start(&self, cell: &Cell, core: usize) -> Result<Record> {
         let out = self.cold_folder(cell);
         if out.is_dir() {
@@ -88,7 +88,7 @@ impl Driver<'_> {
         bail!("{TRIES} cold starts are below the rule of plan.toml: {refused:?}")
     }
 
-    /// The share of right answers for which the rule refuses a cold start.
+    /// Returns the share of right answers for which the rule refuses a cold start.
     fn refuses(&self, cell: &Cell, held_out: &HeldOut) -> Option<f64> {
         let rules = self.experiment.cold_starts.iter().filter(|rule| rule.family == cell.family);
         let shares =
@@ -104,7 +104,7 @@ impl Driver<'_> {
             format!("train.seed={}", cell.seed),
             format!("optimizer.lr={:e}", cell.rate),
             format!("train.steps={}", self.plan.updates),
-            // What an interruption costs at most; the held-out evaluation is a command of its own.
+            // The interval bounds the loss of an interruption. The held-out evaluation is a separate command.
             "train.checkpoint_every=10".into(),
             "train.keep=2".into(),
             "train.keep_best=0".into(),
@@ -114,7 +114,7 @@ impl Driver<'_> {
         Ok(settings)
     }
 
-    /// The setting of the seed of the family's tasks.
+    /// Returns the setting for the seed of the family's tasks.
     fn env_seed(&self, cell: &Cell) -> Result<String> {
         let path = self.run_file(cell);
         let text =
@@ -125,10 +125,10 @@ impl Driver<'_> {
         Ok(format!("env.{env}.seed={}", self.experiment.env_seed))
     }
 
-    /// Plays the held-out tasks and counts; the trajectories stay in [`Self::played`].
+    /// Plays the held-out tasks and counts. The trajectories stay in [`Self::played`].
     fn evaluate(&self, cell: &Cell, model: &Path, core: usize) -> Result<Evaluated> {
         let out = self.played(cell);
-        // What an interruption left of it.
+        // The rest of an interrupted evaluation.
         let _ = std::fs::remove_file(&out);
         let mut play = self.turnwise(core, "rollout");
         play.arg("--model").arg(model).arg("--config").arg(self.run_file(cell)).arg("--json");
@@ -145,7 +145,7 @@ impl Driver<'_> {
         HeldOut::harvest(&self.finish(play, cell, "eval")?, &out)
     }
 
-    /// KL to the cold start in nats a token, over what the evaluation has just played.
+    /// Returns the KL to the cold start in nats a token, over the trajectories of the evaluation.
     fn divergence(&self, cell: &Cell, start: &Path, core: usize) -> Result<f64> {
         let (mut sum, mut count) = (0.0, 0);
         let given = self.played(cell).with_extension("tokens");
@@ -178,21 +178,23 @@ impl Driver<'_> {
         self.scratch.join("cold").join(format!("{}-{}-try-{attempt}", cell.family, cell.seed))
     }
 
-    /// The trajectories of a run's evaluation, until it is recorded.
+    /// Returns the path of a run's evaluation, until it is recorded.
     fn played(&self, cell: &Cell) -> PathBuf {
         self.scratch.join(self.name).join(cell.name() + ".played.jsonl")
     }
 
-    /// A command on one core: there the trainer has one worker, and sums come in one order wherever it runs.
+    /// Returns a command on one core: there the trainer has one worker, and sums have the same order on every
+    /// machine.
     fn turnwise(&self, core: usize, command: &str) -> Command {
         let mut process = Command::new("taskset");
         process.args(["-c", &core.to_string()]).arg(&self.binary).arg(command).stdin(Stdio::null());
-        // Freed pages stay with the process: an eighth less CPU time where page faults are dear.
+        // Freed pages stay with the process, which saves an eighth of the CPU time where page faults are
+        // slow.
         process.env("MIMALLOC_PURGE_DELAY", "-1");
         process
     }
 
-    /// Runs a command to its end and returns what it printed. What it said on the way is in a file beside the run.
+    /// Runs a command to its end and returns what it printed. Its stderr goes to a file beside the run.
     fn finish(&self, mut command: Command, cell: &Cell, what: &str) -> Result<String> {
         let folder = self.scratch.join(self.name);
         std::fs::create_dir_all(&folder)?;

@@ -1,4 +1,4 @@
-//! How far training took a policy from its cold start: in weights, and in what it would say.
+//! Measures the distance of a policy from its cold start: in weights, and in log-probabilities.
 
 use std::path::Path;
 
@@ -14,14 +14,15 @@ use crate::held_out::{Line, Played};
 pub(crate) struct Moved {
     /// ‖θ − θ₀‖ over all weights.
     pub(crate) distance: f64,
-    /// KL(π_θ ‖ π_θ₀) in nats a sampled token, estimated from one trajectory of each of the first held-out tasks.
+    /// KL(π_θ ‖ π_θ₀) in nats a sampled token, estimated from one trajectory of each of the first held-out
+    /// tasks.
     pub(crate) kl: f64,
 }
 
-/// Held-out tasks whose first trajectory the KL divergence is estimated from.
+/// Held-out tasks whose first trajectory enters the estimate of the KL divergence.
 pub(crate) const PROMPTS: usize = 64;
 
-/// ‖θ − θ₀‖ of two Hugging Face folders of one model.
+/// Returns ‖θ − θ₀‖ of two Hugging Face folders of one model.
 pub(crate) fn distance(model: &Path, start: &Path) -> Result<f64> {
     let read = |folder: &Path| {
         let path = folder.join("model.safetensors");
@@ -45,7 +46,7 @@ fn floats(bytes: &[u8]) -> impl Iterator<Item = f64> {
     bytes.chunks_exact(4).map(|four| f64::from(f32::from_le_bytes([four[0], four[1], four[2], four[3]])))
 }
 
-/// The tokens of a trajectory in order.
+/// Returns the tokens of a trajectory in order.
 pub(crate) fn tokens(played: &Played) -> Vec<u32> {
     let mut tokens = played.prompt.clone();
     for turn in &played.turns {
@@ -54,8 +55,8 @@ pub(crate) fn tokens(played: &Played) -> Vec<u32> {
     tokens
 }
 
-/// What the cold start makes of the trajectory's sampled tokens, summed: Σ ln π_θ − ln π_θ₀, and their number. `start`
-/// holds the cold start's log-probability of each token of [`tokens`].
+/// Returns Σ ln π_θ − ln π_θ₀ over the trajectory's sampled tokens, and their number. `start` holds the cold
+/// start's log-probability of each token of [`tokens`].
 pub(crate) fn log_ratio(line: &Line, start: &[Option<f64>]) -> Result<(f64, usize)> {
     let (mut at, mut sum, mut count) = (line.played.prompt.len(), 0.0, 0);
     for turn in &line.played.turns {

@@ -1,5 +1,5 @@
-//! What is to be run: `plan.toml`, as the pre-registration describes it in words, and `rates.toml`, the learning rates
-//! that the tuning runs chose.
+//! Reads the plan: `plan.toml`, as the pre-registration describes it in words, and `rates.toml`, the learning
+//! rates that the tuning runs chose.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::cell::{COLD_START, Cell};
 use crate::record::{Record, load};
 
 /// Family → method → learning rate.
@@ -21,22 +22,22 @@ pub(crate) struct Plan {
     /// Settings by the method's name.
     pub(crate) methods: BTreeMap<String, Method>,
     pub(crate) experiments: BTreeMap<String, Experiment>,
-    /// What is tested of experiments that register it here.
+    /// Tests of experiments that register them here.
     #[serde(default)]
     pub(crate) contrasts: Vec<Contrast>,
     #[serde(skip)]
     folder: PathBuf,
 }
 
-/// One way to give credit.
+/// A way to give credit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Method {
-    /// What it is, for readers of the evidence.
+    /// Its description, for readers of the evidence.
     pub(crate) what: String,
-    /// What differs from the family's run file, as `turnwise train --set` takes it.
+    /// Differences from the family's run file, as `turnwise train --set` takes them.
     pub(crate) set: Vec<String>,
-    /// The method whose learning rate a control takes over. Without it, the rate is its own and tuned.
+    /// The method whose learning rate a control takes. Without it, the rate is tuned.
     pub(crate) rate_of: Option<String>,
 }
 
@@ -48,27 +49,27 @@ pub(crate) struct Experiment {
     pub(crate) methods: Vec<String>,
     pub(crate) first_seed: u64,
     pub(crate) seeds: u64,
-    /// Learning rates to try; empty: the chosen ones.
+    /// Learning rates to try. Empty for the chosen ones.
     #[serde(default)]
     pub(crate) rates: Vec<f64>,
     /// Held-out tasks and samples of each.
     pub(crate) tasks: usize,
     pub(crate) samples: usize,
-    /// The experiment whose records and cold starts serve here too, as far as the runs are the same.
+    /// The experiment whose records and cold starts are used here too, as far as the runs are the same.
     pub(crate) with: Option<String>,
     /// Rates that differ here from the chosen ones.
     #[serde(default)]
     pub(crate) chosen: Rates,
-    /// SHA-256 of the programs that may make its runs; empty: any.
+    /// SHA-256 of the programs that may make its runs. Empty for any.
     #[serde(default)]
     pub(crate) programs: Vec<String>,
     /// Seed of the environments' tasks.
     #[serde(default)]
     pub(crate) env_seed: u64,
-    /// Which cold starts are made again from other random weights.
+    /// Rules for cold starts that are made again from other random weights.
     #[serde(default)]
     pub(crate) cold_starts: Vec<ColdStartRule>,
-    /// Why the experiment ended before all its runs were made. Until one or the other nothing of it is shown.
+    /// The reason why the experiment ended before all its runs were made. Before that nothing of it is shown.
     pub(crate) stopped: Option<String>,
 }
 
@@ -80,7 +81,7 @@ pub(crate) struct Contrast {
     pub(crate) holm: String,
     pub(crate) experiment: String,
     pub(crate) family: String,
-    /// The kinds of tasks that count, a letter each; empty: all tasks.
+    /// The kinds of tasks that count, a letter each. Empty for all tasks.
     #[serde(default)]
     pub(crate) kinds: String,
     #[serde(default)]
@@ -89,7 +90,7 @@ pub(crate) struct Contrast {
     pub(crate) method: String,
 }
 
-/// What a contrast compares, of the held-out tasks.
+/// The value of the held-out tasks that a contrast compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
@@ -102,7 +103,7 @@ pub(crate) enum Measure {
     Turns,
 }
 
-/// What a cold start has to come to before anything is trained from it.
+/// The accuracy that a cold start needs before a run begins from it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ColdStartRule {
@@ -111,26 +112,6 @@ pub(crate) struct ColdStartRule {
     pub(crate) kinds: String,
     /// Lowest share of right answers on them.
     pub(crate) at_least: f64,
-}
-
-/// One run of a grid.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Cell {
-    pub(crate) family: String,
-    pub(crate) method: String,
-    pub(crate) seed: u64,
-    pub(crate) rate: f64,
-}
-
-/// The name under which the cold start itself is recorded.
-pub(crate) const COLD_START: &str = "cold_start";
-
-impl Cell {
-    /// Names the run and its folder.
-    pub(crate) fn name(&self) -> String {
-        let Self { family, method, seed, rate } = self;
-        format!("{family}-{method}-{seed}-{rate:e}")
-    }
 }
 
 impl Plan {
@@ -144,7 +125,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// A file of the experiments.
+    /// Reads a file of the experiments.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -156,12 +137,13 @@ impl Plan {
         })
     }
 
-    /// Where the records of an experiment are.
+    /// Returns the path of an experiment's records.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.file("data").join(format!("{name}.jsonl"))
     }
 
-    /// The records that an experiment can use: its own, and those of the one that it goes with.
+    /// Returns the records that an experiment can use: its records, and those of the experiment that `with`
+    /// names.
     pub(crate) fn records(&self, name: &str) -> Result<Vec<Record>> {
         let mut records = load(&self.data(name))?;
         if let Some(other) = &self.experiment(name)?.with {
@@ -170,7 +152,7 @@ impl Plan {
         Ok(records)
     }
 
-    /// The chosen learning rates; none before `choose`.
+    /// Returns the chosen learning rates. Empty before `choose`.
     pub(crate) fn rates(&self) -> Result<Rates> {
         let path = self.file("rates.toml");
         if !path.exists() {
@@ -181,15 +163,15 @@ impl Plan {
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Family → kinds of its held-out tasks, for records that lack them.
+    /// Returns family → kinds of its held-out tasks, for records that lack them.
     pub(crate) fn kinds(&self) -> Result<BTreeMap<String, String>> {
         let path = self.file("data/kinds.toml");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// The runs of an experiment, seed by seed, so that what is there at any time is whole pairs. The cold starts are
-    /// runs too: their evaluation is the value before training, for all methods.
+    /// Returns the runs of an experiment, seed by seed, so that the records always form complete pairs. The
+    /// cold starts are runs too: their evaluation is the value before training, for all methods.
     pub(crate) fn cells(&self, experiment: &Experiment, rates: &Rates) -> Result<Vec<Cell>> {
         let mut cells = Vec::new();
         for seed in experiment.first_seed..experiment.first_seed + experiment.seeds {
@@ -228,7 +210,7 @@ mod tests {
         Plan::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the committed plan")
     }
 
-    /// Two experiments share seeds if one says that it goes with the other, or if neither is evidence.
+    /// Two experiments share seeds if one names the other in `with`, or if neither is evidence.
     #[test]
     fn seeds_of_evidence_are_nobody_elses() {
         let plan = plan();

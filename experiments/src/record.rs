@@ -1,4 +1,4 @@
-//! What is kept of a run: a line of JSON, small enough to be committed, from which every table and figure is made.
+//! Keeps a line of JSON per run, small enough to be committed. Every table and figure is made from it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cell::Cell;
 use crate::diagnosis;
+use crate::fields::{number, read, short};
 use crate::held_out::{Evaluated, HeldOut};
 use crate::moved::Moved;
-use crate::plan::Cell;
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,35 +21,37 @@ pub(crate) struct Record {
     pub(crate) family: String,
     pub(crate) method: String,
     pub(crate) seed: u64,
-    /// Learning rate; 0 for a cold start.
+    /// Learning rate. 0 for a cold start.
     pub(crate) rate: f64,
     /// The commit of the directory that the driver ran in.
     pub(crate) commit: String,
     /// SHA-256 of the program that made it, its first 16 digits. Empty in older records.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) program: String,
-    /// Of a cold start: the shares of those that its rule refused, tried before this one.
+    /// For a cold start: the shares of right answers of those that its rule refused before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) refused: Vec<f64>,
     pub(crate) held_out: HeldOut,
-    /// From the cold start to the last weights; none in older records and for cold starts.
+    /// From the cold start to the last weights. None in older records and for cold starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moved: Option<Moved>,
-    /// Metrics of the rollouts by update; empty for a cold start. Records of the first seeds of `main`, and older ones, lack `dropped` and what
+    /// Metrics of the rollouts by update. Empty for a cold start. Records of the first seeds of `main`, and
+    /// older ones, lack `dropped` and the keys of [`diagnosis`].
     /// [`diagnosis`] adds.
     pub(crate) curve: Curve,
-    /// Executions that a limit or a fault stopped, and rollouts that were lost, in training and evaluation. On a busy
-    /// machine they may be the clock's doing: such a run is made again. Not counted in older records.
+    /// Executions that a limit or a fault stopped, and rollouts that were lost, in training and evaluation.
+    /// On a busy machine the clock may be the cause, so such a run is made again. Not counted in older
+    /// records.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) stopped: u64,
     /// Wall time of all updates.
     pub(crate) seconds: Seconds,
 }
 
-/// One value per update.
+/// A value per update.
 pub(crate) type Curve = BTreeMap<String, Vec<f64>>;
 
-/// What is kept of `metrics.jsonl`. It is all there for every update: a number that is missing is an error.
+/// Keys that are kept of `metrics.jsonl`. Every update must have all of them.
 const KEPT: [&str; 10] = [
     "accuracy",
     "reward",
@@ -67,7 +70,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Counts in `metrics.jsonl` of what didn't end by itself.
+/// Counts in `metrics.jsonl` of executions and rollouts that didn't end by themselves.
 const STOPPED: [&str; 5] =
     ["tool_timeouts", "tool_out_of_memory", "tool_killed", "executor_faults", "rollouts_lost"];
 
@@ -76,7 +79,7 @@ const STOPPED: [&str; 5] =
 #[serde(deny_unknown_fields)]
 pub(crate) struct Seconds {
     pub(crate) rollout: f64,
-    /// From rewards to advantages: what methods differ in.
+    /// From rewards to advantages: the part in which methods differ.
     pub(crate) score: f64,
     pub(crate) train: f64,
 }
@@ -88,7 +91,7 @@ impl Seconds {
 }
 
 impl Record {
-    /// Whether the record is of this run.
+    /// Returns whether the record is of this run.
     pub(crate) fn is_of(&self, cell: &Cell) -> bool {
         (&self.family, &self.method, self.seed, self.rate)
             == (&cell.family, &cell.method, cell.seed, cell.rate)
@@ -135,27 +138,14 @@ impl Record {
     }
 }
 
-pub(crate) fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))
-}
-
 fn lines(path: &Path) -> Result<Vec<Value>> {
     let text = read(path)?;
     let parse = |line: &str| serde_json::from_str(line).with_context(|| path.display().to_string());
     text.lines().map(parse).collect()
 }
 
-pub(crate) fn number(of: &Value, key: &str) -> Result<f64> {
-    of[key].as_f64().with_context(|| format!("{key} is no number: {}", of[key]))
-}
-
-/// Four decimal places: a share of 128 trajectories has no more.
-pub(crate) fn short(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
-}
-
-/// The records of an experiment; none if there is no file yet. A torn last line, of a driver that was killed, is left
-/// out.
+/// Returns the records of an experiment, or none if there is no file yet. The torn last line of a driver that
+/// was killed is left out.
 pub(crate) fn load(path: &Path) -> Result<Vec<Record>> {
     if !path.exists() {
         return Ok(Vec::new());
@@ -168,7 +158,7 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Record>> {
     whole.lines().enumerate().map(parse).collect()
 }
 
-/// Adds a record to a file. What a killed driver left of a line is cut first.
+/// Adds a record to a file. The torn line of a killed driver is cut first.
 pub(crate) fn append(path: &Path, record: &Record) -> Result<()> {
     let text = if path.exists() { read(path)? } else { String::new() };
     let whole = text.rfind('\n').map_or(0, |end| end + 1);

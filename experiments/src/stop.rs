@@ -1,4 +1,5 @@
-//! Signals that end the driver: the first one lets the program that runs save itself, the second one ends both at once.
+//! Handles signals that end the driver. The first one lets the running program save its state, and the second
+//! one ends both at once.
 
 use std::io;
 use std::process::{Command, Output};
@@ -9,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Knows whether somebody wants the work to end, and the processes that have to hear of it.
+/// Knows whether the work is to end, and the processes to tell.
 #[derive(Default)]
 pub(crate) struct Stop {
     asked: AtomicBool,
@@ -17,7 +18,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Listens from now on to Ctrl-C, SIGTERM and, unless `nohup` has switched it off, SIGHUP.
+    /// Listens to Ctrl-C, SIGTERM and, unless `nohup` has switched it off, SIGHUP.
     pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
         let stop = Arc::new(Self::default());
         let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| s != SIGHUP || !is_ignored(s));
@@ -38,14 +39,14 @@ impl Stop {
 
     /// Asks for the end of the work.
     pub(crate) fn ask(&self) {
-        // Under the lock of `run`: a child that starts meanwhile is told as well.
+        // Under the lock of `run`, so a child that starts meanwhile is told as well.
         let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         self.asked.store(true, Ordering::SeqCst);
         drop(children);
         self.tell(Signal::TERM);
     }
 
-    /// Whether the work is to end.
+    /// Returns whether the work is to end.
     pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
@@ -57,8 +58,8 @@ impl Stop {
         }
     }
 
-    /// Runs a command to its end, in a process group of its own: the terminal's Ctrl-C reaches the driver alone, which
-    /// passes it on once.
+    /// Runs a command to its end, in a separate process group. The terminal's Ctrl-C reaches the driver
+    /// alone, which passes it on once.
     ///
     /// # Errors
     /// If the command doesn't start, or the work is to end.
@@ -78,7 +79,7 @@ impl Stop {
     }
 }
 
-/// Whether whoever started this process had it ignore a signal. Without Linux's /proc the answer is no.
+/// Returns whether this process was started with a signal ignored. Without Linux's /proc it returns false.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask =

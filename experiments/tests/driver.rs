@@ -1,4 +1,4 @@
-//! The driver as a process: it hears signals, and readers may leave.
+//! Holds the driver as a process: it obeys signals, and survives readers that leave.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn a_reader_that_leaves_does_not_end_in_a_panic() {
     assert!(output.status.success() && !text(&output).contains("panicked"), "{}", text(&output));
 }
 
-/// The program that stands in for `turnwise` says that it runs, and that it was told to end.
+/// A program in place of `turnwise`, which reports that it runs and that it was told to end.
 #[test]
 fn a_signal_reaches_the_running_program_and_no_run_counts_as_failed() {
     let folder = tempfile::tempdir().unwrap();

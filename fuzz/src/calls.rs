@@ -1,4 +1,4 @@
-//! Calls in texts of models, and files of tools.
+//! Fuzzes calls in texts of models, and files of tools.
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Unstructured};
 
@@ -13,7 +13,8 @@ pub(crate) fn format(name: &str, bytes: &[u8]) {
     }
 }
 
-/// Checks that no way to cut a text makes a difference to any format. The bytes hold the cuts and the text.
+/// Checks that no division of a text into pieces changes the result of a format. The bytes hold the pieces
+/// and the text.
 pub(crate) fn lexer(bytes: &[u8]) {
     type Parts = (Vec<u8>, Vec<u8>);
     let Ok((cuts, text)) = Parts::arbitrary_take_rest(Unstructured::new(bytes)) else { return };

@@ -1,14 +1,16 @@
-//! One program with every fuzz target; `TURNWISE_FUZZ` names the one that runs. The targets claim what the tests
-//! of the crates claim, which replay the corpora without a fuzzer.
+//! Holds every fuzz target in one program; `TURNWISE_FUZZ` names the one that runs. The targets check the
+//! same properties as the tests of the crates, which replay the corpora without a fuzzer.
 #![no_main]
 #![allow(dead_code)]
 
 mod calls;
-// Files of turnwise-model that know nothing of tensors: Burn would take minutes to compile.
+// Files of turnwise-model without tensors: Burn would take minutes to compile.
 #[path = "../../crates/model/src/block.rs"]
 mod block;
 #[path = "../../crates/model/src/config.rs"]
 mod config;
+#[path = "../../crates/datasets/tests/claims/mod.rs"]
+mod data_file;
 #[path = "../../crates/envs/tests/claims/mod.rs"]
 mod data_set;
 #[path = "../../crates/model/src/family/mod.rs"]
@@ -34,8 +36,8 @@ use std::sync::LazyLock;
 
 type Target = fn(&[u8]);
 
-/// Every target: the name of its corpus, and what any bytes are handed to.
-const TARGETS: [(&str, Target); 18] = [
+/// Every target: the name of its corpus, and the function that takes its bytes.
+const TARGETS: [(&str, Target); 19] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
@@ -50,6 +52,7 @@ const TARGETS: [(&str, Target); 18] = [
     ("model_config", model_files::config),
     ("chat_template", template::hold),
     ("tokenizer_file", |bytes| tokenizer_file::hold(bytes, &FOLDER)),
+    ("data_file", |bytes| data_file::hold(bytes, &FOLDER)),
     ("data_set", |bytes| data_set::hold(bytes, &FOLDER)),
     ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
     ("server_answer", server::hold),
@@ -63,12 +66,12 @@ static TARGET: LazyLock<Target> = LazyLock::new(|| {
         .into_iter()
         .find(|(known, _)| *known == name)
         .unwrap_or_else(|| panic!("TURNWISE_FUZZ={name:?} is none of {known}"));
-    // The fuzzer's hook would abort at panics of libraries that are caught; those that aren't abort without it.
+    // The fuzzer's hook would abort at panics that are caught. Uncaught panics abort without it.
     let _ = std::panic::take_hook();
     target
 });
 
-/// Where a target that reads files writes its input.
+/// Folder where a target that reads files writes its input.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(format!("turnwise-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! Files of models: no bytes abort or hold up whoever opens them, and what is read keeps its promises.
+//! Fuzzes files of models: no bytes abort or block the reader, and accepted files keep their promises.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use turnwise_gguf::{GgufFile, Stored, convert, tokenizer};
 use crate::family::FAMILIES;
 use crate::safetensors_header::Header;
 
-/// Opens the bytes as a GGUF file; a file whose head is right gives its tokenizer or a reason, and its folder or one.
+/// Opens the bytes as a GGUF file. A valid header gives a tokenizer or a reason, and a folder or a reason.
 pub(crate) fn gguf(bytes: &[u8], folder: &Path) {
     let path = folder.join("x.gguf");
     std::fs::write(&path, bytes).expect("a temporary file");
@@ -18,7 +18,7 @@ pub(crate) fn gguf(bytes: &[u8], folder: &Path) {
     }
 }
 
-/// Reads the bytes as the head of a file that is longer by what the first of them says.
+/// Reads the bytes as the header of a longer file, whose extra length the first bytes give.
 pub(crate) fn safetensors_header(bytes: &[u8]) {
     let Some((data, head)) = bytes.split_first() else { return };
     let size = head.len() as u64 + u64::from(*data);
@@ -33,7 +33,7 @@ pub(crate) fn safetensors_header(bytes: &[u8]) {
     let _ = header.counts().fold(0, u64::saturating_add);
 }
 
-/// Reads the bytes as the configuration of every family. What one accepts is written and read again.
+/// Reads the bytes as the configuration of every family. An accepted one is written and read again.
 pub(crate) fn config(bytes: &[u8]) {
     let Ok(json) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
     for family in FAMILIES {

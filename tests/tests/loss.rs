@@ -3,7 +3,10 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use turnwise_credit::KlEstimator;
-use turnwise_loss::{Cispo, Clip, Gspo, LossBatch, LossConfig, LossOutput, LossSums, RatioLevel, Terms};
+use turnwise_loss::{
+    Bounding, Cispo, Clip, Correction, Divergence, Dppo, Gspo, LossBatch, LossConfig, LossOutput, LossSums,
+    RatioLevel,
+};
 use turnwise_tests::{device, values};
 
 const ROWS: usize = 4;
@@ -140,9 +143,7 @@ impl Columns {
         logprobs: &[f64],
         frozen: &[f64],
     ) -> f64 {
-        let Terms { tis_cap, .. } = config.loss().terms();
-        let stale = if tis_cap > 0.0 { (self.old[n] - self.rollout[n]).exp().min(tis_cap) } else { 1.0 };
-        let a = self.advantages[n] * stale;
+        let a = self.advantages[n] * self.naive_weight(config, n).0;
         let clipped =
             |ratio: f64, low: f64, high: f64| (ratio * a).min(ratio.clamp(1.0 - low, 1.0 + high) * a);
         match config {
@@ -156,6 +157,39 @@ impl Columns {
             LossConfig::Gspo(c) => {
                 -clipped((frozen_d + logprobs[n] - frozen[n]).exp(), c.eps_low, c.eps_high)
             }
+            LossConfig::Dppo(c) => {
+                let (p, old) = (frozen[n].exp(), self.old[n].exp());
+                let divergence = match c.divergence {
+                    Divergence::Tv => (p - old).abs(),
+                    Divergence::Kl => old * (old / p).ln() + (1.0 - old) * ((1.0 - old) / (1.0 - p)).ln(),
+                };
+                let outside = |delta: f64| divergence.is_nan() || divergence > delta;
+                let left =
+                    if a > 0.0 { p > old && outside(c.delta_high) } else { p < old && outside(c.delta_low) };
+                if left { 0.0 } else { -frozen_d.exp().min(c.ratio_cap) * a * logprobs[n] }
+            }
+        }
+    }
+
+    /// The bounded importance weight of a token, and whether the bounds changed it.
+    fn naive_weight(&self, config: &LossConfig, n: usize) -> (f64, bool) {
+        let Correction { cap, min, bounding, level } = config.loss().terms().correction;
+        if cap == 0.0 {
+            return (1.0, false);
+        }
+        let row = n / TOKENS * TOKENS..(n / TOKENS + 1) * TOKENS;
+        let peer = |m: &usize| match level {
+            RatioLevel::Token => *m == n,
+            RatioLevel::Turn => self.turns[*m] == self.turns[n],
+            RatioLevel::Sequence => true,
+        };
+        let peers = row.filter(|m| self.weights[*m] != 0.0).filter(peer);
+        let weight = peers.map(|m| self.old[m] - self.rollout[m]).sum::<f64>().exp();
+        let inside = (min..=cap).contains(&weight);
+        match bounding {
+            _ if inside => (weight, false),
+            Bounding::Truncate => (weight.clamp(min, cap), true),
+            Bounding::Mask => (0.0, true),
         }
     }
 }
@@ -163,6 +197,7 @@ impl Columns {
 /// Every loss with every term, one per line.
 fn configs() -> Vec<LossConfig> {
     let terms = Clip { beta: 0.1, entropy: 0.05, ..Clip::default() };
+    let stale = Clip { tis_cap: 2.0, ..Clip::default() };
     vec![
         LossConfig::Clip(Clip::default()),
         LossConfig::Clip(Clip { dual_clip: 3.0, ..Clip::default() }),
@@ -174,6 +209,19 @@ fn configs() -> Vec<LossConfig> {
         LossConfig::Clip(Clip { tis_cap: 2.0, ..terms }),
         LossConfig::Cispo(Cispo { eps_low: 0.2, eps_high: 1.0, beta: 0.1, ..Cispo::default() }),
         LossConfig::Cispo(Cispo { level: RatioLevel::Turn, tis_cap: 2.0, ..Cispo::default() }),
+        LossConfig::Clip(Clip { tis_min: 0.5, tis_mode: Bounding::Mask, ..stale }),
+        LossConfig::Clip(Clip { tis_min: 0.5, ..stale }),
+        LossConfig::Clip(Clip { tis_level: RatioLevel::Turn, ..stale }),
+        LossConfig::Clip(Clip { tis_level: RatioLevel::Sequence, ..stale }),
+        LossConfig::Clip(Clip { tis_level: RatioLevel::Sequence, tis_mode: Bounding::Mask, ..stale }),
+        LossConfig::Dppo(Dppo { delta_low: 0.05, delta_high: 0.05, beta: 0.1, ..Dppo::default() }),
+        LossConfig::Dppo(Dppo {
+            divergence: Divergence::Kl,
+            delta_low: 0.02,
+            delta_high: 0.03,
+            ..Dppo::default()
+        }),
+        LossConfig::Dppo(Dppo { level: RatioLevel::Turn, ratio_cap: 1.5, tis_cap: 2.0, ..Dppo::default() }),
         LossConfig::Gspo(Gspo { eps_low: 0.2, eps_high: 0.28, beta: 0.1, ..Gspo::default() }),
         LossConfig::Gspo(Gspo { eps_low: 0.2, eps_high: 0.28, level: RatioLevel::Turn, ..Gspo::default() }),
     ]
@@ -312,6 +360,34 @@ fn statistics_count_what_was_clipped_with_the_weights_of_the_loss() {
     assert!((sums.weight - 1.0).abs() < 1e-6);
     assert!((sums.clipped - 0.5).abs() < 1e-6, "rising with A > 0 and falling with A < 0");
     assert!((sums.ratio - 4.5 / 4.0).abs() < 1e-5);
+}
+
+#[test]
+fn statistics_count_weights_of_stale_rollouts_and_those_that_were_bounded() {
+    let columns = Columns::random(6);
+    let stale = Clip { tis_cap: 1.5, tis_min: 0.5, ..Clip::default() };
+    for level in [RatioLevel::Token, RatioLevel::Turn, RatioLevel::Sequence] {
+        for tis_mode in [Bounding::Truncate, Bounding::Mask] {
+            let config = LossConfig::Clip(Clip { tis_level: level, tis_mode, ..stale });
+            let (_, _, sums) = columns.run(&config, &ALL);
+            let weights = (0..N).filter(|&n| columns.weights[n] != 0.0);
+            let naive = weights.map(|n| (columns.weights[n], columns.naive_weight(&config, n)));
+            let (mut weight, mut cut) = (0.0, 0.0);
+            naive.for_each(|(w, (bounded, changed))| {
+                weight += w * bounded;
+                cut += if changed { w } else { 0.0 };
+            });
+            assert!(
+                (sums.tis_weight - weight).abs() < 1e-5,
+                "{config:?}: {} is not {weight}",
+                sums.tis_weight
+            );
+            assert!((sums.tis_cut - cut).abs() < 1e-5, "{config:?}: {} is not {cut}", sums.tis_cut);
+            assert!(cut > 0.0);
+        }
+    }
+    let (_, _, sums) = columns.run(&LossConfig::default(), &ALL);
+    assert_eq!((sums.tis_weight, sums.tis_cut), (0.0, 0.0));
 }
 
 /// The rule behind `clipped`: the surrogate's own gradient is gone although the token has an advantage.

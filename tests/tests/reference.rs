@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use turnwise_credit::{
-    AdvantageConfig, FilterConfig, Group, PerTurn, ScoredTrajectory, Scorer, ShapingConfig, shaped_accuracies,
+    AdvantageConfig, FilterConfig, Group, Normalise, PerTurn, RewardWeights, ScoredTrajectory, Scorer,
+    ShapingConfig, shaped_accuracies,
 };
 use turnwise_tests::golden;
 use turnwise_trajectory::Rewards;
@@ -98,6 +99,52 @@ fn shaped_rewards_equal_those_of_numpy() {
                 assert_eq!(ours.is_some(), theirs.is_some(), "{name}");
                 assert!((ours.unwrap_or(0.0) - theirs.unwrap_or(0.0)).abs() <= 1e-6, "{name}");
             }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Normalised {
+    /// `[group][trajectory][turn]`: rewards by name.
+    groups: Vec<Vec<Vec<Rewards>>>,
+    weights: RewardWeights,
+    /// `[group][trajectory]`: the advantages of GDPO.
+    gdpo: Vec<Vec<f64>>,
+    /// `[group][trajectory]`: rewards where the name `cost` is normalised in its group.
+    cost_in_group: Vec<Vec<f64>>,
+}
+
+#[test]
+fn rewards_normalised_by_name_equal_those_of_numpy() {
+    let text = std::fs::read_to_string(golden("rl/normalised.json")).expect("golden file");
+    let golden: Normalised = serde_json::from_str(&text).expect("golden vectors");
+    let trajectory = |turns| ScoredTrajectory { turns, ..ScoredTrajectory::default() };
+    let group = |group: Vec<Vec<Rewards>>| Group {
+        group: String::new(),
+        trajectories: group.into_iter().map(trajectory).collect(),
+    };
+    let groups: Vec<Group> = golden.groups.into_iter().map(group).collect();
+    let score = |name: &str, normalise: &[(&str, Normalise)]| {
+        let advantage = AdvantageConfig::named(name).expect("a name");
+        let normalise = normalise.iter().map(|(name, how)| ((*name).to_string(), *how)).collect();
+        let shaping = ShapingConfig { alpha: 0.0, ..ShapingConfig::default() };
+        let scorer = Scorer::new(advantage, shaping, FilterConfig::default());
+        scorer.weighing(golden.weights.clone()).normalising(normalise).score(&groups, 0).expect("offline")
+    };
+    let close = |found: f64, expect: f64| assert!((found - expect).abs() < 2e-6, "{found} is not {expect}");
+    let gdpo = ["acc", "cost", "progress"].map(|name| (name, Normalise::Gdpo));
+    for name in ["dr_grpo", "reinforce_pp"] {
+        for (scored, expect) in score(name, &gdpo).iter().zip(&golden.gdpo) {
+            assert_eq!(scored.advantages.len(), expect.len());
+            for (turns, expect) in scored.advantages.iter().zip(expect) {
+                turns.iter().for_each(|advantage| close(*advantage, *expect));
+            }
+        }
+    }
+    let scored = score("gtpo", &[("cost", Normalise::Group)]);
+    for (scored, expect) in scored.iter().zip(&golden.cost_in_group) {
+        for (turns, expect) in scored.rewards.iter().zip(expect) {
+            close(turns.iter().sum(), *expect);
         }
     }
 }

@@ -26,6 +26,11 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// Formats the mean grade. An evaluation whose trajectories are all right or wrong has its accuracy for one.
+fn grade(evaluation: &Evaluation) -> String {
+    format!("{:.3}", evaluation.mean_acc.unwrap_or(evaluation.accuracy))
+}
+
 fn table(columns: &[(&str, &Evaluation)]) -> String {
     let row = |name: &str, value: &dyn Fn(&Evaluation) -> String| {
         let values: Vec<String> = columns.iter().map(|(_, e)| format!("{:>12}", value(e))).collect();
@@ -34,6 +39,9 @@ fn table(columns: &[(&str, &Evaluation)]) -> String {
     let names: Vec<String> = columns.iter().map(|(name, _)| format!("{name:>12}")).collect();
     let mut text = format!("{:<24}{}\n", "", names.concat());
     text += &row("held-out accuracy", &|e| percent(e.accuracy));
+    if columns.iter().any(|(_, e)| e.mean_acc.is_some()) {
+        text += &row("mean grade", &grade);
+    }
     text += &row("tool calls that succeed", &|e| percent(e.tool_success));
     text += &row("format violations", &|e| percent(e.violations));
     text += &row("turns", &|e| format!("{:.2}", e.turns));
@@ -86,6 +94,9 @@ fn full_table(columns: &[(&str, &Evaluation, &Summary)], comparison: Option<&Com
     for k in keys(&|s| s.majority.keys().copied().collect()).into_iter().filter(|&k| k > 1) {
         text += &line(&format!("majority@{k}"), each(&|s| s.majority.get(&k).map(with_interval)));
     }
+    if columns.iter().any(|(_, e, _)| e.mean_acc.is_some()) {
+        text += &line("mean grade", evaluations(&grade));
+    }
     text += &line("tool calls that succeed", evaluations(&|e| percent(e.tool_success)));
     text += &line("format violations", evaluations(&|e| percent(e.violations)));
     text += &line("turns", evaluations(&|e| format!("{:.2}", e.turns)));
@@ -134,6 +145,9 @@ mod tests {
         assert_eq!(lines[0], "                              before       after");
         assert_eq!(lines[1], "held-out accuracy             25.0 %      75.0 %");
         assert_eq!(lines[4], "turns                           3.00        3.00");
+        let graded = Evaluation { mean_acc: Some(0.75), ..after };
+        let text = table(&[("before", &before), ("after", &graded)]);
+        assert_eq!(text.lines().nth(2), Some("mean grade                     0.250       0.750"), "{text}");
     }
 
     #[test]

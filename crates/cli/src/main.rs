@@ -21,6 +21,19 @@
 //! | [`turnwise_trainer`](../turnwise_trainer/index.html) | the training step and everything around it |
 //! | [`turnwise_inspect`](../turnwise_inspect/index.html) | the local page and reports |
 //!
+//! Beside these:
+//!
+//! | crate | holds |
+//! |---|---|
+//! | [`turnwise_demonstrations`](../turnwise_demonstrations/index.html) | conversations of others as training data |
+//! | [`turnwise_curriculum`](../turnwise_curriculum/index.html) | which tasks a step plays |
+//! | [`turnwise_mcp`](../turnwise_mcp/index.html) | tools of MCP servers |
+//! | [`turnwise_similarity`](../turnwise_similarity/index.html) | how alike two programs are, for shaping |
+//! | [`turnwise_jinja`](../turnwise_jinja/index.html) | chat templates |
+//! | [`turnwise_gguf`](../turnwise_gguf/index.html) | GGUF files to Hugging Face folders |
+//! | [`turnwise_stats`](../turnwise_stats/index.html) | pass@k, intervals, paired tests |
+//! | [`turnwise_files`](../turnwise_files/index.html), [`turnwise_http`](../turnwise_http/index.html) | opening files of others, requests to servers |
+//!
 //! This crate is the command line. JSON goes to stdout, everything else to stderr; see `turnwise help`.
 
 mod command;

@@ -48,6 +48,7 @@ pub fn credit_by_turn(groups: &[ScoredGroup]) -> Vec<TurnCredit> {
 
 /// Counts how the tool calls of one turn index ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TurnCalls {
     /// Trajectories that reach this turn.
     pub turns: usize,
@@ -59,6 +60,13 @@ pub struct TurnCalls {
     pub error: usize,
     /// Calls that a limit (time, memory) or a signal stopped, and calls that were rejected.
     pub stopped: usize,
+}
+
+impl TurnCalls {
+    /// Counts the calls that failed: malformed ones, errors and stopped ones.
+    pub fn failed(self) -> usize {
+        self.malformed + self.error + self.stopped
+    }
 }
 
 /// Counts tool outcomes by turn index, first turn first.

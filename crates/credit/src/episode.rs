@@ -2,6 +2,7 @@
 
 use turnwise_trajectory::Rewards;
 
+use crate::correct::is_right;
 use crate::reward_weights::RewardWeights;
 use crate::scored::ScoredTrajectory;
 
@@ -11,14 +12,16 @@ pub type PerTurn = Vec<Vec<f64>>;
 /// Holds one trajectory after shaping, as an estimator sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode<'a> {
-    /// `r_ij`: the weighted sum of each turn's rewards after shaping, less any KL penalty.
+    /// `r_ij`: the weighted sum of each turn's rewards after shaping and normalisation, less any KL penalty.
     pub rewards: Vec<f64>,
     /// The contribution of the reward named [`Rewards::FMT`] to each turn's reward.
     pub formats: Vec<f64>,
     /// Whether each turn broke the format.
     pub violations: Vec<bool>,
-    /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`. It has no weight.
+    /// Accuracy of the trajectory before shaping, `Σ_j acc_ij`. It has no weight and isn't normalised.
     pub outcome: f64,
+    /// Whether that accuracy counts as right: [`is_right`].
+    pub right: bool,
     /// Keys of the observation before each turn; shorter than `rewards` where it is not known.
     pub states: &'a [String],
     /// Keys of each turn's calls; shorter than `rewards` where they are not known.
@@ -28,8 +31,14 @@ pub struct Episode<'a> {
 impl<'a> Episode<'a> {
     /// Returns the episode of a trajectory without its KL penalty.
     ///
-    /// `shaped` replaces the reward named [`Rewards::ACC`] of the last turn.
-    pub fn new(trajectory: &'a ScoredTrajectory, shaped: Option<f64>, weights: &RewardWeights) -> Self {
+    /// `shaped` replaces the reward named [`Rewards::ACC`] of the last turn. `correct_at` is the accuracy of a
+    /// right trajectory.
+    pub fn new(
+        trajectory: &'a ScoredTrajectory,
+        shaped: Option<f64>,
+        weights: &RewardWeights,
+        correct_at: f64,
+    ) -> Self {
         let turns = &trajectory.turns;
         let mut rewards: Vec<f64> = turns.iter().map(|turn| weights.sum(turn)).collect();
         if let (Some(acc), Some(last), Some(reward)) = (shaped, turns.last(), rewards.last_mut()) {
@@ -38,13 +47,26 @@ impl<'a> Episode<'a> {
             *reward = weights.sum(&last);
         }
         let format = weights.of(Rewards::FMT);
+        let outcome = turns.iter().map(Rewards::acc).sum();
         Self {
             rewards,
             formats: turns.iter().map(|turn| format * turn.fmt()).collect(),
             violations: (0..turns.len()).map(|turn| trajectory.violates(turn)).collect(),
-            outcome: turns.iter().map(Rewards::acc).sum(),
+            outcome,
+            right: is_right(outcome, correct_at),
             states: &trajectory.states,
             calls: &trajectory.calls,
+        }
+    }
+
+    /// Replaces what the turns earn by the weighted sums of other rewards, such as normalised ones.
+    #[must_use]
+    pub(crate) fn earning(self, turns: &[Rewards], weights: &RewardWeights) -> Self {
+        let format = weights.of(Rewards::FMT);
+        Self {
+            rewards: turns.iter().map(|turn| weights.sum(turn)).collect(),
+            formats: turns.iter().map(|turn| format * turn.fmt()).collect(),
+            ..self
         }
     }
 

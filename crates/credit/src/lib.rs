@@ -29,6 +29,7 @@
 //! | stage | type | file |
 //! |---|---|---|
 //! | rewards of a turn, by name | [`ScoredTrajectory`], [`RewardWeights`] | `scored.rs`, `reward_weights.rs` |
+//! | normalisation of rewards by name | [`Normalise`] | `normalise.rs` |
 //! | partial credit for failures | [`ShapingConfig`] | `shaping.rs` |
 //! | returns and advantages | [`AdvantageEstimator`] | `advantage/`, one file each |
 //! | what is kept out of the loss | [`FilterConfig`] | `filter.rs` |
@@ -47,11 +48,14 @@
 //! - Rewards. An environment gives them; this crate adds them up.
 
 mod advantage;
+mod correct;
 mod diagnostics;
 mod episode;
 mod filter;
 mod kl;
 mod moments;
+mod named;
+mod normalise;
 mod preset;
 mod returns;
 mod reward_weights;
@@ -63,6 +67,7 @@ mod signal;
 mod weights;
 
 pub use advantage::*;
+pub use correct::is_right;
 pub use diagnostics::{
     OutcomeShares, TurnCalls, TurnCredit, calls_by_turn, credit_by_turn, entropy_by_turn,
     is_dummy_first_call, outcome_shares,
@@ -70,6 +75,8 @@ pub use diagnostics::{
 pub use episode::{Episode, PerTurn};
 pub use filter::{Dropped, FilterConfig};
 pub use kl::KlEstimator;
+pub use named::{NamedReward, is_graded, rewards_by_name};
+pub use normalise::Normalise;
 pub use preset::{PRESETS, Preset};
 pub use returns::discounted_returns;
 pub use reward_weights::RewardWeights;

@@ -17,9 +17,14 @@ impl ZScore {
     /// The z-score is 0 if there are fewer than two values or if they do not differ beyond rounding: a group
     /// without a signal must not move the policy. The result is never NaN and never infinite.
     pub(crate) fn among(self, values: &[f64]) -> impl Fn(f64) -> f64 + use<> {
-        let (mean, std) = (mean(values), std(values, self.ddof));
-        let scale = if std > 0.0 { std.max(self.std_floor) + self.eps } else { f64::INFINITY };
+        let (mean, scale) = self.moments(values);
         move |value| finite((value - mean) / scale)
+    }
+
+    /// Returns μ and the divisor of z-scores, `max(σ, std_floor) + eps`; an infinite one without a signal.
+    pub(crate) fn moments(self, values: &[f64]) -> (f64, f64) {
+        let (mean, std) = (mean(values), std(values, self.ddof));
+        (mean, if std > 0.0 { std.max(self.std_floor) + self.eps } else { f64::INFINITY })
     }
 }
 

@@ -1,14 +1,19 @@
-//! Scores groups, for the trainer and `turnwise score`: rewards → shaping → returns → advantages → filters.
+//! Scores groups, for the trainer and `turnwise score`: rewards → shaping → normalisation → returns →
+//! advantages → filters.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use turnwise_similarity::{Similarity, SimilarityError};
+use turnwise_trajectory::Rewards;
 
 use crate::{
     advantage::AdvantageConfig,
     episode::{Episode, PerTurn},
     filter::{Dropped, FilterConfig},
+    normalise::{Normalise, normalise},
     reward_weights::RewardWeights,
-    scored::Group,
+    scored::{Group, ScoredTrajectory},
     shaping::{ShapingConfig, shaped_accuracies},
 };
 
@@ -21,7 +26,7 @@ pub struct ScoredGroup {
     pub estimator: String,
     /// The set over which baseline and scale were taken.
     pub norm_scope: String,
-    /// `r_ij`: the weighted sum of the turn's rewards after shaping, less the KL penalty.
+    /// `r_ij`: the weighted sum of the turn's rewards after shaping and normalisation, less the KL penalty.
     pub rewards: PerTurn,
     /// The quantity behind the advantage. It is the turn's return, or the trajectory's reward for an
     /// estimator without turn-level credit.
@@ -41,20 +46,43 @@ pub struct Scorer {
     shaping: ShapingConfig,
     filters: FilterConfig,
     weights: RewardWeights,
+    normalise: BTreeMap<String, Normalise>,
+    correct_at: f64,
     similarity: Box<dyn Similarity>,
 }
 
 impl Scorer {
-    /// Returns a scorer that weighs all rewards of a turn the same. Nothing is computed or contacted yet.
+    /// Returns a scorer that weighs all rewards of a turn the same and normalises none of them. An `acc` of 1 is
+    /// right. Nothing is computed or contacted yet.
     pub fn new(advantage: AdvantageConfig, shaping: ShapingConfig, filters: FilterConfig) -> Self {
         let similarity = shaping.similarity.build();
-        Self { advantage, shaping, filters, weights: RewardWeights::default(), similarity }
+        Self {
+            advantage,
+            shaping,
+            filters,
+            weights: RewardWeights::default(),
+            normalise: BTreeMap::new(),
+            correct_at: 1.0,
+            similarity,
+        }
     }
 
     /// Weighs the rewards of a turn by their names.
     #[must_use]
     pub fn weighing(self, weights: RewardWeights) -> Self {
         Self { weights, ..self }
+    }
+
+    /// Normalises rewards by their names, before they are weighed.
+    #[must_use]
+    pub fn normalising(self, normalise: BTreeMap<String, Normalise>) -> Self {
+        Self { normalise, ..self }
+    }
+
+    /// Takes a graded trajectory for right from an accuracy on.
+    #[must_use]
+    pub fn right_from(self, correct_at: f64) -> Self {
+        Self { correct_at, ..self }
     }
 
     /// Scores all groups of a training step, in order.
@@ -66,8 +94,7 @@ impl Scorer {
     pub fn score(&self, groups: &[Group], step: usize) -> Result<Vec<ScoredGroup>, SimilarityError> {
         let alpha = self.shaping.alpha_at(step);
         let shaped = shaped_accuracies(groups, alpha, self.shaping.centre, &*self.similarity)?;
-        let episodes: Vec<Vec<Episode>> =
-            groups.iter().zip(&shaped).map(|(group, shaped)| self.episodes(group, shaped)).collect();
+        let episodes = self.episodes(groups, &shaped);
         let estimator = self.advantage.estimator();
         let credits = estimator.credit(&episodes);
         assert_eq!(credits.len(), groups.len(), "an estimator answers for every group");
@@ -91,21 +118,34 @@ impl Scorer {
             .collect())
     }
 
-    /// Returns the episodes of a group, with the KL penalty if it is part of the reward.
-    fn episodes<'a>(&self, group: &'a Group, shaped: &[Option<f64>]) -> Vec<Episode<'a>> {
-        let beta = self.shaping.kl_beta;
-        let trajectories = group.trajectories.iter().zip(shaped);
-        trajectories
-            .map(|(trajectory, &shaped)| {
-                let mut episode = Episode::new(trajectory, shaped, &self.weights);
-                if beta > 0.0 {
-                    for (reward, kl) in episode.rewards.iter_mut().zip(&trajectory.kl) {
-                        *reward -= beta * kl;
-                    }
+    /// Returns the episodes of all groups, with the KL penalty if it is part of the reward.
+    fn episodes<'a>(&self, groups: &'a [Group], shaped: &[Vec<Option<f64>>]) -> Vec<Vec<Episode<'a>>> {
+        let episode = |(trajectory, shaped): (&'a ScoredTrajectory, &Option<f64>)| {
+            Episode::new(trajectory, *shaped, &self.weights, self.correct_at)
+        };
+        let of_group = |(group, shaped): (&'a Group, &Vec<Option<f64>>)| -> Vec<Episode<'a>> {
+            group.trajectories.iter().zip(shaped).map(episode).collect()
+        };
+        let mut episodes: Vec<Vec<Episode>> = groups.iter().zip(shaped).map(of_group).collect();
+        if !self.normalise.is_empty() {
+            let mut turns: Vec<_> =
+                groups.iter().zip(shaped).map(|(group, shaped)| group.shaped_turns(shaped)).collect();
+            normalise(&mut turns, &self.normalise, &self.weights);
+            let earn = |(episode, turns): (Episode<'a>, &Vec<Rewards>)| episode.earning(turns, &self.weights);
+            let of_group = |(episodes, turns): (Vec<Episode<'a>>, &Vec<Vec<Rewards>>)| {
+                episodes.into_iter().zip(turns).map(earn).collect()
+            };
+            episodes = episodes.into_iter().zip(&turns).map(of_group).collect();
+        }
+        if self.shaping.kl_beta > 0.0 {
+            let trajectories = groups.iter().flat_map(|group| &group.trajectories);
+            for (episode, trajectory) in episodes.iter_mut().flatten().zip(trajectories) {
+                for (reward, kl) in episode.rewards.iter_mut().zip(&trajectory.kl) {
+                    *reward -= self.shaping.kl_beta * kl;
                 }
-                episode
-            })
-            .collect()
+            }
+        }
+        episodes
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
 use turnwise_similarity::{Similarity, SimilarityConfig, SimilarityError};
+use turnwise_trajectory::Rewards;
 
 use crate::{kl::KlEstimator, moments::mean, scored::Group};
 
@@ -13,7 +14,8 @@ use crate::{kl::KlEstimator, moments::mean, scored::Group};
 /// ```
 ///
 /// `P` holds the correct trajectories of the group, and the sum is divided by `|P|` once. If none or all of
-/// the group are correct, its rewards are unchanged. The shaped reward is the one named `acc`.
+/// the group are correct, its rewards are unchanged. The shaped reward is the one named `acc`. Ours: a grade
+/// that is above the share stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapingConfig {
@@ -91,7 +93,8 @@ pub fn shaped_accuracies(
         for (i, row) in failed.iter().zip(&matrix) {
             if !group.trajectories[*i].turns.is_empty() {
                 let alike = mean(&row.iter().map(|s| centred(*s, common)).collect::<Vec<_>>());
-                shaped[*i] = Some(alpha * alike);
+                let graded = group.trajectories[*i].turns.last().map_or(0.0, Rewards::acc);
+                shaped[*i] = Some((alpha * alike).max(graded));
             }
         }
     }
@@ -130,7 +133,6 @@ fn codes<'a>(group: &'a Group, of: &[usize]) -> Vec<&'a str> {
 #[expect(clippy::unreadable_literal, reason = "the fixtures' numbers, as they are printed elsewhere")]
 mod tests {
     use turnwise_similarity::Matrix;
-    use turnwise_trajectory::Rewards;
 
     use super::*;
     use crate::{
@@ -176,7 +178,7 @@ mod tests {
             .trajectories
             .iter()
             .zip(shaped)
-            .map(|(trajectory, shaped)| Episode::new(trajectory, shaped, &equal))
+            .map(|(trajectory, shaped)| Episode::new(trajectory, shaped, &equal, 1.0))
             .collect();
         let credit = Gtpo::default().credit(&[episodes]).remove(0);
         let close = |got: &[f64], expect: &[f64]| {
@@ -218,6 +220,19 @@ mod tests {
         let shaped = shaped_accuracies(&[group], 0.5, false, &*similarity).expect("offline").remove(0);
         assert_eq!(shaped[..3], [None, Some(0.0), None]);
         assert!((shaped[3].expect("a share") - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_grade_above_its_share_stays() {
+        let shaped = |acc: f64, code: &str| {
+            let failed = trajectory(&[(0.0, 0.0), (acc, 0.0)], false, code);
+            let group = group(vec![trajectory(&[(1.0, 0.0)], true, "print(1)"), failed]);
+            let similarity = SimilarityConfig::default().build();
+            shaped_accuracies(&[group], 0.5, false, &*similarity).expect("offline").remove(0)[1]
+        };
+        assert_eq!((shaped(0.75, "print(1)"), shaped(0.75, "")), (Some(0.75), Some(0.75)));
+        let copied = shaped(0.25, "print(1)").expect("a share");
+        assert!((copied - 0.5).abs() < 1e-12, "{copied}");
     }
 
     #[test]

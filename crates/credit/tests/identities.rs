@@ -15,6 +15,7 @@ fn episode(turns: &[(f64, f64)]) -> Episode<'static> {
         formats: turns.iter().map(|turn| turn.1).collect(),
         violations: turns.iter().map(|turn| turn.1 < 0.0).collect(),
         outcome: turns.iter().map(|turn| turn.0).sum(),
+        right: turns.iter().map(|turn| turn.0).sum::<f64>() >= 1.0,
         states: &[],
         calls: &[],
     }

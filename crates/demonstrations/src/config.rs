@@ -1,17 +1,30 @@
 //! The keys of a run file about conversations.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
+
+/// Columns of rows.
+pub const COLUMNS: [&str; 8] =
+    ["answer", "completion", "conversations", "messages", "prompt", "question", "system", "tools"];
 
 /// Conversations to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// File of conversations, one a row: `messages` with `tools`, `prompt` with `completion`,
-    /// `conversations`, or lines of `turnwise rollout`.
+    /// `conversations`, problems of GSM8K, or lines of `turnwise rollout`. JSON lines or one JSON array,
+    /// plain or in gzip, or parquet.
     pub file: PathBuf,
+    /// How many rows to read from the start of the file; without it, all.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
+    pub limit: Option<usize>,
+    /// Columns of the file by the names that are read, such as `messages` and `tools`:
+    /// `messages = "dialogue"`. A path may lead into structs.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
     /// Tokens that are trained. A message of the assistant with `"train": true` or `false`, or with a
     /// `weight` of 1 or 0, decides for itself.
     #[serde(default)]

@@ -1,7 +1,8 @@
 //! Conversations of others as training data: rows of a file to tokens, with a mask of what is trained.
 //!
 //! A row is read into a [`Conversation`], whatever its shape: `messages` and `tools` in OpenAI's form,
-//! `prompt` and `completion`, `conversations` of `from` and `value`, or a line of `turnwise rollout`. A
+//! `prompt` and `completion`, `conversations` of `from` and `value`, a problem of GSM8K, or a line of
+//! `turnwise rollout`. A
 //! [`Writer`] spells it by the model folder's chat template as one or several [`Sequence`]s, and
 //! [`Demonstrations`] holds all of them with a [`Report`] of what was left out or cut, where and why.
 //!
@@ -17,8 +18,10 @@ mod calls;
 mod config;
 mod conversation;
 mod demonstrations;
+mod gsm8k;
 mod left_out;
 mod plain;
+mod python_number;
 mod record;
 mod report;
 mod row;
@@ -27,7 +30,7 @@ mod shapes;
 mod share_gpt;
 mod writer;
 
-pub use config::{DataConfig, TooLong, TrainOn};
+pub use config::{COLUMNS, DataConfig, TooLong, TrainOn};
 pub use conversation::Conversation;
 pub use demonstrations::{Demonstrations, read};
 pub use left_out::{LeftOut, Reason};

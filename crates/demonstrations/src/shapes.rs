@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::left_out::{LeftOut, Reason};
 use crate::row::{Row, list, not_one, said};
-use crate::{record, share_gpt};
+use crate::{gsm8k, record, share_gpt};
 
 /// Takes a row apart.
 pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
@@ -28,6 +28,9 @@ pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
     if let Some(turns) = list(keys, "conversations", Reason::NotAConversation)? {
         let messages = share_gpt::messages(&turns, said(keys, "system"))?;
         return Ok(Row { messages, tools, ..Row::default() });
+    }
+    if let Some((question, answer)) = gsm8k::problem(keys) {
+        return gsm8k::read(keys, question, answer);
     }
     Err(not_one("neither `messages` nor `prompt` with `completion` nor `conversations` is there"))
 }

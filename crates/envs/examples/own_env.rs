@@ -1,8 +1,8 @@
-//! A template for an environment of your own: counting letters, with Python as the tool.
+//! A template for a new environment: counting letters, with Python as the tool.
 //!
-//! To make it one that run files can choose, move the file to `crates/envs/src/letters.rs`, write `crate::env::` for
-//! `turnwise_envs::`, give it a config (see `arithmetic.rs`), and add `mod letters;` to `lib.rs` and a line to each of the
-//! two lists in `config.rs`.
+//! To make it one that run files can choose, move the file to `crates/envs/src/letters.rs` and write
+//! `crate::env::` for `turnwise_envs::`. Give it settings that implement `EnvSettings` (see `arithmetic.rs`),
+//! and add `mod letters;` to `lib.rs` and a line to the list in `config.rs`.
 
 use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Opened, Start, Task, Tasks};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
@@ -45,24 +45,24 @@ impl Env for Letters {
     }
 
     /// Opens the state of one trajectory. This one holds none: the sandbox runs the code of its calls. A tool
-    /// that needs no Python is a `FunctionTool`. Calls without a tool here are the session's own: it answers
-    /// them in `Session::step`, where it may also give rewards, send a user's message or end the trajectory.
+    /// that needs no Python is a `FunctionTool`. The session itself answers calls that no tool here answers,
+    /// in `Session::step`, where it may also give rewards, send a user's message or end the trajectory.
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
         Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
-    /// Where the answer stands in the text of the last turn.
+    /// Finds the answer in the text of the last turn.
     fn answer(&self, text: &str) -> Option<String> {
         let (_, after) = text.rsplit_once("Answer:")?;
         Some(after.trim().to_string())
     }
 
-    /// Anything doubtful is wrong. An error means that the judge is out of order.
+    /// Doubtful answers are wrong. An error means that the judge fails.
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
         Ok(task.answer == answer)
     }
 
-    /// Only needed for a cold start. Held-out tasks must not come up here.
+    /// Only a cold start needs it. Held-out tasks must not occur here.
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         let task = self.train()[(index % self.train().len() as u64) as usize].clone();
         let word = task.id.strip_prefix("letters/")?;

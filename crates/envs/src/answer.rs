@@ -1,5 +1,5 @@
-//! Exact answers: text to a reduced fraction, with a unit if it has one. Text that isn't plainly one number
-//! is no answer: a doubtful answer can't be right by accident.
+//! Reads exact answers: text to a reduced fraction, with a unit if it has one. Text that isn't plainly one
+//! number is no answer, so a doubtful answer can't be right by accident.
 //!
 //! ```text
 //! answer  = "\boxed{" answer "}" | math | [sign] [currency] [sign] number ["$"] [unit] ["."]
@@ -8,13 +8,13 @@
 //! integer = digits | 1 to 3 digits and then groups of 3, each after "," or "{,}"
 //! unit    = a measure of a closed list, or counted things, see unit.rs
 //! ```
-//! There is one sign, one currency, one full stop and one pair of marks of math around it all, at most. A
-//! unit may stand behind a box or math.
+//! All of it has at most one sign, one currency, one full stop and one pair of math marks. A unit may follow
+//! a box or math.
 //!
 //! A number without a unit leaves it open: `50 apples` agrees with `50`, and so do `$50` and `50 cents`. Two
-//! units must be the same. Two of them are converted: `50 cents` is `$0.50` as well, and `50%` agrees with
-//! `0.5`. Questions about percentages are often answered with the number alone, and shares are never above 1:
-//! so `50%` agrees with `50` as well, but `0.5%` not with `0.5`, nor `5000%` with `50`.
+//! units must be the same. Two of them are converted: `50 cents` is also `$0.50`, and `50%` agrees with
+//! `0.5`. Questions about percentages are often answered with the number alone, and shares are never above 1.
+//! Therefore `50%` also agrees with `50`, but `0.5%` doesn't agree with `0.5`, nor `5000%` with `50`.
 
 mod unit;
 
@@ -31,7 +31,8 @@ pub(crate) struct Rational {
 }
 
 impl Rational {
-    /// In lowest terms; none if the denominator is 0 or a part is `i128::MIN`, whose negation would overflow.
+    /// Returns the reduced fraction. None if the denominator is 0 or a part is `i128::MIN`, whose negation
+    /// would overflow.
     fn new(numerator: i128, denominator: i128) -> Option<Self> {
         if denominator == 0 || numerator == i128::MIN || denominator == i128::MIN {
             return None;
@@ -40,7 +41,7 @@ impl Rational {
         Some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
     }
 
-    /// Returns one of `parts` equal parts; none if it overflows.
+    /// Returns one of `parts` equal parts, or none if it overflows.
     fn over(self, parts: i128) -> Option<Self> {
         Self::new(self.numerator, self.denominator.checked_mul(parts)?)
     }
@@ -69,12 +70,12 @@ impl fmt::Display for Rational {
 pub(crate) struct Answer {
     value: Rational,
     unit: Option<String>,
-    /// The number as it was written, where that is of parts of the unit: 50 of `50 cents`.
+    /// The number as it was written in parts of the unit: 50 of `50 cents`.
     written: Option<Rational>,
 }
 
 impl Answer {
-    /// Returns whether two answers state the same, as far as their units say.
+    /// Returns whether two answers state the same, as far as their units tell.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         match (self.unit.as_deref(), other.unit.as_deref()) {
             (Some(PERCENT), None) if other.value.is_share() => self.value.over(100) == Some(other.value),
@@ -89,8 +90,8 @@ impl Answer {
         self.written.unwrap_or(self.value)
     }
 
-    /// Returns a text that is equal for answers of one value where this is the right one, whose unit is open
-    /// or stands for all.
+    /// Returns a text that is equal for answers of one value. The unit of `right` decides how missing units
+    /// count.
     fn vote(&self, right: &Self) -> String {
         let hundredths = || self.value.over(100).unwrap_or(self.value).to_string();
         match (self.unit.as_deref(), right.unit.as_deref()) {
@@ -103,14 +104,14 @@ impl Answer {
     }
 }
 
-/// Returns a text that is equal for answers of one value: numbers are compared by value, and other answers by
+/// Returns a text that is equal for answers of one value. Numbers are compared by value, and other answers by
 /// their words.
 pub(crate) fn vote(right: &str, given: &str) -> String {
     let open = Answer { value: Rational { numerator: 0, denominator: 1 }, unit: None, written: None };
     parse(given).map_or_else(|| normal(given), |given| given.vote(&parse(right).unwrap_or(open)))
 }
 
-/// In a form that [`parse`] reads back.
+/// Writes the answer so that [`parse`] reads it back.
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.unit {
@@ -124,7 +125,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Returns the number that a text states; none if it isn't plainly one number or overflows 128 bits.
+/// Returns the number that a text states, or none if it isn't plainly one number or overflows 128 bits.
 pub(crate) fn parse(text: &str) -> Option<Answer> {
     let mut text = text.trim();
     let stopped = text.ends_with('.');
@@ -154,10 +155,10 @@ pub(crate) fn parse(text: &str) -> Option<Answer> {
     Some(Answer { value: number.over(parts)?, unit: name, written: (parts != 1).then_some(number) })
 }
 
-/// Pairs of marks around math.
+/// Pairs of math marks.
 const MATH: [(&str, &str); 3] = [("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")];
 
-/// Returns the text inside of boxes and one pair of math marks, whether there is math, and the text behind.
+/// Returns the text inside boxes and one pair of math marks, whether there is math, and the text behind.
 fn unwrap(mut text: &str) -> Option<(&str, bool, &str)> {
     let (mut math, mut behind) = (false, "");
     loop {
@@ -190,7 +191,7 @@ pub(crate) fn after_mark(text: &str) -> Option<Answer> {
     parse(unstopped.strip_suffix("**").unwrap_or(text))
 }
 
-/// Returns an integer after a mark, without a unit and already computed: `84/2` is none.
+/// Returns an integer after a mark, without a unit and already computed: `84/2` gives none.
 pub(crate) fn integer_after_mark(text: &str) -> Option<i128> {
     let Answer { value: Rational { numerator, denominator: 1 }, unit: None, .. } = after_mark(text)? else {
         return None;
@@ -198,8 +199,7 @@ pub(crate) fn integer_after_mark(text: &str) -> Option<i128> {
     (!text.contains('/') && !text.contains("frac")).then_some(numerator)
 }
 
-/// Returns the currency in front, if there is one, and what follows it. Inside of math, a dollar has a
-/// backslash.
+/// Returns the currency in front, if any, and the text after it. Inside math, a dollar has a backslash.
 fn currency(text: &str, math: bool) -> (Option<&'static str>, &str) {
     let signs = [("\\$", unit::DOLLAR), ("$", unit::DOLLAR), ("€", "euro"), ("£", "sterling")];
     let found = signs.iter().find_map(|(sign, name)| {
@@ -209,7 +209,7 @@ fn currency(text: &str, math: bool) -> (Option<&'static str>, &str) {
     found.unwrap_or((None, text))
 }
 
-/// Returns the sign in front, if there is one, and what follows it.
+/// Returns the sign in front, if any, and the text after it.
 fn sign(text: &str) -> (Option<i128>, &str) {
     if let Some(rest) = text.strip_prefix(['-', '\u{2212}']) {
         (Some(-1), rest)
@@ -220,7 +220,7 @@ fn sign(text: &str) -> (Option<i128>, &str) {
     }
 }
 
-/// Returns an unsigned number in front, and what follows it.
+/// Returns an unsigned number in front, and the text after it.
 fn number(text: &str) -> Option<(Rational, &str)> {
     for frac in ["\\frac{", "\\dfrac{", "\\tfrac{"] {
         if let Some(body) = text.strip_prefix(frac) {
@@ -246,7 +246,7 @@ fn number(text: &str) -> Option<(Rational, &str)> {
     }
 }
 
-/// Returns the integer, signed or not, up to a closing brace, and what follows the brace.
+/// Returns the integer, signed or not, up to a closing brace, and the text after the brace.
 fn braced(text: &str) -> Option<(i128, &str)> {
     let (inner, rest) = text.split_once('}')?;
     let (sign, magnitude) = sign(inner.trim());
@@ -258,14 +258,14 @@ fn digits(text: &str) -> &str {
     &text[..text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len()]
 }
 
-/// Returns the digits of an unsigned integer in front, without its separators, and what follows it.
+/// Returns the digits of an unsigned integer in front, without its separators, and the text after it.
 fn integer(text: &str) -> Option<(String, &str)> {
     let first = digits(text);
     let mut all = first.to_string();
     let mut rest = &text[first.len()..];
     while let Some(more) = rest.strip_prefix("{,}").or_else(|| rest.strip_prefix(',')) {
         let group = digits(more);
-        // "0,123" is how some write 0.123.
+        // Some write 0.123 as "0,123".
         if group.len() != 3 || first.len() > 3 || first.starts_with('0') {
             return None;
         }

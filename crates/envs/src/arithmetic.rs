@@ -1,5 +1,5 @@
-//! Nested integer expressions whose tool does one step at a time, so that every task needs as many dependent calls as
-//! it has operations.
+//! Poses nested integer expressions whose tool does one step at a time, so that a task needs as many
+//! dependent calls as it has operations.
 
 use std::collections::HashSet;
 
@@ -7,6 +7,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_runfile::{Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall};
 
@@ -15,6 +16,7 @@ use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::expression::{Expression, Operator};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::{EnvSettings, cpython};
 use crate::stated::stated;
 use crate::story::story;
 use crate::tasks::{Task, Tasks};
@@ -23,15 +25,15 @@ use crate::tasks::{Task, Tasks};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArithmeticConfig {
-    /// Numbers of operations; tasks are spread evenly over them.
+    /// Numbers of operations. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<2, 16>::read")]
     pub levels: Vec<u32>,
     /// Operators to draw from.
     pub operators: Vec<Operator>,
-    /// Operands are drawn from 1 to this.
+    /// The maximum of an operand, which is at least 1.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub max_operand: i64,
-    /// No intermediate result is above this, nor below 0.
+    /// The maximum of an intermediate result, which is at least 0.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub max_value: i64,
     /// Seed of the tasks.
@@ -43,8 +45,8 @@ pub struct ArithmeticConfig {
     /// Tasks held out.
     #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
-    /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a wrong answer,
-    /// a wrong operator, or two operations in one call.
+    /// Share of the turns of demonstrations with a mistake, for a noisy cold start. A mistake is giving up
+    /// with a wrong answer, a wrong operator, or two operations in one call.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
     /// Whether tasks are word problems: chains of operations told as stories.
@@ -67,7 +69,14 @@ impl Default for ArithmeticConfig {
     }
 }
 
-/// Tries to draw an expression within bounds before the bounds are taken for impossible.
+impl EnvSettings for ArithmeticConfig {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        cpython("arithmetic", executor)?;
+        Ok(Box::new(Arithmetic::new(self.clone())?))
+    }
+}
+
+/// Draws of an expression before the bounds count as impossible.
 const TRIES: u64 = 10_000;
 
 /// The guard around the model's code. It evaluates the checked syntax tree and never runs the code itself.
@@ -106,7 +115,7 @@ impl Arithmetic {
         Ok(env)
     }
 
-    /// The expression at a place of a stream: the first acceptable one of its own random numbers.
+    /// Returns the expression at a place of a stream: the first acceptable one of its random numbers.
     fn draw(
         &self,
         stream: &str,
@@ -194,7 +203,7 @@ impl Env for Arithmetic {
             let mut next = expression.clone();
             let (mut step, mut value) = next.reduce(instead)?;
             if !next.stays_within(self.config.max_value) || value < 0 {
-                // The wrong operator would leave the numbers that tasks are made of.
+                // The wrong operator would leave the range of the tasks.
                 next = expression;
                 (step, value) = next.reduce(None)?;
             }
@@ -206,7 +215,7 @@ impl Env for Arithmetic {
     }
 }
 
-/// What the guard says to a call with more than one operation.
+/// The guard's message for a call with more than one operation.
 const TOO_MANY: &str = "StepError: one operation on two integers per call";
 
 #[cfg(test)]

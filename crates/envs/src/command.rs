@@ -1,42 +1,64 @@
-//! An environment without Rust: tasks in JSON lines, and a command that checks answers over stdin and stdout.
+//! An environment without Rust: tasks in a file, and a command that checks answers over stdin and stdout.
 //!
 //! ```text
 //! task:    {"question": "…", "answer": "…", "id": "…", "level": 1}           id, answer and level may be left out
-//! to the command, a line per answer:    {"task": "…", "question": "…", "answer": "…", "given": "…"}
+//! to the command, a line per answer:
+//!     {"task": "…", "question": "…", "answer": "…", "given": "…", "row": {…}}
 //! from the command, a line for each:    {"correct": true}
 //! ```
+//! The question may also be a `prompt` or `messages`, and the answer `reward_model.ground_truth`, as TRL and
+//! verl have them. `row` has the columns of the task that aren't read here, if there are any.
 //! `given` is the text of the last turn, if that turn has no call. The command starts once and answers in
 //! order; it ends when its stdin does. After a failure it is started anew, so that one answer that it can't
 //! bear costs no other. Its stderr is shown as it is. The tool is Python.
 
 mod checker;
+mod form;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use turnwise_runfile::Seconds;
+use serde_json::{Value, json};
+use turnwise_datasets::{DataError, Row};
+use turnwise_runfile::{Conflict, Seconds, Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::vote;
 use crate::env::{Env, EnvError};
-use crate::records;
-use crate::same_question::normal;
 use crate::session::{Opened, Start};
-use crate::tasks::{Task, Tasks, asked, question};
+use crate::settings::EnvSettings;
+use crate::task_files::{Both, TaskFiles};
+use crate::tasks::{Task, Tasks, instructed, question};
 use checker::{Checker, Patience};
 
 /// Settings of an environment whose answers a command checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandConfig {
-    /// The tasks to train on: JSON lines.
+    /// The tasks to train on: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub train: PathBuf,
     /// The tasks held out. They may share no question with `train`, however it is written.
-    pub held_out: PathBuf,
+    pub held_out: Option<PathBuf>,
+    /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
+    pub held_out_tasks: Option<usize>,
+    /// How many tasks to read of each file, from its start; without it, all.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
+    pub limit: Option<usize>,
+    /// Whether `seed` shuffles each file before `limit` counts.
+    #[serde(default)]
+    pub shuffle: bool,
+    /// Seed of the shuffle and of the split.
+    #[serde(default, deserialize_with = "Seed::read")]
+    pub seed: u64,
+    /// Columns of the files by the names that are read: `question`, `answer`, `id` and `level`. A path may
+    /// lead into structs: `id = "extra_info.index"`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
     /// The command that checks answers, and its arguments.
     pub check: Vec<String>,
     /// Seconds that an answer may take to check.
@@ -62,24 +84,22 @@ fn start_seconds() -> f64 {
     60.0
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    id: Option<String>,
-    question: String,
-    #[serde(default)]
-    answer: String,
-    #[serde(default = "level")]
-    level: u32,
-}
+impl EnvSettings for CommandConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let of_columns = || turnwise_datasets::conflict(&self.columns, &form::COLUMNS);
+        TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks).or_else(of_columns)
+    }
 
-fn level() -> u32 {
-    1
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(CheckedByCommand::new(self)?))
+    }
 }
 
 /// The environment.
 pub struct CheckedByCommand {
     tasks: Tasks,
+    /// Further columns of a task, by its id.
+    rows: HashMap<String, Value>,
     checker: Mutex<Checker>,
     answer_after: Option<String>,
 }
@@ -99,48 +119,34 @@ impl CheckedByCommand {
                 "answer_after = \"\" marks nothing; hint: \"Answer:\", or leave it out".into(),
             ));
         }
-        let mut ids = HashSet::new();
-        let train = read(&config.train, "train", config, &mut ids, &HashSet::new())?;
-        let seen = train.iter().map(|task| normal(question(task))).collect();
-        let held_out = read(&config.held_out, "held-out", config, &mut ids, &seen)?;
+        let mut rows = HashMap::new();
+        let (train, held_out) = tasks(config, &mut rows)?;
         let checker = Mutex::new(Checker::start(&config.check, patience).map_err(wrong)?);
         let tasks = Tasks { train, held_out, tools: vec![ToolSpec::python()] };
-        Ok(Self { tasks, checker, answer_after: config.answer_after.clone() })
+        Ok(Self { tasks, rows, checker, answer_after: config.answer_after.clone() })
     }
 }
 
-/// The tasks of a file, none of whose questions may be in `taken`.
-fn read(
-    path: &Path,
-    split: &str,
-    config: &CommandConfig,
-    ids: &mut HashSet<String>,
-    taken: &HashSet<String>,
-) -> Result<Vec<Task>, EnvError> {
-    let records = records::read::<Record>(path)?.into_iter();
-    let task = |(line, record): (usize, Record)| {
-        let id = record.id.unwrap_or_else(|| format!("command/{split}/{line}"));
-        if record.question.trim().is_empty() {
-            return Err(records::line_error(path, line, "the question is empty"));
-        }
-        if taken.contains(&normal(&record.question)) {
-            let message = format!(
-                "the question {:?} is in env.command.train as well; hint: give a file that training never sees",
-                record.question
-            );
-            return Err(records::line_error(path, line, message));
-        }
+/// Reads the tasks, and their further columns.
+fn tasks(config: &CommandConfig, rows: &mut HashMap<String, Value>) -> Result<Both, EnvError> {
+    let CommandConfig { held_out_tasks, limit, shuffle, seed, .. } = *config;
+    let held_out = config.held_out.as_ref();
+    let files =
+        TaskFiles { env: "command", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
+    let mut ids = HashSet::new();
+    files.read(&mut |name: &str, path: &Path, row: &Row| {
+        let broken = |message: String| DataError::line(path, row.line, message);
+        let read = form::read(row.read(path, &config.columns)?, &config.columns).map_err(broken)?;
+        let id = read.id.unwrap_or_else(|| format!("command/{name}/{}", row.line));
         if !ids.insert(id.clone()) {
-            return Err(records::line_error(
-                path,
-                line,
-                format!("the id {id:?} is taken; hint: leave it out"),
-            ));
+            return Err(broken(format!("the id {id:?} is taken; hint: leave it out")).into());
         }
-        let messages = asked(&config.instruction, record.question);
-        Ok(Task { id, level: record.level, messages, answer: record.answer })
-    };
-    records.map(task).collect()
+        if let Some(further) = read.further {
+            rows.insert(id.clone(), further);
+        }
+        let messages = instructed(&config.instruction, read.prompt);
+        Ok(Task { id, level: read.level, messages, answer: read.answer })
+    })
 }
 
 impl Env for CheckedByCommand {
@@ -162,8 +168,11 @@ impl Env for CheckedByCommand {
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        let line =
+        let mut line =
             json!({"task": task.id, "question": question(task), "answer": task.answer, "given": answer});
+        if let Some(further) = self.rows.get(&task.id) {
+            line["row"] = further.clone();
+        }
         let mut checker = self.checker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         checker.ask(&line.to_string()).map_err(|message| {
             let hint =
@@ -191,7 +200,12 @@ mod tests {
         std::fs::write(path("held_out.jsonl"), "{\"question\": \"held out\"}").unwrap();
         CheckedByCommand::new(&CommandConfig {
             train: path("train.jsonl"),
-            held_out: path("held_out.jsonl"),
+            held_out: Some(path("held_out.jsonl")),
+            held_out_tasks: None,
+            limit: None,
+            shuffle: false,
+            seed: 0,
+            columns: BTreeMap::new(),
             check: ["python3", "-c", script].map(String::from).to_vec(),
             timeout_seconds: 2.0,
             start_seconds: 2.0,
@@ -290,7 +304,10 @@ mod tests {
                 "{\"question\": \"held out\", \"answer\": \"x\"}",
                 "held_out.jsonl:1: the question \"held out\" is in env.command.train as well",
             ),
-            ("{\"question\": \"x\", \"anwser\": \"y\"}", "train.jsonl:1: unknown field `anwser`"),
+            (
+                "{\"question\": \"x\", \"anwser\": \"y\"}",
+                "train.jsonl:1: unknown column `anwser`; hint: did you mean `answer`?",
+            ),
         ] {
             let error = open(ECHO, tasks).err().unwrap().to_string();
             assert!(error.contains(expect), "{error}");

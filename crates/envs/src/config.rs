@@ -1,45 +1,66 @@
-//! Choosing an environment in a run file: `[env.arithmetic]`.
+//! Chooses an environment in a run file: `[env.arithmetic]`.
 
 use serde::{Deserialize, Serialize};
-use turnwise_runfile::{Conflict, Seed, Within};
+use turnwise_runfile::{Conflict, Seed, Within, choice};
 use turnwise_tools::executor::ExecutorConfig;
 
-use crate::arithmetic::{Arithmetic, ArithmeticConfig};
-use crate::command::{CheckedByCommand, CommandConfig};
+use crate::arithmetic::ArithmeticConfig;
+use crate::command::CommandConfig;
 use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
-use crate::human_eval::{HumanEval, HumanEvalConfig};
-use crate::lookup::{Lookup, LookupConfig};
-use crate::process::{Process, ProcessConfig};
-use crate::programs::{Programs, ProgramsConfig};
-use crate::qa::{Qa, QaConfig};
-use crate::strategy_qa::{StrategyQa, StrategyQaConfig};
+use crate::human_eval::HumanEvalConfig;
+use crate::lookup::LookupConfig;
+use crate::openenv::OpenEnvConfig;
+use crate::process::ProcessConfig;
+use crate::programs::ProgramsConfig;
+use crate::qa::QaConfig;
+use crate::settings::EnvSettings;
+use crate::strategy_qa::StrategyQaConfig;
 
-/// The environments. A new one is a file and a line here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum EnvConfig {
-    /// Nested integer expressions, one operation per call.
-    Arithmetic(ArithmeticConfig),
-    /// Questions and numeric answers from JSONL files, with a free Python tool.
-    Qa(QaConfig),
-    /// Procedural questions over several facts, one lookup per call.
-    Lookup(LookupConfig),
-    /// StrategyQA's yes/no questions, with a search over its facts.
-    StrategyQa(StrategyQaConfig),
-    /// Procedural functions to write, with examples to try them on and hidden tests.
-    Programs(ProgramsConfig),
-    /// HumanEval's functions to write.
-    HumanEval(HumanEvalConfig),
-    /// Tasks from a file, checked by a command of the user's.
-    Command(CommandConfig),
-    /// Tasks, tools, turn rewards and conversations of a process, in any language.
-    Process(ProcessConfig),
-    /// Any of the others, with tools that fail on purpose.
-    Flaky(FlakyConfig),
+choice! {
+    /// The environments. A new one is a file and a line here.
+    pub enum EnvConfig without default {
+        /// Nested integer expressions, one operation per call.
+        "arithmetic" => Arithmetic(ArithmeticConfig),
+        /// Questions and numeric answers from files, with a free Python tool.
+        "qa" => Qa(QaConfig),
+        /// Procedural questions over several facts, one lookup per call.
+        "lookup" => Lookup(LookupConfig),
+        /// StrategyQA's yes/no questions, with a search over its facts.
+        "strategy_qa" => StrategyQa(StrategyQaConfig),
+        /// Procedural functions to write, with examples to try them on and hidden tests.
+        "programs" => Programs(ProgramsConfig),
+        /// HumanEval's functions to write.
+        "human_eval" => HumanEval(HumanEvalConfig),
+        /// Tasks from a file, checked by a command of the user's.
+        "command" => Command(CommandConfig),
+        /// Tasks, tools, turn rewards and conversations of a process, in any language.
+        "process" => Process(ProcessConfig),
+        /// Seeds, tools and turn rewards of a server of OpenEnv.
+        "openenv" => OpenEnv(OpenEnvConfig),
+        /// Any of the others, with tools that fail on purpose.
+        "flaky" => Flaky(FlakyConfig),
+    }
+    /// Returns the settings of the chosen environment.
+    pub fn settings(&self) -> &dyn EnvSettings;
 }
 
-/// Settings of the failures: `[env.flaky]`, and the environment itself in `[env.flaky.env.arithmetic]`.
+impl EnvConfig {
+    /// Returns keys whose values contradict each other. Each value is in its range.
+    pub fn conflict(&self) -> Option<Conflict> {
+        self.settings().conflict().map(|conflict| conflict.under(self.name()))
+    }
+
+    /// Opens the environment. The executor of the calls also runs the programs that judge answers.
+    ///
+    /// # Errors
+    /// As [`EnvSettings::open`].
+    pub fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        self.settings().open(executor)
+    }
+}
+
+/// Settings of the failures: `[env.flaky]`, with the environment in `[env.flaky.env.arithmetic]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlakyConfig {
@@ -49,71 +70,32 @@ pub struct FlakyConfig {
     /// Share of calls that end with an error.
     #[serde(default, deserialize_with = "Within::<0, 1>::read")]
     pub errors: f64,
-    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, whatever it says.
+    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, not its
+    /// content.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// The environment whose tools fail.
     pub env: Box<EnvConfig>,
 }
 
-impl FlakyConfig {
-    /// Keys whose values don't go together.
-    pub(crate) fn conflict(&self) -> Option<Conflict> {
+impl EnvSettings for FlakyConfig {
+    fn conflict(&self) -> Option<Conflict> {
         let Self { timeouts, errors, .. } = *self;
         let message = format!("is {errors} beside timeouts = {timeouts}: together they may be 1 at most");
-        // A sum that is no number is none of a share.
+        // A sum of NaN isn't a share.
         let shares = timeouts + errors <= 1.0;
         let inner = || self.env.conflict().map(|conflict| conflict.under("env"));
         if shares { inner() } else { Some(Conflict::new("errors", message)) }
     }
 
-    /// Opens the environment inside and puts the failures around it.
-    fn open(&self, executor: &ExecutorConfig) -> Result<Flaky, EnvError> {
+    /// Opens the inner environment and puts the failures around it.
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
         if let Some(Conflict { key, message }) = self.conflict() {
             return Err(EnvError::Config { env: "flaky", message: format!("{key} {message}") });
         }
         let Self { timeouts, errors, seed, .. } = *self;
-        Ok(Flaky::new(self.env.open(executor)?, Failures { timeouts, errors, seed }))
-    }
-}
-
-const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpreter can't run\n  \
-                          hint: leave out rollout.executor.monty, or choose another environment";
-
-impl EnvConfig {
-    /// Keys whose values don't go together, each of them being in its range.
-    pub fn conflict(&self) -> Option<Conflict> {
-        match self {
-            Self::Flaky(config) => config.conflict().map(|conflict| conflict.under("flaky")),
-            _ => None,
-        }
-    }
-
-    /// Opens the environment. What runs the calls also runs what judges programs.
-    ///
-    /// # Errors
-    /// If data can't be read, settings make no sense, the sandbox doesn't start, or the tool is a Python program that
-    /// the executor can't run.
-    pub fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
-        let python = |env| match executor {
-            ExecutorConfig::Python(config) => Ok(config),
-            // It has neither `ast` nor `exec`.
-            ExecutorConfig::Monty(_) => Err(EnvError::Config { env, message: NO_CPYTHON.into() }),
-        };
-        Ok(match self {
-            Self::Arithmetic(config) => {
-                python("arithmetic")?;
-                Box::new(Arithmetic::new(config.clone())?)
-            }
-            Self::Qa(config) => Box::new(Qa::new(config)?),
-            Self::Lookup(config) => Box::new(Lookup::new(config.clone())?),
-            Self::StrategyQa(config) => Box::new(StrategyQa::new(config)?),
-            Self::Programs(config) => Box::new(Programs::new(config.clone(), python("programs")?)?),
-            Self::HumanEval(config) => Box::new(HumanEval::new(config, python("human_eval")?)?),
-            Self::Command(config) => Box::new(CheckedByCommand::new(config)?),
-            Self::Process(config) => Box::new(Process::new(config)?),
-            Self::Flaky(config) => Box::new(config.open(executor)?),
-        })
+        let failures = Failures { timeouts, errors, seed };
+        Ok(Box::new(Flaky::new(self.env.open(executor)?, failures)))
     }
 }
 
@@ -121,7 +103,7 @@ impl EnvConfig {
 mod tests {
     use super::*;
 
-    /// The TOML blocks of the environments' page.
+    /// Returns the TOML blocks of the environments' page.
     fn documented() -> Vec<EnvConfig> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -135,16 +117,9 @@ mod tests {
 
     #[test]
     fn every_environment_is_documented_with_settings_that_load() {
-        let mut names: Vec<String> = documented()
-            .iter()
-            .map(|config| {
-                let value = serde_json::to_value(config).unwrap();
-                value.as_object().unwrap().keys().next().unwrap().clone()
-            })
-            .collect();
-        names.sort();
-        let error = serde_json::from_str::<EnvConfig>("{\"?\": {}}").unwrap_err().to_string();
-        let mut known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        let mut names: Vec<&str> = documented().iter().map(EnvConfig::name).collect();
+        names.sort_unstable();
+        let mut known = EnvConfig::NAMES.to_vec();
         known.sort_unstable();
         assert_eq!(names, known);
     }
@@ -157,7 +132,7 @@ mod tests {
             panic!("the page shows a command")
         };
         config.train = root.join(config.train);
-        config.held_out = root.join(config.held_out);
+        config.held_out = config.held_out.map(|path| root.join(path));
         config.check[1] = root.join(&config.check[1]).display().to_string();
         let env = EnvConfig::Command(config).open(&ExecutorConfig::default()).unwrap();
         let task = &env.held_out()[0];

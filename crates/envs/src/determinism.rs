@@ -1,6 +1,6 @@
-//! Whether an environment is deterministic: two openings of it, played with the same turns.
+//! Checks whether an environment is deterministic: two openings of it are played with the same turns.
 //!
-//! A run that is killed and goes on plays a step again in other processes. It leaves the same bytes only if
+//! A run that is killed and resumed plays a step again in other processes. It leaves the same bytes only if
 //! equal seeds and equal turns get equal answers there.
 
 use serde_json::{Map, Value, json};
@@ -11,18 +11,19 @@ use crate::env::Env;
 use crate::session::{Session, Start};
 use crate::tasks::TaskSplit;
 
-/// Tasks of each split that are compared.
+/// Compared tasks of each split.
 const TASKS: usize = 2;
 /// Turns without a call at the end of a play.
 const ANSWERS: usize = 3;
 /// Characters of each side of a difference.
 const SHOWN: usize = 80;
 
-/// One thing that an environment said, and when.
+/// The place of an answer, and the answer.
 type Said = (String, String);
 
-/// Plays the first tasks in both openings of an environment with the same turns: a call of each tool, then
-/// answers. Returns the first difference, in a line; none if there is none.
+/// Plays the first tasks in both openings with the same turns: a call of each tool, then answers.
+///
+/// It returns the first difference in a line, or none.
 ///
 /// # Errors
 /// If the environment can't be played, with the reason.
@@ -43,14 +44,14 @@ pub fn difference(one: &dyn Env, other: &dyn Env, executor: &dyn Executor) -> Re
     })
 }
 
-/// Returns two texts from a little before their first difference on.
+/// Returns two texts from shortly before their first difference on.
 fn around(a: &str, b: &str) -> (String, String) {
     let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
     let shown = |text: &str| text.chars().skip(same.saturating_sub(SHOWN / 4)).take(SHOWN).collect();
     (shown(a), shown(b))
 }
 
-/// Returns what an environment says while its first tasks are played.
+/// Returns everything that an environment says while its first tasks are played.
 fn played(env: &dyn Env, executor: &dyn Executor) -> Result<Vec<Said>, String> {
     let tools = serde_json::to_string(env.tools()).expect("a schema is JSON");
     let counts = [TaskSplit::Train, TaskSplit::HeldOut].map(|split| env.count(split));
@@ -106,7 +107,7 @@ fn play(env: &dyn Env, start: Start<'_>, place: &str, said: &mut Vec<Said>) -> R
     Ok(())
 }
 
-/// Tells a session of a turn. Returns whether the trajectory ends.
+/// Sends a turn to a session. Returns whether the trajectory ends.
 fn step(
     session: &mut dyn Session,
     turn: &Turn,
@@ -151,7 +152,8 @@ mod tests {
     use crate::process::{Process, ProcessConfig};
     use crate::{Arithmetic, ArithmeticConfig};
 
-    /// Plays an environment in Python twice whose task and steps are these expressions.
+    /// Plays an environment in Python twice. `opening` and `step` are its expressions for the task and the
+    /// steps.
     fn compared(opening: &str, step: &str) -> Option<String> {
         let script = format!(
             r#"
@@ -181,7 +183,7 @@ for line in sys.stdin:
             ("os.getpid()", r#""done": True"#, "train 0, the opening: "),
             ("seed", r#""rewards": {"a": time.time()}"#, "train 0, turn 1, its rewards: \"{\\\"a\\\":"),
             ("seed", r#""message": str(random.random())"#, "train 0, turn 1, the reply: "),
-            // The order of a set of texts is that of the process.
+            // The order of a set of texts depends on the process.
             ("seed", r#""message": "".join(set("abcdefghijklm"))"#, "and the second time"),
         ] {
             let found = compared(opening, step).expect(step);

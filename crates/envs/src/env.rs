@@ -1,7 +1,5 @@
 //! What an environment is: one file per environment implements [`Env`].
 
-use std::path::PathBuf;
-
 use turnwise_tools::{Fault, ToolSpec};
 use turnwise_trajectory::{ToolCall, Trajectory};
 
@@ -108,8 +106,8 @@ pub trait Env: Send + Sync {
     /// The final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 
-    /// The final answer of a trajectory whose last turn has no call and wasn't cut off: by default the one in that
-    /// turn's text. An environment whose answers are programs takes the last one that was tried.
+    /// The final answer of a trajectory whose last turn has no call and wasn't cut off: by default the one in
+    /// that turn's text. An environment whose answers are programs takes the last one that was tried.
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
         self.answer(&played.turns.last()?.text)
     }
@@ -128,37 +126,65 @@ pub trait Env: Send + Sync {
         Some(vote(&task.answer, answer))
     }
 
-    /// The `index`-th demonstration of an endless, seeded stream that avoids held-out tasks; none if the environment
-    /// can't solve its own tasks.
+    /// The `index`-th demonstration of an endless, seeded stream that avoids held-out tasks; none if the
+    /// environment can't solve its own tasks.
     fn demonstration(&self, index: u64) -> Option<Demonstration> {
         let _ = index;
         None
     }
 }
 
+/// Writes the methods of an [`Env`] around another one that it never changes. The other one is its field
+/// `inner`.
+///
+/// The wrapper itself writes `tasks`, `session`, `take_log`, `waiting_at_once` and `sessions_at_once`.
+#[macro_export]
+macro_rules! forward_env {
+    () => {
+        fn name(&self) -> &'static str {
+            self.inner.name()
+        }
+
+        fn check(&self) -> Result<(), $crate::EnvError> {
+            self.inner.check()
+        }
+
+        fn count(&self, split: $crate::TaskSplit) -> usize {
+            self.inner.count(split)
+        }
+
+        fn task(&self, split: $crate::TaskSplit, index: usize) -> Result<$crate::Task, $crate::EnvError> {
+            self.inner.task(split, index)
+        }
+
+        fn answer(&self, text: &str) -> Option<String> {
+            self.inner.answer(text)
+        }
+
+        fn final_answer(&self, played: &::turnwise_trajectory::Trajectory) -> Option<String> {
+            self.inner.final_answer(played)
+        }
+
+        fn is_correct(&self, task: &$crate::Task, answer: &str) -> Result<bool, $crate::EnvError> {
+            self.inner.is_correct(task, answer)
+        }
+
+        fn vote(&self, task: &$crate::Task, answer: &str) -> Option<String> {
+            self.inner.vote(task, answer)
+        }
+
+        fn demonstration(&self, index: u64) -> Option<$crate::Demonstration> {
+            self.inner.demonstration(index)
+        }
+    };
+}
+
 /// An environment that can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
-    /// The data can't be read.
-    #[error("{path}: {source}\n  hint: {hint}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A line of the data is broken.
-    #[error("{path}:{line}: {message}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong, with the value and a hint.
-        message: String,
-    },
+    /// The data can't be read, or a row of it is broken.
+    #[error(transparent)]
+    Data(#[from] turnwise_datasets::DataError),
     /// The configuration makes no sense.
     #[error("env.{env}: {message}")]
     Config {

@@ -1,5 +1,5 @@
-//! Integer expressions: random trees, their text with as few parentheses as needed, and their evaluation step
-//! by step.
+//! Builds integer expressions: random trees, their text with as few parentheses as needed, and their
+//! evaluation step by step.
 
 use rand::{Rng, RngExt};
 
@@ -39,7 +39,7 @@ impl Operator {
     }
 }
 
-/// A tree of operations on integers that are not negative.
+/// A tree of operations on non-negative integers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expression {
     Number(i64),
@@ -47,7 +47,7 @@ pub(crate) enum Expression {
 }
 
 impl Expression {
-    /// Returns a random tree with this many operations. Every shape of splitting is as likely as the next.
+    /// Returns a random tree with this many operations. All splits are equally likely.
     pub(crate) fn random(
         operations: u32,
         operators: &[Operator],
@@ -98,13 +98,13 @@ impl Expression {
         }
     }
 
-    /// As Python writes it, with parentheses only where they change the tree.
+    /// Returns the text in Python, with parentheses only where they change the tree.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Number(n) => n.to_string(),
             Self::Binary(operator, a, b) => {
-                let side = |e: &Self, least: u8| match e {
-                    Self::Binary(inner, ..) if inner.precedence() < least => format!("({})", e.text()),
+                let side = |e: &Self, min: u8| match e {
+                    Self::Binary(inner, ..) if inner.precedence() < min => format!("({})", e.text()),
                     _ => e.text(),
                 };
                 // Operators associate to the left, so an equal one on the right needs parentheses.
@@ -114,8 +114,8 @@ impl Expression {
         }
     }
 
-    /// Returns the leftmost operation whose sides are numbers, done with another operator if one is given:
-    /// its text and its value. It is replaced by its value.
+    /// Replaces the leftmost operation on two numbers by its value, and returns its text and value. `instead`
+    /// is another operator to compute with.
     pub(crate) fn reduce(&mut self, instead: Option<Operator>) -> Option<(String, i64)> {
         let Self::Binary(operator, a, b) = self else { return None };
         if let Some(done) = a.reduce(instead).or_else(|| b.reduce(instead)) {
@@ -127,7 +127,7 @@ impl Expression {
         Some(done)
     }
 
-    /// Number of operations.
+    /// Returns the number of operations.
     pub(crate) fn operations(&self) -> u32 {
         match self {
             Self::Number(_) => 0,

@@ -1,23 +1,23 @@
-//! Tools that fail on purpose, around any environment: a policy should learn to try again.
+//! Makes tools of any environment fail on purpose, so that a policy learns to try again.
 
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
 use rand::RngExt;
 use turnwise_tools::{Arguments, CallContext, Fault, Tool, ToolSpec};
-use turnwise_trajectory::{OutputStatus, ToolOutput, Trajectory, Turn};
+use turnwise_trajectory::{OutputStatus, ToolOutput, Turn};
 
-use crate::env::{Demonstration, Env, EnvError};
+use crate::env::Env;
 use crate::seed::stream;
 use crate::session::{Closing, Opened, Session, Start, Step};
-use crate::tasks::{Task, TaskSplit, Tasks};
+use crate::tasks::Tasks;
 
-/// What the policy reads of a time-out on purpose.
+/// Output of a deliberate time-out.
 const TIMEOUT: &str = "Timed out: the tool didn't answer";
-/// What it reads of an error on purpose.
+/// Output of a deliberate error.
 const ERROR: &str = "ConnectionError: the tool couldn't be reached";
 
-/// How often calls fail on purpose, and the stream that decides which ones.
+/// Rates of the failures, and the seed that decides which calls fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failures {
     /// Share of calls that time out.
@@ -27,7 +27,7 @@ pub(crate) struct Failures {
     pub(crate) seed: u64,
 }
 
-/// The environment around another one.
+/// An environment around another one.
 pub struct Flaky {
     failures: Failures,
     inner: Box<dyn Env>,
@@ -39,7 +39,7 @@ impl Flaky {
     }
 }
 
-/// A number for a name, the same on every machine (FNV-1a).
+/// Returns a number for a name, the same on every machine (FNV-1a).
 fn number(name: &str) -> u64 {
     let mut hasher = FnvHasher::default();
     hasher.write(name.as_bytes());
@@ -49,14 +49,14 @@ fn number(name: &str) -> u64 {
 /// Decides which calls of a trajectory fail.
 #[derive(Clone, Copy)]
 struct Draws {
-    /// Their seed is that of the trajectory's task.
+    /// Their seed depends on the trajectory's task.
     failures: Failures,
     /// Index of the trajectory in its group.
     sample: u32,
 }
 
 impl Draws {
-    /// Returns the output of a call that fails on purpose; none for a call that is answered.
+    /// Returns the output of a call that fails on purpose, or none for a call that is answered.
     fn draw(&self, context: CallContext) -> Option<ToolOutput> {
         let place = (u64::from(self.sample) << 32) | ((context.turn as u64) << 16) | context.position as u64;
         let Failures { timeouts, errors, seed } = self.failures;
@@ -71,7 +71,7 @@ impl Draws {
     }
 }
 
-/// A tool some of whose calls fail.
+/// A tool with calls that fail.
 struct FlakyTool<'a> {
     draws: Draws,
     inner: Box<dyn Tool + 'a>,
@@ -91,7 +91,7 @@ impl Tool for FlakyTool<'_> {
     }
 }
 
-/// A session some of whose own calls fail, which the inner one isn't asked to answer.
+/// A session with calls that fail. The inner session isn't asked about these.
 struct FlakySession<'a> {
     draws: Draws,
     inner: Box<dyn Session + 'a>,
@@ -118,9 +118,7 @@ impl Session for FlakySession<'_> {
 }
 
 impl Env for Flaky {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
+    crate::forward_env!();
 
     fn tasks(&self) -> &Tasks {
         self.inner.tasks()
@@ -139,40 +137,8 @@ impl Env for Flaky {
         self.inner.waiting_at_once()
     }
 
-    fn check(&self) -> Result<(), EnvError> {
-        self.inner.check()
-    }
-
     fn take_log(&self) -> Vec<String> {
         self.inner.take_log()
-    }
-
-    fn count(&self, split: TaskSplit) -> usize {
-        self.inner.count(split)
-    }
-
-    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
-        self.inner.task(split, index)
-    }
-
-    fn answer(&self, text: &str) -> Option<String> {
-        self.inner.answer(text)
-    }
-
-    fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.inner.final_answer(played)
-    }
-
-    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        self.inner.is_correct(task, answer)
-    }
-
-    fn vote(&self, task: &Task, answer: &str) -> Option<String> {
-        self.inner.vote(task, answer)
-    }
-
-    fn demonstration(&self, index: u64) -> Option<Demonstration> {
-        self.inner.demonstration(index)
     }
 
     fn sessions_at_once(&self) -> usize {
@@ -191,7 +157,7 @@ mod tests {
         Flaky::new(Box::new(Arithmetic::new(inner).unwrap()), Failures { timeouts, errors, seed })
     }
 
-    /// Fates of the calls of 50 tasks, 4 samples and 5 turns.
+    /// Returns which calls of 50 tasks, 4 samples and 5 turns fail.
     fn fates(env: &Flaky) -> Vec<Option<OutputStatus>> {
         let call = env.demonstration(0).unwrap().turns[0].call.clone().unwrap().0;
         let mut fates = Vec::new();
@@ -209,7 +175,7 @@ mod tests {
         fates
     }
 
-    /// Answers its calls by their positions.
+    /// A session that answers calls by their positions.
     struct Positions;
 
     impl Session for Positions {

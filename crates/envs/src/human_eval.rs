@@ -4,22 +4,23 @@
 
 mod form;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_tools::executor::PythonConfig;
+use turnwise_datasets::DataError;
+use turnwise_runfile::Conflict;
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError};
-use crate::judge::{Judge, examples_program, last_code};
-use crate::records;
+use crate::judge::{Judge, ended, examples_program, last_program};
 use crate::same_question::normal;
 use crate::session::{Opened, Start};
-use crate::stated::stated;
+use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 
@@ -27,11 +28,39 @@ use form::{Problem, Split};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanEvalConfig {
-    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, not compressed.
+    /// The problems to train on, in HumanEval's form or MBPP's: JSON lines or one JSON array, plain or in
+    /// gzip, or parquet.
     pub train: PathBuf,
     /// The problems held out. MBPP's file in both places is divided as published: task_ids 11 to 510 are held
     /// out, 601 to 974 are to train on.
     pub held_out: PathBuf,
+    /// Columns of the files by the names that are read, such as `task_id`, `prompt`, `entry_point` and
+    /// `test`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Columns of HumanEval and MBPP.
+const COLUMNS: [&str; 9] = [
+    "code",
+    "entry_point",
+    "prompt",
+    "task_id",
+    "test",
+    "test_imports",
+    "test_list",
+    "test_setup_code",
+    "text",
+];
+
+impl EnvSettings for HumanEvalConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        turnwise_datasets::conflict(&self.columns, &COLUMNS)
+    }
+
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(HumanEval::new(self, cpython("human_eval", executor)?)?))
+    }
 }
 
 const INSTRUCTION: &str = "Write the whole function and try it with the tool. When it's right, end with \
@@ -55,8 +84,9 @@ impl HumanEval {
     /// any program.
     pub fn new(config: &HumanEvalConfig, python: &PythonConfig) -> Result<Self, EnvError> {
         let one_file = config.train == config.held_out;
-        let held_out = read(&config.held_out, one_file.then_some(Split::HeldOut))?;
-        let train = read(&config.train, one_file.then_some(Split::Train))?;
+        let columns = &config.columns;
+        let held_out = read(&config.held_out, columns, one_file.then_some(Split::HeldOut))?;
+        let train = read(&config.train, columns, one_file.then_some(Split::Train))?;
         differ(config, &held_out, &train)?;
         let judge = Judge::open("human_eval", python)?;
         // Training names such a problem when it is played, and goes on.
@@ -80,10 +110,14 @@ fn task(problem: &Problem) -> Task {
 }
 
 /// The problems of a file, or those of one part of a file that holds both.
-fn read(path: &Path, split: Option<Split>) -> Result<Vec<Placed>, EnvError> {
+fn read(
+    path: &Path,
+    columns: &BTreeMap<String, String>,
+    split: Option<Split>,
+) -> Result<Vec<Placed>, EnvError> {
     let mut problems = Vec::new();
-    for (line, record) in records::read::<Value>(path)? {
-        let problem = Problem::read(record).map_err(|message| records::line_error(path, line, message))?;
+    for (line, record) in turnwise_datasets::read::<Value>(path, columns)? {
+        let problem = Problem::read(record).map_err(|message| DataError::line(path, line, message))?;
         if split.is_none_or(|split| problem.split.is_none_or(|own| own == split)) {
             problems.push((line, problem));
         }
@@ -107,7 +141,7 @@ fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Re
         if !ids.insert(problem.id.as_str()) {
             let message =
                 format!("{}: another record has this task_id, in this file or the other", problem.name());
-            return Err(records::line_error(path, *line, message));
+            return Err(DataError::line(path, *line, message).into());
         }
     }
     seen.extend(held_out.iter().map(|(_, problem)| normal(&problem.prompt)));
@@ -117,7 +151,7 @@ fn differ(config: &HumanEvalConfig, held_out: &[Placed], train: &[Placed]) -> Re
                 "{}: the same problem is in env.human_eval.held_out; hint: leave it out here",
                 problem.name()
             );
-            return Err(records::line_error(&config.train, *line, message));
+            return Err(DataError::line(&config.train, *line, message).into());
         }
     }
     Ok(())
@@ -141,7 +175,7 @@ fn can_judge(judge: &Judge, path: &Path, problems: &[Placed]) -> Result<(), EnvE
     });
     wrong.map_or(Ok(()), |(line, problem, message)| {
         let message = format!("{}: {message}; hint: leave the record out", problem.name());
-        Err(records::line_error(path, line, message))
+        Err(DataError::line(path, line, message).into())
     })
 }
 
@@ -161,12 +195,11 @@ impl Env for HumanEval {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+        ended(text)
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.answer(&played.turns.last()?.text)?;
-        last_code(played)
+        last_program(played)
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -185,7 +218,6 @@ mod tests {
     use crate::testing::program;
     use serde_json::json;
     use turnwise_tools::Executor;
-    use turnwise_tools::executor::ExecutorConfig;
     use turnwise_trajectory::ToolCall;
 
     const EXAMPLES: &str = ">>> up(3)\n    2\n    >>> up(4)\n    2";
@@ -213,8 +245,11 @@ mod tests {
 
     fn open(train: &str, held_out: &str) -> Result<HumanEval, EnvError> {
         let folder = tempfile::tempdir().unwrap();
-        let config =
-            HumanEvalConfig { train: folder.path().join("a.jsonl"), held_out: folder.path().join("b.jsonl") };
+        let config = HumanEvalConfig {
+            train: folder.path().join("a.jsonl"),
+            held_out: folder.path().join("b.jsonl"),
+            columns: BTreeMap::new(),
+        };
         std::fs::write(&config.train, train).unwrap();
         std::fs::write(&config.held_out, held_out).unwrap();
         HumanEval::new(&config, &PythonConfig::default())
@@ -346,7 +381,8 @@ mod tests {
         let file = folder.path().join("mbpp.jsonl");
         let record = |id: u32| mbpp(id, "def f(x): return x", &["assert f(1) == 1"], "");
         std::fs::write(&file, [1, 10, 11, 510, 511, 600, 601, 974].map(record).concat()).unwrap();
-        let config = HumanEvalConfig { train: file.clone(), held_out: file.clone() };
+        let config =
+            HumanEvalConfig { train: file.clone(), held_out: file.clone(), columns: BTreeMap::new() };
         let env = HumanEval::new(&config, &PythonConfig::default()).unwrap();
         let ids = |tasks: &[Task]| tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(env.held_out()), ["mbpp/11", "mbpp/510"]);

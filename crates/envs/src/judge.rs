@@ -1,16 +1,16 @@
-//! Judging programs by tests that they can neither read nor tamper with.
+//! Judges programs by tests that they can neither read nor tamper with.
 //!
 //! ```text
 //! exam: tests, and results so far  ──calls that lack a result──▶  answers: the policy's code, and these calls
 //!       ◀──────────────── their results, as values ──────────────────
 //! ```
-//! The two run in processes of their own and meet only here. So the policy's code never shares a process with an
-//! expected result, and code that exits, prints, patches the interpreter or overloads `==` changes nothing but its
-//! own results. A call that gets no result fails the tests; it never is an error.
+//! The two run in separate processes and exchange data only here. The policy's code never shares a process
+//! with an expected result. Code that exits, prints, patches the interpreter or overloads `==` changes its
+//! results and nothing else. A call without a result fails the tests and is never an error.
 //!
 //! Results travel by value: literals, NaN, exceptions, iterators, the types of `collections`, `fractions`,
-//! `decimal` and `datetime`, classes of the context, functions, and what a call did to its arguments. An
-//! object of the program's own class equals nothing. Each call is made once, so a function must give equal
+//! `decimal` and `datetime`, classes of the context, functions, and the changes of a call to its arguments.
+//! An object of the program's class equals nothing. Each call is made once, so a function must give equal
 //! results to equal calls.
 
 use serde_json::{Value, json};
@@ -19,25 +19,26 @@ use turnwise_tools::{Executor, ExecutorFault};
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolOutput, Trajectory};
 
 use crate::env::EnvError;
+use crate::stated::stated;
 
 /// The code of both sides, loaded before either runs.
 const LIBRARY: &str =
     concat!(include_str!("judge/values.py"), include_str!("judge/exam.py"), include_str!("judge/answers.py"));
 const EXAMPLES: &str = include_str!("judge/examples.py");
 
-/// Rounds of questions before a program has failed: its results may make the tests ask for ever.
+/// Rounds of questions before a program fails, because its results may make the tests ask for ever.
 const ROUNDS: usize = 256;
-/// Bytes of results that a program may give all in all.
-const MOST_RESULTS: usize = 4 << 20;
-/// The word of the tests before the calls whose results they lack.
+/// Maximum of bytes in all results of a program.
+const MAX_RESULTS: usize = 4 << 20;
+/// Prefix of the tests' output before the calls whose results they lack.
 const ASK: &str = "ask ";
-/// Attempts at an execution that fails by no fault of the code.
+/// Attempts at an execution that fails without fault of the code.
 const ATTEMPTS: usize = 3;
 
-/// What a program is judged by.
+/// The tests that judge a program.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Exam {
-    /// Python that stands before tests and answer alike: imports and helpers. It may define the function as well.
+    /// Python that precedes both tests and answer: imports and helpers. It may define the function as well.
     pub(crate) context: String,
     /// The function's name.
     pub(crate) entry: String,
@@ -51,7 +52,8 @@ pub(crate) struct Exam {
 /// Bytes of programs and outputs that a judge remembers.
 const MEMORY: usize = 64 << 20;
 
-/// Runs exams in a sandbox of its own. Many programs are judged again and again, so each runs once; what ran is a whole
+/// Runs exams in a separate sandbox. Many programs are judged again and again, so each runs once. The key is
+/// a whole program, exam or answers, so no two can be confused.
 /// program, exam or answers, so that none can stand in for another.
 pub(crate) struct Judge {
     env: &'static str,
@@ -59,19 +61,19 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// Starts the sandbox: that of the calls, so that a program is judged by the interpreter that it was tried with.
-    /// Limits are never below the defaults, because tests run under them, too. Results have room: a list of a thousand
-    /// numbers is a good answer.
+    /// Starts a sandbox like that of the calls, so that a program is judged by the interpreter that it was
+    /// tried with. Limits are never below the defaults, because tests run under them too. Results have room:
+    /// a list of a thousand numbers is a good answer.
     pub(crate) fn open(env: &'static str, python: &PythonConfig) -> Result<Self, EnvError> {
-        let least = PythonConfig::default();
+        let defaults = PythonConfig::default();
         let library = format!(
             "import sys, types\n_judge = sys.modules['_judge'] = types.ModuleType('_judge')\nexec({}, vars(_judge))",
             json!(LIBRARY)
         );
         let config = PythonConfig {
-            cpu_seconds: python.cpu_seconds.max(least.cpu_seconds),
-            wall_seconds: python.wall_seconds.max(least.wall_seconds),
-            memory_mib: python.memory_mib.max(least.memory_mib),
+            cpu_seconds: python.cpu_seconds.max(defaults.cpu_seconds),
+            wall_seconds: python.wall_seconds.max(defaults.wall_seconds),
+            memory_mib: python.memory_mib.max(defaults.memory_mib),
             output_bytes: python.output_bytes.max(1 << 20),
             warm_up: python.warm_up.iter().cloned().chain([library]).collect(),
             ..python.clone()
@@ -80,7 +82,7 @@ impl Judge {
         Ok(Self { env, executor: Remembering::new(executor, MEMORY) })
     }
 
-    /// Programs that run at a time.
+    /// Returns how many programs run at a time.
     pub(crate) fn at_once(&self) -> usize {
         self.executor.at_once()
     }
@@ -88,16 +90,16 @@ impl Judge {
     /// Refuses tests that can't be run or never ask for a result, whatever the program.
     ///
     /// # Errors
-    /// Says what is wrong with them.
+    /// The fault of the tests.
     pub(crate) fn check(&self, exam: &Exam) -> Result<(), String> {
         let verdict = self.attempt(&exam_program(exam, &[])).map_err(|fault| fault.to_string())?;
         first_asks(&verdict, exam)
     }
 
-    /// Whether the program passes. Whatever goes wrong in its own process counts against it.
+    /// Returns whether the program passes. Every failure in its process counts against it.
     pub(crate) fn passes(&self, task: &str, code: &str, exam: &Exam) -> Result<bool, EnvError> {
         let mut known: Vec<(String, String)> = Vec::new();
-        let mut room = MOST_RESULTS;
+        let mut room = MAX_RESULTS;
         for _ in 0..ROUNDS {
             let verdict = self
                 .attempt(&exam_program(exam, &known))
@@ -119,14 +121,13 @@ impl Judge {
     fn results(&self, task: &str, code: &str, calls: &str, exam: &Exam) -> Result<Option<String>, EnvError> {
         match self.attempt(&call("import _judge\n_judge.answers", &json!([exam.context, code, calls]), "")) {
             Ok(output) => Ok(output.value.filter(|_| output.status == OutputStatus::Ok)),
-            // A program that breaks its own process can't pass; a sandbox that runs nothing is another
-            // matter.
+            // A program that breaks its process can't pass. A sandbox that runs nothing is a fault.
             Err(_) if self.executor.session().and_then(|mut session| session.run("1")).is_ok() => Ok(None),
             Err(fault) => Err(self.error(task, fault.to_string())),
         }
     }
 
-    /// Runs a program, more than once if that fails by no fault of its own.
+    /// Runs a program, and retries failures that aren't the program's.
     fn attempt(&self, program: &str) -> Result<ToolOutput, ExecutorFault> {
         let mut outcome = self.executor.run(program);
         for _ in 1..ATTEMPTS {
@@ -143,28 +144,28 @@ impl Judge {
     }
 }
 
-/// The program that tries code on visible examples, each a call and the text of its result.
+/// Returns the program that tries code on visible examples, each a call and the text of its result.
 pub(crate) fn examples_program(context: &str, code: &str, examples: &[(String, String)]) -> String {
     EXAMPLES.to_string() + &call("\nprint(examples", &json!([context, code, examples]), ")")
 }
 
-/// The program that runs tests, given calls and their results so far.
+/// Returns the program that runs tests, given calls and their results so far.
 fn exam_program(exam: &Exam, known: &[(String, String)]) -> String {
     let arguments = json!([exam.context, exam.tests, exam.entry, exam.names, known]);
     call("import _judge\nprint(_judge.examine", &arguments, ")")
 }
 
-/// A call of a function. A JSON array of strings and arrays is a Python list, too.
+/// Returns a call of a function. A JSON array of strings and arrays is also a Python list.
 fn call(function: &str, arguments: &Value, close: &str) -> String {
     format!("{function}(*{arguments}){close}\n")
 }
 
-/// Returns the word of the tests; none if they came to no end.
+/// Returns the output of the tests, or none if they didn't end.
 fn verdict_of(output: &ToolOutput) -> Option<&str> {
     (output.status == OutputStatus::Ok && !output.truncated).then(|| output.stdout.trim_end())
 }
 
-/// Refuses tests that don't ask for results before they have any: no program is to blame for that.
+/// Refuses tests that ask for no result in the first round. The program can't be the cause.
 fn first_asks(output: &ToolOutput, exam: &Exam) -> Result<(), String> {
     match verdict_of(output) {
         Some(said) if said.starts_with(ASK) => Ok(()),
@@ -176,8 +177,14 @@ fn first_asks(output: &ToolOutput, exam: &Exam) -> Result<(), String> {
     }
 }
 
-/// The code of the last call that ran: where answers are programs, the answer.
-pub(crate) fn last_code(played: &Trajectory) -> Option<String> {
+/// Returns the text after the last `Answer:`, which ends a trajectory whose answer is a program.
+pub(crate) fn ended(text: &str) -> Option<String> {
+    stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+}
+
+/// Returns the code of the last call that ran, if the last turn ends the trajectory.
+pub(crate) fn last_program(played: &Trajectory) -> Option<String> {
+    ended(&played.turns.last()?.text)?;
     let mut calls = played.turns.iter().flat_map(|turn| &turn.calls).rev();
     calls.find_map(CallRecord::code).map(str::to_string)
 }

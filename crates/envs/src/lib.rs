@@ -1,4 +1,4 @@
-//! Environments: tasks, the tools they offer, how an answer is checked, and the reward of each turn.
+//! Defines environments: tasks, the tools on offer, the check of an answer, and the rewards of each turn.
 
 mod answer;
 mod arithmetic;
@@ -12,17 +12,21 @@ mod human_eval;
 mod judge;
 mod lookup;
 mod one_word;
+mod openenv;
+mod outside;
 mod process;
 mod programs;
+mod prompt;
 mod qa;
-mod records;
 mod reward;
 mod same_question;
 mod seed;
 mod session;
+mod settings;
 mod stated;
 mod story;
 mod strategy_qa;
+mod task_files;
 mod tasks;
 #[cfg(test)]
 mod testing;
@@ -36,11 +40,12 @@ pub use expression::Operator;
 pub use flaky::Flaky;
 pub use human_eval::{HumanEval, HumanEvalConfig};
 pub use lookup::{Lookup, LookupConfig, Question};
+pub use openenv::{OpenEnv, OpenEnvConfig};
 pub use process::{Process, ProcessConfig};
 pub use programs::{Programs, ProgramsConfig};
 pub use qa::{Qa, QaConfig};
-pub use records::read as read_records;
 pub use reward::{RewardConfig, answer, score};
 pub use session::{Closing, Opened, Session, Start, Step};
+pub use settings::EnvSettings;
 pub use strategy_qa::{StrategyQa, StrategyQaConfig};
 pub use tasks::{Task, TaskSplit, Tasks};

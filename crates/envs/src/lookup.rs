@@ -1,6 +1,6 @@
-//! Questions over several hops of a fact table that only a lookup tool can see: one fact a call, so a question of
-//! level n needs n calls, and all but the first of a chain depend on the one before. Every task has a table of its
-//! own, so that no fact can be learned by heart.
+//! Poses questions over several hops of a fact table that only a lookup tool can see. A call gives one fact,
+//! so a question of level n needs n calls, and each in a chain depends on the one before. Every task has its
+//! own table, so no fact can be memorised.
 
 mod question;
 mod world;
@@ -11,6 +11,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use turnwise_runfile::{Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput};
@@ -19,6 +20,7 @@ use crate::env::{DemoTurn, Demonstration, Env, EnvError};
 use crate::one_word::one_word;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks};
 use question::Query;
 pub use question::Question;
@@ -28,10 +30,10 @@ use world::{AGE, TIES, World};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LookupConfig {
-    /// Numbers of lookups; tasks are spread evenly over them.
+    /// Numbers of lookups. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<2, 8>::read")]
     pub levels: Vec<u32>,
-    /// Kinds of questions; tasks alternate between them.
+    /// Kinds of questions. Tasks alternate between them.
     pub questions: Vec<Question>,
     /// Seed of the tasks and their tables.
     #[serde(deserialize_with = "Seed::read")]
@@ -42,8 +44,8 @@ pub struct LookupConfig {
     /// Tasks held out.
     #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
-    /// Share of the turns of demonstrations that make a mistake, for a noisy cold start: giving up with a guess, a
-    /// wrong fact, or several lookups in one call.
+    /// Share of the turns of demonstrations with a mistake, for a noisy cold start. A mistake is giving up
+    /// with a guess, a wrong fact, or several lookups in one call.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
 }
@@ -61,7 +63,13 @@ impl Default for LookupConfig {
     }
 }
 
-/// Tries to draw a new question before the settings are taken for exhausted.
+impl EnvSettings for LookupConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Lookup::new(self.clone())?))
+    }
+}
+
+/// Draws of a question before the settings count as exhausted.
 const TRIES: u64 = 10_000;
 
 /// The environment.
@@ -92,7 +100,7 @@ impl Lookup {
         Ok(env)
     }
 
-    /// The task at a place of a stream, whose question isn't held out yet, with its question.
+    /// Returns the task at a place of a stream and its question, which isn't held out.
     fn draw(&self, split: &str, index: u64) -> Result<(Task, Query), String> {
         let (levels, kinds) = (&self.config.levels, &self.config.questions);
         let level = levels[(index % levels.len() as u64) as usize];
@@ -170,7 +178,7 @@ impl Env for Lookup {
                         turns.push(DemoTurn { text: format!("Answer: {}", query.guess()), call: None });
                         return Some(Demonstration { task, turns });
                     }
-                    // The rest of a chain is nobody's name. What is no chain is looked up right.
+                    // The rest of a chain names no person. A text that isn't a chain is looked up correctly.
                     1 if text.starts_with("the ") => {
                         let said = observed(&world, &text, AGE);
                         turns.push(DemoTurn { text, call: Some((call(&query.rest(), AGE), said)) });
@@ -187,7 +195,7 @@ impl Env for Lookup {
     }
 }
 
-/// What the policy sees of a lookup.
+/// Returns what the policy sees of a lookup.
 fn observed(world: &World, person: &str, fact: &str) -> String {
     world.fact(person, fact).unwrap_or_else(|line| line)
 }

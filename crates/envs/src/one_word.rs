@@ -1,9 +1,8 @@
-//! Answers of one word: a name, or yes or no.
+//! Reads answers of one word: a name, or yes or no.
 
 use crate::stated::stated;
 
-/// Returns the only word after the last `Answer:`, in lower case. More than one word, or a number, is no
-/// answer.
+/// Returns the only word after the last `Answer:`, in lower case. Several words or a number are no answer.
 pub(crate) fn one_word(text: &str) -> Option<String> {
     let answer = stated(text)?.trim().trim_start_matches("**").trim_end_matches(['*', '.']).trim();
     (!answer.is_empty() && answer.chars().all(char::is_alphabetic)).then(|| answer.to_lowercase())

@@ -1,6 +1,6 @@
-//! Program synthesis: write a function to a specification, try it on examples, read the failure, repair. In some tasks
-//! the specification leaves out a constant, which only a failing example gives away. What counts is whether the last
-//! program that was tried passes hidden tests.
+//! Poses program synthesis: write a function to a specification, try it on examples, read the failure,
+//! repair. In some tasks the specification leaves out a constant, which only a failing example reveals. An
+//! answer is right if the last program that was tried passes hidden tests.
 
 mod pipeline;
 
@@ -10,15 +10,15 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use turnwise_runfile::{Seed, Within};
-use turnwise_tools::executor::PythonConfig;
+use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
 
 use crate::env::{DemoTurn, Demonstration, Env, EnvError};
-use crate::judge::{Exam, Judge, examples_program, last_code};
+use crate::judge::{Exam, Judge, ended, examples_program, last_program};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
-use crate::stated::stated;
+use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use pipeline::Pipeline;
 
@@ -26,7 +26,7 @@ use pipeline::Pipeline;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramsConfig {
-    /// Numbers of steps of a function; tasks are spread evenly over them.
+    /// Numbers of steps of a function. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<1, 8>::read")]
     pub levels: Vec<u32>,
     /// Share of tasks that leave out a constant.
@@ -59,15 +59,21 @@ impl Default for ProgramsConfig {
     }
 }
 
-/// Examples that the tool shows, and inputs of hidden tests.
+impl EnvSettings for ProgramsConfig {
+    fn open(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Programs::new(self.clone(), cpython("programs", executor)?)?))
+    }
+}
+
+/// Numbers of examples that the tool shows, and of hidden tests.
 const VISIBLE: usize = 2;
 const HIDDEN: usize = 8;
-/// Tries to draw a function before the settings are taken for impossible.
+/// Draws of a function before the settings count as impossible.
 const TRIES: u64 = 10_000;
-/// The constant that demonstrations try first where none is told.
+/// The constant that demonstrations try first if the task tells none.
 const FIRST_GUESS: i64 = 1;
 
-/// A function with the inputs that it is tried on; the visible ones come first.
+/// A function with the inputs that it is tried on. The visible ones come first.
 #[derive(Clone)]
 struct Problem {
     pipeline: Pipeline,
@@ -79,7 +85,7 @@ pub struct Programs {
     config: ProgramsConfig,
     judge: Judge,
     tasks: Tasks,
-    /// Problems of the tasks above, by task.
+    /// Problems by task.
     problems: HashMap<String, Problem>,
     /// Programs of the held-out tasks.
     reserved: HashSet<String>,
@@ -113,8 +119,8 @@ impl Programs {
         Ok(env)
     }
 
-    /// The problem at a place of a stream: the first one of its own random numbers that is worth asking and isn't
-    /// held out already.
+    /// Returns the problem at a place of a stream: the first of its random numbers that is fair and isn't
+    /// held out.
     fn draw(&self, name: &str, index: u64) -> Result<(Task, Problem), String> {
         let level = self.config.levels[(index % self.config.levels.len() as u64) as usize];
         let mut rng = stream(self.config.seed, name, index);
@@ -137,7 +143,7 @@ impl Programs {
         ))
     }
 
-    /// The problem of a task, those of demonstrations included.
+    /// Returns the problem of a task, those of demonstrations included.
     fn problem(&self, task: &Task) -> Problem {
         if let Some(problem) = self.problems.get(&task.id) {
             return problem.clone();
@@ -153,8 +159,8 @@ fn input(rng: &mut impl Rng) -> Vec<i64> {
 }
 
 impl Problem {
-    /// Whether the results differ enough that no constant function passes, and the visible examples alone tell every
-    /// other constant from the one that isn't told.
+    /// Returns whether the results differ enough that no constant function passes, and whether the visible
+    /// examples alone distinguish every other constant from the hidden one.
     fn is_fair(&self) -> bool {
         let results: HashSet<String> =
             self.inputs.iter().map(|x| self.pipeline.apply(x).to_string()).collect();
@@ -178,7 +184,7 @@ impl Problem {
         Exam { context: String::new(), entry: "f".into(), tests: tests.join("\n"), names: Vec::new() }
     }
 
-    /// What the tool says of a function, as `judge/examples.py` does.
+    /// Returns the tool's output for a function, as `judge/examples.py` does.
     fn feedback(&self, attempt: &Pipeline) -> String {
         let failing = self.inputs[..VISIBLE].iter().find(|x| attempt.apply(x) != self.pipeline.apply(x));
         failing.map_or(format!("all {VISIBLE} examples pass"), |x| {
@@ -210,12 +216,11 @@ impl Env for Programs {
     }
 
     fn answer(&self, text: &str) -> Option<String> {
-        stated(text).map(|after| after.trim().to_string()).filter(|after| !after.is_empty())
+        ended(text)
     }
 
     fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.answer(&played.turns.last()?.text)?;
-        last_code(played)
+        last_program(played)
     }
 
     fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
@@ -253,7 +258,6 @@ impl Env for Programs {
 mod tests {
     use super::*;
     use crate::testing::called;
-    use turnwise_tools::executor::ExecutorConfig;
 
     fn env(mistakes: f64) -> Programs {
         let config = ProgramsConfig { train_tasks: 60, held_out_tasks: 60, mistakes, ..Default::default() };

@@ -1,37 +1,50 @@
-//! Questions with a numeric answer, read from JSONL files as GSM8K is published (arXiv:2110.14168): one object a line,
-//! `{"question": "…", "answer": "… #### 42"}`; or as SVAMP's records (arXiv:2103.07191):
-//! `{"Body": "…", "Question": "…", "Answer": 42.0}`. One JSON array of records, as SVAMP is published, is read as well.
-//! The tool is Python, unrestricted but for the executor's limits.
+//! Questions with a numeric answer, read from files as GSM8K and SVAMP are published, and from those of TRL
+//! and verl; see `form.rs`. The tool is Python, unrestricted but for the executor's limits.
 
 mod form;
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use turnwise_runfile::Within;
+use turnwise_datasets::DataError;
+use turnwise_runfile::{Conflict, Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 
 use crate::answer::{after_mark, parse};
 use crate::env::{Env, EnvError};
-use crate::records;
-use crate::same_question::normal;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::stated::stated_at;
-use crate::tasks::{Task, Tasks, asked, question};
-use form::{pair, short};
+use crate::task_files::TaskFiles;
+use crate::tasks::{Task, Tasks, instructed};
+use form::{COLUMNS, pair};
 
 /// Settings of the question/answer environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QaConfig {
-    /// The tasks to train on: JSON lines, or one JSON array.
+    /// The tasks to train on: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub train: PathBuf,
     /// The tasks held out, in the same form. It may share no question with `train`, however it is written.
-    pub held_out: PathBuf,
+    pub held_out: Option<PathBuf>,
+    /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
+    pub held_out_tasks: Option<usize>,
     /// How many tasks to read of each file, from its start; without it, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
+    /// Whether `seed` shuffles each file before `limit` counts.
+    #[serde(default)]
+    pub shuffle: bool,
+    /// Seed of the shuffle and of the split.
+    #[serde(default, deserialize_with = "Seed::read")]
+    pub seed: u64,
+    /// Columns of the files by the names that are read, `question` and `answer`: `question = "problem"`. A
+    /// path may lead into structs: `answer = "reward_model.ground_truth"`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
     /// A text before every question, which tells the policy where its answer is read. Empty for none.
     #[serde(default = "instruction")]
     pub instruction: String,
@@ -39,6 +52,17 @@ pub struct QaConfig {
 
 fn instruction() -> String {
     "Solve the problem; the tool computes. End your last message with Answer: and the number.".into()
+}
+
+impl EnvSettings for QaConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let of_columns = || turnwise_datasets::conflict(&self.columns, &COLUMNS);
+        TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks).or_else(of_columns)
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Qa::new(self)?))
+    }
 }
 
 /// What stands before the answer in the data, and may stand there in a completion.
@@ -49,44 +73,28 @@ pub struct Qa {
     tasks: Tasks,
 }
 
-impl Qa {
-    /// Reads both files. Fails at the first line that isn't a question with one exact number as its answer.
-    pub fn new(config: &QaConfig) -> Result<Self, EnvError> {
-        let train = read(&config.train, "train", config, &HashSet::new())?;
-        let seen = train.iter().map(|task| normal(question(task))).collect();
-        let held_out = read(&config.held_out, "held-out", config, &seen)?;
-        Ok(Self { tasks: Tasks { train, held_out, tools: vec![ToolSpec::python()] } })
+impl QaConfig {
+    /// Returns the instruction that stands before questions by default.
+    pub fn default_instruction() -> String {
+        instruction()
     }
 }
 
-/// The tasks of a file, none of whose questions may be in `taken`.
-fn read(path: &Path, split: &str, config: &QaConfig, taken: &HashSet<String>) -> Result<Vec<Task>, EnvError> {
-    let mut tasks = Vec::new();
-    for record in records::texts(path)? {
-        if config.limit.is_some_and(|limit| tasks.len() == limit) {
-            break;
-        }
-        let (number, record) = record?;
-        let broken = |message: String| records::line_error(path, number, message);
-        let (question, answer) = pair(&record).map_err(broken)?;
-        if taken.contains(&normal(&question)) {
-            return Err(broken(format!(
-                "the question {:?} is in env.qa.train as well\n  hint: give a file that training never sees",
-                short(&question)
-            )));
-        }
-        tasks.push(Task {
-            id: format!("qa/{split}/{number}"),
-            level: 0,
-            messages: asked(&config.instruction, question),
-            answer,
-        });
+impl Qa {
+    /// Reads the files. Fails at the first row that isn't a question with one exact number as its answer.
+    pub fn new(config: &QaConfig) -> Result<Self, EnvError> {
+        let QaConfig { held_out_tasks, limit, shuffle, seed, .. } = *config;
+        let held_out = config.held_out.as_ref();
+        let files =
+            TaskFiles { env: "qa", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
+        let (train, held_out) = files.read(&mut |name, path, row| {
+            let (prompt, answer) = pair(&row.text, &config.columns)
+                .map_err(|message| DataError::line(path, row.line, message))?;
+            let id = format!("qa/{name}/{}", row.line);
+            Ok(Task { id, level: 0, messages: instructed(&config.instruction, prompt), answer })
+        })?;
+        Ok(Self { tasks: Tasks { train, held_out, tools: vec![ToolSpec::python()] } })
     }
-    if tasks.is_empty() {
-        let message = format!("{} holds no task: give a file with one JSON object per line", path.display());
-        return Err(EnvError::Config { env: "qa", message });
-    }
-    Ok(tasks)
 }
 
 /// The inside of a text that starts just after `\boxed{`.
@@ -118,8 +126,8 @@ impl Env for Qa {
         Ok(Opened::stateless(PythonTool::new(start.sandbox)))
     }
 
-    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the text, whichever
-    /// comes last; in lowest terms.
+    /// The number inside the last `\boxed{}`, or after the last `Answer:` or `####` up to the end of the
+    /// text, whichever comes last; in lowest terms.
     fn answer(&self, text: &str) -> Option<String> {
         let after = |mark: &str| text.rfind(mark).map(|at| at + mark.len());
         let (in_box, marked) = (after("\\boxed{"), stated_at(text).max(after(MARK)));

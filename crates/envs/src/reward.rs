@@ -8,9 +8,11 @@
 //!
 //! Ours: code that runs and raises is not an invalid call, unless `penalize_tool_errors` says so.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use turnwise_credit::{RewardWeights, ScoredTrajectory};
-use turnwise_runfile::Within;
+use turnwise_credit::{Normalise, RewardWeights, ScoredTrajectory, is_right};
+use turnwise_runfile::{Above, Within};
 use turnwise_trajectory::{CallRecord, Finish, OutputStatus, Rewards, Stop, Trajectory, Turn};
 
 use crate::env::{Env, EnvError};
@@ -33,6 +35,13 @@ pub struct RewardConfig {
     /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
     #[serde(skip_serializing_if = "RewardWeights::is_empty")]
     pub weights: RewardWeights,
+    /// How rewards are normalised by name, before they are weighted and summed. A name without an entry isn't.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub normalise: BTreeMap<String, Normalise>,
+    /// The accuracy from which a graded trajectory is right. It is the sum of the rewards named `acc`, and
+    /// decides where the environment gives no verdict.
+    #[serde(deserialize_with = "Above::<0, 1>::read")]
+    pub correct_at: f64,
 }
 
 impl Default for RewardConfig {
@@ -42,12 +51,17 @@ impl Default for RewardConfig {
             require_first_call: true,
             penalize_tool_errors: false,
             weights: RewardWeights::default(),
+            normalise: BTreeMap::new(),
+            correct_at: 1.0,
         }
     }
 }
 
-/// Rewards of a played trajectory. Tool output can't be mistaken for the policy's words: only [`Turn::text`], which
-/// holds sampled text alone, is searched for an answer.
+/// Returns the rewards of a played trajectory, and whether it is right.
+///
+/// A session that gives a verdict or rewards named `acc` has judged the trajectory; other answers are judged
+/// here. A grade without a verdict is right from `correct_at` on. Tool output can't be mistaken for the
+/// policy's words: only [`Turn::text`], which holds sampled text alone, is searched for an answer.
 ///
 /// # Errors
 /// If the environment can't judge the answer.
@@ -59,8 +73,11 @@ pub fn score(
 ) -> Result<ScoredTrajectory, EnvError> {
     let last = played.turns.len().saturating_sub(1);
     let verdict = played.verdict();
+    let graded = played.turns.iter().any(|turn| turn.rewards.has(Rewards::ACC));
+    let grade: f64 = played.turns.iter().map(|turn| turn.rewards.acc()).sum();
     let correct = match verdict {
         Some(verdict) => verdict,
+        None if graded => is_right(grade, config.correct_at),
         None => answer(env, played).map_or(Ok(false), |answer| env.is_correct(task, &answer))?,
     };
     let violations: Vec<bool> =
@@ -69,10 +86,10 @@ pub fn score(
         .iter()
         .enumerate()
         .map(|(j, &violation)| {
-            let acc = match verdict {
-                Some(_) => played.turns[j].rewards.acc(),
-                None if correct && j == last => 1.0,
-                None => 0.0,
+            let acc = match (correct, verdict.is_some() || graded) {
+                (_, true) => played.turns[j].rewards.acc(),
+                (true, false) if j == last => 1.0,
+                _ => 0.0,
             };
             let mut rewards = played.turns[j].rewards.clone();
             rewards.set(Rewards::ACC, acc);
@@ -278,12 +295,40 @@ mod tests {
     }
 
     #[test]
+    fn a_grade_is_right_from_the_threshold_on_where_no_verdict_is_given() {
+        let graded = |grades: [f64; 2], correct| {
+            let turn = |acc: f64| {
+                let rewards = [(Rewards::ACC, acc)].into_iter().collect();
+                Turn { rewards, ..turn("Answer: @", vec![ok()]) }
+            };
+            vec![turn(grades[0]), Turn { correct, ..turn(grades[1]) }]
+        };
+        for (grades, told, correct_at, correct) in [
+            ([0.25, 0.5], None, 1.0, false),
+            ([0.25, 0.5], None, 0.75, true),
+            ([0.25, 0.5], None, 0.8, false),
+            ([0.25, 0.5], Some(true), 1.0, true),
+            ([0.5, 0.5], Some(false), 0.5, false),
+            ([0.9, 0.1], None, 1.0, true),
+            ([0.0, 0.0], None, 0.1, false),
+        ] {
+            // A limit that ends a trajectory takes nothing from its grade.
+            for stop in [Stop::Answer, Stop::Done, Stop::TurnLimit, Stop::Truncated] {
+                let config = RewardConfig { correct_at, ..RewardConfig::default() };
+                let scored = scored(graded(grades, told), stop, &config);
+                assert_eq!(scored.correct, correct, "{grades:?} {told:?} {correct_at} {stop:?}");
+                assert_eq!(scored.turns.iter().map(Rewards::acc).collect::<Vec<_>>(), grades);
+            }
+        }
+    }
+
+    #[test]
     fn rewards_of_a_session_stay_beside_those_of_scoring() {
         let rewarded = |rewards: &[(&str, f64)], correct, calls| {
             let rewards = rewards.iter().copied().collect();
             Turn { rewards, correct, ..turn("Answer: @", calls) }
         };
-        for (verdict, acc) in [(Some(true), 0.5), (None, 1.0)] {
+        for verdict in [Some(true), None] {
             let turns = vec![
                 rewarded(&[("progress", 0.25)], None, vec![bad()]),
                 rewarded(&[("acc", 0.5), ("fmt", -0.2), ("progress", 0.75)], verdict, vec![]),
@@ -291,7 +336,7 @@ mod tests {
             let found = scored(turns, Stop::Answer, &RewardConfig::default()).turns;
             let expect: [&[(&str, f64)]; 2] = [
                 &[("acc", 0.0), ("fmt", -0.1), ("progress", 0.25)],
-                &[("acc", acc), ("fmt", -0.2), ("progress", 0.75)],
+                &[("acc", 0.5), ("fmt", -0.2), ("progress", 0.75)],
             ];
             for (found, expect) in found.iter().zip(expect) {
                 assert_eq!(found.iter().collect::<Vec<_>>(), expect, "{verdict:?}");

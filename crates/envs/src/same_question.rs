@@ -1,12 +1,12 @@
-//! A form of a question that is the same however it is written.
+//! Brings questions into a form that is equal for equal questions, however they are written.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Returns a text without what changes no question: case, spacing, Unicode forms and punctuation.
+/// Returns a text without case, spacing, Unicode forms and punctuation that change no question.
 ///
-/// Marks of a number or a formula stay: `2.5`, `5%`, `3-4`, and brackets where there is a formula.
+/// Marks of a number or a formula stay: `2.5`, `5%`, `3-4`, and brackets in a formula.
 pub(crate) fn normal(text: &str) -> String {
-    // Upper case first, because `ß` and `SS` are the same only there.
+    // Upper case first, because `ß` and `SS` are equal only there.
     let text: String = text.nfkc().collect::<String>().to_uppercase().to_lowercase();
     let text: Vec<char> =
         text.chars().filter(|c| !is_nothing(*c)).map(|c| if is_dash(c) { '-' } else { c }).collect();
@@ -26,7 +26,7 @@ pub(crate) fn normal(text: &str) -> String {
     normal.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns whether a character is invisible, or a quotation mark, which also stand inside of words.
+/// Returns whether a character is invisible or a quotation mark. Both also occur inside words.
 fn is_nothing(c: char) -> bool {
     matches!(
         c,
@@ -50,7 +50,7 @@ fn neighbours(text: &[char], at: usize) -> (Option<char>, Option<char>) {
     (text[..at].iter().rev().find(seen).copied(), text[at + 1..].iter().find(seen).copied())
 }
 
-/// Tells whether a character computes: between two operands, one of them a number or a bracket.
+/// Returns whether a character is an operator: between two operands, one of them a number or a bracket.
 ///
 /// A minus may also begin a number.
 fn is_operator(text: &[char], at: usize) -> bool {

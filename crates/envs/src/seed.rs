@@ -1,5 +1,5 @@
-//! Random numbers of the procedural environments: one stream per seed, name and index, so that a task doesn't
-//! depend on how many came before it.
+//! Makes the random numbers of procedural environments: one stream per seed, name and index, so that a task
+//! doesn't depend on the number of tasks before it.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -87,7 +87,8 @@ pub struct Step {
 pub struct Closing {
     /// Rewards that are added to those of the last turn.
     pub rewards: Rewards,
-    /// Whether the trajectory is right. None leaves that to an earlier step, or to scoring.
+    /// Whether the trajectory is right. None leaves that to an earlier step, to its rewards named `acc`, or to
+    /// scoring.
     pub correct: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Finds the place in a text where it states its answer.
+//! Finds the statement of an answer in a text.
 
 /// Returns the start of the statement: after the last `Answer:`, which may be Markdown's `**Answer**:`.
 pub(crate) fn stated_at(text: &str) -> Option<usize> {

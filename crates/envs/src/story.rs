@@ -1,12 +1,11 @@
-//! Word problems: a chain of operations told as a story.
+//! Tells a chain of operations as a word problem.
 
 use crate::expression::{Expression, Operator};
 
 const NAMES: [&str; 7] = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus"];
 const THINGS: [&str; 5] = ["coins", "shells", "cards", "stamps", "marbles"];
 
-/// Returns the story of a chain, in which every right side is a number. Who has what follows from the
-/// numbers.
+/// Returns the story of a chain, in which every right side is a number. The numbers decide who has what.
 pub(crate) fn story(chain: &Expression) -> String {
     let first = chain.first();
     let (name, things) = (NAMES[first as usize % NAMES.len()], THINGS[first as usize % THINGS.len()]);

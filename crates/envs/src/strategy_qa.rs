@@ -1,26 +1,28 @@
-//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): a JSON array or JSON
-//! lines of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search tool
+//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): rows of
+//! `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search tool
 //! knows, so that finding the right ones is part of the task.
 
 mod search;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use turnwise_runfile::{Seed, Within};
+use turnwise_datasets::DataError;
+use turnwise_runfile::{Conflict, Seed, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::ToolOutput;
 
 use crate::env::{Env, EnvError};
 use crate::one_word::one_word;
-use crate::records;
 use crate::same_question::normal;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 
@@ -28,7 +30,7 @@ use search::Search;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StrategyQaConfig {
-    /// The data.
+    /// The data: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub data: PathBuf,
     /// How many questions to hold out; the rest is to train on.
     #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
@@ -36,6 +38,13 @@ pub struct StrategyQaConfig {
     /// Seed of the split.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
+    /// How many rows to read from the start of the file; without it, all.
+    #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
+    pub limit: Option<usize>,
+    /// Columns of the file by the names that are read: `question`, `answer` and `facts`. A path may lead into
+    /// structs: `facts = "evidence.facts"`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
     /// Facts that one search returns at most.
     #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
@@ -54,6 +63,16 @@ fn held_out() -> usize {
 
 fn facts() -> usize {
     3
+}
+
+impl EnvSettings for StrategyQaConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        turnwise_datasets::conflict(&self.columns, &["answer", "facts", "question"])
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(StrategyQa::new(self)?))
+    }
 }
 
 /// One question of the data. What else is published with it is not read.
@@ -76,7 +95,14 @@ impl StrategyQa {
     /// as one does in the published file; with two different answers it is an error.
     pub fn new(config: &StrategyQaConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "strategy_qa", message };
-        let records: Vec<(usize, Record)> = records::read(&config.data)?;
+        let mut records: Vec<(usize, Record)> = Vec::new();
+        for row in turnwise_datasets::rows(&config.data)?.take(config.limit.unwrap_or(usize::MAX)) {
+            let row = row?;
+            records.push((row.line, row.read(&config.data, &config.columns)?));
+        }
+        if records.is_empty() {
+            return Err(DataError::line(&config.data, 1, "no record; hint: one JSON object per line").into());
+        }
         let mut tasks = tasks(config, &records)?;
         if config.held_out >= tasks.len() {
             let (held_out, all) = (config.held_out, tasks.len());
@@ -97,7 +123,7 @@ impl StrategyQa {
 
 /// One task per question, in the order of the file.
 fn tasks(config: &StrategyQaConfig, records: &[(usize, Record)]) -> Result<Vec<Task>, EnvError> {
-    let wrong = |line: usize, message: String| Err(records::line_error(&config.data, line, message));
+    let wrong = |line: usize, message: String| Err(DataError::line(&config.data, line, message).into());
     let mut answers: HashMap<String, bool> = HashMap::new();
     let mut tasks = Vec::new();
     for (line, record) in records {
@@ -179,7 +205,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data.json");
         std::fs::write(&data, content).unwrap();
-        (folder, StrategyQaConfig { data, held_out: 1, seed: 0, facts: 2, instruction: instruction() })
+        (
+            folder,
+            StrategyQaConfig {
+                data,
+                held_out: 1,
+                seed: 0,
+                limit: None,
+                columns: BTreeMap::new(),
+                facts: 2,
+                instruction: instruction(),
+            },
+        )
     }
 
     fn open(content: &str, change: impl Fn(&mut StrategyQaConfig)) -> Result<StrategyQa, EnvError> {

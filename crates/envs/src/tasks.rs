@@ -55,11 +55,30 @@ impl Tasks {
 
 /// Returns the messages of a question, behind an instruction unless that is empty.
 pub(crate) fn asked(instruction: &str, question: impl Into<String>) -> Vec<Message> {
-    let told = (!instruction.is_empty()).then(|| Message::new(Role::System, instruction));
-    told.into_iter().chain([Message::new(Role::User, question)]).collect()
+    instructed(instruction, vec![Message::new(Role::User, question)])
+}
+
+/// Returns the messages of a prompt with an instruction unless that is empty. A system message of the prompt
+/// stays before it, because templates take one system message.
+pub(crate) fn instructed(instruction: &str, mut prompt: Vec<Message>) -> Vec<Message> {
+    match prompt.first_mut().filter(|first| first.role == Role::System) {
+        _ if instruction.is_empty() => {}
+        Some(system) => {
+            system.content += "\n\n";
+            system.content += instruction;
+        }
+        None => prompt.insert(0, Message::new(Role::System, instruction)),
+    }
+    prompt
 }
 
 /// Returns the question of a task.
 pub(crate) fn question(task: &Task) -> &str {
     &task.messages.last().expect("a task has a question").content
+}
+
+/// Returns what a task tells the policy: every message but the system's.
+pub(crate) fn told(task: &Task) -> String {
+    let told = task.messages.iter().filter(|message| message.role != Role::System);
+    told.map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
 }

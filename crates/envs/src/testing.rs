@@ -1,4 +1,4 @@
-//! Calls of tools without a play, for the tests of environments.
+//! Calls tools without a play, for the tests of environments.
 
 use turnwise_tools::executor::Echo;
 use turnwise_tools::{CallContext, Executor};

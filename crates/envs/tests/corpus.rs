@@ -1,4 +1,4 @@
-//! Data sets that fuzzing found interesting, again and without a fuzzer.
+//! Replays data sets that fuzzing found.
 
 mod claims;
 #[path = "../../../fuzz/corpus.rs"]

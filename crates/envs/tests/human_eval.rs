@@ -1,5 +1,7 @@
-//! HumanEval and MBPP as they were published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and
-//! `TURNWISE_MBPP` name.
+//! Plays HumanEval and MBPP as published: the files that `TURNWISE_HUMAN_EVAL` (unpacked) and `TURNWISE_MBPP`
+//! name.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use turnwise_envs::{Env, HumanEval, HumanEvalConfig};
@@ -17,7 +19,7 @@ fn the_published_problems_are_solved_by_their_solutions_alone() {
         json!({"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "test": "def check(f): pass"});
     std::fs::write(&train, other.to_string()).unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
-    let config = HumanEvalConfig { train, held_out: file.into() };
+    let config = HumanEvalConfig { train, held_out: file.into(), columns: BTreeMap::new() };
     let env = HumanEval::new(&config, &PythonConfig::default()).unwrap();
     let verdict = |(task, record): (_, &str)| {
         let record: Value = serde_json::from_str(record).unwrap();
@@ -30,7 +32,7 @@ fn the_published_problems_are_solved_by_their_solutions_alone() {
     assert!(verdicts.len() == 164 && wrong.is_empty(), "{wrong:?}");
 }
 
-/// Those of the whole file, or of the sanitized one.
+/// Judges the solutions of the whole file, or of the sanitized one.
 #[test]
 fn the_published_solutions_of_mbpp_pass() {
     let Some(file) = std::env::var_os("TURNWISE_MBPP") else {
@@ -44,7 +46,8 @@ fn the_published_solutions_of_mbpp_pass() {
     };
     // One of the solutions takes more than the default.
     let patient = PythonConfig { cpu_seconds: 20.0, wall_seconds: 60.0, ..PythonConfig::default() };
-    let config = HumanEvalConfig { train: file.clone().into(), held_out: file.into() };
+    let config =
+        HumanEvalConfig { train: file.clone().into(), held_out: file.into(), columns: BTreeMap::new() };
     let env = HumanEval::new(&config, &patient).unwrap();
     let mut wrong = Vec::new();
     for task in env.held_out().iter().chain(env.train()) {

@@ -4,6 +4,7 @@
 mod arms;
 mod chart;
 mod document;
+mod rewards;
 mod sections;
 
 use turnwise_run::Evaluations;

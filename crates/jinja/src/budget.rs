@@ -69,12 +69,6 @@ impl Budget {
         }
     }
 
-    /// Spends the bytes of `values` values.
-    pub(crate) fn values(&mut self, values: usize) -> Outcome<()> {
-        self.spend(values)?;
-        self.write(values.saturating_mul(size_of::<crate::value::Value>()))
-    }
-
     /// Enters one level of nesting.
     pub(crate) fn enter(&mut self) -> Outcome<()> {
         self.spend(1)?;

@@ -239,3 +239,11 @@ pub(crate) fn range_length(start: i128, end: i128, step: i128) -> usize {
     let span = if step > 0 { end - start } else { start - end };
     if span <= 0 { 0 } else { ((span - 1) / step.abs() + 1) as usize }
 }
+
+impl Budget {
+    /// Spends the bytes of `values` values.
+    pub(crate) fn values(&mut self, values: usize) -> Outcome<()> {
+        self.spend(values)?;
+        self.write(values.saturating_mul(size_of::<Value>()))
+    }
+}

@@ -11,6 +11,8 @@
 
 mod cispo;
 mod clip;
+mod correction;
+mod dppo;
 mod gspo;
 mod kl;
 mod ratio;
@@ -20,6 +22,8 @@ mod terms;
 use burn::tensor::{Bool, Int, Tensor};
 use turnwise_runfile::{Conflict, choice};
 
+pub use correction::{Bounding, Correction};
+pub use dppo::Divergence;
 pub use ratio::RatioLevel;
 pub use stats::{LossSums, TokenStats};
 pub use terms::Terms;
@@ -98,6 +102,8 @@ choice! {
         "cispo" => Cispo(cispo::Cispo),
         /// Sequence-level ratio with token-wise advantage (GSPO-token).
         "gspo" => Gspo(gspo::Gspo),
+        /// A trust region of probabilities (DPPO).
+        "dppo" => Dppo(dppo::Dppo),
     }
     /// Returns the loss chosen.
     pub fn loss(&self) -> &dyn PolicyLoss;
@@ -106,9 +112,11 @@ choice! {
 impl LossConfig {
     /// Returns the conflict of keys that are each in their range, if there is one.
     pub fn conflict(&self) -> Option<Conflict> {
-        match self {
-            Self::Clip(clip) => clip.conflict().map(|conflict| conflict.under("clip")),
-            Self::Cispo(_) | Self::Gspo(_) => None,
-        }
+        let own = match self {
+            Self::Clip(clip) => clip.conflict(),
+            Self::Cispo(_) | Self::Gspo(_) | Self::Dppo(_) => None,
+        };
+        let conflict = own.or_else(|| self.loss().terms().correction.conflict());
+        conflict.map(|conflict| conflict.under(self.name()))
     }
 }

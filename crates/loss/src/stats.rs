@@ -18,6 +18,10 @@ pub struct TokenStats {
     pub ref_kl: Option<Tensor<2>>,
     /// The policy's entropy, if it was computed.
     pub entropy: Option<Tensor<2>>,
+    /// The bounded importance weight of stale rollouts, if they are weighed.
+    pub tis_weight: Option<Tensor<2>>,
+    /// 1 where the bounds changed that weight.
+    pub tis_cut: Option<Tensor<2>>,
 }
 
 impl TokenStats {
@@ -55,12 +59,14 @@ impl TokenStats {
     fn columns(&self, like: &Tensor<2>) -> [Tensor<2>; COLUMNS] {
         let or_zero = |x: &Option<Tensor<2>>| x.clone().map_or_else(|| like.zeros_like(), Tensor::inner);
         let [ratio, clipped, old_kl] = [&self.ratio, &self.clipped, &self.old_kl].map(|x| x.clone().inner());
-        [like.ones_like(), ratio, clipped, old_kl, or_zero(&self.ref_kl), or_zero(&self.entropy)]
+        let optional = [&self.ref_kl, &self.entropy, &self.tis_weight, &self.tis_cut];
+        let [ref_kl, entropy, tis_weight, tis_cut] = optional.map(or_zero);
+        [like.ones_like(), ratio, clipped, old_kl, ref_kl, entropy, tis_weight, tis_cut]
     }
 }
 
 /// Number of fields of [`LossSums`].
-const COLUMNS: usize = 6;
+const COLUMNS: usize = 8;
 
 fn read(values: Tensor<1>) -> Vec<f64> {
     values.into_data().convert::<f64>().try_into_vec().expect("f64 sums")
@@ -82,14 +88,18 @@ pub struct LossSums {
     pub ref_kl: f64,
     /// Entropy, in nats; 0 where it was not computed.
     pub entropy: f64,
+    /// Importance weight of stale rollouts; 0 where they aren't weighed.
+    pub tis_weight: f64,
+    /// Tokens whose importance weight was bounded or masked.
+    pub tis_cut: f64,
 }
 
 impl LossSums {
     fn of(sums: &[f64]) -> Self {
-        let [weight, ratio, clipped, old_kl, ref_kl, entropy] = *sums else {
+        let [weight, ratio, clipped, old_kl, ref_kl, entropy, tis_weight, tis_cut] = *sums else {
             unreachable!("there are {COLUMNS} sums")
         };
-        Self { weight, ratio, clipped, old_kl, ref_kl, entropy }
+        Self { weight, ratio, clipped, old_kl, ref_kl, entropy, tis_weight, tis_cut }
     }
 
     /// Divides by the sum of the weights, which becomes 1. All means are 0 if nothing was trained on.
@@ -103,6 +113,8 @@ impl LossSums {
             old_kl: self.old_kl * scale,
             ref_kl: self.ref_kl * scale,
             entropy: self.entropy * scale,
+            tis_weight: self.tis_weight * scale,
+            tis_cut: self.tis_cut * scale,
         }
     }
 }
@@ -115,6 +127,8 @@ impl AddAssign for LossSums {
         self.old_kl += other.old_kl;
         self.ref_kl += other.ref_kl;
         self.entropy += other.entropy;
+        self.tis_weight += other.tis_weight;
+        self.tis_cut += other.tis_cut;
     }
 }
 

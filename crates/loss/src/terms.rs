@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use turnwise_credit::KlEstimator;
 
+use super::correction::{Corrected, Correction};
 use super::kl::{clamped, estimate, k3};
 use super::{Bools, LossBatch, LossOutput, RatioLevel, TokenStats};
 
@@ -21,8 +22,8 @@ pub struct Terms {
     pub entropy: f64,
     /// Bound of `|logp - old_logp|`.
     pub log_ratio_clamp: f64,
-    /// Upper bound of the truncated importance weight `exp(old_logp - rollout_logp)` (arXiv:1802.01561).
-    pub tis_cap: f64,
+    /// The importance weight of stale rollouts.
+    pub correction: Correction,
     /// The level of the ratio.
     pub level: RatioLevel,
 }
@@ -62,9 +63,16 @@ macro_rules! policy_loss {
             /// Bound of the log-ratio; 0 is none. It keeps `exp` finite in f32.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub log_ratio_clamp: f64,
-            /// Cap of the truncated importance weight of stale rollouts; 0 is off.
+            /// Cap of the importance weight of stale rollouts; 0 is off.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_cap: f64,
+            /// Lower bound of that weight; 0 is none.
+            #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
+            pub tis_min: f64,
+            /// The rule for a weight outside the bounds.
+            pub tis_mode: $crate::Bounding,
+            /// The tokens whose weights are multiplied.
+            pub tis_level: $crate::RatioLevel,
         }
 
         impl Default for $name {
@@ -79,6 +87,9 @@ macro_rules! policy_loss {
                     entropy: 0.0,
                     log_ratio_clamp: 20.0,
                     tis_cap: 0.0,
+                    tis_min: 0.0,
+                    tis_mode: $crate::Bounding::Truncate,
+                    tis_level: $crate::RatioLevel::Token,
                 }
             }
         }
@@ -93,7 +104,12 @@ macro_rules! policy_loss {
                     kl_output_clamp: self.kl_output_clamp,
                     entropy: self.entropy,
                     log_ratio_clamp: self.log_ratio_clamp,
-                    tis_cap: self.tis_cap,
+                    correction: $crate::Correction {
+                        cap: self.tis_cap,
+                        min: self.tis_min,
+                        bounding: self.tis_mode,
+                        level: self.tis_level,
+                    },
                 }
             }
         }
@@ -109,8 +125,12 @@ pub(super) struct Masked {
     pub(super) logprobs: Tensor<2>,
     /// The clamped log-ratio at the level of the loss.
     pub(super) log_ratio: Tensor<2>,
-    /// The advantages, times the truncated importance weight if there is one.
+    /// The log-probabilities that the ratio is taken against, 0 where ignored.
+    pub(super) old: Tensor<2>,
+    /// The advantages, times the importance weight if there is one.
     pub(super) advantages: Tensor<2>,
+    /// The importance weights of stale rollouts, if there are any.
+    corrected: Option<Corrected>,
     /// Tokens of weight 0.
     ignored: Bools,
 }
@@ -123,16 +143,13 @@ impl Terms {
         let logprobs = quiet(logprobs);
         let old = quiet(&batch.old_logprobs);
         let mut advantages = quiet(&batch.advantages);
-        if self.tis_cap > 0.0 {
-            let rollout = batch
-                .rollout_logprobs
-                .as_ref()
-                .expect("truncated importance sampling needs the batch's `rollout_logprobs`");
-            let weight = clamped(old.clone() - quiet(rollout), self.log_ratio_clamp).exp();
-            advantages = advantages * weight.clamp_max(self.tis_cap);
+        let corrected = self.correction.weights(&old, batch, &ignored, self.log_ratio_clamp);
+        if let Some(corrected) = &corrected {
+            advantages = advantages * corrected.weight.clone();
         }
-        let log_ratio = self.level.average(logprobs.clone() - old, batch, &ignored);
-        Masked { logprobs, log_ratio: clamped(log_ratio, self.log_ratio_clamp), advantages, ignored }
+        let log_ratio = self.level.average(logprobs.clone() - old.clone(), batch, &ignored);
+        let log_ratio = clamped(log_ratio, self.log_ratio_clamp);
+        Masked { logprobs, log_ratio, old, advantages, corrected, ignored }
     }
 
     /// Adds KL and entropy to the surrogate's token losses and returns the weighted sum.
@@ -163,6 +180,7 @@ impl Terms {
             loss = loss - quiet(entropies) * self.entropy;
         }
         let ratio = masked.log_ratio.clone().exp();
+        let (tis_weight, tis_cut) = masked.corrected.map(|c| (c.weight, c.cut)).unzip();
         let stats = TokenStats {
             // k3 of KL(old ‖ new) with the ratio's own level.
             old_kl: k3(masked.log_ratio.detach()),
@@ -170,6 +188,8 @@ impl Terms {
             clipped: clipped.float().mask_fill(masked.ignored.clone(), 0.0),
             ref_kl: reference.map(Tensor::detach),
             entropy: batch.entropies.as_ref().map(|entropies| quiet(entropies).detach()),
+            tis_weight,
+            tis_cut,
         };
         LossOutput { loss: (loss * batch.weights.clone()).sum(), stats }
     }

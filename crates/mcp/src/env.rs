@@ -1,19 +1,18 @@
-//! An environment whose tools are joined by those of servers.
+//! Adds the tools of servers to an environment.
 
-use turnwise_envs::{Demonstration, Env, EnvError, Opened, Start, Task, TaskSplit, Tasks};
+use turnwise_envs::{Env, Opened, Start, Tasks};
 use turnwise_tools::{Fault, Tool};
-use turnwise_trajectory::Trajectory;
 
 use crate::server::{McpError, Server};
 
 /// Calls of the run's servers that may wait at a time.
 const WAITING_PER_SERVER: usize = 16;
 
-/// The environment around another one.
+/// An environment around another one.
 pub struct WithTools {
     inner: Box<dyn Env>,
     servers: Vec<Server>,
-    /// Those of the inner one, with the tools of the servers.
+    /// Tasks of the inner one, and its tools with those of the servers.
     tasks: Tasks,
 }
 
@@ -33,9 +32,7 @@ impl WithTools {
 }
 
 impl Env for WithTools {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
+    turnwise_envs::forward_env!();
 
     fn tasks(&self) -> &Tasks {
         &self.tasks
@@ -58,41 +55,9 @@ impl Env for WithTools {
         bounds.fold(self.inner.sessions_at_once(), usize::min)
     }
 
-    fn check(&self) -> Result<(), EnvError> {
-        self.inner.check()
-    }
-
     fn take_log(&self) -> Vec<String> {
         let mut lines = self.inner.take_log();
         lines.extend(self.servers.iter().flat_map(Server::take_log));
         lines
-    }
-
-    fn count(&self, split: TaskSplit) -> usize {
-        self.inner.count(split)
-    }
-
-    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
-        self.inner.task(split, index)
-    }
-
-    fn answer(&self, text: &str) -> Option<String> {
-        self.inner.answer(text)
-    }
-
-    fn final_answer(&self, played: &Trajectory) -> Option<String> {
-        self.inner.final_answer(played)
-    }
-
-    fn is_correct(&self, task: &Task, answer: &str) -> Result<bool, EnvError> {
-        self.inner.is_correct(task, answer)
-    }
-
-    fn vote(&self, task: &Task, answer: &str) -> Option<String> {
-        self.inner.vote(task, answer)
-    }
-
-    fn demonstration(&self, index: u64) -> Option<Demonstration> {
-        self.inner.demonstration(index)
     }
 }

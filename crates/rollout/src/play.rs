@@ -134,6 +134,8 @@ mod lost;
 #[cfg(test)]
 mod notebook;
 #[cfg(test)]
+mod openenv;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod sessions;

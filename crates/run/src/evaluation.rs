@@ -19,6 +19,9 @@ pub struct Evaluation {
     pub trajectories: usize,
     /// Share of trajectories whose final answer is right.
     pub accuracy: f64,
+    /// Mean grade of a trajectory, the sum of its rewards named `acc`. None where every grade is 0 or 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_acc: Option<f64>,
     /// Share of valid calls whose execution went well.
     pub tool_success: f64,
     /// Share of turns that broke the format.
@@ -49,8 +52,9 @@ impl Evaluation {
             0 => String::new(),
             lost => format!(", {lost} rollouts lost"),
         };
+        let grade = self.mean_acc.map_or_else(String::new, |acc| format!(" (mean grade {acc:.3})"));
         format!(
-            "held-out accuracy {:.1} %, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
+            "held-out accuracy {:.1} %{grade}, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
             100.0 * self.accuracy,
             100.0 * self.tool_success,
             100.0 * self.violations,

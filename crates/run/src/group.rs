@@ -35,7 +35,7 @@ pub struct GroupRecord {
     /// The set over which the estimator normalises.
     #[serde(default)]
     pub norm_scope: String,
-    /// `[trajectory][turn]`: rewards after shaping.
+    /// `[trajectory][turn]`: rewards after shaping and normalisation.
     #[serde(default)]
     pub rewards: Vec<Vec<f64>>,
     /// `[trajectory][turn]`: discounted returns.

@@ -1,8 +1,11 @@
 //! A line of `metrics.jsonl`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, is_zero};
+use crate::reward_metrics::RewardMetrics;
 use crate::sampling_metrics::{CurriculumMetrics, RefillMetrics};
 use crate::turn_metrics::TurnMetrics;
 
@@ -17,8 +20,11 @@ pub struct StepMetrics {
     pub step: usize,
     /// Share of trajectories whose final answer is right.
     pub accuracy: Metric,
-    /// Reward of a trajectory, before shaping.
+    /// Reward of a trajectory, before shaping and normalisation.
     pub reward: Metric,
+    /// Rewards by name and turn index, where there are names besides `acc` and `fmt`, or grades.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rewards: BTreeMap<String, RewardMetrics>,
     /// Turns of a trajectory.
     pub turns: Metric,
     /// Tokens of a trajectory, prompt and observations included.
@@ -77,6 +83,12 @@ pub struct StepMetrics {
     /// KL to the reference, in nats per token; 0 without one.
     #[serde(skip_serializing_if = "Metric::is_absent")]
     pub ref_kl: Metric,
+    /// Importance weight of stale rollouts, bounded, a weighted mean over tokens, in runs that weigh them.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub tis_weight: Metric,
+    /// Share of tokens whose importance weight was bounded or masked.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub tis_cut: Metric,
     /// Credit, calls, entropy and loss by turn index, first turn first.
     pub by_turn: Vec<TurnMetrics>,
     /// Largest difference between sampler's and trainer's log-probabilities before the first update, in nats.
@@ -138,6 +150,17 @@ mod tests {
         let line = serde_json::to_string(&metrics).unwrap();
         assert!(line.ends_with(r#","by_turn":[],"updates":0,"guards":[]}"#), "{line}");
         assert_eq!(serde_json::from_str::<StepMetrics>(&line).unwrap(), metrics);
+    }
+
+    #[test]
+    fn rewards_stand_by_name_where_there_are_some() {
+        let line = r#"{"step":0,"reward":0.5,"rewards":{"progress":{"mean":0.5,"by_turn":[0.25,0.0]}}}"#;
+        let metrics: StepMetrics = serde_json::from_str(line).unwrap();
+        let progress = &metrics.rewards["progress"];
+        assert_eq!((progress.mean.value(), progress.by_turn[0].value()), (Some(0.5), Some(0.25)));
+        let written = serde_json::to_string(&metrics).unwrap();
+        assert!(written.contains(&line[line.find(r#""rewards""#).unwrap()..line.len() - 1]), "{written}");
+        assert!(!serde_json::to_string(&StepMetrics::default()).unwrap().contains("rewards"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The numbers of a step at one turn index, over all trajectories that reach it.
 
 use serde::{Deserialize, Serialize};
+pub use turnwise_credit::TurnCalls;
 
 use crate::metric::Metric;
 
@@ -34,26 +35,16 @@ pub struct TurnCredit {
     pub abs_advantage: Metric,
 }
 
-/// Counts the calls of a turn by outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TurnCalls {
-    /// Trajectories that reach the turn.
-    pub turns: usize,
-    /// Calls that could not be parsed or checked.
-    pub malformed: usize,
-    /// Calls that ran to their end.
-    pub ok: usize,
-    /// Calls that raised.
-    pub error: usize,
-    /// Calls that a limit stopped, or that were not run.
-    pub stopped: usize,
-}
-
-impl TurnCalls {
-    /// Counts the calls that failed: malformed ones, errors and stopped ones.
-    pub fn failed(self) -> usize {
-        self.malformed + self.error + self.stopped
+impl From<turnwise_credit::TurnCredit> for TurnCredit {
+    fn from(credit: turnwise_credit::TurnCredit) -> Self {
+        let turnwise_credit::TurnCredit { turns, reward, returns, advantage, abs_advantage } = credit;
+        Self {
+            turns,
+            reward: reward.into(),
+            returns: returns.into(),
+            advantage: advantage.into(),
+            abs_advantage: abs_advantage.into(),
+        }
     }
 }
 

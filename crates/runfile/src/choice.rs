@@ -29,7 +29,8 @@
 /// ```
 ///
 /// A line holds the key in the run file, the variant and the type of its settings. A type in a module
-/// (`square::Square`) is exported beside the choice. The first line is the default. The method at the end is
+/// (`square::Square`) is exported beside the choice. The first line is the default, except in an
+/// `enum ShapeConfig without default`, whose settings may have keys without one. The method at the end is
 /// optional.
 ///
 /// Serde's externally tagged enums take a bare name for unit variants only. Here a bare name is that variant
@@ -38,7 +39,7 @@
 macro_rules! choice {
     (
         $(#[$meta:meta])*
-        pub enum $name:ident {
+        pub enum $name:ident $(without $default:ident)? {
             $( $(#[$variant_meta:meta])* $key:literal => $variant:ident($($config:ident)::+), )+
         }
         $(#[$method_meta:meta])*
@@ -46,7 +47,7 @@ macro_rules! choice {
     ) => {
         $crate::choice! {
             $(#[$meta])*
-            pub enum $name {
+            pub enum $name $(without $default)? {
                 $( $(#[$variant_meta])* $key => $variant($($config)::+), )+
             }
         }
@@ -60,6 +61,20 @@ macro_rules! choice {
     };
     (
         $(#[$meta:meta])*
+        pub enum $name:ident without default {
+            $( $(#[$variant_meta:meta])* $key:literal => $variant:ident($($config:ident)::+), )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $( $(#[$variant_meta])* #[serde(rename = $key)] $variant($($config)::+), )+
+        }
+
+        $crate::choice!(@names $name $( $key => $variant($($config)::+), )+);
+    };
+    (
+        $(#[$meta:meta])*
         pub enum $name:ident {
             $( $(#[$variant_meta:meta])* $key:literal => $variant:ident($($config:ident)::+), )+
         }
@@ -70,18 +85,10 @@ macro_rules! choice {
             $( $(#[$variant_meta])* #[serde(rename = $key)] $variant($($config)::+), )+
         }
 
-        $( $crate::choice!(@export $($config)::+); )+
+        $crate::choice!(@names $name $( $key => $variant($($config)::+), )+);
         $crate::choice!(@default $name $($variant)+);
 
         impl $name {
-            /// Lists the names accepted in a run file.
-            pub const NAMES: &'static [&'static str] = &[$($key),+];
-
-            /// Returns the name used in a run file.
-            pub fn name(&self) -> &'static str {
-                match self { $( Self::$variant(_) => $key, )+ }
-            }
-
             /// Returns the choice of a name, with its defaults; none for an unknown name.
             pub fn named(name: &str) -> Option<Self> {
                 match name {
@@ -132,6 +139,19 @@ macro_rules! choice {
                 }
 
                 deserializer.deserialize_newtype_struct($crate::CHOICE, Choice)
+            }
+        }
+    };
+    (@names $name:ident $( $key:literal => $variant:ident($($config:ident)::+), )+) => {
+        $( $crate::choice!(@export $($config)::+); )+
+
+        impl $name {
+            /// Lists the names accepted in a run file.
+            pub const NAMES: &'static [&'static str] = &[$($key),+];
+
+            /// Returns the name used in a run file.
+            pub fn name(&self) -> &'static str {
+                match self { $( Self::$variant(_) => $key, )+ }
             }
         }
     };

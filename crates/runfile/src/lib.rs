@@ -48,6 +48,7 @@ pub use conflict::{Conflict, Consistent};
 pub use error::ConfigError;
 pub use layers::{Layers, Presets, to_toml};
 pub use names::UnknownName;
+pub use nearest::nearest;
 pub use node::CHOICE;
 pub use number::Number;
 pub use range::Range;

@@ -2,7 +2,7 @@
 
 /// Returns the nearest of `known`, if it is near enough for a typing error. Either few letters differ, or one
 /// of the two abbreviates the other (`lr`, `learning_rate`).
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let close = |candidate: &&str| {
         let slips = 1 + word.len().min(candidate.len()) / 4;
         distance(word, candidate) <= slips || abbreviates(candidate, word) || abbreviates(word, candidate)

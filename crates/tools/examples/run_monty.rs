@@ -1,4 +1,5 @@
-//! Runs Python without a Python: the embedded interpreter, in a worker that is this program itself.
+//! Runs Python without an installed Python: the embedded interpreter, in a worker that is this program
+//! itself.
 //!
 //! ```text
 //! cargo run -p turnwise-tools --features monty --example run_monty

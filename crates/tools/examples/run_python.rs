@@ -1,4 +1,4 @@
-//! Runs Python in the sandbox: plain executions, a session, and what a hostile program comes to.
+//! Runs Python in the sandbox: plain executions, a session, and a hostile program.
 //!
 //! ```text
 //! cargo run -p turnwise-tools --example run_python

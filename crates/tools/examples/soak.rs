@@ -11,7 +11,7 @@ use turnwise_tools::Executor;
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
 use turnwise_trajectory::OutputStatus;
 
-/// One in this many executions is each of the rarer programs.
+/// Each of the rarer programs is one in this many executions.
 const PROGRAMS: [(u64, &str, OutputStatus); 5] = [
     (1000, "while True: pass", OutputStatus::Timeout),
     (211, "import ctypes; ctypes.string_at(1)", OutputStatus::Killed),
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (seconds, after) = (started.elapsed().as_secs_f64(), Usage::now());
     println!("{count} executions, {:.0} a second, {:?}", count as f64 / seconds, python.take_stats());
     println!("before {before:?}\nafter  {after:?}");
-    // Allocators keep what they once had, so memory has some room.
+    // Allocators keep freed memory, so the bound has some slack.
     if after.descriptors > before.descriptors
         || after.children > before.children
         || after.files > before.files
@@ -80,7 +80,7 @@ impl Usage {
     }
 }
 
-/// Files that the programs would have left in places where anyone may write.
+/// Returns files that the programs may have left in folders where anyone may write.
 fn files() -> usize {
     let entries = fs::read_dir("/tmp").into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("turnwise-soak")).count()

@@ -1,17 +1,17 @@
-//! Failures that aren't the model's doing.
+//! Carries failures that aren't the model's doing.
 
 use crate::executor::ExecutorFault;
 
 /// A failure of a sandbox, a server or an environment.
 ///
 /// A fault is never shown to the model and never costs it reward. It costs the trajectory, which is dropped
-/// and counted. A tool that fails because of what it was asked returns an output instead.
+/// and counted. A tool that fails because of its arguments returns an output instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}: {message}")]
 pub struct Fault {
-    /// What failed, for example `executor python`.
+    /// The part that failed, for example `executor python`.
     pub origin: String,
-    /// How it failed, in a line; a second line is a hint.
+    /// The failure in a line. A second line is a hint.
     pub message: String,
 }
 

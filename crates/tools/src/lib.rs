@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 //!
 //! # Modules
-//! - [`mod@format`]: how a model writes a call. Every format describes the tools, parses, renders calls and results.
-//! - [`tool`]: what answers a call. The model's failures are data ([`turnwise_trajectory::ToolOutput`]); only
-//!   a [`Fault`] is an `Err`.
+//! - [`mod@format`]: how a model writes a call. Every format describes the tools, parses, renders calls and
+//!   results.
+//! - [`tool`]: what answers a call. The model's failures are data ([`turnwise_trajectory::ToolOutput`]), and
+//!   only a [`Fault`] is an `Err`.
 //! - [`executor`]: what runs the programs of the tool `python`.
 //! - [`spec`]: tool schemas, and the one place where a call is checked against them.
 //! - [`spec_file`]: files of such schemas.

@@ -1,15 +1,16 @@
-//! The text that the model sees after a call. Made here and nowhere else, so that every format shows the
+//! Makes the text that the model sees after a call. It is the only place that does, so every format shows the
 //! same.
 
 use turnwise_trajectory::{MalformedCall, OutputStatus, ToolOutput};
 
-/// Stands for "ran, and printed nothing". Public stacks show a time-out text here, which teaches nonsense.
+/// The text of a program that ran and printed nothing. Public stacks show a time-out text here, which
+/// misleads.
 pub const NO_OUTPUT: &str = "[no output]";
 
 /// Returns the text that the model sees of an execution: the output, the last expression's value, then the
 /// error line.
 ///
-/// Bounded by the executor's limit of output bytes; cutting by tokens is the rollout's business.
+/// The executor's limit of output bytes bounds it. The rollout cuts by tokens.
 pub fn observation(output: &ToolOutput) -> String {
     let mut lines: Vec<&str> = Vec::new();
     let stdout = output.stdout.trim_end_matches('\n');
@@ -21,7 +22,7 @@ pub fn observation(output: &ToolOutput) -> String {
     if lines.is_empty() {
         return match output.status {
             OutputStatus::Ok => NO_OUTPUT.into(),
-            // Every other status carries its line; this keeps a hand-made output readable.
+            // Every other status carries its line. This keeps an output built by hand readable.
             status => format!("[{status:?}]").to_lowercase(),
         };
     }

@@ -1,4 +1,4 @@
-//! The JSON of `turnwise parse`. (`turnwise exec` writes a [`turnwise_trajectory::ToolOutput`] and its
+//! Makes the JSON of `turnwise parse`. (`turnwise exec` writes a [`turnwise_trajectory::ToolOutput`] and its
 //! times.)
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 use crate::format::CallFormat;
 use crate::spec::ToolSpec;
 
-/// Everything found in one completion.
+/// Report about one completion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParseReport {
     /// The calls in the order written, valid or not.
@@ -21,7 +21,7 @@ pub struct ParseReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ReportedCall {
-    /// Can be executed.
+    /// A call that can be executed.
     Valid {
         /// Always true.
         ok: bool,
@@ -32,13 +32,13 @@ pub enum ReportedCall {
         /// Byte offsets of the whole call.
         span: [usize; 2],
     },
-    /// Cannot.
+    /// A call that can't be executed.
     Invalid {
         /// Always false.
         ok: bool,
         /// The fault.
         kind: ViolationKind,
-        /// One readable line.
+        /// The fault in one readable line.
         message: String,
         /// Byte offsets of the whole call.
         span: [usize; 2],
@@ -59,13 +59,13 @@ impl From<Result<ToolCall, MalformedCall>> for ReportedCall {
 }
 
 impl ParseReport {
-    /// Parses `completion`; with `tools`, checks the calls against them too.
+    /// Parses `completion`, and with `tools` checks the calls against them.
     pub fn new(format: &dyn CallFormat, completion: &str, tools: Option<&[ToolSpec]>) -> Self {
         let calls = match tools {
             Some(tools) => format.parse_checked(completion, tools),
             None => format.parse(completion),
         };
-        // One that is cut by another call isn't where the text ends.
+        // A call that another call cuts off doesn't end with the text.
         let ends_inside = |call: &Result<_, MalformedCall>| matches!(call, Err(e) if e.kind == ViolationKind::Unterminated && e.span.end == completion.len());
         let complete = !calls.iter().any(ends_inside);
         Self { calls: calls.into_iter().map(ReportedCall::from).collect(), complete }

@@ -1,20 +1,20 @@
-//! As much of JSON schema as decides whether an argument has the right type.
+//! Checks the type of an argument against a JSON schema.
 
 use serde_json::Value;
 
-/// References to definitions are followed this far.
+/// Maximum depth of references to definitions.
 const MAX_DEPTH: u32 = 16;
 
-/// Returns the expectation of the schema, if the value doesn't meet it. `root` holds the definitions that it
-/// refers to.
+/// Returns what the schema expects, if the value doesn't meet it. `root` holds the definitions that it refers
+/// to.
 ///
-/// Looks at `type` (one or several), `nullable`, `enum`, `const`, `$ref` and at how schemas are combined.
-/// Bounds, patterns and what lies inside objects and arrays are the tool's own business.
+/// It checks `type` (one or several), `nullable`, `enum`, `const`, `$ref` and combinations of schemas.
+/// Bounds, patterns and the contents of objects and arrays are left to the tool.
 pub(crate) fn mismatch(value: &Value, schema: &Value, root: &Value) -> Option<String> {
     mismatch_within(value, schema, root, 0)
 }
 
-/// Returns whether a schema takes anything.
+/// Returns whether a schema accepts anything.
 pub(crate) fn is_open(schema: &Value) -> bool {
     let asks = ["type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"];
     schema
@@ -39,7 +39,7 @@ fn mismatch_within(value: &Value, schema: &Value, root: &Value, depth: u32) -> O
     let referred =
         keys.get("$ref").and_then(Value::as_str).and_then(|path| root.pointer(path.strip_prefix('#')?));
     let choices = ["anyOf", "oneOf"].into_iter().filter_map(list).filter(|choices| !choices.is_empty());
-    // All of several choices fail, or none counts.
+    // A mismatch needs all choices to fail.
     let unchosen = |choices: &Vec<Value>| choices.iter().map(below).collect::<Option<Vec<_>>>();
     unlisted
         .or(other)
@@ -60,7 +60,7 @@ fn mistyped(value: &Value, types: &Value) -> Option<String> {
 
 fn has_type(value: &Value, wanted: &str) -> bool {
     match wanted {
-        // JSON schema: a number without a fractional part is an integer, however it's written.
+        // In JSON schema a number without a fractional part is an integer, however it's written.
         "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|x| x.fract() == 0.0),
         "number" => value.is_number(),
         "string" => value.is_string(),
@@ -68,12 +68,12 @@ fn has_type(value: &Value, wanted: &str) -> bool {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "null" => value.is_null(),
-        // A name that JSON schema doesn't know restricts nothing.
+        // A type that JSON schema doesn't know restricts nothing.
         _ => true,
     }
 }
 
-/// Returns whether two values are the same to JSON schema, which doesn't tell `1` from `1.0`.
+/// Returns whether JSON schema regards two values as equal. It doesn't distinguish `1` from `1.0`.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (integer(a), integer(b)) {
@@ -89,8 +89,8 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Returns a number's value if it's an integer. Floats beyond 2^100 aren't told apart from their neighbours
-/// anyway.
+/// Returns a number's value if it's an integer. Floats beyond 2^100 can't be distinguished from their
+/// neighbours anyway.
 fn integer(number: &Value) -> Option<i128> {
     let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     exact.or_else(|| {

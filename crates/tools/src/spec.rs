@@ -1,16 +1,15 @@
-//! Tool schemas (OpenAI style), and the one place where a call is checked against them.
+//! Defines tool schemas (OpenAI style), and is the only place where a call is checked against them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use crate::schema;
-use crate::spec_file::{self, SpecError};
 
 /// A tool as the model is told about it.
 ///
-/// Reads both the wrapped form `{"type":"function","function":{…}}` and the bare `{"name":…,"parameters":…}`;
-/// writes the wrapped one. See [`crate::spec_file`].
+/// It reads both the wrapped form `{"type":"function","function":{…}}` and the bare
+/// `{"name":…,"parameters":…}`, and writes the wrapped one. See [`crate::spec_file`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Written")]
 pub struct ToolSpec {
@@ -23,7 +22,7 @@ pub struct ToolSpec {
 }
 
 impl ToolSpec {
-    /// Returns a tool with the given schema of arguments.
+    /// Returns a tool with this schema of arguments.
     pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
         Self { name: name.into(), description: description.into(), parameters }
     }
@@ -77,15 +76,7 @@ impl From<ToolSpec> for Written {
     }
 }
 
-impl TryFrom<Value> for ToolSpec {
-    type Error = SpecError;
-
-    fn try_from(written: Value) -> Result<Self, SpecError> {
-        spec_file::tool(&written, "")
-    }
-}
-
-/// Checks parsed calls against the tools on offer; calls that are malformed already pass through unchanged.
+/// Checks parsed calls against the tools on offer. Malformed calls pass through unchanged.
 pub fn check_calls(
     calls: Vec<Result<ToolCall, MalformedCall>>,
     tools: &[ToolSpec],
@@ -93,8 +84,8 @@ pub fn check_calls(
     calls.into_iter().map(|call| call.and_then(|call| check_call(call, tools))).collect()
 }
 
-/// Checks one call: the tool exists, its required arguments are there, and every argument has its schema's
-/// type. Arguments that the schema doesn't name are let through, as in the public stacks.
+/// Checks one call: the tool exists, its required arguments are present, and every argument has its schema's
+/// type. Arguments that the schema doesn't name are accepted, as in the public stacks.
 pub fn check_call(call: ToolCall, tools: &[ToolSpec]) -> Result<ToolCall, MalformedCall> {
     let Some(spec) = tools.iter().find(|tool| tool.name == call.name) else {
         let offered: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();

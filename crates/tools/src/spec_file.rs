@@ -1,10 +1,10 @@
-//! Files of tools, as people write them by hand and as programs write them.
+//! Reads files of tools, written by hand or by programs.
 
 use serde_json::{Map, Value};
 
 use crate::spec::{ToolSpec, type_name};
 
-/// Fault of a tool, and the keys that lead to it.
+/// Fault of a tool, with the keys that lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct SpecError {
@@ -12,7 +12,15 @@ pub struct SpecError {
     message: String,
 }
 
-/// Reads the tools of a file: a list, one tool, or the body of a request with `tools`. A `null` is read as an
+impl TryFrom<Value> for ToolSpec {
+    type Error = SpecError;
+
+    fn try_from(written: Value) -> Result<Self, SpecError> {
+        tool(&written, "")
+    }
+}
+
+/// Reads the tools of a file: a list, one tool, or the body of a request with `tools`. A `null` counts as an
 /// absent key.
 pub fn tools(file: &Value) -> Result<Vec<ToolSpec>, SpecError> {
     let list = |tools: &[Value], place: &str| {
@@ -50,7 +58,7 @@ pub(crate) fn tool(value: &Value, place: &str) -> Result<ToolSpec, SpecError> {
     Ok(ToolSpec { name, description: text("description")?.unwrap_or_default(), parameters })
 }
 
-/// Checks what calls are checked against.
+/// Checks the parts of a schema that calls are checked against.
 fn check_object(schema: &Value, place: &str) -> Result<(), SpecError> {
     let keys = match schema {
         Value::Null => return Ok(()),
@@ -94,7 +102,7 @@ fn check_schema(keys: &Map<String, Value>, place: &str) -> Result<(), SpecError>
     Ok(())
 }
 
-/// Returns the value of a key that says something.
+/// Returns the value of a key unless it's null.
 fn said<'a>(keys: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     keys.get(key).filter(|value| !value.is_null())
 }

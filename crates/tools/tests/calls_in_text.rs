@@ -1,4 +1,4 @@
-//! How models write calls, kind by kind: what is a call, what is a draft or a mention, and what is malformed.
+//! Holds how calls in text are read, kind by kind: calls, drafts, mentions and malformed calls.
 
 use serde_json::{Value, json};
 use turnwise_tools::format::Opening;
@@ -8,7 +8,7 @@ use turnwise_trajectory::ViolationKind;
 
 const NONE: &[&str] = &[];
 
-/// The calls as `name {arguments}`, or `!kind` for malformed ones.
+/// Returns the calls as `name {arguments}`, or `!kind` for malformed ones.
 fn found(format: FormatName, opening: Opening, text: &str, tools: Option<&[ToolSpec]>) -> Vec<String> {
     let format = format.build();
     let calls = match tools {
@@ -34,7 +34,7 @@ fn typed(format: FormatName, parameter: &Value, text: &str, expect: &[&str]) {
     assert_eq!(found(format, Opening::Unknown, text, Some(&tools)), expect, "{format}, {parameter}: {text}");
 }
 
-/// A call of each format, of `f` with the argument `x`.
+/// Returns a call of each format, of `f` with the argument `x`.
 fn calls(x: &str) -> Vec<(FormatName, String)> {
     let arguments = serde_json::Map::from_iter([("x".to_string(), Value::from(x))]);
     let call = turnwise_trajectory::ToolCall { name: "f".into(), arguments, span: 0..0 };
@@ -96,7 +96,7 @@ fn a_thought_ends_whatever_its_drafts_look_like() {
             );
         }
     }
-    // A draft's own string may quote the tag.
+    // A string of the draft may quote the tag.
     let draft = r#"<tool_call>{"name": "f", "arguments": {"x": "a </think> b"}}</tool_call>"#;
     check(Hermes, &format!("<think>\n{draft}\n</think>\n{draft}"), &[r#"f {"x":"a </think> b"}"#]);
 }
@@ -115,7 +115,7 @@ fn a_string_argument_may_hold_tags_of_thoughts() {
             }
         }
     }
-    // One that is cut off in its string is still a call.
+    // A draft that is cut off in its string is still a call.
     check(FormatName::Hermes, r#"<tool_call>{"name": "f", "arguments": {"x": "</think>"#, &["!unterminated"]);
     check(FormatName::QwenXml, "<tool_call>\n<function=f>\n<parameter=x>\n</think>", &["!unterminated"]);
 }
@@ -160,7 +160,7 @@ fn hermes_is_read_as_models_write_it() {
     check(&format!("<tool_call>{f},</tool_call>"), &["!invalid_json"]);
     check(&format!("<tool_call>{f}}}</tool_call>"), &["!invalid_json"]);
     check("<tool_call>[]</tool_call>", &["!empty"]);
-    // Arguments as OpenAI's interface writes them.
+    // OpenAI's interface writes arguments like this.
     check(r#"<tool_call>{"name": "f", "arguments": "{\"x\": 1}"}</tool_call>"#, &[r#"f {"x":1}"#]);
     check(r#"<tool_call>{"name": "f", "arguments": "x"}</tool_call>"#, &["!invalid_json"]);
     check(r#"<function=f>{"x": "</function>"}</function>"#, &[r#"f {"x":"</function>"}"#]);
@@ -187,7 +187,7 @@ fn qwen_xml_is_read_as_models_write_it() {
     check(r#"<function=f>{"x": 1}</function>"#, &[r#"f {"x":1}"#]);
     check("<tool_call>\n<function=f>\n{\"x\": 1}\n</function>\n</tool_call>", &[r#"f {"x":1}"#]);
     check("So:\n</tool_call>", &["!invalid_json"]);
-    // A value may hold every tag, as long as the call goes on behind the right one.
+    // A value may hold every tag, as long as the call continues after the right one.
     let x = "r'<parameter=a>(.*)</parameter>' + '<tool_call></function></tool_call>'";
     let text = format!("<tool_call><function=f><parameter=x>\n{x}\n</parameter></function></tool_call>");
     check(&text, &[&format!("f {}", json!({"x": x}))]);
@@ -349,7 +349,7 @@ fn fences_are_those_of_common_mark() {
     check("````python\n'''\n```\n'''\n````", &[r#"python {"code":"'''\n```\n'''"}"#]);
     let list = "1. First:\n   ```python\n   if x:\n       y\n   ```\n2. Then:\n\t```py\n\tz\n\t```\n- ```python\n  z\n  ```";
     check(list, &[r#"python {"code":"if x:\n    y"}"#, r#"python {"code":"z"}"#, r#"python {"code":"z"}"#]);
-    // A block that is quoted in another is no call; one that another's missing end would swallow is.
+    // A block that another one quotes is no call. A block after one without an end is a call.
     check("````markdown\n```python\nx = 1\n```\n````\n", NONE);
     check("```text\nnever closed\n```python\nx = 1\n```", one);
     check("```text\nclosed\n```\n```python\nx = 1\n```", one);

@@ -1,4 +1,4 @@
-//! The Python executor as a program sees it: results, sessions, faults, parallel use.
+//! Holds results, sessions, faults and parallel use of the Python executor.
 #![cfg(target_os = "linux")]
 
 mod machine;
@@ -124,7 +124,7 @@ fn a_session_keeps_its_state_over_soft_limits() {
     cell(&mut *session, "import time; time.sleep(60)", Timeout, None);
     cell(&mut *session, "y = [0] * 10 ** 12", OutOfMemory, None);
     cell(&mut *session, "f()", Ok, Some("6"));
-    // Another session, and a plain run, see none of it.
+    // Another session and a plain run see none of it.
     cell(&mut *python.session().unwrap(), "'x' in globals()", Ok, Some("False"));
     check(&python, "'x' in globals()", Ok, "", Some("False"), None);
 }
@@ -255,7 +255,7 @@ fn the_end_of_a_script_is_its_end() {
     check(&python, &format!("{last}\nexit(3)"), Error, "hi\nbye\n", None, Some("SystemExit: 3"));
     let slow = python.run("import atexit\n@atexit.register\ndef f():\n while True: pass").unwrap();
     assert_eq!(slow.error.as_deref(), Some("Timed out: more than 0.3 s of CPU time"), "{slow:?}");
-    // Workers that wait for more work end with the script, as they do in Python.
+    // Workers that wait for work end with the script, as they do in Python.
     let pool = "from concurrent.futures import ThreadPoolExecutor as P\np = P(2)\nprint(p.submit(lambda: 6 * 7).result())";
     check(&python, pool, Ok, "42\n", None, None);
     cell(&mut *python.session().unwrap(), &format!("{pool}\n1"), Ok, Some("1"));
@@ -295,8 +295,7 @@ fn the_codes_own_alarm_is_not_called_a_limit() {
     check(&python, &handled.replace("SECONDS", "60"), Timeout, "", None, limit);
 }
 
-/// The processes of all sessions, without the zygotes: what they hold, in bytes, and their CPU time, in
-/// ticks.
+/// Returns bytes and CPU time (in ticks) of the processes of all sessions, without the zygotes.
 fn sessions_hold() -> (u64, u64) {
     let (mut bytes, mut ticks) = (0, 0);
     for line in machine::children_besides_zygotes() {
@@ -355,13 +354,13 @@ fn between_cells_nothing_runs() {
     let (_, after) = sessions_hold();
     assert!(after - before <= 2, "{} ticks", after - before);
     cell(&mut *session, "n > 0", Ok, Some("True"));
-    // A thread that writes to our channel all the time is stopped, too.
+    // A thread that writes to the channel all the time is stopped too.
     let flood = "import os\ndef g():\n while True: os.write(3, bytes(1 << 16))\nthreading.Thread(target=g, daemon=True).start()";
     assert!(matches!(session.run(flood).unwrap().status, Ok | Killed));
     assert!(matches!(session.run("1").unwrap().status, Ok | Killed | Rejected | Timeout));
 }
 
-/// As in a root directory without it.
+/// Runs as in a root directory without /proc.
 #[test]
 fn without_proc_it_runs_and_says_what_is_missing() {
     let _alone = alone();
@@ -402,7 +401,7 @@ fn without_proc_it_runs_and_says_what_is_missing() {
     cell(&mut *session, "x", Ok, Some("1"));
 }
 
-/// Root that may not become somebody else, or may not end its processes then, as in a container without
+/// Root may lack the right to change its user, or to signal that user's processes, in a container without
 /// capabilities.
 #[test]
 fn root_that_can_not_become_nobody_says_so() {
@@ -466,7 +465,7 @@ fn what_cannot_start_says_why_in_one_line() {
 fn a_demanded_level_is_reached_or_refused() {
     let _alone = alone();
     let config = PythonConfig { isolation: Isolation::Full, ..PythonConfig::default() };
-    // Which of the two it is depends on the machine; that it's never less than demanded doesn't.
+    // The level depends on the machine. That it's never below the demand doesn't.
     match PythonExecutor::new(config) {
         Result::Ok(python) => assert!(python.describe().missing.is_empty()),
         Err(error) => assert!(error.message.starts_with("isolation full is demanded"), "{error}"),
@@ -479,8 +478,7 @@ fn scratch_space_is_private_bounded_and_gone_with_its_code() {
     let config = PythonConfig { scratch_mib: 4, cpu_seconds: 2.0, ..PythonConfig::default() };
     let python = match PythonExecutor::new(config) {
         Result::Ok(python) => python,
-        // Which of the two it is depends on the machine; that nothing runs without what was asked for
-        // doesn't.
+        // The level depends on the machine. That nothing runs without the demanded layers doesn't.
         Err(error) => {
             assert!(error.message.starts_with("scratch_mib = 4: no scratch space: "), "{error}");
             return;
@@ -533,7 +531,7 @@ fn modules_imported_and_warmed_up_once_are_there_at_once() {
     check(&warm, counted, Ok, "", Some("[1, 2]"), None);
 }
 
-/// Needs the modules: where they aren't installed, the executor says which one is missing.
+/// It needs the modules. If they aren't installed, the executor names the missing one.
 #[test]
 fn sympy_and_numpy_are_imported_where_they_are_installed() {
     let _alone = alone();

@@ -1,4 +1,4 @@
-//! The user's files that code may read and change.
+//! Holds which files of the user code may read and change.
 #![cfg(target_os = "linux")]
 
 mod machine;
@@ -16,7 +16,7 @@ fn refused(config: PythonConfig, expect: &str) {
     assert!(error.starts_with(expect) && error.contains("; hint: ") && !error.contains('\n'), "{error}");
 }
 
-/// A folder that everyone may read, with a file and a program library.
+/// Makes a folder that everyone may read, with a file and a program library.
 fn open_folder() -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("turnwise-tests").tempdir().unwrap();
     let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
@@ -31,7 +31,7 @@ const EVERY_WAY_IN: &str = "import os\ndone = []\n\
      \x20lambda: os.link(P, P + '3'), lambda: os.symlink(P, P + '4'), lambda: os.mkdir(P + '5'), lambda: os.mkfifo(P + '6')):\n\
      \x20try: done.append(act())\n\x20except (OSError, NotImplementedError): pass\nprint(open(P).read(), done)";
 
-/// The user's own files: an ordinary user could change them but for the sandbox.
+/// Holds that the sandbox protects the user's files, which an ordinary user could change without it.
 #[test]
 fn what_may_be_read_can_not_be_changed() {
     let _alone = alone();
@@ -105,7 +105,7 @@ fn a_path_that_is_not_there_can_not_be_readable() {
     }
 }
 
-/// Interpreters that lie where the dynamic linker doesn't look need it, and so do their modules.
+/// Interpreters outside the dynamic linker's folders need that path, and so do their modules.
 #[test]
 fn libraries_are_found_where_the_linker_was_told() {
     let _alone = alone();

@@ -1,4 +1,4 @@
-//! What every call format must hold, on texts that nobody wrote by hand.
+//! Holds properties of every call format on generated texts.
 
 mod claims;
 #[path = "../../../fuzz/corpus.rs"]
@@ -15,7 +15,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use claims::{OPENINGS, every_format};
 
-/// Pieces of texts that come near to what the formats mean: markers, quotes, brackets, line breaks, characters of
+/// Pieces of text that the formats treat specially: markers, quotes, brackets, line breaks, characters of
 /// several bytes.
 const PIECES: &[&str] = &[
     "<tool_call>",
@@ -220,7 +220,7 @@ proptest! {
         "</parameter>", "<think>", "</think>", "```python", "   ```", "é = '😀'", "if x:\n    pass", "z = \"\\n\"", "[TOOL_CALLS]", "42",
     ]), 1..8)) {
         let code = lines.join("\n");
-        // A literal that is never closed hides the closing fence, as it should.
+        // A literal that is never closed hides the closing fence.
         prop_assume!(code.matches("'''").count() % 2 == 0);
         let arguments = Map::from_iter([("code".to_string(), Value::from(code))]);
         let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
@@ -319,7 +319,7 @@ fn time_is_linear_in_the_length_even_of_hostile_texts() {
             for opening in OPENINGS {
                 std::hint::black_box(format.examine_from(opening, &text));
             }
-            // Takes some 30 ms. A parser that looks at the rest of the text once per marker takes minutes.
+            // It takes some 30 ms. A parser that reads the rest of the text once per marker takes minutes.
             let took = started.elapsed();
             assert!(took < Duration::from_secs(5), "{} on {piece:?}: {took:?}", format.name());
         }
@@ -349,7 +349,7 @@ fn every_stop_string_stops_and_none_does_inside_a_call() {
     }
 }
 
-/// What fuzzing found interesting, again and without a fuzzer.
+/// Replays the corpus of the fuzzer.
 #[test]
 fn the_corpora_of_the_fuzz_targets_hold() {
     for format in every_format() {

@@ -1,5 +1,5 @@
-//! Programs that try to break out, to hang, to leak or to lie. Each must end in bounded time with the right
-//! status, leave no process and no file, and leave the executor as it was.
+//! Runs programs that try to break out, to hang, to leak or to lie. Each must end in bounded time with the
+//! right status, leave no process and no file, and leave the executor unchanged.
 #![cfg(target_os = "linux")]
 
 mod machine;
@@ -14,15 +14,15 @@ use turnwise_tools::executor::{Isolation, PythonConfig, PythonExecutor};
 use machine::setting::{Setting, User, again};
 use programs::{PROGRAMS, Program};
 
-/// Limits that keep the whole table quick.
+/// Returns limits that keep the whole table quick.
 fn config() -> PythonConfig {
     PythonConfig { cpu_seconds: 0.2, wall_seconds: 1.0, memory_mib: 256, ..PythonConfig::default() }
 }
 
-/// Wall time within which every program must be over: its limit, and patience with a loaded machine.
+/// Wall time within which every program must be over: its limit, and slack for a loaded machine.
 const BOUND: Duration = Duration::from_secs(15);
 
-/// Returns the fault of a program's containment; none if it was contained.
+/// Returns the broken claims of a program, or nothing if it was contained.
 fn check(executor: &PythonExecutor, program: &Program) -> Vec<String> {
     let files = machine::files_of_interest();
     let started = Instant::now();
@@ -57,10 +57,10 @@ fn check(executor: &PythonExecutor, program: &Program) -> Vec<String> {
         .collect()
 }
 
-/// Processes are looked at from outside, so only one test may have any.
+/// Processes are counted from outside, so only one test may have any at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Runs the table in this process. The tests below run it again elsewhere.
+/// Runs the table in this process. The tests below run it again in others.
 #[test]
 fn every_hostile_program_is_contained() {
     let _alone = alone();

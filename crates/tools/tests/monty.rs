@@ -1,4 +1,4 @@
-//! The embedded executor as a program sees it.
+//! Holds results, sessions and faults of the embedded executor.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ fn a_session_keeps_its_state_and_plain_runs_see_none_of_it() {
     check(&monty, "x", Error, "", None, Some("NameError: name 'x' is not defined"));
 }
 
-/// Every one must end in bounded time with one of these statuses, and leave the next execution clean.
+/// Each must end in bounded time with one of these statuses, and leave the next execution clean.
 const HOSTILE: &[(&str, &[OutputStatus])] = &[
     ("while True: pass", &[Timeout]),
     ("while True:\n  try:\n    while True: pass\n  except BaseException: pass", &[Timeout]),

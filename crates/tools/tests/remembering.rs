@@ -1,4 +1,4 @@
-//! Running the same code once, over the real sandbox.
+//! Holds that equal code runs once, over the real sandbox.
 #![cfg(target_os = "linux")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ fn remembering(workers: usize) -> Remembering {
     Remembering::new(Box::new(python(workers, 0.2, 30.0)), 1 << 20)
 }
 
-/// Executions and answers from memory since the last call.
+/// Returns executions and answers from memory since the last call.
 fn counts(executor: &Remembering) -> (u64, u64) {
     let stats = executor.take_stats();
     (stats.executions, stats.remembered)
@@ -63,7 +63,7 @@ fn what_limits_or_signals_had_a_part_in_runs_each_time() {
     runs_each_time(&hasty, asleep, OutputStatus::Ok);
 }
 
-/// Runs code from several threads at once. Gives what they got.
+/// Runs code from several threads at once and returns their outputs.
 fn at_once(executor: &dyn Executor, code: &str, threads: usize) -> Vec<Result<ToolOutput, ExecutorFault>> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| executor.run(code))).collect();
@@ -120,7 +120,7 @@ fn sessions_keep_their_own_state() {
     assert_eq!(counts(&python), (4, 0));
 }
 
-/// Python whose first executions go wrong by no fault of the code.
+/// Python whose first executions fail, not because of the code.
 struct Faulty {
     python: PythonExecutor,
     faults: AtomicU32,

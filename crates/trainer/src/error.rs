@@ -13,6 +13,9 @@ pub enum TrainError {
     /// An environment.
     #[error(transparent)]
     Env(#[from] turnwise_envs::EnvError),
+    /// A data file.
+    #[error(transparent)]
+    Data(#[from] turnwise_datasets::DataError),
     /// A server of tools.
     #[error(transparent)]
     Tools(#[from] turnwise_mcp::McpError),

@@ -1,18 +1,19 @@
 //! The record of a step: one line of metrics, and one line per group of rollouts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use turnwise_credit::{
-    Dropped, Group, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
-    is_dummy_first_call, outcome_shares,
+    Dropped, Group, NamedReward, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
+    is_dummy_first_call, is_graded, outcome_shares, rewards_by_name,
 };
 use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
 use turnwise_run::{
-    DroppedBy, GroupRecord, Metric, StepMetrics, StepTimes, TurnCalls, TurnCredit, TurnLoss, TurnMetrics,
+    DroppedBy, GroupRecord, Metric, RewardMetrics, StepMetrics, StepTimes, TurnLoss, TurnMetrics,
 };
-use turnwise_trajectory::{CallRecord, OutputStatus, Trajectory};
+use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Trajectory};
 
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;
@@ -119,12 +120,19 @@ impl StepRecord {
         let (Some(first), Some(last)) = (stats.first(), updates.last()) else { return metrics };
         let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
+        // A weight is above 0 or was cut to 0, if tokens are weighed.
+        let weighed = stats.iter().map(PolicyStats::means).any(|m| m.tis_weight != 0.0 || m.tis_cut != 0.0);
+        let of_weights = |value: &dyn Fn(&PolicyStats) -> f64| {
+            if weighed { mean(value).into() } else { Metric::default() }
+        };
         StepMetrics {
             loss: mean(&|s| s.loss).into(),
             ratio: mean(&|s| s.means().ratio).into(),
             clipped: mean(&|s| s.means().clipped).into(),
             old_kl: mean(&|s| s.means().old_kl).into(),
             ref_kl: mean(&|s| s.means().ref_kl).into(),
+            tis_weight: of_weights(&|s| s.means().tis_weight),
+            tis_cut: of_weights(&|s| s.means().tis_cut),
             logprob_gap: first.logprob_gap.into(),
             grad_norm: (updates.iter().map(|u| u.grad_norm).sum::<f64>() / n).into(),
             weight_norm: last.weight_norm.into(),
@@ -178,24 +186,27 @@ impl StepRecord {
             }
         }
         let turn = |j: usize| TurnMetrics {
-            credit: TurnCredit {
-                turns: credit[j].turns,
-                reward: credit[j].reward.into(),
-                returns: credit[j].returns.into(),
-                advantage: credit[j].advantage.into(),
-                abs_advantage: credit[j].abs_advantage.into(),
-            },
-            calls: TurnCalls {
-                turns: calls[j].turns,
-                malformed: calls[j].malformed,
-                ok: calls[j].ok,
-                error: calls[j].error,
-                stopped: calls[j].stopped,
-            },
+            credit: credit[j].into(),
+            calls: calls[j],
             entropy: entropy[j].into(),
             loss: trained(loss[j]),
         };
         (0..credit.len()).map(turn).collect()
+    }
+
+    /// Returns the rewards by name; none where they say no more than `accuracy` and `violations`.
+    fn rewards(&self) -> BTreeMap<String, RewardMetrics> {
+        let found = rewards_by_name(&self.groups);
+        let mut trajectories = self.groups.iter().flat_map(|group| &group.trajectories);
+        let ours = |name: &String| [Rewards::ACC, Rewards::FMT].contains(&name.as_str());
+        if found.keys().all(ours) && !trajectories.any(|trajectory| is_graded(&trajectory.turns)) {
+            return BTreeMap::new();
+        }
+        let metrics = |(name, reward): (String, NamedReward)| {
+            let by_turn = reward.by_turn.into_iter().map(Metric::from).collect();
+            (name, RewardMetrics { mean: reward.mean.into(), by_turn })
+        };
+        found.into_iter().map(metrics).collect()
     }
 
     /// Returns the metrics that rollouts determine, without those of learning.
@@ -231,6 +242,7 @@ impl StepRecord {
             step: self.step,
             accuracy: summary.accuracy.into(),
             reward: (rewards / n).into(),
+            rewards: self.rewards(),
             turns: summary.turns.into(),
             tokens: (tokens as f64 / n).into(),
             sampled_tokens: (sampled as f64 / n).into(),

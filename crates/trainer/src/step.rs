@@ -14,7 +14,7 @@ use turnwise_model::Transformer;
 use turnwise_rollout::Played;
 use turnwise_trajectory::{Trajectory, Turn};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, ScoreConfig};
 use crate::device::workers;
 use crate::error::TrainError;
 use crate::learn::learner::{PolicyStats, Split, policy_gradient};
@@ -47,8 +47,7 @@ impl Trainer {
         let tasks = setup.env.count(TaskSplit::Train);
         Self {
             draw: TaskDraw::new(config.rollout.curriculum.clone(), config.train.seed, tasks),
-            scorer: Scorer::new(config.advantage.clone(), config.shaping.clone(), config.filter)
-                .weighing(config.reward.weights.clone()),
+            scorer: ScoreConfig::from(&config).scorer(),
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),
@@ -180,7 +179,7 @@ impl Trainer {
         }
     }
 
-    /// Returns the training columns of all trajectories, group by group. With truncated importance sampling
+    /// Returns the training columns of all trajectories, group by group. With importance weights
     /// the ratio is to the policy as the trainer computes it, and the sampler's log-probabilities only weigh
     /// the tokens.
     fn samples(&self, played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
@@ -191,7 +190,7 @@ impl Trainer {
             })
         });
         let mut samples: Vec<Sample> = columns.collect();
-        if self.config.loss.loss().terms().tis_cap > 0.0 {
+        if self.config.loss.loss().terms().correction.is_on() {
             let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();

@@ -36,6 +36,11 @@ impl Rewards {
         self.named.is_empty()
     }
 
+    /// Returns whether there is a reward `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.place(name).is_ok()
+    }
+
     /// Returns the reward `name`; 0 where the turn has none of that name.
     pub fn get(&self, name: &str) -> f64 {
         self.place(name).map_or(0.0, |at| self.named[at].1)

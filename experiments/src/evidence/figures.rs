@@ -1,4 +1,4 @@
-//! Learning curves: the mean over seeds, and the 95 % t interval of that mean as a band.
+//! Draws learning curves: the mean over seeds, and the 95 % t interval of that mean as a band.
 
 use turnwise_inspect::report::{Chart, Series};
 use turnwise_stats::{mean, mean_interval};
@@ -6,17 +6,17 @@ use turnwise_stats::{mean, mean_interval};
 use super::runs::Runs;
 use crate::record::Record;
 
-/// Updates that a moving mean looks back; single updates of 128 rollouts are noisy.
+/// Updates in a moving mean. Single updates of 128 rollouts are noisy.
 const WINDOW: usize = 5;
 
-/// What the figures of a family show: the key of the curve, its name, and whether it is a share.
+/// The figures of a family: the key of the curve, its name, and whether it is a share.
 pub(super) const SHOWN: [(&str, &str, bool); 3] = [
     ("accuracy", "share of right rollouts", true),
     ("turns", "turns", false),
     ("violations", "turns that break the format, share", false),
 ];
 
-/// A metric of the rollouts by update, as an SVG.
+/// Draws a metric of the rollouts by update, as an SVG.
 pub(super) fn curves(family: &str, runs: &Runs, (key, name, percent): (&str, &str, bool)) -> String {
     let series =
         runs.methods.iter().filter_map(|method| line(method, &runs.get(family, method), key, percent));

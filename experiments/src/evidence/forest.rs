@@ -1,4 +1,4 @@
-//! Differences with their intervals, one line each.
+//! Draws differences with their intervals, one a line.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ const RIGHT: f64 = 24.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 40.0;
 
-/// Percentage points from left to right, the t interval as a line, as an SVG.
+/// Draws percentage points from left to right, with the t interval as a line, as an SVG.
 pub(super) fn forest(title: &str, found: &[Difference]) -> String {
     let reach = found.iter().flat_map(|d| [d.t.low.abs(), d.t.high.abs()]).fold(0.01, f64::max);
     // Whole points per tick, five ticks to a side at most.

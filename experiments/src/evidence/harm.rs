@@ -1,4 +1,4 @@
-//! Where turn-level credit may hurt: what the groups of an update pay for, and how trajectories begin.
+//! Shows where turn-level credit may hurt: what the groups of an update reward, and how trajectories begin.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::record::Record;
 /// Updates at either end of a run that are averaged.
 const END: usize = 5;
 
-/// A quotient of two sums over some updates of some runs, which all have them.
+/// Returns a quotient of two sums over some updates of runs that all have them.
 fn quotient(of: &[&Record], above: &str, below: Option<&str>, updates: fn(&[f64]) -> &[f64]) -> Option<f64> {
     let pairs = of.iter().map(|record| {
         let value = |key: &str| mean(updates(&record.curve[key]));
@@ -34,13 +34,13 @@ fn all(values: &[f64]) -> &[f64] {
     values
 }
 
-/// A column: its head, what is divided by what, and how it is written.
+/// A column: its head, numerator and denominator, and format.
 struct Column {
     head: &'static str,
     above: &'static str,
     below: Option<&'static str>,
     write: fn(f64) -> String,
-    /// From the first updates to the last; otherwise over all of them.
+    /// Whether it shows the change from the first updates to the last. Otherwise it's over all of them.
     moves: bool,
 }
 
@@ -56,8 +56,8 @@ fn signed(value: f64) -> String {
     format!("{}{:.3}", if value < 0.0 { "−" } else { "+" }, value.abs())
 }
 
-/// The seeds of a family for which every method recorded what a column needs: the first ones lack some of it, and not in all
-/// methods.
+/// Returns the seeds of a family for which every method recorded the keys of a column. The first seeds lack
+/// some, and not in all methods.
 fn common(runs: &Runs, family: &str, column: &Column) -> BTreeSet<u64> {
     let needs = || std::iter::once(column.above).chain(column.below);
     let has = |record: &&Record| needs().all(|key| record.curve.contains_key(key));
@@ -90,7 +90,7 @@ fn rows(runs: &Runs, columns: &[Column]) -> String {
     table(&heads, &rows)
 }
 
-/// Length and format.
+/// Writes the table of length and format.
 pub(super) fn behaviour(runs: &Runs) -> String {
     let columns = [
         Column { write: turns, ..column("turns", "turns", None, true) },
@@ -103,7 +103,7 @@ pub(super) fn behaviour(runs: &Runs) -> String {
     rows(runs, &columns)
 }
 
-/// Which groups the gradient comes from, and what they pay for.
+/// Writes which groups the gradient comes from, and what they reward.
 pub(super) fn groups(runs: &Runs) -> String {
     let columns = [
         column("groups all right", "groups_all_right", None, true),

@@ -1,4 +1,4 @@
-//! What methods come to on each kind of tasks: an average over kinds hides a coin flip and a floor.
+//! Shows the accuracy of methods on each kind of tasks. An average over kinds hides a coin flip and a floor.
 
 use super::paired::{Difference, described, difference_in};
 use super::runs::Runs;
@@ -6,7 +6,7 @@ use super::tables::{percent, table};
 use crate::held_out::{Digits, kind_name};
 use crate::record::Record;
 
-/// Kinds that are shown together: a letter each, and what they are called.
+/// Kinds that are shown together: their letters, and their name.
 fn rows_of(runs: &Runs, family: &str) -> Vec<(String, String)> {
     let letters: String =
         runs.cold(family).first().map(|record| record.held_out.kinds.clone()).unwrap_or_default();
@@ -16,20 +16,20 @@ fn rows_of(runs: &Runs, family: &str) -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> =
         kinds.iter().map(|kind| (kind.to_string(), kind_name(family, *kind))).collect();
     if kinds.contains(&'y') && kinds.contains(&'n') {
-        // A held-out set with more of one than of the other pays a constant answer.
+        // A held-out set with more of one than of the other rewards a constant answer.
         rows.push(("yn".into(), "yes/no, both alike".into()));
     }
     rows
 }
 
-/// The mean over the letters of the share of right samples; in per cent of what was asked of each.
+/// Returns the mean over the letters of the share of right samples, in per cent.
 fn share(record: &Record, letters: &str, digits: Digits) -> Option<f64> {
     let shares: Option<Vec<f64>> =
         letters.chars().map(|kind| record.held_out.share(&kind.to_string(), digits)).collect();
     shares.map(|shares| turnwise_stats::mean(&shares))
 }
 
-/// Right answers by kind: the cold starts and every method, means over seeds.
+/// Writes right answers by kind: the cold starts and every method, means over seeds.
 pub(super) fn shares(runs: &Runs) -> String {
     let mut rows = Vec::new();
     for family in &runs.families {
@@ -49,7 +49,7 @@ pub(super) fn shares(runs: &Runs) -> String {
     table(&heads.into_iter().chain(methods.iter().map(String::as_str)).collect::<Vec<_>>(), &rows)
 }
 
-/// `method − baseline` by kind, without tests.
+/// Writes `method − baseline` by kind, without tests.
 pub(super) fn differences(runs: &Runs, baseline: &str, method: &str) -> String {
     let mut found: Vec<Difference> = Vec::new();
     for family in &runs.families {
@@ -68,7 +68,8 @@ pub(super) fn differences(runs: &Runs, baseline: &str, method: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{COLD_START, Plan};
+    use crate::cell::COLD_START;
+    use crate::plan::Plan;
     use crate::record::{append, tests::record};
 
     #[test]

@@ -1,10 +1,10 @@
-//! What credit costs: the time between rewards and advantages, as a share of an update.
+//! Shows the cost of credit: the time between rewards and advantages, as a share of an update.
 
 use super::runs::Runs;
 use super::tables::table;
 use crate::record::Record;
 
-/// Medians over runs; `baseline` is what the others are held against.
+/// Writes medians over runs. The other methods are compared with `baseline`.
 pub(super) fn overhead(runs: &Runs, baseline: &str, others: &[(&str, &Runs)]) -> String {
     let mut rows = Vec::new();
     for family in &runs.families {

@@ -1,4 +1,4 @@
-//! Differences between methods on the same seeds: t and BCa bootstrap intervals, Holm over the comparisons of a table.
+//! Compares methods on the same seeds: t and BCa bootstrap intervals, Holm over the comparisons of a table.
 
 use serde::Serialize;
 use turnwise_stats::{Interval, holm, mean, paired_bootstrap, paired_t};
@@ -8,33 +8,33 @@ use crate::plan::Measure;
 use crate::record::Record;
 
 const CONFIDENCE: f64 = 0.95;
-/// Bootstrap resamples, and their seed: the same records make the same page.
+/// Bootstrap resamples, and their seed. The same records make the same page.
 const RESAMPLES: usize = 10_000;
 const SEED: u64 = 0;
 
-/// One method against another.
+/// A method against another one.
 pub(super) struct Difference {
     pub(super) family: String,
     pub(super) name: String,
-    /// The letters of the kinds of tasks that it is about; none: all.
+    /// The letters of the kinds of tasks that are compared. Empty for all.
     pub(super) kinds: String,
     pub(super) measure: Measure,
     methods: [String; 2],
     pub(super) seeds: usize,
     pub(super) points: f64,
-    /// Relative to the mean of the method it is compared with.
+    /// The difference relative to the mean of the baseline.
     relative: f64,
     pub(super) t: Interval,
     bca: Interval,
     p: f64,
 }
 
-/// Held-out avg@8 of `b − a` over the seeds that both have; none of fewer than two.
+/// Compares the held-out avg@8 of `b − a` over the seeds that both have, or returns none for fewer than two.
 pub(super) fn difference(a: &[&Record], b: &[&Record]) -> Option<Difference> {
     difference_in(a, b, |record| Some(record.held_out.accuracy))
 }
 
-/// The same of another value, over the seeds where both have it.
+/// Compares another value, over the seeds where both have it.
 pub(super) fn difference_in(
     a: &[&Record],
     b: &[&Record],
@@ -63,7 +63,7 @@ pub(super) fn difference_in(
     })
 }
 
-/// What the rule of the pre-registration makes of a comparison, from values before they are rounded.
+/// Returns the verdict of the pre-registration's rule, from values before they are rounded.
 fn verdict(difference: &Difference, adjusted: f64) -> &'static str {
     let sure = adjusted < 0.05;
     if sure && difference.points > 0.0 && difference.bca.low > 0.0 {
@@ -75,7 +75,7 @@ fn verdict(difference: &Difference, adjusted: f64) -> &'static str {
     }
 }
 
-/// Comparisons that were registered: with tests, and Holm over all of them.
+/// Writes registered comparisons: with tests, and Holm over all of them.
 pub(super) fn tested(found: &[Difference]) -> String {
     let adjusted = holm(&found.iter().map(|difference| difference.p).collect::<Vec<_>>());
     let row = |(d, adjusted): (&Difference, f64)| {
@@ -88,7 +88,7 @@ pub(super) fn tested(found: &[Difference]) -> String {
     table(&[&HEADS[..], &tests[..]].concat(), &rows)
 }
 
-/// A comparison for another program, which recomputes it: shares instead of points, the interval by t.
+/// A comparison for the program that recomputes it: shares instead of points, the interval by t.
 #[derive(Serialize)]
 struct Tested<'a> {
     set: &'a str,
@@ -128,7 +128,7 @@ pub(super) fn recorded(set: &str, found: &[Difference]) -> Vec<String> {
     found.iter().zip(adjusted).map(entry).collect()
 }
 
-/// Comparisons that were not: no tests.
+/// Writes comparisons that weren't registered, without tests.
 pub(super) fn described(found: &[Difference]) -> String {
     table(&HEADS, &found.iter().map(estimate).collect::<Vec<_>>())
 }

@@ -1,4 +1,4 @@
-//! Learning rates: what the tuning runs chose, and what methods come to at equal rates.
+//! Shows learning rates: those that the tuning runs chose, and methods at equal rates.
 
 use turnwise_stats::mean;
 
@@ -7,7 +7,7 @@ use super::runs::Runs;
 use super::tables::{percent, table};
 use crate::plan::Rates;
 
-/// Held-out accuracy by rate, mean and seeds; the chosen rate in bold.
+/// Writes held-out accuracy by rate, mean and seeds, with the chosen rate in bold.
 pub(super) fn tuning(runs: &Runs, chosen: &Rates) -> String {
     let mut rates = runs.rates.clone();
     rates.sort_by(f64::total_cmp);
@@ -35,7 +35,7 @@ pub(super) fn tuning(runs: &Runs, chosen: &Rates) -> String {
     table(&heads, &rows)
 }
 
-/// The rate that each method had.
+/// Returns the rate of each method.
 pub(super) fn used(runs: &Runs) -> String {
     let rate = |family: &str, method: &str| match runs.get(family, method).first() {
         Some(record) => format!("{:e}", record.rate),
@@ -50,7 +50,7 @@ pub(super) fn used(runs: &Runs) -> String {
     table(&heads, &runs.families.iter().map(row).collect::<Vec<_>>())
 }
 
-/// `method` against the others where all have the same rate.
+/// Compares `method` with the others where all have the same rate.
 pub(super) fn at_equal_rates(runs: &Runs, method: &str) -> String {
     let mut found = Vec::new();
     for family in &runs.families {

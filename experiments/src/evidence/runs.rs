@@ -1,29 +1,30 @@
-//! The runs of an experiment that count: those of its plan, over seeds that are whole.
+//! Selects the runs of an experiment that count: those of its plan, over complete seeds.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-use crate::plan::{COLD_START, Cell, Plan};
+use crate::cell::{COLD_START, Cell};
+use crate::plan::Plan;
 use crate::record::Record;
 
-/// An experiment whose runs are all there, or that was stopped for a reason that the plan tells.
+/// An experiment whose runs are complete, or that was stopped for a reason in the plan.
 pub(super) struct Runs {
-    /// In the order of the plan.
+    /// Methods in the order of the plan.
     pub(super) families: Vec<String>,
     pub(super) methods: Vec<String>,
-    /// The rates that were tried; none where each method has the chosen one.
+    /// The rates that were tried. Empty where each method has the chosen one.
     pub(super) rates: Vec<f64>,
     records: Vec<Record>,
 }
 
 impl Runs {
-    /// None while runs are missing: nobody looks at differences before.
+    /// Returns none while runs are missing, so that nobody looks at differences before.
     pub(super) fn of(plan: &Plan, name: &str) -> Result<Option<Self>> {
         let experiment = plan.experiment(name)?;
         let own = crate::record::load(&plan.data(name))?;
         if own.is_empty() {
-            // Its rates needn't be chosen yet.
+            // Its rates may not be chosen yet.
             return Ok(None);
         }
         let (cells, there) = (plan.cells(experiment, &plan.rates()?)?, plan.records(name)?);
@@ -67,28 +68,28 @@ impl Runs {
         Ok(Some(Self { families, methods, rates: experiment.rates.clone(), records }))
     }
 
-    /// The runs of a method in a family, by seed.
+    /// Returns the runs of a method in a family, by seed.
     pub(super) fn get(&self, family: &str, method: &str) -> Vec<&Record> {
         self.records.iter().filter(|record| record.family == family && record.method == method).collect()
     }
 
-    /// The same at one of several rates.
+    /// Returns the runs at one of several rates.
     pub(super) fn at(&self, family: &str, method: &str, rate: f64) -> Vec<&Record> {
         self.get(family, method).into_iter().filter(|record| record.rate == rate).collect()
     }
 
-    /// The cold starts of a family, by seed.
+    /// Returns the cold starts of a family, by seed.
     pub(super) fn cold(&self, family: &str) -> Vec<&Record> {
         self.get(family, COLD_START)
     }
 
-    /// The seeds of a family that are whole.
+    /// Returns the complete seeds of a family.
     pub(super) fn seeds(&self, family: &str) -> Vec<u64> {
         self.cold(family).iter().map(|record| record.seed).collect()
     }
 }
 
-/// How many of an experiment's runs are recorded, cold starts not counted, and how many there are.
+/// Returns how many runs of an experiment are recorded and planned, without cold starts.
 pub(super) fn progress(plan: &Plan, name: &str) -> Result<(usize, usize)> {
     let experiment = plan.experiment(name)?;
     let rates = plan.rates()?;

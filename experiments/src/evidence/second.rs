@@ -1,4 +1,4 @@
-//! The second round: the headroom of each kind of tasks, and the contrasts that plan.toml registers.
+//! Shows the second round: the headroom of each kind of tasks, and the contrasts that plan.toml registers.
 
 use anyhow::Result;
 
@@ -13,7 +13,7 @@ use crate::record::Record;
 /// Accuracy below which more rollouts leave no room for an estimator.
 const LEAST: f64 = 0.015;
 
-/// Family, kinds and their name: what headroom is asked of.
+/// Family, kinds and their name, for the table of headroom.
 const KINDS: [(&str, &str, &str); 5] = [
     ("arithmetic", "", "all"),
     ("names", "", "all"),
@@ -22,7 +22,7 @@ const KINDS: [(&str, &str, &str); 5] = [
     ("programs", "h", "hidden constant"),
 ];
 
-/// What is whole of the second round.
+/// The complete experiments of the second round.
 pub(super) fn show(page: &mut Page, plan: &Plan) -> Result<()> {
     if let Some(runs) = Runs::of(plan, "e1")? {
         page.head("Headroom");
@@ -72,7 +72,7 @@ fn headroom(runs: &Runs) -> String {
     table(&["family", "kind", "seeds", "8 rollouts", "16 − 8", "32 − 8", "headroom"], &rows)
 }
 
-/// The registered contrasts of one set, once all of its experiments are whole.
+/// Returns the registered contrasts of one set, once all of its experiments are complete.
 fn contrasts(page: &mut Page, plan: &Plan, set: &str) -> Result<()> {
     let (mut found, mut without) = (Vec::new(), Vec::new());
     let headroom = Runs::of(plan, "e1")?;
@@ -121,10 +121,10 @@ fn of_contrast(runs: &Runs, contrast: &Contrast) -> Option<Difference> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::COLD_START;
+    use crate::cell::COLD_START;
     use crate::record::{append, tests::record};
 
-    /// A folder with the committed plan whose experiments `e1` and `e2` have two seeds of one family.
+    /// Makes a folder with the committed plan whose experiments `e1` and `e2` have two seeds of one family.
     fn folder() -> (tempfile::TempDir, Plan) {
         let folder = tempfile::tempdir().unwrap();
         let committed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plan.toml");

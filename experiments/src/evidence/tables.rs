@@ -1,11 +1,11 @@
-//! Tables of means: what each method came to, and seed by seed.
+//! Writes tables of means: the results of each method, and seed by seed.
 
 use turnwise_stats::{mean, mean_interval};
 
 use super::runs::Runs;
 use crate::record::Record;
 
-/// Markdown.
+/// Returns a table in Markdown.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
     let mut out = line(heads.to_vec()) + &format!("|{}\n", "---|".repeat(heads.len()));
@@ -15,7 +15,7 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// A share as percentage points with its sign.
+/// Returns a share as percentage points with its sign.
 pub(super) fn points(share: f64) -> String {
     let value = format!("{:.1}", 100.0 * share.abs());
     let sign = if value == "0.0" {
@@ -32,12 +32,12 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// A value of each run, and their mean.
+/// Holds a value of each run, and their mean.
 pub(super) fn mean_of(runs: &[&Record], value: impl Fn(&Record) -> f64) -> f64 {
     mean(&runs.iter().map(|record| value(record)).collect::<Vec<_>>())
 }
 
-/// Held-out results of one family, by method, below the cold starts.
+/// Writes held-out results of one family, by method, below the cold starts.
 pub(super) fn methods(runs: &Runs, family: &str) -> String {
     let named = std::iter::once(("cold start".to_string(), runs.cold(family)));
     let trained = runs.methods.iter().map(|method| (format!("`{method}`"), runs.get(family, method)));
@@ -64,7 +64,7 @@ pub(super) fn methods(runs: &Runs, family: &str) -> String {
     )
 }
 
-/// Held-out results seed by seed, in per cent.
+/// Writes held-out results seed by seed, in per cent.
 pub(super) fn by_seed(runs: &Runs, family: &str) -> String {
     let columns: Vec<Vec<&Record>> = std::iter::once(runs.cold(family))
         .chain(runs.methods.iter().map(|method| runs.get(family, method)))

@@ -49,7 +49,7 @@ def tensors(columns):
     return logprobs, {name: torch.tensor(values) for name, values in columns.items() if name != "logprobs"}
 
 
-def verl_loss(columns, name, mode, low, high, tis=None, kl=None, beta=0.0, scale=None, entropy=0.0):
+def verl_loss(columns, name, mode, low, high, tis=None, level="token", kl=None, beta=0.0, scale=None, entropy=0.0):
     logprobs, t = tensors(columns)
     info = {"loss_scale_factor": scale} if scale else {}
     config = ActorConfig(
@@ -58,7 +58,7 @@ def verl_loss(columns, name, mode, low, high, tis=None, kl=None, beta=0.0, scale
     )
     stale = None
     if tis:
-        stale, _ = compute_rollout_correction_weights(t["old"] - t["rollout"], t["mask"], "token", tis)
+        stale, _ = compute_rollout_correction_weights(t["old"] - t["rollout"], t["mask"], level, tis)
     loss, _ = verl.get_policy_loss_fn(name)(
         t["old"], logprobs, t["advantages"], t["mask"], mode, config, stale
     )
@@ -113,6 +113,19 @@ def cases():
     token = ("token-mean", "token_mean")
     yield ("verl vanilla with importance weights", {"clip": {**CLIP, **CLAMPS, "dual_clip": 3.0, "tis_cap": 2.0}},
            token[1], lambda c: verl_loss(c, "vanilla", token[0], 0.2, 0.28, tis=2.0))
+    # Their product over a row of random differences is far from 1: IcePop's bounds keep some rows.
+    for name, keys, level, bounds in [
+        ("importance weights by sequence", {"tis_cap": 2.0, "tis_level": "sequence"}, "sequence", 2.0),
+        ("IcePop", {"tis_cap": 2.0, "tis_min": 0.5, "tis_mode": "mask"}, "token", "0.5_2.0"),
+        ("IcePop by sequence", {"tis_cap": 2.0, "tis_min": 0.5, "tis_mode": "mask", "tis_level": "sequence"},
+         "sequence", "0.5_2.0"),
+    ]:
+        yield (f"verl vanilla with {name}", {"clip": {**CLIP, **CLAMPS, "dual_clip": 3.0, **keys}}, token[1],
+               lambda c, l=level, b=bounds: verl_loss(c, "vanilla", token[0], 0.2, 0.28, tis=b, level=l))
+    for divergence, low, high in [("tv", 0.02, 0.03), ("kl", 0.002, 0.003)]:
+        ours = {"divergence": divergence, "delta_low": low, "delta_high": high, "ratio_cap": 3.0}
+        yield (f"verl dppo_{divergence}", {"dppo": {**ours, **CLAMPS}}, token[1],
+               lambda c, d=divergence, l=low, h=high: verl_loss(c, f"dppo_{d}", token[0], l, h))
     for kl, clamps in [("k1", CLAMPS), ("k2", CLAMPS), ("k3", K3)]:
         yield (f"verl vanilla and {kl}",
                {"clip": {**CLIP, **CLAMPS, "dual_clip": 3.0, **clamps, "beta": 0.05, "kl": kl}}, token[1],

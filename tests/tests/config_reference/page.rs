@@ -71,8 +71,11 @@ impl Page<'_> {
             let Some(inner) = self.sources.item(&field.kind, Some(item)).cloned() else { continue };
             if field.named {
                 let path = format!("{}.NAME", full(&field.key));
-                let named = defaults.choosing(self.sources, &path, &inner);
-                self.below(&inner, &path, &named);
+                if matches!(inner.kind, Kind::Choice(_)) {
+                    self.below(&inner, &path, defaults);
+                } else {
+                    self.below(&inner, &path, &defaults.choosing(self.sources, &path, &inner));
+                }
             } else {
                 self.below(&inner, &full(&field.key), defaults);
             }
@@ -128,6 +131,7 @@ impl Page<'_> {
 
 fn kind(field: &Field, inner: Option<&Item>) -> String {
     match inner.map(|item| &item.kind) {
+        Some(Kind::Choice(_)) if field.named => "table of names of yours, each with one below".into(),
         Some(_) if field.named => "tables with names of yours".into(),
         None if field.named => format!("table of {}", simple(&field.kind)),
         Some(Kind::Table(_)) => "table".into(),

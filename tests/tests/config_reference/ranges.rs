@@ -6,14 +6,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use turnwise_credit::{Group, ScoredTrajectory, Scorer};
+use turnwise_credit::{Group, ScoredTrajectory};
 use turnwise_envs::EnvConfig;
 use turnwise_model::{ModelConfig, load_config};
 use turnwise_run::{Metric, StepMetrics};
 use turnwise_sampler::{SequenceId, sample};
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::ExecutorConfig;
-use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, to_toml};
+use turnwise_trainer::config::{Consistent, RunConfig, ScoreConfig, SftConfig, load, to_toml};
 use turnwise_trainer::guards::{Watched, findings};
 use turnwise_trainer::memory_estimate::Estimate;
 use turnwise_trainer::{Optimizer, sampling};
@@ -241,9 +241,7 @@ fn run_works(config: &RunConfig, model: &ModelConfig) {
     assert!([0, 1, usize::MAX].iter().all(|step| (0.0..=1.0).contains(&shaping.alpha_at(*step))));
     // The endpoint of a similarity would be asked for the rest.
     if shaping.similarity.name() != "endpoint" {
-        let scorer = Scorer::new(config.advantage.clone(), shaping.clone(), config.filter)
-            .weighing(config.reward.weights.clone());
-        let scored = scorer.score(&groups(), 1).expect("offline");
+        let scored = ScoreConfig::from(config).scorer().score(&groups(), 1).expect("offline");
         assert!(scored.iter().flat_map(|group| group.advantages.concat()).all(f64::is_finite));
     }
     let limit = config.rollout.max_turns * config.rollout.max_turn_tokens;

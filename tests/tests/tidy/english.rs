@@ -4,7 +4,7 @@ use crate::prose::{Paragraph, paragraphs};
 use crate::tree::{TextFile, report, tracked_text};
 
 /// Folders and files whose English has been gone through. The list grows until it is the whole tree.
-const CLEAN: [&str; 31] = [
+const CLEAN: [&str; 37] = [
     "README.md",
     "ARCHITECTURE.md",
     "BENCHMARKS.md",
@@ -18,6 +18,7 @@ const CLEAN: [&str; 31] = [
     "crates/cli/",
     "crates/credit/",
     "crates/curriculum/",
+    "crates/datasets/",
     "crates/demonstrations/",
     "crates/files/",
     "crates/gguf/",
@@ -33,8 +34,13 @@ const CLEAN: [&str; 31] = [
     "crates/sampler/",
     "crates/similarity/",
     "crates/stats/",
+    "crates/tools/",
     "crates/trainer/",
     "crates/trajectory/",
+    "experiments/src/",
+    "experiments/tests/",
+    "fuzz/",
+    "python/",
     "tests/",
 ];
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -17,11 +17,12 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("similarity", &["runfile", "trajectory", "http"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
-    ("envs", &["runfile", "files", "trajectory", "tools", "credit"]),
+    ("datasets", &["runfile", "files"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
     ("http", &[]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
-    ("demonstrations", &["runfile", "trajectory", "tools", "rollout"]),
+    ("demonstrations", &["runfile", "trajectory", "tools", "envs", "rollout"]),
     ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
@@ -41,6 +42,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
             "similarity",
             "credit",
             "curriculum",
+            "datasets",
             "envs",
             "mcp",
             "rollout",
@@ -74,7 +76,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 17] = [
+const WITHOUT_BURN: [&str; 18] = [
     "runfile",
     "files",
     "trajectory",
@@ -82,6 +84,7 @@ const WITHOUT_BURN: [&str; 17] = [
     "similarity",
     "credit",
     "curriculum",
+    "datasets",
     "envs",
     "http",
     "jinja",

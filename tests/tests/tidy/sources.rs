@@ -63,6 +63,41 @@ fn only_the_backend_module_names_a_backend() {
     });
 }
 
+/// A default method that isn't forwarded hides what the environment inside says.
+#[test]
+fn environments_around_others_forward_every_method() {
+    let method = |line: &str| -> Option<String> {
+        let name = line.strip_prefix("    fn ")?.split(['(', '<']).next()?;
+        Some(name.to_string())
+    };
+    let files = rust_files(|p| p.starts_with("crates/") && p.contains("/src/"));
+    let read = |file: &TextFile, head: &str| -> Vec<String> {
+        let inside = file.text.split(head).nth(1).expect("it is in the file");
+        inside.lines().take_while(|line| *line != "}").filter_map(method).collect()
+    };
+    let seam = files.iter().find(|file| file.path == "crates/envs/src/env.rs").expect("the seam");
+    let mut methods = read(seam, "pub trait Env");
+    assert!(methods.len() >= 15 && methods.contains(&"take_log".into()), "{methods:?}");
+    // Their defaults read `tasks`, which has no default.
+    methods.retain(|name| !["train", "held_out", "tools"].contains(&name.as_str()));
+    let around =
+        |file: &&TextFile| file.text.contains("impl Env for ") && file.text.contains(": Box<dyn Env>,\n");
+    let found: Vec<&TextFile> = files.iter().filter(around).collect();
+    let paths: Vec<&str> = found.iter().map(|file| file.path.as_str()).collect();
+    assert!(
+        paths.contains(&"crates/envs/src/flaky.rs") && paths.contains(&"crates/mcp/src/env.rs"),
+        "{paths:?}"
+    );
+    let missing = |file: &&TextFile| {
+        let given = read(file, "impl Env for ");
+        let path = file.path.clone();
+        let absent = methods.iter().filter(move |name| !given.contains(name));
+        absent.map(move |name| format!("{path}: {name}")).collect::<Vec<_>>()
+    };
+    let missing: Vec<String> = found.iter().flat_map(missing).collect();
+    report(&missing, "an environment around another one forwards every method of `Env`");
+}
+
 #[test]
 fn every_crate_says_what_it_is() {
     let silent = rust_files(|p| p.ends_with("/src/lib.rs") || p.ends_with("/src/main.rs"));
@@ -71,6 +106,16 @@ fn every_crate_says_what_it_is() {
         .filter(|file| !file.text.starts_with("//! ") && !file.text.starts_with("#![doc"))
         .map(|file| file.path.clone());
     report(&silent.collect::<Vec<_>>(), "a crate opens with a doc comment");
+}
+
+#[test]
+fn the_overview_names_every_crate() {
+    let roots = rust_files(|path| path.starts_with("crates/") && path.ends_with("/src/lib.rs"));
+    let overview = rust_files(|path| path == "crates/cli/src/main.rs");
+    let named = |path: &&str| overview[0].text.contains(&format!("](../turnwise_{path}/index.html)"));
+    let crates = roots.iter().filter_map(|file| file.path.split('/').nth(1));
+    let missing: Vec<String> = crates.filter(|name| !named(name)).map(str::to_string).collect();
+    report(&missing, "the front page of the API documentation (crates/cli/src/main.rs) lacks crates");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_path_to_error::{Path, Segment};
-use turnwise_credit::{Group, ScoredGroup, ScoredTrajectory, Scorer};
-use turnwise_trainer::config::{ScoreConfig, load_score};
+use turnwise_credit::{Group, ScoredGroup, ScoredTrajectory};
+use turnwise_trainer::config::load_score;
 use turnwise_trajectory::Rewards;
 
 use crate::run_file::Changes;
@@ -15,7 +15,8 @@ use crate::{input, output};
 
 #[derive(Args)]
 pub(crate) struct Score {
-    /// A run file, or a file with nothing but shaping, advantage, filter and reward.weights
+    /// A run file, or a file with nothing but shaping, advantage, filter and the keys of reward
+    /// that groups need
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -36,7 +37,8 @@ struct Line {
 struct Answer<'a> {
     #[serde(flatten)]
     scored: &'a ScoredGroup,
-    /// `[trajectory][turn]`: rewards by name, after shaping. Their weighted sums are the rewards above.
+    /// `[trajectory][turn]`: rewards by name, after shaping and before normalisation. Their weighted sums are
+    /// the rewards above, where no name is normalised.
     turns: Vec<Vec<Rewards>>,
 }
 
@@ -86,9 +88,8 @@ fn within(path: &Path) -> String {
 
 impl Score {
     pub(crate) fn run(self) -> Result<()> {
-        let ScoreConfig { shaping, advantage, filter, reward } =
-            load_score(self.config.as_deref(), &self.changes.overlay, &self.changes.set)?;
-        let scorer = Scorer::new(advantage, shaping, filter).weighing(reward.weights);
+        let config = load_score(self.config.as_deref(), &self.changes.overlay, &self.changes.set)?;
+        let scorer = config.scorer();
         let mut lines = Vec::new();
         for (number, text) in input::stdin()?.lines().enumerate().filter(|(_, text)| !text.trim().is_empty())
         {

@@ -15,12 +15,18 @@ mod folders;
 mod generate;
 mod hostile;
 mod inspect;
+#[path = "../../../envs/tests/process/installed.rs"]
+mod installed;
+#[path = "../../../envs/tests/openenv/library.rs"]
+mod library;
 mod logprobs;
 mod model;
 mod numbers;
+mod openenv;
 mod parse;
 mod process;
 mod resume;
+mod rewards;
 mod rollout;
 mod run_folder;
 mod runs;

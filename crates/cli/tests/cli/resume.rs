@@ -48,7 +48,7 @@ fn live(mut child: Child, run: &Path, lifetime: Duration, at_checkpoint: bool) -
 }
 
 /// Lets runs of these settings die until `least` of them did, and compares what is left with a whole run.
-fn dies_and_is_the_same(runs: &Runs, more: &[&str], least: usize) {
+pub(crate) fn dies_and_is_the_same(runs: &Runs, more: &[&str], least: usize) {
     let whole = Instant::now();
     runs.finishes("reference", more);
     let whole = whole.elapsed();

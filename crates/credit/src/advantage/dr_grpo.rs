@@ -10,6 +10,8 @@ use crate::{
 
 /// Subtracts the group's mean reward and doesn't divide by σ: `A_ij = R_i - mean(R)`, `R_i = Σ_j r_ij` (Dr.
 /// GRPO, arXiv:2503.20783 §3.2). The paper's constant normaliser of the loss is `weights.constant`.
+///
+/// It reads the weighted sum of all names.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrGrpo {}

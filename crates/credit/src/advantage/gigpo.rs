@@ -18,6 +18,8 @@ z_scored! {
     /// ```
     ///
     /// A state that occurs once gives 0. The first turn's state is the prompt, which the whole group shares.
+    ///
+    /// It reads the weighted sum of all names.
     pub struct Gigpo {
         /// ω, the weight of the state advantage.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]

@@ -10,6 +10,8 @@ z_scored! {
     /// ```text
     /// A_ij = (R_i - mean(R)) / (std(R) + ε)
     /// ```
+    ///
+    /// It reads the weighted sum of all names.
     pub struct Grpo {}
 }
 

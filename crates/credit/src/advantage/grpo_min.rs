@@ -11,8 +11,9 @@ z_scored! {
     /// `reward.format_penalty` is 0. The accuracy is the one before shaping, and a KL penalty in the reward
     /// is not seen: the paper's baseline has neither.
     ///
-    /// It reads the reward named `acc`, without its weight, and the flags of violations, which follow the
-    /// sign of the reward named `fmt` where a record has none. Other names don't count.
+    /// It reads the reward named `acc`, without its weight and its normalisation, and the flags of
+    /// violations, which follow the sign of the reward named `fmt` where a record has none. Other names don't
+    /// count. A graded `acc` is 1 from `reward.correct_at` on, and 0 below.
     pub struct GrpoMin {}
 }
 
@@ -28,7 +29,7 @@ impl AdvantageEstimator for GrpoMin {
 
 fn min_reward(episode: &Episode) -> f64 {
     let format_ok = !episode.violations.contains(&true);
-    if format_ok && episode.outcome >= 1.0 { 1.0 } else { 0.0 }
+    if format_ok && episode.right { 1.0 } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ z_scored! {
     /// Two known properties are tested below. On a group that is solved throughout, GTPO still prefers short
     /// trajectories where GRPO gives 0; `skip_uniform_outcome` turns that off. One small penalty in an
     /// otherwise uniform group gets a large advantage; `std_floor` bounds it.
+    ///
+    /// It reads the weighted sum of all names, and `acc` alone for `skip_uniform_outcome`.
     pub struct Gtpo {
         /// Discount per turn, γ.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]

@@ -1,4 +1,5 @@
-//! Advantage estimators: one file each. An estimator sees the rewards of turns and nothing else.
+//! Advantage estimators: one file each. An estimator sees the rewards of turns and nothing else. Its
+//! documentation says which names of rewards it reads.
 //!
 //! A new one is its file, `mod` for it, and the line in [`AdvantageConfig`] that names, exports and
 //! dispatches it.

@@ -14,7 +14,7 @@ z_scored! {
     /// Deviation, ours: the paper's turn reward rates the first tool call, here it is `fmt_i1`. Its outcome
     /// reward rates the rest, here `Σ_j r_ij - fmt_i1`. Both are z-scored in the group.
     ///
-    /// The estimator reads the reward named `fmt`, with its weight.
+    /// It reads the weighted sum of all names, and `fmt` of the first turn apart, with its weight.
     pub struct MtGrpo {
         /// λ, the weight of the turn advantage.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]

@@ -14,6 +14,8 @@ z_scored! {
     /// ```text
     /// z_ij = (r_ij - mean(r)) / (std(r) + ε)      A_ij = Σ_{k>=j} z_ik
     /// ```
+    ///
+    /// It reads the weighted sum of all names.
     pub struct ProcessGrpo {}
 }
 

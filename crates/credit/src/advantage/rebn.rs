@@ -14,6 +14,8 @@ z_scored! {
     /// ```text
     /// A_ij = (R_ij - mean over the batch) / (std over the batch + ε)
     /// ```
+    ///
+    /// It reads the weighted sum of all names.
     pub struct Rebn {
         /// Discount per turn, γ.
         #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1>::read")]

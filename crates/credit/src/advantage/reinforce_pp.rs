@@ -12,6 +12,8 @@ z_scored! {
     ///
     /// Deviation: each trajectory counts once. verl and OpenRLHF whiten over tokens, so there a long
     /// trajectory weighs more. The two agree where all trajectories have the same number of tokens.
+    ///
+    /// It reads the weighted sum of all names.
     pub struct ReinforcePp {}
 }
 

@@ -10,6 +10,8 @@ use crate::{
 
 /// Subtracts the mean of the group's other trajectories from `R_i = Σ_j r_ij`: RLOO (arXiv:2402.14740). A
 /// trajectory without others gets 0, not its raw reward.
+///
+/// It reads the weighted sum of all names.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rloo {}

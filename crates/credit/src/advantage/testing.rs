@@ -11,6 +11,7 @@ pub(super) fn episodes(group: &[&[(f64, f64)]]) -> Vec<Episode<'static>> {
             formats: turns.iter().map(|turn| turn.1).collect(),
             violations: turns.iter().map(|turn| turn.1 < 0.0).collect(),
             outcome: turns.iter().map(|t| t.0).sum(),
+            right: turns.iter().map(|t| t.0).sum::<f64>() >= 1.0,
             states: &[],
             calls: &[],
         })

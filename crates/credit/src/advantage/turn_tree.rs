@@ -34,6 +34,8 @@ use crate::{
 /// It is unbiased as far as equal states mean equal prospects, whatever else the policy wrote. Related work:
 /// VinePPO (arXiv:2410.01679) takes values from additional rollouts, GiGPO (arXiv:2505.10978) compares
 /// returns at equal observations.
+///
+/// It reads the weighted sum of all names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnTree {}

@@ -112,6 +112,8 @@ fn a_thought_that_the_template_leaves_out_is_counted() {
     let row = json!({"messages": [message("user", "?"), thinks]});
     let config = DataConfig {
         file: "a.jsonl".into(),
+        limit: None,
+        columns: std::collections::BTreeMap::new(),
         train_on: TrainOn::Assistant,
         max_tokens: 100,
         too_long: TooLong::Cut,
@@ -132,6 +134,8 @@ fn a_template_without_an_end_or_of_another_beginning_is_named() {
     let check = |source: &str, expect: &str| {
         let config = DataConfig {
             file: "a.jsonl".into(),
+            limit: None,
+            columns: std::collections::BTreeMap::new(),
             train_on: TrainOn::Assistant,
             max_tokens: 100,
             too_long: TooLong::Cut,
@@ -182,6 +186,8 @@ fn what_is_too_long_is_cut_behind_a_turn_or_left_out_and_counted() {
     let rows = [chat(), long, json!({"messages": [message("user", "?"), message("assistant", "Yes.")]})];
     let config = |too_long: TooLong| DataConfig {
         file: "a.jsonl".into(),
+        limit: None,
+        columns: std::collections::BTreeMap::new(),
         train_on: TrainOn::Assistant,
         max_tokens,
         too_long,

@@ -22,7 +22,7 @@ from turnwise_env import Step, Task
 LINES = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines() if line.strip()]
 SPLITS = {"train": [line for at, line in enumerate(LINES) if at % 10 != 9], "held_out": LINES[9::10]}
 URL = os.environ["OPENAI_BASE_URL"].rstrip("/") + "/chat/completions"
-# The grade that makes an answer right.
+# The grade from which on an answer is right.
 GOOD = 0.8
 ASKED = "Grade the answer by the rubric. Reply with a whole number from 0 to 10 and nothing else."
 

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Every one of the texts, parted by `;`, states the number, whatever its unit.
+/// Checks that each of the texts, separated by `;`, states the number, whatever its unit.
 fn check(texts: &str, numerator: i128, denominator: i128) {
     for text in texts.split(';') {
         let value = parse(text).map(|answer| answer.value);
@@ -50,7 +50,7 @@ fn texts_that_state_one_number_are_read_exactly() {
     check("-170141183460469231731687303715884105727", -i128::MAX, 1);
 }
 
-/// None of the texts, parted by `;`, may pass for the answer.
+/// Checks that none of the texts, separated by `;`, agrees with the answer.
 fn near_misses(answer: &str, texts: &str) -> usize {
     let right = parse(answer).unwrap();
     for text in texts.split(';') {
@@ -60,7 +60,7 @@ fn near_misses(answer: &str, texts: &str) -> usize {
     texts.split(';').count()
 }
 
-/// A right answer, and texts that are nearly it.
+/// Right answers, each with texts that are nearly it.
 const NEAR_MISSES: [(&str, &str); 43] = [
     ("42", "42 or 43;42-43;42\u{2013}43;42, 43;42 43;42 42;4 2;4,2;042,;42,;,42;42..;42.0.0"),
     ("42", "--42;+-42;-+42;- 42;+ 42;42-;42+;-$-42;42!;42?;~42;\u{2248}42;=42;x = 42;<42;(42)"),
@@ -150,7 +150,7 @@ const NEAR_MISSES: [(&str, &str); 43] = [
     ("50 cents", "50 dollars;$50;5 cents;5000 cents;50%;50 euros"),
 ];
 
-/// Texts that state the same, each beside the answer.
+/// Texts that state the same as their answer.
 #[test]
 fn units_are_compared_and_percentages_and_cents_converted() {
     for (answer, texts) in [
@@ -209,7 +209,7 @@ fn what_doubles_confuse_or_128_bits_cannot_hold_is_not_equal() {
 }
 
 proptest! {
-    /// Shown numbers are read back, however they were reduced; no text panics.
+    /// Checks that shown numbers are read back, and that no text panics.
     #[test]
     fn shown_fractions_read_back(numerator in any::<i64>(), denominator in 1..i64::MAX, text in "\\PC*") {
         let value = Rational::new(numerator.into(), denominator.into()).unwrap();
@@ -220,8 +220,8 @@ proptest! {
     }
 }
 
-/// Votes for one value are equal, whatever their spelling; where the right answer has a unit, others are
-/// other values.
+/// Checks that votes for one value are equal, whatever their spelling. If the right answer has a unit,
+/// another unit is another value.
 #[test]
 fn votes_count_values() {
     for (right, same, others) in [

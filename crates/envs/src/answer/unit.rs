@@ -1,38 +1,38 @@
-//! Units that may follow a number: measures of a closed list, and counted things, whose plurals are told from
-//! other words by their form; one of them is taken from a list, too. An adjective or a verb may change the
-//! number (`5 fewer`), and no list of such words is ever complete; of plurals that do (`5 tens`) there are
-//! few.
+//! Reads units that may follow a number: measures of a closed list, and counted things, whose plurals are
+//! recognised by their form. Singulars come from a list too. An adjective or a verb may change the number (`5
+//! fewer`), and no list of such words is complete. Few plurals do (`5 tens`).
 
 /// The name of percentages.
 pub(super) const PERCENT: &str = "%";
-/// The name of dollars; cents are hundredths of it.
+/// The name of dollars. Cents are hundredths of it.
 pub(super) const DOLLAR: &str = "dollar";
 
-/// Units of measure, a line each: the name, and how else it is written. Plurals in `s` and `es` go without
-/// saying. No spelling has one letter, which may be a scale (5k, 5M), a variable (5x) or the imaginary unit.
+/// Units of measure, one a line: the name, then other spellings. Plurals in `s` and `es` needn't be listed.
+/// No spelling has one letter, which may be a scale (5k, 5M), a variable (5x) or the imaginary unit.
 const MEASURES: &str = include_str!("words/measures.txt");
 
 /// Plurals without an `s`, and those that end as no plural should.
 const PLURALS: &str = include_str!("words/plurals.txt");
 
-/// One of a kind of things.
+/// Singulars of things.
 const THINGS: &str = include_str!("words/things.txt");
 
-/// Words in `s` that change the number, name a coin, or are no plurals; beside those that end as [`ENDINGS`].
+/// Words in `s` that change the number, name a coin, or aren't plurals, besides those that end as
+/// [`ENDINGS`].
 const NO_THINGS: &str = include_str!("words/no_things.txt");
 
-/// Fractions (tenths), numbers (fifteens, millions, milliards), and words that aren't plurals (less, this,
-/// minus).
+/// Endings of fractions (tenths), of numbers (fifteens, millions, milliards), and of words that aren't
+/// plurals (less, this, minus).
 const ENDINGS: [&str; 7] = ["ths", "teens", "illions", "illiards", "ss", "is", "us"];
 
-/// A unit, and how many of what was written make one of it.
+/// A unit, and how many of the written number make one of it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unit {
     pub(super) name: Option<String>,
     pub(super) parts: i128,
 }
 
-/// Returns the unit in the text after a number, none if it's anything else. `before` names the currency in
+/// Returns the unit in the text after a number, or none if it's another text. `before` names the currency in
 /// front of the number.
 ///
 /// ```text
@@ -81,7 +81,7 @@ fn plain(text: &str) -> Option<&str> {
     }
 }
 
-/// Returns the name of a measure, or what `other` reads.
+/// Returns the name of a measure, or the reading of `other`.
 fn read_name<'a>(
     words: &mut impl Iterator<Item = &'a str>,
     other: fn(&str) -> Option<String>,
@@ -95,9 +95,9 @@ fn read_name<'a>(
     Some(format!("{power} {}", measure(words.next()?)?))
 }
 
-/// Returns the name of the measure that a word writes.
+/// Returns the name of the measure that a word spells.
 fn measure(word: &str) -> Option<String> {
-    // MM may be millions, so that capitals alone must be listed.
+    // MM may be millions, so capitals must be listed.
     let shouted = word.len() < 4 && word.trim_end_matches('s').chars().all(|c| c.is_ascii_uppercase());
     let word = if shouted { word.to_string() } else { word.to_lowercase() };
     let listed = |word: &str| {
@@ -109,7 +109,7 @@ fn measure(word: &str) -> Option<String> {
     listed(&word).or_else(|| stems.into_iter().find_map(listed))
 }
 
-/// Returns the plural of things that are counted, also from one of them.
+/// Returns the plural of counted things, also from the singular.
 fn things(word: &str) -> Option<String> {
     let one = thing(word);
     let word = plain_word(word)?;
@@ -119,7 +119,7 @@ fn things(word: &str) -> Option<String> {
     one.map(|one| plural(&one)).or_else(|| many().then_some(word.clone()))
 }
 
-/// Returns one of a kind of things.
+/// Returns the singular of a thing.
 fn thing(word: &str) -> Option<String> {
     plain_word(word).filter(|word| among(THINGS, word))
 }
@@ -141,7 +141,7 @@ fn plural(thing: &str) -> String {
     }
 }
 
-/// Returns a word of letters that is no abbreviation, in lower case.
+/// Returns a word of letters that isn't an abbreviation, in lower case.
 fn plain_word(word: &str) -> Option<String> {
     let plain = word.len() > 2 && word.chars().skip(1).all(|c| c.is_ascii_lowercase());
     (plain && word.starts_with(|c: char| c.is_ascii_alphabetic())).then(|| word.to_lowercase())

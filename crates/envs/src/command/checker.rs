@@ -1,4 +1,4 @@
-//! The running command: a question in, a verdict out, one after the other.
+//! Runs the command: sends a question, receives a verdict, one after the other.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-/// Outcome of the command.
+/// Event of the command.
 enum Event {
-    /// It wrote a line, and more came with it or not.
+    /// It wrote a line. The flag tells whether more came with it.
     Said(String, bool),
     /// Its stdout ended.
     Ended,
@@ -20,10 +20,10 @@ enum Event {
     Mute(std::io::Error),
 }
 
-/// How long the command may take.
+/// Time limits of the command.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Patience {
-    /// To start, before the time of its first answer begins.
+    /// For its start, before the time of its first answer begins.
     pub(super) start: Duration,
     /// For one answer.
     pub(super) answer: Duration,
@@ -45,8 +45,8 @@ impl Checker {
         Ok(Self { command: command.to_vec(), patience, running })
     }
 
-    /// Sends a question and waits for its verdict, both within the time. After an error another command is
-    /// asked: a late verdict would be taken for the next question's.
+    /// Sends a question and waits for its verdict, both within the limit. After an error another command is
+    /// started, because a late verdict would be taken for the next question's.
     pub(super) fn ask(&mut self, question: &str) -> Result<bool, String> {
         let mut running = match self.running.take() {
             Some(running) => running,
@@ -58,15 +58,15 @@ impl Checker {
     }
 }
 
-/// The running command. Separate threads read and write, so no command can make the caller wait beyond its
-/// limit; they end with the command.
+/// The running command. Separate threads read and write, so no command can block the caller beyond its limit.
+/// They end with the command.
 struct Running {
     child: Child,
     /// Lines for its stdin.
     questions: Option<Sender<String>>,
     events: Receiver<Event>,
     started: Instant,
-    /// It gave a verdict, so its start is over.
+    /// It has given a verdict, so its start is over.
     answered: bool,
 }
 
@@ -99,10 +99,10 @@ impl Running {
             return Err(unasked(&event));
         }
         if let Some(questions) = &self.questions {
-            // Fails only if the thread has ended, which tells why.
+            // It fails only if the thread has ended, which gives the reason.
             let _ = questions.send(format!("{question}\n"));
         }
-        // It can't be seen when a start is over, only that it is once something was answered.
+        // The end of a start can't be seen, except by the first answer.
         let start = if self.answered { Duration::ZERO } else { patience.start };
         let timeout = patience.answer + start.saturating_sub(self.started.elapsed());
         let (line, more) = match self.events.recv_timeout(timeout) {
@@ -126,12 +126,12 @@ impl Running {
     }
 }
 
-/// Returns the start of what it said, for an error line.
+/// Returns the start of its line, for an error message.
 fn short(line: &str) -> String {
     line.chars().take(200).collect()
 }
 
-/// Why an event is no verdict.
+/// Returns why an event is no verdict.
 fn unasked(event: &Event) -> String {
     match event {
         Event::Said(line, _) => format!("the checker said {:?} without being asked", short(line)),
@@ -141,7 +141,7 @@ fn unasked(event: &Event) -> String {
     }
 }
 
-/// Writes questions until there are no more; then the command's stdin ends.
+/// Writes questions until there are no more, and then ends the command's stdin.
 fn write(mut stdin: ChildStdin, questions: &Receiver<String>, tell: &Sender<Event>) {
     for question in questions {
         if let Err(error) = stdin.write_all(question.as_bytes()) {
@@ -173,8 +173,7 @@ fn read(stdout: ChildStdout, tell: &Sender<Event>) {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The end of its stdin asks it to end; killing makes sure. Neither can fail in a way that matters
-        // here.
+        // The end of its stdin asks it to end, and killing makes sure. A failure of either has no effect.
         drop(self.questions.take());
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -198,7 +197,7 @@ mod tests {
         let mut checker = python(script, SECOND * 5);
         let failed = (0..10).find_map(|_| {
             let error = checker.ask("{}").err();
-            // Time for a line that nobody asked for.
+            // Time for a line without a question.
             thread::sleep(SECOND / 5);
             error
         });
@@ -208,7 +207,7 @@ mod tests {
     #[test]
     fn a_verdict_that_nobody_asked_for_answers_no_question() {
         const YES: &str = "import os, sys, time\nyes = '{\"correct\": true}'\n";
-        // Whether the next question was asked already is a matter of time.
+        // Whether the next question was already sent depends on timing.
         const TOO_MUCH: &[&str] = &["the checker said more than", "without being asked"];
         for (script, expect) in [
             ("for line in sys.stdin: print(yes + '\\n' + yes)", TOO_MUCH),
@@ -223,7 +222,7 @@ mod tests {
         }
     }
 
-    /// A pipe holds some 64 KiB; what doesn't fit waits for the command to read.
+    /// A pipe holds some 64 KiB. The rest waits for the command to read.
     #[test]
     fn a_command_that_reads_nothing_is_given_up_in_time() {
         let start = std::time::Instant::now();

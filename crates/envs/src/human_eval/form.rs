@@ -1,12 +1,13 @@
-//! The forms of a record: HumanEval's (arXiv:2107.03374) and MBPP's (arXiv:2108.07732), whole or sanitized.
+//! Reads the forms of a record: HumanEval's (arXiv:2107.03374) and MBPP's (arXiv:2108.07732), whole or
+//! sanitized.
 //!
 //! ```text
 //! HumanEval  {"task_id": "HumanEval/0", "prompt": "…", "entry_point": "f", "test": "def check(candidate): …"}
 //! MBPP       {"task_id": 11, "text": "…", "code": "…", "test_list": ["assert …"], "test_setup_code": "…"}
 //! sanitized  {"task_id": 11, "prompt": "…", "code": "…", "test_list": ["assert …"], "test_imports": ["…"]}
 //! ```
-//! MBPP's `code` is a solution, from which only names are read: those that the tests use are the program's.
-//! The task shows the name of the function and the first assertion.
+//! MBPP's `code` is a solution. Only names are read from it: the program must define those that the tests
+//! use. The task shows the name of the function and the first assertion.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,17 +38,17 @@ impl std::fmt::Display for Split {
 pub(super) struct Problem {
     /// The task's id.
     pub(super) id: String,
-    /// The text that the policy is asked.
+    /// The text of the question.
     pub(super) prompt: String,
     pub(super) exam: Exam,
     /// Calls that the tool tries, with the text of their results.
     pub(super) examples: Vec<(String, String)>,
-    /// None where the form has no published one.
+    /// The published part. None if the form has no published split.
     pub(super) split: Option<Split>,
 }
 
 impl Problem {
-    /// Returns a record, or what is wrong with it.
+    /// Returns the problem of a record, or the record's fault.
     pub(super) fn read(record: Value) -> Result<Self, String> {
         if record.get("test_list").is_some() { mbpp(record) } else { human_eval(record) }
     }
@@ -104,7 +105,7 @@ fn mbpp(record: Value) -> Result<Problem, String> {
         return Err(format!("{task_id}: its tests call no function that its code defines"));
     };
     let first = test_list.first().map_or("", |test| test.trim());
-    // Without the setup, which needs the program, the others can't be tried.
+    // If the setup needs the program, the others can't be tried.
     let example = first.strip_prefix("assert ").filter(|_| test_setup_code.trim().is_empty());
     Ok(Problem {
         id: format!("mbpp/{task_id}"),
@@ -124,7 +125,7 @@ fn mbpp(record: Value) -> Result<Problem, String> {
     })
 }
 
-/// Functions (true) and classes that Python defines at its outermost level.
+/// Returns the functions (true) and classes that Python code defines at its outermost level.
 fn defined(code: &str) -> impl Iterator<Item = (bool, &str)> {
     code.lines().filter_map(|line| {
         let (is_function, rest) = match line.strip_prefix("def ") {
@@ -137,7 +138,7 @@ fn defined(code: &str) -> impl Iterator<Item = (bool, &str)> {
     })
 }
 
-/// Tells whether a program calls a name.
+/// Returns whether a program calls a name.
 fn calls(program: &str, name: &str) -> bool {
     program.match_indices(name).any(|(at, _)| {
         let before = program[..at].chars().next_back();
@@ -150,9 +151,9 @@ fn is_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Returns the examples of a docstring, as the Python tutorial writes them: a call after `>>> `, further
-/// lines of it after `... `, and the lines of its result up to a blank one, the next call or the docstring's
-/// end. A comparison that has no result is one that holds. Whatever else has no result is no example.
+/// Returns the examples of a docstring, as the Python tutorial writes them: a call after `>>> `, its further
+/// lines after `... `, and the lines of its result up to a blank line, the next call or the docstring's end.
+/// A comparison without a result is one that holds. Another call without a result is no example.
 fn examples(prompt: &str) -> Vec<(String, String)> {
     let mut lines = prompt.lines().map(str::trim).peekable();
     let mut examples = Vec::new();

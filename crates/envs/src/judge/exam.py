@@ -112,7 +112,7 @@ def examine(context, tests, entry, names, known):
         pass
     except BaseException as error:
         calls.broken = calls.broken or error
-    # While calls lack a result, an error may be for lack of it.
+    # While calls lack a result, an error may be due to that.
     if calls.asked and not isinstance(calls.broken, Unsupported):
         return "ask " + json.dumps(list(calls.asked.values()))
     if calls.broken and not known:

@@ -150,7 +150,7 @@ fn exceptions_changed_arguments_and_results_of_results_are_seen_by_the_tests() {
     }
 }
 
-/// Programs that leave the judge without what it asks for, or with what it can't read.
+/// Programs whose results are missing or unreadable.
 #[test]
 fn no_program_makes_the_judge_unusable() {
     let judge = Judge::open("test", &PythonConfig::default()).unwrap();
@@ -181,14 +181,14 @@ fn no_program_makes_the_judge_unusable() {
     ] {
         assert!(!judge.passes("t", code, &double()).unwrap(), "{code}");
     }
-    // Tests whose end is up to the program: it makes them ask for ever, or ask nothing for ever.
+    // Tests whose end depends on the program: it makes them ask for ever, or ask nothing for ever.
     for code in ["def f(x): return x + 1", "def f(x): return x"] {
         assert!(!judge.passes("t", code, &endless).unwrap(), "{code}");
     }
     assert!(judge.passes("t", "def f(x): return x * 2", &double()).unwrap(), "it judges on");
 }
 
-/// A program that writes its results itself reaches no name of the tests and skips no assertion.
+/// A program that forges its results reaches no name of the tests and skips no assertion.
 #[test]
 fn forged_results_are_values_and_nothing_else() {
     let judge = Judge::open("test", &PythonConfig::default()).unwrap();

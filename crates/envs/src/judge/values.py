@@ -5,11 +5,11 @@ A scalar is itself; anything else is a list of its kind and its parts.
 import ast, builtins, collections, contextlib, datetime, decimal, enum, fractions, importlib, io, itertools, json
 import random, sys
 
-# Values that may travel at a time; 64 characters or bits count as one.
+# Values that may travel at a time. 64 characters or bits count as one.
 ROOM = 1 << 17
 # Items of an iterator, which may have no end.
 ITEMS = 10_000
-# Builtins beside the classes that may travel.
+# Builtins, besides the classes that may travel.
 FUNCTIONS = set(
     "abs all any ascii bin callable chr divmod hash hex isinstance issubclass iter len max min next oct ord pow repr "
     "round sorted sum Ellipsis NotImplemented".split()

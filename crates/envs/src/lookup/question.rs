@@ -1,4 +1,4 @@
-//! Questions over a table of facts: their text, their answer, and their solution lookup by lookup.
+//! Builds questions over a table of facts: their text, their answer, and their solution lookup by lookup.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use super::world::{AGE, PEOPLE, TIES, World};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    /// "Who is the boss of the friend of Ann?"; the answer is a name.
+    /// "Who is the boss of the friend of Ann?" The answer is a name.
     Who,
-    /// "Is the boss of Ann older than Ben?"; the answer is yes or no.
+    /// "Is the boss of Ann older than Ben?" The answer is yes or no.
     Older,
 }
 
@@ -19,7 +19,7 @@ pub enum Question {
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     person: usize,
-    /// The tie nearest to the person comes last, as in the text.
+    /// The ties. The one nearest to the person comes last, as in the text.
     ties: Vec<usize>,
     age: Option<u32>,
 }
@@ -63,7 +63,7 @@ impl Chain {
 /// Person, fact and value of one lookup.
 type Step = (&'static str, &'static str, String);
 
-/// One question, as far as it is not answered yet.
+/// A question and the progress of its solution.
 #[derive(Debug, Clone)]
 pub(super) enum Query {
     Who(Chain),
@@ -71,7 +71,7 @@ pub(super) enum Query {
 }
 
 impl Query {
-    /// Returns a random question that takes this many lookups, at least 2.
+    /// Returns a random question of this many lookups, at least 2.
     pub(super) fn random(kind: Question, lookups: u32, rng: &mut impl Rng) -> Self {
         match kind {
             Question::Who => Self::Who(Chain::random(lookups, rng)),
@@ -84,7 +84,7 @@ impl Query {
         }
     }
 
-    /// As the policy is asked.
+    /// Returns the question's text.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Who(chain) => format!("Who is {}?", chain.text()),
@@ -100,8 +100,8 @@ impl Query {
         }
     }
 
-    /// Returns the answer; none if the question makes no sense in this table: both sides are one person or
-    /// equally old.
+    /// Returns the answer. None if the question makes no sense in this table, because both sides are one
+    /// person or equally old.
     pub(super) fn answer(&self, world: &World) -> Option<String> {
         match self {
             Self::Who(chain) => Some(PEOPLE[chain.end(world)].to_string()),
@@ -121,7 +121,7 @@ impl Query {
         }
     }
 
-    /// Returns the answer in a table, whatever was looked up on the way.
+    /// Returns the answer that follows from the lookups so far.
     pub(super) fn outcome(&self) -> String {
         match self {
             Self::Who(chain) => PEOPLE[chain.person].to_string(),
@@ -129,8 +129,8 @@ impl Query {
         }
     }
 
-    /// Returns the next lookup; none if nothing is left to look up. With `instead`, a tie is mistaken for
-    /// that one.
+    /// Returns the next lookup, or none if the question is solved. With `instead`, that tie is followed by
+    /// mistake.
     pub(super) fn reduce(&mut self, world: &World, instead: Option<usize>) -> Option<Step> {
         match self {
             Self::Who(chain) => chain.hop(world, instead),

@@ -1,4 +1,4 @@
-//! A table of facts: random people, random ties between them, random ages.
+//! Draws a table of facts: people, ties between them, ages.
 
 use std::hash::Hasher;
 
@@ -28,7 +28,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// The table of the task with this id: the same at every call.
+    /// Returns the table of the task with this id. It is the same at every call.
     pub(super) fn new(seed: u64, id: &str) -> Self {
         let mut rng = numbers(seed, "world", id);
         let mut other = |person: usize| (person + rng.random_range(1..PEOPLE.len())) % PEOPLE.len();
@@ -36,17 +36,17 @@ impl World {
         Self { ties, ages: std::array::from_fn(|_| rng.random_range(18..=80)) }
     }
 
-    /// The person that a tie leads to.
+    /// Returns the person that a tie leads to.
     pub(super) fn follow(&self, person: usize, tie: usize) -> usize {
         self.ties[tie][person]
     }
 
-    /// Age in years.
+    /// Returns the age in years.
     pub(super) fn age(&self, person: usize) -> u32 {
         self.ages[person]
     }
 
-    /// A fact as the tool tells it, or the line of its error.
+    /// Returns a fact as the tool tells it, or its line of error.
     pub(super) fn fact(&self, person: &str, fact: &str) -> Result<String, String> {
         let place = PEOPLE
             .iter()
@@ -63,7 +63,7 @@ impl World {
     }
 }
 
-/// The random numbers of one purpose for the task with this id.
+/// Returns the random numbers for one purpose of the task with this id.
 pub(super) fn numbers(seed: u64, purpose: &str, id: &str) -> ChaCha8Rng {
     let mut hasher = FnvHasher::default();
     hasher.write(id.as_bytes());

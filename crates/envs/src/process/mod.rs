@@ -10,7 +10,6 @@
 mod pending;
 mod running;
 mod session;
-mod stderr;
 mod wire;
 mod worker;
 
@@ -22,17 +21,20 @@ use std::time::Duration;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Seconds, Within};
+use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
+use crate::outside::failures::MAX_FAILURES;
+use crate::outside::stderr::Log;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
 use session::ProcessSession;
-use stderr::Log;
 use wire::{Described, Request, Reset};
-use worker::{MAX_FAILURES, Shared, Worker, fault};
+use worker::{ORIGIN, Shared, Worker, fault};
 
 /// Settings of an environment in a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,12 @@ fn workers() -> usize {
 
 fn timeout_seconds() -> f64 {
     30.0
+}
+
+impl EnvSettings for ProcessConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Process::new(self)?))
+    }
 }
 
 /// Sessions of one process that may wait for an answer at a time.
@@ -93,7 +101,7 @@ impl Process {
         let shared = Arc::new(Shared {
             command: config.command.clone(),
             timeout: Duration::from_secs_f64(config.timeout_seconds),
-            log: Arc::new(Log::default()),
+            log: Arc::new(Log::new(ORIGIN)),
             broken: OnceLock::new(),
         });
         let start = |number| Worker::start(shared.clone(), number);

@@ -1,40 +1,28 @@
 //! A running process: its pipes, and its end.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
-use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::pending::Pending;
-use super::stderr::{Log, Stderr};
 use super::wire::Answer;
+use crate::outside::program::Program;
+use crate::outside::stderr::Log;
 
 /// Bound on the bytes of one line.
 const MAX_LINE: u64 = 16 << 20;
 /// Bytes of requests that are written at once.
 const BURST: usize = 1 << 16;
-/// How long a process may take to end when its stdin has.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long a process that has closed its stdout may take to end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What is said of a process whose stdout has ended.
 const ENDED: &str = "the process has ended";
 
 /// A process, and the threads that write its stdin and read its stdout and stderr. They end with it.
 pub(super) struct Running {
-    child: Child,
     /// Lines for its stdin. Each waits for its answer, so there are no more than sessions.
     stdin: Option<Sender<String>>,
     pub(super) pending: Arc<Pending>,
-    stderr: Arc<Stderr>,
-    /// When its stdin was closed.
-    closed: Option<Instant>,
-    /// Its status, once it is reaped.
-    status: Option<ExitStatus>,
+    program: Program,
 }
 
 impl Running {
@@ -43,27 +31,17 @@ impl Running {
     /// # Errors
     /// If the command can't be started.
     pub(super) fn start(command: &[String], name: String, log: Arc<Log>) -> Result<Self, String> {
-        let (program, arguments) = command
-            .split_first()
-            .ok_or("command = [] names no program; hint: [\"python3\", \"my_env.py\"]")?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            // Signals of the terminal are for the run, which ends the process when it has done with it.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("command = {command:?} doesn't start: {error}"))?;
-        let stdin = child.stdin.take().expect("it is piped");
-        let stdout = child.stdout.take().expect("it is piped");
-        let stderr = Stderr::read(child.stderr.take().expect("it is piped"), name, log);
+        let mut program = Program::start(command, "[\"python3\", \"my_env.py\"]", name, log, |child| {
+            child.stdin(Stdio::piped()).stdout(Stdio::piped());
+            Ok(())
+        })?;
+        let (stdin, stdout) = program.pipes().expect("both are piped");
         let pending = Arc::new(Pending::new());
         let (lines, queued) = channel();
         std::thread::spawn(move || write(stdin, &queued));
         let answered = pending.clone();
         std::thread::spawn(move || answered.end(read(stdout, &answered)));
-        Ok(Self { child, stdin: Some(lines), pending, stderr, closed: None, status: None })
+        Ok(Self { stdin: Some(lines), pending, program })
     }
 
     /// Sends a line. Returns how many requests waited before it; none if the process answers no more.
@@ -79,55 +57,17 @@ impl Running {
     /// Closes its stdin, which asks it to end.
     pub(super) fn hang_up(&mut self) {
         if self.stdin.take().is_some() {
-            self.closed = Some(Instant::now());
+            self.program.expect_end();
         }
     }
 
     /// Ends a process that failed. Returns how, with its exit status and its last lines.
-    pub(super) fn fail(mut self, why: &str) -> String {
-        let mut reason = why.to_string();
+    pub(super) fn fail(self, why: &str) -> String {
         if why == ENDED {
-            let ended = self.ends_within(Instant::now(), LAST_WORDS);
-            self.kill();
-            reason = match self.status.filter(|_| ended) {
-                Some(status) => format!("{ENDED} ({status})"),
-                None => "the process has closed its stdout".into(),
-            };
+            self.program.ended("process", "the process has closed its stdout")
+        } else {
+            self.program.fail(why)
         }
-        self.kill();
-        reason + &self.stderr.last()
-    }
-
-    /// Waits until it has ended, but not beyond `patience` after `since`. Returns whether it has; its number
-    /// stays its own.
-    fn ends_within(&self, since: Instant, patience: Duration) -> bool {
-        let id = WaitId::Pid(Pid::from_child(&self.child));
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        loop {
-            match waitid(id.clone(), options) {
-                Ok(None) if since.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
-                Ok(None) => return false,
-                // An error says that it was reaped.
-                Ok(Some(_)) | Err(_) => return true,
-            }
-        }
-    }
-
-    /// Kills its process group and reaps it.
-    fn kill(&mut self) {
-        if self.status.is_none() {
-            // An error says that nothing is left of the group.
-            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-            self.status = self.child.wait().ok();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.hang_up();
-        self.ends_within(self.closed.unwrap_or_else(Instant::now), GRACE);
-        self.kill();
     }
 }
 

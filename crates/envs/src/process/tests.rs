@@ -1,10 +1,11 @@
 use serde_json::json;
 use turnwise_tools::executor::Echo;
-use turnwise_trajectory::{CallRecord, OutputStatus, ToolCall, ToolOutput, Turn};
+use turnwise_trajectory::{CallRecord, OutputStatus, Stop, ToolCall, ToolOutput, Trajectory, Turn};
 
 use super::*;
 use crate::flaky::{Failures, Flaky};
-use crate::session::{Session, Start};
+use crate::reward::{RewardConfig, score};
+use crate::session::{Closing, Session, Start};
 
 /// Reads requests and answers each by `answer(request)`, a line at a time. `after` delays an answer.
 const PRELUDE: &str = r#"
@@ -107,7 +108,7 @@ fn answers_in_any_order_reach_their_sessions() {
                         assert_eq!(step.outputs, [ToolOutput::says(format!("look {index}"))]);
                         assert_eq!(step.rewards.get("place"), index as f64 + f64::from(turn) / 64.0);
                     }
-                    assert_eq!(session.close().unwrap().correct, Some(false));
+                    assert_eq!(session.close().unwrap().correct, None);
                 });
             }
         });
@@ -378,7 +379,20 @@ main(answer)"#;
         let mut session = session(&env, &task).unwrap();
         let step = session.step(&Turn::default(), &[]).unwrap();
         assert_eq!((step.message.as_deref(), step.done), (Some("And?"), false));
-        assert_eq!(session.close().unwrap().correct, Some(correct), "{index}");
+        let closing = session.close().unwrap();
+        let told = closing.correct.or(step.correct);
+        assert_eq!(told, [None, None, Some(true), Some(false)][index], "{index}");
+        let mut turn = Turn { rewards: step.rewards, correct: told, ..Turn::default() };
+        turn.rewards.extend(&closing.rewards);
+        let played = Trajectory {
+            task: task.id.clone(),
+            sample: 0,
+            prompt: vec![0],
+            turns: vec![turn],
+            stop: Stop::Done,
+        };
+        let scored = score(&env, &task, &played, &RewardConfig::default()).unwrap();
+        assert_eq!(scored.correct, correct, "{index}");
     }
 }
 
@@ -450,5 +464,5 @@ fn the_example_in_python_is_played() {
         assert!(low <= high && !step.done && step.rewards.get("progress") > 0.0);
     };
     assert!(last.done && last.rewards.acc() == 1.0);
-    assert_eq!(session.close().unwrap().correct, Some(true));
+    assert_eq!(session.close().unwrap(), Closing::default(), "its `acc` says that it is right");
 }

@@ -12,13 +12,12 @@ use turnwise_tools::Fault;
 
 use super::pending::Pending;
 use super::running::Running;
-use super::stderr::{Log, escaped};
 use super::wire::{Answer, Request};
+use crate::outside::failures::{Failures, named};
+use crate::outside::stderr::{Log, escaped};
 
 /// Where faults of this environment come from.
 pub(super) const ORIGIN: &str = "env.process";
-/// Failures of a process in a row that end the run.
-pub(super) const MAX_FAILURES: usize = 3;
 /// Characters of an environment's error that are kept.
 const MAX_MESSAGE: usize = 2000;
 
@@ -54,7 +53,7 @@ struct State {
     /// Why the last process failed.
     reason: String,
     /// The same of the processes since a turn was last answered.
-    failures: Vec<String>,
+    failures: Failures,
 }
 
 /// A request on its way.
@@ -207,25 +206,12 @@ impl Worker {
 
     fn count(&self, state: &mut State, reason: String) {
         state.reason.clone_from(&reason);
-        state.failures.push(reason);
-        if state.failures.len() >= MAX_FAILURES {
-            self.shared.broken.get_or_init(|| self.broken(&mut state.failures));
+        if let Some(failed) = state.failures.add(reason) {
+            let (command, number) = (named(&self.shared.command), self.number);
+            let hint = "run it by hand: a line {\"id\":1,\"method\":\"describe\"} in, an answer out";
+            let broken = format!("{command}, worker {number}: {failed}\n  hint: {hint}");
+            self.shared.broken.get_or_init(|| broken);
         }
-    }
-
-    /// Returns why the run ends, in a line and a hint.
-    fn broken(&self, failures: &mut Vec<String>) -> String {
-        let number = self.number;
-        // A program may stand in it.
-        let command: Vec<String> =
-            self.shared.command.iter().map(|word| word.chars().take(60).collect()).collect();
-        // Equal failures are told once.
-        failures.dedup();
-        let failures = failures.join("; then ");
-        format!(
-            "command = {command:?}, worker {number}: failed {MAX_FAILURES} times in a row: {failures}\n  \
-             hint: run it by hand: a line {{\"id\":1,\"method\":\"describe\"}} in, an answer out"
-        )
     }
 
     /// Closes the stdin of its process, which asks it to end.

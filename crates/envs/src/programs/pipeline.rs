@@ -1,5 +1,5 @@
-//! Small functions on lists of integers, made of steps in a row: what they are called, what they compute, and
-//! Python that computes it.
+//! Builds small functions on lists of integers as sequences of steps: their words, their values, and Python
+//! that computes them.
 
 use rand::{Rng, RngExt};
 
@@ -19,7 +19,7 @@ impl std::fmt::Display for Result {
     }
 }
 
-/// One step. The last three end a function.
+/// A step. The last three end a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Evens,
@@ -51,7 +51,7 @@ impl Step {
         }
     }
 
-    /// As the task says it. An unknown constant is a question mark.
+    /// Returns the step in the task's words. An unknown constant is a question mark.
     fn name(self, unknown: bool) -> String {
         let constant = |c: i64| if unknown { "?".to_string() } else { c.to_string() };
         match self {
@@ -114,16 +114,16 @@ impl Step {
     }
 }
 
-/// A function, with a constant that the task may not tell.
+/// A function. The task may leave out one of its constants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Pipeline {
     steps: Vec<Step>,
-    /// Index of the step whose constant isn't told.
+    /// Index of the step whose constant is hidden.
     unknown: Option<usize>,
 }
 
 impl Pipeline {
-    /// Returns a random function. With `hide`, one of its constants isn't told. None if it has no constant
+    /// Returns a random function. With `hide`, one of its constants is hidden. None if it has no constant
     /// then, or if a step repeats the one before.
     pub(super) fn draw(steps: u32, hide: bool, rng: &mut impl Rng) -> Option<Self> {
         let steps: Vec<Step> = (1..=steps).map(|at| Step::draw(at == steps, rng)).collect();
@@ -145,7 +145,7 @@ impl Pipeline {
         format!("f(x): {}", self.steps.iter().enumerate().map(name).collect::<Vec<_>>().join(", "))
     }
 
-    /// Python that computes it, a line per step.
+    /// Returns Python that computes it, a line per step.
     pub(super) fn python(&self) -> String {
         let (last, before) = self.steps.split_last().expect("a function has steps");
         let mut lines = vec!["def f(x):".to_string()];
@@ -154,7 +154,7 @@ impl Pipeline {
         lines.join("\n")
     }
 
-    /// Its result.
+    /// Returns its result.
     pub(super) fn apply(&self, x: &[i64]) -> Result {
         let mut list = x.to_vec();
         for &step in &self.steps {
@@ -166,7 +166,7 @@ impl Pipeline {
         Result::List(list)
     }
 
-    /// Returns the function with the constant that isn't told replaced; itself if all are told.
+    /// Returns the function with another value of the hidden constant, or unchanged if none is hidden.
     pub(super) fn guess(&self, constant: i64) -> Self {
         let mut guess = self.clone();
         if let Some(at) = self.unknown {
@@ -175,7 +175,7 @@ impl Pipeline {
         guess
     }
 
-    /// Returns the constant that isn't told.
+    /// Returns the hidden constant.
     pub(super) fn unknown_constant(&self) -> Option<i64> {
         match self.steps[self.unknown?] {
             Step::Add(c) | Step::Times(c) => Some(c),
@@ -183,7 +183,7 @@ impl Pipeline {
         }
     }
 
-    /// Returns the function without one of its steps, for a demonstration that gets it wrong.
+    /// Returns the function without one of its steps, for a demonstration that fails.
     pub(super) fn without(&self, step: usize) -> Self {
         let mut other = self.clone();
         other.steps.remove(step);
@@ -191,7 +191,7 @@ impl Pipeline {
         other
     }
 
-    /// Number of steps.
+    /// Returns the number of steps.
     pub(super) fn len(&self) -> usize {
         self.steps.len()
     }

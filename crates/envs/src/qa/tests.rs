@@ -1,4 +1,5 @@
 use super::*;
+use crate::tasks::question;
 use crate::testing::program;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,12 +17,16 @@ fn files(train: &str, held_out: &str) -> (TempDir, QaConfig) {
     let dir = tempfile::tempdir().unwrap();
     let config = QaConfig {
         train: dir.path().join("train.jsonl"),
-        held_out: dir.path().join("test.jsonl"),
+        held_out: Some(dir.path().join("test.jsonl")),
+        held_out_tasks: None,
         limit: None,
+        shuffle: false,
+        seed: 0,
+        columns: BTreeMap::new(),
         instruction: instruction(),
     };
     std::fs::write(&config.train, train.replace('@', MARK)).unwrap();
-    std::fs::write(&config.held_out, held_out.replace('@', MARK)).unwrap();
+    std::fs::write(config.held_out.as_ref().unwrap(), held_out.replace('@', MARK)).unwrap();
     (dir, config)
 }
 
@@ -102,7 +107,9 @@ fn a_broken_line_is_named_with_its_value_and_a_hint() {
         (r#"{"answer": "\q 1"}"#, "invalid escape"),
         (r#"{"answer": "@ 1"}"#, "missing field `question`"),
         (r#"{"question": "Q"}"#, "missing field `answer`"),
-        (r#"{"question": "Q", "answer": 5}"#, "invalid type: integer `5`, expected a string"),
+        (r#"{"question": "Q", "answer": [5]}"#, "the answer is a list, expected a text or a number"),
+        (r#"{"question": 5, "answer": "@ 5"}"#, "a number is neither a text nor a list of messages"),
+        (r#"{"prompt": [{"role": "x"}], "answer": "@ 5"}"#, "prompt: message 0 has the role \"x\""),
         (r#"{"question": " ", "answer": "@ 5"}"#, "the question is empty"),
         (r#"{"question": "Q", "answer": "it is 5"}"#, "the answer \"it is 5\" has no \"####\""),
         (r#"{"question": "Q", "answer": "@ about 5"}"#, "\"about 5\" is not one exact number"),
@@ -136,6 +143,62 @@ fn files_that_cannot_serve_are_refused() {
     let leaking = format!("{HELD_OUT}\n{}", r#"{"question": "Third?", "answer": "@ 2"}"#);
     let error = Qa::new(&files(TRAIN, &leaking).1).err().unwrap().to_string();
     assert!(error.contains("test.jsonl:2: the question \"Third?\" is in env.qa.train"), "{error}");
+}
+
+/// Every task of an environment, in the order of its file.
+fn all(env: &Qa) -> Vec<&Task> {
+    let mut all: Vec<&Task> = env.train().iter().chain(env.held_out()).collect();
+    all.sort_by_key(|task| task.id.clone());
+    all
+}
+
+#[test]
+fn tables_of_trl_and_verl_need_no_mapping() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/datasets");
+    let open = |name: &str, instruction: &str| {
+        let config =
+            json!({"train": golden.join(name), "held_out_tasks": 1, "seed": 3, "instruction": instruction});
+        Qa::new(&serde_json::from_value(config).unwrap()).unwrap()
+    };
+    let trl = open("datasets.parquet", "");
+    let read: Vec<_> = all(&trl).iter().map(|task| (task.messages.len(), task.answer.as_str())).collect();
+    assert_eq!(read, [(2, "3"), (2, "42"), (2, "42")]);
+    assert_eq!(all(&trl)[0].messages[0].content, "Réponds.");
+    let told = open("datasets.parquet", "Say it.");
+    assert_eq!(all(&told)[0].messages[0].content, "Réponds.\n\nSay it.");
+    assert_eq!((trl.train().len(), trl.held_out().len()), (2, 1));
+    let verl = open("pandas.parquet", "Say it.");
+    let read: Vec<_> = all(&verl).iter().map(|task| (task.messages.len(), task.answer.as_str())).collect();
+    assert_eq!(read, [(2, "42"), (2, "12")]);
+    assert!(question(all(&verl)[0]).starts_with("6 * 7?"));
+    let duckdb = open("duckdb.parquet", "");
+    assert_eq!(
+        all(&duckdb).iter().map(|task| question(task)).collect::<Vec<_>>(),
+        ["1 + 2?", "40 + 2?", "17 + 25?"]
+    );
+}
+
+#[test]
+fn columns_of_other_names_are_mapped() {
+    let rows = r#"[{"problem": {"text": "One?"}, "final": 1, "answer": "no"},
+ {"problem": {"text": "Two?"}, "final": "@ 2", "answer": "no"}, {"problem": {"text": "Three?"}, "answer": "no"}]"#;
+    let (_dir, mut config) = files(rows, HELD_OUT);
+    config.held_out = None;
+    config.held_out_tasks = Some(1);
+    config.columns = [("question", "problem.text"), ("answer", "final")]
+        .map(|(name, path)| (name.to_string(), path.to_string()))
+        .into();
+    let error = Qa::new(&config).err().unwrap().to_string();
+    let expect = "train.jsonl:2: there is no column \"final\" for `answer`; hint: there are answer, problem";
+    assert!(error.ends_with(expect), "{error}");
+    config.limit = Some(2);
+    let env = Qa::new(&config).unwrap();
+    let read: Vec<_> = all(&env).iter().map(|task| (question(task), task.answer.as_str())).collect();
+    assert_eq!(read, [("One?", "1"), ("Two?", "2")]);
+    config.columns.insert("qestion".into(), "problem".into());
+    let conflict = config.conflict().unwrap();
+    assert_eq!(conflict.key, "columns.qestion");
+    assert_eq!(conflict.message, "is no column that is read; known are answer, question");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Search over facts by shared words, rare words counting more.
+//! Searches facts by shared words. Rare words count more.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,14 +9,14 @@ pub(super) struct Search {
     places: HashMap<String, Vec<usize>>,
 }
 
-/// Words so frequent that sharing them says nothing.
+/// Words too frequent to tell facts apart.
 const STOP_WORDS: [&str; 24] = [
     "a", "an", "the", "of", "in", "on", "at", "to", "for", "and", "or", "is", "are", "was", "were", "be",
     "do", "does", "did", "has", "have", "by", "with", "it",
 ];
 
 impl Search {
-    /// Indexes the facts; equal ones count once.
+    /// Indexes the facts. Equal ones count once.
     pub(super) fn new(facts: impl IntoIterator<Item = String>) -> Self {
         let mut seen = std::collections::HashSet::new();
         let facts: Vec<String> = facts.into_iter().filter(|fact| seen.insert(fact.clone())).collect();
@@ -29,11 +29,11 @@ impl Search {
         Self { facts, places }
     }
 
-    /// Up to `most` facts, best first: those whose shared words have the highest sum of `ln(1 + N/n)`, where
-    /// `n` of `N` facts hold the word. Ties go to the earlier fact.
-    pub(super) fn best(&self, query: &str, most: usize) -> Vec<&str> {
+    /// Returns up to `max` facts, best first: those whose shared words have the highest sum of `ln(1 +
+    /// N/n)`, where `n` of `N` facts hold the word. Ties go to the earlier fact.
+    pub(super) fn best(&self, query: &str, max: usize) -> Vec<&str> {
         let mut scores: HashMap<usize, f64> = HashMap::new();
-        // Sorted words: the order of a sum of floats matters.
+        // Sorted, because the order changes a sum of floats.
         for places in words(query).iter().filter_map(|word| self.places.get(word)) {
             let weight = (1.0 + self.facts.len() as f64 / places.len() as f64).ln();
             for at in places {
@@ -42,7 +42,7 @@ impl Search {
         }
         let mut ranked: Vec<(usize, f64)> = scores.into_iter().collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        ranked.iter().take(most).map(|(at, _)| self.facts[*at].as_str()).collect()
+        ranked.iter().take(max).map(|(at, _)| self.facts[*at].as_str()).collect()
     }
 }
 

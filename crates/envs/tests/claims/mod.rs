@@ -1,18 +1,20 @@
-//! What must hold of every data set. The fuzz target and the replay of its corpus check the same.
+//! Holds properties of every data set. The fuzz target and the replay of its corpus check the same.
 
 use std::path::Path;
 
 use serde_json::json;
+use turnwise_datasets::DataError;
 use turnwise_envs::{EnvConfig, EnvError};
 use turnwise_tools::executor::ExecutorConfig;
 
-/// Reads the bytes as the data of every environment that has some. Fails if one breaks, or names no place.
+/// Reads the bytes as the data of every environment with a file. It fails if one panics, or its error names
+/// no place.
 pub(crate) fn hold(bytes: &[u8], folder: &Path) {
     let (one, other) = (folder.join("one.jsonl"), folder.join("other.jsonl"));
     for path in [&one, &other] {
         std::fs::write(path, bytes).expect("a temporary file");
     }
-    // Equal files: what trains may not be held out, so that no judge of programs is started.
+    // Equal files: a training task may not be held out, so no judge of programs is started.
     let files = json!({"train": one, "held_out": other});
     let checked = json!({"train": one, "held_out": other, "check": ["true"]});
     for config in [
@@ -29,7 +31,7 @@ pub(crate) fn hold(bytes: &[u8], folder: &Path) {
                     env.answer(&task.answer);
                 }
             }
-            Err(EnvError::Line { message, line, .. }) => {
+            Err(EnvError::Data(DataError::Line { message, line, .. })) => {
                 assert!(line > 0 && message.lines().count() <= 2, "{message}");
             }
             Err(_) => {}

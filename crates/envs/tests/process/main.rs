@@ -7,11 +7,15 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
-use turnwise_envs::{Closing, Env, Process, ProcessConfig, Session, Start, Step, Task, TaskSplit};
+use turnwise_envs::{
+    Closing, Env, Process, ProcessConfig, RewardConfig, Session, Start, Step, Task, TaskSplit, score,
+};
 use turnwise_tools::executor::Echo;
-use turnwise_trajectory::{CallRecord, OutputStatus, ToolCall, ToolOutput, Turn};
+use turnwise_trajectory::{CallRecord, OutputStatus, Stop, ToolCall, ToolOutput, Trajectory, Turn};
 
-use installed::python_with;
+fn python_with(module: &str, package: &str) -> Option<String> {
+    installed::python_with(module, package, &[&[package]])
+}
 
 fn example(name: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/process");
@@ -39,11 +43,15 @@ fn says(session: &mut dyn Session, text: &str) -> Step {
     session.step(&Turn { text: text.into(), ..Turn::default() }, &[]).unwrap()
 }
 
-/// Ends a session. Returns its late rewards and its verdict.
-fn ends(session: &mut dyn Session) -> (Closing, bool) {
+/// Ends a session after its last step. Returns its late rewards, and whether scoring takes it for right.
+fn ends(env: &Process, task: &Task, session: &mut dyn Session, last: Step) -> (Closing, bool) {
     let closing = session.close().unwrap();
-    let correct = closing.correct.expect("a process gives a verdict");
-    (closing, correct)
+    let mut turn =
+        Turn { rewards: last.rewards, correct: closing.correct.or(last.correct), ..Turn::default() };
+    turn.rewards.extend(&closing.rewards);
+    let (task_id, turns, stop) = (task.id.clone(), vec![turn], Stop::Done);
+    let played = Trajectory { task: task_id, sample: 0, prompt: vec![0], turns, stop };
+    (closing, score(env, task, &played, &RewardConfig::default()).unwrap().correct)
 }
 
 #[test]
@@ -67,7 +75,7 @@ fn any_generator_of_reasoning_gym_scores_answers() {
             );
             assert_eq!(step.rewards.acc(), expect, "{asked} {answer}");
             assert_eq!(step.rewards.get("score") >= 1.0, expect >= 1.0);
-            assert_eq!(ends(&mut *session).1, expect >= 1.0);
+            assert_eq!(ends(&env, &task, &mut *session, step).1, expect >= 1.0);
         }
     }
 }
@@ -101,6 +109,7 @@ fn a_game_of_textarena_is_held_as_a_conversation() {
     let task = env.task(TaskSplit::Train, 0).unwrap();
     // Two games at a time, a move here and a move there: each has its state.
     let (mut won, mut lost) = (session(&env, &task), session(&env, &task));
+    let mut over = Step::default();
     let moves = ["[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]"];
     for (at, text) in moves.iter().enumerate() {
         let step = says(&mut *won, text);
@@ -108,13 +117,13 @@ fn a_game_of_textarena_is_held_as_a_conversation() {
         if at == 0 {
             let refused = says(&mut *lost, "I take [C A].");
             assert_eq!(refused.rewards.get("refused"), -0.1, "{refused:?}");
-            let over = says(&mut *lost, "[C A]");
+            over = says(&mut *lost, "[C A]");
             assert!(over.done && over.rewards.get("game") < 1.0, "{over:?}");
         }
     }
     let last = says(&mut *won, "The last one: [A C]");
     assert!(last.done && last.rewards.get("game") == 1.0 && last.rewards.acc() == 1.0, "{last:?}");
-    assert!(ends(&mut *won).1 && !ends(&mut *lost).1);
+    assert!(ends(&env, &task, &mut *won, last).1 && !ends(&env, &task, &mut *lost, over).1);
 }
 
 #[test]
@@ -151,7 +160,7 @@ fn a_search_finds_what_the_documents_say() {
     assert_eq!(search("danube").1, 0.0, "it was found before");
     let last = says(&mut *session, "Answer: the Black Sea");
     assert!(last.done && last.rewards.acc() == 0.0, "the answer is the gold answer or none: {last:?}");
-    assert!(!ends(&mut *session).1);
+    assert!(!ends(&env, &task, &mut *session, last).1);
 }
 
 #[test]
@@ -174,8 +183,9 @@ fn a_model_behind_an_endpoint_grades_answers() {
     let task = env.task(TaskSplit::Train, 0).unwrap();
     for (answer, grade, right) in [("yes", 0.9, true), ("maybe", 0.3, false)] {
         let mut session = session(&env, &task);
-        assert!(says(&mut *session, answer).done);
-        let (closing, correct) = ends(&mut *session);
+        let step = says(&mut *session, answer);
+        assert!(step.done);
+        let (closing, correct) = ends(&env, &task, &mut *session, step);
         assert_eq!((closing.rewards.get("grade"), correct), (grade, right), "{answer}");
     }
     for (answer, expect) in [("broken", "HTTPError"), ("who knows", "the grader said 'It depends.'")] {

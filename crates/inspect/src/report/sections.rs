@@ -6,6 +6,7 @@ use turnwise_stats::{Estimate, compare, holm, mean, mean_interval, paired_t, sum
 use super::arms::{Arm, Member, differences, points, smooth};
 use super::chart::{Chart, Series, number};
 use super::document::{Block, Table};
+use super::rewards::{names, rewards};
 
 /// Confidence of every interval.
 const CONFIDENCE: f64 = 0.95;
@@ -30,9 +31,13 @@ const CURVES: [Curve; 11] = [
 /// Describes a held-out number: its name, whether it is a share, and its field.
 type HeldOut = (&'static str, bool, fn(&Evaluation) -> f64);
 
+/// Names the mean grade, which is shown where some trajectory has a grade between 0 and 1.
+const GRADE: &str = "mean grade";
+
 /// Lists the held-out numbers, accuracy first.
-const HELD_OUT: [HeldOut; 4] = [
+const HELD_OUT: [HeldOut; 5] = [
     ("accuracy", true, |e| e.accuracy),
+    (GRADE, false, |e| e.mean_acc.unwrap_or(e.accuracy)),
     ("calls that succeed", true, |e| e.tool_success),
     ("turns that break the format", true, |e| e.violations),
     ("turns", false, |e| e.turns),
@@ -53,11 +58,12 @@ pub(super) fn blocks(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks.extend(compared(arms));
     blocks.extend(curves(arms));
     blocks.extend(turns(arms));
+    blocks.extend(rewards(arms));
     blocks.extend(settings(arms));
     blocks
 }
 
-fn heads(names: &[&str]) -> Vec<String> {
+pub(super) fn heads(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
@@ -106,7 +112,7 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
             let evaluations = arm.members.iter().filter_map(|member| member.evaluation.as_ref());
             let pairs: Vec<(f64, f64)> =
                 evaluations.map(|found| (number(&found.before), number(&found.after))).collect();
-            if pairs.is_empty() {
+            if pairs.is_empty() || (name == GRADE && !graded(arm)) {
                 continue;
             }
             let (before, after): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
@@ -128,6 +134,12 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
     }
     blocks.push(Block::Table(Table { heads: heads(&["", "before", "after", "change"]), rows }));
     blocks
+}
+
+/// Returns whether an evaluation of the arm has grades between 0 and 1.
+fn graded(arm: &Arm<'_>) -> bool {
+    let evaluations = arm.members.iter().filter_map(|member| member.evaluation.as_ref());
+    evaluations.flat_map(|found| [&found.before, &found.after]).any(|found| found.mean_acc.is_some())
 }
 
 /// Formats accuracy before and after, and its change, with intervals over tasks. None unless the arm is one
@@ -199,17 +211,30 @@ fn curves(arms: &[Arm<'_>]) -> Vec<Block> {
         blocks.push(Block::Text(text.into()));
     }
     for (name, title, percent, metric) in CURVES {
-        let series: Vec<Series> = arms.iter().filter_map(|arm| series(arm, metric, arms.len() > 1)).collect();
+        let series: Vec<Series> =
+            arms.iter().filter_map(|arm| series(arm, &metric, arms.len() > 1)).collect();
         if !series.is_empty() {
             let chart = Chart { title: title.into(), percent, series, marks: Vec::new() };
             blocks.push(Block::Picture { name: name.into(), svg: chart.svg() });
         }
     }
+    // Names are the environment's: files are numbered.
+    for (at, name) in names(arms).iter().enumerate() {
+        let mean = |step: &StepMetrics| step.rewards.get(name).map_or_else(Metric::default, |r| r.mean);
+        let series = arms.iter().filter_map(|arm| series(arm, &mean, arms.len() > 1)).collect();
+        let chart = Chart {
+            title: format!("Reward named {name} per trajectory"),
+            percent: false,
+            series,
+            marks: Vec::new(),
+        };
+        blocks.push(Block::Picture { name: format!("reward-{}", at + 1), svg: chart.svg() });
+    }
     blocks
 }
 
 /// Returns an arm's curve. A single run shows its raw values too.
-fn series(arm: &Arm<'_>, metric: fn(&StepMetrics) -> Metric, named: bool) -> Option<Series> {
+fn series(arm: &Arm<'_>, metric: &dyn Fn(&StepMetrics) -> Metric, named: bool) -> Option<Series> {
     let label = if named { arm.label.clone() } else { String::new() };
     let mut lines: Vec<_> = arm.members.iter().map(|member| points(&member.metrics, metric)).collect();
     lines.retain(|line| !line.is_empty());

@@ -171,6 +171,22 @@ pub(crate) fn small(folder: &Path, marker: &str) {
     run(folder, &groups);
 }
 
+/// A step of one graded group with rewards of other names.
+pub(crate) fn rewarded(folder: &Path) {
+    let words = Words::new();
+    let one = |sample| words.trajectory("task/a", sample, "2+2", ran("print(2+2)", OutputStatus::Ok, "4\n"));
+    let mut group = group(0, (0..2).map(one).collect());
+    let turns = &mut group.trajectories[0].scored.turns;
+    turns[0].add("progress", 0.25);
+    turns[0].add(HOSTILE, -2.0);
+    turns[1].add("progress", 0.5);
+    turns[1].set("acc", 0.75);
+    run(folder, &[group]);
+    let rewards = json!({ "progress": { "mean": 0.75, "by_turn": [0.25, 0.5] } });
+    let line = json!({ "step": 0, "accuracy": 0.5, "reward": 0.4, "rewards": rewards });
+    std::fs::write(folder.join("metrics.jsonl"), format!("{line}\n")).expect("a file");
+}
+
 /// `rollouts` rollouts in groups of eight, written fast: every group is the same but for its names.
 pub(crate) fn large(folder: &Path, rollouts: usize) {
     const GROUPS_PER_STEP: usize = 64;

@@ -111,6 +111,27 @@ fn two_runs_stand_side_by_side_on_the_same_task() {
 }
 
 #[test]
+fn rewards_stand_by_name_beside_their_turns() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    made::rewarded(folder.path());
+    let url = made::serve(&[folder.path()]);
+    browser.open(&format!("{url}#id=0"));
+    browser.wait(READY);
+    let credit = "[...document.querySelectorAll('.turn .credit')].map(one => one.textContent).join(' ')";
+    let text = browser.eval(credit);
+    let text = text.as_str().unwrap();
+    for part in ["progress0.250", &format!("{}−2.000", made::HOSTILE), "progress0.500", "acc0.750"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("fmt"), "that is the chip of a violation: {text}");
+    let curves = browser.eval("document.querySelector('#curves').textContent");
+    assert!(curves.as_str().unwrap().contains("reward of progress"), "{curves}");
+    assert_eq!(browser.eval("document.querySelectorAll('img, body script').length"), 0);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn a_list_of_a_hundred_thousand_scrolls() {
     let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();

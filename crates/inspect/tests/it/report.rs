@@ -71,6 +71,40 @@ fn seeds_are_put_together_and_settings_compared() {
 }
 
 #[test]
+fn rewards_stand_by_name_and_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [run(&folder.path().join("a"), 0, "gtpo", 0.7)];
+    let text = report(&runs).unwrap().markdown();
+    assert!(!text.contains("Rewards by name") && !text.contains("mean grade"), "{text}");
+    let file = folder.path().join("a/metrics.jsonl");
+    let line = |step: usize, turns: [usize; 2], by_turn: [f64; 2]| {
+        let turn = |turns: usize| json!({"credit": {"turns": turns, "reward": 0.5}});
+        let rewards = json!({"a/../<b>|": {"mean": 0.5, "by_turn": by_turn}, "fmt": {"mean": -0.1, "by_turn": [-0.1, 0.0]}});
+        json!({"step": step, "rewards": rewards, "by_turn": turns.map(turn)}).to_string()
+    };
+    // The last tenth of twenty steps are two: means of turns are weighted by their numbers.
+    let mut lines: Vec<String> = (0..18).map(|step| line(step, [8, 8], [9.0, 9.0])).collect();
+    lines.extend([line(18, [8, 2], [0.25, 1.0]), line(19, [8, 6], [0.75, 0.0])]);
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let held_out = |acc: f64| json!({"accuracy": 0.5, "mean_acc": acc});
+    let evaluation = json!({"before": held_out(0.625), "after": held_out(0.75)});
+    std::fs::write(folder.path().join("a/evaluation.json"), evaluation.to_string()).unwrap();
+    let report = report(&[Run::open(&folder.path().join("a")).unwrap()]).unwrap();
+    let text = report.markdown();
+    assert!(text.contains("## Rewards by name, at the end of training"), "{text}");
+    assert!(text.contains("| trajectory | turn 1 | turn 2 |"), "{text}");
+    assert!(text.contains("a/../\\<b>\\| | 0.500 | 0.500 | 0.250 |"), "{text}");
+    assert!(
+        text.contains("fmt | -0.100 | -0.100 | 0.000 |")
+            && text.contains("mean grade | 0.62 | 0.75 | 0.12 |"),
+        "{text}"
+    );
+    let pictures: Vec<String> = report.pictures().map(|(name, _)| name).collect();
+    assert_eq!(pictures, ["reward-1.svg"]);
+    assert!(report.html().contains("Reward named a/../&lt;b&gt;| per trajectory"));
+}
+
+#[test]
 fn one_run_has_its_settings_and_a_run_without_evaluation_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("only");

@@ -11,6 +11,7 @@ mod template;
 mod thought;
 mod token_bytes;
 mod tokenizer_file;
+mod tool_message;
 
 use std::path::PathBuf;
 

@@ -9,8 +9,8 @@ use turnwise_jinja::{Conversation, Template};
 use turnwise_tools::CallFormat;
 use turnwise_trajectory::Role;
 
-use super::template::{call_id, tool_message};
 use super::thought::Opening;
+use super::tool_message::{call_id, tool_message};
 
 /// Says why a template can't be used for training.
 pub(super) enum Unfit {

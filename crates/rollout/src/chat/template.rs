@@ -229,20 +229,5 @@ fn first_of(text: &str) -> String {
     text.chars().take(16).collect()
 }
 
-/// Returns a message of a tool, for templates that require the call's id.
-pub(super) fn tool_message(content: &str, position: usize, name: Option<&str>) -> Json {
-    let mut message =
-        json!({"role": Role::Tool.name(), "content": content, "tool_call_id": call_id(position)});
-    if let Some(name) = name {
-        message["name"] = name.into();
-    }
-    message
-}
-
-/// Returns an id of nine letters, as the strictest template requires.
-pub(super) fn call_id(position: usize) -> String {
-    format!("call{position:05}")
-}
-
 #[cfg(test)]
 mod tests;

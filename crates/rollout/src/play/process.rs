@@ -7,10 +7,11 @@ use serde_json::json;
 use turnwise_envs::{Env, EnvError, Process, ProcessConfig, TaskSplit};
 use turnwise_tools::FormatName;
 use turnwise_tools::executor::Echo;
-use turnwise_trajectory::{CallRecord, Completion, Rewards};
+use turnwise_trajectory::{CallRecord, Completion, Rewards, Stop};
 
 use super::tests::{LIMITS, Speaker, spoken};
 use super::*;
+use crate::limits::Limits;
 use crate::testing::chat;
 
 /// How a process answers. Whatever it gets wrong is drawn by its own clock and the number of its processes:
@@ -101,13 +102,19 @@ fn open(case: &Case) -> Result<Process, EnvError> {
 
 /// Plays every sample of every task. A sample writes its number, and calls twice in each turn but the last.
 fn played(env: &Process, case: &Case) -> Played {
+    played_within(env, case, USUAL)
+}
+
+const USUAL: Limits = Limits { turn_tokens: 400, tokens: 8000, ..LIMITS };
+
+fn played_within(env: &Process, case: &Case, limits: Limits) -> Played {
     let (chat, format) = (chat(), FormatName::Hermes.build());
     let game = Game {
         env,
         chat: &chat,
         format: &*format,
         executor: &Echo,
-        limits: crate::limits::Limits { turn_tokens: 400, tokens: 8000, ..LIMITS },
+        limits,
         describe_tools: false,
         stop_at_call: false,
         keep_state: false,
@@ -157,6 +164,29 @@ fn check(trajectory: &Trajectory, task: usize, case: &Case) -> Result<(), TestCa
         );
     }
     Ok(())
+}
+
+#[test]
+fn rewards_of_the_end_are_on_the_last_turn_however_it_ended() {
+    let case = Case { kinds: vec![], rate: 0.0, workers: 1, turns: vec![3], tasks: 1, seed: 0 };
+    let env = open(&case).unwrap();
+    let end = |limits: Limits| played_within(&env, &case, limits).groups.remove(0).remove(0);
+    let whole = end(USUAL);
+    // The first turn and its observation fill this limit: a second turn has no room.
+    let full = whole.prompt.len() + whole.turns[0].tokens.len() + whole.turns[0].observation.len();
+    for (limits, stop, turns) in [
+        (USUAL, Stop::Answer, 4),
+        (Limits { turns: 2, ..USUAL }, Stop::TurnLimit, 2),
+        (Limits { turn_tokens: 6, ..USUAL }, Stop::Truncated, 1),
+        (Limits { tokens: full, ..USUAL }, Stop::ContextLimit, 1),
+    ] {
+        let found = end(limits);
+        assert_eq!((found.stop, found.turns.len()), (stop, turns));
+        let (last, earlier) = found.turns.split_last().unwrap();
+        assert!(last.rewards.has("late") && last.rewards.get("place") >= 1000.0, "{stop:?}: {last:?}");
+        assert!(earlier.iter().all(|turn| !turn.rewards.has("late") && turn.rewards.get("place") < 1.0));
+        assert_eq!(found.verdict(), Some(true), "{stop:?}");
+    }
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! Output, bounded: its start and its end are kept, whatever lies between is counted.
+//! Bounds output: keeps its start and its end, and counts the bytes between.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ impl Capture {
         Self { head: Vec::new(), tail: VecDeque::new(), room, total: 0 }
     }
 
-    /// Adds output.
+    /// Appends output.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let head_room = self.room - self.room / 2;
@@ -32,12 +32,12 @@ impl Capture {
         self.total
     }
 
-    /// Returns the text, and whether some of it was cut. The cut is named where it is.
+    /// Returns the text, and whether it was cut. A line names each cut at its place.
     pub(super) fn finish(self) -> (String, bool) {
         let (mut head, mut tail) = (self.head, Vec::from(self.tail));
         let truncated = self.total > (head.len() + tail.len()) as u64;
         if truncated {
-            // A character torn by the cut would become a replacement character that nobody printed.
+            // The replacement of a torn character would be one that nobody printed.
             if let Err(error) = std::str::from_utf8(&head)
                 && error.error_len().is_none()
             {
@@ -53,9 +53,9 @@ impl Capture {
     }
 }
 
-/// Returns a text in at most `bytes` bytes, and whether some of it was cut.
+/// Returns a text of at most `bytes` bytes, and whether it was cut.
 ///
-/// Its start and its end are kept, and the cut is named between them, beyond that number.
+/// The start and the end are kept. The line that names the cut between them isn't counted in `bytes`.
 pub fn bounded(text: &str, bytes: usize) -> (String, bool) {
     let mut capture = Capture::new(bytes);
     capture.push(text.as_bytes());

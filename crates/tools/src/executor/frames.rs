@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// Returns a message as it's sent.
+/// Returns the bytes that carry a message.
 pub(super) fn framed(body: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(body.len()).map_err(|_| io::Error::other("a message of 4 GiB or more"))?;
     Ok([&length.to_le_bytes(), body].concat())
@@ -14,20 +14,20 @@ pub(super) fn send(mut stream: &UnixStream, body: &[u8]) -> io::Result<()> {
     stream.write_all(&framed(body)?)
 }
 
-/// Waits for one message of at most `most` bytes.
-pub(super) fn receive(mut stream: impl Read, most: usize) -> io::Result<Vec<u8>> {
+/// Waits for a message of at most `max` bytes.
+pub(super) fn receive(mut stream: impl Read, max: usize) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
-    if length > most {
-        return Err(io::Error::other(format!("a message of {length} bytes, more than {most}")));
+    if length > max {
+        return Err(io::Error::other(format!("a message of {length} bytes, more than {max}")));
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     Ok(body)
 }
 
-/// A message that arrives in pieces.
+/// Assembles a message that arrives in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     bytes: Vec<u8>,
@@ -39,27 +39,27 @@ pub(super) struct Incoming {
 pub(super) enum Progress {
     /// The message isn't complete.
     Waiting,
-    /// Its body.
+    /// The body of a complete message.
     Message(Vec<u8>),
     /// The other end is closed.
     Closed,
-    /// Longer than allowed.
+    /// The message is longer than allowed.
     TooLong,
 }
 
 impl Incoming {
-    /// Returns whether more may come.
+    /// Returns whether the other end may still send.
     pub(super) fn is_open(&self) -> bool {
         !self.closed
     }
 
-    /// Reads what is there, without waiting. `stream` must be non-blocking.
-    pub(super) fn read(&mut self, mut stream: &UnixStream, most: usize) -> io::Result<Progress> {
+    /// Reads what has arrived, without waiting. `stream` must be non-blocking.
+    pub(super) fn read(&mut self, mut stream: &UnixStream, max: usize) -> io::Result<Progress> {
         let mut buffer = [0; 4096];
         loop {
             if let Some((length, body)) = self.bytes.split_first_chunk::<4>() {
                 let length = u32::from_le_bytes(*length) as usize;
-                if length > most {
+                if length > max {
                     return Ok(Progress::TooLong);
                 }
                 if body.len() >= length {
@@ -73,7 +73,7 @@ impl Incoming {
                 Ok(count) => self.bytes.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The other end went away with unread bytes of ours.
+                // The other end closed with bytes of ours unread.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! What the limits of an executor may be.
+//! Ranges of an executor's limits.
 
 use turnwise_runfile::{Seconds, Within};
 #[cfg(any(target_os = "linux", feature = "monty"))]
@@ -6,7 +6,7 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use super::ExecutorError;
 
-/// How many executions run at a time if nobody says.
+/// Executions at a time where the configuration names no number.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -20,7 +20,7 @@ pub(super) type OutputBytes = Within<1, 268_435_456>;
 /// Executions at a time.
 pub(super) type Workers = Within<1, 4_096>;
 
-/// Refuses limits that nothing could run under, of a config that no file was read for.
+/// Checks the limits of a configuration that was built in code, which no reader of a file has checked.
 pub(super) fn check_limits(
     backend: &'static str,
     cpu_seconds: f64,
@@ -37,8 +37,10 @@ pub(super) fn check_limits(
         .map_err(|message| ExecutorError { backend, message, hint: "leave it out for the default".into() })
 }
 
-/// Whether an output is the code's own doing. Code can swallow what a soft limit raises and end well, so the times that
-/// were seen from outside count as well.
+/// Returns whether an output depends on the code alone.
+///
+/// Code can catch the exception of a soft limit and end well, so the times measured from outside count as
+/// well.
 #[cfg(any(target_os = "linux", feature = "monty"))]
 pub(super) fn would_repeat(output: &ToolOutput, cpu_seconds: f64, wall_seconds: f64) -> bool {
     matches!(output.status, OutputStatus::Ok | OutputStatus::Error)

@@ -5,37 +5,39 @@ use std::sync::Arc;
 
 use turnwise_trajectory::ToolOutput;
 
-/// Knowledge about some code.
+/// State of knowledge about a program.
 #[derive(Debug, Clone)]
 pub(super) enum Known {
-    /// It gives this.
+    /// It has this output.
     Output(Arc<ToolOutput>),
-    /// Its output depends on more than the code: it runs each time.
+    /// Its output depends on more than the code, so it runs each time.
     RunsEachTime,
 }
 
-/// Two generations: the young one becomes the old one when it has filled its half of the bytes, and what was
-/// old and not asked for meanwhile is forgotten. The key is the code itself, so that no two programs can be
-/// taken for one.
+/// Cache of two generations.
+///
+/// When the young generation has filled its half of the bytes, it becomes the old one, and entries of the
+/// former old one that nobody asked for are dropped. The key is the code itself, so two programs can't share
+/// an entry.
 #[derive(Debug)]
 pub(super) struct Memory {
     young: HashMap<Box<str>, Known>,
     old: HashMap<Box<str>, Known>,
     young_bytes: usize,
-    /// Bytes of a generation at most.
+    /// Maximum of bytes in a generation.
     half: usize,
 }
 
-/// Bytes of an entry besides its texts, about: places in the map, pointers, the output's fixed part.
+/// Approximate bytes of an entry beyond its texts: slots of the map, pointers, the fixed part of the output.
 const ENTRY: usize = 256;
 
 impl Memory {
-    /// Makes a memory of at most `bytes` bytes, code included.
+    /// Returns a memory of at most `bytes` bytes, code included.
     pub(super) fn new(bytes: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, half: bytes / 2 }
     }
 
-    /// Returns the knowledge about `code`. Asking keeps it from being forgotten soon.
+    /// Returns the knowledge about `code` and moves it to the young generation.
     pub(super) fn recall(&mut self, code: &str) -> Option<Known> {
         if let Some(known) = self.young.get(code) {
             return Some(known.clone());
@@ -45,7 +47,7 @@ impl Memory {
         Some(known)
     }
 
-    /// Keeps what was found out first. An entry larger than a generation isn't kept.
+    /// Stores `known` unless `code` has an entry. An entry larger than a generation isn't stored.
     pub(super) fn keep(&mut self, code: Box<str>, known: Known) {
         let bytes = bytes(&code, &known);
         if bytes > self.half || self.young.contains_key(&code) {
@@ -87,15 +89,15 @@ mod tests {
 
     #[test]
     fn the_bound_holds_and_what_is_asked_for_stays() {
-        let most = 8 << 10;
-        let mut memory = Memory::new(most);
+        let max = 8 << 10;
+        let mut memory = Memory::new(max);
         memory.keep("asked for".into(), prints("a"));
         for i in 0..1000_usize {
             let code = format!("code {i}");
             memory.keep(code.as_str().into(), prints(&"x".repeat(i * 37 % 900)));
             assert!(memory.recall(&code).is_some(), "the newest is kept");
             assert!(memory.recall("asked for").is_some());
-            assert!(held(&memory) <= most, "{} bytes after {i}", held(&memory));
+            assert!(held(&memory) <= max, "{} bytes after {i}", held(&memory));
         }
         assert!(memory.recall("code 0").is_none(), "what nobody asks for is forgotten");
     }

@@ -1,4 +1,4 @@
-//! What runs a call: one file per executor, chosen by name.
+//! Executors run programs: one file per executor, chosen by name.
 
 #[cfg(any(target_os = "linux", feature = "monty"))]
 mod capture;
@@ -26,6 +26,7 @@ mod slots;
 mod stats;
 
 use serde::{Deserialize, Serialize};
+use turnwise_runfile::choice;
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 pub use capture::bounded;
@@ -37,60 +38,62 @@ pub use remembering::Remembering;
 pub use scripted::{Echo, Scripted};
 pub use stats::ExecutorStats;
 
-/// Runs code. Whatever the code does is data in [`ToolOutput`]; an [`ExecutorFault`] is our own failure.
+/// Runs code. Everything that the code does is data in [`ToolOutput`], and an [`ExecutorFault`] is a failure
+/// of the executor.
 ///
-/// `run` may be called from many threads at once; each call runs in a fresh interpreter state.
+/// `run` may be called from many threads at once, and each call runs in a fresh interpreter state.
 pub trait Executor: Send + Sync {
-    /// Runs `code` in a fresh state, under the executor's limits. Always comes back.
+    /// Runs `code` in a fresh state under the executor's limits, and always returns.
     fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault>;
 
-    /// Opens a session: a state that lives on between cells. It ends when dropped, or by a cell that breaks it.
+    /// Opens a session, whose state lives on between cells until it is dropped or a cell breaks it.
     fn session(&self) -> Result<Box<dyn Session>, ExecutorFault>;
 
-    /// What this executor is and what it achieved, for the run's record.
+    /// Describes the executor and the isolation that it achieved, for the run's record.
     fn describe(&self) -> ExecutorInfo;
 
-    /// How many executions it takes at a time; more of them wait.
+    /// Returns how many executions run at a time. Further ones wait.
     fn at_once(&self) -> usize {
         1
     }
 
-    /// Whether an output is the code's own doing, so that the same code would give it again: not if it hit a limit, was
-    /// killed or took as long as a limit allows.
+    /// Returns whether an output depends on the code alone, so that the same code would give it again. It
+    /// doesn't if the code hit a limit, was killed, or took as long as a limit allows.
     fn would_repeat(&self, output: &ToolOutput) -> bool {
         matches!(output.status, OutputStatus::Ok | OutputStatus::Error)
     }
 
-    /// What ran since the last call of this; all zeros for an executor that doesn't count.
+    /// Returns the counts since the last call. They are zero for an executor that doesn't count.
     fn take_stats(&self) -> ExecutorStats {
         ExecutorStats::default()
     }
 }
 
-/// Code run piece by piece in one state.
+/// Runs code piece by piece in one state.
 pub trait Session: Send {
-    /// Runs one cell under the executor's limits. Always comes back. A limit that the code gives way to leaves the
-    /// state alive; after a cell that had to be killed, every further one is
-    /// [`Rejected`](turnwise_trajectory::OutputStatus::Rejected).
+    /// Runs one cell under the executor's limits, and always returns.
+    ///
+    /// A limit that raises inside the code leaves the state alive. After a cell that had to be killed, every
+    /// further one is [`Rejected`](turnwise_trajectory::OutputStatus::Rejected).
     fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault>;
 }
 
-/// What an executor is, written to the run's record.
+/// Describes an executor in the run's record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorInfo {
-    /// The executor's name, e.g. `python`.
+    /// The executor's name, for example `python`.
     pub backend: String,
-    /// Version of the Python it runs, e.g. `3.11.2`; none if it runs none.
+    /// Version of its Python, for example `3.11.2`. Absent if it runs none.
     pub python_version: Option<String>,
-    /// What the layers amount to; none for an executor that runs no code.
+    /// The isolation level that the layers reach. Absent for an executor that runs no code.
     pub level: Option<Isolation>,
-    /// The layers of isolation that hold, e.g. `seccomp`, in a fixed order.
+    /// The layers of isolation that hold, for example `seccomp`, in a fixed order.
     pub isolation: Vec<String>,
-    /// One line per layer that is missing, with the reason.
+    /// One line per missing layer, with the reason.
     pub missing: Vec<String>,
 }
 
-/// One line for a log: what runs the calls, how well it's kept in, and which layers are missing.
+/// One line for a log: the executor, its isolation level, and its missing layers.
 impl std::fmt::Display for ExecutorInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.backend)?;
@@ -104,62 +107,60 @@ impl std::fmt::Display for ExecutorInfo {
     }
 }
 
-/// Our own failure, not the model's: it must never be shown to the model nor cost it reward.
+/// Failure of the executor. It is never shown to the model and never costs it reward.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("executor {backend}: {message}")]
 pub struct ExecutorFault {
     /// The executor's name.
     pub backend: &'static str,
-    /// What failed.
+    /// The failure in words.
     pub message: String,
 }
 
-/// An executor could not be built.
+/// Error of an executor that can't be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("executor {backend}: {message}; hint: {hint}")]
 pub struct ExecutorError {
     /// The executor's name.
     pub backend: &'static str,
-    /// What failed, with place and value.
+    /// The failure, with place and value.
     pub message: String,
-    /// What the user can do.
+    /// Advice for the user.
     pub hint: String,
 }
 
-/// An executor as a config chooses it: `[executor.python]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ExecutorConfig {
-    /// CPython in sandboxed children.
-    Python(PythonConfig),
-    /// The embedded interpreter in worker processes. Only binaries with the cargo feature `monty` have it.
-    Monty(MontyConfig),
-}
-
-impl Default for ExecutorConfig {
-    fn default() -> Self {
-        Self::Python(PythonConfig::default())
+choice! {
+    /// An executor as a configuration chooses it: `[executor.python]`.
+    pub enum ExecutorConfig {
+        /// CPython in sandboxed children.
+        "python" => Python(PythonConfig),
+        /// The embedded interpreter in worker processes. It needs a binary with the cargo feature `monty`.
+        "monty" => Monty(MontyConfig),
     }
+    /// Returns the settings of the chosen executor.
+    pub fn settings(&self) -> &dyn ExecutorSettings;
 }
 
 impl ExecutorConfig {
     /// Starts the executor.
+    ///
+    /// # Errors
+    /// As [`ExecutorSettings::start`].
     pub fn build(&self) -> Result<Box<dyn Executor>, ExecutorError> {
-        match self {
-            Self::Python(config) => Ok(Box::new(PythonExecutor::new(config.clone())?)),
-            #[cfg(feature = "monty")]
-            Self::Monty(config) => Ok(Box::new(MontyExecutor::new(config.clone())?)),
-            #[cfg(not(feature = "monty"))]
-            Self::Monty(_) => Err(ExecutorError {
-                backend: "monty",
-                message: "this program was built without it".into(),
-                hint: "build it with `--features monty`, or use the executor python".into(),
-            }),
-        }
+        self.settings().start()
     }
 }
 
-/// The answer to a cell of a session that an earlier cell has ended.
+/// Settings of an executor that a run file can choose.
+pub trait ExecutorSettings {
+    /// Starts the executor.
+    ///
+    /// # Errors
+    /// If it can't run on this machine, or with these settings.
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError>;
+}
+
+/// Returns the output of a cell whose session an earlier cell has ended.
 #[cfg(any(target_os = "linux", feature = "monty"))]
 fn session_over() -> ToolOutput {
     let line = "Not run: an earlier cell ended this session".to_string();

@@ -1,4 +1,4 @@
-//! Counting executions, from many threads.
+//! Counts executions from many threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,7 @@ struct Seen {
 }
 
 /// Times kept between two readings, for a caller that never reads.
-const MOST_TIMES: usize = 1 << 16;
+const MAX_TIMES: usize = 1 << 16;
 
 impl Recorder {
     pub(super) fn ran(&self, output: &ToolOutput, queued: Duration) {
@@ -34,7 +34,7 @@ impl Recorder {
             OutputStatus::Killed => seen.totals.killed += 1,
             OutputStatus::Ok | OutputStatus::Error | OutputStatus::Rejected => {}
         }
-        if seen.wall_ms.len() < MOST_TIMES {
+        if seen.wall_ms.len() < MAX_TIMES {
             seen.wall_ms.push(output.wall_ms);
             seen.queue_ms.push(queued.as_secs_f64() * 1e3);
         }
@@ -59,7 +59,8 @@ impl Recorder {
     }
 }
 
-/// Returns the smallest value that at least this share of the sorted values doesn't exceed; 0 without any.
+/// Returns the smallest value that at least this share of the sorted values doesn't exceed, or 0 without
+/// values.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)

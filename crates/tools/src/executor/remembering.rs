@@ -1,4 +1,4 @@
-//! Running the same code once. In rollouts the samples of a group write the same call again and again.
+//! Runs equal code once. In rollouts the samples of a group write the same call again and again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,25 +9,24 @@ use turnwise_trajectory::ToolOutput;
 use super::memory::{Known, Memory};
 use super::{Executor, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 
-/// An executor that gives code which ran before, or runs right now for another thread, the output of that
-/// execution.
+/// Wraps an executor, and gives code that ran before, or runs now in another thread, that execution's output.
 ///
-/// Remembered is only what [is the code's own doing](Executor::would_repeat): never a fault, nor what hit a
-/// limit or was killed. Sessions have a state and aren't remembered. Code that asks for something else than
-/// itself, such as the clock, `os.urandom` or an address, gets one answer for all its executions instead of
-/// one for each.
+/// It remembers an output only if it [depends on the code alone](Executor::would_repeat): never a fault, nor
+/// the output of code that hit a limit or was killed. Sessions have a state and aren't remembered. Code that
+/// reads the clock, `os.urandom` or an address gets one answer for all its executions instead of one for
+/// each.
 ///
-/// A remembered output has the time that it took to be given as wall time, and no CPU time.
+/// A remembered output has the time of its lookup as wall time, and no CPU time.
 pub struct Remembering {
     executor: Box<dyn Executor>,
     shared: Mutex<Shared>,
-    /// An execution that others may wait for has ended.
+    /// Signals that an execution has ended.
     ended: Condvar,
 }
 
 struct Shared {
     memory: Memory,
-    /// Code that runs right now and that others may wait for, with the number of that execution.
+    /// Code that runs now and that others may wait for, with the number of that execution.
     running: HashMap<Box<str>, u64>,
     /// Executions so far that others could wait for.
     executions: u64,
@@ -42,9 +41,9 @@ impl Remembering {
         Self { executor, shared: Mutex::new(shared), ended: Condvar::new() }
     }
 
-    /// Returns the output of `code` if it's known, once it doesn't run for another thread. Else the right to
-    /// run it: whoever waited in vain doesn't wait again, so that code whose executions all time out isn't
-    /// run one after the other.
+    /// Returns the output of `code` if it's known, after waiting for another thread that runs it. Otherwise
+    /// returns the right to run it. A caller that waited in vain doesn't wait again, so that executions that
+    /// all time out aren't serialised.
     fn recall(&self, code: &str) -> Result<Arc<ToolOutput>, Option<Running<'_>>> {
         let mut shared = self.shared();
         let mut known = shared.memory.recall(code);
@@ -59,7 +58,7 @@ impl Remembering {
                 Ok(output)
             }
             Some(Known::RunsEachTime) => Err(None),
-            // Somebody else who waited in vain may be faster: then both run.
+            // Another caller that waited in vain may be faster. Then both run.
             None if shared.running.contains_key(code) => Err(None),
             None => {
                 shared.executions += 1;
@@ -71,12 +70,12 @@ impl Remembering {
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        // Nothing that can panic happens while it's half changed.
+        // No code that can panic runs while it's half changed.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An execution that others wait for; they go on when it's dropped, whether it came to its end or not.
+/// An execution that others wait for. Dropping it wakes them, whether it succeeded or not.
 struct Running<'a> {
     executor: &'a Remembering,
     code: Box<str>,

@@ -1,4 +1,4 @@
-//! An executor for tests: answers from a table, runs nothing.
+//! Answers from a table and runs nothing: an executor for tests.
 
 use std::collections::HashMap;
 
@@ -6,31 +6,31 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use super::{Executor, ExecutorFault, ExecutorInfo, Session};
 
-/// Answers known code from a table and everything else with a `NameError`.
+/// Answers known code from a table and all other code with a `NameError`.
 #[derive(Debug, Clone, Default)]
 pub struct Scripted {
     answers: HashMap<String, Result<ToolOutput, ExecutorFault>>,
 }
 
 impl Scripted {
-    /// Knows no code yet.
+    /// Returns an executor that knows no code.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `code` prints `stdout`.
+    /// Makes `code` print `stdout`.
     #[must_use]
     pub fn prints(self, code: &str, stdout: &str) -> Self {
         self.gives(code, Ok(output(OutputStatus::Ok, stdout, None)))
     }
 
-    /// `code` raises: `error` is the last line of its traceback.
+    /// Makes `code` raise. `error` is the last line of its traceback.
     #[must_use]
     pub fn raises(self, code: &str, error: &str) -> Self {
         self.gives(code, Ok(output(OutputStatus::Error, "", Some(error.into()))))
     }
 
-    /// `code` gives exactly this, a fault included.
+    /// Makes `code` give exactly this result, a fault included.
     #[must_use]
     pub fn gives(mut self, code: &str, answer: Result<ToolOutput, ExecutorFault>) -> Self {
         self.answers.insert(code.into(), answer);

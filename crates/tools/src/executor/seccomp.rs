@@ -1,7 +1,7 @@
-//! The system calls that model code may make: an allow-list, as programs for the kernel.
+//! Lists the system calls that model code may make, as programs for the kernel.
 //!
-//! Threads and pairs of sockets yes; processes, other sockets, signals to others, tracing, mounts, keys and
-//! io_uring no.
+//! Threads and pairs of sockets are allowed. Processes, other sockets, signals to others, tracing, mounts,
+//! keys and io_uring are not.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,21 @@ use seccompiler::{
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// System calls that code may make.
+/// Groups of system calls that code may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
-    /// Opening files for writing: which ones, if any, is landlock's business. Without landlock it must be
-    /// false.
+    /// Opens files for writing. Landlock decides which ones, so without landlock this must be false.
     pub(super) writes: bool,
-    /// Calls on open files. It takes `writes`.
+    /// Changes files, folders and their names. It requires `writes`.
     pub(super) scratch: bool,
-    /// Starting threads.
+    /// Starts threads.
     pub(super) threads: bool,
 }
 
-/// Returns the programs in the order to install them.
+/// Returns the programs in the order in which they are installed.
 pub(super) fn programs(allowed: Allowed) -> Result<[BpfProgram; 2], String> {
-    // First the answer "no such call" to clone3, whose flags a filter can't read: libc then falls back to
-    // clone. A later program can't soften an earlier one's answer, so the list below lets clone3 through.
+    // The first program answers "no such call" to clone3, whose flags a filter can't read, so libc uses
+    // clone. A later program can't soften an earlier answer, so the list below lets clone3 through.
     let errno = |code: i32| SeccompAction::Errno(code as u32);
     let clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
     let no_clone3 = (clone3, SeccompAction::Allow, errno(libc::ENOSYS));
@@ -41,8 +40,7 @@ fn compiled((rules, others, listed): (Rules, SeccompAction, SeccompAction)) -> R
     filter.and_then(BpfProgram::try_from).map_err(|error| error.to_string())
 }
 
-/// Returns the program that has a listener asked before each `clone`. It stands beside the list, whose
-/// refusals win.
+/// Returns the program that asks a listener before each `clone`. Refusals of the list win over it.
 pub(super) fn asks_for_threads() -> BpfProgram {
     let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     vec![
@@ -53,7 +51,7 @@ pub(super) fn asks_for_threads() -> BpfProgram {
     ]
 }
 
-/// `struct sock_filter[]` as the kernel reads it.
+/// Returns `struct sock_filter[]` as the kernel reads it.
 pub(super) fn bytes(program: &BpfProgram) -> Vec<u8> {
     let instruction = |i: &sock_filter| {
         let mut bytes = i.code.to_ne_bytes().to_vec();
@@ -70,13 +68,13 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
     let mut rules: Rules =
         ALWAYS.iter().chain(ARCH_ONLY).chain(own_files).map(|call| (*call, vec![])).collect();
     if allowed.threads {
-        // As libc makes threads and not otherwise: one that shared less would have separate descriptors.
+        // Exactly as libc makes threads: one that shares less would have separate descriptors.
         rules.insert(
             libc::SYS_clone,
             vec![all(&[masked(0, !(THREAD | THREAD_TOO), 0)?, masked(0, THREAD, THREAD)?])?],
         );
     }
-    // Reading limits, not setting them: the third argument is where new ones would be.
+    // Reading limits, not setting them: the third argument is the address of new ones.
     rules.insert(libc::SYS_prlimit64, vec![all(&[equal(2, 0)?])?]);
     let command = |list: &[i32]| -> Result<Vec<SeccompRule>, String> {
         list.iter().map(|command| all(&[equal(1, *command as u64)?])).collect()
@@ -90,7 +88,7 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
         fcntls.extend(command(&FILE_LOCKS)?);
     }
     rules.insert(libc::SYS_fcntl, fcntls);
-    // A pair within the process, which is no network: asyncio wakes itself through one.
+    // A pair within the process is no network: asyncio wakes itself through one.
     let pair = [
         equal(0, libc::AF_UNIX as u64)?,
         masked(1, !((libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) as u64), libc::SOCK_STREAM as u64)?,
@@ -104,9 +102,8 @@ fn rules(allowed: Allowed) -> Result<Rules, String> {
     Ok(rules)
 }
 
-/// Restricts how files are opened; the flags are an argument of the call. Landlock decides on writing, but
-/// its first versions don't see that a file is cut off that is opened for reading, or for neither reading nor
-/// writing (mode 3).
+/// Restricts how files are opened, by the flags argument of the call. Landlock decides on writing, but its
+/// first versions miss the truncation of a file that is opened for reading, or in mode 3.
 fn opens(writes: bool, flags: u8) -> Result<Vec<SeccompRule>, String> {
     if !writes {
         return Ok(vec![all(&[masked(flags, WRITING, 0)?])?]);
@@ -122,7 +119,7 @@ fn all(conditions: &[SeccompCondition]) -> Result<SeccompRule, String> {
     SeccompRule::new(conditions.to_vec()).map_err(|error| error.to_string())
 }
 
-/// Returns an argument of which the kernel reads 32 bits.
+/// Returns a condition on an argument of which the kernel reads 32 bits.
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, String> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
         .map_err(|error| error.to_string())
@@ -158,7 +155,7 @@ const FILE_LOCKS: [i32; 3] = [libc::F_GETLK, libc::F_SETLK, libc::F_SETLKW];
 
 #[rustfmt::skip]
 const ALWAYS: &[i64] = &[
-    // Files that are open, and looking at others.
+    // Open files, and metadata of others.
     libc::SYS_read, libc::SYS_write, libc::SYS_readv, libc::SYS_writev, libc::SYS_pread64, libc::SYS_pwrite64,
     libc::SYS_close, libc::SYS_close_range, libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_lseek,
     libc::SYS_dup, libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_getcwd, libc::SYS_readlinkat, libc::SYS_faccessat,
@@ -169,7 +166,7 @@ const ALWAYS: &[i64] = &[
     // Memory.
     libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk,
     libc::SYS_membarrier,
-    // Who and where.
+    // Identity and accounting.
     libc::SYS_getpid, libc::SYS_getppid, libc::SYS_gettid, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid,
     libc::SYS_getegid, libc::SYS_getgroups, libc::SYS_getpgid, libc::SYS_getsid, libc::SYS_getresuid,
     libc::SYS_getresgid, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_times, libc::SYS_getrusage,
@@ -177,14 +174,14 @@ const ALWAYS: &[i64] = &[
     // Time and randomness.
     libc::SYS_gettimeofday, libc::SYS_clock_gettime, libc::SYS_clock_getres, libc::SYS_clock_nanosleep,
     libc::SYS_nanosleep, libc::SYS_getitimer, libc::SYS_setitimer, libc::SYS_getrandom,
-    // Threads, one's own signals, the end.
+    // Threads, signals of the process to itself, exit.
     libc::SYS_clone3, libc::SYS_futex, libc::SYS_set_robust_list, libc::SYS_get_robust_list, libc::SYS_rseq,
     libc::SYS_set_tid_address, libc::SYS_sched_yield, libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn, libc::SYS_rt_sigpending, libc::SYS_rt_sigtimedwait, libc::SYS_rt_sigsuspend,
     libc::SYS_sigaltstack, libc::SYS_restart_syscall, libc::SYS_exit, libc::SYS_exit_group,
 ];
 
-/// Making, naming and removing files, where landlock allows any.
+/// Makes, renames and removes files, where landlock allows it.
 #[rustfmt::skip]
 const SCRATCH: &[i64] = &[
     libc::SYS_mkdirat, libc::SYS_unlinkat, libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_ftruncate,

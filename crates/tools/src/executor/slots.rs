@@ -1,9 +1,9 @@
-//! How many run at a time, and who has which worker meanwhile.
+//! Limits how many executions run at a time, and assigns workers to them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// As many slots as may run at a time. A slot keeps its worker, once it has one, for whoever comes next.
+/// Slots of the executions that may run at a time. A slot keeps its worker for the next execution.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
     idle: Mutex<Vec<Option<T>>>,
@@ -13,7 +13,7 @@ pub(super) struct Slots<T> {
 impl<T> Slots<T> {
     /// Makes this number of slots (at least 1), one of which has a worker already.
     pub(super) fn new(count: usize, first: T) -> Self {
-        // The last one is taken first.
+        // Slots are taken from the end.
         let mut idle: Vec<Option<T>> = (1..count).map(|_| None).collect();
         idle.push(Some(first));
         Self { idle: Mutex::new(idle), freed: Condvar::new() }
@@ -41,9 +41,9 @@ impl<T> Slots<T> {
 #[derive(Debug)]
 pub(super) struct Slot<'a, T> {
     slots: &'a Slots<T>,
-    /// The slot's worker, if it has one. A slot that is returned here goes to the next in the queue.
+    /// The slot's worker, if it has one. A worker that is still here on drop goes to the next execution.
     pub(super) worker: Option<T>,
-    /// How long it had to be waited for.
+    /// Time spent waiting for the slot.
     pub(super) queued: Duration,
 }
 
@@ -51,7 +51,7 @@ impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
         let worker = self.worker.take();
         let mut idle = self.slots.idle();
-        // Workers that run are taken first, so that none is started while one is idle.
+        // Slots with running workers are taken first, so that none is started while one is idle.
         if worker.is_some() {
             idle.push(worker);
         } else {

@@ -2,29 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Executions since the last [`take_stats`](super::Executor::take_stats).
+/// Counts of executions since the last [`take_stats`](super::Executor::take_stats).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ExecutorStats {
-    /// How many ran, cells of sessions included.
+    /// Executions, cells of sessions included.
     pub executions: u64,
-    /// How many were answered without running, because the same code had run.
+    /// Calls answered without an execution, because the same code had run.
     pub remembered: u64,
-    /// Hit a limit of time.
+    /// Executions that hit a time limit.
     pub timeouts: u64,
-    /// Hit the limit of memory.
+    /// Executions that hit the memory limit.
     pub out_of_memory: u64,
-    /// Were killed.
+    /// Executions that were killed.
     pub killed: u64,
-    /// Faults of ours, those that the retry made good included.
+    /// Faults of the executor, those that a retry repaired included.
     pub faults: u64,
-    /// CPU time of all of them, in milliseconds.
+    /// CPU time of all executions, in milliseconds.
     pub cpu_ms: f64,
-    /// Wall time of an execution in milliseconds: half took no longer.
+    /// Median wall time of an execution, in milliseconds.
     pub wall_ms_p50: f64,
-    /// 99 of 100 took no longer.
+    /// 99th percentile of the wall time, in milliseconds.
     pub wall_ms_p99: f64,
-    /// Time waited for a free worker in milliseconds; not charged to the code. Half waited no longer.
+    /// Median wait for a free worker, in milliseconds. It isn't charged to the code.
     pub queue_ms_p50: f64,
-    /// 99 of 100 waited no longer.
+    /// 99th percentile of the wait, in milliseconds.
     pub queue_ms_p99: f64,
 }

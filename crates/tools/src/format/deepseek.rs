@@ -1,12 +1,12 @@
-//! DeepSeek V3 and R1 (`function<sep>NAME`, arguments in a ````
-//! ```json ```` block) and V3.1 (`NAME<sep>{…}`), between `<｜tool▁call▁begin｜>` and `<｜tool▁call▁end｜>`.
+//! Reads DeepSeek's calls between `<｜tool▁call▁begin｜>` and `<｜tool▁call▁end｜>`: `function<sep>NAME` and a
+//! block of JSON in V3 and R1, `NAME<sep>{…}` in V3.1.
 
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, forged_observation, malformed, never_opened};
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, forged_observation, never_opened};
 use super::json::{read_arguments, spaced};
-use super::lexer::Found;
 use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use crate::spec::ToolSpec;
@@ -17,14 +17,14 @@ const SEPARATOR: &str = "<｜tool▁sep｜>";
 const OUTPUT: &str = "<｜tool▁output▁begin｜>";
 const OUTPUTS: &str = "<｜tool▁outputs▁begin｜>";
 
-/// The format of the DeepSeek family. Reads both versions and writes `version`.
+/// The format of the DeepSeek family. It reads both versions and writes `version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeepSeek {
     /// The version to write.
     pub version: Version,
 }
 
-/// How calls are written.
+/// Style of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Version {
     /// V3 and R1.
@@ -77,7 +77,7 @@ impl Grammar for DeepSeek {
         let Some((head, rest)) = body.split_once(SEPARATOR) else {
             return wrong(ViolationKind::InvalidJson, format!("there's no {SEPARATOR}"));
         };
-        // V3.1 has the name first; V3 has the kind of tool there and the name on the line after.
+        // V3.1 has the name first. V3 has the kind of tool there, and the name on the line after.
         match rest.trim_start().split_once(['\n', '{']) {
             Some((name, _)) if head.trim() == "function" && !name.is_empty() => {
                 let name = name.split("```").next().unwrap_or(name);
@@ -93,7 +93,7 @@ impl Grammar for DeepSeek {
     }
 }
 
-/// Arguments without the block of JSON around them, if there's one.
+/// Returns the arguments without a fence around the JSON.
 fn unfenced(text: &str) -> &str {
     let Some(fenced) = text.trim().strip_prefix("```") else { return text };
     let body = fenced.strip_suffix("```").unwrap_or(fenced);

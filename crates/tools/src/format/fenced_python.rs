@@ -1,4 +1,4 @@
-//! Blocks of Python in the text, read as calls of the tool `python`.
+//! Reads blocks of Python in the text as calls of the tool `python`.
 //!
 //! | profile | a call | what the environment writes |
 //! |---|---|---|
@@ -6,8 +6,8 @@
 //! | `simple_tir` (arXiv:2509.02479) | ```` ```python ```` … ```` ``` ```` | `Code execution result: …` |
 //! | `re_tool` (arXiv:2504.11536) | `<code>` ```` ```python ```` … ```` ``` ```` `</code>` | `<interpreter>` … `</interpreter>` |
 //!
-//! Fences are those of `CommonMark`: indented (in a list), longer than three characters, of tildes. The
-//! language may be written `python`, `py`, `Python`, `python3` or so.
+//! Fences follow `CommonMark`: they may be indented (in a list), longer than three characters, or made of
+//! tildes. The language may be written `python`, `py`, `Python`, `python3` and the like.
 
 use std::ops::Range;
 
@@ -15,30 +15,30 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed};
-use super::lexer::Found;
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::quotes::{PythonQuotes, Quotes};
 use super::scan::{Block, Fence, Gate, Scan, Tagged};
 use super::thought::{THOUGHTS, Thought};
 use crate::spec::ToolSpec;
 
-/// A block of Python is a call of `python` with its text as `code`. The closing fence stands at the start of
-/// a line, outside string literals.
+/// Reads a block of Python as a call of `python` with its text as `code`. The closing fence stands at the
+/// start of a line, outside string literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FencedPython {
-    /// Whose conventions.
+    /// The conventions to follow.
     pub profile: Profile,
 }
 
 /// The published conventions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// ToRL's.
+    /// Those of ToRL.
     #[default]
     Torl,
-    /// SimpleTIR's.
+    /// Those of SimpleTIR.
     SimpleTir,
-    /// ReTool's.
+    /// Those of ReTool.
     ReTool,
 }
 
@@ -72,7 +72,7 @@ impl Grammar for FencedPython {
         let marker = self.marker(marker);
         let quotes = if raw { Quotes::None } else { Quotes::Python(PythonQuotes::default()) };
         match self.profile {
-            // The model may write the marker itself at its very end, as ToRL's stop string is one.
+            // ToRL's stop string is such a marker, so the model may write it at its very end.
             _ if marker.role == Role::Forged => Scan::AnyText,
             Profile::ReTool => Scan::Tagged(Tagged::new(CODE, "</code>", quotes, Gate::Open)),
             Profile::Torl | Profile::SimpleTir => {
@@ -186,7 +186,7 @@ impl FencedPython {
     }
 }
 
-/// Returns the length of the longest fence that code holds: its own fence must be longer.
+/// Returns the length of the longest fence in the code. The fence around it must be longer.
 fn longest_fence(code: &str) -> usize {
     let backticks = |line: &str| {
         let line = line.trim_start_matches([' ', '\t']);

@@ -1,13 +1,14 @@
-//! Calls as tags: `<function=NAME>` with `<parameter=KEY>` tags or a JSON object inside, and `</function>`.
+//! Reads calls as tags: `<function=NAME>` with `<parameter=KEY>` tags or a JSON object inside, and
+//! `</function>`.
 
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::grammar::{check_name, malformed};
+use super::found::{Found, malformed};
+use super::grammar::check_name;
 use super::json::read_arguments;
-use super::lexer::Found;
 use super::quotes::{JsonQuotes, ParameterQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 
@@ -16,7 +17,7 @@ pub(super) const FUNCTION_END: &str = "</function>";
 pub(super) const PARAMETER: &str = ParameterQuotes::OPEN;
 pub(super) const PARAMETER_END: &str = ParameterQuotes::CLOSE;
 
-/// How a function's arguments are written.
+/// Arguments of a function as they're written.
 pub(super) enum Body<'a> {
     /// Keys and values as text.
     Pairs(Vec<(&'a str, &'a str)>),
@@ -24,7 +25,7 @@ pub(super) enum Body<'a> {
     Json(&'a str),
 }
 
-/// A function's name and arguments, or what is wrong with it.
+/// A function's name and arguments, or its fault.
 pub(super) type Function<'a> = Result<(&'a str, Body<'a>), &'static str>;
 
 /// Returns the scanner of a function without tags around it.
@@ -37,8 +38,8 @@ pub(super) fn scan(raw: bool, json: bool) -> Scan {
     Scan::Tagged(Tagged::new(FUNCTION, FUNCTION_END, quotes, gate))
 }
 
-/// Returns the functions of a text with their places in it. The first begins with the text, the last ends
-/// with it.
+/// Returns the functions of a text with their byte ranges. The first range begins with the text, the last
+/// ends with it.
 pub(super) fn functions(text: &str) -> Vec<(Range<usize>, Function<'_>)> {
     let mut functions = Vec::new();
     let (mut start, mut begin) = (0, text.find(FUNCTION));
@@ -77,8 +78,7 @@ pub(super) fn read(text: &str, offset: usize, value: fn(&str) -> Value) -> Vec<F
     functions(text).into_iter().map(read).collect()
 }
 
-/// Returns the name, the arguments as they're written, and the length of the function that a text begins
-/// with.
+/// Returns the name, the raw arguments and the length of the function that a text begins with.
 fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
     let (name, mut rest) = text[FUNCTION.len()..].split_once('>').ok_or("<function=… has no end")?;
     let name = name.trim();
@@ -101,7 +101,7 @@ fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
     }
 }
 
-/// Returns the first `</function>` that isn't inside a string literal, or any if a literal is never closed.
+/// Returns the first `</function>` outside string literals, or any if a literal is never closed.
 fn json_end(body: &str) -> Option<usize> {
     let mut quotes = JsonQuotes::default();
     let mut plain = None;
@@ -115,8 +115,8 @@ fn json_end(body: &str) -> Option<usize> {
     plain.or_else(|| body.find(FUNCTION_END))
 }
 
-/// Returns the end of a value: the `</parameter>` after which the call continues. One inside code does no
-/// harm.
+/// Returns the end of a value: the `</parameter>` after which the call continues. One inside code isn't the
+/// end.
 fn value_end(body: &str) -> Option<usize> {
     let mut ends = body.match_indices(PARAMETER_END).map(|(at, _)| at);
     ends.find(|at| ParameterQuotes::ends(&body.as_bytes()[*at..], true) == Some(true))

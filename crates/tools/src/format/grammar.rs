@@ -2,26 +2,26 @@
 
 use std::fmt;
 
-use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::lexer::Found;
+use super::found::{Found, malformed};
 use super::scan::Scan;
 use super::thought::{THOUGHTS, Thought};
 
-/// Beginnings, ends and contents of calls.
+/// Describes the beginnings, ends and contents of calls.
 pub trait Grammar: fmt::Debug + Send + Sync {
-    /// Markers that open a call or a forged observation. The first match counts.
+    /// Returns the markers that open a call or a forged observation. The first match counts.
     fn markers(&self) -> &'static [Marker];
 
-    /// Returns how to find the end of what a marker opened. With `raw`, string literals hide nothing and
-    /// another opening marker ends the call: a first look found no end.
+    /// Returns the scanner that finds the end of what a marker opened. With `raw`, string literals hide
+    /// nothing and another opening marker ends the call, because a first scan found no end.
     fn scan(&self, marker: usize, raw: bool) -> Scan;
 
     /// Reads a complete call (or several, in formats that list them), from the marker to the end. `offset` is
-    /// where the text lies in the completion.
+    /// the place of the text in the completion.
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found>;
 
-    /// Reads a call that is never closed, if only its closing marker is missing.
+    /// Reads a call that only lacks its closing marker.
     fn recover(&self, marker: usize, text: &str, offset: usize) -> Option<ToolCall> {
         let closed = format!("{text}{}", self.closing(marker));
         let mut call = self.read(marker, &closed, offset).pop()?.verdict.ok()?;
@@ -37,8 +37,8 @@ pub trait Grammar: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Returns the tags of thoughts, which hold no calls. None if calls inside thoughts are what the format
-    /// is for.
+    /// Returns the tags of thoughts, which hold no calls. A format that is made for calls inside thoughts
+    /// returns none.
     fn thoughts(&self) -> &'static [Thought] {
         THOUGHTS
     }
@@ -51,7 +51,7 @@ pub struct Marker {
     pub text: &'static str,
     /// Position in which it counts.
     pub place: Place,
-    /// How many bytes at its end belong to the body too.
+    /// Bytes at its end that also belong to the body.
     pub keep: usize,
     /// Meaning of the marker.
     pub role: Role,
@@ -64,7 +64,7 @@ pub enum Role {
     Call,
     /// Text that only the environment may write: sampling stops there.
     Forged,
-    /// The end of a call that never began. Right behind a call it's a repetition and means nothing.
+    /// The end of a call that never began. Directly after a call it's a repetition and is ignored.
     Stray,
 }
 
@@ -73,11 +73,12 @@ pub enum Role {
 pub enum Place {
     /// Anywhere.
     Anywhere,
-    /// After nothing but blanks on a line, since a `;` or a special token, or since the last call or thought.
+    /// After nothing but blanks since the start of the line, a `;`, a special token, or the last call or
+    /// thought.
     LineStart,
     /// At the start of a word.
     WordStart,
-    /// Right behind a call, separators apart.
+    /// Directly after a call, separators apart.
     AfterCall,
 }
 
@@ -87,7 +88,7 @@ impl Marker {
         Self { text, place: Place::Anywhere, keep: 0, role: Role::Call }
     }
 
-    /// Returns a marker that opens a call at some places, and is a part of it.
+    /// Returns a marker that opens a call at some places and is a part of it.
     pub const fn bracket(text: &'static str, place: Place) -> Self {
         Self { text, place, keep: text.len(), role: Role::Call }
     }
@@ -103,8 +104,7 @@ impl Marker {
     }
 }
 
-/// Checks a tool's name that stands in the text as it is, without quotes: it may hold nothing of the markers
-/// around it.
+/// Checks a tool's name that is written without quotes. It may hold no character of the markers around it.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let structural = |c: char| c.is_control() || "<>[]{}()\"'`=".contains(c);
     match name.chars().find(|c| structural(*c)) {
@@ -114,22 +114,13 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Returns the one way to report a malformed call without a recovery.
-pub(super) fn malformed(
-    kind: ViolationKind,
-    message: impl Into<String>,
-    span: std::ops::Range<usize>,
-) -> Found {
-    Found { verdict: Err(MalformedCall { kind, message: message.into(), span }), recovered: None }
-}
-
-/// Returns the violation of writing what only the environment may write.
+/// Returns the violation of a marker that only the environment may write.
 pub(super) fn forged_observation(text: &str, offset: usize) -> Vec<Found> {
     let message = format!("{} is written by the environment only", text.trim_end());
     vec![malformed(ViolationKind::ForgedObservation, message, offset..offset + text.len())]
 }
 
-/// Returns the violation of closing a call that was never opened.
+/// Returns the violation of a closing marker without an opening one.
 pub(super) fn never_opened(text: &str, offset: usize) -> Vec<Found> {
     let message = format!("{text} closes a call that was never opened");
     vec![malformed(ViolationKind::InvalidJson, message, offset..offset + text.len())]

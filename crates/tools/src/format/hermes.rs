@@ -1,23 +1,23 @@
-//! Hermes and Qwen2.5/Qwen3: `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`.
+//! Reads the calls of Hermes, Qwen2.5 and Qwen3: `<tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>`.
 
 use serde_json::json;
 use turnwise_trajectory::ToolCall;
 
+use super::found::Found;
 use super::function_tag::{FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
-use super::json::{read_calls, read_unmarked, spaced};
-use super::lexer::Found;
+use super::json::{json_or_text, read_calls, read_unmarked, spaced};
 use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, JsonValue, Scan, Tagged};
-use super::{CallFormat, function_tag, qwen_xml};
+use super::{CallFormat, function_tag};
 use crate::spec::ToolSpec;
 
 pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
 pub(super) const RESPONSE: &str = "<tool_response>";
 
-/// The format of the Hermes and Qwen families. Newlines inside the tags are optional when read, and several
-/// objects or a list of them may stand there. `<function=NAME>{…}</function>` is read too.
+/// The format of the Hermes and Qwen families. Newlines inside the tags are optional, and several objects or
+/// a list of them may stand there. It also reads `<function=NAME>{…}</function>`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 
@@ -53,7 +53,7 @@ impl Grammar for Hermes {
                 let body = body.strip_suffix(CLOSE).unwrap_or(body);
                 read_calls(body, &["arguments"], &(offset..offset + text.len()))
             }
-            FUNCTION => function_tag::read(text, offset, qwen_xml::guess),
+            FUNCTION => function_tag::read(text, offset, json_or_text),
             OBJECT => read_unmarked(text, OPEN, &(offset..offset + text.len())),
             CLOSE => never_opened(text, offset),
             _ => forged_observation(text, offset),

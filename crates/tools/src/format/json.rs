@@ -1,4 +1,4 @@
-//! JSON as the formats read and write it.
+//! Reads and writes JSON as the formats have it.
 
 use std::io;
 use std::ops::Range;
@@ -8,11 +8,11 @@ use serde_json::ser::Formatter;
 use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
+use super::found::Found;
 use super::grammar::check_name;
-use super::lexer::Found;
 
-/// Reads calls: objects with a string `name` and an object under the first of `keys` that is there, one or
-/// several, or a list of them.
+/// Reads calls: one object, several, or a list of them. Each has a string `name` and an object under the
+/// first of `keys` that it holds.
 pub(super) fn read_calls(body: &str, keys: &[&str], span: &Range<usize>) -> Vec<Found> {
     let found = |verdict, recovered| Found { verdict, recovered };
     let values = match parse_all(body) {
@@ -33,12 +33,12 @@ pub(super) fn read_calls(body: &str, keys: &[&str], span: &Range<usize>) -> Vec<
     values.into_iter().map(read).collect()
 }
 
-/// Returns the objects of a text: one, several behind each other, or lists of them.
+/// Returns the objects of a text: one, several in a row, or lists of them.
 pub(super) fn objects(body: &str) -> Option<Vec<Value>> {
     parse_all(body).ok()
 }
 
-/// Returns whether an object is a call rather than an answer in JSON, which may have a `name` too.
+/// Returns whether an object is a call. An answer in JSON may have a `name` too.
 pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
     let Some(object) = value.as_object() else { return false };
     let named = object.get("name").is_some_and(Value::is_string);
@@ -53,7 +53,7 @@ pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
     }
 }
 
-/// Returns the violation of a call without the marker that opens it. Other JSON is an answer.
+/// Returns the violation of a call that lacks its opening marker. Other JSON is an answer.
 pub(super) fn read_unmarked(text: &str, open: &str, span: &Range<usize>) -> Vec<Found> {
     let keys = &["arguments", "parameters"];
     let is_call =
@@ -65,7 +65,7 @@ pub(super) fn read_unmarked(text: &str, open: &str, span: &Range<usize>) -> Vec<
     vec![Found { verdict: Err(wrong.at(span)), recovered }]
 }
 
-/// Reads arguments that stand apart from the name.
+/// Reads arguments that are written apart from the name.
 pub(super) fn read_arguments(name: &str, body: &str, span: Range<usize>) -> Found {
     let read = |body: &str| {
         check_name(name).map_err(|message| Wrong(ViolationKind::InvalidJson, message))?;
@@ -83,7 +83,7 @@ pub(super) fn read_arguments(name: &str, body: &str, span: Range<usize>) -> Foun
     }
 }
 
-/// A call before it's known where it lies.
+/// A call without its place.
 struct Parts {
     name: String,
     arguments: Map<String, Value>,
@@ -95,7 +95,7 @@ impl Parts {
     }
 }
 
-/// The fault, before its place is known.
+/// A fault without its place.
 struct Wrong(ViolationKind, String);
 
 impl Wrong {
@@ -108,11 +108,17 @@ impl Wrong {
     }
 }
 
+/// Returns the JSON that a text holds, or else the text: a value without a schema. Text that looks like JSON
+/// is written as a quoted string.
+pub(super) fn json_or_text(raw: &str) -> Value {
+    serde_json::from_str(raw).unwrap_or_else(|_| Value::from(raw))
+}
+
 fn parse(body: &str) -> Result<Value, Wrong> {
     if body.trim().is_empty() {
         return Err(Wrong::empty());
     }
-    // Its depth is bounded by serde_json.
+    // serde_json bounds the depth.
     serde_json::from_str(body.trim()).map_err(|error| not_json(&error))
 }
 
@@ -120,8 +126,7 @@ fn not_json(error: &serde_json::Error) -> Wrong {
     Wrong(ViolationKind::InvalidJson, format!("not JSON: {error}"))
 }
 
-/// Returns the values of a text, behind each other or with commas or semicolons between them; those of lists
-/// one by one.
+/// Returns the values of a text, which may be separated by commas or semicolons. Lists give their elements.
 fn parse_all(body: &str) -> Result<Vec<Value>, Wrong> {
     let mut rest = body.trim();
     if rest.is_empty() {
@@ -157,7 +162,7 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     }
     let key = keys.iter().find(|key| object.contains_key(**key)).unwrap_or(&keys[0]);
     let arguments = match object.remove(*key) {
-        // Arguments as OpenAI's interface has them: an object written into a string.
+        // OpenAI's interface writes arguments as an object inside a string.
         Some(Value::String(text)) => serde_json::from_str(&text).ok(),
         arguments => arguments,
     };
@@ -167,7 +172,7 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     }
 }
 
-/// Returns the call that was evidently meant: under another key, or without arguments.
+/// Returns the call that was evidently meant: one with another key or without arguments.
 fn lenient(value: &Value, keys: &[&str]) -> Option<Parts> {
     if let Ok(parts) = call(value.clone(), keys) {
         return Some(parts);
@@ -181,8 +186,8 @@ fn lenient(value: &Value, keys: &[&str]) -> Option<Parts> {
     }
 }
 
-/// Undoes what models often get wrong: raw line breaks in strings, commas before a closing bracket. None if
-/// there's nothing to undo.
+/// Repairs common mistakes of models: raw line breaks in strings, and commas before a closing bracket.
+/// Returns none if it finds neither.
 fn repair(body: &str) -> Option<String> {
     let mut repaired = String::with_capacity(body.len() + 16);
     let (mut inside, mut escaped, mut changed) = (false, false, false);
@@ -207,8 +212,8 @@ fn repair(body: &str) -> Option<String> {
     changed.then_some(repaired)
 }
 
-/// Returns one line of JSON with a blank after each comma and colon: what Hugging Face's `tojson` writes, and
-/// so what the models were trained on.
+/// Returns one line of JSON with a blank after each comma and colon. Hugging Face's `tojson` writes this, so
+/// models were trained on it.
 pub(super) fn spaced(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);

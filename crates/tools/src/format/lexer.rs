@@ -1,71 +1,52 @@
-//! One resumable lexer for every format. Batch parsing is "push everything, then finish", so that what the
-//! sampler sees while it samples and what a log shows afterwards can't disagree.
+//! Finds calls with one resumable lexer for every format. Batch parsing is "push everything, then finish", so
+//! the sampler and the reader of a log always agree.
 //!
-//! Works on bytes: markers are found as bytes, so a character that is split over several tokens does no harm.
-//! Every byte is looked at a bounded number of times.
+//! It works on bytes, so a character that is split over several tokens does no harm. It looks at every byte a
+//! bounded number of times.
 
 use std::ops::Range;
 
-use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
+use turnwise_trajectory::{MalformedCall, ViolationKind};
 
+use super::found::Found;
 use super::grammar::{Grammar, Role};
 use super::places::{Event, Places};
 use super::scan::{Advance, Scan};
 use super::thought::Opening;
 
-/// A call longer than this is malformed, whatever it holds.
+/// Maximum of bytes in a call. A longer one is malformed.
 pub const MAX_CALL_BYTES: usize = 1 << 20;
-
-/// One call as it was found: the strict verdict, and beside it what a lenient reader would have understood.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The call, or what is wrong with it.
-    pub verdict: Result<ToolCall, MalformedCall>,
-    /// For a malformed call, the call that was evidently meant, if there is one.
-    pub recovered: Option<ToolCall>,
-}
-
-impl Found {
-    /// Byte offsets of the whole call.
-    pub fn span(&self) -> Range<usize> {
-        match &self.verdict {
-            Ok(call) => call.span.clone(),
-            Err(call) => call.span.clone(),
-        }
-    }
-}
 
 /// Finds the calls of one completion, which may arrive in any pieces.
 #[derive(Debug)]
 pub struct Lexer {
     grammar: &'static dyn Grammar,
     text: Vec<u8>,
-    /// Everything before is dealt with.
+    /// Everything before this byte is processed.
     at: usize,
     inside: Option<Inside>,
     mode: Mode,
-    /// Calls found in doubt, until it's settled.
+    /// Calls that count only if the text turns out to be no thought.
     held: Vec<Found>,
     /// End of the last call or thought.
     last_end: usize,
     /// Place of the first marker of the environment's text.
     stop: Option<Range<usize>>,
-    /// Calls that open before this byte are read without regard to string literals: a literal that was never
-    /// closed hid a closing marker, and the text after the marker is looked at a second time, but never a
-    /// third.
+    /// Calls that open before this byte are read without regard to string literals. A literal that was never
+    /// closed hid a closing marker, so the text after the marker is scanned a second time, but never a third.
     raw_until: usize,
-    /// No thought ends between the current call's start and here.
+    /// No thought ends between the current call's start and this byte.
     searched: usize,
 }
 
-/// Whether calls are calls here.
+/// Meaning of a call at this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// They are.
+    /// It's a call.
     Answer,
-    /// They are drafts.
+    /// It's a draft.
     Thought,
-    /// They are drafts if the end of a thought comes.
+    /// It's a draft if a thought ends later.
     Doubt,
 }
 
@@ -75,17 +56,18 @@ struct Inside {
     marker: usize,
     scan: Scan,
     raw: bool,
-    /// The ends of thoughts before this byte lie in the call's string literals.
+    /// Ends of thoughts before this byte lie in string literals of the call.
     checked: usize,
 }
 
 impl Lexer {
-    /// Nothing read yet of a completion that begins outside thoughts.
+    /// Returns a lexer for a completion that begins outside thoughts.
     pub fn new(grammar: &'static dyn Grammar) -> Self {
         Self::opening(grammar, Opening::Answer)
     }
 
-    /// Nothing read yet. With [`Opening::Unknown`], calls are given at the end of the text.
+    /// Returns a lexer for a completion with this beginning. With [`Opening::Unknown`], calls are returned at
+    /// the end of the text.
     pub fn opening(grammar: &'static dyn Grammar, opening: Opening) -> Self {
         let mode = match opening {
             _ if grammar.thoughts().is_empty() => Mode::Answer,
@@ -108,13 +90,13 @@ impl Lexer {
         }
     }
 
-    /// Takes the next bytes of the completion; gives the calls that end in them.
+    /// Takes the next bytes of the completion, and returns the calls that end in them.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Found> {
         self.text.extend_from_slice(bytes);
         self.run(false)
     }
 
-    /// Takes the end of the completion; gives the calls that end with it.
+    /// Takes the end of the completion, and returns the calls that end with it.
     pub fn finish(&mut self) -> Vec<Found> {
         let mut found = self.run(true);
         found.append(&mut self.held);
@@ -127,8 +109,8 @@ impl Lexer {
         self.mode != Mode::Thought && self.inside.as_ref().is_some_and(is_call)
     }
 
-    /// Returns the first stop string so far, as bytes of the completion. The environment writes the text
-    /// after it, so sampling should end. Stop strings inside a thought or a call's string literal don't
+    /// Returns the byte range of the first stop string so far. Sampling should end there, because the
+    /// environment writes the text after it. Stop strings inside a thought or a call's string literal don't
     /// count.
     pub fn stop(&self) -> Option<Range<usize>> {
         self.stop.clone()
@@ -169,7 +151,7 @@ impl Lexer {
         }
     }
 
-    /// Looks for the next opening marker. Gives false if there's none yet.
+    /// Looks for the next opening marker. Returns false if there's none yet.
     fn open(&mut self, finishing: bool, found: &mut Vec<Found>) -> bool {
         while let Some(skipped) =
             self.text[self.at..].iter().position(|byte| Places::may_start(self.grammar, *byte))
@@ -180,7 +162,7 @@ impl Lexer {
                 Event::Nothing => self.at += 1,
                 Event::Undecided => return false,
                 Event::Think { length, firm } if self.mode != Mode::Thought => {
-                    // Whatever was in doubt before is settled: a thought begins here at the earliest.
+                    // A thought begins here at the earliest, so the calls before it count.
                     found.append(&mut self.held);
                     self.mode = if firm { Mode::Thought } else { Mode::Doubt };
                     self.at += length;
@@ -212,7 +194,7 @@ impl Lexer {
         false
     }
 
-    /// Begins to look for the end of what a marker opens.
+    /// Begins to scan for the end of what a marker opens.
     fn enter(&mut self, index: usize, start: usize) {
         let marker = self.grammar.markers()[index];
         let raw = start < self.raw_until;
@@ -221,7 +203,7 @@ impl Lexer {
         self.inside = Some(Inside { start, marker: index, scan, raw, checked: self.at });
     }
 
-    /// Goes on in a call. A thought that ends outside its string literals takes a draft with it.
+    /// Continues in a call. A thought that ends outside string literals of the call ends the draft.
     fn follow(&mut self, inside: &mut Inside, finishing: bool) -> Advance {
         let mut limit = self.text.len();
         if self.mode == Mode::Thought {
@@ -244,14 +226,14 @@ impl Lexer {
         inside.scan.advance(&self.text[..limit], &mut self.at, finishing)
     }
 
-    /// Ends a call that its own closing marker ends.
+    /// Ends a call by its closing marker.
     fn close(&mut self, marker: usize, span: Range<usize>, found: &mut Vec<Found>) {
         (self.at, self.last_end) = (span.end, span.end);
         let calls = self.read(marker, span);
         self.take(calls, found);
     }
 
-    /// Ends a call that is never closed. The thought around it may have ended on the way.
+    /// Ends a call that is never closed. The thought around it may have ended inside.
     fn cut(&mut self, inside: &Inside, end: usize, found: &mut Vec<Found>) {
         let close = match self.mode {
             Mode::Answer => None,
@@ -276,14 +258,14 @@ impl Lexer {
         }
     }
 
-    /// Finds the first end of a thought in a part of the text.
+    /// Returns the first end of a thought in a part of the text.
     fn end_of_thought(&self, part: Range<usize>) -> Option<usize> {
         let closes =
             |rest: &[u8]| self.grammar.thoughts().iter().any(|t| rest.starts_with(t.close.as_bytes()));
         part.into_iter().find(|at| closes(&self.text[*at..]))
     }
 
-    /// As [`Lexer::end_of_thought`], outside the string literals of a call.
+    /// Works as [`Lexer::end_of_thought`], outside the string literals of a call.
     fn plain_end_of_thought(&self, inside: &Inside, end: usize) -> Option<usize> {
         let marker = self.grammar.markers()[inside.marker];
         let mut scan = self.grammar.scan(inside.marker, false);
@@ -299,7 +281,7 @@ impl Lexer {
         None
     }
 
-    /// Returns the length of the text without the start of a tag at its end.
+    /// Returns the length of the text without an incomplete tag at its end.
     fn without_partial_close(&self) -> usize {
         let is_start = |at: &usize| {
             let rest = &self.text[*at..];

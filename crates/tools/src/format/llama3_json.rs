@@ -1,15 +1,15 @@
-//! Llama 3.1: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM),
-//! `<function=NAME>{…}</function>`, and behind `<|python_tag|>` a call or code for the tool `python`.
+//! Reads Llama 3.1's calls: `{"name": …, "parameters": {…}}` or a list of such objects (as xLAM),
+//! `<function=NAME>{…}</function>`, and after `<|python_tag|>` a call or code for the tool `python`.
 
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
+use super::found::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
-use super::grammar::{Grammar, Marker, Place, forged_observation, malformed};
-use super::json::{looks_like_call, objects, read_calls, spaced};
-use super::lexer::Found;
+use super::grammar::{Grammar, Marker, Place, forged_observation};
+use super::json::{json_or_text, looks_like_call, objects, read_calls, spaced};
 use super::scan::{JsonValue, PythonTag, Scan, opens_json};
-use super::{CallFormat, pythonic, qwen_xml};
+use super::{CallFormat, pythonic};
 use crate::spec::ToolSpec;
 
 const TAG: &str = "<|python_tag|>";
@@ -27,8 +27,8 @@ const MARKERS: &[Marker] = &[
     Marker::forged(EOM),
 ];
 
-/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters, and text
-/// otherwise: answers are JSON too.
+/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters. Other objects
+/// are text, because answers may be JSON too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Llama3Json;
 
@@ -51,7 +51,7 @@ impl Grammar for Llama3Json {
             // The model's own end of a message with calls.
             EOM => Vec::new(),
             IPYTHON => forged_observation(text, offset),
-            FUNCTION => function_tag::read(text, offset, qwen_xml::guess),
+            FUNCTION => function_tag::read(text, offset, json_or_text),
             TAG => read_tagged(&text[TAG.len()..], offset..offset + text.len()),
             _ => {
                 let has_keys = KEYS.iter().any(|key| text.contains(key));
@@ -83,7 +83,7 @@ impl Grammar for Llama3Json {
     }
 }
 
-/// Behind the tag stands a call as JSON, a call of a built-in tool, or code.
+/// Reads the text after the tag: a call as JSON, a call of a built-in tool, or code.
 fn read_tagged(body: &str, span: std::ops::Range<usize>) -> Vec<Found> {
     let body = body.trim_end().trim_start_matches(['\n', '\r']);
     if body.trim().is_empty() {
@@ -92,7 +92,7 @@ fn read_tagged(body: &str, span: std::ops::Range<usize>) -> Vec<Found> {
     if opens_json(body.trim_start().as_bytes()) == Some(true) {
         return read_calls(body, KEYS, &span);
     }
-    // `brave_search.call(query="…")`, as Llama 3.1 was taught.
+    // Llama 3.1 was taught to write `brave_search.call(query="…")`.
     let built_in = body.trim().split_once(".call(").filter(|(name, _)| pythonic::is_name(name));
     if let Some((name, arguments)) = built_in {
         let found = pythonic::read_one(&format!("{name}({arguments}"), span.clone());

@@ -1,13 +1,13 @@
-//! Mistral, both styles: `[TOOL_CALLS] [{"name": …, "arguments": {…}}, …]`, and since tokenizer v11
-//! `[TOOL_CALLS]NAME[ARGS]{…}`, where `[CALL_ID]` and an id may stand behind the name.
+//! Reads both styles of Mistral: `[TOOL_CALLS] [{"name": …, "arguments": {…}}, …]`, and since tokenizer v11
+//! `[TOOL_CALLS]NAME[ARGS]{…}`, where `[CALL_ID]` and an id may follow the name.
 
 use serde_json::{Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, malformed, never_opened};
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, never_opened};
 use super::json::{read_arguments, read_calls, read_unmarked, spaced};
-use super::lexer::Found;
 use super::scan::{JsonValue, NamedJson, Scan};
 use crate::spec::ToolSpec;
 
@@ -16,14 +16,14 @@ const ID: &str = "[CALL_ID]";
 const ARGS: &str = "[ARGS]";
 const RESULTS: &str = "[TOOL_RESULTS]";
 
-/// The format of the Mistral family. Reads both styles and writes `style`.
+/// The format of the Mistral family. It reads both styles and writes `style`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mistral {
     /// The style to write.
     pub style: Style,
 }
 
-/// How calls are written.
+/// Style of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
     /// A list of objects, up to tokenizer v7.
@@ -37,7 +37,7 @@ pub enum Style {
 const OBJECTS: &str = "[{\"name\"";
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
-    // The first call's marker serves for those that follow it at once.
+    // The first call's marker also opens those that follow it directly.
     Marker::bracket("[{", Place::AfterCall),
     Marker::bracket("{\"", Place::AfterCall),
     Marker::bracket(OBJECTS, Place::LineStart),

@@ -1,7 +1,8 @@
-//! How a model writes tool calls: one file per format, chosen by name, never guessed from text.
+//! Defines how a model writes tool calls: one file per format, chosen by name, never guessed from text.
 
 mod deepseek;
 mod fenced_python;
+mod found;
 mod function_tag;
 mod grammar;
 mod hermes;
@@ -27,9 +28,10 @@ use turnwise_trajectory::{MalformedCall, ToolCall};
 
 pub use deepseek::{DeepSeek, Version};
 pub use fenced_python::{FencedPython, Profile};
+pub use found::Found;
 pub use grammar::{Grammar, Marker, Place, Role};
 pub use hermes::Hermes;
-pub use lexer::{Found, Lexer, MAX_CALL_BYTES};
+pub use lexer::{Lexer, MAX_CALL_BYTES};
 pub use llama3_json::Llama3Json;
 pub use mistral::{Mistral, Style};
 pub use pythonic::Pythonic;
@@ -41,9 +43,9 @@ pub use token_spans::TokenSpans;
 
 use crate::spec::{ToolSpec, check_calls};
 
-/// A call format: tools to prompt text, completions to calls, calls and results to text.
+/// Turns tools into prompt text, completions into calls, and calls and results into text.
 pub trait CallFormat: fmt::Debug + Send + Sync {
-    /// Returns the format's name in configs and on the command line.
+    /// Returns the format's name in configurations and on the command line.
     fn name(&self) -> &'static str;
 
     /// Returns the part of the system prompt that offers the tools and shows how to call them.
@@ -63,13 +65,13 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
         Lexer::opening(self.grammar(), opening)
     }
 
-    /// Returns every call of a completion with the strict verdict and what was evidently meant. Never panics,
-    /// whatever the text.
+    /// Returns every call of a completion with the strict verdict and the call that was evidently meant. It
+    /// never panics, whatever the text.
     fn examine(&self, completion: &str) -> Vec<Found> {
         self.examine_from(Opening::Unknown, completion)
     }
 
-    /// As [`CallFormat::examine`], for a completion whose beginning is known.
+    /// Works as [`CallFormat::examine`], for a completion whose beginning is known.
     fn examine_from(&self, opening: Opening, completion: &str) -> Vec<Found> {
         let mut lexer = self.lexer_from(opening);
         let mut found = lexer.push(completion.as_bytes());
@@ -77,24 +79,26 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
         found
     }
 
-    /// Returns every call of a completion in the order written, malformed ones included. Spans are byte
-    /// offsets of the whole call. Doesn't know the tools: see [`CallFormat::parse_checked`].
+    /// Returns every call of a completion in the order written, malformed ones included.
+    ///
+    /// Spans are byte offsets of the whole call. The tools on offer aren't known here: see
+    /// [`CallFormat::parse_checked`].
     fn parse(&self, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
         self.parse_from(Opening::Unknown, completion)
     }
 
-    /// As [`CallFormat::parse`], for a completion whose beginning is known.
+    /// Works as [`CallFormat::parse`], for a completion whose beginning is known.
     fn parse_from(&self, opening: Opening, completion: &str) -> Vec<Result<ToolCall, MalformedCall>> {
         self.examine_from(opening, completion).into_iter().map(|found| found.verdict).collect()
     }
 
-    /// As [`CallFormat::parse`], and checks the calls against the tools on offer. Formats that write values
-    /// without types give them those of the schema.
+    /// Works as [`CallFormat::parse`], and checks the calls against the tools on offer. Formats that write
+    /// values without types give them those of the schema.
     fn parse_checked(&self, completion: &str, tools: &[ToolSpec]) -> Vec<Result<ToolCall, MalformedCall>> {
         self.parse_checked_from(Opening::Unknown, completion, tools)
     }
 
-    /// As [`CallFormat::parse_checked`], for a completion whose beginning is known.
+    /// Works as [`CallFormat::parse_checked`], for a completion whose beginning is known.
     fn parse_checked_from(
         &self,
         opening: Opening,
@@ -104,13 +108,13 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
         check_calls(self.parse_from(opening, completion), tools)
     }
 
-    /// Writes a call such that [`CallFormat::parse`] gives it back.
+    /// Writes a call such that [`CallFormat::parse`] returns it.
     fn render(&self, call: &ToolCall) -> String;
 
-    /// Wraps a tool's text as the model sees it, e.g. `<tool_response>…</tool_response>`.
+    /// Wraps a tool's text as the model sees it, for example `<tool_response>…</tool_response>`.
     fn render_output(&self, output: &str) -> String;
 
-    /// Strings at which sampling should stop, because what follows is the environment's to write.
+    /// Returns strings at which sampling should stop, because the environment writes what follows.
     fn stop_strings(&self) -> &[&str];
 }
 

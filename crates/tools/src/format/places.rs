@@ -1,21 +1,21 @@
-//! Which markers count at a place of the text.
+//! Decides which markers count at a place of the text.
 
 use super::grammar::{Grammar, Place, Role};
 
-/// A place in a text that may go on.
+/// A place in a text that may continue.
 pub(super) struct Places<'a> {
     pub text: &'a [u8],
     pub at: usize,
-    /// End of the last call or thought; 0 if there was none.
+    /// End of the last call or thought, or 0 before the first.
     pub last_end: usize,
 }
 
 /// Kinds of text that begin at a place.
 pub(super) enum Event {
     Nothing,
-    /// That depends on what comes.
+    /// The following bytes decide.
     Undecided,
-    /// A thought. It's firm at the start of a line; elsewhere the tag may be a mention.
+    /// A thought. It's firm at the start of a line. Elsewhere the tag may be a mention.
     Think {
         length: usize,
         firm: bool,
@@ -23,11 +23,11 @@ pub(super) enum Event {
     EndOfThought {
         length: usize,
     },
-    /// A closing marker right behind a call.
+    /// A closing marker directly after a call.
     Repetition {
         length: usize,
     },
-    /// Returns the kind of text that the marker of this index opens.
+    /// The text that the marker of this index opens.
     Marker(usize),
 }
 

@@ -1,11 +1,11 @@
-//! Python literals to JSON and back.
+//! Converts Python literals to JSON and back.
 
 use serde_json::{Map, Value};
 
 use super::json::spaced;
 use super::quotes::PythonQuotes;
 
-/// Returns the pieces between the commas that are in no bracket and no string.
+/// Splits a text at the commas outside brackets and strings.
 pub(super) fn split_top(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     let (mut quotes, mut depth, mut start, mut at) = (PythonQuotes::default(), 0i32, 0, 0);
@@ -28,9 +28,10 @@ pub(super) fn split_top(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// Returns the value of a Python literal as `ast.literal_eval` has it, if JSON can say it too; tuples become
-/// lists. Literals that JSON can't hold (bytes, sets, complex numbers, integers beyond 64 bits) are refused.
-/// The names that JSON has for constants are read as well.
+/// Returns the value of a Python literal as `ast.literal_eval` reads it, with tuples as lists.
+///
+/// It fails for literals that JSON can't hold: bytes, sets, complex numbers, integers beyond 64 bits. JSON's
+/// names of constants are read as well.
 pub(super) fn to_json(literal: &str) -> Result<Value, String> {
     let mut reader = Reader { rest: literal, depth: 0 };
     let value =
@@ -38,10 +39,10 @@ pub(super) fn to_json(literal: &str) -> Result<Value, String> {
     value.map_err(|message| message.unwrap_or_else(|| format!("not a literal: {literal:.40}")))
 }
 
-/// Brackets deeper than this are refused, as in JSON.
+/// Maximum depth of brackets, as in JSON.
 const MAX_DEPTH: usize = 127;
 
-/// Fault of a literal, if more is known than that it isn't one.
+/// Message about a literal, if more is known than that it isn't one.
 type Wrong = Option<String>;
 
 struct Reader<'a> {
@@ -50,13 +51,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Returns the text after blanks.
+    /// Skips blanks and returns the rest of the text.
     fn blank(&mut self) -> &'a str {
         self.rest = self.rest.trim_start();
         self.rest
     }
 
-    /// Returns whether this comes next; takes it if so.
+    /// Takes `text` if it comes next, and returns whether it did.
     fn takes(&mut self, text: &str) -> bool {
         let after = self.blank().strip_prefix(text);
         self.rest = after.unwrap_or(self.rest);
@@ -134,7 +135,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| Some(format!("not a number of JSON: {:.40}", &text[..end])))
     }
 
-    /// String literals, which become one if they follow each other, or the name of a constant.
+    /// Reads the name of a constant, or adjacent string literals, which are joined.
     fn strings_or_name(&mut self) -> Result<Value, Wrong> {
         let text = self.rest;
         let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
@@ -170,7 +171,7 @@ fn number(text: &str, negative: bool) -> Option<Value> {
     let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| lower.starts_with(prefix));
     let digits = radix.map_or(lower.as_str(), |(prefix, _)| &lower[prefix.len()..]);
     let base = radix.map_or(10, |(_, base)| base);
-    // An underscore stands between digits, or behind the prefix.
+    // An underscore stands between digits, or after the prefix.
     let between = |at: usize| {
         let digit = |byte: Option<&u8>| byte.is_some_and(|byte| char::from(*byte).is_digit(base));
         let before = at == 0 && radix.is_some() || at > 0 && digit(digits.as_bytes().get(at - 1));
@@ -193,7 +194,7 @@ fn number(text: &str, negative: bool) -> Option<Value> {
     float.is_finite().then(|| Value::from(float))
 }
 
-/// Appends the string literal that `text` starts with; gives what comes after it.
+/// Appends the string literal that `text` starts with, and returns the text after it.
 fn string<'a>(text: &'a str, raw: bool, value: &mut String) -> Result<&'a str, Wrong> {
     let unclosed = || Some(format!("a string is never closed: {text:.40}"));
     let quote = &text[..1];
@@ -208,7 +209,7 @@ fn string<'a>(text: &'a str, raw: bool, value: &mut String) -> Result<&'a str, W
         rest = &rest[c.len_utf8()..];
         match c {
             '\\' if raw => {
-                // The backslash stays, and what it stands before doesn't end the string.
+                // The backslash stays, and the character after it doesn't end the string.
                 let next = rest.chars().next().ok_or_else(unclosed)?;
                 value.extend([c, next]);
                 rest = &rest[next.len_utf8()..];
@@ -222,7 +223,7 @@ fn string<'a>(text: &'a str, raw: bool, value: &mut String) -> Result<&'a str, W
     }
 }
 
-/// Appends what an escape stands for; gives what comes after it.
+/// Appends the character of an escape, and returns the text after it.
 fn escape<'a>(text: &'a str, value: &mut String) -> Option<&'a str> {
     let c = text.chars().next()?;
     let rest = &text[c.len_utf8()..];
@@ -263,7 +264,7 @@ fn escape<'a>(text: &'a str, value: &mut String) -> Option<&'a str> {
         }
         '\n' => {}
         '\\' | '\'' | '"' => value.push(c),
-        // By the character's name, which takes a table of all names.
+        // Characters by name need a table of all names.
         'N' => return None,
         // Python keeps the backslash of an escape that it doesn't know.
         other => value.extend(['\\', other]),

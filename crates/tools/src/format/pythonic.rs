@@ -1,4 +1,5 @@
-//! Pythonic (Llama 3.2 and 4, and others): `[name(key=value, …), …]` with Python literals for values.
+//! Reads the Pythonic format (Llama 3.2 and 4, and others): `[name(key=value, …), …]` with Python literals as
+//! values.
 
 use std::ops::Range;
 
@@ -6,9 +7,9 @@ use serde_json::Map;
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::grammar::{Grammar, Marker, Place, Role, forged_observation, malformed};
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::json::spaced;
-use super::lexer::Found;
 use super::python_literal::{from_json, split_top, to_json};
 use super::scan::{PythonCalls, Scan};
 use crate::spec::ToolSpec;
@@ -24,7 +25,7 @@ const MARKERS: &[Marker] = &[
     Marker::forged(EOM),
 ];
 
-/// A list of calls as Python would write them. Only keyword arguments count.
+/// The format of a list of calls in Python's syntax. Only keyword arguments count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pythonic;
 
@@ -50,7 +51,7 @@ impl Grammar for Pythonic {
         }
         let body = &text[MARKERS[marker].text.len()..];
         let body = body.strip_suffix(']').unwrap_or(body);
-        // A comma may stand after the last call. All calls of a list have the list's span.
+        // A comma may follow the last call. All calls of a list have the list's span.
         let pieces = split_top(body).into_iter().map(str::trim).filter(|piece| !piece.is_empty());
         let found: Vec<Found> = pieces.map(|piece| read_one(piece, offset..offset + text.len())).collect();
         let is_meant = |found: &Found| found.verdict.as_ref().is_ok_and(|call| !call.arguments.is_empty());

@@ -1,15 +1,15 @@
-//! Whether a byte lies inside a string literal: of JSON, of Python, or of nothing.
+//! Decides whether a byte lies inside a string literal: of JSON, of Python, or of nothing.
 
-/// String literals, as a scanner follows them byte by byte.
+/// String literals that a scanner follows byte by byte.
 #[derive(Debug)]
 pub enum Quotes {
-    /// There are none.
+    /// No literals.
     None,
-    /// Those of JSON.
+    /// Literals of JSON.
     Json(JsonQuotes),
-    /// Those of Python, and its comments.
+    /// Literals and comments of Python.
     Python(PythonQuotes),
-    /// The values of `<parameter=…>`.
+    /// Values of `<parameter=…>`.
     Parameters(ParameterQuotes),
 }
 
@@ -24,13 +24,13 @@ impl Quotes {
         }
     }
 
-    /// Returns whether a tag that is hidden here can be believed to be only text. An XML-like value ends at a
-    /// tag itself, which may be another call's.
+    /// Returns whether a tag that is hidden here is only text for certain. It isn't in an XML-like value,
+    /// which ends at a tag that may be another call's.
     pub(super) fn are_certain(&self) -> bool {
         !matches!(self, Quotes::Parameters(_))
     }
 
-    /// Goes on by as many bytes as are given back; none if that depends on what comes.
+    /// Advances, and returns the number of bytes, or none if later bytes decide.
     pub(super) fn step(&mut self, rest: &[u8], finishing: bool) -> Option<usize> {
         match self {
             Quotes::None => Some(1),
@@ -43,13 +43,13 @@ impl Quotes {
         }
     }
 
-    /// Returns whether a literal went on where none can.
+    /// Returns whether a literal continued where it can't.
     pub(super) fn are_broken(&self) -> bool {
         matches!(self, Quotes::Json(quotes) if quotes.broken)
     }
 }
 
-/// The values of an XML-like call. A value ends at the `</parameter>` after which the call goes on.
+/// Values of an XML-like call. A value ends at the `</parameter>` after which the call continues.
 #[derive(Debug, Default)]
 pub struct ParameterQuotes {
     inside: bool,
@@ -60,8 +60,8 @@ impl ParameterQuotes {
     pub(super) const CLOSE: &str = "</parameter>";
     const NEXT: [&str; 2] = [Self::OPEN, "</function>"];
 
-    /// Returns whether a value ends at the `</parameter>` that the text begins with; none if that depends on
-    /// what comes.
+    /// Returns whether a value ends at the `</parameter>` that the text begins with, or none if later bytes
+    /// decide.
     pub(super) fn ends(text: &[u8], finishing: bool) -> Option<bool> {
         let rest = text[Self::CLOSE.len()..].trim_ascii_start();
         let undecided =
@@ -89,7 +89,7 @@ impl ParameterQuotes {
 pub struct JsonQuotes {
     inside: bool,
     escaped: bool,
-    /// A line break was met inside a literal.
+    /// A literal holds a line break.
     broken: bool,
 }
 
@@ -125,9 +125,9 @@ enum Python {
     #[default]
     Code,
     Comment,
-    /// One quote; ends with the line at the latest.
+    /// A literal of one quote, which ends with the line at the latest.
     Single(u8),
-    /// Three quotes.
+    /// A literal of three quotes.
     Triple(u8),
 }
 
@@ -147,7 +147,7 @@ impl PythonQuotes {
             return Some(1);
         }
         let is_quote = matches!(byte, b'"' | b'\'');
-        // Three of a kind, none of which is known to be missing yet.
+        // The length of the sequence of equal quotes, of at most three, as far as it has arrived.
         let same = rest.iter().take(3).take_while(|other| **other == byte).count();
         let may_grow = same == rest.len() && same < 3 && !finishing;
         match self.state {

@@ -1,8 +1,8 @@
-//! Qwen3-Coder:
+//! Reads Qwen3-Coder's calls:
 //! `<tool_call>\n<function=NAME>\n<parameter=KEY>\nVALUE\n</parameter>\n</function>\n</tool_call>`.
 //!
-//! Values are raw text. Without a schema, text that is JSON other than a string is taken as JSON; with one
-//! ([`CallFormat::parse_checked`]) the schema decides, so that the code `42` stays text.
+//! Values are raw text. Without a schema, text that is JSON other than a string is read as JSON. With one
+//! ([`CallFormat::parse_checked`]) the schema decides, so the code `42` stays text.
 
 use std::fmt::Write;
 
@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
+use super::found::{Found, malformed};
 use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, functions};
-use super::grammar::{Grammar, Marker, forged_observation, malformed, never_opened};
+use super::grammar::{Grammar, Marker, forged_observation, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE};
-use super::json::spaced;
-use super::lexer::Found;
+use super::json::{json_or_text, spaced};
 use super::python_literal::to_json;
 use super::quotes::{ParameterQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
@@ -25,8 +25,8 @@ use crate::spec::{ToolSpec, check_call};
 const MARKERS: &[Marker] =
     &[Marker::call(OPEN), Marker::call(FUNCTION), Marker::stray(CLOSE), Marker::forged(RESPONSE)];
 
-/// The XML-like format of Qwen3-Coder. A block may hold several functions, and a function may stand without a
-/// block or hold a JSON object.
+/// The XML-like format of Qwen3-Coder. A block may hold several functions. A function may stand without a
+/// block, or hold a JSON object.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct QwenXml;
 
@@ -55,7 +55,7 @@ impl Grammar for QwenXml {
                 wrong(ViolationKind::Empty, "the call is empty")
             }
             OPEN if !text.contains(FUNCTION) => wrong(ViolationKind::InvalidJson, "there's no <function=…>"),
-            OPEN | FUNCTION => function_tag::read(text, offset, guess),
+            OPEN | FUNCTION => function_tag::read(text, offset, json_or_text),
             CLOSE => never_opened(text, offset),
             _ => forged_observation(text, offset),
         }
@@ -66,19 +66,13 @@ impl Grammar for QwenXml {
     }
 }
 
-/// Returns a value without a schema: JSON if it's JSON other than a string, or a string that was quoted for
-/// looking like such.
-pub(super) fn guess(raw: &str) -> Value {
-    serde_json::from_str(raw).unwrap_or_else(|_| Value::from(raw))
-}
-
-/// Returns a value as its schema wants it: JSON, what Python writes for such a value, or text.
+/// Returns a value as its schema asks: JSON, the Python literal of such a value, or text.
 fn typed(raw: &str, schema: Option<&Value>, root: &Value) -> Value {
-    let guessed = guess(raw);
+    let guessed = json_or_text(raw);
     let Some(wanted) = schema.filter(|schema| !schema::is_open(schema)) else { return guessed };
     let python = to_json(raw.trim()).ok();
     let text = Some(Value::from(unquoted(raw)));
-    // Text comes after the others: a schema that wants text alone refuses them.
+    // Text comes after the others: a schema that asks for text alone refuses them.
     let others = [Some(guessed.clone()), python].into_iter().flatten().filter(|value| !value.is_string());
     let mut readings = others.chain(text).chain([guessed.clone()]);
     readings.find(|value| schema::mismatch(value, wanted, root).is_none()).unwrap_or(guessed)
@@ -95,7 +89,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok()
 }
 
-/// Returns the text that [`CallFormat::render`] quoted; anything else as it is.
+/// Returns the text that [`CallFormat::render`] quoted, and other text unchanged.
 fn unquoted(raw: &str) -> String {
     match serde_json::from_str(raw) {
         Ok(Value::String(text)) if is_json(&text) || has_tags(&text) && !has_tags(raw) => text,
@@ -103,8 +97,8 @@ fn unquoted(raw: &str) -> String {
     }
 }
 
-/// Returns a value as it stands between the tags. Text that would be read as something else is quoted, tags
-/// are escaped.
+/// Returns a value as it stands between the tags. Text that would be read as another value is quoted, and
+/// tags are escaped.
 fn written(value: &Value) -> String {
     match value {
         Value::String(text) if !is_json(text) && !has_tags(text) => text.clone(),

@@ -1,10 +1,10 @@
-//! Shared by the formats' tests.
+//! Checks completions for the tests of the formats.
 
 use turnwise_trajectory::ViolationKind;
 
 use super::CallFormat;
 
-/// Checks what a completion holds: `name {arguments as JSON}`, or the kind of violation.
+/// Checks the calls of a completion: `name {arguments as JSON}`, or the kind of violation.
 pub(super) fn check(format: &dyn CallFormat, text: &str, expect: &[Result<&str, ViolationKind>]) {
     let calls = format.parse(text);
     let found: Vec<Result<String, ViolationKind>> = calls

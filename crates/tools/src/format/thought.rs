@@ -1,11 +1,11 @@
-//! Thoughts: stretches of a completion in which a call is a draft and a marker a mention.
+//! Defines thoughts: parts of a completion in which a call is a draft and a marker a mention.
 
 /// The tags around a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thought {
-    /// Begins a thought.
+    /// Opens a thought.
     pub open: &'static str,
-    /// Ends it.
+    /// Closes it.
     pub close: &'static str,
 }
 
@@ -16,7 +16,7 @@ const fn tags(open: &'static str, close: &'static str) -> Thought {
     Thought { open, close }
 }
 
-/// The tags of all models that are known. Whichever closes a thought, closes it.
+/// The tags of all known models. Each closing tag closes any thought.
 pub const THOUGHTS: &[Thought] = &[
     THINK,
     tags("[THINK]", "[/THINK]"),
@@ -26,14 +26,14 @@ pub const THOUGHTS: &[Thought] = &[
     tags("<seed:think>", "</seed:think>"),
 ];
 
-/// The state in which a completion begins: the prompt may have opened a thought.
+/// The state in which a completion begins, because the prompt may have opened a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Opening {
     /// Outside thoughts.
     Answer,
     /// Inside a thought, because the chat template ends the prompt with `<think>`.
     Thought,
-    /// Not known. A `</think>` that nothing opened shows that the text began in a thought.
+    /// Unknown. A `</think>` without an opening tag shows that the text began in a thought.
     #[default]
     Unknown,
 }

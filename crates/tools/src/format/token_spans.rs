@@ -1,4 +1,4 @@
-//! From bytes to tokens: which tokens of a turn a span of its text covers.
+//! Maps a span of bytes to the tokens of a turn that cover it.
 
 use std::ops::Range;
 
@@ -9,19 +9,18 @@ pub struct TokenSpans {
 }
 
 impl TokenSpans {
-    /// No tokens yet.
+    /// Returns the ends of no tokens.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the next token and its number of bytes. A token may hold a part of a character, or nothing.
+    /// Adds the next token by its number of bytes. A token may hold a part of a character, or nothing.
     pub fn push(&mut self, bytes: usize) {
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.push(end + bytes);
     }
 
-    /// Returns the tokens that overlap these bytes. A token that begins or ends inside a marker is part of
-    /// it.
+    /// Returns the tokens that overlap these bytes, including those that begin or end outside.
     pub fn of(&self, bytes: &Range<usize>) -> Range<usize> {
         let first = self.ends.partition_point(|end| *end <= bytes.start);
         let last = self.ends.partition_point(|end| *end < bytes.end);

@@ -1,4 +1,4 @@
-//! A tool that is a function of this process.
+//! Makes a tool of a function of this process.
 
 use turnwise_trajectory::ToolOutput;
 
@@ -8,14 +8,14 @@ use crate::spec::ToolSpec;
 
 type Function<'a> = Box<dyn Fn(&Arguments) -> ToolOutput + Send + Sync + 'a>;
 
-/// Answers calls by a function, which can't be out of order.
+/// Answers calls by a function that can't have faults.
 pub struct FunctionTool<'a> {
     spec: &'a ToolSpec,
     function: Function<'a>,
 }
 
 impl<'a> FunctionTool<'a> {
-    /// Returns the tool `spec` whose outputs `function` makes of arguments.
+    /// Returns the tool `spec` whose outputs `function` makes of the arguments.
     pub fn new(spec: &'a ToolSpec, function: impl Fn(&Arguments) -> ToolOutput + Send + Sync + 'a) -> Self {
         Self { spec, function: Box::new(function) }
     }

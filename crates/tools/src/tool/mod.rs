@@ -1,10 +1,10 @@
-//! The seam between a call and what answers it: one trait, a file per kind of tool.
+//! Answers calls: one trait, and a file per kind of tool.
 //!
 //! ```text
 //! text of a turn ─format─▶ calls ─check_calls─▶ checked calls ─Tool::call─▶ outputs ─observation─▶ text
 //! ```
 //! A tool serves one trajectory. It owns its state between calls, its memory of equal calls and the program
-//! that it makes of its arguments. A tool that needs nothing of the kind borrows what all trajectories share.
+//! that it makes of its arguments. A tool that needs none of these borrows what all trajectories share.
 
 mod function;
 mod python;
@@ -22,7 +22,7 @@ use crate::spec::ToolSpec;
 /// Arguments of a call, by name.
 pub type Arguments = Map<String, Value>;
 
-/// Returns a text argument; empty where it is absent, which a checked call rules out for required ones.
+/// Returns a text argument, or an empty text. A checked call has all required arguments.
 pub fn text<'a>(arguments: &'a Arguments, name: &str) -> &'a str {
     arguments.get(name).and_then(Value::as_str).unwrap_or_default()
 }
@@ -45,11 +45,11 @@ pub trait Tool: Send + Sync {
 
     /// Answers a call whose arguments match the schema.
     ///
-    /// A call that fails by what it asks for is an output with a status other than
+    /// A call that fails because of its arguments is an output with a status other than
     /// [`Ok`](turnwise_trajectory::OutputStatus::Ok), and the model reads it.
     ///
     /// # Errors
-    /// If the tool itself is out of order: a broken sandbox, a dead server, no answer in time.
+    /// If the tool itself fails: a broken sandbox, a dead server, no answer in time.
     fn call(&self, arguments: &Arguments, context: CallContext) -> Result<ToolOutput, Fault>;
 
     /// Returns whether the calls of a turn must run one after the other, in the order written.

@@ -1,4 +1,4 @@
-//! The tool `python`: code of the model, run in the sandbox.
+//! Runs code of the model in the sandbox: the tool `python`.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::spec::ToolSpec;
 
 static SPEC: LazyLock<ToolSpec> = LazyLock::new(ToolSpec::python);
 
-/// What the Python tools of all trajectories share.
+/// Parts that the Python tools of all trajectories share.
 #[derive(Clone, Copy)]
 pub struct Sandbox<'a> {
     /// Runs programs. It may [remember](crate::executor::Remembering) the outputs of equal ones.
@@ -37,7 +37,7 @@ impl<'a> PythonTool<'a> {
         Self { executor, program: None, state: keep_state.then(Mutex::default) }
     }
 
-    /// Returns a tool that runs what `program` makes of the code.
+    /// Returns a tool that runs the program that `program` makes of the code.
     pub fn running(sandbox: Sandbox<'a>, program: impl Fn(&str) -> String + Send + Sync + 'a) -> Self {
         Self { program: Some(Box::new(program)), ..Self::new(sandbox) }
     }
@@ -54,8 +54,8 @@ impl Tool for PythonTool<'_> {
         let program = wrapped.as_deref().unwrap_or(code);
         let output = match &self.state {
             Some(state) => {
-                // Calls come one after the other. A panic of an earlier one leaves a state that the next can
-                // replace.
+                // Calls run one after the other. After a panic in an earlier one, the next can replace the
+                // state.
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.run(self.executor, program)
             }

@@ -1,10 +1,10 @@
-//! The interpreter state of one trajectory, kept from call to call.
+//! Keeps the interpreter state of one trajectory from call to call.
 
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use crate::executor::{Executor, ExecutorFault, Session};
 
-/// A session, opened by the first call, and what ran in it.
+/// A session, opened by the first call, and the cells that ran in it.
 #[derive(Default)]
 pub(super) struct State {
     session: Option<Box<dyn Session>>,
@@ -14,8 +14,8 @@ pub(super) struct State {
 impl State {
     /// Runs a cell.
     ///
-    /// A fault costs the state, so the retry rebuilds it from the cells before. After a cell that ended its
-    /// session the next one is rejected, and the one after that begins with an empty state.
+    /// A fault costs the state, and the retry rebuilds it from the cells before. After a cell that ended its
+    /// session the next cell is rejected, and the one after that begins with an empty state.
     pub(super) fn run(&mut self, executor: &dyn Executor, code: &str) -> Result<ToolOutput, ExecutorFault> {
         let output = self.try_run(executor, code).or_else(|_| {
             self.session = None;

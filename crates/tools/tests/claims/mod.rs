@@ -1,19 +1,20 @@
-//! What must hold of every format on any bytes. The fuzz targets and the replay of their corpora check the same.
+//! Holds properties of every format on any bytes. The fuzz targets and the replay of their corpora check the
+//! same.
 
 use serde_json::{Map, Value};
 use turnwise_tools::format::{CallFormat, Found, Opening};
 use turnwise_tools::{FormatName, ToolSpec, spec_file};
 use turnwise_trajectory::ToolCall;
 
-/// Every format in every variant.
+/// Returns every format in every variant.
 pub(crate) fn every_format() -> Vec<Box<dyn CallFormat>> {
     FormatName::ALL.into_iter().map(FormatName::build).collect()
 }
 
-/// Every way to begin.
+/// All beginnings of a completion.
 pub(crate) const OPENINGS: [Opening; 3] = [Opening::Answer, Opening::Thought, Opening::Unknown];
 
-/// What a lexer finds in a text that comes in pieces of these lengths, as often as they are needed.
+/// Returns the calls of a text that comes in pieces of these lengths, repeated.
 pub(crate) fn in_pieces(
     format: &dyn CallFormat,
     opening: Opening,
@@ -33,10 +34,10 @@ pub(crate) fn in_pieces(
     found
 }
 
-/// Fails if a format breaks its word on these bytes: pieces and the whole agree, spans lie in the text in order, and
-/// a valid call survives being written and read again.
+/// Holds that pieces and the whole agree, that spans are ordered and inside the text, and that a valid call
+/// survives writing and reading.
 pub(crate) fn hold(format: &dyn CallFormat, bytes: &[u8]) {
-    // The lengths come from the text, so that the same text is always cut the same way.
+    // The lengths come from the text, so that a text is always cut the same way.
     let lengths: Vec<usize> = bytes.iter().take(16).map(|byte| usize::from(byte % 7)).chain([3]).collect();
     for opening in OPENINGS {
         let whole = in_pieces(format, opening, bytes, &[bytes.len()]);
@@ -67,8 +68,8 @@ pub(crate) fn hold(format: &dyn CallFormat, bytes: &[u8]) {
     }
 }
 
-/// Fails if a file of tools breaks whoever reads it, describes its tools or checks a call against them, or if
-/// its tools aren't the same when they are written and read again.
+/// Holds that no file of tools breaks its reader, its description or the check of a call, and that its tools
+/// survive writing and reading.
 pub(crate) fn tool_file(bytes: &[u8]) {
     let Ok(tools) = serde_json::from_slice::<Value>(bytes) else { return };
     let Ok(tools) = spec_file::tools(&tools) else { return };

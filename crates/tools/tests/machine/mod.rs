@@ -1,4 +1,4 @@
-//! State that tests check from outside: processes and files; and the settings that they run in.
+//! Checks state from outside, processes and files, and sets up the conditions of tests.
 
 #[allow(dead_code, reason = "each test binary uses its part of this module")]
 pub(crate) mod python;
@@ -8,7 +8,7 @@ pub(crate) mod setting;
 use std::fs;
 use std::path::PathBuf;
 
-/// Command lines of this process's children, zygotes included.
+/// Returns the command lines of this process's children, zygotes included.
 pub(crate) fn children() -> Vec<String> {
     let own = std::process::id();
     let mut found = Vec::new();
@@ -22,19 +22,19 @@ pub(crate) fn children() -> Vec<String> {
     found
 }
 
-/// As [`children`], without the zygotes: those that are waiting for work in the control socket's `recvmsg`.
+/// Works as [`children`], without the zygotes: those that wait for work in the control socket's `recvmsg`.
 #[allow(dead_code, reason = "each test binary uses its part of this module")]
 pub(crate) fn children_besides_zygotes() -> Vec<String> {
     let is_zygote = |line: &String| {
         let pid = line.split(' ').next().unwrap_or_default();
-        // A zygote's standard input is a socket; a child's is /dev/null.
+        // A zygote's standard input is a socket, and a child's is /dev/null.
         fs::read_link(format!("/proc/{pid}/fd/0"))
             .map_or(true, |target| target.to_string_lossy().starts_with("socket:"))
     };
     children().into_iter().filter(|line| !is_zygote(line)).collect()
 }
 
-/// Returns the files that a program might have left in places where anyone may write.
+/// Returns the files that a program may have left in folders where anyone may write.
 #[allow(dead_code, reason = "each test binary uses its part of this module")]
 pub(crate) fn files_of_interest() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm"]

@@ -1,4 +1,4 @@
-//! One Python executor at a time, and what a program gives there.
+//! Starts one Python executor at a time, and checks what a program gives.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ pub(crate) fn start() -> PythonExecutor {
         .unwrap()
 }
 
-/// Some tests look for this process's children, so only one at a time may have any.
+/// Some tests count this process's children, so only one at a time may have any.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

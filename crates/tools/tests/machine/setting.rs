@@ -1,4 +1,4 @@
-//! Settings in which people run the sandbox: as root or as an ordinary user, in containers, on older kernels.
+//! Sets up conditions in which people run the sandbox: root or an ordinary user, containers, older kernels.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,14 +13,14 @@ use seccompiler::{
 };
 use turnwise_tools::executor::{ExecutorError, PythonConfig, PythonExecutor};
 
-/// Denials of the machine.
+/// Restrictions around the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Setting {
-    /// Nothing but what this machine denies anyhow.
+    /// The restrictions of this machine.
     Here,
-    /// Docker's default seccomp profile denies namespaces and mounts among others.
+    /// Docker's default seccomp profile, which denies namespaces and mounts among others.
     Container,
-    /// Whatever came to landlock after this version: 5 knows no scopes of signals, 1 no cutting off of files.
+    /// Landlock up to this version: 5 has no scopes of signals, 1 doesn't cover truncation.
     Landlock(i32),
     /// Root without a capability, in the words of setpriv: `kill`, or `all`.
     Without(&'static str),
@@ -29,7 +29,7 @@ pub(crate) enum Setting {
 const VARIABLE: &str = "TURNWISE_TEST_SETTING";
 
 impl Setting {
-    /// The one that this process was started for by [`again`]. Call it before there's an executor.
+    /// Enters the setting that [`again`] started this process for. Call it before there's an executor.
     pub(crate) fn enter() -> Self {
         let setting = match std::env::var(VARIABLE).as_deref() {
             Ok("container") => Self::Container,
@@ -46,7 +46,7 @@ impl Setting {
         setting
     }
 
-    /// Starts an executor in it.
+    /// Starts an executor in the setting.
     pub(crate) fn python(self, config: PythonConfig) -> Result<PythonExecutor, ExecutorError> {
         match self {
             Self::Landlock(version) => PythonExecutor::with_landlock(config, version),
@@ -55,8 +55,8 @@ impl Setting {
     }
 }
 
-/// A filter as Docker installs one: it denies what needs capabilities, and says of clone3 that there's no
-/// such call.
+/// Returns a filter as Docker installs it: it denies calls that need capabilities, and answers "no such call"
+/// to clone3.
 fn container() -> [BpfProgram; 2] {
     let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
     let filter = |rules, refusal: i32| -> BpfProgram {
@@ -91,12 +91,12 @@ fn container() -> [BpfProgram; 2] {
     [filter(clone3, libc::ENOSYS), filter(rules, libc::EPERM)]
 }
 
-/// Whose processes they are.
+/// User of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
     /// The user who runs the tests.
     Same,
-    /// `nobody`. It takes root to become that, and an ordinary user has run the same test as itself.
+    /// `nobody`. Only root can become it. An ordinary user has run the same test as itself.
     Nobody,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str
     for path in [folder.path(), &copy] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    // A shell leaves descriptors open, as whoever started a run may have.
+    // A shell leaves descriptors open, as the starter of a run may have.
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &format!("exec {without}\"$0\" \"$@\" 9</etc/passwd 7>&1 8</")]).arg(&copy);
     command.args(["--exact", test, "--nocapture"]).current_dir("/");
@@ -142,7 +142,7 @@ pub(crate) fn again(test: &str, user: User, setting: Setting, variables: &[(&str
     assert!(said.contains("1 passed"), "{user:?}, {setting:?}: {said}");
 }
 
-/// Says that a test wasn't made. With `TURNWISE_TEST_NO_SKIPS` that is a failure.
+/// Reports a skipped test. With `TURNWISE_TEST_NO_SKIPS` a skip is a failure.
 pub(crate) fn skip(test: &str, reason: &str) {
     assert!(std::env::var_os("TURNWISE_TEST_NO_SKIPS").is_none(), "{test} must not be skipped: {reason}");
     eprintln!("skipped {test}: {reason}");

@@ -1,8 +1,8 @@
-//! The table of hostile programs.
+//! Lists hostile programs.
 
 use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Timeout};
 
-/// One program and how it may end. One that gets through what should hold it prints `BROKE OUT`.
+/// A program and its possible ends. One that gets past its layer prints `BROKE OUT`.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) code: &'static str,

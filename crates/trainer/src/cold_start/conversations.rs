@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use turnwise_curriculum::{CurriculumConfig, TaskDraw};
+use turnwise_datasets::{DataError, rows};
 use turnwise_demonstrations::{Conversation, DataConfig, Demonstrations, Report, Sequence, Writer, read};
-use turnwise_envs::read_records;
+use turnwise_envs::EnvConfig;
 use turnwise_rollout::chat::{Moment, Rendering, rendering};
 
 use crate::cold_start::beginning::Beginning;
@@ -18,10 +19,28 @@ pub(crate) struct Conversations {
 }
 
 impl Conversations {
-    /// Reads the file of a configuration.
-    pub(crate) fn read(data: &DataConfig) -> Result<Self, TrainError> {
-        let rows = read_records::<Value>(&data.file)?;
-        let (all, report) = read(&data.file, rows);
+    /// Reads the file of a configuration. Problems of GSM8K get the instruction of `env` if that asks them.
+    pub(crate) fn read(data: &DataConfig, env: Option<&EnvConfig>) -> Result<Self, TrainError> {
+        let instruction = match env {
+            Some(EnvConfig::Qa(qa)) => Some(qa.instruction.as_str()),
+            _ => None,
+        };
+        let mut read_rows = Vec::new();
+        for row in rows(&data.file)?.take(data.limit.unwrap_or(usize::MAX)) {
+            let row = row?;
+            let mut value: Value = row.read(&data.file, &data.columns)?;
+            if let (Some(instruction), Some(keys)) = (instruction, value.as_object_mut())
+                && keys.contains_key("question")
+            {
+                keys.entry("system").or_insert_with(|| instruction.into());
+            }
+            read_rows.push((row.line, value));
+        }
+        if read_rows.is_empty() {
+            let message = "no record; hint: one conversation per line";
+            return Err(DataError::line(&data.file, 1, message).into());
+        }
+        let (all, report) = read(&data.file, read_rows);
         Ok(Self { all, report })
     }
 

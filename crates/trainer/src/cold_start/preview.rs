@@ -32,7 +32,7 @@ pub struct Token {
 /// shows.
 pub fn preview(config: &SftConfig, now: Moment) -> Result<Option<Preview>, TrainError> {
     let Some(data) = &config.data else { return Ok(None) };
-    let conversations = Conversations::read(data)?;
+    let conversations = Conversations::read(data, config.env.as_ref())?;
     let beginning = Beginning::of(config, conversations.texts(config))?;
     let (rendering, made) = conversations.write(config, data, &beginning, now)?;
     Ok(Some(Preview { rendering, report: made.report, sequences: made.sequences }))

@@ -49,7 +49,8 @@ pub fn cold_start(
     if out.exists() {
         return Err(RunDirError::Exists { path: out.into() }.into());
     }
-    let conversations = config.data.as_ref().map(Conversations::read).transpose()?;
+    let conversations =
+        config.data.as_ref().map(|data| Conversations::read(data, config.env.as_ref())).transpose()?;
     let texts = conversations.as_ref().and_then(|conversations| conversations.texts(config));
     let beginning = Beginning::of(config, texts)?;
     if beginning.folder.is_none() {

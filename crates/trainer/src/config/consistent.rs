@@ -34,7 +34,12 @@ impl Consistent for SftConfig {
                 Some(Conflict::new("env", "is missing, and so is `data`: there is nothing to learn from"))
             }
         };
-        let of_tools = || of_tools(&self.tools);
+        let of_data = || {
+            let columns = &self.data.as_ref()?.columns;
+            let unknown = turnwise_datasets::conflict(columns, &turnwise_demonstrations::COLUMNS);
+            unknown.map(|conflict| conflict.under("data"))
+        };
+        let of_tools = || of_data().or_else(|| of_tools(&self.tools));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
         of_model.or_else(of_env).or_else(of_tools).or_else(of_rollout).or_else(of_optimizer)

@@ -1,11 +1,13 @@
 //! Reads run files, and the keys that `turnwise score` takes from one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use turnwise_credit::{AdvantageConfig, FilterConfig, RewardWeights, ShapingConfig};
-use turnwise_runfile::{ConfigError, Consistent, Layers};
+use turnwise_credit::{AdvantageConfig, FilterConfig, Normalise, RewardWeights, Scorer, ShapingConfig};
+use turnwise_envs::RewardConfig;
+use turnwise_runfile::{Above, ConfigError, Consistent, Layers};
 
 use super::RunConfig;
 use super::preset::presets;
@@ -25,11 +27,49 @@ pub struct ScoreConfig {
 }
 
 /// Holds the keys of `[reward]` that `turnwise score` takes; its input already has the other rewards.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreRewardConfig {
     /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
     pub weights: RewardWeights,
+    /// How rewards are normalised by name, before they are weighted and summed. A name without an entry isn't.
+    pub normalise: BTreeMap<String, Normalise>,
+    /// The accuracy from which `grpo_min` takes a graded trajectory for right.
+    #[serde(deserialize_with = "Above::<0, 1>::read")]
+    pub correct_at: f64,
+}
+
+impl Default for ScoreRewardConfig {
+    fn default() -> Self {
+        RewardConfig::default().into()
+    }
+}
+
+impl From<RewardConfig> for ScoreRewardConfig {
+    fn from(config: RewardConfig) -> Self {
+        let RewardConfig { weights, normalise, correct_at, .. } = config;
+        Self { weights, normalise, correct_at }
+    }
+}
+
+impl From<&RunConfig> for ScoreConfig {
+    fn from(run: &RunConfig) -> Self {
+        Self {
+            shaping: run.shaping.clone(),
+            advantage: run.advantage.clone(),
+            filter: run.filter,
+            reward: run.reward.clone().into(),
+        }
+    }
+}
+
+impl ScoreConfig {
+    /// Returns the scorer of these settings, which is that of a run with the same ones.
+    pub fn scorer(self) -> Scorer {
+        let Self { shaping, advantage, filter, reward } = self;
+        let scorer = Scorer::new(advantage, shaping, filter).weighing(reward.weights);
+        scorer.normalising(reward.normalise).right_from(reward.correct_at)
+    }
 }
 
 impl Consistent for ScoreConfig {}
@@ -56,8 +96,7 @@ pub fn load_score(
     if !layers.has("model") {
         return layers.resolve();
     }
-    let RunConfig { shaping, advantage, filter, reward, .. } = layers.resolve()?;
-    Ok(ScoreConfig { shaping, advantage, filter, reward: ScoreRewardConfig { weights: reward.weights } })
+    layers.resolve().map(|run: RunConfig| ScoreConfig::from(&run))
 }
 
 #[cfg(test)]
@@ -136,6 +175,19 @@ mod tests {
         let error = load_score(None, &[], &sets(&["reward.weights.progress=inf"])).unwrap_err().to_string();
         let expect = "`reward.weights.progress` is inf, expected a number from -1000 to 1000";
         assert!(error.contains(expect), "{error}");
+        let normalise = ["reward.normalise.progress=gdpo", "reward.correct_at=0.5"];
+        let own = load_score(None, &[], &sets(&normalise)).unwrap().reward;
+        assert_eq!((own.normalise["progress"], own.correct_at), (Normalise::Gdpo, 0.5));
+        let run = ["model=m", "env=arithmetic", normalise[0], normalise[1]];
+        assert_eq!(load_score(None, &[], &sets(&run)).unwrap().reward, own);
+        let refused = |set: &str| load_score(None, &[], &sets(&[set])).unwrap_err().to_string();
+        let expect = "`reward.correct_at` is 0, expected a number above 0, at most 1";
+        assert!(refused("reward.correct_at=0").contains(expect));
+        let error = refused("reward.normalise.progress=grup");
+        assert!(
+            error.contains("`reward.normalise.progress`") && error.contains("did you mean `group`?"),
+            "{error}"
+        );
         let error = load_score(None, &[], &sets(&["train.steps=3"])).unwrap_err().to_string();
         assert!(error.starts_with("--set train.steps=3: unknown key `train`"), "{error}");
         let error = load_score(None, &[], &sets(&["model=m", "train.stepz=3"])).unwrap_err().to_string();

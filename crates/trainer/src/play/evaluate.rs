@@ -5,14 +5,14 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
-use turnwise_credit::ScoredTrajectory;
+use turnwise_credit::{ScoredTrajectory, is_graded};
 use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
 use turnwise_stats::{SampleOutcome, TaskOutcome};
-use turnwise_trajectory::{CallRecord, OutputStatus, Stop, Trajectory};
+use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Stop, Trajectory};
 
 use crate::config::EvalConfig;
 use crate::error::TrainError;
@@ -26,6 +26,9 @@ use crate::play::policy::ModelPolicy;
 pub(crate) struct Tally {
     trajectories: usize,
     correct: usize,
+    /// Sum of the rewards named `acc`.
+    acc: f64,
+    graded: bool,
     turns: usize,
     violations: usize,
     executed: usize,
@@ -37,6 +40,8 @@ impl Tally {
     pub(crate) fn add(&mut self, level: u32, played: &Trajectory, scored: &ScoredTrajectory) {
         self.trajectories += 1;
         self.correct += usize::from(scored.correct);
+        self.acc += scored.turns.iter().map(Rewards::acc).sum::<f64>();
+        self.graded |= is_graded(&scored.turns);
         self.turns += played.turns.len();
         self.violations += (0..scored.turns.len()).filter(|&turn| scored.violates(turn)).count();
         for call in played.turns.iter().flat_map(|turn| &turn.calls) {
@@ -54,6 +59,7 @@ impl Tally {
         Evaluation {
             trajectories: self.trajectories,
             accuracy: share(self.correct, self.trajectories),
+            mean_acc: self.graded.then(|| self.acc / self.trajectories as f64),
             tool_success: share(self.succeeded, self.executed),
             violations: share(self.violations, self.turns),
             turns: share(self.turns, self.trajectories),

@@ -12,12 +12,14 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 16] = [
+const WITH_COMMANDS: [&str; 17] = [
     "README.md",
     "docs/commands.md",
+    "docs/data.md",
     "docs/determinism.md",
     "docs/devices.md",
     "docs/models.md",
+    "docs/openenv.md",
     "docs/python-environments.md",
     "docs/rewards.md",
     "docs/runs.md",
@@ -32,10 +34,11 @@ const WITH_COMMANDS: [&str; 16] = [
 ];
 
 /// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
-const NOT_RUN: [(&str, &str); 7] = [
+const NOT_RUN: [(&str, &str); 8] = [
     ("README.md", "compiles, and trains for minutes"),
     ("docs/devices.md", "compiles"),
     ("docs/models.md", "needs a network, and trains a real model"),
+    ("docs/openenv.md", "needs openenv of PyPI"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
     ("docs/tools-you-have.md", "needs a network"),
@@ -75,6 +78,11 @@ fn the_commands_of_the_readme_run() {
 #[test]
 fn the_commands_of_commands_run() {
     runs("docs/commands.md");
+}
+
+#[test]
+fn the_commands_of_data_run() {
+    runs("docs/data.md");
 }
 
 #[test]

@@ -151,7 +151,8 @@ function about() {
   const line = (key) => [key, ...runs.map((one) => one.config[key] ?? "–")];
   const measured = runs.filter((one) => one.evaluation?.before && one.evaluation?.after);
   if (measured.length > 0) {
-    const names = ["accuracy", "tool_success", "violations", "turns"];
+    const graded = measured.some((one) => "mean_acc" in one.evaluation.before || "mean_acc" in one.evaluation.after);
+    const names = ["accuracy", ...(graded ? ["mean_acc"] : []), "tool_success", "violations", "turns"];
     parts.push(el("h3", {}, "Held out, before and after"), table(["", ...measured.map((one) => one.name)], names.map((name) => [name.replaceAll("_", " "), ...measured.map((one) => `${number(one.evaluation.before[name], 3)} → ${number(one.evaluation.after[name], 3)}`)])));
   }
   const names = ["", ...runs.map((one) => one.name)];

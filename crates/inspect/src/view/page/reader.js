@@ -5,6 +5,8 @@ import { classOf } from "./colour.js";
 
 const chip = (text, kind = "", title = undefined) => el("span", { class: `chip ${kind}`, title }, text);
 
+const WEIGHT = "what every token of this turn is weighed with";
+
 export class Reader {
   /** `open(id)` is called when another rollout of the group is chosen. */
   constructor(article, open) {
@@ -99,12 +101,14 @@ export class Reader {
     const named = Object.entries(turn.parts);
     const shaped = turn.reward !== null ? named.reduce((left, [, value]) => left - value, turn.reward) : 0;
     const label = (name) => ({ acc: "accuracy", fmt: "format" })[name] ?? name;
-    const parts = `${named.map(([name, value]) => `${label(name)} ${number(value)}`).join(", ")}${Math.abs(shaped) > 1e-9 ? `, shaping ${signed(shaped)}` : ""}`;
+    const parts = `${named.map(([name, value]) => `${label(name)} ${number(value)}`).join(", ")}${Math.abs(shaped) > 1e-9 ? `, shaping, weights and normalisation ${signed(shaped)}` : ""}`;
+    const graded = Math.abs(turn.parts.acc ?? 0) % 1 !== 0;
+    const byName = named.filter(([name]) => name !== "fmt" && (name !== "acc" || graded)).map(([name, value]) => [name, value, `reward named ${name}, before shaping, normalisation and weights`]);
     const credit = el(
       "dl",
       { class: "credit" },
-      ...[["reward", turn.reward, parts], ["return", turn.return, "discounted rewards from here on"], ["advantage", turn.advantage, "what every token of this turn is weighed with"]].map(([name, value, title]) =>
-        el("div", { title }, el("dt", {}, name), el("dd", { class: name === "advantage" ? `t ${classOf("advantage", { sampled: true, advantage: value })}` : "" }, name === "advantage" ? signed(value, 3) : number(value, 3))),
+      ...[...byName, ["reward", turn.reward, parts], ["return", turn.return, "discounted rewards from here on"], ["advantage", turn.advantage, WEIGHT]].map(([name, value, title]) =>
+        el("div", { title }, el("dt", {}, name), el("dd", { class: title === WEIGHT ? `t ${classOf("advantage", { sampled: true, advantage: value })}` : "" }, title === WEIGHT ? signed(value, 3) : number(value, 3))),
       ),
     );
     return el(

@@ -4,6 +4,7 @@ use serde_json::Map;
 use turnwise_tools::format::FormatName;
 
 use super::*;
+use crate::chat::tool_message::tool_message;
 use crate::chat::{ChatMl, ChatName, open};
 use crate::testing::tokenizer;
 

@@ -1,13 +1,16 @@
-//! Limits and choices of the embedded executor.
+//! Settings of the embedded executor.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Seconds;
 
+#[cfg(feature = "monty")]
+use crate::executor::MontyExecutor;
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers};
+use crate::executor::{Executor, ExecutorError, ExecutorSettings};
 
-/// Limits and choices of the executor `monty`.
+/// Settings of the executor `monty`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MontyConfig {
@@ -23,10 +26,10 @@ pub struct MontyConfig {
     /// Bytes of output kept, half from its start and half from its end.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
-    /// How many executions run at a time; one per core without it.
+    /// Executions that run at a time. By default one per core.
     #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
-    /// The program to run as a worker, which must begin with `serve_monty_if_asked`. Without it: this program itself.
+    /// The program to run as a worker, which must begin with `serve_monty_if_asked`. By default this program.
     pub program: Option<PathBuf>,
 }
 
@@ -40,5 +43,21 @@ impl Default for MontyConfig {
             workers: None,
             program: None,
         }
+    }
+}
+
+impl ExecutorSettings for MontyConfig {
+    #[cfg(feature = "monty")]
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        Ok(Box::new(MontyExecutor::new(self.clone())?))
+    }
+
+    #[cfg(not(feature = "monty"))]
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        Err(ExecutorError {
+            backend: "monty",
+            message: "this program was built without it".into(),
+            hint: "build it with `--features monty`, or use the executor python".into(),
+        })
     }
 }

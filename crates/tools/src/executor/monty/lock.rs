@@ -1,20 +1,21 @@
-//! Locking up the worker: the interpreter offers code no way to the system, and these are for the case that
-//! it has a hole.
+//! Locks up the worker. The interpreter offers code no way to the system, and these layers hold if it has a
+//! hole.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::worker::Hello;
+use super::message::Hello;
 use crate::executor::Isolation;
 
-/// Address space beyond the memory that code may have, for what is reserved and not used.
+/// Address space beyond the code's memory, for what is reserved and not used.
 const SLACK: u64 = 256 << 20;
 
 /// Applies every layer that this system has.
 pub(super) fn lock(memory_bytes: u64, version: String) -> Hello {
-    // When memory runs out, this process ends before others. If it can't say so, the limits below still hold.
+    // When memory runs out, the kernel ends this process before others. If the write fails, the limits below
+    // still hold.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let layers = [("rlimits", limit(memory_bytes)), ("landlock", landlock()), ("seccomp", seccomp())];
     let level =
@@ -32,14 +33,14 @@ pub(super) fn lock(memory_bytes: u64, version: String) -> Hello {
 
 fn limit(memory_bytes: u64) -> Result<(), String> {
     let limits = [
-        // Twice over: the watch stops code at the limit, this stops what the watch misses.
+        // The watch stops code at the limit. This limit, twice as high, stops what the watch misses.
         (Resource::As, Resident::open().address_space() + 2 * memory_bytes + SLACK),
         (Resource::Fsize, 0),
         (Resource::Core, 0),
         (Resource::Nofile, 16),
     ];
     for (resource, value) in limits {
-        let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
+        let value = getrlimit(resource).maximum.map_or(value, |max| max.min(value));
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
             .map_err(|error| error.to_string())?;
     }
@@ -73,7 +74,7 @@ fn seccomp() -> Result<(), String> {
 
     let allowed = Allowed { writes: false, scratch: false, threads: true };
     for program in programs(allowed)? {
-        // The watch is a thread of its own.
+        // The watch is another thread.
         seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -89,7 +90,7 @@ fn seccomp() -> Result<(), String> {
     Err("a part of Linux".into())
 }
 
-/// How much memory this process has.
+/// Measures the memory of this process.
 #[derive(Debug)]
 pub(super) struct Resident(Option<File>);
 
@@ -98,7 +99,7 @@ impl Resident {
         Self(File::open("/proc/self/statm").ok())
     }
 
-    /// Returns the bytes in memory; 0 where the system doesn't say.
+    /// Returns the bytes in memory, or 0 where the system doesn't tell.
     pub(super) fn bytes(&self) -> usize {
         self.pages(1) * rustix::param::page_size()
     }

@@ -1,11 +1,12 @@
-//! An embedded Python (the crate `monty`) in worker processes: for machines without Python, and for tests
+//! Runs an embedded Python (the crate `monty`) in worker processes, for machines without Python and for tests
 //! that must give the same bits everywhere.
 //!
-//! A worker is this program itself, started again: [`serve_if_asked`] turns it into one. The interpreter has
-//! no file, socket or process to offer to the code that it runs; where Linux helps, the worker is locked up
-//! besides. Code sees a part of the language: no generators, no inheritance, few modules.
+//! A worker is this program itself, started again: [`serve_if_asked`] turns it into one. The interpreter
+//! offers code no file, socket or process, and on Linux the worker is also locked up. Code sees a part of the
+//! language: no generators, no inheritance, few modules.
 
 mod lock;
+mod message;
 mod pool;
 mod watch;
 mod worker;
@@ -35,7 +36,7 @@ impl MontyExecutor {
     /// Starts the first worker.
     ///
     /// # Errors
-    /// If a limit is out of range, or if the program doesn't serve as a worker.
+    /// It fails if a limit is out of range, or if the program doesn't serve as a worker.
     pub fn new(config: MontyConfig) -> Result<Self, ExecutorError> {
         Ok(Self { pool: Arc::new(Pool::start(config)?) })
     }
@@ -77,7 +78,7 @@ impl Executor for MontyExecutor {
     }
 }
 
-/// A worker that keeps its state.
+/// Session in a worker that keeps its state.
 #[derive(Debug)]
 struct MontySession {
     pool: Arc<Pool>,

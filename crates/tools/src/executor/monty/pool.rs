@@ -1,4 +1,4 @@
-//! The supervisor's side: worker processes, and what they answer.
+//! Supervises worker processes and reads their answers.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 
 use turnwise_trajectory::ToolOutput;
 
-use super::worker::{Answer, Asked, CPU_EXIT, Hello, MEMORY_EXIT, Settings, WORKER};
+use super::message::{Answer, Asked, CPU_EXIT, Hello, MEMORY_EXIT, Settings};
+use super::worker::WORKER;
 use super::{MontyConfig, NAME, cpu_line, fault, lost, memory_line};
 use crate::executor::limits::{check_limits, cores};
 use crate::executor::recorder::Recorder;
 use crate::executor::slots::{Slot, Slots};
 use crate::executor::{ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, frames};
 
-/// How long beyond the wall limit an answer may take to arrive.
+/// Time beyond the wall limit in which an answer may arrive.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long a worker may take to come up.
+/// Time in which a worker must start.
 const START: Duration = Duration::from_secs(30);
 
-/// As many workers as executions may run at a time; each is started when it's first needed.
+/// Holds up to one worker per execution that may run at a time. Each is started when it's first needed.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) slots: Slots<Worker>,
@@ -57,7 +58,7 @@ impl Pool {
         &self.config
     }
 
-    /// Returns the worker that is there, or a new one.
+    /// Returns the idle worker, or starts one.
     pub(super) fn worker(&self, there: Option<Worker>) -> Result<Worker, ExecutorFault> {
         let started = there.map_or_else(
             || {
@@ -72,7 +73,7 @@ impl Pool {
         })
     }
 
-    /// Counts what a turn came to.
+    /// Counts the result of an execution.
     pub(super) fn record(
         &self,
         result: Result<ToolOutput, Lost>,
@@ -104,19 +105,19 @@ impl Pool {
     }
 }
 
-/// Why a cell has no answer.
+/// Reason for a missing answer.
 #[derive(Debug)]
 pub(super) enum Lost {
     Cpu,
     Wall,
     Memory,
-    /// The interpreter broke down over the code.
+    /// The interpreter panicked over the code.
     Crash(String),
-    /// Nothing that the code can have done.
+    /// The failure can't be the code's doing.
     Ours(String),
 }
 
-/// A running worker. It's killed when dropped.
+/// A running worker, which is killed when dropped.
 #[derive(Debug)]
 pub(super) struct Worker {
     process: Child,
@@ -149,11 +150,11 @@ impl Worker {
         frames::send(&self.channel, &serde_json::to_vec(message).map_err(io::Error::other)?)
     }
 
-    fn receive<T: serde::de::DeserializeOwned>(&self, most: usize) -> io::Result<T> {
-        serde_json::from_slice(&frames::receive(&self.channel, most)?).map_err(io::Error::other)
+    fn receive<T: serde::de::DeserializeOwned>(&self, max: usize) -> io::Result<T> {
+        serde_json::from_slice(&frames::receive(&self.channel, max)?).map_err(io::Error::other)
     }
 
-    /// Runs one cell, in a fresh state or in that of the last one. Gives false if the worker has ended.
+    /// Runs one cell, in a fresh state or in that of the last one. Returns false if the worker has ended.
     pub(super) fn run(
         &mut self,
         code: &str,
@@ -163,7 +164,7 @@ impl Worker {
         if let Err(error) = self.send(&Asked { code: code.into(), fresh }) {
             return (Err(Lost::Ours(error.to_string())), false);
         }
-        // JSON may write a character of four bytes as twelve; value and error are bounded as the output is.
+        // JSON may write a character of four bytes as twelve. Value and error are bounded as the output is.
         match self.receive(config.output_bytes.saturating_mul(40) + (1 << 16)) {
             Ok(answer) => (Ok(output(answer, config)), true),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
@@ -193,9 +194,9 @@ fn judge(status: ExitStatus, said: &str) -> Lost {
     match (status.code(), status.signal()) {
         (Some(CPU_EXIT), _) => Lost::Cpu,
         (Some(MEMORY_EXIT), _) => Lost::Memory,
-        // Rust's last words when the system refuses memory.
+        // Rust's message when the system refuses memory.
         _ if said.contains("memory allocation of") => Lost::Memory,
-        // Code can't send signals; somebody else did.
+        // Code can't send signals, so another process did.
         (_, Some(9 | 15 | 2 | 1)) | (Some(0), _) => Lost::Ours(status.to_string()),
         _ => Lost::Crash(last()),
     }
@@ -214,7 +215,7 @@ fn output(answer: Answer, config: &MontyConfig) -> ToolOutput {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Errors say that it's gone already.
+        // An error says that the process has gone already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,8 +1,8 @@
-//! A thread of the worker that watches a cell's clock and its memory.
+//! Watches a cell's clock and memory in a thread of the worker.
 //!
-//! The interpreter looks at one number from time to time: how much memory its program has allocated. Too much
-//! of it ends the cell in a way that code can't catch. This thread sets the number: to what the process
-//! really has, and to more than any limit when the cell's CPU time is over.
+//! The interpreter checks one number from time to time: the memory that its program has allocated. Too much
+//! of it ends the cell in a way that code can't catch. This thread sets the number to what the process really
+//! has, and above every limit when the cell's CPU time is over.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,14 +12,14 @@ use monty_types::{BASELINE_MEMORY, LIVE_MEMORY};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::lock::Resident;
-use super::worker::CPU_EXIT;
+use super::message::CPU_EXIT;
 
-/// How often a cell is looked at.
+/// Time between two checks of a cell.
 const LOOK: Duration = Duration::from_millis(2);
 /// CPU time beyond the limit in which the interpreter may notice.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// CPU time of this process so far.
+/// Returns the CPU time of this process so far.
 pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -42,7 +42,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread. `resident` tells how much memory the process has.
+    /// Starts the thread. `resident` measures the memory of the process.
     pub(super) fn start(limit: Duration, resident: Resident) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
@@ -51,7 +51,7 @@ impl Watch {
         Ok(Self { shared, limit })
     }
 
-    /// A cell begins.
+    /// Begins to watch a cell.
     pub(super) fn begin(&self) {
         LIVE_MEMORY.store(0, Ordering::Relaxed);
         self.shared.out_of_time.store(false, Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Watch {
         self.set_running(true);
     }
 
-    /// It has ended. Gives true if that was because of its time.
+    /// Ends the watch. Returns whether the cell's time was over.
     pub(super) fn end(&self) -> bool {
         self.set_running(false);
         self.shared.out_of_time.load(Ordering::Relaxed)

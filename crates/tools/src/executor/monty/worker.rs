@@ -1,4 +1,4 @@
-//! The worker's side: this program, started again to run code and nothing else.
+//! Serves as a worker: this program, started again to run code and nothing else.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,61 +15,17 @@ use serde::{Deserialize, Serialize};
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use super::lock;
+use super::message::{Answer, Asked, Settings};
 use super::watch::{Watch, cpu_time};
 use crate::executor::capture::Capture;
-use crate::executor::{Isolation, MontyConfig, frames};
+use crate::executor::frames;
 
-/// The environment variable that makes a worker of a program.
+/// The environment variable that makes a program a worker.
 pub(super) const WORKER: &str = "TURNWISE_MONTY_WORKER";
-/// Exit statuses that the supervisor knows.
-pub(super) const CPU_EXIT: i32 = 71;
-pub(super) const MEMORY_EXIT: i32 = monty_types::OOM_EXIT_CODE;
 
-/// Message to a worker at its start.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Settings {
-    cpu_seconds: f64,
-    pub(super) memory_bytes: u64,
-    output_bytes: usize,
-}
-
-impl Settings {
-    pub(super) fn new(config: &MontyConfig) -> Self {
-        Self {
-            cpu_seconds: config.cpu_seconds,
-            memory_bytes: config.memory_mib << 20,
-            output_bytes: config.output_bytes,
-        }
-    }
-}
-
-/// Message of a worker about itself.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Hello {
-    pub(super) version: String,
-    pub(super) level: Isolation,
-    pub(super) holds: Vec<String>,
-    pub(super) missing: Vec<String>,
-}
-
-/// A cell to run.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Asked {
-    pub(super) code: String,
-    /// Whether to forget what earlier cells left.
-    pub(super) fresh: bool,
-}
-
-/// Its outcome. The supervisor adds the wall time, and the lines that name its limits.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) output: ToolOutput,
-    /// Its CPU time, which the output leaves out when it's written.
-    pub(super) cpu_ms: f64,
-}
-
-/// Turns this process into a worker if that is what it was started for, and then doesn't return. A program
-/// that uses [`MontyExecutor`](super::MontyExecutor) calls this first thing in `main`.
+/// Turns this process into a worker if it was started as one, and then doesn't return.
+///
+/// A program that uses [`MontyExecutor`](super::MontyExecutor) calls it first thing in `main`.
 pub fn serve_if_asked() {
     if std::env::var_os(WORKER).is_some() {
         let status = i32::from(serve().is_err());
@@ -80,7 +36,7 @@ pub fn serve_if_asked() {
 fn serve() -> io::Result<()> {
     let channel = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let settings: Settings = receive(&channel)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    // Opened before the lock: no file is opened after it.
+    // Opened before the lock, because no file can be opened after it.
     let resident = lock::Resident::open();
     let limit = Duration::from_secs_f64(settings.cpu_seconds);
     let watch = Watch::start(limit, resident)?;
@@ -103,7 +59,7 @@ fn new_repl(memory_bytes: u64) -> MontyRepl {
     MontyRepl::new("<cell>", ResourceTracker::new(limits), CompileOptions::default())
 }
 
-/// Returns the Python that the interpreter says it is.
+/// Returns the version of Python that the interpreter reports.
 fn version() -> String {
     match new_repl(1 << 30).feed_run("import sys\nsys.version", vec![], PrintWriter::Disabled) {
         Ok(MontyObject::String(version)) => version.split(' ').next().unwrap_or_default().into(),
@@ -143,7 +99,7 @@ fn clip(mut text: String, room: usize) -> String {
     text
 }
 
-/// Output of the code, bounded.
+/// Bounded output of the code.
 struct Printed(Capture);
 
 impl PrintWriterCallback for Printed {
@@ -163,7 +119,7 @@ fn send(mut channel: &File, message: &impl Serialize) -> io::Result<()> {
     channel.write_all(&frames::framed(&body)?)
 }
 
-/// Returns the next message, if the supervisor is still there.
+/// Returns the next message, or none if the supervisor has gone.
 fn receive<T: for<'de> Deserialize<'de>>(channel: &File) -> io::Result<Option<T>> {
     match frames::receive(channel, usize::MAX) {
         Ok(body) => serde_json::from_slice(&body).map(Some).map_err(io::Error::other),

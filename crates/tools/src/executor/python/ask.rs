@@ -1,4 +1,4 @@
-//! Asks a program something, and doesn't wait for it for ever.
+//! Runs a program for its answer, within a time limit.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::sys::{self, Process};
 
-/// Bytes of an answer that are read.
-const MOST: usize = 1 << 16;
+/// Maximum of bytes that are read of an answer.
+const MAX_BYTES: usize = 1 << 16;
 
 /// Output of a program that has ended.
 #[derive(Debug, Default)]
@@ -19,25 +19,25 @@ pub(super) struct Said {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs a program without input. Whatever it starts is killed when it has ended or its time is over.
-pub(super) fn ask(program: &Path, arguments: &[&str], patience: Duration) -> Result<Said, String> {
+/// Runs a program without input. Its processes are killed when it has ended or its time is over.
+pub(super) fn ask(program: &Path, arguments: &[&str], timeout: Duration) -> Result<Said, String> {
     let mut command = Command::new(program);
     command.args(arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
-    // Killed and reaped when dropped, and until then its number is its own.
+    // Killed and reaped when dropped. Until then no other process gets its number.
     let process = Process::adopt(child.id().cast_signed()).map_err(|error| error.to_string())?;
-    let answer = listen(&mut child, &process, patience);
+    let answer = listen(&mut child, &process, timeout);
     process.kill_group();
     match answer {
         Ok(Some(said)) => Ok(said),
-        Ok(None) => Err(format!("didn't answer within {} s", patience.as_secs_f64())),
+        Ok(None) => Err(format!("didn't answer within {} s", timeout.as_secs_f64())),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Returns the output once the program has ended; none if its time was over first.
-fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Result<Option<Said>> {
+/// Returns the output once the program has ended, or none if its time was over first.
+fn listen(child: &mut Child, process: &Process, timeout: Duration) -> io::Result<Option<Said>> {
     let started = Instant::now();
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     for fd in [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
@@ -45,7 +45,7 @@ fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Resul
     }
     let mut said = Said::default();
     loop {
-        let left = patience.saturating_sub(started.elapsed());
+        let left = timeout.saturating_sub(started.elapsed());
         if left.is_zero() {
             return Ok(None);
         }
@@ -61,7 +61,7 @@ fn listen(child: &mut Child, process: &Process, patience: Duration) -> io::Resul
     }
 }
 
-/// Reads what is there, and closes the stream at its end or when it's too much.
+/// Reads what has arrived, and closes the stream at its end or above the maximum.
 fn take(stream: &mut Option<impl Read>, said: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; 4096];
     while let Some(open) = stream {
@@ -72,7 +72,7 @@ fn take(stream: &mut Option<impl Read>, said: &mut Vec<u8>) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if said.len() > MOST {
+        if said.len() > MAX_BYTES {
             *stream = None;
         }
     }

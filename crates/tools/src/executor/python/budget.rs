@@ -1,4 +1,4 @@
-//! Memory that all live sessions of an executor hold together.
+//! Bounds the memory that all live sessions of an executor hold together.
 //!
 //! Each execution has its limit, but hundreds of sessions may rest between cells. Together they hold at most
 //! the memory of the executions that run at a time. Beyond it, the largest session ends.
@@ -9,31 +9,31 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::sys;
 
-/// The sessions that rest, with what they hold.
+/// The resting sessions and their memory.
 #[derive(Debug)]
 pub(super) struct Budget {
-    most: u64,
+    max: u64,
     resting: Mutex<HashMap<u64, Resting>>,
 }
 
 #[derive(Debug)]
 struct Resting {
     bytes: u64,
-    /// To end it by; none once that has happened.
+    /// The process to kill. Absent once it has been killed.
     pidfd: Option<OwnedFd>,
 }
 
 impl Budget {
-    pub(super) fn new(most: u64) -> Self {
-        Self { most, resting: Mutex::new(HashMap::new()) }
+    pub(super) fn new(max: u64) -> Self {
+        Self { max, resting: Mutex::new(HashMap::new()) }
     }
 
-    /// Returns the bytes that all may hold.
-    pub(super) fn most(&self) -> u64 {
-        self.most
+    /// Returns a budget of `bytes` bytes for all sessions.
+    pub(super) fn max(&self) -> u64 {
+        self.max
     }
 
-    /// Takes a session out, because it runs a cell or has ended. False if it was ended here.
+    /// Takes a session out, because it runs a cell or has ended. Returns false if the budget has ended it.
     pub(super) fn wake(&self, session: u64) -> bool {
         self.resting().remove(&session).is_none_or(|resting| resting.pidfd.is_some())
     }
@@ -46,10 +46,10 @@ impl Budget {
         loop {
             let live = || resting.iter().filter(|(_, held)| held.pidfd.is_some());
             let total: u64 = live().map(|(_, held)| held.bytes).sum();
-            if total <= self.most || live().count() < 2 {
+            if total <= self.max || live().count() < 2 {
                 return true;
             }
-            // Among equals the younger one, which doesn't depend on the map's order.
+            // Among equals the younger one ends, which doesn't depend on the order of the map.
             let largest = live().map(|(id, held)| (held.bytes, *id)).max().expect("two at least").1;
             if largest == session {
                 resting.remove(&session);
@@ -75,7 +75,7 @@ mod tests {
     use super::super::sys::Process;
     use super::*;
 
-    /// Returns a process that waits for its input to end, and a descriptor to kill it by.
+    /// Returns a process that waits for the end of its input, and a descriptor to kill it by.
     fn session() -> (Process, OwnedFd, Child) {
         let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let process = Process::adopt(i32::try_from(child.id()).unwrap()).unwrap();

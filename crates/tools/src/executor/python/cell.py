@@ -10,7 +10,7 @@ MAIN = types.ModuleType("__main__")
 
 class Output(io.BufferedWriter):
     def seekable(self):
-        """False: it's a pipe in children, whatever it is here."""
+        """Returns False: it's a pipe in children, whatever it is here."""
         return False
 
 
@@ -23,7 +23,7 @@ def text_stream():
 
 
 def receive(fd):
-    """One message: four bytes of length, then the body. None at the end of the stream."""
+    """Returns one message (four bytes of length, then the body), or None at the end of the stream."""
     head = receive_exactly(fd, 4)
     return None if head is None else receive_exactly(fd, struct.unpack("<I", head)[0])
 
@@ -40,7 +40,7 @@ def receive_exactly(fd, count):
 
 
 def text_of(value):
-    """JSON of a text, None or a number: what messages are made of."""
+    """Returns the JSON of a text, None or a number. Messages hold nothing else."""
     return quote(value) if isinstance(value, str) else "null" if value is None else str(value)
 
 
@@ -54,11 +54,11 @@ def send(fd, message):
 
 
 class Limit(BaseException):
-    """A soft limit was hit. Not an Exception, so that `except Exception` in a cell doesn't swallow it."""
+    """Tells that a soft limit was hit. No Exception, so `except Exception` in a cell doesn't catch it."""
 
 
-# How the supervisor says that a clock has run out, again and again until the cell ends (see clocks.rs).
-# Code's own timers have other signals, and it can send none.
+# The supervisor sends these when a clock has run out, again and again until the cell ends (see clocks.rs).
+# Timers of the code have other signals, and it can send none.
 CPU_OVER, WALL_OVER = 24, 16
 armed = False
 cpu_deadline = wall_deadline = raise_after = 0.0
@@ -68,8 +68,7 @@ raised = None
 def on_limit(number, frame):
     global raise_after, raised
     now = monotonic()
-    # Not while the last one is on its way out. One that was meant for an earlier cell comes before time is
-    # over.
+    # Not while the last one is raising. One that was meant for an earlier cell comes before time is over.
     if not armed or now < raise_after:
         return
     over = process_time() >= cpu_deadline if number == CPU_OVER else now >= wall_deadline
@@ -79,7 +78,7 @@ def on_limit(number, frame):
 
 
 def on_own_timer(number, frame):
-    """Ends the process as the signal would, also the first one of a pid namespace, which the kernel doesn't end by it."""
+    """Ends the process as the signal would. The kernel doesn't end the first of a pid namespace by it."""
     try:
         OUTPUT.flush()
     except BaseException:
@@ -95,7 +94,7 @@ def arm(settings):
 
 
 def run_cell(source, settings, session):
-    """The answer to one cell. Formatting values and errors runs the cell's code too, so it's under the limits."""
+    """Returns the answer to one cell. Formatting values and errors runs the cell's code, so the limits hold."""
     global armed
     if session:
         # An earlier cell may have changed them. Not signal.signal, which makes enums of the numbers.
@@ -126,7 +125,7 @@ def run_cell(source, settings, session):
 
 
 def execute(source, room):
-    """Runs a cell and returns its answer. Lets through limits and MemoryError."""
+    """Runs a cell and returns its answer. Raises limits and MemoryError."""
     try:
         value = evaluate(source)
         return {"status": "ok", "value": None if value is None else clip(repr(value), room)}
@@ -141,7 +140,7 @@ def execute(source, room):
 
 
 def join_threads():
-    """A cell ends when its threads end. An executor's workers, which wait for more work, live on with the state."""
+    """Waits for the cell's threads. Workers of an executor, which wait for more work, live on with the state."""
     futures = sys.modules.get("concurrent.futures.thread")
     waiting = getattr(futures, "_threads_queues", ())
     for thread in threading.enumerate():
@@ -150,7 +149,7 @@ def join_threads():
 
 
 def finish():
-    """What Python does at the end of a script: waits for its threads, calls what atexit has, flushes the streams."""
+    """Ends a script as Python does: waits for its threads, calls functions of atexit, flushes the streams."""
     global raised
     raised = None
     try:
@@ -162,7 +161,7 @@ def finish():
     except (Limit, MemoryError):
         raise
     except BaseException:
-        # It has printed what it was; the cell has ended before.
+        # It has printed the error, and the cell ended before.
         pass
     # Functions of atexit can't let a limit through.
     if raised:
@@ -170,7 +169,7 @@ def finish():
 
 
 def evaluate(source):
-    """Runs the statements; the value of the last one if it's an expression."""
+    """Runs the statements, and returns the value of the last one if it's an expression."""
     statements, last = split(source.decode())
     exec(statements, MAIN.__dict__)
     if last is not None:
@@ -178,11 +177,11 @@ def evaluate(source):
 
 
 def split(source):
-    """The compiled statements, and apart from them the last one if it's an expression, else None."""
+    """Returns the compiled statements, and the last one apart if it's an expression, else None."""
     start, _, end = source.rstrip().rpartition("\n")
     if end and end[0] not in " \t\f#":
-        # The parser would find a whole program and an expression on the last line, too; it makes an object
-        # of every node, which costs a fresh child more than compiling does.
+        # The parser would find a whole program and a last expression too. It makes an object of every node,
+        # which costs a fresh child more than compiling does.
         try:
             last = compile(end, "<cell>", "eval")
             return compile(start + "\n", "<cell>", "exec"), last
@@ -195,7 +194,7 @@ def split(source):
 
 
 def last_line(error):
-    """The last line of the traceback, such as `ValueError: no`."""
+    """Returns the last line of the traceback, such as `ValueError: no`."""
     kind = type(error)
     name = kind.__qualname__
     if kind.__module__ not in ("builtins", "__main__"):
@@ -210,12 +209,12 @@ def clip(text, room):
 
 
 def leave(code=None):
-    """`exit()` and `quit()`, which models write."""
+    """Implements `exit()` and `quit()`, which models write."""
     raise SystemExit(code)
 
 
 def prepare():
-    """Makes the world that a cell sees."""
+    """Makes the environment of cells."""
     MAIN.__dict__.update(__builtins__=__builtins__, exit=leave, quit=leave)
     sys.modules["__main__"] = MAIN
     sys.argv = [""]

@@ -1,4 +1,4 @@
-//! One child: sending it cells, draining its output, watching its clocks, ending it.
+//! Runs cells in one child: sends them, drains the output, watches the clocks, ends the child.
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,17 +12,17 @@ use turnwise_trajectory::ToolOutput;
 use super::clocks::Clocks;
 use super::config::PythonConfig;
 use super::isolation::Hello;
-use super::outcome::{Answer, End, Hard, MOST_OUTPUT, judge};
+use super::outcome::{Answer, End, Hard, MAX_OUTPUT, judge};
 use super::sys::{self, Listener, Process};
 use super::threads::ThreadLimit;
 use super::zygote::{Lifetime, Zygote};
 use crate::executor::capture::Capture;
 use crate::executor::frames::{self, Incoming, Progress};
 
-/// How long a child may take to restrict itself or to accept a cell; more is a fault of ours.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Messages that answer no cell of ours, in one cell. Reading them keeps us from the clocks.
-const MOST_FORGED: usize = 100;
+/// Time in which a child must restrict itself or accept a cell. Taking longer is a fault.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum of messages per cell that answer another cell. Reading them delays the clocks.
+const MAX_FORGED: usize = 100;
 /// Kinds of file descriptors that a child announces (see `zygote.py`).
 const WITH_LISTENER: u8 = 1;
 const WITH_SCRATCH: u8 = 2;
@@ -34,22 +34,22 @@ pub(super) struct Child {
     cell: UnixStream,
     output: PipeReader,
     threads: Option<ThreadLimit>,
-    /// The scratch space, to see how much it holds.
+    /// The scratch space, to measure what it holds.
     scratch: Option<OwnedFd>,
-    /// CPU time that cells are charged with already.
+    /// CPU time already charged to cells.
     charged: Duration,
-    /// Bytes in memory before its first cell, if the system says.
+    /// Bytes in memory before the first cell, if the system tells.
     bytes_before: Option<u64>,
 }
 
 impl Child {
-    /// Forks a child and waits until it has restricted itself. Gives what it says of its layers.
+    /// Forks a child and waits until it has restricted itself. Returns its report about its layers.
     pub(super) fn open(zygote: &mut Zygote, lifetime: Lifetime) -> io::Result<(Self, Hello)> {
         let (cell, their_cell) = UnixStream::pair()?;
         let (output, their_output) = io::pipe()?;
         sys::set_nonblocking(output.as_fd())?;
-        cell.set_read_timeout(Some(PATIENCE))?;
-        cell.set_write_timeout(Some(PATIENCE))?;
+        cell.set_read_timeout(Some(TIMEOUT))?;
+        cell.set_write_timeout(Some(TIMEOUT))?;
         let process = zygote.fork(lifetime, their_cell.as_fd(), their_output.as_fd())?;
         drop((their_cell, their_output));
         let (with, fds) = sys::receive_with_fds(&cell)?;
@@ -63,7 +63,7 @@ impl Child {
         Ok((Self { process, cell, output, threads, scratch, charged, bytes_before }, hello))
     }
 
-    /// Ends a child that we may not be able to kill: idle ones end when their channel does.
+    /// Ends a child that this process may not be able to kill. An idle child ends when its channel does.
     pub(super) fn let_go(self) {
         let Self { process, cell, .. } = self;
         drop(cell);
@@ -75,12 +75,12 @@ impl Child {
         self.process.signal(0)
     }
 
-    /// To end it by, whoever has it.
+    /// Returns a descriptor by which another owner can kill the child.
     pub(super) fn pidfd(&self) -> io::Result<OwnedFd> {
         self.process.ended_fd().try_clone()
     }
 
-    /// Returns the bytes that it holds by what its cells did; none if the system doesn't say.
+    /// Returns the bytes that its cells have added, or none if the system doesn't tell.
     pub(super) fn bytes(&self) -> Option<u64> {
         let grown = resident(&self.process)?.saturating_sub(self.bytes_before?);
         let scratch = self.scratch.as_ref().and_then(|scratch| sys::bytes_in_use(scratch.as_fd()).ok());
@@ -97,7 +97,8 @@ impl Child {
         Ok(output(end, capture, wall, cpu, config))
     }
 
-    /// Runs one cell of a session. Gives false if the child has ended. Between cells its threads stand still.
+    /// Runs one cell of a session. Returns false if the child has ended. Between cells its threads are
+    /// stopped.
     pub(super) fn run_cell(&mut self, code: &str, config: &PythonConfig) -> io::Result<(ToolOutput, bool)> {
         self.discard_stale()?;
         self.process.signal(libc::SIGCONT)?;
@@ -116,8 +117,8 @@ impl Child {
         Ok((output(end, capture, wall, total.saturating_sub(before), config), false))
     }
 
-    /// Drops what a former cell left behind: output of its threads, forged answers. They stand still, so it's
-    /// finite.
+    /// Drops what an earlier cell left: output of its threads and forged answers. The threads are stopped, so
+    /// it's finite.
     fn discard_stale(&mut self) -> io::Result<()> {
         self.drain(&mut Capture::new(1))?;
         self.cell.set_nonblocking(true)?;
@@ -130,7 +131,7 @@ impl Child {
         Ok(())
     }
 
-    /// Sends a cell and waits for its end, draining the output and letting threads be made all along.
+    /// Sends a cell and waits for its end. Meanwhile it drains the output and answers requests for threads.
     fn watch(
         &mut self,
         code: &str,
@@ -140,13 +141,13 @@ impl Child {
     ) -> io::Result<End> {
         self.threads.iter_mut().for_each(ThreadLimit::begin);
         self.cell.set_nonblocking(false)?;
-        // A child that doesn't take the cell is dead or dying; what follows finds out.
+        // A child that doesn't take the cell is dead or dying, and the loop below notices.
         let key = fresh_key();
         let _ = frames::send(&self.cell, &[&key, code.as_bytes()].concat());
         self.cell.set_nonblocking(true)?;
 
         let mut expected =
-            Expected { key, most: most_answer(config), incoming: Incoming::default(), forged: 0 };
+            Expected { key, max: max_answer(config), incoming: Incoming::default(), forged: 0 };
         loop {
             let wait = match clocks.look(&self.process) {
                 Ok(wait) => wait,
@@ -160,10 +161,10 @@ impl Child {
             ];
             let [printed, answered, ended, asked] = sys::wait_readable(fds, wait)?;
             if printed && self.drain(capture)? && !ended && !answered && !asked {
-                // Closed on the child's side: a ready descriptor would spin here.
+                // The child has closed its side, and a ready descriptor would spin here.
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if capture.total() > MOST_OUTPUT {
+            if capture.total() > MAX_OUTPUT {
                 return Ok(End::Stopped(Hard::Output));
             }
             if asked && let Some(threads) = &mut self.threads {
@@ -181,10 +182,10 @@ impl Child {
         }
     }
 
-    /// Takes what was printed. Gives true at the end of the stream.
+    /// Takes printed output. Returns true at the end of the stream.
     fn drain(&mut self, capture: &mut Capture) -> io::Result<bool> {
         let mut buffer = [0; 1 << 14];
-        // Bounded: an endless printer must not keep us from the clocks.
+        // The bound keeps an endless printer from delaying the clocks.
         for _ in 0..256 {
             match self.output.read(&mut buffer) {
                 Ok(0) => return Ok(true),
@@ -197,7 +198,7 @@ impl Child {
         Ok(false)
     }
 
-    /// Kills the child if it lives, and reaps it. Gives its CPU time.
+    /// Kills the child if it lives, and reaps it. Returns its CPU time.
     fn end(&mut self, end: End, capture: &mut Capture) -> io::Result<(End, Duration)> {
         self.process.kill();
         let cpu = self.process.reap()?;
@@ -206,20 +207,21 @@ impl Child {
     }
 }
 
-/// The answer to one cell, as it comes in.
+/// Receives the answer to one cell.
 #[derive(Debug)]
 struct Expected {
     key: [u8; 8],
-    most: usize,
+    max: usize,
     incoming: Incoming,
     forged: usize,
 }
 
 impl Expected {
-    /// Returns the answer, if it's there. Others are an earlier cell's or forged, and dropped.
+    /// Returns the answer once it has arrived. Other messages are an earlier cell's or forged, and are
+    /// dropped.
     fn read(&mut self, cell: &UnixStream) -> io::Result<Option<Result<Answer, Hard>>> {
-        while self.forged < MOST_FORGED {
-            match self.incoming.read(cell, self.most)? {
+        while self.forged < MAX_FORGED {
+            match self.incoming.read(cell, self.max)? {
                 Progress::Waiting | Progress::Closed => return Ok(None),
                 Progress::TooLong => break,
                 Progress::Message(body) => match serde_json::from_slice::<Answer>(&body) {
@@ -233,8 +235,8 @@ impl Expected {
     }
 }
 
-/// Returns the bytes of an answer at most. JSON may write a character of four bytes as twelve.
-fn most_answer(config: &PythonConfig) -> usize {
+/// Returns the maximum of bytes in an answer. JSON may write a character of four bytes as twelve.
+fn max_answer(config: &PythonConfig) -> usize {
     config.output_bytes.saturating_mul(12) + (1 << 16)
 }
 
@@ -244,7 +246,7 @@ fn resident(process: &Process) -> Option<u64> {
     Some(pages.split(' ').nth(1)?.parse::<u64>().ok()? * sys::page_size())
 }
 
-/// Returns a number that no earlier cell can have known.
+/// Returns a number that no earlier cell can know.
 fn fresh_key() -> [u8; 8] {
     RandomState::new().build_hasher().finish().to_le_bytes()
 }

@@ -1,5 +1,5 @@
-//! The two clocks of a cell. When one runs out, the child is told, so that its state lives on; soon after,
-//! it's killed.
+//! Watches the two clocks of a cell. When one runs out, the child is told, so that its state lives on. Soon
+//! after, it's killed.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,18 @@ use super::config::PythonConfig;
 use super::outcome::Hard;
 use super::sys::Process;
 
-/// How long beyond a soft limit the child may take to notice it.
+/// Time beyond a soft limit in which the child may notice it.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often the child is told; code may swallow what it raises.
+/// Time between two signals. Code may catch the exception that one raises.
 const REPEAT: Duration = Duration::from_millis(20);
-/// The longest wait between two looks at the clocks, as several threads use CPU time faster than one clock
-/// ticks.
+/// The longest wait between two checks, because several threads use CPU time faster than one clock ticks.
 const LOOK: Duration = Duration::from_millis(100);
-/// The child measures, too, and starts later by the way of a message.
+/// The child measures too, and its clock starts later by the transport of a message.
 const WAY: Duration = Duration::from_millis(1);
 
-/// Tells a child that its CPU time is over (see `cell.py`). Timers of the code's own have other signals.
+/// Tells a child that its CPU time is over (see `cell.py`). Timers of the code have other signals.
 const CPU_OVER: i32 = libc::SIGXCPU;
-/// Tells a child that its wall time is over. Linux itself never sends this one.
+/// Tells a child that its wall time is over. Linux itself never sends this signal.
 const WALL_OVER: i32 = libc::SIGSTKFLT;
 
 /// Time that a cell has used, against its limits.
@@ -32,7 +31,7 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    /// Starts the wall clock. `cpu_before` is the process's CPU time that isn't this cell's.
+    /// Starts the wall clock. `cpu_before` is the CPU time of the process before this cell.
     pub(super) fn start(config: &PythonConfig, cpu_before: Duration) -> Self {
         let limit = |seconds| Duration::from_secs_f64(seconds) + WAY;
         let (cpu, wall) = (limit(config.cpu_seconds), limit(config.wall_seconds));
@@ -43,7 +42,7 @@ impl Clocks {
         self.started.elapsed()
     }
 
-    /// Looks at both: how long to wait for the next look, or why it's to be killed.
+    /// Checks both clocks. Returns the wait until the next check, or the reason to kill the child.
     pub(super) fn look(&self, process: &Process) -> Result<Duration, Hard> {
         let cpu = process.cpu_time().saturating_sub(self.cpu_before);
         let wall = self.wall();
@@ -56,7 +55,7 @@ impl Clocks {
         let mut wait = LOOK;
         for (used, limit, signal) in [(cpu, self.cpu, CPU_OVER), (wall, self.wall, WALL_OVER)] {
             if used >= limit {
-                // An error says that it has ended.
+                // An error says that the process has ended.
                 let _ = process.signal(signal);
                 wait = wait.min(REPEAT);
             } else {

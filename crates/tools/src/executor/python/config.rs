@@ -1,15 +1,15 @@
-//! Limits and choices of the Python executor.
+//! Settings of the Python executor.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Seconds, Within};
 
-use super::NAME;
-use crate::executor::ExecutorError;
+use super::{NAME, PythonExecutor};
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers, check_limits, cores};
+use crate::executor::{Executor, ExecutorError, ExecutorSettings};
 
-/// Limits and choices of the [`PythonExecutor`](super::PythonExecutor).
+/// Settings of the [`PythonExecutor`](super::PythonExecutor).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonConfig {
@@ -22,30 +22,30 @@ pub struct PythonConfig {
     /// MiB of memory that the code may add to the interpreter's own.
     #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
-    /// MiB of private scratch space in the working directory, gone when the code ends; 0 for none, so that nothing can
-    /// be written. It counts beside `memory_mib`.
+    /// MiB of private scratch space in the working directory, gone when the code ends. With 0 nothing can be
+    /// written. It counts beside `memory_mib`.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub scratch_mib: u64,
     /// Bytes of output kept, half from its start and half from its end.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
-    /// The interpreter, a name on `PATH` or a path. Without it: the first `python3` on `PATH` that is usable.
+    /// The interpreter: a name on `PATH` or a path. By default the first usable `python3` on `PATH`.
     pub interpreter: Option<String>,
     /// Modules imported once, before any execution, e.g. `sympy`.
     pub imports: Vec<String>,
     /// Code run once, after the imports, to warm up what they do lazily.
     pub warm_up: Vec<String>,
-    /// Files and folders that the code may read besides the standard library and site-packages, which it
-    /// always may. An editable install isn't readable unless it's named here.
+    /// Files and folders that the code may read besides the standard library and site-packages. An editable
+    /// install isn't readable unless it's named here.
     pub readable: Vec<PathBuf>,
-    /// How many executions run at a time; one per core without it.
+    /// Executions that run at a time. By default one per core.
     #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
-    /// The least isolation to run with. With less, the executor doesn't start.
+    /// The minimum of isolation. With less, the executor doesn't start.
     pub isolation: Isolation,
 }
 
-/// How much of the machine the code is kept from. Each level includes those before it.
+/// Level of isolation. Each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
@@ -55,18 +55,18 @@ pub enum Isolation {
     Syscalls,
     /// No reading of files but the interpreter's own (landlock).
     Files,
-    /// Namespaces of its own: users, processes, network, mounts, IPC.
+    /// Separate namespaces: users, processes, network, mounts, IPC.
     Full,
 }
 
 impl Isolation {
-    /// What code is kept from at this level, in a line.
+    /// Describes in a line what code can't do at this level.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::None => "limits of time and memory only; run nothing that isn't trusted",
             Self::Syscalls => "no processes, sockets, signals or writing; files can be read",
-            Self::Files => "and no reading but of the interpreter's own files",
-            Self::Full => "and users, processes, network and mounts of its own",
+            Self::Files => "and no reading except of the interpreter's files",
+            Self::Full => "and separate users, processes, network and mounts",
         }
     }
 }
@@ -101,32 +101,38 @@ impl Default for PythonConfig {
 }
 
 impl PythonConfig {
-    /// A limit of so many CPU seconds, and of five times as many wall seconds.
+    /// Returns limits of this number of CPU seconds, and of five times as many wall seconds.
     #[must_use]
     pub fn with_timeout(self, seconds: f64) -> Self {
         Self { cpu_seconds: seconds, wall_seconds: seconds * 5.0, ..self }
     }
 
-    /// How many executions run at a time.
+    /// Returns how many executions run at a time.
     pub(super) fn worker_count(&self) -> usize {
         self.workers.unwrap_or_else(cores)
     }
 
-    /// Refuses limits that nothing could run under.
+    /// Checks limits and paths that no reader of a file has checked.
     pub(super) fn check(&self) -> Result<(), ExecutorError> {
         let (cpu, wall, workers) = (self.cpu_seconds, self.wall_seconds, self.worker_count());
         check_limits(NAME, cpu, wall, self.memory_mib, self.output_bytes, workers)?;
         if self.scratch_mib > 1 << 30 {
             return Err(refuse("scratch_mib", &self.scratch_mib.to_string(), "is out of range"));
         }
-        // A path that isn't there may be one that was meant to be: without it, code would fail for no reason
-        // of its own.
+        // A missing path is probably a mistake. Without this check, code would fail for a reason outside of
+        // it.
         match self.readable.iter().find(|path| !path.is_absolute() || !path.exists()) {
             Some(path) => {
                 Err(refuse("readable", &path.display().to_string(), "is no absolute path of what is there"))
             }
             None => Ok(()),
         }
+    }
+}
+
+impl ExecutorSettings for PythonConfig {
+    fn start(&self) -> Result<Box<dyn Executor>, ExecutorError> {
+        Ok(Box::new(PythonExecutor::new(self.clone())?))
     }
 }
 

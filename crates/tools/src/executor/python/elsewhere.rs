@@ -1,4 +1,4 @@
-//! The Python executor where it can't run: its sandbox is made of parts of Linux.
+//! Refuses to start: the sandbox of the Python executor is made of parts of Linux.
 
 #[path = "config.rs"]
 mod config;
@@ -11,13 +11,13 @@ use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, Session};
 
 const NAME: &str = "python";
 
-/// Can't be built on this system, see [`PythonExecutor::new`].
+/// The executor, which can't be built on this system. See [`PythonExecutor::new`].
 #[derive(Debug)]
 pub enum PythonExecutor {}
 
 impl PythonExecutor {
     /// # Errors
-    /// Always: this system isn't Linux.
+    /// It always fails: this system isn't Linux.
     pub fn new(config: PythonConfig) -> Result<Self, ExecutorError> {
         config.check()?;
         Err(ExecutorError {

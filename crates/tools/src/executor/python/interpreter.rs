@@ -1,4 +1,4 @@
-//! Finding the Python to run.
+//! Finds the Python to run.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,25 +10,25 @@ use super::NAME;
 use super::ask::ask;
 use crate::executor::ExecutorError;
 
-/// An interpreter and what it needs to read.
+/// An interpreter and the paths that it reads.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(super) struct Interpreter {
-    /// The binary itself: launchers such as pyenv's are resolved.
+    /// The binary itself. Launchers such as pyenv's are resolved.
     pub(super) executable: PathBuf,
     /// Its standard library and site-packages.
     library: Vec<PathBuf>,
-    /// Folder of its installation.
+    /// Folders of its installation.
     prefixes: Vec<PathBuf>,
     version: (u32, u32),
 }
 
 const OLDEST: (u32, u32) = (3, 9);
 
-/// How long an interpreter may take to say what it is; launchers on a loaded machine take seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time in which an interpreter must describe itself. Launchers on a loaded machine take seconds.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Only the library's entries of `sys.path`: other entries, such as the sources of an editable install,
-/// are the user's own files.
+/// Program that prints the interpreter's paths. It keeps the library's entries of `sys.path` only: others,
+/// such as the sources of an editable install, are the user's files.
 const QUESTION: &str = r#"
 import json, os, site, sys, sysconfig
 known = sysconfig.get_paths()
@@ -55,11 +55,11 @@ const SHARED: [&str; 9] = [
 ];
 
 impl Interpreter {
-    /// Everything that a child may read, with what the config adds.
+    /// Returns every path that a child may read, with those that the configuration adds.
     pub(super) fn readable(&self, more: &[PathBuf]) -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> = SHARED.iter().map(PathBuf::from).collect();
         paths.extend(self.library.iter().cloned());
-        // Shared libraries lie beside folders of other programs, so they are named one by one.
+        // Shared libraries lie in folders with other programs, so they are named one by one.
         let folders = self.prefixes.iter().flat_map(|prefix| [prefix.join("lib"), prefix.join("lib64")]);
         paths.extend(folders.chain(library_folders()).flat_map(|folder| shared_libraries(&folder)));
         paths.extend(more.iter().cloned());
@@ -69,21 +69,21 @@ impl Interpreter {
         paths
     }
 
-    /// Folders that the dynamic linker searches first; some interpreters don't start without them.
+    /// Returns folders that the dynamic linker searches first. Some interpreters don't start without them.
     pub(super) fn library_path() -> Option<OsString> {
         let folders = library_folders();
         (!folders.is_empty()).then(|| std::env::join_paths(folders).ok()).flatten()
     }
 
-    fn of(candidate: &Path, patience: Duration) -> Result<Self, String> {
+    fn of(candidate: &Path, timeout: Duration) -> Result<Self, String> {
         let name = candidate.display();
         let said =
-            ask(candidate, &["-I", "-c", QUESTION], patience).map_err(|why| format!("{name}: {why}"))?;
+            ask(candidate, &["-I", "-c", QUESTION], timeout).map_err(|why| format!("{name}: {why}"))?;
         let broken = || {
             let last = String::from_utf8_lossy(&said.stderr).lines().last().map(str::to_string);
             format!("{name}: doesn't run Python: {}", last.as_deref().unwrap_or("no answer"))
         };
-        // Something that runs at the start of every Python may have printed before.
+        // A program that runs at every start of Python may have printed before.
         let last = said.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         let mut found: Self = serde_json::from_slice(last).map_err(|_| broken())?;
         if found.version < OLDEST {
@@ -105,7 +105,7 @@ fn library_folders() -> Vec<PathBuf> {
     std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
 }
 
-/// Files such as `libz.so.1` in a folder.
+/// Returns files such as `libz.so.1` in a folder.
 fn shared_libraries(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let is_library = |path: &PathBuf| {
@@ -115,12 +115,12 @@ fn shared_libraries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(is_library).collect()
 }
 
-/// Returns the interpreters to try, best first, and why the others aren't among them.
+/// Returns the usable interpreters, best first, and the reasons against the others.
 pub(super) fn candidates(wanted: Option<&str>) -> (Vec<Interpreter>, Vec<String>) {
-    candidates_within(wanted, PATIENCE)
+    candidates_within(wanted, TIMEOUT)
 }
 
-fn candidates_within(wanted: Option<&str>, patience: Duration) -> (Vec<Interpreter>, Vec<String>) {
+fn candidates_within(wanted: Option<&str>, timeout: Duration) -> (Vec<Interpreter>, Vec<String>) {
     let paths = match wanted {
         Some(path) if path.contains('/') => vec![PathBuf::from(path)],
         name => on_path(name.unwrap_or("python3")),
@@ -131,7 +131,7 @@ fn candidates_within(wanted: Option<&str>, patience: Duration) -> (Vec<Interpret
     }
     let mut found: Vec<Interpreter> = Vec::new();
     for path in paths {
-        match Interpreter::of(&path, patience) {
+        match Interpreter::of(&path, timeout) {
             Ok(one) if found.iter().any(|other| other.executable == one.executable) => {}
             Ok(one) => found.push(one),
             Err(reason) => refused.push(reason),
@@ -146,7 +146,7 @@ fn on_path(name: &str) -> Vec<PathBuf> {
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
-        // The same file may be on PATH twice, as /bin and /usr/bin are one folder on many systems.
+        // The same file may be on PATH twice: /bin and /usr/bin are one folder on many systems.
         .filter(|file| {
             file.canonicalize().is_ok_and(|real| {
                 !seen.contains(&real) && {
@@ -158,7 +158,7 @@ fn on_path(name: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// No interpreter could be used.
+/// Returns the error for a machine without a usable interpreter.
 pub(super) fn none_usable(reasons: &[String]) -> ExecutorError {
     ExecutorError {
         backend: NAME,
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn what_answers_and_leaves_a_process_behind_is_taken() {
         let (_folder, path) = wrapper("sleep 1000 &\nexec /usr/bin/env python3 \"$@\"");
-        let (found, refused) = candidates_within(Some(&path), PATIENCE);
+        let (found, refused) = candidates_within(Some(&path), TIMEOUT);
         assert_eq!((found.len(), refused), (1, vec![]));
     }
 

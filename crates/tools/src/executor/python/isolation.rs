@@ -1,4 +1,4 @@
-//! Which layers of isolation hold, and whether that's enough.
+//! Decides which layers of isolation hold, and the level that they reach.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,40 +13,41 @@ use serde::Deserialize;
 use super::config::Isolation;
 use super::sys;
 
-/// A child's report before its first cell: the errno of each layer, 0 where it holds. They are
-/// facts that don't differ between two children of one executor; a child that says something else is a fault.
+/// A child's report before its first cell: the errno of each layer, 0 where it holds.
+///
+/// The report is the same for all children of an executor, so a child that sends another one is a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Hello {
     rlimits: i32,
     seccomp: Option<i32>,
     landlock: Option<i32>,
-    /// None without namespaces.
+    /// Absent without namespaces.
     pid_namespace: Option<i32>,
-    /// Whether the supervisor is asked before each thread; else code can start none.
+    /// Whether the supervisor is asked before each thread. Otherwise code can start none.
     threads: Option<i32>,
     /// Whether the kernel ends children first when memory runs out.
     oom_score: i32,
-    /// The scratch space, if one is asked for: not a layer, but nothing runs without it either.
+    /// The scratch space, if one is asked for. It isn't a layer, but nothing runs without it.
     #[serde(default)]
     scratch: Option<i32>,
 }
 
 impl Hello {
-    /// Why there's no scratch space although one is asked for.
+    /// Returns the reason why scratch space is missing, if it was asked for.
     pub(super) fn no_scratch(&self) -> Option<io::Error> {
         self.scratch.filter(|code| *code != 0).map(io::Error::from_raw_os_error)
     }
 
-    /// Why landlock doesn't hold although there's a ruleset.
+    /// Returns the reason why landlock doesn't hold although there's a ruleset.
     pub(super) fn no_landlock(&self) -> Option<String> {
         self.landlock.filter(|code| *code != 0).map(|code| io::Error::from_raw_os_error(code).to_string())
     }
 }
 
-/// Findings of the start.
+/// Findings while the first zygote starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Found {
-    /// Root was given up; false also if there was none to give up.
+    /// Root was given up. False also where there was none to give up.
     pub(super) dropped_root: bool,
     /// Why root wasn't given up.
     pub(super) kept_root: Option<String>,
@@ -58,16 +59,16 @@ pub(super) struct Found {
     pub(super) no_seccomp: Option<String>,
 }
 
-/// The layers of every child of an executor. A child that has fewer is a fault.
+/// The layers of every child of an executor. A child with fewer is a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Achieved {
     /// The report that each child must send.
     pub(super) hello: Hello,
     /// The layers that hold.
     pub(super) holds: Vec<String>,
-    /// Those that don't, with the reason.
+    /// The layers that don't hold, with the reason.
     pub(super) missing: Vec<String>,
-    /// The level that the layers amount to.
+    /// The level that the layers reach.
     pub(super) level: Isolation,
 }
 
@@ -114,21 +115,21 @@ impl Achieved {
     }
 }
 
-/// Returns a ruleset that allows reading `readable` and nothing else in the file system, no TCP, and no
-/// signals or abstract sockets to the outside. It uses nothing that came after the version `newest`.
+/// Returns a ruleset that allows reading `readable` and nothing else in the file system. It denies TCP, and
+/// signals and abstract sockets to the outside. `newest` is the last version of landlock that it uses.
 pub(super) fn landlock_ruleset(readable: &[PathBuf], newest: i32) -> Result<OwnedFd, String> {
     match sys::landlock_version().map(|version| version.min(newest)) {
         Ok(version @ 1..) => build_ruleset(readable, ABI::from(version).min(NEWEST))
             .map_err(|error| error.to_string())?
             .ok_or_else(|| "not supported by this kernel".to_string()),
         Ok(_) => Err("not supported by this kernel".into()),
-        // Not built in, not turned on at boot, or denied by a filter: the number tells them apart.
+        // The error number tells a missing, a disabled and a denied landlock apart.
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// The newest version whose rights we know. The first one holds all that [`Isolation::Files`] promises: what
-/// later ones add, seccomp denies as well.
+/// The newest version whose rights are known here. The first one holds all that [`Isolation::Files`]
+/// promises, and seccomp denies what later ones add.
 const NEWEST: ABI = ABI::V6;
 
 fn build_ruleset(readable: &[PathBuf], version: ABI) -> Result<Option<OwnedFd>, RulesetError> {

@@ -1,8 +1,8 @@
-//! The thread that spawns zygotes.
+//! Spawns zygotes from one thread.
 //!
 //! Linux tells a child of its parent's death when the *thread* that made it ends (`PR_SET_PDEATHSIG`).
-//! Zygotes, and the children that they make in our name, must live as long as the executor and no longer: so
-//! one thread with just that life spawns them all.
+//! Zygotes and their children must live exactly as long as the executor, so one thread with that life spawns
+//! them all.
 
 use std::io;
 use std::process::{Child, Command};
@@ -23,7 +23,7 @@ impl Keeper {
         let (requests, received) = channel::<Request>();
         let thread = thread::Builder::new().name("python-keeper".into()).spawn(move || {
             for (mut command, reply) in received {
-                // The caller may have given up; then the process is dropped, and ends for lack of a control
+                // The caller may have given up. Then the process is dropped, and ends for lack of a control
                 // socket.
                 let _ = reply.send(command.spawn());
             }

@@ -1,4 +1,4 @@
-//! CPython in sandboxed children: a warm zygote per core, one locked-down fork per execution.
+//! Runs CPython in sandboxed children: a warm zygote per core, one locked-down fork per execution.
 //!
 //! ```text
 //! supervisor (this process)        zygote (python3, one per worker)     child (one execution or session)
@@ -6,9 +6,9 @@
 //!   sends code, drains output        imports the library                  runs cells under soft limits
 //!   watches clocks, kills, reaps     rlimits, no_new_privs, then forks    is the supervisor's own child
 //! ```
-//! Children inherit the zygote's state at no cost, so the zygote does as much as it can; it never runs model
+//! Children inherit the zygote's state at no cost, so the zygote does as much as it can. It never runs model
 //! code. A child's reports are advisory, because the code that it runs could forge them. Exit statuses,
-//! signals, clocks and the bounds on output are the supervisor's own.
+//! signals, clocks and the bounds on output are measured by the supervisor.
 
 mod ask;
 mod budget;
@@ -37,7 +37,7 @@ use super::limits::would_repeat;
 use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
 use pool::Pool;
 
-/// The executor's name in configs and messages.
+/// The executor's name in configurations and messages.
 const NAME: &str = "python";
 
 /// Runs code with the machine's `python3`: a warm zygote per worker, one locked-down fork per execution.
@@ -47,24 +47,23 @@ pub struct PythonExecutor {
 }
 
 impl PythonExecutor {
-    /// Finds the interpreter, starts one zygote, finds out which layers of isolation hold, and tries to break
+    /// Finds the interpreter, starts one zygote, checks which layers of isolation hold, and tries to break
     /// out.
     ///
     /// # Errors
-    /// If there's no usable interpreter, if less isolation holds than the config demands, or if the self-test
-    /// got through a layer.
+    /// It fails if there's no usable interpreter, if less isolation holds than `config` demands, or if the
+    /// self-test got through a layer.
     pub fn new(config: PythonConfig) -> Result<Self, ExecutorError> {
         Self::with_landlock(config, i32::MAX)
     }
 
-    /// As [`new`](Self::new), with nothing that came to landlock after this version: for tests of older
-    /// kernels.
+    /// Works as [`new`](Self::new) with landlock up to this version, for tests of older kernels.
     #[doc(hidden)]
     pub fn with_landlock(config: PythonConfig, newest: i32) -> Result<Self, ExecutorError> {
         config.check()?;
         let pool = Pool::start(config, newest)?;
         self_test::run(&pool)?;
-        // The self-test isn't the caller's.
+        // The caller's statistics leave out the self-test.
         pool.take_stats();
         Ok(Self { pool: Arc::new(pool) })
     }

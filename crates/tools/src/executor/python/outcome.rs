@@ -1,4 +1,4 @@
-//! From how a cell ended to what the trajectory records.
+//! Turns the end of a cell into what the trajectory records.
 
 use serde::Deserialize;
 use turnwise_trajectory::OutputStatus;
@@ -8,28 +8,28 @@ use super::sys::Ended;
 
 /// The exit status of a child without memory for its answer (see `zygote.py`).
 const OUT_OF_MEMORY_EXIT: i32 = 71;
-/// The exit status of a child that could not go on, because its cell closed or broke what it needs.
+/// The exit status of a child whose cell closed or broke what the child needs to go on.
 const BROKEN_EXIT: i32 = 72;
-/// A child adds this to the number of a signal that ends it, as shells do: the kernel doesn't end the first
-/// process of a pid namespace by it.
+/// A child adds this to the number of a signal that ends it, as shells do. The kernel doesn't end the first
+/// process of a pid namespace by a signal.
 const BY_SIGNAL: i32 = 128;
 const OWN_TIMERS: [i32; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
 
-/// How a cell ended.
+/// End of a cell.
 #[derive(Debug)]
 pub(super) enum End {
     /// The child answered, and lives.
     Answer(Answer),
     /// The child ended by itself.
     Ended(Ended),
-    /// It was killed.
+    /// The supervisor killed it.
     Stopped(Hard),
 }
 
 /// A child's report about a cell.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
-    /// The key of the cell that is answered, in hex.
+    /// The key of the answered cell, in hex.
     #[serde(default)]
     key: String,
     status: Said,
@@ -57,7 +57,7 @@ enum Said {
     Wall,
 }
 
-/// Why the supervisor killed a child.
+/// Reason why the supervisor killed a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hard {
     Cpu,
@@ -66,17 +66,18 @@ pub(super) enum Hard {
     Protocol,
 }
 
-/// Output beyond which a child is killed, in bytes: it's dropped anyway, but draining it costs.
-pub(super) const MOST_OUTPUT: u64 = 64 << 20;
+/// Bytes of output beyond which a child is killed. They would be dropped anyway, but draining them costs
+/// time.
+pub(super) const MAX_OUTPUT: u64 = 64 << 20;
 
-/// Status, value and error line of a cell.
+/// Returns status, value and error line of a cell.
 pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<String>, Option<String>) {
     use OutputStatus::{Error, Killed, Ok, OutOfMemory, Timeout};
     let cpu = || format!("Timed out: more than {} s of CPU time", config.cpu_seconds);
     let wall = || format!("Timed out: more than {} s of wall time", config.wall_seconds);
     let memory = || format!("MemoryError: more than {} MiB", config.memory_mib);
     match end {
-        // An answer may be forged: it gets no more room than the printed output.
+        // An answer may be forged, so it gets no more room than the printed output.
         End::Answer(Answer { status, value, error, .. }) => match status {
             Said::Ok => (Ok, value.map(|value| clip(value, config.output_bytes)), None),
             Said::Error => {
@@ -89,7 +90,7 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
         End::Stopped(Hard::Cpu) | End::Ended(Ended::Signalled(libc::SIGXCPU)) => (Timeout, None, Some(cpu())),
         End::Stopped(Hard::Wall) => (Timeout, None, Some(wall())),
         End::Stopped(Hard::Output) => {
-            (Killed, None, Some(format!("Killed: more than {} MiB of output", MOST_OUTPUT >> 20)))
+            (Killed, None, Some(format!("Killed: more than {} MiB of output", MAX_OUTPUT >> 20)))
         }
         End::Stopped(Hard::Protocol) => {
             (Killed, None, Some("Killed: the code wrote to the executor's channel".into()))
@@ -111,7 +112,7 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     }
 }
 
-/// Returns at most `room` bytes of a text, and dots where it was cut.
+/// Returns at most `room` bytes of a text, with dots where it was cut.
 fn clip(mut text: String, room: usize) -> String {
     if text.len() > room {
         text.truncate(text.floor_char_boundary(room));

@@ -1,4 +1,4 @@
-//! The zygotes of an executor, and who may use one when.
+//! Holds the zygotes of an executor, and lends them to executions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +17,8 @@ use crate::executor::recorder::Recorder;
 use crate::executor::slots::{Slot, Slots};
 use crate::executor::{ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats};
 
-/// As many workers as executions may run at a time; a worker's zygote is started when it's first needed.
+/// Holds up to one worker per execution that may run at a time. A worker's zygote is started when it's first
+/// needed.
 #[derive(Debug)]
 pub(super) struct Pool {
     // Dropped in this order: zygotes first, then the thread that they live with.
@@ -76,7 +77,7 @@ impl Pool {
         let version = zygote.version.clone();
         let workers = config.worker_count();
         let slots = Slots::new(workers, zygote);
-        let budget = Budget::new(most_of_one(&config).saturating_mul(workers as u64));
+        let budget = Budget::new(max_of_one(&config).saturating_mul(workers as u64));
         let (recorder, sessions) = (Recorder::default(), AtomicU64::new(0));
         Ok(Self { slots, recipe, config, achieved, version, recorder, budget, sessions, keeper })
     }
@@ -99,7 +100,7 @@ impl Pool {
         }
     }
 
-    /// Runs `code` in a fresh child; after a fault of ours, once more with a fresh zygote.
+    /// Runs `code` in a fresh child. After a fault it retries once with a fresh zygote.
     pub(super) fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
         let once = || {
             let mut turn = self.slots.take();
@@ -112,7 +113,7 @@ impl Pool {
         once().or_else(|_| once())
     }
 
-    /// Counts what a turn came to.
+    /// Counts the result of an execution.
     pub(super) fn record(&self, result: Result<&ToolOutput, &ExecutorFault>, turn: &Turn<'_>) {
         match result {
             Ok(output) => self.recorder.ran(output, turn.queued),
@@ -124,21 +125,21 @@ impl Pool {
         self.recorder.take()
     }
 
-    /// Forks a child that stays, and numbers it.
+    /// Forks a child for a session, and numbers it.
     pub(super) fn open_session(&self) -> Result<(Child, u64), ExecutorFault> {
         let once = || self.open(&mut self.slots.take(), Lifetime::Session);
         let child = once().or_else(|_| once())?;
         Ok((child, self.sessions.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Memory of all sessions.
+    /// Returns the memory budget of all sessions.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
     }
 
     /// Returns the bytes that one execution may hold.
-    pub(super) fn most_of_one(&self) -> u64 {
-        most_of_one(&self.config)
+    pub(super) fn max_of_one(&self) -> u64 {
+        max_of_one(&self.config)
     }
 
     /// Waits until fewer executions run than there are workers.
@@ -174,14 +175,14 @@ impl Pool {
 /// The right to run one execution now, with a worker's zygote if it has one already.
 pub(super) type Turn<'a> = Slot<'a, Zygote>;
 
-/// Gives up the zygote after a fault, or when it's worn; the next turn starts a fresh one.
+/// Drops the zygote after a fault, or when it's worn. The next execution starts a fresh one.
 fn renew_if(faulty: bool, turn: &mut Turn<'_>) {
     if faulty || turn.worker.as_ref().is_some_and(Zygote::is_worn) {
         turn.worker = None;
     }
 }
 
-fn most_of_one(config: &PythonConfig) -> u64 {
+fn max_of_one(config: &PythonConfig) -> u64 {
     (config.memory_mib + config.scratch_mib) << 20
 }
 

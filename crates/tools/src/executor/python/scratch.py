@@ -1,7 +1,7 @@
-"""Private scratch space: a file system in memory, mounted for one child alone. Loaded before zygote.py.
+"""Mounts private scratch space, a file system in memory, for one child alone. Loaded before zygote.py.
 
-The zygote covers a folder with an empty read-only file system and lets landlock allow writing below it. Each child mounts
-its own on a folder in there, in a mount namespace of its own, so all that it wrote is gone with it.
+The zygote covers a folder with an empty read-only file system and lets landlock allow writing below it. Each
+child mounts a file system on a folder in there, in a separate mount namespace, so it's gone with the child.
 """
 import ctypes, errno
 
@@ -9,9 +9,9 @@ SYS_MOUNT_SETATTR, SYS_LANDLOCK_ADD_RULE, PATH_BENEATH = 442, 445, 1
 MOUNT_ATTR_RDONLY, AT_FDCWD, AT_RECURSIVE = 1, -100, 0x8000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 HARMLESS = MS_NOSUID | MS_NODEV | MS_NOEXEC
-# Write and read files, list, remove folders and files, make folders and files. No links, devices, sockets.
+# Write and read files, list, make and remove folders and files. No links, devices, sockets.
 ACCESS, ACROSS_FOLDERS, TRUNCATE = 0x1BE, 0x2000, 0x4000
-# Folders that are everywhere and that no Python lives in, the last apart.
+# Folders that exist everywhere. No Python lives in them, except perhaps in the last.
 PLACES = ("/mnt", "/media", "/srv", "/tmp")
 scratch_place = None
 
@@ -20,7 +20,7 @@ libc.syscall.restype = ctypes.c_long
 
 
 def failed(result):
-    """The errno of a C call that failed, 0 if it worked."""
+    """Returns the errno of a C call that failed, 0 if it worked."""
     return ctypes.get_errno() if result == -1 else 0
 
 
@@ -55,14 +55,14 @@ def allow_beneath(place, ruleset):
 
 
 def prepare_scratch(namespaces, ruleset):
-    """What the zygote does once. The errno of what failed, 0 if nothing did."""
+    """Prepares the folder once, in the zygote. Returns the errno of the failed call, or 0."""
     global scratch_place
     if not namespaces or not ruleset:
         return errno.EPERM
     base = next((place for place in PLACES if os.path.isdir(place)), None)
     if base is None:
         return errno.ENOENT
-    # Landlock doesn't know changes of rights and times: nothing outside may change at all.
+    # Landlock doesn't cover changes of rights and times, so nothing outside may change at all.
     code = read_only("/") or mount(base, HARMLESS, b"size=64k,mode=755")
     if code:
         return code
@@ -73,7 +73,7 @@ def prepare_scratch(namespaces, ruleset):
 
 
 def mount_scratch(size):
-    """What each child does before it restricts itself."""
+    """Mounts the file system of a child, before the child restricts itself. Returns the errno, or 0."""
     code = mount(scratch_place, HARMLESS, b"size=%d,nr_inodes=4096,mode=700" % size)
     if not code:
         os.chdir(scratch_place)

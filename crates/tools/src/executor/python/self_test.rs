@@ -1,4 +1,4 @@
-//! Tries to break out once at the start: an executor that lets something through doesn't run.
+//! Tries to break out once at the start. An executor that lets something through doesn't run.
 
 use turnwise_trajectory::OutputStatus;
 
@@ -7,7 +7,7 @@ use super::config::Isolation;
 use super::pool::Pool;
 use crate::executor::ExecutorError;
 
-/// Prints the name of everything that worked and must not.
+/// Prints the name of every attempt that worked and must not.
 const ATTEMPTS: &str = r#"
 import os
 def attempt(name, action):
@@ -35,7 +35,7 @@ if FILES:
 print("done")
 "#;
 
-/// Runs the attempts at the level that is said to hold.
+/// Runs the attempts that the achieved level must stop.
 pub(super) fn run(pool: &Pool) -> Result<(), ExecutorError> {
     let level = pool.achieved().level;
     if level == Isolation::None {
@@ -50,7 +50,7 @@ pub(super) fn run(pool: &Pool) -> Result<(), ExecutorError> {
         hint: "please report this with the output of `turnwise doctor`".into(),
     };
     let output = pool.run(&code).map_err(|fault| refuse(fault.message))?;
-    // Under limits too tight for the attempts themselves, nothing can be said against the sandbox.
+    // Limits too tight for the attempts themselves prove nothing against the sandbox.
     let too_tight = matches!(output.status, OutputStatus::Timeout | OutputStatus::OutOfMemory);
     match output.stdout.trim() {
         "done" => Ok(()),

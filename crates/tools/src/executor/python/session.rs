@@ -1,4 +1,4 @@
-//! A child that stays: its state lives on between cells.
+//! Keeps a child whose state lives on between cells.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ impl PythonSession {
         Ok(Self { pool, child: Some(child), number })
     }
 
-    /// Lets the session rest, if what all of them hold has room.
+    /// Lets the session rest, if the budget of all sessions has room.
     fn rest(&self, output: ToolOutput) -> Result<(ToolOutput, bool), ExecutorFault> {
         let Some(child) = &self.child else { return Ok((output, false)) };
-        // If the system doesn't say, it counts as the maximum.
-        let bytes = child.bytes().unwrap_or_else(|| self.pool.most_of_one());
+        // If the system doesn't tell its memory, it counts as the maximum.
+        let bytes = child.bytes().unwrap_or_else(|| self.pool.max_of_one());
         let pidfd = child.pidfd().map_err(|error| fault("watching a session", error))?;
         if self.pool.budget().rest(self.number, bytes, pidfd) {
             return Ok((output, true));
@@ -37,8 +37,8 @@ impl PythonSession {
     }
 
     fn too_much(&self) -> String {
-        let most = self.pool.budget().most() >> 20;
-        format!("all sessions together hold more than {most} MiB, and this one most")
+        let max = self.pool.budget().max() >> 20;
+        format!("all sessions together hold more than {max} MiB, and this one most")
     }
 }
 

@@ -12,8 +12,8 @@ use super::sys::{self, Setup};
 use super::zygote::{Lifetime, NotStarted, Programs, Recipe, Settings, Zygote};
 use crate::executor::seccomp::Allowed;
 
-/// Returns a zygote with as many layers as this interpreter and this kernel can do together, and which these
-/// are.
+/// Returns a zygote with all layers that this interpreter and this kernel support together, and the list of
+/// these.
 pub(super) fn first_zygote(
     keeper: &Keeper,
     interpreter: Interpreter,
@@ -67,7 +67,7 @@ fn first_child(zygote: &mut Zygote) -> Result<Hello, NotStarted> {
     }
 }
 
-/// Does without the layer that was refused. False if there's none to do without.
+/// Drops the layer that was refused. Returns false if there's none to drop.
 fn give_up(refusal: &NotStarted, setup: &mut Setup, found: &mut Found) -> bool {
     let about_root = match refusal {
         NotStarted::Step(step, _) => step.drops_root(),
@@ -76,7 +76,7 @@ fn give_up(refusal: &NotStarted, setup: &mut Setup, found: &mut Found) -> bool {
     };
     let about_namespaces = match refusal {
         NotStarted::Step(step, _) => step.enters_namespaces(),
-        // Something in there may not go together with them.
+        // One of the layers may conflict with namespaces.
         NotStarted::Other(_) => true,
         NotStarted::Signal(_) | NotStarted::Python(_) => false,
     };

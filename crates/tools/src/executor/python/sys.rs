@@ -1,4 +1,4 @@
-//! The system calls that the standard library doesn't wrap. The only module of this crate with `unsafe`.
+//! Wraps the system calls that the standard library lacks. It's the only module of this crate with `unsafe`.
 #![allow(unsafe_code, reason = "each function is one system call with its arguments checked here")]
 
 use std::io::{self, PipeReader, Read};
@@ -8,19 +8,19 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-/// The account that a root supervisor's children run as: `nobody` on every Linux.
+/// The account of a root supervisor's children: `nobody` on every Linux.
 pub(super) const NOBODY: libc::uid_t = 65534;
 
 /// Setup of a process between fork and exec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
-    /// Give up root, if the supervisor has it.
+    /// Gives up root, if the supervisor has it.
     pub(super) drop_root: bool,
-    /// Enter new user, network, IPC, host-name, mount and cgroup namespaces.
+    /// Enters new user, network, IPC, host-name, mount and cgroup namespaces.
     pub(super) namespaces: bool,
 }
 
-/// One thing that [`prepare`] does, as it's named to the user.
+/// One step of [`prepare`], named for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Session,
@@ -75,12 +75,12 @@ pub(super) fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// The step that a process failed at, once it has failed to start.
+/// Tells at which step a process failed to start.
 #[derive(Debug)]
 pub(super) struct Failed(PipeReader);
 
 impl Failed {
-    /// None if it got through all of them. Waits for the command to be dropped.
+    /// Returns the failed step, or none if all succeeded. Waits for the command to be dropped.
     pub(super) fn step(mut self) -> Option<Step> {
         let mut number = [0];
         self.0.read_exact(&mut number).ok()?;
@@ -88,10 +88,10 @@ impl Failed {
     }
 }
 
-/// Applies `setup` to a command. The process dies with the thread that spawns it, and has none of this
-/// process's descriptors but the standard ones.
+/// Applies `setup` to a command. The process dies with the thread that spawns it, and inherits only the
+/// standard descriptors.
 pub(super) fn prepare(command: &mut Command, setup: Setup) -> io::Result<Failed> {
-    // Everything that the closure needs is made before the fork: after it, only system calls are safe.
+    // Everything that the closure needs is made before the fork, because after it only system calls are safe.
     let (uid, gid) = ids(setup.drop_root);
     let uid_map = format!("{uid} {uid} 1");
     let gid_map = format!("{gid} {gid} 1");
@@ -102,7 +102,7 @@ pub(super) fn prepare(command: &mut Command, setup: Setup) -> io::Result<Failed>
         command.pre_exec(move || {
             take(setup, (uid, gid), uid_map.as_bytes(), gid_map.as_bytes()).map_err(|(step, error)| {
                 let number = [step as u8];
-                // Should it fail, the error lacks the name of its step.
+                // If this fails, the error lacks the name of its step.
                 libc::write(report.as_raw_fd(), number.as_ptr().cast(), 1);
                 error
             })?;
@@ -113,7 +113,7 @@ pub(super) fn prepare(command: &mut Command, setup: Setup) -> io::Result<Failed>
     Ok(Failed(failed))
 }
 
-/// Takes the steps of a setup, in a process that has just been forked.
+/// Takes the steps of a setup in a process that has just been forked.
 fn take(
     setup: Setup,
     (uid, gid): (libc::uid_t, libc::gid_t),
@@ -129,7 +129,7 @@ fn take(
             number(Step::Groups, libc::setgroups(0, std::ptr::null()))?;
             number(Step::Group, libc::setresgid(gid, gid, gid))?;
             number(Step::User, libc::setresuid(uid, uid, uid))?;
-            // Changing accounts takes away one's own /proc/self/uid_map; this gives it back.
+            // Changing accounts takes away the process's /proc/self/uid_map, and this gives it back.
             number(Step::User, libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
         }
         if setup.namespaces {
@@ -151,7 +151,7 @@ fn limit_of_descriptors() -> RawFd {
     limit.rlim_cur.min(1 << 20) as RawFd
 }
 
-/// Has descriptors from `first` on closed by exec, whoever opened them and forgot to say so.
+/// Marks the descriptors from `first` on to be closed by exec, also those that others left open.
 fn close_at_exec(first: RawFd, limit: RawFd) {
     // SAFETY: plain numbers; unknown descriptors are no harm.
     unsafe {
@@ -211,8 +211,8 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Returns the version of landlock that this kernel has. An error says that it has none, or that something
-/// denies it.
+/// Returns the version of landlock that this kernel has. It fails if there's none, or if a filter denies the
+/// call.
 pub(super) fn landlock_version() -> io::Result<i32> {
     const VERSION: libc::c_uint = 1;
     // SAFETY: with this flag the call reads nothing and gives a number.
@@ -222,7 +222,7 @@ pub(super) fn landlock_version() -> io::Result<i32> {
     check(version as libc::c_int)
 }
 
-/// Room for the header of a control message and two descriptors, aligned as `cmsghdr` wants it.
+/// Room for the header of a control message and two descriptors, aligned as `cmsghdr`.
 type Control = [u64; 4];
 
 /// Sends one byte with at most two descriptors attached.
@@ -305,7 +305,7 @@ impl Listener {
         Self(fd)
     }
 
-    /// Readable if there is a question.
+    /// Returns a descriptor that is readable when there is a question.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -315,7 +315,7 @@ impl Listener {
         let fd = self.0.as_raw_fd();
         // SAFETY: all zeros are valid values of both structs, which the calls read and write.
         unsafe {
-            // A listener without processes is "readable", too, and would be waited for in vain.
+            // A listener without processes is "readable" too, and waiting for it would never end.
             let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
             if check(libc::poll(&raw mut polled, 1, 0))? == 0 || polled.revents & libc::POLLIN == 0 {
                 return Ok(());
@@ -338,7 +338,7 @@ impl Listener {
     }
 }
 
-/// Returns the bytes that the file system of a descriptor holds.
+/// Returns the bytes in use on the file system of a descriptor.
 pub(super) fn bytes_in_use(fd: BorrowedFd) -> io::Result<u64> {
     // SAFETY: all zeros is a valid `statvfs`, and the pointer is writable.
     unsafe {
@@ -354,7 +354,7 @@ pub(super) fn page_size() -> u64 {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
 }
 
-/// Kills the process of a pidfd. Does nothing if it has ended.
+/// Kills the process of a pidfd. Has no effect if it has ended.
 pub(super) fn kill(pidfd: BorrowedFd) {
     // An error says that it has ended.
     let _ = signal(pidfd, libc::SIGKILL);
@@ -369,16 +369,16 @@ fn signal(pidfd: BorrowedFd, signal: libc::c_int) -> io::Result<()> {
     check(result as libc::c_int).map(drop)
 }
 
-/// How a child ended.
+/// End of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// With this exit status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// This signal ended it.
     Signalled(i32),
 }
 
-/// A child of this process, to be killed and reaped exactly once.
+/// A child of this process, killed and reaped exactly once.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: libc::pid_t,
@@ -387,7 +387,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Takes charge of a child. Until it's reaped its number can't be given to another process.
+    /// Takes charge of a child. Until it's reaped, no other process gets its number.
     pub(super) fn adopt(pid: i32) -> io::Result<Self> {
         // SAFETY: takes numbers, gives a new descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as libc::c_int;
@@ -396,7 +396,7 @@ impl Process {
         Ok(Self { pid, pidfd, reaped: false })
     }
 
-    /// CPU time used so far by all its threads.
+    /// Returns the CPU time used so far by all its threads.
     pub(super) fn cpu_time(&self) -> Duration {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // The kernel's encoding of "CPU clock of process `pid`" (see clock_getcpuclockid(3)).
@@ -406,12 +406,12 @@ impl Process {
         Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 
-    /// Readable once it has ended.
+    /// Returns a descriptor that is readable once it has ended.
     pub(super) fn ended_fd(&self) -> &OwnedFd {
         &self.pidfd
     }
 
-    /// Returns how it ended, once it has; it stays to be reaped.
+    /// Returns how it ended, once it has, without reaping it.
     pub(super) fn peek(&self) -> io::Result<Ended> {
         // SAFETY: all zeros is a valid `siginfo_t`, and the pointer is writable.
         unsafe {
@@ -427,7 +427,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end; gives its CPU time.
+    /// Waits for its end and reaps it. Returns its CPU time.
     pub(super) fn reap(&mut self) -> io::Result<Duration> {
         let mut status = 0;
         // SAFETY: all zeros is a valid `rusage`; both pointers are writable.
@@ -447,7 +447,7 @@ impl Process {
         Ok(time(usage.ru_utime) + time(usage.ru_stime))
     }
 
-    /// Its number, which is its own until it's reaped.
+    /// Returns its number, which no other process gets until it's reaped.
     pub(super) fn pid(&self) -> i32 {
         self.pid
     }
@@ -457,13 +457,13 @@ impl Process {
         signal(self.pidfd.as_fd(), number)
     }
 
-    /// Kills the process group that it leads, or led.
+    /// Kills the process group that it leads or led.
     pub(super) fn kill_group(&self) {
         // SAFETY: plain numbers. An error says that nobody is left.
         unsafe { libc::kill(-self.pid, libc::SIGKILL) };
     }
 
-    /// Kills it. Does nothing if it has ended.
+    /// Kills it. Has no effect if it has ended.
     pub(super) fn kill(&self) {
         kill(self.pidfd.as_fd());
     }
@@ -473,7 +473,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if !self.reaped {
             self.kill();
-            // An error says that someone else has reaped it: it's gone either way.
+            // An error says that another owner has reaped it, so it's gone either way.
             let _ = self.reap();
         }
     }

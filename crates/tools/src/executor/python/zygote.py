@@ -2,7 +2,7 @@
 
 A zygote imports the standard library once and never runs a model's code. Each child belongs to the supervisor
 (CLONE_PARENT), restricts itself, and then answers cells until it is killed. What a child says is advisory, as
-the code it runs could forge it: the supervisor trusts exit statuses, signals and its own clocks.
+the code that it runs could forge it: the supervisor trusts exit statuses, signals and its own clocks.
 """
 import fcntl, gc, importlib, random, resource, socket
 
@@ -50,9 +50,9 @@ def program(code):
 
 
 def restrict_self(settings):
-    """What children inherit, so that it costs them nothing. Keeps the errno of each layer."""
+    """Applies the layers that children inherit at no cost. Keeps the errno of each."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    # All but the allow-list, which the zygote couldn't live with.
+    # Everything but the allow-list, which the zygote couldn't live with.
     settings["no_seccomp"] = settings["seccomp"] and filter_calls(settings["seccomp"]["inherited"])
     settings["no_rlimits"] = set_limits(
         {
@@ -66,7 +66,7 @@ def restrict_self(settings):
 
 
 def address_space():
-    """Bytes of address space in use, by trying whether one more page fits: there may be no /proc."""
+    """Returns the bytes of address space in use. Tries whether one more page fits, as /proc may be missing."""
     limits, page = resource.getrlimit(resource.RLIMIT_AS), resource.getpagesize()
     low, high = 0, 1 << 47
     if limits[1] != resource.RLIM_INFINITY:
@@ -90,7 +90,7 @@ def address_space():
 
 
 def end_first():
-    """Has the kernel end this process and its children before others when memory runs out. The errno of it."""
+    """Makes the kernel end this process and its children first without memory. Returns the errno, or 0."""
     try:
         with open("/proc/self/oom_score_adj", "w") as score:
             score.write("1000")
@@ -101,7 +101,7 @@ def end_first():
 
 def restrict(settings, ruleset, session):
     """Applies every layer that it can, and returns the errno of each (0: it holds)."""
-    # A belt for the case that the supervisor can't look. It counts whole seconds.
+    # A fallback for supervisors that can't look. It counts whole seconds.
     cpu = {} if session else {resource.RLIMIT_CPU: int(settings["cpu_seconds"]) + 3}
     layers = {"rlimits": settings["no_rlimits"] or set_limits(cpu), "oom_score": settings["no_oom_score"]}
     if settings["namespaces"]:
@@ -126,7 +126,7 @@ def restrict(settings, ruleset, session):
 
 
 def listen(loaded):
-    """Installs a seccomp program that asks: the descriptor to answer by, and the errno."""
+    """Installs a seccomp program that asks. Returns the descriptor to answer by, and the errno."""
     listener = libc.syscall(
         SYS_SECCOMP, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, ctypes.addressof(loaded), 0, 0
     )
@@ -134,7 +134,7 @@ def listen(loaded):
 
 
 def hand_over(listener, scratch):
-    """Gives the supervisor what only it may have from now on."""
+    """Sends the supervisor the descriptors that only it may hold from now on."""
     fds = [fd for fd in (listener, scratch) if fd >= 0]
     what = (WITH_LISTENER if listener >= 0 else 0) | (WITH_SCRATCH if scratch >= 0 else 0)
     cell = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=3)
@@ -145,12 +145,12 @@ def hand_over(listener, scratch):
 
 
 def filter_calls(loaded):
-    """The errno of installing a seccomp program, 0 if it holds."""
+    """Installs a seccomp program. Returns the errno, or 0."""
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded))
 
 
 def set_limits(limits):
-    """The errno of what failed, 0 if nothing did."""
+    """Sets limits of resources. Returns the errno of the first failure, or 0."""
     try:
         for name, value in limits.items():
             hard = resource.getrlimit(name)[1]
@@ -183,8 +183,7 @@ def become_child(settings, session, fds, ruleset, null):
             message = receive(3)
             if message is None:
                 _exit(0)
-            # The answer carries the cell's key, so that what a cell forged isn't taken for the next one's
-            # answer.
+            # The answer carries the cell's key, so that a forged answer isn't taken for the next cell's.
             send(3, dict(run_cell(message[8:], settings, session), key=message[:8].hex()))
     except MemoryError:
         _exit(OUT_OF_MEMORY)
@@ -193,15 +192,16 @@ def become_child(settings, session, fds, ruleset, null):
 
 
 def close_from(first, limit):
-    """Closes every descriptor from there on, whoever left it open."""
+    """Closes every descriptor from `first` on."""
     if libc.syscall(SYS_CLOSE_RANGE, first, 0xFFFFFFFF, 0, 0, 0):
         os.closerange(first, limit)
 
 
 def fork(flags):
-    """The pid in the parent, 0 in the child, minus errno on failure.
+    """Returns the pid in the parent, 0 in the child, minus errno on failure.
 
-    Without the hooks of os.fork: they take locks from threads that don't exist here, and double the pages that a child touches.
+    It skips the hooks of os.fork, which take locks of threads that don't exist here and double the pages that a
+    child touches.
     """
     pid = libc.syscall(SYS_CLONE, flags | signal.SIGCHLD, 0, 0, 0, 0)
     code = failed(pid)
@@ -214,7 +214,7 @@ def is_below(path, folders):
 
 
 def start(settings):
-    """Imports, and whatever else should happen once instead of in every child."""
+    """Imports modules, and does everything else that should happen once instead of in every child."""
     settings["no_oom_score"] = end_first()
     settings["descriptors"] = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20)
     programs = settings["seccomp"]

@@ -1,4 +1,4 @@
-//! One zygote: a Python process that forks children for us.
+//! Runs one zygote: a Python process that forks children for the supervisor.
 
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -23,8 +23,8 @@ const SOURCE: &str = concat!(include_str!("cell.py"), include_str!("scratch.py")
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 const FORK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Variables of every zygote. The order of sets must not differ between two runs, one execution is one core's
-/// work, and an arena for each thread would take more address space than its stack.
+/// Environment of every zygote. The order of sets must not differ between runs, one execution is one core's
+/// work, and an arena per thread would take more address space than its stack.
 const ALWAYS: [(&str, &str); 4] = [
     ("PYTHONHASHSEED", "0"),
     ("OMP_NUM_THREADS", "1"),
@@ -41,7 +41,7 @@ pub(super) struct Recipe {
     pub(super) settings: Settings,
 }
 
-/// Message to a zygote. `zygote.py` reads it.
+/// Message to a zygote, which `zygote.py` reads.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Settings {
     cpu_seconds: f64,
@@ -51,7 +51,7 @@ pub(super) struct Settings {
     output_bytes: usize,
     imports: Vec<String>,
     warm_up: Vec<String>,
-    /// Folders of which a child can import.
+    /// Folders from which a child can import.
     readable: Vec<PathBuf>,
     namespaces: bool,
     seccomp: Option<Programs>,
@@ -60,13 +60,13 @@ pub(super) struct Settings {
 /// Seccomp programs as the kernel reads them.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Programs {
-    /// Failures that the zygote survives.
+    /// Denials that the zygote survives.
     inherited: Vec<u8>,
     /// Asks the supervisor before each thread.
     asks: Vec<u8>,
-    /// The allow-list, where it can be asked.
+    /// The allow-list with threads, for a child whose supervisor can be asked.
     list: Vec<u8>,
-    /// The allow-list, where it can't.
+    /// The allow-list without threads, for other children.
     without_threads: Vec<u8>,
 }
 
@@ -101,19 +101,19 @@ impl Programs {
     }
 }
 
-/// Reasons for a missing or unusable zygote.
+/// Reason for a missing or unusable zygote.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotStarted {
     /// A layer was refused.
     #[error("{}: {}", .0.name(), .1)]
     Step(Step, io::Error),
-    /// A child that runs as another user can't be ended by this one.
+    /// The supervisor can't end a child that runs as another user.
     #[error("signals to another user: {0}")]
     Signal(io::Error),
     /// Python's message, for example about a missing module.
     #[error("{0}")]
     Python(String),
-    /// Whatever else.
+    /// Any other failure.
     #[error("{0}")]
     Other(String),
 }
@@ -130,7 +130,7 @@ pub(super) enum Lifetime {
 pub(super) struct Zygote {
     process: Spawned,
     control: UnixStream,
-    /// The Python's version.
+    /// The version of its Python.
     pub(super) version: String,
     forks: u32,
 }
@@ -193,9 +193,9 @@ impl Zygote {
         String::from_utf8_lossy(&said).lines().last().map_or_else(|| error.to_string(), str::to_string)
     }
 
-    /// Ends it, also if we may send no signals to its user.
+    /// Ends it, even where the supervisor may send no signals to its user.
     fn end(&mut self) {
-        // Errors say that it's gone already. One that waits for work ends with its socket.
+        // An error says that it's gone already. One that waits for work ends with its socket.
         let _ = self.control.shutdown(Shutdown::Both);
         let _ = self.process.kill();
     }
@@ -221,8 +221,8 @@ impl Zygote {
         }
     }
 
-    /// Returns whether it has forked so often that a fresh one is due: whatever might pile up in it then
-    /// doesn't.
+    /// Returns whether it has forked so often that a fresh one is due, which bounds anything that piles up in
+    /// it.
     pub(super) fn is_worn(&self) -> bool {
         self.forks >= 20_000
     }

@@ -1,17 +1,18 @@
-//! Fenced blocks of code, as `CommonMark` has them and as models write them.
+//! Scans fenced blocks of code, as in `CommonMark` and as models write them.
 
 use super::super::quotes::PythonQuotes;
 use super::Advance;
 
-/// Ends with the closing fence of a block of Python. Blocks of other languages are passed over.
+/// Ends with the closing fence of a block of Python, and skips blocks of other languages.
 ///
-/// A closing fence stands at the start of a line, has at least the length of the opening one and isn't inside
-/// a string literal. A line that opens another block of Python means that the first was never closed.
+/// A closing fence stands at the start of a line, is at least as long as the opening one, and lies outside
+/// string literals. A line that opens another block of Python means that the first was never closed.
 #[derive(Debug)]
 pub struct Fence {
     mark: u8,
     length: usize,
-    /// In the middle of a line only Python counts: there, three backticks may just as well quote something.
+    /// Whether the fence stands at the start of a line. Elsewhere only Python counts, because three backticks
+    /// may quote something.
     at_start: bool,
     state: State,
     quotes: Option<PythonQuotes>,
@@ -27,7 +28,7 @@ enum State {
     Other,
 }
 
-/// Kinds of lines that may be a fence.
+/// Kinds of lines in a block.
 enum Line {
     Undecided,
     Text,
@@ -37,10 +38,10 @@ enum Line {
     Opens(usize),
 }
 
-/// The line after an opening fence is looked at no further than this.
+/// Maximum of bytes that are read of the line after an opening fence.
 const MAX_INFO: usize = 200;
 
-/// Returns the longest sequence of backticks or tildes that begins a text.
+/// Returns the number of backticks or tildes at the beginning of a text.
 fn marks(text: &[u8], mark: u8) -> usize {
     text.iter().take_while(|byte| **byte == mark).count()
 }
@@ -49,7 +50,7 @@ fn indent(text: &[u8]) -> usize {
     text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// Returns whether an opening fence announces Python, in any of the names that models use.
+/// Returns whether an opening fence announces Python, by any name that models use.
 ///
 /// Attributes may follow the name: `python {.x}`, `python:main.py`, `python,ignore`, `python=1`. Any other
 /// word that begins with it is another language.
@@ -66,7 +67,7 @@ fn is_python(info: &[u8]) -> bool {
 }
 
 impl Fence {
-    /// At an opening fence of this character.
+    /// Starts at an opening fence of the character `mark`.
     pub fn new(mark: u8, at_start: bool, raw: bool) -> Self {
         let quotes = (!raw).then(PythonQuotes::default);
         Self { mark, length: 0, at_start, state: State::Marks, quotes, hidden: None }
@@ -166,14 +167,14 @@ impl Fence {
     }
 }
 
-/// A fenced block that is whole.
+/// A whole fenced block.
 pub(in super::super) struct Block<'a> {
     body: &'a str,
     indent: usize,
 }
 
 impl<'a> Block<'a> {
-    /// Takes the fences off a block. The closing one may be missing.
+    /// Removes the fences of a block. The closing one may be missing.
     pub(in super::super) fn new(text: &'a str) -> Option<Self> {
         let mark = *text.as_bytes().first().filter(|mark| matches!(mark, b'`' | b'~'))?;
         let length = marks(text.as_bytes(), mark);
@@ -181,7 +182,7 @@ impl<'a> Block<'a> {
         if length < 3 || !is_python(&first.as_bytes()[length..]) {
             return None;
         }
-        // The line break that ends the opening line may be the one before the closing fence.
+        // The line break after the opening line may be the one before the closing fence.
         let body = &text[first.len()..];
         let (before, last) = body.rsplit_once('\n').unwrap_or((body, ""));
         let spaces = indent(last.as_bytes());
@@ -190,7 +191,7 @@ impl<'a> Block<'a> {
         Some(Self { body, indent })
     }
 
-    /// Its code without the indentation that the fences have in common with it, as in a list.
+    /// Returns the code without the indentation that it shares with its fences, as in a list.
     pub(in super::super) fn code(&self) -> String {
         let code = self.body.trim_start_matches(['\n', '\r']);
         let shared = self.indent.min(indent(code.as_bytes()));

@@ -1,4 +1,4 @@
-//! A call that is a JSON value and nothing else.
+//! Scans a call that is a JSON value and nothing else.
 
 use super::super::quotes::JsonQuotes;
 use super::{Advance, blanks, is_start, starts_line};
@@ -6,25 +6,24 @@ use super::{Advance, blanks, is_start, starts_line};
 /// Ends with the bracket that closes a JSON object or array.
 #[derive(Debug)]
 pub struct JsonValue {
-    /// The bracket that opens it, once it was seen.
+    /// The opening bracket, once it was seen.
     bracket: Option<u8>,
-    /// Whether it's known to go on as JSON: prose has brackets at the start of a line too.
+    /// Whether it certainly continues as JSON. Prose has brackets at the start of a line too.
     is_json: bool,
     depth: u32,
     quotes: JsonQuotes,
-    /// Open another call wherever they stand outside a string literal.
+    /// Markers that open another call outside string literals.
     markers: &'static [&'static str],
     raw: bool,
 }
 
 impl JsonValue {
-    /// At an opening bracket.
+    /// Starts at an opening bracket.
     pub fn new(markers: &'static [&'static str], raw: bool) -> Self {
         Self { bracket: None, is_json: true, depth: 0, quotes: JsonQuotes::default(), markers, raw }
     }
 
-    /// Accepts a bracket that may stand in prose. An object must continue with a key, an array with an
-    /// object.
+    /// Ends the scan unless JSON follows the bracket: a key in an object, an object in an array.
     #[must_use]
     pub fn unless_prose(self) -> Self {
         Self { is_json: false, ..self }
@@ -77,7 +76,7 @@ impl JsonValue {
         Advance::More
     }
 
-    /// Returns whether another call opens here, as far as one can tell behind a broken one.
+    /// Returns whether another call probably opens here, after a broken one.
     fn opens_again(&self, text: &[u8], at: usize) -> bool {
         let Some(after) = text[at..].strip_prefix(b"{") else { return false };
         after[blanks(after)..].starts_with(b"\"name\"") && (!self.quotes.inside() || starts_line(text, at))

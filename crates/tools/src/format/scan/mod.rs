@@ -1,4 +1,4 @@
-//! Finding the end of a call. Each scanner can stop at any byte and go on when more has come.
+//! Finds the end of a call. Each scanner can stop at any byte and continue when more has arrived.
 
 mod fence;
 mod json_value;
@@ -16,16 +16,16 @@ pub use python_tag::PythonTag;
 pub(super) use python_tag::opens_json;
 pub use tagged::{Gate, Tagged};
 
-/// How far a scanner came.
+/// Progress of a scanner.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Advance {
-    /// To the end of the text so far.
+    /// It has read all text so far.
     More,
     /// The call ends before this byte.
     End(usize),
     /// Another call opens at this byte, without the first having been closed.
     Cut(usize),
-    /// A string literal is broken, so the marker that it hid counts: the call ends before this byte, closed
+    /// A string literal is broken, so the marker that it hid counts. The call ends before this byte, closed
     /// or not.
     Abandoned { end: usize, closed: bool },
     /// The marker didn't open a call.
@@ -47,9 +47,9 @@ pub enum Scan {
     Calls(PythonCalls),
     /// Ends with a closing fence.
     Fence(Fence),
-    /// Ends at once: the marker is all there is to see.
+    /// Ends at once, because the marker is everything.
     Marker,
-    /// Ends at the first thing that isn't blank.
+    /// Ends at the first byte that isn't blank.
     AnyText,
 }
 
@@ -83,18 +83,18 @@ impl Scan {
         }
     }
 
-    /// Returns whether the end of a thought that this hides is only text even in a draft.
+    /// Returns whether the end of a thought that is hidden here is only text, even in a draft.
     pub(super) fn hides_for_certain(&self) -> bool {
         self.hides() && !matches!(self, Scan::Tagged(scan) if !scan.is_certain())
     }
 
-    /// Returns whether a call that never ends is looked at again, for another one that opens inside it.
+    /// Returns whether a call that never ends is scanned again, for another call that opens inside it.
     pub(super) fn looks_twice(&self) -> bool {
         matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::PythonTag(_) | Scan::Calls(_))
     }
 }
 
-/// Returns whether `text` is the start of `marker`, but not all of it.
+/// Returns whether `text` is a proper beginning of `marker`.
 fn is_start(text: &[u8], marker: &str) -> bool {
     text.len() < marker.len() && marker.as_bytes().starts_with(text)
 }

@@ -1,4 +1,4 @@
-//! Mistral's calls: a name and its arguments, or a list of objects.
+//! Scans Mistral's calls: a name and its arguments, or a list of objects.
 
 use super::{Advance, JsonValue, is_start};
 
@@ -6,7 +6,7 @@ const OPEN: &str = "[TOOL_CALLS]";
 const ID: &str = "[CALL_ID]";
 const ARGS: &str = "[ARGS]";
 
-/// Ends with the JSON value that stands alone, behind `name` or behind `name[CALL_ID]id[ARGS]`.
+/// Ends with the JSON value, which stands alone, after `name` or after `name[CALL_ID]id[ARGS]`.
 #[derive(Debug)]
 pub struct NamedJson {
     state: State,
@@ -24,11 +24,11 @@ enum State {
     Value,
 }
 
-/// A tool's name with the id of its call is shorter than this.
+/// Maximum of bytes in a tool's name with the id of its call.
 const MAX_HEAD: usize = 256;
 
 impl NamedJson {
-    /// Behind the opening marker.
+    /// Starts after the opening marker.
     pub fn new(raw: bool) -> Self {
         Self { state: State::Start, value: JsonValue::new(&[OPEN], raw), head: 0 }
     }
@@ -59,7 +59,7 @@ impl NamedJson {
                 state if blank => (state, 1),
                 State::Start | State::Name if rest[0] != b'[' => (State::Name, 1),
                 State::Id => (State::Id, 1),
-                // The marker was mentioned, or the arguments are missing.
+                // The marker was only mentioned, or the arguments are missing.
                 State::Start | State::Name | State::Named | State::Args | State::Value => {
                     return Advance::End(*at);
                 }

@@ -1,4 +1,4 @@
-//! Lists of calls in Python's syntax.
+//! Scans lists of calls in Python's syntax.
 
 use super::super::quotes::PythonQuotes;
 use super::{Advance, blanks, starts_line};
@@ -7,7 +7,7 @@ use super::{Advance, blanks, starts_line};
 #[derive(Debug)]
 pub struct PythonCalls {
     depth: u32,
-    /// Whether the name and its parenthesis have been seen, without which it's a list of something else.
+    /// Whether a name and its parenthesis were seen. Without them it's another list.
     named: bool,
     quotes: PythonQuotes,
     previous: u8,
@@ -15,7 +15,7 @@ pub struct PythonCalls {
 }
 
 impl PythonCalls {
-    /// After the opening bracket.
+    /// Starts after the opening bracket.
     pub fn new(raw: bool) -> Self {
         Self { depth: 1, named: false, quotes: PythonQuotes::default(), previous: b'[', raw }
     }

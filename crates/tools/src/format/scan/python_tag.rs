@@ -1,4 +1,4 @@
-//! Reads Llama 3.1's text after `<|python_tag|>`: a call as JSON, or code.
+//! Scans Llama 3.1's text after `<|python_tag|>`: a call as JSON, or code.
 
 use super::{Advance, JsonValue, blanks, is_start};
 
@@ -6,7 +6,7 @@ use super::{Advance, JsonValue, blanks, is_start};
 const ENDS: &[&str] = &["<|eom_id|>", "<|eot_id|>", "<|start_header_id|>", "<|end_of_text|>", TAG];
 const TAG: &str = "<|python_tag|>";
 
-/// Ends with a JSON value, or at the end of the message if it isn't JSON.
+/// Ends with a JSON value, or with the message if it isn't JSON.
 #[derive(Debug)]
 pub struct PythonTag {
     state: State,
@@ -21,7 +21,7 @@ enum State {
 }
 
 impl PythonTag {
-    /// Behind the tag.
+    /// Starts after the tag.
     pub fn new(raw: bool) -> Self {
         Self { state: State::Start, raw }
     }
@@ -61,7 +61,7 @@ impl PythonTag {
     }
 }
 
-/// Returns whether a call as JSON begins here rather than code, if that can be seen yet.
+/// Returns whether JSON rather than code begins here, or none if later bytes decide.
 pub(in super::super) fn opens_json(text: &[u8]) -> Option<bool> {
     let bracket = *text.first()?;
     match (bracket, text[1..].trim_ascii_start().first()) {

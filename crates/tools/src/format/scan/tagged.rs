@@ -1,9 +1,9 @@
-//! Calls between an opening and a closing marker.
+//! Scans calls between an opening and a closing marker.
 
 use super::super::quotes::Quotes;
 use super::{Advance, is_start, starts_line};
 
-/// Ends with a closing marker that isn't inside a string literal.
+/// Ends with the closing marker outside string literals.
 #[derive(Debug)]
 pub struct Tagged {
     open: &'static str,
@@ -18,25 +18,27 @@ pub struct Tagged {
     reopened: Option<usize>,
 }
 
-/// Place from which string literals count. Before, a quotation mark is prose: a mention of the marker.
+/// Place from which string literals count. Before it, a quotation mark is prose around a mention of the
+/// marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
-    /// At once.
+    /// They count at once.
     Open,
-    /// At once if the body begins with one of these bytes, else never.
+    /// They count if the body begins with one of these bytes.
     Starting(&'static [u8]),
-    /// Behind this text.
+    /// They count after this text.
     Behind(&'static str),
 }
 
 impl Tagged {
-    /// From after `open` to `close`; another `open` on the way means that the first was never closed.
+    /// Scans from after `open` to `close`. Another `open` before `close` means that the first was never
+    /// closed.
     pub fn new(open: &'static str, close: &'static str, quotes: Quotes, gate: Gate) -> Self {
         Self { open, close, after: &[], quotes, gate, hidden: None, reopened: None }
     }
 
-    /// Counts the closing marker only right after one of these, blanks apart. A bare one counts once the text
-    /// is over.
+    /// Counts the closing marker only directly after one of these, blanks apart. At the end of the text a
+    /// bare one counts too.
     #[must_use]
     pub fn closing_after(self, after: &'static [&'static str]) -> Self {
         Self { after, ..self }
@@ -114,7 +116,7 @@ impl Tagged {
         self.after.is_empty() || self.after.iter().any(|after| before.ends_with(after.as_bytes()))
     }
 
-    /// Returns whether what comes next decides about a marker here.
+    /// Returns whether later bytes decide about a marker here.
     fn is_undecided(&self, rest: &[u8]) -> bool {
         let waits = matches!(self.gate, Gate::Behind(text) if is_start(rest, text));
         waits || is_start(rest, self.close) || is_start(rest, self.open)

@@ -16,8 +16,11 @@ const SHOWN: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Collects the lines of all processes of an environment.
-#[derive(Default)]
-pub(super) struct Log(Mutex<Kept>);
+pub(crate) struct Log {
+    /// The environment's place in the run file.
+    place: &'static str,
+    kept: Mutex<Kept>,
+}
 
 #[derive(Default)]
 struct Kept {
@@ -26,11 +29,16 @@ struct Kept {
 }
 
 impl Log {
+    /// Returns an empty one.
+    pub(crate) fn new(place: &'static str) -> Self {
+        Self { place, kept: Mutex::default() }
+    }
+
     /// Returns the lines since the last call, with a count of those for which there was no room.
-    pub(super) fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         let Kept { mut lines, left_out } = std::mem::take(&mut *self.kept());
         if left_out > 0 {
-            lines.push(format!("env.process: {left_out} more lines on stderr"));
+            lines.push(format!("{}: {left_out} more lines on stderr", self.place));
         }
         lines
     }
@@ -45,20 +53,20 @@ impl Log {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Holds the last lines of one process.
 #[derive(Default)]
-pub(super) struct Stderr {
+pub(crate) struct Stderr {
     last: Mutex<VecDeque<String>>,
     ended: AtomicBool,
 }
 
 impl Stderr {
     /// Reads stderr in a thread until it ends. `name` is the process's in the log.
-    pub(super) fn read(stderr: impl Read + Send + 'static, name: String, log: Arc<Log>) -> Arc<Self> {
+    pub(crate) fn read(stderr: impl Read + Send + 'static, name: String, log: Arc<Log>) -> Arc<Self> {
         let said = Arc::new(Self::default());
         let shared = said.clone();
         std::thread::spawn(move || {
@@ -86,7 +94,7 @@ impl Stderr {
     }
 
     /// Returns the last lines of a process that has ended, for an error; empty if it wrote none.
-    pub(super) fn last(&self) -> String {
+    pub(crate) fn last(&self) -> String {
         let start = Instant::now();
         // A process that it left behind may hold its stderr open.
         while !self.ended.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
@@ -109,7 +117,7 @@ fn shown(line: &str) -> String {
 }
 
 /// Returns text whose control characters are escapes: they move cursors and forge lines.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let reorders =
@@ -137,7 +145,7 @@ mod tests {
         ] {
             assert_eq!(shown(line), expect);
         }
-        let log = Arc::new(Log::default());
+        let log = Arc::new(Log::new("env.process"));
         let text = format!("{}\n{}", "x".repeat(3 * LINE as usize), "y\n".repeat(KEPT));
         let said = Stderr::read(std::io::Cursor::new(text.into_bytes()), "env".into(), log.clone());
         assert_eq!(said.last(), "; the end of its stderr: y | y | y");

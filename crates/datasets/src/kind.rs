@@ -3,8 +3,7 @@
 use std::path::Path;
 
 /// How a compressed file begins, its name, and what makes it a text.
-const PACKED: [(&[u8], &str, &str); 9] = [
-    (b"\x1f\x8b", "gzip", "gzip -dc <"),
+const PACKED: [(&[u8], &str, &str); 8] = [
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc <"),
     (b"BZh", "bzip2", "bzip2 -dc <"),
     (b"\xfd7zXZ\0", "xz", "xz -dc <"),
@@ -16,8 +15,7 @@ const PACKED: [(&[u8], &str, &str); 9] = [
 ];
 
 /// How files of tables, and others that are often taken for data, begin.
-const OTHERS: [(&[u8], &str); 10] = [
-    (b"PAR1", "a parquet file"),
+const OTHERS: [(&[u8], &str); 9] = [
     (b"ARROW1", "an Arrow file"),
     (b"FEA1", "a Feather file"),
     (b"ORC", "an ORC file"),
@@ -30,7 +28,7 @@ const OTHERS: [(&[u8], &str); 10] = [
 ];
 
 /// Names the kind of a file that begins so, with a hint; none if it may be JSON in UTF-8.
-pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
+pub(crate) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     let path = path.display();
     if let Some((_, name, command)) = PACKED.iter().find(|(magic, ..)| start.starts_with(magic)) {
         let into = if command.ends_with('<') { " > unpacked.jsonl" } else { "" };
@@ -41,7 +39,7 @@ pub(super) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
     if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
         let hint = match *name {
             name if name.starts_with("the pointer") => "`git lfs pull` fetches it",
-            _ => "convert it to JSON lines, as by pandas: to_json(FILE, orient=\"records\", lines=True)",
+            _ => "convert it to parquet or JSON lines, as by pandas: to_parquet(FILE)",
         };
         return Some(format!("{name}; hint: {hint}"));
     }
@@ -76,13 +74,14 @@ mod tests {
     fn files_of_another_kind_are_named_with_what_to_do() {
         let tar = [[b'a'; 257].as_slice(), b"ustar"].concat();
         for (start, expect) in [
-            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip; hint: `gzip -dc < data.x > unpacked.jsonl`"),
-            (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd; hint: `zstd -dc < data.x > unpacked.jsonl`"),
+            (
+                &b"\x28\xb5\x2f\xfd\x04"[..],
+                "compressed with zstd; hint: `zstd -dc < data.x > unpacked.jsonl`",
+            ),
             (b"BZh91AY", "compressed with bzip2"),
             (b"\xfd7zXZ\0\0", "compressed with xz"),
             (b"PK\x03\x04\x14", "compressed with zip; hint: `unzip data.x`"),
-            (b"PAR1\x15", "a parquet file; hint: convert it to JSON lines"),
-            (b"ARROW1\0\0", "an Arrow file"),
+            (b"ARROW1\0\0", "an Arrow file; hint: convert it to parquet or JSON lines"),
             (b"version https://git-lfs.github.com/spec/v1", "the pointer of Git LFS"),
             (b"\xff\xfe{\0", "text in UTF-16LE"),
             (b"{\0\"\0", "text in UTF-16LE"),

@@ -1,0 +1,149 @@
+//! A server of OpenEnv through the binary: a training run, its records, its replay, and the server's end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::binary::{arg, root, turnwise};
+use crate::library;
+use crate::resume::signal;
+use crate::runs::{Runs, record, steps, wait};
+
+const CONFIG: &str = "crates/envs/examples/openenv/words.toml";
+/// Settings that make the example small.
+const SMALL: [&str; 12] = [
+    "--set",
+    "train.steps=2",
+    "--set",
+    "rollout.groups=2",
+    "--set",
+    "rollout.samples=3",
+    "--set",
+    "eval.tasks=2",
+    "--set",
+    "env.openenv.start_seconds=240",
+    "--set",
+    "env.openenv.timeout_seconds=60",
+];
+
+/// Returns the setting of a command that writes its number to a file and becomes the server.
+fn numbered(file: &Path, server: &[&str]) -> String {
+    let shell = format!("echo $$ >> '{}'; exec \"$@\"", arg(file));
+    let command = [&["sh", "-c", &shell, "sh"], server].concat();
+    format!("env.openenv.command={}", json!(command))
+}
+
+/// Returns whether any of the servers whose numbers are in the file runs.
+fn lives(file: &Path) -> bool {
+    let numbers = std::fs::read_to_string(file).unwrap();
+    assert!(!numbers.is_empty());
+    numbers.lines().any(|number| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    })
+}
+
+/// Checks that each turn of a line of rollouts has the reward of its text. Returns the number of turns.
+fn rewarded(line: &str) -> usize {
+    let trajectory: Value = serde_json::from_str(line).unwrap();
+    let turns = trajectory["turns"].as_array().unwrap();
+    for turn in turns {
+        let text = turn["text"].as_str().unwrap();
+        let reply = turn["reply"].as_str().unwrap();
+        let letter = reply.strip_prefix("More ").unwrap().chars().next().unwrap();
+        let count = text.chars().filter(|c| *c == letter).count() as f64;
+        let share = count / text.chars().count().max(1) as f64;
+        assert_eq!(turn["rewards"]["reward"].as_f64().unwrap_or_default(), share, "{turn}");
+    }
+    turns.len()
+}
+
+#[test]
+fn a_run_starts_its_server_and_every_turn_has_the_reward_of_its_text() {
+    let Some(python) = library::python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let set = numbered(&path("servers"), &[&python, "crates/envs/examples/openenv/words.py"]);
+    let trains = |run: &str| {
+        let args = ["train", CONFIG, "--run", arg(&path(run)), "--set", &set];
+        let trained = turnwise(&[&args[..], &SMALL].concat(), "");
+        assert_eq!(trained.code, Some(0), "{}", trained.stderr);
+        assert!(!lives(&path("servers")), "its server is left behind");
+    };
+    trains("run");
+    let mut turns = 0;
+    for step in 1..=2 {
+        let file = path("run").join(format!("rollouts/step_{step:05}.jsonl"));
+        let lines = std::fs::read_to_string(file).unwrap();
+        assert_eq!(lines.lines().count(), 6);
+        turns += lines.lines().map(rewarded).sum::<usize>();
+        let scored = turnwise(&["score"], &lines);
+        assert_eq!(scored.code, Some(0), "{}", scored.stderr);
+    }
+    assert!(turns >= 12);
+    let metrics = std::fs::read_to_string(path("run").join("metrics.jsonl")).unwrap();
+    assert!(metrics.lines().all(|line| line.contains("\"reward\"")), "{metrics}");
+    // The same seed gives the same bytes, and so does a replay of the rollouts.
+    trains("again");
+    assert_eq!(record(&path("run")), record(&path("again")));
+    let replay = ["replay", arg(&path("run")), "--run", arg(&path("replayed"))];
+    let replayed = turnwise(&replay, "");
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+    let read = |run: &str| std::fs::read(path(run).join("metrics.jsonl")).unwrap();
+    assert_eq!(read("replayed"), read("run"));
+    let doctor = turnwise(&["doctor", "--config", arg(&path("run/config.toml")), "--json"], "");
+    let found: Value = doctor.json();
+    assert_eq!(found["environment"]["deterministic"], true, "{found}");
+}
+
+/// Returns the setting of a server in plain Python.
+fn odd(file: &Path, script: &str) -> String {
+    let server = std::fs::read_to_string(root().join("crates/envs/tests/openenv/odd.py")).unwrap();
+    numbered(file, &["python3", "-u", "-c", &format!("{server}\n{script}")])
+}
+
+#[test]
+fn a_run_that_is_killed_takes_its_server_with_it() {
+    let runs = Runs::new();
+    let servers = runs.path("servers");
+    let mut child = runs.start("a", &["--set", &odd(&servers, "serve()"), "--set", "train.steps=1000"]);
+    wait("a first step", || steps(&runs.path("a")) > 0);
+    assert!(lives(&servers));
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    wait("the server's end", || !lives(&servers));
+    std::thread::sleep(Duration::from_millis(1));
+}
+
+#[test]
+fn five_kills_change_nothing_where_the_environment_is_a_server() {
+    let runs = Runs::new();
+    let servers = runs.path("servers");
+    crate::resume::dies_and_is_the_same(&runs, &["--set", &odd(&servers, "serve()")], 5);
+    wait("the servers' end", || !lives(&servers));
+}
+
+#[test]
+fn a_server_that_cannot_be_used_is_one_line() {
+    let runs = Runs::new();
+    let fails = |set: &str, expect: &[&str]| {
+        let failed = runs.train("a", &["--set", set]);
+        failed.fails(failed.code.unwrap().clamp(1, 2), expect);
+    };
+    fails(
+        "env.openenv.url=\"ws://127.0.0.1:9\"",
+        &["env.openenv: nothing listens at ws://127.0.0.1:9", "hint: start the server before the run"],
+    );
+    fails("env.openenv.train=3", &["`env.openenv.url` is missing, and so is `command`"]);
+    fails("env.openenv.command=[\"false\"]", &["env.openenv: command = [\"false\"]: the server has ended"]);
+    let servers = runs.path("servers");
+    let dies = "def handle(session, message):\n    if message['type'] == 'step': print('out of cheese'); os._exit(7)\n    \
+                return usual(session, message)\nserve(handle)";
+    let failed = runs.train("b", &["--set", &odd(&servers, dies)]);
+    let (line, hint) = failed.stderr.trim_end().rsplit_once('\n').unwrap();
+    let expect = "failed 3 times in a row: the server has ended (exit status: 7); the end of its stderr: \
+                  out of cheese";
+    assert!(line.ends_with(expect) && hint.starts_with("  hint: "), "{}", failed.stderr);
+    assert!(!lives(&servers));
+}

@@ -1,0 +1,87 @@
+//! The address of an OpenEnv server.
+
+use ureq::http::Uri;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// What stands before `/ws` and `/schema`.
+    path: String,
+}
+
+impl Address {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// If it is none, or one that needs TLS.
+    pub(super) fn read(url: &str) -> Result<Self, String> {
+        let expected = "expected an address such as \"ws://127.0.0.1:8000\"";
+        let wrong = || format!("url is {url:?}, {expected}");
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        match uri.scheme_str() {
+            Some("ws" | "http") => {}
+            Some("wss" | "https") => {
+                return Err(format!("url is {url:?}, and TLS isn't spoken here; {expected}"));
+            }
+            _ => return Err(wrong()),
+        }
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
+        let path = uri.path().trim_end_matches('/');
+        let path = path.strip_suffix("/ws").unwrap_or(path);
+        Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(80), path: path.into() })
+    }
+
+    /// Returns that of a server of this machine.
+    pub(super) fn local(port: u16) -> Self {
+        Self { host: "127.0.0.1".into(), port, path: String::new() }
+    }
+
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Returns the path of sessions.
+    pub(super) fn sessions(&self) -> String {
+        format!("{}/ws", self.path)
+    }
+
+    /// Returns the URL of the schemas.
+    pub(super) fn schema(&self) -> String {
+        format!("http://{}{}/schema", self.authority(), self.path)
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ws://{}{}", self.authority(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_that_of_the_server_or_of_its_sessions() {
+        for (url, sessions, schema) in [
+            ("ws://127.0.0.1:8000", "/ws", "http://127.0.0.1:8000/schema"),
+            ("http://a:1/", "/ws", "http://a:1/schema"),
+            ("ws://a/x/ws", "/x/ws", "http://a:80/x/schema"),
+            ("http://[::1]:2/x/", "/x/ws", "http://[::1]:2/x/schema"),
+        ] {
+            let address = Address::read(url).unwrap();
+            assert_eq!((address.sessions().as_str(), address.schema().as_str()), (sessions, schema), "{url}");
+        }
+        for (url, expect) in [
+            ("127.0.0.1:8000", "expected an address such as"),
+            ("ftp://a", "expected an address such as"),
+            ("ws://", "expected an address such as"),
+            ("wss://a", "TLS isn't spoken here"),
+        ] {
+            let error = Address::read(url).unwrap_err();
+            assert!(error.starts_with(&format!("url is {url:?}, ")) && error.contains(expect), "{error}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A server that the run starts and stops.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ORIGIN;
+use super::address::Address;
+use crate::outside::program::Program;
+use crate::outside::stderr::Log;
+
+/// How often a server that starts is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A server's program, and the watch that ends it should the run be killed.
+pub(super) struct Launched {
+    program: Program,
+    watch: Option<Child>,
+    pub(super) address: Address,
+}
+
+impl Launched {
+    /// Starts the command and waits until it listens.
+    ///
+    /// # Errors
+    /// If it doesn't start, ends, or doesn't listen in time.
+    pub(super) fn start(command: &[String], time: Duration, log: &Arc<Log>) -> Result<Self, String> {
+        let port = free_port().map_err(|error| format!("no free port: {error}"))?;
+        let example = "[\"python3\", \"-m\", \"my_server\"]";
+        let program = Program::start(command, example, ORIGIN.into(), log.clone(), |child| {
+            child.env("PORT", port.to_string());
+            Ok(())
+        })?;
+        let watch = watch(program.group());
+        let launched = Self { program, watch, address: Address::local(port) };
+        let (place, start) = (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Instant::now());
+        loop {
+            if launched.has_ended() {
+                return Err(launched.fail(""));
+            }
+            if TcpStream::connect_timeout(&place, time).is_ok() {
+                return Ok(launched);
+            }
+            if start.elapsed() > time {
+                let seconds = time.as_secs_f64();
+                return Err(launched.fail(&format!("nothing listens at its PORT, {port}, after {seconds} s")));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Returns whether the program has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.program.ends_within(Duration::ZERO)
+    }
+
+    /// Returns whether the program ends within a moment.
+    pub(super) fn is_ending(&self) -> bool {
+        self.program.ends_within(Duration::from_millis(200))
+    }
+
+    /// Ends a server that failed. Returns how, with its exit status if it has ended, and its last lines.
+    pub(super) fn fail(mut self, why: &str) -> String {
+        end_watch(&mut self.watch);
+        if self.has_ended() { self.program.ended("server", why) } else { self.program.fail(why) }
+    }
+
+    /// Asks the server to end. Dropping it waits for that.
+    pub(super) fn terminate(mut self) {
+        self.program.terminate();
+        drop(self.program);
+        end_watch(&mut self.watch);
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Starts a shell that waits for the end of this process, and then ends the server's group. Without one the
+/// server lives on behind a run that is killed.
+fn watch(group: u32) -> Option<Child> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()]).process_group(0);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+}
+
+fn end_watch(watch: &mut Option<Child>) {
+    if let Some(mut watch) = watch.take() {
+        // Its number stays its own until it is reaped here.
+        let _ = watch.kill();
+        let _ = watch.wait();
+    }
+}

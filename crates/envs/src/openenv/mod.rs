@@ -1,0 +1,235 @@
+//! An environment behind a server of OpenEnv 0.10 (`docs/openenv.md`).
+//!
+//! ```text
+//! GET /schema → what an action is     WS /ws → a session: reset, then a step and its observation in turn
+//! ```
+//! A session is one trajectory, and a separate connection. What a session or a server gets wrong costs the
+//! trajectories that it holds: they are played once more from their reset.
+
+mod action;
+mod address;
+mod config;
+mod connection;
+mod handshake;
+mod keeper;
+mod launched;
+mod protocol;
+mod schema;
+mod server;
+mod session;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use turnwise_runfile::{Conflict, Seconds};
+use turnwise_tools::Fault;
+use turnwise_tools::executor::ExecutorConfig;
+use turnwise_trajectory::{Message, Role};
+
+use crate::env::{Env, EnvError};
+use crate::outside::failures::MAX_FAILURES;
+use crate::session::{Opened, Start};
+use crate::settings::EnvSettings;
+use crate::tasks::{Task, TaskSplit, Tasks};
+use action::Form;
+pub use config::OpenEnvConfig;
+use protocol::{Answer, Ask, Observed};
+use server::{Server, fault};
+use session::OpenEnvSession;
+
+/// Where faults of this environment come from.
+const ORIGIN: &str = "env.openenv";
+
+/// The environment.
+pub struct OpenEnv {
+    config: OpenEnvConfig,
+    server: Server,
+    form: Form,
+    /// Tools only: tasks are known one by one.
+    tasks: Tasks,
+    /// Tasks that were asked for, by seed.
+    known: Mutex<HashMap<u64, Task>>,
+}
+
+impl OpenEnv {
+    /// Starts the server, or looks for one that runs, and asks what it offers.
+    ///
+    /// # Errors
+    /// If it doesn't start, isn't a server of OpenEnv, or its actions can't be chosen by a turn.
+    pub fn new(config: &OpenEnvConfig) -> Result<Self, EnvError> {
+        if let Some(Conflict { key, message }) = config.conflict() {
+            return Err(wrong(format!("{key} {message}")));
+        }
+        let seconds = [("timeout_seconds", config.timeout_seconds), ("start_seconds", config.start_seconds)];
+        for (key, seconds) in seconds {
+            Seconds::check(key, seconds).map_err(wrong)?;
+        }
+        let server = Server::start(config).map_err(wrong)?;
+        let form = server.action().and_then(|action| Form::read(&action)).map_err(wrong)?;
+        let tools = Self::greet(&server, &form).map_err(|why| wrong(server.with_last_words(&why)))?;
+        let tasks = Tasks::with_tools(tools);
+        Ok(Self { config: config.clone(), server, form, tasks, known: Mutex::default() })
+    }
+
+    /// Shows that the server speaks the protocol. Returns its tools.
+    fn greet(server: &Server, form: &Form) -> Result<Vec<turnwise_tools::ToolSpec>, String> {
+        let (opened, answer) = server.open(&Ask::State).map_err(|fault| fault.message)?;
+        match answer {
+            Answer::Error(refusal) if refusal.is_of_the_action() => return Err(refusal.to_string()),
+            Answer::Observation(_) => return Err("it observes, and its state was asked for".into()),
+            // An environment may have no state before its reset.
+            Answer::State(_) | Answer::Error(_) => {}
+        }
+        if *form != Form::Calls {
+            return Ok(Vec::new());
+        }
+        let tools = match opened.ask(&Ask::list_tools()).map_err(|fault| fault.message)? {
+            Answer::Observation(observed) => observed.tools(),
+            Answer::Error(refusal) => Err(refusal.to_string()),
+            Answer::State(_) => Err("it tells its state".into()),
+        };
+        let tools = tools.map_err(|why| format!("list_tools: {why}"))?;
+        let twice =
+            tools.iter().enumerate().find(|(at, tool)| tools[..*at].iter().any(|t| t.name == tool.name));
+        match twice {
+            Some((_, tool)) => Err(format!("two tools are called {:?}", tool.name)),
+            None => Ok(tools),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<u64, Task>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the episode of a seed. Returns what is observed first.
+    fn reset(&self, seed: u64) -> Result<(server::Opened<'_>, Observed), Fault> {
+        match self.server.open(&Ask::Reset { seed })? {
+            (opened, Answer::Observation(observed)) => Ok((opened, observed)),
+            (_, Answer::Error(refusal)) => Err(fault(format!("reset of seed {seed}: {refusal}"))),
+            (opened, Answer::State(_)) => Err(opened.lies("it told its state, and a reset was asked for")),
+        }
+    }
+
+    /// Returns the messages of an episode that begins with an observation.
+    fn opening(&self, observed: &Observed) -> Vec<Message> {
+        let instruction = &self.config.instruction;
+        let told = (!instruction.is_empty()).then(|| Message::new(Role::System, instruction.as_str()));
+        told.into_iter().chain([Message::new(Role::User, observed.text())]).collect()
+    }
+
+    /// As [`Self::reset`], and tries again after a fault, as a session does.
+    fn tell(&self, seed: u64) -> Result<Task, EnvError> {
+        let mut tries = 0;
+        loop {
+            match self.reset(seed) {
+                Ok((_, observed)) => {
+                    let messages = self.opening(&observed);
+                    return Ok(Task {
+                        id: format!("seed/{seed}"),
+                        level: 1,
+                        messages,
+                        answer: String::new(),
+                    });
+                }
+                Err(fault) => {
+                    self.check()?;
+                    tries += 1;
+                    if tries == MAX_FAILURES {
+                        return Err(wrong(fault.message));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl EnvSettings for OpenEnvConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        Self::conflict(self)
+    }
+
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(OpenEnv::new(self)?))
+    }
+}
+
+fn wrong(message: String) -> EnvError {
+    EnvError::Config { env: "openenv", message }
+}
+
+impl Env for OpenEnv {
+    fn name(&self) -> &'static str {
+        "openenv"
+    }
+
+    fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    fn count(&self, split: TaskSplit) -> usize {
+        match split {
+            TaskSplit::Train => self.config.train,
+            TaskSplit::HeldOut => self.config.held_out,
+        }
+    }
+
+    fn task(&self, split: TaskSplit, index: usize) -> Result<Task, EnvError> {
+        assert!(index < self.count(split), "the split has no such task");
+        let seed = match split {
+            TaskSplit::Train => index as u64,
+            TaskSplit::HeldOut => (self.config.train + index) as u64,
+        };
+        if let Some(task) = self.known().get(&seed) {
+            return Ok(task.clone());
+        }
+        let task = self.tell(seed)?;
+        self.known().insert(seed, task.clone());
+        Ok(task)
+    }
+
+    fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        let seed = start.task.id.strip_prefix("seed/").and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
+        let (opened, observed) = self.reset(seed)?;
+        if self.opening(&observed) != start.task.messages {
+            let hint = "equal seeds must give equal tasks; `turnwise doctor --config` shows the difference";
+            return Err(opened.lies(&format!("two resets of seed {seed} give two tasks\n  hint: {hint}")));
+        }
+        let session = OpenEnvSession::new(opened, &self.form, self.config.right_from, &observed);
+        Ok(Opened { session: Box::new(session), tools: Vec::new(), messages: None })
+    }
+
+    fn check(&self) -> Result<(), EnvError> {
+        self.server.broken().map_or(Ok(()), |why| Err(wrong(why.into())))
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        self.server.take_log()
+    }
+
+    /// Returns all sessions that there may be: each waits for its server, and for room.
+    fn waiting_at_once(&self) -> usize {
+        self.config.at_once
+    }
+
+    fn sessions_at_once(&self) -> usize {
+        self.config.at_once
+    }
+
+    /// Returns the whole text: sessions judge, so it counts votes only.
+    fn answer(&self, text: &str) -> Option<String> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_string())
+    }
+
+    fn is_correct(&self, _: &Task, _: &str) -> Result<bool, EnvError> {
+        Ok(false)
+    }
+
+    fn vote(&self, _: &Task, _: &str) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

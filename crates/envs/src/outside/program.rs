@@ -1,0 +1,135 @@
+//! A program in a process group with whatever it starts: its start, its last words and its end.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::stderr::{Log, Stderr};
+
+/// How long a program may take to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long a program that answers no more may take to end, for its status.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A program that runs, and the thread that reads its stderr.
+pub(crate) struct Program {
+    child: Child,
+    stderr: Arc<Stderr>,
+    /// When it was asked to end.
+    asked: Option<Instant>,
+    /// Its status, once it is reaped.
+    status: Option<ExitStatus>,
+}
+
+impl Program {
+    /// Starts the command in a process group. `name` is the program's in the log, `example` a command for
+    /// the hint, and `prepare` sets what else it gets.
+    ///
+    /// # Errors
+    /// If the command can't be started.
+    pub(crate) fn start(
+        command: &[String],
+        example: &str,
+        name: String,
+        log: Arc<Log>,
+        prepare: impl FnOnce(&mut Command) -> std::io::Result<()>,
+    ) -> Result<Self, String> {
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| format!("command = [] names no program; hint: {example}"))?;
+        let start = || {
+            let (read, write) = std::io::pipe()?;
+            let mut child = Command::new(program);
+            // Signals of the terminal are for the run, which ends the program when it has done with it.
+            child.args(arguments).process_group(0).stdin(Stdio::null()).stderr(write.try_clone()?);
+            // What isn't read as answers is for the log.
+            child.stdout(write);
+            prepare(&mut child)?;
+            Ok((child.spawn()?, read))
+        };
+        let started: std::io::Result<_> = start();
+        let (child, stderr) =
+            started.map_err(|error| format!("command = {command:?} doesn't start: {error}"))?;
+        Ok(Self { child, stderr: Stderr::read(stderr, name, log), asked: None, status: None })
+    }
+
+    /// Takes its stdin and stdout, if both are piped and nobody has them yet.
+    pub(crate) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        self.child.stdin.take().zip(self.child.stdout.take())
+    }
+
+    /// Returns the number of its process group.
+    pub(crate) fn group(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Notes that it was asked to end.
+    pub(crate) fn expect_end(&mut self) {
+        self.asked.get_or_insert_with(Instant::now);
+    }
+
+    /// Asks its process group to end by a signal.
+    pub(crate) fn terminate(&mut self) {
+        if self.asked.is_none() && self.status.is_none() {
+            self.expect_end();
+            // An error says that nothing is left of the group.
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
+        }
+    }
+
+    /// Returns whether it ends within `patience`. Its number stays its own.
+    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
+        self.ends_before(Instant::now() + patience)
+    }
+
+    fn ends_before(&self, until: Instant) -> bool {
+        let id = WaitId::Pid(Pid::from_child(&self.child));
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(id.clone(), options) {
+                Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+                Ok(None) => return false,
+                // An error says that it was reaped.
+                Ok(Some(_)) | Err(_) => return true,
+            }
+        }
+    }
+
+    /// Ends a program that failed. Returns how, with its last lines.
+    pub(crate) fn fail(mut self, why: &str) -> String {
+        self.kill();
+        why.to_string() + &self.stderr.last()
+    }
+
+    /// As [`Self::fail`], for one that seems to have ended, which `noun` names; `otherwise` says what it did
+    /// if it hasn't.
+    pub(crate) fn ended(mut self, noun: &str, otherwise: &str) -> String {
+        let ended = self.ends_within(LAST_WORDS);
+        self.kill();
+        let how = match self.status.filter(|_| ended) {
+            Some(status) => format!("the {noun} has ended ({status})"),
+            None => otherwise.into(),
+        };
+        self.fail(&how)
+    }
+
+    /// Kills its process group and reaps it.
+    fn kill(&mut self) {
+        if self.status.is_none() {
+            // An error says that nothing is left of the group.
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            self.status = self.child.wait().ok();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.ends_before(self.asked.unwrap_or_else(Instant::now) + GRACE);
+            self.kill();
+        }
+    }
+}
