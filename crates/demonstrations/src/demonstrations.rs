@@ -49,7 +49,7 @@ impl Demonstrations {
         context: usize,
     ) -> Self {
         let limit = config.max_tokens.min(context);
-        // What is trained on "last" or "all" depends on the end of a conversation.
+        // The end of a conversation decides what is trained on with "last" or "all".
         let writer = match config.train_on {
             TrainOn::Assistant => writer.within(limit),
             TrainOn::Last | TrainOn::All => writer,

@@ -115,8 +115,8 @@ impl<'a> Writer<'a> {
         Self { rendering, format, describe, shows: Shows::of(rendering), limit: usize::MAX }
     }
 
-    /// Leaves turns unread that can't fit into a sequence of `limit` tokens: a conversation of many turns is
-    /// rendered once for each of them.
+    /// Leaves turns unread that can't fit into a sequence of `limit` tokens. A conversation is rendered once for
+    /// each turn that is read.
     #[must_use]
     pub fn within(mut self, limit: usize) -> Self {
         self.limit = limit;
@@ -217,7 +217,7 @@ impl<'a> Writer<'a> {
         messages
     }
 
-    /// Whether a text of so many bytes has more tokens than fit.
+    /// Returns whether a text of `bytes` bytes has more tokens than fit.
     fn is_beyond(&self, bytes: usize) -> bool {
         bytes / LONGEST_TOKEN > self.limit
     }
@@ -231,7 +231,7 @@ impl<'a> Writer<'a> {
         native: bool,
     ) -> Result<(Vec<Draft>, Vec<usize>), LeftOut> {
         let (mut drafts, mut unseen) = (Vec::<Draft>::new(), Vec::new());
-        // Where there are thoughts, a later turn may have a shorter prompt than this one.
+        // With thoughts, a later turn may have a shorter prompt than this one.
         let grows = !conversation.thinks();
         for index in (0..conversation.messages.len()).filter(|index| conversation.is_assistant(*index)) {
             let refused =

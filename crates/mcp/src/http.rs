@@ -39,7 +39,7 @@ struct Posts {
     agreed: Mutex<Agreed>,
 }
 
-/// What a server does with a message.
+/// The reaction of a server to a message.
 enum Sent {
     Answered(Response<Body>),
     /// It has no time for it now. It may ask for a wait.

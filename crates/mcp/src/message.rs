@@ -50,7 +50,7 @@ fn is_meant(text: &[u8]) -> bool {
 }
 
 fn parsed(text: &[u8]) -> serde_json::Result<Value> {
-    // What a program prints by mistake needs no repair.
+    // Text that a program prints by mistake needs no repair.
     match serde_json::from_slice(text) {
         Err(_) if is_meant(text) => turnwise_http::json::read(&String::from_utf8_lossy(text)),
         strict => strict,

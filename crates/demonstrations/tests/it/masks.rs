@@ -206,7 +206,7 @@ fn what_is_too_long_is_cut_behind_a_turn_or_left_out_and_counted() {
     assert_eq!((made.sequences.len(), made.report.left_out[&Reason::TooLong].count), (1, 2));
 }
 
-/// Every turn has a prompt of its own, so that reading all of them takes time that grows with their square.
+/// Every turn has a separate prompt, so reading all of them takes time that grows with their square.
 #[test]
 fn a_conversation_is_read_as_far_as_it_fits() {
     let rendering = named("hermes_tools");
@@ -233,7 +233,7 @@ fn a_conversation_is_read_as_far_as_it_fits() {
     }
     late["messages"][39_999]["train"] = true.into();
     assert_eq!(made(late).report.left_out[&Reason::TooLong].count, 1);
-    // So is a question of which no part is spelled.
+    // A question is read in the same way, without spelling any part of it.
     let huge = made(row(1, &"word".repeat(1 << 20)));
     assert!(huge.report.to_string().contains("bytes up to the first turn, at most 512 tokens fit"));
 }
