@@ -31,6 +31,12 @@ impl Attempts {
         Self { right: discount * self.right + right as f64, played: discount * self.played + played as f64 }
     }
 
+    /// Returns whether a run can have counted these.
+    pub(crate) fn could_be(self) -> bool {
+        // NaN is in no range.
+        (0.0..=MOST_PLAYED).contains(&self.played) && (0.0..=self.played).contains(&self.right)
+    }
+
     /// Returns the share that was right; none without an attempt.
     fn rate(self) -> Option<f64> {
         (self.played > 0.0).then(|| self.right / self.played)
@@ -42,6 +48,8 @@ impl Attempts {
     }
 }
 
+/// Attempts at one task that are counted at most: beyond it another one changes nothing.
+const MOST_PLAYED: f64 = (1_u64 << 53) as f64;
 /// Below this share of right attempts a task is hard.
 const HARD: f64 = 0.2;
 /// Above this share of right attempts a task is easy.

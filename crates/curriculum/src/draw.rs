@@ -20,6 +20,22 @@ pub struct DrawState {
     pub attempts: BTreeMap<usize, Attempts>,
 }
 
+impl DrawState {
+    /// Returns what no run can have counted; none if the state may be one's.
+    pub fn damage(&self) -> Option<String> {
+        if self.replaced > MOST_REPLACED {
+            return Some(format!("`replaced` is {}, expected at most {MOST_REPLACED}", self.replaced));
+        }
+        let wrong = self.attempts.iter().find(|(_, attempts)| !attempts.could_be());
+        wrong.map(|(task, Attempts { right, played })| {
+            format!("`attempts` at {task} are {right} right ones of {played}, expected 0 ≤ right ≤ played")
+        })
+    }
+}
+
+/// Groups that any run replaces at most: beyond it positions in the order of tasks could overflow.
+const MOST_REPLACED: usize = 1 << 48;
+
 /// Draws the tasks of a run.
 #[derive(Debug, Clone)]
 pub struct TaskDraw {
@@ -112,6 +128,27 @@ mod tests {
             position += took;
         }
         assert_eq!(draw.state().map(|state| state.replaced), Some(13));
+    }
+
+    #[test]
+    fn a_state_that_no_run_can_have_counted_is_told() {
+        let check = |text: &str, expect: Option<&str>| {
+            let state: DrawState = serde_json::from_str(text).expect(text);
+            let damage = state.damage();
+            assert_eq!(damage.as_deref(), expect, "{text}");
+        };
+        check("{}", None);
+        check(
+            r#"{"replaced":7,"attempts":{"3":{"right":1.5,"played":1.5},"4":{"right":0,"played":0}}}"#,
+            None,
+        );
+        let most = "`replaced` is 18446744073709551615, expected at most 281474976710656";
+        check(r#"{"replaced":18446744073709551615}"#, Some(most));
+        for (right, played) in [("-1", "2"), ("3", "2"), ("-2", "-2"), ("1e300", "1e308")] {
+            let text = format!(r#"{{"attempts":{{"3":{{"right":{right},"played":{played}}}}}}}"#);
+            let state: DrawState = serde_json::from_str(&text).expect("numbers");
+            assert!(state.damage().expect(&text).starts_with("`attempts` at 3 are "), "{text}");
+        }
     }
 
     /// Tasks have a fixed probability of success each. The curriculum has to find those near one half.

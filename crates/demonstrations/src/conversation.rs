@@ -51,6 +51,15 @@ impl Conversation {
         is_assistant(&self.messages[index])
     }
 
+    /// Returns whether a message of the assistant holds a thought.
+    pub(crate) fn thinks(&self) -> bool {
+        let thinks = |message: &Json| {
+            ["reasoning_content", "reasoning", "thinking"].iter().any(|key| message.get(key).is_some())
+                || message["content"].as_str().is_some_and(|content| content.contains("</think>"))
+        };
+        self.messages.iter().any(thinks)
+    }
+
     /// Returns whether a message calls a tool or is the output of one.
     pub(crate) fn uses_tools(&self) -> bool {
         !self.tools.is_empty()

@@ -5,7 +5,7 @@ use std::path::Path;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde_json::Value as Json;
 
-use crate::config::DataConfig;
+use crate::config::{DataConfig, TrainOn};
 use crate::conversation::Conversation;
 use crate::left_out::{LeftOut, Reason};
 use crate::report::Report;
@@ -44,11 +44,16 @@ impl Demonstrations {
     pub fn write(
         conversations: &[(usize, Conversation)],
         mut report: Report,
-        writer: &Writer<'_>,
+        writer: Writer<'_>,
         config: &DataConfig,
         context: usize,
     ) -> Self {
         let limit = config.max_tokens.min(context);
+        // What is trained on "last" or "all" depends on the end of a conversation.
+        let writer = match config.train_on {
+            TrainOn::Assistant => writer.within(limit),
+            TrainOn::Last | TrainOn::All => writer,
+        };
         let write = |(line, conversation): &(usize, Conversation)| {
             (*line, writer.write(*line, conversation, config.train_on))
         };

@@ -20,7 +20,13 @@ pub struct Writer<'a> {
     format: &'a dyn CallFormat,
     describe: bool,
     shows: Shows,
+    limit: usize,
 }
+
+/// Bytes that a token stands for at most. Text of more bytes for each token that fits isn't spelled.
+const LONGEST_TOKEN: usize = 1024;
+/// Turns of a sequence between two looks at its length.
+const LOOK: usize = 64;
 
 /// Holds what a template shows by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +112,15 @@ impl<'a> Writer<'a> {
     /// Looks at what the template shows. `format` writes tools, calls and outputs where it shows none;
     /// `describe` says whether the tools on offer are told at all.
     pub fn new(rendering: &'a Rendering, format: &'a dyn CallFormat, describe: bool) -> Self {
-        Self { rendering, format, describe, shows: Shows::of(rendering) }
+        Self { rendering, format, describe, shows: Shows::of(rendering), limit: usize::MAX }
+    }
+
+    /// Leaves turns unread that can't fit into a sequence of `limit` tokens: a conversation of many turns is
+    /// rendered once for each of them.
+    #[must_use]
+    pub fn within(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// Writes the conversation of a line. All trained turns are in one sequence unless the template writes
@@ -128,7 +142,12 @@ impl<'a> Writer<'a> {
         let tools =
             (native && self.describe && !conversation.tools.is_empty()).then_some(&*conversation.tools);
         let script = self.rendering.script(&messages, tools);
-        let (mut drafts, unseen_thoughts) = drafts(&script, conversation, shift, native)?;
+        let (mut drafts, unseen_thoughts) = self.drafts(&script, conversation, shift, native)?;
+        let bytes = drafts.iter().map(|draft| draft.turns.first().map_or(0, |(_, turn)| turn.end)).min();
+        if let Some(bytes) = bytes.filter(|bytes| self.is_beyond(*bytes)) {
+            let message = format!("{bytes} bytes up to the first turn, at most {} tokens fit", self.limit);
+            return Err(LeftOut::new(Reason::TooLong, message));
+        }
         if train_on == TrainOn::All
             && let Some(last) = drafts.last_mut()
             && let Ok(whole) = script.text(messages.len(), false)
@@ -146,6 +165,13 @@ impl<'a> Writer<'a> {
             sequences.push(sequence);
         }
         sequences.retain(|sequence| sequence.trained() > 0);
+        let last = drafts.last().and_then(|draft| draft.turns.last()).map(|(index, _)| *index);
+        let is_read =
+            last == (0..conversation.messages.len()).rfind(|index| conversation.is_assistant(*index));
+        if sequences.is_empty() && !is_read {
+            let message = format!("no trained turn is in the first {} tokens", self.limit);
+            return Err(LeftOut::new(Reason::TooLong, message));
+        }
         if sequences.is_empty() {
             return Err(LeftOut::new(Reason::NothingTrained, "every turn is marked as not to be trained"));
         }
@@ -190,39 +216,53 @@ impl<'a> Writer<'a> {
         }
         messages
     }
-}
 
-/// Returns the texts of a conversation's sequences, and the messages whose thoughts are in none.
-fn drafts(
-    script: &Script<'_>,
-    conversation: &Conversation,
-    shift: usize,
-    native: bool,
-) -> Result<(Vec<Draft>, Vec<usize>), LeftOut> {
-    let (mut drafts, mut unseen) = (Vec::<Draft>::new(), Vec::new());
-    for index in (0..conversation.messages.len()).filter(|index| conversation.is_assistant(*index)) {
-        let refused =
-            |message: String| LeftOut::new(Reason::Template, format!("messages[{index}]: {message}"));
-        let prompted = script.prompted(index + shift).map_err(|error| refused(error.to_string()))?;
-        let said = &prompted.text[prompted.turn.clone()];
-        let calls = calls::of(&conversation.messages[index]);
-        if let Some(absent) = calls.iter().find(|call| native && !said.contains(&call.name)) {
-            return Err(refused(format!("the chat template leaves out the call of {:?}", absent.name)));
-        }
-        if !said.contains(beginning_of_thought(&conversation.messages[index])) {
-            unseen.push(index);
-        }
-        let turn = (index, prompted.turn.clone());
-        let prompt = &prompted.text[..prompted.turn.start];
-        match drafts.last_mut().filter(|draft| prompt.starts_with(&draft.text[..draft.end()])) {
-            Some(draft) => {
-                draft.text = prompted.text;
-                draft.turns.push(turn);
-            }
-            None => drafts.push(Draft { text: prompted.text, turns: vec![turn] }),
-        }
+    /// Whether a text of so many bytes has more tokens than fit.
+    fn is_beyond(&self, bytes: usize) -> bool {
+        bytes / LONGEST_TOKEN > self.limit
     }
-    Ok((drafts, unseen))
+
+    /// Returns the texts of a conversation's sequences, and the messages whose thoughts are in none.
+    fn drafts(
+        &self,
+        script: &Script<'_>,
+        conversation: &Conversation,
+        shift: usize,
+        native: bool,
+    ) -> Result<(Vec<Draft>, Vec<usize>), LeftOut> {
+        let (mut drafts, mut unseen) = (Vec::<Draft>::new(), Vec::new());
+        // Where there are thoughts, a later turn may have a shorter prompt than this one.
+        let grows = !conversation.thinks();
+        for index in (0..conversation.messages.len()).filter(|index| conversation.is_assistant(*index)) {
+            let refused =
+                |message: String| LeftOut::new(Reason::Template, format!("messages[{index}]: {message}"));
+            let prompted = script.prompted(index + shift).map_err(|error| refused(error.to_string()))?;
+            let said = &prompted.text[prompted.turn.clone()];
+            let calls = calls::of(&conversation.messages[index]);
+            if let Some(absent) = calls.iter().find(|call| native && !said.contains(&call.name)) {
+                return Err(refused(format!("the chat template leaves out the call of {:?}", absent.name)));
+            }
+            if !said.contains(beginning_of_thought(&conversation.messages[index])) {
+                unseen.push(index);
+            }
+            let turn = (index, prompted.turn.clone());
+            let prompt = &prompted.text[..prompted.turn.start];
+            match drafts.last_mut().filter(|draft| prompt.starts_with(&draft.text[..draft.end()])) {
+                Some(draft) => {
+                    draft.text = prompted.text;
+                    draft.turns.push(turn);
+                }
+                None => drafts.push(Draft { text: prompted.text, turns: vec![turn] }),
+            }
+            let looked = drafts.last().filter(|draft| grows && draft.turns.len().is_multiple_of(LOOK));
+            let is_long =
+                |text: &str| self.is_beyond(text.len()) || script.tokens(text, &[]).0.len() > self.limit;
+            if looked.is_some_and(|draft| is_long(&draft.text)) {
+                break;
+            }
+        }
+        Ok((drafts, unseen))
+    }
 }
 
 /// Returns the first words of a message's thought, up to anything that may be a chat token.

@@ -96,31 +96,46 @@ impl Step {
     /// Returns the step, unless it is invalid.
     ///
     /// # Errors
-    /// If the number of outputs differs from `own`, or a reward is NaN or infinite.
+    /// If the number of outputs differs from `own`, or a reward is NaN, infinite or too large.
     pub fn checked(self, origin: &str, own: usize) -> Result<Self, Fault> {
         let outputs = self.outputs.len();
         if outputs != own {
             return Err(Fault::new(origin, format!("{outputs} outputs for {own} calls")));
         }
-        finite(&self.rewards, origin)?;
+        bounded(&self.rewards, origin)?;
         Ok(self)
     }
 }
 
 impl Closing {
-    /// Returns the closing, unless a reward is NaN or infinite.
+    /// Returns the closing, unless a reward is NaN, infinite or too large.
     ///
     /// # Errors
     /// Names the reward.
     pub fn checked(self, origin: &str) -> Result<Self, Fault> {
-        finite(&self.rewards, origin)?;
+        bounded(&self.rewards, origin)?;
         Ok(self)
     }
 }
 
-fn finite(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
-    match rewards.iter().find(|(_, reward)| !reward.is_finite()) {
-        Some((name, reward)) => Err(Fault::new(origin, format!("the reward {name:?} is {reward}"))),
+/// The largest reward of one answer, by size. A turn gets those of a step and of the end of its session,
+/// whose sum is read again from records.
+const LARGEST: f64 = Rewards::LARGEST / 2.0;
+
+/// Names of rewards in one answer at most.
+const MOST_NAMES: usize = 1000;
+
+fn bounded(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
+    let names = rewards.iter().count();
+    if names > MOST_NAMES {
+        return Err(Fault::new(origin, format!("{names} rewards in one answer, at most {MOST_NAMES}")));
+    }
+    // NaN is in no range.
+    match rewards.iter().find(|(_, reward)| !(-LARGEST..=LARGEST).contains(reward)) {
+        Some((name, reward)) => {
+            let expected = format!("expected a number from -{LARGEST:e} to {LARGEST:e}");
+            Err(Fault::new(origin, format!("the reward {name:?} is {reward:e}, {expected}")))
+        }
         None => Ok(()),
     }
 }
@@ -149,8 +164,12 @@ mod tests {
         assert!(step(2, 0.5).is_ok());
         assert_eq!(step(1, 0.5).unwrap_err(), "env: 1 outputs for 2 calls");
         assert_eq!(step(3, 0.5).unwrap_err(), "env: 3 outputs for 2 calls");
-        for reward in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let expect = format!("env: the reward \"progress\" is {reward}");
+        let rewards_of = (0..1001).map(|number| (number.to_string(), 0.0)).collect();
+        let many = Closing { rewards: rewards_of, ..Closing::default() }.checked("env");
+        assert_eq!(many.unwrap_err().to_string(), "env: 1001 rewards in one answer, at most 1000");
+        for reward in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, -6e99] {
+            let expect = "expected a number from -5e99 to 5e99";
+            let expect = format!("env: the reward \"progress\" is {reward:e}, {expect}");
             assert_eq!(step(2, reward).unwrap_err(), expect);
             let closing = Closing { rewards: rewards(reward), ..Closing::default() };
             assert_eq!(closing.checked("env").unwrap_err().to_string(), expect);

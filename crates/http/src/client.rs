@@ -140,8 +140,8 @@ fn target(from: &str, headers: &HeaderMap) -> Option<String> {
     }
 }
 
-/// Returns `Retry-After`, in seconds or as a date, or `retry-after-ms`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// Returns the wait that a response asks for: `Retry-After`, in seconds or as a date, or `retry-after-ms`.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
     let seconds = text("retry-after-ms")

@@ -19,6 +19,8 @@ use crate::sse::Events;
 const SESSION: &str = "mcp-session-id";
 /// How long the end of a session may take.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a server that is busy is left alone at first, unless it asks for another time.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Bytes of a refusal that are read.
 const MAX_REFUSAL: u64 = 4096;
 
@@ -35,6 +37,13 @@ struct Posts {
     url: String,
     bearer: Option<String>,
     agreed: Mutex<Agreed>,
+}
+
+/// What a server does with a message.
+enum Sent {
+    Answered(Response<Body>),
+    /// It has no time for it now. It may ask for a wait.
+    Busy(Option<Duration>, String),
 }
 
 /// Holds what the server said when the session began.
@@ -76,8 +85,8 @@ impl Http {
 
     /// Reads the response to the request of this id up to its answer.
     fn read(&self, response: &mut Response<Body>, id: u64, until: Instant) -> Result<Outcome, String> {
-        let is_stream =
-            header(response, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let kind = header(response, "content-type").unwrap_or_default().trim_start().to_ascii_lowercase();
+        let is_stream = kind.starts_with("text/event-stream");
         let reader = BufReader::new(response.body_mut().as_reader());
         let no_message = |text: &[u8]| format!("a response that is no message: {}", shown(text));
         if !is_stream {
@@ -154,8 +163,27 @@ impl Posts {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a message and returns a response of success.
+    /// Sends a message and returns a response of success. A server that is busy is asked again for as long as
+    /// it may take to answer.
     fn send(&self, message: &str, until: Instant) -> Result<Response<Body>, Trouble> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.send_once(message, until)? {
+                Sent::Answered(response) => return Ok(response),
+                Sent::Busy(asked, why) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let pause = asked.unwrap_or(wait);
+                    if pause >= left {
+                        return Err(Trouble::Broken(why));
+                    }
+                    std::thread::sleep(pause);
+                    wait *= 2;
+                }
+            }
+        }
+    }
+
+    fn send_once(&self, message: &str, until: Instant) -> Result<Sent, Trouble> {
         let Agreed { session, version } = self.agreed().clone();
         // A time of zero would be none.
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -172,8 +200,9 @@ impl Posts {
         let mut response = sent.map_err(|error| Trouble::Broken(failure(&self.url, &error)))?;
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
-            return Ok(response);
+            return Ok(Sent::Answered(response));
         }
+        let asked = turnwise_http::retry_after(response.headers());
         let place = header(&response, "location").map(short);
         let said = whole(response.body_mut().as_reader(), MAX_REFUSAL).unwrap_or_default();
         let said = shown(&said);
@@ -187,7 +216,8 @@ impl Posts {
             (404 | 405, _) => "\n  hint: name the URL of streamable HTTP, which often ends in /mcp".into(),
             _ => String::new(),
         };
-        Err(Trouble::Broken(format!("{}: status {status}: {said}{hint}", self.url)))
+        let why = format!("{}: status {status}: {said}{hint}", self.url);
+        if matches!(status, 429 | 503) { Ok(Sent::Busy(asked, why)) } else { Err(Trouble::Broken(why)) }
     }
 }
 
@@ -216,4 +246,62 @@ fn failure(url: &str, error: &ureq::Error) -> String {
 /// Returns the start of what a server said.
 fn shown(text: &[u8]) -> String {
     short(&String::from_utf8_lossy(&text[..text.len().min(2000)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers POSTs with these responses, one a connection. Returns its URL.
+    fn answering(responses: Vec<String>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for (response, connection) in responses.iter().zip(listener.incoming()) {
+                let mut connection = connection.unwrap();
+                let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+                while !request.ends_with(b"}") {
+                    let read = connection.read(&mut piece).unwrap();
+                    request.extend_from_slice(&piece[..read]);
+                }
+                connection.write_all(response.as_bytes()).unwrap();
+            }
+        });
+        url
+    }
+
+    fn response(head: &str, body: &str) -> String {
+        format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    fn asked(responses: &[String], time: Duration) -> Result<Value, String> {
+        let link = Http::new(&answering(responses.to_vec()), None, &Arc::default()).unwrap();
+        link.ask("tools/call", &serde_json::json!({}), time).map_err(|trouble| trouble.to_string())
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_again_until_its_time_is_up() {
+        let long = Duration::from_secs(60);
+        let answer = response("200 OK", r#"{"jsonrpc":"2.0","id":1,"result":7}"#);
+        let busy = response("429 Too Many Requests\r\nretry-after: 0", "slow down");
+        let loading = response("503 Service Unavailable", "");
+        assert_eq!(asked(&[busy, loading, answer.clone()], long), Ok(7.into()));
+        let later = response("429 Too Many Requests\r\nretry-after: 3600", "slow down");
+        let error = asked(&[later, answer.clone()], long).unwrap_err();
+        assert!(error.ends_with("status 429: slow down"), "{error}");
+        let error = asked(&[response("500 Internal Server Error", "no"), answer], long).unwrap_err();
+        assert!(error.ends_with("status 500: no"), "{error}");
+    }
+
+    #[test]
+    fn a_stream_is_known_in_any_case() {
+        let events = "\u{feff}data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":7}\n\n";
+        for kind in ["text/event-stream", "Text/Event-Stream; charset=UTF-8"] {
+            let answer = response(&format!("200 OK\r\ncontent-type: {kind}"), events);
+            assert_eq!(asked(&[answer], Duration::from_secs(60)), Ok(7.into()));
+        }
+    }
 }

@@ -83,7 +83,7 @@ fn spoken() -> String {
 /// # Errors
 /// If the server doesn't tell them, or one of them is no tool.
 pub(crate) fn list(link: &dyn Link, time: Duration) -> Result<Vec<ToolSpec>, String> {
-    let (mut tools, mut cursor, start) = (Vec::new(), Value::Null, Instant::now());
+    let (mut tools, mut cursor, mut pages, start) = (Vec::new(), Value::Null, 0, Instant::now());
     loop {
         let params = if cursor.is_null() { json!({}) } else { json!({"cursor": cursor}) };
         let left = time.saturating_sub(start.elapsed());
@@ -93,12 +93,17 @@ pub(crate) fn list(link: &dyn Link, time: Duration) -> Result<Vec<ToolSpec>, Str
         for tool in listed {
             tools.push(spec(tool)?);
         }
+        pages += 1;
         if tools.len() > MAX_TOOLS {
             return Err(format!("`tools/list`: more than {MAX_TOOLS} tools"));
         }
         cursor = page["nextCursor"].take();
-        if cursor.is_null() {
+        // Some servers write an empty text at the end.
+        if cursor.is_null() || cursor == "" {
             return Ok(tools);
+        }
+        if pages == MAX_TOOLS {
+            return Err(format!("`tools/list`: more than {MAX_TOOLS} pages"));
         }
     }
 }
@@ -185,5 +190,9 @@ mod tests {
         }
         let endless: Vec<Value> = (0..2000).map(|n| json!({"tools": [tool("a")], "nextCursor": n})).collect();
         assert_eq!(lists(&endless).unwrap_err(), "`tools/list`: more than 1000 tools");
+        let empty: Vec<Value> = (0..2000).map(|n| json!({"tools": [], "nextCursor": n})).collect();
+        assert_eq!(lists(&empty).unwrap_err(), "`tools/list`: more than 1000 pages");
+        let ended = [json!({"tools": [tool("a")], "nextCursor": ""})];
+        assert_eq!(lists(&ended).unwrap().len(), 1);
     }
 }

@@ -27,15 +27,33 @@ pub(crate) const INVALID_PARAMS: i64 = -32_602;
 /// JSON-RPC's number for a method that isn't there.
 const METHOD_NOT_FOUND: i64 = -32_601;
 
-/// Reads a line or an event: one message, or a list of them as in MCP 2025-03-26.
+/// Reads a line or an event: one message, or a list of them as in MCP 2025-03-26. Half surrogate pairs,
+/// control characters and invalid UTF-8 in a message are repaired: they are in what tools show.
 ///
 /// # Errors
-/// Says what is no message. Text that isn't JSON gives none: servers print such things by mistake.
+/// Says what is no message. Text that isn't JSON gives none, unless it names its version of JSON-RPC: servers
+/// print such things by mistake.
 pub fn read(text: &[u8]) -> Result<Option<Vec<Message>>, String> {
-    match serde_json::from_slice(text) {
+    match parsed(text) {
         Ok(Value::Array(messages)) => messages.iter().map(message).collect::<Result<_, _>>().map(Some),
         Ok(object @ Value::Object(_)) => Ok(Some(vec![message(&object)?])),
+        Err(error) if is_meant(text) => Err(format!("a message that is no JSON: {error}")),
         Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Returns whether a text that isn't JSON was to be a message.
+fn is_meant(text: &[u8]) -> bool {
+    let start = &text[..text.len().min(2000)];
+    let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start);
+    start.trim_ascii_start().starts_with(b"{") && String::from_utf8_lossy(start).contains("\"jsonrpc\"")
+}
+
+fn parsed(text: &[u8]) -> serde_json::Result<Value> {
+    // What a program prints by mistake needs no repair.
+    match serde_json::from_slice(text) {
+        Err(_) if is_meant(text) => turnwise_http::json::read(&String::from_utf8_lossy(text)),
+        strict => strict,
     }
 }
 
@@ -133,8 +151,33 @@ mod tests {
             assert_eq!(read(text.as_bytes()), Ok(None), "{text}");
         }
         assert_eq!(read(br#"[{"method":"a"},{"method":"b"}]"#).unwrap().unwrap().len(), 2);
+        // A program prints its dictionaries.
+        for text in ["{'jsonrpc': 2}", "{\"a\": 1}{", "INFO {\"jsonrpc\": "] {
+            assert_eq!(read(text.as_bytes()), Ok(None), "{text}");
+        }
         let deep = "[".repeat(100_000);
         assert_eq!(read(deep.as_bytes()), Ok(None));
+    }
+
+    #[test]
+    fn what_tools_show_costs_no_answer() {
+        let mut latin1 = br#"{"jsonrpc":"2.0","id":3,"result":"caf?"}"#.to_vec();
+        latin1[37] = 0xe9;
+        for (text, expect) in [
+            (br#"{"jsonrpc":"2.0","id":3,"result":"cut \ud83d"}"#.to_vec(), json!("cut \u{fffd}")),
+            (b"{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":\"a\x1b\x00b\"}".to_vec(), json!("a\u{1b}\0b")),
+            (br#"{"jsonrpc":"2.0","id":3,"result":{"time":NaN}}"#.to_vec(), json!({"time": null})),
+            ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":1}".into(), json!(1)),
+            (latin1, json!("caf\u{fffd}")),
+        ] {
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            assert_eq!(read(&text), Ok(Some(vec![Message::Answer(3, Ok(expect))])), "{shown}");
+        }
+        let deep = format!(r#"{{"jsonrpc":"2.0","id":3,"result":{}"#, "[".repeat(100_000));
+        for text in [r#"{"jsonrpc":"2.0","id":3,"result":{"cut":"#, &deep] {
+            let error = read(text.as_bytes()).unwrap_err();
+            assert!(error.starts_with("a message that is no JSON: "), "{error}");
+        }
     }
 
     #[test]

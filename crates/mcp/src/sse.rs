@@ -34,6 +34,8 @@ impl<R: BufRead> Events<R> {
             }
             let field = line.strip_suffix(b"\n").unwrap_or(&line);
             let field = field.strip_suffix(b"\r").unwrap_or(field);
+            // A mark of UTF-8 may stand in front of the first line.
+            let field = field.strip_prefix("\u{feff}".as_bytes()).unwrap_or(field);
             if let Some(piece) = field.strip_prefix(b"data:") {
                 let piece = piece.strip_prefix(b" ").unwrap_or(piece);
                 match &mut data {

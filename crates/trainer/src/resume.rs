@@ -141,6 +141,7 @@ fn read_draw(checkpoint: &Path) -> Result<DrawState, TrainError> {
     }
     let read = own::read(&path, turnwise_files::TEXT).map_err(|error| error.to_string());
     let state = read.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+    let state = state.and_then(|state: DrawState| state.damage().map_or(Ok(state), Err));
     state.map_err(|reason| TrainError::Input(format!("{}: {reason}", path.display())))
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use turnwise_envs::TaskSplit;
 use turnwise_model::{family_of, load_config, save, save_adapter};
 use turnwise_rollout::chat::Moment;
 use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER};
@@ -154,7 +155,14 @@ fn open(
     // Recorded trajectories have the outputs of their tools.
     let plays = session.rollouts.is_on_policy() || config.eval.tasks > 0;
     let offer = if plays { config.offer() } else { Offer::from(&config.env) };
-    Setup::open(offer, &config.rollout, Some(&config.model), tokenizer, context, began)
+    let setup = Setup::open(offer, &config.rollout, Some(&config.model), tokenizer, context, began)?;
+    if session.rollouts.is_on_policy() && setup.env.count(TaskSplit::Train) == 0 {
+        let name = setup.env.name();
+        return Err(TrainError::Input(format!(
+            "env.{name}: it has no tasks to train on\n  hint: `turnwise eval` plays held-out tasks alone"
+        )));
+    }
+    Ok(setup)
 }
 
 fn environment(site: &RunSite, setup: &Setup, began: Moment) -> RunEnvironment {

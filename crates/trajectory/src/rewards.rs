@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 ///
 /// The paper's `r_ij` is the sum `acc_ij + fmt_ij` (arXiv:2511.14846 §3.2).
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(from = "BTreeMap<String, f64>")]
+#[serde(from = "BTreeMap<String, Bounded>")]
 pub struct Rewards {
     /// In alphabetical order. A turn has few names, usually the two below, so a list without owned texts is
     /// enough.
@@ -22,6 +22,9 @@ impl Rewards {
     pub const ACC: &str = "acc";
     /// The name of the format's reward: 0, or negative where the turn broke the format.
     pub const FMT: &str = "fmt";
+
+    /// The largest reward that is read, by size. Sums and squares of a batch of such rewards are finite.
+    pub const LARGEST: f64 = 1e100;
 
     /// Returns the two rewards that turnwise gives.
     pub fn new(acc: f64, fmt: f64) -> Self {
@@ -103,9 +106,27 @@ impl Serialize for Rewards {
     }
 }
 
-impl From<BTreeMap<String, f64>> for Rewards {
-    fn from(rewards: BTreeMap<String, f64>) -> Self {
-        rewards.into_iter().collect()
+/// A reward as it is read.
+#[derive(Deserialize)]
+#[serde(try_from = "f64")]
+struct Bounded(f64);
+
+impl TryFrom<f64> for Bounded {
+    type Error = String;
+
+    fn try_from(reward: f64) -> Result<Self, String> {
+        let largest = Rewards::LARGEST;
+        // NaN is in no range.
+        if reward.abs() <= largest {
+            return Ok(Self(reward));
+        }
+        Err(format!("{reward:e}, expected a number from -{largest:e} to {largest:e}"))
+    }
+}
+
+impl From<BTreeMap<String, Bounded>> for Rewards {
+    fn from(rewards: BTreeMap<String, Bounded>) -> Self {
+        rewards.into_iter().map(|(name, Bounded(reward))| (name, reward)).collect()
     }
 }
 
@@ -122,6 +143,19 @@ impl<N: Into<String>> FromIterator<(N, f64)> for Rewards {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reward_whose_square_is_too_large_for_a_number_is_refused() {
+        let read = |text: &str| serde_json::from_str::<Rewards>(text).map_err(|error| error.to_string());
+        for text in ["1e100", "-1e100", "0", "5e-324"] {
+            let rewards = read(&format!("{{\"a\": {text}}}")).unwrap();
+            assert_eq!(rewards.get("a"), text.parse::<f64>().unwrap());
+        }
+        for text in ["1.1e100", "-1e101", "1e308", "-1.7e308"] {
+            let error = read(&format!("{{\"a\": {text}}}")).unwrap_err();
+            assert!(error.contains("expected a number from -1e100 to 1e100"), "{error}");
+        }
+    }
 
     #[test]
     fn equal_names_add_up_and_absent_ones_are_zero() {

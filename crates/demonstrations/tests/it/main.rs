@@ -51,5 +51,5 @@ fn demonstrations(rendering: &Rendering, rows: &[Value], config: &DataConfig) ->
     let format = FormatName::Hermes.build();
     let (conversations, report) = read(&config.file, (1..).zip(rows.iter().cloned()));
     let writer = Writer::new(rendering, &*format, true);
-    Demonstrations::write(&conversations, report, &writer, config, 512)
+    Demonstrations::write(&conversations, report, writer, config, 512)
 }

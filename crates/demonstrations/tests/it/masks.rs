@@ -205,3 +205,35 @@ fn what_is_too_long_is_cut_behind_a_turn_or_left_out_and_counted() {
     let made = demonstrations(&rendering, &rows, &config(TooLong::LeaveOut));
     assert_eq!((made.sequences.len(), made.report.left_out[&Reason::TooLong].count), (1, 2));
 }
+
+/// Every turn has a prompt of its own, so that reading all of them takes time that grows with their square.
+#[test]
+fn a_conversation_is_read_as_far_as_it_fits() {
+    let rendering = named("hermes_tools");
+    let config = DataConfig {
+        file: "a.jsonl".into(),
+        train_on: TrainOn::Assistant,
+        max_tokens: 512,
+        too_long: TooLong::Cut,
+    };
+    let row = |turns: usize, mark: &str| {
+        let pair = |turn| [message("user", &format!("{mark} {turn}")), message("assistant", "Yes.")];
+        json!({"messages": (0..turns).flat_map(pair).collect::<Vec<Value>>()})
+    };
+    let made = |row: Value| demonstrations(&rendering, &[row], &config);
+    let (short, long) = (made(row(200, "?")), made(row(20_000, "?")));
+    assert_eq!(short.sequences, long.sequences);
+    assert_eq!((short.report.cut.count, long.report.cut.count), (1, 1));
+    // A trained turn behind that place is too long.
+    let mut late = row(20_000, "?");
+    for message in late["messages"].as_array_mut().unwrap() {
+        if message["role"] == "assistant" {
+            message["train"] = false.into();
+        }
+    }
+    late["messages"][39_999]["train"] = true.into();
+    assert_eq!(made(late).report.left_out[&Reason::TooLong].count, 1);
+    // So is a question of which no part is spelled.
+    let huge = made(row(1, &"word".repeat(1 << 20)));
+    assert!(huge.report.to_string().contains("bytes up to the first turn, at most 512 tokens fit"));
+}

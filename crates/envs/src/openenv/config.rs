@@ -15,10 +15,10 @@ pub struct OpenEnvConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// Tasks to train on. Each is a seed: 0, 1, and so on.
-    #[serde(default = "train", deserialize_with = "Within::<1, 1_000_000_000>::read")]
+    #[serde(default = "train", deserialize_with = "Within::<1, 16_777_216>::read")]
     pub train: usize,
     /// Tasks held out. Their seeds follow those to train on.
-    #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
+    #[serde(default = "held_out", deserialize_with = "Within::<0, 16_777_216>::read")]
     pub held_out: usize,
     /// A system message before every conversation. Empty for none.
     #[serde(default)]

@@ -66,6 +66,10 @@ impl EnvSettings for ProcessConfig {
 
 /// Sessions of one process that may wait for an answer at a time.
 const WAITING_PER_WORKER: usize = 16;
+/// Tasks of a split at most. A run holds the order of them all.
+const MAX_TASKS: usize = 1 << 24;
+/// Bytes of a task's id at most: every record of it holds the id.
+const MAX_ID: usize = 4096;
 /// The tool of turnwise that a process may offer.
 const PYTHON: &str = "python";
 
@@ -102,7 +106,10 @@ impl Process {
         });
         let start = |number| Worker::start(shared.clone(), number);
         let workers = (1..=config.workers.max(1)).map(start).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-        let read = |offer: Described| tools(&offer).map(|tools| (offer, tools)).map_err(fault);
+        let read = |offer: Described| {
+            let tools = numbers(&offer).and_then(|()| tools(&offer));
+            tools.map(|tools| (offer, tools)).map_err(fault)
+        };
         let described = workers[0].ask(&Request::Describe, None, read);
         let ((offer, tools), _) = described.map_err(|fault| wrong(format!("describe: {}", fault.message)))?;
         let (tasks, known) = (Tasks::with_tools(tools), Mutex::default());
@@ -124,6 +131,12 @@ impl Process {
         let read = |Reset { task, level, mut messages }: Reset| {
             if messages.is_empty() {
                 return Err(fault(format!("reset of {} {index}: no messages", split.name())));
+            }
+            if task.len() > MAX_ID {
+                let (name, bytes) = (split.name(), task.len());
+                return Err(fault(format!(
+                    "reset of {name} {index}: an id of {bytes} bytes, at most {MAX_ID}"
+                )));
             }
             if let Some(system) = &self.offer.system {
                 messages.insert(0, Message::new(Role::System, system.as_str()));
@@ -161,6 +174,14 @@ impl Drop for Process {
     fn drop(&mut self) {
         // All stdins are closed at once, so that each process has its time to end.
         self.workers.iter().for_each(Worker::hang_up);
+    }
+}
+
+/// Refuses more tasks than a run can hold.
+fn numbers(offer: &Described) -> Result<(), String> {
+    match [("train", offer.train), ("held_out", offer.held_out)].into_iter().find(|(_, n)| *n > MAX_TASKS) {
+        Some((key, n)) => Err(format!("{key} is {n}, expected a whole number from 0 to {MAX_TASKS}")),
+        None => Ok(()),
     }
 }
 

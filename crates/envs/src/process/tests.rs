@@ -397,6 +397,18 @@ main(answer)"#;
 }
 
 #[test]
+fn an_id_that_every_record_would_hold_is_bounded() {
+    let long = r#"
+def answer(request):
+    value = usual(request)
+    if request["method"] == "reset": value["task"] = "x" * 4097
+    result(request, value)
+main(answer)"#;
+    let error = open(long, |_| ()).unwrap().task(TaskSplit::Train, 0).unwrap_err().to_string();
+    assert!(error.contains("reset of train 0: an id of 4097 bytes, at most 4096"), "{error}");
+}
+
+#[test]
 fn settings_that_cannot_serve_are_named() {
     let config = |command: &[&str]| {
         let command = command.iter().map(ToString::to_string).collect();
@@ -415,6 +427,10 @@ fn settings_that_cannot_serve_are_named() {
         (
             open(&USUAL.replace("usual(request)", "{**usual(request), 'tools': [TOOL, TOOL]}"), |_| ()),
             "two tools are called \"look\"",
+        ),
+        (
+            open(&USUAL.replace("usual(request)", "{**usual(request), 'train': 2**62}"), |_| ()),
+            "train is 4611686018427387904, expected a whole number from 0 to 16777216",
         ),
     ] {
         let error = result.err().unwrap().to_string();

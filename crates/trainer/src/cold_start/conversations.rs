@@ -69,7 +69,7 @@ impl Conversations {
         let rendering = rendering(rollout.chat, beginning.folder, beginning.tokenizer.clone(), now)?;
         let format = rollout.format.build();
         let writer = Writer::new(&rendering, &*format, rollout.describe_tools);
-        let made = Demonstrations::write(&self.all, self.report, &writer, data, beginning.context());
+        let made = Demonstrations::write(&self.all, self.report, writer, data, beginning.context());
         if made.sequences.is_empty() {
             return Err(TrainError::Input(made.report.nothing_left()));
         }

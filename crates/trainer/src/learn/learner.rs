@@ -52,6 +52,8 @@ pub(crate) fn accumulate<S: Send>(
     };
     let workers = split.workers.min(batches.len()).max(1);
     if let Some(shards) = split.shards {
+        // Shards beyond the last micro-batch are empty, and add nothing to the tree.
+        let shards = shards.min(batches.len().next_power_of_two());
         return sum_in_tree(
             shards,
             workers,

@@ -116,7 +116,7 @@ fn a_gradient_over_shards_does_not_depend_on_workers() {
     };
     let (whole, _) = run(10_000, 1, None);
     let exact = |gradients: &GradientsParams| global_norm(&model, gradients).to_bits();
-    for (tokens, shards) in [(10_000, 1), (40, 4), (10_000, 8), (60, 64)] {
+    for (tokens, shards) in [(10_000, 1), (40, 4), (10_000, 8), (60, 64), (60, 65_536)] {
         let (one, told) = run(tokens, 1, Some(shards));
         for workers in [2, 3, 8] {
             let (gradients, stats) = run(tokens, workers, Some(shards));
