@@ -32,14 +32,7 @@ fn blocks(
 
 /// The shape of the model that `just train` uses.
 pub fn tiny_model() -> ModelConfig {
-    ModelConfig {
-        vocab_size: 320,
-        hidden_size: 96,
-        layers: blocks(3, (3, 1, 32), false, 256),
-        max_position: 512,
-        norm_eps: 1e-6,
-        tied_embeddings: true,
-    }
+    ModelConfig { max_position: 512, ..ModelConfig::new(320, 96, blocks(3, (3, 1, 32), false, 256)) }
 }
 
 /// A Llama of 8.4 million parameters: what small research models look like.

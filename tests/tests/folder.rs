@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use serde_json::{Value, json};
 use turnwise_model::{
-    HostCache, HostModel, KvCache, TokenBatch, Transformer, family_of, load, save, token_logprobs,
+    HostCache, HostModel, KvCache, TokenBatch, Transformer, family_of, left_out, load, save, token_logprobs,
 };
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
@@ -87,6 +87,35 @@ fn a_row_does_not_depend_on_the_length_of_its_neighbours() {
         let alone = values(model.logits(model.extend(&starts, &mut alone)));
         assert!(max_abs_diff(&alone, cached) <= 1e-4, "a cached row of {} tokens", row.len());
         assert!(max_abs_diff(&alone, on_host) <= 1e-4, "a row of {} tokens on the host", row.len());
+    }
+}
+
+#[test]
+fn a_text_model_beside_images_is_loaded_and_saved_alone() {
+    for (name, family, left) in [
+        ("nested-gemma3", "gemma3_text", ["multi_modal_projector (2 tensors)", "vision_tower (32 tensors)"]),
+        ("nested-mistral3", "ministral3", ["multi_modal_projector (4 tensors)", "vision_tower (11 tensors)"]),
+    ] {
+        let folder = golden(&format!("model/{name}"));
+        assert_eq!(left_out(&folder).unwrap(), left, "{name}");
+        let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let numbers = |name: &str| file.tensor(name).unwrap().data().to_vec();
+        let ids: Vec<u32> = numbers("ids").chunks(8).map(|b| u32::from(b[0])).collect();
+        let logits: Vec<f32> =
+            numbers("logits").chunks(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let batch = TokenBatch::new(&ids.chunks(ids.len() / 2).collect::<Vec<_>>());
+        let of = |model: &Transformer| values(model.logits(model.hidden(&batch)));
+        let model = load(&folder, &device()).unwrap();
+        let diff = max_abs_diff(&of(&model), &logits);
+        assert!(diff <= 1e-4, "{name}: logits differ by {diff}");
+        let out = tempfile::tempdir().unwrap();
+        save(&model, family_of(&folder).unwrap(), Some(&folder), out.path()).unwrap();
+        let config = json_of(out.path());
+        assert_eq!(config["model_type"], family);
+        assert!(config.get("vision_config").is_none() && config.get("text_config").is_none());
+        assert_eq!(left_out(out.path()).unwrap(), [""; 0]);
+        assert_eq!(of(&load(out.path(), &device()).unwrap()), of(&model), "{name}");
     }
 }
 

@@ -5,21 +5,19 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use turnwise_model::{
-    AttentionConfig, BlockConfig, LogprobQuery, ModelConfig, TokenBatch, TokenLogprobs, Transformer,
-    gradients, token_logprobs,
+    AttentionConfig, BlockConfig, LogitConfig, LogprobQuery, ModelConfig, TokenBatch, TokenLogprobs,
+    Transformer, gradients, token_logprobs,
 };
 use turnwise_tests::{alone, device, max_abs_diff, values};
 
 /// A block of the smallest kind under a vocabulary of any size.
-fn model(vocab_size: usize, tied_embeddings: bool) -> Transformer {
+fn model(vocab_size: usize, tied_embeddings: bool, logits: LogitConfig) -> Transformer {
     let attention = AttentionConfig::new(2, 1, 8);
     let config = ModelConfig {
-        vocab_size,
-        hidden_size: 16,
-        layers: vec![BlockConfig::new(attention, 32)],
         max_position: 512,
-        norm_eps: 1e-6,
         tied_embeddings,
+        logits,
+        ..ModelConfig::new(vocab_size, 16, vec![BlockConfig::new(attention, 32)])
     };
     Transformer::random(&config, 3, &device().autodiff())
 }
@@ -51,9 +49,14 @@ fn chunks_of_the_vocabulary_give_the_gradients_of_one_graph() {
             assert!(off <= 1e-4, "{}: {off} of the largest entry", self.2);
         }
     }
-    for (name, tied) in [("tied", true), ("untied", false)] {
+    let bounded = LogitConfig { divisor: 0.05, softcap: Some(0.6) };
+    for (name, tied, logits) in [
+        ("tied", true, LogitConfig::default()),
+        ("untied", false, LogitConfig::default()),
+        ("bounded", true, bounded),
+    ] {
         // 299 wanted rows of 70,000 logits are two chunks.
-        let (model, batch) = (model(70_000, tied), batch(2, 200, 70_000));
+        let (model, batch) = (model(70_000, tied, logits), batch(2, 200, 70_000));
         let wanted: Vec<bool> = (0..400).map(|cell| cell % 4 != 2).collect();
         let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 0.7, with_entropy: true };
         let (value, whole) = loss(token_logprobs(&model, &batch, &wanted, 0.7, true));
@@ -84,7 +87,7 @@ fn logits_of_a_large_vocabulary_are_never_whole() {
 
 #[cfg(target_os = "linux")]
 fn large_vocabulary_in_chunks() {
-    let model = model(151_936, true);
+    let model = model(151_936, true, LogitConfig::default());
     let batch = batch(8, 257, 151_936);
     let wanted = vec![true; 8 * 257];
     let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: true };

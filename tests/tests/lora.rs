@@ -115,6 +115,33 @@ fn a_fresh_adapter_changes_nothing_and_a_checkpoint_of_it_is_merged() {
 }
 
 #[test]
+fn layers_that_a_family_stores_as_one_get_one_adapter_under_the_name_of_peft() {
+    let check = |family: &str, targets: &[&str], expect: &[&str]| {
+        let base = load(&golden(&format!("model/{family}")), &device().autodiff()).unwrap();
+        let config = LoraConfig {
+            targets: targets.iter().map(ToString::to_string).collect(),
+            ..LoraConfig { rank: 2, ..LoraConfig::default() }
+        };
+        let parameters = config.parameters(base.config());
+        let folder = tempfile::tempdir().unwrap();
+        save_adapter(&base.with_adapter(&config, 0), &config, "base", folder.path()).unwrap();
+        let stored = tensors(&folder.path().join("adapter_model.safetensors"));
+        let count: usize = stored.values().map(|(shape, _)| shape.iter().product::<usize>()).sum();
+        assert_eq!(count, parameters, "{family}");
+        let json = std::fs::read_to_string(folder.path().join("adapter_config.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["target_modules"], serde_json::json!(expect), "{family}");
+        for target in expect {
+            assert!(stored.keys().any(|name| name.contains(&format!(".{target}.lora_A"))), "{target}");
+        }
+    };
+    check("phi3", &["k_proj", "down_proj"], &["down_proj", "qkv_proj"]);
+    check("phi3", &["qkv_proj", "gate_up_proj"], &["qkv_proj", "gate_up_proj"]);
+    check("glm4", &["up_proj", "q_proj"], &["q_proj", "gate_up_proj"]);
+    check("llama", &["qkv_proj"], &["q_proj", "k_proj", "v_proj"]);
+}
+
+#[test]
 fn frozen_parameters_stay_out_of_the_gradient() {
     let base = || load(&golden("model/qwen2"), &device().autodiff()).unwrap();
     let model = base().frozen(&["model.embed_tokens.*".into(), "*layernorm*".into()]).unwrap();

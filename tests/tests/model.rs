@@ -14,7 +14,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 12] = [
+const FAMILIES: [&str; 23] = [
     "llama",
     "llama-bias",
     "llama-tied",
@@ -27,6 +27,17 @@ const FAMILIES: [&str; 12] = [
     "qwen3",
     "mistral",
     "olmo2",
+    "olmo3",
+    "gemma2",
+    "gemma3",
+    "smollm3",
+    "granite",
+    "phi3",
+    "phi3-long",
+    "exaone4",
+    "glm4",
+    "ministral3",
+    "hunyuan",
 ];
 
 /// Results of `transformers` for one folder.

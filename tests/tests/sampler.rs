@@ -16,12 +16,8 @@ fn model(seed: u64) -> Transformer {
     let attention =
         AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(4, 2, 8) };
     let config = ModelConfig {
-        vocab_size: 50,
-        hidden_size: 32,
-        layers: vec![BlockConfig::new(attention, 64); 2],
         max_position: 256,
-        norm_eps: 1e-6,
-        tied_embeddings: true,
+        ..ModelConfig::new(50, 32, vec![BlockConfig::new(attention, 64); 2])
     };
     Transformer::random(&config, seed, &device().autodiff())
 }

@@ -4,25 +4,27 @@ use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::block::{LINEARS, target};
+use crate::block::target;
 use crate::build::{parameter, parameter_id};
 use crate::layers::linear::Linear;
 use crate::layers::lora::{Lora, LoraConfig};
 use crate::transformer::{Block, Transformer};
 
 impl Block {
-    fn linears_mut(&mut self) -> [(&'static str, &mut Linear); 7] {
+    fn linears_mut(&mut self) -> Vec<(&'static str, &mut Linear)> {
         let (a, mlp) = (&mut self.self_attn, &mut self.mlp);
-        let [q, k, v, o, gate, up, down] = LINEARS;
-        [
-            (q, &mut a.q_proj),
-            (k, &mut a.k_proj),
-            (v, &mut a.v_proj),
-            (o, &mut a.o_proj),
-            (gate, &mut mlp.gate_proj),
-            (up, &mut mlp.up_proj),
-            (down, &mut mlp.down_proj),
-        ]
+        let all = [
+            ("self_attn.q_proj", a.q_proj.as_mut()),
+            ("self_attn.k_proj", a.k_proj.as_mut()),
+            ("self_attn.v_proj", a.v_proj.as_mut()),
+            ("self_attn.qkv_proj", a.qkv_proj.as_mut()),
+            ("self_attn.o_proj", Some(&mut a.o_proj)),
+            ("mlp.gate_proj", mlp.gate_proj.as_mut()),
+            ("mlp.up_proj", mlp.up_proj.as_mut()),
+            ("mlp.gate_up_proj", mlp.gate_up_proj.as_mut()),
+            ("mlp.down_proj", Some(&mut mlp.down_proj)),
+        ];
+        all.into_iter().filter_map(|(name, linear)| Some((name, linear?))).collect()
     }
 }
 
@@ -69,8 +71,7 @@ impl Transformer {
         let mut model = self.trainable(&|_| false);
         let device = model.device();
         for (path, linear) in model.linears_mut() {
-            let target = target(&path);
-            if !config.targets.iter().any(|name| name == target) {
+            if !config.adapts(target(&path)) {
                 continue;
             }
             assert!(linear.lora.is_none(), "one adapter at a time: merge the first");
@@ -117,13 +118,27 @@ impl Transformer {
         let scale = config.alpha / config.rank as f64;
         let mut model = self.clone();
         model.linears_mut().all(|(path, linear)| {
-            let target = target(&path);
-            let wanted = config.targets.iter().any(|name| name == target);
+            let wanted = config.adapts(target(&path));
             match &linear.lora {
                 Some(lora) => wanted && lora.a.val().dims()[0] == config.rank && lora.scale == scale,
                 None => !wanted,
             }
         })
+    }
+
+    /// Returns the names of the layers with an adapter, each once: those of `config`, then others.
+    pub(crate) fn adapted_layers(&self, config: &LoraConfig) -> Vec<String> {
+        let mut model = self.clone();
+        let adapted = model.linears_mut().filter(|(_, linear)| linear.lora.is_some());
+        let found: Vec<String> = adapted.map(|(path, _)| target(&path).to_string()).collect();
+        let mut names: Vec<String> =
+            config.targets.iter().filter(|name| found.contains(name)).cloned().collect();
+        for name in found {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Returns the adapter's matrices under the names of `peft`; empty without an adapter.

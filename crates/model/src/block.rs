@@ -14,6 +14,8 @@ pub struct BlockConfig {
     pub attention: AttentionConfig,
     /// Feed-forward layer.
     pub mlp: MlpConfig,
+    /// Factor of both outputs before they are added to the residual stream: 1, except in Granite.
+    pub residual_scale: f64,
 }
 
 /// Names the places where a block has a norm, by the norms' names on disk. A place without a name has no
@@ -37,6 +39,14 @@ impl BlockNorms {
         after_attention: None,
         before_mlp: Some("post_attention_layernorm"),
         after_mlp: None,
+    };
+
+    /// Norms of inputs and outputs, as in Gemma 2 and 3.
+    pub const AROUND: Self = Self {
+        before_attention: Some("input_layernorm"),
+        after_attention: Some("post_attention_layernorm"),
+        before_mlp: Some("pre_feedforward_layernorm"),
+        after_mlp: Some("post_feedforward_layernorm"),
     };
 
     /// Norms of the outputs, as in OLMo 2.
@@ -81,8 +91,14 @@ pub struct AttentionConfig {
     pub qkv_bias: bool,
     /// A bias on the output projection (Llama, Qwen3 and OLMo 2 with `attention_bias`).
     pub output_bias: bool,
-    /// RMSNorm of q and k before the rotation.
+    /// Whether q, k and v are one matrix on disk, in this order (Phi-3).
+    pub fused: bool,
+    /// RMSNorm of q and k.
     pub qk_norm: Option<QkNorm>,
+    /// Factor of scores; unset, `1 / √D`.
+    pub scale: Option<f64>,
+    /// Bound of scores, `cap·tanh(score / cap)` (Gemma 2, arXiv:2408.00118 §2).
+    pub softcap: Option<f64>,
     /// Tokens that a query sees, itself included; all before it without a window.
     pub window: Option<usize>,
     /// Rotary position embedding.
@@ -96,27 +112,66 @@ pub enum QkNorm {
     PerHead,
     /// All heads together, by one mean square; weights are `[H·D]` and `[K·D]` (OLMo 2).
     FullWidth,
+    /// Each head after its rotation; heads share the weights, `[D]` (Hunyuan).
+    PerHeadRotated,
 }
 
-/// Describes a feed-forward layer, `down(silu(gate(x)) ⊙ up(x))` (SwiGLU, arXiv:2002.05202).
+impl QkNorm {
+    /// Returns the names on disk of the norms of q and of k.
+    pub(crate) fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::PerHead | Self::FullWidth => ["q_norm", "k_norm"],
+            Self::PerHeadRotated => ["query_layernorm", "key_layernorm"],
+        }
+    }
+}
+
+/// Chooses the function `x·σ(z(x))` of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// SiLU: `z(x) = x` (SwiGLU).
+    Silu,
+    /// The approximation of GELU by tanh: `z(x) = 2·√(2/π)·(x + 0.044715·x³)` (Gemma).
+    GeluTanh,
+}
+
+impl Activation {
+    /// Factor of `x` in `z(x)` of [`GeluTanh`](Self::GeluTanh): `2·√(2/π)`.
+    pub(crate) const LINEAR: f64 = 1.595_769_121_605_730_8;
+    /// Factor of `x³` there.
+    pub(crate) const CUBIC: f64 = 0.044_715 * Self::LINEAR;
+
+    /// Returns `z(x)`.
+    #[inline]
+    pub(crate) fn inner(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x,
+            Self::GeluTanh => x * (Self::LINEAR as f32 + Self::CUBIC as f32 * x * x),
+        }
+    }
+
+    /// Returns `z'(x)`.
+    #[inline]
+    pub(crate) fn inner_slope(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => 1.0,
+            Self::GeluTanh => Self::LINEAR as f32 + 3.0 * Self::CUBIC as f32 * x * x,
+        }
+    }
+}
+
+/// Describes a feed-forward layer, `down(activation(gate(x)) ⊙ up(x))` (arXiv:2002.05202).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MlpConfig {
     /// Width between the projections.
     pub width: usize,
-    /// Biases on the three projections (Llama's `mlp_bias`).
+    /// Biases on the projections (Llama's `mlp_bias`).
     pub bias: bool,
+    /// Function of the gate.
+    pub activation: Activation,
+    /// Whether gate and up are one matrix on disk, in this order (Phi-3).
+    pub fused: bool,
 }
-
-/// Names of a block's linear layers, in the order of [`BlockConfig::linears`].
-pub(crate) const LINEARS: [&str; 7] = [
-    "self_attn.q_proj",
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "self_attn.o_proj",
-    "mlp.gate_proj",
-    "mlp.up_proj",
-    "mlp.down_proj",
-];
 
 /// Describes the shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,26 +206,32 @@ pub(crate) fn target(path: &str) -> &str {
 impl BlockConfig {
     /// Describes a block with norms before attention and SwiGLU, and without biases.
     pub fn new(attention: AttentionConfig, mlp_width: usize) -> Self {
-        Self { norms: BlockNorms::PRE, attention, mlp: MlpConfig { width: mlp_width, bias: false } }
+        let mlp = MlpConfig { width: mlp_width, bias: false, activation: Activation::Silu, fused: false };
+        Self { norms: BlockNorms::PRE, attention, mlp, residual_scale: 1.0 }
     }
 
     /// Lists the linear layers of the block in a model with residual streams of `hidden` numbers.
-    pub fn linears(&self, hidden: usize) -> [LinearShape; 7] {
+    pub fn linears(&self, hidden: usize) -> Vec<LinearShape> {
         let (a, wide, mlp_bias) = (&self.attention, self.mlp.width, self.mlp.bias);
         let (query, key_value) = (a.query_width(), a.key_value_width());
-        let shapes = [
-            (hidden, query, a.qkv_bias),
-            (hidden, key_value, a.qkv_bias),
-            (hidden, key_value, a.qkv_bias),
-            (query, hidden, a.output_bias),
-            (hidden, wide, mlp_bias),
-            (hidden, wide, mlp_bias),
-            (wide, hidden, mlp_bias),
-        ];
-        std::array::from_fn(|at| {
-            let (inputs, outputs, bias) = shapes[at];
-            LinearShape { name: LINEARS[at], inputs, outputs, bias }
-        })
+        let mut all = Vec::with_capacity(7);
+        let mut add = |name, inputs, outputs, bias| all.push(LinearShape { name, inputs, outputs, bias });
+        if a.fused {
+            add("self_attn.qkv_proj", hidden, query + 2 * key_value, a.qkv_bias);
+        } else {
+            add("self_attn.q_proj", hidden, query, a.qkv_bias);
+            add("self_attn.k_proj", hidden, key_value, a.qkv_bias);
+            add("self_attn.v_proj", hidden, key_value, a.qkv_bias);
+        }
+        add("self_attn.o_proj", query, hidden, a.output_bias);
+        if self.mlp.fused {
+            add("mlp.gate_up_proj", hidden, 2 * wide, mlp_bias);
+        } else {
+            add("mlp.gate_proj", hidden, wide, mlp_bias);
+            add("mlp.up_proj", hidden, wide, mlp_bias);
+        }
+        add("mlp.down_proj", wide, hidden, mlp_bias);
+        all
     }
 
     /// Counts the parameters of the block in a model with residual streams of `hidden` numbers.
@@ -183,7 +244,7 @@ impl BlockConfig {
 }
 
 impl AttentionConfig {
-    /// Describes attention without biases, norms of q and k, or a window; θ is 10,000.
+    /// Describes attention without biases, norms of q and k, caps, or a window; θ is 10,000.
     pub fn new(query_heads: usize, key_value_heads: usize, head_dim: usize) -> Self {
         Self {
             query_heads,
@@ -191,10 +252,18 @@ impl AttentionConfig {
             head_dim,
             qkv_bias: false,
             output_bias: false,
+            fused: false,
             qk_norm: None,
+            scale: None,
+            softcap: None,
             window: None,
-            rope: RopeConfig { theta: 10_000.0, scaling: None },
+            rope: RopeConfig::new(head_dim, 10_000.0),
         }
+    }
+
+    /// Returns the factor of scores.
+    pub(crate) fn score_scale(&self) -> f64 {
+        self.scale.unwrap_or_else(|| 1.0 / (self.head_dim as f64).sqrt())
     }
 
     /// Returns the width of all query heads of a token, `H·D`.
@@ -211,7 +280,7 @@ impl AttentionConfig {
     pub(crate) fn qk_norm_widths(&self) -> [Option<usize>; 2] {
         match self.qk_norm {
             None => [None; 2],
-            Some(QkNorm::PerHead) => [Some(self.head_dim); 2],
+            Some(QkNorm::PerHead | QkNorm::PerHeadRotated) => [Some(self.head_dim); 2],
             Some(QkNorm::FullWidth) => [Some(self.query_width()), Some(self.key_value_width())],
         }
     }
@@ -240,6 +309,12 @@ impl AttentionConfig {
         }
         if self.window == Some(0) {
             return Err("sliding_window = 0 lets no token see any".into());
+        }
+        for (name, number) in [("the scale of scores", self.scale), ("attn_logit_softcapping", self.softcap)]
+        {
+            if let Some(number) = number.filter(|number| !(number.is_finite() && *number > 0.0)) {
+                return Err(format!("{name} = {number} is not a finite number above 0"));
+            }
         }
         self.rope.check(self.head_dim)
     }

@@ -9,7 +9,7 @@ use fnv::FnvHasher;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::block::{BlockConfig, LinearShape};
+use crate::block::{AttentionConfig, BlockConfig, LinearShape};
 use crate::config::ModelConfig;
 use crate::layers::attention::Attention;
 use crate::layers::linear::Linear;
@@ -76,7 +76,9 @@ impl<S: ParameterSource> Builder<'_, S> {
     }
 
     fn norm(&mut self, name: &str, width: usize) -> Result<RmsNorm, S::Error> {
-        Ok(RmsNorm { weight: self.vector(&format!("{name}.weight"), width, 1.0)?, eps: self.config.norm_eps })
+        let offset = if self.config.norms_less_one { 1.0 } else { 0.0 };
+        let weight = self.vector(&format!("{name}.weight"), width, 1.0 - offset as f32)?;
+        Ok(RmsNorm { weight, eps: self.config.norm_eps, offset })
     }
 
     /// Builds a norm of the residual stream, if its place has one.
@@ -87,30 +89,48 @@ impl<S: ParameterSource> Builder<'_, S> {
     fn block(&mut self, layer: usize) -> Result<Block, S::Error> {
         let config = self.config;
         let BlockConfig { norms, attention, .. } = &config.layers[layer];
+        let linears = config.layers[layer].linears(config.hidden_size);
         // Layers that write to the residual stream start smaller, so its variance doesn't grow with depth.
         let out_std = STD / (2.0 * config.layers.len() as f64).sqrt();
         let at = &format!("model.layers.{layer}.");
-        let [q, k, v, o, gate, up, down] = config.layers[layer].linears(config.hidden_size);
-        let [q_norm, k_norm] = attention.qk_norm_widths();
+        let mut linear = |name: &str, std: f64| {
+            let shape = linears.iter().find(|shape| shape.name == name);
+            shape.map(|shape| self.linear(at, shape, std)).transpose()
+        };
+        let always = "every block has this layer";
+        let self_attn = Attention {
+            q_proj: linear("self_attn.q_proj", STD)?,
+            k_proj: linear("self_attn.k_proj", STD)?,
+            v_proj: linear("self_attn.v_proj", STD)?,
+            qkv_proj: linear("self_attn.qkv_proj", STD)?,
+            o_proj: linear("self_attn.o_proj", out_std)?.expect(always),
+            q_norm: None,
+            k_norm: None,
+        };
+        let mlp = Mlp {
+            gate_proj: linear("mlp.gate_proj", STD)?,
+            up_proj: linear("mlp.up_proj", STD)?,
+            gate_up_proj: linear("mlp.gate_up_proj", STD)?,
+            down_proj: linear("mlp.down_proj", out_std)?.expect(always),
+        };
+        let [q_norm, k_norm] = self.qk_norms(at, attention)?;
         Ok(Block {
             before_attention: self.norm_at(at, norms.before_attention)?,
-            self_attn: Attention {
-                q_proj: self.linear(at, &q, STD)?,
-                k_proj: self.linear(at, &k, STD)?,
-                v_proj: self.linear(at, &v, STD)?,
-                o_proj: self.linear(at, &o, out_std)?,
-                q_norm: q_norm.map(|width| self.norm(&format!("{at}self_attn.q_norm"), width)).transpose()?,
-                k_norm: k_norm.map(|width| self.norm(&format!("{at}self_attn.k_norm"), width)).transpose()?,
-            },
+            self_attn: Attention { q_norm, k_norm, ..self_attn },
             after_attention: self.norm_at(at, norms.after_attention)?,
             before_mlp: self.norm_at(at, norms.before_mlp)?,
-            mlp: Mlp {
-                gate_proj: self.linear(at, &gate, STD)?,
-                up_proj: self.linear(at, &up, STD)?,
-                down_proj: self.linear(at, &down, out_std)?,
-            },
+            mlp,
             after_mlp: self.norm_at(at, norms.after_mlp)?,
         })
+    }
+
+    fn qk_norms(&mut self, at: &str, attention: &AttentionConfig) -> Result<[Option<RmsNorm>; 2], S::Error> {
+        let Some(kind) = attention.qk_norm else { return Ok([None, None]) };
+        let [q, k] = kind.names().map(|name| format!("{at}self_attn.{name}"));
+        let [q_width, k_width] = attention.qk_norm_widths();
+        let mut norm =
+            |name: &str, width: Option<usize>| width.map(|width| self.norm(name, width)).transpose();
+        Ok([norm(&q, q_width)?, norm(&k, k_width)?])
     }
 }
 

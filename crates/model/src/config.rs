@@ -1,6 +1,7 @@
 //! Shape and switches of the transformer, independent of its family.
 
 use crate::block::{BlockConfig, LinearShape};
+use crate::logit_config::LogitConfig;
 use crate::rope_config::RopeScaling;
 
 /// Describes the whole network: its shape and its arithmetic.
@@ -16,6 +17,12 @@ pub struct ModelConfig {
     pub max_position: usize,
     /// ε of every RMSNorm.
     pub norm_eps: f64,
+    /// Whether the files hold the weights of norms less 1 (Gemma).
+    pub norms_less_one: bool,
+    /// Factor of the input embedding, 1 in most families.
+    pub embedding_scale: f64,
+    /// Arithmetic behind the output matrix.
+    pub logits: LogitConfig,
     /// Whether the input embedding is the output matrix too.
     pub tied_embeddings: bool,
 }
@@ -26,15 +33,38 @@ const MAX_LAYERS: usize = 1 << 10;
 const MAX_CONTEXT: usize = MAX_DIMENSION << 8;
 
 impl ModelConfig {
+    /// Describes a network of Llama's kind, with tied embeddings, 2,048 positions and an ε of 1e-6.
+    pub fn new(vocab_size: usize, hidden_size: usize, layers: Vec<BlockConfig>) -> Self {
+        Self {
+            vocab_size,
+            hidden_size,
+            layers,
+            max_position: 2048,
+            norm_eps: 1e-6,
+            norms_less_one: false,
+            embedding_scale: 1.0,
+            logits: LogitConfig::default(),
+            tied_embeddings: true,
+        }
+    }
+
     /// Returns the longest context in tokens, to which scaling stretches the trained positions.
     ///
     /// YaRN and linear scaling have the same frequencies at any length, so their factor counts in full. Under
-    /// [`RopeScaling::Dynamic`] it doesn't: cached keys would keep the frequencies of a shorter sequence.
+    /// [`RopeScaling::Dynamic`] and [`RopeScaling::LongRope`] the context is the trained one, because cached
+    /// keys would keep the frequencies of a shorter sequence.
     pub fn context(&self) -> usize {
+        let trained = self.layers.iter().filter_map(|block| match &block.attention.rope.scaling {
+            Some(RopeScaling::LongRope(long)) => Some(long.original_max_position),
+            _ => None,
+        });
+        if let Some(trained) = trained.min() {
+            return trained.min(self.max_position);
+        }
         let stretched = |block: &BlockConfig| match &block.attention.rope.scaling {
             Some(RopeScaling::Yarn(yarn)) => yarn.original_max_position as f64 * yarn.factor,
             Some(RopeScaling::Linear { factor }) => self.max_position as f64 * factor,
-            None | Some(RopeScaling::Llama3 { .. } | RopeScaling::Dynamic { .. }) => 0.0,
+            _ => 0.0,
         };
         let stretched = self.layers.iter().map(stretched).fold(0.0, f64::max);
         // Rounds down to whole tokens.
@@ -79,6 +109,13 @@ impl ModelConfig {
         within("max_position_embeddings", self.max_position, MAX_CONTEXT)?;
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
             return Err(format!("rms_norm_eps = {} is not between 0 and 1", self.norm_eps));
+        }
+        self.logits.check()?;
+        let residual = self.layers.iter().map(|block| ("residual_multiplier", block.residual_scale));
+        for (name, scale) in residual.chain([("embedding_multiplier", self.embedding_scale)]) {
+            if !(scale.is_finite() && scale > 0.0) {
+                return Err(format!("{name} = {scale} is not a finite number above 0"));
+            }
         }
         if self.context() > MAX_CONTEXT {
             return Err(format!("rope scaling stretches the context to more than {MAX_CONTEXT} tokens"));

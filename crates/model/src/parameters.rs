@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 
+use crate::block::QkNorm;
 use crate::config::ModelConfig;
 use crate::transformer::Transformer;
 
@@ -45,13 +46,19 @@ impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<'_, F> {
 
 /// Returns the name on disk of the parameter in a field of the network.
 ///
-/// Fields have the names on disk, except the norms of blocks; only the prefix differs.
+/// Fields have the names on disk, except norms; only the prefix differs.
 pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String {
     let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
     if let ["layers", layer, field, ..] = parts[..] {
-        let layer: usize = layer.parse().expect("blocks are numbered");
-        if let Some(name) = config.layers[layer].norms.name_of(field) {
+        let block = &config.layers[layer.parse::<usize>().expect("blocks are numbered")];
+        if let Some(name) = block.norms.name_of(field) {
             parts[2] = name;
+        }
+        let names = block.attention.qk_norm.map(QkNorm::names);
+        match (parts[3], names) {
+            ("q_norm", Some([q, _])) => parts[3] = q,
+            ("k_norm", Some([_, k])) => parts[3] = k,
+            _ => {}
         }
     }
     let path = parts.join(".");

@@ -144,7 +144,7 @@ impl Transformer {
     /// - `hidden`: `[N, hidden]` → `[N, V]`
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         let weight = self.vocabulary().val().cast(hidden.dtype());
-        hidden.matmul(weight.transpose())
+        self.config.logits.apply(hidden.matmul(weight.transpose()))
     }
 
     /// Returns the weights of the logits, `[V, hidden]`: the head's, or the embedding's if they are tied.
@@ -154,6 +154,7 @@ impl Transformer {
 
     pub(crate) fn embed(&self, batch: &TokenBatch, packed: bool) -> Tensor<2> {
         let x = self.embed_tokens.weight.val().select(0, batch.cells(packed, &self.device()));
+        let x = scaled(x, self.config.embedding_scale);
         match self.compute {
             Some(dtype) => x.cast(dtype),
             None => x,
@@ -171,10 +172,15 @@ impl Block {
     ) -> Tensor<2> {
         let input = normed(self.before_attention.as_ref(), x.clone());
         let attended = self.self_attn.forward(input, pass, layer, cache);
-        let x = x + normed(self.after_attention.as_ref(), attended);
-        let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()));
-        x + normed(self.after_mlp.as_ref(), fed)
+        let by = pass.block(layer).residual_scale;
+        let x = x + scaled(normed(self.after_attention.as_ref(), attended), by);
+        let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()), &pass.block(layer).mlp);
+        x + scaled(normed(self.after_mlp.as_ref(), fed), by)
     }
+}
+
+fn scaled(x: Tensor<2>, by: f64) -> Tensor<2> {
+    if by == 1.0 { x } else { x.mul_scalar(by) }
 }
 
 fn normed(norm: Option<&RmsNorm>, x: Tensor<2>) -> Tensor<2> {

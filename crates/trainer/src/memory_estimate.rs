@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use serde::Serialize;
-use turnwise_model::{ModelConfig, chunk_rows, load_config};
+use turnwise_model::{ModelConfig, chunk_rows, left_out, load_config};
 
 use crate::config::{Precision, RolloutConfig, RunConfig};
 use crate::device::kind::in_memory;
@@ -127,6 +127,10 @@ pub(crate) fn check(
     progress: &mut dyn Progress,
 ) -> Result<(), TrainError> {
     let model = load_config(&config.model)?;
+    let others = left_out(&config.model)?;
+    if !others.is_empty() {
+        progress.line(&format!("model: the text model is trained, without {}", others.join(", ")));
+    }
     check_cache(&model, &config.rollout, config.optimizer.precision, &site.device)?;
     let estimate = Estimate::of(config, &model, workers::count(&site.device), &site.device);
     let Some(left) = in_memory(&site.device).then(available).flatten() else {
@@ -210,6 +214,10 @@ mod tests {
             "tests/golden/model/qwen2",
             "tests/golden/model/qwen3",
             "tests/golden/model/olmo2",
+            "tests/golden/model/gemma3",
+            "tests/golden/model/phi3",
+            "tests/golden/model/glm4",
+            "tests/golden/model/hunyuan",
         ] {
             let config = load_config(&repository().join(folder)).unwrap();
             let model = Transformer::random(&config, 0, &device);

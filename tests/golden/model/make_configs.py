@@ -2,9 +2,10 @@
 
     .venv-golden/bin/python tests/golden/model/make_configs.py
 
-A list of cases. `config` is a config.json; beside it what the model is built with: its sizes, the window of each layer,
-whether queries, the output of attention and the feed-forward layer have biases, the frequencies of the rotary embedding (radians per token) and what its cosines are
-multiplied by.
+A list of cases. `config` is a config.json; beside it what the model is built with: its sizes, the window of each layer
+and whether it has positions, whether queries, the output of attention and the feed-forward layer have biases, the
+frequencies of the rotary embedding (radians per token) in the first layer that has positions and, if they differ, in the
+last one, and what its cosines are multiplied by there.
 """
 
 import json
@@ -17,10 +18,14 @@ HERE = pathlib.Path(__file__).parent
 # Large enough for every default that divides by it, small enough to be built.
 SMALL = dict(hidden_size=256, intermediate_size=16, num_hidden_layers=2, vocab_size=16)
 YARN = dict(rope_type="yarn", factor=4.0)
+# Enough layers for every pattern of windows.
+SEVEN = {**SMALL, "num_hidden_layers": 7}
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0)
 
 CASES = [
-    *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2")],
+    *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2", "olmo3", "gemma2",
+                                             "gemma3_text", "smollm3", "granite", "phi3", "exaone4", "glm4",
+                                             "ministral3")],
     *[dict(model_type=family, num_key_value_heads=None, **SMALL) for family in ("llama", "qwen2", "qwen3")],
     *[dict(model_type=family, head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL)
       for family in ("llama", "mistral", "qwen2", "qwen3")],
@@ -74,6 +79,50 @@ CASES = [
     dict(model_type="qwen2", use_sliding_window=True, sliding_window=7, max_window_layers=1, **SMALL),
     dict(model_type="qwen3", use_sliding_window=True, sliding_window=7,
          layer_types=["sliding_attention", "full_attention"], **SMALL),
+    *[dict(model_type=family, rope_theta=1000.0, **SMALL)
+      for family in ("gemma2", "smollm3", "granite", "phi3", "exaone4", "glm4", "ministral3")],
+    dict(model_type="hunyuan_v1_dense", head_dim=128),
+    *[dict(model_type=family, rope_theta=1000.0, rope_scaling=YARN, **SEVEN) for family in ("olmo3", "gemma3_text")],
+    dict(model_type="gemma3_text", rope_local_base_freq=77.0, sliding_window_pattern=3, sliding_window=9, **SEVEN),
+    dict(model_type="gemma3_text", layer_types=["full_attention", "sliding_attention"], **SMALL),
+    dict(model_type="gemma3_text", attention_bias=True, query_pre_attn_scalar=7, tie_word_embeddings=False, **SMALL),
+    *[dict(model_type=family, layer_types=["sliding_attention", "full_attention"],
+           rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=33.0),
+                                full_attention=dict(rope_type="linear", factor=2.0, rope_theta=44.0)), **SMALL)
+      for family in ("olmo3", "gemma3_text")],
+    dict(model_type="gemma3", text_config=dict(model_type="gemma3_text", num_hidden_layers=2, hidden_size=256,
+                                               rope_scaling=dict(rope_type="linear", factor=8.0), sliding_window=1024)),
+    dict(model_type="gemma3", tie_word_embeddings=False,
+         text_config=dict(model_type="gemma3_text", tie_word_embeddings=False, **SMALL)),
+    dict(model_type="mistral3", text_config=dict(model_type="ministral3", tie_word_embeddings=True, head_dim=16, **SMALL)),
+    dict(model_type="gemma2", sliding_window=5, **SEVEN),
+    dict(model_type="gemma2", layer_types=["full_attention", "sliding_attention"], **SMALL),
+    dict(model_type="smollm3", no_rope_layers=[0, 1], **SMALL),
+    dict(model_type="smollm3", no_rope_layer_interval=2, use_sliding_window=True, sliding_window=5, **SEVEN),
+    dict(model_type="smollm3", attention_bias=True, mlp_bias=True, tie_word_embeddings=False, **SMALL),
+    dict(model_type="granite", attention_bias=True, mlp_bias=True, tie_word_embeddings=True, **SMALL),
+    dict(model_type="olmo3", sliding_window=5, attention_bias=True, **SEVEN),
+    dict(model_type="exaone4", sliding_window=5, sliding_window_pattern=3, **SEVEN),
+    dict(model_type="exaone4", sliding_window=None, layer_types=["full_attention"] * 2, **SMALL),
+    dict(model_type="exaone4", sliding_window=5, sliding_window_pattern="LG",
+         layer_types=["sliding_attention", "full_attention"], **SMALL),
+    dict(model_type="glm4", attention_bias=False, head_dim=16, **SMALL),
+    dict(model_type="glm4", partial_rotary_factor=0.25, **SMALL),
+    dict(model_type="glm4", rope_parameters=dict(rope_type="default", rope_theta=50.0, partial_rotary_factor=1.0), **SMALL),
+    dict(model_type="ministral3", sliding_window=5, rope_scaling=YARN, **SMALL),
+    dict(model_type="hunyuan_v1_dense", attention_bias=True, head_dim=16, **SMALL),
+    dict(model_type="hunyuan_v1_dense", head_dim=16, rope_scaling=dict(type="dynamic", alpha=1000.0, factor=1.0), **SMALL),
+    dict(model_type="hunyuan_v1_dense", head_dim=16, rope_scaling=dict(type="dynamic", alpha=0, factor=2.0), **SMALL),
+    dict(model_type="phi3", sliding_window=7, num_key_value_heads=4, **SMALL),
+    *[dict(model_type="phi3", rope_scaling=dict(type=kind, short_factor=[1.0, 1.5, 2.0], long_factor=[4.0, 5.0, 6.0]),
+           partial_rotary_factor=0.75, max_position_embeddings=131072, **SMALL) for kind in ("longrope", "yarn")],
+    dict(model_type="phi3", rope_scaling=dict(type="su", short_factor=[1.0] * 4, long_factor=[4.0] * 4,
+                                              original_max_position_embeddings=4096),
+         max_position_embeddings=131072, **SMALL),
+    dict(model_type="phi3", rope_parameters=dict(rope_type="longrope", short_factor=[1.0] * 4, long_factor=[4.0] * 4),
+         original_max_position_embeddings=64, max_position_embeddings=128, **SMALL),
+    dict(model_type="phi3", rope_scaling=dict(type="longrope", short_factor=[1.0] * 4, long_factor=[4.0] * 4,
+                                              attention_factor=1.5, original_max_position_embeddings=64), **SMALL),
 ]
 
 
@@ -87,32 +136,57 @@ def read(config):
     return read
 
 
+def rotated(config):
+    """Whether each layer has positions."""
+    layers = range(config.num_hidden_layers)
+    if config.model_type == "smollm3":
+        return [bool(config.no_rope_layers[layer]) for layer in layers]
+    if config.model_type == "exaone4":
+        return [config.sliding_window is None or config.layer_types[layer] == "sliding_attention" for layer in layers]
+    return [True for _ in layers]
+
+
 def expected(case):
-    config = read(case)
+    config = read(case).get_text_config()
+    config.pad_token_id = 0  # within every vocabulary
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     layer = model.model.layers[0]
+    attention, mlp = layer.self_attn, layer.mlp
     rotary = type(model.model.rotary_emb)(config)
     types = getattr(config, "layer_types", None)
-    everywhere = getattr(config, "sliding_window", None) if config.model_type == "mistral" else None
+    one_window = ("mistral", "phi3", "ministral3")
+    everywhere = getattr(config, "sliding_window", None) if config.model_type in one_window else None
+
+    def rope(layer):
+        prefix = f"{types[layer]}_" if isinstance(rotary.rope_type, dict) else ""
+        # Nine digits are a number in f32.
+        frequencies = [float(f"{frequency:.9g}") for frequency in getattr(rotary, f"{prefix}inv_freq").tolist()]
+        return frequencies, getattr(rotary, f"{prefix}attention_scaling")
+
+    with_positions = [layer for layer, has in enumerate(rotated(config)) if has]
+    norm = layer.post_attention_layernorm
     windows = [config.sliding_window if types and types[i] == "sliding_attention" else everywhere
                for i in range(config.num_hidden_layers)]
     return dict(
         config=case,
         vocab_size=model.model.embed_tokens.weight.shape[0],
         hidden_size=config.hidden_size,
-        intermediate_size=layer.mlp.up_proj.weight.shape[0],
+        intermediate_size=mlp.down_proj.weight.shape[1],
         num_layers=len(model.model.layers),
         query=config.num_attention_heads,
         key_value=config.num_key_value_heads,
         dim=layer.self_attn.head_dim,
         max_position=config.max_position_embeddings,
-        norm_eps=layer.post_attention_layernorm.variance_epsilon,
+        norm_eps=getattr(norm, "variance_epsilon", None) or norm.eps,
         tied=config.tie_word_embeddings,
-        biases=[part.bias is not None for part in (layer.self_attn.q_proj, layer.self_attn.o_proj, layer.mlp.down_proj)],
+        biases=[part.bias is not None for part in
+                (getattr(attention, "q_proj", None) or attention.qkv_proj, attention.o_proj, mlp.down_proj)],
         windows=windows,
-        frequencies=rotary.inv_freq.tolist(),
-        attention_factor=rotary.attention_scaling,
+        rotated=rotated(config),
+        frequencies=[rope(with_positions[0])[0]] + [last for last in [rope(with_positions[-1])[0]]
+                                                    if last != rope(with_positions[0])[0]],
+        attention_factor=rope(with_positions[-1])[1],
     )
 
 

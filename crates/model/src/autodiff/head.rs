@@ -29,12 +29,13 @@ pub(crate) fn head<S>(
     let weight = model.vocabulary();
     let trained = weight.val().is_require_grad();
     let plain = weight.val().inner().cast(hidden.dtype());
-    let scores = |rows: Tensor<2>| logits(rows, plain.clone(), query.temperature);
+    let config = model.config();
+    let scores = |rows: Tensor<2>| logits(rows, plain.clone(), config, query.temperature);
     if positions.tokens.is_empty() {
         return (None, loss(positions.place(None, None, query, &device)).1);
     }
     let rows = hidden.select(0, positions.sources(&device));
-    let chunks: Vec<_> = chunks(positions.tokens.len(), model.config().vocab_size)
+    let chunks: Vec<_> = chunks(positions.tokens.len(), config.vocab_size)
         .map(|(start, length)| (start, length, &positions.tokens[start..start + length]))
         .collect();
     // A single chunk is kept, so it isn't computed twice.
@@ -53,10 +54,16 @@ pub(crate) fn head<S>(
     for &(start, length, tokens) in &chunks {
         let rows = rows.clone().narrow(0, start, length);
         let logits = kept.take().unwrap_or_else(|| scores(rows.clone()));
-        // The logits are scores divided by the temperature, and so is the gradient.
-        let part = |column: &Tensor<1>| column.clone().narrow(0, start, length).div_scalar(query.temperature);
+        // The logits are scores divided by two numbers, and so is the gradient.
+        let divisor = query.temperature * config.logits.divisor;
+        let part = |column: &Tensor<1>| column.clone().narrow(0, start, length).div_scalar(divisor);
         let parts = (part(&grads.0), grads.1.as_ref().map(part));
-        let grad_scores = grad_logits(logits, tokens, parts).cast(rows.dtype());
+        let slopes = config.logits.slopes(&logits, query.temperature);
+        let grad_scores = match (grad_logits(logits, tokens, parts), slopes) {
+            (grad, Some(slopes)) => grad * slopes,
+            (grad, None) => grad,
+        };
+        let grad_scores = grad_scores.cast(rows.dtype());
         upstream.push(grad_scores.clone().matmul(plain.clone()));
         if trained {
             add_to(total, weight, grad_scores.transpose().matmul(rows).cast(weight.val().dtype()));

@@ -6,6 +6,7 @@ use burn::tensor::{
 };
 
 use crate::batch::TokenBatch;
+use crate::config::ModelConfig;
 use crate::cpu::fused::{
     OutputGrads, modify_in_place, pick_logprobs, read_values, supports_host_ops, write_grad_logits,
 };
@@ -66,7 +67,8 @@ pub(crate) fn logprobs_of(model: &Transformer, hidden: Tensor<2>, query: &Logpro
     let weight = model.vocabulary().val().cast(hidden.dtype());
     let (mut logprobs, mut entropies) = (Vec::new(), Vec::new());
     for (start, length) in chunks(positions.tokens.len(), model.config().vocab_size) {
-        let logits = logits(hidden.clone().narrow(0, start, length), weight.clone(), query.temperature);
+        let rows = hidden.clone().narrow(0, start, length);
+        let logits = logits(rows, weight.clone(), model.config(), query.temperature);
         let (logprob, entropy) = picked_logprobs(logits, &positions.tokens[start..start + length], query);
         logprobs.push(logprob);
         entropies.extend(entropy);
@@ -93,13 +95,18 @@ pub(crate) fn chunks(rows: usize, vocabulary: usize) -> impl Iterator<Item = (us
     (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
 }
 
-/// Computes scores over the vocabulary, divided by the temperature.
+/// Computes logits, divided by the temperature.
 ///
 /// # Shapes
 /// - `hidden`: `[N, hidden]`, `weight`: `[V, hidden]` → `[N, V]`, f32
-pub(crate) fn logits(hidden: Tensor<2>, weight: Tensor<2>, temperature: f64) -> Tensor<2> {
+pub(crate) fn logits(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    config: &ModelConfig,
+    temperature: f64,
+) -> Tensor<2> {
     assert!(temperature > 0.0, "log-probabilities need a temperature above 0");
-    let logits = hidden.matmul(weight.transpose()).cast(DType::F32);
+    let logits = config.logits.apply(hidden.matmul(weight.transpose()).cast(DType::F32));
     if temperature == 1.0 { logits } else { logits.div_scalar(temperature) }
 }
 

@@ -36,6 +36,11 @@ impl<'a> Fields<'a> {
         self.get(key, "a number", Value::as_f64)
     }
 
+    /// Reads a number that `null` switches off. The default holds only for an absent key.
+    pub(super) fn present_number(&self, key: &str, default: Option<f64>) -> Result<Option<f64>, String> {
+        if self.0.contains_key(key) { self.number(key) } else { Ok(default) }
+    }
+
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, String> {
         self.get(key, "true or false", Value::as_bool)
     }

@@ -8,14 +8,7 @@ pub(super) const LLAMA: Family = Family {
     model_type: "llama",
     architecture: "LlamaForCausalLM",
     norms: BlockNorms::PRE,
-    defaults: Defaults {
-        vocab_size: 32_000,
-        intermediate_size: 11_008,
-        key_value: None,
-        head_dim: None,
-        max_position: 2048,
-        norm_eps: 1e-6,
-    },
+    defaults: Defaults::LLAMA,
     read: |fields, config| {
         let attention = fields.flag("attention_bias")?.unwrap_or(false);
         let mlp = fields.flag("mlp_bias")?.unwrap_or(false);

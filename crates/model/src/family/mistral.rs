@@ -9,12 +9,10 @@ pub(super) const MISTRAL: Family = Family {
     architecture: "MistralForCausalLM",
     norms: BlockNorms::PRE,
     defaults: Defaults {
-        vocab_size: 32_000,
         intermediate_size: 14_336,
         key_value: Some(8),
-        head_dim: None,
         max_position: 131_072,
-        norm_eps: 1e-6,
+        ..Defaults::LLAMA
     },
     read: |fields, config| {
         let window = fields.present_size("sliding_window", Some(4096))?;

@@ -2,21 +2,37 @@
 
 use serde_json::{Map, Value};
 
-use crate::block::{AttentionConfig, BlockConfig, BlockNorms, MlpConfig};
+use crate::block::{Activation, AttentionConfig, BlockConfig, BlockNorms, MlpConfig};
 use crate::config::ModelConfig;
+use crate::logit_config::LogitConfig;
 
+mod defaults;
+mod exaone4;
 mod fields;
+mod gemma;
+mod glm4;
+mod granite;
+mod hunyuan;
 mod llama;
+mod ministral3;
 mod mistral;
+mod nested;
 mod olmo2;
+mod olmo3;
+mod phi3;
 mod qwen2;
 mod qwen3;
 mod rope;
+mod rope_kinds;
+mod rope_scaling;
+mod smollm3;
 #[cfg(test)]
 mod tests;
 mod window;
 
+use defaults::Defaults;
 use fields::Fields;
+pub(crate) use nested::text_config;
 
 /// Maps a family of published models onto the transformer.
 #[derive(Debug, Clone, Copy)]
@@ -35,26 +51,29 @@ pub struct Family {
     write: fn(&ModelConfig, &mut Map<String, Value>),
 }
 
-/// Defaults that differ between families; [`Family::read`] has the others.
-#[derive(Debug, Clone, Copy)]
-struct Defaults {
-    vocab_size: usize,
-    intermediate_size: usize,
-    /// Key/value heads; unset, the number of query heads.
-    key_value: Option<usize>,
-    /// Size of a head; unset, `hidden_size / num_attention_heads`.
-    head_dim: Option<usize>,
-    max_position: usize,
-    norm_eps: f64,
-}
-
 /// Keys that describe the files of the base. A saved model has f32 weights in one file and no code, so they
 /// are left out.
 const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 5] = [llama::LLAMA, qwen2::QWEN2, qwen3::QWEN3, mistral::MISTRAL, olmo2::OLMO2];
+pub const FAMILIES: [Family; 15] = [
+    llama::LLAMA,
+    qwen2::QWEN2,
+    qwen3::QWEN3,
+    mistral::MISTRAL,
+    olmo2::OLMO2,
+    olmo3::OLMO3,
+    gemma::GEMMA2,
+    gemma::GEMMA3,
+    smollm3::SMOLLM3,
+    granite::GRANITE,
+    phi3::PHI3,
+    exaone4::EXAONE4,
+    glm4::GLM4,
+    ministral3::MINISTRAL3,
+    hunyuan::HUNYUAN,
+];
 
 impl Family {
     /// Returns the family of a `model_type`.
@@ -71,13 +90,10 @@ impl Family {
     /// Reads `config.json`. An absent key has the default of `transformers`.
     pub fn read(&self, json: &Map<String, Value>) -> Result<ModelConfig, String> {
         let (fields, defaults) = (Fields(json), &self.defaults);
-        let hidden_size = fields.size_or("hidden_size", 4096)?;
-        let query = fields.size_or("num_attention_heads", 32)?;
-        if let Some(act) = fields.text("hidden_act")?.filter(|act| *act != "silu") {
-            return Err(format!("hidden_act = \"{act}\" is not supported (only silu)"));
-        }
+        let hidden_size = fields.size_or("hidden_size", defaults.hidden_size)?;
+        let query = fields.size_or("num_attention_heads", defaults.query)?;
         let max_position = fields.size_or("max_position_embeddings", defaults.max_position)?;
-        let num_layers = fields.size_or("num_hidden_layers", 32)?;
+        let num_layers = fields.size_or("num_hidden_layers", defaults.layers)?;
         ModelConfig::check_layers(num_layers)?;
         let key_value_heads =
             fields.present_size("num_key_value_heads", defaults.key_value)?.unwrap_or(query);
@@ -85,34 +101,54 @@ impl Family {
             Some(dim) => dim,
             None => hidden_size / query.max(1),
         };
-        let block = BlockConfig {
-            norms: self.norms,
-            attention: AttentionConfig {
-                rope: rope::read(&fields, max_position)?,
-                ..AttentionConfig::new(query, key_value_heads, head_dim)
-            },
-            mlp: MlpConfig {
-                width: fields.size_or("intermediate_size", defaults.intermediate_size)?,
-                bias: false,
-            },
+        let mut attention = AttentionConfig::new(query, key_value_heads, head_dim);
+        if !defaults.ropes_by_kind {
+            attention.rope = rope::read(&fields, defaults, head_dim, max_position)?;
+        }
+        let mlp = MlpConfig {
+            width: fields.size_or("intermediate_size", defaults.intermediate_size)?,
+            bias: false,
+            activation: self.activation(&fields)?,
+            fused: false,
         };
+        let block = BlockConfig { norms: self.norms, attention, mlp, residual_scale: 1.0 };
         let mut config = ModelConfig {
             vocab_size: fields.size_or("vocab_size", defaults.vocab_size)?,
             hidden_size,
             layers: vec![block; num_layers],
             max_position,
             norm_eps: fields.number("rms_norm_eps")?.unwrap_or(defaults.norm_eps),
-            tied_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(false),
+            norms_less_one: false,
+            embedding_scale: 1.0,
+            logits: LogitConfig::default(),
+            tied_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(defaults.tied),
         };
         (self.read)(&fields, &mut config)?;
         config.check()?;
         Ok(config)
     }
 
-    /// Writes `config.json` over the folder's earlier one (empty for a new model).
+    fn activation(&self, fields: &Fields<'_>) -> Result<Activation, String> {
+        let key = self.defaults.activation_key;
+        match fields.text(key)? {
+            None => Ok(self.defaults.activation),
+            Some("silu" | "swish") => Ok(Activation::Silu),
+            Some("gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
+            Some(other) => {
+                Err(format!("{key} = \"{other}\" is not supported (only silu and gelu_pytorch_tanh)"))
+            }
+        }
+    }
+
+    /// Writes `config.json` over the folder's earlier one (empty for a new model). A folder with images or
+    /// sound becomes one of its text model.
     pub fn write(&self, config: &ModelConfig, before: &Map<String, Value>) -> Map<String, Value> {
-        let mut json = before.clone();
+        let mut json = text_config(before);
         let BlockConfig { attention, mlp, .. } = &config.layers[0];
+        let activation = match mlp.activation {
+            Activation::Silu => "silu",
+            Activation::GeluTanh => "gelu_pytorch_tanh",
+        };
         for (key, value) in [
             ("model_type", Value::from(self.model_type)),
             ("architectures", Value::from(vec![self.architecture])),
@@ -123,7 +159,7 @@ impl Family {
             ("num_attention_heads", attention.query_heads.into()),
             ("num_key_value_heads", attention.key_value_heads.into()),
             ("head_dim", attention.head_dim.into()),
-            ("hidden_act", "silu".into()),
+            (self.defaults.activation_key, activation.into()),
             ("max_position_embeddings", config.max_position.into()),
             ("rms_norm_eps", config.norm_eps.into()),
             ("tie_word_embeddings", config.tied_embeddings.into()),
@@ -132,7 +168,9 @@ impl Family {
             json.insert(key.into(), value);
         }
         json.retain(|key, _| !OF_OTHER_FILES.contains(&key.as_str()));
-        rope::write(config, &mut json);
+        if !self.defaults.ropes_by_kind {
+            rope::write(config, &self.defaults, &mut json);
+        }
         (self.write)(config, &mut json);
         json
     }

@@ -8,14 +8,7 @@ pub(super) const OLMO2: Family = Family {
     model_type: "olmo2",
     architecture: "Olmo2ForCausalLM",
     norms: BlockNorms::POST,
-    defaults: Defaults {
-        vocab_size: 50_304,
-        intermediate_size: 11_008,
-        key_value: None,
-        head_dim: None,
-        max_position: 2048,
-        norm_eps: 1e-5,
-    },
+    defaults: Defaults { vocab_size: 50_304, norm_eps: 1e-5, ..Defaults::LLAMA },
     read: |fields, config| {
         let bias = fields.flag("attention_bias")?.unwrap_or(false);
         for block in &mut config.layers {

@@ -12,9 +12,8 @@ pub(super) const QWEN2: Family = Family {
         vocab_size: 151_936,
         intermediate_size: 22_016,
         key_value: Some(32),
-        head_dim: None,
         max_position: 32_768,
-        norm_eps: 1e-6,
+        ..Defaults::LLAMA
     },
     read: |fields, config| {
         config.layers.iter_mut().for_each(|block| block.attention.qkv_bias = true);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{FAMILIES, Family};
+use super::{FAMILIES, Family, text_config};
 use crate::config::ModelConfig;
 use crate::layers::rope::frequencies;
 
@@ -26,7 +26,11 @@ struct Case {
     /// Biases of queries, of attention's output, of the feed-forward layer.
     biases: [bool; 3],
     windows: Vec<Option<usize>>,
-    frequencies: Vec<f64>,
+    /// Whether each layer has positions.
+    rotated: Vec<bool>,
+    /// Those of the first layer with positions and, if they differ, of the last one.
+    frequencies: Vec<Vec<f64>>,
+    /// That of the last one.
     attention_factor: f64,
 }
 
@@ -36,7 +40,8 @@ fn cases() -> Vec<Case> {
 }
 
 fn read(json: &Map<String, Value>) -> Result<ModelConfig, String> {
-    Family::named(json["model_type"].as_str().expect("a name"))?.read(json)
+    let text = text_config(json);
+    Family::named(text["model_type"].as_str().expect("a name"))?.read(&text)
 }
 
 #[test]
@@ -63,12 +68,21 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
         assert_eq!([h.qkv_bias, h.output_bias, first.mlp.bias], case.biases, "{shown}");
         let windows: Vec<_> = found.layers.iter().map(|block| block.attention.window).collect();
         assert_eq!(windows, case.windows, "{shown}");
-        let ours = frequencies(&h.rope, h.head_dim, 1);
-        assert_eq!(ours.len(), case.frequencies.len(), "{shown}");
-        for (ours, theirs) in ours.iter().zip(&case.frequencies) {
-            assert!((ours - theirs).abs() <= 1e-5 * theirs, "{shown}: {ours}, not {theirs}");
+        let ropes: Vec<_> = found.layers.iter().map(|block| &block.attention.rope).collect();
+        let rotated: Vec<_> = ropes.iter().map(|rope| rope.rotated > 0).collect();
+        assert_eq!(rotated, case.rotated, "{shown}");
+        let mut with_positions = ropes.iter().filter(|rope| rope.rotated > 0);
+        let first = with_positions.next().expect("a layer with positions");
+        let last = with_positions.next_back().unwrap_or(first);
+        let ends = [case.frequencies.first(), case.frequencies.last()].into_iter().flatten();
+        for (rope, expected) in [first, last].into_iter().zip(ends) {
+            let ours = frequencies(rope, 1);
+            assert_eq!(ours.len(), expected.len(), "{shown}");
+            for (ours, theirs) in ours.iter().zip(expected) {
+                assert!((ours - theirs).abs() <= 1e-5 * theirs, "{shown}: {ours}, not {theirs}");
+            }
         }
-        let gain = h.rope.attention_factor();
+        let gain = last.attention_factor();
         assert!((gain - case.attention_factor).abs() < 1e-9, "{shown}: {gain}");
     }
 }
@@ -77,7 +91,8 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
 fn what_is_written_is_read_again() {
     for case in cases() {
         let config = read(&case.config).unwrap();
-        let family = Family::named(case.config["model_type"].as_str().unwrap()).unwrap();
+        let text = text_config(&case.config);
+        let family = Family::named(text["model_type"].as_str().unwrap()).unwrap();
         for before in [&case.config, &Map::new()] {
             let written = family.write(&config, before);
             assert_eq!(family.read(&written), Ok(config.clone()), "{written:?}");
@@ -125,6 +140,15 @@ fn what_would_be_computed_otherwise_is_refused() {
     };
     let llama3 = |low: f64, high: f64| json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": low, "high_freq_factor": high}});
     for family in FAMILIES.map(|family| family.model_type) {
+        let key = if family.starts_with("gemma") { "hidden_activation" } else { "hidden_act" };
+        check(family, json!({key: "gelu"}), key);
+        check(family, json!({"hidden_size": null}), "hidden_size = null is not a whole number");
+        check(family, json!({"rope_scaling": {"type": "longrope"}}), "\"longrope\" lacks short_factor");
+        check(family, json!({"rope_scaling": {"type": "new"}}), "\"new\" is not supported");
+    }
+    let whole_heads = FAMILIES.iter().filter(|family| family.defaults.rotated_part.is_none());
+    for family in whole_heads.filter(|family| !family.defaults.ropes_by_kind).map(|family| family.model_type)
+    {
         let half = json!({"partial_rotary_factor": 0.5});
         check(family, half.clone(), "partial_rotary_factor = 0.5");
         check(family, json!({"rope_parameters": half.clone()}), "partial_rotary_factor = 0.5");
@@ -135,11 +159,22 @@ fn what_would_be_computed_otherwise_is_refused() {
             "= 0 is",
         );
         check(family, json!({"rope_scaling": {"type": "default"}, "rope_parameters": half}), "= 0.5 is");
-        check(family, json!({"hidden_act": "gelu"}), "hidden_act");
-        check(family, json!({"hidden_size": null}), "hidden_size = null is not a whole number");
         check(family, json!({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}), "full_attention");
-        check(family, json!({"rope_scaling": {"type": "longrope"}}), "\"longrope\" is not supported");
     }
+    for family in ["gemma3_text", "olmo3"] {
+        check(family, json!({"rope_parameters": {"rope_theta": 5.0}}), "settings by the kind of layer");
+        check(family, json!({"sliding_window": null}), "lacks sliding_window");
+    }
+    check("gemma3_text", json!({"use_bidirectional_attention": true}), "use_bidirectional_attention");
+    check("gemma3_text", json!({"attn_logit_softcapping": 5.0}), "attn_logit_softcapping = 5");
+    check("gemma2", json!({"attn_logit_softcapping": -1.0}), "attn_logit_softcapping = -1");
+    check("granite", json!({"logits_scaling": 0.0}), "logits_scaling = 0");
+    check("granite", json!({"residual_multiplier": -2.0}), "residual_multiplier = -2");
+    check("smollm3", json!({"no_rope_layers": [1]}), "names 1 layers of 2");
+    check("glm4", json!({"partial_rotary_factor": 1.5}), "partial_rotary_factor = 1.5");
+    check("exaone4", json!({"sliding_window_pattern": "LX"}), "is not a text of L and G");
+    let divisors = json!({"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]});
+    check("phi3", json!({"rope_scaling": divisors}), "short_factor has 1 numbers for 4 pairs");
     check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
@@ -173,4 +208,23 @@ fn the_context_is_what_the_scaling_stretches_the_positions_to() {
     let llama3 =
         json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0});
     check(llama3, 64);
+}
+
+#[test]
+fn a_text_of_local_and_global_layers_repeats_and_ends_globally() {
+    let keys = json!({"num_hidden_layers": 7, "sliding_window": 5, "sliding_window_pattern": "LLG"});
+    let config = read(&file("exaone4", &keys)).unwrap();
+    let windows: Vec<bool> = config.layers.iter().map(|block| block.attention.window.is_some()).collect();
+    assert_eq!(windows, [true, true, false, true, true, false, false]);
+}
+
+#[test]
+fn long_rope_keeps_the_context_of_its_short_divisors() {
+    let divisors = json!({"type": "longrope", "short_factor": vec![1.0; 4], "long_factor": vec![2.0; 4]});
+    let keys = json!({"rope_scaling": divisors, "max_position_embeddings": 131_072});
+    let config = read(&file("phi3", &keys)).unwrap();
+    assert_eq!(config.context(), 4096);
+    let rope = &config.layers[0].attention.rope;
+    let [short, long] = [4096, 4097].map(|length| frequencies(rope, length)[1]);
+    assert!((short / long - 2.0).abs() < 1e-12, "a longer sequence has the other divisors");
 }

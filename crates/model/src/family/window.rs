@@ -1,25 +1,22 @@
-//! The layers of Qwen's families that have a sliding window.
+//! The layers of a model that have a sliding window.
 
 use serde_json::{Map, Value};
 
 use super::Fields;
 use crate::block::BlockConfig;
 
-const FULL: &str = "full_attention";
-const SLIDING: &str = "sliding_attention";
+pub(super) const FULL: &str = "full_attention";
+pub(super) const SLIDING: &str = "sliding_attention";
 
-/// Sets the window of every layer. `layer_types` lists the layers with one; without it, `max_window_layers`
-/// is the first of them.
+/// Sets the window of every layer of Qwen's families. `layer_types` lists the layers with one; without it,
+/// `max_window_layers` is the first of them.
 pub(super) fn read(fields: &Fields<'_>, layers: &mut [BlockConfig]) -> Result<(), String> {
     let window = match fields.flag("use_sliding_window")? {
         Some(true) => fields.present_size("sliding_window", Some(4096))?,
         _ => None,
     };
-    let sliding: Vec<bool> = match fields.list("layer_types")? {
-        Some(kinds) if kinds.len() != layers.len() => {
-            return Err(format!("layer_types names {} layers of {}", kinds.len(), layers.len()));
-        }
-        Some(kinds) => kinds.iter().map(is_sliding).collect::<Result<_, _>>()?,
+    let sliding = match listed(fields, layers.len())? {
+        Some(sliding) => sliding,
         None if window.is_some() => {
             let first = fields.size_or("max_window_layers", 28)?;
             (0..layers.len()).map(|layer| layer >= first).collect()
@@ -29,10 +26,42 @@ pub(super) fn read(fields: &Fields<'_>, layers: &mut [BlockConfig]) -> Result<()
     if window.is_none() && sliding.contains(&true) {
         return Err(format!("layer_types: {SLIDING} lacks use_sliding_window and sliding_window"));
     }
-    for (block, sliding) in layers.iter_mut().zip(sliding) {
-        block.attention.window = window.filter(|_| sliding);
-    }
+    set(layers, &sliding, window);
     Ok(())
+}
+
+/// Sets the window of every layer that `layer_types` names or, without the list, that `default` accepts.
+/// Returns these layers.
+pub(super) fn read_kinds(
+    fields: &Fields<'_>,
+    layers: &mut [BlockConfig],
+    window: Option<usize>,
+    default: impl Fn(usize) -> bool,
+) -> Result<Vec<bool>, String> {
+    let sliding = match listed(fields, layers.len())? {
+        Some(sliding) => sliding,
+        None => (0..layers.len()).map(default).collect(),
+    };
+    if window.is_none() && sliding.contains(&true) {
+        return Err(format!("layer_types: {SLIDING} lacks sliding_window"));
+    }
+    set(layers, &sliding, window);
+    Ok(sliding)
+}
+
+/// Returns whether each layer of `layer_types` has a window; none if the file has no such list.
+pub(super) fn listed(fields: &Fields<'_>, layers: usize) -> Result<Option<Vec<bool>>, String> {
+    let Some(kinds) = fields.list("layer_types")? else { return Ok(None) };
+    if kinds.len() != layers {
+        return Err(format!("layer_types names {} layers of {layers}", kinds.len()));
+    }
+    kinds.iter().map(is_sliding).collect::<Result<_, _>>().map(Some)
+}
+
+fn set(layers: &mut [BlockConfig], sliding: &[bool], window: Option<usize>) {
+    for (block, sliding) in layers.iter_mut().zip(sliding) {
+        block.attention.window = window.filter(|_| *sliding);
+    }
 }
 
 fn is_sliding(kind: &Value) -> Result<bool, String> {
@@ -43,15 +72,25 @@ fn is_sliding(kind: &Value) -> Result<bool, String> {
     }
 }
 
-/// Writes the window of every layer.
+/// Writes the window of every layer of Qwen's families.
 pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
-    let window = layers.iter().find_map(|block| block.attention.window);
+    let window = window(layers);
     json.insert("use_sliding_window".into(), window.is_some().into());
     if let Some(window) = window {
-        let kinds = layers.iter().map(|block| if block.attention.window.is_some() { SLIDING } else { FULL });
         let first = layers.iter().position(|block| block.attention.window.is_some());
         json.insert("sliding_window".into(), window.into());
         json.insert("max_window_layers".into(), first.into());
-        json.insert("layer_types".into(), kinds.collect::<Vec<_>>().into());
+        write_kinds(layers, json);
     }
+}
+
+/// Writes which layers have a window.
+pub(super) fn write_kinds(layers: &[BlockConfig], json: &mut Map<String, Value>) {
+    let kinds = layers.iter().map(|block| if block.attention.window.is_some() { SLIDING } else { FULL });
+    json.insert("layer_types".into(), kinds.collect::<Vec<_>>().into());
+}
+
+/// Returns the window of the layers that have one.
+pub(super) fn window(layers: &[BlockConfig]) -> Option<usize> {
+    layers.iter().find_map(|block| block.attention.window)
 }

@@ -112,7 +112,7 @@ pub fn save_adapter(
         "r": config.rank,
         "lora_alpha": config.alpha,
         "lora_dropout": 0.0,
-        "target_modules": config.targets,
+        "target_modules": model.adapted_layers(config),
         "bias": "none",
         "fan_in_fan_out": false,
         "use_rslora": false,

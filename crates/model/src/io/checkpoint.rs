@@ -9,7 +9,7 @@ use crate::build::build;
 use crate::config::ModelConfig;
 use crate::cpu::fused::in_host_memory;
 use crate::error::ModelError;
-use crate::family::Family;
+use crate::family::{Family, text_config};
 use crate::io::folder_files;
 use crate::io::regular_file::{SETTINGS, read};
 use crate::io::token_ids;
@@ -25,7 +25,7 @@ const CONSTANTS: [&str; 1] = ["rotary_emb.inv_freq"];
 pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     let (path, json) = config_json(folder)?;
     let config = |message| ModelError::Config { path: path.clone(), message };
-    family(&json).and_then(|family| family.read(&json)).map_err(config)
+    read_config(&json).map_err(config)
 }
 
 /// Loads a model folder: `config.json` and `model.safetensors`, or an index of shards.
@@ -37,11 +37,10 @@ pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
 /// tokenizer has no row in the embedding.
 pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
     let (path, json) = config_json(folder)?;
-    let config = family(&json)
-        .and_then(|family| family.read(&json))
-        .map_err(|message| ModelError::Config { path, message })?;
+    let config = read_config(&json).map_err(|message| ModelError::Config { path, message })?;
     token_ids::check(folder, config.vocab_size)?;
     let mut files = WeightFiles::open(folder, json.get("transformers_weights").and_then(Value::as_str))?;
+    files.take_text_model();
     files.check_memory(in_host_memory(device))?;
     let mut ignored = CONSTANTS.to_vec();
     if config.tied_embeddings {
@@ -52,6 +51,15 @@ pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
     let model = build(&config, &mut files, device)?;
     files.finish(&ignored)?;
     Ok(model)
+}
+
+/// Names the parts of a folder that are no part of its text model, and are left out: `vision_tower (437
+/// tensors)`.
+pub fn left_out(folder: &Path) -> Result<Vec<String>, ModelError> {
+    let (_, json) = config_json(folder)?;
+    let mut files = WeightFiles::open(folder, json.get("transformers_weights").and_then(Value::as_str))?;
+    files.take_text_model();
+    Ok(files.left_out())
 }
 
 /// Saves a model, with its adapter merged, as a folder that `transformers` loads.
@@ -82,8 +90,12 @@ pub fn family_of(folder: &Path) -> Result<Family, ModelError> {
     family(&json).map_err(|message| ModelError::Config { path, message })
 }
 
+fn read_config(json: &Map<String, Value>) -> Result<ModelConfig, String> {
+    family(json)?.read(&text_config(json))
+}
+
 fn family(json: &Map<String, Value>) -> Result<Family, String> {
-    match json.get("model_type") {
+    match text_config(json).get("model_type") {
         Some(Value::String(name)) => Family::named(name),
         Some(other) => Err(format!("model_type = {other} is not a string")),
         None => Err("model_type is missing".into()),

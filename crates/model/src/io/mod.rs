@@ -6,6 +6,7 @@ mod folder_files;
 mod regular_file;
 mod safetensors_header;
 mod shard;
+mod text_tensors;
 mod token_ids;
 mod weight_files;
 mod written;

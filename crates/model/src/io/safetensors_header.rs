@@ -49,10 +49,11 @@ impl Header {
         Some((info, self.data + info.data_offsets.0 as u64))
     }
 
-    /// Returns the number of entries of each tensor.
-    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> {
+    /// Returns the number of entries of each tensor whose name `take` accepts.
+    pub(crate) fn counts_of(&self, take: impl Fn(&String) -> bool) -> impl Iterator<Item = u64> {
+        let taken = self.metadata.tensors().into_iter().filter(move |(name, _)| take(name));
         // The header was checked: no product overflows.
-        self.metadata.tensors().into_values().map(|info| info.shape.iter().product::<usize>() as u64)
+        taken.map(|(_, info)| info.shape.iter().product::<usize>() as u64)
     }
 }
 
@@ -78,7 +79,10 @@ mod tests {
         assert_eq!((&info.shape[..], at), (&[2, 3][..], start + 8));
         assert_eq!(found.tensor("b").unwrap().1, start);
         assert!(found.tensor("c").is_none());
-        assert_eq!((found.names(), found.counts().sum::<u64>()), (vec!["b".into(), "a".into()], 8));
+        assert_eq!(
+            (found.names(), found.counts_of(|_| true).sum::<u64>()),
+            (vec!["b".into(), "a".into()], 8)
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::build::{Init, ParameterSource};
 use crate::error::ModelError;
 use crate::io::regular_file::{SETTINGS, read};
 use crate::io::shard::{Shard, damaged};
+use crate::io::text_tensors::{other_part, own_name};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -25,6 +26,8 @@ pub(crate) struct WeightFiles {
     /// Tensors that hold a parameter under another name.
     aliases: BTreeMap<String, String>,
     used: BTreeSet<String>,
+    /// Tensors that are no part of the text model.
+    others: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +84,7 @@ impl WeightFiles {
             holders: BTreeMap::new(),
             aliases: BTreeMap::new(),
             used: BTreeSet::new(),
+            others: BTreeSet::new(),
         };
         for path in files {
             let shard = Shard::open(path)?;
@@ -95,10 +99,32 @@ impl WeightFiles {
         Ok(all)
     }
 
+    /// Gives the text model's tensors the names that they have without images or sound, and takes all others
+    /// out.
+    pub(crate) fn take_text_model(&mut self) {
+        let names: Vec<&String> = self.holders.keys().collect();
+        let named = names.iter().filter_map(|name| Some((own_name(name)?, (*name).clone())));
+        self.aliases.extend(named);
+        let others = names.into_iter().filter(|name| other_part(name).is_some());
+        self.others.extend(others.cloned());
+    }
+
+    /// Names the parts that were taken out, with the number of their tensors.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for part in self.others.iter().filter_map(|name| other_part(name)) {
+            *counts.entry(part).or_default() += 1;
+        }
+        counts.into_iter().map(|(part, count)| format!("{part} ({count} tensors)")).collect()
+    }
+
     /// Checks that the weights fit into memory: all together if the model is in host memory, else one at a
     /// time.
     pub(crate) fn check_memory(&self, together: bool) -> Result<(), ModelError> {
-        let counts = self.shards.iter().flat_map(|shard| shard.header.counts());
+        let counts = self.shards.iter().flat_map(|shard| {
+            // Other parts of the folder take no memory.
+            shard.header.counts_of(|name| !self.others.contains(name))
+        });
         let numbers = if together { counts.fold(0, u64::saturating_add) } else { counts.max().unwrap_or(0) };
         let needed = numbers.saturating_mul(size_of::<f32>() as u64);
         match available_memory() {
@@ -121,10 +147,12 @@ impl WeightFiles {
     ///
     /// Versions of `transformers` differ in the one they take if both are there, so both must be equal.
     pub(crate) fn tie(&mut self) -> Result<(), ModelError> {
+        let stored = |name: &str| self.aliases.get(name).cloned().unwrap_or_else(|| name.to_string());
+        let (embedding, output) = (stored(EMBEDDING), stored(OUTPUT));
         let holder = |name: &str| self.holders.get(name).map(|&at| &self.shards[at]);
-        match (holder(EMBEDDING), holder(OUTPUT)) {
-            (None, Some(_)) => drop(self.aliases.insert(EMBEDDING.into(), OUTPUT.into())),
-            (Some(first), Some(second)) if !first.holds_same(EMBEDDING, second, OUTPUT)? => {
+        match (holder(&embedding), holder(&output)) {
+            (None, Some(_)) => drop(self.aliases.insert(EMBEDDING.into(), output)),
+            (Some(first), Some(second)) if !first.holds_same(&embedding, second, &output)? => {
                 let message = format!(
                     "tensors {EMBEDDING} and {OUTPUT} differ, and config.json ties them\n  \
                      hint: set tie_word_embeddings = false, or take {OUTPUT} out of the file"
@@ -139,7 +167,8 @@ impl WeightFiles {
     /// Fails if the files hold a tensor that no parameter asked for.
     pub(crate) fn finish(self, ignored: &[&str]) -> Result<(), ModelError> {
         for (name, shard) in &self.holders {
-            if !self.used.contains(name) && !ignored.iter().any(|suffix| name.ends_with(suffix)) {
+            let known = self.used.contains(name) || self.others.contains(name);
+            if !known && !ignored.iter().any(|suffix| name.ends_with(suffix)) {
                 let path = &self.shards[*shard].path;
                 return Err(damaged(
                     path,

@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 
-use crate::block::AttentionConfig;
+use crate::block::{AttentionConfig, BlockConfig, QkNorm};
 use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
-use crate::cpu::fused::{FusedAttention, apply_host_op};
+use crate::cpu::fused::{FusedAttention, FusedRotation, apply_host_op};
 use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
 use crate::layers::rope::Rotation;
@@ -17,9 +17,11 @@ const HIDDEN: f32 = -1e9;
 /// The attention layer of a block.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
-    pub(crate) q_proj: Linear,
-    pub(crate) k_proj: Linear,
-    pub(crate) v_proj: Linear,
+    pub(crate) q_proj: Option<Linear>,
+    pub(crate) k_proj: Option<Linear>,
+    pub(crate) v_proj: Option<Linear>,
+    /// The three of them in one matrix, in this order.
+    pub(crate) qkv_proj: Option<Linear>,
     pub(crate) o_proj: Linear,
     pub(crate) q_norm: Option<RmsNorm>,
     pub(crate) k_norm: Option<RmsNorm>,
@@ -66,6 +68,11 @@ impl<'a> ForwardPass<'a> {
         }
         Self { config, shape, paths }
     }
+
+    /// Returns the description of a block.
+    pub(crate) fn block(&self, layer: usize) -> &BlockConfig {
+        &self.config.layers[layer]
+    }
 }
 
 impl Attention {
@@ -78,23 +85,33 @@ impl Attention {
         layer: usize,
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        let ([b, t], h) = (pass.shape, &pass.config.layers[layer].attention);
-        let mut q = self.q_proj.forward(x.clone());
-        let mut k = self.k_proj.forward(x.clone());
-        let v = self.v_proj.forward(x);
-        if let (Some(q_norm), Some(k_norm)) = (&self.q_norm, &self.k_norm) {
-            (q, k) = (q_norm.forward_parts(q), k_norm.forward_parts(k));
+        let ([b, t], h) = (pass.shape, &pass.block(layer).attention);
+        let [mut q, mut k, v] = self.project(x, h);
+        let rotated_first = h.qk_norm == Some(QkNorm::PerHeadRotated);
+        if !rotated_first {
+            (q, k) = (normed(self.q_norm.as_ref(), q), normed(self.k_norm.as_ref(), k));
         }
         let (rotation, mask) = match &pass.paths[layer] {
             AttentionPath::Operations { rotation, mask } => (rotation, mask.clone()),
             AttentionPath::Fused(attention) => {
+                if let Some([queries, keys]) = attention.rotations() {
+                    let turn = |op: FusedRotation, x: Tensor<2>| {
+                        let shape = x.dims();
+                        apply_host_op(op, [x], shape)
+                    };
+                    q = normed(self.q_norm.as_ref(), turn(queries, q));
+                    k = normed(self.k_norm.as_ref(), turn(keys, k));
+                }
                 let shape = [b * t, h.query_width()];
                 return self.o_proj.forward(apply_host_op(attention.clone(), [q, k, v], shape));
             }
         };
         let split = |y: Tensor<2>, heads: usize| y.reshape([b, t, heads, h.head_dim]).swap_dims(1, 2);
-        let q = rotation.apply(split(q, h.query_heads));
-        let k = rotation.apply(split(k, h.key_value_heads));
+        let mut q = rotation.queries(split(q, h.query_heads));
+        let mut k = rotation.keys(split(k, h.key_value_heads));
+        if rotated_first {
+            (q, k) = (normed(self.q_norm.as_ref(), q), normed(self.k_norm.as_ref(), k));
+        }
         let (k, v) = match cache {
             Some((cache, plan)) => {
                 let k = k.swap_dims(1, 2).reshape([b * t, h.key_value_width()]);
@@ -102,24 +119,58 @@ impl Attention {
             }
             None => (k, split(v, h.key_value_heads)),
         };
-        let y = attend(q, k, v, mask);
+        let y = attend(q, k, v, mask, h);
         self.o_proj.forward(y.swap_dims(1, 2).reshape([b * t, h.query_width()]))
+    }
+
+    /// Computes queries, keys and values, `[N, heads·D]` each.
+    fn project(&self, x: Tensor<2>, h: &AttentionConfig) -> [Tensor<2>; 3] {
+        match (&self.qkv_proj, &self.q_proj, &self.k_proj, &self.v_proj) {
+            (Some(all), ..) => {
+                let (all, query, width) = (all.forward(x), h.query_width(), h.key_value_width());
+                [
+                    all.clone().narrow(1, 0, query),
+                    all.clone().narrow(1, query, width),
+                    all.narrow(1, query + width, width),
+                ]
+            }
+            (None, Some(q), Some(k), Some(v)) => [q.forward(x.clone()), k.forward(x.clone()), v.forward(x)],
+            _ => unreachable!("attention has queries, keys and values"),
+        }
     }
 }
 
-/// Computes `softmax(q·kᵀ / √D + mask)·v`. Queries that share a key/value head are stacked, so keys aren't
-/// repeated.
+/// Normalises each head, or all heads together, if there is a norm.
+fn normed<const D: usize>(norm: Option<&RmsNorm>, x: Tensor<D>) -> Tensor<D> {
+    match norm {
+        Some(norm) => norm.forward_parts(x),
+        None => x,
+    }
+}
+
+/// Computes `softmax(cap(q·kᵀ·scale) + mask)·v`. Queries that share a key/value head are stacked, so keys
+/// aren't repeated.
 ///
 /// # Shapes
 /// - `q`: `[B, H, T, D]`, `k`, `v`: `[B, K, S, D]`, `mask`: `[B or 1, 1, T, S]` → `[B, H, T, D]`
-fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Tensor<4>) -> Tensor<4> {
+fn attend(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: Tensor<4>,
+    attention: &AttentionConfig,
+) -> Tensor<4> {
     let [b, heads, t, d] = q.dims();
     let [_, groups, s, _] = k.dims();
     let stacked = [b, groups, heads / groups * t, d];
-    let q = q.mul_scalar(1.0 / (d as f64).sqrt()).reshape(stacked);
+    let q = q.mul_scalar(attention.score_scale()).reshape(stacked);
     let dtype = q.dtype();
-    let scores = q.matmul(k.swap_dims(2, 3)).reshape([b, heads, t, s]);
-    let weights = softmax(scores.cast(DType::F32) + mask, 3).cast(dtype);
+    let scores = q.matmul(k.swap_dims(2, 3)).reshape([b, heads, t, s]).cast(DType::F32);
+    let scores = match attention.softcap {
+        Some(cap) => scores.div_scalar(cap).tanh().mul_scalar(cap),
+        None => scores,
+    };
+    let weights = softmax(scores + mask, 3).cast(dtype);
     weights.reshape([b, groups, heads / groups * t, s]).matmul(v).reshape([b, heads, t, d])
 }
 

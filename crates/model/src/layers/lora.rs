@@ -5,7 +5,6 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Above, Within};
 
-use crate::block::{LINEARS, target};
 use crate::config::ModelConfig;
 
 /// Range of the rank.
@@ -13,6 +12,13 @@ type Rank = Within<1, 16_384>;
 
 /// Range of `alpha`.
 type Scale = Above<0, 1_000_000>;
+
+/// Names of linear layers that an adapter may have.
+const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+/// Layers that some families store as one, with its parts.
+const FUSED: [(&str, &[&str]); 2] =
+    [("qkv_proj", &["q_proj", "k_proj", "v_proj"]), ("gate_up_proj", &["gate_proj", "up_proj"])];
 
 /// Configures an adapter: its linear layers and its size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +36,7 @@ pub struct LoraConfig {
 
 impl Default for LoraConfig {
     fn default() -> Self {
-        Self { rank: 16, alpha: 32.0, targets: LINEARS.map(target).map(String::from).to_vec() }
+        Self { rank: 16, alpha: 32.0, targets: TARGETS.map(String::from).to_vec() }
     }
 }
 
@@ -42,7 +48,7 @@ impl LoraConfig {
         if self.targets.is_empty() {
             return Err("lora.targets is empty: there would be nothing to train".into());
         }
-        let known = LINEARS.map(target);
+        let known: Vec<&str> = TARGETS.into_iter().chain(FUSED.map(|(whole, _)| whole)).collect();
         match self.targets.iter().find(|target| !known.contains(&target.as_str())) {
             None => Ok(()),
             Some(other) => Err(format!(
@@ -52,10 +58,20 @@ impl LoraConfig {
         }
     }
 
+    /// Returns whether the linear layers of this name get an adapter. A layer that a family stores as one counts
+    /// as any of its parts, and its name as all of them.
+    pub(crate) fn adapts(&self, layer: &str) -> bool {
+        let named = |name: &str| self.targets.iter().any(|target| target == name);
+        let fused = FUSED.into_iter().any(|(whole, parts)| {
+            (whole == layer && parts.iter().any(|part| named(part)))
+                || (named(whole) && parts.contains(&layer))
+        });
+        named(layer) || fused
+    }
+
     /// Counts the parameters of the adapter on a model.
     pub fn parameters(&self, model: &ModelConfig) -> usize {
-        let adapted =
-            model.linears().filter(|linear| self.targets.iter().any(|name| name == linear.target()));
+        let adapted = model.linears().filter(|linear| self.adapts(linear.target()));
         self.rank * adapted.map(|linear| linear.inputs + linear.outputs).sum::<usize>()
     }
 }

@@ -1,5 +1,6 @@
 //! Layers of a block. They use Burn's operations where the CPU has no fused pass.
 
+pub(crate) mod angles;
 pub(crate) mod attention;
 pub(crate) mod linear;
 pub(crate) mod lora;

@@ -1,28 +1,31 @@
-//! Rotary position embedding, rotate-half layout (arXiv:2104.09864 eq. 34 in the Hugging Face pairing).
+//! Rotary position embedding (arXiv:2104.09864 eq. 34 in the two pairings of Hugging Face).
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::block::AttentionConfig;
-use crate::rope_config::{RopeConfig, RopeScaling, Yarn};
+use crate::rope_config::{LongRope, RopeConfig, RopeScaling, Yarn};
 
 /// Returns the angular frequencies of a sequence of `length` tokens, in radians per token.
 ///
-/// There is one per pair of dimensions, `D / 2`. Only [`RopeScaling::Dynamic`] depends on the length.
-pub(crate) fn frequencies(config: &RopeConfig, head_dim: usize, length: usize) -> Vec<f64> {
-    let dim = head_dim as f64;
+/// There is one per pair of rotated dimensions. Only [`RopeScaling::Dynamic`] and [`RopeScaling::LongRope`]
+/// depend on the length.
+pub(crate) fn frequencies(config: &RopeConfig, length: usize) -> Vec<f64> {
+    let dim = config.rotated as f64;
     let theta = match config.scaling {
         Some(RopeScaling::Dynamic { factor, original_max_position: trained }) if length > trained => {
             let stretch = factor * length as f64 / trained as f64 - (factor - 1.0);
             config.theta * stretch.powf(dim / (dim - 2.0))
         }
+        Some(RopeScaling::FixedNtk { alpha }) => config.theta * alpha.powf(dim / (dim - 2.0)),
         _ => config.theta,
     };
-    (0..head_dim / 2)
+    (0..config.rotated / 2)
         .map(|i| {
             let base = theta.powf(-2.0 * i as f64 / dim);
             let keep = match &config.scaling {
-                None | Some(RopeScaling::Dynamic { .. }) => return base,
+                None | Some(RopeScaling::Dynamic { .. } | RopeScaling::FixedNtk { .. }) => return base,
                 Some(RopeScaling::Linear { factor }) => return base / factor,
+                Some(RopeScaling::LongRope(long)) => return base / long.divisors(length)[i],
                 Some(RopeScaling::Llama3 {
                     low_freq_factor,
                     high_freq_factor,
@@ -45,12 +48,12 @@ pub(crate) fn frequencies(config: &RopeConfig, head_dim: usize, length: usize) -
 impl RopeConfig {
     /// Returns whether frequencies depend on the length of the sequence.
     pub(crate) fn depends_on_length(&self) -> bool {
-        matches!(self.scaling, Some(RopeScaling::Dynamic { .. }))
+        matches!(self.scaling, Some(RopeScaling::Dynamic { .. } | RopeScaling::LongRope(_)))
     }
 
     fn factor(&self) -> f64 {
         match &self.scaling {
-            None => 1.0,
+            None | Some(RopeScaling::LongRope(_) | RopeScaling::FixedNtk { .. }) => 1.0,
             Some(
                 RopeScaling::Linear { factor }
                 | RopeScaling::Dynamic { factor, .. }
@@ -63,8 +66,21 @@ impl RopeConfig {
     pub(crate) fn attention_factor(&self) -> f64 {
         match &self.scaling {
             Some(RopeScaling::Yarn(yarn)) => yarn.attention_factor,
+            Some(RopeScaling::LongRope(long)) => long.attention_factor,
             _ => 1.0,
         }
+    }
+
+    /// Returns the factor of the query at a position.
+    pub(crate) fn growth(&self, position: usize) -> f64 {
+        self.query_growth.as_ref().map_or(1.0, |growth| growth.at(position))
+    }
+}
+
+impl LongRope {
+    /// Returns the divisors of a sequence of `length` tokens.
+    fn divisors(&self, length: usize) -> &[f64] {
+        if length > self.original_max_position { &self.long } else { &self.short }
     }
 }
 
@@ -86,11 +102,15 @@ impl Yarn {
     }
 }
 
-/// Holds cosines and sines of the positions of one forward pass, `[B, 1, T, D]`.
+/// Holds the rotation of the positions of one forward pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Rotation {
-    cos: Tensor<4>,
-    sin: Tensor<4>,
+    /// Cosines and sines, `[B, 1, T, rotated]`; none if no dimension is rotated.
+    tables: Option<(Tensor<4>, Tensor<4>)>,
+    /// Whether a pair is two neighbours.
+    interleaved: bool,
+    /// Factors of queries, `[B, 1, T, 1]`, if they depend on the position.
+    growth: Option<Tensor<4>>,
 }
 
 impl Rotation {
@@ -108,14 +128,14 @@ impl Rotation {
         let rows = lengths.len();
         assert!(positions.len().is_multiple_of(rows), "as many positions in each row");
         let columns = positions.len() / rows;
-        let (rope, head_dim) = (&attention.rope, attention.head_dim);
-        let gain = rope.attention_factor();
-        let mut cos = Vec::with_capacity(positions.len() * head_dim);
-        let mut sin = Vec::with_capacity(positions.len() * head_dim);
+        let rope = &attention.rope;
+        let (gain, rotated) = (rope.attention_factor(), rope.rotated);
+        let mut cos = Vec::with_capacity(positions.len() * rotated);
+        let mut sin = Vec::with_capacity(positions.len() * rotated);
         let mut frequencies = Vec::new();
         for (at, &position) in positions.iter().enumerate() {
             if frequencies.is_empty() || (at % columns == 0 && rope.depends_on_length()) {
-                frequencies = self::frequencies(rope, head_dim, lengths[at / columns]);
+                frequencies = self::frequencies(rope, lengths[at / columns]);
             }
             // The two halves of a head share their angles. The sign of the first half's sine does the
             // rotation.
@@ -127,48 +147,55 @@ impl Rotation {
                 }
             }
         }
-        let shape = [rows, 1, columns, head_dim];
+        let table = |values: Vec<f32>, width: usize| {
+            let shape = [rows, 1, columns, width];
+            Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+        };
+        let growth = |_| positions.iter().map(|&position| rope.growth(position) as f32).collect();
         Self {
-            cos: Tensor::from_data(TensorData::new(cos, shape), (device, DType::F32)),
-            sin: Tensor::from_data(TensorData::new(sin, shape), (device, DType::F32)),
+            tables: (rotated > 0).then(|| (table(cos, rotated), table(sin, rotated))),
+            interleaved: rope.interleaved,
+            growth: rope.query_growth.as_ref().map(growth).map(|values| table(values, 1)),
         }
     }
 
-    /// Rotates queries or keys, in f32.
+    /// Rotates queries, in f32.
     ///
     /// # Shapes
     /// - `x`: `[B, heads, T, D]` → the same
-    pub(crate) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let (half, dtype) = (x.dims()[3] / 2, x.dtype());
-        let x = x.cast(DType::F32);
-        let swapped = Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-        (x * self.cos.clone() + swapped * self.sin.clone()).cast(dtype)
-    }
-}
-
-/// Returns the factor of rotated queries and keys.
-pub(crate) fn attention_gain(config: &RopeConfig) -> f64 {
-    config.attention_factor()
-}
-
-/// Holds the rotation at one position, for code on plain vectors.
-#[derive(Debug)]
-pub(crate) struct Angles(pub(crate) Vec<(f32, f32)>);
-
-impl Angles {
-    /// Computes the angles of a position in a sequence of `length` tokens.
-    pub(crate) fn new(attention: &AttentionConfig, position: usize, length: usize) -> Self {
-        let angle = |frequency: f64| (position as f64 * frequency).sin_cos();
-        let frequencies = frequencies(&attention.rope, attention.head_dim, length);
-        Self(frequencies.into_iter().map(angle).map(|(sin, cos)| (cos as f32, sin as f32)).collect())
-    }
-
-    /// Rotates one head and multiplies it by a factor.
-    pub(crate) fn rotate(&self, head: &mut [f32], factor: f32) {
-        let (first, second) = head.split_at_mut(self.0.len());
-        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(&self.0) {
-            (*a, *b) = ((*a * cos - *b * sin) * factor, (*b * cos + *a * sin) * factor);
+    pub(crate) fn queries(&self, x: Tensor<4>) -> Tensor<4> {
+        let dtype = x.dtype();
+        let x = self.keys(x);
+        match &self.growth {
+            Some(growth) => (x.cast(DType::F32) * growth.clone()).cast(dtype),
+            None => x,
         }
+    }
+
+    /// Rotates keys, in f32. Interleaved pairs are moved apart, in queries and keys alike, which their
+    /// products don't show.
+    ///
+    /// # Shapes
+    /// - `x`: `[B, heads, T, D]` → the same
+    pub(crate) fn keys(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some((cos, sin)) = &self.tables else { return x };
+        let ([rows, heads, columns, dim], dtype) = (x.dims(), x.dtype());
+        let rotated = cos.dims()[3];
+        let half = rotated / 2;
+        let mut first = x.clone().cast(DType::F32);
+        if rotated < dim {
+            first = first.narrow(3, 0, rotated);
+        }
+        if self.interleaved {
+            let apart: Tensor<5> = first.reshape([rows, heads, columns, half, 2]).swap_dims(3, 4);
+            first = apart.reshape([rows, heads, columns, rotated]);
+        }
+        let parts = vec![first.clone().narrow(3, half, half), first.clone().narrow(3, 0, half)];
+        let turned = (first * cos.clone() + Tensor::cat(parts, 3) * sin.clone()).cast(dtype);
+        if rotated == dim {
+            return turned;
+        }
+        Tensor::cat(vec![turned, x.narrow(3, rotated, dim - rotated)], 3)
     }
 }
 
@@ -178,17 +205,17 @@ mod tests {
 
     #[test]
     fn llama3_scaling_keeps_fast_and_slows_slow_frequencies() {
-        let plain = RopeConfig { theta: 500_000.0, scaling: None };
+        let plain = RopeConfig::new(128, 500_000.0);
         let scaled = RopeConfig {
-            theta: 500_000.0,
             scaling: Some(RopeScaling::Llama3 {
                 factor: 8.0,
                 low_freq_factor: 1.0,
                 high_freq_factor: 4.0,
                 original_max_position: 8192,
             }),
+            ..plain.clone()
         };
-        let (a, b) = (frequencies(&plain, 128, 1), frequencies(&scaled, 128, 1));
+        let (a, b) = (frequencies(&plain, 1), frequencies(&scaled, 1));
         assert_eq!(a[0], b[0]);
         assert!((a[63] / b[63] - 8.0).abs() < 1e-9);
         assert!(a.iter().zip(&b).all(|(a, b)| b <= a && *b >= a / 8.0 - 1e-15));

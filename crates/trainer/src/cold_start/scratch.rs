@@ -84,12 +84,8 @@ pub fn model_config(config: &ScratchConfig, tokenizer: &Tokenizer) -> Result<Mod
     let attention = AttentionConfig::new(config.heads, config.kv_heads, config.hidden_size / config.heads);
     let block = BlockConfig::new(attention, config.intermediate_size);
     let model = ModelConfig {
-        vocab_size: tokenizer.get_vocab_size(true),
-        hidden_size: config.hidden_size,
-        layers: vec![block; config.layers],
         max_position: config.max_position,
-        norm_eps: 1e-6,
-        tied_embeddings: true,
+        ..ModelConfig::new(tokenizer.get_vocab_size(true), config.hidden_size, vec![block; config.layers])
     };
     model.check()?;
     Ok(model)

@@ -27,12 +27,8 @@ pub fn self_check(device: &Device) -> Result<SelfCheck, String> {
     let attention =
         AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(4, 2, 8) };
     let config = ModelConfig {
-        vocab_size: 48,
-        hidden_size: 32,
-        layers: vec![BlockConfig::new(attention, 64); 2],
         max_position: 64,
-        norm_eps: 1e-6,
-        tied_embeddings: true,
+        ..ModelConfig::new(48, 32, vec![BlockConfig::new(attention, 64); 2])
     };
     let tokens: Vec<u32> = (0..16).map(|t| t * 7 % 48).collect();
     let gap = gap(&Transformer::random(&config, 0, device), &tokens);

@@ -1,7 +1,7 @@
 //! Estimates the memory that a forward pass keeps for the backward pass, and decides on recomputing.
 
 use burn::tensor::Device;
-use turnwise_model::{BlockConfig, ModelConfig};
+use turnwise_model::{BlockConfig, ModelConfig, QkNorm};
 
 use crate::device::kind::{in_memory, on_host};
 
@@ -35,7 +35,11 @@ pub(crate) fn values_of_blocks(model: &ModelConfig, length: u64, fused: bool) ->
 fn values_of_fused_block(block: &BlockConfig, hidden: u64, _length: u64) -> u64 {
     let attention = &block.attention;
     let (query, kv) = (attention.query_width() as u64, attention.key_value_width() as u64);
-    let before_norms = if attention.qk_norm.is_some() { query + kv } else { 0 };
+    let before_norms = match attention.qk_norm {
+        None => 0,
+        Some(QkNorm::PerHead | QkNorm::FullWidth) => query + kv,
+        Some(QkNorm::PerHeadRotated) => 2 * (query + kv),
+    };
     let stream = 2 + block.norms.count() as u64;
     stream * hidden + 2 * (query + kv) + before_norms + 3 * block.mlp.width as u64
 }

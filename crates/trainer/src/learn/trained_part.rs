@@ -69,12 +69,8 @@ mod tests {
     fn model(device: &Device) -> Transformer {
         let attention = AttentionConfig::new(4, 2, 8);
         let config = ModelConfig {
-            vocab_size: 48,
-            hidden_size: 32,
-            layers: vec![BlockConfig::new(attention, 64); 2],
             max_position: 64,
-            norm_eps: 1e-6,
-            tied_embeddings: true,
+            ..ModelConfig::new(48, 32, vec![BlockConfig::new(attention, 64); 2])
         };
         Transformer::random(&config, 0, device)
     }

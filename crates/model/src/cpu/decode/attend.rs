@@ -4,14 +4,14 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::cpu::simd::{exps, row_max};
+use crate::cpu::simd::{bound, exps, row_max};
 
 /// Keys and values that are read together.
 const AT_ONCE: usize = 4;
 
 /// Computes attention of one query row over the keys and values of its sequence.
 pub(super) struct Attend<'a> {
-    /// `[H, D]`, rotated and divided by `√D`.
+    /// `[H, D]`, rotated and multiplied by the factor of scores.
     pub(super) q: &'a [f32],
     /// `[S, K, D]`: the keys that the query sees.
     pub(super) keys: &'a [f32],
@@ -23,6 +23,8 @@ pub(super) struct Attend<'a> {
     pub(super) dim: usize,
     /// `K·D`.
     pub(super) width: usize,
+    /// Bound of scores, if there is one.
+    pub(super) softcap: Option<f32>,
     /// `[H, D]`.
     pub(super) out: &'a mut [f32],
 }
@@ -32,7 +34,7 @@ impl WithSimd for Attend<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { q, keys, values, share, dim, width, out } = self;
+        let Self { q, keys, values, share, dim, width, softcap, out } = self;
         let seen = keys.len() / width;
         // Whole vectors; entries behind the last key have no weight.
         let mut all = vec![f32::NEG_INFINITY; seen.next_multiple_of(S::F32_LANES)];
@@ -46,6 +48,9 @@ impl WithSimd for Attend<'_> {
             }
             for (score, key) in rest.iter_mut().zip(key_rest.chunks_exact(width)) {
                 dots::<S, 1>(simd, q, &key[at..], width, std::slice::from_mut(score));
+            }
+            if let Some(cap) = softcap {
+                bound(&mut all[..seen], cap);
             }
             let max = row_max(simd, &all);
             let scale = 1.0 / exps(simd, &mut all, max);
@@ -135,6 +140,7 @@ mod tests {
                 share,
                 dim,
                 width,
+                softcap: None,
                 out: &mut out,
             });
             for (head, (q, out)) in q.chunks(dim).zip(out.chunks(dim)).enumerate() {

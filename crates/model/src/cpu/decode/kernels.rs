@@ -158,6 +158,22 @@ pub(super) fn add(a: &mut [f32], b: &[f32]) {
     a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
 }
 
+/// Multiplies `a` by a number.
+pub(super) fn scale(a: &mut [f32], by: f32) {
+    for a in a {
+        *a *= by;
+    }
+}
+
+/// Adds `by·b` to `a`.
+pub(super) fn add_scaled(a: &mut [f32], b: &[f32], by: f64) {
+    if by == 1.0 {
+        return add(a, b);
+    }
+    let by = by as f32;
+    a.iter_mut().zip(b).for_each(|(a, b)| *a += by * b);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

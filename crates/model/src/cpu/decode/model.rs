@@ -6,11 +6,12 @@ use rayon::prelude::*;
 
 use super::attend::Attend;
 use super::cache::HostCache;
-use super::kernels::{Matrix, add, norm};
+use super::kernels::{Matrix, add_scaled, norm, scale};
 use super::weights::{Layer, matrix, vector};
+use crate::block::QkNorm;
 use crate::config::ModelConfig;
-use crate::cpu::simd::{Cpu, swiglu};
-use crate::layers::rope::{Angles, attention_gain};
+use crate::cpu::simd::{Cpu, gated};
+use crate::layers::angles::{Angles, Factors};
 use crate::transformer::Transformer;
 
 /// Tokens that go through the layers together while a prompt or an observation is read.
@@ -90,7 +91,8 @@ impl HostModel {
 
     fn logits(&self, last: &[Vec<f32>]) -> Vec<Vec<f32>> {
         let hidden = norm(&last.concat(), &self.norm, self.config.norm_eps);
-        let scores = self.head.as_ref().unwrap_or(&self.embedding).apply(self.cpu, &hidden);
+        let mut scores = self.head.as_ref().unwrap_or(&self.embedding).apply(self.cpu, &hidden);
+        self.config.logits.apply_to(&mut scores);
         let mut scores = scores.chunks_exact(self.config.vocab_size);
         let mut of = |row: &Vec<f32>| {
             let next = if row.is_empty() { None } else { scores.next() };
@@ -103,6 +105,9 @@ impl HostModel {
         let eps = self.config.norm_eps;
         let mut x: Vec<f32> =
             rows.iter().flat_map(|(_, token)| self.embedding.row(*token as usize)).collect();
+        if self.config.embedding_scale != 1.0 {
+            scale(&mut x, self.config.embedding_scale as f32);
+        }
         let angles = self.angles(rows, feeds);
         for (at, layer) in self.layers.iter().enumerate() {
             let h = normed(layer.before_attention.as_deref(), Cow::Borrowed(&x), eps);
@@ -114,12 +119,13 @@ impl HostModel {
                 values.extend_from_slice(&v[i * width..][..width]);
             }
             let attended = layer.o.apply(self.cpu, &self.attend(at, rows, feeds, &q));
-            add(&mut x, &normed(layer.after_attention.as_deref(), Cow::Owned(attended), eps));
+            let by = layer.residual_scale;
+            add_scaled(&mut x, &normed(layer.after_attention.as_deref(), Cow::Owned(attended), eps), by);
             let h = normed(layer.before_mlp.as_deref(), Cow::Borrowed(&x), eps);
             let mut gate = layer.gate.apply(self.cpu, &h);
-            swiglu(self.cpu, &mut gate, &layer.up.apply(self.cpu, &h));
+            gated(self.cpu, layer.activation, &mut gate, &layer.up.apply(self.cpu, &h));
             let fed = layer.down.apply(self.cpu, &gate);
-            add(&mut x, &normed(layer.after_mlp.as_deref(), Cow::Owned(fed), eps));
+            add_scaled(&mut x, &normed(layer.after_mlp.as_deref(), Cow::Owned(fed), eps), by);
         }
         x
     }
@@ -137,21 +143,34 @@ impl HostModel {
         self.layers.iter().enumerate().map(of_rows).collect()
     }
 
-    /// Computes queries (divided by `√D`), keys and values, rotated.
+    /// Computes queries (multiplied by the factor of scores), keys and values, rotated.
     fn project(&self, layer: &Layer, h: &[f32], angles: &[Angles]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let (attention, gain) = (&layer.attention, attention_gain(&layer.attention.rope));
-        let mut q = layer.q.apply(self.cpu, h);
-        let mut k = layer.k.apply(self.cpu, h);
-        if let Some((q_norm, k_norm)) = &layer.qk_norms {
-            q = norm(&q, q_norm, self.config.norm_eps);
-            k = norm(&k, k_norm, self.config.norm_eps);
-        }
-        let (dim, scale) = (attention.head_dim, 1.0 / (attention.head_dim as f64).sqrt() as f32);
-        let columns = [(&mut q, attention.query_width(), scale), (&mut k, attention.key_value_width(), 1.0)];
-        for (column, width, factor) in columns {
-            for (row, angles) in column.chunks_exact_mut(width).zip(angles) {
-                row.chunks_exact_mut(dim).for_each(|head| angles.rotate(head, factor * gain as f32));
+        let (attention, gain) = (&layer.attention, layer.attention.rope.attention_factor() as f32);
+        let (mut q, mut k) = (layer.q.apply(self.cpu, h), layer.k.apply(self.cpu, h));
+        let normalise = |q: &mut Vec<f32>, k: &mut Vec<f32>| {
+            if let Some((q_norm, k_norm)) = &layer.qk_norms {
+                *q = norm(q, q_norm, self.config.norm_eps);
+                *k = norm(k, k_norm, self.config.norm_eps);
             }
+        };
+        let rotated_first = attention.qk_norm == Some(QkNorm::PerHeadRotated);
+        if !rotated_first {
+            normalise(&mut q, &mut k);
+        }
+        let by_scores = attention.score_scale() as f32;
+        let by = if rotated_first { 1.0 } else { by_scores };
+        let columns = [
+            (&mut q, attention.query_width(), Factors { rotated: by * gain, rest: by, query: true }),
+            (&mut k, attention.key_value_width(), Factors { rotated: gain, rest: 1.0, query: false }),
+        ];
+        for (column, width, factors) in columns {
+            for (row, angles) in column.chunks_exact_mut(width).zip(angles) {
+                row.chunks_exact_mut(attention.head_dim).for_each(|head| angles.rotate(head, factors));
+            }
+        }
+        if rotated_first {
+            normalise(&mut q, &mut k);
+            scale(&mut q, by_scores);
         }
         (q, k, layer.v.apply(self.cpu, h))
     }
@@ -172,7 +191,8 @@ impl HostModel {
             let seen = seen.start * width..seen.end * width;
             let (keys, values) = (&keys[seen.clone()], &values[seen]);
             let share = attention.query_heads / attention.key_value_heads;
-            self.cpu.run(Attend { q, keys, values, share, dim: attention.head_dim, width, out });
+            let (dim, softcap) = (attention.head_dim, attention.softcap.map(|cap| cap as f32));
+            self.cpu.run(Attend { q, keys, values, share, dim, width, softcap, out });
         };
         if rayon::current_num_threads() == 1 || rows.len() == 1 {
             let columns = q.chunks_exact(wide).zip(out.chunks_exact_mut(wide));

@@ -6,15 +6,15 @@
 
 mod attention;
 mod bridge;
+mod gate;
 mod host_op;
 mod norm;
-mod swiglu;
 #[cfg(test)]
 mod testing;
 mod vocabulary;
 
-pub(crate) use attention::FusedAttention;
+pub(crate) use attention::{FusedAttention, FusedRotation};
 pub(crate) use bridge::{apply_host_op, in_host_memory, modify_in_place, read_values, supports_host_ops};
+pub(crate) use gate::FusedGate;
 pub(crate) use norm::FusedNorm;
-pub(crate) use swiglu::FusedSwiglu;
 pub(crate) use vocabulary::{OutputGrads, pick_logprobs, write_grad_logits};

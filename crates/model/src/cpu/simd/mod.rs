@@ -10,4 +10,4 @@ mod softmax;
 pub(crate) use dispatch::Cpu;
 pub(crate) use exp::exp;
 pub(crate) use product::{TALL, Target, WIDE, tile};
-pub(crate) use softmax::{exps, row_max, row_max_any, sigmoids, swiglu};
+pub(crate) use softmax::{bound, exps, gated, row_max, row_max_any, sigmoids};

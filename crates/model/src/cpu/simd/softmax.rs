@@ -4,6 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::dispatch::Cpu;
 use super::exp::exp;
+use crate::block::Activation;
 
 /// Returns the maximum of whole vectors.
 #[inline(always)]
@@ -33,19 +34,25 @@ pub(crate) fn exps<S: Simd>(simd: S, row: &mut [f32], max: f32) -> f32 {
     simd.reduce_sum_f32s(sum)
 }
 
-/// Computes `silu(gate) ⊙ up` in place of `gate`.
-pub(crate) fn swiglu(cpu: Cpu, gate: &mut [f32], up: &[f32]) {
-    let sigmoids = sigmoids(cpu, gate);
-    for ((gate, up), sigmoid) in gate.iter_mut().zip(up).zip(sigmoids) {
+/// Bounds scores by `cap·tanh(score / cap)`.
+pub(crate) fn bound(scores: &mut [f32], cap: f32) {
+    for score in scores {
+        *score = cap * (*score / cap).tanh();
+    }
+}
+
+/// Computes `activation(gate) ⊙ up` in place of `gate`.
+pub(crate) fn gated(cpu: Cpu, activation: Activation, gate: &mut [f32], up: &[f32]) {
+    let mut factors: Vec<f32> = gate.iter().map(|gate| activation.inner(*gate)).collect();
+    sigmoids(cpu, &mut factors);
+    for ((gate, up), sigmoid) in gate.iter_mut().zip(up).zip(factors) {
         *gate *= sigmoid * up;
     }
 }
 
-/// Computes `σ(x) = 1 / (1 + e⁻ˣ)`.
-pub(crate) fn sigmoids(cpu: Cpu, x: &[f32]) -> Vec<f32> {
-    let mut y = x.to_vec();
-    cpu.run(Sigmoids(&mut y));
-    y
+/// Replaces numbers by `σ(x) = 1 / (1 + e⁻ˣ)`.
+pub(crate) fn sigmoids(cpu: Cpu, x: &mut [f32]) {
+    cpu.run(Sigmoids(x));
 }
 
 struct Sigmoids<'a>(&'a mut [f32]);

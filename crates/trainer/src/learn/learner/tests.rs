@@ -12,12 +12,8 @@ fn model() -> Transformer {
     let attention =
         AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(2, 1, 8) };
     let config = ModelConfig {
-        vocab_size: 64,
-        hidden_size: 16,
-        layers: vec![BlockConfig::new(attention, 32); 2],
         max_position: 128,
-        norm_eps: 1e-6,
-        tied_embeddings: true,
+        ..ModelConfig::new(64, 16, vec![BlockConfig::new(attention, 32); 2])
     };
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }

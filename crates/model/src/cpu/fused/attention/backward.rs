@@ -17,8 +17,8 @@ impl Unit<'_> {
     /// the rotation.
     pub(super) fn backward(&self, [q, k, v]: [&[f32]; 3], saved: &[Row], grad: &[f32]) -> [Vec<f32>; 3] {
         let (size, plan) = (self.size(), self.plan);
-        let q = self.queries().rotated(q, self.angles(), plan.gains[0]);
-        let k = self.keys().rotated(k, self.angles(), plan.gains[1]);
+        let q = self.queries().rotated(q, self.angles(), plan.factors[0]);
+        let k = self.keys().rotated(k, self.angles(), plan.factors[1]);
         let (k_columns, v_columns) = (size.transposed(&k), size.transposed(&self.keys().read(v)));
         let grad = self.queries().read(grad);
         let [mut grad_q, mut grad_k, mut grad_v] = [&q, &k, &k].map(|like| vec![0.0; like.len()]);
@@ -42,8 +42,8 @@ impl Unit<'_> {
                 });
             }
         }
-        self.queries().rotate_back(&mut grad_q, self.angles(), plan.gains[0]);
-        self.keys().rotate_back(&mut grad_k, self.angles(), plan.gains[1]);
+        self.queries().rotate_back(&mut grad_q, self.angles(), plan.factors[0]);
+        self.keys().rotate_back(&mut grad_k, self.angles(), plan.factors[1]);
         [grad_q, grad_k, grad_v]
     }
 }
@@ -85,8 +85,12 @@ impl WithSimd for Backward<'_> {
                     grads.fill(0.0);
                     continue;
                 };
+                let slopes = size.softcap().map(|cap| bound_with_slopes(cap, weights));
                 block.hide(i, weights);
                 write_grad_scores(simd, row, weights, grads);
+                for (grad, slope) in grads.iter_mut().zip(slopes.into_iter().flatten()) {
+                    *grad *= slope;
+                }
             }
             block.mix(simd, grads, self.k, &mut self.grad_q[start * size.wide..]);
             block.spread(simd, grads, self.q, self.grad_k);
@@ -112,6 +116,16 @@ impl Block<'_> {
             }
         }
     }
+}
+
+/// Bounds scores by `cap·tanh(score / cap)` and returns the slopes.
+fn bound_with_slopes(cap: f32, scores: &mut [f32]) -> Vec<f32> {
+    let bounded = scores.iter_mut().map(|score| {
+        let part = (*score / cap).tanh();
+        *score = cap * part;
+        1.0 - part * part
+    });
+    bounded.collect()
 }
 
 /// Replaces a row's scores by its weights, and the gradients of the weights by those of the scores.

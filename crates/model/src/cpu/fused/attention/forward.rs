@@ -6,14 +6,14 @@ use pulp::{Simd, WithSimd};
 
 use super::heads::{Size, Unit};
 use super::{COLUMNS, ROWS, Row};
-use crate::cpu::simd::{TALL, Target, WIDE, exps, row_max, tile};
+use crate::cpu::simd::{TALL, Target, WIDE, bound, exps, row_max, tile};
 
 impl Unit<'_> {
     /// Returns `[share, rows, wide]` and the two statistics of every query's row.
     pub(super) fn forward(&self, [q, k, v]: [&[f32]; 3]) -> (Vec<f32>, Vec<Row>) {
         let (size, plan) = (self.size(), self.plan);
-        let q = self.queries().rotated(q, self.angles(), plan.gains[0]);
-        let k = size.transposed(&self.keys().rotated(k, self.angles(), plan.gains[1]));
+        let q = self.queries().rotated(q, self.angles(), plan.factors[0]);
+        let k = size.transposed(&self.keys().rotated(k, self.angles(), plan.factors[1]));
         let v = self.keys().read(v);
         let (mut out, mut rows) = (vec![0.0; q.len()], vec![[0.0; 2]; self.share() * size.tokens]);
         let mut weights = vec![0.0; ROWS * size.rows];
@@ -59,6 +59,9 @@ impl WithSimd for Forward<'_> {
                     row.fill(0.0);
                     continue;
                 };
+                if let Some(cap) = size.softcap() {
+                    bound(row, cap);
+                }
                 block.hide(i, row);
                 let max = row_max(simd, row);
                 let sum = exps(simd, row, max);

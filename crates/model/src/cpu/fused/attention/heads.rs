@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{COLUMNS, Plan};
 use crate::block::AttentionConfig;
-use crate::layers::rope::Angles;
+use crate::layers::angles::{Angles, Factors};
 
 /// Holds one key/value head of one sequence.
 pub(super) struct Unit<'a> {
@@ -77,6 +77,11 @@ impl Size<'_> {
         self.rows * self.wide
     }
 
+    /// Returns the bound of scores.
+    pub(super) fn softcap(&self) -> Option<f32> {
+        self.attention.softcap.map(|cap| cap as f32)
+    }
+
     /// Returns the keys that a query sees.
     pub(super) fn visible(&self, query: usize) -> Range<usize> {
         self.attention.visible(query)
@@ -119,16 +124,16 @@ impl HeadView<'_> {
         buffers
     }
 
-    /// Copies the heads, rotates them and multiplies them by a factor.
-    pub(super) fn rotated(&self, matrix: &[f32], angles: &[Angles], factor: f32) -> Vec<f32> {
+    /// Copies the heads, rotates them and multiplies them by their factors.
+    pub(super) fn rotated(&self, matrix: &[f32], angles: &[Angles], factors: Factors) -> Vec<f32> {
         let mut buffers = self.read(matrix);
-        self.turn(&mut buffers, angles, |angles, head| angles.rotate(head, factor));
+        self.turn(&mut buffers, angles, |angles, head| angles.rotate(head, factors));
         buffers
     }
 
     /// Replaces gradients of rotated heads by those of the heads.
-    pub(super) fn rotate_back(&self, buffers: &mut [f32], angles: &[Angles], factor: f32) {
-        self.turn(buffers, angles, |angles, head| angles.rotate_back(head, factor));
+    pub(super) fn rotate_back(&self, buffers: &mut [f32], angles: &[Angles], factors: Factors) {
+        self.turn(buffers, angles, |angles, head| angles.rotate_back(head, factors));
     }
 
     fn turn(&self, buffers: &mut [f32], angles: &[Angles], with: impl Fn(&Angles, &mut [f32])) {
@@ -150,15 +155,5 @@ impl HeadView<'_> {
 
     fn at(&self, head: usize, t: usize) -> usize {
         (self.first + t) * self.stride + self.start + head * self.size.dim
-    }
-}
-
-impl Angles {
-    /// Replaces the gradient with respect to the output of [`rotate`](Self::rotate) by that of its input.
-    fn rotate_back(&self, head: &mut [f32], factor: f32) {
-        let (first, second) = head.split_at_mut(self.0.len());
-        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(&self.0) {
-            (*a, *b) = ((*a * cos + *b * sin) * factor, (*b * cos - *a * sin) * factor);
-        }
     }
 }

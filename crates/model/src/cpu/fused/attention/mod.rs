@@ -7,6 +7,7 @@
 mod backward;
 mod forward;
 mod heads;
+mod rotation;
 
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use rayon::prelude::*;
 
 use super::host_op::HostOp;
 use crate::batch::TokenBatch;
-use crate::block::AttentionConfig;
+use crate::block::{AttentionConfig, QkNorm};
 use crate::cpu::simd::Cpu;
-use crate::layers::rope::{Angles, attention_gain};
+use crate::layers::angles::{Angles, Factors};
 use heads::Unit;
+pub(crate) use rotation::FusedRotation;
 
 /// Queries of a block.
 const ROWS: usize = 8;
@@ -27,7 +29,8 @@ const COLUMNS: usize = 32;
 /// Computes attention of whole sequences, each from position 0.
 ///
 /// # Shapes
-/// - `q`: `[N, H·D]`, `k`, `v`: `[N, K·D]`, not rotated, of the tokens of all sequences in turn → `[N, H·D]`
+/// - `q`: `[N, H·D]`, `k`, `v`: `[N, K·D]`, of the tokens of all sequences in turn → `[N, H·D]`; `q` and `k`
+///   aren't rotated, except by [`rotations`](Self::rotations)
 #[derive(Debug, Clone)]
 pub(crate) struct FusedAttention(Arc<Plan>);
 
@@ -42,7 +45,9 @@ struct Plan {
     /// Angles of every position: one set for all sequences, or one for each if angles depend on the length.
     angles: Vec<Vec<Angles>>,
     /// Factors of queries and of keys.
-    gains: [f32; 2],
+    factors: [Factors; 2],
+    /// Rotations of queries and of keys, where norms come between them and attention.
+    rotations: Option<[FusedRotation; 2]>,
     cpu: Cpu,
 }
 
@@ -51,22 +56,47 @@ type Row = [f32; 2];
 
 impl FusedAttention {
     pub(crate) fn new(attention: &AttentionConfig, batch: &TokenBatch) -> Self {
-        let gain = attention_gain(&attention.rope) as f32;
+        let gain = attention.rope.attention_factor() as f32;
         let angles = |length: usize| -> Vec<Angles> {
             (0..length).map(|at| Angles::new(attention, at, length)).collect()
         };
+        let mut angles = if attention.rope.depends_on_length() {
+            batch.lengths.iter().map(|&length| angles(length)).collect()
+        } else {
+            vec![angles(batch.columns)]
+        };
+        let scaled = |by: f32| match attention.scale {
+            Some(scale) => by * scale as f32,
+            None => by / (attention.head_dim as f32).sqrt(),
+        };
+        let keys = Factors { rotated: gain, rest: 1.0, query: false };
+        let queries = Factors { rotated: scaled(gain), rest: scaled(1.0), query: true };
+        let rotations = (attention.qk_norm == Some(QkNorm::PerHeadRotated)).then(|| {
+            let cells =
+                batch.lengths.iter().enumerate().flat_map(|(row, &length)| {
+                    angles.get(row).unwrap_or(&angles[0])[..length].iter().cloned()
+                });
+            let cells: Arc<Vec<Angles>> = Arc::new(cells.collect());
+            let of = |factors| FusedRotation::new(&cells, attention.head_dim, factors);
+            [of(Factors { query: true, ..keys }), of(keys)]
+        });
+        if rotations.is_some() {
+            angles = vec![vec![Angles::none(); batch.columns]];
+        }
         Self(Arc::new(Plan {
             attention: attention.clone(),
             lengths: batch.lengths.clone(),
             starts: batch.starts(true),
-            angles: if attention.rope.depends_on_length() {
-                batch.lengths.iter().map(|&length| angles(length)).collect()
-            } else {
-                vec![angles(batch.columns)]
-            },
-            gains: [gain / (attention.head_dim as f32).sqrt(), gain],
+            angles,
+            factors: [queries, keys],
+            rotations,
             cpu: Cpu::detect(),
         }))
+    }
+
+    /// Returns the rotations of queries and of keys, if they are separate operations before the norms.
+    pub(crate) fn rotations(&self) -> Option<[FusedRotation; 2]> {
+        self.0.rotations.clone()
     }
 }
 

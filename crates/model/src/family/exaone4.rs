@@ -1,0 +1,52 @@
+//! EXAONE 4.0 (arXiv:2507.11407): norms of outputs, and no positions in layers without a window.
+
+use super::{Defaults, Family, Fields, window};
+use crate::block::{BlockNorms, QkNorm};
+
+/// Maps EXAONE 4. All layers have positions if none has a window.
+pub(super) const EXAONE4: Family = Family {
+    model_type: "exaone4",
+    architecture: "Exaone4ForCausalLM",
+    norms: BlockNorms::POST,
+    defaults: Defaults {
+        vocab_size: 102_400,
+        intermediate_size: 16_384,
+        key_value: Some(32),
+        norm_eps: 1e-5,
+        ..Defaults::LLAMA
+    },
+    read: |fields, config| {
+        let window = fields.present_size("sliding_window", Some(4096))?;
+        let of_pattern = pattern(fields, config.layers.len())?;
+        window::read_kinds(fields, &mut config.layers, window, |layer| {
+            window.is_some() && of_pattern[layer]
+        })?;
+        for block in &mut config.layers {
+            block.attention.qk_norm = Some(QkNorm::PerHead);
+            if window.is_some() && block.attention.window.is_none() {
+                block.attention.rope.rotated = 0;
+            }
+        }
+        Ok(())
+    },
+    write: |config, json| {
+        json.insert("sliding_window".into(), window::window(&config.layers).into());
+        json.remove("sliding_window_pattern");
+        window::write_kinds(&config.layers, json);
+    },
+};
+
+/// Returns the layers with a window that `sliding_window_pattern` describes: a number, whose multiples have
+/// none, or a text of `L` and `G` that repeats. The last layer never has one under a text.
+fn pattern(fields: &Fields<'_>, layers: usize) -> Result<Vec<bool>, String> {
+    let written = fields.0.get("sliding_window_pattern");
+    if let Some(text) = written.and_then(serde_json::Value::as_str) {
+        if text.is_empty() || text.chars().any(|kind| kind != 'L' && kind != 'G') {
+            return Err(format!("sliding_window_pattern = \"{text}\" is not a text of L and G"));
+        }
+        let kinds = text.chars().cycle().take(layers).enumerate();
+        return Ok(kinds.map(|(layer, kind)| kind == 'L' && layer + 1 < layers).collect());
+    }
+    let every = fields.present_size("sliding_window_pattern", Some(4))?.unwrap_or(0);
+    Ok((1..=layers).map(|layer| every > 0 && !layer.is_multiple_of(every)).collect())
+}
