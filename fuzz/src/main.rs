@@ -13,6 +13,8 @@ mod config;
 mod data_file;
 #[path = "../../crates/envs/tests/claims/mod.rs"]
 mod data_set;
+#[path = "../../crates/serve/tests/claims/mod.rs"]
+mod endpoint_request;
 #[path = "../../crates/model/src/family/mod.rs"]
 mod family;
 #[path = "../../crates/mcp/tests/claims/mod.rs"]
@@ -57,6 +59,7 @@ const TARGETS: [(&str, Target); 19] = [
     ("run_records", |bytes| run_records::hold(bytes, &FOLDER)),
     ("server_answer", server::hold),
     ("mcp_message", mcp_message::hold),
+    ("endpoint_request", endpoint_request::hold),
 ];
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {

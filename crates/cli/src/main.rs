@@ -20,6 +20,7 @@
 //! | [`turnwise_run`](../turnwise_run/index.html) | a run on disk: records, metrics, checkpoints |
 //! | [`turnwise_trainer`](../turnwise_trainer/index.html) | the training step and everything around it |
 //! | [`turnwise_inspect`](../turnwise_inspect/index.html) | the local page and reports |
+//! | [`turnwise_serve`](../turnwise_serve/index.html) | the endpoint for agents |
 //!
 //! Beside these:
 //!
@@ -35,6 +36,7 @@
 //! | [`turnwise_gguf`](../turnwise_gguf/index.html) | GGUF files to Hugging Face folders |
 //! | [`turnwise_stats`](../turnwise_stats/index.html) | pass@k, intervals, paired tests |
 //! | [`turnwise_files`](../turnwise_files/index.html), [`turnwise_http`](../turnwise_http/index.html) | opening files of others, requests to servers |
+//! | [`turnwise_listen`](../turnwise_listen/index.html) | HTTP servers on one machine |
 //!
 //! This crate is the command line. JSON goes to stdout, everything else to stderr; see `turnwise help`.
 

@@ -2,7 +2,6 @@
 //! nothing from outside.
 
 mod answers;
-mod http;
 mod params;
 mod routes;
 
@@ -10,6 +9,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use turnwise_listen::{Bounds, Doors};
 
 use crate::error::InspectError;
 use crate::query::Query;
@@ -17,6 +19,14 @@ use crate::run::Run;
 
 /// Number of cached lists.
 const LISTS: usize = 16;
+
+/// A browser's request head is under 2 KiB.
+const BOUNDS: Bounds = Bounds {
+    connections: 256,
+    head: 16 * 1024,
+    head_time: Duration::from_secs(10),
+    whole_time: Duration::from_mins(1),
+};
 
 /// Serves a page for one run, or for two to compare.
 pub struct Viewer {
@@ -27,6 +37,7 @@ pub struct Viewer {
 /// Holds the state of the routes.
 struct Site {
     port: u16,
+    doors: Doors,
     runs: Vec<Run>,
     /// Caches the last lists: a page asks for parts of one list, and a search reads the whole run.
     lists: Mutex<Lists>,
@@ -67,7 +78,10 @@ impl Viewer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|source| InspectError::Port { port, source })?;
         let port = listener.local_addr().map_err(|source| InspectError::Port { port, source })?.port();
-        Ok(Self { listener, site: Arc::new(Site { port, runs, lists: Mutex::default() }) })
+        Ok(Self {
+            listener,
+            site: Arc::new(Site { port, doors: Doors::new(port, None), runs, lists: Mutex::default() }),
+        })
     }
 
     /// Returns the address of the page.
@@ -80,8 +94,8 @@ impl Viewer {
     /// # Errors
     /// The system's, if it has no event loop.
     pub fn serve(self) -> io::Result<()> {
-        self.listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(http::serve(self.listener, routes::router(self.site)))
+        let router = routes::router(self.site);
+        runtime.block_on(turnwise_listen::serve(self.listener, router, BOUNDS, std::future::pending()))
     }
 }

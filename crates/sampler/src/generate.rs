@@ -75,11 +75,19 @@ impl Generator {
     /// If a turn of the same sequence is being sampled, or it holds no token, or would exceed the model's
     /// context.
     pub fn submit(&mut self, request: GenerationRequest<'_>) {
+        self.submit_sampled(request, self.sampling);
+    }
+
+    /// Queues a turn with its settings of sampling, as [`Generator::submit`].
+    ///
+    /// # Panics
+    /// As [`Generator::submit`].
+    pub fn submit_sampled(&mut self, request: GenerationRequest<'_>, sampling: Sampling) {
         let GenerationRequest { key, tokens, max_new, rng } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
         let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
-        let turn = Pending::new(tokens, max_new, rng);
+        let turn = Pending::new(tokens, max_new, rng, sampling);
         let Some(at) = self.slot_of(key) else {
             let twice = self.waiting.insert(key, turn);
             assert!(twice.is_none(), "every sequence has a key of its own");
@@ -91,6 +99,12 @@ impl Generator {
         slot.held.truncate(keep);
         slot.turn = Some(turn);
         self.engine.truncate(at, keep);
+    }
+
+    /// Returns the tokens of a sequence's unfinished turn so far, and their log-probabilities.
+    pub fn sampled(&self, key: u64) -> Option<(&[TokenId], &[f32])> {
+        let slot = self.sequences().find(|(_, slot)| slot.key == key).map(|(_, slot)| slot);
+        slot.and_then(|slot| slot.turn.as_ref()).or_else(|| self.waiting.get(&key)).map(Pending::sampled)
     }
 
     /// Drops a sequence and frees its cache.
@@ -124,7 +138,7 @@ impl Generator {
             }
             let key = slot.key;
             let turn = slot.turn.as_mut().expect("only turns are fed");
-            let finish = turn.go_on(&scores, &self.sampling, stop, &mut |token| ends(key, token))?;
+            let finish = turn.go_on(&scores, stop, &mut |token| ends(key, token))?;
             if let Some(finish) = finish {
                 let turn = slot.turn.take().expect("it was just sampled for");
                 finished.push((key, turn.completion(finish)));

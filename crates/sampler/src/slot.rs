@@ -14,30 +14,35 @@ pub(crate) struct Pending {
     given: usize,
     max_new: usize,
     rng: SequenceRng,
+    sampling: Sampling,
     logprobs: Vec<f32>,
 }
 
 impl Pending {
-    pub(crate) fn new(tokens: &[TokenId], max_new: usize, rng: SequenceRng) -> Self {
-        Self { tokens: tokens.to_vec(), given: tokens.len(), max_new, rng, logprobs: Vec::new() }
+    pub(crate) fn new(tokens: &[TokenId], max_new: usize, rng: SequenceRng, sampling: Sampling) -> Self {
+        Self { tokens: tokens.to_vec(), given: tokens.len(), max_new, rng, sampling, logprobs: Vec::new() }
     }
 
     pub(crate) fn tokens(&self) -> &[TokenId] {
         &self.tokens
     }
 
+    /// Returns the tokens sampled so far, and their log-probabilities.
+    pub(crate) fn sampled(&self) -> (&[TokenId], &[f32]) {
+        (&self.tokens[self.given..], &self.logprobs)
+    }
+
     /// Samples the next token from the scores after the last one. Returns why the turn ends, if it does.
     pub(crate) fn go_on(
         &mut self,
         scores: &[f32],
-        sampling: &Sampling,
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(TokenId) -> bool,
     ) -> Result<Option<Finish>, LogitsError> {
         if self.max_new == 0 {
             return Ok(Some(Finish::Length));
         }
-        let drawn = sample(scores, sampling, &mut self.rng)?;
+        let drawn = sample(scores, &self.sampling, &mut self.rng)?;
         self.tokens.push(drawn.token);
         self.logprobs.push(drawn.logprob);
         let finish = stop.check(&self.tokens[self.given..], self.max_new);

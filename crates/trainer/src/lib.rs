@@ -32,8 +32,8 @@ pub use device::{backend, memory, self_check};
 pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
-    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, Setup, Trial, evaluate, generator, sampling,
-    tokenizer,
+    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, ServedModel, Setup, Trial, evaluate,
+    generator, sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;

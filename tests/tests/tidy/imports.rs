@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 26] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -20,13 +20,15 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("datasets", &["runfile", "files"]),
     ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
     ("http", &[]),
+    ("listen", &[]),
+    ("serve", &["listen", "trajectory", "tools", "rollout"]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
     ("demonstrations", &["runfile", "trajectory", "tools", "envs", "rollout"]),
     ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
-    ("inspect", &["files", "trajectory", "credit", "run", "stats"]),
+    ("inspect", &["files", "listen", "trajectory", "credit", "run", "stats"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
@@ -46,6 +48,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "envs",
             "mcp",
             "rollout",
+            "serve",
             "demonstrations",
             "run",
             "loss",
@@ -63,6 +66,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "tools",
             "mcp",
             "rollout",
+            "serve",
             "run",
             "credit",
             "gguf",
@@ -76,7 +80,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 18] = [
+const WITHOUT_BURN: [&str; 20] = [
     "runfile",
     "files",
     "trajectory",
@@ -87,6 +91,8 @@ const WITHOUT_BURN: [&str; 18] = [
     "datasets",
     "envs",
     "http",
+    "listen",
+    "serve",
     "jinja",
     "mcp",
     "rollout",

@@ -16,6 +16,7 @@ mod replay;
 mod report;
 mod rollout;
 mod score;
+mod serve;
 mod sft;
 mod train;
 mod view;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Generate(generate::Generate),
     /// Talk to a model that can run Python
     Chat(chat::Chat),
+    /// Serve a model to agents, and keep the exact tokens of their sessions
+    Serve(serve::Serve),
     /// Print log-probabilities of given tokens
     Logprobs(logprobs::Logprobs),
     /// Turn rewards on stdin into returns and advantages on stdout, one group per line
@@ -77,6 +80,7 @@ impl Command {
             Self::Report(command) => command.run(),
             Self::Generate(command) => command.run(),
             Self::Chat(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Logprobs(command) => command.run(),
             Self::Score(command) => command.run(),
             Self::Parse(command) => command.run(),

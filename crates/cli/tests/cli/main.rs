@@ -31,6 +31,7 @@ mod rollout;
 mod run_folder;
 mod runs;
 mod score;
+mod serve;
 mod server;
 mod setup;
 mod sft;

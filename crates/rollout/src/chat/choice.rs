@@ -1,10 +1,13 @@
 //! Chooses the chat format of a run: the folder's template, or a named format.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 use turnwise_runfile::names;
+use turnwise_tools::format::Hermes;
 
+use super::spelling::Spelling;
 use super::{Calls, ChatError, ChatFolder, ChatFormat, ChatMl, Moment, Rendering, TemplateChat};
 
 names! {
@@ -83,6 +86,35 @@ pub fn rendering(
         (_, None) => return Err(no_template(folder.unwrap_or(Path::new("tokenizer_config.json")))),
     };
     Rendering::new(&chosen, tokenizer, now)
+}
+
+/// Chooses the template for conversations of clients, by the rules of [`open`]. ChatML is a template here.
+pub(super) fn template(
+    name: ChatName,
+    folder: &Path,
+    spelling: &Arc<Spelling>,
+    now: Moment,
+) -> Result<ChatFolder, ChatError> {
+    let own = ChatFolder::read(folder)?;
+    let of_ours = |template: &str| ChatFolder {
+        template: template.into(),
+        tool_use: None,
+        ..own.clone().unwrap_or_default()
+    };
+    let fits = |own: &ChatFolder| {
+        let calls = Calls { format: &Hermes, tools: &[], describe: false };
+        TemplateChat::over(own, spelling.clone(), calls, now)
+    };
+    Ok(match (name, &own) {
+        (ChatName::ChatMl, _) | (ChatName::Auto, None) => of_ours(CHATML),
+        (_, None) => return Err(no_template(folder)),
+        (ChatName::Qwen3, Some(_)) => of_ours(QWEN3),
+        (ChatName::Template, Some(own)) => own.clone(),
+        (ChatName::Auto, Some(own)) => match fits(own) {
+            Err(ChatError::Rewrites { .. }) if own.family == "qwen3" => of_ours(QWEN3),
+            _ => own.clone(),
+        },
+    })
 }
 
 fn no_template(place: &Path) -> ChatError {

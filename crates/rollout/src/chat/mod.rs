@@ -3,6 +3,7 @@
 mod charsmap;
 mod chatml;
 mod choice;
+mod dialogue;
 mod folder;
 mod preserving;
 mod rendering;
@@ -20,6 +21,7 @@ use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
 pub use choice::{ChatName, open, rendering};
+pub use dialogue::{Dialogue, Dialogues};
 pub use folder::ChatFolder;
 pub use rendering::{Prompted, Rendering, Script};
 pub use spelling::decode;

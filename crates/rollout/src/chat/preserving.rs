@@ -40,16 +40,31 @@ pub(super) struct Shape {
 impl Shape {
     /// Returns messages in the form that the template takes.
     pub(super) fn messages(&self, messages: Vec<(Role, String)>) -> Vec<Json> {
+        let json = |(role, content): (Role, String)| json!({"role": role.name(), "content": content});
+        self.conversation(messages.into_iter().map(json).collect())
+    }
+
+    /// Returns messages, with `role`, `content` and perhaps `tool_calls` or the `name` of a tool, in the form
+    /// that the template takes.
+    pub(super) fn conversation(&self, messages: Vec<Json>) -> Vec<Json> {
         let mut all: Vec<Json> = Vec::new();
         // True behind a system message that became part of the user's.
         let mut opening = false;
-        for (position, (role, content)) in messages.into_iter().enumerate() {
-            if role == Role::Tool && self.native {
-                all.push(tool_message(&content, position, self.tool.as_deref()));
+        for (position, message) in messages.into_iter().enumerate() {
+            let content = message["content"].as_str().unwrap_or_default().to_string();
+            let is = |role: Role| message["role"] == role.name();
+            if is(Role::Tool) && self.native {
+                let name = message["name"].as_str().or(self.tool.as_deref());
+                all.push(tool_message(&content, position, name));
                 continue;
             }
-            let system = role == Role::System && self.no_system;
-            let role = if role == Role::Tool || system { Role::User } else { role };
+            if is(Role::Assistant) {
+                all.push(message);
+                opening = false;
+                continue;
+            }
+            let system = is(Role::System) && self.no_system;
+            let role = if is(Role::System) && !self.no_system { Role::System } else { Role::User };
             let joins = |last: &&mut Json| last["role"] == role.name() && (self.one_user || opening);
             match all.last_mut().filter(joins) {
                 Some(last) => {

@@ -5,6 +5,8 @@
 //! again. This equals rendering the whole conversation only if the template never rewrites earlier text;
 //! [`TemplateChat::new`] refuses one that does.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
 use turnwise_jinja::{Conversation, Moment, Template};
@@ -31,7 +33,7 @@ pub struct Calls<'a> {
 /// Formats conversations by a chat template.
 pub struct TemplateChat {
     template: Template,
-    spelling: Spelling,
+    spelling: Arc<Spelling>,
     /// Tools that the template describes itself.
     tools: Option<Vec<Json>>,
     shape: Shape,
@@ -49,6 +51,16 @@ impl TemplateChat {
     pub fn new(
         folder: &ChatFolder,
         tokenizer: Tokenizer,
+        calls: Calls<'_>,
+        now: Moment,
+    ) -> Result<Self, ChatError> {
+        Self::over(folder, Arc::new(Spelling::new(tokenizer)), calls, now)
+    }
+
+    /// As [`TemplateChat::new`], over a tokenizer that others share.
+    pub(super) fn over(
+        folder: &ChatFolder,
+        spelling: Arc<Spelling>,
         calls: Calls<'_>,
         now: Moment,
     ) -> Result<Self, ChatError> {
@@ -70,7 +82,6 @@ impl TemplateChat {
             }
             super::preserving::Unfit::Fails(message) => failed(message),
         })?;
-        let spelling = Spelling::new(tokenizer);
         let tools = (shape.native && calls.describe && !offered.is_empty()).then_some(offered);
         let mut chat = Self { template, spelling, tools, shape, end: String::new(), stop: Vec::new() };
         let tail = chat.behind(&[], false).map_err(failed)?;
@@ -86,6 +97,37 @@ impl TemplateChat {
             }
         }
         Ok(chat)
+    }
+
+    /// Returns messages of a client in the form that the template takes; see [`Shape::conversation`].
+    pub(super) fn conversation(&self, messages: Vec<Json>) -> Vec<Json> {
+        self.shape.conversation(messages)
+    }
+
+    /// Encodes a conversation in the template's form, with the start of the next assistant turn.
+    pub(super) fn whole(&self, messages: &[Json]) -> Result<Vec<TokenId>, ChatError> {
+        spell(&self.template, &self.spelling, messages, self.tools.as_deref())
+    }
+
+    /// Encodes messages in the template's form behind an assistant turn; see [`ChatFormat::follow`].
+    pub(super) fn next(&self, messages: &[Json], closed: bool) -> Result<Vec<TokenId>, ChatError> {
+        let mut guarded = Guarded::default();
+        let mut messages = messages.to_vec();
+        for message in &mut messages {
+            let own = message["role"] == Role::Assistant.name();
+            guard_all(message, &self.spelling, &mut guarded, own);
+        }
+        self.tail(&messages, &guarded, closed)
+    }
+
+    /// Encodes guarded messages behind an assistant turn.
+    fn tail(&self, messages: &[Json], guarded: &Guarded, closed: bool) -> Result<Vec<TokenId>, ChatError> {
+        let tail = self.behind(messages, true).map_err(ChatError::Refused)?;
+        let tokens = self.spelling.encode(&tail, guarded);
+        if tokens.first() != self.stop.first() {
+            return Err(ChatError::Refused(format!("an assistant turn doesn't end with {} here", self.end)));
+        }
+        Ok(if closed { tokens[1..].to_vec() } else { tokens })
     }
 
     /// Renders the text behind an assistant turn, its end included.
@@ -121,12 +163,7 @@ impl ChatFormat for TemplateChat {
             .iter()
             .map(|message| (message.role, self.spelling.guard(&message.content, &mut guarded, false)))
             .collect();
-        let tail = self.behind(&self.shape.messages(messages), true).map_err(ChatError::Refused)?;
-        let tokens = self.spelling.encode(&tail, &guarded);
-        if tokens.first() != self.stop.first() {
-            return Err(ChatError::Refused(format!("an assistant turn doesn't end with {} here", self.end)));
-        }
-        Ok(if closed { tokens[1..].to_vec() } else { tokens })
+        self.tail(&self.shape.messages(messages), &guarded, closed)
     }
 
     fn stop_tokens(&self) -> &[TokenId] {

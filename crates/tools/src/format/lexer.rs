@@ -109,6 +109,12 @@ impl Lexer {
         self.mode != Mode::Thought && self.inside.as_ref().is_some_and(is_call)
     }
 
+    /// Counts the bytes of the completion, from its start, that no call holds that is still to come.
+    pub fn settled(&self) -> usize {
+        let open = self.inside.as_ref().map_or(self.at, |inside| inside.start);
+        self.held.iter().map(|found| found.span().start).min().map_or(open, |held| held.min(open))
+    }
+
     /// Returns the byte range of the first stop string so far. Sampling should end there, because the
     /// environment writes the text after it. Stop strings inside a thought or a call's string literal don't
     /// count.

@@ -24,6 +24,12 @@ pub(crate) fn run<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync
     run_alone(inputs, work)
 }
 
+/// Runs `work` in a pool of one thread.
+pub(crate) fn on_one_thread<O: Send>(work: impl FnOnce() -> O + Send) -> O {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
+    pool.install(work)
+}
+
 /// Runs `work` on all inputs at once, as [`run`]. Each input has one thread, even a single input.
 ///
 /// # Panics
@@ -31,10 +37,7 @@ pub(crate) fn run<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync
 pub(crate) fn run_alone<I: Send, O: Send>(inputs: Vec<I>, work: impl Fn(I) -> O + Sync) -> Vec<O> {
     let work = &work;
     std::thread::scope(|scope| {
-        let alone = |input| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
-            pool.install(|| work(input))
-        };
+        let alone = |input| on_one_thread(|| work(input));
         let handles: Vec<_> = inputs.into_iter().map(|input| scope.spawn(move || alone(input))).collect();
         handles.into_iter().map(|handle| handle.join().expect("a worker panicked")).collect()
     })

@@ -6,6 +6,7 @@ pub(crate) mod judged;
 pub(crate) mod losses;
 mod offer;
 pub(crate) mod policy;
+mod served;
 pub(crate) mod setup;
 pub(crate) mod source;
 
@@ -13,5 +14,6 @@ pub use cache_budget::CacheBudget;
 pub use evaluate::{Keep, Trial, evaluate};
 pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
+pub use served::ServedModel;
 pub use setup::{Setup, sampling, tokenizer};
 pub use source::{Play, RolloutSource};

@@ -84,7 +84,7 @@ const SHARED: usize = 32 << 20;
 
 /// Returns one generator per worker: on the host if the model is an f32 model on the CPU, else on its
 /// backend.
-fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Generator> {
+pub(crate) fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Generator> {
     if !on_host(&model.device()) || model.dtype() != DType::F32 {
         return (0..workers).map(|_| Generator::new(model.clone(), sampling)).collect();
     }

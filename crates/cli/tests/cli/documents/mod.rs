@@ -24,6 +24,7 @@ const WITH_COMMANDS: [&str; 17] = [
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
+    "docs/serve.md",
     "docs/servers.md",
     "docs/sft.md",
     "docs/smollm2.md",
@@ -118,6 +119,11 @@ fn the_commands_of_rewards_run() {
 #[test]
 fn the_commands_of_the_sandbox_run() {
     runs("docs/sandbox.md");
+}
+
+#[test]
+fn the_commands_of_serve_run() {
+    runs("docs/serve.md");
 }
 
 #[test]

@@ -1,0 +1,241 @@
+//! A call from its request to its answer: the tokens of its prompt, its sequences, its place in the session.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fnv::FnvHasher;
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
+use turnwise_trajectory::{Finish, TokenId, ToolCall};
+
+use crate::answer::{Answer, Call as ToolUse, Choice, End, Head, Piece};
+use crate::ask::Ask;
+use crate::engine::{Draw, Event, Events, Job};
+use crate::messages::called;
+use crate::prompt::{Placed, place};
+use crate::queue::Places;
+use crate::reader::Reader;
+use crate::refusal::Refusal;
+use crate::session::{Answered, after, meant};
+use crate::sessions::Name;
+use crate::site::Site;
+
+/// Holds a call that is being answered. Dropped, it gives up its sequences.
+pub(crate) struct Call {
+    site: Arc<Site>,
+    name: Name,
+    /// The number of its first choice in the session.
+    first: u32,
+    placed: Placed,
+    head: Arc<Head>,
+    choices: Vec<Progress>,
+    events: UnboundedReceiver<(u32, Event)>,
+    _places: Places,
+}
+
+/// Holds a sequence that is being sampled.
+struct Progress {
+    reader: Reader,
+    tokens: Vec<TokenId>,
+    logprobs: Vec<f32>,
+    /// Tokens that pieces have held.
+    told: usize,
+    text: String,
+    done: Option<Choice>,
+}
+
+/// FNV-1a gives the same hash in every build.
+fn hash(text: &str) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+impl Call {
+    /// Begins to answer a request.
+    pub(crate) fn begin(site: &Arc<Site>, name: Name, ask: &Ask) -> Result<Self, Refusal> {
+        let count = ask.choices;
+        let places = Places::take(&site.queue, count as usize, site.limits.sequences)?;
+        let placed = place(&site.model, &site.sessions, &name.name, ask)?;
+        let room = room(site, &placed.prompt)?;
+        let first = site.sessions.begin(&name.name, count)?;
+        let session = hash(&name.name);
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let head = Arc::new(Head {
+            id: format!("{session:016x}{first:08x}"),
+            created,
+            form: ask.form,
+            echo: ask.echo.clone(),
+            prompt: placed.prompt.clone(),
+            model: site.model.clone(),
+        });
+        let (events, receiver) = Events::of(count);
+        let reader = || {
+            let (tokens, bytes) = &placed.forced;
+            let (stop, strings) = (placed.stop.clone(), ask.stop.clone());
+            Reader::new(site.model.clone(), stop, strings, placed.calling(), (tokens, *bytes))
+        };
+        for (choice, events) in (0..count).zip(events) {
+            let mut watch = reader();
+            let draw = match ask.seed {
+                Some(seed) => Draw::Seed { seed, choice },
+                None => Draw::Call { seed: site.seed, session, call: first + choice },
+            };
+            site.engine.submit(Job {
+                prompt: placed.prompt.clone(),
+                max_new: ask.max_new.unwrap_or(room).min(room),
+                sampling: ask.sampling,
+                draw,
+                stop: placed.stop.clone(),
+                watch: Box::new(move |token| watch.push(token)),
+                affinity: session.wrapping_add(choice.into()),
+                events,
+            });
+        }
+        let progress = || Progress {
+            reader: reader(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            told: 0,
+            text: String::new(),
+            done: None,
+        };
+        let choices = (0..count).map(|_| progress()).collect();
+        let site = site.clone();
+        Ok(Self { site, name, first, placed, head, choices, events: receiver, _places: places })
+    }
+
+    /// Returns what the answer begins with.
+    pub(crate) fn head(&self) -> &Arc<Head> {
+        &self.head
+    }
+
+    /// Waits for an event.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<(u32, Event)> {
+        self.events
+            .poll_recv(context)
+            .map(|event| event.unwrap_or_else(|| (0, Event::Failed("the engine has ended".into()))))
+    }
+
+    /// Takes an event of a choice; returns what it adds to the answer.
+    pub(crate) fn take(&mut self, choice: u32, event: Event) -> Result<Piece<'_>, Refusal> {
+        let text = match event {
+            Event::Failed(message) => return Err(Refusal::of(500, message)),
+            Event::Token { token, logprob } => {
+                let progress = &mut self.choices[choice as usize];
+                progress.tokens.push(token);
+                progress.logprobs.push(logprob);
+                progress.reader.push(token);
+                progress.reader.text()
+            }
+            Event::End(finish) => self.end(choice, finish),
+        };
+        let progress = &mut self.choices[choice as usize];
+        progress.text.push_str(&text);
+        let from = std::mem::replace(&mut progress.told, progress.tokens.len());
+        if let Some(done) = &mut progress.done {
+            done.text.clone_from(&progress.text);
+        }
+        Ok(Piece { choice, text, tokens: &progress.tokens[from..], logprobs: &progress.logprobs[from..] })
+    }
+
+    /// Ends a choice, and adds it to the session; returns the rest of its text.
+    fn end(&mut self, choice: u32, finish: Finish) -> String {
+        let (call, head) = (self.first + choice, self.head.clone());
+        let progress = &mut self.choices[choice as usize];
+        let (rest, calls) = progress.reader.finish();
+        let end = match finish {
+            Finish::Length => End::Length,
+            _ if !calls.is_empty() => End::Calls,
+            Finish::EndOfTurn => End::Turn,
+            Finish::StopString => progress.reader.ended_by().map_or(End::Turn, |text| End::Text(text.into())),
+        };
+        let text = format!("{}{rest}", progress.text);
+        let said = self.placed.digest.map(|before| after(&before, &meant(&message(&text, &calls))));
+        self.site.sessions.answer(
+            &self.name.name,
+            Answered {
+                call,
+                parent: self.placed.parent,
+                prompt: head.prompt.clone(),
+                sampled: progress.tokens.clone(),
+                logprobs: progress.logprobs.clone(),
+                closed: finish == Finish::EndOfTurn,
+                diverged: self.placed.diverged,
+                said,
+            },
+        );
+        let used = |(nth, call_of): (usize, ToolCall)| ToolUse {
+            id: format!("call_{}_{choice}_{nth}", head.id),
+            name: call_of.name,
+            arguments: Value::Object(call_of.arguments).to_string(),
+        };
+        progress.done = Some(Choice {
+            index: choice,
+            text,
+            calls: calls.into_iter().enumerate().map(used).collect(),
+            end,
+            tokens: progress.tokens.clone(),
+            logprobs: progress.logprobs.clone(),
+        });
+        rest
+    }
+
+    /// Returns a choice, if it has ended.
+    pub(crate) fn ended(&self, choice: u32) -> Option<&Choice> {
+        self.choices[choice as usize].done.as_ref()
+    }
+
+    /// Returns whether every choice has ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.choices.iter().all(|progress| progress.done.is_some())
+    }
+
+    /// Returns the answer of a call that is done.
+    pub(crate) fn answer(&mut self) -> Answer {
+        let choices = self.choices.iter_mut().filter_map(|progress| progress.done.take()).collect();
+        Answer { head: self.head.clone(), choices }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // A record that can't be written is reported when the server ends, or when rewards are posted.
+        if let Err(refusal) = self.site.sessions.leave(&self.name, self.choices.len() as u32) {
+            self.site.complain(refusal.line());
+        }
+    }
+}
+
+/// Returns the answer as a message, as clients send it again.
+fn message(text: &str, calls: &[ToolCall]) -> Value {
+    let mut message = serde_json::json!({"role": "assistant", "content": text});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(|call| called("", &call.name, &call.arguments)).collect();
+    }
+    message
+}
+
+/// Returns the number of tokens that fit behind a prompt.
+fn room(site: &Site, prompt: &[TokenId]) -> Result<usize, Refusal> {
+    let (context, vocabulary) = (site.engine.context(), site.engine.vocabulary());
+    if prompt.is_empty() {
+        return Err(Refusal::at("prompt", "has no token"));
+    }
+    if let Some(at) = prompt.iter().position(|token| *token as usize >= vocabulary) {
+        let message = format!("token {} isn't in the vocabulary: ids are below {vocabulary}", prompt[at]);
+        return Err(Refusal::at(format!("prompt[{at}]"), message));
+    }
+    match context.checked_sub(prompt.len()).filter(|room| *room > 0) {
+        Some(room) => Ok(room),
+        None => Err(Refusal {
+            code: Some("context_length_exceeded"),
+            ..Refusal::of(
+                400,
+                format!("the prompt has {} tokens, and the context length is {context}", prompt.len()),
+            )
+        }),
+    }
+}

@@ -1,0 +1,54 @@
+//! Parts of both completion dialects of OpenAI: refusals, ends, usage, the keys of streams.
+
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, End};
+use crate::ask::{Delivery, Form};
+use crate::fields::Fields;
+use crate::refusal::Refusal;
+
+/// Writes a refusal.
+pub(crate) fn refusal(refusal: &Refusal) -> Value {
+    let kind = if refusal.status < 500 { "invalid_request_error" } else { "server_error" };
+    json!({"error": {
+        "message": refusal.line(),
+        "type": kind,
+        "param": refusal.place,
+        "code": refusal.code,
+    }})
+}
+
+/// Returns OpenAI's name of an end.
+pub(super) fn finish_reason(end: &End) -> &'static str {
+    match end {
+        End::Turn | End::Text(_) => "stop",
+        End::Calls => "tool_calls",
+        End::Length => "length",
+    }
+}
+
+/// Counts tokens.
+pub(super) fn usage(answer: &Answer) -> Value {
+    let (prompt, sampled) = (answer.head.prompt.len(), answer.sampled());
+    json!({"prompt_tokens": prompt, "completion_tokens": sampled, "total_tokens": prompt + sampled})
+}
+
+/// Keys of the answer's form.
+pub(super) const FORM: &[&str] = &["stream", "stream_options", "return_token_ids", "logprobs"];
+
+/// Reads the answer's form, without `logprobs`.
+pub(super) fn form(request: &Fields<'_>) -> Result<Form, Refusal> {
+    let stream = request.flag("stream")?;
+    let mut delivery = if stream { Delivery::Stream } else { Delivery::Whole };
+    if let Some(options) = request.object("stream_options")? {
+        if !stream {
+            return Err(Refusal::at("stream_options", "only a stream has options"));
+        }
+        options.only(&[&["include_usage", "include_obfuscation"]])?;
+        options.neutral("include_obfuscation", &[json!(false)])?;
+        if options.flag("include_usage")? {
+            delivery = Delivery::Counted;
+        }
+    }
+    Ok(Form { delivery, logprobs: false, token_ids: request.flag("return_token_ids")? })
+}

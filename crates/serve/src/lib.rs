@@ -1,0 +1,42 @@
+//! A model endpoint for agents: it speaks the protocols of others, and keeps the exact tokens.
+//!
+//! ```text
+//!  request ─► dialect ─► Ask ─► prompt ─► Engine ─► reader ─► dialect ─► answer
+//!                                │  ▲                 │
+//!                                ▼  │                 ▼
+//!                              session: a tree of calls by token prefix ─► sessions.jsonl
+//! ```
+//! - A [`dialect`] reads a request as an [`ask::Ask`] and writes answers. It knows nothing of tokens.
+//! - A session holds the calls of one bearer token. An assistant message that was sampled there continues its
+//!   tokens, and is never tokenised again.
+//! - An [`Engine`] samples tokens. The model's is in the trainer, and tests have one that follows a script.
+//! - What isn't supported is refused by name, in the dialect's form.
+
+mod answer;
+pub mod ask;
+mod call;
+pub mod dialect;
+mod engine;
+mod events;
+mod fields;
+mod messages;
+mod model;
+mod prompt;
+mod queue;
+mod reader;
+mod record;
+mod refusal;
+mod requests;
+mod reward;
+mod server;
+mod session;
+mod sessions;
+mod site;
+
+pub use engine::{Draw, Engine, Event, Events, Job, Sampling};
+pub use model::Model;
+pub use refusal::Refusal;
+pub use server::{Server, Settings};
+pub use sessions::Counts;
+pub use site::Limits;
+pub use tokio::time::sleep;

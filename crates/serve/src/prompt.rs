@@ -1,0 +1,135 @@
+//! From a request to the tokens that are continued, and their place in the session.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use turnwise_rollout::chat::{ChatError, Dialogue};
+use turnwise_tools::ToolSpec;
+use turnwise_trajectory::{TokenId, ToolCall};
+
+use crate::ask::{Ask, Chat, Prompt, ToolChoice};
+use crate::model::Model;
+use crate::reader::Calling;
+use crate::refusal::Refusal;
+use crate::session::{Digest, digests};
+use crate::sessions::Sessions;
+
+/// Holds the tokens of a request, and how what follows them is read.
+pub(crate) struct Placed {
+    pub(crate) prompt: Vec<TokenId>,
+    /// The call that they continue.
+    pub(crate) parent: Option<u32>,
+    pub(crate) diverged: bool,
+    /// The conversation; absent where there is none.
+    pub(crate) digest: Option<Digest>,
+    /// Tokens that end the sequence.
+    pub(crate) stop: Vec<TokenId>,
+    /// How calls are read, if they are.
+    pub(crate) calling: Option<(Arc<Dialogue>, bool)>,
+    /// Tokens of the turn that the prompt holds, and the bytes of their call.
+    pub(crate) forced: (Vec<TokenId>, usize),
+}
+
+impl Placed {
+    pub(crate) fn calling(&self) -> Option<Calling> {
+        self.calling.as_ref().map(|(dialogue, one)| Calling { dialogue: dialogue.clone(), one: *one })
+    }
+}
+
+/// Finds the tokens of a request in its session.
+pub(crate) fn place(model: &Model, sessions: &Sessions, name: &str, ask: &Ask) -> Result<Placed, Refusal> {
+    let prompt = match &ask.prompt {
+        Prompt::Chat(chat) => return conversation(model, sessions, name, chat),
+        Prompt::Text(text) => model.encode(text).map_err(|error| Refusal::at("prompt", error))?,
+        Prompt::Tokens(tokens) => tokens.clone(),
+    };
+    Ok(Placed {
+        parent: sessions.look(name, |session| session.before(&prompt)),
+        prompt,
+        diverged: false,
+        digest: None,
+        stop: model.ends().to_vec(),
+        calling: None,
+        forced: (Vec::new(), 0),
+    })
+}
+
+fn conversation(model: &Model, sessions: &Sessions, name: &str, chat: &Chat) -> Result<Placed, Refusal> {
+    let dialogue = model.dialogues().with(&chat.tools).map_err(|error| refused(&error))?;
+    let tools = serde_json::to_value(&chat.tools).expect("a tool's description is JSON");
+    let digests = digests(&tools, &chat.messages);
+    let last_answer = chat.messages.iter().rposition(|message| message["role"] == "assistant");
+    let known = sessions.look(name, |session| session.continued(&digests));
+    let going_on = known.and_then(|known| {
+        // A template that refuses the rest there may still take the whole conversation.
+        let next = dialogue.after(&chat.messages[known.messages..], known.closed).ok()?;
+        let prompt = [known.tokens, next].concat();
+        Some((prompt, Some(known.call), last_answer != known.messages.checked_sub(1)))
+    });
+    let (mut prompt, parent, diverged) = if let Some(found) = going_on {
+        found
+    } else {
+        let prompt = dialogue.prompt(&chat.messages).map_err(|error| refused(&error))?;
+        let parent = sessions.look(name, |session| session.before(&prompt));
+        (prompt, parent, last_answer.is_some() && parent.is_none())
+    };
+    let mut stop = dialogue.chat().stop_tokens().to_vec();
+    stop.extend(model.ends().iter().filter(|token| !dialogue.chat().stop_tokens().contains(token)));
+    let forced = forced(&dialogue, chat)?;
+    prompt.extend_from_slice(&forced.0);
+    let reads = !chat.tools.is_empty() && chat.choice != ToolChoice::None;
+    let one = !chat.parallel || matches!(chat.choice, ToolChoice::Named(_));
+    let digest = digests.last().copied();
+    Ok(Placed { prompt, parent, diverged, digest, stop, calling: reads.then_some((dialogue, one)), forced })
+}
+
+fn refused(error: &ChatError) -> Refusal {
+    let line = error.to_string().lines().next().unwrap_or_default().to_string();
+    Refusal::at("messages", line)
+}
+
+/// Returns the tokens with which a turn begins that has to call a tool, and the bytes of the call among them.
+fn forced(dialogue: &Dialogue, chat: &Chat) -> Result<(Vec<TokenId>, usize), Refusal> {
+    let names: Vec<&str> = match &chat.choice {
+        ToolChoice::Auto | ToolChoice::None => return Ok((Vec::new(), 0)),
+        ToolChoice::Required => chat.tools.iter().map(|tool| tool.name.as_str()).collect(),
+        ToolChoice::Named(name) => vec![name],
+    };
+    if let Some(absent) = names.iter().find(|name| !chat.tools.iter().any(|tool| tool.name == **name)) {
+        return Err(Refusal::at("tool_choice", format!("no tool {absent:?} is on offer")));
+    }
+    let text = beginning(dialogue, &names, &chat.tools);
+    if text.is_empty() {
+        let hint = format!("calls in the format {} have no common beginning", dialogue.format().name());
+        return Err(Refusal::unsupported("tool_choice", &hint));
+    }
+    Ok((dialogue.chat().turn(&text), text.len()))
+}
+
+/// Returns the text with which every call of these tools begins.
+fn beginning(dialogue: &Dialogue, names: &[&str], tools: &[ToolSpec]) -> String {
+    let render = |name: &str, arguments: Map<String, Value>| {
+        dialogue.format().render(&ToolCall { name: name.into(), arguments, span: 0..0 })
+    };
+    let properties = |name: &str| {
+        let tool = tools.iter().find(|tool| tool.name == name);
+        let names = tool.and_then(|tool| tool.parameters["properties"].as_object());
+        names.map(|names| names.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let mut calls = Vec::new();
+    for name in names {
+        calls.push(render(name, Map::new()));
+        // Two names of an argument show where the first one begins.
+        for argument in properties(name).iter().map(String::as_str).chain(["a", "z"]) {
+            calls.push(render(name, [(argument.to_string(), Value::from(""))].into_iter().collect()));
+        }
+    }
+    let first = calls.first().cloned().unwrap_or_default();
+    let same = |call: &String| first.bytes().zip(call.bytes()).take_while(|(a, b)| a == b).count();
+    let mut end = calls.iter().map(same).min().unwrap_or(0);
+    while !first.is_char_boundary(end) {
+        end -= 1;
+    }
+    // Half a tag would be spelled otherwise than the model spells it.
+    first[..end].trim_end_matches(['<', '"']).to_string()
+}

@@ -1,0 +1,241 @@
+//! The server: addresses, who may ask, limits, answers as a whole or as a stream.
+
+mod stream;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use turnwise_listen::{Bounds, Doors};
+
+use crate::ask::Delivery;
+use crate::call::Call;
+use crate::dialect::{self, Dialect, openai_refusal};
+use crate::engine::Engine;
+use crate::model::Model;
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::sessions::{Counts, Name, Sessions};
+use crate::site::{Limits, Site};
+use crate::{requests, reward};
+
+/// Holds what a server is started with.
+pub struct Settings {
+    /// The name or address to listen on.
+    pub host: String,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// Seed of requests without one.
+    pub seed: u64,
+    /// The folder of `sessions.jsonl`.
+    pub record: Option<PathBuf>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    host: String,
+    site: Arc<Site>,
+}
+
+impl Server {
+    /// Listens, and opens the record.
+    ///
+    /// # Errors
+    /// The system's, with the address or the file.
+    pub fn bind(model: Model, engine: Arc<dyn Engine>, settings: Settings) -> io::Result<Self> {
+        let Settings { host, port, seed, record, limits } = settings;
+        let told =
+            |place: String| move |error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"));
+        let record = record
+            .map(|folder| {
+                Record::open(&folder).map_err(told(folder.join("sessions.jsonl").display().to_string()))
+            })
+            .transpose()?;
+        let listener = TcpListener::bind((host.as_str(), port)).map_err(told(format!("{host}:{port}")))?;
+        let port = listener.local_addr()?.port();
+        let doors = Doors::new(port, Some(&host));
+        let site = Site::new(model, engine, Sessions::new(record), seed, limits, doors);
+        Ok(Self { listener, host, site: Arc::new(site) })
+    }
+
+    /// Returns the address for clients.
+    pub fn url(&self) -> String {
+        let port = self.listener.local_addr().map_or(0, |address| address.port());
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("http://{host}:{port}/v1")
+    }
+
+    /// Answers until `until` is ready; then ends all sessions. Returns how many there were.
+    ///
+    /// # Errors
+    /// The system's, or that a session could not be written.
+    pub fn serve(self, until: impl Future<Output = ()>) -> io::Result<Counts> {
+        let limits = self.site.limits;
+        let bounds = Bounds {
+            connections: limits.connections,
+            head: 32 * 1024,
+            head_time: Duration::from_secs(10),
+            // A client may read its answer slowly.
+            whole_time: limits.body_time + limits.answer_time + Duration::from_mins(1),
+        };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+        let served =
+            runtime.block_on(turnwise_listen::serve(self.listener, router(self.site.clone()), bounds, until));
+        // Calls that are being answered are given up.
+        drop(runtime);
+        let ended = self.site.sessions.end_all().map_err(|refusal| io::Error::other(refusal.line()));
+        served?;
+        self.site.complaint().map_or(ended, |reason| Err(io::Error::other(reason)))
+    }
+}
+
+fn router(site: Arc<Site>) -> Router {
+    let mut router = Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/sessions/{id}/reward", post(rewarded))
+        .fallback(|| async { plain(&Refusal::of(404, "there is nothing at this address")) })
+        .method_not_allowed_fallback(|| async {
+            plain(&Refusal::of(405, "this address takes another method"))
+        });
+    for dialect in dialect::all() {
+        let answer = move |State(site): State<Arc<Site>>, headers: HeaderMap, body: Body| async move {
+            answered(site, dialect, headers, body)
+                .await
+                .unwrap_or_else(|refusal| response(refusal.status, &dialect.refuse(&refusal), refusal.wait))
+        };
+        router = router.route(dialect.path(), post(answer));
+    }
+    router.layer(from_fn_with_state(site.clone(), for_own_clients)).with_state(site)
+}
+
+/// Refuses requests for other hosts, and those of foreign pages.
+async fn for_own_clients(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    if !site.doors.is_own_name(request.headers()) {
+        return plain(&Refusal::of(403, "this server has another Host; --host names one"));
+    }
+    if site.doors.is_foreign_origin(request.headers()) {
+        return plain(&Refusal::of(403, "pages of another Origin may not ask"));
+    }
+    next.run(request).await
+}
+
+async fn models(State(site): State<Arc<Site>>) -> Response {
+    let model = json!({
+        "id": site.model.id(),
+        "object": "model",
+        "created": 0,
+        "owned_by": "turnwise",
+        "max_model_len": site.engine.context(),
+    });
+    response(200, &json!({"object": "list", "data": [model]}), None)
+}
+
+async fn rewarded(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let given = async {
+        if !requests::is_name(&id) {
+            return Err(Refusal::of(404, "there is no such session"));
+        }
+        let body = requests::body(&site, &headers, body).await?;
+        let site = site.clone();
+        off_the_loop(move || reward::give(&site.sessions, &id, &requests::json(&body.bytes)?)).await
+    };
+    match given.await {
+        Ok(answer) => response(200, &answer, None),
+        Err(refusal) => plain(&refusal),
+    }
+}
+
+/// Answers a request of a dialect.
+async fn answered(
+    site: Arc<Site>,
+    dialect: &'static dyn Dialect,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let name = requests::session(&site, &headers)?;
+    let held = requests::body(&site, &headers, body).await?;
+    let call = begun(&site, dialect, name, held).await?;
+    if call.head().form.delivery != Delivery::Whole {
+        let stream = stream::Told::new(call, dialect, site.limits.answer_time);
+        let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+        return Ok((headers, Body::new(stream)).into_response());
+    }
+    let whole = tokio::time::timeout(site.limits.answer_time, whole(call, dialect)).await;
+    whole
+        .unwrap_or_else(|_| Err(too_slow(site.limits.answer_time)))
+        .map(|answer| response(200, &answer, None))
+}
+
+/// Begins a call: reads the request, and makes its prompt.
+async fn begun(
+    site: &Arc<Site>,
+    dialect: &'static dyn Dialect,
+    name: Name,
+    held: requests::Held,
+) -> Result<Call, Refusal> {
+    let site = site.clone();
+    off_the_loop(move || {
+        let ask = dialect.read(&requests::json(&held.bytes)?)?;
+        Call::begin(&site, name, &ask)
+    })
+    .await
+}
+
+/// Waits for a whole answer.
+async fn whole(mut call: Call, dialect: &dyn Dialect) -> Result<Value, Refusal> {
+    while !call.is_done() {
+        let (choice, event) = poll_fn(|context| call.poll(context)).await;
+        call.take(choice, event)?;
+    }
+    let answer = call.answer();
+    // The session is free before the client knows the answer.
+    drop(call);
+    Ok(dialect.whole(&answer))
+}
+
+fn too_slow(time: Duration) -> Refusal {
+    Refusal::of(504, format!("the answer took longer than {} s", time.as_secs()))
+}
+
+/// Runs work outside the event loop. A panic there costs only its request.
+async fn off_the_loop<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Refusal::of(500, "this request can't be answered")))
+}
+
+/// Answers in no dialect.
+fn plain(refusal: &Refusal) -> Response {
+    response(refusal.status, &openai_refusal(refusal), refusal.wait)
+}
+
+fn response(status: u16, body: &Value, wait: Option<Duration>) -> Response {
+    let status = StatusCode::from_u16(status).expect("statuses are constants");
+    let mut response =
+        (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+    if let Some(wait) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
+    response
+}

@@ -1,0 +1,328 @@
+//! One session: its calls, a tree by token prefix.
+//!
+//! A call whose prompt begins with everything that an earlier call read and sampled, token by token, is that
+//! call's child. The tree stores only what each call adds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use turnwise_trajectory::{Rewards, TokenId};
+
+/// Identifies a conversation so far, with the tools on offer.
+pub(crate) type Digest = [u8; 16];
+
+/// Holds the calls of a session.
+pub(crate) struct Session {
+    calls: BTreeMap<u32, Node>,
+    /// The number of the next call.
+    next: u32,
+    /// Calls by the conversation that their answers ended.
+    said: HashMap<Digest, u32>,
+    /// Calls that are being answered.
+    pub(crate) open: u32,
+    /// When it was used last, by the clock of the server's sessions.
+    pub(crate) used: u64,
+    tokens: usize,
+}
+
+/// Holds a call and its answer.
+struct Node {
+    parent: Option<u32>,
+    /// Tokens of the path before this call.
+    start: usize,
+    /// The prompt beyond them.
+    added: Vec<TokenId>,
+    sampled: Vec<TokenId>,
+    logprobs: Vec<f32>,
+    /// Whether the assistant's turn has its end.
+    closed: bool,
+    diverged: bool,
+    rewards: Rewards,
+}
+
+/// Holds a call that was answered.
+pub(crate) struct Answered {
+    pub(crate) call: u32,
+    pub(crate) parent: Option<u32>,
+    pub(crate) prompt: Vec<TokenId>,
+    pub(crate) sampled: Vec<TokenId>,
+    pub(crate) logprobs: Vec<f32>,
+    pub(crate) closed: bool,
+    /// Whether the prompt repeats an answer in other tokens than were sampled.
+    pub(crate) diverged: bool,
+    /// The conversation with the answer.
+    pub(crate) said: Option<Digest>,
+}
+
+/// Says where a conversation goes on.
+pub(crate) struct Continued {
+    /// The call whose answer it repeats.
+    pub(crate) call: u32,
+    /// Number of messages up to that answer.
+    pub(crate) messages: usize,
+    /// The tokens up to there.
+    pub(crate) tokens: Vec<TokenId>,
+    /// Whether they have the end of the turn.
+    pub(crate) closed: bool,
+}
+
+/// Says why rewards can't be given.
+pub(crate) enum Unrewarded {
+    /// There is no such call.
+    NoCall,
+    /// The call would have too many names of rewards.
+    Names,
+    /// A sum of rewards isn't finite.
+    Sum,
+}
+
+/// Most names of rewards of a call.
+const NAMES: usize = 64;
+/// Tokens that need as much memory as a call without any.
+const CALL: usize = 64;
+
+impl Session {
+    pub(crate) fn new() -> Self {
+        Self { calls: BTreeMap::new(), next: 0, said: HashMap::new(), open: 0, used: 0, tokens: 0 }
+    }
+
+    /// Returns the numbers of the next `count` calls, the first of them.
+    pub(crate) fn number(&mut self, count: u32) -> u32 {
+        let first = self.next;
+        self.next += count;
+        first
+    }
+
+    /// Returns the session's size in tokens, with a share for each call.
+    pub(crate) fn size(&self) -> usize {
+        self.tokens + CALL * self.calls.len()
+    }
+
+    /// Adds an answered call.
+    pub(crate) fn add(&mut self, answered: Answered) {
+        let Answered { call, parent, prompt, sampled, logprobs, closed, diverged, said } = answered;
+        let parent = parent.filter(|parent| self.calls.contains_key(parent));
+        let start = parent.map_or(0, |parent| self.calls[&parent].end());
+        let added = prompt[start..].to_vec();
+        self.tokens += added.len() + sampled.len();
+        let rewards = Rewards::default();
+        self.calls.insert(call, Node { parent, start, added, sampled, logprobs, closed, diverged, rewards });
+        if let Some(said) = said {
+            self.said.insert(said, call);
+        }
+    }
+
+    /// Finds the call whose answer ends the longest beginning of a conversation. `digests`: those of its
+    /// beginnings, by their number of messages.
+    pub(crate) fn continued(&self, digests: &[Digest]) -> Option<Continued> {
+        let known = |(messages, digest)| Some((messages, *self.said.get::<Digest>(digest)?));
+        let (messages, call) = digests.iter().enumerate().rev().find_map(known)?;
+        Some(Continued { call, messages, tokens: self.path(call), closed: self.calls[&call].closed })
+    }
+
+    /// Finds the call that a prompt continues token by token: the one with the most tokens, or the latest.
+    pub(crate) fn before(&self, prompt: &[TokenId]) -> Option<u32> {
+        let mut best: Option<(usize, u32)> = None;
+        let mut on_path = BTreeSet::new();
+        for (call, node) in &self.calls {
+            let follows = node.parent.is_none_or(|parent| on_path.contains(&parent));
+            let end = node.end();
+            if !follows || end > prompt.len() {
+                continue;
+            }
+            let own = &prompt[node.start..end];
+            let (added, sampled) = own.split_at(node.added.len());
+            if added == node.added && sampled == node.sampled {
+                on_path.insert(*call);
+                best = best.max(Some((end, *call)));
+            }
+        }
+        best.map(|(_, call)| call)
+    }
+
+    /// Adds rewards to a call; to the last one, without a number.
+    pub(crate) fn reward(&mut self, call: Option<u32>, rewards: &Rewards) -> Result<u32, Unrewarded> {
+        let last = || self.calls.keys().next_back().copied();
+        let call = call.or_else(last).ok_or(Unrewarded::NoCall)?;
+        let node = self.calls.get_mut(&call).ok_or(Unrewarded::NoCall)?;
+        let mut sum = node.rewards.clone();
+        sum.extend(rewards);
+        if sum.iter().count() > NAMES {
+            return Err(Unrewarded::Names);
+        }
+        if !sum.iter().all(|(_, reward)| reward.is_finite()) {
+            return Err(Unrewarded::Sum);
+        }
+        node.rewards = sum;
+        Ok(call)
+    }
+
+    /// Returns all tokens that a call read and sampled.
+    fn path(&self, call: u32) -> Vec<TokenId> {
+        let node = &self.calls[&call];
+        let mut tokens = self.prompt(node);
+        tokens.extend_from_slice(&node.sampled);
+        tokens
+    }
+
+    /// Returns the tokens that a call read.
+    fn prompt(&self, node: &Node) -> Vec<TokenId> {
+        let mut parts = vec![&node.added];
+        let mut next = node.parent;
+        while let Some(parent) = next {
+            let parent = &self.calls[&parent];
+            parts.extend([&parent.sampled, &parent.added]);
+            next = parent.parent;
+        }
+        parts.into_iter().rev().flatten().copied().collect()
+    }
+
+    /// Returns the session as a line of a record.
+    pub(crate) fn record<'s>(&'s self, name: &'s str, done: bool) -> Line<'s> {
+        let call = |(call, node): (&u32, &'s Node)| Call {
+            number: *call,
+            parent: node.parent,
+            prompt_token_ids: self.prompt(node),
+            token_ids: &node.sampled,
+            logprobs: &node.logprobs,
+            rewards: &node.rewards,
+            diverged: node.diverged,
+        };
+        Line { session: name, calls: self.calls.iter().map(call).collect(), done }
+    }
+
+    /// Counts the calls, and those that diverged.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.calls.len(), self.calls.values().filter(|node| node.diverged).count())
+    }
+}
+
+impl Node {
+    /// Counts the tokens up to the end of its answer.
+    fn end(&self) -> usize {
+        self.start + self.added.len() + self.sampled.len()
+    }
+}
+
+/// Holds a line of `sessions.jsonl`.
+#[derive(Serialize)]
+pub(crate) struct Line<'s> {
+    session: &'s str,
+    calls: Vec<Call<'s>>,
+    done: bool,
+}
+
+#[derive(Serialize)]
+struct Call<'s> {
+    #[serde(rename = "call")]
+    number: u32,
+    parent: Option<u32>,
+    prompt_token_ids: Vec<TokenId>,
+    token_ids: &'s [TokenId],
+    logprobs: &'s [f32],
+    rewards: &'s Rewards,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    diverged: bool,
+}
+
+/// Returns the digests of a conversation's beginnings, by their number of messages. `tools`: those on offer.
+pub(crate) fn digests(tools: &Value, messages: &[Value]) -> Vec<Digest> {
+    let mut all = vec![after(&[0; 16], tools)];
+    for message in messages {
+        all.push(after(&all[all.len() - 1], &meant(message)));
+    }
+    all
+}
+
+/// Returns the digest of a conversation that goes on with a message.
+pub(crate) fn after(before: &Digest, message: &Value) -> Digest {
+    let mut hasher = Sha256::new();
+    hasher.update(before);
+    hasher.update(sorted(message).to_string());
+    hasher.finalize()[..16].try_into().expect("a digest has 32 bytes")
+}
+
+/// Returns what makes two messages equal: all but the ids of calls, which programs may rename.
+pub(crate) fn meant(message: &Value) -> Value {
+    let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let calls: Vec<&Value> = calls.iter().map(|call| &call["function"]).collect();
+    serde_json::json!([message["role"], message["content"], calls])
+}
+
+/// Returns a value with the keys of its objects in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(pairs) => {
+            let mut pairs: Vec<(&String, &Value)> = pairs.iter().collect();
+            pairs.sort_unstable_by_key(|(key, _)| *key);
+            Value::Array(
+                pairs.into_iter().map(|(key, value)| serde_json::json!([key, sorted(value)])).collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        plain => plain.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId], sampled: &[TokenId]) -> Answered {
+        Answered {
+            call,
+            parent,
+            prompt: prompt.to_vec(),
+            sampled: sampled.to_vec(),
+            logprobs: vec![-0.5; sampled.len()],
+            closed: true,
+            diverged: false,
+            said: None,
+        }
+    }
+
+    #[test]
+    fn calls_are_a_tree_by_token_prefix() {
+        let mut session = Session::new();
+        session.add(answered(0, None, &[1, 2], &[3, 4]));
+        assert_eq!(session.before(&[1, 2, 3, 4, 5]), Some(0));
+        session.add(answered(1, Some(0), &[1, 2, 3, 4, 5], &[6]));
+        session.add(answered(2, Some(0), &[1, 2, 3, 4, 7], &[8]));
+        assert_eq!(session.before(&[1, 2, 3, 4, 5, 6]), Some(1));
+        assert_eq!(session.before(&[1, 2, 3, 4, 7, 8, 9]), Some(2));
+        assert_eq!(session.before(&[1, 2, 3, 4, 9]), Some(0));
+        assert_eq!(session.before(&[1, 2, 3]), None);
+        assert_eq!(session.before(&[2, 1, 3, 4]), None);
+        assert_eq!(session.size(), 2 + 2 + 1 + 1 + 1 + 1 + 3 * CALL, "only what a call adds is kept");
+        let line = serde_json::to_value(session.record("s", true)).unwrap();
+        assert_eq!(line["calls"][2]["prompt_token_ids"], json!([1, 2, 3, 4, 7]));
+        assert_eq!(line["calls"][2]["parent"], 0);
+    }
+
+    #[test]
+    fn of_equal_paths_the_latest_is_continued() {
+        let mut session = Session::new();
+        session.add(answered(0, None, &[1], &[2]));
+        session.add(answered(1, None, &[1], &[2]));
+        assert_eq!(session.before(&[1, 2, 3]), Some(1));
+    }
+
+    #[test]
+    fn equal_messages_may_differ_in_ids_and_in_the_order_of_arguments() {
+        let message = |id: &str, arguments: &str| {
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            let call =
+                json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
+            json!({"role": "assistant", "content": "", "tool_calls": [call]})
+        };
+        let digest = |message: &Value| digests(&json!([]), std::slice::from_ref(message))[1];
+        let one = digest(&message("a", r#"{"x": 1, "y": [2]}"#));
+        assert_eq!(one, digest(&message("b", r#"{"y": [2], "x": 1}"#)));
+        assert_ne!(one, digest(&message("a", r#"{"x": 1, "y": [3]}"#)));
+        assert_ne!(digests(&json!([]), &[]), digests(&json!([1]), &[]));
+    }
+}

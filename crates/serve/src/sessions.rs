@@ -1,0 +1,191 @@
+//! All sessions of a server, limited in number and in tokens.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use turnwise_trajectory::Rewards;
+
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::session::{Answered, Session, Unrewarded};
+
+/// Most sessions that are kept.
+const SESSIONS: usize = 4096;
+/// Most tokens of all sessions together: 8 bytes each with their log-probabilities.
+const TOKENS: usize = 1 << 26;
+
+/// Names a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// The name.
+    pub(crate) name: String,
+    /// Whether the session is one request that named none.
+    pub(crate) single: bool,
+}
+
+/// Holds the sessions.
+pub(crate) struct Sessions {
+    all: Mutex<All>,
+    record: Option<Record>,
+}
+
+#[derive(Default)]
+struct All {
+    sessions: HashMap<String, Session>,
+    tokens: usize,
+    clock: u64,
+    /// Sessions, calls and diverged calls that ended.
+    ended: Counts,
+}
+
+/// Counts sessions and calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions with at least one answered call.
+    pub sessions: usize,
+    /// Answered calls.
+    pub calls: usize,
+    /// Calls whose prompt repeats an answer in other tokens than were sampled.
+    pub diverged: usize,
+}
+
+impl Counts {
+    fn add(&mut self, session: &Session) {
+        let (calls, diverged) = session.counts();
+        self.sessions += usize::from(calls > 0);
+        self.calls += calls;
+        self.diverged += diverged;
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(record: Option<Record>) -> Self {
+        Self { all: Mutex::default(), record }
+    }
+
+    /// Looks into a session, if it is there.
+    pub(crate) fn look<T>(&self, name: &str, look: impl FnOnce(&Session) -> Option<T>) -> Option<T> {
+        look(self.lock().sessions.get(name)?)
+    }
+
+    /// Numbers `count` calls of a session, which begins if it isn't there; returns the first.
+    pub(crate) fn begin(&self, name: &str, count: u32) -> Result<u32, Refusal> {
+        let mut all = self.lock();
+        let is_new = !all.sessions.contains_key(name);
+        while (is_new && all.sessions.len() >= SESSIONS) || all.tokens >= TOKENS {
+            self.end_oldest(&mut all, name)?;
+        }
+        if is_new {
+            all.sessions.insert(name.into(), Session::new());
+        }
+        all.clock += 1;
+        let now = all.clock;
+        let session = all.sessions.get_mut(name).expect("it was just looked for");
+        session.used = now;
+        session.open += count;
+        Ok(session.number(count))
+    }
+
+    /// Adds an answered call of a session.
+    pub(crate) fn answer(&self, name: &str, answered: Answered) {
+        let mut all = self.lock();
+        if let Some(session) = all.sessions.get_mut(name) {
+            let before = session.size();
+            session.add(answered);
+            let added = session.size() - before;
+            all.tokens += added;
+        }
+    }
+
+    /// Ends the work on `count` calls, answered or not. A session of one request ends with it.
+    ///
+    /// # Errors
+    /// If the record can't be written.
+    pub(crate) fn leave(&self, name: &Name, count: u32) -> Result<(), Refusal> {
+        let mut all = self.lock();
+        if let Some(session) = all.sessions.get_mut(&name.name) {
+            session.open = session.open.saturating_sub(count);
+            if name.single {
+                return self.end(&mut all, &name.name, true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives rewards to a call, and ends the session if it is `done`. Returns the number of the call, if
+    /// there are rewards.
+    pub(crate) fn reward(
+        &self,
+        name: &str,
+        call: Option<u32>,
+        rewards: &Rewards,
+        done: bool,
+    ) -> Result<Option<u32>, Refusal> {
+        let mut all = self.lock();
+        let unknown = || Refusal::of(404, "there is no such session; it begins with its first call");
+        let session = all.sessions.get_mut(name).ok_or_else(unknown)?;
+        if done && session.open > 0 {
+            return Err(Refusal::of(409, "the session isn't done: a call is being answered"));
+        }
+        let rewarded = if rewards.is_empty() && call.is_none() {
+            None
+        } else {
+            let absent = |()| match call {
+                Some(call) => Refusal::at("turn", format!("the session has no answered call {call}")),
+                None => Refusal::at("rewards", "the session has no answered call"),
+            };
+            let refused = |why| match why {
+                Unrewarded::NoCall => absent(()),
+                Unrewarded::Names => Refusal::at("rewards", "the call has rewards of 64 names"),
+                Unrewarded::Sum => Refusal::at("rewards", "a sum isn't finite"),
+            };
+            Some(session.reward(call, rewards).map_err(refused)?)
+        };
+        if done {
+            self.end(&mut all, name, true)?;
+        }
+        Ok(rewarded)
+    }
+
+    /// Ends all sessions. Returns how many there were.
+    ///
+    /// # Errors
+    /// If the record can't be written.
+    pub(crate) fn end_all(&self) -> Result<Counts, Refusal> {
+        let mut all = self.lock();
+        let mut names: Vec<(u64, String)> =
+            all.sessions.iter().map(|(name, session)| (session.used, name.clone())).collect();
+        names.sort_unstable();
+        for (_, name) in names {
+            self.end(&mut all, &name, false)?;
+        }
+        Ok(all.ended)
+    }
+
+    /// Ends the session that has waited longest, other than `but`, to make room.
+    fn end_oldest(&self, all: &mut All, but: &str) -> Result<(), Refusal> {
+        let idle = all.sessions.iter().filter(|(name, session)| session.open == 0 && *name != but);
+        let oldest = idle.min_by_key(|(_, session)| session.used).map(|(name, _)| name.clone());
+        let name = oldest.ok_or_else(|| Refusal::busy("the sessions at work fill their memory"))?;
+        self.end(all, &name, false)
+    }
+
+    /// Writes a session's line and drops it. A session that can't be written stays.
+    fn end(&self, all: &mut All, name: &str, done: bool) -> Result<(), Refusal> {
+        let session = &all.sessions[name];
+        if let Some(record) = self.record.as_ref().filter(|_| session.counts().0 > 0) {
+            let failed = |error: io::Error| Refusal::of(500, format!("{}: {error}", record.path().display()));
+            record.write(&session.record(name, done)).map_err(failed)?;
+        }
+        let session = all.sessions.remove(name).expect("it was just there");
+        all.tokens -= session.size();
+        all.ended.add(&session);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        // Every change of a session is a whole one.
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

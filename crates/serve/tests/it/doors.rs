@@ -1,0 +1,173 @@
+//! Who is answered, within which limits, and what becomes of clients that go away.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use turnwise_serve::Limits;
+
+use crate::scene::Scene;
+
+const CHAT: &str = "/chat/completions";
+
+fn question() -> Value {
+    json!({"messages": [{"role": "user", "content": "?"}]})
+}
+
+/// Connects and sends bytes.
+fn connect(scene: &Scene, bytes: &[u8]) -> TcpStream {
+    let address = scene.url.strip_prefix("http://").unwrap().strip_suffix("/v1").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
+/// Returns the whole answer to bytes.
+fn raw(scene: &Scene, bytes: &[u8]) -> String {
+    let mut text = Vec::new();
+    // A server that refuses early may reset the connection behind its answer.
+    let _ = connect(scene, bytes).read_to_end(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn posted(path: &str, body: &str, more: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("POST /v1{path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{more}\r\n{body}")
+        .into_bytes()
+}
+
+#[test]
+fn only_own_hosts_and_origins_are_answered() {
+    let scene = Scene::new();
+    let get = |headers: &str| raw(&scene, format!("GET /v1/models HTTP/1.1\r\n{headers}\r\n\r\n").as_bytes());
+    for fine in ["host: localhost", "host: 127.0.0.1:1", "host: localhost:8000"] {
+        assert!(get(fine).starts_with("HTTP/1.1 200"), "{fine}");
+    }
+    for other in [
+        "host: evil.com",
+        "host: evil.com:80",
+        "x: y",
+        "host: localhost\r\norigin: https://evil.com",
+        "host: localhost\r\norigin: null",
+        "host: localhost\r\norigin: http://localhost:1",
+    ] {
+        let answer = get(other);
+        assert!(
+            answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 400"),
+            "{other}: {answer}"
+        );
+    }
+    let sent = scene.send(CHAT, &[("origin", "null")], &question().to_string());
+    assert!(sent.refusal(403).contains("Origin"));
+}
+
+#[test]
+fn rubbish_and_huge_requests_are_refused_and_the_next_is_answered() {
+    let scene = Scene::with(Limits { body: 4096, bodies: 8192, ..Limits::default() }, None);
+    let long = "x".repeat(5000);
+    assert!(scene.send(CHAT, &[], "{").refusal(400).contains("no JSON"));
+    assert!(scene.send(CHAT, &[], "[]").refusal(400).starts_with("the request: a list"));
+    assert!(scene.send(CHAT, &[], "").refusal(400).contains("no JSON"));
+    let deep = "[".repeat(4000);
+    assert!(scene.send(CHAT, &[], &deep).refusal(400).contains("recursion"));
+    assert!(raw(&scene, &posted(CHAT, &long, "")).starts_with("HTTP/1.1 413"));
+    let chunked = format!(
+        "POST /v1{CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1388\r\n{long}\r\n0\r\n\r\n"
+    );
+    assert!(raw(&scene, chunked.as_bytes()).starts_with("HTTP/1.1 413"));
+    assert!(scene.send("/nothing", &[], "").refusal(404).contains("nothing at this address"));
+    assert!(
+        raw(&scene, b"GET /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .starts_with("HTTP/1.1 405")
+    );
+    for rubbish in ["\0\x01\x02\r\n\r\n", "POST\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let answer = raw(&scene, rubbish.as_bytes());
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    for name in ["", "a b", &"k".repeat(257), "\u{e9}"] {
+        let header = format!("authorization: Bearer {name}\r\n");
+        let answer = raw(&scene, &posted(CHAT, &question().to_string(), &header));
+        assert!(answer.starts_with("HTTP/1.1 401"), "{name:?}: {answer}");
+    }
+    scene.script.says("fine");
+    assert_eq!(scene.chat("s", &question())["choices"][0]["message"]["content"], "fine");
+}
+
+#[test]
+fn a_full_queue_says_when_to_come_again() {
+    let scene = Scene::with(Limits { sequences: 3, ..Limits::default() }, None);
+    scene.script.hold(true);
+    std::thread::scope(|threads| {
+        let first = threads.spawn(|| scene.chat("a", &json!({"messages": question()["messages"], "n": 2})));
+        scene.script.until_running(2);
+        let busy = scene.post("b", CHAT, &json!({"messages": question()["messages"], "n": 2}));
+        assert!(busy.refusal(503).contains("being sampled"));
+        assert_eq!(busy.retry_after.as_deref(), Some("1"));
+        let second = threads.spawn(|| scene.chat("c", &question()));
+        scene.script.until_running(3);
+        assert_eq!(scene.post("d", CHAT, &question()).status, 503);
+        scene.script.hold(false);
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+    scene.chat("d", &question());
+}
+
+#[test]
+fn a_client_that_goes_away_frees_its_places() {
+    let mut scene = Scene::with(Limits { sequences: 2, ..Limits::default() }, None);
+    scene.script.hold(true);
+    for stream in [false, true] {
+        let mut request = question();
+        request["n"] = 2.into();
+        request["stream"] = stream.into();
+        let client = connect(&scene, &posted(CHAT, &request.to_string(), "authorization: Bearer s\r\n"));
+        scene.script.until_running(2);
+        drop(client);
+        scene.script.until_running(0);
+    }
+    assert_eq!(scene.script.dropped(), 4);
+    scene.script.hold(false);
+    scene.script.says("fine");
+    assert_eq!(scene.chat("s", &question())["choices"][0]["message"]["content"], "fine");
+    scene.end();
+    let calls = scene.lines()[0]["calls"].clone();
+    assert_eq!(
+        (calls.as_array().unwrap().len(), &calls[0]["call"]),
+        (1, &json!(4)),
+        "only what was answered"
+    );
+}
+
+#[test]
+fn slow_bodies_and_slow_answers_end() {
+    let short = Duration::from_millis(200);
+    let scene = Scene::with(Limits { body_time: short, answer_time: short, ..Limits::default() }, None);
+    let whole = posted(CHAT, &question().to_string(), "");
+    assert!(raw(&scene, &whole[..whole.len() - 9]).starts_with("HTTP/1.1 408"));
+    scene.script.hold(true);
+    assert!(scene.post("s", CHAT, &question()).refusal(504).contains("took longer"));
+    let mut request = question();
+    request["stream"] = true.into();
+    let broken = scene.post("s", CHAT, &request);
+    assert!(broken.text.contains("took longer") && !broken.text.contains("[DONE]"), "{}", broken.text);
+    scene.script.until_running(0);
+    scene.script.hold(false);
+    scene.chat("s", &question());
+}
+
+#[test]
+fn a_session_is_not_done_while_a_call_is_being_answered() {
+    let scene = Scene::new();
+    scene.script.hold(true);
+    std::thread::scope(|threads| {
+        let call = threads.spawn(|| scene.chat("s", &question()));
+        scene.script.until_running(1);
+        let done = scene.send("/sessions/s/reward", &[], r#"{"done": true}"#);
+        assert!(done.refusal(409).contains("being answered"));
+        scene.script.hold(false);
+        call.join().unwrap();
+    });
+    scene.send("/sessions/s/reward", &[], r#"{"done": true}"#).json();
+}

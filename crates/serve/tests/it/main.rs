@@ -1,0 +1,13 @@
+//! The endpoint over HTTP, with an engine that follows a script. `turnwise serve` with a model is tested
+//! through the binary, in crates/cli.
+
+mod answers;
+mod clients;
+mod dialects;
+mod doors;
+mod hostile;
+mod refusals;
+mod scene;
+mod script;
+mod sessions;
+mod tools;

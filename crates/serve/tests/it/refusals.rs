@@ -1,0 +1,113 @@
+//! Requests that ask for what isn't there.
+
+use serde_json::{Value, json};
+
+use crate::scene::Scene;
+
+#[track_caller]
+fn check(scene: &Scene, path: &str, base: &Value, changes: &Value, line: &str) {
+    let mut request = base.clone();
+    request.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    let refusal = scene.post("s", path, &request).refusal(400);
+    assert!(refusal.starts_with(line), "{changes}: {refusal}");
+}
+
+#[test]
+fn a_chat_request_is_refused_by_the_name_of_what_is_wrong() {
+    let scene = Scene::new();
+    let base = json!({"messages": [{"role": "user", "content": "?"}]});
+    let check = |changes: Value, line: &str| check(&scene, "/chat/completions", &base, &changes, line);
+    check(json!({"messages": null}), "messages: is missing");
+    check(json!({"messages": []}), "messages: holds no message");
+    check(json!({"messages": {}}), "messages: an object, not a list");
+    check(json!({"messages": ["x"]}), "messages[0]: a text, not an object");
+    check(json!({"messages": [{"content": "x"}]}), "messages[0].role: is missing");
+    check(json!({"messages": [{"role": "user"}]}), "messages[0].content: is missing");
+    check(json!({"messages": [{"role": "function", "content": "x"}]}), "messages[0].role: isn't supported");
+    check(
+        json!({"messages": [{"role": "user", "content": "x", "name": "n"}]}),
+        "messages[0].name: isn't supported",
+    );
+    let image = json!([{"type": "image_url", "image_url": {"url": "x"}}]);
+    check(
+        json!({"messages": [{"role": "user", "content": image}]}),
+        "messages[0].content[0].type: isn't supported",
+    );
+    let called = |function: Value| {
+        let calls = json!([{"id": "a", "type": "function", "function": function}]);
+        json!({"messages": [{"role": "assistant", "tool_calls": calls}]})
+    };
+    let place = "messages[0].tool_calls[0].function";
+    check(called(json!({"arguments": "{}"})), &format!("{place}.name: is missing"));
+    check(called(json!({"name": "f", "arguments": "{"})), &format!("{place}.arguments: is no JSON object"));
+    check(called(json!({"name": "f", "arguments": 1})), &format!("{place}.arguments: 1, not"));
+    check(json!({"messages": [{"role": "tool", "content": "x"}]}), "messages[0].tool_call_id: is missing");
+    check(json!({"temperature": -1}), "temperature: -1, not a number from 0 to 100");
+    check(json!({"top_p": 0}), "top_p: 0, not");
+    check(json!({"n": 0}), "n: 0, not a whole number from 1 to 64");
+    check(json!({"n": 65}), "n: 65, not");
+    check(json!({"seed": -1}), "seed: -1, not");
+    check(json!({"max_tokens": 0}), "max_tokens: 0, not");
+    check(json!({"max_completion_tokens": 1.5}), "max_completion_tokens: 1.5, not");
+    check(json!({"stop": ""}), "stop: an empty stop string");
+    check(json!({"stop": [1]}), "stop: 1, not");
+    check(json!({"stop": vec!["a"; 17]}), "stop: 17 stop strings");
+    check(json!({"stream": 1}), "stream: 1, not true or false");
+    check(json!({"stream_options": {"include_usage": true}}), "stream_options: only a stream");
+    check(json!({"stream": true, "stream_options": {"x": 1}}), "stream_options.x: isn't supported");
+    check(json!({"top_logprobs": 5}), "top_logprobs: isn't supported; only 0 is");
+    check(json!({"response_format": {"type": "json_object"}}), "response_format: isn't supported");
+    check(json!({"presence_penalty": 0.5}), "presence_penalty: isn't supported; only 0 is");
+    check(json!({"logit_bias": {"5": 1}}), "logit_bias: isn't supported");
+    check(json!({"store": true}), "store: isn't supported");
+    for key in
+        ["functions", "reasoning_effort", "audio", "prediction", "web_search_options", "guided_json", "beam"]
+    {
+        check(json!({key: {"a": 1}}), &format!("{key}: isn't supported"));
+    }
+    check(json!({"tools": [{"type": "custom", "name": "x"}]}), "tools[0].type: isn't supported");
+    check(json!({"tools": [{"type": "function", "function": {}}]}), "tools[0].function");
+    check(json!({"tool_choice": "required"}), "tool_choice: there are no tools");
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    check(json!({"tools": tools, "tool_choice": "f"}), "tool_choice: isn't supported");
+    let other = json!({"type": "function", "function": {"name": "g"}});
+    check(json!({"tools": tools, "tool_choice": other}), "tool_choice: no tool \"g\" is on offer");
+    let long = "x ".repeat(5000);
+    check(json!({"messages": [{"role": "user", "content": long}]}), "the prompt has ");
+}
+
+#[test]
+fn a_completion_request_is_refused_by_the_name_of_what_is_wrong() {
+    let scene = Scene::new();
+    let base = json!({"prompt": [5]});
+    let check = |changes: Value, line: &str| check(&scene, "/completions", &base, &changes, line);
+    check(json!({"prompt": null}), "prompt: is missing");
+    check(json!({"prompt": []}), "prompt: has no token");
+    check(json!({"prompt": ""}), "prompt: has no token");
+    check(json!({"prompt": [5, 320]}), "prompt[1]: token 320 isn't in the vocabulary");
+    check(json!({"prompt": [5, -1]}), "prompt[1]: -1, not a token id");
+    check(json!({"prompt": [[5], [6]]}), "prompt: isn't supported; one prompt is");
+    check(json!({"prompt": {"a": 1}}), "prompt: an object, not");
+    check(json!({"logprobs": 3}), "logprobs: isn't supported");
+    check(json!({"echo": true}), "echo: isn't supported");
+    check(json!({"suffix": "x"}), "suffix: isn't supported");
+    check(json!({"best_of": 4}), "best_of: isn't supported");
+    check(json!({"messages": []}), "messages: isn't supported");
+}
+
+#[test]
+fn keys_that_ask_for_nothing_are_let_through() {
+    let scene = Scene::new();
+    scene.chat(
+        "s",
+        &json!({
+            "messages": [{"role": "user", "content": "?"}],
+            "model": "gpt-5", "user": "me", "metadata": {"a": "b"}, "store": false, "n": 1, "top_k": -1,
+            "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": null, "logprobs": false,
+            "response_format": {"type": "text"}, "tools": [], "tool_choice": null, "stream_options": null,
+            "top_logprobs": 0, "stop": null, "seed": null, "max_tokens": null, "modalities": ["text"],
+        }),
+    );
+    let best = json!({"prompt": "a", "best_of": 2, "n": 2, "echo": false, "suffix": null, "logprobs": null});
+    scene.ask("s", "/completions", &best);
+}

@@ -1,0 +1,180 @@
+//! Sessions: exact tokens over turns, trees, rewards, the record.
+
+use serde_json::{Value, json};
+
+use crate::scene::Scene;
+use crate::script::{END, decode, encode};
+
+fn tools() -> Value {
+    let parameters = json!({"type": "object", "properties": {}});
+    json!([{"type": "function", "function": {"name": "look", "parameters": parameters}}])
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    serde_json::from_value(value.clone()).expect("token ids")
+}
+
+/// Asks with token ids; returns the answer's message, the prompt and the sampled tokens.
+fn ask(scene: &Scene, session: &str, messages: &[Value]) -> (Value, Vec<u32>, Vec<u32>) {
+    let request = json!({"messages": messages, "tools": tools(), "return_token_ids": true});
+    let answer = scene.chat(session, &request);
+    let choice = &answer["choices"][0];
+    (choice["message"].clone(), ids(&answer["prompt_token_ids"]), ids(&choice["token_ids"]))
+}
+
+/// A call in other tokens than its text is encoded in, which the model may well sample.
+fn odd_call() -> Vec<u32> {
+    let text = "<tool_call>\n{\"name\": \"look\", \"arguments\": {}}\n</tool_call>";
+    let mut tokens: Vec<u32> = text.chars().flat_map(|letter| encode(&letter.to_string())).collect();
+    assert_ne!(tokens, encode(text));
+    tokens.push(END);
+    tokens
+}
+
+#[test]
+fn an_answer_that_comes_back_continues_its_tokens_and_so_does_the_output_after_it() {
+    let mut scene = Scene::new();
+    scene.script.samples(&odd_call()).says("It is 4.").says("Bye.");
+    let mut messages = vec![json!({"role": "user", "content": "Look."})];
+    let (said, prompt, sampled) = ask(&scene, "s", &messages);
+    assert_eq!(sampled, odd_call());
+    let id = said["tool_calls"][0]["id"].clone();
+    messages.extend([said, json!({"role": "tool", "tool_call_id": id, "content": "4"})]);
+    let (said, second, answer) = ask(&scene, "s", &messages);
+    let so_far = [prompt, sampled].concat();
+    assert_eq!(second[..so_far.len()], so_far[..], "not tokenised again");
+    let observation =
+        "\n<|im_start|>user\n<tool_response>\n4\n</tool_response><|im_end|>\n<|im_start|>assistant\n";
+    assert_eq!(decode(&second[so_far.len()..]), observation);
+    // Programs send what they like: other ids, parts, empty keys.
+    messages[1]["tool_calls"][0]["id"] = "mine".into();
+    messages[2]["tool_call_id"] = "mine".into();
+    let content = json!([{"type": "text", "text": said["content"]}]);
+    messages.extend([
+        json!({"role": "assistant", "content": content, "refusal": null, "audio": null}),
+        json!({"role": "user", "content": "Thanks."}),
+    ]);
+    let (_, third, _) = ask(&scene, "s", &messages);
+    let so_far = [second, answer].concat();
+    assert_eq!(third[..so_far.len()], so_far[..]);
+    let counts = scene.end();
+    assert_eq!((counts.sessions, counts.calls, counts.diverged), (1, 3, 0));
+    let [line] = &scene.lines()[..] else { panic!("a line per session") };
+    let parents: Vec<&Value> = line["calls"].as_array().unwrap().iter().map(|call| &call["parent"]).collect();
+    assert_eq!(parents, [&Value::Null, &json!(0), &json!(1)]);
+    assert_eq!((&line["session"], &line["done"]), (&json!("s"), &json!(false)));
+}
+
+#[test]
+fn a_turn_that_a_limit_cut_is_closed_as_context() {
+    let scene = Scene::new();
+    scene.script.says("one two three").says("Yes.");
+    let mut messages = vec![json!({"role": "user", "content": "Count."})];
+    let first = scene.chat("s", &json!({"messages": messages, "max_tokens": 3, "return_token_ids": true}));
+    let so_far = [ids(&first["prompt_token_ids"]), ids(&first["choices"][0]["token_ids"])].concat();
+    messages.extend([first["choices"][0]["message"].clone(), json!({"role": "user", "content": "On."})]);
+    let second = scene.chat("s", &json!({"messages": messages, "return_token_ids": true}));
+    let second = ids(&second["prompt_token_ids"]);
+    assert_eq!(second[..so_far.len()], so_far[..]);
+    let rest = "<|im_end|>\n<|im_start|>user\nOn.<|im_end|>\n<|im_start|>assistant\n";
+    assert_eq!(decode(&second[so_far.len()..]), rest);
+}
+
+#[test]
+fn a_history_that_was_rewritten_is_the_templates_and_is_counted() {
+    let mut scene = Scene::new();
+    scene.script.says("It is 4. ");
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let assistant = |text: &str| json!({"role": "assistant", "content": text});
+    ask(&scene, "s", &[user("2 + 2?")]);
+    // Without the blank at its end; in another session; after another question.
+    ask(&scene, "s", &[user("2 + 2?"), assistant("It is 4."), user("Sure?")]);
+    ask(&scene, "t", &[user("2 + 2?"), assistant("It is 4. "), user("Sure?")]);
+    ask(&scene, "s", &[user("2 + 3?"), assistant("It is 4. "), user("Sure?")]);
+    // A sub-agent and a question again are new sequences, and nothing was lost.
+    ask(&scene, "s", &[user("Sum up.")]);
+    ask(&scene, "s", &[user("2 + 2?")]);
+    let (_, prompt, _) = ask(&scene, "s", &[user("2 + 2?"), assistant("It is 4. "), user("Sure?")]);
+    assert!(decode(&prompt).contains("It is 4. <|im_end|>"));
+    let counts = scene.end();
+    assert_eq!((counts.sessions, counts.calls, counts.diverged), (2, 7, 3));
+    let lines = scene.lines();
+    let line = lines.iter().find(|line| line["session"] == "s").expect("a line of the session");
+    let calls = line["calls"].as_array().unwrap();
+    let diverged: Vec<bool> = calls.iter().map(|call| call["diverged"] == true).collect();
+    assert_eq!(diverged, [false, true, true, false, false, false]);
+    assert_eq!((&calls[1]["parent"], &calls[5]["parent"]), (&Value::Null, &json!(0)));
+    assert!(calls[0].get("diverged").is_none());
+}
+
+#[test]
+fn prompts_of_tokens_are_a_tree_too() {
+    let mut scene = Scene::new();
+    scene.script.says("a").says("b");
+    let complete = |prompt: &[u32]| {
+        let request = json!({"prompt": prompt, "max_tokens": 9, "return_token_ids": true});
+        ids(&scene.ask("s", "/completions", &request)["choices"][0]["token_ids"])
+    };
+    let sampled = complete(&[5, 6]);
+    let next = [vec![5, 6], sampled, vec![7]].concat();
+    complete(&next);
+    complete(&[5, 6, 7]);
+    scene.end();
+    let calls = scene.lines()[0]["calls"].clone();
+    let parents: Vec<&Value> = calls.as_array().unwrap().iter().map(|call| &call["parent"]).collect();
+    assert_eq!(parents, [&Value::Null, &json!(0), &Value::Null]);
+    assert_eq!(ids(&calls[1]["prompt_token_ids"]), next);
+    let lengths = |call: &Value| (ids(&call["token_ids"]).len(), call["logprobs"].as_array().unwrap().len());
+    assert!(calls.as_array().unwrap().iter().all(|call| lengths(call).0 == lengths(call).1));
+}
+
+#[test]
+fn rewards_belong_to_turns_and_a_session_that_is_done_is_written() {
+    let mut scene = Scene::new();
+    for _ in 0..2 {
+        ask(&scene, "run 7".replace(' ', "-").as_str(), &[json!({"role": "user", "content": "?"})]);
+    }
+    let reward = |body: Value| scene.send("/sessions/run-7/reward", &[], &body.to_string());
+    assert_eq!(reward(json!({"rewards": {"progress": 0.5}, "turn": 0})).json()["turn"], 0);
+    assert_eq!(reward(json!({"rewards": {"progress": 0.25, "tidy": 1}, "turn": 0})).json()["turn"], 0);
+    assert_eq!(reward(json!({"rewards": {"acc": 1.0}})).json()["turn"], 1, "the last one");
+    assert!(reward(json!({"rewards": {"acc": 1.0}, "turn": 2})).refusal(400).contains("no answered call 2"));
+    assert!(reward(json!({"rewards": {"acc": "much"}})).refusal(400).starts_with("rewards.acc: a text"));
+    assert!(
+        reward(json!({"rewards": {"acc": 1}, "turns": 1})).refusal(400).starts_with("turns: isn't supported")
+    );
+    let many: serde_json::Map<String, Value> = (0..64).map(|n| (n.to_string(), json!(1))).collect();
+    assert!(reward(json!({"rewards": many, "turn": 0})).refusal(400).contains("64 names"));
+    reward(json!({"rewards": {"big": 1e308}, "turn": 0})).json();
+    assert!(reward(json!({"rewards": {"big": 1e308}, "turn": 0})).refusal(400).contains("isn't finite"));
+    reward(json!({"rewards": {"big": -1e308}, "turn": 0})).json();
+    assert!(reward(json!({})).refusal(400).starts_with("rewards: is missing"));
+    assert!(!scene.record().exists() || scene.lines().is_empty());
+    assert_eq!(reward(json!({"rewards": {"acc": 1.0}, "done": true})).json()["done"], true);
+    let [line] = &scene.lines()[..] else { panic!("it is written at once") };
+    assert_eq!(line["calls"][0]["rewards"], json!({"big": 0.0, "progress": 0.75, "tidy": 1.0}));
+    assert_eq!(line["calls"][1]["rewards"], json!({"acc": 2.0}));
+    assert_eq!((&line["session"], &line["done"]), (&json!("run-7"), &json!(true)));
+    let again = reward(json!({"rewards": {"acc": 1.0}}));
+    assert!(again.refusal(404).contains("no such session"));
+    scene.end();
+    assert_eq!(scene.lines().len(), 1);
+}
+
+#[test]
+fn a_request_without_a_session_is_one() {
+    let mut scene = Scene::new();
+    scene.script.says("a").says("b");
+    for _ in 0..2 {
+        scene.send("/chat/completions", &[], r#"{"messages": [{"role": "user", "content": "?"}]}"#).json();
+    }
+    let keyed = scene.send("/completions", &[("x-api-key", "k")], r#"{"prompt": [5]}"#);
+    keyed.json();
+    let draws = scene.script.draws();
+    assert!(draws[0] != draws[1]);
+    scene.end();
+    let done: Vec<(Value, Value)> =
+        scene.lines().iter().map(|line| (line["session"].clone(), line["done"].clone())).collect();
+    let expected = [("single 0", true), ("single 1", true), ("k", false)];
+    assert_eq!(done, expected.map(|(name, done)| (json!(name), json!(done))));
+}
