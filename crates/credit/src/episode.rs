@@ -31,8 +31,8 @@ pub struct Episode<'a> {
 impl<'a> Episode<'a> {
     /// Returns the episode of a trajectory without its KL penalty.
     ///
-    /// `shaped` replaces the reward named [`Rewards::ACC`] of the last turn. `correct_at` is the accuracy of a
-    /// right trajectory.
+    /// `shaped` replaces the reward named [`Rewards::ACC`] of the last turn. `correct_at` is the accuracy of
+    /// a right trajectory.
     pub fn new(
         trajectory: &'a ScoredTrajectory,
         shaped: Option<f64>,

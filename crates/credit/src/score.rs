@@ -52,8 +52,8 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Returns a scorer that weighs all rewards of a turn the same and normalises none of them. An `acc` of 1 is
-    /// right. Nothing is computed or contacted yet.
+    /// Returns a scorer that weighs all rewards of a turn the same and normalises none of them. An `acc` of 1
+    /// is right. Nothing is computed or contacted yet.
     pub fn new(advantage: AdvantageConfig, shaping: ShapingConfig, filters: FilterConfig) -> Self {
         let similarity = shaping.similarity.build();
         Self {

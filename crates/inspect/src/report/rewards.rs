@@ -6,8 +6,7 @@ use turnwise_run::{Metric, StepMetrics};
 use turnwise_trajectory::Rewards;
 
 use super::arms::Arm;
-use super::document::{Block, Table};
-use super::sections::heads;
+use super::document::{Block, Table, heads};
 
 /// Holds the mean of a name and its means by turn, each with the number of values and their sum.
 #[derive(Default)]

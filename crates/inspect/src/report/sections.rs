@@ -5,7 +5,7 @@ use turnwise_stats::{Estimate, compare, holm, mean, mean_interval, paired_t, sum
 
 use super::arms::{Arm, Member, differences, points, smooth};
 use super::chart::{Chart, Series, number};
-use super::document::{Block, Table};
+use super::document::{Block, Table, heads};
 use super::rewards::{names, rewards};
 
 /// Confidence of every interval.
@@ -61,10 +61,6 @@ pub(super) fn blocks(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks.extend(rewards(arms));
     blocks.extend(settings(arms));
     blocks
-}
-
-pub(super) fn heads(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
 }
 
 fn runs(arms: &[Arm<'_>]) -> Table {

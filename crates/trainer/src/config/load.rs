@@ -32,7 +32,8 @@ pub struct ScoreConfig {
 pub struct ScoreRewardConfig {
     /// Weights of a turn's rewards by name, whose weighted sum is its reward. A name without one weighs 1.
     pub weights: RewardWeights,
-    /// How rewards are normalised by name, before they are weighted and summed. A name without an entry isn't.
+    /// How rewards are normalised by name, before they are weighted and summed. A name without an entry
+    /// isn't.
     pub normalise: BTreeMap<String, Normalise>,
     /// The accuracy from which `grpo_min` takes a graded trajectory for right.
     #[serde(deserialize_with = "Above::<0, 1>::read")]
