@@ -29,6 +29,7 @@
 //! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files: JSON, gzip, parquet |
 //! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files: JSON, gzip, parquet |
 //! | [`turnwise_demonstrations`](../turnwise_demonstrations/index.html) | conversations of others as training data |
+//! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files |
 //! | [`turnwise_curriculum`](../turnwise_curriculum/index.html) | which tasks a step plays |
 //! | [`turnwise_mcp`](../turnwise_mcp/index.html) | tools of MCP servers |
 //! | [`turnwise_similarity`](../turnwise_similarity/index.html) | how alike two programs are, for shaping |

@@ -115,8 +115,8 @@ impl<'a> Writer<'a> {
         Self { rendering, format, describe, shows: Shows::of(rendering), limit: usize::MAX }
     }
 
-    /// Leaves turns unread that can't fit into a sequence of `limit` tokens. A conversation is rendered once for
-    /// each turn that is read.
+    /// Leaves turns unread that can't fit into a sequence of `limit` tokens. A conversation is rendered once
+    /// for each turn that is read.
     #[must_use]
     pub fn within(mut self, limit: usize) -> Self {
         self.limit = limit;

@@ -201,3 +201,39 @@ fn called(call: &Json) -> ToolCall {
     let arguments = function["arguments"].as_object().cloned().unwrap_or_default();
     ToolCall { name: function["name"].as_str().unwrap_or_default().into(), arguments, span: 0..0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{load_tokenizer, open};
+
+    /// Compares with the chat format of a run, whose messages hold what the call format writes.
+    #[test]
+    fn a_clients_conversation_is_spelled_as_in_a_run() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny");
+        let tokenizer = load_tokenizer(&folder.join("tokenizer.json")).unwrap();
+        let tools = [ToolSpec::python()];
+        let hermes = FormatName::Hermes.build();
+        for (name, native) in [(ChatName::Auto, false), (ChatName::Qwen3, true)] {
+            let calls = Calls { format: &*hermes, tools: &tools, describe: true };
+            let run = open(name, Some(&folder), tokenizer.clone(), calls, Moment::now()).unwrap();
+            let dialogues =
+                Dialogues::open(name, &folder, tokenizer.clone(), None, true, Moment::now()).unwrap();
+            let dialogue = dialogues.with(&tools).unwrap();
+            assert_eq!((run.shows_tools(), dialogue.chat().shows_tools()), (native, native));
+            let opening = vec![Message::new(Role::System, "Be short."), Message::new(Role::User, "2 + 2?")];
+            let told = if native { opening.clone() } else { offer(opening.clone(), &*hermes, &tools) };
+            let json: Vec<Json> =
+                opening.iter().map(|m| json!({"role": m.role.name(), "content": m.content})).collect();
+            assert_eq!(dialogue.prompt(&json).unwrap(), run.open(&told).unwrap());
+            let output = if native { "4".to_string() } else { hermes.render_output("4") };
+            let tool = json!({"role": "tool", "content": "4", "tool_call_id": "a"});
+            for closed in [false, true] {
+                assert_eq!(
+                    dialogue.after(std::slice::from_ref(&tool), closed).unwrap(),
+                    run.follow(&[Message::new(Role::Tool, output.clone())], closed).unwrap()
+                );
+            }
+        }
+    }
+}
