@@ -58,8 +58,8 @@ impl LoraConfig {
         }
     }
 
-    /// Returns whether the linear layers of this name get an adapter. A layer that a family stores as one counts
-    /// as any of its parts, and its name as all of them.
+    /// Returns whether the linear layers of this name get an adapter. A layer that a family stores as one
+    /// counts as any of its parts, and its name as all of them.
     pub(crate) fn adapts(&self, layer: &str) -> bool {
         let named = |name: &str| self.targets.iter().any(|target| target == name);
         let fused = FUSED.into_iter().any(|(whole, parts)| {
