@@ -106,9 +106,8 @@ impl<R: BufRead> Array<R> {
         loop {
             let token = self.token()?;
             match (self.state, token) {
-                (State::Before, Some(b'[')) => self.state = State::Record,
+                (State::Before, Some(b'[')) | (State::Comma, Some(b',')) => self.state = State::Record,
                 (State::Record | State::Comma, Some(b']')) => self.state = State::Done,
-                (State::Comma, Some(b',')) => self.state = State::Record,
                 (State::Record, Some(b',' | b'}')) => {
                     return self.wrong(self.line, "expected a record; hint: one JSON object per place");
                 }

@@ -33,11 +33,11 @@ fn step(value: &Value, name: &str) -> Option<Value> {
 ///
 /// # Errors
 /// One line that names the path and the columns that are there.
-pub fn overlaid(row: Value, columns: &BTreeMap<String, String>) -> Result<Value, String> {
+pub fn overlaid(row: &Value, columns: &BTreeMap<String, String>) -> Result<Value, String> {
     let mut overlaid = row.clone();
     for (name, path) in columns {
-        let (Some(value), Value::Object(keys)) = (at(&row, path), &mut overlaid) else {
-            let there = match &row {
+        let (Some(value), Value::Object(keys)) = (at(row, path), &mut overlaid) else {
+            let there = match row {
                 Value::Object(keys) => names(keys),
                 _ => "none".into(),
             };
@@ -93,13 +93,13 @@ mod tests {
         let columns = |path: &str| [("question".to_string(), path.to_string())].into();
         let row = json!({"problem": {"text": "?"}, "answer": 1});
         let expect = json!({"problem": {"text": "?"}, "answer": 1, "question": "?"});
-        assert_eq!(overlaid(row.clone(), &columns("problem.text")), Ok(expect));
-        let error = overlaid(row, &columns("problem.texts")).unwrap_err();
+        assert_eq!(overlaid(&row, &columns("problem.text")), Ok(expect));
+        let error = overlaid(&row, &columns("problem.texts")).unwrap_err();
         assert_eq!(
             error,
             "there is no column \"problem.texts\" for `question`; hint: there are answer, problem"
         );
-        assert!(overlaid(json!(3), &columns("a")).unwrap_err().contains("hint: there are none"));
+        assert!(overlaid(&json!(3), &columns("a")).unwrap_err().contains("hint: there are none"));
         let conflict = conflict(&columns("a"), &["answer"]).unwrap();
         assert_eq!(conflict.key, "columns.question");
     }

@@ -70,8 +70,8 @@ pub(crate) fn failed(path: &Path, packed: bool, line: usize, error: io::Error) -
 pub(crate) fn text(path: &Path, line: usize, bytes: Vec<u8>) -> Result<String, DataError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let (valid, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
-        let line = line + bytes[..valid].iter().filter(|byte| **byte == b'\n').count();
         let shown = String::from_utf8_lossy(&bytes[..valid]).into_owned();
+        let line = line + shown.matches('\n').count();
         let message = format!("not UTF-8 after {:?}; hint: save the file as UTF-8", ending(&shown));
         DataError::line(path, line, message)
     })?;

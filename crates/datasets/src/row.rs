@@ -38,7 +38,7 @@ impl Row {
             return serde_json::from_str(&self.text).map_err(wrong);
         }
         let row = serde_json::from_str(&self.text).map_err(wrong)?;
-        let row = overlaid(row, columns).map_err(|message| DataError::line(path, self.line, message))?;
+        let row = overlaid(&row, columns).map_err(|message| DataError::line(path, self.line, message))?;
         T::deserialize(row).map_err(|error| DataError::line(path, self.line, bare(&error)))
     }
 

@@ -155,7 +155,7 @@ mod tests {
             let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut packed, line.as_bytes()).unwrap();
             for _ in 0..80 {
-                std::io::Write::write_all(&mut packed, &[b'7'; 1 << 20]).unwrap();
+                std::io::Write::write_all(&mut packed, &vec![b'7'; 1 << 20]).unwrap();
             }
             let bytes = packed.finish().unwrap();
             assert!(bytes.len() < 1 << 20);

@@ -28,8 +28,8 @@ fn every_table_has_the_rows_that_were_written() {
                 assert_eq!(&row[column], expect, "{name}:{number}: {column}");
             }
             assert_eq!(
-                row.as_object().map(|row| row.len()),
-                expect.as_object().map(|row| row.len()),
+                row.as_object().map(serde_json::Map::len),
+                expect.as_object().map(serde_json::Map::len),
                 "{name}"
             );
         }

@@ -86,8 +86,8 @@ fn what_a_table_states_of_itself_costs_no_memory() {
     let path = folder.path().join("t.parquet");
     let huge = varint(u64::MAX);
     for (description, expect) in [
-        (schema(&[1; 100_000]), "columns and groups"),
-        (schema(&[1; 5_000]), "more than 64 levels"),
+        (schema(&vec![1; 100_000]), "columns and groups"),
+        (schema(&vec![1; 5_000]), "more than 64 levels"),
         (schema(&[1 << 30]), "damaged or cut short"),
         ([&[0x15, 2, 0x19, 0xfc][..], &huge].concat(), "damaged or cut short"),
         // The schema behind a field that hides it.

@@ -46,6 +46,11 @@ impl Conversation {
         Ok(Self { messages, tools: written, specs, marks, said })
     }
 
+    /// Returns the messages in OpenAI's form.
+    pub fn messages(&self) -> &[Json] {
+        &self.messages
+    }
+
     /// Returns whether message `index` is the assistant's.
     pub(crate) fn is_assistant(&self, index: usize) -> bool {
         is_assistant(&self.messages[index])

@@ -75,6 +75,3 @@ fn call(annotation: &str) -> Result<(&str, String), LeftOut> {
     }
     Ok((expression.trim(), number.printed().ok_or_else(|| wrong("is too small or too large"))?))
 }
-
-#[cfg(test)]
-mod tests;

@@ -134,7 +134,7 @@ impl Rest<'_> {
             return Number::float(number.parse().ok()?);
         }
         // Python refuses a zero before other digits.
-        let padded = number.starts_with('0') && number.trim_matches('0') != "";
+        let padded = number.starts_with('0') && !number.trim_matches('0').is_empty();
         if padded { None } else { Number::whole(number.parse().ok()) }
     }
 }

@@ -168,8 +168,8 @@ impl Assembly {
             leaf.begin_row()?;
         }
         let value = self.value(column)?;
-        let ends = |leaf: &Box<dyn Leaf>| leaf.levels().is_none_or(|(_, repetition)| repetition == 0);
-        let whole = self.leaves[column.leaves.clone()].iter().all(ends);
+        let mut leaves = self.leaves[column.leaves.clone()].iter();
+        let whole = leaves.all(|leaf| leaf.levels().is_none_or(|(_, repetition)| repetition == 0));
         if whole { Ok(value) } else { Err("its parts have different lengths".into()) }
     }
 

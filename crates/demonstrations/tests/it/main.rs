@@ -1,6 +1,7 @@
 //! Conversations to tokens, with the tokenizer of models/tiny.
 
 mod golden;
+mod gsm8k;
 mod masks;
 mod rows;
 

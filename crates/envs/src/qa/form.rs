@@ -26,7 +26,7 @@ pub(super) const COLUMNS: [&str; 2] = ["answer", "question"];
 /// Prompt and exact answer of one record, or what is wrong with it.
 pub(super) fn pair(text: &str, columns: &BTreeMap<String, String>) -> Result<(Vec<Message>, String), String> {
     let row: Value = typed(text)?;
-    let row = overlaid(row, columns)?;
+    let row = overlaid(&row, columns)?;
     let Value::Object(keys) = &row else {
         let Pair { question, answer } = typed(text)?;
         return Ok((asked(&question.into(), text)?, exact(&answer)?));
@@ -62,10 +62,8 @@ pub(super) fn pair(text: &str, columns: &BTreeMap<String, String>) -> Result<(Ve
 /// Returns the column of the question. A file of verl may have the bare question beside its prompt.
 fn question_key(keys: &Map<String, Value>, is_mapped: bool) -> Option<&'static str> {
     let has = |key: &&str| keys.get(*key).is_some_and(|value| !value.is_null());
-    let order = match keys.contains_key("reward_model") && !is_mapped {
-        true => ["prompt", "question", "messages"],
-        false => ["question", "prompt", "messages"],
-    };
+    let of_verl = keys.contains_key("reward_model") && !is_mapped;
+    let order = if of_verl { ["prompt", "question", "messages"] } else { ["question", "prompt", "messages"] };
     order.into_iter().find(has)
 }
 

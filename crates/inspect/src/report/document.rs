@@ -81,11 +81,6 @@ impl Report {
     }
 }
 
-/// Returns the heads of a table's columns.
-pub(super) fn heads(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
-}
-
 impl Table {
     fn html(&self, out: &mut Vec<String>) {
         let cells = |cells: &[String], name: &str| -> String {

@@ -1,9 +1,10 @@
+//! Problems of GSM8K as conversations.
+
+use serde_json::{Value as Json, json};
+use turnwise_demonstrations::{Conversation, LeftOut, Reason};
 use turnwise_envs::{Env, Qa, QaConfig};
 use turnwise_tools::executor::{PythonConfig, PythonExecutor};
 use turnwise_tools::{Executor, observation};
-
-use super::*;
-use crate::conversation::Conversation;
 
 /// Problems of our own in GSM8K's form.
 const PROBLEMS: [(&str, &str); 5] = [
@@ -28,7 +29,7 @@ fn conversation(question: &str, answer: &str) -> Result<Conversation, LeftOut> {
 fn played(conversation: &Conversation, python: &dyn Executor) -> usize {
     let mut session = python.session().expect("a session");
     let mut calls = 0;
-    for pair in conversation.messages.windows(2) {
+    for pair in conversation.messages().windows(2) {
         let Some(call) = pair[0].get("tool_calls") else { continue };
         let code = call[0]["function"]["arguments"]["code"].as_str().expect("code");
         let output = session.run(code).expect("an output");
@@ -51,7 +52,8 @@ fn a_call_of_each_annotation_is_answered_as_by_the_sandbox() {
     });
     assert_eq!(calls, [2, 2, 1, 2, 0]);
     let (question, answer) = PROBLEMS[0];
-    let messages = conversation(question, answer).ok().expect("a conversation").messages;
+    let conversation = conversation(question, answer).expect("a conversation");
+    let messages = conversation.messages();
     let call = |id: &str, code: &str| json!([{"type": "function", "id": id, "function": {"name": "python", "arguments": {"code": code}}}]);
     let output =
         |id: &str, text: &str| json!({"role": "tool", "name": "python", "tool_call_id": id, "content": text});
@@ -68,7 +70,7 @@ fn a_call_of_each_annotation_is_answered_as_by_the_sandbox() {
         output("call00001", "72"),
         {"role": "assistant", "content": "72 cards are sold.\nAnswer: 72"},
     ]);
-    assert_eq!(Json::from(messages), expect);
+    assert_eq!(json!(messages), expect);
 }
 
 /// The environment that reads the same file finds the last turn right.
@@ -84,8 +86,8 @@ fn a_demonstration_is_right_in_its_environment() {
     for task in env.train().iter().chain(env.held_out()) {
         let line: usize = task.id.rsplit_once('/').expect("a line").1.parse().expect("a number");
         let (question, answer) = PROBLEMS[line - 1];
-        let conversation = conversation(question, answer).ok().expect("a conversation");
-        let shown: Vec<&str> = conversation.messages.iter().filter_map(|m| m["content"].as_str()).collect();
+        let conversation = conversation(question, answer).expect("a conversation");
+        let shown: Vec<&str> = conversation.messages().iter().filter_map(|m| m["content"].as_str()).collect();
         let asked: Vec<&str> = task.messages.iter().map(|message| message.content.as_str()).collect();
         assert_eq!(shown[..2], asked[..]);
         let answer = env.answer(shown[shown.len() - 1]).expect("an answer");
@@ -107,7 +109,7 @@ fn an_annotation_that_does_not_check_out_is_named() {
     }
     assert!(Conversation::read(&json!({"question": "?", "answer": "no mark"})).is_err());
     let other = json!({"question": "?", "answer": "#### 1", "system": ""});
-    assert_eq!(Conversation::read(&other).ok().expect("a conversation").messages.len(), 2);
+    assert_eq!(Conversation::read(&other).expect("a conversation").messages().len(), 2);
 }
 
 /// The published problems, in the file that `TURNWISE_GSM8K` names.
