@@ -136,8 +136,7 @@ fn named_rewards_are_the_same_in_records_metrics_scores_and_replays() {
     }
     assert!(scored.iter().zip(&plain).any(|(a, b)| a["advantages"] != b["advantages"]));
 
-    let replay = ["replay", arg(&runs.path("a")), "--run", arg(&runs.path("b"))];
-    let replayed = turnwise(&replay, "");
+    let replayed = turnwise(&["replay", arg(&runs.path("a")), "--run", arg(&runs.path("b"))], "");
     assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
     for (step, (first, again)) in metrics.iter().zip(lines(&runs.path("b/metrics.jsonl"))).enumerate() {
         for key in ["rewards", "reward", "accuracy", "by_turn", "loss"] {
