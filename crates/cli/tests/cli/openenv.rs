@@ -66,7 +66,8 @@ fn a_run_starts_its_server_and_every_turn_has_the_reward_of_its_text() {
     let path = |name: &str| folder.path().join(name);
     let set = numbered(&path("servers"), &[&python, "crates/envs/examples/openenv/words.py"]);
     let trains = |run: &str| {
-        let args = ["train", CONFIG, "--run", arg(&path(run)), "--set", &set];
+        let folder = path(run);
+        let args = ["train", CONFIG, "--run", arg(&folder), "--set", &set];
         let trained = turnwise(&[&args[..], &SMALL].concat(), "");
         assert_eq!(trained.code, Some(0), "{}", trained.stderr);
         assert!(!lives(&path("servers")), "its server is left behind");
@@ -87,8 +88,7 @@ fn a_run_starts_its_server_and_every_turn_has_the_reward_of_its_text() {
     // The same seed gives the same bytes, and so does a replay of the rollouts.
     trains("again");
     assert_eq!(record(&path("run")), record(&path("again")));
-    let replay = ["replay", arg(&path("run")), "--run", arg(&path("replayed"))];
-    let replayed = turnwise(&replay, "");
+    let replayed = turnwise(&["replay", arg(&path("run")), "--run", arg(&path("replayed"))], "");
     assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
     let read = |run: &str| std::fs::read(path(run).join("metrics.jsonl")).unwrap();
     assert_eq!(read("replayed"), read("run"));

@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 17] = [
+const WITH_COMMANDS: [&str; 19] = [
     "README.md",
     "docs/commands.md",
     "docs/data.md",
