@@ -30,7 +30,7 @@ class Words(Environment):
         self.letter, self.turns = "e", 0
 
     def reset(self, seed=None, **_):
-        self.letter, self.turns = random.Random(seed).choice("aeiou"), 0
+        self.letter, self.turns = random.Random(seed).choice("einrst"), 0
         return Asked(prompt=f"Write a text with many letters {self.letter}.")
 
     def step(self, action, **_):
