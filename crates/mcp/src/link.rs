@@ -102,7 +102,7 @@ pub(crate) fn list(link: &dyn Link, time: Duration) -> Result<Vec<ToolSpec>, Str
         if cursor.is_null() || cursor == "" {
             return Ok(tools);
         }
-        if pages == MAX_TOOLS {
+        if pages > MAX_TOOLS {
             return Err(format!("`tools/list`: more than {MAX_TOOLS} pages"));
         }
     }

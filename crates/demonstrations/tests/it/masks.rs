@@ -212,6 +212,8 @@ fn a_conversation_is_read_as_far_as_it_fits() {
     let rendering = named("hermes_tools");
     let config = DataConfig {
         file: "a.jsonl".into(),
+        columns: std::collections::BTreeMap::new(),
+        limit: None,
         train_on: TrainOn::Assistant,
         max_tokens: 512,
         too_long: TooLong::Cut,
