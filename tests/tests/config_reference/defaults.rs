@@ -84,6 +84,8 @@ pub(crate) fn required(sources: &Sources, item: &Item) -> String {
         _ if field.kind.starts_with("Vec<") || field.kind == "Address" => "[\"x\"]".into(),
         _ => field.range.map_or("\"x\"".into(), |range| range.ends().1.to_string()),
     };
-    let needed = fields.iter().filter(|field| field.required);
+    // A separate file is one of two ways to say which tasks are held out.
+    let separate = fields.iter().any(|field| field.key == "held_out_tasks");
+    let needed = fields.iter().filter(|field| field.required || separate && field.key == "held_out");
     needed.map(|field| format!("{} = {}", field.key, value(field))).collect::<Vec<_>>().join(", ")
 }

@@ -52,17 +52,18 @@ def wrong(request):
     if kind == "hang": time.sleep(60)
     if kind == "nonsense": say("Segmentation fault")
     if kind == "stranger": say(json.dumps({"id": request["id"] + 1000000, "result": {}}))
-    if kind == "twice": say(json.dumps({"id": request["id"], "result": answer(request)}))
     if kind == "refuses": say(json.dumps({"id": request["id"], "error": {"message": "not now"}}))
     if kind == "nan": say('{"id": %d, "result": {"rewards": {"place": NaN}}}' % request["id"])
     if kind == "more": say(json.dumps({"id": request["id"], "result": {"outputs": ["a"] * 9, "rewards": {"place": 7}}}))
     if kind == "strange": say(json.dumps({"id": request["id"], "result": {"reward": {"place": 7}}}))
-    return kind not in ("", "twice")
+    return kind
 for line in sys.stdin:
     request = json.loads(line)
-    if request["method"] in ("step", "close") and wrong(request): continue
-    done = {"id": request["id"], "result": answer(request)}
-    threading.Timer(chance.random() * 0.004, say, (json.dumps(done),)).start()
+    kind = wrong(request) if request["method"] in ("step", "close") else ""
+    if kind not in ("", "twice"): continue
+    done = json.dumps({"id": request["id"], "result": answer(request)})
+    if kind == "twice": say(done)
+    threading.Timer(chance.random() * 0.004, say, (done,)).start()
 "#;
 
 #[derive(Debug, Clone)]
