@@ -84,8 +84,10 @@ pub(crate) fn required(sources: &Sources, item: &Item) -> String {
         _ if field.kind.starts_with("Vec<") || field.kind == "Address" => "[\"x\"]".into(),
         _ => field.range.map_or("\"x\"".into(), |range| range.ends().1.to_string()),
     };
-    // A separate file is one of two ways to say which tasks are held out.
-    let separate = fields.iter().any(|field| field.key == "held_out_tasks");
-    let needed = fields.iter().filter(|field| field.required || separate && field.key == "held_out");
+    // One key of each pair has to be given; this gives the second.
+    let either = [("held_out_tasks", "held_out"), ("url", "command")];
+    let has = |key: &str| fields.iter().any(|field| field.key == key);
+    let one_of = |field: &Field| either.iter().any(|(other, key)| field.key == *key && has(other));
+    let needed = fields.iter().filter(|field| field.required || one_of(field));
     needed.map(|field| format!("{} = {}", field.key, value(field))).collect::<Vec<_>>().join(", ")
 }
