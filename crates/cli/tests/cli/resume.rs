@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::binary::{ran, root};
-use crate::runs::{Runs, record, same, steps, wait};
+use crate::runs::{Runs, record, same, stderr, steps, wait};
 
 /// A sequence of numbers between 0 and 1 (SplitMix64): the moments of death differ, and are the same in every
 /// test.
@@ -32,7 +32,8 @@ fn live(mut child: Child, run: &Path, lifetime: Duration, at_checkpoint: bool) -
     let limit = if at_checkpoint { Duration::from_mins(1) } else { lifetime };
     while start.elapsed() < limit {
         if let Some(status) = child.try_wait().expect("a child to wait for") {
-            assert!(status.success(), "a life that wasn't ended from outside: {status}");
+            let said = || std::fs::read_to_string(stderr(run)).unwrap_or_default();
+            assert!(status.success(), "a life that wasn't ended from outside: {status}: {}", said());
             return false;
         }
         if at_checkpoint && writing() {

@@ -55,10 +55,11 @@ impl Runs {
         ran(&mut self.command(name, more), "")
     }
 
-    /// A process whose end nobody has to wait for.
+    /// Starts a process whose end nobody has to wait for. Its stderr goes to a file beside the run.
     pub(crate) fn start(&self, name: &str, more: &[&str]) -> Child {
         let mut command = self.command(name, more);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let stderr = std::fs::File::create(stderr(&self.path(name))).expect("a file beside the run");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         command.spawn().expect("the binary starts")
     }
 
@@ -68,6 +69,11 @@ impl Runs {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         ran
     }
+}
+
+/// Returns the file that holds the stderr of the process that runs there.
+pub(crate) fn stderr(run: &Path) -> PathBuf {
+    run.with_extension("stderr")
 }
 
 const OF_ITS_OWN: [&str; 6] =
