@@ -137,7 +137,9 @@ fn rewards_normalised_by_name_equal_those_of_numpy() {
         for (scored, expect) in score(name, &gdpo).iter().zip(&golden.gdpo) {
             assert_eq!(scored.advantages.len(), expect.len());
             for (turns, expect) in scored.advantages.iter().zip(expect) {
-                turns.iter().for_each(|advantage| close(*advantage, *expect));
+                for advantage in turns {
+                    close(*advantage, *expect);
+                }
             }
         }
     }

@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_busy_server_is_asked_again_until_its_time_is_up() {
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let answer = response("200 OK", r#"{"jsonrpc":"2.0","id":1,"result":7}"#);
         let busy = response("429 Too Many Requests\r\nretry-after: 0", "slow down");
         let loading = response("503 Service Unavailable", "");
@@ -301,7 +301,7 @@ mod tests {
         let events = "\u{feff}data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":7}\n\n";
         for kind in ["text/event-stream", "Text/Event-Stream; charset=UTF-8"] {
             let answer = response(&format!("200 OK\r\ncontent-type: {kind}"), events);
-            assert_eq!(asked(&[answer], Duration::from_secs(60)), Ok(7.into()));
+            assert_eq!(asked(&[answer], Duration::from_mins(1)), Ok(7.into()));
         }
     }
 }

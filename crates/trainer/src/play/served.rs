@@ -136,12 +136,11 @@ impl Worker {
         let longest = |(_, (_, tokens)): &(usize, &(u64, Vec<TokenId>))| tokens.len();
         let continued =
             self.idle.iter().enumerate().filter(|(_, (_, tokens))| job.prompt.starts_with(tokens));
-        let key = match continued.max_by_key(longest).map(|(at, _)| at) {
-            Some(at) => self.idle.remove(at).0,
-            None => {
-                self.next += 1;
-                self.next
-            }
+        let key = if let Some((at, _)) = continued.max_by_key(longest) {
+            self.idle.remove(at).0
+        } else {
+            self.next += 1;
+            self.next
         };
         let Job { ref prompt, max_new, sampling, draw, .. } = job;
         let sampling = Sampling {
