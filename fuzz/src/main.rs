@@ -17,13 +17,15 @@ mod data_set;
 mod endpoint_request;
 #[path = "../../crates/model/src/family/mod.rs"]
 mod family;
+#[path = "../../crates/model/src/logit_config.rs"]
+mod logit_config;
 #[path = "../../crates/mcp/tests/claims/mod.rs"]
 mod mcp_message;
 mod model_files;
-#[path = "../../crates/inspect/tests/claims/mod.rs"]
-mod run_records;
 #[path = "../../crates/model/src/rope_config.rs"]
 mod rope_config;
+#[path = "../../crates/inspect/tests/claims/mod.rs"]
+mod run_records;
 #[path = "../../crates/model/src/io/safetensors_header.rs"]
 mod safetensors_header;
 #[path = "../../crates/rollout/tests/claims/server.rs"]
@@ -39,7 +41,7 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target: the name of its corpus, and the function that takes its bytes.
-const TARGETS: [(&str, Target); 19] = [
+const TARGETS: [(&str, Target); 20] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),

@@ -17,6 +17,7 @@ pub mod family;
 mod io;
 mod layers;
 mod logit_config;
+mod logits;
 mod parameters;
 mod precision;
 mod rope_config;
