@@ -89,7 +89,9 @@ fn open(case: &Case) -> OpenEnv {
     let tools = if *tools { "True" } else { "False" };
     let program = format!("{SERVER}\n{settings}\nTOOLS = {tools}\n{ANSWERS}");
     let config = OpenEnvConfig::started_by(vec!["python3".into(), "-c".into(), program]);
-    OpenEnv::new(&OpenEnvConfig { timeout_seconds: 1.0, right_from: 3.0, ..config }).unwrap()
+    // Long where nothing goes wrong: a machine with other work answers slowly.
+    let timeout_seconds = if *rate > 0.0 { 1.0 } else { 30.0 };
+    OpenEnv::new(&OpenEnvConfig { timeout_seconds, right_from: 3.0, ..config }).unwrap()
 }
 
 /// Plays every sample of every task with `look`, which gets the game and the tasks. A sample writes its
@@ -186,7 +188,7 @@ fn reads(game: &Game<'_>, task: &Task, trajectory: &Trajectory, case: &Case) -> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn rewards_of_a_server_reach_their_turns_whatever_it_does(case in case()) {
