@@ -13,7 +13,7 @@ mod judge;
 mod lookup;
 mod one_word;
 mod openenv;
-mod outside;
+pub mod outside;
 mod process;
 mod programs;
 mod prompt;

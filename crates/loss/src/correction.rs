@@ -1,6 +1,6 @@
 //! Importance weights of rollouts that another policy than the trainer's sampled.
 
-use burn::tensor::{IndexingUpdateOp, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Conflict;
 
@@ -66,7 +66,7 @@ impl Correction {
         let rollout = batch.rollout_logprobs.as_ref();
         let rollout = rollout.expect("importance weights need the batch's `rollout_logprobs`");
         let log_weight = old.clone() - rollout.clone().mask_fill(ignored.clone(), 0.0);
-        let log_weight = total(self.level, log_weight.detach(), batch);
+        let log_weight = self.level.sum(log_weight.detach(), batch);
         let free = clamped(log_weight.mask_fill(ignored.clone(), 0.0), clamp).exp();
         let mut cut = free.clone().greater_elem(self.cap);
         if self.min > 0.0 {
@@ -80,21 +80,5 @@ impl Correction {
             Bounding::Mask => free.mask_fill(cut.clone(), 0.0),
         };
         Some(Corrected { weight, cut: cut.float() })
-    }
-}
-
-/// Gives each token the sum of log-weights over its level, `[B, T]`. Ignored tokens hold 0.
-fn total(level: RatioLevel, log_weight: Tensor<2>, batch: &LossBatch) -> Tensor<2> {
-    match level {
-        RatioLevel::Token => log_weight,
-        RatioLevel::Turn => {
-            let turns = batch.turns.clone().expect("weights per turn need the batch's `turns`");
-            let slots = log_weight.zeros_like();
-            slots.scatter(1, turns.clone(), log_weight, IndexingUpdateOp::Add).gather(1, turns)
-        }
-        RatioLevel::Sequence => {
-            let [_, tokens] = log_weight.dims();
-            log_weight.sum_dim(1).repeat_dim(1, tokens)
-        }
     }
 }

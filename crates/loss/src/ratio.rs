@@ -1,6 +1,6 @@
 //! The importance ratio, per token, turn or sequence.
 
-use burn::tensor::{IndexingUpdateOp, Tensor};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Bools, LossBatch};
@@ -32,14 +32,36 @@ impl RatioLevel {
             }
         }
     }
+
+    /// Sums token log-weights `[B, T]`, which are 0 where ignored, and gives each token the sum of its level.
+    pub(super) fn sum(self, log_weight: Tensor<2>, batch: &LossBatch) -> Tensor<2> {
+        match self {
+            RatioLevel::Token => log_weight,
+            RatioLevel::Turn => {
+                let turns = turns(batch);
+                sums(turns.clone(), log_weight).gather(1, turns)
+            }
+            RatioLevel::Sequence => {
+                let [_, tokens] = log_weight.dims();
+                log_weight.sum_dim(1).repeat_dim(1, tokens)
+            }
+        }
+    }
 }
 
 fn per_turn(log_ratio: Tensor<2>, batch: &LossBatch, ignored: &Bools) -> Tensor<2> {
-    let turns = batch.turns.clone().expect("ratios per turn need the batch's `turns`");
-    // A row of T tokens has at most T turns, so T slots are always enough and nothing is read back.
-    let slots = log_ratio.zeros_like();
+    let turns = turns(batch);
     let trained = ignored.clone().bool_not().float();
-    let sums = slots.clone().scatter(1, turns.clone(), log_ratio, IndexingUpdateOp::Add);
-    let counts = slots.scatter(1, turns.clone(), trained, IndexingUpdateOp::Add).clamp_min(1.0);
-    (sums / counts).gather(1, turns)
+    let counts = sums(turns.clone(), trained).clamp_min(1.0);
+    (sums(turns.clone(), log_ratio) / counts).gather(1, turns)
+}
+
+fn turns(batch: &LossBatch) -> Tensor<2, Int> {
+    batch.turns.clone().expect("ratios and weights per turn need the batch's `turns`")
+}
+
+/// Sums a column over each turn, `[B, T]`: entry `j` belongs to turn `j`. A row of T tokens has at most T turns,
+/// so T slots are always enough and nothing is read back.
+fn sums(turns: Tensor<2, Int>, column: Tensor<2>) -> Tensor<2> {
+    column.zeros_like().scatter(1, turns, column, IndexingUpdateOp::Add)
 }

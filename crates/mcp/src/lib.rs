@@ -29,7 +29,6 @@ mod content;
 mod env;
 mod http;
 mod link;
-mod log;
 mod message;
 mod process;
 mod server;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use turnwise_envs::outside::stderr::escaped;
 use turnwise_tools::ToolSpec;
 
-use crate::log::escaped;
 use crate::message::Refusal;
 
 /// Version of the protocol that sessions ask for.

@@ -7,8 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-
-use crate::log::{LastLines, Log};
+use turnwise_envs::outside::stderr::{Log, Stderr};
 
 /// Variables that a server inherits: those of the official SDKs, and what encodings and temporary files need.
 const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TMPDIR", "TERM"];
@@ -21,8 +20,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(crate) struct Process {
     /// None once it is reaped.
     child: Mutex<Option<Child>>,
-    last: Arc<LastLines>,
-    stderr: JoinHandle<()>,
+    stderr: Arc<Stderr>,
     endings: Arc<Endings>,
 }
 
@@ -54,10 +52,8 @@ impl Process {
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
-        let (last, log) = (Arc::new(LastLines::default()), log.clone());
-        let lines = last.clone();
-        let stderr = std::thread::spawn(move || lines.read(stderr, &log));
-        let process = Self { child: Mutex::new(Some(child)), last, stderr, endings: endings.clone() };
+        let stderr = Stderr::read(stderr, log.place().into(), log.clone());
+        let process = Self { child: Mutex::new(Some(child)), stderr, endings: endings.clone() };
         Ok((process, stdin, stdout))
     }
 
@@ -87,12 +83,7 @@ impl Process {
 
     /// Returns the last lines of stderr, as the end of a message.
     pub(crate) fn last_lines(&self) -> String {
-        let (start, ended) = (Instant::now(), self.child().is_none());
-        // Something that the server has left behind may hold its stderr open.
-        while ended && !self.stderr.is_finished() && start.elapsed() < LAST_WORDS {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.last.told()
+        self.stderr.last()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use turnwise_envs::outside::stderr::Log;
 use turnwise_runfile::Seconds;
 use turnwise_tools::{Arguments, CallContext, Fault, Tool, ToolSpec};
 use turnwise_trajectory::{OutputStatus, ToolOutput};
@@ -13,7 +14,6 @@ use crate::config::{Address, McpConfig, Per};
 use crate::content::{output, said};
 use crate::http::Http;
 use crate::link::{Link, Trouble, begin, list, short};
-use crate::log::Log;
 use crate::message::INVALID_PARAMS;
 use crate::process::Endings;
 use crate::stdio::Stdio;
@@ -68,7 +68,7 @@ impl Server {
         let shared = Arc::new(Shared {
             env: env.collect::<Result<_, String>>()?,
             bearer: config.bearer.as_ref().map(|name| variable("bearer", name)).transpose()?,
-            log: Arc::new(Log::new(&place)),
+            log: Arc::new(Log::new(&*place)),
             endings: Arc::new(Endings::default()),
             place,
             config: config.clone(),

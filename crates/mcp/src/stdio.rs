@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use turnwise_envs::outside::stderr::Log;
 
 use crate::link::{Link, MAX_MESSAGE, Trouble, short};
-use crate::log::Log;
 use crate::message::{Message, Refusal, notice, read, reply, request};
 use crate::process::{Endings, Process};
 
@@ -185,7 +185,7 @@ impl Shared {
                     }
                 }
                 Ok(None) if line.trim_ascii().is_empty() => {}
-                Ok(None) => log.add(&format!("on stdout, no message: {}", shown(&line))),
+                Ok(None) => log.add(format!("{}: on stdout, no message: {}", log.place(), shown(&line))),
                 Err(why) => return format!("{why}: {}", shown(&line)),
             }
         }

@@ -1,6 +1,6 @@
 //! Holds the parts of environments whose sessions live in another program: its process, its last lines, and
-//! the count of its failures.
+//! the count of its failures. Servers of tools share the lines.
 
 pub(crate) mod failures;
 pub(crate) mod program;
-pub(crate) mod stderr;
+pub mod stderr;

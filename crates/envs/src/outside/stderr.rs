@@ -15,35 +15,42 @@ const SHOWN: usize = 3;
 /// Time that an error waits for the last lines of a process that has ended.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Collects the lines of all processes of an environment.
-pub(crate) struct Log {
-    /// The environment's place in the run file.
-    place: &'static str,
+/// Collects the lines of all processes of an environment, or of a server of tools.
+#[derive(Debug)]
+pub struct Log {
+    /// Their place in the run file.
+    place: String,
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Kept {
     lines: Vec<String>,
     left_out: usize,
 }
 
 impl Log {
-    /// Returns an empty one.
-    pub(crate) fn new(place: &'static str) -> Self {
-        Self { place, kept: Mutex::default() }
+    /// Returns an empty log. `place` is the place in the run file.
+    pub fn new(place: impl Into<String>) -> Self {
+        Self { place: place.into(), kept: Mutex::default() }
+    }
+
+    /// Returns the place in the run file.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Returns the lines since the last call, with a count of those above the maximum.
-    pub(crate) fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         let Kept { mut lines, left_out } = std::mem::take(&mut *self.kept());
         if left_out > 0 {
-            lines.push(format!("{}: {left_out} more lines on stderr", self.place));
+            lines.push(format!("{}: {left_out} more lines", self.place));
         }
         lines
     }
 
-    fn add(&self, line: String) {
+    /// Adds a line, or counts it when the log is full.
+    pub fn add(&self, line: String) {
         let mut kept = self.kept();
         if kept.lines.len() < KEPT {
             kept.lines.push(line);
@@ -58,15 +65,15 @@ impl Log {
 }
 
 /// Holds the last lines of one process.
-#[derive(Default)]
-pub(crate) struct Stderr {
+#[derive(Debug, Default)]
+pub struct Stderr {
     last: Mutex<VecDeque<String>>,
     ended: AtomicBool,
 }
 
 impl Stderr {
     /// Reads stderr in a thread until it ends. `name` is the process's name in the log.
-    pub(crate) fn read(stderr: impl Read + Send + 'static, name: String, log: Arc<Log>) -> Arc<Self> {
+    pub fn read(stderr: impl Read + Send + 'static, name: String, log: Arc<Log>) -> Arc<Self> {
         let said = Arc::new(Self::default());
         let shared = said.clone();
         std::thread::spawn(move || {
@@ -94,7 +101,7 @@ impl Stderr {
     }
 
     /// Returns the last lines of a process that has ended, for an error. Empty if it wrote none.
-    pub(crate) fn last(&self) -> String {
+    pub fn last(&self) -> String {
         let start = Instant::now();
         // A child process that it left behind may hold its stderr open.
         while !self.ended.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
@@ -117,7 +124,7 @@ fn shown(line: &str) -> String {
 }
 
 /// Returns text with control characters as escapes, because they move cursors and forge lines.
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let reorders =
@@ -152,7 +159,7 @@ mod tests {
         let lines = log.take();
         assert_eq!(lines.len(), KEPT + 1);
         assert!(lines.iter().all(|line| line.len() <= LINE as usize + 5));
-        assert_eq!(lines[KEPT], "env.process: 3 more lines on stderr");
+        assert_eq!(lines[KEPT], "env.process: 3 more lines");
         assert!(log.take().is_empty());
     }
 }

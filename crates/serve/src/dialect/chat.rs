@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::TokenId;
 
-use super::openai::{FORM, finish_reason, form, refusal, usage};
+use super::openai::{self, FORM, finish_reason, form, refusal, usage};
 use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, limit, neutral, sampling, seed, stop};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, Head, Piece};
-use crate::ask::{Ask, Chat, Delivery, Prompt, ToolChoice};
+use crate::ask::{Ask, Chat, Prompt, ToolChoice};
 use crate::events::data;
 use crate::fields::{Fields, wrong};
 use crate::messages;
@@ -178,17 +178,7 @@ struct Chunks {
 
 impl Chunks {
     fn chunk(&self, choices: &Value) -> Value {
-        let mut chunk = json!({
-            "id": format!("chatcmpl-{}", self.head.id),
-            "object": "chat.completion.chunk",
-            "created": self.head.created,
-            "model": self.head.model(),
-            "choices": choices,
-        });
-        if self.head.form.delivery == Delivery::Counted {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
+        openai::chunk(&self.head, "chatcmpl", "chat.completion.chunk", choices)
     }
 
     fn delta(&mut self, choice: u32, mut delta: Value, finish: Option<&str>) -> Value {
@@ -236,12 +226,7 @@ impl Stream for Chunks {
     }
 
     fn done(&mut self, answer: &Answer, out: &mut String) {
-        if self.head.form.delivery == Delivery::Counted {
-            let mut chunk = self.chunk(&json!([]));
-            chunk["usage"] = usage(answer);
-            data(out, &chunk);
-        }
-        out.push_str("data: [DONE]\n\n");
+        openai::done(&self.head, self.chunk(&json!([])), answer, out);
     }
 
     fn failed(&mut self, refused: &Refusal, out: &mut String) {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use turnwise_trajectory::TokenId;
 
-use super::openai::{FORM, finish_reason, form, refusal, usage};
+use super::openai::{self, FORM, finish_reason, form, refusal, usage};
 use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, limit, neutral, sampling, seed, stop};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Choice, Head, Piece};
-use crate::ask::{Ask, Delivery, Prompt};
+use crate::ask::{Ask, Prompt};
 use crate::events::data;
 use crate::fields::{Fields, wrong};
 use crate::refusal::Refusal;
@@ -146,17 +146,7 @@ struct Chunks {
 
 impl Chunks {
     fn chunk(&self, choices: &Value) -> Value {
-        let mut chunk = json!({
-            "id": format!("cmpl-{}", self.head.id),
-            "object": "text_completion",
-            "created": self.head.created,
-            "model": self.head.model(),
-            "choices": choices,
-        });
-        if self.head.form.delivery == Delivery::Counted {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
+        openai::chunk(&self.head, "cmpl", "text_completion", choices)
     }
 }
 
@@ -190,12 +180,7 @@ impl Stream for Chunks {
     }
 
     fn done(&mut self, answer: &Answer, out: &mut String) {
-        if self.head.form.delivery == Delivery::Counted {
-            let mut chunk = self.chunk(&json!([]));
-            chunk["usage"] = usage(answer);
-            data(out, &chunk);
-        }
-        out.push_str("data: [DONE]\n\n");
+        openai::done(&self.head, self.chunk(&json!([])), answer, out);
     }
 
     fn failed(&mut self, refused: &Refusal, out: &mut String) {

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, End};
+use crate::answer::{Answer, End, Head};
 use crate::ask::{Delivery, Form};
+use crate::events::data;
 use crate::fields::Fields;
 use crate::refusal::Refusal;
 
@@ -51,4 +52,28 @@ pub(super) fn form(request: &Fields<'_>) -> Result<Form, Refusal> {
         }
     }
     Ok(Form { delivery, logprobs: false, token_ids: request.flag("return_token_ids")? })
+}
+
+/// Returns a chunk of a stream. `prefix` begins its id, and `object` names its kind.
+pub(super) fn chunk(head: &Head, prefix: &str, object: &str, choices: &Value) -> Value {
+    let mut chunk = json!({
+        "id": format!("{prefix}-{}", head.id),
+        "object": object,
+        "created": head.created,
+        "model": head.model(),
+        "choices": choices,
+    });
+    if head.form.delivery == Delivery::Counted {
+        chunk["usage"] = Value::Null;
+    }
+    chunk
+}
+
+/// Ends a stream. `empty`: a chunk without choices, which tells the usage if the request asked for it.
+pub(super) fn done(head: &Head, mut empty: Value, answer: &Answer, out: &mut String) {
+    if head.form.delivery == Delivery::Counted {
+        empty["usage"] = usage(answer);
+        data(out, &empty);
+    }
+    out.push_str("data: [DONE]\n\n");
 }
