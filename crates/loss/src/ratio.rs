@@ -60,8 +60,8 @@ fn turns(batch: &LossBatch) -> Tensor<2, Int> {
     batch.turns.clone().expect("ratios and weights per turn need the batch's `turns`")
 }
 
-/// Sums a column over each turn, `[B, T]`: entry `j` belongs to turn `j`. A row of T tokens has at most T turns,
-/// so T slots are always enough and nothing is read back.
+/// Sums a column over each turn, `[B, T]`: entry `j` belongs to turn `j`. A row of T tokens has at most T
+/// turns, so T slots are always enough and nothing is read back.
 fn sums(turns: Tensor<2, Int>, column: Tensor<2>) -> Tensor<2> {
     column.zeros_like().scatter(1, turns, column, IndexingUpdateOp::Add)
 }
