@@ -49,7 +49,7 @@ const CLEAN: [&str; 41] = [
 ];
 
 /// Generated files, and a page whose words are its own author's.
-const LEFT_OUT: [&str; 3] = ["docs/config.md", "docs/evidence.md", "tests/tests/tidy/english.rs"];
+const LEFT_OUT: [&str; 3] = ["docs/config.md", "docs/evidence/tables.md", "tests/tests/tidy/english.rs"];
 
 const COLUMNS: usize = 110;
 
