@@ -128,7 +128,7 @@ fn mistral_has_its_window_where_the_file_does_not_name_one() {
             config.as_object_mut().unwrap().remove("sliding_window");
         }
         std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-        load(folder.path(), &device()).unwrap().config().layers[0].attention.window
+        load(folder.path(), &device()).unwrap().config().layers[0].attention().unwrap().window
     };
     assert_eq!(folder(json!({})), Some(4096));
     assert_eq!(folder(json!({"sliding_window": null})), None);
