@@ -10,7 +10,7 @@ z_scored! {
     /// Subtracts a value predicted from the turns before, learnt on the other groups of the batch. A
     /// candidate of this project, not of a paper, and recommended by nothing so far.
     ///
-    /// The reward is that of [`crate::GrpoMin`], `g_i = min(acc, format_ok)`, and `m_i` is its mean over the
+    /// The reward is that of `grpo_min`, `g_i = min(acc, format_ok)`, and `m_i` is its mean over the
     /// other trajectories of the group:
     ///
     /// ```text
@@ -28,7 +28,7 @@ z_scored! {
     /// `grpo_min` times `n / (n - 1)`, `n` trajectories in the group. Late turns are blamed less for what
     /// went wrong before them, since `V_ij` is low by then.
     ///
-    /// An [`Episode`] has no statuses of tools, so violations stand for failed calls in `x`.
+    /// An `Episode` has no statuses of tools, so violations stand for failed calls in `x`.
     ///
     /// It reads what `grpo_min` reads: `acc` without its weight, and the flags of violations.
     pub struct CrossGroup {

@@ -11,8 +11,8 @@ z_scored! {
     /// Credits a turn with the change that it made to the group's own estimate of the gated reward. A
     /// candidate of this project, not of a paper, and recommended by nothing so far.
     ///
-    /// The reward is that of [`crate::GrpoMin`], `g_i = min(acc, format_ok)`. `h_ij` is the state of
-    /// [`crate::TurnTree`] with one addition: it tells which turns broke the format, because a violation
+    /// The reward is that of `grpo_min`, `g_i = min(acc, format_ok)`. `h_ij` is the state of
+    /// `turn_tree` with one addition: it tells which turns broke the format, because a violation
     /// closes the gate. `N(h)` are the trajectories through `h`, `n` of them besides `i` at `h_ij` and `m` at
     /// `h_i,j+1`:
     ///
@@ -23,12 +23,12 @@ z_scored! {
     /// ```
     ///
     /// `w` is 0 in the last turn. `σ_g` is the standard deviation of `g` in the group, and a group without a
-    /// spread of `g` gets 0 throughout, the penalty included. There is no discount, and a violation elsewhere
-    /// in the group moves nothing but its own gate. Without shared states it is `grpo_min` times `n / (n - 1)`
-    /// with `n` trajectories in the group, less the penalty.
+    /// spread of `g` gets 0 throughout, the penalty included. There is no discount, and a violation moves no
+    /// turn of others but by its gate. Without shared states it is `grpo_min` times `n / (n - 1)` with `n`
+    /// trajectories in the group, less the penalty.
     ///
     /// `Q_ij - V_ij` gives the policy gradient of `g` without bias as far as equal states mean equal
-    /// prospects. Where they don't, the bias comes from `w` alone: `V_ij` never uses turns of `i` from `j` on.
+    /// prospects. If they don't, the bias comes from `w` alone: `V_ij` never uses turns of `i` from `j` on.
     /// Dividing by `σ_g`, which contains `g_i`, is the bias of every such estimator.
     ///
     /// It reads what `grpo_min` reads: `acc` without its weight, and the flags of violations.
@@ -73,7 +73,8 @@ impl GatedTree {
     /// Returns `Q_ij - V_ij` of each turn. `rewards` are the gated ones.
     fn differences(&self, group: &[Episode], rewards: &[f64]) -> PerTurn {
         let tree = Tree::with_violations(group);
-        let met = |state: usize, i: usize| -> Vec<f64> { tree.others(state, i).map(|k| rewards[k]).collect() };
+        let met =
+            |state: usize, i: usize| -> Vec<f64> { tree.others(state, i).map(|k| rewards[k]).collect() };
         let of_trajectory = |i: usize| {
             let path = tree.path(i);
             let mut before: Option<f64> = None;
@@ -82,7 +83,8 @@ impl GatedTree {
                 let value = match before {
                     None => mean(&others),
                     Some(before) => {
-                        (others.iter().sum::<f64>() + self.kappa * before) / (others.len() as f64 + self.kappa)
+                        (others.iter().sum::<f64>() + self.kappa * before)
+                            / (others.len() as f64 + self.kappa)
                     }
                 };
                 before = Some(value);

@@ -21,7 +21,8 @@ fn differences_are_the_policy_gradient_of_each_group() {
     let (mut sum, mut moved) = (0.0, 0);
     for batch in groups(all.len(), 3) {
         let chosen: Vec<&Vec<usize>> = batch.iter().map(|at| &all[*at]).collect();
-        let chance: f64 = chosen.iter().flat_map(|group| group.iter()).map(|at| paths[*at].probability).product();
+        let chance: f64 =
+            chosen.iter().flat_map(|group| group.iter()).map(|at| paths[*at].probability).product();
         let episodes: Vec<Vec<Episode>> =
             chosen.iter().map(|group| group.iter().map(|at| paths[*at].episode()).collect()).collect();
         let rewards = gated_rewards(&episodes);
