@@ -207,7 +207,8 @@ def cross_group(batch, keys, ridge=1.0, **z):
         if len(batch) > 2:
             told = [(np.dot(fit({s, t}), x), y) for s in range(len(batch)) if s != t for x, y in rows[s]]
             variance = sum(value * value for value, _ in told)
-            shrink = min(max(sum(value * y for value, y in told) / variance, 0.0), 1.0) if variance > 0 else 0.0
+            if variance > 1e-9 * sum(y * y for _, y in told):
+                shrink = min(max(sum(value * y for value, y in told) / variance, 0.0), 1.0)
         b, row = fit({t}), iter(rows[t])
         value = lambda i: others(g, i) + shrink * np.dot(b, next(row)[0]) if rows[t] else 0.0
         out.append([[0.0 if scale is None else (g[i] - value(i)) / scale for _ in turns] for i, turns in enumerate(group)]

@@ -38,6 +38,8 @@ z_scored! {
     }
 }
 
+/// Predictions whose squares are below this share of those of the rewards are rounding.
+const ROUNDING: f64 = 1e-9;
 /// Number of entries of `x`.
 const FEATURES: usize = 7;
 
@@ -161,16 +163,18 @@ impl CrossGroup {
         if rows.len() < 3 {
             return 0.0;
         }
-        let (mut cov, mut var) = (0.0, 0.0);
+        let (mut cov, mut var, mut all) = (0.0, 0.0, 0.0);
         for (s, group) in rows.iter().enumerate().filter(|(s, _)| *s != t) {
             let b = others.plus(&flat[s], -1.0).solve(self.ridge);
             for row in group.iter().flatten() {
                 let value = predicted(&b, &row.x);
                 cov += value * row.y;
                 var += value * value;
+                all += row.y * row.y;
             }
         }
-        if var > 0.0 { (cov / var).clamp(0.0, 1.0) } else { 0.0 }
+        // Predictions of groups without a spread are rounding, which agrees with anything.
+        if var > ROUNDING * all { (cov / var).clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 
