@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
     ("datasets", &["runfile", "files"]),
-    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http"]),
     ("http", &[]),
     ("listen", &[]),
     ("serve", &["listen", "trajectory", "tools", "rollout"]),
