@@ -1,7 +1,7 @@
 use super::*;
-use crate::arithmetic::{Arithmetic, ArithmeticConfig};
 use crate::session::{Opened, Start};
 use crate::tasks::Tasks;
+use crate::tasks::arithmetic::{Arithmetic, ArithmeticConfig};
 use turnwise_tools::Fault;
 use turnwise_trajectory::{MalformedCall, ToolCall, ToolOutput, ViolationKind};
 
