@@ -13,10 +13,6 @@ use turnwise_trainer::memory_estimate::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::{Session, train};
 
-/// That of the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Bytes that this process holds now.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
@@ -42,6 +38,7 @@ fn model(folder: &Path) {
 
 /// The estimate and, of each of two steps, the peak of its two phases, without what was there before.
 fn run(sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
+    turnwise_allocator::keep_freed_memory();
     let parent = tempfile::tempdir().expect("a folder");
     let (at, folder) = (parent.path().join("model"), parent.path().join("run"));
     model(&at);
