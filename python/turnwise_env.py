@@ -131,8 +131,10 @@ class Server:
 
     def on_describe(self, _: dict[str, Any]) -> dict[str, Any]:
         env = self.env()
-        answer = {"train": env.train, "held_out": env.held_out, "tools": env.tools, "builtin": env.builtin}
-        return answer if env.system is None else {**answer, "system": env.system}
+        answer = {"train": env.train, "held_out": env.held_out, "tools": env.tools}
+        # A class need not be derived from `Env`.
+        more = {name: getattr(env, name, None) for name in ("builtin", "system")}
+        return {**answer, **{name: value for name, value in more.items() if value is not None}}
 
     def on_reset(self, request: dict[str, Any]) -> dict[str, Any]:
         session, env = request["session"], self.env()
@@ -153,7 +155,8 @@ class Server:
 
     def on_close(self, request: dict[str, Any]) -> dict[str, Any]:
         env = self.sessions.pop(request["session"], None)
-        rewards = env.close() if env is not None else None
+        close = getattr(env, "close", None)
+        rewards = close() if close is not None else None
         return {"rewards": finite(rewards)} if rewards else {}
 
     def line(self, line: str) -> str:
