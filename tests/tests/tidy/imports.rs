@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
     ("datasets", &["runfile", "files"]),
-    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http"]),
     ("http", &[]),
     ("listen", &[]),
     ("serve", &["listen", "trajectory", "tools", "rollout"]),

@@ -31,6 +31,7 @@ pub use fenced_python::{FencedPython, Profile};
 pub use found::Found;
 pub use grammar::{Grammar, Marker, Place, Role};
 pub use hermes::Hermes;
+pub use json::beyond_64_bits;
 pub use lexer::{Lexer, MAX_CALL_BYTES};
 pub use llama3_json::Llama3Json;
 pub use mistral::{Mistral, Style};

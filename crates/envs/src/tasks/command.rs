@@ -31,7 +31,7 @@ use crate::answer::vote;
 use crate::env::{Env, EnvError};
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
-use crate::task_files::{Both, TaskFiles};
+use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks, instructed, question};
 use checker::{Checker, Patience};
 

@@ -13,8 +13,8 @@ use turnwise_datasets::{DataError, Row, rows};
 use turnwise_runfile::Conflict;
 
 use crate::env::EnvError;
-use crate::same_question::normal;
 use crate::seed::stream;
+use crate::tasks::same_question::normal;
 use crate::tasks::{Task, question, told};
 
 /// The files of an environment, and the tasks that are taken of them.

@@ -1,6 +1,6 @@
 //! Reads answers of one word: a name, or yes or no.
 
-use crate::stated::stated;
+use crate::tasks::stated::stated;
 
 /// Returns the only word after the last `Answer:`, in lower case. Several words or a number are no answer.
 pub(crate) fn one_word(text: &str) -> Option<String> {

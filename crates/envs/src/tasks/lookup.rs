@@ -17,10 +17,10 @@ use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput};
 
 use crate::env::{DemoTurn, Demonstration, Env, EnvError};
-use crate::one_word::one_word;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
+use crate::tasks::one_word::one_word;
 use crate::tasks::{Task, Tasks};
 use question::Query;
 pub use question::Question;

@@ -13,12 +13,12 @@ use turnwise_trajectory::{Message, Role, ToolCall};
 
 use crate::answer::integer_after_mark;
 use crate::env::{DemoTurn, Demonstration, Env, EnvError};
-use crate::expression::{Expression, Operator};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::{EnvSettings, cpython};
-use crate::stated::stated;
-use crate::story::story;
+use crate::tasks::expression::{Expression, Operator};
+use crate::tasks::stated::stated;
+use crate::tasks::story::story;
 use crate::tasks::{Task, Tasks};
 
 /// Settings of the arithmetic environment.

@@ -18,7 +18,7 @@ use turnwise_trajectory::{Message, Role};
 use super::MARK;
 use crate::answer::parse;
 use crate::prompt::{kind, messages};
-use crate::task_files::short;
+use crate::tasks::task_files::short;
 
 /// The columns that an answer and a question have in the run file.
 pub(super) const COLUMNS: [&str; 2] = ["answer", "question"];

@@ -18,11 +18,11 @@ use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::ToolOutput;
 
 use crate::env::{Env, EnvError};
-use crate::one_word::one_word;
-use crate::same_question::normal;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
+use crate::tasks::one_word::one_word;
+use crate::tasks::same_question::normal;
 use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 

@@ -1,12 +1,16 @@
 //! Runs the command: sends a question, receives a verdict, one after the other.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
+
+use crate::outside::watch::Watch;
 
 /// Event of the command.
 enum Event {
@@ -62,6 +66,8 @@ impl Checker {
 /// They end with the command.
 struct Running {
     child: Child,
+    /// Ends it with its children if this process is killed.
+    watch: Option<Watch>,
     /// Lines for its stdin.
     questions: Option<Sender<String>>,
     events: Receiver<Event>,
@@ -78,6 +84,8 @@ impl Running {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Signals of the terminal are for the run, which ends the command itself.
+            .process_group(0)
             .spawn()
             .map_err(|error| format!("check = {command:?} doesn't start: {error}"))?;
         let stdin = child.stdin.take().expect("it is piped");
@@ -87,7 +95,8 @@ impl Running {
         let tell_too = tell.clone();
         thread::spawn(move || write(stdin, &asked, &tell_too));
         thread::spawn(move || read(stdout, &tell));
-        Ok(Self { child, questions: Some(questions), events, started: Instant::now(), answered: false })
+        let (watch, started) = (Some(Watch::over(child.id())), Instant::now());
+        Ok(Self { child, watch, questions: Some(questions), events, started, answered: false })
     }
 
     fn ask(&mut self, question: &str, patience: Patience) -> Result<bool, String> {
@@ -175,7 +184,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         // The end of its stdin asks it to end, and killing makes sure. A failure of either has no effect.
         drop(self.questions.take());
-        let _ = self.child.kill();
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        self.watch = None;
         let _ = self.child.wait();
     }
 }

@@ -18,9 +18,9 @@ use turnwise_trajectory::{Message, Role, Trajectory};
 
 use crate::env::{Env, EnvError};
 use crate::judge::{Judge, ended, examples_program, last_program};
-use crate::same_question::normal;
 use crate::session::{Opened, Start};
 use crate::settings::{EnvSettings, cpython};
+use crate::tasks::same_question::normal;
 use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 

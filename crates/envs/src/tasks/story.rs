@@ -1,6 +1,6 @@
 //! Tells a chain of operations as a word problem.
 
-use crate::expression::{Expression, Operator};
+use crate::tasks::expression::{Expression, Operator};
 
 const NAMES: [&str; 7] = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus"];
 const THINGS: [&str; 5] = ["coins", "shells", "cards", "stamps", "marbles"];

@@ -16,8 +16,8 @@ use crate::answer::{after_mark, parse};
 use crate::env::{Env, EnvError};
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
-use crate::stated::stated_at;
-use crate::task_files::TaskFiles;
+use crate::tasks::stated::stated_at;
+use crate::tasks::task_files::TaskFiles;
 use crate::tasks::{Task, Tasks, instructed};
 use form::{COLUMNS, pair};
 
