@@ -110,7 +110,7 @@ fn a_run_holds_what_its_estimate_says() {
 #[test]
 fn a_run_that_recomputes_holds_what_its_estimate_says() {
     alone("a_run_that_recomputes_holds_what_its_estimate_says", || {
-        check(model, &["optimizer.recompute=true"])
+        check(model, &["optimizer.recompute=true"]);
     });
 }
 

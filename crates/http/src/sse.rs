@@ -48,7 +48,7 @@ impl<R: BufRead> Events<R> {
     ///
     /// # Errors
     /// If the stream can't be read, or an event is too long.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, Broken> {
+    pub fn next_event(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         let (mut data, mut id): (Option<Vec<u8>>, Option<String>) = (None, None);
         let (mut line, mut left) = (Vec::new(), self.longest);
         loop {
@@ -130,7 +130,7 @@ fn value<'l>(line: &'l [u8], field: &[u8]) -> Option<&'l [u8]> {
 /// If an event has more than `longest` bytes.
 pub fn events(text: &[u8], longest: u64) -> Result<Vec<Vec<u8>>, String> {
     let mut events = Events::new(text, longest);
-    let next = || events.next().transpose();
+    let next = || events.next_event().transpose();
     let told = |broken| match broken {
         Broken::Cut(why) | Broken::Wrong(why) => why,
     };
@@ -172,21 +172,21 @@ mod tests {
         let text = "data: a\r\ndata: b\r\r\n\ndata: c\n\r\ndata: d\r\r";
         for size in 1..8 {
             let mut events = Events::new(std::io::BufReader::with_capacity(size, text.as_bytes()), 100);
-            let next = || events.next().unwrap().map(|data| String::from_utf8(data).unwrap());
+            let next = || events.next_event().unwrap().map(|data| String::from_utf8(data).unwrap());
             assert_eq!(std::iter::from_fn(next).collect::<Vec<_>>(), ["a\nb", "c", "d"], "{size}");
         }
         // Nothing is read after the CR that ends an event: the server may be waiting.
         let (mut stream, mut ours) = std::os::unix::net::UnixStream::pair().unwrap();
         std::io::Write::write_all(&mut stream, b"data: a\r\r").unwrap();
         ours.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        assert_eq!(Events::new(std::io::BufReader::new(&mut ours), 100).next(), Ok(Some(b"a".into())));
+        assert_eq!(Events::new(std::io::BufReader::new(&mut ours), 100).next_event(), Ok(Some(b"a".into())));
     }
 
     #[test]
     fn the_place_is_that_of_the_last_whole_event() {
         let place = |text: &str| {
             let mut events = Events::new(text.as_bytes(), 1000);
-            while events.next().unwrap().is_some() {}
+            while events.next_event().unwrap().is_some() {}
             let Resume { id, retry } = events.place().clone();
             (id, retry.map(|time| time.as_millis()))
         };

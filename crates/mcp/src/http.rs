@@ -118,7 +118,7 @@ impl Http {
     fn stream(&self, stream: impl BufRead, id: u64, until: Instant) -> Result<(Left, Resume), String> {
         let mut events = Events::new(stream, MAX_MESSAGE);
         let left = loop {
-            let event = match events.next() {
+            let event = match events.next_event() {
                 Ok(Some(event)) => event,
                 Ok(None) => break Left::Cut("the stream of events ended before the answer".into()),
                 Err(Broken::Cut(why)) => break Left::Cut(why),

@@ -3,8 +3,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use turnwise_credit::KlEstimator;
 use turnwise_loss::{
-    Bounding, Cispo, Clip, Correction, Divergence, Dppo, Gspo, LossBatch, LossConfig, LossOutput, LossSums,
-    RatioLevel,
+    Bounding, Correction, Divergence, LossBatch, LossConfig, LossOutput, LossSums, RatioLevel,
 };
 use turnwise_tests::{device, values};
 
@@ -171,7 +170,7 @@ impl Columns {
     }
 
     /// The bounded importance weight of a token, and whether the bounds changed it.
-    fn naive_weight(&self, config: &LossConfig, n: usize) -> (f64, bool) {
+    pub(super) fn naive_weight(&self, config: &LossConfig, n: usize) -> (f64, bool) {
         let Correction { cap, min, bounding, level } = config.loss().terms().correction;
         if cap == 0.0 {
             return (1.0, false);
