@@ -83,6 +83,8 @@ fn folder(path: &Path) -> ChatFolder {
 /// (`Some(true)`), writes them itself (`Some(false)`), or refuses the template.
 #[test]
 fn published_templates_show_their_call_format() {
+    use FormatName::{DeepSeek, Gemma3, Glm45, Harmony, Hermes, Lfm2, Llama3Json, QwenXml};
+
     let folder_of = match templates() {
         Ok(folder) => folder,
         Err(reason) => {
@@ -92,7 +94,6 @@ fn published_templates_show_their_call_format() {
             return;
         }
     };
-    use FormatName::{DeepSeek, Gemma3, Glm45, Harmony, Hermes, Lfm2, Llama3Json, QwenXml};
     let tools = [ToolSpec::python()];
     let now = Moment::from_unix(1_735_603_199);
     for (name, format, native) in [
