@@ -68,8 +68,10 @@ impl Unsaid {
     }
 }
 
-/// Reads the choice of index 0, or the first one where none has an index. Calls that the server parsed are written out in the call format. Thoughts that it
-/// removed from the text stay out, as they are no part of the later conversation.
+/// Reads the choice of index 0, or the first one where none has an index.
+///
+/// Calls that the server parsed are written out in the call format. Thoughts that it removed from the text
+/// stay out, as they are no part of the later conversation.
 pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsaid> {
     let choices = answer["choices"].as_array().map_or(&[][..], Vec::as_slice);
     let first = choices.iter().find(|choice| choice["index"] == 0).or(choices.first());

@@ -53,8 +53,8 @@ fn indent(text: &[u8]) -> usize {
 /// Returns whether an opening fence announces Python, by any name that models use.
 ///
 /// A minor version may follow a name with a 3, as in `python3.11`. Attributes may follow the name:
-/// `python {.x}`, `python:main.py`, `python,ignore`, `python=1`. Any other word that begins with it is another
-/// language.
+/// `python {.x}`, `python:main.py`, `python,ignore`, `python=1`. Any other word that begins with it is
+/// another language.
 fn is_python(info: &[u8]) -> bool {
     let info = info.trim_ascii_start();
     let info = info.strip_prefix(b"{").unwrap_or(info);
