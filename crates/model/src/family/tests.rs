@@ -133,8 +133,9 @@ fn file(family: &str, keys: &Value) -> Map<String, Value> {
 }
 
 /// Checks that a family refuses these keys with a message that has `part`.
-fn check(family: &str, keys: Value, part: &str) {
-    let error = read(&file(family, &keys)).expect_err(&keys.to_string());
+fn check(family: &str, keys: impl std::borrow::Borrow<Value>, part: &str) {
+    let keys = keys.borrow();
+    let error = read(&file(family, keys)).expect_err(&keys.to_string());
     assert!(error.contains(part), "{keys}: {error}");
 }
 
