@@ -42,7 +42,7 @@ const NOT_RUN: [(&str, &str); 8] = [
     ("docs/openenv.md", "needs openenv of PyPI"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
-    ("docs/tools-you-have.md", "needs a network"),
+    ("docs/tools-you-have.md", "needs a network and a model"),
     ("docs/tutorial.md", "compiles"),
 ];
 
