@@ -183,6 +183,13 @@ fn what_would_be_computed_otherwise_is_refused() {
     check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
     check("lfm2", json!({"layer_types": ["conv", "conv"]}), "a model without attention");
     check("lfm2", json!({"layer_types": ["conv", "mamba"]}), "\"mamba\" is not supported");
+    check(
+        "qwen3_5_text",
+        json!({"linear_num_value_heads": 3}),
+        "linear_num_value_heads = 3 is not a multiple",
+    );
+    check("qwen3_5_text", json!({"linear_key_head_dim": 0}), "linear_key_head_dim = 0");
+    check("qwen3_5_text", json!({"hidden_act": "gelu_pytorch_tanh"}), "hidden_act");
     check("lfm2", json!({"full_attn_idxs": [0], "conv_L_cache": 0}), "conv_L_cache = 0");
     check("lfm2", json!({"block_multiple_of": 0}), "block_multiple_of = 0");
     check("lfm2", json!({"block_ffn_dim_multiplier": 1e300}), "intermediate_size = ");
