@@ -22,7 +22,7 @@ pub(crate) struct DeltaNet {
     pub(crate) in_proj_z: Linear,
     pub(crate) in_proj_b: Linear,
     pub(crate) in_proj_a: Linear,
-    /// Of queries, keys and values.
+    /// Convolves queries, keys and values.
     pub(crate) conv1d: Taps,
     /// `[V]`.
     pub(crate) dt_bias: Param<Tensor<1>>,

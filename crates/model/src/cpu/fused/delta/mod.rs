@@ -1,12 +1,13 @@
 //! The gated delta rule (arXiv:2412.06464 eq. 10) over whole sequences, in chunks.
 //!
 //! A head has a state `S`, `[dk, dv]`, and each token changes it: `S ← e^g·S`, then `S ← S + k·uᵀ` with
-//! `u = β·(v - Sᵀ·k)`. Its output is `Sᵀ·q`. The tokens of a chunk are computed together from the state before
-//! them. The backward pass computes the states and chunks again, so nothing but the inputs is kept.
+//! `u = β·(v - Sᵀ·k)`. Its output is `Sᵀ·q`. The tokens of a chunk are computed together from the state
+//! before them. The backward pass computes the states and chunks again, so nothing but the inputs is kept.
 
 mod backward;
 mod chunk;
 mod head;
+mod passes;
 mod products;
 mod tokens;
 
