@@ -114,6 +114,7 @@ fn a_text_model_beside_images_is_loaded_and_saved_alone() {
     for (name, family, left) in [
         ("nested-gemma3", "gemma3_text", ["multi_modal_projector (2 tensors)", "vision_tower (32 tensors)"]),
         ("nested-mistral3", "ministral3", ["multi_modal_projector (4 tensors)", "vision_tower (11 tensors)"]),
+        ("nested-qwen3_5", "qwen3_5_text", ["mtp (2 tensors)", "visual (21 tensors)"]),
     ] {
         let folder = golden(&format!("model/{name}"));
         assert_eq!(left_out(&folder).unwrap(), left, "{name}");

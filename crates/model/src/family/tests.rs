@@ -140,7 +140,11 @@ fn check(family: &str, keys: impl std::borrow::Borrow<Value>, part: &str) {
 }
 
 #[test]
-fn convolutions_that_would_be_computed_otherwise_are_refused() {
+fn other_mixers_that_would_be_computed_otherwise_are_refused() {
+    let heads = json!({"linear_num_value_heads": 3});
+    check("qwen3_5_text", heads, "linear_num_value_heads = 3 is not a multiple");
+    check("qwen3_5_text", json!({"linear_key_head_dim": 0}), "linear_key_head_dim = 0");
+    check("qwen3_5_text", json!({"hidden_act": "gelu_pytorch_tanh"}), "hidden_act");
     check("lfm2", json!({"layer_types": ["conv", "conv"]}), "a model without attention");
     check("lfm2", json!({"layer_types": ["conv", "mamba"]}), "\"mamba\" is not supported");
     check("lfm2", json!({"full_attn_idxs": [0], "conv_L_cache": 0}), "conv_L_cache = 0");
