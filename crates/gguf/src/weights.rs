@@ -67,7 +67,8 @@ pub(crate) fn write(file: &GgufFile, shape: &Shape, stored: Stored, path: &Path)
     for (tensor, name) in &kept {
         let start = end;
         end += tensor.count() * stored.bytes();
-        let entry = json!({"dtype": stored.tag(), "shape": tensor.shape, "data_offsets": [start, end]});
+        let entry =
+            json!({"dtype": stored.tag(), "shape": shape.in_folder(tensor), "data_offsets": [start, end]});
         head.insert(name.clone(), entry);
     }
     let mut head = Json::Object(head).to_string().into_bytes();
