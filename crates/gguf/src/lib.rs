@@ -14,6 +14,7 @@ mod float16;
 mod header;
 mod kind;
 mod metadata;
+mod nibbles;
 mod quant;
 mod super_block;
 mod table;

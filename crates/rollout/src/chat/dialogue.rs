@@ -46,7 +46,8 @@ pub struct Dialogue {
 impl Dialogues {
     /// Opens the folder's template; `now` is the date that it shows.
     ///
-    /// - `format`: how calls are written; `None` takes the format of the folder, as [`call_format`](super::call_format) does
+    /// - `format`: how calls are written; `None` takes the format of the folder, as
+    ///   [`call_format`](super::call_format) does
     /// - `describe`: whether prompts describe the tools
     ///
     /// # Errors
