@@ -247,7 +247,7 @@ fn gemma3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Res
 
 /// Writes LFM2's keys. A file has the width of the feed-forward layers that its folder derives.
 fn lfm2(_: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
-    let Some(convolutions) = &shape.convolutions else { unreachable!("the architecture convolves") };
+    let convolutions = shape.convolutions.as_ref().ok_or("the file has no convolutions")?;
     for key in ["hidden_act", "attention_bias", "attention_dropout"] {
         config.remove(key);
     }

@@ -139,6 +139,7 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
     let layers = keys.size("block_count")? as usize;
+    let last_norm = keys.architecture.last_norms.iter().copied().find(|name| has(file, name));
     Ok(Shape {
         architecture: keys.architecture,
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
@@ -155,12 +156,7 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
         },
         mlp_bias: keys.architecture.interleaved && has(file, "blk.0.ffn_up.bias"),
         convolutions: convolutions(keys, layers)?,
-        last_norm: *keys
-            .architecture
-            .last_norms
-            .iter()
-            .find(|name| has(file, name))
-            .unwrap_or(&"output_norm.weight"),
+        last_norm: last_norm.unwrap_or("output_norm.weight"),
     })
 }
 

@@ -147,15 +147,6 @@ impl Shape {
         ends.into_iter().chain((0..self.layers).flat_map(layer))
     }
 
-    /// Returns the shape of a tensor in the folder: kernels have a dimension of channels there.
-    pub(crate) fn in_folder(&self, tensor: &TensorInfo) -> Vec<usize> {
-        let mut shape = tensor.shape.clone();
-        if tensor.name.strip_suffix(".weight").is_some_and(|name| name.ends_with(KERNELS)) {
-            shape.insert(1, 1);
-        }
-        shape
-    }
-
     /// Returns the number to take off a tensor's numbers: norms may lie around 1 in the file and around 0 in
     /// the folder.
     pub(crate) fn offset(&self, gguf: &str) -> f32 {
@@ -167,6 +158,15 @@ impl Shape {
         let part = gguf.split('.').nth(2);
         (self.architecture.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
     }
+}
+
+/// Returns the shape of a tensor in the folder: kernels have a dimension of channels there.
+pub(crate) fn in_folder(tensor: &TensorInfo) -> Vec<usize> {
+    let mut shape = tensor.shape.clone();
+    if tensor.name.strip_suffix(".weight").is_some_and(|name| name.ends_with(KERNELS)) {
+        shape.insert(1, 1);
+    }
+    shape
 }
 
 /// Returns the row of the file for a row of Hugging Face's order. For the llama architecture, llama.cpp
