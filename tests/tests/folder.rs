@@ -64,7 +64,7 @@ fn a_checkpoint_says_what_its_weights_are_and_takes_nothing_foreign_along() {
 
 #[test]
 fn a_gguf_file_is_the_checkpoint_that_it_was_made_of() {
-    let families = ["gemma3", "qwen3", "smollm3", "granite", "olmo2", "phi3", "phi3-long"];
+    let families = ["gemma3", "qwen3", "smollm3", "granite", "olmo2", "phi3", "phi3-long", "lfm2"];
     for name in families {
         let (made, file) = (tempfile::tempdir().unwrap(), golden(&format!("gguf/family-{name}.gguf")));
         turnwise_gguf::convert(&file, made.path(), turnwise_gguf::Stored::F32).unwrap();

@@ -24,8 +24,25 @@ pub(crate) struct Architecture {
     pub(crate) norm_offset: f32,
     /// Queries, keys and values are one matrix, and so are the two inputs of the MLP.
     pub(crate) fused: bool,
+    /// Layers without heads of keys are short convolutions.
+    pub(crate) convolves: bool,
+    /// A file's names of the norm behind the layers.
+    pub(crate) last_norms: &'static [&'static str],
+    pub(crate) names: Names,
     /// Writes the keys that other families lack.
     pub(crate) keys: WriteKeys,
+}
+
+/// A folder's names, in which families differ.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) last_norm: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) query_norm: &'static str,
+    pub(crate) key_norm: &'static str,
+    pub(crate) gate: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
 }
 
 /// Writes keys of a family into the object of `config.json`.
@@ -60,6 +77,17 @@ const LLAMA: Architecture = Architecture {
     interleaved: true,
     norm_offset: 0.0,
     fused: false,
+    convolves: false,
+    last_norms: &["output_norm.weight"],
+    names: Names {
+        last_norm: "model.norm",
+        output: "self_attn.o_proj",
+        query_norm: "self_attn.q_norm",
+        key_norm: "self_attn.k_norm",
+        gate: "mlp.gate_proj",
+        up: "mlp.up_proj",
+        down: "mlp.down_proj",
+    },
     keys: |_, shape, config| {
         config.insert("mlp_bias".into(), shape.mlp_bias.into());
         Ok(())
@@ -156,6 +184,28 @@ pub(crate) const ARCHITECTURES: &[Architecture] = &[
         ..LLAMA
     },
     Architecture {
+        name: "lfm2",
+        family: "lfm2",
+        class: "Lfm2ForCausalLM",
+        norms: &[("attn_norm", "operator_norm"), ("ffn_norm", "ffn_norm")],
+        qk_norms: QkNorms::PerHead,
+        interleaved: false,
+        convolves: true,
+        // llama.cpp first took the last norm for one of embeddings.
+        last_norms: &["token_embd_norm.weight", "output_norm.weight"],
+        names: Names {
+            last_norm: "model.embedding_norm",
+            output: "self_attn.out_proj",
+            query_norm: "self_attn.q_layernorm",
+            key_norm: "self_attn.k_layernorm",
+            gate: "feed_forward.w1",
+            up: "feed_forward.w3",
+            down: "feed_forward.w2",
+        },
+        keys: lfm2,
+        ..LLAMA
+    },
+    Architecture {
         name: "phi3",
         family: "phi3",
         class: "Phi3ForCausalLM",
@@ -192,6 +242,22 @@ fn gemma3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Res
     let kind =
         |layer: usize| if layer.is_multiple_of(every) { "full_attention" } else { "sliding_attention" };
     config.insert("layer_types".into(), layers(keys, shape)?.map(kind).collect());
+    Ok(())
+}
+
+/// Writes LFM2's keys. A file has the width of the feed-forward layers that its folder derives.
+fn lfm2(_: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
+    let convolutions = shape.convolutions.as_ref().ok_or("the file has no convolutions")?;
+    for key in ["hidden_act", "attention_bias", "attention_dropout"] {
+        config.remove(key);
+    }
+    let epsilon = config.remove("rms_norm_eps").expect("every family has it");
+    config.insert("norm_eps".into(), epsilon);
+    config.insert("block_auto_adjust_ff_dim".into(), false.into());
+    config.insert("conv_L_cache".into(), convolutions.taps.into());
+    config.insert("conv_bias".into(), false.into());
+    let kind = |is_convolution: &bool| if *is_convolution { "conv" } else { "full_attention" };
+    config.insert("layer_types".into(), convolutions.layers.iter().map(kind).collect());
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::architecture::Architecture;
 use crate::file::GgufFile;
+use crate::metadata::Value;
 
 /// Settings that decide the weights' shapes and layout.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shape {
     pub(crate) architecture: &'static Architecture,
     pub(crate) vocabulary: usize,
@@ -19,6 +20,19 @@ pub(crate) struct Shape {
     pub(crate) dim: usize,
     pub(crate) attention_bias: AttentionBias,
     pub(crate) mlp_bias: bool,
+    /// Layers with convolutions instead of attention.
+    pub(crate) convolutions: Option<Convolutions>,
+    /// The file's name of the last norm.
+    pub(crate) last_norm: &'static str,
+}
+
+/// The short convolutions of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolutions {
+    /// Numbers of a kernel.
+    pub(crate) taps: usize,
+    /// Whether each layer is one.
+    pub(crate) layers: Vec<bool>,
 }
 
 /// Which projections of attention have a bias.
@@ -55,6 +69,26 @@ impl Keys<'_> {
         match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
             Some(size) if size > LARGEST => Err(format!("{key} = {size} is more than {LARGEST}")),
             size => Ok(size),
+        }
+    }
+
+    /// Reads integers from 0 up, if the key holds a list.
+    fn list(&self, name: &str) -> Result<Option<Vec<u64>>, String> {
+        let key = self.key(name);
+        let Some(Value::Ints(all)) = self.file.metadata.get(&key) else { return Ok(None) };
+        let size = |value: &i64| u64::try_from(*value).ok().filter(|size| *size <= LARGEST);
+        let sizes: Option<Vec<u64>> = all.iter().map(size).collect();
+        sizes.map(Some).ok_or_else(|| format!("{key} holds a number that is no size"))
+    }
+
+    /// Reads the heads of keys and values: one number, or one for each layer, 0 for layers without attention.
+    fn key_value_heads(&self) -> Result<Option<u64>, String> {
+        const NAME: &str = "attention.head_count_kv";
+        let Some(mut all) = self.list(NAME)? else { return self.optional_size(NAME) };
+        all.retain(|heads| *heads > 0 || !self.architecture.convolves);
+        match all.split_first() {
+            Some((first, rest)) if *first > 0 && rest.iter().all(|other| other == first) => Ok(Some(*first)),
+            _ => Err(format!("{}: layers with different heads are not supported", self.key(NAME))),
         }
     }
 
@@ -104,12 +138,14 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let file = keys.file;
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
+    let layers = keys.size("block_count")? as usize;
+    let last_norm = keys.architecture.last_norms.iter().copied().find(|name| has(file, name));
     Ok(Shape {
         architecture: keys.architecture,
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
         hidden: keys.size("embedding_length")? as usize,
         inner: keys.size("feed_forward_length")? as usize,
-        layers: keys.size("block_count")? as usize,
+        layers,
         heads: heads as usize,
         key_value_heads: key_value_heads as usize,
         dim: dim as usize,
@@ -119,13 +155,29 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
             _ => AttentionBias::Nothing,
         },
         mlp_bias: keys.architecture.interleaved && has(file, "blk.0.ffn_up.bias"),
+        convolutions: convolutions(keys, layers)?,
+        last_norm: last_norm.unwrap_or("output_norm.weight"),
     })
+}
+
+/// Returns the layers with convolutions: those without heads of keys.
+fn convolutions(keys: &Keys<'_>, layers: usize) -> Result<Option<Convolutions>, String> {
+    if !keys.architecture.convolves {
+        return Ok(None);
+    }
+    let heads = keys.list("attention.head_count_kv")?.unwrap_or_default();
+    if heads.len() != layers {
+        let key = keys.key("attention.head_count_kv");
+        return Err(format!("{key} has {} numbers for {layers} layers", heads.len()));
+    }
+    let taps = keys.size("shortconv.l_cache")? as usize;
+    Ok(Some(Convolutions { taps, layers: heads.iter().map(|heads| *heads == 0).collect() }))
 }
 
 /// Heads, those of keys and values, and their size.
 fn attention(keys: &Keys<'_>) -> Result<(u64, u64, u64), String> {
     let (hidden, heads) = (keys.size("embedding_length")?, keys.size("attention.head_count")?);
-    let key_value_heads = keys.optional_size("attention.head_count_kv")?.unwrap_or(heads);
+    let key_value_heads = keys.key_value_heads()?.unwrap_or(heads);
     let dim = keys.optional_size("attention.key_length")?.unwrap_or(hidden / heads);
     let odd = dim == 0 || !dim.is_multiple_of(2) || !heads.is_multiple_of(key_value_heads);
     if odd || heads * dim > LARGEST {

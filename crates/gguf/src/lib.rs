@@ -2,8 +2,8 @@
 //! template.
 //!
 //! A file is untrusted: every length in it is checked against the file's own size before memory is taken for
-//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2` and `phi3`; see
-//! [`Kind`] for the types of tensors.
+//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2`, `phi3` and
+//! `lfm2`; see [`Kind`] for the types of tensors.
 
 mod architecture;
 mod config;
