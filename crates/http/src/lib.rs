@@ -8,7 +8,7 @@ mod patience;
 mod refusal;
 mod stream;
 
-pub use client::{Client, Reply, retry_after};
+pub use client::{Client, Header, Reply, retry_after};
 pub use patience::{GaveUp, Patience};
 pub use refusal::Refusal;
 
