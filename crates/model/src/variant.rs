@@ -24,7 +24,7 @@ impl Transformer {
 
     /// Adds a wave to the parameters whose names on disk `changed` accepts, a tenth of their mean size high.
     ///
-    /// A program that shall take new weights shows with these whether it takes all of them. Parameters of an
+    /// The model must not track gradients. A program that shall take new weights shows with these whether it takes all of them. Parameters of an
     /// adapter have `.lora.` in their names.
     #[must_use]
     pub fn waved(self, changed: &dyn Fn(&str) -> bool) -> Self {
@@ -56,14 +56,12 @@ impl ModuleMapper for Wave<'_> {
             return param;
         }
         param.map(|value| {
-            let tracked = value.is_require_grad();
-            let value = value.detach();
             let (shape, device) = (value.dims(), value.device());
             let count = shape.iter().product::<usize>() as i64;
             let wave = Tensor::<1, Int>::arange(0..count, &device).float().sin().reshape(shape);
             let height = value.clone().abs().mean().mul_scalar(0.1).add_scalar(LEAST);
             let wave = wave.cast(value.dtype()) * height.reshape([1; D]);
-            (value + wave).set_require_grad(tracked)
+            value + wave
         })
     }
 }

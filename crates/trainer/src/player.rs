@@ -1,4 +1,4 @@
-//! Plays the tasks of a step with fixed weights. A play shares nothing with the update that may run beside it.
+//! Plays the tasks of a step with fixed weights. It shares nothing with the update that may run beside it.
 
 use std::sync::Arc;
 

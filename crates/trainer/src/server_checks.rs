@@ -18,7 +18,7 @@ pub struct ServerCheck {
     pub name: &'static str,
     /// Whether it passed. None is a warning: a run is right, and not reproducible or slower.
     pub ok: Option<bool>,
-    /// What was found. A second line holds advice.
+    /// The finding. A second line holds advice.
     pub found: String,
 }
 

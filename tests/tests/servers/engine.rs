@@ -19,7 +19,7 @@ pub(crate) struct Ways {
     pub(crate) keeps_weights: bool,
     /// Its log-probabilities are those at temperature 1.
     pub(crate) unscaled: bool,
-    /// Every so many turns it has its first weights again, as after a restart; 0 never does.
+    /// Turns after which it has its first weights again, as after a restart; 0 never has.
     pub(crate) restarts_every: usize,
     /// Longest wait before an answer, in milliseconds; each request waits another part of it.
     pub(crate) delay: u64,

@@ -22,7 +22,7 @@ pub(crate) struct Convert {
     /// Element type of the stored weights
     #[arg(long, value_name = "NAME", default_value = "f32")]
     dtype: Dtype,
-    /// Write the tied output matrix of a model folder as a tensor of its own: servers that get new weights
+    /// Write the tied output matrix of a model folder as a separate tensor: servers that get new weights
     /// from a run start from such a folder (`rollout.server.untied_head`)
     #[arg(long, conflicts_with = "dtype")]
     untied_head: bool,

@@ -1,8 +1,8 @@
 //! A policy behind servers that take and give token ids: vLLM and SGLang.
 //!
 //! Such turns can be trained on: ids and log-probabilities are those of the engine, and every answer names
-//! the version of its weights. A [`Fleet`] puts weights into the servers; a [`TokenPolicy`] samples turns from
-//! them. A server that breaks the contract ends the play, with advice; a server that fails costs a retry, and
+//! the version of its weights. A [`Fleet`] puts weights into the servers, and a [`TokenPolicy`] samples turns
+//! from them. A server that breaks the contract ends the play, with advice; a server that fails costs a retry, and
 //! at worst the trajectory.
 
 mod description;

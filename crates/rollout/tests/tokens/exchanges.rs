@@ -100,7 +100,7 @@ pub(crate) fn recording(engine: &str) -> Recording {
     serde_json::from_str(&text).expect("exchanges")
 }
 
-/// Removes what an engine makes up anew each time.
+/// Removes what an engine makes up each time.
 fn without_ids(answer: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(answer) else { return answer.into() };
     for key in ["request_id", "created"] {

@@ -24,7 +24,7 @@ pub(crate) const FOLDER: &str = "target/tiny-untied";
 pub(crate) const LIMITS: Limits =
     Limits { turns: 3, turn_tokens: 32, tokens: 200, observation_tokens: 40, turn_calls: 4 };
 
-/// What a play on a server came to.
+/// The outcome of a play on a server.
 pub(crate) struct Ran {
     pub(crate) trajectories: Vec<Trajectory>,
     pub(crate) lost: Vec<String>,

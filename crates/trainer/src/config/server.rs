@@ -10,56 +10,55 @@ use super::SamplingConfig;
 
 /// Configures servers that sample turns by token ids, in place of the model in this process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// Program of the servers.
+    /// Program of the servers: `vllm` or `sglang`.
     pub engine: EngineName,
     /// Addresses of the servers, without `/v1`. Weights go to each; turns too, unless there is a router.
     pub urls: Vec<String>,
     /// Address of a router, to which turns go. It keeps a trajectory on one server by the header
     /// `X-Session-ID`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<String>,
     /// Folder for the weights of this run alone, which servers see under the same path. Each version is a new
     /// folder in it, and the last two are kept.
     pub weights: PathBuf,
     /// Whether servers get the adapter of a LoRA run, and not its merged weights (vLLM).
-    #[serde(default)]
     pub adapter: bool,
     /// Whether tied embeddings are written twice, for servers that don't update a tied output. The servers
     /// start from a folder that `turnwise convert --untied-head` has written.
-    #[serde(default)]
     pub untied_head: bool,
     /// Requests at once.
-    #[serde(default = "parallel", deserialize_with = "Within::<1, 4_096>::read")]
+    #[serde(deserialize_with = "Within::<1, 4_096>::read")]
     pub parallel: usize,
     /// Seconds that one answer may take.
-    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
+    #[serde(deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds for retries of one turn from its first fault, with waits and answers; then its trajectory is
+    /// Seconds for retries of one turn from its first fault, with waits and answers. Then its trajectory is
     /// lost and counted.
-    #[serde(default = "retry_seconds", deserialize_with = "Seconds::read")]
+    #[serde(deserialize_with = "Seconds::read")]
     pub retry_seconds: f64,
     /// Largest difference in nats between log-probabilities of servers and trainer after a push of weights.
     /// Servers that compute in bf16 need about 0.2.
-    #[serde(default = "probe_gap", deserialize_with = "Above::<0, 100>::read")]
+    #[serde(deserialize_with = "Above::<0, 100>::read")]
     pub probe_gap: f64,
 }
 
-fn parallel() -> usize {
-    64
-}
-
-fn timeout_seconds() -> f64 {
-    600.0
-}
-
-fn retry_seconds() -> f64 {
-    300.0
-}
-
-fn probe_gap() -> f64 {
-    1e-3
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            engine: EngineName::Vllm,
+            urls: Vec::new(),
+            router: None,
+            weights: PathBuf::new(),
+            adapter: false,
+            untied_head: false,
+            parallel: 64,
+            timeout_seconds: 600.0,
+            retry_seconds: 300.0,
+            probe_gap: 1e-3,
+        }
+    }
 }
 
 impl ServerConfig {
@@ -68,6 +67,9 @@ impl ServerConfig {
         let wrong = |key: &str, message: String| Some(Conflict::new(key, message));
         if self.urls.is_empty() {
             return wrong("server.urls", "is empty, expected the address of a server".into());
+        }
+        if self.weights.as_os_str().is_empty() {
+            return wrong("server.weights", "is missing, expected a folder that the servers see too".into());
         }
         let addresses = self.urls.iter().map(|url| ("server.urls", url));
         for (key, url) in addresses.chain(self.router.iter().map(|url| ("server.router", url))) {
@@ -85,12 +87,13 @@ impl ServerConfig {
             ("sampling.top_k", sampling.top_k > 0, sampling.top_k as f64, "0"),
             ("sampling.min_p", sampling.min_p > 0.0, sampling.min_p, "0"),
         ];
-        let (key, _, value, whole) = truncated.into_iter().find(|(_, truncates, ..)| *truncates)?;
+        let found = truncated.into_iter().find(|(_, truncates, ..)| *truncates);
+        let (key, _, value, whole) = found.filter(|_| !self.engine.keeps_rule_truncated())?;
         let message = format!(
             "is {value}, expected {whole} with rollout.server.engine = \"{}\": its log-probabilities are those \
              of the tokens that are left, so every ratio would be off",
             self.engine
         );
-        (!self.engine.keeps_rule_truncated()).then(|| Conflict::new(key, message))
+        Some(Conflict::new(key, message))
     }
 }

@@ -123,7 +123,7 @@ impl RunServers {
 
     /// Returns a model whose pushed parameters all differ from those of `model`.
     pub(crate) fn waved(&self, model: &Transformer) -> Transformer {
-        model.clone().waved(&|name| !self.config.adapter || name.contains(".lora."))
+        plain(model).waved(&|name| !self.config.adapter || name.contains(".lora."))
     }
 
     /// Compares log-probabilities of the servers with those of the model that they should hold.
@@ -131,7 +131,7 @@ impl RunServers {
     /// # Errors
     /// If a server doesn't answer the probe.
     pub fn gap(&self, model: &Transformer, probe: &Probe) -> Result<Gap, TrainError> {
-        let model = model.valid();
+        let model = plain(model);
         let expected = |context: &[TokenId], sampled: &[TokenId], temperature: f64| {
             self.logprobs(&model, context, sampled, temperature)
         };
@@ -202,7 +202,8 @@ impl RunServers {
         if let Some(lora) = lora {
             return Ok(save_adapter(model, lora, &self.like.to_string_lossy(), folder)?);
         }
-        let merged = if self.config.untied_head { model.clone().untied() } else { model.clone() };
+        let model = plain(model);
+        let merged = if self.config.untied_head { model.untied() } else { model };
         Ok(save(&merged, family_of(&self.like)?, Some(&self.like), folder)?)
     }
 
@@ -233,10 +234,15 @@ impl Drop for RunServers {
     fn drop(&mut self) {
         let pushes = self.pushes.get_mut().unwrap_or_else(PoisonError::into_inner);
         for folder in pushes.folders.drain(..) {
-            // What stays behind is only space.
+            // A folder that stays behind costs space only.
             let _ = whole_folder::remove(&folder);
         }
     }
+}
+
+/// Returns a model without gradients.
+fn plain(model: &Transformer) -> Transformer {
+    if model.device().is_autodiff() { model.valid() } else { model.clone() }
 }
 
 /// Returns the rule of a run's sampling.

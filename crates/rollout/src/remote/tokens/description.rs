@@ -1,4 +1,4 @@
-//! What a server says about itself.
+//! Facts that a server tells about itself.
 
 /// Describes a server, as far as it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -216,6 +216,8 @@ impl Fleet {
                 |time| {
                     let reply = client.post(&body, time)?;
                     if (200..300).contains(&reply.status) {
+                        // A refusal inside a 200.
+                        refused.set(400);
                         return protocol.pushed(&reply.text).map_err(Failure::Lasting);
                     }
                     refused.set(reply.status);

@@ -45,11 +45,11 @@ pub struct TokenPolicy<'f> {
     again: AtomicUsize,
 }
 
-/// Says what a turn came to.
+/// Outcome of a turn.
 enum Outcome {
     Sampled(Sampled, u32),
     Full,
-    /// Nobody can go on.
+    /// The play can't go on.
     Over(String),
     Unanswered(GaveUp, Option<Refusal>),
 }

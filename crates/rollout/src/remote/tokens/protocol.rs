@@ -1,4 +1,4 @@
-//! What an engine has to understand: one turn by token ids, and new weights.
+//! The interface of engines: one turn by token ids, and new weights.
 
 use std::path::Path;
 
@@ -118,7 +118,7 @@ pub(crate) trait Protocol: Sync + Send {
     /// If it says that the weights weren't loaded.
     fn pushed(&self, answer: &str) -> Result<(), String>;
 
-    /// Returns the path, by GET, of what the server says about itself.
+    /// Returns the path, by GET, of a description of the server.
     fn about(&self) -> &'static str;
 
     /// Reads that.
