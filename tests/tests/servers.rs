@@ -25,7 +25,8 @@ fn config(engine: &Engine, weights: &Path, sets: &[&str]) -> RunConfig {
         "rollout.server.parallel=4".into(),
     ];
     let small = ["train.steps=3", "rollout.groups=3", "rollout.samples=4", "eval.tasks=4"];
-    let sets = small.iter().chain(sets).map(ToString::to_string).chain(own).collect::<Vec<_>>();
+    let sets = small.iter().chain(sets).map(ToString::to_string);
+    let sets = own.into_iter().chain(sets).collect::<Vec<_>>();
     load(Some(&file), &[], &sets).expect("the shipped configuration")
 }
 
@@ -57,7 +58,9 @@ fn versions(rollouts: &str) -> Vec<u64> {
     let turn = |turn: &Value| turn["version"].as_u64().expect("a version");
     let turns = lines.flat_map(|group| {
         let trajectories = group["trajectories"].as_array().expect("a list").clone();
-        trajectories.into_iter().flat_map(|trajectory| trajectory["turns"].as_array().expect("turns").clone())
+        trajectories
+            .into_iter()
+            .flat_map(|trajectory| trajectory["played"]["turns"].as_array().expect("turns").clone())
     });
     let mut versions: Vec<u64> = turns.map(|value| turn(&value)).collect();
     versions.sort_unstable();

@@ -2,8 +2,8 @@
 //!
 //! Such turns can be trained on: ids and log-probabilities are those of the engine, and every answer names
 //! the version of its weights. A [`Fleet`] puts weights into the servers, and a [`TokenPolicy`] samples turns
-//! from them. A server that breaks the contract ends the play, with advice; a server that fails costs a retry, and
-//! at worst the trajectory.
+//! from them. A server that breaks the contract ends the play, with advice. A server that fails costs a
+//! retry, and at worst the trajectory.
 
 mod description;
 mod engine;
