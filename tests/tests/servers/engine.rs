@@ -100,8 +100,11 @@ fn answer(mut stream: TcpStream, ways: Ways, state: &Mutex<State>) -> Option<()>
         "/inference/v1/generate" => {
             let (model, version, number) = {
                 let mut state = state.lock().ok()?;
-                state.turns += 1;
-                if ways.restarts_every > 0 && state.turns.is_multiple_of(ways.restarts_every) {
+                // Probes have no stop tokens, and aren't turns of a play.
+                let stop = &body["sampling_params"]["stop_token_ids"];
+                let played = stop.as_array().is_some_and(|stop| !stop.is_empty());
+                state.turns += usize::from(played);
+                if played && ways.restarts_every > 0 && state.turns.is_multiple_of(ways.restarts_every) {
                     (state.model, state.version) = (state.first.clone(), "default".into());
                 }
                 (state.model.clone(), state.version.clone(), state.turns as u64)
