@@ -55,6 +55,7 @@ mod place;
 mod progress;
 mod run_file;
 mod run_place;
+mod server_check;
 mod stop;
 mod terminal;
 mod tui;

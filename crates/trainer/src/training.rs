@@ -10,20 +10,23 @@ use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER};
 use turnwise_run::manifest::file_sha256;
 use turnwise_run::{Evaluation, Evaluations, RunDir, RunEnvironment, State, StepMetrics, prune};
 
+use crate::ahead::{self, Ahead};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
 use crate::memory_estimate;
-use crate::play::Offer;
-use crate::play::evaluate::evaluate;
+use crate::play::evaluate::{evaluate, evaluate_on};
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::source::{Play, RolloutSource};
+use crate::play::{Offer, RunServers};
+use crate::record::StepRecord;
 use crate::resume;
 use crate::run_site::RunSite;
 use crate::step::Trainer;
+use crate::step_rollouts::StepRollouts;
 use crate::watch::excerpt::excerpt;
 use crate::watch::guards::{self, Action, Finding, Watched};
 use crate::watch::logged::Logged;
-use crate::watch::phase::Phase;
+use crate::watch::phase::{Phase, Spent};
 use crate::watch::progress::Progress;
 use crate::watch::sinks::Sinks;
 
@@ -89,9 +92,10 @@ fn begin(
     // A replayed run keeps its prompts.
     let began = session.rollouts.began().unwrap_or(site.now);
     let setup = open(config, &session, context, began)?;
+    let servers = RunServers::open(config, &setup, site.server_key.clone())?;
     let run = RunDir::create(path, &to_toml(config), &environment(site, &setup, began))?;
     let mut progress = Logged::new(progress, run.path())?;
-    let trainer = Trainer::new(config.clone(), setup, model);
+    let trainer = Trainer::new(config.clone(), setup, model).on_servers(servers);
     Running::new(config, run, trainer, session, &mut progress).begin_anew()
 }
 
@@ -124,10 +128,12 @@ fn go_on(
         resume::refuse_other_tasks(run.path(), &resume::digest(&*setup.env), found)?;
     }
     let environment = environment(site, &setup, began);
+    let servers = RunServers::open(config, &setup, site.server_key.clone())?;
     let trainer = match &found {
         Some(found) => resume::trainer(config, site, setup, found)?,
         None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?),
     };
+    let trainer = trainer.on_servers(servers);
     let records = run.rewind(step)?;
     Evaluations::set_aside(&run, step)?;
     run.replace_config(&to_toml(config), step)?;
@@ -139,7 +145,12 @@ fn go_on(
     let mut running = Running::new(config, run, trainer, session, &mut progress);
     running.records = records;
     match found {
-        Some(found) => running.from(step, found.state.before),
+        Some(found) => {
+            if config.rollout.lag > 0 {
+                running.ahead = Ahead::read(&found.path)?.filter(|ahead| ahead.step == step);
+            }
+            running.from(step, found.state.before)
+        }
         None => running.begin_anew(),
     }
 }
@@ -189,6 +200,8 @@ struct Running<'a> {
     records: Vec<StepMetrics>,
     /// Other outputs for metrics; opened with the first step.
     sinks: Option<Sinks>,
+    /// The rollouts of the next step, if they are played already.
+    ahead: Option<Ahead>,
 }
 
 impl<'a> Running<'a> {
@@ -200,7 +213,7 @@ impl<'a> Running<'a> {
         progress: &'a mut dyn Progress,
     ) -> Self {
         let tasks = resume::digest(&*trainer.setup().env);
-        Self { config, run, trainer, session, progress, tasks, records: Vec::new(), sinks: None }
+        Self { config, run, trainer, session, progress, tasks, records: Vec::new(), sinks: None, ahead: None }
     }
 
     fn begin_anew(mut self) -> Result<Finished, TrainError> {
@@ -259,11 +272,11 @@ impl<'a> Running<'a> {
     /// due, and the guard that ends the run, if one does.
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
-        let phase = Phase::begin();
-        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
-        self.log_env();
-        let rollouts = rollouts?;
-        let record = self.trainer.learn_from(step, rollouts, phase.spent())?;
+        let Ahead { rollouts, spent, .. } = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => self.play(step)?,
+        };
+        let (record, ahead) = self.learn(step, rollouts, spent)?;
         if let Some(sentence) = record.losses() {
             self.progress.line(&sentence);
         }
@@ -287,14 +300,42 @@ impl<'a> Running<'a> {
         if let Some(sinks) = &mut self.sinks {
             sinks.add(&self.run, line)?;
         }
+        // A checkpoint without the play that belongs to it would go on with another one.
+        self.ahead = ahead.transpose()?;
         Ok((measured, alarm))
+    }
+
+    /// Returns the rollouts of a step from their source.
+    fn play(&mut self, step: usize) -> Result<Ahead, TrainError> {
+        let phase = Phase::begin();
+        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
+        self.log_env();
+        Ok(Ahead { step, rollouts: rollouts?, spent: phase.spent() })
+    }
+
+    /// Learns from the rollouts of a step. With a lag the next one is played meanwhile, with the weights
+    /// before the update.
+    fn learn(
+        &mut self,
+        step: usize,
+        rollouts: StepRollouts,
+        spent: Spent,
+    ) -> Result<(StepRecord, Option<Result<Ahead, TrainError>>), TrainError> {
+        let last = step + 1 >= self.steps();
+        if self.config.rollout.lag == 0 || last || !self.session.rollouts.is_on_policy() {
+            return Ok((self.trainer.learn_from(step, rollouts, spent)?, None));
+        }
+        let (record, ahead) = ahead::learn(&mut self.trainer, step, rollouts, spent, self.progress);
+        self.log_env();
+        Ok((record?, Some(ahead)))
     }
 
     /// Notes the firing guards in the last record, and reports those that didn't fire before. Returns the one
     /// that ends the run.
     fn guard(&mut self) -> Option<Finding> {
         let watched = Watched {
-            on_policy: self.session.rollouts.is_on_policy(),
+            // Behind an update the policy has moved from the one that played.
+            on_policy: self.session.rollouts.is_on_policy() && self.config.rollout.lag == 0,
             full_precision: self.config.optimizer.precision == Precision::F32,
             loss: self.config.loss.name(),
         };
@@ -336,6 +377,9 @@ impl<'a> Running<'a> {
             if let Some(draw) = self.trainer.draw().state() {
                 resume::write_draw(draw, folder)?;
             }
+            if let Some(ahead) = &self.ahead {
+                ahead.write(folder)?;
+            }
             Ok(state.seal(folder)?)
         })?;
         let train = &self.config.train;
@@ -364,21 +408,22 @@ impl<'a> Running<'a> {
     fn measure(&mut self) -> Result<Evaluation, TrainError> {
         let (config, progress) = (self.config, &mut *self.progress);
         let (phase, mut started) = (Phase::begin(), false);
-        let measured = evaluate(
-            &self.trainer.model().for_sampling(),
-            &self.trainer.setup().game(),
-            &config.eval,
-            &config.reward,
-            config.train.seed,
-            self.trainer.cache_budget(),
-            &mut |done, total| {
-                if !started {
-                    progress.phase("evaluating", total as u64);
-                    started = true;
-                }
-                progress.advance(done as u64);
-            },
-        );
+        let mut told = |done: usize, total: usize| {
+            if !started {
+                progress.phase("evaluating", total as u64);
+                started = true;
+            }
+            progress.advance(done as u64);
+        };
+        let (trainer, eval, rewards) = (&self.trainer, &config.eval, &config.reward);
+        let (game, seed) = (trainer.setup().game(), config.train.seed);
+        let measured = if let Some(servers) = trainer.servers() {
+            let policy = (trainer.model(), trainer.optimizer().updates() as u64);
+            evaluate_on(servers, policy, &game, eval, rewards, seed, &mut told)
+        } else {
+            let model = trainer.model().for_sampling();
+            evaluate(&model, &game, eval, rewards, seed, trainer.cache_budget(), &mut told)
+        };
         self.log_env();
         let measured = measured?;
         self.progress.line(&format!("evaluated: {}", phase.spent()));

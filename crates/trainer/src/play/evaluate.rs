@@ -8,6 +8,7 @@ use std::thread::scope;
 use turnwise_credit::{ScoredTrajectory, is_graded};
 use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
+use turnwise_rollout::remote::tokens::{Rule, Stream, TokenPolicy};
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
@@ -19,7 +20,8 @@ use crate::error::TrainError;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
 use crate::play::losses::refuse_many;
-use crate::play::policy::ModelPolicy;
+use crate::play::policy::{EVALUATION, ModelPolicy};
+use crate::play::servers::RunServers;
 
 /// Counts that shares are computed from.
 #[derive(Default)]
@@ -84,15 +86,43 @@ pub fn evaluate(
     cache: CacheBudget,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
+    let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
+    let mut policy =
+        || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
+    evaluate_policy(&mut policy, game, config, rewards, progress)
+}
+
+/// Evaluates on servers that hold the weights of a model, as [`evaluate`] does with the model itself.
+/// `updates`: the number of optimizer updates before the weights.
+pub fn evaluate_on(
+    servers: &RunServers,
+    (model, updates): (&Transformer, u64),
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    seed: u64,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
+    servers.hold(model, updates)?;
+    let (rule, stream) = (Rule::of(config.temperature), Stream { seed, step: EVALUATION });
+    let mut policy =
+        || -> Box<dyn Policy + '_> { Box::new(TokenPolicy::new(servers.fleet(), rule, stream, updates)) };
+    evaluate_policy(&mut policy, game, config, rewards, progress)
+}
+
+fn evaluate_policy<'p>(
+    policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
     let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
     let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
     let held_out = held_out.collect::<Result<Vec<Task>, _>>()?;
     let tasks: Vec<&Task> = held_out.iter().collect();
-    let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
-    let mut policy =
-        || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
     let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };
-    trial.run(&mut policy, progress, &mut |_, _, _, _| {})
+    trial.run(policy, progress, &mut |_, _, _, _| {})
 }
 
 /// Holds tasks for any policy to play, and the rules for judging them.
@@ -118,9 +148,9 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories were lost.
-    pub fn run(
+    pub fn run<'p>(
         &self,
-        policy: &mut dyn FnMut() -> Box<dyn Policy>,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
         progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut Keep<'_>,
     ) -> Result<Evaluation, TrainError> {
