@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 27] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -27,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("demonstrations", &["runfile", "trajectory", "tools", "envs", "rollout"]),
     ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
+    ("ranks", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "listen", "trajectory", "credit", "run", "stats"]),
     ("gguf", &["files"]),
@@ -50,6 +51,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "rollout",
             "serve",
             "demonstrations",
+            "ranks",
             "run",
             "loss",
             "model",
@@ -67,6 +69,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "mcp",
             "rollout",
             "serve",
+            "ranks",
             "run",
             "credit",
             "gguf",
@@ -80,7 +83,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 20] = [
+const WITHOUT_BURN: [&str; 21] = [
     "runfile",
     "files",
     "trajectory",
@@ -97,6 +100,7 @@ const WITHOUT_BURN: [&str; 20] = [
     "mcp",
     "rollout",
     "demonstrations",
+    "ranks",
     "run",
     "stats",
     "inspect",

@@ -15,5 +15,5 @@ pub use evaluate::{Keep, Trial, evaluate};
 pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
 pub use served::ServedModel;
-pub use setup::{Setup, sampling, tokenizer};
+pub use setup::{Setup, executor, sampling, tokenizer};
 pub use source::{Play, RolloutSource};

@@ -43,10 +43,24 @@ impl Setup {
         context: usize,
         now: Moment,
     ) -> Result<Self, TrainError> {
+        Self::open_with(None, offer, rollout, folder, tokenizer, context, now)
+    }
+
+    /// Opens a setup as [`Setup::open`], with an executor that has been started already, if there is one.
+    pub(crate) fn open_with<'a>(
+        started: Option<Box<dyn Executor>>,
+        offer: impl Into<Offer<'a>>,
+        rollout: &RolloutConfig,
+        folder: Option<&Path>,
+        tokenizer: Tokenizer,
+        context: usize,
+        now: Moment,
+    ) -> Result<Self, TrainError> {
         let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.format.build());
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer, calls, now)?;
-        Self::assemble(opened, rollout, chat, context)
+        let executor = started.map_or_else(|| executor(rollout), Ok)?;
+        Ok(Self::assemble(opened, rollout, chat, context, executor))
     }
 
     /// Opens a setup with any chat format, for policies other than a local model.
@@ -56,7 +70,8 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
-        Self::assemble(offer.into().open(&rollout.executor)?, rollout, chat, context)
+        let opened = offer.into().open(&rollout.executor)?;
+        Ok(Self::assemble(opened, rollout, chat, context, executor(rollout)?))
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.
@@ -65,12 +80,13 @@ impl Setup {
         rollout: &RolloutConfig,
         chat: Box<dyn ChatFormat>,
         context: usize,
-    ) -> Result<Self, TrainError> {
-        Ok(Self {
+        executor: Box<dyn Executor>,
+    ) -> Self {
+        Self {
             env,
             chat,
             format: rollout.format.build(),
-            executor: executor(rollout)?,
+            executor,
             limits: Limits {
                 turns: rollout.max_turns,
                 turn_tokens: rollout.max_turn_tokens,
@@ -81,7 +97,7 @@ impl Setup {
             describe_tools: rollout.describe_tools,
             stop_at_call: rollout.stop_at_call,
             keep_state: rollout.keep_state,
-        })
+        }
     }
 
     /// Returns the first `at_most` tasks of a split.
@@ -107,8 +123,8 @@ impl Setup {
     }
 }
 
-/// Builds the executor, with a memory of equal code if `remember_mib` isn't 0.
-fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError> {
+/// Starts the executor, with a memory of equal code if `remember_mib` isn't 0.
+pub fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError> {
     let executor = rollout.executor.build()?;
     Ok(match rollout.remember_mib {
         0 => executor,

@@ -9,13 +9,15 @@ use turnwise_envs::{Task, TaskSplit};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Played, play};
 use turnwise_run::{GroupRecord, Replaced};
-use turnwise_tools::ExecutorStats;
 
 use super::Trainer;
 use crate::error::TrainError;
 use crate::play::losses::refuse_many;
 use crate::play::policy::ModelPolicy;
 use crate::play::setup::sampling;
+use crate::ranks::agree::{agree, gather};
+use crate::ranks::deal::{deal, places};
+use crate::ranks::part::{Part, both, together};
 use crate::step_rollouts::{StepRollouts, scored_record};
 
 /// Names a group of the batch that would move no weight.
@@ -44,7 +46,7 @@ impl Trainer {
         let first: Vec<usize> = order.by_ref().take(rollout.groups).collect();
         let mut rollouts = self.round(&model, step, &first, &StepRollouts::default(), progress)?;
         let mut played = first.len() * rollout.samples;
-        self.refuse_lost(&rollouts, played)?;
+        refuse_many(&rollouts.played.lost, played)?;
         for round in 0..rollout.refill {
             let idle = self.without_signal(&rollouts, step)?;
             if idle.is_empty() {
@@ -55,7 +57,7 @@ impl Trainer {
             let fresh = self.round(&model, step, &next, &rollouts, &mut further)?;
             played += next.len() * rollout.samples;
             rollouts.replace(idle, fresh, step, round);
-            self.refuse_lost(&rollouts, played)?;
+            refuse_many(&rollouts.played.lost, played)?;
         }
         Ok(rollouts)
     }
@@ -67,7 +69,8 @@ impl Trainer {
         refuse_many(&rollouts.played.lost, played)
     }
 
-    /// Plays and judges tasks by their numbers. `earlier`: the groups that the step has played before.
+    /// Plays and judges tasks by their numbers, each on one of the ranks. `earlier`: the groups that the step
+    /// has played before.
     fn round(
         &self,
         model: &Transformer,
@@ -76,17 +79,16 @@ impl Trainer {
         earlier: &StepRollouts,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRollouts, TrainError> {
-        let (rollout, env) = (&self.config.rollout, &self.setup.env);
-        let task = |&number: &usize| env.task(TaskSplit::Train, number);
-        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>()?;
-        let (sampling, seed) = (sampling(&rollout.sampling), self.config.train.seed);
-        let mut policy = ModelPolicy::new(model, sampling, self.workers, seed, step as u64)
-            .within(self.cache_budget())
-            .at_version(self.optimizer.updates() as u64)
-            .after(earlier.tasks());
-        let refs: Vec<&Task> = tasks.iter().collect();
-        let mut played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
-        let groups = self.reward(&tasks, &mut played);
+        let ranks = &*self.ranks;
+        let task = |&number: &usize| self.setup.env.task(TaskSplit::Train, number);
+        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
+        let tasks = agree(ranks, tasks)?;
+        let ids = || tasks.iter().map(|task| &*task.id);
+        let owners = deal(ids(), ranks.size());
+        let dealt = tasks.iter().zip(&owners).filter(|(_, owner)| **owner == ranks.rank());
+        let dealt: Vec<&Task> = dealt.map(|(task, _)| task).collect();
+        let parts = gather(ranks, self.part(model, step, &dealt, earlier, progress))?;
+        let (played, groups) = together(parts, &owners, &places(ids()));
         let known = self.draw.reads_outcomes();
         Ok(StepRollouts {
             levels: tasks.iter().map(|task| task.level).collect(),
@@ -98,11 +100,35 @@ impl Trainer {
         })
     }
 
+    /// Plays and judges this rank's tasks of a round.
+    fn part(
+        &self,
+        model: &Transformer,
+        step: usize,
+        tasks: &[&Task],
+        earlier: &StepRollouts,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<Part, TrainError> {
+        let rollout = &self.config.rollout;
+        let (sampling, seed) = (sampling(&rollout.sampling), self.config.train.seed);
+        let mut policy = ModelPolicy::new(model, sampling, self.workers, seed, step as u64)
+            .within(self.cache_budget())
+            .at_version(self.optimizer.updates() as u64)
+            .after(earlier.tasks());
+        let mut played = play(&self.setup.game(), tasks, rollout.samples as u32, &mut policy, progress)?;
+        let unplayed = played.lost.len();
+        let groups = self.reward(tasks, &mut played);
+        // Why nothing can be played any more says more than what was lost by it.
+        self.setup.env.check()?;
+        Ok(Part::new(played, unplayed, groups))
+    }
+
     /// Returns the groups without signal, by the estimator's rule on the whole batch.
     ///
     /// The KL to the reference isn't charged yet: it differs in every group and says nothing of the task.
     fn without_signal(&self, rollouts: &StepRollouts, step: usize) -> Result<Vec<Idle>, TrainError> {
-        let scored = self.scorer.score(&rollouts.groups, step)?;
+        let scored = self.scorer.score(&rollouts.groups, step).map_err(TrainError::from);
+        let scored = agree(&*self.ranks, scored)?;
         let groups = scored.into_iter().zip(&rollouts.groups).enumerate();
         let idle = groups.filter_map(|(place, (scored, group))| {
             let reason = scored.no_signal(group)?;
@@ -141,22 +167,5 @@ impl StepRollouts {
             });
             (*old, *played) = (group, trajectories);
         }
-    }
-}
-
-/// Adds up the executor's counts of two rounds. Quantiles of times are those of the slower one.
-fn both(one: &ExecutorStats, other: &ExecutorStats) -> ExecutorStats {
-    ExecutorStats {
-        executions: one.executions + other.executions,
-        remembered: one.remembered + other.remembered,
-        timeouts: one.timeouts + other.timeouts,
-        out_of_memory: one.out_of_memory + other.out_of_memory,
-        killed: one.killed + other.killed,
-        faults: one.faults + other.faults,
-        cpu_ms: one.cpu_ms + other.cpu_ms,
-        wall_ms_p50: one.wall_ms_p50.max(other.wall_ms_p50),
-        wall_ms_p99: one.wall_ms_p99.max(other.wall_ms_p99),
-        queue_ms_p50: one.queue_ms_p50.max(other.queue_ms_p50),
-        queue_ms_p99: one.queue_ms_p99.max(other.queue_ms_p99),
     }
 }
