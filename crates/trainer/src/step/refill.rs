@@ -62,13 +62,6 @@ impl Trainer {
         Ok(rollouts)
     }
 
-    /// Fails if nothing can be played any more, or more than half of `played` trajectories are lost.
-    fn refuse_lost(&self, rollouts: &StepRollouts, played: usize) -> Result<(), TrainError> {
-        // Why nothing can be played says more than what was lost by it.
-        self.setup.env.check()?;
-        refuse_many(&rollouts.played.lost, played)
-    }
-
     /// Plays and judges tasks by their numbers, each on one of the ranks. `earlier`: the groups that the step
     /// has played before.
     fn round(
