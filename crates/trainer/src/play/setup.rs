@@ -56,11 +56,12 @@ impl Setup {
         context: usize,
         now: Moment,
     ) -> Result<Self, TrainError> {
-        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.format.build());
+        let opened = offer.into().open(&rollout.executor)?;
+        let format = rollout.call_format(folder, &tokenizer)?;
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer, calls, now)?;
         let executor = started.map_or_else(|| executor(rollout), Ok)?;
-        Ok(Self::assemble(opened, rollout, chat, context, executor))
+        Ok(Self::assemble(opened, rollout, chat, format, context, executor))
     }
 
     /// Opens a setup with any chat format, for policies other than a local model.
@@ -70,8 +71,8 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
-        let opened = offer.into().open(&rollout.executor)?;
-        Ok(Self::assemble(opened, rollout, chat, context, executor(rollout)?))
+        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.call_format_without_folder());
+        Ok(Self::assemble(opened, rollout, chat, format, context, executor(rollout)?))
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.
@@ -79,13 +80,14 @@ impl Setup {
         env: Box<dyn Env>,
         rollout: &RolloutConfig,
         chat: Box<dyn ChatFormat>,
+        format: Box<dyn CallFormat>,
         context: usize,
         executor: Box<dyn Executor>,
     ) -> Self {
         Self {
             env,
             chat,
-            format: rollout.format.build(),
+            format,
             executor,
             limits: Limits {
                 turns: rollout.max_turns,
