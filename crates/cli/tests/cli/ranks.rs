@@ -10,7 +10,7 @@ use crate::binary::{BINARY, Ran, ran, root};
 use crate::resume::Moments;
 use crate::runs::{Runs, same, stderr};
 
-/// What makes the bytes of a run the same on any number of ranks, and enough groups for four of them.
+/// Makes the bytes of a run the same on any number of ranks, with enough groups for four of them.
 const DIVIDED: [&str; 4] =
     ["optimizer.shards=4", "optimizer.micro_batch_tokens=512", "rollout.groups=5", "eval.tasks=5"];
 
@@ -27,7 +27,7 @@ fn mpirun(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// Returns the command of a run on so many ranks.
+/// Returns the command of a run on a number of ranks.
 fn among(mpirun: &Path, ranks: usize, runs: &Runs, name: &str, more: &[&str]) -> Command {
     let whole = runs.command(name, more);
     let mut command = Command::new(mpirun);
@@ -121,7 +121,7 @@ fn what_ranks_cannot_divide_is_refused_in_a_line() {
     let check = |ranks: usize, set: &[&str], parts: &[&str]| {
         let set: Vec<&str> = set.iter().flat_map(|set| ["--set", *set]).collect();
         let refused = ran(&mut among(&mpirun, ranks, &runs, "refused", &set), "");
-        // mpirun adds words of its own.
+        // mpirun adds its own words.
         let ours = |line: &&str| parts.iter().any(|part| line.contains(part));
         let lines: Vec<&str> = refused.stderr.lines().filter(ours).collect();
         assert_ne!(refused.code, Some(0));

@@ -78,8 +78,9 @@ fn known(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// Returns the number of a process's device. `rank`: its number on its machine; `visible`: the devices that it
-/// sees, with commas between them, if they are named. Launchers such as Slurm may show each process only one.
+/// Returns the number of a process's device. `rank`: its number on its machine; `visible`: the devices that
+/// it sees, with commas between them, if they are named. Launchers such as Slurm may show each process only
+/// one.
 #[cfg(any(feature = "cuda", test))]
 fn of_rank(rank: usize, visible: Option<&str>) -> usize {
     let visible = visible.map_or(0, |names| names.split(',').filter(|name| !name.trim().is_empty()).count());

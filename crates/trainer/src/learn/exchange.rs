@@ -1,7 +1,7 @@
 //! Sums gradients over ranks at the owners of their parameters, and brings the owners' weights to all.
 //!
 //! MPI moves, and the sums are made here: over ranks in the binary tree of [`super::shards`], whose lower
-//! levels each rank has summed already. So the bytes don't depend on the number of ranks.
+//! levels each rank has summed already. The bytes don't depend on the number of ranks.
 
 use std::collections::HashMap;
 use std::ops::Range;

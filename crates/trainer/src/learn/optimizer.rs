@@ -163,8 +163,8 @@ impl Optimizer {
         self.updates
     }
 
-    /// Restores the moments of a checkpoint that was written after `updates` updates of `model`, by any number
-    /// of ranks.
+    /// Restores the moments of a checkpoint that was written after `updates` updates of `model`, by any
+    /// number of ranks.
     ///
     /// # Errors
     /// If a file can't be read, or the moments are in other slots.

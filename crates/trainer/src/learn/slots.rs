@@ -1,5 +1,5 @@
-//! Deals parameters to slots. A slot has an AdamW of its parameters and a file of their moments; a rank has
-//! every so many slots (ZeRO-1, arXiv:1910.02054 §4.1).
+//! Deals parameters to slots. A slot has an AdamW of its parameters and a file of their moments. Slots are
+//! dealt to ranks in turn (ZeRO-1, arXiv:1910.02054 §4.1).
 //!
 //! There are as many slots as shards, so any number of ranks reads the checkpoints of any other.
 
@@ -20,8 +20,8 @@ pub(crate) struct Parameter {
     pub(crate) slot: usize,
 }
 
-/// Deals the parameters of a model to slots, in the order in which the model visits them. With an adapter only
-/// its parameters are dealt.
+/// Deals the parameters of a model to slots, in the order in which the model visits them. With an adapter
+/// only its parameters are dealt.
 pub(crate) fn parameters(model: &Transformer, slots: usize, adapter: bool) -> Vec<Parameter> {
     struct Found(Vec<Parameter>, bool);
     impl ModuleVisitor for Found {
