@@ -1,8 +1,7 @@
 //! The transport under a real `mpirun`. Each test starts this program again, once for each rank.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use turnwise_ranks::{HAS_MPI, Ranks, begin, guarded};
 
@@ -22,12 +21,12 @@ fn mpirun(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// Runs `as_a_rank` in so many processes.
-fn run(mpirun: &PathBuf, ranks: usize, role: &str) -> Output {
+/// Runs `as_a_rank` in a number of processes.
+fn run(mpirun: &Path, ranks: usize, role: &str) -> Output {
     let mut command = Command::new(mpirun);
     command.args(["--allow-run-as-root", "--oversubscribe", "-n", &ranks.to_string()]);
     command.arg(std::env::current_exe().unwrap()).args(["--exact", "as_a_rank", "--nocapture"]);
-    command.env(ROLE, role).output().expect("mpirun starts")
+    command.env(ROLE, role).env("RUST_BACKTRACE", "0").output().expect("mpirun starts")
 }
 
 #[test]
@@ -39,20 +38,15 @@ fn every_rank_gets_what_is_meant_for_it() {
     }
 }
 
+/// Without an end to the job, the other rank would wait for ever.
 #[test]
-fn a_panic_ends_all_ranks_within_two_seconds() {
-    let Some(mpirun) = mpirun("a_panic_ends_all_ranks_within_two_seconds") else { return };
-    // What it takes to start and end a job is the machine's.
-    let start = Instant::now();
+fn a_panic_ends_all_ranks() {
+    let Some(mpirun) = mpirun("a_panic_ends_all_ranks") else { return };
     assert!(run(&mpirun, 2, "rest").status.success());
-    let usual = start.elapsed();
-    let start = Instant::now();
     let output = run(&mpirun, 2, "panic");
-    let took = start.elapsed();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(101), "{said}");
     assert!(said.contains("rank 1 is broken"), "{said}");
-    assert!(took < usual + Duration::from_secs(2), "{took:?}, and {usual:?} without a panic");
 }
 
 /// Does nothing in an ordinary run of the tests.
@@ -62,8 +56,7 @@ fn as_a_rank() {
     let ranks = begin().expect("mpirun starts ranks");
     guarded(&*ranks, || match &*role {
         "panic" if ranks.rank() == 1 => panic!("rank 1 is broken"),
-        "panic" => drop(ranks.gather_all(vec![])),
-        "rest" => drop(ranks.gather_all(vec![])),
+        "panic" | "rest" => drop(ranks.gather_all(vec![])),
         _ => talk(&*ranks),
     });
     ranks.finish();
