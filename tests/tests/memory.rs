@@ -74,6 +74,7 @@ fn run(model: fn(&Path), sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
         device: device(),
         device_name: "test".into(),
         git_commit: None,
+        server_key: None,
         now: Moment::from_unix(1_735_603_199),
     };
     let estimate = estimate(&config, &place.device).expect("an estimate");

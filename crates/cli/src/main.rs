@@ -56,6 +56,7 @@ mod place;
 mod progress;
 mod run_file;
 mod run_place;
+mod server_check;
 mod several;
 mod stop;
 mod terminal;

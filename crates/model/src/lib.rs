@@ -23,6 +23,7 @@ mod precision;
 mod rope_config;
 mod trainable;
 mod transformer;
+mod variant;
 
 pub use autodiff::backward::{add_gradients, gradients};
 pub use autodiff::graph::add_all;

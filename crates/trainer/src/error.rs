@@ -28,6 +28,9 @@ pub enum TrainError {
     /// A policy that can't sample.
     #[error(transparent)]
     Policy(#[from] turnwise_rollout::PolicyError),
+    /// Servers that can't be used.
+    #[error(transparent)]
+    Servers(#[from] turnwise_rollout::remote::tokens::ServerError),
     /// A similarity that can't be computed.
     #[error(transparent)]
     Similarity(#[from] turnwise_similarity::SimilarityError),

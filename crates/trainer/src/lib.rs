@@ -10,6 +10,7 @@
 //! | `watch/` | guards, progress, sinks |
 //! | `cold_start/` | supervised fine-tuning, models from nothing |
 
+mod ahead;
 mod cold_start;
 mod device;
 mod learn;
@@ -21,10 +22,12 @@ pub mod config;
 pub mod differences;
 mod error;
 pub mod memory_estimate;
+mod player;
 mod record;
 mod resume;
 mod run_site;
 mod sampling_metrics;
+mod server_checks;
 mod step;
 mod step_rollouts;
 mod training;
@@ -34,12 +37,13 @@ pub use device::{backend, memory, self_check};
 pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
-    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, ServedModel, Setup, Trial, evaluate,
-    executor, generator, sampling, tokenizer,
+    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, RunServers, ServedModel, Setup, Trial,
+    evaluate, evaluate_on, executor, generator, sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
 pub use run_site::RunSite;
+pub use server_checks::{ServerCheck, check_servers};
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;
 pub use training::{Finished, Session, train};

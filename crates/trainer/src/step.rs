@@ -10,7 +10,7 @@ use std::time::Instant;
 use burn::module::Module;
 use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
 use turnwise_curriculum::{DrawState, TaskDraw};
-use turnwise_envs::{Task, TaskSplit};
+use turnwise_envs::TaskSplit;
 use turnwise_model::Transformer;
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::Played;
@@ -23,8 +23,9 @@ use crate::learn::learner::{PolicyStats, Split, policy_gradient};
 use crate::learn::optimizer::{Optimizer, Update};
 use crate::learn::sampled_logprobs::sampled_logprobs;
 use crate::play::cache_budget::CacheBudget;
-use crate::play::judged::judge;
+use crate::play::servers::RunServers;
 use crate::play::setup::Setup;
+use crate::player::Player;
 use crate::ranks::agree::{agree, gather};
 use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
@@ -32,9 +33,10 @@ use crate::watch::phase::{Phase, Spent};
 
 /// Holds a run in memory: the policy, its optimizer, and its setup.
 pub struct Trainer {
-    config: RunConfig,
-    setup: Setup,
-    scorer: Scorer,
+    config: Arc<RunConfig>,
+    setup: Arc<Setup>,
+    scorer: Arc<Scorer>,
+    servers: Option<Arc<RunServers>>,
     model: Option<Transformer>,
     /// The policy before the first step, if the loss or the reward needs it.
     reference: Option<Transformer>,
@@ -51,14 +53,63 @@ impl Trainer {
         let tasks = setup.env.count(TaskSplit::Train);
         Self {
             draw: TaskDraw::new(config.rollout.curriculum.clone(), config.train.seed, tasks),
-            scorer: ScoreConfig::from(&config).scorer(),
+            scorer: Arc::new(ScoreConfig::from(&config).scorer()),
+            servers: None,
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),
             model: Some(model),
             ranks: Arc::new(Alone),
-            config,
-            setup,
+            config: Arc::new(config),
+            setup: Arc::new(setup),
+        }
+    }
+
+    /// Samples turns from servers, if there are any, and not from the model in this process.
+    #[must_use]
+    pub fn on_servers(self, servers: Option<RunServers>) -> Self {
+        Self { servers: servers.map(Arc::new), ..self }
+    }
+
+    /// Returns the servers that sample its turns.
+    pub(crate) fn servers(&self) -> Option<&RunServers> {
+        self.servers.as_deref()
+    }
+
+    /// Plays the tasks of a step and judges their trajectories.
+    ///
+    /// `progress` gets the number of ended trajectories and the total.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories are lost.
+    pub fn play(
+        &self,
+        step: usize,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<StepRollouts, TrainError> {
+        self.player().play(step, progress)
+    }
+
+    /// Returns what plays the next step with the policy of this moment, after the outcomes of a step's
+    /// rollouts.
+    pub(crate) fn player_after(&self, rollouts: &StepRollouts) -> Player {
+        let mut player = self.player();
+        player.draw.learn(rollouts.outcomes(), rollouts.replaced.len());
+        player
+    }
+
+    /// Returns what plays with the policy of this moment.
+    pub(crate) fn player(&self) -> Player {
+        Player {
+            config: self.config.clone(),
+            setup: self.setup.clone(),
+            scorer: self.scorer.clone(),
+            servers: self.servers.clone(),
+            ranks: self.ranks.clone(),
+            workers: self.workers,
+            model: self.model().clone(),
+            updates: self.optimizer.updates() as u64,
+            draw: self.draw.clone(),
         }
     }
 
@@ -159,26 +210,6 @@ impl Trainer {
             log_ratios,
             times,
         })
-    }
-
-    /// Returns turn rewards of every group. A trajectory that can't be judged is lost.
-    fn reward(&self, tasks: &[&Task], played: &mut Played) -> Vec<Group> {
-        let Played { groups, lost, .. } = played;
-        let group = |(task, trajectories): (&&Task, &mut Vec<Trajectory>)| {
-            let mut scored = Vec::with_capacity(trajectories.len());
-            trajectories.retain(|trajectory| {
-                match judge(&*self.setup.env, task, trajectory, &self.config.reward) {
-                    Ok(judged) => scored.push(judged),
-                    Err(unjudged) => {
-                        lost.push(unjudged);
-                        return false;
-                    }
-                }
-                true
-            });
-            Group { group: task.id.clone(), trajectories: scored }
-        };
-        tasks.iter().zip(groups).map(group).collect()
     }
 
     /// Sets each turn's KL divergence to the reference, summed over its sampled tokens.

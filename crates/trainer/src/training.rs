@@ -16,21 +16,24 @@ use turnwise_run::{
 };
 use turnwise_tools::Executor;
 
+use crate::ahead::{self, Ahead};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
 use crate::memory_estimate;
-use crate::play::Offer;
-use crate::play::evaluate::evaluate_among;
+use crate::play::evaluate::{evaluate_among, evaluate_on};
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::source::{Play, RolloutSource};
+use crate::play::{Offer, RunServers};
 use crate::ranks::agree::{agree, gather, lead, said};
+use crate::record::StepRecord;
 use crate::resume;
 use crate::run_site::RunSite;
 use crate::step::Trainer;
+use crate::step_rollouts::StepRollouts;
 use crate::watch::excerpt::excerpt;
 use crate::watch::guards::{self, Action, Finding, Watched};
 use crate::watch::logged::Logged;
-use crate::watch::phase::Phase;
+use crate::watch::phase::{Phase, Spent};
 use crate::watch::progress::Progress;
 use crate::watch::sinks::Sinks;
 
@@ -99,6 +102,13 @@ pub fn train(
 /// Fails if the shards of a gradient can't be divided among the ranks.
 fn refuse_ranks(config: &RunConfig, ranks: &dyn Ranks) -> Result<(), TrainError> {
     let size = ranks.size();
+    let alone = [(config.rollout.lag > 0, "lag"), (config.rollout.server.is_some(), "server")];
+    if let Some((_, key)) = alone.into_iter().find(|(set, _)| *set && size > 1) {
+        return Err(TrainError::Input(format!(
+            "rollout.{key}: is set, and there are {size} ranks\n  \
+             hint: it works with one; several ranks play with their own model, one step after the other"
+        )));
+    }
     let reason = match config.optimizer.shards {
         _ if size == 1 => return Ok(()),
         Some(shards) if shards.is_multiple_of(size) => return Ok(()),
@@ -125,8 +135,12 @@ fn begin(
     let began = said(&*ranks, || Ok(began.unix())).map(Moment::from_unix)?;
     let opened = memory_estimate::check(config, site, progress)
         .and_then(|()| resume::first_model(config, site))
-        .and_then(|model| Ok((open(config, &mut session, model.config().context(), began)?, model)));
-    let (setup, model) = agree(&*ranks, opened)?;
+        .and_then(|model| {
+            let setup = open(config, &mut session, model.config().context(), began)?;
+            let servers = RunServers::open(config, &setup, site.server_key.clone())?;
+            Ok((setup, servers, model))
+        });
+    let (setup, servers, model) = agree(&*ranks, opened)?;
     let environment = environment(site, &setup, began);
     let created = || {
         let run = RunDir::create(path, &to_toml(config), &environment)?;
@@ -136,7 +150,7 @@ fn begin(
     let (run, log) = lead(&*ranks, created)?.unzip();
     let mut progress = Logged::new(progress, log);
     tell_ranks(&*ranks, site, &mut progress)?;
-    let trainer = Trainer::new(config.clone(), setup, model).among(ranks);
+    let trainer = Trainer::new(config.clone(), setup, model).among(ranks).on_servers(servers);
     Running::new(config, path, run, trainer, session, &mut progress).begin_anew()
 }
 
@@ -188,13 +202,14 @@ fn go_on(
             resume::refuse_other_tasks(path, &resume::digest(&*setup.env), found)?;
         }
         let environment = environment(site, &setup, began);
+        let servers = RunServers::open(config, &setup, site.server_key.clone())?;
         let trainer = match &found {
             Some(found) => resume::trainer(config, site, setup, found, ranks.clone())?,
             None => {
                 Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks.clone())
             }
         };
-        Ok((environment, trainer))
+        Ok((environment, trainer.on_servers(servers)))
     });
     let (environment, trainer) = agree(&*ranks, opened)?;
     let rewound = lead(&*ranks, || {
@@ -213,7 +228,12 @@ fn go_on(
     let mut running = Running::new(config, path, run, trainer, session, &mut progress);
     running.records = rewound.unwrap_or_default();
     match found {
-        Some(found) => running.from(step, found.state.before),
+        Some(found) => {
+            if config.rollout.lag > 0 {
+                running.ahead = Ahead::read(&found.path)?.filter(|ahead| ahead.step == step);
+            }
+            running.from(step, found.state.before)
+        }
         None => running.begin_anew(),
     }
 }
@@ -278,6 +298,8 @@ struct Running<'a> {
     records: Vec<StepMetrics>,
     /// Other outputs for metrics; opened with the first step, on rank 0.
     sinks: Option<Sinks>,
+    /// The rollouts of the next step, if they are played already.
+    ahead: Option<Ahead>,
 }
 
 impl<'a> Running<'a> {
@@ -290,8 +312,18 @@ impl<'a> Running<'a> {
         progress: &'a mut dyn Progress,
     ) -> Self {
         let tasks = resume::digest(&*trainer.setup().env);
-        let records = Vec::new();
-        Self { config, path, run, trainer, session, progress, tasks, records, sinks: None }
+        Self {
+            config,
+            path,
+            run,
+            trainer,
+            session,
+            progress,
+            tasks,
+            records: Vec::new(),
+            sinks: None,
+            ahead: None,
+        }
     }
 
     fn begin_anew(mut self) -> Result<Finished, TrainError> {
@@ -345,11 +377,11 @@ impl<'a> Running<'a> {
     /// due, and the guard that ends the run, if one does.
     fn step(&mut self, step: usize) -> Result<(Option<Evaluation>, Option<Finding>), TrainError> {
         let steps = self.steps();
-        let phase = Phase::begin();
-        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
-        self.log_env();
-        let rollouts = rollouts?;
-        let record = self.trainer.learn_from(step, rollouts, phase.spent())?;
+        let Ahead { rollouts, spent, .. } = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => self.play(step)?,
+        };
+        let (record, ahead) = self.learn(step, rollouts, spent)?;
         if let Some(sentence) = record.losses() {
             self.progress.line(&sentence);
         }
@@ -377,7 +409,34 @@ impl<'a> Running<'a> {
             sinks.as_mut().map_or(Ok(()), |sinks| Ok(sinks.add(run, &line)?))
         })?;
         self.sinks = sinks;
+        // A checkpoint without the play that belongs to it would go on with another one.
+        self.ahead = ahead.transpose()?;
         Ok((measured, alarm))
+    }
+
+    /// Returns the rollouts of a step from their source.
+    fn play(&mut self, step: usize) -> Result<Ahead, TrainError> {
+        let phase = Phase::begin();
+        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
+        self.log_env();
+        Ok(Ahead { step, rollouts: rollouts?, spent: phase.spent() })
+    }
+
+    /// Learns from the rollouts of a step. With a lag the next one is played meanwhile, with the weights
+    /// before the update.
+    fn learn(
+        &mut self,
+        step: usize,
+        rollouts: StepRollouts,
+        spent: Spent,
+    ) -> Result<(StepRecord, Option<Result<Ahead, TrainError>>), TrainError> {
+        let last = step + 1 >= self.steps();
+        if self.config.rollout.lag == 0 || last || !self.session.rollouts.is_on_policy() {
+            return Ok((self.trainer.learn_from(step, rollouts, spent)?, None));
+        }
+        let (record, ahead) = ahead::learn(&mut self.trainer, step, rollouts, spent, self.progress);
+        self.log_env();
+        Ok((record?, Some(ahead)))
     }
 
     /// Writes into the directory of the run. Rank 0 does, and all ranks see its error.
@@ -392,7 +451,8 @@ impl<'a> Running<'a> {
     /// that ends the run, as rank 0 finds it.
     fn guard(&mut self) -> Result<Option<Finding>, TrainError> {
         let watched = Watched {
-            on_policy: self.session.rollouts.is_on_policy(),
+            // Behind an update the policy has moved from the one that played.
+            on_policy: self.session.rollouts.is_on_policy() && self.config.rollout.lag == 0,
             full_precision: self.config.optimizer.precision == Precision::F32,
             loss: self.config.loss.name(),
         };
@@ -448,6 +508,9 @@ impl<'a> Running<'a> {
             if let Some(draw) = self.trainer.draw().state() {
                 resume::write_draw(draw, folder)?;
             }
+            if let Some(ahead) = &self.ahead {
+                ahead.write(folder)?;
+            }
             Ok(state.seal(folder)?)
         });
         if !asked {
@@ -491,22 +554,23 @@ impl<'a> Running<'a> {
     fn measure(&mut self) -> Result<Evaluation, TrainError> {
         let (config, progress) = (self.config, &mut *self.progress);
         let (phase, mut started) = (Phase::begin(), false);
-        let measured = evaluate_among(
-            &*self.session.ranks,
-            &self.trainer.model().for_sampling(),
-            &self.trainer.setup().game(),
-            &config.eval,
-            &config.reward,
-            config.train.seed,
-            self.trainer.cache_budget(),
-            &mut |done, total| {
-                if !started {
-                    progress.phase("evaluating", total as u64);
-                    started = true;
-                }
-                progress.advance(done as u64);
-            },
-        );
+        let mut told = |done: usize, total: usize| {
+            if !started {
+                progress.phase("evaluating", total as u64);
+                started = true;
+            }
+            progress.advance(done as u64);
+        };
+        let (trainer, eval, rewards) = (&self.trainer, &config.eval, &config.reward);
+        let (game, seed) = (trainer.setup().game(), config.train.seed);
+        let measured = if let Some(servers) = trainer.servers() {
+            let policy = (trainer.model(), trainer.optimizer().updates() as u64);
+            evaluate_on(servers, policy, &game, eval, rewards, seed, &mut told)
+        } else {
+            let model = trainer.model().for_sampling();
+            let (ranks, cache) = (&*self.session.ranks, trainer.cache_budget());
+            evaluate_among(ranks, &model, &game, eval, rewards, seed, cache, &mut told)
+        };
         self.log_env();
         let measured = measured?;
         self.progress.line(&format!("evaluated: {}", phase.spent()));

@@ -97,6 +97,16 @@ fn ten_kills_change_nothing_where_groups_are_replaced_and_tasks_drawn_by_success
 }
 
 #[test]
+fn ten_kills_change_nothing_where_plays_are_ahead() {
+    let runs = Runs::new();
+    let more = ["rollout.lag=1", "rollout.refill=1", "rollout.curriculum=success", "rollout.samples=3"];
+    let more: Vec<&str> = more.iter().flat_map(|set| ["--set", set]).collect();
+    dies_and_is_the_same(&runs, &more, 10);
+    let ahead = |step: usize| runs.path(&format!("reference/checkpoints/step_{step:05}/ahead.json")).exists();
+    assert!(ahead(4) && !ahead(5), "the last step plays nothing ahead");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_named_and_the_one_before_is_taken() {
     let runs = Runs::new();
     runs.finishes("reference", &[]);

@@ -17,7 +17,13 @@ impl Consistent for RunConfig {
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
         let of_loss = || self.loss.conflict().map(|conflict| conflict.under("loss"));
-        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_loss)
+        let of_adapter = || {
+            let adapter = self.rollout.server.as_ref().is_some_and(|server| server.adapter);
+            let message = "is true, and the run trains no adapter: optimizer.lora is missing";
+            (adapter && self.optimizer.lora.is_none())
+                .then(|| Conflict::new("rollout.server.adapter", message))
+        };
+        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_loss).or_else(of_adapter)
     }
 }
 
@@ -42,7 +48,12 @@ impl Consistent for SftConfig {
         let of_tools = || of_data().or_else(|| of_tools(&self.tools));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
-        of_model.or_else(of_env).or_else(of_tools).or_else(of_rollout).or_else(of_optimizer)
+        let of_server = || {
+            let message = "is of no use here: fine-tuning is evaluated by the model in this process";
+            self.rollout.server.is_some().then(|| Conflict::new("rollout.server", message))
+        };
+        let of_rest = || of_rollout().or_else(of_server).or_else(of_optimizer);
+        of_model.or_else(of_env).or_else(of_tools).or_else(of_rest)
     }
 }
 
@@ -55,7 +66,9 @@ impl RolloutConfig {
         let (groups, samples) = (self.groups, self.samples);
         let message =
             format!("is {samples} beside groups = {groups}: a step has at most {TRAJECTORIES} trajectories");
-        (groups.saturating_mul(samples) > TRAJECTORIES).then(|| Conflict::new("samples", message))
+        let too_many =
+            (groups.saturating_mul(samples) > TRAJECTORIES).then(|| Conflict::new("samples", message));
+        too_many.or_else(|| self.server.as_ref()?.conflict(&self.sampling))
     }
 }
 

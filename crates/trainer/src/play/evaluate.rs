@@ -10,6 +10,7 @@ use turnwise_credit::{ScoredTrajectory, is_graded};
 use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
 use turnwise_ranks::{Alone, Ranks};
+use turnwise_rollout::remote::tokens::{Rule, Stream, TokenPolicy};
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
@@ -21,7 +22,8 @@ use crate::error::TrainError;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
 use crate::play::losses::refuse_many;
-use crate::play::policy::ModelPolicy;
+use crate::play::policy::{EVALUATION, ModelPolicy};
+use crate::play::servers::RunServers;
 use crate::ranks::agree::{agree, gather};
 use crate::ranks::deal::{deal, places};
 
@@ -120,16 +122,45 @@ pub(crate) fn evaluate_among(
     cache: CacheBudget,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
+    let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
+    let mut policy =
+        || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
+    evaluate_policy(ranks, &mut policy, game, config, rewards, progress)
+}
+
+/// Evaluates on servers that hold the weights of a model, as [`evaluate`] does with the model itself.
+/// `updates`: the number of optimizer updates before the weights.
+pub fn evaluate_on(
+    servers: &RunServers,
+    (model, updates): (&Transformer, u64),
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    seed: u64,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
+    servers.hold(model, updates)?;
+    let (rule, stream) = (Rule::of(config.temperature), Stream { seed, step: EVALUATION });
+    let mut policy =
+        || -> Box<dyn Policy + '_> { Box::new(TokenPolicy::new(servers.fleet(), rule, stream, updates)) };
+    evaluate_policy(&Alone, &mut policy, game, config, rewards, progress)
+}
+
+fn evaluate_policy<'p>(
+    ranks: &dyn Ranks,
+    policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
     let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
     let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
     let held_out = held_out.collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
     let held_out = agree(ranks, held_out)?;
     let tasks: Vec<&Task> = held_out.iter().collect();
-    let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
-    let mut policy =
-        || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
     let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };
-    trial.run_among(ranks, &mut policy, progress, &mut |_, _, _, _| {})
+    trial.run_among(ranks, policy, progress, &mut |_, _, _, _| {})
 }
 
 /// Holds tasks for any policy to play, and the rules for judging them.
@@ -155,9 +186,9 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories were lost.
-    pub fn run(
+    pub fn run<'p>(
         &self,
-        policy: &mut dyn FnMut() -> Box<dyn Policy>,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
         progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut Keep<'_>,
     ) -> Result<Evaluation, TrainError> {
@@ -165,10 +196,10 @@ impl Trial<'_> {
     }
 
     /// Plays as [`Trial::run`], each task on one of the ranks. `keep` gets the trajectories of this rank.
-    pub(crate) fn run_among(
+    pub(crate) fn run_among<'p>(
         &self,
         ranks: &dyn Ranks,
-        policy: &mut dyn FnMut() -> Box<dyn Policy>,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
         progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut Keep<'_>,
     ) -> Result<Evaluation, TrainError> {
@@ -189,10 +220,10 @@ impl Trial<'_> {
     }
 
     /// Plays and judges this rank's tasks.
-    fn part(
+    fn part<'p>(
         &self,
         ranks: &dyn Ranks,
-        policy: &mut dyn FnMut() -> Box<dyn Policy>,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
         progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut Keep<'_>,
     ) -> Result<Outcomes, TrainError> {

@@ -16,7 +16,7 @@ use crate::device::workers;
 use crate::play::cache_budget::CacheBudget;
 
 /// Keeps the random streams of evaluations apart from those of training steps.
-const EVALUATION: u64 = u64::MAX;
+pub(crate) const EVALUATION: u64 = u64::MAX;
 
 /// Samples turns from a model. A trajectory goes to a worker by its index, so it stays with its cache.
 pub struct ModelPolicy {
@@ -137,7 +137,7 @@ impl Policy for ModelPolicy {
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
                     let Turn { tokens, logprobs, finish } = turn;
-                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version });
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version, retries: 0 });
                 }
             }
             Ok(())

@@ -5,19 +5,14 @@
 //! have no signal after the last round stay in the batch.
 
 use turnwise_credit::{NoSignal, ScoredGroup};
-use turnwise_envs::{Task, TaskSplit};
-use turnwise_model::Transformer;
-use turnwise_rollout::{Played, play};
+use turnwise_rollout::Played;
 use turnwise_run::{GroupRecord, Replaced};
 
-use super::Trainer;
 use crate::error::TrainError;
 use crate::play::losses::refuse_many;
-use crate::play::policy::ModelPolicy;
-use crate::play::setup::sampling;
-use crate::ranks::agree::{agree, gather};
-use crate::ranks::deal::{deal, places};
-use crate::ranks::part::{Part, both, together};
+use crate::player::Player;
+use crate::ranks::agree::agree;
+use crate::ranks::part::both;
 use crate::step_rollouts::{StepRollouts, scored_record};
 
 /// Names a group of the batch that would move no weight.
@@ -27,7 +22,7 @@ struct Idle {
     scored: ScoredGroup,
 }
 
-impl Trainer {
+impl Player {
     /// Plays the tasks of a step and judges their trajectories.
     ///
     /// Groups without signal are replaced by the next tasks, in `rollout.refill` further rounds at most.
@@ -35,16 +30,15 @@ impl Trainer {
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories are lost.
-    pub fn play(
+    pub(crate) fn play(
         &self,
         step: usize,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRollouts, TrainError> {
         let rollout = &self.config.rollout;
-        let model = self.model().for_sampling();
         let mut order = self.draw.of_step(step, rollout.groups);
         let first: Vec<usize> = order.by_ref().take(rollout.groups).collect();
-        let mut rollouts = self.round(&model, step, &first, &StepRollouts::default(), progress)?;
+        let mut rollouts = self.round(step, &first, &StepRollouts::default(), progress)?;
         let mut played = first.len() * rollout.samples;
         refuse_many(&rollouts.played.lost, played)?;
         for round in 0..rollout.refill {
@@ -54,66 +48,12 @@ impl Trainer {
             }
             let next: Vec<usize> = order.by_ref().take(idle.len()).collect();
             let mut further = |done: usize, all: usize| progress(played + done, played + all);
-            let fresh = self.round(&model, step, &next, &rollouts, &mut further)?;
+            let fresh = self.round(step, &next, &rollouts, &mut further)?;
             played += next.len() * rollout.samples;
             rollouts.replace(idle, fresh, step, round);
             refuse_many(&rollouts.played.lost, played)?;
         }
         Ok(rollouts)
-    }
-
-    /// Plays and judges tasks by their numbers, each on one of the ranks. `earlier`: the groups that the step
-    /// has played before.
-    fn round(
-        &self,
-        model: &Transformer,
-        step: usize,
-        numbers: &[usize],
-        earlier: &StepRollouts,
-        progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<StepRollouts, TrainError> {
-        let ranks = &*self.ranks;
-        let task = |&number: &usize| self.setup.env.task(TaskSplit::Train, number);
-        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
-        let tasks = agree(ranks, tasks)?;
-        let ids = || tasks.iter().map(|task| &*task.id);
-        let owners = deal(ids(), ranks.size());
-        let dealt = tasks.iter().zip(&owners).filter(|(_, owner)| **owner == ranks.rank());
-        let dealt: Vec<&Task> = dealt.map(|(task, _)| task).collect();
-        let parts = gather(ranks, self.part(model, step, &dealt, earlier, progress))?;
-        let (played, groups) = together(parts, &owners, &places(ids()));
-        let known = self.draw.reads_outcomes();
-        Ok(StepRollouts {
-            levels: tasks.iter().map(|task| task.level).collect(),
-            answers: tasks.into_iter().map(|task| task.answer).collect(),
-            indices: numbers.iter().map(|&number| known.then_some(number)).collect(),
-            played,
-            groups,
-            replaced: Vec::new(),
-        })
-    }
-
-    /// Plays and judges this rank's tasks of a round.
-    fn part(
-        &self,
-        model: &Transformer,
-        step: usize,
-        tasks: &[&Task],
-        earlier: &StepRollouts,
-        progress: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<Part, TrainError> {
-        let rollout = &self.config.rollout;
-        let (sampling, seed) = (sampling(&rollout.sampling), self.config.train.seed);
-        let mut policy = ModelPolicy::new(model, sampling, self.workers, seed, step as u64)
-            .within(self.cache_budget())
-            .at_version(self.optimizer.updates() as u64)
-            .after(earlier.tasks());
-        let mut played = play(&self.setup.game(), tasks, rollout.samples as u32, &mut policy, progress)?;
-        let unplayed = played.lost.len();
-        let groups = self.reward(tasks, &mut played);
-        // Why nothing can be played any more says more than what was lost by it.
-        self.setup.env.check()?;
-        Ok(Part::new(played, unplayed, groups))
     }
 
     /// Returns the groups without signal, by the estimator's rule on the whole batch.
@@ -133,7 +73,7 @@ impl Trainer {
 
 impl StepRollouts {
     /// Returns the task of every group that was played, by its id.
-    fn tasks(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &str> {
         let replaced = self.replaced.iter().map(|record| &*record.group);
         replaced.chain(self.groups.iter().map(|group| &*group.group))
     }

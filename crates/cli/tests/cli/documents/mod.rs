@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 20] = [
+const WITH_COMMANDS: [&str; 21] = [
     "README.md",
     "docs/commands.md",
     "docs/data.md",
@@ -33,10 +33,11 @@ const WITH_COMMANDS: [&str; 20] = [
     "docs/troubleshooting.md",
     "docs/turns.md",
     "docs/tutorial.md",
+    "docs/vllm.md",
 ];
 
 /// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("README.md", "compiles, and trains for minutes"),
     ("docs/devices.md", "compiles"),
     ("docs/models.md", "needs a network, and trains a real model"),
@@ -48,6 +49,8 @@ const NOT_RUN: [(&str, &str); 11] = [
     ("docs/smollm2.md", "needs a network, and trains a real model"),
     ("docs/tools-you-have.md", "needs a network"),
     ("docs/tutorial.md", "compiles"),
+    ("docs/vllm.md", "needs a server"),
+    ("docs/vllm.md", "needs a server"),
 ];
 
 fn read(document: &str) -> String {
