@@ -3,7 +3,8 @@
 
 set positional-arguments
 
-features := "turnwise-tests/wgpu"
+# Tests of several ranks need an MPI, which `scripts/mpi.sh` installs; other machines build without it.
+features := "turnwise-tests/wgpu" + `scripts/mpi.sh has && echo ,turnwise-tests/mpi || true`
 smollm2 := env("SMOLLM2", "models/SmolLM2-135M-Instruct")
 
 # Train: cold start, GTPO with real tools, table before and after

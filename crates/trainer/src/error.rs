@@ -82,6 +82,14 @@ pub enum TrainError {
         /// Advice against it.
         remedy: String,
     },
+    /// Another rank of the run failed.
+    #[error("rank {rank}: {text}")]
+    Rank {
+        /// The rank.
+        rank: usize,
+        /// Its error.
+        text: String,
+    },
     /// Anything else about the input.
     #[error("{0}")]
     Input(String),

@@ -6,6 +6,7 @@
 //! | `play/` | rollouts: the policy, what it plays with, evaluation |
 //! | `learn/` | gradients, micro-batches, the optimizer |
 //! | `device/` | the backend, its check, its workers |
+//! | `ranks/` | what several processes of a run agree on |
 //! | `watch/` | guards, progress, sinks |
 //! | `cold_start/` | supervised fine-tuning, models from nothing |
 
@@ -14,6 +15,7 @@ mod cold_start;
 mod device;
 mod learn;
 mod play;
+mod ranks;
 mod watch;
 
 pub mod config;
@@ -36,7 +38,7 @@ pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
     CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, RunServers, ServedModel, Setup, Trial,
-    evaluate, evaluate_on, generator, sampling, tokenizer,
+    evaluate, evaluate_on, executor, generator, sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;

@@ -6,6 +6,7 @@ use turnwise_credit::{Group, Scorer};
 use turnwise_curriculum::TaskDraw;
 use turnwise_envs::{Task, TaskSplit};
 use turnwise_model::Transformer;
+use turnwise_ranks::Ranks;
 use turnwise_rollout::remote::tokens::{Stream, TokenPolicy};
 use turnwise_rollout::{Played, Policy, play};
 use turnwise_trajectory::Trajectory;
@@ -17,6 +18,9 @@ use crate::play::judged::judge;
 use crate::play::policy::ModelPolicy;
 use crate::play::servers::{RunServers, rule};
 use crate::play::setup::{Setup, sampling};
+use crate::ranks::agree::{agree, gather};
+use crate::ranks::deal::{deal, places};
+use crate::ranks::part::{Part, together};
 use crate::step_rollouts::StepRollouts;
 
 /// Holds everything that a play needs: the setup of the run, and the policy at one moment.
@@ -25,6 +29,7 @@ pub(crate) struct Player {
     pub(crate) setup: Arc<Setup>,
     pub(crate) scorer: Arc<Scorer>,
     pub(crate) servers: Option<Arc<RunServers>>,
+    pub(crate) ranks: Arc<dyn Ranks>,
     pub(crate) workers: usize,
     /// The policy as it is trained.
     pub(crate) model: Transformer,
@@ -40,7 +45,8 @@ impl Player {
         self.config.rollout.groups * self.config.rollout.samples
     }
 
-    /// Plays and judges tasks by their numbers. `earlier`: the groups that the step has played before.
+    /// Plays and judges tasks by their numbers, each on one of the ranks. `earlier`: the groups that the step
+    /// has played before.
     pub(crate) fn round(
         &self,
         step: usize,
@@ -48,13 +54,16 @@ impl Player {
         earlier: &StepRollouts,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRollouts, TrainError> {
-        let (rollout, env) = (&self.config.rollout, &self.setup.env);
-        let task = |&number: &usize| env.task(TaskSplit::Train, number);
-        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>()?;
-        let mut policy = self.policy(step, earlier)?;
-        let refs: Vec<&Task> = tasks.iter().collect();
-        let mut played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut *policy, progress)?;
-        let groups = self.reward(&tasks, &mut played);
+        let ranks = &*self.ranks;
+        let task = |&number: &usize| self.setup.env.task(TaskSplit::Train, number);
+        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
+        let tasks = agree(ranks, tasks)?;
+        let ids = || tasks.iter().map(|task| &*task.id);
+        let owners = deal(ids(), ranks.size());
+        let dealt = tasks.iter().zip(&owners).filter(|(_, owner)| **owner == ranks.rank());
+        let dealt: Vec<&Task> = dealt.map(|(task, _)| task).collect();
+        let parts = gather(ranks, self.part(step, &dealt, earlier, progress))?;
+        let (played, groups) = together(parts, &owners, &places(ids()));
         let known = self.draw.reads_outcomes();
         Ok(StepRollouts {
             levels: tasks.iter().map(|task| task.level).collect(),
@@ -64,6 +73,24 @@ impl Player {
             groups,
             replaced: Vec::new(),
         })
+    }
+
+    /// Plays and judges this rank's tasks of a round.
+    fn part(
+        &self,
+        step: usize,
+        tasks: &[&Task],
+        earlier: &StepRollouts,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<Part, TrainError> {
+        let samples = self.config.rollout.samples as u32;
+        let mut policy = self.policy(step, earlier)?;
+        let mut played = play(&self.setup.game(), tasks, samples, &mut *policy, progress)?;
+        let unplayed = played.lost.len();
+        let groups = self.reward(tasks, &mut played);
+        // Why nothing can be played any more says more than what was lost by it.
+        self.setup.env.check()?;
+        Ok(Part::new(played, unplayed, groups))
     }
 
     /// Returns who samples the turns: the model in this process, or servers that hold its weights.
@@ -85,9 +112,9 @@ impl Player {
     }
 
     /// Returns turn rewards of every group. A trajectory that can't be judged is lost.
-    fn reward(&self, tasks: &[Task], played: &mut Played) -> Vec<Group> {
+    fn reward(&self, tasks: &[&Task], played: &mut Played) -> Vec<Group> {
         let Played { groups, lost, .. } = played;
-        let group = |(task, trajectories): (&Task, &mut Vec<Trajectory>)| {
+        let group = |(task, trajectories): (&&Task, &mut Vec<Trajectory>)| {
             let mut scored = Vec::with_capacity(trajectories.len());
             trajectories.retain(|trajectory| {
                 match judge(&*self.setup.env, task, trajectory, &self.config.reward) {

@@ -12,6 +12,7 @@ use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
 use turnwise_curriculum::{DrawState, TaskDraw};
 use turnwise_envs::TaskSplit;
 use turnwise_model::Transformer;
+use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::Played;
 use turnwise_trajectory::{Trajectory, Turn};
 
@@ -25,6 +26,7 @@ use crate::play::cache_budget::CacheBudget;
 use crate::play::servers::RunServers;
 use crate::play::setup::Setup;
 use crate::player::Player;
+use crate::ranks::agree::{agree, gather};
 use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
@@ -41,6 +43,7 @@ pub struct Trainer {
     optimizer: Optimizer,
     draw: TaskDraw,
     workers: usize,
+    ranks: Arc<dyn Ranks>,
 }
 
 impl Trainer {
@@ -56,6 +59,7 @@ impl Trainer {
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),
             model: Some(model),
+            ranks: Arc::new(Alone),
             config: Arc::new(config),
             setup: Arc::new(setup),
         }
@@ -101,6 +105,7 @@ impl Trainer {
             setup: self.setup.clone(),
             scorer: self.scorer.clone(),
             servers: self.servers.clone(),
+            ranks: self.ranks.clone(),
             workers: self.workers,
             model: self.model().clone(),
             updates: self.optimizer.updates() as u64,
@@ -108,10 +113,17 @@ impl Trainer {
         }
     }
 
-    /// Restores policy and optimizer state of a checkpoint; the reference stays that of [`Self::new`].
-    pub fn resume(&mut self, model: Transformer, moments: &Path, updates: usize) -> Result<(), TrainError> {
-        self.optimizer =
-            Optimizer::new(&self.config.optimizer).resume(moments, updates).map_err(TrainError::Input)?;
+    /// Shares its work with other ranks: each plays some groups and computes some micro-batches.
+    #[must_use]
+    pub fn among(self, ranks: Arc<dyn Ranks>) -> Self {
+        Self { optimizer: self.optimizer.among(ranks.clone()), ranks, ..self }
+    }
+
+    /// Restores policy and optimizer state from the folder of a checkpoint; the reference stays that of
+    /// [`Self::new`].
+    pub fn resume(&mut self, model: Transformer, folder: &Path, updates: usize) -> Result<(), TrainError> {
+        let optimizer = Optimizer::new(&self.config.optimizer).among(self.ranks.clone());
+        self.optimizer = optimizer.resume(folder, &model, updates).map_err(TrainError::Input)?;
         self.model = Some(model);
         Ok(())
     }
@@ -146,6 +158,12 @@ impl Trainer {
         &self.setup
     }
 
+    /// Writes the optimizer's moments into the folder of a checkpoint, together with all ranks. Only rank 0
+    /// writes: the others have no folder.
+    pub(crate) fn save_moments(&self, folder: Option<&Path>) -> Result<(), TrainError> {
+        self.optimizer.save(self.model(), folder).map_err(TrainError::Input)
+    }
+
     /// Returns the optimizer.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
@@ -167,12 +185,13 @@ impl Trainer {
             self.charge_kl(&played, &mut groups);
         }
         let forward = lap();
-        let scored = self.scorer.score(&groups, step)?;
+        let scored = agree(&*self.ranks, self.scorer.score(&groups, step).map_err(TrainError::from))?;
         let score = lap();
         let mut samples = self.samples(&played, &scored);
-        let learned = self.learn(&mut samples);
+        let learned = self.learn(&mut samples)?;
         let train = Spent { wall: forward + lap(), ..phase.spent() };
-        let times = Times { rollout, score, train };
+        let exchange = self.optimizer.take_exchange();
+        let times = Times { rollout, score, train, exchange };
         let log_ratios = log_ratios(&samples, &learned);
         let reward_weights = self.config.reward.weights.clone();
         Ok(StepRecord {
@@ -198,7 +217,8 @@ impl Trainer {
         let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
         let reference = self.reference.as_ref().expect("a run with KL in the reward keeps its reference");
         let temperature = self.config.rollout.sampling.temperature;
-        let by_reference = sampled_logprobs(reference, &trajectories, temperature, self.split());
+        let by_reference =
+            sampled_logprobs(reference, &trajectories, temperature, self.split(), &*self.ranks);
         let scored = groups.iter_mut().flat_map(|group| &mut group.trajectories);
         let estimator = self.config.shaping.kl;
         for ((scored, trajectory), by_reference) in scored.zip(trajectories).zip(by_reference) {
@@ -225,7 +245,7 @@ impl Trainer {
             let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();
-            let now = sampled_logprobs(&model, &trajectories, temperature, self.split());
+            let now = sampled_logprobs(&model, &trajectories, temperature, self.split(), &*self.ranks);
             for ((sample, trajectory), now) in samples.iter_mut().zip(trajectories).zip(now) {
                 for (span, logprobs) in trajectory.turn_spans().into_iter().zip(now) {
                     sample.old_logprobs[span].copy_from_slice(&logprobs);
@@ -242,15 +262,16 @@ impl Trainer {
             workers: self.workers,
             shards: optimizer.shards,
             recompute: optimizer.recompute,
+            rank: (self.ranks.rank(), self.ranks.size()),
         }
     }
 
     /// Weighs the samples and updates the policy, once per minibatch.
-    fn learn(&mut self, samples: &mut [Sample]) -> Vec<(PolicyStats, Update)> {
+    fn learn(&mut self, samples: &mut [Sample]) -> Result<Vec<(PolicyStats, Update)>, TrainError> {
         let c = &self.config;
         let mut trained: Vec<&mut Sample> = samples.iter_mut().filter(|sample| in_loss(sample)).collect();
         if trained.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let split = self.split();
         let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
@@ -265,13 +286,14 @@ impl Trainer {
             let model = self.model.take().expect("the policy is only away during an update");
             let temperature = c.rollout.sampling.temperature;
             let reference = self.reference.as_ref();
-            let (gradients, stats) =
+            let (gradients, parts) =
                 policy_gradient(&model, reference, &trained[part], &c.loss, temperature, split);
             let (model, update) = self.optimizer.step(model, gradients);
             self.model = Some(model);
-            updates.push((stats, update));
+            let parts = gather(&*self.ranks, Ok(parts))?;
+            updates.push((PolicyStats::of_parts(&parts.concat()), update));
         }
-        updates
+        Ok(updates)
     }
 }
 

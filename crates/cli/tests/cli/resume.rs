@@ -9,10 +9,10 @@ use crate::runs::{Runs, record, same, stderr, steps, wait};
 
 /// A sequence of numbers between 0 and 1 (SplitMix64): the moments of death differ, and are the same in every
 /// test.
-struct Moments(u64);
+pub(crate) struct Moments(pub(crate) u64);
 
 impl Moments {
-    fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

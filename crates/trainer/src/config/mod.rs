@@ -336,8 +336,8 @@ pub struct OptimizerConfig {
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub micro_batch_tokens: usize,
     /// Number of shares of an update's micro-batches, a power of two. Their gradients are summed in a binary
-    /// tree, so that the bytes of a run on the CPU don't depend on its cores. Unset, there is one share per
-    /// core.
+    /// tree, so that the bytes of a run on the CPU depend neither on its cores nor on its ranks, which divide
+    /// the shards. Unset, there is one share per core, and one rank.
     #[serde(deserialize_with = "Within::<1, 65_536>::read", skip_serializing_if = "Option::is_none")]
     pub shards: Option<usize>,
     /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a

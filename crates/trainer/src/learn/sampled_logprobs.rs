@@ -3,6 +3,7 @@
 
 use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
+use turnwise_ranks::Ranks;
 use turnwise_trajectory::Trajectory;
 
 use crate::device::workers;
@@ -13,19 +14,24 @@ use crate::learn::{activations, micro_batch};
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
 
 /// Computes log-probabilities in micro-batches without a graph, one worker per core. The split doesn't change
-/// the result.
+/// the result. Each of the `ranks` computes some micro-batches, and all get the result.
 pub(crate) fn sampled_logprobs(
     model: &Transformer,
     trajectories: &[&Trajectory],
     temperature: f64,
     split: Split,
+    ranks: &dyn Ranks,
 ) -> PerToken {
     let lengths: Vec<usize> = trajectories.iter().map(|trajectory| trajectory.len()).collect();
     let packed = activations::is_fused(&model.device(), model.dtype() != DType::F32);
-    let batches = micro_batch::plan(&lengths, split.tokens, split.workers, packed);
-    let workers = split.workers.min(batches.len()).max(1);
+    // Machines may have different numbers of cores.
+    let at_least = split.shards.unwrap_or(split.workers);
+    let batches = micro_batch::plan(&lengths, split.tokens, at_least, packed);
+    let of_rank = |rank: usize| batches.iter().skip(rank).step_by(ranks.size()).map(Vec::as_slice);
+    let mine: Vec<&[usize]> = of_rank(ranks.rank()).collect();
+    let workers = split.workers.min(mine.len()).max(1);
     let shares: Vec<Vec<&[usize]>> =
-        (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
+        (0..workers).map(|w| mine.iter().skip(w).step_by(workers).copied().collect()).collect();
     let done = workers::run(shares, |share| {
         let of = |rows: &[usize]| {
             let picked: Vec<&Trajectory> = rows.iter().map(|&row| trajectories[row]).collect();
@@ -35,7 +41,22 @@ pub(crate) fn sampled_logprobs(
     });
     let mut all: Vec<_> = done.into_iter().flatten().collect();
     all.sort_by_key(|(row, _)| *row);
-    all.into_iter().map(|(_, turns)| turns).collect()
+    if ranks.size() == 1 {
+        return all.into_iter().map(|(_, turns)| turns).collect();
+    }
+    let numbers = all.iter().flat_map(|(_, turns)| turns.iter().flatten());
+    let told = ranks.gather_all(numbers.flat_map(|number| number.to_le_bytes()).collect());
+    let mut per_token = vec![Vec::new(); trajectories.len()];
+    for (rank, bytes) in told.iter().enumerate() {
+        let mut numbers = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        let mut rows: Vec<usize> = of_rank(rank).flatten().copied().collect();
+        rows.sort_unstable();
+        for row in rows {
+            let spans = trajectories[row].turn_spans().into_iter();
+            per_token[row] = spans.map(|span| numbers.by_ref().take(span.len()).collect()).collect();
+        }
+    }
+    per_token
 }
 
 fn forward(model: &Transformer, trajectories: &[&Trajectory], temperature: f64) -> PerToken {

@@ -17,5 +17,5 @@ pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
 pub use served::ServedModel;
 pub use servers::RunServers;
-pub use setup::{Setup, sampling, tokenizer};
+pub use setup::{Setup, executor, sampling, tokenizer};
 pub use source::{Play, RolloutSource};

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use burn::module::Module;
 use fnv::FnvHasher;
 use turnwise_model::{LoraConfig, Transformer, family_of, save, save_adapter};
+use turnwise_ranks::Alone;
 use turnwise_rollout::remote::tokens::{Fleet, Gap, Probe, Pushed, Rule, Servers};
 use turnwise_run::whole_folder;
 use turnwise_trajectory::{Stop, TokenId, Trajectory, Turn};
@@ -223,8 +224,9 @@ impl RunServers {
             workers: workers::count(&model.device()),
             shards: None,
             recompute: None,
+            rank: (0, 1),
         };
-        let computed = sampled_logprobs(model, &[&asked], temperature, split);
+        let computed = sampled_logprobs(model, &[&asked], temperature, split, &Alone);
         computed.into_iter().flatten().flatten().collect()
     }
 }

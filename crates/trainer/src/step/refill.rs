@@ -7,11 +7,12 @@
 use turnwise_credit::{NoSignal, ScoredGroup};
 use turnwise_rollout::Played;
 use turnwise_run::{GroupRecord, Replaced};
-use turnwise_tools::ExecutorStats;
 
 use crate::error::TrainError;
 use crate::play::losses::refuse_many;
 use crate::player::Player;
+use crate::ranks::agree::agree;
+use crate::ranks::part::both;
 use crate::step_rollouts::{StepRollouts, scored_record};
 
 /// Names a group of the batch that would move no weight.
@@ -39,7 +40,7 @@ impl Player {
         let first: Vec<usize> = order.by_ref().take(rollout.groups).collect();
         let mut rollouts = self.round(step, &first, &StepRollouts::default(), progress)?;
         let mut played = first.len() * rollout.samples;
-        self.refuse_lost(&rollouts, played)?;
+        refuse_many(&rollouts.played.lost, played)?;
         for round in 0..rollout.refill {
             let idle = self.without_signal(&rollouts, step)?;
             if idle.is_empty() {
@@ -50,23 +51,17 @@ impl Player {
             let fresh = self.round(step, &next, &rollouts, &mut further)?;
             played += next.len() * rollout.samples;
             rollouts.replace(idle, fresh, step, round);
-            self.refuse_lost(&rollouts, played)?;
+            refuse_many(&rollouts.played.lost, played)?;
         }
         Ok(rollouts)
-    }
-
-    /// Fails if nothing can be played any more, or more than half of `played` trajectories are lost.
-    fn refuse_lost(&self, rollouts: &StepRollouts, played: usize) -> Result<(), TrainError> {
-        // Why nothing can be played says more than what was lost by it.
-        self.setup.env.check()?;
-        refuse_many(&rollouts.played.lost, played)
     }
 
     /// Returns the groups without signal, by the estimator's rule on the whole batch.
     ///
     /// The KL to the reference isn't charged yet: it differs in every group and says nothing of the task.
     fn without_signal(&self, rollouts: &StepRollouts, step: usize) -> Result<Vec<Idle>, TrainError> {
-        let scored = self.scorer.score(&rollouts.groups, step)?;
+        let scored = self.scorer.score(&rollouts.groups, step).map_err(TrainError::from);
+        let scored = agree(&*self.ranks, scored)?;
         let groups = scored.into_iter().zip(&rollouts.groups).enumerate();
         let idle = groups.filter_map(|(place, (scored, group))| {
             let reason = scored.no_signal(group)?;
@@ -105,22 +100,5 @@ impl StepRollouts {
             });
             (*old, *played) = (group, trajectories);
         }
-    }
-}
-
-/// Adds up the executor's counts of two rounds. Quantiles of times are those of the slower one.
-fn both(one: &ExecutorStats, other: &ExecutorStats) -> ExecutorStats {
-    ExecutorStats {
-        executions: one.executions + other.executions,
-        remembered: one.remembered + other.remembered,
-        timeouts: one.timeouts + other.timeouts,
-        out_of_memory: one.out_of_memory + other.out_of_memory,
-        killed: one.killed + other.killed,
-        faults: one.faults + other.faults,
-        cpu_ms: one.cpu_ms + other.cpu_ms,
-        wall_ms_p50: one.wall_ms_p50.max(other.wall_ms_p50),
-        wall_ms_p99: one.wall_ms_p99.max(other.wall_ms_p99),
-        queue_ms_p50: one.queue_ms_p50.max(other.queue_ms_p50),
-        queue_ms_p99: one.queue_ms_p99.max(other.queue_ms_p99),
     }
 }
