@@ -2,105 +2,14 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::architecture::Architecture;
+use crate::architecture::{AttentionBias, Convolutions, Keys, LARGEST, Shape};
+use crate::architectures::named;
 use crate::file::GgufFile;
-use crate::metadata::Value;
-
-/// Settings that decide the weights' shapes and layout.
-#[derive(Debug, Clone)]
-pub(crate) struct Shape {
-    pub(crate) architecture: &'static Architecture,
-    pub(crate) vocabulary: usize,
-    pub(crate) hidden: usize,
-    pub(crate) inner: usize,
-    pub(crate) layers: usize,
-    pub(crate) heads: usize,
-    pub(crate) key_value_heads: usize,
-    /// Size of a head, even.
-    pub(crate) dim: usize,
-    pub(crate) attention_bias: AttentionBias,
-    pub(crate) mlp_bias: bool,
-    /// Layers with convolutions instead of attention.
-    pub(crate) convolutions: Option<Convolutions>,
-    /// The file's name of the last norm.
-    pub(crate) last_norm: &'static str,
-}
-
-/// The short convolutions of a model.
-#[derive(Debug, Clone)]
-pub(crate) struct Convolutions {
-    /// Numbers of a kernel.
-    pub(crate) taps: usize,
-    /// Whether each layer is one.
-    pub(crate) layers: Vec<bool>,
-}
-
-/// Which projections of attention have a bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AttentionBias {
-    Nothing,
-    /// Queries, keys and values.
-    Inputs,
-    /// The output too.
-    All,
-}
-
-/// Upper bound of every size of a model: products of two don't overflow.
-const LARGEST: u64 = 1 << 24;
-
-/// Reads keys of one architecture.
-pub(crate) struct Keys<'a> {
-    pub(crate) file: &'a GgufFile,
-    architecture: &'static Architecture,
-}
-
-impl Keys<'_> {
-    pub(crate) fn key(&self, name: &str) -> String {
-        format!("{}.{name}", self.architecture.name)
-    }
-
-    pub(crate) fn size(&self, name: &str) -> Result<u64, String> {
-        self.optional_size(name)?.ok_or_else(|| format!("{} is missing or 0", self.key(name)))
-    }
-
-    /// Reads a size above 0, if the key is there.
-    pub(crate) fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
-        let key = self.key(name);
-        match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
-            Some(size) if size > LARGEST => Err(format!("{key} = {size} is more than {LARGEST}")),
-            size => Ok(size),
-        }
-    }
-
-    /// Reads integers from 0 up, if the key holds a list.
-    fn list(&self, name: &str) -> Result<Option<Vec<u64>>, String> {
-        let key = self.key(name);
-        let Some(Value::Ints(all)) = self.file.metadata.get(&key) else { return Ok(None) };
-        let size = |value: &i64| u64::try_from(*value).ok().filter(|size| *size <= LARGEST);
-        let sizes: Option<Vec<u64>> = all.iter().map(size).collect();
-        sizes.map(Some).ok_or_else(|| format!("{key} holds a number that is no size"))
-    }
-
-    /// Reads the heads of keys and values: one number, or one for each layer, 0 for layers without attention.
-    fn key_value_heads(&self) -> Result<Option<u64>, String> {
-        const NAME: &str = "attention.head_count_kv";
-        let Some(mut all) = self.list(NAME)? else { return self.optional_size(NAME) };
-        all.retain(|heads| *heads > 0 || !self.architecture.convolves);
-        match all.split_first() {
-            Some((first, rest)) if *first > 0 && rest.iter().all(|other| other == first) => Ok(Some(*first)),
-            _ => Err(format!("{}: layers with different heads are not supported", self.key(NAME))),
-        }
-    }
-
-    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {
-        self.file.metadata.number(&self.key(name))
-    }
-}
 
 /// Returns the configuration and the layout that belongs to it. `dtype` is the stored element type.
 pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), String> {
     let name = file.metadata.text("general.architecture")?.unwrap_or("none");
-    let architecture = Architecture::named(name)?;
+    let architecture = named(name)?;
     let keys = Keys { file, architecture };
     let shape = shape(&keys)?;
     let tied = !has(file, "output.weight");

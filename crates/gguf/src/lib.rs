@@ -6,6 +6,7 @@
 //! `lfm2`; see [`Kind`] for the types of tensors.
 
 mod architecture;
+mod architectures;
 mod config;
 mod convert;
 mod error;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::architecture::QkNorms;
-use crate::config::{AttentionBias, Shape};
+use crate::architecture::{AttentionBias, Shape};
 use crate::file::TensorInfo;
 
 /// Tensors that hold no weights.

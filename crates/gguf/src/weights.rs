@@ -7,7 +7,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use serde_json::{Map, Value as Json, json};
 
-use crate::config::Shape;
+use crate::architecture::Shape;
 use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
 use crate::tensors::{in_folder, placed, source_row};
