@@ -214,7 +214,9 @@ impl Trial<'_> {
         refuse_many(&lost, self.tasks.len() * self.samples)?;
         let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
         let mut tally = Tally::default();
-        judged.values().for_each(|judged| tally.merge(&judged.tally));
+        for judged in judged.values() {
+            tally.merge(&judged.tally);
+        }
         let outcomes = self.outcomes(&judged);
         Ok(Evaluation { outcomes, rollouts_lost: lost.len(), lost, env_faults, ..tally.evaluation() })
     }
