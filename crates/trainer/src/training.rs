@@ -208,21 +208,8 @@ fn go_on(
     let mut progress = Logged::new(progress, log);
     let (began, found) = found(&*ranks, run.as_ref(), (config, site, path), &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
-    let opened = memory_estimate::check(config, site, &mut progress).and_then(|()| {
-        let setup = open(config, &mut session, load_config(&config.model)?.context(), began)?;
-        if let Some(found) = found.as_ref().filter(|_| !allow_changes) {
-            resume::refuse_other_tasks(path, &resume::digest(&*setup.env), found)?;
-        }
-        let environment = environment(site, &setup, began);
-        let servers = RunServers::open(config, &setup, site.server_key.clone())?;
-        let trainer = match &found {
-            Some(found) => resume::trainer(config, site, setup, found, ranks.clone())?,
-            None => {
-                Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks.clone())
-            }
-        };
-        Ok((environment, trainer.on_servers(servers)))
-    });
+    let opened = memory_estimate::check(config, site, &mut progress)
+        .and_then(|()| reopen(config, site, path, &mut session, began, found.as_ref()));
     let (environment, trainer) = agree(&*ranks, opened)?;
     let rewound = lead(&*ranks, || {
         let run = mine();
@@ -248,6 +235,29 @@ fn go_on(
         }
         None => running.begin_anew(),
     }
+}
+
+/// Opens the setup of a run that goes on, and restores its trainer.
+fn reopen(
+    config: &RunConfig,
+    site: &RunSite,
+    path: &Path,
+    session: &mut Session<'_>,
+    began: Moment,
+    found: Option<&Checkpoint>,
+) -> Result<(RunEnvironment, Trainer), TrainError> {
+    let ranks = session.ranks.clone();
+    let setup = open(config, session, load_config(&config.model)?.context(), began)?;
+    if let Some(found) = found.filter(|_| !session.allow_changes) {
+        resume::refuse_other_tasks(path, &resume::digest(&*setup.env), found)?;
+    }
+    let environment = environment(site, &setup, began);
+    let servers = RunServers::open(config, &setup, site.server_key.clone())?;
+    let trainer = match found {
+        Some(found) => resume::trainer(config, site, setup, found, ranks)?,
+        None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks),
+    };
+    Ok((environment, trainer.on_servers(servers)))
 }
 
 /// Says which rank is where, if there are several.
