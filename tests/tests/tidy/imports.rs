@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 27] = [
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("similarity", &["runfile", "trajectory", "http"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
+    ("diagnosis", &["trajectory", "similarity", "credit", "stats"]),
     ("datasets", &["runfile", "files"]),
     ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
     ("http", &[]),
@@ -69,6 +70,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "serve",
             "run",
             "credit",
+            "diagnosis",
             "gguf",
             "inspect",
             "model",
@@ -80,7 +82,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 20] = [
+const WITHOUT_BURN: [&str; 21] = [
     "runfile",
     "files",
     "trajectory",
@@ -88,6 +90,7 @@ const WITHOUT_BURN: [&str; 20] = [
     "similarity",
     "credit",
     "curriculum",
+    "diagnosis",
     "datasets",
     "envs",
     "http",
