@@ -132,7 +132,7 @@ evidence-gsm8k *args: build
 credit-gsm8k *args: build
     experiments/gsm8k/run e5 "$@"
 
-# Remakes docs/evidence.md and its figures from the records in experiments/data; trains nothing
+# Remakes docs/evidence.md, its tables and figures from the records in experiments/data; trains nothing
 evidence:
     cargo run --release --locked --quiet -p turnwise-experiments -- evidence
 

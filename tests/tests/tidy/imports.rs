@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 27] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
+    ("allocator", &[]),
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -19,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("curriculum", &["runfile"]),
     ("diagnosis", &["trajectory", "similarity", "credit", "stats"]),
     ("datasets", &["runfile", "files"]),
-    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http"]),
     ("http", &[]),
     ("listen", &[]),
     ("serve", &["listen", "trajectory", "tools", "rollout"]),
@@ -61,6 +62,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     (
         "cli",
         &[
+            "allocator",
             "runfile",
             "files",
             "trajectory",
@@ -82,7 +84,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 21] = [
+const WITHOUT_BURN: [&str; 22] = [
     "runfile",
     "files",
     "trajectory",
@@ -94,6 +96,7 @@ const WITHOUT_BURN: [&str; 21] = [
     "datasets",
     "envs",
     "http",
+    "allocator",
     "listen",
     "serve",
     "jinja",

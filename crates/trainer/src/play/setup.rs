@@ -43,10 +43,11 @@ impl Setup {
         context: usize,
         now: Moment,
     ) -> Result<Self, TrainError> {
-        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.format.build());
+        let opened = offer.into().open(&rollout.executor)?;
+        let format = rollout.call_format(folder, &tokenizer)?;
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer, calls, now)?;
-        Self::assemble(opened, rollout, chat, context)
+        Self::assemble(opened, rollout, chat, format, context)
     }
 
     /// Opens a setup with any chat format, for policies other than a local model.
@@ -56,7 +57,8 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
-        Self::assemble(offer.into().open(&rollout.executor)?, rollout, chat, context)
+        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.call_format_without_folder());
+        Self::assemble(opened, rollout, chat, format, context)
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.
@@ -64,12 +66,13 @@ impl Setup {
         env: Box<dyn Env>,
         rollout: &RolloutConfig,
         chat: Box<dyn ChatFormat>,
+        format: Box<dyn CallFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
         Ok(Self {
             env,
             chat,
-            format: rollout.format.build(),
+            format,
             executor: executor(rollout)?,
             limits: Limits {
                 turns: rollout.max_turns,
