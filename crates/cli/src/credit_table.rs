@@ -56,9 +56,15 @@ fn table(found: &Diagnosis) -> String {
     text += &estimators(found);
     text += &weights(found);
     for note in &found.notes {
-        text += &format!("{note}\n");
+        text += note;
+        text.push('\n');
     }
     text
+}
+
+/// Formats a line of a table whose first column has a width.
+fn row(name: &str, width: usize, cells: &[String]) -> String {
+    format!("{name:<width$}{}\n", cells.concat().trim_end())
 }
 
 type Column = (&'static str, fn(&EstimatorReport) -> String);
@@ -76,10 +82,10 @@ fn estimators(found: &Diagnosis) -> String {
     }
     let width = found.estimators.iter().map(|e| e.name.chars().count()).max().unwrap_or(0).max(9) + 2;
     let heads: Vec<String> = columns.iter().map(|(head, _)| format!("{head:<25}")).collect();
-    let mut text = format!("\n{:<width$}{}\n", "estimator", heads.concat().trim_end());
+    let mut text = format!("\n{}", row("estimator", width, &heads));
     for estimator in &found.estimators {
         let cells: Vec<String> = columns.iter().map(|(_, cell)| format!("{:<25}", cell(estimator))).collect();
-        text += &format!("{:<width$}{}\n", estimator.name, cells.concat().trim_end());
+        text += &row(&estimator.name, width, &cells);
     }
     text
 }
@@ -105,7 +111,7 @@ fn weights(found: &Diagnosis) -> String {
             format!("{:<18}", shares.unwrap_or_else(|| "–".into()))
         };
         let cells: Vec<String> = (0..turns).map(cell).collect();
-        text += &format!("{:<width$}{}\n", estimator.name, cells.concat().trim_end());
+        text += &row(&estimator.name, width, &cells);
     }
     text + "\n"
 }
