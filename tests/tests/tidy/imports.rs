@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 28] = [
+const ALLOWED: [(&str, &[&str]); 29] = [
     ("allocator", &[]),
     ("files", &[]),
     ("runfile", &["files"]),
@@ -87,7 +87,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 22] = [
+const WITHOUT_BURN: [&str; 23] = [
     "runfile",
     "files",
     "trajectory",

@@ -23,7 +23,7 @@ fn diagnosed(args: &[&str]) -> (Value, String) {
 /// Groups of two turns, as `turnwise score` reads them: success depends on the first call.
 fn written() -> String {
     let trajectory = |at: usize| {
-        let (call, right) = (["f", "g"][at % 2], at % 2 == 0 && at % 8 != 0);
+        let (call, right) = (["f", "g"][at % 2], at.is_multiple_of(2) && !at.is_multiple_of(8));
         let last = if right { json!({"acc": 1.0}) } else { json!({}) };
         json!({"turns": [{}, last], "correct": right, "states": ["", call], "calls": [call, ""]})
     };
