@@ -1,5 +1,6 @@
 //! Defines environments: tasks, the tools on offer, the check of an answer, and the rewards of each turn.
 
+mod agent;
 mod answer;
 mod arithmetic;
 mod command;
@@ -31,6 +32,7 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 
+pub use agent::{Agent, AgentConfig, AgentEndpoint, Agents, Ran, Verdict};
 pub use arithmetic::{Arithmetic, ArithmeticConfig};
 pub use command::{CheckedByCommand, CommandConfig};
 pub use config::{EnvConfig, FlakyConfig};

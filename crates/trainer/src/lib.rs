@@ -33,7 +33,7 @@ pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
     CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, ServedModel, Setup, Trial, evaluate,
-    generator, sampling, tokenizer,
+    evaluate_agents, generator, sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;

@@ -13,10 +13,10 @@ use turnwise_run::{Evaluation, Evaluations, RunDir, RunEnvironment, State, StepM
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
 use crate::memory_estimate;
-use crate::play::Offer;
 use crate::play::evaluate::evaluate;
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::source::{Play, RolloutSource};
+use crate::play::{Offer, evaluate_agents};
 use crate::resume;
 use crate::run_site::RunSite;
 use crate::step::Trainer;
@@ -364,21 +364,20 @@ impl<'a> Running<'a> {
     fn measure(&mut self) -> Result<Evaluation, TrainError> {
         let (config, progress) = (self.config, &mut *self.progress);
         let (phase, mut started) = (Phase::begin(), false);
-        let measured = evaluate(
-            &self.trainer.model().for_sampling(),
-            &self.trainer.setup().game(),
-            &config.eval,
-            &config.reward,
-            config.train.seed,
-            self.trainer.cache_budget(),
-            &mut |done, total| {
-                if !started {
-                    progress.phase("evaluating", total as u64);
-                    started = true;
-                }
-                progress.advance(done as u64);
-            },
-        );
+        let mut told = |done: usize, total: usize| {
+            if !started {
+                progress.phase("evaluating", total as u64);
+                started = true;
+            }
+            progress.advance(done as u64);
+        };
+        let (trainer, eval, rewards) = (&self.trainer, &config.eval, &config.reward);
+        let (setup, seed) = (trainer.setup(), config.train.seed);
+        let (model, cache) = (trainer.model().for_sampling(), trainer.cache_budget());
+        let measured = match setup.env.agent() {
+            Some(agent) => evaluate_agents(&model, (setup, agent), eval, rewards, seed, cache, &mut told),
+            None => evaluate(&model, &setup.game(), eval, rewards, seed, cache, &mut told),
+        };
         self.log_env();
         let measured = measured?;
         self.progress.line(&format!("evaluated: {}", phase.spent()));

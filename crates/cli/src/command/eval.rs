@@ -11,7 +11,7 @@ use turnwise_rollout::chat::Moment;
 use turnwise_run::Evaluation;
 use turnwise_stats::{Comparison, Summary, compare, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Setup, backend, evaluate, tokenizer};
+use turnwise_trainer::{CacheBudget, Setup, backend, evaluate, evaluate_agents, tokenizer};
 
 use crate::run_file::Changes;
 use crate::{evaluation_table, input, output, progress};
@@ -87,10 +87,12 @@ impl Eval {
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;
         let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
-        let found =
-            evaluate(&model, &setup.game(), &config.eval, &config.reward, seed, cache, &mut |done, _| {
-                progress.advance(done as u64);
-            });
+        let (eval, rewards) = (&config.eval, &config.reward);
+        let mut told = |done: usize, _: usize| progress.advance(done as u64);
+        let found = match setup.env.agent() {
+            Some(agent) => evaluate_agents(&model, (&setup, agent), eval, rewards, seed, cache, &mut told),
+            None => evaluate(&model, &setup.game(), eval, rewards, seed, cache, &mut told),
+        };
         setup.env.take_log().iter().for_each(|line| progress.line(line));
         Ok(found?)
     }

@@ -3,7 +3,7 @@
 
 use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
-use turnwise_trajectory::Trajectory;
+use turnwise_trajectory::{Sequence, Trajectory};
 
 use crate::device::workers;
 use crate::learn::learner::Split;
@@ -20,30 +20,42 @@ pub(crate) fn sampled_logprobs(
     temperature: f64,
     split: Split,
 ) -> PerToken {
-    let lengths: Vec<usize> = trajectories.iter().map(|trajectory| trajectory.len()).collect();
+    let sequences: Vec<Vec<Sequence>> = trajectories.iter().map(|t| t.sequences()).collect();
+    let rows: Vec<&Sequence> = sequences.iter().flatten().collect();
+    let lengths: Vec<usize> = rows.iter().map(|sequence| sequence.tokens.len()).collect();
     let packed = activations::is_fused(&model.device(), model.dtype() != DType::F32);
     let batches = micro_batch::plan(&lengths, split.tokens, split.workers, packed);
     let workers = split.workers.min(batches.len()).max(1);
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
     let done = workers::run(shares, |share| {
-        let of = |rows: &[usize]| {
-            let picked: Vec<&Trajectory> = rows.iter().map(|&row| trajectories[row]).collect();
-            rows.iter().copied().zip(forward(model, &picked, temperature)).collect::<Vec<_>>()
+        let of = |batch: &[usize]| {
+            let picked: Vec<&Sequence> = batch.iter().map(|&row| rows[row]).collect();
+            batch.iter().copied().zip(forward(model, &picked, temperature)).collect::<Vec<_>>()
         };
         share.into_iter().flat_map(of).collect::<Vec<_>>()
     });
     let mut all: Vec<_> = done.into_iter().flatten().collect();
     all.sort_by_key(|(row, _)| *row);
-    all.into_iter().map(|(_, turns)| turns).collect()
+    let mut of_rows = all.into_iter().map(|(_, turns)| turns);
+    let of_trajectory = |sequences: &Vec<Sequence>| {
+        let mut turns: Vec<(usize, Vec<f32>)> = Vec::new();
+        for (sequence, values) in sequences.iter().zip(of_rows.by_ref()) {
+            turns.extend(sequence.turns.iter().map(|(turn, _)| *turn).zip(values));
+        }
+        turns.sort_unstable_by_key(|(turn, _)| *turn);
+        turns.into_iter().map(|(_, values)| values).collect()
+    };
+    sequences.iter().map(of_trajectory).collect()
 }
 
-fn forward(model: &Transformer, trajectories: &[&Trajectory], temperature: f64) -> PerToken {
-    let batch = TokenBatch::new(&trajectories.iter().map(|t| t.tokens()).collect::<Vec<_>>());
+/// Returns the log-probabilities of each sequence's turns, in their order in the sequence.
+fn forward(model: &Transformer, sequences: &[&Sequence], temperature: f64) -> PerToken {
+    let batch = TokenBatch::new(&sequences.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
     let mut wanted = vec![false; batch.tokens.len()];
-    for (row, trajectory) in trajectories.iter().enumerate() {
-        for span in trajectory.turn_spans() {
-            wanted[row * batch.columns..][span].fill(true);
+    for (row, sequence) in sequences.iter().enumerate() {
+        for (_, span) in &sequence.turns {
+            wanted[row * batch.columns..][span.clone()].fill(true);
         }
     }
     let logprobs: Vec<f32> = token_logprobs(model, &batch, &wanted, temperature, false)
@@ -51,9 +63,9 @@ fn forward(model: &Transformer, trajectories: &[&Trajectory], temperature: f64) 
         .into_data()
         .try_into_vec()
         .expect("log-probabilities are f32");
-    trajectories
+    sequences
         .iter()
         .zip(logprobs.chunks(batch.columns))
-        .map(|(trajectory, row)| trajectory.turn_spans().into_iter().map(|span| row[span].to_vec()).collect())
+        .map(|(sequence, row)| sequence.turns.iter().map(|(_, span)| row[span.clone()].to_vec()).collect())
         .collect()
 }

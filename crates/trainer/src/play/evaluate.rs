@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
 use turnwise_credit::{ScoredTrajectory, is_graded};
-use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
+use turnwise_envs::{Env, RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_run::Evaluation;
@@ -165,10 +165,7 @@ impl Trial<'_> {
     /// Judges trajectories in the order of arrival, which doesn't change the result.
     fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> (Evaluation, Vec<Lost>) {
         let Self { game, tasks, samples, rewards } = *self;
-        let mut tally = Tally::default();
-        let (mut by_place, mut lost) = (BTreeMap::new(), Vec::new());
-        // Tasks with an answer that has no value to vote for.
-        let mut uncounted = BTreeSet::new();
+        let (mut judged, mut lost) = (Judged::default(), Vec::new());
         for (at, trajectory) in ended {
             let (task, place) = (tasks[at], at * samples + trajectory.sample as usize);
             let scored = match judge(game.env, task, &trajectory, rewards) {
@@ -178,29 +175,57 @@ impl Trial<'_> {
                     continue;
                 }
             };
-            tally.add(task.level, &trajectory, &scored);
             keep(place, task, &trajectory, &scored);
-            let answer = answer(game.env, &trajectory);
-            let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
-            if vote == Some(None) {
-                uncounted.insert(at);
-            }
-            let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
-            let failure = (!scored.correct).then(|| failure(&trajectory, answer.is_some()).to_string());
-            by_place.insert(place, SampleOutcome { answer, vote, failure });
+            judged.add(game.env, (at, place), task, &trajectory, &scored);
         }
+        // Trajectories arrive in any order.
+        lost.sort_by_key(|(place, _)| *place);
+        let lost = lost.into_iter().map(|(_, lost)| lost).collect();
+        (judged.evaluation(tasks, samples), lost)
+    }
+}
+
+/// Collects judged trajectories, in any order.
+#[derive(Default)]
+pub(crate) struct Judged {
+    tally: Tally,
+    by_place: BTreeMap<usize, SampleOutcome>,
+    /// Tasks with an answer that has no value to vote for.
+    uncounted: BTreeSet<usize>,
+}
+
+impl Judged {
+    /// Adds a trajectory of the task `at`. Its `place` counts task by task, then by sample.
+    pub(crate) fn add(
+        &mut self,
+        env: &dyn Env,
+        (at, place): (usize, usize),
+        task: &Task,
+        played: &Trajectory,
+        scored: &ScoredTrajectory,
+    ) {
+        self.tally.add(task.level, played, scored);
+        let answer = answer(env, played);
+        let vote = answer.as_ref().map(|answer| env.vote(task, answer));
+        if vote == Some(None) {
+            self.uncounted.insert(at);
+        }
+        let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
+        let failure = (!scored.correct).then(|| failure(played, answer.is_some()).to_string());
+        self.by_place.insert(place, SampleOutcome { answer, vote, failure });
+    }
+
+    /// Returns the evaluation. A task without trajectories has no outcome.
+    pub(crate) fn evaluation(&self, tasks: &[&Task], samples: usize) -> Evaluation {
         let outcome = |(at, task): (usize, &&Task)| {
-            let mine = by_place.range(at * samples..(at + 1) * samples);
+            let mine = self.by_place.range(at * samples..(at + 1) * samples);
             let samples: Vec<SampleOutcome> = mine.map(|(_, outcome)| outcome.clone()).collect();
-            let uncounted = uncounted.contains(&at);
+            let uncounted = self.uncounted.contains(&at);
             let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
             Some(whole).filter(|task| !task.samples.is_empty())
         };
         let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
-        // Trajectories arrive in any order.
-        lost.sort_by_key(|(place, _)| *place);
-        let lost = lost.into_iter().map(|(_, lost)| lost).collect();
-        (Evaluation { outcomes, ..tally.evaluation() }, lost)
+        Evaluation { outcomes, ..self.tally.evaluation() }
     }
 }
 

@@ -11,8 +11,9 @@ use turnwise_rollout::{Played, play};
 use turnwise_run::{GroupRecord, Replaced};
 use turnwise_tools::ExecutorStats;
 
-use super::Trainer;
+use super::{Trainer, by_agents};
 use crate::error::TrainError;
+use crate::play::agents::AgentPlay;
 use crate::play::losses::refuse_many;
 use crate::play::policy::ModelPolicy;
 use crate::play::setup::sampling;
@@ -80,13 +81,29 @@ impl Trainer {
         let task = |&number: &usize| env.task(TaskSplit::Train, number);
         let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>()?;
         let (sampling, seed) = (sampling(&rollout.sampling), self.config.train.seed);
-        let mut policy = ModelPolicy::new(model, sampling, self.workers, seed, step as u64)
-            .within(self.cache_budget())
-            .at_version(self.optimizer.updates() as u64)
-            .after(earlier.tasks());
-        let refs: Vec<&Task> = tasks.iter().collect();
-        let mut played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
-        let groups = self.reward(&tasks, &mut played);
+        let (played, groups) = if let Some(agent) = env.agent() {
+            let play = AgentPlay {
+                setup: &self.setup,
+                model,
+                sampling,
+                cache: self.cache_budget(),
+                rewards: &self.config.reward,
+                seed,
+                step: step as u64,
+                version: self.optimizer.updates() as u64,
+            };
+            let earlier: Vec<&str> = earlier.tasks().collect();
+            by_agents::round(&play, agent, &tasks, rollout.samples, &earlier, progress)?
+        } else {
+            let mut policy = ModelPolicy::new(model, sampling, self.workers, seed, step as u64)
+                .within(self.cache_budget())
+                .at_version(self.optimizer.updates() as u64)
+                .after(earlier.tasks());
+            let refs: Vec<&Task> = tasks.iter().collect();
+            let mut played = play(&self.setup.game(), &refs, rollout.samples as u32, &mut policy, progress)?;
+            let groups = self.reward(&tasks, &mut played);
+            (played, groups)
+        };
         let known = self.draw.reads_outcomes();
         Ok(StepRollouts {
             levels: tasks.iter().map(|task| task.level).collect(),
