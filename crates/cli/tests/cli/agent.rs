@@ -145,7 +145,7 @@ fn the_same_task_in_this_process_and_over_http_is_the_same_run() {
             let both = [one, other].map(|group| group["trajectories"].as_array().expect("a list").clone());
             assert_eq!(both[0].len(), both[1].len());
             for (one, other) in both[0].iter().zip(&both[1]) {
-                for key in ["turns", "correct", "truncated", "void_turn", "states", "calls", "code"] {
+                for key in ["turns", "correct", "truncated", "states", "calls", "code"] {
                     assert_eq!(one.get(key), other.get(key), "{step} {key}");
                 }
                 let turns = [one, other].map(|t| t["played"]["turns"].as_array().expect("a list").clone());
@@ -383,9 +383,9 @@ fn an_agent_with_the_openai_package_learns() {
     let sets = agents.sets("openai_agent.py", rows.iter().enumerate().map(asked));
     let more = [
         command.as_str(),
-        "train.steps=8",
-        "train.checkpoint_every=8",
-        "rollout.groups=3",
+        "train.steps=6",
+        "train.checkpoint_every=6",
+        "rollout.groups=2",
         "rollout.samples=8",
         "optimizer.lr=3e-3",
         "optimizer.warmup=0",
@@ -402,6 +402,6 @@ fn an_agent_with_the_openai_package_learns() {
         .map(|line| line["reward"].as_f64().expect("a number"))
         .collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (first, last) = (mean(&rewards[..2]), mean(&rewards[6..]));
+    let (first, last) = (mean(&rewards[..2]), mean(&rewards[4..]));
     assert!(last > first + 0.3, "from {first} to {last}: {rewards:?}");
 }

@@ -104,9 +104,9 @@ fn answer(turn: &mut Turn, said: Said) {
 
 fn stop(last: Option<&Turn>, reached: Option<Reached>) -> Stop {
     match (last, reached) {
-        (Some(last), _) if last.finish == Finish::Length => Stop::Truncated,
         (_, Some(Reached::Calls)) => Stop::TurnLimit,
         (_, Some(Reached::Context)) => Stop::ContextLimit,
+        (Some(last), None) if last.finish == Finish::Length => Stop::Truncated,
         (Some(last), None) if !last.calls.is_empty() => Stop::Done,
         _ => Stop::Answer,
     }
@@ -262,7 +262,7 @@ mod tests {
         };
         assert_eq!(stops(Finish::EndOfTurn, None), Stop::Answer);
         assert_eq!(stops(Finish::Length, None), Stop::Truncated);
-        assert_eq!(stops(Finish::EndOfTurn, Some(Reached::Calls)), Stop::TurnLimit);
+        assert_eq!(stops(Finish::Length, Some(Reached::Calls)), Stop::TurnLimit);
         assert_eq!(stops(Finish::EndOfTurn, Some(Reached::Context)), Stop::ContextLimit);
     }
 
