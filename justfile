@@ -124,7 +124,7 @@ experiment name *args: build
 choose-rates *args:
     cargo run --release --locked --quiet -p turnwise-experiments -- choose-rates "$@"
 
-# Remakes docs/evidence.md and its figures from the records in experiments/data; trains nothing
+# Remakes docs/evidence.md, its tables and figures from the records in experiments/data; trains nothing
 evidence:
     cargo run --release --locked --quiet -p turnwise-experiments -- evidence
 

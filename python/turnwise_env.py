@@ -131,8 +131,10 @@ class Server:
 
     def on_describe(self, _: dict[str, Any]) -> dict[str, Any]:
         env = self.env()
-        answer = {"train": env.train, "held_out": env.held_out, "tools": env.tools, "builtin": env.builtin}
-        return answer if env.system is None else {**answer, "system": env.system}
+        answer = {"train": env.train, "held_out": env.held_out, "tools": env.tools}
+        # A class need not be derived from `Env`.
+        more = {name: getattr(env, name, None) for name in ("builtin", "system")}
+        return {**answer, **{name: value for name, value in more.items() if value is not None}}
 
     def on_reset(self, request: dict[str, Any]) -> dict[str, Any]:
         session, env = request["session"], self.env()
@@ -153,7 +155,8 @@ class Server:
 
     def on_close(self, request: dict[str, Any]) -> dict[str, Any]:
         env = self.sessions.pop(request["session"], None)
-        rewards = env.close() if env is not None else None
+        close = getattr(env, "close", None)
+        rewards = close() if close is not None else None
         return {"rewards": finite(rewards)} if rewards else {}
 
     def line(self, line: str) -> str:
@@ -218,7 +221,10 @@ def arguments(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(env: Callable[[], Env], tasks: int = 8) -> None:
-    """Plays the first tasks of each split twice, alike. Raises `AssertionError` where the answers differ."""
+    """Plays the first tasks of each split twice, alike.
+
+    Raises `AssertionError` where the answers differ, and where one is an exception of the environment.
+    """
     server = Server(env)
     described = server.on_describe({})
     calls = [{"name": tool.get("function", tool)["name"], "arguments": arguments(tool)}
@@ -228,15 +234,20 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
     told.append({"method": "step", "text": "An answer.", "calls": [], "malformed": 0})
     for split in ("train", "held_out"):
         for index in range(min(tasks, described[split])):
-            opening = {"method": "reset", "split": split, "index": index, "seed": 1 + index}
-            for request in [opening, *told, {"method": "close"}]:
+
+            def both(request: dict[str, Any]) -> Any:
                 lines = [json.dumps({"id": 1, "session": name, **request}) for name in ("a", "b")]
                 first, again = (server.line(line) for line in lines)
                 assert first == again, f"{split} {index}, {request}: two answers:\n  {first}\n  {again}"
-                if '"done":true' in first or '"error":' in first:
+                answer = json.loads(first)
+                assert "error" not in answer, f"{split} {index}, {request}: {answer['error']['message']}"
+                return answer["result"]
+
+            both({"method": "reset", "split": split, "index": index, "seed": 1 + index})
+            for request in told:
+                if both(request)["done"]:
                     break
-            for name in ("a", "b"):
-                server.on_close({"session": name})
+            both({"method": "close"})
     print(f"{described['train']} tasks to train on, {described['held_out']} held out, "
           f"{len(described['tools'])} tools: equal tasks get equal answers", file=sys.stderr)
 

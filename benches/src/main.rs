@@ -11,10 +11,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// As in the binary that users run.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures turnwise: on every backend that is compiled in, and beside PyTorch and transformers.
 #[derive(Parser)]
 #[command(name = "turnwise-bench", version)]
@@ -36,6 +32,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    turnwise_allocator::keep_freed_memory();
     let done = match Arguments::parse().command {
         Command::Backends(command) => command.run(),
         Command::Peers(command) => command.run(),

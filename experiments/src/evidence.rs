@@ -1,8 +1,9 @@
-//! Makes `docs/evidence.md` and its figures from the records alone, and from `conclusions.md`, which is
-//! written by hand.
+//! Makes `docs/evidence.md`, the tables behind it and their figures from the records alone, and from
+//! `conclusions.md`, which is written by hand.
 
 mod figures;
 mod forest;
+mod front;
 mod harm;
 mod kinds;
 mod overhead;
@@ -15,10 +16,11 @@ mod tables;
 use anyhow::Result;
 
 use crate::plan::Plan;
+use forest::{Row, forest};
 use paired::{Difference, described, difference, recorded, tested};
 use runs::Runs;
 
-/// A page in the making: its text, its figures and its tests.
+/// The page of tables in the making: its text, its figures and its tests.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -46,9 +48,8 @@ impl Page {
     }
 
     fn figure(&mut self, name: &str, alternative: &str, svg: String) {
-        let name = format!("evidence/{name}.svg");
-        self.add(&format!("![{alternative}]({name})"));
-        self.figures.push((name, svg));
+        self.add(&format!("![{alternative}]({name}.svg)"));
+        self.figures.push((format!("evidence/{name}.svg"), svg));
     }
 }
 
@@ -56,15 +57,13 @@ impl Page {
 pub(crate) fn pages(plan: &Plan) -> Result<Vec<(String, String)>> {
     let mut page = Page::default();
     page.add(
-        "# Evidence: does turn-level credit help?\n\n\
-         Tables and figures are made by `just evidence` from the records in [experiments/data](../experiments/data). What was to be \
-         run and tested was fixed before, in [experiments/README.md](../experiments/README.md).",
+        "# The tables behind the evidence\n\n\
+         Tables and figures are made by `just evidence` from the records in [experiments/data](../../experiments/data). What was to be \
+         run and tested was fixed before, in [experiments/README.md](../../experiments/README.md). [Evidence](../evidence.md) says what follows.",
     );
     let main = Runs::of(plan, "main")?;
-    let conclusions = std::fs::read_to_string(plan.file("conclusions.md")).unwrap_or_default();
-    match &main {
-        Some(_) => page.add(&conclusions),
-        None => page.add("**Runs are still being made.** What methods came to is shown when all runs of an experiment are there."),
+    if main.is_none() {
+        page.add(front::WAITING);
     }
     page.add(&coverage(plan)?);
     page.add(&methods(plan));
@@ -93,7 +92,8 @@ pub(crate) fn pages(plan: &Plan) -> Result<Vec<(String, String)>> {
     }
     second::show(&mut page, plan)?;
     page.figures.push(("evidence/contrasts.json".into(), format!("[\n{}\n]\n", page.tested.join(",\n"))));
-    let mut pages = vec![("evidence.md".into(), page.text.trim_end().to_string() + "\n")];
+    let mut pages = front::pages(plan, main.as_ref())?;
+    pages.push(("evidence/tables.md".into(), page.text.trim_end().to_string() + "\n"));
     pages.extend(page.figures);
     Ok(pages)
 }
@@ -138,7 +138,7 @@ fn hypotheses(page: &mut Page, main: &Runs) {
     page.figure(
         "hypotheses",
         "Differences and their intervals",
-        forest::forest("GTPO against its baselines", &found),
+        forest("GTPO against its baselines", &found.iter().map(Row::of).collect::<Vec<_>>(), None),
     );
     page.test("main", &found);
     page.add(
@@ -208,7 +208,11 @@ fn of_controls(page: &mut Page, plan: &Plan, controls: &Runs) {
         .filter(|method| plan.methods[*method].rate_of.is_some())
         .collect();
     let found = against("gtpo", &registered);
-    page.figure("controls", "Differences of the controls", forest::forest("Controls against GTPO", &found));
+    page.figure(
+        "controls",
+        "Differences of the controls",
+        forest("Controls against GTPO", &found.iter().map(Row::of).collect::<Vec<_>>(), None),
+    );
     page.test("controls", &found);
     page.add(&tables::methods(controls, family));
     page.add("Not registered, without tests: shaping under GRPO, credit by turn without shaping, and the scopes against the paper's baseline.");
@@ -238,7 +242,11 @@ fn beyond(page: &mut Page, own: &Runs) {
         .chain(of("gtpo", "first_return"))
         .chain(of("grpo_min", "first_return"))
         .collect();
-    page.figure("own", "Differences and their intervals", forest::forest("Beyond the paper", &found));
+    page.figure(
+        "own",
+        "Differences and their intervals",
+        forest("Beyond the paper", &found.iter().map(Row::of).collect::<Vec<_>>(), None),
+    );
     page.test("own", &found);
     page.add("Not registered, without tests: the paper's claim once more, on these seeds and at rates chosen over eight others; and the two against each other.");
     page.add(&described(&of("grpo_min", "gtpo").chain(of("first_return", "turn_tree")).collect::<Vec<_>>()));
@@ -322,8 +330,13 @@ mod tests {
         append(&folder.join(format!("data/{experiment}.jsonl")), record).unwrap();
     }
 
+    /// Returns the text of the page of tables.
+    fn tables(pages: Vec<(String, String)>) -> String {
+        pages.into_iter().find(|(name, _)| name == "evidence/tables.md").expect("the page of tables").1
+    }
+
     fn page(folder: &Path) -> Result<String> {
-        Ok(pages(&Plan::read(folder)?)?.remove(0).1)
+        Ok(tables(pages(&Plan::read(folder)?)?))
     }
 
     #[test]
@@ -339,14 +352,15 @@ mod tests {
             add(folder.path(), "controls", &record("gamma_1", seed, 0.53));
         }
         let pages = pages(&Plan::read(folder.path()).unwrap()).unwrap();
-        let page = &pages[0].1;
+        let page = tables(pages.clone());
         // Mean noise is 0.02 · 11/12: six seeds draw 0 2 4 1 3 0.
         assert!(page.contains("| arithmetic | gtpo − grpo | 6 | +6.7 |"), "{page}");
         assert!(page.contains("| arithmetic | gamma_1 − gtpo | 6 | −5.7 |"), "{page}");
         assert!(page.contains("| `gtpo` | 6 | 58.7 %"), "{page}");
         assert!(page.contains("| arithmetic | `gtpo` | 10.000 ms | 1000 ms | +0.000 % |"), "{page}");
-        for (name, svg) in pages[1..].iter().filter(|(_, text)| text.starts_with("<svg")) {
-            assert!(page.contains(name) && svg.ends_with("</svg>\n"), "{name}");
+        for (name, svg) in pages.iter().filter(|(_, text)| text.starts_with("<svg")) {
+            let link = format!("({})", name.trim_start_matches("evidence/"));
+            assert!(name == front::FIGURE || page.contains(&link) && svg.ends_with("</svg>\n"), "{name}");
         }
         let tested: Vec<serde_json::Value> = serde_json::from_str(&pages.last().unwrap().1).unwrap();
         assert_eq!((tested.len(), tested[2]["set"].as_str()), (3, Some("controls")));

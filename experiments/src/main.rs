@@ -45,9 +45,9 @@ enum Command {
         #[arg(default_value = "tune")]
         name: String,
     },
-    /// Write docs/evidence.md and its figures from the records
+    /// Write docs/evidence.md, its tables and its figures from the records
     Evidence {
-        /// The folder of evidence.md
+        /// The folder of evidence.md and evidence/
         #[arg(long, default_value = "docs")]
         out: PathBuf,
     },

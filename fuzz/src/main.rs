@@ -41,7 +41,7 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target: the name of its corpus, and the function that takes its bytes.
-const TARGETS: [(&str, Target); 20] = [
+const TARGETS: [(&str, Target); 30] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
@@ -49,6 +49,16 @@ const TARGETS: [(&str, Target); 20] = [
     ("mistral", |bytes| calls::format("mistral", bytes)),
     ("deepseek", |bytes| calls::format("deepseek", bytes)),
     ("fenced_python", |bytes| calls::format("fenced_python", bytes)),
+    ("gemma3", |bytes| calls::format("gemma3", bytes)),
+    ("functiongemma", |bytes| calls::format("functiongemma", bytes)),
+    ("lfm2", |bytes| calls::format("lfm2", bytes)),
+    ("granite", |bytes| calls::format("granite", bytes)),
+    ("olmo3", |bytes| calls::format("olmo3", bytes)),
+    ("phi4_mini", |bytes| calls::format("phi4_mini", bytes)),
+    ("glm4", |bytes| calls::format("glm4", bytes)),
+    ("glm4_5", |bytes| calls::format("glm4_5", bytes)),
+    ("harmony", |bytes| calls::format("harmony", bytes)),
+    ("kimi_k2", |bytes| calls::format("kimi_k2", bytes)),
     ("lexer", calls::lexer),
     ("tool_file", calls::claims::tool_file),
     ("gguf", |bytes| model_files::gguf(bytes, &FOLDER)),

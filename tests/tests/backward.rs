@@ -71,6 +71,7 @@ fn models() -> Vec<(&'static str, Transformer)> {
         ("window", of("mistral")),
         ("windows of some layers", of("qwen2-window")),
         ("norms of outputs", of("olmo2")),
+        ("convolutions", of("lfm2")),
         ("adapter", adapted),
         ("frozen embedding", of("llama").frozen(&["model.embed_tokens.*".into()]).unwrap()),
     ]

@@ -7,7 +7,8 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use safetensors::SafeTensors;
 use turnwise_model::{
-    LoraConfig, TokenBatch, Transformer, load, load_adapter, save, save_adapter, token_logprobs,
+    LoraConfig, TokenBatch, Transformer, adapter_config, load, load_adapter, save, save_adapter,
+    token_logprobs,
 };
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
@@ -23,9 +24,20 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
+/// Adapters of `peft` and their bases.
+const ADAPTERS: [(&str, &str); 2] = [("lora", "qwen2"), ("lora-lfm2", "lfm2")];
+
+fn adapted_of((adapter, base): (&str, &str)) -> Transformer {
+    let base = load(&golden(&format!("model/{base}")), &device().autodiff()).expect("the golden base");
+    load_adapter(base, &golden(&format!("model/{adapter}"))).expect("peft's adapter")
+}
+
 fn adapted() -> Transformer {
-    let base = load(&golden("model/qwen2"), &device().autodiff()).expect("the golden base");
-    load_adapter(base, &golden("model/lora")).expect("peft's adapter")
+    adapted_of(ADAPTERS[0])
+}
+
+fn expected_of((adapter, _): (&str, &str)) -> Tensors {
+    tensors(&golden(&format!("model/{adapter}/expected.safetensors")))
 }
 
 fn batch(expected: &Tensors) -> TokenBatch {
@@ -37,57 +49,63 @@ fn batch(expected: &Tensors) -> TokenBatch {
 
 #[test]
 fn an_adapter_of_peft_computes_the_same_merged_or_not() {
-    let expected = tensors(&golden("model/lora/expected.safetensors"));
-    let logits = floats(&expected["logits"].1);
-    let batch = batch(&expected);
-    for (name, model) in [("beside", adapted().valid()), ("merged", adapted().merged().valid())] {
-        let ours = values(model.logits(model.hidden(&batch)));
-        let diff = max_abs_diff(&ours, &logits);
-        assert!(diff <= 1e-4, "{name}: logits differ by {diff}");
+    for case in ADAPTERS {
+        let expected = expected_of(case);
+        let (logits, batch) = (floats(&expected["logits"].1), batch(&expected));
+        let adapted = adapted_of(case);
+        for (name, model) in [("beside", adapted.clone()), ("merged", adapted.clone().merged())] {
+            let model = model.valid();
+            let ours = values(model.logits(model.hidden(&batch)));
+            let diff = max_abs_diff(&ours, &logits);
+            assert!(diff <= 1e-4, "{case:?}, {name}: logits differ by {diff}");
+        }
+        let base = adapted.without_adapter().valid();
+        assert!(
+            max_abs_diff(&values(base.logits(base.hidden(&batch))), &logits) > 0.1,
+            "{case:?}: without its adapter the model is another"
+        );
     }
-    let base = adapted().without_adapter().valid();
-    assert!(
-        max_abs_diff(&values(base.logits(base.hidden(&batch))), &logits) > 0.1,
-        "without its adapter the model is another"
-    );
 }
 
 #[test]
 fn gradients_are_those_of_peft_and_the_base_gets_none() {
-    let expected = tensors(&golden("model/lora/expected.safetensors"));
-    let model = adapted();
-    let batch = batch(&expected);
-    let wanted = vec![true; batch.tokens.len()];
-    let count = (batch.tokens.len() - batch.rows()) as f64;
-    let nll = token_logprobs(&model, &batch, &wanted, 1.0, false).logprobs.sum().div_scalar(-count);
-    let gradients = GradientsParams::from_grads(nll.backward(), &model);
-    let golden: Vec<_> = expected.iter().filter_map(|(k, v)| Some((k.strip_prefix("grad.")?, v))).collect();
-    assert_eq!(gradients.len(), golden.len(), "the adapter's matrices have gradients, and nothing else");
-    for (name, (_, bytes)) in golden {
-        let theirs = floats(bytes);
-        let id = turnwise_model::parameter_id(name);
-        let ours = values(gradients.get::<2>(id).unwrap_or_else(|| panic!("{name} has a gradient")));
-        let scale = theirs.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
-        let relative = max_abs_diff(&ours, &theirs) / scale;
-        assert!(relative <= 1e-3, "{name} differs by {relative} of its largest entry");
+    for case in ADAPTERS {
+        let (expected, model) = (expected_of(case), adapted_of(case));
+        let batch = batch(&expected);
+        let wanted = vec![true; batch.tokens.len()];
+        let count = (batch.tokens.len() - batch.rows()) as f64;
+        let nll = token_logprobs(&model, &batch, &wanted, 1.0, false).logprobs.sum().div_scalar(-count);
+        let gradients = GradientsParams::from_grads(nll.backward(), &model);
+        let golden: Vec<_> =
+            expected.iter().filter_map(|(k, v)| Some((k.strip_prefix("grad.")?, v))).collect();
+        assert_eq!(gradients.len(), golden.len(), "the adapter's matrices have gradients, and nothing else");
+        for (name, (_, bytes)) in golden {
+            let theirs = floats(bytes);
+            let id = turnwise_model::parameter_id(name);
+            let ours = values(gradients.get::<2>(id).unwrap_or_else(|| panic!("{name} has a gradient")));
+            let scale = theirs.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
+            let relative = max_abs_diff(&ours, &theirs) / scale;
+            assert!(relative <= 1e-3, "{name} differs by {relative} of its largest entry");
+        }
     }
 }
 
 #[test]
 fn a_saved_adapter_holds_the_tensors_of_the_loaded_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = LoraConfig {
-        rank: 3,
-        alpha: 6.0,
-        targets: ["q_proj", "v_proj", "gate_proj", "down_proj"].map(String::from).to_vec(),
-    };
-    save_adapter(&adapted(), &config, "qwen2", folder.path()).unwrap();
-    assert_eq!(
-        tensors(&folder.path().join("adapter_model.safetensors")),
-        tensors(&golden("model/lora/adapter_model.safetensors"))
-    );
-    let base = load(&golden("model/qwen2"), &device().autodiff()).unwrap();
-    load_adapter(base, folder.path()).expect("what we save, we load");
+    for (adapter, base) in ADAPTERS {
+        let folder = tempfile::tempdir().unwrap();
+        let golden_adapter = golden(&format!("model/{adapter}"));
+        let config = adapter_config(&golden_adapter).unwrap();
+        assert_eq!((config.rank, config.alpha), (3, 6.0));
+        save_adapter(&adapted_of((adapter, base)), &config, base, folder.path()).unwrap();
+        assert_eq!(
+            tensors(&folder.path().join("adapter_model.safetensors")),
+            tensors(&golden_adapter.join("adapter_model.safetensors")),
+            "{adapter}"
+        );
+        let base = load(&golden(&format!("model/{base}")), &device().autodiff()).unwrap();
+        load_adapter(base, folder.path()).expect("what we save, we load");
+    }
 }
 
 #[test]
@@ -139,6 +157,10 @@ fn layers_that_a_family_stores_as_one_get_one_adapter_under_the_name_of_peft() {
     check("phi3", &["qkv_proj", "gate_up_proj"], &["qkv_proj", "gate_up_proj"]);
     check("glm4", &["up_proj", "q_proj"], &["q_proj", "gate_up_proj"]);
     check("llama", &["qkv_proj"], &["q_proj", "k_proj", "v_proj"]);
+    // The default is every layer, whatever its name.
+    let all = LoraConfig::default().targets;
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    check("lfm2", &all, &["q_proj", "k_proj", "v_proj", "in_proj", "out_proj", "w1", "w3", "w2"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 23] = [
+const FAMILIES: [&str; 25] = [
     "llama",
     "llama-bias",
     "llama-tied",
@@ -38,6 +38,8 @@ const FAMILIES: [&str; 23] = [
     "glm4",
     "ministral3",
     "hunyuan",
+    "lfm2",
+    "lfm2-bias",
 ];
 
 /// Results of `transformers` for one folder.

@@ -38,6 +38,7 @@
 //! | [`turnwise_gguf`](../turnwise_gguf/index.html) | GGUF files to Hugging Face folders |
 //! | [`turnwise_stats`](../turnwise_stats/index.html) | pass@k, intervals, paired tests |
 //! | [`turnwise_files`](../turnwise_files/index.html), [`turnwise_http`](../turnwise_http/index.html) | opening files of others, requests to servers |
+//! | [`turnwise_allocator`](../turnwise_allocator/index.html) | the programs' memory |
 //! | [`turnwise_listen`](../turnwise_listen/index.html) | HTTP servers on one machine |
 //!
 //! This crate is the command line. JSON goes to stdout, everything else to stderr; see `turnwise help`.
@@ -64,11 +65,6 @@ use clap::Parser;
 
 use crate::command::Command;
 
-/// Training makes and drops a tensor for every operation; an allocator that keeps freed pages saves a quarter
-/// of the step's CPU time over glibc's, most of it page faults.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Trains tool-using language models, one turn at a time.
 ///
 /// JSON goes to stdout; logs, tables and progress go to stderr.
@@ -81,6 +77,7 @@ pub(crate) struct Cli {
 }
 
 fn main() -> ExitCode {
+    turnwise_allocator::keep_freed_memory();
     #[cfg(feature = "monty")]
     turnwise_tools::executor::serve_monty_if_asked();
     let cli = match Cli::try_parse() {

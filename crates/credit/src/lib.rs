@@ -64,6 +64,7 @@ mod score;
 mod scored;
 mod shaping;
 mod signal;
+mod tree;
 mod weights;
 
 pub use advantage::*;

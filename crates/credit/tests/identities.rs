@@ -123,6 +123,8 @@ proptest! {
         correct in proptest::collection::vec(any::<bool>(), 0..9),
     ) {
         let groups = [correct.into_iter().map(single).collect::<Vec<_>>()];
+        let n = groups[0].len() as f64;
+        let leave_one_out = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
         for (name, plain, times) in [
             ("process_grpo", "grpo", 1.0),
             ("mt_grpo", "grpo", 1.0),
@@ -130,6 +132,9 @@ proptest! {
             ("rebn", "grpo", 1.0),
             ("reinforce_pp", "grpo", 1.0),
             ("turn_tree", "rloo", 1.0),
+            // Leave-one-out of z-scores: n/(n-1) times them.
+            ("gated_tree", "grpo", leave_one_out),
+            ("cross_group", "grpo", leave_one_out),
         ] {
             let of = |name: &str| advantages(named(name).estimator(), &groups)[0].concat();
             for (a, b) in of(name).iter().zip(of(plain)) {

@@ -1,8 +1,8 @@
 //! A template for a new environment: counting letters, with Python as the tool.
 //!
-//! To make it one that run files can choose, move the file to `crates/envs/src/letters.rs` and write
+//! To make it one that run files can choose, move the file to `crates/envs/src/tasks/letters.rs` and write
 //! `crate::env::` for `turnwise_envs::`. Give it settings that implement `EnvSettings` (see `arithmetic.rs`),
-//! and add `mod letters;` to `lib.rs` and a line to the list in `config.rs`.
+//! and add `pub(crate) mod letters;` to `tasks.rs` and a line to the list in `config.rs`.
 
 use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Opened, Start, Task, Tasks};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};

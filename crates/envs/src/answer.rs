@@ -20,7 +20,7 @@ mod unit;
 
 use std::fmt;
 
-use crate::same_question::normal;
+use crate::tasks::same_question::normal;
 use unit::{PERCENT, Unit};
 
 /// A fraction in lowest terms with a positive denominator.

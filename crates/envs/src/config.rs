@@ -5,18 +5,18 @@ use turnwise_runfile::{Conflict, Seed, Within, choice};
 use turnwise_tools::executor::ExecutorConfig;
 
 use crate::agent::AgentConfig;
-use crate::arithmetic::ArithmeticConfig;
-use crate::command::CommandConfig;
 use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
-use crate::human_eval::HumanEvalConfig;
-use crate::lookup::LookupConfig;
 use crate::openenv::OpenEnvConfig;
 use crate::process::ProcessConfig;
-use crate::programs::ProgramsConfig;
-use crate::qa::QaConfig;
 use crate::settings::EnvSettings;
-use crate::strategy_qa::StrategyQaConfig;
+use crate::tasks::arithmetic::ArithmeticConfig;
+use crate::tasks::command::CommandConfig;
+use crate::tasks::human_eval::HumanEvalConfig;
+use crate::tasks::lookup::LookupConfig;
+use crate::tasks::programs::ProgramsConfig;
+use crate::tasks::qa::QaConfig;
+use crate::tasks::strategy_qa::StrategyQaConfig;
 
 choice! {
     /// The environments. A new one is a file and a line here.

@@ -149,7 +149,7 @@ impl Env for Flaky {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arithmetic::{Arithmetic, ArithmeticConfig};
+    use crate::tasks::arithmetic::{Arithmetic, ArithmeticConfig};
     use turnwise_tools::executor::Echo;
 
     fn open(timeouts: f64, errors: f64, seed: u64) -> Flaky {

@@ -19,7 +19,7 @@ use turnwise_tools::{Executor, ExecutorFault};
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolOutput, Trajectory};
 
 use crate::env::EnvError;
-use crate::stated::stated;
+use crate::tasks::stated::stated;
 
 /// The code of both sides, loaded before either runs.
 const LIBRARY: &str =

@@ -1,5 +1,19 @@
 //! Defines tasks, and the tools that environments offer.
 
+pub(crate) mod arithmetic;
+pub(crate) mod command;
+pub(crate) mod expression;
+pub(crate) mod human_eval;
+pub(crate) mod lookup;
+pub(crate) mod one_word;
+pub(crate) mod programs;
+pub(crate) mod qa;
+pub(crate) mod same_question;
+pub(crate) mod stated;
+pub(crate) mod story;
+pub(crate) mod strategy_qa;
+pub(crate) mod task_files;
+
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role};
 

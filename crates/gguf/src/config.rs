@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::architecture::Architecture;
 use crate::file::GgufFile;
 
 /// Settings that decide the weights' shapes and layout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
+    pub(crate) architecture: &'static Architecture,
     pub(crate) vocabulary: usize,
     pub(crate) hidden: usize,
     pub(crate) inner: usize,
@@ -15,12 +17,8 @@ pub(crate) struct Shape {
     pub(crate) key_value_heads: usize,
     /// Size of a head, even.
     pub(crate) dim: usize,
-    /// Norms on each head of queries and keys.
-    pub(crate) head_norms: bool,
     pub(crate) attention_bias: AttentionBias,
     pub(crate) mlp_bias: bool,
-    /// Rows of queries and keys are in llama.cpp's order.
-    pub(crate) interleaved: bool,
 }
 
 /// Which projections of attention have a bias.
@@ -37,22 +35,22 @@ pub(crate) enum AttentionBias {
 const LARGEST: u64 = 1 << 24;
 
 /// Reads keys of one architecture.
-struct Keys<'a> {
-    file: &'a GgufFile,
-    architecture: &'a str,
+pub(crate) struct Keys<'a> {
+    pub(crate) file: &'a GgufFile,
+    architecture: &'static Architecture,
 }
 
 impl Keys<'_> {
-    fn key(&self, name: &str) -> String {
-        format!("{}.{name}", self.architecture)
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture.name)
     }
 
-    fn size(&self, name: &str) -> Result<u64, String> {
+    pub(crate) fn size(&self, name: &str) -> Result<u64, String> {
         self.optional_size(name)?.ok_or_else(|| format!("{} is missing or 0", self.key(name)))
     }
 
     /// Reads a size above 0, if the key is there.
-    fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
+    pub(crate) fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
         let key = self.key(name);
         match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
             Some(size) if size > LARGEST => Err(format!("{key} = {size} is more than {LARGEST}")),
@@ -60,31 +58,22 @@ impl Keys<'_> {
         }
     }
 
-    fn number(&self, name: &str) -> Result<Option<f64>, String> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {
         self.file.metadata.number(&self.key(name))
     }
 }
 
 /// Returns the configuration and the layout that belongs to it. `dtype` is the stored element type.
 pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), String> {
-    let architecture = file.metadata.text("general.architecture")?.unwrap_or("none");
-    let class = match architecture {
-        "llama" => "LlamaForCausalLM",
-        "qwen2" => "Qwen2ForCausalLM",
-        "qwen3" => "Qwen3ForCausalLM",
-        other => {
-            return Err(format!(
-                "architecture \"{other}\" is not supported\n  hint: supported are llama, qwen2, qwen3"
-            ));
-        }
-    };
+    let name = file.metadata.text("general.architecture")?.unwrap_or("none");
+    let architecture = Architecture::named(name)?;
     let keys = Keys { file, architecture };
     let shape = shape(&keys)?;
     let tied = !has(file, "output.weight");
     let epsilon = keys.number("attention.layer_norm_rms_epsilon")?;
     let mut config = json!({
-        "architectures": [class],
-        "model_type": architecture,
+        "architectures": [architecture.class],
+        "model_type": architecture.family,
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.hidden,
         "intermediate_size": shape.inner,
@@ -103,20 +92,8 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
         "dtype": dtype,
     });
     let object = config.as_object_mut().expect("an object was just made");
-    if architecture != "qwen2" {
-        object.insert("attention_bias".into(), (shape.attention_bias == AttentionBias::All).into());
-    }
-    match architecture {
-        "llama" => drop(object.insert("mlp_bias".into(), shape.mlp_bias.into())),
-        _ => drop(object.insert("use_sliding_window".into(), false.into())),
-    }
-    if architecture == "qwen2" {
-        if shape.dim != shape.hidden / shape.heads {
-            let Shape { dim, hidden, heads, .. } = shape;
-            return Err(format!("qwen2.attention.key_length = {dim} is not {hidden} / {heads}"));
-        }
-        object.remove("head_dim");
-    }
+    object.insert("attention_bias".into(), (shape.attention_bias == AttentionBias::All).into());
+    (architecture.keys)(&keys, &shape, object)?;
     object.extend(scaling(&keys, shape.dim)?);
     object.extend(ends(file)?);
     Ok((config, shape))
@@ -127,8 +104,8 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let file = keys.file;
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    let llama = keys.architecture == "llama";
     Ok(Shape {
+        architecture: keys.architecture,
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
         hidden: keys.size("embedding_length")? as usize,
         inner: keys.size("feed_forward_length")? as usize,
@@ -136,14 +113,12 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
         heads: heads as usize,
         key_value_heads: key_value_heads as usize,
         dim: dim as usize,
-        head_norms: keys.architecture == "qwen3",
-        attention_bias: match keys.architecture {
+        attention_bias: match keys.architecture.name {
             "qwen2" => AttentionBias::Inputs,
             _ if has(file, "blk.0.attn_q.bias") => AttentionBias::All,
             _ => AttentionBias::Nothing,
         },
-        mlp_bias: llama && has(file, "blk.0.ffn_up.bias"),
-        interleaved: llama,
+        mlp_bias: keys.architecture.interleaved && has(file, "blk.0.ffn_up.bias"),
     })
 }
 

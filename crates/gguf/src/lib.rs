@@ -2,8 +2,10 @@
 //! template.
 //!
 //! A file is untrusted: every length in it is checked against the file's own size before memory is taken for
-//! it. Architectures are `llama`, `qwen2` and `qwen3`; see [`Kind`] for the types of tensors.
+//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2` and `phi3`; see
+//! [`Kind`] for the types of tensors.
 
+mod architecture;
 mod config;
 mod convert;
 mod error;
@@ -14,6 +16,7 @@ mod kind;
 mod metadata;
 mod quant;
 mod super_block;
+mod table;
 mod tensors;
 mod tokenizer;
 mod weights;

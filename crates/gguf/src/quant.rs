@@ -5,7 +5,8 @@ use half::bf16;
 
 use crate::float16::float16;
 use crate::kind::Kind;
-use crate::super_block::{q4_k, q5_k, q6_k};
+use crate::super_block::{q2_k, q3_k, q4_k, q5_k, q6_k};
+use crate::table::{iq4_nl, iq4_xs, mxfp4};
 
 /// Appends the numbers of whole blocks to `out`. Bytes that fill no block are ignored.
 pub fn dequantize(kind: Kind, bytes: &[u8], out: &mut Vec<f32>) {
@@ -33,9 +34,14 @@ pub fn dequantize(kind: Kind, bytes: &[u8], out: &mut Vec<f32>) {
             let scale = float16(b, 0);
             out.extend(b[2..].iter().map(|&byte| f32::from(byte as i8) * scale));
         },
+        Kind::Q2K => q2_k,
+        Kind::Q3K => q3_k,
         Kind::Q4K => q4_k,
         Kind::Q5K => q5_k,
         Kind::Q6K => q6_k,
+        Kind::Iq4Nl => iq4_nl,
+        Kind::Iq4Xs => iq4_xs,
+        Kind::Mxfp4 => mxfp4,
     };
     for block in bytes.chunks_exact(kind.bytes()) {
         one(block, out);
@@ -53,7 +59,7 @@ fn fifth(nibble: u8, high: u32, at: usize) -> u8 {
 }
 
 /// 16 bytes hold 32 numbers: first all the low halves, then all the high ones.
-fn nibbles(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(u8, usize) -> f32) {
+pub(crate) fn nibbles(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(u8, usize) -> f32) {
     out.extend(bytes.iter().enumerate().map(|(at, byte)| value(byte & 15, at)));
     out.extend(bytes.iter().enumerate().map(|(at, byte)| value(byte >> 4, at + 16)));
 }

@@ -32,6 +32,40 @@ fn nibble(quants: &[u8], s: usize, l: usize) -> u8 {
     if s.is_multiple_of(2) { byte & 15 } else { byte >> 4 }
 }
 
+/// Number `at` of 64 bytes with two bits each: two halves of 128, and in each four runs of 32 that share
+/// their bytes.
+fn pair(quants: &[u8], at: usize) -> u8 {
+    let (half, run, l) = (at / 128, at % 128 / 32, at % 32);
+    (quants[half * 32 + l] >> (2 * run)) & 3
+}
+
+pub(crate) fn q2_k(block: &[u8], out: &mut Vec<f32>) {
+    let (scales, rest) = block.split_at(16);
+    let (d, d_min) = (float16(rest, 64), float16(rest, 66));
+    out.extend((0..256).map(|at| {
+        let scale = scales[at / 16];
+        let (scale, least) = (d * f32::from(scale & 15), d_min * f32::from(scale >> 4));
+        scale * f32::from(pair(rest, at)) - least
+    }));
+}
+
+pub(crate) fn q3_k(block: &[u8], out: &mut Vec<f32>) {
+    let (high, rest) = block.split_at(32);
+    let (quants, rest) = rest.split_at(64);
+    let d = float16(rest, 12);
+    // Six bits for each of sixteen sub-blocks: four in eight bytes, two in the other four.
+    let scale = |s: usize| {
+        let four = if s < 8 { rest[s] & 15 } else { rest[s - 8] >> 4 };
+        let two = (rest[8 + s % 4] >> (2 * (s / 4))) & 3;
+        d * (f32::from(four | (two << 4)) - 32.0)
+    };
+    out.extend((0..256).map(|at| {
+        // The third bit takes four off where it isn't set.
+        let third = (high[at % 32] >> (at / 32)) & 1;
+        scale(at / 16) * (f32::from(pair(quants, at)) - f32::from(4 * (third ^ 1)))
+    }));
+}
+
 pub(crate) fn q4_k(block: &[u8], out: &mut Vec<f32>) {
     with_minimum(block, out, |s, l| nibble(&block[16..], s, l));
 }

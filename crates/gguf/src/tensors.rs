@@ -2,21 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use crate::architecture::QkNorms;
 use crate::config::{AttentionBias, Shape};
 use crate::file::TensorInfo;
 
-/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights
-/// (`rope_freqs`).
+/// Tensors that hold no weights.
+const NO_WEIGHTS: [&str; 3] = ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
+
+/// Hugging Face's name of a tensor, and the shape that it must have; none for one that holds no weights.
 fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, String> {
     let (whole, vocabulary) = (|name: &str| name.to_string(), vec![shape.vocabulary, shape.hidden]);
     match gguf {
         "token_embd.weight" => return Ok(Some((whole("model.embed_tokens.weight"), vocabulary))),
         "output_norm.weight" => return Ok(Some((whole("model.norm.weight"), vec![shape.hidden]))),
         "output.weight" => return Ok(Some((whole("lm_head.weight"), vocabulary))),
-        "rope_freqs.weight" => return Ok(None),
+        _ if NO_WEIGHTS.contains(&gguf) => return Ok(None),
         _ => {}
     }
-    let unknown = || format!("tensor {gguf} has no place in a llama, qwen2 or qwen3 model");
+    let unknown = || format!("tensor {gguf} has no place in a model of {}", shape.architecture.name);
     let rest = gguf.strip_prefix("blk.").ok_or_else(unknown)?;
     let (layer, rest) = rest.split_once('.').ok_or_else(unknown)?;
     let (part, suffix) = rest.split_once('.').ok_or_else(unknown)?;
@@ -24,28 +27,25 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     if layer >= shape.layers {
         return Err(format!("tensor {gguf} has no place in a model of {} layers", shape.layers));
     }
-    let (query, key_value) = (shape.heads * shape.dim, shape.key_value_heads * shape.dim);
-    let (hidden, inner) = (shape.hidden, shape.inner);
-    let (name, out, wide) = match part {
-        "attn_norm" => ("input_layernorm", hidden, None),
-        "ffn_norm" => ("post_attention_layernorm", hidden, None),
-        "attn_q" => ("self_attn.q_proj", query, Some(hidden)),
-        "attn_k" => ("self_attn.k_proj", key_value, Some(hidden)),
-        "attn_v" => ("self_attn.v_proj", key_value, Some(hidden)),
-        "attn_output" => ("self_attn.o_proj", hidden, Some(query)),
-        "attn_q_norm" => ("self_attn.q_norm", shape.dim, None),
-        "attn_k_norm" => ("self_attn.k_norm", shape.dim, None),
-        "ffn_gate" => ("mlp.gate_proj", inner, Some(hidden)),
-        "ffn_up" => ("mlp.up_proj", inner, Some(hidden)),
-        "ffn_down" => ("mlp.down_proj", hidden, Some(inner)),
+    let part = shape.parts().into_iter().find(|known| known.gguf == part).ok_or_else(unknown)?;
+    let expected = match (suffix, part.wide) {
+        ("weight", Some(wide)) => vec![part.out, wide],
+        ("weight", None) | ("bias", Some(_)) => vec![part.out],
         _ => return Err(unknown()),
     };
-    let expected = match (suffix, wide) {
-        ("weight", Some(wide)) => vec![out, wide],
-        ("weight", None) | ("bias", Some(_)) => vec![out],
-        _ => return Err(unknown()),
-    };
-    Ok(Some((format!("model.layers.{layer}.{name}.{suffix}"), expected)))
+    Ok(Some((format!("model.layers.{layer}.{}.{suffix}", part.name), expected)))
+}
+
+/// A tensor of a layer.
+struct Part {
+    gguf: &'static str,
+    /// Hugging Face's name.
+    name: &'static str,
+    /// Numbers of an output.
+    out: usize,
+    /// Numbers of an input, of a matrix.
+    wide: Option<usize>,
+    bias: bool,
 }
 
 /// Returns the tensors that hold weights, with their new names. Fails unless they are all those of the model,
@@ -69,37 +69,69 @@ pub(crate) fn placed<'a>(
             return Err(format!("tensor {name} is missing"));
         }
     }
-    match there.iter().find(|name| !["output.weight", "rope_freqs.weight"].contains(name)) {
+    match there.iter().find(|name| **name != "output.weight" && !NO_WEIGHTS.contains(name)) {
         Some(name) => Err(format!("tensor {name} is there, and others of its kind are not")),
         None => Ok(found),
     }
 }
 
 impl Shape {
+    /// Returns the tensors of a layer.
+    fn parts(&self) -> Vec<Part> {
+        let (query, key_value) = (self.heads * self.dim, self.key_value_heads * self.dim);
+        let (hidden, inner) = (self.hidden, self.inner);
+        let inputs = self.attention_bias != AttentionBias::Nothing;
+        let output = self.attention_bias == AttentionBias::All;
+        let norm = |gguf, name, out| Part { gguf, name, out, wide: None, bias: false };
+        let matrix = |gguf, name, out, wide, bias| Part { gguf, name, out, wide: Some(wide), bias };
+        let mut parts: Vec<Part> =
+            self.architecture.norms.iter().map(|(gguf, name)| norm(gguf, name, hidden)).collect();
+        if self.architecture.fused {
+            parts.push(matrix("attn_qkv", "self_attn.qkv_proj", query + 2 * key_value, hidden, inputs));
+            parts.push(matrix("ffn_up", "mlp.gate_up_proj", 2 * inner, hidden, self.mlp_bias));
+        } else {
+            parts.push(matrix("attn_q", "self_attn.q_proj", query, hidden, inputs));
+            parts.push(matrix("attn_k", "self_attn.k_proj", key_value, hidden, inputs));
+            parts.push(matrix("attn_v", "self_attn.v_proj", key_value, hidden, inputs));
+            parts.push(matrix("ffn_gate", "mlp.gate_proj", inner, hidden, self.mlp_bias));
+            parts.push(matrix("ffn_up", "mlp.up_proj", inner, hidden, self.mlp_bias));
+        }
+        parts.push(matrix("attn_output", "self_attn.o_proj", hidden, query, output));
+        parts.push(matrix("ffn_down", "mlp.down_proj", hidden, inner, self.mlp_bias));
+        let (of_queries, of_keys) = match self.architecture.qk_norms {
+            QkNorms::Nothing => return parts,
+            QkNorms::PerHead => (self.dim, self.dim),
+            QkNorms::FullWidth => (query, key_value),
+        };
+        parts.push(norm("attn_q_norm", "self_attn.q_norm", of_queries));
+        parts.push(norm("attn_k_norm", "self_attn.k_norm", of_keys));
+        parts
+    }
+
     /// Returns the names of the tensors of a model of this shape, without the output matrix.
     fn weights(&self) -> impl Iterator<Item = String> {
-        let parts = [
-            (true, "weight", &["attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output"][..]),
-            (true, "weight", &["ffn_gate", "ffn_up", "ffn_down"]),
-            (self.head_norms, "weight", &["attn_q_norm", "attn_k_norm"]),
-            (self.attention_bias != AttentionBias::Nothing, "bias", &["attn_q", "attn_k", "attn_v"]),
-            (self.attention_bias == AttentionBias::All, "bias", &["attn_output"]),
-            (self.mlp_bias, "bias", &["ffn_gate", "ffn_up", "ffn_down"]),
-        ];
-        let layer = move |layer: usize| {
-            let parts = parts.into_iter().filter(|(there, ..)| *there);
-            parts.flat_map(move |(_, suffix, parts)| {
-                parts.iter().map(move |part| format!("blk.{layer}.{part}.{suffix}"))
-            })
+        let parts = self.parts();
+        let of_part = |part: &Part| {
+            let bias = part.bias.then(|| format!("{}.bias", part.gguf));
+            [Some(format!("{}.weight", part.gguf)), bias].into_iter().flatten()
         };
+        let of_layer: Vec<String> = parts.iter().flat_map(of_part).collect();
         let ends = ["token_embd.weight", "output_norm.weight"].map(String::from);
+        let layer =
+            move |layer: usize| of_layer.iter().map(|name| format!("blk.{layer}.{name}")).collect::<Vec<_>>();
         ends.into_iter().chain((0..self.layers).flat_map(layer))
+    }
+
+    /// Returns the number to take off a tensor's numbers: norms may lie around 1 in the file and around 0 in
+    /// the folder.
+    pub(crate) fn offset(&self, gguf: &str) -> f32 {
+        if gguf.ends_with("norm.weight") { self.architecture.norm_offset } else { 0.0 }
     }
 
     /// Returns the size of a head, if the tensor's rows are in llama.cpp's order.
     pub(crate) fn interleaved(&self, gguf: &str) -> Option<usize> {
         let part = gguf.split('.').nth(2);
-        (self.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
+        (self.architecture.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
     }
 }
 

@@ -98,6 +98,11 @@ fn write_tensor(
     take: &mut impl FnMut(&[f32]) -> Result<(), GgufError>,
 ) -> Result<(), GgufError> {
     let rows = tensor.rows();
+    let offset = shape.offset(&tensor.name);
+    if offset != 0.0 {
+        let less: Vec<f32> = file.values(tensor)?.iter().map(|value| value - offset).collect();
+        return take(&less);
+    }
     match shape.interleaved(&tensor.name) {
         None => file.each_part(tensor, 0..rows, take),
         // A bias has a number per row.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
 
-use crate::{Failure, short};
+use crate::{Failure, short, tls};
 
 /// Most redirects of a request.
 const REDIRECTS: usize = 5;
@@ -14,7 +14,8 @@ const REDIRECTS: usize = 5;
 /// Sends JSON to one address.
 #[derive(Debug)]
 pub struct Client {
-    agent: Agent,
+    /// The client, or the reason why there is none.
+    agent: Result<Agent, String>,
     url: String,
     key: Option<String>,
     longest: u64,
@@ -35,8 +36,7 @@ impl Client {
     /// Makes a client that sends `key` as a bearer token and reads answers of at most `longest` bytes.
     pub fn new(url: impl Into<String>, key: Option<String>, longest: u64) -> Self {
         // Redirects are followed here, because the library's drop the body.
-        let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
-        Self { agent: agent.into(), url: url.into(), key, longest }
+        Self { agent: tls::agent(), url: url.into(), key, longest }
     }
 
     /// Returns the address of its requests.
@@ -50,9 +50,7 @@ impl Client {
         let start = std::time::Instant::now();
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS {
-            if !cfg!(feature = "https") && url.starts_with("https:") {
-                return Err(Failure::Lasting("https needs a build with `--features https`".into()));
-            }
+            tls::check(&url).map_err(Failure::Lasting)?;
             let left = time.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
             let mut response = self.send(&url, body, left)?;
             let status = response.status().as_u16();
@@ -68,7 +66,8 @@ impl Client {
     }
 
     fn send(&self, url: &str, body: &str, time: Duration) -> Result<Response<ureq::Body>, Failure> {
-        let post = self.agent.post(url).config().timeout_global(Some(time)).build();
+        let agent = self.agent.as_ref().map_err(|why| Failure::Lasting(why.clone()))?;
+        let post = agent.post(url).config().timeout_global(Some(time)).build();
         let mut post = post.header("content-type", "application/json").header("accept", "application/json");
         // Another host gets no key.
         if let Some(key) = self.key.as_ref().filter(|_| host(url) == host(&self.url)) {

@@ -1,12 +1,14 @@
 //! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]),
 //! the rule for trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]), as a
-//! whole or as a stream of events.
+//! whole or as a stream of events ([`sse`]). [`tls`] says whom `https` trusts.
 
 mod client;
 pub mod json;
 mod patience;
 mod refusal;
+pub mod sse;
 mod stream;
+pub mod tls;
 
 pub use client::{Client, Reply, retry_after};
 pub use patience::{GaveUp, Patience};

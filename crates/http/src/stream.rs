@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::sse::events;
 use crate::{json as lenient, short};
 
 /// Returns whether a body begins as a stream of events.
@@ -16,7 +17,8 @@ pub(crate) fn is_stream(text: &str) -> bool {
 /// If an event isn't JSON, or the stream ends before the answer does.
 pub(crate) fn whole(text: &str) -> Result<Value, String> {
     let (mut said, mut is_whole) = (Said::default(), false);
-    for data in events(text) {
+    for data in events(text.as_bytes(), u64::MAX)? {
+        let data = String::from_utf8_lossy(&data);
         if data.trim() == "[DONE]" {
             is_whole = true;
             break;
@@ -37,26 +39,6 @@ pub(crate) fn whole(text: &str) -> Result<Value, String> {
     } else {
         Err(format!("the stream ends before its answer does: {}", short(text)))
     }
-}
-
-/// Returns the data of every event.
-fn events(text: &str) -> impl Iterator<Item = String> {
-    let mut lines = text.trim_start_matches('\u{feff}').lines();
-    std::iter::from_fn(move || {
-        let mut data: Option<String> = None;
-        for line in lines.by_ref() {
-            if line.is_empty() && data.is_some() {
-                return data;
-            }
-            let Some(piece) = line.strip_prefix("data:") else { continue };
-            let piece = piece.strip_prefix(' ').unwrap_or(piece);
-            match &mut data {
-                Some(data) => data.extend(["\n", piece]),
-                None => data = Some(piece.to_string()),
-            }
-        }
-        data
-    })
 }
 
 /// Holds the first choice so far.
@@ -182,6 +164,8 @@ mod tests {
         for done in ["", "data: [DONE]\n\n", "data:[DONE]"] {
             assert_eq!(reads(&events, done), Ok(answer.clone()));
         }
+        let lines: Vec<String> = events.iter().map(|event| format!("data: {event}\r\r")).collect();
+        assert_eq!(whole(&lines.concat()), Ok(answer.clone()), "lines that end with CR alone");
         let with_other = json!({"choices": [{"index": 1, "delta": {"content": "x"}}]});
         let usage = json!({"choices": [], "usage": {"total_tokens": 3}});
         let [a, b, _] = events;

@@ -164,7 +164,7 @@ pub(crate) fn slice(value: &Value, bounds: &[Option<Value>; 3], budget: &mut Bud
             let cut: String = sliced(&letters, bounds)?.into_iter().collect();
             Ok(Value::Text(Text { text: cut.into(), safe: text.safe }))
         }
-        _ => Ok(Value::undefined(format!("'{}' object can't be sliced", value.type_name()))),
+        _ => fail(format!("'{}' object is not subscriptable", value.type_name())),
     }
 }
 

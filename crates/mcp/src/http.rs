@@ -1,19 +1,20 @@
 //! A server behind a URL: streamable HTTP. Every message is a POST, and its response is JSON or a stream of
-//! events.
+//! events. A stream that breaks off is continued by a GET, from the last event that had an id.
 
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use turnwise_http::sse::{Broken, Events, Resume};
+use turnwise_http::tls;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use crate::link::{Link, MAX_MESSAGE, Trouble, short};
 use crate::message::{Message, Refusal, notice, read, reply, request};
 use crate::process::Endings;
-use crate::sse::Events;
 
 /// Header of the session's id.
 const SESSION: &str = "mcp-session-id";
@@ -21,6 +22,8 @@ const SESSION: &str = "mcp-session-id";
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long a server that is busy is left alone at first, unless it asks for another time.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// How long a server is left alone at least before a stream of it is continued.
+const LEAST_WAIT: Duration = Duration::from_millis(10);
 /// Bytes of a refusal that are read.
 const MAX_REFUSAL: u64 = 4096;
 
@@ -57,13 +60,10 @@ impl Http {
     /// Returns a session that hasn't begun.
     ///
     /// # Errors
-    /// If this build has no TLS for the URL.
+    /// If the URL needs TLS, and this build has none, or can't read the certificates to trust.
     pub(crate) fn new(url: &str, bearer: Option<String>, endings: &Arc<Endings>) -> Result<Self, String> {
-        if url.starts_with("https:") && !cfg!(feature = "https") {
-            return Err("https needs a build with `--features https`".into());
-        }
-        let agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
-        let posts = Posts { agent: agent.into(), url: url.into(), bearer, agreed: Mutex::default() };
+        tls::check(url)?;
+        let posts = Posts { agent: tls::agent()?, url: url.into(), bearer, agreed: Mutex::default() };
         Ok(Self { posts, next_id: AtomicU64::new(1), endings: endings.clone() })
     }
 
@@ -94,18 +94,59 @@ impl Http {
             let messages = read(&text)?.ok_or_else(|| no_message(&text))?;
             return self.answer(messages, id, until).ok_or_else(|| no_message(&text));
         }
-        let mut events = Events::new(reader, MAX_MESSAGE);
-        while let Some(event) = events.next()? {
-            let messages = read(&event)?.ok_or_else(|| no_message(&event))?;
-            if let Some(outcome) = self.answer(messages, id, until) {
-                return Ok(outcome);
-            }
+        let (mut found, mut place) = self.stream(reader, id, until)?;
+        let mut wait = FIRST_WAIT;
+        loop {
+            let why = match found {
+                Left::Answered(outcome) => return Ok(outcome),
+                Left::Cut(why) => why,
+            };
+            let asked = place.retry.map_or(wait, |retry| retry.max(LEAST_WAIT));
+            let (Some(_), Some(pause)) = (&place.id, pause(asked, until)) else { return Err(why) };
+            std::thread::sleep(pause);
+            wait *= 2;
+            let mut rest = self.posts.resume(&place, until).map_err(|again| format!("{why}; {again}"))?;
+            let reader = BufReader::new(rest.body_mut().as_reader());
+            let Resume { id: seen, retry } = place;
+            (found, place) = self.stream(reader, id, until)?;
+            // The rest may be without ids, or end before it has said anything.
+            place = Resume { id: place.id.or(seen), retry: place.retry.or(retry) };
         }
-        Err("the stream of events ended before the answer".into())
+    }
+
+    /// Reads a stream of events up to the answer to the request of this id. Returns the place where it ends.
+    fn stream(&self, stream: impl BufRead, id: u64, until: Instant) -> Result<(Left, Resume), String> {
+        let mut events = Events::new(stream, MAX_MESSAGE);
+        let left = loop {
+            let event = match events.next_event() {
+                Ok(Some(event)) => event,
+                Ok(None) => break Left::Cut("the stream of events ended before the answer".into()),
+                Err(Broken::Cut(why)) => break Left::Cut(why),
+                Err(Broken::Wrong(why)) => return Err(why),
+            };
+            let no_message = || format!("a response that is no message: {}", shown(&event));
+            let messages = read(&event)?.ok_or_else(no_message)?;
+            if let Some(outcome) = self.answer(messages, id, until) {
+                break Left::Answered(outcome);
+            }
+        };
+        Ok((left, events.place().clone()))
     }
 }
 
 type Outcome = Result<Value, Refusal>;
+
+/// The end of a stream of events.
+enum Left {
+    Answered(Outcome),
+    /// It ended before the answer.
+    Cut(String),
+}
+
+/// Returns a wait, unless the time would be up.
+fn pause(wait: Duration, until: Instant) -> Option<Duration> {
+    (wait < until.saturating_duration_since(Instant::now())).then_some(wait)
+}
 
 impl Link for Http {
     fn ask(&self, method: &str, params: &Value, time: Duration) -> Result<Value, Trouble> {
@@ -138,18 +179,13 @@ impl Link for Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
-        let Agreed { session, version } = self.posts.agreed().clone();
-        if let Some(session) = session {
+        let headers = self.posts.headers();
+        if headers.iter().any(|(name, _)| *name == SESSION) {
             let (agent, url) = (self.posts.agent.clone(), self.posts.url.clone());
-            let bearer = self.posts.bearer.clone();
             self.endings.run(move || {
                 let mut delete = agent.delete(&url).config().timeout_global(Some(GOODBYE)).build();
-                delete = delete.header(SESSION, session);
-                if let Some(version) = version {
-                    delete = delete.header("mcp-protocol-version", version);
-                }
-                if let Some(bearer) = bearer {
-                    delete = delete.header("authorization", format!("Bearer {bearer}"));
+                for (name, value) in headers {
+                    delete = delete.header(name, value);
                 }
                 // A server may keep its sessions as long as it likes.
                 let _ = delete.call();
@@ -163,6 +199,31 @@ impl Posts {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the headers of every request: the session, the version and the token.
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let Agreed { session, version } = self.agreed().clone();
+        let bearer = self.bearer.as_ref().map(|bearer| format!("Bearer {bearer}"));
+        let headers = [(SESSION, session), ("mcp-protocol-version", version), ("authorization", bearer)];
+        headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// Asks for the rest of a stream of events.
+    fn resume(&self, place: &Resume, until: Instant) -> Result<Response<Body>, String> {
+        let mut get = self.agent.get(&self.url).config().timeout_global(Some(left(until))).build();
+        get = get.header("accept", "text/event-stream");
+        for (name, value) in self.headers() {
+            get = get.header(name, value);
+        }
+        if let Some(id) = &place.id {
+            get = get.header("last-event-id", id);
+        }
+        let response = get.call().map_err(|error| failure(&self.url, &error))?;
+        match response.status().as_u16() {
+            200 => Ok(response),
+            status => Err(format!("the server doesn't continue it: status {status}")),
+        }
+    }
+
     /// Sends a message and returns a response of success. A server that is busy is asked again for as long as
     /// it may take to answer.
     fn send(&self, message: &str, until: Instant) -> Result<Response<Body>, Trouble> {
@@ -171,11 +232,9 @@ impl Posts {
             match self.send_once(message, until)? {
                 Sent::Answered(response) => return Ok(response),
                 Sent::Busy(asked, why) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    let pause = asked.unwrap_or(wait);
-                    if pause >= left {
+                    let Some(pause) = pause(asked.unwrap_or(wait), until) else {
                         return Err(Trouble::Broken(why));
-                    }
+                    };
                     std::thread::sleep(pause);
                     wait *= 2;
                 }
@@ -184,16 +243,11 @@ impl Posts {
     }
 
     fn send_once(&self, message: &str, until: Instant) -> Result<Sent, Trouble> {
-        let Agreed { session, version } = self.agreed().clone();
-        // A time of zero would be none.
-        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let mut post = self.agent.post(&self.url).config().timeout_global(Some(left)).build();
+        let mut post = self.agent.post(&self.url).config().timeout_global(Some(left(until))).build();
         post = post.header("content-type", "application/json");
         post = post.header("accept", "application/json, text/event-stream");
-        let bearer = self.bearer.as_ref().map(|bearer| format!("Bearer {bearer}"));
-        let headers = [(SESSION, session), ("mcp-protocol-version", version), ("authorization", bearer)];
-        let has_session = headers[0].1.is_some();
-        for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        let has_session = self.agreed().session.is_some();
+        for (name, value) in self.headers() {
             post = post.header(name, value);
         }
         let sent = post.send(message.trim_end());
@@ -219,6 +273,11 @@ impl Posts {
         let why = format!("{}: status {status}: {said}{hint}", self.url);
         if matches!(status, 429 | 503) { Ok(Sent::Busy(asked, why)) } else { Err(Trouble::Broken(why)) }
     }
+}
+
+/// Returns the time that is left. A time of zero would be no limit.
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
 fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {

@@ -32,7 +32,6 @@ mod link;
 mod message;
 mod process;
 mod server;
-mod sse;
 mod stdio;
 
 pub use config::{Address, McpConfig, Per, conflict};
@@ -40,4 +39,4 @@ pub use content::output;
 pub use env::WithTools;
 pub use message::{Message, Refusal, read};
 pub use server::{McpError, Server, open};
-pub use sse::events;
+pub use turnwise_http::sse::events;

@@ -34,12 +34,33 @@ const METHOD_NOT_FOUND: i64 = -32_601;
 /// Says what is no message. Text that isn't JSON gives none, unless it names its version of JSON-RPC: servers
 /// print such things by mistake.
 pub fn read(text: &[u8]) -> Result<Option<Vec<Message>>, String> {
+    if holds_more_than(MAX_VALUES, text) {
+        return Err(format!("a message of more than {MAX_VALUES} values"));
+    }
     match parsed(text) {
-        Ok(Value::Array(messages)) => messages.iter().map(message).collect::<Result<_, _>>().map(Some),
-        Ok(object @ Value::Object(_)) => Ok(Some(vec![message(&object)?])),
+        Ok(Value::Array(messages)) => messages.into_iter().map(message).collect::<Result<_, _>>().map(Some),
+        Ok(object @ Value::Object(_)) => Ok(Some(vec![message(object)?])),
         Err(error) if is_meant(text) => Err(format!("a message that is no JSON: {error}")),
         Ok(_) | Err(_) => Ok(None),
     }
+}
+
+/// Values of a message at most. In memory a small value takes a hundred times the bytes of its text.
+const MAX_VALUES: usize = 1 << 18;
+
+/// Returns whether a JSON text holds more than `most` values and keys.
+fn holds_more_than(most: usize, text: &[u8]) -> bool {
+    let (mut inside, mut escaped, mut values) = (false, false, 0);
+    for &byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
+            b'[' | b'{' | b',' | b':' if !inside => values += 1,
+            _ => {}
+        }
+    }
+    values > most
 }
 
 /// Returns whether a text that isn't JSON was to be a message.
@@ -57,19 +78,19 @@ fn parsed(text: &[u8]) -> serde_json::Result<Value> {
     }
 }
 
-fn message(value: &Value) -> Result<Message, String> {
-    let keys = value.as_object().ok_or("a message that is no object")?;
-    let id = keys.get("id").filter(|id| !id.is_null());
+fn message(value: Value) -> Result<Message, String> {
+    let Value::Object(mut keys) = value else { return Err("a message that is no object".into()) };
+    let id = keys.remove("id").filter(|id| !id.is_null());
     if let Some(method) = keys.get("method") {
         let method = method.as_str().ok_or("a message whose method is no text")?;
         return Ok(match id {
-            Some(id) => Message::Request(id.clone(), method.into()),
+            Some(id) => Message::Request(id, method.into()),
             None => Message::Notice,
         });
     }
-    let outcome = match (keys.get("result"), keys.get("error")) {
-        (Some(result), None | Some(Value::Null)) => Ok(result.clone()),
-        (None | Some(Value::Null), Some(error)) => Err(refusal(error)?),
+    let outcome = match (keys.remove("result"), keys.remove("error")) {
+        (Some(result), None | Some(Value::Null)) => Ok(result),
+        (None | Some(Value::Null), Some(error)) => Err(refusal(&error)?),
         _ => return Err("a message with neither a method, a result nor an error".into()),
     };
     let Some(id) = id else {
@@ -157,6 +178,22 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert_eq!(read(deep.as_bytes()), Ok(None));
+    }
+
+    /// A result of many small parts took a hundred times its bytes.
+    #[test]
+    fn a_message_has_a_bounded_number_of_values() {
+        let parts = |n: usize, part: &str| {
+            let parts = vec![part; n].join(",");
+            read(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{parts}]}}}}"#).as_bytes())
+        };
+        let part = r#"{"type":"text","text":"[,{:\",:"}"#;
+        let refused = Err("a message of more than 262144 values".into());
+        assert!(parts(50_000, part).unwrap().is_some());
+        assert_eq!(parts(60_000, part), refused);
+        assert_eq!(parts(262_144, "0"), refused);
+        let long = format!(r#""{}""#, "[".repeat(1_000_000));
+        assert!(parts(1, &long).unwrap().is_some(), "text is one value");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use turnwise_envs::outside::stderr::{Log, Stderr};
+use turnwise_envs::outside::watch::Watch;
 
 /// Variables that a server inherits: those of the official SDKs, and what encodings and temporary files need.
 const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TMPDIR", "TERM"];
@@ -19,7 +20,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A process in a group with whatever it starts.
 pub(crate) struct Process {
     /// None once it is reaped.
-    child: Mutex<Option<Child>>,
+    child: Mutex<Option<Watched>>,
     stderr: Arc<Stderr>,
     endings: Arc<Endings>,
 }
@@ -53,21 +54,22 @@ impl Process {
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
         let stderr = Stderr::read(stderr, log.place().into(), log.clone());
+        let child = Watched { watch: Watch::over(child.id()), child };
         let process = Self { child: Mutex::new(Some(child)), stderr, endings: endings.clone() };
         Ok((process, stdin, stdout))
     }
 
-    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+    fn child(&self) -> MutexGuard<'_, Option<Watched>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns `what` with the exit status of a process that has just ended.
     pub(crate) fn ended(&self, what: &str) -> String {
         let mut held = self.child();
-        let Some(mut child) = held.take_if(|child| ends_within(child, LAST_WORDS)) else {
+        let Some(child) = held.take_if(|child| child.ends_within(LAST_WORDS)) else {
             return what.into();
         };
-        match kill(&mut child) {
+        match child.kill() {
             Ok(status) => format!("{what} ({status})"),
             Err(_) => what.into(),
         }
@@ -75,9 +77,9 @@ impl Process {
 
     /// Kills the group at once.
     pub(crate) fn kill(&self) {
-        if let Some(mut child) = self.child().take() {
+        if let Some(child) = self.child().take() {
             // It can't fail in a way that matters here.
-            let _ = kill(&mut child);
+            let _ = child.kill();
         }
     }
 
@@ -89,33 +91,42 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child().take() {
+        if let Some(child) = self.child().take() {
             self.endings.run(move || {
-                ends_within(&child, GRACE);
-                let _ = kill(&mut child);
+                child.ends_within(GRACE);
+                let _ = child.kill();
             });
         }
     }
 }
 
-/// Waits until a process has ended. Returns whether it has; its number stays taken until it is reaped.
-fn ends_within(child: &Child, patience: Duration) -> bool {
-    let (id, start) = (WaitId::Pid(Pid::from_child(child)), Instant::now());
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    loop {
-        match waitid(id.clone(), options) {
-            Ok(None) if start.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
-            Ok(None) => return false,
-            Ok(Some(_)) | Err(_) => return true,
-        }
-    }
+/// A process that isn't reaped, and the watch over its group.
+struct Watched {
+    child: Child,
+    watch: Watch,
 }
 
-/// Kills the group of a process and reaps the process.
-fn kill(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
-    // An error says that nothing is left of the group.
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    child.wait()
+impl Watched {
+    /// Waits until it has ended. Returns whether it has; its number stays taken until it is reaped.
+    fn ends_within(&self, patience: Duration) -> bool {
+        let (id, start) = (WaitId::Pid(Pid::from_child(&self.child)), Instant::now());
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(id.clone(), options) {
+                Ok(None) if start.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
+                Ok(None) => return false,
+                Ok(Some(_)) | Err(_) => return true,
+            }
+        }
+    }
+
+    /// Kills its group and reaps it.
+    fn kill(mut self) -> std::io::Result<std::process::ExitStatus> {
+        // An error says that nothing is left of the group.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        drop(self.watch);
+        self.child.wait()
+    }
 }
 
 /// Holds sessions that are ending. Dropping the last reference waits for them.

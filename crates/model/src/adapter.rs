@@ -11,19 +11,30 @@ use crate::layers::lora::{Lora, LoraConfig};
 use crate::transformer::{Block, Transformer};
 
 impl Block {
+    /// Lists the layers, by their paths in most families.
     fn linears_mut(&mut self) -> Vec<(&'static str, &mut Linear)> {
-        let (a, mlp) = (&mut self.self_attn, &mut self.mlp);
-        let all = [
-            ("self_attn.q_proj", a.q_proj.as_mut()),
-            ("self_attn.k_proj", a.k_proj.as_mut()),
-            ("self_attn.v_proj", a.v_proj.as_mut()),
-            ("self_attn.qkv_proj", a.qkv_proj.as_mut()),
-            ("self_attn.o_proj", Some(&mut a.o_proj)),
+        let (mlp, mut all) = (&mut self.mlp, Vec::new());
+        if let Some(a) = &mut self.self_attn {
+            all.extend([
+                ("self_attn.q_proj", a.q_proj.as_mut()),
+                ("self_attn.k_proj", a.k_proj.as_mut()),
+                ("self_attn.v_proj", a.v_proj.as_mut()),
+                ("self_attn.qkv_proj", a.qkv_proj.as_mut()),
+                ("self_attn.o_proj", Some(&mut a.o_proj)),
+            ]);
+        }
+        if let Some(conv) = &mut self.conv {
+            all.extend([
+                ("conv.in_proj", Some(&mut conv.in_proj)),
+                ("conv.out_proj", Some(&mut conv.out_proj)),
+            ]);
+        }
+        all.extend([
             ("mlp.gate_proj", mlp.gate_proj.as_mut()),
             ("mlp.up_proj", mlp.up_proj.as_mut()),
             ("mlp.gate_up_proj", mlp.gate_up_proj.as_mut()),
             ("mlp.down_proj", Some(&mut mlp.down_proj)),
-        ];
+        ]);
         all.into_iter().filter_map(|(name, linear)| Some((name, linear?))).collect()
     }
 }
@@ -31,9 +42,10 @@ impl Block {
 impl Transformer {
     /// Lists the layers that may carry an adapter, with their paths: `layers.3.mlp.up_proj`.
     fn linears_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
-        self.layers.iter_mut().enumerate().flat_map(|(layer, block)| {
-            let linears = block.linears_mut();
-            linears.into_iter().map(move |(name, linear)| (format!("layers.{layer}.{name}"), linear))
+        let configs = &self.config.layers;
+        self.layers.iter_mut().zip(configs).enumerate().flat_map(|(layer, (block, config))| {
+            let linears = block.linears_mut().into_iter();
+            linears.map(move |(name, linear)| (format!("layers.{layer}.{}", config.names.of(name)), linear))
         })
     }
 

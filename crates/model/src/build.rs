@@ -9,12 +9,13 @@ use fnv::FnvHasher;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::block::{AttentionConfig, BlockConfig, LinearShape};
+use crate::block::{AttentionConfig, LinearShape, Mixer, Names, ShortConvConfig};
 use crate::config::ModelConfig;
 use crate::layers::attention::Attention;
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
 use crate::layers::norm::RmsNorm;
+use crate::layers::short_conv::{ShortConv, Taps};
 use crate::transformer::{Block, Embedding, Transformer};
 
 /// Supplies the values of parameters.
@@ -87,50 +88,104 @@ impl<S: ParameterSource> Builder<'_, S> {
     }
 
     fn block(&mut self, layer: usize) -> Result<Block, S::Error> {
-        let config = self.config;
-        let BlockConfig { norms, attention, .. } = &config.layers[layer];
-        let linears = config.layers[layer].linears(config.hidden_size);
-        // Layers that write to the residual stream start smaller, so its variance doesn't grow with depth.
-        let out_std = STD / (2.0 * config.layers.len() as f64).sqrt();
-        let at = &format!("model.layers.{layer}.");
-        let mut linear = |name: &str, std: f64| {
-            let shape = linears.iter().find(|shape| shape.name == name);
-            shape.map(|shape| self.linear(at, shape, std)).transpose()
+        let config = &self.config.layers[layer];
+        let mut parts = Parts {
+            at: format!("model.layers.{layer}."),
+            names: config.names,
+            linears: config.linears(self.config.hidden_size),
+            // Layers that write to the residual stream start smaller, so its variance doesn't grow with
+            // depth.
+            out_std: STD / (2.0 * self.config.layers.len() as f64).sqrt(),
+            builder: self,
         };
-        let always = "every block has this layer";
-        let self_attn = Attention {
-            q_proj: linear("self_attn.q_proj", STD)?,
-            k_proj: linear("self_attn.k_proj", STD)?,
-            v_proj: linear("self_attn.v_proj", STD)?,
-            qkv_proj: linear("self_attn.qkv_proj", STD)?,
-            o_proj: linear("self_attn.o_proj", out_std)?.expect(always),
-            q_norm: None,
-            k_norm: None,
-        };
+        let (mut self_attn, mut conv) = (None, None);
+        match &config.mixer {
+            Mixer::Attention(attention) => self_attn = Some(parts.attention(attention)?),
+            Mixer::ShortConv(settings) => conv = Some(parts.short_conv(settings)?),
+        }
         let mlp = Mlp {
-            gate_proj: linear("mlp.gate_proj", STD)?,
-            up_proj: linear("mlp.up_proj", STD)?,
-            gate_up_proj: linear("mlp.gate_up_proj", STD)?,
-            down_proj: linear("mlp.down_proj", out_std)?.expect(always),
+            gate_proj: parts.linear("mlp.gate_proj")?,
+            up_proj: parts.linear("mlp.up_proj")?,
+            gate_up_proj: parts.linear("mlp.gate_up_proj")?,
+            down_proj: parts.output("mlp.down_proj")?,
         };
-        let [q_norm, k_norm] = self.qk_norms(at, attention)?;
+        let (at, norms) = (parts.at, &config.norms);
         Ok(Block {
-            before_attention: self.norm_at(at, norms.before_attention)?,
-            self_attn: Attention { q_norm, k_norm, ..self_attn },
-            after_attention: self.norm_at(at, norms.after_attention)?,
-            before_mlp: self.norm_at(at, norms.before_mlp)?,
+            before_attention: self.norm_at(&at, norms.before_attention)?,
+            self_attn,
+            conv,
+            after_attention: self.norm_at(&at, norms.after_attention)?,
+            before_mlp: self.norm_at(&at, norms.before_mlp)?,
             mlp,
-            after_mlp: self.norm_at(at, norms.after_mlp)?,
+            after_mlp: self.norm_at(&at, norms.after_mlp)?,
+        })
+    }
+}
+
+/// Builds the layers of one block.
+struct Parts<'a, 'b, S> {
+    builder: &'a mut Builder<'b, S>,
+    /// Path of the block, with a dot behind it.
+    at: String,
+    names: Names,
+    linears: Vec<LinearShape>,
+    /// Standard deviation of layers that write to the residual stream.
+    out_std: f64,
+}
+
+impl<S: ParameterSource> Parts<'_, '_, S> {
+    /// Builds a layer that reads the residual stream, if the block has it.
+    fn linear(&mut self, name: &'static str) -> Result<Option<Linear>, S::Error> {
+        self.linear_of(name, STD)
+    }
+
+    /// Builds a layer that writes to the residual stream.
+    fn output(&mut self, name: &'static str) -> Result<Linear, S::Error> {
+        Ok(self.linear_of(name, self.out_std)?.expect("the block has this layer"))
+    }
+
+    fn linear_of(&mut self, name: &'static str, std: f64) -> Result<Option<Linear>, S::Error> {
+        let shape = self.linears.iter().find(|shape| shape.name == self.names.of(name));
+        shape.map(|shape| self.builder.linear(&self.at, shape, std)).transpose()
+    }
+
+    fn attention(&mut self, config: &AttentionConfig) -> Result<Attention, S::Error> {
+        Ok(Attention {
+            q_proj: self.linear("self_attn.q_proj")?,
+            k_proj: self.linear("self_attn.k_proj")?,
+            v_proj: self.linear("self_attn.v_proj")?,
+            qkv_proj: self.linear("self_attn.qkv_proj")?,
+            o_proj: self.output("self_attn.o_proj")?,
+            q_norm: self.qk_norm(config, 0)?,
+            k_norm: self.qk_norm(config, 1)?,
         })
     }
 
-    fn qk_norms(&mut self, at: &str, attention: &AttentionConfig) -> Result<[Option<RmsNorm>; 2], S::Error> {
-        let Some(kind) = attention.qk_norm else { return Ok([None, None]) };
-        let [q, k] = kind.names().map(|name| format!("{at}self_attn.{name}"));
-        let [q_width, k_width] = attention.qk_norm_widths();
-        let mut norm =
-            |name: &str, width: Option<usize>| width.map(|width| self.norm(name, width)).transpose();
-        Ok([norm(&q, q_width)?, norm(&k, k_width)?])
+    /// Builds the norm of q, or of k.
+    fn qk_norm(&mut self, config: &AttentionConfig, which: usize) -> Result<Option<RmsNorm>, S::Error> {
+        let name = config.qk_norm.map(|kind| ["self_attn.", kind.names()[which]].concat());
+        let norm = name.zip(config.qk_norm_widths()[which]);
+        norm.map(|(name, width)| self.builder.norm(&format!("{}{}", self.at, self.names.path(&name)), width))
+            .transpose()
+    }
+
+    fn short_conv(&mut self, config: &ShortConvConfig) -> Result<ShortConv, S::Error> {
+        const WHOLE: &str = "the block has this layer";
+        let in_proj = self.linear("conv.in_proj")?.expect(WHOLE);
+        let conv = self.taps("conv.conv", [config.width, config.taps], config.bias)?;
+        Ok(ShortConv { in_proj, conv, out_proj: self.output("conv.out_proj")? })
+    }
+
+    /// Builds a convolution of each channel.
+    fn taps(&mut self, name: &str, [channels, taps]: [usize; 2], bias: bool) -> Result<Taps, S::Error> {
+        let (at, shape) = (format!("{}{name}", self.at), [channels, 1, taps]);
+        let name = format!("{at}.weight");
+        // As in `torch`, whose bound of a uniform distribution has this standard deviation.
+        let init = Init::Normal((1.0 / (3.0 * taps as f64)).sqrt());
+        let values = self.builder.source.values(&name, &shape, init)?;
+        let weight = parameter(&name, Tensor::from_data(TensorData::new(values, shape), self.builder.device));
+        let bias = bias.then(|| self.builder.vector(&format!("{at}.bias"), channels, 0.0)).transpose()?;
+        Ok(Taps { weight, bias })
     }
 }
 
@@ -145,7 +200,7 @@ pub(crate) fn build<S: ParameterSource>(
     Ok(Transformer {
         embed_tokens: Embedding { weight: b.matrix("model.embed_tokens.weight", [vocab, hidden], STD)? },
         layers: (0..config.layers.len()).map(|layer| b.block(layer)).collect::<Result<_, _>>()?,
-        norm: b.norm("model.norm", hidden)?,
+        norm: b.norm(&format!("model.{}", config.layers[0].names.of("norm")), hidden)?,
         lm_head: if config.tied_embeddings {
             None
         } else {

@@ -1,4 +1,4 @@
-//! Keys and values of the tokens already read, so that a turn only computes new tokens.
+//! Keys, values and states of the tokens already read, so that a turn only computes new tokens.
 
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
@@ -7,27 +7,31 @@ use crate::config::ModelConfig;
 /// Capacity grows in steps of this many tokens.
 const STEP: usize = 64;
 
-/// Holds keys and values, one slot per sequence.
+/// Holds keys and values, or states, of each layer, one slot per sequence.
 ///
-/// Each layer's tensors are `[slots · capacity, K·D]`, so a write is an indexed assignment of whole rows,
-/// which backends do in place.
+/// Keys and values of a layer are `[slots · capacity, K·D]` each, so a write is an indexed assignment of
+/// whole rows, which backends do in place. States are `[slots, width]`, and hold for the last token alone.
 #[derive(Debug, Clone)]
 pub struct KvCache {
-    layers: Vec<Option<(Tensor<2>, Tensor<2>)>>,
+    /// Keys and values, or states; empty until a pass writes them.
+    layers: Vec<Vec<Tensor<2>>>,
+    /// Whether each layer holds states.
+    stateful: Vec<bool>,
     lengths: Vec<usize>,
     capacity: usize,
-    /// `K·D` of each layer.
-    widths: Vec<usize>,
+    /// Numbers per token and per sequence.
+    sizes: [usize; 2],
 }
 
 impl KvCache {
     /// Makes an empty cache for `slots` sequences.
     pub fn new(config: &ModelConfig, slots: usize) -> Self {
         Self {
-            layers: vec![None; config.layers.len()],
+            layers: vec![Vec::new(); config.layers.len()],
+            stateful: config.layers.iter().map(|block| block.attention().is_none()).collect(),
             lengths: vec![0; slots],
             capacity: 0,
-            widths: config.layers.iter().map(|block| block.attention.key_value_width()).collect(),
+            sizes: [config.cached_values(), config.state_values()],
         }
     }
 
@@ -38,13 +42,34 @@ impl KvCache {
 
     /// Returns the size in bytes, in f32.
     pub fn bytes(&self) -> usize {
-        2 * self.widths.iter().sum::<usize>() * self.lengths.len() * self.capacity * size_of::<f32>()
+        let [token, sequence] = self.sizes;
+        (self.capacity * token + sequence) * self.lengths.len() * size_of::<f32>()
     }
 
     /// Keeps only the first `length` tokens of a slot.
+    ///
+    /// # Panics
+    /// If it holds fewer, or `length` is neither that number nor 0 and the cache has states.
     pub fn truncate(&mut self, slot: usize, length: usize) {
         assert!(length <= self.lengths[slot], "a cache can only forget what it holds");
+        if length == self.lengths[slot] {
+            return;
+        }
+        let stateful = self.sizes[1] > 0;
+        assert!(length == 0 || !stateful, "a state holds for the last token alone");
+        for (layer, stateful) in self.layers.iter_mut().zip(&self.stateful) {
+            for state in layer.iter_mut().filter(|_| *stateful) {
+                let zeros = Tensor::zeros([1, state.dims()[1]], (&state.device(), state.dtype()));
+                let row = slot_rows(&[slot], 1, 1, &state.device());
+                *state = state.clone().select_assign(0, row, zeros, IndexingUpdateOp::Assign);
+            }
+        }
         self.lengths[slot] = length;
+    }
+
+    /// Returns the rows of each slot in the tensors of a layer.
+    fn rows(&self, layer: usize) -> usize {
+        if self.stateful[layer] { 1 } else { self.capacity }
     }
 
     /// Returns a cache of the given slots, in this order.
@@ -52,9 +77,12 @@ impl KvCache {
     pub fn keep(&self, slots: &[usize]) -> Self {
         let mut kept = self.clone();
         kept.lengths = slots.iter().map(|&slot| self.lengths[slot]).collect();
-        for layer in kept.layers.iter_mut().flatten() {
-            let rows = slot_rows(slots, self.capacity, self.capacity, &layer.0.device());
-            *layer = (layer.0.clone().select(0, rows.clone()), layer.1.clone().select(0, rows));
+        for (at, layer) in kept.layers.iter_mut().enumerate() {
+            let Some(first) = layer.first() else { continue };
+            let rows = slot_rows(slots, self.rows(at), self.rows(at), &first.device());
+            for tensor in layer {
+                *tensor = tensor.clone().select(0, rows.clone());
+            }
         }
         kept
     }
@@ -62,9 +90,10 @@ impl KvCache {
     /// Appends empty slots.
     pub fn add(&mut self, slots: usize) {
         self.lengths.resize(self.lengths.len() + slots, 0);
-        for (keys, values) in self.layers.iter_mut().flatten() {
-            for cache in [keys, values] {
-                let shape = [slots * self.capacity, cache.dims()[1]];
+        for at in 0..self.layers.len() {
+            let rows = self.rows(at);
+            for cache in &mut self.layers[at] {
+                let shape = [slots * rows, cache.dims()[1]];
                 let room = Tensor::zeros(shape, (&cache.device(), cache.dtype()));
                 *cache = Tensor::cat(vec![cache.clone(), room], 0);
             }
@@ -80,18 +109,18 @@ impl KvCache {
         let capacity = self.capacity.max(part.capacity);
         self.grow(capacity);
         part.grow(capacity);
-        let Some((keys, _)) = part.layers.iter().flatten().next() else { return };
-        let rows = slot_rows(slots, capacity, capacity, &keys.device());
-        for (mine, theirs) in self.layers.iter_mut().zip(part.layers) {
-            let Some((keys, values)) = theirs else { continue };
-            let (old_keys, old_values) = mine.take().unwrap_or_else(|| {
-                let shape = [self.lengths.len() * capacity, keys.dims()[1]];
-                let zeros = || Tensor::zeros(shape, (&keys.device(), keys.dtype()));
-                (zeros(), zeros())
+        for (at, theirs) in part.layers.into_iter().enumerate() {
+            let Some(first) = theirs.first() else { continue };
+            let rows = slot_rows(slots, self.rows(at), self.rows(at), &first.device());
+            let mine = std::mem::take(&mut self.layers[at]);
+            let mut mine = mine.into_iter();
+            let written = theirs.into_iter().map(|new| {
+                let shape = [self.lengths.len() * self.rows(at), new.dims()[1]];
+                let zeros = || Tensor::zeros(shape, (&new.device(), new.dtype()));
+                let old = mine.next().unwrap_or_else(zeros);
+                old.select_assign(0, rows.clone(), new, IndexingUpdateOp::Assign)
             });
-            let write =
-                |old: Tensor<2>, new| old.select_assign(0, rows.clone(), new, IndexingUpdateOp::Assign);
-            *mine = Some((write(old_keys, keys), write(old_values, values)));
+            self.layers[at] = written.collect();
         }
         for (&slot, length) in slots.iter().zip(part.lengths) {
             self.lengths[slot] = length;
@@ -101,18 +130,18 @@ impl KvCache {
     /// Copies the first `length` tokens of one slot to another.
     ///
     /// # Panics
-    /// If the first holds fewer.
+    /// If the first holds fewer, or more while the cache has states.
     pub fn copy(&mut self, from: usize, to: usize, length: usize) {
         assert!(length <= self.lengths[from], "a slot gives what it holds");
-        for layer in &mut self.layers {
-            let Some((keys, values)) = layer.take() else { continue };
-            let rows = |slot| slot_rows(&[slot], self.capacity, length, &keys.device());
-            let (source, target) = (rows(from), rows(to));
-            let write = |cache: Tensor<2>| {
-                let part = cache.clone().select(0, source.clone());
-                cache.select_assign(0, target.clone(), part, IndexingUpdateOp::Assign)
-            };
-            *layer = Some((write(keys), write(values)));
+        let stateful = self.sizes[1] > 0;
+        assert!(length == self.lengths[from] || !stateful, "a state holds for the last token alone");
+        for at in 0..self.layers.len() {
+            let (rows, count) = if self.stateful[at] { (1, 1) } else { (self.capacity, length) };
+            for cache in &mut self.layers[at] {
+                let rows = |slot| slot_rows(&[slot], rows, count, &cache.device());
+                let part = cache.clone().select(0, rows(from));
+                *cache = cache.clone().select_assign(0, rows(to), part, IndexingUpdateOp::Assign);
+            }
         }
         self.lengths[to] = length;
     }
@@ -157,20 +186,19 @@ impl KvCache {
         plan: &CachePlan,
         head_dim: usize,
     ) -> (Tensor<4>, Tensor<4>) {
-        let (slots, width) = (self.lengths.len(), self.widths[layer]);
-        let (old_keys, old_values) = self.layers[layer].take().unwrap_or_else(|| {
-            let zeros = || Tensor::zeros([slots * self.capacity, width], (&keys.device(), keys.dtype()));
-            (zeros(), zeros())
-        });
-        let write = |old: Tensor<2>, new: Tensor<2>| {
+        let (slots, width) = (self.lengths.len(), keys.dims()[1]);
+        let mut old = std::mem::take(&mut self.layers[layer]).into_iter();
+        let mut write = |new: Tensor<2>| {
+            let zeros = || Tensor::zeros([slots * self.capacity, width], (&new.device(), new.dtype()));
+            let old = old.next().unwrap_or_else(zeros);
             let new = match &plan.sources {
                 Some(rows) => new.select(0, rows.clone()),
                 None => new,
             };
             old.select_assign(0, plan.targets.clone(), new, IndexingUpdateOp::Assign)
         };
-        let (keys, values) = (write(old_keys, keys), write(old_values, values));
-        self.layers[layer] = Some((keys.clone(), values.clone()));
+        let (keys, values) = (write(keys), write(values));
+        self.layers[layer] = vec![keys.clone(), values.clone()];
         let view = |cache: Tensor<2>| {
             cache
                 .reshape([slots, self.capacity, width / head_dim, head_dim])
@@ -180,13 +208,26 @@ impl KvCache {
         (view(keys), view(values))
     }
 
+    /// Returns the states of a layer; empty before the first pass.
+    ///
+    /// # Shapes
+    /// `[B, width]` each
+    pub(crate) fn states(&self, layer: usize) -> &[Tensor<2>] {
+        &self.layers[layer]
+    }
+
+    /// Replaces the states of a layer.
+    pub(crate) fn set_states(&mut self, layer: usize, states: Vec<Tensor<2>>) {
+        self.layers[layer] = states;
+    }
+
     fn grow(&mut self, capacity: usize) {
         let (slots, old) = (self.lengths.len(), self.capacity);
         if capacity == old {
             return;
         }
-        for (keys, values) in self.layers.iter_mut().flatten() {
-            for cache in [keys, values] {
+        for (layer, stateful) in self.layers.iter_mut().zip(&self.stateful) {
+            for cache in layer.iter_mut().filter(|_| !stateful) {
                 let width = cache.dims()[1];
                 let whole = cache.clone().reshape([slots, old, width]);
                 let room = Tensor::zeros([slots, capacity - old, width], (&whole.device(), whole.dtype()));

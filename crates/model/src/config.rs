@@ -1,6 +1,6 @@
 //! Shape and switches of the transformer, independent of its family.
 
-use crate::block::{BlockConfig, LinearShape};
+use crate::block::{AttentionConfig, BlockConfig, LinearShape, within};
 use crate::logit_config::LogitConfig;
 use crate::rope_config::RopeScaling;
 
@@ -54,21 +54,36 @@ impl ModelConfig {
     /// [`RopeScaling::Dynamic`] and [`RopeScaling::LongRope`] the context is the trained one, because cached
     /// keys would keep the frequencies of a shorter sequence.
     pub fn context(&self) -> usize {
-        let trained = self.layers.iter().filter_map(|block| match &block.attention.rope.scaling {
+        let trained = self.attentions().filter_map(|attention| match &attention.rope.scaling {
             Some(RopeScaling::LongRope(long)) => Some(long.original_max_position),
             _ => None,
         });
         if let Some(trained) = trained.min() {
             return trained.min(self.max_position);
         }
-        let stretched = |block: &BlockConfig| match &block.attention.rope.scaling {
+        let stretched = |attention: &AttentionConfig| match &attention.rope.scaling {
             Some(RopeScaling::Yarn(yarn)) => yarn.original_max_position as f64 * yarn.factor,
             Some(RopeScaling::Linear { factor }) => self.max_position as f64 * factor,
             _ => 0.0,
         };
-        let stretched = self.layers.iter().map(stretched).fold(0.0, f64::max);
+        let stretched = self.attentions().map(stretched).fold(0.0, f64::max);
         // Rounds down to whole tokens.
         self.max_position.max(stretched as usize)
+    }
+
+    /// Lists the settings of attention, of the layers that have it.
+    pub fn attentions(&self) -> impl Iterator<Item = &AttentionConfig> {
+        self.layers.iter().filter_map(BlockConfig::attention)
+    }
+
+    /// Lists the settings of attention for changes.
+    pub(crate) fn attentions_mut(&mut self) -> impl Iterator<Item = &mut AttentionConfig> {
+        self.layers.iter_mut().filter_map(BlockConfig::attention_mut)
+    }
+
+    /// Returns the settings of attention in the first layer that has it.
+    pub(crate) fn first_attention(&self) -> &AttentionConfig {
+        self.attentions().next().expect("a checked model has attention")
     }
 
     /// Counts the parameters.
@@ -91,7 +106,19 @@ impl ModelConfig {
 
     /// Counts the keys and values of one token in all layers.
     pub fn cached_values(&self) -> usize {
-        self.layers.iter().map(|block| 2 * block.attention.key_value_width()).sum()
+        self.layers.iter().map(|block| block.mixer.cached_values()).sum()
+    }
+
+    /// Counts the numbers in the states of one sequence in all layers, which don't grow with its tokens.
+    pub fn state_values(&self) -> usize {
+        self.layers.iter().flat_map(|block| block.mixer.state_widths()).sum()
+    }
+
+    /// Returns whether a cache holds states.
+    ///
+    /// A state is that of the last token alone, so such a cache can't go back to fewer tokens.
+    pub fn has_states(&self) -> bool {
+        self.layers.iter().any(|block| !block.mixer.state_widths().is_empty())
     }
 
     /// Checks that the sizes describe a network. Returns the fault, with the value.
@@ -99,12 +126,12 @@ impl ModelConfig {
         Self::check_layers(self.layers.len())?;
         within("vocab_size", self.vocab_size, MAX_DIMENSION)?;
         within("hidden_size", self.hidden_size, MAX_DIMENSION)?;
-        for BlockConfig { attention, mlp, .. } in &self.layers {
+        for BlockConfig { mixer, mlp, .. } in &self.layers {
             within("intermediate_size", mlp.width, MAX_DIMENSION)?;
-            within("num_attention_heads", attention.query_heads, MAX_DIMENSION)?;
-            within("num_key_value_heads", attention.key_value_heads, MAX_DIMENSION)?;
-            within("head_dim", attention.head_dim, MAX_DIMENSION)?;
-            attention.check(MAX_DIMENSION)?;
+            mixer.check(MAX_DIMENSION)?;
+        }
+        if self.attentions().next().is_none() {
+            return Err("layer_types: a model without attention is not supported".into());
         }
         within("max_position_embeddings", self.max_position, MAX_CONTEXT)?;
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
@@ -127,11 +154,4 @@ impl ModelConfig {
     pub(crate) fn check_layers(count: usize) -> Result<(), String> {
         within("num_hidden_layers", count, MAX_LAYERS)
     }
-}
-
-fn within(name: &str, value: usize, limit: usize) -> Result<(), String> {
-    if value == 0 || value > limit {
-        return Err(format!("{name} = {value} is not between 1 and {limit}"));
-    }
-    Ok(())
 }

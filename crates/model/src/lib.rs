@@ -29,7 +29,10 @@ pub use autodiff::graph::add_all;
 pub use autodiff::logprobs::{LogprobQuery, TokenLogprobs, chunk_rows, token_logprobs};
 pub use available::available_memory;
 pub use batch::TokenBatch;
-pub use block::{Activation, AttentionConfig, BlockConfig, BlockNorms, LinearShape, MlpConfig, QkNorm};
+pub use block::{
+    Activation, AttentionConfig, BlockConfig, BlockNorms, LinearShape, Mixer, MlpConfig, Names, QkNorm,
+    ShortConvConfig,
+};
 pub use build::parameter_id;
 pub use cache::KvCache;
 pub use config::ModelConfig;

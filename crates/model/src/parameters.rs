@@ -46,23 +46,25 @@ impl<F: FnMut(String, &dyn Fn() -> Named)> ModuleVisitor for Collect<'_, F> {
 
 /// Returns the name on disk of the parameter in a field of the network.
 ///
-/// Fields have the names on disk, except norms; only the prefix differs.
+/// Fields have the names on disk of most families, except norms; only the prefix differs.
 pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String {
-    let mut parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    if let ["layers", layer, field, ..] = parts[..] {
-        let block = &config.layers[layer.parse::<usize>().expect("blocks are numbered")];
-        if let Some(name) = block.norms.name_of(field) {
-            parts[2] = name;
-        }
-        let names = block.attention.qk_norm.map(QkNorm::names);
-        match (parts[3], names) {
-            ("q_norm", Some([q, _])) => parts[3] = q,
-            ("k_norm", Some([_, k])) => parts[3] = k,
-            _ => {}
-        }
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let ["layers", layer, ref rest @ ..] = parts[..] else {
+        let path = config.layers[0].names.path(&parts.join("."));
+        return if path.starts_with("lm_head") { path } else { format!("model.{path}") };
+    };
+    let block = &config.layers[layer.parse::<usize>().expect("blocks are numbered")];
+    let mut rest = rest.to_vec();
+    if let Some(name) = block.norms.name_of(rest[0]) {
+        rest[0] = name;
     }
-    let path = parts.join(".");
-    if path.starts_with("lm_head") { path } else { format!("model.{path}") }
+    let names = block.attention().and_then(|attention| attention.qk_norm).map(QkNorm::names);
+    match (rest[1], names) {
+        ("q_norm", Some([q, _])) => rest[1] = q,
+        ("k_norm", Some([_, k])) => rest[1] = k,
+        _ => {}
+    }
+    format!("model.layers.{layer}.{}", block.names.path(&rest.join(".")))
 }
 
 /// Returns all parameters with their values, in the order of the fields.

@@ -4,15 +4,17 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::batch::TokenBatch;
-use crate::block::AttentionConfig;
+use crate::block::{AttentionConfig, Mixer};
 use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
 use crate::cpu::fused::{FusedAttention, supports_host_ops};
-use crate::layers::attention::{Attention, AttentionPath, ForwardPass, causal_mask};
+use crate::layers::attention::{Attention, causal_mask};
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
 use crate::layers::norm::RmsNorm;
+use crate::layers::pass::{AttentionPath, ForwardPass};
 use crate::layers::rope::Rotation;
+use crate::layers::short_conv::ShortConv;
 
 /// Input embedding, `[V, hidden]`.
 #[derive(Module, Debug)]
@@ -20,12 +22,13 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// Holds one block. Fields have the names on disk, except the norms: see
-/// [`BlockNorms`](crate::block::BlockNorms).
+/// Holds one block: one of the layers that mix tokens, and a feed-forward layer. Fields have the names on
+/// disk of most families; see [`BlockNorms`](crate::block::BlockNorms) and [`Names`](crate::block::Names).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub(crate) before_attention: Option<RmsNorm>,
-    pub(crate) self_attn: Attention,
+    pub(crate) self_attn: Option<Attention>,
+    pub(crate) conv: Option<ShortConv>,
     pub(crate) after_attention: Option<RmsNorm>,
     pub(crate) before_mlp: Option<RmsNorm>,
     pub(crate) mlp: Mlp,
@@ -94,17 +97,16 @@ impl Transformer {
     pub(crate) fn whole(&self, batch: &TokenBatch) -> ForwardPass<'_> {
         let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
         if self.packs(batch) {
-            let cells = batch.lengths.iter().sum();
             let path =
                 |attention: &AttentionConfig| AttentionPath::Fused(FusedAttention::new(attention, batch));
-            return ForwardPass::new(&self.config, [1, cells], path);
+            return ForwardPass::new(&self.config, batch, true, path);
         }
         let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
         let path = |attention: &AttentionConfig| AttentionPath::Operations {
             rotation: Rotation::new(attention, &positions, &batch.lengths, &device),
             mask: causal_mask(&vec![0; rows], columns, columns, attention, &device),
         };
-        ForwardPass::new(&self.config, [rows, columns], path)
+        ForwardPass::new(&self.config, batch, false, path)
     }
 
     /// Appends each row's new tokens to its slot and returns the hidden state of its last new token.
@@ -114,12 +116,12 @@ impl Transformer {
     /// # Shapes
     /// - `batch`: one row per slot of the cache → `[B, hidden]`, normalised
     pub fn extend(&self, batch: &TokenBatch, cache: &mut KvCache) -> Tensor<2> {
-        let (rows, columns, device) = (batch.rows(), batch.columns, self.device());
+        let (columns, device) = (batch.columns, self.device());
         let starts = cache.lengths().to_vec();
         let plan = cache.plan(&batch.lengths, columns, &device);
         let positions: Vec<usize> = starts.iter().flat_map(|&s| s..s + columns).collect();
         let held: Vec<usize> = starts.iter().zip(&batch.lengths).map(|(start, new)| start + new).collect();
-        let pass = ForwardPass::new(&self.config, [rows, columns], |attention| AttentionPath::Operations {
+        let pass = ForwardPass::new(&self.config, batch, false, |attention| AttentionPath::Operations {
             rotation: Rotation::new(attention, &positions, &held, &device),
             mask: causal_mask(&starts, columns, plan.visible, attention, &device),
         });
@@ -171,11 +173,27 @@ impl Block {
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
         let input = normed(self.before_attention.as_ref(), x.clone());
-        let attended = self.self_attn.forward(input, pass, layer, cache);
+        let attended = self.mix(input, pass, layer, cache);
         let by = pass.block(layer).residual_scale;
         let x = x + scaled(normed(self.after_attention.as_ref(), attended), by);
         let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()), &pass.block(layer).mlp);
         x + scaled(normed(self.after_mlp.as_ref(), fed), by)
+    }
+
+    fn mix(
+        &self,
+        x: Tensor<2>,
+        pass: &ForwardPass<'_>,
+        layer: usize,
+        cache: Option<(&mut KvCache, &CachePlan)>,
+    ) -> Tensor<2> {
+        match (&pass.block(layer).mixer, &self.self_attn, &self.conv) {
+            (Mixer::Attention(config), Some(attention), _) => {
+                attention.forward(x, config, pass, layer, cache)
+            }
+            (Mixer::ShortConv(config), _, Some(conv)) => conv.forward(x, config, pass, layer, cache),
+            _ => unreachable!("a block has the layer that its description names"),
+        }
     }
 }
 

@@ -40,6 +40,7 @@ mod names;
 mod nearest;
 mod node;
 mod number;
+mod or_auto;
 mod range;
 mod read;
 mod source;
@@ -51,6 +52,7 @@ pub use names::UnknownName;
 pub use nearest::nearest;
 pub use node::CHOICE;
 pub use number::Number;
+pub use or_auto::OrAuto;
 pub use range::Range;
 pub use read::Ranged;
 

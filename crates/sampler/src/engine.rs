@@ -46,7 +46,13 @@ impl Engine {
         }
     }
 
-    /// Keeps only the first `length` tokens of a slot.
+    /// Returns how many of the `common` first tokens of a slot, which holds `held`, can be kept or copied: a
+    /// state holds for the last token alone.
+    pub(crate) fn usable(&self, held: usize, common: usize) -> usize {
+        if held == common || !self.config().has_states() { common } else { 0 }
+    }
+
+    /// Keeps only the first `length` tokens of a slot, a [`usable`](Self::usable) number.
     pub(crate) fn truncate(&mut self, slot: usize, length: usize) {
         match self {
             Self::Tensor { cache, .. } => cache.truncate(slot, length),
@@ -54,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// Copies the first `length` tokens of one slot to another.
+    /// Copies the first `length` tokens of one slot to another, a [`usable`](Self::usable) number.
     pub(crate) fn copy(&mut self, from: usize, to: usize, length: usize) {
         match self {
             Self::Tensor { cache, .. } => cache.copy(from, to, length),

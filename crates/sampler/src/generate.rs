@@ -95,7 +95,7 @@ impl Generator {
         };
         let slot = self.slots[at].as_mut().expect("the slot was just found");
         assert!(slot.turn.is_none(), "every sequence has a key of its own");
-        let keep = slot.common(tokens);
+        let keep = self.engine.usable(slot.held.len(), slot.common(tokens));
         slot.held.truncate(keep);
         slot.turn = Some(turn);
         self.engine.truncate(at, keep);
@@ -242,7 +242,7 @@ impl Generator {
 
     /// Feeds each turn the tokens that its cache lacks, and returns the scores after the last one, by slot.
     fn feed(&mut self) -> Vec<Option<Vec<f32>>> {
-        let postponed = self.share_beginnings();
+        let (postponed, shared) = self.share_beginnings();
         let reading = self.sequences().filter(|(_, slot)| slot.rest().len() > 1).count();
         let chunk = self.engine.prefill(reading);
         let next: Vec<Vec<TokenId>> = self
@@ -251,6 +251,7 @@ impl Generator {
             .enumerate()
             .map(|(at, slot)| {
                 let rest = slot.as_ref().filter(|_| !postponed.contains(&at)).map_or(&[][..], Slot::rest);
+                let chunk = if shared.contains(&at) { rest.len() - 1 } else { chunk }.min(chunk);
                 rest[..rest.len().min(chunk)].to_vec()
             })
             .collect();
@@ -269,22 +270,31 @@ impl Generator {
 
     /// Copies the beginnings that empty slots share with others, so a group's prompt is read once.
     ///
-    /// Returns the slots that wait for one that reads their beginning in this step.
-    fn share_beginnings(&mut self) -> Vec<usize> {
+    /// Returns the slots that wait for one that reads their beginning in this step, and those that stop
+    /// before their last token, because states of the tokens before it are waited for.
+    fn share_beginnings(&mut self) -> (Vec<usize>, Vec<usize>) {
         let empty = |slot: &Slot| slot.held.is_empty() && slot.turn.is_some();
         let fresh: Vec<usize> = self.sequences().filter(|(_, slot)| empty(slot)).map(|(at, _)| at).collect();
-        let (mut leading, mut postponed) = (Vec::<usize>::new(), Vec::new());
+        let stateful = self.engine.config().has_states();
+        let (mut leading, mut postponed, mut shared) = (Vec::<usize>::new(), Vec::new(), Vec::new());
         for at in fresh {
             let tokens_of = |at: usize| {
                 let slot: Option<&Slot> = self.slots[at].as_ref();
                 slot.and_then(|slot| slot.turn.as_ref()).expect("a fresh slot has a turn").tokens()
             };
             let tokens = tokens_of(at);
-            let held = self.sequences().map(|(from, slot)| (slot.common(tokens), from)).max();
+            let given = |slot: &Slot| self.engine.usable(slot.held.len(), slot.common(tokens));
+            let held = self.sequences().map(|(from, slot)| (given(slot), from)).max();
             let (held, from) = held.expect("at least its own slot");
-            let read = leading.iter().map(|&other| common(tokens_of(other), tokens)).max().unwrap_or(0);
-            if read >= held + WORTH {
+            // A slot that stops before its last token gives the same tokens only.
+            let useful =
+                |other: &[TokenId]| if stateful && other != tokens { 0 } else { common(other, tokens) };
+            let read = leading.iter().map(|&other| (useful(tokens_of(other)), other)).max();
+            if let Some((_, other)) = read.filter(|(read, _)| *read >= held + WORTH) {
                 postponed.push(at);
+                if stateful {
+                    shared.push(other);
+                }
                 continue;
             }
             leading.push(at);
@@ -294,6 +304,6 @@ impl Generator {
                 self.slots[at].as_mut().expect("a fresh slot is taken").held = beginning;
             }
         }
-        postponed
+        (postponed, shared)
     }
 }

@@ -3,6 +3,7 @@
 mod claims;
 #[path = "../../../fuzz/corpus.rs"]
 mod corpus;
+mod pieces;
 
 use std::time::{Duration, Instant};
 
@@ -14,77 +15,7 @@ use turnwise_tools::{ToolSpec, check_calls};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use claims::{OPENINGS, every_format};
-
-/// Pieces of text that the formats treat specially: markers, quotes, brackets, line breaks, characters of
-/// several bytes.
-const PIECES: &[&str] = &[
-    "<tool_call>",
-    "</tool_call>",
-    "<tool_response>",
-    "<function=f>",
-    "</function>",
-    "<parameter=x>",
-    "</parameter>",
-    "[TOOL_CALLS]",
-    "[ARGS]",
-    "[CALL_ID]",
-    "[TOOL_RESULTS]",
-    "<think>",
-    "</think>",
-    "[THINK]",
-    "[/THINK]",
-    "<|python_tag|>",
-    "<|python_start|>",
-    "<|eom_id|>",
-    "```python\n",
-    "```py\n",
-    "```",
-    "```output",
-    "~~~Python\n",
-    "````",
-    "   ```\n",
-    "<code>",
-    "</code>",
-    "<interpreter>",
-    "Code execution result:",
-    "<｜tool▁call▁begin｜>",
-    "<｜tool▁call▁end｜>",
-    "<｜tool▁sep｜>",
-    "<｜tool▁output▁begin｜>",
-    "{\"name\": \"f\", \"arguments\": {}}",
-    "{\"name\": \"f\", \"parameters\": {\"x\": \"",
-    "[{\"name\": \"f\"",
-    "f(x=1)",
-    "[f(x=1)]",
-    "f(",
-    "name",
-    "\"",
-    "'",
-    "'''",
-    "\"\"\"",
-    "\\",
-    "{",
-    "}",
-    "[",
-    "]",
-    "(",
-    ")",
-    ",",
-    ";",
-    ":",
-    "=",
-    "#",
-    "\n",
-    " ",
-    "\n```",
-    "é",
-    "😀",
-    "▁",
-    "<",
-    "`",
-    "x = 1",
-    "True",
-];
+use pieces::{HOSTILE, PIECES};
 
 fn near_misses() -> impl Strategy<Value = String> {
     prop::collection::vec(select(PIECES), 0..40).prop_map(|pieces| pieces.concat())
@@ -157,7 +88,7 @@ proptest! {
         let call = ToolCall { name: "some_tool".into(), arguments, span: 0..0 };
         for format in every_format().iter().filter(|format| !format.name().starts_with("fenced_python")) {
             for (opening, open) in [(Opening::Thought, ""), (Opening::Answer, "<think>\n")] {
-                let thought = thought.replace("think>", "").replace("THINK]", "");
+                let thought = thought.replace("think>", "").replace("THINK]", "").replace("<|end|>", "");
                 let text = format!("{open}{thought}\n");
                 let found = format.examine_from(opening, &text);
                 prop_assert!(found.is_empty(), "{}, {:?}: {}\n{:?}", format.name(), opening, text, found);
@@ -274,46 +205,8 @@ fn a_description_is_not_taken_for_an_unknown_tools_call() {
 
 #[test]
 fn time_is_linear_in_the_length_even_of_hostile_texts() {
-    let hostile = [
-        "<tool_call>",
-        "<tool_call>{\"",
-        "<tool_call>{\"x}</tool_call>",
-        "{",
-        "[",
-        "[f(",
-        "```python\n'''\n```\n",
-        "<code>'",
-        "[TOOL_CALLS]",
-        "[TOOL_CALLS][",
-        "```",
-        "<｜tool▁call▁begin｜>\"",
-        "<tool_call></tool_call>",
-        " {",
-        "\"",
-        "{\"name\"",
-        "\n{\"name\"",
-        "\n[f(",
-        " [f(",
-        "<think>",
-        "\n<think>",
-        "</think>",
-        "<think><tool_call>{\"</think>",
-        "\n<think>\n<tool_call>{\"</think>",
-        "``` ",
-        "\n```text\n",
-        "\n   ```python\n",
-        "[TOOL_CALLS]f[CALL_ID]",
-        "[ARGS]",
-        "<|python_tag|>",
-        "<|python_tag|>{\"",
-        "<function=f>",
-        "</parameter>   ",
-        "<tool_call><function=f><parameter=x></parameter>",
-        "f(x=",
-        "'",
-    ];
     for format in every_format() {
-        for piece in hostile {
+        for piece in HOSTILE {
             let text = piece.repeat(200_000 / piece.len());
             let started = Instant::now();
             for opening in OPENINGS {

@@ -19,7 +19,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 here = Path(__file__).parent
 T = gguf.GGMLQuantizationType
-KINDS = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K, T.Q6_K, T.F16, T.F32, T.BF16]
+KINDS = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K, T.Q6_K, T.F16, T.F32, T.BF16, T.Q2_K, T.Q3_K, T.IQ4_NL, T.IQ4_XS,
+    T.MXFP4,
+]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 CORPUS = [
     "The quick brown fox jumps over the lazy dog, 1234567890 times.",
@@ -36,7 +38,8 @@ def random_blocks(kind, rng, blocks):
     """Random bytes whose scales are small and finite."""
     block, size = gguf.GGML_QUANT_SIZES[kind]
     data = rng.integers(0, 256, (blocks, size), dtype=np.uint8)
-    halves = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
+    halves = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
+              T.Q2_K: [80, 82], T.Q3_K: [108], T.IQ4_NL: [0], T.IQ4_XS: [0]}
     for at in halves.get(kind, []):
         data[:, at : at + 2] = rng.normal(0, 0.1, (blocks, 1)).astype(np.float16).view(np.uint8)
     if kind in (T.F16, T.F32, T.BF16):

@@ -36,6 +36,7 @@ from transformers import (
     Glm4Config,
     GraniteConfig,
     HunYuanDenseV1Config,
+    Lfm2Config,
     LlamaConfig,
     Ministral3Config,
     MistralConfig,
@@ -83,6 +84,20 @@ def long_rope(original):
         "rope_parameters": rope(
             "longrope", short_factor=[1.0, 1.25, 1.5], long_factor=[1.5, 3.0, 6.0], partial_rotary_factor=0.75
         ),
+    }
+
+
+def lfm2(layer_types, **others):
+    """LFM2, whose feed-forward width is 24 after its adjustment."""
+    shape = {key: value for key, value in SMALL.items() if key != "rms_norm_eps"}
+    return {
+        **shape,
+        "intermediate_size": 30,
+        "block_multiple_of": 8,
+        "num_hidden_layers": len(layer_types),
+        "layer_types": layer_types,
+        "rope_parameters": rope("default"),
+        **others,
     }
 
 
@@ -189,6 +204,11 @@ FAMILIES = {
     "hunyuan": HunYuanDenseV1Config(
         **{**SMALL, "head_dim": 8, "rope_parameters": rope("dynamic", alpha=20.0, factor=1.0)}
     ),
+    # A convolution longer than the other family's, and longer than the prompt.
+    "lfm2": Lfm2Config(**lfm2(layer_types=["conv", "full_attention", "conv"], tie_word_embeddings=False)),
+    "lfm2-bias": Lfm2Config(
+        **lfm2(layer_types=["full_attention", "conv"], conv_L_cache=7, conv_bias=True, block_auto_adjust_ff_dim=False)
+    ),
     "llama-bias": LlamaConfig(
         **{**SHAPE, "attention_bias": True, "mlp_bias": True, "rope_parameters": rope("default")}
     ),
@@ -235,6 +255,8 @@ def build(config, seed):
                 parameter.copy_(1.0 + 0.2 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.3 * noise)
+            elif "conv.weight" in name:
+                parameter.copy_(noise / parameter.shape[2] ** 0.5)
             elif "embed_tokens" in name or "lm_head" in name:
                 # Gemma's is multiplied by the root of its width.
                 parameter.copy_((0.2 if gemma else 0.5) * noise)
@@ -305,6 +327,10 @@ def old_spelling(config):
         if config["model_type"] == "gemma3_text":
             config["rope_local_base_freq"] = local["rope_theta"]
             config["sliding_window_pattern"] = config.pop("layer_types").index("full_attention") + 1
+    if config["model_type"] == "lfm2":
+        config["block_ff_dim"], config["tie_embedding"] = config.pop("intermediate_size"), config.pop("tie_word_embeddings")
+        kinds = enumerate(config.pop("layer_types"))
+        config["full_attn_idxs"] = [layer for layer, kind in kinds if kind == "full_attention"]
     if "partial_rotary_factor" in parameters:
         config["partial_rotary_factor"] = parameters.pop("partial_rotary_factor")
     config["rope_theta"] = parameters.pop("rope_theta")

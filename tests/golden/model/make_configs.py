@@ -2,8 +2,8 @@
 
     .venv-golden/bin/python tests/golden/model/make_configs.py
 
-A list of cases. `config` is a config.json; beside it what the model is built with: its sizes, the window of each layer
-and whether it has positions, whether queries, the output of attention and the feed-forward layer have biases, the
+A list of cases. `config` is a config.json; beside it what the model is built with: its sizes, whether each layer has
+attention, the window of each layer that has and whether it has positions, whether queries, the output of attention and the feed-forward layer have biases, the
 frequencies of the rotary embedding (radians per token) in the first layer that has positions and, if they differ, in the
 last one, and what its cosines are multiplied by there.
 """
@@ -25,7 +25,7 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
 CASES = [
     *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2", "olmo3", "gemma2",
                                              "gemma3_text", "smollm3", "granite", "phi3", "exaone4", "glm4",
-                                             "ministral3")],
+                                             "ministral3", "lfm2")],
     *[dict(model_type=family, num_key_value_heads=None, **SMALL) for family in ("llama", "qwen2", "qwen3")],
     *[dict(model_type=family, head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL)
       for family in ("llama", "mistral", "qwen2", "qwen3")],
@@ -123,6 +123,11 @@ CASES = [
          original_max_position_embeddings=64, max_position_embeddings=128, **SMALL),
     dict(model_type="phi3", rope_scaling=dict(type="longrope", short_factor=[1.0] * 4, long_factor=[4.0] * 4,
                                               attention_factor=1.5, original_max_position_embeddings=64), **SMALL),
+    dict(model_type="lfm2", full_attn_idxs=[2, 5], conv_bias=True, conv_L_cache=5, **SEVEN),
+    dict(model_type="lfm2", block_ff_dim=100, block_multiple_of=16, block_ffn_dim_multiplier=1.3, tie_embedding=False,
+         layer_types=["conv", "full_attention"], norm_eps=1e-3, **SMALL),
+    dict(model_type="lfm2", block_auto_adjust_ff_dim=False, num_attention_heads=8, rope_theta=77.0, **SMALL),
+    dict(model_type="lfm2", num_key_value_heads=4, num_attention_heads=8, head_dim=6, **SMALL),
 ]
 
 
@@ -151,8 +156,9 @@ def expected(case):
     config.pad_token_id = 0  # within every vocabulary
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    layer = model.model.layers[0]
-    attention, mlp = layer.self_attn, layer.mlp
+    has_attention = [hasattr(layer, "self_attn") for layer in model.model.layers]
+    layer = model.model.layers[has_attention.index(True)]
+    attention, mlp = layer.self_attn, getattr(layer, "mlp", None) or layer.feed_forward
     rotary = type(model.model.rotary_emb)(config)
     types = getattr(config, "layer_types", None)
     one_window = ("mistral", "phi3", "ministral3")
@@ -164,15 +170,17 @@ def expected(case):
         frequencies = [float(f"{frequency:.9g}") for frequency in getattr(rotary, f"{prefix}inv_freq").tolist()]
         return frequencies, getattr(rotary, f"{prefix}attention_scaling")
 
-    with_positions = [layer for layer, has in enumerate(rotated(config)) if has]
-    norm = layer.post_attention_layernorm
+    with_positions = [layer for layer, has in enumerate(rotated(config)) if has and has_attention[layer]]
+    norm = getattr(layer, "post_attention_layernorm", None) or layer.ffn_norm
     windows = [config.sliding_window if types and types[i] == "sliding_attention" else everywhere
                for i in range(config.num_hidden_layers)]
+    of_attention = lambda values: [value for value, has in zip(values, has_attention) if has]
+    down, out = getattr(mlp, "down_proj", None) or mlp.w2, getattr(attention, "o_proj", None) or attention.out_proj
     return dict(
         config=case,
         vocab_size=model.model.embed_tokens.weight.shape[0],
         hidden_size=config.hidden_size,
-        intermediate_size=mlp.down_proj.weight.shape[1],
+        intermediate_size=down.weight.shape[1],
         num_layers=len(model.model.layers),
         query=config.num_attention_heads,
         key_value=config.num_key_value_heads,
@@ -181,9 +189,10 @@ def expected(case):
         norm_eps=getattr(norm, "variance_epsilon", None) or norm.eps,
         tied=config.tie_word_embeddings,
         biases=[part.bias is not None for part in
-                (getattr(attention, "q_proj", None) or attention.qkv_proj, attention.o_proj, mlp.down_proj)],
-        windows=windows,
-        rotated=rotated(config),
+                (getattr(attention, "q_proj", None) or attention.qkv_proj, out, down)],
+        attention=has_attention,
+        windows=of_attention(windows),
+        rotated=of_attention(rotated(config)),
         frequencies=[rope(with_positions[0])[0]] + [last for last in [rope(with_positions[-1])[0]]
                                                     if last != rope(with_positions[0])[0]],
         attention_factor=rope(with_positions[-1])[1],

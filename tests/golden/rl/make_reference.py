@@ -20,6 +20,8 @@ ESTIMATORS = [
     {"mt_grpo": {}}, {"mt_grpo": {"lambda": 0.3, "ddof": 0}},
     {"gigpo": {}}, {"gigpo": {"omega": 0.5, "gamma": 1.0, "eps": 1e-4}},
     {"rebn": {}}, {"rebn": {"gamma": 1.0, "std_floor": 0.5}}, {"turn_tree": {}},
+    {"gated_tree": {}}, {"gated_tree": {"kappa": 0.5, "violation_cost": 0.3, "ddof": 0}},
+    {"cross_group": {}}, {"cross_group": {"ridge": 20.0, "std_floor": 0.5}},
 ]
 
 

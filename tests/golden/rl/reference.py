@@ -147,6 +147,75 @@ def turn_tree(group, states, calls):
     return out
 
 
+def gated(group):
+    """1 for a trajectory that is right and breaks no format."""
+    acc, fmt, _ = padded(group)
+    return np.minimum(acc.sum(1) >= 1, (fmt >= 0).all(1)).astype(float)
+
+
+def others(values, i):
+    """The mean without i; 0 of nobody."""
+    rest = np.delete(values, i)
+    return rest.mean() if rest.size else 0.0
+
+
+def gated_scale(g, eps=1e-6, ddof=1, floor=0.0):
+    """What differences of gated rewards are divided by; None without a spread."""
+    spread = g.std(ddof=ddof) if g.size > 1 else 0.0
+    return max(spread, floor) + eps if spread > 1e-12 else None
+
+
+def gated_tree(group, states, calls, kappa=2.0, violation_cost=0.1, **z):
+    g, scale = gated(group), gated_scale(gated(group), **z)
+    broke = [[fmt < 0 for _, fmt in turns] for turns in group]
+    seen = [[(calls[i][j - 1], states[i][j], broke[i][j - 1]) for j in range(1, len(group[i]))] for i in range(len(group))]
+
+    def with_me(i, j):
+        return np.array([g[k] for k in range(len(group)) if k != i and len(group[k]) > j and seen[k][:j] == seen[i][:j]])
+
+    out = []
+    for i, trajectory in enumerate(group):
+        row, value = [], None
+        for j in range(len(trajectory)):
+            here, there = with_me(i, j), with_me(i, j + 1) if j + 1 < len(trajectory) else np.array([])
+            value = others(g, i) if j == 0 else (here.sum() + kappa * value) / (here.size + kappa)
+            w = there.size / (there.size + kappa)
+            after = (1 - w) * g[i] + (w * there.mean() if there.size else 0.0)
+            row.append(0.0 if scale is None else (after - value) / scale - violation_cost * broke[i][j])
+        out.append(row)
+    return out
+
+
+def cross_group(batch, keys, ridge=1.0, **z):
+    def turn(group, states, g, i, j):
+        m, broke = others(g, i), [fmt < 0 for _, fmt in group[i][:j]]
+        met = [g[k] for k in range(len(group)) if k != i and j > 0 and states[i][j] in states[k][1:]]
+        return [1.0, m, j, sum(broke), broke[-1] if broke else 0.0, bool(met), np.mean(met) - m if met else 0.0], g[i] - m
+
+    rewards = [gated(group) for group in batch]
+    rows = [[turn(group, states, g, i, j) for i in range(len(group)) for j in range(len(group[i]))] if len(group) > 1 else []
+            for group, states, g in zip(batch, keys, rewards)]
+
+    def fit(left_out):
+        used = [row for t, group in enumerate(rows) if t not in left_out for row in group]
+        x, y = np.array([x for x, _ in used]).reshape(-1, 7), np.array([y for _, y in used])
+        return np.linalg.solve(x.T @ x + ridge * np.eye(7), x.T @ y)
+
+    out = []
+    for t, (group, g) in enumerate(zip(batch, rewards)):
+        scale, shrink = gated_scale(g, **z), 0.0
+        if len(batch) > 2:
+            told = [(np.dot(fit({s, t}), x), y) for s in range(len(batch)) if s != t for x, y in rows[s]]
+            variance = sum(value * value for value, _ in told)
+            if variance > 1e-9 * sum(y * y for _, y in told):
+                shrink = min(max(sum(value * y for value, y in told) / variance, 0.0), 1.0)
+        b, row = fit({t}), iter(rows[t])
+        value = lambda i: others(g, i) + shrink * np.dot(b, next(row)[0]) if rows[t] else 0.0
+        out.append([[0.0 if scale is None else (g[i] - value(i)) / scale for _ in turns] for i, turns in enumerate(group)]
+                   if scale is not None else [[0.0] * len(turns) for turns in group])
+    return out
+
+
 def rebn(batch, gamma=0.9, **z):
     groups = [padded(group) for group in batch]
     returns = [discounted(acc + fmt, real, gamma) for acc, fmt, real in groups]
@@ -171,8 +240,11 @@ def advantages(batch, keys, asked, name, options):
     options = {"floor" if key == "std_floor" else key: value for key, value in options.items()}
     if name == "gigpo":
         return [gigpo(group, seen, **options) for group, seen in zip(batch, keys)]
-    if name == "turn_tree":
-        return [turn_tree(*group, **options) for group in zip(batch, keys, asked)]
+    if name in ("turn_tree", "gated_tree"):
+        tree = turn_tree if name == "turn_tree" else gated_tree
+        return [tree(*group, **options) for group in zip(batch, keys, asked)]
+    if name == "cross_group":
+        return cross_group(batch, keys, **options)
     if name in PER_BATCH:
         return PER_BATCH[name](batch, **options)
     return [PER_GROUP[name](group, **options) for group in batch]

@@ -70,6 +70,9 @@ pub(crate) struct Sources(Vec<Item>);
 /// The beginning of a field's type that has any names as keys.
 const NAMES: &str = "BTreeMap<String, ";
 
+/// The beginning of a field's type that also takes `auto`.
+const AUTO: &str = "OrAuto<";
+
 /// The files that types are declared in.
 type Files = Vec<(PathBuf, String)>;
 
@@ -99,6 +102,27 @@ impl Sources {
                 fields.extend_from_slice(given);
             }
         }
+        self.with_auto()
+    }
+
+    /// Adds a choice for each field that takes a name or `auto`: that of the names, and `auto`.
+    fn with_auto(mut self) -> Self {
+        let is_auto = |field: &&mut Field| field.kind.starts_with(AUTO);
+        let mut more = Vec::new();
+        let names = self.0.clone();
+        for item in &mut self.0 {
+            let Kind::Table(fields) = &mut item.kind else { continue };
+            for field in fields.iter_mut().filter(is_auto) {
+                let name = field.kind[AUTO.len()..].trim_end_matches('>').to_string();
+                field.kind = format!("{name}OrAuto");
+                let named = names.iter().find(|item| item.name == name).expect("the names are a type");
+                let Kind::Choice(mut variants) = named.kind.clone() else { panic!("{name} is no choice") };
+                let doc = "The one that the model folder shows.".into();
+                variants.insert(0, Variant { key: "auto".into(), doc, holds: None });
+                more.push(Item { name: field.kind.clone(), kind: Kind::Choice(variants), ..named.clone() });
+            }
+        }
+        self.0.extend(more);
         self
     }
 

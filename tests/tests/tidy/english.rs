@@ -4,7 +4,7 @@ use crate::prose::{Paragraph, paragraphs};
 use crate::tree::{TextFile, report, tracked_text};
 
 /// Folders and files whose English has been gone through. The list grows until it is the whole tree.
-const CLEAN: [&str; 40] = [
+const CLEAN: [&str; 41] = [
     "README.md",
     "ARCHITECTURE.md",
     "BENCHMARKS.md",
@@ -25,6 +25,7 @@ const CLEAN: [&str; 40] = [
     "crates/gguf/",
     "crates/http/",
     "crates/inspect/",
+    "crates/allocator/",
     "crates/listen/",
     "crates/jinja/",
     "crates/loss/",
@@ -48,7 +49,7 @@ const CLEAN: [&str; 40] = [
 ];
 
 /// Generated files, and a page whose words are its own author's.
-const LEFT_OUT: [&str; 3] = ["docs/config.md", "docs/evidence.md", "tests/tests/tidy/english.rs"];
+const LEFT_OUT: [&str; 3] = ["docs/config.md", "docs/evidence/tables.md", "tests/tests/tidy/english.rs"];
 
 const COLUMNS: usize = 110;
 

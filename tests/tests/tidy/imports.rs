@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 27] = [
+    ("allocator", &[]),
     ("files", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
@@ -18,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
     ("datasets", &["runfile", "files"]),
-    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http"]),
     ("http", &[]),
     ("listen", &[]),
     ("serve", &["listen", "trajectory", "tools", "rollout"]),
@@ -60,6 +61,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     (
         "cli",
         &[
+            "allocator",
             "runfile",
             "files",
             "trajectory",
@@ -80,7 +82,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 20] = [
+const WITHOUT_BURN: [&str; 21] = [
     "runfile",
     "files",
     "trajectory",
@@ -91,6 +93,7 @@ const WITHOUT_BURN: [&str; 20] = [
     "datasets",
     "envs",
     "http",
+    "allocator",
     "listen",
     "serve",
     "jinja",

@@ -9,7 +9,7 @@ use clap::Args;
 use turnwise_model::load;
 use turnwise_rollout::chat::{self, Calls, ChatFormat, ChatName, Moment};
 use turnwise_rollout::{offer, outputs};
-use turnwise_runfile::{Seed, Within};
+use turnwise_runfile::{OrAuto, Seed, Within};
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
@@ -33,8 +33,8 @@ pub(crate) struct Chat {
     /// The chat format: auto is the folder's template; template, chatml and qwen3 name one
     #[arg(long = "chat", value_name = "NAME", default_value = "auto")]
     spelling: String,
-    /// The format of tool calls
-    #[arg(long, value_name = "NAME", default_value = "hermes")]
+    /// The format of tool calls: auto is the one that the folder's template or tokenizer shows
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     format: String,
     /// A run file whose `[tools.NAME]` are offered besides Python
     #[arg(long, value_name = "FILE", conflicts_with = "no_tools")]
@@ -91,7 +91,7 @@ struct Talk {
 
 impl Chat {
     pub(crate) fn run(self) -> Result<()> {
-        let format = self.format.parse::<FormatName>().map_err(|error| Usage(error.to_string()))?.build();
+        let format = self.format.parse::<OrAuto<FormatName>>().map_err(|error| Usage(error.to_string()))?;
         let name = self.spelling.parse::<ChatName>().map_err(|error| Usage(error.to_string()))?;
         let mut talk = self.begin(name, format)?;
         let terminal = std::io::stdin().is_terminal();
@@ -110,12 +110,17 @@ impl Chat {
         }
     }
 
-    fn begin(&self, name: ChatName, format: Box<dyn CallFormat>) -> Result<Talk> {
+    fn begin(&self, name: ChatName, format: OrAuto<FormatName>) -> Result<Talk> {
         let device = backend::device(self.device.as_deref())?;
         let served = self.served()?;
         let mut tools = if self.no_tools { Vec::new() } else { vec![ToolSpec::python()] };
         tools.extend(served.iter().map(|tool| tool.spec().clone()));
         let tokenizer = model_folder::tokenizer(&self.model)?;
+        let format = match format {
+            OrAuto::Named(format) => format,
+            OrAuto::Auto => chat::call_format(Some(&self.model), &tokenizer)?,
+        };
+        let format = format.build();
         let calls = Calls { format: &*format, tools: &tools, describe: !self.no_description };
         let chat = chat::open(name, Some(&self.model), tokenizer, calls, Moment::now())?;
         let executor = if self.no_tools { None } else { Some(ExecutorConfig::default().build()?) };

@@ -14,6 +14,7 @@ mod exec;
 mod failures;
 mod folders;
 mod generate;
+mod hanging;
 mod hostile;
 mod inspect;
 #[path = "../../../envs/tests/process/installed.rs"]

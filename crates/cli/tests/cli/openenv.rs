@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::binary::{arg, root, turnwise};
+use crate::hanging::lives;
 use crate::library;
 use crate::resume::signal;
 use crate::runs::{Runs, record, steps, wait};
@@ -31,16 +32,6 @@ fn numbered(file: &Path, server: &[&str]) -> String {
     let shell = format!("echo $$ >> '{}'; exec \"$@\"", arg(file));
     let command = [&["sh", "-c", &shell, "sh"], server].concat();
     format!("env.openenv.command={}", json!(command))
-}
-
-/// Returns whether any of the servers whose numbers are in the file runs.
-fn lives(file: &Path) -> bool {
-    let numbers = std::fs::read_to_string(file).unwrap();
-    assert!(!numbers.is_empty());
-    numbers.lines().any(|number| {
-        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-    })
 }
 
 /// Checks that each turn of a group has the reward of its text. Returns the number of turns.

@@ -192,3 +192,75 @@ fn a_grade_decides_evaluations_by_its_threshold() {
     assert_eq!(kept.len(), grades.iter().filter(|grade| **grade >= 0.5).count());
     assert!(trajectories(&kept).into_iter().all(|trajectory| acc(trajectory) >= 0.5));
 }
+
+/// Returns the number that each trajectory of a group is judged by: the verdict of a clean trajectory, or the
+/// sum of its rewards.
+fn values(group: &Value, by_verdict: bool) -> Vec<f64> {
+    let verdict = |trajectory: &Value| {
+        let clean = !trajectory["violations"].as_array().unwrap().contains(&true.into());
+        f64::from(u8::from(clean && trajectory["correct"] == true))
+    };
+    let total = |row: &Value| row.as_array().unwrap().iter().map(|reward| reward.as_f64().unwrap()).sum();
+    if by_verdict {
+        group["trajectories"].as_array().unwrap().iter().map(verdict).collect()
+    } else {
+        group["rewards"].as_array().unwrap().iter().map(total).collect()
+    }
+}
+
+fn differ(values: &[f64]) -> bool {
+    values.iter().any(|value| (value - values[0]).abs() > 1e-9)
+}
+
+/// The threshold decides for estimators that read verdicts, and grades decide for those that read rewards.
+#[test]
+fn grades_decide_what_is_replaced_filtered_and_drawn_again() {
+    let (runs, folder) = (Runs::new(), tempfile::tempdir().unwrap());
+    let mut settings = settings(folder.path());
+    let more = ["filter.zero_variance=true", "rollout.refill=2", "rollout.curriculum=success"];
+    settings.extend(more.iter().flat_map(|set| ["--set".into(), (*set).to_string()]));
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    for estimator in ["grpo_min", "grpo"] {
+        let by_verdict = estimator == "grpo_min";
+        let advantage = format!("advantage={estimator}");
+        runs.finishes(
+            estimator,
+            &[&settings[..], &["--set", &advantage, "--set", "shaping.alpha=0"]].concat(),
+        );
+        let signal = |group: &Value| differ(&values(group, by_verdict)) && differ(&values(group, false));
+        let (mut rates, mut graded) = (Vec::new(), 0);
+        for (step, metrics) in lines(&runs.path(&format!("{estimator}/metrics.jsonl"))).iter().enumerate() {
+            let file = |name: &str| runs.path(&format!("{estimator}/rollouts/{name}_{step:05}.jsonl"));
+            let kept = lines(&file("step"));
+            let replaced = if file("replaced").exists() { lines(&file("replaced")) } else { Vec::new() };
+            for group in kept.iter().chain(&replaced) {
+                let all = group["trajectories"].as_array().unwrap();
+                let right: Vec<bool> = all.iter().map(|trajectory| acc(trajectory) >= 0.5).collect();
+                let told: Vec<bool> = all.iter().map(|trajectory| trajectory["correct"] == true).collect();
+                assert_eq!(told, right, "{group}");
+                rates.push(right.iter().filter(|right| **right).count() as f64 / right.len() as f64);
+            }
+            for group in &replaced {
+                assert!(!signal(group), "{group}");
+                let grades: Vec<f64> = group["trajectories"].as_array().unwrap().iter().map(acc).collect();
+                graded += usize::from(differ(&grades));
+                let uniform = grades.iter().all(|grade| *grade >= 0.5) || grades.iter().all(|g| *g < 0.5);
+                let reason = if grades[0] >= 0.5 { "all_right" } else { "all_wrong" };
+                assert!(!uniform || group["replaced"]["reason"] == reason, "{group}");
+            }
+            for group in &kept {
+                let dropped = group["dropped"].as_array().unwrap().iter().all(|why| why == "zero_variance");
+                assert_eq!(dropped, !differ(&values(group, false)), "{group}");
+            }
+            let idle = kept.iter().filter(|group| !signal(group)).count();
+            assert_eq!(metrics["refill"]["without_signal"], idle);
+            assert_eq!(metrics["refill"]["replaced"], replaced.len());
+            if step == 0 {
+                // No task was drawn twice yet, and later steps discount these attempts.
+                let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+                assert!((metrics["curriculum"]["success"].as_f64().unwrap() - mean).abs() < 1e-12);
+            }
+        }
+        assert_eq!(graded > 0, by_verdict, "{graded} replaced groups whose grades differ");
+    }
+}

@@ -1,6 +1,6 @@
 //! The GRPO baseline of the GTPO paper.
 
-use super::{AdvantageEstimator, Credit, trajectory_level::trajectory_level};
+use super::{AdvantageEstimator, Credit, gated::gated, trajectory_level::trajectory_level};
 use crate::{episode::Episode, moments::z_scored};
 
 z_scored! {
@@ -20,16 +20,11 @@ z_scored! {
 impl AdvantageEstimator for GrpoMin {
     fn credit(&self, groups: &[Vec<Episode>]) -> Vec<Credit> {
         let z = self.z_score();
-        trajectory_level(groups, min_reward, |rewards| {
+        trajectory_level(groups, gated, |rewards| {
             let z = z.among(rewards);
             rewards.iter().map(|r| z(*r)).collect()
         })
     }
-}
-
-fn min_reward(episode: &Episode) -> f64 {
-    let format_ok = !episode.violations.contains(&true);
-    if format_ok && episode.right { 1.0 } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -4,7 +4,12 @@
 //! A new one is its file, `mod` for it, and the line in [`AdvantageConfig`] that names, exports and
 //! dispatches it.
 
+mod cross_group;
 mod dr_grpo;
+#[cfg(test)]
+mod enumerated;
+mod gated;
+mod gated_tree;
 mod gigpo;
 mod grpo;
 mod grpo_min;
@@ -71,6 +76,10 @@ choice! {
         "rebn" => Rebn(rebn::Rebn),
         /// Leave-one-out over the tree of a group's states.
         "turn_tree" => TurnTree(turn_tree::TurnTree),
+        /// The gated reward over the tree of a group's states; a candidate.
+        "gated_tree" => GatedTree(gated_tree::GatedTree),
+        /// The gated reward with a control variate from other groups; a candidate.
+        "cross_group" => CrossGroup(cross_group::CrossGroup),
     }
     /// Returns the estimator chosen.
     pub fn estimator(&self) -> &dyn AdvantageEstimator;

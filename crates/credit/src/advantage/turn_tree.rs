@@ -1,7 +1,5 @@
 //! Leave-one-out over the tree of a group's states: a proposal of this project.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{AdvantageEstimator, Credit};
@@ -9,6 +7,7 @@ use crate::{
     episode::{Episode, PerTurn},
     moments::{finite, mean},
     returns::discounted_returns,
+    tree::Tree,
 };
 
 /// Credits a turn with the change that it made to the group's own estimate of success. A proposal of this
@@ -40,18 +39,6 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct TurnTree {}
 
-/// The root of the tree, the state that all trajectories start in.
-const PROMPT: usize = 0;
-
-/// Holds a group as a tree of states.
-#[derive(Default)]
-struct Tree {
-    /// The trajectories through each state, in order.
-    visitors: Vec<Vec<usize>>,
-    /// The state before each turn, `[trajectory][turn]`.
-    paths: Vec<Vec<usize>>,
-}
-
 impl AdvantageEstimator for TurnTree {
     fn norm_scope(&self) -> &'static str {
         "others"
@@ -65,56 +52,29 @@ impl AdvantageEstimator for TurnTree {
 fn credit_in(group: &[Episode]) -> Credit {
     let returns: PerTurn = group.iter().map(|e| discounted_returns(&e.rewards, 1.0)).collect();
     let tree = Tree::of(group);
-    let advantages = (0..group.len()).map(|i| tree.advantages(i, &group[i].rewards, &returns)).collect();
+    let advantages = (0..group.len()).map(|i| advantages(&tree, i, &group[i].rewards, &returns)).collect();
     Credit { returns, advantages }
 }
 
-impl Tree {
-    fn of(group: &[Episode]) -> Self {
-        let mut tree = Self { visitors: vec![Vec::new()], ..Self::default() };
-        let mut children: HashMap<(usize, &str, &str), usize> = HashMap::new();
-        for (i, episode) in group.iter().enumerate() {
-            let (mut at, mut path) = (PROMPT, Vec::with_capacity(episode.rewards.len()));
-            for j in 0..episode.rewards.len() {
-                if j > 0 {
-                    let new = tree.visitors.len();
-                    at = match (episode.calls.get(j - 1), episode.states.get(j)) {
-                        (Some(asked), Some(seen)) => *children.entry((at, asked, seen)).or_insert(new),
-                        // An unknown state equals no other.
-                        _ => new,
-                    };
-                    if at == new {
-                        tree.visitors.push(Vec::new());
-                    }
-                }
-                tree.visitors[at].push(i);
-                path.push(at);
-            }
-            tree.paths.push(path);
+/// Returns the advantages of trajectory `i`. `returns` are those of the group.
+fn advantages(tree: &Tree, i: usize, rewards: &[f64], returns: &PerTurn) -> Vec<f64> {
+    let path = tree.path(i);
+    let mut baseline = None;
+    let mut advantages = Vec::with_capacity(path.len());
+    for (j, at) in path.iter().enumerate() {
+        let others = tree.others(*at, i).map(|k| returns[k][j]);
+        let votes: Vec<f64> = others.chain(baseline).collect();
+        if votes.is_empty() {
+            return vec![0.0; path.len()];
         }
-        tree
+        let before = mean(&votes);
+        let after = path.get(j + 1).map_or(0.0, |next| {
+            mean(&tree.visitors(*next).iter().map(|k| returns[*k][j + 1]).collect::<Vec<_>>())
+        });
+        advantages.push(finite(rewards[j] + after - before));
+        baseline = Some(before);
     }
-
-    /// Returns the advantages of trajectory `i`. `returns` are those of the group.
-    fn advantages(&self, i: usize, rewards: &[f64], returns: &PerTurn) -> Vec<f64> {
-        let path = &self.paths[i];
-        let mut baseline = None;
-        let mut advantages = Vec::with_capacity(path.len());
-        for (j, at) in path.iter().enumerate() {
-            let others = self.visitors[*at].iter().filter(|k| **k != i).map(|k| returns[*k][j]);
-            let votes: Vec<f64> = others.chain(baseline).collect();
-            if votes.is_empty() {
-                return vec![0.0; path.len()];
-            }
-            let before = mean(&votes);
-            let after = path.get(j + 1).map_or(0.0, |next| {
-                mean(&self.visitors[*next].iter().map(|k| returns[*k][j + 1]).collect::<Vec<_>>())
-            });
-            advantages.push(finite(rewards[j] + after - before));
-            baseline = Some(before);
-        }
-        advantages
-    }
+    advantages
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::env::{Env, EnvError};
 use crate::outside::stderr::Log;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
-use crate::task_files::{Both, TaskFiles};
+use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks};
 use programs::ORIGIN;
 

@@ -1,5 +1,6 @@
 //! Reads the address of an OpenEnv server.
 
+use turnwise_http::tls;
 use ureq::http::Uri;
 
 /// Address of a server.
@@ -9,33 +10,35 @@ pub(super) struct Address {
     pub(super) port: u16,
     /// Path before `/ws` and `/schema`.
     path: String,
+    /// Whether it's spoken to over TLS.
+    pub(super) tls: bool,
 }
 
 impl Address {
     /// Reads a URL.
     ///
     /// # Errors
-    /// If it isn't a URL, or needs TLS.
+    /// If it isn't a URL, or needs TLS in a build without it.
     pub(super) fn read(url: &str) -> Result<Self, String> {
         let expected = "expected an address such as \"ws://127.0.0.1:8000\"";
         let wrong = || format!("url is {url:?}, {expected}");
         let uri: Uri = url.parse().map_err(|_| wrong())?;
-        match uri.scheme_str() {
-            Some("ws" | "http") => {}
-            Some("wss" | "https") => {
-                return Err(format!("url is {url:?}, and TLS isn't spoken here; {expected}"));
-            }
+        let tls = match uri.scheme_str() {
+            Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
             _ => return Err(wrong()),
-        }
+        };
+        tls::check(url).map_err(|why| format!("url is {url:?}, and {why}"))?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/ws").unwrap_or(path);
-        Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(80), path: path.into() })
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { host: host.into(), port, path: path.into(), tls })
     }
 
     /// Returns the address of a server of this machine.
     pub(super) fn local(port: u16) -> Self {
-        Self { host: "127.0.0.1".into(), port, path: String::new() }
+        Self { host: "127.0.0.1".into(), port, path: String::new(), tls: false }
     }
 
     pub(super) fn authority(&self) -> String {
@@ -49,13 +52,15 @@ impl Address {
 
     /// Returns the URL of the schemas.
     pub(super) fn schema(&self) -> String {
-        format!("http://{}{}/schema", self.authority(), self.path)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}/schema", self.authority(), self.path)
     }
 }
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ws://{}{}", self.authority(), self.path)
+        let scheme = if self.tls { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -74,11 +79,16 @@ mod tests {
             let address = Address::read(url).unwrap();
             assert_eq!((address.sessions().as_str(), address.schema().as_str()), (sessions, schema), "{url}");
         }
+        match Address::read("wss://a/x") {
+            Ok(address) => assert_eq!(address.schema(), "https://a:443/x/schema"),
+            Err(why) => {
+                assert_eq!(why, "url is \"wss://a/x\", and wss needs a build with `--features https`")
+            }
+        }
         for (url, expect) in [
             ("127.0.0.1:8000", "expected an address such as"),
             ("ftp://a", "expected an address such as"),
             ("ws://", "expected an address such as"),
-            ("wss://a", "TLS isn't spoken here"),
         ] {
             let error = Address::read(url).unwrap_err();
             assert!(error.starts_with(&format!("url is {url:?}, ")) && error.contains(expect), "{error}");

@@ -7,7 +7,7 @@ use turnwise_runfile::{Conflict, Seconds, Within};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenEnvConfig {
-    /// Address of a server that runs: `ws://…` or `http://…`.
+    /// Address of a server that runs: `ws://…` or `http://…`, or `wss://…` in builds with the feature `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Command of a server, and its arguments. The run starts it, and stops it when it ends. It listens on

@@ -1,7 +1,6 @@
 //! Connects one session to a server: a WebSocket on which questions and answers alternate.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use tungstenite::error::ProtocolError;
@@ -11,6 +10,7 @@ use tungstenite::{Error, Message, WebSocket};
 use super::address::Address;
 use super::handshake::upgrade;
 use super::protocol::{Answer, Ask, words};
+use super::stream::Stream;
 
 /// Maximum of bytes in an answer.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -35,7 +35,7 @@ impl Broken {
 
 /// A session's connection.
 pub(super) struct Connection {
-    socket: WebSocket<Timed>,
+    socket: WebSocket<Stream>,
     broken: Option<Broken>,
 }
 
@@ -46,7 +46,7 @@ impl Connection {
     /// If nothing listens, or the other side isn't a WebSocket.
     pub(super) fn open(address: &Address, time: Duration) -> Result<Self, String> {
         let until = Instant::now() + time;
-        let mut stream = Timed { stream: connect(address, until)?, until: Some(until) };
+        let mut stream = Stream::connect(address, until)?;
         let begun = upgrade(&mut stream, address)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
@@ -76,7 +76,7 @@ impl Connection {
 
     /// Sends a message without an answer. A server that doesn't receive it forgets the session anyway.
     pub(super) fn tell(&mut self, ask: &Ask) {
-        self.socket.get_mut().until = Some(Instant::now() + Duration::from_secs(1));
+        *self.socket.get_mut().until() = Some(Instant::now() + Duration::from_secs(1));
         let _ = self.socket.send(Message::text(ask.line()));
         let _ = self.socket.close(None).and_then(|()| self.socket.flush());
     }
@@ -89,7 +89,7 @@ impl Connection {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }
-        self.socket.get_mut().until = None;
+        *self.socket.get_mut().until() = None;
         let heard = match self.next() {
             Ok(None) => Ok(()),
             Ok(Some(text)) => {
@@ -101,7 +101,7 @@ impl Connection {
     }
 
     fn exchange(&mut self, ask: &Ask, time: Duration) -> Result<Answer, Broken> {
-        self.socket.get_mut().until = Some(Instant::now() + time);
+        *self.socket.get_mut().until() = Some(Instant::now() + time);
         let late = || Broken::new(format!("no answer for {} s", time.as_secs_f64()));
         match self.socket.send(Message::text(ask.line())) {
             Err(Error::Io(error)) if waits(&error) => return Err(late()),
@@ -154,72 +154,10 @@ impl Connection {
     }
 }
 
-/// Connects to the first address of the host that listens.
-fn connect(address: &Address, until: Instant) -> Result<TcpStream, String> {
-    let host = address.host.trim_start_matches('[').trim_end_matches(']');
-    let mut why = format!("the host {host:?} has no address");
-    let found = (host, address.port).to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
-    for place in found {
-        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&place, left)
-            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        {
-            Ok(stream) => return Ok(stream),
-            Err(error) => why = error.to_string(),
-        }
-    }
-    Err(format!("nothing listens at {address}: {why}"))
-}
-
 fn waits(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn shown(text: &str) -> String {
     text.chars().take(SHOWN).collect()
-}
-
-/// A stream with a limit on the end of its reads and writes, also when bytes trickle in.
-struct Timed {
-    stream: TcpStream,
-    /// Without a limit nothing waits.
-    until: Option<Instant>,
-}
-
-impl Timed {
-    /// Runs one operation within the limit.
-    fn within(
-        &mut self,
-        limit: fn(&TcpStream, Option<Duration>) -> std::io::Result<()>,
-        mut run: impl FnMut(&mut TcpStream) -> std::io::Result<usize>,
-    ) -> std::io::Result<usize> {
-        let Some(until) = self.until else {
-            self.stream.set_nonblocking(true)?;
-            let done = run(&mut self.stream);
-            self.stream.set_nonblocking(false)?;
-            return done;
-        };
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        limit(&self.stream, Some(left))?;
-        run(&mut self.stream)
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.within(TcpStream::set_read_timeout, |stream| stream.read(buffer))
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        self.within(TcpStream::set_write_timeout, |stream| stream.write(buffer))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.stream.flush()
-    }
 }

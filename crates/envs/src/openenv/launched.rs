@@ -1,8 +1,6 @@
 //! Runs a server that the run starts and stops.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +12,9 @@ use crate::outside::stderr::Log;
 /// Time between two checks of a starting server.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A server's program, and the watch that ends it if the run is killed.
+/// A server's program, and its address.
 pub(super) struct Launched {
     program: Program,
-    watch: Option<Child>,
     pub(super) address: Address,
 }
 
@@ -33,8 +30,7 @@ impl Launched {
             child.env("PORT", port.to_string());
             Ok(())
         })?;
-        let watch = watch(program.group());
-        let launched = Self { program, watch, address: Address::local(port) };
+        let launched = Self { program, address: Address::local(port) };
         let (place, start) = (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Instant::now());
         loop {
             if launched.has_ended() {
@@ -62,35 +58,16 @@ impl Launched {
     }
 
     /// Ends a server that failed. Returns its exit status if it has ended, and its last lines.
-    pub(super) fn fail(mut self, why: &str) -> String {
-        end_watch(&mut self.watch);
+    pub(super) fn fail(self, why: &str) -> String {
         if self.has_ended() { self.program.ended("server", why) } else { self.program.fail(why) }
     }
 
     /// Asks the server to end. Dropping it waits for that.
     pub(super) fn terminate(mut self) {
         self.program.terminate();
-        drop(self.program);
-        end_watch(&mut self.watch);
     }
 }
 
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// Starts a shell that waits for the end of this process, and then ends the server's group. Without it the
-/// server would outlive a run that is killed.
-fn watch(group: u32) -> Option<Child> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()]).process_group(0);
-    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
-}
-
-fn end_watch(watch: &mut Option<Child>) {
-    if let Some(mut watch) = watch.take() {
-        // No other process gets its number until it is reaped here.
-        let _ = watch.kill();
-        let _ = watch.wait();
-    }
 }

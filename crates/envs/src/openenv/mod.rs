@@ -17,6 +17,7 @@ mod protocol;
 mod schema;
 mod server;
 mod session;
+mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

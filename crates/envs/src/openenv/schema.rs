@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::Agent;
+use turnwise_http::tls;
 
 use super::address::Address;
 
@@ -17,7 +17,7 @@ const HINT: &str = "turnwise speaks the protocol of OpenEnv 0.10, whose servers 
 /// # Errors
 /// If nothing listens, or another program than a server of OpenEnv.
 pub(super) fn action(address: &Address, time: Duration) -> Result<Value, String> {
-    let agent: Agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build().into();
+    let agent = tls::agent()?;
     let url = address.schema();
     let asked = agent.get(&url).config().timeout_global(Some(time)).build().call();
     let mut response = match asked {

@@ -4,3 +4,4 @@
 pub(crate) mod failures;
 pub(crate) mod program;
 pub mod stderr;
+pub mod watch;

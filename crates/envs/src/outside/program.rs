@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::stderr::{Log, Stderr};
+use super::watch::Watch;
 
 /// Time in which a program must end when it is asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -17,6 +18,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A program that runs, and the thread that reads its stderr.
 pub(crate) struct Program {
     child: Child,
+    /// Ends its group if this process is killed.
+    watch: Option<Watch>,
     stderr: Arc<Stderr>,
     /// Time when it was asked to end.
     asked: Option<Instant>,
@@ -52,17 +55,13 @@ impl Program {
         let started: std::io::Result<_> = start();
         let (child, stderr) =
             started.map_err(|error| format!("command = {command:?} doesn't start: {error}"))?;
-        Ok(Self { child, stderr: Stderr::read(stderr, name, log), asked: None, status: None })
+        let watch = Some(Watch::over(child.id()));
+        Ok(Self { child, watch, stderr: Stderr::read(stderr, name, log), asked: None, status: None })
     }
 
     /// Takes its stdin and stdout, if both are piped and not taken yet.
     pub(crate) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
         self.child.stdin.take().zip(self.child.stdout.take())
-    }
-
-    /// Returns the number of its process group.
-    pub(crate) fn group(&self) -> u32 {
-        self.child.id()
     }
 
     /// Records that it was asked to end.
@@ -131,6 +130,7 @@ impl Program {
         if self.status.is_none() {
             // An error says that nothing is left of the group.
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            self.watch = None;
             self.status = self.child.wait().ok();
         }
     }

@@ -144,7 +144,7 @@ impl Process {
             Ok(Task { id: task, level, messages, answer: String::new() })
         };
         let (task, generation) = worker.ask(&request, None, read)?;
-        Ok((ProcessSession::new(worker, generation, name, &self.offer.builtin), task))
+        Ok((ProcessSession::new(worker, generation, name, &self.offer.tools), task))
     }
 
     /// Works as [`Self::reset`], and retries after a fault, as a session does.

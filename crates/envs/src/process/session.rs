@@ -1,6 +1,6 @@
 //! Plays one trajectory in a process.
 
-use turnwise_tools::Fault;
+use turnwise_tools::{Fault, ToolSpec};
 use turnwise_trajectory::{ToolOutput, Turn};
 
 use super::wire::{self, Closed, Request, Stepped};
@@ -13,20 +13,21 @@ pub(super) struct ProcessSession<'a> {
     /// The process of the session.
     generation: u64,
     name: String,
-    builtin: &'a [String],
+    /// The process's tools.
+    tools: &'a [ToolSpec],
     closed: bool,
 }
 
 impl<'a> ProcessSession<'a> {
     /// Returns the session `name` of the process `generation`.
-    pub(super) fn new(worker: &'a Worker, generation: u64, name: String, builtin: &'a [String]) -> Self {
-        Self { worker, generation, name, builtin, closed: false }
+    pub(super) fn new(worker: &'a Worker, generation: u64, name: String, tools: &'a [ToolSpec]) -> Self {
+        Self { worker, generation, name, tools, closed: false }
     }
 }
 
 impl Session for ProcessSession<'_> {
     fn step(&mut self, turn: &Turn, own: &[usize]) -> Result<Step, Fault> {
-        let request = Request::Step(wire::Step::new(&self.name, turn, own, self.builtin));
+        let request = Request::Step(wire::Step::new(&self.name, turn, own, self.tools));
         let read = |stepped: Stepped| {
             let Stepped { outputs, rewards, done, message, correct } = stepped;
             let outputs = outputs.into_iter().map(ToolOutput::says).collect();

@@ -130,6 +130,8 @@ main(answer)"#;
     let mut session = session(&env, &task).unwrap();
     let mut turn = looks();
     turn.calls.push(call("python", "4\n"));
+    // A tool of a server that the run file names.
+    turn.calls.push(call("read_file", "text"));
     turn.finish = turnwise_trajectory::Finish::Length;
     turn.calls.push(CallRecord::Malformed(turnwise_trajectory::MalformedCall {
         kind: turnwise_trajectory::ViolationKind::Empty,
@@ -144,7 +146,10 @@ main(answer)"#;
     let expect = json!({
         "method": "step", "text": "I look.", "malformed": 1, "truncated": true,
         "calls": [{"name": "look", "arguments": {}}],
-        "builtin": [{"name": "python", "arguments": {}, "output": "4"}],
+        "builtin": [
+            {"name": "python", "arguments": {}, "output": "4"},
+            {"name": "read_file", "arguments": {}, "output": "text"},
+        ],
     });
     assert_eq!(said, expect);
 }

@@ -55,9 +55,9 @@ struct Call<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// Returns the request for a turn whose calls at `own` the process answers. `builtin` are the tools of
-    /// turnwise.
-    pub(super) fn new(session: &'a str, turn: &'a Turn, own: &[usize], builtin: &[String]) -> Self {
+    /// Returns the request for a turn whose calls at `own` the process answers. `tools` are the process's
+    /// tools. Calls of all others were answered by turnwise: by its Python, or by servers of the run file.
+    pub(super) fn new(session: &'a str, turn: &'a Turn, own: &[usize], tools: &[ToolSpec]) -> Self {
         let mut step = Self {
             session,
             text: &turn.text,
@@ -73,7 +73,7 @@ impl<'a> Step<'a> {
                     let (name, arguments) = (call.name.as_str(), &call.arguments);
                     if own.contains(&position) {
                         step.calls.push(Call { name, arguments, output: None });
-                    } else if builtin.contains(&call.name) {
+                    } else if !tools.iter().any(|tool| tool.name == call.name) {
                         step.builtin.push(Call { name, arguments, output: Some(observation(output)) });
                     }
                 }

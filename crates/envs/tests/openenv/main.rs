@@ -3,6 +3,8 @@
 #[path = "../process/installed.rs"]
 mod installed;
 mod library;
+#[cfg(feature = "https")]
+mod tls;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -13,6 +15,10 @@ use serde_json::{Value, json};
 use turnwise_envs::{Env, OpenEnv, OpenEnvConfig, Session, Start, Step, Task, TaskSplit, difference};
 use turnwise_tools::executor::Echo;
 use turnwise_trajectory::{CallRecord, OutputStatus, ToolCall, ToolOutput, Turn};
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
 
 fn path(name: &str) -> String {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name).display().to_string()
@@ -66,7 +72,7 @@ fn halved(session: &mut dyn Session) -> Vec<(i64, Step)> {
 #[test]
 fn an_environment_with_tools_is_played_as_the_librarys_own_client_plays_it() {
     let Some(python) = library::python() else { return };
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
     let _server = listening(&python, port);
     let env = OpenEnv::new(&OpenEnvConfig { timeout_seconds: 60.0, ..OpenEnvConfig::at(&url) }).unwrap();
@@ -114,6 +120,11 @@ impl Drop for Ends {
 fn listening(python: &str, port: u16) -> Ends {
     let mut server = Command::new(python);
     server.arg(path("examples/openenv/guess.py")).env("PORT", port.to_string()).stdin(Stdio::null());
+    serving(&mut server, port)
+}
+
+/// Starts a server and waits until it listens.
+fn serving(server: &mut Command, port: u16) -> Ends {
     let (mut server, start) = (Ends(server.spawn().unwrap()), Instant::now());
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(server.0.try_wait().unwrap().is_none(), "it has ended");

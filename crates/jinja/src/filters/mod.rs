@@ -10,9 +10,9 @@ use crate::arguments::{Arguments, required};
 use crate::budget::{Outcome, fail};
 use crate::run::Run;
 use crate::value::Value;
-use crate::{iterate, json, spelling};
+use crate::{iterate, json};
 
-pub(crate) const NAMES: [&str; 50] = [
+pub(crate) const NAMES: [&str; 49] = [
     "abs",
     "attr",
     "batch",
@@ -41,7 +41,6 @@ pub(crate) const NAMES: [&str; 50] = [
     "map",
     "max",
     "min",
-    "pprint",
     "reject",
     "rejectattr",
     "replace",
@@ -97,10 +96,6 @@ pub(crate) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
                 }
                 value => access::attribute(run, value, wanted.str()?),
             }
-        }
-        "pprint" => {
-            let [] = args.bind(name, [])?;
-            spelling::repr(value, &mut run.budget).map(Value::text)
         }
         "map" | "select" | "reject" | "selectattr" | "rejectattr" => select::apply(run, name, value, args),
         "abs" | "float" | "int" | "round" | "sum" | "filesizeformat" => number::apply(run, name, value, args),

@@ -195,10 +195,8 @@ fn urlencode(value: &Value, budget: &mut Budget) -> Outcome<String> {
         Value::List(_) | Value::Tuple(_) | Value::Range(..) | Value::View(..) | Value::Iterator(..) => {
             let mut pairs = Vec::new();
             for pair in iterate::values(value, budget)? {
-                let mut pair = iterate::values(&pair, budget)?;
-                let (Some(value), Some(key)) = (pair.pop(), pair.pop()) else {
-                    return fail("urlencode takes pairs");
-                };
+                let pair: Result<[Value; 2], _> = iterate::values(&pair, budget)?.try_into();
+                let Ok([key, value]) = pair else { return fail("urlencode takes pairs") };
                 pairs.push((key, value));
             }
             pairs

@@ -3,6 +3,7 @@
 //! They are installed once into `target/tools`, pinned. Without a registry or an interpreter the tests say
 //! that they are skipped.
 
+mod guarded;
 mod install;
 mod javascript;
 mod python;

@@ -21,10 +21,10 @@ pub(super) const EXAONE4: Family = Family {
         window::read_kinds(fields, &mut config.layers, window, |layer| {
             window.is_some() && of_pattern[layer]
         })?;
-        for block in &mut config.layers {
-            block.attention.qk_norm = Some(QkNorm::PerHead);
-            if window.is_some() && block.attention.window.is_none() {
-                block.attention.rope.rotated = 0;
+        for attention in config.attentions_mut() {
+            attention.qk_norm = Some(QkNorm::PerHead);
+            if window.is_some() && attention.window.is_none() {
+                attention.rope.rotated = 0;
             }
         }
         Ok(())

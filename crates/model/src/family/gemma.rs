@@ -34,13 +34,13 @@ pub(super) const GEMMA2: Family = Family {
         common(fields, config, Some(30.0))?;
         let softcap = fields.present_number("attn_logit_softcapping", Some(50.0))?;
         let window = fields.present_size("sliding_window", Some(4096))?;
-        config.layers.iter_mut().for_each(|block| block.attention.softcap = softcap);
+        config.attentions_mut().for_each(|attention| attention.softcap = softcap);
         window::read_kinds(fields, &mut config.layers, window, |layer| layer % 2 == 0)?;
         Ok(())
     },
     write: |config, json| {
         write_common(config, json);
-        json.insert("attn_logit_softcapping".into(), config.layers[0].attention.softcap.into());
+        json.insert("attn_logit_softcapping".into(), config.first_attention().softcap.into());
     },
 };
 
@@ -84,7 +84,7 @@ fn read_gemma3(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), Stri
     let pattern = fields.size_or("sliding_window_pattern", 6)?.max(1);
     let of_pattern = |layer: usize| !(layer + 1).is_multiple_of(pattern);
     let sliding = window::read_kinds(fields, &mut config.layers, window, of_pattern)?;
-    config.layers.iter_mut().for_each(|block| block.attention.qk_norm = Some(QkNorm::PerHead));
+    config.attentions_mut().for_each(|attention| attention.qk_norm = Some(QkNorm::PerHead));
     rope_kinds::read(fields, &GEMMA3.defaults, LOCAL, config, &sliding)
 }
 
@@ -92,9 +92,9 @@ fn read_gemma3(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), Stri
 fn common(fields: &Fields<'_>, config: &mut ModelConfig, cap: Option<f64>) -> Result<(), String> {
     let bias = fields.flag("attention_bias")?.unwrap_or(false);
     let scalar = fields.number("query_pre_attn_scalar")?.unwrap_or(256.0);
-    for block in &mut config.layers {
-        (block.attention.qkv_bias, block.attention.output_bias) = (bias, bias);
-        block.attention.scale = Some(scalar.powf(-0.5));
+    for attention in config.attentions_mut() {
+        (attention.qkv_bias, attention.output_bias) = (bias, bias);
+        attention.scale = Some(scalar.powf(-0.5));
     }
     config.norms_less_one = true;
     config.embedding_scale = (config.hidden_size as f64).sqrt();
@@ -104,7 +104,7 @@ fn common(fields: &Fields<'_>, config: &mut ModelConfig, cap: Option<f64>) -> Re
 }
 
 fn write_common(config: &ModelConfig, json: &mut Map<String, Value>) {
-    let attention = &config.layers[0].attention;
+    let attention = config.first_attention();
     json.insert("attention_bias".into(), attention.qkv_bias.into());
     let scalar = attention.scale.map_or(attention.head_dim as f64, |scale| scale.powi(-2));
     // A whole number in all published files; `transformers` wants one.

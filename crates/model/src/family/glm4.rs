@@ -27,14 +27,14 @@ pub(super) const GLM4: Family = Family {
     },
     read: |fields, config| {
         let bias = fields.flag("attention_bias")?.unwrap_or(true);
-        for block in &mut config.layers {
-            block.attention.qkv_bias = bias;
-            block.attention.rope.interleaved = true;
-            block.mlp.fused = true;
+        for attention in config.attentions_mut() {
+            attention.qkv_bias = bias;
+            attention.rope.interleaved = true;
         }
+        config.layers.iter_mut().for_each(|block| block.mlp.fused = true);
         Ok(())
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        json.insert("attention_bias".into(), config.first_attention().qkv_bias.into());
     },
 };

@@ -13,20 +13,17 @@ pub(super) const GRANITE: Family = Family {
         (llama::LLAMA.read)(fields, config)?;
         let factor = |key: &str| Ok::<_, String>(fields.number(key)?.unwrap_or(1.0));
         let (residual, scores) = (factor("residual_multiplier")?, factor("attention_multiplier")?);
-        for block in &mut config.layers {
-            block.residual_scale = residual;
-            block.attention.scale = Some(scores);
-        }
+        config.layers.iter_mut().for_each(|block| block.residual_scale = residual);
+        config.attentions_mut().for_each(|attention| attention.scale = Some(scores));
         config.embedding_scale = factor("embedding_multiplier")?;
         config.logits.divisor = factor("logits_scaling")?;
         Ok(())
     },
     write: |config, json| {
         (llama::LLAMA.write)(config, json);
-        let block = &config.layers[0];
         for (key, factor) in [
-            ("residual_multiplier", block.residual_scale),
-            ("attention_multiplier", block.attention.score_scale()),
+            ("residual_multiplier", config.layers[0].residual_scale),
+            ("attention_multiplier", config.first_attention().score_scale()),
             ("embedding_multiplier", config.embedding_scale),
             ("logits_scaling", config.logits.divisor),
         ] {

@@ -18,13 +18,13 @@ pub(super) const HUNYUAN: Family = Family {
     },
     read: |fields, config| {
         let bias = fields.flag("attention_bias")?.unwrap_or(false);
-        for block in &mut config.layers {
-            (block.attention.qkv_bias, block.attention.output_bias) = (bias, bias);
-            block.attention.qk_norm = Some(QkNorm::PerHeadRotated);
+        for attention in config.attentions_mut() {
+            (attention.qkv_bias, attention.output_bias) = (bias, bias);
+            attention.qk_norm = Some(QkNorm::PerHeadRotated);
         }
         Ok(())
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        json.insert("attention_bias".into(), config.first_attention().qkv_bias.into());
     },
 };

@@ -10,16 +10,16 @@ pub(super) const LLAMA: Family = Family {
     norms: BlockNorms::PRE,
     defaults: Defaults::LLAMA,
     read: |fields, config| {
-        let attention = fields.flag("attention_bias")?.unwrap_or(false);
-        let mlp = fields.flag("mlp_bias")?.unwrap_or(false);
-        for block in &mut config.layers {
-            (block.attention.qkv_bias, block.attention.output_bias) = (attention, attention);
-            block.mlp.bias = mlp;
+        let bias = fields.flag("attention_bias")?.unwrap_or(false);
+        for attention in config.attentions_mut() {
+            (attention.qkv_bias, attention.output_bias) = (bias, bias);
         }
+        let bias = fields.flag("mlp_bias")?.unwrap_or(false);
+        config.layers.iter_mut().for_each(|block| block.mlp.bias = bias);
         Ok(())
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        json.insert("attention_bias".into(), config.first_attention().qkv_bias.into());
         json.insert("mlp_bias".into(), config.layers[0].mlp.bias.into());
     },
 };

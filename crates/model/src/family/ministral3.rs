@@ -23,16 +23,16 @@ pub(super) const MINISTRAL3: Family = Family {
     read: |fields, config| {
         let window = fields.present_size("sliding_window", None)?;
         let told = fields.object("rope_parameters")?.is_some() || fields.object("rope_scaling")?.is_some();
-        for block in &mut config.layers {
-            block.attention.window = window;
+        for attention in config.attentions_mut() {
+            attention.window = window;
             if !told {
-                block.attention.rope = published(block.attention.head_dim);
+                attention.rope = published(attention.head_dim);
             }
         }
         Ok(())
     },
     write: |config, json| {
-        json.insert("sliding_window".into(), config.layers[0].attention.window.into());
+        json.insert("sliding_window".into(), config.first_attention().window.into());
     },
 };
 

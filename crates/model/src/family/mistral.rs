@@ -16,10 +16,10 @@ pub(super) const MISTRAL: Family = Family {
     },
     read: |fields, config| {
         let window = fields.present_size("sliding_window", Some(4096))?;
-        config.layers.iter_mut().for_each(|block| block.attention.window = window);
+        config.attentions_mut().for_each(|attention| attention.window = window);
         Ok(())
     },
     write: |config, json| {
-        json.insert("sliding_window".into(), config.layers[0].attention.window.into());
+        json.insert("sliding_window".into(), config.first_attention().window.into());
     },
 };

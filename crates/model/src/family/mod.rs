@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::block::{Activation, AttentionConfig, BlockConfig, BlockNorms, MlpConfig};
+use crate::block::{Activation, AttentionConfig, BlockConfig, BlockNorms, Mixer, MlpConfig, Names};
 use crate::config::ModelConfig;
 use crate::logit_config::LogitConfig;
 
@@ -13,6 +13,8 @@ mod gemma;
 mod glm4;
 mod granite;
 mod hunyuan;
+mod layer_kinds;
+mod lfm2;
 mod llama;
 mod ministral3;
 mod mistral;
@@ -57,7 +59,7 @@ const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 15] = [
+pub const FAMILIES: [Family; 16] = [
     llama::LLAMA,
     qwen2::QWEN2,
     qwen3::QWEN3,
@@ -73,6 +75,7 @@ pub const FAMILIES: [Family; 15] = [
     glm4::GLM4,
     ministral3::MINISTRAL3,
     hunyuan::HUNYUAN,
+    lfm2::LFM2,
 ];
 
 impl Family {
@@ -111,7 +114,8 @@ impl Family {
             activation: self.activation(&fields)?,
             fused: false,
         };
-        let block = BlockConfig { norms: self.norms, attention, mlp, residual_scale: 1.0 };
+        let (norms, mixer) = (self.norms, Mixer::Attention(attention));
+        let block = BlockConfig { norms, mixer, mlp, residual_scale: 1.0, names: Names::COMMON };
         let mut config = ModelConfig {
             vocab_size: fields.size_or("vocab_size", defaults.vocab_size)?,
             hidden_size,
@@ -144,7 +148,7 @@ impl Family {
     /// sound becomes one of its text model.
     pub fn write(&self, config: &ModelConfig, before: &Map<String, Value>) -> Map<String, Value> {
         let mut json = text_config(before);
-        let BlockConfig { attention, mlp, .. } = &config.layers[0];
+        let (attention, mlp) = (config.first_attention(), &config.layers[0].mlp);
         let activation = match mlp.activation {
             Activation::Silu => "silu",
             Activation::GeluTanh => "gelu_pytorch_tanh",

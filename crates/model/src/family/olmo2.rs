@@ -11,13 +11,13 @@ pub(super) const OLMO2: Family = Family {
     defaults: Defaults { vocab_size: 50_304, norm_eps: 1e-5, ..Defaults::LLAMA },
     read: |fields, config| {
         let bias = fields.flag("attention_bias")?.unwrap_or(false);
-        for block in &mut config.layers {
-            (block.attention.qkv_bias, block.attention.output_bias) = (bias, bias);
-            block.attention.qk_norm = Some(QkNorm::FullWidth);
+        for attention in config.attentions_mut() {
+            (attention.qkv_bias, attention.output_bias) = (bias, bias);
+            attention.qk_norm = Some(QkNorm::FullWidth);
         }
         Ok(())
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        json.insert("attention_bias".into(), config.first_attention().qkv_bias.into());
     },
 };

@@ -21,13 +21,13 @@ pub(super) const PHI3: Family = Family {
     },
     read: |fields, config| {
         let window = fields.present_size("sliding_window", None)?;
-        for block in &mut config.layers {
-            block.attention.window = window;
-            (block.attention.fused, block.mlp.fused) = (true, true);
+        for attention in config.attentions_mut() {
+            (attention.window, attention.fused) = (window, true);
         }
+        config.layers.iter_mut().for_each(|block| block.mlp.fused = true);
         Ok(())
     },
     write: |config, json| {
-        json.insert("sliding_window".into(), config.layers[0].attention.window.into());
+        json.insert("sliding_window".into(), config.first_attention().window.into());
     },
 };

@@ -16,7 +16,7 @@ pub(super) const QWEN2: Family = Family {
         ..Defaults::LLAMA
     },
     read: |fields, config| {
-        config.layers.iter_mut().for_each(|block| block.attention.qkv_bias = true);
+        config.attentions_mut().for_each(|attention| attention.qkv_bias = true);
         window::read(fields, &mut config.layers)
     },
     write: |config, json| window::write(&config.layers, json),

@@ -11,14 +11,14 @@ pub(super) const QWEN3: Family = Family {
     defaults: Defaults { head_dim: Some(128), ..super::qwen2::QWEN2.defaults },
     read: |fields, config| {
         let bias = fields.flag("attention_bias")?.unwrap_or(false);
-        for block in &mut config.layers {
-            block.attention.qk_norm = Some(QkNorm::PerHead);
-            (block.attention.qkv_bias, block.attention.output_bias) = (bias, bias);
+        for attention in config.attentions_mut() {
+            attention.qk_norm = Some(QkNorm::PerHead);
+            (attention.qkv_bias, attention.output_bias) = (bias, bias);
         }
         window::read(fields, &mut config.layers)
     },
     write: |config, json| {
-        json.insert("attention_bias".into(), config.layers[0].attention.qkv_bias.into());
+        json.insert("attention_bias".into(), config.first_attention().qkv_bias.into());
         window::write(&config.layers, json);
     },
 };

@@ -97,8 +97,8 @@ struct BlockRope<'a> {
 
 /// Returns the settings of the first layer that has positions.
 fn rotating(config: &ModelConfig) -> BlockRope<'_> {
-    let mut attentions = config.layers.iter().map(|block| &block.attention);
-    let first = attentions.clone().find(|attention| attention.rope.rotated > 0).or(attentions.next());
-    let attention = first.expect("a network has layers");
+    let mut attentions = config.attentions();
+    let rotated = attentions.find(|attention| attention.rope.rotated > 0);
+    let attention = rotated.unwrap_or_else(|| config.first_attention());
     BlockRope { rope: &attention.rope, head_dim: attention.head_dim }
 }

@@ -49,14 +49,14 @@ pub(super) fn read(
         }
         let theta = inner.number("rope_theta")?.or(theta).unwrap_or(default);
         let scaling = Scaling { fields, inner, defaults, max_position }.read()?;
-        let rotated = config.layers[0].attention.head_dim;
+        let rotated = config.first_attention().head_dim;
         Ok(RopeConfig { scaling, ..RopeConfig::new(rotated, theta) })
     };
     let local_theta = local.key.map(|key| fields.number(key)).transpose()?.flatten();
     let full = rope(FULL, fields.number("rope_theta")?, defaults.theta)?;
     let windowed = rope(SLIDING, local_theta, local.default)?;
-    for (block, sliding) in config.layers.iter_mut().zip(sliding) {
-        block.attention.rope = if *sliding { windowed.clone() } else { full.clone() };
+    for (attention, sliding) in config.attentions_mut().zip(sliding) {
+        attention.rope = if *sliding { windowed.clone() } else { full.clone() };
     }
     Ok(())
 }
@@ -72,9 +72,8 @@ pub(super) fn write(
     }
     let mut kinds = Map::new();
     for (kind, windowed) in [(FULL, false), (SLIDING, true)] {
-        let of = |block: &&crate::block::BlockConfig| block.attention.window.is_some() == windowed;
-        if let Some(block) = config.layers.iter().find(of) {
-            let rope = &block.attention.rope;
+        if let Some(attention) = config.attentions().find(|one| one.window.is_some() == windowed) {
+            let rope = &attention.rope;
             let mut settings = rope.scaling.as_ref().map_or_else(|| json!({"rope_type": "default"}), spelled);
             settings["rope_theta"] = rope.theta.into();
             kinds.insert(kind.into(), settings);

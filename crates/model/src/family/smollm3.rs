@@ -36,16 +36,16 @@ pub(super) const SMOLLM3: Family = Family {
         let window = fields.present_size("sliding_window", None)?.filter(|_| used);
         let without = |layer: usize| window.is_some() && !rotated[layer];
         window::read_kinds(fields, &mut config.layers, window, without)?;
-        for (block, rotated) in config.layers.iter_mut().zip(&rotated) {
+        for (attention, rotated) in config.attentions_mut().zip(&rotated) {
             if !rotated {
-                block.attention.rope.rotated = 0;
+                attention.rope.rotated = 0;
             }
         }
         Ok(())
     },
     write: |config, json| {
         (llama::LLAMA.write)(config, json);
-        let rotated = config.layers.iter().map(|block| u64::from(block.attention.rope.rotated > 0));
+        let rotated = config.attentions().map(|attention| u64::from(attention.rope.rotated > 0));
         json.insert("no_rope_layers".into(), rotated.collect::<Vec<_>>().into());
         let window = window::window(&config.layers);
         json.insert("use_sliding_window".into(), window.is_some().into());

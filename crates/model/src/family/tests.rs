@@ -25,8 +25,11 @@ struct Case {
     tied: bool,
     /// Biases of queries, of attention's output, of the feed-forward layer.
     biases: [bool; 3],
+    /// Whether each layer has attention.
+    attention: Vec<bool>,
+    /// That of each layer with attention.
     windows: Vec<Option<usize>>,
-    /// Whether each layer has positions.
+    /// Whether each of them has positions.
     rotated: Vec<bool>,
     /// Those of the first layer with positions and, if they differ, of the last one.
     frequencies: Vec<Vec<f64>>,
@@ -52,7 +55,7 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
         let shown = Value::Object(case.config.clone());
         let found = read(&case.config).unwrap_or_else(|error| panic!("{shown}: {error}"));
         let first = &found.layers[0];
-        let h = &first.attention;
+        let h = found.first_attention();
         let sizes = [
             (found.vocab_size, case.vocab_size),
             (found.hidden_size, case.hidden_size),
@@ -66,9 +69,11 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
         assert!(sizes.iter().all(|(ours, theirs)| ours == theirs), "{shown}: {sizes:?}");
         assert_eq!((found.norm_eps, found.tied_embeddings), (case.norm_eps, case.tied), "{shown}");
         assert_eq!([h.qkv_bias, h.output_bias, first.mlp.bias], case.biases, "{shown}");
-        let windows: Vec<_> = found.layers.iter().map(|block| block.attention.window).collect();
+        let attention: Vec<_> = found.layers.iter().map(|block| block.attention().is_some()).collect();
+        assert_eq!(attention, case.attention, "{shown}");
+        let windows: Vec<_> = found.attentions().map(|attention| attention.window).collect();
         assert_eq!(windows, case.windows, "{shown}");
-        let ropes: Vec<_> = found.layers.iter().map(|block| &block.attention.rope).collect();
+        let ropes: Vec<_> = found.attentions().map(|attention| &attention.rope).collect();
         let rotated: Vec<_> = ropes.iter().map(|rope| rope.rotated > 0).collect();
         assert_eq!(rotated, case.rotated, "{shown}");
         let mut with_positions = ropes.iter().filter(|rope| rope.rotated > 0);
@@ -176,6 +181,11 @@ fn what_would_be_computed_otherwise_is_refused() {
     let divisors = json!({"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]});
     check("phi3", json!({"rope_scaling": divisors}), "short_factor has 1 numbers for 4 pairs");
     check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
+    check("lfm2", json!({"layer_types": ["conv", "conv"]}), "a model without attention");
+    check("lfm2", json!({"layer_types": ["conv", "mamba"]}), "\"mamba\" is not supported");
+    check("lfm2", json!({"full_attn_idxs": [0], "conv_L_cache": 0}), "conv_L_cache = 0");
+    check("lfm2", json!({"block_multiple_of": 0}), "block_multiple_of = 0");
+    check("lfm2", json!({"block_ffn_dim_multiplier": 1e300}), "intermediate_size = ");
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
     check("mistral", json!({"sliding_window": 0}), "sliding_window = 0");
@@ -214,7 +224,7 @@ fn the_context_is_what_the_scaling_stretches_the_positions_to() {
 fn a_text_of_local_and_global_layers_repeats_and_ends_globally() {
     let keys = json!({"num_hidden_layers": 7, "sliding_window": 5, "sliding_window_pattern": "LLG"});
     let config = read(&file("exaone4", &keys)).unwrap();
-    let windows: Vec<bool> = config.layers.iter().map(|block| block.attention.window.is_some()).collect();
+    let windows: Vec<bool> = config.attentions().map(|attention| attention.window.is_some()).collect();
     assert_eq!(windows, [true, true, false, true, true, false, false]);
 }
 
@@ -224,7 +234,7 @@ fn long_rope_keeps_the_context_of_its_short_divisors() {
     let keys = json!({"rope_scaling": divisors, "max_position_embeddings": 131_072});
     let config = read(&file("phi3", &keys)).unwrap();
     assert_eq!(config.context(), 4096);
-    let rope = &config.layers[0].attention.rope;
+    let rope = &config.first_attention().rope;
     let [short, long] = [4096, 4097].map(|length| frequencies(rope, length)[1]);
     assert!((short / long - 2.0).abs() < 1e-12, "a longer sequence has the other divisors");
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Fields;
+use super::layer_kinds::kinds;
 use crate::block::BlockConfig;
 
 pub(super) const FULL: &str = "full_attention";
@@ -51,24 +52,14 @@ pub(super) fn read_kinds(
 
 /// Returns whether each layer of `layer_types` has a window; none if the file has no such list.
 pub(super) fn listed(fields: &Fields<'_>, layers: usize) -> Result<Option<Vec<bool>>, String> {
-    let Some(kinds) = fields.list("layer_types")? else { return Ok(None) };
-    if kinds.len() != layers {
-        return Err(format!("layer_types names {} layers of {layers}", kinds.len()));
-    }
-    kinds.iter().map(is_sliding).collect::<Result<_, _>>().map(Some)
+    kinds(fields, layers, [SLIDING, FULL])
 }
 
 fn set(layers: &mut [BlockConfig], sliding: &[bool], window: Option<usize>) {
     for (block, sliding) in layers.iter_mut().zip(sliding) {
-        block.attention.window = window.filter(|_| *sliding);
-    }
-}
-
-fn is_sliding(kind: &Value) -> Result<bool, String> {
-    match kind.as_str() {
-        Some(FULL) => Ok(false),
-        Some(SLIDING) => Ok(true),
-        _ => Err(format!("layer_types: {kind} is not supported")),
+        if let Some(attention) = block.attention_mut() {
+            attention.window = window.filter(|_| *sliding);
+        }
     }
 }
 
@@ -77,7 +68,7 @@ pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
     let window = window(layers);
     json.insert("use_sliding_window".into(), window.is_some().into());
     if let Some(window) = window {
-        let first = layers.iter().position(|block| block.attention.window.is_some());
+        let first = layers.iter().position(has_window);
         json.insert("sliding_window".into(), window.into());
         json.insert("max_window_layers".into(), first.into());
         write_kinds(layers, json);
@@ -86,11 +77,15 @@ pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
 
 /// Writes which layers have a window.
 pub(super) fn write_kinds(layers: &[BlockConfig], json: &mut Map<String, Value>) {
-    let kinds = layers.iter().map(|block| if block.attention.window.is_some() { SLIDING } else { FULL });
+    let kinds = layers.iter().map(|block| if has_window(block) { SLIDING } else { FULL });
     json.insert("layer_types".into(), kinds.collect::<Vec<_>>().into());
 }
 
 /// Returns the window of the layers that have one.
 pub(super) fn window(layers: &[BlockConfig]) -> Option<usize> {
-    layers.iter().find_map(|block| block.attention.window)
+    layers.iter().find_map(|block| block.attention()?.window)
+}
+
+pub(super) fn has_window(block: &BlockConfig) -> bool {
+    block.attention().is_some_and(|attention| attention.window.is_some())
 }

@@ -3,13 +3,12 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 
-use crate::block::{AttentionConfig, BlockConfig, QkNorm};
+use crate::block::{AttentionConfig, QkNorm};
 use crate::cache::{CachePlan, KvCache};
-use crate::config::ModelConfig;
-use crate::cpu::fused::{FusedAttention, FusedRotation, apply_host_op};
+use crate::cpu::fused::{FusedRotation, apply_host_op};
 use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
-use crate::layers::rope::Rotation;
+use crate::layers::pass::{AttentionPath, ForwardPass};
 
 /// Added to the scores of keys that a query doesn't see. It is finite, so no backend computes `inf - inf`.
 const HIDDEN: f32 = -1e9;
@@ -27,71 +26,24 @@ pub(crate) struct Attention {
     pub(crate) k_norm: Option<RmsNorm>,
 }
 
-/// Holds values that the layers of one forward pass share.
-pub(crate) struct ForwardPass<'a> {
-    config: &'a ModelConfig,
-    /// `[B, T]`.
-    shape: [usize; 2],
-    /// Path of attention in each layer.
-    paths: Vec<AttentionPath>,
-}
-
-/// Computes scores and their weighted sums.
-#[expect(clippy::large_enum_variant, reason = "a pass has few")]
-#[derive(Clone)]
-pub(crate) enum AttentionPath {
-    /// With operations of the tensor backend.
-    Operations {
-        rotation: Rotation,
-        /// `[B or 1, 1, T, visible]`: 0 if the query sees the key, else a large negative number.
-        mask: Tensor<4>,
-    },
-    /// In one pass, for whole sequences in the host's memory.
-    Fused(FusedAttention),
-}
-
-impl<'a> ForwardPass<'a> {
-    /// Makes one path for each kind of attention in the model.
-    pub(crate) fn new(
-        config: &'a ModelConfig,
-        shape: [usize; 2],
-        make: impl Fn(&AttentionConfig) -> AttentionPath,
-    ) -> Self {
-        let mut paths: Vec<AttentionPath> = Vec::with_capacity(config.layers.len());
-        for (at, block) in config.layers.iter().enumerate() {
-            let mut before = config.layers[..at].iter();
-            let path = match before.position(|other| other.attention == block.attention) {
-                Some(same) => paths[same].clone(),
-                None => make(&block.attention),
-            };
-            paths.push(path);
-        }
-        Self { config, shape, paths }
-    }
-
-    /// Returns the description of a block.
-    pub(crate) fn block(&self, layer: usize) -> &BlockConfig {
-        &self.config.layers[layer]
-    }
-}
-
 impl Attention {
     /// # Shapes
     /// - `x`: `[N, hidden]` → the same
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
+        h: &AttentionConfig,
         pass: &ForwardPass<'_>,
         layer: usize,
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        let ([b, t], h) = (pass.shape, &pass.block(layer).attention);
+        let [b, t] = pass.shape;
         let [mut q, mut k, v] = self.project(x, h);
         let rotated_first = h.qk_norm == Some(QkNorm::PerHeadRotated);
         if !rotated_first {
             (q, k) = (normed(self.q_norm.as_ref(), q), normed(self.k_norm.as_ref(), k));
         }
-        let (rotation, mask) = match &pass.paths[layer] {
+        let (rotation, mask) = match pass.path(layer) {
             AttentionPath::Operations { rotation, mask } => (rotation, mask.clone()),
             AttentionPath::Fused(attention) => {
                 if let Some([queries, keys]) = attention.rotations() {

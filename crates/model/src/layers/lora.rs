@@ -20,6 +20,9 @@ const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj",
 const FUSED: [(&str, &[&str]); 2] =
     [("qkv_proj", &["q_proj", "k_proj", "v_proj"]), ("gate_up_proj", &["gate_proj", "up_proj"])];
 
+/// Names of layers in the families that have others than [`TARGETS`].
+const OTHERS: [&str; 5] = ["in_proj", "out_proj", "w1", "w2", "w3"];
+
 /// Configures an adapter: its linear layers and its size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,7 +33,7 @@ pub struct LoraConfig {
     /// Scale: the update is multiplied by `alpha / rank`.
     #[serde(deserialize_with = "Scale::read")]
     pub alpha: f64,
-    /// Names of the linear layers that get an adapter; unset, all seven of a block.
+    /// Names of the linear layers that get an adapter; unset, all of a block.
     pub targets: Vec<String>,
 }
 
@@ -48,7 +51,8 @@ impl LoraConfig {
         if self.targets.is_empty() {
             return Err("lora.targets is empty: there would be nothing to train".into());
         }
-        let known: Vec<&str> = TARGETS.into_iter().chain(FUSED.map(|(whole, _)| whole)).collect();
+        let known = TARGETS.into_iter().chain(FUSED.map(|(whole, _)| whole)).chain(OTHERS);
+        let known: Vec<&str> = known.collect();
         match self.targets.iter().find(|target| !known.contains(&target.as_str())) {
             None => Ok(()),
             Some(other) => Err(format!(
@@ -66,7 +70,9 @@ impl LoraConfig {
             (whole == layer && parts.iter().any(|part| named(part)))
                 || (named(whole) && parts.contains(&layer))
         });
-        named(layer) || fused
+        // The default means every layer of a block.
+        let all = OTHERS.contains(&layer) && TARGETS.into_iter().all(named);
+        named(layer) || fused || all
     }
 
     /// Counts the parameters of the adapter on a model.

@@ -2,8 +2,11 @@
 
 pub(crate) mod angles;
 pub(crate) mod attention;
+pub(crate) mod convolution;
 pub(crate) mod linear;
 pub(crate) mod lora;
 pub(crate) mod mlp;
 pub(crate) mod norm;
+pub(crate) mod pass;
 pub(crate) mod rope;
+pub(crate) mod short_conv;

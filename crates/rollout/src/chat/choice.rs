@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 use turnwise_runfile::names;
+use turnwise_tools::FormatName;
 use turnwise_tools::format::Hermes;
 
 use super::spelling::Spelling;
@@ -115,6 +116,23 @@ pub(super) fn template(
             _ => own.clone(),
         },
     })
+}
+
+/// Returns the format in which a folder's model writes calls. The folder's template shows it, or else its
+/// tokens, and Hermes is taken if neither does. A model that is made from nothing has no folder yet.
+///
+/// # Errors
+/// If the folder's chat settings can't be read.
+pub fn call_format(folder: Option<&Path>, tokenizer: &Tokenizer) -> Result<FormatName, ChatError> {
+    let own = folder.map(ChatFolder::read).transpose()?.flatten().unwrap_or_default();
+    Ok(written(&own, |token| tokenizer.token_to_id(token).is_some()))
+}
+
+/// Works as [`call_format`], for a folder that has been read.
+pub(super) fn written(folder: &ChatFolder, is_token: impl Fn(&str) -> bool) -> FormatName {
+    let template = [Some(&folder.template), folder.tool_use.as_ref()];
+    let template: String = template.into_iter().flatten().map(String::as_str).collect();
+    FormatName::of_folder(&template, is_token).unwrap_or(FormatName::Hermes)
 }
 
 fn no_template(place: &Path) -> ChatError {

@@ -13,7 +13,7 @@ use turnwise_jinja::Moment;
 use turnwise_tools::{CallFormat, FormatName, ToolSpec};
 use turnwise_trajectory::{Finish, MalformedCall, Message, Role, TokenId, ToolCall};
 
-use super::choice::{ChatName, template};
+use super::choice::{ChatName, template, written};
 use super::folder::ChatFolder;
 use super::spelling::Spelling;
 use super::template::{Calls, TemplateChat};
@@ -56,7 +56,7 @@ pub struct Read {
 impl Dialogues {
     /// Opens the folder's template; `now` is the date that it shows.
     ///
-    /// - `format`: how calls are written; `None` takes the format whose calls the template writes, or Hermes
+    /// - `format`: how calls are written; `None` takes the format of the folder, as [`call_format`](super::call_format) does
     /// - `describe`: whether prompts describe the tools
     ///
     /// # Errors
@@ -71,7 +71,10 @@ impl Dialogues {
     ) -> Result<Self, ChatError> {
         let spelling = Arc::new(Spelling::new(tokenizer));
         let folder = template(name, folder, &spelling, now)?;
-        let format = format.unwrap_or_else(|| written(&folder, &spelling, now)).build().into();
+        let format = format
+            .unwrap_or_else(|| written(&folder, |token| spelling.token(token).is_some()))
+            .build()
+            .into();
         let dialogues = Self { folder, spelling, format, describe, now, kept: Mutex::default() };
         dialogues.with(&[])?;
         Ok(dialogues)
@@ -109,17 +112,6 @@ impl Dialogues {
         kept.push_back(dialogue.clone());
         Ok(dialogue)
     }
-}
-
-/// Returns the format in which a template writes calls; Hermes if it writes none.
-fn written(folder: &ChatFolder, spelling: &Arc<Spelling>, now: Moment) -> FormatName {
-    let tools = [ToolSpec::python()];
-    let writes = |name: &FormatName| {
-        let format = name.build();
-        let calls = Calls { format: &*format, tools: &tools, describe: true };
-        TemplateChat::over(folder, spelling.clone(), calls, now).is_ok_and(|chat| chat.shows_tools())
-    };
-    FormatName::ALL.into_iter().find(writes).unwrap_or(FormatName::Hermes)
 }
 
 impl Dialogue {

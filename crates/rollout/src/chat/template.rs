@@ -267,4 +267,6 @@ fn first_of(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod tests;

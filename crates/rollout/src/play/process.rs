@@ -99,7 +99,7 @@ fn open(case: &Case) -> Result<Process, EnvError> {
     let program = format!("KINDS, RATE, SEED = {kinds:?}, {rate}, {seed}\n{ENVIRONMENT}");
     let command = vec!["python3".into(), "-c".into(), program];
     // Short only where a process hangs: a machine with other work starts Python slowly.
-    let timeout_seconds = if kinds.contains(&"hang") && *rate > 0.0 { 1.0 } else { 30.0 };
+    let timeout_seconds = if kinds.contains(&"hang") && *rate > 0.0 { 3.0 } else { 30.0 };
     Process::new(&ProcessConfig { command, workers: *workers, timeout_seconds })
 }
 

@@ -68,10 +68,14 @@ impl Unsaid {
     }
 }
 
-/// Reads the first choice. Calls that the server parsed are written out in the call format. Thoughts that it
-/// removed from the text stay out, as they are no part of the later conversation.
+/// Reads the choice of index 0, or the first one where none has an index.
+///
+/// Calls that the server parsed are written out in the call format. Thoughts that it removed from the text
+/// stay out, as they are no part of the later conversation.
 pub(super) fn read(answer: &Value, format: &dyn CallFormat) -> Result<Said, Unsaid> {
-    let Some(choice) = answer["choices"].get(0).filter(|choice| choice.is_object()) else {
+    let choices = answer["choices"].as_array().map_or(&[][..], Vec::as_slice);
+    let first = choices.iter().find(|choice| choice["index"] == 0).or(choices.first());
+    let Some(choice) = first.filter(|choice| choice.is_object()) else {
         return Err(Unsaid::Nothing(format!("the answer has no choice: {}", short(&answer.to_string()))));
     };
     let broken = |what: &Value| Unsaid::Broken(format!("the server broke off: {}", short(&what.to_string())));
@@ -194,6 +198,13 @@ mod tests {
         {
             assert!(matches!(reads(&nothing), Err(Unsaid::Nothing(_))), "{nothing}");
         }
+    }
+
+    #[test]
+    fn choices_may_come_in_any_order() {
+        let choice = |index: u64, text: &str| json!({"index": index, "message": {"content": text}});
+        let (text, _) = reads(&json!({"choices": [choice(1, "b"), choice(0, "a")]})).unwrap();
+        assert_eq!(text, "a");
     }
 
     #[test]

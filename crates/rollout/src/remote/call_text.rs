@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use turnwise_http::json;
 use turnwise_tools::CallFormat;
+use turnwise_tools::format::beyond_64_bits;
 use turnwise_trajectory::ToolCall;
 
 /// Appends the message's parsed calls to the text, one a line. Calls that the text already holds are left
@@ -35,12 +36,13 @@ pub(super) fn append(mut text: String, message: &Value, format: &dyn CallFormat)
 }
 
 /// Returns the arguments of a call: an object, or JSON of one, even if encoded twice. Empty arguments are an
-/// empty object.
+/// empty object. Integers beyond 64 bits have no exact place in it, as in all call formats.
 fn arguments(given: &Value) -> Option<Map<String, Value>> {
     match given {
         Value::Null => Some(Map::new()),
         Value::Object(arguments) => Some(arguments.clone()),
         Value::String(text) if text.trim().is_empty() => Some(Map::new()),
+        Value::String(text) if beyond_64_bits(text).is_some() => None,
         Value::String(text) => match json::read(text).ok()? {
             Value::String(inner) => json::read(&inner).ok(),
             Value::Object(arguments) => Some(arguments),
@@ -129,7 +131,8 @@ mod tests {
     #[test]
     fn a_call_that_nobody_can_read_is_malformed_in_every_format() {
         for format in FormatName::ALL {
-            for raw in [json!("{\"code\": "), json!("print(1)"), json!([1]), json!("[1]"), json!(7)] {
+            let big = json!("{\"n\": 18446744073709551616}");
+            for raw in [json!("{\"code\": "), json!("print(1)"), json!([1]), json!("[1]"), json!(7), big] {
                 let message = json!({"tool_calls": [call(&raw)]});
                 let found = found(format, &message);
                 assert!(!found.is_empty() && found.iter().all(Option::is_none), "{format} {raw}: {found:?}");

@@ -7,7 +7,8 @@
 //! | `re_tool` (arXiv:2504.11536) | `<code>` ```` ```python ```` … ```` ``` ```` `</code>` | `<interpreter>` … `</interpreter>` |
 //!
 //! Fences follow `CommonMark`: they may be indented (in a list), longer than three characters, or made of
-//! tildes. The language may be written `python`, `py`, `Python`, `python3` and the like.
+//! tildes. The language may be written `python`, `py`, `Python`, `python3.11`, `ipython`, `tool_code` and the
+//! like.
 
 use std::ops::Range;
 
@@ -214,10 +215,24 @@ mod tests {
         check(&TORL, "```text\nx\n```", &[]);
         check(&TORL, "```python\nx\n```python\ny\n```", &[Err(Unterminated), Ok(r#"python {"code":"y"}"#)]);
         check(&SIMPLE_TIR, "```py\nx\n```", &[Ok(r#"python {"code":"x"}"#)]);
-        for info in ["Python3", "python:main.py", "python {.x}", "{.python .x}", "python=1", "py,ignore"] {
+        for info in [
+            "Python3",
+            "python:main.py",
+            "python {.x}",
+            "{.python .x}",
+            "python=1",
+            "py,ignore",
+            "python3.11",
+            "Python3.12 {.x}",
+            "IPython",
+            "ipython3",
+            "tool_code",
+        ] {
             check(&TORL, &format!("```{info}\nx\n```"), &[Ok(r#"python {"code":"x"}"#)]);
         }
-        for info in ["python*1055", "pythonic", "python2.7", "py.test", "python-repl"] {
+        let other =
+            ["python*1055", "pythonic", "python2.7", "py.test", "python-repl", "python3.", "python3.x"];
+        for info in other.into_iter().chain(["ipython-input", "tool_output", "tool_coder", "python3.11.x"]) {
             check(&TORL, &format!("```{info}\nx\n```"), &[]);
         }
         check(&RE_TOOL, "<code>\n```python\nx\n```\n</code>", &[Ok(r#"python {"code":"x"}"#)]);

@@ -9,13 +9,16 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 use super::found::{Found, malformed};
 use super::grammar::check_name;
 use super::json::read_arguments;
-use super::quotes::{JsonQuotes, ParameterQuotes, Quotes};
+use super::quotes::{JsonQuotes, ParameterQuotes, Quotes, ValueTags};
 use super::scan::{Gate, Scan, Tagged};
 
 pub(super) const FUNCTION: &str = "<function=";
 pub(super) const FUNCTION_END: &str = "</function>";
-pub(super) const PARAMETER: &str = ParameterQuotes::OPEN;
-pub(super) const PARAMETER_END: &str = ParameterQuotes::CLOSE;
+pub(super) const PARAMETER: &str = "<parameter=";
+pub(super) const PARAMETER_END: &str = "</parameter>";
+/// The tags of a value.
+pub(super) const VALUE: ValueTags =
+    ValueTags { open: PARAMETER, close: PARAMETER_END, next: &[PARAMETER, FUNCTION_END] };
 
 /// Arguments of a function as they're written.
 pub(super) enum Body<'a> {
@@ -33,7 +36,7 @@ pub(super) fn scan(raw: bool, json: bool) -> Scan {
     let (quotes, gate) = match (raw, json) {
         (true, _) => (Quotes::None, Gate::Open),
         (false, true) => (Quotes::Json(JsonQuotes::default()), Gate::Behind(">")),
-        (false, false) => (Quotes::Parameters(ParameterQuotes::default()), Gate::Open),
+        (false, false) => (Quotes::Parameters(ParameterQuotes::new(&VALUE)), Gate::Open),
     };
     Scan::Tagged(Tagged::new(FUNCTION, FUNCTION_END, quotes, gate))
 }
@@ -90,7 +93,7 @@ fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
     let mut pairs = Vec::new();
     while let Some(after) = rest.trim_start().strip_prefix(PARAMETER) {
         let (key, body) = after.split_once('>').ok_or("<parameter=… has no end")?;
-        let end = value_end(body).ok_or("a parameter is never closed with </parameter>")?;
+        let end = VALUE.end(body).ok_or("a parameter is never closed with </parameter>")?;
         let value = body[..end].strip_prefix('\n').unwrap_or(&body[..end]);
         pairs.push((key.trim(), value.strip_suffix('\n').unwrap_or(value)));
         rest = &body[end + PARAMETER_END.len()..];
@@ -113,11 +116,4 @@ fn json_end(body: &str) -> Option<usize> {
         quotes.step(byte);
     }
     plain.or_else(|| body.find(FUNCTION_END))
-}
-
-/// Returns the end of a value: the `</parameter>` after which the call continues. One inside code isn't the
-/// end.
-fn value_end(body: &str) -> Option<usize> {
-    let mut ends = body.match_indices(PARAMETER_END).map(|(at, _)| at);
-    ends.find(|at| ParameterQuotes::ends(&body.as_bytes()[*at..], true) == Some(true))
 }

@@ -29,6 +29,12 @@ pub trait Grammar: fmt::Debug + Send + Sync {
         Some(call)
     }
 
+    /// Counts the bytes at the end of a text that belong to a call that opens behind it. Most formats have a
+    /// marker in front of everything.
+    fn head(&self, _before: &[u8]) -> usize {
+        0
+    }
+
     /// Returns the closing marker, for messages.
     fn closing(&self, marker: usize) -> &'static str;
 

@@ -10,6 +10,7 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::found::Found;
 use super::grammar::check_name;
+use super::quotes::JsonQuotes;
 
 /// Reads calls: one object, several, or a list of them. Each has a string `name` and an object under the
 /// first of `keys` that it holds.
@@ -109,9 +110,10 @@ impl Wrong {
 }
 
 /// Returns the JSON that a text holds, or else the text: a value without a schema. Text that looks like JSON
-/// is written as a quoted string.
+/// is written as a quoted string. JSON with an integer beyond 64 bits stays text, with all its digits.
 pub(super) fn json_or_text(raw: &str) -> Value {
-    serde_json::from_str(raw).unwrap_or_else(|_| Value::from(raw))
+    let json = if beyond_64_bits(raw).is_some() { None } else { serde_json::from_str(raw).ok() };
+    json.unwrap_or_else(|| Value::from(raw))
 }
 
 fn parse(body: &str) -> Result<Value, Wrong> {
@@ -119,7 +121,37 @@ fn parse(body: &str) -> Result<Value, Wrong> {
         return Err(Wrong::empty());
     }
     // serde_json bounds the depth.
-    serde_json::from_str(body.trim()).map_err(|error| not_json(&error))
+    let value = serde_json::from_str(body.trim()).map_err(|error| not_json(&error))?;
+    exact(body)?;
+    Ok(value)
+}
+
+/// Refuses JSON with an integer that would be rounded to a float.
+fn exact(json: &str) -> Result<(), Wrong> {
+    let wrong = |digits| format!("an integer beyond 64 bits, as a string it would be exact: {digits:.40}");
+    beyond_64_bits(json).map_or(Ok(()), |digits| Err(Wrong(ViolationKind::InvalidJson, wrong(digits))))
+}
+
+/// Returns the first integer of a JSON text that doesn't fit into 64 bits. As a float it would be rounded.
+pub fn beyond_64_bits(json: &str) -> Option<&str> {
+    let (bytes, mut quotes, mut at) = (json.as_bytes(), JsonQuotes::default(), 0);
+    while at < bytes.len() {
+        let in_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        if !quotes.inside() && (bytes[at].is_ascii_digit() || bytes[at] == b'-') {
+            let end = at + bytes[at..].iter().take_while(in_number).count();
+            let number = &json[at..end];
+            let digits = number.strip_prefix('-').unwrap_or(number);
+            let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            if is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                return Some(number);
+            }
+            at = end;
+        } else {
+            quotes.step(bytes[at]);
+            at += 1;
+        }
+    }
+    None
 }
 
 fn not_json(error: &serde_json::Error) -> Wrong {
@@ -143,7 +175,9 @@ fn parse_all(body: &str) -> Result<Vec<Value>, Wrong> {
                 return Err(Wrong(ViolationKind::InvalidJson, "not JSON: nothing after a separator".into()));
             }
         }
-        rest = rest[stream.byte_offset()..].trim_start();
+        let (read, after) = rest.split_at(stream.byte_offset());
+        exact(read)?;
+        rest = after.trim_start();
         if rest.is_empty() {
             return Ok(values);
         }
@@ -163,7 +197,7 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     let key = keys.iter().find(|key| object.contains_key(**key)).unwrap_or(&keys[0]);
     let arguments = match object.remove(*key) {
         // OpenAI's interface writes arguments as an object inside a string.
-        Some(Value::String(text)) => serde_json::from_str(&text).ok(),
+        Some(Value::String(text)) => parse(&text).ok(),
         arguments => arguments,
     };
     match arguments {
@@ -245,6 +279,29 @@ mod tests {
     fn json_is_spaced_as_in_chat_templates() {
         let value = serde_json::json!({"b": [1, 2.5, "é\n"], "a": {"x": null}});
         assert_eq!(spaced(&value), r#"{"b": [1, 2.5, "é\n"], "a": {"x": null}}"#);
+    }
+
+    /// Python's `json` keeps all digits. A float would change the number that the model wrote.
+    #[test]
+    fn no_integer_becomes_a_float() {
+        let (most, least) = (u64::MAX.to_string(), i64::MIN.to_string());
+        for exact in [&most, &least, "1e30", "-1.5e400", "123456789012345678901234567890.0", "-", "--1"] {
+            assert_eq!(beyond_64_bits(exact), None, "{exact}");
+        }
+        let texts = [r#""18446744073709551616""#, r#"{"99999999999999999999": "\"99999999999999999999"}"#];
+        assert!(texts.iter().all(|text| beyond_64_bits(text).is_none()));
+        for big in ["18446744073709551616", "-9223372036854775809", "123456789012345678901234567890"] {
+            assert_eq!(beyond_64_bits(&format!(r#"{{"a": ["\\", {big}]}}"#)), Some(big));
+            let body = format!(r#"{{"name": "f", "arguments": {{"x": {big}}}}}"#);
+            let found = read_calls(&body, &["arguments"], &(0..body.len())).remove(0);
+            let wrong = found.verdict.unwrap_err();
+            assert_eq!(wrong.kind, ViolationKind::InvalidJson);
+            assert!(wrong.message.ends_with(big) && found.recovered.is_none(), "{}", wrong.message);
+            assert!(read_arguments("f", &format!(r#"{{"x": {big}}}"#), 0..1).verdict.is_err());
+            let quoted = format!(r#"{{"name": "f", "arguments": "{{\"x\": {big}}}"}}"#);
+            assert!(read_calls(&quoted, &["arguments"], &(0..1))[0].verdict.is_err());
+            assert_eq!(json_or_text(big), Value::from(big));
+        }
     }
 
     #[test]

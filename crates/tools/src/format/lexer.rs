@@ -53,6 +53,8 @@ enum Mode {
 #[derive(Debug)]
 struct Inside {
     start: usize,
+    /// Place of the marker. A head may be before it.
+    opened: usize,
     marker: usize,
     scan: Scan,
     raw: bool,
@@ -111,7 +113,7 @@ impl Lexer {
 
     /// Counts the bytes of the completion, from its start, that no call holds that is still to come.
     pub fn settled(&self) -> usize {
-        let open = self.inside.as_ref().map_or(self.at, |inside| inside.start);
+        let open = self.inside.as_ref().map_or_else(|| self.at - self.head(self.at), |inside| inside.start);
         self.held.iter().map(|found| found.span().start).min().map_or(open, |held| held.min(open))
     }
 
@@ -131,11 +133,11 @@ impl Lexer {
                 }
                 continue;
             };
-            let (start, marker) = (inside.start, inside.marker);
+            let (start, opened, marker) = (inside.start, inside.opened, inside.marker);
             match self.follow(&mut inside, finishing) {
                 Advance::More if finishing && !inside.raw && inside.scan.looks_twice() => {
                     self.raw_until = self.text.len();
-                    self.enter(marker, start);
+                    self.enter(marker, opened);
                 }
                 Advance::More if finishing => self.cut(&inside, self.text.len(), &mut found),
                 Advance::More => {
@@ -201,12 +203,18 @@ impl Lexer {
     }
 
     /// Begins to scan for the end of what a marker opens.
-    fn enter(&mut self, index: usize, start: usize) {
+    fn enter(&mut self, index: usize, opened: usize) {
         let marker = self.grammar.markers()[index];
-        let raw = start < self.raw_until;
+        let start = if marker.role == Role::Call { opened - self.head(opened) } else { opened };
+        let raw = opened < self.raw_until;
         let scan = self.grammar.scan(index, raw);
-        self.at = start + marker.text.len() - marker.keep;
-        self.inside = Some(Inside { start, marker: index, scan, raw, checked: self.at });
+        self.at = opened + marker.text.len() - marker.keep;
+        self.inside = Some(Inside { start, opened, marker: index, scan, raw, checked: self.at });
+    }
+
+    /// Counts the bytes before a place that belong to a call that opens there.
+    fn head(&self, at: usize) -> usize {
+        self.grammar.head(&self.text[self.last_end.min(at)..at])
     }
 
     /// Continues in a call. A thought that ends outside string literals of the call ends the draft.
@@ -275,7 +283,7 @@ impl Lexer {
     fn plain_end_of_thought(&self, inside: &Inside, end: usize) -> Option<usize> {
         let marker = self.grammar.markers()[inside.marker];
         let mut scan = self.grammar.scan(inside.marker, false);
-        let mut at = inside.start + marker.text.len() - marker.keep;
+        let mut at = inside.opened + marker.text.len() - marker.keep;
         let mut from = inside.start;
         while let Some(close) = self.end_of_thought(from..end) {
             let advance = scan.advance(&self.text[..close], &mut at, false);

@@ -1,15 +1,28 @@
 //! Defines how a model writes tool calls: one file per format, chosen by name, never guessed from text.
 
+mod call_lines;
 mod deepseek;
+mod escape_value;
 mod fenced_python;
 mod found;
 mod function_tag;
+mod functiongemma;
+mod gemma3;
+mod glm4;
+mod glm4_5;
 mod grammar;
+mod granite;
+mod harmony;
 mod hermes;
 mod json;
+mod kimi_k2;
 mod lexer;
+mod lfm2;
 mod llama3_json;
 mod mistral;
+mod of_template;
+mod olmo3;
+mod phi4_mini;
 mod places;
 mod python_literal;
 mod pythonic;
@@ -20,6 +33,7 @@ mod scan;
 mod testing;
 mod thought;
 mod token_spans;
+mod untyped;
 
 use std::fmt;
 
@@ -29,15 +43,26 @@ use turnwise_trajectory::{MalformedCall, ToolCall};
 pub use deepseek::{DeepSeek, Version};
 pub use fenced_python::{FencedPython, Profile};
 pub use found::Found;
+pub use functiongemma::FunctionGemma;
+pub use gemma3::Gemma3;
+pub use glm4::Glm4;
+pub use glm4_5::Glm45;
 pub use grammar::{Grammar, Marker, Place, Role};
+pub use granite::Granite;
+pub use harmony::Harmony;
 pub use hermes::Hermes;
+pub use json::beyond_64_bits;
+pub use kimi_k2::KimiK2;
 pub use lexer::{Lexer, MAX_CALL_BYTES};
+pub use lfm2::Lfm2;
 pub use llama3_json::Llama3Json;
 pub use mistral::{Mistral, Style};
+pub use olmo3::Olmo3;
+pub use phi4_mini::Phi4Mini;
 pub use pythonic::Pythonic;
-pub use quotes::{JsonQuotes, ParameterQuotes, PythonQuotes, Quotes};
+pub use quotes::{JsonQuotes, MarkQuotes, ParameterQuotes, PythonQuotes, Quotes, ValueTags};
 pub use qwen_xml::QwenXml;
-pub use scan::{Fence, Gate, JsonValue, NamedJson, PythonCalls, PythonTag, Scan, Tagged};
+pub use scan::{Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, PythonTag, Scan, Tagged};
 pub use thought::{Opening, THINK, THOUGHTS, Thought};
 pub use token_spans::TokenSpans;
 
@@ -123,7 +148,7 @@ names! {
     pub enum FormatName("call format") {
         /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>` (Hermes, Qwen2.5, Qwen3).
         "hermes" => Hermes = Hermes,
-        /// `<tool_call><function=…><parameter=…>` (Qwen3-Coder).
+        /// `<tool_call><function=…><parameter=…>` (Qwen3-Coder, Qwen3.5).
         "qwen_xml" => QwenXml = QwenXml,
         /// `{"name":…,"parameters":{…}}` (Llama 3.1), or a list of such objects (xLAM).
         "llama3_json" => Llama3Json = Llama3Json,
@@ -133,6 +158,26 @@ names! {
         "mistral" => Mistral = Mistral::default(),
         /// `<｜tool▁call▁begin｜>` (DeepSeek).
         "deepseek" => DeepSeek = DeepSeek::default(),
+        /// `[name(key=value)]`, `{"name":…,"parameters":{…}}` or a block ```` ```tool_code ```` (Gemma 3).
+        "gemma3" => Gemma3 = Gemma3,
+        /// `<start_function_call>call:name{key:<escape>value<escape>}` (FunctionGemma).
+        "functiongemma" => FunctionGemma = FunctionGemma,
+        /// `<|tool_call_start|>[name(key='value')]<|tool_call_end|>` (LFM2, LFM2.5).
+        "lfm2" => Lfm2 = Lfm2,
+        /// `<|tool_call|>[{"name":…,"arguments":{…}}]` (Granite 3; Granite 4 writes `hermes`).
+        "granite" => Granite = Granite,
+        /// `<function_calls>` with a call `name(key='value')` on each line (OLMo 3).
+        "olmo3" => Olmo3 = Olmo3,
+        /// `<|tool_call|>[{"name":…,"arguments":{…}}]<|/tool_call|>` (Phi-4-mini).
+        "phi4_mini" => Phi4Mini = Phi4Mini,
+        /// The name on a line and `{…}` on the next (GLM-4).
+        "glm4" => Glm4 = Glm4,
+        /// `<tool_call>name<arg_key>…</arg_key><arg_value>…</arg_value>` (GLM-4.5 and later).
+        "glm4_5" => Glm45 = Glm45,
+        /// `<|channel|>commentary to=functions.name<|message|>{…}` (gpt-oss).
+        "harmony" => Harmony = Harmony,
+        /// `<|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{…}` (Kimi K2).
+        "kimi_k2" => KimiK2 = KimiK2,
         /// A Markdown block ```` ```python ````, read as a call of the tool `python`, as in ToRL.
         "fenced_python" => FencedPython = FencedPython { profile: Profile::Torl },
         /// The same with SimpleTIR's conventions.

@@ -7,6 +7,11 @@ use super::quotes::PythonQuotes;
 
 /// Splits a text at the commas outside brackets and strings.
 pub(super) fn split_top(text: &str) -> Vec<&str> {
+    split_at(text, b",")
+}
+
+/// Splits a text at these bytes outside brackets and strings.
+pub(super) fn split_at<'a>(text: &'a str, separators: &[u8]) -> Vec<&'a str> {
     let bytes = text.as_bytes();
     let (mut quotes, mut depth, mut start, mut at) = (PythonQuotes::default(), 0i32, 0, 0);
     let mut pieces = Vec::new();
@@ -15,7 +20,7 @@ pub(super) fn split_top(text: &str) -> Vec<&str> {
             match bytes[at] {
                 b'(' | b'[' | b'{' => depth += 1,
                 b')' | b']' | b'}' => depth -= 1,
-                b',' if depth == 0 => {
+                byte if depth == 0 && separators.contains(&byte) => {
                     pieces.push(&text[start..at]);
                     start = at + 1;
                 }

@@ -74,9 +74,7 @@ pub(super) fn read_one(text: &str, span: Range<usize>) -> Found {
         return wrong("not a call with parentheses".into());
     };
     let name = name.trim();
-    if !(name.is_ascii() && name.split(['.', '-']).all(|part| !part.is_empty() && part.bytes().all(in_name)))
-        || name.starts_with(|c: char| c.is_ascii_digit())
-    {
+    if !is_function(name) {
         return wrong(format!("not the name of a function: {name:.40}"));
     }
     let mut read = Map::new();
@@ -91,6 +89,17 @@ pub(super) fn read_one(text: &str, span: Range<usize>) -> Found {
     }
     let call = ToolCall { name: name.into(), arguments: read, span };
     Found { verdict: Ok(call), recovered: None }
+}
+
+fn is_function(name: &str) -> bool {
+    name.is_ascii()
+        && name.split(['.', '-']).all(|part| !part.is_empty() && part.bytes().all(in_name))
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Returns whether Python's syntax can express a call: JSON has other names and keys.
+pub(super) fn is_expressible(call: &ToolCall) -> bool {
+    is_function(&call.name) && call.arguments.keys().all(|key| is_name(key))
 }
 
 fn in_name(byte: u8) -> bool {

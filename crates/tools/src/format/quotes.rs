@@ -1,4 +1,4 @@
-//! Decides whether a byte lies inside a string literal: of JSON, of Python, or of nothing.
+//! Decides whether a byte lies inside a string literal: of JSON, of Python, between tags, or of nothing.
 
 /// String literals that a scanner follows byte by byte.
 #[derive(Debug)]
@@ -9,8 +9,10 @@ pub enum Quotes {
     Json(JsonQuotes),
     /// Literals and comments of Python.
     Python(PythonQuotes),
-    /// Values of `<parameter=…>`.
+    /// Values between tags.
     Parameters(ParameterQuotes),
+    /// Literals between two equal marks.
+    Marks(MarkQuotes),
 }
 
 impl Quotes {
@@ -21,13 +23,14 @@ impl Quotes {
             Quotes::Json(quotes) => quotes.inside(),
             Quotes::Python(quotes) => quotes.hide(byte),
             Quotes::Parameters(quotes) => quotes.inside,
+            Quotes::Marks(quotes) => quotes.inside,
         }
     }
 
-    /// Returns whether a tag that is hidden here is only text for certain. It isn't in an XML-like value,
-    /// which ends at a tag that may be another call's.
+    /// Returns whether a tag that is hidden here is only text for certain. It isn't in a value between tags
+    /// or marks, which ends at one that may be another call's.
     pub(super) fn are_certain(&self) -> bool {
-        !matches!(self, Quotes::Parameters(_))
+        !matches!(self, Quotes::Parameters(_) | Quotes::Marks(_))
     }
 
     /// Advances, and returns the number of bytes, or none if later bytes decide.
@@ -40,6 +43,7 @@ impl Quotes {
             }
             Quotes::Python(quotes) => quotes.step(rest, finishing),
             Quotes::Parameters(quotes) => quotes.step(rest, finishing),
+            Quotes::Marks(quotes) => quotes.step(rest, finishing),
         }
     }
 
@@ -49,38 +53,83 @@ impl Quotes {
     }
 }
 
-/// Values of an XML-like call. A value ends at the `</parameter>` after which the call continues.
-#[derive(Debug, Default)]
+/// Tags around a value, and the tags with which the call continues.
+#[derive(Debug)]
+pub struct ValueTags {
+    /// Opens a value.
+    pub open: &'static str,
+    /// Closes it, if one of `next` follows.
+    pub close: &'static str,
+    /// Tags of which one follows a value, blanks apart.
+    pub next: &'static [&'static str],
+}
+
+impl ValueTags {
+    /// Returns whether a value ends at the closing tag that the text begins with, or none if later bytes
+    /// decide.
+    pub(super) fn ends(&self, text: &[u8], finishing: bool) -> Option<bool> {
+        let rest = text[self.close.len()..].trim_ascii_start();
+        let undecided =
+            self.next.iter().any(|next| next.len() > rest.len() && next.as_bytes().starts_with(rest));
+        let ends = self.next.iter().any(|next| rest.starts_with(next.as_bytes()));
+        if undecided && !finishing { None } else { Some(ends) }
+    }
+
+    /// Returns the end of a value: the closing tag after which the call continues. One inside code isn't the
+    /// end.
+    pub(super) fn end(&self, value: &str) -> Option<usize> {
+        let mut ends = value.match_indices(self.close).map(|(at, _)| at);
+        ends.find(|at| self.ends(&value.as_bytes()[*at..], true) == Some(true))
+    }
+}
+
+/// Values of an XML-like call. A value ends at the closing tag after which the call continues.
+#[derive(Debug)]
 pub struct ParameterQuotes {
+    tags: &'static ValueTags,
     inside: bool,
 }
 
 impl ParameterQuotes {
-    pub(super) const OPEN: &str = "<parameter=";
-    pub(super) const CLOSE: &str = "</parameter>";
-    const NEXT: [&str; 2] = [Self::OPEN, "</function>"];
-
-    /// Returns whether a value ends at the `</parameter>` that the text begins with, or none if later bytes
-    /// decide.
-    pub(super) fn ends(text: &[u8], finishing: bool) -> Option<bool> {
-        let rest = text[Self::CLOSE.len()..].trim_ascii_start();
-        let undecided =
-            Self::NEXT.iter().any(|next| next.len() > rest.len() && next.as_bytes().starts_with(rest));
-        let ends = Self::NEXT.iter().any(|next| rest.starts_with(next.as_bytes()));
-        if undecided && !finishing { None } else { Some(ends) }
+    /// Starts outside values.
+    pub fn new(tags: &'static ValueTags) -> Self {
+        Self { tags, inside: false }
     }
 
     fn step(&mut self, rest: &[u8], finishing: bool) -> Option<usize> {
-        let tag = if self.inside { Self::CLOSE } else { Self::OPEN };
+        let tag = if self.inside { self.tags.close } else { self.tags.open };
         if !rest.starts_with(tag.as_bytes()) {
             let may_become = rest.len() < tag.len() && tag.as_bytes().starts_with(rest);
             return (!may_become || finishing).then_some(1);
         }
-        if !self.inside || Self::ends(rest, finishing)? {
+        if !self.inside || self.tags.ends(rest, finishing)? {
             self.inside = !self.inside;
             return Some(tag.len());
         }
         Some(1)
+    }
+}
+
+/// Literals that begin and end with the same mark, and hold no mark.
+#[derive(Debug)]
+pub struct MarkQuotes {
+    mark: &'static str,
+    inside: bool,
+}
+
+impl MarkQuotes {
+    /// Starts outside literals.
+    pub fn new(mark: &'static str) -> Self {
+        Self { mark, inside: false }
+    }
+
+    fn step(&mut self, rest: &[u8], finishing: bool) -> Option<usize> {
+        if rest.starts_with(self.mark.as_bytes()) {
+            self.inside = !self.inside;
+            return Some(self.mark.len());
+        }
+        let may_become = rest.len() < self.mark.len() && self.mark.as_bytes().starts_with(rest);
+        (!may_become || finishing).then_some(1)
     }
 }
 
@@ -118,6 +167,8 @@ impl JsonQuotes {
 pub struct PythonQuotes {
     state: Python,
     escaped: bool,
+    /// Whether a literal of one quote goes on over the end of a line.
+    over_lines: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -125,17 +176,27 @@ enum Python {
     #[default]
     Code,
     Comment,
-    /// A literal of one quote, which ends with the line at the latest.
+    /// A literal of one quote, which may end with the line at the latest.
     Single(u8),
     /// A literal of three quotes.
     Triple(u8),
 }
 
 impl PythonQuotes {
+    /// Returns literals as templates write them that put quotes around any text: line breaks included.
+    pub fn over_lines() -> Self {
+        Self { over_lines: true, ..Self::default() }
+    }
+
+    /// Returns whether the text here lies in a literal of one quote.
+    pub(super) fn in_single(&self) -> bool {
+        matches!(self.state, Python::Single(_))
+    }
+
     pub(super) fn hide(&self, byte: u8) -> bool {
         match self.state {
             Python::Code | Python::Comment => false,
-            Python::Single(_) => byte != b'\n' || self.escaped,
+            Python::Single(_) => byte != b'\n' || self.escaped || self.over_lines,
             Python::Triple(_) => true,
         }
     }
@@ -158,7 +219,8 @@ impl PythonQuotes {
             }
             Python::Code if is_quote => self.state = Python::Single(byte),
             Python::Code if byte == b'#' => self.state = Python::Comment,
-            Python::Comment | Python::Single(_) if byte == b'\n' => self.state = Python::Code,
+            Python::Comment if byte == b'\n' => self.state = Python::Code,
+            Python::Single(_) if byte == b'\n' && !self.over_lines => self.state = Python::Code,
             Python::Single(_) | Python::Triple(_) if byte == b'\\' => self.escaped = true,
             Python::Single(quote) if byte == quote => self.state = Python::Code,
             Python::Triple(quote) if byte == quote && may_grow => return None,

@@ -11,15 +11,14 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
-use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, functions};
+use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, VALUE, functions};
 use super::grammar::{Grammar, Marker, forged_observation, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE};
 use super::json::{json_or_text, spaced};
-use super::python_literal::to_json;
 use super::quotes::{ParameterQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use super::thought::{Opening, THINK};
-use crate::schema;
+use super::untyped::Tags;
 use crate::spec::{ToolSpec, check_call};
 
 const MARKERS: &[Marker] =
@@ -40,7 +39,7 @@ impl Grammar for QwenXml {
         match (MARKERS[marker].text, raw) {
             (OPEN, true) => Scan::Tagged(tagged(Quotes::None)),
             (OPEN, false) => {
-                let quotes = Quotes::Parameters(ParameterQuotes::default());
+                let quotes = Quotes::Parameters(ParameterQuotes::new(&VALUE));
                 Scan::Tagged(tagged(quotes).closing_after(&[FUNCTION_END]))
             }
             (FUNCTION, _) => function_tag::scan(raw, false),
@@ -66,49 +65,9 @@ impl Grammar for QwenXml {
     }
 }
 
-/// Returns a value as its schema asks: JSON, the Python literal of such a value, or text.
-fn typed(raw: &str, schema: Option<&Value>, root: &Value) -> Value {
-    let guessed = json_or_text(raw);
-    let Some(wanted) = schema.filter(|schema| !schema::is_open(schema)) else { return guessed };
-    let python = to_json(raw.trim()).ok();
-    let text = Some(Value::from(unquoted(raw)));
-    // Text comes after the others: a schema that asks for text alone refuses them.
-    let others = [Some(guessed.clone()), python].into_iter().flatten().filter(|value| !value.is_string());
-    let mut readings = others.chain(text).chain([guessed.clone()]);
-    readings.find(|value| schema::mismatch(value, wanted, root).is_none()).unwrap_or(guessed)
-}
-
-const TAGS: &[&str] =
-    &[OPEN, CLOSE, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, RESPONSE, THINK.open, THINK.close];
-
-fn has_tags(text: &str) -> bool {
-    TAGS.iter().any(|tag| text.contains(tag))
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_ok()
-}
-
-/// Returns the text that [`CallFormat::render`] quoted, and other text unchanged.
-fn unquoted(raw: &str) -> String {
-    match serde_json::from_str(raw) {
-        Ok(Value::String(text)) if is_json(&text) || has_tags(&text) && !has_tags(raw) => text,
-        _ => raw.into(),
-    }
-}
-
-/// Returns a value as it stands between the tags. Text that would be read as another value is quoted, and
-/// tags are escaped.
-fn written(value: &Value) -> String {
-    match value {
-        Value::String(text) if !is_json(text) && !has_tags(text) => text.clone(),
-        value => escaped(spaced(value)),
-    }
-}
-
-fn escaped(json: String) -> String {
-    if has_tags(&json) { json.replace('<', "\\u003c") } else { json }
-}
+/// Tags that a value mustn't hold as they are.
+const TAGS: Tags =
+    Tags(&[OPEN, CLOSE, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, RESPONSE, THINK.open, THINK.close]);
 
 impl CallFormat for QwenXml {
     fn name(&self) -> &'static str {
@@ -146,8 +105,9 @@ impl CallFormat for QwenXml {
                 return check_call(call, tools);
             };
             let property = |key: &str| tool.parameters.get("properties")?.get(key);
-            let typed =
-                |(key, raw): (&str, &str)| (key.to_string(), typed(raw, property(key), &tool.parameters));
+            let typed = |(key, raw): (&str, &str)| {
+                (key.to_string(), TAGS.typed(raw, property(key), &tool.parameters))
+            };
             let arguments: Map<String, Value> = pairs.into_iter().map(typed).collect();
             check_call(ToolCall { arguments, ..call }, tools)
         };
@@ -159,10 +119,10 @@ impl CallFormat for QwenXml {
         let is_plain = |key: &String| !key.is_empty() && key.trim() == key && !key.contains(['>', '\n', '<']);
         if call.arguments.keys().all(is_plain) {
             for (key, value) in &call.arguments {
-                let _ = write!(text, "{PARAMETER}{key}>\n{}\n{PARAMETER_END}\n", written(value));
+                let _ = write!(text, "{PARAMETER}{key}>\n{}\n{PARAMETER_END}\n", TAGS.written(value));
             }
         } else {
-            let _ = writeln!(text, "{}", escaped(spaced(&call.arguments)));
+            let _ = writeln!(text, "{}", TAGS.escaped(spaced(&call.arguments)));
         }
         text + FUNCTION_END + "\n" + CLOSE
     }

@@ -54,7 +54,7 @@ const TOKENIZER_TEXTS: u64 = 2000;
 
 fn texts_of_env(config: &SftConfig) -> Result<Vec<String>, TrainError> {
     let Some(offer) = config.offer() else { return Ok(Vec::new()) };
-    let (env, format) = (offer.open(&config.rollout.executor)?, config.rollout.format.build());
+    let (env, format) = (offer.open(&config.rollout.executor)?, config.rollout.call_format_without_folder());
     Ok((0..TOKENIZER_TEXTS)
         .filter_map(|index| env.demonstration(index))
         .flat_map(|demonstration| {

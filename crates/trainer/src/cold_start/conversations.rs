@@ -47,7 +47,7 @@ impl Conversations {
     /// Returns their texts, message by message, if a tokenizer is to be made from them.
     pub(crate) fn texts(&self, config: &SftConfig) -> Option<Vec<String>> {
         let StartConfig::Scratch(_) = &config.model else { return None };
-        let format = config.rollout.format.build();
+        let format = config.rollout.call_format_without_folder();
         let texts = |(_, conversation): &(usize, Conversation)| {
             Writer::texts(conversation, &*format, config.rollout.describe_tools)
         };
@@ -67,7 +67,7 @@ impl Conversations {
     ) -> Result<(Rendering, Demonstrations), TrainError> {
         let rollout = &config.rollout;
         let rendering = rendering(rollout.chat, beginning.folder, beginning.tokenizer.clone(), now)?;
-        let format = rollout.format.build();
+        let format = rollout.call_format(beginning.folder, &beginning.tokenizer)?;
         let writer = Writer::new(&rendering, &*format, rollout.describe_tools);
         let made = Demonstrations::write(&self.all, self.report, writer, data, beginning.context());
         if made.sequences.is_empty() {

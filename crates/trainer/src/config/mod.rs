@@ -7,9 +7,10 @@ mod preset;
 mod sinks;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokenizers::Tokenizer;
 use turnwise_credit::{AdvantageConfig, FilterConfig, ShapingConfig, WeightsConfig};
 use turnwise_curriculum::CurriculumConfig;
 use turnwise_demonstrations::DataConfig;
@@ -17,8 +18,9 @@ use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
 use turnwise_mcp::McpConfig;
 use turnwise_model::LoraConfig;
-use turnwise_rollout::chat::ChatName;
-use turnwise_runfile::{Above, Parts, Seed, Within};
+use turnwise_rollout::chat::{self, ChatError, ChatName};
+use turnwise_runfile::{Above, OrAuto, Parts, Seed, Within};
+use turnwise_tools::CallFormat;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 
@@ -194,8 +196,9 @@ pub struct RolloutConfig {
     /// Chat format of messages. `auto` takes the model folder's chat template, or ChatML if it has none;
     /// `template`, `chatml` and `qwen3` name one.
     pub chat: ChatName,
-    /// Format of tool calls.
-    pub format: FormatName,
+    /// Format of tool calls. `auto` takes the format that the model folder's template or tokenizer shows, or
+    /// `hermes` if they show none.
+    pub format: OrAuto<FormatName>,
     /// Whether the system message describes the tools. A model that was trained on them doesn't need it.
     pub describe_tools: bool,
     /// Whether the first complete call ends its turn. Otherwise the turn goes on and may hold several calls.
@@ -217,6 +220,29 @@ pub struct RolloutConfig {
     pub executor: ExecutorConfig,
 }
 
+impl RolloutConfig {
+    /// Returns the call format of a model folder with its tokenizer, or of a new model without a folder.
+    ///
+    /// # Errors
+    /// If the format is `auto` and the folder's chat settings can't be read.
+    pub fn call_format(
+        &self,
+        folder: Option<&Path>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Box<dyn CallFormat>, ChatError> {
+        Ok(match self.format {
+            OrAuto::Named(format) => format,
+            OrAuto::Auto => chat::call_format(folder, tokenizer)?,
+        }
+        .build())
+    }
+
+    /// Returns the call format where no folder is: of a new model, or of a server's messages.
+    pub fn call_format_without_folder(&self) -> Box<dyn CallFormat> {
+        self.format.or_else(|| FormatName::Hermes).build()
+    }
+}
+
 impl Default for RolloutConfig {
     fn default() -> Self {
         Self {
@@ -230,7 +256,7 @@ impl Default for RolloutConfig {
             max_turn_calls: 32,
             cache_mib: None,
             chat: ChatName::default(),
-            format: FormatName::Hermes,
+            format: OrAuto::Named(FormatName::Hermes),
             describe_tools: true,
             stop_at_call: false,
             keep_state: false,

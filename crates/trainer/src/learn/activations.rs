@@ -1,7 +1,7 @@
 //! Estimates the memory that a forward pass keeps for the backward pass, and decides on recomputing.
 
 use burn::tensor::Device;
-use turnwise_model::{BlockConfig, ModelConfig, QkNorm};
+use turnwise_model::{BlockConfig, Mixer, ModelConfig, QkNorm};
 
 use crate::device::kind::{in_memory, on_host};
 
@@ -30,24 +30,38 @@ pub(crate) fn values_of_blocks(model: &ModelConfig, length: u64, fused: bool) ->
     model.layers.iter().map(move |block| values(block, model.hidden_size as u64, length))
 }
 
-/// Returns the values per token that a block of fused parts keeps: the residual stream and its norms,
-/// queries, keys, values, the output of attention, and SwiGLU.
+/// Returns the values per token that a block of fused parts keeps: the residual stream and its norms, those
+/// of the mixer (queries, keys, values and the output of attention), and SwiGLU.
 fn values_of_fused_block(block: &BlockConfig, hidden: u64, _length: u64) -> u64 {
-    let attention = &block.attention;
-    let (query, kv) = (attention.query_width() as u64, attention.key_value_width() as u64);
-    let before_norms = match attention.qk_norm {
-        None => 0,
-        Some(QkNorm::PerHead | QkNorm::FullWidth) => query + kv,
-        Some(QkNorm::PerHeadRotated) => 2 * (query + kv),
-    };
     let stream = 2 + block.norms.count() as u64;
-    stream * hidden + 2 * (query + kv) + before_norms + 3 * block.mlp.width as u64
+    stream * hidden + values_of_mixer(&block.mixer) + 3 * block.mlp.width as u64
+}
+
+/// Returns the values per token that the inputs of fused parts of a mixer keep.
+fn values_of_mixer(mixer: &Mixer) -> u64 {
+    match mixer {
+        Mixer::Attention(attention) => {
+            let (query, kv) = (attention.query_width() as u64, attention.key_value_width() as u64);
+            let before_norms = match attention.qk_norm {
+                None => 0,
+                Some(QkNorm::PerHead | QkNorm::FullWidth) => query + kv,
+                Some(QkNorm::PerHeadRotated) => 2 * (query + kv),
+            };
+            2 * (query + kv) + before_norms
+        }
+        // Both gates with their input, and the output.
+        Mixer::ShortConv(conv) => 4 * conv.width as u64,
+    }
 }
 
 /// Returns the values per token that a block of Burn's operations keeps. It adds intermediate results, and
 /// scores and their softmax in a row of `length` tokens.
 fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
     let between = 2 * hidden + 2 * block.mlp.width as u64;
-    let scores = 2 * block.attention.query_heads as u64 * length;
-    values_of_fused_block(block, hidden, length) + between + scores
+    let of_mixer = match &block.mixer {
+        Mixer::Attention(attention) => 2 * attention.query_heads as u64 * length,
+        // The gates apart, their product, and every tap's rows and product with its sum.
+        Mixer::ShortConv(conv) => (6 + 3 * conv.taps as u64) * conv.width as u64,
+    };
+    values_of_fused_block(block, hidden, length) + between + of_mixer
 }

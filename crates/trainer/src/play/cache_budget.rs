@@ -33,7 +33,8 @@ impl CacheBudget {
     pub fn sequences(self, model: &ModelConfig, element: u64, longest: usize) -> Result<usize, String> {
         let Some(bytes) = self.bytes else { return Ok(usize::MAX) };
         let (tokens, token) = (longest.min(model.context()), bytes_per_token(model, element));
-        let one = tokens.next_multiple_of(STEP) as u64 * token;
+        let states = model.state_values() as u64 * element;
+        let one = tokens.next_multiple_of(STEP) as u64 * token + states;
         if one <= bytes {
             return Ok(usize::try_from(bytes / one.max(1)).unwrap_or(usize::MAX));
         }

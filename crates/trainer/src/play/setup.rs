@@ -7,6 +7,7 @@ use tokenizers::Tokenizer;
 use turnwise_envs::{Env, EnvError, Task, TaskSplit};
 use turnwise_rollout::chat::{self, Calls, ChatError, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
+use turnwise_runfile::OrAuto;
 use turnwise_sampler::Sampling;
 use turnwise_serve::{Model, Style};
 use turnwise_tools::executor::{ExecutorError, Remembering};
@@ -47,10 +48,11 @@ impl Setup {
         context: usize,
         now: Moment,
     ) -> Result<Self, TrainError> {
-        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.format.build());
+        let opened = offer.into().open(&rollout.executor)?;
+        let format = rollout.call_format(folder, &tokenizer)?;
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer.clone(), calls, now)?;
-        let mut setup = Self::assemble(opened, rollout, chat, context)?;
+        let mut setup = Self::assemble(opened, rollout, chat, format, context)?;
         if let (Some(_), Some(folder)) = (setup.env.agent(), folder) {
             setup.text = Some(Arc::new(text(folder, tokenizer, &*setup.chat, rollout, now)?));
         }
@@ -64,7 +66,8 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
-        Self::assemble(offer.into().open(&rollout.executor)?, rollout, chat, context)
+        let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.call_format_without_folder());
+        Self::assemble(opened, rollout, chat, format, context)
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.
@@ -72,12 +75,13 @@ impl Setup {
         env: Box<dyn Env>,
         rollout: &RolloutConfig,
         chat: Box<dyn ChatFormat>,
+        format: Box<dyn CallFormat>,
         context: usize,
     ) -> Result<Self, TrainError> {
         Ok(Self {
             env,
             chat,
-            format: rollout.format.build(),
+            format,
             executor: executor(rollout)?,
             limits: Limits {
                 turns: rollout.max_turns,
@@ -125,12 +129,16 @@ impl Setup {
 fn text(
     folder: &Path,
     tokenizer: Tokenizer,
-    chat: &dyn ChatFormat,
+    of_run: &dyn ChatFormat,
     rollout: &RolloutConfig,
     now: Moment,
 ) -> Result<Model, ChatError> {
-    let style = Style { chat: rollout.chat, format: Some(rollout.format), describe: rollout.describe_tools };
-    Model::open(folder, tokenizer, chat.stop_tokens().to_vec(), style, now)
+    let format = match rollout.format {
+        OrAuto::Named(format) => format,
+        OrAuto::Auto => chat::call_format(Some(folder), &tokenizer)?,
+    };
+    let style = Style { chat: rollout.chat, format: Some(format), describe: rollout.describe_tools };
+    Model::open(folder, tokenizer, of_run.stop_tokens().to_vec(), style, now)
 }
 
 /// Builds the executor, with a memory of equal code if `remember_mib` isn't 0.

@@ -7,9 +7,13 @@
 //! up to rounding. Training stays on the backend.
 
 mod attend;
+mod attention;
 mod cache;
+mod feed;
 mod kernels;
+mod layer;
 mod model;
+mod short_conv;
 mod weights;
 
 pub use cache::HostCache;

@@ -1,82 +1,18 @@
-//! The weights of a block in the host's memory.
+//! Weights in the host's memory.
 
 use burn::module::Param;
 use burn::tensor::{DType, Tensor};
 
 use super::kernels::{Matrix, add};
-use crate::block::{Activation, AttentionConfig};
-use crate::config::ModelConfig;
 use crate::cpu::simd::Cpu;
 use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
-use crate::transformer::Block;
-
-/// Holds the weights of one block.
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) attention: AttentionConfig,
-    /// Index of the first layer with the same angles.
-    pub(super) angles: usize,
-    pub(super) before_attention: Option<Vec<f32>>,
-    pub(super) q: Affine,
-    pub(super) k: Affine,
-    pub(super) v: Affine,
-    pub(super) o: Affine,
-    pub(super) qk_norms: Option<(Vec<f32>, Vec<f32>)>,
-    pub(super) after_attention: Option<Vec<f32>>,
-    pub(super) before_mlp: Option<Vec<f32>>,
-    pub(super) gate: Affine,
-    pub(super) up: Affine,
-    pub(super) down: Affine,
-    pub(super) after_mlp: Option<Vec<f32>>,
-    pub(super) activation: Activation,
-    /// Factor of both outputs.
-    pub(super) residual_scale: f64,
-}
 
 /// Holds one linear layer.
 #[derive(Debug)]
 pub(super) struct Affine {
     pub(super) weight: Matrix,
     pub(super) bias: Option<Vec<f32>>,
-}
-
-impl Layer {
-    /// Copies the weights of block `at`.
-    pub(super) fn new(config: &ModelConfig, at: usize, block: &Block) -> Self {
-        let (attention, mlp) = (&block.self_attn, &block.mlp);
-        let settings = &config.layers[at].attention;
-        let same_angles =
-            |other: &AttentionConfig| (&other.rope, other.head_dim) == (&settings.rope, settings.head_dim);
-        let qk_norms = attention.q_norm.as_ref().zip(attention.k_norm.as_ref());
-        let (query, width, wide) =
-            (settings.query_width(), settings.key_value_width(), config.layers[at].mlp.width);
-        let qkv = parts(
-            attention.qkv_proj.as_ref(),
-            [&attention.q_proj, &attention.k_proj, &attention.v_proj],
-            [query, width, width],
-        );
-        let [q, k, v] = qkv;
-        let [gate, up] = parts(mlp.gate_up_proj.as_ref(), [&mlp.gate_proj, &mlp.up_proj], [wide, wide]);
-        Self {
-            attention: settings.clone(),
-            angles: config.layers[..at].iter().position(|other| same_angles(&other.attention)).unwrap_or(at),
-            before_attention: block.before_attention.as_ref().map(vector),
-            q,
-            k,
-            v,
-            o: affine(&attention.o_proj),
-            qk_norms: qk_norms.map(|(q, k)| (vector(q), vector(k))),
-            after_attention: block.after_attention.as_ref().map(vector),
-            before_mlp: block.before_mlp.as_ref().map(vector),
-            gate,
-            up,
-            down: affine(&mlp.down_proj),
-            after_mlp: block.after_mlp.as_ref().map(vector),
-            activation: config.layers[at].mlp.activation,
-            residual_scale: config.layers[at].residual_scale,
-        }
-    }
 }
 
 impl Affine {
@@ -89,7 +25,7 @@ impl Affine {
     }
 }
 
-fn floats<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
+pub(super) fn floats<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
     param.val().into_data_dtype(DType::F32).try_into_vec().expect("data was just converted to f32")
 }
 
@@ -105,7 +41,7 @@ pub(super) fn vector(norm: &RmsNorm) -> Vec<f32> {
 }
 
 /// Copies layers that may be stored as one, whose parts have these numbers of outputs.
-fn parts<const N: usize>(
+pub(super) fn parts<const N: usize>(
     whole: Option<&Linear>,
     each: [&Option<Linear>; N],
     outputs: [usize; N],
@@ -129,6 +65,6 @@ pub(super) fn matrix(weight: &Param<Tensor<2>>) -> Matrix {
     Matrix::new(&floats(weight), out, wide)
 }
 
-fn affine(linear: &Linear) -> Affine {
+pub(super) fn affine(linear: &Linear) -> Affine {
     Affine { weight: matrix(&linear.weight), bias: linear.bias.as_ref().map(floats) }
 }

@@ -9,6 +9,7 @@ mod bridge;
 mod gate;
 mod host_op;
 mod norm;
+mod short_conv;
 #[cfg(test)]
 mod testing;
 mod vocabulary;
@@ -17,4 +18,5 @@ pub(crate) use attention::{FusedAttention, FusedRotation};
 pub(crate) use bridge::{apply_host_op, in_host_memory, modify_in_place, read_values, supports_host_ops};
 pub(crate) use gate::FusedGate;
 pub(crate) use norm::FusedNorm;
+pub(crate) use short_conv::FusedShortConv;
 pub(crate) use vocabulary::{OutputGrads, pick_logprobs, write_grad_logits};

@@ -52,18 +52,31 @@ fn indent(text: &[u8]) -> usize {
 
 /// Returns whether an opening fence announces Python, by any name that models use.
 ///
-/// Attributes may follow the name: `python {.x}`, `python:main.py`, `python,ignore`, `python=1`. Any other
-/// word that begins with it is another language.
+/// A minor version may follow a name with a 3, as in `python3.11`. Attributes may follow the name:
+/// `python {.x}`, `python:main.py`, `python,ignore`, `python=1`. Any other word that begins with it is
+/// another language.
 fn is_python(info: &[u8]) -> bool {
     let info = info.trim_ascii_start();
     let info = info.strip_prefix(b"{").unwrap_or(info);
     let info = info.strip_prefix(b".").unwrap_or(info);
-    let word =
-        info.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).count();
-    let ends = info.get(word).is_none_or(|next| next.is_ascii_whitespace() || b"{}:,;=".contains(next));
-    ends && [&b"python"[..], b"py", b"python3", b"py3"]
-        .iter()
-        .any(|name| info[..word].eq_ignore_ascii_case(name))
+    let in_word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let word = info.iter().take_while(in_word).count();
+    let (name, mut rest) = info.split_at(word);
+    if let (true, Some(version)) = (name.ends_with(b"3"), rest.strip_prefix(b".")) {
+        let digits = version.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        rest = if digits > 0 { &version[digits..] } else { rest };
+    }
+    let ends = rest.first().is_none_or(|next| next.is_ascii_whitespace() || b"{}:,;=".contains(next));
+    ends && PYTHON.iter().any(|python| name.eq_ignore_ascii_case(python.as_bytes()))
+}
+
+/// Names of Python after a fence. Gemini and Gemma write `tool_code`.
+const PYTHON: [&str; 7] = ["python", "py", "python3", "py3", "ipython", "ipython3", "tool_code"];
+
+/// Returns whether a line that begins with this byte may announce Python, or an output.
+fn may_announce(first: u8) -> bool {
+    let begins = |name: &str| name.as_bytes()[0].eq_ignore_ascii_case(&first);
+    PYTHON.iter().any(|name| begins(name)) || matches!(first, b'{' | b'.' | b'o')
 }
 
 impl Fence {
@@ -154,8 +167,7 @@ impl Fence {
             let is_over = whole.is_some() || finishing || info.len() >= MAX_INFO;
             return if is_over { Line::Closes(end) } else { Line::Undecided };
         };
-        let is_python_or_output = matches!(first, b'p' | b'P' | b'{' | b'.' | b'o');
-        if is_python_or_output && whole.is_none() && info.len() < MAX_INFO && !finishing {
+        if may_announce(*first) && whole.is_none() && info.len() < MAX_INFO && !finishing {
             return Line::Undecided;
         }
         match self.state {

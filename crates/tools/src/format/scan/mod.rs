@@ -1,6 +1,7 @@
 //! Finds the end of a call. Each scanner can stop at any byte and continue when more has arrived.
 
 mod fence;
+mod headed_json;
 mod json_value;
 mod named_json;
 mod python_calls;
@@ -9,6 +10,7 @@ mod tagged;
 
 pub(super) use fence::Block;
 pub use fence::Fence;
+pub use headed_json::{Head, HeadedJson};
 pub use json_value::JsonValue;
 pub use named_json::NamedJson;
 pub use python_calls::PythonCalls;
@@ -41,6 +43,8 @@ pub enum Scan {
     Value(JsonValue),
     /// Ends with a JSON value behind a name.
     Named(NamedJson),
+    /// Ends with a JSON value behind a header.
+    Headed(HeadedJson),
     /// Ends with a JSON value, or with the turn if it's code.
     PythonTag(PythonTag),
     /// Ends with the bracket that closes a list of Python calls.
@@ -59,6 +63,7 @@ impl Scan {
             Scan::Tagged(scan) => scan.advance(text, at, finishing),
             Scan::Value(scan) => scan.advance(text, at, finishing),
             Scan::Named(scan) => scan.advance(text, at, finishing),
+            Scan::Headed(scan) => scan.advance(text, at, finishing),
             Scan::PythonTag(scan) => scan.advance(text, at, finishing),
             Scan::Calls(scan) => scan.advance(text, at, finishing),
             Scan::Fence(scan) => scan.advance(text, at, finishing),
@@ -76,6 +81,7 @@ impl Scan {
             Scan::Tagged(scan) => scan.hides(),
             Scan::Value(scan) => scan.hides(),
             Scan::Named(scan) => scan.hides(),
+            Scan::Headed(scan) => scan.hides(),
             Scan::PythonTag(scan) => scan.hides(),
             Scan::Calls(scan) => scan.hides(),
             Scan::Fence(scan) => scan.hides(),
@@ -90,7 +96,10 @@ impl Scan {
 
     /// Returns whether a call that never ends is scanned again, for another call that opens inside it.
     pub(super) fn looks_twice(&self) -> bool {
-        matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::PythonTag(_) | Scan::Calls(_))
+        matches!(
+            self,
+            Scan::Value(_) | Scan::Named(_) | Scan::Headed(_) | Scan::PythonTag(_) | Scan::Calls(_)
+        )
     }
 }
 

@@ -26,7 +26,7 @@ use turnwise_model::Transformer;
 use turnwise_rollout::Lost;
 use turnwise_sampler::{Sampling, SequenceId};
 use turnwise_serve::{Desk, Limits, Rules, Server, Settings};
-use turnwise_trajectory::Trajectory;
+use turnwise_trajectory::{Rewards, Trajectory};
 
 use crate::error::TrainError;
 use crate::play::cache_budget::CacheBudget;
@@ -210,12 +210,13 @@ impl AgentPlay<'_> {
             Ok(None) => return lost("the program's last line gives no rewards, and no request did".into()),
             Err(reason) => return lost(reason),
         }
-        let rewards = RewardConfig {
-            // A turn without tools on offer lacks no call.
-            require_first_call: self.rewards.require_first_call && played.offers_tools,
-            ..self.rewards.clone()
-        };
-        let scored = judge(&*self.setup.env, task, &played.trajectory, &rewards)?;
+        // The environment doesn't know which tools the program offers.
+        let rewards = RewardConfig { require_first_call: false, ..self.rewards.clone() };
+        let mut scored = judge(&*self.setup.env, task, &played.trajectory, &rewards)?;
+        if self.rewards.require_first_call && played.lacks_first_call() {
+            scored.violations[0] = true;
+            scored.turns[0].add(Rewards::FMT, rewards.format_penalty);
+        }
         Ok((played.trajectory, scored))
     }
 }

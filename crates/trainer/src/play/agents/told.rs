@@ -16,7 +16,7 @@ pub(super) struct Played {
     /// The number of each turn's call, by arrival.
     numbers: Vec<u32>,
     /// Whether the first call offered tools.
-    pub(super) offers_tools: bool,
+    offers_tools: bool,
     /// Whether a request gave rewards.
     pub(super) is_rewarded: bool,
     pub(super) reached: Option<Reached>,
@@ -113,6 +113,12 @@ fn stop(last: Option<&Turn>, reached: Option<Reached>) -> Stop {
 }
 
 impl Played {
+    /// Returns whether tools were on offer, and the first turn neither calls one nor gets a user's reply.
+    pub(super) fn lacks_first_call(&self) -> bool {
+        let says_only = |turn: &Turn| turn.calls.is_empty() && turn.reply.is_none();
+        self.offers_tools && self.trajectory.turns.first().is_some_and(says_only)
+    }
+
     /// Adds the rewards of a verdict.
     ///
     /// # Errors

@@ -160,6 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn prompts_that_leave_no_room_are_told_at_once() {
+        let record = StepMetrics {
+            turns: 0.0.into(),
+            truncated: 1.0.into(),
+            tokens: 570.0.into(),
+            entropy: turnwise_run::Metric::default(),
+            ..healthy(0)
+        };
+        let found = findings(&[record], &GuardsConfig::default(), WATCHED);
+        assert_eq!(found[0].guard, "truncation");
+        assert_eq!(found[0].cause, "prompts of 570 tokens leave no room for a turn");
+    }
+
+    #[test]
     fn one_bad_step_is_not_a_collapse() {
         let bad: [(&str, Field, f64); 5] = [
             ("entropy", |m| &mut m.entropy, 0.0),

@@ -1,0 +1,65 @@
+//! The settings of a feed-forward layer.
+
+use super::linear_shape::LinearShape;
+
+/// Chooses the function `x·σ(z(x))` of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// SiLU: `z(x) = x` (SwiGLU).
+    Silu,
+    /// The approximation of GELU by tanh: `z(x) = 2·√(2/π)·(x + 0.044715·x³)` (Gemma).
+    GeluTanh,
+}
+
+impl Activation {
+    /// Factor of `x` in `z(x)` of [`GeluTanh`](Self::GeluTanh): `2·√(2/π)`.
+    pub(crate) const LINEAR: f64 = 1.595_769_121_605_730_8;
+    /// Factor of `x³` there.
+    pub(crate) const CUBIC: f64 = 0.044_715 * Self::LINEAR;
+
+    /// Returns `z(x)`.
+    #[inline]
+    pub(crate) fn inner(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x,
+            Self::GeluTanh => x * (Self::LINEAR as f32 + Self::CUBIC as f32 * x * x),
+        }
+    }
+
+    /// Returns `z'(x)`.
+    #[inline]
+    pub(crate) fn inner_slope(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => 1.0,
+            Self::GeluTanh => Self::LINEAR as f32 + 3.0 * Self::CUBIC as f32 * x * x,
+        }
+    }
+}
+
+/// Describes a feed-forward layer, `down(activation(gate(x)) ⊙ up(x))` (arXiv:2002.05202).
+#[derive(Debug, Clone, PartialEq)]
+pub struct MlpConfig {
+    /// Width between the projections.
+    pub width: usize,
+    /// Biases on the projections (Llama's `mlp_bias`).
+    pub bias: bool,
+    /// Function of the gate.
+    pub activation: Activation,
+    /// Whether gate and up are one matrix on disk, in this order (Phi-3).
+    pub fused: bool,
+}
+
+impl MlpConfig {
+    /// Lists the linear layers.
+    pub(super) fn linears(&self, hidden: usize) -> Vec<LinearShape> {
+        let Self { width, bias, .. } = *self;
+        let read = |name, outputs| LinearShape { name, inputs: hidden, outputs, bias };
+        let mut all = if self.fused {
+            vec![read("mlp.gate_up_proj", 2 * width)]
+        } else {
+            vec![read("mlp.gate_proj", width), read("mlp.up_proj", width)]
+        };
+        all.push(LinearShape { name: "mlp.down_proj", inputs: width, outputs: hidden, bias });
+        all
+    }
+}

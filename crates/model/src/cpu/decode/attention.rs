@@ -1,0 +1,136 @@
+//! Attention of new tokens over those of their sequences.
+
+use rayon::prelude::*;
+
+use super::attend::Attend;
+use super::feed::{Feed, Row};
+use super::kernels::{norm, scale};
+use super::weights::{Affine, affine, parts, vector};
+use crate::block::{AttentionConfig, BlockConfig, QkNorm};
+use crate::config::ModelConfig;
+use crate::cpu::simd::Cpu;
+use crate::layers::angles::{Angles, Factors};
+use crate::layers::attention::Attention;
+
+/// Holds the weights of attention.
+#[derive(Debug)]
+pub(super) struct HostAttention {
+    pub(super) config: AttentionConfig,
+    /// Index of the first layer with the same angles.
+    pub(super) angles: usize,
+    pub(super) q: Affine,
+    pub(super) k: Affine,
+    pub(super) v: Affine,
+    pub(super) o: Affine,
+    pub(super) qk_norms: Option<(Vec<f32>, Vec<f32>)>,
+}
+
+impl HostAttention {
+    pub(super) fn new(config: &ModelConfig, at: usize, attention: &Attention) -> Self {
+        let settings = config.layers[at].attention().expect("the layer has attention");
+        let same_angles = |other: &BlockConfig| {
+            let other = other.attention().map(|other| (&other.rope, other.head_dim));
+            other == Some((&settings.rope, settings.head_dim))
+        };
+        let qk_norms = attention.q_norm.as_ref().zip(attention.k_norm.as_ref());
+        let (query, width) = (settings.query_width(), settings.key_value_width());
+        let [q, k, v] = parts(
+            attention.qkv_proj.as_ref(),
+            [&attention.q_proj, &attention.k_proj, &attention.v_proj],
+            [query, width, width],
+        );
+        Self {
+            config: settings.clone(),
+            angles: config.layers[..at].iter().position(same_angles).unwrap_or(at),
+            q,
+            k,
+            v,
+            o: affine(&attention.o_proj),
+            qk_norms: qk_norms.map(|(q, k)| (vector(q), vector(k))),
+        }
+    }
+
+    /// Appends the keys and values of new tokens to their caches and returns what attention adds.
+    ///
+    /// # Shapes
+    /// - `h`: `[N, hidden]` → the same
+    pub(super) fn forward(
+        &self,
+        cpu: Cpu,
+        layer: usize,
+        (h, eps): (&[f32], f64),
+        (rows, angles): (&[(Row, u32)], &[Angles]),
+        feeds: &mut [Feed<'_, '_>],
+    ) -> Vec<f32> {
+        let (q, k, v) = self.project(cpu, h, angles, eps);
+        let width = self.config.key_value_width();
+        for (i, (row, _)) in rows.iter().enumerate() {
+            let (keys, values) = &mut feeds[row.feed].1.layers[layer];
+            keys.extend_from_slice(&k[i * width..][..width]);
+            values.extend_from_slice(&v[i * width..][..width]);
+        }
+        self.o.apply(cpu, &self.attend(cpu, layer, rows, feeds, &q))
+    }
+
+    /// Computes queries (multiplied by the factor of scores), keys and values, rotated.
+    fn project(&self, cpu: Cpu, h: &[f32], angles: &[Angles], eps: f64) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let (attention, gain) = (&self.config, self.config.rope.attention_factor() as f32);
+        let (mut q, mut k) = (self.q.apply(cpu, h), self.k.apply(cpu, h));
+        let normalise = |q: &mut Vec<f32>, k: &mut Vec<f32>| {
+            if let Some((q_norm, k_norm)) = &self.qk_norms {
+                *q = norm(q, q_norm, eps);
+                *k = norm(k, k_norm, eps);
+            }
+        };
+        let rotated_first = attention.qk_norm == Some(QkNorm::PerHeadRotated);
+        if !rotated_first {
+            normalise(&mut q, &mut k);
+        }
+        let by_scores = attention.score_scale() as f32;
+        let by = if rotated_first { 1.0 } else { by_scores };
+        let columns = [
+            (&mut q, attention.query_width(), Factors { rotated: by * gain, rest: by, query: true }),
+            (&mut k, attention.key_value_width(), Factors { rotated: gain, rest: 1.0, query: false }),
+        ];
+        for (column, width, factors) in columns {
+            for (row, angles) in column.chunks_exact_mut(width).zip(angles) {
+                row.chunks_exact_mut(attention.head_dim).for_each(|head| angles.rotate(head, factors));
+            }
+        }
+        if rotated_first {
+            normalise(&mut q, &mut k);
+            scale(&mut q, by_scores);
+        }
+        (q, k, self.v.apply(cpu, h))
+    }
+
+    fn attend(
+        &self,
+        cpu: Cpu,
+        layer: usize,
+        rows: &[(Row, u32)],
+        feeds: &[Feed<'_, '_>],
+        q: &[f32],
+    ) -> Vec<f32> {
+        let attention = &self.config;
+        let (wide, width) = (attention.query_width(), attention.key_value_width());
+        let mut out = vec![0.0; rows.len() * wide];
+        let one = |row: &Row, q: &[f32], out: &mut [f32]| {
+            let (keys, values) = &feeds[row.feed].1.layers[layer];
+            let seen = attention.visible(row.position);
+            let seen = seen.start * width..seen.end * width;
+            let (keys, values) = (&keys[seen.clone()], &values[seen]);
+            let share = attention.query_heads / attention.key_value_heads;
+            let (dim, softcap) = (attention.head_dim, attention.softcap.map(|cap| cap as f32));
+            cpu.run(Attend { q, keys, values, share, dim, width, softcap, out });
+        };
+        if rayon::current_num_threads() == 1 || rows.len() == 1 {
+            let columns = q.chunks_exact(wide).zip(out.chunks_exact_mut(wide));
+            rows.iter().zip(columns).for_each(|((row, _), (q, out))| one(row, q, out));
+        } else {
+            let columns = q.par_chunks_exact(wide).zip(out.par_chunks_exact_mut(wide));
+            rows.par_iter().zip(columns).for_each(|((row, _), (q, out))| one(row, q, out));
+        }
+        out
+    }
+}

@@ -1,0 +1,162 @@
+//! Reads the calls of gpt-oss, in the harmony format:
+//! `<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{…}<|call|>`.
+//!
+//! The recipient may also stand before the channel, as the chat template writes it. `<|call|>` ends a turn,
+//! so a call ends with its JSON.
+
+use serde_json::{Map, Value};
+use turnwise_trajectory::{ToolCall, ViolationKind};
+
+use super::CallFormat;
+use super::found::{Found, malformed};
+use super::grammar::{Grammar, Marker, forged_observation, never_opened};
+use super::json::{read_arguments, spaced};
+use super::scan::{Head, HeadedJson, Scan, opens_json};
+use super::thought::{THINK, Thought};
+use crate::spec::ToolSpec;
+
+const COMMENTARY: &str = "<|channel|>commentary to=";
+const ANALYSIS: &str = "<|channel|>analysis to=";
+const RECIPIENT: &str = "to=functions.";
+const MESSAGE: &str = "<|message|>";
+const CALL: &str = "<|call|>";
+const TOOL: &str = "<|start|>functions";
+/// Calls open with these.
+const OPENS: &[&str] = &[COMMENTARY, ANALYSIS];
+/// Tokens that end a message.
+const ENDS: &[&str] = &[CALL, "<|end|>", "<|return|>", "<|start|>"];
+
+/// The format of gpt-oss. Text for the built-in tool `python` is its code.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Harmony;
+
+const MARKERS: &[Marker] = &[
+    Marker::call(COMMENTARY),
+    Marker::call(ANALYSIS),
+    Marker::call(RECIPIENT),
+    Marker::stray(CALL),
+    Marker::forged(TOOL),
+];
+
+impl Grammar for Harmony {
+    fn markers(&self) -> &'static [Marker] {
+        MARKERS
+    }
+
+    fn scan(&self, marker: usize, raw: bool) -> Scan {
+        match MARKERS[marker].text {
+            COMMENTARY | ANALYSIS | RECIPIENT => {
+                Scan::Headed(HeadedJson::new(Head::Until(MESSAGE, ENDS), OPENS, raw))
+            }
+            _ => Scan::Marker,
+        }
+    }
+
+    fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
+        match MARKERS[marker].text {
+            CALL => return never_opened(text, offset),
+            TOOL => return forged_observation(text, offset),
+            _ => {}
+        }
+        let span = offset..offset + text.len();
+        let Some((head, body)) = text.split_once(MESSAGE) else {
+            let message = format!("there's no {MESSAGE}");
+            return vec![malformed(ViolationKind::InvalidJson, message, span)];
+        };
+        let recipient = head.split_once("to=").map_or("", |(_, rest)| rest);
+        let recipient = recipient.split([' ', '\t', '<']).next().unwrap_or_default();
+        let is_json = opens_json(body.trim_start().as_bytes()) == Some(true);
+        if recipient == "python" && !is_json && !body.trim().is_empty() {
+            let arguments = Map::from_iter([("code".to_string(), Value::from(body))]);
+            return vec![Found {
+                verdict: Ok(ToolCall { name: recipient.into(), arguments, span }),
+                recovered: None,
+            }];
+        }
+        let name = recipient.strip_prefix("functions.").unwrap_or(recipient);
+        vec![read_arguments(name, body, span)]
+    }
+
+    fn closing(&self, _: usize) -> &'static str {
+        CALL
+    }
+
+    fn recover(&self, marker: usize, text: &str, offset: usize) -> Option<ToolCall> {
+        self.read(marker, text, offset).pop()?.verdict.ok()
+    }
+
+    fn is_attempt(&self, _: usize, text: &str) -> bool {
+        text.contains(MESSAGE)
+    }
+
+    fn thoughts(&self) -> &'static [Thought] {
+        &[Thought { open: "<|channel|>analysis<|message|>", close: "<|end|>" }, THINK]
+    }
+}
+
+impl CallFormat for Harmony {
+    fn name(&self) -> &'static str {
+        "harmony"
+    }
+
+    fn grammar(&self) -> &'static dyn Grammar {
+        &Harmony
+    }
+
+    fn describe(&self, tools: &[ToolSpec]) -> String {
+        let tools: Vec<String> = tools.iter().map(spaced).collect();
+        let example = ToolCall { name: "NAME".into(), arguments: Map::new(), span: 0..0 };
+        format!(
+            "# Tools\n\n## functions\n\n{}\n\nCalls to these tools go to the commentary channel:\n{}",
+            tools.join("\n"),
+            self.render(&example)
+        )
+    }
+
+    fn render(&self, call: &ToolCall) -> String {
+        let arguments = spaced(&call.arguments);
+        format!("{COMMENTARY}functions.{} <|constrain|>json{MESSAGE}{arguments}{CALL}", call.name)
+    }
+
+    fn render_output(&self, output: &str) -> String {
+        format!("{TOOL} to=assistant<|channel|>commentary{MESSAGE}{output}<|end|>")
+    }
+
+    fn stop_strings(&self) -> &[&str] {
+        &[TOOL]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::testing::check;
+    use ViolationKind::{Empty, ForgedObservation, InvalidJson, Unterminated};
+
+    #[test]
+    fn completions_parse() {
+        let check = |text: &str, expect: &[_]| {
+            check(&Harmony, &text.replace("C>", "<|channel|>").replace("M>", MESSAGE), expect);
+        };
+        let call = "C>commentary to=functions.f <|constrain|>jsonM>{\"x\": \"<|call|>\"}";
+        let f = r#"f {"x":"<|call|>"}"#;
+        check("C>finalM>no call", &[]);
+        check(call, &[Ok(f)]);
+        check(&format!("{call}<|call|>"), &[Ok(f)]);
+        check(&format!("C>analysisM>I call {call}<|end|><|start|>assistant{call}"), &[Ok(f)]);
+        check(" to=functions.gC>commentary jsonM>{}<|call|>", &[Ok("g {}")]);
+        check(
+            "C>commentary to=functions.gM>{}<|call|><|start|>assistantC>commentary to=a.bM>{}",
+            &[Ok("g {}"), Ok("a.b {}")],
+        );
+        check(
+            "C>analysis to=python codeM>print(1 < 2)\nx<|call|>",
+            &[Ok(r#"python {"code":"print(1 < 2)\nx"}"#)],
+        );
+        check("C>commentary to=functions.fM>x = 1<|call|>", &[Err(InvalidJson)]);
+        check("C>commentary to=functions.fM><|call|>", &[Err(Empty)]);
+        check("C>commentary to=functions.fM>{\"x\": ", &[Err(Unterminated)]);
+        check("One writes to=functions.f in a header.", &[]);
+        check("<|start|>functions.f to=assistantC>commentaryM>4", &[Err(ForgedObservation)]);
+    }
+}

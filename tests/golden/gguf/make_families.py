@@ -1,0 +1,131 @@
+"""Writes a GGUF file of each tiny checkpoint in tests/golden/model whose family `turnwise convert` reads.
+
+    pip install -r requirements.txt && python make_families.py
+
+The layout is that of llama.cpp's convert_hf_to_gguf.py: names, rows of queries and keys in pairs (Llama, Granite, SmolLM3),
+norms larger by one (Gemma 3), divisors of LongRoPE as tensors (Phi-3). Weights are f32, so converting a file back gives the
+checkpoint. Written is family-*.gguf.
+"""
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+from safetensors.numpy import load_file
+
+here = Path(__file__).parent
+models = here.parent / "model"
+CASES = {
+    "gemma3": "gemma3", "qwen3": "qwen3", "smollm3": "smollm3", "granite": "granite", "olmo2": "olmo2", "phi3": "phi3",
+    "phi3-long": "phi3",
+}
+PARTS = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
+    "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
+}
+WHOLE = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
+
+
+def rope(config):
+    """The settings of the layers without a window, in either spelling."""
+    settings = config.get("rope_parameters") or {}
+    return settings.get("full_attention", settings)
+
+
+def name_of(tensor, architecture):
+    if tensor in WHOLE:
+        return WHOLE[tensor]
+    layer, rest = tensor.removeprefix("model.layers.").split(".", 1)
+    part, suffix = rest.rsplit(".", 1)
+    if part == "post_attention_layernorm":
+        part = "post_attention_norm" if architecture in ("gemma3", "olmo2") else "ffn_norm"
+    return f"blk.{layer}.{PARTS.get(part, part)}.{suffix}"
+
+
+def in_pairs(rows, heads):
+    """llama.cpp's order of the rows of queries and keys."""
+    return rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def add_keys(writer, architecture, config):
+    heads, head_dim = config["num_attention_heads"], config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    settings = rope(config)
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(settings.get("rope_theta", config.get("rope_theta")))
+    if architecture == "gemma3":
+        writer.add_sliding_window(config["sliding_window"])
+        # Keys that files of published sizes do without.
+        writer.add_attention_scale(config["query_pre_attn_scalar"] ** -0.5)
+        writer.add_uint32("gemma3.attention.sliding_window_pattern", config["layer_types"].index("full_attention") + 1)
+        local = config["rope_parameters"]["sliding_attention"]["rope_theta"]
+        writer.add_float32("gemma3.rope.freq_base_swa", local)
+    if architecture == "granite":
+        writer.add_attention_scale(config["attention_multiplier"])
+        writer.add_embedding_scale(config["embedding_multiplier"])
+        writer.add_residual_scale(config["residual_multiplier"])
+        writer.add_logit_scale(config["logits_scaling"])
+    if architecture == "phi3":
+        part = settings.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0))
+        writer.add_rope_dimension_count(int(head_dim * part))
+        writer.add_sliding_window(config.get("sliding_window") or 0)
+        original = settings.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+        if original:
+            writer.add_rope_scaling_orig_ctx_len(original)
+    if settings.get("rope_type") in ("linear", "yarn"):
+        kinds = {"linear": gguf.RopeScalingType.LINEAR, "yarn": gguf.RopeScalingType.YARN}
+        writer.add_rope_scaling_type(kinds[settings["rope_type"]])
+        writer.add_rope_scaling_factor(settings["factor"])
+        if settings["rope_type"] == "yarn":
+            writer.add_rope_scaling_orig_ctx_len(settings["original_max_position_embeddings"])
+
+
+def add_tokens(writer, config):
+    tokens = [chr(0x4E00 + i) for i in range(config["vocab_size"])]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * len(tokens))
+    writer.add_token_merges([])
+    for name, add in [("bos", writer.add_bos_token_id), ("eos", writer.add_eos_token_id), ("pad", writer.add_pad_token_id)]:
+        ident = config.get(f"{name}_token_id")
+        if isinstance(ident, int) and ident < len(tokens):
+            add(ident)
+
+
+def main():
+    for case, architecture in CASES.items():
+        config = json.loads((models / case / "config.json").read_text())
+        tensors = load_file(models / case / "model.safetensors")
+        writer = gguf.GGUFWriter(here / f"family-{case}.gguf", architecture)
+        add_keys(writer, architecture, config)
+        add_tokens(writer, config)
+        for name, values in sorted(tensors.items()):
+            theirs, values = name_of(name, architecture), values.astype(np.float32)
+            if architecture == "gemma3" and theirs.endswith("norm.weight"):
+                values = values + np.float32(1)
+            part = theirs.split(".")[-2]
+            if architecture in ("granite", "smollm3") and part in ("attn_q", "attn_k"):
+                values = in_pairs(values, config["num_attention_heads" if part == "attn_q" else "num_key_value_heads"])
+            writer.add_tensor(theirs, np.ascontiguousarray(values))
+        settings = rope(config)
+        for kind in ("long", "short") if architecture == "phi3" and settings.get("long_factor") else ():
+            writer.add_tensor(f"rope_factors_{kind}.weight", np.array(settings[f"{kind}_factor"], dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+main()
