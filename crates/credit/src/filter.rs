@@ -30,7 +30,6 @@ pub struct FilterConfig {
     pub void_turn: bool,
     /// Drops sequences of agents whose prompts repeat an answer in other tokens than were sampled. The metric
     /// `prefix_kept` is the share of calls whose prompts don't.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub diverged: bool,
 }
 
