@@ -116,7 +116,7 @@ fn the_same_task_in_this_process_and_over_http_is_the_same_run() {
     let qa = [
         format!("env.qa.train={:?}", file("qa.jsonl", &train)),
         format!("env.qa.held_out={:?}", file("qa_held_out.jsonl", &held_out)),
-        "env.qa.instruction=".into(),
+        "env.qa.instruction=\"\"".into(),
     ];
     let qa: Vec<&str> = qa.iter().map(String::as_str).collect();
     agents.finishes("qa", &with(&with(&[], &qa), &common));
@@ -304,10 +304,10 @@ fn calls_at_once_and_edited_histories_are_sequences_of_one_trajectory() {
     assert_eq!(masked["sequences"]["masked_diverged"], 8);
     assert_ne!(masked["loss"], metrics[0]["loss"]);
     // What agents did is learnt from again, without them.
-    let more: Vec<&str> = sets.iter().map(String::as_str).collect();
-    let replay = ["replay", arg(&agents.runs.path("a")), "--run", arg(&agents.runs.path("again"))];
+    let (from, to) = (agents.runs.path("a"), agents.runs.path("again"));
+    let replay = ["replay", arg(&from), "--run", arg(&to)];
     let replayed = turnwise(&replay, "");
-    assert_eq!(replayed.code, Some(0), "{} {more:?}", replayed.stderr);
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
     let weights = |run: &str| {
         std::fs::read(agents.runs.path(&format!("{run}/checkpoints/step_00002/model.safetensors")))
             .expect("weights")

@@ -234,8 +234,7 @@ mod tests {
     fn a_program_finds_its_task_and_its_endpoint() {
         let script = "echo $TURNWISE_TASK $OPENAI_BASE_URL $OPENAI_API_KEY $ANTHROPIC_BASE_URL \
                       $ANTHROPIC_API_KEY; test -d $TURNWISE_FOLDER && echo > $TURNWISE_FOLDER/file";
-        let agent =
-            open("{\"question\": \"2 + 2\", \"id\": 7, \"level\": 3, \"answer\": 4}", script).unwrap();
+        let env = open("{\"question\": \"2 + 2\", \"id\": 7, \"level\": 3, \"answer\": 4}", script).unwrap();
         let task = &env.train()[0];
         assert_eq!((task.id.as_str(), task.level, task.answer.as_str()), ("7", 3, "4"));
         let ran = env.agent.run(task, "7", ENDPOINT);
@@ -283,7 +282,7 @@ mod tests {
         fails("{\"id\": [1]}", "train.jsonl:1: `id` is neither a text nor a number");
         fails("{\"id\": 1}\n{\"id\": \"1\"}", "train.jsonl:2: the id \"1\" is taken");
         let long = format!("{{\"a\": {:?}}}", "x".repeat(TASK));
-        fails(&long, "train.jsonl:1: a task of 128009 bytes");
+        fails(&long, "train.jsonl:1: a task of 128008 bytes");
         fails("{\"question\": \"held out\"}", "held_out.jsonl:1: ");
         fails("[[1]]", "train.jsonl:1: ");
     }
