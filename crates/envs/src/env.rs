@@ -153,6 +153,10 @@ macro_rules! forward_env {
             self.inner.name()
         }
 
+        fn agent(&self) -> Option<&$crate::Agent> {
+            self.inner.agent()
+        }
+
         fn check(&self) -> Result<(), $crate::EnvError> {
             self.inner.check()
         }

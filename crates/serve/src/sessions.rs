@@ -156,7 +156,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the work on `count` calls from `first` on, answered or not. A session of one request ends with it.
+    /// Ends the work on `count` calls from `first` on, answered or not. A session of one request ends with
+    /// it.
     ///
     /// # Errors
     /// If the record can't be written.

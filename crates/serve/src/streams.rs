@@ -1,8 +1,8 @@
 //! Which random numbers a call of a run's trajectory gets.
 //!
-//! The calls of a conversation that only grows have the numbers of their depth, which are those of the turns of
-//! a trajectory that is played in this process. The hash of its prompt is added to every other call, so its
-//! numbers don't depend on which calls arrived before it. Equal prompts have different numbers.
+//! The calls of a conversation that only grows have the numbers of their depth, which are those of the turns
+//! of a trajectory that is played in this process. The hash of its prompt is added to every other call, so
+//! its numbers don't depend on which calls arrived before it. Equal prompts have different numbers.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;

@@ -91,7 +91,7 @@ pub struct Turn {
     /// User message that answers the turn, from a simulated user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
-    /// Where the turn stands in a tree. None continues the turn before it.
+    /// Its place in a tree. None continues the turn before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Branch>,
 }

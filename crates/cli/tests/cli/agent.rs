@@ -303,7 +303,7 @@ fn calls_at_once_and_edited_histories_are_sequences_of_one_trajectory() {
     let masked = &agents.rows("c/metrics.jsonl")[0];
     assert_eq!(masked["sequences"]["masked_diverged"], 8);
     assert_ne!(masked["loss"], metrics[0]["loss"]);
-    // What agents did is learnt from again, without them.
+    // A replay learns from it again, without the programs.
     let (from, to) = (agents.runs.path("a"), agents.runs.path("again"));
     let replay = ["replay", arg(&from), "--run", arg(&to)];
     let replayed = turnwise(&replay, "");

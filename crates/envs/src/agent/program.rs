@@ -102,7 +102,7 @@ impl Said {
                 let over = kept.len().saturating_sub(KEPT);
                 kept.drain(..over);
             }
-            // Nobody may wait any more.
+            // The receiver may be gone.
             let _ = tell.send(());
         });
         (Self(kept), ended)

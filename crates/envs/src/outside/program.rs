@@ -96,7 +96,7 @@ impl Program {
         }
     }
 
-    /// Kills its process group and reaps it. Returns its status: that of its own end, if it has ended.
+    /// Kills its process group and reaps it. Returns its status: that of its end, if it has ended.
     pub(crate) fn end(&mut self) -> Option<ExitStatus> {
         self.kill();
         self.status

@@ -105,7 +105,7 @@ struct BranchAnswer<'a> {
     /// The index of the turn that it continues.
     parent: Option<usize>,
     diverged: bool,
-    /// What the model read behind that turn.
+    /// The tokens that the model read behind that turn.
     context: Tokens<'a>,
 }
 
