@@ -2,8 +2,8 @@
 //!
 //! Turns are stored in the order in which they were sampled. A turn continues the turn before it, unless its
 //! [`Branch`](crate::Branch) says otherwise: an agent may rewrite its history, or hand work to another
-//! conversation. A sequence is a path that was sampled without a gap. Each turn is in exactly one of them, and
-//! a beginning that a branch shares with an earlier sequence is context there.
+//! conversation. A sequence is a path that was sampled without a gap. Each turn is in exactly one of them. A
+//! beginning that a branch shares with an earlier sequence is context there.
 
 use std::ops::Range;
 
