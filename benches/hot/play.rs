@@ -155,7 +155,7 @@ impl Policy for Lockstep {
             let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
                 let sampler::Completion { tokens, logprobs, finish } = turn;
-                let said = Completion { tokens, logprobs, finish, version: 0 };
+                let said = Completion { tokens, logprobs, finish, ..Completion::default() };
                 turns.answer(context.index, said);
             }
         }

@@ -72,6 +72,7 @@ fn models() -> Vec<(&'static str, Transformer)> {
         ("windows of some layers", of("qwen2-window")),
         ("norms of outputs", of("olmo2")),
         ("convolutions", of("lfm2")),
+        ("linear attention", of("qwen3_5")),
         ("adapter", adapted),
         ("frozen embedding", of("llama").frozen(&["model.embed_tokens.*".into()]).unwrap()),
     ]

@@ -64,7 +64,7 @@ fn a_checkpoint_says_what_its_weights_are_and_takes_nothing_foreign_along() {
 
 #[test]
 fn a_gguf_file_is_the_checkpoint_that_it_was_made_of() {
-    let families = ["gemma3", "qwen3", "smollm3", "granite", "olmo2", "phi3", "phi3-long"];
+    let families = ["gemma3", "qwen3", "smollm3", "granite", "olmo2", "phi3", "phi3-long", "lfm2"];
     for name in families {
         let (made, file) = (tempfile::tempdir().unwrap(), golden(&format!("gguf/family-{name}.gguf")));
         turnwise_gguf::convert(&file, made.path(), turnwise_gguf::Stored::F32).unwrap();
@@ -114,6 +114,7 @@ fn a_text_model_beside_images_is_loaded_and_saved_alone() {
     for (name, family, left) in [
         ("nested-gemma3", "gemma3_text", ["multi_modal_projector (2 tensors)", "vision_tower (32 tensors)"]),
         ("nested-mistral3", "ministral3", ["multi_modal_projector (4 tensors)", "vision_tower (11 tensors)"]),
+        ("nested-qwen3_5", "qwen3_5_text", ["mtp (2 tensors)", "visual (21 tensors)"]),
     ] {
         let folder = golden(&format!("model/{name}"));
         assert_eq!(left_out(&folder).unwrap(), left, "{name}");

@@ -25,7 +25,8 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 /// Adapters of `peft` and their bases.
-const ADAPTERS: [(&str, &str); 2] = [("lora", "qwen2"), ("lora-lfm2", "lfm2")];
+const ADAPTERS: [(&str, &str); 3] =
+    [("lora", "qwen2"), ("lora-lfm2", "lfm2"), ("lora-qwen3_5", "qwen3_5-bias")];
 
 fn adapted_of((adapter, base): (&str, &str)) -> Transformer {
     let base = load(&golden(&format!("model/{base}")), &device().autodiff()).expect("the golden base");

@@ -47,9 +47,27 @@ fn convolutions(folder: &Path) {
         "intermediate_size": 1024, "block_auto_adjust_ff_dim": false, "num_hidden_layers": 6,
         "num_attention_heads": 12, "num_key_value_heads": 4, "full_attn_idxs": attention, "conv_L_cache": 4,
     });
-    let family = Family::named("lfm2").expect("a family");
+    make(folder, &like, "lfm2", &json);
+}
+
+/// One of the same size with linear attention in four of six layers.
+fn linear_attention(folder: &Path) {
+    let like = model_folder("tiny");
+    let tiny = load_config(&like).expect("the tiny model");
+    let json = serde_json::json!({
+        "vocab_size": tiny.vocab_size, "max_position_embeddings": tiny.max_position, "hidden_size": 384,
+        "intermediate_size": 1024, "num_hidden_layers": 6, "full_attention_interval": 3, "head_dim": 32,
+        "num_attention_heads": 12, "num_key_value_heads": 4, "linear_num_key_heads": 6,
+        "linear_num_value_heads": 12, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
+        "tie_word_embeddings": true,
+    });
+    make(folder, &like, "qwen3_5_text", &json);
+}
+
+fn make(folder: &Path, like: &Path, family: &str, json: &Value) {
+    let family = Family::named(family).expect("a family");
     let config = family.read(json.as_object().expect("an object")).expect("a configuration");
-    save(&Transformer::random(&config, 0, &device()), family, Some(&like), folder).expect("a folder");
+    save(&Transformer::random(&config, 0, &device()), family, Some(like), folder).expect("a folder");
 }
 
 /// The estimate and, of each of two steps, the peak of its two phases, without what was there before.
@@ -74,6 +92,7 @@ fn run(model: fn(&Path), sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
         device: device(),
         device_name: "test".into(),
         git_commit: None,
+        server_key: None,
         now: Moment::from_unix(1_735_603_199),
     };
     let estimate = estimate(&config, &place.device).expect("an estimate");
@@ -123,4 +142,10 @@ fn a_run_with_large_micro_batches_holds_what_its_estimate_says() {
 #[test]
 fn a_run_of_convolutions_holds_what_its_estimate_says() {
     alone("a_run_of_convolutions_holds_what_its_estimate_says", || check(convolutions, &[]));
+}
+
+#[test]
+fn a_run_of_linear_attention_holds_what_its_estimate_says() {
+    let name = "a_run_of_linear_attention_holds_what_its_estimate_says";
+    alone(name, || check(linear_attention, &[]));
 }

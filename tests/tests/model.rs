@@ -14,7 +14,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 25] = [
+const FAMILIES: [&str; 27] = [
     "llama",
     "llama-bias",
     "llama-tied",
@@ -40,6 +40,8 @@ const FAMILIES: [&str; 25] = [
     "hunyuan",
     "lfm2",
     "lfm2-bias",
+    "qwen3_5",
+    "qwen3_5-bias",
 ];
 
 /// Results of `transformers` for one folder.

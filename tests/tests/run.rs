@@ -49,7 +49,7 @@ fn run_with(folder: &Path, sets: &[&str], session: Session<'_>) -> Finished {
 
 fn place(unix: i64) -> RunSite {
     let now = Moment::from_unix(unix);
-    RunSite { device: device(), device_name: "test".into(), git_commit: None, now }
+    RunSite { device: device(), device_name: "test".into(), git_commit: None, now, server_key: None }
 }
 
 /// A run of this model by a clock that shows this moment.

@@ -11,7 +11,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 2] = ["lfm2", "lfm2-bias"];
+const FAMILIES: [&str; 4] = ["lfm2", "lfm2-bias", "qwen3_5", "qwen3_5-bias"];
 
 fn each(check: impl Fn(&str, Transformer)) {
     for family in FAMILIES {

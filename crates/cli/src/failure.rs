@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Error;
 use clap::error::{ContextKind, ContextValue};
 use turnwise_mcp::McpError;
+use turnwise_ranks::LaunchError;
 use turnwise_trainer::TrainError;
 use turnwise_trainer::backend::DeviceError;
 use turnwise_trainer::config::ConfigError;
@@ -26,12 +27,12 @@ impl fmt::Display for Usage {
 impl std::error::Error for Usage {}
 
 /// Writes the failure to stderr and returns its exit status. A reader that closes our stdout isn't a failure.
-pub(crate) fn report(error: &Error) -> ExitCode {
+pub(crate) fn report(error: &Error) -> u8 {
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     terminal::conclude(&format!("{}\n", text(error)));
-    if is_usage(error) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if is_usage(error) { 2 } else { 1 }
 }
 
 /// Writes a command line's error to stderr, or the requested help to stdout. An argument with a wrong value
@@ -59,6 +60,7 @@ fn is_usage(error: &Error) -> bool {
     error.is::<Usage>()
         || error.is::<ConfigError>()
         || error.is::<DeviceError>()
+        || error.is::<LaunchError>()
         || error.is::<McpError>()
         || error.downcast_ref().is_some_and(is_tools)
 }

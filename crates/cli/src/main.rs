@@ -18,6 +18,7 @@
 //! | [`turnwise_model`](../turnwise_model/index.html) | the transformer and its families |
 //! | [`turnwise_sampler`](../turnwise_sampler/index.html) | logits to tokens, continuous batching |
 //! | [`turnwise_runfile`](../turnwise_runfile/index.html) | layered TOML with places and ranges |
+//! | [`turnwise_ranks`](../turnwise_ranks/index.html) | the processes of one run, alone or under MPI |
 //! | [`turnwise_run`](../turnwise_run/index.html) | a run on disk: records, metrics, checkpoints |
 //! | [`turnwise_trainer`](../turnwise_trainer/index.html) | the training step and everything around it |
 //! | [`turnwise_inspect`](../turnwise_inspect/index.html) | the local page and reports |
@@ -55,6 +56,8 @@ mod place;
 mod progress;
 mod run_file;
 mod run_place;
+mod server_check;
+mod several;
 mod stop;
 mod terminal;
 mod tui;
@@ -84,10 +87,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return ended(failure::usage(&error)),
     };
-    ended(match cli.command.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
-    })
+    ended(several::status(|| cli.command.run()))
 }
 
 /// Returns the exit status after the reader has had time for the messages.

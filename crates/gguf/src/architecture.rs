@@ -1,10 +1,9 @@
-//! The architectures that can be converted: names of their norms, and what their rows and keys look like.
+//! The description of an architecture, and what a file says of its own one.
 
-use std::ops::RangeInclusive;
+use serde_json::{Map, Value as Json};
 
-use serde_json::{Map, Value as Json, json};
-
-use crate::config::{Keys, Shape};
+use crate::file::GgufFile;
+use crate::metadata::Value;
 
 /// An architecture of GGUF and the family that it becomes.
 #[derive(Debug)]
@@ -24,8 +23,25 @@ pub(crate) struct Architecture {
     pub(crate) norm_offset: f32,
     /// Queries, keys and values are one matrix, and so are the two inputs of the MLP.
     pub(crate) fused: bool,
+    /// Layers without heads of keys are short convolutions.
+    pub(crate) convolves: bool,
+    /// A file's names of the norm behind the layers.
+    pub(crate) last_norms: &'static [&'static str],
+    pub(crate) names: Names,
     /// Writes the keys that other families lack.
     pub(crate) keys: WriteKeys,
+}
+
+/// A folder's names, in which families differ.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) last_norm: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) query_norm: &'static str,
+    pub(crate) key_norm: &'static str,
+    pub(crate) gate: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
 }
 
 /// Writes keys of a family into the object of `config.json`.
@@ -41,205 +57,93 @@ pub(crate) enum QkNorms {
     FullWidth,
 }
 
-const BEFORE: &[(&str, &str)] = &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
-const AFTER: &[(&str, &str)] =
-    &[("post_attention_norm", "post_attention_layernorm"), ("post_ffw_norm", "post_feedforward_layernorm")];
-const AROUND: &[(&str, &str)] = &[
-    ("attn_norm", "input_layernorm"),
-    ("post_attention_norm", "post_attention_layernorm"),
-    ("ffn_norm", "pre_feedforward_layernorm"),
-    ("post_ffw_norm", "post_feedforward_layernorm"),
-];
-
-const LLAMA: Architecture = Architecture {
-    name: "llama",
-    family: "llama",
-    class: "LlamaForCausalLM",
-    norms: BEFORE,
-    qk_norms: QkNorms::Nothing,
-    interleaved: true,
-    norm_offset: 0.0,
-    fused: false,
-    keys: |_, shape, config| {
-        config.insert("mlp_bias".into(), shape.mlp_bias.into());
-        Ok(())
-    },
-};
-
-/// Every architecture.
-pub(crate) const ARCHITECTURES: &[Architecture] = &[
-    LLAMA,
-    Architecture {
-        name: "qwen2",
-        family: "qwen2",
-        class: "Qwen2ForCausalLM",
-        interleaved: false,
-        keys: |_, shape, config| {
-            config.insert("use_sliding_window".into(), false.into());
-            if shape.dim != shape.hidden / shape.heads {
-                let Shape { dim, hidden, heads, .. } = shape;
-                return Err(format!("qwen2.attention.key_length = {dim} is not {hidden} / {heads}"));
-            }
-            config.remove("head_dim");
-            config.remove("attention_bias");
-            Ok(())
-        },
-        ..LLAMA
-    },
-    Architecture {
-        name: "qwen3",
-        family: "qwen3",
-        class: "Qwen3ForCausalLM",
-        qk_norms: QkNorms::PerHead,
-        interleaved: false,
-        keys: |_, _, config| {
-            config.insert("use_sliding_window".into(), false.into());
-            Ok(())
-        },
-        ..LLAMA
-    },
-    Architecture {
-        name: "gemma3",
-        family: "gemma3_text",
-        class: "Gemma3ForCausalLM",
-        norms: AROUND,
-        qk_norms: QkNorms::PerHead,
-        interleaved: false,
-        norm_offset: 1.0,
-        keys: gemma3,
-        ..LLAMA
-    },
-    Architecture {
-        name: "smollm3",
-        family: "smollm3",
-        class: "SmolLM3ForCausalLM",
-        keys: |keys, shape, config| {
-            // llama.cpp knows no other pattern.
-            let rotated = layers(keys, shape)?.map(|layer| u8::from(!layer.is_multiple_of(4)));
-            config.insert("no_rope_layers".into(), rotated.collect());
-            config.insert("no_rope_layer_interval".into(), 4.into());
-            config.insert("use_sliding_window".into(), false.into());
-            config.insert("mlp_bias".into(), shape.mlp_bias.into());
-            Ok(())
-        },
-        ..LLAMA
-    },
-    Architecture {
-        name: "granite",
-        family: "granite",
-        class: "GraniteForCausalLM",
-        keys: |keys, shape, config| {
-            config.insert("mlp_bias".into(), shape.mlp_bias.into());
-            for (theirs, ours) in [
-                ("attention.scale", "attention_multiplier"),
-                ("embedding_scale", "embedding_multiplier"),
-                ("residual_scale", "residual_multiplier"),
-                ("logit_scale", "logits_scaling"),
-            ] {
-                config.insert(ours.into(), keys.number(theirs)?.unwrap_or(1.0).into());
-            }
-            Ok(())
-        },
-        ..LLAMA
-    },
-    Architecture {
-        name: "olmo2",
-        family: "olmo2",
-        class: "Olmo2ForCausalLM",
-        norms: AFTER,
-        qk_norms: QkNorms::FullWidth,
-        interleaved: false,
-        keys: |keys, _, _| match keys.optional_size("attention.sliding_window")? {
-            Some(_) => Err("olmo2.attention.sliding_window: OLMo 3 is not supported".into()),
-            None => Ok(()),
-        },
-        ..LLAMA
-    },
-    Architecture {
-        name: "phi3",
-        family: "phi3",
-        class: "Phi3ForCausalLM",
-        interleaved: false,
-        fused: true,
-        keys: phi3,
-        ..LLAMA
-    },
-];
-
-/// Returns the numbers of the layers, from 1. Refuses more than the file can hold, because a list of them is
-/// made.
-fn layers(keys: &Keys<'_>, shape: &Shape) -> Result<RangeInclusive<usize>, String> {
-    let (layers, tensors) = (shape.layers, keys.file.tensors.len());
-    if layers > tensors {
-        return Err(format!("{} = {layers}, and there are {tensors} tensors", keys.key("block_count")));
-    }
-    Ok(1..=layers)
+/// Settings that decide the weights' shapes and layout.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) architecture: &'static Architecture,
+    pub(crate) vocabulary: usize,
+    pub(crate) hidden: usize,
+    pub(crate) inner: usize,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) key_value_heads: usize,
+    /// Size of a head, even.
+    pub(crate) dim: usize,
+    pub(crate) attention_bias: AttentionBias,
+    pub(crate) mlp_bias: bool,
+    /// Layers with convolutions instead of attention.
+    pub(crate) convolutions: Option<Convolutions>,
+    /// The file's name of the last norm.
+    pub(crate) last_norm: &'static str,
 }
 
-/// Writes Gemma 3's keys. Those that a file lacks are those of the published sizes, as in llama.cpp.
-fn gemma3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
-    const LAYERS_OF_27B: usize = 62;
-    config.remove("hidden_act");
-    config.insert("hidden_activation".into(), "gelu_pytorch_tanh".into());
-    let published = if shape.layers == LAYERS_OF_27B { shape.hidden / shape.heads } else { shape.dim };
-    let scale = keys.number("attention.scale")?.filter(|scale| *scale > 0.0);
-    let scalar = scale.map_or(published as f64, |scale| scale.powi(-2).round().max(1.0));
-    config.insert("query_pre_attn_scalar".into(), (scalar as u64).into());
-    config.insert("sliding_window".into(), keys.size("attention.sliding_window")?.into());
-    let local = keys.number("rope.freq_base_swa")?.unwrap_or(10_000.0);
-    config.insert("rope_local_base_freq".into(), local.into());
-    let every = keys.optional_size("attention.sliding_window_pattern")?.unwrap_or(6) as usize;
-    let kind =
-        |layer: usize| if layer.is_multiple_of(every) { "full_attention" } else { "sliding_attention" };
-    config.insert("layer_types".into(), layers(keys, shape)?.map(kind).collect());
-    Ok(())
+/// The short convolutions of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolutions {
+    /// Numbers of a kernel.
+    pub(crate) taps: usize,
+    /// Whether each layer is one.
+    pub(crate) layers: Vec<bool>,
 }
 
-/// Writes Phi-3's keys. The divisors of LongRoPE are tensors of the file.
-fn phi3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
-    config.remove("attention_bias");
-    config.insert("sliding_window".into(), keys.optional_size("attention.sliding_window")?.into());
-    let rotated = keys.optional_size("rope.dimension_count")?.unwrap_or(shape.dim as u64);
-    if rotated > shape.dim as u64 || !rotated.is_multiple_of(2) {
-        return Err(format!("phi3.rope.dimension_count = {rotated} is no part of a head of {}", shape.dim));
+/// Which projections of attention have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttentionBias {
+    Nothing,
+    /// Queries, keys and values.
+    Inputs,
+    /// The output too.
+    All,
+}
+
+/// Upper bound of every size of a model: products of two don't overflow.
+pub(crate) const LARGEST: u64 = 1 << 24;
+
+/// Reads keys of one architecture.
+pub(crate) struct Keys<'a> {
+    pub(crate) file: &'a GgufFile,
+    pub(crate) architecture: &'static Architecture,
+}
+
+impl Keys<'_> {
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture.name)
     }
-    config.insert("partial_rotary_factor".into(), (rotated as f64 / shape.dim as f64).into());
-    config.entry("pad_token_id").or_insert(Json::Null);
-    let factors = |name: &str| -> Result<Option<Vec<f32>>, String> {
-        let Some(tensor) = keys.file.tensors.iter().find(|tensor| tensor.name == name) else {
-            return Ok(None);
-        };
-        if tensor.shape != [rotated as usize / 2] {
-            return Err(format!("{name} has shape {:?}, not [{}]", tensor.shape, rotated / 2));
+
+    pub(crate) fn size(&self, name: &str) -> Result<u64, String> {
+        self.optional_size(name)?.ok_or_else(|| format!("{} is missing or 0", self.key(name)))
+    }
+
+    /// Reads a size above 0, if the key is there.
+    pub(crate) fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
+        let key = self.key(name);
+        match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
+            Some(size) if size > LARGEST => Err(format!("{key} = {size} is more than {LARGEST}")),
+            size => Ok(size),
         }
-        keys.file.values(tensor).map(Some).map_err(|error| error.to_string())
-    };
-    let original = keys.optional_size("rope.scaling.original_context_length")?;
-    if let Some(original) = original {
-        config.insert("original_max_position_embeddings".into(), original.into());
     }
-    match (factors("rope_factors_short.weight")?, factors("rope_factors_long.weight")?) {
-        (None, None) => Ok(()),
-        (Some(short), Some(long)) => {
-            // Numbers of 32 bits keep the digits that they were written with.
-            let digits = |all: Vec<f32>| -> Json {
-                all.iter().map(|one| one.to_string().parse::<f64>().expect("a number")).collect()
-            };
-            let (short, long) = (digits(short), digits(long));
-            let scaling = json!({"type": "longrope", "short_factor": short, "long_factor": long});
-            config.insert("rope_scaling".into(), scaling);
-            Ok(())
-        }
-        _ => Err("rope_factors_short.weight and rope_factors_long.weight belong together".into()),
-    }
-}
 
-impl Architecture {
-    /// Returns the architecture with this name in a file.
-    pub(crate) fn named(name: &str) -> Result<&'static Self, String> {
-        ARCHITECTURES.iter().find(|known| known.name == name).ok_or_else(|| {
-            let known: Vec<&str> = ARCHITECTURES.iter().map(|known| known.name).collect();
-            format!("architecture \"{name}\" is not supported\n  hint: supported are {}", known.join(", "))
-        })
+    /// Reads integers from 0 up, if the key holds a list.
+    pub(crate) fn list(&self, name: &str) -> Result<Option<Vec<u64>>, String> {
+        let key = self.key(name);
+        let Some(Value::Ints(all)) = self.file.metadata.get(&key) else { return Ok(None) };
+        let size = |value: &i64| u64::try_from(*value).ok().filter(|size| *size <= LARGEST);
+        let sizes: Option<Vec<u64>> = all.iter().map(size).collect();
+        sizes.map(Some).ok_or_else(|| format!("{key} holds a number that is no size"))
+    }
+
+    /// Reads the heads of keys and values: one number, or one for each layer, 0 for layers without attention.
+    pub(crate) fn key_value_heads(&self) -> Result<Option<u64>, String> {
+        const NAME: &str = "attention.head_count_kv";
+        let Some(mut all) = self.list(NAME)? else { return self.optional_size(NAME) };
+        all.retain(|heads| *heads > 0 || !self.architecture.convolves);
+        match all.split_first() {
+            Some((first, rest)) if *first > 0 && rest.iter().all(|other| other == first) => Ok(Some(*first)),
+            _ => Err(format!("{}: layers with different heads are not supported", self.key(NAME))),
+        }
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {
+        self.file.metadata.number(&self.key(name))
     }
 }

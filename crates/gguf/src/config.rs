@@ -2,71 +2,14 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::architecture::Architecture;
+use crate::architecture::{AttentionBias, Convolutions, Keys, LARGEST, Shape};
+use crate::architectures::named;
 use crate::file::GgufFile;
-
-/// Settings that decide the weights' shapes and layout.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    pub(crate) architecture: &'static Architecture,
-    pub(crate) vocabulary: usize,
-    pub(crate) hidden: usize,
-    pub(crate) inner: usize,
-    pub(crate) layers: usize,
-    pub(crate) heads: usize,
-    pub(crate) key_value_heads: usize,
-    /// Size of a head, even.
-    pub(crate) dim: usize,
-    pub(crate) attention_bias: AttentionBias,
-    pub(crate) mlp_bias: bool,
-}
-
-/// Which projections of attention have a bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AttentionBias {
-    Nothing,
-    /// Queries, keys and values.
-    Inputs,
-    /// The output too.
-    All,
-}
-
-/// Upper bound of every size of a model: products of two don't overflow.
-const LARGEST: u64 = 1 << 24;
-
-/// Reads keys of one architecture.
-pub(crate) struct Keys<'a> {
-    pub(crate) file: &'a GgufFile,
-    architecture: &'static Architecture,
-}
-
-impl Keys<'_> {
-    pub(crate) fn key(&self, name: &str) -> String {
-        format!("{}.{name}", self.architecture.name)
-    }
-
-    pub(crate) fn size(&self, name: &str) -> Result<u64, String> {
-        self.optional_size(name)?.ok_or_else(|| format!("{} is missing or 0", self.key(name)))
-    }
-
-    /// Reads a size above 0, if the key is there.
-    pub(crate) fn optional_size(&self, name: &str) -> Result<Option<u64>, String> {
-        let key = self.key(name);
-        match self.file.metadata.size(&key)?.filter(|&size| size > 0) {
-            Some(size) if size > LARGEST => Err(format!("{key} = {size} is more than {LARGEST}")),
-            size => Ok(size),
-        }
-    }
-
-    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {
-        self.file.metadata.number(&self.key(name))
-    }
-}
 
 /// Returns the configuration and the layout that belongs to it. `dtype` is the stored element type.
 pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), String> {
     let name = file.metadata.text("general.architecture")?.unwrap_or("none");
-    let architecture = Architecture::named(name)?;
+    let architecture = named(name)?;
     let keys = Keys { file, architecture };
     let shape = shape(&keys)?;
     let tied = !has(file, "output.weight");
@@ -104,12 +47,14 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let file = keys.file;
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
+    let layers = keys.size("block_count")? as usize;
+    let last_norm = keys.architecture.last_norms.iter().copied().find(|name| has(file, name));
     Ok(Shape {
         architecture: keys.architecture,
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
         hidden: keys.size("embedding_length")? as usize,
         inner: keys.size("feed_forward_length")? as usize,
-        layers: keys.size("block_count")? as usize,
+        layers,
         heads: heads as usize,
         key_value_heads: key_value_heads as usize,
         dim: dim as usize,
@@ -119,13 +64,29 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
             _ => AttentionBias::Nothing,
         },
         mlp_bias: keys.architecture.interleaved && has(file, "blk.0.ffn_up.bias"),
+        convolutions: convolutions(keys, layers)?,
+        last_norm: last_norm.unwrap_or("output_norm.weight"),
     })
+}
+
+/// Returns the layers with convolutions: those without heads of keys.
+fn convolutions(keys: &Keys<'_>, layers: usize) -> Result<Option<Convolutions>, String> {
+    if !keys.architecture.convolves {
+        return Ok(None);
+    }
+    let heads = keys.list("attention.head_count_kv")?.unwrap_or_default();
+    if heads.len() != layers {
+        let key = keys.key("attention.head_count_kv");
+        return Err(format!("{key} has {} numbers for {layers} layers", heads.len()));
+    }
+    let taps = keys.size("shortconv.l_cache")? as usize;
+    Ok(Some(Convolutions { taps, layers: heads.iter().map(|heads| *heads == 0).collect() }))
 }
 
 /// Heads, those of keys and values, and their size.
 fn attention(keys: &Keys<'_>) -> Result<(u64, u64, u64), String> {
     let (hidden, heads) = (keys.size("embedding_length")?, keys.size("attention.head_count")?);
-    let key_value_heads = keys.optional_size("attention.head_count_kv")?.unwrap_or(heads);
+    let key_value_heads = keys.key_value_heads()?.unwrap_or(heads);
     let dim = keys.optional_size("attention.key_length")?.unwrap_or(hidden / heads);
     let odd = dim == 0 || !dim.is_multiple_of(2) || !heads.is_multiple_of(key_value_heads);
     if odd || heads * dim > LARGEST {

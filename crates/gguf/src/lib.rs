@@ -2,10 +2,11 @@
 //! template.
 //!
 //! A file is untrusted: every length in it is checked against the file's own size before memory is taken for
-//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2` and `phi3`; see
-//! [`Kind`] for the types of tensors.
+//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2`, `phi3` and
+//! `lfm2`; see [`Kind`] for the types of tensors.
 
 mod architecture;
+mod architectures;
 mod config;
 mod convert;
 mod error;
@@ -14,6 +15,7 @@ mod float16;
 mod header;
 mod kind;
 mod metadata;
+mod nibbles;
 mod quant;
 mod super_block;
 mod table;

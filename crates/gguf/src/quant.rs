@@ -5,6 +5,7 @@ use half::bf16;
 
 use crate::float16::float16;
 use crate::kind::Kind;
+use crate::nibbles::nibbles;
 use crate::super_block::{q2_k, q3_k, q4_k, q5_k, q6_k};
 use crate::table::{iq4_nl, iq4_xs, mxfp4};
 
@@ -56,10 +57,4 @@ fn bits(bytes: &[u8], at: usize) -> u32 {
 /// Returns four bits and the fifth of number `at`.
 fn fifth(nibble: u8, high: u32, at: usize) -> u8 {
     nibble | ((((high >> at) & 1) as u8) << 4)
-}
-
-/// 16 bytes hold 32 numbers: first all the low halves, then all the high ones.
-pub(crate) fn nibbles(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(u8, usize) -> f32) {
-    out.extend(bytes.iter().enumerate().map(|(at, byte)| value(byte & 15, at)));
-    out.extend(bytes.iter().enumerate().map(|(at, byte)| value(byte >> 4, at + 16)));
 }

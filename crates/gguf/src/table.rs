@@ -1,7 +1,7 @@
 //! Types whose four bits stand for the numbers of a table.
 
 use crate::float16::float16;
-use crate::quant::nibbles;
+use crate::nibbles::nibbles;
 
 /// Steps of the `IQ4` types, closer together around 0.
 const STEPS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];

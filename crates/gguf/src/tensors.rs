@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::architecture::QkNorms;
-use crate::config::{AttentionBias, Shape};
+use crate::architecture::{AttentionBias, Shape};
 use crate::file::TensorInfo;
 
 /// Tensors that hold no weights.
@@ -14,7 +14,10 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     let (whole, vocabulary) = (|name: &str| name.to_string(), vec![shape.vocabulary, shape.hidden]);
     match gguf {
         "token_embd.weight" => return Ok(Some((whole("model.embed_tokens.weight"), vocabulary))),
-        "output_norm.weight" => return Ok(Some((whole("model.norm.weight"), vec![shape.hidden]))),
+        name if name == shape.last_norm => {
+            let name = format!("{}.weight", shape.architecture.names.last_norm);
+            return Ok(Some((name, vec![shape.hidden])));
+        }
         "output.weight" => return Ok(Some((whole("lm_head.weight"), vocabulary))),
         _ if NO_WEIGHTS.contains(&gguf) => return Ok(None),
         _ => {}
@@ -22,12 +25,12 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     let unknown = || format!("tensor {gguf} has no place in a model of {}", shape.architecture.name);
     let rest = gguf.strip_prefix("blk.").ok_or_else(unknown)?;
     let (layer, rest) = rest.split_once('.').ok_or_else(unknown)?;
-    let (part, suffix) = rest.split_once('.').ok_or_else(unknown)?;
+    let (part, suffix) = rest.rsplit_once('.').ok_or_else(unknown)?;
     let layer: usize = layer.parse().map_err(|_| unknown())?;
     if layer >= shape.layers {
         return Err(format!("tensor {gguf} has no place in a model of {} layers", shape.layers));
     }
-    let part = shape.parts().into_iter().find(|known| known.gguf == part).ok_or_else(unknown)?;
+    let part = shape.parts(layer).into_iter().find(|known| known.gguf == part).ok_or_else(unknown)?;
     let expected = match (suffix, part.wide) {
         ("weight", Some(wide)) => vec![part.out, wide],
         ("weight", None) | ("bias", Some(_)) => vec![part.out],
@@ -35,6 +38,9 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     };
     Ok(Some((format!("model.layers.{layer}.{}.{suffix}", part.name), expected)))
 }
+
+/// The kernels of convolutions.
+const KERNELS: &str = "shortconv.conv";
 
 /// A tensor of a layer.
 struct Part {
@@ -76,8 +82,13 @@ pub(crate) fn placed<'a>(
 }
 
 impl Shape {
+    /// Returns whether a layer is a convolution.
+    fn convolves(&self, layer: usize) -> bool {
+        self.convolutions.as_ref().is_some_and(|all| all.layers.get(layer) == Some(&true))
+    }
+
     /// Returns the tensors of a layer.
-    fn parts(&self) -> Vec<Part> {
+    fn parts(&self, layer: usize) -> Vec<Part> {
         let (query, key_value) = (self.heads * self.dim, self.key_value_heads * self.dim);
         let (hidden, inner) = (self.hidden, self.inner);
         let inputs = self.attention_bias != AttentionBias::Nothing;
@@ -86,39 +97,53 @@ impl Shape {
         let matrix = |gguf, name, out, wide, bias| Part { gguf, name, out, wide: Some(wide), bias };
         let mut parts: Vec<Part> =
             self.architecture.norms.iter().map(|(gguf, name)| norm(gguf, name, hidden)).collect();
+        let names = &self.architecture.names;
         if self.architecture.fused {
             parts.push(matrix("attn_qkv", "self_attn.qkv_proj", query + 2 * key_value, hidden, inputs));
             parts.push(matrix("ffn_up", "mlp.gate_up_proj", 2 * inner, hidden, self.mlp_bias));
         } else {
+            parts.push(matrix("ffn_gate", names.gate, inner, hidden, self.mlp_bias));
+            parts.push(matrix("ffn_up", names.up, inner, hidden, self.mlp_bias));
+        }
+        parts.push(matrix("ffn_down", names.down, hidden, inner, self.mlp_bias));
+        if let Some(convolutions) = self.convolutions.as_ref().filter(|_| self.convolves(layer)) {
+            parts.push(matrix("shortconv.in_proj", "conv.in_proj", 3 * hidden, hidden, false));
+            parts.push(matrix("shortconv.out_proj", "conv.out_proj", hidden, hidden, false));
+            parts.push(matrix(KERNELS, "conv.conv", hidden, convolutions.taps, false));
+            return parts;
+        }
+        if !self.architecture.fused {
             parts.push(matrix("attn_q", "self_attn.q_proj", query, hidden, inputs));
             parts.push(matrix("attn_k", "self_attn.k_proj", key_value, hidden, inputs));
             parts.push(matrix("attn_v", "self_attn.v_proj", key_value, hidden, inputs));
-            parts.push(matrix("ffn_gate", "mlp.gate_proj", inner, hidden, self.mlp_bias));
-            parts.push(matrix("ffn_up", "mlp.up_proj", inner, hidden, self.mlp_bias));
         }
-        parts.push(matrix("attn_output", "self_attn.o_proj", hidden, query, output));
-        parts.push(matrix("ffn_down", "mlp.down_proj", hidden, inner, self.mlp_bias));
+        parts.push(matrix("attn_output", names.output, hidden, query, output));
         let (of_queries, of_keys) = match self.architecture.qk_norms {
             QkNorms::Nothing => return parts,
             QkNorms::PerHead => (self.dim, self.dim),
             QkNorms::FullWidth => (query, key_value),
         };
-        parts.push(norm("attn_q_norm", "self_attn.q_norm", of_queries));
-        parts.push(norm("attn_k_norm", "self_attn.k_norm", of_keys));
+        parts.push(norm("attn_q_norm", names.query_norm, of_queries));
+        parts.push(norm("attn_k_norm", names.key_norm, of_keys));
         parts
     }
 
     /// Returns the names of the tensors of a model of this shape, without the output matrix.
     fn weights(&self) -> impl Iterator<Item = String> {
-        let parts = self.parts();
-        let of_part = |part: &Part| {
-            let bias = part.bias.then(|| format!("{}.bias", part.gguf));
-            [Some(format!("{}.weight", part.gguf)), bias].into_iter().flatten()
+        let of_layer = |convolves: bool| -> Vec<String> {
+            let layer = (0..self.layers).find(|layer| self.convolves(*layer) == convolves);
+            let of_part = |part: Part| {
+                let bias = part.bias.then(|| format!("{}.bias", part.gguf));
+                [Some(format!("{}.weight", part.gguf)), bias].into_iter().flatten()
+            };
+            layer.map(|layer| self.parts(layer)).into_iter().flatten().flat_map(of_part).collect()
         };
-        let of_layer: Vec<String> = parts.iter().flat_map(of_part).collect();
-        let ends = ["token_embd.weight", "output_norm.weight"].map(String::from);
-        let layer =
-            move |layer: usize| of_layer.iter().map(|name| format!("blk.{layer}.{name}")).collect::<Vec<_>>();
+        let kinds = [of_layer(false), of_layer(true)];
+        let ends = ["token_embd.weight", self.last_norm].map(String::from);
+        let layer = move |layer: usize| {
+            let names = &kinds[usize::from(self.convolves(layer))];
+            names.iter().map(|name| format!("blk.{layer}.{name}")).collect::<Vec<_>>()
+        };
         ends.into_iter().chain((0..self.layers).flat_map(layer))
     }
 
@@ -133,6 +158,15 @@ impl Shape {
         let part = gguf.split('.').nth(2);
         (self.architecture.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
     }
+}
+
+/// Returns the shape of a tensor in the folder: kernels have a dimension of channels there.
+pub(crate) fn in_folder(tensor: &TensorInfo) -> Vec<usize> {
+    let mut shape = tensor.shape.clone();
+    if tensor.name.strip_suffix(".weight").is_some_and(|name| name.ends_with(KERNELS)) {
+        shape.insert(1, 1);
+    }
+    shape
 }
 
 /// Returns the row of the file for a row of Hugging Face's order. For the llama architecture, llama.cpp

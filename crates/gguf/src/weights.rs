@@ -7,10 +7,10 @@ use std::path::Path;
 use half::{bf16, f16};
 use serde_json::{Map, Value as Json, json};
 
-use crate::config::Shape;
+use crate::architecture::Shape;
 use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
-use crate::tensors::{placed, source_row};
+use crate::tensors::{in_folder, placed, source_row};
 
 /// Element type of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(crate) fn write(file: &GgufFile, shape: &Shape, stored: Stored, path: &Path)
     for (tensor, name) in &kept {
         let start = end;
         end += tensor.count() * stored.bytes();
-        let entry = json!({"dtype": stored.tag(), "shape": tensor.shape, "data_offsets": [start, end]});
+        let entry = json!({"dtype": stored.tag(), "shape": in_folder(tensor), "data_offsets": [start, end]});
         head.insert(name.clone(), entry);
     }
     let mut head = Json::Object(head).to_string().into_bytes();

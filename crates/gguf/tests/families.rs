@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use turnwise_gguf::{Stored, convert};
 
 /// Every file with the family that it becomes.
-const FAMILIES: [(&str, &str); 7] = [
+const FAMILIES: [(&str, &str); 8] = [
     ("gemma3", "gemma3_text"),
     ("qwen3", "qwen3"),
     ("smollm3", "smollm3"),
@@ -16,6 +16,7 @@ const FAMILIES: [(&str, &str); 7] = [
     ("olmo2", "olmo2"),
     ("phi3", "phi3"),
     ("phi3-long", "phi3"),
+    ("lfm2", "lfm2"),
 ];
 
 fn golden(path: &str) -> PathBuf {
@@ -92,4 +93,11 @@ fn configurations_have_the_keys_of_their_family() {
         }),
     );
     check("phi3-long", json!({"sliding_window": 7}));
+    check(
+        "lfm2",
+        json!({
+            "layer_types": ["conv", "full_attention", "conv"], "conv_L_cache": 3, "norm_eps": 1e-5,
+            "block_auto_adjust_ff_dim": false, "num_key_value_heads": 2, "rms_norm_eps": null,
+        }),
+    );
 }

@@ -1,4 +1,4 @@
-//! Sends one POST with limits of time, redirects and size.
+//! Sends one request with limits of time, redirects and size.
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,9 @@ pub struct Client {
     key: Option<String>,
     longest: u64,
 }
+
+/// A header of a request: its name and its value.
+pub type Header<'a> = (&'a str, &'a str);
 
 /// Holds a server's response, an answer or a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +50,27 @@ impl Client {
     /// Sends a JSON text. `time` limits the whole exchange: connection, redirects, and the last byte of the
     /// answer.
     pub fn post(&self, body: &str, time: Duration) -> Result<Reply, Failure> {
+        self.post_with(&[], body, time)
+    }
+
+    /// Sends a JSON text with further headers, as [`Self::post`] does.
+    pub fn post_with(&self, headers: &[Header<'_>], body: &str, time: Duration) -> Result<Reply, Failure> {
+        self.exchange(headers, Some(body), time)
+    }
+
+    /// Asks for what is at the address, with the limits of [`Self::post`].
+    pub fn get(&self, time: Duration) -> Result<Reply, Failure> {
+        self.exchange(&[], None, time)
+    }
+
+    /// Sends a request, a GET without a body, and follows redirects.
+    fn exchange(&self, headers: &[Header<'_>], body: Option<&str>, time: Duration) -> Result<Reply, Failure> {
         let start = std::time::Instant::now();
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS {
             tls::check(&url).map_err(Failure::Lasting)?;
             let left = time.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
-            let mut response = self.send(&url, body, left)?;
+            let mut response = self.send(&url, headers, body, left)?;
             let status = response.status().as_u16();
             if !(300..400).contains(&status) {
                 let text = self.read(&mut response)?;
@@ -65,15 +83,29 @@ impl Client {
         Err(Failure::Lasting(format!("more than {REDIRECTS} redirects, the last one to {}", short(&url))))
     }
 
-    fn send(&self, url: &str, body: &str, time: Duration) -> Result<Response<ureq::Body>, Failure> {
-        let agent = self.agent.as_ref().map_err(|why| Failure::Lasting(why.clone()))?;
-        let post = agent.post(url).config().timeout_global(Some(time)).build();
-        let mut post = post.header("content-type", "application/json").header("accept", "application/json");
+    fn send(
+        &self,
+        url: &str,
+        headers: &[Header<'_>],
+        body: Option<&str>,
+        time: Duration,
+    ) -> Result<Response<ureq::Body>, Failure> {
         // Another host gets no key.
-        if let Some(key) = self.key.as_ref().filter(|_| host(url) == host(&self.url)) {
-            post = post.header("authorization", format!("Bearer {key}"));
-        }
-        post.send(body).map_err(|error| failure(error, time))
+        let key = self.key.as_ref().filter(|_| host(url) == host(&self.url));
+        let bearer = key.map(|key| format!("Bearer {key}"));
+        let mut all = vec![("accept", "application/json")];
+        all.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        all.extend_from_slice(headers);
+        let agent = self.agent.as_ref().map_err(|why| Failure::Lasting(why.clone()))?;
+        let sent = if let Some(body) = body {
+            let post = agent.post(url).config().timeout_global(Some(time)).build();
+            let post = post.header("content-type", "application/json");
+            all.into_iter().fold(post, |post, (name, value)| post.header(name, value)).send(body)
+        } else {
+            let get = agent.get(url).config().timeout_global(Some(time)).build();
+            all.into_iter().fold(get, |get, (name, value)| get.header(name, value)).call()
+        };
+        sent.map_err(|error| failure(error, time))
     }
 
     fn read(&self, response: &mut Response<ureq::Body>) -> Result<String, Failure> {

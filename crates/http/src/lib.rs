@@ -10,7 +10,7 @@ pub mod sse;
 mod stream;
 pub mod tls;
 
-pub use client::{Client, Reply, retry_after};
+pub use client::{Client, Header, Reply, retry_after};
 pub use patience::{GaveUp, Patience};
 pub use refusal::Refusal;
 

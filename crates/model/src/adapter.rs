@@ -29,6 +29,15 @@ impl Block {
                 ("conv.out_proj", Some(&mut conv.out_proj)),
             ]);
         }
+        if let Some(delta) = &mut self.linear_attn {
+            all.extend([
+                ("linear_attn.in_proj_qkv", Some(&mut delta.in_proj_qkv)),
+                ("linear_attn.in_proj_z", Some(&mut delta.in_proj_z)),
+                ("linear_attn.in_proj_b", Some(&mut delta.in_proj_b)),
+                ("linear_attn.in_proj_a", Some(&mut delta.in_proj_a)),
+                ("linear_attn.out_proj", Some(&mut delta.out_proj)),
+            ]);
+        }
         all.extend([
             ("mlp.gate_proj", mlp.gate_proj.as_mut()),
             ("mlp.up_proj", mlp.up_proj.as_mut()),

@@ -9,9 +9,10 @@ use fnv::FnvHasher;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::block::{AttentionConfig, LinearShape, Mixer, Names, ShortConvConfig};
+use crate::block::{AttentionConfig, DeltaNetConfig, LinearShape, Mixer, Names, ShortConvConfig};
 use crate::config::ModelConfig;
 use crate::layers::attention::Attention;
+use crate::layers::delta_net::DeltaNet;
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
 use crate::layers::norm::RmsNorm;
@@ -34,6 +35,8 @@ pub(crate) enum Init {
     Normal(f64),
     /// Sets every entry to this value.
     Constant(f32),
+    /// Draws the logarithm of a number between 0.01 and 16, as Qwen3.5's decays begin.
+    LogUniform,
 }
 
 /// Standard deviation of fresh weights, as in GPT-2 and Llama.
@@ -65,7 +68,11 @@ impl<S: ParameterSource> Builder<'_, S> {
     }
 
     fn vector(&mut self, name: &str, width: usize, start: f32) -> Result<Param<Tensor<1>>, S::Error> {
-        let values = self.source.values(name, &[width], Init::Constant(start))?;
+        self.vector_of(name, width, Init::Constant(start))
+    }
+
+    fn vector_of(&mut self, name: &str, width: usize, init: Init) -> Result<Param<Tensor<1>>, S::Error> {
+        let values = self.source.values(name, &[width], init)?;
         Ok(parameter(name, Tensor::from_data(TensorData::new(values, [width]), self.device)))
     }
 
@@ -98,10 +105,11 @@ impl<S: ParameterSource> Builder<'_, S> {
             out_std: STD / (2.0 * self.config.layers.len() as f64).sqrt(),
             builder: self,
         };
-        let (mut self_attn, mut conv) = (None, None);
+        let (mut self_attn, mut conv, mut linear_attn) = (None, None, None);
         match &config.mixer {
             Mixer::Attention(attention) => self_attn = Some(parts.attention(attention)?),
             Mixer::ShortConv(settings) => conv = Some(parts.short_conv(settings)?),
+            Mixer::DeltaNet(settings) => linear_attn = Some(parts.delta_net(settings)?),
         }
         let mlp = Mlp {
             gate_proj: parts.linear("mlp.gate_proj")?,
@@ -114,6 +122,7 @@ impl<S: ParameterSource> Builder<'_, S> {
             before_attention: self.norm_at(&at, norms.before_attention)?,
             self_attn,
             conv,
+            linear_attn,
             after_attention: self.norm_at(&at, norms.after_attention)?,
             before_mlp: self.norm_at(&at, norms.before_mlp)?,
             mlp,
@@ -121,6 +130,8 @@ impl<S: ParameterSource> Builder<'_, S> {
         })
     }
 }
+
+const WHOLE: &str = "the block has this layer";
 
 /// Builds the layers of one block.
 struct Parts<'a, 'b, S> {
@@ -141,7 +152,7 @@ impl<S: ParameterSource> Parts<'_, '_, S> {
 
     /// Builds a layer that writes to the residual stream.
     fn output(&mut self, name: &'static str) -> Result<Linear, S::Error> {
-        Ok(self.linear_of(name, self.out_std)?.expect("the block has this layer"))
+        Ok(self.linear_of(name, self.out_std)?.expect(WHOLE))
     }
 
     fn linear_of(&mut self, name: &'static str, std: f64) -> Result<Option<Linear>, S::Error> {
@@ -170,10 +181,38 @@ impl<S: ParameterSource> Parts<'_, '_, S> {
     }
 
     fn short_conv(&mut self, config: &ShortConvConfig) -> Result<ShortConv, S::Error> {
-        const WHOLE: &str = "the block has this layer";
         let in_proj = self.linear("conv.in_proj")?.expect(WHOLE);
         let conv = self.taps("conv.conv", [config.width, config.taps], config.bias)?;
         Ok(ShortConv { in_proj, conv, out_proj: self.output("conv.out_proj")? })
+    }
+
+    fn delta_net(&mut self, config: &DeltaNetConfig) -> Result<DeltaNet, S::Error> {
+        let [in_proj_qkv, in_proj_z, in_proj_b, in_proj_a] = [
+            self.linear("linear_attn.in_proj_qkv")?.expect(WHOLE),
+            self.linear("linear_attn.in_proj_z")?.expect(WHOLE),
+            self.linear("linear_attn.in_proj_b")?.expect(WHOLE),
+            self.linear("linear_attn.in_proj_a")?.expect(WHOLE),
+        ];
+        let conv1d = self.taps("linear_attn.conv1d", [config.conv_width(), config.taps], false)?;
+        let (heads, at) = (config.value_heads, self.at.clone());
+        let a_log = format!("{at}{}", self.names.of("linear_attn.a_log"));
+        let norm = format!("{at}linear_attn.norm.weight");
+        Ok(DeltaNet {
+            in_proj_qkv,
+            in_proj_z,
+            in_proj_b,
+            in_proj_a,
+            conv1d,
+            dt_bias: self.builder.vector(&format!("{at}linear_attn.dt_bias"), heads, 1.0)?,
+            a_log: self.builder.vector_of(&a_log, heads, Init::LogUniform)?,
+            // Its weight lies around 1 in every family.
+            norm: RmsNorm {
+                weight: self.builder.vector(&norm, config.value_dim, 1.0)?,
+                eps: self.builder.config.norm_eps,
+                offset: 0.0,
+            },
+            out_proj: self.output("linear_attn.out_proj")?,
+        })
     }
 
     /// Builds a convolution of each channel.
@@ -221,6 +260,9 @@ impl ParameterSource for Random {
         let count = shape.iter().product();
         Ok(match init {
             Init::Constant(value) => vec![value; count],
+            Init::LogUniform => {
+                (0..count).map(|_| (0.01 + 15.99 * self.0.random::<f64>()).ln() as f32).collect()
+            }
             // Box–Muller.
             Init::Normal(std) => (0..count)
                 .map(|_| {

@@ -23,6 +23,7 @@ mod precision;
 mod rope_config;
 mod trainable;
 mod transformer;
+mod variant;
 
 pub use autodiff::backward::{add_gradients, gradients};
 pub use autodiff::graph::add_all;
@@ -30,8 +31,8 @@ pub use autodiff::logprobs::{LogprobQuery, TokenLogprobs, chunk_rows, token_logp
 pub use available::available_memory;
 pub use batch::TokenBatch;
 pub use block::{
-    Activation, AttentionConfig, BlockConfig, BlockNorms, LinearShape, Mixer, MlpConfig, Names, QkNorm,
-    ShortConvConfig,
+    Activation, AttentionConfig, BlockConfig, BlockNorms, DeltaNetConfig, LinearShape, Mixer, MlpConfig,
+    Names, Projection, QkNorm, ShortConvConfig,
 };
 pub use build::parameter_id;
 pub use cache::KvCache;

@@ -9,6 +9,7 @@ use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
 use crate::cpu::fused::{FusedAttention, supports_host_ops};
 use crate::layers::attention::{Attention, causal_mask};
+use crate::layers::delta_net::DeltaNet;
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
 use crate::layers::norm::RmsNorm;
@@ -29,6 +30,7 @@ pub(crate) struct Block {
     pub(crate) before_attention: Option<RmsNorm>,
     pub(crate) self_attn: Option<Attention>,
     pub(crate) conv: Option<ShortConv>,
+    pub(crate) linear_attn: Option<DeltaNet>,
     pub(crate) after_attention: Option<RmsNorm>,
     pub(crate) before_mlp: Option<RmsNorm>,
     pub(crate) mlp: Mlp,
@@ -187,12 +189,17 @@ impl Block {
         layer: usize,
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        match (&pass.block(layer).mixer, &self.self_attn, &self.conv) {
-            (Mixer::Attention(config), Some(attention), _) => {
-                attention.forward(x, config, pass, layer, cache)
+        const SAME: &str = "a block has the layer that its description names";
+        match &pass.block(layer).mixer {
+            Mixer::Attention(config) => {
+                self.self_attn.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
             }
-            (Mixer::ShortConv(config), _, Some(conv)) => conv.forward(x, config, pass, layer, cache),
-            _ => unreachable!("a block has the layer that its description names"),
+            Mixer::ShortConv(config) => {
+                self.conv.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
+            }
+            Mixer::DeltaNet(config) => {
+                self.linear_attn.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
+            }
         }
     }
 }

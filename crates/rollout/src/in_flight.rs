@@ -181,6 +181,7 @@ impl<'a> InFlight<'a> {
             finish,
             calls,
             version: completion.version,
+            retries: completion.retries,
             ..Turn::default()
         });
         self.route(accepted)

@@ -1,8 +1,10 @@
 //! Trajectories that were lost by no fault of the policy.
 
+use serde::{Deserialize, Serialize};
+
 /// Names a trajectory that an error of turnwise or of a service has cost. It is missing in its group, and the
 /// others go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// The task's id.
     pub task: String,

@@ -13,6 +13,7 @@ mod call_text;
 mod health;
 mod policy;
 mod request;
+pub mod tokens;
 mod transcript;
 
 use std::time::Duration;

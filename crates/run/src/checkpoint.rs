@@ -17,6 +17,8 @@ pub const OPTIMIZER: &str = "optimizer.bpk";
 pub const ADAPTER: &str = "adapter";
 /// Names the file of the draw's state, if tasks depend on more than the config and the step.
 pub const TASKS: &str = "tasks.json";
+/// Names the file of the next step's rollouts, if they were played before the checkpoint's step ended.
+pub const AHEAD: &str = "ahead.json";
 const STATE: &str = "state.json";
 
 /// Holds the position of a run at a checkpoint: `state.json`.

@@ -17,6 +17,9 @@ pub struct StepTimes {
     pub time_score: f64,
     /// Wall time of the updates, in seconds.
     pub time_train: f64,
+    /// Wall time of exchanging gradients and weights with other ranks, in seconds, with the wait for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_exchange: Option<f64>,
     /// Processor time of the rollouts over all threads, in seconds, without that of tools.
     pub cpu_rollout: Option<f64>,
     /// Processor time of the updates over all threads, in seconds.

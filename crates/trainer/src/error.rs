@@ -28,6 +28,9 @@ pub enum TrainError {
     /// A policy that can't sample.
     #[error(transparent)]
     Policy(#[from] turnwise_rollout::PolicyError),
+    /// Servers that can't be used.
+    #[error(transparent)]
+    Servers(#[from] turnwise_rollout::remote::tokens::ServerError),
     /// A similarity that can't be computed.
     #[error(transparent)]
     Similarity(#[from] turnwise_similarity::SimilarityError),
@@ -78,6 +81,14 @@ pub enum TrainError {
         cause: String,
         /// Advice against it.
         remedy: String,
+    },
+    /// Another rank of the run failed.
+    #[error("rank {rank}: {text}")]
+    Rank {
+        /// The rank.
+        rank: usize,
+        /// Its error.
+        text: String,
     },
     /// Anything else about the input.
     #[error("{0}")]

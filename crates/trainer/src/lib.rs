@@ -6,23 +6,28 @@
 //! | `play/` | rollouts: the policy, what it plays with, evaluation |
 //! | `learn/` | gradients, micro-batches, the optimizer |
 //! | `device/` | the backend, its check, its workers |
+//! | `ranks/` | what several processes of a run agree on |
 //! | `watch/` | guards, progress, sinks |
 //! | `cold_start/` | supervised fine-tuning, models from nothing |
 
+mod ahead;
 mod cold_start;
 mod device;
 mod learn;
 mod play;
+mod ranks;
 mod watch;
 
 pub mod config;
 pub mod differences;
 mod error;
 pub mod memory_estimate;
+mod player;
 mod record;
 mod resume;
 mod run_site;
 mod sampling_metrics;
+mod server_checks;
 mod step;
 mod step_rollouts;
 mod training;
@@ -32,12 +37,13 @@ pub use device::{backend, memory, self_check};
 pub use error::TrainError;
 pub use learn::{Optimizer, Update, nll, precisions};
 pub use play::{
-    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, ServedModel, Setup, Trial, evaluate,
-    evaluate_agents, generator, sampling, tokenizer,
+    CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, RunServers, ServedModel, Setup, Trial,
+    evaluate, evaluate_agents, evaluate_on, executor, generator, sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
 pub use run_site::RunSite;
+pub use server_checks::{ServerCheck, check_servers};
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;
 pub use training::{Finished, Session, train};

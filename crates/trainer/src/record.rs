@@ -30,6 +30,8 @@ pub struct Times {
     pub(crate) score: Duration,
     /// Its peak of memory covers scoring and training.
     pub(crate) train: Spent,
+    /// The part of training that other ranks took; none without them.
+    pub(crate) exchange: Option<Duration>,
 }
 
 /// Holds a finished step.
@@ -101,6 +103,7 @@ impl StepRecord {
             time_rollout: self.times.rollout.wall.as_secs_f64(),
             time_score: self.times.score.as_secs_f64(),
             time_train: self.times.train.wall.as_secs_f64(),
+            time_exchange: self.times.exchange.map(|exchange| exchange.as_secs_f64()),
             cpu_rollout: self.times.rollout.cpu.map(|cpu| cpu.as_secs_f64()),
             cpu_train: self.times.train.cpu.map(|cpu| cpu.as_secs_f64()),
             peak_rollout: self.times.rollout.peak,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use turnwise_curriculum::DrawState;
 use turnwise_envs::{Env, TaskSplit};
 use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
-use turnwise_run::checkpoint::{ADAPTER, OPTIMIZER, TASKS, newest};
+use turnwise_ranks::Ranks;
+use turnwise_run::checkpoint::{ADAPTER, TASKS, newest};
 use turnwise_run::manifest::hex;
 use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir, RunDirError};
 
@@ -103,6 +105,7 @@ pub(crate) fn trainer(
     site: &RunSite,
     setup: Setup,
     checkpoint: &Checkpoint,
+    ranks: Arc<dyn Ranks>,
 ) -> Result<Trainer, TrainError> {
     let adapter = checkpoint.path.join(ADAPTER);
     refuse_other_part(config, checkpoint, &adapter)?;
@@ -114,8 +117,8 @@ pub(crate) fn trainer(
     let model = load(base, &site.device.clone().autodiff())?;
     let model = trained_part(model, &config.optimizer, config.train.seed, site, adapter)?;
     let first = if config.needs_reference() { first_model(config, site)? } else { model.clone() };
-    let mut trainer = Trainer::new(config.clone(), setup, first);
-    trainer.resume(model, &checkpoint.path.join(OPTIMIZER), checkpoint.state.updates)?;
+    let mut trainer = Trainer::new(config.clone(), setup, first).among(ranks);
+    trainer.resume(model, &checkpoint.path, checkpoint.state.updates)?;
     let mut draw = read_draw(&checkpoint.path)?;
     if digest(&*trainer.setup().env) != checkpoint.state.tasks {
         // The numbers of tasks mean other ones now.

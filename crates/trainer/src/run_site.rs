@@ -14,4 +14,6 @@ pub struct RunSite {
     pub git_commit: Option<String>,
     /// The date that prompts show in runs that begin here.
     pub now: Moment,
+    /// Bearer token of servers that sample turns.
+    pub server_key: Option<String>,
 }

@@ -1,17 +1,18 @@
 //! Runs one training step. This file is the only orchestration; everything it calls does one thing.
 
-mod by_agents;
 mod refill;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
 use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
 use turnwise_curriculum::{DrawState, TaskDraw};
-use turnwise_envs::{Task, TaskSplit};
+use turnwise_envs::TaskSplit;
 use turnwise_model::Transformer;
+use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::Played;
 use turnwise_trajectory::{Sequence, Trajectory, Turn};
 
@@ -22,23 +23,27 @@ use crate::learn::learner::{PolicyStats, Split, policy_gradient};
 use crate::learn::optimizer::{Optimizer, Update};
 use crate::learn::sampled_logprobs::sampled_logprobs;
 use crate::play::cache_budget::CacheBudget;
-use crate::play::judged::judge;
+use crate::play::servers::RunServers;
 use crate::play::setup::Setup;
+use crate::player::Player;
+use crate::ranks::agree::{agree, gather};
 use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
 
 /// Holds a run in memory: the policy, its optimizer, and its setup.
 pub struct Trainer {
-    config: RunConfig,
-    setup: Setup,
-    scorer: Scorer,
+    config: Arc<RunConfig>,
+    setup: Arc<Setup>,
+    scorer: Arc<Scorer>,
+    servers: Option<Arc<RunServers>>,
     model: Option<Transformer>,
     /// The policy before the first step, if the loss or the reward needs it.
     reference: Option<Transformer>,
     optimizer: Optimizer,
     draw: TaskDraw,
     workers: usize,
+    ranks: Arc<dyn Ranks>,
 }
 
 impl Trainer {
@@ -48,20 +53,77 @@ impl Trainer {
         let tasks = setup.env.count(TaskSplit::Train);
         Self {
             draw: TaskDraw::new(config.rollout.curriculum.clone(), config.train.seed, tasks),
-            scorer: ScoreConfig::from(&config).scorer(),
+            scorer: Arc::new(ScoreConfig::from(&config).scorer()),
+            servers: None,
             reference: needs_reference.then(|| model.clone().without_adapter().valid()),
             optimizer: Optimizer::new(&config.optimizer),
             workers: workers::count(&model.device()),
             model: Some(model),
-            config,
-            setup,
+            ranks: Arc::new(Alone),
+            config: Arc::new(config),
+            setup: Arc::new(setup),
         }
     }
 
-    /// Restores policy and optimizer state of a checkpoint; the reference stays that of [`Self::new`].
-    pub fn resume(&mut self, model: Transformer, moments: &Path, updates: usize) -> Result<(), TrainError> {
-        self.optimizer =
-            Optimizer::new(&self.config.optimizer).resume(moments, updates).map_err(TrainError::Input)?;
+    /// Samples turns from servers, if there are any, and not from the model in this process.
+    #[must_use]
+    pub fn on_servers(self, servers: Option<RunServers>) -> Self {
+        Self { servers: servers.map(Arc::new), ..self }
+    }
+
+    /// Returns the servers that sample its turns.
+    pub(crate) fn servers(&self) -> Option<&RunServers> {
+        self.servers.as_deref()
+    }
+
+    /// Plays the tasks of a step and judges their trajectories.
+    ///
+    /// `progress` gets the number of ended trajectories and the total.
+    ///
+    /// # Errors
+    /// If the policy can't sample, or more than half of the trajectories are lost.
+    pub fn play(
+        &self,
+        step: usize,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<StepRollouts, TrainError> {
+        self.player().play(step, progress)
+    }
+
+    /// Returns what plays the next step with the policy of this moment, after the outcomes of a step's
+    /// rollouts.
+    pub(crate) fn player_after(&self, rollouts: &StepRollouts) -> Player {
+        let mut player = self.player();
+        player.draw.learn(rollouts.outcomes(), rollouts.replaced.len());
+        player
+    }
+
+    /// Returns what plays with the policy of this moment.
+    pub(crate) fn player(&self) -> Player {
+        Player {
+            config: self.config.clone(),
+            setup: self.setup.clone(),
+            scorer: self.scorer.clone(),
+            servers: self.servers.clone(),
+            ranks: self.ranks.clone(),
+            workers: self.workers,
+            model: self.model().clone(),
+            updates: self.optimizer.updates() as u64,
+            draw: self.draw.clone(),
+        }
+    }
+
+    /// Shares its work with other ranks: each plays some groups and computes some micro-batches.
+    #[must_use]
+    pub fn among(self, ranks: Arc<dyn Ranks>) -> Self {
+        Self { optimizer: self.optimizer.among(ranks.clone()), ranks, ..self }
+    }
+
+    /// Restores policy and optimizer state from the folder of a checkpoint; the reference stays that of
+    /// [`Self::new`].
+    pub fn resume(&mut self, model: Transformer, folder: &Path, updates: usize) -> Result<(), TrainError> {
+        let optimizer = Optimizer::new(&self.config.optimizer).among(self.ranks.clone());
+        self.optimizer = optimizer.resume(folder, &model, updates).map_err(TrainError::Input)?;
         self.model = Some(model);
         Ok(())
     }
@@ -96,6 +158,12 @@ impl Trainer {
         &self.setup
     }
 
+    /// Writes the optimizer's moments into the folder of a checkpoint, together with all ranks. Only rank 0
+    /// writes: the others have no folder.
+    pub(crate) fn save_moments(&self, folder: Option<&Path>) -> Result<(), TrainError> {
+        self.optimizer.save(self.model(), folder).map_err(TrainError::Input)
+    }
+
     /// Returns the optimizer.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
@@ -117,12 +185,13 @@ impl Trainer {
             self.charge_kl(&played, &mut groups);
         }
         let forward = lap();
-        let scored = self.scorer.score(&groups, step)?;
+        let scored = agree(&*self.ranks, self.scorer.score(&groups, step).map_err(TrainError::from))?;
         let score = lap();
         let mut samples = self.samples(&played, &scored);
-        let learned = self.learn(&mut samples);
+        let learned = self.learn(&mut samples)?;
         let train = Spent { wall: forward + lap(), ..phase.spent() };
-        let times = Times { rollout, score, train };
+        let exchange = self.optimizer.take_exchange();
+        let times = Times { rollout, score, train, exchange };
         let log_ratios = log_ratios(&samples, &learned);
         let reward_weights = self.config.reward.weights.clone();
         Ok(StepRecord {
@@ -144,32 +213,13 @@ impl Trainer {
         })
     }
 
-    /// Returns turn rewards of every group. A trajectory that can't be judged is lost.
-    fn reward(&self, tasks: &[Task], played: &mut Played) -> Vec<Group> {
-        let Played { groups, lost, .. } = played;
-        let group = |(task, trajectories): (&Task, &mut Vec<Trajectory>)| {
-            let mut scored = Vec::with_capacity(trajectories.len());
-            trajectories.retain(|trajectory| {
-                match judge(&*self.setup.env, task, trajectory, &self.config.reward) {
-                    Ok(judged) => scored.push(judged),
-                    Err(unjudged) => {
-                        lost.push(unjudged);
-                        return false;
-                    }
-                }
-                true
-            });
-            Group { group: task.id.clone(), trajectories: scored }
-        };
-        tasks.iter().zip(groups).map(group).collect()
-    }
-
     /// Sets each turn's KL divergence to the reference, summed over its sampled tokens.
     fn charge_kl(&self, played: &Played, groups: &mut [Group]) {
         let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
         let reference = self.reference.as_ref().expect("a run with KL in the reward keeps its reference");
         let temperature = self.config.rollout.sampling.temperature;
-        let by_reference = sampled_logprobs(reference, &trajectories, temperature, self.split());
+        let by_reference =
+            sampled_logprobs(reference, &trajectories, temperature, self.split(), &*self.ranks);
         let scored = groups.iter_mut().flat_map(|group| &mut group.trajectories);
         let estimator = self.config.shaping.kl;
         for ((scored, trajectory), by_reference) in scored.zip(trajectories).zip(by_reference) {
@@ -202,7 +252,7 @@ impl Trainer {
             let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();
-            let now = sampled_logprobs(&model, &trajectories, temperature, self.split());
+            let now = sampled_logprobs(&model, &trajectories, temperature, self.split(), &*self.ranks);
             for ((samples, trajectory), now) in samples.iter_mut().zip(trajectories).zip(now) {
                 for (sample, sequence) in samples.iter_mut().zip(trajectory.sequences()) {
                     for (turn, span) in sequence.turns {
@@ -221,15 +271,16 @@ impl Trainer {
             workers: self.workers,
             shards: optimizer.shards,
             recompute: optimizer.recompute,
+            rank: (self.ranks.rank(), self.ranks.size()),
         }
     }
 
     /// Weighs the samples and updates the policy, once per minibatch.
-    fn learn(&mut self, samples: &mut [Sample]) -> Vec<(PolicyStats, Update)> {
+    fn learn(&mut self, samples: &mut [Sample]) -> Result<Vec<(PolicyStats, Update)>, TrainError> {
         let c = &self.config;
         let mut trained: Vec<&mut Sample> = samples.iter_mut().filter(|sample| in_loss(sample)).collect();
         if trained.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let split = self.split();
         let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
@@ -251,13 +302,14 @@ impl Trainer {
             let model = self.model.take().expect("the policy is only away during an update");
             let temperature = c.rollout.sampling.temperature;
             let reference = self.reference.as_ref();
-            let (gradients, stats) =
+            let (gradients, parts) =
                 policy_gradient(&model, reference, &trained[part], &c.loss, temperature, split);
             let (model, update) = self.optimizer.step(model, gradients);
             self.model = Some(model);
-            updates.push((stats, update));
+            let parts = gather(&*self.ranks, Ok(parts))?;
+            updates.push((PolicyStats::of_parts(&parts.concat()), update));
         }
-        updates
+        Ok(updates)
     }
 }
 

@@ -13,4 +13,6 @@ pub struct Completion {
     pub finish: Finish,
     /// The version of the weights that sampled it: the number of optimizer updates before it.
     pub version: u64,
+    /// Requests that failed before the one that a server answered; 0 for a model in this process.
+    pub retries: u32,
 }

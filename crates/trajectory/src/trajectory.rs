@@ -82,6 +82,9 @@ pub struct Turn {
     /// policy that isn't trained.
     #[serde(default)]
     pub version: u64,
+    /// Requests to a server that failed before the one that gave the tokens.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
     /// Rewards from the environment's session. Scoring adds `acc` and `fmt`.
     #[serde(default, skip_serializing_if = "Rewards::is_empty")]
     pub rewards: Rewards,
@@ -101,6 +104,11 @@ impl Turn {
     fn context(&self) -> &[TokenId] {
         self.branch.as_ref().map_or(&[], |branch| &branch.context)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Holds one rollout of one task.

@@ -18,7 +18,7 @@ here = Path(__file__).parent
 models = here.parent / "model"
 CASES = {
     "gemma3": "gemma3", "qwen3": "qwen3", "smollm3": "smollm3", "granite": "granite", "olmo2": "olmo2", "phi3": "phi3",
-    "phi3-long": "phi3",
+    "phi3-long": "phi3", "lfm2": "lfm2",
 }
 PARTS = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -26,8 +26,15 @@ PARTS = {
     "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
     "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
     "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
+    "operator_norm": "attn_norm", "ffn_norm": "ffn_norm", "conv.in_proj": "shortconv.in_proj",
+    "conv.out_proj": "shortconv.out_proj", "conv.conv": "shortconv.conv", "self_attn.out_proj": "attn_output",
+    "self_attn.q_layernorm": "attn_q_norm", "self_attn.k_layernorm": "attn_k_norm", "feed_forward.w1": "ffn_gate",
+    "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up",
 }
-WHOLE = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
+WHOLE = {
+    "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight",
+    "model.embedding_norm.weight": "token_embd_norm.weight",
+}
 
 
 def rope(config):
@@ -51,18 +58,22 @@ def in_pairs(rows, heads):
     return rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def add_keys(writer, architecture, config):
+def add_keys(writer, architecture, config, width):
     heads, head_dim = config["num_attention_heads"], config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     settings = rope(config)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_feed_forward_length(width if architecture == "lfm2" else config["intermediate_size"])
     writer.add_head_count(heads)
-    writer.add_head_count_kv(config["num_key_value_heads"])
+    kinds = config["layer_types"] if architecture == "lfm2" else None
+    key_value = config["num_key_value_heads"]
+    writer.add_head_count_kv([0 if kind == "conv" else key_value for kind in kinds] if kinds else key_value)
+    if architecture == "lfm2":
+        writer.add_shortconv_l_cache(config["conv_L_cache"])
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_layer_norm_rms_eps(config.get("norm_eps") or config["rms_norm_eps"])
     writer.add_rope_freq_base(settings.get("rope_theta", config.get("rope_theta")))
     if architecture == "gemma3":
         writer.add_sliding_window(config["sliding_window"])
@@ -109,13 +120,16 @@ def main():
         config = json.loads((models / case / "config.json").read_text())
         tensors = load_file(models / case / "model.safetensors")
         writer = gguf.GGUFWriter(here / f"family-{case}.gguf", architecture)
-        add_keys(writer, architecture, config)
+        widths = [values.shape[0] for name, values in tensors.items() if name.endswith("feed_forward.w1.weight")]
+        add_keys(writer, architecture, config, widths[0] if widths else None)
         add_tokens(writer, config)
         for name, values in sorted(tensors.items()):
             theirs, values = name_of(name, architecture), values.astype(np.float32)
             if architecture == "gemma3" and theirs.endswith("norm.weight"):
                 values = values + np.float32(1)
             part = theirs.split(".")[-2]
+            if theirs.endswith("shortconv.conv.weight"):
+                values = values.squeeze(1)
             if architecture in ("granite", "smollm3") and part in ("attn_q", "attn_k"):
                 values = in_pairs(values, config["num_attention_heads" if part == "attn_q" else "num_key_value_heads"])
             writer.add_tensor(theirs, np.ascontiguousarray(values))

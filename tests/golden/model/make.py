@@ -6,7 +6,7 @@
 Every family gets a folder as `save_pretrained` writes it (config.json, model.safetensors) and beside them
 
 - `config_v4.json`: the same configuration in the spelling of transformers 4 (`rope_theta`, `rope_scaling`),
-- `expected.safetensors`, all float32 or int64, B = 2, T = 24:
+- `expected.safetensors`, all float32 or int64, B = 2, T = 24 (or that of LONG):
     `ids`        [B, T]     input tokens
     `logits`     [B, T, V]
     `logprobs`   [B, T]     log p(ids[b, t] | ids[b, :t]); column 0 is 0, since nothing precedes it
@@ -17,9 +17,11 @@ Every family gets a folder as `save_pretrained` writes it (config.json, model.sa
                             frequencies change with the length while cached keys keep the old ones.
 
 Seeds are searched until the best and second-best logit of every greedy step differ by at least MIN_GAP, so that
-an implementation that is right to 1e-4 has to find the same tokens.
+an implementation that is right to 1e-4 has to find the same tokens. Linear attention divides by lengths and means that
+may be small, so seeds are also searched until its rounding is below MAX_ROUNDING.
 """
 
+import inspect
 import json
 import pathlib
 import sys
@@ -44,6 +46,7 @@ from transformers import (
     Olmo3Config,
     Phi3Config,
     Qwen2Config,
+    Qwen3_5TextConfig,
     Qwen3Config,
     SmolLM3Config,
     utils,
@@ -51,6 +54,7 @@ from transformers import (
 
 HERE = pathlib.Path(__file__).parent
 BATCH, TIME, PROMPT, GREEDY, MIN_GAP, MIN_DISTINCT = 2, 24, 5, 64, 0.02, 12
+MAX_ROUNDING = 3e-5
 
 SHAPE = dict(
     hidden_size=32,
@@ -100,6 +104,25 @@ def lfm2(layer_types, **others):
         **others,
     }
 
+
+def qwen3_5(layer_types, keys, values, **others):
+    """Qwen3.5 with odd sizes of heads, of which a quarter is rotated."""
+    return {
+        **SMALL,
+        "num_hidden_layers": len(layer_types),
+        "layer_types": layer_types,
+        "head_dim": 8,
+        "linear_num_key_heads": keys,
+        "linear_num_value_heads": values,
+        "linear_key_head_dim": 6,
+        "linear_value_head_dim": 5,
+        "rope_parameters": rope("default", partial_rotary_factor=0.25),
+        **others,
+    }
+
+
+# Longer than the chunks that linear attention is computed in.
+LONG = {"qwen3_5": 70}
 
 FAMILIES = {
     "llama": LlamaConfig(**{**SHAPE, "head_dim": 12, "rope_parameters": rope("default")}),
@@ -209,6 +232,11 @@ FAMILIES = {
     "lfm2-bias": Lfm2Config(
         **lfm2(layer_types=["full_attention", "conv"], conv_L_cache=7, conv_bias=True, block_auto_adjust_ff_dim=False)
     ),
+    # Key heads that are shared, and one that isn't, with biases.
+    "qwen3_5": Qwen3_5TextConfig(**qwen3_5(["linear_attention", "full_attention", "linear_attention"], 2, 4)),
+    "qwen3_5-bias": Qwen3_5TextConfig(
+        **qwen3_5(["full_attention", "linear_attention"], 3, 3, attention_bias=True, linear_conv_kernel_dim=2)
+    ),
     "llama-bias": LlamaConfig(
         **{**SHAPE, "attention_bias": True, "mlp_bias": True, "rope_parameters": rope("default")}
     ),
@@ -251,12 +279,21 @@ def build(config, seed):
             if "norm" in name and gemma:
                 # Signs of the last norm keep a tied model from repeating its last token.
                 parameter.copy_((3.0 if name == "model.norm.weight" else 0.2) * noise)
+            elif "norm" in name and config.model_type == "qwen3_5_text" and "linear_attn" not in name:
+                parameter.copy_(0.2 * noise)
             elif "norm" in name:
                 parameter.copy_(1.0 + 0.2 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.3 * noise)
+            elif "A_log" in name:
+                parameter.copy_(0.7 * noise)
             elif "conv.weight" in name:
                 parameter.copy_(noise / parameter.shape[2] ** 0.5)
+            elif "conv1d.weight" in name:
+                # Queries and keys are divided by their lengths, so short ones would amplify rounding.
+                parameter.copy_(2.0 * noise / parameter.shape[2] ** 0.5)
+            elif "linear_attn.out_proj" in name:
+                parameter.copy_(0.7 * noise / parameter.shape[1] ** 0.5)
             elif "embed_tokens" in name or "lm_head" in name:
                 # Gemma's is multiplied by the root of its width.
                 parameter.copy_((0.2 if gemma else 0.5) * noise)
@@ -286,12 +323,34 @@ def reload(folder, config_name="config.json"):
     ).eval()
 
 
+def rounding(folder, ids):
+    """How far the logits of both forms of linear attention are from those in f64."""
+    import transformers.models.qwen3_5.modeling_qwen3_5 as module
+
+    if not (folder.name.startswith("qwen3_5")):
+        return 0.0
+    source = inspect.getsource(module.torch_recurrent_gated_delta_rule)
+    source = source[source.index("def ") :].replace("float32", "float64")
+    names = dict(torch=torch, l2norm=module.l2norm)
+    exec(source, names)
+    chunked = module.torch_chunk_gated_delta_rule
+    with torch.no_grad():
+        rounded = [reload(folder)(ids, use_cache=False).logits]
+        module.torch_chunk_gated_delta_rule = module.torch_recurrent_gated_delta_rule
+        rounded.append(reload(folder)(ids, use_cache=False).logits)
+        module.torch_chunk_gated_delta_rule = names["torch_recurrent_gated_delta_rule"]
+        exact = reload(folder).double()(ids, use_cache=False).logits
+    module.torch_chunk_gated_delta_rule = chunked
+    return max((logits - exact).abs().max().item() for logits in rounded)
+
+
 def expected(folder, seed):
     """Everything in expected.safetensors, or None if a greedy step is too close to a tie."""
     generator = torch.Generator().manual_seed(1000 + seed)
     model = reload(folder)
     vocab = model.config.vocab_size
-    ids = torch.randint(3, vocab, (BATCH, TIME), generator=generator)
+    time = LONG.get(folder.name, TIME)
+    ids = torch.randint(3, vocab, (BATCH, time), generator=generator)
     prompt = torch.randint(3, vocab, (1, PROMPT), generator=generator)
     with torch.no_grad():
         tokens_cached, gap_cached = greedy(model, prompt, cached=True)
@@ -299,6 +358,8 @@ def expected(folder, seed):
             return None
         tokens, gap = greedy(reload(folder), prompt, cached=False)
     if gap < MIN_GAP or len(set(tokens.tolist())) < MIN_DISTINCT:
+        return None
+    if rounding(folder, ids) > MAX_ROUNDING:
         return None
     model = reload(folder)
     logits = model(ids, use_cache=False).logits

@@ -25,7 +25,7 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
 CASES = [
     *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2", "olmo3", "gemma2",
                                              "gemma3_text", "smollm3", "granite", "phi3", "exaone4", "glm4",
-                                             "ministral3", "lfm2")],
+                                             "ministral3", "lfm2", "qwen3_5_text")],
     *[dict(model_type=family, num_key_value_heads=None, **SMALL) for family in ("llama", "qwen2", "qwen3")],
     *[dict(model_type=family, head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL)
       for family in ("llama", "mistral", "qwen2", "qwen3")],
@@ -128,6 +128,17 @@ CASES = [
          layer_types=["conv", "full_attention"], norm_eps=1e-3, **SMALL),
     dict(model_type="lfm2", block_auto_adjust_ff_dim=False, num_attention_heads=8, rope_theta=77.0, **SMALL),
     dict(model_type="lfm2", num_key_value_heads=4, num_attention_heads=8, head_dim=6, **SMALL),
+    dict(model_type="qwen3_5_text", full_attention_interval=3, attention_bias=True, **SEVEN),
+    dict(model_type="qwen3_5_text", layer_types=["linear_attention", "full_attention"], linear_num_key_heads=2,
+         linear_num_value_heads=6, linear_key_head_dim=3, linear_value_head_dim=5, linear_conv_kernel_dim=2, head_dim=8,
+         tie_word_embeddings=True, **SMALL),
+    dict(model_type="qwen3_5_text", partial_rotary_factor=0.5, rope_theta=77.0, **SEVEN),
+    dict(model_type="qwen3_5_text", rope_parameters=dict(rope_type="default", rope_theta=50.0), **SEVEN),
+    dict(model_type="qwen3_5_text", rope_parameters=dict(rope_type="default", rope_theta=50.0, partial_rotary_factor=1.0,
+                                                         mrope_section=[2, 1, 1], mrope_interleaved=True), **SEVEN),
+    dict(model_type="qwen3_5", text_config=dict(model_type="qwen3_5_text", rope_scaling=YARN, **SEVEN)),
+    dict(model_type="qwen3_5", tie_word_embeddings=True,
+         text_config=dict(model_type="qwen3_5_text", tie_word_embeddings=True, **SEVEN)),
 ]
 
 

@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).parent
 ADAPTERS = {
     "lora": ("qwen2", ["q_proj", "v_proj", "gate_proj", "down_proj"]),
     "lora-lfm2": ("lfm2", ["q_proj", "in_proj", "out_proj", "w1", "w2"]),
+    "lora-qwen3_5": ("qwen3_5-bias", ["q_proj", "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"]),
 }
 
 

@@ -8,7 +8,7 @@ use turnwise_runfile::Range;
 use crate::range::{self, Named};
 
 /// Folders that hold the types of run files.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "crates/runfile/src",
     "crates/trainer/src/config",
     "crates/envs/src",
@@ -20,6 +20,7 @@ const FOLDERS: [&str; 12] = [
     "crates/tools/src",
     "crates/model/src",
     "crates/rollout/src/chat",
+    "crates/rollout/src/remote/tokens",
     "crates/demonstrations/src",
 ];
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 27] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("allocator", &[]),
     ("files", &[]),
     ("runfile", &["files"]),
@@ -28,6 +28,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
     ("demonstrations", &["runfile", "trajectory", "tools", "envs", "rollout"]),
     ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
     ("stats", &[]),
+    ("ranks", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "listen", "trajectory", "credit", "run", "stats"]),
     ("gguf", &["files"]),
@@ -51,6 +52,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
             "rollout",
             "serve",
             "demonstrations",
+            "ranks",
             "run",
             "loss",
             "model",
@@ -69,6 +71,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
             "mcp",
             "rollout",
             "serve",
+            "ranks",
             "run",
             "credit",
             "gguf",
@@ -82,7 +85,7 @@ const ALLOWED: [(&str, &[&str]); 27] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 21] = [
+const WITHOUT_BURN: [&str; 22] = [
     "runfile",
     "files",
     "trajectory",
@@ -100,6 +103,7 @@ const WITHOUT_BURN: [&str; 21] = [
     "mcp",
     "rollout",
     "demonstrations",
+    "ranks",
     "run",
     "stats",
     "inspect",

@@ -16,7 +16,7 @@ use turnwise_trainer::precisions;
 use turnwise_trainer::self_check::self_check;
 
 use crate::device_check::{self, Checked};
-use crate::{output, terminal};
+use crate::{output, server_check, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -26,6 +26,10 @@ pub(crate) struct Doctor {
     /// The device to check [default: that of a run without --device]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    /// A run file: checks the servers of its [rollout.server] with its model, and nothing else; they get
+    /// other weights and the model's again
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    server: Option<PathBuf>,
     /// Print JSON on stdout instead of a table on stderr
     #[arg(long)]
     json: bool,
@@ -102,6 +106,9 @@ impl Doctor {
             let found =
                 self_check(&backend::device(Some(name))?).map_err(|what| anyhow!("device {name}: {what}"))?;
             return Ok(output::line(&found)?);
+        }
+        if let Some(file) = &self.server {
+            return server_check::run(file, self.device.as_deref(), self.json);
         }
         let device = match backend::device(self.device.as_deref()) {
             // A device that doesn't answer is a finding; an unknown name is a mistake.

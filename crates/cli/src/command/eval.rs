@@ -11,8 +11,11 @@ use turnwise_rollout::chat::Moment;
 use turnwise_run::Evaluation;
 use turnwise_stats::{Comparison, Summary, compare, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, Setup, backend, evaluate, evaluate_agents, tokenizer};
+use turnwise_trainer::{
+    CacheBudget, RunServers, Setup, backend, evaluate, evaluate_agents, evaluate_on, tokenizer,
+};
 
+use crate::place::server_key;
 use crate::run_file::Changes;
 use crate::{evaluation_table, input, output, progress};
 
@@ -78,7 +81,11 @@ impl Eval {
         let mut sets = self.changes.set.clone();
         // JSON's strings are valid TOML.
         sets.push(format!("model={}", Value::from(folder.display().to_string())));
-        let config: RunConfig = load(Some(&self.config), &self.changes.overlay, &sets)?;
+        let mut config: RunConfig = load(Some(&self.config), &self.changes.overlay, &sets)?;
+        if let Some(server) = &mut config.rollout.server {
+            // The folder holds whole weights.
+            server.adapter = false;
+        }
         let model = load_model(folder, &backend::checked(self.device.as_deref())?)?;
         let context = model.config().context();
         let (tokenizer, now) = (tokenizer(folder)?, Moment::now());
@@ -87,11 +94,17 @@ impl Eval {
         progress.phase(&folder.display().to_string(), (config.eval.tasks * config.eval.samples) as u64);
         let seed = config.train.seed;
         let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
-        let (eval, rewards) = (&config.eval, &config.reward);
+        let (game, eval, rewards) = (setup.game(), &config.eval, &config.reward);
         let mut told = |done: usize, _: usize| progress.advance(done as u64);
-        let found = match setup.env.agent() {
-            Some(agent) => evaluate_agents(&model, (&setup, agent), eval, rewards, seed, cache, &mut told),
-            None => evaluate(&model, &setup.game(), eval, rewards, seed, cache, &mut told),
+        let servers = RunServers::open(&config, &setup, server_key()?)?;
+        let found = match (setup.env.agent(), servers) {
+            (Some(agent), _) => {
+                evaluate_agents(&model, (&setup, agent), eval, rewards, seed, cache, &mut told)
+            }
+            (None, Some(servers)) => {
+                evaluate_on(&servers, (&model, 0), &game, eval, rewards, seed, &mut told)
+            }
+            (None, None) => evaluate(&model, &game, eval, rewards, seed, cache, &mut told),
         };
         setup.env.take_log().iter().for_each(|line| progress.line(line));
         Ok(found?)

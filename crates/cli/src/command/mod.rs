@@ -24,6 +24,8 @@ mod view;
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::several;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Train a model by reinforcement learning, as a run file says
@@ -70,6 +72,14 @@ pub(crate) enum Command {
 
 impl Command {
     pub(crate) fn run(self) -> Result<()> {
+        match &self {
+            Self::Replay(_) => several::refuse("replay")?,
+            Self::Sft(_) => several::refuse("sft")?,
+            Self::Eval(_) => several::refuse("eval")?,
+            Self::Rollout(_) => several::refuse("rollout")?,
+            Self::Serve(_) => several::refuse("serve")?,
+            _ => {}
+        }
         match self {
             Self::Train(command) => command.run(),
             Self::Replay(command) => command.run(),

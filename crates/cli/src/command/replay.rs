@@ -45,6 +45,7 @@ impl Replay {
             allow_changes: self.allow_changes,
             stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
             rollouts: &recorded,
+            ..Session::default()
         };
         let mut progress = progress::of_run(&self.run, self.tui)?;
         let finished = train(&config, &place, &self.run, session, &mut *progress)?;

@@ -22,8 +22,8 @@ use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, TaskSplit, Trial, backend, tokenizer};
 use turnwise_trajectory::Trajectory;
 
-use crate::failure::Usage;
 use crate::line_file::LineFile;
+use crate::place::server_key;
 use crate::run_file::Changes;
 use crate::{evaluation_table, output, progress};
 
@@ -104,16 +104,6 @@ fn base(text: &str) -> Result<String, String> {
         Some(rest) if !rest.contains(|c: char| c.is_whitespace() || c.is_control()) => Ok(text.into()),
         _ => Err("a base begins with http:// or https:// and a host, as in http://127.0.0.1:8000/v1".into()),
     }
-}
-
-/// Returns the key of a server, without white space around it.
-fn key() -> Result<Option<String>> {
-    let key = std::env::var("TURNWISE_API_KEY").unwrap_or_default().trim().to_string();
-    if !key.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-        let message = "the environment variable TURNWISE_API_KEY holds a character that no key has";
-        return Err(Usage(message.into()).into());
-    }
-    Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
 type Policies = Box<dyn FnMut() -> Box<dyn Policy>>;
@@ -203,7 +193,7 @@ impl Rollout {
         let endpoint = Endpoint {
             url: url.clone(),
             model: name.clone(),
-            key: key()?,
+            key: server_key()?,
             temperature,
             top_p: 1.0,
             seed,

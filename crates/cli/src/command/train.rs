@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -9,13 +10,16 @@ use serde::Serialize;
 use turnwise_files::own;
 use turnwise_inspect::Run;
 use turnwise_inspect::report::curve;
+use turnwise_ranks::{Ranks, guarded};
 use turnwise_run::{Evaluation, RunDirError};
+use turnwise_tools::Executor;
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{Finished, Play, Session, TrainError, train};
+use turnwise_trainer::progress::Silent;
+use turnwise_trainer::{Finished, Play, Session, TrainError, executor, train};
 
 use crate::place::place;
 use crate::run_file::Changes;
-use crate::{evaluation_table, output, progress, run_place, stop};
+use crate::{evaluation_table, output, progress, run_place, several, stop};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -58,21 +62,43 @@ impl Train {
         if self.dry_run {
             return super::config::print(&config, self.json);
         }
+        // Python starts before MPI: its processes fork, which those under MPI shouldn't.
+        let executor = several::is_one().then(|| executor(&config.rollout)).transpose()?;
+        let ranks = several::begin()?;
+        guarded(&*ranks, || self.train(&config, &ranks, executor))?;
+        ranks.finish();
+        Ok(())
+    }
+
+    fn train(
+        &self,
+        config: &RunConfig,
+        ranks: &Arc<dyn Ranks>,
+        mut executor: Option<Box<dyn Executor>>,
+    ) -> Result<()> {
         let place = place(self.device.as_deref())?;
         let stop = stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?;
         let finished = loop {
             let run = match &self.run {
                 Some(run) => run.clone(),
-                None => run_place::claim(&self.config, &config)?,
+                None => several::path(&**ranks, || run_place::claim(&self.config, config))?,
             };
-            let session = Session { allow_changes: self.allow_changes, stop, rollouts: &Play };
-            let mut progress = progress::of_run(&run, self.tui)?;
-            match train(&config, &place, &run, session, &mut *progress) {
+            let mut progress =
+                if ranks.leads() { progress::of_run(&run, self.tui)? } else { Box::new(Silent) };
+            let session = Session {
+                allow_changes: self.allow_changes,
+                stop,
+                rollouts: &Play,
+                ranks: ranks.clone(),
+                executor: executor.take(),
+            };
+            match train(config, &place, &run, session, &mut *progress) {
                 Ok(finished) => break finished,
                 // Another process has resumed it first.
-                Err(TrainError::RunDir(RunDirError::InUse { .. })) if self.run.is_none() => {}
+                Err(TrainError::RunDir(RunDirError::InUse { .. }))
+                    if self.run.is_none() && ranks.size() == 1 => {}
                 Err(error) => {
-                    if self.run.is_none() {
+                    if self.run.is_none() && ranks.leads() {
                         // Removes the folder only if it is empty.
                         let _ = std::fs::remove_dir(&run);
                     }
@@ -80,7 +106,7 @@ impl Train {
                 }
             }
         };
-        conclude(&finished, self.json)
+        if ranks.leads() { conclude(&finished, self.json) } else { Ok(()) }
     }
 }
 

@@ -51,7 +51,11 @@ pub(crate) fn lives(file: &Path) -> bool {
 fn a_run_that_is_killed_takes_programs_with_it_that_hang() {
     let tasks = "train='crates/envs/examples/checker/train.jsonl'\n\
                  held_out='crates/envs/examples/checker/held_out.jsonl'";
-    for place in ["[env.process]\ncommand", "[tools.odd]\nmcp", &format!("[env.command]\n{tasks}\ncheck")] {
+    for place in [
+        "[env.process]\ncommand",
+        "env = \"arithmetic\"\n[tools.odd]\nmcp",
+        &format!("[env.command]\n{tasks}\ncheck"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         let (numbers, hangs) = (file("numbers"), file("hangs"));

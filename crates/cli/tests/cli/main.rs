@@ -27,6 +27,7 @@ mod numbers;
 mod openenv;
 mod parse;
 mod process;
+mod ranks;
 mod resume;
 mod rewards;
 mod rollout;

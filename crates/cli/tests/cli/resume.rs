@@ -9,10 +9,10 @@ use crate::runs::{Runs, record, same, stderr, steps, wait};
 
 /// A sequence of numbers between 0 and 1 (SplitMix64): the moments of death differ, and are the same in every
 /// test.
-struct Moments(u64);
+pub(crate) struct Moments(pub(crate) u64);
 
 impl Moments {
-    fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -94,6 +94,16 @@ fn ten_kills_change_nothing_where_groups_are_replaced_and_tasks_drawn_by_success
     assert!(runs.path("reference/checkpoints/step_00005/tasks.json").exists());
     let kept = std::fs::read_dir(runs.path("reference/rollouts")).unwrap().count();
     assert!(kept > 5, "no group was replaced");
+}
+
+#[test]
+fn ten_kills_change_nothing_where_plays_are_ahead() {
+    let runs = Runs::new();
+    let more = ["rollout.lag=1", "rollout.refill=1", "rollout.curriculum=success", "rollout.samples=3"];
+    let more: Vec<&str> = more.iter().flat_map(|set| ["--set", set]).collect();
+    dies_and_is_the_same(&runs, &more, 10);
+    let ahead = |step: usize| runs.path(&format!("reference/checkpoints/step_{step:05}/ahead.json")).exists();
+    assert!(ahead(4) && !ahead(5), "the last step plays nothing ahead");
 }
 
 #[test]

@@ -76,8 +76,7 @@ pub(crate) fn stderr(run: &Path) -> PathBuf {
     run.with_extension("stderr")
 }
 
-const OF_ITS_OWN: [&str; 6] =
-    ["times.jsonl", "log.txt", "curve.svg", "lock", "optimizer.bpk", "manifest.json"];
+const OF_ITS_OWN: [&str; 6] = ["times.jsonl", "log.txt", "curve.svg", "lock", ".bpk", "manifest.json"];
 
 /// Every file of a run that doesn't depend on the clock or on its own path, by name. Burn writes the
 /// optimizer's moments in any order; that they are right shows in the weights after them.

@@ -82,7 +82,7 @@ mod tests {
         match Address::read("wss://a/x") {
             Ok(address) => assert_eq!(address.schema(), "https://a:443/x/schema"),
             Err(why) => {
-                assert_eq!(why, "url is \"wss://a/x\", and wss needs a build with `--features https`")
+                assert_eq!(why, "url is \"wss://a/x\", and wss needs a build with `--features https`");
             }
         }
         for (url, expect) in [

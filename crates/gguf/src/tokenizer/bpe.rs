@@ -23,6 +23,15 @@ fn expression(digits: &str) -> Split {
     ))
 }
 
+/// Returns the expression of GPT-4o's family, which cuts words before a capital.
+fn o200k() -> String {
+    let (upper, lower) = (r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]");
+    let (before, behind) = (r"[^\r\n\p{L}\p{N}]?", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?");
+    format!(
+        r"{before}{upper}*{lower}+{behind}|{before}{upper}+{lower}*{behind}|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+}
+
 /// A kind of byte-level BPE.
 struct Flavour {
     split: Split,
@@ -40,9 +49,10 @@ fn flavour(name: &str) -> Option<Flavour> {
         "gpt-2" | "default" | "phi-2" | "olmo" | "mpt" | "jais" => plain(Split::Gpt2),
         "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => plain(Split::Digits),
         "qwen2" | "deepseek-r1-qwen" | "megrez" => Flavour { nfc: true, ..plain(expression(r"\p{N}")) },
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "pixtral" => {
+        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0" | "lfm2" => {
             Flavour { whole_pieces: true, begins: true, ..plain(expression(r"\p{N}{1,3}")) }
         }
+        "gpt-4o" => plain(Split::Expression(o200k())),
         "dbrx" | "smaug-bpe" => plain(expression(r"\p{N}{1,3}")),
         _ => return None,
     })

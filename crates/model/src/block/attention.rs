@@ -18,8 +18,8 @@ pub struct AttentionConfig {
     pub qkv_bias: bool,
     /// A bias on the output projection (Llama, Qwen3 and OLMo 2 with `attention_bias`).
     pub output_bias: bool,
-    /// Whether q, k and v are one matrix on disk, in this order (Phi-3).
-    pub fused: bool,
+    /// Layout of the projections of q, k and v.
+    pub projection: Projection,
     /// RMSNorm of q and k.
     pub qk_norm: Option<QkNorm>,
     /// Factor of scores; unset, `1 / √D`.
@@ -30,6 +30,17 @@ pub struct AttentionConfig {
     pub window: Option<usize>,
     /// Rotary position embedding.
     pub rope: RopeConfig,
+}
+
+/// Chooses the layout of the projections of q, k and v.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projection {
+    /// One matrix each.
+    Separate,
+    /// One matrix of all three, in this order (Phi-3).
+    Fused,
+    /// One matrix each, where that of q has a gate behind each head's query: `o ⊙ σ(gate)` (Qwen3.5).
+    Gated,
 }
 
 /// Chooses the entries that one norm of q and k covers.
@@ -62,7 +73,7 @@ impl AttentionConfig {
             head_dim,
             qkv_bias: false,
             output_bias: false,
-            fused: false,
+            projection: Projection::Separate,
             qk_norm: None,
             scale: None,
             softcap: None,
@@ -75,11 +86,11 @@ impl AttentionConfig {
     pub(super) fn linears(&self, hidden: usize) -> Vec<LinearShape> {
         let (query, key_value) = (self.query_width(), self.key_value_width());
         let read = |name, outputs| LinearShape { name, inputs: hidden, outputs, bias: self.qkv_bias };
-        let mut all = if self.fused {
+        let mut all = if self.projection == Projection::Fused {
             vec![read("self_attn.qkv_proj", query + 2 * key_value)]
         } else {
             vec![
-                read("self_attn.q_proj", query),
+                read("self_attn.q_proj", self.projected_width()),
                 read("self_attn.k_proj", key_value),
                 read("self_attn.v_proj", key_value),
             ]
@@ -97,6 +108,16 @@ impl AttentionConfig {
     /// Returns the width of all query heads of a token, `H·D`.
     pub fn query_width(&self) -> usize {
         self.query_heads * self.head_dim
+    }
+
+    /// Returns whether the q projection has a gate of the output behind each head's query.
+    pub fn is_gated(&self) -> bool {
+        self.projection == Projection::Gated
+    }
+
+    /// Returns the width of the q projection, which a gate doubles.
+    pub fn projected_width(&self) -> usize {
+        if self.is_gated() { 2 * self.query_width() } else { self.query_width() }
     }
 
     /// Returns the width of all key (or value) heads of a token, `K·D`.

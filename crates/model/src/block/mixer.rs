@@ -1,6 +1,7 @@
 //! The part of a block that mixes tokens.
 
 use super::attention::AttentionConfig;
+use super::delta_net::DeltaNetConfig;
 use super::linear_shape::LinearShape;
 use super::short_conv::ShortConvConfig;
 
@@ -11,6 +12,8 @@ pub enum Mixer {
     Attention(AttentionConfig),
     /// A gated short convolution, whose cache is a state of fixed size.
     ShortConv(ShortConvConfig),
+    /// A gated DeltaNet, whose cache is two states of fixed size.
+    DeltaNet(DeltaNetConfig),
 }
 
 impl Mixer {
@@ -18,7 +21,7 @@ impl Mixer {
     pub fn attention(&self) -> Option<&AttentionConfig> {
         match self {
             Self::Attention(attention) => Some(attention),
-            Self::ShortConv(_) => None,
+            Self::ShortConv(_) | Self::DeltaNet(_) => None,
         }
     }
 
@@ -27,6 +30,7 @@ impl Mixer {
         match self {
             Self::Attention(attention) => attention.linears(hidden),
             Self::ShortConv(conv) => conv.linears(),
+            Self::DeltaNet(delta) => delta.linears(hidden),
         }
     }
 
@@ -35,6 +39,7 @@ impl Mixer {
         match self {
             Self::Attention(attention) => attention.qk_norm_widths().into_iter().flatten().sum(),
             Self::ShortConv(conv) => conv.other_parameters(),
+            Self::DeltaNet(delta) => delta.other_parameters(),
         }
     }
 
@@ -47,7 +52,10 @@ impl Mixer {
     pub fn state_widths(&self) -> Vec<usize> {
         match self {
             Self::Attention(_) => Vec::new(),
-            Self::ShortConv(conv) => vec![conv.state_width()],
+            Self::ShortConv(conv) => {
+                Some(conv.state_width()).filter(|width| *width > 0).into_iter().collect()
+            }
+            Self::DeltaNet(delta) => delta.state_widths(),
         }
     }
 
@@ -56,6 +64,7 @@ impl Mixer {
         match self {
             Self::Attention(attention) => attention.check(largest),
             Self::ShortConv(conv) => conv.check(),
+            Self::DeltaNet(delta) => delta.check(largest),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and the names of tensors on disk.
 
 mod attention;
+mod delta_net;
 mod feed_forward;
 mod linear_shape;
 mod mixer;
@@ -12,7 +13,9 @@ mod norms;
 mod short_conv;
 
 pub(crate) use attention::within;
-pub use attention::{AttentionConfig, QkNorm};
+pub use attention::{AttentionConfig, Projection, QkNorm};
+pub use delta_net::DeltaNetConfig;
+pub(crate) use delta_net::decay;
 pub use feed_forward::{Activation, MlpConfig};
 pub use linear_shape::LinearShape;
 pub(crate) use linear_shape::target;
@@ -53,7 +56,7 @@ impl BlockConfig {
     pub(crate) fn attention_mut(&mut self) -> Option<&mut AttentionConfig> {
         match &mut self.mixer {
             Mixer::Attention(attention) => Some(attention),
-            Mixer::ShortConv(_) => None,
+            Mixer::ShortConv(_) | Mixer::DeltaNet(_) => None,
         }
     }
 

@@ -19,6 +19,9 @@ impl Names {
         ("norm", "embedding_norm"),
     ]);
 
+    /// Has the names of Qwen3.5.
+    pub const QWEN3_5: Self = Self(&[("linear_attn.a_log", "linear_attn.A_log")]);
+
     /// Returns the name on disk of a layer.
     pub(crate) fn of(self, layer: &'static str) -> &'static str {
         self.0.iter().find(|(common, _)| *common == layer).map_or(layer, |(_, name)| name)

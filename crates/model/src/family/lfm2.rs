@@ -88,7 +88,7 @@ fn adjusted(fields: &Fields<'_>, width: usize) -> Result<usize, String> {
 fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
     let conv = config.layers.iter().find_map(|block| match &block.mixer {
         Mixer::ShortConv(conv) => Some(conv),
-        Mixer::Attention(_) => None,
+        _ => None,
     });
     let older = ["tie_embedding", "block_ff_dim", "full_attn_idxs", "rms_norm_eps", "hidden_act"];
     json.retain(|key, _| !older.contains(&key.as_str()));

@@ -24,6 +24,7 @@ mod olmo3;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3_5;
 mod rope;
 mod rope_kinds;
 mod rope_scaling;
@@ -59,7 +60,7 @@ const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 16] = [
+pub const FAMILIES: [Family; 17] = [
     llama::LLAMA,
     qwen2::QWEN2,
     qwen3::QWEN3,
@@ -76,6 +77,7 @@ pub const FAMILIES: [Family; 16] = [
     ministral3::MINISTRAL3,
     hunyuan::HUNYUAN,
     lfm2::LFM2,
+    qwen3_5::QWEN3_5,
 ];
 
 impl Family {

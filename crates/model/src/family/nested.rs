@@ -6,8 +6,15 @@ use serde_json::{Map, Value};
 const SHARED: [&str; 5] =
     ["bos_token_id", "eos_token_id", "pad_token_id", "quantization_config", "transformers_weights"];
 
-/// The key beside `text_config` that holds for the whole folder, and is true if neither has it.
+/// The key beside `text_config` that holds for the whole folder. If neither has it, it is true except in
+/// [`UNTIED`].
 const TIED: &str = "tie_word_embeddings";
+
+/// Folders whose matrices are separate unless they say otherwise.
+const UNTIED: &str = "qwen3_5";
+
+/// Names of text models by those of their folders, where older files leave the inner name out.
+const INNER: [(&str, &str); 2] = [("gemma3", "gemma3_text"), (UNTIED, "qwen3_5_text")];
 
 /// Returns the configuration of the text model: the object itself, or its `text_config` with the keys beside
 /// it that belong to both.
@@ -20,10 +27,10 @@ pub(crate) fn text_config(json: &Map<String, Value>) -> Map<String, Value> {
         }
     }
     let tied = json.get(TIED).or_else(|| text.get(TIED)).cloned();
-    all.insert(TIED.into(), tied.unwrap_or(Value::Bool(true)));
-    if let (None, Some(Value::String(outer))) = (all.get("model_type"), json.get("model_type")) {
-        // Older files of Gemma 3 leave the inner name out.
-        let inner = if outer == "gemma3" { "gemma3_text" } else { outer };
+    let outer = json.get("model_type").and_then(Value::as_str);
+    all.insert(TIED.into(), tied.unwrap_or(Value::Bool(outer != Some(UNTIED))));
+    if let (None, Some(outer)) = (all.get("model_type"), outer) {
+        let inner = INNER.iter().find(|(name, _)| *name == outer).map_or(outer, |(_, inner)| inner);
         all.insert("model_type".into(), inner.into());
     }
     all

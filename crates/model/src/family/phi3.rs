@@ -2,7 +2,7 @@
 
 use super::Family;
 use super::defaults::{Defaults, RopeDialect};
-use crate::block::BlockNorms;
+use crate::block::{BlockNorms, Projection};
 
 /// Maps Phi-3. Its files mean LongRoPE by `su` and `yarn`, too.
 pub(super) const PHI3: Family = Family {
@@ -22,7 +22,7 @@ pub(super) const PHI3: Family = Family {
     read: |fields, config| {
         let window = fields.present_size("sliding_window", None)?;
         for attention in config.attentions_mut() {
-            (attention.window, attention.fused) = (window, true);
+            (attention.window, attention.projection) = (window, Projection::Fused);
         }
         config.layers.iter_mut().for_each(|block| block.mlp.fused = true);
         Ok(())

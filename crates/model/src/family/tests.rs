@@ -132,12 +132,28 @@ fn file(family: &str, keys: &Value) -> Map<String, Value> {
     json
 }
 
+/// Checks that a family refuses these keys with a message that has `part`.
+fn check(family: &str, keys: impl std::borrow::Borrow<Value>, part: &str) {
+    let keys = keys.borrow();
+    let error = read(&file(family, keys)).expect_err(&keys.to_string());
+    assert!(error.contains(part), "{keys}: {error}");
+}
+
+#[test]
+fn other_mixers_that_would_be_computed_otherwise_are_refused() {
+    let heads = json!({"linear_num_value_heads": 3});
+    check("qwen3_5_text", heads, "linear_num_value_heads = 3 is not a multiple");
+    check("qwen3_5_text", json!({"linear_key_head_dim": 0}), "linear_key_head_dim = 0");
+    check("qwen3_5_text", json!({"hidden_act": "gelu_pytorch_tanh"}), "hidden_act");
+    check("lfm2", json!({"layer_types": ["conv", "conv"]}), "a model without attention");
+    check("lfm2", json!({"layer_types": ["conv", "mamba"]}), "\"mamba\" is not supported");
+    check("lfm2", json!({"full_attn_idxs": [0], "conv_L_cache": 0}), "conv_L_cache = 0");
+    check("lfm2", json!({"block_multiple_of": 0}), "block_multiple_of = 0");
+    check("lfm2", json!({"block_ffn_dim_multiplier": 1e300}), "intermediate_size = ");
+}
+
 #[test]
 fn what_would_be_computed_otherwise_is_refused() {
-    let check = |family: &str, keys: Value, part: &str| {
-        let error = read(&file(family, &keys)).expect_err(&keys.to_string());
-        assert!(error.contains(part), "{keys}: {error}");
-    };
     let yarn = |keys: Value| {
         let mut all = json!({"rope_type": "yarn", "factor": 4.0}).as_object().unwrap().clone();
         all.extend(keys.as_object().unwrap().clone());
@@ -181,11 +197,6 @@ fn what_would_be_computed_otherwise_is_refused() {
     let divisors = json!({"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]});
     check("phi3", json!({"rope_scaling": divisors}), "short_factor has 1 numbers for 4 pairs");
     check("qwen2", json!({"layer_types": ["full_attention"]}), "names 1 layers of 2");
-    check("lfm2", json!({"layer_types": ["conv", "conv"]}), "a model without attention");
-    check("lfm2", json!({"layer_types": ["conv", "mamba"]}), "\"mamba\" is not supported");
-    check("lfm2", json!({"full_attn_idxs": [0], "conv_L_cache": 0}), "conv_L_cache = 0");
-    check("lfm2", json!({"block_multiple_of": 0}), "block_multiple_of = 0");
-    check("lfm2", json!({"block_ffn_dim_multiplier": 1e300}), "intermediate_size = ");
     check("qwen2", json!({"layer_types": ["full_attention", "chunked_attention"]}), "chunked_attention");
     check("qwen2", json!({"layer_types": ["sliding_attention", "sliding_attention"]}), "lacks");
     check("mistral", json!({"sliding_window": 0}), "sliding_window = 0");

@@ -1,7 +1,8 @@
 //! Causal grouped-query attention (arXiv:2305.13245).
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::block::{AttentionConfig, QkNorm};
 use crate::cache::{CachePlan, KvCache};
@@ -39,6 +40,8 @@ impl Attention {
     ) -> Tensor<2> {
         let [b, t] = pass.shape;
         let [mut q, mut k, v] = self.project(x, h);
+        let gate;
+        (q, gate) = if h.is_gated() { apart(q, h) } else { (q, None) };
         let rotated_first = h.qk_norm == Some(QkNorm::PerHeadRotated);
         if !rotated_first {
             (q, k) = (normed(self.q_norm.as_ref(), q), normed(self.k_norm.as_ref(), k));
@@ -55,7 +58,8 @@ impl Attention {
                     k = normed(self.k_norm.as_ref(), turn(keys, k));
                 }
                 let shape = [b * t, h.query_width()];
-                return self.o_proj.forward(apply_host_op(attention.clone(), [q, k, v], shape));
+                let y = apply_host_op(attention.clone(), [q, k, v], shape);
+                return self.o_proj.forward(gated(y, gate));
             }
         };
         let split = |y: Tensor<2>, heads: usize| y.reshape([b, t, heads, h.head_dim]).swap_dims(1, 2);
@@ -72,7 +76,7 @@ impl Attention {
             None => (k, split(v, h.key_value_heads)),
         };
         let y = attend(q, k, v, mask, h);
-        self.o_proj.forward(y.swap_dims(1, 2).reshape([b * t, h.query_width()]))
+        self.o_proj.forward(gated(y.swap_dims(1, 2).reshape([b * t, h.query_width()]), gate))
     }
 
     /// Computes queries, keys and values, `[N, heads·D]` each.
@@ -89,6 +93,25 @@ impl Attention {
             (None, Some(q), Some(k), Some(v)) => [q.forward(x.clone()), k.forward(x.clone()), v.forward(x)],
             _ => unreachable!("attention has queries, keys and values"),
         }
+    }
+}
+
+/// Takes queries and gates apart, which lie beside each other in each head.
+///
+/// # Shapes
+/// - `both`: `[N, H·2·D]` → `[N, H·D]` each
+fn apart(both: Tensor<2>, h: &AttentionConfig) -> (Tensor<2>, Option<Tensor<2>>) {
+    let [rows, _] = both.dims();
+    let both: Tensor<3> = both.reshape([rows * h.query_heads, 2, h.head_dim]);
+    let part = |at: usize| both.clone().narrow(1, at, 1).reshape([rows, h.query_width()]);
+    (part(0), Some(part(1)))
+}
+
+/// Multiplies the output of attention by its gate, if it has one.
+fn gated(y: Tensor<2>, gate: Option<Tensor<2>>) -> Tensor<2> {
+    match gate {
+        Some(gate) => y * sigmoid(gate),
+        None => y,
     }
 }
 

@@ -3,6 +3,8 @@
 pub(crate) mod angles;
 pub(crate) mod attention;
 pub(crate) mod convolution;
+pub(crate) mod delta_net;
+pub(crate) mod delta_rule;
 pub(crate) mod linear;
 pub(crate) mod lora;
 pub(crate) mod mlp;

@@ -56,7 +56,8 @@ pub struct Read {
 impl Dialogues {
     /// Opens the folder's template; `now` is the date that it shows.
     ///
-    /// - `format`: how calls are written; `None` takes the format of the folder, as [`call_format`](super::call_format) does
+    /// - `format`: how calls are written; `None` takes the format of the folder, as
+    ///   [`call_format`](super::call_format) does
     /// - `describe`: whether prompts describe the tools
     ///
     /// # Errors

@@ -267,6 +267,7 @@ fn first_of(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "template/published/tests.rs"]
 mod published;
 #[cfg(test)]
 mod tests;

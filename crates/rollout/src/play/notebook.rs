@@ -54,7 +54,7 @@ impl Policy for Lines {
                 Finish::EndOfTurn
             };
             let logprobs = vec![-0.5; tokens.len()];
-            turns.answer(context.index, Completion { logprobs, tokens, finish, version: 0 });
+            turns.answer(context.index, Completion { logprobs, tokens, finish, ..Completion::default() });
         }
         Ok(())
     }

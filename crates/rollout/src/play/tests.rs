@@ -288,7 +288,7 @@ fn babble(chat: &ChatMl, seed: u64, task: &str, sample: u32, turn: usize) -> Com
         tokens.push(chat.stop_tokens()[0]);
     }
     let logprobs = tokens.iter().map(|&token| -(token as f32)).collect();
-    Completion { logprobs, tokens, finish, version: seed }
+    Completion { logprobs, tokens, finish, version: seed, retries: 0 }
 }
 
 proptest! {

@@ -172,7 +172,7 @@ impl Remote {
             finish = Finish::StopString;
         }
         let tokens = vec![self.transcript.id(Role::Assistant, &text)];
-        Completion { tokens, logprobs: vec![0.0], finish, version: 0 }
+        Completion { tokens, logprobs: vec![0.0], finish, ..Completion::default() }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

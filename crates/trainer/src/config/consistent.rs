@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use turnwise_envs::EnvConfig;
 use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
@@ -17,7 +18,24 @@ impl Consistent for RunConfig {
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
         let of_loss = || self.loss.conflict().map(|conflict| conflict.under("loss"));
-        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_loss)
+        let of_adapter = || {
+            let adapter = self.rollout.server.as_ref().is_some_and(|server| server.adapter);
+            let message = "is true, and the run trains no adapter: optimizer.lora is missing";
+            (adapter && self.optimizer.lora.is_none())
+                .then(|| Conflict::new("rollout.server.adapter", message))
+        };
+        // The model that serves an agent is the one that learns, at the same version.
+        let of_agent = || {
+            let is_agent = matches!(self.env, EnvConfig::Agent(_));
+            let served = self.rollout.server.is_some();
+            let message = "is of no use beside env.agent: the model in this process answers its programs";
+            let server = (is_agent && served).then(|| Conflict::new("rollout.server", message));
+            let lag = self.rollout.lag;
+            let message = format!("is {lag} beside env.agent: no update happens while its programs run");
+            server.or_else(|| (is_agent && lag > 0).then(|| Conflict::new("rollout.lag", message)))
+        };
+        let of_rest = || of_loss().or_else(of_adapter).or_else(of_agent);
+        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_rest)
     }
 }
 
@@ -42,7 +60,12 @@ impl Consistent for SftConfig {
         let of_tools = || of_data().or_else(|| of_tools(&self.tools));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
-        of_model.or_else(of_env).or_else(of_tools).or_else(of_rollout).or_else(of_optimizer)
+        let of_server = || {
+            let message = "is of no use here: fine-tuning is evaluated by the model in this process";
+            self.rollout.server.is_some().then(|| Conflict::new("rollout.server", message))
+        };
+        let of_rest = || of_rollout().or_else(of_server).or_else(of_optimizer);
+        of_model.or_else(of_env).or_else(of_tools).or_else(of_rest)
     }
 }
 
@@ -55,7 +78,9 @@ impl RolloutConfig {
         let (groups, samples) = (self.groups, self.samples);
         let message =
             format!("is {samples} beside groups = {groups}: a step has at most {TRAJECTORIES} trajectories");
-        (groups.saturating_mul(samples) > TRAJECTORIES).then(|| Conflict::new("samples", message))
+        let too_many =
+            (groups.saturating_mul(samples) > TRAJECTORIES).then(|| Conflict::new("samples", message));
+        too_many.or_else(|| self.server.as_ref()?.conflict(&self.sampling))
     }
 }
 

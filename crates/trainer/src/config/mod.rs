@@ -4,6 +4,7 @@ mod consistent;
 mod guards;
 mod load;
 mod preset;
+mod server;
 mod sinks;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use turnwise_tools::format::FormatName;
 
 pub use guards::{Action, GuardsConfig, LimitsConfig};
 pub use load::{ScoreConfig, ScoreRewardConfig, load, load_score};
+pub use server::ServerConfig;
 pub use sinks::SinksConfig;
 pub use turnwise_runfile::{ConfigError, Consistent, to_toml};
 
@@ -212,12 +214,19 @@ pub struct RolloutConfig {
     /// state. 0 runs every call.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub remember_mib: usize,
+    /// Updates between the weights that play a step and those that learn from it. 1 plays the next step while
+    /// this one is learnt, which hides slow tools and servers. Plays and updates don't depend on their times.
+    #[serde(deserialize_with = "Within::<0, 1>::read")]
+    pub lag: usize,
     /// Which tasks a step plays.
     pub curriculum: CurriculumConfig,
     /// How tokens are sampled.
     pub sampling: SamplingConfig,
     /// The executor of the calls.
     pub executor: ExecutorConfig,
+    /// Servers that sample the turns. Without them the model in this process does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerConfig>,
 }
 
 impl RolloutConfig {
@@ -261,9 +270,11 @@ impl Default for RolloutConfig {
             stop_at_call: false,
             keep_state: false,
             remember_mib: 64,
+            lag: 0,
             curriculum: CurriculumConfig::default(),
             sampling: SamplingConfig::default(),
             executor: ExecutorConfig::default(),
+            server: None,
         }
     }
 }
@@ -325,8 +336,8 @@ pub struct OptimizerConfig {
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub micro_batch_tokens: usize,
     /// Number of shares of an update's micro-batches, a power of two. Their gradients are summed in a binary
-    /// tree, so that the bytes of a run on the CPU don't depend on its cores. Unset, there is one share per
-    /// core.
+    /// tree, so that the bytes of a run on the CPU depend neither on its cores nor on its ranks, which divide
+    /// the shards. Unset, there is one share per core, and one rank.
     #[serde(deserialize_with = "Within::<1, 65_536>::read", skip_serializing_if = "Option::is_none")]
     pub shards: Option<usize>,
     /// Computes each block twice instead of keeping its activations: up to a third more arithmetic, a

@@ -3,6 +3,8 @@
 mod libdevice;
 
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "cuda")]
+use turnwise_ranks::local_rank;
 
 use crate::device::driver_panic::catch_driver_panic;
 use crate::device::kind::on_host;
@@ -66,12 +68,23 @@ fn known(name: &str) -> Result<Device, DeviceError> {
         #[cfg(feature = "vulkan")]
         "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::default())),
         #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
+        "cuda" => {
+            Ok(Device::cuda(of_rank(local_rank(), std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())))
+        }
         #[cfg(feature = "tch")]
         #[expect(deprecated, reason = "Burn means to drop it; there is no other way to libtorch")]
         "tch" => Ok(Device::libtorch()),
         _ => Err(DeviceError::Unknown { name: name.into() }),
     }
+}
+
+/// Returns the number of a process's device. `rank`: its number on its machine; `visible`: the devices that
+/// it sees, with commas between them, if they are named. Launchers such as Slurm may show each process only
+/// one.
+#[cfg(any(feature = "cuda", test))]
+fn of_rank(rank: usize, visible: Option<&str>) -> usize {
+    let visible = visible.map_or(0, |names| names.split(',').filter(|name| !name.trim().is_empty()).count());
+    if visible == 0 { rank } else { rank % visible }
 }
 
 /// Returns [`device`] after [`self_check`], for training and evaluation, whose results count. The check takes
@@ -125,6 +138,17 @@ mod tests {
         let manifest =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).unwrap();
         assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")), "{BURN}");
+    }
+
+    #[test]
+    fn each_rank_of_a_machine_has_its_device() {
+        let check = |rank, visible, expect| assert_eq!(of_rank(rank, visible), expect, "{rank} {visible:?}");
+        check(0, None, 0);
+        check(3, None, 3);
+        check(3, Some("0,1,2,3"), 3);
+        check(3, Some("6"), 0);
+        check(3, Some("GPU-a, GPU-b"), 1);
+        check(1, Some(""), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Estimates the memory that a forward pass keeps for the backward pass, and decides on recomputing.
 
 use burn::tensor::Device;
-use turnwise_model::{BlockConfig, Mixer, ModelConfig, QkNorm};
+use turnwise_model::{BlockConfig, DeltaNetConfig, Mixer, ModelConfig, QkNorm};
 
 use crate::device::kind::{in_memory, on_host};
 
@@ -47,11 +47,33 @@ fn values_of_mixer(mixer: &Mixer) -> u64 {
                 Some(QkNorm::PerHead | QkNorm::FullWidth) => query + kv,
                 Some(QkNorm::PerHeadRotated) => 2 * (query + kv),
             };
-            2 * (query + kv) + before_norms
+            let gate = if attention.is_gated() { 5 * query } else { 0 };
+            2 * (query + kv) + before_norms + gate
         }
         // Both gates with their input, and the output.
         Mixer::ShortConv(conv) => 4 * conv.width as u64,
+        // Queries, keys and values before and behind the convolution; decays and rates; the gate, the output,
+        // its norm, and their product.
+        Mixer::DeltaNet(delta) => {
+            2 * delta.conv_width() as u64 + 2 * delta.value_heads as u64 + 4 * delta.value_width() as u64
+        }
     }
+}
+
+/// Returns the values per token that the gated delta rule of Burn's operations keeps, in chunks of 32 tokens:
+/// rows of heads in several scalings, matrices between the tokens of a chunk with the rows of their inverse,
+/// and one state per chunk.
+fn values_of_rule(delta: &DeltaNetConfig) -> u64 {
+    const CHUNK: u64 = 32;
+    let (heads, keys, values) = (
+        delta.value_heads as u64,
+        delta.key_dim as u64 * delta.value_heads as u64,
+        delta.value_width() as u64,
+    );
+    let convolved = (2 + 3 * delta.taps as u64) * delta.conv_width() as u64;
+    let matrices = heads * (10 * CHUNK + CHUNK * CHUNK / 2);
+    let states = 4 * delta.key_dim as u64 * values / CHUNK;
+    convolved + 16 * keys + 10 * values + matrices + states
 }
 
 /// Returns the values per token that a block of Burn's operations keeps. It adds intermediate results, and
@@ -60,6 +82,7 @@ fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
     let between = 2 * hidden + 2 * block.mlp.width as u64;
     let of_mixer = match &block.mixer {
         Mixer::Attention(attention) => 2 * attention.query_heads as u64 * length,
+        Mixer::DeltaNet(delta) => values_of_rule(delta),
         // The gates apart, their product, and every tap's rows and product with its sum.
         Mixer::ShortConv(conv) => (6 + 3 * conv.taps as u64) * conv.width as u64,
     };

@@ -1,6 +1,6 @@
 //! Sums of gradients and their global norm.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 use turnwise_model::{Transformer, add_all};
@@ -17,17 +17,23 @@ pub(crate) fn sum(model: &Transformer, all: Vec<GradientsParams>) -> GradientsPa
 
 /// Returns the square root of the sum of all squared entries, in f64 over per-parameter sums in f32.
 pub(crate) fn global_norm(model: &Transformer, gradients: &GradientsParams) -> f64 {
-    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
+    root_of_sum(squares(model, gradients).into_iter().map(|(_, square)| square))
+}
+
+/// Returns the sum of squared entries of each parameter's gradient, in the order of the model.
+pub(crate) fn squares(model: &Transformer, gradients: &GradientsParams) -> Vec<(ParamId, f32)> {
+    struct Squares<'a>(&'a GradientsParams, Vec<ParamId>, Vec<Tensor<1>>);
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.0.get::<D>(param.id) {
-                self.1.push(gradient.cast(DType::F32).square().sum());
+                self.1.push(param.id);
+                self.2.push(gradient.cast(DType::F32).square().sum());
             }
         }
     }
-    let mut squares = Squares(gradients, Vec::new());
+    let mut squares = Squares(gradients, Vec::new(), Vec::new());
     model.visit(&mut squares);
-    root_of_sum(squares.1)
+    squares.1.into_iter().zip(numbers(squares.2)).collect()
 }
 
 /// Returns the global norm of the weights. It isn't finite if a weight isn't, or if the sum overflows.
@@ -42,15 +48,42 @@ pub(crate) fn weight_norm(model: &Transformer) -> f64 {
     }
     let mut squares = Squares(Vec::new());
     model.visit(&mut squares);
-    root_of_sum(squares.0)
+    root_of_sum(numbers(squares.0))
 }
 
-fn root_of_sum(squares: Vec<Tensor<1>>) -> f64 {
-    if squares.is_empty() {
-        return 0.0;
+/// Returns the square root of a sum in f64.
+pub(crate) fn root_of_sum(squares: impl IntoIterator<Item = f32>) -> f64 {
+    squares.into_iter().map(f64::from).sum::<f64>().sqrt()
+}
+
+/// Reads sums, all at once.
+fn numbers(sums: Vec<Tensor<1>>) -> Vec<f32> {
+    if sums.is_empty() {
+        return Vec::new();
     }
-    let sums: Vec<f32> = Tensor::cat(squares, 0).into_data().try_into_vec().expect("sums were taken in f32");
-    sums.into_iter().map(f64::from).sum::<f64>().sqrt()
+    Tensor::cat(sums, 0).into_data().try_into_vec().expect("sums were taken in f32")
+}
+
+/// Takes the gradients of some parameters out of all.
+pub(crate) fn take(
+    model: &Transformer,
+    gradients: &mut GradientsParams,
+    wanted: impl Fn(ParamId) -> bool,
+) -> GradientsParams {
+    struct Take<'a, W>(&'a mut GradientsParams, GradientsParams, W);
+    impl<W: Fn(ParamId) -> bool> ModuleVisitor for Take<'_, W> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if !(self.2)(param.id) {
+                return;
+            }
+            if let Some(gradient) = self.0.remove::<D>(param.id) {
+                self.1.register(param.id, gradient);
+            }
+        }
+    }
+    let mut take = Take(gradients, GradientsParams::new(), wanted);
+    model.visit(&mut take);
+    take.1
 }
 
 /// Multiplies every gradient by `factor`.

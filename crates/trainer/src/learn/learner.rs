@@ -1,8 +1,11 @@
 //! Turns rows of tokens into one summed gradient: micro-batches over workers, added up in a fixed order.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 use turnwise_credit::Sample;
 use turnwise_loss::{LossBatch, LossConfig, LossSums};
 use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_all, add_gradients, token_logprobs};
@@ -23,12 +26,24 @@ pub(crate) struct Split {
     pub(crate) shards: Option<usize>,
     /// Whether each block is computed a second time instead of kept; unset, the size of the blocks decides.
     pub(crate) recompute: Option<bool>,
+    /// This rank and the number of ranks, among which shards are divided.
+    pub(crate) rank: (usize, usize),
+}
+
+impl Split {
+    /// Returns the part of `shards` shards that this rank has: neighbours, so that their sum is one of the
+    /// tree's. With more ranks than shards some have none.
+    fn mine(&self, shards: usize) -> Range<usize> {
+        let (rank, ranks) = self.rank;
+        let each = (shards / ranks).max(1);
+        (rank * each).min(shards)..((rank + 1) * each).min(shards)
+    }
 }
 
 /// Runs `gradient` on each micro-batch of rows with the given lengths. Its arguments are the gradients so
 /// far, to which it adds, a model to differentiate, the indices of its rows and whether to recompute; it
 /// returns statistics for the caller. The result depends on the split only through rounding, and not on
-/// timing.
+/// timing. A rank returns the sum of its part.
 pub(crate) fn accumulate<S: Send>(
     model: &Transformer,
     lengths: &[usize],
@@ -54,10 +69,14 @@ pub(crate) fn accumulate<S: Send>(
     if let Some(shards) = split.shards {
         // Shards beyond the last micro-batch are empty, and add nothing to the tree.
         let shards = shards.min(batches.len().next_power_of_two());
+        let mine = split.mine(shards);
+        if mine.is_empty() {
+            return (GradientsParams::new(), Vec::new());
+        }
         return sum_in_tree(
-            shards,
+            mine.len(),
             workers,
-            |shard| share(shard, shards),
+            |shard| share(mine.start + shard, shards),
             |left, right| {
                 let ((mut total, mut told), (gradients, more)) = (left, right);
                 add_all(&mut total, gradients, model);
@@ -72,7 +91,7 @@ pub(crate) fn accumulate<S: Send>(
 }
 
 /// Holds the statistics of one pass over a minibatch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PolicyStats {
     /// The loss.
     pub(crate) loss: f64,
@@ -92,6 +111,13 @@ impl PolicyStats {
         sums.means()
     }
 
+    /// Adds up the statistics of all parts of the minibatch, in their order.
+    pub(crate) fn of_parts(parts: &[Self]) -> Self {
+        let mut total = Self::default();
+        parts.iter().for_each(|part| total.add(part));
+        total
+    }
+
     /// Adds the statistics of another part of the minibatch.
     fn add(&mut self, part: &Self) {
         self.loss += part.loss;
@@ -104,8 +130,8 @@ impl PolicyStats {
     }
 }
 
-/// Returns the gradient of the policy loss over samples, by their token weights. Each sample has a trained
-/// token.
+/// Returns the gradient of the policy loss over samples, by their token weights, and the statistics of each
+/// part of this rank. Each sample has a trained token.
 pub(crate) fn policy_gradient(
     model: &Transformer,
     reference: Option<&Transformer>,
@@ -113,11 +139,11 @@ pub(crate) fn policy_gradient(
     config: &LossConfig,
     temperature: f64,
     split: Split,
-) -> (GradientsParams, PolicyStats) {
+) -> (GradientsParams, Vec<PolicyStats>) {
     let lengths: Vec<usize> = samples.iter().map(|sample| sample.len()).collect();
     let device = model.device().without_autodiff();
     let terms = config.loss().terms();
-    let (gradients, told) = accumulate(model, &lengths, split, |total, model, rows, recompute| {
+    accumulate(model, &lengths, split, |total, model, rows, recompute| {
         let picked: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
         let batch = TokenBatch::new(&picked.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
         let float = |column: &dyn Fn(usize) -> Vec<f32>| {
@@ -166,12 +192,7 @@ pub(crate) fn policy_gradient(
             };
             (output.loss, stats)
         })
-    });
-    let mut total = PolicyStats::default();
-    for part in told {
-        total.add(&part);
-    }
-    (gradients, total)
+    })
 }
 
 /// Returns the entries of a `[B, columns]` tensor at the trained tokens of each row.

@@ -1,6 +1,7 @@
 //! From samples to new weights: micro-batches, gradients, the optimizer.
 
 pub(crate) mod activations;
+pub(crate) mod exchange;
 pub(crate) mod gradients;
 pub(crate) mod learner;
 pub(crate) mod micro_batch;
@@ -8,6 +9,7 @@ pub mod nll;
 pub(crate) mod optimizer;
 pub(crate) mod sampled_logprobs;
 pub(crate) mod shards;
+pub(crate) mod slots;
 pub(crate) mod trained_part;
 
 pub use optimizer::{Optimizer, Update};

@@ -3,6 +3,7 @@
 
 use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
+use turnwise_ranks::Ranks;
 use turnwise_trajectory::{Sequence, Trajectory};
 
 use crate::device::workers;
@@ -13,21 +14,26 @@ use crate::learn::{activations, micro_batch};
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
 
 /// Computes log-probabilities in micro-batches without a graph, one worker per core. The split doesn't change
-/// the result.
+/// the result. Each of the `ranks` computes some micro-batches, and all get the result.
 pub(crate) fn sampled_logprobs(
     model: &Transformer,
     trajectories: &[&Trajectory],
     temperature: f64,
     split: Split,
+    ranks: &dyn Ranks,
 ) -> PerToken {
     let sequences: Vec<Vec<Sequence>> = trajectories.iter().map(|t| t.sequences()).collect();
     let rows: Vec<&Sequence> = sequences.iter().flatten().collect();
     let lengths: Vec<usize> = rows.iter().map(|sequence| sequence.tokens.len()).collect();
     let packed = activations::is_fused(&model.device(), model.dtype() != DType::F32);
-    let batches = micro_batch::plan(&lengths, split.tokens, split.workers, packed);
-    let workers = split.workers.min(batches.len()).max(1);
+    // Machines may have different numbers of cores.
+    let at_least = split.shards.unwrap_or(split.workers);
+    let batches = micro_batch::plan(&lengths, split.tokens, at_least, packed);
+    let of_rank = |rank: usize| batches.iter().skip(rank).step_by(ranks.size()).map(Vec::as_slice);
+    let mine: Vec<&[usize]> = of_rank(ranks.rank()).collect();
+    let workers = split.workers.min(mine.len()).max(1);
     let shares: Vec<Vec<&[usize]>> =
-        (0..workers).map(|w| batches.iter().skip(w).step_by(workers).map(Vec::as_slice).collect()).collect();
+        (0..workers).map(|w| mine.iter().skip(w).step_by(workers).copied().collect()).collect();
     let done = workers::run(shares, |share| {
         let of = |batch: &[usize]| {
             let picked: Vec<&Sequence> = batch.iter().map(|&row| rows[row]).collect();
@@ -37,10 +43,32 @@ pub(crate) fn sampled_logprobs(
     });
     let mut all: Vec<_> = done.into_iter().flatten().collect();
     all.sort_by_key(|(row, _)| *row);
-    let mut of_rows = all.into_iter().map(|(_, turns)| turns);
+    let by_row = if ranks.size() == 1 {
+        all.into_iter().map(|(_, turns)| turns).collect()
+    } else {
+        let numbers = all.iter().flat_map(|(_, turns)| turns.iter().flatten());
+        let told = ranks.gather_all(numbers.flat_map(|number| number.to_le_bytes()).collect());
+        let mut by_row = vec![Vec::new(); rows.len()];
+        for (rank, bytes) in told.iter().enumerate() {
+            let mut numbers = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let mut of_rank: Vec<usize> = of_rank(rank).flatten().copied().collect();
+            of_rank.sort_unstable();
+            for row in of_rank {
+                let spans = rows[row].turns.iter();
+                by_row[row] = spans.map(|(_, span)| numbers.by_ref().take(span.len()).collect()).collect();
+            }
+        }
+        by_row
+    };
+    by_trajectory(&sequences, by_row)
+}
+
+/// Puts the turns of each trajectory's sequences into their order in the trajectory.
+fn by_trajectory(sequences: &[Vec<Sequence>], by_row: PerToken) -> PerToken {
+    let mut rows = by_row.into_iter();
     let of_trajectory = |sequences: &Vec<Sequence>| {
         let mut turns: Vec<(usize, Vec<f32>)> = Vec::new();
-        for (sequence, values) in sequences.iter().zip(of_rows.by_ref()) {
+        for (sequence, values) in sequences.iter().zip(rows.by_ref()) {
             turns.extend(sequence.turns.iter().map(|(turn, _)| *turn).zip(values));
         }
         turns.sort_unstable_by_key(|(turn, _)| *turn);

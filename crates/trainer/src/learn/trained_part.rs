@@ -89,6 +89,7 @@ mod tests {
             device: device.clone(),
             device_name: device_name.clone(),
             git_commit: None,
+            server_key: None,
             now: turnwise_rollout::chat::Moment::now(),
         };
         let exact = scores(&model(&device));

@@ -1,13 +1,16 @@
 //! Evaluates a policy on held-out tasks: accuracy, format and tool use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::scope;
 
+use serde::{Deserialize, Serialize};
 use turnwise_credit::{ScoredTrajectory, is_graded};
 use turnwise_envs::{Env, RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
+use turnwise_ranks::{Alone, Ranks};
+use turnwise_rollout::remote::tokens::{Rule, Stream, TokenPolicy};
 use turnwise_rollout::{Game, Lost, Policy, play_telling};
 use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
@@ -19,10 +22,13 @@ use crate::error::TrainError;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
 use crate::play::losses::refuse_many;
-use crate::play::policy::ModelPolicy;
+use crate::play::policy::{EVALUATION, ModelPolicy};
+use crate::play::servers::RunServers;
+use crate::ranks::agree::{agree, gather};
+use crate::ranks::deal::{deal, places};
 
 /// Counts that shares are computed from.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     trajectories: usize,
     correct: usize,
@@ -55,6 +61,23 @@ impl Tally {
         level.1 += 1;
     }
 
+    /// Adds the counts of others.
+    fn merge(&mut self, other: &Self) {
+        self.trajectories += other.trajectories;
+        self.correct += other.correct;
+        self.acc += other.acc;
+        self.graded |= other.graded;
+        self.turns += other.turns;
+        self.violations += other.violations;
+        self.executed += other.executed;
+        self.succeeded += other.succeeded;
+        for (&level, (right, all)) in &other.levels {
+            let counts = self.levels.entry(level).or_default();
+            counts.0 += right;
+            counts.1 += all;
+        }
+    }
+
     pub(crate) fn evaluation(&self) -> Evaluation {
         Evaluation {
             trajectories: self.trajectories,
@@ -84,15 +107,60 @@ pub fn evaluate(
     cache: CacheBudget,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
-    let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
-    let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
-    let held_out = held_out.collect::<Result<Vec<Task>, _>>()?;
-    let tasks: Vec<&Task> = held_out.iter().collect();
+    evaluate_among(&Alone, model, game, config, rewards, seed, cache, progress)
+}
+
+/// Plays as [`evaluate`], each task on one of the ranks. All of them get the result.
+#[expect(clippy::too_many_arguments, reason = "those of an evaluation, and the ranks")]
+pub(crate) fn evaluate_among(
+    ranks: &dyn Ranks,
+    model: &Transformer,
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    seed: u64,
+    cache: CacheBudget,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
     let mut policy =
         || -> Box<dyn Policy> { Box::new(ModelPolicy::on_all_cores(model, sampling, seed).within(cache)) };
+    evaluate_policy(ranks, &mut policy, game, config, rewards, progress)
+}
+
+/// Evaluates on servers that hold the weights of a model, as [`evaluate`] does with the model itself.
+/// `updates`: the number of optimizer updates before the weights.
+pub fn evaluate_on(
+    servers: &RunServers,
+    (model, updates): (&Transformer, u64),
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    seed: u64,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
+    servers.hold(model, updates)?;
+    let (rule, stream) = (Rule::of(config.temperature), Stream { seed, step: EVALUATION });
+    let mut policy =
+        || -> Box<dyn Policy + '_> { Box::new(TokenPolicy::new(servers.fleet(), rule, stream, updates)) };
+    evaluate_policy(&Alone, &mut policy, game, config, rewards, progress)
+}
+
+fn evaluate_policy<'p>(
+    ranks: &dyn Ranks,
+    policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
+    game: &Game<'_>,
+    config: &EvalConfig,
+    rewards: &RewardConfig,
+    progress: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<Evaluation, TrainError> {
+    let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
+    let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
+    let held_out = held_out.collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
+    let held_out = agree(ranks, held_out)?;
+    let tasks: Vec<&Task> = held_out.iter().collect();
     let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };
-    trial.run(&mut policy, progress, &mut |_, _, _, _| {})
+    trial.run_among(ranks, policy, progress, &mut |_, _, _, _| {})
 }
 
 /// Holds tasks for any policy to play, and the rules for judging them.
@@ -118,12 +186,45 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// If the policy can't sample, or more than half of the trajectories were lost.
-    pub fn run(
+    pub fn run<'p>(
         &self,
-        policy: &mut dyn FnMut() -> Box<dyn Policy>,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
         progress: &mut (dyn FnMut(usize, usize) + Send),
         keep: &mut Keep<'_>,
     ) -> Result<Evaluation, TrainError> {
+        self.run_among(&Alone, policy, progress, keep)
+    }
+
+    /// Plays as [`Trial::run`], each task on one of the ranks. `keep` gets the trajectories of this rank.
+    pub(crate) fn run_among<'p>(
+        &self,
+        ranks: &dyn Ranks,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+        keep: &mut Keep<'_>,
+    ) -> Result<Evaluation, TrainError> {
+        let mut all = Outcomes::default();
+        for part in gather(ranks, self.part(ranks, policy, progress, keep))? {
+            all.merge(part);
+        }
+        let Outcomes { judged, mut lost, env_faults } = all;
+        // Trajectories arrive in any order.
+        lost.sort_by_key(|(order, _)| *order);
+        let lost: Vec<Lost> = lost.into_iter().map(|(_, lost)| lost).collect();
+        refuse_many(&lost, self.tasks.len() * self.samples)?;
+        let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
+        let evaluation = evaluation(&judged, self.tasks, self.samples);
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..evaluation })
+    }
+
+    /// Plays and judges this rank's tasks.
+    fn part<'p>(
+        &self,
+        ranks: &dyn Ranks,
+        policy: &mut dyn FnMut() -> Box<dyn Policy + 'p>,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+        keep: &mut Keep<'_>,
+    ) -> Result<Outcomes, TrainError> {
         let Self { game, tasks, samples, .. } = *self;
         // Few trajectories at a time keep the cache small.
         let at_once = (256 / samples.max(1)).max(1);
@@ -134,19 +235,31 @@ impl Trial<'_> {
             let mut play = || -> Result<(), TrainError> {
                 for (part, now) in tasks.chunks(at_once).enumerate() {
                     let (first, total) = (part * at_once, tasks.len() * samples);
+                    let owners = deal(now.iter().map(|task| &*task.id), ranks.size());
+                    let mine = (0..now.len()).filter(|&at| owners[at] == ranks.rank());
+                    let mine: Vec<usize> = mine.collect();
+                    let dealt: Vec<&Task> = mine.iter().map(|&at| now[at]).collect();
                     let mut progress = |done: usize, _: usize| progress(first * samples + done, total);
                     let mut ended = |task: usize, trajectory: &Trajectory| {
                         // Sending fails only if the judge has panicked.
-                        let _ = tell.send((first + task, trajectory.clone()));
+                        let _ = tell.send((first + mine[task], trajectory.clone()));
                     };
                     let mut policy = policy();
-                    let samples = samples as u32;
-                    let played = play_telling(game, now, samples, &mut *policy, &mut progress, &mut ended)?;
+                    let n = samples as u32;
+                    let played = play_telling(game, &dealt, n, &mut *policy, &mut progress, &mut ended)?;
                     // Why nothing can be played says more than what was lost by it.
                     game.env.check()?;
                     env_faults += played.env_faults;
-                    lost.extend(played.lost);
-                    refuse_many(&lost, (first + now.len()) * samples as usize)?;
+                    let places = places(now.iter().map(|task| &*task.id));
+                    lost.extend(played.lost.into_iter().map(|lost| {
+                        let place = places.get(&*lost.task).map_or(first, |at| first + at) * samples;
+                        ((false, place), lost)
+                    }));
+                    // Several ranks know only together how many were lost.
+                    if ranks.size() == 1 {
+                        let lost: Vec<Lost> = lost.iter().map(|(_, lost)| lost.clone()).collect();
+                        refuse_many(&lost, (first + now.len()) * samples)?;
+                    }
                 }
                 Ok(())
             };
@@ -157,75 +270,86 @@ impl Trial<'_> {
         played?;
         let (judged, unjudged) = judged;
         lost.extend(unjudged);
-        refuse_many(&lost, tasks.len() * samples)?;
-        let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-        Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..judged })
+        Ok(Outcomes { judged, lost, env_faults })
     }
 
     /// Judges trajectories in the order of arrival, which doesn't change the result.
-    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> (Evaluation, Vec<Lost>) {
+    fn judge(&self, ended: &Receiver<(usize, Trajectory)>, keep: &mut Keep<'_>) -> (Judgements, Vec<Placed>) {
         let Self { game, tasks, samples, rewards } = *self;
-        let (mut judged, mut lost) = (Judged::default(), Vec::new());
+        let (mut by_place, mut lost) = (Judgements::new(), Vec::new());
         for (at, trajectory) in ended {
             let (task, place) = (tasks[at], at * samples + trajectory.sample as usize);
             let scored = match judge(game.env, task, &trajectory, rewards) {
                 Ok(scored) => scored,
                 Err(unjudged) => {
-                    lost.push((place, unjudged));
+                    lost.push(((true, place), unjudged));
                     continue;
                 }
             };
             keep(place, task, &trajectory, &scored);
-            judged.add(game.env, (at, place), task, &trajectory, &scored);
+            by_place.insert(place, Judged::of(game.env, task, &trajectory, &scored));
         }
-        // Trajectories arrive in any order.
-        lost.sort_by_key(|(place, _)| *place);
-        let lost = lost.into_iter().map(|(_, lost)| lost).collect();
-        (judged.evaluation(tasks, samples), lost)
+        (by_place, lost)
     }
 }
 
-/// Collects judged trajectories, in any order.
-#[derive(Default)]
+/// Returns the evaluation of judged trajectories. A task without them has no outcome.
+pub(crate) fn evaluation(judged: &Judgements, tasks: &[&Task], samples: usize) -> Evaluation {
+    let mut tally = Tally::default();
+    judged.values().for_each(|judged| tally.merge(&judged.tally));
+    let outcome = |(at, task): (usize, &&Task)| {
+        let mine = || judged.range(at * samples..(at + 1) * samples).map(|(_, judged)| judged);
+        let samples: Vec<SampleOutcome> = mine().map(|judged| judged.outcome.clone()).collect();
+        let uncounted = mine().any(|judged| judged.uncounted);
+        let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
+        Some(whole).filter(|task| !task.samples.is_empty())
+    };
+    let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
+    Evaluation { outcomes, ..tally.evaluation() }
+}
+
+/// Judged trajectories by their place.
+pub(crate) type Judgements = BTreeMap<usize, Judged>;
+
+/// A lost trajectory behind whether it was played and not judged, and its place.
+type Placed = ((bool, usize), Lost);
+
+/// Holds what a judged trajectory counts.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Judged {
     tally: Tally,
-    by_place: BTreeMap<usize, SampleOutcome>,
-    /// Tasks with an answer that has no value to vote for.
-    uncounted: BTreeSet<usize>,
+    outcome: SampleOutcome,
+    /// Whether its answer has no value to vote for.
+    uncounted: bool,
 }
 
 impl Judged {
-    /// Adds a trajectory of the task `at`. Its `place` counts task by task, then by sample.
-    pub(crate) fn add(
-        &mut self,
-        env: &dyn Env,
-        (at, place): (usize, usize),
-        task: &Task,
-        played: &Trajectory,
-        scored: &ScoredTrajectory,
-    ) {
-        self.tally.add(task.level, played, scored);
+    /// Counts a judged trajectory of a task.
+    pub(crate) fn of(env: &dyn Env, task: &Task, played: &Trajectory, scored: &ScoredTrajectory) -> Self {
+        let mut tally = Tally::default();
+        tally.add(task.level, played, scored);
         let answer = answer(env, played);
         let vote = answer.as_ref().map(|answer| env.vote(task, answer));
-        if vote == Some(None) {
-            self.uncounted.insert(at);
-        }
+        let uncounted = vote == Some(None);
         let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
         let failure = (!scored.correct).then(|| failure(played, answer.is_some()).to_string());
-        self.by_place.insert(place, SampleOutcome { answer, vote, failure });
+        Self { tally, outcome: SampleOutcome { answer, vote, failure }, uncounted }
     }
+}
 
-    /// Returns the evaluation. A task without trajectories has no outcome.
-    pub(crate) fn evaluation(&self, tasks: &[&Task], samples: usize) -> Evaluation {
-        let outcome = |(at, task): (usize, &&Task)| {
-            let mine = self.by_place.range(at * samples..(at + 1) * samples);
-            let samples: Vec<SampleOutcome> = mine.map(|(_, outcome)| outcome.clone()).collect();
-            let uncounted = self.uncounted.contains(&at);
-            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
-            Some(whole).filter(|task| !task.samples.is_empty())
-        };
-        let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
-        Evaluation { outcomes, ..self.tally.evaluation() }
+/// Holds the results of one rank.
+#[derive(Default, Serialize, Deserialize)]
+struct Outcomes {
+    judged: Judgements,
+    lost: Vec<Placed>,
+    env_faults: u64,
+}
+
+impl Outcomes {
+    fn merge(&mut self, other: Self) {
+        self.judged.extend(other.judged);
+        self.lost.extend(other.lost);
+        self.env_faults += other.env_faults;
     }
 }
 

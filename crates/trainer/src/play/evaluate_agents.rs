@@ -10,7 +10,7 @@ use crate::config::EvalConfig;
 use crate::error::TrainError;
 use crate::play::agents::AgentPlay;
 use crate::play::cache_budget::CacheBudget;
-use crate::play::evaluate::Judged;
+use crate::play::evaluate::{Judged, Judgements, evaluation};
 use crate::play::losses::refuse_many;
 use crate::play::policy::EVALUATION;
 use crate::play::setup::Setup;
@@ -33,17 +33,19 @@ pub fn evaluate_agents(
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
     let play = AgentPlay { setup, model, sampling, cache, rewards, seed, step: EVALUATION, version: 0 };
     let outcomes = play.play(agent, &tasks, config.samples as u32, &[], progress)?;
-    let (mut judged, mut lost) = (Judged::default(), Vec::new());
+    let (mut judged, mut lost) = (Judgements::new(), Vec::new());
     for (place, outcome) in outcomes.into_iter().enumerate() {
         let at = place / config.samples;
         match outcome {
-            Ok((trajectory, scored)) => judged.add(&*setup.env, (at, place), tasks[at], &trajectory, &scored),
+            Ok((trajectory, scored)) => {
+                judged.insert(place, Judged::of(&*setup.env, tasks[at], &trajectory, &scored));
+            }
             Err(reason) => lost.push(reason),
         }
     }
     refuse_many(&lost, tasks.len() * config.samples)?;
     let env_faults = lost.len() as u64;
     let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-    let evaluation = judged.evaluation(&tasks, config.samples);
+    let evaluation = evaluation(&judged, &tasks, config.samples);
     Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..evaluation })
 }

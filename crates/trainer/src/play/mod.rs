@@ -9,14 +9,16 @@ pub(crate) mod losses;
 mod offer;
 pub(crate) mod policy;
 mod served;
+pub(crate) mod servers;
 pub(crate) mod setup;
 pub(crate) mod source;
 
 pub use cache_budget::CacheBudget;
-pub use evaluate::{Keep, Trial, evaluate};
+pub use evaluate::{Keep, Trial, evaluate, evaluate_on};
 pub use evaluate_agents::evaluate_agents;
 pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
 pub use served::ServedModel;
-pub use setup::{Setup, sampling, tokenizer};
+pub use servers::RunServers;
+pub use setup::{Setup, executor, sampling, tokenizer};
 pub use source::{Play, RolloutSource};

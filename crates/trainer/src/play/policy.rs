@@ -137,7 +137,7 @@ impl Policy for ModelPolicy {
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
                     let Turn { tokens, logprobs, finish } = turn;
-                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version });
+                    turns.answer(key as usize, Completion { tokens, logprobs, finish, version, retries: 0 });
                 }
             }
             Ok(())

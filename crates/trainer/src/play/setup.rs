@@ -48,11 +48,25 @@ impl Setup {
         context: usize,
         now: Moment,
     ) -> Result<Self, TrainError> {
+        Self::open_with(None, offer, rollout, folder, tokenizer, context, now)
+    }
+
+    /// Opens a setup as [`Setup::open`], with an executor that has been started already, if there is one.
+    pub(crate) fn open_with<'a>(
+        started: Option<Box<dyn Executor>>,
+        offer: impl Into<Offer<'a>>,
+        rollout: &RolloutConfig,
+        folder: Option<&Path>,
+        tokenizer: Tokenizer,
+        context: usize,
+        now: Moment,
+    ) -> Result<Self, TrainError> {
         let opened = offer.into().open(&rollout.executor)?;
         let format = rollout.call_format(folder, &tokenizer)?;
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
         let chat = chat::open(rollout.chat, folder, tokenizer.clone(), calls, now)?;
-        let mut setup = Self::assemble(opened, rollout, chat, format, context)?;
+        let executor = started.map_or_else(|| executor(rollout), Ok)?;
+        let mut setup = Self::assemble(opened, rollout, chat, format, context, executor);
         if let (Some(_), Some(folder)) = (setup.env.agent(), folder) {
             setup.text = Some(Arc::new(text(folder, tokenizer, &*setup.chat, rollout, now)?));
         }
@@ -67,7 +81,7 @@ impl Setup {
         context: usize,
     ) -> Result<Self, TrainError> {
         let (opened, format) = (offer.into().open(&rollout.executor)?, rollout.call_format_without_folder());
-        Self::assemble(opened, rollout, chat, format, context)
+        Ok(Self::assemble(opened, rollout, chat, format, context, executor(rollout)?))
     }
 
     /// Opening an environment may draw thousands of tasks and start a sandbox, so it's done once.
@@ -77,12 +91,13 @@ impl Setup {
         chat: Box<dyn ChatFormat>,
         format: Box<dyn CallFormat>,
         context: usize,
-    ) -> Result<Self, TrainError> {
-        Ok(Self {
+        executor: Box<dyn Executor>,
+    ) -> Self {
+        Self {
             env,
             chat,
             format,
-            executor: executor(rollout)?,
+            executor,
             limits: Limits {
                 turns: rollout.max_turns,
                 turn_tokens: rollout.max_turn_tokens,
@@ -94,7 +109,7 @@ impl Setup {
             describe_tools: rollout.describe_tools,
             stop_at_call: rollout.stop_at_call,
             keep_state: rollout.keep_state,
-        })
+        }
     }
 
     /// Returns the first `at_most` tasks of a split.
@@ -141,8 +156,8 @@ fn text(
     Model::open(folder, tokenizer, of_run.stop_tokens().to_vec(), style, now)
 }
 
-/// Builds the executor, with a memory of equal code if `remember_mib` isn't 0.
-fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError> {
+/// Starts the executor, with a memory of equal code if `remember_mib` isn't 0.
+pub fn executor(rollout: &RolloutConfig) -> Result<Box<dyn Executor>, ExecutorError> {
     let executor = rollout.executor.build()?;
     Ok(match rollout.remember_mib {
         0 => executor,

@@ -6,6 +6,7 @@ use turnwise_rollout::chat::Moment;
 use turnwise_run::{ModelLimits, Recorded};
 
 use crate::error::TrainError;
+use crate::player::Player;
 use crate::step::Trainer;
 use crate::step_rollouts::StepRollouts;
 use crate::watch::progress::Progress;
@@ -53,17 +54,26 @@ impl RolloutSource for Play {
         trainer: &Trainer,
         progress: &mut dyn Progress,
     ) -> Result<StepRollouts, TrainError> {
-        let mut known = trainer.trajectories_per_step();
-        progress.phase("rollouts", known as u64);
-        trainer.play(step, &mut |done, all| {
-            // A step that replaces groups plays more.
-            if all != known {
-                known = all;
-                progress.phase("rollouts", all as u64);
-            }
-            progress.advance(done as u64);
-        })
+        played(&trainer.player(), step, progress)
     }
+}
+
+/// Plays a step and shows how far it is.
+pub(crate) fn played(
+    player: &Player,
+    step: usize,
+    progress: &mut dyn Progress,
+) -> Result<StepRollouts, TrainError> {
+    let mut known = player.trajectories();
+    progress.phase("rollouts", known as u64);
+    player.play(step, &mut |done, all| {
+        // A step that replaces groups plays more.
+        if all != known {
+            known = all;
+            progress.phase("rollouts", all as u64);
+        }
+        progress.advance(done as u64);
+    })
 }
 
 /// Replays trajectories of another run, so that two estimators can learn from the same data.

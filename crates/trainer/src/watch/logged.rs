@@ -1,21 +1,20 @@
 //! Writes progress to `log.txt` while passing it on.
 
-use std::path::Path;
-
-use turnwise_run::{Log, RunDirError, StepMetrics};
+use turnwise_run::{Log, StepMetrics};
 
 use crate::watch::progress::Progress;
 
 /// Passes progress on, and writes its lines to the run's `log.txt`.
 pub(crate) struct Logged<'a> {
     inner: &'a mut dyn Progress,
-    log: Log,
+    /// None on ranks other than 0.
+    log: Option<Log>,
 }
 
 impl<'a> Logged<'a> {
-    /// Appends to `log.txt` of a run directory.
-    pub(crate) fn new(inner: &'a mut dyn Progress, run: &Path) -> Result<Self, RunDirError> {
-        Ok(Self { inner, log: Log::open(run)? })
+    /// Appends to a log, if there is one.
+    pub(crate) fn new(inner: &'a mut dyn Progress, log: Option<Log>) -> Self {
+        Self { inner, log }
     }
 }
 
@@ -29,7 +28,9 @@ impl Progress for Logged<'_> {
     }
 
     fn line(&mut self, text: &str) {
-        self.log.line(text);
+        if let Some(log) = &mut self.log {
+            log.line(text);
+        }
         self.inner.line(text);
     }
 

@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 20] = [
+const WITH_COMMANDS: [&str; 22] = [
     "README.md",
     "docs/agents.md",
     "docs/commands.md",
@@ -22,6 +22,7 @@ const WITH_COMMANDS: [&str; 20] = [
     "docs/models.md",
     "docs/openenv.md",
     "docs/python-environments.md",
+    "docs/ranks.md",
     "docs/rewards.md",
     "docs/runs.md",
     "docs/sandbox.md",
@@ -33,18 +34,24 @@ const WITH_COMMANDS: [&str; 20] = [
     "docs/troubleshooting.md",
     "docs/turns.md",
     "docs/tutorial.md",
+    "docs/vllm.md",
 ];
 
 /// Blocks that are not run, and why. Their arguments of `turnwise` are parsed all the same.
-const NOT_RUN: [(&str, &str); 8] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("README.md", "compiles, and trains for minutes"),
     ("docs/devices.md", "compiles"),
     ("docs/models.md", "needs a network, and trains a real model"),
     ("docs/openenv.md", "needs openenv of PyPI"),
+    ("docs/ranks.md", "compiles"),
+    ("docs/ranks.md", "needs two machines"),
+    ("docs/ranks.md", "needs GPUs"),
     ("docs/servers.md", "needs a server"),
     ("docs/smollm2.md", "needs a network, and trains a real model"),
-    ("docs/tools-you-have.md", "needs a network"),
+    ("docs/tools-you-have.md", "needs a network and a model"),
     ("docs/tutorial.md", "compiles"),
+    ("docs/vllm.md", "needs a server"),
+    ("docs/vllm.md", "needs a server"),
 ];
 
 fn read(document: &str) -> String {

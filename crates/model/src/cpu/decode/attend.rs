@@ -4,7 +4,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::cpu::simd::{bound, exps, row_max};
+use crate::cpu::simd::{add_weighted, bound, exps, row_max};
 
 /// Keys and values that are read together.
 const AT_ONCE: usize = 4;
@@ -89,33 +89,6 @@ fn dots<S: Simd, const N: usize>(simd: S, q: &[f32], keys: &[f32], width: usize,
     for i in 0..N {
         let tail: f32 = keys[i].1.iter().zip(q_tail).map(|(k, q)| k * q).sum();
         scores[i] = simd.reduce_sum_f32s(sums[i]) + tail;
-    }
-}
-
-/// Adds `N` weighted values that lie `width` apart, one after the other.
-#[inline(always)]
-fn add_weighted<S: Simd, const N: usize>(
-    simd: S,
-    weights: &[f32],
-    values: &[f32],
-    width: usize,
-    out: &mut [f32],
-) {
-    let values: [_; N] = std::array::from_fn(|i| S::as_simd_f32s(&values[i * width..][..out.len()]));
-    let wide: [_; N] = std::array::from_fn(|i| simd.splat_f32s(weights[i]));
-    let (out_head, out_tail) = S::as_mut_simd_f32s(out);
-    let heads: [_; N] = std::array::from_fn(|i| &values[i].0[..out_head.len()]);
-    for (at, o) in out_head.iter_mut().enumerate() {
-        let mut sum = *o;
-        for i in 0..N {
-            sum = simd.mul_add_f32s(wide[i], heads[i][at], sum);
-        }
-        *o = sum;
-    }
-    for (at, o) in out_tail.iter_mut().enumerate() {
-        for i in 0..N {
-            *o += weights[i] * values[i].1[at];
-        }
     }
 }
 

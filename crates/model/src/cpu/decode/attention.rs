@@ -8,7 +8,7 @@ use super::kernels::{norm, scale};
 use super::weights::{Affine, affine, parts, vector};
 use crate::block::{AttentionConfig, BlockConfig, QkNorm};
 use crate::config::ModelConfig;
-use crate::cpu::simd::Cpu;
+use crate::cpu::simd::{Cpu, sigmoids};
 use crate::layers::angles::{Angles, Factors};
 use crate::layers::attention::Attention;
 
@@ -62,20 +62,32 @@ impl HostAttention {
         (rows, angles): (&[(Row, u32)], &[Angles]),
         feeds: &mut [Feed<'_, '_>],
     ) -> Vec<f32> {
-        let (q, k, v) = self.project(cpu, h, angles, eps);
+        let ([q, gate], k, v) = self.project(cpu, h, angles, eps);
         let width = self.config.key_value_width();
         for (i, (row, _)) in rows.iter().enumerate() {
             let (keys, values) = &mut feeds[row.feed].1.layers[layer];
             keys.extend_from_slice(&k[i * width..][..width]);
             values.extend_from_slice(&v[i * width..][..width]);
         }
-        self.o.apply(cpu, &self.attend(cpu, layer, rows, feeds, &q))
+        let mut y = self.attend(cpu, layer, rows, feeds, &q);
+        if self.config.is_gated() {
+            let mut factors = gate;
+            sigmoids(cpu, &mut factors);
+            y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
+        }
+        self.o.apply(cpu, &y)
     }
 
-    /// Computes queries (multiplied by the factor of scores), keys and values, rotated.
-    fn project(&self, cpu: Cpu, h: &[f32], angles: &[Angles], eps: f64) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    /// Computes queries (multiplied by the factor of scores) and their gates, keys and values, rotated.
+    fn project(
+        &self,
+        cpu: Cpu,
+        h: &[f32],
+        angles: &[Angles],
+        eps: f64,
+    ) -> ([Vec<f32>; 2], Vec<f32>, Vec<f32>) {
         let (attention, gain) = (&self.config, self.config.rope.attention_factor() as f32);
-        let (mut q, mut k) = (self.q.apply(cpu, h), self.k.apply(cpu, h));
+        let ([mut q, gate], mut k) = (self.apart(self.q.apply(cpu, h)), self.k.apply(cpu, h));
         let normalise = |q: &mut Vec<f32>, k: &mut Vec<f32>| {
             if let Some((q_norm, k_norm)) = &self.qk_norms {
                 *q = norm(q, q_norm, eps);
@@ -101,7 +113,17 @@ impl HostAttention {
             normalise(&mut q, &mut k);
             scale(&mut q, by_scores);
         }
-        (q, k, self.v.apply(cpu, h))
+        ([q, gate], k, self.v.apply(cpu, h))
+    }
+
+    /// Takes queries and gates apart, which lie beside each other in each head.
+    fn apart(&self, both: Vec<f32>) -> [Vec<f32>; 2] {
+        if !self.config.is_gated() {
+            return [both, Vec::new()];
+        }
+        let heads = both.chunks_exact(2 * self.config.head_dim);
+        let (q, gate): (Vec<&[f32]>, Vec<&[f32]>) = heads.map(|head| head.split_at(head.len() / 2)).unzip();
+        [q.concat(), gate.concat()]
     }
 
     fn attend(

@@ -1,6 +1,7 @@
 //! The weights of a block.
 
 use super::attention::HostAttention;
+use super::delta_net::HostDeltaNet;
 use super::short_conv::HostShortConv;
 use super::weights::{Affine, affine, parts, vector};
 use crate::block::{Activation, Mixer};
@@ -27,22 +28,26 @@ pub(super) struct Layer {
 
 /// Holds the weights of the layer that mixes tokens.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a model has few")]
 pub(super) enum HostMixer {
     Attention(HostAttention),
     ShortConv(HostShortConv),
+    DeltaNet(HostDeltaNet),
 }
+
+const SAME: &str = "a block has the layer that its description names";
 
 impl Layer {
     /// Copies the weights of block `at`.
     pub(super) fn new(config: &ModelConfig, at: usize, block: &Block) -> Self {
         let (settings, mlp) = (&config.layers[at], &block.mlp);
-        let mixer = match (&settings.mixer, &block.self_attn, &block.conv) {
-            (Mixer::Attention(_), Some(attention), _) => {
-                HostMixer::Attention(HostAttention::new(config, at, attention))
+        let mixer = match &settings.mixer {
+            Mixer::Attention(_) => {
+                HostMixer::Attention(HostAttention::new(config, at, block.self_attn.as_ref().expect(SAME)))
             }
-            (Mixer::ShortConv(_), _, Some(conv)) => HostMixer::ShortConv(HostShortConv::new(conv)),
-            _ => unreachable!("a block has the layer that its description names"),
+            Mixer::ShortConv(_) => HostMixer::ShortConv(HostShortConv::new(block.conv.as_ref().expect(SAME))),
+            Mixer::DeltaNet(delta) => {
+                HostMixer::DeltaNet(HostDeltaNet::new(delta, block.linear_attn.as_ref().expect(SAME)))
+            }
         };
         let wide = settings.mlp.width;
         let [gate, up] = parts(mlp.gate_up_proj.as_ref(), [&mlp.gate_proj, &mlp.up_proj], [wide, wide]);

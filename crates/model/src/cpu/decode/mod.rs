@@ -9,6 +9,7 @@
 mod attend;
 mod attention;
 mod cache;
+mod delta_net;
 mod feed;
 mod kernels;
 mod layer;

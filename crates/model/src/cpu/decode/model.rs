@@ -109,6 +109,7 @@ impl HostModel {
                     attention.forward(self.cpu, at, (&h, eps), of_rows, feeds)
                 }
                 HostMixer::ShortConv(conv) => conv.forward(self.cpu, at, &h, rows, feeds),
+                HostMixer::DeltaNet(delta) => delta.forward(self.cpu, at, &h, rows, feeds),
             };
             let by = layer.residual_scale;
             add_scaled(&mut x, &normed(layer.after_attention.as_deref(), Cow::Owned(mixed), eps), by);

@@ -6,6 +6,8 @@
 
 mod attention;
 mod bridge;
+mod convolution;
+mod delta;
 mod gate;
 mod host_op;
 mod norm;
@@ -16,6 +18,8 @@ mod vocabulary;
 
 pub(crate) use attention::{FusedAttention, FusedRotation};
 pub(crate) use bridge::{apply_host_op, in_host_memory, modify_in_place, read_values, supports_host_ops};
+pub(crate) use convolution::FusedConvolution;
+pub(crate) use delta::FusedDelta;
 pub(crate) use gate::FusedGate;
 pub(crate) use norm::FusedNorm;
 pub(crate) use short_conv::FusedShortConv;

@@ -47,3 +47,30 @@ pub(crate) fn tile<S: Simd, const M: usize, const W: usize>(
         }
     }
 }
+
+/// Adds `N` weighted values that lie `width` apart, one after the other.
+#[inline(always)]
+pub(crate) fn add_weighted<S: Simd, const N: usize>(
+    simd: S,
+    weights: &[f32],
+    values: &[f32],
+    width: usize,
+    out: &mut [f32],
+) {
+    let values: [_; N] = std::array::from_fn(|i| S::as_simd_f32s(&values[i * width..][..out.len()]));
+    let wide: [_; N] = std::array::from_fn(|i| simd.splat_f32s(weights[i]));
+    let (out_head, out_tail) = S::as_mut_simd_f32s(out);
+    let heads: [_; N] = std::array::from_fn(|i| &values[i].0[..out_head.len()]);
+    for (at, o) in out_head.iter_mut().enumerate() {
+        let mut sum = *o;
+        for i in 0..N {
+            sum = simd.mul_add_f32s(wide[i], heads[i][at], sum);
+        }
+        *o = sum;
+    }
+    for (at, o) in out_tail.iter_mut().enumerate() {
+        for i in 0..N {
+            *o += weights[i] * values[i].1[at];
+        }
+    }
+}

@@ -80,8 +80,9 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             weighting.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
             let rows: Vec<&Sample> = samples.iter().collect();
             let run = |tokens, workers, recompute| {
-                let split = Split { tokens, workers, shards: None, recompute: Some(recompute) };
-                policy_gradient(&model, None, &rows, &config, 1.0, split)
+                let split = Split { tokens, workers, shards: None, recompute: Some(recompute), rank: (0, 1) };
+                let (sum, parts) = policy_gradient(&model, None, &rows, &config, 1.0, split);
+                (sum, PolicyStats::of_parts(&parts))
             };
             for (tokens, workers, recompute) in
                 [(1, 1, false), (40, 1, false), (90, 1, false), (10_000, 3, false), (60, 2, true)]
@@ -107,8 +108,9 @@ fn a_gradient_over_shards_does_not_depend_on_workers() {
     WeightsConfig::default().weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
     let rows: Vec<&Sample> = samples.iter().collect();
     let run = |tokens, workers, shards| {
-        let split = Split { tokens, workers, shards, recompute: None };
-        policy_gradient(&model, None, &rows, &LossConfig::default(), 1.0, split)
+        let split = Split { tokens, workers, shards, recompute: None, rank: (0, 1) };
+        let (sum, parts) = policy_gradient(&model, None, &rows, &LossConfig::default(), 1.0, split);
+        (sum, PolicyStats::of_parts(&parts))
     };
     let (whole, _) = run(10_000, 1, None);
     let exact = |gradients: &GradientsParams| global_norm(&model, gradients).to_bits();
@@ -128,4 +130,15 @@ fn a_gradient_over_shards_does_not_depend_on_workers() {
         assert!(far <= 1e-6, "{shards} shards: {far:e}");
     }
     assert!(global_norm(&model, &whole) > 0.0);
+}
+
+/// Blocks of shards are nodes of the tree: the ranks' sums, added in the tree, are those of one process.
+#[test]
+fn ranks_have_neighbouring_shards() {
+    let of = |rank, ranks, shards| {
+        Split { tokens: 1, workers: 1, shards: Some(64), recompute: None, rank: (rank, ranks) }.mine(shards)
+    };
+    assert_eq!([of(0, 1, 8), of(0, 2, 8), of(1, 2, 8), of(3, 4, 8)], [0..8, 0..4, 4..8, 6..8]);
+    assert_eq!([of(0, 4, 2), of(1, 4, 2)], [0..1, 1..2]);
+    assert!(of(2, 4, 2).is_empty() && of(3, 4, 2).is_empty() && of(1, 2, 1).is_empty());
 }

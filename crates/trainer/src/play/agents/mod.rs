@@ -9,6 +9,7 @@
 //! Programs run in threads, a bounded number at a time. Neither that number nor the arrival of their requests
 //! changes what is sampled: the random numbers of a call belong to its trajectory and its place there.
 
+mod round;
 mod told;
 
 use std::collections::HashMap;
@@ -35,6 +36,8 @@ use crate::play::policy::task_hash;
 use crate::play::served::ServedModel;
 use crate::play::setup::Setup;
 use told::trajectory;
+
+pub(crate) use round::round;
 
 /// How often the end of a play is looked for.
 const LOOK: Duration = Duration::from_millis(5);

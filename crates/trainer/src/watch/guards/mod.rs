@@ -41,6 +41,10 @@ pub struct Watched {
 /// The guard after which the weights aren't worth keeping.
 pub(crate) const NON_FINITE: &str = "non_finite";
 
+/// The guards, in the order of their reports.
+pub(crate) const NAMES: [&str; 7] =
+    [NON_FINITE, "entropy", "tools", "drift", "reward", "truncation", "dropped"];
+
 /// A cause and a remedy. `{loss}` in a remedy stands for the name of the loss that runs.
 type Alarm = Option<(String, &'static str)>;
 

@@ -4,8 +4,8 @@ use turnwise_credit::Group;
 use turnwise_envs::{Agent, Task};
 use turnwise_rollout::Played;
 
+use super::AgentPlay;
 use crate::error::TrainError;
-use crate::play::agents::AgentPlay;
 
 /// Plays tasks, as many groups as tasks. Returns their trajectories with the rewards.
 ///
@@ -13,16 +13,15 @@ use crate::play::agents::AgentPlay;
 pub(crate) fn round(
     play: &AgentPlay<'_>,
     agent: &Agent,
-    tasks: &[Task],
+    tasks: &[&Task],
     samples: usize,
     earlier: &[&str],
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<(Played, Vec<Group>), TrainError> {
-    let refs: Vec<&Task> = tasks.iter().collect();
-    let outcomes = play.play(agent, &refs, samples as u32, earlier, progress)?;
+    let outcomes = play.play(agent, tasks, samples as u32, earlier, progress)?;
     let mut outcomes = outcomes.into_iter();
     let mut played = Played::default();
-    let group = |task: &Task| {
+    let group = |task: &&Task| {
         let mut group = Group { group: task.id.clone(), trajectories: Vec::with_capacity(samples) };
         let mut trajectories = Vec::with_capacity(samples);
         for outcome in outcomes.by_ref().take(samples) {

@@ -1,0 +1,153 @@
+//! Runs on several ranks, under a real `mpirun`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use turnwise_ranks::HAS_MPI;
+
+use crate::binary::{BINARY, Ran, ran, root};
+use crate::resume::Moments;
+use crate::runs::{Runs, same, stderr};
+
+/// Makes the bytes of a run the same on any number of ranks, with enough groups for four of them.
+const DIVIDED: [&str; 4] =
+    ["optimizer.shards=4", "optimizer.micro_batch_tokens=512", "rollout.groups=5", "eval.tasks=5"];
+
+/// Returns `mpirun`, or says that a test is left out. With `TURNWISE_TEST_NO_SKIPS` that is a failure.
+fn mpirun(test: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join("mpirun")).find(|p| p.exists());
+    let reason = if HAS_MPI { "there is no mpirun" } else { "the binary was built without MPI" };
+    if HAS_MPI && found.is_some() {
+        return found;
+    }
+    assert!(std::env::var_os("TURNWISE_TEST_NO_SKIPS").is_none(), "{test} must not be skipped: {reason}");
+    eprintln!("skipped {test}: {reason}");
+    None
+}
+
+/// Returns the command of a run on a number of ranks.
+fn among(mpirun: &Path, ranks: usize, runs: &Runs, name: &str, more: &[&str]) -> Command {
+    let whole = runs.command(name, more);
+    let mut command = Command::new(mpirun);
+    command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--quiet"]);
+    command.args(["-n", &ranks.to_string()]).arg(whole.get_program()).args(whole.get_args());
+    command.current_dir(root());
+    command
+}
+
+fn sets<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    DIVIDED.iter().chain(more).flat_map(|set| ["--set", set]).collect()
+}
+
+#[test]
+fn one_two_and_four_ranks_leave_the_same_bytes() {
+    let Some(mpirun) = mpirun("one_two_and_four_ranks_leave_the_same_bytes") else { return };
+    let by_success =
+        ["rollout.refill=2", "rollout.curriculum=success", "advantage=grpo", "loss.clip.tis_cap=2.0"];
+    for (name, more) in [("full", &by_success[..]), ("lora", &["optimizer.lora.rank=2"])] {
+        let (runs, more) = (Runs::new(), sets(more));
+        runs.finishes("alone", &more);
+        for ranks in [1, 2, 4] {
+            let run = format!("ranks-{ranks}");
+            let ran = ran(&mut among(&mpirun, ranks, &runs, &run, &more), "");
+            assert_eq!(ran.code, Some(0), "{name}, {ranks} ranks: {}", ran.stderr);
+            same(&runs.path(&run), &runs.path("alone"));
+            let log = std::fs::read_to_string(runs.path(&run).join("log.txt")).unwrap();
+            assert_eq!(log.contains(&format!("{ranks} ranks: 0 on ")), ranks > 1, "{log}");
+            assert_eq!(ran.stderr.matches("step 1/5").count(), 1, "rank 0 alone prints: {}", ran.stderr);
+        }
+    }
+}
+
+/// Kills one rank, the way a machine loses power.
+fn kill_a_rank(job: &Child, which: usize) {
+    let children = format!("/proc/{0}/task/{0}/children", job.id());
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    let ranks: Vec<&str> = children.split_whitespace().collect();
+    if let Some(rank) = ranks.get(which % ranks.len().max(1)) {
+        let _ = Command::new("kill").args(["-9", rank]).status();
+    }
+}
+
+#[test]
+fn a_run_that_loses_ranks_goes_on_with_any_number_of_them() {
+    let Some(mpirun) = mpirun("a_run_that_loses_ranks_goes_on_with_any_number_of_them") else { return };
+    let (runs, more) = (Runs::new(), sets(&[]));
+    let whole = Instant::now();
+    let ran = ran(&mut among(&mpirun, 2, &runs, "reference", &more), "");
+    let whole = whole.elapsed();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let (mut moments, mut kills, mut number) = (Moments(1), 0, 0);
+    while kills < 10 {
+        let name = format!("killed-{number}");
+        number += 1;
+        let mut patience = 0.6;
+        for life in 0.. {
+            let ranks = [2, 1, 4][life % 3];
+            let err = std::fs::File::create(stderr(&runs.path(&name))).unwrap();
+            let mut command = among(&mpirun, ranks, &runs, &name, &more);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err);
+            let mut job = command.spawn().expect("mpirun starts");
+            if kills >= 10 {
+                assert!(job.wait().unwrap().success());
+                break;
+            }
+            let (start, lifetime) = (Instant::now(), whole.mul_f64(moments.next() * patience));
+            let mut ended = None;
+            while ended.is_none() && start.elapsed() < lifetime {
+                ended = job.try_wait().unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if let Some(status) = ended {
+                let said = std::fs::read_to_string(stderr(&runs.path(&name))).unwrap_or_default();
+                assert!(status.success(), "a life that wasn't ended from outside: {said}");
+                break;
+            }
+            kill_a_rank(&job, life);
+            job.wait().expect("a job to wait for");
+            kills += 1;
+            patience += 0.05;
+        }
+        same(&runs.path(&name), &runs.path("reference"));
+    }
+}
+
+#[test]
+fn what_ranks_cannot_divide_is_refused_in_a_line() {
+    let Some(mpirun) = mpirun("what_ranks_cannot_divide_is_refused_in_a_line") else { return };
+    let runs = Runs::new();
+    let check = |ranks: usize, set: &[&str], parts: &[&str]| {
+        let set: Vec<&str> = set.iter().flat_map(|set| ["--set", *set]).collect();
+        let refused = ran(&mut among(&mpirun, ranks, &runs, "refused", &set), "");
+        // mpirun adds its own words.
+        let ours = |line: &&str| parts.iter().any(|part| line.contains(part));
+        let lines: Vec<&str> = refused.stderr.lines().filter(ours).collect();
+        assert_ne!(refused.code, Some(0));
+        assert_eq!(lines.len(), parts.len(), "each once: {}", refused.stderr);
+        assert!(!runs.path("refused").exists());
+    };
+    check(2, &[], &["optimizer.shards: is not set, and 2 ranks divide shards", "--set optimizer.shards=8"]);
+    check(3, &["optimizer.shards=4"], &["optimizer.shards: is 4, and 3 ranks can't have equal parts"]);
+    check(2, &["optimizer.shards=4", "model=nowhere"], &["nowhere"]);
+}
+
+/// Runs a command as if a launcher without this MPI had started it.
+fn launched(arguments: &[&str]) -> Ran {
+    let mut command = Command::new(BINARY);
+    ran(command.args(arguments).env("PMI_SIZE", "2").env("PMI_RANK", "0").current_dir(root()), "")
+}
+
+#[test]
+fn one_of_several_processes_that_cannot_talk_is_refused() {
+    let why = if HAS_MPI { "but MPI counts 1" } else { "was built without MPI" };
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let refused = launched(&["train", "configs/tiny.toml", "--run", run.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("PMI_SIZE = 2") && refused.stderr.contains(why), "{}", refused.stderr);
+    assert!(!run.exists());
+    launched(&["eval", "--model", "models/tiny", "--config", "configs/tiny.toml"])
+        .fails(2, &["`turnwise eval` works in one", "\n  hint: "]);
+}

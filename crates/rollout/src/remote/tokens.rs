@@ -1,0 +1,28 @@
+//! A policy behind servers that take and give token ids: vLLM and SGLang.
+//!
+//! Such turns can be trained on: ids and log-probabilities are those of the engine, and every answer names
+//! the version of its weights. A [`Fleet`] puts weights into the servers, and a [`TokenPolicy`] samples turns
+//! from them. A server that breaks the contract ends the play, with advice. A server that fails costs a
+//! retry, and at worst the trajectory.
+
+mod description;
+mod engine;
+mod fleet;
+mod hints;
+mod policy;
+mod probe;
+mod protocol;
+mod sglang;
+mod vllm;
+
+pub use description::Description;
+pub use engine::EngineName;
+pub use fleet::{Fleet, Pushed, Servers, TurnAsk};
+pub use policy::{Stream, TokenPolicy};
+pub use probe::{Gap, Logprobs, Probe};
+pub use protocol::{Rule, Sampled};
+
+/// Says why servers can't be used: what is wrong, and advice in a second line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ServerError(pub String);

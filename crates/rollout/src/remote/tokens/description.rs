@@ -1,0 +1,10 @@
+//! Facts that a server tells about itself.
+
+/// Describes a server, as far as it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Description {
+    /// Name that requests use for its model.
+    pub model: Option<String>,
+    /// Most tokens of a sequence, prompt included.
+    pub context: Option<usize>,
+}

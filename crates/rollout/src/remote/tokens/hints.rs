@@ -1,0 +1,21 @@
+//! Advice on servers that sample other tokens than the trainer would.
+
+/// Advice where a turn ended without a reason of ours.
+pub(super) const ODD_END: &str = "the model folder's generation_config.json or config.json names a stop token \
+     that the chat format lacks";
+
+/// Advice where the server's context is shorter than the run's.
+pub(super) const SHORT: &str = "start the server with a longer context (vLLM: --max-model-len, SGLang: --context-length), or lower \
+     rollout.max_tokens";
+
+/// Advice where versions stay wrong although weights were pushed again.
+pub(super) const OTHER_RUN: &str =
+    "another run or program changes the weights of this server; every run needs servers to itself";
+
+/// Advice where answers name no version.
+pub(super) const NO_VERSION: &str =
+    "every answer has to name the version of its weights: use vLLM 0.32 or newer, or SGLang 0.5 or newer";
+
+/// Advice where nobody answers.
+pub(super) const UNREACHED: &str =
+    "is the server running? rollout.server.urls are bases such as http://127.0.0.1:8000, without /v1";

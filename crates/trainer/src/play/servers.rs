@@ -1,0 +1,275 @@
+//! The servers of a run: new weights go out as a folder per version, and a probe follows every push.
+
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use burn::module::Module;
+use fnv::FnvHasher;
+use turnwise_model::{LoraConfig, Transformer, family_of, save, save_adapter};
+use turnwise_ranks::Alone;
+use turnwise_rollout::remote::tokens::{Fleet, Gap, Probe, Pushed, Rule, Servers};
+use turnwise_run::whole_folder;
+use turnwise_trajectory::{Stop, TokenId, Trajectory, Turn};
+
+use crate::config::{RunConfig, SamplingConfig, ServerConfig};
+use crate::device::workers;
+use crate::error::TrainError;
+use crate::learn::learner::Split;
+use crate::learn::sampled_logprobs::sampled_logprobs;
+use crate::play::setup::Setup;
+
+/// Tokens that a probe samples after each context.
+const PROBED: usize = 16;
+/// Longest context of a probe: more than two blocks of a prefix cache.
+const CONTEXT: usize = 64;
+/// Folders of weights that are kept: servers may still read the one before.
+const KEPT: usize = 2;
+
+/// Holds the servers of a run, and puts the weights of the policy into them.
+pub struct RunServers {
+    fleet: Fleet,
+    config: ServerConfig,
+    /// Model folder that the pushed ones are made like.
+    like: PathBuf,
+    lora: Option<LoraConfig>,
+    probe: Probe,
+    tokens: usize,
+    pushes: Mutex<Pushes>,
+}
+
+/// Holds what has been pushed.
+struct Pushes {
+    /// Sets versions of this process apart from those of others.
+    run: String,
+    count: usize,
+    /// Optimizer updates before the weights that the servers hold.
+    held: Option<u64>,
+    /// Folders of this process, oldest first.
+    folders: Vec<PathBuf>,
+}
+
+impl RunServers {
+    /// Reaches the servers of a run, if it has any. `key`: their bearer token.
+    ///
+    /// # Errors
+    /// If a server doesn't answer, or its context is too short.
+    pub fn open(config: &RunConfig, setup: &Setup, key: Option<String>) -> Result<Option<Self>, TrainError> {
+        let Some(server) = &config.rollout.server else { return Ok(None) };
+        let seconds = Duration::from_secs_f64;
+        let fleet = Fleet::open(Servers {
+            engine: server.engine,
+            urls: server.urls.clone(),
+            router: server.router.clone(),
+            key,
+            adapter: server.adapter,
+            parallel: server.parallel,
+            timeout: seconds(server.timeout_seconds),
+            retry: seconds(server.retry_seconds),
+        })?;
+        fleet.fits(setup.limits.tokens)?;
+        let temperature = config.rollout.sampling.temperature;
+        let contexts = contexts(setup);
+        let probe = Probe { contexts, tokens: PROBED, rule: Rule::of(temperature) };
+        let pushes = Pushes { run: name(), count: 0, held: None, folders: Vec::new() };
+        Ok(Some(Self {
+            fleet,
+            config: server.clone(),
+            like: config.model.clone(),
+            lora: config.optimizer.lora.clone(),
+            probe,
+            tokens: config.optimizer.micro_batch_tokens,
+            pushes: Mutex::new(pushes),
+        }))
+    }
+
+    /// Returns the servers.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Makes every server hold the weights of a policy, and checks that they do. `updates`: the number of
+    /// optimizer updates before them.
+    ///
+    /// The first push is preceded by one of other weights, so that a server that keeps some old ones is
+    /// found before anything is learnt from it.
+    ///
+    /// # Errors
+    /// If a server doesn't take the weights, or computes other log-probabilities with them.
+    pub fn hold(&self, model: &Transformer, updates: u64) -> Result<(), TrainError> {
+        let mut pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        if pushes.held == Some(updates) {
+            return Ok(());
+        }
+        if pushes.count == 0 {
+            self.push(&self.waved(model), &mut pushes)?;
+        }
+        pushes.held = None;
+        self.push(model, &mut pushes)?;
+        pushes.held = Some(updates);
+        Ok(())
+    }
+
+    /// Pushes a model under a new version and returns the gap of the probe, however large.
+    ///
+    /// # Errors
+    /// If a server doesn't take it, or doesn't answer the probe.
+    pub fn try_push(&self, model: &Transformer, probe: &Probe) -> Result<Gap, TrainError> {
+        let mut pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        pushes.held = None;
+        self.send(model, &mut pushes)?;
+        self.gap(model, probe)
+    }
+
+    /// Returns a model whose pushed parameters all differ from those of `model`.
+    pub(crate) fn waved(&self, model: &Transformer) -> Transformer {
+        plain(model).waved(&|name| !self.config.adapter || name.contains(".lora."))
+    }
+
+    /// Compares log-probabilities of the servers with those of the model that they should hold.
+    ///
+    /// # Errors
+    /// If a server doesn't answer the probe.
+    pub fn gap(&self, model: &Transformer, probe: &Probe) -> Result<Gap, TrainError> {
+        let model = plain(model);
+        let expected = |context: &[TokenId], sampled: &[TokenId], temperature: f64| {
+            self.logprobs(&model, context, sampled, temperature)
+        };
+        Ok(probe.run(&self.fleet, &expected)?)
+    }
+
+    /// Returns the probe that follows a push.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Returns the largest gap that a push may leave.
+    pub fn limit(&self) -> f64 {
+        self.config.probe_gap
+    }
+
+    /// Returns what is wrong with servers that leave a gap: nothing, if it is small enough.
+    pub fn verdict(&self, gap: &Gap, tied: bool) -> Result<(), TrainError> {
+        let limit = self.limit();
+        // Written so that NaN fails.
+        if gap.nats <= limit {
+            return Ok(());
+        }
+        let unscaled = self.probe.rule.temperature != 1.0 && gap.unscaled <= limit;
+        let hint = match () {
+            () if unscaled => {
+                "its log-probabilities ignore the temperature: start vLLM with --logprobs-mode processed_logprobs"
+            }
+            () if tied && !self.config.untied_head && !self.config.adapter => {
+                "the server may keep its old output matrix, as vLLM does on the CPU with tied embeddings: set \
+                 rollout.server.untied_head=true, and start it from a folder of `turnwise convert \
+                 --untied-head`; or it computes in bf16, which needs a larger rollout.server.probe_gap"
+            }
+            () => {
+                "the server kept old weights or prefixes, or it computes in another element type: start it with \
+                 --dtype float32, or set a larger rollout.server.probe_gap; `turnwise doctor --server` says more"
+            }
+        };
+        Err(TrainError::Input(format!(
+            "{}: log-probabilities of the pushed weights differ by {:.4} nats from the trainer's, more than {limit}\n  \
+             hint: {hint}",
+            gap.url, gap.nats
+        )))
+    }
+
+    fn push(&self, model: &Transformer, pushes: &mut Pushes) -> Result<(), TrainError> {
+        self.send(model, pushes)?;
+        self.verdict(&self.gap(model, &self.probe)?, model.config().tied_embeddings)
+    }
+
+    /// Writes a new folder, makes the servers load it, and removes old folders.
+    fn send(&self, model: &Transformer, pushes: &mut Pushes) -> Result<(), TrainError> {
+        let version = format!("{}-{}", pushes.run, pushes.count);
+        pushes.count += 1;
+        let folder = self.config.weights.join(&version);
+        whole_folder::write(&folder, |folder| self.write(model, folder))?;
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        pushes.folders.push(folder.clone());
+        self.fleet.push(Pushed { folder, version })?;
+        while pushes.folders.len() > KEPT {
+            whole_folder::remove(&pushes.folders.remove(0))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, model: &Transformer, folder: &Path) -> Result<(), TrainError> {
+        let lora = self.lora.as_ref().filter(|_| self.config.adapter);
+        if let Some(lora) = lora {
+            return Ok(save_adapter(model, lora, &self.like.to_string_lossy(), folder)?);
+        }
+        let model = plain(model);
+        let merged = if self.config.untied_head { model.untied() } else { model };
+        Ok(save(&merged, family_of(&self.like)?, Some(&self.like), folder)?)
+    }
+
+    /// Computes log-probabilities as the trainer does.
+    fn logprobs(
+        &self,
+        model: &Transformer,
+        context: &[TokenId],
+        sampled: &[TokenId],
+        temperature: f64,
+    ) -> Vec<f32> {
+        let turn = Turn { tokens: sampled.to_vec(), logprobs: vec![0.0; sampled.len()], ..Turn::default() };
+        let (task, stop) = (String::new(), Stop::Answer);
+        let asked = Trajectory { task, sample: 0, prompt: context.to_vec(), turns: vec![turn], stop };
+        let split = Split {
+            tokens: self.tokens,
+            workers: workers::count(&model.device()),
+            shards: None,
+            recompute: None,
+            rank: (0, 1),
+        };
+        let computed = sampled_logprobs(model, &[&asked], temperature, split, &Alone);
+        computed.into_iter().flatten().flatten().collect()
+    }
+}
+
+impl Drop for RunServers {
+    /// Removes the folders of this process; servers have read them.
+    fn drop(&mut self) {
+        let pushes = self.pushes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for folder in pushes.folders.drain(..) {
+            // A folder that stays behind costs space only.
+            let _ = whole_folder::remove(&folder);
+        }
+    }
+}
+
+/// Returns a model without gradients.
+fn plain(model: &Transformer) -> Transformer {
+    if model.device().is_autodiff() { model.valid() } else { model.clone() }
+}
+
+/// Returns the rule of a run's sampling.
+pub(crate) fn rule(config: &SamplingConfig) -> Rule {
+    let SamplingConfig { temperature, top_k, top_p, min_p } = *config;
+    Rule { temperature, top_k, top_p, min_p }
+}
+
+/// Returns a name that no other process has.
+fn name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut hasher = FnvHasher::default();
+    hasher.write(&now.as_nanos().to_le_bytes());
+    hasher.write(&std::process::id().to_le_bytes());
+    format!("turnwise-{:016x}", hasher.finish())
+}
+
+/// Text that probes go on from: longer than two blocks of a prefix cache.
+const TEXT: &str = "Each of 12 boxes holds 34 red and 5 blue pens, and 6 boxes were sold. How many pens are left? \
+                    First compute the pens of one box, then those of all boxes that are left.\nAnswer:";
+
+/// Returns the contexts of probes: tokens of a text, and the same backwards, where the model is less sure.
+fn contexts(setup: &Setup) -> Vec<Vec<TokenId>> {
+    let mut tokens = setup.chat.tokens(TEXT);
+    tokens.truncate(CONTEXT.min(setup.limits.tokens.saturating_sub(PROBED).max(1)));
+    let backwards = tokens.iter().rev().copied().collect();
+    vec![tokens, backwards]
+}
