@@ -74,7 +74,7 @@ pub use diagnostics::{
     is_dummy_first_call, outcome_shares,
 };
 pub use episode::{Episode, PerTurn};
-pub use filter::{Dropped, FilterConfig};
+pub use filter::{Dropped, FilterConfig, Masked};
 pub use kl::KlEstimator;
 pub use named::{NamedReward, is_graded, rewards_by_name};
 pub use normalise::Normalise;

@@ -232,7 +232,12 @@ mod tests {
                 scorer.score(&groups, 0).expect("offline")
             };
             let free = score(FilterConfig::default());
-            let mut filtered = score(FilterConfig { zero_variance: true, truncated: true, void_turn: true });
+            let mut filtered = score(FilterConfig {
+                zero_variance: true,
+                truncated: true,
+                void_turn: true,
+                ..FilterConfig::default()
+            });
             let dropped: Vec<_> = filtered.iter().flat_map(|group| group.dropped.clone()).collect();
             assert_eq!(dropped.iter().filter(|d| d.is_some()).count(), 4, "{name}: {dropped:?}");
             for group in &mut filtered {

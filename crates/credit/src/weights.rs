@@ -43,9 +43,20 @@ impl WeightsConfig {
     /// The normalisers are those of the whole batch and stay with its samples. The batch may be split
     /// afterwards, and the losses of its parts add up to the loss of the batch.
     pub fn weigh(&self, batch: &mut [&mut Sample], token_limit: usize) {
-        let masks: Vec<Vec<bool>> = batch.iter().map(|sample| sample.mask.clone()).collect();
-        for (sample, weights) in batch.iter_mut().zip(self.token_weights(&masks, token_limit)) {
-            sample.weights = weights;
+        // Sequences of a trajectory are weighed as one.
+        let same = |a: &&mut Sample, b: &&mut Sample| a.trajectory == b.trajectory;
+        let masks: Vec<Vec<bool>> = batch
+            .chunk_by(same)
+            .map(|sequences| sequences.iter().flat_map(|sample| sample.mask.iter().copied()).collect())
+            .collect();
+        let weights = self.token_weights(&masks, token_limit);
+        for (sequences, weights) in batch.chunk_by_mut(same).zip(weights) {
+            let mut rest = &weights[..];
+            for sample in sequences {
+                let (own, others) = rest.split_at(sample.mask.len());
+                sample.weights = own.to_vec();
+                rest = others;
+            }
         }
     }
 
@@ -98,9 +109,10 @@ mod tests {
     #[test]
     fn a_share_of_a_batch_has_the_weights_of_the_whole() {
         let masks = [vec![false, true, true, true], vec![true], vec![false, false]];
-        let sample = |mask: &Vec<bool>| {
+        let sample = |(trajectory, mask): (usize, &Vec<bool>)| {
             let n = mask.len();
             Sample {
+                trajectory,
                 tokens: vec![0; n],
                 mask: mask.clone(),
                 old_logprobs: vec![0.0; n],
@@ -112,13 +124,39 @@ mod tests {
         };
         for name in WeightsConfig::NAMES {
             let config = WeightsConfig::named(name).expect("a name");
-            let mut samples: Vec<Sample> = masks.iter().map(sample).collect();
+            let mut samples: Vec<Sample> = masks.iter().enumerate().map(sample).collect();
             config.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 10);
             let share = samples.split_off(1);
             assert_eq!(share[0].weights, config.token_weights(&masks, 10)[1], "{name}");
-            let mut alone = [sample(&masks[1])];
+            let mut alone = [sample((0, &masks[1]))];
             config.weigh(&mut alone.iter_mut().collect::<Vec<_>>(), 10);
             assert_ne!(share[0].weights, alone[0].weights, "{name}: a share alone is another batch");
+        }
+    }
+
+    #[test]
+    fn sequences_of_a_trajectory_weigh_as_one() {
+        let masks = [vec![false, true, true], vec![true], vec![true]];
+        let sample = |trajectory: usize, mask: &[bool]| {
+            let n = mask.len();
+            Sample {
+                trajectory,
+                tokens: vec![0; n],
+                mask: mask.to_vec(),
+                old_logprobs: vec![0.0; n],
+                rollout_logprobs: vec![0.0; n],
+                advantages: vec![0.0; n],
+                weights: vec![0.0; n],
+                turns: vec![0; n],
+            }
+        };
+        for name in WeightsConfig::NAMES {
+            let config = WeightsConfig::named(name).expect("a name");
+            let mut split = [sample(0, &masks[0]), sample(0, &masks[1]), sample(1, &masks[2])];
+            config.weigh(&mut split.iter_mut().collect::<Vec<_>>(), 10);
+            let whole = config.token_weights(&[masks[..2].concat(), masks[2].clone()], 10);
+            assert_eq!([split[0].weights.clone(), split[1].weights.clone()].concat(), whole[0], "{name}");
+            assert_eq!(split[2].weights, whole[1], "{name}");
         }
     }
 

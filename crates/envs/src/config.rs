@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Conflict, Seed, Within, choice};
 use turnwise_tools::executor::ExecutorConfig;
 
+use crate::agent::AgentConfig;
 use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
 use crate::openenv::OpenEnvConfig;
@@ -38,6 +39,8 @@ choice! {
         "process" => Process(ProcessConfig),
         /// Seeds, tools and turn rewards of a server of OpenEnv.
         "openenv" => OpenEnv(OpenEnvConfig),
+        /// Somebody else's program, which asks an endpoint for its turns.
+        "agent" => Agent(AgentConfig),
         /// Any of the others, with tools that fail on purpose.
         "flaky" => Flaky(FlakyConfig),
     }
@@ -81,6 +84,9 @@ pub struct FlakyConfig {
 impl EnvSettings for FlakyConfig {
     fn conflict(&self) -> Option<Conflict> {
         let Self { timeouts, errors, .. } = *self;
+        if let EnvConfig::Agent(_) = *self.env {
+            return Some(Conflict::new("env", "names an agent, whose tools are its own"));
+        }
         let message = format!("is {errors} beside timeouts = {timeouts}: together they may be 1 at most");
         // A sum of NaN isn't a share.
         let shares = timeouts + errors <= 1.0;

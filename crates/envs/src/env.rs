@@ -3,6 +3,7 @@
 use turnwise_tools::{Fault, ToolSpec};
 use turnwise_trajectory::{ToolCall, Trajectory};
 
+use crate::agent::Agent;
 use crate::answer::vote;
 use crate::session::{Opened, Start};
 use crate::tasks::{Task, TaskSplit, Tasks};
@@ -52,6 +53,11 @@ pub trait Env: Send + Sync {
     /// The reason.
     fn check(&self) -> Result<(), EnvError> {
         Ok(())
+    }
+
+    /// Returns the agent whose programs play the tasks, instead of sessions.
+    fn agent(&self) -> Option<&Agent> {
+        None
     }
 
     /// Returns the lines that programs of the environment have written to stderr since the last call.
@@ -145,6 +151,10 @@ macro_rules! forward_env {
     () => {
         fn name(&self) -> &'static str {
             self.inner.name()
+        }
+
+        fn agent(&self) -> Option<&$crate::Agent> {
+            self.inner.agent()
         }
 
         fn check(&self) -> Result<(), $crate::EnvError> {

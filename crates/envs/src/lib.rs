@@ -1,5 +1,6 @@
 //! Defines environments: tasks, the tools on offer, the check of an answer, and the rewards of each turn.
 
+mod agent;
 mod answer;
 mod config;
 mod determinism;
@@ -18,6 +19,7 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 
+pub use agent::{Agent, AgentConfig, AgentEndpoint, Agents, Ran, Verdict};
 pub use config::{EnvConfig, FlakyConfig};
 pub use determinism::difference;
 pub use env::{DemoTurn, Demonstration, Env, EnvError};

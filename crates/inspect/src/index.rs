@@ -13,7 +13,7 @@ use turnwise_trajectory::{OutputStatus, Stop};
 
 use crate::conversation::{group_line, without_tokens};
 use crate::error::InspectError;
-use crate::outline::{CallOutline, GroupOutline, TrajectoryOutline};
+use crate::outline::{CallOutline, GroupOutline, TrajectoryOutline, TurnOutline};
 
 /// Reports a line that is no group: torn, or of another program. It is left out of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -298,7 +298,8 @@ fn rows(group: &GroupOutline) -> Vec<Row> {
         let played = &trajectory.played;
         let turn = |values: &[Vec<f64>]| values.get(at).cloned().unwrap_or_default();
         let sampled = played.turns.iter().map(|turn| turn.tokens.0).sum();
-        let observed: u32 = played.turns.iter().map(|turn| turn.observation.0).sum();
+        let of_branch = |turn: &TurnOutline| turn.branch.as_ref().map_or(0, |branch| branch.context.0);
+        let observed: u32 = played.turns.iter().map(|turn| turn.observation.0 + of_branch(turn)).sum();
         let malformed =
             |j: usize| played.turns[j].calls.iter().any(|call| matches!(call, CallOutline::Malformed(_)));
         let penalised = |j: usize| trajectory.turns.get(j).is_some_and(|reward| reward.fmt() < 0.0);

@@ -37,9 +37,16 @@ pub(crate) struct PlayedOutline {
 
 #[derive(Deserialize)]
 pub(crate) struct TurnOutline {
+    #[serde(default)]
+    pub(crate) branch: Option<BranchOutline>,
     pub(crate) tokens: Count,
     pub(crate) observation: Count,
     pub(crate) calls: Vec<CallOutline>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct BranchOutline {
+    pub(crate) context: Count,
 }
 
 #[derive(Deserialize)]

@@ -48,7 +48,7 @@ pub use evaluation::{Evaluation, Evaluations};
 pub use group::{GroupRecord, Replaced, TrajectoryRecord};
 pub use log::Log;
 pub use metric::Metric;
-pub use metrics::{DroppedBy, StepMetrics};
+pub use metrics::{DroppedBy, SequenceMetrics, StepMetrics};
 pub use recorded::{ModelLimits, Recorded};
 pub use retention::prune;
 pub use reward_metrics::RewardMetrics;

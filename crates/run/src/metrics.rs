@@ -53,6 +53,12 @@ pub struct StepMetrics {
     pub dropped: Metric,
     /// How many trajectories each filter took out of the loss.
     pub dropped_by: DroppedBy,
+    /// Share of agents' calls whose prompt keeps the tokens that were sampled before, where it repeats them.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub prefix_kept: Metric,
+    /// Sequences of agents' trajectories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequences: Option<SequenceMetrics>,
     /// Calls that hit a limit of time.
     pub tool_timeouts: usize,
     /// Calls that hit the limit of memory.
@@ -110,6 +116,21 @@ pub struct StepMetrics {
     /// Held-out accuracy after the step, if it was measured.
     #[serde(skip_serializing_if = "Metric::is_absent")]
     pub held_out_accuracy: Metric,
+}
+
+/// Counts the sequences of the trajectories of agents. A call whose prompt doesn't continue an earlier one
+/// begins a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SequenceMetrics {
+    /// All sequences.
+    pub count: usize,
+    /// Calls whose prompt repeats an answer in other tokens than were sampled.
+    pub diverged: usize,
+    /// Sequences that `filter.diverged` took out of the loss.
+    pub masked_diverged: usize,
+    /// Sequences that `filter.truncated` took out of the loss, without their trajectory.
+    pub masked_cut: usize,
 }
 
 /// Counts the trajectories that left the loss, by filter.

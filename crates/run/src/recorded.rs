@@ -121,8 +121,12 @@ fn check(line: &TrajectoryRecord, model: ModelLimits) -> Result<(), String> {
         }
     }
     let ModelLimits { vocab_size: size, context } = model;
-    if played.len() > context {
-        return Err(format!("{name} has {} tokens, the model's context ends at {context}", played.len()));
+    if !played.is_tree() {
+        return Err(format!("{name} has a turn that continues a later one"));
+    }
+    let longest = played.sequences().iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0);
+    if longest > context {
+        return Err(format!("{name} has {longest} tokens, the model's context ends at {context}"));
     }
     match played.tokens().into_iter().find(|&token| token as usize >= size) {
         Some(token) => Err(format!("{name}: token {token} is not in the model's vocabulary of {size}")),
@@ -190,6 +194,8 @@ mod tests {
         check(r#""correct""#, flags, &format!("{name} has 2 violation flags for 1 turns"));
         check("[3,4]", "[3,16]", &format!("{name}: token 16 is not in the model's vocabulary of 16"));
         check("[1,2]", "[]", &format!("{name} has no prompt"));
+        let branch = r#""observation":[],"branch":{"parent":0,"context":[1]}"#;
+        check(r#""observation":[]"#, branch, &format!("{name} has a turn that continues a later one"));
         check("[1,2]", "[1,2,1,2,1,2,1]", &format!("{name} has 9 tokens, the model's context ends at 8"));
         check("[-0.5,-1.25]", "[null,-1.25]", "not a group of recorded rollouts: invalid type: null");
         check(r#""level":3"#, "", "not a group of recorded rollouts: ");

@@ -18,21 +18,30 @@ use crate::prompt::{Placed, place};
 use crate::queue::Places;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
-use crate::session::{Answered, after, meant};
+use crate::run::Reached;
+use crate::session::{Answered, Texts, after, meant};
 use crate::sessions::Name;
 use crate::site::Site;
+use crate::streams::Stream;
 
 /// Holds a call that is being answered. Dropped, it gives up its sequences.
 pub(crate) struct Call {
-    site: Arc<Site>,
-    name: Name,
-    /// The number of its first choice in the session.
-    first: u32,
+    begun: Begun,
     placed: Placed,
     head: Arc<Head>,
     choices: Vec<Progress>,
     events: UnboundedReceiver<(u32, Event)>,
     _places: Places,
+}
+
+/// Holds the place of a call in its session. Dropped, it leaves the session.
+struct Begun {
+    site: Arc<Site>,
+    name: Name,
+    /// The number of its first choice in the session.
+    first: u32,
+    /// The number of its choices.
+    count: u32,
 }
 
 /// Holds a sequence that is being sampled.
@@ -46,6 +55,9 @@ struct Progress {
     done: Option<Choice>,
 }
 
+/// The code of a refusal because the context is full.
+const FULL: &str = "context_length_exceeded";
+
 /// FNV-1a gives the same hash in every build.
 fn hash(text: &str) -> u64 {
     let mut hasher = FnvHasher::default();
@@ -58,10 +70,17 @@ impl Call {
     pub(crate) fn begin(site: &Arc<Site>, name: Name, ask: &Ask) -> Result<Self, Refusal> {
         let count = ask.choices;
         let places = Places::take(&site.queue, count as usize, site.limits.sequences)?;
-        let placed = place(&site.model, &site.sessions, &name.name, ask)?;
-        let room = room(site, &placed.prompt)?;
-        let first = site.sessions.begin(&name.name, count)?;
+        let one = site.rules.is_some_and(|rules| rules.one_tool_call);
+        let placed = place(&site.model, &site.sessions, &name.name, ask, one)?;
+        let room = room(site, &placed.prompt).inspect_err(|refusal| {
+            if refusal.code == Some(FULL) {
+                site.sessions.refuse(&name.name, Reached::Context);
+            }
+        })?;
         let session = hash(&name.name);
+        let (first, draws) = numbered(site, &name, &placed, ask)?;
+        // Dropped, it leaves the session.
+        let begun = Begun { site: site.clone(), name, first, count };
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let head = Arc::new(Head {
             id: format!("{session:016x}{first:08x}"),
@@ -77,16 +96,13 @@ impl Call {
             let (stop, strings) = (placed.stop.clone(), ask.stop.clone());
             Reader::new(site.model.clone(), stop, strings, placed.calling(), (tokens, *bytes))
         };
-        for (choice, events) in (0..count).zip(events) {
+        let most = site.rules.map_or(room, |rules| room.min(rules.turn_tokens));
+        for ((choice, draw), events) in (0..count).zip(draws).zip(events) {
             let mut watch = reader();
-            let draw = match ask.seed {
-                Some(seed) => Draw::Seed { seed, choice },
-                None => Draw::Call { seed: site.seed, session, call: first + choice },
-            };
             site.engine.submit(Job {
                 prompt: placed.prompt.clone(),
-                max_new: ask.max_new.unwrap_or(room).min(room),
-                sampling: ask.sampling,
+                max_new: ask.max_new.unwrap_or(most).min(most),
+                sampling: site.rules.map_or(ask.sampling, |rules| rules.sampling),
                 draw,
                 stop: placed.stop.clone(),
                 watch: Box::new(move |token| watch.push(token)),
@@ -103,8 +119,7 @@ impl Call {
             done: None,
         };
         let choices = (0..count).map(|_| progress()).collect();
-        let site = site.clone();
-        Ok(Self { site, name, first, placed, head, choices, events: receiver, _places: places })
+        Ok(Self { begun, placed, head, choices, events: receiver, _places: places })
     }
 
     /// Returns what the answer begins with.
@@ -143,7 +158,7 @@ impl Call {
 
     /// Ends a choice, and adds it to the session; returns the rest of its text.
     fn end(&mut self, choice: u32, finish: Finish) -> String {
-        let (call, head) = (self.first + choice, self.head.clone());
+        let (call, head) = (self.begun.first + choice, self.head.clone());
         let progress = &mut self.choices[choice as usize];
         let (rest, calls) = progress.reader.finish();
         let end = match finish {
@@ -154,17 +169,24 @@ impl Call {
         };
         let text = format!("{}{rest}", progress.text);
         let said = self.placed.digest.map(|before| after(&before, &meant(&message(&text, &calls))));
-        self.site.sessions.answer(
-            &self.name.name,
+        let Begun { site, name, .. } = &self.begun;
+        let texts = || Texts {
+            dialogue: self.placed.dialogue.clone(),
+            forced: self.placed.forced.0.clone(),
+            said: self.placed.said.clone(),
+        };
+        site.sessions.answer(
+            &name.name,
             Answered {
                 call,
                 parent: self.placed.parent,
                 prompt: head.prompt.clone(),
                 sampled: progress.tokens.clone(),
                 logprobs: progress.logprobs.clone(),
-                closed: finish == Finish::EndOfTurn,
+                finish,
                 diverged: self.placed.diverged,
                 said,
+                texts: if site.rules.is_some() { texts() } else { Texts::default() },
             },
         );
         let used = |(nth, call_of): (usize, ToolCall)| ToolUse {
@@ -200,13 +222,31 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for Begun {
     fn drop(&mut self) {
         // A record that can't be written is reported when the server ends, or when rewards are posted.
-        if let Err(refusal) = self.site.sessions.leave(&self.name, self.choices.len() as u32) {
+        if let Err(refusal) = self.site.sessions.leave(&self.name, self.first, self.count) {
             self.site.complain(refusal.line());
         }
     }
+}
+
+/// Numbers the choices of a call in its session, and names their random numbers.
+fn numbered(site: &Arc<Site>, name: &Name, placed: &Placed, ask: &Ask) -> Result<(u32, Vec<Draw>), Refusal> {
+    let count = ask.choices;
+    if let Some(rules) = site.rules {
+        let most = (count, rules.calls);
+        let (first, place, streams) =
+            site.sessions.begin_in_run(&name.name, most, placed.parent, &placed.prompt)?;
+        let draws = streams.into_iter().map(|Stream { depth, salt }| Draw::Run { place, depth, salt });
+        return Ok((first, draws.collect()));
+    }
+    let (first, session) = (site.sessions.begin(&name.name, count)?, hash(&name.name));
+    let draw = |choice| match ask.seed {
+        Some(seed) => Draw::Seed { seed, choice },
+        None => Draw::Call { seed: site.seed, session, call: first + choice },
+    };
+    Ok((first, (0..count).map(draw).collect()))
 }
 
 /// Returns the answer as a message, as clients send it again.
@@ -231,7 +271,7 @@ fn room(site: &Site, prompt: &[TokenId]) -> Result<usize, Refusal> {
     match context.checked_sub(prompt.len()).filter(|room| *room > 0) {
         Some(room) => Ok(room),
         None => Err(Refusal {
-            code: Some("context_length_exceeded"),
+            code: Some(FULL),
             ..Refusal::of(
                 400,
                 format!("the prompt has {} tokens, and the context length is {context}", prompt.len()),

@@ -53,6 +53,15 @@ pub enum Draw {
         /// The number of the call in the session.
         call: u32,
     },
+    /// Those of a call in a trajectory of a run.
+    Run {
+        /// Names the trajectory, as it was opened.
+        place: u64,
+        /// Number of calls that it continues.
+        depth: u32,
+        /// A hash of the prompt; 0 in a conversation that only grows.
+        salt: u64,
+    },
 }
 
 /// Holds a sequence to be sampled.

@@ -15,6 +15,7 @@
 mod answer;
 pub mod ask;
 mod call;
+mod desk;
 pub mod dialect;
 mod engine;
 mod events;
@@ -28,14 +29,18 @@ mod record;
 mod refusal;
 mod requests;
 mod reward;
+mod run;
 mod server;
 mod session;
 mod sessions;
 mod site;
+mod streams;
 
+pub use desk::Desk;
 pub use engine::{Draw, Engine, Event, Events, Job, Sampling};
-pub use model::Model;
+pub use model::{Model, Style};
 pub use refusal::Refusal;
+pub use run::{Reached, Rules, Said, Told, Transcript};
 pub use server::{Server, Settings};
 pub use sessions::Counts;
 pub use site::Limits;

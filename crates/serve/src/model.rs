@@ -7,6 +7,17 @@ use turnwise_rollout::chat::{ChatError, ChatName, Dialogues, Moment, decode};
 use turnwise_tools::FormatName;
 use turnwise_trajectory::TokenId;
 
+/// Says how a model's conversations are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// The chat format.
+    pub chat: ChatName,
+    /// How calls are written; without one, as the folder's template does.
+    pub format: Option<FormatName>,
+    /// Whether prompts describe the tools.
+    pub describe: bool,
+}
+
 /// Holds what texts and tokens of a model need.
 pub struct Model {
     id: String,
@@ -20,8 +31,6 @@ impl Model {
     /// Opens a model folder.
     ///
     /// - `ends`: the tokens that end a text
-    /// - `format`: how calls are written; without one, as the folder's template does
-    /// - `describe`: whether prompts describe the tools
     ///
     /// # Errors
     /// If the chat template can't be used.
@@ -29,13 +38,13 @@ impl Model {
         folder: &Path,
         tokenizer: Tokenizer,
         ends: Vec<TokenId>,
-        format: Option<FormatName>,
-        describe: bool,
+        style: Style,
         now: Moment,
     ) -> Result<Self, ChatError> {
+        let Style { chat, format, describe } = style;
         let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         let id = whole.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
-        let dialogues = Dialogues::open(ChatName::Auto, folder, tokenizer.clone(), format, describe, now)?;
+        let dialogues = Dialogues::open(chat, folder, tokenizer.clone(), format, describe, now)?;
         Ok(Self { id, tokenizer, dialogues, ends })
     }
 

@@ -11,6 +11,7 @@ use crate::ask::{Ask, Chat, Prompt, ToolChoice};
 use crate::model::Model;
 use crate::reader::Calling;
 use crate::refusal::Refusal;
+use crate::run::Said;
 use crate::session::{Digest, digests};
 use crate::sessions::Sessions;
 
@@ -28,6 +29,10 @@ pub(crate) struct Placed {
     pub(crate) calling: Option<(Arc<Dialogue>, bool)>,
     /// Tokens of the turn that the prompt holds, and the bytes of their call.
     pub(crate) forced: (Vec<TokenId>, usize),
+    /// The tools on offer, where there is a conversation.
+    pub(crate) dialogue: Option<Arc<Dialogue>>,
+    /// The texts behind the answer that the conversation continues.
+    pub(crate) said: Said,
 }
 
 impl Placed {
@@ -36,10 +41,17 @@ impl Placed {
     }
 }
 
-/// Finds the tokens of a request in its session.
-pub(crate) fn place(model: &Model, sessions: &Sessions, name: &str, ask: &Ask) -> Result<Placed, Refusal> {
+/// Finds the tokens of a request in its session. `one`: whether the first call of a tool ends the turn,
+/// whatever the request says.
+pub(crate) fn place(
+    model: &Model,
+    sessions: &Sessions,
+    name: &str,
+    ask: &Ask,
+    one: bool,
+) -> Result<Placed, Refusal> {
     let prompt = match &ask.prompt {
-        Prompt::Chat(chat) => return conversation(model, sessions, name, chat),
+        Prompt::Chat(chat) => return conversation(model, sessions, name, chat, one),
         Prompt::Text(text) => model.encode(text).map_err(|error| Refusal::at("prompt", error))?,
         Prompt::Tokens(tokens) => tokens.clone(),
     };
@@ -51,10 +63,18 @@ pub(crate) fn place(model: &Model, sessions: &Sessions, name: &str, ask: &Ask) -
         stop: model.ends().to_vec(),
         calling: None,
         forced: (Vec::new(), 0),
+        dialogue: None,
+        said: Said::default(),
     })
 }
 
-fn conversation(model: &Model, sessions: &Sessions, name: &str, chat: &Chat) -> Result<Placed, Refusal> {
+fn conversation(
+    model: &Model,
+    sessions: &Sessions,
+    name: &str,
+    chat: &Chat,
+    one: bool,
+) -> Result<Placed, Refusal> {
     let dialogue = model.dialogues().with(&chat.tools).map_err(|error| refused(&error))?;
     let tools = serde_json::to_value(&chat.tools).expect("a tool's description is JSON");
     let digests = digests(&tools, &chat.messages);
@@ -62,25 +82,39 @@ fn conversation(model: &Model, sessions: &Sessions, name: &str, chat: &Chat) -> 
     let known = sessions.look(name, |session| session.continued(&digests));
     let going_on = known.and_then(|known| {
         // A template that refuses the rest there may still take the whole conversation.
-        let next = dialogue.after(&chat.messages[known.messages..], known.closed).ok()?;
+        let new = &chat.messages[known.messages..];
+        let next = dialogue.after(new, known.closed).ok()?;
         let prompt = [known.tokens, next].concat();
-        Some((prompt, Some(known.call), last_answer != known.messages.checked_sub(1)))
+        Some((prompt, Some(known.call), last_answer != known.messages.checked_sub(1), said(new)))
     });
-    let (mut prompt, parent, diverged) = if let Some(found) = going_on {
+    let (mut prompt, parent, diverged, said) = if let Some(found) = going_on {
         found
     } else {
         let prompt = dialogue.prompt(&chat.messages).map_err(|error| refused(&error))?;
         let parent = sessions.look(name, |session| session.before(&prompt));
-        (prompt, parent, last_answer.is_some() && parent.is_none())
+        let said = said(&chat.messages[last_answer.map_or(0, |at| at + 1)..]);
+        (prompt, parent, last_answer.is_some() && parent.is_none(), said)
     };
     let mut stop = dialogue.chat().stop_tokens().to_vec();
     stop.extend(model.ends().iter().filter(|token| !dialogue.chat().stop_tokens().contains(token)));
     let forced = forced(&dialogue, chat)?;
     prompt.extend_from_slice(&forced.0);
     let reads = !chat.tools.is_empty() && chat.choice != ToolChoice::None;
-    let one = !chat.parallel || matches!(chat.choice, ToolChoice::Named(_));
+    let one = one || !chat.parallel || matches!(chat.choice, ToolChoice::Named(_));
     let digest = digests.last().copied();
-    Ok(Placed { prompt, parent, diverged, digest, stop, calling: reads.then_some((dialogue, one)), forced })
+    let calling = reads.then(|| (dialogue.clone(), one));
+    let dialogue = Some(dialogue);
+    Ok(Placed { prompt, parent, diverged, digest, stop, calling, forced, dialogue, said })
+}
+
+/// Returns the texts of messages behind an answer.
+fn said(messages: &[Value]) -> Said {
+    let texts = |role: &str| {
+        let of_role = messages.iter().filter(move |message| message["role"] == role);
+        of_role.map(|message| message["content"].as_str().unwrap_or_default().to_string()).collect::<Vec<_>>()
+    };
+    let reply = texts("user");
+    Said { outputs: texts("tool"), reply: (!reply.is_empty()).then(|| reply.join("\n")) }
 }
 
 fn refused(error: &ChatError) -> Refusal {

@@ -21,12 +21,14 @@ use turnwise_listen::{Bounds, Doors};
 
 use crate::ask::Delivery;
 use crate::call::Call;
+use crate::desk::Desk;
 use crate::dialect::{self, Dialect, openai_refusal};
-use crate::engine::Engine;
+use crate::engine::{Engine, Sampling};
 use crate::model::Model;
 use crate::record::Record;
 use crate::refusal::Refusal;
-use crate::sessions::{Counts, Name, Sessions};
+use crate::run::Rules;
+use crate::sessions::{Counts, Name, Sessions, no_trajectory};
 use crate::site::{Limits, Site};
 use crate::{requests, reward};
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// The limits.
     pub limits: Limits,
+    /// The rules of a run, whose sessions alone are answered. Absent, every key is a session.
+    pub rules: Option<Rules>,
 }
 
 /// A server that listens.
@@ -56,8 +60,12 @@ impl Server {
     ///
     /// # Errors
     /// The system's, with the address or the file.
-    pub fn bind(model: Model, engine: Arc<dyn Engine>, settings: Settings) -> io::Result<Self> {
-        let Settings { host, port, seed, record, limits } = settings;
+    pub fn bind(
+        model: impl Into<Arc<Model>>,
+        engine: Arc<dyn Engine>,
+        settings: Settings,
+    ) -> io::Result<Self> {
+        let Settings { host, port, seed, record, limits, rules } = settings;
         let told =
             |place: String| move |error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"));
         let record = record
@@ -68,7 +76,7 @@ impl Server {
         let listener = TcpListener::bind((host.as_str(), port)).map_err(told(format!("{host}:{port}")))?;
         let port = listener.local_addr()?.port();
         let doors = Doors::new(port, Some(&host));
-        let site = Site::new(model, engine, Sessions::new(record), seed, limits, doors);
+        let site = Site::new(model.into(), engine, Sessions::new(record), seed, (limits, rules), doors);
         Ok(Self { listener, host, site: Arc::new(site) })
     }
 
@@ -77,6 +85,11 @@ impl Server {
         let port = self.listener.local_addr().map_or(0, |address| address.port());
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         format!("http://{host}:{port}/v1")
+    }
+
+    /// Returns where the sessions of a run are opened and closed.
+    pub fn desk(&self) -> Desk {
+        Desk(self.site.clone())
     }
 
     /// Answers until `until` is ready; then ends all sessions. Returns how many there were.
@@ -155,6 +168,9 @@ async fn rewarded(
         if !requests::is_name(&id) {
             return Err(Refusal::of(404, "there is no such session"));
         }
+        if site.rules.is_some_and(|rules| !rules.takes_rewards) {
+            return Err(Refusal::of(403, "env.agent.check alone gives rewards in this run"));
+        }
         let body = requests::body(&site, &headers, body).await?;
         let site = site.clone();
         off_the_loop(move || reward::give(&site.sessions, &id, &requests::json(&body.bytes)?)).await
@@ -173,17 +189,30 @@ async fn answered(
     body: Body,
 ) -> Result<Response, Refusal> {
     let name = requests::session(&site, &headers)?;
+    if site.rules.is_some() && !site.sessions.has(&name.name) {
+        return Err(no_trajectory());
+    }
     let held = requests::body(&site, &headers, body).await?;
     let call = begun(&site, dialect, name, held).await?;
     if call.head().form.delivery != Delivery::Whole {
         let stream = stream::Told::new(call, dialect, site.limits.answer_time);
         let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-        return Ok((headers, Body::new(stream)).into_response());
+        return Ok(under(site.rules, (headers, Body::new(stream)).into_response()));
     }
     let whole = tokio::time::timeout(site.limits.answer_time, whole(call, dialect)).await;
     whole
         .unwrap_or_else(|_| Err(too_slow(site.limits.answer_time)))
-        .map(|answer| response(200, &answer, None))
+        .map(|answer| under(site.rules, response(200, &answer, None)))
+}
+
+/// Says in an answer's head which settings a run has used instead of the request's.
+fn under(rules: Option<Rules>, mut response: Response) -> Response {
+    if let Some(Rules { sampling: Sampling { temperature, top_k, top_p, min_p }, .. }) = rules {
+        let used = format!("temperature={temperature}, top_k={top_k}, top_p={top_p}, min_p={min_p}");
+        let used = HeaderValue::try_from(used).expect("numbers are letters of a header");
+        response.headers_mut().insert("turnwise-sampling", used);
+    }
+    response
 }
 
 /// Begins a call: reads the request, and makes its prompt.

@@ -4,11 +4,16 @@
 //! call's child. The tree stores only what each call adds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use turnwise_trajectory::{Rewards, TokenId};
+use turnwise_rollout::chat::Dialogue;
+use turnwise_trajectory::{Finish, Rewards, TokenId};
+
+use crate::run::{Reached, Said, Told, Transcript};
+use crate::streams::{Stream, Streams};
 
 /// Identifies a conversation so far, with the tools on offer.
 pub(crate) type Digest = [u8; 16];
@@ -25,6 +30,21 @@ pub(crate) struct Session {
     /// When it was used last, by the clock of the server's sessions.
     pub(crate) used: u64,
     tokens: usize,
+    /// Its part in a run, if it has one.
+    run: Option<OfRun>,
+}
+
+/// Holds what a session of a run has besides.
+pub(crate) struct OfRun {
+    /// Names its random numbers to the engine.
+    pub(crate) place: u64,
+    pub(crate) streams: Streams,
+    /// The first limit that refused a call.
+    pub(crate) reached: Option<Reached>,
+    /// Counts begins and ends of calls.
+    clock: u64,
+    /// When each call began.
+    begun: BTreeMap<u32, u64>,
 }
 
 /// Holds a call and its answer.
@@ -36,10 +56,20 @@ struct Node {
     added: Vec<TokenId>,
     sampled: Vec<TokenId>,
     logprobs: Vec<f32>,
-    /// Whether the assistant's turn has its end.
-    closed: bool,
+    finish: Finish,
     diverged: bool,
     rewards: Rewards,
+    told: Texts,
+    /// When it began and ended, by the clock of a session of a run.
+    times: (u64, u64),
+}
+
+/// Holds the texts of a call, which only sessions of a run keep.
+#[derive(Default)]
+pub(crate) struct Texts {
+    pub(crate) dialogue: Option<Arc<Dialogue>>,
+    pub(crate) forced: Vec<TokenId>,
+    pub(crate) said: Said,
 }
 
 /// Holds a call that was answered.
@@ -49,11 +79,13 @@ pub(crate) struct Answered {
     pub(crate) prompt: Vec<TokenId>,
     pub(crate) sampled: Vec<TokenId>,
     pub(crate) logprobs: Vec<f32>,
-    pub(crate) closed: bool,
+    pub(crate) finish: Finish,
     /// Whether the prompt repeats an answer in other tokens than were sampled.
     pub(crate) diverged: bool,
     /// The conversation with the answer.
     pub(crate) said: Option<Digest>,
+    /// The texts of the call.
+    pub(crate) texts: Texts,
 }
 
 /// Says where a conversation goes on.
@@ -85,7 +117,33 @@ const CALL: usize = 64;
 
 impl Session {
     pub(crate) fn new() -> Self {
-        Self { calls: BTreeMap::new(), next: 0, said: HashMap::new(), open: 0, used: 0, tokens: 0 }
+        Self { calls: BTreeMap::new(), next: 0, said: HashMap::new(), open: 0, used: 0, tokens: 0, run: None }
+    }
+
+    /// Returns a session of a run.
+    pub(crate) fn of_run(place: u64) -> Self {
+        let (streams, begun) = (Streams::default(), BTreeMap::new());
+        Self { run: Some(OfRun { place, streams, reached: None, clock: 0, begun }), ..Self::new() }
+    }
+
+    /// Counts the calls that began.
+    pub(crate) fn begun(&self) -> u32 {
+        self.next
+    }
+
+    /// Returns its part in a run.
+    pub(crate) fn run(&mut self) -> Option<&mut OfRun> {
+        self.run.as_mut()
+    }
+
+    /// Ends the work on `count` calls from `first` on. Those that weren't answered give back their numbers.
+    pub(crate) fn leave(&mut self, first: u32, count: u32) {
+        self.open = self.open.saturating_sub(count);
+        if let Some(run) = &mut self.run {
+            for call in (first..first + count).filter(|call| !self.calls.contains_key(call)) {
+                run.streams.give_back(call);
+            }
+        }
     }
 
     /// Returns the numbers of the next `count` calls, the first of them.
@@ -102,13 +160,18 @@ impl Session {
 
     /// Adds an answered call.
     pub(crate) fn add(&mut self, answered: Answered) {
-        let Answered { call, parent, prompt, sampled, logprobs, closed, diverged, said } = answered;
+        let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, said, texts } = answered;
         let parent = parent.filter(|parent| self.calls.contains_key(parent));
         let start = parent.map_or(0, |parent| self.calls[&parent].end());
         let added = prompt[start..].to_vec();
         self.tokens += added.len() + sampled.len();
         let rewards = Rewards::default();
-        self.calls.insert(call, Node { parent, start, added, sampled, logprobs, closed, diverged, rewards });
+        let (told, times) = match &mut self.run {
+            Some(run) => (texts, (run.begun.remove(&call).unwrap_or(0), run.tick())),
+            None => (Texts::default(), (0, 0)),
+        };
+        let node = Node { parent, start, added, sampled, logprobs, finish, diverged, rewards, told, times };
+        self.calls.insert(call, node);
         if let Some(said) = said {
             self.said.insert(said, call);
         }
@@ -119,7 +182,8 @@ impl Session {
     pub(crate) fn continued(&self, digests: &[Digest]) -> Option<Continued> {
         let known = |(messages, digest)| Some((messages, *self.said.get::<Digest>(digest)?));
         let (messages, call) = digests.iter().enumerate().rev().find_map(known)?;
-        Some(Continued { call, messages, tokens: self.path(call), closed: self.calls[&call].closed })
+        let closed = self.calls[&call].finish == Finish::EndOfTurn;
+        Some(Continued { call, messages, tokens: self.path(call), closed })
     }
 
     /// Finds the call that a prompt continues token by token: the one with the most tokens, or the latest.
@@ -193,9 +257,72 @@ impl Session {
         Line { session: name, calls: self.calls.iter().map(call).collect(), done }
     }
 
+    /// Returns what happened.
+    pub(crate) fn transcript(mut self) -> Transcript {
+        let order = self.order();
+        let position = |call: u32| order.iter().position(|other| *other == call);
+        let told = |number: &u32| {
+            let node = self.calls.remove(number)?;
+            let Texts { dialogue, forced, said } = node.told;
+            Some(Told {
+                number: *number,
+                parent: node.parent.and_then(position),
+                context: node.added,
+                tokens: node.sampled,
+                logprobs: node.logprobs,
+                finish: node.finish,
+                diverged: node.diverged,
+                rewards: node.rewards,
+                dialogue,
+                forced,
+                said,
+            })
+        };
+        let calls = order.iter().filter_map(told).collect();
+        Transcript { calls, reached: self.run.and_then(|run| run.reached) }
+    }
+
+    /// Returns the calls in their order: a call that began when another one was answered is behind it. Calls
+    /// that were open at the same time are ordered by their tokens, not by their arrival.
+    fn order(&self) -> Vec<u32> {
+        let key = |call: &u32| {
+            let node = &self.calls[call];
+            (self.prompt(node), &node.sampled, *call)
+        };
+        let mut rest: Vec<u32> = self.calls.keys().copied().collect();
+        rest.sort_by_cached_key(|call| key(call));
+        let mut order = Vec::with_capacity(rest.len());
+        while !rest.is_empty() {
+            let first_end = rest.iter().map(|call| self.calls[call].times.1).min().unwrap_or(u64::MAX);
+            // The call that ended first began before its end, so there is one.
+            let next = rest.iter().position(|call| self.calls[call].times.0 < first_end).unwrap_or(0);
+            order.push(rest.remove(next));
+        }
+        order
+    }
+
     /// Counts the calls, and those that diverged.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.calls.len(), self.calls.values().filter(|node| node.diverged).count())
+    }
+}
+
+impl OfRun {
+    /// Chooses the random numbers of a call that begins.
+    pub(crate) fn begin(&mut self, call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Stream {
+        let now = self.tick();
+        self.begun.insert(call, now);
+        self.streams.take(call, parent, prompt)
+    }
+
+    /// Keeps the first limit that refused a call.
+    pub(crate) fn refuse(&mut self, reached: Reached) {
+        self.reached.get_or_insert(reached);
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
     }
 }
 
@@ -279,9 +406,10 @@ mod tests {
             prompt: prompt.to_vec(),
             sampled: sampled.to_vec(),
             logprobs: vec![-0.5; sampled.len()],
-            closed: true,
+            finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
+            texts: Texts::default(),
         }
     }
 
@@ -301,6 +429,30 @@ mod tests {
         let line = serde_json::to_value(session.record("s", true)).unwrap();
         assert_eq!(line["calls"][2]["prompt_token_ids"], json!([1, 2, 3, 4, 7]));
         assert_eq!(line["calls"][2]["parent"], 0);
+    }
+
+    #[test]
+    fn calls_that_were_open_at_once_are_in_the_order_of_their_tokens() {
+        // Each event begins or answers a call, by its number; calls are told by their only prompt token.
+        let order = |prompts: [TokenId; 4], events: &[(bool, u32)]| {
+            let mut session = Session::of_run(0);
+            for (begins, call) in events {
+                if *begins {
+                    session.run().unwrap().begin(*call, None, &[prompts[*call as usize]]);
+                } else {
+                    session.add(answered(*call, None, &[prompts[*call as usize]], &[1]));
+                }
+            }
+            let calls = session.transcript().calls;
+            calls.iter().map(|call| call.context[0]).collect::<Vec<_>>()
+        };
+        let one_by_one =
+            [(true, 0), (false, 0), (true, 1), (false, 1), (true, 2), (false, 2), (true, 3), (false, 3)];
+        assert_eq!(order([9, 8, 7, 6], &one_by_one), [9, 8, 7, 6]);
+        let at_once =
+            [(true, 0), (false, 0), (true, 1), (true, 2), (false, 2), (false, 1), (true, 3), (false, 3)];
+        assert_eq!(order([9, 8, 7, 6], &at_once), [9, 7, 8, 6]);
+        assert_eq!(order([9, 7, 8, 6], &at_once), [9, 7, 8, 6], "whichever came first");
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use turnwise_trajectory::Rewards;
+use turnwise_trajectory::{Rewards, TokenId};
 
 use crate::record::Record;
 use crate::refusal::Refusal;
+use crate::run::Reached;
 use crate::session::{Answered, Session, Unrewarded};
+use crate::streams::Stream;
 
 /// Most sessions that are kept.
 const SESSIONS: usize = 4096;
@@ -69,6 +71,62 @@ impl Sessions {
         look(self.lock().sessions.get(name)?)
     }
 
+    /// Opens a session of a run.
+    ///
+    /// # Panics
+    /// If there is one of this name.
+    pub(crate) fn open(&self, name: &str, place: u64) {
+        let before = self.lock().sessions.insert(name.into(), Session::of_run(place));
+        assert!(before.is_none(), "every trajectory has a key of its own");
+    }
+
+    /// Closes a session of a run, if it is there.
+    pub(crate) fn close(&self, name: &str) -> Option<Session> {
+        let mut all = self.lock();
+        let session = all.sessions.remove(name)?;
+        all.tokens -= session.size();
+        all.ended.add(&session);
+        Some(session)
+    }
+
+    /// Numbers `count` calls of a session of a run, and chooses their random numbers. At most `most` calls
+    /// begin in a session.
+    pub(crate) fn begin_in_run(
+        &self,
+        name: &str,
+        (count, most): (u32, usize),
+        parent: Option<u32>,
+        prompt: &[TokenId],
+    ) -> Result<(u32, u64, Vec<Stream>), Refusal> {
+        let mut all = self.lock();
+        let session = all.sessions.get_mut(name).ok_or_else(no_trajectory)?;
+        let full = session.begun() as usize + count as usize > most;
+        let first = session.begun();
+        let run = session.run().ok_or_else(no_trajectory)?;
+        if full {
+            run.refuse(Reached::Calls);
+            let message = format!("the trajectory has had its {most} calls: rollout.max_turns");
+            return Err(Refusal { code: Some("turn_limit"), ..Refusal::of(400, message) });
+        }
+        let streams = (first..first + count).map(|call| run.begin(call, parent, prompt)).collect();
+        let place = run.place;
+        session.open += count;
+        session.number(count);
+        Ok((first, place, streams))
+    }
+
+    /// Returns whether a session is there; in a run, only opened ones are.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.lock().sessions.contains_key(name)
+    }
+
+    /// Notes a limit that refused a call of a session of a run.
+    pub(crate) fn refuse(&self, name: &str, reached: Reached) {
+        if let Some(run) = self.lock().sessions.get_mut(name).and_then(Session::run) {
+            run.refuse(reached);
+        }
+    }
+
     /// Numbers `count` calls of a session, which begins if it isn't there; returns the first.
     pub(crate) fn begin(&self, name: &str, count: u32) -> Result<u32, Refusal> {
         let mut all = self.lock();
@@ -98,14 +156,15 @@ impl Sessions {
         }
     }
 
-    /// Ends the work on `count` calls, answered or not. A session of one request ends with it.
+    /// Ends the work on `count` calls from `first` on, answered or not. A session of one request ends with
+    /// it.
     ///
     /// # Errors
     /// If the record can't be written.
-    pub(crate) fn leave(&self, name: &Name, count: u32) -> Result<(), Refusal> {
+    pub(crate) fn leave(&self, name: &Name, first: u32, count: u32) -> Result<(), Refusal> {
         let mut all = self.lock();
         if let Some(session) = all.sessions.get_mut(&name.name) {
-            session.open = session.open.saturating_sub(count);
+            session.leave(first, count);
             if name.single {
                 return self.end(&mut all, &name.name, true);
             }
@@ -142,7 +201,8 @@ impl Sessions {
             };
             Some(session.reward(call, rewards).map_err(refused)?)
         };
-        if done {
+        // The trainer closes the sessions of a run.
+        if done && session.run().is_none() {
             self.end(&mut all, name, true)?;
         }
         Ok(rewarded)
@@ -188,4 +248,9 @@ impl Sessions {
         // Every change of a session is a whole one.
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a request that names no session of the run.
+pub(crate) fn no_trajectory() -> Refusal {
+    Refusal::of(401, "no trajectory of the run has this key, or it has ended")
 }

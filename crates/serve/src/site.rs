@@ -10,6 +10,7 @@ use turnwise_listen::Doors;
 use crate::engine::Engine;
 use crate::model::Model;
 use crate::queue::Queue;
+use crate::run::Rules;
 use crate::sessions::Sessions;
 
 /// Limits what requests may take.
@@ -49,6 +50,8 @@ pub(crate) struct Site {
     pub(crate) sessions: Sessions,
     pub(crate) seed: u64,
     pub(crate) limits: Limits,
+    /// The rules of a run that the server answers for.
+    pub(crate) rules: Option<Rules>,
     pub(crate) queue: Arc<Queue>,
     /// Bytes of bodies that may still be read.
     pub(crate) bodies: Arc<Semaphore>,
@@ -62,19 +65,20 @@ pub(crate) struct Site {
 impl Site {
     /// Returns the state of a server to which nothing has happened.
     pub(crate) fn new(
-        model: Model,
+        model: Arc<Model>,
         engine: Arc<dyn Engine>,
         sessions: Sessions,
         seed: u64,
-        limits: Limits,
+        (limits, rules): (Limits, Option<Rules>),
         doors: Doors,
     ) -> Self {
         Self {
-            model: Arc::new(model),
+            model,
             engine,
             sessions,
             seed,
             limits,
+            rules,
             queue: Arc::default(),
             bodies: Arc::new(Semaphore::new(limits.bodies)),
             singles: AtomicU64::new(0),

@@ -38,7 +38,7 @@ pub use error::TrainError;
 pub use learn::{Optimizer, ScoreSketch, Sketch, Update, nll, precisions, score_sketches};
 pub use play::{
     CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, RunServers, ServedModel, Setup, Trial,
-    evaluate, evaluate_on, executor, generator, sampling, tokenizer,
+    evaluate, evaluate_agents, evaluate_on, executor, generator, sampling, tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use turnwise_credit::{Group, Scorer};
 use turnwise_curriculum::TaskDraw;
-use turnwise_envs::{Task, TaskSplit};
+use turnwise_envs::{Agent, Task, TaskSplit};
 use turnwise_model::Transformer;
 use turnwise_ranks::Ranks;
 use turnwise_rollout::remote::tokens::{Stream, TokenPolicy};
@@ -13,6 +13,7 @@ use turnwise_trajectory::Trajectory;
 
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::play::agents::{self, AgentPlay};
 use crate::play::cache_budget::CacheBudget;
 use crate::play::judged::judge;
 use crate::play::policy::ModelPolicy;
@@ -84,6 +85,11 @@ impl Player {
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Part, TrainError> {
         let samples = self.config.rollout.samples as u32;
+        if let Some(agent) = self.setup.env.agent() {
+            let (played, groups) = self.by_agents(agent, step, tasks, earlier, progress)?;
+            let unplayed = played.lost.len();
+            return Ok(Part::new(played, unplayed, groups));
+        }
         let mut policy = self.policy(step, earlier)?;
         let mut played = play(&self.setup.game(), tasks, samples, &mut *policy, progress)?;
         let unplayed = played.lost.len();
@@ -91,6 +97,30 @@ impl Player {
         // Why nothing can be played any more says more than what was lost by it.
         self.setup.env.check()?;
         Ok(Part::new(played, unplayed, groups))
+    }
+
+    /// Plays this rank's tasks of a round by somebody else's programs.
+    fn by_agents(
+        &self,
+        agent: &Agent,
+        step: usize,
+        tasks: &[&Task],
+        earlier: &StepRollouts,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<(Played, Vec<Group>), TrainError> {
+        let rollout = &self.config.rollout;
+        let play = AgentPlay {
+            setup: &self.setup,
+            model: &self.model.for_sampling(),
+            sampling: sampling(&rollout.sampling),
+            cache: CacheBudget::new(rollout.cache_mib, &self.model.device()),
+            rewards: &self.config.reward,
+            seed: self.config.train.seed,
+            step: step as u64,
+            version: self.updates,
+        };
+        let earlier: Vec<&str> = earlier.tasks().collect();
+        agents::round(&play, agent, tasks, rollout.samples, &earlier, progress)
     }
 
     /// Returns who samples the turns: the model in this process, or servers that hold its weights.

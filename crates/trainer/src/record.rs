@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use turnwise_credit::{
-    Dropped, Group, NamedReward, RewardWeights, ScoredGroup, calls_by_turn, credit_by_turn, entropy_by_turn,
-    is_dummy_first_call, is_graded, outcome_shares, rewards_by_name,
+    Dropped, FilterConfig, Group, Masked, NamedReward, RewardWeights, ScoredGroup, calls_by_turn,
+    credit_by_turn, entropy_by_turn, is_dummy_first_call, is_graded, outcome_shares, rewards_by_name,
 };
 use turnwise_curriculum::Shares;
 use turnwise_loss::LossSums;
 use turnwise_rollout::Played;
 use turnwise_run::{
-    DroppedBy, GroupRecord, Metric, RewardMetrics, StepMetrics, StepTimes, TurnLoss, TurnMetrics,
+    DroppedBy, GroupRecord, Metric, RewardMetrics, SequenceMetrics, StepMetrics, StepTimes, TurnLoss,
+    TurnMetrics,
 };
 use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Trajectory};
 
@@ -49,11 +50,13 @@ pub struct StepRecord {
     pub(crate) shares: Option<Shares>,
     /// Weights of the rewards by name.
     pub(crate) reward_weights: RewardWeights,
+    /// The filter of sequences, in runs whose trajectories may have several.
+    pub(crate) filter: Option<FilterConfig>,
     pub(crate) scored: Vec<ScoredGroup>,
     pub(crate) learned: Vec<(PolicyStats, Update)>,
-    /// `logp - rollout_logp` of sampled tokens by trajectory, group after group; empty where it wasn't
-    /// trained on.
-    pub(crate) log_ratios: Vec<Vec<f32>>,
+    /// `logp - rollout_logp` of sampled tokens by trajectory and turn, group after group; empty where it
+    /// wasn't trained on.
+    pub(crate) log_ratios: Vec<Vec<Vec<f32>>>,
     pub(crate) times: Times,
 }
 
@@ -212,6 +215,29 @@ impl StepRecord {
         found.into_iter().map(metrics).collect()
     }
 
+    /// Returns the share of calls whose prompts keep what was sampled, and counts the sequences.
+    fn sequences(&self, filter: FilterConfig) -> (f64, SequenceMetrics) {
+        let mut counts = SequenceMetrics::default();
+        let mut calls = 0;
+        for (played, scored) in self.played.groups.iter().zip(&self.scored) {
+            for (trajectory, dropped) in played.iter().zip(&scored.dropped) {
+                calls += trajectory.turns.len();
+                let branches = trajectory.turns.iter().filter_map(|turn| turn.branch.as_ref());
+                counts.diverged += branches.filter(|branch| branch.diverged).count();
+                for sequence in trajectory.sequences() {
+                    counts.count += 1;
+                    match filter.masks(trajectory, &sequence).filter(|_| dropped.is_none()) {
+                        Some(Masked::Cut) => counts.masked_cut += 1,
+                        Some(Masked::Diverged) => counts.masked_diverged += 1,
+                        None => {}
+                    }
+                }
+            }
+        }
+        let kept = calls - counts.diverged;
+        (if calls == 0 { 1.0 } else { kept as f64 / calls as f64 }, counts)
+    }
+
     /// Returns the metrics that rollouts determine, without those of learning.
     fn rollout_metrics(&self) -> StepMetrics {
         let mut tally = Tally::default();
@@ -229,6 +255,7 @@ impl StepRecord {
                 rewards += scored.turns.iter().map(|turn| self.reward_weights.sum(turn)).sum::<f64>();
             }
         }
+        let sequences = self.filter.map(|filter| self.sequences(filter));
         let summary = tally.evaluation();
         let n = summary.trajectories.max(1) as f64;
         let groups = outcome_shares(&self.groups);
@@ -263,6 +290,8 @@ impl StepRecord {
                 truncated: dropped_by(Dropped::Truncated),
                 void_turn: dropped_by(Dropped::VoidTurn),
             },
+            prefix_kept: sequences.map_or(Metric::default(), |(kept, _)| kept.into()),
+            sequences: sequences.map(|(_, counts)| counts),
             tool_timeouts: ended(OutputStatus::Timeout),
             tool_out_of_memory: ended(OutputStatus::OutOfMemory),
             tool_killed: ended(OutputStatus::Killed),
@@ -283,15 +312,17 @@ fn line(record: &GroupRecord) -> String {
     serde_json::to_string(record).expect("a record holds no map with odd keys and no NaN")
 }
 
-/// Splits values of all sampled tokens at turns. None if there are none or if one isn't finite, which JSON
-/// can't hold.
-fn by_turn(played: &Trajectory, values: &[f32]) -> Option<Vec<Vec<f64>>> {
-    if values.is_empty() || !values.iter().all(|value| value.is_finite()) {
+/// Rounds values of sampled tokens. None if there are none or if one isn't finite, which JSON can't hold.
+fn by_turn(played: &Trajectory, values: &[Vec<f32>]) -> Option<Vec<Vec<f64>>> {
+    let mut all = values.iter().flatten().peekable();
+    if all.peek().is_none() || !all.all(|value| value.is_finite()) {
         return None;
     }
-    let rounded = |value: f32| (f64::from(value) * 1e5).round() / 1e5;
-    let mut values = values.iter().map(|&value| rounded(value));
-    Some(played.turns.iter().map(|turn| values.by_ref().take(turn.tokens.len()).collect()).collect())
+    let rounded = |value: &f32| (f64::from(*value) * 1e5).round() / 1e5;
+    let mut turns: Vec<Vec<f64>> = values.iter().map(|turn| turn.iter().map(rounded).collect()).collect();
+    // Turns behind the last one with a trained token.
+    turns.resize(played.turns.len(), Vec::new());
+    Some(turns)
 }
 
 /// Returns the loss statistics of a turn as means; none if no token of it was trained on.

@@ -14,7 +14,7 @@ use turnwise_envs::TaskSplit;
 use turnwise_model::Transformer;
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::Played;
-use turnwise_trajectory::{Trajectory, Turn};
+use turnwise_trajectory::{Sequence, Trajectory, Turn};
 
 use crate::config::{RunConfig, ScoreConfig};
 use crate::device::workers;
@@ -205,6 +205,7 @@ impl Trainer {
             refills: self.config.rollout.refill > 0,
             shares: self.draw.shares(),
             reward_weights,
+            filter: self.setup.env.agent().is_some().then_some(self.config.filter),
             scored,
             learned,
             log_ratios,
@@ -236,23 +237,31 @@ impl Trainer {
     fn samples(&self, played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
         let groups = played.groups.iter().zip(scored);
         let columns = groups.flat_map(|(trajectories, group)| {
-            trajectories.iter().enumerate().map(|(i, trajectory)| {
-                Sample::new(trajectory, &group.advantages[i], group.dropped[i].is_none())
-            })
+            trajectories
+                .iter()
+                .enumerate()
+                .map(move |(i, trajectory)| (trajectory, &group.advantages[i], group.dropped[i].is_none()))
         });
-        let mut samples: Vec<Sample> = columns.collect();
+        let filter = self.config.filter;
+        let columns = columns.enumerate().map(|(number, (trajectory, advantages, kept))| {
+            let in_loss = |sequence: &Sequence| kept && filter.masks(trajectory, sequence).is_none();
+            Sample::of(trajectory, number, advantages, in_loss)
+        });
+        let mut samples: Vec<Vec<Sample>> = columns.collect();
         if self.config.loss.loss().terms().correction.is_on() {
             let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();
             let now = sampled_logprobs(&model, &trajectories, temperature, self.split(), &*self.ranks);
-            for ((sample, trajectory), now) in samples.iter_mut().zip(trajectories).zip(now) {
-                for (span, logprobs) in trajectory.turn_spans().into_iter().zip(now) {
-                    sample.old_logprobs[span].copy_from_slice(&logprobs);
+            for ((samples, trajectory), now) in samples.iter_mut().zip(trajectories).zip(now) {
+                for (sample, sequence) in samples.iter_mut().zip(trajectory.sequences()) {
+                    for (turn, span) in sequence.turns {
+                        sample.old_logprobs[span].copy_from_slice(&now[turn]);
+                    }
                 }
             }
         }
-        samples
+        samples.into_iter().flatten().collect()
     }
 
     fn split(&self) -> Split {
@@ -275,7 +284,14 @@ impl Trainer {
         }
         let split = self.split();
         let token_limit = c.rollout.max_turns.saturating_mul(c.rollout.max_turn_tokens);
-        let minibatches = parts(trained.len(), c.optimizer.minibatches);
+        // Sequences of a trajectory stay together.
+        let mut ends: Vec<usize> = vec![0];
+        ends.extend(trained.chunk_by(|a, b| a.trajectory == b.trajectory).scan(0, |end, sequences| {
+            *end += sequences.len();
+            Some(*end)
+        }));
+        let minibatches = parts(ends.len() - 1, c.optimizer.minibatches);
+        let minibatches = minibatches.map(|part| ends[part.start]..ends[part.end]);
         // Weights come before any split, because their normalisers are those of a whole minibatch.
         for part in minibatches.clone() {
             c.weights.weigh(&mut trained[part], token_limit);
@@ -308,17 +324,27 @@ fn in_loss(sample: &Sample) -> bool {
     sample.mask.contains(&true)
 }
 
-/// Returns each sample's `logp - rollout_logp` of trained tokens as its update saw them; empty if it wasn't
-/// in the loss. Minibatches follow each other in the order of the samples.
-fn log_ratios(samples: &[Sample], learned: &[(PolicyStats, Update)]) -> Vec<Vec<f32>> {
+/// Returns each trajectory's `logp - rollout_logp` of trained tokens as its update saw them, turn by turn;
+/// empty for turns that weren't in the loss. Minibatches follow each other in the order of the samples.
+fn log_ratios(samples: &[Sample], learned: &[(PolicyStats, Update)]) -> Vec<Vec<Vec<f32>>> {
     let mut of_trained = learned.iter().flat_map(|(stats, _)| {
         let mut rows: Vec<_> = stats.log_ratios.iter().collect();
         rows.sort_by_key(|(row, _)| *row);
         rows.into_iter().map(|(_, values)| values.clone())
     });
-    let of =
-        |sample: &Sample| if in_loss(sample) { of_trained.next().unwrap_or_default() } else { Vec::new() };
-    samples.iter().map(of).collect()
+    let of = |sequences: &[Sample]| {
+        let mut turns: Vec<Vec<f32>> = Vec::new();
+        for sample in sequences.iter().filter(|sample| in_loss(sample)) {
+            let values = of_trained.next().unwrap_or_default();
+            let trained = sample.turns.iter().zip(&sample.mask).filter(|(_, trained)| **trained);
+            for ((&turn, _), value) in trained.zip(values) {
+                turns.resize(turns.len().max(turn as usize + 1), Vec::new());
+                turns[turn as usize].push(value);
+            }
+        }
+        turns
+    };
+    samples.chunk_by(|a, b| a.trajectory == b.trajectory).map(of).collect()
 }
 
 #[cfg(test)]

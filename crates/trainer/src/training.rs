@@ -23,7 +23,7 @@ use crate::memory_estimate;
 use crate::play::evaluate::{evaluate_among, evaluate_on};
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::source::{Play, RolloutSource};
-use crate::play::{Offer, RunServers};
+use crate::play::{Offer, RunServers, evaluate_agents};
 use crate::ranks::agree::{agree, gather, lead, said};
 use crate::record::StepRecord;
 use crate::resume;
@@ -584,14 +584,20 @@ impl<'a> Running<'a> {
             progress.advance(done as u64);
         };
         let (trainer, eval, rewards) = (&self.trainer, &config.eval, &config.reward);
-        let (game, seed) = (trainer.setup().game(), config.train.seed);
+        let (setup, seed) = (trainer.setup(), config.train.seed);
+        let (game, ranks) = (setup.game(), &*self.session.ranks);
         let measured = if let Some(servers) = trainer.servers() {
             let policy = (trainer.model(), trainer.optimizer().updates() as u64);
             evaluate_on(servers, policy, &game, eval, rewards, seed, &mut told)
         } else {
-            let model = trainer.model().for_sampling();
-            let (ranks, cache) = (&*self.session.ranks, trainer.cache_budget());
-            evaluate_among(ranks, &model, &game, eval, rewards, seed, cache, &mut told)
+            let (model, cache) = (trainer.model().for_sampling(), trainer.cache_budget());
+            match setup.env.agent() {
+                // Its programs run on one machine.
+                Some(agent) => said(ranks, || {
+                    evaluate_agents(&model, (setup, agent), eval, rewards, seed, cache, &mut told)
+                }),
+                None => evaluate_among(ranks, &model, &game, eval, rewards, seed, cache, &mut told),
+            }
         };
         self.log_env();
         let measured = measured?;

@@ -8,10 +8,12 @@ mod call;
 mod completion;
 mod message;
 mod rewards;
+mod sequence;
 mod trajectory;
 
 pub use call::{CallRecord, MalformedCall, OutputStatus, ToolCall, ToolOutput, ViolationKind};
 pub use completion::Completion;
 pub use message::{Message, Role};
 pub use rewards::Rewards;
-pub use trajectory::{Finish, Stop, TokenId, Trajectory, Turn};
+pub use sequence::Sequence;
+pub use trajectory::{Branch, Finish, Stop, TokenId, Trajectory, Turn};

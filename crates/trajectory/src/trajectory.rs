@@ -47,9 +47,22 @@ impl Stop {
     }
 }
 
+/// Says what a turn continues, if that isn't the turn before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Branch {
+    /// The index of the turn that it continues. None begins with the branch's context.
+    #[serde(default)]
+    pub parent: Option<usize>,
+    /// Context before the turn, behind its parent. Never sampled, never trained on.
+    pub context: Vec<TokenId>,
+    /// Whether its prompt repeats an answer in other tokens than were sampled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diverged: bool,
+}
+
 /// Holds one assistant turn and its feedback.
 ///
-/// Records leave out the last three fields if they are empty.
+/// Records leave out the last four fields if they are empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Turn {
     /// Exactly the tokens that the policy sampled, the stop token included. Never re-tokenised.
@@ -81,6 +94,16 @@ pub struct Turn {
     /// User message that answers the turn, from a simulated user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
+    /// Its place in a tree. None continues the turn before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Branch>,
+}
+
+impl Turn {
+    /// Returns the context that the turn brings, between the turns before it and its own tokens.
+    fn context(&self) -> &[TokenId] {
+        self.branch.as_ref().map_or(&[], |branch| &branch.context)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
@@ -104,11 +127,14 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
-    /// Returns all tokens in the order the model saw them: prompt, then each turn with its observation.
-    /// Length `T`.
+    /// Returns all tokens: prompt, then each turn with its observation. Length `T`.
+    ///
+    /// Without branches, the model saw them in this order. Otherwise it saw those of
+    /// [`Trajectory::sequences`], and here every context stands before its turn.
     pub fn tokens(&self) -> Vec<TokenId> {
         let mut tokens = self.prompt.clone();
         for turn in &self.turns {
+            tokens.extend_from_slice(turn.context());
             tokens.extend_from_slice(&turn.tokens);
             tokens.extend_from_slice(&turn.observation);
         }
@@ -126,6 +152,7 @@ impl Trajectory {
         self.turns
             .iter()
             .map(|turn| {
+                start += turn.context().len();
                 let span = start..start + turn.tokens.len();
                 start = span.end + turn.observation.len();
                 span
@@ -135,7 +162,8 @@ impl Trajectory {
 
     /// Returns the number of tokens, `T`.
     pub fn len(&self) -> usize {
-        self.prompt.len() + self.turns.iter().map(|t| t.tokens.len() + t.observation.len()).sum::<usize>()
+        let of_turn = |turn: &Turn| turn.context().len() + turn.tokens.len() + turn.observation.len();
+        self.prompt.len() + self.turns.iter().map(of_turn).sum::<usize>()
     }
 
     /// Returns whether there is no token.

@@ -11,7 +11,9 @@ use turnwise_rollout::chat::Moment;
 use turnwise_run::Evaluation;
 use turnwise_stats::{Comparison, Summary, compare, summarize};
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, RunServers, Setup, backend, evaluate, evaluate_on, tokenizer};
+use turnwise_trainer::{
+    CacheBudget, RunServers, Setup, backend, evaluate, evaluate_agents, evaluate_on, tokenizer,
+};
 
 use crate::place::server_key;
 use crate::run_file::Changes;
@@ -94,9 +96,15 @@ impl Eval {
         let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
         let (game, eval, rewards) = (setup.game(), &config.eval, &config.reward);
         let mut told = |done: usize, _: usize| progress.advance(done as u64);
-        let found = match RunServers::open(&config, &setup, server_key()?)? {
-            Some(servers) => evaluate_on(&servers, (&model, 0), &game, eval, rewards, seed, &mut told),
-            None => evaluate(&model, &game, eval, rewards, seed, cache, &mut told),
+        let servers = RunServers::open(&config, &setup, server_key()?)?;
+        let found = match (setup.env.agent(), servers) {
+            (Some(agent), _) => {
+                evaluate_agents(&model, (&setup, agent), eval, rewards, seed, cache, &mut told)
+            }
+            (None, Some(servers)) => {
+                evaluate_on(&servers, (&model, 0), &game, eval, rewards, seed, &mut told)
+            }
+            (None, None) => evaluate(&model, &game, eval, rewards, seed, cache, &mut told),
         };
         setup.env.take_log().iter().for_each(|line| progress.line(line));
         Ok(found?)

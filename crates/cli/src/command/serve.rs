@@ -9,9 +9,9 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use serde_json::json;
 use turnwise_model::load;
-use turnwise_rollout::chat::Moment;
+use turnwise_rollout::chat::{ChatName, Moment};
 use turnwise_runfile::{Seed, Within};
-use turnwise_serve::{Limits, Model, Server, Settings};
+use turnwise_serve::{Limits, Model, Server, Settings, Style};
 use turnwise_tools::format::FormatName;
 use turnwise_trainer::{ServedModel, backend};
 
@@ -61,7 +61,8 @@ impl Serve {
         let device = backend::device(self.device.as_deref())?;
         let tokenizer = model_folder::tokenizer(&self.model)?;
         let ends = model_folder::end_tokens(&self.model)?;
-        let text = Model::open(&self.model, tokenizer, ends, format, !self.no_description, Moment::now())?;
+        let style = Style { chat: ChatName::Auto, format, describe: !self.no_description };
+        let text = Model::open(&self.model, tokenizer, ends, style, Moment::now())?;
         let engine =
             ServedModel::start(&load(&self.model, &device)?, self.context).map_err(|error| anyhow!(error))?;
         let settings = Settings {
@@ -70,6 +71,7 @@ impl Serve {
             seed: self.seed,
             record: self.record,
             limits: Limits::default(),
+            rules: None,
         };
         let stopped = stop::on_signals(None)?;
         let written = text.format();

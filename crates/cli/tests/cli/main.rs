@@ -1,5 +1,6 @@
 //! The binary's contracts, through the binary: what goes to stdout, what goes to stderr, and the exit status.
 
+mod agent;
 mod binary;
 mod changes;
 mod chat;

@@ -96,6 +96,17 @@ impl Program {
         }
     }
 
+    /// Kills its process group and reaps it. Returns its status: that of its end, if it has ended.
+    pub(crate) fn end(&mut self) -> Option<ExitStatus> {
+        self.kill();
+        self.status
+    }
+
+    /// Returns the last lines of its stderr, for an error; empty if there are none.
+    pub(crate) fn last_words(&self) -> String {
+        self.stderr.last()
+    }
+
     /// Ends a program that failed. Returns its exit status and its last lines.
     pub(crate) fn fail(mut self, why: &str) -> String {
         self.kill();

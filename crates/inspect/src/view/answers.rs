@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 use turnwise_run::{Evaluations, GroupRecord, StepMetrics};
-use turnwise_trajectory::{CallRecord, Finish, Rewards};
+use turnwise_trajectory::{CallRecord, Finish, Rewards, Trajectory};
 
 use crate::conversation;
 use crate::error::InspectError;
@@ -99,8 +99,21 @@ struct Tokens<'a> {
     pieces: &'a [String],
 }
 
+/// Says where a turn stands that doesn't follow the turn before it.
+#[derive(Serialize)]
+struct BranchAnswer<'a> {
+    /// The index of the turn that it continues.
+    parent: Option<usize>,
+    diverged: bool,
+    /// The tokens that the model read behind that turn.
+    context: Tokens<'a>,
+}
+
 #[derive(Serialize)]
 struct TurnAnswer<'a> {
+    branch: Option<BranchAnswer<'a>>,
+    /// The number of its sequence.
+    sequence: usize,
     sampled: Tokens<'a>,
     /// The turn's text, where there are no tokens.
     text: Option<&'a str>,
@@ -133,6 +146,18 @@ fn of(values: &[Vec<f64>], at: u32) -> &[f64] {
     values.get(at as usize).map_or(&[], Vec::as_slice)
 }
 
+/// Returns the number of each turn's sequence. None if a record's turns are no tree.
+fn sequences(played: &Trajectory) -> Vec<usize> {
+    if !played.is_tree() {
+        return Vec::new();
+    }
+    let mut numbers = vec![0; played.turns.len()];
+    for (number, sequence) in played.sequences().into_iter().enumerate() {
+        sequence.turns.into_iter().for_each(|(turn, _)| numbers[turn] = number);
+    }
+    numbers
+}
+
 /// Returns a rollout in full.
 ///
 /// None if the group has changed since it was listed and no longer has this rollout.
@@ -151,7 +176,14 @@ pub(super) fn rollout(run: &Run, index: &Index, row: &Row, group: &GroupRecord) 
     let parts = |j: usize| scored.turns.get(j).cloned().unwrap_or_default();
     let value = |values: &[Vec<f64>], j: usize| of(values, row.at).get(j).copied();
     let prompt = Tokens { ids: &played.prompt, pieces: take(played.prompt.len()) };
+    let sequences = sequences(played);
     let turns = played.turns.iter().enumerate().map(|(j, turn)| TurnAnswer {
+        branch: turn.branch.as_ref().map(|branch| BranchAnswer {
+            parent: branch.parent,
+            diverged: branch.diverged,
+            context: Tokens { ids: &branch.context, pieces: take(branch.context.len()) },
+        }),
+        sequence: sequences.get(j).copied().unwrap_or_default(),
         sampled: Tokens { ids: &turn.tokens, pieces: take(turn.tokens.len()) },
         text: opening.is_some().then_some(turn.text.as_str()),
         logprobs: &turn.logprobs,

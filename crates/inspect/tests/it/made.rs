@@ -9,8 +9,8 @@ use turnwise_credit::ScoredTrajectory;
 use turnwise_inspect::{Run, view::Viewer};
 use turnwise_run::{GroupRecord, TrajectoryRecord};
 use turnwise_trajectory::{
-    CallRecord, Finish, MalformedCall, OutputStatus, Rewards, Stop, ToolCall, ToolOutput, Trajectory, Turn,
-    ViolationKind,
+    Branch, CallRecord, Finish, MalformedCall, OutputStatus, Rewards, Stop, ToolCall, ToolOutput, Trajectory,
+    Turn, ViolationKind,
 };
 
 /// Text of a model that tries to take over its reader's page.
@@ -243,4 +243,31 @@ pub(crate) fn serve_runs(runs: Vec<Run>) -> String {
     let url = viewer.url();
     std::thread::spawn(move || viewer.serve());
     url
+}
+
+/// A step of one group whose trajectories have branches: a second conversation, and a rewritten history.
+pub(crate) fn branched(folder: &Path) {
+    let words = Words::new();
+    let one = |sample| {
+        let mut played =
+            words.trajectory("task/a", sample, "2+2", ran("print(2+2)", OutputStatus::Ok, "4\n"));
+        let turn = |text: &str, parent: Option<usize>, context: &str, diverged: bool| {
+            let tokens = words.tokens(text);
+            let branch = Some(Branch { parent, context: words.tokens(context), diverged });
+            Turn { logprobs: vec![-0.5; tokens.len()], tokens, text: text.into(), branch, ..Turn::default() }
+        };
+        played.turns.push(turn("from a helper", None, "helper: ", false));
+        played.turns.push(turn("again", Some(0), " edited: ", true));
+        played
+    };
+    let mut group = group(0, (0..2).map(one).collect());
+    for credit in [&mut group.rewards, &mut group.returns, &mut group.advantages] {
+        credit.iter_mut().for_each(|turns| turns.resize(4, 0.5));
+    }
+    for trajectory in &mut group.trajectories {
+        trajectory.scored.turns.resize(4, Rewards::new(0.0, 0.0));
+        let ratios = |turn: &Turn| vec![0.0; if turn.text == "again" { 0 } else { turn.tokens.len() }];
+        trajectory.log_ratios = Some(trajectory.played.turns.iter().map(ratios).collect());
+    }
+    run(folder, &[group]);
 }

@@ -170,3 +170,31 @@ fn conversations_without_tokens_are_text_and_never_markup() {
     assert_eq!(browser.eval("document.querySelectorAll('img, body script').length"), 0);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
+
+#[test]
+fn a_branch_is_followed_as_the_model_read_it() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    made::branched(folder.path());
+    let url = made::serve(&[folder.path()]);
+    browser.open(&url);
+    browser.wait(READY);
+    let shown = || {
+        let turns = "[...document.querySelectorAll('#reader-0 .turn')]";
+        browser.eval(&format!(
+            "{turns}.filter(one => !one.hidden).map(one => one.querySelector('h3').textContent).join()"
+        ))
+    };
+    assert_eq!(shown(), "Turn 1,Turn 2,Turn 3,Turn 4");
+    let text = |place: &str| browser.eval(&format!("document.querySelector({place:?}).textContent"));
+    assert!(text("#reader-0 .branches").as_str().unwrap().contains("1 → 4"));
+    for expect in ["Turn 1,Turn 2", "Turn 3", "Turn 1,Turn 4", "Turn 1,Turn 2,Turn 3,Turn 4"] {
+        browser.keys("b");
+        assert_eq!(shown(), expect);
+    }
+    let last = text("#reader-0 .turn:last-child");
+    for expect in ["continues turn 1", "other tokens than were sampled", "left out of the loss", "again"] {
+        assert!(last.as_str().unwrap().contains(expect), "{last}");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}

@@ -203,3 +203,37 @@ fn whatever_a_record_holds_every_request_is_answered() {
     assert_eq!(text(&format!("{url}api/rollout?run=0&id=0")).0, 500);
     assert_eq!(json(&format!("{url}api/list"))["total"], 24);
 }
+
+#[test]
+fn turns_of_a_tree_have_their_sequences_and_the_context_of_their_branches() {
+    let folder = tempfile::tempdir().unwrap();
+    made::branched(folder.path());
+    let url = made::serve(&[folder.path()]);
+    let one = json(&format!("{url}api/rollout?run=0&id=0"));
+    let turns = one["turns"].as_array().unwrap();
+    let of = |key: &str| turns.iter().map(|turn| turn[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("sequence"), [0, 0, 1, 2]);
+    let pieces = |tokens: &Value| -> String {
+        tokens["pieces"].as_array().unwrap().iter().map(|piece| piece.as_str().unwrap()).collect()
+    };
+    assert_eq!(pieces(&turns[2]["branch"]["context"]), "helper: ");
+    assert_eq!(pieces(&turns[3]["sampled"]), "again");
+    assert_eq!(
+        (&turns[2]["branch"]["parent"], &turns[3]["branch"]["parent"]),
+        (&Value::Null, &Value::from(0))
+    );
+    let all: u64 = turns
+        .iter()
+        .flat_map(|turn| [&turn["sampled"], &turn["observation"], &turn["branch"]["context"]])
+        .filter_map(|tokens| Some(tokens["ids"].as_array()?.len() as u64))
+        .sum();
+    let prompt = one["prompt"]["ids"].as_array().unwrap().len() as u64;
+    assert_eq!(one["row"]["tokens"], all + prompt);
+    // A record whose turns are no tree is shown without its sequences.
+    let path = folder.path().join("rollouts/step_00000.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"parent\":0", "\"parent\":7")).unwrap();
+    let url = made::serve(&[folder.path()]);
+    let one = json(&format!("{url}api/rollout?run=0&id=0"));
+    assert_eq!(one["turns"][3]["sequence"], 0);
+}

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
 use turnwise_jinja::Moment;
 use turnwise_tools::{CallFormat, FormatName, ToolSpec};
-use turnwise_trajectory::{Message, Role, TokenId, ToolCall};
+use turnwise_trajectory::{Finish, MalformedCall, Message, Role, TokenId, ToolCall};
 
 use super::choice::{ChatName, template, written};
 use super::folder::ChatFolder;
@@ -20,6 +20,7 @@ use super::template::{Calls, TemplateChat};
 use super::tool_message::call_id;
 use super::{ChatError, ChatFormat};
 use crate::messages::offer;
+use crate::turn_end::TurnEnd;
 
 /// Most lists of tools whose templates are kept.
 const KEPT: usize = 64;
@@ -41,6 +42,15 @@ pub struct Dialogue {
     format: Arc<dyn CallFormat>,
     tools: Vec<ToolSpec>,
     describe: bool,
+}
+
+/// Holds a turn that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The text of its tokens.
+    pub text: String,
+    /// Its calls, in order.
+    pub calls: Vec<Result<ToolCall, MalformedCall>>,
 }
 
 impl Dialogues {
@@ -149,6 +159,18 @@ impl Dialogue {
     /// Returns the tools on offer.
     pub fn tools(&self) -> &[ToolSpec] {
         &self.tools
+    }
+
+    /// Reads a turn that was sampled as a run does: its text, and its calls.
+    ///
+    /// - `forced`: tokens of the turn that its prompt held
+    /// - `at_call`: whether the first complete call ended it
+    pub fn read(&self, forced: &[TokenId], sampled: &[TokenId], finish: Finish, at_call: bool) -> Read {
+        let end = TurnEnd { chat: &self.chat, format: &*self.format, at_call };
+        let text = end.text(sampled, finish);
+        let whole = self.chat.text(forced) + &text;
+        let calls = self.format.parse_checked_from(self.chat.opening(), &whole, &self.tools);
+        Read { text, calls }
     }
 
     /// Writes calls and outputs of tools into the text of messages, unless the template does.

@@ -21,7 +21,7 @@ use turnwise_trajectory::{Message, TokenId};
 
 pub use chatml::ChatMl;
 pub use choice::{ChatName, call_format, open, rendering};
-pub use dialogue::{Dialogue, Dialogues};
+pub use dialogue::{Dialogue, Dialogues, Read};
 pub use folder::ChatFolder;
 pub use rendering::{Prompted, Rendering, Script};
 pub use spelling::decode;

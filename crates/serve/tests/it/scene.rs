@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use turnwise_rollout::chat::Moment;
-use turnwise_serve::{Counts, Limits, Model, Server, Settings};
+use turnwise_rollout::chat::{ChatName, Moment};
+use turnwise_serve::{Counts, Limits, Model, Server, Settings, Style};
 use turnwise_tools::FormatName;
 
 use crate::script::{Script, tiny, tokenizer};
@@ -38,10 +38,11 @@ impl Scene {
     pub(crate) fn with(limits: Limits, format: Option<FormatName>) -> Self {
         let script = Script::default();
         let moment = Moment::now();
-        let model = Model::open(&tiny(), tokenizer(), vec![2], format, true, moment).expect("a model");
+        let style = Style { chat: ChatName::Auto, format, describe: true };
+        let model = Model::open(&tiny(), tokenizer(), vec![2], style, moment).expect("a model");
         let folder = tempfile::tempdir().expect("a folder");
         let record = Some(folder.path().join("record"));
-        let settings = Settings { host: "127.0.0.1".into(), port: 0, seed: 7, record, limits };
+        let settings = Settings { host: "127.0.0.1".into(), port: 0, seed: 7, record, limits, rules: None };
         let server = Server::bind(model, Arc::new(script.clone()), settings).expect("a port");
         let url = server.url();
         let stop = Arc::new(AtomicBool::new(false));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use turnwise_envs::EnvConfig;
 use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
@@ -23,7 +24,18 @@ impl Consistent for RunConfig {
             (adapter && self.optimizer.lora.is_none())
                 .then(|| Conflict::new("rollout.server.adapter", message))
         };
-        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_loss).or_else(of_adapter)
+        // The model that serves an agent is the one that learns, at the same version.
+        let of_agent = || {
+            let is_agent = matches!(self.env, EnvConfig::Agent(_));
+            let served = self.rollout.server.is_some();
+            let message = "is of no use beside env.agent: the model in this process answers its programs";
+            let server = (is_agent && served).then(|| Conflict::new("rollout.server", message));
+            let lag = self.rollout.lag;
+            let message = format!("is {lag} beside env.agent: no update happens while its programs run");
+            server.or_else(|| (is_agent && lag > 0).then(|| Conflict::new("rollout.lag", message)))
+        };
+        let of_rest = || of_loss().or_else(of_adapter).or_else(of_agent);
+        of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_rest)
     }
 }
 

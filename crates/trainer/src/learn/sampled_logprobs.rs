@@ -4,7 +4,7 @@
 use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
 use turnwise_ranks::Ranks;
-use turnwise_trajectory::Trajectory;
+use turnwise_trajectory::{Sequence, Trajectory};
 
 use crate::device::workers;
 use crate::learn::learner::Split;
@@ -22,7 +22,9 @@ pub(crate) fn sampled_logprobs(
     split: Split,
     ranks: &dyn Ranks,
 ) -> PerToken {
-    let lengths: Vec<usize> = trajectories.iter().map(|trajectory| trajectory.len()).collect();
+    let sequences: Vec<Vec<Sequence>> = trajectories.iter().map(|t| t.sequences()).collect();
+    let rows: Vec<&Sequence> = sequences.iter().flatten().collect();
+    let lengths: Vec<usize> = rows.iter().map(|sequence| sequence.tokens.len()).collect();
     let packed = activations::is_fused(&model.device(), model.dtype() != DType::F32);
     // Machines may have different numbers of cores.
     let at_least = split.shards.unwrap_or(split.workers);
@@ -33,38 +35,55 @@ pub(crate) fn sampled_logprobs(
     let shares: Vec<Vec<&[usize]>> =
         (0..workers).map(|w| mine.iter().skip(w).step_by(workers).copied().collect()).collect();
     let done = workers::run(shares, |share| {
-        let of = |rows: &[usize]| {
-            let picked: Vec<&Trajectory> = rows.iter().map(|&row| trajectories[row]).collect();
-            rows.iter().copied().zip(forward(model, &picked, temperature)).collect::<Vec<_>>()
+        let of = |batch: &[usize]| {
+            let picked: Vec<&Sequence> = batch.iter().map(|&row| rows[row]).collect();
+            batch.iter().copied().zip(forward(model, &picked, temperature)).collect::<Vec<_>>()
         };
         share.into_iter().flat_map(of).collect::<Vec<_>>()
     });
     let mut all: Vec<_> = done.into_iter().flatten().collect();
     all.sort_by_key(|(row, _)| *row);
-    if ranks.size() == 1 {
-        return all.into_iter().map(|(_, turns)| turns).collect();
-    }
-    let numbers = all.iter().flat_map(|(_, turns)| turns.iter().flatten());
-    let told = ranks.gather_all(numbers.flat_map(|number| number.to_le_bytes()).collect());
-    let mut per_token = vec![Vec::new(); trajectories.len()];
-    for (rank, bytes) in told.iter().enumerate() {
-        let mut numbers = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        let mut rows: Vec<usize> = of_rank(rank).flatten().copied().collect();
-        rows.sort_unstable();
-        for row in rows {
-            let spans = trajectories[row].turn_spans().into_iter();
-            per_token[row] = spans.map(|span| numbers.by_ref().take(span.len()).collect()).collect();
+    let by_row = if ranks.size() == 1 {
+        all.into_iter().map(|(_, turns)| turns).collect()
+    } else {
+        let numbers = all.iter().flat_map(|(_, turns)| turns.iter().flatten());
+        let told = ranks.gather_all(numbers.flat_map(|number| number.to_le_bytes()).collect());
+        let mut by_row = vec![Vec::new(); rows.len()];
+        for (rank, bytes) in told.iter().enumerate() {
+            let mut numbers = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let mut of_rank: Vec<usize> = of_rank(rank).flatten().copied().collect();
+            of_rank.sort_unstable();
+            for row in of_rank {
+                let spans = rows[row].turns.iter();
+                by_row[row] = spans.map(|(_, span)| numbers.by_ref().take(span.len()).collect()).collect();
+            }
         }
-    }
-    per_token
+        by_row
+    };
+    by_trajectory(&sequences, by_row)
 }
 
-fn forward(model: &Transformer, trajectories: &[&Trajectory], temperature: f64) -> PerToken {
-    let batch = TokenBatch::new(&trajectories.iter().map(|t| t.tokens()).collect::<Vec<_>>());
+/// Puts the turns of each trajectory's sequences into their order in the trajectory.
+fn by_trajectory(sequences: &[Vec<Sequence>], by_row: PerToken) -> PerToken {
+    let mut rows = by_row.into_iter();
+    let of_trajectory = |sequences: &Vec<Sequence>| {
+        let mut turns: Vec<(usize, Vec<f32>)> = Vec::new();
+        for (sequence, values) in sequences.iter().zip(rows.by_ref()) {
+            turns.extend(sequence.turns.iter().map(|(turn, _)| *turn).zip(values));
+        }
+        turns.sort_unstable_by_key(|(turn, _)| *turn);
+        turns.into_iter().map(|(_, values)| values).collect()
+    };
+    sequences.iter().map(of_trajectory).collect()
+}
+
+/// Returns the log-probabilities of each sequence's turns, in their order in the sequence.
+fn forward(model: &Transformer, sequences: &[&Sequence], temperature: f64) -> PerToken {
+    let batch = TokenBatch::new(&sequences.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
     let mut wanted = vec![false; batch.tokens.len()];
-    for (row, trajectory) in trajectories.iter().enumerate() {
-        for span in trajectory.turn_spans() {
-            wanted[row * batch.columns..][span].fill(true);
+    for (row, sequence) in sequences.iter().enumerate() {
+        for (_, span) in &sequence.turns {
+            wanted[row * batch.columns..][span.clone()].fill(true);
         }
     }
     let logprobs: Vec<f32> = token_logprobs(model, &batch, &wanted, temperature, false)
@@ -72,9 +91,9 @@ fn forward(model: &Transformer, trajectories: &[&Trajectory], temperature: f64) 
         .into_data()
         .try_into_vec()
         .expect("log-probabilities are f32");
-    trajectories
+    sequences
         .iter()
         .zip(logprobs.chunks(batch.columns))
-        .map(|(trajectory, row)| trajectory.turn_spans().into_iter().map(|span| row[span].to_vec()).collect())
+        .map(|(sequence, row)| sequence.turns.iter().map(|(_, span)| row[span.clone()].to_vec()).collect())
         .collect()
 }

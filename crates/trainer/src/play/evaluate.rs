@@ -7,7 +7,7 @@ use std::thread::scope;
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{ScoredTrajectory, is_graded};
-use turnwise_envs::{RewardConfig, Task, TaskSplit, answer};
+use turnwise_envs::{Env, RewardConfig, Task, TaskSplit, answer};
 use turnwise_model::Transformer;
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::remote::tokens::{Rule, Stream, TokenPolicy};
@@ -213,12 +213,8 @@ impl Trial<'_> {
         let lost: Vec<Lost> = lost.into_iter().map(|(_, lost)| lost).collect();
         refuse_many(&lost, self.tasks.len() * self.samples)?;
         let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-        let mut tally = Tally::default();
-        for judged in judged.values() {
-            tally.merge(&judged.tally);
-        }
-        let outcomes = self.outcomes(&judged);
-        Ok(Evaluation { outcomes, rollouts_lost: lost.len(), lost, env_faults, ..tally.evaluation() })
+        let evaluation = evaluation(&judged, self.tasks, self.samples);
+        Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..evaluation })
     }
 
     /// Plays and judges this rank's tasks.
@@ -290,47 +286,55 @@ impl Trial<'_> {
                     continue;
                 }
             };
-            let mut tally = Tally::default();
-            tally.add(task.level, &trajectory, &scored);
             keep(place, task, &trajectory, &scored);
-            let answer = answer(game.env, &trajectory);
-            let vote = answer.as_ref().map(|answer| game.env.vote(task, answer));
-            // An answer that has no value to vote for.
-            let uncounted = vote == Some(None);
-            let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
-            let failure = (!scored.correct).then(|| failure(&trajectory, answer.is_some()).to_string());
-            let outcome = SampleOutcome { answer, vote, failure };
-            by_place.insert(place, Judged { tally, outcome, uncounted });
+            by_place.insert(place, Judged::of(game.env, task, &trajectory, &scored));
         }
         (by_place, lost)
     }
+}
 
-    /// Returns the outcomes of tasks with a judged trajectory.
-    fn outcomes(&self, judged: &Judgements) -> Vec<TaskOutcome> {
-        let samples = self.samples;
-        let outcome = |(at, task): (usize, &&Task)| {
-            let mine = || judged.range(at * samples..(at + 1) * samples).map(|(_, judged)| judged);
-            let samples: Vec<SampleOutcome> = mine().map(|judged| judged.outcome.clone()).collect();
-            let uncounted = mine().any(|judged| judged.uncounted);
-            let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
-            Some(whole).filter(|task| !task.samples.is_empty())
-        };
-        self.tasks.iter().enumerate().filter_map(outcome).collect()
-    }
+/// Returns the evaluation of judged trajectories. A task without them has no outcome.
+pub(crate) fn evaluation(judged: &Judgements, tasks: &[&Task], samples: usize) -> Evaluation {
+    let mut tally = Tally::default();
+    judged.values().for_each(|judged| tally.merge(&judged.tally));
+    let outcome = |(at, task): (usize, &&Task)| {
+        let mine = || judged.range(at * samples..(at + 1) * samples).map(|(_, judged)| judged);
+        let samples: Vec<SampleOutcome> = mine().map(|judged| judged.outcome.clone()).collect();
+        let uncounted = mine().any(|judged| judged.uncounted);
+        let whole = TaskOutcome { task: task.id.clone(), level: task.level, samples, uncounted };
+        Some(whole).filter(|task| !task.samples.is_empty())
+    };
+    let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
+    Evaluation { outcomes, ..tally.evaluation() }
 }
 
 /// Judged trajectories by their place.
-type Judgements = BTreeMap<usize, Judged>;
+pub(crate) type Judgements = BTreeMap<usize, Judged>;
 
 /// A lost trajectory behind whether it was played and not judged, and its place.
 type Placed = ((bool, usize), Lost);
 
 /// Holds what a judged trajectory counts.
 #[derive(Serialize, Deserialize)]
-struct Judged {
+pub(crate) struct Judged {
     tally: Tally,
     outcome: SampleOutcome,
+    /// Whether its answer has no value to vote for.
     uncounted: bool,
+}
+
+impl Judged {
+    /// Counts a judged trajectory of a task.
+    pub(crate) fn of(env: &dyn Env, task: &Task, played: &Trajectory, scored: &ScoredTrajectory) -> Self {
+        let mut tally = Tally::default();
+        tally.add(task.level, played, scored);
+        let answer = answer(env, played);
+        let vote = answer.as_ref().map(|answer| env.vote(task, answer));
+        let uncounted = vote == Some(None);
+        let vote = vote.flatten().filter(|vote| Some(vote) != answer.as_ref());
+        let failure = (!scored.correct).then(|| failure(played, answer.is_some()).to_string());
+        Self { tally, outcome: SampleOutcome { answer, vote, failure }, uncounted }
+    }
 }
 
 /// Holds the results of one rank.

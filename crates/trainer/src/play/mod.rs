@@ -1,7 +1,9 @@
 //! Plays tasks and judges trajectories: the local model as a policy, its setup, held-out evaluation.
 
+pub(crate) mod agents;
 pub(crate) mod cache_budget;
 pub(crate) mod evaluate;
+mod evaluate_agents;
 pub(crate) mod judged;
 pub(crate) mod losses;
 mod offer;
@@ -13,6 +15,7 @@ pub(crate) mod source;
 
 pub use cache_budget::CacheBudget;
 pub use evaluate::{Keep, Trial, evaluate, evaluate_on};
+pub use evaluate_agents::evaluate_agents;
 pub use offer::Offer;
 pub use policy::{ModelPolicy, generator};
 pub use served::ServedModel;

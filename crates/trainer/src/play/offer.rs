@@ -48,6 +48,10 @@ impl Offer<'_> {
         if self.tools.is_empty() {
             return Ok(env);
         }
+        if env.agent().is_some() {
+            let message = "tools: an agent brings its tools, and offers them in its requests";
+            return Err(TrainError::Input(message.into()));
+        }
         Ok(Box::new(WithTools::new(env, turnwise_mcp::open(self.tools)?)?))
     }
 }

@@ -61,7 +61,7 @@ impl ModelPolicy {
     #[must_use]
     pub fn after<'t>(mut self, tasks: impl IntoIterator<Item = &'t str>) -> Self {
         for task in tasks {
-            *self.earlier.entry(hash(task)).or_default() += 1;
+            *self.earlier.entry(task_hash(task)).or_default() += 1;
         }
         self
     }
@@ -98,8 +98,8 @@ pub fn generator(model: &Transformer, sampling: Sampling) -> Generator {
     generators(model, sampling, 1).remove(0)
 }
 
-/// FNV-1a gives the same hash in every build.
-fn hash(text: &str) -> u64 {
+/// Returns the part of a task in its random streams. FNV-1a gives the same hash in every build.
+pub(crate) fn task_hash(text: &str) -> u64 {
     let mut hasher = FnvHasher::default();
     hasher.write(text.as_bytes());
     hasher.finish()
@@ -122,7 +122,7 @@ impl Policy for ModelPolicy {
                     generator.release(index as u64);
                 }
                 for c in batch.turns {
-                    let (task, turn) = (hash(c.task), c.turn as u32);
+                    let (task, turn) = (task_hash(c.task), c.turn as u32);
                     let Context { sample, .. } = c;
                     let occurrence = c.occurrence + earlier.get(&task).copied().unwrap_or_default();
                     let id = SequenceId { seed, step, task, occurrence, sample, turn };

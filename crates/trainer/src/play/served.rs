@@ -4,6 +4,7 @@
 //! caches of those that ended as long as there is room. The next call of a session continues one of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 
@@ -41,9 +42,22 @@ impl ServedModel {
     /// # Errors
     /// If the memory for keys and values doesn't hold one sequence, or a thread can't be started.
     pub fn start(model: &Transformer, context: Option<usize>) -> Result<Self, String> {
+        let cache = CacheBudget::new(None, &model.device());
+        Self::of_run(model, context.unwrap_or(usize::MAX), cache, Arc::default())
+    }
+
+    /// Starts the workers of a model that answers for the trajectories of a run.
+    ///
+    /// - `ids`: the random streams of the trajectories, by the place with which their sessions are opened
+    pub(crate) fn of_run(
+        model: &Transformer,
+        context: usize,
+        cache: CacheBudget,
+        ids: Arc<[SequenceId]>,
+    ) -> Result<Self, String> {
         let (config, device) = (model.config(), model.device());
-        let context = context.unwrap_or(usize::MAX).min(config.context());
-        let fit = CacheBudget::new(None, &device).sequences(config, model.dtype().size() as u64, context)?;
+        let context = context.min(config.context());
+        let fit = cache.sequences(config, model.dtype().size() as u64, context)?;
         let generators = generators(model, Sampling::default(), workers::count(&device).min(fit).max(1));
         let most = (fit / generators.len()).clamp(1, TOGETHER);
         // A tensor backend computes the rows of caches that wait.
@@ -53,8 +67,8 @@ impl ServedModel {
         for mut generator in generators {
             generator.bound(most);
             let (sender, jobs) = channel();
-            let (active, idle) = (BTreeMap::new(), Vec::new());
-            let worker = Worker { generator, jobs, most, kept, active, idle, next: 0 };
+            let (active, idle, ids) = (BTreeMap::new(), Vec::new(), ids.clone());
+            let worker = Worker { generator, jobs, most, kept, active, idle, next: 0, ids };
             let work = move || if alone { worker.run() } else { workers::on_one_thread(|| worker.run()) };
             let thread = thread::Builder::new().name("sampler".into()).spawn(work);
             thread.map_err(|error| format!("a thread can't be started: {error}"))?;
@@ -94,6 +108,8 @@ struct Worker {
     idle: Vec<(u64, Vec<TokenId>)>,
     /// The next key.
     next: u64,
+    /// The random streams of a run's trajectories.
+    ids: Arc<[SequenceId]>,
 }
 
 /// Holds a sequence that is being sampled, or waits.
@@ -149,7 +165,7 @@ impl Worker {
             top_p: sampling.top_p,
             min_p: sampling.min_p,
         };
-        let request = GenerationRequest { key, tokens: prompt, max_new, rng: stream(draw) };
+        let request = GenerationRequest { key, tokens: prompt, max_new, rng: stream(draw, &self.ids) };
         self.generator.submit_sampled(request, sampling);
         if self.kept == 0 {
             job.prompt = Vec::new();
@@ -230,14 +246,19 @@ impl Active {
     }
 }
 
-/// Returns the random numbers of a sequence. Those of a seed are those of `turnwise generate`.
-fn stream(draw: Draw) -> SequenceRng {
+/// Returns the random numbers of a sequence. Those of a seed are those of `turnwise generate`, and those of a
+/// trajectory's turns those of [`ModelPolicy`](crate::ModelPolicy).
+fn stream(draw: Draw, ids: &[SequenceId]) -> SequenceRng {
     match draw {
         Draw::Seed { seed, choice } => {
             SequenceId { seed, step: 0, task: 0, occurrence: 0, sample: choice, turn: 0 }
         }
         Draw::Call { seed, session, call } => {
             SequenceId { seed, step: SERVED, task: session, occurrence: 0, sample: 0, turn: call }
+        }
+        Draw::Run { place, depth, salt } => {
+            let id = ids[place as usize];
+            SequenceId { task: id.task ^ salt, turn: depth, ..id }
         }
     }
     .rng()

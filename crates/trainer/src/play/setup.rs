@@ -1,12 +1,15 @@
 //! Opens the setup of a run from its configuration: environment, tokenizer, call format, executor.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 use turnwise_envs::{Env, EnvError, Task, TaskSplit};
-use turnwise_rollout::chat::{self, Calls, ChatFormat, Moment};
+use turnwise_rollout::chat::{self, Calls, ChatError, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
+use turnwise_runfile::OrAuto;
 use turnwise_sampler::Sampling;
+use turnwise_serve::{Model, Style};
 use turnwise_tools::executor::{ExecutorError, Remembering};
 use turnwise_tools::{CallFormat, Executor};
 
@@ -26,6 +29,8 @@ pub struct Setup {
     pub executor: Box<dyn Executor>,
     /// Limits of a trajectory.
     pub limits: Limits,
+    /// The texts of the endpoint, where agents play.
+    pub(crate) text: Option<Arc<Model>>,
     describe_tools: bool,
     stop_at_call: bool,
     keep_state: bool,
@@ -59,9 +64,13 @@ impl Setup {
         let opened = offer.into().open(&rollout.executor)?;
         let format = rollout.call_format(folder, &tokenizer)?;
         let calls = Calls { format: &*format, tools: opened.tools(), describe: rollout.describe_tools };
-        let chat = chat::open(rollout.chat, folder, tokenizer, calls, now)?;
+        let chat = chat::open(rollout.chat, folder, tokenizer.clone(), calls, now)?;
         let executor = started.map_or_else(|| executor(rollout), Ok)?;
-        Ok(Self::assemble(opened, rollout, chat, format, context, executor))
+        let mut setup = Self::assemble(opened, rollout, chat, format, context, executor);
+        if let (Some(_), Some(folder)) = (setup.env.agent(), folder) {
+            setup.text = Some(Arc::new(text(folder, tokenizer, &*setup.chat, rollout, now)?));
+        }
+        Ok(setup)
     }
 
     /// Opens a setup with any chat format, for policies other than a local model.
@@ -96,6 +105,7 @@ impl Setup {
                 observation_tokens: rollout.max_observation_tokens,
                 turn_calls: rollout.max_turn_calls,
             },
+            text: None,
             describe_tools: rollout.describe_tools,
             stop_at_call: rollout.stop_at_call,
             keep_state: rollout.keep_state,
@@ -108,6 +118,11 @@ impl Setup {
     /// If the environment fails to produce one of them.
     pub fn tasks(&self, split: TaskSplit, at_most: usize) -> Result<Vec<Task>, EnvError> {
         (0..self.env.count(split).min(at_most)).map(|index| self.env.task(split, index)).collect()
+    }
+
+    /// Returns whether the first complete call ends its turn.
+    pub(crate) fn stops_at_call(&self) -> bool {
+        self.stop_at_call
     }
 
     /// Returns the rules of play.
@@ -123,6 +138,22 @@ impl Setup {
             keep_state: self.keep_state,
         }
     }
+}
+
+/// Opens the texts of the endpoint for a run's agents.
+fn text(
+    folder: &Path,
+    tokenizer: Tokenizer,
+    of_run: &dyn ChatFormat,
+    rollout: &RolloutConfig,
+    now: Moment,
+) -> Result<Model, ChatError> {
+    let format = match rollout.format {
+        OrAuto::Named(format) => format,
+        OrAuto::Auto => chat::call_format(Some(folder), &tokenizer)?,
+    };
+    let style = Style { chat: rollout.chat, format: Some(format), describe: rollout.describe_tools };
+    Model::open(folder, tokenizer, of_run.stop_tokens().to_vec(), style, now)
 }
 
 /// Starts the executor, with a memory of equal code if `remember_mib` isn't 0.

@@ -14,6 +14,7 @@ use blocks::{Block, blocks};
 /// Those with shell commands, each with its test below.
 const WITH_COMMANDS: [&str; 22] = [
     "README.md",
+    "docs/agents.md",
     "docs/commands.md",
     "docs/data.md",
     "docs/determinism.md",
@@ -137,6 +138,11 @@ fn the_commands_of_the_sandbox_run() {
 #[test]
 fn the_commands_of_serve_run() {
     runs("docs/serve.md");
+}
+
+#[test]
+fn the_commands_of_agents_run() {
+    runs("docs/agents.md");
 }
 
 #[test]

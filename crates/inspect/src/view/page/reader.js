@@ -14,6 +14,8 @@ export class Reader {
     this.open = open;
     this.tokens = [];
     this.data = null;
+    // The sequence that is followed; none shows the turns of all in the order in which they were sampled.
+    this.followed = null;
   }
 
   clear(text) {
@@ -24,8 +26,51 @@ export class Reader {
   show(data, name, extra) {
     this.data = data;
     this.tokens = [];
-    this.article.replaceChildren(...this.heading(data, name), ...(extra ? [extra] : []), this.group(data), this.prompt(data), ...data.turns.map((turn, j) => this.turn(turn, j)));
+    this.sections = data.turns.map((turn, j) => this.turn(turn, j));
+    this.beginning = this.prompt(data);
+    this.branches = this.tree(data);
+    this.article.replaceChildren(...this.heading(data, name), ...(extra ? [extra] : []), this.group(data), ...(this.branches ? [this.branches] : []), this.beginning, ...this.sections);
     this.article.scrollTop = 0;
+    this.follow(null);
+  }
+
+  /** The turn that turn `j` continues, or none. */
+  parent(j) {
+    const { branch } = this.data.turns[j];
+    return branch ? branch.parent : j > 0 ? j - 1 : null;
+  }
+
+  /** The turns of a sequence, with those before its first one that it continues. */
+  path(sequence) {
+    const path = [];
+    for (let j = this.data.turns.findLastIndex((turn) => turn.sequence === sequence); j !== null && j >= 0; j = this.parent(j)) path.unshift(j);
+    return path;
+  }
+
+  /** Buttons for the sequences of a tree; none where there is one sequence. */
+  tree({ turns }) {
+    const count = Math.max(...turns.map((turn) => turn.sequence), 0) + 1;
+    if (count === 1) return null;
+    const button = (sequence, text, title) => el("button", { type: "button", "data-sequence": sequence ?? "all", title, onclick: () => this.follow(sequence) }, text);
+    const numbers = (sequence) => this.path(sequence).map((j) => j + 1).join(" → ");
+    return el("p", { class: "branches", role: "group", "aria-label": "Sequences" }, el("span", { class: "sub" }, `${count} sequences: `), button(null, "all turns", "in the order in which they were sampled"), ...Array.from({ length: count }, (_, sequence) => button(sequence, numbers(sequence), `sequence ${sequence + 1}`)));
+  }
+
+  /** Shows the turns of a sequence alone, as the model read them, or all of them. */
+  follow(sequence) {
+    this.followed = sequence;
+    if (!this.branches) return;
+    const path = sequence === null ? null : this.path(sequence);
+    this.sections.forEach((section, j) => (section.hidden = path !== null && !path.includes(j)));
+    this.beginning.hidden = path !== null && path[0] !== 0;
+    for (const button of this.branches.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.sequence === String(sequence ?? "all"));
+  }
+
+  /** Follows the next sequence. */
+  nextBranch() {
+    if (!this.branches) return;
+    const count = this.branches.querySelectorAll("button").length - 1;
+    this.follow(this.followed === null ? 0 : this.followed + 1 < count ? this.followed + 1 : null);
   }
 
   heading({ row, expected, estimator, norm_scope }, name) {
@@ -89,8 +134,17 @@ export class Reader {
     return el("details", { class: "prompt", open: prompt.ids.length <= 400 }, el("summary", {}, `prompt, ${prompt.ids.length} tokens`), this.context(prompt));
   }
 
+  /** What a turn of another branch continues, and what the model read before it. */
+  branch({ branch }) {
+    if (!branch) return [];
+    const from = branch.parent === null ? "begins another conversation" : `continues turn ${branch.parent + 1}`;
+    return [chip(from), branch.diverged && chip("its history has other tokens than were sampled", "warn")];
+  }
+
   turn(turn, j) {
-    const trained = !this.data.row.dropped;
+    // A turn without ratios, where others have them, was left out of the loss alone.
+    const masked = turn.log_ratios?.length === 0 && turn.sampled.ids.length > 0;
+    const trained = !this.data.row.dropped && !masked;
     const sampled = turn.text !== null ? el("pre", { class: "tokens" }, turn.text) : this.text(turn.sampled, (t) => ({
       sampled: true,
       trained,
@@ -114,7 +168,8 @@ export class Reader {
     return el(
       "section",
       { class: "turn" },
-      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), turn.violation && chip(`breaks the format: ${number(turn.parts.fmt ?? 0)}`, "bad"), credit),
+      el("header", {}, el("h3", {}, `Turn ${j + 1}`), turn.text === null && el("span", { class: "sub" }, `${turn.sampled.ids.length} tokens`), turn.finish === "length" && chip("cut off", "bad"), masked && chip("left out of the loss", "warn"), ...this.branch(turn), turn.violation && chip(`breaks the format: ${number(turn.parts.fmt ?? 0)}`, "bad"), credit),
+      turn.branch && el("details", { class: "observation", open: turn.branch.context.ids.length <= 400 }, el("summary", {}, `what the model read before, ${turn.branch.context.ids.length} tokens`), this.context(turn.branch.context)),
       sampled,
       ...turn.calls.map((call) => this.call(call)),
       turn.observation.ids.length > 0 && el("details", { class: "observation" }, el("summary", {}, `what the model read next, ${turn.observation.ids.length} tokens`), this.context(turn.observation)),

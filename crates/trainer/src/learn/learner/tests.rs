@@ -55,7 +55,7 @@ fn samples() -> Vec<Sample> {
         let turns: Vec<Turn> = turns.iter().map(|lengths| turn(lengths, &mut tokens)).collect();
         let advantages: Vec<f64> = (0..turns.len()).map(|j| 1.0 - 0.7 * j as f64 - 0.3 * i as f64).collect();
         let trajectory = Trajectory { task: "t".into(), sample: 0, prompt, turns, stop: Stop::Answer };
-        Sample::new(&trajectory, &advantages, true)
+        Sample::of(&trajectory, i, &advantages, |_| true).remove(0)
     };
     lengths.iter().enumerate().map(of).collect()
 }

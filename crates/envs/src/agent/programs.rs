@@ -1,0 +1,128 @@
+//! The programs of an agent: one per trajectory, with its task and its endpoint, and the check behind it.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::program::{Ran, What, run};
+use super::verdict::Verdict;
+use crate::outside::stderr::{Log, escaped};
+use crate::tasks::Task;
+
+/// Most lines of a program's stdout that the run's log shows, from its end.
+const LOGGED: usize = 20;
+/// The place in the run file.
+pub(super) const ORIGIN: &str = "env.agent";
+
+/// Holds what the programs of all trajectories share.
+pub struct Agent {
+    /// The JSON of each task, by its id.
+    pub(super) rows: HashMap<String, String>,
+    pub(super) command: Vec<String>,
+    pub(super) check: Option<Vec<String>>,
+    /// Time for a program, and for the check behind it.
+    pub(super) limit: Duration,
+    pub(super) at_once: usize,
+    pub(super) log: Arc<Log>,
+}
+
+/// Names an endpoint for the program of one trajectory.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentEndpoint<'a> {
+    /// Its address, which ends with `/v1`.
+    pub url: &'a str,
+    /// The key, which names the session.
+    pub key: &'a str,
+}
+
+impl Agent {
+    /// Returns how many programs run at a time.
+    pub fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Returns whether a command gives the rewards.
+    pub fn is_checked(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// Runs the program of a trajectory to its end, and ends its process group. `name` is its name in the
+    /// log. The program has a folder, which is removed with everything in it.
+    pub fn run(&self, task: &Task, name: &str, endpoint: AgentEndpoint<'_>) -> Ran {
+        let row = self.rows.get(&task.id).map_or("{}", String::as_str);
+        let folder = match tempfile::Builder::new().prefix("turnwise-agent-").tempdir() {
+            Ok(folder) => folder,
+            Err(error) => {
+                let failure = Some(format!("a folder for the program can't be made: {error}"));
+                return Ran { stdout: String::new(), failure };
+            }
+        };
+        let example = "[\"python3\", \"agent.py\"]";
+        let command = &self.command;
+        let what = What { command, example, noun: "program", name, limit: self.limit };
+        let ran = run(what, Vec::new(), &self.log, |command| {
+            variables(command, endpoint);
+            command.env("TURNWISE_TASK", row).env("TURNWISE_FOLDER", folder.path());
+            command.env("TMPDIR", folder.path());
+        });
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LOGGED)..] {
+            let shown: String = line.chars().take(1000).collect();
+            self.log.add(format!("{name}: stdout: {}", escaped(&shown)));
+        }
+        ran
+    }
+
+    /// Returns the rewards of a trajectory: those of the check, or of the program's last line. None if that
+    /// line gives none.
+    ///
+    /// - `session`: the calls of the trajectory, for the check
+    ///
+    /// # Errors
+    /// If the check fails, or a line with rewards is wrong.
+    pub fn judge(
+        &self,
+        task: &Task,
+        name: &str,
+        ran: &Ran,
+        session: &dyn Fn() -> Value,
+    ) -> Result<Option<Verdict>, String> {
+        let Some(check) = &self.check else { return Verdict::of(&ran.stdout) };
+        let row = self.rows.get(&task.id).and_then(|row| serde_json::from_str(row).ok());
+        let row: Value = row.unwrap_or_default();
+        let input = json!({"task": row, "stdout": ran.stdout, "session": session()}).to_string() + "\n";
+        let name = format!("{name}, check");
+        let example = "[\"python3\", \"check.py\"]";
+        let what = What { command: check, example, noun: "check", name: &name, limit: self.limit };
+        let checked = run(what, input.into(), &self.log, |_| {});
+        match checked.failure {
+            Some(failure) => Err(failure),
+            None => match Verdict::of(&checked.stdout).map_err(|reason| format!("the check: {reason}"))? {
+                Some(verdict) => Ok(Some(verdict)),
+                None => Err("the check's last line gives no rewards".into()),
+            },
+        }
+    }
+}
+
+/// Sets the variables by which clients of both protocols find the endpoint.
+fn variables(command: &mut Command, AgentEndpoint { url, key }: AgentEndpoint<'_>) {
+    command.env("OPENAI_BASE_URL", url).env("OPENAI_API_KEY", key);
+    // Its clients add the version themselves.
+    command.env("ANTHROPIC_BASE_URL", url.strip_suffix("/v1").unwrap_or(url)).env("ANTHROPIC_API_KEY", key);
+    // Another key of the user's would be sent instead.
+    for other in ["ANTHROPIC_AUTH_TOKEN", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"] {
+        command.env_remove(other);
+    }
+    for variable in ["NO_PROXY", "no_proxy"] {
+        let known = std::env::var(variable).map(|known| known + ",").unwrap_or_default();
+        command.env(variable, format!("{known}127.0.0.1,localhost"));
+    }
+    if std::env::var_os("PYTHONHASHSEED").is_none() {
+        // The order of Python's sets is a part of what a program does.
+        command.env("PYTHONHASHSEED", "0");
+    }
+}

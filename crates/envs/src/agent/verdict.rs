@@ -1,0 +1,86 @@
+//! Reads the last line of a program: the rewards of its trajectory.
+//!
+//! ```text
+//! {"rewards": {"acc": 1.0}, "turn_rewards": [{"progress": 0.1}, {}], "correct": true}
+//! ```
+
+use serde::Deserialize;
+use serde_json::Value;
+use turnwise_trajectory::Rewards;
+
+use crate::session::Closing;
+
+/// Holds the rewards of a trajectory.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Verdict {
+    /// Rewards of the last call.
+    pub rewards: Rewards,
+    /// Rewards of each call, by its number. Calls beyond the list have none.
+    pub turn_rewards: Vec<Rewards>,
+    /// Whether the trajectory is right. None leaves that to its rewards named `acc`.
+    pub correct: Option<bool>,
+}
+
+/// Keys that make an object a verdict.
+const KEYS: [&str; 3] = ["rewards", "turn_rewards", "correct"];
+/// Most characters of a line that an error shows.
+const SHOWN: usize = 200;
+
+impl Verdict {
+    /// Reads the last line that isn't empty. None if it is no JSON object with one of the keys.
+    ///
+    /// # Errors
+    /// If it has one of the keys, and is wrong.
+    pub(super) fn of(stdout: &str) -> Result<Option<Self>, String> {
+        let Some(line) = stdout.lines().rev().find(|line| !line.trim().is_empty()) else { return Ok(None) };
+        let Ok(Value::Object(said)) = serde_json::from_str::<Value>(line) else { return Ok(None) };
+        if !KEYS.iter().any(|key| said.contains_key(*key)) {
+            return Ok(None);
+        }
+        let wrong = |reason: String| {
+            let shown: String = line.chars().take(SHOWN).collect();
+            format!("its last line {shown:?} gives no rewards: {reason}")
+        };
+        let read: Self = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        for rewards in read.turn_rewards.iter().chain([&read.rewards]) {
+            let closing = Closing { rewards: rewards.clone(), correct: None };
+            closing.checked("env.agent").map_err(|fault| wrong(fault.message))?;
+        }
+        Ok(Some(read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_line_counts_and_only_if_it_speaks_of_rewards() {
+        let of = |stdout: &str| Verdict::of(stdout).unwrap();
+        for stdout in
+            ["", "\n\n", "Answer: 4", "{\"answer\": 4}", "[1]", "{\"rewards\"", "{\"rewards\":{}}\n4\n"]
+        {
+            assert_eq!(of(stdout), None, "{stdout}");
+        }
+        let whole =
+            of("noise\n{\"rewards\": {\"acc\": 1}, \"turn_rewards\": [{\"p\": 0.5}, {}]}\n\n").unwrap();
+        assert_eq!((whole.rewards.acc(), whole.turn_rewards.len(), whole.correct), (1.0, 2, None));
+        assert_eq!(of("{\"correct\": false}").unwrap().correct, Some(false));
+        assert!(of("{\"rewards\": {}}").unwrap().rewards.is_empty());
+    }
+
+    #[test]
+    fn a_verdict_that_cannot_be_used_says_why() {
+        let fails = |line: &str, expect: &str| {
+            let error = Verdict::of(line).unwrap_err();
+            assert!(error.starts_with("its last line ") && error.contains(expect), "{error}");
+        };
+        fails(r#"{"rewards": {"acc": "1"}}"#, "invalid type");
+        fails(r#"{"rewards": {"acc": 1e300}}"#, "expected a number");
+        fails(r#"{"rewards": {"acc": 1}, "reward": 1}"#, "unknown field `reward`");
+        fails(r#"{"rewards": 1}"#, "expected a map");
+        fails(r#"{"turn_rewards": {"acc": 1}}"#, "invalid type");
+        fails(r#"{"rewards": {"acc": 6e99}}"#, "expected a number from -5e99 to 5e99");
+    }
+}

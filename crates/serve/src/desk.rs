@@ -1,0 +1,27 @@
+//! Sessions of a run: one per trajectory, opened and closed by the trainer.
+
+use std::sync::Arc;
+
+use crate::run::Transcript;
+use crate::site::Site;
+
+/// Opens and closes the sessions of a server that answers for a run.
+#[derive(Clone)]
+pub struct Desk(pub(crate) Arc<Site>);
+
+impl Desk {
+    /// Opens a session.
+    ///
+    /// - `place`: names its random numbers to the engine
+    ///
+    /// # Panics
+    /// If there is one of this name.
+    pub fn open(&self, name: &str, place: u64) {
+        self.0.sessions.open(name, place);
+    }
+
+    /// Closes a session. Calls that come later, or are still being answered, don't count.
+    pub fn close(&self, name: &str) -> Transcript {
+        self.0.sessions.close(name).map(|session| session.transcript()).unwrap_or_default()
+    }
+}
