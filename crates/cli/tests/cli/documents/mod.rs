@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 22] = [
+const WITH_COMMANDS: [&str; 23] = [
     "README.md",
     "docs/agents.md",
     "docs/commands.md",
