@@ -131,6 +131,14 @@ experiment name *args: build
 choose-rates *args:
     cargo run --release --locked --quiet -p turnwise-experiments -- choose-rates "$@"
 
+# E4: GTPO and its baseline on GSM8K; hours, and the same command goes on. GSM8K names the folder of its files
+evidence-gsm8k *args: build
+    experiments/gsm8k/run e4 "$@"
+
+# E5: how well estimators credit turns on GSM8K, without training; hours, and the same command goes on
+credit-gsm8k *args: build
+    experiments/gsm8k/run e5 "$@"
+
 # Remakes docs/evidence.md, its tables and figures from the records in experiments/data; trains nothing
 evidence:
     cargo run --release --locked --quiet -p turnwise-experiments -- evidence

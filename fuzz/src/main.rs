@@ -5,7 +5,7 @@
 
 mod calls;
 // Files of turnwise-model without tensors: Burn would take minutes to compile.
-#[path = "../../crates/model/src/block.rs"]
+#[path = "../../crates/model/src/block/mod.rs"]
 mod block;
 #[path = "../../crates/model/src/config.rs"]
 mod config;

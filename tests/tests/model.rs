@@ -14,7 +14,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 27] = [
+const FAMILIES: [&str; 28] = [
     "llama",
     "llama-bias",
     "llama-tied",
@@ -32,6 +32,7 @@ const FAMILIES: [&str; 27] = [
     "gemma3",
     "smollm3",
     "granite",
+    "granite4",
     "phi3",
     "phi3-long",
     "exaone4",

@@ -32,6 +32,7 @@
 //! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files: JSON, gzip, parquet |
 //! | [`turnwise_demonstrations`](../turnwise_demonstrations/index.html) | conversations of others as training data |
 //! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files |
+//! | [`turnwise_diagnosis`](../turnwise_diagnosis/index.html) | which estimators can use recorded rollouts |
 //! | [`turnwise_curriculum`](../turnwise_curriculum/index.html) | which tasks a step plays |
 //! | [`turnwise_mcp`](../turnwise_mcp/index.html) | tools of MCP servers |
 //! | [`turnwise_similarity`](../turnwise_similarity/index.html) | how alike two programs are, for shaping |
@@ -45,6 +46,7 @@
 //! This crate is the command line. JSON goes to stdout, everything else to stderr; see `turnwise help`.
 
 mod command;
+mod credit_table;
 mod device_check;
 mod evaluation_table;
 mod failure;
@@ -54,6 +56,7 @@ mod model_folder;
 mod output;
 mod place;
 mod progress;
+mod recorded_groups;
 mod run_file;
 mod run_place;
 mod server_check;

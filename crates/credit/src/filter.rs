@@ -16,7 +16,7 @@ use crate::scored::{Group, ScoredTrajectory};
 /// advantages of the others don't change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a filter")]
+#[expect(clippy::struct_excessive_bools, reason = "each key turns one filter on")]
 pub struct FilterConfig {
     /// Drops all trajectories of a group whose total rewards are equal (DAPO, arXiv:2503.14476 §3.2;
     /// `rollout.refill` plays other groups instead). GTPO can still learn brevity from such a group, so this

@@ -4,6 +4,7 @@
 mod arms;
 mod chart;
 mod document;
+mod forest;
 mod rewards;
 mod sections;
 
@@ -14,6 +15,7 @@ use crate::run::Run;
 
 pub use chart::{Chart, Mark, Series};
 pub use document::Report;
+pub use forest::{Forest, Panel};
 
 /// Number of steps in a moving mean.
 const WINDOW: usize = 5;

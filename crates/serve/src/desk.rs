@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::run::Transcript;
+use crate::session::Session;
 use crate::site::Site;
 
 /// Opens and closes the sessions of a server that answers for a run.
@@ -22,6 +23,6 @@ impl Desk {
 
     /// Closes a session. Calls that come later, or are still being answered, don't count.
     pub fn close(&self, name: &str) -> Transcript {
-        self.0.sessions.close(name).map(|session| session.transcript()).unwrap_or_default()
+        self.0.sessions.close(name).map(Session::transcript).unwrap_or_default()
     }
 }

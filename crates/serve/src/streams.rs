@@ -38,14 +38,16 @@ impl Streams {
     /// Chooses the numbers of a call.
     pub(crate) fn take(&mut self, call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Stream {
         let mut hasher = FnvHasher::default();
-        prompt.iter().for_each(|token| hasher.write_u32(*token));
+        for token in prompt {
+            hasher.write_u32(*token);
+        }
         let prompt = hasher.finish();
         let before = parent.and_then(|parent| self.0.get(&parent));
         let depth = before.map_or(0, |before| before.depth + 1);
         let first = !self.0.values().any(|other| other.is_main && other.parent == parent);
         let is_main = first && before.is_none_or(|before| before.is_main);
         let equal = |copy: u32| self.0.values().any(|other| other.prompt == prompt && other.copy == copy);
-        let copy = (0..).find(|copy| !equal(*copy)).expect("there are fewer calls than numbers");
+        let copy = (0..u32::MAX).find(|copy| !equal(*copy)).expect("there are fewer calls than numbers");
         self.0.insert(call, Taken { parent, depth, is_main, prompt, copy });
         if is_main {
             return Stream { depth, salt: 0 };

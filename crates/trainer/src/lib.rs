@@ -35,7 +35,7 @@ mod training;
 pub use cold_start::{Learnt, Preview, cold_start, preview, scratch, sft};
 pub use device::{backend, memory, self_check};
 pub use error::TrainError;
-pub use learn::{Optimizer, Update, nll, precisions};
+pub use learn::{Optimizer, ScoreSketch, Sketch, Update, nll, precisions, score_sketches};
 pub use play::{
     CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, RunServers, ServedModel, Setup, Trial,
     evaluate, evaluate_agents, evaluate_on, executor, generator, sampling, tokenizer,

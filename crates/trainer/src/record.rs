@@ -241,9 +241,8 @@ impl StepRecord {
     /// Returns the metrics that rollouts determine, without those of learning.
     fn rollout_metrics(&self) -> StepMetrics {
         let mut tally = Tally::default();
-        let (mut tokens, mut sampled, mut logprobs) = (0_usize, 0_usize, 0.0_f64);
+        let (mut tokens, mut sampled, mut logprobs, mut rewards) = (0_usize, 0_usize, 0.0_f64, 0.0);
         let (mut truncated, mut dummy_first) = (0_u32, 0_u32);
-        let mut rewards = 0.0;
         for ((group, played), &level) in self.groups.iter().zip(&self.played.groups).zip(&self.levels) {
             for (scored, played) in group.trajectories.iter().zip(played) {
                 tally.add(level, played, scored);

@@ -161,6 +161,28 @@ struct Found {
     checkpoint: Option<(PathBuf, State)>,
 }
 
+/// Returns when the run began and its newest checkpoint, as rank 0 finds them.
+fn found(
+    ranks: &dyn Ranks,
+    run: Option<&RunDir>,
+    (config, site, path): (&RunConfig, &RunSite, &Path),
+    progress: &mut dyn Progress,
+) -> Result<(Moment, Option<Checkpoint>), TrainError> {
+    let found = said(ranks, || {
+        let run = run.expect("rank 0 has the directory");
+        let found = resume::checkpoint(run, progress)?;
+        if let Some(found) = &found {
+            resume::refuse_other_model(path, config, found)?;
+        }
+        // Runs of older versions didn't record when they began.
+        let began = run.began().unwrap_or(site.now.unix());
+        Ok(Found { began, checkpoint: found.map(|Checkpoint { path, state }| (path, state)) })
+    })?;
+    let began = Moment::from_unix(found.began);
+    let found = found.checkpoint.map(|(path, state)| Checkpoint { path, state });
+    Ok((began, found))
+}
+
 fn go_on(
     config: &RunConfig,
     site: &RunSite,
@@ -184,33 +206,10 @@ fn go_on(
     }
     let log = lead(&*ranks, || Ok(Log::open(path)?))?;
     let mut progress = Logged::new(progress, log);
-    let found = said(&*ranks, || {
-        let found = resume::checkpoint(mine(), &mut progress)?;
-        if let Some(found) = &found {
-            resume::refuse_other_model(path, config, found)?;
-        }
-        // Runs of older versions didn't record when they began.
-        let began = mine().began().unwrap_or(site.now.unix());
-        Ok(Found { began, checkpoint: found.map(|Checkpoint { path, state }| (path, state)) })
-    })?;
-    let began = Moment::from_unix(found.began);
-    let found = found.checkpoint.map(|(path, state)| Checkpoint { path, state });
+    let (began, found) = found(&*ranks, run.as_ref(), (config, site, path), &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
-    let opened = memory_estimate::check(config, site, &mut progress).and_then(|()| {
-        let setup = open(config, &mut session, load_config(&config.model)?.context(), began)?;
-        if let Some(found) = found.as_ref().filter(|_| !allow_changes) {
-            resume::refuse_other_tasks(path, &resume::digest(&*setup.env), found)?;
-        }
-        let environment = environment(site, &setup, began);
-        let servers = RunServers::open(config, &setup, site.server_key.clone())?;
-        let trainer = match &found {
-            Some(found) => resume::trainer(config, site, setup, found, ranks.clone())?,
-            None => {
-                Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks.clone())
-            }
-        };
-        Ok((environment, trainer.on_servers(servers)))
-    });
+    let opened = memory_estimate::check(config, site, &mut progress)
+        .and_then(|()| reopen(config, site, path, &mut session, began, found.as_ref()));
     let (environment, trainer) = agree(&*ranks, opened)?;
     let rewound = lead(&*ranks, || {
         let run = mine();
@@ -236,6 +235,29 @@ fn go_on(
         }
         None => running.begin_anew(),
     }
+}
+
+/// Opens the setup of a run that goes on, and restores its trainer.
+fn reopen(
+    config: &RunConfig,
+    site: &RunSite,
+    path: &Path,
+    session: &mut Session<'_>,
+    began: Moment,
+    found: Option<&Checkpoint>,
+) -> Result<(RunEnvironment, Trainer), TrainError> {
+    let ranks = session.ranks.clone();
+    let setup = open(config, session, load_config(&config.model)?.context(), began)?;
+    if let Some(found) = found.filter(|_| !session.allow_changes) {
+        resume::refuse_other_tasks(path, &resume::digest(&*setup.env), found)?;
+    }
+    let environment = environment(site, &setup, began);
+    let servers = RunServers::open(config, &setup, site.server_key.clone())?;
+    let trainer = match found {
+        Some(found) => resume::trainer(config, site, setup, found, ranks)?,
+        None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks),
+    };
+    Ok((environment, trainer.on_servers(servers)))
 }
 
 /// Says which rank is where, if there are several.

@@ -37,6 +37,7 @@ from transformers import (
     Gemma3TextConfig,
     Glm4Config,
     GraniteConfig,
+    GraniteMoeHybridConfig,
     HunYuanDenseV1Config,
     Lfm2Config,
     LlamaConfig,
@@ -177,6 +178,21 @@ FAMILIES = {
     "granite": GraniteConfig(
         **{
             **SMALL,
+            "embedding_multiplier": 3.0,
+            "residual_multiplier": 0.6,
+            "attention_multiplier": 0.3,
+            "logits_scaling": 2.0,
+            "rope_parameters": rope("default"),
+        }
+    ),
+    # A member without Mamba layers and experts, and without positions.
+    "granite4": GraniteMoeHybridConfig(
+        **{
+            **SMALL,
+            "num_local_experts": 0,
+            "shared_intermediate_size": 20,
+            "layer_types": ["attention", "attention"],
+            "mamba_n_heads": 4,
             "embedding_multiplier": 3.0,
             "residual_multiplier": 0.6,
             "attention_multiplier": 0.3,

@@ -9,8 +9,8 @@ use turnwise_trainer::config::{Consistent, RunConfig, SftConfig, load, to_toml};
 use crate::tree::{report, root};
 
 fn shipped() -> Vec<PathBuf> {
-    let entries =
-        ["configs", "experiments"].map(|folder| std::fs::read_dir(root().join(folder)).expect(folder));
+    let folders = ["configs", "experiments", "experiments/gsm8k"];
+    let entries = folders.map(|folder| std::fs::read_dir(root().join(folder)).expect(folder));
     let paths = entries.into_iter().flatten().map(|entry| entry.expect("an entry of the folder").path());
     // The driver's own files.
     let is_run_file =

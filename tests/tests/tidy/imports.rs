@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 28] = [
+const ALLOWED: [(&str, &[&str]); 29] = [
     ("allocator", &[]),
     ("files", &[]),
     ("runfile", &["files"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     ("similarity", &["runfile", "trajectory", "http"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
+    ("diagnosis", &["trajectory", "similarity", "credit", "stats"]),
     ("datasets", &["runfile", "files"]),
     ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http"]),
     ("http", &[]),
@@ -74,6 +75,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "ranks",
             "run",
             "credit",
+            "diagnosis",
             "gguf",
             "inspect",
             "model",
@@ -85,7 +87,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 22] = [
+const WITHOUT_BURN: [&str; 23] = [
     "runfile",
     "files",
     "trajectory",
@@ -93,6 +95,7 @@ const WITHOUT_BURN: [&str; 22] = [
     "similarity",
     "credit",
     "curriculum",
+    "diagnosis",
     "datasets",
     "envs",
     "http",

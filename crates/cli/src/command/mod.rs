@@ -4,6 +4,7 @@ mod chat;
 mod completions;
 mod config;
 mod convert;
+mod credit;
 mod doctor;
 mod eval;
 mod exec;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Logprobs(logprobs::Logprobs),
     /// Turn rewards on stdin into returns and advantages on stdout, one group per line
     Score(score::Score),
+    /// Say which estimators can use recorded rollouts, without training
+    Credit(credit::Credit),
     /// Find the tool calls in the completion on stdin
     Parse(parse::Parse),
     /// Run the code on stdin as a tool call would run
@@ -93,6 +96,7 @@ impl Command {
             Self::Serve(command) => command.run(),
             Self::Logprobs(command) => command.run(),
             Self::Score(command) => command.run(),
+            Self::Credit(command) => command.run(),
             Self::Parse(command) => command.run(),
             Self::Exec(command) => command.run(),
             Self::Convert(command) => command.run(),

@@ -9,32 +9,34 @@ use crate::binary::{BINARY, arg, root};
 use crate::resume::signal;
 use crate::runs::wait;
 
-/// A program that writes its number, and never reads its stdin again once `hangs` is there. It answers as an
-/// environment, a server of MCP and a checker.
+/// A program that writes its number, and never reads its stdin again once `hangs` is there. It begins as an
+/// environment and a server of MCP. As a checker it hangs from its start on.
 const PROGRAM: &str = r#"
 import json, os, subprocess, sys, time
-numbers, hangs = sys.argv[1:]
+numbers, hangs, place = sys.argv[1:]
 child = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL)
 with open(numbers, "a") as file:
     file.write(f"{os.getpid()}\n{child.pid}\n")
-tool = {"name": "wait", "description": "", "inputSchema": {"type": "object"}}
+def hang():
+    open(hangs, "w").close()
+    while True: time.sleep(1000)
+if "command]" in place:
+    hang()
 task = {"task": "a", "messages": [{"role": "user", "content": "?"}]}
 answers = {
     "describe": {"train": 1, "held_out": 1},
     "reset": task,
     "close": {},
     "initialize": {"protocolVersion": "2025-11-25", "capabilities": {}},
-    "tools/list": {"tools": [tool]},
 }
 for line in sys.stdin:
     request = json.loads(line)
-    method = request.get("method", "check")
-    if method in ("step", "tools/list", "check"):
-        open(hangs, "w").close()
-        while True: time.sleep(1000)
+    method = request["method"]
+    if method in ("step", "tools/list"):
+        hang()
     if method in answers:
-        print(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": answers[method]}
-            if method in ("initialize", "tools/list") else {"id": request["id"], "result": answers[method]}), flush=True)
+        version = {"jsonrpc": "2.0"} if method == "initialize" else {}
+        print(json.dumps({**version, "id": request["id"], "result": answers[method]}), flush=True)
 "#;
 
 /// Returns whether any of the processes whose numbers are in the file runs.
@@ -51,15 +53,12 @@ pub(crate) fn lives(file: &Path) -> bool {
 fn a_run_that_is_killed_takes_programs_with_it_that_hang() {
     let tasks = "train='crates/envs/examples/checker/train.jsonl'\n\
                  held_out='crates/envs/examples/checker/held_out.jsonl'";
-    for place in [
-        "[env.process]\ncommand",
-        "env = \"arithmetic\"\n[tools.odd]\nmcp",
-        &format!("[env.command]\n{tasks}\ncheck"),
-    ] {
+    let checker = format!("[env.command]\n{tasks}\ncheck");
+    for place in ["[env.process]\ncommand", "[env.arithmetic]\n[tools.odd]\nmcp", &checker] {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         let (numbers, hangs) = (file("numbers"), file("hangs"));
-        let command = json!(["python3", "-c", PROGRAM, arg(&numbers), arg(&hangs)]);
+        let command = json!(["python3", "-c", PROGRAM, arg(&numbers), arg(&hangs), place]);
         let tiny = "model = \"models/tiny\"\nrollout.describe_tools = false\nrollout.max_turn_tokens = 8\n";
         std::fs::write(file("run.toml"), format!("{tiny}{place} = {command}\n")).unwrap();
         let mut run = Command::new(BINARY);

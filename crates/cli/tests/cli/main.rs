@@ -7,6 +7,7 @@ mod chat;
 mod config;
 mod convert;
 mod cores;
+mod credit;
 mod documents;
 mod environment;
 mod eval;

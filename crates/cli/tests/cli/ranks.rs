@@ -1,5 +1,6 @@
 //! Runs on several ranks, under a real `mpirun`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use turnwise_ranks::HAS_MPI;
 
 use crate::binary::{BINARY, Ran, ran, root};
 use crate::resume::Moments;
-use crate::runs::{Runs, same, stderr};
+use crate::runs::{Runs, same, stderr, wait};
 
 /// Makes the bytes of a run the same on any number of ranks, with enough groups for four of them.
 const DIVIDED: [&str; 4] =
@@ -74,7 +75,8 @@ fn kill_a_rank(job: &Child, which: usize) {
 #[test]
 fn a_run_that_loses_ranks_goes_on_with_any_number_of_them() {
     let Some(mpirun) = mpirun("a_run_that_loses_ranks_goes_on_with_any_number_of_them") else { return };
-    let (runs, more) = (Runs::new(), sets(&[]));
+    // Small steps: most of the time goes into starting and ending jobs.
+    let (runs, more) = (Runs::new(), sets(&["rollout.groups=2", "eval.tasks=2"]));
     let whole = Instant::now();
     let ran = ran(&mut among(&mpirun, 2, &runs, "reference", &more), "");
     let whole = whole.elapsed();
@@ -86,7 +88,7 @@ fn a_run_that_loses_ranks_goes_on_with_any_number_of_them() {
         let mut patience = 0.6;
         for life in 0.. {
             let ranks = [2, 1, 4][life % 3];
-            let err = std::fs::File::create(stderr(&runs.path(&name))).unwrap();
+            let err = File::create(stderr(&runs.path(&name))).unwrap();
             let mut command = among(&mpirun, ranks, &runs, &name, &more);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err);
             let mut job = command.spawn().expect("mpirun starts");
@@ -107,6 +109,11 @@ fn a_run_that_loses_ranks_goes_on_with_any_number_of_them() {
             }
             kill_a_rank(&job, life);
             job.wait().expect("a job to wait for");
+            // mpirun doesn't wait for the ranks that it kills.
+            let lock = runs.path(&name).join("lock");
+            wait("the run is free", || {
+                File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok()) || !lock.exists()
+            });
             kills += 1;
             patience += 0.05;
         }

@@ -180,7 +180,7 @@ impl Chart {
 }
 
 /// Returns round values from below the lowest to above the highest.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
+pub(super) fn ticks(low: f64, high: f64) -> Vec<f64> {
     let spread = if high > low { high - low } else { high.abs().max(1e-9) };
     let power = 10_f64.powf((spread / 4.0).log10().floor());
     let width =

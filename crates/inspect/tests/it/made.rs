@@ -262,7 +262,9 @@ pub(crate) fn branched(folder: &Path) {
     };
     let mut group = group(0, (0..2).map(one).collect());
     for credit in [&mut group.rewards, &mut group.returns, &mut group.advantages] {
-        credit.iter_mut().for_each(|turns| turns.resize(4, 0.5));
+        for turns in credit {
+            turns.resize(4, 0.5);
+        }
     }
     for trajectory in &mut group.trajectories {
         trajectory.scored.turns.resize(4, Rewards::new(0.0, 0.0));

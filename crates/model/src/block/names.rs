@@ -19,6 +19,12 @@ impl Names {
         ("norm", "embedding_norm"),
     ]);
 
+    /// Has the names of Granite 4.
+    pub const GRANITE_HYBRID: Self = Self(&[
+        ("mlp.gate_up_proj", "shared_mlp.input_linear"),
+        ("mlp.down_proj", "shared_mlp.output_linear"),
+    ]);
+
     /// Has the names of Qwen3.5.
     pub const QWEN3_5: Self = Self(&[("linear_attn.a_log", "linear_attn.A_log")]);
 

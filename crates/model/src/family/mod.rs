@@ -12,6 +12,7 @@ mod fields;
 mod gemma;
 mod glm4;
 mod granite;
+mod granite_hybrid;
 mod hunyuan;
 mod layer_kinds;
 mod lfm2;
@@ -60,7 +61,7 @@ const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 17] = [
+pub const FAMILIES: [Family; 18] = [
     llama::LLAMA,
     qwen2::QWEN2,
     qwen3::QWEN3,
@@ -78,6 +79,7 @@ pub const FAMILIES: [Family; 17] = [
     hunyuan::HUNYUAN,
     lfm2::LFM2,
     qwen3_5::QWEN3_5,
+    granite_hybrid::GRANITE_HYBRID,
 ];
 
 impl Family {

@@ -141,6 +141,14 @@ fn check(family: &str, keys: impl std::borrow::Borrow<Value>, part: &str) {
 
 #[test]
 fn other_mixers_that_would_be_computed_otherwise_are_refused() {
+    let hybrid = |keys: Value| {
+        let mut all = json!({"num_local_experts": 0}).as_object().unwrap().clone();
+        all.extend(keys.as_object().unwrap().clone());
+        Value::Object(all)
+    };
+    check("granitemoehybrid", json!({}), "num_local_experts = 8");
+    check("granitemoehybrid", hybrid(json!({})), "layer_types is missing");
+    check("granitemoehybrid", hybrid(json!({"layer_types": ["mamba", "attention"]})), "\"mamba\"");
     let heads = json!({"linear_num_value_heads": 3});
     check("qwen3_5_text", heads, "linear_num_value_heads = 3 is not a multiple");
     check("qwen3_5_text", json!({"linear_key_head_dim": 0}), "linear_key_head_dim = 0");

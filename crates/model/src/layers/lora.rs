@@ -21,8 +21,19 @@ const FUSED: [(&str, &[&str]); 2] =
     [("qkv_proj", &["q_proj", "k_proj", "v_proj"]), ("gate_up_proj", &["gate_proj", "up_proj"])];
 
 /// Names of layers in the families that have others than [`TARGETS`].
-const OTHERS: [&str; 9] =
-    ["in_proj", "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj", "w1", "w2", "w3"];
+const OTHERS: [&str; 11] = [
+    "input_linear",
+    "output_linear",
+    "in_proj",
+    "in_proj_qkv",
+    "in_proj_z",
+    "in_proj_b",
+    "in_proj_a",
+    "out_proj",
+    "w1",
+    "w2",
+    "w3",
+];
 
 /// Configures an adapter: its linear layers and its size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -114,7 +114,9 @@ impl PolicyStats {
     /// Adds up the statistics of all parts of the minibatch, in their order.
     pub(crate) fn of_parts(parts: &[Self]) -> Self {
         let mut total = Self::default();
-        parts.iter().for_each(|part| total.add(part));
+        for part in parts {
+            total.add(part);
+        }
         total
     }
 

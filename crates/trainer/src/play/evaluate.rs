@@ -296,7 +296,9 @@ impl Trial<'_> {
 /// Returns the evaluation of judged trajectories. A task without them has no outcome.
 pub(crate) fn evaluation(judged: &Judgements, tasks: &[&Task], samples: usize) -> Evaluation {
     let mut tally = Tally::default();
-    judged.values().for_each(|judged| tally.merge(&judged.tally));
+    for judged in judged.values() {
+        tally.merge(&judged.tally);
+    }
     let outcome = |(at, task): (usize, &&Task)| {
         let mine = || judged.range(at * samples..(at + 1) * samples).map(|(_, judged)| judged);
         let samples: Vec<SampleOutcome> = mine().map(|judged| judged.outcome.clone()).collect();

@@ -43,7 +43,7 @@ impl ServedModel {
     /// If the memory for keys and values doesn't hold one sequence, or a thread can't be started.
     pub fn start(model: &Transformer, context: Option<usize>) -> Result<Self, String> {
         let cache = CacheBudget::new(None, &model.device());
-        Self::of_run(model, context.unwrap_or(usize::MAX), cache, Arc::default())
+        Self::of_run(model, context.unwrap_or(usize::MAX), cache, &Arc::default())
     }
 
     /// Starts the workers of a model that answers for the trajectories of a run.
@@ -53,7 +53,7 @@ impl ServedModel {
         model: &Transformer,
         context: usize,
         cache: CacheBudget,
-        ids: Arc<[SequenceId]>,
+        ids: &Arc<[SequenceId]>,
     ) -> Result<Self, String> {
         let (config, device) = (model.config(), model.device());
         let context = context.min(config.context());
@@ -67,7 +67,7 @@ impl ServedModel {
         for mut generator in generators {
             generator.bound(most);
             let (sender, jobs) = channel();
-            let (active, idle, ids) = (BTreeMap::new(), Vec::new(), ids.clone());
+            let (active, idle, ids) = (BTreeMap::new(), Vec::new(), Arc::clone(ids));
             let worker = Worker { generator, jobs, most, kept, active, idle, next: 0, ids };
             let work = move || if alone { worker.run() } else { workers::on_one_thread(|| worker.run()) };
             let thread = thread::Builder::new().name("sampler".into()).spawn(work);

@@ -12,13 +12,14 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 22] = [
+const WITH_COMMANDS: [&str; 23] = [
     "README.md",
     "docs/agents.md",
     "docs/commands.md",
     "docs/data.md",
     "docs/determinism.md",
     "docs/devices.md",
+    "docs/diagnosis.md",
     "docs/models.md",
     "docs/openenv.md",
     "docs/python-environments.md",
@@ -92,6 +93,11 @@ fn the_commands_of_commands_run() {
 #[test]
 fn the_commands_of_data_run() {
     runs("docs/data.md");
+}
+
+#[test]
+fn the_commands_of_diagnosis_run() {
+    runs("docs/diagnosis.md");
 }
 
 #[test]

@@ -35,12 +35,13 @@ esac
 "#;
 
 /// Text of a document, and the shorter work that is run instead.
-const STAND_INS: [(&str, &str); 5] = [
+const STAND_INS: [(&str, &str); 6] = [
     ("--set steps=20 ", "--set steps=2 "),
     ("train.steps=24", "train.steps=3"),
     ("step_00024", "step_00003"),
     ("step_00200", "step_00002"),
     ("eval.samples=8", "eval.samples=2"),
+    ("eval.tasks=16 --set eval.samples=64", "eval.tasks=3 --set eval.samples=24"),
 ];
 
 /// Questions in GSM8K's form.

@@ -82,7 +82,7 @@ impl AgentPlay<'_> {
     ) -> Result<Vec<Outcome>, TrainError> {
         let ids = self.ids(tasks, samples, earlier);
         let context = self.setup.limits.tokens;
-        let engine = ServedModel::of_run(self.model, context, self.cache, ids.clone().into())
+        let engine = ServedModel::of_run(self.model, context, self.cache, &ids.clone().into())
             .map_err(TrainError::Input)?;
         let server = self.server(agent, engine).map_err(|error| broken(&error))?;
         let (url, desk) = (server.url(), server.desk());
