@@ -284,8 +284,8 @@ impl Session {
 
     /// Returns the calls in an order that doesn't depend on the arrival of calls that were open at once.
     ///
-    /// Those of the conversation that only grows are in the order of their turns. Any other call stands before
-    /// the first of them that was answered behind its begin. Such calls are ordered by their tokens.
+    /// Those of the conversation that only grows are in the order of their turns. Any other call stands
+    /// before the first of them that was answered behind its begin. Such calls are ordered by their tokens.
     fn order(&self) -> Vec<u32> {
         let is_main = |call: &u32| self.run.as_ref().is_some_and(|run| run.streams.is_main(*call));
         // The ends of the conversation's calls, in order.
