@@ -56,6 +56,11 @@ impl Streams {
         Stream { depth, salt: hasher.finish().max(1) }
     }
 
+    /// Returns whether a call is of the conversation that only grows.
+    pub(crate) fn is_main(&self, call: u32) -> bool {
+        self.0.get(&call).is_some_and(|taken| taken.is_main)
+    }
+
     /// Gives back the numbers of a call that was not answered.
     pub(crate) fn give_back(&mut self, call: u32) {
         self.0.remove(&call);
