@@ -17,7 +17,7 @@ const TEST: &str = "tls::a_server_with_a_certificate_that_is_trusted_is_played_o
 #[test]
 fn a_server_with_a_certificate_that_is_trusted_is_played_over_tls() {
     let Some(python) = library::python() else { return };
-    if std::env::var_os("SSL_CERT_FILE").is_none() {
+    if std::env::var_os("TURNWISE_KEY_FILE").is_none() {
         let folder = tempfile::tempdir().unwrap();
         let files = [folder.path().join("certificate.pem"), folder.path().join("key.pem")];
         let script = path("../mcp/tests/servers/certificate.py");
