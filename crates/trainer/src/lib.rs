@@ -21,6 +21,7 @@ mod watch;
 pub mod config;
 pub mod differences;
 mod error;
+mod found;
 pub mod memory_estimate;
 mod player;
 mod record;

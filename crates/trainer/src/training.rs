@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
 use turnwise_envs::TaskSplit;
 use turnwise_model::{family_of, load_config, save, save_adapter};
 use turnwise_ranks::{Alone, Ranks};
@@ -19,6 +18,7 @@ use turnwise_tools::Executor;
 use crate::ahead::{self, Ahead};
 use crate::config::{Precision, RunConfig, to_toml};
 use crate::error::TrainError;
+use crate::found::found;
 use crate::memory_estimate;
 use crate::play::evaluate::{evaluate_among, evaluate_on};
 use crate::play::setup::{Setup, tokenizer};
@@ -152,35 +152,6 @@ fn begin(
     tell_ranks(&*ranks, site, &mut progress)?;
     let trainer = Trainer::new(config.clone(), setup, model).among(ranks).on_servers(servers);
     Running::new(config, path, run, trainer, session, &mut progress).begin_anew()
-}
-
-/// Holds what rank 0 finds in the directory of a run.
-#[derive(Serialize, Deserialize)]
-struct Found {
-    began: i64,
-    checkpoint: Option<(PathBuf, State)>,
-}
-
-/// Returns when the run began and its newest checkpoint, as rank 0 finds them.
-fn found(
-    ranks: &dyn Ranks,
-    run: Option<&RunDir>,
-    (config, site, path): (&RunConfig, &RunSite, &Path),
-    progress: &mut dyn Progress,
-) -> Result<(Moment, Option<Checkpoint>), TrainError> {
-    let found = said(ranks, || {
-        let run = run.expect("rank 0 has the directory");
-        let found = resume::checkpoint(run, progress)?;
-        if let Some(found) = &found {
-            resume::refuse_other_model(path, config, found)?;
-        }
-        // Runs of older versions didn't record when they began.
-        let began = run.began().unwrap_or(site.now.unix());
-        Ok(Found { began, checkpoint: found.map(|Checkpoint { path, state }| (path, state)) })
-    })?;
-    let began = Moment::from_unix(found.began);
-    let found = found.checkpoint.map(|(path, state)| Checkpoint { path, state });
-    Ok((began, found))
 }
 
 fn go_on(
