@@ -97,6 +97,7 @@ fn played(turn: &Value) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one scene with its programs")]
 fn the_same_task_in_this_process_and_over_http_is_the_same_run() {
     let agents = Agents::new();
     let (train, held_out) = (sums(0, 8), sums(40, 3));
@@ -199,6 +200,7 @@ fn the_same_task_in_this_process_and_over_http_is_the_same_run() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one scene with its programs")]
 fn whatever_a_program_does_costs_its_trajectory_only() {
     let agents = Agents::new();
     let pids = agents.folder.path().join("pids");
