@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn slots_are_equally_full() {
-        assert_eq!(deal(&[4, 1, 2, 3, 2], 2), [0, 0, 1, 1, 0], "6 each, but for the last");
+        assert_eq!(deal(&[4, 1, 2, 3, 2], 2), [0, 1, 1, 1, 0], "6 each");
         assert_eq!(deal(&[5, 5, 5], 8), [0, 1, 2], "no more than parameters");
         assert_eq!(deal(&[5, 5, 5], 1), [0, 0, 0]);
         assert_eq!(deal(&[], 4), [0; 0]);
