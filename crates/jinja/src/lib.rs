@@ -20,32 +20,12 @@
 //! exceeds the needs of a conversation ends with an error. Values behave as Python's do, down to the order of
 //! a dictionary.
 
-mod access;
-mod arguments;
-mod arithmetic;
 mod budget;
-mod checks;
-mod compare;
-mod containers;
-mod escape;
-mod evaluate;
-mod expressions;
-mod filters;
-mod globals;
-mod iterate;
-mod json;
-mod letters;
-mod lexer;
-mod loops;
+mod builtin;
 mod moment;
-mod numerals;
-mod parser;
-mod printf;
+mod read;
 mod run;
-mod spelling;
-mod str_format;
-mod syntax;
-mod text_methods;
+mod text;
 mod value;
 
 use serde_json::{Map, Value as Json, json};
@@ -53,8 +33,8 @@ use serde_json::{Map, Value as Json, json};
 pub use self::moment::Moment;
 
 use self::budget::{Budget, Failure};
+use self::read::syntax::Stmt;
 use self::run::Run;
-use self::syntax::Stmt;
 use self::value::Value;
 
 /// Stack of the thread that reads or renders a template, for the deepest nesting in any build.
@@ -101,7 +81,8 @@ impl Template {
             )));
         }
         let parsed = on_a_deep_stack(|| {
-            parser::parse(source).map_err(|(message, line)| one_line(&format!("{message} in line {line}")))
+            read::parser::parse(source)
+                .map_err(|(message, line)| one_line(&format!("{message} in line {line}")))
         });
         Ok(Self { body: parsed?, variables, now })
     }

@@ -1,5 +1,10 @@
 //! The values of a template, with the semantics of Python's.
 
+pub(crate) mod arithmetic;
+pub(crate) mod compare;
+pub(crate) mod containers;
+pub(crate) mod iterate;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::budget::{Outcome, fail};
-use crate::lexer::Token;
-use crate::parser::Parser;
-use crate::syntax::{Args, Comparison, Expr, Operator};
+use crate::read::lexer::Token;
+use crate::read::parser::Parser;
+use crate::read::syntax::{Args, Comparison, Expr, Operator};
 
 const COMPARISONS: [(&str, Comparison); 6] = [
     ("==", Comparison::Eq),

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::arguments::Arguments;
 use crate::budget::{Budget, Outcome, fail};
-use crate::compare::sort;
-use crate::spelling;
+use crate::run::arguments::Arguments;
+use crate::text::spelling;
 use crate::value::Value;
+use crate::value::compare::sort;
 
 /// Holds options of `json.dumps`.
 struct Style {

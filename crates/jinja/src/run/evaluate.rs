@@ -3,13 +3,16 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::arguments::Arguments;
 use crate::budget::{Outcome, fail};
-use crate::compare::{contains, equal, find, hashable, order};
+use crate::builtin::{checks, filters, globals};
+use crate::read::syntax::{Args, Comparison, Expr};
 use crate::run::Run;
-use crate::syntax::{Args, Comparison, Expr};
+use crate::run::access;
+use crate::run::arguments::Arguments;
+use crate::text::{methods, spelling};
+use crate::value::compare::{contains, equal, find, hashable, order};
 use crate::value::{Text, Value};
-use crate::{access, arithmetic, checks, containers, filters, globals, iterate, spelling, text_methods};
+use crate::value::{arithmetic, containers, iterate};
 
 impl<'t> Run<'t> {
     pub(crate) fn evaluate(&mut self, expression: &'t Expr) -> Outcome<Value> {
@@ -130,8 +133,11 @@ impl<'t> Run<'t> {
             let part = self.evaluate(part)?;
             let text = spelling::str(&part, &mut self.budget)?;
             let markup = matches!(&part, Value::Text(text) if text.safe);
-            let text =
-                if self.escapes && !markup { crate::escape::escape(&text, &mut self.budget)? } else { text };
+            let text = if self.escapes && !markup {
+                crate::text::escape::escape(&text, &mut self.budget)?
+            } else {
+                text
+            };
             out.push_str(&text);
         }
         Ok(Value::Text(Text { text: out.into(), safe: self.escapes }))
@@ -189,7 +195,7 @@ impl<'t> Run<'t> {
                 Ok(if first { Value::text("") } else { separator.clone() })
             }
             Value::Method(method) => match &method.0 {
-                Value::Text(text) => text_methods::call(self, text, &method.1, args),
+                Value::Text(text) => methods::call(self, text, &method.1, args),
                 Value::Loop(at) => self.loop_method(*at, &method.1, args),
                 Value::Cycler(at) => {
                     let [] = args.bind("next", [])?;

@@ -1,12 +1,12 @@
 //! `'{}'.format(values)`, with Python's results.
 
-use crate::access;
-use crate::arguments::Arguments;
 use crate::budget::{Budget, Outcome, fail};
-use crate::escape::escape;
-use crate::numerals::Spec;
 use crate::run::Run;
-use crate::spelling::{repr, str};
+use crate::run::access;
+use crate::run::arguments::Arguments;
+use crate::text::escape::escape;
+use crate::text::numerals::Spec;
+use crate::text::spelling::{repr, str};
 use crate::value::{Text, Value};
 
 /// Holds the state of formatting one text.

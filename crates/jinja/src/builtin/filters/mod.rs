@@ -5,12 +5,13 @@ mod select;
 mod sequence;
 mod text;
 
-use crate::access;
-use crate::arguments::{Arguments, required};
 use crate::budget::{Outcome, fail};
 use crate::run::Run;
+use crate::run::access;
+use crate::run::arguments::{Arguments, required};
+use crate::text::json;
 use crate::value::Value;
-use crate::{iterate, json};
+use crate::value::iterate;
 
 pub(crate) const NAMES: [&str; 49] = [
     "abs",
@@ -107,6 +108,6 @@ pub(crate) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
 }
 
 fn compare_has(dict: &crate::value::Dict, name: &str) -> bool {
-    let methods = crate::containers::OF_DICTS.contains(&name);
+    let methods = crate::value::containers::OF_DICTS.contains(&name);
     !methods && dict.pairs.iter().any(|(key, _)| key.as_str() == Some(name))
 }

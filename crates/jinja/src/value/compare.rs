@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use crate::budget::{Budget, Outcome, fail};
-use crate::iterate;
+use crate::value::iterate;
 use crate::value::{Items, Value};
 
 /// Returns whether two values are equal.

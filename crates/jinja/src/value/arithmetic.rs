@@ -1,9 +1,9 @@
 //! Operators on numbers, texts and lists, with Python's results.
 
 use crate::budget::{Budget, Outcome, fail};
-use crate::escape::escaped;
-use crate::printf;
-use crate::syntax::Operator;
+use crate::read::syntax::Operator;
+use crate::text::escape::escaped;
+use crate::text::printf;
 use crate::value::{Items, Text, Value};
 
 const TOO_LARGE: &str = "an integer is too large";

@@ -1,8 +1,8 @@
 //! Methods of dictionaries, lists and tuples that don't change them.
 
-use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Outcome, fail};
-use crate::compare::{equal, find};
+use crate::run::arguments::{Arguments, required};
+use crate::value::compare::{equal, find};
 use crate::value::{Value, View};
 
 pub(crate) const OF_DICTS: [&str; 5] = ["get", "items", "keys", "values", "copy"];

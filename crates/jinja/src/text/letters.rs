@@ -1,6 +1,6 @@
 //! Letters and words as in Python's `str`.
 
-use crate::lexer::is_space;
+use crate::read::lexer::is_space;
 
 /// Splits lines, with or without their ends.
 pub(crate) fn lines(text: &str, keep: bool) -> Vec<&str> {

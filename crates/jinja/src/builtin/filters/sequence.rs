@@ -1,11 +1,11 @@
 //! Filters on lists and dictionaries.
 
 use super::select::{Path, follow, path};
-use crate::arguments::{Arguments, required};
 use crate::budget::{Outcome, fail};
-use crate::compare::{equal, hashable, sort};
-use crate::iterate;
 use crate::run::Run;
+use crate::run::arguments::{Arguments, required};
+use crate::value::compare::{equal, hashable, sort};
+use crate::value::iterate;
 use crate::value::{Text, Value};
 
 pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<Value> {
@@ -228,7 +228,7 @@ pub(super) fn words(text: &str) -> usize {
 
 /// Returns a text with a capital letter at the beginning of every word, as the filter `title`.
 pub(super) fn titled(text: &str) -> String {
-    let is_edge = |c: char| crate::lexer::is_space(c) || "-({[<".contains(c);
+    let is_edge = |c: char| crate::read::lexer::is_space(c) || "-({[<".contains(c);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(|c| !is_edge(c)) {

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::arguments::{Arguments, required};
 use crate::budget::{Outcome, fail};
-use crate::compare::equal;
-use crate::iterate;
+use crate::read::syntax::For;
+use crate::run::arguments::{Arguments, required};
 use crate::run::{Flow, Run};
-use crate::syntax::For;
 use crate::value::Value;
+use crate::value::compare::equal;
+use crate::value::iterate;
 
 /// Holds a loop in progress. Items are tested when they are reached, not before.
 #[derive(Debug)]

@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
-use crate::arguments::{Arguments, required};
 use crate::budget::{Outcome, fail};
-use crate::letters::all_cased;
+use crate::builtin::filters;
+use crate::read::syntax::{Comparison, Operator};
 use crate::run::Run;
-use crate::syntax::{Comparison, Operator};
+use crate::run::arguments::{Arguments, required};
+use crate::text::letters::all_cased;
+use crate::text::spelling;
 use crate::value::Value;
-use crate::{arithmetic, compare, filters, spelling};
+use crate::value::{arithmetic, compare};
 
 const NAMES: [&str; 39] = [
     "odd",

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use crate::budget::{Budget, Outcome, fail};
-use crate::compare::find;
 use crate::run::Run;
+use crate::text::methods;
+use crate::value::compare::find;
+use crate::value::containers;
 use crate::value::{Text, Value, range_length};
-use crate::{containers, text_methods};
 
 /// Methods that change their value, which templates may not call.
 const CHANGES: [&str; 14] = [
@@ -66,7 +67,7 @@ pub(crate) fn item(run: &mut Run<'_>, value: &Value, key: &Value) -> Outcome<Val
     {
         return Ok(found);
     }
-    let key = crate::spelling::repr(key, &mut run.budget)?;
+    let key = crate::text::spelling::repr(key, &mut run.budget)?;
     Ok(Value::undefined(format!("{} object has no element {key}", value.type_name())))
 }
 
@@ -90,7 +91,7 @@ fn own(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome<Option<Value>> {
         return Ok(found);
     }
     let known: &[&str] = match value {
-        Value::Text(_) => &text_methods::NAMES,
+        Value::Text(_) => &methods::NAMES,
         Value::Dict(_) => &containers::OF_DICTS,
         Value::List(_) => &containers::OF_LISTS,
         Value::Tuple(_) => &containers::OF_TUPLES,

@@ -124,7 +124,7 @@ fn digits(number: f64, kind: char, precision: Option<usize>, alternate: bool) ->
         'e' => exponential(number, given),
         'f' => format!("{number:.given$}"),
         '%' => format!("{:.given$}%", number * 100.0),
-        'r' if precision.is_none() => crate::spelling::float(number),
+        'r' if precision.is_none() => crate::text::spelling::float(number),
         'r' => {
             let text = general(number, given, alternate);
             if text.contains(['.', 'e']) { text } else { text + ".0" }

@@ -1,15 +1,18 @@
 //! Methods of texts. Those of markup return markup.
 
-use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Outcome, fail};
-use crate::escape::escaped;
-use crate::letters::{all_cased, capitalized, is_title, lines, replaced, split, stripped, swapped, title};
-use crate::lexer::is_space;
-use crate::numerals::padded;
+use crate::read::lexer::is_space;
 use crate::run::Run;
-use crate::spelling::is_printable;
+use crate::run::arguments::{Arguments, required};
+use crate::text::escape::escaped;
+use crate::text::letters::{
+    all_cased, capitalized, is_title, lines, replaced, split, stripped, swapped, title,
+};
+use crate::text::numerals::padded;
+use crate::text::spelling::is_printable;
+use crate::text::str_format;
+use crate::value::iterate;
 use crate::value::{Text, Value};
-use crate::{iterate, str_format};
 
 /// The names of the methods.
 pub(crate) const NAMES: [&str; 44] = [

@@ -74,7 +74,7 @@ fn write_repr(value: &Value, depth: u32, out: &mut String, budget: &mut Budget) 
                 View::Items => "dict_items([",
             };
             out.push_str(name);
-            let values = crate::iterate::values(value, budget)?;
+            let values = crate::value::iterate::values(value, budget)?;
             write_all(&values, depth, out, budget)?;
             out.push_str("])");
         }

@@ -1,10 +1,10 @@
 //! `'%s' % values`, with Python's results.
 
 use crate::budget::{Budget, Outcome, fail};
-use crate::compare::find;
-use crate::escape::escape;
-use crate::numerals::Spec;
-use crate::spelling::{repr, str};
+use crate::text::escape::escape;
+use crate::text::numerals::Spec;
+use crate::text::spelling::{repr, str};
+use crate::value::compare::find;
 use crate::value::{Text, Value};
 
 /// Holds values to insert, in order or by name.

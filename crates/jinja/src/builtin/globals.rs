@@ -1,11 +1,12 @@
 //! The functions of templates: `range`, `dict`, `namespace` and those of `transformers`.
 
-use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Failure, Outcome, fail};
-use crate::evaluate::put;
 use crate::run::Run;
+use crate::run::arguments::{Arguments, required};
+use crate::run::evaluate::put;
+use crate::text::spelling;
+use crate::value::iterate;
 use crate::value::{Value, range_length};
-use crate::{iterate, spelling};
 
 pub(crate) const NAMES: [&str; 7] =
     ["range", "dict", "namespace", "cycler", "joiner", "raise_exception", "strftime_now"];

@@ -1,12 +1,12 @@
 //! Filters that apply attributes, tests or other filters to every item.
 
-use crate::access;
-use crate::arguments::Arguments;
 use crate::budget::{Outcome, fail};
-use crate::checks;
-use crate::iterate;
+use crate::builtin::checks;
 use crate::run::Run;
+use crate::run::access;
+use crate::run::arguments::Arguments;
 use crate::value::Value;
+use crate::value::iterate;
 
 /// Holds the parts of `a.b.0`.
 pub(super) type Path = Vec<Value>;

@@ -1,12 +1,19 @@
 //! Renders a template by running its statements in order.
 
+pub(crate) mod access;
+pub(crate) mod arguments;
+pub(crate) mod evaluate;
+pub(crate) mod loops;
+
 use std::sync::Arc;
 
+use crate::Moment;
 use crate::budget::{Budget, Outcome, fail};
-use crate::loops::Loop;
-use crate::syntax::{Expr, Kind, Macro, Stmt, Target};
+use crate::read::syntax::{Expr, Kind, Macro, Stmt, Target};
+use crate::run::loops::Loop;
+use crate::text::spelling;
+use crate::value::iterate;
 use crate::value::{Text, Value};
-use crate::{Moment, iterate, spelling};
 
 /// Holds variables, and the scope around them.
 #[derive(Debug, Default)]
@@ -152,7 +159,7 @@ impl<'t> Run<'t> {
             }
             scope = *around;
         }
-        let global = crate::globals::NAMES.iter().find(|known| **known == name);
+        let global = crate::builtin::globals::NAMES.iter().find(|known| **known == name);
         Ok(global
             .map_or_else(|| Value::undefined(format!("'{name}' is undefined")), |name| Value::Global(name)))
     }
@@ -242,7 +249,7 @@ impl<'t> Run<'t> {
             value => {
                 let mut text = spelling::str(value, &mut self.budget)?;
                 if self.escapes {
-                    text = crate::escape::escape(&text, &mut self.budget)?;
+                    text = crate::text::escape::escape(&text, &mut self.budget)?;
                 }
                 self.write(&text)
             }

@@ -1,14 +1,14 @@
 //! Filters that return numbers.
 
 use super::select::{follow, path};
-use crate::arguments::Arguments;
-use crate::arithmetic::binary;
 use crate::budget::{Outcome, fail};
-use crate::iterate;
-use crate::letters::stripped;
+use crate::read::syntax::Operator;
 use crate::run::Run;
-use crate::syntax::Operator;
+use crate::run::arguments::Arguments;
+use crate::text::letters::stripped;
 use crate::value::Value;
+use crate::value::arithmetic::binary;
+use crate::value::iterate;
 
 pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<Value> {
     match name {

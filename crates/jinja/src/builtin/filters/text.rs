@@ -2,14 +2,15 @@
 
 use super::select::{follow, path};
 use super::sequence::{titled, words};
-use crate::arguments::{Arguments, required};
 use crate::budget::{Budget, Outcome, fail};
-use crate::escape::{escape, escaped};
-use crate::letters::{lines, split};
 use crate::run::Run;
-use crate::spelling::str;
+use crate::run::arguments::{Arguments, required};
+use crate::text::escape::{escape, escaped};
+use crate::text::letters::{lines, split};
+use crate::text::spelling::str;
+use crate::text::{methods, printf};
+use crate::value::iterate;
 use crate::value::{Text, Value};
-use crate::{iterate, printf, text_methods};
 
 pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<Value> {
     match name {
@@ -25,7 +26,7 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
                 None | Some(Value::None) => -1,
                 Some(count) => count.int()?,
             };
-            return text_methods::grown(&text, &old, &new, count, budget).map(Value::text);
+            return methods::grown(&text, &old, &new, count, budget).map(Value::text);
         }
         "urlencode" => {
             let [] = args.bind(name, [])?;
@@ -35,12 +36,12 @@ pub(super) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
     }
     let text = soft(value, &mut run.budget)?;
     match name {
-        "upper" | "lower" | "capitalize" => text_methods::call(run, &text, name, args),
-        "trim" => text_methods::call(run, &text, "strip", args),
+        "upper" | "lower" | "capitalize" => methods::call(run, &text, name, args),
+        "trim" => methods::call(run, &text, "strip", args),
         "center" => {
             let [width] = args.bind(name, ["width"])?;
             let positional = vec![width.unwrap_or(Value::Int(80))];
-            text_methods::call(run, &text, name, Arguments { positional, named: Vec::new() })
+            methods::call(run, &text, name, Arguments { positional, named: Vec::new() })
         }
         "format" => {
             let given = match (args.positional.is_empty(), args.named.is_empty()) {

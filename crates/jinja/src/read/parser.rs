@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::budget::{Outcome, fail};
-use crate::lexer::{Token, tokens};
-use crate::syntax::{Expr, For, Kind, Macro, Stmt, Target};
+use crate::read::lexer::{Token, tokens};
+use crate::read::syntax::{Expr, For, Kind, Macro, Stmt, Target};
 
 /// Deepest nesting of tags and brackets.
 const DEPTH: usize = 150;

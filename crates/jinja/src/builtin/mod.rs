@@ -1,0 +1,5 @@
+//! Holds the filters, tests and functions that a template finds.
+
+pub(crate) mod checks;
+pub(crate) mod filters;
+pub(crate) mod globals;
