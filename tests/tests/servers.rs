@@ -3,6 +3,8 @@
 
 #[path = "servers/engine.rs"]
 mod engine;
+#[path = "servers/ranks.rs"]
+mod ranks;
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +17,12 @@ use turnwise_trainer::{RunSite, ServerCheck, Session, check_servers, train};
 
 use crate::engine::{Engine, Ways};
 
-fn config(engine: &Engine, weights: &Path, sets: &[&str]) -> RunConfig {
+fn config(url: &str, weights: &Path, sets: &[&str]) -> RunConfig {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
     let own = [
         format!("model={:?}", model_folder("tiny").display().to_string()),
         "rollout.server.engine=vllm".into(),
-        format!("rollout.server.urls=[{:?}]", engine.url),
+        format!("rollout.server.urls=[{url:?}]"),
         format!("rollout.server.weights={:?}", weights.display().to_string()),
         "rollout.server.parallel=4".into(),
     ];
@@ -43,14 +45,19 @@ fn run(ways: Ways, sets: &[&str]) -> Result<(Record, Engine), String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (engine, weights) = (Engine::start(ways), folder.path().join("weights"));
     let run = folder.path().join("run");
-    let config = config(&engine, &weights, sets);
+    let config = config(&engine.url, &weights, sets);
     train(&config, &place(), &run, Session::default(), &mut Silent).map_err(|error| error.to_string())?;
-    let left = std::fs::read_dir(&weights).expect("the folder of weights").count();
+    Ok((record(&run, &weights), engine))
+}
+
+/// Returns what a run left, which is no weights in the folder of the servers.
+fn record(run: &Path, weights: &Path) -> Record {
+    let left = std::fs::read_dir(weights).expect("the folder of weights").count();
     assert_eq!(left, 0, "a run leaves no weights behind");
     let text = |file: &str| std::fs::read_to_string(run.join(file)).expect("a record");
     let rollouts = (0..3).map(|step| text(&format!("rollouts/step_{step:05}.jsonl"))).collect();
     let trained = std::fs::read(run.join("checkpoints/step_00003/model.safetensors")).expect("weights");
-    Ok(((text("metrics.jsonl"), rollouts, trained), engine))
+    (text("metrics.jsonl"), rollouts, trained)
 }
 
 fn versions(rollouts: &str) -> Vec<u64> {
@@ -137,7 +144,7 @@ fn what_a_server_can_not_do_is_refused_with_its_key() {
 fn checked(ways: Ways, sets: &[&str]) -> Vec<ServerCheck> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let engine = Engine::start(ways);
-    let config = config(&engine, &folder.path().join("weights"), sets);
+    let config = config(&engine.url, &folder.path().join("weights"), sets);
     let mut checks = Vec::new();
     check_servers(&config, &place(), &mut |check| checks.push(check)).expect("the model opens");
     checks

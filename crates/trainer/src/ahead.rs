@@ -14,7 +14,8 @@ use turnwise_run::checkpoint::AHEAD;
 use turnwise_run::{GroupRecord, RunDirError, TrajectoryRecord};
 
 use crate::error::TrainError;
-use crate::play::source::played;
+use crate::play::source::shown;
+use crate::player::OwnPart;
 use crate::record::StepRecord;
 use crate::step::Trainer;
 use crate::step_rollouts::StepRollouts;
@@ -55,24 +56,50 @@ struct SavedLoss {
     reason: String,
 }
 
+/// Holds what was played beside an update.
+enum Beside {
+    /// The whole step, where no other rank takes part.
+    Step(Result<StepRollouts, TrainError>),
+    /// This rank's part of the first round: the main thread, which learns, talks to the others.
+    Begun(Result<OwnPart, TrainError>),
+}
+
 /// Learns from a step's rollouts while the next step is played with the policy of this moment.
+///
+/// Several ranks play further rounds of `rollout.refill` behind the update, since they agree on them.
+///
+/// # Errors
+/// If the step can't be learnt. An error of the play belongs to the next step.
 pub(crate) fn learn(
     trainer: &mut Trainer,
     step: usize,
     rollouts: StepRollouts,
     spent: Spent,
     progress: &mut dyn Progress,
-) -> (Result<StepRecord, TrainError>, Result<Ahead, TrainError>) {
+) -> Result<(StepRecord, Result<Ahead, TrainError>), TrainError> {
     let (player, next) = (trainer.player_after(&rollouts), step + 1);
-    std::thread::scope(|scope| {
-        let play = scope.spawn(move || -> Result<Ahead, TrainError> {
-            let phase = Phase::begin();
-            let rollouts = played(&player, next, progress)?;
-            Ok(Ahead { step: next, rollouts, spent: phase.spent() })
+    let alone = player.ranks.size() == 1;
+    let held = if alone { Ok(()) } else { player.hold() };
+    let phase = Phase::begin();
+    let (record, (beside, spent)) = std::thread::scope(|scope| {
+        let play = scope.spawn(|| {
+            let beside = match held {
+                Ok(()) if alone => Beside::Step(shown(&player, progress, |told| player.play(next, told))),
+                Ok(()) => Beside::Begun(shown(&player, progress, |told| player.begin(next, told))),
+                Err(error) => Beside::Begun(Err(error)),
+            };
+            (beside, phase.spent())
         });
         let record = trainer.learn_from(step, rollouts, spent);
         (record, play.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    })
+    });
+    // All ranks have an error of learning, or none has.
+    let record = record?;
+    let rollouts = match beside {
+        Beside::Step(rollouts) => rollouts,
+        Beside::Begun(begun) => player.finish(next, begun, &mut |done, _| progress.advance(done as u64)),
+    };
+    Ok((record, rollouts.map(|rollouts| Ahead { step: next, rollouts, spent })))
 }
 
 impl Ahead {

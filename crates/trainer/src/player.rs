@@ -19,7 +19,7 @@ use crate::play::judged::judge;
 use crate::play::policy::ModelPolicy;
 use crate::play::servers::{RunServers, rule};
 use crate::play::setup::{Setup, sampling};
-use crate::ranks::agree::{agree, gather};
+use crate::ranks::agree::gather;
 use crate::ranks::deal::{deal, places};
 use crate::ranks::part::{Part, together};
 use crate::step_rollouts::StepRollouts;
@@ -40,10 +40,24 @@ pub(crate) struct Player {
     pub(crate) draw: TaskDraw,
 }
 
+/// Holds a round as one rank has played it.
+pub(crate) struct OwnPart {
+    /// The tasks of all ranks.
+    tasks: Vec<Task>,
+    /// The rank of each task.
+    owners: Vec<usize>,
+    part: Part,
+}
+
 impl Player {
     /// Returns the number of trajectories of a step's first round.
     pub(crate) fn trajectories(&self) -> usize {
         self.config.rollout.groups * self.config.rollout.samples
+    }
+
+    /// Makes the servers hold the policy, if it plays there. All ranks call this on their main threads.
+    pub(crate) fn hold(&self) -> Result<(), TrainError> {
+        self.servers.as_ref().map_or(Ok(()), |servers| servers.hold(&self.model, self.updates))
     }
 
     /// Plays and judges tasks by their numbers, each on one of the ranks. `earlier`: the groups that the step
@@ -55,16 +69,41 @@ impl Player {
         earlier: &StepRollouts,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRollouts, TrainError> {
-        let ranks = &*self.ranks;
+        self.hold()?;
+        self.whole(numbers, self.own(step, numbers, earlier, progress))
+    }
+
+    /// Plays the tasks of a round that this rank is dealt, without a word to the others.
+    pub(crate) fn own(
+        &self,
+        step: usize,
+        numbers: &[usize],
+        earlier: &StepRollouts,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<OwnPart, TrainError> {
         let task = |&number: &usize| self.setup.env.task(TaskSplit::Train, number);
-        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
-        let tasks = agree(ranks, tasks)?;
-        let ids = || tasks.iter().map(|task| &*task.id);
-        let owners = deal(ids(), ranks.size());
-        let dealt = tasks.iter().zip(&owners).filter(|(_, owner)| **owner == ranks.rank());
+        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>()?;
+        let owners = deal(tasks.iter().map(|task| &*task.id), self.ranks.size());
+        let dealt = tasks.iter().zip(&owners).filter(|(_, owner)| **owner == self.ranks.rank());
         let dealt: Vec<&Task> = dealt.map(|(task, _)| task).collect();
-        let parts = gather(ranks, self.part(step, &dealt, earlier, progress))?;
-        let (played, groups) = together(parts, &owners, &places(ids()));
+        let part = self.part(step, &dealt, earlier, progress)?;
+        Ok(OwnPart { tasks, owners, part })
+    }
+
+    /// Puts a round together from the parts of all ranks.
+    pub(crate) fn whole(
+        &self,
+        numbers: &[usize],
+        own: Result<OwnPart, TrainError>,
+    ) -> Result<StepRollouts, TrainError> {
+        let mut dealt = None;
+        let part = own.map(|OwnPart { tasks, owners, part }| {
+            dealt = Some((tasks, owners));
+            part
+        });
+        let parts = gather(&*self.ranks, part)?;
+        let (tasks, owners) = dealt.expect("no rank has an error");
+        let (played, groups) = together(parts, &owners, &places(tasks.iter().map(|task| &*task.id)));
         let known = self.draw.reads_outcomes();
         Ok(StepRollouts {
             levels: tasks.iter().map(|task| task.level).collect(),
@@ -90,7 +129,7 @@ impl Player {
             let unplayed = played.lost.len();
             return Ok(Part::new(played, unplayed, groups));
         }
-        let mut policy = self.policy(step, earlier)?;
+        let mut policy = self.policy(step, earlier);
         let mut played = play(&self.setup.game(), tasks, samples, &mut *policy, progress)?;
         let unplayed = played.lost.len();
         let groups = self.reward(tasks, &mut played);
@@ -124,7 +163,7 @@ impl Player {
     }
 
     /// Returns who samples the turns: the model in this process, or servers that hold its weights.
-    fn policy(&self, step: usize, earlier: &StepRollouts) -> Result<Box<dyn Policy + '_>, TrainError> {
+    fn policy(&self, step: usize, earlier: &StepRollouts) -> Box<dyn Policy + '_> {
         let (config, seed, step) = (&self.config.rollout.sampling, self.config.train.seed, step as u64);
         let Some(servers) = &self.servers else {
             let cache = CacheBudget::new(self.config.rollout.cache_mib, &self.model.device());
@@ -133,12 +172,11 @@ impl Player {
                 .within(cache)
                 .at_version(self.updates)
                 .after(earlier.tasks());
-            return Ok(Box::new(policy));
+            return Box::new(policy);
         };
-        servers.hold(&self.model, self.updates)?;
         let stream = Stream { seed, step };
         let policy = TokenPolicy::new(servers.fleet(), rule(config), stream, self.updates);
-        Ok(Box::new(policy.after(earlier.tasks())))
+        Box::new(policy.after(earlier.tasks()))
     }
 
     /// Returns turn rewards of every group. A trajectory that can't be judged is lost.

@@ -68,7 +68,8 @@ impl Trainer {
     /// Samples turns from servers, if there are any, and not from the model in this process.
     #[must_use]
     pub fn on_servers(self, servers: Option<RunServers>) -> Self {
-        Self { servers: servers.map(Arc::new), ..self }
+        let ranks = || self.ranks.clone();
+        Self { servers: servers.map(|servers| Arc::new(servers.among(ranks()))), ..self }
     }
 
     /// Returns the servers that sample its turns.

@@ -102,13 +102,6 @@ pub fn train(
 /// Fails if the shards of a gradient can't be divided among the ranks.
 fn refuse_ranks(config: &RunConfig, ranks: &dyn Ranks) -> Result<(), TrainError> {
     let size = ranks.size();
-    let alone = [(config.rollout.lag > 0, "lag"), (config.rollout.server.is_some(), "server")];
-    if let Some((_, key)) = alone.into_iter().find(|(set, _)| *set && size > 1) {
-        return Err(TrainError::Input(format!(
-            "rollout.{key}: is set, and there are {size} ranks\n  \
-             hint: it works with one; several ranks play with their own model, one step after the other"
-        )));
-    }
     let reason = match config.optimizer.shards {
         _ if size == 1 => return Ok(()),
         Some(shards) if shards.is_multiple_of(size) => return Ok(()),
@@ -200,7 +193,8 @@ fn go_on(
     match found {
         Some(found) => {
             if config.rollout.lag > 0 {
-                running.ahead = Ahead::read(&found.path)?.filter(|ahead| ahead.step == step);
+                let read = agree(&*running.session.ranks, Ahead::read(&found.path))?;
+                running.ahead = read.filter(|ahead| ahead.step == step);
             }
             running.from(step, found.state.before)
         }
@@ -427,9 +421,10 @@ impl<'a> Running<'a> {
         if self.config.rollout.lag == 0 || last || !self.session.rollouts.is_on_policy() {
             return Ok((self.trainer.learn_from(step, rollouts, spent)?, None));
         }
-        let (record, ahead) = ahead::learn(&mut self.trainer, step, rollouts, spent, self.progress);
+        let learnt = ahead::learn(&mut self.trainer, step, rollouts, spent, self.progress);
         self.log_env();
-        Ok((record?, Some(ahead)))
+        let (record, ahead) = learnt?;
+        Ok((record, Some(ahead)))
     }
 
     /// Writes into the directory of the run. Rank 0 does, and all ranks see its error.

@@ -55,7 +55,8 @@ impl Page<'_> {
             return self.line("\nIt has no keys.");
         }
         // A table that is left out by default has defaults once it is there.
-        let chosen = (!path.is_empty() && !defaults.has(path)).then(|| defaults.choosing(self.sources, path, item));
+        let chosen =
+            (!path.is_empty() && !defaults.has(path)).then(|| defaults.choosing(self.sources, path, item));
         let defaults = chosen.as_ref().unwrap_or(defaults);
         self.line("\n| key | kind | default | |\n|---|---|---|---|");
         let full = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };

@@ -47,7 +47,9 @@ fn one_two_and_four_ranks_leave_the_same_bytes() {
     let Some(mpirun) = mpirun("one_two_and_four_ranks_leave_the_same_bytes") else { return };
     let by_success =
         ["rollout.refill=2", "rollout.curriculum=success", "advantage=grpo", "loss.clip.tis_cap=2.0"];
-    for (name, more) in [("full", &by_success[..]), ("lora", &["optimizer.lora.rank=2"])] {
+    let ahead = ["rollout.refill=1", "rollout.lag=1", "advantage=grpo"];
+    let runs = [("full", &by_success[..]), ("lora", &["optimizer.lora.rank=2"]), ("ahead", &ahead)];
+    for (name, more) in runs {
         let (runs, more) = (Runs::new(), sets(more));
         runs.finishes("alone", &more);
         for ranks in [1, 2, 4] {
@@ -76,7 +78,7 @@ fn kill_a_rank(job: &Child, which: usize) {
 fn a_run_that_loses_ranks_goes_on_with_any_number_of_them() {
     let Some(mpirun) = mpirun("a_run_that_loses_ranks_goes_on_with_any_number_of_them") else { return };
     // Small steps: most of the time goes into starting and ending jobs.
-    let (runs, more) = (Runs::new(), sets(&["rollout.groups=2", "eval.tasks=2"]));
+    let (runs, more) = (Runs::new(), sets(&["rollout.groups=2", "eval.tasks=2", "rollout.lag=1"]));
     let whole = Instant::now();
     let ran = ran(&mut among(&mpirun, 2, &runs, "reference", &more), "");
     let whole = whole.elapsed();

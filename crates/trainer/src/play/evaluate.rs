@@ -143,7 +143,7 @@ pub fn evaluate_on(
     let (rule, stream) = (Rule::of(config.temperature), Stream { seed, step: EVALUATION });
     let mut policy =
         || -> Box<dyn Policy + '_> { Box::new(TokenPolicy::new(servers.fleet(), rule, stream, updates)) };
-    evaluate_policy(&Alone, &mut policy, game, config, rewards, progress)
+    evaluate_policy(servers.ranks(), &mut policy, game, config, rewards, progress)
 }
 
 fn evaluate_policy<'p>(

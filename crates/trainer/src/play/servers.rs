@@ -2,13 +2,13 @@
 
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use burn::module::Module;
 use fnv::FnvHasher;
 use turnwise_model::{LoraConfig, Transformer, family_of, save, save_adapter};
-use turnwise_ranks::Alone;
+use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::remote::tokens::{Fleet, Gap, Probe, Pushed, Rule, Servers};
 use turnwise_run::whole_folder;
 use turnwise_trajectory::{Stop, TokenId, Trajectory, Turn};
@@ -19,6 +19,7 @@ use crate::error::TrainError;
 use crate::learn::learner::Split;
 use crate::learn::sampled_logprobs::sampled_logprobs;
 use crate::play::setup::Setup;
+use crate::ranks::agree::said;
 
 /// Tokens that a probe samples after each context.
 const PROBED: usize = 16;
@@ -29,6 +30,7 @@ const KEPT: usize = 2;
 
 /// Holds the servers of a run, and puts the weights of the policy into them.
 pub struct RunServers {
+    ranks: Arc<dyn Ranks>,
     fleet: Fleet,
     config: ServerConfig,
     /// Model folder that the pushed ones are made like.
@@ -74,6 +76,7 @@ impl RunServers {
         let probe = Probe { contexts, tokens: PROBED, rule: Rule::of(temperature) };
         let pushes = Pushes { run: name(), count: 0, held: None, folders: Vec::new() };
         Ok(Some(Self {
+            ranks: Arc::new(Alone),
             fleet,
             config: server.clone(),
             like: config.model.clone(),
@@ -82,6 +85,17 @@ impl RunServers {
             tokens: config.optimizer.micro_batch_tokens,
             pushes: Mutex::new(pushes),
         }))
+    }
+
+    /// Returns the same servers as those of several ranks: rank 0 puts weights into them, and all play there.
+    pub(crate) fn among(mut self, ranks: Arc<dyn Ranks>) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
+    /// Returns the ranks that play there.
+    pub(crate) fn ranks(&self) -> &dyn Ranks {
+        &*self.ranks
     }
 
     /// Returns the servers.
@@ -93,7 +107,7 @@ impl RunServers {
     /// optimizer updates before them.
     ///
     /// The first push is preceded by one of other weights, so that a server that keeps some old ones is
-    /// found before anything is learnt from it.
+    /// found before anything is learnt from it. All ranks call this, each on its main thread.
     ///
     /// # Errors
     /// If a server doesn't take the weights, or computes other log-probabilities with them.
@@ -102,11 +116,17 @@ impl RunServers {
         if pushes.held == Some(updates) {
             return Ok(());
         }
-        if pushes.count == 0 {
-            self.push(&self.waved(model), &mut pushes)?;
-        }
         pushes.held = None;
-        self.push(model, &mut pushes)?;
+        let pushed = said(&*self.ranks, || {
+            if pushes.count == 0 {
+                self.push(&self.waved(model), &mut pushes)?;
+            }
+            self.push(model, &mut pushes)?;
+            Ok(self.fleet.pushed())
+        })?;
+        if !self.ranks.leads() {
+            self.fleet.adopt(pushed);
+        }
         pushes.held = Some(updates);
         Ok(())
     }

@@ -54,19 +54,20 @@ impl RolloutSource for Play {
         trainer: &Trainer,
         progress: &mut dyn Progress,
     ) -> Result<StepRollouts, TrainError> {
-        played(&trainer.player(), step, progress)
+        let player = trainer.player();
+        shown(&player, progress, |told| player.play(step, told))
     }
 }
 
-/// Plays a step and shows how far it is.
-pub(crate) fn played(
+/// Plays trajectories of a step and shows how far it is.
+pub(crate) fn shown<T>(
     player: &Player,
-    step: usize,
     progress: &mut dyn Progress,
-) -> Result<StepRollouts, TrainError> {
+    play: impl FnOnce(&mut (dyn FnMut(usize, usize) + Send)) -> T,
+) -> T {
     let mut known = player.trajectories();
     progress.phase("rollouts", known as u64);
-    player.play(step, &mut |done, all| {
+    play(&mut |done, all| {
         // A step that replaces groups plays more.
         if all != known {
             known = all;

@@ -10,7 +10,7 @@ use turnwise_run::{GroupRecord, Replaced};
 
 use crate::error::TrainError;
 use crate::play::losses::refuse_many;
-use crate::player::Player;
+use crate::player::{OwnPart, Player};
 use crate::ranks::agree::agree;
 use crate::ranks::part::both;
 use crate::step_rollouts::{StepRollouts, scored_record};
@@ -35,10 +35,35 @@ impl Player {
         step: usize,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<StepRollouts, TrainError> {
-        let rollout = &self.config.rollout;
-        let mut order = self.draw.of_step(step, rollout.groups);
-        let first: Vec<usize> = order.by_ref().take(rollout.groups).collect();
-        let mut rollouts = self.round(step, &first, &StepRollouts::default(), progress)?;
+        self.hold()?;
+        self.finish(step, self.begin(step, progress), progress)
+    }
+
+    /// Returns the tasks of a step's first round.
+    fn first(&self, step: usize) -> Vec<usize> {
+        let groups = self.config.rollout.groups;
+        self.draw.of_step(step, groups).take(groups).collect()
+    }
+
+    /// Plays the tasks of the first round that this rank is dealt, without a word to the others.
+    pub(crate) fn begin(
+        &self,
+        step: usize,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<OwnPart, TrainError> {
+        self.own(step, &self.first(step), &StepRollouts::default(), progress)
+    }
+
+    /// Puts the first round of all ranks together, and plays the further ones.
+    pub(crate) fn finish(
+        &self,
+        step: usize,
+        begun: Result<OwnPart, TrainError>,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<StepRollouts, TrainError> {
+        let (rollout, first) = (&self.config.rollout, self.first(step));
+        let mut order = self.draw.of_step(step, rollout.groups).skip(first.len());
+        let mut rollouts = self.whole(&first, begun)?;
         let mut played = first.len() * rollout.samples;
         refuse_many(&rollouts.played.lost, played)?;
         for round in 0..rollout.refill {

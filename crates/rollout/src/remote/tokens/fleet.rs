@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use turnwise_http::{Client, Failure, Patience, Refusal, short};
 
 use super::description::Description;
@@ -42,7 +43,7 @@ pub struct Servers {
 }
 
 /// Names weights that servers hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {
     /// Their folder.
     pub folder: PathBuf,
@@ -174,6 +175,21 @@ impl Fleet {
         Ok(())
     }
 
+    /// Notes weights that another rank has put into the servers.
+    pub fn adopt(&self, weights: Pushed) {
+        let mut held = self.held();
+        held.weights = Some(weights);
+        held.pushes += 1;
+    }
+
+    /// Returns the weights that the servers should have.
+    ///
+    /// # Panics
+    /// If no weights were pushed.
+    pub fn pushed(&self) -> Pushed {
+        self.held().weights.clone().expect("weights are pushed before a play")
+    }
+
     /// Puts the weights into every server again: one of them has lost them. `pushes`: their number before the
     /// request that showed it. Returns whether it did, since another thread may have been first.
     pub(super) fn push_again(&self, pushes: u64) -> Result<bool, ServerError> {
@@ -191,15 +207,6 @@ impl Fleet {
     /// Returns the number of pushes so far.
     pub(super) fn pushes(&self) -> u64 {
         self.held().pushes
-    }
-
-    /// Returns the version that answers have to name.
-    ///
-    /// # Panics
-    /// If no weights were pushed.
-    pub(super) fn version(&self) -> String {
-        let held = self.held();
-        held.weights.as_ref().expect("weights are pushed before a play").version.clone()
     }
 
     fn push_to(&self, url: &str, weights: &Pushed) -> Result<(), ServerError> {
@@ -278,7 +285,7 @@ impl Fleet {
         time: Duration,
     ) -> Result<Sampled, Trouble> {
         let protocol = self.servers.engine.protocol();
-        let version = self.version();
+        let version = self.pushed().version;
         let TurnAsk { tokens, max_new, rule, seed, stop } = *ask;
         let whole = Ask { model: &self.model, tokens, max_new, rule, seed, stop, salt: &version };
         let body = protocol.sample(&whole).to_string();

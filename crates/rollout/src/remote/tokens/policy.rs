@@ -152,7 +152,7 @@ impl<'f> TokenPolicy<'f> {
     /// Puts the weights into the servers again, after an answer of other ones.
     fn restore(&self, index: usize, other: &str, pushes: u64) -> Result<(), String> {
         if self.again.load(Ordering::Relaxed) >= AGAIN {
-            let (place, version) = (self.fleet.place(index), self.fleet.version());
+            let (place, version) = (self.fleet.place(index), self.fleet.pushed().version);
             let told = format!("{place}: answers come from the weights {other:?}, not from {version:?}");
             return Err(format!("{told}\n  hint: {}", hints::OTHER_RUN));
         }
