@@ -1,0 +1,13 @@
+//! Traces from one format to another.
+
+#[path = "../claims/mod.rs"]
+mod claims;
+mod foreign;
+#[path = "../../../envs/tests/process/installed.rs"]
+mod installed;
+#[path = "../../../envs/tests/openenv/library.rs"]
+mod library;
+mod packages;
+mod refusals;
+mod rewards;
+mod round_trip;
