@@ -1,6 +1,6 @@
 //! The rest of a trace that other formats have no key for, under their key `turnwise`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use turnwise_trajectory::{Finish, Rewards, Stop};
 
 use crate::trace::{Call, Trace};
@@ -25,14 +25,16 @@ pub(crate) struct TraceNote {
     pub(crate) stop: Option<Stop>,
 }
 
-/// Holds the rest of a call.
+/// Holds the rest of a call. Whoever adds rewards to a file may leave out the rest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CallNote {
     /// The number of the call.
-    pub(crate) call: u32,
-    /// The number of the call that it continues.
-    pub(crate) parent: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) call: Option<u32>,
+    /// The number of the call that it continues, or none that it does. Absent, its tokens decide.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "told")]
+    pub(crate) parent: Option<Option<u32>>,
     /// Its rewards.
     pub(crate) rewards: Rewards,
     /// The reason for its end.
@@ -44,6 +46,11 @@ pub(crate) struct CallNote {
     /// Whether its prompt repeats an answer in other tokens than were sampled.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) diverged: bool,
+}
+
+/// Reads a key that may be null.
+fn told<'de, D: Deserializer<'de>>(key: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(key).map(Some)
 }
 
 fn is_default<T: PartialEq + Default>(value: &T) -> bool {
@@ -81,13 +88,14 @@ impl CallNote {
     pub(crate) fn of(trace: &Trace, call: &Call) -> Self {
         let Call { number, parent, finish, version, diverged, .. } = *call;
         let parent = parent.map(|parent| trace.calls[parent].number);
-        Self { call: number, parent, rewards: call.rewards.clone(), finish, version, diverged }
+        let rewards = call.rewards.clone();
+        Self { call: Some(number), parent: Some(parent), rewards, finish, version, diverged }
     }
 
     /// Adds a call to a trace with what its note holds. Without a note, its tokens say which call it
     /// continues.
     pub(crate) fn push(note: Option<Self>, mut call: Call, trace: &mut Trace) {
-        call.parent = match note.as_ref().map(|note| note.parent) {
+        call.parent = match note.as_ref().and_then(|note| note.parent) {
             Some(None) => None,
             // Calls may have been taken out since.
             Some(Some(parent)) => {
@@ -96,7 +104,7 @@ impl CallNote {
             None => trace.before(&call.prompt),
         };
         if let Some(Self { call: number, rewards, finish, version, diverged, .. }) = note {
-            call.number = number;
+            call.number = number.unwrap_or(call.number);
             call.rewards = rewards;
             call.version = version;
             call.diverged = diverged;

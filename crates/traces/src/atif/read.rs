@@ -100,7 +100,13 @@ impl Trajectory {
         for (nth, agent) in subagent_trajectories.into_iter().flatten().enumerate() {
             let at = format!("{at}subagent_trajectories[{nth}].");
             match agent.trajectory_id.clone() {
-                Some(name) if named.contains(name.as_str()) => drop(agents.insert(name, (at, agent))),
+                Some(name) if named.contains(name.as_str()) => {
+                    if agents.contains_key(&name) {
+                        let message = format!("{name:?} is the name of an earlier sub-agent");
+                        return Err(Wrong::at(format!("{at}trajectory_id"), message));
+                    }
+                    agents.insert(name, (at, agent));
+                }
                 // Rewards of a trajectory belong to its last call, which is the agent's own.
                 _ => agent.calls(&at, trace)?,
             }

@@ -39,6 +39,15 @@ fn masked_tokens_are_context() {
     assert_eq!(trajectory.tokens(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
+#[test]
+fn rewards_alone_may_stand_beside_a_call() {
+    let mut turns = [turn(&[1], &[2], &[1]), turn(&[1, 2, 3], &[4], &[1])];
+    turns[1]["metadata"] = json!({"model": "m", "turnwise": {"rewards": {"p": 0.5}}});
+    let trajectory = played(&json!({"turns": turns}).to_string());
+    assert_eq!(trajectory.turns[1].rewards.get("p"), 0.5);
+    assert_eq!(trajectory.tokens(), [1, 2, 3, 4], "its tokens say what it continues");
+}
+
 fn step(prompt: &[TokenId], sampled: &[TokenId], more: &Value) -> Value {
     let metrics = json!({"prompt_token_ids": prompt, "completion_token_ids": sampled,
                          "logprobs": vec![-0.5; sampled.len()]});
