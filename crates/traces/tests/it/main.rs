@@ -5,8 +5,6 @@ mod claims;
 mod foreign;
 #[path = "../../../envs/tests/process/installed.rs"]
 mod installed;
-#[path = "../../../envs/tests/openenv/library.rs"]
-mod library;
 mod packages;
 mod refusals;
 mod rewards;

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 
 def openenv():
@@ -22,24 +23,18 @@ def harbor():
 
 
 def make_openenv():
+    """Captures three calls as OpenEnv's proxy does."""
     from openenv.core.harness.capture.contract import to_training_trace
-    from openenv.core.harness.training import TrainingTrace
+    from openenv.core.harness.capture.export import export_session
+    from openenv.core.harness.capture.graph import RolloutGraph, TurnNode
 
-    assert to_training_trace
-    turns = [([1, 2], [3, 4], 2), ([9], [8], 1), ([1, 2, 3, 4, 5, 6], [7], 1)]
-    entries = [
-        {
-            "metadata": {"node_id": f"node-{index}", "sampling_params": {"temperature": 1.0}},
-            "prompt_token_ids": prompt,
-            "completion_token_ids": sampled,
-            "per_token_logps": [-0.5] * len(sampled),
-            "loss_mask": [0] * len(prompt) + [1] * trained,
-            "request": {"messages": [], "tools": None},
-            "response": {"choices": [{"message": {"content": None}, "finish_reason": "stop"}]},
-        }
-        for index, (prompt, sampled, trained) in enumerate(turns)
-    ]
-    print(TrainingTrace.from_entries(entries).model_dump_json(indent=2))
+    graph = RolloutGraph()
+    for name, (prompt, sampled) in enumerate([([1, 2], [3, 4]), ([9], [8]), ([1, 2, 3, 4, 5, 6], [7])]):
+        logprobs = [-0.5] * len(sampled)
+        graph.add_turn(TurnNode(f"node-{name}", prompt, sampled, logprobs, finish_reason="stop"))
+    session = SimpleNamespace(graph=graph, session_id="run", metadata={}, findings=[])
+    document = export_session(session)
+    print(to_training_trace(graph, document).model_dump_json(indent=2))
 
 
 def make_harbor():

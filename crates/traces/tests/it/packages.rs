@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::claims::{kept, read, written};
 use crate::installed::python_with;
-use crate::library;
 
 /// Runs our script with a package; returns what it prints.
 fn says(python: &str, what: &str, stdin: &str) -> String {
@@ -25,6 +24,15 @@ fn says(python: &str, what: &str, stdin: &str) -> String {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// A Python with the capture of OpenEnv, without the parts that serve pages.
+fn openenv() -> Option<String> {
+    let parts =
+        ["fastapi==0.165.0", "fastmcp==3.4.11", "uvicorn==0.54.0", "websockets==17.4", "openai==3.57.0"];
+    let parts = [&parts[..], &["pydantic==2.14.4", "requests==2.34.2", "packaging==26.4"]].concat();
+    let all: [&[&str]; 2] = [&["--no-deps", "openenv==0.10.0"], &parts];
+    python_with("openenv.core.harness.training", "openenv-0.10.0-capture", &all)
 }
 
 /// A Python with the models of Harbor, which need no other part of it. Its package asks for Python 3.12,
@@ -63,7 +71,7 @@ fn ours() -> String {
 
 #[test]
 fn openenv_takes_our_training_traces_and_gives_them_back() {
-    let Some(python) = library::python() else { return };
+    let Some(python) = openenv() else { return };
     let mut traces = read(&ours()).unwrap();
     traces.spell(|tokens| format!("{tokens:?}"), |_| String::new());
     let [text, _] = written(&traces);
@@ -108,6 +116,6 @@ fn what_the_packages_make_is_read() {
         assert_eq!(played.turns[0].tokens, [3, 4]);
         assert_eq!(played.turns.last().unwrap().rewards.acc(), 1.0);
     };
-    check(library::python(), "make-openenv");
+    check(openenv(), "make-openenv");
     check(harbor(), "make-harbor");
 }
