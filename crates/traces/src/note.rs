@@ -25,9 +25,10 @@ pub(crate) struct TraceNote {
     pub(crate) stop: Option<Stop>,
 }
 
-/// Holds the rest of a call. Whoever adds rewards to a file may leave out the rest.
+/// Holds the rest of a call. A program that adds rewards to a file may leave out the other keys.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::option_option, reason = "a key may be null or absent")]
 pub(crate) struct CallNote {
     /// The number of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +50,7 @@ pub(crate) struct CallNote {
 }
 
 /// Reads a key that may be null.
+#[expect(clippy::option_option, reason = "the outer one is for an absent key")]
 fn told<'de, D: Deserializer<'de>>(key: D) -> Result<Option<Option<u32>>, D::Error> {
     Option::deserialize(key).map(Some)
 }

@@ -39,7 +39,7 @@ impl Traces {
     pub fn read(&mut self, file: &str, text: &str) -> Result<(), TraceError> {
         for document in split(file, text)? {
             let place = place(file, &document);
-            let name = if document.line == 1 { file } else { &place };
+            let name = if document.line == 1 { file } else { place.as_str() };
             self.add(&document, name, &place).map_err(|wrong| wrong.of(&place))?;
         }
         Ok(())

@@ -12,6 +12,7 @@ use turnwise_traces::Traces as Read;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trajectory::TokenId;
 
+use crate::failure::Usage;
 use crate::run_file::Changes;
 use crate::{input, model_folder, output, progress};
 
@@ -54,7 +55,11 @@ impl Traces {
     pub(crate) fn run(self) -> Result<()> {
         let config: Option<RunConfig> = match &self.config {
             Some(file) => Some(load(Some(file), &self.changes.overlay, &self.changes.set)?),
-            None => None,
+            None if self.changes.overlay.is_empty() && self.changes.set.is_empty() => None,
+            None => {
+                let message = "--set and --overlay change the run file of --config, and there is none";
+                return Err(Usage(message.into()).into());
+            }
         };
         let traces = self.read(config.as_ref().map(|config| &*config.model))?;
         match (self.to, self.run.as_deref().zip(config.as_ref())) {

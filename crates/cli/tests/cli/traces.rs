@@ -42,7 +42,7 @@ fn sessions(folder: &TempDir) -> String {
             served.ask(&name, path, &request)["choices"][0]["message"].clone()
         };
         let said = ask(&json!(messages), 24);
-        ask(&json!([{"role": "user", "content": "Is it right?"}]), 3);
+        ask(&json!([{"role": "user", "content": "Is it right?"}]), 1);
         messages.extend([said, json!({"role": "user", "content": "Again"})]);
         ask(&json!(messages), 24);
         let reward = format!("/sessions/{name}/reward");
@@ -76,7 +76,7 @@ fn sessions_of_an_endpoint_are_learnt_from_in_every_format() {
     let sessions = sessions(&folder);
     let told = rows(&read(Path::new(&sessions)));
     assert_eq!(told.len(), 6);
-    assert!(told.iter().all(|line| line["calls"][1]["finish"] == "length"), "three tokens are too few");
+    assert!(told.iter().all(|line| line["calls"][1]["finish"] == "length"), "one token is too few");
     let mut files = vec![sessions.clone()];
     for format in ["training-trace", "atif"] {
         std::fs::write(at(format), converted(&[&sessions, "--to", format])).unwrap();
@@ -198,7 +198,7 @@ fn traces_that_cannot_be_learnt_from_are_refused_in_a_line() {
                       "per_token_logps": [-0.5], "loss_mask": [0, 1]});
     std::fs::write(&path, json!({"turns": [turn]}).to_string()).unwrap();
     fails(&[arg(&path), "--to", "rollouts"], 1, &["trace.json:1: no trace has a reward", "hint: --rewards"]);
-    fails(&[arg(&path)], 2, &["--to"]);
+    fails(&[arg(&path), "--to", "atif", "--set", "train.steps=1"], 2, &["--set and --overlay change"]);
     let rewards = at("rewards.jsonl");
     std::fs::write(&rewards, json!({"session": arg(&path), "rewards": {"acc": 1}}).to_string()).unwrap();
     let run = at("run");

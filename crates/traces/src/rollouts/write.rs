@@ -27,7 +27,7 @@ pub(crate) fn groups(traces: &[Trace], correct_at: f64) -> Vec<GroupRecord> {
 
 fn scored(trace: &Trace, correct_at: f64) -> ScoredTrajectory {
     let turns: Vec<Rewards> = trace.calls.iter().map(|call| call.rewards.clone()).collect();
-    let grade = turns.iter().map(Rewards::acc).sum();
+    let grade: f64 = turns.iter().map(Rewards::acc).sum();
     ScoredTrajectory {
         correct: trace.correct.unwrap_or_else(|| is_right(grade, correct_at)),
         turns,
