@@ -34,6 +34,8 @@ mod server;
 mod template;
 #[path = "../../crates/rollout/tests/claims/tokenizer.rs"]
 mod tokenizer_file;
+#[path = "../../crates/traces/tests/claims/mod.rs"]
+mod traces;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -41,7 +43,7 @@ use std::sync::LazyLock;
 type Target = fn(&[u8]);
 
 /// Every target: the name of its corpus, and the function that takes its bytes.
-const TARGETS: [(&str, Target); 30] = [
+const TARGETS: [(&str, Target); 31] = [
     ("hermes", |bytes| calls::format("hermes", bytes)),
     ("qwen_xml", |bytes| calls::format("qwen_xml", bytes)),
     ("llama3_json", |bytes| calls::format("llama3_json", bytes)),
@@ -72,6 +74,7 @@ const TARGETS: [(&str, Target); 30] = [
     ("server_answer", server::hold),
     ("mcp_message", mcp_message::hold),
     ("endpoint_request", endpoint_request::hold),
+    ("traces", traces::hold),
 ];
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {

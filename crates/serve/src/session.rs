@@ -253,6 +253,7 @@ impl Session {
             logprobs: &node.logprobs,
             rewards: &node.rewards,
             diverged: node.diverged,
+            finish: node.finish,
         };
         Line { session: name, calls: self.calls.iter().map(call).collect(), done }
     }
@@ -356,6 +357,13 @@ struct Call<'s> {
     rewards: &'s Rewards,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     diverged: bool,
+    #[serde(skip_serializing_if = "is_whole")]
+    finish: Finish,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+fn is_whole(finish: &Finish) -> bool {
+    *finish == Finish::EndOfTurn
 }
 
 /// Returns the digests of a conversation's beginnings, by their number of messages. `tools`: those on offer.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 29] = [
+const ALLOWED: [(&str, &[&str]); 30] = [
     ("allocator", &[]),
     ("files", &[]),
     ("runfile", &["files"]),
@@ -32,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 29] = [
     ("ranks", &[]),
     ("run", &["files", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "listen", "trajectory", "credit", "run", "stats"]),
+    ("traces", &["trajectory", "credit", "run"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
@@ -81,13 +82,14 @@ const ALLOWED: [(&str, &[&str]); 29] = [
             "model",
             "sampler",
             "stats",
+            "traces",
             "trainer",
         ],
     ),
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 23] = [
+const WITHOUT_BURN: [&str; 24] = [
     "runfile",
     "files",
     "trajectory",
@@ -110,6 +112,7 @@ const WITHOUT_BURN: [&str; 23] = [
     "run",
     "stats",
     "inspect",
+    "traces",
     "gguf",
 ];
 

@@ -19,6 +19,7 @@ mod rollout;
 mod score;
 mod serve;
 mod sft;
+mod traces;
 mod train;
 mod view;
 
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Chat(chat::Chat),
     /// Serve a model to agents, and keep the exact tokens of their sessions
     Serve(serve::Serve),
+    /// Convert traces of agents: sessions, TrainingTrace, ATIF, and rollouts to train on
+    Traces(traces::Traces),
     /// Print log-probabilities of given tokens
     Logprobs(logprobs::Logprobs),
     /// Turn rewards on stdin into returns and advantages on stdout, one group per line
@@ -94,6 +97,7 @@ impl Command {
             Self::Generate(command) => command.run(),
             Self::Chat(command) => command.run(),
             Self::Serve(command) => command.run(),
+            Self::Traces(command) => command.run(),
             Self::Logprobs(command) => command.run(),
             Self::Score(command) => command.run(),
             Self::Credit(command) => command.run(),

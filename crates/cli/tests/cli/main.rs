@@ -40,4 +40,5 @@ mod server;
 mod setup;
 mod sft;
 mod tools;
+mod traces;
 mod tui;

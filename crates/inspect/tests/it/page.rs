@@ -196,5 +196,15 @@ fn a_branch_is_followed_as_the_model_read_it() {
     for expect in ["continues turn 1", "other tokens than were sampled", "left out of the loss", "again"] {
         assert!(last.as_str().unwrap().contains(expect), "{last}");
     }
+    // The address keeps it.
+    browser.keys("bbb");
+    let address = browser.eval("location.href");
+    assert!(address.as_str().unwrap().contains("branch=3"), "{address}");
+    for (branch, expect) in [("branch=3", "Turn 1,Turn 4"), ("branch=9", "Turn 1,Turn 2,Turn 3,Turn 4")] {
+        browser.open("about:blank");
+        browser.open(&address.as_str().unwrap().replace("branch=3", branch));
+        browser.wait(READY);
+        assert_eq!(shown(), expect, "{branch}");
+    }
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

@@ -12,7 +12,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 23] = [
+const WITH_COMMANDS: [&str; 24] = [
     "README.md",
     "docs/agents.md",
     "docs/commands.md",
@@ -32,6 +32,7 @@ const WITH_COMMANDS: [&str; 23] = [
     "docs/sft.md",
     "docs/smollm2.md",
     "docs/tools-you-have.md",
+    "docs/traces.md",
     "docs/troubleshooting.md",
     "docs/turns.md",
     "docs/tutorial.md",
@@ -88,6 +89,11 @@ fn the_commands_of_the_readme_run() {
 #[test]
 fn the_commands_of_commands_run() {
     runs("docs/commands.md");
+}
+
+#[test]
+fn the_commands_of_traces_run() {
+    runs("docs/traces.md");
 }
 
 #[test]

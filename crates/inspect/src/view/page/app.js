@@ -25,14 +25,19 @@ const KEYS = [
   ["Esc", "leave the search, drop the filters"],
 ];
 
-const DEFAULTS = { run: "0", filter: "all", sort: "played", q: "", step: "", task: "", id: "", colour: "logprob", compare: "" };
+const DEFAULTS = { run: "0", filter: "all", sort: "played", q: "", step: "", task: "", id: "", branch: "", colour: "logprob", compare: "" };
 const state = { ...DEFAULTS, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
 let runs = [];
 let opening = 0;
 
 const run = () => Number(state.run);
 const other = () => 1 - run();
-const readers = [new Reader($("reader-0"), (id) => open(id)), new Reader($("reader-1"), (id) => openOther(id))];
+/** Keeps the sequence that is followed in the address, counted from 1. */
+const following = (sequence) => {
+  state.branch = sequence === null ? "" : String(sequence + 1);
+  keep();
+};
+const readers = [new Reader($("reader-0"), (id) => open(id), following), new Reader($("reader-1"), (id) => openOther(id))];
 const list = new List((id) => open(id));
 
 function keep() {
@@ -71,12 +76,13 @@ const relist = () =>
 const open = (id) =>
   guarded(async () => {
     const ticket = ++opening;
+    if (String(state.id) !== String(id)) state.branch = "";
     state.id = id;
     keep();
     list.mark(id);
     const data = await api.rollout(run(), id);
     if (ticket !== opening) return;
-    readers[0].show(data, runs.length > 1 ? runs[run()].name : "");
+    readers[0].show(data, runs.length > 1 ? runs[run()].name : "", null, state.branch === "" ? null : Number(state.branch) - 1);
     paint();
     curve();
     if (comparing()) await compare(data.row, data.row.step);

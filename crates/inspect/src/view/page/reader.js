@@ -8,10 +8,11 @@ const chip = (text, kind = "", title = undefined) => el("span", { class: `chip $
 const WEIGHT = "what every token of this turn is weighed with";
 
 export class Reader {
-  /** `open(id)` is called when another rollout of the group is chosen. */
-  constructor(article, open) {
+  /** `open(id)` is called when another rollout of the group is chosen, and `following(sequence)` when another sequence is followed. */
+  constructor(article, open, following = () => {}) {
     this.article = article;
     this.open = open;
+    this.following = following;
     this.tokens = [];
     this.data = null;
     // The sequence that is followed; none shows the turns of all in the order in which they were sampled.
@@ -23,7 +24,8 @@ export class Reader {
     this.article.replaceChildren(el("p", { class: "empty" }, text));
   }
 
-  show(data, name, extra) {
+  /** Shows a rollout, and of one with branches the given sequence. */
+  show(data, name, extra, sequence = null) {
     this.data = data;
     this.tokens = [];
     this.sections = data.turns.map((turn, j) => this.turn(turn, j));
@@ -31,7 +33,7 @@ export class Reader {
     this.branches = this.tree(data);
     this.article.replaceChildren(...this.heading(data, name), ...(extra ? [extra] : []), this.group(data), ...(this.branches ? [this.branches] : []), this.beginning, ...this.sections);
     this.article.scrollTop = 0;
-    this.follow(null);
+    this.follow(sequence !== null && this.path(sequence).length > 0 ? sequence : null);
   }
 
   /** The turn that turn `j` continues, or none. */
@@ -58,7 +60,8 @@ export class Reader {
 
   /** Shows the turns of a sequence alone, as the model read them, or all of them. */
   follow(sequence) {
-    this.followed = sequence;
+    this.followed = this.branches ? sequence : null;
+    this.following(this.followed);
     if (!this.branches) return;
     const path = sequence === null ? null : this.path(sequence);
     this.sections.forEach((section, j) => (section.hidden = path !== null && !path.includes(j)));
