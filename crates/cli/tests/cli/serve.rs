@@ -29,7 +29,7 @@ impl Served {
     }
 
     /// Posts to an address of a session; returns the status and the body.
-    fn post(&self, session: &str, path: &str, body: &Value) -> (u16, String) {
+    pub(crate) fn post(&self, session: &str, path: &str, body: &Value) -> (u16, String) {
         let address = self.url.strip_prefix("http://").unwrap().strip_suffix("/v1").unwrap();
         let mut stream = TcpStream::connect(address).expect("it listens");
         let body = body.to_string();
@@ -48,14 +48,19 @@ impl Served {
 
     /// Posts and returns the answer's JSON.
     #[track_caller]
-    fn ask(&self, session: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn ask(&self, session: &str, path: &str, body: &Value) -> Value {
         let (status, text) = self.post(session, path, body);
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Returns the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the server as a terminal does; returns what it said on stderr.
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-INT", &pid]).status().expect("kill runs");
         let mut stderr = String::new();
@@ -237,7 +242,7 @@ fn turns_of_a_session_continue_exact_tokens_and_are_recorded_when_the_server_end
     assert_eq!(self::lines(&record).len(), 3);
 }
 
-fn lines(record: &Path) -> Vec<Value> {
+pub(crate) fn lines(record: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(record.join("sessions.jsonl")).expect("a record");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
