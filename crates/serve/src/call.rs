@@ -49,6 +49,7 @@ struct Progress {
     reader: Reader,
     tokens: Vec<TokenId>,
     logprobs: Vec<f32>,
+    likeliest: Vec<Vec<(TokenId, f32)>>,
     /// Tokens that pieces have held.
     told: usize,
     text: String,
@@ -103,6 +104,7 @@ impl Call {
                 prompt: placed.prompt.clone(),
                 max_new: ask.max_new.unwrap_or(most).min(most),
                 sampling: site.rules.map_or(ask.sampling, |rules| rules.sampling),
+                likeliest: ask.form.likeliest,
                 draw,
                 stop: placed.stop.clone(),
                 watch: Box::new(move |token| watch.push(token)),
@@ -114,6 +116,7 @@ impl Call {
             reader: reader(),
             tokens: Vec::new(),
             logprobs: Vec::new(),
+            likeliest: Vec::new(),
             told: 0,
             text: String::new(),
             done: None,
@@ -138,10 +141,11 @@ impl Call {
     pub(crate) fn take(&mut self, choice: u32, event: Event) -> Result<Piece<'_>, Refusal> {
         let text = match event {
             Event::Failed(message) => return Err(Refusal::of(500, message)),
-            Event::Token { token, logprob } => {
+            Event::Token { token, logprob, likeliest } => {
                 let progress = &mut self.choices[choice as usize];
                 progress.tokens.push(token);
                 progress.logprobs.push(logprob);
+                progress.likeliest.push(likeliest);
                 progress.reader.push(token);
                 progress.reader.text()
             }
@@ -153,7 +157,13 @@ impl Call {
         if let Some(done) = &mut progress.done {
             done.text.clone_from(&progress.text);
         }
-        Ok(Piece { choice, text, tokens: &progress.tokens[from..], logprobs: &progress.logprobs[from..] })
+        Ok(Piece {
+            choice,
+            text,
+            tokens: &progress.tokens[from..],
+            logprobs: &progress.logprobs[from..],
+            likeliest: &progress.likeliest[from..],
+        })
     }
 
     /// Ends a choice, and adds it to the session; returns the rest of its text.
@@ -201,6 +211,7 @@ impl Call {
             end,
             tokens: progress.tokens.clone(),
             logprobs: progress.logprobs.clone(),
+            likeliest: progress.likeliest.clone(),
         });
         rest
     }
