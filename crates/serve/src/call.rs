@@ -13,6 +13,7 @@ use turnwise_trajectory::{Finish, TokenId, ToolCall};
 use crate::answer::{Answer, Call as ToolUse, Choice, End, Head, Piece};
 use crate::ask::Ask;
 use crate::engine::{Draw, Event, Events, Job};
+use crate::length;
 use crate::messages::called;
 use crate::prompt::{Placed, place};
 use crate::queue::Places;
@@ -72,12 +73,14 @@ impl Call {
         let count = ask.choices;
         let places = Places::take(&site.queue, count as usize, site.limits.sequences)?;
         let one = site.rules.is_some_and(|rules| rules.one_tool_call);
-        let placed = place(&site.model, &site.sessions, &name.name, ask, one)?;
-        let room = room(site, &placed.prompt).inspect_err(|refusal| {
+        let full = |refusal: &Refusal| {
             if refusal.code == Some(FULL) {
                 site.sessions.refuse(&name.name, Reached::Context);
             }
-        })?;
+        };
+        length::check(&site.model, ask, site.engine.context()).inspect_err(full)?;
+        let placed = place(&site.model, &site.sessions, &name.name, ask, one)?;
+        let room = room(site, &placed.prompt).inspect_err(full)?;
         let session = hash(&name.name);
         let (first, draws) = numbered(site, &name, &placed, ask)?;
         // Dropped, it leaves the session.
@@ -281,12 +284,12 @@ fn room(site: &Site, prompt: &[TokenId]) -> Result<usize, Refusal> {
     }
     match context.checked_sub(prompt.len()).filter(|room| *room > 0) {
         Some(room) => Ok(room),
-        None => Err(Refusal {
-            code: Some(FULL),
-            ..Refusal::of(
-                400,
-                format!("the prompt has {} tokens, and the context length is {context}", prompt.len()),
-            )
-        }),
+        None => Err(too_long(&prompt.len().to_string(), context)),
     }
+}
+
+/// Returns the refusal of a prompt that is longer than the context.
+pub(crate) fn too_long(tokens: &str, context: usize) -> Refusal {
+    let message = format!("the prompt has {tokens} tokens, and the context length is {context}");
+    Refusal { code: Some(FULL), ..Refusal::of(400, message) }
 }
