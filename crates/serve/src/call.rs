@@ -18,7 +18,7 @@ use crate::messages::called;
 use crate::prompt::{Placed, place};
 use crate::queue::Places;
 use crate::reader::Reader;
-use crate::refusal::Refusal;
+use crate::refusal::{FULL, Refusal};
 use crate::run::Reached;
 use crate::session::{Answered, Texts, after, meant};
 use crate::sessions::Name;
@@ -56,9 +56,6 @@ struct Progress {
     text: String,
     done: Option<Choice>,
 }
-
-/// The code of a refusal because the context is full.
-const FULL: &str = "context_length_exceeded";
 
 /// FNV-1a gives the same hash in every build.
 fn hash(text: &str) -> u64 {
@@ -284,12 +281,6 @@ fn room(site: &Site, prompt: &[TokenId]) -> Result<usize, Refusal> {
     }
     match context.checked_sub(prompt.len()).filter(|room| *room > 0) {
         Some(room) => Ok(room),
-        None => Err(too_long(&prompt.len().to_string(), context)),
+        None => Err(Refusal::too_long(&prompt.len().to_string(), context)),
     }
-}
-
-/// Returns the refusal of a prompt that is longer than the context.
-pub(crate) fn too_long(tokens: &str, context: usize) -> Refusal {
-    let message = format!("the prompt has {tokens} tokens, and the context length is {context}");
-    Refusal { code: Some(FULL), ..Refusal::of(400, message) }
 }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::ask::{Ask, Chat, Prompt};
-use crate::call::too_long;
 use crate::model::Model;
 use crate::refusal::Refusal;
 
@@ -30,7 +29,7 @@ pub(crate) fn check(model: &Model, ask: &Ask, context: usize) -> Result<(), Refu
     for piece in texts.iter().flat_map(|text| pieces(text)) {
         tokens += model.encode(piece).map_err(|error| Refusal::at("messages", error))?.len();
         if tokens > 2 * context {
-            return Err(too_long(&format!("more than {}", 2 * context), context));
+            return Err(Refusal::too_long(&format!("more than {}", 2 * context), context));
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64, client: u64) -> Self {
-        Self(seed << 32 | client)
+        Self((seed << 32) | client)
     }
 
     fn below(&mut self, bound: u64) -> u64 {
