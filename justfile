@@ -59,6 +59,10 @@ bench-peers *args: bench-binary
 bench-steps *args: build bench-binary
     target/release/turnwise-bench steps "$@"
 
+# Conversations over HTTP beside the same ones in a process: CPU time of a turn, tokens a second
+bench-endpoint *args: build bench-binary
+    target/release/turnwise-bench endpoint "$@"
+
 # Prefill, decode, loss, train and GTPO step on every backend of FEATURES and, after `just setup-tch`, libtorch:
 # table, JSON and picture in target/backends
 bench-backends *args: bench-binary
@@ -98,6 +102,12 @@ test-vllm *args: nextest
     scripts/vllm.sh install
     TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo nextest run --release --locked \
         --features {{ features }} --test vllm --test-threads 1 --no-capture "$@"
+
+# Agents with litellm, anthropic, verifiers, OpenEnv and ai beside those of `just test`: installs 1 GB into
+# target/tools
+test-clients *args: nextest
+    TURNWISE_TEST_CLIENTS=1 cargo nextest run --release --locked --features {{ features }} --test cli --no-capture \
+        -E 'test(clients::)' "$@"
 
 # Whether the kernels of `cuda` are made and assembled, for architectures of ours, without a GPU
 check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":

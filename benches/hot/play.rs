@@ -154,7 +154,7 @@ impl Policy for Lockstep {
             let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
             let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
-                let sampler::Completion { tokens, logprobs, finish } = turn;
+                let sampler::Completion { tokens, logprobs, finish, .. } = turn;
                 let said = Completion { tokens, logprobs, finish, ..Completion::default() };
                 turns.answer(context.index, said);
             }

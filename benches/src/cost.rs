@@ -26,6 +26,14 @@ pub fn cost(work: impl FnOnce()) -> Cost {
     Cost { wall: started.elapsed().as_secs_f64(), cpu: processor_time().saturating_sub(before).as_secs_f64() }
 }
 
+/// Returns the processor time of another process so far, in seconds; 0 where the system doesn't tell.
+pub fn processor_time_of(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let behind_name = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u32 = behind_name.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    f64::from(ticks) / 100.0
+}
+
 /// The most memory that this process has held, in bytes; 0 where the system doesn't tell.
 pub fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The same work on every backend, and beside PyTorch: what BENCHMARKS.md is filled from.
 
 mod backends;
+mod endpoint;
 mod peers;
 mod picture;
 mod row;
@@ -27,6 +28,8 @@ enum Command {
     Peers(peers::Peers),
     /// A whole step of GRPO and of GTPO beside TRL's, in turns, phase by phase
     Steps(steps::Steps),
+    /// Conversations over HTTP beside the same ones in this process: CPU time of a turn, tokens a second
+    Endpoint(endpoint::Endpoint),
     /// Does the work that stdin names, line by line, and answers with what it cost
     Serve(serve::Serve),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Backends(command) => command.run(),
         Command::Peers(command) => command.run(),
         Command::Steps(command) => command.run(),
+        Command::Endpoint(command) => command.run(),
         Command::Serve(command) => command.run(),
     };
     match done {

@@ -11,7 +11,7 @@ use turnwise_model::{HostModel, KvCache, Transformer};
 use turnwise_trajectory::TokenId;
 
 use crate::engine::Engine;
-use crate::sampling::{LogitsError, Sampling};
+use crate::sampling::{Likely, LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
 use crate::turn::{Completion, GenerationRequest};
@@ -75,19 +75,21 @@ impl Generator {
     /// If a turn of the same sequence is being sampled, or it holds no token, or would exceed the model's
     /// context.
     pub fn submit(&mut self, request: GenerationRequest<'_>) {
-        self.submit_sampled(request, self.sampling);
+        self.submit_sampled(request, self.sampling, 0);
     }
 
     /// Queues a turn with its settings of sampling, as [`Generator::submit`].
     ///
+    /// - `beside`: the number of likeliest tokens that are told at each token
+    ///
     /// # Panics
     /// As [`Generator::submit`].
-    pub fn submit_sampled(&mut self, request: GenerationRequest<'_>, sampling: Sampling) {
-        let GenerationRequest { key, tokens, max_new, rng } = request;
+    pub fn submit_sampled(&mut self, request: GenerationRequest<'_>, sampling: Sampling, beside: usize) {
+        let GenerationRequest { key, tokens, max_new, .. } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
         let context = self.engine.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
-        let turn = Pending::new(tokens, max_new, rng, sampling);
+        let turn = Pending::new(request, sampling, beside);
         let Some(at) = self.slot_of(key) else {
             let twice = self.waiting.insert(key, turn);
             assert!(twice.is_none(), "every sequence has a key of its own");
@@ -101,8 +103,9 @@ impl Generator {
         self.engine.truncate(at, keep);
     }
 
-    /// Returns the tokens of a sequence's unfinished turn so far, and their log-probabilities.
-    pub fn sampled(&self, key: u64) -> Option<(&[TokenId], &[f32])> {
+    /// Returns the tokens of a sequence's unfinished turn so far, their log-probabilities, and the likeliest
+    /// tokens beside them.
+    pub fn sampled(&self, key: u64) -> Option<(&[TokenId], &[f32], &[Vec<Likely>])> {
         let slot = self.sequences().find(|(_, slot)| slot.key == key).map(|(_, slot)| slot);
         slot.and_then(|slot| slot.turn.as_ref()).or_else(|| self.waiting.get(&key)).map(Pending::sampled)
     }

@@ -15,6 +15,6 @@ mod turn;
 
 pub use generate::Generator;
 pub use rng::{SequenceId, SequenceRng};
-pub use sampling::{LogitsError, Sampled, Sampling, sample};
+pub use sampling::{Likely, LogitsError, Sampled, Sampling, sample};
 pub use stop::{Decode, StopRule};
 pub use turn::{Completion, GenerationRequest};

@@ -2,6 +2,8 @@
 
 use rand::{Rng, RngExt};
 
+use turnwise_trajectory::TokenId;
+
 use crate::likeliest::{Likeliest, weight};
 
 /// Holds the settings of sampling.
@@ -35,6 +37,9 @@ pub struct Sampled {
     pub logprob: f32,
 }
 
+/// Holds a token and its log-probability under the crate's rule, in nats.
+pub type Likely = (TokenId, f32);
+
 /// Says why no token can be sampled from the logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -48,6 +53,16 @@ pub struct LogitsError(&'static str);
 /// # Errors
 /// If a logit is NaN or +∞, or all are -∞: no token and no log-probability would be right.
 pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Sampled, LogitsError> {
+    sample_beside(logits, how, 0, rng).map(|(sampled, _)| sampled)
+}
+
+/// Samples a token as [`sample`] does. Returns the `count` likeliest tokens beside it, likeliest first.
+pub(crate) fn sample_beside(
+    logits: &[f32],
+    how: &Sampling,
+    count: usize,
+    rng: &mut impl Rng,
+) -> Result<(Sampled, Vec<Likely>), LogitsError> {
     let greedy = how.temperature < GREEDY;
     let scale = if greedy { 1.0 } else { 1.0 / how.temperature as f32 };
     let scaled: Vec<f32> = logits.iter().map(|l| l * scale).collect();
@@ -64,7 +79,12 @@ pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Samp
     } else {
         draw(&scaled, max, how, rng)
     };
-    Ok(Sampled { token: token as u32, logprob: scaled[token] - log_sum })
+    let sampled = Sampled { token: token as u32, logprob: scaled[token] - log_sum };
+    if count == 0 {
+        return Ok((sampled, Vec::new()));
+    }
+    let likeliest = Likeliest { scaled: &scaled, kept: (0..scaled.len()).collect() }.first(count);
+    Ok((sampled, likeliest.into_iter().map(|token| (token as u32, scaled[token] - log_sum)).collect()))
 }
 
 /// Samples an index from the tokens that the truncations keep.
@@ -145,6 +165,21 @@ mod tests {
     }
 
     /// Tests settings at the ends of their ranges, and beyond the precision of f32.
+    #[test]
+    fn the_likeliest_tokens_are_told_before_truncation_in_the_scale_of_the_temperature() {
+        for temperature in [1.0, 2.0] {
+            let how = Sampling { temperature, top_k: 1, ..Sampling::default() };
+            let mut rng = SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 }.rng();
+            let (sampled, likeliest) = sample_beside(&LOGITS, &how, 3, &mut rng).expect("finite");
+            let all = softmax(temperature, &[0, 1, 2, 3, 4]);
+            assert_eq!(likeliest.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 3, 2]);
+            for (token, logprob) in &likeliest {
+                assert!((f64::from(*logprob).exp() - all[*token as usize]).abs() < 1e-6);
+            }
+            assert_eq!((sampled.token, sampled.logprob), likeliest[0]);
+        }
+    }
+
     #[test]
     fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
         let rows: [(&[f32], Option<&str>); 8] = [

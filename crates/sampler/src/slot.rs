@@ -3,9 +3,9 @@
 use turnwise_trajectory::{Finish, TokenId};
 
 use crate::rng::SequenceRng;
-use crate::sampling::{LogitsError, Sampling, sample};
+use crate::sampling::{Likely, LogitsError, Sampling, sample_beside};
 use crate::stop::StopRule;
-use crate::turn::Completion;
+use crate::turn::{Completion, GenerationRequest};
 
 /// Holds an unfinished turn.
 pub(crate) struct Pending {
@@ -16,20 +16,26 @@ pub(crate) struct Pending {
     rng: SequenceRng,
     sampling: Sampling,
     logprobs: Vec<f32>,
+    /// The number of likeliest tokens that are told at each token.
+    beside: usize,
+    likeliest: Vec<Vec<Likely>>,
 }
 
 impl Pending {
-    pub(crate) fn new(tokens: &[TokenId], max_new: usize, rng: SequenceRng, sampling: Sampling) -> Self {
-        Self { tokens: tokens.to_vec(), given: tokens.len(), max_new, rng, sampling, logprobs: Vec::new() }
+    pub(crate) fn new(request: GenerationRequest<'_>, sampling: Sampling, beside: usize) -> Self {
+        let GenerationRequest { tokens, max_new, rng, .. } = request;
+        let (logprobs, likeliest) = (Vec::new(), Vec::new());
+        let given = tokens.len();
+        Self { tokens: tokens.to_vec(), given, max_new, rng, sampling, logprobs, beside, likeliest }
     }
 
     pub(crate) fn tokens(&self) -> &[TokenId] {
         &self.tokens
     }
 
-    /// Returns the tokens sampled so far, and their log-probabilities.
-    pub(crate) fn sampled(&self) -> (&[TokenId], &[f32]) {
-        (&self.tokens[self.given..], &self.logprobs)
+    /// Returns the tokens sampled so far, their log-probabilities, and the likeliest tokens beside them.
+    pub(crate) fn sampled(&self) -> (&[TokenId], &[f32], &[Vec<Likely>]) {
+        (&self.tokens[self.given..], &self.logprobs, &self.likeliest)
     }
 
     /// Samples the next token from the scores after the last one. Returns why the turn ends, if it does.
@@ -42,7 +48,10 @@ impl Pending {
         if self.max_new == 0 {
             return Ok(Some(Finish::Length));
         }
-        let drawn = sample(scores, &self.sampling, &mut self.rng)?;
+        let (drawn, likeliest) = sample_beside(scores, &self.sampling, self.beside, &mut self.rng)?;
+        if self.beside > 0 {
+            self.likeliest.push(likeliest);
+        }
         self.tokens.push(drawn.token);
         self.logprobs.push(drawn.logprob);
         let finish = stop.check(&self.tokens[self.given..], self.max_new);
@@ -52,7 +61,8 @@ impl Pending {
     }
 
     pub(crate) fn completion(mut self, finish: Finish) -> Completion {
-        Completion { tokens: self.tokens.split_off(self.given), logprobs: self.logprobs, finish }
+        let tokens = self.tokens.split_off(self.given);
+        Completion { tokens, logprobs: self.logprobs, likeliest: self.likeliest, finish }
     }
 }
 

@@ -3,6 +3,7 @@
 use turnwise_trajectory::{Finish, TokenId};
 
 use crate::rng::SequenceRng;
+use crate::sampling::Likely;
 
 /// Requests the continuation of one sequence.
 pub struct GenerationRequest<'a> {
@@ -23,6 +24,8 @@ pub struct Completion {
     pub tokens: Vec<TokenId>,
     /// One log-probability per token.
     pub logprobs: Vec<f32>,
+    /// The likeliest tokens at each token, if they were asked for.
+    pub likeliest: Vec<Vec<Likely>>,
     /// The reason for its end.
     pub finish: Finish,
 }

@@ -33,6 +33,8 @@ pub struct Piece<'a> {
     pub tokens: &'a [TokenId],
     /// The log-probability of each token, in nats.
     pub logprobs: &'a [f32],
+    /// The likeliest tokens at each token.
+    pub likeliest: &'a [Vec<(TokenId, f32)>],
 }
 
 /// Holds a sequence that has ended.
@@ -49,6 +51,8 @@ pub struct Choice {
     pub tokens: Vec<TokenId>,
     /// The log-probability of each token, in nats.
     pub logprobs: Vec<f32>,
+    /// The likeliest tokens at each token.
+    pub likeliest: Vec<Vec<(TokenId, f32)>>,
 }
 
 /// Holds a call of a tool.
@@ -97,12 +101,17 @@ impl Head {
 
 impl Head {
     /// Writes tokens with their log-probabilities, as chat completions do.
-    pub fn logprobs(&self, tokens: &[TokenId], logprobs: &[f32]) -> Value {
-        let one = |(token, logprob): (&TokenId, &f32)| {
+    pub fn logprobs(&self, tokens: &[TokenId], logprobs: &[f32], likeliest: &[Vec<(TokenId, f32)>]) -> Value {
+        let one = |(token, logprob): &(TokenId, f32)| {
             let (text, bytes) = self.spelled(*token);
-            json!({"token": text, "logprob": logprob, "bytes": bytes, "top_logprobs": []})
+            json!({"token": text, "logprob": logprob, "bytes": bytes})
         };
-        tokens.iter().zip(logprobs).map(one).collect()
+        let with_others = |((token, logprob), likeliest): ((&TokenId, &f32), &Vec<(TokenId, f32)>)| {
+            let mut told = one(&(*token, *logprob));
+            told["top_logprobs"] = likeliest.iter().map(one).collect();
+            told
+        };
+        tokens.iter().zip(logprobs).zip(likeliest).map(with_others).collect()
     }
 }
 

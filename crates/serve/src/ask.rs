@@ -34,6 +34,8 @@ pub struct Form {
     pub delivery: Delivery,
     /// Whether it has log-probabilities.
     pub logprobs: bool,
+    /// The number of likeliest tokens beside each log-probability.
+    pub likeliest: usize,
     /// Whether it has token ids.
     pub token_ids: bool,
 }

@@ -13,11 +13,12 @@ use turnwise_trajectory::{Finish, TokenId, ToolCall};
 use crate::answer::{Answer, Call as ToolUse, Choice, End, Head, Piece};
 use crate::ask::Ask;
 use crate::engine::{Draw, Event, Events, Job};
+use crate::length;
 use crate::messages::called;
 use crate::prompt::{Placed, place};
 use crate::queue::Places;
 use crate::reader::Reader;
-use crate::refusal::Refusal;
+use crate::refusal::{FULL, Refusal};
 use crate::run::Reached;
 use crate::session::{Answered, Texts, after, meant};
 use crate::sessions::Name;
@@ -49,14 +50,12 @@ struct Progress {
     reader: Reader,
     tokens: Vec<TokenId>,
     logprobs: Vec<f32>,
+    likeliest: Vec<Vec<(TokenId, f32)>>,
     /// Tokens that pieces have held.
     told: usize,
     text: String,
     done: Option<Choice>,
 }
-
-/// The code of a refusal because the context is full.
-const FULL: &str = "context_length_exceeded";
 
 /// FNV-1a gives the same hash in every build.
 fn hash(text: &str) -> u64 {
@@ -71,12 +70,14 @@ impl Call {
         let count = ask.choices;
         let places = Places::take(&site.queue, count as usize, site.limits.sequences)?;
         let one = site.rules.is_some_and(|rules| rules.one_tool_call);
-        let placed = place(&site.model, &site.sessions, &name.name, ask, one)?;
-        let room = room(site, &placed.prompt).inspect_err(|refusal| {
+        let full = |refusal: &Refusal| {
             if refusal.code == Some(FULL) {
                 site.sessions.refuse(&name.name, Reached::Context);
             }
-        })?;
+        };
+        length::check(&site.model, ask, site.engine.context()).inspect_err(full)?;
+        let placed = place(&site.model, &site.sessions, &name.name, ask, one)?;
+        let room = room(site, &placed.prompt).inspect_err(full)?;
         let session = hash(&name.name);
         let (first, draws) = numbered(site, &name, &placed, ask)?;
         // Dropped, it leaves the session.
@@ -103,6 +104,7 @@ impl Call {
                 prompt: placed.prompt.clone(),
                 max_new: ask.max_new.unwrap_or(most).min(most),
                 sampling: site.rules.map_or(ask.sampling, |rules| rules.sampling),
+                likeliest: ask.form.likeliest,
                 draw,
                 stop: placed.stop.clone(),
                 watch: Box::new(move |token| watch.push(token)),
@@ -114,6 +116,7 @@ impl Call {
             reader: reader(),
             tokens: Vec::new(),
             logprobs: Vec::new(),
+            likeliest: Vec::new(),
             told: 0,
             text: String::new(),
             done: None,
@@ -138,10 +141,11 @@ impl Call {
     pub(crate) fn take(&mut self, choice: u32, event: Event) -> Result<Piece<'_>, Refusal> {
         let text = match event {
             Event::Failed(message) => return Err(Refusal::of(500, message)),
-            Event::Token { token, logprob } => {
+            Event::Token { token, logprob, likeliest } => {
                 let progress = &mut self.choices[choice as usize];
                 progress.tokens.push(token);
                 progress.logprobs.push(logprob);
+                progress.likeliest.push(likeliest);
                 progress.reader.push(token);
                 progress.reader.text()
             }
@@ -153,7 +157,13 @@ impl Call {
         if let Some(done) = &mut progress.done {
             done.text.clone_from(&progress.text);
         }
-        Ok(Piece { choice, text, tokens: &progress.tokens[from..], logprobs: &progress.logprobs[from..] })
+        Ok(Piece {
+            choice,
+            text,
+            tokens: &progress.tokens[from..],
+            logprobs: &progress.logprobs[from..],
+            likeliest: &progress.likeliest[from..],
+        })
     }
 
     /// Ends a choice, and adds it to the session; returns the rest of its text.
@@ -201,6 +211,7 @@ impl Call {
             end,
             tokens: progress.tokens.clone(),
             logprobs: progress.logprobs.clone(),
+            likeliest: progress.likeliest.clone(),
         });
         rest
     }
@@ -270,12 +281,6 @@ fn room(site: &Site, prompt: &[TokenId]) -> Result<usize, Refusal> {
     }
     match context.checked_sub(prompt.len()).filter(|room| *room > 0) {
         Some(room) => Ok(room),
-        None => Err(Refusal {
-            code: Some(FULL),
-            ..Refusal::of(
-                400,
-                format!("the prompt has {} tokens, and the context length is {context}", prompt.len()),
-            )
-        }),
+        None => Err(Refusal::too_long(&prompt.len().to_string(), context)),
     }
 }

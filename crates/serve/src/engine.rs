@@ -72,6 +72,8 @@ pub struct Job {
     pub max_new: usize,
     /// The settings.
     pub sampling: Sampling,
+    /// The number of likeliest tokens to tell at each token, before truncation.
+    pub likeliest: usize,
     /// The random numbers.
     pub draw: Draw,
     /// Tokens that end the sequence and belong to it.
@@ -93,6 +95,8 @@ pub enum Event {
         token: TokenId,
         /// Its log-probability, in nats.
         logprob: f32,
+        /// The likeliest tokens in its place with their log-probabilities, likeliest first.
+        likeliest: Vec<(TokenId, f32)>,
     },
     /// The sequence ended.
     End(Finish),

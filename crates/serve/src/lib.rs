@@ -20,6 +20,7 @@ pub mod dialect;
 mod engine;
 mod events;
 mod fields;
+mod length;
 mod messages;
 mod model;
 mod prompt;

@@ -153,14 +153,20 @@ fn beginning(dialogue: &Dialogue, names: &[&str], tools: &[ToolSpec]) -> String 
     let mut calls = Vec::new();
     for name in names {
         calls.push(render(name, Map::new()));
-        // Two names of an argument show where the first one begins.
+        // Two names of an argument show where the first one begins, and two values where its text does.
         for argument in properties(name).iter().map(String::as_str).chain(["a", "z"]) {
-            calls.push(render(name, [(argument.to_string(), Value::from(""))].into_iter().collect()));
+            for value in ["", "a"] {
+                calls.push(render(name, [(argument.to_string(), Value::from(value))].into_iter().collect()));
+            }
         }
     }
     let first = calls.first().cloned().unwrap_or_default();
     let same = |call: &String| first.bytes().zip(call.bytes()).take_while(|(a, b)| a == b).count();
     let mut end = calls.iter().map(same).min().unwrap_or(0);
+    // A format that writes every call alike can't write these.
+    if end == first.len() {
+        return String::new();
+    }
     while !first.is_char_boundary(end) {
         end -= 1;
     }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The code of a refusal because the context is full.
+pub(crate) const FULL: &str = "context_length_exceeded";
+
 /// Says why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -34,6 +37,12 @@ impl Refusal {
     /// Returns a refusal with a status.
     pub fn of(status: u16, message: impl Into<String>) -> Self {
         Self { status, place: None, message: message.into(), code: None, wait: None }
+    }
+
+    /// Returns a refusal of a prompt that is longer than the context.
+    pub(crate) fn too_long(tokens: &str, context: usize) -> Self {
+        let message = format!("the prompt has {tokens} tokens, and the context length is {context}");
+        Self { code: Some(FULL), ..Self::of(400, message) }
     }
 
     /// Returns a refusal because the server is busy.

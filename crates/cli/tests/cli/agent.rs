@@ -385,8 +385,9 @@ fn an_agent_with_the_openai_package_learns() {
     let sets = agents.sets("openai_agent.py", rows.iter().enumerate().map(asked));
     let more = [
         command.as_str(),
-        "train.steps=6",
-        "train.checkpoint_every=6",
+        // The package takes most of the time of a trajectory to load: 48 of them are 40 s of CPU time.
+        "train.steps=3",
+        "train.checkpoint_every=3",
         "rollout.groups=2",
         "rollout.samples=8",
         "optimizer.lr=3e-3",
@@ -403,7 +404,6 @@ fn an_agent_with_the_openai_package_learns() {
         .iter()
         .map(|line| line["reward"].as_f64().expect("a number"))
         .collect();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (first, last) = (mean(&rewards[..2]), mean(&rewards[4..]));
+    let (first, last) = (rewards[0], rewards[2]);
     assert!(last > first + 0.3, "from {first} to {last}: {rewards:?}");
 }

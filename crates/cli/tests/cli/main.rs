@@ -4,6 +4,7 @@ mod agent;
 mod binary;
 mod changes;
 mod chat;
+mod clients;
 mod config;
 mod convert;
 mod cores;
@@ -22,6 +23,7 @@ mod inspect;
 mod installed;
 #[path = "../../../envs/tests/openenv/library.rs"]
 mod library;
+mod load;
 mod logprobs;
 mod model;
 mod numbers;

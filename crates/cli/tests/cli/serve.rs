@@ -54,6 +54,11 @@ impl Served {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Returns the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the server as a terminal does; returns what it said on stderr.
     pub(crate) fn end(mut self) -> String {
         let pid = self.child.id().to_string();
@@ -237,7 +242,7 @@ fn turns_of_a_session_continue_exact_tokens_and_are_recorded_when_the_server_end
     assert_eq!(self::lines(&record).len(), 3);
 }
 
-fn lines(record: &Path) -> Vec<Value> {
+pub(crate) fn lines(record: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(record.join("sessions.jsonl")).expect("a record");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }

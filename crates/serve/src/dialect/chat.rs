@@ -7,7 +7,7 @@ use turnwise_tools::ToolSpec;
 use turnwise_trajectory::TokenId;
 
 use super::openai::{self, FORM, finish_reason, form, refusal, usage};
-use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, limit, neutral, sampling, seed, stop};
+use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, likeliest, limit, neutral, sampling, seed, stop};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
@@ -44,7 +44,6 @@ impl Dialect for ChatCompletions {
         let request = Fields::of(request, "")?;
         request.only(&[OWN, FORM, SAMPLING, INERT, NEUTRAL])?;
         neutral(&request)?;
-        request.neutral("top_logprobs", &[json!(0)])?;
         request.neutral("response_format", &[json!({"type": "text"})])?;
         request.neutral("modalities", &[json!(["text"])])?;
         let messages = request.list("messages")?.ok_or_else(|| Refusal::at("messages", "is missing"))?;
@@ -55,6 +54,7 @@ impl Dialect for ChatCompletions {
         let newer = limit(&request, "max_completion_tokens")?;
         let mut form = form(&request)?;
         form.logprobs = request.flag("logprobs")?;
+        form.likeliest = likeliest(&request, form.logprobs)?;
         Ok(Ask {
             prompt: Prompt::Chat(chat),
             sampling: sampling(&request)?,
@@ -80,7 +80,7 @@ impl Dialect for ChatCompletions {
                 "logprobs": null,
                 "finish_reason": finish_reason(&choice.end),
             });
-            detail(head, &mut written, &choice.tokens, &choice.logprobs);
+            detail(head, &mut written, (&choice.tokens, &choice.logprobs, &choice.likeliest));
             written
         };
         let mut written = json!({
@@ -160,9 +160,14 @@ fn call(call: &Call) -> Value {
 }
 
 /// Adds log-probabilities and token ids to a choice, if the request asked for them.
-fn detail(head: &Head, written: &mut Value, tokens: &[TokenId], logprobs: &[f32]) {
+fn detail(
+    head: &Head,
+    written: &mut Value,
+    (tokens, logprobs, likeliest): (&[TokenId], &[f32], &[Vec<(TokenId, f32)>]),
+) {
     if head.form.logprobs {
-        written["logprobs"] = json!({"content": head.logprobs(tokens, logprobs), "refusal": null});
+        let content = head.logprobs(tokens, logprobs, likeliest);
+        written["logprobs"] = json!({"content": content, "refusal": null});
     }
     if head.form.token_ids {
         written["token_ids"] = tokens.into();
@@ -206,7 +211,7 @@ impl Stream for Chunks {
             return;
         }
         let mut choice = self.delta(piece.choice, json!({"content": piece.text}), None);
-        detail(&self.head, &mut choice, piece.tokens, piece.logprobs);
+        detail(&self.head, &mut choice, (piece.tokens, piece.logprobs, piece.likeliest));
         data(out, &self.chunk(&json!([choice])));
     }
 

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 pub(super) fn form(request: &Fields<'_>) -> Result<Form, Refusal> {
     let delivery = if request.flag("stream")? { Delivery::Counted } else { Delivery::Whole };
     let (logprobs, token_ids) = (request.flag("logprobs")?, request.flag("return_token_ids")?);
-    Ok(Form { delivery, logprobs, token_ids })
+    Ok(Form { delivery, logprobs, likeliest: 0, token_ids })
 }
 
 /// Adds `prompt_token_ids` and `choices`, as chat completions have them, if the request asked for them.
@@ -19,7 +19,8 @@ pub(super) fn detail(answer: &Answer, written: &mut Value) {
     let (head, choice) = (&answer.head, &answer.choices[0]);
     let mut told = json!({"index": 0});
     if head.form.logprobs {
-        told["logprobs"] = json!({"content": head.logprobs(&choice.tokens, &choice.logprobs)});
+        let content = head.logprobs(&choice.tokens, &choice.logprobs, &choice.likeliest);
+        told["logprobs"] = json!({"content": content});
     }
     if head.form.token_ids {
         told["token_ids"] = choice.tokens.as_slice().into();

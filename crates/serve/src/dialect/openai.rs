@@ -51,7 +51,7 @@ pub(super) fn form(request: &Fields<'_>) -> Result<Form, Refusal> {
             delivery = Delivery::Counted;
         }
     }
-    Ok(Form { delivery, logprobs: false, token_ids: request.flag("return_token_ids")? })
+    Ok(Form { delivery, token_ids: request.flag("return_token_ids")?, ..Form::default() })
 }
 
 /// Returns a chunk of a stream. `prefix` begins its id, and `object` names its kind.

@@ -9,7 +9,7 @@ use turnwise_tools::ToolSpec;
 
 use super::detail::{detail, form};
 use super::openai::refusal;
-use super::sampling::{INERT, limit, sampling, seed, specs, stop};
+use super::sampling::{INERT, likeliest, limit, sampling, seed, specs, stop};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, End, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
@@ -66,6 +66,7 @@ impl Dialect for Responses {
         let mut form = form(&request)?;
         let included = included(&request)?;
         form.logprobs |= included;
+        form.likeliest = likeliest(&request, form.logprobs)?;
         Ok(Ask {
             prompt: Prompt::Chat(Chat {
                 messages: messages::read(&conversation, "input")?,
@@ -128,7 +129,6 @@ fn neutral(request: &Fields<'_>) -> Result<(), Refusal> {
     request.neutral("truncation", &[json!("disabled")])?;
     request.neutral("reasoning", &[json!({})])?;
     request.neutral("background", &[json!(false)])?;
-    request.neutral("top_logprobs", &[json!(0)])?;
     request.neutral("stream_options", &[json!({}), json!({"include_obfuscation": false})])
 }
 
@@ -225,7 +225,7 @@ fn begun(head: &Head) -> Value {
 fn message(head: &Head, choice: &Choice, status: &str) -> Value {
     let mut part = json!({"type": "output_text", "text": choice.text, "annotations": [], "logprobs": []});
     if head.form.logprobs {
-        part["logprobs"] = head.logprobs(&choice.tokens, &choice.logprobs);
+        part["logprobs"] = head.logprobs(&choice.tokens, &choice.logprobs, &choice.likeliest);
     }
     item(head, &json!([part]), status)
 }

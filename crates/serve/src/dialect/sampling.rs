@@ -10,6 +10,8 @@ use crate::refusal::Refusal;
 const CHOICES: u64 = 64;
 /// Most stop strings of a request, and most bytes of one.
 const STRINGS: (usize, usize) = (16, 256);
+/// Most likeliest tokens beside a log-probability.
+const LIKELIEST: u64 = 20;
 /// The largest limit of tokens that a request may name.
 const TOKENS: u64 = 16_777_216;
 
@@ -80,6 +82,15 @@ pub(super) fn choices(request: &Fields<'_>) -> Result<u32, Refusal> {
 /// Reads a limit of tokens.
 pub(super) fn limit(request: &Fields<'_>, key: &str) -> Result<Option<usize>, Refusal> {
     Ok(request.whole(key, 1..=TOKENS)?.map(|limit| limit as usize))
+}
+
+/// Reads the number of likeliest tokens beside each log-probability.
+pub(super) fn likeliest(request: &Fields<'_>, logprobs: bool) -> Result<usize, Refusal> {
+    let count = request.whole("top_logprobs", 0..=LIKELIEST)?.unwrap_or(0) as usize;
+    if count > 0 && !logprobs {
+        return Err(Refusal::at("top_logprobs", "there are none without log-probabilities"));
+    }
+    Ok(count)
 }
 
 /// Reads stop strings: one or a list.

@@ -58,6 +58,7 @@ fn a_stream_holds_what_the_whole_answer_holds() {
     for text in ["The answer is 4.", "é 数学 😀 done", "", "  blanks\n\n", "\u{fffd}"] {
         scene.script.says(text).says(text);
         let mut request = json!({"messages": question("?"), "logprobs": true, "return_token_ids": true});
+        request["top_logprobs"] = 2.into();
         let whole = scene.chat("whole", &request);
         request["stream"] = true.into();
         request["stream_options"] = json!({"include_usage": true});
@@ -76,6 +77,7 @@ fn a_stream_holds_what_the_whole_answer_holds() {
         let told: Vec<&Value> =
             told.filter_map(|choice| choice["logprobs"]["content"].as_array()).flatten().collect();
         assert_eq!(json!(told), choice["logprobs"]["content"]);
+        assert!(told.iter().all(|told| told["top_logprobs"].as_array().is_some_and(|all| all.len() == 2)));
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use turnwise_serve::Limits;
 
 use crate::scene::Scene;
+use crate::script::CONTEXT;
 
 const CHAT: &str = "/chat/completions";
 
@@ -92,6 +93,30 @@ fn rubbish_and_huge_requests_are_refused_and_the_next_is_answered() {
     }
     scene.script.says("fine");
     assert_eq!(scene.chat("s", &question())["choices"][0]["message"]["content"], "fine");
+}
+
+#[test]
+fn a_text_that_is_far_too_long_is_refused_before_it_is_tokenised() {
+    let scene = Scene::new();
+    for (path, body) in [
+        (CHAT, json!({"messages": [{"role": "user", "content": "1+2 ".repeat(900_000)}]})),
+        ("/completions", json!({"prompt": "1+2 ".repeat(900_000)})),
+        (CHAT, json!({"messages": vec![json!({"role": "user", "content": "1+2 ".repeat(900)}); 1000]})),
+    ] {
+        let started = Instant::now();
+        let refused = scene.post("s", path, &body).refusal(400);
+        assert_eq!(
+            refused,
+            format!("the prompt has more than {} tokens, and the context length is {CONTEXT}", 2 * CONTEXT)
+        );
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+    // A text that may fit is counted.
+    let long = json!({"messages": [{"role": "user", "content": "1+2 ".repeat(1100)}]});
+    assert_eq!(
+        scene.post("s", CHAT, &long).refusal(400),
+        "the prompt has 4408 tokens, and the context length is 4096"
+    );
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn a_chat_request_is_refused_by_the_name_of_what_is_wrong() {
     check(json!({"stream": 1}), "stream: 1, not true or false");
     check(json!({"stream_options": {"include_usage": true}}), "stream_options: only a stream");
     check(json!({"stream": true, "stream_options": {"x": 1}}), "stream_options.x: isn't supported");
-    check(json!({"top_logprobs": 5}), "top_logprobs: isn't supported; only 0 is");
+    check(json!({"top_logprobs": 5}), "top_logprobs: there are none without log-probabilities");
+    let many = json!({"logprobs": true, "top_logprobs": 21});
+    check(many, "top_logprobs: 21, not a whole number from 0 to 20");
     check(json!({"response_format": {"type": "json_object"}}), "response_format: isn't supported");
     check(json!({"presence_penalty": 0.5}), "presence_penalty: isn't supported; only 0 is");
     check(json!({"logit_bias": {"5": 1}}), "logit_bias: isn't supported");

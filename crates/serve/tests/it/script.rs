@@ -110,7 +110,8 @@ impl Script {
             return;
         }
         for (t, token) in tokens.iter().enumerate() {
-            job.events.tell(Event::Token { token: *token, logprob: logprob(t) });
+            let likeliest = (0..job.likeliest as u32).map(|other| (other, logprob(t))).collect();
+            job.events.tell(Event::Token { token: *token, logprob: logprob(t), likeliest });
             if job.stop.contains(token) {
                 return job.events.tell(Event::End(Finish::EndOfTurn));
             }

@@ -114,6 +114,25 @@ fn a_choice_of_tools_reads_no_call_or_begins_one() {
 }
 
 #[test]
+fn a_format_of_code_begins_a_block_and_is_refused_where_no_tool_takes_code() {
+    let scene = Scene::with(Limits::default(), Some(FormatName::FencedPython));
+    let tool = |name: &str, argument: &str| {
+        let parameters = json!({"type": "object", "properties": {argument: {"type": "string"}}});
+        json!({"type": "function", "function": {"name": name, "parameters": parameters}})
+    };
+    let (python, last) = (tool("python", "code"), tool("final_answer", "answer"));
+    let required = json!({"tool_choice": "required", "tools": [python, last], "return_token_ids": true});
+    let (content, calls, _) = answer(&scene, "print(1)\n```", &required);
+    assert_eq!((content, &calls[..]), (Value::Null, &[called("python", r#"{"code":"print(1)"}"#)][..]));
+    let whole = scene.chat("s", &request(&required));
+    let prompt: Vec<u32> = serde_json::from_value(whole["prompt_token_ids"].clone()).unwrap();
+    assert!(decode(&prompt).ends_with("assistant\n```python\n"), "{}", decode(&prompt));
+    let none = request(&json!({"tool_choice": "required", "tools": [last]}));
+    let refused = scene.post("s", "/chat/completions", &none).refusal(400);
+    assert!(refused.contains("calls in the format fenced_python have no common beginning"), "{refused}");
+}
+
+#[test]
 fn one_call_ends_its_turn_if_calls_are_not_parallel() {
     let scene = Scene::new();
     let text = format!("{}\n{}", call("double", 2), call("halve", 4));

@@ -136,7 +136,7 @@ impl Policy for ModelPolicy {
                 // Logits without a valid token end the play of all workers.
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
-                    let Turn { tokens, logprobs, finish } = turn;
+                    let Turn { tokens, logprobs, finish, .. } = turn;
                     turns.answer(key as usize, Completion { tokens, logprobs, finish, version, retries: 0 });
                 }
             }

@@ -11,7 +11,8 @@ use std::thread;
 use burn::tensor::DType;
 use turnwise_model::Transformer;
 use turnwise_sampler::{
-    Completion, GenerationRequest, Generator, LogitsError, Sampling, SequenceId, SequenceRng, StopRule,
+    Completion, GenerationRequest, Generator, Likely, LogitsError, Sampling, SequenceId, SequenceRng,
+    StopRule,
 };
 use turnwise_serve::{Draw, Engine, Event, Job};
 use turnwise_trajectory::{Finish, TokenId};
@@ -158,7 +159,7 @@ impl Worker {
             self.next += 1;
             self.next
         };
-        let Job { ref prompt, max_new, sampling, draw, .. } = job;
+        let Job { ref prompt, max_new, sampling, likeliest, draw, .. } = job;
         let sampling = Sampling {
             temperature: sampling.temperature,
             top_k: sampling.top_k,
@@ -166,7 +167,7 @@ impl Worker {
             min_p: sampling.min_p,
         };
         let request = GenerationRequest { key, tokens: prompt, max_new, rng: stream(draw, &self.ids) };
-        self.generator.submit_sampled(request, sampling);
+        self.generator.submit_sampled(request, sampling, likeliest);
         if self.kept == 0 {
             job.prompt = Vec::new();
         }
@@ -199,8 +200,8 @@ impl Worker {
         };
         let finished = self.generator.step(&rule, &mut ends)?;
         for (key, active) in &mut self.active {
-            if let Some((tokens, logprobs)) = self.generator.sampled(*key) {
-                active.tell(tokens, logprobs);
+            if let Some((tokens, logprobs, likeliest)) = self.generator.sampled(*key) {
+                active.tell(tokens, logprobs, likeliest);
             }
         }
         for (key, completion) in finished {
@@ -231,16 +232,17 @@ impl Worker {
 
 impl Active {
     /// Tells the tokens that are new.
-    fn tell(&mut self, tokens: &[TokenId], logprobs: &[f32]) {
-        for (token, logprob) in tokens.iter().zip(logprobs).skip(self.told) {
-            self.job.events.tell(Event::Token { token: *token, logprob: *logprob });
+    fn tell(&mut self, tokens: &[TokenId], logprobs: &[f32], likeliest: &[Vec<Likely>]) {
+        for (at, (token, logprob)) in tokens.iter().zip(logprobs).enumerate().skip(self.told) {
+            let likeliest = likeliest.get(at).cloned().unwrap_or_default();
+            self.job.events.tell(Event::Token { token: *token, logprob: *logprob, likeliest });
         }
         self.told = tokens.len();
     }
 
     /// Tells the rest, and the end.
     fn end(&mut self, completion: &Completion) {
-        self.tell(&completion.tokens, &completion.logprobs);
+        self.tell(&completion.tokens, &completion.logprobs, &completion.likeliest);
         let ended = completion.tokens.last().is_some_and(|last| self.job.stop.contains(last));
         self.job.events.tell(Event::End(if ended { Finish::EndOfTurn } else { completion.finish }));
     }

@@ -2,6 +2,7 @@
 //! exists.
 
 mod blocks;
+pub(crate) mod clients;
 mod messages;
 mod scratch;
 

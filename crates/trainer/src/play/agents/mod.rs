@@ -195,8 +195,10 @@ impl AgentPlay<'_> {
         };
         let rules = (self.setup.stops_at_call(), self.version);
         let mut played = trajectory(desk.close(&key), (&task.id, sample), &*self.setup.chat, rules);
-        // A program may fail at the refusal of a call. The trajectory is then one that a limit ended.
-        if let Some(failure) = ran.failure.as_ref().filter(|_| played.reached.is_none()) {
+        // A program may fail at the refusal of a call, or at half a turn: libraries raise then. The
+        // trajectory is one that a limit ended.
+        let is_cut_off = played.is_cut_off(&self.setup.limits);
+        if let Some(failure) = ran.failure.as_ref().filter(|_| !is_cut_off) {
             return lost(failure.clone());
         }
         if played.trajectory.turns.is_empty() {
@@ -209,7 +211,7 @@ impl AgentPlay<'_> {
                     return lost(reason);
                 }
             }
-            Ok(None) if played.is_rewarded || played.reached.is_some() => {}
+            Ok(None) if played.is_rewarded || is_cut_off => {}
             Ok(None) => return lost("the program's last line gives no rewards, and no request did".into()),
             Err(reason) => return lost(reason),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use turnwise_envs::Verdict;
+use turnwise_rollout::Limits;
 use turnwise_rollout::chat::{ChatFormat, Read};
 use turnwise_serve::{Reached, Said, Told, Transcript};
 use turnwise_trajectory::{
@@ -19,7 +20,7 @@ pub(super) struct Played {
     offers_tools: bool,
     /// Whether a request gave rewards.
     pub(super) is_rewarded: bool,
-    pub(super) reached: Option<Reached>,
+    reached: Option<Reached>,
 }
 
 /// Returns the trajectory of a session. A call that continues the one before it is its next turn; another one
@@ -117,6 +118,18 @@ impl Played {
     pub(super) fn lacks_first_call(&self) -> bool {
         let says_only = |turn: &Turn| turn.calls.is_empty() && turn.reply.is_none();
         self.offers_tools && self.trajectory.turns.first().is_some_and(says_only)
+    }
+
+    /// Returns whether a limit of the run refused a call, or cut off the last turn. A program's own
+    /// `max_tokens` is no limit of the run.
+    pub(super) fn is_cut_off(&self, limits: &Limits) -> bool {
+        let ends_a_turn = |last: &&Turn| {
+            let sequences = self.trajectory.sequences();
+            let longest = sequences.iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0);
+            last.tokens.len() >= limits.turn_tokens || longest >= limits.tokens
+        };
+        let cut = self.trajectory.turns.last().filter(|last| last.finish == Finish::Length);
+        self.reached.is_some() || cut.filter(ends_a_turn).is_some()
     }
 
     /// Adds the rewards of a verdict.
@@ -270,6 +283,20 @@ mod tests {
         assert_eq!(stops(Finish::Length, None), Stop::Truncated);
         assert_eq!(stops(Finish::Length, Some(Reached::Calls)), Stop::TurnLimit);
         assert_eq!(stops(Finish::EndOfTurn, Some(Reached::Context)), Stop::ContextLimit);
+    }
+
+    #[test]
+    fn a_turn_is_cut_off_by_the_runs_limits_and_not_by_the_programs() {
+        let limits = Limits { turns: 4, turn_tokens: 3, tokens: 9, observation_tokens: 9, turn_calls: 9 };
+        let is_cut_off = |prompt: &[u32], tokens: &[u32], finish: Finish| {
+            let call = Told { finish, ..told(0, None, prompt, tokens) };
+            played(vec![call], None).is_cut_off(&limits)
+        };
+        assert!(is_cut_off(&[1], &[2, 2, 2], Finish::Length), "the limit of a turn");
+        assert!(is_cut_off(&[1; 7], &[2, 2], Finish::Length), "the limit of a sequence");
+        assert!(!is_cut_off(&[1], &[2, 2], Finish::Length), "the program's max_tokens");
+        assert!(!is_cut_off(&[1], &[2, 2, 2], Finish::EndOfTurn));
+        assert!(played(vec![told(0, None, &[1], &[2])], Some(Reached::Calls)).is_cut_off(&limits));
     }
 
     #[test]
