@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::batch::TokenBatch;
-use crate::block::{AttentionConfig, Mixer};
+use crate::block::{AttentionConfig, Mixer, MlpConfig};
 use crate::cache::{CachePlan, KvCache};
 use crate::config::ModelConfig;
 use crate::cpu::fused::{FusedAttention, supports_host_ops};
@@ -12,6 +12,7 @@ use crate::layers::attention::{Attention, causal_mask};
 use crate::layers::delta_net::DeltaNet;
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
+use crate::layers::moe::Moe;
 use crate::layers::norm::RmsNorm;
 use crate::layers::pass::{AttentionPath, ForwardPass};
 use crate::layers::rope::Rotation;
@@ -23,7 +24,7 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// Holds one block: one of the layers that mix tokens, and a feed-forward layer. Fields have the names on
+/// Holds one block: one of the layers that mix tokens, and a feed-forward layer or several. Fields have the names on
 /// disk of most families; see [`BlockNorms`](crate::block::BlockNorms) and [`Names`](crate::block::Names).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
@@ -33,7 +34,8 @@ pub(crate) struct Block {
     pub(crate) linear_attn: Option<DeltaNet>,
     pub(crate) after_attention: Option<RmsNorm>,
     pub(crate) before_mlp: Option<RmsNorm>,
-    pub(crate) mlp: Mlp,
+    pub(crate) mlp: Option<Mlp>,
+    pub(crate) moe: Option<Moe>,
     pub(crate) after_mlp: Option<RmsNorm>,
 }
 
@@ -166,6 +168,8 @@ impl Transformer {
     }
 }
 
+const SAME: &str = "a block has the layer that its description names";
+
 impl Block {
     pub(crate) fn forward(
         &self,
@@ -178,7 +182,7 @@ impl Block {
         let attended = self.mix(input, pass, layer, cache);
         let by = pass.block(layer).residual_scale;
         let x = x + scaled(normed(self.after_attention.as_ref(), attended), by);
-        let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()), &pass.block(layer).mlp);
+        let fed = self.feed(normed(self.before_mlp.as_ref(), x.clone()), &pass.block(layer).mlp);
         x + scaled(normed(self.after_mlp.as_ref(), fed), by)
     }
 
@@ -189,7 +193,6 @@ impl Block {
         layer: usize,
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        const SAME: &str = "a block has the layer that its description names";
         match &pass.block(layer).mixer {
             Mixer::Attention(config) => {
                 self.self_attn.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
@@ -200,6 +203,13 @@ impl Block {
             Mixer::DeltaNet(config) => {
                 self.linear_attn.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
             }
+        }
+    }
+
+    fn feed(&self, x: Tensor<2>, config: &MlpConfig) -> Tensor<2> {
+        match &config.experts {
+            None => self.mlp.as_ref().expect(SAME).forward(x, config),
+            Some(experts) => self.moe.as_ref().expect(SAME).forward(x, config, experts),
         }
     }
 }

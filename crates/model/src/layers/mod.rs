@@ -8,6 +8,7 @@ pub(crate) mod delta_rule;
 pub(crate) mod linear;
 pub(crate) mod lora;
 pub(crate) mod mlp;
+pub(crate) mod moe;
 pub(crate) mod norm;
 pub(crate) mod pass;
 pub(crate) mod rope;
