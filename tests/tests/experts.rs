@@ -1,0 +1,128 @@
+//! Mixtures of experts: the choice depends on a token's scores alone, and experts without tokens train too.
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors, serialize};
+use turnwise_model::{
+    HostCache, HostModel, LogprobQuery, TokenBatch, Transformer, gradients, load, parameter_names,
+};
+use turnwise_tests::{device, golden, values};
+
+/// Loads a golden model after changes of its tensors.
+fn changed(family: &str, change: impl Fn(&str, &mut [f32])) -> Transformer {
+    let (from, folder) = (golden(&format!("model/{family}")), tempfile::tempdir().unwrap());
+    std::fs::copy(from.join("config.json"), folder.path().join("config.json")).unwrap();
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        let mut numbers: Vec<f32> = numbers.collect();
+        change(&name, &mut numbers);
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        (name, view.shape().to_vec(), bytes)
+    };
+    let tensors: Vec<_> = file.tensors().into_iter().map(tensor).collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    write(&folder.path().join("model.safetensors"), &serialize(views, None).unwrap());
+    load(folder.path(), &device().autodiff()).unwrap()
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// The expert that a tensor belongs to.
+fn expert(name: &str) -> Option<usize> {
+    name.split_once(".experts.")?.1.split('.').next()?.parse().ok()
+}
+
+const ROW: [u32; 9] = [5, 40, 7, 7, 23, 58, 3, 11, 30];
+
+/// Logits of the row's tokens on the device, and of its last token on the host.
+fn logits(model: &Transformer) -> [Vec<f32>; 2] {
+    let plain = model.valid();
+    let on_device = values(plain.logits(plain.hidden(&TokenBatch::new(&[ROW]))));
+    let on_host = HostModel::of(&plain).extend(&mut [(&ROW, &mut HostCache::default())]).remove(0);
+    [on_device, on_host]
+}
+
+#[test]
+fn of_equal_scores_the_first_experts_are_chosen() {
+    // OLMoE with eight experts, of which a token has two.
+    let tie = |name: &str, values: &mut [f32]| {
+        if name.ends_with("mlp.gate.weight") {
+            values.fill(0.0);
+        }
+    };
+    let tied = logits(&changed("olmoe", tie));
+    let without = |dropped: fn(usize) -> bool| {
+        logits(&changed("olmoe", |name, values| {
+            tie(name, values);
+            if expert(name).is_some_and(dropped) {
+                values.fill(0.0);
+            }
+        }))
+    };
+    assert_eq!(without(|expert| expert >= 2), tied, "experts behind the second have no effect");
+    for others in [without(|expert| expert == 0), without(|expert| expert == 1)] {
+        assert!(others.iter().zip(&tied).all(|(other, tied)| other != tied), "the first two have one");
+    }
+}
+
+/// Asserts that every parameter has a gradient; counts those that are zero.
+struct Zeros<'a> {
+    names: std::vec::IntoIter<String>,
+    gradients: &'a GradientsParams,
+    zero: Vec<String>,
+}
+
+impl ModuleVisitor for Zeros<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.names.next().expect("a name for each parameter");
+        let gradient = self.gradients.get::<D>(param.id).unwrap_or_else(|| panic!("{name} has no gradient"));
+        let gradient = values(gradient);
+        assert!(gradient.iter().all(|entry| entry.is_finite()), "{name}");
+        if gradient.iter().all(|entry| *entry == 0.0) {
+            self.zero.push(name);
+        }
+    }
+}
+
+#[test]
+fn an_expert_without_tokens_has_a_gradient_of_zero() {
+    let model = load(&golden("model/olmoe"), &device().autodiff()).unwrap();
+    let batch = TokenBatch::new(&[&ROW[..3]]);
+    let query = LogprobQuery { batch: &batch, wanted: &[true; 3], temperature: 1.0, with_entropy: false };
+    for recompute in [false, true] {
+        let (gradients, ()) = gradients(&model, &query, recompute, |answer| (answer.logprobs.sum(), ()));
+        let names = parameter_names(&model).into_iter();
+        let mut zeros = Zeros { names, gradients: &gradients, zero: Vec::new() };
+        model.visit(&mut zeros);
+        // The last token predicts nothing, and the others have four of eight experts in a layer at most.
+        assert!(zeros.zero.len() >= 3 * (4 + 4), "{:?}", zeros.zero);
+        assert!(zeros.zero.iter().all(|name| expert(name).is_some()), "{:?}", zeros.zero);
+    }
+}
+
+#[test]
+fn experts_follow_the_names_of_the_file() {
+    let model = load(&golden("model/qwen3_moe"), &device().autodiff()).unwrap();
+    let names = parameter_names(&model);
+    for (name, has) in [
+        ("model.layers.0.mlp.gate_proj.weight", true),
+        ("model.layers.1.mlp.gate_proj.weight", false),
+        ("model.layers.1.mlp.gate.weight", true),
+        ("model.layers.1.mlp.experts.5.down_proj.weight", true),
+        ("model.layers.1.mlp.experts.6.down_proj.weight", false),
+    ] {
+        assert_eq!(names.iter().any(|known| known == name), has, "{name}");
+    }
+    let frozen = model.frozen(&["*.mlp.gate.weight".into()]);
+    assert!(frozen.is_ok(), "routers can be frozen by their name");
+}
