@@ -8,9 +8,10 @@ use burn::tensor::Tensor;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use turnwise_model::{
-    HostCache, HostModel, LogprobQuery, TokenBatch, Transformer, gradients, load, parameter_names,
+    HostCache, HostModel, LogprobQuery, TokenBatch, TokenLogprobs, Transformer, add_gradients, gradients,
+    load, parameter_names,
 };
-use turnwise_tests::{device, golden, values};
+use turnwise_tests::{device, golden, max_abs_diff, values};
 
 /// Loads a golden model after changes of its tensors.
 fn changed(family: &str, change: impl Fn(&str, &mut [f32])) -> Transformer {
@@ -125,4 +126,84 @@ fn experts_follow_the_names_of_the_file() {
     }
     let frozen = model.frozen(&["*.mlp.gate.weight".into()]);
     assert!(frozen.is_ok(), "routers can be frozen by their name");
+}
+
+/// Compares every gradient with the golden one of its name.
+struct Compare<'a> {
+    names: std::vec::IntoIter<String>,
+    gradients: &'a GradientsParams,
+    expected: &'a SafeTensors<'a>,
+}
+
+impl ModuleVisitor for Compare<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.names.next().expect("a name for each parameter");
+        let expected = floats(self.expected, &format!("balance.grad.{name}"));
+        let ours = self.gradients.get::<D>(param.id).map_or(vec![0.0; expected.len()], values);
+        let scale = expected.iter().fold(0.0_f32, |most, grad| most.max(grad.abs()));
+        let diff = max_abs_diff(&ours, &expected);
+        assert!(diff <= 1e-3 * scale + 1e-9, "{name} differs by {diff}, its largest entry is {scale}");
+    }
+}
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let data = file.tensor(name).unwrap_or_else(|_| panic!("{name} is golden")).data().to_vec();
+    data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+#[test]
+fn the_load_balancing_loss_of_each_row_is_that_of_transformers() {
+    for family in ["qwen3_moe", "qwen3_moe-window"] {
+        let folder = golden(&format!("model/{family}"));
+        let model = load(&folder, &device().autodiff()).unwrap();
+        let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
+        let expected = SafeTensors::deserialize(&bytes).unwrap();
+        let ids = expected.tensor("ids").unwrap();
+        let ids = ids.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as u32);
+        let ids: Vec<u32> = ids.collect();
+        let rows: Vec<&[u32]> = ids.chunks(ids.len() / 2).collect();
+        let batch = TokenBatch::new(&rows);
+        let wanted = vec![true; batch.tokens.len()];
+        let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
+        for recompute in [false, true] {
+            let nothing = |answer: TokenLogprobs| (answer.logprobs.sum().mul_scalar(0.0), ());
+            let (gradients, ()) = gradients(&model.clone().balancing(1.0), &query, recompute, nothing);
+            let names = parameter_names(&model).into_iter();
+            model.visit(&mut Compare { names, gradients: &gradients, expected: &expected });
+        }
+    }
+}
+
+#[test]
+fn a_row_balances_experts_alone_beside_shorter_and_longer_ones() {
+    let model = load(&golden("model/olmoe"), &device().autodiff()).unwrap().balancing(0.7);
+    let loss = |answer: TokenLogprobs| (answer.logprobs.sum(), ());
+    let rows = [&ROW[..], &ROW[2..5], &ROW[1..]];
+    let of = |rows: &[&[u32]], total: &mut GradientsParams, recompute: bool| {
+        let batch = TokenBatch::new(rows);
+        let wanted = vec![true; batch.tokens.len()];
+        let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
+        add_gradients(total, &model, &query, recompute, loss);
+    };
+    for recompute in [false, true] {
+        let (mut together, mut alone) = (GradientsParams::new(), GradientsParams::new());
+        of(&rows, &mut together, recompute);
+        rows.iter().for_each(|row| of(&[row], &mut alone, recompute));
+        model.visit(&mut Same { ours: &together, theirs: &alone });
+    }
+}
+
+struct Same<'a> {
+    ours: &'a GradientsParams,
+    theirs: &'a GradientsParams,
+}
+
+impl ModuleVisitor for Same<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let of = |all: &GradientsParams| values(all.get::<D>(param.id).expect("every parameter is trained"));
+        let (ours, theirs) = (of(self.ours), of(self.theirs));
+        let scale = theirs.iter().fold(1e-6_f32, |most, grad| most.max(grad.abs()));
+        let diff = max_abs_diff(&ours, &theirs);
+        assert!(diff <= 1e-4 * scale, "differs by {diff}, the largest entry is {scale}");
+    }
 }

@@ -271,6 +271,7 @@ pub(crate) fn build<S: ParameterSource>(
         },
         config: config.clone(),
         compute: None,
+        balance: 0.0,
     })
 }
 

@@ -271,6 +271,7 @@ impl Trainer {
             workers: self.workers,
             shards: optimizer.shards,
             recompute: optimizer.recompute,
+            balance: optimizer.router_aux_loss_coef,
             rank: (self.ranks.rank(), self.ranks.size()),
         }
     }

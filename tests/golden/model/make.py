@@ -16,6 +16,10 @@ Every family gets a folder as `save_pretrained` writes it (config.json, model.sa
     `greedy_cached` [64]    the same with a KV cache. Equal to `greedy`, except under dynamic rope scaling, whose
                             frequencies change with the length while cached keys keep the old ones.
 
+Models of BALANCED also have, of the load-balancing loss of each row alone,
+
+    `balance`    [B]    the loss, and `balance.grad.NAME` the gradient of the sum over rows by every parameter
+
 Seeds are searched until the best and second-best logit of every greedy step differ by at least MIN_GAP, so that
 an implementation that is right to 1e-4 has to find the same tokens. Linear attention divides by lengths and means that
 may be small, so seeds are also searched until its rounding is below MAX_ROUNDING. With experts they are searched until
@@ -138,6 +142,8 @@ def experts(count, chosen, normalised, **others):
         **others,
     }
 
+
+BALANCED = ["qwen3_moe", "qwen3_moe-window"]
 
 # Longer than the chunks that linear attention is computed in.
 LONG = {"qwen3_5": 70}
@@ -357,6 +363,22 @@ def greedy(model, prompt, cached):
     return ids[0, prompt.shape[1] :].clone(), gap
 
 
+def balanced(model, ids):
+    """The load-balancing loss of each row, and the gradient of its sum."""
+    import transformers.models.qwen3_moe.modeling_qwen3_moe as module
+
+    model.zero_grad()
+    count, chosen = model.config.num_local_experts, model.config.num_experts_per_tok
+    scores = [model(row[None], output_router_logits=True, use_cache=False).router_logits for row in ids]
+    losses = torch.stack([module.load_balancing_loss_func(of_row, count, chosen) for of_row in scores])
+    losses.sum().backward()
+    columns = {"balance": losses.detach()}
+    for name, parameter in model.named_parameters():
+        grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        columns |= {f"balance.grad.{name}": part for name, part in on_disk(name, grad).items()}
+    return columns
+
+
 def reload(folder, config_name="config.json"):
     """A fresh model from the folder: rope state starts clean."""
     config = AutoConfig.from_pretrained(folder / config_name)
@@ -448,6 +470,8 @@ def expected(folder, seed):
     }
     for name, parameter in model.named_parameters():
         columns |= {f"grad.{name}": grad for name, grad in on_disk(name, parameter.grad).items()}
+    if folder.name in BALANCED:
+        columns |= balanced(model, ids)
     return {name: tensor.contiguous() for name, tensor in columns.items()}
 
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod angles;
 pub(crate) mod attention;
+pub(crate) mod balance;
 pub(crate) mod convolution;
 pub(crate) mod delta_net;
 pub(crate) mod delta_rule;

@@ -11,6 +11,7 @@ use crate::block::{ExpertsConfig, MlpConfig};
 use crate::cpu::fused::{FusedMixture, apply_host_op, supports_host_ops};
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
+use crate::layers::pass::ForwardPass;
 
 /// The feed-forward layers of a block with experts.
 #[derive(Module, Debug)]
@@ -25,9 +26,15 @@ impl Moe {
     ///
     /// # Shapes
     /// - `x`: `[N, hidden]` → the same
-    pub(crate) fn forward(&self, x: Tensor<2>, config: &MlpConfig, experts: &ExpertsConfig) -> Tensor<2> {
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<2>,
+        (config, experts): (&MlpConfig, &ExpertsConfig),
+        pass: &ForwardPass<'_>,
+    ) -> Tensor<2> {
         let scores = self.gate.forward(x.clone().cast(DType::F32));
         let routes = Routes::new(&scores, experts);
+        pass.record(&scores, &routes.chosen);
         let weights = routes.weights(scores, experts);
         let fed = self.experts.iter().zip(&routes.tokens).filter(|(_, tokens)| !tokens.is_empty());
         let outputs = fed.map(|(expert, tokens)| {
