@@ -80,14 +80,14 @@ mod tests {
             let losses = file.tensor("balance").expect("golden losses");
             let losses = losses.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             let losses: Vec<f32> = losses.collect();
-            let model = load(&folder, &Device::default()).expect("a golden model").balancing(0.5);
+            let model = load(&folder, &Device::default().autodiff()).expect("a golden model").balancing(0.5);
             let of = |rows: &[&[u32]]| -> f32 {
                 let batch = TokenBatch::new(rows);
                 let pass = model.whole(&batch);
                 let _ = model.hidden_in(&pass, &batch);
                 let routed = pass.take_routed();
                 let balance = Balance::new(&routed, &batch, model.packs(&batch), 0.5);
-                balance.loss(routed).expect("the model has routers").into_scalar()
+                balance.loss(routed).expect("the model has routers").inner().into_scalar()
             };
             let rows: Vec<&[u32]> = ids.chunks(ids.len() / losses.len()).collect();
             for (row, loss) in rows.iter().zip(&losses) {
