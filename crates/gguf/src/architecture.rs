@@ -25,6 +25,8 @@ pub(crate) struct Architecture {
     pub(crate) fused: bool,
     /// Layers without heads of keys are short convolutions.
     pub(crate) convolves: bool,
+    /// Every layer has experts instead of one MLP.
+    pub(crate) experts: bool,
     /// A file's names of the norm behind the layers.
     pub(crate) last_norms: &'static [&'static str],
     pub(crate) names: Names,
@@ -73,6 +75,8 @@ pub(crate) struct Shape {
     pub(crate) mlp_bias: bool,
     /// Layers with convolutions instead of attention.
     pub(crate) convolutions: Option<Convolutions>,
+    /// Experts of a layer.
+    pub(crate) experts: Option<usize>,
     /// The file's name of the last norm.
     pub(crate) last_norm: &'static str,
 }
@@ -141,6 +145,10 @@ impl Keys<'_> {
             Some((first, rest)) if *first > 0 && rest.iter().all(|other| other == first) => Ok(Some(*first)),
             _ => Err(format!("{}: layers with different heads are not supported", self.key(NAME))),
         }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, String> {
+        self.file.metadata.flag(&self.key(name))
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {

@@ -26,6 +26,7 @@ const LLAMA: Architecture = Architecture {
     norm_offset: 0.0,
     fused: false,
     convolves: false,
+    experts: false,
     last_norms: &["output_norm.weight"],
     names: Names {
         last_norm: "model.norm",
@@ -154,6 +155,31 @@ const ARCHITECTURES: &[Architecture] = &[
         ..LLAMA
     },
     Architecture {
+        name: "qwen3moe",
+        family: "qwen3_moe",
+        class: "Qwen3MoeForCausalLM",
+        qk_norms: QkNorms::PerHead,
+        interleaved: false,
+        experts: true,
+        keys: |keys, shape, config| {
+            config.insert("use_sliding_window".into(), false.into());
+            config.insert("moe_intermediate_size".into(), shape.inner.into());
+            config.insert("intermediate_size".into(), keys.size("feed_forward_length")?.into());
+            experts(keys, shape, config, true)
+        },
+        ..LLAMA
+    },
+    Architecture {
+        name: "olmoe",
+        family: "olmoe",
+        class: "OlmoeForCausalLM",
+        qk_norms: QkNorms::FullWidth,
+        interleaved: false,
+        experts: true,
+        keys: |keys, shape, config| experts(keys, shape, config, false),
+        ..LLAMA
+    },
+    Architecture {
         name: "phi3",
         family: "phi3",
         class: "Phi3ForCausalLM",
@@ -206,6 +232,21 @@ fn lfm2(_: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(
     config.insert("conv_bias".into(), false.into());
     let kind = |is_convolution: &bool| if *is_convolution { "conv" } else { "full_attention" };
     config.insert("layer_types".into(), convolutions.layers.iter().map(kind).collect());
+    Ok(())
+}
+
+/// Writes the keys of experts. A file without the key for weights that add up to 1 has the architecture's
+/// rule, `normalised`.
+fn experts(
+    keys: &Keys<'_>,
+    shape: &Shape,
+    config: &mut Map<String, Json>,
+    normalised: bool,
+) -> Result<(), String> {
+    config.insert("num_experts".into(), shape.experts.into());
+    config.insert("num_experts_per_tok".into(), keys.size("expert_used_count")?.into());
+    let normalised = keys.flag("expert_weights_norm")?.unwrap_or(normalised);
+    config.insert("norm_topk_prob".into(), normalised.into());
     Ok(())
 }
 

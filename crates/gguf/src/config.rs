@@ -53,7 +53,7 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
         architecture: keys.architecture,
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
         hidden: keys.size("embedding_length")? as usize,
-        inner: keys.size("feed_forward_length")? as usize,
+        inner: inner(keys)? as usize,
         layers,
         heads: heads as usize,
         key_value_heads: key_value_heads as usize,
@@ -65,6 +65,7 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
         },
         mlp_bias: keys.architecture.interleaved && has(file, "blk.0.ffn_up.bias"),
         convolutions: convolutions(keys, layers)?,
+        experts: experts(keys)?,
         last_norm: last_norm.unwrap_or("output_norm.weight"),
     })
 }
@@ -83,6 +84,23 @@ fn convolutions(keys: &Keys<'_>, layers: usize) -> Result<Option<Convolutions>, 
     Ok(Some(Convolutions { taps, layers: heads.iter().map(|heads| *heads == 0).collect() }))
 }
 
+/// Returns the number of experts of each layer.
+fn experts(keys: &Keys<'_>) -> Result<Option<usize>, String> {
+    const COUNT: &str = "expert_count";
+    match (keys.architecture.experts, keys.optional_size(COUNT)?) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(format!("{}: mixtures of experts are not supported", keys.key(COUNT))),
+        (true, _) => Ok(Some(keys.size(COUNT)? as usize)),
+    }
+}
+
+/// Returns the width of an MLP or, if there are experts, of one of them.
+fn inner(keys: &Keys<'_>) -> Result<u64, String> {
+    let of_expert =
+        if keys.architecture.experts { keys.optional_size("expert_feed_forward_length")? } else { None };
+    of_expert.map_or_else(|| keys.size("feed_forward_length"), Ok)
+}
+
 /// Heads, those of keys and values, and their size.
 fn attention(keys: &Keys<'_>) -> Result<(u64, u64, u64), String> {
     let (hidden, heads) = (keys.size("embedding_length")?, keys.size("attention.head_count")?);
@@ -91,9 +109,6 @@ fn attention(keys: &Keys<'_>) -> Result<(u64, u64, u64), String> {
     let odd = dim == 0 || !dim.is_multiple_of(2) || !heads.is_multiple_of(key_value_heads);
     if odd || heads * dim > LARGEST {
         return Err(format!("{heads} heads of size {dim} with {key_value_heads} for keys make no attention"));
-    }
-    if keys.optional_size("expert_count")?.is_some() {
-        return Err(format!("{}: mixtures of experts are not supported", keys.key("expert_count")));
     }
     Ok((heads, key_value_heads, dim))
 }

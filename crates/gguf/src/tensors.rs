@@ -32,7 +32,7 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     }
     let part = shape.parts(layer).into_iter().find(|known| known.gguf == part).ok_or_else(unknown)?;
     let expected = match (suffix, part.wide) {
-        ("weight", Some(wide)) => vec![part.out, wide],
+        ("weight", Some(wide)) => part.stacked.into_iter().chain([part.out, wide]).collect(),
         ("weight", None) | ("bias", Some(_)) => vec![part.out],
         _ => return Err(unknown()),
     };
@@ -45,13 +45,19 @@ const KERNELS: &str = "shortconv.conv";
 /// A tensor of a layer.
 struct Part {
     gguf: &'static str,
-    /// Hugging Face's name.
+    /// Hugging Face's name; `*` is the number of an expert.
     name: &'static str,
+    /// Number of experts whose matrices are in it.
+    stacked: Option<usize>,
     /// Numbers of an output.
     out: usize,
     /// Numbers of an input, of a matrix.
     wide: Option<usize>,
     bias: bool,
+}
+
+fn matrix(gguf: &'static str, name: &'static str, out: usize, wide: usize, bias: bool) -> Part {
+    Part { gguf, name, stacked: None, out, wide: Some(wide), bias }
 }
 
 /// Returns the tensors that hold weights, with their new names. Fails unless they are all those of the model,
@@ -90,22 +96,17 @@ impl Shape {
     /// Returns the tensors of a layer.
     fn parts(&self, layer: usize) -> Vec<Part> {
         let (query, key_value) = (self.heads * self.dim, self.key_value_heads * self.dim);
-        let (hidden, inner) = (self.hidden, self.inner);
+        let hidden = self.hidden;
         let inputs = self.attention_bias != AttentionBias::Nothing;
         let output = self.attention_bias == AttentionBias::All;
-        let norm = |gguf, name, out| Part { gguf, name, out, wide: None, bias: false };
-        let matrix = |gguf, name, out, wide, bias| Part { gguf, name, out, wide: Some(wide), bias };
+        let norm = |gguf, name, out| Part { gguf, name, stacked: None, out, wide: None, bias: false };
         let mut parts: Vec<Part> =
             self.architecture.norms.iter().map(|(gguf, name)| norm(gguf, name, hidden)).collect();
         let names = &self.architecture.names;
         if self.architecture.fused {
             parts.push(matrix("attn_qkv", "self_attn.qkv_proj", query + 2 * key_value, hidden, inputs));
-            parts.push(matrix("ffn_up", "mlp.gate_up_proj", 2 * inner, hidden, self.mlp_bias));
-        } else {
-            parts.push(matrix("ffn_gate", names.gate, inner, hidden, self.mlp_bias));
-            parts.push(matrix("ffn_up", names.up, inner, hidden, self.mlp_bias));
         }
-        parts.push(matrix("ffn_down", names.down, hidden, inner, self.mlp_bias));
+        parts.extend(self.feed_forward());
         if let Some(convolutions) = self.convolutions.as_ref().filter(|_| self.convolves(layer)) {
             parts.push(matrix("shortconv.in_proj", "conv.in_proj", 3 * hidden, hidden, false));
             parts.push(matrix("shortconv.out_proj", "conv.out_proj", hidden, hidden, false));
@@ -125,6 +126,31 @@ impl Shape {
         };
         parts.push(norm("attn_q_norm", names.query_norm, of_queries));
         parts.push(norm("attn_k_norm", names.key_norm, of_keys));
+        parts
+    }
+
+    /// Returns the tensors of a layer's MLP, or of its experts.
+    fn feed_forward(&self) -> Vec<Part> {
+        let (hidden, inner, names) = (self.hidden, self.inner, &self.architecture.names);
+        if let Some(count) = self.experts {
+            let stack =
+                |gguf, name, out, wide| Part { stacked: Some(count), ..matrix(gguf, name, out, wide, false) };
+            return vec![
+                matrix("ffn_gate_inp", "mlp.gate", count, hidden, false),
+                stack("ffn_gate_exps", "mlp.experts.*.gate_proj", inner, hidden),
+                stack("ffn_up_exps", "mlp.experts.*.up_proj", inner, hidden),
+                stack("ffn_down_exps", "mlp.experts.*.down_proj", hidden, inner),
+            ];
+        }
+        let mut parts = if self.architecture.fused {
+            vec![matrix("ffn_up", "mlp.gate_up_proj", 2 * inner, hidden, self.mlp_bias)]
+        } else {
+            vec![
+                matrix("ffn_gate", names.gate, inner, hidden, self.mlp_bias),
+                matrix("ffn_up", names.up, inner, hidden, self.mlp_bias),
+            ]
+        };
+        parts.push(matrix("ffn_down", names.down, hidden, inner, self.mlp_bias));
         parts
     }
 
@@ -160,13 +186,16 @@ impl Shape {
     }
 }
 
-/// Returns the shape of a tensor in the folder: kernels have a dimension of channels there.
-pub(crate) fn in_folder(tensor: &TensorInfo) -> Vec<usize> {
+/// Returns names and shapes of the folder's tensors whose numbers a tensor holds one behind the other: several
+/// if it is a stack of experts. Kernels have a dimension of channels there.
+pub(crate) fn in_folder(tensor: &TensorInfo, name: &str) -> Vec<(String, Vec<usize>)> {
     let mut shape = tensor.shape.clone();
     if tensor.name.strip_suffix(".weight").is_some_and(|name| name.ends_with(KERNELS)) {
         shape.insert(1, 1);
     }
-    shape
+    let Some((before, behind)) = name.split_once('*') else { return vec![(name.to_string(), shape)] };
+    let experts = shape.remove(0);
+    (0..experts).map(|expert| (format!("{before}{expert}{behind}"), shape.clone())).collect()
 }
 
 /// Returns the row of the file for a row of Hugging Face's order. For the llama architecture, llama.cpp

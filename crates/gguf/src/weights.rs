@@ -64,11 +64,10 @@ pub(crate) fn write(file: &GgufFile, shape: &Shape, stored: Stored, path: &Path)
     let mut head = Map::new();
     head.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut end = 0;
-    for (tensor, name) in &kept {
+    for (name, shape) in kept.iter().flat_map(|(tensor, name)| in_folder(tensor, name)) {
         let start = end;
-        end += tensor.count() * stored.bytes();
-        let entry = json!({"dtype": stored.tag(), "shape": in_folder(tensor), "data_offsets": [start, end]});
-        head.insert(name.clone(), entry);
+        end += shape.iter().product::<usize>() * stored.bytes();
+        head.insert(name, json!({"dtype": stored.tag(), "shape": shape, "data_offsets": [start, end]}));
     }
     let mut head = Json::Object(head).to_string().into_bytes();
     head.resize(head.len().next_multiple_of(8), b' ');

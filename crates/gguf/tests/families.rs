@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use turnwise_gguf::{Stored, convert};
 
 /// Every file with the family that it becomes.
-const FAMILIES: [(&str, &str); 8] = [
+const FAMILIES: [(&str, &str); 10] = [
     ("gemma3", "gemma3_text"),
     ("qwen3", "qwen3"),
     ("smollm3", "smollm3"),
@@ -17,6 +17,8 @@ const FAMILIES: [(&str, &str); 8] = [
     ("phi3", "phi3"),
     ("phi3-long", "phi3"),
     ("lfm2", "lfm2"),
+    ("qwen3_moe-window", "qwen3_moe"),
+    ("olmoe", "olmoe"),
 ];
 
 fn golden(path: &str) -> PathBuf {
@@ -100,4 +102,12 @@ fn configurations_have_the_keys_of_their_family() {
             "block_auto_adjust_ff_dim": false, "num_key_value_heads": 2, "rms_norm_eps": null,
         }),
     );
+    check(
+        "qwen3_moe-window",
+        json!({
+            "num_experts": 5, "num_experts_per_tok": 3, "moe_intermediate_size": 12, "intermediate_size": 20,
+            "norm_topk_prob": true,
+        }),
+    );
+    check("olmoe", json!({"num_experts": 8, "intermediate_size": 20, "norm_topk_prob": false}));
 }

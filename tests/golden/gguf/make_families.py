@@ -3,7 +3,7 @@
     pip install -r requirements.txt && python make_families.py
 
 The layout is that of llama.cpp's convert_hf_to_gguf.py: names, rows of queries and keys in pairs (Llama, Granite, SmolLM3),
-norms larger by one (Gemma 3), divisors of LongRoPE as tensors (Phi-3). Weights are f32, so converting a file back gives the
+norms larger by one (Gemma 3), divisors of LongRoPE as tensors (Phi-3), experts in stacks (Qwen3, OLMoE). Weights are f32, so converting a file back gives the
 checkpoint. Written is family-*.gguf.
 """
 
@@ -18,7 +18,7 @@ here = Path(__file__).parent
 models = here.parent / "model"
 CASES = {
     "gemma3": "gemma3", "qwen3": "qwen3", "smollm3": "smollm3", "granite": "granite", "olmo2": "olmo2", "phi3": "phi3",
-    "phi3-long": "phi3", "lfm2": "lfm2",
+    "phi3-long": "phi3", "lfm2": "lfm2", "qwen3_moe-window": "qwen3moe", "olmoe": "olmoe",
 }
 PARTS = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -29,7 +29,8 @@ PARTS = {
     "operator_norm": "attn_norm", "ffn_norm": "ffn_norm", "conv.in_proj": "shortconv.in_proj",
     "conv.out_proj": "shortconv.out_proj", "conv.conv": "shortconv.conv", "self_attn.out_proj": "attn_output",
     "self_attn.q_layernorm": "attn_q_norm", "self_attn.k_layernorm": "attn_k_norm", "feed_forward.w1": "ffn_gate",
-    "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up",
+    "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up", "mlp.gate": "ffn_gate_inp",
+    "mlp.experts.gate_proj": "ffn_gate_exps", "mlp.experts.up_proj": "ffn_up_exps", "mlp.experts.down_proj": "ffn_down_exps",
 }
 WHOLE = {
     "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight",
@@ -58,6 +59,16 @@ def in_pairs(rows, heads):
     return rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
+def in_stacks(tensors):
+    """Experts' matrices on top of each other."""
+    stacks = {}
+    for name in sorted(tensors, key=lambda name: [int(part) if part.isdigit() else part for part in name.split(".")]):
+        at, _, rest = name.partition(".experts.")
+        stacked = f"{at}.experts.{rest.partition('.')[2]}" if rest else name
+        stacks.setdefault(stacked, []).append(tensors[name])
+    return {name: np.stack(parts) if ".experts." in name else parts[0] for name, parts in stacks.items()}
+
+
 def add_keys(writer, architecture, config, width):
     heads, head_dim = config["num_attention_heads"], config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     settings = rope(config)
@@ -71,6 +82,12 @@ def add_keys(writer, architecture, config, width):
     writer.add_head_count_kv([0 if kind == "conv" else key_value for kind in kinds] if kinds else key_value)
     if architecture == "lfm2":
         writer.add_shortconv_l_cache(config["conv_L_cache"])
+    count = config.get("num_experts") or config.get("num_local_experts")
+    if count:
+        writer.add_expert_count(count)
+        writer.add_expert_used_count(config["num_experts_per_tok"])
+    if "moe_intermediate_size" in config:
+        writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
     writer.add_layer_norm_rms_eps(config.get("norm_eps") or config["rms_norm_eps"])
@@ -118,7 +135,7 @@ def add_tokens(writer, config):
 def main():
     for case, architecture in CASES.items():
         config = json.loads((models / case / "config.json").read_text())
-        tensors = load_file(models / case / "model.safetensors")
+        tensors = in_stacks(load_file(models / case / "model.safetensors"))
         writer = gguf.GGUFWriter(here / f"family-{case}.gguf", architecture)
         widths = [values.shape[0] for name, values in tensors.items() if name.endswith("feed_forward.w1.weight")]
         add_keys(writer, architecture, config, widths[0] if widths else None)
