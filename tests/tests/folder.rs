@@ -64,7 +64,7 @@ fn a_checkpoint_says_what_its_weights_are_and_takes_nothing_foreign_along() {
 
 #[test]
 fn a_gguf_file_is_the_checkpoint_that_it_was_made_of() {
-    let others = ["gemma3", "qwen3", "granite", "olmo2", "phi3", "phi3-long", "lfm2", "olmoe"];
+    let others = ["gemma3", "qwen3", "granite", "olmo2", "phi3", "phi3-long", "lfm2", "olmoe", "qwen3_5"];
     for name in others.into_iter().chain(["smollm3", "qwen3_moe-window"]) {
         let (made, file) = (tempfile::tempdir().unwrap(), golden(&format!("gguf/family-{name}.gguf")));
         turnwise_gguf::convert(&file, made.path(), turnwise_gguf::Stored::F32).unwrap();

@@ -3,7 +3,8 @@
     pip install -r requirements.txt && python make_families.py
 
 The layout is that of llama.cpp's convert_hf_to_gguf.py: names, rows of queries and keys in pairs (Llama, Granite, SmolLM3),
-norms larger by one (Gemma 3), divisors of LongRoPE as tensors (Phi-3), experts in stacks (Qwen3, OLMoE). Weights are f32, so converting a file back gives the
+norms larger by one (Gemma 3), divisors of LongRoPE as tensors (Phi-3), experts in stacks (Qwen3, OLMoE),
+heads of values dealt among those of keys and decays as powers (Qwen3.5). Weights are f32, so converting a file back gives the
 checkpoint. Written is family-*.gguf.
 """
 
@@ -19,6 +20,7 @@ models = here.parent / "model"
 CASES = {
     "gemma3": "gemma3", "qwen3": "qwen3", "smollm3": "smollm3", "granite": "granite", "olmo2": "olmo2", "phi3": "phi3",
     "phi3-long": "phi3", "lfm2": "lfm2", "qwen3_moe-window": "qwen3moe", "olmoe": "olmoe",
+    "qwen3_5": "qwen35",
 }
 PARTS = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -30,6 +32,9 @@ PARTS = {
     "conv.out_proj": "shortconv.out_proj", "conv.conv": "shortconv.conv", "self_attn.out_proj": "attn_output",
     "self_attn.q_layernorm": "attn_q_norm", "self_attn.k_layernorm": "attn_k_norm", "feed_forward.w1": "ffn_gate",
     "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up", "mlp.gate": "ffn_gate_inp",
+    "linear_attn.in_proj_qkv": "attn_qkv", "linear_attn.in_proj_z": "attn_gate", "linear_attn.in_proj_b": "ssm_beta",
+    "linear_attn.in_proj_a": "ssm_alpha", "linear_attn.conv1d": "ssm_conv1d", "linear_attn.norm": "ssm_norm",
+    "linear_attn.out_proj": "ssm_out",
     "mlp.experts.gate_proj": "ffn_gate_exps", "mlp.experts.up_proj": "ffn_up_exps", "mlp.experts.down_proj": "ffn_down_exps",
 }
 WHOLE = {
@@ -49,14 +54,36 @@ def name_of(tensor, architecture):
         return WHOLE[tensor]
     layer, rest = tensor.removeprefix("model.layers.").split(".", 1)
     part, suffix = rest.rsplit(".", 1)
+    if part == "linear_attn":
+        return f"blk.{layer}." + {"A_log": "ssm_a", "dt_bias": "ssm_dt.bias"}[suffix]
     if part == "post_attention_layernorm":
-        part = "post_attention_norm" if architecture in ("gemma3", "olmo2") else "ffn_norm"
+        part = "post_attention_norm" if architecture in ("gemma3", "olmo2", "qwen35") else "ffn_norm"
     return f"blk.{layer}.{PARTS.get(part, part)}.{suffix}"
 
 
 def in_pairs(rows, heads):
     """llama.cpp's order of the rows of queries and keys."""
     return rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def dealt(values, axis, skip, size, config):
+    """llama.cpp's order of the heads of values, each of `size`, behind `skip` others: the first of every key's, then the next."""
+    values = np.moveaxis(values, axis, 0)
+    keys, behind = config["linear_num_key_heads"], values[skip:]
+    behind = behind.reshape(keys, -1, size, *values.shape[1:]).swapaxes(0, 1).reshape(behind.shape)
+    return np.moveaxis(np.concatenate([values[:skip], behind]), 0, axis)
+
+
+def of_linear_attention(part, values, config):
+    """A tensor of Qwen3.5 in llama.cpp's layout."""
+    size, skip = config["linear_value_head_dim"], 2 * config["linear_num_key_heads"] * config["linear_key_head_dim"]
+    if part == "ssm_a":
+        values = -np.exp(values)
+    orders = {
+        "attn_qkv": (0, skip, size), "ssm_conv1d": (0, skip, size), "attn_gate": (0, 0, size), "ssm_out": (1, 0, size),
+        "ssm_beta": (0, 0, 1), "ssm_alpha": (0, 0, 1), "ssm_a": (0, 0, 1), "ssm_dt": (0, 0, 1),
+    }
+    return dealt(values, *orders[part], config) if part in orders else values
 
 
 def in_stacks(tensors):
@@ -82,6 +109,14 @@ def add_keys(writer, architecture, config, width):
     writer.add_head_count_kv([0 if kind == "conv" else key_value for kind in kinds] if kinds else key_value)
     if architecture == "lfm2":
         writer.add_shortconv_l_cache(config["conv_L_cache"])
+    if architecture == "qwen35":
+        writer.add_ssm_conv_kernel(config["linear_conv_kernel_dim"])
+        writer.add_ssm_state_size(config["linear_key_head_dim"])
+        writer.add_ssm_group_count(config["linear_num_key_heads"])
+        writer.add_ssm_time_step_rank(config["linear_num_value_heads"])
+        writer.add_ssm_inner_size(config["linear_value_head_dim"] * config["linear_num_value_heads"])
+        writer.add_full_attention_interval(config["layer_types"].index("full_attention") + 1)
+        writer.add_rope_dimension_count(int(head_dim * settings["partial_rotary_factor"]))
     count = config.get("num_experts") or config.get("num_local_experts")
     if count:
         writer.add_expert_count(count)
@@ -142,11 +177,13 @@ def main():
         add_tokens(writer, config)
         for name, values in sorted(tensors.items()):
             theirs, values = name_of(name, architecture), values.astype(np.float32)
-            if architecture == "gemma3" and theirs.endswith("norm.weight"):
+            if architecture in ("gemma3", "qwen35") and theirs.endswith("norm.weight") and "ssm_norm" not in theirs:
                 values = values + np.float32(1)
-            part = theirs.split(".")[-2]
-            if theirs.endswith("shortconv.conv.weight"):
+            part = theirs.split(".")[2 if architecture == "qwen35" and theirs.startswith("blk.") else -2]
+            if theirs.endswith(("shortconv.conv.weight", "ssm_conv1d.weight")):
                 values = values.squeeze(1)
+            if architecture == "qwen35":
+                values = of_linear_attention(part, values, config)
             if architecture in ("granite", "smollm3") and part in ("attn_q", "attn_k"):
                 values = in_pairs(values, config["num_attention_heads" if part == "attn_q" else "num_key_value_heads"])
             writer.add_tensor(theirs, np.ascontiguousarray(values))
