@@ -38,6 +38,36 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
+#[test]
+fn stacks_of_experts_are_their_matrices() {
+    let (from, folder) = (golden("model/qwen3_moe"), tempfile::tempdir().unwrap());
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let data = |name: &str| file.tensor(name).unwrap().data().to_vec();
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, view) in file.tensors().into_iter().filter(|(name, _)| expert(name).is_none()) {
+        tensors.push((name, view.shape().to_vec(), view.data().to_vec()));
+    }
+    // Layers 1 and 3 have six experts of width 12 in a model of width 32.
+    let six = |at: &str, parts: &[&str]| -> Vec<u8> {
+        let names =
+            (0..6).flat_map(|expert| parts.iter().map(move |part| format!("{at}.{expert}.{part}.weight")));
+        names.flat_map(|name| data(&name)).collect()
+    };
+    for layer in [1, 3] {
+        let at = format!("model.layers.{layer}.mlp.experts");
+        tensors.push((format!("{at}.gate_up_proj"), vec![6, 24, 32], six(&at, &["gate_proj", "up_proj"])));
+        tensors.push((format!("{at}.down_proj"), vec![6, 32, 12], six(&at, &["down_proj"])));
+    }
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    write(&folder.path().join("model.safetensors"), &serialize(views, None).unwrap());
+    std::fs::copy(from.join("config.json"), folder.path().join("config.json")).unwrap();
+    let [stacked, separate] = [folder.path(), &from].map(|at| load(at, &device().autodiff()).unwrap());
+    assert_eq!(logits(&stacked), logits(&separate));
+}
+
 /// The expert that a tensor belongs to.
 fn expert(name: &str) -> Option<usize> {
     name.split_once(".experts.")?.1.split('.').next()?.parse().ok()
