@@ -1,7 +1,5 @@
 //! Mixtures of experts: the choice depends on a token's scores alone, and experts without tokens train too.
 
-use std::path::Path;
-
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -13,59 +11,61 @@ use turnwise_model::{
 };
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-/// Loads a golden model after changes of its tensors.
-fn changed(family: &str, change: impl Fn(&str, &mut [f32])) -> Transformer {
-    let (from, folder) = (golden(&format!("model/{family}")), tempfile::tempdir().unwrap());
-    std::fs::copy(from.join("config.json"), folder.path().join("config.json")).unwrap();
-    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+/// Name, shape and numbers of a tensor.
+type Stored = (String, Vec<usize>, Vec<f32>);
+
+fn tensors(family: &str) -> Vec<Stored> {
+    let bytes = std::fs::read(golden(&format!("model/{family}/model.safetensors"))).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = |(name, view): (String, TensorView<'_>)| {
-        let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
-        let mut numbers: Vec<f32> = numbers.collect();
-        change(&name, &mut numbers);
-        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        (name, view.shape().to_vec(), bytes)
-    };
-    let tensors: Vec<_> = file.tensors().into_iter().map(tensor).collect();
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    let names = file.tensors().into_iter().map(|(name, view)| (name, view.shape().to_vec()));
+    names.map(|(name, shape)| (name.clone(), shape, floats(&file, &name))).collect()
+}
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let data = file.tensor(name).unwrap_or_else(|_| panic!("{name} is there")).data().to_vec();
+    data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// Loads a golden model with other tensors.
+fn model_of(family: &str, tensors: &[Stored]) -> Transformer {
+    let folder = tempfile::tempdir().unwrap();
+    let config = golden(&format!("model/{family}/config.json"));
+    std::fs::copy(config, folder.path().join("config.json")).unwrap();
+    let bytes = |numbers: &[f32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let data: Vec<Vec<u8>> = tensors.iter().map(|(_, _, numbers)| bytes(numbers)).collect();
+    let views = tensors.iter().zip(&data).map(|((name, shape, _), data)| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap())
     });
-    write(&folder.path().join("model.safetensors"), &serialize(views, None).unwrap());
+    std::fs::write(folder.path().join("model.safetensors"), serialize(views, None).unwrap()).unwrap();
     load(folder.path(), &device().autodiff()).unwrap()
 }
 
-fn write(path: &Path, bytes: &[u8]) {
-    std::fs::write(path, bytes).unwrap();
+/// Loads a golden model after changes of its tensors.
+fn changed(family: &str, change: impl Fn(&str, &mut [f32])) -> Transformer {
+    let mut tensors = tensors(family);
+    tensors.iter_mut().for_each(|(name, _, numbers)| change(name, numbers));
+    model_of(family, &tensors)
 }
 
 #[test]
 fn stacks_of_experts_are_their_matrices() {
-    let (from, folder) = (golden("model/qwen3_moe"), tempfile::tempdir().unwrap());
-    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let data = |name: &str| file.tensor(name).unwrap().data().to_vec();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    for (name, view) in file.tensors().into_iter().filter(|(name, _)| expert(name).is_none()) {
-        tensors.push((name, view.shape().to_vec(), view.data().to_vec()));
-    }
+    let separate = tensors("qwen3_moe");
+    let mut stacked: Vec<Stored> =
+        separate.iter().filter(|(name, ..)| expert(name).is_none()).cloned().collect();
+    let find = |name: &str| &separate.iter().find(|(known, ..)| known == name).unwrap().2;
     // Layers 1 and 3 have six experts of width 12 in a model of width 32.
-    let six = |at: &str, parts: &[&str]| -> Vec<u8> {
-        let names =
-            (0..6).flat_map(|expert| parts.iter().map(move |part| format!("{at}.{expert}.{part}.weight")));
-        names.flat_map(|name| data(&name)).collect()
-    };
-    for layer in [1, 3] {
-        let at = format!("model.layers.{layer}.mlp.experts");
-        tensors.push((format!("{at}.gate_up_proj"), vec![6, 24, 32], six(&at, &["gate_proj", "up_proj"])));
-        tensors.push((format!("{at}.down_proj"), vec![6, 32, 12], six(&at, &["down_proj"])));
+    for at in [1, 3].map(|layer| format!("model.layers.{layer}.mlp.experts")) {
+        let numbers = |parts: &[&str]| -> Vec<f32> {
+            let of_expert = |expert: usize| parts.iter().map(move |part| (expert, *part));
+            let names =
+                (0..6).flat_map(of_expert).map(|(expert, part)| format!("{at}.{expert}.{part}.weight"));
+            names.flat_map(|name| find(&name).clone()).collect()
+        };
+        let both = numbers(&["gate_proj", "up_proj"]);
+        stacked.push((format!("{at}.gate_up_proj"), vec![6, 24, 32], both));
+        stacked.push((format!("{at}.down_proj"), vec![6, 32, 12], numbers(&["down_proj"])));
     }
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-    });
-    write(&folder.path().join("model.safetensors"), &serialize(views, None).unwrap());
-    std::fs::copy(from.join("config.json"), folder.path().join("config.json")).unwrap();
-    let [stacked, separate] = [folder.path(), &from].map(|at| load(at, &device().autodiff()).unwrap());
-    assert_eq!(logits(&stacked), logits(&separate));
+    assert_eq!(logits(&model_of("qwen3_moe", &stacked)), logits(&model_of("qwen3_moe", &separate)));
 }
 
 /// The expert that a tensor belongs to.
@@ -174,11 +174,6 @@ impl ModuleVisitor for Compare<'_> {
         let diff = max_abs_diff(&ours, &expected);
         assert!(diff <= 1e-3 * scale + 1e-9, "{name} differs by {diff}, its largest entry is {scale}");
     }
-}
-
-fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let data = file.tensor(name).unwrap_or_else(|_| panic!("{name} is golden")).data().to_vec();
-    data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
 #[test]
