@@ -73,6 +73,8 @@ fn models() -> Vec<(&'static str, Transformer)> {
         ("norms of outputs", of("olmo2")),
         ("convolutions", of("lfm2")),
         ("linear attention", of("qwen3_5")),
+        ("experts", of("qwen3_moe")),
+        ("clipped", of("olmoe-clip")),
         ("adapter", adapted),
         ("frozen embedding", of("llama").frozen(&["model.embed_tokens.*".into()]).unwrap()),
     ]

@@ -64,6 +64,19 @@ fn linear_attention(folder: &Path) {
     make(folder, &like, "qwen3_5_text", &json);
 }
 
+/// One of the same width with 16 experts in every layer, of which a token has four.
+fn experts(folder: &Path) {
+    let like = model_folder("tiny");
+    let tiny = load_config(&like).expect("the tiny model");
+    let json = serde_json::json!({
+        "vocab_size": tiny.vocab_size, "max_position_embeddings": tiny.max_position, "hidden_size": 384,
+        "moe_intermediate_size": 128, "num_experts": 16, "num_experts_per_tok": 4, "num_hidden_layers": 6,
+        "head_dim": 32, "num_attention_heads": 12, "num_key_value_heads": 4, "norm_topk_prob": true,
+        "tie_word_embeddings": true,
+    });
+    make(folder, &like, "qwen3_moe", &json);
+}
+
 fn make(folder: &Path, like: &Path, family: &str, json: &Value) {
     let family = Family::named(family).expect("a family");
     let config = family.read(json.as_object().expect("an object")).expect("a configuration");
@@ -148,4 +161,9 @@ fn a_run_of_convolutions_holds_what_its_estimate_says() {
 fn a_run_of_linear_attention_holds_what_its_estimate_says() {
     let name = "a_run_of_linear_attention_holds_what_its_estimate_says";
     alone(name, || check(linear_attention, &[]));
+}
+
+#[test]
+fn a_run_of_experts_holds_what_its_estimate_says() {
+    alone("a_run_of_experts_holds_what_its_estimate_says", || check(experts, &[]));
 }

@@ -1,5 +1,5 @@
-//! Layers with states: cached decoding is the whole pass, whatever happens to slots, and no state leaks from
-//! one sequence into another.
+//! Layers with states, and experts: cached decoding is the whole pass, whatever happens to slots, and nothing
+//! leaks from one sequence into another.
 
 use std::sync::Arc;
 
@@ -13,8 +13,15 @@ use turnwise_tests::{device, golden, max_abs_diff, values};
 
 const FAMILIES: [&str; 4] = ["lfm2", "lfm2-bias", "qwen3_5", "qwen3_5-bias"];
 
+/// Models whose layers have experts and no states.
+const EXPERTS: [&str; 4] = ["qwen3_moe", "qwen3_moe-window", "olmoe", "olmoe-clip"];
+
 fn each(check: impl Fn(&str, Transformer)) {
-    for family in FAMILIES {
+    each_of(&FAMILIES, check);
+}
+
+fn each_of(families: &[&str], check: impl Fn(&str, Transformer)) {
+    for family in families {
         check(family, load(&golden(&format!("model/{family}")), &device().autodiff()).expect("golden"));
     }
 }
@@ -68,7 +75,7 @@ impl Held<'_> {
 
 #[test]
 fn cached_decoding_is_the_whole_pass_over_turns_with_slots_moved_copied_and_emptied() {
-    each(|family, model| {
+    each_of(&[&FAMILIES[..], &EXPERTS].concat(), |family, model| {
         let model = model.valid();
         let mut held = Held {
             model: &model,
@@ -122,7 +129,7 @@ fn cached_decoding_is_the_whole_pass_over_turns_with_slots_moved_copied_and_empt
 
 #[test]
 fn the_host_computes_the_same_bits_however_tokens_are_cut() {
-    each(|family, model| {
+    each_of(&[&FAMILIES[..], &EXPERTS].concat(), |family, model| {
         let host = HostModel::of(&model.valid());
         let (row, other) = (tokens(130, 5), tokens(40, 6));
         let mut at_once = HostCache::default();
@@ -138,7 +145,7 @@ fn the_host_computes_the_same_bits_however_tokens_are_cut() {
 
 #[test]
 fn a_row_of_a_micro_batch_sees_no_other() {
-    each(|family, model| {
+    each_of(&[&FAMILIES[..], &EXPERTS].concat(), |family, model| {
         let rows = [tokens(19, 1), tokens(1, 2), tokens(2, 3), tokens(30, 4)];
         let batch = TokenBatch::new(&rows);
         let wanted = vec![true; batch.tokens.len()];

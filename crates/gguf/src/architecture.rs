@@ -25,6 +25,10 @@ pub(crate) struct Architecture {
     pub(crate) fused: bool,
     /// Layers without heads of keys are short convolutions.
     pub(crate) convolves: bool,
+    /// Attention has a gate, and most layers have a gated DeltaNet instead of it.
+    pub(crate) linear: bool,
+    /// Every layer has experts instead of one MLP.
+    pub(crate) experts: bool,
     /// A file's names of the norm behind the layers.
     pub(crate) last_norms: &'static [&'static str],
     pub(crate) names: Names,
@@ -65,25 +69,50 @@ pub(crate) struct Shape {
     pub(crate) hidden: usize,
     pub(crate) inner: usize,
     pub(crate) layers: usize,
+    /// Layers behind them that predict several tokens, and are left out.
+    pub(crate) ahead: usize,
     pub(crate) heads: usize,
     pub(crate) key_value_heads: usize,
     /// Size of a head, even.
     pub(crate) dim: usize,
     pub(crate) attention_bias: AttentionBias,
     pub(crate) mlp_bias: bool,
-    /// Layers with convolutions instead of attention.
-    pub(crate) convolutions: Option<Convolutions>,
+    /// Layers without attention.
+    pub(crate) others: Option<Others>,
+    /// Experts of a layer.
+    pub(crate) experts: Option<usize>,
     /// The file's name of the last norm.
     pub(crate) last_norm: &'static str,
 }
 
-/// The short convolutions of a model.
+/// The layers without attention.
 #[derive(Debug, Clone)]
-pub(crate) struct Convolutions {
-    /// Numbers of a kernel.
-    pub(crate) taps: usize,
+pub(crate) struct Others {
     /// Whether each layer is one.
     pub(crate) layers: Vec<bool>,
+    pub(crate) kind: Other,
+}
+
+/// What a layer without attention has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Other {
+    /// A short convolution. `taps`: numbers of a kernel.
+    Convolution {
+        taps: usize,
+    },
+    DeltaNet(DeltaNet),
+}
+
+/// The sizes of a gated DeltaNet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DeltaNet {
+    pub(crate) key_heads: usize,
+    /// A multiple of `key_heads`.
+    pub(crate) value_heads: usize,
+    pub(crate) key_dim: usize,
+    pub(crate) value_dim: usize,
+    /// Numbers of a kernel.
+    pub(crate) taps: usize,
 }
 
 /// Which projections of attention have a bias.
@@ -141,6 +170,10 @@ impl Keys<'_> {
             Some((first, rest)) if *first > 0 && rest.iter().all(|other| other == first) => Ok(Some(*first)),
             _ => Err(format!("{}: layers with different heads are not supported", self.key(NAME))),
         }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, String> {
+        self.file.metadata.flag(&self.key(name))
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {

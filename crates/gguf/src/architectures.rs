@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::architecture::{Architecture, Keys, Names, QkNorms, Shape};
+use crate::architecture::{Architecture, Keys, Names, Other, QkNorms, Shape};
 
 const BEFORE: &[(&str, &str)] = &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
 const AFTER: &[(&str, &str)] =
@@ -26,6 +26,8 @@ const LLAMA: Architecture = Architecture {
     norm_offset: 0.0,
     fused: false,
     convolves: false,
+    linear: false,
+    experts: false,
     last_norms: &["output_norm.weight"],
     names: Names {
         last_norm: "model.norm",
@@ -154,6 +156,43 @@ const ARCHITECTURES: &[Architecture] = &[
         ..LLAMA
     },
     Architecture {
+        name: "qwen35",
+        family: "qwen3_5_text",
+        class: "Qwen3_5ForCausalLM",
+        norms: &[("attn_norm", "input_layernorm"), ("post_attention_norm", "post_attention_layernorm")],
+        qk_norms: QkNorms::PerHead,
+        interleaved: false,
+        norm_offset: 1.0,
+        linear: true,
+        keys: qwen35,
+        ..LLAMA
+    },
+    Architecture {
+        name: "qwen3moe",
+        family: "qwen3_moe",
+        class: "Qwen3MoeForCausalLM",
+        qk_norms: QkNorms::PerHead,
+        interleaved: false,
+        experts: true,
+        keys: |keys, shape, config| {
+            config.insert("use_sliding_window".into(), false.into());
+            config.insert("moe_intermediate_size".into(), shape.inner.into());
+            config.insert("intermediate_size".into(), keys.size("feed_forward_length")?.into());
+            experts(keys, shape, config, true)
+        },
+        ..LLAMA
+    },
+    Architecture {
+        name: "olmoe",
+        family: "olmoe",
+        class: "OlmoeForCausalLM",
+        qk_norms: QkNorms::FullWidth,
+        interleaved: false,
+        experts: true,
+        keys: |keys, shape, config| experts(keys, shape, config, false),
+        ..LLAMA
+    },
+    Architecture {
         name: "phi3",
         family: "phi3",
         class: "Phi3ForCausalLM",
@@ -195,17 +234,62 @@ fn gemma3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Res
 
 /// Writes LFM2's keys. A file has the width of the feed-forward layers that its folder derives.
 fn lfm2(_: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
-    let convolutions = shape.convolutions.as_ref().ok_or("the file has no convolutions")?;
+    let others = shape.others.as_ref().ok_or("the file has no convolutions")?;
+    let Other::Convolution { taps } = others.kind else { unreachable!("LFM2 has convolutions") };
     for key in ["hidden_act", "attention_bias", "attention_dropout"] {
         config.remove(key);
     }
     let epsilon = config.remove("rms_norm_eps").expect("every family has it");
     config.insert("norm_eps".into(), epsilon);
     config.insert("block_auto_adjust_ff_dim".into(), false.into());
-    config.insert("conv_L_cache".into(), convolutions.taps.into());
+    config.insert("conv_L_cache".into(), taps.into());
     config.insert("conv_bias".into(), false.into());
     let kind = |is_convolution: &bool| if *is_convolution { "conv" } else { "full_attention" };
-    config.insert("layer_types".into(), convolutions.layers.iter().map(kind).collect());
+    config.insert("layer_types".into(), others.layers.iter().map(kind).collect());
+    Ok(())
+}
+
+/// Writes Qwen3.5's keys. Text has one position per token, so the sections of a rotation have no effect.
+fn qwen35(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
+    let others = shape.others.as_ref().ok_or("the file has no linear attention")?;
+    let Other::DeltaNet(delta) = others.kind else { unreachable!("Qwen3.5 has gated DeltaNets") };
+    for (key, size) in [
+        ("linear_num_key_heads", delta.key_heads),
+        ("linear_num_value_heads", delta.value_heads),
+        ("linear_key_head_dim", delta.key_dim),
+        ("linear_value_head_dim", delta.value_dim),
+        ("linear_conv_kernel_dim", delta.taps),
+    ] {
+        config.insert(key.into(), size.into());
+    }
+    let kind = |is_linear: &bool| if *is_linear { "linear_attention" } else { "full_attention" };
+    config.insert("layer_types".into(), others.layers.iter().map(kind).collect());
+    config.insert("partial_rotary_factor".into(), (rotated(keys, shape)? as f64 / shape.dim as f64).into());
+    Ok(())
+}
+
+/// Returns the numbers of each head that are rotated.
+fn rotated(keys: &Keys<'_>, shape: &Shape) -> Result<usize, String> {
+    let rotated = keys.optional_size("rope.dimension_count")?.unwrap_or(shape.dim as u64);
+    if rotated > shape.dim as u64 || !rotated.is_multiple_of(2) {
+        let key = keys.key("rope.dimension_count");
+        return Err(format!("{key} = {rotated} is no part of a head of {}", shape.dim));
+    }
+    Ok(rotated as usize)
+}
+
+/// Writes the keys of experts. A file without the key for weights that add up to 1 has the architecture's
+/// rule, `normalised`.
+fn experts(
+    keys: &Keys<'_>,
+    shape: &Shape,
+    config: &mut Map<String, Json>,
+    normalised: bool,
+) -> Result<(), String> {
+    config.insert("num_experts".into(), shape.experts.into());
+    config.insert("num_experts_per_tok".into(), keys.size("expert_used_count")?.into());
+    let normalised = keys.flag("expert_weights_norm")?.unwrap_or(normalised);
+    config.insert("norm_topk_prob".into(), normalised.into());
     Ok(())
 }
 
@@ -213,17 +297,14 @@ fn lfm2(_: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(
 fn phi3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
     config.remove("attention_bias");
     config.insert("sliding_window".into(), keys.optional_size("attention.sliding_window")?.into());
-    let rotated = keys.optional_size("rope.dimension_count")?.unwrap_or(shape.dim as u64);
-    if rotated > shape.dim as u64 || !rotated.is_multiple_of(2) {
-        return Err(format!("phi3.rope.dimension_count = {rotated} is no part of a head of {}", shape.dim));
-    }
+    let rotated = rotated(keys, shape)?;
     config.insert("partial_rotary_factor".into(), (rotated as f64 / shape.dim as f64).into());
     config.entry("pad_token_id").or_insert(Json::Null);
     let factors = |name: &str| -> Result<Option<Vec<f32>>, String> {
         let Some(tensor) = keys.file.tensors.iter().find(|tensor| tensor.name == name) else {
             return Ok(None);
         };
-        if tensor.shape != [rotated as usize / 2] {
+        if tensor.shape != [rotated / 2] {
             return Err(format!("{name} has shape {:?}, not [{}]", tensor.shape, rotated / 2));
         }
         keys.file.values(tensor).map(Some).map_err(|error| error.to_string())

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::architecture::{AttentionBias, Convolutions, Keys, LARGEST, Shape};
+use crate::architecture::{AttentionBias, DeltaNet, Keys, LARGEST, Other, Others, Shape};
 use crate::architectures::named;
 use crate::file::GgufFile;
 
@@ -47,14 +47,19 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
     let file = keys.file;
     let (heads, key_value_heads, dim) = attention(keys)?;
     let embedding = file.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    let layers = keys.size("block_count")? as usize;
+    // Behind the layers there may be others that predict several tokens.
+    let ahead = keys.optional_size("nextn_predict_layers")?.unwrap_or(0);
+    let layers = keys.size("block_count")?.checked_sub(ahead).filter(|layers| *layers > 0);
+    let layers =
+        layers.ok_or_else(|| format!("{} leaves no layer", keys.key("nextn_predict_layers")))? as usize;
     let last_norm = keys.architecture.last_norms.iter().copied().find(|name| has(file, name));
     Ok(Shape {
         architecture: keys.architecture,
         vocabulary: embedding.ok_or("tensor token_embd.weight is missing")?.rows(),
         hidden: keys.size("embedding_length")? as usize,
-        inner: keys.size("feed_forward_length")? as usize,
+        inner: inner(keys)? as usize,
         layers,
+        ahead: ahead as usize,
         heads: heads as usize,
         key_value_heads: key_value_heads as usize,
         dim: dim as usize,
@@ -64,23 +69,66 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
             _ => AttentionBias::Nothing,
         },
         mlp_bias: keys.architecture.interleaved && has(file, "blk.0.ffn_up.bias"),
-        convolutions: convolutions(keys, layers)?,
+        others: others(keys, layers)?,
+        experts: experts(keys)?,
         last_norm: last_norm.unwrap_or("output_norm.weight"),
     })
 }
 
-/// Returns the layers with convolutions: those without heads of keys.
-fn convolutions(keys: &Keys<'_>, layers: usize) -> Result<Option<Convolutions>, String> {
+/// Returns the layers without attention.
+fn others(keys: &Keys<'_>, layers: usize) -> Result<Option<Others>, String> {
+    if keys.architecture.linear {
+        let every = keys.optional_size("full_attention_interval")?.unwrap_or(4) as usize;
+        let tensors = keys.file.tensors.len();
+        if layers > tensors {
+            return Err(format!("{} = {layers}, and there are {tensors} tensors", keys.key("block_count")));
+        }
+        let is_linear = (1..=layers).map(|layer| !layer.is_multiple_of(every));
+        return Ok(Some(Others { layers: is_linear.collect(), kind: Other::DeltaNet(delta_net(keys)?) }));
+    }
     if !keys.architecture.convolves {
         return Ok(None);
     }
+    // They have no heads of keys.
     let heads = keys.list("attention.head_count_kv")?.unwrap_or_default();
     if heads.len() != layers {
         let key = keys.key("attention.head_count_kv");
         return Err(format!("{key} has {} numbers for {layers} layers", heads.len()));
     }
     let taps = keys.size("shortconv.l_cache")? as usize;
-    Ok(Some(Convolutions { taps, layers: heads.iter().map(|heads| *heads == 0).collect() }))
+    let layers = heads.iter().map(|heads| *heads == 0).collect();
+    Ok(Some(Others { layers, kind: Other::Convolution { taps } }))
+}
+
+/// Reads the sizes of gated DeltaNets. A file has that of all heads of values together.
+fn delta_net(keys: &Keys<'_>) -> Result<DeltaNet, String> {
+    let size = |name: &str| keys.size(name).map(|size| size as usize);
+    let (key_heads, value_heads) = (size("ssm.group_count")?, size("ssm.time_step_rank")?);
+    let (key_dim, all, taps) = (size("ssm.state_size")?, size("ssm.inner_size")?, size("ssm.conv_kernel")?);
+    let whole = value_heads.is_multiple_of(key_heads) && all.is_multiple_of(value_heads);
+    if !whole || key_heads.saturating_mul(key_dim) > LARGEST as usize {
+        return Err(format!(
+            "{value_heads} heads of {all} values together, with {key_heads} for keys, make no linear attention"
+        ));
+    }
+    Ok(DeltaNet { key_heads, value_heads, key_dim, value_dim: all / value_heads, taps })
+}
+
+/// Returns the number of experts of each layer.
+fn experts(keys: &Keys<'_>) -> Result<Option<usize>, String> {
+    const COUNT: &str = "expert_count";
+    match (keys.architecture.experts, keys.optional_size(COUNT)?) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(format!("{}: mixtures of experts are not supported", keys.key(COUNT))),
+        (true, _) => Ok(Some(keys.size(COUNT)? as usize)),
+    }
+}
+
+/// Returns the width of an MLP or, if there are experts, of one of them.
+fn inner(keys: &Keys<'_>) -> Result<u64, String> {
+    let of_expert =
+        if keys.architecture.experts { keys.optional_size("expert_feed_forward_length")? } else { None };
+    of_expert.map_or_else(|| keys.size("feed_forward_length"), Ok)
 }
 
 /// Heads, those of keys and values, and their size.
@@ -91,9 +139,6 @@ fn attention(keys: &Keys<'_>) -> Result<(u64, u64, u64), String> {
     let odd = dim == 0 || !dim.is_multiple_of(2) || !heads.is_multiple_of(key_value_heads);
     if odd || heads * dim > LARGEST {
         return Err(format!("{heads} heads of size {dim} with {key_value_heads} for keys make no attention"));
-    }
-    if keys.optional_size("expert_count")?.is_some() {
-        return Err(format!("{}: mixtures of experts are not supported", keys.key("expert_count")));
     }
     Ok((heads, key_value_heads, dim))
 }

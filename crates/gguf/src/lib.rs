@@ -2,8 +2,8 @@
 //! template.
 //!
 //! A file is untrusted: every length in it is checked against the file's own size before memory is taken for
-//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2`, `phi3` and
-//! `lfm2`; see [`Kind`] for the types of tensors.
+//! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2`, `phi3`,
+//! `lfm2`, `qwen35`, `qwen3moe` and `olmoe`; see [`Kind`] for the types of tensors.
 
 mod architecture;
 mod architectures;
@@ -16,6 +16,7 @@ mod header;
 mod kind;
 mod metadata;
 mod nibbles;
+mod order;
 mod quant;
 mod super_block;
 mod table;

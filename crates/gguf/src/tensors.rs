@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::architecture::QkNorms;
-use crate::architecture::{AttentionBias, Shape};
+use crate::architecture::{AttentionBias, DeltaNet, Other, QkNorms, Shape};
 use crate::file::TensorInfo;
 
 /// Tensors that hold no weights.
@@ -25,14 +24,18 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
     let unknown = || format!("tensor {gguf} has no place in a model of {}", shape.architecture.name);
     let rest = gguf.strip_prefix("blk.").ok_or_else(unknown)?;
     let (layer, rest) = rest.split_once('.').ok_or_else(unknown)?;
-    let (part, suffix) = rest.rsplit_once('.').ok_or_else(unknown)?;
     let layer: usize = layer.parse().map_err(|_| unknown())?;
     if layer >= shape.layers {
         return Err(format!("tensor {gguf} has no place in a model of {} layers", shape.layers));
     }
+    if let Some((_, name)) = HEADS.iter().find(|(theirs, _)| shape.is_linear(layer) && *theirs == rest) {
+        let heads = shape.delta_net().map(|delta| delta.value_heads);
+        return Ok(Some((format!("model.layers.{layer}.{name}"), heads.into_iter().collect())));
+    }
+    let (part, suffix) = rest.rsplit_once('.').ok_or_else(unknown)?;
     let part = shape.parts(layer).into_iter().find(|known| known.gguf == part).ok_or_else(unknown)?;
     let expected = match (suffix, part.wide) {
-        ("weight", Some(wide)) => vec![part.out, wide],
+        ("weight", Some(wide)) => part.stacked.into_iter().chain([part.out, wide]).collect(),
         ("weight", None) | ("bias", Some(_)) => vec![part.out],
         _ => return Err(unknown()),
     };
@@ -40,18 +43,34 @@ fn place(gguf: &str, shape: &Shape) -> Result<Option<(String, Vec<usize>)>, Stri
 }
 
 /// The kernels of convolutions.
-const KERNELS: &str = "shortconv.conv";
+const KERNELS: [&str; 2] = ["shortconv.conv", "ssm_conv1d"];
+
+/// Tensors of a number per head of values, in the file and in the folder.
+const HEADS: [(&str, &str); 2] = [(DECAYS, "linear_attn.A_log"), ("ssm_dt.bias", "linear_attn.dt_bias")];
+
+/// Decays, `-exp(A)` of a folder's `A`.
+const DECAYS: &str = "ssm_a";
 
 /// A tensor of a layer.
 struct Part {
     gguf: &'static str,
-    /// Hugging Face's name.
+    /// Hugging Face's name; `*` is the number of an expert.
     name: &'static str,
+    /// Number of experts whose matrices are in it.
+    stacked: Option<usize>,
     /// Numbers of an output.
     out: usize,
     /// Numbers of an input, of a matrix.
     wide: Option<usize>,
     bias: bool,
+}
+
+fn norm(gguf: &'static str, name: &'static str, out: usize) -> Part {
+    Part { gguf, name, stacked: None, out, wide: None, bias: false }
+}
+
+fn matrix(gguf: &'static str, name: &'static str, out: usize, wide: usize, bias: bool) -> Part {
+    Part { gguf, name, stacked: None, out, wide: Some(wide), bias }
 }
 
 /// Returns the tensors that hold weights, with their new names. Fails unless they are all those of the model,
@@ -61,7 +80,8 @@ pub(crate) fn placed<'a>(
     shape: &Shape,
 ) -> Result<Vec<(&'a TensorInfo, String)>, String> {
     let mut found = Vec::new();
-    for tensor in tensors {
+    let kept = || tensors.iter().filter(|tensor| !shape.is_ahead(&tensor.name));
+    for tensor in kept() {
         let Some((name, expected)) = place(&tensor.name, shape)? else { continue };
         if tensor.shape != expected {
             let TensorInfo { name, shape, .. } = tensor;
@@ -69,7 +89,7 @@ pub(crate) fn placed<'a>(
         }
         found.push((tensor, name));
     }
-    let mut there: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut there: BTreeSet<&str> = kept().map(|tensor| tensor.name.as_str()).collect();
     for name in shape.weights() {
         if !there.remove(name.as_str()) {
             return Err(format!("tensor {name} is missing"));
@@ -82,38 +102,49 @@ pub(crate) fn placed<'a>(
 }
 
 impl Shape {
-    /// Returns whether a layer is a convolution.
-    fn convolves(&self, layer: usize) -> bool {
-        self.convolutions.as_ref().is_some_and(|all| all.layers.get(layer) == Some(&true))
+    /// Returns whether a tensor is one of the layers that predict several tokens.
+    fn is_ahead(&self, gguf: &str) -> bool {
+        let layer = gguf.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse().ok());
+        layer.is_some_and(|layer: usize| (self.layers..self.layers + self.ahead).contains(&layer))
+    }
+
+    /// Returns whether a layer is one without attention.
+    fn lacks_attention(&self, layer: usize) -> bool {
+        self.others.as_ref().is_some_and(|all| all.layers.get(layer) == Some(&true))
+    }
+
+    /// Returns whether a layer is a gated DeltaNet.
+    fn is_linear(&self, layer: usize) -> bool {
+        self.delta_net().is_some() && self.lacks_attention(layer)
+    }
+
+    fn delta_net(&self) -> Option<DeltaNet> {
+        match self.others.as_ref()?.kind {
+            Other::DeltaNet(delta) => Some(delta),
+            Other::Convolution { .. } => None,
+        }
     }
 
     /// Returns the tensors of a layer.
     fn parts(&self, layer: usize) -> Vec<Part> {
         let (query, key_value) = (self.heads * self.dim, self.key_value_heads * self.dim);
-        let (hidden, inner) = (self.hidden, self.inner);
+        let hidden = self.hidden;
         let inputs = self.attention_bias != AttentionBias::Nothing;
         let output = self.attention_bias == AttentionBias::All;
-        let norm = |gguf, name, out| Part { gguf, name, out, wide: None, bias: false };
-        let matrix = |gguf, name, out, wide, bias| Part { gguf, name, out, wide: Some(wide), bias };
         let mut parts: Vec<Part> =
             self.architecture.norms.iter().map(|(gguf, name)| norm(gguf, name, hidden)).collect();
         let names = &self.architecture.names;
         if self.architecture.fused {
             parts.push(matrix("attn_qkv", "self_attn.qkv_proj", query + 2 * key_value, hidden, inputs));
-            parts.push(matrix("ffn_up", "mlp.gate_up_proj", 2 * inner, hidden, self.mlp_bias));
-        } else {
-            parts.push(matrix("ffn_gate", names.gate, inner, hidden, self.mlp_bias));
-            parts.push(matrix("ffn_up", names.up, inner, hidden, self.mlp_bias));
         }
-        parts.push(matrix("ffn_down", names.down, hidden, inner, self.mlp_bias));
-        if let Some(convolutions) = self.convolutions.as_ref().filter(|_| self.convolves(layer)) {
-            parts.push(matrix("shortconv.in_proj", "conv.in_proj", 3 * hidden, hidden, false));
-            parts.push(matrix("shortconv.out_proj", "conv.out_proj", hidden, hidden, false));
-            parts.push(matrix(KERNELS, "conv.conv", hidden, convolutions.taps, false));
+        parts.extend(self.feed_forward());
+        if let Some(others) = self.others.as_ref().filter(|_| self.lacks_attention(layer)) {
+            parts.extend(other_parts(others.kind, hidden));
             return parts;
         }
         if !self.architecture.fused {
-            parts.push(matrix("attn_q", "self_attn.q_proj", query, hidden, inputs));
+            let projected = if self.architecture.linear { 2 * query } else { query };
+            parts.push(matrix("attn_q", "self_attn.q_proj", projected, hidden, inputs));
             parts.push(matrix("attn_k", "self_attn.k_proj", key_value, hidden, inputs));
             parts.push(matrix("attn_v", "self_attn.v_proj", key_value, hidden, inputs));
         }
@@ -128,20 +159,48 @@ impl Shape {
         parts
     }
 
+    /// Returns the tensors of a layer's MLP, or of its experts.
+    fn feed_forward(&self) -> Vec<Part> {
+        let (hidden, inner, names) = (self.hidden, self.inner, &self.architecture.names);
+        if let Some(count) = self.experts {
+            let stack =
+                |gguf, name, out, wide| Part { stacked: Some(count), ..matrix(gguf, name, out, wide, false) };
+            return vec![
+                matrix("ffn_gate_inp", "mlp.gate", count, hidden, false),
+                stack("ffn_gate_exps", "mlp.experts.*.gate_proj", inner, hidden),
+                stack("ffn_up_exps", "mlp.experts.*.up_proj", inner, hidden),
+                stack("ffn_down_exps", "mlp.experts.*.down_proj", hidden, inner),
+            ];
+        }
+        let mut parts = if self.architecture.fused {
+            vec![matrix("ffn_up", "mlp.gate_up_proj", 2 * inner, hidden, self.mlp_bias)]
+        } else {
+            vec![
+                matrix("ffn_gate", names.gate, inner, hidden, self.mlp_bias),
+                matrix("ffn_up", names.up, inner, hidden, self.mlp_bias),
+            ]
+        };
+        parts.push(matrix("ffn_down", names.down, hidden, inner, self.mlp_bias));
+        parts
+    }
+
     /// Returns the names of the tensors of a model of this shape, without the output matrix.
     fn weights(&self) -> impl Iterator<Item = String> {
-        let of_layer = |convolves: bool| -> Vec<String> {
-            let layer = (0..self.layers).find(|layer| self.convolves(*layer) == convolves);
+        let of_layer = |lacks: bool| -> Vec<String> {
+            let layer = (0..self.layers).find(|layer| self.lacks_attention(*layer) == lacks);
+            let heads = HEADS.iter().filter(|_| layer.is_some_and(|layer| self.is_linear(layer)));
+            let heads = heads.map(|(name, _)| (*name).to_string());
             let of_part = |part: Part| {
                 let bias = part.bias.then(|| format!("{}.bias", part.gguf));
                 [Some(format!("{}.weight", part.gguf)), bias].into_iter().flatten()
             };
-            layer.map(|layer| self.parts(layer)).into_iter().flatten().flat_map(of_part).collect()
+            let parts = layer.map(|layer| self.parts(layer)).into_iter().flatten();
+            parts.flat_map(of_part).chain(heads).collect()
         };
         let kinds = [of_layer(false), of_layer(true)];
         let ends = ["token_embd.weight", self.last_norm].map(String::from);
         let layer = move |layer: usize| {
-            let names = &kinds[usize::from(self.convolves(layer))];
+            let names = &kinds[usize::from(self.lacks_attention(layer))];
             names.iter().map(|name| format!("blk.{layer}.{name}")).collect::<Vec<_>>()
         };
         ends.into_iter().chain((0..self.layers).flat_map(layer))
@@ -150,31 +209,50 @@ impl Shape {
     /// Returns the number to take off a tensor's numbers: norms may lie around 1 in the file and around 0 in
     /// the folder.
     pub(crate) fn offset(&self, gguf: &str) -> f32 {
-        if gguf.ends_with("norm.weight") { self.architecture.norm_offset } else { 0.0 }
-    }
-
-    /// Returns the size of a head, if the tensor's rows are in llama.cpp's order.
-    pub(crate) fn interleaved(&self, gguf: &str) -> Option<usize> {
-        let part = gguf.split('.').nth(2);
-        (self.architecture.interleaved && matches!(part, Some("attn_q" | "attn_k"))).then_some(self.dim)
+        // That of linear attention lies around 1 in both.
+        let moved = gguf.ends_with("norm.weight") && !gguf.ends_with("ssm_norm.weight");
+        if moved { self.architecture.norm_offset } else { 0.0 }
     }
 }
 
-/// Returns the shape of a tensor in the folder: kernels have a dimension of channels there.
-pub(crate) fn in_folder(tensor: &TensorInfo) -> Vec<usize> {
+/// Returns the tensors of a layer without attention, except those of `HEADS`.
+fn other_parts(kind: Other, hidden: usize) -> Vec<Part> {
+    match kind {
+        Other::Convolution { taps } => vec![
+            matrix("shortconv.in_proj", "conv.in_proj", 3 * hidden, hidden, false),
+            matrix("shortconv.out_proj", "conv.out_proj", hidden, hidden, false),
+            matrix(KERNELS[0], "conv.conv", hidden, taps, false),
+        ],
+        Other::DeltaNet(DeltaNet { key_heads, value_heads, key_dim, value_dim, taps }) => {
+            let values = value_heads * value_dim;
+            let all = 2 * key_heads * key_dim + values;
+            vec![
+                matrix("attn_qkv", "linear_attn.in_proj_qkv", all, hidden, false),
+                matrix("attn_gate", "linear_attn.in_proj_z", values, hidden, false),
+                matrix("ssm_beta", "linear_attn.in_proj_b", value_heads, hidden, false),
+                matrix("ssm_alpha", "linear_attn.in_proj_a", value_heads, hidden, false),
+                matrix(KERNELS[1], "linear_attn.conv1d", all, taps, false),
+                norm("ssm_norm", "linear_attn.norm", value_dim),
+                matrix("ssm_out", "linear_attn.out_proj", hidden, values, false),
+            ]
+        }
+    }
+}
+
+/// Returns whether a tensor holds decays.
+pub(crate) fn holds_decays(gguf: &str) -> bool {
+    gguf.split('.').nth(2) == Some(DECAYS)
+}
+
+/// Returns names and shapes of the folder's tensors whose numbers a tensor holds one behind the other: several
+/// if it is a stack of experts. Kernels have a dimension of channels there.
+pub(crate) fn in_folder(tensor: &TensorInfo, name: &str) -> Vec<(String, Vec<usize>)> {
     let mut shape = tensor.shape.clone();
-    if tensor.name.strip_suffix(".weight").is_some_and(|name| name.ends_with(KERNELS)) {
+    let name_of_layer = tensor.name.strip_suffix(".weight").unwrap_or_default();
+    if KERNELS.iter().any(|kernels| name_of_layer.ends_with(kernels)) {
         shape.insert(1, 1);
     }
-    shape
-}
-
-/// Returns the row of the file for a row of Hugging Face's order. For the llama architecture, llama.cpp
-/// rotates neighbouring pairs of queries and keys, and Hugging Face the halves of a head. The rows of each
-/// head are therefore interleaved in the file.
-pub(crate) fn source_row(row: usize, dim: usize) -> usize {
-    let (head, within) = (row / dim, row % dim);
-    // Row `p · dim/2 + i` of the halves is row `2 i + p` of the pairs.
-    let (half, pair) = (within / (dim / 2), within % (dim / 2));
-    head * dim + 2 * pair + half
+    let Some((before, behind)) = name.split_once('*') else { return vec![(name.to_string(), shape)] };
+    let experts = shape.remove(0);
+    (0..experts).map(|expert| (format!("{before}{expert}{behind}"), shape.clone())).collect()
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::architecture::Shape;
 use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
-use crate::tensors::{in_folder, placed, source_row};
+use crate::tensors::{holds_decays, in_folder, placed};
 
 /// Element type of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +64,10 @@ pub(crate) fn write(file: &GgufFile, shape: &Shape, stored: Stored, path: &Path)
     let mut head = Map::new();
     head.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut end = 0;
-    for (tensor, name) in &kept {
+    for (name, shape) in kept.iter().flat_map(|(tensor, name)| in_folder(tensor, name)) {
         let start = end;
-        end += tensor.count() * stored.bytes();
-        let entry = json!({"dtype": stored.tag(), "shape": in_folder(tensor), "data_offsets": [start, end]});
-        head.insert(name.clone(), entry);
+        end += shape.iter().product::<usize>() * stored.bytes();
+        head.insert(name, json!({"dtype": stored.tag(), "shape": shape, "data_offsets": [start, end]}));
     }
     let mut head = Json::Object(head).to_string().into_bytes();
     head.resize(head.len().next_multiple_of(8), b' ');
@@ -97,23 +96,36 @@ fn write_tensor(
     shape: &Shape,
     take: &mut impl FnMut(&[f32]) -> Result<(), GgufError>,
 ) -> Result<(), GgufError> {
-    let rows = tensor.rows();
-    let offset = shape.offset(&tensor.name);
-    if offset != 0.0 {
-        let less: Vec<f32> = file.values(tensor)?.iter().map(|value| value - offset).collect();
-        return take(&less);
-    }
-    match shape.interleaved(&tensor.name) {
-        None => file.each_part(tensor, 0..rows, take),
-        // A bias has a number per row.
-        Some(dim) if tensor.shape.len() == 1 => {
-            let values = file.values(tensor)?;
-            let turned: Vec<f32> = (0..values.len()).map(|row| values[source_row(row, dim)]).collect();
-            take(&turned)
+    let (rows, columns) = shape.orders(&tensor.name);
+    if let [count] = tensor.shape[..] {
+        let values = file.values(tensor)?;
+        let source = |at: usize| rows.map_or(at, |order| order.source(at));
+        let offset = shape.offset(&tensor.name);
+        let moved = (0..count).map(|at| values[source(at)] - offset);
+        let moved: Vec<f32> = if holds_decays(&tensor.name) {
+            moved.map(|decay| (-decay).ln()).collect()
+        } else {
+            moved.collect()
+        };
+        if let Some(at) = moved.iter().position(|value| !value.is_finite()) {
+            return Err(file.broken(format!(
+                "tensor {} holds {}, which is no decay",
+                tensor.name,
+                values[source(at)]
+            )));
         }
-        Some(dim) => (0..rows).try_for_each(|row| {
-            let row = source_row(row, dim);
+        return take(&moved);
+    }
+    match (rows, columns) {
+        (None, None) => file.each_part(tensor, 0..tensor.rows(), take),
+        (Some(order), _) => (0..tensor.rows()).try_for_each(|row| {
+            let row = order.source(row);
             file.each_part(tensor, row..row + 1, &mut *take)
+        }),
+        (None, Some(order)) => file.each_part(tensor, 0..tensor.rows(), |part| {
+            let width = tensor.width();
+            let places = (0..part.len()).map(|at| at - at % width + order.source(at % width));
+            take(&places.map(|at| part[at]).collect::<Vec<f32>>())
         }),
     }
 }

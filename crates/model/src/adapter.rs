@@ -8,12 +8,13 @@ use crate::block::target;
 use crate::build::{parameter, parameter_id};
 use crate::layers::linear::Linear;
 use crate::layers::lora::{Lora, LoraConfig};
+use crate::layers::mlp::Mlp;
 use crate::transformer::{Block, Transformer};
 
 impl Block {
     /// Lists the layers, by their paths in most families.
-    fn linears_mut(&mut self) -> Vec<(&'static str, &mut Linear)> {
-        let (mlp, mut all) = (&mut self.mlp, Vec::new());
+    fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let mut all = Vec::new();
         if let Some(a) = &mut self.self_attn {
             all.extend([
                 ("self_attn.q_proj", a.q_proj.as_mut()),
@@ -38,13 +39,24 @@ impl Block {
                 ("linear_attn.out_proj", Some(&mut delta.out_proj)),
             ]);
         }
-        all.extend([
-            ("mlp.gate_proj", mlp.gate_proj.as_mut()),
-            ("mlp.up_proj", mlp.up_proj.as_mut()),
-            ("mlp.gate_up_proj", mlp.gate_up_proj.as_mut()),
-            ("mlp.down_proj", Some(&mut mlp.down_proj)),
-        ]);
-        all.into_iter().filter_map(|(name, linear)| Some((name, linear?))).collect()
+        let named = all.into_iter().filter_map(|(name, linear)| Some((name.to_string(), linear?)));
+        let mlp = self.mlp.iter_mut().flat_map(|mlp| mlp.linears_mut("mlp"));
+        let experts = self.moe.iter_mut().flat_map(|moe| moe.experts.iter_mut().enumerate());
+        let experts = experts.flat_map(|(at, expert)| expert.linears_mut(&format!("mlp.experts.{at}")));
+        named.chain(mlp).chain(experts).collect()
+    }
+}
+
+impl Mlp {
+    /// Lists the layers, by their paths behind `at`.
+    fn linears_mut(&mut self, at: &str) -> Vec<(String, &mut Linear)> {
+        let all = [
+            ("gate_proj", self.gate_proj.as_mut()),
+            ("up_proj", self.up_proj.as_mut()),
+            ("gate_up_proj", self.gate_up_proj.as_mut()),
+            ("down_proj", Some(&mut self.down_proj)),
+        ];
+        all.into_iter().filter_map(|(name, linear)| Some((format!("{at}.{name}"), linear?))).collect()
     }
 }
 
@@ -54,7 +66,8 @@ impl Transformer {
         let configs = &self.config.layers;
         self.layers.iter_mut().zip(configs).enumerate().flat_map(|(layer, (block, config))| {
             let linears = block.linears_mut().into_iter();
-            linears.map(move |(name, linear)| (format!("layers.{layer}.{}", config.names.of(name)), linear))
+            linears
+                .map(move |(name, linear)| (format!("layers.{layer}.{}", config.names.path(&name)), linear))
         })
     }
 

@@ -9,12 +9,15 @@ use fnv::FnvHasher;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::block::{AttentionConfig, DeltaNetConfig, LinearShape, Mixer, Names, ShortConvConfig};
+use crate::block::{
+    AttentionConfig, DeltaNetConfig, LinearShape, Mixer, Names, OF_BLOCK, OF_EXPERT, ShortConvConfig,
+};
 use crate::config::ModelConfig;
 use crate::layers::attention::Attention;
 use crate::layers::delta_net::DeltaNet;
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
+use crate::layers::moe::Moe;
 use crate::layers::norm::RmsNorm;
 use crate::layers::short_conv::{ShortConv, Taps};
 use crate::transformer::{Block, Embedding, Transformer};
@@ -111,11 +114,9 @@ impl<S: ParameterSource> Builder<'_, S> {
             Mixer::ShortConv(settings) => conv = Some(parts.short_conv(settings)?),
             Mixer::DeltaNet(settings) => linear_attn = Some(parts.delta_net(settings)?),
         }
-        let mlp = Mlp {
-            gate_proj: parts.linear("mlp.gate_proj")?,
-            up_proj: parts.linear("mlp.up_proj")?,
-            gate_up_proj: parts.linear("mlp.gate_up_proj")?,
-            down_proj: parts.output("mlp.down_proj")?,
+        let (mlp, moe) = match &config.mlp.experts {
+            None => (Some(parts.mlp(OF_BLOCK)?), None),
+            Some(experts) => (None, Some(parts.moe(experts.count)?)),
         };
         let (at, norms) = (parts.at, &config.norms);
         Ok(Block {
@@ -126,6 +127,7 @@ impl<S: ParameterSource> Builder<'_, S> {
             after_attention: self.norm_at(&at, norms.after_attention)?,
             before_mlp: self.norm_at(&at, norms.before_mlp)?,
             mlp,
+            moe,
             after_mlp: self.norm_at(&at, norms.after_mlp)?,
         })
     }
@@ -158,6 +160,27 @@ impl<S: ParameterSource> Parts<'_, '_, S> {
     fn linear_of(&mut self, name: &'static str, std: f64) -> Result<Option<Linear>, S::Error> {
         let shape = self.linears.iter().find(|shape| shape.name == self.names.of(name));
         shape.map(|shape| self.builder.linear(&self.at, shape, std)).transpose()
+    }
+
+    /// Builds a feed-forward layer from the names of its linear layers.
+    fn mlp(&mut self, [gate, up, both, down]: [&'static str; 4]) -> Result<Mlp, S::Error> {
+        Ok(Mlp {
+            gate_proj: self.linear(gate)?,
+            up_proj: self.linear(up)?,
+            gate_up_proj: self.linear(both)?,
+            down_proj: self.output(down)?,
+        })
+    }
+
+    fn moe(&mut self, count: usize) -> Result<Moe, S::Error> {
+        let (gate, block) = (self.linear("mlp.gate")?.expect(WHOLE), self.at.clone());
+        let mut experts = Vec::with_capacity(count);
+        for expert in 0..count {
+            self.at = format!("{block}mlp.experts.{expert}.");
+            experts.push(self.mlp(OF_EXPERT)?);
+        }
+        self.at = block;
+        Ok(Moe { gate, experts })
     }
 
     fn attention(&mut self, config: &AttentionConfig) -> Result<Attention, S::Error> {
@@ -248,6 +271,7 @@ pub(crate) fn build<S: ParameterSource>(
         },
         config: config.clone(),
         compute: None,
+        balance: 0.0,
     })
 }
 

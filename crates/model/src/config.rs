@@ -1,6 +1,6 @@
 //! Shape and switches of the transformer, independent of its family.
 
-use crate::block::{AttentionConfig, BlockConfig, LinearShape, within};
+use crate::block::{AttentionConfig, BlockConfig, ExpertsConfig, LinearShape, within};
 use crate::logit_config::LogitConfig;
 use crate::rope_config::RopeScaling;
 
@@ -98,10 +98,11 @@ impl ModelConfig {
         self.layers.iter().flat_map(|block| block.linears(self.hidden_size))
     }
 
-    /// Counts the weights that a token is multiplied with: all linear layers and the output matrix.
+    /// Counts the weights that a token is multiplied with: the linear layers, with no more experts than a
+    /// token has, and the output matrix.
     pub fn multiplied_weights(&self) -> usize {
-        let linears: usize = self.linears().map(|linear| linear.weights()).sum();
-        linears + self.vocab_size * self.hidden_size
+        let blocks = self.layers.iter().map(|block| block.multiplied_weights(self.hidden_size));
+        blocks.sum::<usize>() + self.vocab_size * self.hidden_size
     }
 
     /// Counts the keys and values of one token in all layers.
@@ -128,6 +129,7 @@ impl ModelConfig {
         within("hidden_size", self.hidden_size, MAX_DIMENSION)?;
         for BlockConfig { mixer, mlp, .. } in &self.layers {
             within("intermediate_size", mlp.width, MAX_DIMENSION)?;
+            mlp.experts.as_ref().map_or(Ok(()), ExpertsConfig::check)?;
             mixer.check(MAX_DIMENSION)?;
         }
         if self.attentions().next().is_none() {

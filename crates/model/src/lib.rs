@@ -31,8 +31,8 @@ pub use autodiff::logprobs::{LogprobQuery, TokenLogprobs, chunk_rows, token_logp
 pub use available::available_memory;
 pub use batch::TokenBatch;
 pub use block::{
-    Activation, AttentionConfig, BlockConfig, BlockNorms, DeltaNetConfig, LinearShape, Mixer, MlpConfig,
-    Names, Projection, QkNorm, ShortConvConfig,
+    Activation, AttentionConfig, BlockConfig, BlockNorms, DeltaNetConfig, ExpertsConfig, LinearShape, Mixer,
+    MlpConfig, Names, Projection, QkNorm, ShortConvConfig,
 };
 pub use build::parameter_id;
 pub use cache::KvCache;

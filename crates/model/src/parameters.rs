@@ -58,6 +58,10 @@ pub(crate) fn hugging_face_name(path: &[String], config: &ModelConfig) -> String
     if let Some(name) = block.norms.name_of(rest[0]) {
         rest[0] = name;
     }
+    if rest[0] == "moe" {
+        // Experts and their router have the place of the feed-forward layer.
+        rest[0] = "mlp";
+    }
     let names = block.attention().and_then(|attention| attention.qk_norm).map(QkNorm::names);
     match (rest[1], names) {
         ("q_norm", Some([q, _])) => rest[1] = q,

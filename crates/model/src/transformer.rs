@@ -12,6 +12,7 @@ use crate::layers::attention::{Attention, causal_mask};
 use crate::layers::delta_net::DeltaNet;
 use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
+use crate::layers::moe::Moe;
 use crate::layers::norm::RmsNorm;
 use crate::layers::pass::{AttentionPath, ForwardPass};
 use crate::layers::rope::Rotation;
@@ -23,7 +24,7 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// Holds one block: one of the layers that mix tokens, and a feed-forward layer. Fields have the names on
+/// Holds one block: one of the layers that mix tokens, and a feed-forward layer or several. Fields have the names on
 /// disk of most families; see [`BlockNorms`](crate::block::BlockNorms) and [`Names`](crate::block::Names).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
@@ -33,7 +34,8 @@ pub(crate) struct Block {
     pub(crate) linear_attn: Option<DeltaNet>,
     pub(crate) after_attention: Option<RmsNorm>,
     pub(crate) before_mlp: Option<RmsNorm>,
-    pub(crate) mlp: Mlp,
+    pub(crate) mlp: Option<Mlp>,
+    pub(crate) moe: Option<Moe>,
     pub(crate) after_mlp: Option<RmsNorm>,
 }
 
@@ -49,9 +51,22 @@ pub struct Transformer {
     /// Element type of activations, if it differs from that of the weights.
     #[module(skip)]
     pub(crate) compute: Option<DType>,
+    /// Factor of each sequence's load-balancing loss in gradients.
+    #[module(skip)]
+    pub(crate) balance: f64,
 }
 
 impl Transformer {
+    /// Adds the load-balancing loss of each sequence, `by` times, to the losses whose gradients are taken.
+    ///
+    /// It is that of `transformers` (arXiv:2101.03961 eq. 4–6) on the sequence alone; see
+    /// [`add_gradients`](crate::add_gradients).
+    #[must_use]
+    pub fn balancing(mut self, by: f64) -> Self {
+        self.balance = by;
+        self
+    }
+
     /// Returns the description of the network.
     pub fn config(&self) -> &ModelConfig {
         &self.config
@@ -75,10 +90,14 @@ impl Transformer {
     /// # Shapes
     /// - `batch`: `B` rows of up to `T` tokens → `[N, hidden]`, normalised
     pub fn hidden(&self, batch: &TokenBatch) -> Tensor<2> {
-        let pass = self.whole(batch);
+        self.hidden_in(&self.whole(batch), batch)
+    }
+
+    /// Computes [`hidden`](Self::hidden) in a pass over these sequences.
+    pub(crate) fn hidden_in(&self, pass: &ForwardPass<'_>, batch: &TokenBatch) -> Tensor<2> {
         let mut x = self.embed(batch, self.packs(batch));
         for (layer, block) in self.layers.iter().enumerate() {
-            x = block.forward(x, &pass, layer, None);
+            x = block.forward(x, pass, layer, None);
         }
         self.norm.forward(x)
     }
@@ -101,14 +120,14 @@ impl Transformer {
         if self.packs(batch) {
             let path =
                 |attention: &AttentionConfig| AttentionPath::Fused(FusedAttention::new(attention, batch));
-            return ForwardPass::new(&self.config, batch, true, path);
+            return ForwardPass::new(&self.config, batch, true, path).recording(self.balance != 0.0);
         }
         let positions: Vec<usize> = (0..rows).flat_map(|_| 0..columns).collect();
         let path = |attention: &AttentionConfig| AttentionPath::Operations {
             rotation: Rotation::new(attention, &positions, &batch.lengths, &device),
             mask: causal_mask(&vec![0; rows], columns, columns, attention, &device),
         };
-        ForwardPass::new(&self.config, batch, false, path)
+        ForwardPass::new(&self.config, batch, false, path).recording(self.balance != 0.0)
     }
 
     /// Appends each row's new tokens to its slot and returns the hidden state of its last new token.
@@ -166,6 +185,8 @@ impl Transformer {
     }
 }
 
+const SAME: &str = "a block has the layer that its description names";
+
 impl Block {
     pub(crate) fn forward(
         &self,
@@ -178,7 +199,7 @@ impl Block {
         let attended = self.mix(input, pass, layer, cache);
         let by = pass.block(layer).residual_scale;
         let x = x + scaled(normed(self.after_attention.as_ref(), attended), by);
-        let fed = self.mlp.forward(normed(self.before_mlp.as_ref(), x.clone()), &pass.block(layer).mlp);
+        let fed = self.feed(normed(self.before_mlp.as_ref(), x.clone()), pass, layer);
         x + scaled(normed(self.after_mlp.as_ref(), fed), by)
     }
 
@@ -189,7 +210,6 @@ impl Block {
         layer: usize,
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
-        const SAME: &str = "a block has the layer that its description names";
         match &pass.block(layer).mixer {
             Mixer::Attention(config) => {
                 self.self_attn.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
@@ -200,6 +220,14 @@ impl Block {
             Mixer::DeltaNet(config) => {
                 self.linear_attn.as_ref().expect(SAME).forward(x, config, pass, layer, cache)
             }
+        }
+    }
+
+    fn feed(&self, x: Tensor<2>, pass: &ForwardPass<'_>, layer: usize) -> Tensor<2> {
+        let config = &pass.block(layer).mlp;
+        match &config.experts {
+            None => self.mlp.as_ref().expect(SAME).forward(x, config),
+            Some(experts) => self.moe.as_ref().expect(SAME).forward(x, (config, experts), pass),
         }
     }
 }

@@ -218,6 +218,8 @@ mod tests {
             "tests/golden/model/phi3",
             "tests/golden/model/glm4",
             "tests/golden/model/hunyuan",
+            "tests/golden/model/qwen3_moe",
+            "tests/golden/model/olmoe",
         ] {
             let config = load_config(&repository().join(folder)).unwrap();
             let model = Transformer::random(&config, 0, &device);

@@ -272,6 +272,7 @@ impl Trainer {
             workers: self.workers,
             shards: optimizer.shards,
             recompute: optimizer.recompute,
+            balance: optimizer.router_aux_loss_coef,
             rank: (self.ranks.rank(), self.ranks.size()),
         }
     }

@@ -11,14 +11,19 @@ Every family gets a folder as `save_pretrained` writes it (config.json, model.sa
     `logits`     [B, T, V]
     `logprobs`   [B, T]     log p(ids[b, t] | ids[b, :t]); column 0 is 0, since nothing precedes it
     `nll`        [1]        mean of -logprobs over columns 1..T
-    `grad.NAME`  gradient of `nll` by the parameter NAME (every parameter)
+    `grad.NAME`  gradient of `nll` by the parameter NAME (every parameter, as it is named on disk)
     `prompt`     [P]        and `greedy` [64]: the tokens that follow it, the whole sequence fed at every step
     `greedy_cached` [64]    the same with a KV cache. Equal to `greedy`, except under dynamic rope scaling, whose
                             frequencies change with the length while cached keys keep the old ones.
 
+Models of BALANCED also have, of the load-balancing loss of each row alone,
+
+    `balance`    [B]    the loss, and `balance.grad.NAME` the gradient of the sum over rows by every parameter
+
 Seeds are searched until the best and second-best logit of every greedy step differ by at least MIN_GAP, so that
 an implementation that is right to 1e-4 has to find the same tokens. Linear attention divides by lengths and means that
-may be small, so seeds are also searched until its rounding is below MAX_ROUNDING.
+may be small, so seeds are also searched until its rounding is below MAX_ROUNDING. With experts they are searched until
+every token's last expert is MIN_ROUTER_GAP ahead of the next one.
 """
 
 import inspect
@@ -45,10 +50,12 @@ from transformers import (
     MistralConfig,
     Olmo2Config,
     Olmo3Config,
+    OlmoeConfig,
     Phi3Config,
     Qwen2Config,
     Qwen3_5TextConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
     SmolLM3Config,
     utils,
 )
@@ -56,6 +63,7 @@ from transformers import (
 HERE = pathlib.Path(__file__).parent
 BATCH, TIME, PROMPT, GREEDY, MIN_GAP, MIN_DISTINCT = 2, 24, 5, 64, 0.02, 12
 MAX_ROUNDING = 3e-5
+MIN_ROUTER_GAP = 1e-3
 
 SHAPE = dict(
     hidden_size=32,
@@ -121,6 +129,21 @@ def qwen3_5(layer_types, keys, values, **others):
         **others,
     }
 
+
+def experts(count, chosen, normalised, **others):
+    """A model with experts in the layers that its family says."""
+    return {
+        **SMALL,
+        "hidden_size": 32,
+        "num_experts": count,
+        "num_experts_per_tok": chosen,
+        "norm_topk_prob": normalised,
+        "rope_parameters": rope("default"),
+        **others,
+    }
+
+
+BALANCED = ["qwen3_moe", "qwen3_moe-window"]
 
 # Longer than the chunks that linear attention is computed in.
 LONG = {"qwen3_5": 70}
@@ -253,6 +276,15 @@ FAMILIES = {
     "qwen3_5-bias": Qwen3_5TextConfig(
         **qwen3_5(["full_attention", "linear_attention"], 3, 3, attention_bias=True, linear_conv_kernel_dim=2)
     ),
+    # Experts in two of four layers, and in all of them.
+    "qwen3_moe": Qwen3MoeConfig(
+        **experts(6, 2, True, moe_intermediate_size=12, num_hidden_layers=4, decoder_sparse_step=2, head_dim=10)
+    ),
+    "qwen3_moe-window": Qwen3MoeConfig(
+        **experts(5, 3, False, moe_intermediate_size=12, attention_bias=True, use_sliding_window=True, sliding_window=6)
+    ),
+    "olmoe": OlmoeConfig(**experts(8, 2, False)),
+    "olmoe-clip": OlmoeConfig(**experts(4, 3, True, clip_qkv=0.8, attention_bias=True, num_key_value_heads=4)),
     "llama-bias": LlamaConfig(
         **{**SHAPE, "attention_bias": True, "mlp_bias": True, "rope_parameters": rope("default")}
     ),
@@ -314,7 +346,7 @@ def build(config, seed):
                 # Gemma's is multiplied by the root of its width.
                 parameter.copy_((0.2 if gemma else 0.5) * noise)
             else:
-                parameter.copy_(1.5 * noise / parameter.shape[1] ** 0.5)
+                parameter.copy_(1.5 * noise / parameter.shape[-1] ** 0.5)
     return model.eval()
 
 
@@ -331,12 +363,54 @@ def greedy(model, prompt, cached):
     return ids[0, prompt.shape[1] :].clone(), gap
 
 
+def balanced(model, ids):
+    """The load-balancing loss of each row, and the gradient of its sum."""
+    import transformers.models.qwen3_moe.modeling_qwen3_moe as module
+
+    model.zero_grad()
+    count, chosen = model.config.num_local_experts, model.config.num_experts_per_tok
+    scores = [model(row[None], output_router_logits=True, use_cache=False).router_logits for row in ids]
+    losses = torch.stack([module.load_balancing_loss_func(of_row, count, chosen) for of_row in scores])
+    losses.sum().backward()
+    columns = {"balance": losses.detach()}
+    for name, parameter in model.named_parameters():
+        grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        columns |= {f"balance.grad.{name}": part for name, part in on_disk(name, grad).items()}
+    return columns
+
+
 def reload(folder, config_name="config.json"):
     """A fresh model from the folder: rope state starts clean."""
     config = AutoConfig.from_pretrained(folder / config_name)
     return AutoModelForCausalLM.from_pretrained(
         folder, config=config, attn_implementation="eager", dtype=torch.float32
     ).eval()
+
+
+def on_disk(name, tensor):
+    """A parameter, or the tensors on disk whose stack it is."""
+    if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+        return {name: tensor}
+    at, last = name.rsplit(".", 1)
+    names = ["gate_proj", "up_proj"] if last == "gate_up_proj" else [last]
+    parts = enumerate(tensor)
+    return {f"{at}.{i}.{name}.weight": part for i, both in parts for name, part in zip(names, both.chunk(len(names)))}
+
+
+def router_gap(model, ids):
+    """How far the score of a token's last expert is ahead of the next one, at least."""
+    gaps = [float("inf")]
+
+    def watch(router, _, outputs):
+        best = outputs[0].topk(router.top_k + 1).values
+        gaps.append((best[:, -2] - best[:, -1]).min().item())
+
+    hooks = [module.register_forward_hook(watch) for name, module in model.named_modules() if name.endswith("mlp.gate")]
+    with torch.no_grad():
+        model(ids, use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return min(gaps)
 
 
 def rounding(folder, ids):
@@ -377,6 +451,9 @@ def expected(folder, seed):
         return None
     if rounding(folder, ids) > MAX_ROUNDING:
         return None
+    whole = torch.cat([prompt[0], tokens])[None]
+    if min(router_gap(model, ids), router_gap(model, whole)) < MIN_ROUTER_GAP:
+        return None
     model = reload(folder)
     logits = model(ids, use_cache=False).logits
     picked = torch.log_softmax(logits, -1)[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1)
@@ -391,7 +468,10 @@ def expected(folder, seed):
         "greedy": tokens,
         "greedy_cached": tokens_cached,
     }
-    columns |= {f"grad.{name}": p.grad for name, p in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        columns |= {f"grad.{name}": grad for name, grad in on_disk(name, parameter.grad).items()}
+    if folder.name in BALANCED:
+        columns |= balanced(model, ids)
     return {name: tensor.contiguous() for name, tensor in columns.items()}
 
 
@@ -408,6 +488,8 @@ def old_spelling(config):
         config["block_ff_dim"], config["tie_embedding"] = config.pop("intermediate_size"), config.pop("tie_word_embeddings")
         kinds = enumerate(config.pop("layer_types"))
         config["full_attn_idxs"] = [layer for layer, kind in kinds if kind == "full_attention"]
+    if "num_local_experts" in config:
+        config["num_experts"] = config.pop("num_local_experts")
     if "partial_rotary_factor" in parameters:
         config["partial_rotary_factor"] = parameters.pop("partial_rotary_factor")
     config["rope_theta"] = parameters.pop("rope_theta")

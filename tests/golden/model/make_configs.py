@@ -5,7 +5,8 @@
 A list of cases. `config` is a config.json; beside it what the model is built with: its sizes, whether each layer has
 attention, the window of each layer that has and whether it has positions, whether queries, the output of attention and the feed-forward layer have biases, the
 frequencies of the rotary embedding (radians per token) in the first layer that has positions and, if they differ, in the
-last one, and what its cosines are multiplied by there.
+last one, and what its cosines are multiplied by there. A family with experts has `experts` too: for each layer their number,
+that of a token, their width, and whether weights add up to 1; or null.
 """
 
 import json
@@ -25,7 +26,7 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
 CASES = [
     *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2", "olmo3", "gemma2",
                                              "gemma3_text", "smollm3", "granite", "phi3", "exaone4", "glm4",
-                                             "ministral3", "lfm2", "qwen3_5_text")],
+                                             "ministral3", "lfm2", "qwen3_5_text", "qwen3_moe", "olmoe")],
     *[dict(model_type=family, num_key_value_heads=None, **SMALL) for family in ("llama", "qwen2", "qwen3")],
     *[dict(model_type=family, head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL)
       for family in ("llama", "mistral", "qwen2", "qwen3")],
@@ -139,6 +140,14 @@ CASES = [
     dict(model_type="qwen3_5", text_config=dict(model_type="qwen3_5_text", rope_scaling=YARN, **SEVEN)),
     dict(model_type="qwen3_5", tie_word_embeddings=True,
          text_config=dict(model_type="qwen3_5_text", tie_word_embeddings=True, **SEVEN)),
+    dict(model_type="qwen3_moe", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24, norm_topk_prob=True,
+         head_dim=16, decoder_sparse_step=2, mlp_only_layers=[3], **SEVEN),
+    dict(model_type="qwen3_moe", num_local_experts=5, mlp_only_layers=[0], attention_bias=True, use_sliding_window=True,
+         max_window_layers=1, num_attention_heads=8, **SMALL),
+    dict(model_type="qwen3_moe", num_experts=0, use_sliding_window=True, sliding_window=9, **SMALL),
+    dict(model_type="olmoe", num_experts=6, num_experts_per_tok=2, norm_topk_prob=True, attention_bias=True, clip_qkv=8.0,
+         num_attention_heads=8, num_key_value_heads=4, **SMALL),
+    dict(model_type="olmoe", num_local_experts=7, num_experts_per_tok=7, num_attention_heads=8, rope_theta=77.0, **SMALL),
 ]
 
 
@@ -172,7 +181,7 @@ def expected(case):
     attention, mlp = layer.self_attn, getattr(layer, "mlp", None) or layer.feed_forward
     rotary = type(model.model.rotary_emb)(config)
     types = getattr(config, "layer_types", None)
-    one_window = ("mistral", "phi3", "ministral3")
+    one_window = ("mistral", "phi3", "ministral3", "qwen3_moe")
     everywhere = getattr(config, "sliding_window", None) if config.model_type in one_window else None
 
     def rope(layer):
@@ -186,12 +195,17 @@ def expected(case):
     windows = [config.sliding_window if types and types[i] == "sliding_attention" else everywhere
                for i in range(config.num_hidden_layers)]
     of_attention = lambda values: [value for value, has in zip(values, has_attention) if has]
-    down, out = getattr(mlp, "down_proj", None) or mlp.w2, getattr(attention, "o_proj", None) or attention.out_proj
+    out = getattr(attention, "o_proj", None) or attention.out_proj
+    # Experts are parameters without biases, stacked.
+    down = getattr(mlp, "down_proj", None) or getattr(mlp, "w2", None)
+    mixtures = [getattr(layer, "mlp", None) for layer in model.model.layers]
+    mixtures = [[mlp.gate.num_experts, mlp.gate.top_k, mlp.experts.down_proj.shape[2], mlp.gate.norm_topk_prob]
+                if hasattr(mlp, "experts") else None for mlp in mixtures]
     return dict(
         config=case,
         vocab_size=model.model.embed_tokens.weight.shape[0],
         hidden_size=config.hidden_size,
-        intermediate_size=down.weight.shape[1],
+        intermediate_size=down.weight.shape[1] if down else mixtures[0][2],
         num_layers=len(model.model.layers),
         query=config.num_attention_heads,
         key_value=config.num_key_value_heads,
@@ -199,7 +213,7 @@ def expected(case):
         max_position=config.max_position_embeddings,
         norm_eps=getattr(norm, "variance_epsilon", None) or norm.eps,
         tied=config.tie_word_embeddings,
-        biases=[part.bias is not None for part in
+        biases=[part is not None and part.bias is not None for part in
                 (getattr(attention, "q_proj", None) or attention.qkv_proj, out, down)],
         attention=has_attention,
         windows=of_attention(windows),
@@ -207,6 +221,7 @@ def expected(case):
         frequencies=[rope(with_positions[0])[0]] + [last for last in [rope(with_positions[-1])[0]]
                                                     if last != rope(with_positions[0])[0]],
         attention_factor=rope(with_positions[-1])[1],
+        **(dict(experts=mixtures) if any(mixtures) else {}),
     )
 
 

@@ -13,6 +13,7 @@ use burn::tensor::{Gradients, Tensor};
 use super::graph::{add_graph, leaf};
 use super::head::head;
 use crate::autodiff::logprobs::{LogprobQuery, TokenLogprobs};
+use crate::layers::balance::{Balance, Routed};
 use crate::transformer::Transformer;
 
 /// Returns the gradients of `loss` and the second value that `loss` returns; see [`add_gradients`].
@@ -30,10 +31,12 @@ pub fn gradients<S>(
 /// Adds the gradients of `loss` to `total` and returns the second value that `loss` returns.
 ///
 /// - `total`: gradients accumulated so far
-/// - `model`: on an autodiff device
+/// - `model`: on an autodiff device; its load-balancing loss has a gradient too if it is [balancing]
 /// - `query`: the log-probabilities (and entropies) that `loss` gets
 /// - `recompute`: computes every block twice, so that memory holds the graph of one block at a time; the
 ///   gradients are the same up to rounding
+///
+/// [balancing]: Transformer::balancing
 pub fn add_gradients<S>(
     total: &mut GradientsParams,
     model: &Transformer,
@@ -42,60 +45,75 @@ pub fn add_gradients<S>(
     loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
 ) -> S {
     if !recompute {
-        let hidden = model.hidden(query.batch);
+        let pass = model.whole(query.batch);
+        let hidden = model.hidden_in(&pass, query.batch);
         let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
         // If only the head is trained, there is no graph below it.
         if let Some(upstream) = upstream.filter(|_| hidden.is_tracked()) {
-            add_graph(total, backward(hidden, upstream), model);
+            let routed = pass.take_routed();
+            let balance = balance(model, query, &routed).loss(routed);
+            add_graph(total, backward(hidden, upstream, balance), model);
         }
         return aux;
     }
-    let mut inputs = inputs_of_blocks(&model.valid(), query);
+    let (mut inputs, routed) = inputs_of_blocks(&model.valid(), query);
+    let balance = balance(model, query, &routed);
     let last = leaf(inputs.pop().expect("the embedding comes first"));
     let hidden = model.norm.forward(last.clone());
     let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
     let Some(upstream) = upstream else { return aux };
-    let mut upstream = through(&model.norm, hidden, upstream, &last, total);
+    let mut upstream = through(&model.norm, (hidden, None), upstream, &last, total);
     drop(last);
     let pass = model.whole(query.batch);
     for (layer, block) in model.layers.iter().enumerate().rev() {
         let input = leaf(inputs.pop().expect("one input per block"));
         let output = block.forward(input.clone(), &pass, layer, None);
-        upstream = through(block, output, upstream, &input, total);
+        let balance = balance.loss(pass.take_routed());
+        upstream = through(block, (output, balance), upstream, &input, total);
     }
     if model.embed_tokens.weight.val().is_require_grad() {
         let embedded = model.embed(query.batch, model.packs(query.batch));
-        add_graph(total, backward(embedded, upstream), &model.embed_tokens);
+        add_graph(total, backward(embedded, upstream, None), &model.embed_tokens);
     }
     aux
 }
 
-/// Returns the input of every block and of the final norm, computed without a graph.
-fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> Vec<Tensor<2>> {
+fn balance(model: &Transformer, query: &LogprobQuery<'_>, routed: &[Routed]) -> Balance {
+    Balance::new(routed, query.batch, model.packs(query.batch), model.balance)
+}
+
+/// Returns the input of every block and of the final norm, and the decisions of routers, computed without a
+/// graph.
+fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> (Vec<Tensor<2>>, Vec<Routed>) {
     let pass = model.whole(query.batch);
     let mut inputs = vec![model.embed(query.batch, model.packs(query.batch))];
     for (layer, block) in model.layers.iter().enumerate() {
         let x = inputs.last().expect("the embedding comes first").clone();
         inputs.push(block.forward(x, &pass, layer, None));
     }
-    inputs
+    (inputs, pass.take_routed())
 }
 
-/// Returns the gradients of a graph, given the gradient with respect to its output.
-fn backward(output: Tensor<2>, upstream: Tensor<2>) -> Gradients {
-    (output * Tensor::from_inner(upstream)).sum().backward()
+/// Returns the gradients of a graph, given the gradient with respect to its output, and of a loss within it.
+fn backward(output: Tensor<2>, upstream: Tensor<2>, within: Option<Tensor<1>>) -> Gradients {
+    let sum = (output * Tensor::from_inner(upstream)).sum();
+    let sum = match within {
+        Some(within) => sum + within.cast(sum.dtype()),
+        None => sum,
+    };
+    sum.backward()
 }
 
 /// Runs the backward pass of one stage: takes the gradient with respect to its output, returns that of its
 /// input.
 fn through(
     stage: &impl Module,
-    output: Tensor<2>,
+    (output, within): (Tensor<2>, Option<Tensor<1>>),
     upstream: Tensor<2>,
     input: &Tensor<2>,
     total: &mut GradientsParams,
 ) -> Tensor<2> {
-    let mut gradients = backward(output, upstream);
+    let mut gradients = backward(output, upstream, within);
     let grad = input.grad_remove(&mut gradients).expect("a stage depends on its input");
     add_graph(total, gradients, stage);
     grad

@@ -22,6 +22,8 @@ pub struct AttentionConfig {
     pub projection: Projection,
     /// RMSNorm of q and k.
     pub qk_norm: Option<QkNorm>,
+    /// Bound of queries, keys and values behind their norms (OLMoE).
+    pub clip: Option<f64>,
     /// Factor of scores; unset, `1 / √D`.
     pub scale: Option<f64>,
     /// Bound of scores, `cap·tanh(score / cap)` (Gemma 2, arXiv:2408.00118 §2).
@@ -75,6 +77,7 @@ impl AttentionConfig {
             output_bias: false,
             projection: Projection::Separate,
             qk_norm: None,
+            clip: None,
             scale: None,
             softcap: None,
             window: None,
@@ -162,8 +165,11 @@ impl AttentionConfig {
         if self.window == Some(0) {
             return Err("sliding_window = 0 lets no token see any".into());
         }
-        for (name, number) in [("the scale of scores", self.scale), ("attn_logit_softcapping", self.softcap)]
-        {
+        for (name, number) in [
+            ("the scale of scores", self.scale),
+            ("attn_logit_softcapping", self.softcap),
+            ("clip_qkv", self.clip),
+        ] {
             if let Some(number) = number.filter(|number| !(number.is_finite() && *number > 0.0)) {
                 return Err(format!("{name} = {number} is not a finite number above 0"));
             }

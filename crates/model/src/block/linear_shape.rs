@@ -3,7 +3,7 @@
 /// Describes the shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearShape {
-    /// Path below the block, as on disk: `self_attn.q_proj`.
+    /// Path below the block, or below its expert, as on disk: `self_attn.q_proj`.
     pub name: &'static str,
     /// Numbers per token that it reads.
     pub inputs: usize,

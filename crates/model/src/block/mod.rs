@@ -5,6 +5,7 @@
 
 mod attention;
 mod delta_net;
+mod experts;
 mod feed_forward;
 mod linear_shape;
 mod mixer;
@@ -16,7 +17,9 @@ pub(crate) use attention::within;
 pub use attention::{AttentionConfig, Projection, QkNorm};
 pub use delta_net::DeltaNetConfig;
 pub(crate) use delta_net::decay;
+pub use experts::ExpertsConfig;
 pub use feed_forward::{Activation, MlpConfig};
+pub(crate) use feed_forward::{OF_BLOCK, OF_EXPERT};
 pub use linear_shape::LinearShape;
 pub(crate) use linear_shape::target;
 pub use mixer::Mixer;
@@ -42,7 +45,8 @@ pub struct BlockConfig {
 impl BlockConfig {
     /// Describes a block with norms before attention and SwiGLU, and without biases.
     pub fn new(attention: AttentionConfig, mlp_width: usize) -> Self {
-        let mlp = MlpConfig { width: mlp_width, bias: false, activation: Activation::Silu, fused: false };
+        let activation = Activation::Silu;
+        let mlp = MlpConfig { width: mlp_width, bias: false, activation, fused: false, experts: None };
         let (norms, mixer) = (BlockNorms::PRE, Mixer::Attention(attention));
         Self { norms, mixer, mlp, residual_scale: 1.0, names: Names::COMMON }
     }
@@ -68,6 +72,13 @@ impl BlockConfig {
             linear.name = self.names.of(linear.name);
         }
         all
+    }
+
+    /// Counts the weights of its linear layers that a token is multiplied with, in a model with residual
+    /// streams of `hidden` numbers.
+    pub(crate) fn multiplied_weights(&self, hidden: usize) -> usize {
+        let mixer: usize = self.mixer.linears(hidden).iter().map(LinearShape::weights).sum();
+        mixer + self.mlp.multiplied_weights(hidden)
     }
 
     /// Counts the parameters of the block in a model with residual streams of `hidden` numbers.

@@ -8,6 +8,7 @@ use crate::logit_config::LogitConfig;
 
 mod defaults;
 mod exaone4;
+mod experts;
 mod fields;
 mod gemma;
 mod glm4;
@@ -22,10 +23,12 @@ mod mistral;
 mod nested;
 mod olmo2;
 mod olmo3;
+mod olmoe;
 mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3_5;
+mod qwen3_moe;
 mod rope;
 mod rope_kinds;
 mod rope_scaling;
@@ -61,7 +64,7 @@ const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 18] = [
+pub const FAMILIES: [Family; 20] = [
     llama::LLAMA,
     qwen2::QWEN2,
     qwen3::QWEN3,
@@ -80,6 +83,8 @@ pub const FAMILIES: [Family; 18] = [
     lfm2::LFM2,
     qwen3_5::QWEN3_5,
     granite_hybrid::GRANITE_HYBRID,
+    qwen3_moe::QWEN3_MOE,
+    olmoe::OLMOE,
 ];
 
 impl Family {
@@ -117,6 +122,7 @@ impl Family {
             bias: false,
             activation: self.activation(&fields)?,
             fused: false,
+            experts: None,
         };
         let (norms, mixer) = (self.norms, Mixer::Attention(attention));
         let block = BlockConfig { norms, mixer, mlp, residual_scale: 1.0, names: Names::COMMON };
@@ -152,8 +158,8 @@ impl Family {
     /// sound becomes one of its text model.
     pub fn write(&self, config: &ModelConfig, before: &Map<String, Value>) -> Map<String, Value> {
         let mut json = text_config(before);
-        let (attention, mlp) = (config.first_attention(), &config.layers[0].mlp);
-        let activation = match mlp.activation {
+        let attention = config.first_attention();
+        let activation = match config.layers[0].mlp.activation {
             Activation::Silu => "silu",
             Activation::GeluTanh => "gelu_pytorch_tanh",
         };
@@ -162,7 +168,6 @@ impl Family {
             ("architectures", Value::from(vec![self.architecture])),
             ("vocab_size", config.vocab_size.into()),
             ("hidden_size", config.hidden_size.into()),
-            ("intermediate_size", mlp.width.into()),
             ("num_hidden_layers", config.layers.len().into()),
             ("num_attention_heads", attention.query_heads.into()),
             ("num_key_value_heads", attention.key_value_heads.into()),
@@ -174,6 +179,10 @@ impl Family {
             ("dtype", "float32".into()),
         ] {
             json.insert(key.into(), value);
+        }
+        // Files of models whose layers all have experts may name a width that no layer has.
+        if let Some(block) = config.layers.iter().find(|block| block.mlp.experts.is_none()) {
+            json.insert("intermediate_size".into(), block.mlp.width.into());
         }
         json.retain(|key, _| !OF_OTHER_FILES.contains(&key.as_str()));
         if !self.defaults.ropes_by_kind {

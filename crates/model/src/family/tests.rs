@@ -35,6 +35,9 @@ struct Case {
     frequencies: Vec<Vec<f64>>,
     /// That of the last one.
     attention_factor: f64,
+    /// Number of experts of each layer, of a token, their width, and whether weights add up to 1.
+    #[serde(default)]
+    experts: Option<Vec<Option<(usize, usize, usize, bool)>>>,
 }
 
 fn cases() -> Vec<Case> {
@@ -89,6 +92,12 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
         }
         let gain = last.attention_factor();
         assert!((gain - case.attention_factor).abs() < 1e-9, "{shown}: {gain}");
+        let experts = found.layers.iter().map(|block| {
+            let experts = block.mlp.experts?;
+            Some((experts.count, experts.chosen, block.mlp.width, experts.normalised))
+        });
+        let experts: Vec<_> = experts.collect();
+        assert_eq!(experts, case.experts.unwrap_or(vec![None; experts.len()]), "{shown}");
     }
 }
 
@@ -158,6 +167,18 @@ fn other_mixers_that_would_be_computed_otherwise_are_refused() {
     check("lfm2", json!({"full_attn_idxs": [0], "conv_L_cache": 0}), "conv_L_cache = 0");
     check("lfm2", json!({"block_multiple_of": 0}), "block_multiple_of = 0");
     check("lfm2", json!({"block_ffn_dim_multiplier": 1e300}), "intermediate_size = ");
+}
+
+#[test]
+fn experts_that_cannot_be_are_refused() {
+    check("qwen3_moe", json!({"decoder_sparse_step": 0}), "decoder_sparse_step = 0");
+    check("qwen3_moe", json!({"num_experts": 4}), "num_experts_per_tok = 8 is not between 1 and 4");
+    check("qwen3_moe", json!({"num_experts": 1 << 20}), "num_experts = 1048576");
+    check("qwen3_moe", json!({"num_experts": 64, "num_local_experts": 128}), "differ");
+    check("qwen3_moe", json!({"moe_intermediate_size": 0}), "intermediate_size = 0");
+    check("olmoe", json!({"num_experts": 0}), "num_experts = 0");
+    check("olmoe", json!({"clip_qkv": -1.0}), "clip_qkv = -1");
+    check("olmoe", json!({"norm_topk_prob": 1}), "norm_topk_prob = 1");
 }
 
 #[test]

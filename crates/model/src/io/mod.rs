@@ -2,6 +2,7 @@
 
 pub(crate) mod adapter_file;
 pub(crate) mod checkpoint;
+mod expert_stacks;
 mod folder_files;
 mod regular_file;
 mod safetensors_header;

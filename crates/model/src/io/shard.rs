@@ -1,6 +1,7 @@
 //! One open safetensors file. Its tensors are read one at a time, in pieces.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,11 @@ impl Shard {
 
     /// Reads a tensor as f32.
     pub(crate) fn values(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        self.part(name, 0..self.tensor(name).0.shape.iter().product())
+    }
+
+    /// Reads some numbers of a tensor as f32.
+    pub(crate) fn part(&self, name: &str, numbers: Range<usize>) -> Result<Vec<f32>, ModelError> {
         let (info, start) = self.tensor(name);
         let bad = |message: String| damaged(&self.path, format!("tensor {name}: {message}"));
         let width = match info.dtype {
@@ -53,7 +59,7 @@ impl Shard {
                 return Err(bad(format!("element type {other:?} is not supported ({types})")));
             }
         };
-        let count: usize = info.shape.iter().product();
+        let (start, count) = (start + (numbers.start * width) as u64, numbers.len());
         let mut values: Vec<f32> = Vec::new();
         values
             .try_reserve_exact(count)
@@ -74,7 +80,7 @@ impl Shard {
         }
         match values.iter().position(|value| !value.is_finite()) {
             Some(at) => {
-                let message = format!("tensor {name} holds {} at index {at}", values[at]);
+                let message = format!("tensor {name} holds {} at index {}", values[at], numbers.start + at);
                 Err(damaged(&self.path, message))
             }
             None => Ok(values),

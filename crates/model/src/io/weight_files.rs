@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::available::available_memory;
 use crate::build::{Init, ParameterSource};
 use crate::error::ModelError;
+use crate::io::expert_stacks::{Stacked, matrices};
 use crate::io::regular_file::{SETTINGS, read};
 use crate::io::shard::{Shard, damaged};
 use crate::io::text_tensors::{other_part, own_name};
@@ -25,6 +26,8 @@ pub(crate) struct WeightFiles {
     holders: BTreeMap<String, usize>,
     /// Tensors that hold a parameter under another name.
     aliases: BTreeMap<String, String>,
+    /// Matrices of experts in stacks.
+    stacked: BTreeMap<String, Stacked>,
     used: BTreeSet<String>,
     /// Tensors that are no part of the text model.
     others: BTreeSet<String>,
@@ -83,6 +86,7 @@ impl WeightFiles {
             shards: Vec::new(),
             holders: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            stacked: BTreeMap::new(),
             used: BTreeSet::new(),
             others: BTreeSet::new(),
         };
@@ -92,6 +96,7 @@ impl WeightFiles {
                 if all.holders.contains_key(&name) {
                     return Err(damaged(&shard.path, format!("tensor {name} is in another shard too")));
                 }
+                all.stacked.extend(matrices(&name, &shard.tensor(&name).0.shape));
                 all.holders.insert(name, all.shards.len());
             }
             all.shards.push(shard);
@@ -226,6 +231,12 @@ impl ParameterSource for WeightFiles {
 
     fn values(&mut self, name: &str, shape: &[usize], _init: Init) -> Result<Vec<f32>, ModelError> {
         let name = self.aliases.get(name).cloned().unwrap_or_else(|| name.to_string());
+        if let Some(Stacked { stack, numbers, .. }) = self.stacked.get(&name).filter(|at| at.shape == *shape)
+        {
+            let values = self.shards[self.holders[stack]].part(stack, numbers.clone())?;
+            self.used.insert(stack.clone());
+            return Ok(values);
+        }
         let Some(&holder) = self.holders.get(&name) else {
             let tied = "set tie_word_embeddings = true, if the output matrix is the embedding";
             let hint = self.other_name(&name).or_else(|| (name == OUTPUT).then(|| tied.to_string()));

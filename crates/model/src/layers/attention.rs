@@ -39,12 +39,15 @@ impl Attention {
         cache: Option<(&mut KvCache, &CachePlan)>,
     ) -> Tensor<2> {
         let [b, t] = pass.shape;
-        let [mut q, mut k, v] = self.project(x, h);
+        let [mut q, mut k, mut v] = self.project(x, h);
         let gate;
         (q, gate) = if h.is_gated() { apart(q, h) } else { (q, None) };
         let rotated_first = h.qk_norm == Some(QkNorm::PerHeadRotated);
         if !rotated_first {
             (q, k) = (normed(self.q_norm.as_ref(), q), normed(self.k_norm.as_ref(), k));
+        }
+        if let Some(bound) = h.clip {
+            [q, k, v] = [q, k, v].map(|x| x.clamp(-bound, bound));
         }
         let (rotation, mask) = match pass.path(layer) {
             AttentionPath::Operations { rotation, mask } => (rotation, mask.clone()),

@@ -1,5 +1,6 @@
 //! Values that the layers of one forward pass share.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -8,6 +9,7 @@ use crate::batch::TokenBatch;
 use crate::block::{AttentionConfig, BlockConfig};
 use crate::config::ModelConfig;
 use crate::cpu::fused::FusedAttention;
+use crate::layers::balance::Routed;
 use crate::layers::rope::Rotation;
 
 /// Holds values that the layers of one forward pass share.
@@ -21,6 +23,8 @@ pub(crate) struct ForwardPass<'a> {
     pub(crate) packed: bool,
     /// Path of attention in each layer that has it.
     paths: Vec<Option<AttentionPath>>,
+    /// Decisions of routers, if they are recorded.
+    routed: Option<RefCell<Vec<Routed>>>,
 }
 
 /// Computes scores and their weighted sums.
@@ -56,7 +60,25 @@ impl<'a> ForwardPass<'a> {
         }
         let cells = batch.lengths.iter().sum();
         let shape = if packed { [1, cells] } else { [batch.rows(), batch.columns] };
-        Self { config, shape, lengths: batch.lengths.as_slice().into(), packed, paths }
+        Self { config, shape, lengths: batch.lengths.as_slice().into(), packed, paths, routed: None }
+    }
+
+    /// Records the decisions of routers from now on, if `record`.
+    pub(crate) fn recording(mut self, record: bool) -> Self {
+        self.routed = record.then(RefCell::default);
+        self
+    }
+
+    /// Records the decisions of a router, if any are.
+    pub(crate) fn record(&self, scores: &Tensor<2>, chosen: &[i32]) {
+        if let Some(routed) = &self.routed {
+            routed.borrow_mut().push(Routed { scores: scores.clone(), chosen: chosen.to_vec() });
+        }
+    }
+
+    /// Returns the decisions that were recorded since the last call.
+    pub(crate) fn take_routed(&self) -> Vec<Routed> {
+        self.routed.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
     /// Returns the description of a block.

@@ -344,6 +344,10 @@ pub struct OptimizerConfig {
     /// fraction of the memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompute: Option<bool>,
+    /// Factor of the load-balancing loss of models with experts (arXiv:2101.03961 eq. 4), that of each
+    /// sequence alone and their mean; 0 switches it off.
+    #[serde(deserialize_with = "Within::<0, 1_000>::read")]
+    pub router_aux_loss_coef: f64,
     /// Element type of activations; weights, gradients and moments stay in f32.
     pub precision: Precision,
     /// Parameters that aren't trained, by their Hugging Face names; `*` stands for any text.
@@ -390,6 +394,7 @@ impl Default for OptimizerConfig {
             micro_batch_tokens: 8192,
             shards: None,
             recompute: None,
+            router_aux_loss_coef: 0.0,
             precision: Precision::F32,
             freeze: Vec::new(),
             lora: None,

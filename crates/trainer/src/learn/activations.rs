@@ -1,7 +1,7 @@
 //! Estimates the memory that a forward pass keeps for the backward pass, and decides on recomputing.
 
 use burn::tensor::Device;
-use turnwise_model::{BlockConfig, DeltaNetConfig, Mixer, ModelConfig, QkNorm};
+use turnwise_model::{BlockConfig, DeltaNetConfig, Mixer, MlpConfig, ModelConfig, QkNorm};
 
 use crate::device::kind::{in_memory, on_host};
 
@@ -31,10 +31,10 @@ pub(crate) fn values_of_blocks(model: &ModelConfig, length: u64, fused: bool) ->
 }
 
 /// Returns the values per token that a block of fused parts keeps: the residual stream and its norms, those
-/// of the mixer (queries, keys, values and the output of attention), and SwiGLU.
+/// of the mixer (queries, keys, values and the output of attention), and those of feed-forward layers.
 fn values_of_fused_block(block: &BlockConfig, hidden: u64, _length: u64) -> u64 {
     let stream = 2 + block.norms.count() as u64;
-    stream * hidden + values_of_mixer(&block.mixer) + 3 * block.mlp.width as u64
+    stream * hidden + values_of_mixer(&block.mixer) + values_of_mlp(&block.mlp, hidden)
 }
 
 /// Returns the values per token that the inputs of fused parts of a mixer keep.
@@ -60,6 +60,16 @@ fn values_of_mixer(mixer: &Mixer) -> u64 {
     }
 }
 
+/// Returns the values per token that SwiGLU keeps: gate, up and their product. Each of a token's experts keeps
+/// these, its input and its output, and the router keeps scores.
+fn values_of_mlp(mlp: &MlpConfig, hidden: u64) -> u64 {
+    let of_one = 3 * mlp.width as u64;
+    match &mlp.experts {
+        None => of_one,
+        Some(experts) => experts.chosen as u64 * (2 * hidden + of_one) + 2 * experts.count as u64,
+    }
+}
+
 /// Returns the values per token that the gated delta rule of Burn's operations keeps, in chunks of 32 tokens:
 /// rows of heads in several scalings, matrices between the tokens of a chunk with the rows of their inverse,
 /// and one state per chunk.
@@ -79,7 +89,12 @@ fn values_of_rule(delta: &DeltaNetConfig) -> u64 {
 /// Returns the values per token that a block of Burn's operations keeps. It adds intermediate results, and
 /// scores and their softmax in a row of `length` tokens.
 fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
-    let between = 2 * hidden + 2 * block.mlp.width as u64;
+    let of_mlp = match &block.mlp.experts {
+        None => 2 * block.mlp.width as u64,
+        // Also outputs in the order of tokens, and weighted.
+        Some(experts) => experts.chosen as u64 * 2 * (block.mlp.width as u64 + hidden),
+    };
+    let between = 2 * hidden + of_mlp;
     let of_mixer = match &block.mixer {
         Mixer::Attention(attention) => 2 * attention.query_heads as u64 * length,
         Mixer::DeltaNet(delta) => values_of_rule(delta),

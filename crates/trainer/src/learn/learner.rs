@@ -26,6 +26,8 @@ pub(crate) struct Split {
     pub(crate) shards: Option<usize>,
     /// Whether each block is computed a second time instead of kept; unset, the size of the blocks decides.
     pub(crate) recompute: Option<bool>,
+    /// Factor of the load-balancing loss of models with experts, a mean over all rows.
+    pub(crate) balance: f64,
     /// This rank and the number of ranks, among which shards are divided.
     pub(crate) rank: (usize, usize),
 }
@@ -59,7 +61,7 @@ pub(crate) fn accumulate<S: Send>(
         .unwrap_or_else(|| activations::recomputes(model.config(), longest as u64, half, &device));
     let share = |number: usize, of: usize| {
         // Each share has separate leaves: a worker whose graph shared them would wait for the others' graphs.
-        let leaves = model.valid().train();
+        let leaves = model.valid().train().balancing(split.balance / lengths.len() as f64);
         let mut total = GradientsParams::new();
         let rows = batches.iter().skip(number).step_by(of);
         let told: Vec<S> = rows.map(|rows| gradient(&mut total, &leaves, rows, recompute)).collect();

@@ -31,6 +31,7 @@ pub fn step(
         workers: workers::count(&model.device()),
         shards: config.shards,
         recompute: config.recompute,
+        balance: config.router_aux_loss_coef,
         rank: (0, 1),
     };
     let (gradients, loss) = nll_gradient(&model, examples, split);

@@ -10,7 +10,8 @@ use crate::error::TrainError;
 use crate::run_site::RunSite;
 
 /// Applies `optimizer.lora`, fresh or from a checkpoint, or `optimizer.freeze`, then the activations' dtype.
-/// Refuses a dtype that the device lacks: Burn would compute wrong numbers in it without an error.
+/// Refuses a dtype that the device lacks: Burn would compute wrong numbers in it without an error. Refuses a
+/// loss of routers that the model lacks.
 pub(crate) fn trained_part(
     model: Transformer,
     config: &OptimizerConfig,
@@ -21,6 +22,10 @@ pub(crate) fn trained_part(
     let bad = |message: String| TrainError::Input(format!("optimizer.{message}"));
     if config.lora.is_some() && !config.freeze.is_empty() {
         return Err(bad("freeze: with optimizer.lora everything but the adapter is frozen already".into()));
+    }
+    let coefficient = config.router_aux_loss_coef;
+    if coefficient != 0.0 && model.config().layers.iter().all(|block| block.mlp.experts.is_none()) {
+        return Err(bad(format!("router_aux_loss_coef = {coefficient}: the model has no experts")));
     }
     let model = match &config.lora {
         Some(lora) => {
@@ -79,6 +84,22 @@ mod tests {
         let tokens: Vec<u32> = (0..16).map(|t| t * 7 % 48).collect();
         let hidden = model.hidden(&TokenBatch::new(&[&tokens]));
         model.logits(hidden).cast(DType::F32).into_data().try_into_vec().expect("scores were just cast")
+    }
+
+    #[test]
+    fn a_loss_of_routers_needs_routers() {
+        let device = crate::device::backend::device(None).unwrap();
+        let site = RunSite {
+            device: device.clone(),
+            device_name: "test".into(),
+            git_commit: None,
+            server_key: None,
+            now: turnwise_rollout::chat::Moment::now(),
+        };
+        let config = OptimizerConfig { router_aux_loss_coef: 0.01, ..OptimizerConfig::default() };
+        let refused = trained_part(model(&device), &config, 0, &site, None).map(drop).unwrap_err();
+        let said = "optimizer.router_aux_loss_coef = 0.01: the model has no experts";
+        assert_eq!(refused.to_string(), said);
     }
 
     #[test]

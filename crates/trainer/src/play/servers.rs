@@ -244,6 +244,7 @@ impl RunServers {
             workers: workers::count(&model.device()),
             shards: None,
             recompute: None,
+            balance: 0.0,
             rank: (0, 1),
         };
         let computed = sampled_logprobs(model, &[&asked], temperature, split, &Alone);

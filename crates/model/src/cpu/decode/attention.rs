@@ -88,6 +88,7 @@ impl HostAttention {
     ) -> ([Vec<f32>; 2], Vec<f32>, Vec<f32>) {
         let (attention, gain) = (&self.config, self.config.rope.attention_factor() as f32);
         let ([mut q, gate], mut k) = (self.apart(self.q.apply(cpu, h)), self.k.apply(cpu, h));
+        let mut v = self.v.apply(cpu, h);
         let normalise = |q: &mut Vec<f32>, k: &mut Vec<f32>| {
             if let Some((q_norm, k_norm)) = &self.qk_norms {
                 *q = norm(q, q_norm, eps);
@@ -97,6 +98,9 @@ impl HostAttention {
         let rotated_first = attention.qk_norm == Some(QkNorm::PerHeadRotated);
         if !rotated_first {
             normalise(&mut q, &mut k);
+        }
+        if let Some(bound) = attention.clip.map(|bound| bound as f32) {
+            [&mut q, &mut k, &mut v].into_iter().flatten().for_each(|x| *x = x.clamp(-bound, bound));
         }
         let by_scores = attention.score_scale() as f32;
         let by = if rotated_first { 1.0 } else { by_scores };
@@ -113,7 +117,7 @@ impl HostAttention {
             normalise(&mut q, &mut k);
             scale(&mut q, by_scores);
         }
-        ([q, gate], k, self.v.apply(cpu, h))
+        ([q, gate], k, v)
     }
 
     /// Takes queries and gates apart, which lie beside each other in each head.

@@ -2,9 +2,11 @@
 
 use super::attention::HostAttention;
 use super::delta_net::HostDeltaNet;
+use super::mlp::HostMlp;
+use super::moe::HostMoe;
 use super::short_conv::HostShortConv;
-use super::weights::{Affine, affine, parts, vector};
-use crate::block::{Activation, Mixer};
+use super::weights::vector;
+use crate::block::Mixer;
 use crate::config::ModelConfig;
 use crate::transformer::Block;
 
@@ -17,11 +19,8 @@ pub(super) struct Layer {
     pub(super) widths: [usize; 2],
     pub(super) after_attention: Option<Vec<f32>>,
     pub(super) before_mlp: Option<Vec<f32>>,
-    pub(super) gate: Affine,
-    pub(super) up: Affine,
-    pub(super) down: Affine,
+    pub(super) feed_forward: FeedForward,
     pub(super) after_mlp: Option<Vec<f32>>,
-    pub(super) activation: Activation,
     /// Factor of both outputs.
     pub(super) residual_scale: f64,
 }
@@ -34,12 +33,19 @@ pub(super) enum HostMixer {
     DeltaNet(HostDeltaNet),
 }
 
+/// Holds the weights of the feed-forward layers.
+#[derive(Debug)]
+pub(super) enum FeedForward {
+    One(HostMlp),
+    Experts(HostMoe),
+}
+
 const SAME: &str = "a block has the layer that its description names";
 
 impl Layer {
     /// Copies the weights of block `at`.
     pub(super) fn new(config: &ModelConfig, at: usize, block: &Block) -> Self {
-        let (settings, mlp) = (&config.layers[at], &block.mlp);
+        let settings = &config.layers[at];
         let mixer = match &settings.mixer {
             Mixer::Attention(_) => {
                 HostMixer::Attention(HostAttention::new(config, at, block.self_attn.as_ref().expect(SAME)))
@@ -49,19 +55,21 @@ impl Layer {
                 HostMixer::DeltaNet(HostDeltaNet::new(delta, block.linear_attn.as_ref().expect(SAME)))
             }
         };
-        let wide = settings.mlp.width;
-        let [gate, up] = parts(mlp.gate_up_proj.as_ref(), [&mlp.gate_proj, &mlp.up_proj], [wide, wide]);
+        let mlp = &settings.mlp;
+        let feed_forward = match &mlp.experts {
+            None => FeedForward::One(HostMlp::new(mlp, block.mlp.as_ref().expect(SAME))),
+            Some(experts) => {
+                FeedForward::Experts(HostMoe::new(mlp, experts, block.moe.as_ref().expect(SAME)))
+            }
+        };
         Self {
             before_attention: block.before_attention.as_ref().map(vector),
             mixer,
             widths: [settings.mixer.cached_values() / 2, settings.mixer.state_widths().iter().sum()],
             after_attention: block.after_attention.as_ref().map(vector),
             before_mlp: block.before_mlp.as_ref().map(vector),
-            gate,
-            up,
-            down: affine(&mlp.down_proj),
+            feed_forward,
             after_mlp: block.after_mlp.as_ref().map(vector),
-            activation: settings.mlp.activation,
             residual_scale: settings.residual_scale,
         }
     }

@@ -13,7 +13,9 @@ mod delta_net;
 mod feed;
 mod kernels;
 mod layer;
+mod mlp;
 mod model;
+mod moe;
 mod short_conv;
 mod weights;
 

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use super::cache::HostCache;
 use super::feed::{Feed, Row};
 use super::kernels::{Matrix, add_scaled, norm, scale};
-use super::layer::{HostMixer, Layer};
+use super::layer::{FeedForward, HostMixer, Layer};
 use super::weights::{matrix, vector};
 use crate::config::ModelConfig;
-use crate::cpu::simd::{Cpu, gated};
+use crate::cpu::simd::Cpu;
 use crate::layers::angles::Angles;
 use crate::transformer::Transformer;
 
@@ -114,9 +114,10 @@ impl HostModel {
             let by = layer.residual_scale;
             add_scaled(&mut x, &normed(layer.after_attention.as_deref(), Cow::Owned(mixed), eps), by);
             let h = normed(layer.before_mlp.as_deref(), Cow::Borrowed(&x), eps);
-            let mut gate = layer.gate.apply(self.cpu, &h);
-            gated(self.cpu, layer.activation, &mut gate, &layer.up.apply(self.cpu, &h));
-            let fed = layer.down.apply(self.cpu, &gate);
+            let fed = match &layer.feed_forward {
+                FeedForward::One(mlp) => mlp.forward(self.cpu, &h),
+                FeedForward::Experts(moe) => moe.forward(self.cpu, &h),
+            };
             add_scaled(&mut x, &normed(layer.after_mlp.as_deref(), Cow::Owned(fed), eps), by);
         }
         x

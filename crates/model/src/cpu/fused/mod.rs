@@ -10,6 +10,7 @@ mod convolution;
 mod delta;
 mod gate;
 mod host_op;
+mod mixture;
 mod norm;
 mod short_conv;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) use bridge::{apply_host_op, in_host_memory, modify_in_place, read_val
 pub(crate) use convolution::FusedConvolution;
 pub(crate) use delta::FusedDelta;
 pub(crate) use gate::FusedGate;
+pub(crate) use mixture::FusedMixture;
 pub(crate) use norm::FusedNorm;
 pub(crate) use short_conv::FusedShortConv;
 pub(crate) use vocabulary::{OutputGrads, pick_logprobs, write_grad_logits};

@@ -1,7 +1,7 @@
 //! The gradient of the weights doesn't depend on how rows are split.
 
 use turnwise_credit::WeightsConfig;
-use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, QkNorm};
+use turnwise_model::{AttentionConfig, BlockConfig, ExpertsConfig, ModelConfig, QkNorm};
 use turnwise_trajectory::{Finish, Stop, Trajectory, Turn};
 
 use super::*;
@@ -9,12 +9,15 @@ use crate::device::backend;
 use crate::learn::gradients::{global_norm, scale};
 
 fn model() -> Transformer {
+    model_of(None)
+}
+
+fn model_of(experts: Option<ExpertsConfig>) -> Transformer {
     let attention =
         AttentionConfig { qkv_bias: true, qk_norm: Some(QkNorm::PerHead), ..AttentionConfig::new(2, 1, 8) };
-    let config = ModelConfig {
-        max_position: 128,
-        ..ModelConfig::new(64, 16, vec![BlockConfig::new(attention, 32); 2])
-    };
+    let mut block = BlockConfig::new(attention, 32);
+    block.mlp.experts = experts;
+    let config = ModelConfig { max_position: 128, ..ModelConfig::new(64, 16, vec![block; 2]) };
     Transformer::random(&config, 5, &backend::device(None).expect("a device").autodiff())
 }
 
@@ -70,7 +73,17 @@ fn distance(model: &Transformer, a: GradientsParams, mut b: GradientsParams) -> 
 /// In f32 the same terms are added in another order: 1e-6 of the gradient's norm, not of each entry.
 #[test]
 fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
-    let (model, mut samples) = (model(), samples());
+    check_splits(&model(), 0.0);
+}
+
+/// Each sequence balances experts alone.
+#[test]
+fn any_split_into_micro_batches_balances_experts_alike() {
+    check_splits(&model_of(Some(ExpertsConfig { count: 5, chosen: 2, normalised: true })), 0.1);
+}
+
+fn check_splits(model: &Transformer, balance: f64) {
+    let mut samples = samples();
     let configs = ["clip", "cispo", "gspo"].map(|name| format!("{{\"{name}\":{{\"entropy\":0.01}}}}"));
     let by_turn = "{\"clip\":{\"level\":\"turn\",\"tis_cap\":2.0}}".to_string();
     for config in configs.into_iter().chain([by_turn]) {
@@ -80,8 +93,15 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             weighting.weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
             let rows: Vec<&Sample> = samples.iter().collect();
             let run = |tokens, workers, recompute| {
-                let split = Split { tokens, workers, shards: None, recompute: Some(recompute), rank: (0, 1) };
-                let (sum, parts) = policy_gradient(&model, None, &rows, &config, 1.0, split);
+                let split = Split {
+                    tokens,
+                    workers,
+                    shards: None,
+                    recompute: Some(recompute),
+                    balance,
+                    rank: (0, 1),
+                };
+                let (sum, parts) = policy_gradient(model, None, &rows, &config, 1.0, split);
                 (sum, PolicyStats::of_parts(&parts))
             };
             for (tokens, workers, recompute) in
@@ -89,7 +109,7 @@ fn any_split_into_micro_batches_gives_the_same_weight_gradients() {
             {
                 let (whole, stats) = run(10_000, 1, false);
                 let (split, parts) = run(tokens, workers, recompute);
-                let far = distance(&model, split, whole);
+                let far = distance(model, split, whole);
                 assert!(far <= 1e-6, "{config:?} {name}, {tokens} tokens, {workers} workers: {far:e}");
                 let off = (parts.loss - stats.loss).abs();
                 assert!(
@@ -108,7 +128,7 @@ fn a_gradient_over_shards_does_not_depend_on_workers() {
     WeightsConfig::default().weigh(&mut samples.iter_mut().collect::<Vec<_>>(), 32);
     let rows: Vec<&Sample> = samples.iter().collect();
     let run = |tokens, workers, shards| {
-        let split = Split { tokens, workers, shards, recompute: None, rank: (0, 1) };
+        let split = Split { tokens, workers, shards, recompute: None, balance: 0.0, rank: (0, 1) };
         let (sum, parts) = policy_gradient(&model, None, &rows, &LossConfig::default(), 1.0, split);
         (sum, PolicyStats::of_parts(&parts))
     };
@@ -136,7 +156,9 @@ fn a_gradient_over_shards_does_not_depend_on_workers() {
 #[test]
 fn ranks_have_neighbouring_shards() {
     let of = |rank, ranks, shards| {
-        Split { tokens: 1, workers: 1, shards: Some(64), recompute: None, rank: (rank, ranks) }.mine(shards)
+        let (tokens, workers, balance) = (1, 1, 0.0);
+        Split { tokens, workers, shards: Some(64), recompute: None, balance, rank: (rank, ranks) }
+            .mine(shards)
     };
     assert_eq!([of(0, 1, 8), of(0, 2, 8), of(1, 2, 8), of(3, 4, 8)], [0..8, 0..4, 4..8, 6..8]);
     assert_eq!([of(0, 4, 2), of(1, 4, 2)], [0..1, 1..2]);
