@@ -16,7 +16,7 @@ mod tables;
 use anyhow::Result;
 
 use crate::plan::Plan;
-use forest::{Row, forest};
+use forest::differences;
 use paired::{Difference, described, difference, recorded, tested};
 use runs::Runs;
 
@@ -138,7 +138,7 @@ fn hypotheses(page: &mut Page, main: &Runs) {
     page.figure(
         "hypotheses",
         "Differences and their intervals",
-        forest("GTPO against its baselines", &found.iter().map(Row::of).collect::<Vec<_>>(), None),
+        differences("GTPO against its baselines", &found),
     );
     page.test("main", &found);
     page.add(
@@ -208,11 +208,7 @@ fn of_controls(page: &mut Page, plan: &Plan, controls: &Runs) {
         .filter(|method| plan.methods[*method].rate_of.is_some())
         .collect();
     let found = against("gtpo", &registered);
-    page.figure(
-        "controls",
-        "Differences of the controls",
-        forest("Controls against GTPO", &found.iter().map(Row::of).collect::<Vec<_>>(), None),
-    );
+    page.figure("controls", "Differences of the controls", differences("Controls against GTPO", &found));
     page.test("controls", &found);
     page.add(&tables::methods(controls, family));
     page.add("Not registered, without tests: shaping under GRPO, credit by turn without shaping, and the scopes against the paper's baseline.");
@@ -242,11 +238,7 @@ fn beyond(page: &mut Page, own: &Runs) {
         .chain(of("gtpo", "first_return"))
         .chain(of("grpo_min", "first_return"))
         .collect();
-    page.figure(
-        "own",
-        "Differences and their intervals",
-        forest("Beyond the paper", &found.iter().map(Row::of).collect::<Vec<_>>(), None),
-    );
+    page.figure("own", "Differences and their intervals", differences("Beyond the paper", &found));
     page.test("own", &found);
     page.add("Not registered, without tests: the paper's claim once more, on these seeds and at rates chosen over eight others; and the two against each other.");
     page.add(&described(&of("grpo_min", "gtpo").chain(of("first_return", "turn_tree")).collect::<Vec<_>>()));

@@ -1,7 +1,8 @@
 //! Holds every fuzz target in one program; `TURNWISE_FUZZ` names the one that runs. The targets check the
 //! same properties as the tests of the crates, which replay the corpora without a fuzzer.
 #![no_main]
-#![allow(dead_code)]
+// Of the modules that it includes it uses a part.
+#![allow(dead_code, unused_imports)]
 
 mod calls;
 // Files of turnwise-model without tensors: Burn would take minutes to compile.

@@ -132,5 +132,6 @@ pub(crate) fn picture(title: &str, found: &Diagnosis) -> String {
         panels.push(panel("signal to noise of the gradient of a subgroup", &|e| e.signal_to_noise));
         panels.push(panel("cosine with the gradient of the success rate", &|e| e.alignment));
     }
-    Forest { title: format!("{title}: credit by estimator, 95 % intervals over tasks"), panels }.svg()
+    Forest { title: format!("{title}: credit by estimator, 95 % intervals over tasks"), panels, axis: None }
+        .svg()
 }

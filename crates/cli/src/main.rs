@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`turnwise_trajectory`](../turnwise_trajectory/index.html) | what happened: prompt, turns, tokens, calls |
 //! | [`turnwise_tools`](../turnwise_tools/index.html) | call formats, and the sandbox that runs calls |
-//! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files |
+//! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files: JSON, gzip, parquet |
 //! | [`turnwise_envs`](../turnwise_envs/index.html) | tasks, tools on offer, judging, turn rewards |
 //! | [`turnwise_rollout`](../turnwise_rollout/index.html) | plays a policy in an environment; chat formats |
 //! | [`turnwise_credit`](../turnwise_credit/index.html) | from turn rewards to token weights: start here for estimators |
@@ -28,10 +28,7 @@
 //!
 //! | crate | holds |
 //! |---|---|
-//! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files: JSON, gzip, parquet |
-//! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files: JSON, gzip, parquet |
 //! | [`turnwise_demonstrations`](../turnwise_demonstrations/index.html) | conversations of others as training data |
-//! | [`turnwise_datasets`](../turnwise_datasets/index.html) | rows of data files |
 //! | [`turnwise_diagnosis`](../turnwise_diagnosis/index.html) | which estimators can use recorded rollouts |
 //! | [`turnwise_curriculum`](../turnwise_curriculum/index.html) | which tasks a step plays |
 //! | [`turnwise_mcp`](../turnwise_mcp/index.html) | tools of MCP servers |

@@ -15,7 +15,7 @@ use crate::run::Run;
 
 pub use chart::{Chart, Mark, Series};
 pub use document::Report;
-pub use forest::{Forest, Panel};
+pub use forest::{Axis, Band, Forest, Panel};
 
 /// Number of steps in a moving mean.
 const WINDOW: usize = 5;

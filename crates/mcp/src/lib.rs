@@ -39,4 +39,3 @@ pub use content::output;
 pub use env::WithTools;
 pub use message::{Message, Refusal, read};
 pub use server::{McpError, Server, open};
-pub use turnwise_http::sse::events;

@@ -1,14 +1,12 @@
 //! The process of a server: its environment, its group, and its end.
 
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use turnwise_envs::outside::group::Group;
 use turnwise_envs::outside::stderr::{Log, Stderr};
-use turnwise_envs::outside::watch::Watch;
 
 /// Variables that a server inherits: those of the official SDKs, and what encodings and temporary files need.
 const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TMPDIR", "TERM"];
@@ -20,7 +18,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A process in a group with whatever it starts.
 pub(crate) struct Process {
     /// None once it is reaped.
-    child: Mutex<Option<Watched>>,
+    group: Mutex<Option<Group>>,
     stderr: Arc<Stderr>,
     endings: Arc<Endings>,
 }
@@ -38,49 +36,37 @@ impl Process {
     ) -> Result<(Self, ChildStdin, ChildStdout), String> {
         let (program, arguments) = command.split_first().ok_or("a command without a program")?;
         let inherited = INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .envs(inherited)
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            // Signals of the terminal are for the run, which ends its servers when it has done with them.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{program:?} doesn't start: {error}"))?;
-        let stdin = child.stdin.take().expect("it is piped");
-        let stdout = child.stdout.take().expect("it is piped");
-        let stderr = child.stderr.take().expect("it is piped");
+        let mut start = Command::new(program);
+        start.args(arguments).env_clear().envs(inherited);
+        start.envs(env.iter().map(|(name, value)| (name, value)));
+        start.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Group::start(&mut start);
+        let mut group = started.map_err(|error| format!("{program:?} doesn't start: {error}"))?;
+        let leader = group.leader();
+        let stdin = leader.stdin.take().expect("it is piped");
+        let stdout = leader.stdout.take().expect("it is piped");
+        let stderr = leader.stderr.take().expect("it is piped");
         let stderr = Stderr::read(stderr, log.place().into(), log.clone());
-        let child = Watched { watch: Watch::over(child.id()), child };
-        let process = Self { child: Mutex::new(Some(child)), stderr, endings: endings.clone() };
+        let process = Self { group: Mutex::new(Some(group)), stderr, endings: endings.clone() };
         Ok((process, stdin, stdout))
     }
 
-    fn child(&self) -> MutexGuard<'_, Option<Watched>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    fn group(&self) -> MutexGuard<'_, Option<Group>> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns `what` with the exit status of a process that has just ended.
     pub(crate) fn ended(&self, what: &str) -> String {
-        let mut held = self.child();
-        let Some(child) = held.take_if(|child| child.ends_within(LAST_WORDS)) else {
-            return what.into();
-        };
-        match child.kill() {
-            Ok(status) => format!("{what} ({status})"),
-            Err(_) => what.into(),
+        let ended = self.group().take_if(|group| group.ends_within(LAST_WORDS));
+        match ended.and_then(|mut group| group.kill()) {
+            Some(status) => format!("{what} ({status})"),
+            None => what.into(),
         }
     }
 
     /// Kills the group at once.
     pub(crate) fn kill(&self) {
-        if let Some(child) = self.child().take() {
-            // It can't fail in a way that matters here.
-            let _ = child.kill();
-        }
+        drop(self.group().take());
     }
 
     /// Returns the last lines of stderr, as the end of a message.
@@ -91,41 +77,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(child) = self.child().take() {
+        if let Some(mut group) = self.group().take() {
             self.endings.run(move || {
-                child.ends_within(GRACE);
-                let _ = child.kill();
+                group.ends_within(GRACE);
+                group.kill();
             });
         }
-    }
-}
-
-/// A process that isn't reaped, and the watch over its group.
-struct Watched {
-    child: Child,
-    watch: Watch,
-}
-
-impl Watched {
-    /// Waits until it has ended. Returns whether it has; its number stays taken until it is reaped.
-    fn ends_within(&self, patience: Duration) -> bool {
-        let (id, start) = (WaitId::Pid(Pid::from_child(&self.child)), Instant::now());
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        loop {
-            match waitid(id.clone(), options) {
-                Ok(None) if start.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
-                Ok(None) => return false,
-                Ok(Some(_)) | Err(_) => return true,
-            }
-        }
-    }
-
-    /// Kills its group and reaps it.
-    fn kill(mut self) -> std::io::Result<std::process::ExitStatus> {
-        // An error says that nothing is left of the group.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        drop(self.watch);
-        self.child.wait()
     }
 }
 

@@ -13,6 +13,7 @@ mod call_text;
 mod health;
 mod policy;
 mod request;
+mod request_threads;
 pub mod tokens;
 mod transcript;
 

@@ -12,6 +12,7 @@ use turnwise_trajectory::{Finish, TokenId, ToolCall};
 
 use crate::answer::{Answer, Call as ToolUse, Choice, End, Head, Piece};
 use crate::ask::Ask;
+use crate::digest::{after, meant};
 use crate::engine::{Draw, Event, Events, Job};
 use crate::length;
 use crate::messages::called;
@@ -20,7 +21,7 @@ use crate::queue::Places;
 use crate::reader::Reader;
 use crate::refusal::{FULL, Refusal};
 use crate::run::Reached;
-use crate::session::{Answered, Texts, after, meant};
+use crate::session::{Answered, Texts};
 use crate::sessions::Name;
 use crate::site::Site;
 use crate::streams::Stream;

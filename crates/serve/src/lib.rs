@@ -17,6 +17,7 @@ pub mod ask;
 mod call;
 mod desk;
 pub mod dialect;
+mod digest;
 mod engine;
 mod events;
 mod fields;

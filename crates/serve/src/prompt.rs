@@ -8,11 +8,11 @@ use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{TokenId, ToolCall};
 
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
+use crate::digest::{Digest, digests};
 use crate::model::Model;
 use crate::reader::Calling;
 use crate::refusal::Refusal;
 use crate::run::Said;
-use crate::session::{Digest, digests};
 use crate::sessions::Sessions;
 
 /// Holds the tokens of a request, and how what follows them is read.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
@@ -68,7 +67,7 @@ pub struct Told {
 }
 
 /// Holds the texts of a prompt behind the answer that it continues.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// Outputs of tools, in order.
     pub outputs: Vec<String>,

@@ -7,16 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
+use crate::digest::Digest;
 use crate::run::{Reached, Said, Told, Transcript};
 use crate::streams::{Stream, Streams};
-
-/// Identifies a conversation so far, with the tools on offer.
-pub(crate) type Digest = [u8; 16];
 
 /// Holds the calls of a session.
 pub(crate) struct Session {
@@ -43,7 +39,7 @@ pub(crate) struct OfRun {
     pub(crate) reached: Option<Reached>,
     /// Counts begins and ends of calls.
     clock: u64,
-    /// When each call began.
+    /// When each call began that is being answered.
     begun: BTreeMap<u32, u64>,
 }
 
@@ -126,8 +122,14 @@ impl Session {
         Self { run: Some(OfRun { place, streams, reached: None, clock: 0, begun }), ..Self::new() }
     }
 
-    /// Counts the calls that began.
-    pub(crate) fn begun(&self) -> u32 {
+    /// Counts the calls of a session of a run that were answered or are being answered. One that was given
+    /// up isn't among them: a client that went away asks again.
+    pub(crate) fn held(&self) -> usize {
+        self.calls.len() + self.run.as_ref().map_or(0, |run| run.begun.len())
+    }
+
+    /// Returns the number of the next call.
+    pub(crate) fn next(&self) -> u32 {
         self.next
     }
 
@@ -141,6 +143,7 @@ impl Session {
         self.open = self.open.saturating_sub(count);
         if let Some(run) = &mut self.run {
             for call in (first..first + count).filter(|call| !self.calls.contains_key(call)) {
+                run.begun.remove(&call);
                 run.streams.give_back(call);
             }
         }
@@ -366,45 +369,6 @@ fn is_whole(finish: &Finish) -> bool {
     *finish == Finish::EndOfTurn
 }
 
-/// Returns the digests of a conversation's beginnings, by their number of messages. `tools`: those on offer.
-pub(crate) fn digests(tools: &Value, messages: &[Value]) -> Vec<Digest> {
-    let mut all = vec![after(&[0; 16], tools)];
-    for message in messages {
-        all.push(after(&all[all.len() - 1], &meant(message)));
-    }
-    all
-}
-
-/// Returns the digest of a conversation that goes on with a message.
-pub(crate) fn after(before: &Digest, message: &Value) -> Digest {
-    let mut hasher = Sha256::new();
-    hasher.update(before);
-    hasher.update(sorted(message).to_string());
-    hasher.finalize()[..16].try_into().expect("a digest has 32 bytes")
-}
-
-/// Returns what makes two messages equal: all but the ids of calls, which programs may rename.
-pub(crate) fn meant(message: &Value) -> Value {
-    let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let calls: Vec<&Value> = calls.iter().map(|call| &call["function"]).collect();
-    serde_json::json!([message["role"], message["content"], calls])
-}
-
-/// Returns a value with the keys of its objects in order.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(pairs) => {
-            let mut pairs: Vec<(&String, &Value)> = pairs.iter().collect();
-            pairs.sort_unstable_by_key(|(key, _)| *key);
-            Value::Array(
-                pairs.into_iter().map(|(key, value)| serde_json::json!([key, sorted(value)])).collect(),
-            )
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        plain => plain.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -495,20 +459,5 @@ mod tests {
         session.add(answered(0, None, &[1], &[2]));
         session.add(answered(1, None, &[1], &[2]));
         assert_eq!(session.before(&[1, 2, 3]), Some(1));
-    }
-
-    #[test]
-    fn equal_messages_may_differ_in_ids_and_in_the_order_of_arguments() {
-        let message = |id: &str, arguments: &str| {
-            let arguments: Value = serde_json::from_str(arguments).unwrap();
-            let call =
-                json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
-            json!({"role": "assistant", "content": "", "tool_calls": [call]})
-        };
-        let digest = |message: &Value| digests(&json!([]), std::slice::from_ref(message))[1];
-        let one = digest(&message("a", r#"{"x": 1, "y": [2]}"#));
-        assert_eq!(one, digest(&message("b", r#"{"y": [2], "x": 1}"#)));
-        assert_ne!(one, digest(&message("a", r#"{"x": 1, "y": [3]}"#)));
-        assert_ne!(digests(&json!([]), &[]), digests(&json!([1]), &[]));
     }
 }

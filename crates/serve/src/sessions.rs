@@ -90,7 +90,7 @@ impl Sessions {
     }
 
     /// Numbers `count` calls of a session of a run, and chooses their random numbers. At most `most` calls
-    /// begin in a session.
+    /// of a session are answered.
     pub(crate) fn begin_in_run(
         &self,
         name: &str,
@@ -100,8 +100,8 @@ impl Sessions {
     ) -> Result<(u32, u64, Vec<Stream>), Refusal> {
         let mut all = self.lock();
         let session = all.sessions.get_mut(name).ok_or_else(no_trajectory)?;
-        let full = session.begun() as usize + count as usize > most;
-        let first = session.begun();
+        let full = session.held() + count as usize > most;
+        let first = session.next();
         let run = session.run().ok_or_else(no_trajectory)?;
         if full {
             run.refuse(Reached::Calls);
@@ -253,4 +253,41 @@ impl Sessions {
 /// Refuses a request that names no session of the run.
 pub(crate) fn no_trajectory() -> Refusal {
     Refusal::of(401, "no trajectory of the run has this key, or it has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use turnwise_trajectory::Finish;
+
+    use super::*;
+    use crate::session::Texts;
+
+    #[test]
+    fn a_call_that_is_given_up_leaves_its_turn_to_another() {
+        let sessions = Sessions::new(None);
+        let name = Name { name: "s".into(), single: false };
+        let begin = || sessions.begin_in_run("s", (1, 2), None, &[1]).map(|(number, ..)| number);
+        let is_full = || begin().is_err_and(|refusal| refusal.code == Some("turn_limit"));
+        let answered = |call| Answered {
+            call,
+            parent: None,
+            prompt: vec![1],
+            sampled: vec![2],
+            logprobs: vec![-0.5],
+            finish: Finish::EndOfTurn,
+            diverged: false,
+            said: None,
+            texts: Texts::default(),
+        };
+        sessions.open("s", 0);
+        assert_eq!((begin().ok(), begin().ok()), (Some(0), Some(1)));
+        assert!(is_full(), "two calls are being answered");
+        sessions.answer("s", answered(0));
+        assert!(is_full(), "one was answered");
+        sessions.leave(&name, 0, 1).expect("nothing to write");
+        assert!(is_full(), "and has ended");
+        sessions.leave(&name, 1, 1).expect("nothing to write");
+        assert_eq!(begin().ok(), Some(2), "the other was given up");
+        assert!(is_full());
+    }
 }

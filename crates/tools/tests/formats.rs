@@ -254,3 +254,37 @@ fn the_corpora_of_the_fuzz_targets_hold() {
     }
     corpus::replay("tool_file", claims::tool_file);
 }
+
+/// Returns whether a value holds a float.
+fn has_float(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_float),
+        Value::Object(entries) => entries.values().any(has_float),
+        _ => false,
+    }
+}
+
+#[test]
+fn no_format_rounds_an_integer() {
+    let call =
+        ToolCall { name: "f".into(), arguments: Map::from_iter([("x".into(), 12345.into())]), span: 0..0 };
+    for format in every_format() {
+        // Blocks of code hold no values.
+        if format.name().starts_with("fenced_python") {
+            continue;
+        }
+        for big in ["18446744073709551616", "-9223372036854775809", "123456789012345678901234567890"] {
+            let text = format.render(&call).replace("12345", big);
+            let found = format.parse(&text);
+            assert_eq!(found.len(), 1, "{}: {text}", format.name());
+            // Text between tags keeps all digits.
+            if let Ok(call) = &found[0] {
+                assert_eq!(call.arguments["x"], big, "{}: {text}", format.name());
+            }
+            let recovered = format.examine(&text).into_iter().filter_map(|found| found.recovered);
+            let floats = recovered.flat_map(|call| call.arguments).any(|(_, value)| has_float(&value));
+            assert!(!floats, "{}: {text}", format.name());
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Fills `docs/evidence.md`: the text of `conclusions.md` with one figure and one table.
 
 use anyhow::{Context, Result};
+use turnwise_inspect::report::{Band, Panel};
+use turnwise_stats::Interval;
 
-use super::forest::{Band, Row, forest};
+use super::forest::{forest, labelled};
 use super::paired::{Difference, difference, difference_in};
 use super::runs::Runs;
 use super::tables::{mean_of, percent, points, table};
@@ -16,8 +18,8 @@ pub(super) const FIGURE: &str = "evidence/forest.svg";
 pub(super) const WAITING: &str =
     "**Runs are still being made.** An experiment is shown when all its runs are there.";
 
-/// The paper's gains: 3.0 % for math, 3.9 % for its other families.
-const CLAIM: Band = Band { label: "the paper: +3.0 … +3.9", ends: [0.030, 0.039] };
+/// The paper's gains in points: 3.0 for math, 3.9 for its other families.
+const CLAIM: Interval = Interval { low: 3.0, high: 3.9 };
 /// Family, its kinds of tasks, and their name. The shares of several entries count alike.
 const KINDS: [(&str, &[&str], &str); 4] = [
     ("lookup", &["23"], "lookup, a name"),
@@ -69,19 +71,15 @@ fn results(main: &Runs, own: Option<&Runs>) -> String {
 }
 
 fn figure(main: &Runs, own: Option<&Runs>) -> String {
-    let mut rows = vec![Row::Heading("registered, 20 seeds")];
-    let families = |runs: &Runs| -> Vec<Row> {
+    let families = |title: &str, runs: &Runs| {
         let row = |family: &String| {
-            of(runs, family, METHOD).map(|difference| Row::labelled(family.clone(), &difference))
+            of(runs, family, METHOD).map(|difference| labelled(family.clone(), &difference))
         };
-        runs.families.iter().filter_map(row).collect()
+        Panel { title: title.into(), rows: runs.families.iter().filter_map(row).collect() }
     };
-    rows.extend(families(main));
-    if let Some(own) = own {
-        rows.push(Row::Heading("repeated at equal rates, 16 seeds"));
-        rows.extend(families(own));
-    }
-    rows.push(Row::Heading("by kind of task, the 20 seeds"));
+    let mut panels = vec![families("registered, 20 seeds", main)];
+    panels.extend(own.map(|own| families("repeated at equal rates, 16 seeds", own)));
+    let mut rows = Vec::new();
     for (family, kinds, name) in KINDS {
         let share = |record: &Record| {
             let shares: Option<Vec<f64>> =
@@ -89,7 +87,9 @@ fn figure(main: &Runs, own: Option<&Runs>) -> String {
             shares.map(|shares| turnwise_stats::mean(&shares))
         };
         let found = difference_in(&main.get(family, BASELINE), &main.get(family, METHOD), share);
-        rows.extend(found.map(|difference| Row::labelled(name.into(), &difference)));
+        rows.extend(found.map(|difference| labelled(name.into(), &difference)));
     }
-    forest("GTPO − the paper's GRPO baseline", &rows, Some(&CLAIM))
+    panels.push(Panel { title: "by kind of task, the 20 seeds".into(), rows });
+    let claim = Band { label: "the paper: +3.0 … +3.9".into(), ends: CLAIM };
+    forest("GTPO − the paper's GRPO baseline", panels, Some(claim))
 }

@@ -148,6 +148,20 @@ fn keys_in_documents_are_those_of_a_run_file() {
     report(&findings, "keys that a run file doesn't have");
 }
 
+/// The front page of the API documentation is that of the binary, which isn't named there.
+#[test]
+fn the_front_page_names_every_crate_once() {
+    let page = std::fs::read_to_string(root().join("crates/cli/src/main.rs")).expect("the front page");
+    let crates = std::fs::read_dir(root().join("crates")).expect("the folder of crates");
+    let names = crates.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let count = |name: &str| page.matches(&format!("[`turnwise_{name}`](")).count();
+    let wrong = names.filter(|name| name != "cli").filter_map(|name| match count(&name) {
+        1 => None,
+        count => Some(format!("{name}: {count} times")),
+    });
+    report(&wrong.collect::<Vec<_>>(), "crates that aren't once on the front page");
+}
+
 #[test]
 fn every_bench_has_a_row() {
     let manifest =

@@ -11,7 +11,7 @@ mod program;
 mod programs;
 mod verdict;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::env::{Env, EnvError};
 use crate::outside::stderr::Log;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
+use crate::tasks::command::form::level;
 use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks};
 use programs::ORIGIN;
@@ -128,7 +129,6 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
     let held_out = config.held_out.as_ref();
     let files =
         TaskFiles { env: "agent", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
-    let mut ids = HashSet::new();
     files.read(&mut |name: &str, path: &Path, row: &Row| {
         let broken = |message: String| DataError::line(path, row.line, message);
         let read: Value = row.read(path, &std::collections::BTreeMap::new())?;
@@ -146,10 +146,7 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
             Some(Value::Number(id)) => id.to_string(),
             Some(_) => return Err(broken("`id` is neither a text nor a number".into()).into()),
         };
-        if !ids.insert(id.clone()) {
-            return Err(broken(format!("the id {id:?} is taken; hint: leave it out")).into());
-        }
-        let level = object.get("level").and_then(Value::as_u64).and_then(|level| u32::try_from(level).ok());
+        let level = level(object).map_err(broken)?;
         let answer = match object.get("answer") {
             Some(Value::String(answer)) => answer.clone(),
             Some(Value::Null) | None => String::new(),
@@ -158,7 +155,7 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
         // The program decides what the model is told. Readers see the task.
         let messages = vec![Message::new(Role::User, text.as_str())];
         rows.insert(id.clone(), text);
-        Ok(Task { id, level: level.unwrap_or(0), messages, answer })
+        Ok(Task { id, level, messages, answer })
     })
 }
 
@@ -245,6 +242,7 @@ mod tests {
         let told: Value = serde_json::from_str(told).unwrap();
         assert_eq!(told, json!({"question": "2 + 2", "id": 7, "level": 3, "answer": 4}));
         assert_eq!(env.take_log().len(), 1, "the log shows what it said");
+        assert_eq!(env.held_out()[0].level, 1, "unless its row says another");
     }
 
     #[test]
@@ -280,6 +278,7 @@ mod tests {
             assert!(error.starts_with(expect), "{error}");
         };
         fails("{\"id\": [1]}", "train.jsonl:1: `id` is neither a text nor a number");
+        fails("{\"level\": \"high\"}", "train.jsonl:1: level is \"high\", expected a whole number");
         fails("{\"id\": 1}\n{\"id\": \"1\"}", "train.jsonl:2: the id \"1\" is taken");
         let long = format!("{{\"a\": {:?}}}", "x".repeat(TASK));
         fails(&long, "train.jsonl:1: a task of 128008 bytes");

@@ -108,6 +108,17 @@ impl Agent {
     }
 }
 
+/// The variables that name hosts behind no proxy. Programs read either.
+const PROXIES: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Returns the hosts behind no proxy: those of the user's variables, and this machine.
+fn near(known: [String; 2]) -> String {
+    let mut lists: Vec<String> = known.into_iter().filter(|hosts| !hosts.is_empty()).collect();
+    lists.dedup();
+    lists.push("127.0.0.1,localhost".into());
+    lists.join(",")
+}
+
 /// Sets the variables by which clients of both protocols find the endpoint.
 fn variables(command: &mut Command, AgentEndpoint { url, key }: AgentEndpoint<'_>) {
     command.env("OPENAI_BASE_URL", url).env("OPENAI_API_KEY", key);
@@ -117,12 +128,27 @@ fn variables(command: &mut Command, AgentEndpoint { url, key }: AgentEndpoint<'_
     for other in ["ANTHROPIC_AUTH_TOKEN", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"] {
         command.env_remove(other);
     }
-    for variable in ["NO_PROXY", "no_proxy"] {
-        let known = std::env::var(variable).map(|known| known + ",").unwrap_or_default();
-        command.env(variable, format!("{known}127.0.0.1,localhost"));
+    let near = near(PROXIES.map(|variable| std::env::var(variable).unwrap_or_default()));
+    for variable in PROXIES {
+        command.env(variable, &near);
     }
     if std::env::var_os("PYTHONHASHSEED").is_none() {
         // The order of Python's sets is a part of what a program does.
         command.env("PYTHONHASHSEED", "0");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_either_variable_are_behind_no_proxy() {
+        let check = |known: [&str; 2], expect: &str| assert_eq!(near(known.map(String::from)), expect);
+        check(["", ""], "127.0.0.1,localhost");
+        check(["a,b", ""], "a,b,127.0.0.1,localhost");
+        check(["", "c"], "c,127.0.0.1,localhost");
+        check(["a", "a"], "a,127.0.0.1,localhost");
+        check(["a", "c"], "a,c,127.0.0.1,localhost");
     }
 }

@@ -2,6 +2,7 @@
 //! the count of its failures. Servers of tools share the lines.
 
 pub(crate) mod failures;
+pub mod group;
 pub(crate) mod program;
 pub mod stderr;
-pub mod watch;
+mod watch;

@@ -5,13 +5,13 @@ use std::process::{Child, Command, Stdio};
 
 /// A shell that waits for the end of this process, however it ends, and then kills a process group.
 #[derive(Debug)]
-pub struct Watch(Option<Child>);
+pub(super) struct Watch(Option<Child>);
 
 impl Watch {
     /// Watches over a process group. Without a shell nothing watches.
     ///
     /// Drop it before the group's leader is reaped: until then no other process has its number.
-    pub fn over(group: u32) -> Self {
+    pub(super) fn over(group: u32) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()]).process_group(0);
         Self(shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok())

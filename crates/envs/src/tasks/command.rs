@@ -13,9 +13,9 @@
 //! costs no other. Its stderr is shown unchanged. The tool is Python.
 
 mod checker;
-mod form;
+pub(crate) mod form;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -132,14 +132,10 @@ fn tasks(config: &CommandConfig, rows: &mut HashMap<String, Value>) -> Result<Bo
     let held_out = config.held_out.as_ref();
     let files =
         TaskFiles { env: "command", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
-    let mut ids = HashSet::new();
     files.read(&mut |name: &str, path: &Path, row: &Row| {
         let broken = |message: String| DataError::line(path, row.line, message);
         let read = form::read(row.read(path, &config.columns)?, &config.columns).map_err(broken)?;
         let id = read.id.unwrap_or_else(|| format!("command/{name}/{}", row.line));
-        if !ids.insert(id.clone()) {
-            return Err(broken(format!("the id {id:?} is taken; hint: leave it out")).into());
-        }
         if let Some(further) = read.further {
             rows.insert(id.clone(), further);
         }

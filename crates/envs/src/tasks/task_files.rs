@@ -57,19 +57,20 @@ impl TaskFiles<'_> {
     /// Reads the tasks.
     ///
     /// # Errors
-    /// If a row isn't a task, a file holds none, a held-out question is in `train` as well, or the split
+    /// If a row isn't a task, an id is that of another task, a file holds none, a held-out question is in `train` as well, or the split
     /// leaves nothing to train on.
     pub(crate) fn read(&self, task: &mut Reader<'_>) -> Result<Both, EnvError> {
         let env = self.env;
         if let Some(Conflict { key, message }) = Self::conflict(self.held_out, self.held_out_tasks) {
             return Err(EnvError::Config { env, message: format!("{key} {message}") });
         }
+        let mut ids = HashSet::new();
         let Some(held_out) = self.held_out else {
-            return self.split(self.file(self.train, "all", task)?);
+            return self.split(self.file(self.train, "all", &mut ids, task)?);
         };
-        let train = self.file(self.train, "train", task)?;
+        let train = self.file(self.train, "train", &mut ids, task)?;
         let seen: HashSet<&str> = train.iter().map(|placed| placed.normal.as_str()).collect();
-        let held_out_tasks = self.file(held_out, "held-out", task)?;
+        let held_out_tasks = self.file(held_out, "held-out", &mut ids, task)?;
         let leaks = held_out_tasks.iter().filter(|placed| seen.contains(placed.normal.as_str()));
         if let Some(Placed { line, task, .. }) = leaks.min_by_key(|placed| placed.line) {
             let message = format!(
@@ -81,8 +82,14 @@ impl TaskFiles<'_> {
         Ok((tasks(train), tasks(held_out_tasks)))
     }
 
-    /// Reads the tasks of a file.
-    fn file(&self, path: &Path, name: &str, task: &mut Reader<'_>) -> Result<Vec<Placed>, EnvError> {
+    /// Reads the tasks of a file. `ids`: those of all files.
+    fn file(
+        &self,
+        path: &Path,
+        name: &str,
+        ids: &mut HashSet<String>,
+        task: &mut Reader<'_>,
+    ) -> Result<Vec<Placed>, EnvError> {
         let limit = self.limit.unwrap_or(usize::MAX);
         // Without a shuffle, rows after the limit aren't read.
         let ahead = if self.shuffle { usize::MAX } else { limit };
@@ -90,6 +97,10 @@ impl TaskFiles<'_> {
         for row in rows(path)?.take(ahead) {
             let row = row?;
             let task = task(name, path, &row)?;
+            if !ids.insert(task.id.clone()) {
+                let message = format!("the id {:?} is taken; hint: leave it out", task.id);
+                return Err(DataError::line(path, row.line, message).into());
+            }
             placed.push(Placed { line: row.line, normal: normal(&told(&task)), task });
         }
         if placed.is_empty() {

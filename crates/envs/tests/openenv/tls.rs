@@ -24,7 +24,10 @@ fn a_server_with_a_certificate_that_is_trusted_is_played_over_tls() {
         assert!(Command::new(python).arg(script).args(&files).status().unwrap().success());
         let mut again = Command::new(std::env::current_exe().unwrap());
         again.args(["--exact", TEST]).env("SSL_CERT_FILE", &files[0]).env("TURNWISE_KEY_FILE", &files[1]);
-        assert!(again.status().unwrap().success());
+        let ran = again.output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        let failed = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() && said.contains("1 passed"), "{said}{failed}");
         return;
     }
     let file = |name: &str| PathBuf::from(std::env::var_os(name).expect("a file"));

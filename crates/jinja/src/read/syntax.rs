@@ -33,6 +33,49 @@ pub(crate) enum Expr {
     Choice(Box<Expr>, Box<Expr>, Option<Box<Expr>>),
 }
 
+/// Filters that read the context, so Jinja2 evaluates them where it renders.
+const OF_CONTEXT: [&str; 6] = ["map", "random", "reject", "rejectattr", "select", "selectattr"];
+
+impl Expr {
+    /// Returns whether Jinja2 evaluates it before it renders: nothing of it depends on a variable or a call.
+    pub(crate) fn is_constant(&self) -> bool {
+        match self {
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Text(_) => true,
+            Self::Name(_) | Self::Body | Self::Call(..) => false,
+            Self::Tuple(items) | Self::List(items) | Self::Concat(items) => {
+                items.iter().all(Self::is_constant)
+            }
+            Self::Dict(pairs) => pairs.iter().all(|(key, value)| key.is_constant() && value.is_constant()),
+            Self::Attribute(value, _) | Self::Not(value) | Self::Sign(value, _) => value.is_constant(),
+            Self::Slice(value, bounds) => {
+                value.is_constant() && bounds.iter().flatten().all(Self::is_constant)
+            }
+            Self::Filter(value, name, args) => {
+                !OF_CONTEXT.contains(&&**name) && value.is_constant() && args.is_constant()
+            }
+            Self::Test(value, _, args) => value.is_constant() && args.is_constant(),
+            Self::Item(a, b) | Self::And(a, b) | Self::Or(a, b) | Self::Binary(_, a, b) => {
+                a.is_constant() && b.is_constant()
+            }
+            Self::Compare(first, rest) => {
+                first.is_constant() && rest.iter().all(|(_, value)| value.is_constant())
+            }
+            Self::Choice(condition, value, otherwise) => {
+                let otherwise = otherwise.as_ref().is_some_and(|otherwise| otherwise.is_constant());
+                condition.is_constant() && value.is_constant() && otherwise
+            }
+        }
+    }
+}
+
+impl Args {
+    fn is_constant(&self) -> bool {
+        let named = self.named.iter().map(|(_, value)| value);
+        let rest = self.rest.iter().chain(&self.named_rest).map(|value| &**value);
+        self.positional.iter().chain(named).chain(rest).all(Expr::is_constant)
+    }
+}
+
 /// Names an operator on numbers, some of which work on texts and lists as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {

@@ -136,8 +136,12 @@ fn indexed(value: &Value, index: i128, budget: &mut Budget) -> Outcome<Option<Va
     })
 }
 
-/// Returns `value[start:end:step]`.
-pub(crate) fn slice(value: &Value, bounds: &[Option<Value>; 3], budget: &mut Budget) -> Outcome<Value> {
+/// Returns `value[start:end:step]`, if the value has items in an order.
+pub(crate) fn slice(
+    value: &Value,
+    bounds: &[Option<Value>; 3],
+    budget: &mut Budget,
+) -> Outcome<Option<Value>> {
     let bound = |value: &Option<Value>| match value {
         None | Some(Value::None) => Ok(None),
         Some(Value::Undefined(why)) => fail(&**why),
@@ -147,27 +151,27 @@ pub(crate) fn slice(value: &Value, bounds: &[Option<Value>; 3], budget: &mut Bud
         },
     };
     let bounds = [bound(&bounds[0])?, bound(&bounds[1])?, bound(&bounds[2])?];
-    match value {
-        Value::Undefined(why) => fail(&**why),
-        Value::List(items) => Value::list(sliced(&items.values, bounds)?, budget),
-        Value::Tuple(items) => Value::tuple(sliced(&items.values, bounds)?, budget),
+    let found = match value {
+        Value::Undefined(why) => return fail(&**why),
+        Value::List(items) => Value::list(sliced(&items.values, bounds)?, budget)?,
+        Value::Tuple(items) => Value::tuple(sliced(&items.values, bounds)?, budget)?,
         Value::Range(start, end, step) => {
             let (first, last, each) = places(range_length(*start, *end, *step), bounds)?;
             let place = |at: i128| at.checked_mul(*step).and_then(|far| far.checked_add(*start));
             match (place(first), place(last), each.checked_mul(*step)) {
-                (Some(first), Some(last), Some(each)) => Ok(Value::Range(first, last, each)),
-                _ => fail("an integer is too large"),
+                (Some(first), Some(last), Some(each)) => Value::Range(first, last, each),
+                _ => return fail("an integer is too large"),
             }
         }
         Value::Text(text) => {
             budget.write(text.text.len().saturating_mul(4))?;
             let letters: Vec<char> = text.text.chars().collect();
             let cut: String = sliced(&letters, bounds)?.into_iter().collect();
-            Ok(Value::Text(Text { text: cut.into(), safe: text.safe }))
+            Value::Text(Text { text: cut.into(), safe: text.safe })
         }
-        // Jinja folds constants, and gives nothing here where Python fails.
-        _ => Ok(Value::undefined(format!("'{}' object can't be sliced", value.type_name()))),
-    }
+        _ => return Ok(None),
+    };
+    Ok(Some(found))
 }
 
 /// Returns the first index of a slice, the one behind its last, and the step.

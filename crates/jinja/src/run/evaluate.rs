@@ -51,7 +51,7 @@ impl<'t> Run<'t> {
                 let key = self.evaluate(key)?;
                 access::item(self, &value, &key)
             }
-            Expr::Slice(value, bounds) => self.slice(value, bounds),
+            Expr::Slice(value, bounds) => self.slice(expression, value, bounds),
             Expr::Call(..) => self.called(expression, None),
             Expr::Filter(value, name, args) => {
                 let value = self.evaluate(value)?;
@@ -117,13 +117,20 @@ impl<'t> Run<'t> {
         Value::dict(pairs, &mut self.budget)
     }
 
-    fn slice(&mut self, value: &'t Expr, bounds: &'t [Option<Expr>; 3]) -> Outcome<Value> {
+    fn slice(&mut self, whole: &'t Expr, value: &'t Expr, bounds: &'t [Option<Expr>; 3]) -> Outcome<Value> {
         let value = self.evaluate(value)?;
         let mut evaluated = [None, None, None];
         for (place, bound) in evaluated.iter_mut().zip(bounds) {
             *place = bound.as_ref().map(|bound| self.evaluate(bound)).transpose()?;
         }
-        access::slice(&value, &evaluated, &mut self.budget)
+        match access::slice(&value, &evaluated, &mut self.budget)? {
+            Some(found) => Ok(found),
+            // Jinja2 evaluates constants before it renders, and there Python's error is an undefined value.
+            None => {
+                let why = format!("'{}' object is not subscriptable", value.type_name());
+                if whole.is_constant() { Ok(Value::undefined(why)) } else { fail(why) }
+            }
+        }
     }
 
     /// Concatenates texts. Unlike with `+`, markup is treated as text.

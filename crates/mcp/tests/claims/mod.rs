@@ -1,6 +1,7 @@
 //! Claims about whatever a server writes.
 
-use turnwise_mcp::{Message, events, output, read};
+use turnwise_http::sse::events;
+use turnwise_mcp::{Message, output, read};
 
 /// Bytes of an output that are kept.
 const KEPT: usize = 64;

@@ -59,8 +59,11 @@ fn tls_is_spoken_to_servers_with_a_certificate_that_is_trusted() {
             .args(["--exact", test])
             .env("SSL_CERT_FILE", &files[0])
             .env("TURNWISE_KEY_FILE", &files[1])
-            .status();
-        assert!(again.unwrap().success());
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&again.stdout);
+        let failed = String::from_utf8_lossy(&again.stderr);
+        assert!(again.status.success() && said.contains("1 passed"), "{said}{failed}");
         return;
     }
     let file = |name: &str| PathBuf::from(std::env::var_os(name).expect("a file"));

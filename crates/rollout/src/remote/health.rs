@@ -8,6 +8,9 @@ use turnwise_http::{Failure, Refusal};
 /// has.
 const TASKS: usize = 4;
 
+/// Advice where a server refuses the key, or wants one.
+pub(super) const KEY: &str = "the environment variable TURNWISE_API_KEY holds the server's key";
+
 /// Holds the state of a server during a play.
 #[derive(Debug, Default)]
 pub(super) struct Health {
@@ -56,7 +59,7 @@ fn is_of_all(refusal: &Refusal) -> bool {
 /// Returns advice on a failure.
 pub(super) fn hint(failure: &Failure, refusal: Option<&Refusal>) -> &'static str {
     match (failure, refusal.map(|refusal| refusal.status)) {
-        (_, Some(401 | 403)) => "the environment variable TURNWISE_API_KEY holds the server's key",
+        (_, Some(401 | 403)) => KEY,
         (_, Some(404)) => {
             "the endpoint is a base such as http://127.0.0.1:8000/v1, and the name one that its /models lists"
         }

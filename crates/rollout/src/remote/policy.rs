@@ -14,6 +14,7 @@ use turnwise_trajectory::{Completion, Finish, Message, Role};
 use super::answer::{self, Said};
 use super::health::{Health, hint};
 use super::request::{self, Quirk};
+use super::request_threads;
 use super::{Endpoint, Transcript};
 use crate::context::Context;
 use crate::policy::{Policy, PolicyError};
@@ -201,12 +202,6 @@ fn seed(seed: u64, context: &Context<'_>) -> u64 {
 impl Policy for RemotePolicy {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let remote = &*self.0;
-        std::thread::scope(|scope| {
-            let threads = 0..remote.endpoint.parallel.max(1);
-            let workers: Vec<_> = threads.map(|_| scope.spawn(|| remote.work(turns, end))).collect();
-            let ended: Vec<_> =
-                workers.into_iter().map(|worker| worker.join().expect("a request thread panicked")).collect();
-            ended.into_iter().collect()
-        })
+        request_threads::run(remote.endpoint.parallel, || remote.work(turns, end))
     }
 }

@@ -15,7 +15,6 @@ mod protocol;
 mod sglang;
 mod vllm;
 
-pub use description::Description;
 pub use engine::EngineName;
 pub use fleet::{Fleet, Pushed, Servers, TurnAsk};
 pub use policy::{Stream, TokenPolicy};

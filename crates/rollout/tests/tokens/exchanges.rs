@@ -73,11 +73,14 @@ impl Replayed {
         Self { url, asked }
     }
 
-    /// Returns the bodies of turns so far.
-    pub(crate) fn turns(&self) -> Vec<Value> {
+    /// Returns requests and recorded answers of turns so far.
+    pub(crate) fn turns(&self) -> Vec<(Value, Value)> {
         let asked = self.asked.lock().expect("no test panics in it");
         let turns = asked.iter().filter(|exchange| exchange.path.contains("generate"));
-        turns.map(|exchange| exchange.body.clone()).collect()
+        let values = |turn: &Exchange| {
+            (turn.body.clone(), serde_json::from_str(&turn.answer).expect("an answer in JSON"))
+        };
+        turns.map(values).collect()
     }
 
     /// Writes a recording, where one is made.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use turnwise_rollout::remote::tokens::EngineName;
+use turnwise_trajectory::Trajectory;
 
 use crate::RULE;
 use crate::exchanges::Exchange;
@@ -28,10 +29,30 @@ fn refuses(path: &'static str, status: u16) -> Ran {
     })
 }
 
+/// Counts the retries of all turns.
+fn retries(ran: &Ran) -> u32 {
+    ran.trajectories.iter().flat_map(|trajectory| &trajectory.turns).map(|turn| turn.retries).sum()
+}
+
+/// Returns the trajectories without their numbers of retries.
+fn plain(ran: &Ran) -> Vec<Trajectory> {
+    let mut trajectories = ran.trajectories.clone();
+    trajectories.iter_mut().flat_map(|trajectory| &mut trajectory.turns).for_each(|turn| turn.retries = 0);
+    trajectories
+}
+
 #[test]
 fn a_server_without_the_token_route_is_refused() {
     refuses("/inference", 403).is_refused("status 403", "--enable-scale-out");
     refuses("/inference", 404).is_refused("status 404", "vLLM 0.32 or newer");
+}
+
+#[test]
+fn a_server_that_wants_a_key_is_refused() {
+    for path in ["/v1/models", "/pause", "/inference"] {
+        refuses(path, 401).is_refused("status 401", "TURNWISE_API_KEY");
+    }
+    refuses("/v1/models", 403).is_refused("status 403", "TURNWISE_API_KEY");
 }
 
 #[test]
@@ -94,18 +115,7 @@ fn a_fault_costs_a_retry_and_says_so_and_lost_weights_are_pushed_again() {
         Exchange { status: if busy { 503 } else { exchange.status }, ..exchange.clone() }
     });
     busy.is_whole();
-    let retries = |ran: &Ran| -> u32 {
-        ran.trajectories.iter().flat_map(|trajectory| &trajectory.turns).map(|turn| turn.retries).sum()
-    };
     assert!(retries(&whole) == 0 && retries(&busy) > 0);
-    let plain = |ran: &Ran| {
-        let mut trajectories = ran.trajectories.clone();
-        trajectories
-            .iter_mut()
-            .flat_map(|trajectory| &mut trajectory.turns)
-            .for_each(|turn| turn.retries = 0);
-        trajectories
-    };
     assert_eq!(plain(&busy), plain(&whole), "faults change no token");
 
     // A restarted server has the weights that it began with.
@@ -130,4 +140,7 @@ fn a_number_that_is_none_costs_a_retry() {
         exchange.clone()
     });
     ran.is_whole();
+    assert!(retries(&ran) > 0);
+    let whole = plays(EngineName::Vllm, RULE, |exchange, _| exchange.clone());
+    assert_eq!(plain(&ran), plain(&whole), "the number changes no token");
 }

@@ -23,7 +23,7 @@ fn turns_of_a_recorded_vllm_are_exact() {
 }
 
 #[test]
-fn turns_of_a_recorded_sglang_are_exact() {
+fn turns_in_the_shapes_of_sglang_are_exact() {
     if std::env::var_os("TURNWISE_RECORD").is_some() {
         return;
     }

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use turnwise_envs::{Arithmetic, ArithmeticConfig, Env};
 use turnwise_rollout::chat::{ChatMl, load_tokenizer};
 use turnwise_rollout::remote::tokens::{EngineName, Fleet, Pushed, Rule, Servers, Stream, TokenPolicy};
 use turnwise_rollout::{Game, Limits, play};
 use turnwise_tools::FormatName;
 use turnwise_tools::executor::Echo;
-use turnwise_trajectory::{Finish, Trajectory};
+use turnwise_trajectory::{Finish, TokenId, Trajectory, Turn};
 
 use crate::exchanges::{Exchange, Lie, Replayed};
 
@@ -86,25 +87,60 @@ pub(crate) fn plays(
     }
 }
 
+/// A recorded answer, and the tokens that it was asked behind.
+struct Answered {
+    context: Vec<TokenId>,
+    tokens: Vec<TokenId>,
+    logprobs: Vec<f32>,
+}
+
+impl Answered {
+    /// Reads a request and its answer in the shapes of an engine, by other code than the protocols'.
+    fn of((request, answer): &(Value, Value)) -> Self {
+        let ids = |ids: &Value| serde_json::from_value(ids.clone()).expect("token ids");
+        let number = |logprob: &Value| logprob.as_f64().expect("a number") as f32;
+        if request["token_ids"].is_array() {
+            let choice = &answer["choices"][0];
+            let logprobs = choice["logprobs"]["content"].as_array().expect("a list").iter();
+            return Self {
+                context: ids(&request["token_ids"]),
+                tokens: ids(&choice["token_ids"]),
+                logprobs: logprobs.map(|of| number(&of["logprob"])).collect(),
+            };
+        }
+        let logprobs = answer["meta_info"]["output_token_logprobs"].as_array().expect("a list").iter();
+        Self {
+            context: ids(&request["input_ids"]),
+            tokens: ids(&answer["output_ids"]),
+            logprobs: logprobs.map(|of| number(&of[0])).collect(),
+        }
+    }
+
+    /// Whether a turn is the answer, which a stop string of ours may cut.
+    fn holds(&self, turn: &Turn) -> bool {
+        let length = turn.tokens.len();
+        let whole = length == self.tokens.len() || turn.finish == Finish::StopString;
+        let bits = |logprobs: &[f32]| logprobs.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        whole
+            && self.tokens.starts_with(&turn.tokens)
+            && bits(&self.logprobs[..length]) == bits(&turn.logprobs)
+    }
+}
+
 impl Ran {
-    /// Checks that all turns are whole, and that requests are exactly the tokens of their trajectories.
+    /// Checks that all turns are whole and are exactly those of recorded answers, and that requests are
+    /// exactly the tokens of their trajectories.
     pub(crate) fn is_whole(&self) {
         assert_eq!((&self.error, &self.lost), (&None, &Vec::new()));
         assert_eq!(self.trajectories.len(), 4);
-        let asked: Vec<Vec<u32>> = self
-            .server
-            .turns()
-            .iter()
-            .map(|body| {
-                let ids = if body["token_ids"].is_array() { &body["token_ids"] } else { &body["input_ids"] };
-                serde_json::from_value(ids.clone()).expect("token ids")
-            })
-            .collect();
+        let answered: Vec<Answered> = self.server.turns().iter().map(Answered::of).collect();
         for trajectory in &self.trajectories {
             let tokens = trajectory.tokens();
             for (turn, span) in trajectory.turns.iter().zip(trajectory.turn_spans()) {
-                assert!(asked.contains(&tokens[..span.start].to_vec()), "a turn's context was retokenised");
-                assert_eq!(turn.tokens.len(), turn.logprobs.len());
+                let same = |answered: &&Answered| answered.context == tokens[..span.start];
+                let mut here = answered.iter().filter(same).peekable();
+                assert!(here.peek().is_some(), "a turn's context was retokenised");
+                assert!(here.any(|answered| answered.holds(turn)), "no answer has {:?}", turn.tokens);
                 assert_eq!(turn.version, UPDATES);
                 assert!(turn.logprobs.iter().all(|logprob| logprob.is_finite() && *logprob <= 0.0));
                 assert!(

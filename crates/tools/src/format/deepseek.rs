@@ -5,9 +5,8 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
-use super::grammar::{Grammar, Marker, forged_observation, never_opened};
+use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::{read_arguments, spaced};
-use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use crate::spec::ToolSpec;
 
@@ -49,13 +48,9 @@ impl Grammar for DeepSeek {
     }
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
-        let (quotes, gate) = match (MARKERS[marker].text, raw) {
-            (_, true) => (Quotes::None, Gate::Open),
-            (OPEN, false) => (Quotes::Json(JsonQuotes::default()), Gate::Behind(SEPARATOR)),
-            (_, false) => (Quotes::Json(JsonQuotes::default()), Gate::Open),
-        };
         match MARKERS[marker].text {
-            OPEN | SEPARATOR => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes, gate)),
+            OPEN => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Behind(SEPARATOR), raw)),
+            SEPARATOR => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Open, raw)),
             _ => Scan::Marker,
         }
     }
@@ -69,8 +64,7 @@ impl Grammar for DeepSeek {
             CLOSE => return never_opened(text, offset),
             _ => return forged_observation(text, offset),
         }
-        let body = text.strip_prefix(OPEN).unwrap_or(text);
-        let body = body.strip_suffix(CLOSE).unwrap_or(body).trim();
+        let body = inside(text, OPEN, CLOSE).trim();
         if body.is_empty() {
             return wrong(ViolationKind::Empty, "the call is empty".into());
         }

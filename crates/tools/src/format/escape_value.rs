@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::json::spaced;
+use super::json::{beyond_64_bits, spaced};
 
 /// The mark on both sides of a text.
 pub(super) const MARK: &str = "<escape>";
@@ -133,6 +133,9 @@ impl<'a> Reader<'a> {
             "True" => Ok(true.into()),
             "False" => Ok(false.into()),
             "None" => Ok(Value::Null),
+            word if beyond_64_bits(word).is_some() => {
+                Err(format!("an integer beyond 64 bits, as a text it would be exact: {word:.40}"))
+            }
             word => match serde_json::from_str(word) {
                 Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Null)) => Ok(value),
                 _ => Err(format!("a text without {MARK}: {word:.40}")),
@@ -192,8 +195,11 @@ mod tests {
         assert_eq!(read_object(text).ok().map(Value::from), expect.into(), "{text}");
     }
 
+    const BIG: &str = "{x:[18446744073709551616]}";
+
     #[test]
     fn objects_are_read() {
+        check("{x:18446744073709551615}", json!({"x": u64::MAX}));
         check("{}", json!({}));
         check("{x:<escape>a, {b}:\"<escape>}", json!({"x": "a, {b}:\""}));
         check(
@@ -202,7 +208,7 @@ mod tests {
         );
         check("{\"a b\":\"\\u003cescape>\"}", json!({"a b": "<escape>"}));
         for refused in
-            ["", "x:1", "{x}", "{x:}", "{x:Paris}", "{x:<escape>a}", "{x:1}y", "{:1}", "{x:[1}", "{x:1"]
+            ["", "x:1", "{x}", "{x:}", "{x:Paris}", "{x:<escape>a}", "{x:1}y", "{:1}", "{x:[1}", "{x:1", BIG]
         {
             check(refused, None);
         }

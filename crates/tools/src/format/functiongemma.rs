@@ -7,7 +7,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 use super::CallFormat;
 use super::escape_value::{self, MARK};
 use super::found::{Found, malformed};
-use super::grammar::{Grammar, Marker, check_name, forged_observation, never_opened};
+use super::grammar::{Grammar, Marker, check_name, forged_observation, inside, never_opened};
 use super::quotes::{MarkQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use crate::spec::ToolSpec;
@@ -43,8 +43,7 @@ impl Grammar for FunctionGemma {
             CLOSE => return never_opened(text, offset),
             _ => return forged_observation(text, offset),
         }
-        let body = text.strip_prefix(OPEN).unwrap_or(text);
-        let body = body.strip_suffix(CLOSE).unwrap_or(body).trim();
+        let body = inside(text, OPEN, CLOSE).trim();
         if body.is_empty() {
             return wrong(ViolationKind::Empty, "the call is empty".into());
         }

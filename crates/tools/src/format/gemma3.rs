@@ -7,8 +7,8 @@ use turnwise_trajectory::ToolCall;
 use super::CallFormat;
 use super::call_lines;
 use super::found::Found;
-use super::grammar::{Grammar, Marker, Place, forged_observation};
-use super::json::{looks_like_call, objects, read_calls, spaced};
+use super::grammar::{Grammar, Marker, Place, forged_observation, inside};
+use super::json::{OBJECT, looks_like_call, objects, read_calls, spaced};
 use super::pythonic::{Pythonic, is_expressible};
 use super::quotes::{PythonQuotes, Quotes};
 use super::scan::{Gate, JsonValue, PythonCalls, Scan, Tagged};
@@ -18,7 +18,6 @@ const BLOCK: &str = "```tool_code";
 const FENCE: &str = "```";
 const OUTPUT: &str = "```tool_output";
 const LIST: &str = "[";
-const OBJECT: &str = "{\"name\"";
 const KEYS: &[&str] = &["parameters", "arguments"];
 
 /// The format of Gemma 3.
@@ -50,10 +49,7 @@ impl Grammar for Gemma3 {
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
         let span = offset..offset + text.len();
         match MARKERS[marker].text {
-            BLOCK => {
-                let body = text.strip_prefix(BLOCK).unwrap_or(text);
-                call_lines::read(body.strip_suffix(FENCE).unwrap_or(body), &span)
-            }
+            BLOCK => call_lines::read(inside(text, BLOCK, FENCE), &span),
             LIST => Pythonic.read(0, text, offset),
             OBJECT => {
                 let is_call = objects(text).map_or_else(

@@ -12,13 +12,13 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 use super::CallFormat;
 use super::found::{Found, malformed};
 use super::grammar::{Grammar, Marker, check_name, forged_observation, never_opened};
-use super::hermes::{CLOSE, OPEN, RESPONSE};
+use super::hermes::{CLOSE, OPEN, RESPONSE, response};
 use super::json::{json_or_text, spaced};
 use super::quotes::{ParameterQuotes, Quotes, ValueTags};
 use super::scan::{Gate, Scan, Tagged};
 use super::thought::{Opening, THINK};
 use super::untyped::Tags;
-use crate::spec::{ToolSpec, check_call};
+use crate::spec::ToolSpec;
 
 const KEY: &str = "<arg_key>";
 const KEY_END: &str = "</arg_key>";
@@ -145,16 +145,8 @@ impl CallFormat for Glm45 {
         tools: &[ToolSpec],
     ) -> Vec<Result<ToolCall, MalformedCall>> {
         let retype = |call: ToolCall| {
-            let tool = tools.iter().find(|tool| tool.name == call.name);
-            let (Some(tool), Ok((_, pairs))) = (tool, split(&completion[call.span.clone()])) else {
-                return check_call(call, tools);
-            };
-            let property = |key: &str| tool.parameters.get("properties")?.get(key);
-            let typed = |(key, raw): (&str, &str)| {
-                (key.to_string(), TAGS.typed(raw, property(key), &tool.parameters))
-            };
-            let arguments: Map<String, Value> = pairs.into_iter().map(typed).collect();
-            check_call(ToolCall { arguments, ..call }, tools)
+            let pairs = split(&completion[call.span.clone()]).ok().map(|(_, pairs)| pairs);
+            TAGS.retyped(call, pairs, tools)
         };
         self.parse_from(opening, completion).into_iter().map(|call| call.and_then(retype)).collect()
     }
@@ -169,7 +161,7 @@ impl CallFormat for Glm45 {
     }
 
     fn render_output(&self, output: &str) -> String {
-        format!("{RESPONSE}\n{output}\n</tool_response>")
+        response(output)
     }
 
     fn stop_strings(&self) -> &[&str] {

@@ -120,6 +120,12 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// Returns the text between the markers of a call, either of which may be missing.
+pub(super) fn inside<'t>(text: &'t str, open: &str, close: &str) -> &'t str {
+    let body = text.strip_prefix(open).unwrap_or(text);
+    body.strip_suffix(close).unwrap_or(body)
+}
+
 /// Returns the violation of a marker that only the environment may write.
 pub(super) fn forged_observation(text: &str, offset: usize) -> Vec<Found> {
     let message = format!("{} is written by the environment only", text.trim_end());

@@ -7,7 +7,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 use super::CallFormat;
 use super::found::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
-use super::json::{read_calls, read_unmarked, spaced};
+use super::json::{OBJECTS, read_calls, read_unmarked, spaced};
 use super::scan::{Head, HeadedJson, JsonValue, Scan};
 use crate::spec::ToolSpec;
 
@@ -16,8 +16,6 @@ const OPEN: &str = "<|tool_call|>";
 const LETTERS: &str = "<tool_call>";
 const LETTERS_END: &str = "</tool_call>";
 const RESPONSE: &str = "<|start_of_role|>tool_response";
-/// The usual beginning of a list of calls.
-const OBJECTS: &str = "[{\"name\"";
 
 /// The format of Granite 3.0 to 3.3.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,8 +5,8 @@ use turnwise_trajectory::ToolCall;
 
 use super::found::Found;
 use super::function_tag::{FUNCTION, FUNCTION_END};
-use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
-use super::json::{json_or_text, read_calls, read_unmarked, spaced};
+use super::grammar::{Grammar, Marker, Place, forged_observation, inside, never_opened};
+use super::json::{OBJECT, json_or_text, read_calls, read_unmarked, spaced};
 use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, JsonValue, Scan, Tagged};
 use super::{CallFormat, function_tag};
@@ -16,13 +16,16 @@ pub(super) const OPEN: &str = "<tool_call>";
 pub(super) const CLOSE: &str = "</tool_call>";
 pub(super) const RESPONSE: &str = "<tool_response>";
 
+/// Returns the output of a tool between its tags.
+pub(super) fn response(output: &str) -> String {
+    format!("{RESPONSE}\n{output}\n</tool_response>")
+}
+
 /// The format of the Hermes and Qwen families. Newlines inside the tags are optional, and several objects or
 /// a list of them may stand there. It also reads `<function=NAME>{…}</function>`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 
-/// The usual beginning of a call's object.
-const OBJECT: &str = "{\"name\"";
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     Marker::call(FUNCTION),
@@ -48,11 +51,7 @@ impl Grammar for Hermes {
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
         match MARKERS[marker].text {
-            OPEN => {
-                let body = text.strip_prefix(OPEN).unwrap_or(text);
-                let body = body.strip_suffix(CLOSE).unwrap_or(body);
-                read_calls(body, &["arguments"], &(offset..offset + text.len()))
-            }
+            OPEN => read_calls(inside(text, OPEN, CLOSE), &["arguments"], &(offset..offset + text.len())),
             FUNCTION => function_tag::read(text, offset, json_or_text),
             OBJECT => read_unmarked(text, OPEN, &(offset..offset + text.len())),
             CLOSE => never_opened(text, offset),
@@ -101,7 +100,7 @@ impl CallFormat for Hermes {
     }
 
     fn render_output(&self, output: &str) -> String {
-        format!("{RESPONSE}\n{output}\n</tool_response>")
+        response(output)
     }
 
     fn stop_strings(&self) -> &[&str] {

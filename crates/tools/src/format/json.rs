@@ -12,6 +12,11 @@ use super::found::Found;
 use super::grammar::check_name;
 use super::quotes::JsonQuotes;
 
+/// The usual beginning of a call's object.
+pub(super) const OBJECT: &str = "{\"name\"";
+/// The usual beginning of a list of calls.
+pub(super) const OBJECTS: &str = "[{\"name\"";
+
 /// Reads calls: one object, several, or a list of them. Each has a string `name` and an object under the
 /// first of `keys` that it holds.
 pub(super) fn read_calls(body: &str, keys: &[&str], span: &Range<usize>) -> Vec<Found> {

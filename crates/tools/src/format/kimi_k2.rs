@@ -5,9 +5,8 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
-use super::grammar::{Grammar, Marker, forged_observation, never_opened};
+use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::{read_arguments, spaced};
-use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use crate::spec::ToolSpec;
 
@@ -34,13 +33,9 @@ impl Grammar for KimiK2 {
     }
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
-        let quotes = || if raw { Quotes::None } else { Quotes::Json(JsonQuotes::default()) };
-        let gate = match (MARKERS[marker].text, raw) {
-            (OPEN, false) => Gate::Behind(ARGUMENTS),
-            _ => Gate::Open,
-        };
         match MARKERS[marker].text {
-            OPEN | ARGUMENTS => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes(), gate)),
+            OPEN => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Behind(ARGUMENTS), raw)),
+            ARGUMENTS => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Open, raw)),
             _ => Scan::Marker,
         }
     }
@@ -54,8 +49,7 @@ impl Grammar for KimiK2 {
             CLOSE => return never_opened(text, offset),
             _ => return forged_observation(text, offset),
         }
-        let body = text.strip_prefix(OPEN).unwrap_or(text);
-        let body = body.strip_suffix(CLOSE).unwrap_or(body).trim();
+        let body = inside(text, OPEN, CLOSE).trim();
         match body.split_once(ARGUMENTS) {
             _ if body.is_empty() => wrong(ViolationKind::Empty, "the call is empty".into()),
             Some((id, arguments)) => vec![read_arguments(name_of(id.trim()), arguments, span)],

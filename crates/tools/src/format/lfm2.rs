@@ -6,7 +6,7 @@ use turnwise_trajectory::ToolCall;
 use super::CallFormat;
 use super::call_lines;
 use super::found::Found;
-use super::grammar::{Grammar, Marker, forged_observation, never_opened};
+use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::spaced;
 use super::quotes::{PythonQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
@@ -37,10 +37,7 @@ impl Grammar for Lfm2 {
 
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
         match MARKERS[marker].text {
-            OPEN => {
-                let body = text.strip_prefix(OPEN).unwrap_or(text);
-                call_lines::read(body.strip_suffix(CLOSE).unwrap_or(body), &(offset..offset + text.len()))
-            }
+            OPEN => call_lines::read(inside(text, OPEN, CLOSE), &(offset..offset + text.len())),
             CLOSE => never_opened(text, offset),
             _ => forged_observation(text, offset),
         }

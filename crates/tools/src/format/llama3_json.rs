@@ -8,7 +8,7 @@ use super::found::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, forged_observation};
 use super::json::{json_or_text, looks_like_call, objects, read_calls, spaced};
-use super::scan::{JsonValue, PythonTag, Scan, opens_json};
+use super::scan::{HeadedJson, JsonValue, Scan, opens_json};
 use super::{CallFormat, pythonic};
 use crate::spec::ToolSpec;
 
@@ -16,6 +16,8 @@ const TAG: &str = "<|python_tag|>";
 const IPYTHON: &str = "<|start_header_id|>ipython";
 const EOM: &str = "<|eom_id|>";
 const KEYS: &[&str] = &["parameters", "arguments"];
+/// Tokens that end a message.
+const ENDS: &[&str] = &[EOM, "<|eot_id|>", "<|start_header_id|>", "<|end_of_text|>", TAG];
 const MARKERS: &[Marker] = &[
     Marker::call(TAG),
     Marker::call(FUNCTION),
@@ -39,7 +41,7 @@ impl Grammar for Llama3Json {
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
         match MARKERS[marker].text {
-            TAG => Scan::PythonTag(PythonTag::new(raw)),
+            TAG => Scan::Headed(HeadedJson::behind(ENDS, &[TAG], raw)),
             FUNCTION => function_tag::scan(raw, true),
             IPYTHON | EOM => Scan::Marker,
             _ => Scan::Value(JsonValue::new(&[TAG], raw).unless_prose()),

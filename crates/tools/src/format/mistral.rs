@@ -7,7 +7,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 use super::CallFormat;
 use super::found::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, never_opened};
-use super::json::{read_arguments, read_calls, read_unmarked, spaced};
+use super::json::{OBJECTS, read_arguments, read_calls, read_unmarked, spaced};
 use super::scan::{JsonValue, NamedJson, Scan};
 use crate::spec::ToolSpec;
 
@@ -33,8 +33,6 @@ pub enum Style {
     Args,
 }
 
-/// The usual beginning of a list of calls.
-const OBJECTS: &str = "[{\"name\"";
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     // The first call's marker also opens those that follow it directly.

@@ -62,7 +62,7 @@ pub use phi4_mini::Phi4Mini;
 pub use pythonic::Pythonic;
 pub use quotes::{JsonQuotes, MarkQuotes, ParameterQuotes, PythonQuotes, Quotes, ValueTags};
 pub use qwen_xml::QwenXml;
-pub use scan::{Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, PythonTag, Scan, Tagged};
+pub use scan::{Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, Scan, Tagged};
 pub use thought::{Opening, THINK, THOUGHTS, Thought};
 pub use token_spans::TokenSpans;
 

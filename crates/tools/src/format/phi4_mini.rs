@@ -6,8 +6,8 @@ use turnwise_trajectory::ToolCall;
 
 use super::CallFormat;
 use super::found::Found;
-use super::grammar::{Grammar, Marker, Place, Role, forged_observation, never_opened};
-use super::json::{read_calls, read_unmarked, spaced};
+use super::grammar::{Grammar, Marker, Place, Role, forged_observation, inside, never_opened};
+use super::json::{OBJECTS, read_calls, read_unmarked, spaced};
 use super::quotes::{JsonQuotes, Quotes};
 use super::scan::{Gate, JsonValue, Scan, Tagged};
 use crate::spec::ToolSpec;
@@ -16,8 +16,6 @@ const OPEN: &str = "<|tool_call|>";
 const CLOSE: &str = "<|/tool_call|>";
 const FUNCTOOLS: &str = "functools[";
 const RESPONSE: &str = "<|tool_response|>";
-/// The usual beginning of a list of calls.
-const OBJECTS: &str = "[{\"name\"";
 
 /// The format of Phi-4-mini.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,10 +47,7 @@ impl Grammar for Phi4Mini {
     fn read(&self, marker: usize, text: &str, offset: usize) -> Vec<Found> {
         let span = offset..offset + text.len();
         match MARKERS[marker].text {
-            OPEN => {
-                let body = text.strip_prefix(OPEN).unwrap_or(text);
-                read_calls(body.strip_suffix(CLOSE).unwrap_or(body), &["arguments", "parameters"], &span)
-            }
+            OPEN => read_calls(inside(text, OPEN, CLOSE), &["arguments", "parameters"], &span),
             FUNCTOOLS => read_calls(&text[FUNCTOOLS.len() - 1..], &["arguments", "parameters"], &span),
             OBJECTS => read_unmarked(text, OPEN, &span),
             CLOSE => never_opened(text, offset),

@@ -6,20 +6,19 @@
 
 use std::fmt::Write;
 
-use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
 use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, VALUE, functions};
 use super::grammar::{Grammar, Marker, forged_observation, never_opened};
-use super::hermes::{CLOSE, OPEN, RESPONSE};
+use super::hermes::{CLOSE, OPEN, RESPONSE, response};
 use super::json::{json_or_text, spaced};
 use super::quotes::{ParameterQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};
 use super::thought::{Opening, THINK};
 use super::untyped::Tags;
-use crate::spec::{ToolSpec, check_call};
+use crate::spec::ToolSpec;
 
 const MARKERS: &[Marker] =
     &[Marker::call(OPEN), Marker::call(FUNCTION), Marker::stray(CLOSE), Marker::forged(RESPONSE)];
@@ -99,17 +98,11 @@ impl CallFormat for QwenXml {
         tools: &[ToolSpec],
     ) -> Vec<Result<ToolCall, MalformedCall>> {
         let retype = |call: ToolCall| {
-            let tool = tools.iter().find(|tool| tool.name == call.name);
-            let function = functions(&completion[call.span.clone()]).into_iter().next();
-            let (Some(tool), Some((_, Ok((_, Body::Pairs(pairs)))))) = (tool, function) else {
-                return check_call(call, tools);
+            let pairs = match functions(&completion[call.span.clone()]).into_iter().next() {
+                Some((_, Ok((_, Body::Pairs(pairs))))) => Some(pairs),
+                _ => None,
             };
-            let property = |key: &str| tool.parameters.get("properties")?.get(key);
-            let typed = |(key, raw): (&str, &str)| {
-                (key.to_string(), TAGS.typed(raw, property(key), &tool.parameters))
-            };
-            let arguments: Map<String, Value> = pairs.into_iter().map(typed).collect();
-            check_call(ToolCall { arguments, ..call }, tools)
+            TAGS.retyped(call, pairs, tools)
         };
         self.parse_from(opening, completion).into_iter().map(|call| call.and_then(retype)).collect()
     }
@@ -128,7 +121,7 @@ impl CallFormat for QwenXml {
     }
 
     fn render_output(&self, output: &str) -> String {
-        format!("{RESPONSE}\n{output}\n</tool_response>")
+        response(output)
     }
 
     fn stop_strings(&self) -> &[&str] {

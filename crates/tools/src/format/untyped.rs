@@ -1,17 +1,19 @@
 //! Reads and writes values that stand between tags as raw text, without a type.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use turnwise_trajectory::{MalformedCall, ToolCall};
 
 use super::json::{json_or_text, spaced};
 use super::python_literal::to_json;
 use crate::schema;
+use crate::spec::{ToolSpec, check_call};
 
 /// The tags of a format. Text that holds one is written as JSON.
 pub(super) struct Tags(pub &'static [&'static str]);
 
 impl Tags {
     /// Returns a value as its schema asks: JSON, the Python literal of such a value, or text.
-    pub(super) fn typed(&self, raw: &str, schema: Option<&Value>, root: &Value) -> Value {
+    fn typed(&self, raw: &str, schema: Option<&Value>, root: &Value) -> Value {
         let guessed = json_or_text(raw);
         let Some(wanted) = schema.filter(|schema| !schema::is_open(schema)) else { return guessed };
         let python = to_json(raw.trim()).ok();
@@ -20,6 +22,23 @@ impl Tags {
         let others = [Some(guessed.clone()), python].into_iter().flatten().filter(|value| !value.is_string());
         let mut readings = others.chain(text).chain([guessed.clone()]);
         readings.find(|value| schema::mismatch(value, wanted, root).is_none()).unwrap_or(guessed)
+    }
+
+    /// Gives the arguments of a call the types of its tool, and checks the call. `pairs`: its keys and values
+    /// as they're written, if it has such.
+    pub(super) fn retyped(
+        &self,
+        call: ToolCall,
+        pairs: Option<Vec<(&str, &str)>>,
+        tools: &[ToolSpec],
+    ) -> Result<ToolCall, MalformedCall> {
+        let tool = tools.iter().find(|tool| tool.name == call.name);
+        let (Some(tool), Some(pairs)) = (tool, pairs) else { return check_call(call, tools) };
+        let property = |key: &str| tool.parameters.get("properties")?.get(key);
+        let typed =
+            |(key, raw): (&str, &str)| (key.to_string(), self.typed(raw, property(key), &tool.parameters));
+        let arguments: Map<String, Value> = pairs.into_iter().map(typed).collect();
+        check_call(ToolCall { arguments, ..call }, tools)
     }
 
     /// Returns a value as it stands between the tags. Text that would be read as another value is quoted, and

@@ -1,16 +1,14 @@
 //! Runs the command: sends a question, receives a verdict, one after the other.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
-use crate::outside::watch::Watch;
+use crate::outside::group::Group;
 
 /// Event of the command.
 enum Event {
@@ -65,9 +63,7 @@ impl Checker {
 /// The running command. Separate threads read and write, so no command can block the caller beyond its limit.
 /// They end with the command.
 struct Running {
-    child: Child,
-    /// Ends it with its children if this process is killed.
-    watch: Option<Watch>,
+    group: Group,
     /// Lines for its stdin.
     questions: Option<Sender<String>>,
     events: Receiver<Event>,
@@ -80,23 +76,19 @@ impl Running {
     fn start(command: &[String]) -> Result<Self, String> {
         let (program, arguments) =
             command.split_first().ok_or("check = [] names no command; hint: [\"python3\", \"check.py\"]")?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Signals of the terminal are for the run, which ends the command itself.
-            .process_group(0)
-            .spawn()
+        let mut start = Command::new(program);
+        start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut group = Group::start(&mut start)
             .map_err(|error| format!("check = {command:?} doesn't start: {error}"))?;
-        let stdin = child.stdin.take().expect("it is piped");
-        let stdout = child.stdout.take().expect("it is piped");
+        let stdin = group.leader().stdin.take().expect("it is piped");
+        let stdout = group.leader().stdout.take().expect("it is piped");
         let (questions, asked) = channel();
         let (tell, events) = channel();
         let tell_too = tell.clone();
         thread::spawn(move || write(stdin, &asked, &tell_too));
         thread::spawn(move || read(stdout, &tell));
-        let (watch, started) = (Some(Watch::over(child.id())), Instant::now());
-        Ok(Self { child, watch, questions: Some(questions), events, started, answered: false })
+        let started = Instant::now();
+        Ok(Self { group, questions: Some(questions), events, started, answered: false })
     }
 
     fn ask(&mut self, question: &str, patience: Patience) -> Result<bool, String> {
@@ -184,9 +176,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // The end of its stdin asks it to end, and killing makes sure. A failure of either has no effect.
         drop(self.questions.take());
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        self.watch = None;
-        let _ = self.child.wait();
+        self.group.kill();
     }
 }
 

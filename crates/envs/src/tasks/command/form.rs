@@ -46,18 +46,23 @@ pub(super) fn read(row: Value, columns: &BTreeMap<String, String>) -> Result<Rea
         Some(value) => text(value, "answer")?,
         None => String::new(),
     };
-    let level = match said("level") {
-        None => 1,
-        Some(level) => level
-            .as_u64()
-            .and_then(|level| u32::try_from(level).ok())
-            .ok_or_else(|| format!("level is {level}, expected a whole number; hint: leave it out"))?,
-    };
+    let level = level(&keys)?;
     for key in COLUMNS.into_iter().chain(PROMPTS) {
         keys.remove(key);
     }
     let further = (!keys.is_empty()).then_some(Value::Object(keys));
     Ok(Read { id, prompt, answer, level, further })
+}
+
+/// Returns the level of a task; 1 where it has none.
+pub(crate) fn level(columns: &Map<String, Value>) -> Result<u32, String> {
+    match columns.get("level").filter(|value| !value.is_null()) {
+        None => Ok(1),
+        Some(level) => level
+            .as_u64()
+            .and_then(|level| u32::try_from(level).ok())
+            .ok_or_else(|| format!("level is {level}, expected a whole number; hint: leave it out")),
+    }
 }
 
 /// Refuses a column whose name is `question` or `answer` with a slip.

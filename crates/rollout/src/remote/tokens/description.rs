@@ -2,9 +2,9 @@
 
 /// Describes a server, as far as it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Description {
+pub(crate) struct Description {
     /// Name that requests use for its model.
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Most tokens of a sequence, prompt included.
-    pub context: Option<usize>,
+    pub(crate) context: Option<usize>,
 }

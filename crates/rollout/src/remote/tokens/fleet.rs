@@ -1,5 +1,6 @@
 //! The servers of a run: what they hold, and one request to one of them.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -102,7 +103,10 @@ impl Trouble {
     /// Returns it as an error of a server.
     fn of(self, url: &str) -> ServerError {
         ServerError(match self {
-            Self::Failed(failure, _) => format!("{url}: {}\n  hint: {}", failure.reason(), hints::UNREACHED),
+            Self::Failed(failure, refusal) => {
+                let hint = hints::unanswered(refusal.map(|refusal| refusal.status));
+                format!("{url}: {}\n  hint: {hint}", failure.reason())
+            }
             Self::Full => format!("{url}: the prompt doesn't fit\n  hint: {}", hints::SHORT),
             Self::Wrong(reason) => format!("{url}: {reason}"),
             Self::Stale(other) => {
@@ -217,7 +221,7 @@ impl Fleet {
             let client = Client::new(at.clone(), self.servers.key.clone(), LONGEST);
             let patience = self.patience(self.servers.retry.min(LOADING));
             let body = request.body.to_string();
-            let refused = std::cell::Cell::new(0);
+            let refused = Cell::new(0);
             let sent = patience.run(
                 || false,
                 |time| {
@@ -237,7 +241,8 @@ impl Fleet {
             );
             sent.map_err(|gave_up| {
                 let path = request.path.split('?').next().unwrap_or_default();
-                let advice = protocol.advice(path, refused.get()).unwrap_or(hints::UNREACHED);
+                let status = refused.get();
+                let advice = protocol.advice(path, status).unwrap_or_else(|| hints::unanswered(Some(status)));
                 ServerError(format!("{at}: {gave_up}\n  hint: {advice}"))
             })?;
         }
@@ -362,9 +367,16 @@ fn describe(servers: &Servers, url: &str, protocol: &dyn Protocol) -> Result<Des
     let client = Client::new(at.clone(), servers.key.clone(), LONGEST);
     let retry = servers.retry.min(LOADING);
     let patience = Patience { timeout: servers.timeout, retry, retries: u32::MAX, wait: WAIT };
-    let ask = |time| client.get(time)?.read()?.map_err(Refusal::failure);
-    let answer = patience.run(|| false, ask);
-    let answer =
-        answer.map_err(|gave_up| ServerError(format!("{at}: {gave_up}\n  hint: {}", hints::UNREACHED)))?;
+    let refused = Cell::new(None);
+    let ask = |time| {
+        refused.set(None);
+        client.get(time)?.read()?.map_err(|refusal| {
+            refused.set(Some(refusal.status));
+            refusal.failure()
+        })
+    };
+    let answer = patience.run(|| false, ask).map_err(|gave_up| {
+        ServerError(format!("{at}: {gave_up}\n  hint: {}", hints::unanswered(refused.get())))
+    })?;
     Ok(protocol.described(&answer))
 }

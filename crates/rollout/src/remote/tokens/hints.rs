@@ -1,5 +1,7 @@
 //! Advice on servers that sample other tokens than the trainer would.
 
+use crate::remote::health::KEY;
+
 /// Advice where a turn ended without a reason of ours.
 pub(super) const ODD_END: &str = "the model folder's generation_config.json or config.json names a stop token \
      that the chat format lacks";
@@ -16,6 +18,12 @@ pub(super) const OTHER_RUN: &str =
 pub(super) const NO_VERSION: &str =
     "every answer has to name the version of its weights: use vLLM 0.32 or newer, or SGLang 0.5 or newer";
 
-/// Advice where nobody answers.
-pub(super) const UNREACHED: &str =
-    "is the server running? rollout.server.urls are bases such as http://127.0.0.1:8000, without /v1";
+/// Returns advice where a server gave no answer. `status`: that of its refusal, if there was one.
+pub(super) fn unanswered(status: Option<u16>) -> &'static str {
+    match status {
+        Some(401 | 403) => KEY,
+        _ => {
+            "is the server running? rollout.server.urls are bases such as http://127.0.0.1:8000, without /v1"
+        }
+    }
+}

@@ -15,6 +15,7 @@ use super::{Rule, hints};
 use crate::context::Context;
 use crate::policy::{Policy, PolicyError};
 use crate::remote::health::Health;
+use crate::remote::request_threads;
 use crate::turn_end::TurnEnd;
 use crate::turns::Turns;
 
@@ -93,7 +94,8 @@ impl<'f> TokenPolicy<'f> {
                 }
                 Outcome::Unanswered(gave_up, refusal) => {
                     let place = self.fleet.place(context.index);
-                    let message = format!("{place}: {gave_up}\n  hint: {}", hints::UNREACHED);
+                    let hint = hints::unanswered(refusal.as_ref().map(|refusal| refusal.status));
+                    let message = format!("{place}: {gave_up}\n  hint: {hint}");
                     if self.health().lost(context.task, &message, refusal.as_ref()) {
                         turns.close();
                         return Err(PolicyError(message));
@@ -199,12 +201,6 @@ impl<'f> TokenPolicy<'f> {
 impl Policy for TokenPolicy<'_> {
     fn serve(&mut self, turns: &Turns<'_>, end: &TurnEnd<'_>) -> Result<(), PolicyError> {
         let this = &*self;
-        std::thread::scope(|scope| {
-            let threads = 0..this.fleet.servers().parallel.max(1);
-            let workers: Vec<_> = threads.map(|_| scope.spawn(move || this.work(turns, end))).collect();
-            let ended: Vec<_> =
-                workers.into_iter().map(|worker| worker.join().expect("a request thread panicked")).collect();
-            ended.into_iter().collect()
-        })
+        request_threads::run(this.fleet.servers().parallel, || this.work(turns, end))
     }
 }

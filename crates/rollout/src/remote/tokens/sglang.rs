@@ -1,4 +1,4 @@
-//! SGLang (read and run: 0.5.23): turns by `/generate`, weights by `/update_weights_from_disk`.
+//! SGLang (read, not run: 0.5.23): turns by `/generate`, weights by `/update_weights_from_disk`.
 //!
 //! Its log-probabilities are scaled by the temperature and taken before truncation, which is the trainer's
 //! rule. `sampling_seed` counts only with `--enable-deterministic-inference`.

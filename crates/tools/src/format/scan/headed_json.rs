@@ -1,6 +1,6 @@
 //! Scans a call that is a JSON value with something before it: another marker, or a header.
 
-use super::{Advance, JsonValue, is_start, opens_json};
+use super::{Advance, JsonValue, is_start};
 
 /// Ends with a JSON value, or with an end marker behind other text if the header allows it.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ enum State {
 const MAX_HEAD: usize = 256;
 
 impl HeadedJson {
+    /// Starts behind the head. A value that isn't JSON ends with one of `ends`.
+    pub fn behind(ends: &'static [&'static str], opens: &'static [&'static str], raw: bool) -> Self {
+        Self { state: State::Body, ..Self::new(Head::Until("", ends), opens, raw) }
+    }
+
     /// Starts after the opening marker.
     pub fn new(head: Head, opens: &'static [&'static str], raw: bool) -> Self {
         Self { head, opens, state: State::Head, length: 0, raw }
@@ -133,5 +138,15 @@ impl HeadedJson {
         }
         *at = text.len();
         if finishing { Advance::End(*at) } else { Advance::More }
+    }
+}
+
+/// Returns whether JSON rather than other text begins here, or none if later bytes decide.
+pub(in super::super) fn opens_json(text: &[u8]) -> Option<bool> {
+    let bracket = *text.first()?;
+    match (bracket, text[1..].trim_ascii_start().first()) {
+        (b'{' | b'[', None) => None,
+        (b'{', Some(b'"' | b'}')) | (b'[', Some(b'{')) => Some(true),
+        _ => Some(false),
     }
 }

@@ -5,17 +5,15 @@ mod headed_json;
 mod json_value;
 mod named_json;
 mod python_calls;
-mod python_tag;
 mod tagged;
 
 pub(super) use fence::Block;
 pub use fence::Fence;
+pub(super) use headed_json::opens_json;
 pub use headed_json::{Head, HeadedJson};
 pub use json_value::JsonValue;
 pub use named_json::NamedJson;
 pub use python_calls::PythonCalls;
-pub use python_tag::PythonTag;
-pub(super) use python_tag::opens_json;
 pub use tagged::{Gate, Tagged};
 
 /// Progress of a scanner.
@@ -45,8 +43,6 @@ pub enum Scan {
     Named(NamedJson),
     /// Ends with a JSON value behind a header.
     Headed(HeadedJson),
-    /// Ends with a JSON value, or with the turn if it's code.
-    PythonTag(PythonTag),
     /// Ends with the bracket that closes a list of Python calls.
     Calls(PythonCalls),
     /// Ends with a closing fence.
@@ -64,7 +60,6 @@ impl Scan {
             Scan::Value(scan) => scan.advance(text, at, finishing),
             Scan::Named(scan) => scan.advance(text, at, finishing),
             Scan::Headed(scan) => scan.advance(text, at, finishing),
-            Scan::PythonTag(scan) => scan.advance(text, at, finishing),
             Scan::Calls(scan) => scan.advance(text, at, finishing),
             Scan::Fence(scan) => scan.advance(text, at, finishing),
             Scan::Marker => Advance::End(*at),
@@ -82,7 +77,6 @@ impl Scan {
             Scan::Value(scan) => scan.hides(),
             Scan::Named(scan) => scan.hides(),
             Scan::Headed(scan) => scan.hides(),
-            Scan::PythonTag(scan) => scan.hides(),
             Scan::Calls(scan) => scan.hides(),
             Scan::Fence(scan) => scan.hides(),
             Scan::Marker | Scan::AnyText => false,
@@ -96,10 +90,7 @@ impl Scan {
 
     /// Returns whether a call that never ends is scanned again, for another call that opens inside it.
     pub(super) fn looks_twice(&self) -> bool {
-        matches!(
-            self,
-            Scan::Value(_) | Scan::Named(_) | Scan::Headed(_) | Scan::PythonTag(_) | Scan::Calls(_)
-        )
+        matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::Headed(_) | Scan::Calls(_))
     }
 }
 

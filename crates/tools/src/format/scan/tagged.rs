@@ -1,6 +1,6 @@
 //! Scans calls between an opening and a closing marker.
 
-use super::super::quotes::Quotes;
+use super::super::quotes::{JsonQuotes, Quotes};
 use super::{Advance, is_start, starts_line};
 
 /// Ends with the closing marker outside string literals.
@@ -35,6 +35,14 @@ impl Tagged {
     /// closed.
     pub fn new(open: &'static str, close: &'static str, quotes: Quotes, gate: Gate) -> Self {
         Self { open, close, after: &[], quotes, gate, hidden: None, reopened: None }
+    }
+
+    /// Works as [`Tagged::new`] for a call with JSON behind a gate. With `raw`, string literals hide nothing.
+    pub fn json(open: &'static str, close: &'static str, gate: Gate, raw: bool) -> Self {
+        if raw {
+            return Self::new(open, close, Quotes::None, Gate::Open);
+        }
+        Self::new(open, close, Quotes::Json(JsonQuotes::default()), gate)
     }
 
     /// Counts the closing marker only directly after one of these, blanks apart. At the end of the text a
