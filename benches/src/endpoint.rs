@@ -1,4 +1,4 @@
-//! Conversations of `turnwise serve` beside the same conversations as `turnwise rollout` plays them, in turns.
+//! Conversations of `turnwise serve` beside the same ones as `turnwise rollout` plays them, in turns.
 //!
 //! A user asks for sums, one after the other, and the model of `models/tiny` answers greedily. Both sides say
 //! the same words, so they sample the same tokens. This program is the clients: their time is not counted.

@@ -19,8 +19,8 @@ pub(crate) fn agents() -> Option<String> {
     python_with("smolagents", "agents-0.24.0-1.26.0", &[&packages])
 }
 
-/// Returns a Python with litellm, anthropic and the library of OpenEnv. Releases 1.82.7, 1.82.8 and 1.107.0 of
-/// litellm stole keys and are withdrawn.
+/// Returns a Python with litellm, anthropic and the library of OpenEnv. Releases 1.82.7, 1.82.8 and 1.107.0
+/// of litellm stole keys and are withdrawn.
 pub(crate) fn more_agents() -> Option<String> {
     is_wanted().then_some(())?;
     let packages = ["litellm==1.110.2", "anthropic==2.14.0", "fastapi==0.165.0", "fastmcp==3.4.11"];

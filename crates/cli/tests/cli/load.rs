@@ -22,7 +22,7 @@ const SEQUENCES: usize = 512;
 const LEFT: u64 = 4 << 10;
 /// Memory that the allocator may move by, whatever the number of requests.
 const NOISE: u64 = 48 << 20;
-/// Most memory at the end, which is what the process held at its fullest: bodies have 64 MiB, and each of 8 threads reads one.
+/// Most memory at the end, which is what the process held at its fullest.
 const MOST: u64 = 768 << 20;
 
 /// What a process holds.
@@ -77,11 +77,13 @@ fn settles(process: u32, before: Held) -> Held {
 /// Returns tokens, log-probabilities and the message of an answer to the same question.
 fn answer(served: &Served, session: &str) -> Value {
     let messages = json!([{"role": "user", "content": "12+3-4"}]);
-    let request = json!({"messages": messages, "seed": 5, "max_tokens": 40, "logprobs": true, "return_token_ids": true});
+    let mut request = json!({"messages": messages, "seed": 5, "max_tokens": 40});
+    request["logprobs"] = true.into();
+    request["return_token_ids"] = true.into();
     served.ask(session, "/chat/completions", &request)["choices"][0].clone()
 }
 
-/// Fills every place at once. A place that were lost would refuse one of the requests.
+/// Fills every place at once. A lost place would refuse one of the requests.
 #[track_caller]
 fn every_place_is_free(served: &Served) {
     let request = json!({"messages": [{"role": "user", "content": "?"}], "n": 64, "max_tokens": 64});

@@ -32,6 +32,7 @@ def play(model, base, session, question, streamed):
     done(session, calls)
 
 
-for kind, model, base in [("openai", "openai/tiny", URL), ("anthropic", "anthropic/tiny", URL.removesuffix("/v1"))]:
+ANTHROPIC = URL.removesuffix("/v1")
+for kind, model, base in [("openai", "openai/tiny", URL), ("anthropic", "anthropic/tiny", ANTHROPIC)]:
     for nth, (session, question) in enumerate(sessions(kind)):
         play(model, base, session, question, streamed=nth % 2 == 1)

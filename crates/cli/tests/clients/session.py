@@ -22,7 +22,7 @@ def sessions(kind):
 
 
 def run(code):
-    """Returns what the model reads of a program: the value of one sum, which is all that it is known to write."""
+    """Returns the value of one sum, which is all that the model is known to write."""
     told = re.fullmatch(r"print\(([\d+*() -]+)\)\s*", code)
     try:
         return str(eval(told[1])) if told else "no result"

@@ -43,7 +43,7 @@ def model(kind, session):
     return kind("tiny", api_base=URL, api_key=session, client_kwargs=client, max_tokens=TOKENS)
 
 
-COMMON = {"prompt_templates": PROMPTS, "instructions": "Compute.", "verbosity_level": LogLevel.OFF, "max_steps": 3}
+COMMON = {"prompt_templates": PROMPTS, "instructions": "Compute.", "max_steps": 3, "verbosity_level": LogLevel.OFF}
 for nth, (session, question) in enumerate(sessions("calls")):
     agent = ToolCallingAgent([python], model(OpenAIModel, session), stream_outputs=nth % 2 == 1, **COMMON)
     play(agent, session, question)

@@ -105,10 +105,9 @@ fn a_text_that_is_far_too_long_is_refused_before_it_is_tokenised() {
     ] {
         let started = Instant::now();
         let refused = scene.post("s", path, &body).refusal(400);
-        assert_eq!(
-            refused,
-            format!("the prompt has more than {} tokens, and the context length is {CONTEXT}", 2 * CONTEXT)
-        );
+        let most = 2 * CONTEXT;
+        let expected = format!("the prompt has more than {most} tokens, and the context length is {CONTEXT}");
+        assert_eq!(refused, expected);
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
     // A text that may fit is counted.

@@ -57,8 +57,8 @@ impl Client {
 
 fn head(path: &str, session: &str, length: usize) -> String {
     format!(
-        "POST /v1{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {session}\r\n\
-         content-length: {length}\r\n\r\n"
+        "POST /v1{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         authorization: Bearer {session}\r\ncontent-length: {length}\r\n\r\n"
     )
 }
 
