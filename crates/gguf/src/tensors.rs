@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::architecture::{AttentionBias, DeltaNet, Other, QkNorms, Shape};
+use crate::architecture::{AttentionBias, DeltaNet, Mixers, Other, QkNorms, Shape};
 use crate::file::TensorInfo;
 
 /// Tensors that hold no weights.
@@ -143,7 +143,8 @@ impl Shape {
             return parts;
         }
         if !self.architecture.fused {
-            let projected = if self.architecture.linear { 2 * query } else { query };
+            let gated = self.architecture.mixers == Mixers::DeltaNets;
+            let projected = if gated { 2 * query } else { query };
             parts.push(matrix("attn_q", "self_attn.q_proj", projected, hidden, inputs));
             parts.push(matrix("attn_k", "self_attn.k_proj", key_value, hidden, inputs));
             parts.push(matrix("attn_v", "self_attn.v_proj", key_value, hidden, inputs));
