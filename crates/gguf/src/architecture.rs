@@ -33,7 +33,7 @@ pub(crate) struct Architecture {
     pub(crate) keys: WriteKeys,
 }
 
-/// What the layers of an architecture have to mix tokens.
+/// Chooses how the layers of an architecture mix tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mixers {
     Attention,
@@ -100,7 +100,7 @@ pub(crate) struct Others {
     pub(crate) kind: Other,
 }
 
-/// What a layer without attention has.
+/// Describes a layer without attention.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Other {
     /// A short convolution. `taps`: numbers of a kernel.
