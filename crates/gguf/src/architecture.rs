@@ -23,10 +23,7 @@ pub(crate) struct Architecture {
     pub(crate) norm_offset: f32,
     /// Queries, keys and values are one matrix, and so are the two inputs of the MLP.
     pub(crate) fused: bool,
-    /// Layers without heads of keys are short convolutions.
-    pub(crate) convolves: bool,
-    /// Attention has a gate, and most layers have a gated DeltaNet instead of it.
-    pub(crate) linear: bool,
+    pub(crate) mixers: Mixers,
     /// Every layer has experts instead of one MLP.
     pub(crate) experts: bool,
     /// A file's names of the norm behind the layers.
@@ -34,6 +31,16 @@ pub(crate) struct Architecture {
     pub(crate) names: Names,
     /// Writes the keys that other families lack.
     pub(crate) keys: WriteKeys,
+}
+
+/// Chooses how the layers of an architecture mix tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mixers {
+    Attention,
+    /// Short convolutions in layers without heads of keys, else attention.
+    Convolutions,
+    /// Gated DeltaNets in most layers, and attention with a gate in the others.
+    DeltaNets,
 }
 
 /// A folder's names, in which families differ.
@@ -93,7 +100,7 @@ pub(crate) struct Others {
     pub(crate) kind: Other,
 }
 
-/// What a layer without attention has.
+/// Describes a layer without attention.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Other {
     /// A short convolution. `taps`: numbers of a kernel.
@@ -165,7 +172,7 @@ impl Keys<'_> {
     pub(crate) fn key_value_heads(&self) -> Result<Option<u64>, String> {
         const NAME: &str = "attention.head_count_kv";
         let Some(mut all) = self.list(NAME)? else { return self.optional_size(NAME) };
-        all.retain(|heads| *heads > 0 || !self.architecture.convolves);
+        all.retain(|heads| *heads > 0 || self.architecture.mixers != Mixers::Convolutions);
         match all.split_first() {
             Some((first, rest)) if *first > 0 && rest.iter().all(|other| other == first) => Ok(Some(*first)),
             _ => Err(format!("{}: layers with different heads are not supported", self.key(NAME))),

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::architecture::{Architecture, Keys, Names, Other, QkNorms, Shape};
+use crate::architecture::{Architecture, Keys, Mixers, Names, Other, QkNorms, Shape};
 
 const BEFORE: &[(&str, &str)] = &[("attn_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")];
 const AFTER: &[(&str, &str)] =
@@ -25,8 +25,7 @@ const LLAMA: Architecture = Architecture {
     interleaved: true,
     norm_offset: 0.0,
     fused: false,
-    convolves: false,
-    linear: false,
+    mixers: Mixers::Attention,
     experts: false,
     last_norms: &["output_norm.weight"],
     names: Names {
@@ -140,7 +139,7 @@ const ARCHITECTURES: &[Architecture] = &[
         norms: &[("attn_norm", "operator_norm"), ("ffn_norm", "ffn_norm")],
         qk_norms: QkNorms::PerHead,
         interleaved: false,
-        convolves: true,
+        mixers: Mixers::Convolutions,
         // llama.cpp first took the last norm for one of embeddings.
         last_norms: &["token_embd_norm.weight", "output_norm.weight"],
         names: Names {
@@ -163,7 +162,7 @@ const ARCHITECTURES: &[Architecture] = &[
         qk_norms: QkNorms::PerHead,
         interleaved: false,
         norm_offset: 1.0,
-        linear: true,
+        mixers: Mixers::DeltaNets,
         keys: qwen35,
         ..LLAMA
     },

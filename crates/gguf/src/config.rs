@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::architecture::{AttentionBias, DeltaNet, Keys, LARGEST, Other, Others, Shape};
+use crate::architecture::{AttentionBias, DeltaNet, Keys, LARGEST, Mixers, Other, Others, Shape};
 use crate::architectures::named;
 use crate::file::GgufFile;
 
@@ -77,7 +77,7 @@ fn shape(keys: &Keys<'_>) -> Result<Shape, String> {
 
 /// Returns the layers without attention.
 fn others(keys: &Keys<'_>, layers: usize) -> Result<Option<Others>, String> {
-    if keys.architecture.linear {
+    if keys.architecture.mixers == Mixers::DeltaNets {
         let every = keys.optional_size("full_attention_interval")?.unwrap_or(4) as usize;
         let tensors = keys.file.tensors.len();
         if layers > tensors {
@@ -86,7 +86,7 @@ fn others(keys: &Keys<'_>, layers: usize) -> Result<Option<Others>, String> {
         let is_linear = (1..=layers).map(|layer| !layer.is_multiple_of(every));
         return Ok(Some(Others { layers: is_linear.collect(), kind: Other::DeltaNet(delta_net(keys)?) }));
     }
-    if !keys.architecture.convolves {
+    if keys.architecture.mixers == Mixers::Attention {
         return Ok(None);
     }
     // They have no heads of keys.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::architecture::{AttentionBias, DeltaNet, Other, QkNorms, Shape};
+use crate::architecture::{AttentionBias, DeltaNet, Mixers, Other, QkNorms, Shape};
 use crate::file::TensorInfo;
 
 /// Tensors that hold no weights.
@@ -143,7 +143,8 @@ impl Shape {
             return parts;
         }
         if !self.architecture.fused {
-            let projected = if self.architecture.linear { 2 * query } else { query };
+            let gated = self.architecture.mixers == Mixers::DeltaNets;
+            let projected = if gated { 2 * query } else { query };
             parts.push(matrix("attn_q", "self_attn.q_proj", projected, hidden, inputs));
             parts.push(matrix("attn_k", "self_attn.k_proj", key_value, hidden, inputs));
             parts.push(matrix("attn_v", "self_attn.v_proj", key_value, hidden, inputs));
@@ -244,8 +245,8 @@ pub(crate) fn holds_decays(gguf: &str) -> bool {
     gguf.split('.').nth(2) == Some(DECAYS)
 }
 
-/// Returns names and shapes of the folder's tensors whose numbers a tensor holds one behind the other: several
-/// if it is a stack of experts. Kernels have a dimension of channels there.
+/// Returns names and shapes of the folder's tensors whose numbers a tensor holds one behind the other:
+/// several if it is a stack of experts. Kernels have a dimension of channels there.
 pub(crate) fn in_folder(tensor: &TensorInfo, name: &str) -> Vec<(String, Vec<usize>)> {
     let mut shape = tensor.shape.clone();
     let name_of_layer = tensor.name.strip_suffix(".weight").unwrap_or_default();

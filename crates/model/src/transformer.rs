@@ -24,8 +24,9 @@ pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// Holds one block: one of the layers that mix tokens, and a feed-forward layer or several. Fields have the names on
-/// disk of most families; see [`BlockNorms`](crate::block::BlockNorms) and [`Names`](crate::block::Names).
+/// Holds one block: one of the layers that mix tokens, and a feed-forward layer or experts. Fields have the
+/// names on disk of most families; see [`BlockNorms`](crate::block::BlockNorms) and
+/// [`Names`](crate::block::Names).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub(crate) before_attention: Option<RmsNorm>,

@@ -98,7 +98,7 @@ fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> (Vec<Tenso
 fn backward(output: Tensor<2>, upstream: Tensor<2>, within: Option<Tensor<1>>) -> Gradients {
     let sum = (output * Tensor::from_inner(upstream)).sum();
     let sum = match within {
-        Some(within) => sum + within.cast(sum.dtype()),
+        Some(within) => within.cast(sum.dtype()) + sum,
         None => sum,
     };
     sum.backward()

@@ -18,8 +18,8 @@ pub struct ExpertsConfig {
 const MAX_EXPERTS: usize = 1 << 10;
 
 impl ExpertsConfig {
-    /// Returns the experts with the highest scores, best first. Of equal scores the first one is taken, so
-    /// the choice depends on nothing but the scores.
+    /// Returns the experts with the highest scores, best first. Equal scores choose the first expert, so the
+    /// choice depends on nothing but the scores.
     pub(crate) fn choose(&self, scores: &[f32]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         // The sum makes both zeros equal.

@@ -1,5 +1,5 @@
-//! The load-balancing loss of mixtures of experts (arXiv:2101.03961 eq. 4–6): `E·Σ f·P` over experts, with the
-//! part `f` of the tokens that each gets and its mean probability `P`.
+//! The load-balancing loss of mixtures of experts (arXiv:2101.03961 eq. 4–6): `E·Σ f·P` over experts, with
+//! the part `f` of the tokens that each gets and its mean probability `P`.
 //!
 //! Layers count together, as in `transformers`. Each sequence has a separate loss, so that the split into
 //! micro-batches doesn't change it.

@@ -1,5 +1,5 @@
-//! Mixture of experts (arXiv:1701.06538 eq. 1): `Σ w·expert(x)` over the few experts that a router chooses for
-//! a token.
+//! Mixture of experts (arXiv:1701.06538 eq. 1): `Σ w·expert(x)` over the few experts that a router chooses
+//! for a token.
 
 use std::sync::Arc;
 

@@ -344,8 +344,8 @@ pub struct OptimizerConfig {
     /// fraction of the memory. Unset, it is done on the CPU where a token would keep more than 256 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompute: Option<bool>,
-    /// Factor of the load-balancing loss of models with experts (arXiv:2101.03961 eq. 4), that of each
-    /// sequence alone and their mean; 0 switches it off.
+    /// Factor of the load-balancing loss of models with experts (arXiv:2101.03961 eq. 4); 0 switches it off.
+    /// Each sequence has a separate loss, and their mean counts.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub router_aux_loss_coef: f64,
     /// Element type of activations; weights, gradients and moments stay in f32.

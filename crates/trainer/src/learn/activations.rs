@@ -60,8 +60,8 @@ fn values_of_mixer(mixer: &Mixer) -> u64 {
     }
 }
 
-/// Returns the values per token that SwiGLU keeps: gate, up and their product. Each of a token's experts keeps
-/// these, its input and its output, and the router keeps scores.
+/// Returns the values per token that SwiGLU keeps: gate, up and their product. Each of a token's experts
+/// keeps these, its input and its output, and the router keeps scores.
 fn values_of_mlp(mlp: &MlpConfig, hidden: u64) -> u64 {
     let of_one = 3 * mlp.width as u64;
     match &mlp.experts {
