@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional, Union
 
 
-def tool(name: str, description: str, **arguments: str) -> dict[str, Any]:
+def tool(name: str, description: str, /, **arguments: str) -> dict[str, Any]:
     """Returns the specification of a tool whose arguments, all required, have these JSON types."""
     properties = {argument: {"type": kind} for argument, kind in arguments.items()}
     parameters = {"type": "object", "properties": properties, "required": list(arguments)}

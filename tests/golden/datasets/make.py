@@ -61,6 +61,18 @@ CONVERSATIONS = [
     },
 ]
 
+# Two tools with other arguments: a column of structs has those of both.
+TOOLS = [
+    {
+        "messages": [
+            {"role": "user", "content": "Go."},
+            {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]},
+        ],
+        "tools": [{"name": name, "parameters": {"type": "object", "properties": {key: {"type": "integer"} for key in arguments}}}],
+    }
+    for name, arguments in [("add", {"a": 1, "b": 2}), ("neg", {"x": 4})]
+]
+
 
 def stored(value):
     """A value as JSON has it."""
@@ -83,8 +95,13 @@ def stored(value):
         case list():
             return [stored(item) for item in value]
         case dict():
-            return {key: stored(item) for key, item in value.items()}
+            # A struct has the keys of all rows, and those that a row lacks are None.
+            return {key: stored(item) for key, item in value.items() if item is not None}
     raise TypeError(value)
+
+
+def stored_row(row):
+    return {key: value if key == "map" else stored(value) for key, value in row.items()}
 
 
 def kinds():
@@ -125,16 +142,17 @@ def main():
     def written(name, rows, **options):
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
         pq.write_table(table, HERE / name, **options)
-        tables[name] = [stored(row) for row in table.to_pylist(maps_as_pydicts="strict")]
+        tables[name] = [stored_row(row) for row in table.to_pylist(maps_as_pydicts="strict")]
 
     datasets.Dataset.from_list(PROMPTS).to_parquet(HERE / "datasets.parquet")
     tables["datasets.parquet"] = PROMPTS
     datasets.Dataset.from_list(CONVERSATIONS).to_parquet(HERE / "conversations.parquet")
-    tables["conversations.parquet"] = CONVERSATIONS
+    tables["conversations.parquet"] = [stored_row(row) for row in CONVERSATIONS]
     pandas.DataFrame(VERL).to_parquet(HERE / "pandas.parquet")
     tables["pandas.parquet"] = VERL
+    written("tools.parquet", TOOLS)
     polars.DataFrame(CONVERSATIONS).write_parquet(HERE / "polars.parquet")
-    tables["polars.parquet"] = CONVERSATIONS
+    tables["polars.parquet"] = [stored_row(row) for row in CONVERSATIONS]
     frame = pandas.DataFrame([{"question": row["prompt"][1]["content"], "answer": row["answer"]} for row in PROMPTS])
     duckdb.sql("from frame").write_parquet(str(HERE / "duckdb.parquet"))
     tables["duckdb.parquet"] = frame.to_dict("records")

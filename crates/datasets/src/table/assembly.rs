@@ -211,7 +211,11 @@ impl Assembly {
             Shape::Group(fields) => {
                 let mut group = Map::new();
                 for field in fields {
-                    group.insert(field.name.clone(), self.value(field)?);
+                    let value = self.value(field)?;
+                    // A struct has the keys of all rows. Those that this row lacks are null.
+                    if !value.is_null() {
+                        group.insert(field.name.clone(), value);
+                    }
                 }
                 Ok(Value::Object(group))
             }

@@ -2,7 +2,8 @@
 //!
 //! Numbers, texts, truth values, lists, structs and maps become those of JSON. A decimal number becomes its
 //! text. Dates and times become the number that is stored. Bytes that are no text, INT96 and numbers that
-//! JSON lacks become null.
+//! JSON lacks become null. Keys of a struct that are null are left out, because the struct has those of all
+//! rows.
 
 mod assembly;
 mod decimal;

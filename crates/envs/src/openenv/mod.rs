@@ -50,6 +50,8 @@ pub struct OpenEnv {
     tasks: Tasks,
     /// Tasks that were asked for, by seed.
     known: Mutex<HashMap<u64, Task>>,
+    /// Why tasks couldn't be opened, by seed.
+    unopened: Mutex<HashMap<u64, String>>,
 }
 
 impl OpenEnv {
@@ -69,7 +71,14 @@ impl OpenEnv {
         let form = server.action().and_then(|action| Form::read(&action)).map_err(wrong)?;
         let tools = Self::greet(&server, &form).map_err(|why| wrong(server.with_last_words(&why)))?;
         let tasks = Tasks::with_tools(tools);
-        Ok(Self { config: config.clone(), server, form, tasks, known: Mutex::default() })
+        Ok(Self {
+            config: config.clone(),
+            server,
+            form,
+            tasks,
+            known: Mutex::default(),
+            unopened: Mutex::default(),
+        })
     }
 
     /// Checks that the server speaks the protocol. Returns its tools.
@@ -102,6 +111,10 @@ impl OpenEnv {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unopened(&self) -> MutexGuard<'_, HashMap<u64, String>> {
+        self.unopened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins the episode of a seed. Returns the first observation.
     fn reset(&self, seed: u64) -> Result<(server::Opened<'_>, Observed), Fault> {
         match self.server.open(&Ask::Reset { seed })? {
@@ -119,24 +132,18 @@ impl OpenEnv {
     }
 
     /// Works as [`Self::reset`], and retries after a fault, as a session does.
-    fn tell(&self, seed: u64) -> Result<Task, EnvError> {
+    fn tell(&self, seed: u64) -> Result<Result<Task, Fault>, EnvError> {
         let mut tries = 0;
         loop {
             match self.reset(seed) {
                 Ok((_, observed)) => {
-                    let messages = self.opening(&observed);
-                    return Ok(Task {
-                        id: format!("seed/{seed}"),
-                        level: 1,
-                        messages,
-                        answer: String::new(),
-                    });
+                    return Ok(Ok(task(seed, self.opening(&observed))));
                 }
                 Err(fault) => {
                     self.check()?;
                     tries += 1;
                     if tries == MAX_FAILURES {
-                        return Err(wrong(fault.message));
+                        return Ok(Err(fault));
                     }
                 }
             }
@@ -156,6 +163,10 @@ impl EnvSettings for OpenEnvConfig {
 
 fn wrong(message: String) -> EnvError {
     EnvError::Config { env: "openenv", message }
+}
+
+fn task(seed: u64, messages: Vec<Message>) -> Task {
+    Task { id: format!("seed/{seed}"), level: 1, messages, answer: String::new() }
 }
 
 impl Env for OpenEnv {
@@ -183,14 +194,25 @@ impl Env for OpenEnv {
         if let Some(task) = self.known().get(&seed) {
             return Ok(task.clone());
         }
-        let task = self.tell(seed)?;
-        self.known().insert(seed, task.clone());
-        Ok(task)
+        match self.tell(seed)? {
+            Ok(task) => {
+                self.known().insert(seed, task.clone());
+                Ok(task)
+            }
+            Err(fault) => {
+                // Its trajectories are lost with the fault.
+                self.unopened().insert(seed, fault.message);
+                Ok(task(seed, vec![Message::new(Role::User, "")]))
+            }
+        }
     }
 
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
         let seed = start.task.id.strip_prefix("seed/").and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
+        if let Some(reason) = self.unopened().get(&seed) {
+            return Err(fault(reason.clone()));
+        }
         let (opened, observed) = self.reset(seed)?;
         if self.opening(&observed) != start.task.messages {
             let hint = "equal seeds must give equal tasks; `turnwise doctor --config` shows the difference";

@@ -89,6 +89,8 @@ pub struct Process {
 struct Known {
     tasks: HashMap<(TaskSplit, usize), Task>,
     places: HashMap<String, (TaskSplit, usize)>,
+    /// Ids of tasks that couldn't be opened, and why.
+    unopened: HashMap<String, String>,
 }
 
 impl Process {
@@ -148,21 +150,29 @@ impl Process {
     }
 
     /// Works as [`Self::reset`], and retries after a fault, as a session does.
-    fn tell(&self, place: (TaskSplit, usize)) -> Result<Task, EnvError> {
+    fn tell(&self, place: (TaskSplit, usize)) -> Result<Result<Task, Fault>, EnvError> {
         let mut tries = 0;
         loop {
             match self.reset(place) {
-                Ok((_, task)) => return Ok(task),
+                Ok((_, task)) => return Ok(Ok(task)),
                 Err(fault) => {
                     self.check()?;
                     tries += 1;
                     if tries == MAX_FAILURES {
-                        let (split, index) = (place.0.name(), place.1);
-                        return Err(wrong(format!("reset of {split} {index}: {}", fault.message)));
+                        return Ok(Err(fault));
                     }
                 }
             }
         }
+    }
+
+    /// Returns a task that can't be opened. Its trajectories are lost with the fault.
+    fn unopened(&self, (split, index): (TaskSplit, usize), fault: Fault) -> Task {
+        let id = format!("{}/{index}, not opened", split.name());
+        let place = format!("reset of {} {index}: ", split.name());
+        let reason = place.clone() + fault.message.trim_start_matches(&place);
+        self.known().unopened.insert(id.clone(), reason);
+        Task { id, level: 0, messages: vec![Message::new(Role::User, "")], answer: String::new() }
     }
 }
 
@@ -222,17 +232,25 @@ impl Env for Process {
         if let Some(task) = self.known().tasks.get(&place) {
             return Ok(task.clone());
         }
-        let task = self.tell(place)?;
+        let task = match self.tell(place)? {
+            Ok(task) => task,
+            Err(fault) => return Ok(self.unopened(place, fault)),
+        };
         let mut known = self.known();
         if let Some(other) = known.places.insert(task.id.clone(), place).filter(|other| *other != place) {
             let (a, b) = (other.0.name(), split.name());
-            return Err(wrong(format!("{a} {} and {b} {index} have one id: {:?}", other.1, task.id)));
+            let hint = "an id belongs to one task of both splits";
+            let twice = format!("{a} {} and {b} {index} have one id: {:?}\n  hint: {hint}", other.1, task.id);
+            return Err(wrong(twice));
         }
         known.tasks.insert(place, task.clone());
         Ok(task)
     }
 
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
+        if let Some(reason) = self.known().unopened.get(&start.task.id) {
+            return Err(fault(reason.clone()));
+        }
         let place = self.known().places.get(&start.task.id).copied();
         let place = place.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
         let (session, task) = self.reset(place)?;

@@ -267,8 +267,15 @@ def answer(request):
     if request["method"] == "describe": return result(request, usual(request))
     say(json.dumps({"id": request["id"], "error": {"message": "no\nsuch task"}}))
 main(answer)"#;
-    let error = open(never, |_| ()).unwrap().task(TaskSplit::HeldOut, 4).unwrap_err().to_string();
-    assert_eq!(error, "env.process: reset of held_out 4: no\\nsuch task");
+    assert_eq!(unopened(never, TaskSplit::HeldOut, 4), "reset of held_out 4: no\\nsuch task");
+}
+
+/// Returns why a task can't be played. Its trajectories are lost by it, and no others.
+fn unopened(script: &str, split: TaskSplit, index: usize) -> String {
+    let env = open(script, |_| ()).unwrap();
+    let task = env.task(split, index).unwrap();
+    let Err(fault) = session(&env, &task) else { panic!("it is played") };
+    fault.message
 }
 
 #[test]
