@@ -62,7 +62,7 @@ impl<'t> Written<'t> {
             if !call.said.is_empty() {
                 let follows = before.is_some() && call.parent == before;
                 match steps.last_mut().filter(|_| follows) {
-                    // What tools answered is there already.
+                    // The outputs of its tools are there already.
                     Some(step) if step.observation.is_some() => {}
                     Some(step) => step.observation = Some(json!({"results": [{"content": call.said}]})),
                     None => steps.push(said(&call.said)),
