@@ -87,7 +87,7 @@ impl Traces {
         Ok(())
     }
 
-    /// Gives a trace, which is an index, the task and the rewards of a trial of Harbor, by its `result.json`.
+    /// Gives the trace of an index the task and the rewards of a trial of Harbor. `text` is its `result.json`.
     ///
     /// # Errors
     /// The place and the key of the first fault.
