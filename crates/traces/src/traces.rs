@@ -87,7 +87,7 @@ impl Traces {
         Ok(())
     }
 
-    /// Gives the trace of an index the task and the rewards of a trial of Harbor. `text` is its `result.json`.
+    /// Gives the trace of an index the task and the rewards of a trial of Harbor: `text` is its result.
     ///
     /// # Errors
     /// The place and the key of the first fault.
