@@ -111,14 +111,20 @@ fn said(text: &str) -> Step<'_> {
 fn step<'t>(trace: &Trace, call: &'t Call) -> Step<'t> {
     let id = |nth: usize| format!("call_{}_{nth}", call.number);
     let tool = |(nth, record): (usize, &CallRecord)| match record {
-        CallRecord::Executed { call: tool, output } => Some((
-            json!({"tool_call_id": id(nth), "function_name": tool.name, "arguments": tool.arguments}),
-            json!({"source_call_id": id(nth), "content": shown(output)}),
-        )),
+        CallRecord::Executed { call: tool, .. } => {
+            Some(json!({"tool_call_id": id(nth), "function_name": tool.name, "arguments": tool.arguments}))
+        }
         CallRecord::Malformed(_) => None,
     };
-    let (tool_calls, results): (Vec<Value>, Vec<Value>) =
-        call.tools.iter().enumerate().filter_map(tool).unzip();
+    let result = |(nth, record): (usize, &CallRecord)| match record {
+        CallRecord::Executed { output, .. } => {
+            let shown = Some(shown(output)).filter(|shown| !shown.is_empty())?;
+            Some(json!({"source_call_id": id(nth), "content": shown}))
+        }
+        CallRecord::Malformed(_) => None,
+    };
+    let tool_calls: Vec<Value> = call.tools.iter().enumerate().filter_map(tool).collect();
+    let results: Vec<Value> = call.tools.iter().enumerate().filter_map(result).collect();
     Step {
         step_id: 0,
         source: "agent",

@@ -77,6 +77,7 @@ fn openenv_takes_our_training_traces_and_gives_them_back() {
     let [text, _] = written(&traces);
     let again = read(&says(&python, "openenv", &text)).unwrap();
     assert_eq!(kept(&again.rollouts(1.0).unwrap()), kept(&traces.rollouts(1.0).unwrap()));
+    assert_eq!(written(&again)[0], text, "texts and calls of tools too");
 }
 
 #[test]
