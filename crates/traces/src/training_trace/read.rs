@@ -94,8 +94,8 @@ pub(crate) fn read(document: &Document<'_>, name: &str, place: &str) -> Result<T
     Ok(trace)
 }
 
-/// Returns the calls of tools of a message. Their outputs are in the next prompt. Calls whose arguments are no
-/// JSON object are left out.
+/// Returns the calls of tools of a message. Their outputs are in the next prompt. Calls whose arguments are
+/// no JSON object are left out.
 fn tools(calls: &Value) -> Vec<CallRecord> {
     let record = |call: &Value| {
         let (name, arguments) = (&call["function"]["name"], &call["function"]["arguments"]);
