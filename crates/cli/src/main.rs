@@ -34,6 +34,7 @@
 //! | [`turnwise_mcp`](../turnwise_mcp/index.html) | tools of MCP servers |
 //! | [`turnwise_similarity`](../turnwise_similarity/index.html) | how alike two programs are, for shaping |
 //! | [`turnwise_jinja`](../turnwise_jinja/index.html) | chat templates |
+//! | [`turnwise_traces`](../turnwise_traces/index.html) | traces of agents in the formats of others |
 //! | [`turnwise_gguf`](../turnwise_gguf/index.html) | GGUF files to Hugging Face folders |
 //! | [`turnwise_stats`](../turnwise_stats/index.html) | pass@k, intervals, paired tests |
 //! | [`turnwise_files`](../turnwise_files/index.html), [`turnwise_http`](../turnwise_http/index.html) | opening files of others, requests to servers |

@@ -29,7 +29,9 @@ pub(crate) struct Exact {
 }
 
 impl Columns {
-    /// Checks the columns, and puts 0 for log-probabilities that rounding puts above it. `at` is the path of their object, and `keys` are their names in it.
+    /// Checks the columns. A log-probability that rounding puts above 0 becomes 0.
+    ///
+    /// `at` is the path of their object, and `keys` are their names in it.
     pub(crate) fn exact(self, at: &str, keys: [&str; 3]) -> Result<Exact, Wrong> {
         let [prompt, sampled, logprobs] = keys;
         let absent = |key: &str, what: &str| {

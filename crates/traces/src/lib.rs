@@ -7,7 +7,7 @@
 //! | `TrainingTrace` of OpenEnv, version 1 | `training_trace/` | yes | yes |
 //! | ATIF of Harbor, versions 1.0 to 1.8 | `atif/` | yes | 1.7 |
 //!
-//! Every format becomes [`Trace`]: the calls of one attempt at a task, each with its whole prompt, its sampled
+//! Every format becomes [`Trace`]: the calls of one attempt at a task. Each has its whole prompt, its sampled
 //! tokens and their log-probabilities. A call whose prompt begins with all that an earlier call read and
 //! sampled continues it; any other call begins another sequence of the same trajectory. Nothing is tokenised.
 //! A file without the exact tokens or their log-probabilities is refused, with the place and the key.

@@ -33,7 +33,7 @@ pub(crate) struct CallNote {
     /// The number of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) call: Option<u32>,
-    /// The number of the call that it continues, or none that it does. Absent, its tokens decide.
+    /// The number of the call that it continues, or null. Its tokens decide where it is absent.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "told")]
     pub(crate) parent: Option<Option<u32>>,
     /// Its rewards.

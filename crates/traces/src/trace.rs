@@ -93,7 +93,7 @@ impl Trace {
         let mut best: Option<(usize, usize)> = None;
         let mut on_path = vec![false; self.calls.len()];
         for (place, call) in self.calls.iter().enumerate() {
-            // What its parent reads and samples is compared already.
+            // The tokens of its parent are compared already.
             if call.parent.is_none_or(|parent| on_path[parent]) && call.opens(prompt, self.start(place)) {
                 on_path[place] = true;
                 best = best.max(Some((call.end(), place)));

@@ -32,27 +32,29 @@ fn split<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t>>, TraceError>
 
 impl Traces {
     /// Adds the traces of a file, in any of the formats. A trace that doesn't say its name is called like the
-    /// file, and like the file and the line if it begins behind the first.
+    /// file, and like the file and the line if it begins behind the first. Returns the index of the last one.
     ///
     /// # Errors
     /// The place and the key of the first fault.
-    pub fn read(&mut self, file: &str, text: &str) -> Result<(), TraceError> {
+    pub fn read(&mut self, file: &str, text: &str) -> Result<Option<usize>, TraceError> {
+        let mut last = None;
         for document in split(file, text)? {
             let place = place(file, &document);
             let name = if document.line == 1 { file } else { place.as_str() };
-            self.add(&document, name, &place).map_err(|wrong| wrong.of(&place))?;
+            last = self.add(&document, name, &place).map_err(|wrong| wrong.of(&place))?;
         }
-        Ok(())
+        Ok(last)
     }
 
-    fn add(&mut self, document: &Document<'_>, name: &str, place: &str) -> Result<(), Wrong> {
+    /// Adds the traces of a document. Returns the index of the last one.
+    fn add(&mut self, document: &Document<'_>, name: &str, place: &str) -> Result<Option<usize>, Wrong> {
         match document.format()? {
             Format::Session => self.all.push(session::read(document, place)?),
             Format::Rollouts => self.all.extend(rollouts::read(document, place)?),
             Format::TrainingTrace => self.all.push(training_trace::read(document, name, place)?),
-            Format::Atif => self.spans.read(&mut self.all, document, (name, place))?,
+            Format::Atif => return self.spans.read(&mut self.all, document, (name, place)).map(Some),
         }
-        Ok(())
+        Ok(self.all.len().checked_sub(1))
     }
 
     /// Ends the reading.
@@ -85,15 +87,16 @@ impl Traces {
         Ok(())
     }
 
-    /// Gives the last trace the task and the rewards of a trial of Harbor, by its `result.json`.
+    /// Gives the trace of an index the task and the rewards of a trial of Harbor: `text` is its result.
     ///
     /// # Errors
     /// The place and the key of the first fault.
-    pub fn reward_last(&mut self, file: &str, text: &str) -> Result<(), TraceError> {
+    ///
+    /// # Panics
+    /// If there is no such trace.
+    pub fn reward_trial(&mut self, trace: usize, file: &str, text: &str) -> Result<(), TraceError> {
         for document in split(file, text)? {
-            let verdict = Verdict::of_trial(&document);
-            let told =
-                verdict.and_then(|verdict| self.all.last_mut().map_or(Ok(()), |trace| verdict.tell(trace)));
+            let told = Verdict::of_trial(&document).and_then(|verdict| verdict.tell(&mut self.all[trace]));
             told.map_err(|wrong| wrong.of(&place(file, &document)))?;
         }
         Ok(())

@@ -72,26 +72,26 @@ impl Traces {
 
     /// Reads the files, rewards and texts. `model`: the folder of a run's model.
     fn read(&self, model: Option<&Path>) -> Result<Read> {
-        let mut traces = Read::default();
+        let (mut traces, mut trials) = (Read::default(), Vec::new());
         for file in &self.files {
             if file.as_os_str() == "-" {
                 traces.read("stdin", &input::stdin()?)?;
                 continue;
             }
-            traces.read(&file.display().to_string(), &input::file(file)?)?;
-            if let Some(result) = result_of_trial(file) {
-                traces.reward_last(&result.display().to_string(), &input::file(&result)?)?;
-            }
+            let last = traces.read(&file.display().to_string(), &input::file(file)?)?;
+            trials.extend(last.zip(result_of_trial(file)));
         }
         traces.whole()?;
+        // The rewards are for the last call, which may be in a later file.
+        for (trace, result) in trials {
+            traces.reward_trial(trace, &result.display().to_string(), &input::file(&result)?)?;
+        }
         if let Some(file) = &self.rewards {
             traces.reward(&file.display().to_string(), &input::file(file)?)?;
         }
         if traces.all().iter().all(|trace| trace.calls.is_empty()) {
             let first = self.files[0].display();
-            bail!(
-                "{first}: there is no call of a model\n  hint: name a file with the calls of at least one session"
-            );
+            bail!("{first}: there is no call of a model\n  hint: name a file with calls of an agent");
         }
         if let Some(folder) = self.model.as_deref().or(model) {
             let (tokenizer, ends) = (model_folder::tokenizer(folder)?, model_folder::end_tokens(folder)?);

@@ -129,7 +129,7 @@ fn sessions_of_an_endpoint_are_learnt_from_in_every_format() {
         (weights(&root().join("models/tiny")), weights(&learnt.join("checkpoints/step_00002")));
     let [before, after] =
         [&before, &after].map(|bytes| SafeTensors::deserialize(bytes).expect("a file of weights"));
-    let moved = before.tensors().iter().filter(|(name, was)| {
+    let moved = before.tensors().into_iter().filter(|(name, was)| {
         let is = after.tensor(name).expect("the same tensors");
         is.data() != was.data()
     });
@@ -215,7 +215,8 @@ fn traces_that_cannot_be_learnt_from_are_refused_in_a_line() {
     std::fs::write(&path, read(&path).replace("[6]", "[6000000]")).unwrap();
     let other = at("other");
     assert_eq!(write(&other).code, Some(0));
-    let replay = ["replay", arg(&other), "--run", arg(&at("learnt")), "--set", "eval.tasks=0"];
+    let learnt = at("learnt");
+    let replay = ["replay", arg(&other), "--run", arg(&learnt), "--set", "eval.tasks=0"];
     let refused = turnwise(&replay, "");
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     let expect = "rollouts/step_00000.jsonl:1: trajectory 0 of";

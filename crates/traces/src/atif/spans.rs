@@ -17,7 +17,8 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// Reads a document into the trace of its session, which is a new one if no document was.
+    /// Reads a document into the trace of its session, which is a new one if no document was. Returns its
+    /// index.
     ///
     /// `name` is its name if it doesn't say one.
     pub(crate) fn read(
@@ -25,7 +26,7 @@ impl Spans {
         all: &mut Vec<Trace>,
         document: &Document<'_>,
         (name, place): (&str, &str),
-    ) -> Result<(), Wrong> {
+    ) -> Result<usize, Wrong> {
         let mut trajectory: Trajectory = document.read()?;
         let note = trajectory.extra.take().and_then(|Extra { turnwise }| turnwise);
         let session = trajectory.session_id.take();
@@ -48,7 +49,7 @@ impl Spans {
             Some(next) => drop(self.awaited.insert(at, next)),
             None => drop(self.awaited.remove(&at)),
         }
-        Ok(())
+        Ok(at)
     }
 
     /// Checks that no trace goes on in a document that wasn't read.

@@ -62,7 +62,7 @@ impl<'t> Written<'t> {
             if !call.said.is_empty() {
                 let follows = before.is_some() && call.parent == before;
                 match steps.last_mut().filter(|_| follows) {
-                    // What tools answered is there already.
+                    // The outputs of its tools are there already.
                     Some(step) if step.observation.is_some() => {}
                     Some(step) => step.observation = Some(json!({"results": [{"content": call.said}]})),
                     None => steps.push(said(&call.said)),
@@ -111,14 +111,20 @@ fn said(text: &str) -> Step<'_> {
 fn step<'t>(trace: &Trace, call: &'t Call) -> Step<'t> {
     let id = |nth: usize| format!("call_{}_{nth}", call.number);
     let tool = |(nth, record): (usize, &CallRecord)| match record {
-        CallRecord::Executed { call: tool, output } => Some((
-            json!({"tool_call_id": id(nth), "function_name": tool.name, "arguments": tool.arguments}),
-            json!({"source_call_id": id(nth), "content": shown(output)}),
-        )),
+        CallRecord::Executed { call: tool, .. } => {
+            Some(json!({"tool_call_id": id(nth), "function_name": tool.name, "arguments": tool.arguments}))
+        }
         CallRecord::Malformed(_) => None,
     };
-    let (tool_calls, results): (Vec<Value>, Vec<Value>) =
-        call.tools.iter().enumerate().filter_map(tool).unzip();
+    let result = |(nth, record): (usize, &CallRecord)| match record {
+        CallRecord::Executed { output, .. } => {
+            let shown = Some(shown(output)).filter(|shown| !shown.is_empty())?;
+            Some(json!({"source_call_id": id(nth), "content": shown}))
+        }
+        CallRecord::Malformed(_) => None,
+    };
+    let tool_calls: Vec<Value> = call.tools.iter().enumerate().filter_map(tool).collect();
+    let results: Vec<Value> = call.tools.iter().enumerate().filter_map(result).collect();
     Step {
         step_id: 0,
         source: "agent",

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::Value;
-use turnwise_trajectory::{Finish, TokenId};
+use turnwise_trajectory::{CallRecord, Finish, OutputStatus, TokenId, ToolCall, ToolOutput};
 
 use super::VERSION;
 use crate::document::Document;
@@ -85,12 +85,25 @@ pub(crate) fn read(document: &Document<'_>, name: &str, place: &str) -> Result<T
             call.finish = Finish::Length;
         }
         call.text = choice["message"]["content"].as_str().unwrap_or_default().into();
+        call.tools = tools(&choice["message"]["tool_calls"]);
         CallNote::push(note, call, &mut trace);
     }
     if trace.calls.is_empty() {
         return Err(Wrong::at("turns", "none has a token that is trained on"));
     }
     Ok(trace)
+}
+
+/// Returns the calls of tools of a message. Their outputs are in the next prompt. Calls whose arguments are
+/// no JSON object are left out.
+fn tools(calls: &Value) -> Vec<CallRecord> {
+    let record = |call: &Value| {
+        let (name, arguments) = (&call["function"]["name"], &call["function"]["arguments"]);
+        let arguments = serde_json::from_str(arguments.as_str()?).ok()?;
+        let call = ToolCall { name: name.as_str()?.into(), arguments, span: 0..0 };
+        Some(CallRecord::Executed { call, output: ToolOutput::of(OutputStatus::Ok) })
+    };
+    calls.as_array().into_iter().flatten().filter_map(record).collect()
 }
 
 /// Returns the range of sampled tokens that the mask trains.

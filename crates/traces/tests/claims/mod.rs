@@ -37,7 +37,7 @@ pub(crate) fn kept(groups: &[GroupRecord]) -> Value {
 /// Reads a text as traces.
 pub(crate) fn read(text: &str) -> Result<Traces, String> {
     let mut traces = Traces::default();
-    traces.read("f", text).and_then(|()| traces.whole()).map_err(|error| error.to_string())?;
+    traces.read("f", text).and_then(|_| traces.whole()).map_err(|error| error.to_string())?;
     Ok(traces)
 }
 

@@ -1,4 +1,4 @@
-//! What only programs of others write: masks of a part, copied steps, sub-agents, continuations.
+//! Traces that only programs of others write: masks of a part, copied steps, sub-agents, continuations.
 
 use serde_json::{Value, json};
 use turnwise_trajectory::{CallRecord, Finish, TokenId, Trajectory};

@@ -10,7 +10,7 @@ def openenv():
 
     for line in sys.stdin:
         trace = TrainingTrace.model_validate_json(line)
-        # What a trainer gets is the same again.
+        # A trainer gets the entries.
         entries = TrainingTrace.from_entries(trace.to_trace_entries())
         print(entries.model_dump_json())
 

@@ -42,7 +42,7 @@ fn harbor() -> Option<String> {
     python_with("harbor.models.trajectories", "harbor-0.26.0", &[&harbor, &["pydantic==2.14.4"]])
 }
 
-/// A session with a branch and another conversation, and one that was cut off. Calls of the second have tools.
+/// A session with branches, one that was cut off, and a rollout with a call of a tool.
 fn ours() -> String {
     let call = |number: u32, parent: Option<u32>, prompt: &[u32], tokens: &[u32], rewards: Value| {
         let logprobs: Vec<f32> = tokens.iter().map(|token| -1.0 / (*token as f32 + 1.0)).collect();
@@ -77,6 +77,7 @@ fn openenv_takes_our_training_traces_and_gives_them_back() {
     let [text, _] = written(&traces);
     let again = read(&says(&python, "openenv", &text)).unwrap();
     assert_eq!(kept(&again.rollouts(1.0).unwrap()), kept(&traces.rollouts(1.0).unwrap()));
+    assert_eq!(written(&again)[0], text, "texts and calls of tools too");
 }
 
 #[test]

@@ -52,13 +52,13 @@ fn rewards_of_no_trace_or_call_are_refused_with_their_line() {
 fn the_result_of_a_trial_of_harbor_names_the_task_and_the_rewards() {
     let mut traces = traces();
     let result = json!({"task_name": "hello", "trial_name": "hello__x", "verifier_result": {"rewards": {"reward": 1}}});
-    traces.reward_last("result.json", &result.to_string()).unwrap();
+    traces.reward_trial(1, "result.json", &result.to_string()).unwrap();
     let groups = traces.rollouts(1.0).unwrap();
     assert_eq!(
         (&groups[1].group[..], groups[1].trajectories[0].scored.turns[1].get("reward")),
         ("hello", 1.0)
     );
     let mut none = self::traces();
-    none.reward_last("result.json", r#"{"task_name":"hello","verifier_result":null}"#).unwrap();
+    none.reward_trial(1, "result.json", r#"{"task_name":"hello","verifier_result":null}"#).unwrap();
     assert_eq!(none.rollouts(1.0).unwrap()[1].group, "hello");
 }

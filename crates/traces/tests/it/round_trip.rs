@@ -117,7 +117,7 @@ proptest! {
             prop_assert_eq!(kept(&again.rollouts(1.0).unwrap()), kept(&groups));
             hold(text.as_bytes());
         }
-        // What was made of rollouts is the same again.
+        // Rollouts that are read again are the same.
         let rollouts: String =
             groups.iter().map(|group| serde_json::to_string(group).unwrap() + "\n").collect();
         let again = read(&rollouts).unwrap();
