@@ -164,7 +164,6 @@ mod tests {
         assert_eq!(greedy.logprob, cut.logprob);
     }
 
-    /// Tests settings at the ends of their ranges, and beyond the precision of f32.
     #[test]
     fn the_likeliest_tokens_are_told_before_truncation_in_the_scale_of_the_temperature() {
         for temperature in [1.0, 2.0] {
@@ -180,6 +179,7 @@ mod tests {
         }
     }
 
+    /// Tests settings at the ends of their ranges, and beyond the precision of f32.
     #[test]
     fn any_sampling_draws_a_token_with_a_finite_logprob_or_says_what_the_logits_hold() {
         let rows: [(&[f32], Option<&str>); 8] = [

@@ -145,7 +145,7 @@ fn huge(client: &mut Client, session: &str, random: &mut Random) {
     match random.below(4) {
         0 => {
             client.send(head(CHAT, session, LIMIT + 1).as_bytes());
-            client.send(&[b'x'; 1 << 16]);
+            client.send(&vec![b'x'; 1 << 16]);
         }
         1 => {
             let head = format!("POST /v1{CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
