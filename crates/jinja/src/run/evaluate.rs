@@ -123,14 +123,12 @@ impl<'t> Run<'t> {
         for (place, bound) in evaluated.iter_mut().zip(bounds) {
             *place = bound.as_ref().map(|bound| self.evaluate(bound)).transpose()?;
         }
-        match access::slice(&value, &evaluated, &mut self.budget)? {
-            Some(found) => Ok(found),
-            // Jinja2 evaluates constants before it renders, and there Python's error is an undefined value.
-            None => {
-                let why = format!("'{}' object is not subscriptable", value.type_name());
-                if whole.is_constant() { Ok(Value::undefined(why)) } else { fail(why) }
-            }
+        if let Some(found) = access::slice(&value, &evaluated, &mut self.budget)? {
+            return Ok(found);
         }
+        // Jinja2 evaluates constants before it renders, and there Python's error is an undefined value.
+        let why = format!("'{}' object is not subscriptable", value.type_name());
+        if whole.is_constant() { Ok(Value::undefined(why)) } else { fail(why) }
     }
 
     /// Concatenates texts. Unlike with `+`, markup is treated as text.

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use super::Fields;
 use crate::block::BlockConfig;
-use crate::config::ModelConfig;
 
 /// Returns whether each layer of `layer_types` is of the first kind; none if the file has no such list.
 pub(super) fn kinds(
@@ -26,9 +25,9 @@ pub(super) fn kinds(
 
 /// Writes the kind of every layer.
 pub(super) fn write_kinds(
-    config: &ModelConfig,
+    layers: &[BlockConfig],
     json: &mut Map<String, Value>,
     kind: impl Fn(&BlockConfig) -> &'static str,
 ) {
-    json.insert("layer_types".into(), config.layers.iter().map(kind).collect::<Vec<_>>().into());
+    json.insert("layer_types".into(), layers.iter().map(kind).collect::<Vec<_>>().into());
 }

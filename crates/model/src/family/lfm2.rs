@@ -98,5 +98,5 @@ fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
     }
     json.insert("norm_eps".into(), config.norm_eps.into());
     json.insert("block_auto_adjust_ff_dim".into(), false.into());
-    write_kinds(config, json, |block| if block.attention().is_some() { FULL } else { CONV });
+    write_kinds(&config.layers, json, |block| if block.attention().is_some() { FULL } else { CONV });
 }

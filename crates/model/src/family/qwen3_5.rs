@@ -79,5 +79,5 @@ fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
         }
     }
     json.insert("attention_bias".into(), config.first_attention().qkv_bias.into());
-    write_kinds(config, json, |block| if block.attention().is_some() { FULL } else { LINEAR });
+    write_kinds(&config.layers, json, |block| if block.attention().is_some() { FULL } else { LINEAR });
 }

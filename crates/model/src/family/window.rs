@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Fields;
-use super::layer_kinds::kinds;
+use super::layer_kinds::{self, kinds};
 use crate::block::BlockConfig;
 
 pub(super) const FULL: &str = "full_attention";
@@ -77,8 +77,7 @@ pub(super) fn write(layers: &[BlockConfig], json: &mut Map<String, Value>) {
 
 /// Writes which layers have a window.
 pub(super) fn write_kinds(layers: &[BlockConfig], json: &mut Map<String, Value>) {
-    let kinds = layers.iter().map(|block| if has_window(block) { SLIDING } else { FULL });
-    json.insert("layer_types".into(), kinds.collect::<Vec<_>>().into());
+    layer_kinds::write_kinds(layers, json, |block| if has_window(block) { SLIDING } else { FULL });
 }
 
 /// Returns the window of the layers that have one.

@@ -10,11 +10,8 @@ use super::kernels::norm;
 use super::short_conv::HostTaps;
 use super::weights::{Affine, affine, floats, vector};
 use crate::block::{Activation, DeltaNetConfig, decay};
-use crate::cpu::simd::{Cpu, add_weighted, gated, sigmoids};
+use crate::cpu::simd::{Cpu, add_rows, gated, sigmoids};
 use crate::layers::delta_net::DeltaNet;
-
-/// Rows of a state that are added together.
-const AT_ONCE: usize = 4;
 
 /// Holds the weights of a gated DeltaNet.
 #[derive(Debug)]
@@ -97,17 +94,21 @@ impl HostDeltaNet {
             let heads = cache.states[layer][recent..].chunks_exact_mut(config.key_dim * config.value_dim);
             states.iter_mut().zip(heads).for_each(|(states, head)| states.push(head));
         }
-        let one = |(head, mut states): (usize, Vec<&mut [f32]>)| self.head(cpu, head, &mut states, &read);
-        let heads: Vec<Vec<f32>> = if rayon::current_num_threads() == 1 {
-            states.into_iter().enumerate().map(one).collect()
-        } else {
-            states.into_par_iter().enumerate().map(one).collect()
+        // The rows of each head, and one to work in.
+        let size = (rows.len() + 1) * config.value_dim;
+        let mut heads = vec![0.0; config.value_heads * size];
+        let one = |((head, out), mut states): ((usize, &mut [f32]), Vec<&mut [f32]>)| {
+            self.head(cpu, head, &mut states, &read, out);
         };
+        if rayon::current_num_threads() == 1 {
+            heads.chunks_exact_mut(size).enumerate().zip(states).for_each(one);
+        } else {
+            heads.par_chunks_exact_mut(size).enumerate().zip(states).for_each(one);
+        }
         let mut o = Vec::with_capacity(rows.len() * config.value_width());
         for row in 0..rows.len() {
-            let cell = row * config.value_dim..(row + 1) * config.value_dim;
-            for head in &heads {
-                o.extend_from_slice(&head[cell.clone()]);
+            for head in heads.chunks_exact(size) {
+                o.extend_from_slice(&head[row * config.value_dim..][..config.value_dim]);
             }
         }
         let mut z = self.z.apply(cpu, h);
@@ -115,11 +116,14 @@ impl HostDeltaNet {
         self.output.apply(cpu, &z)
     }
 
-    /// Computes one head of all rows, `[N, dv]`.
-    fn head(&self, cpu: Cpu, head: usize, states: &mut [&mut [f32]], rows: &Rows<'_>) -> Vec<f32> {
+    /// Computes one head of all rows.
+    ///
+    /// # Shapes
+    /// - `out`: `[N + 1, dv]`, whose last row is any
+    fn head(&self, cpu: Cpu, head: usize, states: &mut [&mut [f32]], rows: &Rows<'_>, out: &mut [f32]) {
         let DeltaNetConfig { value_heads, key_heads, key_dim, value_dim, .. } = self.config;
         let (keys, key) = (self.config.key_width(), head / (value_heads / key_heads) * key_dim);
-        let mut out = vec![0.0; rows.feeds.len() * value_dim];
+        let (out, recalled) = out.split_at_mut(rows.feeds.len() * value_dim);
         let all = rows.qkv.chunks_exact(self.config.conv_width()).zip(out.chunks_exact_mut(value_dim));
         for (at, (row, out)) in all.enumerate() {
             let cell = at * value_heads + head;
@@ -130,10 +134,10 @@ impl HostDeltaNet {
                 kept: decay(rows.a[cell], self.a_log[head], self.dt_bias[head]).exp(),
                 rate: 1.0 / (1.0 + (-rows.b[cell]).exp()),
                 state: &mut *states[rows.feeds[at]],
+                recalled: &mut *recalled,
                 out,
             });
         }
-        out
     }
 }
 
@@ -157,6 +161,8 @@ struct Step<'a> {
     rate: f32,
     /// `[dk, dv]`.
     state: &'a mut [f32],
+    /// What the state holds for the key, `[dv]`.
+    recalled: &'a mut [f32],
     /// `[dv]`.
     out: &'a mut [f32],
 }
@@ -166,34 +172,20 @@ impl WithSimd for Step<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { q, k, v, kept, rate, state, out } = self;
+        let Self { q, k, v, kept, rate, state, recalled, out } = self;
         let wide = v.len();
         for state in state.iter_mut() {
             *state *= kept;
         }
-        let mut recalled = vec![0.0; wide];
-        add_all(simd, k, state, &mut recalled);
+        recalled.fill(0.0);
+        add_rows(simd, k.len(), |i| k[i], state, recalled);
         for (u, v) in recalled.iter_mut().zip(v) {
             *u = rate * (v - *u);
         }
         for (k, row) in k.iter().zip(state.chunks_exact_mut(wide)) {
-            row.iter_mut().zip(&recalled).for_each(|(state, u)| *state += k * u);
+            row.iter_mut().zip(&*recalled).for_each(|(state, u)| *state += k * u);
         }
         out.fill(0.0);
-        add_all(simd, q, state, out);
-    }
-}
-
-/// Adds `Σ_i weights[i]·rows[i]` to a row.
-#[inline(always)]
-fn add_all<S: Simd>(simd: S, weights: &[f32], rows: &[f32], out: &mut [f32]) {
-    let width = out.len();
-    let (fours, rest) = weights.split_at(weights.len() / AT_ONCE * AT_ONCE);
-    for (weights, rows) in fours.chunks_exact(AT_ONCE).zip(rows.chunks_exact(AT_ONCE * width)) {
-        add_weighted::<S, AT_ONCE>(simd, weights, rows, width, out);
-    }
-    let rows = rows[fours.len() * width..].chunks_exact(width);
-    for (weight, row) in rest.iter().zip(rows) {
-        add_weighted::<S, 1>(simd, std::slice::from_ref(weight), row, width, out);
+        add_rows(simd, q.len(), |i| q[i], state, out);
     }
 }

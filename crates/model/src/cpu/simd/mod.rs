@@ -9,5 +9,5 @@ mod softmax;
 
 pub(crate) use dispatch::Cpu;
 pub(crate) use exp::exp;
-pub(crate) use product::{TALL, Target, WIDE, add_weighted, tile};
+pub(crate) use product::{TALL, Target, WIDE, add_rows, add_weighted, tile};
 pub(crate) use softmax::{bound, exps, gated, row_max, row_max_any, sigmoids};

@@ -10,7 +10,8 @@
 
 use pulp::Simd;
 
-use super::products::{add_rows, multiply, multiply_transposed, transpose};
+use super::products::{multiply, multiply_transposed, transpose};
+use crate::cpu::simd::add_rows;
 
 /// Tokens of a chunk.
 pub(super) const CHUNK: usize = 64;

@@ -4,30 +4,7 @@
 
 use pulp::Simd;
 
-use crate::cpu::simd::add_weighted;
-
-/// Rows that are added together.
-const AT_ONCE: usize = 4;
-
-/// Adds `Σ_k weight(k)·rows[k]` to a row, for the first `count` rows of a matrix of as many columns.
-#[inline(always)]
-pub(super) fn add_rows<S: Simd>(
-    simd: S,
-    count: usize,
-    weight: impl Fn(usize) -> f32,
-    rows: &[f32],
-    out: &mut [f32],
-) {
-    let width = out.len();
-    let whole = count / AT_ONCE * AT_ONCE;
-    for k in (0..whole).step_by(AT_ONCE) {
-        let weights = [weight(k), weight(k + 1), weight(k + 2), weight(k + 3)];
-        add_weighted::<S, AT_ONCE>(simd, &weights, &rows[k * width..], width, out);
-    }
-    for k in whole..count {
-        add_weighted::<S, 1>(simd, &[weight(k)], &rows[k * width..], width, out);
-    }
-}
+use crate::cpu::simd::add_rows;
 
 /// Adds `a·b` to `out`, which has `n` columns.
 ///
