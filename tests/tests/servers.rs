@@ -100,6 +100,7 @@ fn delays_and_restarts_of_a_server_change_no_byte() {
     let (calm, _) = run(Ways::default(), &[]).expect("a run");
     let (restarted, _) = run(Ways { restarts_every: 41, ..Ways::default() }, &[]).expect("a run");
     assert!(calm.0 == restarted.0 && calm.2 == restarted.2, "a restart changed what was learnt");
+    assert!(calm.1 != restarted.1, "rollouts have the retries, so the server did restart");
 }
 
 #[test]

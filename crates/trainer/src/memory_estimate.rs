@@ -30,6 +30,9 @@ pub struct Estimate {
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
+    /// The policy of a play beside the update (`rollout.lag`): the weights that the update replaces. Gradients
+    /// and the copy for rollouts are held at once then, and the smaller one counts here.
+    pub ahead: u64,
     /// Keys and values of all trajectories of a step, or the cache's limit if that is smaller.
     pub kv_cache: u64,
     /// A chunk of logits per worker, with its softmax and gradient, and the gradient of the vocabulary's
@@ -70,13 +73,16 @@ impl Estimate {
         let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
         let kept: u64 = if recompute { values.max().unwrap_or(0) } else { values.sum() };
         let vocabulary = model.vocab_size as u64;
+        let copy = if is_fused(device, half) { all * F32 } else { 0 };
+        let gradients = sums * trained * F32;
         let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
         Self {
             weights: all * (F32 + if half { element } else { 0 }),
-            copy: if is_fused(device, half) { all * F32 } else { 0 },
+            copy,
             reference: if config.needs_reference() { all * F32 } else { 0 },
-            gradients: sums * trained * F32,
+            gradients,
             moments: 2 * trained * F32,
+            ahead: if rollout.lag > 0 { trained * F32 + gradients.min(copy) } else { 0 },
             kv_cache: (trajectories * length)
                 .saturating_mul(bytes_per_token(model, element))
                 .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20))),
@@ -92,7 +98,8 @@ impl Estimate {
 
     /// Returns the most that the run may need.
     pub fn total(&self) -> u64 {
-        [self.kv_cache, self.logits, self.activations].into_iter().fold(self.certain(), u64::saturating_add)
+        let uncertain = [self.ahead, self.kv_cache, self.logits, self.activations];
+        uncertain.into_iter().fold(self.certain(), u64::saturating_add)
     }
 }
 
@@ -104,6 +111,7 @@ impl std::fmt::Display for Estimate {
             ("reference", self.reference),
             ("gradients", self.gradients),
             ("moments", self.moments),
+            ("the policy of the play ahead up to", self.ahead),
             ("KV cache up to", self.kv_cache),
             ("logits up to", self.logits),
             ("activations up to", self.activations),
@@ -254,6 +262,13 @@ mod tests {
         // 128 trajectories of 320 tokens, 3 layers, keys and values of one head of 32, in f32.
         assert_eq!(base.kv_cache, 128 * 320 * 3 * 2 * 32 * 4);
         assert_eq!(estimate(&["loss.clip.beta=0.1"]).reference, base.weights);
+        let lagged = |sets: &[&str]| estimate(&[sets, &["rollout.lag=1"]].concat());
+        assert_eq!((base.ahead, lagged(&[]).ahead), (0, base.weights + base.copy));
+        assert_eq!(lagged(&[]).certain(), base.certain(), "the play may end before there is a gradient");
+        assert_eq!(lagged(&[]).total(), base.total() + base.weights + base.copy);
+        let lora = ["optimizer.lora.rank=2"];
+        let adapter = estimate(&lora);
+        assert_eq!(lagged(&lora).ahead, adapter.moments / 2 + adapter.gradients, "the base is shared");
         let smaller = |sets: &[&str], part: fn(&Estimate) -> u64| {
             assert!(part(&estimate(sets)) < part(&base), "{sets:?}");
         };

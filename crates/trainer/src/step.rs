@@ -2,6 +2,7 @@
 
 mod refill;
 
+use std::cell::LazyCell;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::play::cache_budget::CacheBudget;
 use crate::play::servers::RunServers;
 use crate::play::setup::Setup;
 use crate::player::Player;
-use crate::ranks::agree::{agree, gather};
+use crate::ranks::agree::{gather, said};
 use crate::record::{StepRecord, Times};
 use crate::step_rollouts::StepRollouts;
 use crate::watch::phase::{Phase, Spent};
@@ -144,11 +145,6 @@ impl Trainer {
         self.model.as_ref().expect("the policy is only away during an update")
     }
 
-    /// Returns the number of trajectories of a played step's first round.
-    pub fn trajectories_per_step(&self) -> usize {
-        self.config.rollout.groups * self.config.rollout.samples
-    }
-
     /// Returns the memory limit for keys and values of its rollouts.
     pub(crate) fn cache_budget(&self) -> CacheBudget {
         CacheBudget::new(self.config.rollout.cache_mib, &self.model().device())
@@ -182,13 +178,17 @@ impl Trainer {
         let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
         self.draw.learn(rollouts.outcomes(), rollouts.replaced.len());
         let StepRollouts { levels, answers, indices, played, mut groups, replaced } = rollouts;
+        let all = played.groups.iter().flatten();
+        let sequences = LazyCell::new(|| all.map(Trajectory::sequences).collect::<Vec<_>>());
         if self.config.shaping.kl_beta > 0.0 {
-            self.charge_kl(&played, &mut groups);
+            self.charge_kl(&played, &sequences, &mut groups);
         }
         let forward = lap();
-        let scored = agree(&*self.ranks, self.scorer.score(&groups, step).map_err(TrainError::from))?;
+        // An embedding endpoint may answer each rank otherwise, and all ranks make one plan.
+        let scored = said(&*self.ranks, || Ok(self.scorer.score(&groups, step)?))?;
         let score = lap();
-        let mut samples = self.samples(&played, &scored);
+        let mut samples = self.samples(&played, || &**sequences, &scored);
+        drop(sequences);
         let learned = self.learn(&mut samples)?;
         let train = Spent { wall: forward + lap(), ..phase.spent() };
         let exchange = self.optimizer.take_exchange();
@@ -215,14 +215,13 @@ impl Trainer {
     }
 
     /// Sets each turn's KL divergence to the reference, summed over its sampled tokens.
-    fn charge_kl(&self, played: &Played, groups: &mut [Group]) {
-        let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
+    fn charge_kl(&self, played: &Played, sequences: &[Vec<Sequence>], groups: &mut [Group]) {
         let reference = self.reference.as_ref().expect("a run with KL in the reward keeps its reference");
         let temperature = self.config.rollout.sampling.temperature;
-        let by_reference =
-            sampled_logprobs(reference, &trajectories, temperature, self.split(), &*self.ranks);
+        let by_reference = sampled_logprobs(reference, sequences, temperature, self.split(), &*self.ranks);
         let scored = groups.iter_mut().flat_map(|group| &mut group.trajectories);
         let estimator = self.config.shaping.kl;
+        let trajectories = played.groups.iter().flatten();
         for ((scored, trajectory), by_reference) in scored.zip(trajectories).zip(by_reference) {
             let of_turn = |(turn, reference): (&Turn, Vec<f32>)| {
                 let pairs = turn.logprobs.iter().zip(reference);
@@ -235,7 +234,12 @@ impl Trainer {
     /// Returns the training columns of all trajectories, group by group. With importance weights
     /// the ratio is to the policy as the trainer computes it, and the sampler's log-probabilities only weigh
     /// the tokens.
-    fn samples(&self, played: &Played, scored: &[ScoredGroup]) -> Vec<Sample> {
+    fn samples<'s>(
+        &self,
+        played: &Played,
+        sequences: impl FnOnce() -> &'s [Vec<Sequence>],
+        scored: &[ScoredGroup],
+    ) -> Vec<Sample> {
         let groups = played.groups.iter().zip(scored);
         let columns = groups.flat_map(|(trajectories, group)| {
             trajectories
@@ -250,14 +254,14 @@ impl Trainer {
         });
         let mut samples: Vec<Vec<Sample>> = columns.collect();
         if self.config.loss.loss().terms().correction.is_on() {
-            let trajectories: Vec<&Trajectory> = played.groups.iter().flatten().collect();
+            let sequences = sequences();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();
-            let now = sampled_logprobs(&model, &trajectories, temperature, self.split(), &*self.ranks);
-            for ((samples, trajectory), now) in samples.iter_mut().zip(trajectories).zip(now) {
-                for (sample, sequence) in samples.iter_mut().zip(trajectory.sequences()) {
-                    for (turn, span) in sequence.turns {
-                        sample.old_logprobs[span].copy_from_slice(&now[turn]);
+            let now = sampled_logprobs(&model, sequences, temperature, self.split(), &*self.ranks);
+            for ((samples, sequences), now) in samples.iter_mut().zip(sequences).zip(now) {
+                for (sample, sequence) in samples.iter_mut().zip(sequences) {
+                    for (turn, span) in &sequence.turns {
+                        sample.old_logprobs[span.clone()].copy_from_slice(&now[*turn]);
                     }
                 }
             }

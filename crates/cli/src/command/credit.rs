@@ -10,7 +10,7 @@ use turnwise_model::load as load_model;
 use turnwise_runfile::{Above, Seed, Within};
 use turnwise_trainer::config::load_score;
 use turnwise_trainer::{Sketch, backend, score_sketches};
-use turnwise_trajectory::Trajectory;
+use turnwise_trajectory::{Sequence, Trajectory};
 
 use crate::failure::Usage;
 use crate::recorded_groups::Rollouts;
@@ -228,16 +228,21 @@ impl Credit {
     }
 }
 
-/// Checks that a model can read a trajectory.
+/// Checks that a model can read every sequence of a trajectory.
 fn readable(trajectory: &Trajectory, vocab_size: usize, context: usize) -> Result<()> {
-    if trajectory.prompt.is_empty() {
-        bail!("has no tokens, which --model needs");
+    if !trajectory.is_tree() {
+        bail!("has a turn that continues a later one");
     }
-    if trajectory.len() > context {
-        bail!("has {} tokens, the model's context ends at {context}", trajectory.len());
-    }
-    if let Some(token) = trajectory.tokens().into_iter().find(|token| *token as usize >= vocab_size) {
-        bail!("has token {token}, which isn't in the model's vocabulary of {vocab_size}");
+    for Sequence { tokens, turns, .. } in trajectory.sequences() {
+        if tokens.is_empty() || turns.first().is_some_and(|(_, span)| span.start == 0) {
+            bail!("has no tokens before a turn, which --model needs");
+        }
+        if tokens.len() > context {
+            bail!("has {} tokens, the model's context ends at {context}", tokens.len());
+        }
+        if let Some(token) = tokens.into_iter().find(|token| *token as usize >= vocab_size) {
+            bail!("has token {token}, which isn't in the model's vocabulary of {vocab_size}");
+        }
     }
     Ok(())
 }

@@ -90,6 +90,21 @@ fn the_scale_of_an_adapter_and_what_is_frozen_may_change() {
 }
 
 #[test]
+fn a_play_that_is_ahead_counts_only_with_the_tasks_that_it_played() {
+    let runs = Runs::new();
+    let with_level = |level| sets(&["rollout.lag=1", level]);
+    runs.finishes("a", &with_level("env.arithmetic.levels=[2]"));
+    // As if it had been stopped before its last step, whose play is ahead.
+    assert!(runs.path("a/checkpoints/step_00004/ahead.json").exists());
+    std::fs::remove_dir_all(runs.path("a/checkpoints/step_00005")).unwrap();
+    std::fs::remove_file(runs.path("a/evaluation.json")).unwrap();
+    let others = with_level("env.arithmetic.levels=[3]");
+    runs.finishes("a", &[others, vec!["--allow-changes"]].concat());
+    let rollouts = std::fs::read_to_string(runs.path("a/rollouts/step_00004.jsonl")).unwrap();
+    assert!(rollouts.contains("\"level\":3,") && !rollouts.contains("\"level\":2,"), "{rollouts}");
+}
+
+#[test]
 fn a_run_that_was_made_shorter_has_the_evaluation_of_what_it_did() {
     let runs = Runs::new();
     runs.finishes("a", &sets(&["train.steps=3"]));

@@ -10,7 +10,7 @@ use crate::resume::signal;
 use crate::runs::wait;
 
 /// A program that writes its number, and never reads its stdin again once `hangs` is there. It begins as an
-/// environment and a server of MCP. As a checker it hangs from its start on.
+/// environment and a server of MCP. As a checker and as an agent it hangs from its start on.
 const PROGRAM: &str = r#"
 import json, os, subprocess, sys, time
 numbers, hangs, place = sys.argv[1:]
@@ -20,7 +20,7 @@ with open(numbers, "a") as file:
 def hang():
     open(hangs, "w").close()
     while True: time.sleep(1000)
-if "command]" in place:
+if "command]" in place or "agent]" in place:
     hang()
 task = {"task": "a", "messages": [{"role": "user", "content": "?"}]}
 answers = {
@@ -54,7 +54,8 @@ fn a_run_that_is_killed_takes_programs_with_it_that_hang() {
     let tasks = "train='crates/envs/examples/checker/train.jsonl'\n\
                  held_out='crates/envs/examples/checker/held_out.jsonl'";
     let checker = format!("[env.command]\n{tasks}\ncheck");
-    for place in ["[env.process]\ncommand", "[env.arithmetic]\n[tools.odd]\nmcp", &checker] {
+    let agent = format!("[env.agent]\n{tasks}\ncommand");
+    for place in ["[env.process]\ncommand", "[env.arithmetic]\n[tools.odd]\nmcp", &checker, &agent] {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
         let (numbers, hangs) = (file("numbers"), file("hangs"));

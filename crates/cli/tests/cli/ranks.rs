@@ -1,8 +1,12 @@
 //! Runs on several ranks, under a real `mpirun`.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use turnwise_ranks::HAS_MPI;
@@ -64,14 +68,13 @@ fn one_two_and_four_ranks_leave_the_same_bytes() {
     }
 }
 
-/// Kills one rank, the way a machine loses power.
-fn kill_a_rank(job: &Child, which: usize) {
+/// Kills one rank, the way a machine loses power. Returns whether there was one.
+fn kill_a_rank(job: &Child, which: usize) -> bool {
     let children = format!("/proc/{0}/task/{0}/children", job.id());
     let children = std::fs::read_to_string(children).unwrap_or_default();
     let ranks: Vec<&str> = children.split_whitespace().collect();
-    if let Some(rank) = ranks.get(which % ranks.len().max(1)) {
-        let _ = Command::new("kill").args(["-9", rank]).status();
-    }
+    let Some(rank) = ranks.get(which % ranks.len().max(1)) else { return false };
+    Command::new("kill").args(["-9", rank]).status().is_ok_and(|killed| killed.success())
 }
 
 #[test]
@@ -109,14 +112,15 @@ fn a_run_that_loses_ranks_goes_on_with_any_number_of_them() {
                 assert!(status.success(), "a life that wasn't ended from outside: {said}");
                 break;
             }
-            kill_a_rank(&job, life);
-            job.wait().expect("a job to wait for");
+            let killed = kill_a_rank(&job, life);
+            let status = job.wait().expect("a job to wait for");
+            assert!(killed || status.success(), "a life that wasn't ended from outside: {status}");
             // mpirun doesn't wait for the ranks that it kills.
             let lock = runs.path(&name).join("lock");
             wait("the run is free", || {
                 File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok()) || !lock.exists()
             });
-            kills += 1;
+            kills += usize::from(killed && !status.success());
             patience += 0.05;
         }
         same(&runs.path(&name), &runs.path("reference"));
@@ -140,6 +144,53 @@ fn what_ranks_cannot_divide_is_refused_in_a_line() {
     check(2, &[], &["optimizer.shards: is not set, and 2 ranks divide shards", "--set optimizer.shards=8"]);
     check(3, &["optimizer.shards=4"], &["optimizer.shards: is 4, and 3 ranks can't have equal parts"]);
     check(2, &["optimizer.shards=4", "model=nowhere"], &["nowhere"]);
+}
+
+/// Refuses every request; returns the address, and the number of requests so far.
+fn refusing() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    // The thread ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            refuse(&stream, &count);
+        }
+    });
+    (url, asked)
+}
+
+/// Reads a request and refuses it.
+fn refuse(mut stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut length) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).ok()?;
+    count.fetch_add(1, Ordering::Relaxed);
+    stream.write_all(b"HTTP/1.1 400 x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno").ok()
+}
+
+#[test]
+fn one_rank_asks_for_embeddings_and_all_see_its_error() {
+    let Some(mpirun) = mpirun("one_rank_asks_for_embeddings_and_all_see_its_error") else { return };
+    let (runs, (url, asked)) = (Runs::new(), refusing());
+    let url = format!("shaping.similarity.endpoint.url={url:?}");
+    // Enough samples for a group with a right and a wrong one.
+    let more = sets(&["shaping.similarity=endpoint", &url, "rollout.samples=16"]);
+    let failed = ran(&mut among(&mpirun, 2, &runs, "a", &more), "");
+    assert_ne!(failed.code, Some(0));
+    let told = "similarity `endpoint`: ";
+    assert_eq!(failed.stderr.matches(told).count(), 1, "rank 0 alone tells: {}", failed.stderr);
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "one rank asks");
 }
 
 /// Runs a command as if a launcher without this MPI had started it.

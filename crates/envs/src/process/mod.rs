@@ -167,7 +167,7 @@ impl Process {
     }
 
     /// Returns a task that can't be opened. Its trajectories are lost with the fault.
-    fn unopened(&self, (split, index): (TaskSplit, usize), fault: Fault) -> Task {
+    fn unopened(&self, (split, index): (TaskSplit, usize), fault: &Fault) -> Task {
         let id = format!("{}/{index}, not opened", split.name());
         let place = format!("reset of {} {index}: ", split.name());
         let reason = place.clone() + fault.message.trim_start_matches(&place);
@@ -234,7 +234,7 @@ impl Env for Process {
         }
         let task = match self.tell(place)? {
             Ok(task) => task,
-            Err(fault) => return Ok(self.unopened(place, fault)),
+            Err(fault) => return Ok(self.unopened(place, &fault)),
         };
         let mut known = self.known();
         if let Some(other) = known.places.insert(task.id.clone(), place).filter(|other| *other != place) {

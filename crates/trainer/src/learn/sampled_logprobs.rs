@@ -4,7 +4,7 @@
 use burn::tensor::DType;
 use turnwise_model::{TokenBatch, Transformer, token_logprobs};
 use turnwise_ranks::Ranks;
-use turnwise_trajectory::{Sequence, Trajectory};
+use turnwise_trajectory::Sequence;
 
 use crate::device::workers;
 use crate::learn::learner::Split;
@@ -14,15 +14,15 @@ use crate::learn::{activations, micro_batch};
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
 
 /// Computes log-probabilities in micro-batches without a graph, one worker per core. The split doesn't change
-/// the result. Each of the `ranks` computes some micro-batches, and all get the result.
+/// the result. Each of the `ranks` computes some micro-batches, and all get the result. `sequences`: those of
+/// each trajectory.
 pub(crate) fn sampled_logprobs(
     model: &Transformer,
-    trajectories: &[&Trajectory],
+    sequences: &[Vec<Sequence>],
     temperature: f64,
     split: Split,
     ranks: &dyn Ranks,
 ) -> PerToken {
-    let sequences: Vec<Vec<Sequence>> = trajectories.iter().map(|t| t.sequences()).collect();
     let rows: Vec<&Sequence> = sequences.iter().flatten().collect();
     let lengths: Vec<usize> = rows.iter().map(|sequence| sequence.tokens.len()).collect();
     let packed = activations::is_fused(&model.device(), model.dtype() != DType::F32);
@@ -60,7 +60,7 @@ pub(crate) fn sampled_logprobs(
         }
         by_row
     };
-    by_trajectory(&sequences, by_row)
+    by_trajectory(sequences, by_row)
 }
 
 /// Puts the turns of each trajectory's sequences into their order in the trajectory.

@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients};
-use turnwise_trajectory::Trajectory;
+use turnwise_trajectory::{Sequence, Trajectory};
 
 use crate::device::workers;
 use crate::learn::activations;
@@ -25,7 +25,7 @@ pub struct Sketch {
 /// Holds the scores of one trajectory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreSketch {
-    /// `[turn][entry]`. A turn without tokens has zeros.
+    /// `[turn][entry]`: the score of each turn behind what the model read. A turn without tokens has zeros.
     pub turns: Vec<Vec<f32>>,
     /// Largest `|logp - recorded logp|` over the sampled tokens, in nats.
     pub logprob_gap: f32,
@@ -58,28 +58,26 @@ fn of_trajectory(
     temperature: f64,
     sketch: Sketch,
 ) -> ScoreSketch {
-    let tokens = trajectory.tokens();
     let half = model.dtype() != DType::F32;
-    let recompute = activations::recomputes(model.config(), tokens.len() as u64, half, &model.device());
     let mut gap = 0.0_f32;
-    let mut turns = Vec::with_capacity(trajectory.turns.len());
-    for (turn, span) in trajectory.turns.iter().zip(trajectory.turn_spans()) {
-        if span.is_empty() {
-            turns.push(vec![0.0; sketch.width]);
-            continue;
+    let mut turns = vec![vec![0.0; sketch.width]; trajectory.turns.len()];
+    for Sequence { tokens, turns: spans, .. } in trajectory.sequences() {
+        let recompute = activations::recomputes(model.config(), tokens.len() as u64, half, &model.device());
+        for (number, span) in spans.into_iter().filter(|(_, span)| !span.is_empty()) {
+            // Later tokens don't change the log-probabilities of the turn.
+            let batch = TokenBatch::new(&[&tokens[..span.end]]);
+            let wanted: Vec<bool> = (0..batch.columns).map(|t| span.contains(&t)).collect();
+            let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: false };
+            let mut gradients = GradientsParams::new();
+            let found = add_gradients(&mut gradients, model, &query, recompute, |answer| {
+                let values = answer.logprobs.clone().inner().into_data();
+                (answer.logprobs.sum(), values.try_into_vec::<f32>().expect("log-probabilities are f32"))
+            });
+            let recorded = &trajectory.turns[number].logprobs;
+            let apart = found[span].iter().zip(recorded).map(|(now, then)| (now - then).abs());
+            gap = apart.fold(gap, f32::max);
+            turns[number] = sketch.of(model, &gradients);
         }
-        // Later tokens don't change the log-probabilities of the turn.
-        let batch = TokenBatch::new(&[&tokens[..span.end]]);
-        let wanted: Vec<bool> = (0..batch.columns).map(|t| span.contains(&t)).collect();
-        let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: false };
-        let mut gradients = GradientsParams::new();
-        let found = add_gradients(&mut gradients, model, &query, recompute, |answer| {
-            let values = answer.logprobs.clone().inner().into_data();
-            (answer.logprobs.sum(), values.try_into_vec::<f32>().expect("log-probabilities are f32"))
-        });
-        let apart = found[span].iter().zip(&turn.logprobs).map(|(now, then)| (now - then).abs());
-        gap = apart.fold(gap, f32::max);
-        turns.push(sketch.of(model, &gradients));
     }
     ScoreSketch { turns, logprob_gap: gap }
 }

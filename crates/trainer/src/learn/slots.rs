@@ -21,7 +21,8 @@ pub(crate) struct Parameter {
 }
 
 /// Deals the parameters of a model to slots, in the order in which the model visits them. With an adapter
-/// only its parameters are dealt.
+/// only its parameters are dealt. Without one, those of `optimizer.freeze` are dealt too: it may change in a
+/// resumed run, and every moment stays in its slot.
 pub(crate) fn parameters(model: &Transformer, slots: usize, adapter: bool) -> Vec<Parameter> {
     struct Found(Vec<Parameter>, bool);
     impl ModuleVisitor for Found {

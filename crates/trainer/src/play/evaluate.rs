@@ -211,10 +211,8 @@ impl Trial<'_> {
         // Trajectories arrive in any order.
         lost.sort_by_key(|(order, _)| *order);
         let lost: Vec<Lost> = lost.into_iter().map(|(_, lost)| lost).collect();
-        refuse_many(&lost, self.tasks.len() * self.samples)?;
-        let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-        let evaluation = evaluation(&judged, self.tasks, self.samples);
-        Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..evaluation })
+        let evaluation = evaluation(&judged, &lost, self.tasks, self.samples)?;
+        Ok(Evaluation { env_faults, ..evaluation })
     }
 
     /// Plays and judges this rank's tasks.
@@ -293,8 +291,18 @@ impl Trial<'_> {
     }
 }
 
-/// Returns the evaluation of judged trajectories. A task without them has no outcome.
-pub(crate) fn evaluation(judged: &Judgements, tasks: &[&Task], samples: usize) -> Evaluation {
+/// Returns the evaluation of judged trajectories, beside those that were lost. A task without them has no
+/// outcome.
+///
+/// # Errors
+/// If more than half of the trajectories were lost.
+pub(crate) fn evaluation(
+    judged: &Judgements,
+    lost: &[Lost],
+    tasks: &[&Task],
+    samples: usize,
+) -> Result<Evaluation, TrainError> {
+    refuse_many(lost, tasks.len() * samples)?;
     let mut tally = Tally::default();
     for judged in judged.values() {
         tally.merge(&judged.tally);
@@ -307,7 +315,8 @@ pub(crate) fn evaluation(judged: &Judgements, tasks: &[&Task], samples: usize) -
         Some(whole).filter(|task| !task.samples.is_empty())
     };
     let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
-    Evaluation { outcomes, ..tally.evaluation() }
+    let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
+    Ok(Evaluation { outcomes, rollouts_lost: lost.len(), lost, ..tally.evaluation() })
 }
 
 /// Judged trajectories by their place.

@@ -2,7 +2,6 @@
 
 use turnwise_envs::{Agent, RewardConfig, Task, TaskSplit};
 use turnwise_model::Transformer;
-use turnwise_rollout::Lost;
 use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
 
@@ -11,7 +10,6 @@ use crate::error::TrainError;
 use crate::play::agents::AgentPlay;
 use crate::play::cache_budget::CacheBudget;
 use crate::play::evaluate::{Judged, Judgements, evaluation};
-use crate::play::losses::refuse_many;
 use crate::play::policy::EVALUATION;
 use crate::play::setup::Setup;
 
@@ -43,9 +41,6 @@ pub fn evaluate_agents(
             Err(reason) => lost.push(reason),
         }
     }
-    refuse_many(&lost, tasks.len() * config.samples)?;
-    let env_faults = lost.len() as u64;
-    let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-    let evaluation = evaluation(&judged, &tasks, config.samples);
-    Ok(Evaluation { rollouts_lost: lost.len(), lost, env_faults, ..evaluation })
+    let evaluation = evaluation(&judged, &lost, &tasks, config.samples)?;
+    Ok(Evaluation { env_faults: lost.len() as u64, ..evaluation })
 }

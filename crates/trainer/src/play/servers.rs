@@ -247,7 +247,7 @@ impl RunServers {
             balance: 0.0,
             rank: (0, 1),
         };
-        let computed = sampled_logprobs(model, &[&asked], temperature, split, &Alone);
+        let computed = sampled_logprobs(model, &[asked.sequences()], temperature, split, &Alone);
         computed.into_iter().flatten().flatten().collect()
     }
 }

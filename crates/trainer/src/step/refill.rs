@@ -11,7 +11,7 @@ use turnwise_run::{GroupRecord, Replaced};
 use crate::error::TrainError;
 use crate::play::losses::refuse_many;
 use crate::player::{OwnPart, Player};
-use crate::ranks::agree::agree;
+use crate::ranks::agree::said;
 use crate::ranks::part::both;
 use crate::step_rollouts::{StepRollouts, scored_record};
 
@@ -85,8 +85,7 @@ impl Player {
     ///
     /// The KL to the reference isn't charged yet: it differs in every group and says nothing of the task.
     fn without_signal(&self, rollouts: &StepRollouts, step: usize) -> Result<Vec<Idle>, TrainError> {
-        let scored = self.scorer.score(&rollouts.groups, step).map_err(TrainError::from);
-        let scored = agree(&*self.ranks, scored)?;
+        let scored = said(&*self.ranks, || Ok(self.scorer.score(&rollouts.groups, step)?))?;
         let groups = scored.into_iter().zip(&rollouts.groups).enumerate();
         let idle = groups.filter_map(|(place, (scored, group))| {
             let reason = scored.no_signal(group)?;

@@ -3,7 +3,7 @@
 use turnwise_credit::{AdvantageConfig, FilterConfig, Group, ScoredTrajectory, Scorer, ShapingConfig};
 use turnwise_diagnosis::{Named, Settings, Sketches, States, Task, batches, diagnose};
 use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig};
-use turnwise_trajectory::{Rewards, Stop, Turn};
+use turnwise_trajectory::{Branch, Rewards, Stop, Turn};
 
 use super::*;
 use crate::device::backend;
@@ -17,7 +17,7 @@ fn model() -> Transformer {
     Transformer::random(&config, 3, &backend::device(None).expect("a device").autodiff())
 }
 
-/// The second turn has no tokens.
+/// The second turn has no tokens. Odd samples hand their last turn to another conversation.
 fn trajectories() -> Vec<Trajectory> {
     let turn = |tokens: &[u32], observation: &[u32]| Turn {
         tokens: tokens.to_vec(),
@@ -32,7 +32,14 @@ fn trajectories() -> Vec<Trajectory> {
         turns: vec![
             turn(&[4, 5 + sample], &[6, 7]),
             turn(&[], &[8]),
-            turn(&[9 + sample, 10 + task, 11], &[]),
+            Turn {
+                branch: (!sample.is_multiple_of(2)).then(|| Branch {
+                    parent: None,
+                    context: vec![12, 13 + task],
+                    diverged: false,
+                }),
+                ..turn(&[9 + sample, 10 + task, 11], &[])
+            },
         ],
         stop: Stop::Answer,
     };
@@ -48,8 +55,8 @@ fn sketches(width: usize, seed: u64) -> Vec<ScoreSketch> {
     found
 }
 
-/// Returns the gradients themselves, `[trajectory][turn][parameter]`, from one pass over whole trajectories:
-/// what follows a turn must not matter.
+/// Returns the gradients themselves, `[trajectory][turn][parameter]`, from passes over whole sequences: what
+/// follows a turn must not matter.
 fn exact() -> Vec<Vec<Vec<f32>>> {
     struct All<'a>(&'a GradientsParams, Vec<f32>);
     impl ModuleVisitor for All<'_> {
@@ -70,9 +77,13 @@ fn exact() -> Vec<Vec<Vec<f32>>> {
         values.1
     };
     let of_trajectory = |trajectory: &Trajectory| -> Vec<Vec<f32>> {
-        let tokens = trajectory.tokens();
-        let spans = trajectory.turn_spans().into_iter();
-        spans.map(|span| if span.is_empty() { Vec::new() } else { of_turn(&tokens, span) }).collect()
+        let mut turns = vec![Vec::new(); trajectory.turns.len()];
+        for Sequence { tokens, turns: spans, .. } in trajectory.sequences() {
+            for (number, span) in spans.into_iter().filter(|(_, span)| !span.is_empty()) {
+                turns[number] = of_turn(&tokens, span);
+            }
+        }
+        turns
     };
     let mut all: Vec<Vec<Vec<f32>>> = trajectories().iter().map(of_trajectory).collect();
     let parameters = all[0][0].len();
@@ -84,8 +95,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// The error of an inner product is at most some `‖a‖‖b‖ / √width`, more where two of a few large entries
-/// meet. Its mean over seeds is 0.
+/// The error of an inner product is about `‖a‖‖b‖ / √width`: at most `√2` of that in the mean of squares, and
+/// more where two of a few large entries meet. Its mean over seeds is 0.
 #[test]
 fn inner_products_of_sketches_are_those_of_the_scores() {
     let (exact, width) = (exact(), 4096);
@@ -107,8 +118,11 @@ fn inner_products_of_sketches_are_those_of_the_scores() {
             }
         }
     }
-    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+    let mean_of =
+        |value: fn(f64) -> f64| errors.iter().map(|error| value(*error)).sum::<f64>() / errors.len() as f64;
+    let (mean, rms) = (mean_of(|error| error), mean_of(|error| error * error).sqrt());
     assert!(mean.abs() < 0.02, "{mean}");
+    assert!(rms < 2.0 / (width as f64).sqrt(), "{rms}");
 }
 
 fn signal_to_noise(scores: &[Vec<Vec<f32>>]) -> [f64; 2] {
