@@ -9,7 +9,7 @@ use super::{FAMILIES, Family, text_config};
 use crate::config::ModelConfig;
 use crate::layers::rope::frequencies;
 
-/// Number of a layer's experts, of a token's, their width, and whether weights add up to 1; null without them.
+/// Number of a layer's experts, of a token's, their width, and whether weights add up to 1.
 type Experts = Option<(usize, usize, usize, bool)>;
 
 /// A file and the network that `transformers` builds from it.
