@@ -228,7 +228,7 @@ impl Block {
         let config = &pass.block(layer).mlp;
         match &config.experts {
             None => self.mlp.as_ref().expect(SAME).forward(x, config),
-            Some(experts) => self.moe.as_ref().expect(SAME).forward(x, (config, experts), pass),
+            Some(experts) => self.moe.as_ref().expect(SAME).forward(&x, (config, experts), pass),
         }
     }
 }

@@ -26,7 +26,7 @@ fn shells_complete_and_the_manual_has_a_page_per_command() {
         let script = turnwise(&["completions", shell], "");
         assert!(script.code == Some(0) && script.stdout.contains("report"), "{shell}");
         if shell == "bash" {
-            let words = "COMP_WORDS=(turnwise tra); COMP_CWORD=1; _turnwise turnwise tra turnwise; echo ${COMPREPLY[@]}";
+            let words = "COMP_WORDS=(turnwise trai); COMP_CWORD=1; _turnwise turnwise trai turnwise; echo ${COMPREPLY[@]}";
             let said =
                 Command::new("bash").args(["-c", &format!("{}\n{words}", script.stdout)]).output().unwrap();
             assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "train", "{said:?}");

@@ -9,6 +9,9 @@ use super::{FAMILIES, Family, text_config};
 use crate::config::ModelConfig;
 use crate::layers::rope::frequencies;
 
+/// Number of a layer's experts, of a token's, their width, and whether weights add up to 1.
+type Experts = Option<(usize, usize, usize, bool)>;
+
 /// A file and the network that `transformers` builds from it.
 #[derive(Deserialize)]
 struct Case {
@@ -35,9 +38,9 @@ struct Case {
     frequencies: Vec<Vec<f64>>,
     /// That of the last one.
     attention_factor: f64,
-    /// Number of experts of each layer, of a token, their width, and whether weights add up to 1.
+    /// Those of each layer, in families that may have some.
     #[serde(default)]
-    experts: Option<Vec<Option<(usize, usize, usize, bool)>>>,
+    experts: Option<Vec<Experts>>,
 }
 
 fn cases() -> Vec<Case> {

@@ -28,7 +28,7 @@ impl Moe {
     /// - `x`: `[N, hidden]` → the same
     pub(crate) fn forward(
         &self,
-        x: Tensor<2>,
+        x: &Tensor<2>,
         (config, experts): (&MlpConfig, &ExpertsConfig),
         pass: &ForwardPass<'_>,
     ) -> Tensor<2> {
