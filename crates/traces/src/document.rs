@@ -115,6 +115,12 @@ mod tests {
         assert_eq!(documents("{}\nNaN").unwrap_err().0, 2);
     }
 
+    #[derive(Debug, Deserialize)]
+    struct Turns {
+        #[expect(dead_code, reason = "it is read for its faults")]
+        turns: Vec<Vec<u32>>,
+    }
+
     #[test]
     fn a_key_tells_the_format_and_a_fault_has_its_path() {
         let of = |text: &str| documents(text).unwrap()[0].format();
@@ -126,12 +132,6 @@ mod tests {
             assert!(of(text).unwrap_err().to_string().starts_with("isn't a trace"), "{text}");
         }
         assert!(of(r#"{"turns":[],"steps":[]}"#).unwrap_err().to_string().contains("several formats"));
-
-        #[derive(Debug, Deserialize)]
-        struct Turns {
-            #[expect(dead_code, reason = "it is read for its faults")]
-            turns: Vec<Vec<u32>>,
-        }
         let wrong = documents(r#"{"turns":[[1],[2,-3]]}"#).unwrap()[0].read::<Turns>().unwrap_err();
         assert_eq!(wrong.to_string(), "turns[1][1]: invalid value: integer `-3`, expected u32");
     }

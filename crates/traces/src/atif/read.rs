@@ -12,6 +12,7 @@ use crate::note::{CallNote, TraceNote};
 use crate::trace::{Call, Trace};
 
 /// Holds a trajectory.
+#[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Deserialize)]
 pub(super) struct Trajectory {
     schema_version: String,
@@ -51,6 +52,7 @@ struct Metrics {
     logprobs: Option<Vec<f32>>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Deserialize)]
 struct Tool {
     tool_call_id: String,

@@ -27,6 +27,7 @@ struct Extra<N> {
     turnwise: N,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Serialize)]
 struct Step<'t> {
     step_id: usize,
