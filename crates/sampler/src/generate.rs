@@ -11,10 +11,10 @@ use turnwise_model::{HostModel, KvCache, Transformer};
 use turnwise_trajectory::TokenId;
 
 use crate::engine::Engine;
-use crate::sampling::{Likely, LogitsError, Sampling};
+use crate::sampling::{LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
-use crate::turn::{Completion, GenerationRequest};
+use crate::turn::{Completion, GenerationRequest, SampledSoFar};
 
 /// Smallest number of common tokens whose copying is worth one step of waiting.
 const WORTH: usize = 16;
@@ -103,9 +103,8 @@ impl Generator {
         self.engine.truncate(at, keep);
     }
 
-    /// Returns the tokens of a sequence's unfinished turn so far, their log-probabilities, and the likeliest
-    /// tokens beside them.
-    pub fn sampled(&self, key: u64) -> Option<(&[TokenId], &[f32], &[Vec<Likely>])> {
+    /// Returns what a sequence's unfinished turn has sampled so far.
+    pub fn sampled(&self, key: u64) -> Option<SampledSoFar<'_>> {
         let slot = self.sequences().find(|(_, slot)| slot.key == key).map(|(_, slot)| slot);
         slot.and_then(|slot| slot.turn.as_ref()).or_else(|| self.waiting.get(&key)).map(Pending::sampled)
     }

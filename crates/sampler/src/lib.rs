@@ -17,4 +17,4 @@ pub use generate::Generator;
 pub use rng::{SequenceId, SequenceRng};
 pub use sampling::{Likely, LogitsError, Sampled, Sampling, sample};
 pub use stop::{Decode, StopRule};
-pub use turn::{Completion, GenerationRequest};
+pub use turn::{Completion, GenerationRequest, SampledSoFar};

@@ -5,7 +5,7 @@ use turnwise_trajectory::{Finish, TokenId};
 use crate::rng::SequenceRng;
 use crate::sampling::{Likely, LogitsError, Sampling, sample_beside};
 use crate::stop::StopRule;
-use crate::turn::{Completion, GenerationRequest};
+use crate::turn::{Completion, GenerationRequest, SampledSoFar};
 
 /// Holds an unfinished turn.
 pub(crate) struct Pending {
@@ -34,8 +34,9 @@ impl Pending {
     }
 
     /// Returns the tokens sampled so far, their log-probabilities, and the likeliest tokens beside them.
-    pub(crate) fn sampled(&self) -> (&[TokenId], &[f32], &[Vec<Likely>]) {
-        (&self.tokens[self.given..], &self.logprobs, &self.likeliest)
+    pub(crate) fn sampled(&self) -> SampledSoFar<'_> {
+        let (logprobs, likeliest) = (&self.logprobs, &self.likeliest);
+        SampledSoFar { tokens: &self.tokens[self.given..], logprobs, likeliest }
     }
 
     /// Samples the next token from the scores after the last one. Returns why the turn ends, if it does.

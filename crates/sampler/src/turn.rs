@@ -17,6 +17,17 @@ pub struct GenerationRequest<'a> {
     pub rng: SequenceRng,
 }
 
+/// Shows what an unfinished turn has sampled so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampledSoFar<'a> {
+    /// The tokens.
+    pub tokens: &'a [TokenId],
+    /// One log-probability per token.
+    pub logprobs: &'a [f32],
+    /// The likeliest tokens at each token, if they were asked for.
+    pub likeliest: &'a [Vec<Likely>],
+}
+
 /// Holds a sampled turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completion {

@@ -144,7 +144,7 @@ fn go_on(
         Some(found) => {
             // The play of other tasks isn't what this run would have played.
             if config.rollout.lag > 0 && found.state.tasks == running.tasks {
-                let read = agree(&*running.session.ranks, Ahead::read(&found.path))?;
+                let read = agree(&*ranks, Ahead::read(&found.path))?;
                 running.ahead = read.filter(|ahead| ahead.step == step);
             }
             running.from(step, found.state.before)

@@ -80,7 +80,7 @@ impl Dialect for ChatCompletions {
                 "logprobs": null,
                 "finish_reason": finish_reason(&choice.end),
             });
-            detail(head, &mut written, (&choice.tokens, &choice.logprobs, &choice.likeliest));
+            detail(head, &mut written, &choice.tokens, &choice.logprobs, &choice.likeliest);
             written
         };
         let mut written = json!({
@@ -163,7 +163,9 @@ fn call(call: &Call) -> Value {
 fn detail(
     head: &Head,
     written: &mut Value,
-    (tokens, logprobs, likeliest): (&[TokenId], &[f32], &[Vec<(TokenId, f32)>]),
+    tokens: &[TokenId],
+    logprobs: &[f32],
+    likeliest: &[Vec<(TokenId, f32)>],
 ) {
     if head.form.logprobs {
         let content = head.logprobs(tokens, logprobs, likeliest);
@@ -211,7 +213,7 @@ impl Stream for Chunks {
             return;
         }
         let mut choice = self.delta(piece.choice, json!({"content": piece.text}), None);
-        detail(&self.head, &mut choice, (piece.tokens, piece.logprobs, piece.likeliest));
+        detail(&self.head, &mut choice, piece.tokens, piece.logprobs, piece.likeliest);
         data(out, &self.chunk(&json!([choice])));
     }
 

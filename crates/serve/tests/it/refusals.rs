@@ -13,6 +13,7 @@ fn check(scene: &Scene, path: &str, base: &Value, changes: &Value, line: &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of requests")]
 fn a_chat_request_is_refused_by_the_name_of_what_is_wrong() {
     let scene = Scene::new();
     let base = json!({"messages": [{"role": "user", "content": "?"}]});

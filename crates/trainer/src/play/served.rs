@@ -11,8 +11,8 @@ use std::thread;
 use burn::tensor::DType;
 use turnwise_model::Transformer;
 use turnwise_sampler::{
-    Completion, GenerationRequest, Generator, Likely, LogitsError, Sampling, SequenceId, SequenceRng,
-    StopRule,
+    Completion, GenerationRequest, Generator, Likely, LogitsError, SampledSoFar, Sampling, SequenceId,
+    SequenceRng, StopRule,
 };
 use turnwise_serve::{Draw, Engine, Event, Job};
 use turnwise_trajectory::{Finish, TokenId};
@@ -200,7 +200,7 @@ impl Worker {
         };
         let finished = self.generator.step(&rule, &mut ends)?;
         for (key, active) in &mut self.active {
-            if let Some((tokens, logprobs, likeliest)) = self.generator.sampled(*key) {
+            if let Some(SampledSoFar { tokens, logprobs, likeliest }) = self.generator.sampled(*key) {
                 active.tell(tokens, logprobs, likeliest);
             }
         }
