@@ -101,6 +101,12 @@ impl Document<'_> {
 mod tests {
     use super::*;
 
+    #[derive(Debug, Deserialize)]
+    struct Turns {
+        #[expect(dead_code, reason = "it is read for its faults")]
+        turns: Vec<Vec<u32>>,
+    }
+
     #[test]
     fn documents_are_lines_or_one_over_many() {
         let places = |text: &str| {
@@ -126,12 +132,6 @@ mod tests {
             assert!(of(text).unwrap_err().to_string().starts_with("isn't a trace"), "{text}");
         }
         assert!(of(r#"{"turns":[],"steps":[]}"#).unwrap_err().to_string().contains("several formats"));
-
-        #[derive(Debug, Deserialize)]
-        struct Turns {
-            #[expect(dead_code, reason = "it is read for its faults")]
-            turns: Vec<Vec<u32>>,
-        }
         let wrong = documents(r#"{"turns":[[1],[2,-3]]}"#).unwrap()[0].read::<Turns>().unwrap_err();
         assert_eq!(wrong.to_string(), "turns[1][1]: invalid value: integer `-3`, expected u32");
     }
