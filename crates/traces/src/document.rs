@@ -101,6 +101,12 @@ impl Document<'_> {
 mod tests {
     use super::*;
 
+    #[derive(Debug, Deserialize)]
+    struct Turns {
+        #[expect(dead_code, reason = "it is read for its faults")]
+        turns: Vec<Vec<u32>>,
+    }
+
     #[test]
     fn documents_are_lines_or_one_over_many() {
         let places = |text: &str| {

@@ -17,7 +17,8 @@ use crate::trace::{Call, Trace};
 pub(super) struct Trajectory {
     schema_version: String,
     pub(super) session_id: Option<String>,
-    pub(super) trajectory_id: Option<String>,
+    #[serde(rename = "trajectory_id")]
+    pub(super) id: Option<String>,
     steps: Vec<Step>,
     pub(super) continued_trajectory_ref: Option<String>,
     #[serde(default)]
@@ -55,7 +56,8 @@ struct Metrics {
 #[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Deserialize)]
 struct Tool {
-    tool_call_id: String,
+    #[serde(rename = "tool_call_id")]
+    id: String,
     function_name: String,
     #[serde(default)]
     arguments: Map<String, Value>,
@@ -101,7 +103,7 @@ impl Trajectory {
         let mut agents = BTreeMap::new();
         for (nth, agent) in subagent_trajectories.into_iter().flatten().enumerate() {
             let at = format!("{at}subagent_trajectories[{nth}].");
-            match agent.trajectory_id.clone() {
+            match agent.id.clone() {
                 Some(name) if named.contains(name.as_str()) => {
                     if agents.contains_key(&name) {
                         let message = format!("{name:?} is the name of an earlier sub-agent");
@@ -158,7 +160,7 @@ impl Step {
     fn tools(&self) -> Vec<CallRecord> {
         let outcomes = self.observation.iter().flat_map(|observation| &observation.results);
         let record = |tool: &Tool| {
-            let is_its = |outcome: &&Outcome| outcome.source_call_id.as_ref() == Some(&tool.tool_call_id);
+            let is_its = |outcome: &&Outcome| outcome.source_call_id.as_ref() == Some(&tool.id);
             let output = match outcomes.clone().find(is_its) {
                 Some(outcome) => ToolOutput::says(text(&outcome.content)),
                 None => ToolOutput::of(OutputStatus::Ok),

@@ -34,7 +34,7 @@ impl Spans {
         let attempt = note.as_ref().map_or(0, |TraceNote { attempt, .. }| *attempt);
         let known = session.as_ref().and_then(|session| self.of_sessions.get(&(session.clone(), attempt)));
         let at = known.copied().unwrap_or_else(|| {
-            let named = session.as_ref().or(trajectory.trajectory_id.as_ref());
+            let named = session.as_ref().or(trajectory.id.as_ref());
             all.push(Trace::new(named.map_or(name, String::as_str), place));
             all.len() - 1
         });

@@ -30,7 +30,8 @@ struct Extra<N> {
 #[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Serialize)]
 struct Step<'t> {
-    step_id: usize,
+    #[serde(rename = "step_id")]
+    number: usize,
     source: &'static str,
     message: &'t str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -72,7 +73,7 @@ impl<'t> Written<'t> {
             steps.push(step(trace, call));
         }
         for (nth, step) in steps.iter_mut().enumerate() {
-            step.step_id = nth + 1;
+            step.number = nth + 1;
         }
         let name = &trace.name;
         let session_id = if attempt == 0 { name.clone() } else { format!("{name}#{attempt}") };
@@ -97,16 +98,7 @@ impl<'t> Written<'t> {
 fn said(text: &str) -> Step<'_> {
     let (tool_calls, observation, metrics) = (Vec::new(), None, None);
     let (llm_call_count, extra) = (None, None);
-    Step {
-        step_id: 0,
-        source: "user",
-        message: text,
-        tool_calls,
-        observation,
-        metrics,
-        llm_call_count,
-        extra,
-    }
+    Step { number: 0, source: "user", message: text, tool_calls, observation, metrics, llm_call_count, extra }
 }
 
 fn step<'t>(trace: &Trace, call: &'t Call) -> Step<'t> {
@@ -127,7 +119,7 @@ fn step<'t>(trace: &Trace, call: &'t Call) -> Step<'t> {
     let tool_calls: Vec<Value> = call.tools.iter().enumerate().filter_map(tool).collect();
     let results: Vec<Value> = call.tools.iter().enumerate().filter_map(result).collect();
     Step {
-        step_id: 0,
+        number: 0,
         source: "agent",
         message: &call.text,
         observation: (!results.is_empty()).then(|| json!({"results": results})),
