@@ -25,7 +25,7 @@ const NOISE: u64 = 48 << 20;
 /// Most memory at the end, which is what the process held at its fullest.
 const MOST: u64 = 768 << 20;
 
-/// What a process holds.
+/// Counts what a process holds.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     descriptors: usize,

@@ -51,4 +51,5 @@ for name, kind in [("code", OpenAIModel), ("exact", Exact)]:
     for session, question in sessions(name):
         play(CodeAgent([], model(kind, session), code_block_tags="markdown", **COMMON), session, question)
 for session, question in sessions("exact-calls"):
-    play(ToolCallingAgent([python], model(Exact, session), **COMMON), session, question)
+    # Its memory leaves out an answer without text that is no call, which the third of a session may be.
+    play(ToolCallingAgent([python], model(Exact, session), **{**COMMON, "max_steps": 2}), session, question)
