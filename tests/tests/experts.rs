@@ -43,7 +43,9 @@ fn model_of(family: &str, tensors: &[Stored]) -> Transformer {
 /// Loads a golden model after changes of its tensors.
 fn changed(family: &str, change: impl Fn(&str, &mut [f32])) -> Transformer {
     let mut tensors = tensors(family);
-    tensors.iter_mut().for_each(|(name, _, numbers)| change(name, numbers));
+    for (name, _, numbers) in &mut tensors {
+        change(name, numbers);
+    }
     model_of(family, &tensors)
 }
 
@@ -213,7 +215,9 @@ fn a_row_balances_experts_alone_beside_shorter_and_longer_ones() {
     for recompute in [false, true] {
         let (mut together, mut alone) = (GradientsParams::new(), GradientsParams::new());
         of(&rows, &mut together, recompute);
-        rows.iter().for_each(|row| of(&[row], &mut alone, recompute));
+        for row in rows {
+            of(&[row], &mut alone, recompute);
+        }
         model.visit(&mut Same { ours: &together, theirs: &alone });
     }
 }
