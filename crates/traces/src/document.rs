@@ -121,12 +121,6 @@ mod tests {
         assert_eq!(documents("{}\nNaN").unwrap_err().0, 2);
     }
 
-    #[derive(Debug, Deserialize)]
-    struct Turns {
-        #[expect(dead_code, reason = "it is read for its faults")]
-        turns: Vec<Vec<u32>>,
-    }
-
     #[test]
     fn a_key_tells_the_format_and_a_fault_has_its_path() {
         let of = |text: &str| documents(text).unwrap()[0].format();

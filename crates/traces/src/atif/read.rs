@@ -12,7 +12,6 @@ use crate::note::{CallNote, TraceNote};
 use crate::trace::{Call, Trace};
 
 /// Holds a trajectory.
-#[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Deserialize)]
 pub(super) struct Trajectory {
     schema_version: String,
@@ -53,7 +52,6 @@ struct Metrics {
     logprobs: Option<Vec<f32>>,
 }
 
-#[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Deserialize)]
 struct Tool {
     #[serde(rename = "tool_call_id")]

@@ -27,7 +27,6 @@ struct Extra<N> {
     turnwise: N,
 }
 
-#[expect(clippy::struct_field_names, reason = "the names of the format")]
 #[derive(Serialize)]
 struct Step<'t> {
     #[serde(rename = "step_id")]

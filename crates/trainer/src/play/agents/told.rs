@@ -123,13 +123,13 @@ impl Played {
     /// Returns whether a limit of the run refused a call, or cut off the last turn. A program's own
     /// `max_tokens` is no limit of the run.
     pub(super) fn is_cut_off(&self, limits: &Limits) -> bool {
-        let ends_a_turn = |last: &&Turn| {
+        let ends_a_turn = |last: &Turn| {
             let sequences = self.trajectory.sequences();
             let longest = sequences.iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0);
             last.tokens.len() >= limits.turn_tokens || longest >= limits.tokens
         };
         let cut = self.trajectory.turns.last().filter(|last| last.finish == Finish::Length);
-        self.reached.is_some() || cut.filter(ends_a_turn).is_some()
+        self.reached.is_some() || cut.is_some_and(ends_a_turn)
     }
 
     /// Adds the rewards of a verdict.
