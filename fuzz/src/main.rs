@@ -1,7 +1,7 @@
 //! Holds every fuzz target in one program; `TURNWISE_FUZZ` names the one that runs. The targets check the
 //! same properties as the tests of the crates, which replay the corpora without a fuzzer.
 #![no_main]
-// Of the modules that it includes it uses a part.
+// It uses a part of the modules that it includes.
 #![allow(dead_code, unused_imports)]
 
 mod calls;

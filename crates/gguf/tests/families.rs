@@ -51,7 +51,9 @@ fn a_checkpoint_comes_back_from_its_file() {
             assert_eq!(ours.shape(), theirs.shape(), "{name}: {tensor}");
             let (ours, theirs) = (floats(ours.data()), floats(theirs.data()));
             // The file has one more, and one less again rounds.
-            let moves = ["gemma3_text", "qwen3_5_text"].contains(&family) && tensor.ends_with("norm.weight");
+            let moves = ["gemma3_text", "qwen3_5_text"].contains(&family)
+                && tensor.ends_with("norm.weight")
+                && !tensor.contains("linear_attn");
             let expect: Vec<f32> =
                 theirs.into_iter().map(|b| if moves { (b + 1.0) - 1.0 } else { b }).collect();
             // The logarithm of a power may round otherwise.

@@ -30,8 +30,8 @@ pub struct Estimate {
     pub gradients: u64,
     /// AdamW's two moments.
     pub moments: u64,
-    /// The policy of a play beside the update (`rollout.lag`): the weights that the update replaces. Gradients
-    /// and the copy for rollouts are held at once then, and the smaller one counts here.
+    /// The policy of a play beside the update (`rollout.lag`): the weights that the update replaces.
+    /// Gradients and the copy for rollouts are held at once then, and the smaller one counts here.
     pub ahead: u64,
     /// Keys and values of all trajectories of a step, or the cache's limit if that is smaller.
     pub kv_cache: u64,

@@ -142,7 +142,7 @@ CASES = [
          text_config=dict(model_type="qwen3_5_text", tie_word_embeddings=True, **SEVEN)),
     dict(model_type="qwen3_moe", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24, norm_topk_prob=True,
          head_dim=16, decoder_sparse_step=2, mlp_only_layers=[3], **SEVEN),
-    dict(model_type="qwen3_moe", num_local_experts=5, mlp_only_layers=[0], attention_bias=True, use_sliding_window=True,
+    dict(model_type="qwen3_moe", num_local_experts=9, mlp_only_layers=[0], attention_bias=True, use_sliding_window=True,
          max_window_layers=1, num_attention_heads=8, **SMALL),
     dict(model_type="qwen3_moe", num_experts=0, use_sliding_window=True, sliding_window=9, **SMALL),
     dict(model_type="olmoe", num_experts=6, num_experts_per_tok=2, norm_topk_prob=True, attention_bias=True, clip_qkv=8.0,

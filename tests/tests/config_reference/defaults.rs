@@ -40,11 +40,6 @@ impl Defaults {
         path.split('.').try_fold(&self.resolved, |value, key| value.get(key))
     }
 
-    /// Whether the resolved file has anything at a key.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        self.at(path).is_some()
-    }
-
     /// A value as TOML. None if the key is absent by default.
     pub(crate) fn value(&self, path: &str) -> Option<String> {
         self.at(path).map(ToString::to_string)

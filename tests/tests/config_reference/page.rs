@@ -54,10 +54,6 @@ impl Page<'_> {
         if fields.is_empty() {
             return self.line("\nIt has no keys.");
         }
-        // A table that is left out by default has defaults once it is there.
-        let chosen =
-            (!path.is_empty() && !defaults.has(path)).then(|| defaults.choosing(self.sources, path, item));
-        let defaults = chosen.as_ref().unwrap_or(defaults);
         self.line("\n| key | kind | default | |\n|---|---|---|---|");
         let full = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
         for field in fields {
@@ -92,9 +88,6 @@ impl Page<'_> {
         }
         match inner.map(|item| &item.kind) {
             Some(_) if field.named => "none".into(),
-            Some(Kind::Table(fields)) if !fields.is_empty() && !defaults.has(path) => {
-                format!("none, or see `[{path}]`")
-            }
             Some(Kind::Table(_)) => format!("see `[{path}]`"),
             Some(Kind::Choice(variants)) if variants.iter().any(|variant| variant.holds.is_some()) => {
                 defaults.choice(path).map_or("none".into(), |name| format!("`{name}`"))

@@ -32,7 +32,8 @@ fn ranks_play_on_the_weights_that_rank_0_pushes() {
         job.args(["--exact", "ranks::one_of_them", "--nocapture"]);
         let told = format!("{}\n{}", folder.path().display(), engine.url);
         let ran = job.env(TOLD, told).output().expect("mpirun starts");
-        assert!(ran.status.success(), "{ranks} ranks: {}", String::from_utf8_lossy(&ran.stderr));
+        let told = [ran.stdout, ran.stderr].concat();
+        assert!(ran.status.success(), "{ranks} ranks: {}", String::from_utf8_lossy(&told));
         let record = record(&folder.path().join("run"), &folder.path().join("weights"));
         // Other weights, those that play the first two steps, those of the third, and the last ones.
         assert_eq!(engine.loaded().len(), 4, "rank 0 alone pushes: {:?}", engine.loaded());
@@ -49,7 +50,8 @@ fn one_of_them() {
     let (folder, url) = told.split_once('\n').expect("a folder and an address");
     let folder = Path::new(folder);
     let ranks = turnwise_ranks::begin().expect("ranks under mpirun");
-    let session = Session { ranks, ..Session::default() };
+    let session = Session { ranks: ranks.clone(), ..Session::default() };
     let config = config(url, &folder.join("weights"), &DIVIDED);
     train(&config, &place(), &folder.join("run"), session, &mut Silent).expect("a run");
+    ranks.finish();
 }

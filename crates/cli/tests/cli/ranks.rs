@@ -185,7 +185,7 @@ fn one_rank_asks_for_embeddings_and_all_see_its_error() {
     let (runs, (url, asked)) = (Runs::new(), refusing());
     let url = format!("shaping.similarity.endpoint.url={url:?}");
     // Enough samples for a group with a right and a wrong one.
-    let more = sets(&["shaping.similarity=endpoint", &url, "rollout.samples=16"]);
+    let more = sets(&["shaping.similarity=endpoint", &url, "rollout.samples=16", "rollout.max_turns=6"]);
     let failed = ran(&mut among(&mpirun, 2, &runs, "a", &more), "");
     assert_ne!(failed.code, Some(0));
     let told = "similarity `endpoint`: ";

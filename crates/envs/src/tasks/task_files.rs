@@ -57,8 +57,8 @@ impl TaskFiles<'_> {
     /// Reads the tasks.
     ///
     /// # Errors
-    /// If a row isn't a task, an id is that of another task, a file holds none, a held-out question is in `train` as well, or the split
-    /// leaves nothing to train on.
+    /// If a row isn't a task, an id is that of another task, a file holds none, a held-out question is in
+    /// `train` as well, or the split leaves nothing to train on.
     pub(crate) fn read(&self, task: &mut Reader<'_>) -> Result<Both, EnvError> {
         let env = self.env;
         if let Some(Conflict { key, message }) = Self::conflict(self.held_out, self.held_out_tasks) {

@@ -161,7 +161,7 @@ struct Step<'a> {
     rate: f32,
     /// `[dk, dv]`.
     state: &'a mut [f32],
-    /// What the state holds for the key, `[dv]`.
+    /// Values that the state holds for the key, `[dv]`.
     recalled: &'a mut [f32],
     /// `[dv]`.
     out: &'a mut [f32],
