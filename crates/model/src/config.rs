@@ -98,8 +98,8 @@ impl ModelConfig {
         self.layers.iter().flat_map(|block| block.linears(self.hidden_size))
     }
 
-    /// Counts the weights that a token is multiplied with: linear layers and the output matrix. Experts count as
-    /// often as a token has them.
+    /// Counts the weights that a token is multiplied with: linear layers and the output matrix.
+    /// Experts count as often as a token has them.
     pub fn multiplied_weights(&self) -> usize {
         let blocks = self.layers.iter().map(|block| block.multiplied_weights(self.hidden_size));
         blocks.sum::<usize>() + self.vocab_size * self.hidden_size
