@@ -168,7 +168,8 @@ fn rollouts_are_scored_and_traces_of_others_get_their_rewards_from_a_file() {
         let document =
             json!({"schema_version": "ATIF-v1.7", "session_id": trial, "agent": agent, "steps": [step]});
         std::fs::write(at(trial).join("agent/trajectory.json"), document.to_string()).unwrap();
-        let result = json!({"task_name": "hello", "trial_name": trial, "verifier_result": {"rewards": {"acc": reward}}});
+        let verified = json!({"rewards": {"acc": reward}});
+        let result = json!({"task_name": "hello", "trial_name": trial, "verifier_result": verified});
         std::fs::write(at(trial).join("result.json"), result.to_string()).unwrap();
     }
     let files = ["hello__a", "hello__b"].map(|trial| at(trial).join("agent/trajectory.json"));

@@ -196,11 +196,12 @@ impl Env for OpenEnv {
         }
         match self.tell(seed)? {
             Ok(task) => {
+                self.unopened().remove(&seed);
                 self.known().insert(seed, task.clone());
                 Ok(task)
             }
             Err(fault) => {
-                // Its trajectories are lost with the fault.
+                // Its trajectories are lost with the fault, and its next draw asks again.
                 self.unopened().insert(seed, fault.message);
                 Ok(task(seed, vec![Message::new(Role::User, "")]))
             }

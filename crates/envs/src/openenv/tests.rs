@@ -173,6 +173,25 @@ serve(handle)"#;
 }
 
 #[test]
+fn a_seed_that_cannot_be_opened_costs_its_trajectories_until_it_can() {
+    let odd = r#"
+refused = []
+def handle(session, message):
+    if message["type"] == "reset" and len(refused) < 3:
+        refused.append(1)
+        return session.refuse("EXECUTION_ERROR", "bad seed")
+    return usual(session, message)
+serve(handle)"#;
+    let env = open(odd, |_| ()).unwrap();
+    let task = || env.task(TaskSplit::Train, 2).unwrap();
+    let Err(fault) = session(&env, &task()) else { panic!("it was opened") };
+    assert!(fault.message.contains("reset of seed 2: EXECUTION_ERROR: bad seed"), "{}", fault.message);
+    assert!(env.check().is_ok(), "others can be played");
+    let task = task();
+    assert!(says(&mut *session(&env, &task).unwrap(), "hello").is_ok(), "its next draw asks again");
+}
+
+#[test]
 fn a_server_that_ends_is_started_again() {
     let dies = r#"
 def handle(session, message):

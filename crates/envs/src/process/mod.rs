@@ -170,7 +170,7 @@ impl Process {
     fn unopened(&self, (split, index): (TaskSplit, usize), fault: &Fault) -> Task {
         let id = format!("{}/{index}, not opened", split.name());
         let place = format!("reset of {} {index}: ", split.name());
-        let reason = place.clone() + fault.message.trim_start_matches(&place);
+        let reason = place.clone() + fault.message.strip_prefix(&place).unwrap_or(&fault.message);
         self.known().unopened.insert(id.clone(), reason);
         Task { id, level: 0, messages: vec![Message::new(Role::User, "")], answer: String::new() }
     }
