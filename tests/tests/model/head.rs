@@ -82,7 +82,7 @@ fn peak() -> u64 {
 #[cfg(target_os = "linux")]
 #[test]
 fn logits_of_a_large_vocabulary_are_never_whole() {
-    alone("logits_of_a_large_vocabulary_are_never_whole", large_vocabulary_in_chunks);
+    alone("head::logits_of_a_large_vocabulary_are_never_whole", large_vocabulary_in_chunks);
 }
 
 #[cfg(target_os = "linux")]

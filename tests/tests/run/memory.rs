@@ -136,12 +136,12 @@ fn check(model: fn(&Path), sets: &[&str]) {
 
 #[test]
 fn a_run_holds_what_its_estimate_says() {
-    alone("a_run_holds_what_its_estimate_says", || check(model, &[]));
+    alone("memory::a_run_holds_what_its_estimate_says", || check(model, &[]));
 }
 
 #[test]
 fn a_run_that_recomputes_holds_what_its_estimate_says() {
-    alone("a_run_that_recomputes_holds_what_its_estimate_says", || {
+    alone("memory::a_run_that_recomputes_holds_what_its_estimate_says", || {
         check(model, &["optimizer.recompute=true"]);
     });
 }
@@ -149,21 +149,21 @@ fn a_run_that_recomputes_holds_what_its_estimate_says() {
 #[test]
 fn a_run_with_large_micro_batches_holds_what_its_estimate_says() {
     let sets = ["optimizer.micro_batch_tokens=4096"];
-    alone("a_run_with_large_micro_batches_holds_what_its_estimate_says", || check(model, &sets));
+    alone("memory::a_run_with_large_micro_batches_holds_what_its_estimate_says", || check(model, &sets));
 }
 
 #[test]
 fn a_run_of_convolutions_holds_what_its_estimate_says() {
-    alone("a_run_of_convolutions_holds_what_its_estimate_says", || check(convolutions, &[]));
+    alone("memory::a_run_of_convolutions_holds_what_its_estimate_says", || check(convolutions, &[]));
 }
 
 #[test]
 fn a_run_of_linear_attention_holds_what_its_estimate_says() {
-    let name = "a_run_of_linear_attention_holds_what_its_estimate_says";
+    let name = "memory::a_run_of_linear_attention_holds_what_its_estimate_says";
     alone(name, || check(linear_attention, &[]));
 }
 
 #[test]
 fn a_run_of_experts_holds_what_its_estimate_says() {
-    alone("a_run_of_experts_holds_what_its_estimate_says", || check(experts, &[]));
+    alone("memory::a_run_of_experts_holds_what_its_estimate_says", || check(experts, &[]));
 }

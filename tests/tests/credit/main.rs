@@ -1,0 +1,5 @@
+//! Rewards, shaping and advantages against numbers of other programs.
+
+mod code;
+mod estimators;
+mod reference;
