@@ -10,8 +10,8 @@ use turnwise_listen::Doors;
 use crate::engine::Engine;
 use crate::model::Model;
 use crate::queue::Queue;
-use crate::run::Rules;
-use crate::sessions::Sessions;
+use crate::session::all::Sessions;
+use crate::session::run::Rules;
 
 /// Limits what requests may take.
 #[derive(Debug, Clone, Copy)]

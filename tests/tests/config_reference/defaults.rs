@@ -40,6 +40,11 @@ impl Defaults {
         path.split('.').try_fold(&self.resolved, |value, key| value.get(key))
     }
 
+    /// Whether there is something at a path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.at(path).is_some()
+    }
+
     /// A value as TOML. None if the key is absent by default.
     pub(crate) fn value(&self, path: &str) -> Option<String> {
         self.at(path).map(ToString::to_string)
@@ -81,6 +86,7 @@ pub(crate) fn required(sources: &Sources, item: &Item) -> String {
             format!("{{{} = {{}}}}", variants[0].key)
         }
         Some(Kind::Choice(variants)) => format!("{:?}", variants[0].key),
+        _ if field.key == "urls" => "[\"http://x\"]".into(),
         _ if field.kind.starts_with("Vec<") || field.kind == "Address" => "[\"x\"]".into(),
         _ => field.range.map_or("\"x\"".into(), |range| range.ends().1.to_string()),
     };

@@ -77,7 +77,13 @@ impl Page<'_> {
                     self.below(&inner, &path, &defaults.choosing(self.sources, &path, &inner));
                 }
             } else {
-                self.below(&inner, &full(&field.key), defaults);
+                let path = full(&field.key);
+                // A table that is absent by default has the defaults of one that is there.
+                if matches!(inner.kind, Kind::Table(_)) && !defaults.has(&path) {
+                    self.below(&inner, &path, &defaults.choosing(self.sources, &path, &inner));
+                } else {
+                    self.below(&inner, &path, defaults);
+                }
             }
         }
     }

@@ -10,9 +10,9 @@ use super::sampling::{INERT, limit, sampling, seed, specs, stop};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, End, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
-use crate::events::named;
-use crate::fields::{Fields, wrong};
-use crate::messages::{self, parts_text};
+use crate::dialect::events::named;
+use crate::dialect::fields::{Fields, wrong};
+use crate::dialect::messages::{self, parts_text};
 use crate::refusal::Refusal;
 
 /// The dialect of `/v1/messages`.

@@ -11,9 +11,9 @@ use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, likeliest, limit, neutr
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
-use crate::events::data;
-use crate::fields::{Fields, wrong};
-use crate::messages;
+use crate::dialect::events::data;
+use crate::dialect::fields::{Fields, wrong};
+use crate::dialect::messages;
 use crate::refusal::Refusal;
 
 /// The dialect of `/v1/chat/completions`.

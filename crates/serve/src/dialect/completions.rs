@@ -10,8 +10,8 @@ use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, limit, neutral, samplin
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Choice, Head, Piece};
 use crate::ask::{Ask, Prompt};
-use crate::events::data;
-use crate::fields::{Fields, wrong};
+use crate::dialect::events::data;
+use crate::dialect::fields::{Fields, wrong};
 use crate::refusal::Refusal;
 
 /// The dialect of `/v1/completions`.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::ask::{Delivery, Form};
-use crate::fields::Fields;
+use crate::dialect::fields::Fields;
 use crate::refusal::Refusal;
 
 /// Reads the form of an answer that is one sequence.

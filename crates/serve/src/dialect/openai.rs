@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, End, Head};
 use crate::ask::{Delivery, Form};
-use crate::events::data;
-use crate::fields::Fields;
+use crate::dialect::events::data;
+use crate::dialect::fields::Fields;
 use crate::refusal::Refusal;
 
 /// Writes a refusal.

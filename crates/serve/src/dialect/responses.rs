@@ -13,9 +13,9 @@ use super::sampling::{INERT, likeliest, limit, sampling, seed, specs, stop};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, End, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
-use crate::events::named;
-use crate::fields::{Fields, wrong};
-use crate::messages;
+use crate::dialect::events::named;
+use crate::dialect::fields::{Fields, wrong};
+use crate::dialect::messages;
 use crate::refusal::Refusal;
 
 /// The dialect of `/v1/responses`.

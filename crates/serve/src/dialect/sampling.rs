@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::dialect::fields::{Fields, wrong};
 use crate::engine::Sampling;
-use crate::fields::{Fields, wrong};
 use crate::refusal::Refusal;
 
 /// Most sequences of a request.

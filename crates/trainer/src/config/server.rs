@@ -10,9 +10,10 @@ use super::SamplingConfig;
 
 /// Configures servers that sample turns by token ids, in place of the model in this process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Program of the servers: `vllm` or `sglang`.
+    #[serde(default = "engine")]
     pub engine: EngineName,
     /// Addresses of the servers, without `/v1`. Weights go to each; turns too, unless there is a router.
     pub urls: Vec<String>,
@@ -24,41 +25,46 @@ pub struct ServerConfig {
     /// folder in it, and the last two are kept.
     pub weights: PathBuf,
     /// Whether servers get the adapter of a LoRA run, and not its merged weights (vLLM).
+    #[serde(default)]
     pub adapter: bool,
     /// Whether tied embeddings are written twice, for servers that don't update a tied output. The servers
     /// start from a folder that `turnwise convert --untied-head` has written.
+    #[serde(default)]
     pub untied_head: bool,
     /// Requests at once.
-    #[serde(deserialize_with = "Within::<1, 4_096>::read")]
+    #[serde(default = "parallel", deserialize_with = "Within::<1, 4_096>::read")]
     pub parallel: usize,
     /// Seconds that one answer may take.
-    #[serde(deserialize_with = "Seconds::read")]
+    #[serde(default = "timeout", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
     /// Seconds for retries of one turn from its first fault, with waits and answers. Then its trajectory is
     /// lost and counted.
-    #[serde(deserialize_with = "Seconds::read")]
+    #[serde(default = "retry", deserialize_with = "Seconds::read")]
     pub retry_seconds: f64,
     /// Largest difference in nats between log-probabilities of servers and trainer after a push of weights.
     /// Servers that compute in bf16 need about 0.2.
-    #[serde(deserialize_with = "Above::<0, 100>::read")]
+    #[serde(default = "probe_gap", deserialize_with = "Above::<0, 100>::read")]
     pub probe_gap: f64,
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            engine: EngineName::Vllm,
-            urls: Vec::new(),
-            router: None,
-            weights: PathBuf::new(),
-            adapter: false,
-            untied_head: false,
-            parallel: 64,
-            timeout_seconds: 600.0,
-            retry_seconds: 300.0,
-            probe_gap: 1e-3,
-        }
-    }
+fn engine() -> EngineName {
+    EngineName::Vllm
+}
+
+fn parallel() -> usize {
+    64
+}
+
+fn timeout() -> f64 {
+    600.0
+}
+
+fn retry() -> f64 {
+    300.0
+}
+
+fn probe_gap() -> f64 {
+    1e-3
 }
 
 impl ServerConfig {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::fields::{Fields, wrong};
-use crate::messages::parts_text;
+use crate::dialect::fields::{Fields, wrong};
+use crate::dialect::messages::parts_text;
 use crate::refusal::Refusal;
 
 /// Writes a conversation in the form of chat completions.

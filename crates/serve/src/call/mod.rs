@@ -1,5 +1,9 @@
 //! A call from its request to its answer: the tokens of its prompt, its sequences, its place in the session.
 
+mod length;
+mod prompt;
+mod reader;
+
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,19 +16,18 @@ use turnwise_trajectory::{Finish, TokenId, ToolCall};
 
 use crate::answer::{Answer, Call as ToolUse, Choice, End, Head, Piece};
 use crate::ask::Ask;
-use crate::digest::{after, meant};
+use crate::call::prompt::{Placed, place};
+use crate::call::reader::Reader;
+use crate::dialect::messages::called;
 use crate::engine::{Draw, Event, Events, Job};
-use crate::length;
-use crate::messages::called;
-use crate::prompt::{Placed, place};
 use crate::queue::Places;
-use crate::reader::Reader;
 use crate::refusal::{FULL, Refusal};
-use crate::run::Reached;
-use crate::session::{Answered, Texts};
-use crate::sessions::Name;
+use crate::session::all::Name;
+use crate::session::digest::{after, meant};
+use crate::session::run::Reached;
+use crate::session::streams::Stream;
+use crate::session::tree::{Answered, Texts};
 use crate::site::Site;
-use crate::streams::Stream;
 
 /// Holds a call that is being answered. Dropped, it gives up its sequences.
 pub(crate) struct Call {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::fields::{Fields, wrong};
+use crate::dialect::fields::{Fields, wrong};
 use crate::refusal::Refusal;
 
 /// Most messages of a conversation.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::run::Transcript;
-use crate::session::Session;
+use crate::session::run::Transcript;
+use crate::session::tree::Session;
 use crate::site::Site;
 
 /// Opens and closes the sessions of a server that answers for a run.

@@ -1,5 +1,8 @@
 //! The server: addresses, who may ask, limits, answers as a whole or as a stream.
 
+pub(crate) mod desk;
+mod requests;
+mod reward;
 mod stream;
 
 use std::future::{Future, poll_fn};
@@ -21,16 +24,15 @@ use turnwise_listen::{Bounds, Doors};
 
 use crate::ask::Delivery;
 use crate::call::Call;
-use crate::desk::Desk;
 use crate::dialect::{self, Dialect, openai_refusal};
 use crate::engine::{Engine, Sampling};
 use crate::model::Model;
-use crate::record::Record;
 use crate::refusal::Refusal;
-use crate::run::Rules;
-use crate::sessions::{Counts, Name, Sessions, no_trajectory};
+use crate::server::desk::Desk;
+use crate::session::all::{Counts, Name, Sessions, no_trajectory};
+use crate::session::record::Record;
+use crate::session::run::Rules;
 use crate::site::{Limits, Site};
-use crate::{requests, reward};
 
 /// Holds what a server is started with.
 pub struct Settings {

@@ -8,12 +8,12 @@ use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{TokenId, ToolCall};
 
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
-use crate::digest::{Digest, digests};
+use crate::call::reader::Calling;
 use crate::model::Model;
-use crate::reader::Calling;
 use crate::refusal::Refusal;
-use crate::run::Said;
-use crate::sessions::Sessions;
+use crate::session::all::Sessions;
+use crate::session::digest::{Digest, digests};
+use crate::session::run::Said;
 
 /// Holds the tokens of a request, and how what follows them is read.
 pub(crate) struct Placed {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use turnwise_trajectory::Rewards;
 
-use crate::fields::{Fields, wrong};
+use crate::dialect::fields::{Fields, wrong};
 use crate::refusal::Refusal;
-use crate::sessions::Sessions;
+use crate::session::all::Sessions;
 
 /// Most names of rewards in a request, and most bytes of one.
 const NAMES: (usize, usize) = (64, 64);

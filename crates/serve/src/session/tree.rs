@@ -6,17 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde::Serialize;
 use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
-use crate::digest::Digest;
-use crate::run::{Reached, Said, Told, Transcript};
-use crate::streams::{Stream, Streams};
+use crate::session::digest::Digest;
+use crate::session::run::{Reached, Said};
+use crate::session::streams::{Stream, Streams};
 
 /// Holds the calls of a session.
 pub(crate) struct Session {
-    calls: BTreeMap<u32, Node>,
+    pub(super) calls: BTreeMap<u32, Node>,
     /// The number of the next call.
     next: u32,
     /// Calls by the conversation that their answers ended.
@@ -27,7 +26,7 @@ pub(crate) struct Session {
     pub(crate) used: u64,
     tokens: usize,
     /// Its part in a run, if it has one.
-    run: Option<OfRun>,
+    pub(super) run: Option<OfRun>,
 }
 
 /// Holds what a session of a run has besides.
@@ -44,20 +43,20 @@ pub(crate) struct OfRun {
 }
 
 /// Holds a call and its answer.
-struct Node {
-    parent: Option<u32>,
+pub(super) struct Node {
+    pub(super) parent: Option<u32>,
     /// Tokens of the path before this call.
     start: usize,
     /// The prompt beyond them.
-    added: Vec<TokenId>,
-    sampled: Vec<TokenId>,
-    logprobs: Vec<f32>,
-    finish: Finish,
-    diverged: bool,
-    rewards: Rewards,
-    told: Texts,
+    pub(super) added: Vec<TokenId>,
+    pub(super) sampled: Vec<TokenId>,
+    pub(super) logprobs: Vec<f32>,
+    pub(super) finish: Finish,
+    pub(super) diverged: bool,
+    pub(super) rewards: Rewards,
+    pub(super) told: Texts,
     /// When it began and ended, by the clock of a session of a run.
-    times: (u64, u64),
+    pub(super) times: (u64, u64),
 }
 
 /// Holds the texts of a call, which only sessions of a run keep.
@@ -235,7 +234,7 @@ impl Session {
     }
 
     /// Returns the tokens that a call read.
-    fn prompt(&self, node: &Node) -> Vec<TokenId> {
+    pub(super) fn prompt(&self, node: &Node) -> Vec<TokenId> {
         let mut parts = vec![&node.added];
         let mut next = node.parent;
         while let Some(parent) = next {
@@ -244,69 +243,6 @@ impl Session {
             next = parent.parent;
         }
         parts.into_iter().rev().flatten().copied().collect()
-    }
-
-    /// Returns the session as a line of a record.
-    pub(crate) fn record<'s>(&'s self, name: &'s str, done: bool) -> Line<'s> {
-        let call = |(call, node): (&u32, &'s Node)| Call {
-            number: *call,
-            parent: node.parent,
-            prompt_token_ids: self.prompt(node),
-            token_ids: &node.sampled,
-            logprobs: &node.logprobs,
-            rewards: &node.rewards,
-            diverged: node.diverged,
-            finish: node.finish,
-        };
-        Line { session: name, calls: self.calls.iter().map(call).collect(), done }
-    }
-
-    /// Returns what happened.
-    pub(crate) fn transcript(mut self) -> Transcript {
-        let order = self.order();
-        let position = |call: u32| order.iter().position(|other| *other == call);
-        let told = |number: &u32| {
-            let node = self.calls.remove(number)?;
-            let Texts { dialogue, forced, said } = node.told;
-            Some(Told {
-                number: *number,
-                parent: node.parent.and_then(position),
-                context: node.added,
-                tokens: node.sampled,
-                logprobs: node.logprobs,
-                finish: node.finish,
-                diverged: node.diverged,
-                rewards: node.rewards,
-                dialogue,
-                forced,
-                said,
-            })
-        };
-        let calls = order.iter().filter_map(told).collect();
-        Transcript { calls, reached: self.run.and_then(|run| run.reached) }
-    }
-
-    /// Returns the calls in an order that doesn't depend on the arrival of calls that were open at once.
-    ///
-    /// Those of the conversation that only grows are in the order of their turns. Any other call stands
-    /// before the first of them that was answered behind its begin. Such calls are ordered by their tokens.
-    fn order(&self) -> Vec<u32> {
-        let is_main = |call: &u32| self.run.as_ref().is_some_and(|run| run.streams.is_main(*call));
-        // The ends of the conversation's calls, in order.
-        let ends: Vec<u64> =
-            self.calls.iter().filter(|(call, _)| is_main(call)).map(|(_, n)| n.times.1).collect();
-        let key = |call: &u32| {
-            let node = &self.calls[call];
-            if is_main(call) {
-                (ends.partition_point(|end| *end < node.times.1), true, Vec::new(), *call)
-            } else {
-                let tokens = [self.prompt(node), node.sampled.clone()].concat();
-                (ends.partition_point(|end| *end < node.times.0), false, tokens, *call)
-            }
-        };
-        let mut order: Vec<u32> = self.calls.keys().copied().collect();
-        order.sort_by_cached_key(key);
-        order
     }
 
     /// Counts the calls, and those that diverged.
@@ -341,41 +277,18 @@ impl Node {
     }
 }
 
-/// Holds a line of `sessions.jsonl`.
-#[derive(Serialize)]
-pub(crate) struct Line<'s> {
-    session: &'s str,
-    calls: Vec<Call<'s>>,
-    done: bool,
-}
-
-#[derive(Serialize)]
-struct Call<'s> {
-    #[serde(rename = "call")]
-    number: u32,
-    parent: Option<u32>,
-    prompt_token_ids: Vec<TokenId>,
-    token_ids: &'s [TokenId],
-    logprobs: &'s [f32],
-    rewards: &'s Rewards,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    diverged: bool,
-    #[serde(skip_serializing_if = "is_whole")]
-    finish: Finish,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
-fn is_whole(finish: &Finish) -> bool {
-    *finish == Finish::EndOfTurn
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId], sampled: &[TokenId]) -> Answered {
+    pub(in crate::session) fn answered(
+        call: u32,
+        parent: Option<u32>,
+        prompt: &[TokenId],
+        sampled: &[TokenId],
+    ) -> Answered {
         Answered {
             call,
             parent,
@@ -405,52 +318,6 @@ mod tests {
         let line = serde_json::to_value(session.record("s", true)).unwrap();
         assert_eq!(line["calls"][2]["prompt_token_ids"], json!([1, 2, 3, 4, 7]));
         assert_eq!(line["calls"][2]["parent"], 0);
-    }
-
-    #[test]
-    fn calls_of_other_conversations_are_in_the_order_of_their_tokens() {
-        // Each event begins or answers a call, by its number; calls are told by their only prompt token.
-        let order = |prompts: [TokenId; 4], events: &[(bool, u32)]| {
-            let mut session = Session::of_run(0);
-            for (begins, call) in events {
-                if *begins {
-                    session.run().unwrap().begin(*call, None, &[prompts[*call as usize]]);
-                } else {
-                    session.add(answered(*call, None, &[prompts[*call as usize]], &[1]));
-                }
-            }
-            let calls = session.transcript().calls;
-            calls.iter().map(|call| call.context[0]).collect::<Vec<_>>()
-        };
-        let one_by_one =
-            [(true, 0), (false, 0), (true, 1), (false, 1), (true, 2), (false, 2), (true, 3), (false, 3)];
-        let at_once =
-            [(true, 0), (false, 0), (true, 1), (true, 2), (false, 2), (false, 1), (true, 3), (false, 3)];
-        // The first call is the conversation's, and the others are conversations beside it.
-        for events in [one_by_one, at_once] {
-            assert_eq!(order([9, 8, 7, 6], &events), [9, 6, 7, 8]);
-            assert_eq!(order([9, 7, 8, 6], &events), [9, 6, 7, 8], "whichever came first");
-        }
-    }
-
-    #[test]
-    fn calls_of_other_conversations_stand_between_the_turns_that_they_were_made_between() {
-        let mut session = Session::of_run(0);
-        let mut ask = |call: u32, parent: Option<u32>, prompt: &[TokenId], sampled: &[TokenId]| {
-            session.run().unwrap().begin(call, parent, prompt);
-            session.add(answered(call, parent, prompt, sampled));
-        };
-        ask(0, None, &[1], &[2]);
-        ask(1, None, &[9], &[8]);
-        ask(2, Some(1), &[9, 8, 7], &[6]);
-        ask(3, Some(0), &[1, 2, 3], &[4]);
-        ask(4, None, &[5], &[5]);
-        let calls = session.transcript().calls;
-        assert_eq!(calls.iter().map(|call| call.number).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        assert_eq!(
-            calls.iter().map(|call| call.parent).collect::<Vec<_>>(),
-            [None, None, Some(1), Some(0), None]
-        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use turnwise_trajectory::{Rewards, TokenId};
 
-use crate::record::Record;
 use crate::refusal::Refusal;
-use crate::run::Reached;
-use crate::session::{Answered, Session, Unrewarded};
-use crate::streams::Stream;
+use crate::session::record::Record;
+use crate::session::run::Reached;
+use crate::session::streams::Stream;
+use crate::session::tree::{Answered, Session, Unrewarded};
 
 /// Most sessions that are kept.
 const SESSIONS: usize = 4096;
@@ -260,7 +260,7 @@ mod tests {
     use turnwise_trajectory::Finish;
 
     use super::*;
-    use crate::session::Texts;
+    use crate::session::tree::Texts;
 
     #[test]
     fn a_call_that_is_given_up_leaves_its_turn_to_another() {

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::refusal::Refusal;
-use crate::sessions::Name;
+use crate::session::all::Name;
 use crate::site::Site;
 
 /// Most bytes of a session's name.

@@ -1,0 +1,10 @@
+//! Sessions: the calls of one bearer token, as a tree by token prefix.
+
+pub(crate) mod all;
+pub(crate) mod digest;
+mod line;
+mod order;
+pub(crate) mod record;
+pub(crate) mod run;
+pub(crate) mod streams;
+pub(crate) mod tree;
