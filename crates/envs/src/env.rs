@@ -47,6 +47,9 @@ pub trait Env: Send + Sync {
         0
     }
 
+    /// Closes sessions that were opened to read tasks and that no trajectory plays in.
+    fn close_openings(&self) {}
+
     /// Fails if no session can be played any more.
     ///
     /// # Errors
@@ -159,6 +162,10 @@ macro_rules! forward_env {
 
         fn check(&self) -> Result<(), $crate::EnvError> {
             self.inner.check()
+        }
+
+        fn close_openings(&self) {
+            self.inner.close_openings();
         }
 
         fn count(&self, split: $crate::TaskSplit) -> usize {

@@ -100,7 +100,7 @@ fn open(case: &Case) -> Result<Process, EnvError> {
     let command = vec!["python3".into(), "-c".into(), program];
     // Short only where a process hangs: a machine with other work starts Python slowly.
     let timeout_seconds = if kinds.contains(&"hang") && *rate > 0.0 { 3.0 } else { 30.0 };
-    Process::new(&ProcessConfig { command, workers: *workers, timeout_seconds })
+    Process::new(&ProcessConfig { workers: *workers, timeout_seconds, ..ProcessConfig::of(command) })
 }
 
 /// Plays every sample of every task. A sample writes its number, and calls twice in each turn but the last.
