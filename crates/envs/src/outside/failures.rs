@@ -1,46 +1,62 @@
-//! Counts failures in a row: three of them end a run.
+//! Counts failures in a row: those that two tasks can't explain end a run.
 
 use std::collections::BTreeSet;
 
-/// Failures in a row that end the run.
-pub(crate) const MAX_FAILURES: usize = 3;
+/// Failures in a row that end the run, if each has another cause.
+const MAX_FAILURES: usize = 3;
 
 /// Holds the failures since a turn was last answered.
 ///
-/// Failures that one task can explain count once: a task that ends its process does so in each of its samples.
+/// A task that ends its process does so in each of its samples, and that is no failure of the environment.
+/// Three such tasks in a row are.
 #[derive(Default)]
-pub(crate) struct Failures(Vec<Failure>);
-
-/// Failures that a task may have caused.
-struct Failure {
-    /// The tasks that waited for an answer in each of them.
-    tasks: BTreeSet<String>,
-    reason: String,
+pub(crate) struct Failures {
+    /// The tasks that waited for an answer in each failure.
+    tasks: Vec<BTreeSet<String>>,
+    /// Failures in which no task waited.
+    others: usize,
+    /// Their number.
+    total: usize,
+    /// Their reasons. Equal ones in a row are told once.
+    reasons: Vec<String>,
 }
 
 impl Failures {
     /// Adds a failure. `tasks` are those that waited for an answer then. Returns all reasons, in a line, if
-    /// there are now [`MAX_FAILURES`] in a row.
+    /// fewer than [`MAX_FAILURES`] tasks can't have caused all.
     pub(crate) fn add(&mut self, reason: String, tasks: BTreeSet<String>) -> Option<String> {
-        let explained = self.0.iter_mut().find(|known| !known.tasks.is_disjoint(&tasks));
-        if let Some(known) = explained {
-            known.tasks.retain(|task| tasks.contains(task));
+        self.total += 1;
+        if self.reasons.len() < MAX_FAILURES && self.reasons.last() != Some(&reason) {
+            self.reasons.push(reason);
+        }
+        if tasks.is_empty() {
+            self.others += 1;
+        } else if !self.tasks.contains(&tasks) {
+            self.tasks.push(tasks);
+        }
+        let left = (MAX_FAILURES - 1).checked_sub(self.others);
+        let sets: Vec<&BTreeSet<String>> = self.tasks.iter().collect();
+        if left.is_some_and(|left| explained(&sets, left)) {
             return None;
         }
-        self.0.push(Failure { tasks, reason });
-        if self.0.len() < MAX_FAILURES {
-            return None;
-        }
-        let mut reasons: Vec<String> = self.0.drain(..).map(|failure| failure.reason).collect();
-        // Equal failures are told once.
-        reasons.dedup();
-        Some(format!("failed {MAX_FAILURES} times in a row: {}", reasons.join("; then ")))
+        let Self { total, reasons, .. } = std::mem::take(self);
+        Some(format!("failed {total} times in a row: {}", reasons.join("; then ")))
     }
 
     /// Begins again: a turn was answered.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
+}
+
+/// Returns whether `at_most` tasks can have caused all failures: each set holds one of them.
+fn explained(sets: &[&BTreeSet<String>], at_most: usize) -> bool {
+    let Some(first) = sets.first() else { return true };
+    at_most > 0
+        && first.iter().any(|task| {
+            let others: Vec<_> = sets.iter().copied().filter(|set| !set.contains(task)).collect();
+            explained(&others, at_most - 1)
+        })
 }
 
 /// Returns a command for an error. A whole program may be quoted in it.
@@ -71,13 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_one_task_explains_count_once() {
+    fn failures_that_two_tasks_explain_end_nothing() {
         for (failed, ends) in [
             (vec!["a", "a", "a", "a"], false),
             (vec!["a b c", "b c", "c d", "c", "a"], false),
             (vec!["a", "b", "a", "b"], false),
+            (vec!["a b", "b c", "a", "c", "c d"], false),
             (vec!["a", "b", "c"], true),
             (vec!["a b", "a", "b", "c"], true),
+            (vec!["a b", "c d", "e f"], true),
+            (vec!["", "a", "a b"], false),
+            (vec!["", "a", "b"], true),
             (vec!["", "a", ""], true),
         ] {
             let mut failures = Failures::default();

@@ -143,7 +143,7 @@ impl Process {
             openings: Openings::new(),
             shared,
             seats: Seats::new(workers.len(), config.at_once.max(1)),
-            at_once: config.at_once.max(1) * workers.len(),
+            at_once: config.at_once.max(1).saturating_mul(workers.len()),
             workers,
             own_tools: offer.tools.clone().into(),
             offer,
