@@ -5,8 +5,8 @@
 //! the first opening    task after task
 //! the second opening   task after task from the last one on; then all tasks twice at the same time, in turns
 //! ```
-//! A run that is killed and resumed plays a step again in other processes, and in another order. It leaves the
-//! same bytes only if equal seeds and equal turns get equal answers there, whatever other sessions do.
+//! A run that is killed and resumed plays a step again in other processes, and in another order. It leaves
+//! the same bytes only if equal seeds and equal turns get equal answers there, whatever other sessions do.
 
 use serde_json::{Map, Value, json};
 use turnwise_tools::{CallContext, Executor, Fault, Tool, ToolSpec, observation};
@@ -87,8 +87,8 @@ fn compared(first: &[Said], second: &[Said], again: &str) -> Option<String> {
 /// The name of a task in messages, and the task.
 type Named = (String, Task);
 
-/// Returns the first tasks of an environment, and its answers before any play. `reversed`: it is asked for the
-/// last of them first.
+/// Returns the first tasks of an environment, and its answers before any play. `reversed`: it is asked for
+/// the last of them first.
 fn offered(env: &dyn Env, reversed: bool) -> Result<(Vec<Named>, Vec<Said>), String> {
     let tools = serde_json::to_string(env.tools()).expect("a schema is JSON");
     let counts = [TaskSplit::Train, TaskSplit::HeldOut].map(|split| env.count(split));

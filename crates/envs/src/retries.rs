@@ -1,7 +1,7 @@
 //! Decides whether a session that has failed is played again, and beside which others.
 //!
-//! A process that ends takes all its sessions with it, and one of them may be to blame. The others mustn't pay
-//! for that. A session counts only the faults that are certainly its own.
+//! A process that ends takes all its sessions with it, and one of them may be to blame. The others mustn't
+//! pay for that: a session counts only the faults that are certainly its own.
 
 use turnwise_tools::Cause;
 

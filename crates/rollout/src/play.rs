@@ -40,8 +40,8 @@ pub struct Played {
 ///
 /// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a conversation that the
 /// chat template refuses, or a turn that the policy gives up. After a fault of its session or of a tool, a
-/// trajectory is restarted once; a second fault costs it. The end of a process that other sessions share isn't
-/// counted so: those that waited for it then are played alone in the end ([`turnwise_envs::Retries`]).
+/// trajectory is restarted once; a second fault costs it. The end of a process that other sessions share
+/// isn't counted so: those that waited for it then are played alone in the end ([`turnwise_envs::Retries`]).
 ///
 /// # Errors
 /// If the policy can't sample at all.

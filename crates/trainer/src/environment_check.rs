@@ -19,7 +19,8 @@ pub struct EnvironmentCheck {
 /// Opens the environment of a run file and plays its first tasks several times.
 ///
 /// # Errors
-/// The reason, if it or a server of tools can't be opened, or a task can't be played. A second line is a hint.
+/// The reason, if it or a server of tools can't be opened, or a task can't be played. A second line is a
+/// hint.
 pub fn check_environment(config: &RunConfig) -> Result<EnvironmentCheck, String> {
     let (sandbox, told) = (&config.rollout.executor, |error: TrainError| error.to_string());
     // One process: state that sessions share is noticed where they share it.
@@ -32,7 +33,8 @@ pub fn check_environment(config: &RunConfig) -> Result<EnvironmentCheck, String>
     let mut check = EnvironmentCheck::default();
     if !config.tools.is_empty() {
         let all = config.offer().open(sandbox).map_err(told)?;
-        let of_servers = all.tools().iter().filter(|tool| one.tools().iter().all(|own| own.name != tool.name));
+        let of_servers =
+            all.tools().iter().filter(|tool| one.tools().iter().all(|own| own.name != tool.name));
         check.listed = of_servers.map(|tool| tool.name.clone()).collect();
     }
     check.played = one.agent().is_none();

@@ -58,7 +58,8 @@ fn a_process_that_fails_three_times_ends_the_run_with_its_last_words() {
     let (line, hint) = ran.stderr.trim_end().rsplit_once('\n').unwrap();
     let line = line.lines().last().unwrap();
     assert!(line.starts_with("env.process: command = [\"python3\", "), "{}", ran.stderr);
-    let expect = " times in a row: the process has ended (exit status: 7); the end of its stderr: out of cheese";
+    let expect =
+        " times in a row: the process has ended (exit status: 7); the end of its stderr: out of cheese";
     assert!(line.contains("worker 1: failed ") && line.ends_with(expect), "{}", ran.stderr);
     assert!(hint.starts_with("  hint: "), "{}", ran.stderr);
 }
@@ -190,6 +191,10 @@ fn a_run_whose_prompts_have_changed_is_refused() {
     let refused = runs.train("a", &four);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     let expect = "the environment has other tasks, tools or prompts than when the run was started";
-    assert!(refused.stderr.contains(expect) && refused.stderr.contains("--allow-changes"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(expect) && refused.stderr.contains("--allow-changes"),
+        "{}",
+        refused.stderr
+    );
     runs.finishes("a", &[&four[..], &["--allow-changes"]].concat());
 }

@@ -79,7 +79,8 @@ fn doctor_lists_tools_of_servers_and_calls_none() {
     let server = std::fs::read_to_string(root().join("crates/mcp/tests/servers/odd.py")).expect("a server");
     let called = "def call(id, name, arguments, number):\n";
     assert!(server.contains(called));
-    let telling = server.replace(called, &format!("{called}    open({:?}, \"a\").write(\"x\")\n", arg(&calls)));
+    let telling =
+        server.replace(called, &format!("{called}    open({:?}, \"a\").write(\"x\")\n", arg(&calls)));
     let program = offered.path("telling.py");
     std::fs::write(&program, telling).expect("a file");
     let odd = json!(arg(&root().join("crates/mcp/tests/servers/odd.py"))).to_string();

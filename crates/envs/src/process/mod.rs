@@ -8,6 +8,7 @@
 //! Their trajectories are played again in the process that replaces it, and the one to blame is found by
 //! playing suspects alone ([`Retries`](crate::Retries)).
 
+mod config;
 mod pending;
 mod running;
 mod session;
@@ -20,8 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
-use serde::{Deserialize, Serialize};
-use turnwise_runfile::{Seconds, Within};
+use turnwise_runfile::Seconds;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
 use turnwise_trajectory::{Message, Role};
@@ -35,53 +35,11 @@ use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
+pub use config::ProcessConfig;
 use pending::Place;
 use session::ProcessSession;
 use wire::{Described, Request, Reset};
 use worker::{Asker, ORIGIN, Shared, Worker, fault};
-
-/// Settings of an environment in a process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessConfig {
-    /// The command, and its arguments. It ends when its stdin does.
-    pub command: Vec<String>,
-    /// Number of processes. Sessions are distributed over them.
-    #[serde(default = "workers", deserialize_with = "Within::<1, 256>::read")]
-    pub workers: usize,
-    /// Sessions that a process holds at a time. Other trajectories wait. 1 suits an environment with global
-    /// state.
-    #[serde(default = "at_once", deserialize_with = "Within::<1, 4_096>::read")]
-    pub at_once: usize,
-    /// Seconds for one answer.
-    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
-    pub timeout_seconds: f64,
-}
-
-fn workers() -> usize {
-    1
-}
-
-fn at_once() -> usize {
-    256
-}
-
-fn timeout_seconds() -> f64 {
-    30.0
-}
-
-impl ProcessConfig {
-    /// Returns the usual settings of a command.
-    pub fn of(command: Vec<String>) -> Self {
-        Self { command, workers: workers(), at_once: at_once(), timeout_seconds: timeout_seconds() }
-    }
-}
-
-impl EnvSettings for ProcessConfig {
-    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
-        Ok(Box::new(Process::new(self)?))
-    }
-}
 
 /// Sessions of one process that may wait for an answer at a time.
 const WAITING_PER_WORKER: usize = 16;
@@ -193,6 +151,12 @@ impl Process {
         let reason = place.clone() + fault.message.strip_prefix(&place).unwrap_or(&fault.message);
         self.known().unopened.insert(id.clone(), reason);
         Task { id, level: 0, messages: vec![Message::new(Role::User, "")], answer: String::new() }
+    }
+}
+
+impl EnvSettings for ProcessConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Process::new(self)?))
     }
 }
 

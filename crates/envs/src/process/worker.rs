@@ -130,12 +130,7 @@ impl Worker {
         let _ = self.send(request, Asker { generation: Some(generation), place: None }, ignored);
     }
 
-    fn send(
-        &self,
-        request: &Request<'_>,
-        asker: Asker,
-        answers: SyncSender<Answer>,
-    ) -> Result<Sent, Fault> {
+    fn send(&self, request: &Request<'_>, asker: Asker, answers: SyncSender<Answer>) -> Result<Sent, Fault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let line = request.line(id);
         let mut state = self.state();

@@ -178,7 +178,8 @@ fn check(trajectory: &Trajectory, task: usize, case: &Case) -> Result<(), TestCa
 
 #[test]
 fn rewards_of_the_end_are_on_the_last_turn_however_it_ended() {
-    let case = Case { kinds: vec![], rate: 0.0, workers: 1, turns: vec![3], tasks: 1, seed: 0, deadly: vec![] };
+    let case =
+        Case { kinds: vec![], rate: 0.0, workers: 1, turns: vec![3], tasks: 1, seed: 0, deadly: vec![] };
     let env = open(&case).unwrap();
     let end = |limits: Limits| played_within(&env, &case, limits).groups.remove(0).remove(0);
     let whole = end(USUAL);
@@ -211,7 +212,8 @@ fn a_task_that_ends_its_process_costs_no_neighbour() {
         let mut lost: Vec<(&str, u32)> =
             played.lost.iter().map(|lost| (lost.task.as_str(), lost.sample)).collect();
         lost.sort_unstable();
-        let expect: Vec<(&str, u32)> = ["0", "5"].into_iter().flat_map(|t| (0..6).map(move |s| (t, s))).collect();
+        let expect: Vec<(&str, u32)> =
+            ["0", "5"].into_iter().flat_map(|t| (0..6).map(move |s| (t, s))).collect();
         assert_eq!(lost, expect);
         assert!(played.lost.iter().all(|lost| lost.reason.contains("(exit status: 5)")), "{:?}", played.lost);
         for (task, group) in played.groups.iter().enumerate().filter(|(task, _)| ![0, 5].contains(task)) {
