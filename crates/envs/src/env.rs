@@ -111,6 +111,11 @@ pub trait Env: Send + Sync {
         usize::MAX
     }
 
+    /// Returns how many sessions may be open at a time so that no two share a process.
+    fn alone_at_once(&self) -> usize {
+        1
+    }
+
     /// Returns the final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 
@@ -148,7 +153,8 @@ pub trait Env: Send + Sync {
 /// Writes the methods of an [`Env`] around another one that it never changes. The other one is its field
 /// `inner`.
 ///
-/// The wrapper itself writes `tasks`, `session`, `take_log`, `waiting_at_once` and `sessions_at_once`.
+/// The wrapper itself writes `tasks`, `session`, `take_log`, `waiting_at_once`, `sessions_at_once` and
+/// `alone_at_once`.
 #[macro_export]
 macro_rules! forward_env {
     () => {

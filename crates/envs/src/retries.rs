@@ -37,8 +37,11 @@ impl Retries {
     ///
     /// A session is played at most six times, whatever its process does.
     pub fn after(&mut self, cause: Cause) -> Again {
-        if self.alone || cause == Cause::Own {
+        if cause == Cause::Own {
             self.own += 1;
+        } else if self.alone {
+            // Nothing else can have ended the process.
+            self.own = OWN;
         } else {
             self.ends += 1;
             self.suspected += u32::from(cause == Cause::Shared);
@@ -67,8 +70,9 @@ mod tests {
         use Cause::{Other, Own, Shared};
         for (causes, expect) in [
             (vec![Own, Own], vec![Beside, Never]),
-            (vec![Shared, Shared, Shared, Shared], vec![Beside, Alone, Alone, Never]),
-            (vec![Other, Other, Other, Other, Other, Own], vec![Beside, Beside, Beside, Alone, Alone, Never]),
+            (vec![Shared, Shared, Shared], vec![Beside, Alone, Never]),
+            (vec![Shared, Shared, Own, Own], vec![Beside, Alone, Alone, Never]),
+            (vec![Other, Other, Other, Other, Other], vec![Beside, Beside, Beside, Alone, Never]),
             (vec![Other, Shared, Own, Shared, Own], vec![Beside, Beside, Beside, Alone, Never]),
         ] {
             let mut retries = Retries::default();

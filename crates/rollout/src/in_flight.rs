@@ -135,6 +135,11 @@ impl<'a> InFlight<'a> {
         again
     }
 
+    /// Returns whether it plays while its process holds no other session.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.retries.is_alone()
+    }
+
     /// Returns the next turn's context for the policy.
     pub(crate) fn context(&self, index: usize, game: &Game<'_>) -> Context<'a> {
         Context {

@@ -33,8 +33,11 @@ pub(crate) struct Leader<'s, 'env, 'p> {
     /// Trajectories whose session was opened, in their order.
     pub(crate) begun: usize,
     pub(crate) ended: usize,
-    /// Trajectories that play once all others have ended, one at a time, by sample and index.
+    /// Trajectories that play once all others have ended, each in a process without others, by sample and
+    /// index.
     pub(crate) alone: BTreeSet<(u32, usize)>,
+    /// Those of them that play now.
+    pub(crate) playing_alone: usize,
     pub(crate) env_faults: u64,
 }
 
@@ -104,9 +107,11 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
             self.open(self.begun - 1);
         }
         while self.begun == self.all.len()
-            && self.in_play() == 0
+            && self.in_play() == self.playing_alone
+            && self.playing_alone < self.game.env.alone_at_once()
             && let Some((_, at)) = self.alone.pop_first()
         {
+            self.playing_alone += 1;
             self.open(at);
         }
     }
@@ -178,13 +183,14 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
     /// Restarts a trajectory after a fault of its session, or loses it.
     fn fault(&mut self, at: usize, fault: &Fault) {
         self.env_faults += 1;
+        let was_alone = self.all[at].is_alone();
         let again = self.all[at].restart(fault.cause);
         if again == Again::Never {
             return self.lose(at, fault.to_string());
         }
         // The cache holds the turns of the failed session.
         self.turns.end(at);
-        if again == Again::Alone {
+        if again == Again::Alone && !was_alone {
             self.alone.insert((self.all[at].trajectory.sample, at));
         } else {
             self.open(at);
@@ -201,6 +207,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         if let Some(trajectory) = in_flight.whole() {
             (self.tell)(in_flight.place.group, trajectory);
         }
+        self.playing_alone -= usize::from(in_flight.is_alone());
         self.ended += 1;
         self.turns.end(at);
         self.report();

@@ -87,9 +87,21 @@ pub fn play_telling(
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
             let tell = ended;
-            let (begun, ended, alone, env_faults) = (0, 0, BTreeSet::new(), 0);
-            Leader { game, all, prompts, turns, tools, progress, tell, begun, ended, alone, env_faults }
-                .lead(&events)
+            Leader {
+                game,
+                all,
+                prompts,
+                turns,
+                tools,
+                progress,
+                tell,
+                begun: 0,
+                ended: 0,
+                alone: BTreeSet::new(),
+                playing_alone: 0,
+                env_faults: 0,
+            }
+            .lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);

@@ -272,6 +272,10 @@ impl Env for Process {
         self.at_once
     }
 
+    fn alone_at_once(&self) -> usize {
+        self.workers.len()
+    }
+
     fn close_openings(&self) {
         self.openings.clear();
     }
