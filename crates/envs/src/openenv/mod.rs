@@ -208,15 +208,14 @@ impl Env for OpenEnv {
             return Err(fault(reason.clone()));
         }
         let read = self.openings.take(&seed).filter(|read| read.opened.is_open());
-        let read = match read {
-            Some(read) => read,
-            None => {
-                let read = self.reset(seed)?;
-                let again = task(seed, self.opening(&read.observed));
-                let same = same_opening(&format!("seed {seed}"), start.task, &again);
-                same.map_err(|why| read.opened.lies(&why))?;
-                read
-            }
+        let read = if let Some(read) = read {
+            read
+        } else {
+            let read = self.reset(seed)?;
+            let again = task(seed, self.opening(&read.observed));
+            let same = same_opening(&format!("seed {seed}"), start.task, &again);
+            same.map_err(|why| read.opened.lies(&why))?;
+            read
         };
         let session = OpenEnvSession::new(read, &self.form, self.config.right_from);
         Ok(Opened { session: Box::new(session), tools: Vec::new(), messages: None })

@@ -159,8 +159,10 @@ impl Server {
         let seed = if let Ask::Reset { seed } = first { Some(*seed) } else { None };
         let (address, begun) = self.address(seed)?;
         let connection = Connection::open(&address, self.timeout);
+        // No task is to blame for a server that doesn't listen.
+        let missed = Begun { seed: None, ..begun };
         let mut connection =
-            connection.map_err(|why| self.fail(begun, &Broken::new(why), Scope::Server, true))?;
+            connection.map_err(|why| self.fail(missed, &Broken::new(why), Scope::Server, true))?;
         match connection.ask(first, self.timeout) {
             Ok(Answer::Error(refusal)) if refusal.is_full() => Ok(None),
             Ok(answer) => {

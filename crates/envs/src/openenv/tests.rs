@@ -238,7 +238,7 @@ serve(handle)"#;
     let error = env.check().unwrap_err().to_string();
     let (line, hint) = error.split_once('\n').unwrap();
     assert!(line.starts_with("env.openenv: command = [\"python3\", \"-u\", \"-c\", "), "{error}");
-    assert!(line.ends_with("failed 3 times in a row: the server has ended (exit status: 7)"), "{error}");
+    assert!(line.ends_with("failed 6 times in a row: the server has ended (exit status: 7)"), "{error}");
     assert!(hint.starts_with("  hint: ") && line.len() < 400, "{error}");
     assert!(session(&env, &task).is_err());
     assert_eq!(env.task(TaskSplit::Train, 3).unwrap_err().to_string(), error);

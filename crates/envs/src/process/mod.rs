@@ -242,14 +242,13 @@ impl Env for Process {
         let place = self.known().places.get(&start.task.id).copied();
         let place = place.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
         let read = self.openings.take(&place).filter(ProcessSession::is_open);
-        let session = match read {
-            Some(session) => session,
-            None => {
-                let (session, task) = self.reset(place)?;
-                let (split, index) = (place.0.name(), place.1);
-                same_opening(&format!("{split} {index}"), start.task, &task).map_err(fault)?;
-                session
-            }
+        let session = if let Some(session) = read {
+            session
+        } else {
+            let (session, task) = self.reset(place)?;
+            let (split, index) = (place.0.name(), place.1);
+            same_opening(&format!("{split} {index}"), start.task, &task).map_err(fault)?;
+            session
         };
         let python = |_: &String| -> Box<dyn Tool + 'a> { Box::new(PythonTool::new(start.sandbox)) };
         let tools = self.offer.builtin.iter().map(python).collect();

@@ -426,8 +426,8 @@ def answer(request):
     if request["method"] == "reset": value["task"] = "x" * 4097
     result(request, value)
 main(answer)"#;
-    let error = open(long, |_| ()).unwrap().task(TaskSplit::Train, 0).unwrap_err().to_string();
-    assert!(error.contains("reset of train 0: an id of 4097 bytes, at most 4096"), "{error}");
+    let why = unopened(long, TaskSplit::Train, 0);
+    assert_eq!(why, "reset of train 0: an id of 4097 bytes, at most 4096");
 }
 
 #[test]
