@@ -21,7 +21,7 @@ pub struct Retries {
     alone: bool,
 }
 
-/// How a session goes on after a fault.
+/// Says how a session goes on after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
     /// From its reset, beside other sessions.
