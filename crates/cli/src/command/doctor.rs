@@ -198,7 +198,7 @@ impl Findings {
             let (certain, total) = (memory::size(run.certain()), memory::size(run.total()));
             ("the run", format!("needs {certain}, and up to {total} ({run})"))
         }));
-        for played in &self.environment {
+        if let Some(played) = &self.environment {
             rows.push(("the env", played.row().into()));
             if !played.listed.is_empty() {
                 rows.push(("tools", format!("listed, and not called: {}", played.listed.join(", "))));
