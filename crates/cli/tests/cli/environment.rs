@@ -53,7 +53,7 @@ fn a_process_that_fails_three_times_ends_the_run_with_its_last_words() {
     let runs = Runs::new();
     let folder = tempfile::tempdir().unwrap();
     let set = steps_with(folder.path(), "reset", "print('out of cheese'); os._exit(7)");
-    let ran = runs.train("a", &["--set", &set]);
+    let ran = runs.train("a", &["--set", &set, "--set", "eval.tasks=4"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let (line, hint) = ran.stderr.trim_end().rsplit_once('\n').unwrap();
     let line = line.lines().last().unwrap();
@@ -85,7 +85,8 @@ fn doctor_fails_where_the_environment_fails_or_differs() {
     let doctor = |method: &str, code: &str| -> (Value, Ran) {
         let file = run_file(folder.path(), method, code);
         let ran = turnwise(&["doctor", "--config", arg(&file), "--json"], "");
-        (ran.json::<Value>()["environment"].clone(), ran)
+        let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+        (found["environment"].clone(), ran)
     };
     let (same, ran) = doctor("step", "pass");
     assert_eq!((&same["deterministic"], &same["reason"]), (&Value::Bool(true), &Value::Null), "{same}");
