@@ -3,10 +3,16 @@
 //!
 //! ```text
 //! the first opening    task after task
-//! the second opening   task after task from the last one on; then all tasks twice at the same time, in turns
+//! the second opening   task after task from the last one on; then all tasks twice at the same time
 //! ```
 //! A run that is killed and resumed plays a step again in other processes, and in another order. It leaves
 //! the same bytes only if equal seeds and equal turns get equal answers there, whatever other sessions do.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{PoisonError, RwLock};
+use std::thread::scope;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use turnwise_tools::{CallContext, Executor, Fault, Tool, ToolSpec, observation};
@@ -23,6 +29,8 @@ const TASKS: usize = 2;
 const ANSWERS: usize = 3;
 /// Sessions of each task that play at the same time.
 const COPIES: u32 = 2;
+/// Time in which a further session opens, if there is room for it.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Advice for an environment whose sessions change each other's answers.
 const SHARED: &str = "sessions share something that changes answers, such as a random generator; give each session its \
                       own, or set env.process.at_once = 1 where a process can hold one session";
@@ -122,27 +130,38 @@ fn alone(env: &dyn Env, (name, task): &Named, executor: &dyn Executor) -> Result
     played().map_err(|fault: Fault| format!("{name}: {fault}"))
 }
 
-/// Plays tasks at the same time, each a turn and then the next one.
+/// Plays tasks at the same time. Their first turns wait until all are open, or [`PATIENCE`] is over: a server
+/// may have room for fewer.
 fn together(
     env: &dyn Env,
     tasks: &[Named],
     places: &[usize],
     executor: &dyn Executor,
 ) -> Result<Vec<Vec<Said>>, String> {
-    let mut plays = Vec::new();
-    for (sample, &at) in places.iter().enumerate() {
+    let (gate, (tell, opened)) = (RwLock::new(()), channel());
+    let closed = gate.write().unwrap_or_else(PoisonError::into_inner);
+    let play = |copy: usize, at: usize, tell: Sender<()>| {
         let (name, task) = &tasks[at];
-        let play = Play::open(env, name, task, sample as u32 % COPIES, executor);
-        plays.push((name, play.map_err(|fault| format!("{name}: {fault}"))?));
-    }
-    let mut going = true;
-    while going {
-        going = false;
-        for (name, play) in &mut plays {
-            going |= play.goes_on().map_err(|fault| format!("{name}: {fault}"))?;
-        }
-    }
-    Ok(plays.into_iter().map(|(_, play)| play.said).collect())
+        let played = || {
+            let mut play = Play::open(env, name, task, copy as u32 % COPIES, executor)?;
+            // A late one has no listener.
+            let _ = tell.send(());
+            drop(gate.read());
+            while play.goes_on()? {}
+            Ok(play.said)
+        };
+        played().map_err(|fault: Fault| format!("{name}: {fault}"))
+    };
+    scope(|scope| {
+        let begin = |(copy, &at): (usize, &usize)| {
+            let tell = tell.clone();
+            scope.spawn(move || play(copy, at, tell))
+        };
+        let plays: Vec<_> = places.iter().enumerate().map(begin).collect();
+        let all = places.iter().all(|_| opened.recv_timeout(PATIENCE).is_ok());
+        drop((closed, all));
+        plays.into_iter().map(|play| play.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 /// A trajectory that calls each tool and then answers.
