@@ -46,7 +46,10 @@ def tool(name: str, description: str, /, **arguments: str) -> dict[str, Any]:
 
 @dataclass
 class Task:
-    """Holds a task and the opening of its conversation: a user's text, or messages."""
+    """Holds a task and the opening of its conversation: a user's text, or messages.
+
+    An id belongs to one task of both splits, and is the same in every process.
+    """
 
     id: str
     opening: Union[str, list[dict[str, str]]]

@@ -41,7 +41,7 @@ fn environment(c: &mut Criterion) {
     let program =
         format!("import sys\nsys.path.insert(0, {:?})\n{ENVIRONMENT}", python.display().to_string());
     let command = vec!["python3".into(), "-c".into(), program];
-    let config = ProcessConfig { command, workers: 1, timeout_seconds: 30.0 };
+    let config = ProcessConfig::of(command);
     let env = Process::new(&config).expect("python3 is installed");
     let task = env.task(TaskSplit::Train, 0).expect("the environment has tasks");
     let turn = turn();

@@ -47,6 +47,9 @@ pub trait Env: Send + Sync {
         0
     }
 
+    /// Closes sessions that were opened to read tasks and that no trajectory plays in.
+    fn close_openings(&self) {}
+
     /// Fails if no session can be played any more.
     ///
     /// # Errors
@@ -108,6 +111,11 @@ pub trait Env: Send + Sync {
         usize::MAX
     }
 
+    /// Returns how many sessions may be open at a time so that no two share a process.
+    fn alone_at_once(&self) -> usize {
+        1
+    }
+
     /// Returns the final answer in the text of a turn without a call, if it holds one.
     fn answer(&self, text: &str) -> Option<String>;
 
@@ -145,7 +153,8 @@ pub trait Env: Send + Sync {
 /// Writes the methods of an [`Env`] around another one that it never changes. The other one is its field
 /// `inner`.
 ///
-/// The wrapper itself writes `tasks`, `session`, `take_log`, `waiting_at_once` and `sessions_at_once`.
+/// The wrapper itself writes `tasks`, `session`, `take_log`, `waiting_at_once`, `sessions_at_once` and
+/// `alone_at_once`.
 #[macro_export]
 macro_rules! forward_env {
     () => {
@@ -159,6 +168,10 @@ macro_rules! forward_env {
 
         fn check(&self) -> Result<(), $crate::EnvError> {
             self.inner.check()
+        }
+
+        fn close_openings(&self) {
+            self.inner.close_openings();
         }
 
         fn count(&self, split: $crate::TaskSplit) -> usize {

@@ -144,6 +144,10 @@ impl Env for Flaky {
     fn sessions_at_once(&self) -> usize {
         self.inner.sessions_at_once()
     }
+
+    fn alone_at_once(&self) -> usize {
+        self.inner.alone_at_once()
+    }
 }
 
 #[cfg(test)]

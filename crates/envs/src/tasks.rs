@@ -31,7 +31,7 @@ pub struct Task {
 }
 
 /// A part of an environment's tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskSplit {
     /// Tasks to train on.
     Train,

@@ -55,6 +55,15 @@ impl Env for WithTools {
         bounds.fold(self.inner.sessions_at_once(), usize::min)
     }
 
+    fn alone_at_once(&self) -> usize {
+        // A run's server is shared by all.
+        if self.servers.iter().any(|server| server.at_once().is_none()) {
+            1
+        } else {
+            self.inner.alone_at_once()
+        }
+    }
+
     fn take_log(&self) -> Vec<String> {
         let mut lines = self.inner.take_log();
         lines.extend(self.servers.iter().flat_map(Server::take_log));

@@ -247,24 +247,30 @@ impl Session {
         why
     }
 
-    fn call(&self, tool: &str, arguments: &Arguments) -> Result<ToolOutput, String> {
+    fn call(&self, tool: &str, arguments: &Arguments) -> Result<ToolOutput, Fault> {
         let (time, bytes) = (self.shared.timeout(), self.shared.config.output_bytes);
         let params = json!({"name": tool, "arguments": arguments});
-        let mut link = self.link()?;
+        let fault = |why: String| Fault::new(self.shared.place.clone(), why);
+        let ended = |why: String| match self.shared.config.per {
+            // Calls of other trajectories have ended with it.
+            Per::Run => fault(why).of_a_process(true),
+            Per::Trajectory => fault(why),
+        };
+        let mut link = self.link().map_err(fault)?;
         let mut outcome = link.ask("tools/call", &params, time);
         if matches!(outcome, Err(Trouble::Forgotten)) && self.shared.config.per == Per::Run {
             self.fail(&link, Trouble::Forgotten.to_string());
-            link = self.link()?;
+            link = self.link().map_err(fault)?;
             outcome = link.ask("tools/call", &params, time);
         }
         match outcome {
-            Ok(result) => output(result, bytes).map_err(|why| self.fail(&link, why)),
+            Ok(result) => output(result, bytes).map_err(|why| ended(self.fail(&link, why))),
             // The model's arguments are at fault.
             Err(Trouble::Refused(refusal)) if refusal.code == INVALID_PARAMS => {
                 Ok(said(OutputStatus::Error, &refusal.message, bytes))
             }
-            Err(trouble @ Trouble::Refused(_)) => Err(trouble.to_string()),
-            Err(trouble) => Err(self.fail(&link, trouble.to_string())),
+            Err(trouble @ Trouble::Refused(_)) => Err(fault(trouble.to_string())),
+            Err(trouble) => Err(ended(self.fail(&link, trouble.to_string()))),
         }
     }
 }
@@ -283,8 +289,7 @@ impl Tool for McpTool {
 
     fn call(&self, arguments: &Arguments, _: CallContext) -> Result<ToolOutput, Fault> {
         let start = Instant::now();
-        let output = self.session.call(&self.spec().name, arguments);
-        let output = output.map_err(|why| Fault::new(self.session.shared.place.clone(), why))?;
+        let output = self.session.call(&self.spec().name, arguments)?;
         Ok(ToolOutput { wall_ms: start.elapsed().as_secs_f64() * 1e3, ..output })
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use turnwise_envs::{Closing, Opened, Session, Start, Step, Task};
-use turnwise_tools::{Arguments, CallContext, Fault, Tool};
+use turnwise_envs::{Again, Closing, Opened, Retries, Session, Start, Step, Task};
+use turnwise_tools::{Arguments, CallContext, Cause, Fault, Tool};
 use turnwise_trajectory::{
     CallRecord, Completion, Finish, Message, OutputStatus, Role, Stop, TokenId, ToolCall, ToolOutput,
     Trajectory, Turn,
@@ -46,8 +46,8 @@ pub(crate) struct InFlight<'a> {
     own: Vec<usize>,
     /// Whether the session ends the trajectory behind this turn.
     ended_by_session: bool,
-    /// Whether a fault of the environment has already cost a session.
-    restarted: bool,
+    /// Faults of the environment that have cost sessions.
+    retries: Retries,
 }
 
 /// Holds calls of one turn that run one after the other.
@@ -95,7 +95,7 @@ impl<'a> InFlight<'a> {
             session: None,
             own: vec![],
             ended_by_session: false,
-            restarted: false,
+            retries: Retries::default(),
         }
     }
 
@@ -125,14 +125,19 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Resets to the state before its session; returns false if it had done that before.
-    pub(crate) fn restart(&mut self) -> bool {
-        let first = !std::mem::replace(&mut self.restarted, true);
-        if first {
-            let sample = self.trajectory.sample;
-            *self = Self { restarted: true, ..Self::new(self.task, self.place, sample) };
+    /// Counts a fault. Resets to the state before its session, unless it was the last one.
+    pub(crate) fn restart(&mut self, cause: Cause) -> Again {
+        let again = self.retries.after(cause);
+        if again != Again::Never {
+            let (sample, retries) = (self.trajectory.sample, self.retries);
+            *self = Self { retries, ..Self::new(self.task, self.place, sample) };
         }
-        first
+        again
+    }
+
+    /// Returns whether it plays while its process holds no other session.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.retries.is_alone()
     }
 
     /// Returns the next turn's context for the policy.

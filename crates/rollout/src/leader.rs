@@ -4,9 +4,10 @@
 //! Opened ─▶ turn offered ─▶ Sampled ─▶ Answered (tools) ─▶ Stepped (session) ─▶ turn offered … or Closed
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::Receiver;
 
-use turnwise_envs::Opened;
+use turnwise_envs::{Again, Opened};
 use turnwise_tools::Fault;
 use turnwise_trajectory::{Completion, TokenId, Trajectory};
 
@@ -32,6 +33,11 @@ pub(crate) struct Leader<'s, 'env, 'p> {
     /// Trajectories whose session was opened, in their order.
     pub(crate) begun: usize,
     pub(crate) ended: usize,
+    /// Trajectories that play once all others have ended, each in a process without others, by sample and
+    /// index.
+    pub(crate) alone: BTreeSet<(u32, usize)>,
+    /// Those of them that play now.
+    pub(crate) playing_alone: usize,
     pub(crate) env_faults: u64,
 }
 
@@ -93,13 +99,26 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         }
     }
 
-    /// Opens as many sessions as there may be at a time.
+    /// Opens as many sessions as there may be at a time. Those that play alone come last.
     fn open_some(&mut self) {
         let at_once = self.game.env.sessions_at_once();
-        while self.begun < self.all.len() && self.begun - self.ended < at_once {
+        while self.begun < self.all.len() && self.in_play() < at_once {
             self.begun += 1;
             self.open(self.begun - 1);
         }
+        while self.begun == self.all.len()
+            && self.in_play() == self.playing_alone
+            && self.playing_alone < self.game.env.alone_at_once()
+            && let Some((_, at)) = self.alone.pop_first()
+        {
+            self.playing_alone += 1;
+            self.open(at);
+        }
+    }
+
+    /// Returns how many trajectories have a session.
+    fn in_play(&self) -> usize {
+        self.begun - self.ended - self.alone.len()
     }
 
     fn open(&mut self, at: usize) {
@@ -161,15 +180,20 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         }));
     }
 
-    /// Restarts a trajectory after a fault of its session, once; then loses it.
+    /// Restarts a trajectory after a fault of its session, or loses it.
     fn fault(&mut self, at: usize, fault: &Fault) {
         self.env_faults += 1;
-        if self.all[at].restart() {
-            // The cache holds the turns of the failed session.
-            self.turns.end(at);
-            self.open(at);
+        let was_alone = self.all[at].is_alone();
+        let again = self.all[at].restart(fault.cause);
+        if again == Again::Never {
+            return self.lose(at, fault.to_string());
+        }
+        // The cache holds the turns of the failed session.
+        self.turns.end(at);
+        if again == Again::Alone && !was_alone {
+            self.alone.insert((self.all[at].trajectory.sample, at));
         } else {
-            self.lose(at, fault.to_string());
+            self.open(at);
         }
     }
 
@@ -183,6 +207,7 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
         if let Some(trajectory) = in_flight.whole() {
             (self.tell)(in_flight.place.group, trajectory);
         }
+        self.playing_alone -= usize::from(in_flight.is_alone());
         self.ended += 1;
         self.turns.end(at);
         self.report();

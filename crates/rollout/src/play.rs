@@ -5,7 +5,7 @@
 //! Only the leader holds the trajectories; it receives turns and outputs as [`Event`]s. Trajectories are
 //! stored by task and sample, so the result doesn't depend on the order of events.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::scope;
 
@@ -40,7 +40,8 @@ pub struct Played {
 ///
 /// An error of one trajectory costs only that one, and [`Played::lost`] lists it: a conversation that the
 /// chat template refuses, or a turn that the policy gives up. After a fault of its session or of a tool, a
-/// trajectory is restarted once; a second fault costs it.
+/// trajectory is restarted once; a second fault costs it. The end of a process that other sessions share
+/// isn't counted so: those that waited for it then are played alone in the end ([`turnwise_envs::Retries`]).
 ///
 /// # Errors
 /// If the policy can't sample at all.
@@ -86,8 +87,21 @@ pub fn play_telling(
         let leader = scope.spawn(move || {
             let _close = CloseBehind(turns);
             let tell = ended;
-            Leader { game, all, prompts, turns, tools, progress, tell, begun: 0, ended: 0, env_faults: 0 }
-                .lead(&events)
+            Leader {
+                game,
+                all,
+                prompts,
+                turns,
+                tools,
+                progress,
+                tell,
+                begun: 0,
+                ended: 0,
+                alone: BTreeSet::new(),
+                playing_alone: 0,
+                env_faults: 0,
+            }
+            .lead(&events)
         });
         let served = {
             let _left = LeaveBehind(&tell);

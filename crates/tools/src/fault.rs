@@ -13,12 +13,33 @@ pub struct Fault {
     pub origin: String,
     /// The failure in a line. A second line is a hint.
     pub message: String,
+    /// The trajectory that may have caused it.
+    pub cause: Cause,
+}
+
+/// Says which trajectories may have caused a fault. One process or server serves many of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// The trajectory that has the fault.
+    #[default]
+    Own,
+    /// One of those that waited for an answer when the process ended. This trajectory was among them.
+    Shared,
+    /// Another trajectory: this one waited for nothing when the process ended.
+    Other,
 }
 
 impl Fault {
     /// Returns the fault of `origin` that `message` describes.
     pub fn new(origin: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { origin: origin.into(), message: message.into() }
+        Self { origin: origin.into(), message: message.into(), cause: Cause::Own }
+    }
+
+    /// Returns the fault of a process that has ended with all its sessions. `asked`: whether this one waited
+    /// for an answer.
+    #[must_use]
+    pub fn of_a_process(self, asked: bool) -> Self {
+        Self { cause: if asked { Cause::Shared } else { Cause::Other }, ..self }
     }
 }
 

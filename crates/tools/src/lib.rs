@@ -22,7 +22,7 @@ pub mod spec_file;
 pub mod tool;
 
 pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session, bounded};
-pub use fault::Fault;
+pub use fault::{Cause, Fault};
 pub use format::{CallFormat, FormatName};
 pub use observation::observation;
 pub use spec::{ToolSpec, check_calls};

@@ -20,6 +20,7 @@ mod watch;
 
 pub mod config;
 pub mod differences;
+mod environment_check;
 mod error;
 mod found;
 pub mod memory_estimate;
@@ -36,6 +37,7 @@ mod training;
 
 pub use cold_start::{Learnt, Preview, cold_start, preview, scratch, sft};
 pub use device::{backend, memory, self_check};
+pub use environment_check::{EnvironmentCheck, check_environment};
 pub use error::TrainError;
 pub use learn::{Optimizer, ScoreSketch, Sketch, Update, nll, precisions, score_sketches};
 pub use play::{
@@ -50,5 +52,5 @@ pub use server_checks::{ServerCheck, check_servers};
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;
 pub use training::train;
-pub use turnwise_envs::{TaskSplit, difference};
+pub use turnwise_envs::TaskSplit;
 pub use watch::{Spent, guards, processor_time, progress};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use turnwise_credit::{Group, Scorer};
 use turnwise_curriculum::TaskDraw;
-use turnwise_envs::{Agent, Task, TaskSplit};
+use turnwise_envs::{Agent, Task, TaskSplit, read_tasks};
 use turnwise_model::Transformer;
 use turnwise_ranks::Ranks;
 use turnwise_rollout::remote::tokens::{Stream, TokenPolicy};
@@ -81,8 +81,7 @@ impl Player {
         earlier: &StepRollouts,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<OwnPart, TrainError> {
-        let task = |&number: &usize| self.setup.env.task(TaskSplit::Train, number);
-        let tasks = numbers.iter().map(task).collect::<Result<Vec<Task>, _>>()?;
+        let tasks = read_tasks(&*self.setup.env, TaskSplit::Train, numbers)?;
         let owners = deal(tasks.iter().map(|task| &*task.id), self.ranks.size());
         let dealt = tasks.iter().zip(&owners).filter(|(_, owner)| **owner == self.ranks.rank());
         let dealt: Vec<&Task> = dealt.map(|(task, _)| task).collect();

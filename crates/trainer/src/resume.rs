@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use turnwise_curriculum::DrawState;
-use turnwise_envs::{Env, TaskSplit};
+use turnwise_envs::{Env, Task, TaskSplit};
 use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
 use turnwise_ranks::Ranks;
@@ -120,7 +120,7 @@ pub(crate) fn trainer(
     let mut trainer = Trainer::new(config.clone(), setup, first).among(ranks);
     trainer.resume(model, &checkpoint.path, checkpoint.state.updates)?;
     let mut draw = read_draw(&checkpoint.path)?;
-    if digest(&*trainer.setup().env) != checkpoint.state.tasks {
+    if !same_tasks(&digest(&*trainer.setup().env), &checkpoint.state.tasks) {
         // The numbers of tasks mean other ones now.
         draw.attempts.clear();
     }
@@ -181,41 +181,91 @@ fn refuse_other_part(config: &RunConfig, checkpoint: &Checkpoint, adapter: &Path
 
 /// Fails if the environment has other tasks than those that the run began with.
 pub(crate) fn refuse_other_tasks(run: &Path, now: &str, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-    if checkpoint.state.tasks == now {
+    if same_tasks(&checkpoint.state.tasks, now) {
         return Ok(());
     }
     Err(TrainError::Input(format!(
-        "{}: the environment has other tasks than when the run was started\n  \
-         hint: put its data back, or go on with the new tasks by --allow-changes",
+        "{}: the environment has other tasks, tools or prompts than when the run was started\n  \
+         hint: put its data or program back, or go on with the new ones by --allow-changes",
         run.display()
     )))
 }
 
-/// Returns the SHA-256 of all tasks, in their order.
-pub(crate) fn digest(env: &dyn Env) -> String {
-    let mut digest = Sha256::new();
-    let mut add = |text: &str| {
-        digest.update((text.len() as u64).to_le_bytes());
-        digest.update(text);
+/// Returns whether two digests are of the same tasks. One without an opening is compared without it.
+pub(crate) fn same_tasks(one: &str, other: &str) -> bool {
+    let parts = |digest: &str| -> (String, Option<String>) {
+        let parts = digest.split_once(':');
+        parts.map_or((digest.into(), None), |(tasks, opening)| (tasks.into(), Some(opening.into())))
     };
-    for (tasks, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {
-        // Tasks that an outside environment names later count by their number.
-        add(&env.count(split).to_string());
-        for task in tasks {
-            add(&task.id);
-            add(&task.answer);
-            for message in &task.messages {
-                add(message.role.name());
-                add(&message.content);
-            }
+    let ((one, opening), (other, again)) = (parts(one), parts(other));
+    one == other && (opening.is_none() || again.is_none() || opening == again)
+}
+
+/// Returns the SHA-256 of all tasks, in their order. An outside environment names its tasks later. The digest
+/// then holds their numbers, and behind a colon the tools and the opening of one task.
+pub(crate) fn digest(env: &dyn Env) -> String {
+    let mut tasks = Digested::default();
+    for (known, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {
+        tasks.add(&env.count(split).to_string());
+        known.iter().for_each(|task| tasks.add_task(task));
+    }
+    let tasks = tasks.finish();
+    let Some(task) = opened(env) else { return tasks };
+    let mut opening = Digested::default();
+    opening.add(&serde_json::to_string(env.tools()).expect("a schema is JSON"));
+    opening.add_task(&task);
+    format!("{tasks}:{}", opening.finish())
+}
+
+/// Returns the first task of an outside environment, unless it can't be opened.
+fn opened(env: &dyn Env) -> Option<Task> {
+    let known = !env.train().is_empty() || !env.held_out().is_empty();
+    let split = [TaskSplit::HeldOut, TaskSplit::Train].into_iter().find(|split| env.count(*split) > 0)?;
+    let task = if known || env.agent().is_some() { None } else { env.task(split, 0).ok() };
+    task.filter(|task| task.messages.iter().any(|message| !message.content.is_empty()))
+}
+
+#[derive(Default)]
+struct Digested(Sha256);
+
+impl Digested {
+    fn add(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+    }
+
+    fn add_task(&mut self, task: &Task) {
+        self.add(&task.id);
+        self.add(&task.answer);
+        for message in &task.messages {
+            self.add(message.role.name());
+            self.add(&message.content);
         }
     }
-    hex(&digest.finalize())
+
+    fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opening_is_compared_where_both_have_one() {
+        for (one, other, expect) in [
+            ("a", "a", true),
+            ("a", "b", false),
+            ("a:x", "a:x", true),
+            ("a:x", "a:y", false),
+            ("a:x", "a", true),
+            ("a:x", "b", false),
+        ] {
+            assert_eq!(same_tasks(one, other), expect, "{one} {other}");
+            assert_eq!(same_tasks(other, one), expect, "{other} {one}");
+        }
+    }
 
     #[test]
     fn only_more_steps_change_nothing() {

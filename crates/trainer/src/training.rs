@@ -143,7 +143,7 @@ fn go_on(
     match found {
         Some(found) => {
             // The play of other tasks isn't what this run would have played.
-            if config.rollout.lag > 0 && found.state.tasks == running.tasks {
+            if config.rollout.lag > 0 && resume::same_tasks(&found.state.tasks, &running.tasks) {
                 let read = agree(&*ranks, Ahead::read(&found.path))?;
                 running.ahead = read.filter(|ahead| ahead.step == step);
             }

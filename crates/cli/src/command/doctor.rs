@@ -1,15 +1,15 @@
 //! `turnwise doctor`: abilities of this binary and this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde::Serialize;
 use turnwise_tools::ExecutorInfo;
 use turnwise_tools::executor::{ExecutorConfig, Isolation, PythonConfig};
 use turnwise_trainer::backend;
+use turnwise_trainer::check_environment;
 use turnwise_trainer::config::{Precision, RunConfig, load};
-use turnwise_trainer::difference;
 use turnwise_trainer::memory;
 use turnwise_trainer::memory_estimate::{self, Estimate};
 use turnwise_trainer::precisions;
@@ -20,7 +20,8 @@ use crate::{output, server_check, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// A run file: estimates the memory of its run, and plays its environment twice
+    /// A run file: estimates the memory of its run, and plays its environment in several orders; fails if
+    /// that can't be played or isn't deterministic
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The device to check [default: that of a run without --device]
@@ -66,37 +67,41 @@ struct Findings {
     executor_error: Option<String>,
 }
 
-/// How two plays of the same tasks with the same turns compare.
+/// How several plays of the same tasks with the same turns compare.
 #[derive(Serialize)]
 struct Played {
-    /// Whether they are equal; none if the environment can't be played.
+    /// Whether they are equal; none if the environment can't be played, or an agent's programs play.
     deterministic: Option<bool>,
     /// The first difference, or why it can't be played.
     reason: Option<String>,
+    /// Tools of servers, which were not called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    listed: Vec<String>,
 }
 
 impl Played {
     fn of(config: &RunConfig) -> Self {
-        let found = Self::compare(config);
-        Self { deterministic: found.as_ref().ok().map(Option::is_none), reason: found.unwrap_or_else(Some) }
-    }
-
-    /// Returns the first difference; the error says why there is no play.
-    fn compare(config: &RunConfig) -> Result<Option<String>, String> {
-        let sandbox = &config.rollout.executor;
-        let open = || config.offer().open(sandbox).map_err(|error| error.to_string());
-        let (one, other) = (open()?, open()?);
-        let executor = sandbox.build().map_err(|error| error.to_string())?;
-        difference(&*one, &*other, &*executor)
-    }
-
-    fn row(&self) -> String {
-        let reason = self.reason.as_deref().unwrap_or_default();
-        match self.deterministic {
-            Some(true) => "deterministic: two plays of the same tasks with the same turns are equal".into(),
-            Some(false) => format!("isn't deterministic in its seed: {reason}"),
-            None => format!("can't be played: {reason}"),
+        match check_environment(config) {
+            Ok(found) => {
+                let deterministic = found.played.then_some(found.difference.is_none());
+                Self { deterministic, reason: found.difference, listed: found.listed }
+            }
+            Err(reason) => Self { deterministic: None, reason: Some(reason), listed: Vec::new() },
         }
+    }
+
+    fn row(&self) -> &'static str {
+        match (self.deterministic, &self.reason) {
+            (Some(true), _) => "deterministic: plays of the same tasks with the same turns are equal",
+            (Some(false), _) => "isn't deterministic in its seed",
+            (None, Some(_)) => "can't be played",
+            (None, None) => "an agent: its programs aren't run here",
+        }
+    }
+
+    /// Returns the failure of the check, with its reason.
+    fn failure(&self) -> Option<String> {
+        self.reason.as_ref().map(|reason| format!("the environment {}: {reason}", self.row()))
     }
 }
 
@@ -141,6 +146,9 @@ impl Doctor {
             output::line(&findings)?;
         } else {
             terminal::conclude(&findings.table());
+        }
+        if let Some(failure) = findings.environment.and_then(|played| played.failure()) {
+            bail!("{}: {failure}", self.config.as_deref().unwrap_or(Path::new("")).display());
         }
         Ok(())
     }
@@ -190,7 +198,12 @@ impl Findings {
             let (certain, total) = (memory::size(run.certain()), memory::size(run.total()));
             ("the run", format!("needs {certain}, and up to {total} ({run})"))
         }));
-        rows.extend(self.environment.iter().map(|played| ("the env", played.row())));
+        if let Some(played) = &self.environment {
+            rows.push(("the env", played.row().into()));
+            if !played.listed.is_empty() {
+                rows.push(("tools", format!("listed, and not called: {}", played.listed.join(", "))));
+            }
+        }
         if let Some(error) = &self.executor_error {
             let (error, hint) = error.split_once("; hint: ").unwrap_or((error, ""));
             rows.push(("refused", error.into()));

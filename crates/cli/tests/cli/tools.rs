@@ -72,6 +72,27 @@ fn a_servers_tool_is_called_and_its_output_is_in_the_record() {
 }
 
 #[test]
+fn doctor_lists_tools_of_servers_and_calls_none() {
+    let offered = Offered::new();
+    let config = std::fs::read_to_string(&offered.config).expect("a run file");
+    let calls = offered.path("calls");
+    let server = std::fs::read_to_string(root().join("crates/mcp/tests/servers/odd.py")).expect("a server");
+    let called = "def call(id, name, arguments, number):\n";
+    assert!(server.contains(called));
+    let telling =
+        server.replace(called, &format!("{called}    open({:?}, \"a\").write(\"x\")\n", arg(&calls)));
+    let program = offered.path("telling.py");
+    std::fs::write(&program, telling).expect("a file");
+    let odd = json!(arg(&root().join("crates/mcp/tests/servers/odd.py"))).to_string();
+    std::fs::write(&offered.config, config.replace(&odd, &json!(arg(&program)).to_string())).expect("a file");
+    let ran = turnwise(&["doctor", "--config", arg(&offered.config), "--json"], "");
+    let found: Value = ran.json();
+    assert_eq!((&found["environment"]["deterministic"], ran.code), (&json!(true), Some(0)), "{}", ran.stderr);
+    assert_eq!((&found["environment"]["listed"], offered.starts()), (&json!(["left"]), 1), "{found}");
+    assert!(!calls.exists(), "a tool was called");
+}
+
+#[test]
 fn a_replay_starts_no_server_unless_it_evaluates() {
     let offered = Offered::new();
     let (run, again) = (offered.path("run"), offered.path("again"));

@@ -56,22 +56,14 @@ impl Connection {
         Ok(Self { socket, broken: None })
     }
 
-    /// Asks the first question. A server without room for a session says so before it reads any.
+    /// Asks, and waits for the answer for at most `time`. A server without room for a session says so before
+    /// it reads the first question.
     ///
     /// # Errors
-    /// As [`Self::ask`].
-    pub(super) fn begin(&mut self, ask: &Ask, time: Duration) -> Result<Answer, Broken> {
+    /// If the session is broken.
+    pub(super) fn ask(&mut self, ask: &Ask, time: Duration) -> Result<Answer, Broken> {
         let answer = self.exchange(ask, time);
         self.keep(answer)
-    }
-
-    /// Asks, and waits for the answer for at most `time`.
-    ///
-    /// # Errors
-    /// If the session is broken, now or since an earlier question.
-    pub(super) fn ask(&mut self, ask: &Ask, time: Duration) -> Result<Answer, Broken> {
-        self.listen()?;
-        self.begin(ask, time)
     }
 
     /// Sends a message without an answer. A server that doesn't receive it forgets the session anyway.

@@ -20,7 +20,7 @@ mod session;
 mod stream;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use turnwise_runfile::{Conflict, Seconds};
 use turnwise_tools::Fault;
@@ -28,7 +28,9 @@ use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
-use crate::outside::failures::MAX_FAILURES;
+use crate::opening::same_opening;
+use crate::outside::openings::Openings;
+use crate::outside::seats::Seats;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
@@ -36,7 +38,7 @@ use action::Form;
 pub use config::OpenEnvConfig;
 use protocol::{Answer, Ask, Observed};
 use server::{Server, fault};
-use session::OpenEnvSession;
+use session::{OpenEnvSession, Read};
 
 /// Origin of this environment's faults.
 const ORIGIN: &str = "env.openenv";
@@ -44,7 +46,10 @@ const ORIGIN: &str = "env.openenv";
 /// The environment.
 pub struct OpenEnv {
     config: OpenEnvConfig,
-    server: Server,
+    /// Sessions in which the tasks were read, by seed. No trajectory plays in them yet.
+    openings: Openings<u64, Read>,
+    seats: Arc<Seats>,
+    server: Arc<Server>,
     form: Form,
     /// Tools only, because tasks are asked for one by one.
     tasks: Tasks,
@@ -73,6 +78,8 @@ impl OpenEnv {
         let tasks = Tasks::with_tools(tools);
         Ok(Self {
             config: config.clone(),
+            openings: Openings::new(),
+            seats: Seats::new(1, config.at_once),
             server,
             form,
             tasks,
@@ -82,8 +89,8 @@ impl OpenEnv {
     }
 
     /// Checks that the server speaks the protocol. Returns its tools.
-    fn greet(server: &Server, form: &Form) -> Result<Vec<turnwise_tools::ToolSpec>, String> {
-        let (opened, answer) = server.open(&Ask::State).map_err(|fault| fault.message)?;
+    fn greet(server: &Arc<Server>, form: &Form) -> Result<Vec<turnwise_tools::ToolSpec>, String> {
+        let (opened, answer) = server.open(&Ask::State, || false).map_err(|fault| fault.message)?;
         match answer {
             Answer::Error(refusal) if refusal.is_of_the_action() => return Err(refusal.to_string()),
             Answer::Observation(_) => return Err("it observes, and its state was asked for".into()),
@@ -116,9 +123,11 @@ impl OpenEnv {
     }
 
     /// Begins the episode of a seed. Returns the first observation.
-    fn reset(&self, seed: u64) -> Result<(server::Opened<'_>, Observed), Fault> {
-        match self.server.open(&Ask::Reset { seed })? {
-            (opened, Answer::Observation(observed)) => Ok((opened, observed)),
+    fn reset(&self, seed: u64) -> Result<Read, Fault> {
+        let give_up = || self.openings.give_up();
+        let seat = self.seats.take(give_up);
+        match self.server.open(&Ask::Reset { seed }, give_up)? {
+            (opened, Answer::Observation(observed)) => Ok(Read { opened, observed, seat }),
             (_, Answer::Error(refusal)) => Err(fault(format!("reset of seed {seed}: {refusal}"))),
             (opened, Answer::State(_)) => Err(opened.lies("it told its state, and a reset was asked for")),
         }
@@ -129,25 +138,6 @@ impl OpenEnv {
         let instruction = &self.config.instruction;
         let told = (!instruction.is_empty()).then(|| Message::new(Role::System, instruction.as_str()));
         told.into_iter().chain([Message::new(Role::User, observed.text())]).collect()
-    }
-
-    /// Works as [`Self::reset`], and retries after a fault, as a session does.
-    fn tell(&self, seed: u64) -> Result<Result<Task, Fault>, EnvError> {
-        let mut tries = 0;
-        loop {
-            match self.reset(seed) {
-                Ok((_, observed)) => {
-                    return Ok(Ok(task(seed, self.opening(&observed))));
-                }
-                Err(fault) => {
-                    self.check()?;
-                    tries += 1;
-                    if tries == MAX_FAILURES {
-                        return Ok(Err(fault));
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -194,10 +184,13 @@ impl Env for OpenEnv {
         if let Some(task) = self.known().get(&seed) {
             return Ok(task.clone());
         }
-        match self.tell(seed)? {
-            Ok(task) => {
+        match self.openings.open(|| self.check(), || self.reset(seed))? {
+            Ok(read) => {
+                let task = task(seed, self.opening(&read.observed));
                 self.unopened().remove(&seed);
                 self.known().insert(seed, task.clone());
+                self.openings.keep(seed, read);
+                self.seats.wake();
                 Ok(task)
             }
             Err(fault) => {
@@ -214,12 +207,17 @@ impl Env for OpenEnv {
         if let Some(reason) = self.unopened().get(&seed) {
             return Err(fault(reason.clone()));
         }
-        let (opened, observed) = self.reset(seed)?;
-        if self.opening(&observed) != start.task.messages {
-            let hint = "equal seeds must give equal tasks; `turnwise doctor --config` shows the difference";
-            return Err(opened.lies(&format!("two resets of seed {seed} give two tasks\n  hint: {hint}")));
-        }
-        let session = OpenEnvSession::new(opened, &self.form, self.config.right_from, &observed);
+        let read = self.openings.take(&seed).filter(|read| read.opened.is_open());
+        let read = if let Some(read) = read {
+            read
+        } else {
+            let read = self.reset(seed)?;
+            let again = task(seed, self.opening(&read.observed));
+            let same = same_opening(&format!("seed {seed}"), start.task, &again);
+            same.map_err(|why| read.opened.lies(&why))?;
+            read
+        };
+        let session = OpenEnvSession::new(read, &self.form, self.config.right_from);
         Ok(Opened { session: Box::new(session), tools: Vec::new(), messages: None })
     }
 
@@ -238,6 +236,10 @@ impl Env for OpenEnv {
 
     fn sessions_at_once(&self) -> usize {
         self.config.at_once
+    }
+
+    fn close_openings(&self) {
+        self.openings.clear();
     }
 
     /// Returns the whole text. Sessions judge, so it only counts votes.

@@ -1,5 +1,6 @@
 //! Keeps a server running: its sessions, room for them, and its restart after failures.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +51,8 @@ struct State {
     /// Failures that were noticed so far. A session that was opened before the last one has no new failure to
     /// report.
     generation: u64,
+    /// How often the server has ended so far.
+    ends: u64,
     /// Reason of the last failure.
     reason: String,
     failures: Failures,
@@ -64,11 +67,19 @@ enum Scope {
     Server,
 }
 
-/// A session of this run, from its beginning on.
-pub(super) struct Opened<'a> {
-    server: &'a Server,
-    connection: Arc<Mutex<Connection>>,
+/// The moment when a session was opened, and its task.
+#[derive(Clone, Copy)]
+struct Begun {
     generation: u64,
+    ends: u64,
+    seed: Option<u64>,
+}
+
+/// A session of this run, from its beginning on.
+pub(super) struct Opened {
+    server: Arc<Server>,
+    connection: Arc<Mutex<Connection>>,
+    begun: Begun,
 }
 
 impl Server {
@@ -76,7 +87,7 @@ impl Server {
     ///
     /// # Errors
     /// If it doesn't start, or nothing listens.
-    pub(super) fn start(config: &OpenEnvConfig) -> Result<Self, String> {
+    pub(super) fn start(config: &OpenEnvConfig) -> Result<Arc<Self>, String> {
         let (start, log) = (Duration::from_secs_f64(config.start_seconds), Arc::new(Log::new(ORIGIN)));
         let (address, running) = match &config.command {
             Some(command) => {
@@ -87,17 +98,17 @@ impl Server {
             None => (Address::read(config.url.as_deref().unwrap_or_default())?, None),
         };
         let (reason, failures) = (String::new(), Failures::default());
-        Ok(Self {
+        Ok(Arc::new(Self {
             command: config.command.clone(),
             timeout: Duration::from_secs_f64(config.timeout_seconds),
             start,
             log,
-            state: Mutex::new(State { address, running, generation: 1, reason, failures }),
+            state: Mutex::new(State { address, running, generation: 1, ends: 0, reason, failures }),
             keeper: Keeper::new(),
             open: AtomicUsize::new(0),
             line: Mutex::default(),
             broken: OnceLock::new(),
-        })
+        }))
     }
 
     /// Returns the schema of the environment's actions.
@@ -109,11 +120,15 @@ impl Server {
         action.map_err(|why| self.with_last_words(&why))
     }
 
-    /// Opens a session with its first question. Waits for room.
+    /// Opens a session with its first question. Waits for room, which `give_up` makes by closing a session.
     ///
     /// # Errors
     /// If the server fails, or refuses for another reason than room.
-    pub(super) fn open(&self, first: &Ask) -> Result<(Opened<'_>, Answer), Fault> {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        first: &Ask,
+        give_up: impl Fn() -> bool,
+    ) -> Result<(Opened, Answer), Fault> {
         if let Some(opened) = self.try_open(first)? {
             return Ok(opened);
         }
@@ -123,15 +138,16 @@ impl Server {
             if let Some(opened) = self.try_open(first)? {
                 return Ok(opened);
             }
+            give_up();
             if self.open.load(Ordering::Acquire) > 0 {
                 // One of this run's sessions ends some time.
                 since = Instant::now();
             }
             if since.elapsed() > self.start {
-                let generation = self.state().generation;
+                let begun = self.state().begun(None);
                 let seconds = self.start.as_secs_f64();
                 let why = format!("no room for a session for {seconds} s (CAPACITY_REACHED)");
-                return Err(self.fail(generation, &Broken::new(why), Scope::Server));
+                return Err(self.fail(begun, &Broken::new(why), Scope::Server, true));
             }
             std::thread::sleep(wait);
             wait = (wait * 2).min(LAST_WAIT);
@@ -139,31 +155,34 @@ impl Server {
     }
 
     /// Works as [`Self::open`], and returns none if there is no room.
-    fn try_open(&self, first: &Ask) -> Result<Option<(Opened<'_>, Answer)>, Fault> {
-        let (address, generation) = self.address()?;
+    fn try_open(self: &Arc<Self>, first: &Ask) -> Result<Option<(Opened, Answer)>, Fault> {
+        let seed = if let Ask::Reset { seed } = first { Some(*seed) } else { None };
+        let (address, begun) = self.address(seed)?;
         let connection = Connection::open(&address, self.timeout);
+        // No task is to blame for a server that doesn't listen.
+        let missed = Begun { seed: None, ..begun };
         let mut connection =
-            connection.map_err(|why| self.fail(generation, &Broken::new(why), Scope::Server))?;
-        match connection.begin(first, self.timeout) {
+            connection.map_err(|why| self.fail(missed, &Broken::new(why), Scope::Server, true))?;
+        match connection.ask(first, self.timeout) {
             Ok(Answer::Error(refusal)) if refusal.is_full() => Ok(None),
             Ok(answer) => {
                 self.open.fetch_add(1, Ordering::AcqRel);
                 let connection = self.keeper.keep(connection);
-                Ok(Some((Opened { server: self, connection, generation }, answer)))
+                Ok(Some((Opened { server: self.clone(), connection, begun }, answer)))
             }
             Err(broken) => {
                 let scope = if broken.closed { Scope::Session } else { Scope::Server };
-                Err(self.fail(generation, &broken, scope))
+                Err(self.fail(begun, &broken, scope, true))
             }
         }
     }
 
-    /// Returns the address of a running server, with its generation.
-    fn address(&self) -> Result<(Address, u64), Fault> {
+    /// Returns the address of a running server, for the session of a seed.
+    fn address(&self, seed: Option<u64>) -> Result<(Address, Begun), Fault> {
         let mut state = self.state();
         if state.running.as_ref().is_some_and(Launched::has_ended) {
             // It ended while no question was open.
-            self.end(&mut state, "");
+            self.end(&mut state, "", None);
         }
         if let Some(broken) = self.broken.get() {
             return Err(fault(broken.as_str()));
@@ -175,40 +194,49 @@ impl Server {
                     state.running = Some(running);
                 }
                 Err(why) => {
-                    self.count(&mut state, why);
+                    self.count(&mut state, why, None);
                     return Err(fault(state.reason.as_str()));
                 }
             }
         }
-        Ok((state.address.clone(), state.generation))
+        Ok((state.address.clone(), state.begun(seed)))
     }
 
     /// Records a failure, unless it follows from a recorded one. Returns the fault of the session that
-    /// noticed.
-    fn fail(&self, generation: u64, broken: &Broken, scope: Scope) -> Fault {
+    /// noticed. `asked`: whether it waited for an answer.
+    fn fail(&self, begun: Begun, broken: &Broken, scope: Scope, asked: bool) -> Fault {
         let mut state = self.state();
-        if state.generation != generation {
-            return fault(broken.why.as_str());
+        if state.ends != begun.ends {
+            return fault(broken.why.as_str()).of_a_process(asked);
         }
         let ends = broken.closed && state.running.as_ref().is_some_and(Launched::is_ending);
         if scope == Scope::Server || ends {
-            self.end(&mut state, &broken.why);
-        } else {
-            self.count(&mut state, broken.why.clone());
+            // A session that nothing else was open beside is the one to blame.
+            let culprit = begun.seed.filter(|_| self.open.load(Ordering::Acquire) <= 1);
+            self.end(&mut state, &broken.why, culprit);
+            return fault(state.reason.as_str()).of_a_process(asked);
         }
-        fault(state.reason.as_str())
+        let told = fault(broken.why.as_str());
+        if state.generation == begun.generation {
+            self.count(&mut state, broken.why.clone(), begun.seed);
+        }
+        // Whether a server of somebody else's has ended isn't known.
+        if broken.closed && self.command.is_none() { told.of_a_process(asked) } else { told }
     }
 
     /// Ends the server, if the run has started it, and counts its failure.
-    fn end(&self, state: &mut State, why: &str) {
+    fn end(&self, state: &mut State, why: &str, culprit: Option<u64>) {
         let reason = state.running.take().map_or_else(|| why.into(), |running| running.fail(why));
-        self.count(state, reason);
+        state.ends += 1;
+        self.count(state, reason, culprit);
     }
 
-    fn count(&self, state: &mut State, reason: String) {
+    /// Counts a failure. `culprit`: the seed that has caused it, if that is known.
+    fn count(&self, state: &mut State, reason: String, culprit: Option<u64>) {
         state.generation += 1;
         state.reason.clone_from(&reason);
-        if let Some(failed) = state.failures.add(reason) {
+        let culprit: BTreeSet<String> = culprit.iter().map(u64::to_string).collect();
+        if let Some(failed) = state.failures.add(reason, culprit) {
             let place = match &self.command {
                 Some(command) => named(command),
                 None => format!("url = {:?}", state.address.to_string()),
@@ -243,6 +271,12 @@ impl Server {
     }
 }
 
+impl State {
+    fn begun(&self, seed: Option<u64>) -> Begun {
+        Begun { generation: self.generation, ends: self.ends, seed }
+    }
+}
+
 const HINT: &str = "play with it by hand: openenv's own client shows what it says";
 
 /// Returns an error of the start with its command.
@@ -261,19 +295,31 @@ impl Drop for Server {
     }
 }
 
-impl Opened<'_> {
+impl Opened {
     /// Asks the session.
     ///
     /// # Errors
     /// If it fails.
     pub(super) fn ask(&self, ask: &Ask) -> Result<Answer, Fault> {
-        let answer = self.connection().ask(ask, self.server.timeout);
-        answer.map_err(|broken| self.server.fail(self.generation, &broken, Scope::Session))
+        let mut connection = self.connection();
+        let heard = connection.listen();
+        heard.map_err(|broken| self.fail(&broken, false))?;
+        let answer = connection.ask(ask, self.server.timeout);
+        answer.map_err(|broken| self.fail(&broken, true))
+    }
+
+    /// Returns whether the session still lives, as far as it is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.connection().listen().is_ok()
+    }
+
+    fn fail(&self, broken: &Broken, asked: bool) -> Fault {
+        self.server.fail(self.begun, broken, Scope::Session, asked)
     }
 
     /// Returns the fault of a session with an invalid answer.
     pub(super) fn lies(&self, why: &str) -> Fault {
-        self.server.fail(self.generation, &Broken::new(why), Scope::Session)
+        self.fail(&Broken::new(why), true)
     }
 
     /// Records that a turn was answered.
@@ -287,7 +333,7 @@ impl Opened<'_> {
     /// If it has, or the session is broken.
     pub(super) fn listen(&self) -> Result<(), Fault> {
         let heard = self.connection().listen();
-        heard.map_err(|broken| self.server.fail(self.generation, &broken, Scope::Session))
+        heard.map_err(|broken| self.fail(&broken, false))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -295,7 +341,7 @@ impl Opened<'_> {
     }
 }
 
-impl Drop for Opened<'_> {
+impl Drop for Opened {
     fn drop(&mut self) {
         self.connection().tell(&Ask::Close);
         self.server.open.fetch_sub(1, Ordering::AcqRel);

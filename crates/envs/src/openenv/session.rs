@@ -7,6 +7,7 @@ use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, ToolCall, ToolOutpu
 use super::action::Form;
 use super::protocol::{Answer, Ask, Observed};
 use super::server::{Opened, fault};
+use crate::outside::seats::Seat;
 use crate::session::{Closing, Session, Step};
 
 /// Name of the rewards.
@@ -14,9 +15,18 @@ const REWARD: &str = "reward";
 /// Sums that fall short of their threshold by rounding reach it.
 const ROUNDING: f64 = 1e-9;
 
+/// A session before its first turn.
+pub(super) struct Read {
+    pub(super) opened: Opened,
+    /// The first observation.
+    pub(super) observed: Observed,
+    pub(super) seat: Seat,
+}
+
 /// A trajectory's session.
 pub(super) struct OpenEnvSession<'a> {
-    opened: Opened<'a>,
+    opened: Opened,
+    _seat: Seat,
     form: &'a Form,
     /// Sum of rewards from which the trajectory is right.
     right_from: f64,
@@ -25,8 +35,9 @@ pub(super) struct OpenEnvSession<'a> {
 }
 
 impl<'a> OpenEnvSession<'a> {
-    pub(super) fn new(opened: Opened<'a>, form: &'a Form, right_from: f64, begun: &Observed) -> Self {
-        Self { opened, form, right_from, sum: 0.0, done: begun.done() }
+    pub(super) fn new(read: Read, form: &'a Form, right_from: f64) -> Self {
+        let Read { opened, observed, seat } = read;
+        Self { opened, _seat: seat, form, right_from, sum: 0.0, done: observed.done() }
     }
 
     /// Takes an action. Returns the observation, or the server's message about an invalid action.

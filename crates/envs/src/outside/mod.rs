@@ -1,8 +1,10 @@
-//! Holds the parts of environments whose sessions live in another program: its process, its last lines, and
-//! the count of its failures. Servers of tools share the lines.
+//! Holds the parts of environments whose sessions live in another program: its process, its last lines, the
+//! count of its failures, and sessions that were opened to read a task. Servers of tools share the lines.
 
 pub(crate) mod failures;
 pub mod group;
+pub(crate) mod openings;
 pub(crate) mod program;
+pub(crate) mod seats;
 pub mod stderr;
 mod watch;

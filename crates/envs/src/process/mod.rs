@@ -4,9 +4,11 @@
 //! ```text
 //! describe → tasks, tools   reset → opening of a session   step → outputs, rewards, end   close → late rewards
 //! ```
-//! A session is one trajectory, and a process holds many at a time. A failure of a process costs its
-//! sessions: their trajectories are played once more, in the process that replaces it.
+//! A session is one trajectory, and a process holds many at a time. A failure of a process ends its sessions.
+//! Their trajectories are played again in the process that replaces it, and the one to blame is found by
+//! playing suspects alone ([`Retries`](crate::Retries)).
 
+mod config;
 mod pending;
 mod running;
 mod session;
@@ -19,50 +21,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
-use serde::{Deserialize, Serialize};
-use turnwise_runfile::{Seconds, Within};
+use turnwise_runfile::Seconds;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
-use crate::outside::failures::MAX_FAILURES;
+use crate::opening::same_opening;
+use crate::outside::openings::Openings;
+use crate::outside::seats::Seats;
 use crate::outside::stderr::Log;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
+pub use config::ProcessConfig;
+use pending::Place;
 use session::ProcessSession;
 use wire::{Described, Request, Reset};
-use worker::{ORIGIN, Shared, Worker, fault};
-
-/// Settings of an environment in a process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessConfig {
-    /// The command, and its arguments. It ends when its stdin does.
-    pub command: Vec<String>,
-    /// Number of processes. Sessions are distributed over them.
-    #[serde(default = "workers", deserialize_with = "Within::<1, 256>::read")]
-    pub workers: usize,
-    /// Seconds for one answer.
-    #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
-    pub timeout_seconds: f64,
-}
-
-fn workers() -> usize {
-    1
-}
-
-fn timeout_seconds() -> f64 {
-    30.0
-}
-
-impl EnvSettings for ProcessConfig {
-    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
-        Ok(Box::new(Process::new(self)?))
-    }
-}
+use worker::{Asker, ORIGIN, Shared, Worker, fault};
 
 /// Sessions of one process that may wait for an answer at a time.
 const WAITING_PER_WORKER: usize = 16;
@@ -75,9 +52,15 @@ const PYTHON: &str = "python";
 
 /// The environment.
 pub struct Process {
+    /// Sessions in which the tasks were read. No trajectory plays in them yet.
+    openings: Openings<Place, ProcessSession>,
     shared: Arc<Shared>,
-    workers: Vec<Worker>,
+    workers: Vec<Arc<Worker>>,
+    seats: Arc<Seats>,
+    at_once: usize,
     offer: Described,
+    /// Tools of the process itself.
+    own_tools: Arc<[ToolSpec]>,
     /// Tools only, because tasks are asked for one by one.
     tasks: Tasks,
     known: Mutex<Known>,
@@ -87,8 +70,8 @@ pub struct Process {
 /// Tasks that were asked for.
 #[derive(Default)]
 struct Known {
-    tasks: HashMap<(TaskSplit, usize), Task>,
-    places: HashMap<String, (TaskSplit, usize)>,
+    tasks: HashMap<Place, Task>,
+    places: HashMap<String, Place>,
     /// Ids of tasks that couldn't be opened, and why.
     unopened: HashMap<String, String>,
 }
@@ -106,16 +89,26 @@ impl Process {
             log: Arc::new(Log::new(ORIGIN)),
             broken: OnceLock::new(),
         });
-        let start = |number| Worker::start(shared.clone(), number);
+        let start = |number| Worker::start(shared.clone(), number).map(Arc::new);
         let workers = (1..=config.workers.max(1)).map(start).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
         let read = |offer: Described| {
             let tools = numbers(&offer).and_then(|()| tools(&offer));
             tools.map(|tools| (offer, tools)).map_err(fault)
         };
-        let described = workers[0].ask(&Request::Describe, None, read);
+        let described = workers[0].ask(&Request::Describe, Asker::default(), read);
         let ((offer, tools), _) = described.map_err(|fault| wrong(format!("describe: {}", fault.message)))?;
-        let (tasks, known) = (Tasks::with_tools(tools), Mutex::default());
-        Ok(Self { shared, workers, offer, tasks, known, sessions: AtomicU64::new(0) })
+        Ok(Self {
+            openings: Openings::new(),
+            shared,
+            seats: Seats::new(workers.len(), config.at_once.max(1)),
+            at_once: config.at_once.max(1).saturating_mul(workers.len()),
+            workers,
+            own_tools: offer.tools.clone().into(),
+            offer,
+            tasks: Tasks::with_tools(tools),
+            known: Mutex::default(),
+            sessions: AtomicU64::new(0),
+        })
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -123,10 +116,10 @@ impl Process {
     }
 
     /// Opens a session in a process, for a task by its place.
-    fn reset(&self, (split, index): (TaskSplit, usize)) -> Result<(ProcessSession<'_>, Task), Fault> {
-        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let worker = &self.workers[(number % self.workers.len() as u64) as usize];
-        let name = format!("s{number}");
+    fn reset(&self, place: Place) -> Result<(ProcessSession, Task), Fault> {
+        let seat = self.seats.take(|| self.openings.give_up());
+        let (worker, (split, index)) = (self.workers[seat.process].clone(), place);
+        let name = format!("s{}", self.sessions.fetch_add(1, Ordering::Relaxed));
         // JavaScript and other languages read whole numbers up to 2^53.
         let seed = stream(0, split.name(), index as u64).next_u64() >> 11;
         let request = Request::Reset { session: &name, split: split.name(), index, seed };
@@ -145,34 +138,25 @@ impl Process {
             }
             Ok(Task { id: task, level, messages, answer: String::new() })
         };
-        let (task, generation) = worker.ask(&request, None, read)?;
-        Ok((ProcessSession::new(worker, generation, name, &self.offer.tools), task))
-    }
-
-    /// Works as [`Self::reset`], and retries after a fault, as a session does.
-    fn tell(&self, place: (TaskSplit, usize)) -> Result<Result<Task, Fault>, EnvError> {
-        let mut tries = 0;
-        loop {
-            match self.reset(place) {
-                Ok((_, task)) => return Ok(Ok(task)),
-                Err(fault) => {
-                    self.check()?;
-                    tries += 1;
-                    if tries == MAX_FAILURES {
-                        return Ok(Err(fault));
-                    }
-                }
-            }
-        }
+        let (task, generation) =
+            worker.ask(&request, Asker { generation: None, place: Some(place) }, read)?;
+        let tools = self.own_tools.clone();
+        Ok((ProcessSession::new(worker, generation, name, place, tools, seat), task))
     }
 
     /// Returns a task that can't be opened. Its trajectories are lost with the fault.
-    fn unopened(&self, (split, index): (TaskSplit, usize), fault: &Fault) -> Task {
+    fn unopened(&self, (split, index): Place, fault: &Fault) -> Task {
         let id = format!("{}/{index}, not opened", split.name());
         let place = format!("reset of {} {index}: ", split.name());
         let reason = place.clone() + fault.message.strip_prefix(&place).unwrap_or(&fault.message);
         self.known().unopened.insert(id.clone(), reason);
         Task { id, level: 0, messages: vec![Message::new(Role::User, "")], answer: String::new() }
+    }
+}
+
+impl EnvSettings for ProcessConfig {
+    fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        Ok(Box::new(Process::new(self)?))
     }
 }
 
@@ -182,8 +166,9 @@ fn wrong(message: String) -> EnvError {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.openings.clear();
         // All stdins are closed at once, so that each process has its time to end.
-        self.workers.iter().for_each(Worker::hang_up);
+        self.workers.iter().for_each(|worker| worker.hang_up());
     }
 }
 
@@ -232,18 +217,21 @@ impl Env for Process {
         if let Some(task) = self.known().tasks.get(&place) {
             return Ok(task.clone());
         }
-        let task = match self.tell(place)? {
-            Ok(task) => task,
+        let (session, task) = match self.openings.open(|| self.check(), || self.reset(place))? {
+            Ok(opened) => opened,
             Err(fault) => return Ok(self.unopened(place, &fault)),
         };
         let mut known = self.known();
         if let Some(other) = known.places.insert(task.id.clone(), place).filter(|other| *other != place) {
-            let (a, b) = (other.0.name(), split.name());
-            let hint = "an id belongs to one task of both splits";
-            let twice = format!("{a} {} and {b} {index} have one id: {:?}\n  hint: {hint}", other.1, task.id);
+            let [(a, first), (b, second)] = [place.min(other), place.max(other)];
+            let (a, b, hint) = (a.name(), b.name(), "an id belongs to one task of both splits");
+            let twice = format!("{a} {first} and {b} {second} have one id: {:?}\n  hint: {hint}", task.id);
             return Err(wrong(twice));
         }
         known.tasks.insert(place, task.clone());
+        drop(known);
+        self.openings.keep(place, session);
+        self.seats.wake();
         Ok(task)
     }
 
@@ -253,12 +241,15 @@ impl Env for Process {
         }
         let place = self.known().places.get(&start.task.id).copied();
         let place = place.unwrap_or_else(|| panic!("{}: a task of another environment", start.task.id));
-        let (session, task) = self.reset(place)?;
-        if task != *start.task {
+        let read = self.openings.take(&place).filter(ProcessSession::is_open);
+        let session = if let Some(session) = read {
+            session
+        } else {
+            let (session, task) = self.reset(place)?;
             let (split, index) = (place.0.name(), place.1);
-            let hint = "equal seeds must give equal tasks; `turnwise doctor --config` shows the difference";
-            return Err(fault(format!("two resets of {split} {index} give two tasks\n  hint: {hint}")));
-        }
+            same_opening(&format!("{split} {index}"), start.task, &task).map_err(fault)?;
+            session
+        };
         let python = |_: &String| -> Box<dyn Tool + 'a> { Box::new(PythonTool::new(start.sandbox)) };
         let tools = self.offer.builtin.iter().map(python).collect();
         Ok(Opened { session: Box::new(session), tools, messages: None })
@@ -274,6 +265,18 @@ impl Env for Process {
 
     fn waiting_at_once(&self) -> usize {
         WAITING_PER_WORKER * self.workers.len()
+    }
+
+    fn sessions_at_once(&self) -> usize {
+        self.at_once
+    }
+
+    fn alone_at_once(&self) -> usize {
+        self.workers.len()
+    }
+
+    fn close_openings(&self) {
+        self.openings.clear();
     }
 
     /// Returns the whole text. Sessions judge, so it only counts votes.

@@ -1,21 +1,39 @@
 //! Holds the requests of one process that wait for their answers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::wire::Answer;
+use crate::tasks::TaskSplit;
+
+/// A task by its split and index.
+pub(super) type Place = (TaskSplit, usize);
 
 /// Waiting requests by id, until the process answers no more.
 pub(super) struct Pending(Mutex<State>);
 
 struct State {
-    waiting: HashMap<u64, SyncSender<Answer>>,
+    waiting: HashMap<u64, Waiting>,
     /// Time of the latest answer.
     answered: Instant,
-    /// Reason why no more answers come.
-    ended: Option<String>,
+    /// Why no more answers come.
+    ended: Option<Ended>,
+}
+
+struct Waiting {
+    answers: SyncSender<Answer>,
+    /// The task that it belongs to.
+    place: Option<Place>,
+}
+
+/// The end of a process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ended {
+    pub(super) why: String,
+    /// Tasks whose requests waited for an answer then.
+    pub(super) tasks: BTreeSet<Place>,
 }
 
 impl Pending {
@@ -26,13 +44,13 @@ impl Pending {
 
     /// Registers a request. Returns the number of requests waiting before it, or none if the process answers
     /// no more.
-    pub(super) fn add(&self, id: u64, answers: SyncSender<Answer>) -> Option<usize> {
+    pub(super) fn add(&self, id: u64, place: Option<Place>, answers: SyncSender<Answer>) -> Option<usize> {
         let mut state = self.state();
         if state.ended.is_some() {
             return None;
         }
         let ahead = state.waiting.len();
-        state.waiting.insert(id, answers);
+        state.waiting.insert(id, Waiting { answers, place });
         Some(ahead)
     }
 
@@ -43,7 +61,7 @@ impl Pending {
         let asked = state.waiting.remove(&answer.id);
         drop(state);
         // A request whose session was given up has no receiver.
-        asked.map(|asked| drop(asked.send(answer))).is_some()
+        asked.map(|asked| drop(asked.answers.send(answer))).is_some()
     }
 
     /// Returns the time of the latest answer.
@@ -54,13 +72,14 @@ impl Pending {
     /// Refuses all requests, waiting and future ones. The first reason stays.
     pub(super) fn end(&self, why: String) {
         let mut state = self.state();
-        state.ended.get_or_insert(why);
-        // Their receivers wake up.
-        state.waiting.clear();
+        // Their receivers wake up when this is dropped.
+        let waiting = std::mem::take(&mut state.waiting);
+        let tasks = waiting.values().filter_map(|waiting| waiting.place).collect();
+        state.ended.get_or_insert(Ended { why, tasks });
     }
 
-    /// Returns the reason why no more answers come, if there is one.
-    pub(super) fn ended(&self) -> Option<String> {
+    /// Returns why no more answers come, if there is a reason.
+    pub(super) fn ended(&self) -> Option<Ended> {
         self.state().ended.clone()
     }
 

@@ -5,7 +5,7 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
-use super::pending::Pending;
+use super::pending::{Pending, Place};
 use super::wire::Answer;
 use crate::outside::program::Program;
 use crate::outside::stderr::Log;
@@ -46,8 +46,14 @@ impl Running {
 
     /// Sends a line. Returns the number of requests waiting before it, or none if the process answers no
     /// more.
-    pub(super) fn send(&self, id: u64, line: String, answers: SyncSender<Answer>) -> Option<usize> {
-        let ahead = self.pending.add(id, answers)?;
+    pub(super) fn send(
+        &self,
+        id: u64,
+        place: Option<Place>,
+        line: String,
+        answers: SyncSender<Answer>,
+    ) -> Option<usize> {
+        let ahead = self.pending.add(id, place, answers)?;
         if let Some(stdin) = &self.stdin {
             // The thread that writes ends with the process. Then nothing is answered either.
             let _ = stdin.send(line);

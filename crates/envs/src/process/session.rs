@@ -1,50 +1,73 @@
 //! Plays one trajectory in a process.
 
+use std::sync::Arc;
+
 use turnwise_tools::{Fault, ToolSpec};
 use turnwise_trajectory::{ToolOutput, Turn};
 
+use super::pending::Place;
 use super::wire::{self, Closed, Request, Stepped};
-use super::worker::{ORIGIN, Worker};
+use super::worker::{Asker, ORIGIN, Worker};
+use crate::outside::seats::Seat;
 use crate::session::{Closing, Session, Step};
 
 /// A session in a process.
-pub(super) struct ProcessSession<'a> {
-    worker: &'a Worker,
+pub(super) struct ProcessSession {
+    worker: Arc<Worker>,
     /// The process of the session.
     generation: u64,
     name: String,
+    /// The task that it plays.
+    place: Place,
     /// The process's tools.
-    tools: &'a [ToolSpec],
+    tools: Arc<[ToolSpec]>,
     closed: bool,
+    _seat: Seat,
 }
 
-impl<'a> ProcessSession<'a> {
+impl ProcessSession {
     /// Returns the session `name` of the process `generation`.
-    pub(super) fn new(worker: &'a Worker, generation: u64, name: String, tools: &'a [ToolSpec]) -> Self {
-        Self { worker, generation, name, tools, closed: false }
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        generation: u64,
+        name: String,
+        place: Place,
+        tools: Arc<[ToolSpec]>,
+        seat: Seat,
+    ) -> Self {
+        Self { worker, generation, name, place, tools, closed: false, _seat: seat }
+    }
+
+    /// Returns whether its process still runs.
+    pub(super) fn is_open(&self) -> bool {
+        self.worker.holds(self.generation)
+    }
+
+    fn asker(&self) -> Asker {
+        Asker { generation: Some(self.generation), place: Some(self.place) }
     }
 }
 
-impl Session for ProcessSession<'_> {
+impl Session for ProcessSession {
     fn step(&mut self, turn: &Turn, own: &[usize]) -> Result<Step, Fault> {
-        let request = Request::Step(wire::Step::new(&self.name, turn, own, self.tools));
+        let request = Request::Step(wire::Step::new(&self.name, turn, own, &self.tools));
         let read = |stepped: Stepped| {
             let Stepped { outputs, rewards, done, message, correct } = stepped;
             let outputs = outputs.into_iter().map(ToolOutput::says).collect();
             Step { outputs, rewards, message, done, correct }.checked(ORIGIN, own.len())
         };
-        self.worker.ask(&request, Some(self.generation), read).map(|(step, _)| step)
+        self.worker.ask(&request, self.asker(), read).map(|(step, _)| step)
     }
 
     fn close(&mut self) -> Result<Closing, Fault> {
         self.closed = true;
         let request = Request::Close { session: &self.name };
         let read = |Closed { rewards, correct }: Closed| Closing { rewards, correct }.checked(ORIGIN);
-        self.worker.ask(&request, Some(self.generation), read).map(|(closing, _)| closing)
+        self.worker.ask(&request, self.asker(), read).map(|(closing, _)| closing)
     }
 }
 
-impl Drop for ProcessSession<'_> {
+impl Drop for ProcessSession {
     fn drop(&mut self) {
         if !self.closed {
             self.worker.tell(&Request::Close { session: &self.name }, self.generation);

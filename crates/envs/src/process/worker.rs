@@ -1,6 +1,7 @@
 //! Keeps one process of an environment running: it has requests of many sessions at a time, answers come in
 //! any order, and after a failure another process takes its place.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use turnwise_tools::Fault;
 
-use super::pending::Pending;
+use super::pending::{Pending, Place};
 use super::running::Running;
 use super::wire::{Answer, Request};
 use crate::outside::failures::{Failures, named};
@@ -34,6 +35,14 @@ pub(super) struct Shared {
     pub(super) log: Arc<Log>,
     /// Reason why nothing is played any more: a process has failed too often.
     pub(super) broken: OnceLock<String>,
+}
+
+/// The session of a request.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asker {
+    /// The process that holds the session; none takes a running one.
+    pub(super) generation: Option<u64>,
+    pub(super) place: Option<Place>,
 }
 
 /// A process, and the next one after it fails.
@@ -83,21 +92,19 @@ impl Worker {
     }
 
     /// Sends a request, waits for its result and returns the value that `read` makes of it, with the
-    /// generation of the process that answered. `generation` names the process that holds the session, and
-    /// none takes a running one.
+    /// generation of the process that answered.
     ///
     /// # Errors
     /// If the process or the session fails. A process that fails is replaced by the next request.
     pub(super) fn ask<R: DeserializeOwned, T>(
         &self,
         request: &Request<'_>,
-        generation: Option<u64>,
+        asker: Asker,
         read: impl FnOnce(R) -> Result<T, Fault>,
     ) -> Result<(T, u64), Fault> {
         let (answers, answer) = sync_channel(1);
-        let sent = self.send(request, generation, answers)?;
-        let fail = |why: &str| self.fail(sent.generation, why);
-        let answer = self.wait(&answer, &sent).map_err(|why| fail(&why))?;
+        let sent = self.send(request, asker, answers)?;
+        let answer = self.wait(&answer, &sent).map_err(|why| self.fail(sent.generation, &why, None))?;
         if let Some(refusal) = answer.error {
             // The environment's message about one session. Its process is well.
             let message: String = refusal.message.chars().take(MAX_MESSAGE).collect();
@@ -112,7 +119,7 @@ impl Worker {
                 }
                 Ok((result, sent.generation))
             }
-            Err(why) => Err(fail(&why)),
+            Err(why) => Err(self.fail(sent.generation, &why, asker.place)),
         }
     }
 
@@ -120,25 +127,20 @@ impl Worker {
     pub(super) fn tell(&self, request: &Request<'_>, generation: u64) {
         let (ignored, _) = sync_channel(1);
         // A process that has ended has no sessions.
-        let _ = self.send(request, Some(generation), ignored);
+        let _ = self.send(request, Asker { generation: Some(generation), place: None }, ignored);
     }
 
-    fn send(
-        &self,
-        request: &Request<'_>,
-        generation: Option<u64>,
-        answers: SyncSender<Answer>,
-    ) -> Result<Sent, Fault> {
+    fn send(&self, request: &Request<'_>, asker: Asker, answers: SyncSender<Answer>) -> Result<Sent, Fault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let line = request.line(id);
         let mut state = self.state();
-        let running = self.running(&mut state, generation)?;
+        let running = self.running(&mut state, asker.generation)?;
         let pending = running.pending.clone();
-        if let Some(ahead) = running.send(id, line, answers) {
+        if let Some(ahead) = running.send(id, asker.place, line, answers) {
             return Ok(Sent { generation: state.generation, pending, ahead, at: Instant::now() });
         }
-        self.end(&mut state, &pending.ended().unwrap_or_default());
-        Err(fault(state.reason.as_str()))
+        self.end(&mut state, &pending.ended().unwrap_or_default().why, None);
+        Err(fault(state.reason.as_str()).of_a_process(false))
     }
 
     /// Returns the answer, or the reason why there is none.
@@ -155,7 +157,9 @@ impl Worker {
                     return Err(format!("no answer for {} s", timeout.as_secs_f64()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(sent.pending.ended().unwrap_or_default()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(sent.pending.ended().unwrap_or_default().why);
+                }
             }
         }
     }
@@ -163,21 +167,22 @@ impl Worker {
     /// Returns the process of a generation, or a running one.
     fn running<'s>(&self, state: &'s mut State, generation: Option<u64>) -> Result<&'s Running, Fault> {
         let ended = state.running.as_ref().and_then(|running| running.pending.ended());
-        if let Some(why) = ended {
-            // It ended while no request waited.
-            self.end(state, &why);
+        if let Some(ended) = ended {
+            // It ended while no request waited, or no one has told yet.
+            self.end(state, &ended.why, None);
         }
         if let Some(broken) = self.shared.broken.get() {
             return Err(fault(broken.as_str()));
         }
         if generation.is_some_and(|generation| generation != state.generation || state.running.is_none()) {
-            return Err(fault(format!("the process of this session has failed: {}", state.reason)));
+            let failed = format!("the process of this session has failed: {}", state.reason);
+            return Err(fault(failed).of_a_process(false));
         }
         if state.running.is_none() {
             match self.launch() {
                 Ok(running) => state.running = Some(running),
                 Err(why) => {
-                    self.count(state, why);
+                    self.count(state, why, &BTreeSet::new());
                     return Err(fault(state.reason.as_str()));
                 }
             }
@@ -187,31 +192,41 @@ impl Worker {
     }
 
     /// Ends the process of a generation, and with it all its sessions. Returns the fault of the session that
-    /// noticed.
-    fn fail(&self, generation: u64, why: &str) -> Fault {
+    /// noticed. `culprit`: the task whose answer is the failure.
+    fn fail(&self, generation: u64, why: &str, culprit: Option<Place>) -> Fault {
         let mut state = self.state();
         if state.generation == generation {
-            self.end(&mut state, why);
+            self.end(&mut state, why, culprit);
         }
-        fault(state.reason.as_str())
+        fault(state.reason.as_str()).of_a_process(true)
     }
 
     /// Ends the process, if it runs, and counts its failure.
-    fn end(&self, state: &mut State, why: &str) {
+    fn end(&self, state: &mut State, why: &str, culprit: Option<Place>) {
         if let Some(running) = state.running.take() {
             running.pending.end(why.into());
-            self.count(state, running.fail(why));
+            let asked = running.pending.ended().unwrap_or_default().tasks;
+            self.count(state, running.fail(why), &culprit.map_or(asked, |place| BTreeSet::from([place])));
         }
     }
 
-    fn count(&self, state: &mut State, reason: String) {
+    /// Counts a failure. `tasks` may have caused it.
+    fn count(&self, state: &mut State, reason: String, tasks: &BTreeSet<Place>) {
         state.reason.clone_from(&reason);
-        if let Some(failed) = state.failures.add(reason) {
+        let tasks = tasks.iter().map(|(split, index)| format!("{} {index}", split.name())).collect();
+        if let Some(failed) = state.failures.add(reason, tasks) {
             let (command, number) = (named(&self.shared.command), self.number);
             let hint = "run it by hand: a line {\"id\":1,\"method\":\"describe\"} in, an answer out";
             let broken = format!("{command}, worker {number}: {failed}\n  hint: {hint}");
             self.shared.broken.get_or_init(|| broken);
         }
+    }
+
+    /// Returns whether the process of a generation still runs.
+    pub(super) fn holds(&self, generation: u64) -> bool {
+        let state = self.state();
+        let runs = state.running.as_ref().is_some_and(|running| running.pending.ended().is_none());
+        runs && state.generation == generation
     }
 
     /// Closes the stdin of its process, which asks it to end.

@@ -31,7 +31,7 @@ fn open(python: &str, name: &str, arguments: &[&str]) -> Process {
     let command = [python, &program].into_iter().chain(arguments.iter().copied());
     let command = command.map(String::from).collect();
     // Some libraries load slowly on a machine with other work.
-    Process::new(&ProcessConfig { command, workers: 1, timeout_seconds: 120.0 }).unwrap()
+    Process::new(&ProcessConfig { timeout_seconds: 120.0, ..ProcessConfig::of(command) }).unwrap()
 }
 
 fn session<'a>(env: &'a Process, task: &'a Task) -> Box<dyn Session + 'a> {
@@ -179,7 +179,7 @@ fn a_model_behind_an_endpoint_grades_answers() {
     let program =
         ["env".to_string(), format!("OPENAI_BASE_URL={url}"), "python3".into(), example("grader.py")];
     let command = program.into_iter().chain([questions.display().to_string()]).collect();
-    let env = Process::new(&ProcessConfig { command, workers: 1, timeout_seconds: 30.0 }).unwrap();
+    let env = Process::new(&ProcessConfig::of(command)).unwrap();
     let task = env.task(TaskSplit::Train, 0).unwrap();
     for (answer, grade, right) in [("yes", 0.9, true), ("maybe", 0.3, false)] {
         let mut session = session(&env, &task);

@@ -46,6 +46,8 @@ def answer(request):
     session[1] += 1
     outputs = [f"{session[0]} {session[2]} {session[1]} {call['arguments']['n']}" for call in request["calls"]]
     return {"outputs": outputs, "rewards": {"place": reward}}
+def deadly(request):
+    return request["method"] == "step" and sessions[request["session"]][0] in DEADLY
 def wrong(request):
     kind = chance.choice(KINDS) if chance.random() < RATE else ""
     if kind == "crash": os._exit(chance.randrange(3))
@@ -59,6 +61,7 @@ def wrong(request):
     return kind
 for line in sys.stdin:
     request = json.loads(line)
+    if deadly(request): os._exit(5)
     kind = wrong(request) if request["method"] in ("step", "close") else ""
     if kind not in ("", "twice"): continue
     done = json.dumps({"id": request["id"], "result": answer(request)})
@@ -76,6 +79,8 @@ struct Case {
     turns: Vec<usize>,
     tasks: usize,
     seed: u32,
+    /// Tasks whose steps end the process.
+    deadly: Vec<usize>,
 }
 
 fn case() -> impl Strategy<Value = Case> {
@@ -90,17 +95,19 @@ fn case() -> impl Strategy<Value = Case> {
             turns,
             tasks,
             seed,
+            deadly: vec![],
         },
     )
 }
 
 fn open(case: &Case) -> Result<Process, EnvError> {
-    let Case { kinds, rate, workers, seed, .. } = case;
-    let program = format!("KINDS, RATE, SEED = {kinds:?}, {rate}, {seed}\n{ENVIRONMENT}");
+    let Case { kinds, rate, workers, seed, deadly, .. } = case;
+    let settings = format!("KINDS, RATE, SEED, DEADLY = {kinds:?}, {rate}, {seed}, {deadly:?}");
+    let program = format!("{settings}\n{ENVIRONMENT}");
     let command = vec!["python3".into(), "-c".into(), program];
     // Short only where a process hangs: a machine with other work starts Python slowly.
     let timeout_seconds = if kinds.contains(&"hang") && *rate > 0.0 { 3.0 } else { 30.0 };
-    Process::new(&ProcessConfig { command, workers: *workers, timeout_seconds })
+    Process::new(&ProcessConfig { workers: *workers, timeout_seconds, ..ProcessConfig::of(command) })
 }
 
 /// Plays every sample of every task. A sample writes its number, and calls twice in each turn but the last.
@@ -171,7 +178,8 @@ fn check(trajectory: &Trajectory, task: usize, case: &Case) -> Result<(), TestCa
 
 #[test]
 fn rewards_of_the_end_are_on_the_last_turn_however_it_ended() {
-    let case = Case { kinds: vec![], rate: 0.0, workers: 1, turns: vec![3], tasks: 1, seed: 0 };
+    let case =
+        Case { kinds: vec![], rate: 0.0, workers: 1, turns: vec![3], tasks: 1, seed: 0, deadly: vec![] };
     let env = open(&case).unwrap();
     let end = |limits: Limits| played_within(&env, &case, limits).groups.remove(0).remove(0);
     let whole = end(USUAL);
@@ -189,6 +197,33 @@ fn rewards_of_the_end_are_on_the_last_turn_however_it_ended() {
         assert!(last.rewards.has("late") && last.rewards.get("place") >= 1000.0, "{stop:?}: {last:?}");
         assert!(earlier.iter().all(|turn| !turn.rewards.has("late") && turn.rewards.get("place") < 1.0));
         assert_eq!(found.verdict(), Some(true), "{stop:?}");
+    }
+}
+
+/// The rule: a process that ends costs the task that ends it, and no other.
+#[test]
+fn a_task_that_ends_its_process_costs_no_neighbour() {
+    for workers in [1, 2] {
+        let turns = vec![1, 2, 0, 3, 1, 2];
+        let case = Case { kinds: vec![], rate: 0.0, workers, turns, tasks: 8, seed: 0, deadly: vec![0, 5] };
+        let env = open(&case).unwrap();
+        let played = played(&env, &case);
+        assert!(env.check().is_ok(), "two tasks are no failure of the environment");
+        let mut lost: Vec<(&str, u32)> =
+            played.lost.iter().map(|lost| (lost.task.as_str(), lost.sample)).collect();
+        lost.sort_unstable();
+        let expect: Vec<(&str, u32)> =
+            ["0", "5"].into_iter().flat_map(|t| (0..6).map(move |s| (t, s))).collect();
+        assert_eq!(lost, expect);
+        assert!(played.lost.iter().all(|lost| lost.reason.contains("(exit status: 5)")), "{:?}", played.lost);
+        for (task, group) in played.groups.iter().enumerate().filter(|(task, _)| ![0, 5].contains(task)) {
+            assert_eq!(group.len(), 6, "task {task}");
+            for trajectory in group {
+                check(trajectory, task, &case).unwrap();
+            }
+        }
+        // No trajectory is played more than six times.
+        assert!(played.env_faults <= 6 * 48, "{}", played.env_faults);
     }
 }
 

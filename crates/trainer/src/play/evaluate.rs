@@ -7,7 +7,7 @@ use std::thread::scope;
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{ScoredTrajectory, is_graded};
-use turnwise_envs::{Env, RewardConfig, Task, TaskSplit, answer};
+use turnwise_envs::{Env, RewardConfig, Task, TaskSplit, answer, read_tasks};
 use turnwise_model::Transformer;
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::remote::tokens::{Rule, Stream, TokenPolicy};
@@ -154,9 +154,8 @@ fn evaluate_policy<'p>(
     rewards: &RewardConfig,
     progress: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Evaluation, TrainError> {
-    let held_out = 0..game.env.count(TaskSplit::HeldOut).min(config.tasks);
-    let held_out = held_out.map(|index| game.env.task(TaskSplit::HeldOut, index));
-    let held_out = held_out.collect::<Result<Vec<Task>, _>>().map_err(TrainError::from);
+    let numbers: Vec<usize> = (0..game.env.count(TaskSplit::HeldOut).min(config.tasks)).collect();
+    let held_out = read_tasks(game.env, TaskSplit::HeldOut, &numbers).map_err(TrainError::from);
     let held_out = agree(ranks, held_out)?;
     let tasks: Vec<&Task> = held_out.iter().collect();
     let trial = Trial { game, tasks: &tasks, samples: config.samples, rewards };

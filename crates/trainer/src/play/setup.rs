@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokenizers::Tokenizer;
-use turnwise_envs::{Env, EnvError, Task, TaskSplit};
+use turnwise_envs::{Env, EnvError, Task, TaskSplit, read_tasks};
 use turnwise_rollout::chat::{self, Calls, ChatError, ChatFormat, Moment};
 use turnwise_rollout::{Game, Limits};
 use turnwise_runfile::OrAuto;
@@ -117,7 +117,8 @@ impl Setup {
     /// # Errors
     /// If the environment fails to produce one of them.
     pub fn tasks(&self, split: TaskSplit, at_most: usize) -> Result<Vec<Task>, EnvError> {
-        (0..self.env.count(split).min(at_most)).map(|index| self.env.task(split, index)).collect()
+        let numbers: Vec<usize> = (0..self.env.count(split).min(at_most)).collect();
+        read_tasks(&*self.env, split, &numbers)
     }
 
     /// Returns whether the first complete call ends its turn.
