@@ -21,10 +21,11 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 PROMPT, NEW, ROWS, COLUMNS = 64, 128, 8, 256
 
@@ -53,9 +54,19 @@ SHAPES = {
 }
 
 
+def opened(name):
+    """A model with random weights of a shape, here or in benches/shapes, or that of a folder."""
+    file = Path(__file__).parent.parent / "shapes" / f"{name}.json"
+    if name in SHAPES:
+        return SHAPES[name]()
+    if file.exists():
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**json.loads(file.read_text())), dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+
+
 class Work:
     def __init__(self, name, device, dtype):
-        model = SHAPES[name]() if name in SHAPES else AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        model = opened(name)
         self.model, self.device, self.dtype = model.to(device), device, dtype
         # Work without training reads weights of half the size; training keeps them in f32 and computes under
         # autocast.

@@ -13,9 +13,12 @@ use turnwise_benches::workload::Work;
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// The works that are measured for each size.
-const WORK: [(&str, &[&str]); 2] = [
+const WORK: [(&str, &[&str]); 5] = [
     ("8.4M", &["decode 1", "decode 32", "turns 8", "train"]),
     ("135M", &["decode 1", "decode 8", "turns 8", "train"]),
+    ("lfm2-206M", &["decode 1", "decode 8", "train"]),
+    ("qwen3_5-210M", &["decode 1", "decode 8", "train"]),
+    ("gemma3-268M", &["decode 1", "decode 8", "train"]),
 ];
 
 #[derive(Args)]

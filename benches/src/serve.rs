@@ -33,7 +33,7 @@ impl Type {
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// A size (8.4M, 135M, 0.5B, 1.5B; random weights) or a model folder
+    /// A size (8.4M, 135M, lfm2-206M, 0.5B and others; random weights) or a model folder
     model: String,
     /// The device
     #[arg(long)]

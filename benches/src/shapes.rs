@@ -1,15 +1,19 @@
 //! Models of the sizes that are measured, untrained: speed doesn't depend on what weights say.
 
+use turnwise_model::family::Family;
 use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig};
 
 /// A size under its name.
 pub type Shape = (&'static str, fn() -> ModelConfig);
 
 /// The sizes, smallest first.
-pub const SHAPES: [Shape; 5] = [
+pub const SHAPES: [Shape; 8] = [
     ("tiny", tiny_model),
     ("8.4M", small_model),
     ("135M", smollm2_model),
+    ("lfm2-206M", || of_family(include_str!("../shapes/lfm2-206M.json"))),
+    ("qwen3_5-210M", || of_family(include_str!("../shapes/qwen3_5-210M.json"))),
+    ("gemma3-268M", || of_family(include_str!("../shapes/gemma3-268M.json"))),
     ("0.5B", half_billion),
     ("1.5B", one_and_a_half_billion),
 ];
@@ -17,6 +21,14 @@ pub const SHAPES: [Shape; 5] = [
 /// The configuration of a size.
 pub fn shape(name: &str) -> Option<ModelConfig> {
     SHAPES.iter().find(|(known, _)| *known == name).map(|(_, config)| config())
+}
+
+/// The network of a `config.json`, which PyTorch's side reads too.
+fn of_family(config: &str) -> ModelConfig {
+    let json: serde_json::Value = serde_json::from_str(config).expect("JSON");
+    let family = json["model_type"].as_str().expect("a family");
+    let read = |family: Family| family.read(json.as_object().expect("an object"));
+    Family::named(family).and_then(read).expect("a network")
 }
 
 /// `count` blocks of a Llama, or with biases on q, k and v of a Qwen2.
@@ -91,7 +103,9 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_their_names() {
-        for (name, millions) in [("8.4M", 8.4), ("135M", 134.5), ("0.5B", 494.0), ("1.5B", 1543.7)] {
+        let llamas = [("8.4M", 8.4), ("135M", 134.5), ("0.5B", 494.0), ("1.5B", 1543.7)];
+        let others = [("lfm2-206M", 206.0), ("qwen3_5-210M", 210.0), ("gemma3-268M", 268.0)];
+        for (name, millions) in llamas.into_iter().chain(others) {
             let config = shape(name).unwrap();
             assert_eq!(config.check(), Ok(()), "{name}");
             let found = config.multiplied_weights() as f64 / 1e6;

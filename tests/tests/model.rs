@@ -17,7 +17,7 @@ mod real_models;
 mod states;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -29,7 +29,7 @@ use turnwise_model::{
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, golden, max_abs_diff, values};
 
-const FAMILIES: [&str; 32] = [
+const FAMILIES: [&str; 33] = [
     "llama",
     "llama-bias",
     "llama-tied",
@@ -52,6 +52,7 @@ const FAMILIES: [&str; 32] = [
     "phi3-long",
     "exaone4",
     "glm4",
+    "ernie4_5",
     "ministral3",
     "hunyuan",
     "lfm2",
@@ -98,11 +99,23 @@ impl Expected {
     }
 }
 
+/// Names the golden folders, and those in the folder `TURNWISE_HELD_OUT` (tests/golden/model/held_out.py).
+fn folders() -> Vec<(String, PathBuf)> {
+    let named = |family: &str| (family.to_string(), golden(&format!("model/{family}")));
+    let mut all: Vec<_> = FAMILIES.map(named).into();
+    if let Some(more) = std::env::var_os("TURNWISE_HELD_OUT") {
+        let entries = std::fs::read_dir(more).expect("a folder of folders");
+        let folders = entries.map(|entry| entry.expect("an entry").path());
+        let whole = folders.filter(|folder| folder.join("expected.safetensors").exists());
+        all.extend(whole.map(|folder| (folder.display().to_string(), folder)));
+    }
+    all
+}
+
 fn check_each(check: impl Fn(&str, Transformer, &Expected)) {
-    for family in FAMILIES {
-        let folder = golden(&format!("model/{family}"));
+    for (family, folder) in folders() {
         let model = load(&folder, &device().autodiff()).expect("a golden model");
-        check(family, model, &Expected::read(&folder));
+        check(&family, model, &Expected::read(&folder));
     }
 }
 
@@ -163,8 +176,7 @@ fn gradients_equal_those_of_transformers() {
 
 #[test]
 fn both_spellings_of_rope_settings_mean_the_same() {
-    for family in FAMILIES {
-        let folder = golden(&format!("model/{family}"));
+    for (family, folder) in folders() {
         let text = std::fs::read_to_string(folder.join("config_v4.json")).expect("the older spelling");
         let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
         let older = family_of(&folder).unwrap().read(&json).unwrap();
@@ -174,8 +186,7 @@ fn both_spellings_of_rope_settings_mean_the_same() {
 
 #[test]
 fn a_saved_model_is_the_loaded_one() {
-    for family in FAMILIES {
-        let folder = golden(&format!("model/{family}"));
+    for (family, folder) in folders() {
         let (model, saved) = (load(&folder, &device()).unwrap(), tempfile::tempdir().unwrap());
         save(&model, family_of(&folder).unwrap(), Some(&folder), saved.path()).unwrap();
         assert_eq!(load_config(saved.path()).unwrap(), load_config(&folder).unwrap(), "{family}");

@@ -71,6 +71,19 @@ impl ModelConfig {
         self.max_position.max(stretched as usize)
     }
 
+    /// Returns the longest text in tokens that a pass over all of it reads.
+    ///
+    /// It is longer than [`context`](Self::context) where frequencies follow the length of a text, since no
+    /// key is kept from a shorter one.
+    pub fn longest_text(&self) -> usize {
+        let stretched = |attention: &AttentionConfig| match &attention.rope.scaling {
+            Some(RopeScaling::Dynamic { factor, .. }) => self.max_position as f64 * factor,
+            _ => 0.0,
+        };
+        let stretched = self.attentions().map(stretched).fold(0.0, f64::max);
+        self.context().max(self.max_position).max(stretched as usize)
+    }
+
     /// Lists the settings of attention, of the layers that have it.
     pub fn attentions(&self) -> impl Iterator<Item = &AttentionConfig> {
         self.layers.iter().filter_map(BlockConfig::attention)
@@ -146,7 +159,7 @@ impl ModelConfig {
                 return Err(format!("{name} = {scale} is not a finite number above 0"));
             }
         }
-        if self.context() > MAX_CONTEXT {
+        if self.longest_text() > MAX_CONTEXT {
             return Err(format!("rope scaling stretches the context to more than {MAX_CONTEXT} tokens"));
         }
         Ok(())

@@ -77,6 +77,9 @@ pub struct StepMetrics {
     /// Loss, a mean over updates.
     #[serde(skip_serializing_if = "Metric::is_absent")]
     pub loss: Metric,
+    /// Load-balancing loss of the experts, a mean over sequences, without its coefficient, in runs with one.
+    #[serde(skip_serializing_if = "Metric::is_absent")]
+    pub router_aux_loss: Metric,
     /// Importance ratio, a weighted mean over tokens.
     #[serde(skip_serializing_if = "Metric::is_absent")]
     pub ratio: Metric,

@@ -126,6 +126,7 @@ impl StepRecord {
         let (Some(first), Some(last)) = (stats.first(), updates.last()) else { return metrics };
         let n = stats.len() as f64;
         let mean = |value: &dyn Fn(&PolicyStats) -> f64| stats.iter().map(value).sum::<f64>() / n;
+        let balanced: Option<f64> = stats.iter().map(|s| s.balance).sum();
         // A weight is above 0 or was cut to 0, if tokens are weighed.
         let weighed = stats.iter().map(PolicyStats::means).any(|m| m.tis_weight != 0.0 || m.tis_cut != 0.0);
         let of_weights = |value: &dyn Fn(&PolicyStats) -> f64| {
@@ -133,6 +134,7 @@ impl StepRecord {
         };
         StepMetrics {
             loss: mean(&|s| s.loss).into(),
+            router_aux_loss: balanced.map_or(Metric::default(), |sum| (sum / n).into()),
             ratio: mean(&|s| s.means().ratio).into(),
             clipped: mean(&|s| s.means().clipped).into(),
             old_kl: mean(&|s| s.means().old_kl).into(),

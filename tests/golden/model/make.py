@@ -36,6 +36,7 @@ from safetensors.torch import save_file
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    Ernie4_5Config,
     Exaone4Config,
     Gemma2Config,
     Gemma3Config,
@@ -249,6 +250,9 @@ FAMILIES = {
         }
     ),
     "glm4": Glm4Config(**{**SMALL, "head_dim": 8, "rope_parameters": rope("default", partial_rotary_factor=0.5)}),
+    "ernie4_5": Ernie4_5Config(
+        **{**SMALL, "head_dim": 10, "use_bias": True, "tie_word_embeddings": True, "rope_parameters": rope("default")}
+    ),
     "ministral3": Ministral3Config(
         **{
             **SMALL,

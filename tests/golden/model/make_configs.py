@@ -26,7 +26,7 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
 CASES = [
     *[dict(model_type=family) for family in ("llama", "mistral", "qwen2", "qwen3", "olmo2", "olmo3", "gemma2",
                                              "gemma3_text", "smollm3", "granite", "phi3", "exaone4", "glm4",
-                                             "ministral3", "lfm2", "qwen3_5_text", "qwen3_moe", "olmoe")],
+                                             "ministral3", "lfm2", "qwen3_5_text", "qwen3_moe", "olmoe", "ernie4_5")],
     *[dict(model_type=family, num_key_value_heads=None, **SMALL) for family in ("llama", "qwen2", "qwen3")],
     *[dict(model_type=family, head_dim=6, num_attention_heads=8, num_key_value_heads=8, **SMALL)
       for family in ("llama", "mistral", "qwen2", "qwen3")],
@@ -110,6 +110,8 @@ CASES = [
     dict(model_type="glm4", attention_bias=False, head_dim=16, **SMALL),
     dict(model_type="glm4", partial_rotary_factor=0.25, **SMALL),
     dict(model_type="glm4", rope_parameters=dict(rope_type="default", rope_theta=50.0, partial_rotary_factor=1.0), **SMALL),
+    dict(model_type="ernie4_5", use_bias=True, tie_word_embeddings=False, num_key_value_heads=None, rope_theta=77.0,
+         **SMALL),
     dict(model_type="ministral3", sliding_window=5, rope_scaling=YARN, **SMALL),
     dict(model_type="hunyuan_v1_dense", attention_bias=True, head_dim=16, **SMALL),
     dict(model_type="hunyuan_v1_dense", head_dim=16, rope_scaling=dict(type="dynamic", alpha=1000.0, factor=1.0), **SMALL),

@@ -193,8 +193,10 @@ fn the_load_balancing_loss_of_each_row_is_that_of_transformers() {
         let wanted = vec![true; batch.tokens.len()];
         let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
         for recompute in [false, true] {
-            let nothing = |answer: TokenLogprobs| (answer.logprobs.sum().mul_scalar(0.0), ());
-            let (gradients, ()) = gradients(&model.clone().balancing(1.0), &query, recompute, nothing);
+            let nothing = |answer: TokenLogprobs| (answer.logprobs.sum().mul_scalar(0.0), answer.balance);
+            let (gradients, found) = gradients(&model.clone().balancing(1.0), &query, recompute, nothing);
+            let (found, sum) = (found.expect("a loss"), floats(&expected, "balance").iter().sum::<f32>());
+            assert!((found - f64::from(sum)).abs() < 1e-5, "{family}: {found}, not {sum}");
             let names = parameter_names(&model).into_iter();
             model.visit(&mut Compare { names, gradients: &gradients, expected: &expected });
         }

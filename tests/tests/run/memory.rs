@@ -77,6 +77,19 @@ fn experts(folder: &Path) {
     make(folder, &like, "qwen3_moe", &json);
 }
 
+/// One whose vocabulary is that of Gemma 3: its embedding, which is also its output matrix, is nearly all of
+/// it.
+fn large_vocabulary(folder: &Path) {
+    let like = model_folder("tiny");
+    let tiny = load_config(&like).expect("the tiny model");
+    let json = serde_json::json!({
+        "vocab_size": 262_144, "max_position_embeddings": tiny.max_position, "hidden_size": 64,
+        "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16, "num_attention_heads": 4,
+        "num_key_value_heads": 1, "sliding_window": 64,
+    });
+    make(folder, &like, "gemma3_text", &json);
+}
+
 fn make(folder: &Path, like: &Path, family: &str, json: &Value) {
     let family = Family::named(family).expect("a family");
     let config = family.read(json.as_object().expect("an object")).expect("a configuration");
@@ -166,4 +179,10 @@ fn a_run_of_linear_attention_holds_what_its_estimate_says() {
 #[test]
 fn a_run_of_experts_holds_what_its_estimate_says() {
     alone("memory::a_run_of_experts_holds_what_its_estimate_says", || check(experts, &[]));
+}
+
+#[test]
+fn a_run_with_a_large_vocabulary_holds_what_its_estimate_says() {
+    let name = "memory::a_run_with_a_large_vocabulary_holds_what_its_estimate_says";
+    alone(name, || check(large_vocabulary, &["rollout.max_turn_tokens=64"]));
 }

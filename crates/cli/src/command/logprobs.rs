@@ -37,8 +37,9 @@ impl Logprobs {
         let tokens = input::tokens(&self.tokens)?;
         let config = load_config(&self.model)?;
         check_tokens(&tokens, config.vocab_size)?;
-        if tokens.len() > config.context() {
-            bail!("{} tokens do not fit into the model's context of {}", tokens.len(), config.context());
+        let most = config.longest_text();
+        if tokens.len() > most {
+            bail!("{} tokens do not fit into the model's context of {most}", tokens.len());
         }
         let model = load(&self.model, &device)?;
         let wanted = vec![true; tokens.len()];

@@ -14,7 +14,7 @@ const CONFIDENCE: f64 = 0.95;
 /// Describes a curve: the name of its picture, its title, whether it is a share, and its metric.
 type Curve = (&'static str, &'static str, bool, fn(&StepMetrics) -> Metric);
 
-const CURVES: [Curve; 11] = [
+const CURVES: [Curve; 12] = [
     ("accuracy", "Share of right answers", true, |m| m.accuracy),
     ("reward", "Reward per trajectory", false, |m| m.reward),
     ("turns", "Turns per trajectory", false, |m| m.turns),
@@ -23,6 +23,7 @@ const CURVES: [Curve; 11] = [
     ("truncated", "Share of trajectories cut off", false, |m| m.truncated),
     ("sampled-tokens", "Sampled tokens per trajectory", false, |m| m.sampled_tokens),
     ("entropy", "Entropy estimate (nats per token)", false, |m| m.entropy),
+    ("router-aux-loss", "Load-balancing loss of the experts", false, |m| m.router_aux_loss),
     ("grad-norm", "Gradient norm", false, |m| m.grad_norm),
     ("logprob-gap", "Largest gap between sampler and trainer (nats)", false, |m| m.logprob_gap),
     ("dropped", "Share of trajectories left out of the loss", false, |m| m.dropped),

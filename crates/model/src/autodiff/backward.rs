@@ -47,12 +47,13 @@ pub fn add_gradients<S>(
     if !recompute {
         let pass = model.whole(query.batch);
         let hidden = model.hidden_in(&pass, query.batch);
+        let routed = pass.take_routed();
+        let balance = balance(model, query, &routed);
+        let loss = |answer: TokenLogprobs| loss(TokenLogprobs { balance: balance.value(), ..answer });
         let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
         // If only the head is trained, there is no graph below it.
         if let Some(upstream) = upstream.filter(|_| hidden.is_tracked()) {
-            let routed = pass.take_routed();
-            let balance = balance(model, query, &routed).loss(routed);
-            add_graph(total, backward(hidden, upstream, balance), model);
+            add_graph(total, backward(hidden, upstream, balance.loss(routed)), model);
         }
         return aux;
     }
@@ -60,6 +61,7 @@ pub fn add_gradients<S>(
     let balance = balance(model, query, &routed);
     let last = leaf(inputs.pop().expect("the embedding comes first"));
     let hidden = model.norm.forward(last.clone());
+    let loss = |answer: TokenLogprobs| loss(TokenLogprobs { balance: balance.value(), ..answer });
     let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
     let Some(upstream) = upstream else { return aux };
     let mut upstream = through(&model.norm, (hidden, None), upstream, &last, total);

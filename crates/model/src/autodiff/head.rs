@@ -81,7 +81,8 @@ fn output_grads<S>(
     positions: &Positions,
     loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
 ) -> ((Tensor<1>, Option<Tensor<1>>), S) {
-    let leaves = TokenLogprobs { logprobs: leaf(outputs.logprobs), entropies: outputs.entropies.map(leaf) };
+    let TokenLogprobs { logprobs, entropies, balance } = outputs;
+    let leaves = TokenLogprobs { logprobs: leaf(logprobs), entropies: entropies.map(leaf), balance };
     let (value, aux) = loss(leaves.clone());
     let gradients = value.backward();
     let grad = |column: &Tensor<2>| {

@@ -20,6 +20,10 @@ pub struct TokenLogprobs {
     pub logprobs: Tensor<2>,
     /// Entropy of the distribution of token `t`, if the query has `with_entropy`. `[B, T]`, f32, nats.
     pub entropies: Option<Tensor<2>>,
+    /// Load-balancing loss of the batch, times its factor. Only gradients of a [balancing] model compute it.
+    ///
+    /// [balancing]: Transformer::balancing
+    pub balance: Option<f64>,
 }
 
 /// Selects the tokens of a batch whose log-probabilities are computed.
@@ -225,7 +229,8 @@ impl Positions {
             };
             filled.reshape([rows, columns])
         };
-        TokenLogprobs { logprobs: put(logprobs), entropies: query.with_entropy.then(|| put(entropies)) }
+        let entropies = query.with_entropy.then(|| put(entropies));
+        TokenLogprobs { logprobs: put(logprobs), entropies, balance: None }
     }
 }
 

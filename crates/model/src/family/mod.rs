@@ -7,6 +7,7 @@ use crate::config::ModelConfig;
 use crate::logit_config::LogitConfig;
 
 mod defaults;
+mod ernie4_5;
 mod exaone4;
 mod experts;
 mod fields;
@@ -64,7 +65,7 @@ const OF_OTHER_FILES: [&str; 5] =
     ["torch_dtype", "quantization_config", "compression_config", "transformers_weights", "auto_map"];
 
 /// Lists all families. A new one is a file and an entry here.
-pub const FAMILIES: [Family; 20] = [
+pub const FAMILIES: [Family; 21] = [
     llama::LLAMA,
     qwen2::QWEN2,
     qwen3::QWEN3,
@@ -85,6 +86,7 @@ pub const FAMILIES: [Family; 20] = [
     granite_hybrid::GRANITE_HYBRID,
     qwen3_moe::QWEN3_MOE,
     olmoe::OLMOE,
+    ernie4_5::ERNIE4_5,
 ];
 
 impl Family {

@@ -35,7 +35,7 @@ struct Case {
     /// Whether each of them has positions.
     rotated: Vec<bool>,
     /// Those of the first layer with positions and, if they differ, of the last one.
-    frequencies: Vec<Vec<f64>>,
+    frequencies: Vec<Vec<f32>>,
     /// That of the last one.
     attention_factor: f64,
     /// Those of each layer, in families that may have some.
@@ -90,7 +90,7 @@ fn a_key_that_is_absent_has_the_default_of_transformers() {
             let ours = frequencies(rope, 1);
             assert_eq!(ours.len(), expected.len(), "{shown}");
             for (ours, theirs) in ours.iter().zip(expected) {
-                assert!((ours - theirs).abs() <= 1e-5 * theirs, "{shown}: {ours}, not {theirs}");
+                assert!((ours - theirs).abs() <= 3e-7 * theirs, "{shown}: {ours}, not {theirs}");
             }
         }
         let gain = last.attention_factor();
@@ -279,5 +279,5 @@ fn long_rope_keeps_the_context_of_its_short_divisors() {
     assert_eq!(config.context(), 4096);
     let rope = &config.first_attention().rope;
     let [short, long] = [4096, 4097].map(|length| frequencies(rope, length)[1]);
-    assert!((short / long - 2.0).abs() < 1e-12, "a longer sequence has the other divisors");
+    assert!((short / long - 2.0).abs() < 1e-6, "a longer sequence has the other divisors");
 }

@@ -1,7 +1,7 @@
 //! The rotary position embedding of one head at one position, for code on plain vectors.
 
 use crate::block::AttentionConfig;
-use crate::layers::rope::frequencies;
+use crate::layers::rope::{angle, frequencies};
 
 /// Holds the rotation at one position.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl Factors {
 impl Angles {
     /// Computes the angles of a position in a sequence of `length` tokens.
     pub(crate) fn new(attention: &AttentionConfig, position: usize, length: usize) -> Self {
-        let angle = |frequency: f64| (position as f64 * frequency).sin_cos();
+        let angle = |frequency: f32| angle(position, frequency).sin_cos();
         let frequencies = frequencies(&attention.rope, length).into_iter();
         Self {
             turns: frequencies.map(angle).map(|(sin, cos)| (cos as f32, sin as f32)).collect(),

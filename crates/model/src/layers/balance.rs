@@ -17,8 +17,9 @@ pub(crate) struct Routed {
     pub(crate) chosen: Vec<i32>,
 }
 
-/// Holds the slopes of the loss in the probabilities of every router, `[N, E]`; none without routers.
-pub(crate) struct Balance(Option<Tensor<2>>);
+/// Holds the slopes of the loss in the probabilities of every router, `[N, E]`, and the loss; none without
+/// routers.
+pub(crate) struct Balance(Option<(Tensor<2>, f64)>);
 
 impl Balance {
     /// Counts the tokens of experts, which have no slopes.
@@ -44,17 +45,41 @@ impl Balance {
                 row.copy_from_slice(&of_sequence);
             }
         }
+        let value = routed.iter().map(|routed| sum_of_products(&routed.scores, &slopes)).sum();
         let device = first.scores.device().without_autodiff();
         let slopes = TensorData::new(slopes, [tokens, experts]);
-        Self(Some(Tensor::from_data(slopes, (&device, DType::F32))))
+        Self(Some((Tensor::from_data(slopes, (&device, DType::F32)), value)))
+    }
+
+    /// Returns the loss of all sequences, times their factor; none without routers.
+    pub(crate) fn value(&self) -> Option<f64> {
+        self.0.as_ref().map(|(_, value)| *value)
     }
 
     /// Returns the share of some routers in the loss, in their graph.
     pub(crate) fn loss(&self, routed: Vec<Routed>) -> Option<Tensor<1>> {
-        let slopes = self.0.as_ref()?;
+        let (slopes, _) = self.0.as_ref()?;
         let share = |routed: Routed| (softmax(routed.scores, 1) * Tensor::from_inner(slopes.clone())).sum();
         routed.into_iter().map(share).reduce(|sum, share| sum + share)
     }
+}
+
+/// Returns the sum of a router's probabilities times their slopes.
+fn sum_of_products(scores: &Tensor<2>, slopes: &[f32]) -> f64 {
+    let [_, experts] = scores.dims();
+    let scores: Vec<f32> = scores.clone().into_data().try_into_vec().expect("the router computes in f32");
+    let rows = scores.chunks_exact(experts).zip(slopes.chunks_exact(experts));
+    // Padding has no slopes.
+    let rows = rows.filter(|(_, slopes)| slopes.iter().any(|slope| *slope != 0.0));
+    let of_row = |(scores, slopes): (&[f32], &[f32])| {
+        let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exps = scores.iter().map(|score| f64::from(score - most).exp());
+        let (sum, products) = exps.zip(slopes).fold((0.0, 0.0), |(sum, products), (exp, slope)| {
+            (sum + exp, products + exp * f64::from(*slope))
+        });
+        products / sum
+    };
+    rows.map(of_row).sum()
 }
 
 #[cfg(test)]
@@ -87,7 +112,10 @@ mod tests {
                 let _ = model.hidden_in(&pass, &batch);
                 let routed = pass.take_routed();
                 let balance = Balance::new(&routed, &batch, model.packs(&batch), 0.5);
-                balance.loss(routed).expect("the model has routers").inner().into_scalar()
+                let value = balance.value().expect("the model has routers");
+                let loss: f32 = balance.loss(routed).expect("the model has routers").inner().into_scalar();
+                assert!((value - f64::from(loss)).abs() < 1e-6, "{family}: {value} of a graph's {loss}");
+                loss
             };
             let rows: Vec<&[u32]> = ids.chunks(ids.len() / losses.len()).collect();
             for (row, loss) in rows.iter().zip(&losses) {

@@ -101,6 +101,8 @@ pub(crate) struct PolicyStats {
     pub(crate) by_turn: Vec<LossSums>,
     /// Largest `|logp - rollout_logp|` over the trained tokens: the difference between trainer and sampler.
     pub(crate) logprob_gap: f64,
+    /// Load-balancing loss, a mean over the minibatch's sequences; none without a coefficient.
+    pub(crate) balance: Option<f64>,
     /// Row of the minibatch, and `logp - rollout_logp` of each of its trained tokens.
     pub(crate) log_ratios: Vec<(usize, Vec<f32>)>,
 }
@@ -125,6 +127,7 @@ impl PolicyStats {
     /// Adds the statistics of another part of the minibatch.
     fn add(&mut self, part: &Self) {
         self.loss += part.loss;
+        self.balance = self.balance.into_iter().chain(part.balance).reduce(|sum, part| sum + part);
         self.logprob_gap = self.logprob_gap.max(part.logprob_gap);
         self.log_ratios.extend_from_slice(&part.log_ratios);
         self.by_turn.resize(self.by_turn.len().max(part.by_turn.len()), LossSums::default());
@@ -181,6 +184,7 @@ pub(crate) fn policy_gradient(
             LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
         let trained = weight.clone().not_equal_elem(0.0).float();
         add_gradients(total, model, &question, recompute, |now| {
+            let balance = now.balance.map(|balance| balance / split.balance);
             columns.entropies = now.entropies;
             let gaps = (now.logprobs.clone().inner() - sampled) * trained;
             let log_ratios = of_trained_tokens(gaps, &picked, rows);
@@ -192,6 +196,7 @@ pub(crate) fn policy_gradient(
                 loss: f64::from(output.loss.clone().inner().into_scalar::<f32>()),
                 by_turn: output.stats.sums_by_turn(&weight, &turns),
                 logprob_gap: f64::from(gap),
+                balance,
                 log_ratios,
             };
             (output.loss, stats)

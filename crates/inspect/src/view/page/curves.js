@@ -2,7 +2,7 @@
 
 import { $, el, number, svg } from "./dom.js";
 
-const KEYS = ["accuracy", "reward", "turns", "sampled_tokens", "tool_success", "violations", "truncated", "entropy", "grad_norm", "ratio", "logprob_gap", "dropped", "groups_all_right", "groups_all_wrong"];
+const KEYS = ["accuracy", "reward", "turns", "sampled_tokens", "tool_success", "violations", "truncated", "entropy", "router_aux_loss", "grad_norm", "ratio", "logprob_gap", "dropped", "groups_all_right", "groups_all_wrong"];
 const NAMED = "reward of ";
 const WIDTH = 140;
 const HEIGHT = 36;

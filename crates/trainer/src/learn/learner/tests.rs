@@ -111,6 +111,9 @@ fn check_splits(model: &Transformer, balance: f64) {
                 let (split, parts) = run(tokens, workers, recompute);
                 let far = distance(model, split, whole);
                 assert!(far <= 1e-6, "{config:?} {name}, {tokens} tokens, {workers} workers: {far:e}");
+                let balances = [&parts, &stats].map(|stats| stats.balance);
+                let off = balances[0].zip(balances[1]).map_or(0.0, |(of_parts, of_all)| of_parts - of_all);
+                assert!(balances.iter().all(|found| found.is_some() == (balance > 0.0)) && off.abs() <= 1e-5);
                 let off = (parts.loss - stats.loss).abs();
                 assert!(
                     off <= 1e-6 * stats.loss.abs().max(1.0),
