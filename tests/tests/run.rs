@@ -6,6 +6,8 @@ mod arrival;
 mod lost;
 #[path = "run/memory.rs"]
 mod memory;
+#[path = "run/precision.rs"]
+mod precision;
 #[path = "run/sampling.rs"]
 mod sampling;
 #[path = "run/sft.rs"]
