@@ -1,5 +1,5 @@
-//! The decoder on the CPU with rounded weights: log-probabilities near those of f32, and the same ones whatever
-//! else is decoded.
+//! The decoder on the CPU with rounded weights: log-probabilities near those of f32, and the same ones
+//! whatever else is decoded.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn request(sample: u32, turn: u32, tokens: &[u32], max_new: usize) -> Generation
     GenerationRequest { key: u64::from(sample), tokens, max_new, rng }
 }
 
-/// Returns log-probabilities of the tokens behind the first one, which are fed one at a time and in one batch.
+/// Returns log-probabilities of the tokens behind the first one, which are fed one at a time in a batch.
 fn logprobs(model: &HostModel, rows: &[Vec<u32>]) -> Vec<f64> {
     let mut caches = vec![HostCache::default(); rows.len()];
     let mut found = Vec::new();
@@ -81,7 +81,7 @@ fn log_probabilities_of_the_tiny_model_are_near_those_of_f32() {
     let model = load(&model_folder("tiny"), &device()).expect("the committed model");
     let prompts: Vec<Vec<u32>> = (0..32).map(|i| vec![1, 40 + 7 * i]).collect();
     let rows = sampled(&model, &prompts, 96);
-    let bounds = [Gap { mean: 0.004, most: 0.1 }, Gap { mean: 0.02, most: 0.5 }];
+    let bounds = [Gap { mean: 0.004, most: 0.1 }, Gap { mean: 0.025, most: 0.5 }];
     check("tiny", &model, &rows, bounds);
 }
 
@@ -90,7 +90,8 @@ fn log_probabilities_of_every_family_are_near_those_of_f32() {
     check_each(|family, model, expected: &Expected| {
         let ids = &expected.tokens["ids"];
         let rows: Vec<Vec<u32>> = ids.chunks(ids.len() / expected.rows).map(<[u32]>::to_vec).collect();
-        let bounds = [Gap { mean: 0.01, most: 0.05 }, Gap { mean: 0.03, most: 0.2 }];
+        // Their random weights are large, and so are their scores.
+        let bounds = [Gap { mean: 0.1, most: 1.0 }, Gap { mean: 0.5, most: 4.0 }];
         check(family, &model.valid(), &rows, bounds);
     });
 }
@@ -103,7 +104,7 @@ fn log_probabilities_of_smollm2_are_near_those_of_f32() {
     let prompts: Vec<Vec<u32>> = (0..8).map(|i| expected.tokens[..16 + 8 * i].to_vec()).collect();
     let mut rows = sampled(&model, &prompts, 128);
     rows.push(expected.tokens);
-    let bounds = [Gap { mean: 0.02, most: 0.2 }, Gap { mean: 0.05, most: 0.5 }];
+    let bounds = [Gap { mean: 0.016, most: 0.12 }, Gap { mean: 0.12, most: 0.9 }];
     check("SmolLM2", &model, &rows, bounds);
 }
 

@@ -1,7 +1,7 @@
 //! Products with weights in bf16: those of f32 with rounded weights, to the bit.
 //!
 //! A bf16 is the upper half of an f32, so a shift or a mask widens it without rounding. The instructions of
-//! AVX-512 BF16 would also round what the weights are multiplied with, and sum in another order. Decoding is
+//! AVX-512 BF16 would also round the inputs, and sum in another order. Decoding is
 //! bound by memory and gains nothing from that.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]

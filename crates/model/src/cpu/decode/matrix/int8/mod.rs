@@ -1,8 +1,8 @@
-//! Products with weights in 8 bits, as `Q8_0` of llama.cpp has them: `w ≈ scale·q` with `|q| ≤ 127`, and one
-//! scale for [`BLOCK`] neighbours of a row.
+//! Products with weights in 8 bits, as `Q8_0` of llama.cpp has them: `w ≈ scale·q` with `|q| ≤ 127`, and
+//! one scale for [`BLOCK`] neighbours of a row.
 //!
-//! What they are multiplied with is rounded in the same way, so sums over a block are sums of integers. They
-//! are exact, and every processor has the same ones. The sums of blocks are added in f32, in their order.
+//! Inputs of products are rounded in the same way, so sums over a block are sums of integers. They are exact,
+//! and every processor has the same ones. The sums of blocks are added in f32, in their order.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,4 +1,4 @@
-//! What weights are multiplied with, in eight bits.
+//! Inputs of products in eight bits.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
