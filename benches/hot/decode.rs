@@ -3,9 +3,9 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use turnwise_benches::shapes::{small_model, tiny_model};
 use turnwise_benches::{Sequence, row};
-use turnwise_model::{ModelConfig, Transformer, load};
+use turnwise_model::{HostPrecision, ModelConfig, Transformer, load};
 use turnwise_sampler::{GenerationRequest, Sampling, SequenceId, StopRule};
-use turnwise_trainer::{backend, generator};
+use turnwise_trainer::{backend, generator_in};
 
 const PROMPT: usize = 64;
 const NEW: usize = 128;
@@ -29,23 +29,28 @@ fn decode(c: &mut Criterion) {
     for (name, model, batches) in models() {
         let mut table = c.benchmark_group(format!("decode {name}"));
         table.sample_size(10);
-        for &batch in batches {
+        let precisions = [HostPrecision::F32, HostPrecision::Bf16, HostPrecision::Int8];
+        for (&batch, precision) in batches.iter().flat_map(|batch| precisions.map(|each| (batch, each))) {
             let mut random = Sequence(5);
             let prompts: Vec<Vec<u32>> = (0..batch).map(|_| row(PROMPT, &mut random)).collect();
             let id = |sample| SequenceId { seed: 0, step: 0, task: 0, occurrence: 0, sample, turn: 0 };
             table.throughput(Throughput::Elements((batch * NEW) as u64));
-            table.bench_function(format!("batch {batch}, {PROMPT} in, {NEW} out"), |bencher| {
-                bencher.iter(|| {
-                    let request = |(i, tokens)| {
-                        let rng = id(i as u32).rng();
-                        GenerationRequest { key: i as u64, tokens, max_new: NEW, rng }
-                    };
-                    let requests: Vec<GenerationRequest<'_>> =
-                        prompts.iter().map(Vec::as_slice).enumerate().map(request).collect();
-                    let stop = StopRule { tokens: &[], strings: &[], decode: None };
-                    generator(&model, Sampling::default()).complete(&requests, &stop).expect("finite logits")
-                });
-            });
+            table.bench_function(
+                format!("batch {batch}, {PROMPT} in, {NEW} out, {}", precision.name()),
+                |bencher| {
+                    bencher.iter(|| {
+                        let request = |(i, tokens)| {
+                            let rng = id(i as u32).rng();
+                            GenerationRequest { key: i as u64, tokens, max_new: NEW, rng }
+                        };
+                        let requests: Vec<GenerationRequest<'_>> =
+                            prompts.iter().map(Vec::as_slice).enumerate().map(request).collect();
+                        let stop = StopRule { tokens: &[], strings: &[], decode: None };
+                        let mut generator = generator_in(&model, precision, Sampling::default());
+                        generator.complete(&requests, &stop).expect("finite logits")
+                    });
+                },
+            );
         }
     }
 }

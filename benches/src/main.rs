@@ -4,6 +4,7 @@ mod backends;
 mod endpoint;
 mod peers;
 mod picture;
+mod precisions;
 mod row;
 mod serve;
 mod steps;
@@ -26,6 +27,8 @@ enum Command {
     Backends(backends::Backends),
     /// Decoding and training beside PyTorch, in turns
     Peers(peers::Peers),
+    /// Prefill and decoding on the CPU from weights in f32, bf16 and int8, in turns
+    Precisions(precisions::Precisions),
     /// A whole step of GRPO and of GTPO beside TRL's, in turns, phase by phase
     Steps(steps::Steps),
     /// Conversations over HTTP beside the same ones in this process: CPU time of a turn, tokens a second
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Backends(command) => command.run(),
         Command::Peers(command) => command.run(),
+        Command::Precisions(command) => command.run(),
         Command::Steps(command) => command.run(),
         Command::Endpoint(command) => command.run(),
         Command::Serve(command) => command.run(),

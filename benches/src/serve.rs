@@ -11,7 +11,7 @@ use serde_json::json;
 use turnwise_benches::cost::{cost, median, peak_memory};
 use turnwise_benches::shapes::shape;
 use turnwise_benches::workload::{Work, Workload};
-use turnwise_model::load;
+use turnwise_model::{HostPrecision, load};
 use turnwise_trainer::backend;
 use turnwise_trainer::config::Precision;
 
@@ -41,6 +41,14 @@ pub(crate) struct Serve {
     /// Element type of activations
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Type,
+    /// Type of the weights from which the CPU samples: f32, bf16 or int8
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = weights)]
+    weights: HostPrecision,
+}
+
+/// Parses the name of a type of weights.
+fn weights(name: &str) -> Result<HostPrecision, serde_json::Error> {
+    serde_json::from_value(json!(name))
 }
 
 impl Serve {
@@ -67,11 +75,14 @@ impl Serve {
         let supported = self.dtype == Type::F32 || device.supports_dtype(FloatDType::BF16);
         ensure!(supported, "this device has no {}", self.dtype.name());
         if let Some(config) = shape(&self.model) {
-            return Ok((device.clone(), Workload::random(&config, precision, &device)));
+            return Ok((
+                device.clone(),
+                Workload::random(&config, precision, &device).sampling_from(self.weights),
+            ));
         }
         let folder = Path::new(&self.model);
         let model = load(folder, &device.clone().autodiff()).context("neither a size nor a model folder")?;
-        Ok((device, Workload::of(model, precision)))
+        Ok((device, Workload::of(model, precision).sampling_from(self.weights)))
     }
 }
 

@@ -4,13 +4,13 @@
 use burn::tensor::{DType, Device};
 use tokenizers::Tokenizer;
 use turnwise_envs::{ArithmeticConfig, EnvConfig};
-use turnwise_model::{ModelConfig, TokenBatch, Transformer, token_logprobs};
+use turnwise_model::{HostPrecision, ModelConfig, TokenBatch, Transformer, token_logprobs};
 use turnwise_rollout::Played;
 use turnwise_rollout::chat::Moment;
 use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_trainer::config::{OptimizerConfig, Precision, RunConfig};
 use turnwise_trainer::nll::{self, Example};
-use turnwise_trainer::{Optimizer, Setup, StepRollouts, TrainError, Trainer, generator};
+use turnwise_trainer::{Optimizer, Setup, StepRollouts, TrainError, Trainer, generator_in};
 use turnwise_trajectory::{Finish, Stop, TokenId, Trajectory, Turn};
 
 use crate::{Sequence, groups};
@@ -82,6 +82,8 @@ pub struct Workload {
     optimizer: Optimizer,
     config: OptimizerConfig,
     generator: Option<Generator>,
+    /// The type of the weights that sample.
+    weights: HostPrecision,
     trainer: Option<Trainer>,
     steps: usize,
 }
@@ -102,7 +104,18 @@ impl Workload {
             Precision::F16 => model.computing_in(DType::F16),
         };
         let optimizer = Optimizer::new(&config);
-        Self { model: Some(model), optimizer, config, generator: None, trainer: None, steps: 0 }
+        let (weights, generator, trainer) = (HostPrecision::F32, None, None);
+        Self { model: Some(model), optimizer, config, generator, weights, trainer, steps: 0 }
+    }
+
+    /// The same with weights for sampling in another precision.
+    #[must_use]
+    pub fn sampling_from(self, weights: HostPrecision) -> Self {
+        Self { weights, ..self }
+    }
+
+    fn new_generator(&self, model: &Transformer) -> Generator {
+        generator_in(&model.for_sampling(), self.weights, Sampling::default())
     }
 
     fn model(&self) -> &Transformer {
@@ -132,10 +145,7 @@ impl Workload {
 
     fn sample(&mut self, batch: usize, prompt: usize, new: usize) {
         let rows = self.rows(batch, prompt);
-        let mut generator = self
-            .generator
-            .take()
-            .unwrap_or_else(|| generator(&self.model().for_sampling(), Sampling::default()));
+        let mut generator = self.generator.take().unwrap_or_else(|| self.new_generator(self.model()));
         continued(&mut generator, &rows, self.steps, 0, new);
         self.generator = Some(generator);
     }
@@ -143,7 +153,7 @@ impl Workload {
     fn turns(&mut self, turns: usize) {
         let [new, observation] = SHORT;
         let (prompt, observations) = (self.rows(1, PROMPT).remove(0), self.rows(ROWS, observation));
-        let mut generator = generator(&self.model().for_sampling(), Sampling::default());
+        let mut generator = self.new_generator(self.model());
         let played = play(&mut generator, &prompt, &observations, self.steps, [turns, new]);
         let sampled =
             |trajectory: &Trajectory| trajectory.turns.iter().map(|turn| turn.tokens.len()).sum::<usize>();
@@ -179,8 +189,8 @@ impl Workload {
         let prompt = self.rows(1, PROMPT).remove(0);
         let observations = self.rows(ROWS, OBSERVATION);
         let step = self.steps;
+        let mut generator = self.new_generator(self.trainer.as_ref().expect("it was just made").model());
         let trainer = self.trainer.as_mut().expect("it was just made");
-        let mut generator = generator(&trainer.model().for_sampling(), Sampling::default());
         let played = play(&mut generator, &prompt, &observations, step, [TURNS, NEW / TURNS]);
         let mut groups = groups(ROWS, TURNS);
         // All right or all wrong would leave nothing to learn.

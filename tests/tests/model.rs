@@ -11,6 +11,8 @@ mod folder;
 mod head;
 #[path = "model/lora.rs"]
 mod lora;
+#[path = "model/precision.rs"]
+mod precision;
 #[path = "model/real_models.rs"]
 mod real_models;
 #[path = "model/states.rs"]

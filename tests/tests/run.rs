@@ -6,6 +6,8 @@ mod arrival;
 mod lost;
 #[path = "run/memory.rs"]
 mod memory;
+#[path = "run/precision.rs"]
+mod precision;
 #[path = "run/router.rs"]
 mod router;
 #[path = "run/sampling.rs"]

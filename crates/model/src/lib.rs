@@ -37,7 +37,7 @@ pub use block::{
 pub use build::parameter_id;
 pub use cache::KvCache;
 pub use config::ModelConfig;
-pub use cpu::decode::{HostCache, HostModel};
+pub use cpu::decode::{HostCache, HostModel, HostPrecision};
 pub use error::ModelError;
 pub use io::adapter_file::{adapter_config, load_adapter, load_adapter_as, save_adapter};
 pub use io::checkpoint::{family_of, left_out, load, load_config, save};

@@ -42,7 +42,8 @@ pub use error::TrainError;
 pub use learn::{Optimizer, ScoreSketch, Sketch, Update, nll, precisions, score_sketches};
 pub use play::{
     CacheBudget, Keep, ModelPolicy, Offer, Play, RolloutSource, RunServers, ServedModel, Setup, Trial,
-    evaluate, evaluate_agents, evaluate_on, executor, generator, sampling, tokenizer,
+    check_precision, evaluate, evaluate_agents, evaluate_on, executor, generator, generator_in, sampling,
+    tokenizer,
 };
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;

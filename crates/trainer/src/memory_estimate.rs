@@ -73,7 +73,8 @@ impl Estimate {
         let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
         let kept: u64 = if recompute { values.max().unwrap_or(0) } else { values.sum() };
         let vocabulary = model.vocab_size as u64;
-        let copy = if is_fused(device, half) { all * F32 } else { 0 };
+        let copy =
+            if is_fused(device, half) { rollout.precision.bytes(model.parameters()) as u64 } else { 0 };
         let gradients = sums * trained * F32;
         let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
         Self {
@@ -286,6 +287,7 @@ mod tests {
         assert_eq!(activations(None, 1), activations(Some(false), 1));
         assert_eq!(activations(None, 20), activations(Some(true), 20));
         smaller(&["rollout.samples=4"], |e| e.kv_cache);
+        smaller(&["rollout.precision=bf16"], |e| e.copy);
         assert_eq!(estimate(&["rollout.cache_mib=3"]).kv_cache, 3 << 20);
         assert!(available().unwrap() > 1 << 20, "this machine has memory");
     }

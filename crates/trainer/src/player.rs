@@ -150,6 +150,7 @@ impl Player {
         let play = AgentPlay {
             setup: &self.setup,
             model: &self.model.for_sampling(),
+            precision: rollout.precision,
             sampling: sampling(&rollout.sampling),
             cache: CacheBudget::new(rollout.cache_mib, &self.model.device()),
             rewards: &self.config.reward,
@@ -167,7 +168,8 @@ impl Player {
         let Some(servers) = &self.servers else {
             let cache = CacheBudget::new(self.config.rollout.cache_mib, &self.model.device());
             let model = self.model.for_sampling();
-            let policy = ModelPolicy::new(&model, sampling(config), self.workers, seed, step)
+            let precision = self.config.rollout.precision;
+            let policy = ModelPolicy::rounded(&model, precision, sampling(config), self.workers, seed, step)
                 .within(cache)
                 .at_version(self.updates)
                 .after(earlier.tasks());

@@ -11,7 +11,7 @@ use turnwise_run::{Evaluation, Evaluations, RunDir, State, StepMetrics, prune};
 use turnwise_tools::Executor;
 
 use crate::ahead::{self, Ahead};
-use crate::config::{Precision, RunConfig};
+use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::play::evaluate::{evaluate_among, evaluate_on};
 use crate::play::evaluate_agents;
@@ -22,7 +22,7 @@ use crate::resume;
 use crate::step::Trainer;
 use crate::step_rollouts::StepRollouts;
 use crate::watch::excerpt::excerpt;
-use crate::watch::guards::{self, Action, Finding, Watched};
+use crate::watch::guards::{self, Action, Finding, Rounding, Watched};
 use crate::watch::phase::{Phase, Spent};
 use crate::watch::progress::Progress;
 use crate::watch::sinks::Sinks;
@@ -237,7 +237,7 @@ impl<'a> Running<'a> {
         let watched = Watched {
             // Behind an update the policy has moved from the one that played.
             on_policy: self.session.rollouts.is_on_policy() && self.config.rollout.lag == 0,
-            full_precision: self.config.optimizer.precision == Precision::F32,
+            rounding: Rounding::of(self.config),
             loss: self.config.loss.name(),
         };
         let findings = guards::findings(&self.records, &self.config.guards, watched);

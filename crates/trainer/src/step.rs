@@ -231,9 +231,9 @@ impl Trainer {
         }
     }
 
-    /// Returns the training columns of all trajectories, group by group. With importance weights
-    /// the ratio is to the policy as the trainer computes it, and the sampler's log-probabilities only weigh
-    /// the tokens.
+    /// Returns the training columns of all trajectories, group by group. With importance weights,
+    /// and behind a sampler that rounds, the ratio is to the policy as the trainer computes it. The sampler's
+    /// log-probabilities then only weigh the tokens.
     fn samples<'s>(
         &self,
         played: &Played,
@@ -253,7 +253,7 @@ impl Trainer {
             Sample::of(trajectory, number, advantages, in_loss)
         });
         let mut samples: Vec<Vec<Sample>> = columns.collect();
-        if self.config.loss.loss().terms().correction.is_on() {
+        if self.config.loss.loss().terms().correction.is_on() || self.config.rollout.rounds() {
             let sequences = sequences();
             let temperature = self.config.rollout.sampling.temperature;
             let model = self.model().valid();

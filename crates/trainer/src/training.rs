@@ -15,7 +15,7 @@ use crate::error::TrainError;
 use crate::found::found;
 use crate::memory_estimate;
 use crate::play::setup::{Setup, tokenizer};
-use crate::play::{Offer, RunServers};
+use crate::play::{Offer, RunServers, check_precision};
 use crate::ranks::agree::{agree, gather, lead, said};
 use crate::resume;
 use crate::run_site::RunSite;
@@ -76,7 +76,8 @@ fn begin(
     // A replayed run keeps its prompts.
     let began = session.rollouts.began().unwrap_or(site.now);
     let began = said(&*ranks, || Ok(began.unix())).map(Moment::from_unix)?;
-    let opened = memory_estimate::check(config, site, progress)
+    let opened = check_sampler(config, site, &session)
+        .and_then(|()| memory_estimate::check(config, site, progress))
         .and_then(|()| resume::first_model(config, site))
         .and_then(|model| {
             let setup = open(config, &mut session, model.config().context(), began)?;
@@ -122,7 +123,8 @@ fn go_on(
     let mut progress = Logged::new(progress, log);
     let (began, found) = found(&*ranks, run.as_ref(), (config, site, path), &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
-    let opened = memory_estimate::check(config, site, &mut progress)
+    let opened = check_sampler(config, site, &session)
+        .and_then(|()| memory_estimate::check(config, site, &mut progress))
         .and_then(|()| reopen(config, site, path, &mut session, began, found.as_ref()));
     let (environment, trainer) = agree(&*ranks, opened)?;
     let rewound = lead(&*ranks, || {
@@ -174,6 +176,13 @@ fn reopen(
         None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks),
     };
     Ok((environment, trainer.on_servers(servers)))
+}
+
+/// Refuses a device whose sampler doesn't round weights, if the policy is to play on it.
+fn check_sampler(config: &RunConfig, site: &RunSite, session: &Session<'_>) -> Result<(), TrainError> {
+    let plays = session.rollouts.is_on_policy();
+    let fits = if plays { check_precision(config.rollout.precision, &site.device) } else { Ok(()) };
+    fits.map_err(TrainError::Input)
 }
 
 /// Says which rank is where, if there are several.

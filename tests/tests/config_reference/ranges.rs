@@ -14,7 +14,7 @@ use turnwise_sampler::{SequenceId, sample};
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trainer::config::{Consistent, RunConfig, ScoreConfig, SftConfig, load, to_toml};
-use turnwise_trainer::guards::{Watched, findings};
+use turnwise_trainer::guards::{Rounding, Watched, findings};
 use turnwise_trainer::memory_estimate::Estimate;
 use turnwise_trainer::{Optimizer, sampling};
 use turnwise_trajectory::Rewards;
@@ -255,7 +255,7 @@ fn run_works(config: &RunConfig, model: &ModelConfig) {
         dropped: none,
         ..StepMetrics::default()
     };
-    let watched = Watched { on_policy: true, full_precision: true, loss: config.loss.name() };
+    let watched = Watched { on_policy: true, rounding: Rounding::of(config), loss: config.loss.name() };
     findings(&vec![step; 3], &config.guards, watched);
     let id = SequenceId { seed: config.train.seed, step: 0, task: 0, occurrence: 0, sample: 0, turn: 0 };
     let drawn = sample(&[0.5, -30.0, 2.0, 2.0], &sampling(&config.rollout.sampling), &mut id.rng());

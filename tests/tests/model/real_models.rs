@@ -10,15 +10,15 @@ use turnwise_sampler::{GenerationRequest, Generator, Sampling, SequenceId, StopR
 use turnwise_tests::{device, golden, model_folder, values};
 
 #[derive(Deserialize)]
-struct Expected {
-    tokens: Vec<u32>,
+pub(crate) struct Expected {
+    pub(crate) tokens: Vec<u32>,
     nll: f64,
     prompt: Vec<u32>,
     greedy: Vec<u32>,
 }
 
 /// A model and what is expected of it, if it is on this machine.
-fn opened(variable: &str, folder: &str, expected: &str) -> Option<(Transformer, Expected)> {
+pub(crate) fn opened(variable: &str, folder: &str, expected: &str) -> Option<(Transformer, Expected)> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let folder = named.clone().unwrap_or_else(|| model_folder(folder));
     if named.is_none() && !folder.is_dir() {

@@ -19,7 +19,9 @@ use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_tools::ToolSpec;
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, TaskSplit, Trial, backend, tokenizer};
+use turnwise_trainer::{
+    CacheBudget, ModelPolicy, Setup, TaskSplit, Trial, backend, check_precision, tokenizer,
+};
 use turnwise_trajectory::Trajectory;
 
 use crate::line_file::LineFile;
@@ -173,7 +175,10 @@ impl Rollout {
     fn open(&self, config: &RunConfig) -> Result<(Setup, Policies)> {
         let (temperature, seed) = (config.eval.temperature, config.train.seed);
         let (Some(url), Some(name)) = (&self.endpoint, &self.name) else {
-            let model = load_model(&config.model, &backend::checked(self.device.as_deref())?)?;
+            let precision = config.rollout.precision;
+            let device = backend::checked(self.device.as_deref())?;
+            check_precision(precision, &device).map_err(anyhow::Error::msg)?;
+            let model = load_model(&config.model, &device)?;
             let context = model.config().context();
             let setup = Setup::open(
                 config.offer(),
@@ -185,10 +190,11 @@ impl Rollout {
             )?;
             let sampling = Sampling { temperature, ..Sampling::default() };
             let cache = CacheBudget::new(config.rollout.cache_mib, &model.device());
-            return Ok((
-                setup,
-                Box::new(move || Box::new(ModelPolicy::on_all_cores(&model, sampling, seed).within(cache))),
-            ));
+            let policy = move || -> Box<dyn Policy> {
+                let policy = ModelPolicy::rounded_on_all_cores(&model, precision, sampling, seed);
+                Box::new(policy.within(cache))
+            };
+            return Ok((setup, Box::new(policy)));
         };
         let endpoint = Endpoint {
             url: url.clone(),

@@ -79,6 +79,24 @@ fn keys_that_do_not_go_together_are_named_with_both_values() {
         &["env={flaky={env={arithmetic={}},timeouts=0.7,errors=0.7}}"],
         "`env.flaky.errors` is 0.7 beside timeouts = 0.7: together they may be 1 at most",
     );
+    let server = r#"rollout.server={urls=["http://127.0.0.1:1"],weights="w"}"#;
+    check(
+        &["rollout.precision=int8", server],
+        "`rollout.precision` is \"int8\" beside rollout.server: \
+         the servers' own settings choose the type of their weights",
+    );
+    check(
+        &["rollout.precision=bf16", "optimizer.precision=bf16"],
+        "`rollout.precision` is \"bf16\" beside optimizer.precision = \"bf16\": only f32 is rounded to it",
+    );
+    check(
+        &["rollout.precision=bf16", "rollout.lag=1"],
+        "`rollout.precision` is \"bf16\" beside rollout.lag = 1: set loss.clip.tis_cap, for example to 2",
+    );
+    check(&["rollout.precision=int4"], "expected one of `f32`, `bf16`, `int8`");
+    let cold = ["sft", "configs/tiny-sft.toml", "--out", "never", "--set", "rollout.precision=int8"];
+    let said = "`rollout.precision` is \"int8\", and fine-tuning is evaluated in f32: leave it out";
+    turnwise(&cold, "").fails(2, &[said]);
     let cold = ["sft", "configs/tiny-sft.toml", "--out", "never", "--set", "model.scratch.hidden_size=97"];
     turnwise(&cold, "").fails(2, &["`model.scratch.hidden_size` is 97, expected a multiple of 2 · heads = "]);
 }

@@ -6,7 +6,7 @@ use turnwise_envs::EnvConfig;
 use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
-use super::{OptimizerConfig, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
+use super::{OptimizerConfig, Precision, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
 
 /// Most trajectories of a step, over all groups.
 const TRAJECTORIES: usize = 1 << 20;
@@ -34,8 +34,41 @@ impl Consistent for RunConfig {
             let message = format!("is {lag} beside env.agent: no update happens while its programs run");
             server.or_else(|| (is_agent && lag > 0).then(|| Conflict::new("rollout.lag", message)))
         };
-        let of_rest = || of_loss().or_else(of_adapter).or_else(of_agent);
+        let of_precision = || self.precision_conflict();
+        let of_rest = || of_loss().or_else(of_adapter).or_else(of_agent).or_else(of_precision);
         of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_rest)
+    }
+}
+
+impl RunConfig {
+    /// Returns what doesn't go together with a sampler that rounds weights.
+    fn precision_conflict(&self) -> Option<Conflict> {
+        if !self.rollout.rounds() {
+            return None;
+        }
+        let precision = self.rollout.precision.name();
+        let wrong = |message: String| Some(Conflict::new("rollout.precision", message));
+        if self.rollout.server.is_some() {
+            return wrong(format!(
+                "is \"{precision}\" beside rollout.server: the servers' own settings choose the type of their \
+                 weights"
+            ));
+        }
+        if self.optimizer.precision != Precision::F32 {
+            let trained = self.optimizer.precision.name();
+            return wrong(format!(
+                "is \"{precision}\" beside optimizer.precision = \"{trained}\": only f32 is rounded to it"
+            ));
+        }
+        // The ratio is to the policy before the update, so nothing else tells how old the rollouts are.
+        let lag = self.rollout.lag;
+        if lag > 0 && !self.loss.loss().terms().correction.is_on() {
+            let loss = self.loss.name();
+            return wrong(format!(
+                "is \"{precision}\" beside rollout.lag = {lag}: set loss.{loss}.tis_cap, for example to 2"
+            ));
+        }
+        None
     }
 }
 
@@ -64,7 +97,14 @@ impl Consistent for SftConfig {
             let message = "is of no use here: fine-tuning is evaluated by the model in this process";
             self.rollout.server.is_some().then(|| Conflict::new("rollout.server", message))
         };
-        let of_rest = || of_rollout().or_else(of_server).or_else(of_optimizer);
+        let of_precision = || {
+            let message = format!(
+                "is \"{}\", and fine-tuning is evaluated in f32: leave it out",
+                self.rollout.precision.name()
+            );
+            self.rollout.rounds().then(|| Conflict::new("rollout.precision", message))
+        };
+        let of_rest = || of_rollout().or_else(of_server).or_else(of_precision).or_else(of_optimizer);
         of_model.or_else(of_env).or_else(of_tools).or_else(of_rest)
     }
 }

@@ -67,7 +67,8 @@ pub struct LimitsConfig {
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub tools_share: f64,
     /// Largest difference, in nats, between a token's log-probability in the sampler and in the trainer,
-    /// before the step's first update. The limit is twenty times as high where activations aren't f32.
+    /// before the step's first update. The limit is 20 times as high where activations or the sampler's
+    /// weights aren't f32, and 100 times behind a sampler in `int8`.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub logprob_gap: f64,
     /// Largest mean KL divergence, in nats per token, between the updated policy and the policy of the

@@ -18,7 +18,7 @@ use turnwise_demonstrations::DataConfig;
 use turnwise_envs::{EnvConfig, RewardConfig};
 use turnwise_loss::LossConfig;
 use turnwise_mcp::McpConfig;
-use turnwise_model::LoraConfig;
+use turnwise_model::{HostPrecision, LoraConfig};
 use turnwise_rollout::chat::{self, ChatError, ChatName};
 use turnwise_runfile::{Above, OrAuto, Parts, Seed, Within};
 use turnwise_tools::CallFormat;
@@ -218,6 +218,10 @@ pub struct RolloutConfig {
     /// this one is learnt, which hides slow tools and servers. Plays and updates don't depend on their times.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub lag: usize,
+    /// Type of the weights from which the CPU's sampler plays. Below `f32` it reads fewer bytes for a token,
+    /// and its log-probabilities are off by rounding. The trainer then recomputes them, and
+    /// `loss.clip.tis_cap` weighs the difference. Evaluations are played in f32.
+    pub precision: HostPrecision,
     /// Which tasks a step plays.
     pub curriculum: CurriculumConfig,
     /// How tokens are sampled.
@@ -230,6 +234,11 @@ pub struct RolloutConfig {
 }
 
 impl RolloutConfig {
+    /// Whether the sampler rounds the weights that it is given.
+    pub(crate) fn rounds(&self) -> bool {
+        self.precision != HostPrecision::F32
+    }
+
     /// Returns the call format of a model folder with its tokenizer, or of a new model without a folder.
     ///
     /// # Errors
@@ -271,6 +280,7 @@ impl Default for RolloutConfig {
             keep_state: false,
             remember_mib: 64,
             lag: 0,
+            precision: HostPrecision::F32,
             curriculum: CurriculumConfig::default(),
             sampling: SamplingConfig::default(),
             executor: ExecutorConfig::default(),

@@ -1,7 +1,7 @@
 //! Evaluates agents on held-out tasks.
 
 use turnwise_envs::{Agent, RewardConfig, Task, TaskSplit};
-use turnwise_model::Transformer;
+use turnwise_model::{HostPrecision, Transformer};
 use turnwise_run::Evaluation;
 use turnwise_sampler::Sampling;
 
@@ -29,7 +29,8 @@ pub fn evaluate_agents(
     let held_out = setup.tasks(TaskSplit::HeldOut, config.tasks)?;
     let tasks: Vec<&Task> = held_out.iter().collect();
     let sampling = Sampling { temperature: config.temperature, ..Sampling::default() };
-    let play = AgentPlay { setup, model, sampling, cache, rewards, seed, step: EVALUATION, version: 0 };
+    let (precision, step) = (HostPrecision::F32, EVALUATION);
+    let play = AgentPlay { setup, model, precision, sampling, cache, rewards, seed, step, version: 0 };
     let outcomes = play.play(agent, &tasks, config.samples as u32, &[], progress)?;
     let (mut judged, mut lost) = (Judgements::new(), Vec::new());
     for (place, outcome) in outcomes.into_iter().enumerate() {

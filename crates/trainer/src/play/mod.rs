@@ -17,7 +17,7 @@ pub use cache_budget::CacheBudget;
 pub use evaluate::{Keep, Trial, evaluate, evaluate_on};
 pub use evaluate_agents::evaluate_agents;
 pub use offer::Offer;
-pub use policy::{ModelPolicy, generator};
+pub use policy::{ModelPolicy, check_precision, generator, generator_in};
 pub use served::ServedModel;
 pub use servers::RunServers;
 pub use setup::{Setup, executor, sampling, tokenizer};

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use fnv::FnvHasher;
-use turnwise_model::{HostModel, ModelConfig, Transformer};
+use turnwise_model::{HostModel, HostPrecision, ModelConfig, Transformer};
 use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
 use turnwise_sampler::{Completion as Turn, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
@@ -36,8 +36,23 @@ impl ModelPolicy {
     /// Returns a policy for one play. `seed` and `step` name its random streams; the model must not track
     /// gradients.
     pub fn new(model: &Transformer, sampling: Sampling, workers: usize, seed: u64, step: u64) -> Self {
+        Self::rounded(model, HostPrecision::F32, sampling, workers, seed, step)
+    }
+
+    /// Returns a policy for one play that rounds an f32 model on the CPU to a precision.
+    ///
+    /// # Panics
+    /// As [`generator_in`].
+    pub fn rounded(
+        model: &Transformer,
+        precision: HostPrecision,
+        sampling: Sampling,
+        workers: usize,
+        seed: u64,
+        step: u64,
+    ) -> Self {
         let (config, device) = (model.config().clone(), model.device());
-        let generators = generators(model, sampling, workers.max(1));
+        let generators = generators(model, precision, sampling, workers.max(1));
         let cache = CacheBudget::new(None, &device);
         let element = model.dtype().size() as u64;
         Self { generators, config, element, cache, seed, step, version: 0, earlier: HashMap::new() }
@@ -74,7 +89,20 @@ impl ModelPolicy {
     /// Returns a policy for evaluations, with the random streams of [`crate::evaluate()`] and all workers of
     /// the device.
     pub fn on_all_cores(model: &Transformer, sampling: Sampling, seed: u64) -> Self {
-        Self::new(model, sampling, workers::count(&model.device()), seed, EVALUATION)
+        Self::rounded_on_all_cores(model, HostPrecision::F32, sampling, seed)
+    }
+
+    /// Returns a policy as [`Self::on_all_cores`], with the weights as in [`Self::rounded`].
+    ///
+    /// # Panics
+    /// As [`generator_in`].
+    pub fn rounded_on_all_cores(
+        model: &Transformer,
+        precision: HostPrecision,
+        sampling: Sampling,
+        seed: u64,
+    ) -> Self {
+        Self::rounded(model, precision, sampling, workers::count(&model.device()), seed, EVALUATION)
     }
 }
 
@@ -84,18 +112,47 @@ const SHARED: usize = 32 << 20;
 
 /// Returns one generator per worker: on the host if the model is an f32 model on the CPU, else on its
 /// backend.
-pub(crate) fn generators(model: &Transformer, sampling: Sampling, workers: usize) -> Vec<Generator> {
+pub(crate) fn generators(
+    model: &Transformer,
+    precision: HostPrecision,
+    sampling: Sampling,
+    workers: usize,
+) -> Vec<Generator> {
     if !on_host(&model.device()) || model.dtype() != DType::F32 {
+        assert!(precision == HostPrecision::F32, "`check_precision` comes before anything is rounded");
         return (0..workers).map(|_| Generator::new(model.clone(), sampling)).collect();
     }
-    let model = Arc::new(HostModel::of(model));
+    let model = Arc::new(HostModel::with_precision(model, precision));
     let workers = if model.bytes() > SHARED { 1 } else { workers };
     (0..workers).map(|_| Generator::on_host(model.clone(), sampling)).collect()
 }
 
 /// Returns a generator for one sequence at a time.
 pub fn generator(model: &Transformer, sampling: Sampling) -> Generator {
-    generators(model, sampling, 1).remove(0)
+    generator_in(model, HostPrecision::F32, sampling)
+}
+
+/// Returns a generator for one sequence at a time that rounds the weights to a precision.
+///
+/// # Panics
+/// If the precision isn't f32 and [`check_precision`] refuses the model's device, or the model isn't f32.
+pub fn generator_in(model: &Transformer, precision: HostPrecision, sampling: Sampling) -> Generator {
+    generators(model, precision, sampling, 1).remove(0)
+}
+
+/// Refuses a device whose sampler doesn't round weights.
+///
+/// # Errors
+/// If the precision isn't f32 and the device isn't the CPU backend.
+pub fn check_precision(precision: HostPrecision, device: &Device) -> Result<(), String> {
+    if precision == HostPrecision::F32 || on_host(device) {
+        return Ok(());
+    }
+    Err(format!(
+        "rollout.precision = \"{}\" is for the sampler of the CPU (flex), and the device is {device:?}\n  \
+         hint: leave it out there, or take --device flex",
+        precision.name()
+    ))
 }
 
 /// Returns the part of a task in its random streams. FNV-1a gives the same hash in every build.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 
 use burn::tensor::DType;
-use turnwise_model::Transformer;
+use turnwise_model::{HostPrecision, Transformer};
 use turnwise_sampler::{
     Completion, GenerationRequest, Generator, Likely, LogitsError, SampledSoFar, Sampling, SequenceId,
     SequenceRng, StopRule,
@@ -44,7 +44,7 @@ impl ServedModel {
     /// If the memory for keys and values doesn't hold one sequence, or a thread can't be started.
     pub fn start(model: &Transformer, context: Option<usize>) -> Result<Self, String> {
         let cache = CacheBudget::new(None, &model.device());
-        Self::of_run(model, context.unwrap_or(usize::MAX), cache, &Arc::default())
+        Self::of_run(model, HostPrecision::F32, context.unwrap_or(usize::MAX), cache, &Arc::default())
     }
 
     /// Starts the workers of a model that answers for the trajectories of a run.
@@ -52,6 +52,7 @@ impl ServedModel {
     /// - `ids`: the random streams of the trajectories, by the place with which their sessions are opened
     pub(crate) fn of_run(
         model: &Transformer,
+        precision: HostPrecision,
         context: usize,
         cache: CacheBudget,
         ids: &Arc<[SequenceId]>,
@@ -59,7 +60,8 @@ impl ServedModel {
         let (config, device) = (model.config(), model.device());
         let context = context.min(config.context());
         let fit = cache.sequences(config, model.dtype().size() as u64, context)?;
-        let generators = generators(model, Sampling::default(), workers::count(&device).min(fit).max(1));
+        let workers = workers::count(&device).min(fit).max(1);
+        let generators = generators(model, precision, Sampling::default(), workers);
         let most = (fit / generators.len()).clamp(1, TOGETHER);
         // A tensor backend computes the rows of caches that wait.
         let kept = if on_host(&device) && model.dtype() == DType::F32 { most } else { 0 };

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::attend::Attend;
 use super::feed::{Feed, Row};
 use super::kernels::{norm, scale};
+use super::precision::HostPrecision;
 use super::weights::{Affine, affine, parts, vector};
 use crate::block::{AttentionConfig, BlockConfig, QkNorm};
 use crate::config::ModelConfig;
@@ -26,7 +27,12 @@ pub(super) struct HostAttention {
 }
 
 impl HostAttention {
-    pub(super) fn new(config: &ModelConfig, at: usize, attention: &Attention) -> Self {
+    pub(super) fn new(
+        config: &ModelConfig,
+        at: usize,
+        attention: &Attention,
+        precision: HostPrecision,
+    ) -> Self {
         let settings = config.layers[at].attention().expect("the layer has attention");
         let same_angles = |other: &BlockConfig| {
             let other = other.attention().map(|other| (&other.rope, other.head_dim));
@@ -38,6 +44,7 @@ impl HostAttention {
             attention.qkv_proj.as_ref(),
             [&attention.q_proj, &attention.k_proj, &attention.v_proj],
             [query, width, width],
+            precision,
         );
         Self {
             config: settings.clone(),
@@ -45,7 +52,7 @@ impl HostAttention {
             q,
             k,
             v,
-            o: affine(&attention.o_proj),
+            o: affine(&attention.o_proj, precision),
             qk_norms: qk_norms.map(|(q, k)| (vector(q), vector(k))),
         }
     }
@@ -87,8 +94,8 @@ impl HostAttention {
         eps: f64,
     ) -> ([Vec<f32>; 2], Vec<f32>, Vec<f32>) {
         let (attention, gain) = (&self.config, self.config.rope.attention_factor() as f32);
-        let ([mut q, gate], mut k) = (self.apart(self.q.apply(cpu, h)), self.k.apply(cpu, h));
-        let mut v = self.v.apply(cpu, h);
+        let [q, mut k, mut v] = Affine::apply_each([&self.q, &self.k, &self.v], cpu, h);
+        let [mut q, gate] = self.apart(q);
         let normalise = |q: &mut Vec<f32>, k: &mut Vec<f32>| {
             if let Some((q_norm, k_norm)) = &self.qk_norms {
                 *q = norm(q, q_norm, eps);

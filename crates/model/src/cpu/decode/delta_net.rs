@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::feed::{Feed, Row};
 use super::kernels::norm;
+use super::precision::HostPrecision;
 use super::short_conv::HostTaps;
 use super::weights::{Affine, affine, floats, vector};
 use crate::block::{Activation, DeltaNetConfig, decay};
@@ -42,19 +43,19 @@ struct Rows<'a> {
 }
 
 impl HostDeltaNet {
-    pub(super) fn new(config: &DeltaNetConfig, delta: &DeltaNet) -> Self {
+    pub(super) fn new(config: &DeltaNetConfig, delta: &DeltaNet, precision: HostPrecision) -> Self {
         Self {
             config: config.clone(),
-            qkv: affine(&delta.in_proj_qkv),
-            z: affine(&delta.in_proj_z),
-            b: affine(&delta.in_proj_b),
-            a: affine(&delta.in_proj_a),
+            qkv: affine(&delta.in_proj_qkv, precision),
+            z: affine(&delta.in_proj_z, precision),
+            b: affine(&delta.in_proj_b, precision),
+            a: affine(&delta.in_proj_a, precision),
             taps: HostTaps::new(&delta.conv1d),
             dt_bias: floats(&delta.dt_bias),
             a_log: floats(&delta.a_log),
             norm: vector(&delta.norm),
             eps: delta.norm.eps,
-            output: affine(&delta.out_proj),
+            output: affine(&delta.out_proj, precision),
         }
     }
 
@@ -72,8 +73,10 @@ impl HostDeltaNet {
     ) -> Vec<f32> {
         let config = &self.config;
         let (width, recent) = (config.conv_width(), (config.taps - 1) * config.conv_width());
+        let layers = [&self.qkv, &self.b, &self.a, &self.z];
+        let [fed, b, a, mut z] = Affine::apply_each(layers, cpu, h);
         let mut qkv = Vec::with_capacity(rows.len() * width);
-        for ((row, _), fed) in rows.iter().zip(self.qkv.apply(cpu, h).chunks_exact(width)) {
+        for ((row, _), fed) in rows.iter().zip(fed.chunks_exact(width)) {
             qkv.extend(self.taps.step(fed, &mut feeds[row.feed].1.states[layer][..recent]));
         }
         let mut slopes = qkv.clone();
@@ -85,7 +88,6 @@ impl HostDeltaNet {
             let keys = &mut others[..config.key_width()];
             keys.chunks_exact_mut(config.key_dim).for_each(|head| normalise(head, 1.0));
         }
-        let (b, a) = (self.b.apply(cpu, h), self.a.apply(cpu, h));
         let feeds_of = rows.iter().map(|(row, _)| row.feed).collect();
         let read = Rows { qkv: &qkv, b: &b, a: &a, feeds: feeds_of };
         // The states of each head, by sequence.
@@ -111,7 +113,6 @@ impl HostDeltaNet {
                 o.extend_from_slice(&head[row * config.value_dim..][..config.value_dim]);
             }
         }
-        let mut z = self.z.apply(cpu, h);
         gated(cpu, Activation::Silu, &mut z, &norm(&o, &self.norm, self.eps));
         self.output.apply(cpu, &z)
     }

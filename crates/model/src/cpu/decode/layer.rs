@@ -4,6 +4,7 @@ use super::attention::HostAttention;
 use super::delta_net::HostDeltaNet;
 use super::mlp::HostMlp;
 use super::moe::HostMoe;
+use super::precision::HostPrecision;
 use super::short_conv::HostShortConv;
 use super::weights::vector;
 use crate::block::Mixer;
@@ -44,22 +45,26 @@ const SAME: &str = "a block has the layer that its description names";
 
 impl Layer {
     /// Copies the weights of block `at`.
-    pub(super) fn new(config: &ModelConfig, at: usize, block: &Block) -> Self {
+    pub(super) fn new(config: &ModelConfig, at: usize, block: &Block, precision: HostPrecision) -> Self {
         let settings = &config.layers[at];
         let mixer = match &settings.mixer {
             Mixer::Attention(_) => {
-                HostMixer::Attention(HostAttention::new(config, at, block.self_attn.as_ref().expect(SAME)))
+                let attention = block.self_attn.as_ref().expect(SAME);
+                HostMixer::Attention(HostAttention::new(config, at, attention, precision))
             }
-            Mixer::ShortConv(_) => HostMixer::ShortConv(HostShortConv::new(block.conv.as_ref().expect(SAME))),
+            Mixer::ShortConv(_) => {
+                HostMixer::ShortConv(HostShortConv::new(block.conv.as_ref().expect(SAME), precision))
+            }
             Mixer::DeltaNet(delta) => {
-                HostMixer::DeltaNet(HostDeltaNet::new(delta, block.linear_attn.as_ref().expect(SAME)))
+                let layer = block.linear_attn.as_ref().expect(SAME);
+                HostMixer::DeltaNet(HostDeltaNet::new(delta, layer, precision))
             }
         };
         let mlp = &settings.mlp;
         let feed_forward = match &mlp.experts {
-            None => FeedForward::One(HostMlp::new(mlp, block.mlp.as_ref().expect(SAME))),
+            None => FeedForward::One(HostMlp::new(mlp, block.mlp.as_ref().expect(SAME), precision)),
             Some(experts) => {
-                FeedForward::Experts(HostMoe::new(mlp, experts, block.moe.as_ref().expect(SAME)))
+                FeedForward::Experts(HostMoe::new(mlp, experts, block.moe.as_ref().expect(SAME), precision))
             }
         };
         Self {

@@ -1,5 +1,6 @@
 //! A feed-forward layer (arXiv:2002.05202).
 
+use super::precision::HostPrecision;
 use super::weights::{Affine, affine, parts};
 use crate::block::{Activation, MlpConfig};
 use crate::cpu::simd::{Cpu, gated};
@@ -15,17 +16,17 @@ pub(super) struct HostMlp {
 }
 
 impl HostMlp {
-    pub(super) fn new(config: &MlpConfig, mlp: &Mlp) -> Self {
+    pub(super) fn new(config: &MlpConfig, mlp: &Mlp, precision: HostPrecision) -> Self {
         let widths = [config.width; 2];
-        let [gate, up] = parts(mlp.gate_up_proj.as_ref(), [&mlp.gate_proj, &mlp.up_proj], widths);
-        Self { gate, up, down: affine(&mlp.down_proj), activation: config.activation }
+        let [gate, up] = parts(mlp.gate_up_proj.as_ref(), [&mlp.gate_proj, &mlp.up_proj], widths, precision);
+        Self { gate, up, down: affine(&mlp.down_proj, precision), activation: config.activation }
     }
 
     /// # Shapes
     /// - `h`: `[N, hidden]` → the same
     pub(super) fn forward(&self, cpu: Cpu, h: &[f32]) -> Vec<f32> {
-        let mut gate = self.gate.apply(cpu, h);
-        gated(cpu, self.activation, &mut gate, &self.up.apply(cpu, h));
+        let [mut gate, up] = Affine::apply_each([&self.gate, &self.up], cpu, h);
+        gated(cpu, self.activation, &mut gate, &up);
         self.down.apply(cpu, &gate)
     }
 }

@@ -13,11 +13,14 @@ mod delta_net;
 mod feed;
 mod kernels;
 mod layer;
+mod matrix;
 mod mlp;
 mod model;
 mod moe;
+mod precision;
 mod short_conv;
 mod weights;
 
 pub use cache::HostCache;
 pub use model::HostModel;
+pub use precision::HostPrecision;

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use super::cache::HostCache;
 use super::feed::{Feed, Row};
-use super::kernels::{Matrix, add_scaled, norm, scale};
+use super::kernels::{add_scaled, norm, scale};
 use super::layer::{FeedForward, HostMixer, Layer};
+use super::matrix::Matrix;
+use super::precision::HostPrecision;
 use super::weights::{matrix, vector};
 use crate::config::ModelConfig;
 use crate::cpu::simd::Cpu;
@@ -15,7 +17,7 @@ use crate::transformer::Transformer;
 /// Tokens that go through the layers together while a prompt or an observation is read.
 const ROWS: usize = 96;
 
-/// Holds a model's weights on the host in f32, with its adapter merged.
+/// Holds a model's weights on the host, with its adapter merged.
 #[derive(Debug)]
 pub struct HostModel {
     config: ModelConfig,
@@ -23,21 +25,28 @@ pub struct HostModel {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Option<Matrix>,
+    precision: HostPrecision,
     cpu: Cpu,
 }
 
 impl HostModel {
-    /// Copies the weights of a model.
+    /// Copies the weights of a model in f32.
     pub fn of(model: &Transformer) -> Self {
+        Self::with_precision(model, HostPrecision::F32)
+    }
+
+    /// Copies the weights of a model, rounded to a precision.
+    pub fn with_precision(model: &Transformer, precision: HostPrecision) -> Self {
         let model = model.clone().merged();
         let config = model.config();
         let layers = model.layers.iter().enumerate();
         Self {
             config: config.clone(),
-            embedding: matrix(&model.embed_tokens.weight),
-            layers: layers.map(|(at, block)| Layer::new(config, at, block)).collect(),
+            embedding: matrix(&model.embed_tokens.weight, precision),
+            layers: layers.map(|(at, block)| Layer::new(config, at, block, precision)).collect(),
             norm: vector(&model.norm),
-            head: model.lm_head.as_ref().map(|head| matrix(&head.weight)),
+            head: model.lm_head.as_ref().map(|head| matrix(&head.weight, precision)),
+            precision,
             cpu: Cpu::detect(),
         }
     }
@@ -49,7 +58,7 @@ impl HostModel {
 
     /// Returns the bytes of weights that a decoding step reads.
     pub fn bytes(&self) -> usize {
-        size_of::<f32>() * self.config.multiplied_weights()
+        self.precision.bytes(self.config.multiplied_weights())
     }
 
     /// Appends each sequence's new tokens to its cache and returns the scores that follow the last one.
@@ -57,6 +66,11 @@ impl HostModel {
     /// # Shapes
     /// - returns one row of `V` per feed; an empty one if the feed has no new tokens
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
+        // On a thread of the pool, a product begins before others wake up.
+        rayon::scope(|_| self.extended(feeds))
+    }
+
+    fn extended(&self, feeds: &mut [Feed<'_, '_>]) -> Vec<Vec<f32>> {
         let mut rows: Vec<(Row, u32)> = Vec::new();
         let widths: Vec<[usize; 2]> = self.layers.iter().map(|layer| layer.widths).collect();
         for (feed, (tokens, cache)) in feeds.iter_mut().enumerate() {

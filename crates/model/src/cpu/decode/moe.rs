@@ -2,12 +2,13 @@
 
 use super::kernels::add_scaled;
 use super::mlp::HostMlp;
+use super::precision::HostPrecision;
 use super::weights::{Affine, affine};
 use crate::block::{ExpertsConfig, MlpConfig};
 use crate::cpu::simd::Cpu;
 use crate::layers::moe::Moe;
 
-/// Holds the weights of a router and its experts.
+/// Holds the weights of a router and its experts. The router's are f32: rounding would choose other experts.
 #[derive(Debug)]
 pub(super) struct HostMoe {
     config: ExpertsConfig,
@@ -16,9 +17,9 @@ pub(super) struct HostMoe {
 }
 
 impl HostMoe {
-    pub(super) fn new(mlp: &MlpConfig, config: &ExpertsConfig, moe: &Moe) -> Self {
-        let experts = moe.experts.iter().map(|expert| HostMlp::new(mlp, expert)).collect();
-        Self { config: *config, router: affine(&moe.gate), experts }
+    pub(super) fn new(mlp: &MlpConfig, config: &ExpertsConfig, moe: &Moe, precision: HostPrecision) -> Self {
+        let experts = moe.experts.iter().map(|expert| HostMlp::new(mlp, expert, precision)).collect();
+        Self { config: *config, router: affine(&moe.gate, HostPrecision::F32), experts }
     }
 
     /// Feeds every expert its tokens together. The experts add to a token in their order, so its sum doesn't

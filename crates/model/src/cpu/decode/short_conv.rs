@@ -1,6 +1,7 @@
 //! The gated short convolution of new tokens, one after the other.
 
 use super::feed::{Feed, Row};
+use super::precision::HostPrecision;
 use super::weights::{Affine, affine, floats};
 use crate::cpu::simd::Cpu;
 use crate::layers::short_conv::{ShortConv, Taps};
@@ -53,8 +54,12 @@ impl HostTaps {
 }
 
 impl HostShortConv {
-    pub(super) fn new(conv: &ShortConv) -> Self {
-        Self { input: affine(&conv.in_proj), taps: HostTaps::new(&conv.conv), output: affine(&conv.out_proj) }
+    pub(super) fn new(conv: &ShortConv, precision: HostPrecision) -> Self {
+        Self {
+            input: affine(&conv.in_proj, precision),
+            taps: HostTaps::new(&conv.conv),
+            output: affine(&conv.out_proj, precision),
+        }
     }
 
     /// Moves the states of new tokens' sequences on and returns what the layer adds.

@@ -3,7 +3,9 @@
 use burn::module::Param;
 use burn::tensor::{DType, Tensor};
 
-use super::kernels::{Matrix, add};
+use super::kernels::add;
+use super::matrix::Matrix;
+use super::precision::HostPrecision;
 use crate::cpu::simd::Cpu;
 use crate::layers::linear::Linear;
 use crate::layers::norm::RmsNorm;
@@ -17,11 +19,19 @@ pub(super) struct Affine {
 
 impl Affine {
     pub(super) fn apply(&self, cpu: Cpu, x: &[f32]) -> Vec<f32> {
-        let mut y = self.weight.apply(cpu, x);
-        if let Some(bias) = &self.bias {
-            y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
-        }
+        let [y] = Self::apply_each([self], cpu, x);
         y
+    }
+
+    /// Applies several layers to the same rows.
+    pub(super) fn apply_each<const M: usize>(all: [&Self; M], cpu: Cpu, x: &[f32]) -> [Vec<f32>; M] {
+        let mut each = Matrix::apply_each(all.map(|layer| &layer.weight), cpu, x);
+        for (layer, y) in all.iter().zip(&mut each) {
+            if let Some(bias) = &layer.bias {
+                y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+            }
+        }
+        each
     }
 }
 
@@ -45,9 +55,10 @@ pub(super) fn parts<const N: usize>(
     whole: Option<&Linear>,
     each: [&Option<Linear>; N],
     outputs: [usize; N],
+    precision: HostPrecision,
 ) -> [Affine; N] {
     let Some(whole) = whole else {
-        return each.map(|linear| affine(linear.as_ref().expect("stored as one, or each")));
+        return each.map(|linear| affine(linear.as_ref().expect("stored as one, or each"), precision));
     };
     let (wide, weights, bias) =
         (whole.weight.val().dims()[1], floats(&whole.weight), whole.bias.as_ref().map(floats));
@@ -55,16 +66,16 @@ pub(super) fn parts<const N: usize>(
     outputs.map(|out| {
         let rows = start..start + out;
         start = rows.end;
-        let weight = Matrix::new(&weights[rows.start * wide..rows.end * wide], out, wide);
+        let weight = Matrix::new(&weights[rows.start * wide..rows.end * wide], out, wide, precision);
         Affine { weight, bias: bias.as_ref().map(|bias| bias[rows].to_vec()) }
     })
 }
 
-pub(super) fn matrix(weight: &Param<Tensor<2>>) -> Matrix {
+pub(super) fn matrix(weight: &Param<Tensor<2>>, precision: HostPrecision) -> Matrix {
     let [out, wide] = weight.val().dims();
-    Matrix::new(&floats(weight), out, wide)
+    Matrix::new(&floats(weight), out, wide, precision)
 }
 
-pub(super) fn affine(linear: &Linear) -> Affine {
-    Affine { weight: matrix(&linear.weight), bias: linear.bias.as_ref().map(floats) }
+pub(super) fn affine(linear: &Linear, precision: HostPrecision) -> Affine {
+    Affine { weight: matrix(&linear.weight, precision), bias: linear.bias.as_ref().map(floats) }
 }

@@ -13,7 +13,14 @@ pub(crate) struct Cpu {
     arch: Arch,
     #[cfg(target_arch = "x86_64")]
     avx2: Option<pulp::x86::V3>,
+    #[cfg(target_arch = "x86_64")]
+    vnni: Option<Vnni>,
 }
+
+/// Shows that the processor has AVX-512 VNNI.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vnni(());
 
 impl Cpu {
     pub(crate) fn detect() -> Self {
@@ -21,7 +28,35 @@ impl Cpu {
             arch: Arch::new(),
             #[cfg(target_arch = "x86_64")]
             avx2: pulp::x86::V3::try_new(),
+            #[cfg(target_arch = "x86_64")]
+            vnni: (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni"))
+                .then_some(Vnni(())),
         }
+    }
+
+    /// Returns the instructions of AVX2, if there are any.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn avx2(self) -> Option<pulp::x86::V3> {
+        self.avx2
+    }
+
+    /// Returns the instructions of AVX-512 VNNI, if there are any.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn vnni(self) -> Option<Vnni> {
+        self.vnni
+    }
+
+    /// Returns this processor, and what is left of it without its best instructions, and without the next.
+    #[cfg(test)]
+    pub(crate) fn each() -> Vec<Self> {
+        let best = Self::detect();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = Self { arch: Arch::Scalar, vnni: None, ..best };
+            vec![best, Self { vnni: None, ..best }, avx2, Self { avx2: None, ..avx2 }]
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![best]
     }
 
     /// Runs `work`, compiled for the best available instructions.

@@ -1,4 +1,4 @@
-//! Arithmetic in vector instructions that are found at run time, without `unsafe`.
+//! Arithmetic in vector instructions that are found at run time.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
@@ -8,6 +8,8 @@ mod product;
 mod softmax;
 
 pub(crate) use dispatch::Cpu;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use dispatch::Vnni;
 pub(crate) use exp::exp;
 pub(crate) use product::{TALL, Target, WIDE, add_rows, add_weighted, tile};
 pub(crate) use softmax::{bound, exps, gated, row_max, row_max_any, sigmoids};

@@ -23,7 +23,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use turnwise_credit::ScoredTrajectory;
 use turnwise_envs::{Agent, AgentEndpoint, RewardConfig, Task};
-use turnwise_model::Transformer;
+use turnwise_model::{HostPrecision, Transformer};
 use turnwise_rollout::Lost;
 use turnwise_sampler::{Sampling, SequenceId};
 use turnwise_serve::{Desk, Limits, Rules, Server, Settings};
@@ -51,6 +51,8 @@ pub(crate) struct AgentPlay<'a> {
     pub(crate) setup: &'a Setup,
     /// The policy, which must not track gradients.
     pub(crate) model: &'a Transformer,
+    /// The type of the weights that play.
+    pub(crate) precision: HostPrecision,
     pub(crate) sampling: Sampling,
     pub(crate) cache: CacheBudget,
     pub(crate) rewards: &'a RewardConfig,
@@ -82,8 +84,9 @@ impl AgentPlay<'_> {
     ) -> Result<Vec<Outcome>, TrainError> {
         let ids = self.ids(tasks, samples, earlier);
         let context = self.setup.limits.tokens;
-        let engine = ServedModel::of_run(self.model, context, self.cache, &ids.clone().into())
-            .map_err(TrainError::Input)?;
+        let engine =
+            ServedModel::of_run(self.model, self.precision, context, self.cache, &ids.clone().into())
+                .map_err(TrainError::Input)?;
         let server = self.server(agent, engine).map_err(|error| broken(&error))?;
         let (url, desk) = (server.url(), server.desk());
         let (total, next, over) = (ids.len(), AtomicUsize::new(0), AtomicBool::new(false));

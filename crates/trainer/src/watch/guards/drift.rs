@@ -6,19 +6,16 @@ use turnwise_run::{Metric, StepMetrics};
 use super::series::lately;
 use super::{Alarm, LimitsConfig, Watched};
 
-/// Rounding of bf16 and f16 relative to that of f32.
-const COARSE: f64 = 20.0;
-
 pub(super) fn look(steps: &[StepMetrics], limits: &LimitsConfig, watched: Watched) -> Alarm {
     let last = steps.last()?;
     if !watched.on_policy {
         return None;
     }
-    let limit = limits.logprob_gap * if watched.full_precision { 1.0 } else { COARSE };
+    let limit = limits.logprob_gap * watched.rounding.factor();
     if let Some(gap) = last.logprob_gap.value().filter(|gap| *gap > limit) {
         let cause =
             format!("log-probabilities of sampler and trainer differ by {gap:.4} nats before any update");
-        return Some((cause, "compare with optimizer.precision=f32; if it stays, this is a bug of turnwise"));
+        return Some((cause, watched.rounding.remedy()));
     }
     let mean = |metric: fn(&StepMetrics) -> Metric| lately(steps, limits.window, |step| metric(step).value());
     let (kl, ratio) = (mean(|step| step.old_kl)?, mean(|step| step.ratio)?);

@@ -6,6 +6,7 @@ mod dropped;
 mod entropy;
 mod non_finite;
 mod reward;
+mod rounding;
 mod series;
 mod tools;
 mod truncation;
@@ -13,6 +14,7 @@ mod truncation;
 use turnwise_run::StepMetrics;
 
 pub use crate::config::{Action, GuardsConfig, LimitsConfig};
+pub use rounding::Rounding;
 
 /// Holds the message of a guard that fires.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +34,8 @@ pub struct Finding {
 pub struct Watched {
     /// Whether the trained policy has played the rollouts: it hasn't in a replay.
     pub on_policy: bool,
-    /// Whether activations are f32.
-    pub full_precision: bool,
+    /// The cause of differences between the log-probabilities of sampler and trainer.
+    pub rounding: Rounding,
     /// The name of the loss in the run file, for remedies that are keys of it.
     pub loss: &'static str,
 }
@@ -71,11 +73,12 @@ pub fn findings(steps: &[StepMetrics], config: &GuardsConfig, watched: Watched) 
 
 #[cfg(test)]
 mod tests {
+    use turnwise_model::HostPrecision;
     use turnwise_run::{Metric, TurnCalls, TurnMetrics};
 
     use super::*;
 
-    const WATCHED: Watched = Watched { on_policy: true, full_precision: true, loss: "clip" };
+    const WATCHED: Watched = Watched { on_policy: true, rounding: Rounding::F32, loss: "clip" };
 
     /// Returns turns of eight trajectories with `ok` and `error` calls.
     fn calls(ok: usize, error: usize) -> Vec<TurnMetrics> {
@@ -238,6 +241,24 @@ mod tests {
         assert_eq!(names(&config, WATCHED), 1);
         assert_eq!(names(&config, Watched { on_policy: false, ..WATCHED }), 0);
         assert_eq!(names(&GuardsConfig { drift: Action::Off, ..config }, WATCHED), 0);
+    }
+
+    #[test]
+    fn log_probabilities_may_differ_by_the_rounding_of_the_sampler() {
+        let config = GuardsConfig::default();
+        let fires = |gap: f64, rounding| {
+            let record = StepMetrics { logprob_gap: gap.into(), ..healthy(0) };
+            !findings(&[record], &config, Watched { rounding, ..WATCHED }).is_empty()
+        };
+        for (rounding, limit) in [
+            (Rounding::F32, 0.01),
+            (Rounding::Activations, 0.2),
+            (Rounding::Weights(HostPrecision::Bf16), 0.2),
+            (Rounding::Weights(HostPrecision::Int8), 1.0),
+        ] {
+            let found = [0.99, 1.01].map(|share| fires(share * limit, rounding));
+            assert_eq!(found, [false, true], "{rounding:?} from {limit} nats on");
+        }
     }
 
     #[test]
