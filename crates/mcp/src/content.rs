@@ -80,7 +80,7 @@ fn decoded(base64: &str) -> usize {
 /// If it is no result of a call.
 pub fn output(result: Value, bytes: usize) -> Result<ToolOutput, String> {
     let result: CallResult =
-        serde_json::from_value(result).map_err(|error| format!("a result that makes no sense: {error}"))?;
+        turnwise_json::of_value(&result).map_err(|what| format!("a result that makes no sense: {what}"))?;
     let structured = result.structured_content.filter(|_| result.content.is_empty());
     let parts = result.content.into_iter().map(Part::text).chain(structured.map(|value| value.to_string()));
     let text = parts.collect::<Vec<_>>().join("\n");

@@ -219,7 +219,8 @@ impl Env for OpenEnv {
             let hint = "equal seeds must give equal tasks; `turnwise doctor --config` shows the difference";
             return Err(opened.lies(&format!("two resets of seed {seed} give two tasks\n  hint: {hint}")));
         }
-        let session = OpenEnvSession::new(opened, &self.form, self.config.right_from, &observed);
+        let right_from = self.config.right_from;
+        let session = OpenEnvSession::new(opened, &self.form, start.tools_beside, right_from, &observed);
         Ok(Opened { session: Box::new(session), tools: Vec::new(), messages: None })
     }
 

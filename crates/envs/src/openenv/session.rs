@@ -18,6 +18,8 @@ const ROUNDING: f64 = 1e-9;
 pub(super) struct OpenEnvSession<'a> {
     opened: Opened<'a>,
     form: &'a Form,
+    /// Whether a turn may call tools of others.
+    tools_beside: bool,
     /// Sum of rewards from which the trajectory is right.
     right_from: f64,
     sum: f64,
@@ -25,8 +27,14 @@ pub(super) struct OpenEnvSession<'a> {
 }
 
 impl<'a> OpenEnvSession<'a> {
-    pub(super) fn new(opened: Opened<'a>, form: &'a Form, right_from: f64, begun: &Observed) -> Self {
-        Self { opened, form, right_from, sum: 0.0, done: begun.done() }
+    pub(super) fn new(
+        opened: Opened<'a>,
+        form: &'a Form,
+        tools_beside: bool,
+        right_from: f64,
+        begun: &Observed,
+    ) -> Self {
+        Self { opened, form, tools_beside, right_from, sum: 0.0, done: begun.done() }
     }
 
     /// Takes an action. Returns the observation, or the server's message about an invalid action.
@@ -72,7 +80,10 @@ impl Session for OpenEnvSession<'_> {
                 }
             }
             Form::Text(field) => {
-                if !self.done {
+                // A turn that asks for a tool isn't the move: its text is for the tool. Where no tool is on
+                // offer, a text that looks like a call is a text.
+                let is_move = turn.calls.is_empty() || !self.tools_beside;
+                if !self.done && is_move {
                     let said = self.act(&Ask::text(field, &turn.text), &mut step)?;
                     step.message = Some(said.map_or_else(|refused| refused, |observed| observed.text()));
                 }
