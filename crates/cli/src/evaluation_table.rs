@@ -158,8 +158,16 @@ mod tests {
         assert_eq!(text.lines().nth(2), Some("mean grade                     0.250       0.750"), "{text}");
         let ruled = Evaluation { correct_at: Some(0.5), ..graded };
         let text = table(&[("before", &before), ("after", &ruled)]);
-        assert_eq!(text.lines().nth(1), Some("held-out accuracy (acc ≥ 0.5)       25.0 %      75.0 %"), "{text}");
-        assert_eq!(text.lines().nth(2), Some("mean grade                           0.250       0.750"), "{text}");
+        assert_eq!(
+            text.lines().nth(1),
+            Some("held-out accuracy (acc ≥ 0.5)       25.0 %      75.0 %"),
+            "{text}"
+        );
+        assert_eq!(
+            text.lines().nth(2),
+            Some("mean grade                           0.250       0.750"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -181,7 +189,8 @@ mod tests {
         let columns = [("model", &evaluation, &summary), ("against", &evaluation, &summary)];
         let ruled = Evaluation { mean_acc: Some(0.5), correct_at: Some(0.75), ..evaluation.clone() };
         let graded = full_table(&[("model", &ruled, &summary)], None);
-        for name in ["right (acc ≥ 0.75) ", "pass@2 (acc ≥ 0.75) ", "majority@2 (acc ≥ 0.75) ", "mean grade "] {
+        for name in ["right (acc ≥ 0.75) ", "pass@2 (acc ≥ 0.75) ", "majority@2 (acc ≥ 0.75) ", "mean grade "]
+        {
             assert!(graded.lines().any(|line| line.starts_with(name)), "{name}\n{graded}");
         }
         let text = full_table(&columns, Some(&compare(&tasks, &tasks)));

@@ -102,4 +102,3 @@ fn hint(text: &str, error: &serde_json::Error) -> &'static str {
 pub(crate) fn reason(error: &serde_json::Error) -> String {
     format!("{} (column {})", words(error), error.column())
 }
-

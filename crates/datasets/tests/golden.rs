@@ -61,7 +61,10 @@ fn a_column_that_is_not_read_matters_only_to_readers_that_need_it() {
     assert!(missing.ends_with(&format!("partly.parquet:1: {expect}")), "{missing}");
     let mapped = [("question".to_string(), "image.path".to_string())].into();
     let missing = read::<Problem>(&path, &mapped).expect_err("a path of an image").to_string();
-    assert!(missing.contains("there is no column \"image.path\" for `question` (not read: column"), "{missing}");
+    assert!(
+        missing.contains("there is no column \"image.path\" for `question` (not read: column"),
+        "{missing}"
+    );
     assert!(missing.ends_with("; hint: there are answer, question"), "{missing}");
     let row = rows(&path).expect("rows").next().expect("a row").expect("that is read");
     let refused = row.whole(&path).expect_err("a whole row").to_string();

@@ -117,7 +117,9 @@ mod tests {
     enum Kind {
         One,
         #[expect(dead_code, reason = "it is read for its faults")]
-        Other { of: u32 },
+        Other {
+            of: u32,
+        },
     }
 
     #[derive(Debug, Deserialize)]

@@ -43,7 +43,8 @@ fn shown(text: &str) -> String {
             shown.push_str(if line.starts_with("  ") { "\n" } else { "\n  " });
         }
         for c in line.chars() {
-            let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let reorders =
+                matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             if reorders || (c.is_control() && c != '\t') {
                 shown.extend(c.escape_unicode());
             } else {
@@ -61,8 +62,7 @@ mod tests {
     #[test]
     fn what_others_wrote_is_one_entry_and_moves_no_cursor() {
         let forged = "task \u{1b}[2J\u{202e}\r, gone\n2026-11-29T00:00:00Z finished\n  hint: x\ty";
-        let expect =
-            "task \\u{1b}[2J\\u{202e}\\u{d}, gone\n  2026-11-29T00:00:00Z finished\n  hint: x\ty";
+        let expect = "task \\u{1b}[2J\\u{202e}\\u{d}, gone\n  2026-11-29T00:00:00Z finished\n  hint: x\ty";
         assert_eq!(shown(forged), expect);
         assert_eq!(shown("plain é"), "plain é");
     }

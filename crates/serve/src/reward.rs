@@ -27,7 +27,8 @@ pub(crate) fn give(sessions: &Sessions, name: &str, request: &Value) -> Result<V
             let number = reward.as_f64().filter(|number| number.is_finite());
             let number = number.ok_or_else(|| wrong(&format!("rewards.{name}"), reward, "a number"))?;
             if name == Rewards::ACC && !Rewards::is_accuracy(number) {
-                let message = format!("is {number}, expected a grade from 0 to 1; other names take any number");
+                let message =
+                    format!("is {number}, expected a grade from 0 to 1; other names take any number");
                 return Err(Refusal::at("rewards.acc", message));
             }
             rewards.add(name, number);

@@ -27,17 +27,8 @@ class Named(turnwise_env.Env):
 turnwise_env.serve(Named)
 "#;
 
-const NAMES: [&str; 9] = [
-    "a.b",
-    "a_b",
-    "a-b",
-    "",
-    "mean",
-    "q\"\\\n}",
-    "esc\u{1b}[2J\u{0}\u{202e}",
-    "<b>&|*_`",
-    "\u{e9}",
-];
+const NAMES: [&str; 9] =
+    ["a.b", "a_b", "a-b", "", "mean", "q\"\\\n}", "esc\u{1b}[2J\u{0}\u{202e}", "<b>&|*_`", "\u{e9}"];
 
 /// Reads a file as OpenMetrics by the library of Prometheus. Prints the names of the means with their values.
 const PARSE: &str = r#"
@@ -99,8 +90,11 @@ fn names_of_an_environment_are_text_in_every_format() {
     for file in &files {
         is_plain(&read(file), arg(file));
     }
-    let pictures: Vec<&str> =
-        files.iter().filter(|file| file.extension().is_some_and(|end| end == "svg")).map(|file| arg(file)).collect();
+    let pictures: Vec<&str> = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|end| end == "svg"))
+        .map(|file| arg(file))
+        .collect();
     assert!(pictures.len() > NAMES.len(), "{files:?}");
     python(PICTURES, &pictures, "python3");
     let page = read(&report.join("report.html"));

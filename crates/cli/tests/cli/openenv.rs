@@ -73,8 +73,18 @@ fn a_turn_that_calls_a_tool_is_no_move_of_a_game_of_texts() {
         Some(answer(if called { "einrst" } else { call }))
     });
     let (config, out) = (path("run.toml"), path("out.jsonl"));
-    let args =
-        ["rollout", "--config", arg(&config), "--endpoint", &url, "--name", "m", "--out", arg(&out), "--json"];
+    let args = [
+        "rollout",
+        "--config",
+        arg(&config),
+        "--endpoint",
+        &url,
+        "--name",
+        "m",
+        "--out",
+        arg(&out),
+        "--json",
+    ];
     let played = turnwise(&args, "");
     assert_eq!(played.code, Some(0), "{}", played.stderr);
     let text = std::fs::read_to_string(&out).unwrap();

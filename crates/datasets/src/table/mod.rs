@@ -97,7 +97,8 @@ impl Table {
             Some(format!("column {}: {}", column.column_path().string(), why.as_ref()?))
         };
         let unread: Vec<String> = group.columns().iter().zip(&refused).filter_map(named).collect();
-        let part = |column: &Field| refused.get(column.leaves()).is_none_or(|of| of.iter().all(Option::is_none));
+        let part =
+            |column: &Field| refused.get(column.leaves()).is_none_or(|of| of.iter().all(Option::is_none));
         self.readable = self.columns.iter().map(part).collect();
         if let Some(first) = unread.first().filter(|_| !self.readable.contains(&true)) {
             return Err(format!("{first}; {}", pages::HINT));

@@ -79,7 +79,10 @@ mod tests {
         fails(r#"{"rewards": {"acc": "1"}}"#, "rewards.acc: the text \"1\", expected a number");
         fails(r#"{"rewards": {"acc": 1e300}}"#, "expected a number");
         fails(r#"{"rewards": {"acc": 1.5}}"#, "the reward \"acc\" is 1.5, expected a grade from 0 to 1");
-        fails(r#"{"rewards": {}, "turn_rewards": [{}, {"acc": -1}]}"#, "the reward \"acc\" is -1.0, expected");
+        fails(
+            r#"{"rewards": {}, "turn_rewards": [{}, {"acc": -1}]}"#,
+            "the reward \"acc\" is -1.0, expected",
+        );
         fails(r#"{"rewards": {"acc": 1, "acc": 0}}"#, "the reward \"acc\" stands twice");
         fails(r#"{"rewards": {"acc": 1}, "reward": 1}"#, "unknown field `reward`");
         fails(r#"{"rewards": 1}"#, "rewards: the number 1, expected an object of numbers");

@@ -95,7 +95,8 @@ fn a_turn_that_calls_a_tool_of_others_is_no_move() {
         message: String::new(),
         span: 0..0,
     });
-    let calls = |call: &CallRecord| Turn { text: "I look.".into(), calls: vec![call.clone()], ..Turn::default() };
+    let calls =
+        |call: &CallRecord| Turn { text: "I look.".into(), calls: vec![call.clone()], ..Turn::default() };
     let (mut session, mut plain) = (opened(true), opened(false));
     let first = says(&mut *plain, "hello").unwrap();
     for call in [&look(1), &malformed] {

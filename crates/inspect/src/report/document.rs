@@ -131,7 +131,8 @@ pub(super) fn escape(text: &str) -> String {
 /// Returns whether a character stands in no picture: XML 1.0 (section 2.2) lacks it, or it hides or reorders
 /// the text around it.
 fn is_hidden(letter: char) -> bool {
-    let reorders = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let reorders =
+        matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let breaks = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
     reorders || breaks || (letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
 }
@@ -167,7 +168,10 @@ mod tests {
             "a.b &lt;b&gt;&amp;&quot;|_*~\\u{1b}[2J\\u{0}\\u{9b}\\u{202e}\\u{ffff}\n\\u{2028}é"
         );
         let line = line(name);
-        assert!(!line.contains('\n') && line.starts_with("a.b \\<b>\\&\"\\|\\_\\*\\~\\\\u{1b}\\[2J"), "{line}");
+        assert!(
+            !line.contains('\n') && line.starts_with("a.b \\<b>\\&\"\\|\\_\\*\\~\\\\u{1b}\\[2J"),
+            "{line}"
+        );
         assert!(hidden.iter().all(|hidden| !markup.contains(*hidden) && !line.contains(*hidden)));
     }
 }

@@ -10,7 +10,9 @@ pub(super) fn exceeded(value: &Value, schema: &Map<String, Value>) -> Option<(St
             let wanted = out_of_range(number.as_f64()?, schema, &bound)?;
             Some((number.to_string(), wanted))
         }
-        Value::String(text) => length(text.chars().count(), "characters", bound("minLength"), bound("maxLength")),
+        Value::String(text) => {
+            length(text.chars().count(), "characters", bound("minLength"), bound("maxLength"))
+        }
         Value::Array(items) => length(items.len(), "items", bound("minItems"), bound("maxItems")),
         Value::Null | Value::Bool(_) | Value::Object(_) => None,
     }
@@ -37,7 +39,8 @@ fn out_of_range(
 fn length(length: usize, unit: &str, least: Option<f64>, most: Option<f64>) -> Option<(String, String)> {
     let number = length as f64;
     let few = least.filter(|least| number < *least).map(|least| format!("at least {least} {unit}"));
-    let wanted = few.or_else(|| most.filter(|most| number > *most).map(|most| format!("at most {most} {unit}")));
+    let wanted =
+        few.or_else(|| most.filter(|most| number > *most).map(|most| format!("at most {most} {unit}")));
     Some((format!("{length} {unit} long"), wanted?))
 }
 

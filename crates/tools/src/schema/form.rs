@@ -138,13 +138,17 @@ mod tests {
             (json!({"items": "a"}), "items: string, not a JSON schema (an object)"),
             (json!({"items": [{}, 3]}), "items[1]: number, not a JSON schema (an object)"),
             (json!({"prefixItems": {}}), "prefixItems: object, not a list"),
-            (json!({"additionalProperties": []}), "additionalProperties: array, not a JSON schema (an object)"),
+            (
+                json!({"additionalProperties": []}),
+                "additionalProperties: array, not a JSON schema (an object)",
+            ),
             (json!({"$defs": {"d": {"oneOf": 1}}}), "$defs.d.oneOf: number, not a list"),
             (json!({"$ref": {}}), "$ref: object, not text"),
             (json!({"minimum": "1"}), "minimum: string, not a number"),
             (json!({"maxItems": true}), "maxItems: boolean, not a number"),
         ] {
-            let wrong = check(&nested(schema.clone()), "parameters").err().unwrap_or_else(|| panic!("{schema}"));
+            let wrong =
+                check(&nested(schema.clone()), "parameters").err().unwrap_or_else(|| panic!("{schema}"));
             assert_eq!(format!("{}: {}", wrong.place, wrong.message), format!("{place}.{expect}"));
         }
         for schema in [

@@ -107,8 +107,10 @@ impl Check<'_> {
         let unlisted = list("enum").filter(|options| !options.iter().any(|option| equal(option, value)));
         let unlisted = unlisted.map(|options| format!("one of {}", Value::from(options.clone())));
         let other = keys.get("const").filter(|wanted| !equal(wanted, value)).map(Value::to_string);
-        let referred =
-            keys.get("$ref").and_then(Value::as_str).and_then(|path| self.root.pointer(path.strip_prefix('#')?));
+        let referred = keys
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|path| self.root.pointer(path.strip_prefix('#')?));
         let choices = ["anyOf", "oneOf"].into_iter().filter_map(list).filter(|choices| !choices.is_empty());
         // A mismatch needs all choices to fail.
         let unchosen = |choices: &Vec<Value>| choices.iter().map(below).collect::<Option<Vec<_>>>();
@@ -228,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_mismatch_says_what_is_wanted() {
-        let wanted = |schema: Value| mismatch(&json!(1), &schema, &Value::Null).unwrap().wanted().unwrap().to_string();
+        let wanted =
+            |schema: Value| mismatch(&json!(1), &schema, &Value::Null).unwrap().wanted().unwrap().to_string();
         assert_eq!(wanted(json!({"type": ["string", "null"]})), "string or null");
         assert_eq!(wanted(json!({"anyOf": [{"type": "string"}, {"type": "null"}]})), "string or null");
         assert_eq!(wanted(json!({"enum": ["a", "b"]})), r#"one of ["a","b"]"#);
@@ -276,7 +279,10 @@ mod tests {
         check(with("pair", json!(["a", 1, 2])), Some(r#"argument "filter.pair[2]" is number, not boolean"#));
         check(with("old", json!([1, 2])), Some(r#"argument "filter.old[0]" is number, not string"#));
         check(with("counts", json!({"a": 1})), None);
-        check(with("counts", json!({"a": 1.5})), Some(r#"argument "filter.counts.a" is number, not integer"#));
+        check(
+            with("counts", json!({"a": 1.5})),
+            Some(r#"argument "filter.counts.a" is number, not integer"#),
+        );
         check(with("either", json!(null)), None);
         check(with("either", json!({})), Some(r#"argument "filter.either" lacks "a""#));
         check(with("either", json!(3)), Some(r#"argument "filter.either" is number, not object or null"#));

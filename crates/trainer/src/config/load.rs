@@ -126,7 +126,7 @@ mod tests {
         let file = "model = \"models/tiny\"\n[env.agent]\ncommand = [\"a\"]\ntrain = \"t\"\nheld_out = \"h\"\n\
                     [tools.files]\nmcp = [\"npx\"]\n";
         std::fs::write(&path, file).expect("a file");
-        let refused = load(Some(&path), &[], &[]).unwrap_err().to_string();
+        let refused = load::<RunConfig>(Some(&path), &[], &[]).unwrap_err().to_string();
         let refused = refused.replace(&format!("{}/", folder.path().display()), "");
         assert!(refused.starts_with("run.toml:6: `tools.files` stands beside env.agent, "), "{refused}");
         assert!(refused.contains("; hint: leave it out, "), "{refused}");

@@ -34,12 +34,16 @@ fn a_reward_that_is_wrong_is_a_fault_of_its_session_and_named() {
             (r#"{"rewards": [1]}"#, "rewards: a list, expected an object of numbers".into()),
         ] {
             let fault = answered(method, answer).unwrap_err();
-            assert!(fault.starts_with("env.process: ") && fault.contains(&expect), "{method} {answer}: {fault}");
+            assert!(
+                fault.starts_with("env.process: ") && fault.contains(&expect),
+                "{method} {answer}: {fault}"
+            );
             for of_rust in ["invalid type", "struct ", "f64", "a map", "a sequence"] {
                 assert!(!fault.contains(of_rust), "{fault}");
             }
         }
-        for answer in [r#"{"rewards": {"acc": 1, "p": -7.5}}"#, r#"{"rewards": {"acc": 0, "q": 1e9}}"#, "{}"] {
+        for answer in [r#"{"rewards": {"acc": 1, "p": -7.5}}"#, r#"{"rewards": {"acc": 0, "q": 1e9}}"#, "{}"]
+        {
             assert_eq!(answered(method, answer), Ok(()), "{method} {answer}");
         }
     }

@@ -116,7 +116,10 @@ turnwise_step{run="a\"b"} 3
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ' ';
         assert!(families.iter().all(|family| family.chars().all(allowed)), "{families:?}");
         let of_rewards = families.iter().filter(|family| family.starts_with("turnwise_rewards_"));
-        assert_eq!(of_rewards.collect::<Vec<_>>(), [&"turnwise_rewards_by_turn gauge", &"turnwise_rewards_mean gauge"]);
+        assert_eq!(
+            of_rewards.collect::<Vec<_>>(),
+            [&"turnwise_rewards_by_turn gauge", &"turnwise_rewards_mean gauge"]
+        );
         for (at, name) in ["a.b", "a_b", "a-b", "", "mean", "é", r#"q\"\\\n"#, "x_mean"].iter().enumerate() {
             let mean = format!("turnwise_rewards_mean{{run=\"r\",name=\"{name}\"}} {at}\n");
             assert_eq!(text.matches(&mean).count(), 1, "{mean}{text}");
