@@ -90,7 +90,8 @@ def finite(rewards: dict[str, float]) -> dict[str, float]:
             raise ValueError(f"the reward {name!r} is {reward}")
         # A sum of tenths may be above 1 by rounding.
         if name == "acc" and not -1e-9 <= reward <= 1 + 1e-9:
-            raise ValueError(f"the reward 'acc' is {reward}, expected a grade from 0 to 1; other names take any number")
+            expected = "expected a grade from 0 to 1; other names take any number"
+            raise ValueError(f"the reward 'acc' is {reward}, {expected}")
     return {str(name): float(reward) for name, reward in rewards.items()}
 
 

@@ -98,8 +98,8 @@ impl Step {
     /// Returns the step, unless it is invalid.
     ///
     /// # Errors
-    /// If the number of outputs differs from `own`, a reward is NaN, infinite or too large, or one named `acc`
-    /// isn't from 0 to 1.
+    /// If the number of outputs differs from `own`, a reward is NaN, infinite or too large, or the one named
+    /// `acc` isn't from 0 to 1.
     pub fn checked(self, origin: &str, own: usize) -> Result<Self, Fault> {
         let outputs = self.outputs.len();
         if outputs != own {

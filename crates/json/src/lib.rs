@@ -1,7 +1,7 @@
 //! JSON that other programs and people wrote: environments, servers, agents, data files and traces.
 //!
-//! - [`Unique`] reads a value whose objects hold each key once. A reader that takes the last of two equal keys
-//!   hides a mistake.
+//! - [`Unique`] reads a value whose objects hold each key once. A reader that takes the last of two equal
+//!   keys hides a mistake.
 //! - [`words`] says what is wrong in the terms of the data. Serde's errors name types of Rust.
 //! - [`of_text`] and [`of_value`] read a type, and put the path of the fault before these words.
 //!

@@ -136,7 +136,8 @@ def kinds():
     )
 
 
-PARTLY = {"question": "snappy", "answer": "zstd", "image.bytes": "brotli", "image.path": "snappy", "prefixes": "none"}
+PARTLY = {"question": "snappy", "answer": "zstd", "prefixes": "none"}
+PARTLY |= {"image.bytes": "brotli", "image.path": "snappy"}
 
 
 def partly():

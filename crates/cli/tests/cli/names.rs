@@ -1,4 +1,5 @@
-//! Names that an environment chooses, in every format that a run writes: each is text there, and no two are one.
+//! Names that an environment chooses, in every format that a run writes: each is text there, and no two are
+//! one.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,8 +1,9 @@
 //! Holds values against JSON schemas.
 //!
-//! Checked are `type` (one or several), `nullable`, `enum`, `const`, `$ref` and combinations of schemas; ranges
-//! of numbers, lengths of texts and lists; and all of that inside objects and lists, with `required`. Keys that
-//! a schema doesn't name are accepted, as in the public stacks. Patterns and formats are left to the tool.
+//! Checked are `type` (one or several), `nullable`, `enum`, `const`, `$ref` and combinations of schemas;
+//! ranges of numbers, lengths of texts and lists; and all of that inside objects and lists, with `required`. Keys
+//! that a schema doesn't name are accepted, as in the public stacks. Patterns and formats are left to the
+//! tool.
 
 mod bounds;
 mod form;
@@ -251,7 +252,9 @@ mod tests {
                 "op": {"enum": ["and", "or"]},
                 "limit": {"type": "integer", "minimum": 1, "maximum": 10},
                 "names": {"type": "array", "items": {"type": "string", "minLength": 1}},
-                "pair": {"prefixItems": [{"type": "string"}, {"type": "number"}], "items": {"type": "boolean"}},
+                "pair": {
+                    "prefixItems": [{"type": "string"}, {"type": "number"}], "items": {"type": "boolean"},
+                },
                 "old": {"items": [{"type": "string"}]},
                 "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
                 "either": {"anyOf": [{"type": "object", "required": ["a"]}, {"type": "null"}]},

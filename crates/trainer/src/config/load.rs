@@ -123,7 +123,8 @@ mod tests {
     fn tools_of_servers_beside_an_agent_are_refused_with_line_key_and_hint() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run.toml");
-        let file = "model = \"models/tiny\"\n[env.agent]\ncommand = [\"a\"]\ntrain = \"t\"\nheld_out = \"h\"\n\
+        let file = "model = \"models/tiny\"\n[env.agent]\ncommand = [\"a\"]\ntrain = \"t\"\n\
+                    held_out = \"h\"\n\
                     [tools.files]\nmcp = [\"npx\"]\n";
         std::fs::write(&path, file).expect("a file");
         let refused = load::<RunConfig>(Some(&path), &[], &[]).unwrap_err().to_string();
