@@ -166,7 +166,7 @@ serve(handle)"#;
     for (seed, expect) in [
         (0, "no answer for 1 s"),
         (1, "it said \"Traceback\", which is no answer"),
-        (2, "which is no answer: missing field `observation`"),
+        (2, "which is no answer: data: missing field `observation`"),
         (3, "the server has closed the session (1011 gone)"),
         (4, "the connection is lost"),
         (5, "EXECUTION_ERROR: no such move \\u{1b}[2J"),

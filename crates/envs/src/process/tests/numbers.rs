@@ -4,9 +4,14 @@ use super::*;
 
 /// Opens an environment that answers requests of a method by this JSON.
 fn answering(method: &str, answer: &str) -> Process {
+    // A task is asked for in a session without a turn, whose end is told too.
     let script = format!(
-        "def answer(request):
-    if request['method'] == {method:?}: say('{{\"id\": %d, \"result\": %s}}' % (request['id'], {answer:?}))
+        "played = set()
+def answer(request):
+    method, session = request['method'], request.get('session')
+    if method == 'step': played.add(session)
+    if method == {method:?} and session in played:
+        say('{{\"id\": %d, \"result\": %s}}' % (request['id'], {answer:?}))
     else: result(request, usual(request))
 main(answer)"
     );
