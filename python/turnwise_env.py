@@ -87,10 +87,14 @@ class Step:
 
 
 def finite(rewards: dict[str, float]) -> dict[str, float]:
-    """Returns the rewards as numbers, and refuses NaN and infinities."""
+    """Returns the rewards as numbers. Refuses NaN and infinities, and an `acc` that isn't from 0 to 1."""
     for name, reward in rewards.items():
         if not math.isfinite(reward):
             raise ValueError(f"the reward {name!r} is {reward}")
+        # A sum of tenths may be above 1 by rounding.
+        if name == "acc" and not -1e-9 <= reward <= 1 + 1e-9:
+            expected = "expected a grade from 0 to 1; other names take any number"
+            raise ValueError(f"the reward 'acc' is {reward}, {expected}")
     return {str(name): float(reward) for name, reward in rewards.items()}
 
 

@@ -31,14 +31,21 @@ fn grade(evaluation: &Evaluation) -> String {
     format!("{:.3}", evaluation.mean_acc.unwrap_or(evaluation.accuracy))
 }
 
+/// Returns a name with the rule by which grades are right, if grades were judged.
+fn ruled<'e>(name: &str, mut evaluations: impl Iterator<Item = &'e Evaluation>) -> String {
+    evaluations.find_map(Evaluation::rule).map_or_else(|| name.into(), |rule| format!("{name} ({rule})"))
+}
+
 fn table(columns: &[(&str, &Evaluation)]) -> String {
+    let accuracy = ruled("held-out accuracy", columns.iter().map(|(_, e)| *e));
+    let width = 24.max(accuracy.chars().count() + 1);
     let row = |name: &str, value: &dyn Fn(&Evaluation) -> String| {
         let values: Vec<String> = columns.iter().map(|(_, e)| format!("{:>12}", value(e))).collect();
-        format!("{name:<24}{}\n", values.concat())
+        format!("{name:<width$}{}\n", values.concat())
     };
     let names: Vec<String> = columns.iter().map(|(name, _)| format!("{name:>12}")).collect();
-    let mut text = format!("{:<24}{}\n", "", names.concat());
-    text += &row("held-out accuracy", &|e| percent(e.accuracy));
+    let mut text = format!("{:<width$}{}\n", "", names.concat());
+    text += &row(&accuracy, &|e| percent(e.accuracy));
     if columns.iter().any(|(_, e)| e.mean_acc.is_some()) {
         text += &row("mean grade", &grade);
     }
@@ -86,13 +93,14 @@ fn full_table(columns: &[(&str, &Evaluation, &Summary)], comparison: Option<&Com
         |of: &dyn Fn(&Summary) -> Vec<usize>| -> BTreeSet<usize> { all.iter().flat_map(|s| of(s)).collect() };
     let mut text = line("", columns.iter().map(|(name, ..)| (*name).to_string()).collect());
     text += &line("tasks × samples", each(&|s| Some(format!("{} × {}", s.tasks, s.samples))));
-    text += &line("right", each(&|s| Some(with_interval(&s.average))));
+    let ruled = |name: &str| ruled(name, columns.iter().map(|(_, e, _)| *e));
+    text += &line(&ruled("right"), each(&|s| Some(with_interval(&s.average))));
     // At k = 1 both are the average.
     for k in keys(&|s| s.pass.keys().copied().collect()).into_iter().filter(|&k| k > 1) {
-        text += &line(&format!("pass@{k}"), each(&|s| s.pass.get(&k).map(with_interval)));
+        text += &line(&ruled(&format!("pass@{k}")), each(&|s| s.pass.get(&k).map(with_interval)));
     }
     for k in keys(&|s| s.majority.keys().copied().collect()).into_iter().filter(|&k| k > 1) {
-        text += &line(&format!("majority@{k}"), each(&|s| s.majority.get(&k).map(with_interval)));
+        text += &line(&ruled(&format!("majority@{k}")), each(&|s| s.majority.get(&k).map(with_interval)));
     }
     if columns.iter().any(|(_, e, _)| e.mean_acc.is_some()) {
         text += &line("mean grade", evaluations(&grade));
@@ -148,6 +156,18 @@ mod tests {
         let graded = Evaluation { mean_acc: Some(0.75), ..after };
         let text = table(&[("before", &before), ("after", &graded)]);
         assert_eq!(text.lines().nth(2), Some("mean grade                     0.250       0.750"), "{text}");
+        let ruled = Evaluation { correct_at: Some(0.5), ..graded };
+        let text = table(&[("before", &before), ("after", &ruled)]);
+        assert_eq!(
+            text.lines().nth(1),
+            Some("held-out accuracy (acc ≥ 0.5)       25.0 %      75.0 %"),
+            "{text}"
+        );
+        assert_eq!(
+            text.lines().nth(2),
+            Some("mean grade                           0.250       0.750"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -167,6 +187,12 @@ mod tests {
         let evaluation = Evaluation { outcomes: tasks.clone(), ..Evaluation::default() };
         let summary = summarize(&tasks);
         let columns = [("model", &evaluation, &summary), ("against", &evaluation, &summary)];
+        let ruled = Evaluation { mean_acc: Some(0.5), correct_at: Some(0.75), ..evaluation.clone() };
+        let graded = full_table(&[("model", &ruled, &summary)], None);
+        for name in ["right (acc ≥ 0.75) ", "pass@2 (acc ≥ 0.75) ", "majority@2 (acc ≥ 0.75) ", "mean grade "]
+        {
+            assert!(graded.lines().any(|line| line.starts_with(name)), "{name}\n{graded}");
+        }
         let text = full_table(&columns, Some(&compare(&tasks, &tasks)));
         for name in ["tasks × samples", "right", "pass@2", "majority@2", "level 2", "wrong answer"] {
             assert_eq!(

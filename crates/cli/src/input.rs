@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
+use turnwise_json::words;
 
 /// Reads all of stdin.
 pub(crate) fn stdin() -> Result<String> {
@@ -36,9 +37,7 @@ pub(crate) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
 
 /// Returns the error and its column.
 pub(crate) fn what(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or(&message);
-    format!("{what} (column {})", error.column())
+    format!("{} (column {})", words(error), error.column())
 }
 
 /// Parses a JSON array of token ids from the command line; `-` reads it from stdin, for arrays longer than an
@@ -57,7 +56,7 @@ mod tests {
             assert_eq!(json::<Vec<u32>>("f", text).unwrap_err().to_string(), expect);
         };
         check("[1,", "f: EOF while parsing a value (column 3)");
-        check("[1,\n-2]", "f:2: invalid value: integer `-2`, expected u32 (column 2)");
+        check("[1,\n-2]", "f:2: the number -2, expected a whole number, 0 or more (column 2)");
         assert_eq!(utf8("f", vec![b'a', 0xff]).unwrap_err().to_string(), "f: not UTF-8 text (byte 1)");
         assert_eq!(tokens("[1, 2]").unwrap(), [1, 2]);
     }

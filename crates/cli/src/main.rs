@@ -38,6 +38,7 @@
 //! | [`turnwise_gguf`](../turnwise_gguf/index.html) | GGUF files to Hugging Face folders |
 //! | [`turnwise_stats`](../turnwise_stats/index.html) | pass@k, intervals, paired tests |
 //! | [`turnwise_files`](../turnwise_files/index.html), [`turnwise_http`](../turnwise_http/index.html) | opening files of others, requests to servers |
+//! | [`turnwise_json`](../turnwise_json/index.html) | JSON of others: unique keys, faults in its words |
 //! | [`turnwise_allocator`](../turnwise_allocator/index.html) | the programs' memory |
 //! | [`turnwise_listen`](../turnwise_listen/index.html) | HTTP servers on one machine |
 //!

@@ -120,7 +120,7 @@ impl<R: BufRead> Array<R> {
                         let line = line + error.line().max(1) - 1;
                         return self.wrong(line, reason(&error));
                     }
-                    return Ok(Some(Row { line, text: text.trim_end().into(), made: false }));
+                    return Ok(Some(Row { line, text: text.trim_end().into(), made: false, unread: None }));
                 }
                 (State::Comma, Some(_)) => {
                     return self.wrong(self.line, "expected `,` or `]` after a record");

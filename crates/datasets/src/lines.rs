@@ -54,7 +54,7 @@ impl<R: BufRead> Iterator for Lines<R> {
             };
             match text {
                 Ok(text) if text.trim().is_empty() => {}
-                Ok(text) => return Some(Ok(Row { line: self.line, text, made: false })),
+                Ok(text) => return Some(Ok(Row { line: self.line, text, made: false, unread: None })),
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use turnwise_json::words;
 
 use crate::columns::{names, overlaid};
 use crate::error::DataError;
@@ -21,6 +23,8 @@ pub struct Row {
     pub text: String,
     /// Whether the text was made here: places in it say nothing.
     pub(crate) made: bool,
+    /// Columns of a table that the text lacks, because they can't be read.
+    pub(crate) unread: Option<Arc<str>>,
 }
 
 impl Row {
@@ -38,8 +42,34 @@ impl Row {
             return serde_json::from_str(&self.text).map_err(wrong);
         }
         let row = serde_json::from_str(&self.text).map_err(wrong)?;
-        let row = overlaid(&row, columns).map_err(|message| DataError::line(path, self.line, message))?;
-        T::deserialize(row).map_err(|error| DataError::line(path, self.line, bare(&error)))
+        let row = overlaid(&row, columns).map_err(|message| self.broken(path, message))?;
+        T::deserialize(row).map_err(|error| self.broken(path, words(&error)))
+    }
+
+    /// Returns the error of a row that isn't what its reader needs. It names the columns that can't be read,
+    /// since one of them may be missing.
+    pub fn broken(&self, path: &Path, message: impl Into<String>) -> DataError {
+        let mut message = message.into();
+        if let Some(unread) = &self.unread {
+            let hint = ["; hint: ", "\n  hint: "].iter().filter_map(|mark| message.find(mark)).min();
+            message.insert_str(hint.unwrap_or(message.len()), &format!(" (not read: {unread})"));
+        }
+        DataError::line(path, self.line, message)
+    }
+
+    /// Returns whether the text lacks columns of its row, because they can't be read.
+    pub fn is_partial(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    /// Checks that the text has all columns of its row, for a reader that hands the row on.
+    ///
+    /// # Errors
+    /// Names the columns that can't be read.
+    pub fn whole(&self, path: &Path) -> Result<(), DataError> {
+        let hint = "hint: leave the column out, or write it in another form";
+        let wrong = |unread| DataError::line(path, self.line, format!("{unread}; {hint}"));
+        self.unread.as_ref().map_or(Ok(()), |unread| Err(wrong(unread)))
     }
 
     /// Returns the error of a row that isn't of a type.
@@ -49,7 +79,7 @@ impl Row {
                 Ok(Value::Object(keys)) => names(&keys),
                 _ => String::new(),
             };
-            return DataError::line(path, self.line, format!("{}; its columns are {columns}", bare(error)));
+            return self.broken(path, format!("{}; its columns are {columns}", words(error)));
         }
         let message = format!("{}{}", reason(error), hint(&self.text, error));
         DataError::line(path, self.line + error.line().max(1) - 1, message)
@@ -70,10 +100,5 @@ fn hint(text: &str, error: &serde_json::Error) -> &'static str {
 
 /// Returns the reason with the column alone, because serde counts lines within the record.
 pub(crate) fn reason(error: &serde_json::Error) -> String {
-    format!("{} (column {})", bare(error), error.column())
-}
-
-fn bare(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_string()
+    format!("{} (column {})", words(error), error.column())
 }

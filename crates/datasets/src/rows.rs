@@ -123,7 +123,7 @@ mod tests {
         check(b"", Err("1: no record"));
         check(b"{\"a\":1}\n{\"a\":", Err("2: EOF while parsing a value"));
         check(b"{\"a\":1}\n{\"b\":1}", Err("2: missing field `a`"));
-        check(b"{\"a\":1}\n{\"a\":\"x\"}", Err("2: invalid type: string \"x\", expected i64"));
+        check(b"{\"a\":1}\n{\"a\":\"x\"}", Err("2: the text \"x\", expected a whole number"));
         check(b"[\n {\"a\":1},\n {\"a\":\n x}\n]", Err("4: expected value"));
         check(b"[\n {\"a\":1}\n {\"a\":2}]", Err("3: expected `,` or `]`"));
         check(b"[\n {\"a\":1},\n", Err("2: the file ends"));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
-use turnwise_datasets::read;
+use turnwise_datasets::{read, rows};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/datasets")
@@ -34,6 +35,41 @@ fn every_table_has_the_rows_that_were_written() {
             );
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct Problem {
+    question: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "it is read for its faults")]
+struct Shown {
+    image: Value,
+}
+
+#[test]
+fn a_column_that_is_not_read_matters_only_to_readers_that_need_it() {
+    let (path, none) = (folder().join("partly.parquet"), BTreeMap::new());
+    let questions: Vec<String> =
+        read::<Problem>(&path, &none).expect("problems").into_iter().map(|(_, row)| row.question).collect();
+    assert_eq!(questions, ["a?", "b?", "c?"]);
+    let unread = "column image.bytes: compressed with brotli, which isn't read, \
+                  column prefixes: encoded as DELTA_BYTE_ARRAY, which isn't read";
+    let missing = read::<Shown>(&path, &none).expect_err("an image").to_string();
+    let expect = format!("missing field `image`; its columns are answer, question (not read: {unread})");
+    assert!(missing.ends_with(&format!("partly.parquet:1: {expect}")), "{missing}");
+    let mapped = [("question".to_string(), "image.path".to_string())].into();
+    let missing = read::<Problem>(&path, &mapped).expect_err("a path of an image").to_string();
+    assert!(
+        missing.contains("there is no column \"image.path\" for `question` (not read: column"),
+        "{missing}"
+    );
+    assert!(missing.ends_with("; hint: there are answer, question"), "{missing}");
+    let row = rows(&path).expect("rows").next().expect("a row").expect("that is read");
+    let refused = row.whole(&path).expect_err("a whole row").to_string();
+    assert!(refused.ends_with(&format!("{unread}; hint: leave the column out, or write it in another form")));
+    assert!(row.is_partial() && refused.contains("partly.parquet:1: "), "{refused}");
 }
 
 #[test]

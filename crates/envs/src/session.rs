@@ -14,12 +14,14 @@ pub struct Start<'a> {
     pub sample: u32,
     /// The sandbox that Python tools run in.
     pub sandbox: Sandbox<'a>,
+    /// Whether tools of others are on offer beside those of the environment.
+    pub tools_beside: bool,
 }
 
 impl<'a> Start<'a> {
     /// Returns the start of a task's first trajectory, whose calls share no state.
     pub fn first(task: &'a Task, executor: &'a dyn Executor) -> Self {
-        Self { task, sample: 0, sandbox: Sandbox { executor, keep_state: false } }
+        Self { task, sample: 0, sandbox: Sandbox { executor, keep_state: false }, tools_beside: false }
     }
 }
 
@@ -96,7 +98,8 @@ impl Step {
     /// Returns the step, unless it is invalid.
     ///
     /// # Errors
-    /// If the number of outputs differs from `own`, or a reward is NaN, infinite or too large.
+    /// If the number of outputs differs from `own`, a reward is NaN, infinite or too large, or the one named
+    /// `acc` isn't from 0 to 1.
     pub fn checked(self, origin: &str, own: usize) -> Result<Self, Fault> {
         let outputs = self.outputs.len();
         if outputs != own {
@@ -108,7 +111,7 @@ impl Step {
 }
 
 impl Closing {
-    /// Returns the closing, unless a reward is NaN, infinite or too large.
+    /// Returns the closing, unless a reward is invalid; see [`Step::checked`].
     ///
     /// # Errors
     /// Names the reward.
@@ -129,6 +132,11 @@ fn bounded(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
     let names = rewards.iter().count();
     if names > MOST_NAMES {
         return Err(Fault::new(origin, format!("{names} rewards in one answer, at most {MOST_NAMES}")));
+    }
+    let acc = rewards.acc();
+    if !Rewards::is_accuracy(acc) {
+        let expected = "expected a grade from 0 to 1; other names take any number";
+        return Err(Fault::new(origin, format!("the reward {:?} is {acc:?}, {expected}", Rewards::ACC)));
     }
     // NaN is in no range.
     match rewards.iter().find(|(_, reward)| !(-LARGEST..=LARGEST).contains(reward)) {
@@ -173,6 +181,24 @@ mod tests {
             assert_eq!(step(2, reward).unwrap_err(), expect);
             let closing = Closing { rewards: rewards(reward), ..Closing::default() };
             assert_eq!(closing.checked("env").unwrap_err().to_string(), expect);
+        }
+    }
+
+    #[test]
+    fn an_accuracy_is_from_0_to_1_and_other_names_take_any_number() {
+        let closing = |name: &str, reward: f64| {
+            let rewards = [(name, reward)].into_iter().collect();
+            Closing { rewards, ..Closing::default() }.checked("env").map_err(|fault| fault.to_string())
+        };
+        // Ten tenths and three times a third are more than 1 by rounding.
+        for acc in [0.0, -0.0, 0.5, 1.0, 1.0 + 4.0 * f64::EPSILON] {
+            assert!(closing("acc", acc).is_ok(), "{acc}");
+        }
+        for acc in [1.5, -0.5, 2.0, 1e-3 - 1.0, f64::NAN, f64::INFINITY] {
+            let expect = "expected a grade from 0 to 1; other names take any number";
+            let expect = format!("env: the reward \"acc\" is {acc:?}, {expect}");
+            assert_eq!(closing("acc", acc).unwrap_err(), expect);
+            assert_eq!(closing("progress", acc).is_ok(), acc.is_finite());
         }
     }
 }

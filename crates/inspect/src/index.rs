@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Serialize, Serializer};
+use turnwise_json::words;
 use turnwise_run::{GroupRecord, REPLACED, RecordError};
 use turnwise_trajectory::{OutputStatus, Stop};
 
@@ -235,7 +236,7 @@ impl Index {
         serde_json::from_slice(&group_line(&line)).map(without_tokens).map_err(|error| {
             let place = self.groups[group as usize];
             let path = self.files[place.file as usize].path.clone();
-            RecordError::Broken { path, line: place.line as usize, message: error.to_string() }.into()
+            RecordError::Broken { path, line: place.line as usize, message: words(&error) }.into()
         })
     }
 }
@@ -282,7 +283,7 @@ fn index_file(path: &Path) -> Result<IndexedFile, InspectError> {
                     rows: rows(&outline),
                 }),
                 Err(error) => {
-                    let message = error.to_string();
+                    let message = words(&error);
                     file.bad.push(Bad { path: path.into(), line: number + 1, message });
                 }
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 
 use serde::de::DeserializeOwned;
 use turnwise_files::{SETTINGS, TEXT, read_to_string};
+use turnwise_json::words;
 use turnwise_run::{Evaluations, RecordError, RunEnvironment, StepMetrics};
 
 use crate::error::InspectError;
@@ -104,8 +105,7 @@ impl Run {
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let parse = |(number, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|error| {
-                RecordError::Broken { path: path.clone(), line: number + 1, message: error.to_string() }
-                    .into()
+                RecordError::Broken { path: path.clone(), line: number + 1, message: words(&error) }.into()
             })
         };
         whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
@@ -135,9 +135,9 @@ impl Run {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(InspectError::read(&path)(source)),
         };
-        serde_json::from_str(&text).map(Some).map_err(|error| {
-            RecordError::Broken { line: error.line(), message: error.to_string(), path }.into()
-        })
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| RecordError::Broken { line: error.line(), message: words(&error), path }.into())
     }
 }
 

@@ -78,9 +78,9 @@ fn decoded(base64: &str) -> usize {
 ///
 /// # Errors
 /// If it is no result of a call.
-pub fn output(result: Value, bytes: usize) -> Result<ToolOutput, String> {
+pub fn output(result: &Value, bytes: usize) -> Result<ToolOutput, String> {
     let result: CallResult =
-        serde_json::from_value(result).map_err(|error| format!("a result that makes no sense: {error}"))?;
+        turnwise_json::of_value(result).map_err(|what| format!("a result that makes no sense: {what}"))?;
     let structured = result.structured_content.filter(|_| result.content.is_empty());
     let parts = result.content.into_iter().map(Part::text).chain(structured.map(|value| value.to_string()));
     let text = parts.collect::<Vec<_>>().join("\n");
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn text_is_shown_and_everything_else_is_named() {
         let check = |result: Value, status: OutputStatus, expect: &str| {
-            let output = output(result.clone(), 1000).unwrap_or_else(|error| panic!("{result}: {error}"));
+            let output = output(&result, 1000).unwrap_or_else(|error| panic!("{result}: {error}"));
             assert_eq!((output.status, observation(&output).as_str()), (status, expect), "{result}");
         };
         let text = |text: &str| json!({"type": "text", "text": text});
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_no_result_is_said() {
         for result in [json!(3), json!(null), json!({"content": 3}), json!({"content": [{"type": "text"}]})] {
-            let error = output(result, 10).unwrap_err();
+            let error = output(&result, 10).unwrap_err();
             assert!(error.starts_with("a result that makes no sense: "), "{error}");
         }
     }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn long_text_is_cut_as_pythons_is() {
         let long = json!({"content": [{"type": "text", "text": "é".repeat(5000)}]});
-        let output = output(long, 100).unwrap();
+        let output = output(&long, 100).unwrap();
         assert!(output.truncated && output.stdout.contains("[... ") && output.stdout.len() < 150);
     }
 }

@@ -39,7 +39,7 @@ impl Env for WithTools {
     }
 
     fn session<'a>(&'a self, start: Start<'a>) -> Result<Opened<'a>, Fault> {
-        let mut opened = self.inner.session(start)?;
+        let mut opened = self.inner.session(Start { tools_beside: true, ..start })?;
         let tools = self.servers.iter().flat_map(Server::tools);
         opened.tools.extend(tools.map(|tool| -> Box<dyn Tool + 'a> { tool }));
         Ok(opened)

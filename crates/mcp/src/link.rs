@@ -115,9 +115,9 @@ fn spec(tool: &Value) -> Result<ToolSpec, String> {
         "description": tool["description"],
         "parameters": tool["inputSchema"],
     });
-    serde_json::from_value(bare).map_err(|error| {
+    turnwise_json::of_value(&bare).map_err(|what| {
         let name = tool["name"].as_str().unwrap_or_default();
-        format!("`tools/list`: the tool {:?} can't be offered: {}", short(name), escaped(&error.to_string()))
+        format!("`tools/list`: the tool {:?} can't be offered: {}", short(name), escaped(&what))
     })
 }
 

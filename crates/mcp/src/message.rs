@@ -1,6 +1,7 @@
 //! JSON-RPC messages as servers write them.
 
 use serde_json::{Map, Value};
+use turnwise_json::words;
 
 /// A message of a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +41,7 @@ pub fn read(text: &[u8]) -> Result<Option<Vec<Message>>, String> {
     match parsed(text) {
         Ok(Value::Array(messages)) => messages.into_iter().map(message).collect::<Result<_, _>>().map(Some),
         Ok(object @ Value::Object(_)) => Ok(Some(vec![message(object)?])),
-        Err(error) if is_meant(text) => Err(format!("a message that is no JSON: {error}")),
+        Err(error) if is_meant(text) => Err(format!("a message that is no JSON: {}", words(&error))),
         Ok(_) | Err(_) => Ok(None),
     }
 }

@@ -264,7 +264,7 @@ impl Session {
             outcome = link.ask("tools/call", &params, time);
         }
         match outcome {
-            Ok(result) => output(result, bytes).map_err(|why| ended(self.fail(&link, why))),
+            Ok(result) => output(&result, bytes).map_err(|why| ended(self.fail(&link, why))),
             // The model's arguments are at fault.
             Err(Trouble::Refused(refusal)) if refusal.code == INVALID_PARAMS => {
                 Ok(said(OutputStatus::Error, &refusal.message, bytes))

@@ -101,7 +101,8 @@ impl<'a> InFlight<'a> {
 
     /// Returns the start of its session.
     pub(crate) fn start(&self, game: &'a Game<'a>) -> Start<'a> {
-        Start { task: self.task, sample: self.trajectory.sample, sandbox: game.sandbox() }
+        let sample = self.trajectory.sample;
+        Start { task: self.task, sample, sandbox: game.sandbox(), tools_beside: false }
     }
 
     /// Opens with a session and a prompt. A trajectory whose prompt the chat template refused is lost.

@@ -16,6 +16,7 @@ pub struct Lost {
 
 impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, sample {}: {}", self.task, self.sample, self.reason)
+        // An id is a text of others, and an error has one line.
+        write!(f, "{}, sample {}: {}", self.task.escape_debug(), self.sample, self.reason)
     }
 }

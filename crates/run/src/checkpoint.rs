@@ -72,7 +72,8 @@ impl Checkpoint {
         manifest::verify(path).map_err(damaged)?;
         let state =
             own::read(&path.join(STATE), SETTINGS).map_err(|error| damaged(format!("{STATE}: {error}")))?;
-        let state = serde_json::from_slice(&state).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+        let state = serde_json::from_slice(&state)
+            .map_err(|error| damaged(format!("{STATE}: {}", turnwise_json::words(&error))))?;
         Ok(Self { path: path.into(), state })
     }
 

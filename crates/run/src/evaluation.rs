@@ -22,6 +22,10 @@ pub struct Evaluation {
     /// Mean grade of a trajectory, the sum of its rewards named `acc`. None where every grade is 0 or 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_acc: Option<f64>,
+    /// The grade from which a trajectory counts as right, where that has decided: in accuracy, pass@k and
+    /// majority@k.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correct_at: Option<f64>,
     /// Share of valid calls whose execution went well.
     pub tool_success: f64,
     /// Share of turns that broke the format.
@@ -46,13 +50,20 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Returns the rule by which a grade is right, as `acc ≥ 0.5`. None where no grade had to be judged.
+    pub fn rule(&self) -> Option<String> {
+        self.correct_at.map(|at| format!("acc ≥ {at}"))
+    }
+
     /// Summarises the evaluation in words.
     pub fn sentence(&self) -> String {
         let lost = match self.rollouts_lost {
             0 => String::new(),
             lost => format!(", {lost} rollouts lost"),
         };
-        let grade = self.mean_acc.map_or_else(String::new, |acc| format!(" (mean grade {acc:.3})"));
+        let grade = self.mean_acc.map(|acc| format!("mean grade {acc:.3}"));
+        let grades: Vec<String> = self.rule().into_iter().chain(grade).collect();
+        let grade = if grades.is_empty() { String::new() } else { format!(" ({})", grades.join(", ")) };
         format!(
             "held-out accuracy {:.1} %{grade}, tool calls that succeed {:.1} %, format violations {:.1} %, {:.2} turns{lost}",
             100.0 * self.accuracy,
@@ -111,6 +122,22 @@ impl Evaluations {
 mod tests {
     use super::*;
     use crate::run_dir::tests::create;
+
+    #[test]
+    fn a_share_of_right_answers_names_the_grade_that_is_right() {
+        let plain = Evaluation { accuracy: 0.5, ..Evaluation::default() };
+        let judged = Evaluation { mean_acc: Some(0.375), ..plain.clone() };
+        let graded = Evaluation { correct_at: Some(0.5), ..judged.clone() };
+        for (evaluation, expect) in [
+            (&plain, "held-out accuracy 50.0 %, tool"),
+            (&judged, "held-out accuracy 50.0 % (mean grade 0.375), tool"),
+            (&graded, "held-out accuracy 50.0 % (acc ≥ 0.5, mean grade 0.375), tool"),
+        ] {
+            assert!(evaluation.sentence().starts_with(expect), "{}", evaluation.sentence());
+        }
+        assert_eq!(serde_json::to_value(&graded).unwrap()["correct_at"], 0.5);
+        assert!(serde_json::to_value(&plain).unwrap().get("correct_at").is_none());
+    }
 
     #[test]
     fn evaluations_are_of_the_end_that_they_name() {

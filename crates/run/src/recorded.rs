@@ -79,8 +79,8 @@ fn groups(path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordE
     };
     let read = |(at, line): (usize, &str)| {
         let bad = |message| RecordError::Broken { path: path.clone(), line: at + 1, message };
-        let mut group: GroupRecord =
-            serde_json::from_str(line).map_err(|e| bad(format!("not a group of recorded rollouts: {e}")))?;
+        let mut group: GroupRecord = turnwise_json::of_text(line)
+            .map_err(|what| bad(format!("not a group of recorded rollouts: {what}")))?;
         for trajectory in &mut group.trajectories {
             check(trajectory, model).map_err(bad)?;
             // Earlier versions defined truncation differently.
@@ -96,7 +96,7 @@ fn groups(path: PathBuf, model: ModelLimits) -> Result<Vec<GroupRecord>, RecordE
 /// Checks the properties of a trajectory that learning relies on.
 fn check(line: &TrajectoryRecord, model: ModelLimits) -> Result<(), String> {
     let (scored, played) = (&line.scored, &line.played);
-    let name = format!("trajectory {} of {}", played.sample, played.task);
+    let name = format!("trajectory {} of {}", played.sample, played.task.escape_debug());
     if scored.turns.len() != played.turns.len() {
         return Err(format!(
             "{name} has {} turn rewards for {} turns",
@@ -197,7 +197,7 @@ mod tests {
         let branch = r#""observation":[],"branch":{"parent":0,"context":[1]}"#;
         check(r#""observation":[]"#, branch, &format!("{name} has a turn that continues a later one"));
         check("[1,2]", "[1,2,1,2,1,2,1]", &format!("{name} has 9 tokens, the model's context ends at 8"));
-        check("[-0.5,-1.25]", "[null,-1.25]", "not a group of recorded rollouts: invalid type: null");
+        check("[-0.5,-1.25]", "[null,-1.25]", "not a group of recorded rollouts: ");
         check(r#""level":3"#, "", "not a group of recorded rollouts: ");
     }
 

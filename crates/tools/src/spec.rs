@@ -84,8 +84,9 @@ pub fn check_calls(
     calls.into_iter().map(|call| call.and_then(|call| check_call(call, tools))).collect()
 }
 
-/// Checks one call: the tool exists, its required arguments are present, and every argument has its schema's
-/// type. Arguments that the schema doesn't name are accepted, as in the public stacks.
+/// Checks one call: the tool exists, its required arguments are present, and every argument meets its schema,
+/// inside objects and lists too. Arguments that the schema doesn't name are accepted, as in the public
+/// stacks.
 pub fn check_call(call: ToolCall, tools: &[ToolSpec]) -> Result<ToolCall, MalformedCall> {
     let Some(spec) = tools.iter().find(|tool| tool.name == call.name) else {
         let offered: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
@@ -105,24 +106,12 @@ fn check_arguments(arguments: &Map<String, Value>, spec: &ToolSpec) -> Result<()
     }
     for (name, value) in arguments {
         let Some(schema) = spec.property(name) else { continue };
-        if let Some(wanted) = schema::mismatch(value, schema, &spec.parameters) {
-            let message = format!("{}: argument {name:?} is {}, not {wanted}", spec.name, type_name(value));
+        if let Some(mismatch) = schema::mismatch(value, schema, &spec.parameters) {
+            let message = format!("{}: {}", spec.name, mismatch.of_argument(name));
             return Err((ViolationKind::WrongType, message));
         }
     }
     Ok(())
-}
-
-/// Returns the name of a value's type in JSON.
-pub(crate) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]
@@ -140,6 +129,8 @@ mod tests {
                     "limit": {"type": "integer"},
                     "sort": {"enum": ["up", "down"]},
                     "filter": {"type": ["object", "null"]},
+                    "page": {"type": "integer", "minimum": 1},
+                    "fields": {"type": "array", "items": {"type": "string"}},
                 },
                 "required": ["query"],
             }),
@@ -164,6 +155,9 @@ mod tests {
         check(json!({"query": "x", "limit": "3"}), Err(WrongType));
         check(json!({"query": "x", "sort": "left"}), Err(WrongType));
         check(json!({"query": "x", "filter": []}), Err(WrongType));
+        check(json!({"query": "x", "page": 1, "fields": ["a"]}), Ok(()));
+        check(json!({"query": "x", "page": 0}), Err(WrongType));
+        check(json!({"query": "x", "fields": ["a", 1]}), Err(WrongType));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::spec::{ToolSpec, type_name};
+use crate::schema::{self, type_name};
+use crate::spec::ToolSpec;
 
 /// Fault of a tool, with the keys that lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,52 +55,9 @@ pub(crate) fn tool(value: &Value, place: &str) -> Result<ToolSpec, SpecError> {
     let name =
         name.ok_or_else(|| error(&join(&place, "name"), "missing; hint: every tool has a name".into()))?;
     let parameters = said(keys, "parameters").cloned().unwrap_or_default();
-    check_object(&parameters, &join(&place, "parameters"))?;
+    schema::check(&parameters, &join(&place, "parameters"))
+        .map_err(|wrong| error(&wrong.place, wrong.message))?;
     Ok(ToolSpec { name, description: text("description")?.unwrap_or_default(), parameters })
-}
-
-/// Checks the parts of a schema that calls are checked against.
-fn check_object(schema: &Value, place: &str) -> Result<(), SpecError> {
-    let keys = match schema {
-        Value::Null => return Ok(()),
-        Value::Object(keys) => keys,
-        other => return Err(wrong(place, other, "a JSON schema (an object)")),
-    };
-    check_schema(keys, place)?;
-    if let Some(required) = said(keys, "required") {
-        let place = join(place, "required");
-        let names = required.as_array().ok_or_else(|| wrong(&place, required, "a list of names"))?;
-        if let Some(other) = names.iter().find(|name| !name.is_string()) {
-            return Err(wrong(&place, other, "a name"));
-        }
-    }
-    let Some(properties) = said(keys, "properties") else { return Ok(()) };
-    let place = join(place, "properties");
-    let properties = properties.as_object().ok_or_else(|| wrong(&place, properties, "an object"))?;
-    for (name, property) in properties {
-        let place = join(&place, name);
-        match property {
-            Value::Object(keys) => check_schema(keys, &place)?,
-            Value::Null | Value::Bool(_) => {}
-            other => return Err(wrong(&place, other, "a JSON schema (an object)")),
-        }
-    }
-    Ok(())
-}
-
-fn check_schema(keys: &Map<String, Value>, place: &str) -> Result<(), SpecError> {
-    let is_name = |types: &Value| types.is_string();
-    if let Some(types) = said(keys, "type")
-        && !(is_name(types) || types.as_array().is_some_and(|types| types.iter().all(is_name)))
-    {
-        return Err(wrong(&join(place, "type"), types, "the name of a type or a list of such names"));
-    }
-    for key in ["enum", "anyOf", "oneOf", "allOf"] {
-        if let Some(other) = said(keys, key).filter(|list| !list.is_array()) {
-            return Err(wrong(&join(place, key), other, "a list"));
-        }
-    }
-    Ok(())
 }
 
 /// Returns the value of a key unless it's null.
@@ -176,6 +134,10 @@ mod tests {
         schema(
             json!({"properties": {"x": {"anyOf": {}}}}),
             "parameters.properties.x.anyOf: object, not a list",
+        );
+        schema(
+            json!({"properties": {"x": {"items": {"required": "a"}}}}),
+            "parameters.properties.x.items.required: string, not a list of names",
         );
     }
 }

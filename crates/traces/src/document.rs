@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use turnwise_json::words;
 
 use crate::error::Wrong;
 
@@ -40,7 +41,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Document<'_>>, (usize, Wrong)>
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let (mut found, mut from, mut line) = (Vec::new(), 0, 1);
     while let Some(value) = values.next() {
-        value.map_err(|error| (error.line(), Wrong::all(format!("isn't JSON: {}", what(&error)))))?;
+        value.map_err(|error| (error.line(), Wrong::all(format!("isn't JSON: {}", words(&error)))))?;
         let end = values.byte_offset();
         let blank = text[from..end].len() - text[from..end].trim_start().len();
         line += lines(&text[from..from + blank]);
@@ -53,12 +54,6 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Document<'_>>, (usize, Wrong)>
 
 fn lines(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
-}
-
-/// Returns a fault of the parser without its place.
-fn what(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    message.split(" at line ").next().unwrap_or(&message).into()
 }
 
 impl Document<'_> {
@@ -92,7 +87,7 @@ impl Document<'_> {
         let mut json = serde_json::Deserializer::from_str(self.text);
         serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
-            Wrong::at(if path == "." { String::new() } else { path }, what(error.inner()))
+            Wrong::at(if path == "." { String::new() } else { path }, words(error.inner()))
         })
     }
 }
@@ -133,6 +128,6 @@ mod tests {
         }
         assert!(of(r#"{"turns":[],"steps":[]}"#).unwrap_err().to_string().contains("several formats"));
         let wrong = documents(r#"{"turns":[[1],[2,-3]]}"#).unwrap()[0].read::<Turns>().unwrap_err();
-        assert_eq!(wrong.to_string(), "turns[1][1]: invalid value: integer `-3`, expected u32");
+        assert_eq!(wrong.to_string(), "turns[1][1]: the number -3, expected a whole number, 0 or more");
     }
 }

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Formatter;
 
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Maps names to the rewards of one turn. `acc` and `fmt` are turnwise's own; other names come from
 /// environments.
 ///
 /// The paper's `r_ij` is the sum `acc_ij + fmt_ij` (arXiv:2511.14846 §3.2).
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(from = "BTreeMap<String, Bounded>")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rewards {
     /// In alphabetical order. A turn has few names, usually the two below, so a list without owned texts is
     /// enough.
@@ -25,6 +26,12 @@ impl Rewards {
 
     /// The largest reward that is read, by size. Sums and squares of a batch of such rewards are finite.
     pub const LARGEST: f64 = 1e100;
+
+    /// Returns whether a number can be a reward named [`Rewards::ACC`]: from 0 to 1, but for rounding.
+    pub fn is_accuracy(acc: f64) -> bool {
+        const ROUNDING: f64 = 1e-9;
+        (-ROUNDING..=1.0 + ROUNDING).contains(&acc)
+    }
 
     /// Returns the two rewards that turnwise gives.
     pub fn new(acc: f64, fmt: f64) -> Self {
@@ -124,9 +131,32 @@ impl TryFrom<f64> for Bounded {
     }
 }
 
-impl From<BTreeMap<String, Bounded>> for Rewards {
-    fn from(rewards: BTreeMap<String, Bounded>) -> Self {
-        rewards.into_iter().map(|(name, Bounded(reward))| (name, reward)).collect()
+impl<'de> Deserialize<'de> for Rewards {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ByName)
+    }
+}
+
+/// Reads an object in which each name stands once. One of two would be lost otherwise.
+struct ByName;
+
+impl<'de> Visitor<'de> for ByName {
+    type Value = Rewards;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of numbers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut names: A) -> Result<Rewards, A::Error> {
+        let mut named = BTreeMap::new();
+        while let Some(name) = names.next_key::<String>()? {
+            if named.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("the reward {name:?} stands twice")));
+            }
+            let Bounded(reward) = names.next_value()?;
+            named.insert(name, reward);
+        }
+        Ok(named.into_iter().collect())
     }
 }
 
@@ -155,6 +185,20 @@ mod tests {
             let error = read(&format!("{{\"a\": {text}}}")).unwrap_err();
             assert!(error.contains("expected a number from -1e100 to 1e100"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused_and_named() {
+        for (text, name) in [
+            (r#"{"acc":1,"acc":0}"#, "acc"),
+            (r#"{"acc":1,"progress":0.5,"progress":0.5}"#, "progress"),
+            (r#"{"a\u0062":1,"ab":1}"#, "ab"),
+        ] {
+            let error = serde_json::from_str::<Rewards>(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("the reward {name:?} stands twice")), "{error}");
+        }
+        let error = serde_json::from_str::<Rewards>("[1.0]").unwrap_err().to_string();
+        assert!(error.contains("expected an object of numbers"), "{error}");
     }
 
     #[test]

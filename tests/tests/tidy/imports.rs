@@ -9,30 +9,31 @@ use serde_json::Value;
 use crate::tree::{report, root};
 
 /// Who may import whom. Development dependencies are free.
-const ALLOWED: [(&str, &[&str]); 30] = [
+const ALLOWED: [(&str, &[&str]); 31] = [
     ("allocator", &[]),
     ("files", &[]),
+    ("json", &[]),
     ("runfile", &["files"]),
     ("trajectory", &[]),
     ("tools", &["runfile", "trajectory"]),
-    ("similarity", &["runfile", "trajectory", "http"]),
+    ("similarity", &["runfile", "trajectory", "http", "json"]),
     ("credit", &["runfile", "trajectory", "similarity"]),
     ("curriculum", &["runfile"]),
     ("diagnosis", &["trajectory", "similarity", "credit", "stats"]),
-    ("datasets", &["runfile", "files"]),
-    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http"]),
+    ("datasets", &["runfile", "files", "json"]),
+    ("envs", &["runfile", "datasets", "trajectory", "tools", "credit", "http", "json"]),
     ("http", &[]),
     ("listen", &[]),
-    ("serve", &["listen", "trajectory", "tools", "rollout"]),
+    ("serve", &["listen", "json", "trajectory", "tools", "rollout"]),
     ("jinja", &[]),
     ("rollout", &["files", "trajectory", "runfile", "jinja", "tools", "envs", "http"]),
     ("demonstrations", &["runfile", "trajectory", "tools", "envs", "rollout"]),
-    ("mcp", &["runfile", "trajectory", "tools", "envs", "http"]),
+    ("mcp", &["runfile", "trajectory", "tools", "envs", "http", "json"]),
     ("stats", &[]),
     ("ranks", &[]),
-    ("run", &["files", "trajectory", "credit", "stats"]),
-    ("inspect", &["files", "listen", "trajectory", "credit", "run", "stats"]),
-    ("traces", &["trajectory", "credit", "run"]),
+    ("run", &["files", "json", "trajectory", "credit", "stats"]),
+    ("inspect", &["files", "json", "listen", "trajectory", "credit", "run", "stats"]),
+    ("traces", &["json", "trajectory", "credit", "run"]),
     ("gguf", &["files"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
@@ -68,6 +69,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "allocator",
             "runfile",
             "files",
+            "json",
             "trajectory",
             "tools",
             "mcp",
@@ -89,9 +91,10 @@ const ALLOWED: [(&str, &[&str]); 30] = [
 ];
 
 /// The half of the workspace that builds in seconds.
-const WITHOUT_BURN: [&str; 24] = [
+const WITHOUT_BURN: [&str; 25] = [
     "runfile",
     "files",
+    "json",
     "trajectory",
     "tools",
     "similarity",

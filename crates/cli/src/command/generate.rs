@@ -15,7 +15,7 @@ use turnwise_sampler::{GenerationRequest, Sampling, SequenceId, StopRule};
 use turnwise_trainer::{backend, generator};
 use turnwise_trajectory::{Finish, Message};
 
-use crate::{input, model_folder, output};
+use crate::{input, model_folder, output, terminal};
 
 #[derive(Args)]
 pub(crate) struct Generate {
@@ -118,7 +118,7 @@ impl Generate {
                 stop: turn.finish,
             })?;
         } else {
-            output::text(format!("{}\n", decode(said)).as_bytes())?;
+            terminal::foreign(&format!("{}\n", decode(said)))?;
         }
         Ok(())
     }

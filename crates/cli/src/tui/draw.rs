@@ -69,7 +69,7 @@ pub(super) fn plain(text: &str) -> String {
         .map(|c| {
             if c == '\t' {
                 ' '
-            } else if c.is_control() {
+            } else if crate::terminal::is_control(c) || c == '\n' {
                 '·'
             } else {
                 c
@@ -102,7 +102,7 @@ mod tests {
         state.phase("rollouts", 64);
         state.advance(17);
         state.say("guard entropy at step 2: entropy 0.001 nats per token, 0.074 at first\n  hint: lower optimizer.lr");
-        state.rollout = "print(37-3)\n→ 34\nAnswer: \u{1b}[2J32".into();
+        state.rollout = "print(37-3)\n→ 34\nAnswer: \u{1b}[2J32\u{202e}".into();
         state
     }
 
@@ -124,7 +124,7 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part:?} is not in\n{shown}");
         }
-        assert!(shown.contains("Answer: ·[2J32") && !shown.contains('\u{1b}'), "{shown}");
+        assert!(shown.contains("Answer: ·[2J32") && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
         // The first turn of the last line: the number of trajectories, and their mean reward.
         let turn = run().metrics[1].by_turn[0].credit;
         let row = shown.lines().skip_while(|line| !line.contains(" by turn ")).nth(2).unwrap();

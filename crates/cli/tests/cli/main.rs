@@ -26,6 +26,7 @@ mod library;
 mod load;
 mod logprobs;
 mod model;
+mod names;
 mod numbers;
 mod openenv;
 mod parse;

@@ -9,6 +9,7 @@ use crate::hanging::lives;
 use crate::library;
 use crate::resume::signal;
 use crate::runs::{Runs, record, steps, wait};
+use crate::server::{answer, server};
 
 const CONFIG: &str = "crates/envs/examples/openenv/words.toml";
 /// Settings that make the example small.
@@ -50,6 +51,53 @@ fn rewarded(group: &str) -> usize {
         assert_eq!(turn["rewards"]["reward"].as_f64().unwrap_or_default(), share, "{turn}");
     }
     turns.len()
+}
+
+#[test]
+fn a_turn_that_calls_a_tool_is_no_move_of_a_game_of_texts() {
+    let Some(python) = library::python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (words, odd) = ("crates/envs/examples/openenv/words.py", "crates/mcp/tests/servers/odd.py");
+    let config = format!(
+        "model = \"models/tiny\"\n[env.openenv]\ncommand = {}\nstart_seconds = 240\ntimeout_seconds = 60\n\
+         [rollout]\ndescribe_tools = false\n[eval]\ntasks = 1\n\
+         [tools.odd]\nmcp = {}\nonly = [\"left\"]\n",
+        json!([python, arg(&root().join(words))]),
+        json!(["python3", arg(&root().join(odd))]),
+    );
+    std::fs::write(path("run.toml"), config).unwrap();
+    let url = server(|conversation| {
+        let called = conversation.contains("left 1 here");
+        let call = "eeee <tool_call>{\"name\":\"left\",\"arguments\":{\"place\":\"here\"}}</tool_call>";
+        Some(answer(if called { "einrst" } else { call }))
+    });
+    let (config, out) = (path("run.toml"), path("out.jsonl"));
+    let args = [
+        "rollout",
+        "--config",
+        arg(&config),
+        "--endpoint",
+        &url,
+        "--name",
+        "m",
+        "--out",
+        arg(&out),
+        "--json",
+    ];
+    let played = turnwise(&args, "");
+    assert_eq!(played.code, Some(0), "{}", played.stderr);
+    let text = std::fs::read_to_string(&out).unwrap();
+    let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let turns = line["trajectories"][0]["played"]["turns"].as_array().unwrap();
+    // The game has three moves. The call before them is none.
+    assert_eq!(turns.len(), 4, "{text}");
+    assert_eq!(turns[0]["calls"][0]["output"]["stdout"], "left 1 here");
+    assert!(turns[0].get("reply").is_none() && turns[0].get("rewards").is_none(), "{}", turns[0]);
+    for turn in &turns[1..] {
+        assert!(turn["reply"].as_str().unwrap().starts_with("More "), "{turn}");
+        assert_eq!(turn["rewards"]["reward"], 1.0 / 6.0);
+    }
 }
 
 #[test]

@@ -155,6 +155,7 @@ fn named_rewards_are_the_same_in_records_metrics_scores_and_replays() {
         assert!(text.contains(&row), "{row}\n{text}");
     }
     assert!(text.contains("mean grade") && report.join("reward-4.svg").is_file(), "{text}");
+    assert!(text.contains("accuracy (acc ≥ 0.5) |"), "{text}");
 }
 
 #[test]
@@ -174,8 +175,9 @@ fn a_grade_decides_evaluations_by_its_threshold() {
     let mean = grades.iter().sum::<f64>() / grades.len() as f64;
     assert!((answer["mean_acc"].as_f64().unwrap() - mean).abs() < 1e-12);
     assert!(table.contains(&format!("{mean:.3}")) && table.contains("mean grade"), "{table}");
+    assert_eq!(answer["correct_at"], 0.5, "the threshold stands beside the mean grade");
     for at in [0.25, 0.5] {
-        let (answer, _, _) = played(&["--set", &format!("reward.correct_at={at}")]);
+        let (answer, _, table) = played(&["--set", &format!("reward.correct_at={at}")]);
         let right: Vec<bool> = grades.iter().map(|grade| *grade >= at).collect();
         let share = |right: usize, all: usize| right as f64 / all as f64;
         let count = right.iter().filter(|right| **right).count();
@@ -187,6 +189,10 @@ fn a_grade_decides_evaluations_by_its_threshold() {
             answer["outcomes"].as_array().unwrap().iter().flat_map(|t| t["samples"].as_array().unwrap());
         let judged: Vec<bool> = samples.map(|sample| sample["failure"].is_null()).collect();
         assert_eq!(judged, right, "at {at}");
+        assert_eq!(answer["correct_at"], at);
+        for name in ["right", "pass@2"] {
+            assert!(table.contains(&format!("{name} (acc ≥ {at}) ")), "{table}");
+        }
     }
     let (_, kept, _) = played(&["--right"]);
     assert_eq!(kept.len(), grades.iter().filter(|grade| **grade >= 0.5).count());

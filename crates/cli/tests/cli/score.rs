@@ -184,6 +184,10 @@ fn a_broken_line_is_named() {
         "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1e999,\"fmt\":0}]}]}",
         &["stdin:2: trajectory 1, turn 1, acc: number out of range (column "],
     );
+    check(
+        "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1,\"acc\":0}]}]}",
+        &["stdin:2: trajectory 1, turn 1: the reward \"acc\" stands twice (column "],
+    );
     let progress = |number: &str| {
         let turns = format!("[{{\"acc\":0}},{{\"acc\":0,\"progress\":{number}}}]");
         format!("{{\"group\":\"g\",\"trajectories\":[{{\"turns\":[]}},{{\"turns\":{turns}}}]}}")
@@ -192,8 +196,8 @@ fn a_broken_line_is_named() {
         ("NaN", "expected value"),
         ("Infinity", "expected value"),
         ("-Infinity", "invalid number"),
-        ("\"high\"", "invalid type: string \"high\", expected f64"),
-        ("null", "invalid type: null, expected f64"),
+        ("\"high\"", "the text \"high\", expected a number"),
+        ("null", "null, expected a number"),
         ("-1e999", "number out of range"),
     ] {
         check(&progress(number), &[&format!("stdin:2: trajectory 2, turn 2, progress: {reason} (column ")]);

@@ -34,6 +34,13 @@ enum Shape {
     },
 }
 
+impl Field {
+    /// Returns the indices of its leaves.
+    pub(super) fn leaves(&self) -> std::ops::Range<usize> {
+        self.leaves.clone()
+    }
+}
+
 /// Levels at a place, and the next leaf.
 #[derive(Clone, Copy)]
 struct At {
@@ -152,11 +159,11 @@ impl Assembly {
         Self { leaves, left: 0 }
     }
 
-    /// Returns the next row. An error names its column.
-    pub(super) fn row(&mut self, columns: &[Field]) -> Result<Map<String, Value>, String> {
+    /// Returns the next row, of the columns that are `readable`. An error names its column.
+    pub(super) fn row(&mut self, columns: &[Field], readable: &[bool]) -> Result<Map<String, Value>, String> {
         self.left = ROW;
         let mut row = Map::new();
-        for column in columns {
+        for (column, _) in columns.iter().zip(readable).filter(|(_, readable)| **readable) {
             let value = self.column(column).map_err(|what| format!("column {}: {what}", column.name))?;
             row.insert(column.name.clone(), value);
         }

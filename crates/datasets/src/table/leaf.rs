@@ -39,6 +39,25 @@ pub(super) trait Leaf {
     fn take(&mut self) -> Result<Value, String>;
 }
 
+/// Returns a column that isn't read, in the place of its values.
+pub(super) fn none() -> Box<dyn Leaf> {
+    struct Unread;
+    impl Leaf for Unread {
+        fn begin_row(&mut self) -> Result<(), String> {
+            self.take().map(|_| ())
+        }
+
+        fn levels(&self) -> Option<Levels> {
+            None
+        }
+
+        fn take(&mut self) -> Result<Value, String> {
+            Err("it isn't read".into())
+        }
+    }
+    Box::new(Unread)
+}
+
 /// Opens a column of a row group.
 pub(super) fn open(pages: Pages, about: ColumnDescPtr) -> Box<dyn Leaf> {
     let scale = decimal_scale(&about);

@@ -3,7 +3,7 @@
 //! Numbers, texts, truth values, lists, structs and maps become those of JSON. A decimal number becomes its
 //! text. Dates and times become the number that is stored. Bytes that are no text, INT96 and numbers that
 //! JSON lacks become null. Keys of a struct that are null are left out, because the struct has those of all
-//! rows.
+//! rows. So are columns in a form that isn't read, which readers that need them are told of.
 
 mod assembly;
 mod decimal;
@@ -47,7 +47,8 @@ pub(crate) fn rows(path: &Path) -> Result<Rows, DataError> {
             return Err("the table has no columns; hint: write them".into());
         }
         let (taken, rows) = (Taken::default(), Assembly::new(Vec::new()));
-        Ok(Table { file: bytes, metadata, columns, taken, group: 0, left: 0, rows })
+        let (unread, readable) = (None, Vec::new());
+        Ok(Table { file: bytes, metadata, columns, taken, group: 0, left: 0, rows, unread, readable })
     };
     let table = caught(open).map_err(wrong)?;
     Ok(Box::new(Numbered { table, path: path.into(), row: 0, bytes: 0 }))
@@ -70,6 +71,9 @@ struct Table {
     /// Rows that are left of the one before.
     left: i64,
     rows: Assembly,
+    /// Columns of the row group that can't be read, for people; and which ones can.
+    unread: Option<Arc<str>>,
+    readable: Vec<bool>,
 }
 
 impl Table {
@@ -78,18 +82,40 @@ impl Table {
             if self.group == self.metadata.num_row_groups() {
                 return Ok(None);
             }
-            let group = self.metadata.row_group(self.group);
-            self.taken.values = Arc::default();
-            let open = |column: &ColumnChunkMetaData| {
-                let pages = Pages::new(&self.file, column, self.taken.clone());
-                let name = || format!("column {}: ", column.column_path().string());
-                Ok(leaf::open(pages.map_err(|what| name() + &what)?, column.column_descr_ptr()))
-            };
-            self.rows = Assembly::new(group.columns().iter().map(open).collect::<Result<_, String>>()?);
-            (self.left, self.group) = (group.num_rows(), self.group + 1);
+            self.open()?;
         }
         self.left -= 1;
-        Ok(Some(Value::Object(self.rows.row(&self.columns)?).to_string()))
+        Ok(Some(Value::Object(self.rows.row(&self.columns, &self.readable)?).to_string()))
+    }
+
+    /// Opens the next row group. Columns in a form that isn't read are left out, unless all of them are.
+    fn open(&mut self) -> Result<(), String> {
+        let group = self.metadata.row_group(self.group);
+        self.taken.values = Arc::default();
+        let refused: Vec<Option<String>> = group.columns().iter().map(pages::refused).collect();
+        let named = |(column, why): (&ColumnChunkMetaData, &Option<String>)| {
+            Some(format!("column {}: {}", column.column_path().string(), why.as_ref()?))
+        };
+        let unread: Vec<String> = group.columns().iter().zip(&refused).filter_map(named).collect();
+        let part =
+            |column: &Field| refused.get(column.leaves()).is_none_or(|of| of.iter().all(Option::is_none));
+        self.readable = self.columns.iter().map(part).collect();
+        if let Some(first) = unread.first().filter(|_| !self.readable.contains(&true)) {
+            return Err(format!("{first}; {}", pages::HINT));
+        }
+        self.unread = (!unread.is_empty()).then(|| unread.join(", ").into());
+        let open = |(column, refused): (&ColumnChunkMetaData, &Option<String>)| -> Result<_, String> {
+            if refused.is_some() {
+                return Ok(leaf::none());
+            }
+            let pages = Pages::new(&self.file, column, self.taken.clone());
+            let name = || format!("column {}: ", column.column_path().string());
+            Ok(leaf::open(pages.map_err(|what| name() + &what)?, column.column_descr_ptr()))
+        };
+        let leaves = group.columns().iter().zip(&refused).map(open).collect::<Result<_, String>>()?;
+        self.rows = Assembly::new(leaves);
+        (self.left, self.group) = (group.num_rows(), self.group + 1);
+        Ok(())
     }
 }
 
@@ -113,7 +139,10 @@ impl Iterator for Numbered {
         });
         match row {
             Ok(None) => None,
-            Ok(Some(text)) => Some(Ok(Row { line: self.row, text, made: true })),
+            Ok(Some(text)) => {
+                let unread = self.table.unread.clone();
+                Some(Ok(Row { line: self.row, text, made: true, unread }))
+            }
             Err(message) => Some(Err(DataError::line(&self.path, self.row, message))),
         }
     }

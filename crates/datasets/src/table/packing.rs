@@ -16,7 +16,7 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// Returns the packing of a column, or an error that says what to do.
+    /// Returns the packing of a column, or why it isn't read.
     pub(super) fn of(compression: Compression) -> Result<Self, String> {
         let name = match compression {
             Compression::UNCOMPRESSED => return Ok(Self::None),
@@ -27,7 +27,7 @@ impl Packing {
             Compression::LZ4 | Compression::LZ4_RAW => "lz4",
             Compression::LZO => "lzo",
         };
-        Err(format!("compressed with {name}, which isn't read; hint: write it with snappy, zstd or gzip"))
+        Err(format!("compressed with {name}, which isn't read"))
     }
 
     /// Returns levels and the bytes that were packed behind them. Fails unless those are `size` bytes.

@@ -18,6 +18,22 @@ use crate::table::header::{Header, Kind};
 use crate::table::packing::Packing;
 use crate::table::thrift::Compact;
 
+/// Advice about a column in a form that isn't read.
+pub(super) const HINT: &str = "hint: write it with a dictionary, and with snappy, zstd or gzip";
+
+/// Returns why a column isn't read, as far as its description tells. None for one that is.
+pub(super) fn refused(column: &ColumnChunkMetaData) -> Option<String> {
+    let packing = Packing::of(column.compression()).err();
+    packing.or_else(|| column.encodings().any(|encoding| encoding == PREFIXES).then(prefixes))
+}
+
+/// An encoding in which every value may repeat the one before it, so that a small page holds any size.
+const PREFIXES: Encoding = Encoding::DELTA_BYTE_ARRAY;
+
+fn prefixes() -> String {
+    format!("encoded as {PREFIXES}, which isn't read")
+}
+
 /// Counts the room that the pages of a file have taken.
 #[derive(Clone, Default)]
 pub(super) struct Taken {
@@ -45,7 +61,7 @@ impl Pages {
         let about = column.column_descr();
         Ok(Self {
             left: file.slice(start..end),
-            packing: Packing::of(column.compression())?,
+            packing: Packing::of(column.compression()).map_err(|why| format!("{why}; {HINT}"))?,
             taken,
             levels: [about.max_rep_level() > 0, about.max_def_level() > 0],
         })
@@ -142,12 +158,7 @@ impl Pages {
     /// Refuses values whose decoder would ask for memory by a number in the page.
     fn check_lengths(&self, page: &Page) -> Result<(), String> {
         match page.encoding() {
-            // Every value may repeat the one before it.
-            Encoding::DELTA_BYTE_ARRAY => {
-                return Err(
-                    "encoded as DELTA_BYTE_ARRAY, which isn't read; hint: write it with a dictionary".into(),
-                );
-            }
+            PREFIXES => return Err(format!("{}; {HINT}", prefixes())),
             Encoding::DELTA_LENGTH_BYTE_ARRAY => {}
             _ => return Ok(()),
         }

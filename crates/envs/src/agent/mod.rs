@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_datasets::{DataError, Row};
+use turnwise_datasets::Row;
 use turnwise_runfile::{Conflict, Seconds, Seed, Within};
 use turnwise_tools::Fault;
 use turnwise_tools::executor::ExecutorConfig;
@@ -130,7 +130,8 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
     let files =
         TaskFiles { env: "agent", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
     files.read(&mut |name: &str, path: &Path, row: &Row| {
-        let broken = |message: String| DataError::line(path, row.line, message);
+        let broken = |message: String| row.broken(path, message);
+        row.whole(path)?;
         let read: Value = row.read(path, &std::collections::BTreeMap::new())?;
         let Some(object) = read.as_object() else {
             return Err(broken("a task is a JSON object".into()).into());

@@ -42,7 +42,7 @@ impl Verdict {
             let shown: String = line.chars().take(SHOWN).collect();
             format!("its last line {shown:?} gives no rewards: {reason}")
         };
-        let read: Self = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        let read: Self = turnwise_json::of_text(line).map_err(wrong)?;
         for rewards in read.turn_rewards.iter().chain([&read.rewards]) {
             let closing = Closing { rewards: rewards.clone(), correct: None };
             closing.checked("env.agent").map_err(|fault| wrong(fault.message))?;
@@ -76,11 +76,17 @@ mod tests {
             let error = Verdict::of(line).unwrap_err();
             assert!(error.starts_with("its last line ") && error.contains(expect), "{error}");
         };
-        fails(r#"{"rewards": {"acc": "1"}}"#, "invalid type");
+        fails(r#"{"rewards": {"acc": "1"}}"#, "rewards.acc: the text \"1\", expected a number");
         fails(r#"{"rewards": {"acc": 1e300}}"#, "expected a number");
+        fails(r#"{"rewards": {"acc": 1.5}}"#, "the reward \"acc\" is 1.5, expected a grade from 0 to 1");
+        fails(
+            r#"{"rewards": {}, "turn_rewards": [{}, {"acc": -1}]}"#,
+            "the reward \"acc\" is -1.0, expected",
+        );
+        fails(r#"{"rewards": {"acc": 1, "acc": 0}}"#, "the reward \"acc\" stands twice");
         fails(r#"{"rewards": {"acc": 1}, "reward": 1}"#, "unknown field `reward`");
-        fails(r#"{"rewards": 1}"#, "expected a map");
-        fails(r#"{"turn_rewards": {"acc": 1}}"#, "invalid type");
-        fails(r#"{"rewards": {"acc": 6e99}}"#, "expected a number from -5e99 to 5e99");
+        fails(r#"{"rewards": 1}"#, "rewards: the number 1, expected an object of numbers");
+        fails(r#"{"turn_rewards": {"acc": 1}}"#, "turn_rewards: an object, expected a list");
+        fails(r#"{"rewards": {"p": 6e99}}"#, "expected a number from -5e99 to 5e99");
     }
 }

@@ -103,12 +103,8 @@ impl Connection {
             Err(_) => {}
         }
         let text = self.next()?.ok_or_else(late)?;
-        serde_json::from_str(&text).map_err(|error| {
-            Broken::new(format!(
-                "it said {:?}, which is no answer: {}",
-                shown(&text),
-                words(&error.to_string())
-            ))
+        turnwise_json::of_text(&text).map_err(|what| {
+            Broken::new(format!("it said {:?}, which is no answer: {}", shown(&text), words(&what)))
         })
     }
 

@@ -217,7 +217,7 @@ impl Env for OpenEnv {
             same.map_err(|why| read.opened.lies(&why))?;
             read
         };
-        let session = OpenEnvSession::new(read, &self.form, self.config.right_from);
+        let session = OpenEnvSession::new(read, &self.form, start.tools_beside, self.config.right_from);
         Ok(Opened { session: Box::new(session), tools: Vec::new(), messages: None })
     }
 

@@ -69,7 +69,7 @@ pub(super) struct Observed {
 
 /// The reward of a step: a number, a truth value, or none.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a reward is a number, true, false or null")]
 pub(super) enum Reward {
     Number(f64),
     Truth(bool),
@@ -129,9 +129,9 @@ fn tool(tool: &Value) -> Result<ToolSpec, String> {
         "description": tool["description"],
         "parameters": tool["input_schema"],
     });
-    serde_json::from_value(bare).map_err(|error| {
+    turnwise_json::of_value(&bare).map_err(|what| {
         let name = words(tool["name"].as_str().unwrap_or_default());
-        format!("the tool {name:?} can't be offered: {}", words(&error.to_string()))
+        format!("the tool {name:?} can't be offered: {}", words(&what))
     })
 }
 

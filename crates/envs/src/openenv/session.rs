@@ -28,6 +28,8 @@ pub(super) struct OpenEnvSession<'a> {
     opened: Opened,
     _seat: Seat,
     form: &'a Form,
+    /// Whether a turn may call tools of others.
+    tools_beside: bool,
     /// Sum of rewards from which the trajectory is right.
     right_from: f64,
     sum: f64,
@@ -35,9 +37,9 @@ pub(super) struct OpenEnvSession<'a> {
 }
 
 impl<'a> OpenEnvSession<'a> {
-    pub(super) fn new(read: Read, form: &'a Form, right_from: f64) -> Self {
+    pub(super) fn new(read: Read, form: &'a Form, tools_beside: bool, right_from: f64) -> Self {
         let Read { opened, observed, seat } = read;
-        Self { opened, _seat: seat, form, right_from, sum: 0.0, done: observed.done() }
+        Self { opened, _seat: seat, form, tools_beside, right_from, sum: 0.0, done: observed.done() }
     }
 
     /// Takes an action. Returns the observation, or the server's message about an invalid action.
@@ -83,7 +85,10 @@ impl Session for OpenEnvSession<'_> {
                 }
             }
             Form::Text(field) => {
-                if !self.done {
+                // A turn that asks for a tool isn't the move: its text is for the tool. Where no tool is on
+                // offer, a text that looks like a call is a text.
+                let is_move = turn.calls.is_empty() || !self.tools_beside;
+                if !self.done && is_move {
                     let said = self.act(&Ask::text(field, &turn.text), &mut step)?;
                     step.message = Some(said.map_or_else(|refused| refused, |observed| observed.text()));
                 }

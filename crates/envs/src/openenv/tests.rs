@@ -84,6 +84,33 @@ serve(handle)"#;
 }
 
 #[test]
+fn a_turn_that_calls_a_tool_of_others_is_no_move() {
+    let env = open("serve()", |_| ()).unwrap();
+    let task = env.task(TaskSplit::Train, 0).unwrap();
+    let opened = |tools_beside| {
+        let start = Start { tools_beside, ..Start::first(&task, &Echo) };
+        env.session(start).unwrap().session
+    };
+    let malformed = CallRecord::Malformed(turnwise_trajectory::MalformedCall {
+        kind: turnwise_trajectory::ViolationKind::WrongType,
+        message: String::new(),
+        span: 0..0,
+    });
+    let calls =
+        |call: &CallRecord| Turn { text: "I look.".into(), calls: vec![call.clone()], ..Turn::default() };
+    let (mut session, mut plain) = (opened(true), opened(false));
+    let first = says(&mut *plain, "hello").unwrap();
+    for call in [&look(1), &malformed] {
+        let step = session.step(&calls(call), &[]).unwrap();
+        assert_eq!(step, Step::default(), "the server isn't told");
+    }
+    // The move is the first that the server hears.
+    assert_eq!(says(&mut *session, "hello").unwrap(), first);
+    // Without tools on offer, what looks like a call is a text.
+    assert!(opened(false).step(&calls(&malformed), &[]).unwrap().message.is_some());
+}
+
+#[test]
 fn calls_of_a_turn_are_steps_in_their_order_and_their_rewards_add_up() {
     let script = r#"
 def handle(session, message):
@@ -140,7 +167,7 @@ serve(handle)"#;
     for (seed, expect) in [
         (0, "no answer for 1 s"),
         (1, "it said \"Traceback\", which is no answer"),
-        (2, "which is no answer: missing field `observation`"),
+        (2, "which is no answer: data: missing field `observation`"),
         (3, "the server has closed the session (1011 gone)"),
         (4, "the connection is lost"),
         (5, "EXECUTION_ERROR: no such move \\u{1b}[2J"),

@@ -5,6 +5,8 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
+use turnwise_json::words;
+
 use super::pending::{Pending, Place};
 use super::wire::Answer;
 use crate::outside::program::Program;
@@ -110,7 +112,9 @@ fn read(stdout: ChildStdout, pending: &Pending) -> String {
         }
         let answer: Answer = match serde_json::from_slice(&line) {
             Ok(answer) => answer,
-            Err(error) => return format!("it wrote {:?}, which is no answer: {error}", short(&line)),
+            Err(error) => {
+                return format!("it wrote {:?}, which is no answer: {}", short(&line), words(&error));
+            }
         };
         let id = answer.id;
         if !pending.answer(answer) {

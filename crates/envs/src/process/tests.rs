@@ -9,6 +9,8 @@ use crate::flaky::{Failures, Flaky};
 use crate::reward::{RewardConfig, score};
 use crate::session::{Closing, Session, Start};
 
+mod numbers;
+
 /// Reads requests and answers each by `answer(request)`, a line at a time. `after` delays an answer.
 const PRELUDE: &str = r#"
 import json, os, random, sys, threading, time
@@ -388,7 +390,7 @@ def answer(request):
     value = usual(request)
     if request["method"] == "step":
         index = sessions[request["session"]][0]
-        value = {"rewards": {"acc": [0.5, 0.5, 0.0, 2.0][index]}, "message": "And?"}
+        value = {"rewards": {"acc": [0.5, 0.5, 0.0, 1.0][index]}, "message": "And?"}
         if index == 2: value["correct"] = True
         if index == 3: value["correct"] = False
     if request["method"] == "close":

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use turnwise_json::Unique;
 use turnwise_tools::{ToolSpec, observation};
 use turnwise_trajectory::{CallRecord, Finish, Message, Rewards, Turn};
 
@@ -88,7 +89,7 @@ impl<'a> Step<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Answer {
     pub(super) id: u64,
-    pub(super) result: Option<Value>,
+    pub(super) result: Option<Unique>,
     pub(super) error: Option<Refusal>,
 }
 

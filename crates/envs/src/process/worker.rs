@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use turnwise_json::Unique;
 use turnwise_tools::Fault;
 
 use super::pending::{Pending, Place};
@@ -110,8 +111,9 @@ impl Worker {
             let message: String = refusal.message.chars().take(MAX_MESSAGE).collect();
             return Err(fault(escaped(message.trim_end())));
         }
-        let result = serde_json::from_value(answer.result.unwrap_or(Value::Null));
-        let result = result.map_err(|error| format!("an answer that makes no sense: {error}"));
+        let result = answer.result.map_or(Value::Null, |Unique(result)| result);
+        let result = turnwise_json::of_value(&result);
+        let result = result.map_err(|what| format!("an answer that makes no sense: {what}"));
         match result.and_then(|result| read(result).map_err(|fault| fault.message)) {
             Ok(result) => {
                 if request.plays() {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use turnwise_datasets::{DataError, Row};
+use turnwise_datasets::Row;
 use turnwise_runfile::{Conflict, Seconds, Seed, Within};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
@@ -133,7 +133,9 @@ fn tasks(config: &CommandConfig, rows: &mut HashMap<String, Value>) -> Result<Bo
     let files =
         TaskFiles { env: "command", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
     files.read(&mut |name: &str, path: &Path, row: &Row| {
-        let broken = |message: String| DataError::line(path, row.line, message);
+        let broken = |message: String| row.broken(path, message);
+        // The command gets the other columns.
+        row.whole(path)?;
         let read = form::read(row.read(path, &config.columns)?, &config.columns).map_err(broken)?;
         let id = read.id.unwrap_or_else(|| format!("command/{name}/{}", row.line));
         if let Some(further) = read.further {

@@ -117,10 +117,16 @@ fn read(
     split: Option<Split>,
 ) -> Result<Vec<Placed>, EnvError> {
     let mut problems = Vec::new();
-    for (line, record) in turnwise_datasets::read::<Value>(path, columns)? {
-        let problem = Problem::read(record).map_err(|message| DataError::line(path, line, message))?;
+    let mut rows = turnwise_datasets::rows(path)?.peekable();
+    if rows.peek().is_none() {
+        return Err(DataError::line(path, 1, "no record; hint: one JSON object per line").into());
+    }
+    for row in rows {
+        let row = row?;
+        let record: Value = row.read(path, columns)?;
+        let problem = Problem::read(&record).map_err(|message| row.broken(path, message))?;
         if split.is_none_or(|split| problem.split.is_none_or(|own| own == split)) {
-            problems.push((line, problem));
+            problems.push((row.line, problem));
         }
     }
     match split {

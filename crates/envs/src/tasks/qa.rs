@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use turnwise_datasets::DataError;
 use turnwise_runfile::{Conflict, Seed, Within};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
@@ -89,8 +88,8 @@ impl Qa {
         let files =
             TaskFiles { env: "qa", train: &config.train, held_out, held_out_tasks, limit, shuffle, seed };
         let (train, held_out) = files.read(&mut |name, path, row| {
-            let (prompt, answer) = pair(&row.text, &config.columns)
-                .map_err(|message| DataError::line(path, row.line, message))?;
+            let (prompt, answer) =
+                pair(&row.text, &config.columns).map_err(|message| row.broken(path, message))?;
             let id = format!("qa/{name}/{}", row.line);
             Ok(Task { id, level: 0, messages: instructed(&config.instruction, prompt), answer })
         })?;

@@ -112,20 +112,66 @@ impl Table {
     }
 }
 
-/// Escapes text for HTML.
+/// Escapes text for HTML and SVG.
 pub(super) fn escape(text: &str) -> String {
-    let named = |out: String, (mark, name): (char, &str)| out.replace(mark, name);
-    [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;")].into_iter().fold(text.to_string(), named)
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            hidden if is_hidden(hidden) => out.extend(hidden.escape_unicode()),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Returns whether a character stands in no picture: XML 1.0 (section 2.2) lacks it, or it hides or reorders
+/// the text around it.
+fn is_hidden(letter: char) -> bool {
+    let reorders =
+        matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}');
+    reorders || breaks || (letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
 }
 
 /// Escapes text for one line of Markdown.
 fn line(text: &str) -> String {
     let mut out = String::new();
     for letter in text.replace(['\n', '\r'], " ").chars() {
-        if matches!(letter, '\\' | '|' | '<' | '`' | '*' | '_' | '[' | ']') {
+        if is_hidden(letter) {
+            out.push('\\');
+            out.extend(letter.escape_unicode());
+            continue;
+        }
+        if matches!(letter, '\\' | '|' | '<' | '&' | '~' | '`' | '*' | '_' | '[' | ']') {
             out.push('\\');
         }
         out.push(letter);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_are_text_in_each_format() {
+        let name = "a.b <b>&\"|_*~\u{1b}[2J\u{0}\u{9b}\u{202e}\u{ffff}\n\u{2028}é";
+        let hidden = ['\u{1b}', '\u{0}', '\u{9b}', '\u{202e}', '\u{ffff}', '\u{2028}'];
+        let markup = escape(name);
+        assert_eq!(
+            markup,
+            "a.b &lt;b&gt;&amp;&quot;|_*~\\u{1b}[2J\\u{0}\\u{9b}\\u{202e}\\u{ffff}\n\\u{2028}é"
+        );
+        let line = line(name);
+        assert!(
+            !line.contains('\n') && line.starts_with("a.b \\<b>\\&\"\\|\\_\\*\\~\\\\u{1b}\\[2J"),
+            "{line}"
+        );
+        assert!(hidden.iter().all(|hidden| !markup.contains(*hidden) && !line.contains(*hidden)));
+    }
 }

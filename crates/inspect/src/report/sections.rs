@@ -116,6 +116,7 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
             let gains: Vec<f64> = pairs.iter().map(|(before, after)| after - before).collect();
             let over_tasks = if at == 0 { over_tasks(arm) } else { None };
             let cells = over_tasks.unwrap_or_else(|| [&before, &after, &gains].map(|v| over_seeds(v, share)));
+            let name = if at == 0 { accuracy(arm) } else { name.into() };
             rows.push(std::iter::once(format!("{}: {name}", arm.label)).chain(cells).collect());
         }
     }
@@ -133,10 +134,21 @@ fn held_out(arms: &[Arm<'_>]) -> Vec<Block> {
     blocks
 }
 
+/// Returns the evaluations of an arm, before and after.
+fn evaluations<'a>(arm: &'a Arm<'_>) -> impl Iterator<Item = &'a Evaluation> {
+    let members = arm.members.iter().filter_map(|member| member.evaluation.as_ref());
+    members.flat_map(|found| [&found.before, &found.after])
+}
+
 /// Returns whether an evaluation of the arm has grades between 0 and 1.
 fn graded(arm: &Arm<'_>) -> bool {
-    let evaluations = arm.members.iter().filter_map(|member| member.evaluation.as_ref());
-    evaluations.flat_map(|found| [&found.before, &found.after]).any(|found| found.mean_acc.is_some())
+    evaluations(arm).any(|found| found.mean_acc.is_some())
+}
+
+/// Names the accuracy of an arm, with the grade from which it counts a trajectory as right.
+fn accuracy(arm: &Arm<'_>) -> String {
+    let rule = evaluations(arm).find_map(Evaluation::rule);
+    rule.map_or_else(|| "accuracy".into(), |rule| format!("accuracy ({rule})"))
 }
 
 /// Formats accuracy before and after, and its change, with intervals over tasks. None unless the arm is one

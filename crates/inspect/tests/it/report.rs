@@ -86,7 +86,7 @@ fn rewards_stand_by_name_and_turn() {
     let mut lines: Vec<String> = (0..18).map(|step| line(step, [8, 8], [9.0, 9.0])).collect();
     lines.extend([line(18, [8, 2], [0.25, 1.0]), line(19, [8, 6], [0.75, 0.0])]);
     std::fs::write(&file, lines.join("\n") + "\n").unwrap();
-    let held_out = |acc: f64| json!({"accuracy": 0.5, "mean_acc": acc});
+    let held_out = |acc: f64| json!({"accuracy": 0.5, "mean_acc": acc, "correct_at": 0.75});
     let evaluation = json!({"before": held_out(0.625), "after": held_out(0.75)});
     std::fs::write(folder.path().join("a/evaluation.json"), evaluation.to_string()).unwrap();
     let report = report(&[Run::open(&folder.path().join("a")).unwrap()]).unwrap();
@@ -96,7 +96,8 @@ fn rewards_stand_by_name_and_turn() {
     assert!(text.contains("a/../\\<b>\\| | 0.500 | 0.500 | 0.250 |"), "{text}");
     assert!(
         text.contains("fmt | -0.100 | -0.100 | 0.000 |")
-            && text.contains("mean grade | 0.62 | 0.75 | 0.12 |"),
+            && text.contains("mean grade | 0.62 | 0.75 | 0.12 |")
+            && text.contains("accuracy (acc ≥ 0.75) | 50.0 % | 50.0 % | 0.0 % |"),
         "{text}"
     );
     let pictures: Vec<String> = report.pictures().map(|(name, _)| name).collect();

@@ -14,19 +14,19 @@ pub(crate) fn hold(bytes: &[u8]) {
         message(&event);
     }
     if let Ok(value) = serde_json::from_slice(bytes) {
-        result(value);
+        result(&value);
     }
 }
 
 fn message(text: &[u8]) {
     for message in read(text).ok().flatten().unwrap_or_default() {
         if let Message::Answer(_, Ok(value)) = message {
-            result(value);
+            result(&value);
         }
     }
 }
 
-fn result(value: serde_json::Value) {
+fn result(value: &serde_json::Value) {
     if let Ok(output) = output(value, KEPT) {
         // The cut is named beyond the limit, and a torn character leaves its replacement.
         assert!(output.stdout.len() <= KEPT + 64, "{} bytes", output.stdout.len());

@@ -49,6 +49,25 @@ fn fastmcp_is_spoken_to_on_stdio() {
     keeps_notes(&on_stdio(&command), "no such thing");
 }
 
+/// What a server keeps for a session is a trajectory's own. What it keeps for all is not.
+#[test]
+fn a_trajectory_has_its_session_of_a_url_and_no_server_to_itself() {
+    let test = "a_trajectory_has_its_session_of_a_url_and_no_server_to_itself";
+    let Some(mut command) = command(test, "fastmcp") else { return };
+    let port = free_port();
+    command.extend([port.to_string(), "whose".into()]);
+    let _running = listening(&command, port);
+    let whose = || ("whose", json!({}));
+    let server = open(&on_http(port));
+    let first = calls(&server, &[whose(), whose(), note("x")]);
+    let second = calls(&server, &[whose(), note("y")]);
+    assert_eq!(first[0], first[1], "a session for the calls of a trajectory");
+    assert!(first[0].0 == Ok && first[0] != second[0], "{first:?} {second:?}");
+    assert_eq!(second[1].1, "x, y", "the server is one");
+    let server = open(&McpConfig { per: Per::Run, ..on_http(port) });
+    assert_eq!(calls(&server, &[whose()]), calls(&server, &[whose()]), "a session for the run");
+}
+
 #[test]
 fn a_session_over_http_is_begun_again_when_the_server_forgets_it() {
     let test = "a_session_over_http_is_begun_again_when_the_server_forgets_it";

@@ -1,6 +1,7 @@
 """A server of the official Python SDK, or of fastmcp.
 
     notes.py mcp|fastmcp [PORT]    on stdio, or as streamable HTTP
+    notes.py fastmcp PORT whose    with a tool that tells the session
 """
 import sys
 
@@ -30,6 +31,15 @@ def note(text: str) -> str:
 def fail() -> str:
     """Fails."""
     raise ValueError("no such thing")
+
+
+if len(sys.argv) > 3:
+    from fastmcp import Context
+
+    @app.tool()
+    def whose(ctx: Context) -> str:
+        """Names the session."""
+        return ctx.session_id
 
 
 if __name__ == "__main__":

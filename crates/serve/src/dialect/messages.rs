@@ -1,6 +1,7 @@
 //! Messages of the chat protocol in one form: texts instead of lists of parts, arguments as objects.
 
 use serde_json::{Map, Value, json};
+use turnwise_json::words;
 
 use crate::dialect::fields::{Fields, wrong};
 use crate::refusal::Refusal;
@@ -109,7 +110,7 @@ fn calls(message: &Fields<'_>, names: &mut Map<String, Value>) -> Result<Vec<Val
             Some(Value::Object(arguments)) => arguments.clone(),
             Some(Value::String(text)) if text.trim().is_empty() => Map::new(),
             Some(Value::String(text)) => serde_json::from_str(text)
-                .map_err(|error| Refusal::at(&place, format!("is no JSON object: {error}")))?,
+                .map_err(|error| Refusal::at(&place, format!("is no JSON object: {}", words(&error))))?,
             Some(other) => return Err(wrong(&place, other, "the text of a JSON object")),
         };
         names.insert(id.into(), name.into());

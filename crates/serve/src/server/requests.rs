@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use turnwise_json::{Unique, words};
 
 use crate::refusal::Refusal;
 use crate::session::all::Name;
@@ -78,4 +79,13 @@ pub(crate) async fn body(site: &Site, headers: &HeaderMap, body: Body) -> Result
 /// Reads the JSON of a body.
 pub(crate) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| Refusal::of(400, format!("the body is no JSON: {error}")))
+}
+
+/// Reads the JSON of a body in which no key may stand twice: a number that is lost is never missed.
+pub(crate) fn unique(bytes: &[u8]) -> Result<Value, Refusal> {
+    match serde_json::from_slice(bytes) {
+        Ok(Unique(value)) => Ok(value),
+        Err(error) if error.is_data() => Err(Refusal::of(400, words(&error))),
+        Err(error) => Err(Refusal::of(400, format!("the body is no JSON: {error}"))),
+    }
 }

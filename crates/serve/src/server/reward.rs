@@ -25,7 +25,13 @@ pub(crate) fn give(sessions: &Sessions, name: &str, request: &Value) -> Result<V
         for (name, reward) in given {
             // JSON has no infinities, but a number may be too large for a float.
             let number = reward.as_f64().filter(|number| number.is_finite());
-            rewards.add(name, number.ok_or_else(|| wrong(&format!("rewards.{name}"), reward, "a number"))?);
+            let number = number.ok_or_else(|| wrong(&format!("rewards.{name}"), reward, "a number"))?;
+            if name == Rewards::ACC && !Rewards::is_accuracy(number) {
+                let message =
+                    format!("is {number}, expected a grade from 0 to 1; other names take any number");
+                return Err(Refusal::at("rewards.acc", message));
+            }
+            rewards.add(name, number);
         }
     }
     let turn = request.whole("turn", 0..=u64::from(u32::MAX))?.map(|turn| turn as u32);

@@ -140,6 +140,10 @@ fn rewards_belong_to_turns_and_a_session_that_is_done_is_written() {
     assert_eq!(reward(json!({"rewards": {"acc": 1.0}})).json()["turn"], 1, "the last one");
     assert!(reward(json!({"rewards": {"acc": 1.0}, "turn": 2})).refusal(400).contains("no answered call 2"));
     assert!(reward(json!({"rewards": {"acc": "much"}})).refusal(400).starts_with("rewards.acc: a text"));
+    let beyond = reward(json!({"rewards": {"acc": 1.5}})).refusal(400);
+    assert!(beyond.contains("rewards.acc: is 1.5, expected a grade from 0 to 1"), "{beyond}");
+    let twice = scene.send("/sessions/run-7/reward", &[], r#"{"rewards":{"acc":1,"acc":0}}"#).refusal(400);
+    assert_eq!(twice, "the key \"acc\" stands twice");
     assert!(
         reward(json!({"rewards": {"acc": 1}, "turns": 1})).refusal(400).starts_with("turns: isn't supported")
     );

@@ -68,7 +68,7 @@ impl Client {
         let request = Request { model: &self.model, input: texts, encoding_format: "float" };
         let body = serde_json::to_string(&request).map_err(|error| failed(error.to_string()))?;
         let attempt = |time| match self.http.post(&body, time)?.read()? {
-            Ok(answer) => vectors(answer, texts.len()).map(Some).map_err(Failure::Lasting),
+            Ok(answer) => vectors(&answer, texts.len()).map(Some).map_err(Failure::Lasting),
             Err(refusal) if refusal.is_too_long() => Ok(None),
             Err(refusal) => Err(refusal.failure()),
         };
@@ -80,9 +80,9 @@ impl Client {
 }
 
 /// Returns the vectors of an answer in the order of the texts.
-fn vectors(answer: Value, texts: usize) -> Result<Vec<Vec<f32>>, String> {
-    let answer: Answer = serde_json::from_value(answer)
-        .map_err(|e| format!("the answer is not what the protocol says: {e}"))?;
+fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, String> {
+    let answer: Answer = turnwise_json::of_value(answer)
+        .map_err(|what| format!("the answer is not what the protocol says: {what}"))?;
     if answer.data.len() != texts {
         return Err(format!("{} embeddings for {texts} texts", answer.data.len()));
     }

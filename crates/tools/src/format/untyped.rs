@@ -21,7 +21,7 @@ impl Tags {
         // Text comes after the others: a schema that asks for text alone refuses them.
         let others = [Some(guessed.clone()), python].into_iter().flatten().filter(|value| !value.is_string());
         let mut readings = others.chain(text).chain([guessed.clone()]);
-        readings.find(|value| schema::mismatch(value, wanted, root).is_none()).unwrap_or(guessed)
+        readings.find(|value| schema::is_of_kind(value, wanted, root)).unwrap_or(guessed)
     }
 
     /// Gives the arguments of a call the types of its tool, and checks the call. `pairs`: its keys and values

@@ -42,7 +42,10 @@ fn rewards_of_no_trace_or_call_are_refused_with_their_line() {
     };
     check(r#"{"session":"x","rewards":{"acc":1}}"#, "r:2: session: no trace is called \"x\"");
     check(r#"{"session":"s","turn_rewards":[{},{"p":1}]}"#, "r:2: turn_rewards[1]: there is no call 1");
-    check(r#"{"session":"s","rewards":{"acc":"much"}}"#, "r:2: rewards.acc: invalid type");
+    check(
+        r#"{"session":"s","rewards":{"acc":"much"}}"#,
+        "r:2: rewards.acc: the text \"much\", expected a number",
+    );
     check(r#"{"session":"s","reward":1}"#, "r:2: reward: unknown field `reward`");
     check("{\"session\":\"s\"}\n{\"session\":\"s\"}", "r:3: session: no further trace is called \"s\"");
     check(r#"{"rewards":{"acc":1}}"#, "r:2: missing field `session`");

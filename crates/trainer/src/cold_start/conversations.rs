@@ -34,6 +34,11 @@ impl Conversations {
             {
                 keys.entry("system").or_insert_with(|| instruction.into());
             }
+            if row.is_partial()
+                && let Err(left_out) = Conversation::read(&value)
+            {
+                return Err(row.broken(&data.file, left_out.message).into());
+            }
             read_rows.push((row.line, value));
         }
         if read_rows.is_empty() {

@@ -14,7 +14,7 @@ const TRAJECTORIES: usize = 1 << 20;
 impl Consistent for RunConfig {
     fn conflict(&self) -> Option<Conflict> {
         let of_env = self.env.conflict().map(|conflict| conflict.under("env"));
-        let of_env = of_env.or_else(|| of_tools(&self.tools));
+        let of_env = of_env.or_else(|| of_tools(&self.tools, Some(&self.env)));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
         let of_loss = || self.loss.conflict().map(|conflict| conflict.under("loss"));
@@ -90,7 +90,7 @@ impl Consistent for SftConfig {
             let unknown = turnwise_datasets::conflict(columns, &turnwise_demonstrations::COLUMNS);
             unknown.map(|conflict| conflict.under("data"))
         };
-        let of_tools = || of_data().or_else(|| of_tools(&self.tools));
+        let of_tools = || of_data().or_else(|| of_tools(&self.tools, self.env.as_ref()));
         let of_rollout = || self.rollout.conflict().map(|conflict| conflict.under("rollout"));
         let of_optimizer = || self.optimizer.conflict().map(|conflict| conflict.under("optimizer"));
         let of_server = || {
@@ -109,9 +109,18 @@ impl Consistent for SftConfig {
     }
 }
 
-fn of_tools(tools: &BTreeMap<String, McpConfig>) -> Option<Conflict> {
-    turnwise_mcp::conflict(tools).map(|conflict| conflict.under("tools"))
+fn of_tools(tools: &BTreeMap<String, McpConfig>, env: Option<&EnvConfig>) -> Option<Conflict> {
+    let of_agent = || {
+        let (name, _) = tools.first_key_value().filter(|_| matches!(env, Some(EnvConfig::Agent(_))))?;
+        Some(Conflict::new(name, AGENT_HAS_TOOLS))
+    };
+    turnwise_mcp::conflict(tools).or_else(of_agent).map(|conflict| conflict.under("tools"))
 }
+
+/// Says why a run of agents offers no tools of servers.
+pub(crate) const AGENT_HAS_TOOLS: &str = "stands beside env.agent, whose programs offer their tools in their \
+                                          requests; hint: leave it out, and let the program of env.agent use \
+                                          that server";
 
 impl RolloutConfig {
     fn conflict(&self) -> Option<Conflict> {

@@ -120,6 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn tools_of_servers_beside_an_agent_are_refused_with_line_key_and_hint() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("run.toml");
+        let file = "model = \"models/tiny\"\n[env.agent]\ncommand = [\"a\"]\ntrain = \"t\"\n\
+                    held_out = \"h\"\n\
+                    [tools.files]\nmcp = [\"npx\"]\n";
+        std::fs::write(&path, file).expect("a file");
+        let refused = load::<RunConfig>(Some(&path), &[], &[]).unwrap_err().to_string();
+        let refused = refused.replace(&format!("{}/", folder.path().display()), "");
+        assert!(refused.starts_with("run.toml:6: `tools.files` stands beside env.agent, "), "{refused}");
+        assert!(refused.contains("; hint: leave it out, "), "{refused}");
+    }
+
+    #[test]
     fn every_choice_of_a_run_file_replaces_another_one() {
         let run = read(&[
             "advantage=grpo_min",

@@ -25,6 +25,7 @@ use turnwise_tools::CallFormat;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::format::FormatName;
 
+pub(crate) use consistent::AGENT_HAS_TOOLS;
 pub use guards::{Action, GuardsConfig, LimitsConfig};
 pub use load::{ScoreConfig, ScoreRewardConfig, load, load_score};
 pub use server::ServerConfig;

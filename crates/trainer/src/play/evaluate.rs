@@ -35,6 +35,8 @@ pub(crate) struct Tally {
     /// Sum of the rewards named `acc`.
     acc: f64,
     graded: bool,
+    /// Whether the threshold of grades has judged a grade between 0 and 1.
+    by_grade: bool,
     turns: usize,
     violations: usize,
     executed: usize,
@@ -47,7 +49,9 @@ impl Tally {
         self.trajectories += 1;
         self.correct += usize::from(scored.correct);
         self.acc += scored.turns.iter().map(Rewards::acc).sum::<f64>();
-        self.graded |= is_graded(&scored.turns);
+        let graded = is_graded(&scored.turns);
+        self.graded |= graded;
+        self.by_grade |= graded && played.verdict().is_none();
         self.turns += played.turns.len();
         self.violations += (0..scored.turns.len()).filter(|&turn| scored.violates(turn)).count();
         for call in played.turns.iter().flat_map(|turn| &turn.calls) {
@@ -67,6 +71,7 @@ impl Tally {
         self.correct += other.correct;
         self.acc += other.acc;
         self.graded |= other.graded;
+        self.by_grade |= other.by_grade;
         self.turns += other.turns;
         self.violations += other.violations;
         self.executed += other.executed;
@@ -210,7 +215,7 @@ impl Trial<'_> {
         // Trajectories arrive in any order.
         lost.sort_by_key(|(order, _)| *order);
         let lost: Vec<Lost> = lost.into_iter().map(|(_, lost)| lost).collect();
-        let evaluation = evaluation(&judged, &lost, self.tasks, self.samples)?;
+        let evaluation = evaluation(&judged, &lost, self.tasks, self.samples, self.rewards)?;
         Ok(Evaluation { env_faults, ..evaluation })
     }
 
@@ -300,6 +305,7 @@ pub(crate) fn evaluation(
     lost: &[Lost],
     tasks: &[&Task],
     samples: usize,
+    rewards: &RewardConfig,
 ) -> Result<Evaluation, TrainError> {
     refuse_many(lost, tasks.len() * samples)?;
     let mut tally = Tally::default();
@@ -315,7 +321,8 @@ pub(crate) fn evaluation(
     };
     let outcomes = tasks.iter().enumerate().filter_map(outcome).collect();
     let lost: Vec<String> = lost.iter().map(Lost::to_string).collect();
-    Ok(Evaluation { outcomes, rollouts_lost: lost.len(), lost, ..tally.evaluation() })
+    let correct_at = tally.by_grade.then_some(rewards.correct_at);
+    Ok(Evaluation { outcomes, correct_at, rollouts_lost: lost.len(), lost, ..tally.evaluation() })
 }
 
 /// Judged trajectories by their place.

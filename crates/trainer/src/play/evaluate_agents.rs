@@ -42,6 +42,6 @@ pub fn evaluate_agents(
             Err(reason) => lost.push(reason),
         }
     }
-    let evaluation = evaluation(&judged, &lost, &tasks, config.samples)?;
+    let evaluation = evaluation(&judged, &lost, &tasks, config.samples, rewards)?;
     Ok(Evaluation { env_faults: lost.len() as u64, ..evaluation })
 }

@@ -6,7 +6,7 @@ use turnwise_envs::{Env, EnvConfig};
 use turnwise_mcp::{McpConfig, WithTools};
 use turnwise_tools::executor::ExecutorConfig;
 
-use crate::config::{RunConfig, SftConfig};
+use crate::config::{AGENT_HAS_TOOLS, RunConfig, SftConfig};
 use crate::error::TrainError;
 
 static NO_SERVERS: BTreeMap<String, McpConfig> = BTreeMap::new();
@@ -49,8 +49,7 @@ impl Offer<'_> {
             return Ok(env);
         }
         if env.agent().is_some() {
-            let message = "tools: an agent brings its tools, and offers them in its requests";
-            return Err(TrainError::Input(message.into()));
+            return Err(TrainError::Input(format!("tools {AGENT_HAS_TOOLS}")));
         }
         Ok(Box::new(WithTools::new(env, turnwise_mcp::open(self.tools)?)?))
     }

@@ -49,7 +49,7 @@ pub(super) struct Problem {
 
 impl Problem {
     /// Returns the problem of a record, or the record's fault.
-    pub(super) fn read(record: Value) -> Result<Self, String> {
+    pub(super) fn read(record: &Value) -> Result<Self, String> {
         if record.get("test_list").is_some() { mbpp(record) } else { human_eval(record) }
     }
 
@@ -59,11 +59,11 @@ impl Problem {
     }
 }
 
-fn typed<T: DeserializeOwned>(record: Value) -> Result<T, String> {
-    serde_json::from_value(record).map_err(|error| error.to_string())
+fn typed<T: DeserializeOwned>(record: &Value) -> Result<T, String> {
+    turnwise_json::of_value(record)
 }
 
-fn human_eval(record: Value) -> Result<Problem, String> {
+fn human_eval(record: &Value) -> Result<Problem, String> {
     #[derive(Deserialize)]
     struct Record {
         task_id: String,
@@ -84,7 +84,7 @@ fn human_eval(record: Value) -> Result<Problem, String> {
     })
 }
 
-fn mbpp(record: Value) -> Result<Problem, String> {
+fn mbpp(record: &Value) -> Result<Problem, String> {
     #[derive(Deserialize)]
     struct Record {
         task_id: u64,

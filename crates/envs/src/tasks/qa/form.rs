@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use turnwise_datasets::{at, overlaid};
+use turnwise_json::words;
 use turnwise_trajectory::{Message, Role};
 
 use super::MARK;
@@ -100,7 +101,7 @@ fn svamp(text: &str, row: &Value) -> Result<(Vec<Message>, String), String> {
         answer: Value,
     }
     let Svamp { body, question, answer } = Svamp::deserialize(row)
-        .map_err(|error| format!("{error} of {:?}\n  hint: each record is {SVAMP}", short(text)))?;
+        .map_err(|error| format!("{} of {:?}\n  hint: each record is {SVAMP}", words(&error), short(text)))?;
     let answer = answer.as_str().map_or_else(|| answer.to_string(), str::to_string);
     let answer = number(&answer, "write \"Answer\": 42 or 0.5")?;
     // A body without its question asks nothing.
@@ -115,9 +116,7 @@ fn svamp(text: &str, row: &Value) -> Result<(Vec<Message>, String), String> {
 /// Parses a record in a form, or returns the record's fault.
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        // serde_json sees one record only and would call it line 1.
-        let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
+        let what = words(&error);
         format!("{what} at column {} of {:?}\n  hint: each record is {FORM}", error.column(), short(text))
     })
 }

@@ -87,7 +87,7 @@ fn a_broken_record_of_svamp_is_told_its_own_form() {
         (r#"{"Body": "B.", "Question": " ", "Answer": 1}"#, ":1: the question is empty"),
         (
             "[{\"Body\": \"B\", \"Question\": \"Q\", \"Answer\": 1},\n{\"Body\": 2}]",
-            ":2: invalid type: integer `2`",
+            ":2: the number 2, expected a text",
         ),
         ("[{\"Body\": \"B\"", ":1: EOF"),
     ] {
@@ -102,8 +102,8 @@ fn a_broken_line_is_named_with_its_value_and_a_hint() {
     let long = format!(r#"{{"question": "{}", "answer": "no mark"}}"#, "x".repeat(500));
     for (line, expect) in [
         ("{\"question\": ", "EOF while parsing a value at column 13"),
-        ("[1, 2]", "invalid"),
-        ("null", "invalid type: null"),
+        ("[1, 2]", "the number 1, expected a text"),
+        ("null", "null, expected an object"),
         (r#"{"answer": "\q 1"}"#, "invalid escape"),
         (r#"{"answer": "@ 1"}"#, "missing field `question`"),
         (r#"{"question": "Q"}"#, "missing field `answer`"),

@@ -159,8 +159,11 @@ function about() {
   const measured = runs.filter((one) => one.evaluation?.before && one.evaluation?.after);
   if (measured.length > 0) {
     const graded = measured.some((one) => "mean_acc" in one.evaluation.before || "mean_acc" in one.evaluation.after);
+    // A share of right answers names the grade that is right, where grades were judged.
+    const at = measured.flatMap((one) => [one.evaluation.before.correct_at, one.evaluation.after.correct_at]).find((at) => at !== undefined);
+    const named = (name) => name.replaceAll("_", " ") + (name === "accuracy" && at !== undefined ? ` (acc ≥ ${at})` : "");
     const names = ["accuracy", ...(graded ? ["mean_acc"] : []), "tool_success", "violations", "turns"];
-    parts.push(el("h3", {}, "Held out, before and after"), table(["", ...measured.map((one) => one.name)], names.map((name) => [name.replaceAll("_", " "), ...measured.map((one) => `${number(one.evaluation.before[name], 3)} → ${number(one.evaluation.after[name], 3)}`)])));
+    parts.push(el("h3", {}, "Held out, before and after"), table(["", ...measured.map((one) => one.name)], names.map((name) => [named(name), ...measured.map((one) => `${number(one.evaluation.before[name], 3)} → ${number(one.evaluation.after[name], 3)}`)])));
   }
   const names = ["", ...runs.map((one) => one.name)];
   if (runs.length > 1) parts.push(el("h3", {}, "Settings that differ"), table(names, keys.filter(differs).map(line)));

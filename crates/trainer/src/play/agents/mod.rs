@@ -189,7 +189,7 @@ impl AgentPlay<'_> {
         (desk, url): (&Desk, &str),
     ) -> Outcome {
         let (key, sample) = (key(id), id.sample);
-        let name = format!("{} #{sample}", task.id);
+        let name = format!("{} #{sample}", task.id.escape_debug());
         desk.open(&key, at as u64);
         let _closed = Closed(desk, &key);
         let ran = agent.run(task, &name, AgentEndpoint { url, key: &key });

@@ -4,40 +4,64 @@ use std::fmt::Write;
 
 use turnwise_run::StepMetrics;
 
-use super::series::numbers;
+use super::series::{Number, numbers};
 
-/// Returns one gauge per number, named `turnwise_…`, with the run and the turn as labels.
+/// Returns one gauge per number, named `turnwise_…`. The run, the turn and the name of a reward are labels.
 pub(super) fn text(run: &str, metrics: &StepMetrics) -> String {
+    let mut samples: Vec<Sample> = numbers(metrics).into_iter().map(Sample::of).collect();
     let step = metrics.step as f64;
-    let mut samples: Vec<(String, Option<usize>, f64)> = vec![("turnwise_step".into(), None, step)];
-    samples.extend(numbers(metrics).into_iter().map(|n| (name(&n.keys), n.turn, n.value)));
+    samples.push(Sample { family: "turnwise_step".into(), name: None, turn: None, value: step });
     // A family's samples have to stand together.
-    samples.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    let mut text = String::new();
-    let mut family = String::new();
-    for (name, turn, value) in samples {
-        if name != family {
-            writeln!(text, "# TYPE {name} gauge").expect("a string takes any text");
-            family.clone_from(&name);
+    samples.sort_by(|a, b| a.place().cmp(&b.place()));
+    let (mut text, mut family) = (String::new(), "");
+    for sample in &samples {
+        if sample.family != family {
+            writeln!(text, "# TYPE {} gauge", sample.family).expect("a string takes any text");
+            family = &sample.family;
         }
-        let turn = turn.map(|turn| format!(",turn=\"{turn}\"")).unwrap_or_default();
-        writeln!(text, "{name}{{run=\"{}\"{turn}}} {value}", escaped(run)).expect("a string takes any text");
+        writeln!(text, "{}", sample.line(run)).expect("a string takes any text");
     }
     text + "# EOF\n"
 }
 
-fn name(keys: &[String]) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    format!("turnwise_{}", keys.join("_").chars().map(plain).collect::<String>())
+/// A number under the names that the format allows.
+struct Sample {
+    family: String,
+    /// The name of a reward: an environment may choose any text, and no two may be one.
+    name: Option<String>,
+    turn: Option<usize>,
+    value: f64,
 }
 
+impl Sample {
+    fn of(Number { mut keys, turn, value }: Number) -> Self {
+        let name = (keys.len() > 2 && keys[0] == REWARDS).then(|| keys.remove(1));
+        Self { family: format!("turnwise_{}", keys.join("_")), name, turn, value }
+    }
+
+    fn place(&self) -> (&str, Option<&str>, Option<usize>) {
+        (&self.family, self.name.as_deref(), self.turn)
+    }
+
+    fn line(&self, run: &str) -> String {
+        let name = self.name.as_deref().map(|name| format!(",name=\"{}\"", escaped(name)));
+        let turn = self.turn.map(|turn| format!(",turn=\"{turn}\""));
+        let (name, turn) = (name.unwrap_or_default(), turn.unwrap_or_default());
+        format!("{}{{run=\"{}\"{name}{turn}}} {}", self.family, escaped(run), self.value)
+    }
+}
+
+/// Key of the metrics by name.
+const REWARDS: &str = "rewards";
+
+/// Escapes the value of a label as the format says: backslash, quote and line feed.
 fn escaped(label: &str) -> String {
     label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
 mod tests {
-    use turnwise_run::{TurnCalls, TurnCredit, TurnMetrics};
+    use turnwise_run::{RewardMetrics, TurnCalls, TurnCredit, TurnMetrics};
 
     use super::*;
 
@@ -77,5 +101,33 @@ turnwise_loss{run="a\"b"} NaN
 turnwise_step{run="a\"b"} 3
 "#;
         assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn every_name_of_a_reward_has_its_samples_whatever_it_holds() {
+        let names = ["a.b", "a_b", "a-b", "", "mean", "é", "q\"\\\n", "x_mean"];
+        let rewards = names.iter().enumerate().map(|(at, name)| {
+            let mean = (at as f64).into();
+            ((*name).to_string(), RewardMetrics { mean, by_turn: vec![mean, mean] })
+        });
+        let text = text("r", &StepMetrics { rewards: rewards.collect(), ..StepMetrics::default() });
+        let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        // The names of families are ours alone, and the format allows them.
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ' ';
+        assert!(families.iter().all(|family| family.chars().all(allowed)), "{families:?}");
+        let of_rewards = families.iter().filter(|family| family.starts_with("turnwise_rewards_"));
+        assert_eq!(
+            of_rewards.collect::<Vec<_>>(),
+            [&"turnwise_rewards_by_turn gauge", &"turnwise_rewards_mean gauge"]
+        );
+        for (at, name) in ["a.b", "a_b", "a-b", "", "mean", "é", r#"q\"\\\n"#, "x_mean"].iter().enumerate() {
+            let mean = format!("turnwise_rewards_mean{{run=\"r\",name=\"{name}\"}} {at}\n");
+            assert_eq!(text.matches(&mean).count(), 1, "{mean}{text}");
+            let turn = format!("turnwise_rewards_by_turn{{run=\"r\",name=\"{name}\",turn=\"1\"}} {at}\n");
+            assert_eq!(text.matches(&turn).count(), 1, "{turn}{text}");
+        }
+        let samples: std::collections::BTreeSet<&str> =
+            text.lines().filter_map(|line| line.rsplit_once(' ').map(|(sample, _)| sample)).collect();
+        assert_eq!(samples.len(), text.lines().count() - 1, "no two samples are one, besides the end");
     }
 }
