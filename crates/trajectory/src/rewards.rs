@@ -26,6 +26,37 @@ impl Rewards {
     /// The largest reward that is read, by size. Sums and squares of a batch of such rewards are finite.
     pub const LARGEST: f64 = 1e100;
 
+    /// Names of rewards of a turn that a program gives, at most.
+    pub const NAMES: usize = 64;
+
+    /// Bytes of such a name, at most.
+    pub const NAME: usize = 64;
+
+    /// Returns why a program may not give these rewards, if it may not: names, or a number out of range.
+    pub fn unfit(&self) -> Option<String> {
+        let largest = Self::LARGEST / 2.0;
+        // NaN is in no range.
+        let wrong = self.iter().find(|(_, reward)| !(-largest..=largest).contains(reward));
+        if self.named.len() > Self::NAMES
+            || self.iter().any(|(name, _)| !(1..=Self::NAME).contains(&name.len()))
+        {
+            return Some(format!("a turn has at most {} names of 1 to {} bytes", Self::NAMES, Self::NAME));
+        }
+        wrong.map(|(name, reward)| {
+            format!("the reward {name:?} is {reward:e}, expected a number from -{largest:e} to {largest:e}")
+        })
+    }
+
+    /// Returns why a turn can't hold the sum of rewards that programs gave, if it can't.
+    pub fn overfull(&self) -> Option<String> {
+        if self.named.len() > Self::NAMES {
+            return Some(format!("a turn has at most {} names of rewards", Self::NAMES));
+        }
+        let largest = Self::LARGEST;
+        let over = self.iter().any(|(_, reward)| !(-largest..=largest).contains(&reward));
+        over.then(|| format!("a sum of rewards is above {largest:e}"))
+    }
+
     /// Returns the two rewards that turnwise gives.
     pub fn new(acc: f64, fmt: f64) -> Self {
         Self { named: vec![(Self::ACC.into(), acc), (Self::FMT.into(), fmt)] }
@@ -155,6 +186,20 @@ mod tests {
             let error = read(&format!("{{\"a\": {text}}}")).unwrap_err();
             assert!(error.contains("expected a number from -1e100 to 1e100"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_program_gives_few_rewards_with_short_names_and_sums_stay_in_range() {
+        let of = |name: &str, reward: f64| -> Rewards { [(name, reward)].into_iter().collect() };
+        let many = |count: usize| -> Rewards { (0..count).map(|n| (n.to_string(), 1.0)).collect() };
+        for fit in [Rewards::default(), of("acc", -5e99), of(&"x".repeat(64), 0.0), many(64)] {
+            assert_eq!(fit.unfit(), None);
+        }
+        for unfit in [of("acc", 6e99), of("acc", f64::NAN), of("", 1.0), of(&"x".repeat(65), 0.0), many(65)] {
+            assert!(unfit.unfit().is_some(), "{unfit:?}");
+        }
+        assert_eq!((many(64).overfull(), of("acc", 1e100).overfull()), (None, None));
+        assert!(many(65).overfull().is_some() && of("acc", 1.1e100).overfull().is_some());
     }
 
     #[test]
