@@ -262,7 +262,7 @@ fn whatever_a_program_does_costs_its_trajectory_only() {
     for (what, reason) in [
         ("crash", "env.agent: the program failed (exit status: 3); the end of its stderr: it crashes"),
         ("silent", "env.agent: the program made no call that was answered"),
-        ("rubbish", "env.agent: its last line \"{\\\"rewards\\\": \" gives no rewards: no JSON: EOF"),
+        ("rubbish", "env.agent: the program's last line gives no rewards, and no request did"),
         (
             "wrong",
             "env.agent: its last line \"{\\\"rewards\\\": {\\\"acc\\\": \\\"much\\\"}}\" gives no rewards",
