@@ -12,6 +12,9 @@ use crate::input;
 /// Loads the tokenizer of a folder.
 pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
     let path = folder.join("tokenizer.json");
+    if !folder.is_dir() {
+        bail!("{}: there is no such folder", folder.display());
+    }
     if !path.is_file() {
         bail!(
             "{}: there is no tokenizer, and text is read or written\n  \

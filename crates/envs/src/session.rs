@@ -121,10 +121,6 @@ impl Closing {
     }
 }
 
-/// The largest reward of one answer, by size. A turn gets those of a step and of the end of its session,
-/// whose sum is read again from records.
-const LARGEST: f64 = Rewards::LARGEST / 2.0;
-
 /// Names of rewards in one answer at most.
 const MOST_NAMES: usize = 1000;
 
@@ -133,17 +129,8 @@ fn bounded(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
     if names > MOST_NAMES {
         return Err(Fault::new(origin, format!("{names} rewards in one answer, at most {MOST_NAMES}")));
     }
-    let acc = rewards.acc();
-    if !Rewards::is_accuracy(acc) {
-        let expected = "expected a grade from 0 to 1; other names take any number";
-        return Err(Fault::new(origin, format!("the reward {:?} is {acc:?}, {expected}", Rewards::ACC)));
-    }
-    // NaN is in no range.
-    match rewards.iter().find(|(_, reward)| !(-LARGEST..=LARGEST).contains(reward)) {
-        Some((name, reward)) => {
-            let expected = format!("expected a number from -{LARGEST:e} to {LARGEST:e}");
-            Err(Fault::new(origin, format!("the reward {name:?} is {reward:e}, {expected}")))
-        }
+    match rewards.wrong_number() {
+        Some(why) => Err(Fault::new(origin, why)),
         None => Ok(()),
     }
 }

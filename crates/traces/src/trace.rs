@@ -149,10 +149,16 @@ impl Trace {
         }
     }
 
-    /// Returns the reason for its end.
+    /// Returns whether every call continues the one before it, as one sequence.
+    fn is_one_sequence(&self) -> bool {
+        let places = self.calls.iter().enumerate();
+        places.skip(1).all(|(place, call)| call.parent == place.checked_sub(1))
+    }
+
+    /// Returns the reason for its end. A cut call ends its sequence, and the trace if that has no other.
     pub(crate) fn stopped(&self) -> Stop {
         self.stop.unwrap_or(match self.calls.last() {
-            Some(last) if last.finish == Finish::Length => Stop::Truncated,
+            Some(last) if last.finish == Finish::Length && self.is_one_sequence() => Stop::Truncated,
             Some(last) if !last.tools.is_empty() => Stop::Done,
             _ => Stop::Answer,
         })
@@ -199,6 +205,18 @@ mod tests {
         assert_eq!(trace.stopped(), Stop::Truncated);
         trace.stop = Some(Stop::TurnLimit);
         assert_eq!(trace.stopped(), Stop::TurnLimit);
+        // A sequence that was cut is dropped alone.
+        trace.stop = None;
+        add(&mut trace, &[7], &[8]);
+        trace.calls[1].finish = Finish::Length;
+        assert_eq!(trace.stopped(), Stop::Answer);
+        let mut trace = Trace::new("t", "f:1");
+        add(&mut trace, &[1], &[2]);
+        add(&mut trace, &[1, 2, 3], &[4]);
+        trace.calls[1].finish = Finish::Length;
+        assert_eq!(trace.stopped(), Stop::Truncated);
+        trace.calls[1].finish = Finish::Asked;
+        assert_eq!(trace.stopped(), Stop::Answer, "the program's limit is none of a run");
     }
 
     #[test]

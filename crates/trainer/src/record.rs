@@ -19,6 +19,7 @@ use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Trajectory};
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;
 use crate::play::evaluate::Tally;
+use crate::play::losses::reasons;
 use crate::sampling_metrics::{curriculum, refill};
 use crate::step_rollouts::scored_record;
 use crate::watch::phase::Spent;
@@ -164,6 +165,14 @@ impl StepRecord {
             0 => update,
             replaced => format!("replaced {replaced}, {update}"),
         };
+        // Trajectories of agents may have several.
+        let update = match m.sequences {
+            None => update,
+            Some(counts) => {
+                let kept = 100.0 * shown(m.prefix_kept);
+                format!("sequences {}, prefix kept {kept:.1} %, {update}", counts.count)
+            }
+        };
         format!(
             "step {}/{steps}: right {:.1} %, reward {:.3}, violations {:.1} %, turns {:.2}, {update}, {seconds:.1} s",
             self.step + 1,
@@ -174,11 +183,10 @@ impl StepRecord {
         )
     }
 
-    /// Returns the number of lost rollouts and the first one's reason, if any were lost.
-    pub(crate) fn losses(&self) -> Option<String> {
-        let lost = &self.played.lost;
-        let first = lost.first()?;
-        Some(format!("step {}: rollouts lost: {}; the first: {first}", self.step + 1, lost.len()))
+    /// Returns lines about lost rollouts: their number, and each reason with its number.
+    pub(crate) fn losses(&self) -> Vec<String> {
+        let lines = reasons(&self.played.lost).into_iter();
+        lines.map(|line| format!("step {}: {line}", self.step + 1)).collect()
     }
 
     /// Returns credit, tool status, entropy and the statistics of the updates by turn index. The entropy is

@@ -165,8 +165,8 @@ impl<'a> Running<'a> {
             None => self.play(step)?,
         };
         let (record, ahead) = self.learn(step, rollouts, spent)?;
-        if let Some(sentence) = record.losses() {
-            self.progress.line(&sentence);
+        for line in record.losses() {
+            self.progress.line(&line);
         }
         self.written(|run| {
             run.write_replaced(step, &record.replaced_lines())?;

@@ -27,10 +27,46 @@ impl Rewards {
     /// The largest reward that is read, by size. Sums and squares of a batch of such rewards are finite.
     pub const LARGEST: f64 = 1e100;
 
-    /// Returns whether a number can be a reward named [`Rewards::ACC`]: from 0 to 1, but for rounding.
-    pub fn is_accuracy(acc: f64) -> bool {
+    /// Names of rewards of a turn that a program gives, at most.
+    pub const NAMES: usize = 64;
+
+    /// Bytes of such a name, at most.
+    pub const NAME: usize = 64;
+
+    /// Returns why a program may not give these rewards, if it may not: names, or a number out of range.
+    pub fn unfit(&self) -> Option<String> {
+        if self.named.len() > Self::NAMES
+            || self.iter().any(|(name, _)| !(1..=Self::NAME).contains(&name.len()))
+        {
+            return Some(format!("a turn has at most {} names of 1 to {} bytes", Self::NAMES, Self::NAME));
+        }
+        self.wrong_number()
+    }
+
+    /// Returns which reward is no number that a program may give, if one is: `acc` is from 0 to 1, and the sum
+    /// of two answers of others is in range.
+    pub fn wrong_number(&self) -> Option<String> {
         const ROUNDING: f64 = 1e-9;
-        (-ROUNDING..=1.0 + ROUNDING).contains(&acc)
+        let (acc, largest) = (self.acc(), Self::LARGEST / 2.0);
+        if !(-ROUNDING..=1.0 + ROUNDING).contains(&acc) {
+            let expected = "expected a grade from 0 to 1; other names take any number";
+            return Some(format!("the reward {:?} is {acc:?}, {expected}", Self::ACC));
+        }
+        // NaN is in no range.
+        let wrong = self.iter().find(|(_, reward)| !(-largest..=largest).contains(reward));
+        wrong.map(|(name, reward)| {
+            format!("the reward {name:?} is {reward:e}, expected a number from -{largest:e} to {largest:e}")
+        })
+    }
+
+    /// Returns why a turn can't hold the sum of rewards that programs gave, if it can't.
+    pub fn overfull(&self) -> Option<String> {
+        if self.named.len() > Self::NAMES {
+            return Some(format!("a turn has at most {} names of rewards", Self::NAMES));
+        }
+        let largest = Self::LARGEST;
+        let over = self.iter().any(|(_, reward)| !(-largest..=largest).contains(&reward));
+        over.then(|| format!("a sum of rewards is above {largest:e}"))
     }
 
     /// Returns the two rewards that turnwise gives.
@@ -199,6 +235,27 @@ mod tests {
         }
         let error = serde_json::from_str::<Rewards>("[1.0]").unwrap_err().to_string();
         assert!(error.contains("expected an object of numbers"), "{error}");
+    }
+
+    #[test]
+    fn a_program_gives_few_rewards_with_short_names_and_sums_stay_in_range() {
+        let of = |name: &str, reward: f64| -> Rewards { [(name, reward)].into_iter().collect() };
+        let many = |count: usize| -> Rewards { (0..count).map(|n| (n.to_string(), 1.0)).collect() };
+        for fit in [Rewards::default(), of("p", -5e99), of(&"x".repeat(64), 0.0), many(64)] {
+            assert_eq!(fit.unfit(), None);
+        }
+        for unfit in [
+            of("p", 6e99),
+            of("acc", 1.5),
+            of("acc", f64::NAN),
+            of("", 1.0),
+            of(&"x".repeat(65), 0.0),
+            many(65),
+        ] {
+            assert!(unfit.unfit().is_some(), "{unfit:?}");
+        }
+        assert_eq!((many(64).overfull(), of("acc", 1e100).overfull()), (None, None));
+        assert!(many(65).overfull().is_some() && of("acc", 1.1e100).overfull().is_some());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub enum Finish {
     StopString,
     /// The token limit was reached.
     Length,
+    /// The limit that an agent's request named was reached, below the token limit. It cuts nothing off.
+    Asked,
 }
 
 /// Says why a trajectory ended.

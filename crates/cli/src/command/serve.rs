@@ -11,7 +11,7 @@ use serde_json::json;
 use turnwise_model::load;
 use turnwise_rollout::chat::{ChatName, Moment};
 use turnwise_runfile::{Seed, Within};
-use turnwise_serve::{Limits, Model, Server, Settings, Style};
+use turnwise_serve::{Engine, Limits, Model, Server, Settings, Style};
 use turnwise_tools::format::FormatName;
 use turnwise_trainer::{ServedModel, backend};
 
@@ -73,6 +73,10 @@ impl Serve {
             limits: Limits::default(),
             rules: None,
         };
+        if let Some(asked) = self.context.filter(|asked| *asked > engine.context()) {
+            let context = engine.context();
+            terminal::log(&format!("--context {asked} is lowered to {context}, the model's context"));
+        }
         let stopped = stop::on_signals(None)?;
         let written = text.format();
         let server = Server::bind(text, Arc::new(engine), settings)?;

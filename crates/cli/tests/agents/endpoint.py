@@ -1,7 +1,9 @@
 """Asks the endpoint of a trajectory, with the standard library alone."""
+import http.client
 import json
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 
 PYTHON = {
@@ -39,6 +41,23 @@ def chat(messages, **more):
         return None
     assert status == 200, answer
     return answer["choices"][0]
+
+
+def at_once(conversations, **more):
+    """Returns the choices of chat completions that are open at once: every head is sent before any body."""
+    address = urllib.parse.urlsplit(os.environ["OPENAI_BASE_URL"])
+    opened = []
+    for messages in conversations:
+        body = json.dumps({"model": "tiny", "messages": messages, **more}).encode()
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=120)
+        connection.putrequest("POST", address.path + "/chat/completions")
+        connection.putheader("authorization", "Bearer " + os.environ["OPENAI_API_KEY"])
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders()
+        opened.append((connection, body))
+    for connection, body in opened:
+        connection.send(body)
+    return [json.load(connection.getresponse())["choices"][0] for connection, _ in opened]
 
 
 def end(acc, **more):

@@ -1,4 +1,5 @@
 """Does what its task says: a program may crash, hang, fork, print rubbish or ask for nothing."""
+import json
 import os
 import subprocess
 import sys
@@ -31,6 +32,11 @@ if what == "posted":
     key = os.environ["OPENAI_API_KEY"]
     status, _ = post(f"/sessions/{key}/reward", {"rewards": {"acc": 0.5}, "done": True})
     print("status", status)
+    sys.exit(0)
+if what == "nan":
+    key = os.environ["OPENAI_API_KEY"]
+    post(f"/sessions/{key}/reward", {"rewards": {"progress": 0.5}})
+    print(json.dumps({"rewards": {"acc": float("nan")}}))
     sys.exit(0)
 if what == "endless":
     messages = [{"role": "user", "content": of["question"]}]

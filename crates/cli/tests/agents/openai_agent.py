@@ -1,46 +1,24 @@
-"""An agent with the openai package and two tools. It is worth more if it answers soon."""
+"""An agent with the openai package and two tools, which go left and right. It is worth more at the right."""
 import json
 import os
 
-from openai import BadRequestError, OpenAI
+from openai import OpenAI
 
 client = OpenAI()
-TOOLS = {
-    "python": ("Runs Python.", "code"),
-    "search": ("Searches the web.", "query"),
-}
-tools = [
-    {
-        "type": "function",
-        "function": {
-            "name": name,
-            "description": text,
-            "parameters": {"type": "object", "properties": {key: {"type": "string"}}, "required": [key]},
-        },
-    }
-    for name, (text, key) in TOOLS.items()
-]
-
-
-def run(call):
-    if call.function.name != "python":
-        return "no result"
-    # Only what the model is known to write.
-    return str(sum(ord(letter) for letter in call.function.arguments) % 100)
-
-
+STEPS = {"left": -1, "right": 1}
+nothing = {"type": "object", "properties": {}}
+tools = [{"type": "function", "function": {"name": name, "parameters": nothing}} for name in STEPS]
 messages = [{"role": "user", "content": json.loads(os.environ["TURNWISE_TASK"])["question"]}]
-asked = 0
-try:
-    while asked < 4:
-        asked += 1
-        answer = client.chat.completions.create(model="tiny", messages=messages, tools=tools)
-        message = answer.choices[0].message
-        if not message.tool_calls:
-            break
-        messages.append(message)
-        for call in message.tool_calls:
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": run(call)})
-except BadRequestError as refused:
-    print(refused.code)
-print(json.dumps({"rewards": {"acc": 1.0 if asked == 1 else 0.0}}))
+place, called = 0, {name: 0 for name in STEPS}
+for _ in range(3):
+    message = client.chat.completions.create(model="any", messages=messages, tools=tools).choices[0].message
+    messages.append(message)
+    if not message.tool_calls:
+        break
+    for call in message.tool_calls:
+        # A model may call what isn't there.
+        place += STEPS.get(call.function.name, 0)
+        called[call.function.name] = called.get(call.function.name, 0) + 1
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": "ok"})
+print("called", json.dumps(called))
+print(json.dumps({"rewards": {"acc": float(place > 0)}}))

@@ -11,6 +11,7 @@ use crate::binary::{BINARY, Ran, arg, ran, root, turnwise};
 use crate::installed::python_with;
 use crate::resume::dies_and_is_the_same;
 use crate::runs::Runs;
+use crate::serve::Served;
 
 /// A small run of agents: tasks, and settings.
 struct Agents {
@@ -204,13 +205,13 @@ fn the_same_task_in_this_process_and_over_http_is_the_same_run() {
 fn whatever_a_program_does_costs_its_trajectory_only() {
     let agents = Agents::new();
     let pids = agents.folder.path().join("pids");
-    let odd = ["crash", "killed", "hang", "rubbish", "wrong", "silent", "fork", "posted", "endless"];
+    let odd = ["crash", "killed", "hang", "rubbish", "wrong", "nan", "silent", "fork", "posted", "endless"];
     let whats = odd.into_iter().chain(["fine"; 9]);
     let task = |(nth, what): (usize, &str)| json!({"id": what.to_string() + &nth.to_string(), "question": "1+2", "what": what, "pid": arg(&pids)});
     let sets = with(
         &agents.sets("odd.py", whats.enumerate().map(task)),
         &[
-            "rollout.groups=18",
+            "rollout.groups=19",
             "rollout.samples=1",
             "train.steps=1",
             "eval.tasks=0",
@@ -221,13 +222,13 @@ fn whatever_a_program_does_costs_its_trajectory_only() {
     agents.finishes("a", &sets);
     assert!(started.elapsed() < Duration::from_mins(3));
     let metrics = agents.rows("a/metrics.jsonl").remove(0);
-    assert_eq!((&metrics["rollouts_lost"], &metrics["env_faults"]), (&json!(6), &json!(6)));
+    assert_eq!((&metrics["rollouts_lost"], &metrics["env_faults"]), (&json!(7), &json!(7)));
     let groups = agents.rows("a/rollouts/step_00000.jsonl");
     let of = |what: &str| {
         let group = groups.iter().find(|group| group["group"].as_str().unwrap().starts_with(what));
         group.expect("a group of every task")["trajectories"].clone()
     };
-    for lost in ["crash", "killed", "hang", "rubbish", "wrong", "silent"] {
+    for lost in ["crash", "killed", "hang", "rubbish", "wrong", "nan", "silent"] {
         assert_eq!(of(lost), json!([]), "{lost}");
     }
     assert_eq!(of("posted")[0]["turns"][0]["acc"], 0.5);
@@ -238,7 +239,17 @@ fn whatever_a_program_does_costs_its_trajectory_only() {
         (&json!("turn_limit"), &json!(0.0))
     );
     let log = agents.file("a/log.txt");
-    assert!(log.contains("rollouts lost: 6; the first: "), "{log}");
+    assert!(log.contains("step 1: rollouts lost: 7"), "{log}");
+    for reason in [
+        "crash0, sample 0: env.agent: the program failed (exit status: 3)",
+        "killed1, sample 0: env.agent: the program failed (signal: 9 (SIGKILL))",
+        "hang2, sample 0: env.agent: the program took longer than 20 s",
+        "nan5, sample 0: env.agent: its last line ",
+        "silent6, sample 0: env.agent: the program made no call that was answered",
+    ] {
+        assert!(log.contains(&format!("step 1: lost: {reason}")), "{reason}: {log}");
+    }
+    assert!(log.contains("NaN}}\" gives no rewards: no JSON: expected value"), "{log}");
     assert!(log.lines().any(|line| line.ends_with(" crash0 #0: it crashes")), "{log}");
     let pid = std::fs::read_to_string(&pids).expect("it forked");
     let alive = || Path::new("/proc").join(pid.trim()).join("exe").exists();
@@ -314,6 +325,70 @@ fn calls_at_once_and_edited_histories_are_sequences_of_one_trajectory() {
     assert!(weights("a") == weights("again"), "a replay is the same run");
 }
 
+/// Returns the contexts of a trajectory's turns, in their order.
+fn contexts(played: &Value) -> Vec<Value> {
+    let turns = played["turns"].as_array().expect("a list");
+    let first = std::iter::once(played["prompt"].clone());
+    first.chain(turns[1..].iter().map(|turn| turn["branch"]["context"].clone())).collect()
+}
+
+#[test]
+fn calls_one_after_another_stay_in_their_order_in_runs_and_in_traces() {
+    let agents = Agents::new();
+    // The tokens of one sub-agent's question come before those of the last call, and the other's behind.
+    let task = |(nth, sub): (usize, &str)| json!({"id": format!("t{nth}"), "question": "1+2", "sub": sub});
+    let tasks: Vec<Value> = ["1+1", "9+9"].into_iter().enumerate().map(task).collect();
+    let sets = agents.sets("order.py", tasks.clone());
+    let sets = with(
+        &sets,
+        &["rollout.groups=2", "rollout.samples=2", "train.steps=1", "eval.tasks=0", "filter.truncated=true"],
+    );
+    agents.finishes("a", &sets);
+    let metrics = &agents.rows("a/metrics.jsonl")[0];
+    assert_eq!(metrics["sequences"]["count"], 12);
+    assert_eq!((&metrics["truncated"], &metrics["dropped"]), (&json!(0.0), &json!(0.0)));
+    assert_eq!(metrics["sequences"]["masked_cut"], 0, "limits of the program are none of the run");
+    let mut played = Vec::new();
+    for group in agents.rows("a/rollouts/step_00000.jsonl") {
+        for trajectory in group["trajectories"].as_array().expect("a list") {
+            let turns = trajectory["turns"].as_array().expect("a list");
+            assert_eq!((turns.len(), &turns[1]["sub"], &turns[2]["acc"]), (3, &json!(0.25), &json!(1.0)));
+            let finish = &trajectory["played"]["turns"][1]["finish"];
+            assert!(["asked", "end_of_turn"].contains(&finish.as_str().unwrap()), "{finish}");
+            played.push((group["group"].clone(), contexts(&trajectory["played"])));
+        }
+    }
+    // The same programs against `turnwise serve`.
+    let record = agents.folder.path().join("record");
+    let served = Served::tiny(&["--format", "fenced_python", "--no-description", "--record", arg(&record)]);
+    for task in &tasks {
+        let mut program = std::process::Command::new("python3");
+        let name = task["id"].as_str().unwrap();
+        program.arg(script("order.py")).env("OPENAI_BASE_URL", &served.url).env("OPENAI_API_KEY", name);
+        let played = ran(program.env("TURNWISE_TASK", task.to_string()), "");
+        assert_eq!(played.code, Some(0), "{}", played.stderr);
+        served.post(
+            name,
+            &format!("/sessions/{name}/reward"),
+            &json!({"rewards": {"acc": 1.0}, "done": true}),
+        );
+    }
+    served.end();
+    let sessions = record.join("sessions.jsonl");
+    let traces = turnwise(&["traces", arg(&sessions), "--to", "rollouts"], "");
+    assert_eq!(traces.code, Some(0), "{}", traces.stderr);
+    for line in traces.stdout.lines() {
+        let group: Value = serde_json::from_str(line).expect("JSON");
+        let trajectory = &group["trajectories"][0];
+        let same = (group["group"].clone(), contexts(&trajectory["played"]));
+        assert!(played.contains(&same), "{same:?}");
+        assert_eq!(
+            (&trajectory["turns"][2]["acc"], &trajectory["played"]["stop"]),
+            (&json!(1.0), &json!("answer"))
+        );
+    }
+}
+
 #[test]
 fn five_kills_change_nothing_where_agents_play() {
     let agents = Agents::new();
@@ -373,21 +448,53 @@ fn agents_are_evaluated_alone_and_other_commands_say_that_they_play_none() {
 
 const OPENAI: &str = "openai==3.57.0";
 
+/// A model from random weights that has learnt to call each of two tools in half of its conversations.
+fn two_tools(folder: &Path) -> PathBuf {
+    let tool = |name: &str| json!({"name": name, "parameters": {"type": "object", "properties": {}}});
+    let tools = ["left", "right"].map(tool);
+    let row = |nth: usize| {
+        let call = json!({"function": {"name": (["left", "right"][nth % 2]), "arguments": {}}});
+        json!({"tools": tools, "messages": [
+            {"role": "user", "content": format!("go {}", nth / 2)},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "content": "ok"},
+            {"role": "assistant", "content": "Done."},
+        ]})
+    };
+    let data = lines(folder, "conversations.jsonl", (0..16).map(row));
+    let (config, model) = (folder.join("sft.toml"), folder.join("two-tools"));
+    let text = format!(
+        "steps = 500\nbatch = 16\n[model.scratch]\nvocab_size = 400\nhidden_size = 64\nintermediate_size = 128\n\
+         layers = 2\nheads = 2\nkv_heads = 1\nmax_position = 256\n[optimizer]\nlr = 3e-3\nwarmup = 10\n\
+         [rollout]\ndescribe_tools = false\n[data]\nfile = {:?}\n",
+        arg(&data)
+    );
+    std::fs::write(&config, text).expect("a file");
+    let made = turnwise(&["sft", arg(&config), "--out", arg(&model)], "");
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    model
+}
+
 #[test]
-fn an_agent_with_the_openai_package_learns() {
+fn an_agent_with_the_openai_package_learns_which_of_its_two_tools_to_call() {
     let Some(python) = python_with("openai", "openai-3.57.0", &[&[OPENAI]]) else { return };
     let agents = Agents::new();
-    let rows = sums(0, 12);
+    let model = two_tools(agents.folder.path());
     let command = format!("env.agent.command=[{python:?}, {:?}]", script("openai_agent.py"));
-    let sets = agents.sets("openai_agent.py", rows.iter().enumerate().map(asked));
+    let model = format!("model={:?}", arg(&model));
+    let task = |nth: usize| json!({"id": format!("t{nth}"), "question": format!("go {nth}")});
+    let sets = agents.sets("openai_agent.py", (0..8).map(task));
     let more = [
         command.as_str(),
+        model.as_str(),
+        "rollout.format=hermes",
+        "rollout.max_tokens=250",
         // The package takes most of the time of a trajectory to load: 48 of them are 40 s of CPU time.
         "train.steps=3",
         "train.checkpoint_every=3",
         "rollout.groups=2",
         "rollout.samples=8",
-        "optimizer.lr=3e-3",
+        "optimizer.lr=1.5e-3",
         "optimizer.warmup=0",
         "optimizer.minibatches=1",
         "shaping.alpha=0",
@@ -396,11 +503,21 @@ fn an_agent_with_the_openai_package_learns() {
         "env.agent.at_once=4",
     ];
     agents.finishes("a", &with(&sets, &more));
-    let rewards: Vec<f64> = agents
-        .rows("a/metrics.jsonl")
-        .iter()
-        .map(|line| line["reward"].as_f64().expect("a number"))
-        .collect();
-    let (first, last) = (rewards[0], rewards[2]);
-    assert!(last > first + 0.3, "from {first} to {last}: {rewards:?}");
+    // Calls of both tools are the same but for the name, so the probability of a turn is that of its choice.
+    let chosen = |step: usize, name: &str| -> Vec<f64> {
+        let groups = agents.rows(&format!("a/rollouts/step_{step:05}.jsonl"));
+        let first = |trajectory: &Value| {
+            let turn = &trajectory["played"]["turns"][0];
+            let logprobs = turn["logprobs"].as_array().expect("a list");
+            let sum: f64 = logprobs.iter().map(|logprob| logprob.as_f64().expect("a number")).sum();
+            turn["text"].as_str().expect("text").contains(name).then(|| sum.exp())
+        };
+        let of = |group: &Value| group["trajectories"].as_array().expect("a list").clone();
+        groups.iter().flat_map(of).filter_map(|trajectory| first(&trajectory)).collect()
+    };
+    let middle = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (left, right) = (chosen(0, "left"), chosen(0, "right"));
+    assert!(left.len() >= 3 && right.len() >= 3, "both tools are called: {left:?}, {right:?}");
+    let (first, last) = (middle(&right), middle(&chosen(2, "right")));
+    assert!((0.4..0.6).contains(&first) && last > first + 0.12, "from {first} to {last}");
 }

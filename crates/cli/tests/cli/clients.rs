@@ -65,9 +65,14 @@ struct Played {
 
 /// Runs a client against a server whose calls the tiny model knows.
 fn play(client: &mut Command) -> Played {
+    play_in("fenced_python", client)
+}
+
+/// Runs a client against a server that writes calls in a format.
+fn play_in(format: &str, client: &mut Command) -> Played {
     let folder = tempfile::tempdir().expect("a folder");
     let record = folder.path().join("record");
-    let served = Served::tiny(&["--format", "fenced_python", "--no-description", "--record", arg(&record)]);
+    let served = Served::tiny(&["--format", format, "--no-description", "--record", arg(&record)]);
     // Programs of the page are modules for them.
     documents::write_programs(folder.path());
     let modules = format!("{}:{}", scripts().display(), folder.path().display());
@@ -168,7 +173,8 @@ fn an_agent_with_litellm_continues_its_exact_tokens() {
 #[test]
 fn the_probe_of_openenv_finds_tokens_to_train_on() {
     let Some(python) = more_agents() else { return };
-    let played = play(&mut client(&python, "openenv_probe.py"));
+    // It offers a tool of its name.
+    let played = play_in("hermes", &mut client(&python, "openenv_probe.py"));
     let report: Value = serde_json::from_str(&played.ran.stdout).expect("JSON");
     assert_eq!((&report["ok"], &report["capture_level"]), (&json!(true), &json!("tokens")), "{report}");
     assert_eq!(

@@ -38,6 +38,13 @@ def play(agent, session, question):
     done(session, max(len(calls), steps))
 
 
+def calls_tools(model, **settings):
+    agent = ToolCallingAgent([python], model, **{**COMMON, **settings})
+    # Blocks of Python call no other tool. An answer without a call is the final one here.
+    agent.tools.pop("final_answer")
+    return agent
+
+
 def model(kind, session):
     client = {"max_retries": 0}
     return kind("tiny", api_base=URL, api_key=session, client_kwargs=client, max_tokens=TOKENS)
@@ -45,11 +52,10 @@ def model(kind, session):
 
 COMMON = {"prompt_templates": PROMPTS, "instructions": "Compute.", "max_steps": 3, "verbosity_level": LogLevel.OFF}
 for nth, (session, question) in enumerate(sessions("calls")):
-    agent = ToolCallingAgent([python], model(OpenAIModel, session), stream_outputs=nth % 2 == 1, **COMMON)
-    play(agent, session, question)
+    play(calls_tools(model(OpenAIModel, session), stream_outputs=nth % 2 == 1), session, question)
 for name, kind in [("code", OpenAIModel), ("exact", Exact)]:
     for session, question in sessions(name):
         play(CodeAgent([], model(kind, session), code_block_tags="markdown", **COMMON), session, question)
 for session, question in sessions("exact-calls"):
     # Its memory leaves out an answer without text that is no call, which the third of a session may be.
-    play(ToolCallingAgent([python], model(Exact, session), **{**COMMON, "max_steps": 2}), session, question)
+    play(calls_tools(model(Exact, session), max_steps=2), session, question)

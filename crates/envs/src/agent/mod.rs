@@ -7,6 +7,7 @@
 //! The trainer answers the calls and keeps their exact tokens. This module reads the tasks, runs the programs
 //! and reads what they say.
 
+mod folders;
 mod program;
 mod programs;
 mod verdict;
@@ -111,6 +112,7 @@ impl Agents {
         }
         let mut rows = HashMap::new();
         let (train, held_out) = tasks(config, &mut rows)?;
+        folders::remove_leftovers(&std::env::temp_dir());
         let agent = Agent {
             rows,
             command: config.command.clone(),
@@ -264,6 +266,7 @@ mod tests {
             ("print('no')", "the check's last line gives no rewards"),
             ("import sys; sys.exit(2)", "the check failed (exit status: 2)"),
             ("print('{\"rewards\": 3}')", "the check: its last line"),
+            ("print('{\"rewards\": {\"acc\": NaN}}')", "the check: its last line"),
         ] {
             settings.check = Some(["python3", "-c", script].map(String::from).to_vec());
             let env = Agents::new(&settings).unwrap();

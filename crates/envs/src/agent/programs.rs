@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::folders;
 use super::program::{Ran, What, run};
 use super::verdict::Verdict;
 use crate::outside::stderr::{Log, escaped};
@@ -53,7 +54,7 @@ impl Agent {
     /// log. The program has a folder, which is removed with everything in it.
     pub fn run(&self, task: &Task, name: &str, endpoint: AgentEndpoint<'_>) -> Ran {
         let row = self.rows.get(&task.id).map_or("{}", String::as_str);
-        let folder = match tempfile::Builder::new().prefix("turnwise-agent-").tempdir() {
+        let folder = match folders::make() {
             Ok(folder) => folder,
             Err(error) => {
                 let failure = Some(format!("a folder for the program can't be made: {error}"));

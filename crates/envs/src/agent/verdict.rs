@@ -8,8 +8,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use turnwise_trajectory::Rewards;
 
-use crate::session::Closing;
-
 /// Holds the rewards of a trajectory.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,24 +26,27 @@ const KEYS: [&str; 3] = ["rewards", "turn_rewards", "correct"];
 const SHOWN: usize = 200;
 
 impl Verdict {
-    /// Reads the last line that isn't empty. None if it is no JSON object with one of the keys.
+    /// Reads the last line that isn't empty. None if it doesn't begin an object, or has none of the keys.
     ///
     /// # Errors
-    /// If it has one of the keys, and is wrong.
+    /// If it begins an object and is no JSON, as numbers that JSON lacks make it; if it has one of the keys, and
+    /// is wrong.
     pub(super) fn of(stdout: &str) -> Result<Option<Self>, String> {
         let Some(line) = stdout.lines().rev().find(|line| !line.trim().is_empty()) else { return Ok(None) };
-        let Ok(Value::Object(said)) = serde_json::from_str::<Value>(line) else { return Ok(None) };
-        if !KEYS.iter().any(|key| said.contains_key(*key)) {
+        if !line.trim_start().starts_with('{') {
             return Ok(None);
         }
         let wrong = |reason: String| {
             let shown: String = line.chars().take(SHOWN).collect();
             format!("its last line {shown:?} gives no rewards: {reason}")
         };
+        let said: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
+        if !KEYS.iter().any(|key| said.get(key).is_some()) {
+            return Ok(None);
+        }
         let read: Self = turnwise_json::of_text(line).map_err(wrong)?;
         for rewards in read.turn_rewards.iter().chain([&read.rewards]) {
-            let closing = Closing { rewards: rewards.clone(), correct: None };
-            closing.checked("env.agent").map_err(|fault| wrong(fault.message))?;
+            rewards.unfit().map_or(Ok(()), |why| Err(wrong(why)))?;
         }
         Ok(Some(read))
     }
@@ -59,7 +60,7 @@ mod tests {
     fn only_the_last_line_counts_and_only_if_it_speaks_of_rewards() {
         let of = |stdout: &str| Verdict::of(stdout).unwrap();
         for stdout in
-            ["", "\n\n", "Answer: 4", "{\"answer\": 4}", "[1]", "{\"rewards\"", "{\"rewards\":{}}\n4\n"]
+            ["", "\n\n", "Answer: 4", "{\"answer\": 4}", "[1]", "[NaN]", "NaN", "{\"rewards\":{}}\n4\n"]
         {
             assert_eq!(of(stdout), None, "{stdout}");
         }
@@ -88,5 +89,13 @@ mod tests {
         fails(r#"{"rewards": 1}"#, "rewards: the number 1, expected an object of numbers");
         fails(r#"{"turn_rewards": {"acc": 1}}"#, "turn_rewards: an object, expected a list");
         fails(r#"{"rewards": {"p": 6e99}}"#, "expected a number from -5e99 to 5e99");
+        // Programs in Python write these.
+        fails(r#"{"rewards": {"acc": NaN}}"#, "no JSON: expected value");
+        fails(r#"{"rewards": {"acc": 1}, "turn_rewards": [{"p": -Infinity}]}"#, "no JSON: invalid number");
+        fails(r#" {"correct": True}"#, "no JSON: expected value");
+        fails(r#"{"rewards""#, "no JSON: EOF");
+        fails(r#"{"rewards": {"": 1}}"#, "names of 1 to 64 bytes");
+        let many: Vec<String> = (0..65).map(|n| format!("\"{n}\": 1")).collect();
+        fails(&format!("{{\"rewards\": {{{}}}}}", many.join(", ")), "at most 64 names");
     }
 }

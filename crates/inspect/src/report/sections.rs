@@ -14,7 +14,7 @@ const CONFIDENCE: f64 = 0.95;
 /// Describes a curve: the name of its picture, its title, whether it is a share, and its metric.
 type Curve = (&'static str, &'static str, bool, fn(&StepMetrics) -> Metric);
 
-const CURVES: [Curve; 12] = [
+const CURVES: [Curve; 14] = [
     ("accuracy", "Share of right answers", true, |m| m.accuracy),
     ("reward", "Reward per trajectory", false, |m| m.reward),
     ("turns", "Turns per trajectory", false, |m| m.turns),
@@ -27,6 +27,10 @@ const CURVES: [Curve; 12] = [
     ("grad-norm", "Gradient norm", false, |m| m.grad_norm),
     ("logprob-gap", "Largest gap between sampler and trainer (nats)", false, |m| m.logprob_gap),
     ("dropped", "Share of trajectories left out of the loss", false, |m| m.dropped),
+    ("prefix-kept", "Share of calls that keep the sampled tokens", true, |m| m.prefix_kept),
+    ("sequences", "Sequences of all trajectories", false, |m| {
+        m.sequences.map_or_else(Metric::default, |counts| (counts.count as f64).into())
+    }),
 ];
 
 /// Describes a held-out number: its name, whether it is a share, and its field.

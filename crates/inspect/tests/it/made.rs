@@ -183,7 +183,10 @@ pub(crate) fn rewarded(folder: &Path) {
     turns[1].set("acc", 0.75);
     run(folder, &[group]);
     let rewards = json!({ "progress": { "mean": 0.75, "by_turn": [0.25, 0.5] } });
-    let line = json!({ "step": 0, "accuracy": 0.5, "reward": 0.4, "rewards": rewards });
+    let sequences = json!({ "count": 3, "diverged": 1, "masked_cut": 1, "masked_diverged": 1 });
+    let line = json!({
+        "step": 0, "accuracy": 0.5, "reward": 0.4, "rewards": rewards, "prefix_kept": 0.75, "sequences": sequences,
+    });
     std::fs::write(folder.join("metrics.jsonl"), format!("{line}\n")).expect("a file");
 }
 

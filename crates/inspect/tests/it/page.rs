@@ -126,7 +126,10 @@ fn rewards_stand_by_name_beside_their_turns() {
     }
     assert!(!text.contains("fmt"), "that is the chip of a violation: {text}");
     let curves = browser.eval("document.querySelector('#curves').textContent");
-    assert!(curves.as_str().unwrap().contains("reward of progress"), "{curves}");
+    let counted = ["prefix kept0.75", "sequences3", "sequences diverged1", "sequences masked2"];
+    for part in ["reward of progress"].into_iter().chain(counted) {
+        assert!(curves.as_str().unwrap().contains(part), "{part}: {curves}");
+    }
     assert_eq!(browser.eval("document.querySelectorAll('img, body script').length"), 0);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

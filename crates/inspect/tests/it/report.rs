@@ -33,6 +33,19 @@ fn run(folder: &Path, seed: usize, estimator: &str, after: f64) -> Run {
 }
 
 #[test]
+fn sequences_of_agents_have_curves() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = folder.path().join("agent");
+    run(&agent, 0, "gtpo", 0.7);
+    let line =
+        json!({"step": 0, "accuracy": 0.5, "prefix_kept": 0.75, "sequences": {"count": 3, "diverged": 1}});
+    std::fs::write(agent.join("metrics.jsonl"), format!("{line}\n")).unwrap();
+    let report = report(&[Run::open(&agent).unwrap()]).unwrap();
+    let names: Vec<_> = report.pictures().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names, ["accuracy.svg", "prefix-kept.svg", "sequences.svg"]);
+}
+
+#[test]
 fn seeds_are_put_together_and_settings_compared() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

@@ -1,8 +1,10 @@
 //! A call from its request to its answer: the tokens of its prompt, its sequences, its place in the session.
 
+pub(crate) mod arrived;
 mod length;
 mod prompt;
 mod reader;
+mod writable;
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use turnwise_trajectory::{Finish, TokenId, ToolCall};
 
 use crate::answer::{Answer, Call as ToolUse, Choice, End, Head, Piece};
 use crate::ask::Ask;
+use crate::call::arrived::Arrived;
 use crate::call::prompt::{Placed, place};
 use crate::call::reader::Reader;
 use crate::dialect::messages::called;
@@ -26,7 +29,7 @@ use crate::session::all::Name;
 use crate::session::digest::{after, meant};
 use crate::session::run::Reached;
 use crate::session::streams::Stream;
-use crate::session::tree::{Answered, Texts};
+use crate::session::tree::{Answered, NewCall, Texts};
 use crate::site::Site;
 
 /// Holds a call that is being answered. Dropped, it gives up its sequences.
@@ -34,6 +37,8 @@ pub(crate) struct Call {
     begun: Begun,
     placed: Placed,
     head: Arc<Head>,
+    /// Whether its limit of tokens is the request's, below the server's.
+    is_own_limit: bool,
     choices: Vec<Progress>,
     events: UnboundedReceiver<(u32, Event)>,
     _places: Places,
@@ -70,7 +75,8 @@ fn hash(text: &str) -> u64 {
 
 impl Call {
     /// Begins to answer a request.
-    pub(crate) fn begin(site: &Arc<Site>, name: Name, ask: &Ask) -> Result<Self, Refusal> {
+    pub(crate) fn begin(site: &Arc<Site>, arrived: &Arrived, ask: &Ask) -> Result<Self, Refusal> {
+        let name = arrived.name.clone();
         let count = ask.choices;
         let places = Places::take(&site.queue, count as usize, site.limits.sequences)?;
         let one = site.rules.is_some_and(|rules| rules.one_tool_call);
@@ -80,10 +86,9 @@ impl Call {
             }
         };
         length::check(&site.model, ask, site.engine.context()).inspect_err(full)?;
-        let placed = place(&site.model, &site.sessions, &name.name, ask, one)?;
+        let placed = place(&site.model, arrived, ask, one)?;
         let room = room(site, &placed.prompt).inspect_err(full)?;
-        let session = hash(&name.name);
-        let (first, draws) = numbered(site, &name, &placed, ask)?;
+        let Numbered { first, session, draws } = numbered(site, arrived, &placed, ask)?;
         // Dropped, it leaves the session.
         let begun = Begun { site: site.clone(), name, first, count };
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -102,6 +107,7 @@ impl Call {
             Reader::new(site.model.clone(), stop, strings, placed.calling(), (tokens, *bytes))
         };
         let most = site.rules.map_or(room, |rules| room.min(rules.turn_tokens));
+        let is_own_limit = ask.max_new.is_some_and(|own| own < most);
         for ((choice, draw), events) in (0..count).zip(draws).zip(events) {
             let mut watch = reader();
             site.engine.submit(Job {
@@ -126,7 +132,7 @@ impl Call {
             done: None,
         };
         let choices = (0..count).map(|_| progress()).collect();
-        Ok(Self { begun, placed, head, choices, events: receiver, _places: places })
+        Ok(Self { begun, placed, head, is_own_limit, choices, events: receiver, _places: places })
     }
 
     /// Returns what the answer begins with.
@@ -176,12 +182,13 @@ impl Call {
         let progress = &mut self.choices[choice as usize];
         let (rest, calls) = progress.reader.finish();
         let end = match finish {
-            Finish::Length => End::Length,
+            Finish::Length | Finish::Asked => End::Length,
             _ if !calls.is_empty() => End::Calls,
             Finish::EndOfTurn => End::Turn,
             Finish::StopString => progress.reader.ended_by().map_or(End::Turn, |text| End::Text(text.into())),
         };
         let text = format!("{}{rest}", progress.text);
+        let finish = if finish == Finish::Length && self.is_own_limit { Finish::Asked } else { finish };
         let said = self.placed.digest.map(|before| after(&before, &meant(&message(&text, &calls))));
         let Begun { site, name, .. } = &self.begun;
         let texts = || Texts {
@@ -246,22 +253,31 @@ impl Drop for Begun {
     }
 }
 
+/// Holds the numbers of a call.
+struct Numbered {
+    /// The number of its first choice in the session.
+    first: u32,
+    /// Names the session. In a run, nothing of its key is told: templates may write the ids of calls.
+    session: u64,
+    /// The random numbers of its choices.
+    draws: Vec<Draw>,
+}
+
 /// Numbers the choices of a call in its session, and names their random numbers.
-fn numbered(site: &Arc<Site>, name: &Name, placed: &Placed, ask: &Ask) -> Result<(u32, Vec<Draw>), Refusal> {
-    let count = ask.choices;
+fn numbered(site: &Arc<Site>, arrived: &Arrived, placed: &Placed, ask: &Ask) -> Result<Numbered, Refusal> {
+    let (count, name) = (ask.choices, &arrived.name.name);
     if let Some(rules) = site.rules {
-        let most = (count, rules.calls);
-        let (first, place, streams) =
-            site.sessions.begin_in_run(&name.name, most, placed.parent, &placed.prompt)?;
+        let new = NewCall { parent: placed.parent, prompt: &placed.prompt, arrived: arrived.at() };
+        let (first, place, streams) = site.sessions.begin_in_run(name, (count, rules.calls), &new)?;
         let draws = streams.into_iter().map(|Stream { depth, salt }| Draw::Run { place, depth, salt });
-        return Ok((first, draws.collect()));
+        return Ok(Numbered { first, session: place, draws: draws.collect() });
     }
-    let (first, session) = (site.sessions.begin(&name.name, count)?, hash(&name.name));
+    let (first, session) = (site.sessions.begin(name, count)?, hash(name));
     let draw = |choice| match ask.seed {
         Some(seed) => Draw::Seed { seed, choice },
         None => Draw::Call { seed: site.seed, session, call: first + choice },
     };
-    Ok((first, (0..count).map(draw).collect()))
+    Ok(Numbered { first, session, draws: (0..count).map(draw).collect() })
 }
 
 /// Returns the answer as a message, as clients send it again.

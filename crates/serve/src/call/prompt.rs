@@ -8,10 +8,11 @@ use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{TokenId, ToolCall};
 
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
+use crate::call::arrived::Arrived;
 use crate::call::reader::Calling;
+use crate::call::writable;
 use crate::model::Model;
 use crate::refusal::Refusal;
-use crate::session::all::Sessions;
 use crate::session::digest::{Digest, digests};
 use crate::session::run::Said;
 
@@ -43,20 +44,14 @@ impl Placed {
 
 /// Finds the tokens of a request in its session. `one`: whether the first call of a tool ends the turn,
 /// whatever the request says.
-pub(crate) fn place(
-    model: &Model,
-    sessions: &Sessions,
-    name: &str,
-    ask: &Ask,
-    one: bool,
-) -> Result<Placed, Refusal> {
+pub(crate) fn place(model: &Model, arrived: &Arrived, ask: &Ask, one: bool) -> Result<Placed, Refusal> {
     let prompt = match &ask.prompt {
-        Prompt::Chat(chat) => return conversation(model, sessions, name, chat, one),
+        Prompt::Chat(chat) => return conversation(model, arrived, chat, one),
         Prompt::Text(text) => model.encode(text).map_err(|error| Refusal::at("prompt", error))?,
         Prompt::Tokens(tokens) => tokens.clone(),
     };
     Ok(Placed {
-        parent: sessions.look(name, |session| session.before(&prompt)),
+        parent: arrived.look(|session| session.before(&prompt)),
         prompt,
         diverged: false,
         digest: None,
@@ -68,18 +63,13 @@ pub(crate) fn place(
     })
 }
 
-fn conversation(
-    model: &Model,
-    sessions: &Sessions,
-    name: &str,
-    chat: &Chat,
-    one: bool,
-) -> Result<Placed, Refusal> {
+fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Result<Placed, Refusal> {
     let dialogue = model.dialogues().with(&chat.tools).map_err(|error| refused(&error))?;
+    writable::check(dialogue.format(), &chat.tools)?;
     let tools = serde_json::to_value(&chat.tools).expect("a tool's description is JSON");
     let digests = digests(&tools, &chat.messages);
     let last_answer = chat.messages.iter().rposition(|message| message["role"] == "assistant");
-    let known = sessions.look(name, |session| session.continued(&digests));
+    let known = arrived.look(|session| session.continued(&digests));
     let going_on = known.and_then(|known| {
         // A template that refuses the rest there may still take the whole conversation.
         let new = &chat.messages[known.messages..];
@@ -91,7 +81,7 @@ fn conversation(
         found
     } else {
         let prompt = dialogue.prompt(&chat.messages).map_err(|error| refused(&error))?;
-        let parent = sessions.look(name, |session| session.before(&prompt));
+        let parent = arrived.look(|session| session.before(&prompt));
         let said = said(&chat.messages[last_answer.map_or(0, |at| at + 1)..]);
         (prompt, parent, last_answer.is_some() && parent.is_none(), said)
     };

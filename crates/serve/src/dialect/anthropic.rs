@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use turnwise_tools::ToolSpec;
 
 use super::detail::{detail, form};
-use super::sampling::{INERT, limit, sampling, seed, specs, stop};
+use super::sampling::{INERT, limit, sampling, seed, stop};
+use super::tools::{Form, tools};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, End, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
@@ -36,6 +37,15 @@ const OWN: &[&str] = &[
     "return_token_ids",
 ];
 
+/// How a tool is written.
+const TOOL: Form = Form {
+    kind: "custom",
+    wrapper: None,
+    schema: "input_schema",
+    inert: &["cache_control"],
+    absent: || None,
+};
+
 impl Dialect for Messages {
     fn path(&self) -> &'static str {
         "/v1/messages"
@@ -49,7 +59,7 @@ impl Dialect for Messages {
         request.neutral("service_tier", &[json!("auto"), json!("standard_only")])?;
         request.neutral("thinking", &[json!({"type": "disabled"})])?;
         let max_new = limit(&request, "max_tokens")?;
-        let tools = tools(request.list("tools")?.unwrap_or_default())?;
+        let tools = tools(&request, &TOOL)?;
         let (choice, parallel) = tool_choice(&request, &tools)?;
         let list = request.list("messages")?.ok_or_else(|| Refusal::at("messages", "is missing"))?;
         let messages = messages::read(&conversation(&request, list)?, "messages")?;
@@ -107,26 +117,6 @@ impl Dialect for Messages {
     }
 }
 
-/// Reads the tools on offer.
-fn tools(given: &[Value]) -> Result<Vec<ToolSpec>, Refusal> {
-    let mut read = Vec::with_capacity(given.len());
-    for (at, tool) in given.iter().enumerate() {
-        let tool = Fields::of(tool, format!("tools[{at}]"))?;
-        tool.neutral("type", &[json!("custom")])?;
-        tool.only(&[&["name", "description", "input_schema", "type", "cache_control", "strict"]])?;
-        let schema = tool.object("input_schema")?;
-        if schema.is_none() {
-            return Err(Refusal::at(tool.place("input_schema"), "is missing"));
-        }
-        read.push(json!({
-            "name": tool.needed("name")?,
-            "description": tool.text("description")?.unwrap_or_default(),
-            "parameters": tool.get("input_schema"),
-        }));
-    }
-    specs(&read)
-}
-
 /// Reads whether the model calls a tool, and whether it may call several.
 fn tool_choice(request: &Fields<'_>, tools: &[ToolSpec]) -> Result<(ToolChoice, bool), Refusal> {
     let Some(choice) = request.object("tool_choice")? else { return Ok((ToolChoice::Auto, true)) };
@@ -148,6 +138,9 @@ fn tool_choice(request: &Fields<'_>, tools: &[ToolSpec]) -> Result<(ToolChoice, 
 /// Writes a conversation in OpenAI's form.
 fn conversation(request: &Fields<'_>, list: &[Value]) -> Result<Vec<Value>, Refusal> {
     let mut all = Vec::with_capacity(list.len() + 1);
+    if list.is_empty() {
+        return Err(Refusal::at("messages", "holds no message"));
+    }
     if let Some(system) = text_of(request, "system")? {
         all.push(json!({"role": "system", "content": system}));
     }
@@ -183,6 +176,9 @@ fn text_of(fields: &Fields<'_>, key: &str) -> Result<Option<String>, Refusal> {
 /// Adds a user's message, whose outputs of tools are messages by themselves.
 fn user(blocks: &[Value], place: &str, all: &mut Vec<Value>) -> Result<(), Refusal> {
     let mut texts = Vec::new();
+    if blocks.is_empty() {
+        return Err(Refusal::at(place, "holds no block"));
+    }
     for (at, block) in blocks.iter().enumerate() {
         let block = Fields::of(block, format!("{place}[{at}]"))?;
         match block.needed("type")? {

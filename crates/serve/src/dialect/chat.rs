@@ -8,6 +8,7 @@ use turnwise_trajectory::TokenId;
 
 use super::openai::{self, FORM, finish_reason, form, refusal, usage};
 use super::sampling::{INERT, NEUTRAL, SAMPLING, choices, likeliest, limit, neutral, sampling, seed, stop};
+use super::tools::{Form, tools};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
@@ -32,8 +33,14 @@ const OWN: &[&str] = &[
     "modalities",
 ];
 
-/// Most tools on offer.
-const TOOLS: usize = 256;
+/// How a tool is written.
+const TOOL: Form = Form {
+    kind: "function",
+    wrapper: Some("function"),
+    schema: "parameters",
+    inert: &[],
+    absent: || Some(Value::Null),
+};
 
 impl Dialect for ChatCompletions {
     fn path(&self) -> &'static str {
@@ -47,11 +54,10 @@ impl Dialect for ChatCompletions {
         request.neutral("response_format", &[json!({"type": "text"})])?;
         request.neutral("modalities", &[json!(["text"])])?;
         let messages = request.list("messages")?.ok_or_else(|| Refusal::at("messages", "is missing"))?;
-        let tools = tools(request.list("tools")?)?;
+        let tools = tools(&request, &TOOL)?;
         let choice = tool_choice(&request, &tools)?;
         let parallel = request.get("parallel_tool_calls").is_none() || request.flag("parallel_tool_calls")?;
         let chat = Chat { messages: messages::read(messages, "messages")?, tools, choice, parallel };
-        let newer = limit(&request, "max_completion_tokens")?;
         let mut form = form(&request)?;
         form.logprobs = request.flag("logprobs")?;
         form.likeliest = likeliest(&request, form.logprobs)?;
@@ -59,7 +65,7 @@ impl Dialect for ChatCompletions {
             prompt: Prompt::Chat(chat),
             sampling: sampling(&request)?,
             seed: seed(&request)?,
-            max_new: newer.or(limit(&request, "max_tokens")?),
+            max_new: max_new(&request)?,
             stop: stop(&request, "stop")?,
             choices: choices(&request)?,
             form,
@@ -102,17 +108,13 @@ impl Dialect for ChatCompletions {
     }
 }
 
-/// Reads the tools on offer.
-fn tools(given: Option<&[Value]>) -> Result<Vec<ToolSpec>, Refusal> {
-    let given = given.unwrap_or_default();
-    if given.len() > TOOLS {
-        return Err(Refusal::at("tools", format!("{} tools; at most {TOOLS} are read", given.len())));
+/// Reads the limit of tokens, which has two names.
+fn max_new(request: &Fields<'_>) -> Result<Option<usize>, Refusal> {
+    let (newer, older) = (limit(request, "max_completion_tokens")?, limit(request, "max_tokens")?);
+    if newer.is_some() && older.is_some() && newer != older {
+        return Err(Refusal::at("max_tokens", "differs from max_completion_tokens; one of them is enough"));
     }
-    for (at, tool) in given.iter().enumerate() {
-        let tool = Fields::of(tool, format!("tools[{at}]"))?;
-        tool.neutral("type", &[json!("function")])?;
-    }
-    super::sampling::specs(given)
+    Ok(newer.or(older))
 }
 
 /// Reads whether the model calls a tool.

@@ -108,15 +108,22 @@ fn calls(message: &Fields<'_>, names: &mut Map<String, Value>) -> Result<Vec<Val
         let arguments = match function.get("arguments") {
             None => Map::new(),
             Some(Value::Object(arguments)) => arguments.clone(),
-            Some(Value::String(text)) if text.trim().is_empty() => Map::new(),
-            Some(Value::String(text)) => serde_json::from_str(text)
-                .map_err(|error| Refusal::at(&place, format!("is no JSON object: {}", words(&error))))?,
+            Some(Value::String(text)) => arguments_of(text, &place)?,
             Some(other) => return Err(wrong(&place, other, "the text of a JSON object")),
         };
         names.insert(id.into(), name.into());
         read.push(called(id, name, &arguments));
     }
     Ok(read)
+}
+
+/// Reads the text of a call's arguments. A call without any may have no text.
+pub(crate) fn arguments_of(text: &str, place: &str) -> Result<Map<String, Value>, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_str(text)
+        .map_err(|error| Refusal::at(place, format!("is no JSON object: {}", words(&error))))
 }
 
 /// Returns a call in OpenAI's form, with arguments as an object.

@@ -10,6 +10,7 @@ pub(crate) mod messages;
 mod openai;
 mod responses;
 mod sampling;
+mod tools;
 
 use std::sync::Arc;
 

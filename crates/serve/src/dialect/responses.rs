@@ -9,7 +9,8 @@ use turnwise_tools::ToolSpec;
 
 use super::detail::{detail, form};
 use super::openai::refusal;
-use super::sampling::{INERT, likeliest, limit, sampling, seed, specs, stop};
+use super::sampling::{INERT, likeliest, limit, sampling, seed, stop};
+use super::tools::{Form, tools};
 use super::{Dialect, Stream};
 use crate::answer::{Answer, Call, Choice, End, Head, Piece};
 use crate::ask::{Ask, Chat, Prompt, ToolChoice};
@@ -47,6 +48,15 @@ const OWN: &[&str] = &[
     "prompt_cache_retention",
 ];
 
+/// How a tool is written.
+const TOOL: Form = Form {
+    kind: "function",
+    wrapper: None,
+    schema: "parameters",
+    inert: &[],
+    absent: || Some(json!({"type": "object", "properties": {}})),
+};
+
 /// Parts that `include` may name: one that is told, and one that no answer of this server has.
 const INCLUDED: [&str; 2] = ["message.output_text.logprobs", "reasoning.encrypted_content"];
 
@@ -59,7 +69,7 @@ impl Dialect for Responses {
         let request = Fields::of(request, "")?;
         request.only(&[OWN, INERT])?;
         neutral(&request)?;
-        let tools = tools(request.list("tools")?.unwrap_or_default())?;
+        let tools = tools(&request, &TOOL)?;
         let choice = tool_choice(&request, &tools)?;
         let parallel = request.get("parallel_tool_calls").is_none() || request.flag("parallel_tool_calls")?;
         let conversation = input::conversation(&request)?;
@@ -155,25 +165,6 @@ fn echo(request: &Fields<'_>, parallel: bool) -> Value {
         "max_output_tokens": or("max_output_tokens", Value::Null),
         "metadata": or("metadata", json!({})),
     })
-}
-
-/// Reads the tools on offer.
-fn tools(given: &[Value]) -> Result<Vec<ToolSpec>, Refusal> {
-    let mut read = Vec::with_capacity(given.len());
-    for (at, tool) in given.iter().enumerate() {
-        let tool = Fields::of(tool, format!("tools[{at}]"))?;
-        if tool.needed("type")? != "function" {
-            return Err(Refusal::unsupported(tool.place("type"), "only functions are"));
-        }
-        tool.only(&[&["type", "name", "description", "parameters", "strict"]])?;
-        let none = || json!({"type": "object", "properties": {}});
-        read.push(json!({
-            "name": tool.needed("name")?,
-            "description": tool.text("description")?.unwrap_or_default(),
-            "parameters": tool.get("parameters").cloned().unwrap_or_else(none),
-        }));
-    }
-    specs(&read)
 }
 
 /// Reads whether the model calls a tool.

@@ -115,12 +115,3 @@ pub(super) fn stop(request: &Fields<'_>, key: &str) -> Result<Vec<String>, Refus
     };
     strings.into_iter().map(read).collect()
 }
-
-/// Reads tools in OpenAI's form. `strict` is let through: no call is promised to fit its schema.
-pub(super) fn specs(tools: &[Value]) -> Result<Vec<turnwise_tools::ToolSpec>, Refusal> {
-    if tools.is_empty() {
-        return Ok(Vec::new());
-    }
-    let read = turnwise_tools::spec_file::tools(&serde_json::json!({"tools": tools}));
-    read.map_err(|error| Refusal::of(400, error.to_string()))
-}

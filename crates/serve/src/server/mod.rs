@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -24,12 +25,13 @@ use turnwise_listen::{Bounds, Doors};
 
 use crate::ask::Delivery;
 use crate::call::Call;
+use crate::call::arrived::Arrived;
 use crate::dialect::{self, Dialect, openai_refusal};
 use crate::engine::{Engine, Sampling};
 use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::server::desk::Desk;
-use crate::session::all::{Counts, Name, Sessions, no_trajectory};
+use crate::session::all::{Counts, Sessions, no_trajectory};
 use crate::session::record::Record;
 use crate::session::run::Rules;
 use crate::site::{Limits, Site};
@@ -120,13 +122,8 @@ impl Server {
 }
 
 fn router(site: Arc<Site>) -> Router {
-    let mut router = Router::new()
-        .route("/v1/models", get(models))
-        .route("/v1/sessions/{id}/reward", post(rewarded))
-        .fallback(|| async { plain(&Refusal::of(404, "there is nothing at this address")) })
-        .method_not_allowed_fallback(|| async {
-            plain(&Refusal::of(405, "this address takes another method"))
-        });
+    let mut router =
+        Router::new().route("/v1/models", get(models)).route("/v1/sessions/{id}/reward", post(rewarded));
     for dialect in dialect::all() {
         let answer = move |State(site): State<Arc<Site>>, headers: HeaderMap, body: Body| async move {
             answered(site, dialect, headers, body)
@@ -135,6 +132,12 @@ fn router(site: Arc<Site>) -> Router {
         };
         router = router.route(dialect.path(), post(answer));
     }
+    // The fallback of methods is that of the routes before it.
+    let router = router
+        .fallback(|| async { plain(&Refusal::of(404, "there is nothing at this address")) })
+        .method_not_allowed_fallback(|| async {
+            plain(&Refusal::of(405, "this address takes another method"))
+        });
     router.layer(from_fn_with_state(site.clone(), for_own_clients)).with_state(site)
 }
 
@@ -162,20 +165,20 @@ async fn models(State(site): State<Arc<Site>>) -> Response {
 
 async fn rewarded(
     State(site): State<Arc<Site>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let given = async {
-        if !requests::is_name(&id) {
-            return Err(Refusal::of(404, "there is no such session"));
-        }
+        // A path that isn't UTF-8 names no session.
+        let id = id.ok().map(|Path(id)| id).filter(|id| requests::is_name(id));
+        let id = id.ok_or_else(|| Refusal::of(404, "there is no such session"))?;
         if site.rules.is_some_and(|rules| !rules.takes_rewards) {
             return Err(Refusal::of(403, "env.agent.check alone gives rewards in this run"));
         }
         let body = requests::body(&site, &headers, body).await?;
         let site = site.clone();
-        off_the_loop(move || reward::give(&site.sessions, &id, &requests::unique(&body.bytes)?)).await
+        off_the_loop(move || reward::give(&site.sessions, &id, &requests::unique(&site, &body.bytes)?)).await
     };
     match given.await {
         Ok(answer) => response(200, &answer, None),
@@ -191,11 +194,12 @@ async fn answered(
     body: Body,
 ) -> Result<Response, Refusal> {
     let name = requests::session(&site, &headers)?;
-    if site.rules.is_some() && !site.sessions.has(&name.name) {
+    let arrived = Arrived::new(site.clone(), name);
+    if site.rules.is_some() && !arrived.is_known() {
         return Err(no_trajectory());
     }
     let held = requests::body(&site, &headers, body).await?;
-    let call = begun(&site, dialect, name, held).await?;
+    let call = begun(&site, dialect, arrived, held).await?;
     if call.head().form.delivery != Delivery::Whole {
         let stream = stream::Told::new(call, dialect, site.limits.answer_time);
         let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
@@ -221,13 +225,13 @@ fn under(rules: Option<Rules>, mut response: Response) -> Response {
 async fn begun(
     site: &Arc<Site>,
     dialect: &'static dyn Dialect,
-    name: Name,
+    arrived: Arrived,
     held: requests::Held,
 ) -> Result<Call, Refusal> {
     let site = site.clone();
     off_the_loop(move || {
-        let ask = dialect.read(&requests::json(&held.bytes)?)?;
-        Call::begin(&site, name, &ask)
+        let ask = dialect.read(&requests::json(&site, &held.bytes)?)?;
+        Call::begin(&site, &arrived, &ask)
     })
     .await
 }

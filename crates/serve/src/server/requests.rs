@@ -1,8 +1,10 @@
 //! Reads a request: whose it is, its body within limits, its JSON.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,7 +20,7 @@ const NAME: usize = 256;
 
 /// A body with its share of the memory for bodies.
 pub(crate) struct Held {
-    pub(crate) bytes: Bytes,
+    pub(crate) bytes: Vec<u8>,
     _share: OwnedSemaphorePermit,
 }
 
@@ -64,28 +66,101 @@ pub(crate) async fn body(site: &Site, headers: &HeaderMap, body: Body) -> Result
     let share = u32::try_from(length.max(1)).map_err(|_| too_long())?;
     let share = site.bodies.clone().try_acquire_many_owned(share);
     let share = share.map_err(|_| Refusal::busy("the requests being read fill their memory"))?;
-    let read = timeout(site.limits.body_time, axum::body::to_bytes(body, most)).await;
+    let read = timeout(site.limits.body_time, collected(body, most)).await;
     match read {
         Err(_) => {
             let seconds = site.limits.body_time.as_secs();
             Err(Refusal::of(408, format!("the body took longer than {seconds} s")))
         }
-        // A body that broke off has nobody to tell.
-        Ok(Err(_)) => Err(too_long()),
+        Ok(Err(Unread::TooLong)) => Err(too_long()),
+        Ok(Err(Unread::Broken)) => Err(Refusal::of(400, "the body broke off, or its chunks are malformed")),
         Ok(Ok(bytes)) => Ok(Held { bytes, _share: share }),
     }
 }
 
-/// Reads the JSON of a body.
-pub(crate) fn json(bytes: &[u8]) -> Result<Value, Refusal> {
+/// Says why a body wasn't read.
+enum Unread {
+    TooLong,
+    Broken,
+}
+
+/// Reads the bytes of a body.
+async fn collected(mut body: Body, most: usize) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| Unread::Broken)?;
+        let Some(data) = frame.data_ref() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(Unread::TooLong);
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
+
+/// Most values of a body's JSON: two hundred bytes of memory each. A prompt of token ids may have more, if
+/// the context is longer.
+const VALUES: usize = 1 << 17;
+
+/// Reads the JSON of a body, unless it has too many values.
+pub(crate) fn json(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
+    bounded(site, bytes)?;
     serde_json::from_slice(bytes).map_err(|error| Refusal::of(400, format!("the body is no JSON: {error}")))
 }
 
 /// Reads the JSON of a body in which no key may stand twice: a number that is lost is never missed.
-pub(crate) fn unique(bytes: &[u8]) -> Result<Value, Refusal> {
+pub(crate) fn unique(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
+    bounded(site, bytes)?;
     match serde_json::from_slice(bytes) {
         Ok(Unique(value)) => Ok(value),
         Err(error) if error.is_data() => Err(Refusal::of(400, words(&error))),
         Err(error) => Err(Refusal::of(400, format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// Refuses a body with too many values.
+fn bounded(site: &Site, bytes: &[u8]) -> Result<(), Refusal> {
+    let most = VALUES.max(2 * site.engine.context());
+    let values = values(bytes);
+    if values > most {
+        let message = format!("the body has about {values} values; at most {most} are read");
+        return Err(Refusal::of(413, message));
+    }
+    Ok(())
+}
+
+/// Counts the values and keys of a JSON text, without its memory: what opens, and what follows a comma or a
+/// colon outside texts.
+fn values(bytes: &[u8]) -> usize {
+    let (mut count, mut in_text, mut escaped) = (1, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' | b',' | b':' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_keys_are_counted_outside_texts() {
+        for (text, expect) in [
+            ("", 1),
+            ("3", 1),
+            ("[]", 2),
+            ("[1,2,3]", 4),
+            (r#"{"a":1,"b":[2]}"#, 6),
+            (r#"["[[[[,,,,","\\",",\",,"]"#, 4),
+            ("[[],[],[]]", 7),
+        ] {
+            assert_eq!(values(text.as_bytes()), expect, "{text}");
+        }
     }
 }

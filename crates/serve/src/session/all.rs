@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use turnwise_trajectory::{Rewards, TokenId};
+use turnwise_trajectory::Rewards;
 
 use crate::refusal::Refusal;
 use crate::session::record::Record;
 use crate::session::run::Reached;
 use crate::session::streams::Stream;
-use crate::session::tree::{Answered, Session, Unrewarded};
+use crate::session::tree::{Answered, NewCall, OfRun, Session, Unrewarded};
 
 /// Most sessions that are kept.
 const SESSIONS: usize = 4096;
@@ -66,6 +66,21 @@ impl Sessions {
         Self { all: Mutex::default(), record }
     }
 
+    /// Keeps a session from ending, if it is there. Returns when, by the clock of a session of a run.
+    pub(crate) fn hold(&self, name: &str) -> Option<u64> {
+        let mut all = self.lock();
+        let session = all.sessions.get_mut(name)?;
+        session.open += 1;
+        Some(session.run().map_or(0, OfRun::tick))
+    }
+
+    /// Lets a session end that was held.
+    pub(crate) fn release(&self, name: &str) {
+        if let Some(session) = self.lock().sessions.get_mut(name) {
+            session.open = session.open.saturating_sub(1);
+        }
+    }
+
     /// Looks into a session, if it is there.
     pub(crate) fn look<T>(&self, name: &str, look: impl FnOnce(&Session) -> Option<T>) -> Option<T> {
         look(self.lock().sessions.get(name)?)
@@ -95,29 +110,24 @@ impl Sessions {
         &self,
         name: &str,
         (count, most): (u32, usize),
-        parent: Option<u32>,
-        prompt: &[TokenId],
+        new: &NewCall<'_>,
     ) -> Result<(u32, u64, Vec<Stream>), Refusal> {
         let mut all = self.lock();
-        let session = all.sessions.get_mut(name).ok_or_else(no_trajectory)?;
+        let session =
+            all.sessions.get_mut(name).filter(|session| !session.is_done()).ok_or_else(no_trajectory)?;
         let full = session.held() + count as usize > most;
-        let first = session.next();
+        let (first, before) = (session.next(), session.answered_at(new.parent));
         let run = session.run().ok_or_else(no_trajectory)?;
         if full {
             run.refuse(Reached::Calls);
             let message = format!("the trajectory has had its {most} calls: rollout.max_turns");
             return Err(Refusal { code: Some("turn_limit"), ..Refusal::of(400, message) });
         }
-        let streams = (first..first + count).map(|call| run.begin(call, parent, prompt)).collect();
+        let streams = (first..first + count).map(|call| run.begin(call, new, before)).collect();
         let place = run.place;
         session.open += count;
         session.number(count);
         Ok((first, place, streams))
-    }
-
-    /// Returns whether a session is there; in a run, only opened ones are.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.lock().sessions.contains_key(name)
     }
 
     /// Notes a limit that refused a call of a session of a run.
@@ -183,7 +193,7 @@ impl Sessions {
     ) -> Result<Option<u32>, Refusal> {
         let mut all = self.lock();
         let unknown = || Refusal::of(404, "there is no such session; it begins with its first call");
-        let session = all.sessions.get_mut(name).ok_or_else(unknown)?;
+        let session = all.sessions.get_mut(name).filter(|session| !session.is_done()).ok_or_else(unknown)?;
         if done && session.open > 0 {
             return Err(Refusal::of(409, "the session isn't done: a call is being answered"));
         }
@@ -196,14 +206,15 @@ impl Sessions {
             };
             let refused = |why| match why {
                 Unrewarded::NoCall => absent(()),
-                Unrewarded::Names => Refusal::at("rewards", "the call has rewards of 64 names"),
-                Unrewarded::Sum => Refusal::at("rewards", "a sum isn't finite"),
+                Unrewarded::Wrong(why) => Refusal::at("rewards", why),
             };
             Some(session.reward(call, rewards).map_err(refused)?)
         };
-        // The trainer closes the sessions of a run.
-        if done && session.run().is_none() {
-            self.end(&mut all, name, true)?;
+        match session.run() {
+            // The trainer closes the sessions of a run.
+            Some(run) => run.done |= done,
+            None if done => self.end(&mut all, name, true)?,
+            None => {}
         }
         Ok(rewarded)
     }
@@ -257,32 +268,118 @@ pub(crate) fn no_trajectory() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use turnwise_trajectory::Finish;
+    use std::collections::BTreeMap;
+
+    use turnwise_trajectory::{Finish, TokenId};
 
     use super::*;
     use crate::session::tree::Texts;
 
-    #[test]
-    fn a_call_that_is_given_up_leaves_its_turn_to_another() {
-        let sessions = Sessions::new(None);
-        let name = Name { name: "s".into(), single: false };
-        let begin = || sessions.begin_in_run("s", (1, 2), None, &[1]).map(|(number, ..)| number);
-        let is_full = || begin().is_err_and(|refusal| refusal.code == Some("turn_limit"));
-        let answered = |call| Answered {
+    fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Answered {
+        Answered {
             call,
-            parent: None,
-            prompt: vec![1],
+            parent,
+            prompt: prompt.to_vec(),
             sampled: vec![2],
             logprobs: vec![-0.5],
             finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
             texts: Texts::default(),
+        }
+    }
+
+    #[test]
+    fn a_session_does_not_end_while_a_request_finds_its_place_there() {
+        let sessions = Sessions::new(None);
+        let done = || sessions.reward("s", None, &Rewards::default(), true);
+        assert_eq!(sessions.hold("s"), None, "a request that is refused begins no session");
+        sessions.begin("s", 1).unwrap();
+        sessions.answer("s", answered(0, None, &[1]));
+        sessions.leave(&Name { name: "s".into(), single: false }, 0, 1).unwrap();
+        // A request has arrived, and continues call 0.
+        assert_eq!(sessions.hold("s"), Some(0));
+        assert_eq!(done().unwrap_err().status, 409);
+        for other in 0..SESSIONS {
+            sessions
+                .begin(&format!("other {other}"), 1)
+                .map_or_else(|refusal| panic!("{}", refusal.line()), drop);
+            sessions.leave(&Name { name: format!("other {other}"), single: false }, 0, 1).unwrap();
+        }
+        assert_eq!(sessions.look("s", |session| session.before(&[1, 2, 3])), Some(0), "others make room");
+        assert_eq!(sessions.begin("s", 1).ok(), Some(1));
+        sessions.release("s");
+        assert_eq!(done().unwrap_err().status, 409, "its call is being answered");
+        sessions.answer("s", answered(1, Some(0), &[1, 2, 3]));
+        sessions.leave(&Name { name: "s".into(), single: false }, 1, 1).unwrap();
+        done().unwrap();
+        assert_eq!(sessions.hold("s"), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "a call continues what its session has read and sampled")]
+    fn a_call_of_another_session_is_no_parent() {
+        let sessions = Sessions::new(None);
+        sessions.begin("s", 2).unwrap();
+        sessions.answer("s", answered(0, None, &[7]));
+        sessions.answer("s", answered(1, Some(0), &[1, 2, 3]));
+    }
+
+    #[test]
+    fn a_session_of_a_run_that_is_done_answers_no_more() {
+        let sessions = Sessions::new(None);
+        sessions.open("s", 0);
+        let begin = || {
+            let new = NewCall { parent: None, prompt: &[1], arrived: sessions.hold("s").unwrap() };
+            let begun = sessions.begin_in_run("s", (1, 9), &new).map(|(number, ..)| number);
+            sessions.release("s");
+            begun.map_err(|refusal| refusal.status)
         };
+        assert_eq!(begin(), Ok(0));
+        sessions.answer("s", answered(0, None, &[1]));
+        sessions.leave(&Name { name: "s".into(), single: false }, 0, 1).unwrap();
+        let reward = |done| {
+            let given: Rewards = [("acc", 1.0)].into_iter().collect();
+            sessions.reward("s", None, &given, done).map_err(|refusal| refusal.status)
+        };
+        assert_eq!(reward(true), Ok(Some(0)));
+        assert_eq!((reward(false), begin()), (Err(404), Err(401)));
+        assert_eq!(sessions.close("s").expect("it is there").transcript().calls.len(), 1);
+    }
+
+    #[test]
+    fn rewards_of_a_run_count_answered_calls() {
+        let sessions = Sessions::new(None);
+        sessions.open("s", 0);
+        let begin = || {
+            let new = NewCall { parent: None, prompt: &[1], arrived: sessions.hold("s").unwrap() };
+            sessions.begin_in_run("s", (1, 9), &new).map(|(number, ..)| number).ok()
+        };
+        assert_eq!([begin(), begin(), begin()], [Some(0), Some(1), Some(2)]);
+        sessions.answer("s", answered(0, None, &[1]));
+        // Its client gave up call 1 and asked again.
+        sessions.answer("s", answered(2, None, &[1]));
+        let reward = |turn: Option<u32>| {
+            let given: Rewards = [("p", 1.0)].into_iter().collect();
+            sessions.reward("s", turn, &given, false).ok().flatten()
+        };
+        assert_eq!([reward(Some(1)), reward(None), reward(Some(2))], [Some(1), Some(1), None]);
+        let calls = sessions.close("s").expect("it is there").transcript().calls;
+        let given = calls.iter().map(|call| (call.number, call.rewards.get("p")));
+        assert_eq!(given.collect::<BTreeMap<_, _>>(), BTreeMap::from([(0, 0.0), (2, 2.0)]));
+    }
+
+    #[test]
+    fn a_call_that_is_given_up_leaves_its_turn_to_another() {
+        let sessions = Sessions::new(None);
+        let name = Name { name: "s".into(), single: false };
+        let new = NewCall { parent: None, prompt: &[1], arrived: 0 };
+        let begin = || sessions.begin_in_run("s", (1, 2), &new).map(|(number, ..)| number);
+        let is_full = || begin().is_err_and(|refusal| refusal.code == Some("turn_limit"));
         sessions.open("s", 0);
         assert_eq!((begin().ok(), begin().ok()), (Some(0), Some(1)));
         assert!(is_full(), "two calls are being answered");
-        sessions.answer("s", answered(0));
+        sessions.answer("s", answered(0, None, &[1]));
         assert!(is_full(), "one was answered");
         sessions.leave(&name, 0, 1).expect("nothing to write");
         assert!(is_full(), "and has ended");

@@ -36,9 +36,11 @@ pub(crate) struct OfRun {
     pub(crate) streams: Streams,
     /// The first limit that refused a call.
     pub(crate) reached: Option<Reached>,
-    /// Counts begins and ends of calls.
+    /// Whether its program has said that it is done.
+    pub(crate) done: bool,
+    /// Counts arrivals and answers of calls.
     clock: u64,
-    /// When each call began that is being answered.
+    /// When each call arrived that is being answered.
     begun: BTreeMap<u32, u64>,
 }
 
@@ -55,7 +57,7 @@ pub(super) struct Node {
     pub(super) diverged: bool,
     pub(super) rewards: Rewards,
     pub(super) told: Texts,
-    /// When it began and ended, by the clock of a session of a run.
+    /// When it arrived and was answered, by the clock of a session of a run.
     pub(super) times: (u64, u64),
 }
 
@@ -65,6 +67,15 @@ pub(crate) struct Texts {
     pub(crate) dialogue: Option<Arc<Dialogue>>,
     pub(crate) forced: Vec<TokenId>,
     pub(crate) said: Said,
+}
+
+/// Holds a call that gets its number.
+pub(crate) struct NewCall<'a> {
+    /// The call that it continues.
+    pub(crate) parent: Option<u32>,
+    pub(crate) prompt: &'a [TokenId],
+    /// When it arrived, by the clock of a session of a run.
+    pub(crate) arrived: u64,
 }
 
 /// Holds a call that was answered.
@@ -99,14 +110,10 @@ pub(crate) struct Continued {
 pub(crate) enum Unrewarded {
     /// There is no such call.
     NoCall,
-    /// The call would have too many names of rewards.
-    Names,
-    /// A sum of rewards isn't finite.
-    Sum,
+    /// The call would have too many names of rewards, or too large ones.
+    Wrong(String),
 }
 
-/// Most names of rewards of a call.
-const NAMES: usize = 64;
 /// Tokens that need as much memory as a call without any.
 const CALL: usize = 64;
 
@@ -118,7 +125,10 @@ impl Session {
     /// Returns a session of a run.
     pub(crate) fn of_run(place: u64) -> Self {
         let (streams, begun) = (Streams::default(), BTreeMap::new());
-        Self { run: Some(OfRun { place, streams, reached: None, clock: 0, begun }), ..Self::new() }
+        Self {
+            run: Some(OfRun { place, streams, reached: None, done: false, clock: 0, begun }),
+            ..Self::new()
+        }
     }
 
     /// Counts the calls of a session of a run that were answered or are being answered. One that was given
@@ -127,9 +137,19 @@ impl Session {
         self.calls.len() + self.run.as_ref().map_or(0, |run| run.begun.len())
     }
 
+    /// Returns whether the program of a session of a run has said that it is done.
+    pub(crate) fn is_done(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.done)
+    }
+
     /// Returns the number of the next call.
     pub(crate) fn next(&self) -> u32 {
         self.next
+    }
+
+    /// Returns when a call was answered, by the clock of a session of a run.
+    pub(crate) fn answered_at(&self, call: Option<u32>) -> u64 {
+        call.and_then(|call| self.calls.get(&call)).map_or(0, |node| node.times.1)
     }
 
     /// Returns its part in a run.
@@ -161,9 +181,14 @@ impl Session {
     }
 
     /// Adds an answered call.
+    ///
+    /// # Panics
+    /// If it names a parent that its prompt doesn't continue token by token.
     pub(crate) fn add(&mut self, answered: Answered) {
         let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, said, texts } = answered;
-        let parent = parent.filter(|parent| self.calls.contains_key(parent));
+        let continues =
+            |parent: u32| self.calls.contains_key(&parent) && prompt.starts_with(&self.path(parent));
+        assert!(parent.is_none_or(continues), "a call continues what its session has read and sampled");
         let start = parent.map_or(0, |parent| self.calls[&parent].end());
         let added = prompt[start..].to_vec();
         self.tokens += added.len() + sampled.len();
@@ -208,25 +233,27 @@ impl Session {
         best.map(|(_, call)| call)
     }
 
-    /// Adds rewards to a call; to the last one, without a number.
+    /// Adds rewards to a call; to the last one, without a number. In a session of a run, numbers count the
+    /// answered calls: its program doesn't know of those that its client gave up.
     pub(crate) fn reward(&mut self, call: Option<u32>, rewards: &Rewards) -> Result<u32, Unrewarded> {
-        let last = || self.calls.keys().next_back().copied();
-        let call = call.or_else(last).ok_or(Unrewarded::NoCall)?;
-        let node = self.calls.get_mut(&call).ok_or(Unrewarded::NoCall)?;
+        let place = match call {
+            None => self.calls.keys().next_back().copied(),
+            Some(nth) if self.run.is_some() => self.calls.keys().nth(nth as usize).copied(),
+            Some(call) => Some(call),
+        };
+        let node = place.and_then(|place| self.calls.get_mut(&place)).ok_or(Unrewarded::NoCall)?;
         let mut sum = node.rewards.clone();
         sum.extend(rewards);
-        if sum.iter().count() > NAMES {
-            return Err(Unrewarded::Names);
-        }
-        if !sum.iter().all(|(_, reward)| reward.is_finite()) {
-            return Err(Unrewarded::Sum);
+        if let Some(why) = sum.overfull() {
+            return Err(Unrewarded::Wrong(why));
         }
         node.rewards = sum;
-        Ok(call)
+        let last = self.calls.len() as u32 - 1;
+        Ok(if self.run.is_some() { call.unwrap_or(last) } else { place.unwrap_or_default() })
     }
 
     /// Returns all tokens that a call read and sampled.
-    fn path(&self, call: u32) -> Vec<TokenId> {
+    pub(super) fn path(&self, call: u32) -> Vec<TokenId> {
         let node = &self.calls[&call];
         let mut tokens = self.prompt(node);
         tokens.extend_from_slice(&node.sampled);
@@ -253,10 +280,13 @@ impl Session {
 
 impl OfRun {
     /// Chooses the random numbers of a call that begins.
-    pub(crate) fn begin(&mut self, call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Stream {
-        let now = self.tick();
-        self.begun.insert(call, now);
-        self.streams.take(call, parent, prompt)
+    ///
+    /// - `before`: when the call that it continues was answered. A client may send the head of a request
+    ///   earlier, and its body when it knows that answer.
+    pub(crate) fn begin(&mut self, call: u32, new: &NewCall<'_>, before: u64) -> Stream {
+        let arrived = if new.arrived > before { new.arrived } else { self.tick() };
+        self.begun.insert(call, arrived);
+        self.streams.take(call, new.parent, new.prompt)
     }
 
     /// Keeps the first limit that refused a call.
@@ -264,7 +294,8 @@ impl OfRun {
         self.reached.get_or_insert(reached);
     }
 
-    fn tick(&mut self) -> u64 {
+    /// Returns the next time of the session's clock.
+    pub(crate) fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
     }

@@ -96,6 +96,62 @@ fn rubbish_and_huge_requests_are_refused_and_the_next_is_answered() {
 }
 
 #[test]
+fn another_method_is_refused_with_words_at_every_address() {
+    let scene = Scene::new();
+    for path in ["/models", CHAT, "/completions", "/responses", "/messages", "/sessions/s/reward"] {
+        for method in ["GET", "PUT", "OPTIONS", "HEAD", "DELETE"] {
+            if path == "/models" && ["GET", "HEAD"].contains(&method) {
+                continue;
+            }
+            let request =
+                format!("{method} /v1{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            let answer = raw(&scene, request.as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 405"), "{method} {path}: {answer}");
+            let has_words = answer.contains("this address takes another method");
+            assert_eq!(has_words, method != "HEAD", "{method} {path}: {answer}");
+        }
+    }
+    let odd = posted("/sessions/%ff/reward", "{}", "connection: close\r\n");
+    let answer = raw(&scene, &odd);
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("there is no such session"), "{answer}");
+}
+
+#[test]
+fn a_body_that_breaks_off_is_not_called_too_long() {
+    let scene = Scene::new();
+    let head = format!("POST /v1{CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    for rest in [
+        "transfer-encoding: chunked\r\n\r\n5\r\n{\"a\":\r\nzz\r\n",
+        "transfer-encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n",
+        "content-length: 100\r\n\r\n{\"messages\": ",
+    ] {
+        let mut stream = connect(&scene, format!("{head}{rest}").as_bytes());
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        // The server may see that the client goes away before it answers.
+        let told = answer.starts_with("HTTP/1.1 400") && answer.contains("the body broke off");
+        assert!(answer.is_empty() || told || answer.starts_with("HTTP/1.1 400"), "{rest:?}: {answer}");
+    }
+    let bad = format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n");
+    let answer = raw(&scene, bad.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("its chunks are malformed"), "{answer}");
+}
+
+#[test]
+fn a_body_of_too_many_values_is_refused_before_it_takes_memory() {
+    let scene = Scene::new();
+    for value in ["[],", "{},", "{\"\":0},", "0,", "\"\","] {
+        let body = format!("{{\"messages\":[{}0]}}", value.repeat(4_000_000 / value.len()));
+        let refused = scene.send(CHAT, &[], &body).refusal(413);
+        assert!(refused.ends_with("values; at most 131072 are read"), "{refused}");
+    }
+    // Long texts are one value.
+    let long = format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}", "[],".repeat(500_000));
+    assert!(scene.send(CHAT, &[], &long).refusal(400).contains("the context length is"));
+}
+
+#[test]
 fn a_text_that_is_far_too_long_is_refused_before_it_is_tokenised() {
     let scene = Scene::new();
     for (path, body) in [

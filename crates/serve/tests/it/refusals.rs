@@ -70,6 +70,21 @@ fn a_chat_request_is_refused_by_the_name_of_what_is_wrong() {
     }
     check(json!({"tools": [{"type": "custom", "name": "x"}]}), "tools[0].type: isn't supported");
     check(json!({"tools": [{"type": "function", "function": {}}]}), "tools[0].function");
+    check(json!({"tools": [{"type": "function", "name": "f"}]}), "tools[0].name: isn't supported");
+    check(json!({"tools": [{"type": "function"}]}), "tools[0].function: is missing");
+    let function = |more: Value| {
+        let mut function = json!({"name": "f"});
+        function.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"tools": [{"type": "function", "function": function}]})
+    };
+    check(function(json!({"examples": []})), "tools[0].function.examples: isn't supported");
+    check(function(json!({"parameters": []})), "tools[0].function.parameters: a list, not an object");
+    let required = json!({"parameters": {"required": "x"}});
+    check(function(required), "tools[0].function.parameters.required: string, not a list of names");
+    check(
+        json!({"max_tokens": 5, "max_completion_tokens": 6}),
+        "max_tokens: differs from max_completion_tokens",
+    );
     check(json!({"tool_choice": "required"}), "tool_choice: there are no tools");
     let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
     check(json!({"tools": tools, "tool_choice": "f"}), "tool_choice: isn't supported");
@@ -98,6 +113,55 @@ fn a_completion_request_is_refused_by_the_name_of_what_is_wrong() {
     check(json!({"messages": []}), "messages: isn't supported");
 }
 
+/// Writes a tool of a number.
+type Tool = fn(usize) -> Value;
+
+#[test]
+fn tools_are_read_by_one_rule_in_every_dialect() {
+    let scene = Scene::new();
+    let user = json!([{"role": "user", "content": "?"}]);
+    let (chat, responses, messages) =
+        (json!({"messages": user}), json!({"input": user}), json!({"messages": user, "max_tokens": 9}));
+    let wrapped: Tool = |n| json!({"type": "function", "function": {"name": format!("f{n}")}});
+    let flat: Tool = |n| json!({"type": "function", "name": format!("f{n}")});
+    let custom: Tool = |n| json!({"name": format!("f{n}"), "input_schema": {"type": "object"}});
+    let forms = [
+        ("/chat/completions", &chat, wrapped, "tools[1].function.name"),
+        ("/responses", &responses, flat, "tools[1].name"),
+        ("/messages", &messages, custom, "tools[1].name"),
+    ];
+    for (path, base, tool, place) in forms {
+        let with = |tools: Vec<Value>, line: &str| check(&scene, path, base, &json!({"tools": tools}), line);
+        with((0..257).map(tool).collect(), "tools: 257 tools; at most 256 are read");
+        with(vec![tool(3), tool(3)], &format!("{place}: \"f3\" names an earlier tool"));
+        let mut other = tool(0);
+        other["x"] = 1.into();
+        with(vec![other], "tools[0].x: isn't supported");
+        let mut fine = base.clone();
+        fine["tools"] = json!([tool(0), tool(1)]);
+        scene.ask("s", path, &fine);
+    }
+}
+
+#[test]
+fn places_are_those_of_the_request_in_every_dialect() {
+    let scene = Scene::new();
+    let base = json!({"instructions": "Be short.", "input": [{"role": "user", "content": "?"}]});
+    let called = |arguments: &str| {
+        let call = json!({"type": "function_call", "call_id": "a", "name": "f", "arguments": arguments});
+        json!({"input": [{"role": "user", "content": "?"}, call]})
+    };
+    check(&scene, "/responses", &base, &called("{"), "input[1].arguments: is no JSON object");
+    check(&scene, "/responses", &base, &called("[]"), "input[1].arguments: is no JSON object");
+    let base =
+        json!({"system": "Be short.", "messages": [{"role": "user", "content": "?"}], "max_tokens": 9});
+    let check = |changes: Value, line: &str| check(&scene, "/messages", &base, &changes, line);
+    check(json!({"messages": []}), "messages: holds no message");
+    check(json!({"messages": [{"role": "user", "content": []}]}), "messages[0].content: holds no block");
+    let schema = json!([{"name": "f", "input_schema": {"required": "x"}}]);
+    check(json!({"tools": schema}), "tools[0].input_schema.required: string, not a list of names");
+}
+
 #[test]
 fn keys_that_ask_for_nothing_are_let_through() {
     let scene = Scene::new();
@@ -108,7 +172,7 @@ fn keys_that_ask_for_nothing_are_let_through() {
             "model": "gpt-5", "user": "me", "metadata": {"a": "b"}, "store": false, "n": 1, "top_k": -1,
             "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": null, "logprobs": false,
             "response_format": {"type": "text"}, "tools": [], "tool_choice": null, "stream_options": null,
-            "top_logprobs": 0, "stop": null, "seed": null, "max_tokens": null, "modalities": ["text"],
+            "top_logprobs": 0, "stop": null, "seed": null, "max_tokens": 5, "max_completion_tokens": 5, "modalities": ["text"],
         }),
     );
     let best = json!({"prompt": "a", "best_of": 2, "n": 2, "echo": false, "suffix": null, "logprobs": null});

@@ -1,5 +1,9 @@
 //! Sessions: exact tokens over turns, trees, rewards, the record.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::scene::Scene;
@@ -8,6 +12,10 @@ use crate::script::{END, decode, encode};
 fn tools() -> Value {
     let parameters = json!({"type": "object", "properties": {}});
     json!([{"type": "function", "function": {"name": "look", "parameters": parameters}}])
+}
+
+fn user(text: &str) -> Value {
+    json!({"role": "user", "content": text})
 }
 
 fn ids(value: &Value) -> Vec<u32> {
@@ -141,7 +149,7 @@ fn rewards_belong_to_turns_and_a_session_that_is_done_is_written() {
     assert!(reward(json!({"rewards": {"acc": 1.0}, "turn": 2})).refusal(400).contains("no answered call 2"));
     assert!(reward(json!({"rewards": {"acc": "much"}})).refusal(400).starts_with("rewards.acc: a text"));
     let beyond = reward(json!({"rewards": {"acc": 1.5}})).refusal(400);
-    assert!(beyond.contains("rewards.acc: is 1.5, expected a grade from 0 to 1"), "{beyond}");
+    assert!(beyond.contains("is 1.5, expected a grade from 0 to 1"), "{beyond}");
     let twice = scene.send("/sessions/run-7/reward", &[], r#"{"rewards":{"acc":1,"acc":0}}"#).refusal(400);
     assert_eq!(twice, "the key \"acc\" stands twice");
     assert!(
@@ -149,9 +157,18 @@ fn rewards_belong_to_turns_and_a_session_that_is_done_is_written() {
     );
     let many: serde_json::Map<String, Value> = (0..64).map(|n| (n.to_string(), json!(1))).collect();
     assert!(reward(json!({"rewards": many, "turn": 0})).refusal(400).contains("64 names"));
-    reward(json!({"rewards": {"big": 1e308}, "turn": 0})).json();
-    assert!(reward(json!({"rewards": {"big": 1e308}, "turn": 0})).refusal(400).contains("isn't finite"));
-    reward(json!({"rewards": {"big": -1e308}, "turn": 0})).json();
+    for large in [1e308, 6e99, -6e99] {
+        let refused = reward(json!({"rewards": {"big": large}, "turn": 0})).refusal(400);
+        assert!(refused.contains("expected a number from -5e99 to 5e99"), "{refused}");
+    }
+    assert!(reward(json!({"rewards": {"": 1}, "turn": 0})).refusal(400).contains("names of 1 to 64 bytes"));
+    reward(json!({"rewards": {"big": 5e99}, "turn": 0})).json();
+    reward(json!({"rewards": {"big": 5e99}, "turn": 0})).json();
+    let sum = reward(json!({"rewards": {"big": 1e90}, "turn": 0})).refusal(400);
+    assert!(sum.contains("a sum of rewards is above 1e100"), "{sum}");
+    for _ in 0..2 {
+        reward(json!({"rewards": {"big": -5e99}, "turn": 0})).json();
+    }
     assert!(reward(json!({})).refusal(400).starts_with("rewards: is missing"));
     assert!(!scene.record().exists() || scene.lines().is_empty());
     assert_eq!(reward(json!({"rewards": {"acc": 1.0}, "done": true})).json()["done"], true);
@@ -163,6 +180,58 @@ fn rewards_belong_to_turns_and_a_session_that_is_done_is_written() {
     assert!(again.refusal(404).contains("no such session"));
     scene.end();
     assert_eq!(scene.lines().len(), 1);
+}
+
+#[test]
+fn sessions_that_end_while_calls_arrive_record_what_was_answered() {
+    let mut scene = Scene::new();
+    let (seen, over) = (Mutex::new(HashSet::new()), AtomicBool::new(false));
+    std::thread::scope(|threads| {
+        let askers: Vec<_> = (0..4)
+            .map(|asker| {
+                let (scene, seen) = (&scene, &seen);
+                threads.spawn(move || {
+                    for round in 0..60 {
+                        let session = format!("s{}", round % 2);
+                        let text = ["a", "a longer question", "b"][(asker + round) % 3];
+                        let question = json!({"role": "user", "content": text});
+                        scene.script.says(["x", "y y y", "z"][round % 3]);
+                        let (said, prompt, sampled) = ask(scene, &session, std::slice::from_ref(&question));
+                        seen.lock().unwrap().insert((prompt, sampled));
+                        let (_, prompt, sampled) = ask(scene, &session, &[question, said, user("again")]);
+                        seen.lock().unwrap().insert((prompt, sampled));
+                    }
+                })
+            })
+            .collect();
+        for session in ["s0", "s1"] {
+            let (scene, over) = (&scene, &over);
+            threads.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    scene.send(&format!("/sessions/{session}/reward"), &[], r#"{"done": true}"#);
+                }
+            });
+        }
+        let ended: Vec<_> = askers.into_iter().map(|asker| asker.join().is_ok()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(ended, [true; 4]);
+    });
+    let counts = scene.end();
+    assert_eq!(counts.calls, 480);
+    let seen = seen.into_inner().unwrap();
+    let lines = scene.lines();
+    assert!(lines.len() > 2, "sessions ended between calls");
+    for line in &lines {
+        let mut paths: HashMap<u64, Vec<u32>> = HashMap::new();
+        for call in line["calls"].as_array().unwrap() {
+            let (prompt, sampled) = (ids(&call["prompt_token_ids"]), ids(&call["token_ids"]));
+            if let Some(parent) = call["parent"].as_u64() {
+                assert!(prompt.starts_with(&paths[&parent]), "a parent is of the same session");
+            }
+            paths.insert(call["call"].as_u64().unwrap(), [prompt.clone(), sampled.clone()].concat());
+            assert!(seen.contains(&(prompt, sampled)), "the record has the tokens of the answer");
+        }
+    }
 }
 
 #[test]

@@ -121,15 +121,31 @@ fn a_format_of_code_begins_a_block_and_is_refused_where_no_tool_takes_code() {
         json!({"type": "function", "function": {"name": name, "parameters": parameters}})
     };
     let (python, last) = (tool("python", "code"), tool("final_answer", "answer"));
-    let required = json!({"tool_choice": "required", "tools": [python, last], "return_token_ids": true});
+    let required = json!({"tool_choice": "required", "tools": [python], "return_token_ids": true});
     let (content, calls, _) = answer(&scene, "print(1)\n```", &required);
     assert_eq!((content, &calls[..]), (Value::Null, &[called("python", r#"{"code":"print(1)"}"#)][..]));
     let whole = scene.chat("s", &request(&required));
     let prompt: Vec<u32> = serde_json::from_value(whole["prompt_token_ids"].clone()).unwrap();
     assert!(decode(&prompt).ends_with("assistant\n```python\n"), "{}", decode(&prompt));
-    let none = request(&json!({"tool_choice": "required", "tools": [last]}));
-    let refused = scene.post("s", "/chat/completions", &none).refusal(400);
-    assert!(refused.contains("calls in the format fenced_python have no common beginning"), "{refused}");
+    // A tool that the format can't write isn't ignored, and neither are answers that would call another.
+    let function = &last["function"];
+    let flat = json!({"type": "function", "name": "final_answer", "parameters": function["parameters"]});
+    let custom = json!({"name": "final_answer", "input_schema": function["parameters"]});
+    let user = json!([{"role": "user", "content": "?"}]);
+    for (path, request) in [
+        ("/chat/completions", json!({"messages": user, "tools": [last]})),
+        ("/responses", json!({"input": user, "tools": [flat]})),
+        ("/messages", json!({"messages": user, "tools": [custom], "max_tokens": 9})),
+    ] {
+        let refused = scene.post("s", path, &request).refusal(400);
+        let expected =
+            "tools[0]: isn't supported; the format fenced_python can't write a call of \"final_answer\"";
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    let both = request(&json!({"tools": [python, last]}));
+    assert!(
+        scene.post("s", "/chat/completions", &both).refusal(400).starts_with("tools[1]: isn't supported")
+    );
 }
 
 #[test]

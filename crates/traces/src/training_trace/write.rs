@@ -77,7 +77,7 @@ fn message(call: &Call) -> Value {
 
 fn finish(call: &Call) -> &'static str {
     match call.finish {
-        Finish::Length => "length",
+        Finish::Length | Finish::Asked => "length",
         _ if call.tools.iter().any(CallRecord::is_valid) => "tool_calls",
         Finish::EndOfTurn | Finish::StopString => "stop",
     }

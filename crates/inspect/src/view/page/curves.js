@@ -2,15 +2,24 @@
 
 import { $, el, number, svg } from "./dom.js";
 
-const KEYS = ["accuracy", "reward", "turns", "sampled_tokens", "tool_success", "violations", "truncated", "entropy", "router_aux_loss", "grad_norm", "ratio", "logprob_gap", "dropped", "groups_all_right", "groups_all_wrong"];
+/** Counts of the sequences that trajectories of agents have. */
+const SEQUENCES = {
+  sequences: (counts) => counts.count,
+  sequences_diverged: (counts) => counts.diverged,
+  sequences_masked: (counts) => counts.masked_cut + counts.masked_diverged,
+};
+const KEYS = ["accuracy", "reward", "turns", "sampled_tokens", "tool_success", "violations", "truncated", "entropy", "router_aux_loss", "grad_norm", "ratio", "logprob_gap", "dropped", "groups_all_right", "groups_all_wrong", "prefix_kept", ...Object.keys(SEQUENCES)];
 const NAMED = "reward of ";
 const WIDTH = 140;
 const HEIGHT = 36;
 
 const digits = (value) => (Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 0.01 || value === 0 ? 2 : 5);
 
-/** The number of a step: a key of its line, or `reward of NAME`. */
-const value = (line, key) => (key.startsWith(NAMED) ? line.rewards?.[key.slice(NAMED.length)]?.mean : line[key]);
+/** The number of a step: a key of its line, a count of its sequences, or `reward of NAME`. */
+const value = (line, key) => {
+  if (key in SEQUENCES) return line.sequences && SEQUENCES[key](line.sequences);
+  return key.startsWith(NAMED) ? line.rewards?.[key.slice(NAMED.length)]?.mean : line[key];
+};
 
 /** Draws the curves of `runs`; `choose(step)` gets a step from 0. */
 export function draw(runs, active, step, choose) {

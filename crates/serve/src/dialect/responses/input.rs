@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::dialect::fields::{Fields, wrong};
-use crate::dialect::messages::parts_text;
+use crate::dialect::messages::{arguments_of, parts_text};
 use crate::refusal::Refusal;
 
 /// Writes a conversation in the form of chat completions.
@@ -51,7 +51,9 @@ fn item(item: &Fields<'_>, all: &mut Vec<Value>) -> Result<(), Refusal> {
         }
         "function_call" => {
             item.only(&[&["type", "call_id", "name", "arguments", "id", "status"]])?;
-            let function = json!({"name": item.needed("name")?, "arguments": item.needed("arguments")?});
+            // Places in the messages that these items become aren't the request's.
+            let arguments = arguments_of(item.needed("arguments")?, &item.place("arguments"))?;
+            let function = json!({"name": item.needed("name")?, "arguments": arguments});
             let call = json!({"id": item.needed("call_id")?, "type": "function", "function": function});
             // Calls belong to the message before them, as they were sampled in one turn.
             match all.last_mut().filter(|last| last["role"] == "assistant") {

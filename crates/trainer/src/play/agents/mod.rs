@@ -13,6 +13,7 @@ mod round;
 mod told;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -83,6 +84,7 @@ impl AgentPlay<'_> {
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Vec<Outcome>, TrainError> {
         let ids = self.ids(tasks, samples, earlier);
+        let secret = [secret(), secret()];
         let context = self.setup.limits.tokens;
         let engine =
             ServedModel::of_run(self.model, self.precision, context, self.cache, &ids.clone().into())
@@ -110,7 +112,9 @@ impl AgentPlay<'_> {
                         let (Some(id), Some(task)) = (ids.get(at), tasks.get(at / samples as usize)) else {
                             return;
                         };
-                        let outcome = self.one(agent, task, (at, *id), (desk, url));
+                        let key = key(*id, secret);
+                        let endpoint = AgentEndpoint { url, key: &key };
+                        let outcome = self.one(agent, task, (at, id.sample), (desk, endpoint));
                         let mut all = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
                         all[at] = Some(outcome);
                         // The end of the play is waited for, so somebody listens.
@@ -185,29 +189,29 @@ impl AgentPlay<'_> {
         &self,
         agent: &Agent,
         task: &Task,
-        (at, id): (usize, SequenceId),
-        (desk, url): (&Desk, &str),
+        (at, sample): (usize, u32),
+        (desk, endpoint): (&Desk, AgentEndpoint<'_>),
     ) -> Outcome {
-        let (key, sample) = (key(id), id.sample);
+        let key = endpoint.key;
         let name = format!("{} #{sample}", task.id.escape_debug());
-        desk.open(&key, at as u64);
-        let _closed = Closed(desk, &key);
-        let ran = agent.run(task, &name, AgentEndpoint { url, key: &key });
+        desk.open(key, at as u64);
+        let _closed = Closed(desk, key);
+        let ran = agent.run(task, &name, endpoint);
         let lost = |reason: String| {
             Err(Lost { task: task.id.clone(), sample, reason: format!("env.agent: {reason}") })
         };
         let rules = (self.setup.stops_at_call(), self.version);
-        let mut played = trajectory(desk.close(&key), (&task.id, sample), &*self.setup.chat, rules);
+        let mut played = trajectory(desk.close(key), (&task.id, sample), &*self.setup.chat, rules);
         // A program may fail at the refusal of a call, or at half a turn: libraries raise then. The
         // trajectory is one that a limit ended.
-        let is_cut_off = played.is_cut_off(&self.setup.limits);
+        let is_cut_off = played.is_cut_off();
         if let Some(failure) = ran.failure.as_ref().filter(|_| !is_cut_off) {
             return lost(failure.clone());
         }
         if played.trajectory.turns.is_empty() {
             return lost("the program made no call that was answered".into());
         }
-        let judged = agent.judge(task, &name, &ran, &|| played.session(&key));
+        let judged = agent.judge(task, &name, &ran, &|| played.session(&name));
         match judged {
             Ok(Some(verdict)) => {
                 if let Err(reason) = played.reward(verdict) {
@@ -229,11 +233,18 @@ impl AgentPlay<'_> {
     }
 }
 
-/// Returns the key of a trajectory: the same in every play of a run, and no other's.
-fn key(id: SequenceId) -> String {
+/// Returns a number that nobody outside this process knows.
+fn secret() -> u64 {
+    // The system's randomness makes each state.
+    RandomState::new().hash_one(0)
+}
+
+/// Returns the key of a trajectory: no other's, and no program can compute it for another trajectory. Nothing
+/// that is sampled or recorded depends on it.
+fn key(id: SequenceId, secret: [u64; 2]) -> String {
     let SequenceId { seed, step, task, occurrence, sample, .. } = id;
     let mut digest = Sha256::new();
-    for part in [seed, step, task, occurrence.into(), sample.into()] {
+    for part in secret.into_iter().chain([seed, step, task, occurrence.into(), sample.into()]) {
         digest.update(part.to_le_bytes());
     }
     let digits: Vec<String> = digest.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -269,7 +280,10 @@ mod tests {
     #[test]
     fn every_trajectory_has_a_key_of_its_own() {
         let id = SequenceId { seed: 1, step: 2, task: 3, occurrence: 0, sample: 4, turn: 0 };
+        let key = |id| super::key(id, [1, 2]);
         assert_eq!(key(id), key(SequenceId { turn: 5, ..id }));
+        assert_ne!(key(id), super::key(id, [1, 3]), "programs don't know the secret");
+        assert_ne!([super::secret(), super::secret()], [super::secret(), super::secret()]);
         for other in [
             SequenceId { seed: 2, ..id },
             SequenceId { step: 3, ..id },

@@ -4,12 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use turnwise_envs::Verdict;
-use turnwise_rollout::Limits;
 use turnwise_rollout::chat::{ChatFormat, Read};
 use turnwise_serve::{Reached, Said, Told, Transcript};
-use turnwise_trajectory::{
-    Branch, CallRecord, Finish, OutputStatus, Rewards, Stop, ToolOutput, Trajectory, Turn,
-};
+use turnwise_trajectory::{Branch, CallRecord, Finish, OutputStatus, Stop, ToolOutput, Trajectory, Turn};
 
 /// Holds a trajectory of an agent before it is judged.
 pub(super) struct Played {
@@ -56,7 +53,7 @@ pub(super) fn trajectory(
         }
         played.turns.push(turn);
     }
-    played.stop = stop(played.turns.last(), reached);
+    played.stop = stop(&played, reached);
     let is_rewarded = played.turns.iter().any(|turn| !turn.rewards.is_empty());
     Played { trajectory: played, numbers, offers_tools, is_rewarded, reached }
 }
@@ -103,11 +100,15 @@ fn answer(turn: &mut Turn, said: Said) {
     turn.reply = reply;
 }
 
-fn stop(last: Option<&Turn>, reached: Option<Reached>) -> Stop {
-    match (last, reached) {
+/// Returns the reason for the end of a trajectory. A cut turn ends its sequence, and the trajectory if that
+/// has no other.
+fn stop(played: &Trajectory, reached: Option<Reached>) -> Stop {
+    match (played.turns.last(), reached) {
         (_, Some(Reached::Calls)) => Stop::TurnLimit,
         (_, Some(Reached::Context)) => Stop::ContextLimit,
-        (Some(last), None) if last.finish == Finish::Length => Stop::Truncated,
+        (Some(last), None) if last.finish == Finish::Length && played.sequences().len() == 1 => {
+            Stop::Truncated
+        }
         (Some(last), None) if !last.calls.is_empty() => Stop::Done,
         _ => Stop::Answer,
     }
@@ -121,43 +122,35 @@ impl Played {
     }
 
     /// Returns whether a limit of the run refused a call, or cut off the last turn. A program's own
-    /// `max_tokens` is no limit of the run.
-    pub(super) fn is_cut_off(&self, limits: &Limits) -> bool {
-        let ends_a_turn = |last: &Turn| {
-            let sequences = self.trajectory.sequences();
-            let longest = sequences.iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0);
-            last.tokens.len() >= limits.turn_tokens || longest >= limits.tokens
-        };
-        let cut = self.trajectory.turns.last().filter(|last| last.finish == Finish::Length);
-        self.reached.is_some() || cut.is_some_and(ends_a_turn)
+    /// `max_tokens` is no limit of the run: it ends a turn as [`Finish::Asked`].
+    pub(super) fn is_cut_off(&self) -> bool {
+        let last = self.trajectory.turns.last();
+        self.reached.is_some() || last.is_some_and(|last| last.finish == Finish::Length)
     }
 
-    /// Adds the rewards of a verdict.
+    /// Adds the rewards of a verdict. Those of turns belong to the answered calls, in the order in which they
+    /// asked: a program doesn't know of calls that its client gave up and made again.
     ///
     /// # Errors
-    /// If it names a call that wasn't answered.
+    /// If it has rewards for more calls, or sums that no turn can hold.
     pub(super) fn reward(&mut self, verdict: Verdict) -> Result<(), String> {
         let Verdict { rewards, turn_rewards, correct } = verdict;
-        for (number, rewards) in turn_rewards.iter().enumerate().filter(|(_, rewards)| !rewards.is_empty()) {
-            let place = self.numbers.iter().position(|known| *known as usize == number);
-            let place =
-                place.ok_or_else(|| format!("turn_rewards[{number}]: there is no answered call {number}"))?;
-            self.trajectory.turns[place].rewards.extend(rewards);
+        let mut places: Vec<usize> = (0..self.numbers.len()).collect();
+        places.sort_unstable_by_key(|place| self.numbers[*place]);
+        for (nth, rewards) in turn_rewards.iter().enumerate().filter(|(_, rewards)| !rewards.is_empty()) {
+            let beyond = || format!("turn_rewards[{nth}]: the answered calls are {}", places.len());
+            let place = places.get(nth).ok_or_else(beyond)?;
+            self.trajectory.turns[*place].rewards.extend(rewards);
         }
         if let Some(last) = self.trajectory.turns.last_mut() {
             last.rewards.extend(&rewards);
             last.correct = correct;
         }
-        let largest = |(_, reward): (&str, f64)| reward.abs() <= Rewards::LARGEST;
-        if self.trajectory.turns.iter().all(|turn| turn.rewards.iter().all(largest)) {
-            Ok(())
-        } else {
-            Err(format!("a sum of rewards is above {:e}", Rewards::LARGEST))
-        }
+        self.trajectory.turns.iter().find_map(|turn| turn.rewards.overfull()).map_or(Ok(()), Err)
     }
 
-    /// Returns the calls for a check.
-    pub(super) fn session(&self, key: &str) -> Value {
+    /// Returns the calls for a check, in a session of this name.
+    pub(super) fn session(&self, name: &str) -> Value {
         let calls: Vec<Value> = self
             .trajectory
             .turns
@@ -187,14 +180,14 @@ impl Played {
                 })
             })
             .collect();
-        json!({"session": key, "calls": calls})
+        json!({"session": name, "calls": calls})
     }
 }
 
 #[cfg(test)]
 mod tests {
     use turnwise_rollout::chat::ChatMl;
-    use turnwise_trajectory::TokenId;
+    use turnwise_trajectory::{Rewards, TokenId};
 
     use super::*;
     use crate::play::setup::tokenizer;
@@ -254,8 +247,9 @@ mod tests {
             played(calls, None)
         };
         let mut tree = three();
-        let turn_rewards = ["a", "b", "", "c"].map(|name| {
-            if name.is_empty() { Rewards::default() } else { [(name, 0.5)].into_iter().collect() }
+        let turn_rewards = ["a", "b", "c"].map(|name| {
+            let rewards: Rewards = [(name, 0.5)].into_iter().collect();
+            rewards
         });
         let rewards: Rewards = [("acc", 1.0)].into_iter().collect();
         let verdict = Verdict { rewards, turn_rewards: turn_rewards.to_vec(), correct: Some(true) };
@@ -266,9 +260,16 @@ mod tests {
             [vec!["a"], vec!["c"], vec!["acc", "b"]]
         );
         assert_eq!(tree.trajectory.verdict(), Some(true));
-        let beyond = [Rewards::default(), Rewards::default(), [("p", 0.5)].into_iter().collect()];
-        let error = three().reward(Verdict { turn_rewards: beyond.to_vec(), ..verdict }).unwrap_err();
-        assert_eq!(error, "turn_rewards[2]: there is no answered call 2");
+        let mut beyond = vec![Rewards::default(); 3];
+        three().reward(Verdict { turn_rewards: beyond.clone(), ..Verdict::default() }).unwrap();
+        beyond.push([("p", 0.5)].into_iter().collect());
+        let error = three().reward(Verdict { turn_rewards: beyond, ..verdict }).unwrap_err();
+        assert_eq!(error, "turn_rewards[3]: the answered calls are 3");
+        // Each half may be given, and their sum with what was posted may not.
+        let mut posted = three();
+        posted.trajectory.turns[2].rewards.add("acc", 1e100);
+        let verdict = Verdict { rewards: [("acc", 5e99)].into_iter().collect(), ..Verdict::default() };
+        assert!(posted.reward(verdict).unwrap_err().contains("a sum of rewards is above 1e100"));
         let calls = three().session("key")["calls"].clone();
         assert_eq!([&calls[1]["call"], &calls[2]["parent"]], [&json!(3), &json!(0)]);
     }
@@ -281,22 +282,38 @@ mod tests {
         };
         assert_eq!(stops(Finish::EndOfTurn, None), Stop::Answer);
         assert_eq!(stops(Finish::Length, None), Stop::Truncated);
+        assert_eq!(stops(Finish::Asked, None), Stop::Answer, "the program's max_tokens");
         assert_eq!(stops(Finish::Length, Some(Reached::Calls)), Stop::TurnLimit);
         assert_eq!(stops(Finish::EndOfTurn, Some(Reached::Context)), Stop::ContextLimit);
     }
 
     #[test]
     fn a_turn_is_cut_off_by_the_runs_limits_and_not_by_the_programs() {
-        let limits = Limits { turns: 4, turn_tokens: 3, tokens: 9, observation_tokens: 9, turn_calls: 9 };
-        let is_cut_off = |prompt: &[u32], tokens: &[u32], finish: Finish| {
-            let call = Told { finish, ..told(0, None, prompt, tokens) };
-            played(vec![call], None).is_cut_off(&limits)
+        let is_cut_off = |finish: Finish| {
+            let call = Told { finish, ..told(0, None, &[1], &[2, 2]) };
+            played(vec![call], None).is_cut_off()
         };
-        assert!(is_cut_off(&[1], &[2, 2, 2], Finish::Length), "the limit of a turn");
-        assert!(is_cut_off(&[1; 7], &[2, 2], Finish::Length), "the limit of a sequence");
-        assert!(!is_cut_off(&[1], &[2, 2], Finish::Length), "the program's max_tokens");
-        assert!(!is_cut_off(&[1], &[2, 2, 2], Finish::EndOfTurn));
-        assert!(played(vec![told(0, None, &[1], &[2])], Some(Reached::Calls)).is_cut_off(&limits));
+        assert!(is_cut_off(Finish::Length), "a limit of the run");
+        assert!(!is_cut_off(Finish::Asked), "the program's max_tokens");
+        assert!(!is_cut_off(Finish::EndOfTurn));
+        assert!(played(vec![told(0, None, &[1], &[2])], Some(Reached::Calls)).is_cut_off());
+    }
+
+    #[test]
+    fn a_cut_sequence_is_dropped_alone_wherever_it_stands() {
+        use turnwise_credit::{FilterConfig, Masked};
+        let filter = FilterConfig { truncated: true, ..FilterConfig::default() };
+        let masked = |finishes: [Finish; 2]| {
+            let calls = [told(0, None, &[1], &[2]), told(1, None, &[3], &[4])];
+            let calls = calls.into_iter().zip(finishes).map(|(call, finish)| Told { finish, ..call });
+            let one = played(calls.collect(), None).trajectory;
+            let masks = |sequence| filter.masks(&one, &sequence);
+            (one.stop.is_truncated(), one.sequences().into_iter().map(masks).collect::<Vec<_>>())
+        };
+        let (end, cut, asked) = (Finish::EndOfTurn, Finish::Length, Finish::Asked);
+        assert_eq!(masked([end, cut]), (false, vec![None, Some(Masked::Cut)]), "the last one");
+        assert_eq!(masked([cut, end]), (false, vec![Some(Masked::Cut), None]));
+        assert_eq!(masked([end, asked]), (false, vec![None, None]), "the program's max_tokens");
     }
 
     #[test]
