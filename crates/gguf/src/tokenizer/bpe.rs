@@ -138,7 +138,8 @@ mod tests {
     /// Makes the step that cuts texts for a name of the file.
     fn cut(name: &str) -> PreTokenizerWrapper {
         let tokens = Value::Texts(vec!["a".into()]);
-        let all = [("tokens", tokens), ("merges", Value::Texts(Vec::new())), ("pre", Value::Text(name.into()))];
+        let all =
+            [("tokens", tokens), ("merges", Value::Texts(Vec::new())), ("pre", Value::Text(name.into()))];
         let all = all.map(|(key, value)| (format!("tokenizer.ggml.{key}"), value));
         let metadata = Metadata(BTreeMap::from(all));
         let parts = parts(&metadata, &Vocabulary::read(&metadata).unwrap()).unwrap();

@@ -41,7 +41,9 @@ impl RopeConfig {
             None | Some(RopeScaling::Dynamic { .. } | RopeScaling::FixedNtk { .. }) => return base,
             Some(RopeScaling::Linear { factor }) => return base / factor,
             Some(RopeScaling::LongRope(long)) => return base / long.divisors(length)[i],
-            Some(RopeScaling::Llama3 { low_freq_factor, high_freq_factor, original_max_position, .. }) => {
+            Some(RopeScaling::Llama3 {
+                low_freq_factor, high_freq_factor, original_max_position, ..
+            }) => {
                 let turns = *original_max_position as f64 * base / std::f64::consts::TAU;
                 ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0)
             }
