@@ -279,6 +279,8 @@ def older(config):
     if config["model_type"] == "granitemoehybrid":
         experts = config.pop("num_local_experts")
         return {**make.old_spelling(config), "num_local_experts": experts}
+    if config["model_type"] == "olmo3" and config["rope_parameters"]["sliding_attention"]["rope_theta"] != 500000.0:
+        return config  # `rope_theta` there is the base of layers without a window
     if config["model_type"] != "gemma3_text":
         return make.old_spelling(config)
     listed = config["layer_types"]
