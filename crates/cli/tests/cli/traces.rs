@@ -76,7 +76,7 @@ fn sessions_of_an_endpoint_are_learnt_from_in_every_format() {
     let sessions = sessions(&folder);
     let told = rows(&read(Path::new(&sessions)));
     assert_eq!(told.len(), 6);
-    assert!(told.iter().all(|line| line["calls"][1]["finish"] == "length"), "one token is too few");
+    assert!(told.iter().all(|line| line["calls"][1]["finish"] == "asked"), "one token is too few");
     let mut files = vec![sessions.clone()];
     for format in ["training-trace", "atif"] {
         std::fs::write(at(format), converted(&[&sessions, "--to", format])).unwrap();

@@ -29,8 +29,7 @@ impl Verdict {
     /// Reads the last line that isn't empty. None if it doesn't begin an object, or has none of the keys.
     ///
     /// # Errors
-    /// If it begins an object and is no JSON, as numbers that JSON lacks make it; if it has one of the keys, and
-    /// is wrong.
+    /// If it begins an object and is no JSON, as with NaN. If it has one of the keys, and is wrong.
     pub(super) fn of(stdout: &str) -> Result<Option<Self>, String> {
         let Some(line) = stdout.lines().rev().find(|line| !line.trim().is_empty()) else { return Ok(None) };
         if !line.trim_start().starts_with('{') {

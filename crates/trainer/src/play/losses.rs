@@ -18,8 +18,7 @@ pub(crate) fn refuse_many(lost: &[Lost], all: usize) -> Result<(), TrainError> {
 /// Most reasons that are told.
 const REASONS: usize = 8;
 
-/// Returns lines about lost trajectories: their number, and each reason with its number, in the order of their
-/// first ones.
+/// Returns lines about lost trajectories: their number, and each reason with its number.
 pub(crate) fn reasons(lost: &[Lost]) -> Vec<String> {
     if lost.is_empty() {
         return Vec::new();
