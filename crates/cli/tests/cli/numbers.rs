@@ -93,7 +93,7 @@ fn keys_that_do_not_go_together_are_named_with_both_values() {
         &["rollout.precision=bf16", "rollout.lag=1"],
         "`rollout.precision` is \"bf16\" beside rollout.lag = 1: set loss.clip.tis_cap, for example to 2",
     );
-    check(&["rollout.precision=int4"], "expected one of `f32`, `bf16`, `int8`");
+    check(&["rollout.precision=int4"], "unknown choice `int4` for `rollout.precision`");
     let cold = ["sft", "configs/tiny-sft.toml", "--out", "never", "--set", "rollout.precision=int8"];
     let said = "`rollout.precision` is \"int8\", and fine-tuning is evaluated in f32: leave it out";
     turnwise(&cold, "").fails(2, &[said]);

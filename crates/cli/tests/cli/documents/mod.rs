@@ -13,7 +13,7 @@ use crate::binary::{BINARY, ran, root};
 use blocks::{Block, blocks};
 
 /// Those with shell commands, each with its test below.
-const WITH_COMMANDS: [&str; 24] = [
+const WITH_COMMANDS: [&str; 25] = [
     "README.md",
     "docs/agents.md",
     "docs/commands.md",
@@ -23,6 +23,7 @@ const WITH_COMMANDS: [&str; 24] = [
     "docs/diagnosis.md",
     "docs/models.md",
     "docs/openenv.md",
+    "docs/precision.md",
     "docs/python-environments.md",
     "docs/ranks.md",
     "docs/rewards.md",
@@ -150,6 +151,11 @@ fn the_commands_of_serve_run() {
 #[test]
 fn the_commands_of_agents_run() {
     runs("docs/agents.md");
+}
+
+#[test]
+fn the_commands_of_precision_run() {
+    runs("docs/precision.md");
 }
 
 #[test]
