@@ -207,7 +207,9 @@ pub(crate) fn digest(env: &dyn Env) -> String {
     let mut tasks = Digested::default();
     for (known, split) in [(env.train(), TaskSplit::Train), (env.held_out(), TaskSplit::HeldOut)] {
         tasks.add(&env.count(split).to_string());
-        known.iter().for_each(|task| tasks.add_task(task));
+        for task in known {
+            tasks.add_task(task);
+        }
     }
     let tasks = tasks.finish();
     let Some(task) = opened(env) else { return tasks };
