@@ -43,8 +43,9 @@ impl Rewards {
         self.wrong_number()
     }
 
-    /// Returns which reward is no number that a program may give, if one is: `acc` is from 0 to 1, and the sum
-    /// of two answers of others is in range.
+    /// Returns which reward is no number that a program may give, if one is.
+    ///
+    /// `acc` is from 0 to 1. The sum of two answers of any other name is in range.
     pub fn wrong_number(&self) -> Option<String> {
         const ROUNDING: f64 = 1e-9;
         let (acc, largest) = (self.acc(), Self::LARGEST / 2.0);

@@ -104,7 +104,10 @@ impl Walk {
         }
         let under = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
         for (key, inner) in node["properties"].as_object().into_iter().flatten() {
-            self.visit(inner, &under(key), sets);
+            // A table that may be absent needs its keys where it is there.
+            let needed = self.required(inner);
+            let needed = (!needed.is_empty()).then(|| format!("{}={{{needed}}}", under(key)));
+            self.visit(inner, &under(key), &[sets, needed.as_slice()].concat());
         }
         for option in node["oneOf"].as_array().into_iter().flatten() {
             for (key, inner) in option["properties"].as_object().into_iter().flatten() {
@@ -124,6 +127,7 @@ impl Walk {
             let schema = &table["properties"][key];
             match schema["type"].as_str() {
                 Some("integer" | "number") => schema["maximum"].to_string(),
+                Some("array") if key == "urls" => "[\"http://x\"]".into(),
                 Some("array") => "[\"x\"]".into(),
                 Some(_) => "\"x\"".into(),
                 // A list is one of the forms.

@@ -443,7 +443,7 @@ fn agents_are_evaluated_alone_and_other_commands_say_that_they_play_none() {
     let eval = ["eval", "--model", "models/tiny", "--config", "configs/tiny.toml"];
     let ran = turnwise(&[&eval[..], &sets, &tools].concat(), "");
     assert_ne!(ran.code, Some(0));
-    assert!(ran.stderr.contains("an agent brings its tools"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`tools.files` stands beside env.agent"), "{}", ran.stderr);
 }
 
 const OPENAI: &str = "openai==3.57.0";

@@ -40,7 +40,7 @@ fn unusable_tokens_are_named() {
         turnwise(&["logprobs", "--model", arg(&llama()), "--tokens", tokens], "").fails(1, &[part]);
     };
     check("[1, 2", "--tokens: EOF while parsing a list");
-    check("[1, -2]", "--tokens: invalid value: integer `-2`");
+    check("[1, -2]", "--tokens: the number -2, expected a whole number");
     check("[1, 64]", "token 64 at index 1 is not in the vocabulary: ids are below 64");
     check("[]", "no token");
     check(&format!("{:?}", vec![1; 129]), "129 tokens do not fit into the model's context of 128");

@@ -92,7 +92,7 @@ fn a_turn_that_calls_a_tool_is_no_move_of_a_game_of_texts() {
     let turns = line["trajectories"][0]["played"]["turns"].as_array().unwrap();
     // The game has three moves. The call before them is none.
     assert_eq!(turns.len(), 4, "{text}");
-    assert_eq!(turns[0]["calls"][0]["output"]["stdout"], "left 1 here");
+    assert_eq!(turns[0]["calls"][0]["executed"]["output"]["stdout"], "left 1 here");
     assert!(turns[0].get("reply").is_none() && turns[0].get("rewards").is_none(), "{}", turns[0]);
     for turn in &turns[1..] {
         assert!(turn["reply"].as_str().unwrap().starts_with("More "), "{turn}");

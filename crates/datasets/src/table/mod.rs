@@ -3,7 +3,7 @@
 //! Numbers, texts, truth values, lists, structs and maps become those of JSON. A decimal number becomes its
 //! text. Dates and times become the number that is stored. Bytes that are no text, INT96 and numbers that
 //! JSON lacks become null. Keys of a struct that are null are left out, because the struct has those of all
-//! rows. So are columns in a form that isn't read, which readers that need them are told of.
+//! rows. Columns in a form that isn't read are left out too, and readers that need them are told.
 
 mod assembly;
 mod decimal;

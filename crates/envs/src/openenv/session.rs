@@ -85,7 +85,7 @@ impl Session for OpenEnvSession<'_> {
                 }
             }
             Form::Text(field) => {
-                // A turn that asks for a tool isn't the move: its text is for the tool. Where no tool is on
+                // A turn that asks for a tool isn't the move: its text is for the tool. If no tool is on
                 // offer, a text that looks like a call is a text.
                 let is_move = turn.calls.is_empty() || !self.tools_beside;
                 if !self.done && is_move {

@@ -49,7 +49,7 @@ fn fastmcp_is_spoken_to_on_stdio() {
     keeps_notes(&on_stdio(&command), "no such thing");
 }
 
-/// What a server keeps for a session is a trajectory's own. What it keeps for all is not.
+/// A server's state of a session is a trajectory's own, and its state for all sessions is not.
 #[test]
 fn a_trajectory_has_its_session_of_a_url_and_no_server_to_itself() {
     let test = "a_trajectory_has_its_session_of_a_url_and_no_server_to_itself";

@@ -8,8 +8,8 @@ use crate::rope_config::{LongRope, RopeConfig, RopeScaling, Yarn};
 /// Returns the angular frequencies of a sequence of `length` tokens, in radians per token.
 ///
 /// There is one per pair of rotated dimensions. Only [`RopeScaling::Dynamic`] and [`RopeScaling::LongRope`]
-/// depend on the length. Powers are rounded to f32 as in `transformers`, since models learned those angles: at
-/// position 1,000 exact ones differ by up to 1e-4 radians.
+/// depend on the length. Powers are rounded to f32 as in `transformers`, since models learned those angles:
+/// at position 1,000 exact ones differ by up to 1e-4 radians.
 pub(crate) fn frequencies(config: &RopeConfig, length: usize) -> Vec<f32> {
     let dim = config.rotated as f64;
     let theta = match config.scaling {

@@ -1,9 +1,9 @@
 //! Holds values against JSON schemas.
 //!
 //! Checked are `type` (one or several), `nullable`, `enum`, `const`, `$ref` and combinations of schemas;
-//! ranges of numbers, lengths of texts and lists; and all of that inside objects and lists, with `required`. Keys
-//! that a schema doesn't name are accepted, as in the public stacks. Patterns and formats are left to the
-//! tool.
+//! ranges of numbers, lengths of texts and lists; and all of that inside objects and lists, with `required`.
+//! Keys that a schema doesn't name are accepted, as in the public stacks. Patterns and formats are left to
+//! the tool.
 
 mod bounds;
 mod form;
