@@ -86,8 +86,8 @@ pub fn check_calls(
 
 /// Checks one call: the tool exists, its required arguments are present, and every argument meets its schema.
 ///
-/// Values inside objects and lists are checked too. Arguments that the schema doesn't name are accepted, as in
-/// the public stacks.
+/// Values inside objects and lists are checked too. Arguments that the schema doesn't name are accepted, as
+/// in the public stacks.
 pub fn check_call(call: ToolCall, tools: &[ToolSpec]) -> Result<ToolCall, MalformedCall> {
     let Some(spec) = tools.iter().find(|tool| tool.name == call.name) else {
         let offered: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
