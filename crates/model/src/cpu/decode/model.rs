@@ -16,6 +16,8 @@ use crate::transformer::Transformer;
 
 /// Tokens that go through the layers together while a prompt or an observation is read.
 const ROWS: usize = 96;
+/// Multiplications of all layers below which a thread of the pool begins later than this one ends.
+const ALONE: usize = 1 << 20;
 
 /// Holds a model's weights on the host, with its adapter merged.
 #[derive(Debug)]
@@ -66,6 +68,10 @@ impl HostModel {
     /// # Shapes
     /// - returns one row of `V` per feed; an empty one if the feed has no new tokens
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
+        let tokens: usize = feeds.iter().map(|(tokens, _)| tokens.len()).sum();
+        if tokens * self.config.multiplied_weights() < ALONE {
+            return self.extended(feeds);
+        }
         // On a thread of the pool, a product begins before others wake up.
         rayon::scope(|_| self.extended(feeds))
     }
