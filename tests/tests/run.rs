@@ -21,7 +21,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, token_logprobs};
+use turnwise_model::family::Family;
+use turnwise_model::{TokenBatch, Transformer, load as load_model, load_adapter, save, token_logprobs};
 use turnwise_rollout::chat::Moment;
 use turnwise_run::Recorded;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
@@ -51,6 +52,13 @@ fn config_of(model: &Path, sets: &[&str]) -> RunConfig {
     let model = format!("model={:?}", model.display().to_string());
     let sets: Vec<String> = sets.iter().map(ToString::to_string).chain([model]).collect();
     load(Some(&file), &[], &sets).expect("the shipped configuration")
+}
+
+/// Writes a model of a family with random weights, and the tokenizer of the folder `like`.
+fn make(folder: &Path, like: &Path, family: &str, json: &serde_json::Value) {
+    let family = Family::named(family).expect("a family");
+    let config = family.read(json.as_object().expect("an object")).expect("a configuration");
+    save(&Transformer::random(&config, 0, &device()), family, Some(like), folder).expect("a folder");
 }
 
 fn run_with(folder: &Path, sets: &[&str], session: Session<'_>) -> Finished {

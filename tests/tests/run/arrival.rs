@@ -1,7 +1,6 @@
 //! Rollouts of a model whose tools take their time: what is sampled doesn't depend on when outputs arrive, on
 //! who plays beside whom, or on how many caches there is room for.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,9 +11,10 @@ use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::{ExecutorStats, PythonConfig, PythonExecutor};
 use turnwise_tools::{Executor, ExecutorFault, ExecutorInfo, Session};
-use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, tokenizer};
 use turnwise_trajectory::{CallRecord, ToolOutput, Trajectory};
+
+use crate::config;
 
 /// Python that answers after a delay that differs from call to call.
 struct Late {
@@ -54,13 +54,6 @@ impl Executor for Late {
     }
 }
 
-/// The config of `just train`, with a few tasks.
-fn config() -> RunConfig {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
-    let model = format!("model={:?}", model_folder("tiny").display().to_string());
-    load(Some(&file), &[], &[model]).expect("configs/tiny.toml")
-}
-
 /// Plays 5 tasks 4 times. How long anything took is no part of the result.
 fn played(
     most_ms: u64,
@@ -68,7 +61,7 @@ fn played(
     workers: usize,
     cache_mib: Option<u64>,
 ) -> Result<Vec<Vec<Trajectory>>, PolicyError> {
-    let (config, folder) = (config(), model_folder("tiny"));
+    let (config, folder) = (config(&[]), model_folder("tiny"));
     let model = load_model(&folder, &device()).unwrap();
     let context = model.config().context();
     let (text, now) = (tokenizer(&folder).unwrap(), Moment::now());

@@ -1,18 +1,16 @@
 //! The memory that a run estimates, and the memory that it then holds.
 #![cfg(target_os = "linux")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use turnwise_model::family::Family;
 use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, Transformer, family_of, load_config, save};
-use turnwise_rollout::chat::Moment;
 use turnwise_tests::{alone, device, model_folder};
-use turnwise_trainer::RunSite;
-use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::memory_estimate::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::{Session, train};
+
+use crate::{BEGAN, config_of, make, place};
 
 /// Bytes that this process holds now.
 fn resident() -> u64 {
@@ -90,19 +88,12 @@ fn large_vocabulary(folder: &Path) {
     make(folder, &like, "gemma3_text", &json);
 }
 
-fn make(folder: &Path, like: &Path, family: &str, json: &Value) {
-    let family = Family::named(family).expect("a family");
-    let config = family.read(json.as_object().expect("an object")).expect("a configuration");
-    save(&Transformer::random(&config, 0, &device()), family, Some(like), folder).expect("a folder");
-}
-
 /// The estimate and, of each of two steps, the peak of its two phases, without what was there before.
 fn run(model: fn(&Path), sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
     turnwise_allocator::keep_freed_memory();
     let parent = tempfile::tempdir().expect("a folder");
     let (at, folder) = (parent.path().join("model"), parent.path().join("run"));
     model(&at);
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/tiny.toml");
     let small = [
         "train.steps=2",
         "rollout.groups=2",
@@ -111,16 +102,7 @@ fn run(model: fn(&Path), sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
         "rollout.max_turn_tokens=320",
         "eval.tasks=1",
     ];
-    let model = format!("model={:?}", at.display().to_string());
-    let sets: Vec<String> = small.iter().chain(sets).map(ToString::to_string).chain([model]).collect();
-    let config: RunConfig = load(Some(&file), &[], &sets).expect("the shipped configuration");
-    let place = RunSite {
-        device: device(),
-        device_name: "test".into(),
-        git_commit: None,
-        server_key: None,
-        now: Moment::from_unix(1_735_603_199),
-    };
+    let (config, place) = (config_of(&at, &[&small[..], sets].concat()), place(BEGAN));
     let estimate = estimate(&config, &place.device).expect("an estimate");
     let before = resident();
     train(&config, &place, &folder, Session::default(), &mut Silent).expect("a run");

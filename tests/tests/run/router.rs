@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use turnwise_model::family::Family;
-use turnwise_model::{Transformer, load_config, save};
+use turnwise_model::load_config;
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::{Session, train};
 
-use crate::{BEGAN, SMALL, column, config_of, device, metrics, model_folder, place};
+use crate::{BEGAN, SMALL, column, config_of, make, metrics, model_folder, place};
 
 /// Writes a model with six experts in both layers, of which a token has two.
 fn experts(folder: &Path) {
@@ -18,9 +17,7 @@ fn experts(folder: &Path) {
         "moe_intermediate_size": 24, "num_experts": 6, "num_experts_per_tok": 2, "num_hidden_layers": 2,
         "head_dim": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "norm_topk_prob": true,
     });
-    let family = Family::named("qwen3_moe").expect("a family");
-    let config = family.read(json.as_object().expect("an object")).expect("a configuration");
-    save(&Transformer::random(&config, 0, &device()), family, Some(&like), folder).expect("a folder");
+    make(folder, &like, "qwen3_moe", &json);
 }
 
 #[test]

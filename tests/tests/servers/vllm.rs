@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use turnwise_model::{family_of, load as load_model, save};
-use turnwise_rollout::chat::Moment;
 use turnwise_tests::{device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Finished, RunSite, ServerCheck, Session, check_servers, train};
+use turnwise_trainer::{Finished, ServerCheck, Session, check_servers, train};
+
+use crate::place;
 
 /// Says that a test wasn't made: vLLM is too large to install for every run of the tests.
 fn skip(test: &str) {
@@ -83,14 +84,9 @@ fn config(url: &str, weights: &Path, sets: &[&str]) -> RunConfig {
     load(Some(&file), &[], &sets).expect("the shipped configuration")
 }
 
-fn site() -> RunSite {
-    let (device_name, now) = ("test".into(), Moment::from_unix(1_735_603_199));
-    RunSite { device: device(), device_name, git_commit: None, now, server_key: None }
-}
-
 fn run(url: &str, parent: &Path, name: &str, sets: &[&str]) -> Result<(Finished, Vec<Value>), String> {
     let (folder, config) = (parent.join(name), config(url, &parent.join("weights"), sets));
-    let finished = train(&config, &site(), &folder, Session::default(), &mut Silent);
+    let finished = train(&config, &place(), &folder, Session::default(), &mut Silent);
     let finished = finished.map_err(|error| error.to_string())?;
     let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).expect("metrics");
     let metrics = metrics.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -115,7 +111,7 @@ fn a_run_on_vllm_is_checked_learns_and_is_repeated() {
         println!("{}: {:?}: {}", check.name, check.ok, check.found);
         failed.extend((check.ok == Some(false)).then_some(check));
     };
-    check_servers(&checked, &site(), &mut tell).expect("the model opens");
+    check_servers(&checked, &place(), &mut tell).expect("the model opens");
     assert!(failed.is_empty(), "{failed:?}");
 
     let learns = [head, "train.steps=12", "rollout.groups=8", "eval.tasks=128", "optimizer.warmup=2"];

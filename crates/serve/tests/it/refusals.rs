@@ -172,7 +172,8 @@ fn keys_that_ask_for_nothing_are_let_through() {
             "model": "gpt-5", "user": "me", "metadata": {"a": "b"}, "store": false, "n": 1, "top_k": -1,
             "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": null, "logprobs": false,
             "response_format": {"type": "text"}, "tools": [], "tool_choice": null, "stream_options": null,
-            "top_logprobs": 0, "stop": null, "seed": null, "max_tokens": 5, "max_completion_tokens": 5, "modalities": ["text"],
+            "top_logprobs": 0, "stop": null, "seed": null, "max_tokens": 5, "max_completion_tokens": 5,
+            "modalities": ["text"],
         }),
     );
     let best = json!({"prompt": "a", "best_of": 2, "n": 2, "echo": false, "suffix": null, "logprobs": null});
