@@ -367,7 +367,7 @@ def written(folder, config, r, number):
         for file in folder.iterdir():
             file.unlink()
         drawn = checkpoint(folder, config, r, seed)
-        if rounds(folder, torch.Generator().manual_seed(seed)) <= MAX_ROUNDING:
+        if rounds(folder, seed) <= MAX_ROUNDING:
             return {**drawn, "seed": seed}
     return None
 
@@ -377,24 +377,28 @@ def logprobs(model, ids):
     return torch.log_softmax(logits, -1)[:-1].gather(-1, ids[1:, None])[:, 0]
 
 
-def rounds(folder, generator):
-    """How far the log-probabilities of a text in f32 are from those whose matrix products are in f64."""
-    ids = torch.randint(3, reload(folder).config.vocab_size, (TEXTS[-1],), generator=generator)
-    return (logprobs(reload(folder), ids) - logprobs(reload(folder).double(), ids)).abs().max().item()
+def texts(vocab, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(3, vocab, (length,), generator=generator) for length in TEXTS]
 
 
-def compare(binary, folder, opened, generator):
+def rounds(folder, seed):
+    """How far the log-probabilities of the texts in f32 are from those whose matrix products are in f64."""
+    ids = texts(reload(folder).config.vocab_size, seed)
+    return max((logprobs(reload(folder), t) - logprobs(reload(folder).double(), t)).abs().max().item() for t in ids)
+
+
+def compare(binary, folder, opened, seed):
     """Returns the largest difference of log-probabilities and the number of greedy tokens compared."""
     model, worst = reload(folder), 0.0
     vocab = model.config.vocab_size
-    for time in TEXTS:
-        ids = torch.randint(3, vocab, (time,), generator=generator)
+    for ids in texts(vocab, seed):
         theirs = logprobs(reload(folder), ids)
         ours = said(binary, "logprobs", "--model", str(opened), "--tokens", json.dumps(ids.tolist()))["logprobs"]
-        assert ours[0] is None and len(ours) == time, ours
+        assert ours[0] is None and len(ours) == len(ids), ours
         worst = max(worst, (torch.tensor(ours[1:]) - theirs).abs().max().item())
     assert worst <= MAX_DIFFERENCE, f"log-probabilities differ by {worst:.1e}"
-    prompt = torch.randint(3, vocab, (5,), generator=generator)
+    prompt = texts(vocab, seed + 1)[-1][:5]
     theirs, gaps = greedy(folder, prompt)
     ours = said(binary, "generate", "--model", str(opened), "--tokens", json.dumps(prompt.tolist()), "--temperature",
                 "0", "--max-tokens", str(GREEDY), "--ignore-eos", "--json")["tokens"]
@@ -414,7 +418,7 @@ def write_expected(folder, config, r):
         make.build(config, seed).save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
         with torch.no_grad():
-            if rounds(folder, torch.Generator().manual_seed(seed)) > MAX_ROUNDING:
+            if rounds(folder, seed) > MAX_ROUNDING:
                 continue
         columns = make.expected(folder, seed)
         if columns is not None:
@@ -457,7 +461,7 @@ def main():
                     if drawn is None:
                         print(f"{family} {number}: left out, since every seed rounds too much", flush=True)
                         continue
-                    worst, tokens = compare(asked.binary, folder, drawn.get("nested", folder), torch.Generator().manual_seed(number))
+                    worst, tokens = compare(asked.binary, folder, drawn.get("nested", folder), drawn["seed"])
                 print(f"{family} {number}: {worst:.1e}, {tokens} greedy tokens, {drawn}", flush=True)
             except AssertionError as error:
                 failed += 1

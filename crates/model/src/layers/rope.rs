@@ -8,25 +8,21 @@ use crate::rope_config::{LongRope, RopeConfig, RopeScaling, Yarn};
 /// Returns the angular frequencies of a sequence of `length` tokens, in radians per token.
 ///
 /// There is one per pair of rotated dimensions. Only [`RopeScaling::Dynamic`] and [`RopeScaling::LongRope`]
-/// depend on the length. Powers are rounded to f32 as in `transformers`, since models learned those angles:
+/// depend on the length. Every step is rounded to f32 as in `transformers`, since models learned those angles:
 /// at position 1,000 exact ones differ by up to 1e-4 radians.
 pub(crate) fn frequencies(config: &RopeConfig, length: usize) -> Vec<f32> {
-    let dim = config.rotated as f64;
-    let theta = match config.scaling {
-        Some(RopeScaling::Dynamic { factor, original_max_position: trained }) if length > trained => {
-            let stretch = factor * length as f64 / trained as f64 - (factor - 1.0);
-            config.theta * stretch.powf(dim / (dim - 2.0))
-        }
-        Some(RopeScaling::FixedNtk { alpha }) => config.theta * alpha.powf(dim / (dim - 2.0)),
-        _ => config.theta,
-    };
+    let theta = config.base(length);
     (0..config.rotated / 2)
         .map(|i| {
             let exponent = (2 * i) as f32 / config.rotated as f32;
-            let power = f64::from(theta as f32).powf(exponent.into()) as f32;
-            config.scaled(f64::from(1.0 / power), i, (theta, length)) as f32
+            config.scaled(power(theta, exponent.into()), i, length)
         })
         .collect()
+}
+
+/// Raises a base, rounded once.
+fn power(base: f32, exponent: f64) -> f32 {
+    f64::from(base).powf(exponent) as f32
 }
 
 /// Returns the angle of a position in radians, rounded to f32 as in `transformers`.
@@ -35,41 +31,51 @@ pub(crate) fn angle(position: usize, frequency: f32) -> f64 {
 }
 
 impl RopeConfig {
-    /// Scales the frequency `base` of pair `i`, given the base of all frequencies and the sequence's length.
-    fn scaled(&self, base: f64, i: usize, (theta, length): (f64, usize)) -> f64 {
-        let keep = match &self.scaling {
-            None | Some(RopeScaling::Dynamic { .. } | RopeScaling::FixedNtk { .. }) => return base,
-            Some(RopeScaling::Linear { factor }) => return base / factor,
-            Some(RopeScaling::LongRope(long)) => return base / long.divisors(length)[i],
-            Some(RopeScaling::Llama3 {
-                low_freq_factor, high_freq_factor, original_max_position, ..
-            }) => {
-                let turns = *original_max_position as f64 * base / std::f64::consts::TAU;
-                ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0)
+    /// Returns the base of the series of a sequence of `length` tokens.
+    fn base(&self, length: usize) -> f32 {
+        let exponent = self.rotated as f64 / (self.rotated as f64 - 2.0);
+        match self.scaling {
+            Some(RopeScaling::Dynamic { factor, original_max_position: trained }) if length > trained => {
+                let stretch = factor as f32 * length as f32 / trained as f32 - (factor - 1.0) as f32;
+                self.theta as f32 * power(stretch, exponent)
+            }
+            Some(RopeScaling::FixedNtk { alpha }) => (self.theta * alpha.powf(exponent)) as f32,
+            _ => self.theta as f32,
+        }
+    }
+
+    /// Returns the frequency of pair `i`, whose wavelength over 2π would be `power` without a scaling.
+    fn scaled(&self, power: f32, i: usize, length: usize) -> f32 {
+        let frequency = 1.0 / power;
+        match &self.scaling {
+            None | Some(RopeScaling::Dynamic { .. } | RopeScaling::FixedNtk { .. }) => frequency,
+            Some(RopeScaling::Linear { factor }) => frequency / *factor as f32,
+            Some(RopeScaling::LongRope(long)) => 1.0 / (long.divisors(length)[i] as f32 * power),
+            Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position }) => {
+                let (low, high, factor) = (*low_freq_factor, *high_freq_factor, *factor as f32);
+                let context = *original_max_position as f64;
+                let wavelength = (1.0 / frequency) * std::f32::consts::TAU;
+                if wavelength > (context / low) as f32 {
+                    return frequency / factor;
+                }
+                if wavelength < (context / high) as f32 {
+                    return frequency;
+                }
+                let turns = (1.0 / wavelength) * context as f32;
+                let keep = (turns - low as f32) / (high - low) as f32;
+                (1.0 - keep) * frequency / factor + keep * frequency
             }
             Some(RopeScaling::Yarn(yarn)) => {
-                let (first, last) = yarn.ramp(theta, self.rotated as f64);
-                1.0 - ((i as f64 - first) / (last - first)).clamp(0.0, 1.0)
+                let (first, last) = yarn.ramp(self.theta, self.rotated as f64);
+                let keep = 1.0 - ((i as f32 - first as f32) / (last - first) as f32).clamp(0.0, 1.0);
+                1.0 / (yarn.factor as f32 * power) * (1.0 - keep) + frequency * keep
             }
-        };
-        base * keep + base / self.factor() * (1.0 - keep)
+        }
     }
 
     /// Returns whether frequencies depend on the length of the sequence.
     pub(crate) fn depends_on_length(&self) -> bool {
         matches!(self.scaling, Some(RopeScaling::Dynamic { .. } | RopeScaling::LongRope(_)))
-    }
-
-    fn factor(&self) -> f64 {
-        match &self.scaling {
-            None | Some(RopeScaling::LongRope(_) | RopeScaling::FixedNtk { .. }) => 1.0,
-            Some(
-                RopeScaling::Linear { factor }
-                | RopeScaling::Dynamic { factor, .. }
-                | RopeScaling::Llama3 { factor, .. }
-                | RopeScaling::Yarn(Yarn { factor, .. }),
-            ) => *factor,
-        }
     }
 
     pub(crate) fn attention_factor(&self) -> f64 {
