@@ -59,6 +59,11 @@ bench-peers *args: bench-binary
 bench-steps *args: build bench-binary
     target/release/turnwise-bench steps "$@"
 
+# A GTPO step on one rank and on two, and the exchange in it; needs Open MPI (scripts/mpi.sh)
+bench-ranks *args: bench-binary
+    cargo build --release --locked --workspace --bin turnwise --features turnwise-cli/mpi
+    target/release/turnwise-bench ranks "$@"
+
 # Conversations over HTTP beside the same ones in a process: CPU time of a turn, tokens a second
 bench-endpoint *args: build bench-binary
     target/release/turnwise-bench endpoint "$@"

@@ -5,8 +5,10 @@ mod endpoint;
 mod peers;
 mod picture;
 mod precisions;
+mod ranks;
 mod row;
 mod serve;
+mod small_model;
 mod steps;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ enum Command {
     Precisions(precisions::Precisions),
     /// A whole step of GRPO and of GTPO beside TRL's, in turns, phase by phase
     Steps(steps::Steps),
+    /// A step of GTPO on one rank and on two under `mpirun`, with the time of their exchange
+    Ranks(ranks::Ranks),
     /// Conversations over HTTP beside the same ones in this process: CPU time of a turn, tokens a second
     Endpoint(endpoint::Endpoint),
     /// Does the work that stdin names, line by line, and answers with what it cost
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::Peers(command) => command.run(),
         Command::Precisions(command) => command.run(),
         Command::Steps(command) => command.run(),
+        Command::Ranks(command) => command.run(),
         Command::Endpoint(command) => command.run(),
         Command::Serve(command) => command.run(),
     };

@@ -8,10 +8,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 use turnwise_benches::cost::median;
-use turnwise_benches::shapes::shape;
-use turnwise_model::family::Family;
-use turnwise_model::{Transformer, save};
-use turnwise_trainer::backend;
+
+use crate::small_model::small_model;
 
 /// Columns of the table: ours twice, then TRL's.
 const SIDES: [&str; 3] = ["grpo", "gtpo", "TRL"];
@@ -59,20 +57,8 @@ impl Steps {
             "| model, phase | CPU, GRPO | GTPO | TRL | TRL/GRPO | wall, GRPO | GTPO | TRL | peak, GRPO | GTPO | TRL | GRPO/TRL |"
         );
         println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
-        self.rows("8.4M", &self.small_model()?)?;
+        self.rows("8.4M", &small_model(&self.scratch)?)?;
         self.smollm2.as_deref().map_or(Ok(()), |folder| self.rows("135M", folder))
-    }
-
-    /// A folder with random weights and the tokenizer of models/tiny.
-    fn small_model(&self) -> Result<PathBuf> {
-        let folder = self.scratch.join("8.4M");
-        if !folder.is_dir() {
-            let config = shape("8.4M").expect("a size of the table");
-            let model = Transformer::random(&config, 0, &backend::device(None)?);
-            let family = Family::named("llama").map_err(anyhow::Error::msg)?;
-            save(&model, family, Some(Path::new("models/tiny")), &folder)?;
-        }
-        Ok(folder)
     }
 
     fn rows(&self, size: &str, model: &Path) -> Result<()> {

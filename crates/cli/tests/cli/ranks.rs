@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use turnwise_model::family::Family;
+use turnwise_model::{Transformer, save};
 use turnwise_ranks::HAS_MPI;
+use turnwise_trainer::backend;
 
-use crate::binary::{BINARY, Ran, ran, root};
+use crate::binary::{BINARY, Ran, arg, ran, root};
 use crate::resume::Moments;
 use crate::runs::{Runs, same, stderr, wait};
 
@@ -65,6 +68,73 @@ fn one_two_and_four_ranks_leave_the_same_bytes() {
             assert_eq!(log.contains(&format!("{ranks} ranks: 0 on ")), ranks > 1, "{log}");
             assert_eq!(ran.stderr.matches("step 1/5").count(), 1, "rank 0 alone prints: {}", ran.stderr);
         }
+    }
+}
+
+/// Rewards a text by its checksum, so that random weights get other rewards within a group.
+const CHECKSUM: &str = r#"
+import sys, zlib
+sys.path.insert(0, "python")
+import turnwise_env
+from turnwise_env import Step, Task
+
+class Checksum(turnwise_env.Env):
+    train, held_out = 8, 2
+
+    def reset(self, split, index, seed):
+        return Task(f"checksum/{split}/{index}", "Say something.")
+
+    def step(self, text, calls, malformed):
+        return Step(rewards={"acc": float(zlib.crc32(text.encode()) % 2)}, done=True)
+
+turnwise_env.serve(Checksum)
+"#;
+
+/// Writes random weights of 8.4 million parameters, with the tokenizer of models/tiny.
+fn model_of_8_million(folder: &Path) {
+    let family = Family::named("llama").expect("a family");
+    let config = serde_json::json!({
+        "model_type": "llama", "vocab_size": 8192, "hidden_size": 256, "intermediate_size": 768,
+        "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 32,
+        "max_position_embeddings": 512, "tie_word_embeddings": true, "rms_norm_eps": 1e-6,
+    });
+    let config = family.read(config.as_object().expect("an object")).expect("a configuration");
+    let model = Transformer::random(&config, 0, &backend::device(None).expect("a device"));
+    save(&model, family, Some(&root().join("models/tiny")), folder).expect("a folder");
+}
+
+#[test]
+fn a_model_of_8_million_parameters_is_the_same_on_one_two_and_four_ranks() {
+    let Some(mpirun) = mpirun("a_model_of_8_million_parameters_is_the_same_on_one_two_and_four_ranks") else {
+        return;
+    };
+    let runs = Runs::new();
+    let (model, script) = (runs.path("model"), runs.path("checksum.py"));
+    model_of_8_million(&model);
+    std::fs::write(&script, CHECKSUM).expect("a file");
+    let of_it = [
+        format!("model={:?}", arg(&model)),
+        format!("env.process.command=[\"python3\", {:?}]", arg(&script)),
+    ];
+    let of_it = of_it.iter().map(String::as_str);
+    let small = ["train.steps=2", "rollout.samples=4", "rollout.max_turn_tokens=16", "shaping.alpha=0.0"];
+    let more: Vec<&str> = of_it.chain(small).collect();
+    for lora in [None, Some("optimizer.lora.rank=2")] {
+        let more = sets(&more.iter().copied().chain(lora).collect::<Vec<_>>());
+        let run = |ranks: usize| {
+            let name = format!("{}-{ranks}", if lora.is_some() { "lora" } else { "full" });
+            let ran = ran(&mut among(&mpirun, ranks, &runs, &name, &more), "");
+            assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
+            runs.path(&name)
+        };
+        let alone = run(1);
+        let metrics = std::fs::read_to_string(alone.join("metrics.jsonl")).expect("metrics");
+        for line in metrics.lines() {
+            let step: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert!(step["grad_norm"].as_f64().is_some_and(|norm| norm > 0.0), "a step learns: {line}");
+        }
+        same(&run(2), &alone);
+        same(&run(4), &alone);
     }
 }
 
