@@ -64,7 +64,7 @@ fn table(env: &dyn Env, demonstrations: &[Demonstration]) -> Scripted {
             let opened = env.session(Start::first(&demonstration.task, &Echo)).expect("arithmetic opens");
             let tool = opened.tool(&call.name).expect("the call names its tool");
             let program = tool.call(&call.arguments, CallContext::default()).expect("no fault").stdout;
-            scripted = scripted.prints(&program, &format!("{output}\n"));
+            scripted = scripted.prints(&program, &format!("{}\n", output.output().unwrap_or_default()));
         }
     }
     scripted

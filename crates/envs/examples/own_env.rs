@@ -4,7 +4,7 @@
 //! `crate::env::` for `turnwise_envs::`. Give it settings that implement `EnvSettings` (see `arithmetic.rs`),
 //! and add `pub(crate) mod letters;` to `tasks.rs` and a line to the list in `config.rs`.
 
-use turnwise_envs::{DemoTurn, Demonstration, Env, EnvError, Opened, Start, Task, Tasks};
+use turnwise_envs::{DemoAnswer, DemoTurn, Demonstration, Env, EnvError, Opened, Start, Task, Tasks};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall};
 
@@ -70,7 +70,7 @@ impl Env for Letters {
         let arguments = [("code".to_string(), code.into())].into_iter().collect();
         let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
         let turns = vec![
-            DemoTurn { text: String::new(), call: Some((call, task.answer.clone())) },
+            DemoTurn { text: String::new(), call: Some((call, DemoAnswer::Output(task.answer.clone()))) },
             DemoTurn { text: format!("Answer: {}", task.answer), call: None },
         ];
         Some(Demonstration { task, turns })
@@ -117,7 +117,7 @@ mod tests {
             let opened = env.session(Start::first(&task, &*python)).unwrap();
             let tool = opened.tool(&call.name).unwrap();
             let said = tool.call(&call.arguments, CallContext::default()).unwrap();
-            assert_eq!(said.stdout.trim_end(), output);
+            assert_eq!(Some(said.stdout.trim_end()), output.output());
             assert!(env.is_correct(&task, &env.answer(&turns[1].text).unwrap()).unwrap());
             assert!(!env.held_out().contains(&task));
         }

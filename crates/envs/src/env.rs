@@ -22,8 +22,27 @@ pub struct Demonstration {
 pub struct DemoTurn {
     /// Text before the call, or the final answer.
     pub text: String,
-    /// The call and the tool's answer to it.
-    pub call: Option<(ToolCall, String)>,
+    /// The call and the answer to it.
+    pub call: Option<(ToolCall, DemoAnswer)>,
+}
+
+/// The answer to a call of a demonstration.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DemoAnswer {
+    /// The tool's output.
+    Output(String),
+    /// Says that the call is malformed, which it is because its text is cut before its end.
+    Malformed,
+}
+
+impl DemoAnswer {
+    /// Returns the tool's output, if the call reaches the tool.
+    pub fn output(&self) -> Option<&str> {
+        match self {
+            Self::Output(output) => Some(output),
+            Self::Malformed => None,
+        }
+    }
 }
 
 /// Provides tasks, their sessions and the judgement of answers.

@@ -25,7 +25,7 @@ mod testing;
 pub use agent::{Agent, AgentConfig, AgentEndpoint, Agents, Ran, Verdict};
 pub use config::{EnvConfig, FlakyConfig};
 pub use determinism::difference;
-pub use env::{DemoTurn, Demonstration, Env, EnvError};
+pub use env::{DemoAnswer, DemoTurn, Demonstration, Env, EnvError};
 pub use flaky::Flaky;
 pub use openenv::{OpenEnv, OpenEnvConfig};
 pub use process::{Process, ProcessConfig};

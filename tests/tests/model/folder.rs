@@ -143,6 +143,25 @@ fn a_text_model_beside_images_is_loaded_and_saved_alone() {
     }
 }
 
+/// `AutoModel` of `transformers` saves the layers alone, whose names have no prefix.
+#[test]
+fn a_model_that_was_saved_without_its_head_is_the_same_model() {
+    let reference = golden("model/llama-tied");
+    let folder = copy("llama-tied", &json!({"architectures": ["LlamaModel"]}));
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tensors.iter().map(|(name, tensor)| (name.strip_prefix("model.").unwrap_or(name), tensor));
+    safetensors::serialize_to_file(tensors, None, &path).unwrap();
+    let [bare, whole] = [folder.path(), &reference].map(|folder| load(folder, &device()).unwrap());
+    let rows = [tokens(30, 1)];
+    assert_eq!(logprobs(&bare, &rows), logprobs(&whole, &rows));
+    let out = tempfile::tempdir().unwrap();
+    save(&bare, family_of(folder.path()).unwrap(), Some(folder.path()), out.path()).unwrap();
+    assert_eq!(json_of(out.path())["architectures"], json!(["LlamaForCausalLM"]));
+    assert_eq!(logprobs(&load(out.path(), &device()).unwrap(), &rows), logprobs(&whole, &rows));
+}
+
 #[test]
 fn mistral_has_its_window_where_the_file_does_not_name_one() {
     let folder = |keys: Value| {

@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use turnwise_runfile::{Seed, Within};
+use turnwise_runfile::{Parts, Seed, Within};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall};
 
 use crate::answer::integer_after_mark;
-use crate::env::{DemoTurn, Demonstration, Env, EnvError};
+use crate::env::{DemoAnswer, DemoTurn, Demonstration, Env, EnvError};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::{EnvSettings, cpython};
@@ -49,6 +49,9 @@ pub struct ArithmeticConfig {
     /// with a wrong answer, a wrong operator, or two operations in one call.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
+    /// Share of malformed calls among those of demonstrations. Each is written again until it has its end.
+    #[serde(deserialize_with = "Parts::<0, 9, 10>::read")]
+    pub malformed: f64,
     /// Whether tasks are word problems: chains of operations told as stories.
     pub stories: bool,
 }
@@ -64,6 +67,7 @@ impl Default for ArithmeticConfig {
             train_tasks: 8192,
             held_out_tasks: 1024,
             mistakes: 0.0,
+            malformed: 0.0,
             stories: false,
         }
     }
@@ -179,6 +183,7 @@ impl Env for Arithmetic {
             self.draw("demonstration", index, |text, held| !held.contains(text)).ok()?;
         let task = self.task(format!("arithmetic/demonstration/{index}"), level, &expression);
         let mut rng = stream(self.config.seed, "mistakes", index);
+        let mut cut = stream(self.config.seed, "malformed", index);
         let mut turns = Vec::new();
         while let Expression::Binary(..) = expression {
             let text = expression.text();
@@ -191,7 +196,8 @@ impl Env for Arithmetic {
                     }
                     1 if expression.operations() > 1 => {
                         let call = call(format!("print({text})"));
-                        turns.push(DemoTurn { text, call: Some((call, TOO_MANY.into())) });
+                        turns
+                            .push(DemoTurn { text, call: Some((call, DemoAnswer::Output(TOO_MANY.into()))) });
                         continue;
                     }
                     _ => {
@@ -208,7 +214,12 @@ impl Env for Arithmetic {
                 (step, value) = next.reduce(None)?;
             }
             expression = next;
-            turns.push(DemoTurn { text, call: Some((call(format!("print({step})")), value.to_string())) });
+            let call = call(format!("print({step})"));
+            while cut.random_bool(self.config.malformed) {
+                turns
+                    .push(DemoTurn { text: text.clone(), call: Some((call.clone(), DemoAnswer::Malformed)) });
+            }
+            turns.push(DemoTurn { text, call: Some((call, DemoAnswer::Output(value.to_string()))) });
         }
         turns.push(DemoTurn { text: format!("Answer: {}", expression.text()), call: None });
         Some(Demonstration { task, turns })
@@ -260,7 +271,7 @@ mod tests {
             for turn in steps {
                 let (call, output) = turn.call.as_ref().unwrap();
                 let ran = called(&env, &python, &demo.task, call);
-                assert_eq!(ran.stdout.trim_end(), output, "{call:?}");
+                assert_eq!(Some(ran.stdout.trim_end()), output.output(), "{call:?}");
             }
         }
     }
@@ -297,9 +308,33 @@ mod tests {
         for demo in &demos[..40] {
             for (call, output) in demo.turns.iter().filter_map(|turn| turn.call.as_ref()) {
                 let ran = called(&env, &python, &demo.task, call);
-                assert_eq!(&turnwise_tools::observation(&ran), output, "{call:?}");
+                assert_eq!(Some(&*turnwise_tools::observation(&ran)), output.output(), "{call:?}");
             }
         }
+    }
+
+    #[test]
+    fn malformed_calls_come_at_the_rate_asked_for_and_change_nothing_else() {
+        let of = |malformed: f64| {
+            let config = ArithmeticConfig { malformed, mistakes: 0.4, ..Default::default() };
+            let env = Arithmetic::new(config).unwrap();
+            (0..1000).map(|index| env.demonstration(index).unwrap()).collect::<Vec<_>>()
+        };
+        let cut = |turn: &DemoTurn| matches!(turn.call, Some((_, DemoAnswer::Malformed)));
+        let (mut without, with) = (of(0.2), of(0.2));
+        let calls = with.iter().flat_map(|demo| &demo.turns).filter(|turn| turn.call.is_some()).count();
+        let malformed = with.iter().flat_map(|demo| &demo.turns).filter(|turn| cut(turn)).count();
+        let share = malformed as f64 / calls as f64;
+        assert!((0.17..0.23).contains(&share), "{share} are malformed");
+        for demo in &with {
+            let again = demo.turns.windows(2).filter(|pair| cut(&pair[0]));
+            assert!(again.clone().all(|pair| pair[0].text == pair[1].text && pair[1].call.is_some()));
+            assert!(!cut(demo.turns.last().unwrap()));
+        }
+        for demo in &mut without {
+            demo.turns.retain(|turn| !cut(turn));
+        }
+        assert_eq!(without, of(0.0));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use turnwise_tools::tool::text;
 use turnwise_tools::{Arguments, Fault, FunctionTool, ToolSpec};
 use turnwise_trajectory::{Message, OutputStatus, Role, ToolCall, ToolOutput};
 
-use crate::env::{DemoTurn, Demonstration, Env, EnvError};
+use crate::env::{DemoAnswer, DemoTurn, Demonstration, Env, EnvError};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
@@ -181,14 +181,17 @@ impl Env for Lookup {
                     // The rest of a chain names no person. A text that isn't a chain is looked up correctly.
                     1 if text.starts_with("the ") => {
                         let said = observed(&world, &text, AGE);
-                        turns.push(DemoTurn { text, call: Some((call(&query.rest(), AGE), said)) });
+                        turns.push(DemoTurn {
+                            text,
+                            call: Some((call(&query.rest(), AGE), DemoAnswer::Output(said))),
+                        });
                         continue;
                     }
                     _ => instead = Some(rng.random_range(0..TIES.len())),
                 }
             }
             let Some((person, fact, value)) = query.reduce(&world, instead) else { break };
-            turns.push(DemoTurn { text, call: Some((call(person, fact), value)) });
+            turns.push(DemoTurn { text, call: Some((call(person, fact), DemoAnswer::Output(value))) });
         }
         turns.push(DemoTurn { text: format!("Answer: {}", query.outcome()), call: None });
         Some(Demonstration { task, turns })
@@ -233,7 +236,7 @@ mod tests {
             for turn in steps {
                 let (call, output) = turn.call.as_ref().unwrap();
                 assert!(check_calls(vec![Ok(call.clone())], env.tools())[0].is_ok());
-                assert_eq!(&respond(&env, &demo.task, call), output);
+                assert_eq!(Some(&*respond(&env, &demo.task, call)), output.output());
             }
             assert!(env.is_correct(&demo.task, &env.answer(&last.text).unwrap()).unwrap());
         }
@@ -248,7 +251,7 @@ mod tests {
             let demo = env.demonstration(index).unwrap();
             for (call, output) in demo.turns.iter().filter_map(|turn| turn.call.as_ref()) {
                 let said = respond(&env, &demo.task, call);
-                assert_eq!(&said, output);
+                assert_eq!(Some(&*said), output.output());
                 failed += usize::from(said.starts_with("LookupError"));
             }
             let answer = env.answer(&demo.turns.last().unwrap().text).unwrap();

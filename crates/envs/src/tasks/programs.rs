@@ -14,7 +14,7 @@ use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use turnwise_trajectory::{Message, Role, ToolCall, Trajectory};
 
-use crate::env::{DemoTurn, Demonstration, Env, EnvError};
+use crate::env::{DemoAnswer, DemoTurn, Demonstration, Env, EnvError};
 use crate::judge::{Exam, Judge, ended, examples_program, last_program};
 use crate::seed::stream;
 use crate::session::{Opened, Start};
@@ -196,7 +196,7 @@ impl Problem {
         let arguments: Map<String, Value> =
             [("code".to_string(), attempt.python().into())].into_iter().collect();
         let call = ToolCall { name: "python".into(), arguments, span: 0..0 };
-        DemoTurn { text, call: Some((call, self.feedback(attempt))) }
+        DemoTurn { text, call: Some((call, DemoAnswer::Output(self.feedback(attempt)))) }
     }
 }
 
@@ -280,12 +280,12 @@ mod tests {
         let mut repaired = 0;
         for index in 0..24 {
             let demonstration = env.demonstration(index).unwrap();
-            let calls: Vec<&(ToolCall, String)> =
+            let calls: Vec<&(ToolCall, DemoAnswer)> =
                 demonstration.turns.iter().filter_map(|turn| turn.call.as_ref()).collect();
             repaired += usize::from(calls.len() == 2);
             for (call, output) in &calls {
                 let said = called(&env, &*python, &demonstration.task, call);
-                assert_eq!(said.stdout.trim_end(), output);
+                assert_eq!(Some(said.stdout.trim_end()), output.output());
             }
             let code = calls.last().unwrap().0.arguments["code"].as_str().unwrap();
             assert!(env.is_correct(&demonstration.task, code).unwrap(), "{code}");

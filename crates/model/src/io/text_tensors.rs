@@ -32,6 +32,12 @@ pub(crate) fn own_name(name: &str) -> Option<String> {
     Some(if rest.starts_with("lm_head.") { rest.into() } else { format!("model.{rest}") })
 }
 
+/// Returns the name that a tensor of a model without a head has in a model with one. `AutoModel` of
+/// `transformers` saves such folders: `norm.weight` is `model.norm.weight`.
+pub(crate) fn headless_name(name: &str) -> Option<String> {
+    (!name.starts_with("lm_head.")).then(|| format!("model.{name}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

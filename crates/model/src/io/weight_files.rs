@@ -11,7 +11,7 @@ use crate::error::ModelError;
 use crate::io::expert_stacks::{Stacked, matrices};
 use crate::io::regular_file::{SETTINGS, read};
 use crate::io::shard::{Shard, damaged};
-use crate::io::text_tensors::{other_part, own_name};
+use crate::io::text_tensors::{headless_name, other_part, own_name};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -108,7 +108,9 @@ impl WeightFiles {
     /// out.
     pub(crate) fn take_text_model(&mut self) {
         let names: Vec<&String> = self.holders.keys().collect();
-        let named = names.iter().filter_map(|name| Some((own_name(name)?, (*name).clone())));
+        let bare = !names.iter().any(|name| name.starts_with("model."));
+        let own = |name| own_name(name).or_else(|| headless_name(name).filter(|_| bare));
+        let named = names.iter().filter_map(|name| Some((own(name)?, (*name).clone())));
         self.aliases.extend(named);
         let others = names.into_iter().filter(|name| other_part(name).is_some());
         self.others.extend(others.cloned());

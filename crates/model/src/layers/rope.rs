@@ -8,7 +8,7 @@ use crate::rope_config::{LongRope, RopeConfig, RopeScaling, Yarn};
 /// Returns the angular frequencies of a sequence of `length` tokens, in radians per token.
 ///
 /// There is one per pair of rotated dimensions. Only [`RopeScaling::Dynamic`] and [`RopeScaling::LongRope`]
-/// depend on the length. Every step is rounded to f32 as in `transformers`, since models learned those angles:
+/// depend on the length. Every step is rounded to f32 as in `transformers`. Models learned those angles:
 /// at position 1,000 exact ones differ by up to 1e-4 radians.
 pub(crate) fn frequencies(config: &RopeConfig, length: usize) -> Vec<f32> {
     let theta = config.base(length);
@@ -51,7 +51,12 @@ impl RopeConfig {
             None | Some(RopeScaling::Dynamic { .. } | RopeScaling::FixedNtk { .. }) => frequency,
             Some(RopeScaling::Linear { factor }) => frequency / *factor as f32,
             Some(RopeScaling::LongRope(long)) => 1.0 / (long.divisors(length)[i] as f32 * power),
-            Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position }) => {
+            Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position,
+            }) => {
                 let (low, high, factor) = (*low_freq_factor, *high_freq_factor, *factor as f32);
                 let context = *original_max_position as f64;
                 let wavelength = (1.0 / frequency) * std::f32::consts::TAU;

@@ -131,7 +131,7 @@ fn demonstrations_played_with_real_python_are_right_in_every_format() {
             assert!(scored.correct && scored.turns.iter().all(|turn| turn.fmt() == 0.0));
             for (turn, demo) in trajectory.turns.iter().zip(&demonstration.turns) {
                 let Some((_, output)) = &demo.call else { continue };
-                let expect = format!("<|im_start|>user\n{}", format.render_output(output));
+                let expect = format!("<|im_start|>user\n{}", format.render_output(output.output().unwrap()));
                 assert!(chat.text(&turn.observation).contains(&expect), "{}", chat.text(&turn.observation));
             }
         }
