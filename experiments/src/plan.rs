@@ -81,6 +81,8 @@ pub(crate) struct Contrast {
     pub(crate) holm: String,
     pub(crate) experiment: String,
     pub(crate) family: String,
+    /// The family whose own `method − baseline` is subtracted: the contrast is an interaction.
+    pub(crate) less: Option<String>,
     /// The kinds of tasks that count, a letter each. Empty for all tasks.
     #[serde(default)]
     pub(crate) kinds: String,

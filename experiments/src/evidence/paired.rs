@@ -1,5 +1,7 @@
 //! Compares methods on the same seeds: t and BCa bootstrap intervals, Holm over the comparisons of a table.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use turnwise_stats::{Interval, holm, mean, paired_bootstrap, paired_t};
 
@@ -22,8 +24,8 @@ pub(super) struct Difference {
     methods: [String; 2],
     pub(super) seeds: usize,
     pub(super) points: f64,
-    /// The difference relative to the mean of the baseline.
-    relative: f64,
+    /// The difference relative to the mean of the baseline; none for an interaction.
+    relative: Option<f64>,
     pub(super) t: Interval,
     bca: Interval,
     p: f64,
@@ -40,13 +42,40 @@ pub(super) fn difference_in(
     b: &[&Record],
     value: impl Fn(&Record) -> Option<f64>,
 ) -> Option<Difference> {
-    let mut pairs: Vec<(u64, f64, f64)> = Vec::new();
-    for left in a {
-        let right = b.iter().find(|right| right.seed == left.seed);
-        pairs.extend(right.and_then(|right| Some((left.seed, value(left)?, value(right)?))));
-    }
-    pairs.sort_by_key(|pair| pair.0);
-    let (left, right): (Vec<f64>, Vec<f64>) = pairs.iter().map(|pair| (pair.1, pair.2)).unzip();
+    let (left, right) = pairs(a, b, &value).into_iter().map(|(_, pair)| pair).unzip();
+    paired(a, b, left, right)
+}
+
+/// Compares how much `b − a` gains in one setting with what it gains in another one, over the seeds that both
+/// have: `(b − a)` of `there` less that of `here`.
+pub(super) fn interaction_in(
+    here: [&[&Record]; 2],
+    there: [&[&Record]; 2],
+    value: impl Fn(&Record) -> Option<f64>,
+) -> Option<Difference> {
+    let gain = |(left, right): &(f64, f64)| right - left;
+    let here: BTreeMap<u64, f64> =
+        pairs(here[0], here[1], &value).iter().map(|(seed, pair)| (*seed, gain(pair))).collect();
+    let of_both = pairs(there[0], there[1], &value);
+    let of_both = of_both.iter().filter_map(|(seed, pair)| Some((*here.get(seed)?, gain(pair))));
+    let (left, right) = of_both.unzip();
+    Some(Difference { relative: None, ..paired(there[0], there[1], left, right)? })
+}
+
+/// Returns both values by seed, where both have them.
+fn pairs(
+    a: &[&Record],
+    b: &[&Record],
+    value: impl Fn(&Record) -> Option<f64>,
+) -> BTreeMap<u64, (f64, f64)> {
+    let of = |left: &&Record| {
+        let right = b.iter().find(|right| right.seed == left.seed)?;
+        Some((left.seed, (value(left)?, value(right)?)))
+    };
+    a.iter().filter_map(of).collect()
+}
+
+fn paired(a: &[&Record], b: &[&Record], left: Vec<f64>, right: Vec<f64>) -> Option<Difference> {
     let test = paired_t(&left, &right, CONFIDENCE)?;
     Some(Difference {
         family: a[0].family.clone(),
@@ -56,7 +85,7 @@ pub(super) fn difference_in(
         methods: [a[0].method.clone(), b[0].method.clone()],
         seeds: test.pairs,
         points: test.difference,
-        relative: test.difference / mean(&left),
+        relative: Some(test.difference / mean(&left)),
         t: test.interval,
         bca: paired_bootstrap(&left, &right, RESAMPLES, SEED, CONFIDENCE)?,
         p: test.p,
@@ -141,7 +170,7 @@ fn estimate(d: &Difference) -> Vec<String> {
         d.name.clone(),
         d.seeds.to_string(),
         points(d.points),
-        format!("{} %", points(d.relative)),
+        d.relative.map_or_else(String::new, |relative| format!("{} %", points(relative))),
         interval(d.t),
     ]
 }
@@ -158,6 +187,26 @@ fn probability(p: f64) -> String {
 mod tests {
     use super::*;
     use crate::record::tests::record;
+
+    #[test]
+    fn an_interaction_is_the_difference_of_two_differences() {
+        let runs = |method: &str, accuracies: [f64; 3]| -> Vec<Record> {
+            accuracies.into_iter().zip(0..).map(|(accuracy, seed)| record(method, seed, accuracy)).collect()
+        };
+        let all = [
+            runs("a", [0.5, 0.4, 0.6]),
+            runs("b", [0.55, 0.45, 0.6]),
+            runs("a", [0.2, 0.3, 0.2]),
+            runs("b", [0.35, 0.4, 0.3]),
+        ];
+        let of = all.each_ref().map(|runs| runs.iter().collect::<Vec<_>>());
+        let value = |record: &Record| Some(record.held_out.accuracy);
+        let found = interaction_in([&of[0], &of[1]], [&of[2], &of[3]], value).unwrap();
+        // Gains of 0.15, 0.10 and 0.10 where they were 0.05, 0.05 and 0.
+        assert!((found.points - 0.25 / 3.0).abs() < 1e-12, "{}", found.points);
+        assert_eq!((found.seeds, found.name.as_str(), found.relative), (3, "b − a", None));
+        assert!(described(&[found]).contains("| +8.3 |  | "), "no relative difference is shown");
+    }
 
     #[test]
     fn the_verdict_needs_test_interval_and_sign() {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Page;
-use super::paired::{Difference, described, difference_in};
+use super::paired::{Difference, described, difference_in, interaction_in};
 use super::runs::Runs;
 use super::tables::{percent, points, table};
 use crate::held_out::{Digits, kind_name};
@@ -107,12 +107,22 @@ fn of_contrast(runs: &Runs, contrast: &Contrast) -> Option<Difference> {
         Measure::Turns => Some(record.held_out.turns),
     };
     let family = contrast.family.as_str();
-    let mut found =
-        difference_in(&runs.get(family, &contrast.baseline), &runs.get(family, &contrast.method), value)?;
+    let of = |family: &str| [runs.get(family, &contrast.baseline), runs.get(family, &contrast.method)];
+    let [baseline, method] = of(family);
+    let mut found = match &contrast.less {
+        None => difference_in(&baseline, &method, value),
+        Some(less) => {
+            let [other_baseline, other_method] = of(less);
+            interaction_in([&other_baseline, &other_method], [&baseline, &method], value)
+        }
+    }?;
     let names: Vec<String> = kinds.chars().map(|kind| kind_name(family, kind)).collect();
     found.family = std::iter::once(family.to_string()).chain(names).collect::<Vec<_>>().join(", ");
     if contrast.measure == Measure::Turns {
         found.name += ", hundredths of a turn";
+    }
+    if let Some(less) = &contrast.less {
+        found.name += &format!(", less that of {less}");
     }
     (found.kinds, found.measure) = (kinds.into(), contrast.measure);
     Some(found)

@@ -55,10 +55,12 @@ def value(record, kinds, measure):
     return np.mean(right) / held_out.get("samples", 8)
 
 
-def compare(runs, family, method, baseline, kinds="", measure="right"):
+def compare(runs, family, method, baseline, kinds="", measure="right", less=None):
     seeds = sorted(seed for (f, m, seed) in runs if (f, m) == (family, method))
-    a = np.array([value(runs[family, baseline, seed], kinds, measure) for seed in seeds])
-    b = np.array([value(runs[family, method, seed], kinds, measure) for seed in seeds])
+    of = lambda family, method: np.array([value(runs[family, method, seed], kinds, measure) for seed in seeds])
+    a, b = of(family, baseline), of(family, method)
+    if less:
+        a, b = of(less, method) - of(less, baseline), b - a
     test = stats.ttest_rel(b, a)
     low, high = test.confidence_interval(0.95)
     return {"seeds": len(seeds), "difference": (b - a).mean(), "low": low, "high": high, "p": test.pvalue}
@@ -107,7 +109,7 @@ def recomputed():
             gain = gains.get((contrast["family"], kinds))
             if measure != "turns" and gain and gain["difference"] < 0.015:
                 continue
-            where = (contrast["family"], contrast["method"], contrast["baseline"], kinds, measure)
+            where = (contrast["family"], contrast["method"], contrast["baseline"], kinds, measure, contrast.get("less"))
             entry = {"set": name, "family": where[0], "kinds": kinds, "measure": measure,
                      "baseline": where[2], "method": where[1]}
             sets.setdefault(name, []).append(entry | compare(records(contrast["experiment"]), *where))
