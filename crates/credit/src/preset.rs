@@ -22,7 +22,7 @@ pub struct Preset {
     pub keys: &'static [(&'static str, f64)],
 }
 
-/// Every preset.
+/// Lists every preset.
 pub const PRESETS: &[Preset] = &[TRL, VERL, OPENRLHF, SKYRL];
 
 /// TRL 1.16.

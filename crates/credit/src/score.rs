@@ -31,7 +31,7 @@ pub struct ScoredGroup {
     /// The quantity behind the advantage. It is the turn's return, or the trajectory's reward for an
     /// estimator without turn-level credit.
     pub returns: PerTurn,
-    /// `A_ij`.
+    /// `A_ij`, the advantage of each turn.
     pub advantages: PerTurn,
     /// The filter that removed the trajectory from the loss, or null.
     pub dropped: Vec<Option<Dropped>>,
@@ -79,7 +79,7 @@ impl Scorer {
         Self { normalise, ..self }
     }
 
-    /// Takes a graded trajectory for right from an accuracy on.
+    /// Takes a graded trajectory for right if its accuracy reaches `correct_at`.
     #[must_use]
     pub fn right_from(self, correct_at: f64) -> Self {
         Self { correct_at, ..self }

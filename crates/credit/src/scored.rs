@@ -10,7 +10,8 @@ use turnwise_trajectory::Rewards;
 pub struct ScoredTrajectory {
     /// The rewards of each turn, by name, before shaping.
     pub turns: Vec<Rewards>,
-    /// Whether the final answer is right, for shaping only.
+    /// Whether the final answer is right: for shaping, accuracy, refills and curricula. Estimators don't see
+    /// it.
     #[serde(default)]
     pub correct: bool,
     /// Code of all turns, concatenated in order, for shaping only.
@@ -49,7 +50,7 @@ impl ScoredTrajectory {
     }
 }
 
-/// Holds the `G` trajectories of one prompt.
+/// Holds the `G` trajectories of one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Name of the group, usually the task's id.

@@ -2,9 +2,9 @@
 //!
 //! A row is read into a [`Conversation`], whatever its shape: `messages` and `tools` in OpenAI's form,
 //! `prompt` and `completion`, `conversations` of `from` and `value`, a problem of GSM8K, or a line of
-//! `turnwise rollout`. A
-//! [`Writer`] spells it by the model folder's chat template as one or several [`Sequence`]s, and
-//! [`Demonstrations`] holds all of them with a [`Report`] of what was left out or cut, where and why.
+//! `turnwise rollout`. A [`Writer`] spells it by the model folder's chat template as one or several
+//! [`Sequence`]s, and [`Demonstrations`] holds all of them with a [`Report`] of what was left out or cut,
+//! where and why.
 //!
 //! # The rule of masks
 //! A turn of the assistant is trained as the template would have prompted it: what stands before it is the

@@ -1,4 +1,15 @@
 //! Defines environments: tasks, the tools on offer, the check of an answer, and the rewards of each turn.
+//!
+//! | question | type | file |
+//! |---|---|---|
+//! | what an environment is | [`Env`], [`Session`] | `env.rs`, `session.rs` |
+//! | which ones there are | [`EnvConfig`] | `config.rs`: a line each; `tasks/`: a file each |
+//! | what a turn earns | [`RewardConfig`], [`score`] | `reward.rs` |
+//! | which answer is right | [`Env::is_correct`] | `answer.rs` for numbers, `judge.rs` for programs |
+//! | what plays outside of this process | [`Process`], [`OpenEnv`], [`Agent`] | `process/`, `openenv/`, `agent/`; `outside/` for all |
+//! | what follows a fault | [`Retries`] | `retries.rs` |
+//!
+//! `examples/own_env.rs` is a complete environment with its tests.
 
 mod agent;
 mod answer;

@@ -1,6 +1,13 @@
 //! Reads runs: an index over their rollouts, a local page to read them in, and reports.
 //!
 //! Nothing here writes into a run directory or needs the code of training.
+//!
+//! | what | file |
+//! |---|---|
+//! | opens a run; its metrics and settings | `run.rs` |
+//! | a list of all rollouts, selected, sorted and searched | `index.rs`, `query.rs`, `search.rs` |
+//! | the page of `turnwise view` | `view.rs`, `view/page/` in plain JavaScript |
+//! | the report of `turnwise report` | `report.rs`; its curves and tables in `report/sections.rs` |
 
 mod conversation;
 mod error;

@@ -18,6 +18,9 @@ pub enum Bounding {
 }
 
 /// Weighs tokens by `exp(old_logp - rollout_logp)`: the trainer's policy before the step over the sampler's.
+///
+/// This is importance sampling with bounded weights: truncated (IMPALA, arXiv:1802.01561) or masked (IcePop,
+/// arXiv:2510.18855).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correction {
     /// Upper bound of a weight; 0 turns the correction off.
@@ -39,7 +42,7 @@ pub(super) struct Corrected {
 }
 
 impl Correction {
-    /// Whether tokens are weighed. Then the batch needs `rollout_logprobs`.
+    /// Returns whether tokens are weighed. Then the batch needs `rollout_logprobs`.
     pub fn is_on(&self) -> bool {
         self.cap > 0.0
     }

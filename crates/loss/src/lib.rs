@@ -6,6 +6,14 @@
 //! loss   = Σ_t w_t · loss_t
 //! ```
 //!
+//! | part | file |
+//! |---|---|
+//! | surrogate | `clip.rs` (PPO, GRPO), `cispo.rs`, `gspo.rs`, `dppo.rs` |
+//! | ρ per token, turn or sequence | `ratio.rs` |
+//! | KL, entropy, clamps: shared by all losses | `terms.rs`, `kl.rs` |
+//! | importance weights of stale rollouts | `correction.rs` |
+//! | ratio, clipped share and KL of a step | `stats.rs` |
+//!
 //! All normalisation is in the weights `w_t` ([`turnwise_credit::WeightsConfig`]), so adding up the losses of
 //! any split into micro-batches gives the loss of the whole batch.
 
@@ -50,7 +58,7 @@ pub struct LossBatch {
 }
 
 impl LossBatch {
-    /// Returns a batch with the columns that every loss needs.
+    /// Returns a batch with the columns that every loss needs, each `[B, T]`.
     pub fn new(old_logprobs: Tensor<2>, advantages: Tensor<2>, weights: Tensor<2>) -> Self {
         Self {
             old_logprobs,

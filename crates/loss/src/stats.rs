@@ -12,11 +12,11 @@ pub struct TokenStats {
     pub ratio: Tensor<2>,
     /// 1 where a clip, also the dual clip, acts on the surrogate and removes or bounds the token's gradient.
     pub clipped: Tensor<2>,
-    /// `ρ - ln ρ - 1`, an estimate of `KL(old ‖ new)`; never negative.
+    /// `ρ - ln ρ - 1`, the estimate k3 of `KL(old ‖ new)`, in nats; never negative.
     pub old_kl: Tensor<2>,
-    /// The estimate of the KL to the reference, if there is a reference.
+    /// The estimate of the KL to the reference, in nats, if there is a reference.
     pub ref_kl: Option<Tensor<2>>,
-    /// The policy's entropy, if it was computed.
+    /// The policy's entropy, in nats, if it was computed.
     pub entropy: Option<Tensor<2>>,
     /// The bounded importance weight of stale rollouts, if they are weighed.
     pub tis_weight: Option<Tensor<2>>,

@@ -18,7 +18,7 @@ pub struct Terms {
     pub kl_input_clamp: f64,
     /// Bound of the estimate.
     pub kl_output_clamp: f64,
-    /// η, the weight of the entropy bonus.
+    /// η, the weight of the entropy bonus (A3C, arXiv:1602.01783).
     pub entropy: f64,
     /// Bound of `|logp - old_logp|`.
     pub log_ratio_clamp: f64,

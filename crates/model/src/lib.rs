@@ -1,5 +1,16 @@
 //! One decoder-only transformer; model families are data that maps a Hugging Face folder onto it.
 //!
+//! | folder | holds |
+//! |---|---|
+//! | `family/` | one file per model family: `config.json` onto the description of a network, and back |
+//! | `block/` | the description of a block, which everything below reads |
+//! | `layers/` | layers in Burn's graph; LoRA |
+//! | `autodiff/` | log-probabilities and their gradients |
+//! | `cpu/fused/`, `cpu/decode/` | the CPU's single passes for training, and its decoder |
+//! | `io/` | Hugging Face folders and adapters, read and written |
+//!
+//! `transformer.rs` is the network, `build.rs` the list of its tensors, and `cache.rs` its keys and values.
+//!
 //! Letters in shapes: B batch, T tokens, N rows of a matrix (B·T of them, or those
 //! without padding), H query heads, K key/value heads, D head dim, V vocabulary.
 

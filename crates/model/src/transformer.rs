@@ -162,7 +162,7 @@ impl Transformer {
         self.norm.forward(x)
     }
 
-    /// Computes scores over the vocabulary.
+    /// Computes the logits over the vocabulary, with the family's divisor and cap.
     ///
     /// # Shapes
     /// - `hidden`: `[N, hidden]` → `[N, V]`

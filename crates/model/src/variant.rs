@@ -24,8 +24,8 @@ impl Transformer {
 
     /// Adds a wave to the parameters whose names on disk `changed` accepts, a tenth of their mean size high.
     ///
-    /// The model must not track gradients. A program that shall take new weights shows with these whether it
-    /// takes all of them. Parameters of an adapter have `.lora.` in their names.
+    /// The model must not track gradients. Parameters of an adapter have `.lora.` in their names. A server
+    /// whose log-probabilities don't follow such a change has kept old weights.
     #[must_use]
     pub fn waved(self, changed: &dyn Fn(&str) -> bool) -> Self {
         let config = self.config.clone();

@@ -1,5 +1,15 @@
 //! Plays a policy in an environment: token in, token out. Sampled tokens are never re-tokenised; tool output
 //! is appended to the exact tokens before it.
+//!
+//! | question | type | file |
+//! |---|---|---|
+//! | how many trajectories are played at once | [`play()`] | `play.rs`, `leader.rs`, `tool_threads.rs` |
+//! | what one trajectory does next | | `in_flight.rs` |
+//! | who samples | [`Policy`] | `policy.rs`; servers in `remote/` |
+//! | how messages become tokens | [`chat::ChatFormat`] | `chat/`, one file per format |
+//! | when a turn ends | [`TurnEnd`] | `turn_end.rs` |
+//! | when a trajectory ends | [`Limits`] | `limits.rs` |
+//! | which trajectories were lost | [`Lost`] | `lost.rs` |
 
 pub mod chat;
 mod context;

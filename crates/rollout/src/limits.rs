@@ -1,6 +1,6 @@
 //! Limits of a trajectory. Reaching one is data on the trajectory, not an error.
 
-/// Holds the limits of turns and trajectories.
+/// Holds the limits of turns and trajectories. Each field is the most that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Turns per trajectory.

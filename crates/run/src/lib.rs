@@ -16,8 +16,9 @@
 //! | `lock` | held while a process uses the directory | [`RunDir`] |
 //!
 //! **Adding a metric** takes one field of [`StepMetrics`] or [`TurnMetrics`], and the line in the trainer's
-//! `record.rs` that computes it. Every reader then has it by its name. Records of older versions may lack
-//! fields or have extra keys; both are read.
+//! `record.rs` that computes it. `metrics.jsonl` and the sinks then have it by its name. Curves are lists of
+//! metrics: `report/sections.rs` and `view/page/curves.js` of the inspect crate, `tui/curves.rs` of the
+//! binary. Records of older versions may lack fields or have extra keys; both are read.
 //!
 //! Files are written under another name, flushed to disk and renamed, or appended as whole lines. The
 //! directory holds whole files only, whatever kills the process. No symbolic link inside a run is followed.

@@ -19,7 +19,7 @@ use crate::turn::{Completion, GenerationRequest, SampledSoFar};
 /// Smallest number of common tokens whose copying is worth one step of waiting.
 const WORTH: usize = 16;
 
-/// Generates turns for a set of sequences.
+/// Generates turns for a set of sequences, a token for each of them in a step.
 pub struct Generator {
     engine: Engine,
     sampling: Sampling,
@@ -78,9 +78,9 @@ impl Generator {
         self.submit_sampled(request, self.sampling, 0);
     }
 
-    /// Queues a turn with its settings of sampling, as [`Generator::submit`].
+    /// Queues a turn with separate settings of sampling, as [`Generator::submit`] does with the generator's.
     ///
-    /// - `beside`: the number of likeliest tokens that are told at each token
+    /// - `beside`: the number of likeliest tokens that are listed beside each sampled token
     ///
     /// # Panics
     /// As [`Generator::submit`].
@@ -103,7 +103,7 @@ impl Generator {
         self.engine.truncate(at, keep);
     }
 
-    /// Returns what a sequence's unfinished turn has sampled so far.
+    /// Returns the tokens of a sequence's unfinished turn so far; none if it has no such turn.
     pub fn sampled(&self, key: u64) -> Option<SampledSoFar<'_>> {
         let slot = self.sequences().find(|(_, slot)| slot.key == key).map(|(_, slot)| slot);
         slot.and_then(|slot| slot.turn.as_ref()).or_else(|| self.waiting.get(&key)).map(Pending::sampled)
@@ -149,7 +149,7 @@ impl Generator {
         Ok(finished)
     }
 
-    /// Samples one turn for every request.
+    /// Samples one turn for every request, and returns them in the order of the requests.
     ///
     /// Other sequences are released, with turns that were submitted and not sampled yet.
     ///

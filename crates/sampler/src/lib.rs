@@ -1,5 +1,16 @@
 //! Logits to tokens: continuous batching with a bounded key-value cache that is kept between turns.
 //!
+//! | question | type | file |
+//! |---|---|---|
+//! | which turns are sampled together | [`Generator`] | `generate.rs`, `slot.rs` |
+//! | which token comes next | [`sample`], [`Sampling`] | `sampling.rs`, `likeliest.rs` |
+//! | when a turn ends | [`StopRule`] | `stop.rs` |
+//! | which random numbers a turn has | [`SequenceId`] | `rng.rs` |
+//! | which model computes the logits | | `engine.rs` |
+//!
+//! Calls that end a turn are found by `turnwise_rollout::TurnEnd`, which a caller of [`Generator::step`]
+//! passes as `ends`.
+//!
 //! **The rule of log-probabilities.** A recorded log-probability is `log_softmax(logits / temperature)` at
 //! the sampled token, in f32, before top-k, top-p or min-p truncate anything. At temperature 0 (greedy) it is
 //! taken at temperature 1. The trainer recomputes it under the same rule (`turnwise_model::token_logprobs`).

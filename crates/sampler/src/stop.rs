@@ -1,11 +1,13 @@
-//! Decides when a turn ends.
+//! Decides when a turn ends: at a stop token, behind a stop string, or at its limit of tokens.
 
 use turnwise_trajectory::{Finish, TokenId};
 
 /// Decodes tokens to text.
 pub type Decode<'a> = &'a (dyn Fn(&[TokenId]) -> String + Sync);
 
-/// Ends a turn at a token, or when a text is complete.
+/// Ends a turn at a stop token, or when a stop string is complete.
+///
+/// A stop token comes before a stop string, and both before the limit `max_new` of the request.
 #[derive(Clone, Copy)]
 pub struct StopRule<'a> {
     /// Tokens that end a turn; they belong to it.

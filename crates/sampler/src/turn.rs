@@ -17,12 +17,12 @@ pub struct GenerationRequest<'a> {
     pub rng: SequenceRng,
 }
 
-/// Shows what an unfinished turn has sampled so far.
+/// Shows the tokens of an unfinished turn so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampledSoFar<'a> {
     /// The tokens.
     pub tokens: &'a [TokenId],
-    /// One log-probability per token.
+    /// One log-probability per token, in nats, under the crate's rule.
     pub logprobs: &'a [f32],
     /// The likeliest tokens at each token, if they were asked for.
     pub likeliest: &'a [Vec<Likely>],
@@ -33,7 +33,7 @@ pub struct SampledSoFar<'a> {
 pub struct Completion {
     /// The tokens, the stop token included.
     pub tokens: Vec<TokenId>,
-    /// One log-probability per token.
+    /// One log-probability per token, in nats, under the crate's rule.
     pub logprobs: Vec<f32>,
     /// The likeliest tokens at each token, if they were asked for.
     pub likeliest: Vec<Vec<Likely>>,

@@ -9,6 +9,15 @@
 //! | `ranks/` | what several processes of a run agree on |
 //! | `watch/` | guards, progress, sinks |
 //! | `cold_start/` | supervised fine-tuning, models from nothing |
+//!
+//! | file | holds |
+//! |---|---|
+//! | `step.rs` | one step: play, score, weigh, learn |
+//! | `record.rs` | metrics and rollouts of a step: each metric is computed here |
+//! | `training.rs`, `running.rs` | a run from its beginning; its steps, checkpoints and evaluations |
+//! | `resume.rs`, `found.rs` | the checkpoint that a run goes on from |
+//! | `player.rs`, `ahead.rs` | a play with fixed weights, also ahead of its step (`rollout.lag`) |
+//! | `memory_estimate.rs` | the memory of a run, before it begins |
 
 mod ahead;
 mod cold_start;

@@ -23,7 +23,7 @@ use crate::run_site::RunSite;
 use crate::step::Trainer;
 use crate::watch::progress::Progress;
 
-/// Whether a directory holds a run of this config with steps left to do, and no process works on it.
+/// Returns whether a directory holds an unfinished run of this config that no process works on.
 pub fn is_unfinished(path: &Path, config: &RunConfig) -> bool {
     let free = matches!(RunDir::open(path), Ok(Some(_)));
     let same = free && changes(path, config).is_ok_and(|changes| changes.is_empty());

@@ -12,8 +12,8 @@ use crate::cpu::fused::{
 };
 use crate::transformer::Transformer;
 
-/// Holds columns with one entry per token of a batch. Entry `t` belongs to token `t`; entry 0 and padding are
-/// 0.
+/// Holds columns `[B, T]` with one entry per token of a batch. Entry `t` belongs to token `t`; entry 0 and
+/// padding are 0.
 #[derive(Debug, Clone)]
 pub struct TokenLogprobs {
     /// `log p(token_t | tokens before it)` at the wanted tokens, else 0. `[B, T]`, f32, nats.
@@ -39,10 +39,11 @@ pub struct LogprobQuery<'a> {
     pub with_entropy: bool,
 }
 
-/// Computes log-probabilities of the wanted tokens; [`LogprobQuery`] explains the arguments.
+/// Computes log-probabilities of the wanted tokens, in nats; [`LogprobQuery`] explains the arguments.
 ///
 /// # Shapes
 /// - `batch`: `B` rows of up to `T` tokens, `wanted`: `B·T` flags
+/// - returns columns `[B, T]`
 pub fn token_logprobs(
     model: &Transformer,
     batch: &TokenBatch,

@@ -15,7 +15,7 @@ pub struct BlockNorms {
 }
 
 impl BlockNorms {
-    /// Norms of the inputs, as in Llama.
+    /// Has norms of the inputs, as in Llama.
     pub const PRE: Self = Self {
         before_attention: Some("input_layernorm"),
         after_attention: None,
@@ -23,7 +23,7 @@ impl BlockNorms {
         after_mlp: None,
     };
 
-    /// Norms of inputs and outputs, as in Gemma 2 and 3.
+    /// Has norms of inputs and outputs, as in Gemma 2 and 3.
     pub const AROUND: Self = Self {
         before_attention: Some("input_layernorm"),
         after_attention: Some("post_attention_layernorm"),
@@ -31,7 +31,7 @@ impl BlockNorms {
         after_mlp: Some("post_feedforward_layernorm"),
     };
 
-    /// Norms of the outputs, as in OLMo 2.
+    /// Has norms of the outputs, as in OLMo 2.
     pub const POST: Self = Self {
         before_attention: None,
         after_attention: Some("post_attention_layernorm"),

@@ -36,12 +36,18 @@ struct Peft {
     alpha_pattern: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Loads an adapter onto its base and freezes all other parameters.
+/// Loads an adapter in the layout of `peft` onto its base, and freezes all other parameters.
+///
+/// # Errors
+/// As [`adapter_config`], or if a tensor is missing, superfluous, or of another shape.
 pub fn load_adapter(base: Transformer, folder: &Path) -> Result<Transformer, ModelError> {
     load_adapter_as(base, &adapter_config(folder)?, folder)
 }
 
 /// Loads an adapter onto its base with the scale of `config` instead of the folder's.
+///
+/// # Errors
+/// If a tensor is missing, superfluous, or of another shape.
 ///
 /// # Panics
 /// If the configuration fails [`LoraConfig::check`].
@@ -57,6 +63,11 @@ pub fn load_adapter_as(
 }
 
 /// Reads the configuration of a saved adapter.
+///
+/// A rank-stabilised one (arXiv:2312.03732) gets the `alpha` that gives the same scale.
+///
+/// # Errors
+/// If the file can't be read, or is of another kind of adapter than LoRA with one rank and scale.
 pub fn adapter_config(folder: &Path) -> Result<LoraConfig, ModelError> {
     let path = folder.join(CONFIG);
     let bad = |message: String| ModelError::Config { path: path.clone(), message };
@@ -80,6 +91,9 @@ pub fn adapter_config(folder: &Path) -> Result<LoraConfig, ModelError> {
 /// Saves the adapter of a model for `peft`, which loads it onto `base`.
 ///
 /// - `base`: a folder or a name on a hub
+///
+/// # Errors
+/// If a file can't be written.
 ///
 /// # Panics
 /// If the model has no adapter, or another one than `config` says.

@@ -21,7 +21,10 @@ use crate::transformer::Transformer;
 /// Tensors of old checkpoints that hold constants, not weights.
 const CONSTANTS: [&str; 1] = ["rotary_emb.inv_freq"];
 
-/// Reads `config.json` of a folder.
+/// Reads the description of a network from `config.json` of a folder.
+///
+/// # Errors
+/// If the file can't be read, its family isn't known, or its keys describe no network of that family.
 pub fn load_config(folder: &Path) -> Result<ModelConfig, ModelError> {
     let (path, json) = config_json(folder)?;
     let config = |message| ModelError::Config { path: path.clone(), message };
@@ -55,6 +58,9 @@ pub fn load(folder: &Path, device: &Device) -> Result<Transformer, ModelError> {
 
 /// Names the parts of a folder that are no part of its text model, and are left out: `vision_tower (437
 /// tensors)`.
+///
+/// # Errors
+/// If `config.json` or the head of a file of weights can't be read.
 pub fn left_out(folder: &Path) -> Result<Vec<String>, ModelError> {
     let (_, json) = config_json(folder)?;
     let mut files = WeightFiles::open(folder, json.get("transformers_weights").and_then(Value::as_str))?;
@@ -65,7 +71,10 @@ pub fn left_out(folder: &Path) -> Result<Vec<String>, ModelError> {
 /// Saves a model, with its adapter merged, as a folder that `transformers` loads.
 ///
 /// Tokenizer, chat template, generation settings and licences of `like` are copied. Its `config.json` keeps
-/// the keys that this crate doesn't know.
+/// the keys that this crate doesn't know. Weights are written in f32 as `model.safetensors`.
+///
+/// # Errors
+/// If a file of `like` can't be read, or one of `folder` can't be written.
 pub fn save(
     model: &Transformer,
     family: Family,
@@ -85,6 +94,9 @@ pub fn save(
 }
 
 /// Reads the family of a model folder.
+///
+/// # Errors
+/// If `config.json` can't be read, or names a family that isn't known.
 pub fn family_of(folder: &Path) -> Result<Family, ModelError> {
     let (path, json) = config_json(folder)?;
     family(&json).map_err(|message| ModelError::Config { path, message })

@@ -16,7 +16,7 @@ use super::spelling::{Guarded, Spelling};
 use super::template::guard_all;
 use super::thought::Opening;
 
-/// A chat template over a tokenizer, for conversations that are there already.
+/// Renders whole conversations by a chat template, and encodes them.
 pub struct Rendering {
     template: Template,
     /// The template for conversations with tools, if it is another one.
@@ -24,7 +24,7 @@ pub struct Rendering {
     spelling: Spelling,
 }
 
-/// A conversation and its template.
+/// Holds a conversation and its template.
 pub struct Script<'a> {
     rendering: &'a Rendering,
     messages: Vec<Json>,
@@ -32,7 +32,7 @@ pub struct Script<'a> {
     guarded: Guarded,
 }
 
-/// A turn of the assistant with everything before it.
+/// Holds a turn of the assistant with everything before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompted {
     /// The text, up to what the template writes behind the turn.

@@ -9,7 +9,7 @@ use crate::cold_start::conversations::Conversations;
 use crate::config::SftConfig;
 use crate::error::TrainError;
 
-/// Conversations in tokens.
+/// Holds conversations in tokens, as `turnwise sft --dry-run` shows them.
 pub struct Preview {
     rendering: Rendering,
     /// Counts of the file.
@@ -17,10 +17,10 @@ pub struct Preview {
     sequences: Vec<Sequence>,
 }
 
-/// A token of a sequence.
+/// Holds a token of a sequence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Token {
-    /// Its number.
+    /// Its id in the vocabulary.
     pub id: u32,
     /// Its text; a part of a character is a replacement character.
     pub text: String,

@@ -31,10 +31,10 @@ pub enum DeviceError {
     },
 }
 
-/// Version of the tensor library.
+/// Names the version of Burn, the tensor library.
 pub const BURN: &str = "0.22.1";
 
-/// Names of the backends that this binary was built with.
+/// Lists the names of the backends that this binary was built with.
 pub const NAMES: &[&str] = &[
     #[cfg(feature = "flex")]
     "flex",

@@ -1,8 +1,9 @@
 //! Projects the score of each recorded turn, `Σ_t ∇log π(token_t)`, onto a few thousand numbers.
 //!
-//! The projection is a count sketch: each parameter is added to one entry, with a sign, both by a hash of its
-//! number and a seed. Inner products of sketches are those of the scores without bias, and their relative
-//! error is about `1 / √width`. It is linear: a weighted sum of sketches is the sketch of the weighted sum.
+//! The projection is a count sketch (arXiv:0902.2206): each parameter is added to one entry, with a sign,
+//! both by a hash of its number and a seed. Inner products of sketches are those of the scores without bias,
+//! and their relative error is about `1 / √width`. It is linear: a weighted sum of sketches is the sketch of
+//! the weighted sum.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;

@@ -23,7 +23,7 @@ pub trait RolloutSource: Debug + Sync {
         None
     }
 
-    /// Whether the trained policy samples the turns, with its weights at the begin of the step.
+    /// Returns whether the trained policy samples the turns.
     fn is_on_policy(&self) -> bool;
 
     /// Returns the trajectories of a step, with their turn rewards. `trainer` has the policy and the

@@ -63,9 +63,10 @@ impl HostModel {
         self.precision.bytes(self.config.multiplied_weights())
     }
 
-    /// Appends each sequence's new tokens to its cache and returns the scores that follow the last one.
+    /// Appends each sequence's new tokens to its cache and returns the logits that follow the last one.
     ///
     /// # Shapes
+    /// - `feeds`: new tokens and cache of each sequence
     /// - returns one row of `V` per feed; an empty one if the feed has no new tokens
     pub fn extend(&self, feeds: &mut [(&[u32], &mut HostCache)]) -> Vec<Vec<f32>> {
         let tokens: usize = feeds.iter().map(|(tokens, _)| tokens.len()).sum();

@@ -25,7 +25,8 @@ impl EngineName {
         }
     }
 
-    /// Whether log-probabilities are those of the trainer where `top_p`, `top_k` or `min_p` drop tokens.
+    /// Returns whether log-probabilities are those of the trainer where `top_p`, `top_k` or `min_p` drop
+    /// tokens.
     pub fn keeps_rule_truncated(self) -> bool {
         self.protocol().keeps_rule_truncated()
     }

@@ -71,7 +71,7 @@ struct Held {
     pushes: u64,
 }
 
-/// One turn to ask for, without the names of model and weights.
+/// Asks for one turn, without the names of model and weights.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnAsk<'a> {
     /// All tokens before the turn.
@@ -147,7 +147,7 @@ impl Fleet {
         &self.servers
     }
 
-    /// Returns most tokens of a sequence, if the servers tell.
+    /// Returns the most tokens that a sequence may have, if the servers tell.
     pub fn context(&self) -> Option<usize> {
         self.context
     }

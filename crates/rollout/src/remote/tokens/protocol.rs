@@ -26,7 +26,7 @@ impl Rule {
         Self { temperature, top_k: 0, top_p: 1.0, min_p: 0.0 }
     }
 
-    /// Whether some tokens are never sampled.
+    /// Returns whether some tokens are never sampled.
     pub fn truncates(self) -> bool {
         self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0
     }

@@ -1,5 +1,5 @@
 //! Products with weights in 8 bits, as `Q8_0` of llama.cpp has them: `w ≈ scale·q` with `|q| ≤ 127`, and
-//! one scale for [`BLOCK`] neighbours of a row.
+//! one scale for [`BLOCK`] neighbours of a row (absmax, arXiv:2110.02861 §2.1).
 //!
 //! Inputs of products are rounded in the same way, so sums over a block are sums of integers. They are exact,
 //! and every processor has the same ones. The sums of blocks are added in f32, in their order.
