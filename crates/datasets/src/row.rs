@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use turnwise_json::words;
+use turnwise_json::{beyond_64_bits, rounded, with_exact_integers, words};
 
-use crate::columns::{names, overlaid};
+use crate::columns::{Integers, names, overlaid, overlaid_by};
 use crate::error::DataError;
 
 /// Rows of a file, read on demand.
@@ -30,6 +30,8 @@ pub struct Row {
 impl Row {
     /// Reads the row as a type. `columns`: paths by the names that the type has.
     ///
+    /// An integer beyond 64 bits is read as the text of its digits.
+    ///
     /// # Errors
     /// With the line of the mistake.
     pub fn read<T: DeserializeOwned>(
@@ -38,12 +40,34 @@ impl Row {
         columns: &BTreeMap<String, String>,
     ) -> Result<T, DataError> {
         let wrong = |error: serde_json::Error| self.wrong(path, &error);
+        let text = with_exact_integers(&self.text);
         if columns.is_empty() {
-            return serde_json::from_str(&self.text).map_err(wrong);
+            return serde_json::from_str(&text).map_err(wrong);
         }
-        let row = serde_json::from_str(&self.text).map_err(wrong)?;
+        let row = serde_json::from_str(&text).map_err(wrong)?;
         let row = overlaid(&row, columns).map_err(|message| self.broken(path, message))?;
         T::deserialize(row).map_err(|error| self.broken(path, words(&error)))
+    }
+
+    /// Returns place and digits of the first integer beyond 64 bits in one of these columns, for a reader to
+    /// whom its text isn't the same.
+    pub fn integer_beyond_64_bits(
+        &self,
+        columns: &BTreeMap<String, String>,
+        needed: &[&str],
+    ) -> Option<(String, String)> {
+        // A path may lead into JSON that stands in a text.
+        if columns.is_empty() && beyond_64_bits(&self.text).is_none() {
+            return None;
+        }
+        let read =
+            |text: &str, integers| overlaid_by(&serde_json::from_str(text).ok()?, columns, integers).ok();
+        let exact = read(&with_exact_integers(&self.text), Integers::Exact)?;
+        let plain = read(&self.text, Integers::Rounded)?;
+        needed.iter().find_map(|name| {
+            let (path, digits) = rounded(exact.get(*name)?, plain.get(*name)?)?;
+            Some((format!("{name}{path}"), digits))
+        })
     }
 
     /// Returns the error of a row that isn't what its reader needs. It names the columns that can't be read,
