@@ -126,3 +126,42 @@ fn hint(text: &str, error: &serde_json::Error) -> &'static str {
 pub(crate) fn reason(error: &serde_json::Error) -> String {
     format!("{} (column {})", words(error), error.column())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "it is read for its fault")]
+    struct Numbers {
+        n: Vec<i64>,
+    }
+
+    /// Digits survive, whatever is read; a reader that needs a number is told what stands there.
+    #[test]
+    fn an_integer_beyond_64_bits_is_the_text_of_its_digits() {
+        const BIG: &str = "-99999999999999999999";
+        let text = format!(r#"{{"n": [0, {BIG}], "t": "{{\"m\": {BIG}, \"k\": 1}}", "k": 1.5}}"#);
+        let row = Row { line: 3, text, made: false, unread: None };
+        let (path, none) = (Path::new("a.jsonl"), BTreeMap::new());
+        let read: Value = row.read(path, &none).unwrap();
+        assert_eq!((&read["n"], &read["k"]), (&json!([0, BIG]), &json!(1.5)));
+        let columns: BTreeMap<_, _> =
+            [("a", "t.m"), ("b", "n.1"), ("c", "t.k")].map(|(to, from)| (to.into(), from.into())).into();
+        let read: Value = row.read(path, &columns).unwrap();
+        assert_eq!((&read["a"], &read["b"], &read["c"]), (&json!(BIG), &json!(BIG), &json!(1)));
+        let found = |columns: &BTreeMap<String, String>, needed: &[&str]| {
+            row.integer_beyond_64_bits(columns, needed).map(|(place, digits)| {
+                assert_eq!(digits, BIG);
+                place
+            })
+        };
+        assert_eq!(found(&none, &["t", "k", "absent"]), None, "a text stays a text");
+        assert_eq!(found(&none, &["k", "n"]).as_deref(), Some("n[1]"));
+        assert_eq!(found(&columns, &["c", "a"]).as_deref(), Some("a"));
+        let wrong = row.read::<Numbers>(path, &none).unwrap_err().to_string();
+        let expect = format!("a.jsonl:3: the text \"{BIG}\", expected a whole number");
+        assert!(wrong.starts_with(&expect), "{wrong}");
+    }
+}
