@@ -49,8 +49,8 @@ impl Row {
         T::deserialize(row).map_err(|error| self.broken(path, words(&error)))
     }
 
-    /// Returns place and digits of the first integer beyond 64 bits in one of these columns, for a reader to
-    /// whom its text isn't the same.
+    /// Returns place and digits of the first integer beyond 64 bits in these columns. It is for a reader to
+    /// whom the text of its digits isn't the same.
     pub fn integer_beyond_64_bits(
         &self,
         columns: &BTreeMap<String, String>,

@@ -21,8 +21,9 @@ pub struct Demonstrations {
     pub report: Report,
 }
 
-/// Reads rows with their lines, from 1, unless one is left out already. Returns each conversation with its line, and a report of the other
-/// rows.
+/// Reads rows with their lines, from 1. A row may be left out already.
+///
+/// Returns each conversation with its line, and a report of the other rows.
 pub fn read(
     file: &Path,
     rows: impl IntoIterator<Item = (usize, Result<Json, LeftOut>)>,

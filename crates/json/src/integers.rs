@@ -1,4 +1,4 @@
-//! Integers beyond 64 bits. Python's `json` keeps all their digits; a number of `serde_json` would be rounded.
+//! Finds integers beyond 64 bits, whose digits Python's `json` keeps. A number of `serde_json` is rounded.
 
 use std::borrow::Cow;
 use std::ops::Range;
