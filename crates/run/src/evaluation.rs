@@ -19,8 +19,8 @@ pub struct Evaluation {
     pub trajectories: usize,
     /// Share of trajectories whose final answer is right.
     pub accuracy: f64,
-    /// Mean grade of a trajectory, the sum of its rewards named `acc` and at most 1. None where every grade is
-    /// 0 or 1.
+    /// Mean grade of a trajectory, the sum of its rewards named `acc` and at most 1. None where every grade
+    /// is 0 or 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_acc: Option<f64>,
     /// The grade from which a trajectory counts as right, where that has decided: in accuracy, pass@k and
