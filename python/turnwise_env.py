@@ -241,6 +241,7 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
     told.append({"method": "step", "text": "An answer.", "calls": [], "malformed": 0})
     for split in ("train", "held_out"):
         for index in range(min(tasks, described[split])):
+            grade = 0.0
 
             def both(request: dict[str, Any]) -> Any:
                 lines = [json.dumps({"id": 1, "session": name, **request}) for name in ("a", "b")]
@@ -248,7 +249,15 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
                 assert first == again, f"{split} {index}, {request}: two answers:\n  {first}\n  {again}"
                 answer = json.loads(first)
                 assert "error" not in answer, f"{split} {index}, {request}: {answer['error']['message']}"
-                return answer["result"]
+                result = answer["result"]
+                nonlocal grade
+                grade += result.get("rewards", {}).get("acc", 0.0)
+                # A sum of tenths may be above 1 by rounding.
+                assert grade <= 1 + 1e-9, (
+                    f"{split} {index}, {request}: the rewards 'acc' of a trajectory add up to {grade}, "
+                    "and a grade is at most 1; other names take any number"
+                )
+                return result
 
             both({"method": "reset", "split": split, "index": index, "seed": 1 + index})
             for request in told:

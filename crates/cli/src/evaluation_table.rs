@@ -43,15 +43,19 @@ fn table(columns: &[(&str, &Evaluation)]) -> String {
         let values: Vec<String> = columns.iter().map(|(_, e)| format!("{:>12}", value(e))).collect();
         format!("{name:<width$}{}\n", values.concat())
     };
+    // Without trajectories nothing was measured.
+    let measured = |name: &str, value: &dyn Fn(&Evaluation) -> String| {
+        row(name, &|e| if e.trajectories == 0 { "–".into() } else { value(e) })
+    };
     let names: Vec<String> = columns.iter().map(|(name, _)| format!("{name:>12}")).collect();
     let mut text = format!("{:<width$}{}\n", "", names.concat());
-    text += &row(&accuracy, &|e| percent(e.accuracy));
+    text += &measured(&accuracy, &|e| percent(e.accuracy));
     if columns.iter().any(|(_, e)| e.mean_acc.is_some()) {
-        text += &row("mean grade", &grade);
+        text += &measured("mean grade", &grade);
     }
-    text += &row("tool calls that succeed", &|e| percent(e.tool_success));
-    text += &row("format violations", &|e| percent(e.violations));
-    text += &row("turns", &|e| format!("{:.2}", e.turns));
+    text += &measured("tool calls that succeed", &|e| percent(e.tool_success));
+    text += &measured("format violations", &|e| percent(e.violations));
+    text += &measured("turns", &|e| format!("{:.2}", e.turns));
     text += &row("trajectories", &|e| e.trajectories.to_string());
     if columns.iter().any(|(_, e)| e.rollouts_lost > 0) {
         text += &row("rollouts lost", &|e| e.rollouts_lost.to_string());
@@ -153,6 +157,9 @@ mod tests {
         assert_eq!(lines[0], "                              before       after");
         assert_eq!(lines[1], "held-out accuracy             25.0 %      75.0 %");
         assert_eq!(lines[4], "turns                           3.00        3.00");
+        let text = table(&[("before", &Evaluation::default()), ("after", &after)]);
+        let line = format!("held-out accuracy{:>19}{:>12}", "–", "75.0 %");
+        assert_eq!(text.lines().nth(1), Some(line.as_str()), "nothing was measured before");
         let graded = Evaluation { mean_acc: Some(0.75), ..after };
         let text = table(&[("before", &before), ("after", &graded)]);
         assert_eq!(text.lines().nth(2), Some("mean grade                     0.250       0.750"), "{text}");

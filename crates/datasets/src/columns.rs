@@ -3,27 +3,45 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use turnwise_json::with_exact_integers;
 use turnwise_runfile::Conflict;
 
 /// Returns the value at a path of names with dots between them. A column's own name may hold dots; texts on
 /// the way may be JSON.
 pub fn at(row: &Value, path: &str) -> Option<Value> {
-    if let Some(value) = step(row, path) {
+    at_by(row, path, Integers::Exact)
+}
+
+/// How integers beyond 64 bits are read in columns that hold JSON as text.
+#[derive(Clone, Copy)]
+pub(crate) enum Integers {
+    /// As texts of their digits.
+    Exact,
+    /// As numbers, rounded.
+    Rounded,
+}
+
+fn at_by(row: &Value, path: &str, integers: Integers) -> Option<Value> {
+    if let Some(value) = step(row, path, integers) {
         return Some(value);
     }
     let dots = path.match_indices('.');
     dots.map(|(dot, _)| (&path[..dot], &path[dot + 1..]))
-        .find_map(|(first, rest)| at(&step(row, first)?, rest))
+        .find_map(|(first, rest)| at_by(&step(row, first, integers)?, rest, integers))
 }
 
 /// Returns the value of a key, or of a place in a list from 0.
-fn step(value: &Value, name: &str) -> Option<Value> {
+fn step(value: &Value, name: &str, integers: Integers) -> Option<Value> {
     match value {
         Value::Object(keys) => keys.get(name).cloned(),
         Value::Array(items) => items.get(name.parse::<usize>().ok()?).cloned(),
         // Tables often hold structs as text.
         Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
-            step(&serde_json::from_str(text).ok()?, name)
+            let text = match integers {
+                Integers::Exact => with_exact_integers(text),
+                Integers::Rounded => text.as_str().into(),
+            };
+            step(&serde_json::from_str(&text).ok()?, name, integers)
         }
         _ => None,
     }
@@ -34,9 +52,17 @@ fn step(value: &Value, name: &str) -> Option<Value> {
 /// # Errors
 /// One line that names the path and the columns that are there.
 pub fn overlaid(row: &Value, columns: &BTreeMap<String, String>) -> Result<Value, String> {
+    overlaid_by(row, columns, Integers::Exact)
+}
+
+pub(crate) fn overlaid_by(
+    row: &Value,
+    columns: &BTreeMap<String, String>,
+    integers: Integers,
+) -> Result<Value, String> {
     let mut overlaid = row.clone();
     for (name, path) in columns {
-        let (Some(value), Value::Object(keys)) = (at(row, path), &mut overlaid) else {
+        let (Some(value), Value::Object(keys)) = (at_by(row, path, integers), &mut overlaid) else {
             let there = match row {
                 Value::Object(keys) => names(keys),
                 _ => "none".into(),

@@ -24,8 +24,7 @@ pub(crate) fn check(message: &mut Map<String, Json>, place: &str, specs: &[ToolS
         let function =
             if keys.contains_key("function") { keys["function"].as_object_mut() } else { Some(keys) };
         let function = function.ok_or_else(|| malformed(format!("{place}.function is no object")))?;
-        let arguments = object(function.get("arguments"))
-            .ok_or_else(|| malformed(format!("{place}: the arguments are no JSON object")))?;
+        let arguments = object(function.get("arguments"), &place)?;
         let name = said(function, "name").and_then(Json::as_str).map(str::to_string);
         let name = name.ok_or_else(|| malformed(format!("{place} has no name")))?;
         function.insert("arguments".into(), arguments.clone().into());
@@ -43,13 +42,19 @@ pub(crate) fn check(message: &mut Map<String, Json>, place: &str, specs: &[ToolS
 }
 
 /// Returns arguments as an object. None of them are an empty one.
-fn object(arguments: Option<&Json>) -> Option<Map<String, Json>> {
+fn object(arguments: Option<&Json>, place: &str) -> Result<Map<String, Json>, LeftOut> {
+    let wrong = || LeftOut::new(Reason::MalformedCall, format!("{place}: the arguments are no JSON object"));
     match arguments {
-        None => Some(Map::new()),
-        Some(Json::Object(arguments)) => Some(arguments.clone()),
-        Some(Json::String(text)) if text.trim().is_empty() => Some(Map::new()),
-        Some(Json::String(text)) => serde_json::from_str(text).ok(),
-        Some(_) => None,
+        None => Ok(Map::new()),
+        Some(Json::Object(arguments)) => Ok(arguments.clone()),
+        Some(Json::String(text)) if text.trim().is_empty() => Ok(Map::new()),
+        Some(Json::String(text)) => {
+            match LeftOut::or_json(text, &format!("{place}: arguments"), |_| wrong())? {
+                Json::Object(arguments) => Ok(arguments),
+                _ => Err(wrong()),
+            }
+        }
+        Some(_) => Err(wrong()),
     }
 }
 

@@ -28,6 +28,11 @@ pub struct Conversation {
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
 impl Conversation {
+    /// Returns the columns that the messages and tools of a row are read from.
+    pub fn columns(row: &Json) -> &'static [&'static str] {
+        shapes::columns(row)
+    }
+
     /// Reads a row of any shape.
     pub fn read(row: &Json) -> Result<Self, LeftOut> {
         let Row { messages: given, tools: written, prompt, mut said } = shapes::read(row)?;

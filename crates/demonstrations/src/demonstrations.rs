@@ -21,17 +21,18 @@ pub struct Demonstrations {
     pub report: Report,
 }
 
-/// Reads rows with their lines, from 1. Returns each conversation with its line, and a report of the other
-/// rows.
+/// Reads rows with their lines, from 1. A row may be left out already.
+///
+/// Returns each conversation with its line, and a report of the other rows.
 pub fn read(
     file: &Path,
-    rows: impl IntoIterator<Item = (usize, Json)>,
+    rows: impl IntoIterator<Item = (usize, Result<Json, LeftOut>)>,
 ) -> (Vec<(usize, Conversation)>, Report) {
     let mut report = Report { file: file.into(), ..Report::default() };
     let mut conversations = Vec::new();
     for (line, row) in rows {
         report.rows += 1;
-        match Conversation::read(&row) {
+        match row.and_then(|row| Conversation::read(&row)) {
             Ok(conversation) => conversations.push((line, conversation)),
             Err(why) => report.leave_out(line, &why),
         }

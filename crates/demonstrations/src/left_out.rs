@@ -1,6 +1,8 @@
 //! Why a conversation isn't trained on.
 
 use serde::Serialize;
+use serde_json::Value as Json;
+use turnwise_json::beyond_64_bits;
 
 /// Says what is wrong with a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -14,6 +16,8 @@ pub enum Reason {
     BadTools,
     /// A call has no name, or arguments that are no object or don't fit the tool's schema.
     MalformedCall,
+    /// A number would be rounded.
+    LargeInteger,
     /// A call names a tool that isn't on offer.
     UnknownTool,
     /// A mark says neither yes nor no, or stands at a message that isn't the assistant's.
@@ -34,6 +38,7 @@ impl Reason {
             Self::UnknownRole => "with an unknown role",
             Self::BadTools => "with broken tools",
             Self::MalformedCall => "with a malformed call",
+            Self::LargeInteger => "with an integer beyond 64 bits",
             Self::UnknownTool => "with a call of a tool that isn't offered",
             Self::BadMark => "with a wrong mark",
             Self::Template => "that the chat template can't write",
@@ -55,5 +60,22 @@ pub struct LeftOut {
 impl LeftOut {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+
+    /// Returns the reason of a row in which an integer would be rounded.
+    pub fn large_integer(place: &str, digits: &str) -> Self {
+        let message = format!("{place} is {digits:.40}; hint: as a text it would be exact");
+        Self::new(Reason::LargeInteger, message)
+    }
+
+    /// Reads JSON that stands in a text.
+    ///
+    /// # Errors
+    /// Refuses an integer that would be rounded, and with `wrong` what is no JSON.
+    pub(crate) fn or_json(text: &str, place: &str, wrong: impl Fn(String) -> Self) -> Result<Json, Self> {
+        match beyond_64_bits(text) {
+            Some(digits) => Err(Self::large_integer(&format!("an integer in {place}"), digits)),
+            None => serde_json::from_str(text).map_err(|error| wrong(error.to_string())),
+        }
     }
 }

@@ -28,9 +28,9 @@ pub(crate) fn list(
         None => Ok(None),
         Some(Json::Array(items)) => Ok(Some(items.clone())),
         Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
-        Some(Json::String(text)) => match serde_json::from_str(text) {
-            Ok(Json::Array(items)) => Ok(Some(items)),
-            Ok(Json::Null) => Ok(None),
+        Some(Json::String(text)) => match LeftOut::or_json(text, &format!("`{key}`"), |_| wrong())? {
+            Json::Array(items) => Ok(Some(items)),
+            Json::Null => Ok(None),
             _ => Err(wrong()),
         },
         Some(_) => Err(wrong()),

@@ -6,6 +6,18 @@ use crate::left_out::{LeftOut, Reason};
 use crate::row::{Row, list, not_one, said};
 use crate::{gsm8k, record, share_gpt};
 
+/// Returns the columns that a row's conversation is read from, unless they are plain texts.
+pub(crate) fn columns(row: &Json) -> &'static [&'static str] {
+    let has = |key: &str| row.get(key).is_some_and(|value| !value.is_null());
+    if has("messages") || has("trajectories") {
+        &["messages", "tools"]
+    } else if has("prompt") && has("completion") {
+        &["prompt", "completion", "tools"]
+    } else {
+        &["conversations", "tools"]
+    }
+}
+
 /// Takes a row apart.
 pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
     let keys = row.as_object().ok_or_else(|| not_one("the row is no JSON object"))?;

@@ -27,9 +27,10 @@ pub(crate) fn messages(turns: &[Json], system: Option<&Json>) -> Result<Vec<Json
             "gpt" | "assistant" | "model" => json!({"role": "assistant", "content": text}),
             "tool" | "observation" | "function_response" => json!({"role": "tool", "content": text}),
             "function_call" => {
-                let calls: Json = serde_json::from_str(text).map_err(|error| {
-                    LeftOut::new(Reason::MalformedCall, format!("{place}.value is no JSON: {error}"))
-                })?;
+                let value = format!("{place}.value");
+                let wrong =
+                    |error| LeftOut::new(Reason::MalformedCall, format!("{value} is no JSON: {error}"));
+                let calls = LeftOut::or_json(text, &value, wrong)?;
                 let calls = if calls.is_array() { calls } else { json!([calls]) };
                 json!({"role": "assistant", "content": "", "tool_calls": calls})
             }

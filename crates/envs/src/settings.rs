@@ -20,6 +20,12 @@ pub trait EnvSettings {
     }
 }
 
+/// Returns the key of a command that names no program. `example` is one that does.
+pub(crate) fn no_program(key: &str, command: &[String], example: &[&str]) -> Option<Conflict> {
+    let is_none = command.first().is_none_or(String::is_empty);
+    is_none.then(|| Conflict::new(key, format!("names no program; expected for example {example:?}")))
+}
+
 const NO_CPYTHON: &str = "the tool is a Python program that the embedded interpreter can't run\n  \
                           hint: leave out rollout.executor.monty, or choose another environment";
 

@@ -3,6 +3,7 @@
 //! - [`Unique`] reads a value whose objects hold each key once. A reader that takes the last of two equal
 //!   keys hides a mistake.
 //! - [`words`] says what is wrong in the terms of the data. Serde's errors name types of Rust.
+//! - [`with_exact_integers`] keeps the digits of integers beyond 64 bits, which a number would round.
 //! - [`of_text`] and [`of_value`] read a type, and put the path of the fault before these words.
 //!
 //! ```
@@ -16,10 +17,12 @@
 //! assert_eq!(wrong, "a[1]: the text \"b\", expected a number");
 //! ```
 
+mod integers;
 mod read;
 mod unique;
 mod words;
 
+pub use integers::{beyond_64_bits, rounded, with_exact_integers};
 pub use read::{of_text, of_value};
 pub use unique::Unique;
 pub use words::words;

@@ -19,7 +19,8 @@ pub struct Evaluation {
     pub trajectories: usize,
     /// Share of trajectories whose final answer is right.
     pub accuracy: f64,
-    /// Mean grade of a trajectory, the sum of its rewards named `acc`. None where every grade is 0 or 1.
+    /// Mean grade of a trajectory, the sum of its rewards named `acc` and at most 1. None where every grade
+    /// is 0 or 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_acc: Option<f64>,
     /// The grade from which a trajectory counts as right, where that has decided: in accuracy, pass@k and
@@ -55,8 +56,18 @@ impl Evaluation {
         self.correct_at.map(|at| format!("acc ≥ {at}"))
     }
 
+    /// Returns the number of lost trajectories and the first reason, in words. None if none was lost.
+    pub fn losses(&self) -> Option<String> {
+        let all = self.trajectories + self.rollouts_lost;
+        let first = self.lost.first()?;
+        Some(format!("{} of {all} rollouts are lost; the first: {first}", self.rollouts_lost))
+    }
+
     /// Summarises the evaluation in words.
     pub fn sentence(&self) -> String {
+        if self.trajectories + self.rollouts_lost == 0 {
+            return "no held-out task is played".into();
+        }
         let lost = match self.rollouts_lost {
             0 => String::new(),
             lost => format!(", {lost} rollouts lost"),
@@ -125,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_share_of_right_answers_names_the_grade_that_is_right() {
-        let plain = Evaluation { accuracy: 0.5, ..Evaluation::default() };
+        let plain = Evaluation { trajectories: 8, accuracy: 0.5, ..Evaluation::default() };
         let judged = Evaluation { mean_acc: Some(0.375), ..plain.clone() };
         let graded = Evaluation { correct_at: Some(0.5), ..judged.clone() };
         for (evaluation, expect) in [
@@ -135,8 +146,18 @@ mod tests {
         ] {
             assert!(evaluation.sentence().starts_with(expect), "{}", evaluation.sentence());
         }
+        assert_eq!(Evaluation::default().sentence(), "no held-out task is played");
         assert_eq!(serde_json::to_value(&graded).unwrap()["correct_at"], 0.5);
         assert!(serde_json::to_value(&plain).unwrap().get("correct_at").is_none());
+    }
+
+    #[test]
+    fn losses_are_told_with_the_first_reason() {
+        assert_eq!(Evaluation::default().losses(), None);
+        let lost = vec!["t, sample 0: gone".to_string(), "t, sample 1: late".to_string()];
+        let some = Evaluation { trajectories: 6, rollouts_lost: 2, lost, ..Evaluation::default() };
+        let expect = "2 of 8 rollouts are lost; the first: t, sample 0: gone";
+        assert_eq!(some.losses().as_deref(), Some(expect));
     }
 
     #[test]

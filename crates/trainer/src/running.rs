@@ -364,6 +364,7 @@ impl<'a> Running<'a> {
         self.log_env();
         let measured = measured?;
         self.progress.line(&format!("evaluated: {}", phase.spent()));
+        measured.losses().iter().for_each(|line| self.progress.line(line));
         Ok(measured)
     }
 

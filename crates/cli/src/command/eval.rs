@@ -107,6 +107,8 @@ impl Eval {
             (None, None) => evaluate(&model, &game, eval, rewards, seed, cache, &mut told),
         };
         setup.env.take_log().iter().for_each(|line| progress.line(line));
-        Ok(found?)
+        let found = found?;
+        found.losses().iter().for_each(|line| progress.line(line));
+        Ok(found)
     }
 }

@@ -158,10 +158,7 @@ impl Rollout {
         game.env.take_log().iter().for_each(|line| bar.line(line));
         let found = found?;
         written?;
-        if let Some(first) = found.lost.first() {
-            let all = tasks.len() * config.eval.samples;
-            bar.line(&format!("{} of {all} rollouts are lost; the first: {first}", found.rollouts_lost));
-        }
+        found.losses().iter().for_each(|line| bar.line(line));
         drop(bar);
         let summary = summarize(&found.outcomes);
         evaluation_table::write_in_full(&[("rollouts", &found, &summary)], None);

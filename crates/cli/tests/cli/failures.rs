@@ -198,3 +198,32 @@ fn a_part_to_train_that_is_not_there() {
             .fails(1, &[message, "hint: "]);
     }
 }
+
+/// A key of the run file is named with its line, whichever environment reads it.
+#[test]
+fn a_command_or_an_address_that_names_nothing() {
+    let tiny = root().join("models/tiny");
+    let files = "train = \"a.jsonl\"\nheld_out = \"b.jsonl\"\n";
+    for (env, rest, line, expect) in [
+        (
+            "process",
+            "command = []".to_string(),
+            3,
+            "`env.process.command` names no program; expected for example",
+        ),
+        ("process", "command = [\"\"]".to_string(), 3, "`env.process.command` names no program"),
+        ("openenv", "command = []".to_string(), 3, "`env.openenv.command` names no program"),
+        (
+            "openenv",
+            "url = \"ftp://a\"".to_string(),
+            3,
+            "`env.openenv.url` is \"ftp://a\", expected an address",
+        ),
+        ("command", format!("{files}check = []"), 5, "`env.command.check` names no program"),
+        ("agent", format!("{files}command = []"), 5, "`env.agent.command` names no program"),
+        ("agent", format!("{files}command = [\"a\"]\ncheck = []"), 6, "`env.agent.check` names no program"),
+    ] {
+        let attempt = Attempt::new(&tiny, &format!("[env.{env}]\n{rest}\n"));
+        attempt.fails(2, &[&format!("x.toml:{line}: {expect}")]);
+    }
+}

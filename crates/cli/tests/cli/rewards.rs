@@ -270,3 +270,22 @@ fn grades_decide_what_is_replaced_filtered_and_drawn_again() {
         assert_eq!(graded > 0, by_verdict, "{graded} replaced groups whose grades differ");
     }
 }
+
+/// An environment may reward `acc` in several turns. The reward is what it says; a grade is at most 1.
+#[test]
+fn a_grade_is_at_most_1_and_rewards_stay_as_they_were_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, out) = (settings(folder.path()), folder.path().join("out.jsonl"));
+    let generous = ENVIRONMENT.replace("self.length % 3 / 8", "0.75");
+    std::fs::write(folder.path().join("env.py"), generous).unwrap();
+    let common =
+        ["rollout", "--config", "configs/tiny.toml", "--model", "models/tiny", "--out", arg(&out), "--json"];
+    let args: Vec<&str> = common.into_iter().chain(settings.iter().map(String::as_str)).collect();
+    let ran = turnwise(&args, "");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let (answer, all): (Value, Vec<Value>) = (serde_json::from_str(&ran.stdout).unwrap(), lines(&out));
+    let given: Vec<f64> = trajectories(&all).into_iter().map(acc).collect();
+    assert!(given.iter().any(|given| *given > 1.25), "{given:?}");
+    let mean = given.iter().map(|given| given.min(1.0)).sum::<f64>() / given.len() as f64;
+    assert!((answer["mean_acc"].as_f64().unwrap() - mean).abs() < 1e-12, "{answer}");
+}

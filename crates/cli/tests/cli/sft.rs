@@ -224,3 +224,49 @@ fn is_the_record(path: &Path, line: usize, record: &str) -> Option<bool> {
     let ids = tokens.iter().map(|token| &token["id"]).take(whole.len());
     Some(ids.eq(whole.iter()))
 }
+
+/// A float would change the number that the model is taught to write. Columns that no conversation needs may
+/// hold anything.
+#[test]
+fn an_integer_beyond_64_bits_is_trained_exactly_or_not_at_all() {
+    let big = "123456789012345678901234567890";
+    let written = |arguments: Value| {
+        let mut row = row(0);
+        row["messages"][1]["tool_calls"][0]["function"]["arguments"] = arguments;
+        row
+    };
+    let marked = || written(json!({"a": "BIG", "b": 2}));
+    let (mut in_text, mut in_column, mut in_tools) = (marked(), marked(), row(0));
+    in_text["messages"][1]["tool_calls"][0]["function"]["arguments"] = json!("{\"a\": BIG, \"b\": 2}");
+    in_column["messages"] = in_column["messages"].to_string().replace("\"BIG\"", "BIG").into();
+    in_tools["tools"][0]["parameters"]["properties"]["a"]["maximum"] = "BIG".into();
+    let mut elsewhere = row(0);
+    elsewhere["meta"] = json!({"messages": ["BIG"]});
+    let exact = written(json!({"a": u64::MAX, "b": i64::MIN}));
+    let rows = [marked(), in_text, in_column, in_tools, elsewhere, exact];
+    let (folder, path) = config(&[], &TINY.replace("fenced_python", "hermes"));
+    let lines: Vec<String> =
+        rows.iter().map(|row| row.to_string().replace("\"BIG\"", big).replace("BIG", big)).collect();
+    std::fs::write(folder.path().join("data.jsonl"), lines.join("\n")).unwrap();
+    let dry = |more: &[&str]| turnwise(&[&["sft", arg(&path), "--dry-run"], more].concat(), "").stderr;
+    let told = dry(&["--show", "5"]);
+    for part in [
+        "6 rows, 2 conversations in 2 sequences".to_string(),
+        "left out: 4 with an integer beyond 64 bits".to_string(),
+        format!(
+            "line 1: messages[1].tool_calls[0].function.arguments.a is {big}; hint: as a text it would be exact"
+        ),
+        format!("line 2: an integer in messages[1].tool_calls[0]: arguments is {big}; hint: "),
+        format!("line 3: an integer in `messages` is {big}; hint: "),
+        "{\"a\": 1, \"b\": 2}".to_string(),
+    ] {
+        assert!(told.contains(&part), "{part}\n{told}");
+    }
+    let shown = dry(&["--show", "6"]);
+    assert!(shown.contains("{\"a\": 18446744073709551615, \"b\": -9223372036854775808}"), "{shown}");
+    // Columns of other names are the same columns.
+    let renamed = lines.join("\n").replace("\"messages\":", "\"dialog\":");
+    std::fs::write(folder.path().join("data.jsonl"), renamed).unwrap();
+    let named = dry(&["--set", "data.columns.messages=dialog", "--show", "6"]);
+    assert!(named.contains("left out: 4 with an integer beyond 64 bits"), "{named}");
+}

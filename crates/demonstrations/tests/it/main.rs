@@ -50,7 +50,7 @@ fn trained(rendering: &Rendering, sequence: &Sequence) -> Vec<String> {
 /// Reads and writes rows as `turnwise sft` does; the first row is on line 1.
 fn demonstrations(rendering: &Rendering, rows: &[Value], config: &DataConfig) -> Demonstrations {
     let format = FormatName::Hermes.build();
-    let (conversations, report) = read(&config.file, (1..).zip(rows.iter().cloned()));
+    let (conversations, report) = read(&config.file, (1..).zip(rows.iter().cloned().map(Ok)));
     let writer = Writer::new(rendering, &*format, true);
     Demonstrations::write(&conversations, report, writer, config, 512)
 }

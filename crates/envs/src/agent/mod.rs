@@ -28,7 +28,7 @@ use turnwise_trajectory::{Message, Role};
 use crate::env::{Env, EnvError};
 use crate::outside::stderr::Log;
 use crate::session::{Opened, Start};
-use crate::settings::EnvSettings;
+use crate::settings::{EnvSettings, no_program};
 use crate::tasks::command::form::level;
 use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks};
@@ -80,7 +80,10 @@ fn at_once() -> usize {
 
 impl EnvSettings for AgentConfig {
     fn conflict(&self) -> Option<Conflict> {
+        let of_check = || no_program("check", self.check.as_ref()?, &["python3", "check.py"]);
         TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks)
+            .or_else(|| no_program("command", &self.command, &["python3", "agent.py"]))
+            .or_else(of_check)
     }
 
     fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
@@ -105,11 +108,6 @@ impl Agents {
     pub fn new(config: &AgentConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "agent", message };
         Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
-        for (key, command) in [("command", Some(&config.command)), ("check", config.check.as_ref())] {
-            if command.is_some_and(Vec::is_empty) {
-                return Err(wrong(format!("{key} = [] names no program; hint: [\"python3\", \"{key}.py\"]")));
-            }
-        }
         let mut rows = HashMap::new();
         let (train, held_out) = tasks(config, &mut rows)?;
         folders::remove_leftovers(&std::env::temp_dir());
@@ -138,7 +136,8 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
         let Some(object) = read.as_object() else {
             return Err(broken("a task is a JSON object".into()).into());
         };
-        let text = read.to_string();
+        // As it stands, because numbers keep their digits; in one line, and no text of JSON holds a line end.
+        let text = row.text.trim().replace(['\n', '\r'], " ");
         if text.len() > TASK {
             let message = format!("a task of {} bytes; at most {TASK} fit into a variable", text.len());
             return Err(broken(message).into());
@@ -248,6 +247,25 @@ mod tests {
         assert_eq!(env.held_out()[0].level, 1, "unless its row says another");
     }
 
+    /// As a number, an integer beyond 64 bits would be another one.
+    #[test]
+    fn a_program_and_its_check_get_the_task_with_all_digits() {
+        let row = r#"{"question": "?", "id": 123456789012345678901234567890, "half": 0.10}"#;
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = config(folder.path(), row, "printf %s \"$TURNWISE_TASK\"");
+        let script = "import json, sys\n\
+                      id = json.load(sys.stdin)['task']['id']\n\
+                      print(json.dumps({'rewards': {'acc': float(id == 123456789012345678901234567890)}}))";
+        settings.check = Some(["python3", "-c", script].map(String::from).to_vec());
+        let env = Agents::new(&settings).unwrap();
+        let task = &env.train()[0];
+        assert_eq!(task.id, "123456789012345678901234567890");
+        let ran = env.agent.run(task, "7", ENDPOINT);
+        assert_eq!(ran.stdout, row);
+        let verdict = env.agent.judge(task, "1", &ran, &|| json!({})).unwrap().unwrap();
+        assert_eq!(serde_json::to_value(&verdict.rewards).unwrap(), json!({"acc": 1.0}));
+    }
+
     #[test]
     fn a_check_gives_the_rewards_instead_of_the_last_line() {
         let folder = tempfile::tempdir().unwrap();
@@ -285,7 +303,7 @@ mod tests {
         fails("{\"level\": \"high\"}", "train.jsonl:1: level is \"high\", expected a whole number");
         fails("{\"id\": 1}\n{\"id\": \"1\"}", "train.jsonl:2: the id \"1\" is taken");
         let long = format!("{{\"a\": {:?}}}", "x".repeat(TASK));
-        fails(&long, "train.jsonl:1: a task of 128008 bytes");
+        fails(&long, "train.jsonl:1: a task of 128009 bytes");
         fails("{\"question\": \"held out\"}", "held_out.jsonl:1: ");
         fails("[[1]]", "train.jsonl:1: ");
     }

@@ -21,14 +21,14 @@ impl Address {
     /// If it isn't a URL, or needs TLS in a build without it.
     pub(super) fn read(url: &str) -> Result<Self, String> {
         let expected = "expected an address such as \"ws://127.0.0.1:8000\"";
-        let wrong = || format!("url is {url:?}, {expected}");
+        let wrong = || format!("is {url:?}, {expected}");
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let tls = match uri.scheme_str() {
             Some("ws" | "http") => false,
             Some("wss" | "https") => true,
             _ => return Err(wrong()),
         };
-        tls::check(url).map_err(|why| format!("url is {url:?}, and {why}"))?;
+        tls::check(url).map_err(|why| format!("is {url:?}, and {why}"))?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/ws").unwrap_or(path);
@@ -82,7 +82,7 @@ mod tests {
         match Address::read("wss://a/x") {
             Ok(address) => assert_eq!(address.schema(), "https://a:443/x/schema"),
             Err(why) => {
-                assert_eq!(why, "url is \"wss://a/x\", and wss needs a build with `--features https`");
+                assert_eq!(why, "is \"wss://a/x\", and wss needs a build with `--features https`");
             }
         }
         for (url, expect) in [
@@ -91,7 +91,7 @@ mod tests {
             ("ws://", "expected an address such as"),
         ] {
             let error = Address::read(url).unwrap_err();
-            assert!(error.starts_with(&format!("url is {url:?}, ")) && error.contains(expect), "{error}");
+            assert!(error.starts_with(&format!("is {url:?}, ")) && error.contains(expect), "{error}");
         }
     }
 }

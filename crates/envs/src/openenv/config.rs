@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Conflict, Seconds, Within};
 
+use super::address::Address;
+use crate::settings::no_program;
+
 /// Settings of an environment behind an OpenEnv server. Either `url` or `command` is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,11 +99,8 @@ impl OpenEnvConfig {
                 "is missing, and so is `command`; expected the address of a server or its command",
             ),
             (Some(_), Some(_)) => wrong("url", "stands beside `command`; expected one of them"),
-            (None, Some(command)) if command.first().is_none_or(String::is_empty) => wrong(
-                "command",
-                "names no program; expected for example [\"python3\", \"-m\", \"my_server\"]",
-            ),
-            _ => None,
+            (Some(url), None) => Address::read(url).err().map(|what| Conflict::new("url", what)),
+            (None, Some(command)) => no_program("command", command, &["python3", "-m", "my_server"]),
         }
     }
 }
@@ -119,6 +119,7 @@ mod tests {
             ("command = [\"a\"]", None),
             ("", Some("url is missing, and so is `command`")),
             ("url = \"ws://a\"\ncommand = [\"a\"]", Some("url stands beside `command`")),
+            ("url = \"ftp://a\"", Some("url is \"ftp://a\", expected an address")),
             ("command = []", Some("command names no program")),
         ] {
             let config = read(text);

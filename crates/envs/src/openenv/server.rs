@@ -95,7 +95,13 @@ impl Server {
                 let running = started.map_err(|why| at_place(Some(command), &why))?;
                 (running.address.clone(), Some(running))
             }
-            None => (Address::read(config.url.as_deref().unwrap_or_default())?, None),
+            None => (
+                {
+                    let url = config.url.as_deref().unwrap_or_default();
+                    Address::read(url).map_err(|what| format!("url {what}"))?
+                },
+                None,
+            ),
         };
         let (reason, failures) = (String::new(), Failures::default());
         Ok(Arc::new(Self {

@@ -1,7 +1,9 @@
 //! Reads the settings of a process: `[env.process]`.
 
 use serde::{Deserialize, Serialize};
-use turnwise_runfile::{Seconds, Within};
+use turnwise_runfile::{Conflict, Seconds, Within};
+
+use crate::settings::no_program;
 
 /// Settings of an environment in a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,5 +39,10 @@ impl ProcessConfig {
     /// Returns the usual settings of a command.
     pub fn of(command: Vec<String>) -> Self {
         Self { command, workers: workers(), at_once: at_once(), timeout_seconds: timeout_seconds() }
+    }
+
+    /// Returns the key of a command that names no program.
+    pub(crate) fn conflict(&self) -> Option<Conflict> {
+        no_program("command", &self.command, &["python3", "my_env.py"])
     }
 }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
-use turnwise_runfile::Seconds;
+use turnwise_runfile::{Conflict, Seconds};
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_tools::{Fault, PythonTool, Tool, ToolSpec};
 use turnwise_trajectory::{Message, Role};
@@ -96,7 +96,8 @@ impl Process {
             tools.map(|tools| (offer, tools)).map_err(fault)
         };
         let described = workers[0].ask(&Request::Describe, Asker::default(), read);
-        let ((offer, tools), _) = described.map_err(|fault| wrong(format!("describe: {}", fault.message)))?;
+        let ((offer, tools), _) = described
+            .map_err(|fault| wrong(format!("describe: {}{}", fault.message, hint(&fault.message))))?;
         Ok(Self {
             openings: Openings::new(),
             shared,
@@ -155,8 +156,25 @@ impl Process {
 }
 
 impl EnvSettings for ProcessConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        Self::conflict(self)
+    }
+
     fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
         Ok(Box::new(Process::new(self)?))
+    }
+}
+
+/// Returns a hint for a process that can't begin.
+fn hint(message: &str) -> &'static str {
+    if message.starts_with("no answer for") {
+        "\n  hint: env.process.timeout_seconds bounds the start too"
+    } else if message.starts_with("it wrote") {
+        "\n  hint: stdout is for answers; print to stderr"
+    } else if message.starts_with("the process has") {
+        "\n  hint: run env.process.command by hand: a line {\"id\":1,\"method\":\"describe\"} in, an answer out"
+    } else {
+        ""
     }
 }
 

@@ -113,7 +113,7 @@ fn read(stdout: ChildStdout, pending: &Pending) -> String {
         let answer: Answer = match serde_json::from_slice(&line) {
             Ok(answer) => answer,
             Err(error) => {
-                return format!("it wrote {:?}, which is no answer: {}", short(&line), words(&error));
+                return format!("it wrote {:?}, which is no answer: {}", short(&line), reason(&line, &error));
             }
         };
         let id = answer.id;
@@ -121,6 +121,13 @@ fn read(stdout: ChildStdout, pending: &Pending) -> String {
             return format!("it answered the request {id}, which waits for no answer");
         }
     }
+}
+
+/// Returns what is wrong with a line that can't be read.
+fn reason(line: &[u8], error: &serde_json::Error) -> String {
+    let rest = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
+    let number = ["NaN", "Infinity"].into_iter().find(|number| rest.starts_with(number.as_bytes()));
+    number.map_or_else(|| words(error), |number| format!("{number} is no finite number"))
 }
 
 /// Returns the start of a line, for an error.

@@ -442,8 +442,15 @@ fn settings_that_cannot_serve_are_named() {
         (config(&[]), "command = [] names no program"),
         (config(&["no-such-command"]), "doesn't start"),
         (config(&["python3", "-c", "pass"]), "describe: the process has ended (exit status: 0)"),
-        (config(&["python3", "-c", "import no_such"]), "No module named 'no_such'"),
+        (config(&["python3", "-c", "import no_such"]), "No module named 'no_such'\n  hint: run "),
         (config(&["python3", "-c", "input(); print('{\"id\":1,\"result\":{}}')"]), "missing field `train`"),
+        (config(&["python3", "-c", "print({'id': float('nan')})"]), "\n  hint: stdout is for answers"),
+        (config(&["python3", "-c", "print('{\"id\": NaN}')"]), "NaN is no finite number\n  hint: "),
+        (
+            config(&["python3", "-c", "print('{\"id\": -Infinity}')"]),
+            "Infinity is no finite number\n  hint: ",
+        ),
+        (config(&["sleep", "9"]), "no answer for 1 s\n  hint: env.process.timeout_seconds bounds the start"),
         (
             open(&USUAL.replace("usual(request)", "{**usual(request), 'builtin': ['bash']}"), |_| ()),
             "turnwise has the tool \"python\" only",

@@ -30,7 +30,7 @@ use turnwise_tools::{Fault, PythonTool, ToolSpec};
 use crate::answer::vote;
 use crate::env::{Env, EnvError};
 use crate::session::{Opened, Start};
-use crate::settings::EnvSettings;
+use crate::settings::{EnvSettings, no_program};
 use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks, instructed, question};
 use checker::{Checker, Patience};
@@ -86,7 +86,9 @@ fn start_seconds() -> f64 {
 impl EnvSettings for CommandConfig {
     fn conflict(&self) -> Option<Conflict> {
         let of_columns = || turnwise_datasets::conflict(&self.columns, &form::COLUMNS);
-        TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks).or_else(of_columns)
+        TaskFiles::conflict(self.held_out.as_ref(), self.held_out_tasks)
+            .or_else(of_columns)
+            .or_else(|| no_program("check", &self.check, &["python3", "check.py"]))
     }
 
     fn open(&self, _: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {

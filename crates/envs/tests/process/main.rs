@@ -196,3 +196,40 @@ fn a_model_behind_an_endpoint_grades_answers() {
     }
     assert!(env.check().is_ok(), "an error of one session is no failure of the process");
 }
+
+/// A mistake that an environment can find in itself costs no run.
+#[test]
+fn an_environment_tests_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../python");
+    let checked = |step: &str| {
+        let program = folder.path().join("env.py");
+        let text = format!(
+            "import random, sys; sys.path.insert(0, {module:?})\n\
+             import turnwise_env; from turnwise_env import Step, Task, tool\n\
+             class Own(turnwise_env.Env):\n    \
+                 train, tools = 2, [tool('look', 'Looks.', at='string')]\n    \
+                 def reset(self, split, index, seed): return Task(str(index), 'Look.')\n    \
+                 def step(self, text, calls, malformed): return {step}\n\
+             turnwise_env.serve(Own)\n"
+        );
+        std::fs::write(&program, text).unwrap();
+        let output = Command::new("python3").arg(&program).arg("--check").output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (step, expect) in [
+        ("Step(['x'] * len(calls), {'acc': 0.5}, done=not calls)", None),
+        (
+            "Step(['x'] * len(calls), {'acc': 0.75}, done=not calls)",
+            Some("add up to 1.5, and a grade is at most 1"),
+        ),
+        ("Step(['x'] * len(calls), {'acc': 1.5})", Some("expected a grade from 0 to 1")),
+        ("Step([str(random.random())] * len(calls))", Some("two answers")),
+        ("Step([])", Some("0 outputs for 1 calls")),
+        ("1 / 0", Some("ZeroDivisionError")),
+    ] {
+        let (passes, said) = checked(step);
+        assert_eq!(passes, expect.is_none(), "{step}: {said}");
+        assert!(said.contains(expect.unwrap_or("equal tasks get equal answers")), "{step}: {said}");
+    }
+}

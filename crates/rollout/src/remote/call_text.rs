@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 use turnwise_http::json;
+use turnwise_json::beyond_64_bits;
 use turnwise_tools::CallFormat;
-use turnwise_tools::format::beyond_64_bits;
 use turnwise_trajectory::ToolCall;
 
 /// Appends the message's parsed calls to the text, one a line. Calls that the text already holds are left

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+use turnwise_json::beyond_64_bits;
 
-use super::json::{beyond_64_bits, spaced};
+use super::json::spaced;
 
 /// The mark on both sides of a text.
 pub(super) const MARK: &str = "<escape>";

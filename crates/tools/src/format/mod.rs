@@ -51,7 +51,6 @@ pub use grammar::{Grammar, Marker, Place, Role};
 pub use granite::Granite;
 pub use harmony::Harmony;
 pub use hermes::Hermes;
-pub use json::beyond_64_bits;
 pub use kimi_k2::KimiK2;
 pub use lexer::{Lexer, MAX_CALL_BYTES};
 pub use lfm2::Lfm2;

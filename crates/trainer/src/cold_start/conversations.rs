@@ -3,7 +3,9 @@
 use serde_json::Value;
 use turnwise_curriculum::{CurriculumConfig, TaskDraw};
 use turnwise_datasets::{DataError, rows};
-use turnwise_demonstrations::{Conversation, DataConfig, Demonstrations, Report, Sequence, Writer, read};
+use turnwise_demonstrations::{
+    Conversation, DataConfig, Demonstrations, LeftOut, Report, Sequence, Writer, read,
+};
 use turnwise_envs::EnvConfig;
 use turnwise_rollout::chat::{Moment, Rendering, rendering};
 
@@ -29,6 +31,11 @@ impl Conversations {
         for row in rows(&data.file)?.take(data.limit.unwrap_or(usize::MAX)) {
             let row = row?;
             let mut value: Value = row.read(&data.file, &data.columns)?;
+            let columns = Conversation::columns(&value);
+            if let Some((place, digits)) = row.integer_beyond_64_bits(&data.columns, columns) {
+                read_rows.push((row.line, Err(LeftOut::large_integer(&place, &digits))));
+                continue;
+            }
             if let (Some(instruction), Some(keys)) = (instruction, value.as_object_mut())
                 && keys.contains_key("question")
             {
@@ -39,7 +46,7 @@ impl Conversations {
             {
                 return Err(row.broken(&data.file, left_out.message).into());
             }
-            read_rows.push((row.line, value));
+            read_rows.push((row.line, Ok(value)));
         }
         if read_rows.is_empty() {
             let message = "no record; hint: one conversation per line";

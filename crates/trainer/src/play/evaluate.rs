@@ -32,7 +32,7 @@ use crate::ranks::deal::{deal, places};
 pub(crate) struct Tally {
     trajectories: usize,
     correct: usize,
-    /// Sum of the rewards named `acc`.
+    /// Sum of the grades: of the rewards named `acc` of a trajectory, at most 1.
     acc: f64,
     graded: bool,
     /// Whether the threshold of grades has judged a grade between 0 and 1.
@@ -48,7 +48,7 @@ impl Tally {
     pub(crate) fn add(&mut self, level: u32, played: &Trajectory, scored: &ScoredTrajectory) {
         self.trajectories += 1;
         self.correct += usize::from(scored.correct);
-        self.acc += scored.turns.iter().map(Rewards::acc).sum::<f64>();
+        self.acc += scored.turns.iter().map(Rewards::acc).sum::<f64>().min(1.0);
         let graded = is_graded(&scored.turns);
         self.graded |= graded;
         self.by_grade |= graded && played.verdict().is_none();

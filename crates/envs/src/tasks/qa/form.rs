@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use turnwise_datasets::{at, overlaid};
-use turnwise_json::words;
+use turnwise_json::{with_exact_integers, words};
 use turnwise_trajectory::{Message, Role};
 
 use super::MARK;
@@ -26,6 +26,7 @@ pub(super) const COLUMNS: [&str; 2] = ["answer", "question"];
 
 /// Prompt and exact answer of one record, or what is wrong with it.
 pub(super) fn pair(text: &str, columns: &BTreeMap<String, String>) -> Result<(Vec<Message>, String), String> {
+    let text = &*with_exact_integers(text);
     let row: Value = typed(text)?;
     let row = overlaid(&row, columns)?;
     let Value::Object(keys) = &row else {

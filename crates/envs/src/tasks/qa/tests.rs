@@ -275,3 +275,17 @@ fn code_runs_as_it_was_written() {
     let call = call(json!({"code": code}));
     assert_eq!(program(&env, &env.train()[0], &call), code);
 }
+
+/// As a number, such an answer would be another one.
+#[test]
+fn an_answer_beyond_64_bits_keeps_its_digits_and_other_columns_do_not_matter() {
+    let big = "123456789012345678901234567890";
+    let rows =
+        format!(r#"{{"question": "Large?", "answer": {big}, "id": {big}, "level": 99999999999999999999}}"#);
+    let env = Qa::new(&files(&rows, HELD_OUT).1).unwrap();
+    assert_eq!(env.train()[0].answer, big);
+    let nested = r#"{"question": "Large?", "info": "{\"answer\": 123456789012345678901234567890}"}"#;
+    let (_dir, mut config) = files(nested, r#"{"question": "?", "info": {"answer": 1}}"#);
+    config.columns = [("answer".to_string(), "info.answer".to_string())].into();
+    assert_eq!(Qa::new(&config).unwrap().train()[0].answer, big);
+}
