@@ -102,14 +102,9 @@ async fn collected(mut body: Body, most: usize) -> Result<Vec<u8>, Unread> {
 /// the context is longer.
 const VALUES: usize = 1 << 17;
 
-/// Reads the JSON of a body, unless it has too many values.
+/// Reads the JSON of a body, unless it has too many values. No key may stand twice: one of them would be
+/// ignored.
 pub(crate) fn json(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
-    bounded(site, bytes)?;
-    serde_json::from_slice(bytes).map_err(|error| Refusal::of(400, format!("the body is no JSON: {error}")))
-}
-
-/// Reads the JSON of a body in which no key may stand twice: a number that is lost is never missed.
-pub(crate) fn unique(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
     bounded(site, bytes)?;
     match serde_json::from_slice(bytes) {
         Ok(Unique(value)) => Ok(value),

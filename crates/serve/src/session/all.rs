@@ -285,6 +285,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
+            written: None,
             texts: Texts::default(),
         }
     }

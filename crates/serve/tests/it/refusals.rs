@@ -163,6 +163,27 @@ fn places_are_those_of_the_request_in_every_dialect() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_refused_in_every_dialect() {
+    let scene = Scene::new();
+    let user = r#"[{"role": "user", "content": "?"}]"#;
+    for (path, key) in [
+        ("/chat/completions", "messages"),
+        ("/completions", "prompt"),
+        ("/responses", "input"),
+        ("/messages", "messages"),
+    ] {
+        let body = |more: &str| format!("{{{key:?}: {user}, {more}}}");
+        for (more, name) in [
+            (r#""temperature": 0, "temperature": 1"#, "temperature"),
+            (r#""seed": 1, "metadata": {"a": 1, "a": 1}"#, "a"),
+        ] {
+            let refusal = scene.send(path, &[], &body(more)).refusal(400);
+            assert_eq!(refusal, format!("the key {name:?} stands twice"), "{path}");
+        }
+    }
+}
+
+#[test]
 fn keys_that_ask_for_nothing_are_let_through() {
     let scene = Scene::new();
     scene.chat(
