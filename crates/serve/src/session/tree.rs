@@ -28,6 +28,8 @@ pub(crate) struct Session {
     /// When it was used last, by the clock of the server's sessions.
     pub(crate) used: u64,
     tokens: usize,
+    /// Names of rewards of all calls.
+    names: usize,
     /// Its part in a run, if it has one.
     pub(super) run: Option<OfRun>,
 }
@@ -121,6 +123,8 @@ pub(crate) enum Unrewarded {
 
 /// Tokens that need as much memory as a call without any.
 const CALL: usize = 64;
+/// Tokens that need as much memory as a reward with its name.
+const NAME: usize = 16;
 
 impl Session {
     pub(crate) fn new() -> Self {
@@ -132,6 +136,7 @@ impl Session {
             open: 0,
             used: 0,
             tokens: 0,
+            names: 0,
             run: None,
         }
     }
@@ -189,9 +194,9 @@ impl Session {
         first
     }
 
-    /// Returns the session's size in tokens, with a share for each call.
+    /// Returns the session's size in tokens, with a share for each call and each reward.
     pub(crate) fn size(&self) -> usize {
-        self.tokens + CALL * self.calls.len()
+        self.tokens + CALL * self.calls.len() + NAME * self.names
     }
 
     /// Adds an answered call.
@@ -278,6 +283,7 @@ impl Session {
         if let Some(why) = sum.overfull() {
             return Err(Unrewarded::Wrong(why));
         }
+        self.names += sum.iter().count() - node.rewards.iter().count();
         node.rewards = sum;
         let last = self.calls.len() as u32 - 1;
         Ok(if self.run.is_some() { call.unwrap_or(last) } else { place.unwrap_or_default() })
