@@ -63,11 +63,7 @@ pub(super) fn interaction_in(
 }
 
 /// Returns both values by seed, where both have them.
-fn pairs(
-    a: &[&Record],
-    b: &[&Record],
-    value: impl Fn(&Record) -> Option<f64>,
-) -> BTreeMap<u64, (f64, f64)> {
+fn pairs(a: &[&Record], b: &[&Record], value: impl Fn(&Record) -> Option<f64>) -> BTreeMap<u64, (f64, f64)> {
     let of = |left: &&Record| {
         let right = b.iter().find(|right| right.seed == left.seed)?;
         Some((left.seed, (value(left)?, value(right)?)))

@@ -13,6 +13,7 @@ if what != "silent":
     chat([{"role": "user", "content": of["question"]}], max_tokens=8)
 if what == "crash":
     print("it crashes", file=sys.stderr)
+    print("with the key", os.environ["OPENAI_API_KEY"], file=sys.stderr)
     sys.exit(3)
 if what == "killed":
     os.kill(os.getpid(), 9)
@@ -26,12 +27,13 @@ if what == "rubbish":
     sys.stdout.buffer.write(b"\xff\xfe{\"rewards\": \n" * 100_000)
     sys.exit(0)
 if what == "wrong":
-    print('{"rewards": {"acc": "much"}}')
+    key = os.environ["OPENAI_API_KEY"]
+    print(json.dumps({"rewards": {"acc": "much", key: 1}}))
     sys.exit(0)
 if what == "posted":
     key = os.environ["OPENAI_API_KEY"]
     status, _ = post(f"/sessions/{key}/reward", {"rewards": {"acc": 0.5}, "done": True})
-    print("status", status)
+    print("status", status, "of", key)
     sys.exit(0)
 if what == "nan":
     key = os.environ["OPENAI_API_KEY"]

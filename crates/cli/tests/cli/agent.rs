@@ -251,6 +251,13 @@ fn whatever_a_program_does_costs_its_trajectory_only() {
     }
     assert!(log.contains("NaN}}\" gives no rewards: no JSON: expected value"), "{log}");
     assert!(log.lines().any(|line| line.ends_with(" crash0 #0: it crashes")), "{log}");
+    // A program may print its key, and its last line too.
+    assert!(
+        log.contains("crash0 #0: with the key [key]") && log.contains("stdout: status 200 of [key]"),
+        "{log}"
+    );
+    assert!(log.contains("\\\"[key]\\\": 1"), "{log}");
+    assert!(!log.contains("turnwise-"), "{log}");
     let pid = std::fs::read_to_string(&pids).expect("it forked");
     let alive = || Path::new("/proc").join(pid.trim()).join("exe").exists();
     let until = Instant::now() + Duration::from_secs(20);
@@ -260,12 +267,15 @@ fn whatever_a_program_does_costs_its_trajectory_only() {
     assert!(!alive(), "what it left behind is ended");
     // One at a time, each kind of failure has its reason; a run of nothing else fails.
     for (what, reason) in [
-        ("crash", "env.agent: the program failed (exit status: 3); the end of its stderr: it crashes"),
+        (
+            "crash",
+            "env.agent: the program failed (exit status: 3); the end of its stderr: it crashes | with the key [key]",
+        ),
         ("silent", "env.agent: the program made no call that was answered"),
         ("rubbish", "env.agent: the program's last line gives no rewards, and no request did"),
         (
             "wrong",
-            "env.agent: its last line \"{\\\"rewards\\\": {\\\"acc\\\": \\\"much\\\"}}\" gives no rewards",
+            "env.agent: its last line \"{\\\"rewards\\\": {\\\"acc\\\": \\\"much\\\", \\\"[key]\\\": 1}}\" gives no rewards",
         ),
     ] {
         let sets = agents.sets("odd.py", [task((0, what)), task((1, what))]);

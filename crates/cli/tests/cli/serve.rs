@@ -86,70 +86,81 @@ fn numbers(value: &Value) -> Vec<f32> {
     serde_json::from_value(value.clone()).expect("numbers")
 }
 
-/// Returns the tokens and the log-probabilities of a stream.
-fn streamed(text: &str, logprobs: fn(&Value) -> Vec<f32>) -> (Vec<u32>, Vec<f32>) {
-    let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
-    let (mut tokens, mut told) = (Vec::new(), Vec::new());
-    for event in data {
-        let event: Value = serde_json::from_str(event).expect("JSON");
-        if event["choices"][0]["token_ids"].is_array() {
-            tokens.extend(ids(&event["choices"][0]["token_ids"]));
-            told.extend(logprobs(&event["choices"][0]["logprobs"]));
+/// Returns the parts of an answer that hold tokens: itself, or the events of its stream.
+fn parts(text: &str) -> Vec<Value> {
+    let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let all = if data.is_empty() { vec![text] } else { data };
+    let parsed = all.into_iter().filter(|data| *data != "[DONE]");
+    // The last event of a response holds it.
+    let part = |text: &str| -> Value {
+        let event: Value = serde_json::from_str(text).expect("JSON");
+        if event["response"].is_object() { event["response"].clone() } else { event }
+    };
+    parsed.map(part).collect()
+}
+
+/// Returns the prompt of an answer, whole or streamed, and its tokens with their log-probabilities.
+fn told(text: &str) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
+    let (mut prompt, mut tokens, mut logprobs) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts(text) {
+        if part["prompt_token_ids"].is_array() {
+            prompt = ids(&part["prompt_token_ids"]);
+        }
+        let choice = &part["choices"][0];
+        if choice["token_ids"].is_array() {
+            tokens.extend(ids(&choice["token_ids"]));
+            logprobs.extend(match &choice["logprobs"]["content"] {
+                Value::Array(all) => {
+                    all.iter().map(|token| token["logprob"].as_f64().unwrap() as f32).collect()
+                }
+                _ => numbers(&choice["logprobs"]["token_logprobs"]),
+            });
         }
     }
-    (tokens, told)
-}
-
-fn of_chat(logprobs: &Value) -> Vec<f32> {
-    let all = logprobs["content"].as_array().expect("a list");
-    all.iter().map(|token| token["logprob"].as_f64().expect("a number") as f32).collect()
-}
-
-fn of_completion(logprobs: &Value) -> Vec<f32> {
-    numbers(&logprobs["token_logprobs"])
+    (prompt, tokens, logprobs)
 }
 
 #[test]
-fn served_tokens_and_log_probabilities_are_those_of_generate_and_logprobs() {
+fn served_tokens_and_log_probabilities_are_those_of_generate_and_logprobs_in_every_dialect() {
     let served = Served::tiny(&[]);
-    let more =
-        json!({"logprobs": true, "return_token_ids": true, "max_tokens": 24, "seed": 3, "temperature": 0.7});
-    let with = |request: Value| {
-        let mut request = request;
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        request
-    };
-    let chat = with(json!({"messages": [{"role": "user", "content": "Compute 12 + 30"}]}));
-    let text = with(json!({"prompt": "Compute 12 + 30"}));
-    let tokens = with(json!({"prompt": [5, 6, 7, 8]}));
-    let reads: [fn(&Value) -> Vec<f32>; 3] = [of_chat, of_completion, of_completion];
-    for ((path, mut request), read) in
-        [("/chat/completions", chat), ("/completions", text), ("/completions", tokens)].into_iter().zip(reads)
-    {
-        let answer = served.ask("s", path, &request);
-        let choice = &answer["choices"][0];
-        let (prompt, sampled) = (ids(&answer["prompt_token_ids"]), ids(&choice["token_ids"]));
-        let logprobs = read(&choice["logprobs"]);
+    let messages = json!([{"role": "user", "content": "Compute 12 + 30"}]);
+    let requests = [
+        ("/chat/completions", json!({"messages": messages, "max_tokens": 24})),
+        ("/completions", json!({"prompt": "Compute 12 + 30", "max_tokens": 24})),
+        ("/completions", json!({"prompt": [5, 6, 7, 8], "max_tokens": 24})),
+        ("/responses", json!({"input": messages, "max_output_tokens": 24})),
+        ("/messages", json!({"messages": messages, "max_tokens": 24})),
+    ];
+    for (path, mut request) in requests {
+        request["logprobs"] = true.into();
+        request["return_token_ids"] = true.into();
+        request["seed"] = 3.into();
+        request["temperature"] = 0.7.into();
+        let whole = served.post("s", path, &request);
         request["stream"] = true.into();
-        let (status, events) = served.post("s", path, &request);
-        assert_eq!((status, streamed(&events, read)), (200, (sampled.clone(), logprobs.clone())));
+        let streamed = served.post("s", path, &request);
+        assert_eq!((whole.0, streamed.0), (200, 200), "{path}: {} {}", whole.1, streamed.1);
+        let (prompt, sampled, logprobs) = told(&whole.1);
+        assert_eq!(told(&streamed.1), (prompt.clone(), sampled.clone(), logprobs.clone()), "{path}");
 
         let given = serde_json::to_string(&prompt).unwrap();
         let args =
             ["--tokens", &given, "--max-tokens", "24", "--seed", "3", "--temperature", "0.7", "--json"];
         let generated: Value =
             turnwise(&[&["generate", "--model", "models/tiny"], &args[..]].concat(), "").json();
-        assert_eq!(ids(&generated["tokens"]), sampled, "{path}");
-        assert_eq!(numbers(&generated["logprobs"]), logprobs, "{path}");
+        assert_eq!(
+            (ids(&generated["tokens"]), numbers(&generated["logprobs"])),
+            (sampled, logprobs),
+            "{path}"
+        );
 
         // `logprobs` computes at temperature 1.
         request["temperature"] = 1.0.into();
-        request["stream"] = false.into();
-        let choice = served.ask("s", path, &request)["choices"][0].clone();
-        let sampled = ids(&choice["token_ids"]);
+        let (prompt, sampled, logprobs) = told(&served.post("s", path, &request).1);
+        assert!(!sampled.is_empty() && sampled.len() == logprobs.len(), "{path}");
         let whole = serde_json::to_string(&[prompt.clone(), sampled].concat()).unwrap();
         let again: Value = turnwise(&["logprobs", "--model", "models/tiny", "--tokens", &whole], "").json();
-        for (t, logprob) in read(&choice["logprobs"]).into_iter().enumerate() {
+        for (t, logprob) in logprobs.into_iter().enumerate() {
             let again = again["logprobs"][prompt.len() + t].as_f64().unwrap();
             assert!((f64::from(logprob) - again).abs() <= 1e-4, "{path}, token {t}: {logprob} and {again}");
         }

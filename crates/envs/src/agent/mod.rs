@@ -20,12 +20,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use turnwise_datasets::Row;
+use turnwise_json::Unique;
 use turnwise_runfile::{Conflict, Seconds, Seed, Within};
 use turnwise_tools::Fault;
 use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
+use crate::outside::program::is_there;
 use crate::outside::stderr::Log;
 use crate::session::{Opened, Start};
 use crate::settings::{EnvSettings, no_program};
@@ -104,10 +106,13 @@ impl Agents {
     /// Reads the tasks.
     ///
     /// # Errors
-    /// If a row is no object, or too long.
+    /// If a program isn't there, or a row is no object or too long.
     pub fn new(config: &AgentConfig) -> Result<Self, EnvError> {
         let wrong = |message: String| EnvError::Config { env: "agent", message };
         Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
+        for (key, command) in [("command", Some(&config.command)), ("check", config.check.as_ref())] {
+            command.map_or(Ok(()), |command| program_of(key, command)).map_err(wrong)?;
+        }
         let mut rows = HashMap::new();
         let (train, held_out) = tasks(config, &mut rows)?;
         folders::remove_leftovers(&std::env::temp_dir());
@@ -123,6 +128,14 @@ impl Agents {
     }
 }
 
+/// Checks that a command names a program. A run would lose every trajectory without it.
+fn program_of(key: &str, command: &[String]) -> Result<(), String> {
+    if command.first().is_some_and(|program| is_there(program)) {
+        return Ok(());
+    }
+    Err(format!("{key} = {command:?}: no such program; hint: a path, or a name on the PATH"))
+}
+
 /// Reads the tasks, and their JSON by their ids.
 fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Both, EnvError> {
     let AgentConfig { held_out_tasks, limit, shuffle, seed, .. } = *config;
@@ -132,7 +145,7 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
     files.read(&mut |name: &str, path: &Path, row: &Row| {
         let broken = |message: String| row.broken(path, message);
         row.whole(path)?;
-        let read: Value = row.read(path, &std::collections::BTreeMap::new())?;
+        let Unique(read) = row.read(path, &std::collections::BTreeMap::new())?;
         let Some(object) = read.as_object() else {
             return Err(broken("a task is a JSON object".into()).into());
         };
@@ -144,6 +157,9 @@ fn tasks(config: &AgentConfig, rows: &mut HashMap<String, String>) -> Result<Bot
         }
         let id = match object.get("id") {
             None | Some(Value::Null) => format!("agent/{name}/{}", row.line),
+            Some(Value::String(id)) if id.is_empty() => {
+                return Err(broken("`id` is empty; hint: leave it out".into()).into());
+            }
             Some(Value::String(id)) => id.clone(),
             Some(Value::Number(id)) => id.to_string(),
             Some(_) => return Err(broken("`id` is neither a text nor a number".into()).into()),
@@ -294,6 +310,24 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_is_not_there_is_refused_before_any_task_is_played() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = config(folder.path(), "{}", "true");
+        let fails = |settings: &AgentConfig, expect: &str| {
+            let error = Agents::new(settings).err().expect("it isn't there").to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        settings.check = Some(vec!["no-such-check".into()]);
+        fails(&settings, "check = [\"no-such-check\"]: no such program");
+        settings.command = vec!["./no/such/program".into(), "x".into()];
+        fails(&settings, "command = [\"./no/such/program\", \"x\"]: no such program");
+        settings.command = vec![String::new()];
+        fails(&settings, "command = [\"\"]: no such program");
+        (settings.command, settings.check) = (vec!["sh".into()], Some(vec!["/bin/sh".into()]));
+        Agents::new(&settings).unwrap();
+    }
+
+    #[test]
     fn a_file_that_holds_no_tasks_says_where() {
         let fails = |train: &str, expect: &str| {
             let error = open(train, "true").err().expect("it is broken");
@@ -301,6 +335,8 @@ mod tests {
         };
         fails("{\"id\": [1]}", "train.jsonl:1: `id` is neither a text nor a number");
         fails("{\"level\": \"high\"}", "train.jsonl:1: level is \"high\", expected a whole number");
+        fails("{\"id\": \"\"}", "train.jsonl:1: `id` is empty");
+        fails("{\"a\": 1, \"a\": 2}", "train.jsonl:1: the key \"a\" stands twice");
         fails("{\"id\": 1}\n{\"id\": \"1\"}", "train.jsonl:2: the id \"1\" is taken");
         let long = format!("{{\"a\": {:?}}}", "x".repeat(TASK));
         fails(&long, "train.jsonl:1: a task of 128009 bytes");

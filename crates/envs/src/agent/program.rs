@@ -30,7 +30,8 @@ pub struct Ran {
 /// Names what is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct What<'a> {
-    pub(super) command: &'a [String],
+    /// Its key in the run file, and the program with its arguments.
+    pub(super) command: (&'a str, &'a [String]),
     /// A command for a hint.
     pub(super) example: &'a str,
     /// Its name in errors.
@@ -121,7 +122,7 @@ mod tests {
     fn check(script: &str, input: &str, seconds: f64) -> Ran {
         let command = ["sh", "-c", script].map(String::from);
         let limit = Duration::from_secs_f64(seconds);
-        let what = What { command: &command, example: "", noun: "program", name: "test", limit };
+        let what = What { command: ("command", &command), example: "", noun: "program", name: "test", limit };
         run(what, input.into(), &Arc::new(Log::new("env.agent")), |_| {})
     }
 
@@ -140,9 +141,9 @@ mod tests {
         assert_eq!(check("echo began; sleep 60", "", 0.3), ran("began\n", Some(slow)));
         assert_eq!(check("exec >&-; sleep 60", "", 0.3), ran("", Some(slow)));
         let command = [String::from("/no/such/program")];
-        let what = What { command: &command, example: "", noun: "", name: "", limit: LOOK };
+        let what = What { command: ("check", &command), example: "", noun: "", name: "", limit: LOOK };
         let absent = run(what, Vec::new(), &Arc::new(Log::new("env.agent")), |_| {});
-        assert!(absent.failure.unwrap().contains("doesn't start"));
+        assert!(absent.failure.unwrap().starts_with("check = [\"/no/such/program\"] doesn't start"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::folders;
 use super::program::{Ran, What, run};
 use super::verdict::Verdict;
-use crate::outside::stderr::{Log, escaped};
+use crate::outside::stderr::{Hidden, Log, escaped};
 use crate::tasks::Task;
 
 /// Most lines of a program's stdout that the run's log shows, from its end.
@@ -50,6 +50,12 @@ impl Agent {
         self.check.is_some()
     }
 
+    /// Keeps the key of a trajectory out of the log and of reasons for lost trajectories, while the guard
+    /// lives. A library may print its requests.
+    pub fn hide(&self, key: &str) -> Hidden {
+        self.log.hide(key)
+    }
+
     /// Runs the program of a trajectory to its end, and ends its process group. `name` is its name in the
     /// log. The program has a folder, which is removed with everything in it.
     pub fn run(&self, task: &Task, name: &str, endpoint: AgentEndpoint<'_>) -> Ran {
@@ -62,7 +68,7 @@ impl Agent {
             }
         };
         let example = "[\"python3\", \"agent.py\"]";
-        let command = &self.command;
+        let command = ("command", self.command.as_slice());
         let what = What { command, example, noun: "program", name, limit: self.limit };
         let ran = run(what, Vec::new(), &self.log, |command| {
             variables(command, endpoint);
@@ -71,7 +77,7 @@ impl Agent {
         });
         let lines: Vec<&str> = ran.stdout.lines().collect();
         for line in &lines[lines.len().saturating_sub(LOGGED)..] {
-            let shown: String = line.chars().take(1000).collect();
+            let shown: String = self.log.without_secrets((*line).into()).chars().take(1000).collect();
             self.log.add(format!("{name}: stdout: {}", escaped(&shown)));
         }
         ran
@@ -91,18 +97,22 @@ impl Agent {
         ran: &Ran,
         session: &dyn Fn() -> Value,
     ) -> Result<Option<Verdict>, String> {
-        let Some(check) = &self.check else { return Verdict::of(&ran.stdout) };
+        let Some(check) = &self.check else {
+            return Verdict::of(&ran.stdout).map_err(|reason| self.log.without_secrets(reason));
+        };
         // The row's own text, in which numbers keep their digits.
         let row = self.rows.get(&task.id).map_or("null", String::as_str);
         let (stdout, session) = (Value::from(ran.stdout.as_str()), session());
         let input = format!("{{\"task\":{row},\"stdout\":{stdout},\"session\":{session}}}\n");
         let name = format!("{name}, check");
         let example = "[\"python3\", \"check.py\"]";
-        let what = What { command: check, example, noun: "check", name: &name, limit: self.limit };
+        let command = ("check", check.as_slice());
+        let what = What { command, example, noun: "check", name: &name, limit: self.limit };
         let checked = run(what, input.into(), &self.log, |_| {});
+        let wrong = |reason: String| self.log.without_secrets(format!("the check: {reason}"));
         match checked.failure {
             Some(failure) => Err(failure),
-            None => match Verdict::of(&checked.stdout).map_err(|reason| format!("the check: {reason}"))? {
+            None => match Verdict::of(&checked.stdout).map_err(wrong)? {
                 Some(verdict) => Ok(Some(verdict)),
                 None => Err("the check's last line gives no rewards".into()),
             },

@@ -26,7 +26,7 @@ impl Launched {
     pub(super) fn start(command: &[String], time: Duration, log: &Arc<Log>) -> Result<Self, String> {
         let port = free_port().map_err(|error| format!("no free port: {error}"))?;
         let example = "[\"python3\", \"-m\", \"my_server\"]";
-        let program = Program::start(command, example, ORIGIN.into(), log.clone(), |child| {
+        let program = Program::start(("command", command), example, ORIGIN.into(), log.clone(), |child| {
             child.env("PORT", port.to_string());
             Ok(())
         })?;

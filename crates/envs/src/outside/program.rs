@@ -1,5 +1,6 @@
 //! Runs a program in a process group with its children: its start, its last lines and its end.
 
+use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,16 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Time in which a program that answers no more must end, for its status.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Returns whether a program may be started: a path to a file, or the name of one on the PATH.
+pub(crate) fn is_there(program: &str) -> bool {
+    if program.contains('/') {
+        return Path::new(program).is_file();
+    }
+    // The system has its own list without one.
+    let Some(path) = std::env::var_os("PATH") else { return true };
+    !program.is_empty() && std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// A program that runs, and the thread that reads its stderr.
 pub(crate) struct Program {
     group: Group,
@@ -21,20 +32,20 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts the command in a process group. `name` is the program's name in the log, `example` a command
-    /// for the hint, and `prepare` sets its pipes and variables.
+    /// Starts the command of a key of the run file in a process group. `name` is the program's name in the
+    /// log, `example` a command for the hint, and `prepare` sets its pipes and variables.
     ///
     /// # Errors
     /// If the command can't be started.
     pub(crate) fn start(
-        command: &[String],
+        (key, command): (&str, &[String]),
         example: &str,
         name: String,
         log: Arc<Log>,
         prepare: impl FnOnce(&mut Command) -> std::io::Result<()>,
     ) -> Result<Self, String> {
         let (program, arguments) =
-            command.split_first().ok_or_else(|| format!("command = [] names no program; hint: {example}"))?;
+            command.split_first().ok_or_else(|| format!("{key} = [] names no program; hint: {example}"))?;
         let start = || {
             let (read, write) = std::io::pipe()?;
             let mut child = Command::new(program);
@@ -46,7 +57,7 @@ impl Program {
         };
         let started: std::io::Result<_> = start();
         let (group, stderr) =
-            started.map_err(|error| format!("command = {command:?} doesn't start: {error}"))?;
+            started.map_err(|error| format!("{key} = {command:?} doesn't start: {error}"))?;
         Ok(Self { group, stderr: Stderr::read(stderr, name, log), asked: None })
     }
 

@@ -21,6 +21,8 @@ pub struct Log {
     /// Their place in the run file.
     place: String,
     kept: Mutex<Kept>,
+    /// Texts that no line shows.
+    secrets: Mutex<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ struct Kept {
 impl Log {
     /// Returns an empty log. `place` is the place in the run file.
     pub fn new(place: impl Into<String>) -> Self {
-        Self { place: place.into(), kept: Mutex::default() }
+        Self { place: place.into(), kept: Mutex::default(), secrets: Mutex::default() }
     }
 
     /// Returns the place in the run file.
@@ -59,8 +61,44 @@ impl Log {
         }
     }
 
+    /// Keeps a secret out of all lines until the guard is dropped.
+    pub fn hide(self: &Arc<Self>, secret: &str) -> Hidden {
+        self.secrets().push(secret.into());
+        Hidden { log: self.clone(), secret: secret.into() }
+    }
+
+    /// Returns a text without the secrets that are kept out of the lines.
+    pub fn without_secrets(&self, mut text: String) -> String {
+        for secret in self.secrets().iter().filter(|secret| !secret.is_empty()) {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "[key]");
+            }
+        }
+        text
+    }
+
+    fn secrets(&self) -> MutexGuard<'_, Vec<String>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a secret out of a log while it lives.
+#[derive(Debug)]
+pub struct Hidden {
+    log: Arc<Log>,
+    secret: String,
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let mut secrets = self.log.secrets();
+        if let Some(at) = secrets.iter().position(|secret| *secret == self.secret) {
+            secrets.swap_remove(at);
+        }
     }
 }
 
@@ -80,7 +118,7 @@ impl Stderr {
             let mut stderr = BufReader::new(stderr);
             let mut line = Vec::new();
             while matches!((&mut stderr).take(LINE).read_until(b'\n', &mut line), Ok(1..)) {
-                let shown = shown(&String::from_utf8_lossy(&line));
+                let shown = log.without_secrets(shown(&String::from_utf8_lossy(&line)));
                 line.clear();
                 if !shown.is_empty() {
                     log.add(format!("{name}: {shown}"));
@@ -161,5 +199,21 @@ mod tests {
         assert!(lines.iter().all(|line| line.len() <= LINE as usize + 5));
         assert_eq!(lines[KEPT], "env.process: 3 more lines");
         assert!(log.take().is_empty());
+    }
+
+    #[test]
+    fn a_secret_is_in_no_line_while_it_is_hidden() {
+        let log = Arc::new(Log::new("env.agent"));
+        let said = |text: &'static str| {
+            let said = Stderr::read(std::io::Cursor::new(text.as_bytes()), "p".into(), log.clone()).last();
+            (log.take().concat(), said)
+        };
+        let hidden = log.hide("the-key");
+        let expect =
+            ("p: Bearer [key], [key]".to_string(), "; the end of its stderr: Bearer [key], [key]".into());
+        assert_eq!(said("Bearer the-key, the-key\n"), expect);
+        assert_eq!(log.without_secrets("no key".into()), "no key");
+        drop(hidden);
+        assert_eq!(said("the-key\n").0, "p: the-key");
     }
 }

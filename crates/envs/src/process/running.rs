@@ -33,10 +33,11 @@ impl Running {
     /// # Errors
     /// If the command can't be started.
     pub(super) fn start(command: &[String], name: String, log: Arc<Log>) -> Result<Self, String> {
-        let mut program = Program::start(command, "[\"python3\", \"my_env.py\"]", name, log, |child| {
-            child.stdin(Stdio::piped()).stdout(Stdio::piped());
-            Ok(())
-        })?;
+        let mut program =
+            Program::start(("command", command), "[\"python3\", \"my_env.py\"]", name, log, |child| {
+                child.stdin(Stdio::piped()).stdout(Stdio::piped());
+                Ok(())
+            })?;
         let (stdin, stdout) = program.pipes().expect("both are piped");
         let pending = Arc::new(Pending::new());
         let (lines, queued) = channel();

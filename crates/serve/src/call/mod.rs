@@ -190,6 +190,7 @@ impl Call {
         let text = format!("{}{rest}", progress.text);
         let finish = if finish == Finish::Length && self.is_own_limit { Finish::Asked } else { finish };
         let said = self.placed.digest.map(|before| after(&before, &meant(&message(&text, &calls))));
+        let written = self.placed.written.clone().and_then(|prompt| prompt.with(&text));
         let Begun { site, name, .. } = &self.begun;
         let texts = || Texts {
             dialogue: self.placed.dialogue.clone(),
@@ -207,6 +208,7 @@ impl Call {
                 finish,
                 diverged: self.placed.diverged,
                 said,
+                written,
                 texts: if site.rules.is_some() { texts() } else { Texts::default() },
             },
         );

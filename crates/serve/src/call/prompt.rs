@@ -1,5 +1,6 @@
 //! From a request to the tokens that are continued, and their place in the session.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -15,6 +16,8 @@ use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::session::digest::{Digest, digests};
 use crate::session::run::Said;
+use crate::session::tree::Session;
+use crate::session::written::Growing;
 
 /// Holds the tokens of a request, and how what follows them is read.
 pub(crate) struct Placed {
@@ -24,6 +27,8 @@ pub(crate) struct Placed {
     pub(crate) diverged: bool,
     /// The conversation; absent where there is none.
     pub(crate) digest: Option<Digest>,
+    /// The text of the prompt, where there is no conversation.
+    pub(crate) written: Option<Growing>,
     /// Tokens that end the sequence.
     pub(crate) stop: Vec<TokenId>,
     /// How calls are read, if they are.
@@ -45,16 +50,24 @@ impl Placed {
 /// Finds the tokens of a request in its session. `one`: whether the first call of a tool ends the turn,
 /// whatever the request says.
 pub(crate) fn place(model: &Model, arrived: &Arrived, ask: &Ask, one: bool) -> Result<Placed, Refusal> {
-    let prompt = match &ask.prompt {
+    let (prompt, text) = match &ask.prompt {
         Prompt::Chat(chat) => return conversation(model, arrived, chat, one),
-        Prompt::Text(text) => model.encode(text).map_err(|error| Refusal::at("prompt", error))?,
-        Prompt::Tokens(tokens) => tokens.clone(),
+        Prompt::Text(text) => {
+            (model.encode(text).map_err(|error| Refusal::at("prompt", error))?, Cow::from(text))
+        }
+        Prompt::Tokens(tokens) => (tokens.clone(), Cow::from(model.decode(tokens))),
     };
+    let place = |session: &Session| {
+        let parent = session.before(&prompt);
+        Some((parent, session.diverges(&text, parent)))
+    };
+    let (parent, diverged) = arrived.look(place).unwrap_or_default();
     Ok(Placed {
-        parent: arrived.look(|session| session.before(&prompt)),
+        parent,
         prompt,
-        diverged: false,
+        diverged,
         digest: None,
+        written: Some(Growing::of(&text)),
         stop: model.ends().to_vec(),
         calling: None,
         forced: (Vec::new(), 0),
@@ -81,9 +94,18 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
         found
     } else {
         let prompt = dialogue.prompt(&chat.messages).map_err(|error| refused(&error))?;
-        let parent = arrived.look(|session| session.before(&prompt));
+        let parent = arrived.look(|session| {
+            let call = session.before(&prompt)?;
+            Some((call, session.read(call)))
+        });
         let said = said(&chat.messages[last_answer.map_or(0, |at| at + 1)..]);
-        (prompt, parent, last_answer.is_some() && parent.is_none(), said)
+        // A call that read less than what stands before the last answer didn't sample it.
+        let sampled = |at: usize| {
+            let before = dialogue.prompt(&chat.messages[..at]).map_or(usize::MAX, |before| before.len());
+            parent.is_some_and(|(_, read)| read >= before)
+        };
+        let diverged = last_answer.is_some_and(|at| !sampled(at));
+        (prompt, parent.map(|(call, _)| call), diverged, said)
     };
     let mut stop = dialogue.chat().stop_tokens().to_vec();
     stop.extend(model.ends().iter().filter(|token| !dialogue.chat().stop_tokens().contains(token)));
@@ -94,7 +116,7 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
     let digest = digests.last().copied();
     let calling = reads.then(|| (dialogue.clone(), one));
     let dialogue = Some(dialogue);
-    Ok(Placed { prompt, parent, diverged, digest, stop, calling, forced, dialogue, said })
+    Ok(Placed { prompt, parent, diverged, digest, written: None, stop, calling, forced, dialogue, said })
 }
 
 /// Returns the texts of messages behind an answer.

@@ -77,6 +77,9 @@ fn content(message: &Fields<'_>, may_lack: bool) -> Result<String, Refusal> {
     }
 }
 
+/// Keys of a text part that change nothing: how it is billed, and what an answer had beside it.
+const BESIDE: &[&str] = &["cache_control", "logprobs", "annotations", "citations"];
+
 /// Joins parts of these types, which hold a `text`.
 pub(crate) fn parts_text(parts: &[Value], place: &str, types: &[&str]) -> Result<String, Refusal> {
     let mut texts = Vec::with_capacity(parts.len());
@@ -86,6 +89,10 @@ pub(crate) fn parts_text(parts: &[Value], place: &str, types: &[&str]) -> Result
         if !types.contains(&kind) {
             let short: String = kind.chars().take(64).collect();
             return Err(Refusal::unsupported(part.place("type"), &format!("{short:?} is no text")));
+        }
+        part.only(&[&["type", "text"], BESIDE])?;
+        for key in ["annotations", "citations"] {
+            part.neutral(key, &[json!([])])?;
         }
         texts.push(part.needed("text")?);
     }

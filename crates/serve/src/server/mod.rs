@@ -178,7 +178,7 @@ async fn rewarded(
         }
         let body = requests::body(&site, &headers, body).await?;
         let site = site.clone();
-        off_the_loop(move || reward::give(&site.sessions, &id, &requests::unique(&site, &body.bytes)?)).await
+        off_the_loop(move || reward::give(&site.sessions, &id, &requests::json(&site, &body.bytes)?)).await
     };
     match given.await {
         Ok(answer) => response(200, &answer, None),

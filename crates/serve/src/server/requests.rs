@@ -18,10 +18,13 @@ use crate::site::Site;
 /// Most bytes of a session's name.
 const NAME: usize = 256;
 
+/// Least memory that a body takes when it begins to arrive.
+const FIRST: usize = 1 << 10;
+
 /// A body with its share of the memory for bodies.
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
-    _share: OwnedSemaphorePermit,
+    share: Option<OwnedSemaphorePermit>,
 }
 
 /// Returns the session of a request: its bearer token or `x-api-key`. Without one the request is a session.
@@ -53,63 +56,78 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads a body.
+/// Reads a body. Only what has arrived takes memory, so clients that stall leave it to others.
 pub(crate) async fn body(site: &Site, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
     let most = site.limits.body;
-    let too_long = || Refusal::of(413, format!("the body is longer than {most} bytes"));
     let told =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let length = told.unwrap_or(most);
-    if length > most {
-        return Err(too_long());
-    }
-    let share = u32::try_from(length.max(1)).map_err(|_| too_long())?;
-    let share = site.bodies.clone().try_acquire_many_owned(share);
-    let share = share.map_err(|_| Refusal::busy("the requests being read fill their memory"))?;
-    let read = timeout(site.limits.body_time, collected(body, most)).await;
-    match read {
-        Err(_) => {
-            let seconds = site.limits.body_time.as_secs();
-            Err(Refusal::of(408, format!("the body took longer than {seconds} s")))
+    let read = async {
+        match told {
+            Some(length) if length > most => Err(Unread::TooLong),
+            _ => collected(site, body).await,
         }
-        Ok(Err(Unread::TooLong)) => Err(too_long()),
-        Ok(Err(Unread::Broken)) => Err(Refusal::of(400, "the body broke off, or its chunks are malformed")),
-        Ok(Ok(bytes)) => Ok(Held { bytes, _share: share }),
-    }
+    };
+    timeout(site.limits.body_time, read).await.unwrap_or(Err(Unread::Slow)).map_err(|unread| match unread {
+        Unread::TooLong => Refusal::of(413, format!("the body is longer than {most} bytes")),
+        Unread::Full => Refusal::busy("the requests being read fill their memory"),
+        Unread::Broken => Refusal::of(400, "the body broke off, or its chunks are malformed"),
+        Unread::Slow => {
+            let seconds = site.limits.body_time.as_secs();
+            Refusal::of(408, format!("the body took longer than {seconds} s"))
+        }
+    })
 }
 
 /// Says why a body wasn't read.
 enum Unread {
     TooLong,
+    Full,
     Broken,
+    Slow,
 }
 
 /// Reads the bytes of a body.
-async fn collected(mut body: Body, most: usize) -> Result<Vec<u8>, Unread> {
-    let mut bytes = Vec::new();
+async fn collected(site: &Site, mut body: Body) -> Result<Held, Unread> {
+    let mut held = Held { bytes: Vec::new(), share: None };
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|_| Unread::Broken)?;
         let Some(data) = frame.data_ref() else { continue };
-        if bytes.len() + data.len() > most {
+        held.grow(site, data.len())?;
+        held.bytes.extend_from_slice(data);
+    }
+    Ok(held)
+}
+
+impl Held {
+    /// Takes memory for more bytes: twice as much as before, where the limits allow it.
+    fn grow(&mut self, site: &Site, more: usize) -> Result<(), Unread> {
+        let (most, needed) = (site.limits.body, self.bytes.len() + more);
+        if needed > most {
             return Err(Unread::TooLong);
         }
-        bytes.extend_from_slice(data);
+        let before = self.share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if needed <= before {
+            return Ok(());
+        }
+        let size = needed.max(2 * before).max(FIRST).min(most);
+        let share = u32::try_from(size - before).map_err(|_| Unread::TooLong)?;
+        let share = site.bodies.clone().try_acquire_many_owned(share).map_err(|_| Unread::Full)?;
+        match &mut self.share {
+            Some(held) => held.merge(share),
+            None => self.share = Some(share),
+        }
+        self.bytes.reserve_exact(size - self.bytes.len());
+        Ok(())
     }
-    Ok(bytes)
 }
 
 /// Most values of a body's JSON: two hundred bytes of memory each. A prompt of token ids may have more, if
 /// the context is longer.
 const VALUES: usize = 1 << 17;
 
-/// Reads the JSON of a body, unless it has too many values.
+/// Reads the JSON of a body, unless it has too many values. No key may stand twice: one of them would be
+/// ignored.
 pub(crate) fn json(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
-    bounded(site, bytes)?;
-    serde_json::from_slice(bytes).map_err(|error| Refusal::of(400, format!("the body is no JSON: {error}")))
-}
-
-/// Reads the JSON of a body in which no key may stand twice: a number that is lost is never missed.
-pub(crate) fn unique(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
     bounded(site, bytes)?;
     match serde_json::from_slice(bytes) {
         Ok(Unique(value)) => Ok(value),

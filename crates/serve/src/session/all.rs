@@ -61,6 +61,23 @@ impl Counts {
     }
 }
 
+impl All {
+    /// Gives rewards to a call of a session. Returns its number.
+    fn reward(&mut self, name: &str, call: Option<u32>, rewards: &Rewards) -> Result<u32, Refusal> {
+        let session = self.sessions.get_mut(name).expect("it was just looked for");
+        let before = session.size();
+        let rewarded = session.reward(call, rewards).map_err(|why| match (why, call) {
+            (Unrewarded::Wrong(why), _) => Refusal::at("rewards", why),
+            (Unrewarded::NoCall, Some(call)) => {
+                Refusal::at("turn", format!("the session has no answered call {call}"))
+            }
+            (Unrewarded::NoCall, None) => Refusal::at("rewards", "the session has no answered call"),
+        })?;
+        self.tokens += session.size() - before;
+        Ok(rewarded)
+    }
+}
+
 impl Sessions {
     pub(crate) fn new(record: Option<Record>) -> Self {
         Self { all: Mutex::default(), record }
@@ -193,24 +210,17 @@ impl Sessions {
     ) -> Result<Option<u32>, Refusal> {
         let mut all = self.lock();
         let unknown = || Refusal::of(404, "there is no such session; it begins with its first call");
-        let session = all.sessions.get_mut(name).filter(|session| !session.is_done()).ok_or_else(unknown)?;
+        let session = all.sessions.get(name).filter(|session| !session.is_done()).ok_or_else(unknown)?;
         if done && session.open > 0 {
             return Err(Refusal::of(409, "the session isn't done: a call is being answered"));
         }
-        let rewarded = if rewards.is_empty() && call.is_none() {
-            None
-        } else {
-            let absent = |()| match call {
-                Some(call) => Refusal::at("turn", format!("the session has no answered call {call}")),
-                None => Refusal::at("rewards", "the session has no answered call"),
-            };
-            let refused = |why| match why {
-                Unrewarded::NoCall => absent(()),
-                Unrewarded::Wrong(why) => Refusal::at("rewards", why),
-            };
-            Some(session.reward(call, rewards).map_err(refused)?)
-        };
-        match session.run() {
+        let is_of_run = session.run.is_some();
+        while !is_of_run && !rewards.is_empty() && all.tokens >= TOKENS {
+            self.end_oldest(&mut all, name)?;
+        }
+        let is_none = rewards.is_empty() && call.is_none();
+        let rewarded = if is_none { None } else { Some(all.reward(name, call, rewards)?) };
+        match all.sessions.get_mut(name).and_then(Session::run) {
             // The trainer closes the sessions of a run.
             Some(run) => run.done |= done,
             None if done => self.end(&mut all, name, true)?,
@@ -285,6 +295,7 @@ mod tests {
             finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
+            written: None,
             texts: Texts::default(),
         }
     }
@@ -314,6 +325,27 @@ mod tests {
         sessions.leave(&Name { name: "s".into(), single: false }, 1, 1).unwrap();
         done().unwrap();
         assert_eq!(sessions.hold("s"), None);
+    }
+
+    #[test]
+    fn rewards_are_part_of_the_memory_of_sessions() {
+        let sessions = Sessions::new(None);
+        let size = || sessions.lock().tokens;
+        sessions.begin("s", 1).unwrap();
+        sessions.answer("s", answered(0, None, &[1]));
+        sessions.leave(&Name { name: "s".into(), single: false }, 0, 1).unwrap();
+        let before = size();
+        let give = |names: &[&str], done: bool| {
+            let rewards = names.iter().map(|name| (*name, 0.5)).collect();
+            sessions.reward("s", None, &rewards, done).unwrap();
+        };
+        give(&["a", "b"], false);
+        let with_two = size();
+        assert!(with_two > before);
+        give(&["a", "b"], false);
+        assert_eq!(size(), with_two, "they add up");
+        give(&["c"], true);
+        assert_eq!(size(), 0, "the session has ended");
     }
 
     #[test]

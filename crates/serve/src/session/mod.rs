@@ -8,3 +8,4 @@ pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod streams;
 pub(crate) mod tree;
+pub(crate) mod written;

@@ -12,6 +12,7 @@ use turnwise_trajectory::{Finish, Rewards, TokenId};
 use crate::session::digest::Digest;
 use crate::session::run::{Reached, Said};
 use crate::session::streams::{Stream, Streams};
+use crate::session::written::{Mark, Written};
 
 /// Holds the calls of a session.
 pub(crate) struct Session {
@@ -20,11 +21,15 @@ pub(crate) struct Session {
     next: u32,
     /// Calls by the conversation that their answers ended.
     said: HashMap<Digest, u32>,
+    /// Calls without a conversation by their texts.
+    written: Written,
     /// Calls that are being answered.
     pub(crate) open: u32,
     /// When it was used last, by the clock of the server's sessions.
     pub(crate) used: u64,
     tokens: usize,
+    /// Names of rewards of all calls.
+    names: usize,
     /// Its part in a run, if it has one.
     pub(super) run: Option<OfRun>,
 }
@@ -90,6 +95,8 @@ pub(crate) struct Answered {
     pub(crate) diverged: bool,
     /// The conversation with the answer.
     pub(crate) said: Option<Digest>,
+    /// The text with the answer, where there is no conversation.
+    pub(crate) written: Option<Mark>,
     /// The texts of the call.
     pub(crate) texts: Texts,
 }
@@ -116,10 +123,22 @@ pub(crate) enum Unrewarded {
 
 /// Tokens that need as much memory as a call without any.
 const CALL: usize = 64;
+/// Tokens that need as much memory as a reward with its name.
+const NAME: usize = 16;
 
 impl Session {
     pub(crate) fn new() -> Self {
-        Self { calls: BTreeMap::new(), next: 0, said: HashMap::new(), open: 0, used: 0, tokens: 0, run: None }
+        Self {
+            calls: BTreeMap::new(),
+            next: 0,
+            said: HashMap::new(),
+            written: Written::default(),
+            open: 0,
+            used: 0,
+            tokens: 0,
+            names: 0,
+            run: None,
+        }
     }
 
     /// Returns a session of a run.
@@ -175,9 +194,9 @@ impl Session {
         first
     }
 
-    /// Returns the session's size in tokens, with a share for each call.
+    /// Returns the session's size in tokens, with a share for each call and each reward.
     pub(crate) fn size(&self) -> usize {
-        self.tokens + CALL * self.calls.len()
+        self.tokens + CALL * self.calls.len() + NAME * self.names
     }
 
     /// Adds an answered call.
@@ -185,7 +204,8 @@ impl Session {
     /// # Panics
     /// If it names a parent that its prompt doesn't continue token by token.
     pub(crate) fn add(&mut self, answered: Answered) {
-        let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, said, texts } = answered;
+        let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, said, written, texts } =
+            answered;
         let continues =
             |parent: u32| self.calls.contains_key(&parent) && prompt.starts_with(&self.path(parent));
         assert!(parent.is_none_or(continues), "a call continues what its session has read and sampled");
@@ -201,6 +221,9 @@ impl Session {
         self.calls.insert(call, node);
         if let Some(said) = said {
             self.said.insert(said, call);
+        }
+        if let Some(written) = written {
+            self.written.add(written, call);
         }
     }
 
@@ -233,6 +256,19 @@ impl Session {
         best.map(|(_, call)| call)
     }
 
+    /// Returns whether a text repeats an answer whose tokens its call doesn't continue.
+    pub(crate) fn diverges(&self, text: &str, parent: Option<u32>) -> bool {
+        let repeated = self.written.repeated(text);
+        let before = |call: &u32| self.calls[call].parent;
+        let continues = || std::iter::successors(parent, before).any(|call| repeated.contains(&call));
+        !repeated.is_empty() && !continues()
+    }
+
+    /// Counts the tokens that a call read.
+    pub(crate) fn read(&self, call: u32) -> usize {
+        self.calls.get(&call).map_or(0, |node| node.start + node.added.len())
+    }
+
     /// Adds rewards to a call; to the last one, without a number. In a session of a run, numbers count the
     /// answered calls: its program doesn't know of those that its client gave up.
     pub(crate) fn reward(&mut self, call: Option<u32>, rewards: &Rewards) -> Result<u32, Unrewarded> {
@@ -247,6 +283,7 @@ impl Session {
         if let Some(why) = sum.overfull() {
             return Err(Unrewarded::Wrong(why));
         }
+        self.names += sum.iter().count() - node.rewards.iter().count();
         node.rewards = sum;
         let last = self.calls.len() as u32 - 1;
         Ok(if self.run.is_some() { call.unwrap_or(last) } else { place.unwrap_or_default() })
@@ -329,6 +366,7 @@ pub(super) mod tests {
             finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
+            written: None,
             texts: Texts::default(),
         }
     }

@@ -139,6 +139,33 @@ fn a_body_that_breaks_off_is_not_called_too_long() {
 }
 
 #[test]
+fn only_bytes_of_bodies_that_have_arrived_take_memory_from_others() {
+    let scene = Scene::with(Limits { body: 8192, bodies: 32 << 10, ..Limits::default() }, None);
+    let head = format!("POST /v1{CHAT} HTTP/1.1\r\nhost: localhost\r\n");
+    let stalled = |nth: usize| {
+        let rest = ["transfer-encoding: chunked\r\n\r\n1\r\n{\r\n", "content-length: 8000\r\n\r\n{"];
+        connect(&scene, format!("{head}{}", rest[nth % 2]).as_bytes())
+    };
+    let waiting: Vec<TcpStream> = (0..24).map(stalled).collect();
+    for _ in 0..20 {
+        scene.chat("s", &question());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Bodies that arrive but for their last bytes fill it, until their clients go away.
+    let large = format!("{head}content-length: 8000\r\n\r\n{}", "x".repeat(7900));
+    let filling: Vec<TcpStream> = (0..4).map(|_| connect(&scene, large.as_bytes())).collect();
+    let comes = |status: u16| {
+        (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            scene.post("s", CHAT, &question()).status == status
+        })
+    };
+    assert!(comes(503), "their memory is bounded");
+    drop((filling, waiting));
+    assert!(comes(200));
+}
+
+#[test]
 fn a_body_of_too_many_values_is_refused_before_it_takes_memory() {
     let scene = Scene::new();
     for value in ["[],", "{},", "{\"\":0},", "0,", "\"\","] {

@@ -163,6 +163,55 @@ fn places_are_those_of_the_request_in_every_dialect() {
 }
 
 #[test]
+fn parts_of_texts_are_read_by_one_rule_in_every_dialect() {
+    let scene = Scene::new();
+    let said = |kind: &str, more: &Value| {
+        let mut part = json!({"type": kind, "text": "?"});
+        part.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([part])
+    };
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    let request = |path: &str, more: &Value| match path {
+        "/chat/completions" => json!({"messages": user(said("text", more))}),
+        "/responses" => json!({"input": user(said("input_text", more))}),
+        _ => json!({"messages": user(json!("?")), "system": said("text", more), "max_tokens": 9}),
+    };
+    for (path, place) in [
+        ("/chat/completions", "messages[0].content[0]"),
+        ("/responses", "input[0].content[0]"),
+        ("/messages", "system[0]"),
+    ] {
+        for (key, value) in [("prefix", json!(true)), ("citations", json!([{"title": "a"}]))] {
+            let refusal = scene.post("s", path, &request(path, &json!({key: value}))).refusal(400);
+            assert!(refusal.starts_with(&format!("{place}.{key}: isn't supported")), "{refusal}");
+        }
+        let beside = json!({"cache_control": {"type": "ephemeral"}, "annotations": [], "citations": null});
+        scene.ask("s", path, &request(path, &beside));
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_in_every_dialect() {
+    let scene = Scene::new();
+    let user = r#"[{"role": "user", "content": "?"}]"#;
+    for (path, key) in [
+        ("/chat/completions", "messages"),
+        ("/completions", "prompt"),
+        ("/responses", "input"),
+        ("/messages", "messages"),
+    ] {
+        let body = |more: &str| format!("{{{key:?}: {user}, {more}}}");
+        for (more, name) in [
+            (r#""temperature": 0, "temperature": 1"#, "temperature"),
+            (r#""seed": 1, "metadata": {"a": 1, "a": 1}"#, "a"),
+        ] {
+            let refusal = scene.send(path, &[], &body(more)).refusal(400);
+            assert_eq!(refusal, format!("the key {name:?} stands twice"), "{path}");
+        }
+    }
+}
+
+#[test]
 fn keys_that_ask_for_nothing_are_let_through() {
     let scene = Scene::new();
     scene.chat(

@@ -115,6 +115,66 @@ fn a_history_that_was_rewritten_is_the_templates_and_is_counted() {
     assert!(calls[0].get("diverged").is_none());
 }
 
+/// Returns which calls of the only session diverged, and the parents of all.
+fn diverged(scene: &mut Scene) -> (Vec<bool>, Vec<Option<u64>>) {
+    let counts = scene.end();
+    let calls = scene.lines()[0]["calls"].as_array().unwrap().clone();
+    let diverged: Vec<bool> = calls.iter().map(|call| call["diverged"] == true).collect();
+    assert_eq!(counts.diverged, diverged.iter().filter(|diverged| **diverged).count());
+    (diverged, calls.iter().map(|call| call["parent"].as_u64()).collect())
+}
+
+#[test]
+fn an_answer_that_was_edited_behind_one_that_was_kept_is_counted() {
+    let mut scene = Scene::new();
+    let call = "<tool_call>\n{\"name\": \"look\", \"arguments\": {}}\n</tool_call>";
+    scene.script.says(call).says("Yes.");
+    let assistant = |text: &str| json!({"role": "assistant", "content": text});
+    // The call as text: another message, in the same tokens.
+    let first = [user("Look."), assistant(call), user("Sure?")];
+    let then = |last: &str| [&first[..], &[assistant(last), user("Really?")]].concat();
+    for messages in [&first[..1], &first, &then("Yes."), &then("No.")] {
+        ask(&scene, "s", messages);
+    }
+    let (diverged, parents) = diverged(&mut scene);
+    assert_eq!(parents, [None, Some(0), Some(1), Some(0)]);
+    assert_eq!(diverged, [false, false, false, true]);
+}
+
+#[test]
+fn a_prompt_that_repeats_an_answer_in_other_tokens_is_counted_without_messages_too() {
+    let mut scene = Scene::new();
+    let apart = |text: &str| text.chars().flat_map(|letter| encode(&letter.to_string())).collect::<Vec<_>>();
+    let whole = encode("print");
+    assert_ne!(apart("print"), whole);
+    for tokens in [&whole, &apart("print"), &vec![END]] {
+        scene.script.samples(&[&tokens[..], &[END]].concat());
+    }
+    let complete = |prompt: &Value| {
+        let request = json!({"prompt": prompt, "max_tokens": 9, "return_token_ids": true});
+        let answer = scene.ask("s", "/completions", &request);
+        [ids(&answer["prompt_token_ids"]), ids(&answer["choices"][0]["token_ids"])].concat()
+    };
+    let path = complete(&json!("1\n"));
+    let other = complete(&json!("2\n"));
+    // Nothing was sampled there.
+    complete(&json!("3\n"));
+    // Its tokens, with the end that its text lacks.
+    complete(&json!([&path[..], &encode("\n")].concat()));
+    // The same texts, without it.
+    complete(&json!("1\nprint(1)"));
+    complete(&json!([&other[..other.len() - 1], &encode("(1)")].concat()));
+    complete(&json!("2\nprint(1)"));
+    // Questions again, and others.
+    for prompt in ["1\n", "1\npr", "3\n\n", "12\nprint"] {
+        complete(&json!(prompt));
+    }
+    let (diverged, parents) = diverged(&mut scene);
+    assert_eq!((parents[3], parents[4]), (Some(0), None));
+    let expect = [false, false, false, false, true, true, true, false, false, false, false];
+    assert_eq!(diverged, expect);
+}
+
 #[test]
 fn prompts_of_tokens_are_a_tree_too() {
     let mut scene = Scene::new();

@@ -74,6 +74,25 @@ fn chat(random: &mut Random, more: &Value) -> String {
 }
 
 const CHAT: &str = "/chat/completions";
+const PATHS: [&str; 4] = [CHAT, "/completions", "/responses", "/messages"];
+
+fn path(random: &mut Random) -> &'static str {
+    PATHS[random.below(4) as usize]
+}
+
+/// Returns a request of any dialect.
+fn ask(random: &mut Random, session: &str, stream: bool) -> Vec<u8> {
+    let text = format!("{}+{}", random.below(50), random.below(50));
+    let messages = json!([{"role": "user", "content": text}]);
+    let path = path(random);
+    let mut body = match path {
+        "/completions" => json!({"prompt": text, "max_tokens": 24}),
+        "/responses" => json!({"input": messages, "max_output_tokens": 24}),
+        _ => json!({"messages": messages, "max_tokens": 24}),
+    };
+    body["stream"] = stream.into();
+    request(path, session, &body.to_string())
+}
 
 /// Bodies that are no request.
 fn rubbish(random: &mut Random) -> String {
@@ -94,13 +113,13 @@ pub(crate) fn act(address: &str, random: &mut Random) -> u16 {
     let session = format!("load-{}", random.below(64));
     let mut client = Client::connect(address);
     match random.below(16) {
-        0..3 => client.send(&request(CHAT, &session, &chat(random, &json!({})))),
-        3 => client.send(&request(CHAT, &session, &chat(random, &json!({"stream": true})))),
+        0..3 => client.send(&ask(random, &session, false)),
+        3 => client.send(&ask(random, &session, true)),
         4 => client.send(&request("/completions", &session, "{\"prompt\": [5, 6, 99999999]}")),
         5 => return disconnects(client, &session, random),
         6 | 7 => return stalls(client, &session, random),
         8 => return random_bytes(client, random),
-        9 | 10 => client.send(&request(CHAT, &session, &rubbish(random))),
+        9 | 10 => client.send(&request(path(random), &session, &rubbish(random))),
         11 | 12 => huge(&mut client, &session, random),
         13 => client.send(&request(&format!("/sessions/{session}/reward"), &session, "{\"done\": true}")),
         14 => client.send(&request("/sessions/no%20name/reward", "a b", &rubbish(random))),
@@ -124,8 +143,7 @@ fn disconnects(mut client: Client, session: &str, random: &mut Random) -> u16 {
 
 /// Stops in its head, in its body, or before it reads.
 fn stalls(mut client: Client, session: &str, random: &mut Random) -> u16 {
-    let body = chat(random, &json!({"stream": true}));
-    let whole = request(CHAT, session, &body);
+    let whole = ask(random, session, true);
     let sent = [20, whole.len() - 7, whole.len()][random.below(3) as usize];
     client.send(&whole[..sent]);
     random.stall();
@@ -144,11 +162,12 @@ fn huge(client: &mut Client, session: &str, random: &mut Random) {
     const LIMIT: usize = 4 << 20;
     match random.below(4) {
         0 => {
-            client.send(head(CHAT, session, LIMIT + 1).as_bytes());
+            client.send(head(path(random), session, LIMIT + 1).as_bytes());
             client.send(&vec![b'x'; 1 << 16]);
         }
         1 => {
-            let head = format!("POST /v1{CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+            let path = path(random);
+            let head = format!("POST /v1{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
             client.send((head + "transfer-encoding: chunked\r\n\r\n").as_bytes());
             let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
             (0..=LIMIT >> 16).for_each(|_| client.send(chunk.as_bytes()));

@@ -195,7 +195,7 @@ impl AgentPlay<'_> {
         let key = endpoint.key;
         let name = format!("{} #{sample}", task.id.escape_debug());
         desk.open(key, at as u64);
-        let _closed = Closed(desk, key);
+        let (_closed, _hidden) = (Closed(desk, key), agent.hide(key));
         let ran = agent.run(task, &name, endpoint);
         let lost = |reason: String| {
             Err(Lost { task: task.id.clone(), sample, reason: format!("env.agent: {reason}") })
