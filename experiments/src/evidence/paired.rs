@@ -42,8 +42,8 @@ pub(super) fn difference_in(
     b: &[&Record],
     value: impl Fn(&Record) -> Option<f64>,
 ) -> Option<Difference> {
-    let (left, right) = pairs(a, b, &value).into_iter().map(|(_, pair)| pair).unzip();
-    paired(a, b, left, right)
+    let (left, right): (Vec<f64>, Vec<f64>) = pairs(a, b, &value).into_values().unzip();
+    paired(a, b, &left, &right)
 }
 
 /// Compares how much `b − a` gains in one setting with what it gains in another one, over the seeds that both
@@ -58,8 +58,8 @@ pub(super) fn interaction_in(
         pairs(here[0], here[1], &value).iter().map(|(seed, pair)| (*seed, gain(pair))).collect();
     let of_both = pairs(there[0], there[1], &value);
     let of_both = of_both.iter().filter_map(|(seed, pair)| Some((*here.get(seed)?, gain(pair))));
-    let (left, right) = of_both.unzip();
-    Some(Difference { relative: None, ..paired(there[0], there[1], left, right)? })
+    let (left, right): (Vec<f64>, Vec<f64>) = of_both.unzip();
+    Some(Difference { relative: None, ..paired(there[0], there[1], &left, &right)? })
 }
 
 /// Returns both values by seed, where both have them.
@@ -71,8 +71,8 @@ fn pairs(a: &[&Record], b: &[&Record], value: impl Fn(&Record) -> Option<f64>) -
     a.iter().filter_map(of).collect()
 }
 
-fn paired(a: &[&Record], b: &[&Record], left: Vec<f64>, right: Vec<f64>) -> Option<Difference> {
-    let test = paired_t(&left, &right, CONFIDENCE)?;
+fn paired(a: &[&Record], b: &[&Record], left: &[f64], right: &[f64]) -> Option<Difference> {
+    let test = paired_t(left, right, CONFIDENCE)?;
     Some(Difference {
         family: a[0].family.clone(),
         name: format!("{} − {}", b[0].method, a[0].method),
@@ -81,9 +81,9 @@ fn paired(a: &[&Record], b: &[&Record], left: Vec<f64>, right: Vec<f64>) -> Opti
         methods: [a[0].method.clone(), b[0].method.clone()],
         seeds: test.pairs,
         points: test.difference,
-        relative: Some(test.difference / mean(&left)),
+        relative: Some(test.difference / mean(left)),
         t: test.interval,
-        bca: paired_bootstrap(&left, &right, RESAMPLES, SEED, CONFIDENCE)?,
+        bca: paired_bootstrap(left, right, RESAMPLES, SEED, CONFIDENCE)?,
         p: test.p,
     })
 }

@@ -122,7 +122,7 @@ fn of_contrast(runs: &Runs, contrast: &Contrast) -> Option<Difference> {
         found.name += ", hundredths of a turn";
     }
     if let Some(less) = &contrast.less {
-        found.name += &format!(", less that of {less}");
+        found.name = format!("{}, less that of {less}", found.name);
     }
     (found.kinds, found.measure) = (kinds.into(), contrast.measure);
     Some(found)
