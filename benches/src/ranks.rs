@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -83,7 +83,7 @@ impl Ranks {
         for set in DIVIDED.into_iter().chain([&*model, &format!("train.steps={STEPS}")]) {
             command.args(["--set", set]);
         }
-        let status = command.status().with_context(|| self.mpirun.display().to_string())?;
+        let status = command.stdout(Stdio::null()).status().with_context(|| self.mpirun.display().to_string())?;
         ensure!(status.success(), "{ranks} ranks ended with {status}");
         let lines = fs::read_to_string(run.join("times.jsonl"))?;
         lines.lines().skip(1).map(seconds).collect()
