@@ -170,7 +170,7 @@ fn hint(message: &str) -> &'static str {
     if message.starts_with("no answer for") {
         "\n  hint: env.process.timeout_seconds bounds the start too"
     } else if message.starts_with("it wrote") {
-        "\n  hint: stdout is for answers; print to stderr"
+        "\n  hint: stdout is for answers in JSON; print other text to stderr"
     } else if message.starts_with("the process has") {
         "\n  hint: run env.process.command by hand: a line {\"id\":1,\"method\":\"describe\"} in, an answer out"
     } else {
