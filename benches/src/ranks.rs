@@ -83,7 +83,8 @@ impl Ranks {
         for set in DIVIDED.into_iter().chain([&*model, &format!("train.steps={STEPS}")]) {
             command.args(["--set", set]);
         }
-        let status = command.stdout(Stdio::null()).status().with_context(|| self.mpirun.display().to_string())?;
+        let status =
+            command.stdout(Stdio::null()).status().with_context(|| self.mpirun.display().to_string())?;
         ensure!(status.success(), "{ranks} ranks ended with {status}");
         let lines = fs::read_to_string(run.join("times.jsonl"))?;
         lines.lines().skip(1).map(seconds).collect()
