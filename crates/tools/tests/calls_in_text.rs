@@ -469,3 +469,94 @@ fn spans_are_those_of_whole_calls() {
     );
     assert!(report.complete && report.calls.len() == 2, "the text doesn't end inside the first");
 }
+
+#[test]
+fn a_value_without_a_closing_tag_takes_no_other_value() {
+    let qwen = |text: &str, expect: &[&str]| check(FormatName::QwenXml, text, expect);
+    let block = |body: &str| format!("<tool_call>\n<function=f>\n{body}\n</function>\n</tool_call>");
+    qwen(&block("<parameter=q>\na\n<parameter=limit>\n3\n</parameter>"), &[r#"f {"q":"a","limit":3}"#]);
+    qwen(
+        &block("<parameter=q>\na\n  <parameter=b>\nc\n<parameter=limit>\n3\n</parameter>"),
+        &[r#"f {"q":"a","b":"c","limit":3}"#],
+    );
+    // In the middle of a line nothing tells a missing tag from a quoted one.
+    qwen(&block("<parameter=q>a<parameter=limit>3</parameter>"), &["!invalid_json"]);
+    // A value that quotes a whole parameter, or no key.
+    let x = "<parameter=a>\n1\n</parameter> and <parameter=(.*)> and <parameter=";
+    qwen(&block(&format!("<parameter=x>\n{x}\n</parameter>")), &[&format!("f {}", json!({"x": x}))]);
+    let glm = |text: &str, expect: &[&str]| check(FormatName::Glm45, text, expect);
+    let argument = |key: &str, value: &str| format!("<arg_key>{key}</arg_key>\n<arg_value>{value}\n");
+    let good = format!("{}</arg_value>\n", argument("b", "2").trim_end());
+    glm(&format!("<tool_call>f\n{}{good}</tool_call>", argument("a", "1")), &["!invalid_json"]);
+    glm(&format!("<tool_call>f\n{good}</tool_call>"), &[r#"f {"b":2}"#]);
+}
+
+#[test]
+fn a_function_without_its_end_is_named() {
+    let message = |text: &str| {
+        let calls = FormatName::QwenXml.build().parse(text);
+        calls.into_iter().find_map(Result::err).expect("a violation").message
+    };
+    let f = "<function=f>\n<parameter=x>\n1\n</parameter>\n";
+    assert_eq!(message(&format!("<tool_call>\n{f}</tool_call>")), "there's no </function>");
+    assert_eq!(message(&format!("<tool_call>\n{f}{f}</function>\n</tool_call>")), "there's no </function>");
+    let open = "<tool_call>\n<function=f>\n<parameter=x>\n1\n</function>\n</tool_call>";
+    assert_eq!(message(open), "a parameter is never closed with </parameter>");
+}
+
+#[test]
+fn a_list_that_is_cut_off_is_one_violation() {
+    use FormatName::{
+        Gemma3, Granite, Hermes, Lfm2, Llama3Json, Mistral, Olmo3, Phi4Mini, Pythonic, QwenXml,
+    };
+    let json = r#"[{"name": "f", "arguments": {"x": [1]}}, {"name": "g", "arguments": {"y": "a"}}]"#;
+    let python = "[f(x=[1]), g(y='a')]";
+    let xml = "<function=f></function>\n<function=g>\n<parameter=y>\na\n</parameter>\n</function>";
+    for (format, open, list, close) in [
+        (Hermes, "<tool_call>", json, "</tool_call>"),
+        (QwenXml, "<tool_call>", xml, "</tool_call>"),
+        (Llama3Json, "", json, ""),
+        (Llama3Json, "<|python_tag|>", json, ""),
+        (Pythonic, "", python, ""),
+        (Mistral, "[TOOL_CALLS] ", json, ""),
+        (FormatName::MistralArgs, "[TOOL_CALLS]", json, ""),
+        (Gemma3, "", python, ""),
+        (Gemma3, "```tool_code\n", python, "\n```"),
+        (Lfm2, "<|tool_call_start|>", python, "<|tool_call_end|>"),
+        (Olmo3, "<function_calls>\n", python, "\n</function_calls>"),
+        (Granite, "<|tool_call|>", json, ""),
+        (Phi4Mini, "<|tool_call|>", json, "<|/tool_call|>"),
+        (Phi4Mini, "functools", json, ""),
+    ] {
+        for list in [list.to_string(), list.replace(", {", ",\n  {").replace("[{", "[\n  {")] {
+            let whole = format!("{open}{list}{close}");
+            let calls = found(format, Opening::Unknown, &whole, None);
+            assert!(calls.len() == 2 && calls[0].starts_with("f "), "{format}: {whole}: {calls:?}");
+            let from = open.len() + list.find(['}', ')', '/']).expect("a first call");
+            for end in from..whole.len() {
+                let text = &whole[..end];
+                check(format, text, &["!unterminated"]);
+                let span = format.build().examine(text)[0].span();
+                assert_eq!(span, 0..end, "{format}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_end_token_of_glm_forges_nothing() {
+    let glm45 = "<tool_call>f\n</tool_call>";
+    for (format, call) in [(FormatName::Glm4, "f\n{}"), (FormatName::Glm45, glm45)] {
+        check(format, &format!("{call}<|observation|>"), &["f {}"]);
+        check(format, &format!("{call}\n<|observation|>\n"), &["f {}"]);
+        check(format, &format!("{call}<|observation|>\n4"), &["f {}", "!forged_observation"]);
+        check(format, "I wait.<|observation|>", &["!forged_observation"]);
+    }
+}
+
+#[test]
+fn a_closing_fence_has_no_info_string() {
+    let text = "```python\na = 1\n```text\nb = 2\n```\n";
+    check(FormatName::FencedPython, text, &[r#"python {"code":"a = 1\n```text\nb = 2"}"#]);
+    check(FormatName::FencedPython, "```python\na = 1\n```text", &["!unterminated"]);
+}

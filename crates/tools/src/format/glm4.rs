@@ -10,13 +10,16 @@ use super::scan::{JsonValue, Scan};
 use crate::spec::ToolSpec;
 
 const OBJECT: &str = "{";
-const OBSERVATION: &str = "<|observation|>";
+pub(super) const OBSERVATION: &str = "<|observation|>";
 
 /// The format of GLM-4. No marker opens a call: an object is one if a line with a name is before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Glm4;
 
-const MARKERS: &[Marker] = &[Marker::bracket(OBJECT, Place::LineStart), Marker::forged(OBSERVATION)];
+const MARKERS: &[Marker] = &[Marker::bracket(OBJECT, Place::LineStart), ENDING, Marker::forged(OBSERVATION)];
+
+/// The model's own end of a turn with calls. Text behind it is forged.
+pub(super) const ENDING: Marker = Marker { place: Place::AfterCall, ..Marker::forged(OBSERVATION) };
 
 /// Maximum of bytes in a name and the blanks around it.
 const MAX_HEAD: usize = 256;
@@ -29,6 +32,7 @@ impl Grammar for Glm4 {
     fn scan(&self, marker: usize, raw: bool) -> Scan {
         match MARKERS[marker].text {
             OBJECT => Scan::Value(JsonValue::new(&[], raw).unless_prose()),
+            _ if MARKERS[marker].place == Place::AfterCall => Scan::AnyText,
             _ => Scan::Marker,
         }
     }

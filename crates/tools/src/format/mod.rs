@@ -1,4 +1,8 @@
 //! Defines how a model writes tool calls: one file per format, chosen by name, never guessed from text.
+//!
+//! # A list that is cut off
+//! Calls in one list, or between one pair of tags, are one piece of text. If the completion ends inside it,
+//! there's one `unterminated` violation from its start to the end, and no call of it runs.
 
 mod call_lines;
 mod deepseek;
