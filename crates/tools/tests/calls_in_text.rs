@@ -560,3 +560,75 @@ fn a_closing_fence_has_no_info_string() {
     check(FormatName::FencedPython, text, &[r#"python {"code":"a = 1\n```text\nb = 2"}"#]);
     check(FormatName::FencedPython, "```python\na = 1\n```text", &["!unterminated"]);
 }
+
+#[test]
+fn a_call_in_another_form_does_not_vanish() {
+    use FormatName::{
+        DeepSeek, Gemma3, Glm4, Granite, Hermes, KimiK2, Llama3Json, Mistral, Phi4Mini, Pythonic,
+    };
+    let f = r#"f {"x":1}"#;
+    let (arguments, parameters) =
+        (r#"{"name": "f", "arguments": {"x": 1}}"#, r#"{"name": "f", "parameters": {"x": 1}}"#);
+    let openai = format!(r#"{{"type": "function", "function": {arguments}}}"#);
+    check(Gemma3, &format!("[{parameters}]"), &[f]);
+    check(Gemma3, &format!("```json\n[{parameters}, {parameters}]\n```"), &[f, f]);
+    check(Gemma3, &format!("```json\n[\n  {parameters}\n]\n```"), &[f]);
+    check(Gemma3, r#"[{"name": "Ada", "age": 36}]"#, NONE);
+    check(Gemma3, &format!("[{parameters}, {{\"name\": \"g"), &["!unterminated"]);
+    for between in ["\n\n", "", "\n```json\n", "\n```\n", "\n\n```json\n"] {
+        check(Glm4, &format!("f{between}{{\"x\": 1}}"), &[f]);
+    }
+    for answer in ["The set{\"x\": 1}", "a f{\"x\": 1}", "f {\"x\": 1}", "```json\n{\"x\": 1}\n```"] {
+        check(Glm4, answer, NONE);
+    }
+    check(Llama3Json, "{'name': 'f', 'parameters': {'x': 1}}", &["!invalid_json"]);
+    check(Llama3Json, "[{'name': 'f', 'parameters': {'x': 1}}]", &["!invalid_json"]);
+    check(Llama3Json, "{'name': 'f', 'parameters': {'x': y}}", &["!invalid_json"]);
+    check(Llama3Json, "{'name': 'Ada', 'age': 36}", NONE);
+    check(Llama3Json, &format!(r#"{{"tool_calls": [{arguments}]}}"#), &["!invalid_json"]);
+    check(Llama3Json, &format!(r#"{{"tool_calls": [{openai}]}}"#), &["!invalid_json"]);
+    check(Llama3Json, r#"{"tool_calls": 3}"#, NONE);
+    check(Pythonic, r#"<function=f>{"x": 1}</function>"#, &[f]);
+    for format in [Hermes, Granite] {
+        for (open, close) in [("<tools>", "</tools>"), ("<function_call>", "</function_call>")] {
+            check(format, &format!("{open}{arguments}{close}"), &["!invalid_json"]);
+            check(format, &format!("The {open} tag, and {open}{{}}{close}"), NONE);
+        }
+        check(format, &format!("<function_call> {arguments}"), &["!invalid_json"]);
+        check(format, r#"<tools>{"name": "Ada"}</tools>"#, NONE);
+    }
+    check(Phi4Mini, &format!("functools [{arguments}]"), &[f]);
+    check(Phi4Mini, &format!("[{openai}]"), &["!invalid_json"]);
+    check(Phi4Mini, r#"[{"type": "point", "x": 1}]"#, NONE);
+    check(Phi4Mini, "Of functools [x] it holds.", NONE);
+    check(Mistral, r#"[TOOL_CALLS]f[ARGS]{"x": 1}, {"x": 2}"#, &[f, "!invalid_json"]);
+    check(Mistral, r#"[TOOL_CALLS]f[ARGS]{"x": 1}, and {"x": 2}"#, &[f]);
+    let marked = |bar: char| {
+        let text = "<|tool▁calls▁begin|><|tool▁call▁begin|>function<|tool▁sep|>f\n```json\n{\"x\": 1}\n```\
+                    <|tool▁call▁end|><|tool▁calls▁end|>";
+        text.replace('|', &bar.to_string())
+    };
+    check(DeepSeek, &marked('｜'), &[f]);
+    check(DeepSeek, &marked('|'), &["!invalid_json"]);
+    let invoke = "<｜DSML｜invoke name=\"f\">\n</｜DSML｜invoke>";
+    let dsml = format!("<｜DSML｜function_calls>\n{invoke}\n</｜DSML｜function_calls>");
+    check(DeepSeek, &dsml, &["!invalid_json"]);
+    for (format, open, close) in [
+        (DeepSeek, "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+        (KimiK2, "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+    ] {
+        check(format, &format!("{open}{close}"), &["!empty"]);
+        check(format, &format!("{open}I call f.{close}"), &["!empty"]);
+        check(format, &format!("It begins with {open} and so on."), NONE);
+        check(format, &format!("{open} thus.</think>\nIt is 4."), NONE);
+    }
+}
+
+#[test]
+fn a_call_inside_another_object_says_where_it_belongs() {
+    let text = r#"<tool_call>{"type": "function", "function": {"name": "f", "arguments": {}}}</tool_call>"#;
+    let found = FormatName::Hermes.build().examine(text).remove(0);
+    let message = found.verdict.unwrap_err().message;
+    assert_eq!(message, "\"name\" is not at the top of the object, but inside \"function\"");
+    assert_eq!(found.recovered.expect("the call that was meant").name, "f");
+}

@@ -84,6 +84,8 @@ pub enum Place {
     LineStart,
     /// At the start of a word.
     WordStart,
+    /// Directly after a name with which a line begins.
+    AfterName,
     /// Directly after a call, separators apart.
     AfterCall,
 }

@@ -8,6 +8,7 @@ mod call_lines;
 mod deepseek;
 mod escape_value;
 mod fenced_python;
+mod foreign;
 mod found;
 mod function_tag;
 mod functiongemma;
@@ -65,7 +66,9 @@ pub use phi4_mini::Phi4Mini;
 pub use pythonic::Pythonic;
 pub use quotes::{JsonQuotes, MarkQuotes, ParameterQuotes, PythonQuotes, Quotes, ValueTags};
 pub use qwen_xml::QwenXml;
-pub use scan::{Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, Scan, Tagged};
+pub use scan::{
+    AnyList, Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, Scan, Section, Tagged,
+};
 pub use thought::{Opening, THINK, THOUGHTS, Thought};
 pub use token_spans::TokenSpans;
 
