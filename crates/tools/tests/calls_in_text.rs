@@ -632,3 +632,37 @@ fn a_call_inside_another_object_says_where_it_belongs() {
     assert_eq!(message, "\"name\" is not at the top of the object, but inside \"function\"");
     assert_eq!(found.recovered.expect("the call that was meant").name, "f");
 }
+
+#[test]
+fn an_answer_that_is_nothing_but_a_call_does_not_vanish() {
+    use FormatName::{Gemma3, Harmony, Pythonic};
+    for format in [Pythonic, Gemma3] {
+        for call in
+            ["search(q='a')", "search(\n  q='a',\n  limit=3,\n)", "f(x=1)\ng(y=2)\n", "a.b-c(x=[1, 'f(']);"]
+        {
+            check(format, call, &["!invalid_json"]);
+            check(format, &format!("Hm.\n</think>\n\n{call}"), &["!invalid_json"]);
+            check(format, &format!("<think>\n{call}"), NONE);
+            check(format, &format!("It is {call}"), NONE);
+            check(format, &format!("{call}\nfinds it."), NONE);
+        }
+        for answer in ["f(x)", "f()", "now() + f(x=1)", "f(x=y)", "", "(x=1)", "f(x=1) = 2", "f(x=1"] {
+            check(format, answer, NONE);
+        }
+        let recovered = format.build().examine("search(q='a')").remove(0).recovered;
+        assert_eq!(recovered.expect("the call that was meant").name, "search");
+        let mut lexer = format.build().lexer();
+        lexer.push(b"search(q='a'");
+        assert_eq!(lexer.settled(), 0);
+        lexer.push(b") it is");
+        lexer.finish();
+        let mut lexer = format.build().lexer();
+        lexer.push(b"So it");
+        assert_eq!(lexer.settled(), 5, "prose isn't held back");
+    }
+    check(Pythonic, "search(q='a')<|eom_id|>", &["!invalid_json"]);
+    check(Harmony, "commentary to=functions.f json{\"x\": 1}", &["!invalid_json"]);
+    check(Harmony, "analysis to=functions.f code {\"x\": 1}", &["!invalid_json"]);
+    check(Harmony, "One writes commentary to=functions.f json{\"x\": 1}", NONE);
+    check(Harmony, "commentary to=functions.f is a header.", NONE);
+}

@@ -70,6 +70,14 @@ impl Grammar for Gemma3 {
         }
     }
 
+    fn bare(&self, answer: &str, span: std::ops::Range<usize>) -> Option<Found> {
+        Pythonic.bare(answer, span)
+    }
+
+    fn may_be_bare(&self, beginning: &[u8]) -> bool {
+        Pythonic.may_be_bare(beginning)
+    }
+
     fn is_attempt(&self, marker: usize, text: &str) -> bool {
         MARKERS[marker].text != OBJECT && !is_json(text) || KEYS.iter().any(|key| text.contains(key))
     }

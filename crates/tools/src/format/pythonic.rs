@@ -11,7 +11,7 @@ use super::found::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::json::{json_or_text, spaced};
-use super::python_literal::{from_json, split_top, to_json};
+use super::python_literal::{from_json, split_at, split_top, to_json};
 use super::scan::{PythonCalls, Scan};
 use crate::spec::ToolSpec;
 
@@ -70,6 +70,23 @@ impl Grammar for Pythonic {
 
     fn is_attempt(&self, marker: usize, _text: &str) -> bool {
         MARKERS[marker].place != Place::WordStart
+    }
+
+    fn bare(&self, answer: &str, span: Range<usize>) -> Option<Found> {
+        // A token of the model may end the answer.
+        let answer = answer.split("<|").next().unwrap_or_default();
+        let pieces = split_at(answer, b",;\n").into_iter().map(str::trim).filter(|piece| !piece.is_empty());
+        let read =
+            |piece| read_one(piece, span.clone()).verdict.ok().filter(|call| !call.arguments.is_empty());
+        let meant = pieces.map(read).collect::<Option<Vec<ToolCall>>>()?.into_iter().next()?;
+        let message = "a call without the list around it: [name(key=value)]";
+        Some(Found { recovered: Some(meant), ..malformed(ViolationKind::InvalidJson, message, span) })
+    }
+
+    fn may_be_bare(&self, beginning: &[u8]) -> bool {
+        let beginning = beginning.trim_ascii_start();
+        let name = beginning.iter().take_while(|byte| in_name(**byte) || b".-".contains(byte)).count();
+        beginning.get(name).is_none_or(|next| name > 0 && *next == b'(')
     }
 }
 
