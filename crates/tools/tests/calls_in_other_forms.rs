@@ -1,5 +1,6 @@
-//! Holds how calls are read that are cut off, lack a tag or have another form than their format's: each is a
-//! call or a violation, and prose and JSON answers are neither.
+//! Holds how calls are read that are cut off, lack a tag or have another form.
+//!
+//! Each is a call or a violation. Prose and JSON answers are neither.
 
 mod reading;
 
