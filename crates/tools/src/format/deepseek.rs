@@ -7,12 +7,21 @@ use super::CallFormat;
 use super::found::{Found, malformed};
 use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::{read_arguments, spaced};
-use super::scan::{Gate, Scan, Tagged};
+use super::quotes::Quotes;
+use super::scan::{Gate, Scan, Section, Tagged};
 use crate::spec::ToolSpec;
 
 const OPEN: &str = "<｜tool▁call▁begin｜>";
 const CLOSE: &str = "<｜tool▁call▁end｜>";
 const SEPARATOR: &str = "<｜tool▁sep｜>";
+const SECTION: &str = "<｜tool▁calls▁begin｜>";
+const SECTION_END: &str = "<｜tool▁calls▁end｜>";
+/// The markers with another bar, as other letters.
+const LETTERS: &str = "<|tool▁call▁begin|>";
+const LETTERS_END: &str = "<|tool▁call▁end|>";
+/// The markers of V3.2.
+const DSML: &str = "<｜DSML｜function_calls>";
+const DSML_END: &str = "</｜DSML｜function_calls>";
 const OUTPUT: &str = "<｜tool▁output▁begin｜>";
 const OUTPUTS: &str = "<｜tool▁outputs▁begin｜>";
 
@@ -37,6 +46,9 @@ const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     // A call without its opening marker.
     Marker::call(SEPARATOR),
+    Marker::call(SECTION),
+    Marker::call(LETTERS),
+    Marker::call(DSML),
     Marker::stray(CLOSE),
     Marker::forged(OUTPUTS),
     Marker::forged(OUTPUT),
@@ -51,6 +63,9 @@ impl Grammar for DeepSeek {
         match MARKERS[marker].text {
             OPEN => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Behind(SEPARATOR), raw)),
             SEPARATOR => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Open, raw)),
+            SECTION => Scan::Section(Section::new(SECTION_END)),
+            LETTERS => Scan::Tagged(Tagged::json(LETTERS, LETTERS_END, Gate::Behind("<|tool▁sep|>"), raw)),
+            DSML => Scan::Tagged(Tagged::new(DSML, DSML_END, Quotes::None, Gate::Open)),
             _ => Scan::Marker,
         }
     }
@@ -61,6 +76,8 @@ impl Grammar for DeepSeek {
         match MARKERS[marker].text {
             OPEN => {}
             SEPARATOR => return wrong(ViolationKind::InvalidJson, format!("there's no {OPEN}")),
+            SECTION => return wrong(ViolationKind::Empty, format!("there's no {OPEN} in the section")),
+            LETTERS | DSML => return wrong(ViolationKind::InvalidJson, format!("a call without {OPEN}")),
             CLOSE => return never_opened(text, offset),
             _ => return forged_observation(text, offset),
         }
@@ -82,8 +99,12 @@ impl Grammar for DeepSeek {
         }
     }
 
-    fn closing(&self, _: usize) -> &'static str {
-        CLOSE
+    fn closing(&self, marker: usize) -> &'static str {
+        match MARKERS[marker].text {
+            LETTERS => LETTERS_END,
+            DSML => DSML_END,
+            _ => CLOSE,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) const PARAMETER: &str = "<parameter=";
 pub(super) const PARAMETER_END: &str = "</parameter>";
 /// The tags of a value.
 pub(super) const VALUE: ValueTags =
-    ValueTags { open: PARAMETER, close: PARAMETER_END, next: &[PARAMETER, FUNCTION_END] };
+    ValueTags { open: PARAMETER, close: PARAMETER_END, next: &[PARAMETER, FUNCTION_END, FUNCTION] };
 
 /// Arguments of a function as they're written.
 pub(super) enum Body<'a> {
@@ -86,22 +86,55 @@ fn split(text: &str) -> Result<(&str, Body<'_>, usize), &'static str> {
     let (name, mut rest) = text[FUNCTION.len()..].split_once('>').ok_or("<function=… has no end")?;
     let name = name.trim();
     if rest.trim_start().starts_with('{') {
-        let end = json_end(rest).ok_or("there's no </function>")?;
+        let end = json_end(rest).ok_or(NO_END)?;
         let length = text.len() - rest.len() + end + FUNCTION_END.len();
         return Ok((name, Body::Json(&rest[..end]), length));
     }
     let mut pairs = Vec::new();
     while let Some(after) = rest.trim_start().strip_prefix(PARAMETER) {
         let (key, body) = after.split_once('>').ok_or("<parameter=… has no end")?;
-        let end = VALUE.end(body).ok_or("a parameter is never closed with </parameter>")?;
+        let end = VALUE.end(body).ok_or_else(|| never_ends(body))?;
+        let (end, next) = match unclosed(&body[..end]) {
+            Some(next) => (opens_line(&body[..next]).ok_or(UNCLOSED)?, next),
+            None => (end, end + PARAMETER_END.len()),
+        };
         let value = body[..end].strip_prefix('\n').unwrap_or(&body[..end]);
         pairs.push((key.trim(), value.strip_suffix('\n').unwrap_or(value)));
-        rest = &body[end + PARAMETER_END.len()..];
+        rest = &body[next..];
     }
     match rest.trim_start().strip_prefix(FUNCTION_END) {
         Some(after) => Ok((name, Body::Pairs(pairs), text.len() - after.len())),
-        None => Err("there's no </function>"),
+        None => Err(NO_END),
     }
+}
+
+const UNCLOSED: &str = "a parameter is never closed with </parameter>";
+const NO_END: &str = "there's no </function>";
+
+/// Returns the place of the parameter that follows a value without a closing tag. A value that quotes a
+/// parameter holds both of its tags.
+fn unclosed(value: &str) -> Option<usize> {
+    let is_key = |text: &str| {
+        text.split_once('>').is_some_and(|(key, _)| {
+            !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        })
+    };
+    let opens = value.match_indices(PARAMETER).filter(|(at, tag)| is_key(&value[at + tag.len()..]));
+    let opens: Vec<usize> = opens.map(|(at, _)| at).collect();
+    (opens.len() > value.matches(PARAMETER_END).count()).then(|| opens[0])
+}
+
+/// Returns the end of the text before a line, if a tag behind this text begins a line. Qwen's own parser ends
+/// a value there. In the middle of a line the tag may be the value's.
+fn opens_line(before: &str) -> Option<usize> {
+    let line = before.trim_end_matches([' ', '\t']);
+    line.ends_with('\n').then_some(line.len())
+}
+
+/// Returns the reason for which no value ends in a text.
+fn never_ends(body: &str) -> &'static str {
+    let is_last = |(_, rest): (&str, &str)| matches!(rest.trim(), "" | "</tool_call>");
+    if body.rsplit_once(PARAMETER_END).is_some_and(is_last) { NO_END } else { UNCLOSED }
 }
 
 /// Returns the first `</function>` outside string literals, or any if a literal is never closed.

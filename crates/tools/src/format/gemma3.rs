@@ -1,5 +1,5 @@
 //! Reads the calls of Gemma 3, which has no marker of calls: a list `[name(key=value)]` as its documentation
-//! asks for, an object `{"name": …, "parameters": {…}}`, or a block ```` ```tool_code ````.
+//! asks for, an object `{"name": …, "parameters": {…}}` or a list of them, or a block ```` ```tool_code ````.
 
 use serde_json::json;
 use turnwise_trajectory::ToolCall;
@@ -11,7 +11,7 @@ use super::grammar::{Grammar, Marker, Place, forged_observation, inside};
 use super::json::{OBJECT, looks_like_call, objects, read_calls, spaced};
 use super::pythonic::{Pythonic, is_expressible};
 use super::quotes::{PythonQuotes, Quotes};
-use super::scan::{Gate, JsonValue, PythonCalls, Scan, Tagged};
+use super::scan::{AnyList, Gate, JsonValue, Scan, Tagged};
 use crate::spec::ToolSpec;
 
 const BLOCK: &str = "```tool_code";
@@ -40,7 +40,7 @@ impl Grammar for Gemma3 {
         let quotes = if raw { Quotes::None } else { Quotes::Python(PythonQuotes::default()) };
         match MARKERS[marker].text {
             BLOCK => Scan::Tagged(Tagged::new(BLOCK, FENCE, quotes, Gate::Behind("("))),
-            LIST => Scan::Calls(PythonCalls::new(raw)),
+            LIST => Scan::List(AnyList::new(&[BLOCK], raw)),
             OBJECT => Scan::Value(JsonValue::new(&[BLOCK], raw)),
             _ => Scan::AnyText,
         }
@@ -50,8 +50,8 @@ impl Grammar for Gemma3 {
         let span = offset..offset + text.len();
         match MARKERS[marker].text {
             BLOCK => call_lines::read(inside(text, BLOCK, FENCE), &span),
-            LIST => Pythonic.read(0, text, offset),
-            OBJECT => {
+            LIST if !is_json(text) => Pythonic.read(0, text, offset),
+            LIST | OBJECT => {
                 let is_call = objects(text).map_or_else(
                     || self.is_attempt(marker, text),
                     |all| all.iter().any(|o| looks_like_call(o, KEYS)),
@@ -70,9 +70,22 @@ impl Grammar for Gemma3 {
         }
     }
 
-    fn is_attempt(&self, marker: usize, text: &str) -> bool {
-        MARKERS[marker].text != OBJECT || KEYS.iter().any(|key| text.contains(key))
+    fn bare(&self, answer: &str, span: std::ops::Range<usize>) -> Option<Found> {
+        Pythonic.bare(answer, span)
     }
+
+    fn may_be_bare(&self, beginning: &[u8]) -> bool {
+        Pythonic.may_be_bare(beginning)
+    }
+
+    fn is_attempt(&self, marker: usize, text: &str) -> bool {
+        MARKERS[marker].text != OBJECT && !is_json(text) || KEYS.iter().any(|key| text.contains(key))
+    }
+}
+
+/// Returns whether a list is one of JSON objects.
+fn is_json(text: &str) -> bool {
+    text.strip_prefix(LIST).is_some_and(|list| list.trim_start().starts_with('{'))
 }
 
 impl CallFormat for Gemma3 {

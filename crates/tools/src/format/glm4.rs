@@ -10,13 +10,24 @@ use super::scan::{JsonValue, Scan};
 use crate::spec::ToolSpec;
 
 const OBJECT: &str = "{";
-const OBSERVATION: &str = "<|observation|>";
+const KEY: &str = "{\"";
+/// Models put a fence around the object.
+const FENCE: &str = "```json";
+pub(super) const OBSERVATION: &str = "<|observation|>";
 
 /// The format of GLM-4. No marker opens a call: an object is one if a line with a name is before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Glm4;
 
-const MARKERS: &[Marker] = &[Marker::bracket(OBJECT, Place::LineStart), Marker::forged(OBSERVATION)];
+const MARKERS: &[Marker] = &[
+    Marker::bracket(OBJECT, Place::LineStart),
+    Marker::bracket(KEY, Place::AfterName),
+    ENDING,
+    Marker::forged(OBSERVATION),
+];
+
+/// The model's own end of a turn with calls. Text behind it is forged.
+pub(super) const ENDING: Marker = Marker { place: Place::AfterCall, ..Marker::forged(OBSERVATION) };
 
 /// Maximum of bytes in a name and the blanks around it.
 const MAX_HEAD: usize = 256;
@@ -28,7 +39,8 @@ impl Grammar for Glm4 {
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
         match MARKERS[marker].text {
-            OBJECT => Scan::Value(JsonValue::new(&[], raw).unless_prose()),
+            OBJECT | KEY => Scan::Value(JsonValue::new(&[], raw).unless_prose()),
+            _ if MARKERS[marker].place == Place::AfterCall => Scan::AnyText,
             _ => Scan::Marker,
         }
     }
@@ -36,9 +48,12 @@ impl Grammar for Glm4 {
     fn head(&self, before: &[u8]) -> usize {
         let from = before.len().saturating_sub(MAX_HEAD);
         let tail = &before[from..];
-        let line = tail.trim_ascii_end();
-        // At most one line break stands between the name and the object.
-        let near = tail[line.len()..].split(|byte| *byte == b'\n').nth(2).is_none();
+        let whole = tail.trim_ascii_end();
+        let line = without_fence(whole);
+        // At most one empty line stands between the name and the object.
+        let near = whole[line.len()..].is_empty()
+            && tail[line.len()..].split(|byte| *byte == b'\n').nth(3).is_none()
+            || tail[whole.len()..].split(|byte| *byte == b'\n').nth(2).is_none();
         let name = line.iter().rev().take_while(|byte| in_name(**byte)).count();
         let rest = &line[..line.len() - name];
         let begins = match rest.iter().rev().find(|byte| !matches!(byte, b' ' | b'\t')) {
@@ -53,9 +68,10 @@ impl Grammar for Glm4 {
             return forged_observation(text, offset);
         }
         let span = offset..offset + text.len();
-        match text.split_once('\n') {
-            Some((name, arguments)) if self.is_attempt(marker, text) => {
-                vec![read_arguments(name.trim(), arguments, span)]
+        match text.find(OBJECT) {
+            Some(at) if self.is_attempt(marker, text) => {
+                let name = std::str::from_utf8(without_fence(text[..at].trim().as_bytes())).unwrap_or("");
+                vec![read_arguments(name, &text[at..], span)]
             }
             _ => Vec::new(),
         }
@@ -68,6 +84,13 @@ impl Grammar for Glm4 {
     fn is_attempt(&self, _: usize, text: &str) -> bool {
         !text.starts_with(OBJECT)
     }
+}
+
+/// Returns a text without the fence at its end, which may be cut off.
+fn without_fence(text: &[u8]) -> &[u8] {
+    let line = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let last = &text[line..];
+    if !last.is_empty() && FENCE.as_bytes().starts_with(last) { text[..line].trim_ascii_end() } else { text }
 }
 
 fn in_name(byte: u8) -> bool {
@@ -125,7 +148,7 @@ mod tests {
         check("f\n{\"x\": 1,}", &[Err(InvalidJson)]);
         check("f\n{\"x\": ", &[Err(Unterminated)]);
         for answer in
-            ["{\"x\": 1}", "The result:\n{\"x\": 1}", "a b\n{\"x\": 1}", "f\n\n{\"x\": 1}", "f {\"x\": 1}"]
+            ["{\"x\": 1}", "The result:\n{\"x\": 1}", "a b\n{\"x\": 1}", "f\n\n\n{\"x\": 1}", "f {\"x\": 1}"]
         {
             check(answer, &[]);
         }

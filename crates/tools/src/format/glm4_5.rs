@@ -11,7 +11,8 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
-use super::grammar::{Grammar, Marker, check_name, forged_observation, never_opened};
+use super::glm4::{ENDING, OBSERVATION};
+use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE, response};
 use super::json::{json_or_text, spaced};
 use super::quotes::{ParameterQuotes, Quotes, ValueTags};
@@ -36,14 +37,18 @@ const TAGS: Tags = Tags(&[
     THINK.open,
     THINK.close,
 ]);
-const OBSERVATION: &str = "<|observation|>";
 
 /// The format of GLM-4.5, GLM-4.6 and GLM-4.7.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Glm45;
 
-const MARKERS: &[Marker] =
-    &[Marker::call(OPEN), Marker::stray(CLOSE), Marker::forged(RESPONSE), Marker::forged(OBSERVATION)];
+const MARKERS: &[Marker] = &[
+    Marker::call(OPEN),
+    Marker::stray(CLOSE),
+    Marker::forged(RESPONSE),
+    ENDING,
+    Marker::forged(OBSERVATION),
+];
 
 impl Grammar for Glm45 {
     fn markers(&self) -> &'static [Marker] {
@@ -54,6 +59,7 @@ impl Grammar for Glm45 {
         let quotes = if raw { Quotes::None } else { Quotes::Parameters(ParameterQuotes::new(&VALUE)) };
         match MARKERS[marker].text {
             OPEN => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes, Gate::Open)),
+            OBSERVATION if MARKERS[marker].place == Place::AfterCall => Scan::AnyText,
             _ => Scan::Marker,
         }
     }
@@ -104,6 +110,10 @@ fn split(text: &str) -> Result<(&str, Pairs<'_>), &'static str> {
         }
         let value = after.trim_start().strip_prefix(VALUE.open).ok_or("there's no <arg_value>")?;
         let end = VALUE.end(value).ok_or("a value is never closed with </arg_value>")?;
+        // A value that quotes another holds both of its tags.
+        if value[..end].matches(VALUE.open).count() > value[..end].matches(VALUE.close).count() {
+            return Err("a value is never closed with </arg_value>");
+        }
         pairs.push((key.trim(), &value[..end]));
         rest = &value[end + VALUE.close.len()..];
     }

@@ -1,6 +1,7 @@
 //! Describes a format to the lexer.
 
 use std::fmt;
+use std::ops::Range;
 
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
@@ -27,6 +28,16 @@ pub trait Grammar: fmt::Debug + Send + Sync {
         let mut call = self.read(marker, &closed, offset).pop()?.verdict.ok()?;
         call.span = offset..offset + text.len();
         Some(call)
+    }
+
+    /// Reads an answer that is a call without any marker and nothing else. The answer has no blanks around it.
+    fn bare(&self, _answer: &str, _span: Range<usize>) -> Option<Found> {
+        None
+    }
+
+    /// Returns whether an answer that begins like this may turn out to be such a call.
+    fn may_be_bare(&self, _beginning: &[u8]) -> bool {
+        false
     }
 
     /// Counts the bytes at the end of a text that belong to a call that opens behind it. Most formats have a
@@ -84,6 +95,8 @@ pub enum Place {
     LineStart,
     /// At the start of a word.
     WordStart,
+    /// Directly after a name with which a line begins.
+    AfterName,
     /// Directly after a call, separators apart.
     AfterCall,
 }

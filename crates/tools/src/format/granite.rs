@@ -5,6 +5,7 @@ use serde_json::json;
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
+use super::foreign::{OTHER_TAGS, is_other_tag, read_tagged};
 use super::found::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
 use super::json::{OBJECTS, read_calls, read_unmarked, spaced};
@@ -24,6 +25,9 @@ pub struct Granite;
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     Marker::call(LETTERS),
+    OTHER_TAGS[0],
+    OTHER_TAGS[1],
+    OTHER_TAGS[2],
     Marker::bracket(OBJECTS, Place::LineStart),
     Marker::stray(LETTERS_END),
     Marker::forged(RESPONSE),
@@ -38,6 +42,7 @@ impl Grammar for Granite {
         match MARKERS[marker].text {
             OPEN => Scan::Headed(HeadedJson::new(Head::Marker(LETTERS), &[OPEN], raw)),
             LETTERS => Scan::Headed(HeadedJson::new(Head::Marker(OPEN), &[LETTERS], raw)),
+            _ if is_other_tag(MARKERS[marker]) => Scan::Value(JsonValue::new(&[OPEN, LETTERS], raw)),
             OBJECTS => Scan::Value(JsonValue::new(&[OPEN, LETTERS], raw)),
             _ => Scan::Marker,
         }
@@ -56,6 +61,7 @@ impl Grammar for Granite {
                 }
                 vec![malformed(ViolationKind::InvalidJson, "there's no list of calls", span)]
             }
+            _ if is_other_tag(MARKERS[marker]) => read_tagged(text, OPEN, &span),
             OBJECTS => read_unmarked(text, OPEN, &span),
             LETTERS_END => never_opened(text, offset),
             _ => forged_observation(text, offset),
@@ -66,8 +72,8 @@ impl Grammar for Granite {
         "]"
     }
 
-    fn is_attempt(&self, marker: usize, _text: &str) -> bool {
-        MARKERS[marker].text != OBJECTS
+    fn is_attempt(&self, marker: usize, text: &str) -> bool {
+        MARKERS[marker].text != OBJECTS && (!is_other_tag(MARKERS[marker]) || text.contains("\"arguments\""))
     }
 }
 

@@ -4,6 +4,8 @@
 //! The recipient may also stand before the channel, as the chat template writes it. `<|call|>` ends a turn,
 //! so a call ends with its JSON.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
@@ -23,6 +25,8 @@ const CALL: &str = "<|call|>";
 const TOOL: &str = "<|start|>functions";
 /// Calls open with these.
 const OPENS: &[&str] = &[COMMENTARY, ANALYSIS];
+/// Headers of calls without their tokens.
+const BARE: [&str; 2] = ["commentary to=", "analysis to="];
 /// Tokens that end a message.
 const ENDS: &[&str] = &[CALL, "<|end|>", "<|return|>", "<|start|>"];
 
@@ -87,6 +91,22 @@ impl Grammar for Harmony {
 
     fn is_attempt(&self, _: usize, text: &str) -> bool {
         text.contains(MESSAGE)
+    }
+
+    fn bare(&self, answer: &str, span: Range<usize>) -> Option<Found> {
+        let recipient = BARE.iter().find_map(|open| answer.strip_prefix(open))?;
+        let (head, _) = recipient.split_once('{').filter(|_| answer.ends_with('}'))?;
+        let name = head.split_ascii_whitespace().next().filter(|_| !head.contains('\n'))?;
+        let name = name.strip_prefix("functions.").unwrap_or(name);
+        let message = format!("a call without <|channel|> and {MESSAGE}");
+        let recovered = read_arguments(name, &recipient[head.len()..], span.clone()).verdict.ok();
+        Some(Found { recovered, ..malformed(ViolationKind::InvalidJson, message, span) })
+    }
+
+    fn may_be_bare(&self, beginning: &[u8]) -> bool {
+        let beginning = beginning.trim_ascii_start();
+        BARE.iter()
+            .any(|open| open.as_bytes().starts_with(beginning) || beginning.starts_with(open.as_bytes()))
     }
 
     fn thoughts(&self) -> &'static [Thought] {

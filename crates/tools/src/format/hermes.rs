@@ -3,6 +3,7 @@
 use serde_json::json;
 use turnwise_trajectory::ToolCall;
 
+use super::foreign::{OTHER_TAGS, is_other_tag, read_tagged};
 use super::found::Found;
 use super::function_tag::{FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, forged_observation, inside, never_opened};
@@ -29,6 +30,9 @@ pub struct Hermes;
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     Marker::call(FUNCTION),
+    OTHER_TAGS[0],
+    OTHER_TAGS[1],
+    OTHER_TAGS[2],
     Marker::bracket(OBJECT, Place::LineStart),
     Marker::stray(CLOSE),
     Marker::forged(RESPONSE),
@@ -44,6 +48,7 @@ impl Grammar for Hermes {
         match MARKERS[marker].text {
             OPEN => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes, Gate::Starting(b"{["))),
             FUNCTION => function_tag::scan(raw, true),
+            _ if is_other_tag(MARKERS[marker]) => Scan::Value(JsonValue::new(&[OPEN, FUNCTION], raw)),
             OBJECT => Scan::Value(JsonValue::new(&[OPEN, FUNCTION], raw)),
             _ => Scan::Marker,
         }
@@ -53,6 +58,7 @@ impl Grammar for Hermes {
         match MARKERS[marker].text {
             OPEN => read_calls(inside(text, OPEN, CLOSE), &["arguments"], &(offset..offset + text.len())),
             FUNCTION => function_tag::read(text, offset, json_or_text),
+            _ if is_other_tag(MARKERS[marker]) => read_tagged(text, OPEN, &(offset..offset + text.len())),
             OBJECT => read_unmarked(text, OPEN, &(offset..offset + text.len())),
             CLOSE => never_opened(text, offset),
             _ => forged_observation(text, offset),
@@ -63,8 +69,8 @@ impl Grammar for Hermes {
         if MARKERS[marker].text == FUNCTION { FUNCTION_END } else { CLOSE }
     }
 
-    fn is_attempt(&self, marker: usize, _text: &str) -> bool {
-        MARKERS[marker].text != OBJECT
+    fn is_attempt(&self, marker: usize, text: &str) -> bool {
+        MARKERS[marker].text != OBJECT && (!is_other_tag(MARKERS[marker]) || text.contains("\"arguments\""))
     }
 }
 

@@ -51,6 +51,9 @@ pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
     let about = |key: &String| {
         matches!(key.as_str(), "name" | "type" | "id" | "function") || keys.contains(&key.as_str())
     };
+    if listed(value).iter().any(|call| looks_like_call(call, keys)) {
+        return true;
+    }
     match keys.iter().find_map(|key| object.get(*key)) {
         Some(Value::Object(_)) => named || object.keys().all(about),
         Some(Value::String(_) | Value::Null) => named,
@@ -59,11 +62,22 @@ pub(super) fn looks_like_call(value: &Value, keys: &[&str]) -> bool {
     }
 }
 
+/// Returns the calls of an object with a list of them, as OpenAI's interface writes a whole message.
+fn listed(value: &Value) -> &[Value] {
+    value.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Returns whether an object or the objects that it wraps have arguments.
+fn has_arguments(value: &Value, keys: &[&str]) -> bool {
+    keys.iter().any(|key| value.get(key).is_some())
+        || value.get("function").is_some_and(|function| has_arguments(function, keys))
+        || listed(value).iter().any(|call| has_arguments(call, keys))
+}
+
 /// Returns the violation of a call that lacks its opening marker. Other JSON is an answer.
 pub(super) fn read_unmarked(text: &str, open: &str, span: &Range<usize>) -> Vec<Found> {
     let keys = &["arguments", "parameters"];
-    let is_call =
-        |object: &&Value| looks_like_call(object, keys) && keys.iter().any(|key| object.get(key).is_some());
+    let is_call = |object: &&Value| looks_like_call(object, keys) && has_arguments(object, keys);
     let objects = objects(text).unwrap_or_default();
     let Some(meant) = objects.iter().find(is_call) else { return Vec::new() };
     let wrong = Wrong(ViolationKind::InvalidJson, format!("a call without {open}"));
@@ -172,6 +186,9 @@ fn call(value: Value, keys: &[&str]) -> Result<Parts, Wrong> {
     let wrong = |message: String| Err(Wrong(ViolationKind::InvalidJson, message));
     let Value::Object(mut object) = value else { return wrong("not a JSON object".into()) };
     let Some(Value::String(name)) = object.remove("name") else {
+        if let Some(key) = ["function", "tool_calls"].into_iter().find(|key| object.contains_key(*key)) {
+            return wrong(format!("\"name\" is not at the top of the object, but inside {key:?}"));
+        }
         return wrong("\"name\" is not a string".into());
     };
     if name.trim().is_empty() {
@@ -196,6 +213,9 @@ fn lenient(value: &Value, keys: &[&str]) -> Option<Parts> {
     }
     let known = ["arguments", "parameters"];
     let object = value.as_object()?;
+    if let Some(inner) = object.get("function").filter(|inner| inner.is_object()).or(listed(value).first()) {
+        return lenient(inner, keys);
+    }
     let name = object.get("name")?.as_str().filter(|name| !name.trim().is_empty())?;
     match known.iter().find_map(|key| object.get(*key)) {
         None | Some(Value::Null) => Some(Parts { name: name.into(), arguments: Map::new() }),

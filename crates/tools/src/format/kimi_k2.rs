@@ -7,12 +7,14 @@ use super::CallFormat;
 use super::found::{Found, malformed};
 use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::{read_arguments, spaced};
-use super::scan::{Gate, Scan, Tagged};
+use super::scan::{Gate, Scan, Section, Tagged};
 use crate::spec::ToolSpec;
 
 const OPEN: &str = "<|tool_call_begin|>";
 const CLOSE: &str = "<|tool_call_end|>";
 const ARGUMENTS: &str = "<|tool_call_argument_begin|>";
+const SECTION: &str = "<|tool_calls_section_begin|>";
+const SECTION_END: &str = "<|tool_calls_section_end|>";
 const OUTPUT: &str = "<|im_system|>tool";
 
 /// The format of Kimi K2. An id of a call is its name between `functions.` and its number.
@@ -23,6 +25,7 @@ const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     // A call without its opening marker.
     Marker::call(ARGUMENTS),
+    Marker::call(SECTION),
     Marker::stray(CLOSE),
     Marker::forged(OUTPUT),
 ];
@@ -36,6 +39,7 @@ impl Grammar for KimiK2 {
         match MARKERS[marker].text {
             OPEN => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Behind(ARGUMENTS), raw)),
             ARGUMENTS => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Open, raw)),
+            SECTION => Scan::Section(Section::new(SECTION_END)),
             _ => Scan::Marker,
         }
     }
@@ -46,6 +50,7 @@ impl Grammar for KimiK2 {
         match MARKERS[marker].text {
             OPEN => {}
             ARGUMENTS => return wrong(ViolationKind::InvalidJson, format!("there's no {OPEN}")),
+            SECTION => return wrong(ViolationKind::Empty, format!("there's no {OPEN} in the section")),
             CLOSE => return never_opened(text, offset),
             _ => return forged_observation(text, offset),
         }

@@ -30,6 +30,10 @@ pub struct Lexer {
     held: Vec<Found>,
     /// End of the last call or thought.
     last_end: usize,
+    /// Start of the answer, after the last thought.
+    answer: usize,
+    /// Whether the answer has a call, valid or not.
+    calls: bool,
     /// Place of the first marker of the environment's text.
     stop: Option<Range<usize>>,
     /// Calls that open before this byte are read without regard to string literals. A literal that was never
@@ -86,6 +90,8 @@ impl Lexer {
             mode,
             held,
             last_end: 0,
+            answer: 0,
+            calls: false,
             stop: None,
             raw_until: 0,
             searched: 0,
@@ -102,7 +108,18 @@ impl Lexer {
     pub fn finish(&mut self) -> Vec<Found> {
         let mut found = self.run(true);
         found.append(&mut self.held);
+        found.extend(self.bare());
         found
+    }
+
+    /// Returns the call that the whole answer is, if it holds no other.
+    fn bare(&self) -> Option<Found> {
+        let answer = std::str::from_utf8(&self.text[self.answer..]).ok()?;
+        if self.calls || self.mode == Mode::Thought || answer.len() > MAX_CALL_BYTES {
+            return None;
+        }
+        let start = self.answer + answer.len() - answer.trim_start().len();
+        self.grammar.bare(answer.trim(), start..start + answer.trim().len())
     }
 
     /// Returns whether the text so far ends inside a call.
@@ -113,6 +130,10 @@ impl Lexer {
 
     /// Counts the bytes of the completion, from its start, that no call holds that is still to come.
     pub fn settled(&self) -> usize {
+        let open_answer = !self.calls && self.mode != Mode::Thought;
+        if open_answer && self.grammar.may_be_bare(&self.text[self.answer..]) {
+            return self.answer;
+        }
         let open = self.inside.as_ref().map_or_else(|| self.at - self.head(self.at), |inside| inside.start);
         self.held.iter().map(|found| found.span().start).min().map_or(open, |held| held.min(open))
     }
@@ -181,7 +202,7 @@ impl Lexer {
                     if self.mode != Mode::Answer {
                         self.held.clear();
                         self.mode = Mode::Answer;
-                        self.last_end = self.at;
+                        (self.last_end, self.answer, self.calls) = (self.at, self.at, false);
                     }
                 }
                 Event::Repetition { length } => {
@@ -265,6 +286,7 @@ impl Lexer {
     }
 
     fn take(&mut self, mut calls: Vec<Found>, found: &mut Vec<Found>) {
+        self.calls |= !calls.is_empty() && self.mode != Mode::Thought;
         match self.mode {
             Mode::Answer => found.append(&mut calls),
             Mode::Doubt => self.held.append(&mut calls),

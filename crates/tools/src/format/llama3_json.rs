@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
+use super::foreign::{DICTIONARIES, DICTIONARY, read_dictionary};
 use super::found::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, forged_observation};
@@ -21,6 +22,8 @@ const ENDS: &[&str] = &[EOM, "<|eot_id|>", "<|start_header_id|>", "<|end_of_text
 const MARKERS: &[Marker] = &[
     Marker::call(TAG),
     Marker::call(FUNCTION),
+    Marker::bracket(DICTIONARY, Place::LineStart),
+    Marker::bracket(DICTIONARIES, Place::LineStart),
     Marker::bracket("{", Place::LineStart),
     Marker::bracket("[", Place::LineStart),
     // In the middle of a line only the usual beginning of a call counts.
@@ -44,6 +47,7 @@ impl Grammar for Llama3Json {
             TAG => Scan::Headed(HeadedJson::behind(ENDS, &[TAG], raw)),
             FUNCTION => function_tag::scan(raw, true),
             IPYTHON | EOM => Scan::Marker,
+            DICTIONARY | DICTIONARIES => Scan::Value(JsonValue::new(&[TAG], raw)),
             _ => Scan::Value(JsonValue::new(&[TAG], raw).unless_prose()),
         }
     }
@@ -54,6 +58,7 @@ impl Grammar for Llama3Json {
             EOM => Vec::new(),
             IPYTHON => forged_observation(text, offset),
             FUNCTION => function_tag::read(text, offset, json_or_text),
+            DICTIONARY | DICTIONARIES => read_dictionary(text, KEYS, &(offset..offset + text.len())),
             TAG => read_tagged(&text[TAG.len()..], offset..offset + text.len()),
             _ => {
                 let has_keys = KEYS.iter().any(|key| text.contains(key));

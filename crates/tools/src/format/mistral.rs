@@ -6,7 +6,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
-use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, never_opened};
+use super::grammar::{Grammar, Marker, Place, Role, check_name, forged_observation, never_opened};
 use super::json::{OBJECTS, read_arguments, read_calls, read_unmarked, spaced};
 use super::scan::{JsonValue, NamedJson, Scan};
 use crate::spec::ToolSpec;
@@ -35,6 +35,9 @@ pub enum Style {
 
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
+    // Another object behind a call lacks its name.
+    Marker { text: ", {", place: Place::AfterCall, keep: 1, role: Role::Call },
+    Marker { text: ",{", place: Place::AfterCall, keep: 1, role: Role::Call },
     // The first call's marker also opens those that follow it directly.
     Marker::bracket("[{", Place::AfterCall),
     Marker::bracket("{\"", Place::AfterCall),
@@ -63,7 +66,12 @@ impl Grammar for Mistral {
             ARGS => return never_opened(text, offset),
             OBJECTS => return read_unmarked(text, OPEN, &span),
             OPEN => {}
-            _ if self.is_attempt(marker, text) => return read_calls(text, &["arguments"], &span),
+            _ if is_object_of_call(text) => {
+                return read_calls(text.trim_start_matches([',', ' ']), &["arguments"], &span);
+            }
+            _ if text.starts_with(',') => {
+                return vec![malformed(ViolationKind::InvalidJson, format!("a call without {OPEN}"), span)];
+            }
             _ => return Vec::new(),
         }
         let body = text.strip_prefix(OPEN).unwrap_or(text).trim();
@@ -92,10 +100,12 @@ impl Grammar for Mistral {
 
     fn is_attempt(&self, marker: usize, text: &str) -> bool {
         MARKERS[marker].place == Place::Anywhere
-            || MARKERS[marker].place == Place::AfterCall
-                && text.contains("\"name\"")
-                && text.contains("\"arguments\"")
+            || MARKERS[marker].place == Place::AfterCall && (text.starts_with(',') || is_object_of_call(text))
     }
+}
+
+fn is_object_of_call(text: &str) -> bool {
+    text.contains("\"name\"") && text.contains("\"arguments\"")
 }
 
 /// Returns whether a name can stand without quotes.

@@ -1,9 +1,14 @@
 //! Defines how a model writes tool calls: one file per format, chosen by name, never guessed from text.
+//!
+//! # A list that is cut off
+//! Calls in one list, or between one pair of tags, are one piece of text. If the completion ends inside it,
+//! there's one `unterminated` violation from its start to the end, and no call of it runs.
 
 mod call_lines;
 mod deepseek;
 mod escape_value;
 mod fenced_python;
+mod foreign;
 mod found;
 mod function_tag;
 mod functiongemma;
@@ -61,7 +66,9 @@ pub use phi4_mini::Phi4Mini;
 pub use pythonic::Pythonic;
 pub use quotes::{JsonQuotes, MarkQuotes, ParameterQuotes, PythonQuotes, Quotes, ValueTags};
 pub use qwen_xml::QwenXml;
-pub use scan::{Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, Scan, Tagged};
+pub use scan::{
+    AnyList, Fence, Gate, Head, HeadedJson, JsonValue, NamedJson, PythonCalls, Scan, Section, Tagged,
+};
 pub use thought::{Opening, THINK, THOUGHTS, Thought};
 pub use token_spans::TokenSpans;
 

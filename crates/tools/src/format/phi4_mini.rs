@@ -15,6 +15,9 @@ use crate::spec::ToolSpec;
 const OPEN: &str = "<|tool_call|>";
 const CLOSE: &str = "<|/tool_call|>";
 const FUNCTOOLS: &str = "functools[";
+const FUNCTOOLS_APART: &str = "functools [";
+/// The beginning of a list as OpenAI's interface has it.
+const TYPED: &str = "[{\"type\"";
 const RESPONSE: &str = "<|tool_response|>";
 
 /// The format of Phi-4-mini.
@@ -24,6 +27,8 @@ pub struct Phi4Mini;
 const MARKERS: &[Marker] = &[
     Marker::call(OPEN),
     Marker { text: FUNCTOOLS, place: Place::Anywhere, keep: 1, role: Role::Call },
+    Marker { text: FUNCTOOLS_APART, place: Place::Anywhere, keep: 1, role: Role::Call },
+    Marker::bracket(TYPED, Place::LineStart),
     Marker::bracket(OBJECTS, Place::LineStart),
     Marker::stray(CLOSE),
     Marker::forged(RESPONSE),
@@ -38,8 +43,10 @@ impl Grammar for Phi4Mini {
         let quotes = if raw { Quotes::None } else { Quotes::Json(JsonQuotes::default()) };
         match MARKERS[marker].text {
             OPEN => Scan::Tagged(Tagged::new(OPEN, CLOSE, quotes, Gate::Starting(b"{["))),
-            FUNCTOOLS => Scan::Value(JsonValue::new(&[OPEN, FUNCTOOLS], raw).unless_prose()),
-            OBJECTS => Scan::Value(JsonValue::new(&[OPEN, FUNCTOOLS], raw)),
+            FUNCTOOLS | FUNCTOOLS_APART => {
+                Scan::Value(JsonValue::new(&[OPEN, FUNCTOOLS], raw).unless_prose())
+            }
+            OBJECTS | TYPED => Scan::Value(JsonValue::new(&[OPEN, FUNCTOOLS], raw)),
             _ => Scan::Marker,
         }
     }
@@ -48,8 +55,10 @@ impl Grammar for Phi4Mini {
         let span = offset..offset + text.len();
         match MARKERS[marker].text {
             OPEN => read_calls(inside(text, OPEN, CLOSE), &["arguments", "parameters"], &span),
-            FUNCTOOLS => read_calls(&text[FUNCTOOLS.len() - 1..], &["arguments", "parameters"], &span),
-            OBJECTS => read_unmarked(text, OPEN, &span),
+            FUNCTOOLS | FUNCTOOLS_APART => {
+                read_calls(&text[text.find('[').unwrap_or(0)..], &["arguments", "parameters"], &span)
+            }
+            OBJECTS | TYPED => read_unmarked(text, OPEN, &span),
             CLOSE => never_opened(text, offset),
             _ => forged_observation(text, offset),
         }
@@ -60,7 +69,7 @@ impl Grammar for Phi4Mini {
     }
 
     fn is_attempt(&self, marker: usize, _text: &str) -> bool {
-        MARKERS[marker].text != OBJECTS
+        !matches!(MARKERS[marker].text, OBJECTS | TYPED)
     }
 }
 

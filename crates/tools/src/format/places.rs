@@ -31,6 +31,9 @@ pub(super) enum Event {
     Marker(usize),
 }
 
+/// Maximum of bytes in a name that a line begins with.
+const MAX_NAME: usize = 128;
+
 enum Match {
     No,
     Start,
@@ -89,6 +92,12 @@ impl Places<'_> {
             Place::WordStart => {
                 let before = self.text[..self.at].last();
                 before.is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b':' | b'`' | b'>'))
+            }
+            Place::AfterName => {
+                let before = &self.text[self.at.saturating_sub(MAX_NAME)..self.at];
+                let in_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+                let name = before.iter().rev().take_while(in_name).count();
+                name > 0 && matches!(before[..before.len() - name].last(), None | Some(b'\n' | b'>'))
             }
             Place::AfterCall => self.follows_call(),
         }

@@ -8,9 +8,10 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
+use super::function_tag::{self, FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
-use super::json::spaced;
-use super::python_literal::{from_json, split_top, to_json};
+use super::json::{json_or_text, spaced};
+use super::python_literal::{from_json, split_at, split_top, to_json};
 use super::scan::{PythonCalls, Scan};
 use crate::spec::ToolSpec;
 
@@ -21,6 +22,7 @@ const MARKERS: &[Marker] = &[
     Marker::call("<|python_start|>["),
     // In the middle of a line it may be prose.
     Marker { text: "[", place: Place::WordStart, keep: 0, role: Role::Call },
+    Marker::call(FUNCTION),
     Marker::forged(IPYTHON),
     Marker::forged(EOM),
 ];
@@ -36,6 +38,7 @@ impl Grammar for Pythonic {
 
     fn scan(&self, marker: usize, raw: bool) -> Scan {
         match MARKERS[marker].role {
+            Role::Call if MARKERS[marker].text == FUNCTION => function_tag::scan(raw, true),
             Role::Call => Scan::Calls(PythonCalls::new(raw)),
             Role::Forged | Role::Stray => Scan::Marker,
         }
@@ -49,6 +52,9 @@ impl Grammar for Pythonic {
         if MARKERS[marker].role == Role::Forged {
             return forged_observation(text, offset);
         }
+        if MARKERS[marker].text == FUNCTION {
+            return function_tag::read(text, offset, json_or_text);
+        }
         let body = &text[MARKERS[marker].text.len()..];
         let body = body.strip_suffix(']').unwrap_or(body);
         // A comma may follow the last call. All calls of a list have the list's span.
@@ -58,12 +64,29 @@ impl Grammar for Pythonic {
         if self.is_attempt(marker, text) || found.iter().all(is_meant) { found } else { Vec::new() }
     }
 
-    fn closing(&self, _: usize) -> &'static str {
-        "]"
+    fn closing(&self, marker: usize) -> &'static str {
+        if MARKERS[marker].text == FUNCTION { FUNCTION_END } else { "]" }
     }
 
     fn is_attempt(&self, marker: usize, _text: &str) -> bool {
         MARKERS[marker].place != Place::WordStart
+    }
+
+    fn bare(&self, answer: &str, span: Range<usize>) -> Option<Found> {
+        // A token of the model may end the answer.
+        let answer = answer.split("<|").next().unwrap_or_default();
+        let pieces = split_at(answer, b",;\n").into_iter().map(str::trim).filter(|piece| !piece.is_empty());
+        let read =
+            |piece| read_one(piece, span.clone()).verdict.ok().filter(|call| !call.arguments.is_empty());
+        let meant = pieces.map(read).collect::<Option<Vec<ToolCall>>>()?.into_iter().next()?;
+        let message = "a call without the list around it: [name(key=value)]";
+        Some(Found { recovered: Some(meant), ..malformed(ViolationKind::InvalidJson, message, span) })
+    }
+
+    fn may_be_bare(&self, beginning: &[u8]) -> bool {
+        let beginning = beginning.trim_ascii_start();
+        let name = beginning.iter().take_while(|byte| in_name(**byte) || b".-".contains(byte)).count();
+        beginning.get(name).is_none_or(|next| name > 0 && *next == b'(')
     }
 }
 

@@ -3,6 +3,24 @@
 /// Pieces of text that the formats treat specially: markers, quotes, brackets, line breaks, characters of
 /// several bytes.
 pub(crate) const PIECES: &[&str] = &[
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁calls▁end｜>",
+    "<|tool▁call▁begin|>",
+    "<|tool▁call▁end|>",
+    "<｜DSML｜function_calls>",
+    "<|tool_calls_section_begin|>",
+    "<|tool_calls_section_end|>",
+    "functools [",
+    "{'name': 'f', 'parameters': {'x': 1}}",
+    "[{'name'",
+    "[{\"type\": \"function\", ",
+    "<tools>{\"name\"",
+    "<function_call> {\"name\"",
+    ", {",
+    "```json\n",
+    "\n<parameter=x>\n",
+    "f{\"x\": 1}",
+    "{\"tool_calls\": [",
     "<tool_call>",
     "</tool_call>",
     "<tool_response>",
@@ -109,6 +127,15 @@ pub(crate) const PIECES: &[&str] = &[
 
 /// Pieces whose repetition would cost a careless parser time that grows with the square of the length.
 pub(crate) const HOSTILE: &[&str] = &[
+    "f{\"",
+    "[{\"name\", ",
+    "<｜tool▁calls▁begin｜>",
+    "[ {",
+    "{'name'",
+    "<tools>{\"name\"",
+    "f\n\n{\"x\"",
+    "\n<parameter=x>\n",
+    "<function=f><parameter=x>\n<parameter=x></parameter>",
     "<tool_call>",
     "<tool_call>{\"",
     "<tool_call>{\"x}</tool_call>",

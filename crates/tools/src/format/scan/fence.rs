@@ -172,6 +172,8 @@ impl Fence {
         }
         match self.state {
             _ if is_python(word) => Line::Opens(indent),
+            // An info string stands directly behind an opening fence. Prose may follow a closing one.
+            State::Python if word.first().is_some_and(u8::is_ascii_alphanumeric) => Line::Text,
             State::Python => Line::Closes(end),
             _ if word.starts_with(b"output") => Line::Opens(indent),
             _ => Line::Text,

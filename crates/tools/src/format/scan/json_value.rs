@@ -79,6 +79,14 @@ impl JsonValue {
     /// Returns whether another call probably opens here, after a broken one.
     fn opens_again(&self, text: &[u8], at: usize) -> bool {
         let Some(after) = text[at..].strip_prefix(b"{") else { return false };
+        if self.depth == 1 && self.bracket == Some(b'[') && !self.quotes.inside() && in_list(&text[..at]) {
+            return false;
+        }
         after[blanks(after)..].starts_with(b"\"name\"") && (!self.quotes.inside() || starts_line(text, at))
     }
+}
+
+/// Returns whether the next element of a list follows this text.
+fn in_list(before: &[u8]) -> bool {
+    matches!(before.trim_ascii_end().last(), Some(b',' | b'['))
 }

@@ -1,12 +1,15 @@
 //! Finds the end of a call. Each scanner can stop at any byte and continue when more has arrived.
 
+mod any_list;
 mod fence;
 mod headed_json;
 mod json_value;
 mod named_json;
 mod python_calls;
+mod section;
 mod tagged;
 
+pub use any_list::AnyList;
 pub(super) use fence::Block;
 pub use fence::Fence;
 pub(super) use headed_json::opens_json;
@@ -14,6 +17,7 @@ pub use headed_json::{Head, HeadedJson};
 pub use json_value::JsonValue;
 pub use named_json::NamedJson;
 pub use python_calls::PythonCalls;
+pub use section::Section;
 pub use tagged::{Gate, Tagged};
 
 /// Progress of a scanner.
@@ -45,6 +49,10 @@ pub enum Scan {
     Headed(HeadedJson),
     /// Ends with the bracket that closes a list of Python calls.
     Calls(PythonCalls),
+    /// Ends with the bracket that closes a list of calls of either kind.
+    List(AnyList),
+    /// Ends with the closing marker of a section without calls.
+    Section(Section),
     /// Ends with a closing fence.
     Fence(Fence),
     /// Ends at once, because the marker is everything.
@@ -61,6 +69,8 @@ impl Scan {
             Scan::Named(scan) => scan.advance(text, at, finishing),
             Scan::Headed(scan) => scan.advance(text, at, finishing),
             Scan::Calls(scan) => scan.advance(text, at, finishing),
+            Scan::List(scan) => scan.advance(text, at, finishing),
+            Scan::Section(scan) => scan.advance(text, at, finishing),
             Scan::Fence(scan) => scan.advance(text, at, finishing),
             Scan::Marker => Advance::End(*at),
             Scan::AnyText => {
@@ -78,8 +88,9 @@ impl Scan {
             Scan::Named(scan) => scan.hides(),
             Scan::Headed(scan) => scan.hides(),
             Scan::Calls(scan) => scan.hides(),
+            Scan::List(scan) => scan.hides(),
             Scan::Fence(scan) => scan.hides(),
-            Scan::Marker | Scan::AnyText => false,
+            Scan::Section(_) | Scan::Marker | Scan::AnyText => false,
         }
     }
 
@@ -90,7 +101,7 @@ impl Scan {
 
     /// Returns whether a call that never ends is scanned again, for another call that opens inside it.
     pub(super) fn looks_twice(&self) -> bool {
-        matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::Headed(_) | Scan::Calls(_))
+        matches!(self, Scan::Value(_) | Scan::Named(_) | Scan::Headed(_) | Scan::Calls(_) | Scan::List(_))
     }
 }
 
