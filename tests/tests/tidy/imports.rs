@@ -34,7 +34,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
     ("run", &["files", "json", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "json", "listen", "trajectory", "credit", "run", "stats"]),
     ("traces", &["json", "trajectory", "credit", "run"]),
-    ("gguf", &["files"]),
+    ("gguf", &["files", "jinja"]),
     ("experiments", &["inspect", "stats"]),
     ("model", &["runfile", "files"]),
     ("loss", &["runfile", "credit"]),
