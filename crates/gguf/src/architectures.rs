@@ -262,7 +262,8 @@ fn qwen35(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Res
     }
     let kind = |is_linear: &bool| if *is_linear { "linear_attention" } else { "full_attention" };
     config.insert("layer_types".into(), others.layers.iter().map(kind).collect());
-    config.insert("partial_rotary_factor".into(), (keys.rotated(shape.dim)? as f64 / shape.dim as f64).into());
+    config
+        .insert("partial_rotary_factor".into(), (keys.rotated(shape.dim)? as f64 / shape.dim as f64).into());
     Ok(())
 }
 

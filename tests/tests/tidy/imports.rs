@@ -36,7 +36,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
     ("traces", &["json", "trajectory", "credit", "run"]),
     ("gguf", &["files", "jinja"]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &["runfile", "files"]),
+    ("model", &["runfile", "files", "json"]),
     ("loss", &["runfile", "credit"]),
     ("sampler", &["model", "trajectory"]),
     (
