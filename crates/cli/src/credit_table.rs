@@ -43,7 +43,9 @@ fn table(found: &Diagnosis) -> String {
         line("tasks × trajectories", format!("{} × {}", found.tasks, found.trajectories / found.tasks));
     text += &line("turns per trajectory", format!("{turns:.2}"));
     text += &line("right", percent(found.right));
-    text += &line(&format!("subgroups of {}", found.subgroup), found.subgroups.to_string());
+    let (least, most) = (found.smallest_subgroup, found.subgroup);
+    let sizes = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    text += &line(&format!("subgroups of {sizes}"), found.subgroups.to_string());
     text += &line("  all right", percent(found.solved));
     text += &line("  all wrong", percent(found.hopeless));
     text += &line(&format!("later turns in a shared state ({})", found.states), percent(found.shared_states));

@@ -56,12 +56,12 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
 
 fn is_usage(error: &Error) -> bool {
     // A server that can't be used as the run file says.
-    let is_tools = |error: &TrainError| matches!(error, TrainError::Tools(_));
+    let is_tools = |error: &TrainError| matches!(error, TrainError::Tools(error) if !error.failed);
     error.is::<Usage>()
         || error.is::<ConfigError>()
         || error.is::<DeviceError>()
         || error.is::<LaunchError>()
-        || error.is::<McpError>()
+        || error.downcast_ref().is_some_and(|error: &McpError| !error.failed)
         || error.downcast_ref().is_some_and(is_tools)
 }
 

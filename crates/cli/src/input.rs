@@ -22,8 +22,7 @@ pub(crate) fn file(path: &Path) -> Result<String> {
 }
 
 fn utf8(place: &str, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes)
-        .map_err(|e| anyhow!("{place}: not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
+    turnwise_files::utf8(bytes).map_err(|why| anyhow!("{place}: {why}"))
 }
 
 /// Parses one JSON value. `place` is the file, and the line if the text is one line of it.

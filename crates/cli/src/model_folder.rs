@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 use tokenizers::Tokenizer;
+use turnwise_json::with_tagged_floats;
 use turnwise_rollout::chat::load_tokenizer;
 
 use crate::input;
@@ -30,7 +31,9 @@ pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
 pub(crate) fn end_tokens(folder: &Path) -> Result<Vec<u32>> {
     let files: [PathBuf; 2] = ["generation_config.json", "config.json"].map(|name| folder.join(name));
     for path in files.iter().filter(|path| path.is_file()) {
-        let json: Value = input::json(&path.display().to_string(), &input::file(path)?)?;
+        let text = input::file(path)?;
+        let text = String::from_utf8_lossy(&with_tagged_floats(text.as_bytes())).into_owned();
+        let json: Value = input::json(&path.display().to_string(), &text)?;
         let id = |value: &Value| {
             let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
             id.ok_or_else(|| anyhow!("{}: eos_token_id = {value} is not a token id", path.display()))

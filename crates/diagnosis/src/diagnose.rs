@@ -106,7 +106,8 @@ pub fn diagnose(
     let mut found = of_rollouts(tasks, &prospects, &all, settings);
     found.sketched = sketched.iter().flatten().map(|(_, members)| members.len()).sum();
     found.estimators = reports;
-    found.notes = notes(&found, prospects.iter().map(Prospects::busiest).max().unwrap_or(0));
+    found.notes =
+        notes(&found, settings.subgroup, prospects.iter().map(Prospects::busiest).max().unwrap_or(0));
     Ok(found)
 }
 
@@ -192,12 +193,14 @@ fn of_rollouts(tasks: &[Task], prospects: &[Prospects], all: &[&Subgroup], setti
     }
     let ratio_of = |at: usize| ratio(&sums.iter().map(|sums| sums[at]).collect::<Vec<_>>());
     let trajectories = tasks.iter().map(|task| task.group.trajectories.len());
+    let sizes = || all.iter().map(|group| group.members.len());
     Diagnosis {
         tasks: tasks.len(),
         trajectories: trajectories.clone().sum(),
         turns: tasks.iter().flat_map(|task| &task.group.trajectories).map(|t| t.turns.len()).sum(),
         right: ratio_of(4),
-        subgroup: settings.subgroup,
+        smallest_subgroup: sizes().min().unwrap_or(0),
+        subgroup: sizes().max().unwrap_or(0),
         subgroups: all.len(),
         states: settings.states.name(),
         solved: ratio_of(0),

@@ -4,8 +4,9 @@ use crate::report::Diagnosis;
 
 /// Returns one sentence for each thing that a reader should know before the numbers.
 ///
-/// `busiest` is the largest number of trajectories that were in one state after the prompt.
-pub(crate) fn notes(found: &Diagnosis, busiest: usize) -> Vec<String> {
+/// - `subgroup`: the trajectories that a subgroup should have
+/// - `busiest`: the largest number of trajectories that were in one state after the prompt
+pub(crate) fn notes(found: &Diagnosis, subgroup: usize, busiest: usize) -> Vec<String> {
     let mut notes = Vec::new();
     let right = found.right.map_or(0.0, |right| right.value);
     if right == 0.0 || right == 1.0 {
@@ -14,7 +15,13 @@ pub(crate) fn notes(found: &Diagnosis, busiest: usize) -> Vec<String> {
             "{all} trajectory is right: outcomes alone teach nothing here, under any estimator."
         ));
     }
-    let (subgroup, least) = (found.subgroup, found.reference.others);
+    let least = found.reference.others;
+    if found.subgroup < subgroup {
+        notes.push(format!(
+            "Subgroups have at most {} trajectories instead of {subgroup}: no task has more.",
+            found.subgroup
+        ));
+    }
     let average = found.trajectories.checked_div(found.tasks).unwrap_or(0);
     if average < subgroup + least && found.reference.before_last == 0 {
         notes.push(format!(

@@ -16,7 +16,9 @@ pub struct Diagnosis {
     pub turns: usize,
     /// The share of right trajectories.
     pub right: Option<Estimate>,
-    /// Number of trajectories in a subgroup.
+    /// Number of trajectories in the smallest subgroup.
+    pub smallest_subgroup: usize,
+    /// Number of trajectories in the largest subgroup.
     pub subgroup: usize,
     /// Number of subgroups, over all draws.
     pub subgroups: usize,

@@ -6,12 +6,15 @@
 //! - [`open`], [`read`] and [`read_to_string`] take regular files only, and never wait for a writer;
 //! - [`open_within`], [`read`] and [`read_to_string`] compare the size with a bound before they ask for
 //!   memory;
+//! - [`utf8`] takes bytes as text, with or without a mark;
 //! - [`own`] opens files of a run directory, never through a symbolic link.
 
 pub mod own;
 mod regular;
+mod utf8;
 
 pub use regular::{open, open_within, read, read_to_string};
+pub use utf8::utf8;
 
 /// Largest file of settings, such as a `config.json` or a run file: 64 MiB.
 pub const SETTINGS: u64 = 64 << 20;

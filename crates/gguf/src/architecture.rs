@@ -186,4 +186,22 @@ impl Keys<'_> {
     pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {
         self.file.metadata.number(&self.key(name))
     }
+
+    /// Reads the base of a rotation, 10,000 if the key is absent.
+    pub(crate) fn base(&self, name: &str) -> Result<f64, String> {
+        match self.number(name)? {
+            Some(base) if base <= 1.0 => Err(format!("{} = {base} is not above 1", self.key(name))),
+            base => Ok(base.unwrap_or(10_000.0)),
+        }
+    }
+
+    /// Reads the numbers of each head of `dim` that are rotated, all if the key is absent.
+    pub(crate) fn rotated(&self, dim: usize) -> Result<usize, String> {
+        let key = self.key("rope.dimension_count");
+        match self.file.metadata.size(&key)? {
+            None => Ok(dim),
+            Some(part) if part > 0 && part <= dim as u64 && part.is_multiple_of(2) => Ok(part as usize),
+            Some(part) => Err(format!("{key} = {part} is no part of a head of {dim}")),
+        }
+    }
 }

@@ -222,8 +222,7 @@ fn gemma3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Res
     let scalar = scale.map_or(published as f64, |scale| scale.powi(-2).round().max(1.0));
     config.insert("query_pre_attn_scalar".into(), (scalar as u64).into());
     config.insert("sliding_window".into(), keys.size("attention.sliding_window")?.into());
-    let local = keys.number("rope.freq_base_swa")?.unwrap_or(10_000.0);
-    config.insert("rope_local_base_freq".into(), local.into());
+    config.insert("rope_local_base_freq".into(), keys.base("rope.freq_base_swa")?.into());
     let every = keys.optional_size("attention.sliding_window_pattern")?.unwrap_or(6) as usize;
     let kind =
         |layer: usize| if layer.is_multiple_of(every) { "full_attention" } else { "sliding_attention" };
@@ -263,18 +262,9 @@ fn qwen35(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Res
     }
     let kind = |is_linear: &bool| if *is_linear { "linear_attention" } else { "full_attention" };
     config.insert("layer_types".into(), others.layers.iter().map(kind).collect());
-    config.insert("partial_rotary_factor".into(), (rotated(keys, shape)? as f64 / shape.dim as f64).into());
+    config
+        .insert("partial_rotary_factor".into(), (keys.rotated(shape.dim)? as f64 / shape.dim as f64).into());
     Ok(())
-}
-
-/// Returns the numbers of each head that are rotated.
-fn rotated(keys: &Keys<'_>, shape: &Shape) -> Result<usize, String> {
-    let rotated = keys.optional_size("rope.dimension_count")?.unwrap_or(shape.dim as u64);
-    if rotated > shape.dim as u64 || !rotated.is_multiple_of(2) {
-        let key = keys.key("rope.dimension_count");
-        return Err(format!("{key} = {rotated} is no part of a head of {}", shape.dim));
-    }
-    Ok(rotated as usize)
 }
 
 /// Writes the keys of experts. A file without the key for weights that add up to 1 has the architecture's
@@ -296,7 +286,7 @@ fn experts(
 fn phi3(keys: &Keys<'_>, shape: &Shape, config: &mut Map<String, Json>) -> Result<(), String> {
     config.remove("attention_bias");
     config.insert("sliding_window".into(), keys.optional_size("attention.sliding_window")?.into());
-    let rotated = rotated(keys, shape)?;
+    let rotated = keys.rotated(shape.dim)?;
     config.insert("partial_rotary_factor".into(), (rotated as f64 / shape.dim as f64).into());
     config.entry("pad_token_id").or_insert(Json::Null);
     let factors = |name: &str| -> Result<Option<Vec<f32>>, String> {

@@ -13,7 +13,6 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
     let keys = Keys { file, architecture };
     let shape = shape(&keys)?;
     let tied = !has(file, "output.weight");
-    let epsilon = keys.number("attention.layer_norm_rms_epsilon")?;
     let mut config = json!({
         "architectures": [architecture.class],
         "model_type": architecture.family,
@@ -25,8 +24,8 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
         "num_key_value_heads": shape.key_value_heads,
         "head_dim": shape.dim,
         "max_position_embeddings": keys.size("context_length")?,
-        "rms_norm_eps": epsilon.ok_or_else(|| format!("{} is missing", keys.key("attention.layer_norm_rms_epsilon")))?,
-        "rope_theta": keys.number("rope.freq_base")?.unwrap_or(10_000.0),
+        "rms_norm_eps": epsilon(&keys)?,
+        "rope_theta": keys.base("rope.freq_base")?,
         "hidden_act": "silu",
         "tie_word_embeddings": tied,
         "attention_dropout": 0.0,
@@ -37,9 +36,24 @@ pub(crate) fn config(file: &GgufFile, dtype: &str) -> Result<(Json, Shape), Stri
     let object = config.as_object_mut().expect("an object was just made");
     object.insert("attention_bias".into(), (shape.attention_bias == AttentionBias::All).into());
     (architecture.keys)(&keys, &shape, object)?;
+    let rotated = keys.rotated(shape.dim)?;
+    if rotated != shape.dim && !object.contains_key("partial_rotary_factor") {
+        let (key, family) = (keys.key("rope.dimension_count"), architecture.family);
+        return Err(format!("{key} = {rotated}: {family} rotates whole heads, which are of {}", shape.dim));
+    }
     object.extend(scaling(&keys, shape.dim)?);
     object.extend(ends(file)?);
     Ok((config, shape))
+}
+
+/// Reads what norms add under the root.
+fn epsilon(keys: &Keys<'_>) -> Result<f64, String> {
+    const NAME: &str = "attention.layer_norm_rms_epsilon";
+    match keys.number(NAME)? {
+        Some(epsilon) if epsilon > 0.0 && epsilon < 1.0 => Ok(epsilon),
+        Some(epsilon) => Err(format!("{} = {epsilon} is not between 0 and 1", keys.key(NAME))),
+        None => Err(format!("{} is missing", keys.key(NAME))),
+    }
 }
 
 /// Reads sizes from the metadata, and the biases that the file has.
@@ -174,6 +188,9 @@ fn scaling(keys: &Keys<'_>, dim: usize) -> Result<Map<String, Json>, String> {
     let kind = file.metadata.text(&keys.key("rope.scaling.type"))?.unwrap_or("none");
     let factor = keys.number("rope.scaling.factor")?;
     let original = file.metadata.size(&keys.key("rope.scaling.original_context_length"))?;
+    if let Some(factor) = factor.filter(|factor| *factor < 1.0 && matches!(kind, "linear" | "yarn")) {
+        return Err(format!("{} = {factor} is not at least 1", keys.key("rope.scaling.factor")));
+    }
     let scaling = match (kind, factor) {
         ("linear", Some(factor)) => json!({"rope_type": "linear", "factor": factor}),
         ("yarn", Some(factor)) => json!({
@@ -188,7 +205,7 @@ fn scaling(keys: &Keys<'_>, dim: usize) -> Result<Map<String, Json>, String> {
                 }
                 Some(tensor) => {
                     let factors = file.values(tensor).map_err(|error| error.to_string())?;
-                    llama3(keys.number("rope.freq_base")?.unwrap_or(10_000.0), dim, &factors)?
+                    llama3(keys.base("rope.freq_base")?, dim, &factors)?
                 }
                 None => return Ok(Map::new()),
             }

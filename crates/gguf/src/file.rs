@@ -145,7 +145,7 @@ fn read(head: &mut Head, size: u64) -> Result<(Metadata, Vec<TensorInfo>), Strin
         None => 32,
         Some(Value::Int(n)) if (1..=1 << 16).contains(n) && (*n as u64).is_power_of_two() => *n as u64,
         Some(other) => {
-            return Err(format!("general.alignment = {other:?} is not a power of two up to 65536"));
+            return Err(format!("general.alignment = {other} is not a power of two up to 65536"));
         }
     };
     let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! The key/value part of a file.
 
 use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
 
 /// A value of the metadata. Numbers are widened.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,24 @@ pub enum Value {
     Floats(Vec<f32>),
 }
 
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Int(number) => number.fmt(f),
+            Value::Float(number) => number.fmt(f),
+            Value::Bool(flag) => flag.fmt(f),
+            Value::Text(text) if text.chars().count() > LONGEST_SHOWN => f.write_str("a long text"),
+            Value::Text(text) => write!(f, "{text:?}"),
+            Value::Texts(texts) => write!(f, "a list of {} texts", texts.len()),
+            Value::Ints(numbers) => write!(f, "a list of {} integers", numbers.len()),
+            Value::Floats(numbers) => write!(f, "a list of {} floats", numbers.len()),
+        }
+    }
+}
+
+/// Most letters of a text in a message.
+const LONGEST_SHOWN: usize = 80;
+
 /// Values by their names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata(pub(crate) BTreeMap<String, Value>);
@@ -36,7 +55,7 @@ impl Metadata {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
-            Some(_) => Err(format!("{key} is not a text")),
+            Some(other) => Err(format!("{key} = {other} is not a text")),
         }
     }
 
@@ -45,7 +64,7 @@ impl Metadata {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Int(size)) if u64::try_from(*size).is_ok() => Ok(Some(*size as u64)),
-            Some(other) => Err(format!("{key} = {other:?} is not a whole number")),
+            Some(other) => Err(format!("{key} = {other} is not a whole number")),
         }
     }
 
@@ -55,7 +74,7 @@ impl Metadata {
             None => Ok(None),
             Some(Value::Float(number)) if number.is_finite() => Ok(Some(*number)),
             Some(Value::Int(number)) => Ok(Some(*number as f64)),
-            Some(other) => Err(format!("{key} = {other:?} is not a finite number")),
+            Some(other) => Err(format!("{key} = {other} is not a finite number")),
         }
     }
 
@@ -64,7 +83,7 @@ impl Metadata {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => Err(format!("{key} = {other:?} is not a truth value")),
+            Some(other) => Err(format!("{key} = {other} is not a truth value")),
         }
     }
 
@@ -73,7 +92,7 @@ impl Metadata {
         match self.get(key) {
             None => Ok(&[]),
             Some(Value::Texts(texts)) => Ok(texts),
-            Some(_) => Err(format!("{key} is not a list of texts")),
+            Some(other) => Err(format!("{key} = {other} is not a list of texts")),
         }
     }
 }

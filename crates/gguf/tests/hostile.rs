@@ -271,3 +271,80 @@ fn tokens_that_take_ages_to_merge_are_refused() {
     made.set("tokenizer.ggml.scores", list(6, TOKENS + 1, &[0; 16]));
     made.refused("4 tokens, and an embedding of 3 rows");
 }
+
+fn float(value: f32) -> Vec<u8> {
+    [6_u32.to_le_bytes(), value.to_le_bytes()].concat()
+}
+
+/// A folder has no place for heads of which this family rotates a part.
+#[test]
+fn a_part_of_heads_is_rotated_only_where_the_family_does_so() {
+    const KEY: &str = "llama.rope.dimension_count";
+    let mut made = Made::llama();
+    made.set(KEY, number(DIM as u32));
+    made.convert().unwrap();
+    made.set(KEY, number(2));
+    made.refused("llama.rope.dimension_count = 2: llama rotates whole heads, which are of 4");
+    for part in [0, 3, 6] {
+        made.set(KEY, number(part));
+        made.refused(&format!("{KEY} = {part} is no part of a head of 4"));
+    }
+}
+
+#[test]
+fn numbers_that_no_model_has_are_refused_with_their_key_and_value() {
+    let check = |key: &str, value: f32, part: &str| {
+        let mut made = Made::llama();
+        made.set("llama.rope.scaling.type", string("linear"));
+        made.set(key, float(value));
+        made.refused(&format!("{key} = {value} is not {part}"));
+    };
+    for value in [0.0, -1.0, 1.0] {
+        check("llama.rope.freq_base", value, "above 1");
+        check("llama.attention.layer_norm_rms_epsilon", value, "between 0 and 1");
+    }
+    for value in [0.0, 0.5, -2.0] {
+        check("llama.rope.scaling.factor", value, "at least 1");
+    }
+    for key in ["llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon"] {
+        check(key, f32::NAN, "a finite number");
+        check(key, f32::INFINITY, "a finite number");
+    }
+    let mut made = Made::llama();
+    made.set("general.alignment", number(3));
+    made.refused("general.alignment = 3 is not a power of two");
+    made = Made::llama();
+    made.set("llama.context_length", string("many"));
+    made.refused("llama.context_length = \"many\" is not a whole number");
+}
+
+#[test]
+fn merges_make_tokens_of_tokens() {
+    for (merge, part) in [
+        ("a c", "merges[0] = \"a c\": \"c\" is not in the vocabulary"),
+        ("b a", "merges[0] = \"b a\": \"ba\" is not in the vocabulary"),
+        ("ab", "merges[0] = \"ab\" is no pair"),
+    ] {
+        let mut made = Made::llama();
+        made.set("tokenizer.ggml.merges", list(8, 1, &text(merge)));
+        made.refused(part);
+    }
+}
+
+#[test]
+fn a_folder_has_a_chat_template_that_can_be_read_or_none() {
+    let template = |source: &str| {
+        let mut made = Made::llama();
+        made.set("tokenizer.chat_template", string(source));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gguf");
+        std::fs::write(&path, made.bytes()).unwrap();
+        let converted = convert(&path, folder.path(), Stored::F32).map_err(|error| error.to_string());
+        converted.map(|converted| converted.template)
+    };
+    assert_eq!(template("{{ messages[0].content }}"), Ok(true));
+    assert_eq!(template(""), Ok(false));
+    let error = template("{% for").unwrap_err();
+    assert!(error.contains("tokenizer.chat_template is not a chat template: "), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}

@@ -62,7 +62,7 @@ fn next(json: &str, from: usize) -> Option<Range<usize>> {
 }
 
 /// Returns the place behind a text. `at` is its first byte.
-fn after_text(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn after_text(bytes: &[u8], mut at: usize) -> usize {
     while at < bytes.len() {
         match bytes[at] {
             b'"' => return at + 1,

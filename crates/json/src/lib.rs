@@ -4,6 +4,7 @@
 //!   keys hides a mistake.
 //! - [`words`] says what is wrong in the terms of the data. Serde's errors name types of Rust.
 //! - [`with_exact_integers`] keeps the digits of integers beyond 64 bits, which a number would round.
+//! - [`with_tagged_floats`] takes files of Python, which writes `NaN` and `Infinity`.
 //! - [`of_text`] and [`of_value`] read a type, and put the path of the fault before these words.
 //!
 //! ```
@@ -18,11 +19,13 @@
 //! ```
 
 mod integers;
+mod python;
 mod read;
 mod unique;
 mod words;
 
 pub use integers::{beyond_64_bits, rounded, with_exact_integers};
+pub use python::with_tagged_floats;
 pub use read::{of_text, of_value};
 pub use unique::Unique;
 pub use words::words;

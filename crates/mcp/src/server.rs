@@ -18,7 +18,7 @@ use crate::message::INVALID_PARAMS;
 use crate::process::Endings;
 use crate::stdio::Stdio;
 
-/// A server that can't be used as the run file says.
+/// A server that fails, or can't be used as the run file says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tools.{name}: {message}")]
 pub struct McpError {
@@ -26,6 +26,8 @@ pub struct McpError {
     pub name: String,
     /// The fault in one line; a second line is a hint.
     pub message: String,
+    /// Whether the server failed. Otherwise the run file is to be changed.
+    pub failed: bool,
 }
 
 /// Offers the tools of one server.
@@ -54,10 +56,18 @@ impl Server {
     /// # Errors
     /// If it doesn't start, speaks another version, or lacks a tool that is asked for.
     pub fn open(name: &str, config: &McpConfig) -> Result<Self, McpError> {
-        Self::try_open(name, config).map_err(|message| McpError { name: name.into(), message })
+        let error = |failed| move |message| McpError { name: name.into(), message, failed };
+        let shared = Self::shared(name, config).map_err(error(false))?;
+        let link = shared.start().map_err(error(true))?;
+        let specs = list(&*link, shared.timeout()).map_err(error(true))?;
+        let specs = chosen(specs, config.only.as_deref()).map_err(error(false))?;
+        let session =
+            Session { shared: shared.clone(), state: Mutex::new(State { link: Some(link), ended: None }) };
+        Ok(Self { shared, specs: Arc::new(specs), first: Mutex::new(Some(Arc::new(session))) })
     }
 
-    fn try_open(name: &str, config: &McpConfig) -> Result<Self, String> {
+    /// Returns what the sessions of a server share, if the run file is right.
+    fn shared(name: &str, config: &McpConfig) -> Result<Arc<Shared>, String> {
         if let Some(conflict) = config.conflict() {
             return Err(format!("`{}` {}", conflict.key, conflict.message));
         }
@@ -65,19 +75,14 @@ impl Server {
         Seconds::check("start_seconds", config.start_seconds)?;
         let place = format!("tools.{name}");
         let env = config.env.iter().map(|(name, value)| Ok((name.clone(), resolved(value)?)));
-        let shared = Arc::new(Shared {
+        Ok(Arc::new(Shared {
             env: env.collect::<Result<_, String>>()?,
             bearer: config.bearer.as_ref().map(|name| variable("bearer", name)).transpose()?,
             log: Arc::new(Log::new(&*place)),
             endings: Arc::new(Endings::default()),
             place,
             config: config.clone(),
-        });
-        let link = shared.start()?;
-        let specs = list(&*link, shared.timeout()).and_then(|specs| chosen(specs, config.only.as_deref()))?;
-        let session =
-            Session { shared: shared.clone(), state: Mutex::new(State { link: Some(link), ended: None }) };
-        Ok(Self { shared, specs: Arc::new(specs), first: Mutex::new(Some(Arc::new(session))) })
+        }))
     }
 
     /// Returns the tools on offer.
@@ -113,7 +118,7 @@ impl Server {
         let Some(ToolSpec { name, .. }) = taken else { return Ok(()) };
         let hint = "`only` names the tools on offer";
         let message = format!("the tool {name:?} is offered by {by} as well\n  hint: {hint}");
-        Err(McpError { name: self.name().into(), message })
+        Err(McpError { name: self.name().into(), message, failed: false })
     }
 
     /// Returns how many trajectories may play at a time.

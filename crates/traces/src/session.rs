@@ -54,7 +54,8 @@ pub(crate) fn read(document: &Document<'_>, place: &str) -> Result<Trace, Wrong>
             })?),
         };
         let Recorded { rewards, diverged, finish, .. } = recorded;
-        trace.calls.push(Call { parent, rewards, finish, diverged, ..Call::of(number, exact) });
+        trace.calls.push(Call { parent, finish, diverged, ..Call::of(number, exact) });
+        trace.recorded(nth, rewards, &format!("{at}.rewards"))?;
     }
     Ok(trace)
 }

@@ -115,6 +115,17 @@ impl Trace {
         numbers.find(is_free).expect("a trace has fewer calls than numbers")
     }
 
+    /// Gives a new call its recorded rewards, which are sums. `at` is their key.
+    pub(crate) fn recorded(&mut self, call: usize, rewards: Rewards, at: &str) -> Result<(), Wrong> {
+        // A sum of grades has no upper bound.
+        let acc = rewards.acc();
+        if let Some(why) = rewards.wrong_grade().filter(|_| acc < 1.0) {
+            return Err(Wrong::at(at, why));
+        }
+        self.calls[call].rewards = rewards;
+        Ok(())
+    }
+
     /// Adds rewards to a call, which is an index.
     pub(crate) fn reward(&mut self, call: usize, rewards: &Rewards) -> Result<(), Wrong> {
         let all = &mut self.calls[call].rewards;

@@ -59,6 +59,12 @@ impl Verdict {
             trace.task = task;
         }
         trace.correct = correct.or(trace.correct);
+        let wrong = |key: String, rewards: &Rewards| rewards.unfit().map(|why| Wrong::at(key, why));
+        let mut of_turns = turn_rewards.iter().enumerate();
+        let turn = of_turns.find_map(|(number, of_turn)| wrong(format!("turn_rewards[{number}]"), of_turn));
+        if let Some(wrong) = wrong("rewards".into(), &rewards).or(turn) {
+            return Err(wrong);
+        }
         for (number, rewards) in turn_rewards.iter().enumerate().filter(|(_, rewards)| !rewards.is_empty()) {
             let place = trace.calls.iter().position(|call| call.number as usize == number);
             let absent =

@@ -47,17 +47,24 @@ impl Rewards {
     ///
     /// `acc` is from 0 to 1. The sum of two answers of any other name is in range.
     pub fn wrong_number(&self) -> Option<String> {
-        const ROUNDING: f64 = 1e-9;
-        let (acc, largest) = (self.acc(), Self::LARGEST / 2.0);
-        if !(-ROUNDING..=1.0 + ROUNDING).contains(&acc) {
-            let expected = "expected a grade from 0 to 1; other names take any number";
-            return Some(format!("the reward {:?} is {acc:?}, {expected}", Self::ACC));
+        if let Some(why) = self.wrong_grade() {
+            return Some(why);
         }
+        let largest = Self::LARGEST / 2.0;
         // NaN is in no range.
         let wrong = self.iter().find(|(_, reward)| !(-largest..=largest).contains(reward));
         wrong.map(|(name, reward)| {
             format!("the reward {name:?} is {reward:e}, expected a number from -{largest:e} to {largest:e}")
         })
+    }
+
+    /// Returns why the reward named `acc` is no grade, if it is none.
+    pub fn wrong_grade(&self) -> Option<String> {
+        const ROUNDING: f64 = 1e-9;
+        let acc = self.acc();
+        let is_grade = (-ROUNDING..=1.0 + ROUNDING).contains(&acc);
+        let expected = "expected a grade from 0 to 1; other names take any number";
+        (!is_grade).then(|| format!("the reward {:?} is {acc:?}, {expected}", Self::ACC))
     }
 
     /// Returns why a turn can't hold the sum of rewards that programs gave, if it can't.
@@ -255,6 +262,10 @@ mod tests {
         ] {
             assert!(unfit.unfit().is_some(), "{unfit:?}");
         }
+        for (acc, wrong) in [(0.0, false), (1.0, false), (-1e-12, false), (-3.0, true), (2.0, true)] {
+            assert_eq!(of("acc", acc).wrong_grade().is_some(), wrong, "{acc}");
+        }
+        assert_eq!(of("p", -3.0).wrong_grade(), None);
         assert_eq!((many(64).overfull(), of("acc", 1e100).overfull()), (None, None));
         assert!(many(65).overfull().is_some() && of("acc", 1.1e100).overfull().is_some());
     }

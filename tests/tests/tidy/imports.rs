@@ -34,9 +34,9 @@ const ALLOWED: [(&str, &[&str]); 31] = [
     ("run", &["files", "json", "trajectory", "credit", "stats"]),
     ("inspect", &["files", "json", "listen", "trajectory", "credit", "run", "stats"]),
     ("traces", &["json", "trajectory", "credit", "run"]),
-    ("gguf", &["files"]),
+    ("gguf", &["files", "jinja"]),
     ("experiments", &["inspect", "stats"]),
-    ("model", &["runfile", "files"]),
+    ("model", &["runfile", "files", "json"]),
     ("loss", &["runfile", "credit"]),
     ("sampler", &["model", "trajectory"]),
     (

@@ -188,6 +188,10 @@ fn a_broken_line_is_named() {
         "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1,\"acc\":0}]}]}",
         &["stdin:2: trajectory 1, turn 1: the reward \"acc\" stands twice (column "],
     );
+    check(
+        "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1},{\"acc\":-5}]}]}",
+        &["stdin:2: trajectory 1, turn 2: the reward \"acc\" is -5.0, expected a grade from 0 to 1"],
+    );
     let progress = |number: &str| {
         let turns = format!("[{{\"acc\":0}},{{\"acc\":0,\"progress\":{number}}}]");
         format!("{{\"group\":\"g\",\"trajectories\":[{{\"turns\":[]}},{{\"turns\":{turns}}}]}}")

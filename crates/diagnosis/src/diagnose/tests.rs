@@ -130,8 +130,23 @@ fn without_shared_states_the_reference_cannot_be_had_and_the_notes_say_so() {
     assert!(found.notes[0].starts_with("No turn before the last has a reference"), "{:?}", found.notes);
     assert!(found.notes[1].starts_with("No state after the prompt is shared"), "{:?}", found.notes);
     let few = self::tasks(3, 8, true).0;
+    assert_eq!((found.smallest_subgroup, found.subgroup), (8, 8));
     let found = diagnosed(&few, &["grpo"], 0);
     assert!(found.notes[0].contains("at least 20 of a task, and here a task has 8"), "{:?}", found.notes);
+}
+
+/// A task with few trajectories is one subgroup, and the report has its size.
+#[test]
+fn sizes_of_subgroups_are_those_that_were_cut() {
+    let sizes = |sizes: &[usize]| {
+        let tasks: Vec<Task> = sizes.iter().flat_map(|size| self::tasks(1, *size, true).0).collect();
+        let found = diagnosed(&tasks, &["grpo"], 0);
+        let told = found.notes.iter().any(|note| note.starts_with("Subgroups have at most"));
+        (found.smallest_subgroup, found.subgroup, told)
+    };
+    assert_eq!(sizes(&[2, 2]), (2, 2, true));
+    assert_eq!(sizes(&[2, 9]), (2, 8, false));
+    assert_eq!(sizes(&[16, 8]), (8, 8, false));
 }
 
 #[test]

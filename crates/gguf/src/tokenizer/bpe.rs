@@ -1,6 +1,8 @@
 //! Byte-level BPE. The file names the split of text before merging, and this module holds the meaning of the
 //! names.
 
+use std::collections::HashSet;
+
 use serde_json::{Value as Json, json};
 
 use super::{Parts, Vocabulary};
@@ -71,6 +73,22 @@ fn flavour(name: &str) -> Option<Flavour> {
     })
 }
 
+/// Returns the merges. Each makes a token of two others.
+fn merges(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Vec<Json>, String> {
+    const KEY: &str = "tokenizer.ggml.merges";
+    let known: HashSet<&str> = vocabulary.known().map(|(_, token)| token).collect();
+    let merge = |(at, merge): (usize, &String)| {
+        let (left, right) =
+            merge.split_once(' ').ok_or_else(|| format!("{KEY}[{at}] = {merge:?} is no pair"))?;
+        let whole = [left, right].concat();
+        match [left, right, &whole].into_iter().find(|token| !known.contains(token)) {
+            Some(token) => Err(format!("{KEY}[{at}] = {merge:?}: {token:?} is not in the vocabulary")),
+            None => Ok(json!([left, right])),
+        }
+    };
+    metadata.texts(KEY)?.iter().enumerate().map(merge).collect()
+}
+
 pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Parts, String> {
     let name = metadata.text("tokenizer.ggml.pre")?.unwrap_or("default");
     let flavour = flavour(name).ok_or_else(|| {
@@ -78,16 +96,7 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
             "tokenizer.ggml.pre = \"{name}\" is not supported\n  hint: supported are smollm, qwen2, llama-bpe, gpt-2 and tokenizers that cut texts as they do"
         )
     })?;
-    let merges = metadata
-        .texts("tokenizer.ggml.merges")?
-        .iter()
-        .map(|merge| {
-            merge
-                .split_once(' ')
-                .map(|(a, b)| json!([a, b]))
-                .ok_or_else(|| format!("merge {merge:?} is no pair"))
-        })
-        .collect::<Result<Vec<Json>, String>>()?;
+    let merges = merges(metadata, vocabulary)?;
     let bytes = |expression: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": expression});
     let pre_tokenizer = match flavour.split {
         Split::Gpt2 => bytes(true),

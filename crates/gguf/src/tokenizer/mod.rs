@@ -4,6 +4,7 @@ mod bpe;
 mod sentence_piece;
 
 use serde_json::{Map, Value as Json, json};
+use turnwise_jinja::{Moment, Template};
 
 use crate::metadata::{Metadata, Value};
 
@@ -149,6 +150,9 @@ fn with_begin(id: u64, token: &str) -> Json {
     })
 }
 
+/// The key of the chat template.
+const TEMPLATE: &str = "tokenizer.chat_template";
+
 /// Returns a special token that the metadata names by its id.
 fn named(
     metadata: &Metadata,
@@ -174,7 +178,9 @@ fn settings(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Json, St
         }
     }
     settings.insert("clean_up_tokenization_spaces".into(), false.into());
-    if let Some(template) = metadata.text("tokenizer.chat_template")? {
+    if let Some(template) = metadata.text(TEMPLATE)?.filter(|template| !template.is_empty()) {
+        Template::new(template, Map::new(), Moment::now())
+            .map_err(|error| format!("{TEMPLATE} is not a chat template: {error}"))?;
         settings.insert("chat_template".into(), template.into());
     }
     Ok(settings.into())

@@ -119,10 +119,16 @@ fn a_server_sees_few_variables_and_what_the_run_file_gives() {
 
 #[test]
 fn what_cannot_be_offered_is_told_at_the_start() {
-    let refused = |config: McpConfig| Server::open("odd", &config).err().expect("refused").to_string();
+    // A wrong run file has another exit status than a server that fails.
+    let told = |config: McpConfig, failed: bool| {
+        let error = Server::open("odd", &config).err().expect("refused");
+        assert_eq!(error.failed, failed, "{error}");
+        error.to_string()
+    };
+    let (refused, wrong) = (|config| told(config, true), |config| told(config, false));
     let only = McpConfig { only: Some(vec!["left".into(), "up".into()]), ..odd(&[]) };
     let hint = "\n  hint: it offers left, right";
-    assert_eq!(refused(only), format!("tools.odd: `only`: the server has no tool \"up\"{hint}"));
+    assert_eq!(wrong(only), format!("tools.odd: `only`: the server has no tool \"up\"{hint}"));
     let version =
         |version: &str| McpConfig { env: [("ODD_VERSION".into(), version.into())].into(), ..odd(&[]) };
     assert!(Server::open("odd", &version("2024-11-05")).is_ok());
@@ -132,7 +138,7 @@ fn what_cannot_be_offered_is_told_at_the_start() {
         "{told}"
     );
     let missing = McpConfig { env: [("A".into(), "$NO_SUCH_VARIABLE".into())].into(), ..odd(&[]) };
-    assert_eq!(refused(missing), "tools.odd: `env`: the environment has no variable NO_SUCH_VARIABLE");
+    assert_eq!(wrong(missing), "tools.odd: `env`: the environment has no variable NO_SUCH_VARIABLE");
     let command = |command: &[&str]| {
         let command = command.iter().map(ToString::to_string).collect();
         McpConfig::new(turnwise_mcp::Address::Command(command))

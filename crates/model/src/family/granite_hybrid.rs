@@ -26,7 +26,12 @@ fn read(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), String> {
     if experts > 0 {
         return Err(format!("num_local_experts = {experts} is not supported (only 0)"));
     }
-    let kinds = fields.list("layer_types")?.ok_or("layer_types is missing: its default is Mamba layers")?;
+    // transformers knows the list by both names.
+    let kinds = match fields.list("layer_types")? {
+        None => fields.list("layers_block_type")?,
+        kinds => kinds,
+    };
+    let kinds = kinds.ok_or("layer_types is missing: its default is Mamba layers")?;
     if kinds.len() != config.layers.len() {
         return Err(format!("layer_types names {} layers of {}", kinds.len(), config.layers.len()));
     }
@@ -53,7 +58,7 @@ fn write(config: &ModelConfig, json: &mut Map<String, Value>) {
     let rotated = config.first_attention().rope.rotated > 0;
     let kind = if rotated { "rope" } else { "nope" };
     json.insert("position_embedding_type".into(), kind.into());
-    if !json.contains_key("layer_types") {
+    if !["layer_types", "layers_block_type"].iter().any(|name| json.contains_key(*name)) {
         json.insert("layer_types".into(), vec![ATTENTION[0]; config.layers.len()].into());
     }
 }

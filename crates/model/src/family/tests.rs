@@ -161,6 +161,7 @@ fn other_mixers_that_would_be_computed_otherwise_are_refused() {
     check("granitemoehybrid", json!({}), "num_local_experts = 8");
     check("granitemoehybrid", hybrid(json!({})), "layer_types is missing");
     check("granitemoehybrid", hybrid(json!({"layer_types": ["mamba", "attention"]})), "\"mamba\"");
+    check("granitemoehybrid", hybrid(json!({"layers_block_type": ["mamba", "attention"]})), "\"mamba\"");
     let heads = json!({"linear_num_value_heads": 3});
     check("qwen3_5_text", heads, "linear_num_value_heads = 3 is not a multiple");
     check("qwen3_5_text", json!({"linear_key_head_dim": 0}), "linear_key_head_dim = 0");

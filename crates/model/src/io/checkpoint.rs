@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use serde_json::{Map, Value};
+use turnwise_json::with_tagged_floats;
 
 use crate::build::build;
 use crate::config::ModelConfig;
@@ -116,7 +117,7 @@ fn family(json: &Map<String, Value>) -> Result<Family, String> {
 
 fn config_json(folder: &Path) -> Result<(std::path::PathBuf, Map<String, Value>), ModelError> {
     let path = folder.join("config.json");
-    let json = serde_json::from_slice(&read(&path, SETTINGS)?)
+    let json = serde_json::from_slice(&with_tagged_floats(&read(&path, SETTINGS)?))
         .map_err(|e| ModelError::Config { path: path.clone(), message: format!("not a JSON object: {e}") })?;
     Ok((path, json))
 }

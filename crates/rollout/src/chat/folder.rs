@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
+use turnwise_json::with_tagged_floats;
 use turnwise_trajectory::TokenId;
 
 use super::ChatError;
@@ -108,7 +109,7 @@ fn text_of_named(path: &Path) -> Result<Option<String>, ChatError> {
 
 fn object(path: &Path) -> Result<Option<Map<String, Json>>, ChatError> {
     let Some(text) = text(path)? else { return Ok(None) };
-    serde_json::from_str(&text)
+    serde_json::from_slice(&with_tagged_floats(text.as_bytes()))
         .map(Some)
         .map_err(|error| broken(path, &format!("not a JSON object: {error}")))
 }

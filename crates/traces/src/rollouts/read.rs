@@ -23,8 +23,8 @@ pub(crate) fn read(document: &Document<'_>, place: &str) -> Result<Vec<Trace>, W
         trace.stop = Some(played.stop);
         trace.correct = Some(scored.correct);
         calls(played, &at, &mut trace)?;
-        for (call, rewards) in trace.calls.iter_mut().zip(scored.turns) {
-            call.rewards = rewards;
+        for (call, rewards) in scored.turns.into_iter().enumerate() {
+            trace.recorded(call, rewards, &format!("{at}.turns[{call}]"))?;
         }
         Ok(trace)
     };

@@ -60,6 +60,7 @@ fn a_session_without_exact_tokens_is_refused() {
     check("/calls/1/call", Some(json!(0)), "calls[1].call: 0 is the number of an earlier call");
     check("/calls/0/token_ids", Some(json!(["a"])), "calls[0].token_ids[0]: the text");
     check("/calls/0/rewards", Some(json!({"acc": 1e101})), "calls[0].rewards");
+    check("/calls/0/rewards", Some(json!({"acc": -3})), "calls[0].rewards: the reward \"acc\" is -3.0");
     check("/session", None, "missing field `session`");
 }
 

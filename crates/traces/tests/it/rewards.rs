@@ -40,6 +40,16 @@ fn rewards_of_no_trace_or_call_are_refused_with_their_line() {
             traces().reward("r", &format!("{{\"session\":\"s\"}}\n{line}\n")).unwrap_err().to_string();
         assert!(error.starts_with(expect), "{error}");
     };
+    for acc in ["-3.0", "2.0"] {
+        let grade = format!("the reward \"acc\" is {acc}, expected a grade from 0 to 1");
+        let line = |rewards: &str| format!(r#"{{"session":"s",{rewards}}}"#).replace("ACC", acc);
+        check(&line(r#""rewards":{"acc":ACC}"#), &format!("r:2: rewards: {grade}"));
+        check(&line(r#""turn_rewards":[{},{"acc":ACC}]"#), &format!("r:2: turn_rewards[1]: {grade}"));
+    }
+    check(
+        r#"{"session":"s","rewards":{"":1}}"#,
+        "r:2: rewards: a turn has at most 64 names of 1 to 64 bytes",
+    );
     check(r#"{"session":"x","rewards":{"acc":1}}"#, "r:2: session: no trace is called \"x\"");
     check(r#"{"session":"s","turn_rewards":[{},{"p":1}]}"#, "r:2: turn_rewards[1]: there is no call 1");
     check(
