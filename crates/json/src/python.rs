@@ -7,10 +7,10 @@ use crate::integers::after_text;
 /// The words of these floats.
 const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
 
-/// Returns a JSON text in which each bare `NaN`, `Infinity` and `-Infinity` is an object: `{"__float__": "NaN"}`.
+/// Replaces each bare `NaN`, `Infinity` and `-Infinity` of a JSON text by an object: `{"__float__": "NaN"}`.
 ///
-/// transformers 5 writes and reads these objects in a `config.json`. A reader that needs a number there refuses
-/// the object and shows it, and the others don't see it.
+/// transformers 5 writes and reads these objects in a `config.json`. A reader that needs a number there
+/// refuses the object and shows it, and the others don't see it.
 pub fn with_tagged_floats(json: &[u8]) -> Cow<'_, [u8]> {
     let (mut tagged, mut from, mut at) = (Vec::new(), 0, 0);
     while at < json.len() {

@@ -30,7 +30,7 @@ pub trait Grammar: fmt::Debug + Send + Sync {
         Some(call)
     }
 
-    /// Reads an answer that is a call without any marker and nothing else. The answer has no blanks around it.
+    /// Reads an answer that is a call without any marker and nothing else. There are no blanks around it.
     fn bare(&self, _answer: &str, _span: Range<usize>) -> Option<Found> {
         None
     }
