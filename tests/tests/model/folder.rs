@@ -143,6 +143,23 @@ fn a_text_model_beside_images_is_loaded_and_saved_alone() {
     }
 }
 
+/// Python writes such numbers bare, transformers 5 in objects. A key that the network needs has to be a number.
+#[test]
+fn a_config_may_hold_infinity_where_no_number_is_needed() {
+    let folder = copy("llama-tied", &json!({"time_step_limit": [0.0, "HERE"]}));
+    let path = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap().replace("\"HERE\"", "Infinity");
+    std::fs::write(&path, &text).unwrap();
+    let model = load(folder.path(), &device()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    save(&model, family_of(folder.path()).unwrap(), Some(folder.path()), out.path()).unwrap();
+    assert_eq!(json_of(out.path())["time_step_limit"], json!([0.0, {"__float__": "Infinity"}]));
+    let eps = json_of(out.path())["rms_norm_eps"].to_string();
+    std::fs::write(&path, text.replace(&format!("\"rms_norm_eps\":{eps}"), "\"rms_norm_eps\":NaN")).unwrap();
+    let error = load(folder.path(), &device()).unwrap_err().to_string();
+    assert!(error.contains("rms_norm_eps") && error.contains("NaN"), "{error}");
+}
+
 /// `AutoModel` of `transformers` saves the layers alone, whose names have no prefix.
 #[test]
 fn a_model_that_was_saved_without_its_head_is_the_same_model() {

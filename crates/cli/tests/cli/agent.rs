@@ -275,7 +275,7 @@ fn whatever_a_program_does_costs_its_trajectory_only() {
         ("rubbish", "env.agent: the program's last line gives no rewards, and no request did"),
         (
             "wrong",
-            "env.agent: its last line \"{\\\"rewards\\\": {\\\"acc\\\": \\\"much\\\", \\\"[key]\\\": 1}}\" gives no rewards",
+            r#"env.agent: its last line "{\"rewards\": {\"acc\": \"much\", \"[key]\": 1}}" gives no rewards"#,
         ),
     ] {
         let sets = agents.sets("odd.py", [task((0, what)), task((1, what))]);

@@ -162,6 +162,9 @@ fn other_mixers_that_would_be_computed_otherwise_are_refused() {
     check("granitemoehybrid", hybrid(json!({})), "layer_types is missing");
     check("granitemoehybrid", hybrid(json!({"layer_types": ["mamba", "attention"]})), "\"mamba\"");
     check("granitemoehybrid", hybrid(json!({"layers_block_type": ["mamba", "attention"]})), "\"mamba\"");
+    let attention = json!(["attention", "attention"]);
+    let of = |key: &str| read(&file("granitemoehybrid", &hybrid(json!({key: attention})))).unwrap();
+    assert_eq!(of("layers_block_type"), of("layer_types"));
     let heads = json!({"linear_num_value_heads": 3});
     check("qwen3_5_text", heads, "linear_num_value_heads = 3 is not a multiple");
     check("qwen3_5_text", json!({"linear_key_head_dim": 0}), "linear_key_head_dim = 0");

@@ -240,4 +240,46 @@ mod tests {
         assert_eq!(a[63], 8.0 * b[63]);
         assert!(a.iter().zip(&b).all(|(a, b)| b <= a && *b >= a / 8.0));
     }
+    /// The bits that `transformers` 5.23 computes for a head of 16 numbers.
+    #[test]
+    fn every_step_of_a_scaling_is_rounded_as_in_transformers() {
+        let llama3 = RopeScaling::Llama3 {
+            factor: 2.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position: 16,
+        };
+        let yarn = RopeScaling::Yarn(Yarn {
+            factor: 3.0,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            original_max_position: 32,
+            attention_factor: 1.0,
+            truncate: true,
+        });
+        let long = RopeScaling::LongRope(LongRope {
+            short: vec![1.0, 1.1, 1.3, 1.7, 2.1, 2.3, 3.1, 5.7],
+            long: vec![2.0; 8],
+            original_max_position: 128,
+            attention_factor: 1.0,
+        });
+        let dynamic = RopeScaling::Dynamic { factor: 3.0, original_max_position: 512 };
+        for (theta, scaling, length, expect) in [
+            (1e4, RopeScaling::Linear { factor: 3.0 }, 1, LINEAR),
+            (77.0, llama3, 1, LLAMA3),
+            (1e4, yarn, 1, YARN),
+            (1e4, dynamic, 700, DYNAMIC),
+            (1e4, long, 1, LONG),
+        ] {
+            let config = RopeConfig { scaling: Some(scaling), ..RopeConfig::new(16, theta) };
+            let bits = frequencies(&config, length).into_iter().map(|f| format!("{:08x}", f.to_bits()));
+            assert_eq!(bits.collect::<Vec<_>>().join(" "), expect, "{:?}", config.scaling);
+        }
+    }
+
+    const LINEAR: &str = "3eaaaaab 3dd7e0cf 3d088889 3c2cb3d9 3b5a740d 3a8a297b 39aec33f 38dd0f2b";
+    const LLAMA3: &str = "3f41fbac 3eac842b 3e2cd759 3dc8d8e6 3d69642a 3d079aaf 3c9d93a0 3c371c00";
+    const YARN: &str = "3f800000 3e57e0ce 3d088889 3c2cb3d8 3b5a740e 3a8a297b 39aec33e 38dd0f2a";
+    const DYNAMIC: &str = "3f800000 3e919c45 3da5a4cb 3cbc6ee9 3bd65bb1 3af3d991 3a0ab316 391dc834";
+    const LONG: &str = "3f800000 3e93308c 3d9d89d9 3c986274 3b9c09c1 3ab4361b 39a9200b 3868b1a5";
 }

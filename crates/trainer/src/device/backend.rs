@@ -14,7 +14,11 @@ use crate::device::self_check::self_check;
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The binary was built without it.
-    #[error("device \"{name}\" is not available\n  hint: this binary was built with {}; rebuild with --features {}", NAMES.join(", "), name.split(':').next().unwrap_or(name))]
+    #[error(
+        "device \"{name}\" is not available\n  hint: this binary was built with {}; rebuild with --features {}",
+        NAMES.join(", "),
+        name.split(':').next().unwrap_or(name)
+    )]
     Unknown {
         /// The requested name.
         name: String,
