@@ -143,7 +143,7 @@ fn a_text_model_beside_images_is_loaded_and_saved_alone() {
     }
 }
 
-/// Python writes such numbers bare, transformers 5 in objects. A key that the network needs has to be a number.
+/// Python writes such numbers bare, transformers 5 in objects. A key that the network needs must be a number.
 #[test]
 fn a_config_may_hold_infinity_where_no_number_is_needed() {
     let folder = copy("llama-tied", &json!({"time_step_limit": [0.0, "HERE"]}));
