@@ -91,7 +91,8 @@ pub fn check_calls(
 pub fn check_call(call: ToolCall, tools: &[ToolSpec]) -> Result<ToolCall, MalformedCall> {
     let Some(spec) = tools.iter().find(|tool| tool.name == call.name) else {
         let offered: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
-        let message = format!("unknown tool {:?}; offered: {}", call.name, offered.join(", "));
+        let offered = if offered.is_empty() { "none".to_string() } else { offered.join(", ") };
+        let message = format!("unknown tool {:?}; offered: {offered}", call.name);
         return Err(MalformedCall { kind: ViolationKind::UnknownTool, message, span: call.span });
     };
     match check_arguments(&call.arguments, spec) {
@@ -168,6 +169,8 @@ mod tests {
         assert_eq!(error.kind, ViolationKind::UnknownTool);
         assert_eq!(error.span, 4..9);
         assert_eq!(error.message, "unknown tool \"pyhton\"; offered: python");
+        let call = ToolCall { name: "python".into(), arguments: Map::new(), span: 0..1 };
+        assert_eq!(check_call(call, &[]).unwrap_err().message, "unknown tool \"python\"; offered: none");
     }
 
     #[test]

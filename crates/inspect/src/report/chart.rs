@@ -179,9 +179,14 @@ impl Chart {
     }
 }
 
-/// Returns round values from below the lowest to above the highest.
+/// Returns round values from below the lowest to above the highest. The axis of a constant begins at 0.
 pub(super) fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let spread = if high > low { high - low } else { high.abs().max(1e-9) };
+    let (low, high) = match (low, high) {
+        (low, high) if high > low => (low, high),
+        (0.0, _) => (0.0, 1.0),
+        (constant, _) => (constant.min(0.0), constant.max(0.0)),
+    };
+    let spread = high - low;
     let power = 10_f64.powf((spread / 4.0).log10().floor());
     let width =
         [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * power).find(|w| spread / w <= 5.0).unwrap_or(10.0 * power);
@@ -240,6 +245,8 @@ mod tests {
                 "{ticks:?}"
             );
         }
+        assert_eq!((ticks(0.0, 0.0)[0], ticks(0.0, 0.0).last()), (0.0, Some(&1.0)), "a constant of 0");
+        assert_eq!(ticks(4.0, 4.0), [0.0, 1.0, 2.0, 3.0, 4.0], "another one");
         assert_eq!([0.5, 12.0, 1234.5, 1e-5].map(number), ["0.5", "12", "1234", "1.0e-5"]);
     }
 }
