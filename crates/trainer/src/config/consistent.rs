@@ -6,6 +6,7 @@ use turnwise_envs::EnvConfig;
 use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
+use super::load::wrong_names;
 use super::{OptimizerConfig, Precision, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
 
 /// Most trajectories of a step, over all groups.
@@ -35,6 +36,11 @@ impl Consistent for RunConfig {
             server.or_else(|| (is_agent && lag > 0).then(|| Conflict::new("rollout.lag", message)))
         };
         let of_precision = || self.precision_conflict();
+        let of_reward = || {
+            let wrong = wrong_names(&self.reward.weights, &self.reward.normalise);
+            wrong.map(|conflict| conflict.under("reward"))
+        };
+        let of_loss = || of_reward().or_else(of_loss);
         let of_rest = || of_loss().or_else(of_adapter).or_else(of_agent).or_else(of_precision);
         of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_rest)
     }
