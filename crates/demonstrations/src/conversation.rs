@@ -86,6 +86,7 @@ fn is_assistant(message: &Json) -> bool {
 fn checked(message: Json, place: &str, specs: &[ToolSpec]) -> Result<(Json, Option<bool>), LeftOut> {
     let Json::Object(mut keys) = message else { return Err(not_one(format!("{place} is no object"))) };
     keys.retain(|_, value| !value.is_null());
+    calls::modernise(&mut keys, place)?;
     let role = keys.get("role").cloned().unwrap_or_default();
     let known = role.as_str().and_then(|role| ROLES.into_iter().find(|known| *known == role));
     let Some(role) = known else {
