@@ -36,8 +36,14 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional, Union
 
 
+TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+
+
 def tool(name: str, description: str, /, **arguments: str) -> dict[str, Any]:
     """Returns the specification of a tool whose arguments, all required, have these JSON types."""
+    for argument, kind in arguments.items():
+        if kind not in TYPES:
+            raise ValueError(f"tool {name!r}: {argument}={kind!r} is no type of JSON schema: {', '.join(TYPES)}")
     properties = {argument: {"type": kind} for argument, kind in arguments.items()}
     parameters = {"type": "object", "properties": properties, "required": list(arguments)}
     function = {"name": name, "description": description, "parameters": parameters}
