@@ -25,19 +25,25 @@ equal answers, in every process. `python3 my_env.py --check` plays the first tas
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import threading
 import time
 import traceback
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional, Union
 
 
+TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+
+
 def tool(name: str, description: str, /, **arguments: str) -> dict[str, Any]:
     """Returns the specification of a tool whose arguments, all required, have these JSON types."""
+    for argument, kind in arguments.items():
+        if kind not in TYPES:
+            raise ValueError(f"tool {name!r}: {argument}={kind!r} is no type of JSON schema: {', '.join(TYPES)}")
     properties = {argument: {"type": kind} for argument, kind in arguments.items()}
     parameters = {"type": "object", "properties": properties, "required": list(arguments)}
     function = {"name": name, "description": description, "parameters": parameters}
@@ -87,10 +93,15 @@ class Step:
 
 
 def finite(rewards: dict[str, float]) -> dict[str, float]:
-    """Returns the rewards as numbers. Refuses NaN and infinities, and an `acc` that isn't from 0 to 1."""
+    """Returns the rewards as numbers. Refuses names and numbers that turnwise refuses."""
     for name, reward in rewards.items():
-        if not math.isfinite(reward):
-            raise ValueError(f"the reward {name!r} is {reward}")
+        text = str(name)
+        if not 1 <= len(text.encode()) <= 64 or any(unicodedata.category(char) == "Cc" for char in text):
+            raise ValueError(f"the reward {text[:64]!r}: a name has 1 to 64 bytes and no control characters")
+        if text == "fmt":
+            raise ValueError("the reward 'fmt' is turnwise's own, for the format of a turn: choose another name")
+        if not -1e100 <= reward <= 1e100:
+            raise ValueError(f"the reward {name!r} is {reward}, expected a number from -1e100 to 1e100")
         # A sum of tenths may be above 1 by rounding.
         if name == "acc" and not -1e-9 <= reward <= 1 + 1e-9:
             expected = "expected a grade from 0 to 1; other names take any number"

@@ -55,14 +55,17 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
 }
 
 fn is_usage(error: &Error) -> bool {
-    // A server that can't be used as the run file says.
-    let is_tools = |error: &TrainError| matches!(error, TrainError::Tools(error) if !error.failed);
+    // A server that can't be used as the run file says, or a number of steps that the run can't have.
+    let is_config = |error: &TrainError| match error {
+        TrainError::Tools(error) => !error.failed,
+        error => matches!(error, TrainError::Shorter { .. }),
+    };
     error.is::<Usage>()
         || error.is::<ConfigError>()
         || error.is::<DeviceError>()
         || error.is::<LaunchError>()
         || error.downcast_ref().is_some_and(|error: &McpError| !error.failed)
-        || error.downcast_ref().is_some_and(is_tools)
+        || error.downcast_ref().is_some_and(is_config)
 }
 
 /// Returns one line, and a second one with the hint. Libraries with single-line errors write hints after `;

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
-use turnwise_trainer::config::{RunConfig, load};
+use serde::{Deserialize, Serialize};
+use turnwise_runfile::Conflict;
+use turnwise_trainer::config::{Consistent, RunConfig, load};
 use turnwise_trainer::{ServerCheck, check_servers};
 
 use crate::place::place;
@@ -19,9 +20,20 @@ struct Line<'a> {
     found: &'a str,
 }
 
+/// A run file that names servers.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Served(RunConfig);
+
+impl Consistent for Served {
+    fn conflict(&self) -> Option<Conflict> {
+        self.0.conflict().or_else(|| self.0.no_servers())
+    }
+}
+
 /// Checks the servers of a run file. Fails if a check does.
 pub(crate) fn run(file: &Path, device: Option<&str>, json: bool) -> Result<()> {
-    let config: RunConfig = load(Some(file), &[], &[])?;
+    let Served(config) = load(Some(file), &[], &[])?;
     let (mut failed, mut told) = (0, Ok(()));
     let site = place(device)?;
     check_servers(&config, &site, &mut |ServerCheck { name, ok, found }| {

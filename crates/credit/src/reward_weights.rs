@@ -17,6 +17,11 @@ impl RewardWeights {
         self.0.is_empty()
     }
 
+    /// Iterates over the names that have a weight.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Returns the weight of a name.
     pub fn of(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or(1.0)

@@ -2,6 +2,13 @@
 
 use std::path::Path;
 
+use serde::de::IgnoredAny;
+
+use crate::lines::MARK;
+
+/// Characters of a line that a message shows.
+const SHOWN: usize = 40;
+
 /// First bytes of compressed files, their names, and the commands that decompress them.
 const PACKED: [(&[u8], &str, &str); 8] = [
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc <"),
@@ -51,7 +58,41 @@ pub(crate) fn other_than_json(start: &[u8], path: &Path) -> Option<String> {
         return Some("a page of the web, not data; hint: download the file itself".into());
     }
     let is_tar = start.get(257..262) == Some(b"ustar");
-    is_tar.then(|| format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"))
+    if is_tar {
+        return Some(format!("a tar archive; hint: `tar -xf {path}`, and name the file that it holds"));
+    }
+    other_text(start)
+}
+
+/// Names a text that isn't JSON by its first line.
+fn other_text(start: &[u8]) -> Option<String> {
+    let line = start.strip_prefix(MARK.as_bytes()).unwrap_or(start).trim_ascii_start();
+    let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = std::str::from_utf8(line).ok()?.trim_end();
+    // Other values of JSON are named where they are read. A long line may be cut off.
+    let is_json = line.starts_with(['{', '[']) || serde_json::from_str::<IgnoredAny>(line).is_ok();
+    if line.is_empty() || is_json {
+        return None;
+    }
+    let is_key = |key: &str| key.chars().all(|c| c.is_alphanumeric() || "_-\"' ".contains(c));
+    let is_yaml = line == "---"
+        || line.starts_with("- ")
+        || line
+            .split_once(':')
+            .is_some_and(|(key, rest)| is_key(key) && (rest.is_empty() || rest.starts_with(' ')));
+    let convert = "convert it to JSON lines or parquet";
+    if is_yaml {
+        return Some(format!("YAML; hint: {convert}: a row is an object"));
+    }
+    let separates = |separator: char| line.split(separator).count() > 1;
+    if ['\t', ',', ';'].into_iter().any(separates) {
+        let name = if separates('\t') { "TSV" } else { "CSV" };
+        return Some(format!(
+            "a table in {name}; hint: {convert}, as by pandas: read_csv(FILE).to_parquet(FILE)"
+        ));
+    }
+    let shown: String = line.chars().take(SHOWN).collect();
+    Some(format!("neither JSON nor parquet: it begins with {shown:?}; hint: one JSON object per line"))
 }
 
 /// Returns the name of the encoding of a text of two or four bytes a character, recognised by its mark or by
@@ -88,6 +129,22 @@ mod tests {
             (b"\xfe\xff\0{", "text in UTF-16BE"),
             (b"\n<!DOCTYPE html>", "a page of the web"),
             (&tar, "a tar archive; hint: `tar -xf data.x`"),
+            (b"- messages:\n  - role: user", "YAML; hint: convert it to JSON lines or parquet"),
+            (b"---\nmessages:\n- role: user", "YAML"),
+            (b"\xef\xbb\xbf\nname: x\n", "YAML"),
+            (
+                b"messages,tools\r\n\"[]\",",
+                "a table in CSV; hint: convert it to JSON lines or parquet, as by",
+            ),
+            (b"\"messages\",\"tools\"\n", "a table in CSV"),
+            (b"name;tools\n", "a table in CSV"),
+            (b"messages\ttools, or none\n", "a table in TSV"),
+            (
+                b"messages\n\"[{\"",
+                "neither JSON nor parquet: it begins with \"messages\"; hint: one JSON object",
+            ),
+            (b"Hello.\n{\"a\": 1}", "neither JSON nor parquet"),
+            (b"PK", "neither JSON nor parquet"),
         ] {
             let found = other_than_json(start, Path::new("data.x"));
             assert!(
@@ -95,8 +152,19 @@ mod tests {
                 "{found:?} is not {expect}"
             );
         }
-        for start in [&b""[..], b"{", b"[]", b"\xef\xbb\xbf{", b"{\"a\": 1}", b" \n[", b"PK", b"BZ", b"\xff"]
-        {
+        for start in [
+            &b""[..],
+            b"{",
+            b"[]",
+            b"\xef\xbb\xbf{",
+            b"{\"a\": 1}",
+            b" \n[",
+            b"\xff",
+            b"3",
+            b"null\n",
+            b"-1",
+            b"\"x\"",
+        ] {
             assert_eq!(other_than_json(start, Path::new("data.x")), None, "{start:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! The calls of a message: arguments as objects, names and arguments checked against the tools on offer.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use turnwise_tools::{ToolSpec, check_calls};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
@@ -11,10 +11,6 @@ use crate::row::said;
 /// servers give templates objects. Without `specs` any name goes.
 pub(crate) fn check(message: &mut Map<String, Json>, place: &str, specs: &[ToolSpec]) -> Result<(), LeftOut> {
     let malformed = |message: String| LeftOut::new(Reason::MalformedCall, message);
-    if said(message, "function_call").is_some() {
-        let hint = "hint: a call is an entry of `tool_calls`";
-        return Err(malformed(format!("{place}.function_call is the old form; {hint}")));
-    }
     let Some(calls) = message.get_mut("tool_calls") else { return Ok(()) };
     let calls = calls.as_array_mut().ok_or_else(|| malformed(format!("{place}.tool_calls is no list")))?;
     for (index, call) in calls.iter_mut().enumerate() {
@@ -38,6 +34,25 @@ pub(crate) fn check(message: &mut Map<String, Json>, place: &str, specs: &[ToolS
             return Err(LeftOut::new(reason, format!("{place}: {}", wrong.message)));
         }
     }
+    Ok(())
+}
+
+/// Writes OpenAI's old form of a message in the new one: `function_call` is the only entry of `tool_calls`, and
+/// the role `function` is `tool`.
+pub(crate) fn modernise(message: &mut Map<String, Json>, place: &str) -> Result<(), LeftOut> {
+    if message.get("role").is_some_and(|role| role == "function") {
+        message.insert("role".into(), "tool".into());
+    }
+    let Some(call) = message.remove("function_call") else { return Ok(()) };
+    let wrong =
+        |what: &str| Err(LeftOut::new(Reason::MalformedCall, format!("{place}.function_call {what}")));
+    if !call.is_object() {
+        return wrong("is no object");
+    }
+    if message.get("tool_calls").is_some_and(|calls| calls.as_array().is_none_or(|calls| !calls.is_empty())) {
+        return wrong("stands beside `tool_calls`");
+    }
+    message.insert("tool_calls".into(), json!([{"type": "function", "function": call}]));
     Ok(())
 }
 

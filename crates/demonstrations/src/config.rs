@@ -7,8 +7,17 @@ use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
 
 /// Columns of rows.
-pub const COLUMNS: [&str; 8] =
-    ["answer", "completion", "conversations", "messages", "prompt", "question", "system", "tools"];
+pub const COLUMNS: [&str; 9] = [
+    "answer",
+    "completion",
+    "conversations",
+    "functions",
+    "messages",
+    "prompt",
+    "question",
+    "system",
+    "tools",
+];
 
 /// Conversations to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 use turnwise_tools::ToolSpec;
-use turnwise_tools::spec_file::tools;
+use turnwise_tools::spec_file::recorded;
 
 use crate::calls;
 use crate::left_out::{LeftOut, Reason};
@@ -36,7 +36,7 @@ impl Conversation {
     /// Reads a row of any shape.
     pub fn read(row: &Json) -> Result<Self, LeftOut> {
         let Row { messages: given, tools: written, prompt, mut said } = shapes::read(row)?;
-        let specs = tools(&Json::from(written.clone()))
+        let specs = recorded(&Json::from(written.clone()))
             .map_err(|error| LeftOut::new(Reason::BadTools, format!("tools{error}")))?;
         let (mut messages, mut marks) = (Vec::new(), Vec::new());
         for (index, message) in given.into_iter().enumerate() {
@@ -86,6 +86,7 @@ fn is_assistant(message: &Json) -> bool {
 fn checked(message: Json, place: &str, specs: &[ToolSpec]) -> Result<(Json, Option<bool>), LeftOut> {
     let Json::Object(mut keys) = message else { return Err(not_one(format!("{place} is no object"))) };
     keys.retain(|_, value| !value.is_null());
+    calls::modernise(&mut keys, place)?;
     let role = keys.get("role").cloned().unwrap_or_default();
     let known = role.as_str().and_then(|role| ROLES.into_iter().find(|known| *known == role));
     let Some(role) = known else {

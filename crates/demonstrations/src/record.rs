@@ -33,7 +33,7 @@ pub(crate) fn read(keys: &Map<String, Json>, tools: Vec<Json>) -> Result<Row, Le
         serde_json::from_value(calls).unwrap_or_default()
     };
     let formats = FormatName::ALL.map(FormatName::build);
-    let specs = spec_file::tools(&Json::from(tools.clone())).unwrap_or_default();
+    let specs = spec_file::recorded(&Json::from(tools.clone())).unwrap_or_default();
     let (mut messages, mut said) = (Vec::new(), Vec::new());
     // Calls of the turn before, and how many of their outputs were seen.
     let (mut turn, mut open, mut seen) = (0, Vec::new(), 0);

@@ -10,7 +10,7 @@ use crate::{gsm8k, record, share_gpt};
 pub(crate) fn columns(row: &Json) -> &'static [&'static str] {
     let has = |key: &str| row.get(key).is_some_and(|value| !value.is_null());
     if has("messages") || has("trajectories") {
-        &["messages", "tools"]
+        &["messages", "tools", "functions"]
     } else if has("prompt") && has("completion") {
         &["prompt", "completion", "tools"]
     } else {
@@ -21,7 +21,12 @@ pub(crate) fn columns(row: &Json) -> &'static [&'static str] {
 /// Takes a row apart.
 pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
     let keys = row.as_object().ok_or_else(|| not_one("the row is no JSON object"))?;
-    let tools = list(keys, "tools", Reason::BadTools)?.unwrap_or_default();
+    let tools = match list(keys, "tools", Reason::BadTools)? {
+        // OpenAI's old form, beside `messages`.
+        None if said(keys, "messages").is_some() => list(keys, "functions", Reason::BadTools)?,
+        tools => tools,
+    };
+    let tools = tools.unwrap_or_default();
     if said(keys, "trajectories").is_some() {
         return record::read(keys, tools);
     }

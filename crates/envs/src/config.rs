@@ -54,6 +54,16 @@ impl EnvConfig {
         self.settings().conflict().map(|conflict| conflict.under(self.name()))
     }
 
+    /// Returns whether the environment writes demonstrations: see
+    /// [`Env::demonstration`](crate::Env::demonstration).
+    pub fn demonstrates(&self) -> bool {
+        match self {
+            Self::Arithmetic(_) | Self::Lookup(_) | Self::Programs(_) => true,
+            Self::Flaky(flaky) => flaky.env.demonstrates(),
+            _ => false,
+        }
+    }
+
     /// Opens the environment. The executor of the calls also runs the programs that judge answers.
     ///
     /// # Errors
@@ -191,6 +201,28 @@ mod tests {
             let error = serde_json::from_value::<EnvConfig>(value).unwrap_err().to_string();
             assert!(error.contains("unknown field `typo`"), "{error}");
         }
+    }
+
+    #[test]
+    fn settings_say_whether_their_environment_writes_demonstrations() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut opened = Vec::new();
+        for text in [
+            "[arithmetic]\ntrain_tasks = 1",
+            "[lookup]\ntrain_tasks = 1",
+            "[programs]\ntrain_tasks = 1\nheld_out_tasks = 1",
+            "[flaky.env.lookup]\ntrain_tasks = 1",
+            "[command]\ntrain = \"FILE\"\ncheck = [\"true\"]\nheld_out = \"FILE\"",
+            "[flaky.env.command]\ntrain = \"FILE\"\ncheck = [\"true\"]\nheld_out = \"FILE\"",
+        ] {
+            let tasks = root.join("crates/envs/examples/checker/train.jsonl");
+            let config: EnvConfig =
+                toml::from_str(&text.replace("FILE", &tasks.display().to_string())).unwrap();
+            let env = config.open(&ExecutorConfig::default()).unwrap();
+            assert_eq!(config.demonstrates(), env.demonstration(0).is_some(), "{text}");
+            opened.push(config.demonstrates());
+        }
+        assert_eq!(opened, [true, true, true, true, false, false]);
     }
 
     #[test]

@@ -98,8 +98,8 @@ impl Step {
     /// Returns the step, unless it is invalid.
     ///
     /// # Errors
-    /// If the number of outputs differs from `own`, a reward is NaN, infinite or too large, or the one named
-    /// `acc` isn't from 0 to 1.
+    /// If the number of outputs differs from `own`, or no program may give its rewards: see
+    /// [`Rewards::unfit`].
     pub fn checked(self, origin: &str, own: usize) -> Result<Self, Fault> {
         let outputs = self.outputs.len();
         if outputs != own {
@@ -121,15 +121,8 @@ impl Closing {
     }
 }
 
-/// Names of rewards in one answer at most.
-const MOST_NAMES: usize = 1000;
-
 fn bounded(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
-    let names = rewards.iter().count();
-    if names > MOST_NAMES {
-        return Err(Fault::new(origin, format!("{names} rewards in one answer, at most {MOST_NAMES}")));
-    }
-    match rewards.wrong_number() {
+    match rewards.unfit() {
         Some(why) => Err(Fault::new(origin, why)),
         None => Ok(()),
     }
@@ -159,11 +152,18 @@ mod tests {
         assert!(step(2, 0.5).is_ok());
         assert_eq!(step(1, 0.5).unwrap_err(), "env: 1 outputs for 2 calls");
         assert_eq!(step(3, 0.5).unwrap_err(), "env: 3 outputs for 2 calls");
-        let rewards_of = (0..1001).map(|number| (number.to_string(), 0.0)).collect();
-        let many = Closing { rewards: rewards_of, ..Closing::default() }.checked("env");
-        assert_eq!(many.unwrap_err().to_string(), "env: 1001 rewards in one answer, at most 1000");
-        for reward in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, -6e99] {
-            let expect = "expected a number from -5e99 to 5e99";
+        let named = |names: Vec<String>| {
+            let rewards = names.into_iter().map(|name| (name, 0.0)).collect();
+            Closing { rewards, ..Closing::default() }.checked("env").map_err(|fault| fault.to_string())
+        };
+        assert!(named((0..64).map(|number| number.to_string()).collect()).is_ok());
+        let many = (0..65).map(|number| number.to_string()).collect();
+        for names in [many, vec![String::new()], vec!["x".repeat(65)], vec!["a\u{7}".into()]] {
+            let error = named(names).unwrap_err();
+            assert!(error.contains("at most 64 names") || error.contains("a name has 1 to 64"), "{error}");
+        }
+        for reward in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, -2e100] {
+            let expect = "expected a number from -1e100 to 1e100";
             let expect = format!("env: the reward \"progress\" is {reward:e}, {expect}");
             assert_eq!(step(2, reward).unwrap_err(), expect);
             let closing = Closing { rewards: rewards(reward), ..Closing::default() };

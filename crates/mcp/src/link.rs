@@ -184,6 +184,10 @@ mod tests {
             (json!({"tools": [3]}), "the tool \"\" can't be offered"),
             (json!({"tools": [{"name": ""}]}), "every tool has a name"),
             (json!({"tools": [{"name": "f", "inputSchema": []}]}), "parameters: array, not a JSON schema"),
+            (
+                json!({"tools": [{"name": "f", "inputSchema": {"properties": {"x": {"type": "strng"}}}}]}),
+                "parameters.properties.x.type: \"strng\" is no type of JSON schema (did you mean",
+            ),
         ] {
             let error = lists(&[page]).unwrap_err();
             assert!(error.starts_with("`tools/list`: ") && error.contains(expect), "{error}");

@@ -276,12 +276,12 @@ impl<'a> InFlight<'a> {
         }
     }
 
-    /// Records the rewards that are known at the end.
-    pub(crate) fn receive_closing(&mut self, closing: &Closing) {
-        if let Some(turn) = self.trajectory.turns.last_mut() {
-            turn.rewards.extend(&closing.rewards);
-            turn.correct = closing.correct.or(turn.correct);
-        }
+    /// Records the rewards that are known at the end. Returns why the last turn can't hold them, if it can't.
+    pub(crate) fn receive_closing(&mut self, closing: &Closing) -> Option<String> {
+        let turn = self.trajectory.turns.last_mut()?;
+        turn.rewards.extend(&closing.rewards);
+        turn.correct = closing.correct.or(turn.correct);
+        turn.rewards.overfull()
     }
 
     /// Ends the trajectory and marks it as lost.

@@ -81,10 +81,10 @@ impl<'s, 'p: 's> Leader<'s, '_, 'p> {
                 self.all[at].receive_step(session, step, self.game);
                 self.go_on(at);
             }
-            Event::Closed(at, Ok(closing)) => {
-                self.all[at].receive_closing(&closing);
-                self.finished(at);
-            }
+            Event::Closed(at, Ok(closing)) => match self.all[at].receive_closing(&closing) {
+                Some(why) => self.fault(at, &Fault::new(self.game.env.name(), why)),
+                None => self.finished(at),
+            },
             Event::Stepped(at, _, Err(fault)) | Event::Closed(at, Err(fault)) => self.fault(at, &fault),
             Event::PolicyLeft | Event::ToolsBroke => unreachable!("these end the play"),
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::schema::{self, type_name};
+use crate::schema::{self, Types, type_name};
 use crate::spec::ToolSpec;
 
 /// Fault of a tool, with the keys that lead to it.
@@ -17,29 +17,39 @@ impl TryFrom<Value> for ToolSpec {
     type Error = SpecError;
 
     fn try_from(written: Value) -> Result<Self, SpecError> {
-        tool(&written, "")
+        tool(&written, "", Types::Known)
     }
 }
 
 /// Reads the tools of a file: a list, one tool, or the body of a request with `tools`. A `null` counts as an
 /// absent key.
 pub fn tools(file: &Value) -> Result<Vec<ToolSpec>, SpecError> {
+    read(file, Types::Known)
+}
+
+/// Reads the tools of a recorded conversation, as [`tools`] does. They may have types of any name, such as
+/// `dict`, because no call of theirs is run.
+pub fn recorded(file: &Value) -> Result<Vec<ToolSpec>, SpecError> {
+    read(file, Types::Any)
+}
+
+fn read(file: &Value, types: Types) -> Result<Vec<ToolSpec>, SpecError> {
     let list = |tools: &[Value], place: &str| {
-        let tool = |(index, value)| tool(value, &format!("{place}[{index}]"));
+        let tool = |(index, value)| tool(value, &format!("{place}[{index}]"), types);
         tools.iter().enumerate().map(tool).collect()
     };
     match file {
         Value::Array(tools) => list(tools, ""),
         Value::Object(keys) => match keys.get("tools") {
             Some(Value::Array(tools)) => list(tools, "tools"),
-            _ => Ok(vec![tool(file, "")?]),
+            _ => Ok(vec![tool(file, "", types)?]),
         },
         _ => Err(wrong("", file, "a list of tools or one tool")),
     }
 }
 
 /// Reads one tool.
-pub(crate) fn tool(value: &Value, place: &str) -> Result<ToolSpec, SpecError> {
+fn tool(value: &Value, place: &str, types: Types) -> Result<ToolSpec, SpecError> {
     let mut keys = value.as_object().ok_or_else(|| wrong(place, value, "a tool"))?;
     let mut place = place.to_string();
     if let Some(function) = said(keys, "function") {
@@ -55,7 +65,7 @@ pub(crate) fn tool(value: &Value, place: &str) -> Result<ToolSpec, SpecError> {
     let name =
         name.ok_or_else(|| error(&join(&place, "name"), "missing; hint: every tool has a name".into()))?;
     let parameters = said(keys, "parameters").cloned().unwrap_or_default();
-    schema::check(&parameters, &join(&place, "parameters"))
+    schema::check(&parameters, &join(&place, "parameters"), types)
         .map_err(|wrong| error(&wrong.place, wrong.message))?;
     Ok(ToolSpec { name, description: text("description")?.unwrap_or_default(), parameters })
 }
@@ -127,6 +137,13 @@ mod tests {
         );
         let typed = "parameters.properties.x.type: number, not the name of a type or a list of such names";
         schema(json!({"properties": {"x": {"type": 3}}}), typed);
+        let dict = json!({"name": "f", "parameters": {"type": "dict"}});
+        check(
+            dict.clone(),
+            "parameters.type: \"dict\" is no type of JSON schema (known are array, boolean, integer, null, \
+             number, object, string)",
+        );
+        assert_eq!(recorded(&json!([dict])).unwrap()[0].name, "f");
         schema(
             json!({"properties": {"x": {"enum": "a"}}}),
             "parameters.properties.x.enum: string, not a list",

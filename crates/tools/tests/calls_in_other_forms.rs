@@ -149,9 +149,23 @@ fn a_call_in_another_form_does_not_vanish() {
     };
     check(DeepSeek, &marked('｜'), &[f]);
     check(DeepSeek, &marked('|'), &["!invalid_json"]);
-    let invoke = "<｜DSML｜invoke name=\"f\">\n</｜DSML｜invoke>";
-    let dsml = format!("<｜DSML｜function_calls>\n{invoke}\n</｜DSML｜function_calls>");
-    check(DeepSeek, &dsml, &["!invalid_json"]);
+    for bar in ['｜', '|'] {
+        let dsml = |text: &str, expect: &[&str]| {
+            check(DeepSeek, &text.replace('D', &format!("{bar}DSML{bar}")), expect);
+        };
+        let invoke =
+            "<Dinvoke name=\"f\">\n<Dparameter name=\"x\" string=\"true\">1</Dparameter>\n</Dinvoke>";
+        for list in ["function_calls", "tool_calls"] {
+            dsml(&format!("<D{list}>\n{invoke}\n{invoke}\n</D{list}>"), &["!invalid_json"]);
+            dsml(&format!("<D{list}>\n{invoke}"), &["!unterminated"]);
+        }
+        // Without the list around it.
+        dsml(invoke, &["!invalid_json"]);
+        dsml(&format!("I look.\n\n{invoke}\n{invoke}"), &["!invalid_json", "!invalid_json"]);
+        dsml("<Dinvoke name=\"f\">\n<Dparameter", &["!unterminated"]);
+        dsml(&format!("<think>{invoke}</think>It is 4."), NONE);
+        dsml("A <Dinvoke> tag has a name.", NONE);
+    }
     for (format, open, close) in [
         (DeepSeek, "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
         (KimiK2, "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),

@@ -48,6 +48,16 @@ pub enum TrainError {
         /// The keys that differ.
         differences: Vec<Difference>,
     },
+    /// A run was asked to be shorter than it is.
+    #[error("{}: has done {}, and train.steps is {asked}\n  hint: a run can be made longer, not shorter: --set train.steps={done} or more; or another --run begins anew", run.display(), counted(*done))]
+    Shorter {
+        /// The run directory.
+        run: PathBuf,
+        /// Steps that it has done.
+        done: usize,
+        /// Steps that it was asked for.
+        asked: usize,
+    },
     /// A run was asked to stop, and can go on.
     #[error("{}: stopped after step {step} of {steps}, nothing is lost\n  hint: the same command with --run {} goes on", run.display(), run.display())]
     Stopped {
@@ -93,6 +103,10 @@ pub enum TrainError {
     /// Anything else about the input.
     #[error("{0}")]
     Input(String),
+}
+
+fn counted(steps: usize) -> String {
+    if steps == 1 { "1 step".into() } else { format!("{steps} steps") }
 }
 
 fn lines(differences: &[Difference]) -> String {

@@ -10,7 +10,7 @@ use turnwise_envs::{Env, Task, TaskSplit};
 use turnwise_files::own;
 use turnwise_model::{LoraConfig, Transformer, adapter_config, load};
 use turnwise_ranks::Ranks;
-use turnwise_run::checkpoint::{ADAPTER, TASKS, newest};
+use turnwise_run::checkpoint::{ADAPTER, TASKS, list, newest};
 use turnwise_run::manifest::hex;
 use turnwise_run::{CONFIG, Checkpoint, Evaluations, RunDir, RunDirError};
 
@@ -34,6 +34,18 @@ pub fn is_unfinished(path: &Path, config: &RunConfig) -> bool {
 pub(crate) fn refuse_changes(run: &Path, config: &RunConfig) -> Result<(), TrainError> {
     let found: Vec<Difference> = changes(run, config)?.into_iter().filter(|d| !is_extension(d)).collect();
     if found.is_empty() { Ok(()) } else { Err(TrainError::Changed { run: run.into(), differences: found }) }
+}
+
+/// Fails if the run has done more steps than it is asked for.
+pub(crate) fn refuse_shorter(run: &RunDir, asked: usize) -> Result<(), TrainError> {
+    let ended = Evaluations::of_finished(run.path(), asked).and_then(|found| found.steps);
+    let saved = list(&run.checkpoints()).pop().filter(|(step, _)| *step > asked);
+    // What is damaged doesn't count, and only a later one has to be looked at.
+    let saved = saved.and_then(|_| newest(&run.checkpoints()).0).map(|found| found.state.step);
+    match ended.max(saved).filter(|done| *done > asked) {
+        Some(done) => Err(TrainError::Shorter { run: run.path().into(), done, asked }),
+        None => Ok(()),
+    }
 }
 
 fn changes(run: &Path, config: &RunConfig) -> Result<Vec<Difference>, TrainError> {

@@ -33,7 +33,7 @@ const AT_ONCE: usize = 8;
 /// Checks that need an earlier one are left out if it fails.
 ///
 /// # Errors
-/// If the model or the environment can't be opened.
+/// If the model or the environment can't be opened, or no server is named.
 pub fn check_servers(
     config: &RunConfig,
     site: &RunSite,
@@ -44,11 +44,7 @@ pub fn check_servers(
     let setup = Setup::open(config.offer(), &config.rollout, Some(&config.model), text, context, site.now)?;
     let servers = match RunServers::open(config, &setup, site.server_key.clone()) {
         Ok(Some(servers)) => servers,
-        Ok(None) => {
-            let found = "rollout.server is missing in the run file".into();
-            tell(ServerCheck { name: "reached", ok: Some(false), found });
-            return Ok(());
-        }
+        Ok(None) => return Err(TrainError::Input("rollout.server is missing in the run file".into())),
         Err(error) => {
             tell(ServerCheck { name: "reached", ok: Some(false), found: error.to_string() });
             return Ok(());

@@ -110,6 +110,7 @@ fn go_on(
     let steps = session.rollouts.steps(config.train.steps);
     let mine = || run.as_ref().expect("rank 0 has the directory");
     let allow_changes = session.allow_changes;
+    lead(&*ranks, || resume::refuse_shorter(mine(), steps))?;
     let finished = said(&*ranks, || {
         if !allow_changes {
             resume::refuse_changes(path, config)?;

@@ -33,28 +33,33 @@ impl Rewards {
     /// Bytes of such a name, at most.
     pub const NAME: usize = 64;
 
-    /// Returns why a program may not give these rewards, if it may not: names, or a number out of range.
-    pub fn unfit(&self) -> Option<String> {
-        if self.named.len() > Self::NAMES
-            || self.iter().any(|(name, _)| !(1..=Self::NAME).contains(&name.len()))
-        {
-            return Some(format!("a turn has at most {} names of 1 to {} bytes", Self::NAMES, Self::NAME));
-        }
-        self.wrong_number()
+    /// Returns why no reward can have this name, if none can. The rule holds wherever rewards come from.
+    pub fn wrong_name(name: &str) -> Option<String> {
+        let is_right = (1..=Self::NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+        let shown: String = name.chars().take(Self::NAME).collect();
+        let rule = format!("a name has 1 to {} bytes and no control characters", Self::NAME);
+        (!is_right).then(|| format!("the reward {shown:?}: {rule}"))
     }
 
-    /// Returns which reward is no number that a program may give, if one is.
+    /// Returns why a program may not give these rewards, if it may not: names, or a number out of range.
     ///
-    /// `acc` is from 0 to 1. The sum of two answers of any other name is in range.
-    pub fn wrong_number(&self) -> Option<String> {
+    /// `acc` is from 0 to 1, and `fmt` is given by turnwise alone.
+    pub fn unfit(&self) -> Option<String> {
+        if self.named.len() > Self::NAMES {
+            return Some(Self::too_many());
+        }
+        if self.has(Self::FMT) {
+            let advice = "is turnwise's own, for the format of a turn; hint: choose another name";
+            return Some(format!("the reward {:?} {advice}", Self::FMT));
+        }
+        if let Some(why) = self.iter().find_map(|(name, _)| Self::wrong_name(name)) {
+            return Some(why);
+        }
         if let Some(why) = self.wrong_grade() {
             return Some(why);
         }
-        let largest = Self::LARGEST / 2.0;
-        // NaN is in no range.
-        let wrong = self.iter().find(|(_, reward)| !(-largest..=largest).contains(reward));
-        wrong.map(|(name, reward)| {
-            format!("the reward {name:?} is {reward:e}, expected a number from -{largest:e} to {largest:e}")
+        self.iter().find_map(|(name, reward)| {
+            out_of_range(reward).map(|why| format!("the reward {name:?} is {why}"))
         })
     }
 
@@ -70,11 +75,15 @@ impl Rewards {
     /// Returns why a turn can't hold the sum of rewards that programs gave, if it can't.
     pub fn overfull(&self) -> Option<String> {
         if self.named.len() > Self::NAMES {
-            return Some(format!("a turn has at most {} names of rewards", Self::NAMES));
+            return Some(Self::too_many());
         }
         let largest = Self::LARGEST;
         let over = self.iter().any(|(_, reward)| !(-largest..=largest).contains(&reward));
         over.then(|| format!("a sum of rewards is above {largest:e}"))
+    }
+
+    fn too_many() -> String {
+        format!("a turn has at most {} names of rewards", Self::NAMES)
     }
 
     /// Returns the two rewards that turnwise gives.
@@ -166,13 +175,15 @@ impl TryFrom<f64> for Bounded {
     type Error = String;
 
     fn try_from(reward: f64) -> Result<Self, String> {
-        let largest = Rewards::LARGEST;
-        // NaN is in no range.
-        if reward.abs() <= largest {
-            return Ok(Self(reward));
-        }
-        Err(format!("{reward:e}, expected a number from -{largest:e} to {largest:e}"))
+        out_of_range(reward).map_or(Ok(Self(reward)), Err)
     }
+}
+
+/// Returns a number and the range of rewards, if it lies outside. NaN is in no range.
+fn out_of_range(reward: f64) -> Option<String> {
+    let largest = Rewards::LARGEST;
+    let is_in = (-largest..=largest).contains(&reward);
+    (!is_in).then(|| format!("{reward:e}, expected a number from -{largest:e} to {largest:e}"))
 }
 
 impl<'de> Deserialize<'de> for Rewards {
@@ -194,6 +205,9 @@ impl<'de> Visitor<'de> for ByName {
     fn visit_map<A: MapAccess<'de>>(self, mut names: A) -> Result<Rewards, A::Error> {
         let mut named = BTreeMap::new();
         while let Some(name) = names.next_key::<String>()? {
+            if let Some(why) = Rewards::wrong_name(&name) {
+                return Err(A::Error::custom(why));
+            }
             if named.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("the reward {name:?} stands twice")));
             }
@@ -249,15 +263,18 @@ mod tests {
     fn a_program_gives_few_rewards_with_short_names_and_sums_stay_in_range() {
         let of = |name: &str, reward: f64| -> Rewards { [(name, reward)].into_iter().collect() };
         let many = |count: usize| -> Rewards { (0..count).map(|n| (n.to_string(), 1.0)).collect() };
-        for fit in [Rewards::default(), of("p", -5e99), of(&"x".repeat(64), 0.0), many(64)] {
+        for fit in [Rewards::default(), of("p", -1e100), of(&"x".repeat(64), 0.0), many(64)] {
             assert_eq!(fit.unfit(), None);
         }
         for unfit in [
-            of("p", 6e99),
+            of("p", 1.1e100),
+            of("fmt", 0.0),
             of("acc", 1.5),
             of("acc", f64::NAN),
             of("", 1.0),
             of(&"x".repeat(65), 0.0),
+            of("a\u{1b}[2J", 0.0),
+            of("a\n", 0.0),
             many(65),
         ] {
             assert!(unfit.unfit().is_some(), "{unfit:?}");
@@ -268,6 +285,35 @@ mod tests {
         assert_eq!(of("p", -3.0).wrong_grade(), None);
         assert_eq!((many(64).overfull(), of("acc", 1e100).overfull()), (None, None));
         assert!(many(65).overfull().is_some() && of("acc", 1.1e100).overfull().is_some());
+    }
+
+    #[test]
+    fn one_rule_for_names_holds_where_they_are_read_and_where_they_are_given() {
+        let longest = "ü".repeat(32);
+        for right in ["p", "a b", "fmt", "a.b", "日本", longest.as_str()] {
+            assert_eq!(Rewards::wrong_name(right), None, "{right:?}");
+        }
+        for wrong in ["", "a\n", "\u{1b}[2J", "\0", "\u{85}", &format!("{longest}x"), &"x".repeat(1 << 20)] {
+            let why = Rewards::wrong_name(wrong).expect(wrong);
+            assert!(why.ends_with(": a name has 1 to 64 bytes and no control characters"), "{why}");
+            assert!(why.len() < 300 && !why.chars().any(char::is_control), "{why}");
+            let given: Rewards = [(wrong, 1.0)].into_iter().collect();
+            assert_eq!(given.unfit().as_ref(), Some(&why));
+            let text = serde_json::to_string(&given).unwrap();
+            let read = serde_json::from_str::<Rewards>(&text).unwrap_err().to_string();
+            assert!(read.starts_with(&why), "{read}");
+        }
+    }
+
+    #[test]
+    fn one_range_holds_where_numbers_are_read_and_where_they_are_given() {
+        for number in [1.1e100, 2e100, -6e101, 1e308] {
+            let given: Rewards = [("p", number)].into_iter().collect();
+            let range = format!("{number:e}, expected a number from -1e100 to 1e100");
+            assert_eq!(given.unfit(), Some(format!("the reward \"p\" is {range}")));
+            let read = serde_json::from_str::<Rewards>(&format!("{{\"p\":{number:e}}}")).unwrap_err();
+            assert!(read.to_string().starts_with(&range), "{read}");
+        }
     }
 
     #[test]

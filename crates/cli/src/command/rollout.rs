@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use turnwise_credit::{RewardWeights, ScoredTrajectory};
 use turnwise_model::load as load_model;
@@ -14,11 +14,11 @@ use turnwise_rollout::Policy;
 use turnwise_rollout::chat::Moment;
 use turnwise_rollout::remote::{Endpoint, RemotePolicy, Transcript, without_tokens};
 use turnwise_run::{Evaluation, GroupRecord, TrajectoryRecord};
-use turnwise_runfile::Within;
+use turnwise_runfile::{Conflict, Within};
 use turnwise_sampler::Sampling;
 use turnwise_stats::{Summary, summarize};
 use turnwise_tools::ToolSpec;
-use turnwise_trainer::config::{RunConfig, load};
+use turnwise_trainer::config::{Consistent, RunConfig, load};
 use turnwise_trainer::{
     CacheBudget, ModelPolicy, Setup, TaskSplit, Trial, backend, check_precision, tokenizer,
 };
@@ -77,6 +77,17 @@ pub(crate) struct Rollout {
     json: bool,
 }
 
+/// A run file whose environment a policy plays.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Played(RunConfig);
+
+impl Consistent for Played {
+    fn conflict(&self) -> Option<Conflict> {
+        self.0.conflict().or_else(|| self.0.play_of_others())
+    }
+}
+
 /// Returns a group of one trajectory without credit.
 fn group_of_one(played: Trajectory, scored: &ScoredTrajectory, weights: &RewardWeights) -> GroupRecord {
     GroupRecord {
@@ -116,7 +127,7 @@ impl Rollout {
             // JSON's strings are valid TOML.
             self.changes.set.push(format!("model={}", Value::from(folder.display().to_string())));
         }
-        let mut config: RunConfig = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        let Played(mut config) = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
         if let Some(folder) = &self.model {
             // The text of a path that isn't UTF-8 has lost bytes, so the path itself is set.
             config.model.clone_from(folder);

@@ -447,8 +447,7 @@ fn agents_are_evaluated_alone_and_other_commands_say_that_they_play_none() {
     assert_eq!((&found["trajectories"], found["outcomes"].as_array().unwrap().len()), (&json!(3), 1));
     let rollout = ["rollout", "--model", "models/tiny", "--config", "configs/tiny.toml"];
     let ran = turnwise(&[&rollout[..], &sets].concat(), "");
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("`turnwise train` and `turnwise eval` play agents"), "{}", ran.stderr);
+    ran.fails(2, &["hint: `turnwise train` and `turnwise eval` play agents"]);
     let tools = ["--set", "tools.files.mcp=[\"true\"]"];
     let eval = ["eval", "--model", "models/tiny", "--config", "configs/tiny.toml"];
     let ran = turnwise(&[&eval[..], &sets, &tools].concat(), "");

@@ -95,3 +95,39 @@ fn doctor_says_what_there_is() {
     assert_eq!((table.code, table.stdout.as_str()), (Some(0), ""));
     assert!(table.stderr.contains("executor   python"), "{}", table.stderr);
 }
+
+#[test]
+fn a_file_that_a_command_cannot_use_is_wrong_usage_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    let agent = "[env.agent]\ncommand = [\"true\"]\ntrain = \"t\"\nheld_out = \"h\"\n";
+    let qa = "[env.qa]\ntrain = \"t\"\nheld_out = \"h\"\n";
+    let run = |env: &str| format!("model = \"models/tiny\"\n{env}");
+    let sft = |env: &str| format!("model.folder = \"models/tiny\"\nsteps = 1\nbatch = 1\n{env}");
+    let with_data = format!("{}[data]\nfile = \"d\"\n", sft(agent));
+    let out = folder.path().join("out");
+    let (rollout, dry) = (["rollout", "--config", arg(&path)], ["sft", arg(&path), "--dry-run"]);
+    let local = [&rollout[..], &["--model", "models/tiny"]].concat();
+    let remote = [&rollout[..], &["--endpoint", "http://127.0.0.1:9/v1", "--name", "m"]].concat();
+    let tune = ["sft", arg(&path), "--out", arg(&out)];
+    let by_itself = "x.toml:2: `env.agent` is a program that plays by itself";
+    let no_demonstrations = "writes no demonstrations\n  hint: env.arithmetic";
+    for (args, file, said) in [
+        (&local[..], run(agent), by_itself),
+        (&remote[..], run(agent), by_itself),
+        (&tune[..], sft(agent), no_demonstrations),
+        (&tune[..], sft(qa), "x.toml:4: `env.qa` writes no demonstrations"),
+        (&dry[..], sft(qa), no_demonstrations),
+        (&tune[..], with_data, "x.toml:4: `env.agent` is a program that plays by itself"),
+        (&["doctor", "--server", arg(&path)][..], run(qa), "`rollout.server` is missing"),
+        (&dry[..], run(qa), "for `model`"),
+        (&["train", arg(&path), "--dry-run"][..], sft(qa), "x.toml:"),
+        (&["score", "--config", arg(&path)][..], sft(qa), "x.toml:"),
+        (&["eval", "--model", "models/tiny", "--config", arg(&path)][..], sft(qa), "x.toml:"),
+        (&["chat", "--model", "models/tiny", "--config", arg(&path)][..], sft(qa), "x.toml:"),
+    ] {
+        std::fs::write(&path, file).unwrap();
+        turnwise(args, "").fails(2, &[said]);
+        assert!(!out.exists(), "{args:?} writes nothing");
+    }
+}

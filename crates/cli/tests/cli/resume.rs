@@ -169,14 +169,41 @@ fn a_changed_config_is_refused_with_what_differs() {
     let expect = "  optimizer.lr: 0.0001 → 0.5\n  rollout.groups: 2 → 3\n  hint: --allow-changes";
     assert!(refused.stderr.contains(expect), "{}", refused.stderr);
     assert!(record(&runs.path("a")) == before, "nothing is touched");
-    let shorter = runs.train("a", &["--set", "train.steps=1"]);
-    assert!(shorter.stderr.contains("train.steps: 2 → 1"), "{}", shorter.stderr);
     runs.finishes("a", &[&changed[..], &["--allow-changes"]].concat());
     assert_eq!(steps(&runs.path("a")), 5);
     let old = std::fs::read_to_string(runs.path("a/config.until_step_00002.toml")).unwrap();
     assert!(old.contains("lr = 0.0001"), "the old config is kept");
     let tasks = runs.train("b", &["--set", "train.steps=2"]);
     assert_eq!(tasks.code, Some(0));
+}
+
+#[test]
+fn a_run_is_never_made_shorter_than_it_is() {
+    let runs = Runs::new();
+    runs.finishes("a", &["--set", "train.steps=3"]);
+    let before = record(&runs.path("a"));
+    let said = [
+        "has done 3 steps, and train.steps is 1",
+        "hint: a run can be made longer, not shorter: --set train.steps=3 or more; or another --run",
+    ];
+    for more in [&[][..], &["--allow-changes"], &["--allow-changes", "--set", "optimizer.lr=0.5"]] {
+        runs.train("a", &[&["--set", "train.steps=1"], more].concat()).fails(2, &said);
+        assert!(record(&runs.path("a")) == before, "nothing is touched");
+    }
+    // A run that hasn't ended has done what its newest checkpoint has.
+    std::fs::remove_file(runs.path("a/evaluation.json")).unwrap();
+    runs.train("a", &["--set", "train.steps=1", "--allow-changes"]).fails(2, &said);
+    let ended = runs.finishes("a", &["--set", "train.steps=3"]);
+    assert!(ended.stderr.contains("goes on after step 3 of 3"), "{}", ended.stderr);
+    // An end that hasn't been reached may come earlier.
+    let runs = Runs::new();
+    runs.finishes("a", &["--set", "train.steps=3"]);
+    std::fs::remove_file(runs.path("a/evaluation.json")).unwrap();
+    std::fs::remove_dir_all(runs.path("a/checkpoints/step_00003")).unwrap();
+    let refused = runs.train("a", &["--set", "train.steps=2"]);
+    assert!(refused.stderr.contains("train.steps: 3 → 2"), "{}", refused.stderr);
+    let ended = runs.finishes("a", &["--set", "train.steps=2", "--allow-changes"]);
+    assert!(ended.stderr.contains("goes on after step 2 of 2"), "{}", ended.stderr);
 }
 
 #[test]

@@ -208,11 +208,41 @@ fn a_broken_line_is_named() {
         ("\"high\"", "the text \"high\", expected a number"),
         ("null", "null, expected a number"),
         ("-1e999", "number out of range"),
+        ("2e100", "2e100, expected a number from -1e100 to 1e100"),
     ] {
         check(&progress(number), &[&format!("stdin:2: trajectory 2, turn 2, progress: {reason} (column ")]);
     }
+    let named = |name: &str| progress("1").replace("progress", name);
+    let rule = "a name has 1 to 64 bytes and no control characters (column ";
+    check(&named(""), &[&format!("stdin:2: trajectory 2, turn 2: the reward \"\": {rule}")]);
+    check(
+        &named("a\\u001b"),
+        &[&format!("stdin:2: trajectory 2, turn 2: the reward \"a\\u{{1b}}\": {rule}")],
+    );
+    check(&named(&"x".repeat(65)), &[rule]);
     turnwise(&["score", "--set", "advantage=gtop"], &good)
         .fails(2, &["--set advantage=gtop: unknown choice `gtop`", "did you mean `gtpo`?"]);
+}
+
+#[test]
+fn a_run_file_names_rewards_by_the_rule_for_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    let rule = "a name has 1 to 64 bytes and no control characters";
+    for (name, shown) in [("\"\"", "\"\""), ("\"a\\u001b\"", "\"a\\u{1b}\""), (&"x".repeat(65), "\"xxx")] {
+        for (table, value) in [("weights", "1"), ("normalise", "\"group\"")] {
+            let rewards = format!("[reward.{table}]\np = {value}\n{name} = {value}\n");
+            for (file, line) in
+                [(rewards.clone(), 1), (format!("model = \"m\"\nenv = \"arithmetic\"\n{rewards}"), 3)]
+            {
+                std::fs::write(&path, file).unwrap();
+                turnwise(&["score", "--config", arg(&path)], "").fails(
+                    2,
+                    &[&format!("x.toml:{line}: `reward.{table}` has a wrong key: the reward {shown}"), rule],
+                );
+            }
+        }
+    }
 }
 
 /// The conventions of four public implementations, each by its name, on three groups of four.

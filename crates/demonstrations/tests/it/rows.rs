@@ -27,6 +27,15 @@ fn every_shape_is_the_same_conversation() {
         {"from": "observation", "value": "here"},
         {"from": "gpt", "value": "Here."},
     ]}));
+    // OpenAI's old form, whose tools are `functions`.
+    let mut old = messages.clone();
+    let text = json!({"name": "look", "arguments": "{\"at\": \"home\"}"});
+    old[2] = json!({"role": "assistant", "content": null, "function_call": text});
+    old[3] = json!({"role": "function", "name": "look", "content": "here"});
+    check(json!({"messages": old, "tools": tools}));
+    check(json!({"messages": old, "functions": [tools[0]["function"]], "tools": null}));
+    old[2]["tool_calls"] = json!([]);
+    check(json!({"messages": old, "functions": [tools[0]["function"]]}));
     // As a table has it: every key in every row, arguments as text.
     let mut columns = messages.clone();
     for message in columns.as_array_mut().unwrap() {
@@ -67,8 +76,8 @@ fn what_is_wrong_is_named_with_its_place() {
     check(json!({"messages": []}), NotAConversation, "no message is the assistant's");
     let one = |message: Value| json!({"messages": [message]});
     check(one(json!("a")), NotAConversation, "messages[0] is no object");
-    let roles = "messages[0].role is \"function\"; known are system, user, assistant, tool";
-    check(one(json!({"role": "function", "content": ""})), UnknownRole, roles);
+    let roles = "messages[0].role is \"developer\"; known are system, user, assistant, tool";
+    check(one(json!({"role": "developer", "content": ""})), UnknownRole, roles);
     check(one(json!({"role": "user"})), NotAConversation, "messages[0].content is no text");
     check(one(json!({"role": "assistant"})), NotAConversation, "messages[0].content is no text");
     let image = json!({"role": "user", "content": [{"type": "image"}]});
@@ -94,6 +103,13 @@ fn what_is_wrong_is_named_with_its_place() {
     let wrong = format!("{place}: look: argument \"at\" is number, not string");
     check(call("look", json!({"at": 3})), MalformedCall, &wrong);
     check(calls(json!({"arguments": {}})), MalformedCall, &format!("{place} has no name"));
+    let old = |call: Value| one(json!({"role": "assistant", "content": "", "function_call": call}));
+    check(old(json!("auto")), MalformedCall, "messages[0].function_call is no object");
+    check(old(json!({"arguments": "{}"})), MalformedCall, &format!("{place} has no name"));
+    let wrong = format!("{place}: the arguments are no JSON object");
+    check(old(json!({"name": "f", "arguments": "{at"})), MalformedCall, &wrong);
+    let both = json!({"role": "assistant", "function_call": {"name": "f"}, "tool_calls": [{"name": "f"}]});
+    check(one(both), MalformedCall, "messages[0].function_call stands beside `tool_calls`");
     let by_user = json!({"role": "user", "content": "", "tool_calls": [{}]});
     check(one(by_user), MalformedCall, "messages[0].tool_calls: only the assistant calls tools");
     let row = json!({"messages": [], "tools": [{"description": "no name"}]});

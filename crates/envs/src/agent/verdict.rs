@@ -87,13 +87,15 @@ mod tests {
         fails(r#"{"rewards": {"acc": 1}, "reward": 1}"#, "unknown field `reward`");
         fails(r#"{"rewards": 1}"#, "rewards: the number 1, expected an object of numbers");
         fails(r#"{"turn_rewards": {"acc": 1}}"#, "turn_rewards: an object, expected a list");
-        fails(r#"{"rewards": {"p": 6e99}}"#, "expected a number from -5e99 to 5e99");
+        fails(r#"{"rewards": {"p": 2e100}}"#, "expected a number from -1e100 to 1e100");
         // Programs in Python write these.
         fails(r#"{"rewards": {"acc": NaN}}"#, "no JSON: expected value");
         fails(r#"{"rewards": {"acc": 1}, "turn_rewards": [{"p": -Infinity}]}"#, "no JSON: invalid number");
         fails(r#" {"correct": True}"#, "no JSON: expected value");
         fails(r#"{"rewards""#, "no JSON: EOF");
-        fails(r#"{"rewards": {"": 1}}"#, "names of 1 to 64 bytes");
+        fails(r#"{"rewards": {"": 1}}"#, "a name has 1 to 64 bytes and no control characters");
+        fails(r#"{"turn_rewards": [{"a\u0007": 1}]}"#, "the reward \"a\\u{7}\": a name has 1 to 64 bytes");
+        fails(r#"{"rewards": {"fmt": 1}}"#, "the reward \"fmt\" is turnwise's own");
         let many: Vec<String> = (0..65).map(|n| format!("\"{n}\": 1")).collect();
         fails(&format!("{{\"rewards\": {{{}}}}}", many.join(", ")), "at most 64 names");
     }

@@ -387,6 +387,10 @@ fn what_cannot_be_used_is_one_line_with_a_hint() {
         (tools("[LOOK, LOOK]"), "two tools are called \"look\""),
         (tools("[]"), "list_tools: the environment offers no tools"),
         (tools("[{'name': 3}]"), "list_tools: the tool \"\" can't be offered"),
+        (
+            tools("[{'name': 'f', 'input_schema': {'type': 'objekt'}}]"),
+            "\"objekt\" is no type of JSON schema (did you mean \"object\"?)",
+        ),
         (elsewhere.into(), "it said \"welcome\", which is no answer"),
         (http.into(), "is no server of OpenEnv: GET /schema gives status 404"),
         ("sys.exit('no module named game')".into(), "the server has ended (exit status: 1)"),

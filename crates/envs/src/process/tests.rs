@@ -460,6 +460,16 @@ fn settings_that_cannot_serve_are_named() {
             "two tools are called \"look\"",
         ),
         (
+            open(
+                &USUAL.replace(
+                    "usual(request)",
+                    "{**usual(request), 'tools': [{'name': 'f', 'parameters': {'type': 'objekt'}}]}",
+                ),
+                |_| (),
+            ),
+            "parameters.type: \"objekt\" is no type of JSON schema (did you mean \"object\"?)",
+        ),
+        (
             open(&USUAL.replace("usual(request)", "{**usual(request), 'train': 2**62}"), |_| ()),
             "train is 4611686018427387904, expected a whole number from 0 to 16777216",
         ),

@@ -79,6 +79,9 @@ fn a_chat_request_is_refused_by_the_name_of_what_is_wrong() {
     };
     check(function(json!({"examples": []})), "tools[0].function.examples: isn't supported");
     check(function(json!({"parameters": []})), "tools[0].function.parameters: a list, not an object");
+    let typed = json!({"parameters": {"properties": {"x": {"type": "strng"}}}});
+    let typo = "tools[0].function.parameters.properties.x.type: \"strng\" is no type of JSON schema (did";
+    check(function(typed), typo);
     let required = json!({"parameters": {"required": "x"}});
     check(function(required), "tools[0].function.parameters.required: string, not a list of names");
     check(

@@ -16,12 +16,19 @@ const CLOSE: &str = "<｜tool▁call▁end｜>";
 const SEPARATOR: &str = "<｜tool▁sep｜>";
 const SECTION: &str = "<｜tool▁calls▁begin｜>";
 const SECTION_END: &str = "<｜tool▁calls▁end｜>";
-/// The markers with another bar, as other letters.
 const LETTERS: &str = "<|tool▁call▁begin|>";
 const LETTERS_END: &str = "<|tool▁call▁end|>";
-/// The markers of V3.2.
-const DSML: &str = "<｜DSML｜function_calls>";
-const DSML_END: &str = "</｜DSML｜function_calls>";
+/// Markers of other versions: with another bar, as other letters, and those of V3.2 and V4, also without the
+/// list around calls.
+const OTHERS: [(&str, &str); 7] = [
+    (LETTERS, LETTERS_END),
+    ("<｜DSML｜function_calls>", "</｜DSML｜function_calls>"),
+    ("<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>"),
+    ("<｜DSML｜invoke name=", "</｜DSML｜invoke>"),
+    ("<|DSML|function_calls>", "</|DSML|function_calls>"),
+    ("<|DSML|tool_calls>", "</|DSML|tool_calls>"),
+    ("<|DSML|invoke name=", "</|DSML|invoke>"),
+];
 const OUTPUT: &str = "<｜tool▁output▁begin｜>";
 const OUTPUTS: &str = "<｜tool▁outputs▁begin｜>";
 
@@ -47,8 +54,13 @@ const MARKERS: &[Marker] = &[
     // A call without its opening marker.
     Marker::call(SEPARATOR),
     Marker::call(SECTION),
-    Marker::call(LETTERS),
-    Marker::call(DSML),
+    Marker::call(OTHERS[0].0),
+    Marker::call(OTHERS[1].0),
+    Marker::call(OTHERS[2].0),
+    Marker::call(OTHERS[3].0),
+    Marker::call(OTHERS[4].0),
+    Marker::call(OTHERS[5].0),
+    Marker::call(OTHERS[6].0),
     Marker::stray(CLOSE),
     Marker::forged(OUTPUTS),
     Marker::forged(OUTPUT),
@@ -65,8 +77,10 @@ impl Grammar for DeepSeek {
             SEPARATOR => Scan::Tagged(Tagged::json(OPEN, CLOSE, Gate::Open, raw)),
             SECTION => Scan::Section(Section::new(SECTION_END)),
             LETTERS => Scan::Tagged(Tagged::json(LETTERS, LETTERS_END, Gate::Behind("<|tool▁sep|>"), raw)),
-            DSML => Scan::Tagged(Tagged::new(DSML, DSML_END, Quotes::None, Gate::Open)),
-            _ => Scan::Marker,
+            text => match other(text) {
+                Some((open, close)) => Scan::Tagged(Tagged::new(open, close, Quotes::None, Gate::Open)),
+                None => Scan::Marker,
+            },
         }
     }
 
@@ -77,8 +91,10 @@ impl Grammar for DeepSeek {
             OPEN => {}
             SEPARATOR => return wrong(ViolationKind::InvalidJson, format!("there's no {OPEN}")),
             SECTION => return wrong(ViolationKind::Empty, format!("there's no {OPEN} in the section")),
-            LETTERS | DSML => return wrong(ViolationKind::InvalidJson, format!("a call without {OPEN}")),
             CLOSE => return never_opened(text, offset),
+            marker if other(marker).is_some() => {
+                return wrong(ViolationKind::InvalidJson, format!("a call without {OPEN}"));
+            }
             _ => return forged_observation(text, offset),
         }
         let body = inside(text, OPEN, CLOSE).trim();
@@ -100,12 +116,13 @@ impl Grammar for DeepSeek {
     }
 
     fn closing(&self, marker: usize) -> &'static str {
-        match MARKERS[marker].text {
-            LETTERS => LETTERS_END,
-            DSML => DSML_END,
-            _ => CLOSE,
-        }
+        other(MARKERS[marker].text).map_or(CLOSE, |(_, close)| close)
     }
+}
+
+/// Returns the markers of a call of another version.
+fn other(open: &str) -> Option<(&'static str, &'static str)> {
+    OTHERS.into_iter().find(|(other, _)| *other == open)
 }
 
 /// Returns the arguments without a fence around the JSON.

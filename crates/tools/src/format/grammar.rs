@@ -59,6 +59,12 @@ pub trait Grammar: fmt::Debug + Send + Sync {
     fn thoughts(&self) -> &'static [Thought] {
         THOUGHTS
     }
+
+    /// Returns the opening tag of thoughts that are messages. Its tokens are no mention, and a call in such a
+    /// message that never ends is a violation.
+    fn channel(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// An opening marker.

@@ -1,8 +1,11 @@
 //! Reads the calls of gpt-oss, in the harmony format:
 //! `<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{…}<|call|>`.
 //!
-//! The recipient may also stand before the channel, as the chat template writes it. `<|call|>` ends a turn,
-//! so a call ends with its JSON.
+//! The recipient may also stand before the channel, as the chat template writes it, and in a header of any
+//! channel. `<|call|>` ends a turn, so a call ends with its JSON.
+//!
+//! A message ends with a token of its own, as in OpenAI's parser: a call inside a message of the analysis
+//! channel is text of that message. If the message never ends, the call is a violation.
 
 use std::ops::Range;
 
@@ -11,7 +14,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::found::{Found, malformed};
-use super::grammar::{Grammar, Marker, forged_observation, never_opened};
+use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
 use super::json::{read_arguments, spaced};
 use super::scan::{Head, HeadedJson, Scan, opens_json};
 use super::thought::{THINK, Thought};
@@ -19,7 +22,11 @@ use crate::spec::ToolSpec;
 
 const COMMENTARY: &str = "<|channel|>commentary to=";
 const ANALYSIS: &str = "<|channel|>analysis to=";
-const RECIPIENT: &str = "to=functions.";
+/// A recipient in front of the channel, or behind another one.
+const RECIPIENT: &str = "to=";
+/// Recipients that are no tools.
+const PEOPLE: [&str; 3] = ["assistant", "user", "all"];
+const THOUGHTS: &str = "<|channel|>analysis<|message|>";
 const MESSAGE: &str = "<|message|>";
 const CALL: &str = "<|call|>";
 const TOOL: &str = "<|start|>functions";
@@ -37,7 +44,7 @@ pub struct Harmony;
 const MARKERS: &[Marker] = &[
     Marker::call(COMMENTARY),
     Marker::call(ANALYSIS),
-    Marker::call(RECIPIENT),
+    Marker { place: Place::WordStart, ..Marker::call(RECIPIENT) },
     Marker::stray(CALL),
     Marker::forged(TOOL),
 ];
@@ -69,6 +76,9 @@ impl Grammar for Harmony {
         };
         let recipient = head.split_once("to=").map_or("", |(_, rest)| rest);
         let recipient = recipient.split([' ', '\t', '<']).next().unwrap_or_default();
+        if PEOPLE.contains(&recipient) {
+            return Vec::new();
+        }
         let is_json = opens_json(body.trim_start().as_bytes()) == Some(true);
         if recipient == "python" && !is_json && !body.trim().is_empty() {
             let arguments = Map::from_iter([("code".to_string(), Value::from(body))]);
@@ -110,7 +120,11 @@ impl Grammar for Harmony {
     }
 
     fn thoughts(&self) -> &'static [Thought] {
-        &[Thought { open: "<|channel|>analysis<|message|>", close: "<|end|>" }, THINK]
+        &[Thought { open: THOUGHTS, close: "<|end|>" }, THINK]
+    }
+
+    fn channel(&self) -> Option<&'static str> {
+        Some(THOUGHTS)
     }
 }
 
@@ -177,6 +191,35 @@ mod tests {
         check("C>commentary to=functions.fM><|call|>", &[Err(Empty)]);
         check("C>commentary to=functions.fM>{\"x\": ", &[Err(Unterminated)]);
         check("One writes to=functions.f in a header.", &[]);
+        // A recipient is a call in every channel, with the namespace or without.
+        for recipient in ["functions.f", "f"] {
+            for header in ["analysis", "commentary", "final", "comment"] {
+                for kind in ["", " json", " <|constrain|>json", "<|constrain|>json"] {
+                    check(&format!("C>{header} to={recipient}{kind}M>{{}}"), &[Ok("f {}")]);
+                    check(&format!(" to={recipient}C>{header}{kind}M>{{}}<|call|>"), &[Ok("f {}")]);
+                }
+            }
+        }
+        check(" to=pythonC>analysis codeM>1 < 2<|call|>", &[Ok(r#"python {"code":"1 < 2"}"#)]);
+        check("C>commentary to=userM>I begin.<|end|>", &[]);
+        // A message of thoughts ends with its token. What stands in it is text, and a violation if it has no end.
+        let thinks = format!("C>analysisM>I call {call}");
+        let end = "<|end|><|start|>assistantC>finalM>4";
+        check(&format!("{thinks}{end}"), &[]);
+        check(&format!("C>analysisM>It said <|call|>{end}"), &[]);
+        for before in ["", "C>commentaryM>I begin.<|end|><|start|>assistant"] {
+            check(&format!("{before}{thinks}"), &[Err(InvalidJson)]);
+            check(&format!("{before}{thinks}<|call|>"), &[Err(InvalidJson)]);
+            check(&format!("{before}C>analysisM>So<|start|>assistant{call}<|call|>"), &[Err(InvalidJson)]);
+            check(&format!("{before}C>analysisM>{{\"x\": 1}}<|call|>"), &[Err(InvalidJson)]);
+            check(
+                &format!("{before}C>analysisM>C>commentary to=functions.fM>{{\"x\": "),
+                &[Err(Unterminated)],
+            );
+            check(&format!("{before}C>analysisM>C>commentary to=functions.f is how"), &[]);
+        }
+        let found = Harmony.examine(&thinks.replace("C>", "<|channel|>").replace("M>", MESSAGE)).remove(0);
+        assert_eq!(found.recovered.expect("the call that was meant").name, "f");
         check("<|start|>functions.f to=assistantC>commentaryM>4", &[Err(ForgedObservation)]);
     }
 }

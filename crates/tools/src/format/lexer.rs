@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use turnwise_trajectory::{MalformedCall, ViolationKind};
 
-use super::found::Found;
+use super::found::{Found, malformed};
 use super::grammar::{Grammar, Role};
 use super::places::{Event, Places};
 use super::scan::{Advance, Scan};
@@ -28,6 +28,10 @@ pub struct Lexer {
     mode: Mode,
     /// Calls that count only if the text turns out to be no thought.
     held: Vec<Found>,
+    /// Whether the thought is a message.
+    channel: bool,
+    /// The last call in that message.
+    draft: Option<Found>,
     /// End of the last call or thought.
     last_end: usize,
     /// Start of the answer, after the last thought.
@@ -89,6 +93,8 @@ impl Lexer {
             inside: None,
             mode,
             held,
+            channel: false,
+            draft: None,
             last_end: 0,
             answer: 0,
             calls: false,
@@ -109,6 +115,7 @@ impl Lexer {
         let mut found = self.run(true);
         found.append(&mut self.held);
         found.extend(self.bare());
+        found.extend(self.draft.take().map(misplaced));
         found
     }
 
@@ -135,7 +142,8 @@ impl Lexer {
             return self.answer;
         }
         let open = self.inside.as_ref().map_or_else(|| self.at - self.head(self.at), |inside| inside.start);
-        self.held.iter().map(|found| found.span().start).min().map_or(open, |held| held.min(open))
+        let held = self.held.iter().chain(&self.draft);
+        held.map(|found| found.span().start).min().map_or(open, |held| held.min(open))
     }
 
     /// Returns the byte range of the first stop string so far. Sampling should end there, because the
@@ -190,9 +198,10 @@ impl Lexer {
             match places.event(self.grammar, finishing) {
                 Event::Nothing => self.at += 1,
                 Event::Undecided => return false,
-                Event::Think { length, firm } if self.mode != Mode::Thought => {
+                Event::Think { length, firm, channel } if self.mode != Mode::Thought => {
                     // A thought begins here at the earliest, so the calls before it count.
                     found.append(&mut self.held);
+                    self.channel = channel;
                     self.mode = if firm { Mode::Thought } else { Mode::Doubt };
                     self.at += length;
                 }
@@ -201,6 +210,7 @@ impl Lexer {
                     self.at += length;
                     if self.mode != Mode::Answer {
                         self.held.clear();
+                        self.draft = None;
                         self.mode = Mode::Answer;
                         (self.last_end, self.answer, self.calls) = (self.at, self.at, false);
                     }
@@ -290,6 +300,7 @@ impl Lexer {
         match self.mode {
             Mode::Answer => found.append(&mut calls),
             Mode::Doubt => self.held.append(&mut calls),
+            Mode::Thought if self.channel => self.draft = calls.pop().or(self.draft.take()),
             Mode::Thought => {}
         }
     }
@@ -353,5 +364,17 @@ impl Lexer {
         let recovered = body.and_then(|text| self.grammar.recover(marker, text, span.start));
         let call = MalformedCall { kind: ViolationKind::Unterminated, message, span };
         vec![Found { verdict: Err(call), recovered }]
+    }
+}
+
+/// Returns the violation of a call in a message of thoughts that never ends.
+fn misplaced(draft: Found) -> Found {
+    let span = draft.span();
+    match draft.verdict {
+        Ok(call) => {
+            let message = "a call inside a message of thoughts, which never ends";
+            Found { recovered: Some(call), ..malformed(ViolationKind::InvalidJson, message, span) }
+        }
+        Err(_) => draft,
     }
 }

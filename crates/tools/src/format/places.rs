@@ -15,10 +15,12 @@ pub(super) enum Event {
     Nothing,
     /// The following bytes decide.
     Undecided,
-    /// A thought. It's firm at the start of a line. Elsewhere the tag may be a mention.
+    /// A thought. It's firm at the start of a line, and as a message. Elsewhere the tag may be a mention.
     Think {
         length: usize,
         firm: bool,
+        /// Whether it's a message.
+        channel: bool,
     },
     EndOfThought {
         length: usize,
@@ -53,7 +55,9 @@ impl Places<'_> {
         for thought in grammar.thoughts() {
             match (self.matches(thought.open, finishing), self.matches(thought.close, finishing)) {
                 (Match::Whole, _) => {
-                    return Event::Think { length: thought.open.len(), firm: self.is(Place::LineStart) };
+                    let channel = grammar.channel() == Some(thought.open);
+                    let firm = channel || self.is(Place::LineStart);
+                    return Event::Think { length: thought.open.len(), firm, channel };
                 }
                 (_, Match::Whole) => return Event::EndOfThought { length: thought.close.len() },
                 (Match::Start, _) | (_, Match::Start) => return Event::Undecided,

@@ -1,8 +1,9 @@
 //! Checks that a schema is one: the parts of it that values are held against.
 
 use serde_json::{Map, Value};
+use turnwise_runfile::nearest;
 
-use super::kind::type_name;
+use super::kind::{TYPES, type_name};
 
 /// Names the place of a wrong part of a schema, and the part.
 pub(crate) struct Wrong {
@@ -26,8 +27,17 @@ const NUMBERS: [&str; 8] = [
     "maxItems",
 ];
 
+/// Says which names of types a schema may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Types {
+    /// Those of JSON schema.
+    Known,
+    /// Any. An unknown one restricts nothing.
+    Any,
+}
+
 /// Checks the schema of a tool's arguments. Without one, anything goes.
-pub(crate) fn check(schema: &Value, place: &str) -> Result<(), Wrong> {
+pub(crate) fn check(schema: &Value, place: &str, types: Types) -> Result<(), Wrong> {
     let keys = match schema {
         Value::Null => return Ok(()),
         Value::Object(keys) => keys,
@@ -36,26 +46,34 @@ pub(crate) fn check(schema: &Value, place: &str) -> Result<(), Wrong> {
     if let Some(required) = said(keys, "required").filter(|required| !required.is_array()) {
         return Err(wrong(&join(place, "required"), required, "a list of names"));
     }
-    inside(keys, place)
+    inside(keys, place, types)
 }
 
+/// Characters of an unknown name that a message shows.
+const SHOWN: usize = 40;
 const SCHEMA: &str = "a JSON schema (an object)";
 
 /// Checks a schema at any depth. Values are as deep as JSON is read.
-fn any(schema: &Value, place: &str) -> Result<(), Wrong> {
+fn any(schema: &Value, place: &str, types: Types) -> Result<(), Wrong> {
     match schema {
-        Value::Object(keys) => inside(keys, place),
+        Value::Object(keys) => inside(keys, place, types),
         Value::Null | Value::Bool(_) => Ok(()),
         other => Err(wrong(place, other, SCHEMA)),
     }
 }
 
-fn inside(keys: &Map<String, Value>, place: &str) -> Result<(), Wrong> {
-    let is_name = |types: &Value| types.is_string();
-    if let Some(types) = said(keys, "type")
-        && !(is_name(types) || types.as_array().is_some_and(|types| types.iter().all(is_name)))
-    {
-        return Err(wrong(&join(place, "type"), types, "the name of a type or a list of such names"));
+fn inside(keys: &Map<String, Value>, place: &str, types: Types) -> Result<(), Wrong> {
+    if let Some(named) = said(keys, "type") {
+        let place = join(place, "type");
+        let one = std::slice::from_ref(named);
+        for name in named.as_array().map_or(one, Vec::as_slice) {
+            let name = name.as_str();
+            let name =
+                name.ok_or_else(|| wrong(&place, named, "the name of a type or a list of such names"))?;
+            if types == Types::Known && !TYPES.contains(&name) {
+                return Err(unknown_type(name, place));
+            }
+        }
     }
     let isnt = |key: &'static str, is: fn(&Value) -> bool| said(keys, key).filter(|value| !is(value));
     if let Some(other) = isnt("enum", Value::is_array) {
@@ -83,24 +101,32 @@ fn inside(keys: &Map<String, Value>, place: &str) -> Result<(), Wrong> {
     for key in CHOICES {
         let Some(choices) = said(keys, key) else { continue };
         let place = join(place, key);
-        list(choices.as_array().ok_or_else(|| wrong(&place, choices, "a list"))?, &place)?;
+        list(choices.as_array().ok_or_else(|| wrong(&place, choices, "a list"))?, &place, types)?;
     }
     for key in NAMED {
         let Some(named) = said(keys, key) else { continue };
         let place = join(place, key);
         let named = named.as_object().ok_or_else(|| wrong(&place, named, "an object"))?;
-        named.iter().try_for_each(|(name, schema)| any(schema, &join(&place, name)))?;
+        named.iter().try_for_each(|(name, schema)| any(schema, &join(&place, name), types))?;
     }
     if let Some(items) = said(keys, "items") {
         let place = join(place, "items");
         // In old drafts a list has a schema for each place.
-        items.as_array().map_or_else(|| any(items, &place), |places| list(places, &place))?;
+        items.as_array().map_or_else(|| any(items, &place, types), |places| list(places, &place, types))?;
     }
-    keys.get("additionalProperties").map_or(Ok(()), |rest| any(rest, &join(place, "additionalProperties")))
+    let rest = keys.get("additionalProperties");
+    rest.map_or(Ok(()), |rest| any(rest, &join(place, "additionalProperties"), types))
 }
 
-fn list(schemas: &[Value], place: &str) -> Result<(), Wrong> {
-    schemas.iter().enumerate().try_for_each(|(at, schema)| any(schema, &format!("{place}[{at}]")))
+fn list(schemas: &[Value], place: &str, types: Types) -> Result<(), Wrong> {
+    schemas.iter().enumerate().try_for_each(|(at, schema)| any(schema, &format!("{place}[{at}]"), types))
+}
+
+fn unknown_type(name: &str, place: String) -> Wrong {
+    let near = nearest(name, TYPES).map(|near| format!("did you mean {near:?}?"));
+    let hint = near.unwrap_or_else(|| format!("known are {}", TYPES.join(", ")));
+    let shown: String = name.chars().take(SHOWN).collect();
+    Wrong { place, message: format!("{shown:?} is no type of JSON schema ({hint})") }
 }
 
 /// Returns the value of a key unless it's null.
@@ -121,6 +147,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const UPPER: &str = "items.type: \"Integer\" is no type of JSON schema (did you mean \"integer\"?)";
+
     #[test]
     fn a_schema_is_one_at_any_depth() {
         let nested = |schema: Value| {
@@ -130,6 +158,16 @@ mod tests {
         let place = "parameters.properties.x.properties.y.items.anyOf[1]";
         for (schema, expect) in [
             (json!({"type": 3}), "type: number, not the name of a type or a list of such names"),
+            (
+                json!({"type": "strng"}),
+                "type: \"strng\" is no type of JSON schema (did you mean \"string\"?)",
+            ),
+            (
+                json!({"type": ["null", "dict"]}),
+                "type: \"dict\" is no type of JSON schema (known are array, boolean, integer, null, number, \
+                 object, string)",
+            ),
+            (json!({"items": {"type": "Integer"}}), UPPER),
             (json!({"enum": "a"}), "enum: string, not a list"),
             (json!({"required": "a"}), "required: string, not a list of names"),
             (json!({"required": [1]}), "required: number, not a name"),
@@ -147,8 +185,9 @@ mod tests {
             (json!({"minimum": "1"}), "minimum: string, not a number"),
             (json!({"maxItems": true}), "maxItems: boolean, not a number"),
         ] {
-            let wrong =
-                check(&nested(schema.clone()), "parameters").err().unwrap_or_else(|| panic!("{schema}"));
+            let wrong = check(&nested(schema.clone()), "parameters", Types::Known)
+                .err()
+                .unwrap_or_else(|| panic!("{schema}"));
             assert_eq!(format!("{}: {}", wrong.place, wrong.message), format!("{place}.{expect}"));
         }
         for schema in [
@@ -157,8 +196,11 @@ mod tests {
             json!({"pattern": 3, "format": [], "title": {}}),
             json!(true),
         ] {
-            assert!(check(&nested(schema.clone()), "parameters").is_ok(), "{schema}");
+            assert!(check(&nested(schema.clone()), "parameters", Types::Known).is_ok(), "{schema}");
         }
-        assert!(check(&Value::Null, "parameters").is_ok());
+        assert!(check(&Value::Null, "parameters", Types::Known).is_ok());
+        // Recorded conversations keep what they were shown.
+        assert!(check(&nested(json!({"type": "dict"})), "parameters", Types::Any).is_ok());
+        assert!(check(&nested(json!({"type": 3})), "parameters", Types::Any).is_err());
     }
 }

@@ -14,6 +14,9 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// Names of types in JSON schema.
+pub(super) const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
 /// Returns the types that a schema asks for, if the value has none of them.
 pub(super) fn mistyped(value: &Value, types: &Value) -> Option<String> {
     let wanted: Vec<&str> = match types {
@@ -34,7 +37,7 @@ fn has_type(value: &Value, wanted: &str) -> bool {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "null" => value.is_null(),
-        // A type that JSON schema doesn't know restricts nothing.
+        // A type that JSON schema doesn't know restricts nothing. Only recorded tools have such types.
         _ => true,
     }
 }

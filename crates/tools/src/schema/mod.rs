@@ -14,7 +14,7 @@ use std::cell::Cell;
 use serde_json::{Map, Value};
 
 use bounds::exceeded;
-pub(crate) use form::check;
+pub(crate) use form::{Types, check};
 pub(crate) use kind::type_name;
 use kind::{equal, mistyped};
 

@@ -48,7 +48,7 @@ fn rewards_of_no_trace_or_call_are_refused_with_their_line() {
     }
     check(
         r#"{"session":"s","rewards":{"":1}}"#,
-        "r:2: rewards: a turn has at most 64 names of 1 to 64 bytes",
+        "r:2: rewards: the reward \"\": a name has 1 to 64 bytes and no control characters",
     );
     check(r#"{"session":"x","rewards":{"acc":1}}"#, "r:2: session: no trace is called \"x\"");
     check(r#"{"session":"s","turn_rewards":[{},{"p":1}]}"#, "r:2: turn_rewards[1]: there is no call 1");

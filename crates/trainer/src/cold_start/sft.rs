@@ -79,9 +79,7 @@ pub(crate) fn examples(game: &Game<'_>, config: &SftConfig, step: usize) -> Resu
     let of_place = |i: usize| -> Result<Example, TrainError> {
         let index = (step * config.batch + i) as u64;
         let demonstration = game.env.demonstration(index).ok_or_else(|| {
-            let name = game.env.name();
-            let hint = "env.arithmetic, env.lookup and env.programs do; or name conversations by data.file";
-            TrainError::Input(format!("env.{name} writes no demonstrations\n  hint: {hint}"))
+            TrainError::Input(format!("env.{} writes no demonstration {index}", game.env.name()))
         })?;
         Ok(example(game, &demonstration)?)
     };

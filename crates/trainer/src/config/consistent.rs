@@ -6,6 +6,7 @@ use turnwise_envs::EnvConfig;
 use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
+use super::load::wrong_names;
 use super::{OptimizerConfig, Precision, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
 
 /// Most trajectories of a step, over all groups.
@@ -35,12 +36,31 @@ impl Consistent for RunConfig {
             server.or_else(|| (is_agent && lag > 0).then(|| Conflict::new("rollout.lag", message)))
         };
         let of_precision = || self.precision_conflict();
+        let of_reward = || {
+            let wrong = wrong_names(&self.reward.weights, &self.reward.normalise);
+            wrong.map(|conflict| conflict.under("reward"))
+        };
+        let of_loss = || of_reward().or_else(of_loss);
         let of_rest = || of_loss().or_else(of_adapter).or_else(of_agent).or_else(of_precision);
         of_env.or_else(of_rollout).or_else(of_optimizer).or_else(of_rest)
     }
 }
 
 impl RunConfig {
+    /// Returns the environment, if it is an agent's program, as a conflict with a play of a policy alone.
+    pub fn play_of_others(&self) -> Option<Conflict> {
+        let message = "is a program that plays by itself; hint: `turnwise train` and `turnwise eval` play \
+                       agents, and nothing else does";
+        matches!(self.env, EnvConfig::Agent(_)).then(|| Conflict::new("env.agent", message))
+    }
+
+    /// Returns the servers as a conflict, if there are none to check.
+    pub fn no_servers(&self) -> Option<Conflict> {
+        let message = "is missing, and there is nothing else to check; hint: `turnwise doctor --config` checks \
+                       a run that samples in this process";
+        self.rollout.server.is_none().then(|| Conflict::new("rollout.server", message))
+    }
+
     /// Returns what doesn't go together with a sampler that rounds weights.
     fn precision_conflict(&self) -> Option<Conflict> {
         if !self.rollout.rounds() {
@@ -79,7 +99,10 @@ impl Consistent for SftConfig {
             StartConfig::Folder(_) => None,
         };
         let of_env = || match (&self.env, &self.data) {
-            (Some(env), _) => env.conflict().map(|conflict| conflict.under("env")),
+            (Some(env), data) => {
+                let unfit = || unfit_for_tuning(env, data.is_some());
+                env.conflict().or_else(unfit).map(|conflict| conflict.under("env"))
+            }
             (None, Some(_)) => None,
             (None, None) => {
                 Some(Conflict::new("env", "is missing, and so is `data`: there is nothing to learn from"))
@@ -107,6 +130,18 @@ impl Consistent for SftConfig {
         let of_rest = || of_rollout().or_else(of_server).or_else(of_precision).or_else(of_optimizer);
         of_model.or_else(of_env).or_else(of_tools).or_else(of_rest)
     }
+}
+
+/// Returns the environment that fine-tuning can't learn from or be evaluated on.
+fn unfit_for_tuning(env: &EnvConfig, has_data: bool) -> Option<Conflict> {
+    if has_data {
+        let message = "is a program that plays by itself, and fine-tuning is evaluated without one; hint: \
+                       leave it out, and evaluate the new folder by `turnwise eval`";
+        return matches!(env, EnvConfig::Agent(_)).then(|| Conflict::new(env.name(), message));
+    }
+    let message = "writes no demonstrations; hint: env.arithmetic, env.lookup and env.programs do; or name \
+                   conversations by data.file";
+    (!env.demonstrates()).then(|| Conflict::new(env.name(), message))
 }
 
 fn of_tools(tools: &BTreeMap<String, McpConfig>, env: Option<&EnvConfig>) -> Option<Conflict> {

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use turnwise_credit::{AdvantageConfig, FilterConfig, Normalise, RewardWeights, Scorer, ShapingConfig};
 use turnwise_envs::RewardConfig;
-use turnwise_runfile::{Above, ConfigError, Consistent, Layers};
+use turnwise_runfile::{Above, ConfigError, Conflict, Consistent, Layers};
+use turnwise_trajectory::Rewards;
 
 use super::RunConfig;
 use super::preset::presets;
@@ -72,7 +73,25 @@ impl ScoreConfig {
     }
 }
 
-impl Consistent for ScoreConfig {}
+impl Consistent for ScoreConfig {
+    fn conflict(&self) -> Option<Conflict> {
+        let ScoreRewardConfig { weights, normalise, .. } = &self.reward;
+        wrong_names(weights, normalise).map(|conflict| conflict.under("reward"))
+    }
+}
+
+/// Returns the table with a name that no reward can have.
+pub(super) fn wrong_names(
+    weights: &RewardWeights,
+    normalise: &BTreeMap<String, Normalise>,
+) -> Option<Conflict> {
+    let wrong = |key: &str, name: &str| {
+        let why = Rewards::wrong_name(name)?;
+        Some(Conflict::new(key, format!("has a wrong key: {why}")))
+    };
+    let of_weights = weights.names().find_map(|name| wrong("weights", name));
+    of_weights.or_else(|| normalise.keys().find_map(|name| wrong("normalise", name)))
+}
 
 /// Reads a TOML file, or starts from an empty one, and overrides its keys. Overlays come first, in their
 /// order, then each `key.path=value`: see [`Layers`]. `preset = "trl"` puts the conventions of
