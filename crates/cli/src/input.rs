@@ -54,7 +54,7 @@ mod tests {
         let check = |text: &str, expect: &str| {
             assert_eq!(json::<Vec<u32>>("f", text).unwrap_err().to_string(), expect);
         };
-        check("[1,", "f: EOF while parsing a value (column 3)");
+        check("[1,", "f: the JSON ends where a value is due (column 3)");
         check("[1,\n-2]", "f:2: the number -2, expected a whole number, 0 or more (column 2)");
         assert_eq!(utf8("f", vec![b'a', 0xff]).unwrap_err().to_string(), "f: not UTF-8 text (byte 1)");
         assert_eq!(tokens("[1, 2]").unwrap(), [1, 2]);

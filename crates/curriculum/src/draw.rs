@@ -98,9 +98,9 @@ impl TaskDraw {
         (self.state != DrawState::default()).then_some(&self.state)
     }
 
-    /// Returns the states of all tasks, for a curriculum that reads outcomes.
+    /// Returns the states of all tasks, for a curriculum that reads outcomes. Without tasks there are none.
     pub fn shares(&self) -> Option<Shares> {
-        self.reads_outcomes().then(|| Shares::of(&self.state.attempts, self.tasks))
+        (self.reads_outcomes() && self.tasks > 0).then(|| Shares::of(&self.state.attempts, self.tasks))
     }
 }
 

@@ -121,23 +121,26 @@ mod tests {
         check(b"[{\"a\":1, \"b\": \"}\\\"]\"},\n{\"a\":2,\"c\":[{}]},]", Ok(&[1, 2]));
         check(b"[]", Err("1: no record"));
         check(b"", Err("1: no record"));
-        check(b"{\"a\":1}\n{\"a\":", Err("2: EOF while parsing a value"));
+        check(b"{\"a\":1}\n{\"a\":", Err("2: the JSON ends where a value is due"));
         check(b"{\"a\":1}\n{\"b\":1}", Err("2: missing field `a`"));
         check(b"{\"a\":1}\n{\"a\":\"x\"}", Err("2: the text \"x\", expected a whole number"));
-        check(b"[\n {\"a\":1},\n {\"a\":\n x}\n]", Err("4: expected value"));
+        check(b"[\n {\"a\":1},\n {\"a\":\n x}\n]", Err("4: no value of JSON"));
         check(b"[\n {\"a\":1}\n {\"a\":2}]", Err("3: expected `,` or `]`"));
         check(b"[\n {\"a\":1},\n", Err("2: the file ends"));
-        check(b"[\n {\"a\":1", Err("2: EOF while parsing an object"));
+        check(b"[\n {\"a\":1", Err("2: the JSON ends inside an object"));
         check(b"[,\n {\"a\":1}]", Err("1: expected a record"));
         check(b"[{\"a\":1}}, {\"a\":1}]", Err("1: expected `,` or `]`"));
-        check(b"[1 2]", Err("1: trailing characters"));
+        check(b"[1 2]", Err("1: more text behind the value"));
         check(b"{\"a\":1}\n\xff", Err("2: not UTF-8"));
         check(b"[{\"a\":1},\n{\"b\":\"x\xff\"}]", Err("2: not UTF-8 after \"{\\\"b\\\":\\\"x\""));
         check(b"[{\"a\":1}]\n{\"a\":2}", Err("2: more text after the array"));
-        check(b"{\"a\":1},\n{\"a\":2}", Err("1: trailing characters (column 8); hint: one record per line"));
+        check(
+            b"{\"a\":1},\n{\"a\":2}",
+            Err("1: more text behind the value (column 8); hint: one record per line"),
+        );
         check(
             b"{\n\"a\":1\n}",
-            Err("1: EOF while parsing an object (column 1); hint: a record has one line"),
+            Err("1: the JSON ends inside an object (column 1); hint: a record has one line"),
         );
     }
 

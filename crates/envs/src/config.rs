@@ -9,6 +9,7 @@ use crate::env::{Env, EnvError};
 use crate::flaky::{Failures, Flaky};
 use crate::openenv::OpenEnvConfig;
 use crate::process::ProcessConfig;
+use crate::recorded::Recorded;
 use crate::settings::EnvSettings;
 use crate::tasks::arithmetic::ArithmeticConfig;
 use crate::tasks::command::CommandConfig;
@@ -61,6 +62,19 @@ impl EnvConfig {
             Self::Arithmetic(_) | Self::Lookup(_) | Self::Programs(_) => true,
             Self::Flaky(flaky) => flaky.env.demonstrates(),
             _ => false,
+        }
+    }
+
+    /// Opens an environment whose trajectories are all in records. A program or a server isn't started, and
+    /// an environment of one has no tasks then.
+    ///
+    /// # Errors
+    /// As [`EnvSettings::open`].
+    pub fn open_recorded(&self, executor: &ExecutorConfig) -> Result<Box<dyn Env>, EnvError> {
+        match self {
+            Self::Process(_) | Self::OpenEnv(_) | Self::Agent(_) => Ok(Box::new(Recorded::new(self.name()))),
+            Self::Flaky(flaky) => flaky.env.open_recorded(executor),
+            _ => self.open(executor),
         }
     }
 

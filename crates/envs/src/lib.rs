@@ -24,6 +24,7 @@ pub mod outside;
 mod process;
 mod prompt;
 mod reading;
+mod recorded;
 mod retries;
 mod reward;
 mod seed;

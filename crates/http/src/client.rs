@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
 
-use crate::{Failure, short, tls};
+use crate::{Failure, address, short, tls};
 
 /// Most redirects of a request.
 const REDIRECTS: usize = 5;
@@ -68,7 +68,7 @@ impl Client {
         let start = std::time::Instant::now();
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS {
-            tls::check(&url).map_err(Failure::Lasting)?;
+            address::check(&url).map_err(Failure::Lasting)?;
             let left = time.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
             let mut response = self.send(&url, headers, body, left)?;
             let status = response.status().as_u16();

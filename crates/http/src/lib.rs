@@ -1,7 +1,9 @@
 //! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]),
 //! the rule for trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]), as a
-//! whole or as a stream of events ([`sse`]). [`tls`] says whom `https` trusts.
+//! whole or as a stream of events ([`sse`]). [`address`] refuses addresses that nobody
+//! can have, and [`tls`] says whom `https` trusts.
 
+pub mod address;
 mod client;
 pub mod json;
 mod patience;

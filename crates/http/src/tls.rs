@@ -19,19 +19,6 @@ pub fn agent() -> Result<Agent, String> {
     Ok(config.build().into())
 }
 
-/// Checks that this build has TLS, if a URL asks for it.
-///
-/// # Errors
-/// If it has none.
-pub fn check(url: &str) -> Result<(), String> {
-    match url.split_once("://") {
-        Some((scheme @ ("https" | "wss"), _)) if !cfg!(feature = "https") => {
-            Err(format!("{scheme} needs a build with `--features https`"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Returns the certificates of the file, if there is one.
 #[cfg(feature = "https")]
 fn certificates() -> Result<Option<Vec<ureq::tls::Certificate<'static>>>, String> {

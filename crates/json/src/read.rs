@@ -56,7 +56,7 @@ mod tests {
             assert_eq!(of_text::<Turns>(text), Err(expect.into()));
             assert_eq!(of_value::<Turns>(&serde_json::from_str(text).unwrap()), Err(expect.into()));
         }
-        assert_eq!(of_text::<f64>("1 2"), Err("trailing characters".into()));
+        assert_eq!(of_text::<f64>("1 2"), Err("more text behind the value".into()));
         assert_eq!(of_value::<f64>(&1.5.into()), Ok(1.5));
     }
 }

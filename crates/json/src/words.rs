@@ -27,6 +27,20 @@ fn plain(fault: &str) -> String {
     if let Some(rest) = fault.strip_prefix("unknown variant ") {
         return format!("unknown value {rest}");
     }
+    if let Some(inside) = fault.strip_prefix("EOF while parsing ") {
+        return match inside {
+            "a value" => "the JSON ends where a value is due".into(),
+            "a string" => "the JSON ends inside a text".into(),
+            _ => format!("the JSON ends inside {inside}"),
+        };
+    }
+    match fault {
+        "expected value" | "expected ident" => return "no value of JSON".into(),
+        "trailing characters" => return "more text behind the value".into(),
+        "number out of range" => return "a number beyond the largest, 1.8e308".into(),
+        "key must be a string" => return "a key that is no text in double quotes".into(),
+        _ => {}
+    }
     if fault.starts_with("data did not match any variant") {
         return "a value in none of the known forms".into();
     }
@@ -165,11 +179,18 @@ mod tests {
         check::<Kind>("\"two\"", "unknown value `two`, expected `one` or `other`");
         check::<Tagged>("3", "the number 3, expected an object");
         check::<Tagged>(r#"{"type":"walk"}"#, "unknown value `walk`, expected `step`");
+        check::<f64>("hello", "no value of JSON");
+        check::<f64>("nope", "no value of JSON");
+        check::<f64>("1 2", "more text behind the value");
+        check::<f64>("1e999", "a number beyond the largest, 1.8e308");
+        check::<Vec<u32>>("[1,", "the JSON ends where a value is due");
+        check::<String>("\"a", "the JSON ends inside a text");
+        check::<BTreeMap<String, f64>>("{1: 2}", "a key that is no text in double quotes");
         check::<Either>("\"x\"", "a value in none of the known forms");
         let twice = serde_json::from_str::<Record>(r#"{"text":"","text":""}"#).unwrap_err();
         assert_eq!(words(&twice), "the key `text` stands twice");
         let cut = serde_json::from_str::<Record>("{").unwrap_err();
-        assert_eq!(words(&cut), "EOF while parsing an object");
+        assert_eq!(words(&cut), "the JSON ends inside an object");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! A server behind a URL: streamable HTTP. Every message is a POST, and its response is JSON or a stream of
 //! events. A stream that breaks off is continued by a GET, from the last event that had an id.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use turnwise_http::sse::{Broken, Events, Resume};
-use turnwise_http::tls;
+use turnwise_http::{address, tls};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
@@ -62,7 +62,7 @@ impl Http {
     /// # Errors
     /// If the URL needs TLS, and this build has none, or can't read the certificates to trust.
     pub(crate) fn new(url: &str, bearer: Option<String>, endings: &Arc<Endings>) -> Result<Self, String> {
-        tls::check(url)?;
+        address::check(url)?;
         let posts = Posts { agent: tls::agent()?, url: url.into(), bearer, agreed: Mutex::default() };
         Ok(Self { posts, next_id: AtomicU64::new(1), endings: endings.clone() })
     }
@@ -298,6 +298,9 @@ fn whole(reader: impl Read, longest: u64) -> Result<Vec<u8>, String> {
 fn failure(url: &str, error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => format!("{url}: no answer in time"),
+        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            format!("{url}: nothing listens there")
+        }
         other => format!("{url}: {}", short(&other.to_string())),
     }
 }

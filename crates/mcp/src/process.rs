@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use turnwise_envs::outside::group::Group;
 use turnwise_envs::outside::stderr::{Log, Stderr};
+use turnwise_envs::outside::unstarted::unstarted;
 
 /// Variables that a server inherits: those of the official SDKs, and what encodings and temporary files need.
 const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TMPDIR", "TERM"];
@@ -41,7 +42,7 @@ impl Process {
         start.envs(env.iter().map(|(name, value)| (name, value)));
         start.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Group::start(&mut start);
-        let mut group = started.map_err(|error| format!("{program:?} doesn't start: {error}"))?;
+        let mut group = started.map_err(|error| format!("mcp = {}", unstarted(command, &error)))?;
         let leader = group.leader();
         let stdin = leader.stdin.take().expect("it is piped");
         let stdout = leader.stdout.take().expect("it is piped");

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(places("{}\n\n{\"a\":1}\n"), [(1, 2), (3, 7)]);
         assert_eq!(places("\n{\n\"a\": [\n1]}\n{}"), [(2, 12), (5, 2)]);
         let (line, wrong) = documents("{}\n{\"a\":\n").unwrap_err();
-        assert_eq!((line, wrong.to_string()), (3, "isn't JSON: EOF while parsing a value".into()));
+        assert_eq!((line, wrong.to_string()), (3, "isn't JSON: the JSON ends where a value is due".into()));
         assert_eq!(documents("{}\nNaN").unwrap_err().0, 2);
     }
 

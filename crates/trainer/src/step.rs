@@ -11,7 +11,7 @@ use std::time::Instant;
 use burn::module::Module;
 use turnwise_credit::{Group, Sample, ScoredGroup, Scorer};
 use turnwise_curriculum::{DrawState, TaskDraw};
-use turnwise_envs::TaskSplit;
+use turnwise_envs::{EnvConfig, TaskSplit};
 use turnwise_model::Transformer;
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::Played;
@@ -206,7 +206,7 @@ impl Trainer {
             refills: self.config.rollout.refill > 0,
             shares: self.draw.shares(),
             reward_weights,
-            filter: self.setup.env.agent().is_some().then_some(self.config.filter),
+            filter: matches!(self.config.env, EnvConfig::Agent(_)).then_some(self.config.filter),
             scored,
             learned,
             log_ratios,

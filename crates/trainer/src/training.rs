@@ -15,7 +15,7 @@ use crate::error::TrainError;
 use crate::found::found;
 use crate::memory_estimate;
 use crate::play::setup::{Setup, tokenizer};
-use crate::play::{Offer, RunServers, check_precision};
+use crate::play::{RunServers, check_precision};
 use crate::ranks::agree::{agree, gather, lead, said};
 use crate::resume;
 use crate::run_site::RunSite;
@@ -206,9 +206,8 @@ fn open(
     began: Moment,
 ) -> Result<Setup, TrainError> {
     let tokenizer = tokenizer(&config.model)?;
-    // Recorded trajectories have the outputs of their tools.
     let plays = session.rollouts.is_on_policy() || config.eval.tasks > 0;
-    let offer = if plays { config.offer() } else { Offer::from(&config.env) };
+    let offer = if plays { config.offer() } else { config.offer_of_records() };
     let (started, folder) = (session.executor.take(), Some(&*config.model));
     let setup = Setup::open_with(started, offer, &config.rollout, folder, tokenizer, context, began)?;
     if session.rollouts.is_on_policy() && setup.env.count(TaskSplit::Train) == 0 {

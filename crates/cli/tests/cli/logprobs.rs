@@ -39,7 +39,7 @@ fn unusable_tokens_are_named() {
     let check = |tokens: &str, part: &str| {
         turnwise(&["logprobs", "--model", arg(&llama()), "--tokens", tokens], "").fails(1, &[part]);
     };
-    check("[1, 2", "--tokens: EOF while parsing a list");
+    check("[1, 2", "--tokens: the JSON ends inside a list");
     check("[1, -2]", "--tokens: the number -2, expected a whole number");
     check("[1, 64]", "token 64 at index 1 is not in the vocabulary: ids are below 64");
     check("[]", "no token");

@@ -187,11 +187,11 @@ fn a_broken_line_is_named() {
     let good = fixture_a().to_string();
     let check =
         |line: &str, parts: &[&str]| turnwise(&["score"], &format!("{good}\n{line}\n")).fails(1, parts);
-    check("{\"group\":\"g\"", &["stdin:2: EOF while parsing an object (column 12)"]);
+    check("{\"group\":\"g\"", &["stdin:2: the JSON ends inside an object (column 12)"]);
     check("{\"group\":\"g\"}", &["stdin:2: missing field `trajectories`"]);
     check(
         "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1e999,\"fmt\":0}]}]}",
-        &["stdin:2: trajectory 1, turn 1, acc: number out of range (column "],
+        &["stdin:2: trajectory 1, turn 1, acc: a number beyond the largest, 1.8e308 (column "],
     );
     check(
         "{\"group\":\"g\",\"trajectories\":[{\"turns\":[{\"acc\":1,\"acc\":0}]}]}",
@@ -202,12 +202,12 @@ fn a_broken_line_is_named() {
         format!("{{\"group\":\"g\",\"trajectories\":[{{\"turns\":[]}},{{\"turns\":{turns}}}]}}")
     };
     for (number, reason) in [
-        ("NaN", "expected value"),
-        ("Infinity", "expected value"),
+        ("NaN", "no value of JSON"),
+        ("Infinity", "no value of JSON"),
         ("-Infinity", "invalid number"),
         ("\"high\"", "the text \"high\", expected a number"),
         ("null", "null, expected a number"),
-        ("-1e999", "number out of range"),
+        ("-1e999", "a number beyond the largest, 1.8e308"),
         ("2e100", "2e100, expected a number from -1e100 to 1e100"),
     ] {
         check(&progress(number), &[&format!("stdin:2: trajectory 2, turn 2, progress: {reason} (column ")]);

@@ -106,7 +106,7 @@ fn a_replay_starts_no_server_unless_it_evaluates() {
     let gone = "tools.odd.mcp=[\"/no/such/program\"]";
     let replay = ["replay", arg(&run), "--run", arg(&again), "--set", gone];
     let evaluates = turnwise(&[&replay[..], &["--set", "eval.tasks=1"]].concat(), "");
-    evaluates.fails(1, &["tools.odd: \"/no/such/program\" doesn't start"]);
+    evaluates.fails(1, &["tools.odd: mcp = [\"/no/such/program\"] doesn't start"]);
     let replayed = turnwise(&replay, "");
     assert_eq!((replayed.code, offered.starts()), (Some(0), 1), "{}", replayed.stderr);
 }

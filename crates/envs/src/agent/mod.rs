@@ -292,7 +292,7 @@ mod tests {
                       print(json.dumps({'rewards': {'acc': float(said == '42 + 2c')}}))";
         settings.check = Some(["python3", "-c", script].map(String::from).to_vec());
         let env = Agents::new(&settings).unwrap();
-        let ran = Ran { stdout: "4".into(), failure: None };
+        let ran = Ran { stdout: "4".into(), failure: None, exited: true };
         let session = || json!({"calls": "c"});
         let verdict = env.agent.judge(&env.train()[0], "1", &ran, &session).unwrap().unwrap();
         assert_eq!(verdict.rewards.acc(), 1.0);

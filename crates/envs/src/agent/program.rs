@@ -25,6 +25,8 @@ pub struct Ran {
     pub stdout: String,
     /// Why it failed, if it did: its status, its time limit, or that it didn't start.
     pub failure: Option<String>,
+    /// Whether it exited in time, with any status. A signal is no exit.
+    pub exited: bool,
 }
 
 /// Names what is run.
@@ -52,7 +54,7 @@ pub(super) fn run(what: What<'_>, input: Vec<u8>, log: &Arc<Log>, prepare: impl 
     });
     let mut program = match program {
         Ok(program) => program,
-        Err(failure) => return Ran { stdout: String::new(), failure: Some(failure) },
+        Err(failure) => return Ran { stdout: String::new(), failure: Some(failure), exited: false },
     };
     let (mut stdin, stdout) = program.pipes().expect("both are piped");
     // A program that doesn't read its input has no use for it.
@@ -68,7 +70,8 @@ pub(super) fn run(what: What<'_>, input: Vec<u8>, log: &Arc<Log>, prepare: impl 
         Some(status) => Some(format!("the {noun} failed ({status})")),
         None => Some(format!("the {noun} has no status")),
     };
-    Ran { stdout, failure: failure.map(|failure| failure + &program.last_words()) }
+    let exited = in_time && status.is_some_and(|status| status.code().is_some());
+    Ran { stdout, failure: failure.map(|failure| failure + &program.last_words()), exited }
 }
 
 /// Waits until a program ends. Returns whether it did in time.
@@ -131,6 +134,7 @@ mod tests {
         let ran = |stdout: &str, failure: Option<&str>| Ran {
             stdout: stdout.into(),
             failure: failure.map(String::from),
+            exited: failure.is_none_or(|failure| failure.contains("exit status")),
         };
         assert_eq!(check("cat; echo more", "given\n", 10.0), ran("given\nmore\n", None));
         assert_eq!(check("true", &"x".repeat(1 << 20), 10.0), ran("", None), "it reads nothing");

@@ -64,7 +64,7 @@ impl Agent {
             Ok(folder) => folder,
             Err(error) => {
                 let failure = Some(format!("a folder for the program can't be made: {error}"));
-                return Ran { stdout: String::new(), failure };
+                return Ran { stdout: String::new(), failure, exited: false };
             }
         };
         let example = "[\"python3\", \"agent.py\"]";

@@ -89,9 +89,9 @@ mod tests {
         fails(r#"{"turn_rewards": {"acc": 1}}"#, "turn_rewards: an object, expected a list");
         fails(r#"{"rewards": {"p": 2e100}}"#, "expected a number from -1e100 to 1e100");
         // Programs in Python write these.
-        fails(r#"{"rewards": {"acc": NaN}}"#, "no JSON: expected value");
+        fails(r#"{"rewards": {"acc": NaN}}"#, "no JSON: no value of JSON");
         fails(r#"{"rewards": {"acc": 1}, "turn_rewards": [{"p": -Infinity}]}"#, "no JSON: invalid number");
-        fails(r#" {"correct": True}"#, "no JSON: expected value");
+        fails(r#" {"correct": True}"#, "no JSON: no value of JSON");
         fails(r#"{"rewards""#, "no JSON: EOF");
         fails(r#"{"rewards": {"": 1}}"#, "a name has 1 to 64 bytes and no control characters");
         fails(r#"{"turn_rewards": [{"a\u0007": 1}]}"#, "the reward \"a\\u{7}\": a name has 1 to 64 bytes");

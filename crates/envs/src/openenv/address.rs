@@ -1,6 +1,6 @@
 //! Reads the address of an OpenEnv server.
 
-use turnwise_http::tls;
+use turnwise_http::address;
 use ureq::http::Uri;
 
 /// Address of a server.
@@ -28,7 +28,7 @@ impl Address {
             Some("wss" | "https") => true,
             _ => return Err(wrong()),
         };
-        tls::check(url).map_err(|why| format!("is {url:?}, and {why}"))?;
+        address::check(url).map_err(|why| format!("is {url:?}, and {why}"))?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/ws").unwrap_or(path);
@@ -89,6 +89,8 @@ mod tests {
             ("127.0.0.1:8000", "expected an address such as"),
             ("ftp://a", "expected an address such as"),
             ("ws://", "expected an address such as"),
+            ("ws://127.0.0.1:99999", "and its port is no number from 0 to 65535"),
+            ("ws://127.0.0.1:abc", "and its port is no number from 0 to 65535"),
         ] {
             let error = Address::read(url).unwrap_err();
             assert!(error.starts_with(&format!("is {url:?}, ")) && error.contains(expect), "{error}");

@@ -41,7 +41,7 @@ impl Launched {
             }
             if start.elapsed() > time {
                 let seconds = time.as_secs_f64();
-                return Err(launched.fail(&format!("nothing listens at its PORT, {port}, after {seconds} s")));
+                return Err(launched.fail(&format!("nothing listens at its PORT, {port}, after {seconds} s; hint: it has to listen at the port of $PORT; start_seconds is its time")));
             }
             std::thread::sleep(LOOK);
         }

@@ -7,4 +7,5 @@ pub(crate) mod openings;
 pub(crate) mod program;
 pub(crate) mod seats;
 pub mod stderr;
+pub mod unstarted;
 mod watch;

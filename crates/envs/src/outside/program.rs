@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::group::Group;
 use super::stderr::{Log, Stderr};
+use super::unstarted::unstarted;
 
 /// Time in which a program must end when it is asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -56,8 +57,7 @@ impl Program {
             Ok((Group::start(&mut child)?, read))
         };
         let started: std::io::Result<_> = start();
-        let (group, stderr) =
-            started.map_err(|error| format!("{key} = {command:?} doesn't start: {error}"))?;
+        let (group, stderr) = started.map_err(|error| format!("{key} = {}", unstarted(command, &error)))?;
         Ok(Self { group, stderr: Stderr::read(stderr, name, log), asked: None })
     }
 

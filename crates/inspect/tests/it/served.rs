@@ -126,7 +126,7 @@ fn a_run_that_goes_on_is_followed_and_torn_lines_are_named() {
     assert_eq!(index.rows().len(), 32);
     let bad: Vec<_> = index.bad().collect();
     assert_eq!((bad.len(), bad[0].line), (1, 3));
-    assert!(bad[0].message.starts_with("EOF while parsing"), "{}", bad[0].message);
+    assert!(bad[0].message.starts_with("the JSON ends"), "{}", bad[0].message);
     let error = Run::open(&folder.path().join("rollouts")).err().unwrap().to_string();
     assert!(error.contains("this is no run directory: there is no config.toml\n  hint: "), "{error}");
 }

@@ -144,7 +144,7 @@ fn what_cannot_be_offered_is_told_at_the_start() {
         McpConfig::new(turnwise_mcp::Address::Command(command))
     };
     let absent = refused(command(&["/no/such/program"]));
-    assert!(absent.starts_with("tools.odd: \"/no/such/program\" doesn't start: "), "{absent}");
+    assert!(absent.starts_with("tools.odd: mcp = [\"/no/such/program\"] doesn't start: "), "{absent}");
     let ended = refused(command(&["python3", "-c", "import sys; sys.exit('no module named game')"]));
     let expect =
         "tools.odd: the server has ended (exit status: 1); the end of its stderr: no module named game";

@@ -117,7 +117,7 @@ fn a_trajectory_of_atif_without_exact_tokens_is_refused() {
 fn what_is_no_trace_is_refused_with_its_line() {
     refused("{}\n", "f:1: isn't a trace: it has none of the keys `calls`");
     refused("\n[1]\n", "f:2: isn't a trace");
-    refused("{\"turns\": [\n{\"loss_mask\": [0,\n", "f:3: isn't JSON: EOF while parsing");
+    refused("{\"turns\": [\n{\"loss_mask\": [0,\n", "f:3: isn't JSON: the JSON ends");
     refused(r#"{"turns":[],"calls":[]}"#, "f:1: has the keys of several formats");
     let line = r#"{"group":"g","trajectories":[{"turns":[],"played":{"task":"t","sample":0,"prompt":[],"turns":[{"tokens":[],"logprobs":[],"text":"","finish":"length","calls":[],"observation":[]}],"stop":"answer"}}]}"#;
     refused(line, "f:1: trajectories[0].turns: has 0 rewards for 1 turns");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::outside::group::Group;
+use crate::outside::unstarted::unstarted;
 
 /// Event of the command.
 enum Event {
@@ -78,8 +79,8 @@ impl Running {
             command.split_first().ok_or("check = [] names no command; hint: [\"python3\", \"check.py\"]")?;
         let mut start = Command::new(program);
         start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut group = Group::start(&mut start)
-            .map_err(|error| format!("check = {command:?} doesn't start: {error}"))?;
+        let mut group =
+            Group::start(&mut start).map_err(|error| format!("check = {}", unstarted(command, &error)))?;
         let stdin = group.leader().stdin.take().expect("it is piped");
         let stdout = group.leader().stdout.take().expect("it is piped");
         let (questions, asked) = channel();

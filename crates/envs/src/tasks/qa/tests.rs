@@ -101,7 +101,7 @@ fn a_broken_record_of_svamp_is_told_its_own_form() {
 fn a_broken_line_is_named_with_its_value_and_a_hint() {
     let long = format!(r#"{{"question": "{}", "answer": "no mark"}}"#, "x".repeat(500));
     for (line, expect) in [
-        ("{\"question\": ", "EOF while parsing a value at column 13"),
+        ("{\"question\": ", "the JSON ends where a value is due at column 13"),
         ("[1, 2]", "the number 1, expected a text"),
         ("null", "null, expected an object"),
         (r#"{"answer": "\q 1"}"#, "invalid escape"),

@@ -202,14 +202,14 @@ impl AgentPlay<'_> {
         };
         let rules = (self.setup.stops_at_call(), self.version);
         let mut played = trajectory(desk.close(key), (&task.id, sample), &*self.setup.chat, rules);
-        // A program may fail at the refusal of a call, or at half a turn: libraries raise then. The
-        // trajectory is one that a limit ended.
-        let is_cut_off = played.is_cut_off();
+        // A program may exit at the refusal of a call, or at half a turn: libraries raise then. The trajectory
+        // is one that a limit ended. One that is killed, or takes too long, fails in any case.
+        let is_cut_off = ran.exited && played.is_cut_off();
         if let Some(failure) = ran.failure.as_ref().filter(|_| !is_cut_off) {
             return lost(failure.clone());
         }
         if played.trajectory.turns.is_empty() {
-            return lost("the program made no call that was answered".into());
+            return lost(format!("the program made no call that was answered{}", played.refusal()));
         }
         let judged = agent.judge(task, &name, &ran, &|| played.session(&name));
         match judged {

@@ -121,6 +121,18 @@ impl Played {
         self.offers_tools && self.trajectory.turns.first().is_some_and(says_only)
     }
 
+    /// Returns why a limit of the run refused a call, as the end of a message; empty where none did.
+    pub(super) fn refusal(&self) -> &'static str {
+        match self.reached {
+            Some(Reached::Calls) => ": the run's rollout.max_turns had been reached",
+            Some(Reached::Context) => {
+                ": its prompt doesn't fit into rollout.max_tokens or the model's context; hint: shorter tools and \
+                 messages, or rollout.describe_tools = false"
+            }
+            None => "",
+        }
+    }
+
     /// Returns whether a limit of the run refused a call, or cut off the last turn. A program's own
     /// `max_tokens` is no limit of the run: it ends a turn as [`Finish::Asked`].
     pub(super) fn is_cut_off(&self) -> bool {

@@ -1,0 +1,45 @@
+//! Checks addresses before anybody is asked at them.
+
+use ureq::http::Uri;
+
+/// Checks that a URL's port is one, and that this build has TLS if the URL asks for it.
+///
+/// # Errors
+/// Otherwise.
+pub fn check(url: &str) -> Result<(), String> {
+    match url.split_once("://") {
+        Some((scheme @ ("https" | "wss"), _)) if !cfg!(feature = "https") => {
+            return Err(format!("{scheme} needs a build with `--features https`"));
+        }
+        _ => {}
+    }
+    let uri: Uri = url.parse().map_err(|_| "it is no URL")?;
+    let Some(authority) = uri.authority() else { return Ok(()) };
+    // Without a port, an authority ends with its host.
+    if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
+        return Err("its port is no number from 0 to 65535".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_a_number_of_16_bits_or_left_out() {
+        for url in [
+            "http://a",
+            "http://a/x:y",
+            "http://a:1/x",
+            "http://[::1]",
+            "http://[::1]:65535/",
+            "http://u:p@a",
+        ] {
+            assert_eq!(check(url), Ok(()), "{url}");
+        }
+        for url in ["http://a:99999", "http://a:", "http://[::1]:x/"] {
+            assert!(check(url).is_err(), "{url}");
+        }
+    }
+}
