@@ -24,7 +24,7 @@ use crate::tasks::same_question::normal;
 use crate::tasks::{Task, Tasks};
 use form::{Problem, Split};
 
-/// Settings of the HumanEval environment.
+/// Configures the problems of HumanEval or MBPP, or others in the form of one of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HumanEvalConfig {

@@ -130,9 +130,9 @@ pub struct ExecutorError {
 }
 
 choice! {
-    /// An executor as a configuration chooses it: `[executor.python]`.
+    /// Chooses the interpreter that runs code.
     pub enum ExecutorConfig {
-        /// CPython in sandboxed children.
+        /// CPython in sandboxed processes.
         "python" => Python(PythonConfig),
         /// The embedded interpreter in worker processes. It needs a binary with the cargo feature `monty`.
         "monty" => Monty(MontyConfig),

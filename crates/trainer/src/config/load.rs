@@ -9,8 +9,8 @@ use turnwise_credit::{AdvantageConfig, FilterConfig, Normalise, RewardWeights, S
 use turnwise_envs::RewardConfig;
 use turnwise_runfile::{Above, ConfigError, Consistent, Layers};
 
-use super::RunConfig;
 use super::preset::presets;
+use super::run::RunConfig;
 
 /// Holds the keys of a run file that `turnwise score` takes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
