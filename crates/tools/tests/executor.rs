@@ -8,7 +8,7 @@ use std::process::Command;
 use machine::python::{alone, check, start};
 use machine::setting::{Setting, User, again, skip};
 use turnwise_tools::executor::{ExecutorStats, Isolation, PythonConfig, PythonExecutor};
-use turnwise_tools::{Executor, Session};
+use turnwise_tools::{CodeSession, Executor};
 use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Rejected, Timeout};
 
 #[test]
@@ -107,7 +107,7 @@ fn time_is_charged_as_cpu_time() {
     assert!(output.cpu_ms < 100.0, "{output:?}");
 }
 
-fn cell(session: &mut dyn Session, code: &str, status: OutputStatus, value: Option<&str>) {
+fn cell(session: &mut dyn CodeSession, code: &str, status: OutputStatus, value: Option<&str>) {
     let output = session.run(code).unwrap();
     assert_eq!((output.status, output.value.as_deref()), (status, value), "{code}: {output:?}");
 }
