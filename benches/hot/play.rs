@@ -19,7 +19,9 @@ use turnwise_rollout::chat::{ChatFormat, ChatMl, Moment};
 use turnwise_rollout::{Completion, Context, Game, Limits, Policy, PolicyError, TurnEnd, Turns, play};
 use turnwise_sampler::{self as sampler, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tools::executor::{Echo, ExecutorConfig, PythonConfig, PythonExecutor, Scripted};
-use turnwise_tools::{CallContext, CallFormat, Executor, ExecutorFault, ExecutorInfo, FormatName, Session};
+use turnwise_tools::{
+    CallContext, CallFormat, CodeSession, Executor, ExecutorFault, ExecutorInfo, FormatName,
+};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{ModelPolicy, Setup, backend, generator};
 use turnwise_trajectory::{TokenId, ToolOutput};
@@ -119,7 +121,7 @@ impl Executor for Late {
         self.python.run(code)
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         self.python.session()
     }
 
@@ -154,7 +156,7 @@ impl Policy for Lockstep {
             let mut ends = |row: usize, token: TokenId| watches[row].sampled(token).is_some();
             let said = self.generator.complete_watched(&requests, &rule, &mut ends).expect("finite logits");
             for (context, turn) in ready.drain(..).zip(said) {
-                let sampler::Completion { tokens, logprobs, finish, .. } = turn;
+                let sampler::Generation { tokens, logprobs, finish, .. } = turn;
                 let said = Completion { tokens, logprobs, finish, ..Completion::default() };
                 turns.answer(context.index, said);
             }

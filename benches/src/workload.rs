@@ -209,7 +209,7 @@ fn continued(
     step: usize,
     turn: usize,
     new: usize,
-) -> Vec<turnwise_sampler::Completion> {
+) -> Vec<turnwise_sampler::Generation> {
     let requests: Vec<GenerationRequest<'_>> = rows
         .iter()
         .enumerate()

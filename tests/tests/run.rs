@@ -29,7 +29,7 @@ use turnwise_tests::{device, max_abs_diff, model_folder, values};
 use turnwise_trainer::RunSite;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Finished, Play, RolloutSource, Session, train};
+use turnwise_trainer::{Finished, Play, RolloutSource, RunOptions, train};
 use turnwise_trajectory::Trajectory;
 
 fn run(folder: &Path, sets: &[&str]) -> Finished {
@@ -40,7 +40,7 @@ fn run(folder: &Path, sets: &[&str]) -> Finished {
 const BEGAN: i64 = 1_735_603_199;
 
 fn run_on(folder: &Path, sets: &[&str], rollouts: &dyn RolloutSource) -> Finished {
-    run_with(folder, sets, Session { rollouts, ..Session::default() })
+    run_with(folder, sets, RunOptions { rollouts, ..RunOptions::default() })
 }
 
 fn config(sets: &[&str]) -> RunConfig {
@@ -61,8 +61,8 @@ fn make(folder: &Path, like: &Path, family: &str, json: &serde_json::Value) {
     save(&Transformer::random(&config, 0, &device()), family, Some(like), folder).expect("a folder");
 }
 
-fn run_with(folder: &Path, sets: &[&str], session: Session<'_>) -> Finished {
-    train(&config(sets), &place(BEGAN), folder, session, &mut Silent).expect("a run")
+fn run_with(folder: &Path, sets: &[&str], options: RunOptions<'_>) -> Finished {
+    train(&config(sets), &place(BEGAN), folder, options, &mut Silent).expect("a run")
 }
 
 fn place(unix: i64) -> RunSite {
@@ -72,8 +72,8 @@ fn place(unix: i64) -> RunSite {
 
 /// A run of this model by a clock that shows this moment.
 fn run_at(folder: &Path, sets: &[&str], rollouts: &dyn RolloutSource, unix: i64, model: &Path) -> Finished {
-    let session = Session { rollouts, ..Session::default() };
-    train(&config_of(model, sets), &place(unix), folder, session, &mut Silent).expect("a run")
+    let options = RunOptions { rollouts, ..RunOptions::default() };
+    train(&config_of(model, sets), &place(unix), folder, options, &mut Silent).expect("a run")
 }
 
 #[test]

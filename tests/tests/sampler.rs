@@ -6,7 +6,7 @@ use burn::module::Module;
 use turnwise_model::{
     AttentionConfig, BlockConfig, HostModel, ModelConfig, QkNorm, TokenBatch, Transformer, token_logprobs,
 };
-use turnwise_sampler::{Completion, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{Generation, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, max_abs_diff, values};
 use turnwise_trajectory::Finish;
 
@@ -72,12 +72,12 @@ fn logprobs_of_sampler_and_trainer_agree_over_turns_of_different_lengths() {
 fn a_sequence_is_the_same_alone_in_a_batch_and_in_another_order() {
     let model = model(2).valid();
     let prompts: Vec<Vec<u32>> = (0..7).map(|i| (0..5 + i).map(|t| (t * 3 + i) % 50).collect()).collect();
-    let play = |engine: usize, order: &[usize]| -> Vec<Completion> {
+    let play = |engine: usize, order: &[usize]| -> Vec<Generation> {
         let generator = &mut generators(&model, Sampling::default())[engine];
         let requests: Vec<GenerationRequest<'_>> =
             order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
         let turns = generator.complete(&requests, &NO_STOP).unwrap();
-        let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
+        let mut sorted: Vec<(usize, Generation)> = order.iter().copied().zip(turns).collect();
         sorted.sort_by_key(|(i, _)| *i);
         sorted.into_iter().map(|(_, turn)| turn).collect()
     };
@@ -140,7 +140,7 @@ fn nothing_is_computed_twice() {
     let model = model(5).valid();
     let prompt: Vec<u32> = (0..150).map(|t| t * 7 % 50).collect();
     // The last token of a turn is fed with the next turn, if there is one.
-    let sampled = |turns: &[Completion]| turns.iter().map(|turn| turn.tokens.len() - 1).sum::<usize>();
+    let sampled = |turns: &[Generation]| turns.iter().map(|turn| turn.tokens.len() - 1).sum::<usize>();
     for generator in &mut generators(&model, Sampling::default()) {
         let requests: Vec<GenerationRequest<'_>> =
             (0..4).map(|sample| request(sample, 0, &prompt, 12)).collect();
@@ -167,7 +167,7 @@ fn sequences_that_come_and_go_at_any_time_are_as_if_they_were_alone() {
         .map(|i| (0..40).map(|t| t * 3 + i / 4).chain(0..=5 * (i % 4)).map(|t| t % 50).collect())
         .collect();
     let (turns, max_new) = (3, |i: usize| 4 + 3 * (i % 4));
-    let alone = |engine: usize, i: usize| -> Vec<Completion> {
+    let alone = |engine: usize, i: usize| -> Vec<Generation> {
         let generator = &mut generators(&model, Sampling::default())[engine];
         let mut tokens = prompts[i].clone();
         let mut play = |turn| {

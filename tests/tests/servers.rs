@@ -17,7 +17,7 @@ use turnwise_rollout::chat::Moment;
 use turnwise_tests::{device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{RunSite, ServerCheck, Session, check_servers, train};
+use turnwise_trainer::{RunOptions, RunSite, ServerCheck, check_servers, train};
 
 use crate::engine::{Engine, Ways};
 
@@ -50,7 +50,7 @@ fn run(ways: Ways, sets: &[&str]) -> Result<(Record, Engine), String> {
     let (engine, weights) = (Engine::start(ways), folder.path().join("weights"));
     let run = folder.path().join("run");
     let config = config(&engine.url, &weights, sets);
-    train(&config, &place(), &run, Session::default(), &mut Silent).map_err(|error| error.to_string())?;
+    train(&config, &place(), &run, RunOptions::default(), &mut Silent).map_err(|error| error.to_string())?;
     Ok((record(&run, &weights), engine))
 }
 

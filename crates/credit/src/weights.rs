@@ -8,7 +8,7 @@ use turnwise_runfile::{Within, choice};
 
 use crate::sample::Sample;
 
-/// Configures the weighting `constant`.
+/// Weighs tokens by a constant length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constant {
@@ -17,7 +17,7 @@ pub struct Constant {
     pub length: Option<std::num::NonZeroUsize>,
 }
 
-/// Configures a weighting without keys.
+/// Weighs tokens by their count alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plain {}

@@ -31,11 +31,11 @@ pub use attempts::{Attempts, Outcome, Shares};
 pub use draw::{DrawState, TaskDraw};
 
 choice! {
-    /// Which tasks a step plays.
+    /// Chooses the tasks that a step plays.
     pub enum CurriculumConfig {
         /// Every task once per epoch, each epoch in another order.
         "uniform" => Uniform(uniform::Uniform),
-        /// By recent success: tasks that are right half of the time are drawn most often.
+        /// Draws by recent success: tasks that are right half of the time are drawn most often.
         "success" => Success(success::Success),
     }
 }

@@ -28,12 +28,12 @@ use crate::attempts::Attempts;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Success {
-    /// Least weight of a task, φ, beside 1 for a task that is right half of the time. No task is drawn less
-    /// often than this. 1 draws all tasks alike.
+    /// φ, the smallest weight of a task. A task that is right half of the time has weight 1. With φ = 1 all
+    /// tasks are drawn alike.
     #[serde(deserialize_with = "Above::<0, 1>::read")]
     pub floor: f64,
-    /// Weight of a task's earlier attempts when it is played again, λ. 0 keeps the newest group only, and 1
-    /// all groups.
+    /// λ, the factor of a task's earlier attempts when it is played again. 0 keeps the newest group only, and
+    /// 1 all groups.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub discount: f64,
 }

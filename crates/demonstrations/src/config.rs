@@ -19,15 +19,15 @@ pub const COLUMNS: [&str; 9] = [
     "tools",
 ];
 
-/// Conversations to learn from.
+/// Configures conversations to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// File of conversations, one a row: `messages` with `tools`, `prompt` with `completion`,
-    /// `conversations`, problems of GSM8K, or lines of `turnwise rollout`. JSON lines or one JSON array,
-    /// plain or in gzip, or parquet.
+    /// File of conversations, one per row: JSON lines or one JSON array, plain or in gzip, or parquet. A row
+    /// has `messages` with `tools`, `prompt` with `completion`, `conversations`, a problem of GSM8K, or a
+    /// record of `turnwise rollout`.
     pub file: PathBuf,
-    /// How many rows to read from the start of the file; without it, all.
+    /// Number of rows to read from the start of the file; unset, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Columns of the file by the names that are read, such as `messages` and `tools`:
@@ -38,10 +38,10 @@ pub struct DataConfig {
     /// `weight` of 1 or 0, decides for itself.
     #[serde(default)]
     pub train_on: TrainOn,
-    /// Tokens of a sequence at most. The model's context is a limit beside it.
+    /// Maximum number of tokens of a sequence. The model's context is a limit too.
     #[serde(default = "max_tokens", deserialize_with = "Within::<2, 16_777_216>::read")]
     pub max_tokens: usize,
-    /// Treatment of a sequence that is longer.
+    /// Treatment of a longer sequence.
     #[serde(default)]
     pub too_long: TooLong,
 }
@@ -51,7 +51,7 @@ fn max_tokens() -> usize {
     8192
 }
 
-/// Tokens of a conversation that are trained.
+/// Chooses the tokens of a conversation that are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainOn {
@@ -64,13 +64,13 @@ pub enum TrainOn {
     All,
 }
 
-/// Treatment of a sequence that is too long.
+/// Chooses the treatment of a sequence that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TooLong {
-    /// It ends with the last trained turn that fits, and is left out if none does.
+    /// The sequence ends with the last trained turn that fits, and is left out if none does.
     #[default]
     Cut,
-    /// It is left out.
+    /// The sequence is left out.
     LeaveOut,
 }

@@ -20,7 +20,7 @@ use crate::tasks::qa::QaConfig;
 use crate::tasks::strategy_qa::StrategyQaConfig;
 
 choice! {
-    /// The environments. A new one is a file and a line here.
+    /// Chooses the tasks, their tools and the check of answers.
     pub enum EnvConfig without default {
         /// Nested integer expressions, one operation per call.
         "arithmetic" => Arithmetic(ArithmeticConfig),
@@ -32,17 +32,17 @@ choice! {
         "strategy_qa" => StrategyQa(StrategyQaConfig),
         /// Procedural functions to write, with examples to try them on and hidden tests.
         "programs" => Programs(ProgramsConfig),
-        /// HumanEval's functions to write.
+        /// Functions to write from files of HumanEval or MBPP, judged by hidden tests.
         "human_eval" => HumanEval(HumanEvalConfig),
-        /// Tasks from a file, checked by a command of the user's.
+        /// Tasks from a file, whose answers a command of yours checks.
         "command" => Command(CommandConfig),
-        /// Tasks, tools, turn rewards and conversations of a process, in any language.
+        /// Tasks, tools and turn rewards from a program of yours, in any language, over its stdin and stdout.
         "process" => Process(ProcessConfig),
-        /// Seeds, tools and turn rewards of a server of OpenEnv.
+        /// Tools and turn rewards of an OpenEnv server. Each task is a seed.
         "openenv" => OpenEnv(OpenEnvConfig),
-        /// Somebody else's program, which asks an endpoint for its turns.
+        /// An agent program that asks an endpoint of this run for its turns.
         "agent" => Agent(AgentConfig),
-        /// Any of the others, with tools that fail on purpose.
+        /// Another environment, whose tools fail on purpose.
         "flaky" => Flaky(FlakyConfig),
     }
     /// Returns the settings of the chosen environment.
@@ -87,7 +87,7 @@ impl EnvConfig {
     }
 }
 
-/// Settings of the failures: `[env.flaky]`, with the environment in `[env.flaky.env.arithmetic]`.
+/// Makes calls of another environment fail. Its settings are in `[env.flaky.env]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlakyConfig {
@@ -97,8 +97,8 @@ pub struct FlakyConfig {
     /// Share of calls that end with an error.
     #[serde(default, deserialize_with = "Within::<0, 1>::read")]
     pub errors: f64,
-    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails, not its
-    /// content.
+    /// Seed of the failures. Task, sample, turn and position of a call decide whether it fails. Its content
+    /// doesn't.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
     /// The environment whose tools fail.

@@ -21,14 +21,14 @@ use crate::tasks::Task;
 /// A reward that is at most 0.
 type Penalty = Within<-1_000, 0>;
 
-/// Settings of the turn rewards.
+/// Configures turn rewards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
-    /// The reward of a turn that breaks the format; the paper's −0.1.
+    /// Reward of a turn that breaks the format. The paper has −0.1.
     #[serde(deserialize_with = "Penalty::read")]
     pub format_penalty: f64,
-    /// Whether the first turn must hold a call, where tools are on offer.
+    /// Whether the first turn must hold a call if tools are on offer.
     pub require_first_call: bool,
     /// Whether a call whose execution fails counts as invalid.
     pub penalize_tool_errors: bool,
@@ -38,8 +38,8 @@ pub struct RewardConfig {
     /// Normalisation of rewards by name, before they are weighted and summed. Other names have none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub normalise: BTreeMap<String, Normalise>,
-    /// The accuracy from which a graded trajectory is right. It is the sum of the rewards named `acc`, and
-    /// decides where the environment gives no verdict.
+    /// Accuracy from which a graded trajectory is right, if the environment gives no verdict. The accuracy is
+    /// the sum of the rewards named `acc`.
     #[serde(deserialize_with = "Above::<0, 1>::read")]
     pub correct_at: f64,
 }

@@ -7,9 +7,11 @@
 //! | opens a run; its metrics and settings | `run.rs` |
 //! | a list of all rollouts, selected, sorted and searched | `index.rs`, `query.rs`, `search.rs` |
 //! | the page of `turnwise view` | `view.rs`, `view/page/` in plain JavaScript |
-//! | the report of `turnwise report` | `report.rs`; its curves and tables in `report/sections.rs` |
+//! | the report of `turnwise report` | `report.rs`; its parts in `report/sections.rs` |
+//! | the curves of metrics in both | `curves.rs` |
 
 mod conversation;
+mod curves;
 mod error;
 mod index;
 mod outline;

@@ -10,6 +10,7 @@ mod sections;
 
 use turnwise_run::Evaluations;
 
+use crate::curves;
 use crate::error::InspectError;
 use crate::run::Run;
 
@@ -31,8 +32,8 @@ pub fn report(runs: &[Run]) -> Result<Report, InspectError> {
 /// a moving mean; points are held-out evaluations.
 pub fn curve(run: &Run) -> Result<String, InspectError> {
     let metrics = run.metrics()?;
-    let points = arms::points(&metrics, |step| step.accuracy);
-    let mut marks: Vec<(f64, f64)> = arms::points(&metrics, |step| step.held_out_accuracy)
+    let points = curves::points(&metrics, |step| step.accuracy);
+    let mut marks: Vec<(f64, f64)> = curves::points(&metrics, |step| step.held_out_accuracy)
         .into_iter()
         .map(|(step, value)| (step + 1.0, value))
         .collect();

@@ -7,13 +7,14 @@ use turnwise_runfile::Conflict;
 use super::kl::clamped;
 use super::{Bools, LossBatch, RatioLevel};
 
-/// Chooses what becomes of an importance weight outside its bounds.
+/// Chooses the treatment of an importance weight outside its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bounding {
-    /// The nearest bound replaces it: truncated importance sampling (IMPALA, arXiv:1802.01561).
+    /// Takes the nearest bound: truncated importance sampling (IMPALA, arXiv:1802.01561).
     Truncate,
-    /// 0 replaces it, so that the tokens have no gradient: IcePop (arXiv:2510.18855) at the level of tokens.
+    /// Takes 0, so that the tokens have no gradient. At the level of tokens that is IcePop
+    /// (arXiv:2510.18855).
     Mask,
 }
 

@@ -9,7 +9,7 @@ use super::{Bools, LossBatch};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RatioLevel {
-    /// None: each token has its ratio (PPO, GRPO).
+    /// Each token alone (PPO, GRPO).
     Token,
     /// The trained tokens of a turn: the turn is the action, as in arXiv:2511.14846.
     Turn,

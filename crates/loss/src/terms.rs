@@ -44,12 +44,12 @@ macro_rules! policy_loss {
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
             $( $(#[$field_meta])* pub $field: $kind, )*
-            /// The tokens over which the log-ratio is averaged.
+            /// The tokens that share a ratio: their log-ratios are averaged.
             pub level: $crate::RatioLevel,
             /// β, the weight of the KL divergence to the reference.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000>::read")]
             pub beta: f64,
-            /// The KL estimator.
+            /// Estimator of that divergence.
             pub kl: turnwise_credit::KlEstimator,
             /// Bound of the log-ratio to the reference in the KL estimator; 0 is none.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
@@ -63,15 +63,16 @@ macro_rules! policy_loss {
             /// Bound of the log-ratio; 0 is none. It keeps `exp` finite in f32.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub log_ratio_clamp: f64,
-            /// Cap of the importance weight of stale rollouts; 0 is off.
+            /// Upper bound of the importance weight `exp(old_logp - rollout_logp)`, which corrects for a
+            /// sampler that isn't the trainer's policy; 0 turns the weight off.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_cap: f64,
-            /// Lower bound of that weight; 0 is none.
+            /// Lower bound of the importance weight; 0 is none.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_min: f64,
-            /// The rule for a weight outside the bounds.
+            /// Treatment of an importance weight outside its bounds.
             pub tis_mode: $crate::Bounding,
-            /// The tokens whose weights are multiplied.
+            /// The tokens that share an importance weight: the product of their weights.
             pub tis_level: $crate::RatioLevel,
         }
 

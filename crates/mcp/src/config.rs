@@ -8,32 +8,33 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::{Conflict, Seconds, Within};
 
-/// Settings of a server whose tools are on offer.
+/// Configures an MCP server whose tools are on offer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct McpConfig {
     /// The server: a command with its arguments, which speaks MCP on stdio, or the URL of streamable HTTP.
     pub mcp: Address,
-    /// Who shares a server: the calls of one trajectory, or those of the whole run.
+    /// Scope of a server's state: one trajectory, or the whole run.
     #[serde(default)]
     pub per: Per,
-    /// Names of the tools on offer; all of them without it.
+    /// Names of the server's tools that are on offer; unset, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Vec<String>>,
-    /// Seconds that one answer may take.
+    /// Seconds for one answer.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds that a server may take to start, until it has told its version.
+    /// Seconds for a server's start, until it has told its version.
     #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
     pub start_seconds: f64,
-    /// Trajectories that play at a time where each has its server; the others wait for one that ends.
+    /// Maximum number of trajectories that play at a time, with `per = "trajectory"`. The others wait for one
+    /// that ends.
     #[serde(default = "at_once", deserialize_with = "Within::<1, 4_096>::read")]
     pub at_once: usize,
-    /// Bytes of an output kept, half from its start and half from its end.
+    /// Maximum bytes of an output. Of a longer one, the middle is cut.
     #[serde(default = "output_bytes", deserialize_with = "Within::<1, 268_435_456>::read")]
     pub output_bytes: usize,
-    /// Variables of a command, besides the few that it inherits: `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`,
-    /// `LANG`, `LC_ALL`, `TMPDIR` and `TERM`. A value `$NAME` is that of the variable `NAME` of this process.
+    /// Environment variables of a command. It inherits `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`,
+    /// `LC_ALL`, `TMPDIR` and `TERM`. A value `$NAME` is that of this process' variable `NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Name of the environment variable that holds the bearer token of a URL.

@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::sampling::{LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
-use crate::turn::{Completion, GenerationRequest, SampledSoFar};
+use crate::turn::{Generation, GenerationRequest, SampledSoFar};
 
 /// Smallest number of common tokens whose copying is worth one step of waiting.
 const WORTH: usize = 16;
@@ -128,7 +128,7 @@ impl Generator {
         &mut self,
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(u64, TokenId) -> bool,
-    ) -> Result<Vec<(u64, Completion)>, LogitsError> {
+    ) -> Result<Vec<(u64, Generation)>, LogitsError> {
         self.admit();
         let scores = self.feed();
         let mut finished = Vec::new();
@@ -143,7 +143,7 @@ impl Generator {
             let finish = turn.go_on(&scores, stop, &mut |token| ends(key, token))?;
             if let Some(finish) = finish {
                 let turn = slot.turn.take().expect("it was just sampled for");
-                finished.push((key, turn.completion(finish)));
+                finished.push((key, turn.generation(finish)));
             }
         }
         Ok(finished)
@@ -162,7 +162,7 @@ impl Generator {
         &mut self,
         requests: &[GenerationRequest<'_>],
         stop: &StopRule<'_>,
-    ) -> Result<Vec<Completion>, LogitsError> {
+    ) -> Result<Vec<Generation>, LogitsError> {
         self.complete_watched(requests, stop, &mut |_, _| false)
     }
 
@@ -175,7 +175,7 @@ impl Generator {
         requests: &[GenerationRequest<'_>],
         stop: &StopRule<'_>,
         ends: &mut dyn FnMut(usize, TokenId) -> bool,
-    ) -> Result<Vec<Completion>, LogitsError> {
+    ) -> Result<Vec<Generation>, LogitsError> {
         let rows: HashMap<u64, usize> = requests.iter().enumerate().map(|(row, r)| (r.key, row)).collect();
         let held = self.sequences().map(|(_, slot)| slot.key).chain(self.waiting.keys().copied());
         let others: Vec<u64> = held.filter(|key| !rows.contains_key(key)).collect();
@@ -185,7 +185,7 @@ impl Generator {
         for request in requests {
             self.submit(GenerationRequest { rng: request.rng.clone(), ..*request });
         }
-        let mut turns: Vec<Option<Completion>> = requests.iter().map(|_| None).collect();
+        let mut turns: Vec<Option<Generation>> = requests.iter().map(|_| None).collect();
         while !self.is_idle() {
             for (key, turn) in self.step(stop, &mut |key, token| ends(rows[&key], token))? {
                 turns[rows[&key]] = Some(turn);

@@ -26,6 +26,6 @@ mod turn;
 
 pub use generate::Generator;
 pub use rng::{SequenceId, SequenceRng};
-pub use sampling::{Likely, LogitsError, Sampled, Sampling, sample};
+pub use sampling::{Likely, LogitsError, SampledToken, Sampling, sample};
 pub use stop::{Decode, StopRule};
-pub use turn::{Completion, GenerationRequest, SampledSoFar};
+pub use turn::{Generation, GenerationRequest, SampledSoFar};

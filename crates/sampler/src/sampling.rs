@@ -30,7 +30,7 @@ impl Default for Sampling {
 
 /// Holds a sampled token.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampled {
+pub struct SampledToken {
     /// The token.
     pub token: u32,
     /// Its log-probability under the crate's rule, in nats.
@@ -52,7 +52,7 @@ pub struct LogitsError(&'static str);
 ///
 /// # Errors
 /// If a logit is NaN or +∞, or all are -∞: no token and no log-probability would be right.
-pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<Sampled, LogitsError> {
+pub fn sample(logits: &[f32], how: &Sampling, rng: &mut impl Rng) -> Result<SampledToken, LogitsError> {
     sample_beside(logits, how, 0, rng).map(|(sampled, _)| sampled)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn sample_beside(
     how: &Sampling,
     count: usize,
     rng: &mut impl Rng,
-) -> Result<(Sampled, Vec<Likely>), LogitsError> {
+) -> Result<(SampledToken, Vec<Likely>), LogitsError> {
     let greedy = how.temperature < GREEDY;
     let scale = if greedy { 1.0 } else { 1.0 / how.temperature as f32 };
     let scaled: Vec<f32> = logits.iter().map(|l| l * scale).collect();
@@ -79,7 +79,7 @@ pub(crate) fn sample_beside(
     } else {
         draw(&scaled, max, how, rng)
     };
-    let sampled = Sampled { token: token as u32, logprob: scaled[token] - log_sum };
+    let sampled = SampledToken { token: token as u32, logprob: scaled[token] - log_sum };
     if count == 0 {
         return Ok((sampled, Vec::new()));
     }

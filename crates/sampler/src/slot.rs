@@ -5,7 +5,7 @@ use turnwise_trajectory::{Finish, TokenId};
 use crate::rng::SequenceRng;
 use crate::sampling::{Likely, LogitsError, Sampling, sample_beside};
 use crate::stop::StopRule;
-use crate::turn::{Completion, GenerationRequest, SampledSoFar};
+use crate::turn::{Generation, GenerationRequest, SampledSoFar};
 
 /// Holds an unfinished turn.
 pub(crate) struct Pending {
@@ -61,9 +61,9 @@ impl Pending {
         Ok(finish.filter(|finish| *finish == Finish::EndOfTurn).or(stopped).or(finish))
     }
 
-    pub(crate) fn completion(mut self, finish: Finish) -> Completion {
+    pub(crate) fn generation(mut self, finish: Finish) -> Generation {
         let tokens = self.tokens.split_off(self.given);
-        Completion { tokens, logprobs: self.logprobs, likeliest: self.likeliest, finish }
+        Generation { tokens, logprobs: self.logprobs, likeliest: self.likeliest, finish }
     }
 }
 

@@ -30,7 +30,7 @@ pub struct SampledSoFar<'a> {
 
 /// Holds a sampled turn.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Completion {
+pub struct Generation {
     /// The tokens, the stop token included.
     pub tokens: Vec<TokenId>,
     /// One log-probability per token, in nats, under the crate's rule.

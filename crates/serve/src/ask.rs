@@ -4,7 +4,7 @@ use serde_json::Value;
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::TokenId;
 
-use crate::engine::Sampling;
+use crate::engine::EngineSampling;
 
 /// Holds a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,7 +12,7 @@ pub struct Ask {
     /// The text to continue.
     pub prompt: Prompt,
     /// The settings of sampling.
-    pub sampling: Sampling,
+    pub sampling: EngineSampling,
     /// Names the random numbers; absent, the session and the number of the call do.
     pub seed: Option<u64>,
     /// Most tokens to sample; absent, the context's rest.

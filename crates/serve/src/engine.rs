@@ -17,7 +17,7 @@ pub trait Engine: Send + Sync {
 
 /// Holds the settings of sampling; see the sampler for their meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampling {
+pub struct EngineSampling {
     /// Divisor of the logits; 0 is greedy.
     pub temperature: f64,
     /// Keeps the `top_k` likeliest tokens; 0 keeps all.
@@ -28,7 +28,7 @@ pub struct Sampling {
     pub min_p: f64,
 }
 
-impl Default for Sampling {
+impl Default for EngineSampling {
     fn default() -> Self {
         Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0 }
     }
@@ -71,7 +71,7 @@ pub struct Job {
     /// Most tokens to sample, at least one. Together with the prompt they fit into the context.
     pub max_new: usize,
     /// The settings.
-    pub sampling: Sampling,
+    pub sampling: EngineSampling,
     /// The number of likeliest tokens to tell at each token, before truncation.
     pub likeliest: usize,
     /// The random numbers.

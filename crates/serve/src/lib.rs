@@ -24,7 +24,7 @@ mod server;
 mod session;
 mod site;
 
-pub use engine::{Draw, Engine, Event, Events, Job, Sampling};
+pub use engine::{Draw, Engine, EngineSampling, Event, Events, Job};
 pub use model::{Model, Style};
 pub use refusal::Refusal;
 pub use server::desk::Desk;

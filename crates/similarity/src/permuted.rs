@@ -6,8 +6,8 @@ use crate::measure::{Matrix, Similarity, SimilarityError};
 use crate::ngram::Ngram;
 
 /// Gives each failed program the n-gram similarities of the group's next failed program. The failures of a
-/// group earn the same sum, but not for likeness. Ours: if shaping helps because it rewards like code, this
-/// helps less. A group with a single failure keeps its value.
+/// group earn the same sum, but not for likeness. It is a control of this project: if shaping helps because
+/// it rewards similar code, this helps less. A group with a single failure keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permuted {}

@@ -21,7 +21,9 @@ pub mod spec;
 pub mod spec_file;
 pub mod tool;
 
-pub use executor::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session, bounded};
+pub use executor::{
+    CodeSession, Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, bounded,
+};
 pub use fault::{Cause, Fault};
 pub use format::{CallFormat, FormatName};
 pub use observation::observation;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use turnwise_tools::executor::{PythonConfig, PythonExecutor, Remembering};
-use turnwise_tools::{Executor, ExecutorFault, ExecutorInfo, Session};
+use turnwise_tools::{CodeSession, Executor, ExecutorFault, ExecutorInfo};
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 fn python(workers: usize, cpu_seconds: f64, wall_seconds: f64) -> PythonExecutor {
@@ -141,7 +141,7 @@ impl Executor for Faulty {
         Ok(output)
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         self.python.session()
     }
 

@@ -57,7 +57,7 @@ pub use play::{
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
 pub use run_site::RunSite;
-pub use running::{Finished, Session};
+pub use running::{Finished, RunOptions};
 pub use server_checks::{ServerCheck, check_servers};
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;

@@ -41,7 +41,7 @@ pub struct Finished {
 }
 
 /// Says how a run starts and what may stop it.
-pub struct Session<'a> {
+pub struct RunOptions<'a> {
     /// Goes on although config or tasks differ from those that the run was started with.
     pub allow_changes: bool,
     /// Once true, the run ends after the current step, with a checkpoint.
@@ -57,7 +57,7 @@ pub struct Session<'a> {
 /// The stop flag of runs that nothing stops.
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-impl Default for Session<'_> {
+impl Default for RunOptions<'_> {
     fn default() -> Self {
         let ranks = Arc::new(Alone);
         Self { allow_changes: false, stop: &NEVER, rollouts: &Play, ranks, executor: None }
@@ -71,7 +71,7 @@ pub(crate) struct Running<'a> {
     /// The directory, on rank 0.
     run: Option<RunDir>,
     trainer: Trainer,
-    session: Session<'a>,
+    options: RunOptions<'a>,
     progress: &'a mut dyn Progress,
     /// Digest of the tasks.
     pub(crate) tasks: String,
@@ -90,7 +90,7 @@ impl<'a> Running<'a> {
         path: &'a Path,
         run: Option<RunDir>,
         trainer: Trainer,
-        session: Session<'a>,
+        options: RunOptions<'a>,
         progress: &'a mut dyn Progress,
     ) -> Self {
         let tasks = resume::digest(&*trainer.setup().env);
@@ -99,7 +99,7 @@ impl<'a> Running<'a> {
             path,
             run,
             trainer,
-            session,
+            options,
             progress,
             tasks,
             records: Vec::new(),
@@ -200,7 +200,7 @@ impl<'a> Running<'a> {
     /// Returns the rollouts of a step from their source.
     fn play(&mut self, step: usize) -> Result<Ahead, TrainError> {
         let phase = Phase::begin();
-        let rollouts = self.session.rollouts.step(step, &self.trainer, self.progress);
+        let rollouts = self.options.rollouts.step(step, &self.trainer, self.progress);
         self.log_env();
         Ok(Ahead { step, rollouts: rollouts?, spent: phase.spent() })
     }
@@ -214,7 +214,7 @@ impl<'a> Running<'a> {
         spent: Spent,
     ) -> Result<(StepRecord, Option<Result<Ahead, TrainError>>), TrainError> {
         let last = step + 1 >= self.steps();
-        if self.config.rollout.lag == 0 || last || !self.session.rollouts.is_on_policy() {
+        if self.config.rollout.lag == 0 || last || !self.options.rollouts.is_on_policy() {
             return Ok((self.trainer.learn_from(step, rollouts, spent)?, None));
         }
         let learnt = ahead::learn(&mut self.trainer, step, rollouts, spent, self.progress);
@@ -228,7 +228,7 @@ impl<'a> Running<'a> {
         &self,
         write: impl FnOnce(&RunDir) -> Result<T, TrainError>,
     ) -> Result<Option<T>, TrainError> {
-        lead(&*self.session.ranks, || write(self.run.as_ref().expect("rank 0 has the directory")))
+        lead(&*self.options.ranks, || write(self.run.as_ref().expect("rank 0 has the directory")))
     }
 
     /// Notes the firing guards in the last record, and reports those that didn't fire before. Returns the one
@@ -236,7 +236,7 @@ impl<'a> Running<'a> {
     fn guard(&mut self) -> Result<Option<Finding>, TrainError> {
         let watched = Watched {
             // Behind an update the policy has moved from the one that played.
-            on_policy: self.session.rollouts.is_on_policy() && self.config.rollout.lag == 0,
+            on_policy: self.options.rollouts.is_on_policy() && self.config.rollout.lag == 0,
             rounding: Rounding::of(self.config),
             loss: self.config.loss.name(),
         };
@@ -251,7 +251,7 @@ impl<'a> Running<'a> {
             }
         }
         let found = findings.into_iter().find(|finding| finding.action == Action::Stop);
-        let told = said(&*self.session.ranks, || {
+        let told = said(&*self.options.ranks, || {
             Ok(found
                 .as_ref()
                 .map(|found| (found.guard.to_string(), found.cause.clone(), found.remedy.clone())))
@@ -281,7 +281,7 @@ impl<'a> Running<'a> {
         let Some(run) = &self.run else {
             // Rank 0 asks for the moments of the others.
             let handed = self.trainer.save_moments(None);
-            return agree(&*self.session.ranks, handed);
+            return agree(&*self.options.ranks, handed);
         };
         let mut asked = false;
         let written = run.write_checkpoint(step, |folder| -> Result<(), TrainError> {
@@ -302,7 +302,7 @@ impl<'a> Running<'a> {
         }
         let train = &self.config.train;
         let pruned = written.and_then(|_| Ok(prune(&run.checkpoints(), train.keep, train.keep_best)?));
-        agree(&*self.session.ranks, pruned)
+        agree(&*self.options.ranks, pruned)
     }
 
     fn save_weights(&self, folder: &Path) -> Result<(), TrainError> {
@@ -316,12 +316,12 @@ impl<'a> Running<'a> {
     }
 
     fn steps(&self) -> usize {
-        self.session.rollouts.steps(self.config.train.steps)
+        self.options.rollouts.steps(self.config.train.steps)
     }
 
     /// Whether the run should end, as rank 0 has heard.
     fn stopping(&self) -> Result<bool, TrainError> {
-        said(&*self.session.ranks, || Ok(self.session.stop.load(Ordering::Relaxed)))
+        said(&*self.options.ranks, || Ok(self.options.stop.load(Ordering::Relaxed)))
     }
 
     /// Ends the run between two steps, if the stop flag is set.
@@ -347,7 +347,7 @@ impl<'a> Running<'a> {
         };
         let (trainer, eval, rewards) = (&self.trainer, &config.eval, &config.reward);
         let (setup, seed) = (trainer.setup(), config.train.seed);
-        let (game, ranks) = (setup.game(), &*self.session.ranks);
+        let (game, ranks) = (setup.game(), &*self.options.ranks);
         let measured = if let Some(servers) = trainer.servers() {
             let policy = (trainer.model(), trainer.optimizer().updates() as u64);
             evaluate_on(servers, policy, &game, eval, rewards, seed, &mut told)

@@ -1,7 +1,7 @@
 //! Checks servers before a run: what they sample, how they count it, and what new weights do to them.
 
 use turnwise_model::Transformer;
-use turnwise_rollout::remote::tokens::{Gap, Probe, Rule, Sampled, TurnAsk};
+use turnwise_rollout::remote::tokens::{Gap, Probe, Rule, SampledTurn, TurnAsk};
 use turnwise_trajectory::TokenId;
 
 use crate::config::RunConfig;
@@ -136,7 +136,7 @@ impl Checks<'_> {
         Ok(Found(Some(true), format!("{:.0e} nats under the run's top_p, top_k and min_p", gap.nats)))
     }
 
-    fn ask(&self, seed: u64, stop: &[TokenId]) -> Result<Sampled, TrainError> {
+    fn ask(&self, seed: u64, stop: &[TokenId]) -> Result<SampledTurn, TrainError> {
         let probe = self.servers.probe();
         let (tokens, rule) = (&probe.contexts[0], probe.rule);
         Ok(self.servers.fleet().ask(0, &TurnAsk { tokens, max_new: probe.tokens, rule, seed, stop })?)
@@ -156,7 +156,7 @@ impl Checks<'_> {
     /// Asks for the same turn alone and among others.
     fn seeds(&self) -> Outcome {
         let alone = self.ask(1, &[])?;
-        let many: Vec<Result<Sampled, TrainError>> = std::thread::scope(|scope| {
+        let many: Vec<Result<SampledTurn, TrainError>> = std::thread::scope(|scope| {
             let ask = |number: usize| scope.spawn(move || self.ask(if number == 0 { 1 } else { 100 }, &[]));
             let asked: Vec<_> = (0..AT_ONCE).map(ask).collect();
             asked.into_iter().map(|thread| thread.join().expect("a request doesn't panic")).collect()

@@ -19,7 +19,7 @@ use crate::play::{RunServers, check_precision};
 use crate::ranks::agree::{agree, gather, lead, said};
 use crate::resume;
 use crate::run_site::RunSite;
-use crate::running::{Finished, Running, Session};
+use crate::running::{Finished, RunOptions, Running};
 use crate::step::Trainer;
 use crate::watch::logged::Logged;
 use crate::watch::progress::Progress;
@@ -31,21 +31,21 @@ pub fn train(
     config: &RunConfig,
     site: &RunSite,
     path: &Path,
-    session: Session<'_>,
+    options: RunOptions<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
-    refuse_ranks(config, &*session.ranks)?;
-    let lead_config = said(&*session.ranks, || Ok(to_toml(config)))?;
+    refuse_ranks(config, &*options.ranks)?;
+    let lead_config = said(&*options.ranks, || Ok(to_toml(config)))?;
     let other = "its run file or its settings differ from those of rank 0";
     let same = if lead_config == to_toml(config) { Ok(()) } else { Err(TrainError::Input(other.into())) };
-    agree(&*session.ranks, same)?;
+    agree(&*options.ranks, same)?;
     // The directory belongs to rank 0.
-    let run = lead(&*session.ranks, || Ok(RunDir::open(path)?))?.flatten();
-    let known = said(&*session.ranks, || Ok(run.is_some()))?;
+    let run = lead(&*options.ranks, || Ok(RunDir::open(path)?))?.flatten();
+    let known = said(&*options.ranks, || Ok(run.is_some()))?;
     if known {
-        go_on(config, site, path, run, session, progress)
+        go_on(config, site, path, run, options, progress)
     } else {
-        begin(config, site, path, session, progress)
+        begin(config, site, path, options, progress)
     }
 }
 
@@ -69,18 +69,18 @@ fn begin(
     config: &RunConfig,
     site: &RunSite,
     path: &Path,
-    mut session: Session<'_>,
+    mut options: RunOptions<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
-    let ranks = session.ranks.clone();
+    let ranks = options.ranks.clone();
     // A replayed run keeps its prompts.
-    let began = session.rollouts.began().unwrap_or(site.now);
+    let began = options.rollouts.began().unwrap_or(site.now);
     let began = said(&*ranks, || Ok(began.unix())).map(Moment::from_unix)?;
-    let opened = check_sampler(config, site, &session)
+    let opened = check_sampler(config, site, &options)
         .and_then(|()| memory_estimate::check(config, site, progress))
         .and_then(|()| resume::first_model(config, site))
         .and_then(|model| {
-            let setup = open(config, &mut session, model.config().context(), began)?;
+            let setup = open(config, &mut options, model.config().context(), began)?;
             let servers = RunServers::open(config, &setup, site.server_key.clone())?;
             Ok((setup, servers, model))
         });
@@ -95,7 +95,7 @@ fn begin(
     let mut progress = Logged::new(progress, log);
     tell_ranks(&*ranks, site, &mut progress)?;
     let trainer = Trainer::new(config.clone(), setup, model).among(ranks).on_servers(servers);
-    Running::new(config, path, run, trainer, session, &mut progress).begin()
+    Running::new(config, path, run, trainer, options, &mut progress).begin()
 }
 
 fn go_on(
@@ -103,13 +103,13 @@ fn go_on(
     site: &RunSite,
     path: &Path,
     run: Option<RunDir>,
-    mut session: Session<'_>,
+    mut options: RunOptions<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
-    let ranks = session.ranks.clone();
-    let steps = session.rollouts.steps(config.train.steps);
+    let ranks = options.ranks.clone();
+    let steps = options.rollouts.steps(config.train.steps);
     let mine = || run.as_ref().expect("rank 0 has the directory");
-    let allow_changes = session.allow_changes;
+    let allow_changes = options.allow_changes;
     lead(&*ranks, || resume::refuse_shorter(mine(), steps))?;
     let finished = said(&*ranks, || {
         if !allow_changes {
@@ -124,9 +124,9 @@ fn go_on(
     let mut progress = Logged::new(progress, log);
     let (began, found) = found(&*ranks, run.as_ref(), (config, site, path), &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
-    let opened = check_sampler(config, site, &session)
+    let opened = check_sampler(config, site, &options)
         .and_then(|()| memory_estimate::check(config, site, &mut progress))
-        .and_then(|()| reopen(config, site, path, &mut session, began, found.as_ref()));
+        .and_then(|()| reopen(config, site, path, &mut options, began, found.as_ref()));
     let (environment, trainer) = agree(&*ranks, opened)?;
     let rewound = lead(&*ranks, || {
         let run = mine();
@@ -141,7 +141,7 @@ fn go_on(
         Ok(records)
     })?;
     tell_ranks(&*ranks, site, &mut progress)?;
-    let mut running = Running::new(config, path, run, trainer, session, &mut progress);
+    let mut running = Running::new(config, path, run, trainer, options, &mut progress);
     running.records = rewound.unwrap_or_default();
     match found {
         Some(found) => {
@@ -161,13 +161,13 @@ fn reopen(
     config: &RunConfig,
     site: &RunSite,
     path: &Path,
-    session: &mut Session<'_>,
+    options: &mut RunOptions<'_>,
     began: Moment,
     found: Option<&Checkpoint>,
 ) -> Result<(RunEnvironment, Trainer), TrainError> {
-    let ranks = session.ranks.clone();
-    let setup = open(config, session, load_config(&config.model)?.context(), began)?;
-    if let Some(found) = found.filter(|_| !session.allow_changes) {
+    let ranks = options.ranks.clone();
+    let setup = open(config, options, load_config(&config.model)?.context(), began)?;
+    if let Some(found) = found.filter(|_| !options.allow_changes) {
         resume::refuse_other_tasks(path, &resume::digest(&*setup.env), found)?;
     }
     let environment = environment(site, &setup, began);
@@ -180,8 +180,8 @@ fn reopen(
 }
 
 /// Refuses a device whose sampler doesn't round weights, if the policy is to play on it.
-fn check_sampler(config: &RunConfig, site: &RunSite, session: &Session<'_>) -> Result<(), TrainError> {
-    let plays = session.rollouts.is_on_policy();
+fn check_sampler(config: &RunConfig, site: &RunSite, options: &RunOptions<'_>) -> Result<(), TrainError> {
+    let plays = options.rollouts.is_on_policy();
     let fits = if plays { check_precision(config.rollout.precision, &site.device) } else { Ok(()) };
     fits.map_err(TrainError::Input)
 }
@@ -201,16 +201,16 @@ fn tell_ranks(ranks: &dyn Ranks, site: &RunSite, progress: &mut dyn Progress) ->
 /// Opens the setup of a run. Templates show the date on which the run began, however long it takes.
 fn open(
     config: &RunConfig,
-    session: &mut Session<'_>,
+    options: &mut RunOptions<'_>,
     context: usize,
     began: Moment,
 ) -> Result<Setup, TrainError> {
     let tokenizer = tokenizer(&config.model)?;
-    let plays = session.rollouts.is_on_policy() || config.eval.tasks > 0;
+    let plays = options.rollouts.is_on_policy() || config.eval.tasks > 0;
     let offer = if plays { config.offer() } else { config.offer_of_records() };
-    let (started, folder) = (session.executor.take(), Some(&*config.model));
+    let (started, folder) = (options.executor.take(), Some(&*config.model));
     let setup = Setup::open_with(started, offer, &config.rollout, folder, tokenizer, context, began)?;
-    if session.rollouts.is_on_policy() && setup.env.count(TaskSplit::Train) == 0 {
+    if options.rollouts.is_on_policy() && setup.env.count(TaskSplit::Train) == 0 {
         let name = setup.env.name();
         return Err(TrainError::Input(format!(
             "env.{name}: it has no tasks to train on\n  hint: `turnwise eval` plays held-out tasks alone"

@@ -90,10 +90,16 @@ pub(crate) fn required(sources: &Sources, item: &Item) -> String {
         _ if field.kind.starts_with("Vec<") || field.kind == "Address" => "[\"x\"]".into(),
         _ => field.range.map_or("\"x\"".into(), |range| range.ends().1.to_string()),
     };
-    // One key of each pair has to be given; this gives the second.
-    let either = [("held_out_tasks", "held_out"), ("url", "command")];
-    let has = |key: &str| fields.iter().any(|field| field.key == key);
-    let one_of = |field: &Field| either.iter().any(|(other, key)| field.key == *key && has(other));
-    let needed = fields.iter().filter(|field| field.required || one_of(field));
+    let needed = fields.iter().filter(|field| field.required || is_alternative(item, &field.key));
     needed.map(|field| format!("{} = {}", field.key, value(field))).collect::<Vec<_>>().join(", ")
+}
+
+/// Pairs of keys of which a table must have one.
+const EITHER: [(&str, &str); 2] = [("held_out_tasks", "held_out"), ("url", "command")];
+
+/// Whether a key is the second of a pair; [`required`] gives it a value.
+pub(crate) fn is_alternative(table: &Item, key: &str) -> bool {
+    let Kind::Table(fields) = &table.kind else { return false };
+    let has = |key: &str| fields.iter().any(|field| field.key == key);
+    EITHER.iter().any(|(first, second)| key == *second && has(first))
 }

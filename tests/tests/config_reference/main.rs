@@ -3,6 +3,7 @@
 //! fail.
 
 mod defaults;
+mod kinds;
 mod page;
 mod range;
 mod ranges;

@@ -2,37 +2,54 @@
 
 use std::fmt::Write;
 
-use crate::defaults::Defaults;
-use crate::source::{Field, Item, Kind, Sources};
+use crate::defaults::{Defaults, is_alternative};
+use crate::kinds::kind;
+use crate::source::{Field, Item, Kind, Sources, Variant};
 
 const HEAD: &str = "\
 # Every key of a run file
 
-Made from the sources by `just config-reference`; a test fails when it is out of date. `turnwise config FILE` prints a
-file with all its defaults, `turnwise config --schema` a JSON schema for editors. A key that doesn't exist is refused with
-its line and the nearest one that does; a number out of its range, with its line and the range. NaN and the infinities are
-out of every range.
+`just config-reference` generates this page from the sources; a test fails if it is out of date. `turnwise config FILE`
+prints a file with all its defaults, and `turnwise config --schema` a JSON schema for editors.
 
-A key that is a *choice* takes a name, or a table of that name with keys: `advantage = \"grpo\"`, or `[advantage.gtpo]` and
-`gamma = 0.9` below it. On the command line: `--set advantage.gtpo.gamma=0.9`.
+- A key that is a *choice* takes a name, or a table of that name with keys: `advantage = \"grpo\"`, or `[advantage.gtpo]`
+  with `gamma = 0.9` below it. On the command line that is `--set advantage.gtpo.gamma=0.9`.
+- A key whose default is *none* may stay unset.
+- An unknown key is refused with its line and the nearest known one. A number out of its range is refused with its line
+  and the range; NaN and the infinities are out of every range.
 ";
 
 /// The page.
 pub(crate) fn page(sources: &Sources) -> String {
-    let mut page = Page { sources, out: HEAD.to_string(), done: Vec::new() };
+    let mut page = Page { sources, out: HEAD.to_string(), sections: Vec::new() };
+    let names: Vec<String> =
+        turnwise_credit::PRESETS.iter().map(|preset| format!("`{}`", preset.name)).collect();
+    let presets = format!(
+        "- `preset = \"trl\"` at the top of a file puts the conventions of another implementation under all keys that \
+         are set: {} ([table](trl-and-verl.md)).",
+        names.join(", ")
+    );
+    page.line(&presets);
     for (root, title, command) in [("RunConfig", "Training", "train"), ("SftConfig", "Cold start", "sft")] {
-        writeln!(page.out, "\n# {title}: `turnwise {command}`").expect("a string takes any text");
+        page.line(&format!("\n# {title}: `turnwise {command}`"));
         let item = sources.item(root, None).expect("the root of the run file");
         page.table(item, "", &Defaults::of(command, &[]));
     }
     page.out
 }
 
+/// The section of a type. It stands once, at the first key of the type; other keys link to it.
+struct Section {
+    of: Item,
+    path: String,
+    heading: String,
+    written: bool,
+}
+
 struct Page<'a> {
     sources: &'a Sources,
     out: String,
-    /// Types that have their section already, and where.
-    done: Vec<(String, String)>,
+    sections: Vec<Section>,
 }
 
 impl Page<'_> {
@@ -40,149 +57,135 @@ impl Page<'_> {
         writeln!(self.out, "{text}").expect("a string takes any text");
     }
 
-    /// A table and everything below it. `path` is the key that holds it; none for the file itself.
+    /// A link to the section of a type, which belongs to `path` if no other path has it yet.
+    fn link(&mut self, text: &str, of: &Item, path: &str) -> String {
+        if matches!(of.kind, Kind::Names(_)) {
+            return text.into();
+        }
+        let known = self.sections.iter().position(|section| section.of.same(of));
+        let at = known.unwrap_or_else(|| {
+            let heading = match &of.kind {
+                Kind::Table(_) => format!("`[{path}]`"),
+                _ if of.is_names() => format!("Names for `{path}`"),
+                _ => format!("`{path}`, a choice"),
+            };
+            self.sections.push(Section { of: of.clone(), path: path.into(), heading, written: false });
+            self.sections.len() - 1
+        });
+        let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+        let heading = self.sections[at].heading.to_lowercase();
+        let anchor: String = heading.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect();
+        format!("[{text}](#{anchor})")
+    }
+
+    /// Begins the section of a type if it belongs to `path` and isn't written yet.
+    fn begin(&mut self, of: &Item, path: &str) -> bool {
+        let is_next = |section: &&mut Section| section.of.same(of) && section.path == path;
+        let Some(section) = self.sections.iter_mut().find(is_next).filter(|section| !section.written) else {
+            return false;
+        };
+        section.written = true;
+        let heading = format!("\n## {}", section.heading);
+        self.line(&heading);
+        true
+    }
+
+    /// The rows of a table and the sections below it. `path` is the key that holds it; none for the file
+    /// itself.
     fn table(&mut self, item: &Item, path: &str, defaults: &Defaults) {
         let Kind::Table(fields) = &item.kind else { unreachable!("a table") };
-        if !path.is_empty() {
-            self.line(&format!("\n## `[{path}]`\n\n{}", item.doc));
-        }
-        if let Some((_, where_)) = self.done.iter().find(|(name, _)| *name == item.name) {
-            let text = format!("\nThe keys are those of `[{where_}]`.");
-            return self.line(&text);
-        }
-        self.done.push((item.name.clone(), path.to_string()));
         if fields.is_empty() {
             return self.line("\nIt has no keys.");
         }
-        self.line("\n| key | kind | default | |\n|---|---|---|---|");
-        let full = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
-        for field in fields {
-            let inner = self.sources.item(&field.kind, Some(item));
-            let default = Self::default(field, inner, &full(&field.key), defaults);
-            let row = format!(
-                "| `{}` | {} | {default} | {} |",
-                field.key,
-                kind(field, inner),
-                field.doc.replace('|', "\\|")
-            );
-            self.line(&row);
+        let full = |field: &Field| {
+            let key = if path.is_empty() { field.key.clone() } else { format!("{path}.{}", field.key) };
+            if field.named { format!("{key}.NAME") } else { key }
+        };
+        let inner = |field: &Field| self.sources.item(field.listed(), Some(item)).cloned();
+        let fields: Vec<(&Field, String, Option<Item>)> =
+            fields.iter().map(|field| (field, full(field), inner(field))).collect();
+        self.line("\n| key | kind | default | meaning |\n|---|---|---|---|");
+        for (field, path, inner) in &fields {
+            let words = kind(field, inner.as_ref());
+            let kind = inner.as_ref().map_or(words.clone(), |inner| self.link(&words, inner, path));
+            let default = default(field, item, inner.as_ref(), path.trim_end_matches(".NAME"), defaults);
+            self.line(&format!("| `{}` | {kind} | {default} | {} |", field.key, cell(&field.doc)));
         }
-        for field in fields {
-            let Some(inner) = self.sources.item(&field.kind, Some(item)).cloned() else { continue };
-            if field.named {
-                let path = format!("{}.NAME", full(&field.key));
-                if matches!(inner.kind, Kind::Choice(_)) {
-                    self.below(&inner, &path, defaults);
-                } else {
-                    self.below(&inner, &path, &defaults.choosing(self.sources, &path, &inner));
-                }
+        for (field, path, inner) in &fields {
+            let Some(inner) = inner else { continue };
+            let absent = field.named || !defaults.has(path);
+            // A table that is absent by default has the defaults of one that is there.
+            if matches!(inner.kind, Kind::Table(_)) && absent {
+                self.below(inner, path, &defaults.choosing(self.sources, path, inner));
             } else {
-                let path = full(&field.key);
-                // A table that is absent by default has the defaults of one that is there.
-                if matches!(inner.kind, Kind::Table(_)) && !defaults.has(&path) {
-                    self.below(&inner, &path, &defaults.choosing(self.sources, &path, &inner));
-                } else {
-                    self.below(&inner, &path, defaults);
-                }
+                self.below(inner, path, defaults);
             }
         }
     }
 
-    fn default(field: &Field, inner: Option<&Item>, path: &str, defaults: &Defaults) -> String {
-        if field.required {
-            return "**required**".into();
-        }
-        match inner.map(|item| &item.kind) {
-            Some(_) if field.named => "none".into(),
-            Some(Kind::Table(_)) => format!("see `[{path}]`"),
-            Some(Kind::Choice(variants)) if variants.iter().any(|variant| variant.holds.is_some()) => {
-                defaults.choice(path).map_or("none".into(), |name| format!("`{name}`"))
-            }
-            _ => defaults.value(path).map_or("none".into(), |value| format!("`{value}`")),
-        }
-    }
-
-    /// Text that a key's type needs.
+    /// The section of a key's type.
     fn below(&mut self, item: &Item, path: &str, defaults: &Defaults) {
+        if !self.begin(item, path) {
+            return;
+        }
+        let doc = if item.is_names() { String::new() } else { format!("\n{}", item.doc) };
         match &item.kind {
-            Kind::Table(_) => self.table(item, path, defaults),
             Kind::Names(_) => {}
-            Kind::Choice(variants) if variants.iter().all(|variant| variant.holds.is_none()) => {
-                self.line(&format!("\n## Names for `{path}`\n\n| | |\n|---|---|"));
-                for variant in variants {
-                    self.line(&format!("| `{}` | {} |", variant.key, variant.doc.replace('|', "\\|")));
-                }
+            Kind::Table(_) => {
+                self.line(&doc);
+                self.table(item, path, defaults);
             }
             Kind::Choice(variants) => {
-                self.line(&format!("\n## `{path}`, a choice\n\n{}\n\n| | |\n|---|---|", item.doc));
-                for variant in variants {
-                    self.line(&format!("| `{}` | {} |", variant.key, variant.doc.replace('|', "\\|")));
+                if !doc.is_empty() {
+                    self.line(&doc);
                 }
-                if self.done.iter().any(|(name, _)| *name == item.name) {
-                    return;
-                }
-                self.done.push((item.name.clone(), path.to_string()));
-                for variant in variants {
-                    let held =
-                        variant.holds.as_ref().and_then(|held| self.sources.item(held, Some(item))).cloned();
-                    let Some(held) = held else { continue };
-                    let path = format!("{path}.{}", variant.key);
-                    let chosen = defaults.choosing(self.sources, &path, &held);
-                    self.table(&held, &path, &chosen);
-                }
+                self.choice(item, variants, path, defaults);
             }
         }
     }
+
+    fn choice(&mut self, item: &Item, variants: &[Variant], path: &str, defaults: &Defaults) {
+        self.line("\n| name | meaning |\n|---|---|");
+        let mut held = Vec::new();
+        for variant in variants {
+            let path = format!("{path}.{}", variant.key);
+            let table = self.table_of(variant, variants, item);
+            let name = format!("`{}`", variant.key);
+            let name = table.as_ref().map_or(name.clone(), |table| self.link(&name, table, &path));
+            self.line(&format!("| {name} | {} |", cell(&variant.doc)));
+            held.extend(table.map(|table| (path, table)));
+        }
+        for (path, table) in held {
+            let chosen = defaults.choosing(self.sources, &path, &table);
+            self.below(&table, &path, &chosen);
+        }
+    }
+
+    /// The settings of a choice, unless they are empty and those of other choices too.
+    fn table_of(&self, variant: &Variant, variants: &[Variant], item: &Item) -> Option<Item> {
+        let table = self.sources.item(variant.holds.as_ref()?, Some(item))?;
+        let shared = variants.iter().filter(|other| other.holds == variant.holds).count() > 1;
+        let empty = matches!(&table.kind, Kind::Table(fields) if fields.is_empty());
+        (!(shared && empty)).then(|| table.clone())
+    }
 }
 
-fn kind(field: &Field, inner: Option<&Item>) -> String {
+fn default(field: &Field, of: &Item, inner: Option<&Item>, path: &str, defaults: &Defaults) -> String {
+    if field.required {
+        return "**required**".into();
+    }
     match inner.map(|item| &item.kind) {
-        Some(Kind::Choice(_)) if field.named => "table of names of yours, each with one below".into(),
-        Some(_) if field.named => "tables with names of yours".into(),
-        None if field.named => format!("table of {}", simple(&field.kind)),
-        Some(Kind::Table(_)) => "table".into(),
-        Some(Kind::Choice(variants)) if variants.iter().all(|variant| variant.holds.is_none()) => {
-            "name".into()
+        _ if is_alternative(of, &field.key) => "none".into(),
+        Some(_) if field.named => "none".into(),
+        Some(Kind::Table(_)) if defaults.has(path) => "its defaults".into(),
+        Some(Kind::Choice(variants)) if variants.iter().any(|variant| variant.holds.is_some()) => {
+            defaults.choice(path).map_or("none".into(), |name| format!("`{name}`"))
         }
-        Some(Kind::Choice(_)) => "choice".into(),
-        Some(Kind::Names(range)) => {
-            let range = range.map_or_else(String::new, |range| range.in_words(false).to_string());
-            format!("table of names, each with {range}")
-        }
-        None => numbers(field),
+        _ => defaults.value(path).map_or("none".into(), |value| format!("`{value}`")),
     }
 }
 
-/// A kind with its range, if it is one of numbers.
-fn numbers(field: &Field) -> String {
-    let simple = simple(&field.kind);
-    let Some(range) = field.range else { return simple };
-    let (list, kind) = match field.kind.strip_prefix("Vec<") {
-        Some(kind) => ("list of ", kind.trim_end_matches('>')),
-        None => ("", field.kind.as_str()),
-    };
-    let text = range.in_words(is_whole(kind)).to_string();
-    format!("{list}{}", text.trim_start_matches("a "))
-}
-
-fn simple(kind: &str) -> String {
-    if let Some(inside) = kind.strip_prefix("Vec<").and_then(|kind| kind.strip_suffix('>')) {
-        return format!("list of {}", simple(inside));
-    }
-    match kind {
-        "bool" => "true or false",
-        "f64" | "f32" => "number",
-        "String" => "text",
-        "PathBuf" => "path",
-        "Address" => "URL, or a list: a command and its arguments",
-        _ if is_whole(kind) => "whole number",
-        // An enum of names inside a list.
-        _ => "name",
-    }
-    .into()
-}
-
-pub(crate) fn is_whole(kind: &str) -> bool {
-    let kind = kind.rsplit("::").next().unwrap_or(kind);
-    kind.starts_with("NonZero") || ["u8", "u16", "u32", "u64", "usize", "i32", "i64"].contains(&kind)
+/// Documentation in a cell of a table.
+fn cell(doc: &str) -> String {
+    doc.replace('\n', " ").replace('|', "\\|")
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use turnwise_runfile::Range;
 
-use crate::page::is_whole;
+use crate::kinds::is_whole;
 use crate::source::{Field, Item, Kind, Sources};
 
 /// The schema of the run file whose type is `root`.

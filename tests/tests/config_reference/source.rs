@@ -68,6 +68,25 @@ pub(crate) struct Variant {
 /// Every type of every folder.
 pub(crate) struct Sources(Vec<Item>);
 
+impl Item {
+    /// Whether it is a choice between names without keys.
+    pub(crate) fn is_names(&self) -> bool {
+        matches!(&self.kind, Kind::Choice(variants) if variants.iter().all(|variant| variant.holds.is_none()))
+    }
+
+    /// Whether it is the same declaration.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.name == other.name && self.file == other.file
+    }
+}
+
+impl Field {
+    /// The kind of one value of a list, or of the value itself.
+    pub(crate) fn listed(&self) -> &str {
+        self.kind.strip_prefix("Vec<").and_then(|kind| kind.strip_suffix('>')).unwrap_or(&self.kind)
+    }
+}
+
 /// The beginning of a field's type that has any names as keys.
 const NAMES: &str = "BTreeMap<String, ";
 
@@ -118,7 +137,8 @@ impl Sources {
                 field.kind = format!("{name}OrAuto");
                 let named = names.iter().find(|item| item.name == name).expect("the names are a type");
                 let Kind::Choice(mut variants) = named.kind.clone() else { panic!("{name} is no choice") };
-                let doc = "The one that the model folder shows.".into();
+                let doc =
+                    "The one that the model folder's template or tokenizer shows, or else `hermes`.".into();
                 variants.insert(0, Variant { key: "auto".into(), doc, holds: None });
                 more.push(Item { name: field.kind.clone(), kind: Kind::Choice(variants), ..named.clone() });
             }
@@ -165,7 +185,7 @@ impl Before {
     /// Takes in a line that stands before a declaration. False if it is something else.
     fn take(&mut self, line: &str) -> bool {
         if let Some(doc) = line.strip_prefix("///") {
-            self.doc.push(doc.trim().to_string());
+            self.doc.push(doc.strip_prefix(' ').unwrap_or(doc).trim_end().to_string());
         } else if line.starts_with("#[") {
             self.attributes += line;
         } else {
@@ -174,8 +194,20 @@ impl Before {
         true
     }
 
+    /// The documentation: a line for each paragraph, an empty one between them, and blocks of code as they
+    /// are.
     fn doc(&self) -> String {
-        let mut text = self.doc.join(" ").replace("[`", "`").replace("`]", "`");
+        let (mut text, mut in_code) = (String::new(), false);
+        for (at, line) in self.doc.iter().enumerate() {
+            let fence = line.trim_start().starts_with("```");
+            let goes_on = at > 0 && !line.is_empty() && !self.doc[at - 1].is_empty();
+            if at > 0 {
+                text.push(if goes_on && !fence && !in_code { ' ' } else { '\n' });
+            }
+            text += if in_code { line } else { line.trim() };
+            in_code ^= fence;
+        }
+        text = text.replace("[`", "`").replace("`]", "`");
         // The targets of rustdoc's links don't belong on this page.
         while let Some(at) = text.find("`(") {
             let Some(end) = text[at..].find(')') else { break };

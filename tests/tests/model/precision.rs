@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use turnwise_model::{HostCache, HostModel, HostPrecision, ModelConfig, Transformer, load};
-use turnwise_sampler::{Completion, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{Generation, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_tests::{device, model_folder};
 
 use super::real_models::opened;
@@ -119,14 +119,14 @@ fn a_sequence_is_the_same_in_any_batch_slot_and_number_of_threads() {
     for (model, precision) in [&model, &wide].into_iter().flat_map(|model| ROUNDED.map(|each| (model, each)))
     {
         let on_host = Arc::new(HostModel::with_precision(model, precision));
-        let play = |order: &[usize], threads: usize, slots: usize| -> Vec<(usize, Completion)> {
+        let play = |order: &[usize], threads: usize, slots: usize| -> Vec<(usize, Generation)> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut generator = Generator::on_host(on_host.clone(), Sampling::default());
             generator.bound(slots);
             let requests: Vec<GenerationRequest<'_>> =
                 order.iter().map(|&i| request(i as u32, 0, &prompts[i], 24)).collect();
             let turns = pool.install(|| generator.complete(&requests, &NO_STOP).unwrap());
-            let mut sorted: Vec<(usize, Completion)> = order.iter().copied().zip(turns).collect();
+            let mut sorted: Vec<(usize, Generation)> = order.iter().copied().zip(turns).collect();
             sorted.sort_by_key(|(i, _)| *i);
             sorted
         };

@@ -10,7 +10,7 @@ use turnwise_rollout::{Game, Played, PolicyError, play};
 use turnwise_sampler::Sampling;
 use turnwise_tests::{device, model_folder};
 use turnwise_tools::executor::{ExecutorStats, PythonConfig, PythonExecutor};
-use turnwise_tools::{Executor, ExecutorFault, ExecutorInfo, Session};
+use turnwise_tools::{CodeSession, Executor, ExecutorFault, ExecutorInfo};
 use turnwise_trainer::{CacheBudget, ModelPolicy, Setup, tokenizer};
 use turnwise_trajectory::{CallRecord, ToolOutput, Trajectory};
 
@@ -37,7 +37,7 @@ impl Executor for Late {
         self.python.run(code)
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         self.python.session()
     }
 

@@ -8,7 +8,7 @@ use turnwise_model::{AttentionConfig, BlockConfig, ModelConfig, Transformer, fam
 use turnwise_tests::{alone, device, model_folder};
 use turnwise_trainer::memory_estimate::{Estimate, estimate};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Session, train};
+use turnwise_trainer::{RunOptions, train};
 
 use crate::{BEGAN, config_of, make, place};
 
@@ -105,7 +105,7 @@ fn run(model: fn(&Path), sets: &[&str]) -> (Estimate, Vec<[u64; 2]>) {
     let (config, place) = (config_of(&at, &[&small[..], sets].concat()), place(BEGAN));
     let estimate = estimate(&config, &place.device).expect("an estimate");
     let before = resident();
-    train(&config, &place, &folder, Session::default(), &mut Silent).expect("a run");
+    train(&config, &place, &folder, RunOptions::default(), &mut Silent).expect("a run");
     let times = std::fs::read_to_string(folder.join("times.jsonl")).expect("times");
     let peaks = times.lines().map(|line| {
         let line: Value = serde_json::from_str(line).expect("JSON");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use turnwise_model::load_config;
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Session, train};
+use turnwise_trainer::{RunOptions, train};
 
 use crate::{BEGAN, SMALL, column, config_of, make, metrics, model_folder, place};
 
@@ -29,7 +29,7 @@ fn a_run_that_balances_experts_records_the_loss_and_another_has_no_key_of_it() {
         // Every trajectory is trained on, so that the recorded loss is that of all.
         let more = ["advantage=reinforce_pp", "filter.zero_variance=false", "train.steps=2"];
         let config = config_of(&at("model"), &[&SMALL[..], &more, sets].concat());
-        train(&config, &place(BEGAN), &at(name), Session::default(), &mut Silent).expect("a run");
+        train(&config, &place(BEGAN), &at(name), RunOptions::default(), &mut Silent).expect("a run");
     };
     run("on", &["optimizer.router_aux_loss_coef=0.01"]);
     run("stronger", &["optimizer.router_aux_loss_coef=0.1"]);

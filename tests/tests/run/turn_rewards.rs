@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Session, train};
+use turnwise_trainer::{RunOptions, train};
 
 use crate::{BEGAN, column, load, model_folder, place};
 
@@ -18,7 +18,7 @@ fn trained(folder: &Path, sets: &[&str]) -> (Vec<f64>, f64) {
     ];
     let sets: Vec<String> = sets.iter().map(ToString::to_string).chain(more).collect();
     let config = load(Some(&example.join("steps.toml")), &[], &sets).expect("the example's run file");
-    let finished = train(&config, &place(BEGAN), folder, Session::default(), &mut Silent).expect("a run");
+    let finished = train(&config, &place(BEGAN), folder, RunOptions::default(), &mut Silent).expect("a run");
     (column(folder, "reward"), finished.after.accuracy - finished.before.accuracy)
 }
 

@@ -8,7 +8,7 @@ use turnwise_model::{
 };
 use turnwise_run::Recorded;
 use turnwise_tests::{device, max_abs_diff, model_folder, values};
-use turnwise_trainer::Session;
+use turnwise_trainer::RunOptions;
 use turnwise_trajectory::Trajectory;
 
 use crate::{SMALL, column, metrics, run, run_on, run_with, turn_logprobs};
@@ -23,7 +23,7 @@ fn the_scale_of_an_adapter_changes_at_the_restart() {
     run_with(
         &folder,
         &lora("optimizer.lora.alpha=24"),
-        Session { allow_changes: true, ..Session::default() },
+        RunOptions { allow_changes: true, ..RunOptions::default() },
     );
     let base = || load_model(&model_folder("tiny"), &device()).unwrap();
     let checkpoint = |step: usize| folder.join(format!("checkpoints/step_{step:05}"));

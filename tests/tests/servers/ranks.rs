@@ -5,7 +5,7 @@ use std::process::Command;
 
 use turnwise_ranks::HAS_MPI;
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Session, train};
+use turnwise_trainer::{RunOptions, train};
 
 use crate::engine::{Engine, Ways};
 use crate::{config, place, record};
@@ -50,8 +50,8 @@ fn one_of_them() {
     let (folder, url) = told.split_once('\n').expect("a folder and an address");
     let folder = Path::new(folder);
     let ranks = turnwise_ranks::begin().expect("ranks under mpirun");
-    let session = Session { ranks: ranks.clone(), ..Session::default() };
+    let options = RunOptions { ranks: ranks.clone(), ..RunOptions::default() };
     let config = config(url, &folder.join("weights"), &DIVIDED);
-    train(&config, &place(), &folder.join("run"), session, &mut Silent).expect("a run");
+    train(&config, &place(), &folder.join("run"), options, &mut Silent).expect("a run");
     ranks.finish();
 }

@@ -11,7 +11,7 @@ use turnwise_model::{family_of, load as load_model, save};
 use turnwise_tests::{device, model_folder};
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Finished, ServerCheck, Session, check_servers, train};
+use turnwise_trainer::{Finished, RunOptions, ServerCheck, check_servers, train};
 
 use crate::place;
 
@@ -86,7 +86,7 @@ fn config(url: &str, weights: &Path, sets: &[&str]) -> RunConfig {
 
 fn run(url: &str, parent: &Path, name: &str, sets: &[&str]) -> Result<(Finished, Vec<Value>), String> {
     let (folder, config) = (parent.join(name), config(url, &parent.join("weights"), sets));
-    let finished = train(&config, &place(), &folder, Session::default(), &mut Silent);
+    let finished = train(&config, &place(), &folder, RunOptions::default(), &mut Silent);
     let finished = finished.map_err(|error| error.to_string())?;
     let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).expect("metrics");
     let metrics = metrics.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -60,7 +60,7 @@ struct Findings {
     /// Memory that the run of `--config` needs, in bytes.
     run: Option<Estimate>,
     /// Its environment.
-    environment: Option<Played>,
+    environment: Option<Determinism>,
     /// The executor of tool calls; with `executor_error`, the one that lower isolation would allow.
     executor: Option<ExecutorInfo>,
     /// Why tool calls are not run by default.
@@ -69,7 +69,7 @@ struct Findings {
 
 /// How several plays of the same tasks with the same turns compare.
 #[derive(Serialize)]
-struct Played {
+struct Determinism {
     /// Whether they are equal; none if the environment can't be played, or an agent's programs play.
     deterministic: Option<bool>,
     /// The first difference, or why it can't be played.
@@ -79,7 +79,7 @@ struct Played {
     listed: Vec<String>,
 }
 
-impl Played {
+impl Determinism {
     fn of(config: &RunConfig) -> Self {
         match check_environment(config) {
             Ok(found) => {
@@ -136,7 +136,7 @@ impl Doctor {
             device_error: device.err().map(|error| error.lines().next().unwrap_or_default().to_string()),
             memory_left: memory::available(),
             run,
-            environment: config.as_ref().map(Played::of),
+            environment: config.as_ref().map(Determinism::of),
             checks: backend::NAMES.iter().map(|name| device_check::of(name)).collect(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             executor_error: executor.as_ref().err().map(ToString::to_string),

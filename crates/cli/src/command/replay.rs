@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use turnwise_run::Recorded;
 use turnwise_trainer::config::{RunConfig, load};
-use turnwise_trainer::{Session, train};
+use turnwise_trainer::{RunOptions, train};
 
 use crate::place::place;
 use crate::run_file::Changes;
@@ -41,14 +41,14 @@ impl Replay {
         let config: RunConfig = load(Some(&file), &self.changes.overlay, &self.changes.set)?;
         let recorded = Recorded::open(&self.recorded)?;
         let place = place(self.device.as_deref())?;
-        let session = Session {
+        let options = RunOptions {
             allow_changes: self.allow_changes,
             stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
             rollouts: &recorded,
-            ..Session::default()
+            ..RunOptions::default()
         };
         let mut progress = progress::of_run(&self.run, self.tui)?;
-        let finished = train(&config, &place, &self.run, session, &mut *progress)?;
+        let finished = train(&config, &place, &self.run, options, &mut *progress)?;
         drop(progress);
         super::train::conclude(&finished, self.json)
     }

@@ -15,7 +15,7 @@ use turnwise_run::{Evaluation, RunDirError};
 use turnwise_tools::Executor;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
-use turnwise_trainer::{Finished, Play, Session, TrainError, executor, train};
+use turnwise_trainer::{Finished, Play, RunOptions, TrainError, executor, train};
 
 use crate::place::place;
 use crate::run_file::Changes;
@@ -85,14 +85,14 @@ impl Train {
             };
             let mut progress =
                 if ranks.leads() { progress::of_run(&run, self.tui)? } else { Box::new(Silent) };
-            let session = Session {
+            let options = RunOptions {
                 allow_changes: self.allow_changes,
                 stop,
                 rollouts: &Play,
                 ranks: ranks.clone(),
                 executor: executor.take(),
             };
-            match train(config, &place, &run, session, &mut *progress) {
+            match train(config, &place, &run, options, &mut *progress) {
                 Ok(finished) => break finished,
                 // Another process has resumed it first.
                 Err(TrainError::RunDir(RunDirError::InUse { .. }))

@@ -8,7 +8,7 @@ use crate::{
 
 z_scored! {
     /// Subtracts a value predicted from the turns before, learnt on the other groups of the batch. A
-    /// candidate of this project, not of a paper, and recommended by nothing so far.
+    /// candidate of this project without a paper. No result recommends it so far.
     ///
     /// The reward is that of `grpo_min`, `g_i = min(acc, format_ok)`, and `m_i` is its mean over the
     /// other trajectories of the group:
@@ -28,7 +28,7 @@ z_scored! {
     /// `grpo_min` times `n / (n - 1)`, `n` trajectories in the group. Late turns are blamed less for what
     /// went wrong before them, since `V_ij` is low by then.
     ///
-    /// An `Episode` has no statuses of tools, so violations stand for failed calls in `x`.
+    /// The estimator sees no statuses of tools, so violations stand for failed calls in `x`.
     ///
     /// It reads what `grpo_min` reads: `acc` without its weight, and the flags of violations.
     pub struct CrossGroup {

@@ -9,7 +9,7 @@ use crate::{
 
 z_scored! {
     /// Credits a turn with the change that it made to the group's own estimate of the gated reward. A
-    /// candidate of this project, not of a paper, and recommended by nothing so far.
+    /// candidate of this project without a paper. No result recommends it so far.
     ///
     /// The reward is that of `grpo_min`, `g_i = min(acc, format_ok)`. `h_ij` is the state of
     /// `turn_tree` with one addition: it tells which turns broke the format, because a violation

@@ -22,9 +22,9 @@ z_scored! {
     /// Group-relative *Trajectory*-based Policy Optimization (arXiv:2508.03772, conflict-token masking), or
     /// with the hybrid of MT-GRPO in arXiv:2604.02869.
     ///
-    /// The set over which μ and σ are taken could not be read in the paper, so it is a key: [`NormScope`].
+    /// The paper's text doesn't settle the set over which μ and σ are taken, so it is a key: `norm_scope`.
     ///
-    /// Two known properties are tested below. On a group that is solved throughout, GTPO still prefers short
+    /// Two properties are known and tested. In a group that is solved throughout, GTPO still prefers short
     /// trajectories where GRPO gives 0; `skip_uniform_outcome` turns that off. One small penalty in an
     /// otherwise uniform group gets a large advantage; `std_floor` bounds it.
     ///
@@ -35,7 +35,7 @@ z_scored! {
         pub gamma: f64 = 0.9,
         /// The set over which μ and σ are taken.
         pub norm_scope: NormScope = NormScope::Pooled,
-        /// Gives 0 to a group whose trajectories are all right or all wrong, as GRPO does.
+        /// Whether a group whose trajectories are all right or all wrong gets 0, as with GRPO.
         pub skip_uniform_outcome: bool = false,
     }
 }

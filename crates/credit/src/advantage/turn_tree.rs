@@ -10,8 +10,8 @@ use crate::{
     tree::Tree,
 };
 
-/// Credits a turn with the change that it made to the group's own estimate of success. A proposal of this
-/// project, not of a paper.
+/// Credits a turn with the change that it made to the group's own estimate of success. It is a proposal
+/// of this project without a paper.
 ///
 /// Trajectories that made the same calls and saw the same observations, in the same order, are in the same
 /// state `h`: their environments can't be told apart. This makes a group a tree whose root is the prompt.

@@ -40,20 +40,21 @@ pub use program::Ran;
 pub use programs::{Agent, AgentEndpoint};
 pub use verdict::Verdict;
 
-/// Settings of agents.
+/// Configures an agent program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentConfig {
-    /// The program, and its arguments. It is started once per trajectory, in the folder of the run's start.
+    /// The program and its arguments. It is started once per trajectory, in the folder where the run was
+    /// started.
     pub command: Vec<String>,
     /// The tasks to train on: JSON lines or one JSON array of objects, plain or in gzip, or parquet.
     pub train: PathBuf,
-    /// The tasks held out, in the same form. No row may also be in `train`.
+    /// The tasks held out, in the same form; or give `held_out_tasks`. No row may also be in `train`.
     pub held_out: Option<PathBuf>,
-    /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
+    /// Number of tasks of `train` to hold out if `held_out` is unset. `seed` draws them.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub held_out_tasks: Option<usize>,
-    /// Tasks to read of each file, from its start. By default all.
+    /// Number of tasks to read from the start of each file; unset, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Whether `seed` shuffles each file before `limit` counts.
@@ -62,13 +63,14 @@ pub struct AgentConfig {
     /// Seed of the shuffle and of the split.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
-    /// Seconds for a program, and for the check behind it.
+    /// Seconds for a program, and for the check after it.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Programs that run at a time.
+    /// Maximum number of programs that run at a time.
     #[serde(default = "at_once", deserialize_with = "Within::<1, 1_024>::read")]
     pub at_once: usize,
-    /// A command that gives the rewards, and its arguments. Without it the program's last line gives them.
+    /// A command that gives the rewards, and its arguments. Unset, the last line of the program's stdout
+    /// gives them.
     pub check: Option<Vec<String>>,
 }
 

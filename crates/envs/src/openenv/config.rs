@@ -6,11 +6,12 @@ use turnwise_runfile::{Conflict, Seconds, Within};
 use super::address::Address;
 use crate::settings::no_program;
 
-/// Settings of an environment behind an OpenEnv server. Either `url` or `command` is given.
+/// Configures an environment behind an OpenEnv server. Either `url` or `command` is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenEnvConfig {
-    /// Address of a server that runs: `ws://…` or `http://…`, or `wss://…` in builds with the feature `https`.
+    /// Address of a server that runs: `ws://…` or `http://…`, or `wss://…` in builds with the feature
+    /// `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Command of a server, and its arguments. The run starts it, and stops it when it ends. It listens on
@@ -26,7 +27,7 @@ pub struct OpenEnvConfig {
     /// A system message before every conversation. Empty for none.
     #[serde(default)]
     pub instruction: String,
-    /// Sum of a trajectory's rewards from which it counts as right.
+    /// The least sum of rewards at which a trajectory counts as right.
     #[serde(default = "right_from", deserialize_with = "Within::<-1_000_000, 1_000_000>::read")]
     pub right_from: f64,
     /// Trajectories that play at a time. The others wait for one that ends.

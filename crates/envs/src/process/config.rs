@@ -5,17 +5,17 @@ use turnwise_runfile::{Conflict, Seconds, Within};
 
 use crate::settings::no_program;
 
-/// Settings of an environment in a process.
+/// Configures an environment that runs in a separate process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessConfig {
-    /// The command, and its arguments. It ends when its stdin does.
+    /// The command and its arguments. It has to end when its stdin does.
     pub command: Vec<String>,
     /// Number of processes. Sessions are distributed over them.
     #[serde(default = "workers", deserialize_with = "Within::<1, 256>::read")]
     pub workers: usize,
-    /// Sessions that a process holds at a time. Other trajectories wait. 1 suits an environment with global
-    /// state.
+    /// Maximum number of sessions of a process at a time. Other trajectories wait. 1 suits an environment
+    /// with global state.
     #[serde(default = "at_once", deserialize_with = "Within::<1, 4_096>::read")]
     pub at_once: usize,
     /// Seconds for one answer.

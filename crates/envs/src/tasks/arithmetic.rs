@@ -21,19 +21,19 @@ use crate::tasks::stated::stated;
 use crate::tasks::story::story;
 use crate::tasks::{Task, Tasks};
 
-/// Settings of the arithmetic environment.
+/// Configures nested integer expressions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArithmeticConfig {
-    /// Numbers of operations. Tasks are spread evenly over them.
+    /// Numbers of operations of a task. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<2, 16>::read")]
     pub levels: Vec<u32>,
     /// Operators to draw from.
     pub operators: Vec<Operator>,
-    /// The maximum of an operand, which is at least 1.
+    /// Largest operand. The smallest is 1.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub max_operand: i64,
-    /// The maximum of an intermediate result, which is at least 0.
+    /// Largest intermediate result. The smallest is 0.
     #[serde(deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub max_value: i64,
     /// Seed of the tasks.
@@ -45,11 +45,12 @@ pub struct ArithmeticConfig {
     /// Tasks held out.
     #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
-    /// Share of the turns of demonstrations with a mistake, for a noisy cold start. A mistake is giving up
+    /// Share of turns with a mistake in demonstrations, for a noisy cold start. A mistake is giving up
     /// with a wrong answer, a wrong operator, or two operations in one call.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,
-    /// Share of malformed calls among those of demonstrations. Each is written again until it has its end.
+    /// Share of malformed calls among those of demonstrations: their ends are missing. The turn after one
+    /// repeats it.
     #[serde(deserialize_with = "Parts::<0, 9, 10>::read")]
     pub malformed: f64,
     /// Whether tasks are word problems: chains of operations told as stories.

@@ -35,18 +35,19 @@ use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks, instructed, question};
 use checker::{Checker, Patience};
 
-/// Settings of an environment whose answers a command checks.
+/// Configures an environment whose answers a command checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandConfig {
     /// The tasks to train on: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub train: PathBuf,
-    /// The tasks held out. They may share no question with `train`, even spelled differently.
+    /// The tasks held out, in the same form; or give `held_out_tasks`. No question may also be in `train`,
+    /// even spelled differently.
     pub held_out: Option<PathBuf>,
-    /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
+    /// Number of tasks of `train` to hold out if `held_out` is unset. `seed` draws them.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub held_out_tasks: Option<usize>,
-    /// Tasks to read of each file, from its start. By default all.
+    /// Number of tasks to read from the start of each file; unset, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Whether `seed` shuffles each file before `limit` counts.
@@ -64,10 +65,10 @@ pub struct CommandConfig {
     /// Seconds for checking an answer.
     #[serde(default = "timeout_seconds", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds for the command's start, before the time of its first answer begins.
+    /// Seconds for the command's start. They don't count towards its first answer.
     #[serde(default = "start_seconds", deserialize_with = "Seconds::read")]
     pub start_seconds: f64,
-    /// A system message before every question.
+    /// A system message before every question. Empty for none.
     #[serde(default)]
     pub instruction: String,
     /// The mark before an answer, such as `Answer:`. Majority votes count the rest of its line, numbers by

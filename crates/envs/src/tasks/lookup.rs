@@ -26,11 +26,11 @@ use question::Query;
 pub use question::Question;
 use world::{AGE, TIES, World};
 
-/// Settings of the lookup environment.
+/// Configures procedural questions over several facts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LookupConfig {
-    /// Numbers of lookups. Tasks are spread evenly over them.
+    /// Numbers of lookups that a task needs. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<2, 8>::read")]
     pub levels: Vec<u32>,
     /// Kinds of questions. Tasks alternate between them.
@@ -44,7 +44,7 @@ pub struct LookupConfig {
     /// Tasks held out.
     #[serde(deserialize_with = "Within::<0, 1_000_000>::read")]
     pub held_out_tasks: usize,
-    /// Share of the turns of demonstrations with a mistake, for a noisy cold start. A mistake is giving up
+    /// Share of turns with a mistake in demonstrations, for a noisy cold start. A mistake is giving up
     /// with a guess, a wrong fact, or several lookups in one call.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub mistakes: f64,

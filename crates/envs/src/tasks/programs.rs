@@ -22,14 +22,14 @@ use crate::settings::{EnvSettings, cpython};
 use crate::tasks::{Task, Tasks};
 use pipeline::Pipeline;
 
-/// Settings of the program synthesis environment.
+/// Configures procedural functions to write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramsConfig {
     /// Numbers of steps of a function. Tasks are spread evenly over them.
     #[serde(deserialize_with = "Within::<1, 8>::read")]
     pub levels: Vec<u32>,
-    /// Share of tasks that leave out a constant.
+    /// Share of tasks that show one constant as `?`. The examples tell it.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub unknown: f64,
     /// Share of demonstrations that end with a wrong program, for a noisy cold start.

@@ -20,18 +20,19 @@ use crate::tasks::task_files::TaskFiles;
 use crate::tasks::{Task, Tasks, instructed};
 use form::{COLUMNS, pair};
 
-/// Settings of the question/answer environment.
+/// Configures questions with numeric answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QaConfig {
     /// The tasks to train on: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub train: PathBuf,
-    /// The tasks held out, in the same form. No question may also be in `train`, however it is written.
+    /// The tasks held out, in the same form; or give `held_out_tasks`. No question may also be in `train`,
+    /// even spelled differently.
     pub held_out: Option<PathBuf>,
-    /// How many tasks of `train` are held out, where `held_out` names no file; `seed` draws them.
+    /// Number of tasks of `train` to hold out if `held_out` is unset. `seed` draws them.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub held_out_tasks: Option<usize>,
-    /// Tasks to read of each file, from its start. By default all.
+    /// Number of tasks to read from the start of each file; unset, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Whether `seed` shuffles each file before `limit` counts.

@@ -26,26 +26,26 @@ use crate::tasks::same_question::normal;
 use crate::tasks::{Task, Tasks, asked};
 use search::Search;
 
-/// Settings of the StrategyQA environment.
+/// Configures StrategyQA's questions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StrategyQaConfig {
     /// The data: JSON lines or one JSON array, plain or in gzip, or parquet.
     pub data: PathBuf,
-    /// Questions to hold out. The rest is for training.
+    /// Number of questions to hold out. The rest is trained on.
     #[serde(default = "held_out", deserialize_with = "Within::<0, 1_000_000_000>::read")]
     pub held_out: usize,
     /// Seed of the split.
     #[serde(default, deserialize_with = "Seed::read")]
     pub seed: u64,
-    /// How many rows to read from the start of the file; without it, all.
+    /// Number of rows to read from the start of the file; unset, all.
     #[serde(default, deserialize_with = "Within::<1, 1_000_000_000>::read")]
     pub limit: Option<usize>,
     /// Columns of the file by the names that are read: `question`, `answer` and `facts`. A path may lead into
     /// structs: `facts = "evidence.facts"`.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
-    /// Maximum of facts that one search returns.
+    /// Maximum number of facts that one search returns.
     #[serde(default = "facts", deserialize_with = "Within::<1, 1_000>::read")]
     pub facts: usize,
     /// A system message before every question, which tells the policy how to state its answer. Empty for

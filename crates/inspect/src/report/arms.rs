@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use turnwise_run::{Evaluations, Metric, RunEnvironment, StepMetrics};
+use turnwise_run::{Evaluations, RunEnvironment, StepMetrics};
 
 use super::WINDOW;
 use crate::error::InspectError;
@@ -99,11 +99,6 @@ fn label(config: &Config, all: &[&Config], differing: &[String]) -> String {
         });
     }
     if parts.len() > 2 { String::new() } else { parts.into_iter().collect::<Vec<_>>().join(", ") }
-}
-
-/// Returns a metric over steps, without steps that lack it.
-pub(super) fn points(metrics: &[StepMetrics], metric: impl Fn(&StepMetrics) -> Metric) -> Vec<(f64, f64)> {
-    metrics.iter().filter_map(|step| Some((step.step as f64, metric(step).value()?))).collect()
 }
 
 /// Returns the moving mean of each point and those before it.

@@ -3,35 +3,14 @@
 use turnwise_run::{Evaluation, Metric, StepMetrics, TurnCredit, TurnMetrics};
 use turnwise_stats::{Estimate, compare, holm, mean, mean_interval, paired_t, summarize};
 
-use super::arms::{Arm, Member, differences, points, smooth};
+use super::arms::{Arm, Member, differences, smooth};
 use super::chart::{Chart, Series, number};
 use super::document::{Block, Table, heads};
 use super::rewards::{names, rewards};
+use crate::curves::{CURVES, Curve, points, reward};
 
 /// Confidence of every interval.
 const CONFIDENCE: f64 = 0.95;
-
-/// Describes a curve: the name of its picture, its title, whether it is a share, and its metric.
-type Curve = (&'static str, &'static str, bool, fn(&StepMetrics) -> Metric);
-
-const CURVES: [Curve; 14] = [
-    ("accuracy", "Share of right answers", true, |m| m.accuracy),
-    ("reward", "Reward per trajectory", false, |m| m.reward),
-    ("turns", "Turns per trajectory", false, |m| m.turns),
-    ("tool-success", "Share of calls that succeed", true, |m| m.tool_success),
-    ("violations", "Share of turns that break the format", false, |m| m.violations),
-    ("truncated", "Share of trajectories cut off", false, |m| m.truncated),
-    ("sampled-tokens", "Sampled tokens per trajectory", false, |m| m.sampled_tokens),
-    ("entropy", "Entropy estimate (nats per token)", false, |m| m.entropy),
-    ("router-aux-loss", "Load-balancing loss of the experts", false, |m| m.router_aux_loss),
-    ("grad-norm", "Gradient norm", false, |m| m.grad_norm),
-    ("logprob-gap", "Largest gap between sampler and trainer (nats)", false, |m| m.logprob_gap),
-    ("dropped", "Share of trajectories left out of the loss", false, |m| m.dropped),
-    ("prefix-kept", "Share of calls that keep the sampled tokens", true, |m| m.prefix_kept),
-    ("sequences", "Sequences of all trajectories", false, |m| {
-        m.sequences.map_or_else(Metric::default, |counts| (counts.count as f64).into())
-    }),
-];
 
 /// Describes a held-out number: its name, whether it is a share, and its field.
 type HeldOut = (&'static str, bool, fn(&Evaluation) -> f64);
@@ -223,17 +202,18 @@ fn curves(arms: &[Arm<'_>]) -> Vec<Block> {
                     highest seed.";
         blocks.push(Block::Text(text.into()));
     }
-    for (name, title, percent, metric) in CURVES {
+    for Curve { name, title, percent, metric } in CURVES {
+        let Some(title) = title else { continue };
         let series: Vec<Series> =
             arms.iter().filter_map(|arm| series(arm, &metric, arms.len() > 1)).collect();
         if !series.is_empty() {
             let chart = Chart { title: title.into(), percent, series, marks: Vec::new() };
-            blocks.push(Block::Picture { name: name.into(), svg: chart.svg() });
+            blocks.push(Block::Picture { name: name.replace(' ', "-"), svg: chart.svg() });
         }
     }
     // Names are the environment's: files are numbered.
     for (at, name) in names(arms).iter().enumerate() {
-        let mean = |step: &StepMetrics| step.rewards.get(name).map_or_else(Metric::default, |r| r.mean);
+        let mean = |step: &StepMetrics| reward(step, name);
         let series = arms.iter().filter_map(|arm| series(arm, &mean, arms.len() > 1)).collect();
         let chart = Chart {
             title: format!("Reward named {name} per trajectory"),

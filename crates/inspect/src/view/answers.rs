@@ -1,6 +1,6 @@
 //! Answers to the page, as JSON. Text goes out as text: the page never makes markup of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use turnwise_run::{Evaluations, GroupRecord, StepMetrics};
 use turnwise_trajectory::{CallRecord, Finish, Rewards, Trajectory};
 
 use crate::conversation;
+use crate::curves::{CURVES, points, reward};
 use crate::error::InspectError;
 use crate::index::{Bad, Index, Row};
 use crate::run::Run;
@@ -36,9 +37,16 @@ pub(super) struct RunAnswer<'a> {
     unreadable: Vec<String>,
     /// Paths that were searched for a tokenizer, if none was found.
     tokenizer_missing: Option<Vec<String>>,
-    metrics: Vec<StepMetrics>,
+    curves: Vec<Drawn>,
     config: BTreeMap<String, String>,
     evaluation: Option<Evaluations>,
+}
+
+/// Holds a curve over steps.
+#[derive(Serialize)]
+struct Drawn {
+    name: String,
+    points: Vec<(f64, f64)>,
 }
 
 /// Returns every run. A file that can't be read is named, and the rest is shown.
@@ -64,10 +72,22 @@ fn one(run: &Run) -> RunAnswer<'_> {
         // Tokens of conversations have no tokenizer.
         tokenizer_missing: run.pieces().missing().filter(|looked| !looked.is_empty()).map(shown),
         unreadable,
-        metrics,
+        curves: curves(&metrics),
         config: run.config(),
         evaluation,
     }
+}
+
+/// Returns all curves, then those of rewards by name. A curve without a value has no points.
+fn curves(metrics: &[StepMetrics]) -> Vec<Drawn> {
+    let fixed =
+        CURVES.iter().map(|curve| Drawn { name: curve.name.into(), points: points(metrics, curve.metric) });
+    let names: BTreeSet<&String> = metrics.iter().flat_map(|step| step.rewards.keys()).collect();
+    let named = names.into_iter().map(|name| Drawn {
+        name: format!("reward of {name}"),
+        points: points(metrics, |step| reward(step, name)),
+    });
+    fixed.chain(named).collect()
 }
 
 /// Returns the value, or its default after adding the reason to `unreadable`.

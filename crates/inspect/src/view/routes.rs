@@ -141,7 +141,7 @@ fn run<'s>(site: &'s Site, params: &Params) -> Result<(usize, &'s Run), Refusal>
     site.runs.get(number).map(|run| (number, run)).ok_or(Refusal::NotFound)
 }
 
-/// Returns the runs with their metrics. `refresh=1` reads what is new in them.
+/// Returns the runs with their curves. `refresh=1` reads what is new in them.
 fn runs(site: &Site, params: &Params) -> Result<Vec<u8>, Refusal> {
     if params.text("refresh") == "1" {
         for run in &site.runs {

@@ -200,7 +200,7 @@ impl Executor for Slow {
         Scripted::new().run(code)
     }
 
-    fn session(&self) -> Result<Box<dyn turnwise_tools::Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn turnwise_tools::CodeSession>, ExecutorFault> {
         Scripted::new().session()
     }
 

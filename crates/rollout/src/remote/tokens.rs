@@ -19,7 +19,7 @@ pub use engine::EngineName;
 pub use fleet::{Fleet, Pushed, Servers, TurnAsk};
 pub use policy::{Stream, TokenPolicy};
 pub use probe::{Gap, Logprobs, Probe};
-pub use protocol::{Rule, Sampled};
+pub use protocol::{Rule, SampledTurn};
 
 /// Says why servers can't be used: what is wrong, and advice in a second line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -27,9 +27,10 @@ use crate::queue::Places;
 use crate::refusal::{FULL, Refusal};
 use crate::session::all::Name;
 use crate::session::digest::{after, meant};
+use crate::session::of_run::NewCall;
 use crate::session::run::Reached;
 use crate::session::streams::Stream;
-use crate::session::tree::{Answered, NewCall, Texts};
+use crate::session::tree::{Answered, Texts};
 use crate::site::Site;
 
 /// Holds a call that is being answered. Dropped, it gives up its sequences.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::dialect::fields::{Fields, wrong};
-use crate::engine::Sampling;
+use crate::engine::EngineSampling;
 use crate::refusal::Refusal;
 
 /// Most sequences of a request.
@@ -35,8 +35,8 @@ pub(super) const NEUTRAL: &[&str] = &[
 ];
 
 /// Reads the settings of sampling.
-pub(super) fn sampling(request: &Fields<'_>) -> Result<Sampling, Refusal> {
-    let plain = Sampling::default();
+pub(super) fn sampling(request: &Fields<'_>) -> Result<EngineSampling, Refusal> {
+    let plain = EngineSampling::default();
     let top_k = match request.get("top_k") {
         // -1 keeps all in other servers.
         Some(all) if *all == json!(-1) => None,
@@ -46,7 +46,7 @@ pub(super) fn sampling(request: &Fields<'_>) -> Result<Sampling, Refusal> {
     if top_p == 0.0 {
         return Err(Refusal::at("top_p", "0, not a number above 0"));
     }
-    Ok(Sampling {
+    Ok(EngineSampling {
         temperature: request.number("temperature", 0.0..=100.0)?.unwrap_or(plain.temperature),
         top_k: top_k.map_or(plain.top_k, |count| count as usize),
         top_p,

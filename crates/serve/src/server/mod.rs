@@ -27,7 +27,7 @@ use crate::ask::Delivery;
 use crate::call::Call;
 use crate::call::arrived::Arrived;
 use crate::dialect::{self, Dialect, openai_refusal};
-use crate::engine::{Engine, Sampling};
+use crate::engine::{Engine, EngineSampling};
 use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::server::desk::Desk;
@@ -213,7 +213,7 @@ async fn answered(
 
 /// Says in an answer's head which settings a run has used instead of the request's.
 fn under(rules: Option<Rules>, mut response: Response) -> Response {
-    if let Some(Rules { sampling: Sampling { temperature, top_k, top_p, min_p }, .. }) = rules {
+    if let Some(Rules { sampling: EngineSampling { temperature, top_k, top_p, min_p }, .. }) = rules {
         let used = format!("temperature={temperature}, top_k={top_k}, top_p={top_p}, min_p={min_p}");
         let used = HeaderValue::try_from(used).expect("numbers are letters of a header");
         response.headers_mut().insert("turnwise-sampling", used);

@@ -3,6 +3,7 @@
 pub(crate) mod all;
 pub(crate) mod digest;
 mod line;
+pub(crate) mod of_run;
 mod order;
 pub(crate) mod record;
 pub(crate) mod run;

@@ -126,8 +126,9 @@ impl Groups {
 mod tests {
     use turnwise_trajectory::TokenId;
 
+    use crate::session::of_run::NewCall;
+    use crate::session::tree::Session;
     use crate::session::tree::tests::answered;
-    use crate::session::tree::{NewCall, Session};
 
     fn begin(session: &mut Session, call: u32, parent: Option<u32>, prompt: &[TokenId]) {
         let before = session.answered_at(parent);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
-use crate::engine::Sampling;
+use crate::engine::EngineSampling;
 
 /// Holds the rules under which the sessions of a run are answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
     /// The settings of sampling, whatever a request asks for.
-    pub sampling: Sampling,
+    pub sampling: EngineSampling,
     /// Most tokens of a turn.
     pub turn_tokens: usize,
     /// Most calls of a session.

@@ -10,8 +10,8 @@ use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
 use crate::session::digest::Digest;
-use crate::session::run::{Reached, Said};
-use crate::session::streams::{Stream, Streams};
+use crate::session::of_run::OfRun;
+use crate::session::run::Said;
 use crate::session::written::{Mark, Written};
 
 /// Holds the calls of a session.
@@ -32,21 +32,6 @@ pub(crate) struct Session {
     names: usize,
     /// Its part in a run, if it has one.
     pub(super) run: Option<OfRun>,
-}
-
-/// Holds what a session of a run has besides.
-pub(crate) struct OfRun {
-    /// Names its random numbers to the engine.
-    pub(crate) place: u64,
-    pub(crate) streams: Streams,
-    /// The first limit that refused a call.
-    pub(crate) reached: Option<Reached>,
-    /// Whether its program has said that it is done.
-    pub(crate) done: bool,
-    /// Counts arrivals and answers of calls.
-    clock: u64,
-    /// When each call arrived that is being answered.
-    begun: BTreeMap<u32, u64>,
 }
 
 /// Holds a call and its answer.
@@ -72,15 +57,6 @@ pub(crate) struct Texts {
     pub(crate) dialogue: Option<Arc<Dialogue>>,
     pub(crate) forced: Vec<TokenId>,
     pub(crate) said: Said,
-}
-
-/// Holds a call that gets its number.
-pub(crate) struct NewCall<'a> {
-    /// The call that it continues.
-    pub(crate) parent: Option<u32>,
-    pub(crate) prompt: &'a [TokenId],
-    /// When it arrived, by the clock of a session of a run.
-    pub(crate) arrived: u64,
 }
 
 /// Holds a call that was answered.
@@ -143,11 +119,7 @@ impl Session {
 
     /// Returns a session of a run.
     pub(crate) fn of_run(place: u64) -> Self {
-        let (streams, begun) = (Streams::default(), BTreeMap::new());
-        Self {
-            run: Some(OfRun { place, streams, reached: None, done: false, clock: 0, begun }),
-            ..Self::new()
-        }
+        Self { run: Some(OfRun::new(place)), ..Self::new() }
     }
 
     /// Counts the calls of a session of a run that were answered or are being answered. One that was given
@@ -312,29 +284,6 @@ impl Session {
     /// Counts the calls, and those that diverged.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.calls.len(), self.calls.values().filter(|node| node.diverged).count())
-    }
-}
-
-impl OfRun {
-    /// Chooses the random numbers of a call that begins.
-    ///
-    /// - `before`: when the call that it continues was answered. A client may send the head of a request
-    ///   earlier, and its body when it knows that answer.
-    pub(crate) fn begin(&mut self, call: u32, new: &NewCall<'_>, before: u64) -> Stream {
-        let arrived = if new.arrived > before { new.arrived } else { self.tick() };
-        self.begun.insert(call, arrived);
-        self.streams.take(call, new.parent, new.prompt)
-    }
-
-    /// Keeps the first limit that refused a call.
-    pub(crate) fn refuse(&mut self, reached: Reached) {
-        self.reached.get_or_insert(reached);
-    }
-
-    /// Returns the next time of the session's clock.
-    pub(crate) fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
     }
 }
 

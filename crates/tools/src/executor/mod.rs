@@ -47,7 +47,7 @@ pub trait Executor: Send + Sync {
     fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault>;
 
     /// Opens a session, whose state lives on between cells until it is dropped or a cell breaks it.
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault>;
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault>;
 
     /// Describes the executor and the isolation that it achieved, for the run's record.
     fn describe(&self) -> ExecutorInfo;
@@ -70,7 +70,7 @@ pub trait Executor: Send + Sync {
 }
 
 /// Runs code piece by piece in one state.
-pub trait Session: Send {
+pub trait CodeSession: Send {
     /// Runs one cell under the executor's limits, and always returns.
     ///
     /// A limit that raises inside the code leaves the state alive. After a cell that had to be killed, every
@@ -130,9 +130,9 @@ pub struct ExecutorError {
 }
 
 choice! {
-    /// An executor as a configuration chooses it: `[executor.python]`.
+    /// Chooses the interpreter that runs code.
     pub enum ExecutorConfig {
-        /// CPython in sandboxed children.
+        /// CPython in sandboxed processes.
         "python" => Python(PythonConfig),
         /// The embedded interpreter in worker processes. It needs a binary with the cargo feature `monty`.
         "monty" => Monty(MontyConfig),

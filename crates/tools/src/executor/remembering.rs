@@ -7,7 +7,7 @@ use std::time::Instant;
 use turnwise_trajectory::ToolOutput;
 
 use super::memory::{Known, Memory};
-use super::{Executor, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
+use super::{CodeSession, Executor, ExecutorFault, ExecutorInfo, ExecutorStats};
 
 /// Wraps an executor, and gives code that ran before, or runs now in another thread, that execution's output.
 ///
@@ -108,7 +108,7 @@ impl Executor for Remembering {
         Ok(output)
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         self.executor.session()
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
-use super::{Executor, ExecutorFault, ExecutorInfo, Session};
+use super::{CodeSession, Executor, ExecutorFault, ExecutorInfo};
 
 /// Answers known code from a table and all other code with a `NameError`.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,7 @@ impl Executor for Echo {
         Ok(ToolOutput::says(code))
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         Ok(Box::new(*self))
     }
 
@@ -56,7 +56,7 @@ impl Executor for Echo {
     }
 }
 
-impl Session for Echo {
+impl CodeSession for Echo {
     fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
         Executor::run(self, code)
     }
@@ -73,7 +73,7 @@ impl Executor for Scripted {
         })
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         Ok(Box::new(self.clone()))
     }
 
@@ -88,7 +88,7 @@ impl Executor for Scripted {
     }
 }
 
-impl Session for Scripted {
+impl CodeSession for Scripted {
     fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
         Executor::run(self, code)
     }

@@ -2,12 +2,12 @@
 
 use turnwise_trajectory::{OutputStatus, ToolOutput};
 
-use crate::executor::{Executor, ExecutorFault, Session};
+use crate::executor::{CodeSession, Executor, ExecutorFault};
 
 /// A session, opened by the first call, and the cells that ran in it.
 #[derive(Default)]
 pub(super) struct State {
-    session: Option<Box<dyn Session>>,
+    session: Option<Box<dyn CodeSession>>,
     cells: Vec<String>,
 }
 
@@ -57,14 +57,14 @@ mod tests {
         faults: AtomicU32,
     }
 
-    struct FaultySession<'a>(Box<dyn Session>, u32, &'a AtomicU32);
+    struct FaultySession<'a>(Box<dyn CodeSession>, u32, &'a AtomicU32);
 
     impl Executor for &'static Faulty {
         fn run(&self, code: &str) -> Result<ToolOutput, ExecutorFault> {
             self.python.run(code)
         }
 
-        fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+        fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
             Ok(Box::new(FaultySession(self.python.session()?, 0, &self.faults)))
         }
 
@@ -73,7 +73,7 @@ mod tests {
         }
     }
 
-    impl Session for FaultySession<'_> {
+    impl CodeSession for FaultySession<'_> {
         fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
             self.1 += 1;
             let left = self.2.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));

@@ -7,7 +7,10 @@ use turnwise_mcp::McpConfig;
 use turnwise_runfile::{Conflict, Consistent};
 
 use super::load::wrong_names;
-use super::{OptimizerConfig, Precision, RolloutConfig, RunConfig, ScratchConfig, SftConfig, StartConfig};
+use super::optimizer::{OptimizerConfig, Precision};
+use super::rollout::RolloutConfig;
+use super::run::RunConfig;
+use super::sft::{ScratchConfig, SftConfig, StartConfig};
 
 /// Most trajectories of a step, over all groups.
 const TRAJECTORIES: usize = 1 << 20;

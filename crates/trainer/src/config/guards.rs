@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use turnwise_runfile::Within;
 
-/// Says how a run reacts when a guard fires.
+/// Chooses the reaction to a guard that fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -19,9 +19,9 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardsConfig {
-    /// NaN or infinity in the loss, the gradient or the weights.
+    /// The loss, the gradient or the weights have a NaN or an infinity.
     pub non_finite: Action,
-    /// Entropy collapses: the policy has become nearly deterministic.
+    /// The entropy collapses: the policy becomes nearly deterministic.
     pub entropy: Action,
     /// The policy calls tools much less than at first.
     pub tools: Action,
@@ -57,28 +57,28 @@ impl Default for GuardsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Steps that a mean is taken over.
+    /// Number of steps that a mean is taken over.
     #[serde(deserialize_with = "Within::<1, 1_000_000>::read")]
     pub window: usize,
-    /// Smallest share of the entropy at first that passes.
+    /// `entropy` fires below this share of the entropy at first.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub entropy_share: f64,
-    /// Smallest share of the calls per trajectory at first that passes.
+    /// `tools` fires below this share of the calls per trajectory at first.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub tools_share: f64,
-    /// Largest difference, in nats, between a token's log-probability in the sampler and in the trainer,
-    /// before the step's first update. The limit is 20 times as high where activations or the sampler's
-    /// weights aren't f32, and 100 times behind a sampler in `int8`.
+    /// `drift` fires above this difference, in nats, between a token's log-probability in the sampler and in
+    /// the trainer before the step's first update. The limit is 20 times as high if activations or the
+    /// sampler's weights aren't f32, and 100 times with a sampler in `int8`.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub logprob_gap: f64,
-    /// Largest mean KL divergence, in nats per token, between the updated policy and the policy of the
-    /// rollouts.
+    /// `drift` fires above this mean KL divergence, in nats per token, between the updated policy and the
+    /// policy of the rollouts.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub old_kl: f64,
-    /// Largest share of truncated trajectories, if it was smaller at first.
+    /// `truncation` fires above this share of truncated trajectories, if it was smaller at first.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub truncated: f64,
-    /// Largest share of dropped trajectories.
+    /// `dropped` fires above this share of dropped trajectories.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub dropped: f64,
 }

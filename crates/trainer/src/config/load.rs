@@ -10,8 +10,8 @@ use turnwise_envs::RewardConfig;
 use turnwise_runfile::{Above, ConfigError, Conflict, Consistent, Layers};
 use turnwise_trajectory::Rewards;
 
-use super::RunConfig;
 use super::preset::presets;
+use super::run::RunConfig;
 
 /// Holds the keys of a run file that `turnwise score` takes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 use turnwise_rollout::remote::tokens::EngineName;
 use turnwise_runfile::{Above, Conflict, Seconds, Within};
 
-use super::SamplingConfig;
+use super::sampling::SamplingConfig;
 
 /// Configures servers that sample turns by token ids, in place of the model in this process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Program of the servers: `vllm` or `sglang`.
+    /// Inference engine of the servers.
     #[serde(default = "engine")]
     pub engine: EngineName,
-    /// Addresses of the servers, without `/v1`. Weights go to each; turns too, unless there is a router.
+    /// Addresses of the servers, without `/v1`. Weights go to each, and so do turns unless there is a router.
     pub urls: Vec<String>,
     /// Address of a router, to which turns go. It keeps a trajectory on one server by the header
     /// `X-Session-ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<String>,
-    /// Folder for the weights of this run alone, which servers see under the same path. Each version is a new
-    /// folder in it, and the last two are kept.
+    /// Folder for the weights of this run, and of no other, which servers see under the same path. Each
+    /// version is a new folder in it, and the last two are kept.
     pub weights: PathBuf,
-    /// Whether servers get the adapter of a LoRA run, and not its merged weights (vLLM).
+    /// Whether servers get the adapter of a LoRA run instead of merged weights (vLLM).
     #[serde(default)]
     pub adapter: bool,
     /// Whether tied embeddings are written twice, for servers that don't update a tied output. The servers
     /// start from a folder that `turnwise convert --untied-head` has written.
     #[serde(default)]
     pub untied_head: bool,
-    /// Requests at once.
+    /// Maximum number of requests at a time.
     #[serde(default = "parallel", deserialize_with = "Within::<1, 4_096>::read")]
     pub parallel: usize,
-    /// Seconds that one answer may take.
+    /// Seconds for one answer.
     #[serde(default = "timeout", deserialize_with = "Seconds::read")]
     pub timeout_seconds: f64,
-    /// Seconds for retries of one turn from its first fault, with waits and answers. Then its trajectory is
-    /// lost and counted.
+    /// Seconds for retries of a turn from its first fault, waits included. Then its trajectory is lost, and
+    /// counted.
     #[serde(default = "retry", deserialize_with = "Seconds::read")]
     pub retry_seconds: f64,
     /// Largest difference in nats between log-probabilities of servers and trainer after a push of weights.

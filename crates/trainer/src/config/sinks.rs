@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SinksConfig {
-    /// Writes `tensorboard/` in the run directory: `tensorboard --logdir runs`.
+    /// Whether to write `tensorboard/` in the run directory, for `tensorboard --logdir runs`.
     pub tensorboard: bool,
-    /// Writes `metrics.prom` in the run directory after each step, in the OpenMetrics text format. The
-    /// textfile collector of Prometheus' node exporter and most monitoring agents read it.
+    /// Whether to write `metrics.prom` in the run directory after each step, in the OpenMetrics text format.
+    /// The textfile collector of Prometheus' node exporter and most monitoring agents read it.
     pub openmetrics: bool,
 }

@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device};
 use fnv::FnvHasher;
 use turnwise_model::{HostModel, HostPrecision, ModelConfig, Transformer};
 use turnwise_rollout::{Completion, Context, Policy, PolicyError, TurnEnd, TurnWatch, Turns};
-use turnwise_sampler::{Completion as Turn, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
+use turnwise_sampler::{Generation, GenerationRequest, Generator, Sampling, SequenceId, StopRule};
 use turnwise_trajectory::TokenId;
 
 use crate::device::kind::on_host;
@@ -193,7 +193,7 @@ impl Policy for ModelPolicy {
                 // Logits without a valid token end the play of all workers.
                 let ended = generator.step(&rule, &mut ends).inspect_err(|_| turns.close());
                 for (key, turn) in ended.map_err(|error| PolicyError(error.to_string()))? {
-                    let Turn { tokens, logprobs, finish, .. } = turn;
+                    let Generation { tokens, logprobs, finish, .. } = turn;
                     turns.answer(key as usize, Completion { tokens, logprobs, finish, version, retries: 0 });
                 }
             }

@@ -11,7 +11,7 @@ use std::thread;
 use burn::tensor::DType;
 use turnwise_model::{HostPrecision, Transformer};
 use turnwise_sampler::{
-    Completion, GenerationRequest, Generator, Likely, LogitsError, SampledSoFar, Sampling, SequenceId,
+    Generation, GenerationRequest, Generator, Likely, LogitsError, SampledSoFar, Sampling, SequenceId,
     SequenceRng, StopRule,
 };
 use turnwise_serve::{Draw, Engine, Event, Job};
@@ -243,7 +243,7 @@ impl Active {
     }
 
     /// Tells the rest, and the end.
-    fn end(&mut self, completion: &Completion) {
+    fn end(&mut self, completion: &Generation) {
         self.tell(&completion.tokens, &completion.logprobs, &completion.likeliest);
         let ended = completion.tokens.last().is_some_and(|last| self.job.stop.contains(last));
         self.job.events.tell(Event::End(if ended { Finish::EndOfTurn } else { completion.finish }));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::world::{AGE, PEOPLE, TIES, World};
 
-/// Kinds of questions.
+/// Names a kind of question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {

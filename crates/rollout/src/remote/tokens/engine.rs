@@ -7,7 +7,7 @@ use super::sglang::Sglang;
 use super::vllm::Vllm;
 
 names! {
-    /// Program of a server that samples by token ids.
+    /// Names an inference engine whose servers sample by token ids.
     pub enum EngineName("engine") {
         /// vLLM 0.32 or newer, with its token route (`--enable-scale-out`).
         "vllm" => Vllm,

@@ -11,7 +11,7 @@ use turnwise_http::{Client, Failure, Patience, Refusal, short};
 use super::description::Description;
 use super::engine::EngineName;
 use super::hints;
-use super::protocol::{ADAPTER, Ask, Odd, OnDisk, Protocol, Sampled};
+use super::protocol::{ADAPTER, Ask, Odd, OnDisk, Protocol, SampledTurn};
 use super::{Rule, ServerError};
 use turnwise_trajectory::TokenId;
 
@@ -257,7 +257,7 @@ impl Fleet {
         session: &str,
         ask: &TurnAsk<'_>,
         time: Duration,
-    ) -> Result<Sampled, Trouble> {
+    ) -> Result<SampledTurn, Trouble> {
         let client = &self.turns[place % self.turns.len()];
         self.exchange(client, session, ask, time)
     }
@@ -266,13 +266,13 @@ impl Fleet {
     ///
     /// # Errors
     /// If it gives none, or breaks the contract.
-    pub fn ask(&self, place: usize, ask: &TurnAsk<'_>) -> Result<Sampled, ServerError> {
+    pub fn ask(&self, place: usize, ask: &TurnAsk<'_>) -> Result<SampledTurn, ServerError> {
         let asked = self.turn(place, "check", ask, self.servers.timeout);
         asked.map_err(|trouble| trouble.of(self.place(place)))
     }
 
     /// Asks each server itself for a turn, whatever router there is.
-    pub(super) fn each(&self, ask: &TurnAsk<'_>) -> Result<Vec<(&str, Sampled)>, ServerError> {
+    pub(super) fn each(&self, ask: &TurnAsk<'_>) -> Result<Vec<(&str, SampledTurn)>, ServerError> {
         let path = self.servers.engine.protocol().turns();
         let one = |url: &String| {
             let client = Client::new(address(url, path), self.servers.key.clone(), LONGEST);
@@ -288,7 +288,7 @@ impl Fleet {
         session: &str,
         ask: &TurnAsk<'_>,
         time: Duration,
-    ) -> Result<Sampled, Trouble> {
+    ) -> Result<SampledTurn, Trouble> {
         let protocol = self.servers.engine.protocol();
         let version = self.pushed().version;
         let TurnAsk { tokens, max_new, rule, seed, stop } = *ask;
@@ -331,7 +331,7 @@ impl Fleet {
 }
 
 /// Checks a turn against its request.
-fn check(sampled: &Sampled, ask: &TurnAsk<'_>, version: &str) -> Result<(), Trouble> {
+fn check(sampled: &SampledTurn, ask: &TurnAsk<'_>, version: &str) -> Result<(), Trouble> {
     match sampled.versions.iter().find(|named| *named != version) {
         Some(other) => return Err(Trouble::Stale(other.clone())),
         None if sampled.versions.is_empty() => {

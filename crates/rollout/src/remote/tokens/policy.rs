@@ -10,7 +10,7 @@ use turnwise_http::{Failure, GaveUp, Refusal};
 use turnwise_trajectory::{Completion, Finish};
 
 use super::fleet::{Fleet, Trouble, TurnAsk};
-use super::protocol::Sampled;
+use super::protocol::SampledTurn;
 use super::{Rule, hints};
 use crate::context::Context;
 use crate::policy::{Policy, PolicyError};
@@ -48,7 +48,7 @@ pub struct TokenPolicy<'f> {
 
 /// Outcome of a turn.
 enum Outcome {
-    Sampled(Sampled, u32),
+    Sampled(SampledTurn, u32),
     Full,
     /// The play can't go on.
     Over(String),
@@ -118,7 +118,7 @@ impl<'f> TokenPolicy<'f> {
         };
         let session = format!("{}-{}", self.stream.step, context.index);
         let (mut over, mut refused, mut tries) = (None, None, 0);
-        let attempt = |time| -> Result<Option<Sampled>, Failure> {
+        let attempt = |time| -> Result<Option<SampledTurn>, Failure> {
             tries += 1;
             refused = None;
             let pushes = self.fleet.pushes();
@@ -164,8 +164,8 @@ impl<'f> TokenPolicy<'f> {
     }
 
     /// Returns the turn as a completion: it ends where a local policy's would.
-    fn completion(&self, sampled: Sampled, retries: u32, end: &TurnEnd<'_>) -> Completion {
-        let Sampled { mut tokens, mut logprobs, .. } = sampled;
+    fn completion(&self, sampled: SampledTurn, retries: u32, end: &TurnEnd<'_>) -> Completion {
+        let SampledTurn { mut tokens, mut logprobs, .. } = sampled;
         let (mut watch, mut finish, mut length) = (end.watch(), Finish::Length, tokens.len());
         for (at, token) in tokens.iter().enumerate() {
             let stops = end.tokens().contains(token);

@@ -6,7 +6,7 @@
 use turnwise_trajectory::TokenId;
 
 use super::fleet::{Fleet, TurnAsk};
-use super::protocol::Sampled;
+use super::protocol::SampledTurn;
 use super::{Rule, ServerError};
 
 /// Computes the trainer's log-probabilities of `sampled` after `context`, at a temperature.
@@ -48,7 +48,7 @@ impl Probe {
             let ask =
                 TurnAsk { tokens: context, max_new: self.tokens, rule: self.rule, seed: SEED, stop: &[] };
             let answers = fleet.each(&ask)?;
-            for (url, Sampled { tokens, logprobs, .. }) in answers {
+            for (url, SampledTurn { tokens, logprobs, .. }) in answers {
                 let gap = |temperature: f64| {
                     let expected = expected(context, &tokens, temperature);
                     let differences = expected.iter().zip(&logprobs);

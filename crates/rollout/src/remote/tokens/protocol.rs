@@ -67,7 +67,7 @@ impl Request {
 
 /// Holds a turn as an engine sampled it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sampled {
+pub struct SampledTurn {
     /// The tokens, the stop token included.
     pub tokens: Vec<TokenId>,
     /// One log-probability per token, in nats.
@@ -107,7 +107,7 @@ pub(crate) trait Protocol: Sync + Send {
     fn sample(&self, ask: &Ask<'_>) -> Value;
 
     /// Reads the answer to it.
-    fn read(&self, answer: &Value) -> Result<Sampled, Odd>;
+    fn read(&self, answer: &Value) -> Result<SampledTurn, Odd>;
 
     /// Returns the requests that put weights into a server, one after the other.
     fn push(&self, weights: OnDisk<'_>) -> Vec<Request>;

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::description::Description;
-use super::protocol::{Ask, Odd, OnDisk, Protocol, Request, Sampled, paired, token_ids};
+use super::protocol::{Ask, Odd, OnDisk, Protocol, Request, SampledTurn, paired, token_ids};
 
 /// Speaks with SGLang.
 pub(crate) struct Sglang;
@@ -40,7 +40,7 @@ impl Protocol for Sglang {
         json!({"input_ids": tokens, "sampling_params": sampling, "return_logprob": true, "stream": false})
     }
 
-    fn read(&self, answer: &Value) -> Result<Sampled, Odd> {
+    fn read(&self, answer: &Value) -> Result<SampledTurn, Odd> {
         let meta = &answer["meta_info"];
         let cut = match meta["finish_reason"]["type"].as_str() {
             Some("stop") => false,
@@ -61,7 +61,7 @@ impl Protocol for Sglang {
         let of = |span: &Value| span.as_str().or_else(|| span["version"].as_str()).map(str::to_string);
         let mut versions: Vec<String> = spans.iter().filter_map(of).collect();
         versions.extend(meta["weight_version"].as_str().map(str::to_string));
-        Ok(Sampled { tokens, logprobs, cut, versions })
+        Ok(SampledTurn { tokens, logprobs, cut, versions })
     }
 
     fn push(&self, weights: OnDisk<'_>) -> Vec<Request> {

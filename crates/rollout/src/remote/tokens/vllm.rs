@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::description::Description;
-use super::protocol::{ADAPTER, Ask, Odd, OnDisk, Protocol, Request, Sampled, paired, token_ids};
+use super::protocol::{ADAPTER, Ask, Odd, OnDisk, Protocol, Request, SampledTurn, paired, token_ids};
 
 /// Speaks with vLLM.
 pub(crate) struct Vllm;
@@ -45,7 +45,7 @@ impl Protocol for Vllm {
             "stream": false})
     }
 
-    fn read(&self, answer: &Value) -> Result<Sampled, Odd> {
+    fn read(&self, answer: &Value) -> Result<SampledTurn, Odd> {
         let choice = &answer["choices"][0];
         let cut = match choice["finish_reason"].as_str() {
             Some("stop") => false,
@@ -64,7 +64,7 @@ impl Protocol for Vllm {
         let spans = [&answer["weight_versions"], &choice["weight_versions"]];
         let spans = spans.into_iter().find_map(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let versions = spans.iter().filter_map(|span| span["version"].as_str().map(str::to_string)).collect();
-        Ok(Sampled { tokens, logprobs, cut, versions })
+        Ok(SampledTurn { tokens, logprobs, cut, versions })
     }
 
     fn push(&self, weights: OnDisk<'_>) -> Vec<Request> {

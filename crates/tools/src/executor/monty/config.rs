@@ -10,26 +10,26 @@ use crate::executor::MontyExecutor;
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers};
 use crate::executor::{Executor, ExecutorError, ExecutorSettings};
 
-/// Settings of the executor `monty`.
+/// Configures the embedded interpreter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MontyConfig {
-    /// CPU seconds per execution: the limit that counts, because it doesn't depend on the machine's load.
+    /// CPU seconds per execution. They don't depend on the machine's load.
     #[serde(deserialize_with = "Seconds::read")]
     pub cpu_seconds: f64,
-    /// Wall seconds per execution: a generous backstop.
+    /// Wall-clock seconds per execution.
     #[serde(deserialize_with = "Seconds::read")]
     pub wall_seconds: f64,
-    /// MiB of memory that the code may add to the interpreter's own.
+    /// Memory in MiB that the code may take beyond the interpreter's.
     #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
-    /// Bytes of output kept, half from its start and half from its end.
+    /// Maximum bytes of output. Of a longer one, the middle is cut.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
-    /// Executions that run at a time. By default one per core.
+    /// Maximum number of executions at a time; unset, one per core.
     #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
-    /// The program to run as a worker, which must begin with `serve_monty_if_asked`. By default this program.
+    /// The program to run as a worker; unset, this one. Another one must call `serve_monty_if_asked` first.
     pub program: Option<PathBuf>,
 }
 

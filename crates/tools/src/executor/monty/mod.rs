@@ -20,7 +20,7 @@ pub use worker::serve_if_asked;
 
 use super::limits::would_repeat;
 use super::monty_config::MontyConfig;
-use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session, session_over};
+use super::{CodeSession, Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, session_over};
 use pool::{Lost, Pool, Worker, worker_count};
 
 /// The executor's name in configs and messages.
@@ -55,7 +55,7 @@ impl Executor for MontyExecutor {
         once().or_else(|_| once())
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         let worker = self.pool.worker(None).or_else(|_| self.pool.worker(None))?;
         Ok(Box::new(MontySession { pool: Arc::clone(&self.pool), worker: Some(worker) }))
     }
@@ -85,7 +85,7 @@ struct MontySession {
     worker: Option<Worker>,
 }
 
-impl Session for MontySession {
+impl CodeSession for MontySession {
     fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
         let Some(worker) = self.worker.as_mut() else { return Ok(session_over()) };
         let turn = self.pool.slots.take();

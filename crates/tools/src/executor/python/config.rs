@@ -9,27 +9,27 @@ use super::{NAME, PythonExecutor};
 use crate::executor::limits::{MemoryMib, OutputBytes, Workers, check_limits, cores};
 use crate::executor::{Executor, ExecutorError, ExecutorSettings};
 
-/// Settings of the [`PythonExecutor`](super::PythonExecutor).
+/// Configures the Python sandbox: its limits, its interpreter and its isolation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PythonConfig {
-    /// CPU seconds per execution: the limit that counts, because it doesn't depend on the machine's load.
+    /// CPU seconds per execution. They don't depend on the machine's load.
     #[serde(deserialize_with = "Seconds::read")]
     pub cpu_seconds: f64,
-    /// Wall seconds per execution: a generous backstop for code that sleeps.
+    /// Wall-clock seconds per execution, which end code that sleeps.
     #[serde(deserialize_with = "Seconds::read")]
     pub wall_seconds: f64,
-    /// MiB of memory that the code may add to the interpreter's own.
+    /// Memory in MiB that the code may take beyond the interpreter's.
     #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
-    /// MiB of private scratch space in the working directory, gone when the code ends. With 0 nothing can be
-    /// written. It counts beside `memory_mib`.
+    /// Size in MiB of a private working directory, which is removed when the code ends. With 0 code can't
+    /// write files. It doesn't count towards `memory_mib`.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub scratch_mib: u64,
-    /// Bytes of output kept, half from its start and half from its end.
+    /// Maximum bytes of output. Of a longer one, the middle is cut.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
-    /// The interpreter: a name on `PATH` or a path. By default the first usable `python3` on `PATH`.
+    /// The interpreter: a name on `PATH` or a path; unset, the first usable `python3` on `PATH`.
     pub interpreter: Option<String>,
     /// Modules imported once, before any execution, e.g. `sympy`.
     pub imports: Vec<String>,
@@ -38,24 +38,25 @@ pub struct PythonConfig {
     /// Files and folders that the code may read besides the standard library and site-packages. An editable
     /// install isn't readable unless it's named here.
     pub readable: Vec<PathBuf>,
-    /// Executions that run at a time. By default one per core.
+    /// Maximum number of executions at a time; unset, one per core.
     #[serde(deserialize_with = "Workers::read")]
     pub workers: Option<usize>,
-    /// The minimum of isolation. With less, the executor doesn't start.
+    /// Least level of isolation. Each level includes those before it. On a system that can't give it, the run
+    /// doesn't start.
     pub isolation: Isolation,
 }
 
-/// Level of isolation. Each level includes those before it.
+/// Names a level of isolation. Each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
-    /// Limits only.
+    /// Limits of time and memory only. Run nothing that isn't trusted.
     None,
-    /// No processes, sockets, signals or writing of files (seccomp).
+    /// Code starts no processes, opens no sockets, sends no signals and writes no files (seccomp).
     Syscalls,
-    /// No reading of files but the interpreter's own (landlock).
+    /// Code reads the interpreter's files only, and those in `readable` (landlock).
     Files,
-    /// Separate namespaces: users, processes, network, mounts, IPC.
+    /// Code has separate namespaces of users, processes, network, mounts and IPC.
     Full,
 }
 

@@ -7,7 +7,7 @@ use turnwise_trajectory::ToolOutput;
 
 pub use config::{Isolation, PythonConfig};
 
-use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, Session};
+use super::{CodeSession, Executor, ExecutorError, ExecutorFault, ExecutorInfo};
 
 const NAME: &str = "python";
 
@@ -33,7 +33,7 @@ impl Executor for PythonExecutor {
         match *self {}
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         match *self {}
     }
 

@@ -34,7 +34,7 @@ use turnwise_trajectory::ToolOutput;
 pub use config::{Isolation, PythonConfig};
 
 use super::limits::would_repeat;
-use super::{Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats, Session};
+use super::{CodeSession, Executor, ExecutorError, ExecutorFault, ExecutorInfo, ExecutorStats};
 use pool::Pool;
 
 /// The executor's name in configurations and messages.
@@ -74,7 +74,7 @@ impl Executor for PythonExecutor {
         self.pool.run(code)
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, ExecutorFault> {
+    fn session(&self) -> Result<Box<dyn CodeSession>, ExecutorFault> {
         Ok(Box::new(session::PythonSession::open(Arc::clone(&self.pool))?))
     }
 

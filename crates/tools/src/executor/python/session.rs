@@ -7,7 +7,7 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 use super::child::Child;
 use super::fault;
 use super::pool::Pool;
-use crate::executor::{ExecutorFault, Session, session_over};
+use crate::executor::{CodeSession, ExecutorFault, session_over};
 
 /// A session of the Python executor. Dropping it ends its child.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl PythonSession {
     }
 }
 
-impl Session for PythonSession {
+impl CodeSession for PythonSession {
     fn run(&mut self, code: &str) -> Result<ToolOutput, ExecutorFault> {
         let Some(child) = self.child.as_mut() else {
             return Ok(session_over());

@@ -166,7 +166,7 @@ impl AgentPlay<'_> {
         let limits = self.setup.limits;
         let Sampling { temperature, top_k, top_p, min_p } = self.sampling;
         let rules = Rules {
-            sampling: turnwise_serve::Sampling { temperature, top_k, top_p, min_p },
+            sampling: turnwise_serve::EngineSampling { temperature, top_k, top_p, min_p },
             turn_tokens: limits.turn_tokens,
             calls: limits.turns,
             one_tool_call: self.setup.stops_at_call(),

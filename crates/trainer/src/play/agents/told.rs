@@ -9,7 +9,7 @@ use turnwise_serve::{Reached, Said, Told, Transcript};
 use turnwise_trajectory::{Branch, CallRecord, Finish, OutputStatus, Stop, ToolOutput, Trajectory, Turn};
 
 /// Holds a trajectory of an agent before it is judged.
-pub(super) struct Played {
+pub(super) struct AgentTrajectory {
     pub(super) trajectory: Trajectory,
     /// The number of each turn's call, by arrival.
     numbers: Vec<u32>,
@@ -29,7 +29,7 @@ pub(super) fn trajectory(
     (task, sample): (&str, u32),
     chat: &dyn ChatFormat,
     (one_call, version): (bool, u64),
-) -> Played {
+) -> AgentTrajectory {
     let Transcript { calls, reached } = transcript;
     let mut played =
         Trajectory { task: task.into(), sample, prompt: vec![], turns: vec![], stop: Stop::Answer };
@@ -55,7 +55,7 @@ pub(super) fn trajectory(
     }
     played.stop = stop(&played, reached);
     let is_rewarded = played.turns.iter().any(|turn| !turn.rewards.is_empty());
-    Played { trajectory: played, numbers, offers_tools, is_rewarded, reached }
+    AgentTrajectory { trajectory: played, numbers, offers_tools, is_rewarded, reached }
 }
 
 /// Returns the turn of a call.
@@ -114,7 +114,7 @@ fn stop(played: &Trajectory, reached: Option<Reached>) -> Stop {
     }
 }
 
-impl Played {
+impl AgentTrajectory {
     /// Returns whether tools were on offer, and the first turn neither calls one nor gets a user's reply.
     pub(super) fn lacks_first_call(&self) -> bool {
         let says_only = |turn: &Turn| turn.calls.is_empty() && turn.reply.is_none();
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    fn played(calls: Vec<Told>, reached: Option<Reached>) -> Played {
+    fn played(calls: Vec<Told>, reached: Option<Reached>) -> AgentTrajectory {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny");
         let chat = ChatMl::new(tokenizer(&folder).unwrap()).unwrap();
         trajectory(Transcript { calls, reached }, ("t", 3), &chat, (false, 7))

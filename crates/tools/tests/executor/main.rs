@@ -1,15 +1,18 @@
 //! Holds results, sessions, faults and parallel use of the Python executor.
 #![cfg(target_os = "linux")]
 
+#[path = "../machine/mod.rs"]
 mod machine;
+mod sessions;
+mod start;
 
 use std::process::Command;
 
 use machine::python::{alone, check, start};
-use machine::setting::{Setting, User, again, skip};
-use turnwise_tools::executor::{ExecutorStats, Isolation, PythonConfig, PythonExecutor};
-use turnwise_tools::{Executor, Session};
-use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, OutOfMemory, Rejected, Timeout};
+use machine::setting::{Setting, User, again};
+use turnwise_tools::executor::{ExecutorStats, PythonConfig, PythonExecutor};
+use turnwise_tools::{CodeSession, Executor};
+use turnwise_trajectory::OutputStatus::{self, Error, Killed, Ok, Timeout};
 
 #[test]
 fn code_gives_what_it_prints_and_its_last_value() {
@@ -107,57 +110,9 @@ fn time_is_charged_as_cpu_time() {
     assert!(output.cpu_ms < 100.0, "{output:?}");
 }
 
-fn cell(session: &mut dyn Session, code: &str, status: OutputStatus, value: Option<&str>) {
+fn cell(session: &mut dyn CodeSession, code: &str, status: OutputStatus, value: Option<&str>) {
     let output = session.run(code).unwrap();
     assert_eq!((output.status, output.value.as_deref()), (status, value), "{code}: {output:?}");
-}
-
-#[test]
-fn a_session_keeps_its_state_over_soft_limits() {
-    let _alone = alone();
-    let python = start();
-    let mut session = python.session().unwrap();
-    cell(&mut *session, "x = [1, 2]\ndef f(): return sum(x)", Ok, None);
-    cell(&mut *session, "x.append(3); f()", Ok, Some("6"));
-    cell(&mut *session, "1 / 0", Error, None);
-    cell(&mut *session, "while True: pass", Timeout, None);
-    cell(&mut *session, "import time; time.sleep(60)", Timeout, None);
-    cell(&mut *session, "y = [0] * 10 ** 12", OutOfMemory, None);
-    cell(&mut *session, "f()", Ok, Some("6"));
-    // Another session and a plain run see none of it.
-    cell(&mut *python.session().unwrap(), "'x' in globals()", Ok, Some("False"));
-    check(&python, "'x' in globals()", Ok, "", Some("False"), None);
-}
-
-const IGNORES_LIMITS: &str = "import signal\nfor s in signal.valid_signals() - {9, 19, 32, 33}: signal.signal(s, signal.SIG_IGN)\n\
-                              while True: pass";
-
-#[test]
-fn a_cell_that_must_be_killed_ends_its_session() {
-    let _alone = alone();
-    let python = start();
-    for (code, status) in [
-        (IGNORES_LIMITS, Timeout),
-        ("import ctypes; ctypes.string_at(1)", Killed),
-        ("import os; os._exit(3)", Error),
-    ] {
-        let mut session = python.session().unwrap();
-        cell(&mut *session, "x = 1", Ok, None);
-        cell(&mut *session, code, status, None);
-        cell(&mut *session, "x", Rejected, None);
-    }
-    assert_eq!(machine::children_besides_zygotes(), Vec::<String>::new());
-}
-
-#[test]
-fn what_a_cell_forged_is_not_taken_for_the_next_ones_answer() {
-    let _alone = alone();
-    let python = start();
-    let mut session = python.session().unwrap();
-    let forge = "import os, struct\nm = b'{\"status\":\"ok\",\"value\":\"forged\"}'\n\
-                 os.write(3, struct.pack('<I', len(m)) + m)\n'true'";
-    cell(&mut *session, forge, Ok, Some("'true'"));
-    cell(&mut *session, "1 + 1", Ok, Some("2"));
 }
 
 #[test]
@@ -221,11 +176,6 @@ fn nothing_piles_up() {
     run(200);
     assert_eq!(open_files(), before);
     assert_eq!(machine::children_besides_zygotes(), Vec::<String>::new());
-}
-
-fn refused(config: PythonConfig, expect: &str) {
-    let error = PythonExecutor::new(config).unwrap_err().to_string();
-    assert!(error.starts_with(expect) && error.contains("; hint: ") && !error.contains('\n'), "{error}");
 }
 
 #[test]
@@ -293,183 +243,6 @@ fn the_codes_own_alarm_is_not_called_a_limit() {
     check(&python, &handled.replace("SECONDS", "0.01"), Error, "", None, Some("TooSlow"));
     let limit = Some("Timed out: more than 0.3 s of CPU time");
     check(&python, &handled.replace("SECONDS", "60"), Timeout, "", None, limit);
-}
-
-/// Returns bytes and CPU time (in ticks) of the processes of all sessions, without the zygotes.
-fn sessions_hold() -> (u64, u64) {
-    let (mut bytes, mut ticks) = (0, 0);
-    for line in machine::children_besides_zygotes() {
-        let pid = line.split(' ').next().unwrap();
-        let number = |file: &str, field: usize| -> u64 {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            let fields = text.rsplit(')').next().unwrap_or_default();
-            fields.split_whitespace().nth(field).and_then(|n| n.parse().ok()).unwrap_or(0)
-        };
-        bytes += number("statm", 1) * 4096;
-        ticks += number("stat", 11) + number("stat", 12);
-    }
-    (bytes, ticks)
-}
-
-#[test]
-fn all_sessions_together_hold_what_the_workers_may() {
-    let _alone = alone();
-    let config =
-        PythonConfig { workers: Some(2), memory_mib: 100, cpu_seconds: 5.0, ..PythonConfig::default() };
-    let python = PythonExecutor::new(config).unwrap();
-    let mut small = python.session().unwrap();
-    cell(&mut *small, "kept = 7", Ok, None);
-    let mut hogs: Vec<_> = (0..8).map(|_| python.session().unwrap()).collect();
-    let mut ended = 0;
-    for hog in &mut hogs {
-        let output = hog.run("x = b'x' * (80 << 20)").unwrap();
-        if output.status == OutOfMemory {
-            let line = "MemoryError: all sessions together hold more than 200 MiB, and this one most";
-            assert_eq!(output.error.as_deref(), Some(line));
-            ended += 1;
-        }
-        let (bytes, _) = sessions_hold();
-        assert!(bytes < 600 << 20, "{} MiB", bytes >> 20);
-    }
-    // A session that holds little stays, whatever others hold.
-    cell(&mut *small, "kept", Ok, Some("7"));
-    let again: Vec<_> = hogs.iter_mut().map(|hog| hog.run("len(x)").unwrap()).collect();
-    let alive = again.iter().filter(|output| output.status == Ok).count();
-    // Among equals, a few pages decide whether an earlier one ends or this one.
-    assert!(alive == 2 && ended >= 3, "{alive} alive, {ended} ended: {again:?}");
-    let rejected = again.iter().find(|output| output.status == Rejected).unwrap();
-    assert!(rejected.error.as_deref().unwrap().starts_with("Not run: "), "{rejected:?}");
-}
-
-#[test]
-fn between_cells_nothing_runs() {
-    let _alone = alone();
-    let python = start();
-    let mut session = python.session().unwrap();
-    let busy = "import threading, time\nn = 0\ndef f():\n global n\n while True: n += 1\n\
-                for _ in range(4): threading.Thread(target=f, daemon=True).start()\ntime.sleep(0.01)";
-    cell(&mut *session, busy, Ok, None);
-    let (_, before) = sessions_hold();
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let (_, after) = sessions_hold();
-    assert!(after - before <= 2, "{} ticks", after - before);
-    cell(&mut *session, "n > 0", Ok, Some("True"));
-    // A thread that writes to the channel all the time is stopped too.
-    let flood = "import os\ndef g():\n while True: os.write(3, bytes(1 << 16))\nthreading.Thread(target=g, daemon=True).start()";
-    assert!(matches!(session.run(flood).unwrap().status, Ok | Killed));
-    assert!(matches!(session.run("1").unwrap().status, Ok | Killed | Rejected | Timeout));
-}
-
-/// Runs as in a root directory without /proc.
-#[test]
-fn without_proc_it_runs_and_says_what_is_missing() {
-    let _alone = alone();
-    let name = "without_proc_it_runs_and_says_what_is_missing";
-    if std::path::Path::new("/proc/self").exists() {
-        let binary = std::env::current_exe().unwrap();
-        let hide = "mount -t tmpfs none /proc && exec \"$0\" --exact \"$1\" --nocapture";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--map-root-user", "sh", "-c", hide]).arg(binary).arg(name);
-        return match command.output() {
-            Result::Ok(output) => {
-                let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-                if said.contains("unshare failed") || said.contains("mount: ") {
-                    return skip(name, "it takes a mount namespace");
-                }
-                assert!(output.status.success() && said.contains("1 passed"), "{said}");
-            }
-            Err(_) => skip(name, "it takes the program unshare"),
-        };
-    }
-    let python = start();
-    let missing = python.describe().missing.join("\n");
-    for reason in [
-        "namespaces: writing /proc/self/uid_map: No such file or directory (os error 2)",
-        "pid_namespace: needs namespaces",
-        "oom_score: No such file or directory (os error 2)",
-    ] {
-        assert!(missing.contains(reason), "{missing}");
-    }
-    assert_eq!(python.describe().level, Some(Isolation::Files));
-    check(&python, "print(6 * 7)", Ok, "42\n", None, None);
-    let threads = "import threading\nfor _ in range(20):\n t = threading.Thread(target=print, args='.')\n t.start()\n t.join()";
-    check(&python, threads, Ok, &".\n".repeat(20), None, None);
-    let output = python.run("x = bytearray(600 << 20)").unwrap();
-    assert_eq!(output.status, OutOfMemory, "the limit counts what was there before");
-    let mut session = python.session().unwrap();
-    cell(&mut *session, "x = 1", Ok, None);
-    cell(&mut *session, "x", Ok, Some("1"));
-}
-
-/// Root may lack the right to change its user, or to signal that user's processes, in a container without
-/// capabilities.
-#[test]
-fn root_that_can_not_become_nobody_says_so() {
-    let _alone = alone();
-    let name = "root_that_can_not_become_nobody_says_so";
-    let Result::Ok(reason) = std::env::var("TURNWISE_TEST_REFUSED") else {
-        if std::os::unix::fs::MetadataExt::uid(
-            &std::fs::metadata(tempfile::tempdir().unwrap().path()).unwrap(),
-        ) != 0
-        {
-            return skip(name, "it takes root");
-        }
-        let refused = "Operation not permitted (os error 1)";
-        for (capabilities, step) in [("-all", "setgroups"), ("-kill", "signals to another user")] {
-            let mut command = Command::new("setpriv");
-            command.args(["--bounding-set", capabilities, "--inh-caps", capabilities]);
-            command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
-            command.env("TURNWISE_TEST_REFUSED", format!("dropped_root: {step}: {refused}"));
-            let Result::Ok(output) = command.output() else {
-                return skip(name, "it takes the program setpriv");
-            };
-            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && said.contains("1 passed"), "{said}");
-        }
-        return;
-    };
-    let python = start();
-    let info = python.describe();
-    assert!(info.missing.contains(&reason), "{info}");
-    assert!(info.level >= Some(Isolation::Files), "{info}");
-    let denied = Some("PermissionError: [Errno 13] Permission denied: '/etc/shadow'");
-    check(&python, "open('/etc/shadow')", Error, "", None, denied);
-}
-
-#[test]
-fn what_cannot_start_says_why_in_one_line() {
-    let _alone = alone();
-    let default = PythonConfig::default;
-    refused(
-        PythonConfig { interpreter: Some("/nowhere/python3".into()), ..default() },
-        "executor python: no usable python3 (/nowhere/python3: No such file or directory",
-    );
-    refused(
-        PythonConfig { cpu_seconds: 0.0, ..default() },
-        "executor python: cpu_seconds is 0, expected a number from 0.001 to 3600000",
-    );
-    refused(
-        PythonConfig { cpu_seconds: f64::NAN, ..default() },
-        "executor python: cpu_seconds is nan, expected a number from 0.001 to",
-    );
-    refused(
-        PythonConfig { workers: Some(0), ..default() },
-        "executor python: workers is 0, expected a whole number from 1 to 4096",
-    );
-    let error =
-        PythonExecutor::new(PythonConfig { imports: vec!["nowhere".into()], ..default() }).unwrap_err();
-    assert!(error.message.contains("ModuleNotFoundError: No module named 'nowhere'"), "{error}");
-}
-
-#[test]
-fn a_demanded_level_is_reached_or_refused() {
-    let _alone = alone();
-    let config = PythonConfig { isolation: Isolation::Full, ..PythonConfig::default() };
-    // The level depends on the machine. That it's never below the demand doesn't.
-    match PythonExecutor::new(config) {
-        Result::Ok(python) => assert!(python.describe().missing.is_empty()),
-        Err(error) => assert!(error.message.starts_with("isolation full is demanded"), "{error}"),
-    }
 }
 
 #[test]
