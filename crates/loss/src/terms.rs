@@ -63,8 +63,8 @@ macro_rules! policy_loss {
             /// Bound of the log-ratio; 0 is none. It keeps `exp` finite in f32.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 80>::read")]
             pub log_ratio_clamp: f64,
-            /// Upper bound of the importance weight `exp(old_logp - rollout_logp)`, which corrects for a
-            /// sampler that isn't the trainer's policy; 0 turns the weight off.
+            /// Upper bound of the importance weight `exp(old_logp - rollout_logp)`; 0 turns the weight off.
+            /// It corrects for a sampler that isn't the trainer's policy.
             #[serde(deserialize_with = "turnwise_runfile::Within::<0, 1_000_000>::read")]
             pub tis_cap: f64,
             /// Lower bound of the importance weight; 0 is none.

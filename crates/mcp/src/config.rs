@@ -30,7 +30,7 @@ pub struct McpConfig {
     /// that ends.
     #[serde(default = "at_once", deserialize_with = "Within::<1, 4_096>::read")]
     pub at_once: usize,
-    /// Maximum bytes of an output. Of a longer one, the middle is cut.
+    /// Maximum bytes of an output. A longer one loses its middle.
     #[serde(default = "output_bytes", deserialize_with = "Within::<1, 268_435_456>::read")]
     pub output_bytes: usize,
     /// Environment variables of a command. It inherits `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`,

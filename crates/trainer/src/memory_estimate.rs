@@ -40,7 +40,7 @@ pub struct Estimate {
     pub logits: u64,
     /// Activations kept for the backward pass.
     pub activations: u64,
-    /// Gaps between what was freed and what took its place, on a device whose memory is the machine's: the
+    /// Gaps between freed memory and what took its place, on devices that use the machine's memory. The
     /// programs keep what they free. A quarter of the three parts above, more than any run showed.
     pub gaps: u64,
 }

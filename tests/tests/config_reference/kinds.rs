@@ -29,12 +29,16 @@ fn numbers(field: &Field) -> String {
         None => ("", field.kind.as_str()),
     };
     let text = range.in_words(is_whole(kind)).to_string();
-    format!("{list}{}", text.trim_start_matches("a "))
+    let text = text.trim_start_matches("a ");
+    if list.is_empty() { text.into() } else { format!("{list}{}", text.replacen("number", "numbers", 1)) }
 }
 
 fn simple(kind: &str) -> String {
     if let Some(inside) = kind.strip_prefix("Vec<").and_then(|kind| kind.strip_suffix('>')) {
-        return format!("list of {}", simple(inside));
+        return match simple(inside).as_str() {
+            "path" => "list of paths".into(),
+            other => format!("list of {other}"),
+        };
     }
     match kind {
         "bool" => "true or false",

@@ -115,18 +115,24 @@ impl Page<'_> {
             let Some(inner) = inner else { continue };
             let absent = field.named || !defaults.has(path);
             // A table that is absent by default has the defaults of one that is there.
-            if matches!(inner.kind, Kind::Table(_)) && absent {
-                self.below(inner, path, &defaults.choosing(self.sources, path, inner));
+            let written = if matches!(inner.kind, Kind::Table(_)) && absent {
+                self.below(inner, path, &defaults.choosing(self.sources, path, inner))
             } else {
-                self.below(inner, path, defaults);
+                self.below(inner, path, defaults)
+            };
+            let also =
+                fields.iter().filter(|(.., other)| other.as_ref().is_some_and(|other| other.same(inner)));
+            let also: Vec<String> = also.skip(1).map(|(_, path, _)| format!("`{path}`")).collect();
+            if written && inner.is_names() && !also.is_empty() {
+                self.line(&format!("\nThe names are the same for {}.", also.join(", ")));
             }
         }
     }
 
-    /// The section of a key's type.
-    fn below(&mut self, item: &Item, path: &str, defaults: &Defaults) {
+    /// The section of a key's type. False if the type has one already.
+    fn below(&mut self, item: &Item, path: &str, defaults: &Defaults) -> bool {
         if !self.begin(item, path) {
-            return;
+            return false;
         }
         let doc = if item.is_names() { String::new() } else { format!("\n{}", item.doc) };
         match &item.kind {
@@ -142,6 +148,7 @@ impl Page<'_> {
                 self.choice(item, variants, path, defaults);
             }
         }
+        true
     }
 
     fn choice(&mut self, item: &Item, variants: &[Variant], path: &str, defaults: &Defaults) {
@@ -177,6 +184,7 @@ fn default(field: &Field, of: &Item, inner: Option<&Item>, path: &str, defaults:
     match inner.map(|item| &item.kind) {
         _ if is_alternative(of, &field.key) => "none".into(),
         Some(_) if field.named => "none".into(),
+        Some(Kind::Table(keys)) if keys.iter().any(|key| key.required) => "none".into(),
         Some(Kind::Table(_)) if defaults.has(path) => "its defaults".into(),
         Some(Kind::Choice(variants)) if variants.iter().any(|variant| variant.holds.is_some()) => {
             defaults.choice(path).map_or("none".into(), |name| format!("`{name}`"))

@@ -66,13 +66,13 @@ pub struct LimitsConfig {
     /// `tools` fires below this share of the calls per trajectory at first.
     #[serde(deserialize_with = "Within::<0, 1>::read")]
     pub tools_share: f64,
-    /// `drift` fires above this difference, in nats, between a token's log-probability in the sampler and in
-    /// the trainer before the step's first update. The limit is 20 times as high if activations or the
+    /// `drift` fires above this difference, in nats, of a token's log-probabilities in sampler and trainer.
+    /// They are compared before the step's first update. The limit is 20 times as high if activations or the
     /// sampler's weights aren't f32, and 100 times with a sampler in `int8`.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub logprob_gap: f64,
-    /// `drift` fires above this mean KL divergence, in nats per token, between the updated policy and the
-    /// policy of the rollouts.
+    /// `drift` fires above this mean KL divergence, in nats per token, of the updated policy to that of the
+    /// rollouts.
     #[serde(deserialize_with = "Within::<0, 1_000>::read")]
     pub old_kl: f64,
     /// `truncation` fires above this share of truncated trajectories, if it was smaller at first.

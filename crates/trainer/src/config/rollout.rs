@@ -38,7 +38,7 @@ pub struct RolloutConfig {
     /// Maximum number of tokens per trajectory, prompt and tool output included.
     #[serde(deserialize_with = "Within::<1, 16_777_216>::read")]
     pub max_tokens: usize,
-    /// Maximum number of tokens of an observation. Of a longer one, the middle is cut.
+    /// Maximum number of tokens of an observation. A longer one loses its middle.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub max_observation_tokens: usize,
     /// Maximum number of calls of a turn that run. The others are rejected, and the policy is told so.

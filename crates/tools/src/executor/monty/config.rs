@@ -23,7 +23,7 @@ pub struct MontyConfig {
     /// Memory in MiB that the code may take beyond the interpreter's.
     #[serde(deserialize_with = "MemoryMib::read")]
     pub memory_mib: u64,
-    /// Maximum bytes of output. Of a longer one, the middle is cut.
+    /// Maximum bytes of output. A longer one loses its middle.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
     /// Maximum number of executions at a time; unset, one per core.

@@ -26,7 +26,7 @@ pub struct PythonConfig {
     /// write files. It doesn't count towards `memory_mib`.
     #[serde(deserialize_with = "Within::<0, 16_777_216>::read")]
     pub scratch_mib: u64,
-    /// Maximum bytes of output. Of a longer one, the middle is cut.
+    /// Maximum bytes of output. A longer one loses its middle.
     #[serde(deserialize_with = "OutputBytes::read")]
     pub output_bytes: usize,
     /// The interpreter: a name on `PATH` or a path; unset, the first usable `python3` on `PATH`.
