@@ -42,4 +42,15 @@ mod tests {
             assert!(check(url).is_err(), "{url}");
         }
     }
+
+    #[test]
+    fn a_url_with_tls_needs_a_build_with_it() {
+        for url in ["http://a", "ws://a"] {
+            assert_eq!(check(url), Ok(()));
+        }
+        for (url, scheme) in [("https://a", "https"), ("wss://a", "wss")] {
+            let expect = format!("{scheme} needs a build with `--features https`");
+            assert_eq!(check(url), if cfg!(feature = "https") { Ok(()) } else { Err(expect) });
+        }
+    }
 }

@@ -78,19 +78,3 @@ mod stream {
         Ok(StreamOwned::new(session.map_err(|error| error.to_string())?, stream))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_with_tls_needs_a_build_with_it() {
-        for url in ["http://a", "ws://a", "a"] {
-            assert_eq!(check(url), Ok(()));
-        }
-        for (url, scheme) in [("https://a", "https"), ("wss://a", "wss")] {
-            let expect = format!("{scheme} needs a build with `--features https`");
-            assert_eq!(check(url), if cfg!(feature = "https") { Ok(()) } else { Err(expect) });
-        }
-    }
-}
