@@ -149,9 +149,22 @@ fn a_call_in_another_form_does_not_vanish() {
     };
     check(DeepSeek, &marked('｜'), &[f]);
     check(DeepSeek, &marked('|'), &["!invalid_json"]);
+    for (format, open, close) in [
+        (DeepSeek, "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+        (KimiK2, "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+    ] {
+        check(format, &format!("{open}{close}"), &["!empty"]);
+        check(format, &format!("{open}I call f.{close}"), &["!empty"]);
+        check(format, &format!("It begins with {open} and so on."), NONE);
+        check(format, &format!("{open} thus.</think>\nIt is 4."), NONE);
+    }
+}
+
+#[test]
+fn calls_of_a_later_version_are_violations_with_and_without_their_list() {
     for bar in ['｜', '|'] {
         let dsml = |text: &str, expect: &[&str]| {
-            check(DeepSeek, &text.replace('D', &format!("{bar}DSML{bar}")), expect);
+            check(FormatName::DeepSeek, &text.replace('D', &format!("{bar}DSML{bar}")), expect);
         };
         let invoke =
             "<Dinvoke name=\"f\">\n<Dparameter name=\"x\" string=\"true\">1</Dparameter>\n</Dinvoke>";
@@ -165,15 +178,6 @@ fn a_call_in_another_form_does_not_vanish() {
         dsml("<Dinvoke name=\"f\">\n<Dparameter", &["!unterminated"]);
         dsml(&format!("<think>{invoke}</think>It is 4."), NONE);
         dsml("A <Dinvoke> tag has a name.", NONE);
-    }
-    for (format, open, close) in [
-        (DeepSeek, "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
-        (KimiK2, "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
-    ] {
-        check(format, &format!("{open}{close}"), &["!empty"]);
-        check(format, &format!("{open}I call f.{close}"), &["!empty"]);
-        check(format, &format!("It begins with {open} and so on."), NONE);
-        check(format, &format!("{open} thus.</think>\nIt is 4."), NONE);
     }
 }
 
