@@ -37,8 +37,9 @@ pub(crate) fn check(message: &mut Map<String, Json>, place: &str, specs: &[ToolS
     Ok(())
 }
 
-/// Writes OpenAI's old form of a message in the new one: `function_call` is the only entry of `tool_calls`, and
-/// the role `function` is `tool`.
+/// Writes OpenAI's old form of a message in the new one.
+///
+/// `function_call` becomes the only entry of `tool_calls`, and the role `function` becomes `tool`.
 pub(crate) fn modernise(message: &mut Map<String, Json>, place: &str) -> Result<(), LeftOut> {
     if message.get("role").is_some_and(|role| role == "function") {
         message.insert("role".into(), "tool".into());

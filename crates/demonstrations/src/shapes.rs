@@ -1,6 +1,6 @@
 //! The shapes of a row, told apart by their keys.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::left_out::{LeftOut, Reason};
 use crate::row::{Row, list, not_one, said};
@@ -18,12 +18,17 @@ pub(crate) fn columns(row: &Json) -> &'static [&'static str] {
     }
 }
 
+/// Writes the functions of OpenAI's old form as tools.
+fn wrapped(functions: Vec<Json>) -> Vec<Json> {
+    functions.into_iter().map(|function| json!({"type": "function", "function": function})).collect()
+}
+
 /// Takes a row apart.
 pub(crate) fn read(row: &Json) -> Result<Row, LeftOut> {
     let keys = row.as_object().ok_or_else(|| not_one("the row is no JSON object"))?;
     let tools = match list(keys, "tools", Reason::BadTools)? {
         // OpenAI's old form, beside `messages`.
-        None if said(keys, "messages").is_some() => list(keys, "functions", Reason::BadTools)?,
+        None if said(keys, "messages").is_some() => list(keys, "functions", Reason::BadTools)?.map(wrapped),
         tools => tools,
     };
     let tools = tools.unwrap_or_default();

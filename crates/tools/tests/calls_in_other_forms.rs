@@ -101,36 +101,6 @@ fn a_closing_fence_has_no_info_string() {
 }
 
 #[test]
-fn deepseek_names_calls_of_its_other_versions() {
-    use FormatName::DeepSeek;
-    let f = r#"f {"x":1}"#;
-    let marked = |bar: char| {
-        let text = "<|tool▁calls▁begin|><|tool▁call▁begin|>function<|tool▁sep|>f\n```json\n{\"x\": 1}\n```\
-                    <|tool▁call▁end|><|tool▁calls▁end|>";
-        text.replace('|', &bar.to_string())
-    };
-    check(DeepSeek, &marked('｜'), &[f]);
-    check(DeepSeek, &marked('|'), &["!invalid_json"]);
-    for bar in ['｜', '|'] {
-        let dsml = |text: &str, expect: &[&str]| {
-            check(DeepSeek, &text.replace('D', &format!("{bar}DSML{bar}")), expect);
-        };
-        let invoke =
-            "<Dinvoke name=\"f\">\n<Dparameter name=\"x\" string=\"true\">1</Dparameter>\n</Dinvoke>";
-        for list in ["function_calls", "tool_calls"] {
-            dsml(&format!("<D{list}>\n{invoke}\n{invoke}\n</D{list}>"), &["!invalid_json"]);
-            dsml(&format!("<D{list}>\n{invoke}"), &["!unterminated"]);
-        }
-        // Without the list around it.
-        dsml(invoke, &["!invalid_json"]);
-        dsml(&format!("I look.\n\n{invoke}\n{invoke}"), &["!invalid_json", "!invalid_json"]);
-        dsml("<Dinvoke name=\"f\">\n<Dparameter", &["!unterminated"]);
-        dsml(&format!("<think>{invoke}</think>It is 4."), NONE);
-        dsml("A <Dinvoke> tag has a name.", NONE);
-    }
-}
-
-#[test]
 fn a_call_in_another_form_does_not_vanish() {
     use FormatName::{
         DeepSeek, Gemma3, Glm4, Granite, Hermes, KimiK2, Llama3Json, Mistral, Phi4Mini, Pythonic,
@@ -172,6 +142,13 @@ fn a_call_in_another_form_does_not_vanish() {
     check(Phi4Mini, "Of functools [x] it holds.", NONE);
     check(Mistral, r#"[TOOL_CALLS]f[ARGS]{"x": 1}, {"x": 2}"#, &[f, "!invalid_json"]);
     check(Mistral, r#"[TOOL_CALLS]f[ARGS]{"x": 1}, and {"x": 2}"#, &[f]);
+    let marked = |bar: char| {
+        let text = "<|tool▁calls▁begin|><|tool▁call▁begin|>function<|tool▁sep|>f\n```json\n{\"x\": 1}\n```\
+                    <|tool▁call▁end|><|tool▁calls▁end|>";
+        text.replace('|', &bar.to_string())
+    };
+    check(DeepSeek, &marked('｜'), &[f]);
+    check(DeepSeek, &marked('|'), &["!invalid_json"]);
     for (format, open, close) in [
         (DeepSeek, "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
         (KimiK2, "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
@@ -180,6 +157,27 @@ fn a_call_in_another_form_does_not_vanish() {
         check(format, &format!("{open}I call f.{close}"), &["!empty"]);
         check(format, &format!("It begins with {open} and so on."), NONE);
         check(format, &format!("{open} thus.</think>\nIt is 4."), NONE);
+    }
+}
+
+#[test]
+fn calls_of_a_later_version_are_violations_with_and_without_their_list() {
+    for bar in ['｜', '|'] {
+        let dsml = |text: &str, expect: &[&str]| {
+            check(FormatName::DeepSeek, &text.replace('D', &format!("{bar}DSML{bar}")), expect);
+        };
+        let invoke =
+            "<Dinvoke name=\"f\">\n<Dparameter name=\"x\" string=\"true\">1</Dparameter>\n</Dinvoke>";
+        for list in ["function_calls", "tool_calls"] {
+            dsml(&format!("<D{list}>\n{invoke}\n{invoke}\n</D{list}>"), &["!invalid_json"]);
+            dsml(&format!("<D{list}>\n{invoke}"), &["!unterminated"]);
+        }
+        // Without the list around it.
+        dsml(invoke, &["!invalid_json"]);
+        dsml(&format!("I look.\n\n{invoke}\n{invoke}"), &["!invalid_json", "!invalid_json"]);
+        dsml("<Dinvoke name=\"f\">\n<Dparameter", &["!unterminated"]);
+        dsml(&format!("<think>{invoke}</think>It is 4."), NONE);
+        dsml("A <Dinvoke> tag has a name.", NONE);
     }
 }
 

@@ -49,7 +49,7 @@ pub enum TrainError {
         differences: Vec<Difference>,
     },
     /// A run was asked to be shorter than it is.
-    #[error("{}: has done {}, and train.steps is {asked}\n  hint: a run can be made longer, not shorter: --set train.steps={done} or more; or another --run begins anew", run.display(), counted(*done))]
+    #[error("{}: has done {done} steps, and train.steps is {asked}\n  hint: a run can be made longer, not shorter: --set train.steps={done} or more; or another --run begins anew", run.display())]
     Shorter {
         /// The run directory.
         run: PathBuf,
@@ -103,10 +103,6 @@ pub enum TrainError {
     /// Anything else about the input.
     #[error("{0}")]
     Input(String),
-}
-
-fn counted(steps: usize) -> String {
-    if steps == 1 { "1 step".into() } else { format!("{steps} steps") }
 }
 
 fn lines(differences: &[Difference]) -> String {

@@ -40,7 +40,7 @@ pub(crate) fn refuse_changes(run: &Path, config: &RunConfig) -> Result<(), Train
 pub(crate) fn refuse_shorter(run: &RunDir, asked: usize) -> Result<(), TrainError> {
     let ended = Evaluations::of_finished(run.path(), asked).and_then(|found| found.steps);
     let saved = list(&run.checkpoints()).pop().filter(|(step, _)| *step > asked);
-    // What is damaged doesn't count, and only a later one has to be looked at.
+    // Damaged ones don't count, and looking at them takes time.
     let saved = saved.and_then(|_| newest(&run.checkpoints()).0).map(|found| found.state.step);
     match ended.max(saved).filter(|done| *done > asked) {
         Some(done) => Err(TrainError::Shorter { run: run.path().into(), done, asked }),

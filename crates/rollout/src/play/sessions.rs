@@ -9,7 +9,7 @@ use turnwise_envs::{Closing, Env, EnvError, Opened, RewardConfig, Session, Start
 use turnwise_tools::executor::Scripted;
 use turnwise_tools::{CallFormat, Fault, FormatName, PythonTool, ToolSpec};
 use turnwise_trajectory::{
-    CallRecord, Completion, Finish, Message, OutputStatus, Role, Stop, ToolOutput, Turn,
+    CallRecord, Completion, Finish, Message, OutputStatus, Rewards, Role, Stop, ToolOutput, Turn,
 };
 
 use super::tests::{LIMITS, Speaker, spoken};
@@ -36,7 +36,7 @@ struct Script {
     failing: u32,
     /// The turn at which they fail; beyond the last one, they fail at their end.
     fails_at: usize,
-    /// The kind of failure: a fault, too many outputs, or a NaN reward.
+    /// The kind of failure: a fault, too many outputs, a NaN reward, or at the end too many names.
     how: u32,
     /// Milliseconds that a step takes.
     slow: u64,
@@ -99,6 +99,11 @@ impl Session for OddSession<'_> {
 
     fn close(&mut self) -> Result<Closing, Fault> {
         if self.fails && self.turn <= self.script.fails_at {
+            if self.script.how == 3 {
+                // Each answer is right, and the last turn can't hold both.
+                let rewards = (0..Rewards::NAMES).map(|name| (name.to_string(), 1.0)).collect();
+                return Ok(Closing { rewards, correct: None });
+            }
             return Err(Fault::new("odd", "gone at the end"));
         }
         let rewards = [("progress", 0.25), ("late", 1.0)].into_iter().collect();
@@ -179,7 +184,7 @@ fn played(scripts: &[Script], waits: bool) -> Played {
 fn script() -> impl Strategy<Value = Script> {
     let event = prop_oneof![Just(Event::Call), Just(Event::Ask)];
     let turns = proptest::collection::vec(event, 0..5);
-    (turns, 0_u32..3, 0_usize..7, 0_u32..3, 0_u64..3).prop_map(|(mut turns, failing, fails_at, how, slow)| {
+    (turns, 0_u32..3, 0_usize..7, 0_u32..4, 0_u64..3).prop_map(|(mut turns, failing, fails_at, how, slow)| {
         turns.push(Event::Answer);
         Script { turns, failing, fails_at, how, slow }
     })

@@ -4,8 +4,8 @@
 //! The recipient may also stand before the channel, as the chat template writes it, and in a header of any
 //! channel. `<|call|>` ends a turn, so a call ends with its JSON.
 //!
-//! A message ends with a token of its own, as in OpenAI's parser: a call inside a message of the analysis
-//! channel is text of that message. If the message never ends, the call is a violation.
+//! A message ends with its token, as in OpenAI's parser: a call inside a message of the analysis channel is
+//! text of that message. If the message never ends, the call is a violation.
 
 use std::ops::Range;
 
@@ -202,7 +202,7 @@ mod tests {
         }
         check(" to=pythonC>analysis codeM>1 < 2<|call|>", &[Ok(r#"python {"code":"1 < 2"}"#)]);
         check("C>commentary to=userM>I begin.<|end|>", &[]);
-        // A message of thoughts ends with its token. What stands in it is text, and a violation if it has no end.
+        // A message of thoughts ends with its token. Calls in it are text, and a violation if it has no end.
         let thinks = format!("C>analysisM>I call {call}");
         let end = "<|end|><|start|>assistantC>finalM>4";
         check(&format!("{thinks}{end}"), &[]);
