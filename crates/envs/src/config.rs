@@ -226,12 +226,13 @@ mod tests {
             "[lookup]\ntrain_tasks = 1",
             "[programs]\ntrain_tasks = 1\nheld_out_tasks = 1",
             "[flaky.env.lookup]\ntrain_tasks = 1",
-            "[command]\ntrain = \"FILE\"\ncheck = [\"true\"]\nheld_out = \"FILE\"",
-            "[flaky.env.command]\ntrain = \"FILE\"\ncheck = [\"true\"]\nheld_out = \"FILE\"",
+            "[command]\ntrain = \"FILE\"\ncheck = [\"true\"]\nheld_out = \"OTHER\"",
+            "[flaky.env.command]\ntrain = \"FILE\"\ncheck = [\"true\"]\nheld_out = \"OTHER\"",
         ] {
-            let tasks = root.join("crates/envs/examples/checker/train.jsonl");
-            let config: EnvConfig =
-                toml::from_str(&text.replace("FILE", &tasks.display().to_string())).unwrap();
+            let file =
+                |name: &str| root.join("crates/envs/examples/checker").join(name).display().to_string();
+            let text = text.replace("FILE", &file("train.jsonl")).replace("OTHER", &file("held_out.jsonl"));
+            let config: EnvConfig = toml::from_str(&text).unwrap();
             let env = config.open(&ExecutorConfig::default()).unwrap();
             assert_eq!(config.demonstrates(), env.demonstration(0).is_some(), "{text}");
             opened.push(config.demonstrates());

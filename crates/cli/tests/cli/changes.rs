@@ -105,11 +105,14 @@ fn a_play_that_is_ahead_counts_only_with_the_tasks_that_it_played() {
 }
 
 #[test]
-fn a_run_that_was_made_shorter_has_the_evaluation_of_what_it_did() {
+fn a_run_that_ends_where_it_is_has_the_evaluation_of_what_it_did() {
     let runs = Runs::new();
     runs.finishes("a", &sets(&["train.steps=3"]));
     std::fs::remove_file(runs.path("a/evaluation.json")).unwrap();
-    runs.finishes("a", &[sets(&["train.steps=2"]), vec!["--allow-changes"]].concat());
+    let shorter = runs.train("a", &[sets(&["train.steps=2"]), vec!["--allow-changes"]].concat());
+    shorter.fails(2, &["has done 3 steps, and train.steps is 2"]);
+    assert!(!runs.path("a/evaluation.json").exists(), "nothing is touched");
+    runs.finishes("a", &[sets(&["train.steps=3"]), vec!["--allow-changes"]].concat());
     let text = std::fs::read_to_string(runs.path("a/evaluation.json")).unwrap();
     let evaluation: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(evaluation["steps"], 3, "the policy has made three steps");

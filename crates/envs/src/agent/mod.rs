@@ -27,8 +27,8 @@ use turnwise_tools::executor::ExecutorConfig;
 use turnwise_trajectory::{Message, Role};
 
 use crate::env::{Env, EnvError};
-use crate::outside::program::is_there;
 use crate::outside::stderr::Log;
+use crate::outside::unstarted::is_there;
 use crate::session::{Opened, Start};
 use crate::settings::{EnvSettings, no_program};
 use crate::tasks::command::form::level;

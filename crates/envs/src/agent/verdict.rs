@@ -39,7 +39,9 @@ impl Verdict {
             let shown: String = line.chars().take(SHOWN).collect();
             format!("its last line {shown:?} gives no rewards: {reason}")
         };
-        let said: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
+        let said: Value = serde_json::from_str(line).map_err(|error| {
+            wrong(format!("no JSON: {} at column {}", turnwise_json::words(&error), error.column()))
+        })?;
         if !KEYS.iter().any(|key| said.get(key).is_some()) {
             return Ok(None);
         }
@@ -92,7 +94,7 @@ mod tests {
         fails(r#"{"rewards": {"acc": NaN}}"#, "no JSON: no value of JSON");
         fails(r#"{"rewards": {"acc": 1}, "turn_rewards": [{"p": -Infinity}]}"#, "no JSON: invalid number");
         fails(r#" {"correct": True}"#, "no JSON: no value of JSON");
-        fails(r#"{"rewards""#, "no JSON: EOF");
+        fails(r#"{"rewards""#, "no JSON: the JSON ends inside an object at column 10");
         fails(r#"{"rewards": {"": 1}}"#, "a name has 1 to 64 bytes and no control characters");
         fails(r#"{"turn_rewards": [{"a\u0007": 1}]}"#, "the reward \"a\\u{7}\": a name has 1 to 64 bytes");
         fails(r#"{"rewards": {"fmt": 1}}"#, "the reward \"fmt\" is turnwise's own");

@@ -1,6 +1,5 @@
 //! Runs a program in a process group with its children: its start, its last lines and its end.
 
-use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,16 +12,6 @@ use super::unstarted::unstarted;
 const GRACE: Duration = Duration::from_secs(2);
 /// Time in which a program that answers no more must end, for its status.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Returns whether a program may be started: a path to a file, or the name of one on the PATH.
-pub(crate) fn is_there(program: &str) -> bool {
-    if program.contains('/') {
-        return Path::new(program).is_file();
-    }
-    // The system has its own list without one.
-    let Some(path) = std::env::var_os("PATH") else { return true };
-    !program.is_empty() && std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
 
 /// A program that runs, and the thread that reads its stderr.
 pub(crate) struct Program {

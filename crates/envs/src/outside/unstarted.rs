@@ -1,8 +1,7 @@
 //! Says why a command doesn't start, and what helps.
 
 use std::io::{Error, ErrorKind};
-
-use super::program::is_there;
+use std::path::Path;
 
 /// Describes a command that the system didn't start.
 pub fn unstarted(command: &[String], error: &Error) -> String {
@@ -16,6 +15,16 @@ pub fn unstarted(command: &[String], error: &Error) -> String {
     let error = error.to_string();
     let why = error.split_once(" (os error").map_or(&*error, |(why, _)| why);
     format!("{command:?} doesn't start: {why}{hint}")
+}
+
+/// Returns whether a program may be started: a path to a file, or the name of one on the PATH.
+pub(crate) fn is_there(program: &str) -> bool {
+    if program.contains('/') {
+        return Path::new(program).is_file();
+    }
+    // The system has its own list without one.
+    let Some(path) = std::env::var_os("PATH") else { return true };
+    !program.is_empty() && std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]

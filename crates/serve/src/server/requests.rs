@@ -132,7 +132,11 @@ pub(crate) fn json(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
     match serde_json::from_slice(bytes) {
         Ok(Unique(value)) => Ok(value),
         Err(error) if error.is_data() => Err(Refusal::of(400, words(&error))),
-        Err(error) => Err(Refusal::of(400, format!("the body is no JSON: {error}"))),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            let message = format!("the body is no JSON: {} at line {line} column {column}", words(&error));
+            Err(Refusal::of(400, message))
+        }
     }
 }
 

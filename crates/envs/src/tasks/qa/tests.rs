@@ -89,7 +89,7 @@ fn a_broken_record_of_svamp_is_told_its_own_form() {
             "[{\"Body\": \"B\", \"Question\": \"Q\", \"Answer\": 1},\n{\"Body\": 2}]",
             ":2: the number 2, expected a text",
         ),
-        ("[{\"Body\": \"B\"", ":1: EOF"),
+        ("[{\"Body\": \"B\"", ":1: the JSON ends"),
     ] {
         let error = Qa::new(&files(train, HELD_OUT).1).err().unwrap().to_string();
         assert!(error.contains(&format!("train.jsonl{expect}")), "{train}: {error}");

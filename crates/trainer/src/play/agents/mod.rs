@@ -202,8 +202,8 @@ impl AgentPlay<'_> {
         };
         let rules = (self.setup.stops_at_call(), self.version);
         let mut played = trajectory(desk.close(key), (&task.id, sample), &*self.setup.chat, rules);
-        // A program may exit at the refusal of a call, or at half a turn: libraries raise then. The trajectory
-        // is one that a limit ended. One that is killed, or takes too long, fails in any case.
+        // A program may exit at the refusal of a call, or at half a turn: libraries raise then. A limit ended
+        // the trajectory. A program that is killed, or takes too long, fails in any case.
         let is_cut_off = ran.exited && played.is_cut_off();
         if let Some(failure) = ran.failure.as_ref().filter(|_| !is_cut_off) {
             return lost(failure.clone());
