@@ -159,6 +159,23 @@ fn named_rewards_are_the_same_in_records_metrics_scores_and_replays() {
 }
 
 #[test]
+fn a_replay_that_evaluates_nothing_starts_no_environment() {
+    let (runs, folder) = (Runs::new(), tempfile::tempdir().unwrap());
+    let settings = settings(folder.path());
+    let more: Vec<&str> = settings.iter().map(String::as_str).collect();
+    runs.finishes("a", &more);
+    let gone = ["--set", "env.process.command=[\"/no/such/program\"]", "--set", "eval.tasks=0"];
+    let (a, b) = (runs.path("a"), runs.path("b"));
+    let evaluates = turnwise(&[&["replay", arg(&a), "--run", arg(&b)], &gone[..2]].concat(), "");
+    evaluates.fails(1, &["doesn't start: No such file or directory\n  hint: a path, or a name on the PATH"]);
+    let replayed = turnwise(&[&["replay", arg(&a), "--run", arg(&b)], &gone[..]].concat(), "");
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+    let weights =
+        |run: &Path| std::fs::read(run.join("checkpoints/step_00002/model.safetensors")).expect("weights");
+    assert!(weights(&a) == weights(&b), "it learns from the records alone");
+}
+
+#[test]
 fn a_grade_decides_evaluations_by_its_threshold() {
     let folder = tempfile::tempdir().unwrap();
     let (settings, out) = (settings(folder.path()), folder.path().join("out.jsonl"));
