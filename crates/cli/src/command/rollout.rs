@@ -80,9 +80,9 @@ pub(crate) struct Rollout {
 /// A run file whose environment a policy plays.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Played(RunConfig);
+struct PolicyRun(RunConfig);
 
-impl Consistent for Played {
+impl Consistent for PolicyRun {
     fn conflict(&self) -> Option<Conflict> {
         self.0.conflict().or_else(|| self.0.play_of_others())
     }
@@ -127,7 +127,7 @@ impl Rollout {
             // JSON's strings are valid TOML.
             self.changes.set.push(format!("model={}", Value::from(folder.display().to_string())));
         }
-        let Played(mut config) = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
+        let PolicyRun(mut config) = load(Some(&self.config), &self.changes.overlay, &self.changes.set)?;
         if let Some(folder) = &self.model {
             // The text of a path that isn't UTF-8 has lost bytes, so the path itself is set.
             config.model.clone_from(folder);
