@@ -62,6 +62,8 @@ class Task:
     level: int = 0
 
     def answer(self) -> dict[str, Any]:
+        if not isinstance(self.id, str):
+            raise TypeError(f"the task's id is {self.id!r}, expected a text")
         text = isinstance(self.opening, str)
         messages = [{"role": "user", "content": self.opening}] if text else self.opening
         return {"task": self.id, "level": self.level, "messages": messages}
@@ -78,6 +80,8 @@ class Step:
     correct: Optional[bool] = None
 
     def answer(self, calls: int) -> dict[str, Any]:
+        if isinstance(self.outputs, (str, bytes)):
+            raise TypeError("outputs is one text, expected a list with a text for each call")
         if len(self.outputs) != calls:
             raise ValueError(f"{len(self.outputs)} outputs for {calls} calls")
         answer: dict[str, Any] = {
@@ -100,6 +104,9 @@ def finite(rewards: dict[str, float]) -> dict[str, float]:
             raise ValueError(f"the reward {text[:64]!r}: a name has 1 to 64 bytes and no control characters")
         if text == "fmt":
             raise ValueError("the reward 'fmt' is turnwise's own, for the format of a turn: choose another name")
+        # Numbers of numpy and torch are numbers too.
+        if not hasattr(reward, "__float__"):
+            raise TypeError(f"the reward {name!r} is {reward!r}, expected a number")
         if not -1e100 <= reward <= 1e100:
             raise ValueError(f"the reward {name!r} is {reward}, expected a number from -1e100 to 1e100")
         # A sum of tenths may be above 1 by rounding.
@@ -107,6 +114,14 @@ def finite(rewards: dict[str, float]) -> dict[str, float]:
             expected = "expected a grade from 0 to 1; other names take any number"
             raise ValueError(f"the reward 'acc' is {reward}, {expected}")
     return {str(name): float(reward) for name, reward in rewards.items()}
+
+
+def expect(kind: str, answer: Any, method: str) -> Any:
+    """Returns what a method returned, if it is of this kind."""
+    if not hasattr(answer, "answer"):
+        got = "nothing" if answer is None else f"a {type(answer).__name__}"
+        raise TypeError(f"{method} returned {got}, expected a turnwise_env.{kind}")
+    return answer
 
 
 class Env:
@@ -159,8 +174,9 @@ class Server:
         if session in self.sessions:
             raise ValueError(f"the session {session!r} is open already")
         task = env.reset(request["split"], request["index"], request["seed"])
+        answer = expect("Task", task, "reset").answer()
         self.sessions[session] = env
-        return task.answer()
+        return answer
 
     def on_step(self, request: dict[str, Any]) -> dict[str, Any]:
         env = self.sessions.get(request["session"])
@@ -169,7 +185,8 @@ class Server:
         calls = request["calls"]
         env.truncated = request.get("truncated", False)
         env.builtin_calls = request.get("builtin", [])
-        return env.step(request["text"], calls, request["malformed"]).answer(len(calls))
+        step = env.step(request["text"], calls, request["malformed"])
+        return expect("Step", step, "step").answer(len(calls))
 
     def on_close(self, request: dict[str, Any]) -> dict[str, Any]:
         env = self.sessions.pop(request["session"], None)
@@ -250,6 +267,7 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
     told: list[dict[str, Any]] = [{"method": "step", "text": "A call.", "calls": [call], "malformed": 0}
                                   for call in calls]
     told.append({"method": "step", "text": "An answer.", "calls": [], "malformed": 0})
+    assert described["train"] or described["held_out"], "no tasks: train and held_out are 0"
     for split in ("train", "held_out"):
         for index in range(min(tasks, described[split])):
             grade = 0.0

@@ -24,12 +24,14 @@ PYTHON
     pip install --requirement target/vllm/requirements.txt
     ;;
 serve)
-    # The command `vllm` asks for a package of that name; its module doesn't.
+    # A prompt in chunks ends vLLM 0.32 on the CPU where a request has a seed: "CPU Generator does not use
+    # offset". The command `vllm` asks for a package of that name; its module doesn't.
     export HF_HUB_OFFLINE=1 VLLM_CPU_KVCACHE_SPACE=1 VLLM_SERVER_DEV_MODE=1 VLLM_NO_USAGE_STATS=1
     export VLLM_ALLOW_RUNTIME_LORA_UPDATING=True VLLM_CPU_OMP_THREADS_BIND=nobind OMP_NUM_THREADS=2
     exec nice -n 5 "$python" -m vllm.entrypoints.openai.api_server --model "$2" --port "$3" --host 127.0.0.1 \
         --served-model-name policy --dtype float32 --enforce-eager --max-model-len 512 --enable-scale-out \
-        --logprobs-mode "${LOGPROBS_MODE:-processed_logprobs}" --max-num-seqs 64 "${@:4}"
+        --logprobs-mode "${LOGPROBS_MODE:-processed_logprobs}" --max-num-seqs 64 \
+        --no-enable-chunked-prefill "${@:4}"
     ;;
 *)
     echo "usage: vllm.sh install | vllm.sh serve FOLDER PORT [OPTION]..." >&2

@@ -76,7 +76,7 @@ pub use diagnostics::{
 pub use episode::{Episode, PerTurn};
 pub use filter::{Dropped, FilterConfig, Masked};
 pub use kl::KlEstimator;
-pub use named::{NamedReward, is_graded, rewards_by_name};
+pub use named::{NamedReward, absent_names, is_graded, rewards_by_name};
 pub use normalise::Normalise;
 pub use preset::{PRESETS, Preset};
 pub use returns::discounted_returns;

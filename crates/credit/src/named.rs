@@ -1,10 +1,12 @@
 //! Rewards of a step by name and turn index, as environments and scoring gave them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use turnwise_trajectory::Rewards;
 
+use crate::normalise::Normalise;
+use crate::reward_weights::RewardWeights;
 use crate::scored::Group;
 
 /// Holds means of the rewards of one name, before shaping, normalisation and weights.
@@ -48,9 +50,47 @@ pub fn is_graded(turns: &[Rewards]) -> bool {
     [0.0, 1.0].iter().all(|whole| (acc - whole).abs() > 1e-9)
 }
 
+/// Says which names have a weight or a normalisation although no turn of the groups has such a reward.
+///
+/// None if there are no such names, or no turns. `acc` and `fmt` are left out, because a run may lack them.
+pub fn absent_names(
+    weights: &RewardWeights,
+    normalise: &BTreeMap<String, Normalise>,
+    groups: &[Group],
+) -> Option<String> {
+    let found = rewards_by_name(groups);
+    let asked = weights.names().chain(normalise.keys().map(String::as_str));
+    let absent: BTreeSet<&str> = asked
+        .filter(|name| ![Rewards::ACC, Rewards::FMT].contains(name) && !found.contains_key(*name))
+        .collect();
+    if absent.is_empty() || found.is_empty() {
+        return None;
+    }
+    let list = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+    };
+    let (absent, found) = (list(&mut absent.into_iter()), list(&mut found.keys().map(String::as_str)));
+    Some(format!("[reward] names {absent}, and no turn has such a reward\n  hint: they are called {found}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_no_turn_has_are_told() {
+        let line = r#"{"group":"g","trajectories":[{"turns":[{"progress":0.5},{"acc":1}]}]}"#;
+        let groups: Vec<Group> = vec![serde_json::from_str(line).expect("a group")];
+        let said = |weights: &str, groups: &[Group]| {
+            let weights = toml::from_str(weights).expect("weights");
+            absent_names(&weights, &BTreeMap::from([("progress".into(), Normalise::Group)]), groups)
+        };
+        assert_eq!(said("progress = 2.0\nfmt = 0.5", &groups), None);
+        let expect = "[reward] names \"progres\", and no turn has such a reward\n  \
+                      hint: they are called \"acc\", \"progress\"";
+        assert_eq!(said("progres = 2.0\nacc = 1.0", &groups).as_deref(), Some(expect));
+        assert_eq!(said("progres = 2.0", &[]), None);
+    }
 
     #[test]
     fn means_are_by_name_and_over_the_trajectories_that_reach_the_turn() {

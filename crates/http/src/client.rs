@@ -129,6 +129,9 @@ fn failure(error: ureq::Error, time: Duration) -> Failure {
         ureq::Error::Io(e) if e.to_string().starts_with("failed to lookup address") => {
             Failure::Unreached(e.to_string())
         }
+        ureq::Error::Io(e) if tls::is_not_spoken(&e.to_string()) => {
+            Failure::Lasting("the server doesn't speak TLS; hint: http:// is without TLS".into())
+        }
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Failure::Unreached(error.to_string()),
         ureq::Error::Timeout(_) if time.is_zero() => Failure::passing("the answer didn't end in time"),
         ureq::Error::Timeout(what) => {

@@ -8,6 +8,11 @@ use ureq::Agent;
 #[cfg(feature = "https")]
 const FILE: &str = "SSL_CERT_FILE";
 
+/// Returns whether an error says that the other side answers TLS with something else, as plain HTTP does.
+pub fn is_not_spoken(error: &str) -> bool {
+    error.contains("InvalidContentType")
+}
+
 /// Returns a client that follows no redirects and gives responses of any status.
 ///
 /// # Errors

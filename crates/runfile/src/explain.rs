@@ -31,7 +31,11 @@ pub(crate) fn explain(fault: &Fault, sources: &[Source]) -> ConfigError {
         Some((got, wanted)) => {
             // The width of a number in Rust means nothing in TOML.
             let got = got.trim_end_matches(" as i128").trim_end_matches(" as u128");
-            format!("`{at}` is {got}, expected {}", plain(wanted))
+            let error = ConfigError::new(place, format!("`{at}` is {got}, expected {}", plain(wanted)));
+            return match words(got).filter(|_| wanted == "a sequence") {
+                Some(words) => error.hint(format!("for example {words:?}")),
+                None => error,
+            };
         }
         None if at.is_empty() => message,
         None => format!("`{at}`: {message}"),
@@ -56,6 +60,12 @@ fn place(place: Option<Place>, sources: &[Source]) -> String {
         (None, Some(source)) => source.name().to_string(),
         (None, None) => "config".into(),
     }
+}
+
+/// Returns the words of a text that serde found.
+fn words(got: &str) -> Option<Vec<&str>> {
+    let text = got.strip_prefix("string \"")?.strip_suffix('"')?;
+    Some(text.split_whitespace().collect()).filter(|words: &Vec<&str>| !words.is_empty())
 }
 
 /// Translates a type of Rust into the terms of a run file.

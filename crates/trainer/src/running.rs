@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use turnwise_credit::absent_names;
 use turnwise_model::{family_of, save, save_adapter};
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_run::checkpoint::ADAPTER;
@@ -167,6 +168,12 @@ impl<'a> Running<'a> {
         let (record, ahead) = self.learn(step, rollouts, spent)?;
         for line in record.losses() {
             self.progress.line(&line);
+        }
+        // A name that is mistyped weighs nothing. Later steps would say the same.
+        let reward = &self.config.reward;
+        let absent = absent_names(&reward.weights, &reward.normalise, &record.groups);
+        if let Some(absent) = absent.filter(|_| self.records.is_empty()) {
+            self.progress.line(&format!("step {}: {absent}", step + 1));
         }
         self.written(|run| {
             run.write_replaced(step, &record.replaced_lines())?;

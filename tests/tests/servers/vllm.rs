@@ -25,10 +25,18 @@ fn skip(test: &str) {
 struct Server {
     child: Child,
     url: String,
+    /// The file of its output.
+    log: PathBuf,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read(&self.log).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            println!("the end of its log:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
         // Its workers end with it.
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let start = Instant::now();
@@ -52,8 +60,12 @@ impl Server {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scripts/vllm.sh");
         let mut command = Command::new(script);
         command.arg("serve").arg(folder).arg(&port).args(more).env("TURNWISE_VLLM", python);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut server = Self { child: child.expect("the script"), url: format!("http://127.0.0.1:{port}") };
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.log"));
+        let file = std::fs::File::create(&log).expect("a log");
+        let more = file.try_clone().expect("a log");
+        let child = command.stdin(Stdio::null()).stdout(file).stderr(more).spawn();
+        let url = format!("http://127.0.0.1:{port}");
+        let mut server = Self { child: child.expect("the script"), url, log };
         let start = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", free.port())).is_err() {
             assert!(server.child.try_wait().expect("a child").is_none(), "vLLM has ended");
@@ -93,6 +105,24 @@ fn run(url: &str, parent: &Path, name: &str, sets: &[&str]) -> Result<(Finished,
     Ok((finished, metrics))
 }
 
+/// Returns the tokens of all turns that a run has sampled, in order.
+fn sampled(run: &Path) -> Vec<Vec<u32>> {
+    let mut turns = Vec::new();
+    for step in 0.. {
+        let Ok(groups) = std::fs::read_to_string(run.join(format!("rollouts/step_{step:05}.jsonl"))) else {
+            break;
+        };
+        for group in groups.lines() {
+            let group: Value = serde_json::from_str(group).expect("a group");
+            for trajectory in group["trajectories"].as_array().expect("trajectories") {
+                let tokens = |turn: &Value| serde_json::from_value(turn["tokens"].clone()).expect("tokens");
+                turns.extend(trajectory["played"]["turns"].as_array().expect("turns").iter().map(tokens));
+            }
+        }
+    }
+    turns
+}
+
 fn gap(line: &Value) -> f64 {
     line["logprob_gap"].as_f64().expect("a gap")
 }
@@ -123,9 +153,13 @@ fn a_run_on_vllm_is_checked_learns_and_is_repeated() {
     assert!(gain >= 0.05, "held-out accuracy went {told}");
 
     let small = [head, "train.steps=2", "rollout.groups=2", "eval.tasks=4"];
-    let (_, once) = run(&server.url, parent.path(), "once", &small).expect("a run");
-    let (_, again) = run(&server.url, parent.path(), "again", &small).expect("a run");
+    let [once, again] = ["once", "again"].map(|name| {
+        run(&server.url, parent.path(), name, &small).expect("a run");
+        sampled(&parent.path().join(name))
+    });
+    // Its log-probabilities differ by rounding, because batches are put together as requests arrive.
     assert_eq!(once, again, "vLLM on the CPU repeats its samples in f32");
+    assert!(once.iter().flatten().count() > 100, "two steps have tokens");
 }
 
 #[test]

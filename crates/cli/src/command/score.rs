@@ -6,12 +6,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_path_to_error::{Path, Segment};
-use turnwise_credit::{Group, ScoredGroup, ScoredTrajectory};
+use turnwise_credit::{Group, ScoredGroup, ScoredTrajectory, absent_names};
 use turnwise_trainer::config::load_score;
 use turnwise_trajectory::Rewards;
 
 use crate::run_file::Changes;
-use crate::{input, output};
+use crate::{input, output, progress};
 
 #[derive(Args)]
 pub(crate) struct Score {
@@ -89,7 +89,9 @@ fn within(path: &Path) -> String {
 impl Score {
     pub(crate) fn run(self) -> Result<()> {
         let config = load_score(self.config.as_deref(), &self.changes.overlay, &self.changes.set)?;
+        let (weights, normalise) = (config.reward.weights.clone(), config.reward.normalise.clone());
         let scorer = config.scorer();
+        let mut all = Vec::new();
         let mut lines = Vec::new();
         for (number, text) in input::stdin()?.lines().enumerate().filter(|(_, text)| !text.trim().is_empty())
         {
@@ -110,6 +112,10 @@ impl Score {
             for (group, scored) in groups.iter().zip(&scored) {
                 output::line(&Answer { scored, turns: group.shaped_turns(&scored.shaped) })?;
             }
+            all.extend(groups);
+        }
+        if let Some(absent) = absent_names(&weights, &normalise, &all) {
+            progress::on_stderr().line(&absent);
         }
         Ok(())
     }

@@ -54,7 +54,8 @@ fn agreed(bytes: &[u8]) -> Result<Option<usize>, String> {
     };
     let status = response.code.unwrap_or_default();
     if status != 101 {
-        return Err(format!("status {status} instead of a WebSocket"));
+        let hint = "a server of OpenEnv 0.10 has its sessions at /ws";
+        return Err(format!("status {status} instead of a WebSocket; hint: {hint}"));
     }
     let accept = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("sec-websocket-accept"));
     if accept.is_some_and(|accept| accept.value.trim_ascii() == ACCEPT.as_bytes()) {

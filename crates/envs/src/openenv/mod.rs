@@ -92,7 +92,7 @@ impl OpenEnv {
     fn greet(server: &Arc<Server>, form: &Form) -> Result<Vec<turnwise_tools::ToolSpec>, String> {
         let (opened, answer) = server.open(&Ask::State, || false).map_err(|fault| fault.message)?;
         match answer {
-            Answer::Error(refusal) if refusal.is_of_the_action() => return Err(refusal.to_string()),
+            Answer::Error(refusal) if refusal.is_of(&Ask::State) => return Err(refusal.to_string()),
             Answer::Observation(_) => return Err("it observes, and its state was asked for".into()),
             // An environment may have no state before its reset.
             Answer::State(_) | Answer::Error(_) => {}

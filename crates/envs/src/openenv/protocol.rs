@@ -151,9 +151,14 @@ impl Refusal {
         self.code == "CAPACITY_REACHED"
     }
 
-    /// Returns whether the environment has no such action, which is the policy's mistake.
-    pub(super) fn is_of_the_action(&self) -> bool {
-        self.code == "VALIDATION_ERROR"
+    /// Returns whether it refuses this question. If that is an action, the policy has made the mistake.
+    ///
+    /// Servers also say `VALIDATION_ERROR` when the environment's observation isn't valid. Their errors name
+    /// the value that was refused, which is then no part of the question.
+    pub(super) fn is_of(&self, ask: &Ask) -> bool {
+        let sent = serde_json::to_value(ask).expect("a question has string keys");
+        let named = |error: &Value| error.get("input").is_none_or(|input| holds(&sent, input));
+        self.code == "VALIDATION_ERROR" && (self.errors.is_empty() || self.errors.iter().any(named))
     }
 
     /// Returns the server's message for a reader who doesn't know the codes.
@@ -168,6 +173,16 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", words(&self.code), words(&self.message()))
     }
+}
+
+/// Returns whether a value is a part of another one, or the whole.
+fn holds(whole: &Value, part: &Value) -> bool {
+    whole == part
+        || match whole {
+            Value::Array(items) => items.iter().any(|item| holds(item, part)),
+            Value::Object(fields) => fields.values().any(|field| holds(field, part)),
+            _ => false,
+        }
 }
 
 /// Returns the message of a server on one line.
@@ -244,9 +259,23 @@ mod tests {
     fn a_refusal_says_whose_fault_it_is() {
         let text = r#"{"type":"error","data":{"message":"Invalid message","code":"VALIDATION_ERROR",
             "errors":[{"type":"missing","msg":"Field required"}]}}"#;
-        let Answer::Error(refusal) = serde_json::from_str(text).unwrap() else { panic!("an error") };
-        assert!(refusal.is_of_the_action() && !refusal.is_full());
+        let read = |text: &str| match serde_json::from_str(text).unwrap() {
+            Answer::Error(refusal) => refusal,
+            other => panic!("{other:?}"),
+        };
+        let refusal = read(text);
+        assert!(refusal.is_of(&Ask::State) && !refusal.is_full());
         assert_eq!(refusal.to_string(), "VALIDATION_ERROR: Invalid message: Field required");
+        let of_input = |input: Value| {
+            let errors = json!([{"loc": ["text"], "msg": "wrong", "input": input}]);
+            let data = json!({"message": "Invalid message", "code": "VALIDATION_ERROR", "errors": errors});
+            read(&json!({"type": "error", "data": data}).to_string())
+        };
+        let said = Ask::text("text", "up");
+        assert!(of_input(json!("up")).is_of(&said) && of_input(json!({"text": "up"})).is_of(&said));
+        assert!(!of_input(json!(["a board"])).is_of(&said), "the observation's");
+        let called = Ask::call_tool("look", json!({"n": "many"}).as_object().unwrap());
+        assert!(of_input(json!("many")).is_of(&called) && !of_input(json!("few")).is_of(&called));
         assert_eq!(Ask::State.line(), r#"{"type":"state"}"#);
         assert_eq!(Ask::Reset { seed: 3 }.line(), r#"{"type":"reset","data":{"seed":3}}"#);
     }

@@ -152,7 +152,10 @@ impl Server {
             if since.elapsed() > self.start {
                 let begun = self.state().begun(None);
                 let seconds = self.start.as_secs_f64();
-                let why = format!("no room for a session for {seconds} s (CAPACITY_REACHED)");
+                let why = format!(
+                    "no room for a session for {seconds} s (CAPACITY_REACHED); hint: others hold them, or the \
+                     server's max_concurrent_envs is too small; start_seconds says how long a run waits"
+                );
                 return Err(self.fail(begun, &Broken::new(why), Scope::Server, true));
             }
             std::thread::sleep(wait);

@@ -53,7 +53,7 @@ impl<'a> OpenEnvSession<'a> {
                 self.done |= observed.done();
                 Ok(Ok(observed))
             }
-            Answer::Error(refusal) if refusal.is_of_the_action() => Ok(Err(refusal.message())),
+            Answer::Error(refusal) if refusal.is_of(ask) => Ok(Err(refusal.message())),
             // The server is well, and so are its other sessions.
             Answer::Error(refusal) => Err(fault(refusal.to_string())),
             Answer::State(_) => Err(self.opened.lies("it told its state, and a step was asked for")),

@@ -126,13 +126,10 @@ impl Process {
         let request = Request::Reset { session: &name, split: split.name(), index, seed };
         let read = |Reset { task, level, mut messages }: Reset| {
             if messages.is_empty() {
-                return Err(fault(format!("reset of {} {index}: no messages", split.name())));
+                return Err(fault("no messages"));
             }
             if task.len() > MAX_ID {
-                let (name, bytes) = (split.name(), task.len());
-                return Err(fault(format!(
-                    "reset of {name} {index}: an id of {bytes} bytes, at most {MAX_ID}"
-                )));
+                return Err(fault(format!("an id of {} bytes, at most {MAX_ID}", task.len())));
             }
             if let Some(system) = &self.offer.system {
                 messages.insert(0, Message::new(Role::System, system.as_str()));

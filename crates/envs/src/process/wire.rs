@@ -6,6 +6,8 @@ use turnwise_json::Unique;
 use turnwise_tools::{ToolSpec, observation};
 use turnwise_trajectory::{CallRecord, Finish, Message, Rewards, Turn};
 
+use crate::tasks::TaskSplit;
+
 /// A request. Its `id` returns with the answer.
 #[derive(Serialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
@@ -26,6 +28,17 @@ impl Request<'_> {
             request: &'a Request<'a>,
         }
         serde_json::to_string(&Line { id, request: self }).expect("a request has string keys") + "\n"
+    }
+
+    /// Names it for an error, with the task of its session.
+    pub(super) fn at(&self, (split, index): (TaskSplit, usize)) -> String {
+        let method = match self {
+            Self::Describe => "describe",
+            Self::Reset { .. } => "reset",
+            Self::Step(_) => "step",
+            Self::Close { .. } => "close",
+        };
+        format!("{method} of {} {index}", split.name())
     }
 
     /// Returns whether it advances a trajectory: a process that answers it works.

@@ -20,6 +20,8 @@ use crate::outside::stderr::{Log, escaped};
 
 /// Origin of this environment's faults.
 pub(super) const ORIGIN: &str = "env.process";
+/// Beginning of the reason when no answer comes.
+const LATE: &str = "no answer";
 /// Characters of an environment's error that are kept.
 const MAX_MESSAGE: usize = 2000;
 
@@ -105,16 +107,29 @@ impl Worker {
     ) -> Result<(T, u64), Fault> {
         let (answers, answer) = sync_channel(1);
         let sent = self.send(request, asker, answers)?;
-        let answer = self.wait(&answer, &sent).map_err(|why| self.fail(sent.generation, &why, None))?;
+        let place = asker.place.map(|place| request.at(place));
+        let waited = self.wait(&answer, &sent).map_err(|why| match &place {
+            Some(place) if why.starts_with(LATE) => format!("{why} to {place}"),
+            _ => why,
+        });
+        let answer = waited.map_err(|why| self.fail(sent.generation, &why, None))?;
+        // The offer has no place, and its reader names it.
+        let at_place = |why: String| match &place {
+            Some(place) => format!("{place}: {why}"),
+            None => why,
+        };
         if let Some(refusal) = answer.error {
             // The environment's message about one session. Its process is well.
             let message: String = refusal.message.chars().take(MAX_MESSAGE).collect();
-            return Err(fault(escaped(message.trim_end())));
+            return Err(fault(at_place(escaped(message.trim_end()))));
         }
-        let result = answer.result.map_or(Value::Null, |Unique(result)| result);
-        let result = turnwise_json::of_value(&result);
+        let result = match answer.result {
+            Some(Unique(Value::Array(_))) => Err("a list, expected an object".into()),
+            Some(Unique(result)) => turnwise_json::of_value(&result),
+            None => turnwise_json::of_value(&Value::Null),
+        };
         let result = result.map_err(|what| format!("an answer that makes no sense: {what}"));
-        match result.and_then(|result| read(result).map_err(|fault| fault.message)) {
+        match result.and_then(|result| read(result).map_err(|fault| fault.message)).map_err(at_place) {
             Ok(result) => {
                 if request.plays() {
                     self.state().failures.clear();
@@ -156,7 +171,7 @@ impl Worker {
             match answer.recv_timeout(left) {
                 Ok(answer) => return Ok(answer),
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                    return Err(format!("no answer for {} s", timeout.as_secs_f64()));
+                    return Err(format!("{LATE} for {} s", timeout.as_secs_f64()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -218,7 +233,7 @@ impl Worker {
         let tasks = tasks.iter().map(|(split, index)| format!("{} {index}", split.name())).collect();
         if let Some(failed) = state.failures.add(reason, tasks) {
             let (command, number) = (named(&self.shared.command), self.number);
-            let hint = "run it by hand: a line {\"id\":1,\"method\":\"describe\"} in, an answer out";
+            let hint = "play a session by hand, with the lines of docs/environments.md on its stdin";
             let broken = format!("{command}, worker {number}: {failed}\n  hint: {hint}");
             self.shared.broken.get_or_init(|| broken);
         }

@@ -226,6 +226,10 @@ fn an_environment_tests_itself() {
         ("Step(['x'] * len(calls), {'acc': 1.5})", Some("expected a grade from 0 to 1")),
         ("Step([str(random.random())] * len(calls))", Some("two answers")),
         ("Step([])", Some("0 outputs for 1 calls")),
+        ("Step('xx')", Some("outputs is one text, expected a list")),
+        ("Step(['x'] * len(calls), {'acc': None})", Some("the reward 'acc' is None, expected a number")),
+        ("None", Some("step returned nothing, expected a turnwise_env.Step")),
+        ("{'outputs': []}", Some("step returned a dict, expected a turnwise_env.Step")),
         ("1 / 0", Some("ZeroDivisionError")),
     ] {
         let (passes, said) = checked(step);

@@ -252,6 +252,12 @@ fn a_wrong_value_has_its_line_its_key_and_what_is_wanted() {
     );
     check(
         FILE,
+        &["env.arithmetic.levels=2 3"],
+        "--set env.arithmetic.levels=2 3: `env.arithmetic.levels` is string \"2 3\", expected an array\n  \
+         hint: for example [\"2\", \"3\"]",
+    );
+    check(
+        FILE,
         &["model=18446744073709551616"],
         "--set model=18446744073709551616: `model` is integer `18446744073709551616`, expected a path",
     );

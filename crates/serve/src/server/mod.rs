@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -134,11 +134,21 @@ fn router(site: Arc<Site>) -> Router {
     }
     // The fallback of methods is that of the routes before it.
     let router = router
-        .fallback(|| async { plain(&Refusal::of(404, "there is nothing at this address")) })
-        .method_not_allowed_fallback(|| async {
-            plain(&Refusal::of(405, "this address takes another method"))
+        .fallback(
+            |at: Uri| async move { nowhere(&at, &Refusal::of(404, "there is nothing at this address")) },
+        )
+        .method_not_allowed_fallback(|at: Uri| async move {
+            nowhere(&at, &Refusal::of(405, "this address takes another method"))
         });
     router.layer(from_fn_with_state(site.clone(), for_own_clients)).with_state(site)
+}
+
+/// Writes a refusal at an address without an answer, in the form of the dialect that it belongs to.
+fn nowhere(at: &Uri, refusal: &Refusal) -> Response {
+    match dialect::all().into_iter().find(|dialect| at.path().starts_with(dialect.path())) {
+        Some(dialect) => response(refusal.status, &dialect.refuse(refusal), refusal.wait),
+        None => plain(refusal),
+    }
 }
 
 /// Refuses requests for other hosts, and those of foreign pages.

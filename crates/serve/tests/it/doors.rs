@@ -78,6 +78,9 @@ fn rubbish_and_huge_requests_are_refused_and_the_next_is_answered() {
     );
     assert!(raw(&scene, chunked.as_bytes()).starts_with("HTTP/1.1 413"));
     assert!(scene.send("/nothing", &[], "").refusal(404).contains("nothing at this address"));
+    // Anthropic's clients read its form only.
+    let below = raw(&scene, &posted("/messages/count_tokens", "{}", ""));
+    assert!(below.contains("\"type\":\"not_found_error\""), "{below}");
     assert!(
         raw(&scene, b"GET /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n")
             .starts_with("HTTP/1.1 405")

@@ -29,12 +29,12 @@ main(answer)"#;
     let env = open(odd, |config| config.timeout_seconds = 1.5).unwrap();
     let tasks: Vec<Task> = (0..17).map(|index| env.task(TaskSplit::Train, index).unwrap()).collect();
     for (index, expect, process_ends) in [
-        (0, "no answer for 1.5 s", true),
+        (0, "no answer for 1.5 s to step of train 0", true),
         (1, "it wrote \"Traceback\", which is no answer", true),
         (2, "the process has ended (exit status: 3)", true),
-        (3, "2 outputs for 1 calls", true),
+        (3, "env.process: step of train 3: 2 outputs for 1 calls", true),
         (4, "which is no answer", true),
-        (5, "no such game", false),
+        (5, "env.process: step of train 5: no such game", false),
         (6, "it answered the request 1000000000, which waits for no answer", true),
         (7, "unknown field `reward`", true),
         (8, "an answer that makes no sense", true),
@@ -169,6 +169,10 @@ fn settings_that_cannot_serve_are_named() {
         (
             config(&["python3", "-c", "print('{\"id\": -Infinity}')"]),
             "Infinity is no finite number\n  hint: ",
+        ),
+        (
+            config(&["python3", "-c", "input(); print('{\"id\":1,\"result\":[10,5]}')"]),
+            "describe: an answer that makes no sense: a list, expected an object",
         ),
         (config(&["sleep", "9"]), "no answer for 1 s\n  hint: env.process.timeout_seconds bounds the start"),
         (
