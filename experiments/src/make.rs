@@ -77,12 +77,19 @@ impl Driver<'_> {
                 sft.args(["--set", &self.env_seed(cell)?, "--set", "eval.tasks=1"]);
                 self.finish(sft, cell, "sft")?;
             }
+            // A driver that begins again needs no second evaluation of it.
+            let known = tried.join("refused");
+            if let Some(share) = std::fs::read_to_string(&known).ok().and_then(|share| share.parse().ok()) {
+                refused.push(share);
+                continue;
+            }
             let evaluated = self.evaluate(cell, &tried, core)?;
             let Some(share) = self.refuses(cell, &evaluated.held_out) else {
                 let mut record = Record::harvest(cell, None, evaluated)?;
                 record.refused = refused;
                 return Ok(record);
             };
+            std::fs::write(&known, share.to_string()).with_context(|| known.display().to_string())?;
             refused.push(share);
         }
         bail!("{TRIES} cold starts are below the rule of plan.toml: {refused:?}")

@@ -148,6 +148,9 @@ impl Chat {
     fn served(&self) -> Result<Vec<Box<dyn Tool>>> {
         let Some(path) = &self.config else { return Ok(Vec::new()) };
         let config: RunConfig = load_run(Some(path), &self.changes.overlay, &self.changes.set)?;
+        if config.tools.is_empty() {
+            terminal::log(&format!("{}: no [tools.NAME], so Python is the only tool", path.display()));
+        }
         let servers = turnwise_mcp::open(&config.tools)?;
         for server in &servers {
             server.refuse(std::slice::from_ref(&ToolSpec::python()), "`turnwise chat`")?;

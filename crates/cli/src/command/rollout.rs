@@ -139,6 +139,9 @@ impl Rollout {
         let tasks: Vec<_> = tasks.iter().collect();
         let mut out = self.out.as_deref().map(LineFile::open).transpose()?;
         let mut bar = progress::on_stderr();
+        if self.model.is_some() && config.rollout.server.is_some() {
+            bar.line("the model plays on this machine: [rollout.server] is for `turnwise train` and `eval`");
+        }
         bar.phase("rollouts", (tasks.len() * config.eval.samples) as u64);
         let trial =
             Trial { game: &game, tasks: &tasks, samples: config.eval.samples, rewards: &config.reward };
