@@ -122,6 +122,18 @@ impl Client {
     }
 }
 
+const NO_TLS: &str = "the server doesn't speak TLS";
+const HOW_WITHOUT_TLS: &str = "http:// and ws:// are without TLS";
+
+/// Returns the words for a request that can't succeed at its address, and what helps; none for other faults.
+pub fn explained(error: &ureq::Error) -> Option<(&'static str, &'static str)> {
+    let said = error.to_string();
+    if matches!(error, ureq::Error::HostNotFound) || said.contains("failed to lookup address") {
+        return Some(("the host isn't known", "the name of a machine, or its address"));
+    }
+    tls::is_not_spoken(&said).then_some((NO_TLS, HOW_WITHOUT_TLS))
+}
+
 fn failure(error: ureq::Error, time: Duration) -> Failure {
     match error {
         ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => Failure::Unreached(e.to_string()),
@@ -129,8 +141,9 @@ fn failure(error: ureq::Error, time: Duration) -> Failure {
         ureq::Error::Io(e) if e.to_string().starts_with("failed to lookup address") => {
             Failure::Unreached(e.to_string())
         }
+        // A server may come, but not learn TLS.
         ureq::Error::Io(e) if tls::is_not_spoken(&e.to_string()) => {
-            Failure::Lasting("the server doesn't speak TLS; hint: http:// is without TLS".into())
+            Failure::Lasting(format!("{NO_TLS}; hint: {HOW_WITHOUT_TLS}"))
         }
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Failure::Unreached(error.to_string()),
         ureq::Error::Timeout(_) if time.is_zero() => Failure::passing("the answer didn't end in time"),

@@ -12,7 +12,7 @@ pub mod sse;
 mod stream;
 pub mod tls;
 
-pub use client::{Client, Header, Reply, retry_after};
+pub use client::{Client, Header, Reply, explained, retry_after};
 pub use patience::{GaveUp, Patience};
 pub use refusal::Refusal;
 

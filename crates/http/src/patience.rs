@@ -53,13 +53,18 @@ impl Patience {
         let mut deadline = None;
         let mut wait = self.wait;
         let mut tries = 0;
+        let mut earlier: Option<Failure> = None;
         loop {
             let left = deadline.map_or(YEAR, |end: Instant| end.saturating_duration_since(Instant::now()));
             tries += 1;
-            let failure = match attempt(self.timeout.min(left)) {
+            let mut failure = match attempt(self.timeout.min(left)) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            // A try that had less time tells less when it runs out.
+            if left < self.timeout && failure.reason().starts_with("timeout") {
+                failure = earlier.take().unwrap_or(failure);
+            }
             let now = Instant::now();
             let end = *deadline.get_or_insert_with(|| now + self.retry.min(YEAR));
             let pause = match &failure {
@@ -76,6 +81,7 @@ impl Patience {
                 sleep(GLANCE.min(until.saturating_duration_since(Instant::now())));
             }
             wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+            earlier = Some(failure);
         }
     }
 }

@@ -19,6 +19,9 @@ fn plain(fault: &str) -> String {
     }
     let length = fault.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected "));
     if let Some((length, expected)) = length {
+        if expected.starts_with("struct ") {
+            return "a list, expected an object".into();
+        }
         return format!("{length} items, expected {}", kind(expected));
     }
     if let Some(key) = fault.strip_prefix("duplicate field ") {
@@ -174,6 +177,7 @@ mod tests {
         check::<(u32, u32)>("3", "the number 3, expected a list of 2");
         check::<[u32; 3]>("{}", "an object, expected a list of 3");
         check::<Record>("3", "the number 3, expected an object");
+        check::<Record>("[]", "a list, expected an object");
         check::<Record>("{}", "missing field `text`");
         check::<Record>(r#"{"texts":1}"#, "unknown field `texts`, expected `text` or `kind`");
         check::<Kind>("\"two\"", "unknown value `two`, expected `one` or `other`");

@@ -78,13 +78,10 @@ impl Source {
     /// Parses the table of a `key.path=value`. Spans inside it are useless: its place is the whole text.
     fn parse_set(&self) -> Result<Spanned<DeValue<'_>>, ConfigError> {
         let broken = |message: String| ConfigError::new(&self.name, message).hint(HOW_TO_SET);
-        let Some((key, value)) = self.text.split_once('=') else { return Err(broken("no `=`".into())) };
-        let bare = |part: &str| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-        };
-        if !key.split('.').all(bare) {
+        let Some((key, _)) = self.text.split_once('=') else { return Err(broken("no `=`".into())) };
+        let Some((path, value)) = key_path(&self.text) else {
             return Err(broken(format!("`{key}` is not a key")));
-        }
+        };
         if value.trim().is_empty() {
             return Err(broken("no value".into()));
         }
@@ -96,9 +93,9 @@ impl Source {
             Err(_) => Spanned::new(0..value.len(), DeValue::String(Cow::Borrowed(value.trim()))),
         };
         // Builds tables from the innermost key outwards.
-        Ok(key.rsplit('.').fold(value, |inside, part| {
+        Ok(path.into_iter().rev().fold(value, |inside, part| {
             let span = 0..key.len();
-            let part = Spanned::new(span.clone(), Cow::Borrowed(part));
+            let part = Spanned::new(span.clone(), part);
             Spanned::new(span, DeValue::Table(DeTable::from_iter([(part, inside)])))
         }))
     }
@@ -107,6 +104,31 @@ impl Source {
     fn syntax(&self, error: &toml::de::Error) -> ConfigError {
         let byte = error.span().map_or(0, |span| span.start);
         ConfigError::new(self.place(byte), error.message().trim().replace('\n', "; "))
+    }
+}
+
+/// Returns the parts of the key before a `=`, and the text behind that. Parts are bare or in quotes, as in TOML.
+fn key_path(text: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
+    let (mut path, mut rest) = (Vec::new(), text);
+    loop {
+        let first = rest.chars().next()?;
+        let (part, behind) = if let '"' | '\'' = first {
+            let closes = |(at, c): &(usize, char)| {
+                *at > 0 && *c == first && (first == '\'' || !rest[..*at].ends_with('\\'))
+            };
+            let (end, _) = rest.char_indices().find(closes)?;
+            let DeValue::String(part) = DeValue::parse(&rest[..=end]).ok()?.into_inner() else { return None };
+            (part, &rest[end + 1..])
+        } else {
+            let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            let end = rest.find(|c| !is_bare(c)).filter(|end| *end > 0)?;
+            (Cow::Borrowed(&rest[..end]), &rest[end..])
+        };
+        path.push(part);
+        match behind.strip_prefix('.') {
+            Some(more) => rest = more,
+            None => return behind.strip_prefix('=').map(|value| (path, value)),
+        }
     }
 }
 

@@ -127,6 +127,8 @@ fn layers_are_merged_in_their_order() {
     let sets = ["optimizer.lr=2e-3", "model=models/other", "advantage.gtpo.ddof=1"];
     let run = read(&[FILE, overlay], &sets).unwrap();
     assert_eq!(run.model, Path::new("models/other"), "a bare word is a string");
+    let quoted = read(&[FILE], &["\"optimizer\".'lr'=2e-3"]).unwrap();
+    assert_eq!(quoted.optimizer.lr, 2e-3, "keys are quoted as in TOML");
     assert_eq!((run.optimizer.lr, run.optimizer.warmup), (2e-3, 3));
     assert_eq!(run.env, Env::Arithmetic(Arithmetic { levels: vec![2, 3], sums: true }));
     let merged = Advantage::Gtpo(Estimator { gamma: 0.5, ddof: 1, eps: 0.0 });
@@ -294,6 +296,8 @@ fn a_broken_file_or_set_is_named() {
         ("advantage", "no `=`"),
         ("=3", "`` is not a key"),
         ("optimizer..lr=3", "`optimizer..lr` is not a key"),
+        ("optimizer.\"lr=3", "`optimizer.\"lr` is not a key"),
+        ("\"optimizer\"lr=3", "`\"optimizer\"lr` is not a key"),
         ("optimizer.lr=", "no value"),
     ] {
         check(FILE, &[set], &format!("--set {set}: {reason}{how}"));
