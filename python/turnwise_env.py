@@ -64,7 +64,12 @@ class Task:
     def answer(self) -> dict[str, Any]:
         if not isinstance(self.id, str):
             raise TypeError(f"the task's id is {self.id!r}, expected a text")
+        if not is_whole(self.level):
+            raise TypeError(f"the task's level is {self.level!r}, expected a whole number, 0 or more")
         text = isinstance(self.opening, str)
+        if not text and not (isinstance(self.opening, list) and self.opening and all(map(is_message, self.opening))):
+            raise TypeError(f"the task's opening is {self.opening!r}, expected a text, or a list of messages: "
+                            '{"role": "system", "user" or "assistant", "content": "…"}')
         messages = [{"role": "user", "content": self.opening}] if text else self.opening
         return {"task": self.id, "level": self.level, "messages": messages}
 
@@ -80,24 +85,45 @@ class Step:
     correct: Optional[bool] = None
 
     def answer(self, calls: int) -> dict[str, Any]:
-        if isinstance(self.outputs, (str, bytes)):
-            raise TypeError("outputs is one text, expected a list with a text for each call")
+        if not isinstance(self.outputs, (list, tuple)) or None in self.outputs:
+            raise TypeError(f"outputs is {self.outputs!r}, expected a list with a text for each call")
         if len(self.outputs) != calls:
             raise ValueError(f"{len(self.outputs)} outputs for {calls} calls")
         answer: dict[str, Any] = {
             "outputs": [str(output) for output in self.outputs],
             "rewards": finite(self.rewards),
-            "done": bool(self.done),
+            "done": truth("done", self.done),
         }
         if self.message is not None:
             answer["message"] = str(self.message)
         if self.correct is not None:
-            answer["correct"] = bool(self.correct)
+            answer["correct"] = truth("correct", self.correct)
         return answer
+
+
+def is_whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+def is_message(message: Any) -> bool:
+    return (isinstance(message, dict) and message.get("role") in ("system", "user", "assistant")
+            and isinstance(message.get("content"), str))
+
+
+def truth(key: str, value: Any) -> bool:
+    """Returns a truth value. A text such as "no" is none."""
+    # Truth values of numpy and torch are truth values too.
+    if isinstance(value, int) or hasattr(value, "dtype"):
+        return bool(value)
+    raise TypeError(f"{key} is {value!r}, expected True or False")
 
 
 def finite(rewards: dict[str, float]) -> dict[str, float]:
     """Returns the rewards as numbers. Refuses names and numbers that turnwise refuses."""
+    if not isinstance(rewards, dict):
+        raise TypeError(f"the rewards are {rewards!r}, expected a dict from names to numbers")
+    if len(rewards) > 64:
+        raise ValueError(f"{len(rewards)} rewards in a turn, at most 64 names are taken")
     for name, reward in rewards.items():
         text = str(name)
         if not 1 <= len(text.encode()) <= 64 or any(unicodedata.category(char) == "Cc" for char in text):
@@ -164,6 +190,9 @@ class Server:
 
     def on_describe(self, _: dict[str, Any]) -> dict[str, Any]:
         env = self.env()
+        for split in ("train", "held_out"):
+            if not is_whole(getattr(env, split)):
+                raise TypeError(f"{split} is {getattr(env, split)!r}, expected a whole number, 0 or more")
         answer = {"train": env.train, "held_out": env.held_out, "tools": env.tools}
         # A class need not be derived from `Env`.
         more = {name: getattr(env, name, None) for name in ("builtin", "system")}
@@ -244,15 +273,19 @@ def bursts(descriptor: int) -> Iterator[list[str]]:
         yield [line.decode() for line in lines if line.strip()]
 
 
+def properties(tool: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schemas of a tool's arguments, by name."""
+    return tool.get("function", tool).get("parameters", {}).get("properties", {})
+
+
 def arguments(tool: dict[str, Any]) -> dict[str, Any]:
     """Returns arguments of the types that a tool's schema names."""
     of_type = {"integer": 1, "number": 0.5, "boolean": True, "array": [], "object": {}, "null": None}
-    properties = tool.get("function", tool).get("parameters", {}).get("properties", {})
 
     def example(schema: dict[str, Any]) -> Any:
         return schema["enum"][0] if schema.get("enum") else of_type.get(str(schema.get("type")), "a")
 
-    return {name: example(schema) for name, schema in properties.items()}
+    return {name: example(schema) for name, schema in properties(tool).items()}
 
 
 def check(env: Callable[[], Env], tasks: int = 8) -> None:
@@ -262,6 +295,16 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
     """
     server = Server(env)
     described = server.on_describe({})
+    names = [tool.get("function", tool)["name"] for tool in described["tools"]]
+    assert len(set(names)) == len(names), f"two tools have one name: {', '.join(sorted(names))}"
+    for name, spec in zip(names, described["tools"]):
+        for argument, schema in properties(spec).items():
+            kinds = schema.get("type", "string")
+            for kind in kinds if isinstance(kinds, list) else [kinds]:
+                assert kind in TYPES, f"tool {name!r}: the type of {argument!r} is {kind!r}, no type of JSON schema"
+    assert set(described.get("builtin", [])) <= {"python"}, f"builtin is {described['builtin']}: there is 'python' only"
+    assert isinstance(described.get("system", ""), str), f"system is {described['system']!r}, expected a text"
+    ids: dict[str, str] = {}
     calls = [{"name": tool.get("function", tool)["name"], "arguments": arguments(tool)}
              for tool in described["tools"]]
     told: list[dict[str, Any]] = [{"method": "step", "text": "A call.", "calls": [call], "malformed": 0}
@@ -288,7 +331,13 @@ def check(env: Callable[[], Env], tasks: int = 8) -> None:
                 )
                 return result
 
+            # A run may read a task, and close it unplayed.
             both({"method": "reset", "split": split, "index": index, "seed": 1 + index})
+            both({"method": "close"})
+            grade = 0.0
+            task = both({"method": "reset", "split": split, "index": index, "seed": 1 + index})["task"]
+            assert task not in ids, f"{split} {index} has the id {task!r}, which {ids[task]} has too"
+            ids[task] = f"{split} {index}"
             for request in told:
                 if both(request)["done"]:
                     break

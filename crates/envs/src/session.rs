@@ -1,5 +1,6 @@
 //! Defines sessions: the state of one trajectory, and the environment's response to each of its turns.
 
+use turnwise_tools::executor::bounded;
 use turnwise_tools::{Executor, Fault, Sandbox, Tool};
 use turnwise_trajectory::{Message, Rewards, ToolOutput, Turn};
 
@@ -94,8 +95,12 @@ pub struct Closing {
     pub correct: Option<bool>,
 }
 
+/// Most bytes of an output or a message. Longer ones lose their middle: records and the tokeniser hold all of
+/// them, and the policy sees `rollout.max_observation_tokens`.
+const MAX_TEXT: usize = 1 << 18;
+
 impl Step {
-    /// Returns the step, unless it is invalid.
+    /// Returns the step with bounded texts, unless it is invalid.
     ///
     /// # Errors
     /// If the number of outputs differs from `own`, or no program may give its rewards: see
@@ -105,9 +110,19 @@ impl Step {
         if outputs != own {
             return Err(Fault::new(origin, format!("{outputs} outputs for {own} calls")));
         }
-        bounded(&self.rewards, origin)?;
-        Ok(self)
+        fit(&self.rewards, origin)?;
+        let Self { outputs, rewards, message, done, correct } = self;
+        let outputs = outputs.into_iter().map(short).collect();
+        let message = message.map(|message| bounded(&message, MAX_TEXT).0);
+        Ok(Self { outputs, rewards, message, done, correct })
     }
+}
+
+/// Returns an output whose texts are at most [`MAX_TEXT`] long.
+fn short(output: ToolOutput) -> ToolOutput {
+    let (stdout, cut) = bounded(&output.stdout, MAX_TEXT);
+    let error = output.error.map(|error| bounded(&error, MAX_TEXT).0);
+    ToolOutput { stdout, error, truncated: output.truncated || cut, ..output }
 }
 
 impl Closing {
@@ -116,12 +131,12 @@ impl Closing {
     /// # Errors
     /// Names the reward.
     pub fn checked(self, origin: &str) -> Result<Self, Fault> {
-        bounded(&self.rewards, origin)?;
+        fit(&self.rewards, origin)?;
         Ok(self)
     }
 }
 
-fn bounded(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
+fn fit(rewards: &Rewards, origin: &str) -> Result<(), Fault> {
     match rewards.unfit() {
         Some(why) => Err(Fault::new(origin, why)),
         None => Ok(()),
@@ -139,6 +154,8 @@ impl Session for Stateless {
 
 #[cfg(test)]
 mod tests {
+    use turnwise_trajectory::OutputStatus;
+
     use super::*;
 
     #[test]
@@ -150,6 +167,14 @@ mod tests {
             step.checked("env", 2).map_err(|fault| fault.to_string())
         };
         assert!(step(2, 0.5).is_ok());
+        let long = || "x".repeat(2 * MAX_TEXT);
+        let outputs = vec![ToolOutput::says(long()), ToolOutput::fails(OutputStatus::Error, long())];
+        let step_of = Step { outputs, message: Some(long()), ..Step::default() }.checked("env", 2).unwrap();
+        let texts = [step_of.outputs[0].stdout.clone(), step_of.outputs[1].error.clone().unwrap()];
+        assert!(step_of.outputs[0].truncated && !step_of.outputs[1].truncated);
+        for text in texts.into_iter().chain(step_of.message) {
+            assert!(text.len() > MAX_TEXT && text.len() < MAX_TEXT + 100, "{}", text.len());
+        }
         assert_eq!(step(1, 0.5).unwrap_err(), "env: 1 outputs for 2 calls");
         assert_eq!(step(3, 0.5).unwrap_err(), "env: 3 outputs for 2 calls");
         let named = |names: Vec<String>| {

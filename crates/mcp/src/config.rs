@@ -6,6 +6,7 @@ use std::fmt::Formatter;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
+use turnwise_http::address;
 use turnwise_runfile::{Conflict, Seconds, Within};
 
 /// Configures an MCP server whose tools are on offer.
@@ -108,6 +109,10 @@ impl McpConfig {
             Address::Url(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
                 let expected = "expected a URL (http://…) or a list: the command and its arguments";
                 wrong("mcp", format!("is {url:?}, {expected}"))
+            }
+            Address::Url(url) if address::check(url).is_err() => {
+                let why = address::check(url).err().unwrap_or_default();
+                wrong("mcp", format!("is {url:?}, and {why}"))
             }
             Address::Url(_) if !self.env.is_empty() => {
                 wrong("env", "is for a command, and `mcp` is a URL; expected `bearer`".into())

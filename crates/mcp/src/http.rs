@@ -301,7 +301,10 @@ fn failure(url: &str, error: &ureq::Error) -> String {
         ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
             format!("{url}: nothing listens there")
         }
-        other => format!("{url}: {}", short(&other.to_string())),
+        other => match turnwise_http::explained(other) {
+            Some((why, hint)) => format!("{url}: {why}\n  hint: {hint}"),
+            None => format!("{url}: {}", short(&other.to_string())),
+        },
     }
 }
 

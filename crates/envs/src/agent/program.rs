@@ -29,6 +29,13 @@ pub struct Ran {
     pub exited: bool,
 }
 
+impl Ran {
+    /// Returns whether the beginning of its last line is gone.
+    pub fn lost_its_line(&self) -> bool {
+        self.stdout.len() >= KEPT && !self.stdout.trim_end().contains('\n')
+    }
+}
+
 /// Names what is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct What<'a> {
@@ -170,6 +177,7 @@ mod tests {
     #[test]
     fn only_the_end_of_a_long_output_is_kept() {
         let ran = check("yes rubbish | head -c 3000000; echo; echo last", "", 60.0);
+        assert!(ran.lost_its_line());
         assert_eq!((ran.stdout.len(), ran.failure), (KEPT, None));
         assert!(ran.stdout.ends_with("\nlast\n"));
         assert_eq!(check("printf '\\377\\n'", "", 10.0).stdout, "\u{fffd}\n");

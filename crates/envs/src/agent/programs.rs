@@ -144,10 +144,6 @@ fn variables(command: &mut Command, AgentEndpoint { url, key }: AgentEndpoint<'_
     for variable in PROXIES {
         command.env(variable, &near);
     }
-    if std::env::var_os("PYTHONHASHSEED").is_none() {
-        // The order of Python's sets is a part of what a program does.
-        command.env("PYTHONHASHSEED", "0");
-    }
 }
 
 #[cfg(test)]

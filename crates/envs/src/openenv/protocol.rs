@@ -154,17 +154,30 @@ impl Refusal {
     /// Returns whether it refuses this question. If that is an action, the policy has made the mistake.
     ///
     /// Servers also say `VALIDATION_ERROR` when the environment's observation isn't valid. Their errors name
-    /// the value that was refused, which is then no part of the question.
+    /// the key and the value that were refused, which are then no part of the question.
     pub(super) fn is_of(&self, ask: &Ask) -> bool {
-        let sent = serde_json::to_value(ask).expect("a question has string keys");
-        let named = |error: &Value| error.get("input").is_none_or(|input| holds(&sent, input));
-        self.code == "VALIDATION_ERROR" && (self.errors.is_empty() || self.errors.iter().any(named))
+        if self.code != "VALIDATION_ERROR" {
+            return false;
+        }
+        let Ask::Step(sent) = ask else { return true };
+        let is_key = |part: &Value| part.as_str().is_some_and(|part| sent.get(part).is_some());
+        let of_it = |error: &Value| {
+            let place = error["loc"].as_array().is_none_or(|loc| loc.is_empty() || loc.iter().any(is_key));
+            place && error.get("input").is_none_or(|input| holds(sent, input))
+        };
+        self.errors.is_empty() || self.errors.iter().any(of_it)
     }
 
     /// Returns the server's message for a reader who doesn't know the codes.
     pub(super) fn message(&self) -> String {
-        let errors = self.errors.iter().filter_map(|error| error["msg"].as_str());
-        let message = [self.message.as_str()].into_iter().chain(errors).collect::<Vec<_>>().join(": ");
+        let said = |error: &Value| {
+            let message = error["msg"].as_str()?;
+            let place: Vec<String> = error["loc"].as_array().into_iter().flatten().map(step).collect();
+            Some(if place.is_empty() { message.into() } else { format!("{}: {message}", place.join(".")) })
+        };
+        let errors: Vec<String> = self.errors.iter().filter_map(said).collect();
+        let all = [self.message.clone(), errors.join("; ")];
+        let message = all.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
         message.chars().take(MAX_WORDS).collect()
     }
 }
@@ -173,6 +186,11 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", words(&self.code), words(&self.message()))
     }
+}
+
+/// Returns a step of the place of an error: a key or an index.
+fn step(part: &Value) -> String {
+    part.as_str().map_or_else(|| part.to_string(), String::from)
 }
 
 /// Returns whether a value is a part of another one, or the whole.
@@ -266,16 +284,18 @@ mod tests {
         let refusal = read(text);
         assert!(refusal.is_of(&Ask::State) && !refusal.is_full());
         assert_eq!(refusal.to_string(), "VALIDATION_ERROR: Invalid message: Field required");
-        let of_input = |input: Value| {
-            let errors = json!([{"loc": ["text"], "msg": "wrong", "input": input}]);
+        let at = |place: &str, input: Value| {
+            let errors = json!([{"loc": [place], "msg": "wrong", "input": input}]);
             let data = json!({"message": "Invalid message", "code": "VALIDATION_ERROR", "errors": errors});
             read(&json!({"type": "error", "data": data}).to_string())
         };
         let said = Ask::text("text", "up");
-        assert!(of_input(json!("up")).is_of(&said) && of_input(json!({"text": "up"})).is_of(&said));
-        assert!(!of_input(json!(["a board"])).is_of(&said), "the observation's");
+        assert!(at("text", json!("up")).is_of(&said) && at("text", json!({"text": "up"})).is_of(&said));
+        assert!(!at("text", json!(["a board"])).is_of(&said) && !at("level", json!("up")).is_of(&said));
+        assert_eq!(at("level", json!("up")).message(), "Invalid message: level: wrong");
         let called = Ask::call_tool("look", json!({"n": "many"}).as_object().unwrap());
-        assert!(of_input(json!("many")).is_of(&called) && !of_input(json!("few")).is_of(&called));
+        assert!(at("arguments", json!("many")).is_of(&called) && !at("n", json!("many")).is_of(&called));
+        assert!(!at("arguments", json!("few")).is_of(&called));
         assert_eq!(Ask::State.line(), r#"{"type":"state"}"#);
         assert_eq!(Ask::Reset { seed: 3 }.line(), r#"{"type":"reset","data":{"seed":3}}"#);
     }

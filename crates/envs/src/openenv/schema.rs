@@ -12,18 +12,6 @@ use super::address::Address;
 const MAX_SCHEMA: u64 = 4 << 20;
 const HINT: &str = "turnwise speaks the protocol of OpenEnv 0.10, whose servers have /schema and /ws";
 
-/// Returns the words for a request that failed, and what helps.
-fn explained(error: &ureq::Error, address: &Address) -> (String, &'static str) {
-    let said = error.to_string();
-    if matches!(error, ureq::Error::HostNotFound) || said.contains("failed to lookup address") {
-        return (format!("the host {:?} isn't known", address.host), "the name of a machine, or its address");
-    }
-    if tls::is_not_spoken(&said) {
-        return ("the server doesn't speak TLS".into(), "ws:// and http:// are without TLS");
-    }
-    (said, HINT)
-}
-
 /// Returns the schema of the environment's actions.
 ///
 /// # Errors
@@ -42,7 +30,8 @@ pub(super) fn action(address: &Address, time: Duration) -> Result<Value, String>
             return Err(format!("{url}: no answer for {} s\n  hint: {HINT}", time.as_secs_f64()));
         }
         Err(error) => {
-            let (why, hint) = explained(&error, address);
+            let said = error.to_string();
+            let (why, hint) = turnwise_http::explained(&error).unwrap_or((&said, HINT));
             return Err(format!("{url}: {why}\n  hint: {hint}"));
         }
     };

@@ -317,6 +317,11 @@ impl Opened {
         answer.map_err(|broken| self.fail(&broken, true))
     }
 
+    /// Names a step of the session for an error.
+    pub(super) fn at_step(&self) -> String {
+        self.begun.seed.map_or_else(|| "a step".into(), |seed| format!("a step of seed {seed}"))
+    }
+
     /// Returns whether the session still lives, as far as it is known.
     pub(super) fn is_open(&self) -> bool {
         self.connection().listen().is_ok()

@@ -55,7 +55,7 @@ impl<'a> OpenEnvSession<'a> {
             }
             Answer::Error(refusal) if refusal.is_of(ask) => Ok(Err(refusal.message())),
             // The server is well, and so are its other sessions.
-            Answer::Error(refusal) => Err(fault(refusal.to_string())),
+            Answer::Error(refusal) => Err(fault(format!("{}: {refusal}", self.opened.at_step()))),
             Answer::State(_) => Err(self.opened.lies("it told its state, and a step was asked for")),
         }
     }

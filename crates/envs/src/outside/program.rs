@@ -42,6 +42,10 @@ impl Program {
             child.args(arguments).stdin(Stdio::null()).stderr(write.try_clone()?);
             // Output that isn't read as answers goes to the log.
             child.stdout(write);
+            if std::env::var_os("PYTHONHASHSEED").is_none() {
+                // The order of Python's sets is a part of what a program does.
+                child.env("PYTHONHASHSEED", "0");
+            }
             prepare(&mut child)?;
             Ok((Group::start(&mut child)?, read))
         };
