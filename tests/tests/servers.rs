@@ -105,6 +105,9 @@ fn delays_and_restarts_of_a_server_change_no_byte() {
     let (restarted, _) = run(Ways { restarts_every: 41, ..Ways::default() }, &[]).expect("a run");
     assert!(calm.0 == restarted.0 && calm.2 == restarted.2, "a restart changed what was learnt");
     assert!(calm.1 != restarted.1, "rollouts have the retries, so the server did restart");
+    // Probes and pushes are cut off too.
+    let (broken, _) = run(Ways { breaks_every: 7, ..Ways::default() }, &[]).expect("a run");
+    assert!(calm.0 == broken.0 && calm.2 == broken.2, "broken connections changed what was learnt");
 }
 
 #[test]

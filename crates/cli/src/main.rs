@@ -83,6 +83,7 @@ pub(crate) struct Cli {
 
 fn main() -> ExitCode {
     turnwise_allocator::keep_freed_memory();
+    stop::fail_at_file_limit();
     #[cfg(feature = "monty")]
     turnwise_tools::executor::serve_monty_if_asked();
     let cli = match Cli::try_parse() {

@@ -19,7 +19,7 @@ pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
     if !path.is_file() {
         bail!(
             "{}: there is no tokenizer, and text is read or written\n  \
-             hint: --tokens with --json works without one",
+             hint: a Hugging Face folder has one; `turnwise generate` and `logprobs` take --tokens instead of text",
             path.display()
         );
     }

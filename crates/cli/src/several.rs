@@ -1,12 +1,13 @@
 //! One process of several: how it joins the others, and how it ends with all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 use turnwise_ranks::{Ranks, launched};
+use turnwise_run::manifest::file_sha256;
 
 use crate::failure::{self, Usage};
 use crate::{stop, terminal};
@@ -36,6 +37,27 @@ pub(crate) fn refuse(command: &str) -> Result<()> {
         launched.variable, launched.size
     ))
     .into())
+}
+
+/// Fails if another rank has another program or another directory of the run than rank 0. `run`: the
+/// directory that the command line names.
+pub(crate) fn same(ranks: &dyn Ranks, run: Option<&Path>) -> Result<()> {
+    if ranks.size() == 1 {
+        return Ok(());
+    }
+    let program = std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok());
+    let run = run.map_or(String::new(), |run| run.display().to_string());
+    let all = ranks.gather_all(format!("{}\n{run}", program.unwrap_or_default()).into_bytes());
+    let text = |rank: usize| String::from_utf8_lossy(&all[rank]).into_owned();
+    let Some(other) = (1..all.len()).find(|rank| all[*rank] != all[0]) else { return Ok(()) };
+    let (ours, theirs) = (text(0), text(other));
+    let is_same_program = ours.split('\n').next() == theirs.split('\n').next();
+    let (what, hint) = if is_same_program {
+        ("--run", "give every rank the same command line")
+    } else {
+        ("program", "copy one turnwise to every machine")
+    };
+    Err(Usage(format!("rank {other}: its {what} differs from that of rank 0\n  hint: {hint}")).into())
 }
 
 /// Returns the path that rank 0 chooses.

@@ -1,9 +1,10 @@
 //! Signals that end the work: the first one at the next safe point, the second one at once.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::terminal;
@@ -26,6 +27,13 @@ pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static Atom
         }
     })?;
     Ok(&STOP)
+}
+
+/// Makes a write beyond the limit on the size of files an error, which has a place. By default its signal ends
+/// the process without a word.
+pub(crate) fn fail_at_file_limit() {
+    // Without the handler the limit works as it did.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 /// Returns whether the parent process made this one ignore a signal; false without Linux's /proc.

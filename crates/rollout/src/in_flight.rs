@@ -9,6 +9,7 @@ use turnwise_trajectory::{
     Trajectory, Turn,
 };
 
+use crate::calls::calls;
 use crate::chat::ChatError;
 use crate::context::Context;
 use crate::game::Game;
@@ -167,7 +168,7 @@ impl<'a> InFlight<'a> {
             finish = Finish::Length;
         }
         let (mut accepted, at_most) = (Vec::new(), game.limits.turn_calls);
-        let found = game.format.parse_checked_from(game.chat.opening(), &text, game.env.tools());
+        let found = calls(game.format, game.chat.opening(), &text, game.env.tools());
         let mut record = |(position, call): (usize, Result<ToolCall, _>)| match call {
             Ok(call) if accepted.len() >= at_most => CallRecord::Executed {
                 call,

@@ -11,6 +11,7 @@
 //! | when a trajectory ends | [`Limits`] | `limits.rs` |
 //! | which trajectories were lost | [`Lost`] | `lost.rs` |
 
+mod calls;
 pub mod chat;
 mod context;
 mod event;

@@ -48,6 +48,9 @@ pub enum TrainError {
         /// The keys that differ.
         differences: Vec<Difference>,
     },
+    /// Ranks that can't run together as they were started.
+    #[error("{0}")]
+    Launch(String),
     /// A run was asked to be shorter than it is.
     #[error("{}: has done {done} steps, and train.steps is {asked}\n  hint: a run can be made longer, not shorter: --set train.steps={done} or more; or another --run begins anew", run.display())]
     Shorter {

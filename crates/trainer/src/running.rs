@@ -17,7 +17,7 @@ use crate::error::TrainError;
 use crate::play::evaluate::{evaluate_among, evaluate_on};
 use crate::play::evaluate_agents;
 use crate::play::source::{Play, RolloutSource};
-use crate::ranks::agree::{agree, lead, said};
+use crate::ranks::agree::{agree, gather, lead, said};
 use crate::record::StepRecord;
 use crate::resume;
 use crate::step::Trainer;
@@ -326,9 +326,10 @@ impl<'a> Running<'a> {
         self.options.rollouts.steps(self.config.train.steps)
     }
 
-    /// Whether the run should end, as rank 0 has heard.
+    /// Whether the run should end, as any rank has heard.
     fn stopping(&self) -> Result<bool, TrainError> {
-        said(&*self.options.ranks, || Ok(self.options.stop.load(Ordering::Relaxed)))
+        let heard = gather(&*self.options.ranks, Ok(self.options.stop.load(Ordering::Relaxed)))?;
+        Ok(heard.contains(&true))
     }
 
     /// Ends the run between two steps, if the stop flag is set.

@@ -24,6 +24,8 @@ pub struct ServerCheck {
 
 /// Temperatures that log-probabilities are compared at.
 const TEMPERATURES: [f64; 3] = [1.0, 0.7, 1.3];
+/// Most seconds for further tries of a request.
+const PATIENCE: f64 = 15.0;
 /// Requests at once that must not change each other.
 const AT_ONCE: usize = 8;
 
@@ -42,7 +44,12 @@ pub fn check_servers(
     let model = first_model(config, site)?;
     let (text, context) = (tokenizer(&config.model)?, model.config().context());
     let setup = Setup::open(config.offer(), &config.rollout, Some(&config.model), text, context, site.now)?;
-    let servers = match RunServers::open(config, &setup, site.server_key.clone()) {
+    // A fault that passes is no finding, and one that doesn't is told before long.
+    let mut hurried = config.clone();
+    if let Some(server) = &mut hurried.rollout.server {
+        server.retry_seconds = server.retry_seconds.min(PATIENCE);
+    }
+    let servers = match RunServers::open(&hurried, &setup, site.server_key.clone()) {
         Ok(Some(servers)) => servers,
         Ok(None) => return Err(TrainError::Input("rollout.server is missing in the run file".into())),
         Err(error) => {
@@ -148,7 +155,12 @@ impl Checks<'_> {
         let stop = free.tokens[free.tokens.len() / 2];
         let stopped = self.ask(1, &[stop])?;
         if stopped.cut {
-            return Ok(Found(None, "a sampled token didn't come again with the same seed".into()));
+            let found = if stopped.tokens.contains(&stop) {
+                Found(Some(false), "a stop token didn't end its turn".into())
+            } else {
+                Found(None, "a sampled token didn't come again with the same seed".into())
+            };
+            return Ok(found);
         }
         Ok(Found(Some(true), "a stop token is the last of its turn".into()))
     }
@@ -168,13 +180,20 @@ impl Checks<'_> {
         Ok(Found(None, UNSEEDED.into()))
     }
 
-    /// Pushes weights that differ everywhere, and the model's again.
+    /// Pushes weights that differ everywhere, and the model's again, whatever the first push leaves.
+    fn there_and_back(&self, probe: &Probe) -> Result<[Gap; 2], TrainError> {
+        let there = self.servers.try_push(self.waved, probe);
+        let back = self.servers.try_push(self.model, probe);
+        let (there, back) = (there?, back?);
+        self.judge(&there)?;
+        self.judge(&back)?;
+        Ok([there, back])
+    }
+
+    /// Makes servers take other weights and the model's again.
     fn update(&self) -> Outcome {
         let probe = self.servers.probe();
-        let there = self.servers.try_push(self.waved, probe)?;
-        self.judge(&there)?;
-        let back = self.servers.try_push(self.model, probe)?;
-        self.judge(&back)?;
+        let [there, back] = self.there_and_back(probe)?;
         Ok(Found(Some(true), format!("{:.0e} and {:.0e} nats, there and back", there.nats, back.nats)))
     }
 
@@ -187,10 +206,7 @@ impl Checks<'_> {
         let long = probe.contexts[0].iter().cycle().take(length).copied().collect();
         let long = Probe { contexts: vec![long], ..probe.clone() };
         self.judge(&self.servers.gap(self.model, &long)?)?;
-        let there = self.servers.try_push(self.waved, &long)?;
-        self.judge(&there)?;
-        let back = self.servers.try_push(self.model, &long)?;
-        self.judge(&back)?;
+        let [there, back] = self.there_and_back(&long)?;
         let nats = there.nats.max(back.nats);
         Ok(Found(Some(true), format!("{nats:.0e} nats behind {length} tokens that were cached before")))
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use turnwise_curriculum::CurriculumConfig;
 use turnwise_envs::TaskSplit;
 use turnwise_model::load_config;
 use turnwise_ranks::Ranks;
@@ -37,7 +38,7 @@ pub fn train(
     refuse_ranks(config, &*options.ranks)?;
     let lead_config = said(&*options.ranks, || Ok(to_toml(config)))?;
     let other = "its run file or its settings differ from those of rank 0";
-    let same = if lead_config == to_toml(config) { Ok(()) } else { Err(TrainError::Input(other.into())) };
+    let same = if lead_config == to_toml(config) { Ok(()) } else { Err(TrainError::Launch(other.into())) };
     agree(&*options.ranks, same)?;
     // The directory belongs to rank 0.
     let run = lead(&*options.ranks, || Ok(RunDir::open(path)?))?.flatten();
@@ -59,7 +60,7 @@ fn refuse_ranks(config: &RunConfig, ranks: &dyn Ranks) -> Result<(), TrainError>
         None => format!("is not set, and {size} ranks divide shards"),
     };
     let next = size.next_power_of_two();
-    Err(TrainError::Input(format!(
+    Err(TrainError::Launch(format!(
         "optimizer.shards: {reason}\n  hint: --set optimizer.shards={}, and {next} ranks or another power of two",
         next.max(8)
     )))
@@ -206,7 +207,9 @@ fn open(
     began: Moment,
 ) -> Result<Setup, TrainError> {
     let tokenizer = tokenizer(&config.model)?;
-    let plays = options.rollouts.is_on_policy() || config.eval.tasks > 0;
+    // A curriculum says how often each of the environment's tasks was solved.
+    let counts = !matches!(config.rollout.curriculum, CurriculumConfig::Uniform(_));
+    let plays = options.rollouts.is_on_policy() || config.eval.tasks > 0 || counts;
     let offer = if plays { config.offer() } else { config.offer_of_records() };
     let (started, folder) = (options.executor.take(), Some(&*config.model));
     let setup = Setup::open_with(started, offer, &config.rollout, folder, tokenizer, context, began)?;

@@ -21,6 +21,8 @@ pub(crate) struct Ways {
     pub(crate) unscaled: bool,
     /// Turns after which it has its first weights again, as after a restart; 0 never has.
     pub(crate) restarts_every: usize,
+    /// Requests after which one is cut off without an answer, be it a turn, a probe or a push; 0 never.
+    pub(crate) breaks_every: usize,
     /// Longest wait before an answer, in milliseconds; each request waits another part of it.
     pub(crate) delay: u64,
 }
@@ -35,6 +37,7 @@ struct State {
     model: Transformer,
     version: String,
     turns: usize,
+    requests: usize,
     /// Folders that it was told to load.
     loaded: Vec<String>,
 }
@@ -43,7 +46,7 @@ impl Engine {
     pub(crate) fn start(ways: Ways) -> Self {
         let first = load_model(&model_folder("tiny"), &device()).expect("the committed model");
         let (model, version) = (first.clone(), "default".to_string());
-        let state = State { first, model, version, turns: 0, loaded: Vec::new() };
+        let state = State { first, model, version, turns: 0, requests: 0, loaded: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -81,6 +84,14 @@ fn answer(mut stream: TcpStream, ways: Ways, state: &Mutex<State>) -> Option<()>
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let number = {
+        let mut state = state.lock().ok()?;
+        state.requests += 1;
+        state.requests
+    };
+    if ways.breaks_every > 0 && number.is_multiple_of(ways.breaks_every) {
+        return None;
+    }
     let said = match path.as_str() {
         "/v1/models" => json!({"data": [{"id": "tiny", "max_model_len": 512}]}),
         "/pause" | "/resume" => json!({}),

@@ -16,7 +16,7 @@ use turnwise_trainer::precisions;
 use turnwise_trainer::self_check::self_check;
 
 use crate::device_check::{self, Checked};
-use crate::{output, server_check, terminal};
+use crate::{output, server_check, several, terminal};
 
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -113,6 +113,7 @@ impl Doctor {
             return Ok(output::line(&found)?);
         }
         if let Some(file) = &self.server {
+            several::refuse("doctor --server")?;
             return server_check::run(file, self.device.as_deref(), self.json);
         }
         let device = match backend::device(self.device.as_deref()) {

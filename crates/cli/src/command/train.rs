@@ -65,6 +65,7 @@ impl Train {
         // Python starts before MPI: its processes fork, which those under MPI shouldn't.
         let executor = several::is_one().then(|| executor(&config.rollout)).transpose()?;
         let ranks = several::begin()?;
+        several::same(&*ranks, self.run.as_deref())?;
         guarded(&*ranks, || self.train(&config, &ranks, executor))?;
         ranks.finish();
         Ok(())
@@ -77,7 +78,9 @@ impl Train {
         mut executor: Option<Box<dyn Executor>>,
     ) -> Result<()> {
         let place = place(self.device.as_deref())?;
-        let stop = stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?;
+        // The others are asked to end when one is killed, and rank 0 speaks for all.
+        let tells = !self.tui && ranks.leads();
+        let stop = stop::on_signals(tells.then_some("stopping after this step, with a checkpoint"))?;
         let finished = loop {
             let run = match &self.run {
                 Some(run) => run.clone(),

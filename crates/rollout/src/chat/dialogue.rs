@@ -19,6 +19,7 @@ use super::spelling::Spelling;
 use super::template::{Calls, TemplateChat};
 use super::tool_message::call_id;
 use super::{ChatError, ChatFormat};
+use crate::calls::calls;
 use crate::messages::offer;
 use crate::turn_end::TurnEnd;
 
@@ -169,7 +170,7 @@ impl Dialogue {
         let end = TurnEnd { chat: &self.chat, format: &*self.format, at_call };
         let text = end.text(sampled, finish);
         let whole = self.chat.text(forced) + &text;
-        let calls = self.format.parse_checked_from(self.chat.opening(), &whole, &self.tools);
+        let calls = calls(&*self.format, self.chat.opening(), &whole, &self.tools);
         Read { text, calls }
     }
 

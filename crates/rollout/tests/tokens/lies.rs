@@ -81,6 +81,16 @@ fn log_probabilities_that_are_missing_or_of_other_tokens_are_refused() {
 }
 
 #[test]
+fn a_token_of_another_model_is_refused() {
+    lies(|choice| {
+        choice["token_ids"][0] = json!(320);
+        choice["logprobs"]["content"][0]["token_id"] = json!(320);
+    })
+    .is_refused("the token 320 isn't in the model's vocabulary of 320", "another model");
+    lies(|choice| choice["token_ids"][0] = json!(-1)).is_refused("no list of token ids", "vLLM 0.32");
+}
+
+#[test]
 fn answers_of_other_weights_are_refused() {
     lies(|choice| choice["weight_versions"][0]["version"] = json!("default"))
         .is_refused("answers come from the weights \"default\"", "servers to itself");

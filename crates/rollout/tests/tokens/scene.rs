@@ -40,6 +40,7 @@ pub(crate) fn servers(engine: EngineName, url: &str) -> Servers {
         router: None,
         key: None,
         adapter: false,
+        vocabulary: 320,
         parallel: 1,
         timeout: Duration::from_secs(30),
         retry: Duration::from_secs(5),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use burn::module::Module;
 use fnv::FnvHasher;
-use turnwise_model::{LoraConfig, Transformer, family_of, save, save_adapter};
+use turnwise_model::{LoraConfig, Transformer, family_of, load_config, save, save_adapter};
 use turnwise_ranks::{Alone, Ranks};
 use turnwise_rollout::remote::tokens::{Fleet, Gap, Probe, Pushed, Rule, Servers};
 use turnwise_run::whole_folder;
@@ -66,6 +66,7 @@ impl RunServers {
             router: server.router.clone(),
             key,
             adapter: server.adapter,
+            vocabulary: load_config(&config.model)?.vocab_size,
             parallel: server.parallel,
             timeout: seconds(server.timeout_seconds),
             retry: seconds(server.retry_seconds),
@@ -215,6 +216,10 @@ impl RunServers {
         while pushes.folders.len() > KEPT {
             whole_folder::remove(&pushes.folders.remove(0))?;
         }
+        // The servers hold new weights, and the folder is this run's alone.
+        for left in left_behind(&self.config.weights, &pushes.run) {
+            whole_folder::remove(&left)?;
+        }
         Ok(())
     }
 
@@ -274,13 +279,29 @@ pub(crate) fn rule(config: &SamplingConfig) -> Rule {
     Rule { temperature, top_k, top_p, min_p }
 }
 
+/// Returns folders of weights that processes left behind when they were killed. `run`: the name of this one.
+fn left_behind(weights: &Path, run: &str) -> Vec<PathBuf> {
+    let is_other = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let parts = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+        let is_ours = |(of, number): (&str, &str)| of.len() == 16 && is_number(number);
+        parts.is_some_and(is_ours) && !name.starts_with(run)
+    };
+    let found = std::fs::read_dir(weights).into_iter().flatten().flatten();
+    found.map(|entry| entry.path()).filter(is_other).collect()
+}
+
+/// The beginning of the names of processes.
+const PREFIX: &str = "turnwise-";
+
 /// Returns a name that no other process has.
 fn name() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut hasher = FnvHasher::default();
     hasher.write(&now.as_nanos().to_le_bytes());
     hasher.write(&std::process::id().to_le_bytes());
-    format!("turnwise-{:016x}", hasher.finish())
+    format!("{PREFIX}{:016x}", hasher.finish())
 }
 
 /// Text that probes go on from: longer than two blocks of a prefix cache.

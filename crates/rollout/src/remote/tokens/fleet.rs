@@ -21,6 +21,8 @@ const LONGEST: u64 = 64 << 20;
 pub(super) const WAIT: Duration = Duration::from_millis(250);
 /// Longest wait for servers that are still loading, when a run begins.
 const LOADING: Duration = Duration::from_secs(15);
+/// How often a server that has lost its weights gets them again.
+pub(super) const AGAIN: usize = 3;
 
 /// Names servers that hold one model, and the limits of requests.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Servers {
     pub key: Option<String>,
     /// Whether weights are those of an adapter.
     pub adapter: bool,
+    /// Size of the vocabulary. A server with another model samples tokens beyond it.
+    pub vocabulary: usize,
     /// Requests at once.
     pub parallel: usize,
     /// Longest wait for one answer.
@@ -104,7 +108,7 @@ impl Trouble {
     fn of(self, url: &str) -> ServerError {
         ServerError(match self {
             Self::Failed(failure, refusal) => {
-                let hint = hints::unanswered(refusal.map(|refusal| refusal.status));
+                let hint = hints::unanswered(&failure, refusal.map(|refusal| refusal.status));
                 format!("{url}: {}\n  hint: {hint}", failure.reason())
             }
             Self::Full => format!("{url}: the prompt doesn't fit\n  hint: {}", hints::SHORT),
@@ -219,7 +223,7 @@ impl Fleet {
         for request in protocol.push(OnDisk { folder, version, adapter }) {
             let at = address(url, &request.path);
             let client = Client::new(at.clone(), self.servers.key.clone(), LONGEST);
-            let patience = self.patience(self.servers.retry.min(LOADING));
+            let patience = self.patience(self.servers.retry);
             let body = request.body.to_string();
             let refused = Cell::new(0);
             let sent = patience.run(
@@ -242,7 +246,8 @@ impl Fleet {
             sent.map_err(|gave_up| {
                 let path = request.path.split('?').next().unwrap_or_default();
                 let status = refused.get();
-                let advice = protocol.advice(path, status).unwrap_or_else(|| hints::unanswered(Some(status)));
+                let usual = || hints::unanswered(&gave_up.failure, Some(status));
+                let advice = protocol.advice(path, status).unwrap_or_else(usual);
                 ServerError(format!("{at}: {gave_up}\n  hint: {advice}"))
             })?;
         }
@@ -262,12 +267,12 @@ impl Fleet {
         self.exchange(client, session, ask, time)
     }
 
-    /// Asks one server for a turn, without another try. `place` chooses the server.
+    /// Asks one server for a turn, and again while it may answer. `place` chooses the server.
     ///
     /// # Errors
     /// If it gives none, or breaks the contract.
     pub fn ask(&self, place: usize, ask: &TurnAsk<'_>) -> Result<SampledTurn, ServerError> {
-        let asked = self.turn(place, "check", ask, self.servers.timeout);
+        let asked = self.patiently(&self.turns[place % self.turns.len()], "check", ask);
         asked.map_err(|trouble| trouble.of(self.place(place)))
     }
 
@@ -276,10 +281,44 @@ impl Fleet {
         let path = self.servers.engine.protocol().turns();
         let one = |url: &String| {
             let client = Client::new(address(url, path), self.servers.key.clone(), LONGEST);
-            let asked = self.exchange(&client, "probe", ask, self.servers.timeout);
-            asked.map_err(|trouble| trouble.of(url))
+            self.patiently(&client, "probe", ask).map_err(|trouble| trouble.of(url))
         };
         self.servers.urls.iter().map(|url| Ok((url.as_str(), one(url)?))).collect()
+    }
+
+    /// Asks until there is an answer, or no hope of one. A server that has lost its weights, as one that was
+    /// restarted, gets them again.
+    fn patiently(&self, client: &Client, session: &str, ask: &TurnAsk<'_>) -> Result<SampledTurn, Trouble> {
+        let (mut last, mut again) = (None, 0);
+        let attempt = |time| {
+            let pushes = self.pushes();
+            let trouble = match self.exchange(client, session, ask, time) {
+                Ok(sampled) => return Ok(sampled),
+                Err(trouble) => trouble,
+            };
+            last = Some(trouble.clone());
+            Err(match trouble {
+                Trouble::Failed(failure, _) => failure,
+                Trouble::Stale(_) if again < AGAIN => {
+                    again += 1;
+                    match self.push_again(pushes) {
+                        Ok(_) => Failure::passing("it has other weights"),
+                        Err(error) => {
+                            last = Some(Trouble::Wrong(error.0.clone()));
+                            Failure::Lasting(error.0)
+                        }
+                    }
+                }
+                _ => Failure::Lasting("it breaks the contract".into()),
+            })
+        };
+        let found = self.patience(self.servers.retry).run(|| false, attempt);
+        found.map_err(|gave_up| match last {
+            // The last try may have had little time.
+            Some(Trouble::Failed(_, refusal)) => Trouble::Failed(gave_up.failure, refusal),
+            Some(trouble) => trouble,
+            None => unreachable!("a try that failed has its trouble"),
+        })
     }
 
     fn exchange(
@@ -305,7 +344,7 @@ impl Fleet {
             Odd::Passing(reason) => failed(Failure::passing(reason)),
             Odd::Wrong(reason) => Trouble::Wrong(reason),
         })?;
-        check(&sampled, ask, &version)?;
+        check(&sampled, ask, &version, self.servers.vocabulary)?;
         Ok(sampled)
     }
 
@@ -331,7 +370,7 @@ impl Fleet {
 }
 
 /// Checks a turn against its request.
-fn check(sampled: &SampledTurn, ask: &TurnAsk<'_>, version: &str) -> Result<(), Trouble> {
+fn check(sampled: &SampledTurn, ask: &TurnAsk<'_>, version: &str, vocabulary: usize) -> Result<(), Trouble> {
     match sampled.versions.iter().find(|named| *named != version) {
         Some(other) => return Err(Trouble::Stale(other.clone())),
         None if sampled.versions.is_empty() => {
@@ -341,6 +380,10 @@ fn check(sampled: &SampledTurn, ask: &TurnAsk<'_>, version: &str) -> Result<(), 
         None => {}
     }
     let (tokens, last) = (&sampled.tokens, sampled.tokens.last());
+    if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+        let told = format!("the token {token} isn't in the model's vocabulary of {vocabulary}");
+        return Err(Trouble::Wrong(format!("{told}\n  hint: {}", hints::OTHER_MODEL)));
+    }
     if tokens.len() > ask.max_new {
         let told = format!("{} tokens where {} were asked for at most", tokens.len(), ask.max_new);
         return Err(Trouble::Wrong(told));
@@ -376,7 +419,8 @@ fn describe(servers: &Servers, url: &str, protocol: &dyn Protocol) -> Result<Des
         })
     };
     let answer = patience.run(|| false, ask).map_err(|gave_up| {
-        ServerError(format!("{at}: {gave_up}\n  hint: {}", hints::unanswered(refused.get())))
+        let hint = hints::unanswered(&gave_up.failure, refused.get());
+        ServerError(format!("{at}: {gave_up}\n  hint: {hint}"))
     })?;
     Ok(protocol.described(&answer))
 }

@@ -1,5 +1,7 @@
 //! Advice on servers that sample other tokens than the trainer would.
 
+use turnwise_http::Failure;
+
 use crate::remote::health::KEY;
 
 /// Advice where a turn ended without a reason of ours.
@@ -18,12 +20,20 @@ pub(super) const OTHER_RUN: &str =
 pub(super) const NO_VERSION: &str =
     "every answer has to name the version of its weights: use vLLM 0.32 or newer, or SGLang 0.5 or newer";
 
+/// Advice where a token can't be the model's.
+pub(super) const OTHER_MODEL: &str =
+    "the server has another model: start it from the run file's model folder";
+
 /// Returns advice where a server gave no answer. `status`: that of its refusal, if there was one.
-pub(super) fn unanswered(status: Option<u16>) -> &'static str {
-    match status {
-        Some(401 | 403) => KEY,
-        _ => {
+pub(super) fn unanswered(failure: &Failure, status: Option<u16>) -> &'static str {
+    match (failure, status) {
+        (_, Some(401 | 403)) => KEY,
+        (Failure::Unreached(_), _) | (_, Some(404)) => {
             "is the server running? rollout.server.urls are bases such as http://127.0.0.1:8000, without /v1"
         }
+        (failure, _) if failure.reason().starts_with("timeout") => {
+            "rollout.server.timeout_seconds bounds an answer, and retry_seconds all tries"
+        }
+        _ => "the server's log says more; rollout.server.retry_seconds is the time for further tries",
     }
 }

@@ -9,7 +9,7 @@ use fnv::FnvHasher;
 use turnwise_http::{Failure, GaveUp, Refusal};
 use turnwise_trajectory::{Completion, Finish};
 
-use super::fleet::{Fleet, Trouble, TurnAsk};
+use super::fleet::{AGAIN, Fleet, Trouble, TurnAsk};
 use super::protocol::SampledTurn;
 use super::{Rule, hints};
 use crate::context::Context;
@@ -18,9 +18,6 @@ use crate::remote::health::Health;
 use crate::remote::request_threads;
 use crate::turn_end::TurnEnd;
 use crate::turns::Turns;
-
-/// How often servers that have lost their weights get them again in one play.
-const AGAIN: usize = 3;
 
 /// Names the random streams of a play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +91,8 @@ impl<'f> TokenPolicy<'f> {
                 }
                 Outcome::Unanswered(gave_up, refusal) => {
                     let place = self.fleet.place(context.index);
-                    let hint = hints::unanswered(refusal.as_ref().map(|refusal| refusal.status));
+                    let status = refusal.as_ref().map(|refusal| refusal.status);
+                    let hint = hints::unanswered(&gave_up.failure, status);
                     let message = format!("{place}: {gave_up}\n  hint: {hint}");
                     if self.health().lost(context.task, &message, refusal.as_ref()) {
                         turns.close();

@@ -219,6 +219,9 @@ impl AgentPlay<'_> {
                 }
             }
             Ok(None) if played.is_rewarded || is_cut_off => {}
+            Ok(None) if ran.lost_its_line() => {
+                return lost("the program's last line is longer than 1 MiB, so it gives no rewards".into());
+            }
             Ok(None) => return lost("the program's last line gives no rewards, and no request did".into()),
             Err(reason) => return lost(reason),
         }
