@@ -19,6 +19,7 @@ mod atif;
 mod document;
 mod error;
 mod exact;
+mod judged;
 mod note;
 mod rollouts;
 mod session;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use turnwise_trajectory::{Finish, Rewards, Stop};
 
+use crate::judged::Judged;
 use crate::trace::{Call, Trace};
 
 /// Holds the rest of a trace.
@@ -23,6 +24,9 @@ pub(crate) struct TraceNote {
     /// The reason for its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stop: Option<Stop>,
+    /// What credit reads beside rewards.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) judged: Judged,
 }
 
 /// Holds the rest of a call. A program that adds rewards to a file may leave out the other keys.
@@ -68,6 +72,7 @@ impl TraceNote {
             attempt,
             correct: trace.correct,
             stop: Some(trace.stopped()),
+            judged: trace.judged.clone(),
         }
     }
 
@@ -82,6 +87,9 @@ impl TraceNote {
         }
         trace.correct = self.correct.or(trace.correct);
         trace.stop = self.stop.or(trace.stop);
+        if self.judged != Judged::default() {
+            trace.judged = self.judged;
+        }
     }
 }
 

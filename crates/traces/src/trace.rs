@@ -4,6 +4,7 @@ use turnwise_trajectory::{CallRecord, Finish, Rewards, Stop, TokenId};
 
 use crate::error::Wrong;
 use crate::exact::Exact;
+use crate::judged::Judged;
 
 /// Holds the calls of one attempt at a task.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,6 +19,8 @@ pub struct Trace {
     pub correct: Option<bool>,
     /// The reason for its end, if it is known.
     pub stop: Option<Stop>,
+    /// What credit reads beside rewards.
+    pub(crate) judged: Judged,
     /// The file and the line, for messages.
     pub(crate) place: String,
 }

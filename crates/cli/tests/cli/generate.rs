@@ -128,7 +128,8 @@ fn unusable_prompts_are_named() {
     let messages = folder.path().join("messages.json");
     std::fs::write(&messages, "[\n{\"role\": \"robot\", \"content\": \"\"}]").unwrap();
     check(&["--messages", arg(&messages)], 1, "messages.json:2: unknown value `robot`");
-    generate(&llama(), &["--prompt", "w1"]).fails(1, &["tokenizer.json", "hint: --tokens with --json"]);
+    generate(&llama(), &["--prompt", "w1"])
+        .fails(1, &["tokenizer.json", "hint: a Hugging Face folder has one"]);
     assert_eq!(generate(folder.path(), &[]).code, Some(2), "a prompt is needed");
     assert_eq!(generate(folder.path(), &["--prompt", "w1", "--tokens", "[1]"]).code, Some(2), "and only one");
 }

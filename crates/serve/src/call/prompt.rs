@@ -35,7 +35,7 @@ pub(crate) struct Placed {
     pub(crate) calling: Option<(Arc<Dialogue>, bool)>,
     /// Tokens of the turn that the prompt holds, and the bytes of their call.
     pub(crate) forced: (Vec<TokenId>, usize),
-    /// The tools on offer, where there is a conversation.
+    /// The tools that may be called; none without tools, or where none may be called.
     pub(crate) dialogue: Option<Arc<Dialogue>>,
     /// The texts behind the answer that the conversation continues.
     pub(crate) said: Said,
@@ -81,14 +81,19 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
     writable::check(dialogue.format(), &chat.tools)?;
     let tools = serde_json::to_value(&chat.tools).expect("a tool's description is JSON");
     let digests = digests(&tools, &chat.messages);
-    let last_answer = chat.messages.iter().rposition(|message| message["role"] == "assistant");
+    let is_answer = |at: &usize| chat.messages[*at]["role"] == "assistant";
+    let answers: Vec<usize> = (0..chat.messages.len()).filter(is_answer).collect();
+    let changes = |first: usize, tokens: &[TokenId]| {
+        arrived.look(|session| Some(session.changes((&chat.messages, first), &digests, tokens)))
+    };
     let known = arrived.look(|session| session.continued(&digests));
     let going_on = known.and_then(|known| {
         // A template that refuses the rest there may still take the whole conversation.
         let new = &chat.messages[known.messages..];
         let next = dialogue.after(new, known.closed).ok()?;
+        let diverged = changes(known.messages, &next).unwrap_or(false);
         let prompt = [known.tokens, next].concat();
-        Some((prompt, Some(known.call), last_answer != known.messages.checked_sub(1), said(new)))
+        Some((prompt, Some(known.call), diverged, said(new)))
     });
     let (mut prompt, parent, diverged, said) = if let Some(found) = going_on {
         found
@@ -98,13 +103,14 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
             let call = session.before(&prompt)?;
             Some((call, session.read(call)))
         });
-        let said = said(&chat.messages[last_answer.map_or(0, |at| at + 1)..]);
-        // A call that read less than what stands before the last answer didn't sample it.
-        let sampled = |at: usize| {
-            let before = dialogue.prompt(&chat.messages[..at]).map_or(usize::MAX, |before| before.len());
-            parent.is_some_and(|(_, read)| read >= before)
-        };
-        let diverged = last_answer.is_some_and(|at| !sampled(at));
+        let said = said(&chat.messages[answers.last().map_or(0, |at| at + 1)..]);
+        // What the call read before an answer holds the answers before it, token by token.
+        let read = parent.map_or(0, |(_, read)| read);
+        let before =
+            |at: usize| dialogue.prompt(&chat.messages[..at]).map_or(usize::MAX, |before| before.len());
+        let kept = answers.partition_point(|at| parent.is_some() && before(*at) <= read);
+        let first = kept.checked_sub(1).map_or(0, |last| answers[last] + 1);
+        let diverged = changes(first, &prompt[read..]).unwrap_or(false);
         (prompt, parent.map(|(call, _)| call), diverged, said)
     };
     let mut stop = dialogue.chat().stop_tokens().to_vec();
@@ -115,7 +121,8 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
     let one = one || !chat.parallel || matches!(chat.choice, ToolChoice::Named(_));
     let digest = digests.last().copied();
     let calling = reads.then(|| (dialogue.clone(), one));
-    let dialogue = Some(dialogue);
+    // Without tools nothing is read as a call.
+    let dialogue = reads.then_some(dialogue);
     Ok(Placed { prompt, parent, diverged, digest, written: None, stop, calling, forced, dialogue, said })
 }
 

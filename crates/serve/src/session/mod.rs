@@ -6,6 +6,7 @@ mod line;
 pub(crate) mod of_run;
 mod order;
 pub(crate) mod record;
+pub(crate) mod repeats;
 pub(crate) mod run;
 pub(crate) mod streams;
 pub(crate) mod tree;

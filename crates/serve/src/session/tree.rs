@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
 use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
 use crate::session::digest::Digest;
 use crate::session::of_run::OfRun;
+use crate::session::repeats::{Repeatable, Repeats};
 use crate::session::run::Said;
 use crate::session::written::{Mark, Written};
 
@@ -21,6 +23,8 @@ pub(crate) struct Session {
     next: u32,
     /// Calls by the conversation that their answers ended.
     said: HashMap<Digest, u32>,
+    /// Answers of conversations by their words.
+    repeats: Repeats,
     /// Calls without a conversation by their texts.
     written: Written,
     /// Calls that are being answered.
@@ -71,6 +75,8 @@ pub(crate) struct Answered {
     pub(crate) diverged: bool,
     /// The conversation with the answer.
     pub(crate) said: Option<Digest>,
+    /// The answer by its words, in a conversation.
+    pub(crate) repeatable: Option<Repeatable>,
     /// The text with the answer, where there is no conversation.
     pub(crate) written: Option<Mark>,
     /// The texts of the call.
@@ -98,7 +104,7 @@ pub(crate) enum Unrewarded {
 }
 
 /// Tokens that need as much memory as a call without any.
-const CALL: usize = 64;
+const CALL: usize = 128;
 /// Tokens that need as much memory as a reward with its name.
 const NAME: usize = 16;
 
@@ -108,6 +114,7 @@ impl Session {
             calls: BTreeMap::new(),
             next: 0,
             said: HashMap::new(),
+            repeats: Repeats::default(),
             written: Written::default(),
             open: 0,
             used: 0,
@@ -176,8 +183,8 @@ impl Session {
     /// # Panics
     /// If it names a parent that its prompt doesn't continue token by token.
     pub(crate) fn add(&mut self, answered: Answered) {
-        let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, said, written, texts } =
-            answered;
+        let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, .. } = answered;
+        let Answered { said, repeatable, written, texts, .. } = answered;
         let continues =
             |parent: u32| self.calls.contains_key(&parent) && prompt.starts_with(&self.path(parent));
         assert!(parent.is_none_or(continues), "a call continues what its session has read and sampled");
@@ -193,6 +200,9 @@ impl Session {
         self.calls.insert(call, node);
         if let Some(said) = said {
             self.said.insert(said, call);
+        }
+        if let Some(answer) = repeatable {
+            self.repeats.add(&answer, call);
         }
         if let Some(written) = written {
             self.written.add(written, call);
@@ -226,6 +236,18 @@ impl Session {
             }
         }
         best.map(|(_, call)| call)
+    }
+
+    /// Returns whether a conversation changes an answer of the session ([`Repeats::changed`]).
+    pub(crate) fn changes(&self, from: (&[Value], usize), digests: &[Digest], tokens: &[TokenId]) -> bool {
+        let said = |call: u32| {
+            let node = &self.calls[&call];
+            match node.sampled.split_last() {
+                Some((_, said)) if node.finish == Finish::EndOfTurn => said,
+                _ => &node.sampled,
+            }
+        };
+        self.repeats.changed(from, digests, tokens, said)
     }
 
     /// Returns whether a text repeats an answer whose tokens its call doesn't continue.
@@ -315,6 +337,7 @@ pub(super) mod tests {
             finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
+            repeatable: None,
             written: None,
             texts: Texts::default(),
         }

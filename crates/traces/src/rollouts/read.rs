@@ -6,6 +6,7 @@ use turnwise_trajectory::{TokenId, Trajectory, Turn};
 use crate::document::Document;
 use crate::error::Wrong;
 use crate::exact::Columns;
+use crate::judged::Judged;
 use crate::trace::{Call, Trace};
 
 /// Reads the trajectories of a group.
@@ -23,9 +24,10 @@ pub(crate) fn read(document: &Document<'_>, place: &str) -> Result<Vec<Trace>, W
         trace.stop = Some(played.stop);
         trace.correct = Some(scored.correct);
         calls(played, &at, &mut trace)?;
-        for (call, rewards) in scored.turns.into_iter().enumerate() {
-            trace.recorded(call, rewards, &format!("{at}.turns[{call}]"))?;
+        for (call, rewards) in scored.turns.iter().enumerate() {
+            trace.recorded(call, rewards.clone(), &format!("{at}.turns[{call}]"))?;
         }
+        trace.judged = Judged::of(scored);
         Ok(trace)
     };
     trajectories.into_iter().enumerate().map(trace).collect()

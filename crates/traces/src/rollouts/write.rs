@@ -28,12 +28,14 @@ pub(crate) fn groups(traces: &[Trace], correct_at: f64) -> Vec<GroupRecord> {
 fn scored(trace: &Trace, correct_at: f64) -> ScoredTrajectory {
     let turns: Vec<Rewards> = trace.calls.iter().map(|call| call.rewards.clone()).collect();
     let grade: f64 = turns.iter().map(Rewards::acc).sum();
-    ScoredTrajectory {
+    let mut scored = ScoredTrajectory {
         correct: trace.correct.unwrap_or_else(|| is_right(grade, correct_at)),
         turns,
         truncated: trace.stopped().is_truncated(),
         ..ScoredTrajectory::default()
-    }
+    };
+    trace.judged.tell(&mut scored);
+    scored
 }
 
 /// Returns a trajectory. A call that continues the one before it is its next turn; another one is a branch.

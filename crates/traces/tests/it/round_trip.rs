@@ -167,3 +167,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn programs_states_and_violations_of_rollouts_reach_credit_by_any_format() {
+    let turn = |said: u32| {
+        json!({"tokens": [said], "logprobs": [-0.5], "text": "t", "finish": "end_of_turn", "calls": [],
+            "observation": [7], "version": 0})
+    };
+    let trajectory = json!({
+        "turns": [{"acc": 0.0}, {"acc": 1.0, "fmt": -0.1}], "correct": true, "code": "print(1)",
+        "violations": [true, false], "void_turn": true, "states": ["", "1"], "calls": ["c", ""],
+        "played": {"task": "g", "sample": 0, "prompt": [1], "turns": [turn(2), turn(3)], "stop": "answer"},
+    });
+    let first = read(&json!({"group": "g", "step": 0, "trajectories": [trajectory]}).to_string()).unwrap();
+    let scored =
+        |traces: &turnwise_traces::Traces| traces.rollouts(1.0).unwrap()[0].trajectories[0].scored.clone();
+    let expect = scored(&first);
+    assert_eq!((expect.code.as_str(), &expect.violations[..]), ("print(1)", &[true, false][..]));
+    assert_eq!((expect.states.join("|"), expect.calls.join("|")), ("|1".into(), "c|".into()));
+    assert!(expect.void_turn && expect.correct);
+    for text in written(&first) {
+        assert_eq!(scored(&read(&text).unwrap()), expect, "{text}");
+    }
+}

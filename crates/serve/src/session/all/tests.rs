@@ -17,6 +17,7 @@ fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Answered {
         finish: Finish::EndOfTurn,
         diverged: false,
         said: None,
+        repeatable: None,
         written: None,
         texts: Texts::default(),
     }
