@@ -22,7 +22,9 @@ test *args:
     #!/usr/bin/env bash
     set -euo pipefail
     # TURNWISE_TEST_WGPU=0 leaves wgpu out: its crates take longer to compile than everything else.
-    test=(cargo test --release --locked --workspace --quiet --no-fail-fast)
+    test=(cargo test --release --locked --quiet --no-fail-fast)
+    # Beside it cargo ignores `-p`.
+    case " $* " in *" -p "*) ;; *) test+=(--workspace) ;; esac
     wgpu=0
     if [ "${TURNWISE_TEST_WGPU:-1}" != 0 ] && scripts/vulkan.sh; then
         wgpu=1

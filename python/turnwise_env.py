@@ -67,10 +67,11 @@ class Task:
         if not is_whole(self.level):
             raise TypeError(f"the task's level is {self.level!r}, expected a whole number, 0 or more")
         text = isinstance(self.opening, str)
-        if not text and not (isinstance(self.opening, list) and self.opening and all(map(is_message, self.opening))):
+        is_list = isinstance(self.opening, (list, tuple)) and len(self.opening) > 0
+        if not text and not (is_list and all(map(is_message, self.opening))):
             raise TypeError(f"the task's opening is {self.opening!r}, expected a text, or a list of messages: "
                             '{"role": "system", "user" or "assistant", "content": "…"}')
-        messages = [{"role": "user", "content": self.opening}] if text else self.opening
+        messages = [{"role": "user", "content": self.opening}] if text else list(self.opening)
         return {"task": self.id, "level": self.level, "messages": messages}
 
 
@@ -85,7 +86,7 @@ class Step:
     correct: Optional[bool] = None
 
     def answer(self, calls: int) -> dict[str, Any]:
-        if not isinstance(self.outputs, (list, tuple)) or None in self.outputs:
+        if self.outputs is None or isinstance(self.outputs, (str, bytes)) and self.outputs:
             raise TypeError(f"outputs is {self.outputs!r}, expected a list with a text for each call")
         if len(self.outputs) != calls:
             raise ValueError(f"{len(self.outputs)} outputs for {calls} calls")
@@ -106,21 +107,20 @@ def is_whole(number: Any) -> bool:
 
 
 def is_message(message: Any) -> bool:
-    return (isinstance(message, dict) and message.get("role") in ("system", "user", "assistant")
+    return (isinstance(message, dict) and message.get("role") in ("system", "user", "assistant", "tool")
             and isinstance(message.get("content"), str))
 
 
 def truth(key: str, value: Any) -> bool:
     """Returns a truth value. A text such as "no" is none."""
-    # Truth values of numpy and torch are truth values too.
-    if isinstance(value, int) or hasattr(value, "dtype"):
-        return bool(value)
-    raise TypeError(f"{key} is {value!r}, expected True or False")
+    if isinstance(value, str) and value:
+        raise TypeError(f"{key} is {value!r}, expected True or False")
+    return bool(value)
 
 
 def finite(rewards: dict[str, float]) -> dict[str, float]:
     """Returns the rewards as numbers. Refuses names and numbers that turnwise refuses."""
-    if not isinstance(rewards, dict):
+    if not hasattr(rewards, "items"):
         raise TypeError(f"the rewards are {rewards!r}, expected a dict from names to numbers")
     if len(rewards) > 64:
         raise ValueError(f"{len(rewards)} rewards in a turn, at most 64 names are taken")

@@ -108,6 +108,7 @@ fn delays_and_restarts_of_a_server_change_no_byte() {
     // Probes and pushes are cut off too.
     let (broken, _) = run(Ways { breaks_every: 7, ..Ways::default() }, &[]).expect("a run");
     assert!(calm.0 == broken.0 && calm.2 == broken.2, "broken connections changed what was learnt");
+    assert!(calm.1 != broken.1, "rollouts have the retries, so connections did break");
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
 }
 
 fn is_usage(error: &Error) -> bool {
-    // A server that can't be used as the run file says, or a number of steps or ranks that the run can't have.
+    // A server that can't be used as the run file says, or a number of steps or ranks that the run can't
+    // have.
     let is_config = |error: &TrainError| match error {
         TrainError::Tools(error) => !error.failed,
         error => matches!(error, TrainError::Shorter { .. } | TrainError::Launch(_)),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use turnwise_ranks::{Ranks, launched};
 use turnwise_run::manifest::file_sha256;
 
@@ -45,9 +45,11 @@ pub(crate) fn same(ranks: &dyn Ranks, run: Option<&Path>) -> Result<()> {
     if ranks.size() == 1 {
         return Ok(());
     }
-    let program = std::env::current_exe().ok().and_then(|program| file_sha256(&program).ok());
+    let program = std::env::current_exe().context("this program has no path")?;
+    // A file that was replaced meanwhile is another program.
+    let program = file_sha256(&program).map_err(|error| anyhow!("{}: {error}", program.display()))?;
     let run = run.map_or(String::new(), |run| run.display().to_string());
-    let all = ranks.gather_all(format!("{}\n{run}", program.unwrap_or_default()).into_bytes());
+    let all = ranks.gather_all(format!("{program}\n{run}").into_bytes());
     let text = |rank: usize| String::from_utf8_lossy(&all[rank]).into_owned();
     let Some(other) = (1..all.len()).find(|rank| all[*rank] != all[0]) else { return Ok(()) };
     let (ours, theirs) = (text(0), text(other));

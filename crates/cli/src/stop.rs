@@ -29,8 +29,8 @@ pub(crate) fn on_signals(what: Option<&'static str>) -> io::Result<&'static Atom
     Ok(&STOP)
 }
 
-/// Makes a write beyond the limit on the size of files an error, which has a place. By default its signal ends
-/// the process without a word.
+/// Makes a write beyond the limit on the size of files an error, which has a place. By default its signal
+/// ends the process without a word.
 pub(crate) fn fail_at_file_limit() {
     // Without the handler the limit works as it did.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());

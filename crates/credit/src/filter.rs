@@ -29,8 +29,9 @@ pub struct FilterConfig {
     /// Drops trajectories with a turn that holds neither a complete tool call nor a final answer (SimpleTIR,
     /// arXiv:2509.02479).
     pub void_turn: bool,
-    /// Drops sequences of agents whose prompts repeat an answer in other tokens than were sampled. The metric
-    /// `prefix_kept` is the share of calls whose prompts don't.
+    /// Drops sequences of agents whose prompts hold a changed answer. It is there in other tokens than were
+    /// sampled, or without its thoughts or blanks. The metric `prefix_kept` is the share of calls whose
+    /// prompts don't.
     pub diverged: bool,
 }
 
@@ -39,7 +40,7 @@ pub struct FilterConfig {
 pub enum Masked {
     /// Its last turn was cut off.
     Cut,
-    /// A prompt of it repeats an answer in other tokens than were sampled.
+    /// A prompt of it holds an answer that was changed since it was sampled.
     Diverged,
 }
 

@@ -2,17 +2,24 @@
 
 use ureq::http::Uri;
 
-/// Checks that a URL's port is one, and that this build has TLS if the URL asks for it.
+/// Checks that a URL is one and that this build has TLS if it asks for it.
 ///
 /// # Errors
 /// Otherwise.
 pub fn check(url: &str) -> Result<(), String> {
     match url.split_once("://") {
         Some((scheme @ ("https" | "wss"), _)) if !cfg!(feature = "https") => {
-            return Err(format!("{scheme} needs a build with `--features https`"));
+            Err(format!("{scheme} needs a build with `--features https`"))
         }
-        _ => {}
+        _ => well_formed(url),
     }
+}
+
+/// Checks that a URL and its port are such.
+///
+/// # Errors
+/// Otherwise.
+pub fn well_formed(url: &str) -> Result<(), String> {
     let uri: Uri = url.parse().map_err(|_| "it is no URL")?;
     let Some(authority) = uri.authority() else { return Ok(()) };
     // Without a port, an authority ends with its host.

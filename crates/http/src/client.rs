@@ -143,7 +143,7 @@ fn failure(error: ureq::Error, time: Duration) -> Failure {
         }
         // A server may come, but not learn TLS.
         ureq::Error::Io(e) if tls::is_not_spoken(&e.to_string()) => {
-            Failure::Lasting(format!("{NO_TLS}; hint: {HOW_WITHOUT_TLS}"))
+            Failure::Lasting(format!("{NO_TLS}: {HOW_WITHOUT_TLS}"))
         }
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Failure::Unreached(error.to_string()),
         ureq::Error::Timeout(_) if time.is_zero() => Failure::passing("the answer didn't end in time"),

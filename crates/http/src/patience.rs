@@ -149,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_try_that_had_less_time_leaves_the_reason_before_it() {
+        let patience = Patience { retry: Duration::from_millis(60), retries: u32::MAX, ..patience() };
+        let attempt = |time: Duration| {
+            sleep(30 * MS);
+            Err::<(), _>(Failure::passing(format!("timeout after {} s", time.as_secs())))
+        };
+        let told = patience.run(|| false, attempt).unwrap_err();
+        assert!(told.tries > 1 && told.failure.reason() == "timeout after 60 s", "{told}");
+    }
+
+    #[test]
     fn a_wait_ends_when_nobody_needs_it() {
         let gave_up = Cell::new(false);
         let patience = Patience { wait: Duration::from_secs(20), ..patience() };

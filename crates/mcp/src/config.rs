@@ -110,8 +110,8 @@ impl McpConfig {
                 let expected = "expected a URL (http://…) or a list: the command and its arguments";
                 wrong("mcp", format!("is {url:?}, {expected}"))
             }
-            Address::Url(url) if address::check(url).is_err() => {
-                let why = address::check(url).err().unwrap_or_default();
+            Address::Url(url) if address::well_formed(url).is_err() => {
+                let why = address::well_formed(url).err().unwrap_or_default();
                 wrong("mcp", format!("is {url:?}, and {why}"))
             }
             Address::Url(_) if !self.env.is_empty() => {

@@ -54,8 +54,8 @@ impl Game<'_> {
 
     /// Returns the rule that ends a turn.
     pub(crate) fn turn_end(&self) -> TurnEnd<'_> {
-        let at_call = self.stop_at_call && !self.env.tools().is_empty();
-        TurnEnd { chat: self.chat, format: self.format, at_call }
+        let has_tools = !self.env.tools().is_empty();
+        TurnEnd { chat: self.chat, format: self.format, has_tools, at_call: self.stop_at_call }
     }
 
     /// Returns a finished trajectory as a conversation.

@@ -11,6 +11,8 @@ use crate::chat::ChatFormat;
 pub struct TurnEnd<'a> {
     pub(crate) chat: &'a dyn ChatFormat,
     pub(crate) format: &'a dyn CallFormat,
+    /// Whether there are tools. Without them no text hands over to the environment.
+    pub(crate) has_tools: bool,
     /// Whether the first complete call ends its turn.
     pub(crate) at_call: bool,
 }
@@ -26,7 +28,8 @@ impl<'a> TurnEnd<'a> {
         let (chat, at_call) = (self.chat, self.at_call);
         // A lexer that doesn't know where a turn begins would report its calls at the end only.
         let opening = if chat.opening() == Opening::Thought { Opening::Thought } else { Opening::Answer };
-        TurnWatch { chat, lexer: self.format.lexer_from(opening), bytes: Vec::new(), at_call, call_end: None }
+        let lexer = self.has_tools.then(|| self.format.lexer_from(opening));
+        TurnWatch { chat, lexer, bytes: Vec::new(), at_call, call_end: None }
     }
 
     /// Returns the text of a turn. Text beyond a stop in the token that completes it is cut; the tokens stay
@@ -47,7 +50,7 @@ impl<'a> TurnEnd<'a> {
 /// Follows one turn while it is sampled.
 pub struct TurnWatch<'a> {
     chat: &'a dyn ChatFormat,
-    lexer: Lexer,
+    lexer: Option<Lexer>,
     bytes: Vec<u8>,
     at_call: bool,
     call_end: Option<usize>,
@@ -57,13 +60,14 @@ impl TurnWatch<'_> {
     /// Takes the next token. Returns the byte at which the turn's text ends, once sampling should stop. A
     /// marker inside a string literal of a call doesn't count, and a character may come in several tokens.
     pub fn sampled(&mut self, token: TokenId) -> Option<usize> {
+        let lexer = self.lexer.as_mut()?;
         let bytes = self.chat.bytes(token);
         self.bytes.extend_from_slice(&bytes);
-        let found = self.lexer.push(&bytes);
+        let found = lexer.push(&bytes);
         if let Some(found) = found.iter().find(|found| found.verdict.is_ok()) {
             self.call_end.get_or_insert(found.span().end);
         }
-        self.call_end.filter(|_| self.at_call).or_else(|| self.lexer.stop().map(|stop| stop.end))
+        self.call_end.filter(|_| self.at_call).or_else(|| lexer.stop().map(|stop| stop.end))
     }
 }
 
@@ -78,7 +82,7 @@ mod tests {
     /// Feeds a text token by token; returns the turn's text if something stopped it.
     fn check(chat: &ChatMl, format: FormatName, at_call: bool, text: &str, expect: Option<&str>) {
         let format = format.build();
-        let end = TurnEnd { chat, format: &*format, at_call };
+        let end = TurnEnd { chat, format: &*format, has_tools: true, at_call };
         let tokens = chat.tokens(text);
         let mut watch = end.watch();
         let stopped = tokens.iter().position(|token| watch.sampled(*token).is_some());
@@ -100,13 +104,19 @@ mod tests {
         let code = "```python\ns = '''\n```output\n'''\n```\n";
         check(&chat, FencedPython, false, &format!("{code}```output\n4"), Some(&format!("{code}```output")));
         check(&chat, FencedPython, false, code, None);
+        let format = FencedPython.build();
+        let end = TurnEnd { chat: &chat, format: &*format, has_tools: false, at_call: true };
+        let mut watch = end.watch();
+        let stops =
+            chat.tokens(&format!("{code}```output\n4")).iter().any(|token| watch.sampled(*token).is_some());
+        assert!(!stops, "without tools a block of code is a text");
     }
 
     #[test]
     fn only_the_text_is_cut() {
         let chat = chat();
         let format = FormatName::FencedPython.build();
-        let end = TurnEnd { chat: &chat, format: &*format, at_call: false };
+        let end = TurnEnd { chat: &chat, format: &*format, has_tools: true, at_call: false };
         let tokens = chat.tokens("x ```output 4 and more");
         assert_eq!(end.text(&tokens, Finish::StopString), "x ```output");
         assert_eq!(end.text(&tokens, Finish::Length), "x ```output 4 and more");

@@ -128,7 +128,7 @@ pub struct StepMetrics {
 pub struct SequenceMetrics {
     /// All sequences.
     pub count: usize,
-    /// Calls whose prompt repeats an answer in other tokens than were sampled.
+    /// Calls whose prompt holds an answer that was changed since it was sampled.
     pub diverged: usize,
     /// Sequences that `filter.diverged` took out of the loss.
     pub masked_diverged: usize,

@@ -33,7 +33,7 @@ pub(crate) fn explain(fault: &Fault, sources: &[Source]) -> ConfigError {
             let got = got.trim_end_matches(" as i128").trim_end_matches(" as u128");
             let error = ConfigError::new(place, format!("`{at}` is {got}, expected {}", plain(wanted)));
             return match words(got).filter(|_| wanted == "a sequence") {
-                Some(words) => error.hint(format!("for example {words:?}")),
+                Some(words) => error.hint(format!("for example [{}]", words.join(", "))),
                 None => error,
             };
         }
@@ -62,10 +62,13 @@ fn place(place: Option<Place>, sources: &[Source]) -> String {
     }
 }
 
-/// Returns the words of a text that serde found.
-fn words(got: &str) -> Option<Vec<&str>> {
+/// Returns the words of a text that serde found, as TOML writes them. Numbers and truth values have no
+/// quotes.
+fn words(got: &str) -> Option<Vec<String>> {
     let text = got.strip_prefix("string \"")?.strip_suffix('"')?;
-    Some(text.split_whitespace().collect()).filter(|words: &Vec<&str>| !words.is_empty())
+    let is_bare = |word: &str| word.parse::<f64>().is_ok() || matches!(word, "true" | "false");
+    let written = |word: &str| if is_bare(word) { word.into() } else { format!("{word:?}") };
+    Some(text.split_whitespace().map(written).collect()).filter(|words: &Vec<String>| !words.is_empty())
 }
 
 /// Translates a type of Rust into the terms of a run file.

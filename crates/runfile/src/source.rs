@@ -107,7 +107,8 @@ impl Source {
     }
 }
 
-/// Returns the parts of the key before a `=`, and the text behind that. Parts are bare or in quotes, as in TOML.
+/// Returns the parts of the key before a `=`, and the text behind that. Parts are bare or in quotes, as in
+/// TOML.
 fn key_path(text: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
     let (mut path, mut rest) = (Vec::new(), text);
     loop {

@@ -1,4 +1,4 @@
-//! What shaping, filters and estimators read of a trajectory beside its rewards.
+//! Holds the inputs of shaping, filters and estimators beside rewards.
 
 use serde::{Deserialize, Serialize};
 use turnwise_credit::ScoredTrajectory;

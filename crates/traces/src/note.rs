@@ -24,7 +24,7 @@ pub(crate) struct TraceNote {
     /// The reason for its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stop: Option<Stop>,
-    /// What credit reads beside rewards.
+    /// The inputs of credit beside rewards.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) judged: Judged,
 }
@@ -48,7 +48,7 @@ pub(crate) struct CallNote {
     /// The version of the weights.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) version: u64,
-    /// Whether its prompt repeats an answer in other tokens than were sampled.
+    /// Whether its prompt holds an answer that was changed since it was sampled.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) diverged: bool,
 }

@@ -19,7 +19,7 @@ pub struct Trace {
     pub correct: Option<bool>,
     /// The reason for its end, if it is known.
     pub stop: Option<Stop>,
-    /// What credit reads beside rewards.
+    /// The inputs of credit beside rewards.
     pub(crate) judged: Judged,
     /// The file and the line, for messages.
     pub(crate) place: String,
@@ -44,7 +44,7 @@ pub struct Call {
     pub finish: Finish,
     /// The version of the weights that sampled it.
     pub version: u64,
-    /// Whether its prompt repeats an answer in other tokens than were sampled.
+    /// Whether its prompt holds an answer that was changed since it was sampled.
     pub diverged: bool,
     /// The text of the sampled tokens; empty where it isn't known.
     pub text: String,

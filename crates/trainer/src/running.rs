@@ -170,10 +170,11 @@ impl<'a> Running<'a> {
             self.progress.line(&line);
         }
         // A name that is mistyped weighs nothing. Later steps would say the same.
-        let reward = &self.config.reward;
-        let absent = absent_names(&reward.weights, &reward.normalise, &record.groups);
-        if let Some(absent) = absent.filter(|_| self.records.is_empty()) {
-            self.progress.line(&format!("step {}: {absent}", step + 1));
+        if self.records.is_empty() {
+            let reward = &self.config.reward;
+            if let Some(absent) = absent_names(&reward.weights, &reward.normalise, &record.groups) {
+                self.progress.line(&format!("step {}: {absent}", step + 1));
+            }
         }
         self.written(|run| {
             run.write_replaced(step, &record.replaced_lines())?;

@@ -112,7 +112,11 @@ impl Checks<'_> {
 
     /// Pushes the model, and reads its version in answers.
     fn versions(&self) -> Outcome {
+        let before = self.servers.fleet().pushes();
         self.servers.try_push(self.model, self.servers.probe())?;
+        if self.servers.fleet().pushes() > before + 1 {
+            return Ok(Found(None, LATE.into()));
+        }
         Ok(Found(Some(true), "every answer names the version that was pushed".into()))
     }
 
@@ -214,5 +218,7 @@ impl Checks<'_> {
 
 const RAW: &str = "log-probabilities ignore the temperature\n  \
                    hint: start vLLM with --logprobs-mode processed_logprobs";
+const LATE: &str = "the first answers came from other weights, and the push had to be repeated\n  \
+                    hint: a router needs all of its servers in rollout.server.urls";
 const UNSEEDED: &str = "equal requests are answered differently, so a run can't be repeated\n  \
                         hint: VLLM_BATCH_INVARIANT=1, or SGLang's --enable-deterministic-inference";

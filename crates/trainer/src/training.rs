@@ -36,10 +36,11 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<Finished, TrainError> {
     refuse_ranks(config, &*options.ranks)?;
-    let lead_config = said(&*options.ranks, || Ok(to_toml(config)))?;
-    let other = "its run file or its settings differ from those of rank 0";
-    let same = if lead_config == to_toml(config) { Ok(()) } else { Err(TrainError::Launch(other.into())) };
-    agree(&*options.ranks, same)?;
+    let configs = gather(&*options.ranks, Ok(to_toml(config)))?;
+    if let Some(rank) = configs.iter().position(|other| *other != configs[0]) {
+        let differs = "its run file or its settings differ from those of rank 0";
+        return Err(TrainError::Launch(format!("rank {rank}: {differs}")));
+    }
     // The directory belongs to rank 0.
     let run = lead(&*options.ranks, || Ok(RunDir::open(path)?))?.flatten();
     let known = said(&*options.ranks, || Ok(run.is_some()))?;
@@ -95,6 +96,7 @@ fn begin(
     let (run, log) = lead(&*ranks, created)?.unzip();
     let mut progress = Logged::new(progress, log);
     tell_ranks(&*ranks, site, &mut progress)?;
+    servers.iter().for_each(RunServers::remove_left_behind);
     let trainer = Trainer::new(config.clone(), setup, model).among(ranks).on_servers(servers);
     Running::new(config, path, run, trainer, options, &mut progress).begin()
 }
@@ -177,6 +179,7 @@ fn reopen(
         Some(found) => resume::trainer(config, site, setup, found, ranks)?,
         None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks),
     };
+    servers.iter().for_each(RunServers::remove_left_behind);
     Ok((environment, trainer.on_servers(servers)))
 }
 

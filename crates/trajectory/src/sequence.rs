@@ -16,7 +16,7 @@ pub struct Sequence {
     pub tokens: Vec<TokenId>,
     /// The indices of its turns, and the range of each one's sampled tokens in `tokens`.
     pub turns: Vec<(usize, Range<usize>)>,
-    /// Whether the prompt of one of its turns repeats an answer in other tokens than were sampled.
+    /// Whether the prompt of one of its turns holds an answer that was changed since it was sampled.
     pub diverged: bool,
 }
 

@@ -57,7 +57,7 @@ pub struct Branch {
     pub parent: Option<usize>,
     /// Context before the turn, behind its parent. Never sampled, never trained on.
     pub context: Vec<TokenId>,
-    /// Whether its prompt repeats an answer in other tokens than were sampled.
+    /// Whether its prompt holds an answer that was changed since it was sampled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub diverged: bool,
 }

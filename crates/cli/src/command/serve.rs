@@ -88,7 +88,7 @@ impl Serve {
             }
         })?;
         terminal::log(&format!(
-            "{} sessions, {} calls, {} of them with a history in other tokens than were sampled",
+            "{} sessions, {} calls, {} of them with a changed answer in their history",
             ended.sessions, ended.calls, ended.diverged
         ));
         Ok(())

@@ -10,4 +10,4 @@ again = chat([*main, plan, {"role": "user", "content": "2+3"}], max_tokens=12)["
 # Its own words, but not the model's.
 edited = [*main, {"role": "assistant", "content": "as I said"}, {"role": "user", "content": "4+5"}]
 last = chat(edited, max_tokens=12)["message"]
-end(float(len(found[0]) > len(last["content"])))
+end(len(found[0] + last["content"]) % 5 / 4)

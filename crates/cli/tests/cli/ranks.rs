@@ -216,6 +216,31 @@ fn what_ranks_cannot_divide_is_refused_in_a_line() {
     check(2, &["optimizer.shards=4", "model=nowhere"], &["nowhere"]);
 }
 
+#[test]
+fn ranks_of_different_commands_or_programs_are_refused() {
+    let test = "ranks_of_different_commands_or_programs_are_refused";
+    let Some(mpirun) = mpirun(test) else { return };
+    let runs = Runs::new();
+    let set = sets(&[]);
+    let copy = runs.path("turnwise");
+    // Another file of the same program.
+    std::fs::copy(BINARY, &copy).unwrap();
+    std::fs::OpenOptions::new().append(true).open(&copy).unwrap().write_all(b"\n").unwrap();
+    let other = runs.command("other", &set);
+    let same = runs.command("run", &set);
+    for (second, part) in [
+        ((other.get_program(), &other), "rank 1: its --run differs from that of rank 0"),
+        ((copy.as_os_str(), &same), "rank 1: its program differs from that of rank 0"),
+    ] {
+        let mut command = among(&mpirun, 1, &runs, "run", &set);
+        command.args([":", "-n", "1"]).arg(second.0).args(second.1.get_args());
+        let refused = ran(&mut command, "");
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert_eq!(refused.stderr.matches(part).count(), 1, "{}", refused.stderr);
+        assert!(!runs.path("run").exists() && !runs.path("other").exists());
+    }
+}
+
 /// Refuses every request; returns the address, and the number of requests so far.
 fn refusing() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

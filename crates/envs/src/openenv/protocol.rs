@@ -162,8 +162,13 @@ impl Refusal {
         let Ask::Step(sent) = ask else { return true };
         let is_key = |part: &Value| part.as_str().is_some_and(|part| sent.get(part).is_some());
         let of_it = |error: &Value| {
-            let place = error["loc"].as_array().is_none_or(|loc| loc.is_empty() || loc.iter().any(is_key));
-            place && error.get("input").is_none_or(|input| holds(sent, input))
+            let (loc, input) = (error["loc"].as_array(), error.get("input"));
+            match loc.filter(|loc| !loc.is_empty()) {
+                // A check of the whole action: it may hold more than was sent.
+                None => input.and_then(Value::as_object).is_none_or(|input| covers(input, sent)),
+                Some(_) if error["type"] == "missing" && input == Some(sent) => true,
+                Some(loc) => loc.iter().any(is_key) && input.is_none_or(|input| holds(sent, input)),
+            }
         };
         self.errors.is_empty() || self.errors.iter().any(of_it)
     }
@@ -191,6 +196,11 @@ impl std::fmt::Display for Refusal {
 /// Returns a step of the place of an error: a key or an index.
 fn step(part: &Value) -> String {
     part.as_str().map_or_else(|| part.to_string(), String::from)
+}
+
+/// Returns whether an object has all keys of what was sent.
+fn covers(object: &Map<String, Value>, sent: &Value) -> bool {
+    sent.as_object().is_some_and(|sent| sent.keys().all(|key| object.contains_key(key)))
 }
 
 /// Returns whether a value is a part of another one, or the whole.
@@ -292,6 +302,15 @@ mod tests {
         let said = Ask::text("text", "up");
         assert!(at("text", json!("up")).is_of(&said) && at("text", json!({"text": "up"})).is_of(&said));
         assert!(!at("text", json!(["a board"])).is_of(&said) && !at("level", json!("up")).is_of(&said));
+        let of_type = |kind: &str, loc: Value, input: Value| {
+            let errors = json!([{"type": kind, "loc": loc, "msg": "wrong", "input": input}]);
+            let data = json!({"message": "", "code": "VALIDATION_ERROR", "errors": errors});
+            read(&json!({"type": "error", "data": data}).to_string())
+        };
+        assert!(of_type("missing", json!(["mode"]), json!({"text": "up"})).is_of(&said));
+        assert!(of_type("value_error", json!([]), json!({"text": "UP", "metadata": {}})).is_of(&said));
+        assert!(!of_type("missing", json!(["board"]), json!({"prompt": "x"})).is_of(&said));
+        assert!(!of_type("value_error", json!([]), json!({"prompt": "x"})).is_of(&said));
         assert_eq!(at("level", json!("up")).message(), "Invalid message: level: wrong");
         let called = Ask::call_tool("look", json!({"n": "many"}).as_object().unwrap());
         assert!(at("arguments", json!("many")).is_of(&called) && !at("n", json!("many")).is_of(&called));

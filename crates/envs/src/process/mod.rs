@@ -145,8 +145,9 @@ impl Process {
     /// Returns a task that can't be opened. Its trajectories are lost with the fault.
     fn unopened(&self, (split, index): Place, fault: &Fault) -> Task {
         let id = format!("{}/{index}, not opened", split.name());
-        let place = format!("reset of {} {index}: ", split.name());
-        let reason = place.clone() + fault.message.strip_prefix(&place).unwrap_or(&fault.message);
+        let place = format!("reset of {} {index}", split.name());
+        let told = fault.message.contains(&place);
+        let reason = if told { fault.message.clone() } else { format!("{place}: {}", fault.message) };
         self.known().unopened.insert(id.clone(), reason);
         Task { id, level: 0, messages: vec![Message::new(Role::User, "")], answer: String::new() }
     }

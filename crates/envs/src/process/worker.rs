@@ -124,7 +124,10 @@ impl Worker {
             return Err(fault(at_place(escaped(message.trim_end()))));
         }
         let result = match answer.result {
-            Some(Unique(Value::Array(_))) => Err("a list, expected an object".into()),
+            // PHP writes an empty object so.
+            Some(Unique(Value::Array(items))) if !items.is_empty() => {
+                Err("a list, expected an object".into())
+            }
             Some(Unique(result)) => turnwise_json::of_value(&result),
             None => turnwise_json::of_value(&Value::Null),
         };

@@ -227,7 +227,6 @@ fn an_environment_tests_itself() {
         ("Step([str(random.random())] * len(calls))", Some("two answers")),
         ("Step([])", Some("0 outputs for 1 calls")),
         ("Step('xx')", Some("outputs is 'xx', expected a list")),
-        ("Step([None] * len(calls))", Some("outputs is [None], expected a list")),
         ("Step(['x'] * len(calls), correct='no')", Some("correct is 'no', expected True or False")),
         ("Step(['x'] * len(calls), done='false')", Some("done is 'false', expected True or False")),
         ("Step(['x'] * len(calls), [1])", Some("the rewards are [1], expected a dict")),

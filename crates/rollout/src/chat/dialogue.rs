@@ -167,7 +167,8 @@ impl Dialogue {
     /// - `forced`: tokens of the turn that its prompt held
     /// - `at_call`: whether the first complete call ended it
     pub fn read(&self, forced: &[TokenId], sampled: &[TokenId], finish: Finish, at_call: bool) -> Read {
-        let end = TurnEnd { chat: &self.chat, format: &*self.format, at_call };
+        let end =
+            TurnEnd { chat: &self.chat, format: &*self.format, has_tools: !self.tools.is_empty(), at_call };
         let text = end.text(sampled, finish);
         let whole = self.chat.text(forced) + &text;
         let calls = calls(&*self.format, self.chat.opening(), &whole, &self.tools);

@@ -256,7 +256,7 @@ fn a_wrong_value_has_its_line_its_key_and_what_is_wanted() {
         FILE,
         &["env.arithmetic.levels=2 3"],
         "--set env.arithmetic.levels=2 3: `env.arithmetic.levels` is string \"2 3\", expected an array\n  \
-         hint: for example [\"2\", \"3\"]",
+         hint: for example [2, 3]",
     );
     check(
         FILE,

@@ -26,9 +26,9 @@ use crate::engine::{Draw, Event, Events, Job};
 use crate::queue::Places;
 use crate::refusal::{FULL, Refusal};
 use crate::session::all::Name;
+use crate::session::answer_name::AnswerName;
 use crate::session::digest::{after, meant};
 use crate::session::of_run::NewCall;
-use crate::session::repeats::Repeatable;
 use crate::session::run::Reached;
 use crate::session::streams::Stream;
 use crate::session::tree::{Answered, Texts};
@@ -191,7 +191,8 @@ impl Call {
         };
         let text = format!("{}{rest}", progress.text);
         let finish = if finish == Finish::Length && self.is_own_limit { Finish::Asked } else { finish };
-        let repeatable = self.placed.digest.map(|asked| Repeatable::new(asked, &message(&text, &calls)));
+        let asked = self.placed.digest.zip(self.placed.question.as_ref());
+        let answer = asked.map(|(asked, question)| AnswerName::new(asked, question, &message(&text, &calls)));
         let said = self.placed.digest.map(|before| after(&before, &meant(&message(&text, &calls))));
         let written = self.placed.written.clone().and_then(|prompt| prompt.with(&text));
         let Begun { site, name, .. } = &self.begun;
@@ -211,7 +212,8 @@ impl Call {
                 finish,
                 diverged: self.placed.diverged,
                 said,
-                repeatable,
+                answer,
+                repeated: self.placed.repeated.clone(),
                 written,
                 texts: if site.rules.is_some() { texts() } else { Texts::default() },
             },

@@ -14,6 +14,7 @@ use crate::call::reader::Calling;
 use crate::call::writable;
 use crate::model::Model;
 use crate::refusal::Refusal;
+use crate::session::answer_name::{AnswerName, Repeated};
 use crate::session::digest::{Digest, digests};
 use crate::session::run::Said;
 use crate::session::tree::Session;
@@ -24,9 +25,14 @@ pub(crate) struct Placed {
     pub(crate) prompt: Vec<TokenId>,
     /// The call that they continue.
     pub(crate) parent: Option<u32>,
+    /// Whether its text repeats an answer in other tokens than were sampled, where there is no conversation.
     pub(crate) diverged: bool,
+    /// The answers that the conversation repeats.
+    pub(crate) repeated: Repeated,
     /// The conversation; absent where there is none.
     pub(crate) digest: Option<Digest>,
+    /// Its last message.
+    pub(crate) question: Option<Value>,
     /// The text of the prompt, where there is no conversation.
     pub(crate) written: Option<Growing>,
     /// Tokens that end the sequence.
@@ -66,7 +72,9 @@ pub(crate) fn place(model: &Model, arrived: &Arrived, ask: &Ask, one: bool) -> R
         parent,
         prompt,
         diverged,
+        repeated: Repeated::default(),
         digest: None,
+        question: None,
         written: Some(Growing::of(&text)),
         stop: model.ends().to_vec(),
         calling: None,
@@ -83,19 +91,17 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
     let digests = digests(&tools, &chat.messages);
     let is_answer = |at: &usize| chat.messages[*at]["role"] == "assistant";
     let answers: Vec<usize> = (0..chat.messages.len()).filter(is_answer).collect();
-    let changes = |first: usize, tokens: &[TokenId]| {
-        arrived.look(|session| Some(session.changes((&chat.messages, first), &digests, tokens)))
-    };
+    let repeated = |first: usize, from: usize| repeats(chat, &digests, &answers, (first, from));
     let known = arrived.look(|session| session.continued(&digests));
     let going_on = known.and_then(|known| {
         // A template that refuses the rest there may still take the whole conversation.
         let new = &chat.messages[known.messages..];
         let next = dialogue.after(new, known.closed).ok()?;
-        let diverged = changes(known.messages, &next).unwrap_or(false);
+        let repeated = repeated(known.messages, known.tokens.len());
         let prompt = [known.tokens, next].concat();
-        Some((prompt, Some(known.call), diverged, said(new)))
+        Some((prompt, Some(known.call), repeated, said(new)))
     });
-    let (mut prompt, parent, diverged, said) = if let Some(found) = going_on {
+    let (mut prompt, parent, repeated, said) = if let Some(found) = going_on {
         found
     } else {
         let prompt = dialogue.prompt(&chat.messages).map_err(|error| refused(&error))?;
@@ -104,14 +110,13 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
             Some((call, session.read(call)))
         });
         let said = said(&chat.messages[answers.last().map_or(0, |at| at + 1)..]);
-        // What the call read before an answer holds the answers before it, token by token.
+        // The tokens that the call read hold the answers before it.
         let read = parent.map_or(0, |(_, read)| read);
         let before =
             |at: usize| dialogue.prompt(&chat.messages[..at]).map_or(usize::MAX, |before| before.len());
         let kept = answers.partition_point(|at| parent.is_some() && before(*at) <= read);
         let first = kept.checked_sub(1).map_or(0, |last| answers[last] + 1);
-        let diverged = changes(first, &prompt[read..]).unwrap_or(false);
-        (prompt, parent.map(|(call, _)| call), diverged, said)
+        (prompt, parent.map(|(call, _)| call), repeated(first, read), said)
     };
     let mut stop = dialogue.chat().stop_tokens().to_vec();
     stop.extend(model.ends().iter().filter(|token| !dialogue.chat().stop_tokens().contains(token)));
@@ -123,7 +128,30 @@ fn conversation(model: &Model, arrived: &Arrived, chat: &Chat, one: bool) -> Res
     let calling = reads.then(|| (dialogue.clone(), one));
     // Without tools nothing is read as a call.
     let dialogue = reads.then_some(dialogue);
-    Ok(Placed { prompt, parent, diverged, digest, written: None, stop, calling, forced, dialogue, said })
+    let question = chat.messages.last().cloned();
+    Ok(Placed {
+        prompt,
+        parent,
+        diverged: false,
+        repeated,
+        digest,
+        question,
+        written: None,
+        stop,
+        calling,
+        forced,
+        dialogue,
+        said,
+    })
+}
+
+/// Returns the answers among the messages from `first` on; `from` is the number of tokens before them.
+fn repeats(chat: &Chat, digests: &[Digest], answers: &[usize], (first, from): (usize, usize)) -> Repeated {
+    let name = |at: &usize| {
+        let question = at.checked_sub(1).map_or(&Value::Null, |before| &chat.messages[before]);
+        AnswerName::new(digests[*at], question, &chat.messages[*at])
+    };
+    Repeated { from, answers: answers.iter().filter(|at| **at >= first).map(name).collect() }
 }
 
 /// Returns the texts of messages behind an answer.

@@ -52,7 +52,7 @@ pub struct Counts {
     pub sessions: usize,
     /// Answered calls.
     pub calls: usize,
-    /// Calls whose prompt repeats an answer in other tokens than were sampled.
+    /// Calls whose prompt holds an answer that was changed since it was sampled.
     pub diverged: usize,
 }
 
@@ -259,7 +259,7 @@ impl Sessions {
     /// Writes a session's line and drops it. A session that can't be written stays.
     fn end(&self, all: &mut All, name: &str, done: bool) -> Result<(), Refusal> {
         let session = &all.sessions[name];
-        if let Some(record) = self.record.as_ref().filter(|_| session.counts().0 > 0) {
+        if let Some(record) = self.record.as_ref().filter(|_| session.size() > 0) {
             let failed = |error: io::Error| Refusal::of(500, format!("{}: {error}", record.path().display()));
             record.write(&session.record(name, done)).map_err(failed)?;
         }

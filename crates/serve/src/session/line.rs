@@ -8,6 +8,7 @@ use crate::session::tree::{Node, Session};
 impl Session {
     /// Returns the session as a line of a record.
     pub(crate) fn record<'s>(&'s self, name: &'s str, done: bool) -> Line<'s> {
+        let diverged = self.diverged();
         let call = |(call, node): (&u32, &'s Node)| Call {
             number: *call,
             parent: node.parent,
@@ -15,7 +16,7 @@ impl Session {
             token_ids: &node.sampled,
             logprobs: &node.logprobs,
             rewards: &node.rewards,
-            diverged: node.diverged,
+            diverged: diverged.contains(call),
             finish: node.finish,
         };
         Line { session: name, calls: self.calls.iter().map(call).collect(), done }

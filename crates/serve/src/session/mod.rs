@@ -1,12 +1,13 @@
 //! Sessions: the calls of one bearer token, as a tree by token prefix.
 
 pub(crate) mod all;
+pub(crate) mod answer_name;
 pub(crate) mod digest;
 mod line;
 pub(crate) mod of_run;
 mod order;
 pub(crate) mod record;
-pub(crate) mod repeats;
+mod repeats;
 pub(crate) mod run;
 pub(crate) mod streams;
 pub(crate) mod tree;

@@ -8,7 +8,7 @@ use crate::session::tree::{Session, Texts};
 impl Session {
     /// Returns what happened.
     pub(crate) fn transcript(mut self) -> Transcript {
-        let order = self.order();
+        let (order, diverged) = (self.order(), self.diverged());
         let position = |call: u32| order.iter().position(|other| *other == call);
         let told = |number: &u32| {
             let node = self.calls.remove(number)?;
@@ -20,7 +20,7 @@ impl Session {
                 tokens: node.sampled,
                 logprobs: node.logprobs,
                 finish: node.finish,
-                diverged: node.diverged,
+                diverged: diverged.contains(number),
                 rewards: node.rewards,
                 dialogue,
                 forced,

@@ -54,7 +54,7 @@ pub struct Told {
     pub logprobs: Vec<f32>,
     /// Why it ended.
     pub finish: Finish,
-    /// Whether the prompt repeats an answer in other tokens than were sampled.
+    /// Whether the prompt holds an answer that was changed since it was sampled.
     pub diverged: bool,
     /// Rewards that were posted.
     pub rewards: Rewards,

@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
 use turnwise_rollout::chat::Dialogue;
 use turnwise_trajectory::{Finish, Rewards, TokenId};
 
+use crate::session::answer_name::{AnswerName, Repeated};
 use crate::session::digest::Digest;
 use crate::session::of_run::OfRun;
-use crate::session::repeats::{Repeatable, Repeats};
 use crate::session::run::Said;
 use crate::session::written::{Mark, Written};
 
@@ -23,8 +22,6 @@ pub(crate) struct Session {
     next: u32,
     /// Calls by the conversation that their answers ended.
     said: HashMap<Digest, u32>,
-    /// Answers of conversations by their words.
-    repeats: Repeats,
     /// Calls without a conversation by their texts.
     written: Written,
     /// Calls that are being answered.
@@ -48,7 +45,10 @@ pub(super) struct Node {
     pub(super) sampled: Vec<TokenId>,
     pub(super) logprobs: Vec<f32>,
     pub(super) finish: Finish,
+    /// Whether its text repeats an answer in other tokens than were sampled, where it has no messages.
     pub(super) diverged: bool,
+    pub(super) answer: Option<AnswerName>,
+    pub(super) repeated: Repeated,
     pub(super) rewards: Rewards,
     pub(super) told: Texts,
     /// When it arrived and was answered, by the clock of a session of a run.
@@ -71,12 +71,14 @@ pub(crate) struct Answered {
     pub(crate) sampled: Vec<TokenId>,
     pub(crate) logprobs: Vec<f32>,
     pub(crate) finish: Finish,
-    /// Whether the prompt repeats an answer in other tokens than were sampled.
+    /// Whether its text repeats an answer in other tokens than were sampled, where it has no messages.
     pub(crate) diverged: bool,
     /// The conversation with the answer.
     pub(crate) said: Option<Digest>,
-    /// The answer by its words, in a conversation.
-    pub(crate) repeatable: Option<Repeatable>,
+    /// The answer's name, in a conversation.
+    pub(crate) answer: Option<AnswerName>,
+    /// The answers that the prompt repeats.
+    pub(crate) repeated: Repeated,
     /// The text with the answer, where there is no conversation.
     pub(crate) written: Option<Mark>,
     /// The texts of the call.
@@ -104,7 +106,9 @@ pub(crate) enum Unrewarded {
 }
 
 /// Tokens that need as much memory as a call without any.
-const CALL: usize = 128;
+const CALL: usize = 96;
+/// Tokens that need as much memory as the name of an answer.
+const ANSWER: usize = 13;
 /// Tokens that need as much memory as a reward with its name.
 const NAME: usize = 16;
 
@@ -114,7 +118,6 @@ impl Session {
             calls: BTreeMap::new(),
             next: 0,
             said: HashMap::new(),
-            repeats: Repeats::default(),
             written: Written::default(),
             open: 0,
             used: 0,
@@ -184,25 +187,35 @@ impl Session {
     /// If it names a parent that its prompt doesn't continue token by token.
     pub(crate) fn add(&mut self, answered: Answered) {
         let Answered { call, parent, prompt, sampled, logprobs, finish, diverged, .. } = answered;
-        let Answered { said, repeatable, written, texts, .. } = answered;
+        let Answered { said, answer, repeated, written, texts, .. } = answered;
         let continues =
             |parent: u32| self.calls.contains_key(&parent) && prompt.starts_with(&self.path(parent));
         assert!(parent.is_none_or(continues), "a call continues what its session has read and sampled");
         let start = parent.map_or(0, |parent| self.calls[&parent].end());
         let added = prompt[start..].to_vec();
-        self.tokens += added.len() + sampled.len();
+        self.tokens += added.len() + sampled.len() + ANSWER * repeated.answers.len();
         let rewards = Rewards::default();
         let (told, times) = match &mut self.run {
             Some(run) => (texts, (run.begun.remove(&call).unwrap_or(0), run.tick())),
             None => (Texts::default(), (0, 0)),
         };
-        let node = Node { parent, start, added, sampled, logprobs, finish, diverged, rewards, told, times };
+        let node = Node {
+            parent,
+            start,
+            added,
+            sampled,
+            logprobs,
+            finish,
+            diverged,
+            answer,
+            repeated,
+            rewards,
+            told,
+            times,
+        };
         self.calls.insert(call, node);
         if let Some(said) = said {
             self.said.insert(said, call);
-        }
-        if let Some(answer) = repeatable {
-            self.repeats.add(&answer, call);
         }
         if let Some(written) = written {
             self.written.add(written, call);
@@ -236,18 +249,6 @@ impl Session {
             }
         }
         best.map(|(_, call)| call)
-    }
-
-    /// Returns whether a conversation changes an answer of the session ([`Repeats::changed`]).
-    pub(crate) fn changes(&self, from: (&[Value], usize), digests: &[Digest], tokens: &[TokenId]) -> bool {
-        let said = |call: u32| {
-            let node = &self.calls[&call];
-            match node.sampled.split_last() {
-                Some((_, said)) if node.finish == Finish::EndOfTurn => said,
-                _ => &node.sampled,
-            }
-        };
-        self.repeats.changed(from, digests, tokens, said)
     }
 
     /// Returns whether a text repeats an answer whose tokens its call doesn't continue.
@@ -305,7 +306,7 @@ impl Session {
 
     /// Counts the calls, and those that diverged.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.calls.len(), self.calls.values().filter(|node| node.diverged).count())
+        (self.calls.len(), self.diverged().len())
     }
 }
 
@@ -337,7 +338,8 @@ pub(super) mod tests {
             finish: Finish::EndOfTurn,
             diverged: false,
             said: None,
-            repeatable: None,
+            answer: None,
+            repeated: Repeated::default(),
             written: None,
             texts: Texts::default(),
         }

@@ -216,11 +216,18 @@ impl RunServers {
         while pushes.folders.len() > KEPT {
             whole_folder::remove(&pushes.folders.remove(0))?;
         }
-        // The servers hold new weights, and the folder is this run's alone.
-        for left in left_behind(&self.config.weights, &pushes.run) {
-            whole_folder::remove(&left)?;
-        }
         Ok(())
+    }
+
+    /// Removes folders of weights that processes left behind when they were killed. A process that trains
+    /// calls it before its first push: the run and its folder of weights are that process' alone.
+    pub(crate) fn remove_left_behind(&self) {
+        if self.ranks.leads() {
+            for left in left_behind(&self.config.weights) {
+                // It costs space only.
+                let _ = whole_folder::remove(&left);
+            }
+        }
     }
 
     fn write(&self, model: &Transformer, folder: &Path) -> Result<(), TrainError> {
@@ -279,17 +286,20 @@ pub(crate) fn rule(config: &SamplingConfig) -> Rule {
     Rule { temperature, top_k, top_p, min_p }
 }
 
-/// Returns folders of weights that processes left behind when they were killed. `run`: the name of this one.
-fn left_behind(weights: &Path, run: &str) -> Vec<PathBuf> {
-    let is_other = |path: &PathBuf| {
+/// Returns the folders of versions in a folder of weights, whole or half written.
+fn left_behind(weights: &Path) -> Vec<PathBuf> {
+    let all = |text: &str, is: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(is);
+    let is_version = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let parts = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-        let is_ours = |(of, number): (&str, &str)| of.len() == 16 && is_number(number);
-        parts.is_some_and(is_ours) && !name.starts_with(run)
+        let half = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial"));
+        let parts = half.unwrap_or(name).strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+        let is_named = |(process, push): (&str, &str)| {
+            process.len() == 16 && all(process, u8::is_ascii_hexdigit) && all(push, u8::is_ascii_digit)
+        };
+        path.is_dir() && parts.is_some_and(is_named)
     };
     let found = std::fs::read_dir(weights).into_iter().flatten().flatten();
-    found.map(|entry| entry.path()).filter(is_other).collect()
+    found.map(|entry| entry.path()).filter(is_version).collect()
 }
 
 /// The beginning of the names of processes.
@@ -314,4 +324,26 @@ fn contexts(setup: &Setup) -> Vec<Vec<TokenId>> {
     tokens.truncate(CONTEXT.min(setup.limits.tokens.saturating_sub(PROBED).max(1)));
     let backwards = tokens.iter().rev().copied().collect();
     vec![tokens, backwards]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_killed_processes_left_are_found_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let version = format!("{}-12", name());
+        let half = format!(".{}-0.partial", name());
+        for name in [&version, &half, "mine", "turnwise-checkpoints_20-1", "turnwise-0123456789abcdef"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join(format!("{}-3", name())), "a file").unwrap();
+        let mut found = left_behind(folder.path());
+        found.sort();
+        let mut expect = [folder.path().join(half), folder.path().join(version)];
+        expect.sort();
+        assert_eq!(found, expect);
+        assert!(left_behind(&folder.path().join("nowhere")).is_empty());
+    }
 }

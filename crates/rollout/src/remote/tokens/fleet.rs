@@ -21,6 +21,9 @@ const LONGEST: u64 = 64 << 20;
 pub(super) const WAIT: Duration = Duration::from_millis(250);
 /// Longest wait for servers that are still loading, when a run begins.
 const LOADING: Duration = Duration::from_secs(15);
+/// Longest time for further tries of a push or a probe. No turn is lost meanwhile, and a run that is asked to
+/// stop waits for them.
+const BETWEEN: Duration = Duration::from_mins(1);
 /// How often a server that has lost its weights gets them again.
 pub(super) const AGAIN: usize = 3;
 
@@ -213,7 +216,7 @@ impl Fleet {
     }
 
     /// Returns the number of pushes so far.
-    pub(super) fn pushes(&self) -> u64 {
+    pub fn pushes(&self) -> u64 {
         self.held().pushes
     }
 
@@ -223,7 +226,7 @@ impl Fleet {
         for request in protocol.push(OnDisk { folder, version, adapter }) {
             let at = address(url, &request.path);
             let client = Client::new(at.clone(), self.servers.key.clone(), LONGEST);
-            let patience = self.patience(self.servers.retry);
+            let patience = self.patience(self.servers.retry.min(BETWEEN));
             let body = request.body.to_string();
             let refused = Cell::new(0);
             let sent = patience.run(
@@ -312,7 +315,7 @@ impl Fleet {
                 _ => Failure::Lasting("it breaks the contract".into()),
             })
         };
-        let found = self.patience(self.servers.retry).run(|| false, attempt);
+        let found = self.patience(self.servers.retry.min(BETWEEN)).run(|| false, attempt);
         found.map_err(|gave_up| match last {
             // The last try may have had little time.
             Some(Trouble::Failed(_, refusal)) => Trouble::Failed(gave_up.failure, refusal),

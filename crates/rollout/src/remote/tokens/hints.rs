@@ -31,6 +31,7 @@ pub(super) fn unanswered(failure: &Failure, status: Option<u16>) -> &'static str
         (Failure::Unreached(_), _) | (_, Some(404)) => {
             "is the server running? rollout.server.urls are bases such as http://127.0.0.1:8000, without /v1"
         }
+        (Failure::Lasting(_), _) => "the server's log says more",
         (failure, _) if failure.reason().starts_with("timeout") => {
             "rollout.server.timeout_seconds bounds an answer, and retry_seconds all tries"
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use turnwise_trajectory::{Finish, TokenId};
 
 use super::*;
+use crate::session::answer_name::Repeated;
 use crate::session::tree::Texts;
 
 fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Answered {
@@ -17,7 +18,8 @@ fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Answered {
         finish: Finish::EndOfTurn,
         diverged: false,
         said: None,
-        repeatable: None,
+        answer: None,
+        repeated: Repeated::default(),
         written: None,
         texts: Texts::default(),
     }
