@@ -72,7 +72,7 @@ class Task:
             raise TypeError(f"the task's opening is {self.opening!r}, expected a text, or a list of messages: "
                             '{"role": "system", "user" or "assistant", "content": "…"}')
         messages = [{"role": "user", "content": self.opening}] if text else list(self.opening)
-        return {"task": self.id, "level": self.level, "messages": messages}
+        return {"task": self.id, "level": int(self.level), "messages": messages}
 
 
 @dataclass
@@ -103,7 +103,8 @@ class Step:
 
 
 def is_whole(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+    # Integers of numpy are whole numbers too.
+    return hasattr(number, "__index__") and not isinstance(number, bool) and number >= 0
 
 
 def is_message(message: Any) -> bool:
@@ -193,7 +194,7 @@ class Server:
         for split in ("train", "held_out"):
             if not is_whole(getattr(env, split)):
                 raise TypeError(f"{split} is {getattr(env, split)!r}, expected a whole number, 0 or more")
-        answer = {"train": env.train, "held_out": env.held_out, "tools": env.tools}
+        answer = {"train": int(env.train), "held_out": int(env.held_out), "tools": env.tools}
         # A class need not be derived from `Env`.
         more = {name: getattr(env, name, None) for name in ("builtin", "system")}
         return {**answer, **{name: value for name, value in more.items() if value is not None}}

@@ -87,7 +87,7 @@ fn a_token_of_another_model_is_refused() {
         choice["logprobs"]["content"][0]["token_id"] = json!(320);
     })
     .is_refused("the token 320 isn't in the model's vocabulary of 320", "another model");
-    lies(|choice| choice["token_ids"][0] = json!(-1)).is_refused("no list of token ids", "vLLM 0.32");
+    lies(|choice| choice["token_ids"][0] = json!(-1)).is_refused("no whole numbers from 0", "vLLM 0.32");
 }
 
 #[test]

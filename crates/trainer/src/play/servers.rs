@@ -1,5 +1,6 @@
 //! The servers of a run: new weights go out as a folder per version, and a probe follows every push.
 
+use std::fs::File;
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +51,8 @@ struct Pushes {
     held: Option<u64>,
     /// Folders of this process, oldest first.
     folders: Vec<PathBuf>,
+    /// The folder of weights, which is locked for others that would clean it.
+    in_use: Option<File>,
 }
 
 impl RunServers {
@@ -75,7 +78,7 @@ impl RunServers {
         let temperature = config.rollout.sampling.temperature;
         let contexts = contexts(setup);
         let probe = Probe { contexts, tokens: PROBED, rule: Rule::of(temperature) };
-        let pushes = Pushes { run: name(), count: 0, held: None, folders: Vec::new() };
+        let pushes = Pushes { run: name(), count: 0, held: None, folders: Vec::new(), in_use: None };
         Ok(Some(Self {
             ranks: Arc::new(Alone),
             fleet,
@@ -209,6 +212,7 @@ impl RunServers {
         let version = format!("{}-{}", pushes.run, pushes.count);
         pushes.count += 1;
         let folder = self.config.weights.join(&version);
+        pushes.in_use = pushes.in_use.take().or_else(|| in_use(&self.config.weights));
         whole_folder::write(&folder, |folder| self.write(model, folder))?;
         let folder = std::path::absolute(&folder).unwrap_or(folder);
         pushes.folders.push(folder.clone());
@@ -219,11 +223,13 @@ impl RunServers {
         Ok(())
     }
 
-    /// Removes folders of weights that processes left behind when they were killed. A process that trains
-    /// calls it before its first push: the run and its folder of weights are that process' alone.
+    /// Removes folders of weights that processes left behind when they were killed, unless another process
+    /// uses the folder.
     pub(crate) fn remove_left_behind(&self) {
-        if self.ranks.leads() {
-            for left in left_behind(&self.config.weights) {
+        let weights = &self.config.weights;
+        let Ok(folder) = File::open(weights) else { return };
+        if self.ranks.leads() && folder.try_lock().is_ok() {
+            for left in left_behind(weights) {
                 // It costs space only.
                 let _ = whole_folder::remove(&left);
             }
@@ -286,6 +292,15 @@ pub(crate) fn rule(config: &SamplingConfig) -> Rule {
     Rule { temperature, top_k, top_p, min_p }
 }
 
+/// Locks a folder, which is made if it isn't there, for as long as the value lives. Many processes may.
+fn in_use(weights: &Path) -> Option<File> {
+    std::fs::create_dir_all(weights).ok()?;
+    let folder = File::open(weights).ok()?;
+    // A file system without locks leaves folders of killed processes behind.
+    folder.try_lock_shared().ok()?;
+    Some(folder)
+}
+
 /// Returns the folders of versions in a folder of weights, whole or half written.
 fn left_behind(weights: &Path) -> Vec<PathBuf> {
     let all = |text: &str, is: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(is);
@@ -345,5 +360,9 @@ mod tests {
         expect.sort();
         assert_eq!(found, expect);
         assert!(left_behind(&folder.path().join("nowhere")).is_empty());
+        let used = in_use(folder.path()).expect("a folder that locks");
+        assert!(File::open(folder.path()).unwrap().try_lock().is_err(), "nobody cleans it now");
+        drop(used);
+        assert!(File::open(folder.path()).unwrap().try_lock().is_ok());
     }
 }

@@ -49,7 +49,10 @@ impl Protocol for Sglang {
         };
         let listed = meta["output_token_logprobs"].as_array().map(Vec::as_slice).unwrap_or_default();
         let tokens = token_ids(&answer["output_ids"]).ok_or_else(|| {
-            Odd::Wrong("the answer has no list of token ids\n  hint: use SGLang 0.5 or newer".into())
+            Odd::Wrong(
+                "the token ids are missing, or no whole numbers from 0\n  hint: use SGLang 0.5 or newer"
+                    .into(),
+            )
         })?;
         let logprob = |entry: &Value| {
             let id = entry[1].as_u64().and_then(|id| id.try_into().ok());

@@ -53,7 +53,10 @@ impl Protocol for Vllm {
             _ => return Err(Odd::Passing(format!("the server broke off: {}", choice["finish_reason"]))),
         };
         let tokens = token_ids(&choice["token_ids"]).ok_or_else(|| {
-            Odd::Wrong("the answer has no list of token ids\n  hint: use vLLM 0.32 or newer".into())
+            Odd::Wrong(
+                "the token ids are missing, or no whole numbers from 0\n  hint: use vLLM 0.32 or newer"
+                    .into(),
+            )
         })?;
         let content = choice["logprobs"]["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         let logprob = |entry: &Value| {
