@@ -1,6 +1,8 @@
 //! The transcript of a session of a run, in an order that doesn't depend on the arrival of calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use turnwise_trajectory::TokenId;
 
 use crate::session::run::{Told, Transcript};
 use crate::session::tree::{Session, Texts};
@@ -9,13 +11,13 @@ impl Session {
     /// Returns what happened.
     pub(crate) fn transcript(mut self) -> Transcript {
         let (order, diverged) = (self.order(), self.diverged());
-        let position = |call: u32| order.iter().position(|other| *other == call);
+        let parents = self.parents(&order);
         let told = |number: &u32| {
             let node = self.calls.remove(number)?;
             let Texts { dialogue, forced, said } = node.told;
             Some(Told {
                 number: *number,
-                parent: node.parent.and_then(position),
+                parent: parents.get(number).copied(),
                 context: node.added,
                 tokens: node.sampled,
                 logprobs: node.logprobs,
@@ -29,6 +31,17 @@ impl Session {
         };
         let calls = order.iter().filter_map(told).collect();
         Transcript { calls, reached: self.run.and_then(|run| run.reached) }
+    }
+
+    /// Returns the position of each call's parent. The first one is continued of calls that read and sampled
+    /// the same. Which of them a program meant can't be told, and must not depend on arrival.
+    fn parents(&self, order: &[u32]) -> BTreeMap<u32, usize> {
+        let mut first: HashMap<Vec<TokenId>, usize> = HashMap::new();
+        for (position, call) in order.iter().enumerate() {
+            first.entry(self.path(*call)).or_insert(position);
+        }
+        let parent = |call: &u32| Some((*call, first[&self.path(self.calls[call].parent?)]));
+        order.iter().filter_map(parent).collect()
     }
 
     /// Returns the calls in an order that doesn't depend on the arrival of calls that were open at once.
@@ -249,5 +262,32 @@ mod tests {
             calls.iter().map(|call| call.parent).collect::<Vec<_>>(),
             [None, None, Some(1), Some(0), None]
         );
+    }
+
+    #[test]
+    fn of_equal_calls_the_first_one_is_continued() {
+        let parents = |one: u32, other: u32| {
+            let mut session = Session::of_run(0);
+            begin(&mut session, 0, None, &[1]);
+            session.add(answered(0, None, &[1], &[2]));
+            for call in [1, 2] {
+                begin(&mut session, call, None, &[5]);
+            }
+            for call in [1, 2] {
+                session.add(answered(call, None, &[5], &[6]));
+            }
+            let behind = [(3, one), (4, other)];
+            for (call, parent) in behind {
+                begin(&mut session, call, Some(parent), &[5, 6, call]);
+            }
+            for (call, parent) in behind {
+                session.add(answered(call, Some(parent), &[5, 6, call], &[7]));
+            }
+            session.transcript().calls.iter().map(|call| call.parent).collect::<Vec<_>>()
+        };
+        let expect = parents(1, 2);
+        for (one, other) in [(2, 1), (1, 1), (2, 2)] {
+            assert_eq!(parents(one, other), expect, "{one} and {other}");
+        }
     }
 }
