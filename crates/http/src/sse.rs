@@ -55,7 +55,7 @@ impl<R: BufRead> Events<R> {
             line.clear();
             if !self.line(&mut line, &mut left)? && line.is_empty() {
                 // Without its empty line an event isn't whole, but its data may be.
-                return Ok(data);
+                return Ok(data.filter(|data| !data.is_empty()));
             }
             let mark = if self.first { "\u{feff}" } else { "" };
             let field = line.strip_prefix(mark.as_bytes()).unwrap_or(&line[..]);
@@ -140,6 +140,12 @@ pub fn events(text: &[u8], longest: u64) -> Result<Vec<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_that_ends_in_an_event_without_data_has_no_more() {
+        assert_eq!(events(b"id: 1\ndata:", 100), Ok(Vec::new()));
+        assert_eq!(events(b"id: 1\ndata: x", 100), Ok(vec![b"x".to_vec()]));
+    }
 
     #[test]
     fn events_are_told_apart_by_empty_lines() {
