@@ -96,7 +96,7 @@ fn begin(
     let (run, log) = lead(&*ranks, created)?.unzip();
     let mut progress = Logged::new(progress, log);
     tell_ranks(&*ranks, site, &mut progress)?;
-    servers.iter().for_each(RunServers::remove_left_behind);
+    remove_left_behind(&*ranks, servers.as_ref());
     let trainer = Trainer::new(config.clone(), setup, model).among(ranks).on_servers(servers);
     Running::new(config, path, run, trainer, options, &mut progress).begin()
 }
@@ -179,8 +179,15 @@ fn reopen(
         Some(found) => resume::trainer(config, site, setup, found, ranks)?,
         None => Trainer::new(config.clone(), setup, resume::first_model(config, site)?).among(ranks),
     };
-    servers.iter().for_each(RunServers::remove_left_behind);
+    remove_left_behind(&*options.ranks, servers.as_ref());
     Ok((environment, trainer.on_servers(servers)))
+}
+
+/// Clears the folder of weights. One rank does, because another might find those that it has begun to push.
+fn remove_left_behind(ranks: &dyn Ranks, servers: Option<&RunServers>) {
+    if let Some(servers) = servers.filter(|_| ranks.leads()) {
+        servers.remove_left_behind();
+    }
 }
 
 /// Refuses a device whose sampler doesn't round weights, if the policy is to play on it.

@@ -16,6 +16,7 @@ use crate::session::tree::{Node, Session};
 
 /// Different tokens of answers of equal words that are looked for in a prompt.
 const ALIKE: usize = 16;
+
 /// Holds the answers of a session.
 #[derive(Default)]
 struct Answers<'s> {

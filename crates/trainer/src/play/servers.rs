@@ -228,7 +228,7 @@ impl RunServers {
     pub(crate) fn remove_left_behind(&self) {
         let weights = &self.config.weights;
         let Ok(folder) = File::open(weights) else { return };
-        if self.ranks.leads() && folder.try_lock().is_ok() {
+        if folder.try_lock().is_ok() {
             for left in left_behind(weights) {
                 // It costs space only.
                 let _ = whole_folder::remove(&left);
