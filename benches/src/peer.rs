@@ -14,15 +14,15 @@ pub struct Peer {
     child: Child,
     to: ChildStdin,
     from: Receiver<String>,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl Peer {
-    /// Starts a program; its stderr is ours. An answer that takes longer than `patience` ends it.
+    /// Starts a program; its stderr is ours. An answer that takes longer than `time_limit` ends it.
     pub fn start<A: AsRef<OsStr>>(
         program: impl AsRef<OsStr>,
         arguments: &[A],
-        patience: Duration,
+        time_limit: Duration,
     ) -> io::Result<Self> {
         let mut child =
             Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -31,18 +31,18 @@ impl Peer {
         let (answers, from) = channel();
         // It ends with the program, or when nobody listens any more.
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| answers.send(line)));
-        Ok(Self { child, to, from, patience })
+        Ok(Self { child, to, from, time_limit })
     }
 
     /// Sends a line and returns the answer, or what became of a program that gave none.
     pub fn ask(&mut self, line: &str) -> Result<String, String> {
         // A peer that doesn't read gives no answer either.
         let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
-        match self.from.recv_timeout(self.patience) {
+        match self.from.recv_timeout(self.time_limit) {
             Ok(answer) => Ok(answer),
             Err(RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill();
-                Err(format!("stopped at \"{line}\" after {} s", self.patience.as_secs_f64()))
+                Err(format!("stopped at \"{line}\" after {} s", self.time_limit.as_secs_f64()))
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let ended = self.child.wait();

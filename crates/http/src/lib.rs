@@ -1,20 +1,20 @@
 //! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]),
-//! the rule for trying again ([`Patience`]), and a reader for the JSON that servers send ([`json`]), as a
+//! the rule for trying again ([`RetryPolicy`]), and a reader for the JSON that servers send ([`json`]), as a
 //! whole or as a stream of events ([`sse`]). [`address`] refuses addresses that nobody
 //! can have, and [`tls`] says whom `https` trusts.
 
 pub mod address;
 mod client;
 pub mod json;
-mod patience;
 mod refusal;
+mod retry_policy;
 pub mod sse;
 mod stream;
 pub mod tls;
 
 pub use client::{Client, Header, Reply, explained, retry_after};
-pub use patience::{GaveUp, Patience};
 pub use refusal::Refusal;
+pub use retry_policy::{GaveUp, RetryPolicy};
 
 use std::time::Duration;
 

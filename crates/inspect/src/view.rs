@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use turnwise_listen::{Bounds, Doors};
+use turnwise_listen::{AllowedHosts, Bounds};
 
 use crate::error::InspectError;
 use crate::query::Query;
@@ -37,7 +37,7 @@ pub struct Viewer {
 /// Holds the state of the routes.
 struct Site {
     port: u16,
-    doors: Doors,
+    hosts: AllowedHosts,
     runs: Vec<Run>,
     /// Caches the last lists: a page asks for parts of one list, and a search reads the whole run.
     lists: Mutex<Lists>,
@@ -80,7 +80,12 @@ impl Viewer {
         let port = listener.local_addr().map_err(|source| InspectError::Port { port, source })?.port();
         Ok(Self {
             listener,
-            site: Arc::new(Site { port, doors: Doors::new(port, None), runs, lists: Mutex::default() }),
+            site: Arc::new(Site {
+                port,
+                hosts: AllowedHosts::new(port, None),
+                runs,
+                lists: Mutex::default(),
+            }),
         })
     }
 

@@ -34,7 +34,7 @@ pub use self::moment::Moment;
 
 use self::budget::{Budget, Failure};
 use self::read::syntax::Stmt;
-use self::run::Run;
+use self::run::state::Run;
 use self::value::Value;
 
 /// Stack of the thread that reads or renders a template, for the deepest nesting in any build.

@@ -1,8 +1,8 @@
 //! Serves HTTP on one machine: connections limited in number and time ([`serve`]), and whose requests are
-//! answered ([`Doors`]).
+//! answered ([`AllowedHosts`]).
 
+mod allowed_hosts;
 mod connections;
-mod doors;
 
+pub use allowed_hosts::AllowedHosts;
 pub use connections::{Bounds, serve};
-pub use doors::Doors;

@@ -144,14 +144,4 @@ impl Drop for LeaveBehind<'_, '_> {
 }
 
 #[cfg(test)]
-mod lost;
-#[cfg(test)]
-mod notebook;
-#[cfg(test)]
-mod openenv;
-#[cfg(test)]
-mod process;
-#[cfg(test)]
-mod sessions;
-#[cfg(test)]
 mod tests;

@@ -57,7 +57,7 @@ impl Evaluation {
     }
 
     /// Returns the number of lost trajectories and the first reason, in words. None if none was lost.
-    pub fn losses(&self) -> Option<String> {
+    pub fn lost_lines(&self) -> Option<String> {
         let all = self.trajectories + self.rollouts_lost;
         let first = self.lost.first()?;
         Some(format!("{} of {all} rollouts are lost; the first: {first}", self.rollouts_lost))
@@ -153,11 +153,11 @@ mod tests {
 
     #[test]
     fn losses_are_told_with_the_first_reason() {
-        assert_eq!(Evaluation::default().losses(), None);
+        assert_eq!(Evaluation::default().lost_lines(), None);
         let lost = vec!["t, sample 0: gone".to_string(), "t, sample 1: late".to_string()];
         let some = Evaluation { trajectories: 6, rollouts_lost: 2, lost, ..Evaluation::default() };
         let expect = "2 of 8 rollouts are lost; the first: t, sample 0: gone";
-        assert_eq!(some.losses().as_deref(), Some(expect));
+        assert_eq!(some.lost_lines().as_deref(), Some(expect));
     }
 
     #[test]

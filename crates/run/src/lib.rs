@@ -17,8 +17,8 @@
 //!
 //! **Adding a metric** takes one field of [`StepMetrics`] or [`TurnMetrics`], and the line in the trainer's
 //! `record.rs` that computes it. `metrics.jsonl` and the sinks then have it by its name. Curves are lists of
-//! metrics: `report/sections.rs` and `view/page/curves.js` of the inspect crate, `tui/curves.rs` of the
-//! binary. Records of older versions may lack fields or have extra keys; both are read.
+//! metrics: `curves.rs` of the inspect crate and `tui/curves.rs` of the binary. Records of older versions may
+//! lack fields or have extra keys; both are read.
 //!
 //! Files are written under another name, flushed to disk and renamed, or appended as whole lines. The
 //! directory holds whole files only, whatever kills the process. No symbolic link inside a run is followed.
@@ -37,7 +37,7 @@ mod recorded;
 mod retention;
 mod reward_metrics;
 mod run_dir;
-mod sampling_metrics;
+mod task_choice;
 mod times;
 mod turn_metrics;
 pub mod whole_folder;
@@ -54,6 +54,6 @@ pub use recorded::{ModelLimits, Recorded};
 pub use retention::prune;
 pub use reward_metrics::RewardMetrics;
 pub use run_dir::{CONFIG, REPLACED, RunDir, is_run};
-pub use sampling_metrics::{CurriculumMetrics, RefillMetrics};
+pub use task_choice::{CurriculumMetrics, RefillMetrics};
 pub use times::StepTimes;
 pub use turn_metrics::{TurnCalls, TurnCredit, TurnLoss, TurnMetrics};

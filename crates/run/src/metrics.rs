@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metric, is_zero};
 use crate::reward_metrics::RewardMetrics;
-use crate::sampling_metrics::{CurriculumMetrics, RefillMetrics};
+use crate::task_choice::{CurriculumMetrics, RefillMetrics};
 use crate::turn_metrics::TurnMetrics;
 
 /// Holds the numbers of a step: the same for two runs of the same seed on a CPU backend.

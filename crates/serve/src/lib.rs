@@ -27,7 +27,7 @@ mod site;
 pub use engine::{Draw, Engine, EngineSampling, Event, Events, Job};
 pub use model::{Model, Style};
 pub use refusal::Refusal;
-pub use server::desk::Desk;
+pub use server::run_sessions::RunSessions;
 pub use server::{Server, Settings};
 pub use session::all::Counts;
 pub use session::run::{Reached, Rules, Said, Told, Transcript};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use turnwise_listen::Doors;
+use turnwise_listen::AllowedHosts;
 
 use crate::engine::Engine;
 use crate::model::Model;
@@ -57,7 +57,7 @@ pub(crate) struct Site {
     pub(crate) bodies: Arc<Semaphore>,
     /// Number of requests that named no session.
     pub(crate) singles: AtomicU64,
-    pub(crate) doors: Doors,
+    pub(crate) hosts: AllowedHosts,
     /// Why a session could not be written.
     complaint: Mutex<Option<String>>,
 }
@@ -70,7 +70,7 @@ impl Site {
         sessions: Sessions,
         seed: u64,
         (limits, rules): (Limits, Option<Rules>),
-        doors: Doors,
+        hosts: AllowedHosts,
     ) -> Self {
         Self {
             model,
@@ -82,7 +82,7 @@ impl Site {
             queue: Arc::default(),
             bodies: Arc::new(Semaphore::new(limits.bodies)),
             singles: AtomicU64::new(0),
-            doors,
+            hosts,
             complaint: Mutex::default(),
         }
     }

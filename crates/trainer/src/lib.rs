@@ -15,7 +15,10 @@
 //! | `step.rs` | one step: play, score, weigh, learn |
 //! | `record.rs` | metrics and rollouts of a step: each metric is computed here |
 //! | `training.rs`, `running.rs` | a run from its beginning; its steps, checkpoints and evaluations |
-//! | `resume.rs`, `found.rs` | the checkpoint that a run goes on from |
+//! | `resume.rs`, `found.rs`, `differences.rs` | the checkpoint that a run goes on from, and what changed since |
+//! | `task_choice.rs`, `step_rollouts.rs` | metrics of refill and curriculum; the rollouts that a step learns from |
+//! | `environment_check.rs`, `server_checks.rs` | the checks of `turnwise doctor` |
+//! | `run_site.rs` | where a run is and who runs it |
 //! | `player.rs`, `ahead.rs` | a play with fixed weights, also ahead of its step (`rollout.lag`) |
 //! | `memory_estimate.rs` | the memory of a run, before it begins |
 
@@ -38,10 +41,10 @@ mod record;
 mod resume;
 mod run_site;
 mod running;
-mod sampling_metrics;
 mod server_checks;
 mod step;
 mod step_rollouts;
+mod task_choice;
 mod training;
 
 pub use cold_start::{Learnt, Preview, cold_start, preview, scratch, sft};

@@ -19,9 +19,9 @@ use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, Trajectory};
 use crate::learn::learner::PolicyStats;
 use crate::learn::optimizer::Update;
 use crate::play::evaluate::Tally;
-use crate::play::losses::reasons;
-use crate::sampling_metrics::{curriculum, refill};
+use crate::play::lost_rollouts::reasons;
 use crate::step_rollouts::scored_record;
+use crate::task_choice::{curriculum, refill};
 use crate::watch::phase::Spent;
 
 /// Holds the time and memory of a step's phases.
@@ -184,7 +184,7 @@ impl StepRecord {
     }
 
     /// Returns lines about lost rollouts: their number, and each reason with its number.
-    pub(crate) fn losses(&self) -> Vec<String> {
+    pub(crate) fn lost_lines(&self) -> Vec<String> {
         let lines = reasons(&self.played.lost).into_iter();
         lines.map(|line| format!("step {}: {line}", self.step + 1)).collect()
     }

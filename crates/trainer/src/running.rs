@@ -166,7 +166,7 @@ impl<'a> Running<'a> {
             None => self.play(step)?,
         };
         let (record, ahead) = self.learn(step, rollouts, spent)?;
-        for line in record.losses() {
+        for line in record.lost_lines() {
             self.progress.line(&line);
         }
         // A name that is mistyped weighs nothing. Later steps would say the same.
@@ -373,7 +373,7 @@ impl<'a> Running<'a> {
         self.log_env();
         let measured = measured?;
         self.progress.line(&format!("evaluated: {}", phase.spent()));
-        measured.losses().iter().for_each(|line| self.progress.line(line));
+        measured.lost_lines().iter().for_each(|line| self.progress.line(line));
         Ok(measured)
     }
 

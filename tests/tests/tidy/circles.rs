@@ -9,22 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::paths::{Module, is_inside, paths, spelled};
 use crate::tree::{TextFile, report, tracked_text};
 
-/// Circles that are known: the crate, and files of it. A circle that is cut is taken out; none is added.
-const KNOWN: [(&str, &[&str]); 1] = [(
-    "crates/jinja",
-    &[
-        "builtin::checks",
-        "builtin::filters",
-        "builtin::globals",
-        "run",
-        "run::access",
-        "run::evaluate",
-        "run::loops",
-        "text::methods",
-        "text::str_format",
-    ],
-)];
-
 /// The files of a crate, each with the items that it names.
 #[derive(Default)]
 struct Crate {
@@ -133,23 +117,10 @@ fn shown(circle: &BTreeMap<Module, BTreeSet<Module>>) -> String {
 
 #[test]
 fn no_files_import_each_other() {
-    let (mut findings, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut findings = Vec::new();
     for (folder, files) in crates(&tracked_text()) {
-        for circle in files.circles() {
-            let names: BTreeSet<String> = circle.keys().map(|module| spelled(module)).collect();
-            let known = KNOWN.iter().position(|(known, files)| {
-                *known == folder && names.iter().all(|name| files.contains(&name.as_str()))
-            });
-            match known {
-                Some(at) => drop(seen.insert(at)),
-                None => findings.push(format!("{folder}/src:{}", shown(&circle))),
-            }
-        }
+        findings.extend(files.circles().iter().map(|circle| format!("{folder}/src:{}", shown(circle))));
     }
-    let gone = KNOWN.iter().enumerate().filter(|(at, _)| !seen.contains(at));
-    findings.extend(gone.map(|(_, (folder, files))| {
-        format!("{folder}: {} are no circle any more: take them out of KNOWN", files.join(", "))
-    }));
     report(&findings, "files that import each other (tests/tests/tidy/circles.rs)");
 }
 

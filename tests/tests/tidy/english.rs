@@ -84,10 +84,16 @@ fn each_paragraph(rule: &str, find: impl Fn(&Paragraph) -> Vec<(usize, String)>)
     report(&findings, rule);
 }
 
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn openers(paragraph: &Paragraph) -> Vec<(usize, String)> {
     let opens = |sentence: &str| {
-        let first = sentence.split_whitespace().next().unwrap_or_default();
-        OPENERS.contains(&first.trim_matches(['*', '(', ',', '"']))
+        // The mark of a list's item stands before its first sentence.
+        let is_mark = |word: &&str| matches!(*word, "-" | "*") || word.strip_suffix('.').is_some_and(is_number);
+        let mut words = sentence.split_whitespace().skip_while(is_mark);
+        OPENERS.contains(&words.next().unwrap_or_default().trim_matches(['*', '(', ',', '"']))
     };
     paragraph.sentences().into_iter().filter(|(_, sentence)| opens(sentence)).collect()
 }

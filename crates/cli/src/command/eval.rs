@@ -108,7 +108,7 @@ impl Eval {
         };
         setup.env.take_log().iter().for_each(|line| progress.line(line));
         let found = found?;
-        found.losses().iter().for_each(|line| progress.line(line));
+        found.lost_lines().iter().for_each(|line| progress.line(line));
         Ok(found)
     }
 }

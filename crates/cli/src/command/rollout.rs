@@ -172,7 +172,7 @@ impl Rollout {
         game.env.take_log().iter().for_each(|line| bar.line(line));
         let found = found?;
         written?;
-        found.losses().iter().for_each(|line| bar.line(line));
+        found.lost_lines().iter().for_each(|line| bar.line(line));
         drop(bar);
         let summary = summarize(&found.outcomes);
         evaluation_table::write_in_full(&[("rollouts", &found, &summary)], None);

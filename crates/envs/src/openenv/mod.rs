@@ -11,7 +11,7 @@ mod address;
 mod config;
 mod connection;
 mod handshake;
-mod keeper;
+mod keep_alive;
 mod launched;
 mod protocol;
 mod schema;
@@ -30,7 +30,7 @@ use turnwise_trajectory::{Message, Role};
 use crate::env::{Env, EnvError};
 use crate::opening::same_opening;
 use crate::outside::openings::Openings;
-use crate::outside::seats::Seats;
+use crate::outside::permits::Permits;
 use crate::session::{Opened, Start};
 use crate::settings::EnvSettings;
 use crate::tasks::{Task, TaskSplit, Tasks};
@@ -48,7 +48,7 @@ pub struct OpenEnv {
     config: OpenEnvConfig,
     /// Sessions in which the tasks were read, by seed. No trajectory plays in them yet.
     openings: Openings<u64, Read>,
-    seats: Arc<Seats>,
+    permits: Arc<Permits>,
     server: Arc<Server>,
     form: Form,
     /// Tools only, because tasks are asked for one by one.
@@ -79,7 +79,7 @@ impl OpenEnv {
         Ok(Self {
             config: config.clone(),
             openings: Openings::new(),
-            seats: Seats::new(1, config.at_once),
+            permits: Permits::new(1, config.at_once),
             server,
             form,
             tasks,
@@ -125,9 +125,9 @@ impl OpenEnv {
     /// Begins the episode of a seed. Returns the first observation.
     fn reset(&self, seed: u64) -> Result<Read, Fault> {
         let give_up = || self.openings.give_up();
-        let seat = self.seats.take(give_up);
+        let permit = self.permits.take(give_up);
         match self.server.open(&Ask::Reset { seed }, give_up)? {
-            (opened, Answer::Observation(observed)) => Ok(Read { opened, observed, seat }),
+            (opened, Answer::Observation(observed)) => Ok(Read { opened, observed, permit }),
             (_, Answer::Error(refusal)) => Err(fault(format!("reset of seed {seed}: {refusal}"))),
             (opened, Answer::State(_)) => Err(opened.lies("it told its state, and a reset was asked for")),
         }
@@ -190,7 +190,7 @@ impl Env for OpenEnv {
                 self.unopened().remove(&seed);
                 self.known().insert(seed, task.clone());
                 self.openings.keep(seed, read);
-                self.seats.wake();
+                self.permits.wake();
                 Ok(task)
             }
             Err(fault) => {

@@ -10,7 +10,7 @@ use turnwise_tools::Fault;
 
 use super::address::Address;
 use super::connection::{Broken, Connection};
-use super::keeper::Keeper;
+use super::keep_alive::KeepAlive;
 use super::launched::Launched;
 use super::protocol::{Answer, Ask};
 use super::{ORIGIN, OpenEnvConfig, schema};
@@ -35,7 +35,7 @@ pub(super) struct Server {
     start: Duration,
     log: Arc<Log>,
     state: Mutex<State>,
-    keeper: Keeper,
+    keep_alive: KeepAlive,
     /// Sessions of this run that are open.
     open: AtomicUsize,
     /// Held by the thread that waits for room, so that not all ask the server at once.
@@ -110,7 +110,7 @@ impl Server {
             start,
             log,
             state: Mutex::new(State { address, running, generation: 1, ends: 0, reason, failures }),
-            keeper: Keeper::new(),
+            keep_alive: KeepAlive::new(),
             open: AtomicUsize::new(0),
             line: Mutex::default(),
             broken: OnceLock::new(),
@@ -176,7 +176,7 @@ impl Server {
             Ok(Answer::Error(refusal)) if refusal.is_full() => Ok(None),
             Ok(answer) => {
                 self.open.fetch_add(1, Ordering::AcqRel);
-                let connection = self.keeper.keep(connection);
+                let connection = self.keep_alive.keep(connection);
                 Ok(Some((Opened { server: self.clone(), connection, begun }, answer)))
             }
             Err(broken) => {

@@ -7,7 +7,7 @@ use turnwise_trajectory::{CallRecord, OutputStatus, Rewards, ToolCall, ToolOutpu
 use super::action::Form;
 use super::protocol::{Answer, Ask, Observed};
 use super::server::{Opened, fault};
-use crate::outside::seats::Seat;
+use crate::outside::permits::Permit;
 use crate::session::{Closing, Session, Step};
 
 /// Name of the rewards.
@@ -20,13 +20,13 @@ pub(super) struct Read {
     pub(super) opened: Opened,
     /// The first observation.
     pub(super) observed: Observed,
-    pub(super) seat: Seat,
+    pub(super) permit: Permit,
 }
 
 /// A trajectory's session.
 pub(super) struct OpenEnvSession<'a> {
     opened: Opened,
-    _seat: Seat,
+    _permit: Permit,
     form: &'a Form,
     /// Whether a turn may call tools of others.
     tools_beside: bool,
@@ -38,8 +38,8 @@ pub(super) struct OpenEnvSession<'a> {
 
 impl<'a> OpenEnvSession<'a> {
     pub(super) fn new(read: Read, form: &'a Form, tools_beside: bool, right_from: f64) -> Self {
-        let Read { opened, observed, seat } = read;
-        Self { opened, _seat: seat, form, tools_beside, right_from, sum: 0.0, done: observed.done() }
+        let Read { opened, observed, permit } = read;
+        Self { opened, _permit: permit, form, tools_beside, right_from, sum: 0.0, done: observed.done() }
     }
 
     /// Takes an action. Returns the observation, or the server's message about an invalid action.

@@ -48,10 +48,10 @@ impl Group {
         self.signal(Signal::TERM);
     }
 
-    /// Waits until the leader has ended, for `patience` at most. Returns whether it has. Its number isn't
+    /// Waits until the leader has ended, for `time` at most. Returns whether it has. Its number isn't
     /// reused before it's reaped.
-    pub fn ends_within(&self, patience: Duration) -> bool {
-        let (id, until) = (WaitId::Pid(Pid::from_child(&self.child)), Instant::now() + patience);
+    pub fn ends_within(&self, time: Duration) -> bool {
+        let (id, until) = (WaitId::Pid(Pid::from_child(&self.child)), Instant::now() + time);
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         loop {
             match waitid(id.clone(), options) {

@@ -4,8 +4,8 @@
 pub(crate) mod failures;
 pub mod group;
 pub(crate) mod openings;
+pub(crate) mod permits;
 pub(crate) mod program;
-pub(crate) mod seats;
 pub mod stderr;
 pub mod unstarted;
 mod watch;

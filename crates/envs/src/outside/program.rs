@@ -73,9 +73,9 @@ impl Program {
         }
     }
 
-    /// Returns whether it ends within `patience`. Its number isn't reused before it's reaped.
-    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
-        self.group.ends_within(patience)
+    /// Returns whether it ends within `time`. Its number isn't reused before it's reaped.
+    pub(crate) fn ends_within(&self, time: Duration) -> bool {
+        self.group.ends_within(time)
     }
 
     /// Kills its process group and reaps it. Returns its status: that of its end, if it has ended.

@@ -29,7 +29,7 @@ use turnwise_trajectory::{Message, Role};
 use crate::env::{Env, EnvError};
 use crate::opening::same_opening;
 use crate::outside::openings::Openings;
-use crate::outside::seats::Seats;
+use crate::outside::permits::Permits;
 use crate::outside::stderr::Log;
 use crate::seed::stream;
 use crate::session::{Opened, Start};
@@ -56,7 +56,7 @@ pub struct Process {
     openings: Openings<Place, ProcessSession>,
     shared: Arc<Shared>,
     workers: Vec<Arc<Worker>>,
-    seats: Arc<Seats>,
+    permits: Arc<Permits>,
     at_once: usize,
     offer: Described,
     /// Tools of the process itself.
@@ -101,7 +101,7 @@ impl Process {
         Ok(Self {
             openings: Openings::new(),
             shared,
-            seats: Seats::new(workers.len(), config.at_once.max(1)),
+            permits: Permits::new(workers.len(), config.at_once.max(1)),
             at_once: config.at_once.max(1).saturating_mul(workers.len()),
             workers,
             own_tools: offer.tools.clone().into(),
@@ -118,8 +118,8 @@ impl Process {
 
     /// Opens a session in a process, for a task by its place.
     fn reset(&self, place: Place) -> Result<(ProcessSession, Task), Fault> {
-        let seat = self.seats.take(|| self.openings.give_up());
-        let (worker, (split, index)) = (self.workers[seat.process].clone(), place);
+        let permit = self.permits.take(|| self.openings.give_up());
+        let (worker, (split, index)) = (self.workers[permit.process].clone(), place);
         let name = format!("s{}", self.sessions.fetch_add(1, Ordering::Relaxed));
         // JavaScript and other languages read whole numbers up to 2^53.
         let seed = stream(0, split.name(), index as u64).next_u64() >> 11;
@@ -139,7 +139,7 @@ impl Process {
         let (task, generation) =
             worker.ask(&request, Asker { generation: None, place: Some(place) }, read)?;
         let tools = self.own_tools.clone();
-        Ok((ProcessSession::new(worker, generation, name, place, tools, seat), task))
+        Ok((ProcessSession::new(worker, generation, name, place, tools, permit), task))
     }
 
     /// Returns a task that can't be opened. Its trajectories are lost with the fault.
@@ -247,7 +247,7 @@ impl Env for Process {
         known.tasks.insert(place, task.clone());
         drop(known);
         self.openings.keep(place, session);
-        self.seats.wake();
+        self.permits.wake();
         Ok(task)
     }
 

@@ -8,7 +8,7 @@ use turnwise_trajectory::{ToolOutput, Turn};
 use super::pending::Place;
 use super::wire::{self, Closed, Request, Stepped};
 use super::worker::{Asker, ORIGIN, Worker};
-use crate::outside::seats::Seat;
+use crate::outside::permits::Permit;
 use crate::session::{Closing, Session, Step};
 
 /// A session in a process.
@@ -22,7 +22,7 @@ pub(super) struct ProcessSession {
     /// The process's tools.
     tools: Arc<[ToolSpec]>,
     closed: bool,
-    _seat: Seat,
+    _permit: Permit,
 }
 
 impl ProcessSession {
@@ -33,9 +33,9 @@ impl ProcessSession {
         name: String,
         place: Place,
         tools: Arc<[ToolSpec]>,
-        seat: Seat,
+        permit: Permit,
     ) -> Self {
-        Self { worker, generation, name, place, tools, closed: false, _seat: seat }
+        Self { worker, generation, name, place, tools, closed: false, _permit: permit }
     }
 
     /// Returns whether its process still runs.

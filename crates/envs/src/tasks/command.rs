@@ -33,7 +33,7 @@ use crate::session::{Opened, Start};
 use crate::settings::{EnvSettings, no_program};
 use crate::tasks::task_files::{Both, TaskFiles};
 use crate::tasks::{Task, Tasks, instructed, question};
-use checker::{Checker, Patience};
+use checker::{Checker, TimeLimits};
 
 /// Configures an environment whose answers a command checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl CheckedByCommand {
         let wrong = |message: String| EnvError::Config { env: "command", message };
         Seconds::check("timeout_seconds", config.timeout_seconds).map_err(wrong)?;
         Seconds::check("start_seconds", config.start_seconds).map_err(wrong)?;
-        let patience = Patience {
+        let time_limits = TimeLimits {
             start: Duration::from_secs_f64(config.start_seconds),
             answer: Duration::from_secs_f64(config.timeout_seconds),
         };
@@ -123,7 +123,7 @@ impl CheckedByCommand {
         }
         let mut rows = HashMap::new();
         let (train, held_out) = tasks(config, &mut rows)?;
-        let checker = Mutex::new(Checker::start(&config.check, patience).map_err(wrong)?);
+        let checker = Mutex::new(Checker::start(&config.check, time_limits).map_err(wrong)?);
         let tasks = Tasks { train, held_out, tools: vec![ToolSpec::python()] };
         Ok(Self { tasks, rows, checker, answer_after: config.answer_after.clone() })
     }
@@ -313,7 +313,7 @@ mod tests {
             assert!(error.contains(expect), "{error}");
         }
         for check in [vec![], vec!["no-such-command".to_string()]] {
-            assert!(Checker::start(&check, Patience::default()).err().unwrap().starts_with("check = "));
+            assert!(Checker::start(&check, TimeLimits::default()).err().unwrap().starts_with("check = "));
         }
     }
 }

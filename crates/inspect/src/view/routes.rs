@@ -105,7 +105,7 @@ async fn off_the_loop(site: Arc<Site>, params: Params, answer: Answer) -> Respon
 
 /// Refuses requests for another host: a foreign page may point its name at 127.0.0.1.
 async fn for_this_machine(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    if !site.doors.is_own_host(request.headers()) {
+    if !site.hosts.is_own_host(request.headers()) {
         return (StatusCode::FORBIDDEN, "this page is served on 127.0.0.1 only\n").into_response();
     }
     next.run(request).await

@@ -3,65 +3,23 @@
 use std::rc::Rc;
 
 use crate::budget::{Outcome, fail};
-use crate::builtin::filters;
+use crate::builtin::names::{FILTERS, TESTS};
 use crate::read::syntax::{Comparison, Operator};
-use crate::run::Run;
 use crate::run::arguments::{Arguments, required};
+use crate::run::state::Run;
 use crate::text::letters::all_cased;
 use crate::text::spelling;
 use crate::value::Value;
 use crate::value::{arithmetic, compare};
 
-const NAMES: [&str; 39] = [
-    "odd",
-    "even",
-    "divisibleby",
-    "defined",
-    "undefined",
-    "filter",
-    "test",
-    "none",
-    "boolean",
-    "false",
-    "true",
-    "integer",
-    "float",
-    "lower",
-    "upper",
-    "string",
-    "mapping",
-    "number",
-    "sequence",
-    "iterable",
-    "callable",
-    "sameas",
-    "escaped",
-    "in",
-    "==",
-    "eq",
-    "equalto",
-    "!=",
-    "ne",
-    ">",
-    "gt",
-    "greaterthan",
-    "ge",
-    ">=",
-    "<",
-    "lt",
-    "lessthan",
-    "<=",
-    "le",
-];
-
 /// Returns whether a value passes a test.
 pub(crate) fn test(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<bool> {
-    if !NAMES.contains(&name) {
+    if !TESTS.contains(&name) {
         return fail(format!("there is no test named {name:?}"));
     }
     if let Some(comparison) = comparison(name) {
         let [other] = args.bind(name, ["other"])?;
-        return run.holds(comparison, value, &required(other, name, "other")?);
+        return compare::holds(comparison, value, &required(other, name, "other")?, &mut run.budget);
     }
     match name {
         "divisibleby" | "sameas" => {
@@ -97,7 +55,7 @@ fn plain(run: &mut Run<'_>, name: &str, value: &Value) -> Outcome<bool> {
         "undefined" => matches!(value, Value::Undefined(_)),
         "filter" | "test" => {
             compare::hashable(value, &mut run.budget)?;
-            let known: &[&str] = if name == "filter" { &filters::NAMES } else { &NAMES };
+            let known: &[&str] = if name == "filter" { &FILTERS } else { &TESTS };
             value.as_str().is_some_and(|name| known.contains(&name))
         }
         "none" => matches!(value, Value::None),

@@ -1,15 +1,12 @@
 //! The functions of templates: `range`, `dict`, `namespace` and those of `transformers`.
 
 use crate::budget::{Budget, Failure, Outcome, fail};
-use crate::run::Run;
 use crate::run::arguments::{Arguments, required};
-use crate::run::evaluate::put;
+use crate::run::state::Run;
 use crate::text::spelling;
+use crate::value::compare::put;
 use crate::value::iterate;
 use crate::value::{Value, range_length};
-
-pub(crate) const NAMES: [&str; 7] =
-    ["range", "dict", "namespace", "cycler", "joiner", "raise_exception", "strftime_now"];
 
 /// The longest range.
 const RANGE: usize = 100_000;

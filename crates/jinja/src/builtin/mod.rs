@@ -3,3 +3,4 @@
 pub(crate) mod checks;
 pub(crate) mod filters;
 pub(crate) mod globals;
+pub(crate) mod names;

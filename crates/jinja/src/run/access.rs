@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::budget::{Budget, Outcome, fail};
-use crate::run::Run;
-use crate::text::methods;
+use crate::builtin::names::OF_TEXTS;
+use crate::run::state::Run;
 use crate::value::compare::find;
 use crate::value::containers;
 use crate::value::{Text, Value, range_length};
@@ -91,7 +91,7 @@ fn own(run: &mut Run<'_>, value: &Value, name: &str) -> Outcome<Option<Value>> {
         return Ok(found);
     }
     let known: &[&str] = match value {
-        Value::Text(_) => &methods::NAMES,
+        Value::Text(_) => &OF_TEXTS,
         Value::Dict(_) => &containers::OF_DICTS,
         Value::List(_) => &containers::OF_LISTS,
         Value::Tuple(_) => &containers::OF_TUPLES,

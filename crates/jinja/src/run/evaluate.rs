@@ -1,16 +1,15 @@
 //! Evaluates expressions.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::budget::{Outcome, fail};
 use crate::builtin::{checks, filters, globals};
 use crate::read::syntax::{Args, Comparison, Expr};
-use crate::run::Run;
 use crate::run::access;
 use crate::run::arguments::Arguments;
+use crate::run::state::Run;
 use crate::text::{methods, spelling};
-use crate::value::compare::{contains, equal, find, hashable, order};
+use crate::value::compare::{holds, put};
 use crate::value::{Text, Value};
 use crate::value::{arithmetic, containers, iterate};
 
@@ -152,30 +151,12 @@ impl<'t> Run<'t> {
         let mut left = self.evaluate(first)?;
         for (comparison, right) in rest {
             let right = self.evaluate(right)?;
-            if !self.holds(*comparison, &left, &right)? {
+            if !holds(*comparison, &left, &right, &mut self.budget)? {
                 return Ok(Value::Bool(false));
             }
             left = right;
         }
         Ok(Value::Bool(true))
-    }
-
-    /// Returns whether a comparison holds.
-    pub(crate) fn holds(&mut self, comparison: Comparison, a: &Value, b: &Value) -> Outcome<bool> {
-        let budget = &mut self.budget;
-        let mut ordered = |symbol, wanted: &[Ordering]| {
-            Ok(order(a, b, symbol, budget)?.is_some_and(|order| wanted.contains(&order)))
-        };
-        match comparison {
-            Comparison::Lt => ordered("<", &[Ordering::Less]),
-            Comparison::Le => ordered("<=", &[Ordering::Less, Ordering::Equal]),
-            Comparison::Gt => ordered(">", &[Ordering::Greater]),
-            Comparison::Ge => ordered(">=", &[Ordering::Greater, Ordering::Equal]),
-            Comparison::Eq => equal(a, b, budget),
-            Comparison::Ne => Ok(!equal(a, b, budget)?),
-            Comparison::In => contains(b, a, budget),
-            Comparison::NotIn => Ok(!contains(b, a, budget)?),
-        }
     }
 
     /// Evaluates a call, with the macro of a call block.
@@ -297,19 +278,4 @@ impl<'t> Run<'t> {
         self.budget.leave();
         Ok(self.block_text(text))
     }
-}
-
-/// Puts a pair into a dictionary: an existing key keeps its position.
-pub(crate) fn put(
-    pairs: &mut Vec<(Value, Value)>,
-    key: Value,
-    value: Value,
-    budget: &mut crate::budget::Budget,
-) -> Outcome<()> {
-    hashable(&key, budget)?;
-    match find(pairs, &key, budget)? {
-        Some(at) => pairs[at].1 = value,
-        None => pairs.push((key, value)),
-    }
-    Ok(())
 }

@@ -4,33 +4,12 @@ use std::collections::VecDeque;
 
 use crate::budget::{Outcome, fail};
 use crate::read::syntax::For;
+use crate::run::Flow;
 use crate::run::arguments::{Arguments, required};
-use crate::run::{Flow, Run};
+use crate::run::state::{Loop, Run};
 use crate::value::Value;
 use crate::value::compare::equal;
 use crate::value::iterate;
-
-/// Holds a loop in progress. Items are tested when they are reached, not before.
-#[derive(Debug)]
-pub(crate) struct Loop<'t> {
-    what: &'t For,
-    /// The scope around the loop.
-    around: usize,
-    /// Items that are not tested yet.
-    rest: VecDeque<Value>,
-    /// Items that were tested, and come next.
-    ahead: VecDeque<Value>,
-    /// Number of items, if it is known.
-    length: Option<usize>,
-    /// Index of the current item; the item and its predecessor follow.
-    index: i128,
-    now: Value,
-    before: Value,
-    /// Number of loops of the same tag around this one.
-    depth: i128,
-    /// The last arguments of `changed`.
-    last: Option<Vec<Value>>,
-}
 
 impl<'t> Run<'t> {
     pub(crate) fn for_loop(&mut self, what: &'t For) -> Outcome<()> {

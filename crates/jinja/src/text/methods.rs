@@ -2,8 +2,8 @@
 
 use crate::budget::{Budget, Outcome, fail};
 use crate::read::lexer::is_space;
-use crate::run::Run;
 use crate::run::arguments::{Arguments, required};
+use crate::run::state::Run;
 use crate::text::escape::escaped;
 use crate::text::letters::{
     all_cased, capitalized, is_title, lines, replaced, split, stripped, swapped, title,
@@ -13,54 +13,6 @@ use crate::text::spelling::is_printable;
 use crate::text::str_format;
 use crate::value::iterate;
 use crate::value::{Text, Value};
-
-/// The names of the methods.
-pub(crate) const NAMES: [&str; 44] = [
-    "capitalize",
-    "casefold",
-    "center",
-    "count",
-    "endswith",
-    "expandtabs",
-    "find",
-    "format",
-    "format_map",
-    "index",
-    "isalnum",
-    "isalpha",
-    "isascii",
-    "isdecimal",
-    "isdigit",
-    "isidentifier",
-    "islower",
-    "isnumeric",
-    "isprintable",
-    "isspace",
-    "istitle",
-    "isupper",
-    "join",
-    "ljust",
-    "lower",
-    "lstrip",
-    "partition",
-    "removeprefix",
-    "removesuffix",
-    "replace",
-    "rfind",
-    "rindex",
-    "rjust",
-    "rpartition",
-    "rsplit",
-    "rstrip",
-    "split",
-    "splitlines",
-    "startswith",
-    "strip",
-    "swapcase",
-    "title",
-    "upper",
-    "zfill",
-];
 
 /// Calls a method.
 pub(crate) fn call(run: &mut Run<'_>, text: &Text, method: &str, args: Arguments) -> Outcome<Value> {

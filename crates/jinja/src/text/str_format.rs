@@ -1,9 +1,9 @@
 //! `'{}'.format(values)`, with Python's results.
 
 use crate::budget::{Budget, Outcome, fail};
-use crate::run::Run;
 use crate::run::access;
 use crate::run::arguments::Arguments;
+use crate::run::state::Run;
 use crate::text::escape::escape;
 use crate::text::numerals::Spec;
 use crate::text::spelling::{repr, str};

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use crate::budget::{Budget, Outcome, fail};
+use crate::read::syntax::Comparison;
 use crate::value::iterate;
 use crate::value::{Items, Value};
 
@@ -166,4 +167,36 @@ pub(crate) fn sort(
     merged.extend(left);
     merged.extend(right);
     Ok(merged)
+}
+
+/// Returns whether a comparison holds.
+pub(crate) fn holds(comparison: Comparison, a: &Value, b: &Value, budget: &mut Budget) -> Outcome<bool> {
+    let mut ordered = |symbol, wanted: &[Ordering]| {
+        Ok(order(a, b, symbol, budget)?.is_some_and(|order| wanted.contains(&order)))
+    };
+    match comparison {
+        Comparison::Lt => ordered("<", &[Ordering::Less]),
+        Comparison::Le => ordered("<=", &[Ordering::Less, Ordering::Equal]),
+        Comparison::Gt => ordered(">", &[Ordering::Greater]),
+        Comparison::Ge => ordered(">=", &[Ordering::Greater, Ordering::Equal]),
+        Comparison::Eq => equal(a, b, budget),
+        Comparison::Ne => Ok(!equal(a, b, budget)?),
+        Comparison::In => contains(b, a, budget),
+        Comparison::NotIn => Ok(!contains(b, a, budget)?),
+    }
+}
+
+/// Puts a pair into a dictionary: an existing key keeps its position.
+pub(crate) fn put(
+    pairs: &mut Vec<(Value, Value)>,
+    key: Value,
+    value: Value,
+    budget: &mut Budget,
+) -> Outcome<()> {
+    hashable(&key, budget)?;
+    match find(pairs, &key, budget)? {
+        Some(at) => pairs[at].1 = value,
+        None => pairs.push((key, value)),
+    }
+    Ok(())
 }

@@ -1,5 +1,11 @@
 //! Play with scripted policies, a real tokenizer and, where it matters, real Python.
 
+mod lost;
+mod notebook;
+mod openenv;
+mod process;
+mod sessions;
+
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;

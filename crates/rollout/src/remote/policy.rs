@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fnv::FnvHasher;
 use serde_json::Value;
-use turnwise_http::{Client, Failure, GaveUp, Patience, Refusal};
+use turnwise_http::{Client, Failure, GaveUp, Refusal, RetryPolicy};
 use turnwise_trajectory::{Completion, Finish, Message, Role};
 
 use super::answer::{self, Said};
@@ -105,7 +105,7 @@ impl Remote {
     ) -> Result<Outcome, Unanswered> {
         let messages = self.transcript.messages(&context.tokens);
         let seed = seed(self.endpoint.seed, context);
-        let patience = Patience {
+        let retry_policy = RetryPolicy {
             timeout: self.endpoint.timeout,
             retry: self.endpoint.retry,
             retries: u32::MAX,
@@ -134,7 +134,7 @@ impl Remote {
         };
         let wrong = || unreached.get() && start.elapsed() > UNREACHED && !self.health().has_answered();
         let needless = || turns.is_closed() || wrong();
-        patience.run(needless, attempt).map_err(|gave_up| Unanswered { gave_up, refusal: refused.take() })
+        retry_policy.run(needless, attempt).map_err(|gave_up| Unanswered { gave_up, refusal: refused.take() })
     }
 
     /// Sends one request, and varies its form if the server refuses it.

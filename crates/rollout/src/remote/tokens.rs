@@ -13,13 +13,15 @@ mod policy;
 mod probe;
 mod protocol;
 mod sglang;
+mod turn;
 mod vllm;
 
 pub use engine::EngineName;
-pub use fleet::{Fleet, Pushed, Servers, TurnAsk};
+pub use fleet::{Fleet, Pushed, Servers};
 pub use policy::{Stream, TokenPolicy};
 pub use probe::{Gap, Logprobs, Probe};
 pub use protocol::{Rule, SampledTurn};
+pub use turn::TurnAsk;
 
 /// Says why servers can't be used: what is wrong, and advice in a second line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! The server: addresses, who may ask, limits, answers as a whole or as a stream.
 
-pub(crate) mod desk;
 mod requests;
 mod reward;
+pub(crate) mod run_sessions;
 mod stream;
 
 use std::future::{Future, poll_fn};
@@ -21,7 +21,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use turnwise_listen::{Bounds, Doors};
+use turnwise_listen::{AllowedHosts, Bounds};
 
 use crate::ask::Delivery;
 use crate::call::Call;
@@ -30,7 +30,7 @@ use crate::dialect::{self, Dialect, openai_refusal};
 use crate::engine::{Engine, EngineSampling};
 use crate::model::Model;
 use crate::refusal::Refusal;
-use crate::server::desk::Desk;
+use crate::server::run_sessions::RunSessions;
 use crate::session::all::{Counts, Sessions, no_trajectory};
 use crate::session::record::Record;
 use crate::session::run::Rules;
@@ -79,8 +79,8 @@ impl Server {
             .transpose()?;
         let listener = TcpListener::bind((host.as_str(), port)).map_err(told(format!("{host}:{port}")))?;
         let port = listener.local_addr()?.port();
-        let doors = Doors::new(port, Some(&host));
-        let site = Site::new(model.into(), engine, Sessions::new(record), seed, (limits, rules), doors);
+        let hosts = AllowedHosts::new(port, Some(&host));
+        let site = Site::new(model.into(), engine, Sessions::new(record), seed, (limits, rules), hosts);
         Ok(Self { listener, host, site: Arc::new(site) })
     }
 
@@ -92,8 +92,8 @@ impl Server {
     }
 
     /// Returns where the sessions of a run are opened and closed.
-    pub fn desk(&self) -> Desk {
-        Desk(self.site.clone())
+    pub fn run_sessions(&self) -> RunSessions {
+        RunSessions(self.site.clone())
     }
 
     /// Answers until `until` is ready; then ends all sessions. Returns how many there were.
@@ -153,10 +153,10 @@ fn nowhere(at: &Uri, refusal: &Refusal) -> Response {
 
 /// Refuses requests for other hosts, and those of foreign pages.
 async fn for_own_clients(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    if !site.doors.is_own_name(request.headers()) {
+    if !site.hosts.is_own_name(request.headers()) {
         return plain(&Refusal::of(403, "this server has another Host; --host names one"));
     }
-    if site.doors.is_foreign_origin(request.headers()) {
+    if site.hosts.is_foreign_origin(request.headers()) {
         return plain(&Refusal::of(403, "pages of another Origin may not ask"));
     }
     next.run(request).await

@@ -1,10 +1,10 @@
 //! The endpoint over HTTP, with an engine that follows a script. `turnwise serve` with a model is tested
 //! through the binary, in crates/cli.
 
+mod allowed_hosts;
 mod answers;
 mod clients;
 mod dialects;
-mod doors;
 mod hostile;
 mod refusals;
 mod scene;

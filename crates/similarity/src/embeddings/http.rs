@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use turnwise_http::{self as http, Failure, Patience};
+use turnwise_http::{self as http, Failure, RetryPolicy};
 
 use crate::endpoint::Endpoint;
 use crate::measure::SimilarityError;
@@ -33,7 +33,7 @@ struct Embedding {
 
 pub(super) struct Client {
     http: http::Client,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     model: String,
     /// The environment variable that lacks the key.
     keyless: Option<String>,
@@ -45,7 +45,7 @@ impl Client {
         let key = Some(name).filter(|name| !name.is_empty()).map(std::env::var);
         let keyless = matches!(key, Some(Err(_))).then(|| name.clone());
         let seconds = |number| Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX);
-        let patience = Patience {
+        let retry_policy = RetryPolicy {
             timeout: seconds(config.timeout_s),
             retry: seconds(config.retry_total_s),
             retries: config.retries,
@@ -53,7 +53,7 @@ impl Client {
         };
         let key = key.and_then(Result::ok);
         let http = http::Client::new(&config.url, key, ANSWER_LIMIT);
-        Self { http, patience, model: config.model.clone(), keyless }
+        Self { http, retry_policy, model: config.model.clone(), keyless }
     }
 
     /// Returns one vector per text, in order; none if they are too long for the server's model.
@@ -72,7 +72,7 @@ impl Client {
             Err(refusal) if refusal.is_too_long() => Ok(None),
             Err(refusal) => Err(refusal.failure()),
         };
-        self.patience.run(|| false, attempt).map_err(|gave_up| {
+        self.retry_policy.run(|| false, attempt).map_err(|gave_up| {
             let unreached = matches!(gave_up.failure, Failure::Unreached(_));
             failed(format!("{gave_up}{}", if unreached { "; hint: is the server running?" } else { "" }))
         })

@@ -62,6 +62,15 @@ pub fn bounded(text: &str, bytes: usize) -> (String, bool) {
     capture.finish()
 }
 
+/// Returns at most `room` bytes of a text, with dots where it was cut.
+pub(super) fn shortened(mut text: String, room: usize) -> String {
+    if text.len() > room {
+        text.truncate(text.floor_char_boundary(room));
+        text.push_str("...");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

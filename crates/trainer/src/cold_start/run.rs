@@ -162,6 +162,6 @@ fn evaluated(
         progress.advance(done as u64);
     })?;
     progress.line(&format!("evaluated: {}", phase.spent()));
-    evaluation.losses().iter().for_each(|line| progress.line(line));
+    evaluation.lost_lines().iter().for_each(|line| progress.line(line));
     Ok(evaluation)
 }

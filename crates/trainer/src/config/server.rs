@@ -85,7 +85,7 @@ impl ServerConfig {
                 return wrong(key, format!("has {url:?}, {expected}"));
             }
         }
-        if self.adapter && self.engine != EngineName::Vllm {
+        if self.adapter && !self.engine.takes_adapters() {
             return wrong("server.adapter", format!("is true, and {} gets merged weights only", self.engine));
         }
         let truncated = [

@@ -5,7 +5,7 @@ pub(crate) mod cache_budget;
 pub(crate) mod evaluate;
 mod evaluate_agents;
 pub(crate) mod judged;
-pub(crate) mod losses;
+pub(crate) mod lost_rollouts;
 mod offer;
 pub(crate) mod policy;
 mod served;

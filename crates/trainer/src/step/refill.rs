@@ -9,7 +9,7 @@ use turnwise_rollout::Played;
 use turnwise_run::{GroupRecord, Replaced};
 
 use crate::error::TrainError;
-use crate::play::losses::refuse_many;
+use crate::play::lost_rollouts::refuse_many;
 use crate::player::{OwnPart, Player};
 use crate::ranks::agree::said;
 use crate::ranks::part::both;

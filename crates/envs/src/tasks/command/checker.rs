@@ -25,7 +25,7 @@ enum Event {
 
 /// Time limits of the command.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Patience {
+pub(super) struct TimeLimits {
     /// For its start, before the time of its first answer begins.
     pub(super) start: Duration,
     /// Time for one answer.
@@ -38,14 +38,14 @@ const LONGEST_LINE: u64 = 1 << 16;
 /// A command that checks answers, restarted after each failure.
 pub(super) struct Checker {
     command: Vec<String>,
-    patience: Patience,
+    time_limits: TimeLimits,
     running: Option<Running>,
 }
 
 impl Checker {
-    pub(super) fn start(command: &[String], patience: Patience) -> Result<Self, String> {
+    pub(super) fn start(command: &[String], time_limits: TimeLimits) -> Result<Self, String> {
         let running = Some(Running::start(command)?);
-        Ok(Self { command: command.to_vec(), patience, running })
+        Ok(Self { command: command.to_vec(), time_limits, running })
     }
 
     /// Sends a question and waits for its verdict, both within the limit. After an error another command is
@@ -55,7 +55,7 @@ impl Checker {
             Some(running) => running,
             None => Running::start(&self.command)?,
         };
-        let verdict = running.ask(question, self.patience)?;
+        let verdict = running.ask(question, self.time_limits)?;
         self.running = Some(running);
         Ok(verdict)
     }
@@ -92,7 +92,7 @@ impl Running {
         Ok(Self { group, questions: Some(questions), events, started, answered: false })
     }
 
-    fn ask(&mut self, question: &str, patience: Patience) -> Result<bool, String> {
+    fn ask(&mut self, question: &str, time_limits: TimeLimits) -> Result<bool, String> {
         #[derive(Deserialize)]
         struct Reply {
             correct: bool,
@@ -105,13 +105,13 @@ impl Running {
             let _ = questions.send(format!("{question}\n"));
         }
         // The end of a start can't be seen, except by the first answer.
-        let start = if self.answered { Duration::ZERO } else { patience.start };
-        let timeout = patience.answer + start.saturating_sub(self.started.elapsed());
+        let start = if self.answered { Duration::ZERO } else { time_limits.start };
+        let timeout = time_limits.answer + start.saturating_sub(self.started.elapsed());
         let (line, more) = match self.events.recv_timeout(timeout) {
             Ok(Event::Said(line, more)) => (line, more),
             Ok(event) => return Err(unasked(&event)),
             Err(RecvTimeoutError::Timeout) => {
-                let seconds = patience.answer.as_secs_f64();
+                let seconds = time_limits.answer.as_secs_f64();
                 let starting = if self.answered { "" } else { " after its time to start" };
                 return Err(format!("the checker said nothing for {seconds} s{starting}"));
             }
@@ -190,7 +190,7 @@ mod tests {
     /// Starts a command with `answer` as the limit of its start and of each answer.
     fn python(script: &str, answer: Duration) -> Checker {
         let command = ["python3", "-u", "-c", script].map(String::from);
-        Checker::start(&command, Patience { start: answer, answer }).unwrap()
+        Checker::start(&command, TimeLimits { start: answer, answer }).unwrap()
     }
 
     /// Returns the fault of a command that fails repeatedly.

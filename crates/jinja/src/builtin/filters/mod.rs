@@ -6,64 +6,13 @@ mod sequence;
 mod text;
 
 use crate::budget::{Outcome, fail};
-use crate::run::Run;
+use crate::builtin::names::FILTERS;
 use crate::run::access;
 use crate::run::arguments::{Arguments, required};
+use crate::run::state::Run;
 use crate::text::json;
 use crate::value::Value;
 use crate::value::iterate;
-
-pub(crate) const NAMES: [&str; 49] = [
-    "abs",
-    "attr",
-    "batch",
-    "capitalize",
-    "center",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "filesizeformat",
-    "first",
-    "float",
-    "forceescape",
-    "format",
-    "groupby",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sort",
-    "string",
-    "striptags",
-    "sum",
-    "title",
-    "tojson",
-    "trim",
-    "truncate",
-    "unique",
-    "upper",
-    "urlencode",
-    "wordcount",
-];
 
 /// Applies a filter.
 pub(crate) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Arguments) -> Outcome<Value> {
@@ -102,7 +51,7 @@ pub(crate) fn apply(run: &mut Run<'_>, name: &str, value: &Value, args: Argument
         "abs" | "float" | "int" | "round" | "sum" | "filesizeformat" => number::apply(run, name, value, args),
         "batch" | "dictsort" | "first" | "groupby" | "items" | "last" | "list" | "max" | "min"
         | "reverse" | "slice" | "sort" | "unique" => sequence::apply(run, name, value, args),
-        name if NAMES.contains(&name) => text::apply(run, name, value, args),
+        name if FILTERS.contains(&name) => text::apply(run, name, value, args),
         name => fail(format!("there is no filter named {name:?}")),
     }
 }

@@ -3,8 +3,8 @@
 use super::select::{follow, path};
 use crate::budget::{Outcome, fail};
 use crate::read::syntax::Operator;
-use crate::run::Run;
 use crate::run::arguments::Arguments;
+use crate::run::state::Run;
 use crate::text::letters::stripped;
 use crate::value::Value;
 use crate::value::arithmetic::binary;

@@ -2,9 +2,9 @@
 
 use crate::budget::{Outcome, fail};
 use crate::builtin::checks;
-use crate::run::Run;
 use crate::run::access;
 use crate::run::arguments::Arguments;
+use crate::run::state::Run;
 use crate::value::Value;
 use crate::value::iterate;
 

@@ -2,8 +2,8 @@
 
 use super::select::{Path, follow, path};
 use crate::budget::{Outcome, fail};
-use crate::run::Run;
 use crate::run::arguments::{Arguments, required};
+use crate::run::state::Run;
 use crate::value::compare::{equal, hashable, sort};
 use crate::value::iterate;
 use crate::value::{Text, Value};

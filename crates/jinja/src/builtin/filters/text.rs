@@ -3,8 +3,8 @@
 use super::select::{follow, path};
 use super::sequence::{titled, words};
 use crate::budget::{Budget, Outcome, fail};
-use crate::run::Run;
 use crate::run::arguments::{Arguments, required};
+use crate::run::state::Run;
 use crate::text::escape::{escape, escaped};
 use crate::text::letters::{lines, split};
 use crate::text::spelling::str;

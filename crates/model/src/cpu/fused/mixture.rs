@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::host_op::HostOp;
-use super::norm::dot;
+use crate::cpu::simd::dot;
 
 /// Adds up the weighted outputs of each token's experts.
 ///

@@ -5,7 +5,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::host_op::HostOp;
-use crate::cpu::simd::Cpu;
+use crate::cpu::simd::{Cpu, dot};
 
 /// Computes `y = x / sqrt(mean(x²) + ε) · w` of every row.
 #[derive(Debug, Clone)]
@@ -91,21 +91,6 @@ impl WithSimd for Backward<'_> {
             }
         }
     }
-}
-
-/// Sums in sixteen lanes, in the same order on every processor.
-#[inline(always)]
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0_f32; LANES];
-    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_lanes.remainder().iter().zip(b_lanes.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_lanes.zip(b_lanes) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }
 
 #[cfg(test)]

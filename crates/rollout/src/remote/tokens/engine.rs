@@ -30,4 +30,9 @@ impl EngineName {
     pub fn keeps_rule_truncated(self) -> bool {
         self.protocol().keeps_rule_truncated()
     }
+
+    /// Returns whether a server takes an adapter without its model.
+    pub fn takes_adapters(self) -> bool {
+        self.protocol().takes_adapters()
+    }
 }

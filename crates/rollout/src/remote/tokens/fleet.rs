@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use turnwise_http::{Client, Failure, Patience, Refusal, short};
+use turnwise_http::{Client, Failure, Refusal, RetryPolicy, short};
 
+use super::ServerError;
 use super::description::Description;
 use super::engine::EngineName;
 use super::hints;
 use super::protocol::{ADAPTER, Ask, Odd, OnDisk, Protocol, SampledTurn};
-use super::{Rule, ServerError};
-use turnwise_trajectory::TokenId;
+use super::turn::{Trouble, TurnAsk};
 
 /// Most bytes of an answer.
 const LONGEST: u64 = 64 << 20;
@@ -76,51 +76,6 @@ struct Held {
     weights: Option<Pushed>,
     /// Pushes so far.
     pushes: u64,
-}
-
-/// Asks for one turn, without the names of model and weights.
-#[derive(Debug, Clone, Copy)]
-pub struct TurnAsk<'a> {
-    /// All tokens before the turn.
-    pub tokens: &'a [TokenId],
-    /// Most tokens of the turn.
-    pub max_new: usize,
-    /// The sampling.
-    pub rule: Rule,
-    /// Seed of the turn, 31 bits.
-    pub seed: u64,
-    /// Tokens that end the turn.
-    pub stop: &'a [TokenId],
-}
-
-/// Says why a server gave no turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// The request failed, with the refusal if there was one.
-    Failed(Failure, Option<Refusal>),
-    /// The sequence doesn't fit into the server's context.
-    Full,
-    /// The server doesn't keep the contract.
-    Wrong(String),
-    /// The server has other weights: the name of their version.
-    Stale(String),
-}
-
-impl Trouble {
-    /// Returns it as an error of a server.
-    fn of(self, url: &str) -> ServerError {
-        ServerError(match self {
-            Self::Failed(failure, refusal) => {
-                let hint = hints::unanswered(&failure, refusal.map(|refusal| refusal.status));
-                format!("{url}: {}\n  hint: {hint}", failure.reason())
-            }
-            Self::Full => format!("{url}: the prompt doesn't fit\n  hint: {}", hints::SHORT),
-            Self::Wrong(reason) => format!("{url}: {reason}"),
-            Self::Stale(other) => {
-                format!("{url}: it answers with the weights {other:?}\n  hint: {}", hints::OTHER_RUN)
-            }
-        })
-    }
 }
 
 impl Fleet {
@@ -226,10 +181,10 @@ impl Fleet {
         for request in protocol.push(OnDisk { folder, version, adapter }) {
             let at = address(url, &request.path);
             let client = Client::new(at.clone(), self.servers.key.clone(), LONGEST);
-            let patience = self.patience(self.servers.retry.min(BETWEEN));
+            let retry_policy = self.retry_policy(self.servers.retry.min(BETWEEN));
             let body = request.body.to_string();
             let refused = Cell::new(0);
-            let sent = patience.run(
+            let sent = retry_policy.run(
                 || false,
                 |time| {
                     let reply = client.post(&body, time)?;
@@ -315,7 +270,7 @@ impl Fleet {
                 _ => Failure::Lasting("it breaks the contract".into()),
             })
         };
-        let found = self.patience(self.servers.retry.min(BETWEEN)).run(|| false, attempt);
+        let found = self.retry_policy(self.servers.retry.min(BETWEEN)).run(|| false, attempt);
         found.map_err(|gave_up| match last {
             // The last try may have had little time.
             Some(Trouble::Failed(_, refusal)) => Trouble::Failed(gave_up.failure, refusal),
@@ -347,7 +302,7 @@ impl Fleet {
             Odd::Passing(reason) => failed(Failure::passing(reason)),
             Odd::Wrong(reason) => Trouble::Wrong(reason),
         })?;
-        check(&sampled, ask, &version, self.servers.vocabulary)?;
+        ask.check(&sampled, &version, self.servers.vocabulary)?;
         Ok(sampled)
     }
 
@@ -363,43 +318,13 @@ impl Fleet {
     }
 
     /// Returns the limits of a request whose retries take `retry` at most.
-    pub(super) fn patience(&self, retry: Duration) -> Patience {
-        Patience { timeout: self.servers.timeout, retry, retries: u32::MAX, wait: WAIT }
+    pub(super) fn retry_policy(&self, retry: Duration) -> RetryPolicy {
+        RetryPolicy { timeout: self.servers.timeout, retry, retries: u32::MAX, wait: WAIT }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Checks a turn against its request.
-fn check(sampled: &SampledTurn, ask: &TurnAsk<'_>, version: &str, vocabulary: usize) -> Result<(), Trouble> {
-    match sampled.versions.iter().find(|named| *named != version) {
-        Some(other) => return Err(Trouble::Stale(other.clone())),
-        None if sampled.versions.is_empty() => {
-            let told = "the answer names no version of its weights";
-            return Err(Trouble::Wrong(format!("{told}\n  hint: {}", hints::NO_VERSION)));
-        }
-        None => {}
-    }
-    let (tokens, last) = (&sampled.tokens, sampled.tokens.last());
-    if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
-        let told = format!("the token {token} isn't in the model's vocabulary of {vocabulary}");
-        return Err(Trouble::Wrong(format!("{told}\n  hint: {}", hints::OTHER_MODEL)));
-    }
-    if tokens.len() > ask.max_new {
-        let told = format!("{} tokens where {} were asked for at most", tokens.len(), ask.max_new);
-        return Err(Trouble::Wrong(told));
-    }
-    if sampled.cut && tokens.len() < ask.max_new {
-        let told = format!("the server cut a turn after {} of {} tokens", tokens.len(), ask.max_new);
-        return Err(Trouble::Wrong(format!("{told}\n  hint: {}", hints::SHORT)));
-    }
-    if let Some(last) = last.filter(|last| !sampled.cut && !ask.stop.contains(last)) {
-        let told = format!("the server ended a turn at token {last}, which is no stop token");
-        return Err(Trouble::Wrong(format!("{told}\n  hint: {}", hints::ODD_END)));
-    }
-    Ok(())
 }
 
 /// Returns the address of a path of a server.
@@ -412,7 +337,7 @@ fn describe(servers: &Servers, url: &str, protocol: &dyn Protocol) -> Result<Des
     let at = address(url, protocol.about());
     let client = Client::new(at.clone(), servers.key.clone(), LONGEST);
     let retry = servers.retry.min(LOADING);
-    let patience = Patience { timeout: servers.timeout, retry, retries: u32::MAX, wait: WAIT };
+    let retry_policy = RetryPolicy { timeout: servers.timeout, retry, retries: u32::MAX, wait: WAIT };
     let refused = Cell::new(None);
     let ask = |time| {
         refused.set(None);
@@ -421,7 +346,7 @@ fn describe(servers: &Servers, url: &str, protocol: &dyn Protocol) -> Result<Des
             refusal.failure()
         })
     };
-    let answer = patience.run(|| false, ask).map_err(|gave_up| {
+    let answer = retry_policy.run(|| false, ask).map_err(|gave_up| {
         let hint = hints::unanswered(&gave_up.failure, refused.get());
         ServerError(format!("{at}: {gave_up}\n  hint: {hint}"))
     })?;

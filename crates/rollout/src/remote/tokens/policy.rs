@@ -9,8 +9,9 @@ use fnv::FnvHasher;
 use turnwise_http::{Failure, GaveUp, Refusal};
 use turnwise_trajectory::{Completion, Finish};
 
-use super::fleet::{AGAIN, Fleet, Trouble, TurnAsk};
+use super::fleet::{AGAIN, Fleet};
 use super::protocol::SampledTurn;
+use super::turn::{Trouble, TurnAsk};
 use super::{Rule, hints};
 use crate::context::Context;
 use crate::policy::{Policy, PolicyError};
@@ -140,7 +141,7 @@ impl<'f> TokenPolicy<'f> {
                 },
             }
         };
-        let found = self.fleet.patience(self.fleet.servers().retry).run(|| turns.is_closed(), attempt);
+        let found = self.fleet.retry_policy(self.fleet.servers().retry).run(|| turns.is_closed(), attempt);
         match (found, over) {
             (Ok(Some(sampled)), _) => Outcome::Sampled(sampled, tries - 1),
             (Ok(None), _) => Outcome::Full,

@@ -5,8 +5,9 @@
 
 use turnwise_trajectory::TokenId;
 
-use super::fleet::{Fleet, TurnAsk};
+use super::fleet::Fleet;
 use super::protocol::SampledTurn;
+use super::turn::TurnAsk;
 use super::{Rule, ServerError};
 
 /// Computes the trainer's log-probabilities of `sampled` after `context`, at a temperature.

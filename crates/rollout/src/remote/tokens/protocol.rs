@@ -129,6 +129,9 @@ pub(crate) trait Protocol: Sync + Send {
 
     /// Whether log-probabilities keep the rule where tokens are truncated.
     fn keeps_rule_truncated(&self) -> bool;
+
+    /// Whether a server takes an adapter without its model.
+    fn takes_adapters(&self) -> bool;
 }
 
 /// Name of the adapter that a LoRA run keeps on its servers.

@@ -103,4 +103,8 @@ impl Protocol for Sglang {
     fn keeps_rule_truncated(&self) -> bool {
         true
     }
+
+    fn takes_adapters(&self) -> bool {
+        false
+    }
 }

@@ -121,4 +121,8 @@ impl Protocol for Vllm {
         // The processed log-probabilities are renormalised over the tokens that are left.
         false
     }
+
+    fn takes_adapters(&self) -> bool {
+        true
+    }
 }

@@ -2,28 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use turnwise_trajectory::{Finish, TokenId};
-
 use super::*;
-use crate::session::answer_name::Repeated;
-use crate::session::tree::Texts;
-
-fn answered(call: u32, parent: Option<u32>, prompt: &[TokenId]) -> Answered {
-    Answered {
-        call,
-        parent,
-        prompt: prompt.to_vec(),
-        sampled: vec![2],
-        logprobs: vec![-0.5],
-        finish: Finish::EndOfTurn,
-        diverged: false,
-        said: None,
-        answer: None,
-        repeated: Repeated::default(),
-        written: None,
-        texts: Texts::default(),
-    }
-}
+use crate::session::tree::tests::answered;
 
 #[test]
 fn a_session_does_not_end_while_a_request_finds_its_place_there() {
@@ -31,7 +11,7 @@ fn a_session_does_not_end_while_a_request_finds_its_place_there() {
     let done = || sessions.reward("s", None, &Rewards::default(), true);
     assert_eq!(sessions.hold("s"), None, "a request that is refused begins no session");
     sessions.begin("s", 1).unwrap();
-    sessions.answer("s", answered(0, None, &[1]));
+    sessions.answer("s", answered(0, None, &[1], &[2]));
     sessions.leave(&Name { name: "s".into(), single: false }, 0, 1).unwrap();
     // A request has arrived, and continues call 0.
     assert_eq!(sessions.hold("s"), Some(0));
@@ -46,7 +26,7 @@ fn a_session_does_not_end_while_a_request_finds_its_place_there() {
     assert_eq!(sessions.begin("s", 1).ok(), Some(1));
     sessions.release("s");
     assert_eq!(done().unwrap_err().status, 409, "its call is being answered");
-    sessions.answer("s", answered(1, Some(0), &[1, 2, 3]));
+    sessions.answer("s", answered(1, Some(0), &[1, 2, 3], &[2]));
     sessions.leave(&Name { name: "s".into(), single: false }, 1, 1).unwrap();
     done().unwrap();
     assert_eq!(sessions.hold("s"), None);
@@ -57,7 +37,7 @@ fn rewards_are_part_of_the_memory_of_sessions() {
     let sessions = Sessions::new(None);
     let size = || sessions.lock().tokens;
     sessions.begin("s", 1).unwrap();
-    sessions.answer("s", answered(0, None, &[1]));
+    sessions.answer("s", answered(0, None, &[1], &[2]));
     sessions.leave(&Name { name: "s".into(), single: false }, 0, 1).unwrap();
     let before = size();
     let give = |names: &[&str], done: bool| {
@@ -78,8 +58,8 @@ fn rewards_are_part_of_the_memory_of_sessions() {
 fn a_call_of_another_session_is_no_parent() {
     let sessions = Sessions::new(None);
     sessions.begin("s", 2).unwrap();
-    sessions.answer("s", answered(0, None, &[7]));
-    sessions.answer("s", answered(1, Some(0), &[1, 2, 3]));
+    sessions.answer("s", answered(0, None, &[7], &[2]));
+    sessions.answer("s", answered(1, Some(0), &[1, 2, 3], &[2]));
 }
 
 #[test]
@@ -93,7 +73,7 @@ fn a_session_of_a_run_that_is_done_answers_no_more() {
         begun.map_err(|refusal| refusal.status)
     };
     assert_eq!(begin(), Ok(0));
-    sessions.answer("s", answered(0, None, &[1]));
+    sessions.answer("s", answered(0, None, &[1], &[2]));
     sessions.leave(&Name { name: "s".into(), single: false }, 0, 1).unwrap();
     let reward = |done| {
         let given: Rewards = [("acc", 1.0)].into_iter().collect();
@@ -113,9 +93,9 @@ fn rewards_of_a_run_count_answered_calls() {
         sessions.begin_in_run("s", (1, 9), &new).map(|(number, ..)| number).ok()
     };
     assert_eq!([begin(), begin(), begin()], [Some(0), Some(1), Some(2)]);
-    sessions.answer("s", answered(0, None, &[1]));
+    sessions.answer("s", answered(0, None, &[1], &[2]));
     // Its client gave up call 1 and asked again.
-    sessions.answer("s", answered(2, None, &[1]));
+    sessions.answer("s", answered(2, None, &[1], &[2]));
     let reward = |turn: Option<u32>| {
         let given: Rewards = [("p", 1.0)].into_iter().collect();
         sessions.reward("s", turn, &given, false).ok().flatten()
@@ -136,7 +116,7 @@ fn a_call_that_is_given_up_leaves_its_turn_to_another() {
     sessions.open("s", 0);
     assert_eq!((begin().ok(), begin().ok()), (Some(0), Some(1)));
     assert!(is_full(), "two calls are being answered");
-    sessions.answer("s", answered(0, None, &[1]));
+    sessions.answer("s", answered(0, None, &[1], &[2]));
     assert!(is_full(), "one was answered");
     sessions.leave(&name, 0, 1).expect("nothing to write");
     assert!(is_full(), "and has ended");

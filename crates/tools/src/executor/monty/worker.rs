@@ -17,7 +17,7 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 use super::lock;
 use super::message::{Answer, Asked, Settings};
 use super::watch::{Watch, cpu_time};
-use crate::executor::capture::Capture;
+use crate::executor::capture::{Capture, shortened};
 use crate::executor::frames;
 
 /// The environment variable that makes a program a worker.
@@ -73,7 +73,7 @@ fn run(repl: &mut MontyRepl, code: &str, room: usize, watch: &Watch) -> ToolOutp
     watch.begin();
     let result = repl.feed_run(code, vec![], PrintWriter::Callback(&mut printed));
     // Showing a value takes time too.
-    let result = result.map(|value| (value != MontyObject::None).then(|| clip(value.py_repr(), room)));
+    let result = result.map(|value| (value != MontyObject::None).then(|| shortened(value.py_repr(), room)));
     let out_of_time = watch.end();
     let cpu_ms = cpu_time().saturating_sub(before).as_secs_f64() * 1e3;
     let (stdout, truncated) = printed.0.finish();
@@ -81,7 +81,7 @@ fn run(repl: &mut MontyRepl, code: &str, room: usize, watch: &Watch) -> ToolOutp
         Ok(value) => (OutputStatus::Ok, value, None),
         Err(_) if out_of_time => (OutputStatus::Timeout, None, None),
         Err(error) if error.exc_type() == ExcType::MemoryError => (OutputStatus::OutOfMemory, None, None),
-        Err(error) => (OutputStatus::Error, None, Some(clip(last_line(&error), room))),
+        Err(error) => (OutputStatus::Error, None, Some(shortened(last_line(&error), room))),
     };
     ToolOutput { stdout, value, error, truncated, cpu_ms, ..ToolOutput::of(status) }
 }
@@ -89,14 +89,6 @@ fn run(repl: &mut MontyRepl, code: &str, room: usize, watch: &Watch) -> ToolOutp
 /// Returns the last line of the traceback, such as `ValueError: no`.
 fn last_line(error: &MontyException) -> String {
     error.summary().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn clip(mut text: String, room: usize) -> String {
-    if text.len() > room {
-        text.truncate(text.floor_char_boundary(room));
-        text.push_str("...");
-    }
-    text
 }
 
 /// Bounded output of the code.

@@ -5,6 +5,7 @@ use turnwise_trajectory::OutputStatus;
 
 use super::config::PythonConfig;
 use super::sys::Ended;
+use crate::executor::capture::shortened;
 
 /// The exit status of a child without memory for its answer (see `zygote.py`).
 const OUT_OF_MEMORY_EXIT: i32 = 71;
@@ -79,10 +80,12 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
     match end {
         // An answer may be forged, so it gets no more room than the printed output.
         End::Answer(Answer { status, value, error, .. }) => match status {
-            Said::Ok => (Ok, value.map(|value| clip(value, config.output_bytes)), None),
-            Said::Error => {
-                (Error, None, Some(error.map_or("Error".into(), |error| clip(error, config.output_bytes))))
-            }
+            Said::Ok => (Ok, value.map(|value| shortened(value, config.output_bytes)), None),
+            Said::Error => (
+                Error,
+                None,
+                Some(error.map_or("Error".into(), |error| shortened(error, config.output_bytes))),
+            ),
             Said::Memory => (OutOfMemory, None, Some(memory())),
             Said::Cpu => (Timeout, None, Some(cpu())),
             Said::Wall => (Timeout, None, Some(wall())),
@@ -110,15 +113,6 @@ pub(super) fn judge(end: End, config: &PythonConfig) -> (OutputStatus, Option<St
             (Killed, None, Some(format!("Killed by signal {signal}{}", name(signal))))
         }
     }
-}
-
-/// Returns at most `room` bytes of a text, with dots where it was cut.
-fn clip(mut text: String, room: usize) -> String {
-    if text.len() > room {
-        text.truncate(text.floor_char_boundary(room));
-        text.push_str("...");
-    }
-    text
 }
 
 fn name(signal: i32) -> &'static str {

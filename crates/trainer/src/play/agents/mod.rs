@@ -27,7 +27,7 @@ use turnwise_envs::{Agent, AgentEndpoint, RewardConfig, Task};
 use turnwise_model::{HostPrecision, Transformer};
 use turnwise_rollout::Lost;
 use turnwise_sampler::{Sampling, SequenceId};
-use turnwise_serve::{Desk, Limits, Rules, Server, Settings};
+use turnwise_serve::{Limits, Rules, RunSessions, Server, Settings};
 use turnwise_trajectory::{Rewards, Trajectory};
 
 use crate::error::TrainError;
@@ -90,7 +90,7 @@ impl AgentPlay<'_> {
             ServedModel::of_run(self.model, self.precision, context, self.cache, &ids.clone().into())
                 .map_err(TrainError::Input)?;
         let server = self.server(agent, engine).map_err(|error| broken(&error))?;
-        let (url, desk) = (server.url(), server.desk());
+        let (url, sessions) = (server.url(), server.run_sessions());
         let (total, next, over) = (ids.len(), AtomicUsize::new(0), AtomicBool::new(false));
         let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new((0..total).map(|_| None).collect());
         let served = scope(|threads| {
@@ -105,7 +105,7 @@ impl AgentPlay<'_> {
             let (tell, ended) = channel();
             for _ in 0..agent.at_once().min(total) {
                 let (tell, next, ids, outcomes) = (tell.clone(), &next, &ids, &outcomes);
-                let (desk, url) = (&desk, url.as_str());
+                let (sessions, url) = (&sessions, url.as_str());
                 threads.spawn(move || {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl AgentPlay<'_> {
                         };
                         let key = key(*id, secret);
                         let endpoint = AgentEndpoint { url, key: &key };
-                        let outcome = self.one(agent, task, (at, id.sample), (desk, endpoint));
+                        let outcome = self.one(agent, task, (at, id.sample), (sessions, endpoint));
                         let mut all = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
                         all[at] = Some(outcome);
                         // The end of the play is waited for, so somebody listens.
@@ -190,18 +190,18 @@ impl AgentPlay<'_> {
         agent: &Agent,
         task: &Task,
         (at, sample): (usize, u32),
-        (desk, endpoint): (&Desk, AgentEndpoint<'_>),
+        (sessions, endpoint): (&RunSessions, AgentEndpoint<'_>),
     ) -> Outcome {
         let key = endpoint.key;
         let name = format!("{} #{sample}", task.id.escape_debug());
-        desk.open(key, at as u64);
-        let (_closed, _hidden) = (Closed(desk, key), agent.hide(key));
+        sessions.open(key, at as u64);
+        let (_closed, _hidden) = (Closed(sessions, key), agent.hide(key));
         let ran = agent.run(task, &name, endpoint);
         let lost = |reason: String| {
             Err(Lost { task: task.id.clone(), sample, reason: format!("env.agent: {reason}") })
         };
         let rules = (self.setup.stops_at_call(), self.version);
-        let mut played = trajectory(desk.close(key), (&task.id, sample), &*self.setup.chat, rules);
+        let mut played = trajectory(sessions.close(key), (&task.id, sample), &*self.setup.chat, rules);
         // A program may exit at the refusal of a call, or at half a turn: libraries raise then. A limit ended
         // the trajectory. A program that is killed, or takes too long, fails in any case.
         let is_cut_off = ran.exited && played.is_cut_off();
@@ -268,7 +268,7 @@ impl Drop for Over<'_> {
 }
 
 /// Closes a session when it is dropped, whatever ends its trajectory.
-struct Closed<'a>(&'a Desk, &'a str);
+struct Closed<'a>(&'a RunSessions, &'a str);
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {

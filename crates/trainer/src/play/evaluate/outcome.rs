@@ -12,7 +12,7 @@ use turnwise_trajectory::{CallRecord, OutputStatus, Stop, Trajectory};
 
 use super::tally::Tally;
 use crate::error::TrainError;
-use crate::play::losses::refuse_many;
+use crate::play::lost_rollouts::refuse_many;
 
 /// Judged trajectories by their place.
 pub(crate) type Judgements = BTreeMap<usize, Judged>;

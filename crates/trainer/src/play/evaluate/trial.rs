@@ -15,7 +15,7 @@ use turnwise_trajectory::Trajectory;
 use super::outcome::{Judged, Judgements, evaluation};
 use crate::error::TrainError;
 use crate::play::judged::judge;
-use crate::play::losses::refuse_many;
+use crate::play::lost_rollouts::refuse_many;
 use crate::ranks::agree::gather;
 use crate::ranks::deal::{deal, places};
 

@@ -5,8 +5,8 @@
 use pulp::Simd;
 
 use super::chunk::{Chunk, Inputs};
-use super::products::{dot, multiply, multiply_transposed, transpose};
-use crate::cpu::simd::add_rows;
+use super::products::{multiply, multiply_transposed, transpose};
+use crate::cpu::simd::{add_rows, dot};
 
 /// Holds the gradients of a chunk's inputs, in their shapes.
 pub(super) struct Grads<'a> {

@@ -12,9 +12,9 @@ use turnwise_trajectory::{
     CallRecord, Completion, Finish, Message, OutputStatus, Rewards, Role, Stop, ToolOutput, Turn,
 };
 
-use super::tests::{LIMITS, Speaker, spoken};
-use super::*;
+use super::{LIMITS, Speaker, spoken};
 use crate::chat::{ChatFormat, ChatMl};
+use crate::play::*;
 use crate::testing::chat;
 
 /// Names the action of one turn.

@@ -6,11 +6,11 @@ use turnwise_envs::Env;
 use turnwise_tools::executor::Scripted;
 use turnwise_trajectory::{CallRecord, Completion, Message, OutputStatus, Role, Stop, TokenId, ToolOutput};
 
-use super::tests::{LIMITS, Speaker, arithmetic, fenced, game, program, spoken};
-use super::*;
+use super::{LIMITS, Speaker, arithmetic, fenced, game, program, spoken};
 use crate::chat::{ChatError, ChatFormat};
 use crate::context::Context;
 use crate::limits::{Limits, TURN_BYTES};
+use crate::play::*;
 use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 

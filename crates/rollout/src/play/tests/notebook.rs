@@ -5,9 +5,9 @@ use turnwise_tools::executor::{PythonConfig, PythonExecutor};
 use turnwise_tools::{Fault, FormatName, PythonTool, observation};
 use turnwise_trajectory::{CallRecord, Completion, Finish};
 
-use super::*;
 use crate::chat::ChatFormat;
 use crate::limits::Limits;
+use crate::play::*;
 use crate::testing::chat;
 use crate::turn_end::TurnEnd;
 

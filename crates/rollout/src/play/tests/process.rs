@@ -9,9 +9,9 @@ use turnwise_tools::FormatName;
 use turnwise_tools::executor::Echo;
 use turnwise_trajectory::{CallRecord, Completion, Rewards, Stop};
 
-use super::tests::{LIMITS, Speaker, spoken};
-use super::*;
+use super::{LIMITS, Speaker, spoken};
 use crate::limits::Limits;
+use crate::play::*;
 use crate::testing::chat;
 
 /// How a process answers. Whatever it gets wrong is drawn by its own clock and the number of its processes:

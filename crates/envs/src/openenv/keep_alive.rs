@@ -13,13 +13,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 type Sessions = Mutex<Vec<Weak<Mutex<Connection>>>>;
 
 /// A thread that listens to all open sessions in turn. It ends with the value.
-pub(super) struct Keeper {
+pub(super) struct KeepAlive {
     sessions: Arc<Sessions>,
     /// Its end wakes the thread.
     _alive: Sender<()>,
 }
 
-impl Keeper {
+impl KeepAlive {
     pub(super) fn new() -> Self {
         let sessions: Arc<Sessions> = Arc::default();
         let (alive, ended) = channel();

@@ -9,12 +9,12 @@ use turnwise_tools::FormatName;
 use turnwise_tools::executor::Echo;
 use turnwise_trajectory::{CallRecord, Completion, Rewards, Role, Stop};
 
-use super::tests::{LIMITS, Speaker, spoken};
-use super::*;
+use super::{LIMITS, Speaker, spoken};
+use crate::play::*;
 use crate::testing::chat;
 
 /// A server in Python whose answers are written below.
-const SERVER: &str = include_str!("../../../envs/tests/openenv/odd.py");
+const SERVER: &str = include_str!("../../../../envs/tests/openenv/odd.py");
 
 /// Says how it answers. Its errors are drawn by its clock: another play of the same tasks goes wrong
 /// elsewhere.

@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, header};
 
 /// Holds the names and the port of a server.
 #[derive(Debug, Clone)]
-pub struct Doors {
+pub struct AllowedHosts {
     names: Vec<String>,
     port: u16,
 }
 
-impl Doors {
-    /// Returns the doors of a server on this machine; `host` is another name or address of it.
+impl AllowedHosts {
+    /// Returns the hosts of a server on this machine; `host` is another name or address of it.
     pub fn new(port: u16, host: Option<&str>) -> Self {
         let mut names = vec!["127.0.0.1".to_string(), "localhost".to_string()];
         names.extend(host.map(|host| match host.parse() {
@@ -70,10 +70,10 @@ mod tests {
     #[test]
     fn hosts_are_this_machines_or_the_one_that_was_named() {
         let check = |host: &str, own_host: bool, own_name: bool| {
-            let doors = Doors::new(8000, Some("box.lan"));
+            let hosts = AllowedHosts::new(8000, Some("box.lan"));
             let headers = headers(&[(header::HOST, host)]);
             assert_eq!(
-                (doors.is_own_host(&headers), doors.is_own_name(&headers)),
+                (hosts.is_own_host(&headers), hosts.is_own_name(&headers)),
                 (own_host, own_name),
                 "{host}"
             );
@@ -86,17 +86,17 @@ mod tests {
         check("127.0.0.1.evil.com:8000", false, false);
         check("evil.com:8000", false, false);
         check("", false, false);
-        let doors = Doors::new(8000, Some("::1"));
-        assert!(doors.is_own_host(&headers(&[(header::HOST, "[::1]:8000")])));
-        assert!(!doors.is_own_name(&headers(&[])));
-        assert!(!doors.is_own_name(&headers(&[(header::HOST, "localhost"), (header::HOST, "localhost")])));
+        let hosts = AllowedHosts::new(8000, Some("::1"));
+        assert!(hosts.is_own_host(&headers(&[(header::HOST, "[::1]:8000")])));
+        assert!(!hosts.is_own_name(&headers(&[])));
+        assert!(!hosts.is_own_name(&headers(&[(header::HOST, "localhost"), (header::HOST, "localhost")])));
     }
 
     #[test]
     fn an_origin_is_foreign_unless_it_is_the_servers() {
-        let doors = Doors::new(8000, None);
+        let hosts = AllowedHosts::new(8000, None);
         let check = |origin: &str, foreign: bool| {
-            assert_eq!(doors.is_foreign_origin(&headers(&[(header::ORIGIN, origin)])), foreign, "{origin}");
+            assert_eq!(hosts.is_foreign_origin(&headers(&[(header::ORIGIN, origin)])), foreign, "{origin}");
         };
         check("http://127.0.0.1:8000", false);
         check("http://localhost:8000", false);
@@ -104,6 +104,6 @@ mod tests {
         check("https://127.0.0.1:8000", true);
         check("https://evil.com", true);
         check("null", true);
-        assert!(!doors.is_foreign_origin(&HeaderMap::new()));
+        assert!(!hosts.is_foreign_origin(&HeaderMap::new()));
     }
 }

@@ -15,7 +15,7 @@ const YEAR: Duration = Duration::from_hours(24 * 365);
 
 /// Limits the retries of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Longest time of one try.
     pub timeout: Duration,
     /// Longest time from the first failure on: waits and retries, the last one's answer included.
@@ -42,7 +42,7 @@ impl fmt::Display for GaveUp {
     }
 }
 
-impl Patience {
+impl RetryPolicy {
     /// Tries until an attempt succeeds, fails for good or runs out of time, or until `needless` returns true.
     /// `attempt` gets its time limit.
     pub fn run<T>(
@@ -92,14 +92,14 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn patience() -> Patience {
-        Patience { timeout: Duration::from_mins(1), retry: Duration::from_mins(1), retries: 5, wait: MS }
+    fn retry_policy() -> RetryPolicy {
+        RetryPolicy { timeout: Duration::from_mins(1), retry: Duration::from_mins(1), retries: 5, wait: MS }
     }
 
     /// Fails `fails` times; checks the number of tries.
-    fn check(patience: Patience, fails: u32, failure: &Failure, expect: Result<u32, u32>) {
+    fn check(retry_policy: RetryPolicy, fails: u32, failure: &Failure, expect: Result<u32, u32>) {
         let mut tries = 0;
-        let got = patience.run(
+        let got = retry_policy.run(
             || false,
             |_| {
                 tries += 1;
@@ -112,29 +112,30 @@ mod tests {
     #[test]
     fn passing_failures_are_tried_again_and_lasting_ones_are_not() {
         let busy = Failure::passing("busy");
-        check(patience(), 0, &busy, Ok(1));
-        check(patience(), 5, &busy, Ok(6));
-        check(patience(), 6, &busy, Err(6));
-        check(patience(), 2, &Failure::Unreached("nobody".into()), Ok(3));
-        check(patience(), 1, &Failure::Lasting("no".into()), Err(1));
-        check(Patience { retry: Duration::ZERO, ..patience() }, 1, &busy, Err(1));
+        check(retry_policy(), 0, &busy, Ok(1));
+        check(retry_policy(), 5, &busy, Ok(6));
+        check(retry_policy(), 6, &busy, Err(6));
+        check(retry_policy(), 2, &Failure::Unreached("nobody".into()), Ok(3));
+        check(retry_policy(), 1, &Failure::Lasting("no".into()), Err(1));
+        check(RetryPolicy { retry: Duration::ZERO, ..retry_policy() }, 1, &busy, Err(1));
     }
 
     #[test]
     fn a_wait_that_does_not_fit_into_the_time_is_not_begun() {
         let asks = |wait| Failure::Passing { reason: "busy".into(), wait: Some(wait) };
-        check(patience(), 1, &asks(Duration::from_hours(1)), Err(1));
-        check(patience(), 1, &asks(Duration::MAX), Err(1));
-        check(patience(), 1, &asks(10 * MS), Ok(2));
-        let endless = Patience { timeout: Duration::MAX, retry: Duration::MAX, ..patience() };
+        check(retry_policy(), 1, &asks(Duration::from_hours(1)), Err(1));
+        check(retry_policy(), 1, &asks(Duration::MAX), Err(1));
+        check(retry_policy(), 1, &asks(10 * MS), Ok(2));
+        let endless = RetryPolicy { timeout: Duration::MAX, retry: Duration::MAX, ..retry_policy() };
         check(endless, 1, &asks(MS), Ok(2));
     }
 
     #[test]
     fn a_later_try_has_no_more_than_the_time_that_is_left() {
-        let patience = Patience { retry: Duration::from_millis(200), retries: u32::MAX, ..patience() };
+        let retry_policy =
+            RetryPolicy { retry: Duration::from_millis(200), retries: u32::MAX, ..retry_policy() };
         let mut times = Vec::new();
-        let gave_up = patience.run(
+        let gave_up = retry_policy.run(
             || false,
             |time| {
                 times.push(time);
@@ -142,28 +143,29 @@ mod tests {
                 Err::<(), _>(Failure::passing("busy"))
             },
         );
-        assert_eq!(times[0], patience.timeout);
-        assert!(times.len() > 2 && times[1..].iter().all(|time| *time <= patience.retry), "{times:?}");
+        assert_eq!(times[0], retry_policy.timeout);
+        assert!(times.len() > 2 && times[1..].iter().all(|time| *time <= retry_policy.retry), "{times:?}");
         assert!(times.windows(2).all(|pair| pair[1] < pair[0]), "{times:?}");
         assert_eq!(gave_up.unwrap_err().to_string(), format!("busy (after {} tries)", times.len()));
     }
 
     #[test]
     fn a_try_that_had_less_time_leaves_the_reason_before_it() {
-        let patience = Patience { retry: Duration::from_millis(60), retries: u32::MAX, ..patience() };
+        let retry_policy =
+            RetryPolicy { retry: Duration::from_millis(60), retries: u32::MAX, ..retry_policy() };
         let attempt = |time: Duration| {
             sleep(30 * MS);
             Err::<(), _>(Failure::passing(format!("timeout after {} s", time.as_secs())))
         };
-        let told = patience.run(|| false, attempt).unwrap_err();
+        let told = retry_policy.run(|| false, attempt).unwrap_err();
         assert!(told.tries > 1 && told.failure.reason() == "timeout after 60 s", "{told}");
     }
 
     #[test]
     fn a_wait_ends_when_nobody_needs_it() {
         let gave_up = Cell::new(false);
-        let patience = Patience { wait: Duration::from_secs(20), ..patience() };
-        let failed = patience.run(|| gave_up.replace(true), |_| Err::<(), _>(Failure::passing("busy")));
+        let retry_policy = RetryPolicy { wait: Duration::from_secs(20), ..retry_policy() };
+        let failed = retry_policy.run(|| gave_up.replace(true), |_| Err::<(), _>(Failure::passing("busy")));
         assert_eq!(failed.unwrap_err().tries, 2);
     }
 

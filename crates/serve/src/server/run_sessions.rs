@@ -8,9 +8,9 @@ use crate::site::Site;
 
 /// Opens and closes the sessions of a server that answers for a run.
 #[derive(Clone)]
-pub struct Desk(pub(crate) Arc<Site>);
+pub struct RunSessions(pub(crate) Arc<Site>);
 
-impl Desk {
+impl RunSessions {
     /// Opens a session.
     ///
     /// - `place`: names its random numbers to the engine
