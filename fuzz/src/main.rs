@@ -18,11 +18,16 @@ mod data_set;
 mod endpoint_request;
 #[path = "../../crates/model/src/family/mod.rs"]
 mod family;
+#[path = "../../crates/gguf/tests/claims/mod.rs"]
+mod gguf;
+#[path = "../../crates/model/src/io/header_claims.rs"]
+mod header_claims;
 #[path = "../../crates/model/src/logit_config.rs"]
 mod logit_config;
 #[path = "../../crates/mcp/tests/claims/mod.rs"]
 mod mcp_message;
-mod model_files;
+#[path = "../../crates/model/src/family/claims.rs"]
+mod model_config;
 #[path = "../../crates/model/src/rope_config.rs"]
 mod rope_config;
 #[path = "../../crates/inspect/tests/claims/mod.rs"]
@@ -64,9 +69,9 @@ const TARGETS: [(&str, Target); 31] = [
     ("kimi_k2", |bytes| calls::format("kimi_k2", bytes)),
     ("lexer", calls::lexer),
     ("tool_file", calls::claims::tool_file),
-    ("gguf", |bytes| model_files::gguf(bytes, &FOLDER)),
-    ("safetensors_header", model_files::safetensors_header),
-    ("model_config", model_files::config),
+    ("gguf", |bytes| gguf::hold(bytes, &FOLDER)),
+    ("safetensors_header", header_claims::hold),
+    ("model_config", model_config::hold),
     ("chat_template", template::hold),
     ("tokenizer_file", |bytes| tokenizer_file::hold(bytes, &FOLDER)),
     ("data_file", |bytes| data_file::hold(bytes, &FOLDER)),

@@ -14,8 +14,8 @@
 //! reference_ij = success rate of others in the state after turn j - success rate of others in the state before
 //! ```
 //!
-//! The state after the last turn has the trajectory's own success as its rate. Intervals hold 95 % and resample
-//! tasks. The crate has no tensors and no files.
+//! The state after the last turn has the trajectory's own success as its rate. Intervals hold 95 % and
+//! resample tasks. The crate has no tensors and no files.
 
 mod batches;
 mod density;

@@ -22,6 +22,9 @@ mod block;
 mod build;
 mod cache;
 mod config;
+#[cfg(test)]
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
 mod cpu;
 mod error;
 pub mod family;

@@ -10,7 +10,7 @@
 //! - A session holds the calls of one bearer token. An assistant message that was sampled there continues its
 //!   tokens, and is never tokenised again.
 //! - An [`Engine`] samples tokens. The model's is in the trainer, and tests have one that follows a script.
-//! - What isn't supported is refused by name, in the dialect's form.
+//! - Unsupported keys are refused by name, in the dialect's form.
 
 mod answer;
 pub mod ask;

@@ -91,7 +91,8 @@ fn is_number(text: &str) -> bool {
 fn openers(paragraph: &Paragraph) -> Vec<(usize, String)> {
     let opens = |sentence: &str| {
         // The mark of a list's item stands before its first sentence.
-        let is_mark = |word: &&str| matches!(*word, "-" | "*") || word.strip_suffix('.').is_some_and(is_number);
+        let is_mark =
+            |word: &&str| matches!(*word, "-" | "*") || word.strip_suffix('.').is_some_and(is_number);
         let mut words = sentence.split_whitespace().skip_while(is_mark);
         OPENERS.contains(&words.next().unwrap_or_default().trim_matches(['*', '(', ',', '"']))
     };

@@ -158,3 +158,25 @@ fn no_file_knows_the_machine_it_was_written_on() {
     }
     report(&findings, "paths of one machine");
 }
+
+#[test]
+fn every_corpus_of_a_fuzz_target_is_replayed_by_a_test() {
+    let files = tracked_text();
+    let text = |path: &str| files.iter().find(|file| file.path == path).map_or("", |file| &*file.text);
+    let targets = text("fuzz/src/main.rs").lines().filter_map(|line| {
+        line.strip_prefix("    (\"").and_then(|rest| rest.split_once('"')).map(|(name, _)| name)
+    });
+    // Call formats are replayed all together, and cut into pieces.
+    let formats = text("crates/tools/src/format/mod.rs");
+    let is_replayed = |name: &str| {
+        let call = format!("replay(\"{name}\"");
+        name == "lexer"
+            || formats.contains(&format!("\"{name}\" => "))
+            || files.iter().any(|file| file.is_rust() && file.text.contains(&call))
+    };
+    let targets: Vec<&str> = targets.collect();
+    assert!(targets.len() > 20, "{targets:?}");
+    let missing: Vec<String> =
+        targets.into_iter().filter(|name| !is_replayed(name)).map(String::from).collect();
+    report(&missing, "targets of fuzz/src/main.rs whose corpus no test replays");
+}

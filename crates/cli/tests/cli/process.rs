@@ -26,7 +26,10 @@ fn a_dumb_terminal_shows_plain_lines() {
 fn signals_of_terminals_and_batch_systems_save_and_stop() {
     for name in ["HUP", "USR1", "TERM"] {
         let runs = Runs::new();
-        let mut command = runs.command("a", &["--set", "train.steps=1000"]);
+        let train = runs.command("a", &["--set", "train.steps=1000"]);
+        // These tests may run under `nohup`.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(BINARY).args(train.get_args()).current_dir(root());
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         wait("a first step", || steps(&runs.path("a")) > 0);

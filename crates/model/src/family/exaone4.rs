@@ -3,6 +3,9 @@
 use super::{Defaults, Family, Fields, window};
 use crate::block::{BlockNorms, QkNorm};
 
+/// The window of a file that doesn't say.
+const WINDOW: usize = 4096;
+
 /// Maps EXAONE 4. All layers have positions if none has a window.
 pub(super) const EXAONE4: Family = Family {
     model_type: "exaone4",
@@ -16,7 +19,7 @@ pub(super) const EXAONE4: Family = Family {
         ..Defaults::LLAMA
     },
     read: |fields, config| {
-        let window = fields.present_size("sliding_window", Some(4096))?;
+        let window = fields.present_size("sliding_window", Some(WINDOW))?;
         let of_pattern = pattern(fields, config.layers.len())?;
         window::read_kinds(fields, &mut config.layers, window, |layer| {
             window.is_some() && of_pattern[layer]
@@ -30,7 +33,10 @@ pub(super) const EXAONE4: Family = Family {
         Ok(())
     },
     write: |config, json| {
-        json.insert("sliding_window".into(), window::window(&config.layers).into());
+        // A window that no layer has still takes the positions of all.
+        let without_positions = config.attentions().all(|attention| attention.rope.rotated == 0);
+        let window = window::window(&config.layers).or(without_positions.then_some(WINDOW));
+        json.insert("sliding_window".into(), window.into());
         json.remove("sliding_window_pattern");
         window::write_kinds(&config.layers, json);
     },

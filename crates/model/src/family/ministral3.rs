@@ -1,5 +1,7 @@
 //! Ministral 3: queries that grow with their position.
 
+use serde_json::json;
+
 use super::{Defaults, Family};
 use crate::block::BlockNorms;
 use crate::rope_config::{QueryGrowth, RopeConfig, RopeScaling, Yarn};
@@ -33,6 +35,10 @@ pub(super) const MINISTRAL3: Family = Family {
     },
     write: |config, json| {
         json.insert("sliding_window".into(), config.first_attention().window.into());
+        // A file without any settings would mean the published ones.
+        if !["rope_parameters", "rope_scaling"].iter().any(|key| json.contains_key(*key)) {
+            json.insert("rope_scaling".into(), json!({"rope_type": "default"}));
+        }
     },
 };
 

@@ -6,6 +6,8 @@ use crate::block::{Activation, AttentionConfig, BlockConfig, BlockNorms, Mixer, 
 use crate::config::ModelConfig;
 use crate::logit_config::LogitConfig;
 
+#[cfg(test)]
+mod claims;
 mod defaults;
 mod ernie4_5;
 mod exaone4;

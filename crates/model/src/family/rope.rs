@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::defaults::RopeDialect;
 use super::rope_scaling::{ORIGINAL, Scaling, spelled};
 use super::{Defaults, Fields};
 use crate::config::ModelConfig;
@@ -70,10 +71,18 @@ pub(super) fn write(config: &ModelConfig, defaults: &Defaults, json: &mut Map<St
     if !before.is_ok_and(|before| same(&before)) {
         let keys = ["rope_parameters", "rope_scaling", PART, ORIGINAL];
         json.retain(|key, _| !keys.contains(&key.as_str()));
+        let is_phi3 = defaults.rope_dialect == RopeDialect::Phi3;
         if let Some(scaling) = scaling {
             json.insert("rope_scaling".into(), spelled(scaling));
-            if let RopeScaling::LongRope(long) = scaling {
-                json.insert(ORIGINAL.into(), long.original_max_position.into());
+            // Phi-3 reads the context of pre-training beside the settings, and never among them.
+            let original = match scaling {
+                RopeScaling::LongRope(long) => Some(long.original_max_position),
+                RopeScaling::Yarn(yarn) if is_phi3 => Some(yarn.original_max_position),
+                RopeScaling::Llama3 { original_max_position, .. } if is_phi3 => Some(*original_max_position),
+                _ => None,
+            };
+            if let Some(original) = original {
+                json.insert(ORIGINAL.into(), original.into());
             }
         }
         if let Some(growth) = query_growth {

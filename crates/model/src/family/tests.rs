@@ -118,6 +118,11 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn the_corpus_of_the_fuzz_target_is_written_as_it_was_read() {
+    crate::corpus::replay("model_config", super::claims::hold);
+}
+
+#[test]
 fn what_was_true_of_the_base_alone_is_not_written() {
     let mut before = cases().remove(0).config;
     let said = json!({

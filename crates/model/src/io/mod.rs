@@ -4,6 +4,8 @@ pub(crate) mod adapter_file;
 pub(crate) mod checkpoint;
 mod expert_stacks;
 mod folder_files;
+#[cfg(test)]
+mod header_claims;
 mod regular_file;
 mod safetensors_header;
 mod shard;

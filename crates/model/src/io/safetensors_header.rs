@@ -61,6 +61,11 @@ impl Header {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_corpus_of_the_fuzz_target_holds() {
+        crate::corpus::replay("safetensors_header", crate::io::header_claims::hold);
+    }
+
     fn read(header: &str, data: u64) -> Result<Header, String> {
         let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
         Header::read(&bytes[..], bytes.len() as u64 + data)

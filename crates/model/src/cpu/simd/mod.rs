@@ -2,11 +2,13 @@
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
 
+mod ahead;
 mod dispatch;
 mod exp;
 mod product;
 mod softmax;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use dispatch::Cpu;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dispatch::Vnni;

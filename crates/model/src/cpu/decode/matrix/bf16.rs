@@ -10,6 +10,7 @@ use half::bf16;
 use pulp::{Simd, WithSimd};
 
 use super::PANEL;
+use crate::cpu::simd::Ahead;
 
 /// Copies rows into panels, `[in / 2, PANEL]` each: an entry holds two neighbours of a row, the first in its
 /// lower half.
@@ -54,6 +55,8 @@ impl WithSimd for Product<'_> {
         let Self { w, mut x, mut y, wide } = self;
         // Eight rows of two vectors fill the registers of AVX-512, four those of others.
         let most = if S::F32_LANES >= 16 { 8 } else { 4 };
+        let count = (x.len() / wide).div_ceil(most);
+        let mut at = 0;
         while !x.is_empty() {
             let n = match x.len() / wide {
                 8.. if most == 8 => 8,
@@ -63,24 +66,34 @@ impl WithSimd for Product<'_> {
             let (rows, rest) = x.split_at(n * wide);
             let (out, others) = y.split_at_mut(n * PANEL);
             match n {
-                8 => strip::<S, 8, 2>(simd, w, rows, out),
-                4 => strip::<S, 4, 2>(simd, w, rows, out),
-                3 => strip::<S, 3, 2>(simd, w, rows, out),
-                2 => strip::<S, 2, 4>(simd, w, rows, out),
-                _ => strip::<S, 1, 4>(simd, w, rows, out),
+                8 => strip::<S, 8, 2>(simd, w, rows, out, (at, count)),
+                4 => strip::<S, 4, 2>(simd, w, rows, out, (at, count)),
+                3 => strip::<S, 3, 2>(simd, w, rows, out, (at, count)),
+                2 => strip::<S, 2, 4>(simd, w, rows, out, (at, count)),
+                _ => strip::<S, 1, 4>(simd, w, rows, out, (at, count)),
             }
             (x, y) = (rest, others);
+            at += 1;
         }
     }
 }
 
-/// Computes all outputs of a panel for `M` rows.
+/// Computes all outputs of a panel for `M` rows, which are chunk `at` of `count`.
 #[inline(always)]
-fn strip<S: Simd, const M: usize, const W: usize>(simd: S, w: &[u32], x: &[f32], y: &mut [f32]) {
+fn strip<S: Simd, const M: usize, const W: usize>(
+    simd: S,
+    w: &[u32],
+    x: &[f32],
+    y: &mut [f32],
+    (at, count): (usize, usize),
+) {
     let wide = x.len() / M;
     let rows: [&[f32]; M] = std::array::from_fn(|i| &x[i * wide..][..wide]);
-    for column in (0..PANEL).step_by(W * S::F32_LANES) {
-        tile::<S, M, W>(simd, (w, column), rows, y);
+    let width = W * S::F32_LANES;
+    let columns = PANEL / width;
+    for column in 0..columns {
+        let ahead = Ahead::of_pass(w, PANEL, (at * columns + column, count * columns));
+        tile::<S, M, W>(simd, ahead, (w, column * width), rows, y);
     }
 }
 
@@ -88,6 +101,7 @@ fn strip<S: Simd, const M: usize, const W: usize>(simd: S, w: &[u32], x: &[f32],
 #[inline(always)]
 fn tile<S: Simd, const M: usize, const W: usize>(
     simd: S,
+    ahead: Ahead,
     (w, column): (&[u32], usize),
     rows: [&[f32]; M],
     y: &mut [f32],
@@ -98,6 +112,7 @@ fn tile<S: Simd, const M: usize, const W: usize>(
     let (shift, mask) = (simd.splat_u32s(16), simd.splat_u32s(HIGH));
     let mut sums = [[simd.splat_f32s(0.0); W]; M];
     for (k, packed) in w.chunks_exact(PANEL).take(pairs).enumerate() {
+        ahead.step(k);
         let packed = S::as_simd_u32s(&packed[column..][..width]).0;
         for half in [0, 1] {
             for (v, packed) in packed.iter().enumerate() {

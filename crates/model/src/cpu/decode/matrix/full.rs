@@ -5,9 +5,9 @@
 use pulp::{Simd, WithSimd};
 
 use super::PANEL;
-use crate::cpu::simd::{TALL, Target, WIDE, tile};
+use crate::cpu::simd::{Ahead, TALL, Target, WIDE, tile};
 
-/// Vectors of outputs in a tile of fewer rows than `TALL`.
+/// Vectors of outputs in a tile of fewer rows than `TALL`, or with the registers of AVX-512.
 const WIDER: usize = 4;
 
 /// Copies rows into panels, `[in, PANEL]` each.
@@ -34,41 +34,55 @@ impl WithSimd for Product<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { w, x, y, wide } = self;
-        for (x, y) in x.chunks(TALL * wide).zip(y.chunks_mut(TALL * PANEL)) {
+        let count = x.len().div_ceil(TALL * wide);
+        for (at, (x, y)) in x.chunks(TALL * wide).zip(y.chunks_mut(TALL * PANEL)).enumerate() {
+            let at = (at, count);
             let row = |i: usize| &x[i * wide..][..wide];
             match x.len() / wide {
                 TALL => {
                     let (a, b, c, d) = (row(0), row(1), row(2), row(3));
-                    strip::<S, TALL, WIDE>(simd, wide, |k| [a[k], b[k], c[k], d[k]], w, y);
+                    let x = |k| [a[k], b[k], c[k], d[k]];
+                    if S::F32_LANES >= 16 {
+                        strip::<S, TALL, WIDER>(simd, at, x, w, y);
+                    } else {
+                        strip::<S, TALL, WIDE>(simd, at, x, w, y);
+                    }
                 }
                 3 => {
                     let (a, b, c) = (row(0), row(1), row(2));
-                    strip::<S, 3, WIDER>(simd, wide, |k| [a[k], b[k], c[k]], w, y);
+                    strip::<S, 3, WIDER>(simd, at, |k| [a[k], b[k], c[k]], w, y);
                 }
                 2 => {
                     let (a, b) = (row(0), row(1));
-                    strip::<S, 2, WIDER>(simd, wide, |k| [a[k], b[k]], w, y);
+                    strip::<S, 2, WIDER>(simd, at, |k| [a[k], b[k]], w, y);
                 }
                 _ => {
                     let a = row(0);
-                    strip::<S, 1, WIDER>(simd, wide, |k| [a[k]], w, y);
+                    strip::<S, 1, WIDER>(simd, at, |k| [a[k]], w, y);
                 }
             }
         }
     }
 }
 
-/// Computes all outputs of a panel for `M` rows.
+/// Computes all outputs of a panel for `M` rows, which are chunk `at` of `count`.
 #[inline(always)]
 fn strip<S: Simd, const M: usize, const W: usize>(
     simd: S,
-    wide: usize,
+    (at, count): (usize, usize),
     x: impl Fn(usize) -> [f32; M],
     w: &[f32],
     y: &mut [f32],
 ) {
-    for column in (0..PANEL).step_by(W * S::F32_LANES) {
+    let width = W * S::F32_LANES;
+    let columns = PANEL / width;
+    for column in 0..columns {
+        let ahead = Ahead::of_pass(w, PANEL, (at * columns + column, count * columns));
+        let x = |k| {
+            ahead.step(k);
+            x(k)
+        };
         let target = Target { out: &mut *y, stride: PANEL, add: false };
-        tile::<S, M, W>(simd, wide, &x, (w, PANEL, column), target);
+        tile::<S, M, W>(simd, w.len() / PANEL, x, (w, PANEL, column * width), target);
     }
 }

@@ -1,7 +1,7 @@
 //! Products with AVX-512 VNNI: an instruction multiplies 64 bytes by 64 others and adds them up by fours.
 //!
-//! `pulp` doesn't have these instructions, so this file holds the crate's only `unsafe` code: a call of a
-//! function that is compiled for them, and loads from arrays.
+//! `pulp` doesn't have these instructions, so this file has `unsafe` code: a call of a function that is
+//! compiled for them, and loads from arrays.
 #![allow(unsafe_code, reason = "the instructions are found at run time, and loads are from whole arrays")]
 
 use std::arch::x86_64::{
@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 
 use super::rows::Row;
 use super::{GROUPS, LINE, LINES, Line, PANEL, Panel, Rows};
-use crate::cpu::simd::Vnni;
+use crate::cpu::simd::{Ahead, Vnni};
 
 /// Computes the outputs of one panel for all rows.
 pub(super) fn product(_: Vnni, panel: &Panel<'_>, x: &Rows, y: &mut [f32]) {
@@ -22,35 +22,62 @@ pub(super) fn product(_: Vnni, panel: &Panel<'_>, x: &Rows, y: &mut [f32]) {
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn all(panel: &Panel<'_>, x: &Rows, y: &mut [f32]) {
-    let mut at = 0;
+    if x.count() == 1 {
+        let ahead = Ahead::of_pass(panel.lines, LINES, (0, 1));
+        return tile::<1, 4, true>(panel, ahead, [x.row(0)], 0, y);
+    }
+    // Four rows take two passes over the panel.
+    let passes = 2 * x.count().div_ceil(4);
+    let (mut at, mut pass) = (0, 0);
     while at < x.count() {
         let y = &mut y[at * PANEL..];
-        let row = |i: usize| x.row(at + i);
-        at += match x.count() - at {
+        let rows = match x.count() - at {
             1 => {
-                tile::<1, 4>(panel, [row(0)], 0, y);
+                tile::<1, 4, false>(panel, Ahead::nothing(), [x.row(at)], 0, y);
                 1
             }
             2 | 3 => {
-                for column in [0, 2] {
-                    tile::<2, 2>(panel, [row(0), row(1)], column, y);
-                }
+                strip(panel, (pass, passes), [x.row(at), x.row(at + 1)], y);
                 2
             }
             _ => {
-                for column in [0, 2] {
-                    tile::<4, 2>(panel, [row(0), row(1), row(2), row(3)], column, y);
-                }
+                strip(panel, (pass, passes), [0, 1, 2, 3].map(|i| x.row(at + i)), y);
                 4
             }
         };
+        (at, pass) = (at + rows, pass + 2);
     }
 }
 
-/// Computes `W` lines of outputs from line `column` on, for `M` rows.
+/// Computes all outputs of a panel for `M` rows, in the two passes from `pass` on.
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
-fn tile<const M: usize, const W: usize>(panel: &Panel<'_>, rows: [Row<'_>; M], column: usize, y: &mut [f32]) {
+fn strip<const M: usize>(
+    panel: &Panel<'_>,
+    (pass, passes): (usize, usize),
+    rows: [Row<'_>; M],
+    y: &mut [f32],
+) {
+    for column in 0..2 {
+        let ahead = Ahead::of_pass(panel.lines, LINES, (pass + column, passes));
+        if ahead.is_nothing() {
+            tile::<M, 2, false>(panel, ahead, rows, 2 * column, y);
+        } else {
+            tile::<M, 2, true>(panel, ahead, rows, 2 * column, y);
+        }
+    }
+}
+
+/// Computes `W` lines of outputs from line `column` on, for `M` rows. `A`: whether it asks for memory.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn tile<const M: usize, const W: usize, const A: bool>(
+    panel: &Panel<'_>,
+    ahead: Ahead,
+    rows: [Row<'_>; M],
+    column: usize,
+    y: &mut [f32],
+) {
     let mut sums = [[_mm512_setzero_ps(); W]; M];
     let (lines, scales) = (panel.lines.as_chunks::<LINES>().0, panel.scales.as_chunks::<LINE>().0);
     let blocks = scales.len() / LINES;
@@ -60,6 +87,9 @@ fn tile<const M: usize, const W: usize>(panel: &Panel<'_>, rows: [Row<'_>; M], c
             whole[i] = [_mm512_set1_epi32(rows[i].starts[block]); W];
         }
         for group in block * GROUPS..(block + 1) * GROUPS {
+            if A {
+                ahead.step(group);
+            }
             let lines = &lines[group];
             for v in 0..W {
                 let weights = load(&lines[column + v]);
