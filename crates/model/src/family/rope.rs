@@ -51,8 +51,22 @@ pub(super) fn read(
     let query_growth = growth(inner.as_ref(), max_position)?;
     let scaling =
         inner.map(|inner| Scaling { fields, inner, defaults, max_position }.read()).transpose()?.flatten();
-    // As in `transformers`, half numbers are cut off.
-    Ok(RopeConfig { query_growth, scaling, ..RopeConfig::new((head_dim as f64 * part) as usize, theta) })
+    let rotated = rotated(part, head_dim);
+    if rotated == 0 {
+        return Err(format!("{PART} = {part} is less than one number of a head of {head_dim}"));
+    }
+    Ok(RopeConfig { query_growth, scaling, ..RopeConfig::new(rotated, theta) })
+}
+
+/// Returns the numbers of a head that a part is. As in `transformers`, half numbers are cut off.
+fn rotated(part: f64, head_dim: usize) -> usize {
+    (head_dim as f64 * part) as usize
+}
+
+/// Returns the part that is read as this many numbers.
+fn part(numbers: usize, head_dim: usize) -> f64 {
+    let part = numbers as f64 / head_dim as f64;
+    if rotated(part, head_dim) < numbers { part.next_up() } else { part }
 }
 
 fn growth(inner: Option<&Fields<'_>>, max_position: usize) -> Result<Option<QueryGrowth>, String> {
@@ -91,7 +105,7 @@ pub(super) fn write(config: &ModelConfig, defaults: &Defaults, json: &mut Map<St
             inner[ORIGINAL] = growth.period.into();
         }
         if defaults.rotated_part.is_some() {
-            json.insert(PART.into(), (*rotated as f64 / head_dim as f64).into());
+            json.insert(PART.into(), part(*rotated, head_dim).into());
         }
     }
     if !json.contains_key("rope_parameters") {
@@ -110,4 +124,18 @@ fn rotating(config: &ModelConfig) -> BlockRope<'_> {
     let rotated = attentions.find(|attention| attention.rope.rotated > 0);
     let attention = rotated.unwrap_or_else(|| config.first_attention());
     BlockRope { rope: &attention.rope, head_dim: attention.head_dim }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_read_as_the_numbers_that_it_was_written_for() {
+        for head_dim in 1..600 {
+            for numbers in 1..=head_dim {
+                assert_eq!(rotated(part(numbers, head_dim), head_dim), numbers, "{numbers} of {head_dim}");
+            }
+        }
+    }
 }

@@ -10,8 +10,8 @@ const NEAR: usize = 4096;
 /// Asks for lines of memory, some at each step of a pass over a panel.
 ///
 /// If several passes read a panel, it comes out of memory in the first and out of the cache in the others.
-/// Each pass therefore asks for its part of the panel behind, and memory is busy all the time. The processor's
-/// prefetching does this for f32 in a single pass, and not for steps with more work per byte.
+/// Each pass therefore asks for its part of the panel behind, and memory is busy all the time. Processors do
+/// this themselves for f32 in a single pass, and not for steps with more work per byte.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ahead {
     start: *const u8,
