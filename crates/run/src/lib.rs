@@ -29,6 +29,7 @@ mod error;
 mod evaluation;
 mod group;
 pub mod json_lines;
+mod lock;
 mod log;
 pub mod manifest;
 mod metric;

@@ -2,7 +2,6 @@
 
 mod rewind;
 
-use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use turnwise_files::own;
 use crate::environment::RunEnvironment;
 use crate::error::RunDirError;
 use crate::json_lines::JsonLines;
+use crate::lock::{LOCK, Lock, lock};
 use crate::metrics::StepMetrics;
 use crate::times::StepTimes;
 use crate::whole_folder::{self, sync_folder};
@@ -19,7 +19,6 @@ use crate::whole_folder::{self, sync_folder};
 /// Names the file of the resolved config.
 pub const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "env.json";
-const LOCK: &str = "lock";
 const METRICS: &str = "metrics.jsonl";
 const TIMES: &str = "times.jsonl";
 
@@ -35,7 +34,7 @@ const FOLDERS: [&str; 2] = ["rollouts", "checkpoints"];
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl RunDir {
@@ -211,17 +210,6 @@ fn refuse_links(path: &Path) -> Result<(), RunDirError> {
     Ok(())
 }
 
-fn lock(path: &Path) -> Result<File, RunDirError> {
-    let lock_path = path.join(LOCK);
-    let failed = |source| RunDirError::Write { path: lock_path.clone(), source };
-    let lock = own::create(&lock_path).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(RunDirError::InUse { path: path.into() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
 /// Fails if the directory holds anything but the traces of a start that was killed before its config.
 fn refuse_used(path: &Path) -> Result<(), RunDirError> {
     let entries = match std::fs::read_dir(path) {
@@ -290,7 +278,7 @@ pub(crate) mod tests {
     fn two_processes_that_start_together_do_not_share_a_run() {
         let folder = tempfile::tempdir().unwrap();
         // The other process has its lock, and no config yet.
-        let lock = File::create(folder.path().join(LOCK)).unwrap();
+        let lock = std::fs::File::create(folder.path().join(LOCK)).unwrap();
         lock.try_lock().unwrap();
         assert!(matches!(create(folder.path()), Err(RunDirError::InUse { .. })));
         drop(lock);
