@@ -18,7 +18,7 @@ static RANKS: OnceLock<Arc<dyn Ranks>> = OnceLock::new();
 /// Time that rank 0 has for its message before another rank tells the same failure.
 const FIRST: Duration = Duration::from_secs(3);
 
-/// Whether a launcher has started several processes.
+/// Returns whether a launcher has started several processes.
 pub(crate) fn is_one() -> bool {
     launched().is_some()
 }

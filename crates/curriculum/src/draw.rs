@@ -88,7 +88,7 @@ impl TaskDraw {
         }
     }
 
-    /// Whether the draw depends on how groups ended.
+    /// Returns whether the draw depends on how groups ended.
     pub fn reads_outcomes(&self) -> bool {
         matches!(self.curriculum, CurriculumConfig::Success(_))
     }

@@ -10,7 +10,7 @@ use crate::limits::{ROW, too_long};
 use crate::lines::{failed, text};
 use crate::row::{Row, reason};
 
-/// The records of an array.
+/// Iterates over the records of an array.
 pub(crate) struct Array<R> {
     text: R,
     /// The line of the next byte, from 1.

@@ -12,7 +12,7 @@ pub fn at(row: &Value, path: &str) -> Option<Value> {
     at_by(row, path, Integers::Exact)
 }
 
-/// How integers beyond 64 bits are read in columns that hold JSON as text.
+/// Chooses how integers beyond 64 bits are read in columns that hold JSON as text.
 #[derive(Clone, Copy)]
 pub(crate) enum Integers {
     /// As texts of their digits.

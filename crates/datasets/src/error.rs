@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const READ_HINT: &str =
     "data isn't shipped with the project: put the file there, or change the path in the run file";
 
-/// A file whose rows can't be read.
+/// Says why the rows of a file can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The system can't read the file.

@@ -12,7 +12,7 @@ use crate::row::Row;
 /// each seam.
 pub(crate) const MARK: &str = "\u{feff}";
 
-/// The lines of a text that aren't blank.
+/// Iterates over the lines of a text that aren't blank.
 pub(crate) struct Lines<R> {
     text: R,
     line: usize,

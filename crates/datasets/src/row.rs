@@ -11,7 +11,7 @@ use turnwise_json::{beyond_64_bits, rounded, with_exact_integers, words};
 use crate::columns::{Integers, names, overlaid, overlaid_by};
 use crate::error::DataError;
 
-/// Rows of a file, read on demand.
+/// Iterates over the rows of a file, which are read on demand.
 pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
 
 /// Holds the text of a row with its place.

@@ -9,7 +9,7 @@ use crate::left_out::{LeftOut, Reason};
 use crate::row::{Row, not_one};
 use crate::shapes;
 
-/// Messages, the tools on offer, and which messages are marked.
+/// Holds messages, the tools on offer, and which messages are marked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conversation {
     /// Messages in OpenAI's form; arguments of calls are objects.

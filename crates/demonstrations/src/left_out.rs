@@ -48,7 +48,7 @@ impl Reason {
     }
 }
 
-/// A conversation that is left out.
+/// Describes a conversation that is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// The kind.

@@ -1,6 +1,6 @@
 //! Python's arithmetic on numbers, to the text that it prints.
 
-/// A number as Python has it: whole, or of 64 bits.
+/// Holds a number as Python has it: whole, or of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
     Whole(i64),

@@ -39,7 +39,7 @@ pub struct Report {
     pub left_out: BTreeMap<Reason, Tally>,
 }
 
-/// A count with its first places.
+/// Holds a count with its first places.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Tally {
     /// How often it happened.
@@ -48,7 +48,7 @@ pub struct Tally {
     pub first: Vec<Place>,
 }
 
-/// A place in a file.
+/// Names a place in a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Place {
     /// The line, from 1.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::left_out::{LeftOut, Reason};
 
-/// A row, taken apart and not yet checked.
+/// Holds a row, taken apart and not yet checked.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     /// Messages in OpenAI's form.

@@ -6,7 +6,7 @@ use turnwise_trajectory::TokenId;
 
 use crate::config::TooLong;
 
-/// Tokens, and which of them are trained.
+/// Holds tokens, and which of them are trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sequence {
     /// Line of the conversation in its file, from 1.

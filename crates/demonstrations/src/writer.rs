@@ -87,7 +87,7 @@ fn small(content: Option<&Json>) -> [Json; 3] {
     [json!({"role": "user", "content": "?"}), turn, output]
 }
 
-/// A conversation in tokens.
+/// Holds a conversation in tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     /// Its sequences: one, unless the template writes earlier turns otherwise when the conversation goes on.

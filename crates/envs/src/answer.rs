@@ -23,7 +23,7 @@ use std::fmt;
 use crate::tasks::same_question::normal;
 use unit::{PERCENT, Unit};
 
-/// A fraction in lowest terms with a positive denominator.
+/// Holds a fraction in lowest terms with a positive denominator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rational {
     numerator: i128,
@@ -65,7 +65,7 @@ impl fmt::Display for Rational {
     }
 }
 
-/// A number and its unit.
+/// Holds a number and its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     value: Rational,

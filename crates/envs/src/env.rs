@@ -8,7 +8,7 @@ use crate::answer::vote;
 use crate::session::{Opened, Start};
 use crate::tasks::{Task, TaskSplit, Tasks};
 
-/// A solution in the environment's words, for a cold start.
+/// Holds a solution in the environment's words, for a cold start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstration {
     /// The problem.
@@ -17,7 +17,7 @@ pub struct Demonstration {
     pub turns: Vec<DemoTurn>,
 }
 
-/// One turn of a demonstration.
+/// Holds one turn of a demonstration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DemoTurn {
     /// Text before the call, or the final answer.
@@ -26,7 +26,7 @@ pub struct DemoTurn {
     pub call: Option<(ToolCall, DemoAnswer)>,
 }
 
-/// The answer to a call of a demonstration.
+/// Answers a call of a demonstration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DemoAnswer {
     /// The tool's output.
@@ -223,7 +223,7 @@ macro_rules! forward_env {
     };
 }
 
-/// Error of an environment.
+/// Says why an environment can't be opened, or an answer can't be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// The data can't be read, or a row of it is broken.

@@ -17,7 +17,7 @@ const TIMEOUT: &str = "Timed out: the tool didn't answer";
 /// Output of a deliberate error.
 const ERROR: &str = "ConnectionError: the tool couldn't be reached";
 
-/// Rates of the failures, and the seed that decides which calls fail.
+/// Holds the rates of the failures, and the seed that decides which calls fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failures {
     /// Share of calls that time out.
@@ -27,7 +27,7 @@ pub(crate) struct Failures {
     pub(crate) seed: u64,
 }
 
-/// An environment around another one.
+/// Makes tools of another environment fail on purpose.
 pub struct Flaky {
     failures: Failures,
     inner: Box<dyn Env>,

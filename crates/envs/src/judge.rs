@@ -35,7 +35,7 @@ const ASK: &str = "ask ";
 /// Attempts at an execution that fails without fault of the code.
 const ATTEMPTS: usize = 3;
 
-/// The tests that judge a program.
+/// Holds the tests that judge a program.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Exam {
     /// Python that precedes both tests and answer: imports and helpers. It may define the function as well.

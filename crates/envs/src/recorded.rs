@@ -6,7 +6,7 @@ use crate::env::{Env, EnvError};
 use crate::session::{Opened, Start};
 use crate::tasks::{Task, Tasks};
 
-/// The name of an environment that nobody plays in. It has no tasks, and nothing of it is started.
+/// Stands for an environment that nobody plays in. It has no tasks, and nothing of it is started.
 pub(crate) struct Recorded {
     name: &'static str,
     tasks: Tasks,

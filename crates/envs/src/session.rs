@@ -6,7 +6,7 @@ use turnwise_trajectory::{Message, Rewards, ToolOutput, Turn};
 
 use crate::tasks::Task;
 
-/// The input of a session.
+/// Holds the input of a session.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// The problem.
@@ -26,7 +26,7 @@ impl<'a> Start<'a> {
     }
 }
 
-/// A session before its first turn.
+/// Holds a session before its first turn.
 pub struct Opened<'a> {
     /// The state.
     pub session: Box<dyn Session + 'a>,
@@ -48,7 +48,7 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// The state of one trajectory.
+/// Holds the state of one trajectory.
 pub trait Session: Send {
     /// Takes a turn and returns the environment's response.
     ///
@@ -70,7 +70,7 @@ pub trait Session: Send {
     }
 }
 
-/// The environment's response to a turn.
+/// Holds the environment's response to a turn.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Step {
     /// One output for each of the session's own calls.
@@ -85,7 +85,7 @@ pub struct Step {
     pub correct: Option<bool>,
 }
 
-/// The environment's response to the end of a trajectory.
+/// Holds the environment's response to the end of a trajectory.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Closing {
     /// Rewards that are added to those of the last turn.

@@ -5,7 +5,7 @@ use turnwise_tools::executor::{ExecutorConfig, PythonConfig};
 
 use crate::env::{Env, EnvError};
 
-/// Settings of an environment that a run file can choose.
+/// Configures an environment that a run file can choose.
 pub trait EnvSettings {
     /// Opens the environment. `executor` runs the calls, and the programs that judge answers.
     ///

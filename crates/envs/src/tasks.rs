@@ -17,7 +17,7 @@ pub(crate) mod task_files;
 use turnwise_tools::ToolSpec;
 use turnwise_trajectory::{Message, Role};
 
-/// One problem.
+/// Describes one problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// Unique name in its environment, the same in every run. It names the group and seeds its sampling.
@@ -30,7 +30,7 @@ pub struct Task {
     pub answer: String,
 }
 
-/// A part of an environment's tasks.
+/// Names a part of an environment's tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskSplit {
     /// Tasks to train on.
@@ -49,7 +49,7 @@ impl TaskSplit {
     }
 }
 
-/// Tasks and tools of an environment, fixed when it opens.
+/// Holds the tasks and tools of an environment, fixed when it opens.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tasks {
     /// Tasks to train on, in a fixed order.

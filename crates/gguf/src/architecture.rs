@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use crate::file::GgufFile;
 use crate::metadata::Value;
 
-/// An architecture of GGUF and the family that it becomes.
+/// Maps an architecture of GGUF to the family that it becomes.
 #[derive(Debug)]
 pub(crate) struct Architecture {
     /// Its name in a file.
@@ -43,7 +43,7 @@ pub(crate) enum Mixers {
     DeltaNets,
 }
 
-/// A folder's names, in which families differ.
+/// Holds a folder's names, in which families differ.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) last_norm: &'static str,
@@ -58,7 +58,7 @@ pub(crate) struct Names {
 /// Writes keys of a family into the object of `config.json`.
 type WriteKeys = fn(&Keys<'_>, &Shape, &mut Map<String, Json>) -> Result<(), String>;
 
-/// Norms on queries and keys.
+/// Places the norms on queries and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QkNorms {
     Nothing,
@@ -68,7 +68,7 @@ pub(crate) enum QkNorms {
     FullWidth,
 }
 
-/// Settings that decide the weights' shapes and layout.
+/// Holds the settings that decide the weights' shapes and layout.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     pub(crate) architecture: &'static Architecture,
@@ -92,7 +92,7 @@ pub(crate) struct Shape {
     pub(crate) last_norm: &'static str,
 }
 
-/// The layers without attention.
+/// Describes the layers without attention.
 #[derive(Debug, Clone)]
 pub(crate) struct Others {
     /// Whether each layer is one.
@@ -110,7 +110,7 @@ pub(crate) enum Other {
     DeltaNet(DeltaNet),
 }
 
-/// The sizes of a gated DeltaNet.
+/// Holds the sizes of a gated DeltaNet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeltaNet {
     pub(crate) key_heads: usize,
@@ -122,7 +122,7 @@ pub(crate) struct DeltaNet {
     pub(crate) taps: usize,
 }
 
-/// Which projections of attention have a bias.
+/// Says which projections of attention have a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttentionBias {
     Nothing,

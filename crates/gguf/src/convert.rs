@@ -10,7 +10,7 @@ use crate::file::GgufFile;
 use crate::tokenizer::tokenizer;
 use crate::weights::{Stored, write};
 
-/// Summary of a conversion.
+/// Summarises a conversion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Converted {
     /// `model_type` of the folder.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// A file that can't be converted.
+/// Says why a file can't be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
     /// The system's refusal to read.

@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::metadata::{Metadata, Value};
 use crate::quant::dequantize;
 
-/// A tensor of a file.
+/// Describes a tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
     /// Its name.
@@ -27,7 +27,7 @@ pub struct TensorInfo {
     bytes: u64,
 }
 
-/// An open file whose head has been read and checked.
+/// Holds an open file whose head has been read and checked.
 pub struct GgufFile {
     path: PathBuf,
     file: File,

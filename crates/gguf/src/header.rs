@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 
 use crate::metadata::{Metadata, Value};
 
-/// A file that is read from its start, and how much of it is left.
+/// Reads a file from its start, and knows how much of it is left.
 pub(crate) struct Head {
     reader: BufReader<File>,
     size: u64,

@@ -1,6 +1,6 @@
 //! How a tensor's numbers are stored.
 
-/// A type of tensor. Numbers of a quantised type come in blocks that share their scales.
+/// Names a type of tensor. Numbers of a quantised type come in blocks that share their scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// 32-bit floats.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 
-/// A value of the metadata. Numbers are widened.
+/// Holds a value of the metadata. Numbers are widened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// An integer.
@@ -40,7 +40,7 @@ impl Display for Value {
 /// Most letters of a text in a message.
 const LONGEST_SHOWN: usize = 80;
 
-/// Values by their names.
+/// Maps the names of the metadata to their values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata(pub(crate) BTreeMap<String, Value>);
 
@@ -87,7 +87,7 @@ impl Metadata {
         }
     }
 
-    /// Texts; none where the key is absent.
+    /// Returns the texts of a list; none where the key is absent.
     pub fn texts(&self, key: &str) -> Result<&[String], String> {
         match self.get(key) {
             None => Ok(&[]),

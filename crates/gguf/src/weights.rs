@@ -12,7 +12,7 @@ use crate::error::GgufError;
 use crate::file::{GgufFile, TensorInfo};
 use crate::tensors::{holds_decays, in_folder, placed};
 
-/// Element type of stored weights.
+/// Names the element type of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// 32-bit floats: exactly what the file says.

@@ -21,7 +21,7 @@ pub struct Client {
     longest: u64,
 }
 
-/// A header of a request: its name and its value.
+/// Pairs the name of a request's header with its value.
 pub type Header<'a> = (&'a str, &'a str);
 
 /// Holds a server's response, an answer or a refusal.

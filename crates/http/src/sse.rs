@@ -15,7 +15,7 @@ pub struct Events<R> {
     place: Resume,
 }
 
-/// Place in a stream, from which a server may continue it.
+/// Names a place in a stream, from which a server may continue it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resume {
     /// The id of the last whole event that had one.
@@ -24,7 +24,7 @@ pub struct Resume {
     pub retry: Option<Duration>,
 }
 
-/// Reason why a stream has no more events.
+/// Says why a stream has no more events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
     /// The connection breaks off. The server may have the rest.

@@ -57,7 +57,7 @@ mod stream {
     use rustls::pki_types::{CertificateDer, ServerName};
     use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-    /// A connection with TLS over another one.
+    /// Holds a connection with TLS over another one.
     pub type Tls<S> = StreamOwned<ClientConnection, S>;
 
     /// Begins TLS with `host` on a connection. The first read or write ends the handshake.

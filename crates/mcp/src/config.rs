@@ -43,7 +43,7 @@ pub struct McpConfig {
     pub bearer: Option<String>,
 }
 
-/// Scope of a server's state.
+/// Chooses the scope of a server's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
@@ -54,7 +54,7 @@ pub enum Per {
     Run,
 }
 
-/// Place of a server.
+/// Says where a server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A program and its arguments.

@@ -8,7 +8,7 @@ use crate::server::{McpError, Server};
 /// Calls of the run's servers that may wait at a time.
 const WAITING_PER_SERVER: usize = 16;
 
-/// An environment around another one.
+/// Adds the tools of servers to another environment.
 pub struct WithTools {
     inner: Box<dyn Env>,
     servers: Vec<Server>,

@@ -27,7 +27,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(10);
 /// Bytes of a refusal that are read.
 const MAX_REFUSAL: u64 = 4096;
 
-/// A session on an HTTP server.
+/// Holds a session on an HTTP server.
 pub(crate) struct Http {
     posts: Posts,
     next_id: AtomicU64,

@@ -17,7 +17,7 @@ const MAX_TOOLS: usize = 1000;
 /// Bytes of one message of a server at most.
 pub(crate) const MAX_MESSAGE: u64 = 16 << 20;
 
-/// Why a request has no result.
+/// Says why a request has no result.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// The server answers with an error, and is well.
@@ -38,7 +38,7 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// A connection to one session of a server. Several threads may ask at a time.
+/// Connects to one session of a server. Several threads may ask at a time.
 pub(crate) trait Link: Send + Sync {
     /// Asks for a result, and waits for it no longer than `time`.
     fn ask(&self, method: &str, params: &Value, time: Duration) -> Result<Value, Trouble>;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use turnwise_json::words;
 
-/// A message of a server.
+/// Holds a message of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// The answer to the request of this number.
@@ -14,7 +14,7 @@ pub enum Message {
     Notice,
 }
 
-/// An error that a server gives instead of a result.
+/// Holds an error that a server gives instead of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its number in JSON-RPC.

@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long a process that has closed its stdout may take to end, for its status.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// A process in a group with whatever it starts.
+/// Holds a process in a group with whatever it starts.
 pub(crate) struct Process {
     /// None once it is reaped.
     group: Mutex<Option<Group>>,

@@ -18,7 +18,7 @@ use crate::message::INVALID_PARAMS;
 use crate::process::Endings;
 use crate::stdio::Stdio;
 
-/// A server that fails, or can't be used as the run file says.
+/// Says why a server fails, or can't be used as the run file says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tools.{name}: {message}")]
 pub struct McpError {

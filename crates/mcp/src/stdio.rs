@@ -24,7 +24,7 @@ type Outcome = Result<Value, Refusal>;
 /// Messages for the server's stdin, which is closed when there are no senders.
 type Stdin = Mutex<Option<SyncSender<String>>>;
 
-/// A session that is a process.
+/// Holds a session that is a process.
 pub(crate) struct Stdio {
     process: Process,
     shared: Arc<Shared>,

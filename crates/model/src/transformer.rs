@@ -18,7 +18,7 @@ use crate::layers::pass::{AttentionPath, ForwardPass};
 use crate::layers::rope::Rotation;
 use crate::layers::short_conv::ShortConv;
 
-/// Input embedding, `[V, hidden]`.
+/// Holds the input embedding, `[V, hidden]`.
 #[derive(Module, Debug)]
 pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,

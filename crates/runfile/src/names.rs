@@ -1,6 +1,6 @@
 //! Plain names for run files and arguments: `format = "hermes"`.
 
-/// No name of the list is this one.
+/// Says that no name of the list is this one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} {name:?}\n  hint: one of {}", known.join(", "))]
 pub struct UnknownName {

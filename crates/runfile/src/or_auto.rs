@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, Visitor};
 use serde::{Serialize, Serializer};
 
-/// A name of a run file or an argument, or `auto`.
+/// Holds a name of a run file or an argument, or `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrAuto<T> {
     /// `auto`.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::mean::mean;
 use crate::normal::{normal_cdf, normal_quantile};
 
-/// An interval at the requested confidence.
+/// Holds an interval at the requested confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower end.

@@ -17,7 +17,7 @@ const RESAMPLES: usize = 2000;
 /// Seed of the resamples: the same evaluation always has the same intervals.
 const SEED: u64 = 0;
 
-/// A task and the outcomes of its samples.
+/// Holds a task and the outcomes of its samples.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskOutcome {
     /// The task's id.
@@ -31,7 +31,7 @@ pub struct TaskOutcome {
     pub uncounted: bool,
 }
 
-/// Outcome of one sample.
+/// Describes the outcome of one sample.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SampleOutcome {
     /// The final answer, if it gave one.
@@ -54,7 +54,7 @@ impl TaskOutcome {
         self.samples.iter().filter(|sample| sample.failure.is_none()).count()
     }
 
-    /// Share of right samples; 0 without samples.
+    /// Returns the share of right samples; 0 without samples.
     pub fn average(&self) -> f64 {
         if self.samples.is_empty() { 0.0 } else { self.right() as f64 / self.samples.len() as f64 }
     }
@@ -79,7 +79,7 @@ impl TaskOutcome {
     }
 }
 
-/// A mean over tasks.
+/// Holds a mean over tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
     /// The mean.
@@ -94,7 +94,7 @@ impl Estimate {
     }
 }
 
-/// The tasks of one level.
+/// Summarises the tasks of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Level {
     /// How many there are.
@@ -103,7 +103,7 @@ pub struct Level {
     pub average: Estimate,
 }
 
-/// An evaluation in numbers. Keys are `k`.
+/// Summarises an evaluation in numbers. Keys are `k`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Tasks.
@@ -173,7 +173,7 @@ pub fn summarize(tasks: &[TaskOutcome]) -> Summary {
     }
 }
 
-/// Two evaluations on the tasks that both have: `b - a`.
+/// Compares two evaluations on the tasks that both have: `b - a`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// Tasks that both have.

@@ -1,11 +1,11 @@
 //! Means and standard deviations.
 
-/// The mean; 0 of nothing.
+/// Returns the mean; 0 of nothing.
 pub fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
-/// The standard deviation with `n - 1`; 0 of fewer than two.
+/// Returns the standard deviation with `n - 1`; 0 of fewer than two.
 pub fn std_dev(values: &[f64]) -> f64 {
     if values.len() < 2 {
         return 0.0;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{PI, SQRT_2};
 
-/// `P(Z ≤ x)` of a standard normal `Z`, to about 1e-15.
+/// Returns `P(Z ≤ x)` of a standard normal `Z`, to about 1e-15.
 pub fn normal_cdf(x: f64) -> f64 {
     0.5 * erfc(-x / SQRT_2)
 }

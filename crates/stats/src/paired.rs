@@ -6,7 +6,7 @@ use crate::bootstrap::Interval;
 use crate::mean::{mean, std_dev};
 use crate::student::{student_cdf, student_quantile};
 
-/// The t interval of a mean, for example over seeds. None of fewer than two values.
+/// Returns the t interval of a mean, for example over seeds. None of fewer than two values.
 pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     if values.len() < 2 {
         return None;
@@ -17,7 +17,7 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     Some(Interval { low: middle - half, high: middle + half })
 }
 
-/// Result of a paired t test.
+/// Holds the result of a paired t test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PairedT {
     /// Number of pairs.

@@ -1,6 +1,6 @@
 //! Student's t distribution.
 
-/// `P(T ≤ t)` with `df` degrees of freedom.
+/// Returns `P(T ≤ t)` with `df` degrees of freedom.
 ///
 /// # Panics
 /// If `df` is not above 0.

@@ -2,7 +2,7 @@
 
 use crate::executor::ExecutorFault;
 
-/// A failure of a sandbox, a server or an environment.
+/// Describes a failure of a sandbox, a server or an environment.
 ///
 /// A fault is never shown to the model and never costs it reward. It costs the trajectory, which is dropped
 /// and counted. A tool that fails because of its arguments returns an output instead.

@@ -8,7 +8,7 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 use crate::format::CallFormat;
 use crate::spec::ToolSpec;
 
-/// Report about one completion.
+/// Reports on one completion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParseReport {
     /// The calls in the order written, valid or not.
@@ -17,7 +17,7 @@ pub struct ParseReport {
     pub complete: bool,
 }
 
-/// One call: `{"ok":true,"name":…}` or `{"ok":false,"kind":…}`.
+/// Reports one call: `{"ok":true,"name":…}` or `{"ok":false,"kind":…}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ReportedCall {

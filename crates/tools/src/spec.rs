@@ -6,7 +6,7 @@ use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use crate::schema;
 
-/// A tool as the model is told about it.
+/// Describes a tool as the model is told about it.
 ///
 /// It reads both the wrapped form `{"type":"function","function":{…}}` and the bare
 /// `{"name":…,"parameters":…}`, and writes the wrapped one. See [`crate::spec_file`].

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::schema::{self, Types, type_name};
 use crate::spec::ToolSpec;
 
-/// Fault of a tool, with the keys that lead to it.
+/// Names the fault of a tool, with the keys that lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct SpecError {

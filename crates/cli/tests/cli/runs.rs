@@ -115,7 +115,7 @@ pub(crate) fn same(run: &Path, reference: &Path) {
     }
 }
 
-/// Steps in `metrics.jsonl` as it lies there, whatever happens to the process.
+/// Counts the steps in `metrics.jsonl` as it lies there, whatever happens to the process.
 pub(crate) fn steps(run: &Path) -> usize {
     std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
 }

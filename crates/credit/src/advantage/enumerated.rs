@@ -5,10 +5,10 @@ use crate::episode::{Episode, PerTurn};
 /// Number of parameters of the policy: one logit per state.
 pub(super) const PARAMETERS: usize = 4;
 
-/// A vector of one number per parameter.
+/// Holds one number per parameter.
 pub(super) type Gradient = [f64; PARAMETERS];
 
-/// One trajectory of the tree: its probability, its episode, and `∇log π` of each turn.
+/// Holds one trajectory of the tree: its probability, its episode, and `∇log π` of each turn.
 pub(super) struct Path {
     pub(super) probability: f64,
     pub(super) right: bool,

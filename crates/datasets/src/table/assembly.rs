@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::limits::{ROW, too_long};
 use crate::table::leaf::Leaf;
 
-/// A place of a row: what is there, and from which level of definition on it is there.
+/// Describes a place of a row: its content, and the level of definition from which it is there.
 pub(super) struct Field {
     name: String,
     there: i16,

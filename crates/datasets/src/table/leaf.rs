@@ -24,10 +24,10 @@ pub(super) fn said(error: &ParquetError) -> String {
 /// Rows that are decoded at once.
 const ROWS: usize = 256;
 
-/// Levels of definition and repetition of a value.
+/// Pairs the levels of definition and repetition of a value.
 pub(super) type Levels = (i16, i16);
 
-/// The values of a column in a row group.
+/// Gives the values of a column in a row group.
 pub(super) trait Leaf {
     /// Decodes further rows where none is left. Fails at the end of the column.
     fn begin_row(&mut self) -> Result<(), String>;

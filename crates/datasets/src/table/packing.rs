@@ -6,7 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 use parquet::basic::Compression;
 use ruzstd::decoding::FrameDecoder;
 
-/// A codec that is read.
+/// Names a codec that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     None,

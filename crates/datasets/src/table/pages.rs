@@ -43,7 +43,7 @@ pub(super) struct Taken {
     pub(super) values: Arc<AtomicU64>,
 }
 
-/// The pages that are left of a column.
+/// Holds the pages that are left of a column.
 pub(super) struct Pages {
     left: Bytes,
     packing: Packing,

@@ -5,7 +5,7 @@
 //! followed. Known fields must have their declared types, and the others are skipped by their stated ones, as
 //! the library does.
 
-/// The type of a field.
+/// Names the type of a field.
 pub(crate) enum Type {
     Bool,
     I8,
@@ -16,7 +16,7 @@ pub(crate) enum Type {
     Structs(Form),
 }
 
-/// The fields of a struct that are known, by their numbers.
+/// Lists the fields of a struct that are known, by their numbers.
 pub(crate) type Form = &'static [(i16, Type)];
 
 /// A struct without fields.
@@ -25,7 +25,7 @@ pub(crate) const EMPTY: Type = Type::Struct(&[]);
 /// Levels of unknown fields at most.
 const DEPTH: usize = 32;
 
-/// A number or truth value of a struct, or the end of one.
+/// Holds a number or truth value of a struct, or marks the end of one.
 pub(crate) enum Said {
     Number(i64),
     End,
@@ -37,7 +37,7 @@ pub(crate) struct Compact<'a> {
     at: usize,
 }
 
-/// A place that can't be read: the bytes end there, or are something else.
+/// Says why a place can't be read: the bytes end there, or are something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
     Ends,

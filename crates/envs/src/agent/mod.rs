@@ -98,7 +98,7 @@ impl EnvSettings for AgentConfig {
 /// Most bytes of a task. Systems take variables of up to 128 KiB.
 const TASK: usize = 128_000;
 
-/// The environment.
+/// Hands tasks to somebody else's program, one start per trajectory.
 pub struct Agents {
     tasks: Tasks,
     agent: Agent,

@@ -25,7 +25,7 @@ const NO_THINGS: &str = include_str!("words/no_things.txt");
 /// plurals (less, this, minus).
 const ENDINGS: [&str; 7] = ["ths", "teens", "illions", "illiards", "ss", "is", "us"];
 
-/// A unit, and how many of the written number make one of it.
+/// Names a unit, and says how many of the written number make one of it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unit {
     pub(super) name: Option<String>,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::protocol::words;
 
-/// The form of an environment's actions.
+/// Names the form of an environment's actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     /// Calls of its tools.

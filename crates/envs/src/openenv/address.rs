@@ -3,7 +3,7 @@
 use turnwise_http::address;
 use ureq::http::Uri;
 
-/// Address of a server.
+/// Holds the address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) host: String,

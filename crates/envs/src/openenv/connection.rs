@@ -19,7 +19,7 @@ const BUFFER: usize = 16 << 10;
 /// Characters of an answer that an error shows.
 const SHOWN: usize = 120;
 
-/// Reason why a session has no more answers.
+/// Says why a session has no more answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Broken {
     pub(super) why: String,
@@ -33,7 +33,7 @@ impl Broken {
     }
 }
 
-/// A session's connection.
+/// Holds a session's connection.
 pub(super) struct Connection {
     socket: WebSocket<Stream>,
     broken: Option<Broken>,

@@ -12,7 +12,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Open sessions, and some that have ended.
 type Sessions = Mutex<Vec<Weak<Mutex<Connection>>>>;
 
-/// A thread that listens to all open sessions in turn. It ends with the value.
+/// Holds a thread that listens to all open sessions in turn. It ends with the value.
 pub(super) struct KeepAlive {
     sessions: Arc<Sessions>,
     /// Its end wakes the thread.

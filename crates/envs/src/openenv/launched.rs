@@ -12,7 +12,7 @@ use crate::outside::stderr::Log;
 /// Time between two checks of a starting server.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A server's program, and its address.
+/// Holds a server's program, and its address.
 pub(super) struct Launched {
     program: Program,
     pub(super) address: Address,

@@ -43,7 +43,7 @@ use session::{OpenEnvSession, Read};
 /// Origin of this environment's faults.
 const ORIGIN: &str = "env.openenv";
 
-/// The environment.
+/// Plays the environment behind a server of OpenEnv.
 pub struct OpenEnv {
     config: OpenEnvConfig,
     /// Sessions in which the tasks were read, by seed. No trajectory plays in them yet.

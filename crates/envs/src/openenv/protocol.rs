@@ -10,7 +10,7 @@ use crate::outside::stderr::escaped;
 /// Characters of a server's message that are kept.
 const MAX_WORDS: usize = 2000;
 
-/// A question.
+/// Holds a question.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(super) enum Ask {
@@ -45,7 +45,7 @@ impl Ask {
     }
 }
 
-/// An answer.
+/// Holds an answer.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(super) enum Answer {
@@ -57,7 +57,7 @@ pub(super) enum Answer {
     Error(Refusal),
 }
 
-/// The response to a reset or a step.
+/// Holds the response to a reset or a step.
 #[derive(Debug, Deserialize)]
 pub(super) struct Observed {
     pub(super) observation: Map<String, Value>,
@@ -67,7 +67,7 @@ pub(super) struct Observed {
     done: Option<bool>,
 }
 
-/// The reward of a step: a number, a truth value, or none.
+/// Holds the reward of a step: a number, a truth value, or none.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(untagged, expecting = "a reward is a number, true, false or null")]
 pub(super) enum Reward {
@@ -135,7 +135,7 @@ fn tool(tool: &Value) -> Result<ToolSpec, String> {
     })
 }
 
-/// The failure in place of another answer.
+/// Holds the failure that stands in place of another answer.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Refusal {
     #[serde(default)]

@@ -26,7 +26,7 @@ pub(super) fn fault(message: impl Into<String>) -> Fault {
     Fault::new(ORIGIN, message)
 }
 
-/// A server, and the next one after it fails.
+/// Holds a server, and the next one after it fails.
 pub(super) struct Server {
     command: Option<Vec<String>>,
     /// Time for one answer.
@@ -75,7 +75,7 @@ struct Begun {
     seed: Option<u64>,
 }
 
-/// A session of this run, from its beginning on.
+/// Holds a session of this run, from its beginning on.
 pub(super) struct Opened {
     server: Arc<Server>,
     connection: Arc<Mutex<Connection>>,

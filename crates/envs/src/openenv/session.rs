@@ -15,7 +15,7 @@ const REWARD: &str = "reward";
 /// Sums that fall short of their threshold by rounding reach it.
 const ROUNDING: f64 = 1e-9;
 
-/// A session before its first turn.
+/// Holds a session before its first turn.
 pub(super) struct Read {
     pub(super) opened: Opened,
     /// The first observation.
@@ -23,7 +23,7 @@ pub(super) struct Read {
     pub(super) permit: Permit,
 }
 
-/// A trajectory's session.
+/// Holds a trajectory's session.
 pub(super) struct OpenEnvSession<'a> {
     opened: Opened,
     _permit: Permit,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::address::Address;
 
-/// A connection to a server.
+/// Holds a connection to a server.
 pub(super) enum Stream {
     Plain(Timed),
     #[cfg(feature = "https")]
@@ -88,7 +88,7 @@ fn connect(address: &Address, until: Instant) -> Result<TcpStream, String> {
     Err(format!("nothing listens at {address}: {why}"))
 }
 
-/// A stream with a limit on the end of its reads and writes, also when bytes trickle in.
+/// Limits the time of a stream's reads and writes, also when bytes trickle in.
 pub(super) struct Timed {
     stream: TcpStream,
     /// Without a limit nothing waits.

@@ -7,7 +7,7 @@ use turnwise_tools::Fault;
 use crate::env::EnvError;
 use crate::retries::{Again, Retries};
 
-/// Open sessions by the key of their task, without a turn yet.
+/// Holds open sessions by the key of their task, without a turn yet.
 pub(crate) struct Openings<K, S> {
     kept: Mutex<Vec<(K, S)>>,
     /// Held together by openings beside each other, and alone by one that is suspected.

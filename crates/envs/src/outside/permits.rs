@@ -17,7 +17,7 @@ struct Taken {
     first: usize,
 }
 
-/// A session's place in a process. It is free again when it's dropped.
+/// Holds a session's place in a process. It is free again when it's dropped.
 pub(crate) struct Permit {
     permits: Arc<Permits>,
     /// Index of the process.

@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Time in which a program that answers no more must end, for its status.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A program that runs, and the thread that reads its stderr.
+/// Holds a program that runs, and the thread that reads its stderr.
 pub(crate) struct Program {
     group: Group,
     stderr: Arc<Stderr>,

@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// A shell that waits for the end of this process, however it ends, and then kills a process group.
+/// Holds a shell that waits for the end of this process, however it ends, and then kills a process group.
 #[derive(Debug)]
 pub(super) struct Watch(Option<Child>);
 

@@ -50,7 +50,7 @@ const MAX_ID: usize = 4096;
 /// The tool of turnwise that a process may offer.
 const PYTHON: &str = "python";
 
-/// The environment.
+/// Plays the environment of a process that answers JSON lines.
 pub struct Process {
     /// Sessions in which the tasks were read. No trajectory plays in them yet.
     openings: Openings<Place, ProcessSession>,

@@ -8,10 +8,10 @@ use std::time::Instant;
 use super::wire::Answer;
 use crate::tasks::TaskSplit;
 
-/// A task by its split and index.
+/// Names a task by its split and index.
 pub(super) type Place = (TaskSplit, usize);
 
-/// Waiting requests by id, until the process answers no more.
+/// Holds waiting requests by id, until the process answers no more.
 pub(super) struct Pending(Mutex<State>);
 
 struct State {
@@ -28,7 +28,7 @@ struct Waiting {
     place: Option<Place>,
 }
 
-/// The end of a process.
+/// Describes the end of a process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ended {
     pub(super) why: String,

@@ -19,7 +19,7 @@ const BURST: usize = 1 << 16;
 /// Message about a process whose stdout has ended.
 const ENDED: &str = "the process has ended";
 
-/// A process, and the threads that write its stdin and read its stdout and stderr. They end with it.
+/// Holds a process, and the threads that write its stdin and read its stdout and stderr. They end with it.
 pub(super) struct Running {
     /// Lines for its stdin. Each waits for its answer, so there are no more than sessions.
     stdin: Option<Sender<String>>,

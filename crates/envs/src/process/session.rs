@@ -11,7 +11,7 @@ use super::worker::{Asker, ORIGIN, Worker};
 use crate::outside::permits::Permit;
 use crate::session::{Closing, Session, Step};
 
-/// A session in a process.
+/// Holds a session in a process.
 pub(super) struct ProcessSession {
     worker: Arc<Worker>,
     /// The process of the session.

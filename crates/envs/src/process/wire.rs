@@ -8,7 +8,7 @@ use turnwise_trajectory::{CallRecord, Finish, Message, Rewards, Turn};
 
 use crate::tasks::TaskSplit;
 
-/// A request. Its `id` returns with the answer.
+/// Holds a request. Its `id` returns with the answer.
 #[derive(Serialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub(super) enum Request<'a> {
@@ -47,7 +47,7 @@ impl Request<'_> {
     }
 }
 
-/// A turn as the process is told of it.
+/// Tells the process of a turn.
 #[derive(Serialize)]
 pub(super) struct Step<'a> {
     session: &'a str,
@@ -97,7 +97,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// An answer: a result, or the failure of one session.
+/// Holds an answer: a result, or the failure of one session.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Answer {
@@ -111,7 +111,7 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// The offer of the environment.
+/// Describes the offer of the environment.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Described {
@@ -125,7 +125,7 @@ pub(super) struct Described {
     pub(super) system: Option<String>,
 }
 
-/// A task and its opening.
+/// Holds a task and its opening.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reset {
@@ -135,7 +135,7 @@ pub(super) struct Reset {
     pub(super) messages: Vec<Message>,
 }
 
-/// The environment's response to a turn.
+/// Holds the environment's response to a turn.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stepped {
@@ -151,7 +151,7 @@ pub(super) struct Stepped {
     pub(super) correct: Option<bool>,
 }
 
-/// The response to the end of a session.
+/// Holds the response to the end of a session.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Closed {

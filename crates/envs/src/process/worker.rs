@@ -29,7 +29,7 @@ pub(super) fn fault(message: impl Into<String>) -> Fault {
     Fault::new(ORIGIN, message)
 }
 
-/// State that the workers of an environment share.
+/// Holds the state that the workers of an environment share.
 pub(super) struct Shared {
     pub(super) command: Vec<String>,
     /// Time for one answer.
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) broken: OnceLock<String>,
 }
 
-/// The session of a request.
+/// Names the session of a request.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Asker {
     /// The process that holds the session; none takes a running one.
@@ -48,7 +48,7 @@ pub(super) struct Asker {
     pub(super) place: Option<Place>,
 }
 
-/// A process, and the next one after it fails.
+/// Holds a process, and the next one after it fails.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     /// Its number in messages, from 1.

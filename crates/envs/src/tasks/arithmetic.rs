@@ -87,7 +87,7 @@ const TRIES: u64 = 10_000;
 /// The guard around the model's code. It evaluates the checked syntax tree and never runs the code itself.
 const GUARD: &str = include_str!("arithmetic/guard.py");
 
-/// The environment.
+/// Poses nested integer expressions.
 pub struct Arithmetic {
     config: ArithmeticConfig,
     tasks: Tasks,

@@ -97,7 +97,7 @@ impl EnvSettings for CommandConfig {
     }
 }
 
-/// The environment.
+/// Poses tasks of a file, whose answers a command checks.
 pub struct CheckedByCommand {
     tasks: Tasks,
     /// Further columns of a task, by its id.

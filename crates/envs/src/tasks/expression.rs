@@ -3,7 +3,7 @@
 
 use rand::{Rng, RngExt};
 
-/// An operator.
+/// Names an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Operator {
     /// Addition.
@@ -39,7 +39,7 @@ impl Operator {
     }
 }
 
-/// A tree of operations on non-negative integers.
+/// Holds a tree of operations on non-negative integers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expression {
     Number(i64),

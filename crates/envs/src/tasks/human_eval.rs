@@ -66,7 +66,7 @@ impl EnvSettings for HumanEvalConfig {
 const INSTRUCTION: &str = "Write the whole function and try it with the tool. When it's right, end with \
                            `Answer: done`: the last program that you tried is your answer.";
 
-/// The environment.
+/// Poses problems of HumanEval or MBPP.
 pub struct HumanEval {
     judge: Judge,
     tasks: Tasks,

@@ -72,7 +72,7 @@ impl EnvSettings for LookupConfig {
 /// Draws of a question before the settings count as exhausted.
 const TRIES: u64 = 10_000;
 
-/// The environment.
+/// Poses questions over several hops of a fact table.
 pub struct Lookup {
     config: LookupConfig,
     tasks: Tasks,

@@ -80,7 +80,7 @@ struct Problem {
     inputs: Vec<Vec<i64>>,
 }
 
-/// The environment.
+/// Poses functions to write to a specification.
 pub struct Programs {
     config: ProgramsConfig,
     judge: Judge,

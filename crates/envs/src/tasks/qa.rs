@@ -69,7 +69,7 @@ impl EnvSettings for QaConfig {
 /// The mark before the answer in the data, and possibly in a completion.
 const MARK: &str = "####";
 
-/// The environment.
+/// Poses questions with a numeric answer.
 pub struct Qa {
     tasks: Tasks,
 }

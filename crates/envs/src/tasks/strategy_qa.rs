@@ -84,7 +84,7 @@ struct Record {
     facts: Vec<String>,
 }
 
-/// The environment.
+/// Poses yes/no questions that need several facts.
 pub struct StrategyQa {
     tasks: Tasks,
     search: Search,

@@ -17,7 +17,7 @@ use crate::seed::stream;
 use crate::tasks::same_question::normal;
 use crate::tasks::{Task, question, told};
 
-/// The files of an environment, and the tasks that are taken of them.
+/// Names the files of an environment, and the tasks that are taken of them.
 pub(crate) struct TaskFiles<'a> {
     /// The environment's name.
     pub(crate) env: &'static str,
@@ -37,7 +37,7 @@ struct Placed {
     task: Task,
 }
 
-/// Tasks to train on, and held out.
+/// Pairs the tasks to train on with those held out.
 pub(crate) type Both = (Vec<Task>, Vec<Task>);
 
 /// Reads a task of a row. The name is a part of its id.

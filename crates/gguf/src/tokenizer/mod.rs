@@ -8,7 +8,7 @@ use turnwise_jinja::{Moment, Template};
 
 use crate::metadata::{Metadata, Value};
 
-/// A tokenizer in Hugging Face's form.
+/// Holds a tokenizer in Hugging Face's form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MadeTokenizer {
     /// `tokenizer.json`.

@@ -3,7 +3,7 @@
 
 use crate::budget::{Outcome, fail};
 
-/// A token.
+/// Holds one token of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token {
     Data(String),

@@ -13,7 +13,7 @@ pub(super) enum RopeDialect {
     Hunyuan,
 }
 
-/// Defaults of a family.
+/// Holds the defaults of a family.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults {
     pub(super) vocab_size: usize,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// The object with the fields.
+/// Reads the fields of an object.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {

@@ -8,7 +8,7 @@ use super::{Defaults, Fields};
 use crate::config::ModelConfig;
 use crate::rope_config::RopeConfig;
 
-/// The base of layers with a window.
+/// Describes the base of layers with a window.
 #[derive(Clone, Copy)]
 pub(super) struct LocalTheta {
     /// Its key in the older spelling, if it has one.

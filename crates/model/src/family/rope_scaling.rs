@@ -41,7 +41,7 @@ pub(super) fn spelled(scaling: &RopeScaling) -> Value {
     }
 }
 
-/// The object, and the file around it.
+/// Holds the object, and the file around it.
 pub(super) struct Scaling<'a> {
     pub(super) fields: &'a Fields<'a>,
     pub(super) inner: Fields<'a>,

@@ -14,7 +14,7 @@ use crate::layers::pass::{AttentionPath, ForwardPass};
 /// Added to the scores of keys that a query doesn't see. It is finite, so no backend computes `inf - inf`.
 const HIDDEN: f32 = -1e9;
 
-/// The attention layer of a block.
+/// Holds the attention layer of a block.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
     pub(crate) q_proj: Option<Linear>,

@@ -15,7 +15,7 @@ use crate::layers::norm::RmsNorm;
 use crate::layers::pass::ForwardPass;
 use crate::layers::short_conv::Taps;
 
-/// The gated DeltaNet of a block.
+/// Holds the gated DeltaNet of a block.
 #[derive(Module, Debug)]
 pub(crate) struct DeltaNet {
     pub(crate) in_proj_qkv: Linear,

@@ -8,7 +8,7 @@ use crate::block::{Activation, MlpConfig};
 use crate::cpu::fused::{FusedGate, apply_host_op, supports_host_ops};
 use crate::layers::linear::Linear;
 
-/// The feed-forward layer of a block.
+/// Holds the feed-forward layer of a block.
 #[derive(Module, Debug)]
 #[expect(clippy::struct_field_names, reason = "Hugging Face's names")]
 pub(crate) struct Mlp {

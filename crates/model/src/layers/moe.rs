@@ -13,7 +13,7 @@ use crate::layers::linear::Linear;
 use crate::layers::mlp::Mlp;
 use crate::layers::pass::ForwardPass;
 
-/// The feed-forward layers of a block with experts.
+/// Holds the feed-forward layers of a block with experts.
 #[derive(Module, Debug)]
 pub(crate) struct Moe {
     /// The router.

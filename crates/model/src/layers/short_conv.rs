@@ -10,7 +10,7 @@ use crate::layers::convolution::{convolve, following};
 use crate::layers::linear::Linear;
 use crate::layers::pass::ForwardPass;
 
-/// The gated short convolution of a block.
+/// Holds the gated short convolution of a block.
 #[derive(Module, Debug)]
 pub(crate) struct ShortConv {
     pub(crate) in_proj: Linear,
@@ -18,7 +18,7 @@ pub(crate) struct ShortConv {
     pub(crate) out_proj: Linear,
 }
 
-/// A causal convolution of each channel.
+/// Holds a causal convolution of each channel.
 #[derive(Module, Debug)]
 pub(crate) struct Taps {
     /// `[channels, 1, taps]`; the last one belongs to the token itself.

@@ -57,7 +57,7 @@ impl TemplateChat {
         Self::over(folder, Arc::new(Spelling::new(tokenizer)), calls, now)
     }
 
-    /// As [`TemplateChat::new`], over a tokenizer that others share.
+    /// Makes the same as [`TemplateChat::new`], over a tokenizer that others share.
     pub(super) fn over(
         folder: &ChatFolder,
         spelling: Arc<Spelling>,

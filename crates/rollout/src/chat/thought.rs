@@ -75,7 +75,7 @@ impl Opening {
         prompt.rsplit_once(self.tags.open.as_str()).map_or(prompt, |(before, _)| before)
     }
 
-    /// As [`Opening::behind`], with a thought that the text lacks.
+    /// Returns the same as [`Opening::behind`], with a thought that the text lacks.
     pub(super) fn behind_thought(&self, thought: &str, text: &str) -> String {
         let Tags { close, .. } = &self.tags;
         if !self.is_open || thought.is_empty() || text.contains(close.as_str()) {

@@ -50,7 +50,7 @@ pub struct Estimator {
 }
 
 choice! {
-    /// The estimator.
+    /// Names the estimator.
     pub enum Advantage {
         "gtpo" => Gtpo(Estimator),
         "grpo" => Grpo(Estimator),

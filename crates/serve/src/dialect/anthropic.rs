@@ -16,7 +16,7 @@ use crate::dialect::fields::{Fields, wrong};
 use crate::dialect::messages::{self, parts_text};
 use crate::refusal::Refusal;
 
-/// The dialect of `/v1/messages`.
+/// Speaks the dialect of `/v1/messages`.
 pub(super) struct Messages;
 
 const OWN: &[&str] = &[

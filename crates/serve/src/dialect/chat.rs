@@ -17,7 +17,7 @@ use crate::dialect::fields::{Fields, wrong};
 use crate::dialect::messages;
 use crate::refusal::Refusal;
 
-/// The dialect of `/v1/chat/completions`.
+/// Speaks the dialect of `/v1/chat/completions`.
 pub(super) struct ChatCompletions;
 
 const OWN: &[&str] = &[

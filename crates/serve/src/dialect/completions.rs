@@ -14,7 +14,7 @@ use crate::dialect::events::data;
 use crate::dialect::fields::{Fields, wrong};
 use crate::refusal::Refusal;
 
-/// The dialect of `/v1/completions`.
+/// Speaks the dialect of `/v1/completions`.
 pub(super) struct Completions;
 
 const OWN: &[&str] = &["prompt", "max_tokens", "stop", "echo", "best_of", "suffix"];

@@ -19,7 +19,7 @@ use crate::dialect::fields::{Fields, wrong};
 use crate::dialect::messages;
 use crate::refusal::Refusal;
 
-/// The dialect of `/v1/responses`.
+/// Speaks the dialect of `/v1/responses`.
 pub(super) struct Responses;
 
 const OWN: &[&str] = &[

@@ -52,7 +52,7 @@ pub struct Settings {
     pub rules: Option<Rules>,
 }
 
-/// A server that listens.
+/// Listens for requests and answers them.
 pub struct Server {
     listener: TcpListener,
     host: String,

@@ -21,7 +21,7 @@ const NAME: usize = 256;
 /// Least memory that a body takes when it begins to arrive.
 const FIRST: usize = 1 << 10;
 
-/// A body with its share of the memory for bodies.
+/// Holds a body with its share of the memory for bodies.
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
     share: Option<OwnedSemaphorePermit>,

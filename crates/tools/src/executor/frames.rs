@@ -34,7 +34,7 @@ pub(super) struct Incoming {
     closed: bool,
 }
 
-/// Result of a read.
+/// Says how far a read has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// The message isn't complete.

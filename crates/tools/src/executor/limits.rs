@@ -6,18 +6,18 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use super::ExecutorError;
 
-/// Executions at a time where the configuration names no number.
+/// Returns the number of executions at a time where the configuration names no number.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// MiB of memory that code may take.
+/// Bounds the memory that code may take, in MiB.
 pub(super) type MemoryMib = Within<1, 16_777_216>;
 
-/// Bytes of output that are kept.
+/// Bounds the output that is kept, in bytes.
 pub(super) type OutputBytes = Within<1, 268_435_456>;
 
-/// Executions at a time.
+/// Bounds the executions at a time.
 pub(super) type Workers = Within<1, 4_096>;
 
 /// Checks the limits of a configuration that was built in code, which no reader of a file has checked.

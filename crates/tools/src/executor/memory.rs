@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use turnwise_trajectory::ToolOutput;
 
-/// State of knowledge about a program.
+/// Says what is known about a program.
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     /// It has this output.
@@ -14,7 +14,7 @@ pub(super) enum Known {
     RunsEachTime,
 }
 
-/// Cache of two generations.
+/// Caches outputs in two generations.
 ///
 /// When the young generation has filled its half of the bytes, it becomes the old one, and entries of the
 /// former old one that nobody asked for are dropped. The key is the code itself, so two programs can't share

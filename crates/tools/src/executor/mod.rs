@@ -107,7 +107,7 @@ impl std::fmt::Display for ExecutorInfo {
     }
 }
 
-/// Failure of the executor. It is never shown to the model and never costs it reward.
+/// Describes a failure of the executor. It is never shown to the model and never costs it reward.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("executor {backend}: {message}")]
 pub struct ExecutorFault {
@@ -117,7 +117,7 @@ pub struct ExecutorFault {
     pub message: String,
 }
 
-/// Error of an executor that can't be built.
+/// Says why an executor can't be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("executor {backend}: {message}; hint: {hint}")]
 pub struct ExecutorError {
@@ -151,7 +151,7 @@ impl ExecutorConfig {
     }
 }
 
-/// Settings of an executor that a run file can choose.
+/// Configures an executor that a run file can choose.
 pub trait ExecutorSettings {
     /// Starts the executor.
     ///

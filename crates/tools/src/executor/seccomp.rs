@@ -12,7 +12,7 @@ use seccompiler::{
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Groups of system calls that code may make.
+/// Selects groups of system calls that code may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// Opens files for writing. Landlock decides which ones, so without landlock this must be false.

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Slots of the executions that may run at a time. A slot keeps its worker for the next execution.
+/// Holds a slot for each execution that may run at a time. A slot keeps its worker for the next execution.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
     idle: Mutex<Vec<Option<T>>>,
@@ -37,7 +37,7 @@ impl<T> Slots<T> {
     }
 }
 
-/// The right to run one execution now.
+/// Grants the right to run one execution now.
 #[derive(Debug)]
 pub(super) struct Slot<'a, T> {
     slots: &'a Slots<T>,

@@ -32,14 +32,14 @@ const OTHERS: [(&str, &str); 7] = [
 const OUTPUT: &str = "<｜tool▁output▁begin｜>";
 const OUTPUTS: &str = "<｜tool▁outputs▁begin｜>";
 
-/// The format of the DeepSeek family. It reads both versions and writes `version`.
+/// Reads and writes the calls of the DeepSeek family. It reads both versions and writes `version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeepSeek {
     /// The version to write.
     pub version: Version,
 }
 
-/// Style of the calls.
+/// Names a style of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Version {
     /// V3 and R1.

@@ -31,7 +31,7 @@ pub struct FencedPython {
     pub profile: Profile,
 }
 
-/// The published conventions.
+/// Names a published convention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
     /// Those of ToRL.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
-/// A call with its strict verdict, and the call that a lenient reader would have understood.
+/// Holds a call with its strict verdict, and the call that a lenient reader would have understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The call, or its fault.

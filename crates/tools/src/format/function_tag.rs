@@ -20,7 +20,7 @@ pub(super) const PARAMETER_END: &str = "</parameter>";
 pub(super) const VALUE: ValueTags =
     ValueTags { open: PARAMETER, close: PARAMETER_END, next: &[PARAMETER, FUNCTION_END, FUNCTION] };
 
-/// Arguments of a function as they're written.
+/// Holds the arguments of a function as they're written.
 pub(super) enum Body<'a> {
     /// Keys and values as text.
     Pairs(Vec<(&'a str, &'a str)>),
@@ -28,7 +28,7 @@ pub(super) enum Body<'a> {
     Json(&'a str),
 }
 
-/// A function's name and arguments, or its fault.
+/// Holds a function's name and arguments, or its fault.
 pub(super) type Function<'a> = Result<(&'a str, Body<'a>), &'static str>;
 
 /// Returns the scanner of a function without tags around it.

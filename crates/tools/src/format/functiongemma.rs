@@ -16,7 +16,7 @@ const OPEN: &str = "<start_function_call>";
 const CLOSE: &str = "<end_function_call>";
 const RESPONSE: &str = "<start_function_response>";
 
-/// The format of FunctionGemma.
+/// Reads and writes the calls of FunctionGemma.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FunctionGemma;
 

@@ -20,7 +20,7 @@ const OUTPUT: &str = "```tool_output";
 const LIST: &str = "[";
 const KEYS: &[&str] = &["parameters", "arguments"];
 
-/// The format of Gemma 3.
+/// Reads and writes the calls of Gemma 3.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gemma3;
 

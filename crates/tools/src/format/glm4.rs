@@ -15,7 +15,8 @@ const KEY: &str = "{\"";
 const FENCE: &str = "```json";
 pub(super) const OBSERVATION: &str = "<|observation|>";
 
-/// The format of GLM-4. No marker opens a call: an object is one if a line with a name is before it.
+/// Reads and writes the calls of GLM-4. No marker opens a call: an object is one if a line with a name is
+/// before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Glm4;
 

@@ -38,7 +38,7 @@ const TAGS: Tags = Tags(&[
     THINK.close,
 ]);
 
-/// The format of GLM-4.5, GLM-4.6 and GLM-4.7.
+/// Reads and writes the calls of GLM-4.5, GLM-4.6 and GLM-4.7.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Glm45;
 

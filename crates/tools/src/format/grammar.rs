@@ -67,7 +67,7 @@ pub trait Grammar: fmt::Debug + Send + Sync {
     }
 }
 
-/// An opening marker.
+/// Describes an opening marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {
     /// The bytes.
@@ -80,7 +80,7 @@ pub struct Marker {
     pub role: Role,
 }
 
-/// Meaning of a marker.
+/// Says what a marker means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A call.
@@ -91,7 +91,7 @@ pub enum Role {
     Stray,
 }
 
-/// Positions in which a marker counts.
+/// Names a position in which a marker counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Anywhere.

@@ -18,7 +18,7 @@ const LETTERS: &str = "<tool_call>";
 const LETTERS_END: &str = "</tool_call>";
 const RESPONSE: &str = "<|start_of_role|>tool_response";
 
-/// The format of Granite 3.0 to 3.3.
+/// Reads and writes the calls of Granite 3.0 to 3.3.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Granite;
 

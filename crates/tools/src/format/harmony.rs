@@ -37,7 +37,7 @@ const BARE: [&str; 2] = ["commentary to=", "analysis to="];
 /// Tokens that end a message.
 const ENDS: &[&str] = &[CALL, "<|end|>", "<|return|>", "<|start|>"];
 
-/// The format of gpt-oss. Text for the built-in tool `python` is its code.
+/// Reads and writes the calls of gpt-oss. Text for the built-in tool `python` is its code.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Harmony;
 

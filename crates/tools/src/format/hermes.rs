@@ -22,8 +22,8 @@ pub(super) fn response(output: &str) -> String {
     format!("{RESPONSE}\n{output}\n</tool_response>")
 }
 
-/// The format of the Hermes and Qwen families. Newlines inside the tags are optional, and several objects or
-/// a list of them may stand there. It also reads `<function=NAME>{…}</function>`.
+/// Reads and writes the calls of the Hermes and Qwen families. Newlines inside the tags are optional, and
+/// several objects or a list of them may stand there. It also reads `<function=NAME>{…}</function>`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hermes;
 

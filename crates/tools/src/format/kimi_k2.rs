@@ -17,7 +17,7 @@ const SECTION: &str = "<|tool_calls_section_begin|>";
 const SECTION_END: &str = "<|tool_calls_section_end|>";
 const OUTPUT: &str = "<|im_system|>tool";
 
-/// The format of Kimi K2. An id of a call is its name between `functions.` and its number.
+/// Reads and writes the calls of Kimi K2. An id of a call is its name between `functions.` and its number.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KimiK2;
 

@@ -16,7 +16,8 @@ const OPEN: &str = "<|tool_call_start|>";
 const CLOSE: &str = "<|tool_call_end|>";
 const RESPONSE: &str = "<|tool_response_start|>";
 
-/// The format of LFM2 and LFM2.5. JSON between the tags is read too, because prompts may ask for it.
+/// Reads and writes the calls of LFM2 and LFM2.5. JSON between the tags is read too, because prompts may ask
+/// for it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lfm2;
 

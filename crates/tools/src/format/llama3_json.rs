@@ -32,8 +32,8 @@ const MARKERS: &[Marker] = &[
     Marker::forged(EOM),
 ];
 
-/// The JSON format of Llama 3.1 and later. An object is a call if it has a name and parameters. Other objects
-/// are text, because answers may be JSON too.
+/// Reads and writes the JSON calls of Llama 3.1 and later. An object is a call if it has a name and
+/// parameters. Other objects are text, because answers may be JSON too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Llama3Json;
 

@@ -16,14 +16,14 @@ const ID: &str = "[CALL_ID]";
 const ARGS: &str = "[ARGS]";
 const RESULTS: &str = "[TOOL_RESULTS]";
 
-/// The format of the Mistral family. It reads both styles and writes `style`.
+/// Reads and writes the calls of the Mistral family. It reads both styles and writes `style`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mistral {
     /// The style to write.
     pub style: Style,
 }
 
-/// Style of the calls.
+/// Names a style of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
     /// A list of objects, up to tokenizer v7.

@@ -150,7 +150,7 @@ pub trait CallFormat: fmt::Debug + Send + Sync {
 }
 
 names! {
-    /// The registered formats.
+    /// Names a registered format.
     pub enum FormatName("call format") {
         /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>` (Hermes, Qwen2.5, Qwen3).
         "hermes" => Hermes = Hermes,

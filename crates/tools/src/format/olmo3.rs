@@ -16,7 +16,7 @@ const OPEN: &str = "<function_calls>";
 const CLOSE: &str = "</function_calls>";
 const ENVIRONMENT: &str = "<|im_start|>environment";
 
-/// The format of OLMo 3. Constants are JSON's (`true`, `null`); Python's are read too.
+/// Reads and writes the calls of OLMo 3. Constants are JSON's (`true`, `null`); Python's are read too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Olmo3;
 

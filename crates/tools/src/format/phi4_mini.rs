@@ -20,7 +20,7 @@ const FUNCTOOLS_APART: &str = "functools [";
 const TYPED: &str = "[{\"type\"";
 const RESPONSE: &str = "<|tool_response|>";
 
-/// The format of Phi-4-mini.
+/// Reads and writes the calls of Phi-4-mini.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Phi4Mini;
 

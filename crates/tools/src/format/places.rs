@@ -2,7 +2,7 @@
 
 use super::grammar::{Grammar, Place, Role};
 
-/// A place in a text that may continue.
+/// Holds a place in a text that may continue.
 pub(super) struct Places<'a> {
     pub text: &'a [u8],
     pub at: usize,
@@ -10,7 +10,7 @@ pub(super) struct Places<'a> {
     pub last_end: usize,
 }
 
-/// Kinds of text that begin at a place.
+/// Names a kind of text that begins at a place.
 pub(super) enum Event {
     Nothing,
     /// The following bytes decide.

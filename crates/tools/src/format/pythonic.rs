@@ -27,7 +27,7 @@ const MARKERS: &[Marker] = &[
     Marker::forged(EOM),
 ];
 
-/// The format of a list of calls in Python's syntax. Only keyword arguments count.
+/// Reads and writes a list of calls in Python's syntax. Only keyword arguments count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pythonic;
 

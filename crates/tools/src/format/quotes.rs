@@ -1,6 +1,6 @@
 //! Decides whether a byte lies inside a string literal: of JSON, of Python, between tags, or of nothing.
 
-/// String literals that a scanner follows byte by byte.
+/// Follows string literals byte by byte for a scanner.
 #[derive(Debug)]
 pub enum Quotes {
     /// No literals.
@@ -83,7 +83,7 @@ impl ValueTags {
     }
 }
 
-/// Values of an XML-like call. A value ends at the closing tag after which the call continues.
+/// Follows the values of an XML-like call. A value ends at the closing tag after which the call continues.
 #[derive(Debug)]
 pub struct ParameterQuotes {
     tags: &'static ValueTags,
@@ -133,7 +133,7 @@ impl MarkQuotes {
     }
 }
 
-/// JSON's string literals.
+/// Follows JSON's string literals.
 #[derive(Debug, Default)]
 pub struct JsonQuotes {
     inside: bool,
@@ -162,7 +162,7 @@ impl JsonQuotes {
     }
 }
 
-/// Python's string literals and comments.
+/// Follows Python's string literals and comments.
 #[derive(Debug, Default)]
 pub struct PythonQuotes {
     state: Python,

@@ -23,8 +23,8 @@ use crate::spec::ToolSpec;
 const MARKERS: &[Marker] =
     &[Marker::call(OPEN), Marker::call(FUNCTION), Marker::stray(CLOSE), Marker::forged(RESPONSE)];
 
-/// The XML-like format of Qwen3-Coder. A block may hold several functions. A function may stand without a
-/// block, or hold a JSON object.
+/// Reads and writes the XML-like calls of Qwen3-Coder. A block may hold several functions. A function may
+/// stand without a block, or hold a JSON object.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct QwenXml;
 

@@ -1,6 +1,6 @@
 //! Defines thoughts: parts of a completion in which a call is a draft and a marker a mention.
 
-/// The tags around a thought.
+/// Names the tags around a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thought {
     /// Opens a thought.
@@ -26,7 +26,7 @@ pub const THOUGHTS: &[Thought] = &[
     tags("<seed:think>", "</seed:think>"),
 ];
 
-/// The state in which a completion begins, because the prompt may have opened a thought.
+/// Names the state in which a completion begins, because the prompt may have opened a thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Opening {
     /// Outside thoughts.

@@ -8,7 +8,7 @@ use super::python_literal::to_json;
 use crate::schema;
 use crate::spec::{ToolSpec, check_call};
 
-/// The tags of a format. Text that holds one is written as JSON.
+/// Lists the tags of a format. Text that holds one is written as JSON.
 pub(super) struct Tags(pub &'static [&'static str]);
 
 impl Tags {

@@ -23,7 +23,7 @@ const MAX_DEPTH: u32 = 64;
 /// Maximum of schemas that one value is held against. Choices of choices multiply.
 const MAX_STEPS: u32 = 100_000;
 
-/// A part of a value that doesn't meet its schema.
+/// Names a part of a value that doesn't meet its schema.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Mismatch {
     /// The path from the value to the part, as `.key[0]`; empty for the whole.

@@ -19,7 +19,7 @@ pub use python::{PythonTool, Sandbox};
 use crate::fault::Fault;
 use crate::spec::ToolSpec;
 
-/// Arguments of a call, by name.
+/// Maps the names of a call's arguments to their values.
 pub type Arguments = Map<String, Value>;
 
 /// Returns a text argument, or an empty text. A checked call has all required arguments.
@@ -27,7 +27,7 @@ pub fn text<'a>(arguments: &'a Arguments, name: &str) -> &'a str {
     arguments.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The place of a call in its trajectory. Equal places of equal trajectories get equal outputs.
+/// Names the place of a call in its trajectory. Equal places of equal trajectories get equal outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallContext {
     /// Index of the turn, from 0.

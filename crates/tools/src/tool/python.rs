@@ -12,7 +12,7 @@ use crate::spec::ToolSpec;
 
 static SPEC: LazyLock<ToolSpec> = LazyLock::new(ToolSpec::python);
 
-/// Parts that the Python tools of all trajectories share.
+/// Holds the parts that the Python tools of all trajectories share.
 #[derive(Clone, Copy)]
 pub struct Sandbox<'a> {
     /// Runs programs. It may [remember](crate::executor::Remembering) the outputs of equal ones.

@@ -4,7 +4,7 @@ use turnwise_trajectory::{OutputStatus, ToolOutput};
 
 use crate::executor::{CodeSession, Executor, ExecutorFault};
 
-/// A session, opened by the first call, and the cells that ran in it.
+/// Holds a session, opened by the first call, and the cells that ran in it.
 #[derive(Default)]
 pub(super) struct State {
     session: Option<Box<dyn CodeSession>>,

@@ -43,7 +43,7 @@ impl<'a> Beginning<'a> {
         }
     }
 
-    /// Tokens of a sequence at most.
+    /// Returns the most tokens of a sequence.
     pub(crate) fn context(&self) -> usize {
         if self.folder.is_some() { self.model.context() } else { self.model.max_position }
     }

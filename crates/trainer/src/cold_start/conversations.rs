@@ -14,7 +14,7 @@ use crate::config::{SftConfig, StartConfig};
 use crate::error::TrainError;
 use crate::learn::nll::Example;
 
-/// Conversations that could be read, with their lines.
+/// Holds the conversations that could be read, with their lines.
 pub(crate) struct Conversations {
     all: Vec<(usize, Conversation)>,
     report: Report,

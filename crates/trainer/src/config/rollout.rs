@@ -87,7 +87,7 @@ pub struct RolloutConfig {
 }
 
 impl RolloutConfig {
-    /// Whether the sampler rounds the weights that it is given.
+    /// Returns whether the sampler rounds the weights that it is given.
     pub(crate) fn rounds(&self) -> bool {
         self.precision != HostPrecision::F32
     }

@@ -66,7 +66,7 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// Whether the loss or the reward needs the policy before the first step.
+    /// Returns whether the loss or the reward needs the policy before the first step.
     pub(crate) fn needs_reference(&self) -> bool {
         self.loss.loss().terms().beta > 0.0 || self.shaping.kl_beta > 0.0
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-/// Whether a device is Burn's CPU backend, whose cores we have to keep busy ourselves.
+/// Returns whether a device is Burn's CPU backend, whose cores we have to keep busy ourselves.
 #[cfg(feature = "flex")]
 pub(crate) fn on_host(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
@@ -13,7 +13,7 @@ pub(crate) fn on_host(_: &Device) -> bool {
     false
 }
 
-/// Whether tensors of a device live in the memory of this process.
+/// Returns whether tensors of a device live in the memory of this process.
 pub(crate) fn in_memory(device: &Device) -> bool {
     on_host(device) || is_libtorch_on_cpu(device)
 }

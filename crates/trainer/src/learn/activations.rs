@@ -13,13 +13,13 @@ const F32: u64 = 4;
 /// micro-batches.
 const KEPT_PER_TOKEN: u64 = 1 << 18;
 
-/// Whether blocks with rows of up to `length` tokens are computed twice where the config doesn't say.
+/// Returns whether blocks with rows of up to `length` tokens are computed twice where the config doesn't say.
 pub(crate) fn recomputes(model: &ModelConfig, length: u64, half: bool, device: &Device) -> bool {
     let values: u64 = values_of_blocks(model, length, is_fused(device, half)).sum();
     in_memory(device) && values * F32 > KEPT_PER_TOKEN
 }
 
-/// Whether each part of a block is one fused operation and rows are packed: in f32 on the CPU.
+/// Returns whether each part of a block is one fused operation and rows are packed: in f32 on the CPU.
 pub(crate) fn is_fused(device: &Device, half: bool) -> bool {
     on_host(device) && !half
 }

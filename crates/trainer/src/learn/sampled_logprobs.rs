@@ -10,7 +10,7 @@ use crate::device::workers;
 use crate::learn::learner::Split;
 use crate::learn::{activations, micro_batch};
 
-/// One log-probability per sampled token, `[trajectory][turn][token]`, in nats.
+/// Holds one log-probability per sampled token, `[trajectory][turn][token]`, in nats.
 pub(crate) type PerToken = Vec<Vec<Vec<f32>>>;
 
 /// Computes log-probabilities in micro-batches without a graph, one worker per core. The split doesn't change

@@ -23,7 +23,7 @@ enum Event {
     Mute(std::io::Error),
 }
 
-/// Time limits of the command.
+/// Limits the time of the command.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TimeLimits {
     /// For its start, before the time of its first answer begins.
@@ -35,7 +35,7 @@ pub(super) struct TimeLimits {
 /// The longest line that can be a verdict, in bytes.
 const LONGEST_LINE: u64 = 1 << 16;
 
-/// A command that checks answers, restarted after each failure.
+/// Runs a command that checks answers, and restarts it after each failure.
 pub(super) struct Checker {
     command: Vec<String>,
     time_limits: TimeLimits,

@@ -16,7 +16,7 @@ const PROMPTS: [&str; 3] = ["question", "prompt", "messages"];
 /// Letters of a name that may be a mistyped one.
 const NAME: usize = 40;
 
-/// A task as it stands in a file.
+/// Holds a task as it stands in a file.
 pub(super) struct Read {
     pub(super) id: Option<String>,
     pub(super) prompt: Vec<Message>,

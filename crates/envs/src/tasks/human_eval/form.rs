@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::judge::Exam;
 
-/// The published part of MBPP that a task belongs to.
+/// Names the published part of MBPP that a task belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     Train,
@@ -34,7 +34,7 @@ impl std::fmt::Display for Split {
     }
 }
 
-/// A problem of either form.
+/// Holds a problem of either form.
 pub(super) struct Problem {
     /// The task's id.
     pub(super) id: String,

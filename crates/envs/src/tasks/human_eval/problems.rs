@@ -13,7 +13,7 @@ use crate::env::EnvError;
 use crate::judge::Judge;
 use crate::tasks::same_question::normal;
 
-/// A problem and its line.
+/// Pairs a line with its problem.
 pub(super) type Placed = (usize, Problem);
 
 /// Returns the problems of a file, or those of one part of a file that holds both.

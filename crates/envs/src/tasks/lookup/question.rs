@@ -15,7 +15,7 @@ pub enum Question {
     Older,
 }
 
-/// A person, or a chain of ties that leads to one: "the boss of the friend of Ann".
+/// Names a person, or a chain of ties that leads to one: "the boss of the friend of Ann".
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     person: usize,
@@ -63,7 +63,7 @@ impl Chain {
 /// Person, fact and value of one lookup.
 type Step = (&'static str, &'static str, String);
 
-/// A question and the progress of its solution.
+/// Holds a question and the progress of its solution.
 #[derive(Debug, Clone)]
 pub(super) enum Query {
     Who(Chain),

@@ -20,7 +20,7 @@ pub(super) const TIES: [&str; 5] = ["friend", "boss", "teacher", "doctor", "coac
 /// The fact that is a number.
 pub(super) const AGE: &str = "age";
 
-/// The facts of one task.
+/// Holds the facts of one task.
 pub(super) struct World {
     /// `ties[t][p]`: index of the person that tie `t` leads to from person `p`, never `p` itself.
     ties: [[usize; PEOPLE.len()]; TIES.len()],

@@ -3,7 +3,7 @@
 
 use rand::{Rng, RngExt};
 
-/// A list, or the number that the last step makes of it.
+/// Holds a list, or the number that the last step makes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Result {
     List(Vec<i64>),
@@ -19,7 +19,7 @@ impl std::fmt::Display for Result {
     }
 }
 
-/// A step. The last three end a function.
+/// Names a step of a function. The last three end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Evens,
@@ -114,7 +114,7 @@ impl Step {
     }
 }
 
-/// A function. The task may leave out one of its constants.
+/// Describes a function. The task may leave out one of its constants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Pipeline {
     steps: Vec<Step>,

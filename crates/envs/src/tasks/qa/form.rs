@@ -24,7 +24,7 @@ use crate::tasks::task_files::short;
 /// The columns that an answer and a question have in the run file.
 pub(super) const COLUMNS: [&str; 2] = ["answer", "question"];
 
-/// Prompt and exact answer of one record, or what is wrong with it.
+/// Reads prompt and exact answer of one record, or says what is wrong with it.
 pub(super) fn pair(text: &str, columns: &BTreeMap<String, String>) -> Result<(Vec<Message>, String), String> {
     let text = &*with_exact_integers(text);
     let row: Value = typed(text)?;

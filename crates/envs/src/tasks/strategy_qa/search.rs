@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// An index of facts.
+/// Indexes facts by their words.
 pub(super) struct Search {
     facts: Vec<String>,
     /// Facts that hold a word, in order.

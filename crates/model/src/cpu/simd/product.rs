@@ -6,7 +6,7 @@ use pulp::Simd;
 pub(crate) const TALL: usize = 4;
 pub(crate) const WIDE: usize = 2;
 
-/// Destination of a tile.
+/// Describes the destination of a tile.
 pub(crate) struct Target<'a> {
     pub(crate) out: &'a mut [f32],
     /// Entries from one row to the next.

@@ -9,7 +9,7 @@ use crate::executor::{Isolation, MontyConfig};
 pub(super) const CPU_EXIT: i32 = 71;
 pub(super) const MEMORY_EXIT: i32 = monty_types::OOM_EXIT_CODE;
 
-/// Message to a worker at its start.
+/// Tells a worker its limits at its start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Settings {
     pub(super) cpu_seconds: f64,
@@ -27,7 +27,7 @@ impl Settings {
     }
 }
 
-/// Description that a worker sends at its start.
+/// Describes a worker, which sends it at its start.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) version: String,
@@ -36,7 +36,7 @@ pub(super) struct Hello {
     pub(super) missing: Vec<String>,
 }
 
-/// A cell to run.
+/// Asks for a cell to be run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub(super) code: String,
@@ -44,7 +44,7 @@ pub(super) struct Asked {
     pub(super) fresh: bool,
 }
 
-/// Outcome of a cell. The supervisor adds the wall time, and the lines that name its limits.
+/// Holds the outcome of a cell. The supervisor adds the wall time, and the lines that name its limits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) output: ToolOutput,

@@ -105,7 +105,7 @@ impl Pool {
     }
 }
 
-/// Reason for a missing answer.
+/// Says why an answer is missing.
 #[derive(Debug)]
 pub(super) enum Lost {
     Cpu,
@@ -117,7 +117,7 @@ pub(super) enum Lost {
     Ours(String),
 }
 
-/// A running worker, which is killed when dropped.
+/// Holds a running worker, which is killed when dropped.
 #[derive(Debug)]
 pub(super) struct Worker {
     process: Child,

@@ -12,7 +12,7 @@ use super::sys::{self, Process};
 /// Maximum of bytes that are read of an answer.
 const MAX_BYTES: usize = 1 << 16;
 
-/// Output of a program that has ended.
+/// Holds the output of a program that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) stdout: Vec<u8>,

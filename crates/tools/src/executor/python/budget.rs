@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::sys;
 
-/// The resting sessions and their memory.
+/// Holds the resting sessions and their memory.
 #[derive(Debug)]
 pub(super) struct Budget {
     max: u64,

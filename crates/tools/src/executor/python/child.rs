@@ -27,7 +27,7 @@ const MAX_FORGED: usize = 100;
 const WITH_LISTENER: u8 = 1;
 const WITH_SCRATCH: u8 = 2;
 
-/// A running child.
+/// Holds a running child.
 #[derive(Debug)]
 pub(super) struct Child {
     process: Process,

@@ -21,7 +21,7 @@ const CPU_OVER: i32 = libc::SIGXCPU;
 /// Tells a child that its wall time is over. Linux itself never sends this signal.
 const WALL_OVER: i32 = libc::SIGSTKFLT;
 
-/// Time that a cell has used, against its limits.
+/// Measures the time that a cell has used, against its limits.
 #[derive(Debug)]
 pub(super) struct Clocks {
     started: Instant,

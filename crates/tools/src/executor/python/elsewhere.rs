@@ -11,7 +11,7 @@ use super::{CodeSession, Executor, ExecutorError, ExecutorFault, ExecutorInfo};
 
 const NAME: &str = "python";
 
-/// The executor, which can't be built on this system. See [`PythonExecutor::new`].
+/// Stands for the executor, which can't be built on this system. See [`PythonExecutor::new`].
 #[derive(Debug)]
 pub enum PythonExecutor {}
 

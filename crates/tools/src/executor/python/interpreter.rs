@@ -10,7 +10,7 @@ use super::NAME;
 use super::ask::ask;
 use crate::executor::ExecutorError;
 
-/// An interpreter and the paths that it reads.
+/// Describes an interpreter and the paths that it reads.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(super) struct Interpreter {
     /// The binary itself. Launchers such as pyenv's are resolved.

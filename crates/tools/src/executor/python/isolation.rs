@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::config::Isolation;
 use super::sys;
 
-/// A child's report before its first cell: the errno of each layer, 0 where it holds.
+/// Reports a child's layers before its first cell: the errno of each, 0 where it holds.
 ///
 /// The report is the same for all children of an executor, so a child that sends another one is a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -44,7 +44,7 @@ impl Hello {
     }
 }
 
-/// Findings while the first zygote starts.
+/// Holds the findings while the first zygote starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Found {
     /// Root was given up. False also where there was none to give up.
@@ -59,7 +59,7 @@ pub(super) struct Found {
     pub(super) no_seccomp: Option<String>,
 }
 
-/// The layers of every child of an executor. A child with fewer is a fault.
+/// Lists the layers of every child of an executor. A child with fewer is a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Achieved {
     /// The report that each child must send.

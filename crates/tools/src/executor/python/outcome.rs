@@ -16,7 +16,7 @@ const BROKEN_EXIT: i32 = 72;
 const BY_SIGNAL: i32 = 128;
 const OWN_TIMERS: [i32; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
 
-/// End of a cell.
+/// Says how a cell ended.
 #[derive(Debug)]
 pub(super) enum End {
     /// The child answered, and lives.
@@ -27,7 +27,7 @@ pub(super) enum End {
     Stopped(Hard),
 }
 
-/// A child's report about a cell.
+/// Holds a child's report about a cell.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     /// The key of the answered cell, in hex.
@@ -58,7 +58,7 @@ enum Said {
     Wall,
 }
 
-/// Reason why the supervisor killed a child.
+/// Says why the supervisor killed a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hard {
     Cpu,

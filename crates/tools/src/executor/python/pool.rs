@@ -172,7 +172,7 @@ impl Pool {
     }
 }
 
-/// The right to run one execution now, with a worker's zygote if it has one already.
+/// Grants the right to run one execution now, with a worker's zygote if it has one already.
 pub(super) type Turn<'a> = Slot<'a, Zygote>;
 
 /// Drops the zygote after a fault, or when it's worn. The next execution starts a fresh one.

@@ -9,7 +9,7 @@ use super::fault;
 use super::pool::Pool;
 use crate::executor::{CodeSession, ExecutorFault, session_over};
 
-/// A session of the Python executor. Dropping it ends its child.
+/// Holds a session of the Python executor. Dropping it ends its child.
 #[derive(Debug)]
 pub(super) struct PythonSession {
     pool: Arc<Pool>,

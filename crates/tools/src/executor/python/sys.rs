@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The account of a root supervisor's children: `nobody` on every Linux.
 pub(super) const NOBODY: libc::uid_t = 65534;
 
-/// Setup of a process between fork and exec.
+/// Describes the setup of a process between fork and exec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
     /// Gives up root, if the supervisor has it.
@@ -20,7 +20,7 @@ pub(super) struct Setup {
     pub(super) namespaces: bool,
 }
 
-/// One step of [`prepare`], named for the user.
+/// Names one step of [`prepare`] for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Session,
@@ -296,7 +296,7 @@ pub(super) fn receive_with_fds(socket: &UnixStream) -> io::Result<(u8, Vec<Owned
     Ok((byte[0], fds))
 }
 
-/// Descriptor on which the kernel asks about system calls that a seccomp program reports.
+/// Holds the descriptor on which the kernel asks about system calls that a seccomp program reports.
 #[derive(Debug)]
 pub(super) struct Listener(OwnedFd);
 
@@ -369,7 +369,7 @@ fn signal(pidfd: BorrowedFd, signal: libc::c_int) -> io::Result<()> {
     check(result as libc::c_int).map(drop)
 }
 
-/// End of a child.
+/// Says how a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It exited with this status.
@@ -378,7 +378,7 @@ pub(super) enum Ended {
     Signalled(i32),
 }
 
-/// A child of this process, killed and reaped exactly once.
+/// Holds a child of this process, which is killed and reaped exactly once.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: libc::pid_t,

@@ -32,7 +32,7 @@ const ALWAYS: [(&str, &str); 4] = [
     ("MALLOC_ARENA_MAX", "1"),
 ];
 
-/// Settings with which every zygote of an executor starts.
+/// Holds the settings with which every zygote of an executor starts.
 #[derive(Debug)]
 pub(super) struct Recipe {
     pub(super) interpreter: Interpreter,
@@ -41,7 +41,7 @@ pub(super) struct Recipe {
     pub(super) settings: Settings,
 }
 
-/// Message to a zygote, which `zygote.py` reads.
+/// Tells a zygote its settings, which `zygote.py` reads.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Settings {
     cpu_seconds: f64,
@@ -57,7 +57,7 @@ pub(super) struct Settings {
     seccomp: Option<Programs>,
 }
 
-/// Seccomp programs as the kernel reads them.
+/// Holds seccomp programs as the kernel reads them.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Programs {
     /// Denials that the zygote survives.
@@ -101,7 +101,7 @@ impl Programs {
     }
 }
 
-/// Reason for a missing or unusable zygote.
+/// Says why a zygote is missing or unusable.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotStarted {
     /// A layer was refused.
@@ -118,14 +118,14 @@ pub(super) enum NotStarted {
     Other(String),
 }
 
-/// Whether a child runs one cell or many.
+/// Says whether a child runs one cell or many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
     Once,
     Session,
 }
 
-/// A running zygote.
+/// Holds a running zygote.
 #[derive(Debug)]
 pub(super) struct Zygote {
     process: Spawned,

@@ -181,7 +181,7 @@ impl Fence {
     }
 }
 
-/// A whole fenced block.
+/// Holds a whole fenced block.
 pub(in super::super) struct Block<'a> {
     body: &'a str,
     indent: usize,

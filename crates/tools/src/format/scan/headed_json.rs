@@ -14,7 +14,7 @@ pub struct HeadedJson {
     raw: bool,
 }
 
-/// The text between the marker and the value.
+/// Describes the text between the marker and the value.
 #[derive(Debug, Clone, Copy)]
 pub enum Head {
     /// Nothing, or another marker.

@@ -36,7 +36,7 @@ pub(super) enum Advance {
     NotACall,
 }
 
-/// The scanners.
+/// Chooses the scanner of a call.
 #[derive(Debug)]
 pub enum Scan {
     /// Ends with a closing marker.

@@ -18,8 +18,8 @@ pub struct Tagged {
     reopened: Option<usize>,
 }
 
-/// Place from which string literals count. Before it, a quotation mark is prose around a mention of the
-/// marker.
+/// Names the place from which string literals count. Before it, a quotation mark is prose around a mention of
+/// the marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
     /// They count at once.

@@ -64,7 +64,7 @@ pub(crate) struct AgentPlay<'a> {
     pub(crate) version: u64,
 }
 
-/// A judged trajectory, or why it was lost.
+/// Holds a judged trajectory, or says why it was lost.
 pub(crate) type Outcome = Result<(Trajectory, ScoredTrajectory), Lost>;
 
 impl AgentPlay<'_> {

@@ -14,7 +14,7 @@ use super::tally::Tally;
 use crate::error::TrainError;
 use crate::play::lost_rollouts::refuse_many;
 
-/// Judged trajectories by their place.
+/// Holds judged trajectories by their place.
 pub(crate) type Judgements = BTreeMap<usize, Judged>;
 
 /// Holds what a judged trajectory counts.
