@@ -8,7 +8,7 @@ use turnwise_runfile::Conflict;
 use turnwise_trainer::config::{Consistent, RunConfig, load};
 use turnwise_trainer::{ServerCheck, check_servers};
 
-use crate::place::place;
+use crate::run_site::run_site;
 use crate::{output, progress};
 
 /// One check, as JSON has it.
@@ -35,7 +35,7 @@ impl Consistent for Served {
 pub(crate) fn run(file: &Path, device: Option<&str>, json: bool) -> Result<()> {
     let Served(config) = load(Some(file), &[], &[])?;
     let (mut failed, mut told) = (0, Ok(()));
-    let site = place(device)?;
+    let site = run_site(device)?;
     check_servers(&config, &site, &mut |ServerCheck { name, ok, found }| {
         let status = match ok {
             Some(true) => "ok",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use turnwise_model::{HostModel, KvCache, Transformer};
 use turnwise_trajectory::TokenId;
 
-use crate::engine::Engine;
+use crate::model_runner::ModelRunner;
 use crate::sampling::{LogitsError, Sampling};
 use crate::slot::{Pending, Slot, common};
 use crate::stop::StopRule;
@@ -21,7 +21,7 @@ const WORTH: usize = 16;
 
 /// Generates turns for a set of sequences, a token for each of them in a step.
 pub struct Generator {
-    engine: Engine,
+    runner: ModelRunner,
     sampling: Sampling,
     /// Slots of the cache; a slot without a sequence is free.
     slots: Vec<Option<Slot>>,
@@ -36,17 +36,17 @@ impl Generator {
     /// Makes a generator with an empty cache. The model must not track gradients (`model.valid()`).
     pub fn new(model: Transformer, sampling: Sampling) -> Self {
         let cache = KvCache::new(model.config(), 0);
-        Self::of(Engine::Tensor { model: Box::new(model), cache }, sampling)
+        Self::of(ModelRunner::Tensor { model: Box::new(model), cache }, sampling)
     }
 
     /// Makes a generator that computes on the host, the fast way on a CPU backend.
     pub fn on_host(model: Arc<HostModel>, sampling: Sampling) -> Self {
-        Self::of(Engine::Host { model, slots: Vec::new() }, sampling)
+        Self::of(ModelRunner::Host { model, slots: Vec::new() }, sampling)
     }
 
-    fn of(engine: Engine, sampling: Sampling) -> Self {
+    fn of(runner: ModelRunner, sampling: Sampling) -> Self {
         let (slots, waiting) = (Vec::new(), BTreeMap::new());
-        Self { engine, sampling, slots, max_sequences: usize::MAX, waiting, steps: 0, fed: 0 }
+        Self { runner, sampling, slots, max_sequences: usize::MAX, waiting, steps: 0, fed: 0 }
     }
 
     /// Limits the number of sequences that hold a cache, at least one, from the next step on.
@@ -87,7 +87,7 @@ impl Generator {
     pub fn submit_sampled(&mut self, request: GenerationRequest<'_>, sampling: Sampling, beside: usize) {
         let GenerationRequest { key, tokens, max_new, .. } = request;
         assert!(!tokens.is_empty(), "a sequence to continue has at least one token");
-        let context = self.engine.config().context();
+        let context = self.runner.config().context();
         assert!(tokens.len() + max_new <= context, "the caller keeps sequences within the context");
         let turn = Pending::new(request, sampling, beside);
         let Some(at) = self.slot_of(key) else {
@@ -97,10 +97,10 @@ impl Generator {
         };
         let slot = self.slots[at].as_mut().expect("the slot was just found");
         assert!(slot.turn.is_none(), "every sequence has a key of its own");
-        let keep = self.engine.usable(slot.held.len(), slot.common(tokens));
+        let keep = self.runner.usable(slot.held.len(), slot.common(tokens));
         slot.held.truncate(keep);
         slot.turn = Some(turn);
-        self.engine.truncate(at, keep);
+        self.runner.truncate(at, keep);
     }
 
     /// Returns the tokens of a sequence's unfinished turn so far; none if it has no such turn.
@@ -205,7 +205,7 @@ impl Generator {
 
     fn free(&mut self, at: usize) {
         self.slots[at] = None;
-        self.engine.clear(at);
+        self.runner.clear(at);
     }
 
     /// Gives slots to waiting sequences, in the order of their keys.
@@ -224,7 +224,7 @@ impl Generator {
         let wanted = self.waiting.len().min(self.max_sequences.saturating_sub(held));
         let free = self.slots.len() - held;
         if wanted > free {
-            self.engine.add(wanted - free);
+            self.runner.add(wanted - free);
             self.slots.resize_with(held + wanted, || None);
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.is_none()).take(wanted) {
@@ -237,7 +237,7 @@ impl Generator {
     fn compact(&mut self) {
         let held: Vec<usize> = self.sequences().map(|(at, _)| at).collect();
         if !held.is_empty() && held.len() * 2 <= self.slots.len() {
-            self.engine.keep(&held);
+            self.runner.keep(&held);
             self.slots.retain(Option::is_some);
         }
     }
@@ -246,7 +246,7 @@ impl Generator {
     fn feed(&mut self) -> Vec<Option<Vec<f32>>> {
         let (postponed, shared) = self.share_beginnings();
         let reading = self.sequences().filter(|(_, slot)| slot.rest().len() > 1).count();
-        let chunk = self.engine.prefill(reading);
+        let chunk = self.runner.prefill(reading);
         let next: Vec<Vec<TokenId>> = self
             .slots
             .iter()
@@ -267,7 +267,7 @@ impl Generator {
         }
         self.steps += 1;
         self.fed += next.iter().map(Vec::len).sum::<usize>();
-        self.engine.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        self.runner.feed(&next.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     /// Copies the beginnings that empty slots share with others, so a group's prompt is read once.
@@ -277,7 +277,7 @@ impl Generator {
     fn share_beginnings(&mut self) -> (Vec<usize>, Vec<usize>) {
         let empty = |slot: &Slot| slot.held.is_empty() && slot.turn.is_some();
         let fresh: Vec<usize> = self.sequences().filter(|(_, slot)| empty(slot)).map(|(at, _)| at).collect();
-        let stateful = self.engine.config().has_states();
+        let stateful = self.runner.config().has_states();
         let (mut leading, mut postponed, mut shared) = (Vec::<usize>::new(), Vec::new(), Vec::new());
         for at in fresh {
             let tokens_of = |at: usize| {
@@ -285,7 +285,7 @@ impl Generator {
                 slot.and_then(|slot| slot.turn.as_ref()).expect("a fresh slot has a turn").tokens()
             };
             let tokens = tokens_of(at);
-            let given = |slot: &Slot| self.engine.usable(slot.held.len(), slot.common(tokens));
+            let given = |slot: &Slot| self.runner.usable(slot.held.len(), slot.common(tokens));
             let held = self.sequences().map(|(from, slot)| (given(slot), from)).max();
             let (held, from) = held.expect("at least its own slot");
             // A slot that stops before its last token gives the same tokens only.
@@ -302,7 +302,7 @@ impl Generator {
             leading.push(at);
             if held >= WORTH {
                 let beginning = tokens[..held].to_vec();
-                self.engine.copy(from, at, held);
+                self.runner.copy(from, at, held);
                 self.slots[at].as_mut().expect("a fresh slot is taken").held = beginning;
             }
         }

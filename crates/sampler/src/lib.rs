@@ -6,7 +6,7 @@
 //! | which token comes next | [`sample`], [`Sampling`] | `sampling.rs`, `likeliest.rs` |
 //! | when a turn ends | [`StopRule`] | `stop.rs` |
 //! | which random numbers a turn has | [`SequenceId`] | `rng.rs` |
-//! | which model computes the logits | | `engine.rs` |
+//! | which model computes the logits | | `model_runner.rs` |
 //!
 //! Calls that end a turn are found by `turnwise_rollout::TurnEnd`, which a caller of [`Generator::step`]
 //! passes as `ends`.
@@ -15,9 +15,9 @@
 //! the sampled token, in f32, before top-k, top-p or min-p truncate anything. At temperature 0 (greedy) it is
 //! taken at temperature 1. The trainer recomputes it under the same rule (`turnwise_model::token_logprobs`).
 
-mod engine;
 mod generate;
 mod likeliest;
+mod model_runner;
 mod rng;
 mod sampling;
 mod slot;

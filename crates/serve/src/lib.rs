@@ -21,15 +21,15 @@ mod model;
 mod queue;
 mod refusal;
 mod server;
+mod server_state;
 mod session;
-mod site;
 
 pub use engine::{Draw, Engine, EngineSampling, Event, Events, Job};
 pub use model::{Model, Style};
 pub use refusal::Refusal;
 pub use server::run_sessions::RunSessions;
 pub use server::{Server, Settings};
+pub use server_state::Limits;
 pub use session::all::Counts;
 pub use session::run::{Reached, Rules, Said, Told, Transcript};
-pub use site::Limits;
 pub use tokio::time::sleep;

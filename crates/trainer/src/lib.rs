@@ -14,8 +14,8 @@
 //! |---|---|
 //! | `step.rs` | one step: play, score, weigh, learn |
 //! | `record.rs` | metrics and rollouts of a step: each metric is computed here |
-//! | `training.rs`, `running.rs` | a run from its beginning; its steps, checkpoints and evaluations |
-//! | `resume.rs`, `found.rs`, `differences.rs` | the checkpoint that a run goes on from, and what changed since |
+//! | `training.rs`, `training_loop.rs` | a run from its beginning; its steps, checkpoints and evaluations |
+//! | `resume.rs`, `resume_point.rs`, `differences.rs` | the checkpoint that a run goes on from, and what changed since |
 //! | `task_choice.rs`, `step_rollouts.rs` | metrics of refill and curriculum; the rollouts that a step learns from |
 //! | `environment_check.rs`, `server_checks.rs` | the checks of `turnwise doctor` |
 //! | `run_site.rs` | where a run is and who runs it |
@@ -34,18 +34,18 @@ pub mod config;
 pub mod differences;
 mod environment_check;
 mod error;
-mod found;
 pub mod memory_estimate;
 mod player;
 mod record;
 mod resume;
+mod resume_point;
 mod run_site;
-mod running;
 mod server_checks;
 mod step;
 mod step_rollouts;
 mod task_choice;
 mod training;
+mod training_loop;
 
 pub use cold_start::{Learnt, Preview, cold_start, preview, scratch, sft};
 pub use device::{backend, memory, self_check};
@@ -60,10 +60,10 @@ pub use play::{
 pub use record::{StepRecord, Times};
 pub use resume::is_unfinished;
 pub use run_site::RunSite;
-pub use running::{Finished, RunOptions};
 pub use server_checks::{ServerCheck, check_servers};
 pub use step::Trainer;
 pub use step_rollouts::StepRollouts;
 pub use training::train;
+pub use training_loop::{Finished, RunOptions};
 pub use turnwise_envs::TaskSplit;
 pub use watch::{Spent, guards, processor_time, progress};

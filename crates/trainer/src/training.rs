@@ -13,15 +13,15 @@ use turnwise_run::{Checkpoint, Evaluations, Log, RunDir, RunEnvironment};
 use crate::ahead::Ahead;
 use crate::config::{RunConfig, to_toml};
 use crate::error::TrainError;
-use crate::found::found;
 use crate::memory_estimate;
 use crate::play::setup::{Setup, tokenizer};
 use crate::play::{RunServers, check_precision};
 use crate::ranks::agree::{agree, gather, lead, said};
 use crate::resume;
+use crate::resume_point::resume_point;
 use crate::run_site::RunSite;
-use crate::running::{Finished, RunOptions, Running};
 use crate::step::Trainer;
+use crate::training_loop::{Finished, RunOptions, Running};
 use crate::watch::logged::Logged;
 use crate::watch::progress::Progress;
 
@@ -125,7 +125,7 @@ fn go_on(
     }
     let log = lead(&*ranks, || Ok(Log::open(path)?))?;
     let mut progress = Logged::new(progress, log);
-    let (began, found) = found(&*ranks, run.as_ref(), (config, site, path), &mut progress)?;
+    let (began, found) = resume_point(&*ranks, run.as_ref(), (config, site, path), &mut progress)?;
     let step = found.as_ref().map_or(0, |found| found.state.step);
     let opened = check_sampler(config, site, &options)
         .and_then(|()| memory_estimate::check(config, site, &mut progress))

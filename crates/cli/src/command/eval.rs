@@ -15,8 +15,8 @@ use turnwise_trainer::{
     CacheBudget, RunServers, Setup, backend, evaluate, evaluate_agents, evaluate_on, tokenizer,
 };
 
-use crate::place::server_key;
 use crate::run_file::Changes;
+use crate::run_site::server_key;
 use crate::{evaluation_table, input, output, progress};
 
 #[derive(Args)]

@@ -8,8 +8,8 @@ use turnwise_run::Recorded;
 use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::{RunOptions, train};
 
-use crate::place::place;
 use crate::run_file::Changes;
+use crate::run_site::run_site;
 use crate::{progress, stop};
 
 #[derive(Args)]
@@ -40,7 +40,7 @@ impl Replay {
         let file = self.recorded.join("config.toml");
         let config: RunConfig = load(Some(&file), &self.changes.overlay, &self.changes.set)?;
         let recorded = Recorded::open(&self.recorded)?;
-        let place = place(self.device.as_deref())?;
+        let site = run_site(self.device.as_deref())?;
         let options = RunOptions {
             allow_changes: self.allow_changes,
             stop: stop::on_signals((!self.tui).then_some("stopping after this step, with a checkpoint"))?,
@@ -48,7 +48,7 @@ impl Replay {
             ..RunOptions::default()
         };
         let mut progress = progress::of_run(&self.run, self.tui)?;
-        let finished = train(&config, &place, &self.run, options, &mut *progress)?;
+        let finished = train(&config, &site, &self.run, options, &mut *progress)?;
         drop(progress);
         super::train::conclude(&finished, self.json)
     }

@@ -25,8 +25,8 @@ use turnwise_trainer::{
 use turnwise_trajectory::Trajectory;
 
 use crate::line_file::LineFile;
-use crate::place::server_key;
 use crate::run_file::Changes;
+use crate::run_site::server_key;
 use crate::{evaluation_table, output, progress};
 
 #[derive(Args)]

@@ -11,8 +11,8 @@ use turnwise_trainer::config::{SftConfig, load};
 use turnwise_trainer::{Preview, cold_start, preview};
 
 use crate::failure::Usage;
-use crate::place::place;
 use crate::run_file::Changes;
+use crate::run_site::run_site;
 use crate::{evaluation_table, output, progress, terminal};
 
 #[derive(Args)]
@@ -58,7 +58,7 @@ impl Sft {
             };
         };
         let mut progress = progress::on_stderr();
-        let learnt = cold_start(&config, &place(self.device.as_deref())?, out, &mut *progress)?;
+        let learnt = cold_start(&config, &run_site(self.device.as_deref())?, out, &mut *progress)?;
         drop(progress);
         if let Some(evaluation) = &learnt.evaluation {
             evaluation_table::write(&[("after", evaluation)]);

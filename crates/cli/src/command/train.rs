@@ -17,9 +17,9 @@ use turnwise_trainer::config::{RunConfig, load};
 use turnwise_trainer::progress::Silent;
 use turnwise_trainer::{Finished, Play, RunOptions, TrainError, executor, train};
 
-use crate::place::place;
 use crate::run_file::Changes;
-use crate::{evaluation_table, output, progress, run_place, several, stop};
+use crate::run_site::run_site;
+use crate::{evaluation_table, output, progress, run_directory, several, stop};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -77,14 +77,14 @@ impl Train {
         ranks: &Arc<dyn Ranks>,
         mut executor: Option<Box<dyn Executor>>,
     ) -> Result<()> {
-        let place = place(self.device.as_deref())?;
+        let site = run_site(self.device.as_deref())?;
         // The others are asked to end when one is killed, and rank 0 speaks for all.
         let tells = !self.tui && ranks.leads();
         let stop = stop::on_signals(tells.then_some("stopping after this step, with a checkpoint"))?;
         let finished = loop {
             let run = match &self.run {
                 Some(run) => run.clone(),
-                None => several::path(&**ranks, || run_place::claim(&self.config, config))?,
+                None => several::path(&**ranks, || run_directory::claim(&self.config, config))?,
             };
             let mut progress =
                 if ranks.leads() { progress::of_run(&run, self.tui)? } else { Box::new(Silent) };
@@ -95,7 +95,7 @@ impl Train {
                 ranks: ranks.clone(),
                 executor: executor.take(),
             };
-            match train(config, &place, &run, options, &mut *progress) {
+            match train(config, &site, &run, options, &mut *progress) {
                 Ok(finished) => break finished,
                 // Another process has resumed it first.
                 Err(TrainError::RunDir(RunDirError::InUse { .. }))

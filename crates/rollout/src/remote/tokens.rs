@@ -6,7 +6,7 @@
 //! retry, and at worst the trajectory.
 
 mod description;
-mod engine;
+mod engine_name;
 mod fleet;
 mod hints;
 mod policy;
@@ -16,7 +16,7 @@ mod sglang;
 mod turn;
 mod vllm;
 
-pub use engine::EngineName;
+pub use engine_name::EngineName;
 pub use fleet::{Fleet, Pushed, Servers};
 pub use policy::{Stream, TokenPolicy};
 pub use probe::{Gap, Logprobs, Probe};

@@ -25,6 +25,7 @@ use crate::dialect::messages::called;
 use crate::engine::{Draw, Event, Events, Job};
 use crate::queue::Places;
 use crate::refusal::{FULL, Refusal};
+use crate::server_state::ServerState;
 use crate::session::all::Name;
 use crate::session::answer_name::AnswerName;
 use crate::session::digest::{after, meant};
@@ -32,7 +33,6 @@ use crate::session::of_run::NewCall;
 use crate::session::run::Reached;
 use crate::session::streams::Stream;
 use crate::session::tree::{Answered, Texts};
-use crate::site::Site;
 
 /// Holds a call that is being answered. Dropped, it gives up its sequences.
 pub(crate) struct Call {
@@ -48,7 +48,7 @@ pub(crate) struct Call {
 
 /// Holds the place of a call in its session. Dropped, it leaves the session.
 struct Begun {
-    site: Arc<Site>,
+    state: Arc<ServerState>,
     name: Name,
     /// The number of its first choice in the session.
     first: u32,
@@ -77,22 +77,22 @@ fn hash(text: &str) -> u64 {
 
 impl Call {
     /// Begins to answer a request.
-    pub(crate) fn begin(site: &Arc<Site>, arrived: &Arrived, ask: &Ask) -> Result<Self, Refusal> {
+    pub(crate) fn begin(state: &Arc<ServerState>, arrived: &Arrived, ask: &Ask) -> Result<Self, Refusal> {
         let name = arrived.name.clone();
         let count = ask.choices;
-        let places = Places::take(&site.queue, count as usize, site.limits.sequences)?;
-        let one = site.rules.is_some_and(|rules| rules.one_tool_call);
+        let places = Places::take(&state.queue, count as usize, state.limits.sequences)?;
+        let one = state.rules.is_some_and(|rules| rules.one_tool_call);
         let full = |refusal: &Refusal| {
             if refusal.code == Some(FULL) {
-                site.sessions.refuse(&name.name, Reached::Context);
+                state.sessions.refuse(&name.name, Reached::Context);
             }
         };
-        length::check(&site.model, ask, site.engine.context()).inspect_err(full)?;
-        let placed = place(&site.model, arrived, ask, one)?;
-        let room = room(site, &placed.prompt).inspect_err(full)?;
-        let Numbered { first, session, draws } = numbered(site, arrived, &placed, ask)?;
+        length::check(&state.model, ask, state.engine.context()).inspect_err(full)?;
+        let placed = place(&state.model, arrived, ask, one)?;
+        let room = room(state, &placed.prompt).inspect_err(full)?;
+        let Numbered { first, session, draws } = numbered(state, arrived, &placed, ask)?;
         // Dropped, it leaves the session.
-        let begun = Begun { site: site.clone(), name, first, count };
+        let begun = Begun { state: state.clone(), name, first, count };
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let head = Arc::new(Head {
             id: format!("{session:016x}{first:08x}"),
@@ -100,22 +100,22 @@ impl Call {
             form: ask.form,
             echo: ask.echo.clone(),
             prompt: placed.prompt.clone(),
-            model: site.model.clone(),
+            model: state.model.clone(),
         });
         let (events, receiver) = Events::of(count);
         let reader = || {
             let (tokens, bytes) = &placed.forced;
             let (stop, strings) = (placed.stop.clone(), ask.stop.clone());
-            Reader::new(site.model.clone(), stop, strings, placed.calling(), (tokens, *bytes))
+            Reader::new(state.model.clone(), stop, strings, placed.calling(), (tokens, *bytes))
         };
-        let most = site.rules.map_or(room, |rules| room.min(rules.turn_tokens));
+        let most = state.rules.map_or(room, |rules| room.min(rules.turn_tokens));
         let is_own_limit = ask.max_new.is_some_and(|own| own < most);
         for ((choice, draw), events) in (0..count).zip(draws).zip(events) {
             let mut watch = reader();
-            site.engine.submit(Job {
+            state.engine.submit(Job {
                 prompt: placed.prompt.clone(),
                 max_new: ask.max_new.unwrap_or(most).min(most),
-                sampling: site.rules.map_or(ask.sampling, |rules| rules.sampling),
+                sampling: state.rules.map_or(ask.sampling, |rules| rules.sampling),
                 likeliest: ask.form.likeliest,
                 draw,
                 stop: placed.stop.clone(),
@@ -195,13 +195,13 @@ impl Call {
         let answer = asked.map(|(asked, question)| AnswerName::new(asked, question, &message(&text, &calls)));
         let said = self.placed.digest.map(|before| after(&before, &meant(&message(&text, &calls))));
         let written = self.placed.written.clone().and_then(|prompt| prompt.with(&text));
-        let Begun { site, name, .. } = &self.begun;
+        let Begun { state, name, .. } = &self.begun;
         let texts = || Texts {
             dialogue: self.placed.dialogue.clone(),
             forced: self.placed.forced.0.clone(),
             said: self.placed.said.clone(),
         };
-        site.sessions.answer(
+        state.sessions.answer(
             &name.name,
             Answered {
                 call,
@@ -215,7 +215,7 @@ impl Call {
                 answer,
                 repeated: self.placed.repeated.clone(),
                 written,
-                texts: if site.rules.is_some() { texts() } else { Texts::default() },
+                texts: if state.rules.is_some() { texts() } else { Texts::default() },
             },
         );
         let used = |(nth, call_of): (usize, ToolCall)| ToolUse {
@@ -255,8 +255,8 @@ impl Call {
 impl Drop for Begun {
     fn drop(&mut self) {
         // A record that can't be written is reported when the server ends, or when rewards are posted.
-        if let Err(refusal) = self.site.sessions.leave(&self.name, self.first, self.count) {
-            self.site.complain(refusal.line());
+        if let Err(refusal) = self.state.sessions.leave(&self.name, self.first, self.count) {
+            self.state.complain(refusal.line());
         }
     }
 }
@@ -272,18 +272,23 @@ struct Numbered {
 }
 
 /// Numbers the choices of a call in its session, and names their random numbers.
-fn numbered(site: &Arc<Site>, arrived: &Arrived, placed: &Placed, ask: &Ask) -> Result<Numbered, Refusal> {
+fn numbered(
+    state: &Arc<ServerState>,
+    arrived: &Arrived,
+    placed: &Placed,
+    ask: &Ask,
+) -> Result<Numbered, Refusal> {
     let (count, name) = (ask.choices, &arrived.name.name);
-    if let Some(rules) = site.rules {
+    if let Some(rules) = state.rules {
         let new = NewCall { parent: placed.parent, prompt: &placed.prompt, arrived: arrived.at() };
-        let (first, place, streams) = site.sessions.begin_in_run(name, (count, rules.calls), &new)?;
+        let (first, place, streams) = state.sessions.begin_in_run(name, (count, rules.calls), &new)?;
         let draws = streams.into_iter().map(|Stream { depth, salt }| Draw::Run { place, depth, salt });
         return Ok(Numbered { first, session: place, draws: draws.collect() });
     }
-    let (first, session) = (site.sessions.begin(name, count)?, hash(name));
+    let (first, session) = (state.sessions.begin(name, count)?, hash(name));
     let draw = |choice| match ask.seed {
         Some(seed) => Draw::Seed { seed, choice },
-        None => Draw::Call { seed: site.seed, session, call: first + choice },
+        None => Draw::Call { seed: state.seed, session, call: first + choice },
     };
     Ok(Numbered { first, session, draws: (0..count).map(draw).collect() })
 }
@@ -298,8 +303,8 @@ fn message(text: &str, calls: &[ToolCall]) -> Value {
 }
 
 /// Returns the number of tokens that fit behind a prompt.
-fn room(site: &Site, prompt: &[TokenId]) -> Result<usize, Refusal> {
-    let (context, vocabulary) = (site.engine.context(), site.engine.vocabulary());
+fn room(state: &ServerState, prompt: &[TokenId]) -> Result<usize, Refusal> {
+    let (context, vocabulary) = (state.engine.context(), state.engine.vocabulary());
     if prompt.is_empty() {
         return Err(Refusal::at("prompt", "has no token"));
     }

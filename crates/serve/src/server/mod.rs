@@ -31,10 +31,10 @@ use crate::engine::{Engine, EngineSampling};
 use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::server::run_sessions::RunSessions;
+use crate::server_state::{Limits, ServerState};
 use crate::session::all::{Counts, Sessions, no_trajectory};
 use crate::session::record::Record;
 use crate::session::run::Rules;
-use crate::site::{Limits, Site};
 
 /// Holds what a server is started with.
 pub struct Settings {
@@ -56,7 +56,7 @@ pub struct Settings {
 pub struct Server {
     listener: TcpListener,
     host: String,
-    site: Arc<Site>,
+    state: Arc<ServerState>,
 }
 
 impl Server {
@@ -80,8 +80,9 @@ impl Server {
         let listener = TcpListener::bind((host.as_str(), port)).map_err(told(format!("{host}:{port}")))?;
         let port = listener.local_addr()?.port();
         let hosts = AllowedHosts::new(port, Some(&host));
-        let site = Site::new(model.into(), engine, Sessions::new(record), seed, (limits, rules), hosts);
-        Ok(Self { listener, host, site: Arc::new(site) })
+        let state =
+            ServerState::new(model.into(), engine, Sessions::new(record), seed, (limits, rules), hosts);
+        Ok(Self { listener, host, state: Arc::new(state) })
     }
 
     /// Returns the address for clients.
@@ -93,7 +94,7 @@ impl Server {
 
     /// Returns where the sessions of a run are opened and closed.
     pub fn run_sessions(&self) -> RunSessions {
-        RunSessions(self.site.clone())
+        RunSessions(self.state.clone())
     }
 
     /// Answers until `until` is ready; then ends all sessions. Returns how many there were.
@@ -101,7 +102,7 @@ impl Server {
     /// # Errors
     /// The system's, or that a session could not be written.
     pub fn serve(self, until: impl Future<Output = ()>) -> io::Result<Counts> {
-        let limits = self.site.limits;
+        let limits = self.state.limits;
         let bounds = Bounds {
             connections: limits.connections,
             head: 32 * 1024,
@@ -111,22 +112,26 @@ impl Server {
         };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-        let served =
-            runtime.block_on(turnwise_listen::serve(self.listener, router(self.site.clone()), bounds, until));
+        let served = runtime.block_on(turnwise_listen::serve(
+            self.listener,
+            router(self.state.clone()),
+            bounds,
+            until,
+        ));
         // Calls that are being answered are given up.
         drop(runtime);
-        let ended = self.site.sessions.end_all().map_err(|refusal| io::Error::other(refusal.line()));
+        let ended = self.state.sessions.end_all().map_err(|refusal| io::Error::other(refusal.line()));
         served?;
-        self.site.complaint().map_or(ended, |reason| Err(io::Error::other(reason)))
+        self.state.complaint().map_or(ended, |reason| Err(io::Error::other(reason)))
     }
 }
 
-fn router(site: Arc<Site>) -> Router {
+fn router(state: Arc<ServerState>) -> Router {
     let mut router =
         Router::new().route("/v1/models", get(models)).route("/v1/sessions/{id}/reward", post(rewarded));
     for dialect in dialect::all() {
-        let answer = move |State(site): State<Arc<Site>>, headers: HeaderMap, body: Body| async move {
-            answered(site, dialect, headers, body)
+        let answer = move |State(state): State<Arc<ServerState>>, headers: HeaderMap, body: Body| async move {
+            answered(state, dialect, headers, body)
                 .await
                 .unwrap_or_else(|refusal| response(refusal.status, &dialect.refuse(&refusal), refusal.wait))
         };
@@ -140,7 +145,7 @@ fn router(site: Arc<Site>) -> Router {
         .method_not_allowed_fallback(|at: Uri| async move {
             nowhere(&at, &Refusal::of(405, "this address takes another method"))
         });
-    router.layer(from_fn_with_state(site.clone(), for_own_clients)).with_state(site)
+    router.layer(from_fn_with_state(state.clone(), for_own_clients)).with_state(state)
 }
 
 /// Writes a refusal at an address without an answer, in the form of the dialect that it belongs to.
@@ -152,29 +157,29 @@ fn nowhere(at: &Uri, refusal: &Refusal) -> Response {
 }
 
 /// Refuses requests for other hosts, and those of foreign pages.
-async fn for_own_clients(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    if !site.hosts.is_own_name(request.headers()) {
+async fn for_own_clients(State(state): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
+    if !state.hosts.is_own_name(request.headers()) {
         return plain(&Refusal::of(403, "this server has another Host; --host names one"));
     }
-    if site.hosts.is_foreign_origin(request.headers()) {
+    if state.hosts.is_foreign_origin(request.headers()) {
         return plain(&Refusal::of(403, "pages of another Origin may not ask"));
     }
     next.run(request).await
 }
 
-async fn models(State(site): State<Arc<Site>>) -> Response {
+async fn models(State(state): State<Arc<ServerState>>) -> Response {
     let model = json!({
-        "id": site.model.id(),
+        "id": state.model.id(),
         "object": "model",
         "created": 0,
         "owned_by": "turnwise",
-        "max_model_len": site.engine.context(),
+        "max_model_len": state.engine.context(),
     });
     response(200, &json!({"object": "list", "data": [model]}), None)
 }
 
 async fn rewarded(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<ServerState>>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
@@ -183,12 +188,12 @@ async fn rewarded(
         // A path that isn't UTF-8 names no session.
         let id = id.ok().map(|Path(id)| id).filter(|id| requests::is_name(id));
         let id = id.ok_or_else(|| Refusal::of(404, "there is no such session"))?;
-        if site.rules.is_some_and(|rules| !rules.takes_rewards) {
+        if state.rules.is_some_and(|rules| !rules.takes_rewards) {
             return Err(Refusal::of(403, "env.agent.check alone gives rewards in this run"));
         }
-        let body = requests::body(&site, &headers, body).await?;
-        let site = site.clone();
-        off_the_loop(move || reward::give(&site.sessions, &id, &requests::json(&site, &body.bytes)?)).await
+        let body = requests::body(&state, &headers, body).await?;
+        let state = state.clone();
+        off_the_loop(move || reward::give(&state.sessions, &id, &requests::json(&state, &body.bytes)?)).await
     };
     match given.await {
         Ok(answer) => response(200, &answer, None),
@@ -198,27 +203,27 @@ async fn rewarded(
 
 /// Answers a request of a dialect.
 async fn answered(
-    site: Arc<Site>,
+    state: Arc<ServerState>,
     dialect: &'static dyn Dialect,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let name = requests::session(&site, &headers)?;
-    let arrived = Arrived::new(site.clone(), name);
-    if site.rules.is_some() && !arrived.is_known() {
+    let name = requests::session(&state, &headers)?;
+    let arrived = Arrived::new(state.clone(), name);
+    if state.rules.is_some() && !arrived.is_known() {
         return Err(no_trajectory());
     }
-    let held = requests::body(&site, &headers, body).await?;
-    let call = begun(&site, dialect, arrived, held).await?;
+    let held = requests::body(&state, &headers, body).await?;
+    let call = begun(&state, dialect, arrived, held).await?;
     if call.head().form.delivery != Delivery::Whole {
-        let stream = stream::Told::new(call, dialect, site.limits.answer_time);
+        let stream = stream::Told::new(call, dialect, state.limits.answer_time);
         let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-        return Ok(under(site.rules, (headers, Body::new(stream)).into_response()));
+        return Ok(under(state.rules, (headers, Body::new(stream)).into_response()));
     }
-    let whole = tokio::time::timeout(site.limits.answer_time, whole(call, dialect)).await;
+    let whole = tokio::time::timeout(state.limits.answer_time, whole(call, dialect)).await;
     whole
-        .unwrap_or_else(|_| Err(too_slow(site.limits.answer_time)))
-        .map(|answer| under(site.rules, response(200, &answer, None)))
+        .unwrap_or_else(|_| Err(too_slow(state.limits.answer_time)))
+        .map(|answer| under(state.rules, response(200, &answer, None)))
 }
 
 /// Says in an answer's head which settings a run has used instead of the request's.
@@ -233,15 +238,15 @@ fn under(rules: Option<Rules>, mut response: Response) -> Response {
 
 /// Begins a call: reads the request, and makes its prompt.
 async fn begun(
-    site: &Arc<Site>,
+    state: &Arc<ServerState>,
     dialect: &'static dyn Dialect,
     arrived: Arrived,
     held: requests::Held,
 ) -> Result<Call, Refusal> {
-    let site = site.clone();
+    let state = state.clone();
     off_the_loop(move || {
-        let ask = dialect.read(&requests::json(&site, &held.bytes)?)?;
-        Call::begin(&site, &arrived, &ask)
+        let ask = dialect.read(&requests::json(&state, &held.bytes)?)?;
+        Call::begin(&state, &arrived, &ask)
     })
     .await
 }

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use turnwise_json::{Unique, words};
 
 use crate::refusal::Refusal;
+use crate::server_state::ServerState;
 use crate::session::all::Name;
-use crate::site::Site;
 
 /// Most bytes of a session's name.
 const NAME: usize = 256;
@@ -28,7 +28,7 @@ pub(crate) struct Held {
 }
 
 /// Returns the session of a request: its bearer token or `x-api-key`. Without one the request is a session.
-pub(crate) fn session(site: &Site, headers: &HeaderMap) -> Result<Name, Refusal> {
+pub(crate) fn session(state: &ServerState, headers: &HeaderMap) -> Result<Name, Refusal> {
     let bearer = headers.get(header::AUTHORIZATION).map(|value| {
         let value = value.to_str().unwrap_or_default();
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
@@ -37,7 +37,7 @@ pub(crate) fn session(site: &Site, headers: &HeaderMap) -> Result<Name, Refusal>
     let key = || headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim());
     match bearer.or_else(key) {
         None => {
-            let number = site.singles.fetch_add(1, Ordering::Relaxed);
+            let number = state.singles.fetch_add(1, Ordering::Relaxed);
             // No token holds a space.
             Ok(Name { name: format!("single {number}"), single: true })
         }
@@ -57,22 +57,22 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Reads a body. Only what has arrived takes memory, so clients that stall leave it to others.
-pub(crate) async fn body(site: &Site, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
-    let most = site.limits.body;
+pub(crate) async fn body(state: &ServerState, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
+    let most = state.limits.body;
     let told =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let read = async {
         match told {
             Some(length) if length > most => Err(Unread::TooLong),
-            _ => collected(site, body).await,
+            _ => collected(state, body).await,
         }
     };
-    timeout(site.limits.body_time, read).await.unwrap_or(Err(Unread::Slow)).map_err(|unread| match unread {
+    timeout(state.limits.body_time, read).await.unwrap_or(Err(Unread::Slow)).map_err(|unread| match unread {
         Unread::TooLong => Refusal::of(413, format!("the body is longer than {most} bytes")),
         Unread::Full => Refusal::busy("the requests being read fill their memory"),
         Unread::Broken => Refusal::of(400, "the body broke off, or its chunks are malformed"),
         Unread::Slow => {
-            let seconds = site.limits.body_time.as_secs();
+            let seconds = state.limits.body_time.as_secs();
             Refusal::of(408, format!("the body took longer than {seconds} s"))
         }
     })
@@ -87,12 +87,12 @@ enum Unread {
 }
 
 /// Reads the bytes of a body.
-async fn collected(site: &Site, mut body: Body) -> Result<Held, Unread> {
+async fn collected(state: &ServerState, mut body: Body) -> Result<Held, Unread> {
     let mut held = Held { bytes: Vec::new(), share: None };
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|_| Unread::Broken)?;
         let Some(data) = frame.data_ref() else { continue };
-        held.grow(site, data.len())?;
+        held.grow(state, data.len())?;
         held.bytes.extend_from_slice(data);
     }
     Ok(held)
@@ -100,8 +100,8 @@ async fn collected(site: &Site, mut body: Body) -> Result<Held, Unread> {
 
 impl Held {
     /// Takes memory for more bytes: twice as much as before, where the limits allow it.
-    fn grow(&mut self, site: &Site, more: usize) -> Result<(), Unread> {
-        let (most, needed) = (site.limits.body, self.bytes.len() + more);
+    fn grow(&mut self, state: &ServerState, more: usize) -> Result<(), Unread> {
+        let (most, needed) = (state.limits.body, self.bytes.len() + more);
         if needed > most {
             return Err(Unread::TooLong);
         }
@@ -111,7 +111,7 @@ impl Held {
         }
         let size = needed.max(2 * before).max(FIRST).min(most);
         let share = u32::try_from(size - before).map_err(|_| Unread::TooLong)?;
-        let share = site.bodies.clone().try_acquire_many_owned(share).map_err(|_| Unread::Full)?;
+        let share = state.bodies.clone().try_acquire_many_owned(share).map_err(|_| Unread::Full)?;
         match &mut self.share {
             Some(held) => held.merge(share),
             None => self.share = Some(share),
@@ -127,8 +127,8 @@ const VALUES: usize = 1 << 17;
 
 /// Reads the JSON of a body, unless it has too many values. No key may stand twice: one of them would be
 /// ignored.
-pub(crate) fn json(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
-    bounded(site, bytes)?;
+pub(crate) fn json(state: &ServerState, bytes: &[u8]) -> Result<Value, Refusal> {
+    bounded(state, bytes)?;
     match serde_json::from_slice(bytes) {
         Ok(Unique(value)) => Ok(value),
         Err(error) if error.is_data() => Err(Refusal::of(400, words(&error))),
@@ -141,8 +141,8 @@ pub(crate) fn json(site: &Site, bytes: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// Refuses a body with too many values.
-fn bounded(site: &Site, bytes: &[u8]) -> Result<(), Refusal> {
-    let most = VALUES.max(2 * site.engine.context());
+fn bounded(state: &ServerState, bytes: &[u8]) -> Result<(), Refusal> {
+    let most = VALUES.max(2 * state.engine.context());
     let values = values(bytes);
     if values > most {
         let message = format!("the body has about {values} values; at most {most} are read");

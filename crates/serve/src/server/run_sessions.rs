@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::server_state::ServerState;
 use crate::session::run::Transcript;
 use crate::session::tree::Session;
-use crate::site::Site;
 
 /// Opens and closes the sessions of a server that answers for a run.
 #[derive(Clone)]
-pub struct RunSessions(pub(crate) Arc<Site>);
+pub struct RunSessions(pub(crate) Arc<ServerState>);
 
 impl RunSessions {
     /// Opens a session.

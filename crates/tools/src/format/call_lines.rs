@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde_json::{Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::json::{read_calls, spaced};
 use super::python_literal::{from_json, split_at};
 use super::pythonic::{is_expressible, read_one};

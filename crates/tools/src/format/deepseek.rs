@@ -4,7 +4,7 @@
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::{read_arguments, spaced};
 use super::quotes::Quotes;

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::quotes::{PythonQuotes, Quotes};
 use super::scan::{Block, Fence, Gate, Scan, Tagged};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::Value;
 use turnwise_trajectory::ViolationKind;
 
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Marker, Place, Role};
 use super::json::{OBJECT, looks_like_call, read_calls, read_unmarked, spaced};
 use super::python_literal::to_json;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::check_name;
 use super::json::read_arguments;
 use super::quotes::{JsonQuotes, ParameterQuotes, Quotes, ValueTags};

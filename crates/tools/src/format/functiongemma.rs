@@ -6,7 +6,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::escape_value::{self, MARK};
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Marker, check_name, forged_observation, inside, never_opened};
 use super::quotes::{MarkQuotes, Quotes};
 use super::scan::{Gate, Scan, Tagged};

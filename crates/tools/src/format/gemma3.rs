@@ -6,7 +6,7 @@ use turnwise_trajectory::ToolCall;
 
 use super::CallFormat;
 use super::call_lines;
-use super::found::Found;
+use super::found_call::Found;
 use super::grammar::{Grammar, Marker, Place, forged_observation, inside};
 use super::json::{OBJECT, looks_like_call, objects, read_calls, spaced};
 use super::pythonic::{Pythonic, is_expressible};

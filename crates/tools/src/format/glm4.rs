@@ -3,7 +3,7 @@
 use turnwise_trajectory::ToolCall;
 
 use super::CallFormat;
-use super::found::Found;
+use super::found_call::Found;
 use super::grammar::{Grammar, Marker, Place, forged_observation};
 use super::json::{read_arguments, spaced};
 use super::scan::{JsonValue, Scan};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::glm4::{ENDING, OBSERVATION};
 use super::grammar::{Grammar, Marker, Place, check_name, forged_observation, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE, response};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::scan::Scan;
 use super::thought::{THOUGHTS, Thought};
 

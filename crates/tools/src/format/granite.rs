@@ -6,7 +6,7 @@ use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
 use super::foreign::{OTHER_TAGS, is_other_tag, read_tagged};
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
 use super::json::{OBJECTS, read_calls, read_unmarked, spaced};
 use super::scan::{Head, HeadedJson, JsonValue, Scan};

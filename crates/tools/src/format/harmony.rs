@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, forged_observation, never_opened};
 use super::json::{read_arguments, spaced};
 use super::scan::{Head, HeadedJson, Scan, opens_json};

@@ -4,7 +4,7 @@ use serde_json::json;
 use turnwise_trajectory::ToolCall;
 
 use super::foreign::{OTHER_TAGS, is_other_tag, read_tagged};
-use super::found::Found;
+use super::found_call::Found;
 use super::function_tag::{FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, forged_observation, inside, never_opened};
 use super::json::{OBJECT, json_or_text, read_calls, read_unmarked, spaced};

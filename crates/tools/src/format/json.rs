@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use turnwise_json::beyond_64_bits;
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
-use super::found::Found;
+use super::found_call::Found;
 use super::grammar::check_name;
 
 /// The usual beginning of a call's object.

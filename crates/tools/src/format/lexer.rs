@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use turnwise_trajectory::{MalformedCall, ViolationKind};
 
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Role};
 use super::places::{Event, Places};
 use super::scan::{Advance, Scan};

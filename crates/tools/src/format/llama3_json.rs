@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::foreign::{DICTIONARIES, DICTIONARY, read_dictionary};
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, forged_observation};
 use super::json::{json_or_text, looks_like_call, objects, read_calls, spaced};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::grammar::{Grammar, Marker, Place, Role, check_name, forged_observation, never_opened};
 use super::json::{OBJECTS, read_arguments, read_calls, read_unmarked, spaced};
 use super::scan::{JsonValue, NamedJson, Scan};

@@ -9,7 +9,7 @@ mod deepseek;
 mod escape_value;
 mod fenced_python;
 mod foreign;
-mod found;
+mod found_call;
 mod function_tag;
 mod functiongemma;
 mod gemma3;
@@ -47,7 +47,7 @@ use turnwise_trajectory::{MalformedCall, ToolCall};
 
 pub use deepseek::{DeepSeek, Version};
 pub use fenced_python::{FencedPython, Profile};
-pub use found::Found;
+pub use found_call::Found;
 pub use functiongemma::FunctionGemma;
 pub use gemma3::Gemma3;
 pub use glm4::Glm4;

@@ -5,7 +5,7 @@ use turnwise_trajectory::ToolCall;
 
 use super::CallFormat;
 use super::call_lines;
-use super::found::Found;
+use super::found_call::Found;
 use super::grammar::{Grammar, Marker, forged_observation, inside, never_opened};
 use super::json::spaced;
 use super::quotes::{PythonQuotes, Quotes};

@@ -5,7 +5,7 @@ use serde_json::json;
 use turnwise_trajectory::ToolCall;
 
 use super::CallFormat;
-use super::found::Found;
+use super::found_call::Found;
 use super::grammar::{Grammar, Marker, Place, Role, forged_observation, inside, never_opened};
 use super::json::{OBJECTS, read_calls, read_unmarked, spaced};
 use super::quotes::{JsonQuotes, Quotes};

@@ -7,7 +7,7 @@ use serde_json::Map;
 use turnwise_trajectory::{ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::function_tag::{self, FUNCTION, FUNCTION_END};
 use super::grammar::{Grammar, Marker, Place, Role, forged_observation};
 use super::json::{json_or_text, spaced};

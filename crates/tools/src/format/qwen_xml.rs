@@ -9,7 +9,7 @@ use std::fmt::Write;
 use turnwise_trajectory::{MalformedCall, ToolCall, ViolationKind};
 
 use super::CallFormat;
-use super::found::{Found, malformed};
+use super::found_call::{Found, malformed};
 use super::function_tag::{self, Body, FUNCTION, FUNCTION_END, PARAMETER, PARAMETER_END, VALUE, functions};
 use super::grammar::{Grammar, Marker, forged_observation, never_opened};
 use super::hermes::{CLOSE, OPEN, RESPONSE, response};

@@ -10,7 +10,7 @@ use turnwise_http::{Client, Failure, Refusal, RetryPolicy, short};
 
 use super::ServerError;
 use super::description::Description;
-use super::engine::EngineName;
+use super::engine_name::EngineName;
 use super::hints;
 use super::protocol::{ADAPTER, Ask, Odd, OnDisk, Protocol, SampledTurn};
 use super::turn::{Trouble, TurnAsk};

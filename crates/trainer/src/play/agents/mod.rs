@@ -10,7 +10,7 @@
 //! changes what is sampled: the random numbers of a call belong to its trajectory and its place there.
 
 mod round;
-mod told;
+mod trajectory;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -36,7 +36,7 @@ use crate::play::judged::judge;
 use crate::play::policy::task_hash;
 use crate::play::served::ServedModel;
 use crate::play::setup::Setup;
-use told::trajectory;
+use trajectory::trajectory;
 
 pub(crate) use round::round;
 

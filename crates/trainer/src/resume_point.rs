@@ -22,7 +22,7 @@ struct Found {
 }
 
 /// Returns when the run began and its newest checkpoint, as rank 0 finds them.
-pub(crate) fn found(
+pub(crate) fn resume_point(
     ranks: &dyn Ranks,
     run: Option<&RunDir>,
     (config, site, path): (&RunConfig, &RunSite, &Path),

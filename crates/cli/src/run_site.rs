@@ -10,7 +10,7 @@ use turnwise_trainer::backend;
 use crate::failure::Usage;
 
 /// Returns the site of a run on the named device, or on the default one. The device must pass its check.
-pub(crate) fn place(device: Option<&str>) -> Result<RunSite> {
+pub(crate) fn run_site(device: Option<&str>) -> Result<RunSite> {
     Ok(RunSite {
         device: backend::checked(device)?,
         device_name: backend::chosen(device),

@@ -44,7 +44,7 @@ impl Default for Limits {
 }
 
 /// Holds the state of the addresses.
-pub(crate) struct Site {
+pub(crate) struct ServerState {
     pub(crate) model: Arc<Model>,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) sessions: Sessions,
@@ -62,7 +62,7 @@ pub(crate) struct Site {
     complaint: Mutex<Option<String>>,
 }
 
-impl Site {
+impl ServerState {
     /// Returns the state of a server to which nothing has happened.
     pub(crate) fn new(
         model: Arc<Model>,

@@ -7,12 +7,12 @@ use turnwise_model::{HostCache, HostModel, KvCache, ModelConfig, TokenBatch, Tra
 use turnwise_trajectory::TokenId;
 
 /// Holds a model with the caches of its sequences, one slot each.
-pub(crate) enum Engine {
+pub(crate) enum ModelRunner {
     Tensor { model: Box<Transformer>, cache: KvCache },
     Host { model: Arc<HostModel>, slots: Vec<HostCache> },
 }
 
-impl Engine {
+impl ModelRunner {
     pub(crate) fn config(&self) -> &ModelConfig {
         match self {
             Self::Tensor { model, .. } => model.config(),
