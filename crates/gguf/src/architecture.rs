@@ -1,4 +1,4 @@
-//! The description of an architecture, and the keys and sizes of a file.
+//! Describes an architecture, and reads the keys and sizes of a file.
 
 use serde_json::{Map, Value as Json};
 

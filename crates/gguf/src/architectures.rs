@@ -1,4 +1,5 @@
-//! The architectures that can be converted: names of their norms, and what their rows and keys look like.
+//! Lists the architectures that can be converted: names of their norms, and what their rows and keys look
+//! like.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! `config.json` from the metadata.
+//! Makes `config.json` of the metadata.
 
 use serde_json::{Map, Value as Json, json};
 

@@ -1,4 +1,4 @@
-//! A file to a folder.
+//! Converts a file to a folder.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A file: its metadata, and the places of its tensors.
+//! Reads a file: its metadata, and the places of its tensors.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The 16-bit floats that blocks hold their scales in.
+//! Reads the 16-bit floats that blocks hold their scales in.
 
 use half::f16;
 

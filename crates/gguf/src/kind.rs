@@ -1,4 +1,4 @@
-//! How a tensor's numbers are stored.
+//! Names the ways in which a tensor's numbers are stored.
 
 /// Names a type of tensor. Numbers of a quantised type come in blocks that share their scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

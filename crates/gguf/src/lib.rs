@@ -1,5 +1,5 @@
-//! GGUF, the file format of llama.cpp, to Hugging Face folders: configuration, weights, tokenizer and chat
-//! template.
+//! Converts GGUF, the file format of llama.cpp, to Hugging Face folders: configuration, weights, tokenizer
+//! and chat template.
 //!
 //! A file is untrusted: every length in it is checked against the file's own size before memory is taken for
 //! it. Architectures are `llama`, `qwen2`, `qwen3`, `gemma3`, `smollm3`, `granite`, `olmo2`, `phi3`,

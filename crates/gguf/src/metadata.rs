@@ -1,4 +1,4 @@
-//! The key/value part of a file.
+//! Reads the key/value part of a file.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};

@@ -1,5 +1,5 @@
-//! From stored bytes to f32, in the order of operations of the reference implementation, so that the results
-//! are the same to the bit.
+//! Turns stored bytes into f32, in the order of operations of the reference implementation, so that the
+//! results are the same to the bit.
 
 use half::bf16;
 

@@ -1,4 +1,5 @@
-//! The k-quants: super-blocks of 256 numbers, whose sub-blocks have scales that are quantised themselves.
+//! Reads the k-quants: super-blocks of 256 numbers, whose sub-blocks have scales that are quantised
+//! themselves.
 
 use crate::float16::float16;
 

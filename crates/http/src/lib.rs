@@ -1,7 +1,7 @@
-//! JSON over HTTP to servers that are busy, still loading or odd: one request with its limits ([`Client`]),
-//! the rule for trying again ([`RetryPolicy`]), and a reader for the JSON that servers send ([`json`]), as a
-//! whole or as a stream of events ([`sse`]). [`address`] refuses addresses that nobody
-//! can have, and [`tls`] says whom `https` trusts.
+//! Sends JSON over HTTP to servers that are busy, still loading or odd: one request with its limits
+//! ([`Client`]), the rule for trying again ([`RetryPolicy`]), and a reader for the JSON that servers send
+//! ([`json`]), as a whole or as a stream of events ([`sse`]). [`address`] refuses addresses that nobody can
+//! have, and [`tls`] says whom `https` trusts.
 
 pub mod address;
 mod client;

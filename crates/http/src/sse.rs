@@ -1,4 +1,4 @@
-//! Server-sent events, one at a time as they arrive.
+//! Reads server-sent events, one at a time as they arrive.
 
 use std::io::BufRead;
 use std::time::Duration;

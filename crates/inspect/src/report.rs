@@ -1,4 +1,4 @@
-//! A report of one or many runs: curves, held-out results, turns and settings, as one HTML file or as
+//! Writes a report of one or many runs: curves, held-out results, turns and settings, as one HTML file or as
 //! Markdown with its pictures beside it.
 
 mod arms;

@@ -1,4 +1,4 @@
-//! JSON that other programs and people wrote: environments, servers, agents, data files and traces.
+//! Reads JSON that other programs and people wrote: environments, servers, agents, data files and traces.
 //!
 //! - [`Unique`] reads a value whose objects hold each key once. A reader that takes the last of two equal
 //!   keys hides a mistake.

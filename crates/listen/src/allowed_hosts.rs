@@ -1,4 +1,5 @@
-//! Whose requests are answered: a foreign page may point its name at 127.0.0.1, or send requests there.
+//! Decides whose requests are answered: a foreign page may point its name at 127.0.0.1, or send requests
+//! there.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! A server in a run file: `[tools.NAME]`.
+//! Configures a server in a run file: `[tools.NAME]`.
 
 use std::collections::BTreeMap;
 use std::fmt::Formatter;

@@ -1,4 +1,4 @@
-//! The result of a call as the model reads it.
+//! Writes the result of a call as the model reads it.
 
 use serde::Deserialize;
 use serde_json::Value;

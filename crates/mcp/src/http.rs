@@ -1,5 +1,5 @@
-//! A server behind a URL: streamable HTTP. Every message is a POST, and its response is JSON or a stream of
-//! events. A stream that breaks off is continued by a GET, from the last event that had an id.
+//! Connects to a server behind a URL: streamable HTTP. Every message is a POST, and its response is JSON or a
+//! stream of events. A stream that breaks off is continued by a GET, from the last event that had an id.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! A session with a server: how it begins, and what can be asked of it.
+//! Speaks with a server in a session: how it begins, and what can be asked of it.
 
 use std::time::{Duration, Instant};
 

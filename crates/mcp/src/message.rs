@@ -1,4 +1,4 @@
-//! JSON-RPC messages as servers write them.
+//! Reads and writes JSON-RPC messages.
 
 use serde_json::{Map, Value};
 use turnwise_json::words;

@@ -1,4 +1,4 @@
-//! The process of a server: its environment, its group, and its end.
+//! Runs the process of a server: its environment, its group, and its end.
 
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! A server of a run file: its tools, and its sessions.
+//! Opens the servers of a run file, with their tools and sessions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

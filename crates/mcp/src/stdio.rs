@@ -1,4 +1,4 @@
-//! A server in a process: JSON lines on its stdin and stdout.
+//! Connects to a server in a process: JSON lines on its stdin and stdout.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

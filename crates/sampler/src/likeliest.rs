@@ -1,4 +1,4 @@
-//! The likeliest tokens of a row, found without sorting the rest of the vocabulary.
+//! Finds the likeliest tokens of a row without sorting the rest of the vocabulary.
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,4 @@
-//! One random stream per sampled turn, so a sequence doesn't depend on its batch.
+//! Gives each sampled turn its random stream, so a sequence doesn't depend on its batch.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

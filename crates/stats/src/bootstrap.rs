@@ -1,4 +1,5 @@
-//! Bootstrap intervals. They resample tasks (or seeds), because samples of one task are not independent.
+//! Computes bootstrap intervals. They resample tasks (or seeds), because samples of one task are not
+//! independent.
 
 use rand::RngExt;
 use rand::SeedableRng;

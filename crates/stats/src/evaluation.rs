@@ -1,4 +1,4 @@
-//! An evaluation with several samples per task: its numbers with their intervals, and two of them compared
+//! Summarises an evaluation with several samples per task in numbers with intervals, and compares two of them
 //! task by task. Intervals are BCa over tasks drawn again with all their samples.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Holm's step-down correction (Holm 1979): one error rate for several comparisons together.
+//! Applies Holm's step-down correction (Holm 1979): one error rate for several comparisons together.
 
 /// Returns adjusted p-values, in the order given: reject where one is below the level.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! The normal distribution.
+//! Computes the normal distribution.
 
 use std::f64::consts::{PI, SQRT_2};
 

@@ -1,4 +1,4 @@
-//! Student's t distribution.
+//! Computes Student's t distribution.
 
 /// Returns `P(T ≤ t)` with `df` degrees of freedom.
 ///

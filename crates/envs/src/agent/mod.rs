@@ -1,5 +1,5 @@
-//! Somebody else's program as the environment: it is started once per trajectory, asks an endpoint for turns,
-//! and says what they were worth.
+//! Runs somebody else's program as the environment: it is started once per trajectory, asks an endpoint for
+//! turns, and says what they were worth.
 //!
 //! ```text
 //! task ─► program ──► endpoint (the trainer's, with the trajectory's session) ──► last line: its rewards

@@ -1,4 +1,5 @@
-//! The programs of an agent: one per trajectory, with its task and its endpoint, and the check behind it.
+//! Runs the programs of an agent: one per trajectory, with its task and its endpoint, and the check behind
+//! it.
 
 use std::collections::HashMap;
 use std::process::Command;

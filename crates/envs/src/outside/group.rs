@@ -1,4 +1,4 @@
-//! A process in a group with whatever it starts, and the end of that group.
+//! Runs a process in a group with whatever it starts, and ends that group.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};

@@ -1,4 +1,4 @@
-//! An environment without Rust: tasks in a file, and a command that checks answers over stdin and stdout.
+//! Poses tasks of a file, whose answers a command checks over stdin and stdout.
 //!
 //! ```text
 //! task:    {"question": "…", "answer": "…", "id": "…", "level": 1}           id, answer and level may be left out

@@ -1,5 +1,5 @@
-//! Questions with a numeric answer, read from files as GSM8K and SVAMP are published, and from those of TRL
-//! and verl; see `form.rs`. The tool is Python, unrestricted but for the executor's limits.
+//! Poses questions with a numeric answer, read from files as GSM8K and SVAMP are published, and from those of
+//! TRL and verl; see `form.rs`. The tool is Python, unrestricted but for the executor's limits.
 
 mod form;
 

@@ -1,6 +1,6 @@
-//! Yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): rows of
-//! `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search tool
-//! knows, so that finding the right ones is part of the task.
+//! Poses yes/no questions that need several facts, read as StrategyQA is published (arXiv:2101.02235): rows
+//! of `{"question": "…", "answer": true, "facts": ["…"]}`. The facts of all questions are what the search
+//! tool knows, so that finding the right ones is part of the task.
 
 mod search;
 

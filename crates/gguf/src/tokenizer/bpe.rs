@@ -1,5 +1,5 @@
-//! Byte-level BPE. The file names the split of text before merging, and this module holds the meaning of the
-//! names.
+//! Makes a tokenizer of byte-level BPE. The file names the split of text before merging, and this module
+//! holds the meaning of the names.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! `tokenizer.json` and `tokenizer_config.json` from the metadata.
+//! Makes `tokenizer.json` and `tokenizer_config.json` of the metadata.
 
 mod bpe;
 mod sentence_piece;

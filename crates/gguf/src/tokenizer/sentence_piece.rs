@@ -1,4 +1,4 @@
-//! SentencePiece's BPE (Llama 2, Mistral): the file has scores instead of merges.
+//! Makes a tokenizer of SentencePiece's BPE (Llama 2, Mistral): the file has scores instead of merges.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! The call format of a model folder, by the words of its chat template.
+//! Finds the call format of a model folder by the words of its chat template.
 
 use super::FormatName;
 

@@ -1,4 +1,4 @@
-//! The columns of a task that a command checks.
+//! Reads the columns of a task that a command checks.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The forms of a record: GSM8K's (arXiv:2110.14168), SVAMP's (arXiv:2103.07191), TRL's and verl's.
+//! Reads the forms of a record: GSM8K's (arXiv:2110.14168), SVAMP's (arXiv:2103.07191), TRL's and verl's.
 //!
 //! ```text
 //! GSM8K  {"question": "…", "answer": "… #### 42"}
