@@ -132,8 +132,8 @@ fn an_expert_without_tokens_has_a_gradient_of_zero() {
     let model = load(&golden("model/olmoe"), &device().autodiff()).unwrap();
     let batch = TokenBatch::new(&[&ROW[..3]]);
     let query = LogprobQuery { batch: &batch, wanted: &[true; 3], temperature: 1.0, with_entropy: false };
-    for recompute in [false, true] {
-        let (gradients, ()) = gradients(&model, &query, recompute, |answer| (answer.logprobs.sum(), ()));
+    for kept in [usize::MAX, 1, 0] {
+        let (gradients, ()) = gradients(&model, &query, kept, |answer| (answer.logprobs.sum(), ()));
         let names = parameter_names(&model).into_iter();
         let mut zeros = Zeros { names, gradients: &gradients, zero: Vec::new() };
         model.visit(&mut zeros);
@@ -192,9 +192,9 @@ fn the_load_balancing_loss_of_each_row_is_that_of_transformers() {
         let batch = TokenBatch::new(&rows);
         let wanted = vec![true; batch.tokens.len()];
         let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
-        for recompute in [false, true] {
+        for kept in [usize::MAX, 1, 0] {
             let nothing = |answer: TokenLogprobs| (answer.logprobs.sum().mul_scalar(0.0), answer.balance);
-            let (gradients, found) = gradients(&model.clone().balancing(1.0), &query, recompute, nothing);
+            let (gradients, found) = gradients(&model.clone().balancing(1.0), &query, kept, nothing);
             let (found, sum) = (found.expect("a loss"), floats(&expected, "balance").iter().sum::<f32>());
             assert!((found - f64::from(sum)).abs() < 1e-5, "{family}: {found}, not {sum}");
             let names = parameter_names(&model).into_iter();
@@ -208,17 +208,17 @@ fn a_row_balances_experts_alone_beside_shorter_and_longer_ones() {
     let model = load(&golden("model/olmoe"), &device().autodiff()).unwrap().balancing(0.7);
     let loss = |answer: TokenLogprobs| (answer.logprobs.sum(), ());
     let rows = [&ROW[..], &ROW[2..5], &ROW[1..]];
-    let of = |rows: &[&[u32]], total: &mut GradientsParams, recompute: bool| {
+    let of = |rows: &[&[u32]], total: &mut GradientsParams, kept: usize| {
         let batch = TokenBatch::new(rows);
         let wanted = vec![true; batch.tokens.len()];
         let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
-        add_gradients(total, &model, &query, recompute, loss);
+        add_gradients(total, &model, &query, kept, loss);
     };
-    for recompute in [false, true] {
+    for kept in [usize::MAX, 1, 0] {
         let (mut together, mut alone) = (GradientsParams::new(), GradientsParams::new());
-        of(&rows, &mut together, recompute);
+        of(&rows, &mut together, kept);
         for row in rows {
-            of(&[row], &mut alone, recompute);
+            of(&[row], &mut alone, kept);
         }
         model.visit(&mut Same { ours: &together, theirs: &alone });
     }

@@ -2,9 +2,9 @@
 //!
 //! Burn keeps every intermediate value of a graph. The vocabulary is therefore a separate stage, cut into
 //! chunks of rows: their logits are computed once for the loss and once for the gradient, and `[N, V]` never
-//! exists as a whole. The blocks below it are one graph. With recomputation each block is a stage instead
-//! (arXiv:1604.06174): the forward pass keeps one hidden state per block, and the backward pass computes each
-//! block again with its graph.
+//! exists as a whole. The blocks below it are one graph, as far down as memory allows. Each block below those is
+//! a stage (arXiv:1604.06174): the forward pass keeps its input, and the backward pass computes it again with
+//! its graph.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -20,11 +20,11 @@ use crate::transformer::Transformer;
 pub fn gradients<S>(
     model: &Transformer,
     query: &LogprobQuery<'_>,
-    recompute: bool,
+    kept: usize,
     loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
 ) -> (GradientsParams, S) {
     let mut total = GradientsParams::new();
-    let aux = add_gradients(&mut total, model, query, recompute, loss);
+    let aux = add_gradients(&mut total, model, query, kept, loss);
     (total, aux)
 }
 
@@ -33,63 +33,66 @@ pub fn gradients<S>(
 /// - `total`: gradients accumulated so far
 /// - `model`: on an autodiff device; its load-balancing loss has a gradient too if it is [balancing]
 /// - `query`: the log-probabilities (and entropies) that `loss` gets
-/// - `recompute`: computes every block twice, so that memory holds the graph of one block at a time; the
-///   gradients are the same up to rounding
+/// - `kept`: the number of last blocks whose graphs are kept; each block before them is computed twice, so that
+///   memory holds the graph of one of these at a time. The gradients are the same up to rounding
 ///
 /// [balancing]: Transformer::balancing
 pub fn add_gradients<S>(
     total: &mut GradientsParams,
     model: &Transformer,
     query: &LogprobQuery<'_>,
-    recompute: bool,
+    kept: usize,
     loss: impl FnOnce(TokenLogprobs) -> (Tensor<1>, S),
 ) -> S {
-    if !recompute {
-        let pass = model.whole(query.batch);
-        let hidden = model.hidden_in(&pass, query.batch);
-        let routed = pass.take_routed();
-        let balance = balance(model, query, &routed);
-        let loss = |answer: TokenLogprobs| loss(TokenLogprobs { balance: balance.value(), ..answer });
-        let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
-        // If only the head is trained, there is no graph below it.
-        if let Some(upstream) = upstream.filter(|_| hidden.is_tracked()) {
-            add_graph(total, backward(hidden, upstream, balance.loss(routed)), model);
-        }
-        return aux;
-    }
-    let (mut inputs, routed) = inputs_of_blocks(&model.valid(), query);
-    let balance = balance(model, query, &routed);
-    let last = leaf(inputs.pop().expect("the embedding comes first"));
-    let hidden = model.norm.forward(last.clone());
+    let packed = model.packs(query.batch);
+    let below = model.layers.len().saturating_sub(kept);
+    let (start, mut inputs, mut routed) = if below == 0 {
+        (model.embed(query.batch, packed), Vec::new(), Vec::new())
+    } else {
+        let (mut inputs, routed) = inputs_of_blocks(&model.valid(), query, below);
+        (leaf(inputs.pop().expect("the embedding comes first")), inputs, routed)
+    };
+    let pass = model.whole(query.batch);
+    let blocks = (below..).zip(&model.layers[below..]);
+    let hidden = blocks.fold(start.clone(), |x, (layer, block)| block.forward(x, &pass, layer, None));
+    let hidden = model.norm.forward(hidden);
+    let without_graph = routed.len();
+    routed.extend(pass.take_routed());
+    let balance = Balance::new(&routed, query.batch, packed, model.balance);
     let loss = |answer: TokenLogprobs| loss(TokenLogprobs { balance: balance.value(), ..answer });
     let (upstream, aux) = head(model, hidden.clone().inner(), query, loss, total);
-    let Some(upstream) = upstream else { return aux };
-    let mut upstream = through(&model.norm, (hidden, None), upstream, &last, total);
-    drop(last);
-    let pass = model.whole(query.batch);
-    for (layer, block) in model.layers.iter().enumerate().rev() {
+    // If only the head is trained, there is no graph below it.
+    let Some(upstream) = upstream.filter(|_| hidden.is_tracked()) else { return aux };
+    let within = balance.loss(routed.split_off(without_graph));
+    if below == 0 {
+        add_graph(total, backward(hidden, upstream, within), model);
+        return aux;
+    }
+    let mut upstream = through(model, (hidden, within), upstream, &start, total);
+    drop(start);
+    for (layer, block) in model.layers[..below].iter().enumerate().rev() {
         let input = leaf(inputs.pop().expect("one input per block"));
         let output = block.forward(input.clone(), &pass, layer, None);
         let balance = balance.loss(pass.take_routed());
         upstream = through(block, (output, balance), upstream, &input, total);
     }
     if model.embed_tokens.weight.val().is_require_grad() {
-        let embedded = model.embed(query.batch, model.packs(query.batch));
+        let embedded = model.embed(query.batch, packed);
         add_graph(total, backward(embedded, upstream, None), &model.embed_tokens);
     }
     aux
 }
 
-fn balance(model: &Transformer, query: &LogprobQuery<'_>, routed: &[Routed]) -> Balance {
-    Balance::new(routed, query.batch, model.packs(query.batch), model.balance)
-}
-
-/// Returns the input of every block and of the final norm, and the decisions of routers, computed without a
-/// graph.
-fn inputs_of_blocks(model: &Transformer, query: &LogprobQuery<'_>) -> (Vec<Tensor<2>>, Vec<Routed>) {
+/// Returns the inputs of the first blocks up to block `end`, and the decisions of the routers before it, computed
+/// without a graph.
+fn inputs_of_blocks(
+    model: &Transformer,
+    query: &LogprobQuery<'_>,
+    end: usize,
+) -> (Vec<Tensor<2>>, Vec<Routed>) {
     let pass = model.whole(query.batch);
     let mut inputs = vec![model.embed(query.batch, model.packs(query.batch))];
-    for (layer, block) in model.layers.iter().enumerate() {
+    for (layer, block) in model.layers[..end].iter().enumerate() {
         let x = inputs.last().expect("the embedding comes first").clone();
         inputs.push(block.forward(x, &pass, layer, None));
     }

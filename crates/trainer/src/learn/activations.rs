@@ -1,4 +1,4 @@
-//! Estimates the memory that a forward pass keeps for the backward pass, and decides on recomputing.
+//! Estimates the memory that a forward pass keeps for the backward pass, and decides how much is kept.
 
 use burn::tensor::Device;
 use turnwise_model::{BlockConfig, DeltaNetConfig, Mixer, MlpConfig, ModelConfig, QkNorm};
@@ -8,15 +8,51 @@ use crate::device::kind::{in_memory, on_host};
 /// Bytes of a number in f32.
 const F32: u64 = 4;
 
-/// Most bytes of activations per token that are kept on the CPU; a model with more recomputes them unless the
-/// config decides. Allocating them in each step costs time too. A model with fewer is better split into small
-/// micro-batches.
-const KEPT_PER_TOKEN: u64 = 1 << 18;
+/// Most bytes of activations that a micro-batch keeps in the machine's memory, unless the config decides. The
+/// number is the same everywhere, so that a run is.
+pub(crate) const KEPT: u64 = 512 << 20;
 
-/// Returns whether blocks with rows of up to `length` tokens are computed twice where the config doesn't say.
-pub(crate) fn recomputes(model: &ModelConfig, length: u64, half: bool, device: &Device) -> bool {
-    let values: u64 = values_of_blocks(model, length, is_fused(device, half)).sum();
-    in_memory(device) && values * F32 > KEPT_PER_TOKEN
+/// Tokens of a micro-batch that aren't cut further to keep less: products with fewer rows are slower.
+const FEWEST: usize = 256;
+
+/// Holds the size of micro-batches, and the blocks whose activations they keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Most tokens of a micro-batch.
+    pub(crate) tokens: usize,
+    /// Last blocks whose activations are kept; those before them are computed twice.
+    pub(crate) blocks: usize,
+}
+
+impl Kept {
+    /// Decides for micro-batches of up to `tokens` tokens with rows of up to `longest`. Unless `recompute` says
+    /// so, micro-batches in the machine's memory are cut until activations fit into [`KEPT`], and blocks for
+    /// which that isn't enough are computed twice.
+    pub(crate) fn of(
+        model: &ModelConfig,
+        (tokens, longest): (usize, usize),
+        recompute: Option<bool>,
+        half: bool,
+        device: &Device,
+    ) -> Self {
+        let all = model.layers.len();
+        match recompute {
+            Some(true) => return Self { tokens, blocks: 0 },
+            None if in_memory(device) => {}
+            _ => return Self { tokens, blocks: all },
+        }
+        let bytes: Vec<u64> = values_of_blocks(model, longest as u64, is_fused(device, half))
+            .map(|values| values * F32)
+            .collect();
+        let fits = (KEPT / bytes.iter().sum::<u64>().max(1)) as usize;
+        let tokens = tokens.min(fits.max(FEWEST).max(longest));
+        let mut sum = 0;
+        let fits = |bytes: &&u64| {
+            sum += **bytes * tokens.max(longest) as u64;
+            sum <= KEPT
+        };
+        Self { tokens, blocks: bytes.iter().rev().take_while(fits).count() }
+    }
 }
 
 /// Returns whether each part of a block is one fused operation and rows are packed: in f32 on the CPU.
@@ -103,4 +139,41 @@ fn values_of_block(block: &BlockConfig, hidden: u64, length: u64) -> u64 {
         Mixer::ShortConv(conv) => (6 + 3 * conv.taps as u64) * conv.width as u64,
     };
     values_of_fused_block(block, hidden, length) + between + of_mixer
+}
+
+#[cfg(test)]
+mod tests {
+    use turnwise_model::AttentionConfig;
+
+    use super::*;
+    use crate::device::backend;
+
+    #[test]
+    fn micro_batches_shrink_before_blocks_are_computed_twice() {
+        let device = backend::device(Some("flex")).expect("a device");
+        let model = |layers| {
+            ModelConfig::new(64, 576, vec![BlockConfig::new(AttentionConfig::new(9, 3, 64), 1536); layers])
+        };
+        let of = |layers, tokens, longest| {
+            let kept = Kept::of(&model(layers), (tokens, longest), None, false, &device);
+            (kept.tokens, kept.blocks)
+        };
+        // 33,792 bytes per token and block.
+        assert_eq!(of(2, 4096, 100), (4096, 2), "all fits");
+        assert_eq!(of(30, 4096, 100), (529, 30), "smaller micro-batches fit");
+        assert_eq!(of(30, 4096, 2000), (2000, 7), "rows aren't cut");
+        assert_eq!(of(200, 4096, 10), (256, 62), "few tokens aren't cut further");
+        assert_eq!(of(30, 4096, 100_000), (4096, 0), "one block is too large");
+    }
+
+    #[test]
+    fn a_config_decides_alone() {
+        let device = backend::device(Some("flex")).expect("a device");
+        let model =
+            ModelConfig::new(64, 576, vec![BlockConfig::new(AttentionConfig::new(9, 3, 64), 1536); 30]);
+        for (recompute, blocks) in [(true, 0), (false, 30)] {
+            let kept = Kept::of(&model, (4096, 100), Some(recompute), false, &device);
+            assert_eq!(kept, Kept { tokens: 4096, blocks });
+        }
+    }
 }

@@ -11,9 +11,10 @@ use turnwise_loss::{LossBatch, LossConfig, LossSums};
 use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_all, add_gradients, token_logprobs};
 
 use crate::device::workers;
+use crate::learn::activations::{Kept, is_fused};
 use crate::learn::gradients::sum;
+use crate::learn::micro_batch;
 use crate::learn::shards::sum_in_tree;
-use crate::learn::{activations, micro_batch};
 
 /// Says how a gradient over many rows is split.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,8 @@ pub(crate) struct Split {
     pub(crate) workers: usize,
     /// Shares of the micro-batches that are summed in a tree, a power of two; unset, one per worker in order.
     pub(crate) shards: Option<usize>,
-    /// Whether each block is computed a second time instead of kept; unset, the size of the blocks decides.
+    /// Whether each block is computed a second time instead of kept; unset, the size of the blocks decides,
+    /// also on smaller micro-batches.
     pub(crate) recompute: Option<bool>,
     /// Factor of the load-balancing loss of models with experts, a mean over all rows.
     pub(crate) balance: f64,
@@ -43,28 +45,26 @@ impl Split {
 }
 
 /// Runs `gradient` on each micro-batch of rows with the given lengths. Its arguments are the gradients so
-/// far, to which it adds, a model to differentiate, the indices of its rows and whether to recompute; it
+/// far, to which it adds, a model to differentiate, the indices of its rows and the blocks to keep; it
 /// returns statistics for the caller. The result depends on the split only through rounding, and not on
 /// timing. A rank returns the sum of its part.
 pub(crate) fn accumulate<S: Send>(
     model: &Transformer,
     lengths: &[usize],
     split: Split,
-    gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], bool) -> S + Sync,
+    gradient: impl Fn(&mut GradientsParams, &Transformer, &[usize], usize) -> S + Sync,
 ) -> (GradientsParams, Vec<S>) {
     let (device, half) = (model.device(), model.dtype() != DType::F32);
     let shares = split.shards.unwrap_or(split.workers);
-    let batches = micro_batch::plan(lengths, split.tokens, shares, activations::is_fused(&device, half));
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    let recompute = split
-        .recompute
-        .unwrap_or_else(|| activations::recomputes(model.config(), longest as u64, half, &device));
+    let kept = Kept::of(model.config(), (split.tokens, longest), split.recompute, half, &device);
+    let batches = micro_batch::plan(lengths, kept.tokens, shares, is_fused(&device, half));
     let share = |number: usize, of: usize| {
         // Each share has separate leaves: a worker whose graph shared them would wait for the others' graphs.
         let leaves = model.valid().train().balancing(split.balance / lengths.len() as f64);
         let mut total = GradientsParams::new();
         let rows = batches.iter().skip(number).step_by(of);
-        let told: Vec<S> = rows.map(|rows| gradient(&mut total, &leaves, rows, recompute)).collect();
+        let told: Vec<S> = rows.map(|rows| gradient(&mut total, &leaves, rows, kept.blocks)).collect();
         (total, told)
     };
     let workers = split.workers.min(batches.len()).max(1);
@@ -150,7 +150,7 @@ pub(crate) fn policy_gradient(
     let lengths: Vec<usize> = samples.iter().map(|sample| sample.len()).collect();
     let device = model.device().without_autodiff();
     let terms = config.loss().terms();
-    accumulate(model, &lengths, split, |total, model, rows, recompute| {
+    accumulate(model, &lengths, split, |total, model, rows, kept| {
         let picked: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
         let batch = TokenBatch::new(&picked.iter().map(|s| s.tokens.as_slice()).collect::<Vec<_>>());
         let float = |column: &dyn Fn(usize) -> Vec<f32>| {
@@ -183,7 +183,7 @@ pub(crate) fn policy_gradient(
         let question =
             LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: terms.entropy > 0.0 };
         let trained = weight.clone().not_equal_elem(0.0).float();
-        add_gradients(total, model, &question, recompute, |now| {
+        add_gradients(total, model, &question, kept, |now| {
             let balance = now.balance.map(|balance| balance / split.balance);
             columns.entropies = now.entropies;
             let gaps = (now.logprobs.clone().inner() - sampled) * trained;

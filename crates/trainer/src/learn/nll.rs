@@ -41,7 +41,7 @@ pub fn step(
 fn nll_gradient(model: &Transformer, examples: &[Example], split: Split) -> (GradientsParams, f64) {
     let lengths: Vec<usize> = examples.iter().map(|e| e.tokens.len()).collect();
     let trained: usize = examples.iter().map(|e| e.mask.iter().filter(|m| **m).count()).sum();
-    let (gradients, losses) = accumulate(model, &lengths, split, |total, model, rows, recompute| {
+    let (gradients, losses) = accumulate(model, &lengths, split, |total, model, rows, kept| {
         let batch =
             TokenBatch::new(&rows.iter().map(|&row| examples[row].tokens.as_slice()).collect::<Vec<_>>());
         let wanted: Vec<bool> = rows
@@ -51,7 +51,7 @@ fn nll_gradient(model: &Transformer, examples: &[Example], split: Split) -> (Gra
             })
             .collect();
         let question = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
-        add_gradients(total, model, &question, recompute, |answer| {
+        add_gradients(total, model, &question, kept, |answer| {
             let loss = answer.logprobs.sum().div_scalar(-(trained as f64));
             let value = f64::from(loss.clone().inner().into_scalar::<f32>());
             (loss, value)

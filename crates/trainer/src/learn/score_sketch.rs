@@ -12,7 +12,7 @@ use turnwise_model::{LogprobQuery, TokenBatch, Transformer, add_gradients};
 use turnwise_trajectory::{Sequence, Trajectory};
 
 use crate::device::workers;
-use crate::learn::activations;
+use crate::learn::activations::Kept;
 
 /// Describes a projection. The same one must be used for all scores that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,14 +63,15 @@ fn of_trajectory(
     let mut gap = 0.0_f32;
     let mut turns = vec![vec![0.0; sketch.width]; trajectory.turns.len()];
     for Sequence { tokens, turns: spans, .. } in trajectory.sequences() {
-        let recompute = activations::recomputes(model.config(), tokens.len() as u64, half, &model.device());
+        let sizes = (tokens.len(), tokens.len());
+        let kept = Kept::of(model.config(), sizes, None, half, &model.device()).blocks;
         for (number, span) in spans.into_iter().filter(|(_, span)| !span.is_empty()) {
             // Later tokens don't change the log-probabilities of the turn.
             let batch = TokenBatch::new(&[&tokens[..span.end]]);
             let wanted: Vec<bool> = (0..batch.columns).map(|t| span.contains(&t)).collect();
             let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature, with_entropy: false };
             let mut gradients = GradientsParams::new();
-            let found = add_gradients(&mut gradients, model, &query, recompute, |answer| {
+            let found = add_gradients(&mut gradients, model, &query, kept, |answer| {
                 let values = answer.logprobs.clone().inner().into_data();
                 (answer.logprobs.sum(), values.try_into_vec::<f32>().expect("log-probabilities are f32"))
             });

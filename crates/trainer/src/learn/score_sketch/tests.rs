@@ -71,7 +71,7 @@ fn exact() -> Vec<Vec<Vec<f32>>> {
         let wanted: Vec<bool> = (0..batch.columns).map(|t| span.contains(&t)).collect();
         let query = LogprobQuery { batch: &batch, wanted: &wanted, temperature: 1.0, with_entropy: false };
         let mut gradients = GradientsParams::new();
-        add_gradients(&mut gradients, &model, &query, false, |answer| (answer.logprobs.sum(), ()));
+        add_gradients(&mut gradients, &model, &query, usize::MAX, |answer| (answer.logprobs.sum(), ()));
         let mut values = All(&gradients, Vec::new());
         model.visit(&mut values);
         values.1
