@@ -9,7 +9,7 @@ use crate::device::kind::in_memory;
 use crate::device::memory::{available, size};
 use crate::device::workers;
 use crate::error::TrainError;
-use crate::learn::activations::{is_fused, recomputes, values_of_blocks};
+use crate::learn::activations::{Kept, is_fused, values_of_blocks};
 use crate::play::cache_budget::{CacheBudget, bytes_per_token};
 use crate::run_site::RunSite;
 use crate::watch::progress::Progress;
@@ -70,18 +70,20 @@ impl Estimate {
         let workers = (workers as u64).min(rows).max(1);
         // Sums of a tree wait for their neighbours, one per height at most.
         let sums = workers + optimizer.shards.map_or(0, |shards| u64::from(shards.max(1).ilog2()));
-        let micro_batch = (optimizer.micro_batch_tokens as u64).min(step.div_ceil(workers)).max(length);
+        let sizes = (optimizer.micro_batch_tokens, length as usize);
+        let kept = Kept::of(model, sizes, optimizer.recompute, half, device);
+        let micro_batch = (kept.tokens as u64).min(step.div_ceil(workers)).max(length);
         let at_once = step.min(workers * micro_batch);
-        let values = values_of_blocks(model, length, is_fused(device, half));
-        let recompute = optimizer.recompute.unwrap_or_else(|| recomputes(model, length, half, device));
-        let kept: u64 = if recompute { values.max().unwrap_or(0) } else { values.sum() };
+        let values: Vec<u64> = values_of_blocks(model, length, is_fused(device, half)).collect();
+        let (twice, once) = values.split_at(values.len() - kept.blocks);
+        let kept = once.iter().sum::<u64>().max(twice.iter().copied().max().unwrap_or(0));
         let vocabulary = model.vocab_size as u64;
         let copy =
             if is_fused(device, half) { rollout.precision.bytes(model.parameters()) as u64 } else { 0 };
         let gradients = sums * trained * F32;
         let logit_rows = at_once.min(workers * chunk_rows(model.vocab_size) as u64);
         let kv_cache = (trajectories * length)
-            .saturating_mul(bytes_per_token(model, element))
+            .saturating_mul(bytes_per_token(model, element.min(rollout.precision.cache_bytes() as u64)))
             .min(rollout.cache_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20)));
         let logits = 3 * logit_rows * vocabulary * F32 + workers * vocabulary * hidden * F32;
         let activations = at_once.saturating_mul((kept + layers * hidden) * element);
@@ -198,7 +200,8 @@ pub(crate) fn check_cache(
     device: &Device,
 ) -> Result<(), TrainError> {
     let cache = CacheBudget::new(rollout.cache_mib, device);
-    cache.sequences(model, element(precision), rollout.max_tokens).map_err(TrainError::Input)?;
+    let element = element(precision).min(rollout.precision.cache_bytes() as u64);
+    cache.sequences(model, element, rollout.max_tokens).map_err(TrainError::Input)?;
     Ok(())
 }
 
@@ -216,6 +219,7 @@ mod tests {
 
     use super::*;
     use crate::config::load;
+    use crate::learn::activations::KEPT;
     use crate::learn::micro_batch;
 
     fn repository() -> std::path::PathBuf {
@@ -285,8 +289,7 @@ mod tests {
         smaller(&["optimizer.lora.rank=2"], Estimate::certain);
         smaller(&["optimizer.recompute=true"], |e| e.activations);
         smaller(&["optimizer.micro_batch_tokens=512"], |e| e.logits + e.activations);
-        // Unless set, a small model recomputes nothing; with twenty times its blocks it recomputes all of
-        // them.
+        // Unless set, a small model recomputes nothing, and a deep one keeps what fits.
         let activations = |recompute: Option<bool>, layers: usize| {
             let mut config: RunConfig = load(Some(&file), &[], &[]).unwrap();
             config.optimizer.recompute = recompute;
@@ -294,9 +297,13 @@ mod tests {
             Estimate::of(&config, &model, 2, &device).activations
         };
         assert_eq!(activations(None, 1), activations(Some(false), 1));
-        assert_eq!(activations(None, 20), activations(Some(true), 20));
+        let (some, [none, all]) =
+            (activations(None, 200), [true, false].map(|each| activations(Some(each), 200)));
+        assert!(none < some && some < all, "{none}, {some} and {all} bytes");
+        assert!(some - none <= 2 * KEPT, "{} more than nothing kept", some - none);
         smaller(&["rollout.samples=4"], |e| e.kv_cache);
         smaller(&["rollout.precision=bf16"], |e| e.copy);
+        smaller(&["rollout.precision=bf16"], |e| e.kv_cache);
         assert_eq!(estimate(&["rollout.cache_mib=3"]).kv_cache, 3 << 20);
         assert!(available().unwrap() > 1 << 20, "this machine has memory");
     }

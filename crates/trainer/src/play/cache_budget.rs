@@ -6,6 +6,9 @@ use turnwise_model::ModelConfig;
 use crate::device::kind::in_memory;
 use crate::device::memory::available;
 
+/// Bytes of a number in f32.
+const F32: u64 = 4;
+
 /// Caches grow by this many tokens.
 const STEP: usize = 64;
 
@@ -26,14 +29,15 @@ impl CacheBudget {
         Self { bytes: configured.or_else(half), configured: configured.is_some() }
     }
 
-    /// Returns how many sequences of up to `longest` tokens fit, with numbers of `element` bytes.
+    /// Returns how many sequences of up to `longest` tokens fit, with keys and values of `element` bytes and states
+    /// in f32.
     ///
     /// # Errors
     /// If not a single one fits; the error has the numbers and the key to change.
     pub fn sequences(self, model: &ModelConfig, element: u64, longest: usize) -> Result<usize, String> {
         let Some(bytes) = self.bytes else { return Ok(usize::MAX) };
         let (tokens, token) = (longest.min(model.context()), bytes_per_token(model, element));
-        let states = model.state_values() as u64 * element;
+        let states = model.state_values() as u64 * F32;
         let one = tokens.next_multiple_of(STEP) as u64 * token + states;
         if one <= bytes {
             return Ok(usize::try_from(bytes / one.max(1)).unwrap_or(usize::MAX));

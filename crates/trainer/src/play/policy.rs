@@ -54,7 +54,7 @@ impl ModelPolicy {
         let (config, device) = (model.config().clone(), model.device());
         let generators = generators(model, precision, sampling, workers.max(1));
         let cache = CacheBudget::new(None, &device);
-        let element = model.dtype().size() as u64;
+        let element = model.dtype().size().min(precision.cache_bytes()) as u64;
         Self { generators, config, element, cache, seed, step, version: 0, earlier: HashMap::new() }
     }
 

@@ -59,7 +59,8 @@ impl ServedModel {
     ) -> Result<Self, String> {
         let (config, device) = (model.config(), model.device());
         let context = context.min(config.context());
-        let fit = cache.sequences(config, model.dtype().size() as u64, context)?;
+        let element = model.dtype().size().min(precision.cache_bytes()) as u64;
+        let fit = cache.sequences(config, element, context)?;
         let workers = workers::count(&device).min(fit).max(1);
         let generators = generators(model, precision, Sampling::default(), workers);
         let most = (fit / generators.len()).clamp(1, TOGETHER);

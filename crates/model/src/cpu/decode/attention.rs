@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::attend::Attend;
+use super::attend::{Attend, to_pairs};
 use super::feed::{Feed, Row};
 use super::kernels::{norm, scale};
 use super::precision::HostPrecision;
@@ -24,6 +24,8 @@ pub(super) struct HostAttention {
     pub(super) v: Affine,
     pub(super) o: Affine,
     pub(super) qk_norms: Option<(Vec<f32>, Vec<f32>)>,
+    /// Whether keys and values are kept as pairs of bf16.
+    paired: bool,
 }
 
 impl HostAttention {
@@ -54,7 +56,13 @@ impl HostAttention {
             v,
             o: affine(&attention.o_proj, precision),
             qk_norms: qk_norms.map(|(q, k)| (vector(q), vector(k))),
+            paired: precision != HostPrecision::F32 && settings.head_dim % 2 == 0,
         }
+    }
+
+    /// Returns the entries of a token's keys in the cache.
+    pub(super) fn cached_width(&self) -> usize {
+        self.config.key_value_width() / if self.paired { 2 } else { 1 }
     }
 
     /// Appends the keys and values of new tokens to their caches and returns what attention adds.
@@ -70,11 +78,16 @@ impl HostAttention {
         feeds: &mut [Feed<'_, '_>],
     ) -> Vec<f32> {
         let ([q, gate], k, v) = self.project(cpu, h, angles, eps);
-        let width = self.config.key_value_width();
+        let (width, dim) = (self.config.key_value_width(), self.config.head_dim);
         for (i, (row, _)) in rows.iter().enumerate() {
-            let (keys, values) = &mut feeds[row.feed].1.layers[layer];
-            keys.extend_from_slice(&k[i * width..][..width]);
-            values.extend_from_slice(&v[i * width..][..width]);
+            let (keys, values) = (&k[i * width..][..width], &v[i * width..][..width]);
+            let cache = &mut feeds[row.feed].1;
+            if self.paired {
+                cache.push(layer, to_pairs(keys, dim), to_pairs(values, dim));
+            } else {
+                let [keys, values] = [keys, values].map(bytemuck::cast_slice::<f32, u32>);
+                cache.push(layer, keys.iter().copied(), values.iter().copied());
+            }
         }
         let mut y = self.attend(cpu, layer, rows, feeds, &q);
         if self.config.is_gated() {
@@ -149,12 +162,14 @@ impl HostAttention {
         let (wide, width) = (attention.query_width(), attention.key_value_width());
         let mut out = vec![0.0; rows.len() * wide];
         let one = |row: &Row, q: &[f32], out: &mut [f32]| {
-            let (keys, values) = &feeds[row.feed].1.layers[layer];
             let seen = attention.visible(row.position);
-            let seen = seen.start * width..seen.end * width;
-            let (keys, values) = (&keys[seen.clone()], &values[seen]);
+            let [keys, values] = feeds[row.feed].1.columns(layer, &seen, self.cached_width());
             let share = attention.query_heads / attention.key_value_heads;
             let (dim, softcap) = (attention.head_dim, attention.softcap.map(|cap| cap as f32));
+            if self.paired {
+                return cpu.run(Attend { q, keys, values, share, dim, width, softcap, out });
+            }
+            let [keys, values] = [keys, values].map(|parts| parts.map(bytemuck::cast_slice::<u32, f32>));
             cpu.run(Attend { q, keys, values, share, dim, width, softcap, out });
         };
         if rayon::current_num_threads() == 1 || rows.len() == 1 {

@@ -16,7 +16,7 @@ use crate::transformer::Block;
 pub(super) struct Layer {
     pub(super) before_attention: Option<Vec<f32>>,
     pub(super) mixer: HostMixer,
-    /// Numbers per token of keys, and of states per sequence, in a cache.
+    /// Entries per token of keys, and numbers of states per sequence, in a cache.
     pub(super) widths: [usize; 2],
     pub(super) after_attention: Option<Vec<f32>>,
     pub(super) before_mlp: Option<Vec<f32>>,
@@ -60,6 +60,8 @@ impl Layer {
                 HostMixer::DeltaNet(HostDeltaNet::new(delta, layer, precision))
             }
         };
+        let keys = if let HostMixer::Attention(attention) = &mixer { attention.cached_width() } else { 0 };
+        let widths = [keys, settings.mixer.state_widths().iter().sum()];
         let mlp = &settings.mlp;
         let feed_forward = match &mlp.experts {
             None => FeedForward::One(HostMlp::new(mlp, block.mlp.as_ref().expect(SAME), precision)),
@@ -70,7 +72,7 @@ impl Layer {
         Self {
             before_attention: block.before_attention.as_ref().map(vector),
             mixer,
-            widths: [settings.mixer.cached_values() / 2, settings.mixer.state_widths().iter().sum()],
+            widths,
             after_attention: block.after_attention.as_ref().map(vector),
             before_mlp: block.before_mlp.as_ref().map(vector),
             feed_forward,

@@ -6,7 +6,8 @@ use super::matrix::int8;
 
 /// Names the type in which the decoder on the CPU keeps the weights of linear layers and embeddings.
 ///
-/// Activations, norms, routers, keys, values and states are f32 in each.
+/// Activations, norms, routers and states are f32 in each. Keys and values are f32 beside weights in f32, and
+/// bf16 otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostPrecision {
@@ -37,5 +38,10 @@ impl HostPrecision {
             Self::Bf16 => weights * size_of::<u16>(),
             Self::Int8 => weights + weights.div_ceil(int8::BLOCK) * size_of::<f32>(),
         }
+    }
+
+    /// Returns the bytes of a number of keys and values.
+    pub fn cache_bytes(self) -> usize {
+        if self == Self::F32 { size_of::<f32>() } else { size_of::<u16>() }
     }
 }

@@ -4,6 +4,9 @@
 use pulp::Simd;
 use pulp::{Arch, WithSimd};
 
+#[cfg(target_arch = "x86_64")]
+use super::tiles::Tiles;
+
 /// Selects vector instructions.
 ///
 /// AVX-512 needs the tensor backend's `burn/x86-v4` at compile time, AVX2 is found at run time, and other
@@ -15,6 +18,8 @@ pub(crate) struct Cpu {
     avx2: Option<pulp::x86::V3>,
     #[cfg(target_arch = "x86_64")]
     vnni: Option<Vnni>,
+    #[cfg(target_arch = "x86_64")]
+    tiles: Option<Tiles>,
 }
 
 /// Shows that the processor has AVX-512 VNNI.
@@ -31,6 +36,8 @@ impl Cpu {
             #[cfg(target_arch = "x86_64")]
             vnni: (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni"))
                 .then_some(Vnni(())),
+            #[cfg(target_arch = "x86_64")]
+            tiles: Tiles::detect(),
         }
     }
 
@@ -46,14 +53,21 @@ impl Cpu {
         self.vnni
     }
 
+    /// Returns the tiles of AMX, if there are any.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn tiles(self) -> Option<Tiles> {
+        self.tiles
+    }
+
     /// Returns this processor, and what is left of it without its best instructions, and without the next.
     #[cfg(test)]
     pub(crate) fn each() -> Vec<Self> {
         let best = Self::detect();
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = Self { arch: Arch::Scalar, vnni: None, ..best };
-            vec![best, Self { vnni: None, ..best }, avx2, Self { avx2: None, ..avx2 }]
+            let no_tiles = Self { tiles: None, ..best };
+            let avx2 = Self { arch: Arch::Scalar, vnni: None, ..no_tiles };
+            vec![best, no_tiles, Self { vnni: None, ..no_tiles }, avx2, Self { avx2: None, ..avx2 }]
         }
         #[cfg(not(target_arch = "x86_64"))]
         vec![best]

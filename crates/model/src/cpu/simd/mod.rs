@@ -7,6 +7,8 @@ mod dispatch;
 mod exp;
 mod product;
 mod softmax;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 pub(crate) use ahead::Ahead;
 pub(crate) use dispatch::Cpu;
@@ -15,3 +17,5 @@ pub(crate) use dispatch::Vnni;
 pub(crate) use exp::exp;
 pub(crate) use product::{TALL, Target, WIDE, add_rows, add_weighted, dot, tile};
 pub(crate) use softmax::{bound, exps, gated, row_max, row_max_any, sigmoids};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tiles::{TILE_ROWS, Tiles, Walk};

@@ -11,6 +11,8 @@ use rayon::prelude::*;
 
 use super::precision::HostPrecision;
 use crate::cpu::simd::Cpu;
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::simd::Tiles;
 
 /// Outputs whose weights lie together.
 const PANEL: usize = 64;
@@ -68,8 +70,7 @@ impl Matrix {
         if n == 0 {
             return all.map(|_| Vec::new());
         }
-        let rounds = all.iter().any(|matrix| matches!(matrix.panels, Panels::Int8(_)));
-        let rows = Rows { x, wide, rounded: rounds.then(|| int8::Rows::new(cpu, x, wide)) };
+        let rows = Rows::new(cpu, x, wide, &all);
         // `[out / PANEL, N, PANEL]` each, so that every panel writes one contiguous piece.
         let mut parts = all.map(|matrix| vec![0.0; matrix.out.next_multiple_of(PANEL) * n]);
         let multiplications = parts.iter().map(Vec::len).sum::<usize>() * wide;
@@ -91,7 +92,7 @@ impl Matrix {
         match &self.panels {
             Panels::F32(panels) => Box::new(panels.chunks_exact(PANEL * self.wide).map(Panel::F32)),
             Panels::Bf16(panels) => {
-                Box::new(panels.chunks_exact(PANEL * self.wide.div_ceil(2)).map(Panel::Bf16))
+                Box::new(panels.chunks_exact(PANEL * bf16::pairs(self.wide)).map(Panel::Bf16))
             }
             Panels::Int8(panels) => Box::new(panels.iter().map(Panel::Int8)),
         }
@@ -117,6 +118,26 @@ struct Rows<'a> {
     wide: usize,
     /// The rows for weights in int8, if there are any.
     rounded: Option<int8::Rows>,
+    /// The rows for weights in bf16, if there are any and the processor has tiles for them.
+    #[cfg(target_arch = "x86_64")]
+    split: Option<(Tiles, bf16::split::Rows)>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(cpu: Cpu, x: &'a [f32], wide: usize, matrices: &[&Matrix]) -> Self {
+        let int8 = matrices.iter().any(|matrix| matches!(matrix.panels, Panels::Int8(_)));
+        Self {
+            x,
+            wide,
+            rounded: int8.then(|| int8::Rows::new(cpu, x, wide)),
+            #[cfg(target_arch = "x86_64")]
+            split: {
+                let bf16 = matrices.iter().any(|matrix| matches!(matrix.panels, Panels::Bf16(_)));
+                let tiles = cpu.tiles().filter(|_| bf16);
+                tiles.map(|tiles| (tiles, bf16::split::Rows::new(cpu, x, wide)))
+            },
+        }
+    }
 }
 
 /// Shows the weights of one panel.
@@ -132,7 +153,13 @@ impl Panel<'_> {
         let (x, wide, rounded) = (rows.x, rows.wide, &rows.rounded);
         match self {
             Self::F32(w) => cpu.run(full::Product { w, x, y, wide }),
-            Self::Bf16(w) => cpu.run(bf16::Product { w, x, y, wide }),
+            Self::Bf16(w) => {
+                #[cfg(target_arch = "x86_64")]
+                if let Some((tiles, split)) = &rows.split {
+                    return bf16::amx::product(*tiles, w, split, y);
+                }
+                cpu.run(bf16::Product { w, x, y, wide });
+            }
             Self::Int8(panel) => panel.product(cpu, rounded.as_ref().expect("rows were rounded"), y),
         }
     }

@@ -73,7 +73,7 @@ fn rows_are_those_that_were_copied_up_to_rounding() {
 }
 
 #[test]
-fn bf16_is_f32_with_rounded_weights_on_every_processor() {
+fn bf16_is_f32_with_rounded_weights_but_for_the_inputs_of_tiles() {
     for (out, wide) in SHAPES {
         let weights = numbers(out * wide, 5);
         let rounded: Vec<f32> = weights.iter().map(|w| bf16::from_f32(*w).to_f32()).collect();
@@ -81,9 +81,24 @@ fn bf16_is_f32_with_rounded_weights_on_every_processor() {
         let half = Matrix::new(&weights, out, wide, HostPrecision::Bf16);
         let x = numbers(13 * wide, 6);
         for cpu in Cpu::each() {
-            assert_eq!(half.apply(cpu, &x), full.apply(cpu, &x), "{out}×{wide} on {cpu:?}");
+            let (found, exact) = (half.apply(cpu, &x), full.apply(cpu, &x));
+            if !splits(cpu) {
+                assert_eq!(found, exact, "{out}×{wide} on {cpu:?}");
+            }
+            // Inputs of tiles are off by 2⁻¹⁶, and sums are rounded in another order.
+            for (found, exact) in found.iter().zip(exact) {
+                assert!((found - exact).abs() <= wide as f32 / 50_000.0, "{out}×{wide}: {found}, {exact}");
+            }
         }
     }
+}
+
+/// Returns whether inputs of products with bf16 are split.
+fn splits(cpu: Cpu) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return cpu.tiles().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 #[test]

@@ -1,10 +1,15 @@
-//! Products with weights in bf16: those of f32 with rounded weights, to the bit.
+//! Products with weights in bf16.
 //!
-//! A bf16 is the upper half of an f32, so a shift or a mask widens it without rounding. The instructions of
-//! AVX-512 BF16 would also round the inputs, and sum in another order. Decoding is
-//! bound by memory and gains nothing from that.
+//! A bf16 is the upper half of an f32, so a shift or a mask widens it without rounding. These products are those
+//! of f32 with rounded weights, to the bit. Where the processor has [tiles](amx), inputs are sums of two bf16.
+//! The instructions of AVX-512 BF16 aren't used: they aren't faster at two parts.
 
 #![expect(clippy::inline_always, reason = "code under `with_simd` becomes one function")]
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod amx;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod split;
 
 use half::bf16;
 use pulp::{Simd, WithSimd};
@@ -12,10 +17,13 @@ use pulp::{Simd, WithSimd};
 use super::PANEL;
 use crate::cpu::simd::Ahead;
 
+/// Inputs that panels are padded to a multiple of.
+const STEP: usize = 32;
+
 /// Copies rows into panels, `[in / 2, PANEL]` each: an entry holds two neighbours of a row, the first in its
 /// lower half.
 pub(super) fn panels(rows: &[f32], out: usize, wide: usize) -> Vec<u32> {
-    let pairs = wide.div_ceil(2);
+    let pairs = pairs(wide);
     let mut panels = vec![0; out.div_ceil(PANEL) * PANEL * pairs];
     for (at, row) in rows.chunks_exact(wide).enumerate() {
         let column = panels[at / PANEL * PANEL * pairs + at % PANEL..].iter_mut().step_by(PANEL);
@@ -27,9 +35,14 @@ pub(super) fn panels(rows: &[f32], out: usize, wide: usize) -> Vec<u32> {
     panels
 }
 
+/// Returns the pairs of a row in a panel.
+pub(super) fn pairs(wide: usize) -> usize {
+    wide.next_multiple_of(STEP) / 2
+}
+
 /// Returns row `at` of a matrix.
 pub(super) fn row(panels: &[u32], at: usize, wide: usize) -> Vec<f32> {
-    let column = &panels[at / PANEL * PANEL * wide.div_ceil(2) + at % PANEL..];
+    let column = &panels[at / PANEL * PANEL * pairs(wide) + at % PANEL..];
     let pairs = column.iter().step_by(PANEL).take(wide.div_ceil(2));
     let mut row: Vec<f32> = pairs.flat_map(|pair| [pair << 16, pair & HIGH]).map(f32::from_bits).collect();
     row.truncate(wide);
