@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::attend::{Attend, to_pairs};
+use super::blocks::{block_of, map_blocks};
 use super::feed::{Feed, Row};
 use super::kernels::{norm, scale};
 use super::precision::HostPrecision;
@@ -77,7 +78,8 @@ impl HostAttention {
         (rows, angles): (&[(Row, u32)], &[Angles]),
         feeds: &mut [Feed<'_, '_>],
     ) -> Vec<f32> {
-        let ([q, gate], k, v) = self.project(cpu, h, angles, eps);
+        let block = block_of(rows.len());
+        let ([q, gate], k, v) = self.project_blocks(cpu, h, angles, (block, eps));
         let (width, dim) = (self.config.key_value_width(), self.config.head_dim);
         for (i, (row, _)) in rows.iter().enumerate() {
             let (keys, values) = (&k[i * width..][..width], &v[i * width..][..width]);
@@ -95,7 +97,26 @@ impl HostAttention {
             sigmoids(cpu, &mut factors);
             y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
         }
-        self.o.apply(cpu, &y)
+        map_blocks(&y, block * self.config.query_width(), |y| self.o.apply(cpu, y))
+    }
+
+    /// Computes [`project`](Self::project) of blocks of rows.
+    fn project_blocks(
+        &self,
+        cpu: Cpu,
+        h: &[f32],
+        angles: &[Angles],
+        (block, eps): (usize, f64),
+    ) -> ([Vec<f32>; 2], Vec<f32>, Vec<f32>) {
+        if angles.len() <= block {
+            return self.project(cpu, h, angles, eps);
+        }
+        let blocks = h.par_chunks(h.len() / angles.len() * block).zip(angles.par_chunks(block));
+        let parts: Vec<_> = blocks.map(|(h, angles)| self.project(cpu, h, angles, eps)).collect();
+        let (q, rest): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|([q, gate], k, v)| (q, (gate, (k, v)))).unzip();
+        let (gate, (k, v)): (Vec<_>, (Vec<_>, Vec<_>)) = rest.into_iter().unzip();
+        ([q.concat(), gate.concat()], k.concat(), v.concat())
     }
 
     /// Computes queries (multiplied by the factor of scores) and their gates, keys and values, rotated.

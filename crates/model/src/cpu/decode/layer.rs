@@ -1,7 +1,10 @@
 //! The weights of a block.
 
+use std::borrow::Cow;
+
 use super::attention::HostAttention;
 use super::delta_net::HostDeltaNet;
+use super::kernels::{add_scaled, norm};
 use super::mlp::HostMlp;
 use super::moe::HostMoe;
 use super::precision::HostPrecision;
@@ -9,6 +12,7 @@ use super::short_conv::HostShortConv;
 use super::weights::vector;
 use crate::block::Mixer;
 use crate::config::ModelConfig;
+use crate::cpu::simd::Cpu;
 use crate::transformer::Block;
 
 /// Holds the weights of one block.
@@ -79,5 +83,28 @@ impl Layer {
             after_mlp: block.after_mlp.as_ref().map(vector),
             residual_scale: settings.residual_scale,
         }
+    }
+
+    /// Adds to the residual stream the output of the mixer, and that of the feed-forward layer behind it.
+    ///
+    /// # Shapes
+    /// - `x`, `mixed`: `[N, hidden]`
+    pub(super) fn add_to(&self, cpu: Cpu, x: &mut [f32], mixed: &[f32], eps: f64) {
+        let by = self.residual_scale;
+        add_scaled(x, &normed(self.after_attention.as_deref(), mixed, eps), by);
+        let h = normed(self.before_mlp.as_deref(), x, eps);
+        let fed = match &self.feed_forward {
+            FeedForward::One(mlp) => mlp.forward(cpu, &h),
+            FeedForward::Experts(moe) => moe.forward(cpu, &h),
+        };
+        add_scaled(x, &normed(self.after_mlp.as_deref(), &fed, eps), by);
+    }
+}
+
+/// Normalises every row, if there is a norm.
+fn normed<'a>(weight: Option<&[f32]>, x: &'a [f32], eps: f64) -> Cow<'a, [f32]> {
+    match weight {
+        Some(weight) => norm(x, weight, eps).into(),
+        None => x.into(),
     }
 }

@@ -8,6 +8,7 @@
 
 mod attend;
 mod attention;
+mod blocks;
 mod cache;
 mod delta_net;
 mod feed;

@@ -1,11 +1,12 @@
 //! The forward pass of decoding.
 
-use std::borrow::Cow;
+use rayon::prelude::*;
 
+use super::blocks::{block_of, each_block, map_blocks, rows_at_once};
 use super::cache::HostCache;
 use super::feed::{Feed, Row};
-use super::kernels::{add_scaled, norm, scale};
-use super::layer::{FeedForward, HostMixer, Layer};
+use super::kernels::{norm, scale};
+use super::layer::{HostMixer, Layer};
 use super::matrix::Matrix;
 use super::precision::HostPrecision;
 use super::weights::{matrix, vector};
@@ -14,8 +15,6 @@ use crate::cpu::simd::Cpu;
 use crate::layers::angles::Angles;
 use crate::transformer::Transformer;
 
-/// Tokens that go through the layers together while a prompt or an observation is read.
-const ROWS: usize = 96;
 /// Multiplications of all layers below which a thread of the pool begins later than this one ends.
 const ALONE: usize = 1 << 20;
 
@@ -86,7 +85,7 @@ impl HostModel {
             rows.extend(positions.zip(*tokens).map(|(position, &token)| (Row { feed, position }, token)));
         }
         let mut last = vec![Vec::new(); feeds.len()];
-        for rows in rows.chunks(ROWS) {
+        for rows in rows.chunks(rows_at_once()) {
             let hidden = self.hidden(rows, feeds);
             for (at, (row, _)) in rows.iter().enumerate() {
                 let ends = row.position + 1 == feeds[row.feed].1.length + feeds[row.feed].0.len();
@@ -116,32 +115,38 @@ impl HostModel {
 
     fn hidden(&self, rows: &[(Row, u32)], feeds: &mut [Feed<'_, '_>]) -> Vec<f32> {
         let eps = self.config.norm_eps;
-        let mut x: Vec<f32> =
-            rows.iter().flat_map(|(_, token)| self.embedding.row(*token as usize)).collect();
+        let width = self.config.hidden_size;
+        let block = block_of(rows.len());
+        let mut x = self.embedded(rows, block);
         if self.config.embedding_scale != 1.0 {
             scale(&mut x, self.config.embedding_scale as f32);
         }
         let angles = self.angles(rows, feeds);
         for (at, layer) in self.layers.iter().enumerate() {
-            let h = normed(layer.before_attention.as_deref(), Cow::Borrowed(&x), eps);
+            let h = match &layer.before_attention {
+                Some(weight) => &map_blocks(&x, block * width, |x| norm(x, weight, eps)),
+                None => &x,
+            };
             let mixed = match &layer.mixer {
                 HostMixer::Attention(attention) => {
                     let of_rows = (rows, angles[attention.angles].as_slice());
-                    attention.forward(self.cpu, at, (&h, eps), of_rows, feeds)
+                    attention.forward(self.cpu, at, (h, eps), of_rows, feeds)
                 }
-                HostMixer::ShortConv(conv) => conv.forward(self.cpu, at, &h, rows, feeds),
-                HostMixer::DeltaNet(delta) => delta.forward(self.cpu, at, &h, rows, feeds),
+                HostMixer::ShortConv(conv) => conv.forward(self.cpu, at, h, rows, feeds),
+                HostMixer::DeltaNet(delta) => delta.forward(self.cpu, at, h, rows, feeds),
             };
-            let by = layer.residual_scale;
-            add_scaled(&mut x, &normed(layer.after_attention.as_deref(), Cow::Owned(mixed), eps), by);
-            let h = normed(layer.before_mlp.as_deref(), Cow::Borrowed(&x), eps);
-            let fed = match &layer.feed_forward {
-                FeedForward::One(mlp) => mlp.forward(self.cpu, &h),
-                FeedForward::Experts(moe) => moe.forward(self.cpu, &h),
-            };
-            add_scaled(&mut x, &normed(layer.after_mlp.as_deref(), Cow::Owned(fed), eps), by);
+            each_block(&mut x, &mixed, block * width, |x, mixed| layer.add_to(self.cpu, x, mixed, eps));
         }
         x
+    }
+
+    /// Returns the embedding of each row's token.
+    fn embedded(&self, rows: &[(Row, u32)], block: usize) -> Vec<f32> {
+        let row = |(_, token): &(Row, u32)| self.embedding.row(*token as usize);
+        if rows.len() <= block {
+            return rows.iter().flat_map(row).collect();
+        }
+        rows.par_iter().map(row).collect::<Vec<_>>().concat()
     }
 
     /// Computes the angles of every row, by layer; empty if an earlier layer has the same ones.
@@ -156,13 +161,5 @@ impl HostModel {
             angles.collect()
         };
         self.layers.iter().enumerate().map(of_rows).collect()
-    }
-}
-
-/// Normalises every row, if there is a norm.
-fn normed<'a>(weight: Option<&[f32]>, x: Cow<'a, [f32]>, eps: f64) -> Cow<'a, [f32]> {
-    match weight {
-        Some(weight) => norm(&x, weight, eps).into(),
-        None => x,
     }
 }
